@@ -1,0 +1,4 @@
+//! doorward: an authentication and token service that tells you why it said no.
+
+pub mod clock;
+pub mod random;

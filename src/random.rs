@@ -1,0 +1,28 @@
+//! The only source of randomness and of ids.
+
+use uuid::Uuid;
+
+/// `N` bytes from the operating system's generator.
+///
+/// # Panics
+/// Where the operating system has no randomness to give: nothing here may go on without.
+#[must_use]
+#[allow(clippy::disallowed_methods, clippy::expect_used)] // the one place
+pub fn bytes<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    aws_lc_rs::rand::fill(&mut bytes).expect("the operating system gives random bytes");
+    bytes
+}
+
+/// A new id: UUID version 7 (RFC 9562, section 5.7), so that rows stand in the order of their making.
+#[must_use]
+#[allow(clippy::disallowed_methods)] // the one place
+pub fn id() -> Uuid {
+    Uuid::now_v7()
+}
+
+/// A new request id: UUID version 4, since it tells its reader nothing about the time.
+#[must_use]
+pub fn request_id() -> Uuid {
+    uuid::Builder::from_random_bytes(bytes()).into_uuid()
+}
