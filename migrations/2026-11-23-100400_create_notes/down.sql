@@ -1,0 +1,3 @@
+UPDATE roles SET permissions = array_remove(array_remove(array_remove(permissions,
+    'notes:manage'), 'notes:read'), 'notes:write');
+DROP TABLE notes;

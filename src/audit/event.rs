@@ -1,0 +1,241 @@
+//! One audit event, its row and its queries.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::database::schema::audit_events;
+use crate::random;
+
+/// What can have happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EventType {
+    /// A sign-in with the right password.
+    LoginSucceeded,
+    /// A sign-in with a wrong password, or of a disabled account.
+    LoginFailed,
+    /// A password was asked for again within a session, and was right.
+    SteppedUp,
+    /// A password was asked for again within a session, and was wrong.
+    StepUpFailed,
+    /// A spent refresh token was presented again and forgiven.
+    RefreshRepeated,
+    /// A spent refresh token was presented again and was not forgiven: its session is ended.
+    RefreshTokenReused,
+    /// A session was ended; `details.reason` says why.
+    SessionEnded,
+    /// An account was made.
+    UserCreated,
+    /// A name or an address was changed.
+    UserUpdated,
+    /// A role was changed.
+    UserRoleChanged,
+    /// An account was disabled.
+    UserDisabled,
+    /// A disabled account was enabled.
+    UserEnabled,
+    /// An account was deleted.
+    UserDeleted,
+    /// A password was changed or set.
+    PasswordChanged,
+    /// A one-time link to set a password was made.
+    PasswordLinkCreated,
+    /// A personal access token was made.
+    PersonalTokenCreated,
+    /// A personal access token was revoked.
+    PersonalTokenRevoked,
+    /// A signing key was published.
+    SigningKeyPublished,
+    /// A signing key was revoked.
+    SigningKeyRevoked,
+    /// The database was restored from a backup.
+    DatabaseRestored,
+}
+
+impl EventType {
+    /// Every type, in the order of the documentation.
+    pub const ALL: [Self; 20] = [
+        Self::LoginSucceeded,
+        Self::LoginFailed,
+        Self::SteppedUp,
+        Self::StepUpFailed,
+        Self::RefreshRepeated,
+        Self::RefreshTokenReused,
+        Self::SessionEnded,
+        Self::UserCreated,
+        Self::UserUpdated,
+        Self::UserRoleChanged,
+        Self::UserDisabled,
+        Self::UserEnabled,
+        Self::UserDeleted,
+        Self::PasswordChanged,
+        Self::PasswordLinkCreated,
+        Self::PersonalTokenCreated,
+        Self::PersonalTokenRevoked,
+        Self::SigningKeyPublished,
+        Self::SigningKeyRevoked,
+        Self::DatabaseRestored,
+    ];
+
+    /// The name in the database and the API.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::LoginSucceeded => "login_succeeded",
+            Self::LoginFailed => "login_failed",
+            Self::SteppedUp => "stepped_up",
+            Self::StepUpFailed => "step_up_failed",
+            Self::RefreshRepeated => "refresh_repeated",
+            Self::RefreshTokenReused => "refresh_token_reused",
+            Self::SessionEnded => "session_ended",
+            Self::UserCreated => "user_created",
+            Self::UserUpdated => "user_updated",
+            Self::UserRoleChanged => "user_role_changed",
+            Self::UserDisabled => "user_disabled",
+            Self::UserEnabled => "user_enabled",
+            Self::UserDeleted => "user_deleted",
+            Self::PasswordChanged => "password_changed",
+            Self::PasswordLinkCreated => "password_link_created",
+            Self::PersonalTokenCreated => "personal_token_created",
+            Self::PersonalTokenRevoked => "personal_token_revoked",
+            Self::SigningKeyPublished => "signing_key_published",
+            Self::SigningKeyRevoked => "signing_key_revoked",
+            Self::DatabaseRestored => "database_restored",
+        }
+    }
+}
+
+/// From whom and where a request came.
+#[derive(Clone, Debug, Default)]
+pub struct Origin {
+    /// Who is signed in, when known. `None` with no address: the command line.
+    pub actor_id: Option<Uuid>,
+    /// That user's name at the time.
+    pub actor_name: Option<String>,
+    /// The session that the request belongs to.
+    pub session_id: Option<Uuid>,
+    /// The client's address.
+    pub address: Option<String>,
+    /// The request's id.
+    pub request_id: Option<Uuid>,
+}
+
+impl Origin {
+    /// The origin of what an operator does on the command line.
+    #[must_use]
+    pub fn command_line() -> Self {
+        Self { actor_name: Some("command line".into()), ..Self::default() }
+    }
+
+    /// The same request, by this user.
+    #[must_use]
+    pub fn of(&self, user_id: Uuid, username: &str) -> Self {
+        Self { actor_id: Some(user_id), actor_name: Some(username.to_owned()), ..self.clone() }
+    }
+}
+
+/// The account that something happened to.
+#[derive(Clone, Copy, Debug)]
+pub struct Subject<'a> {
+    /// Its id; none when there is no such account.
+    pub id: Option<Uuid>,
+    /// Its name, or what was typed for one.
+    pub name: Option<&'a str>,
+}
+
+/// An event as it stands in the database.
+#[derive(Clone, Debug, Queryable, Selectable, Insertable)]
+#[diesel(table_name = audit_events, check_for_backend(diesel::pg::Pg))]
+pub struct Event {
+    /// UUID version 7: events stand in the order of their making.
+    pub id: Uuid,
+    /// By the database's clock.
+    pub occurred_at: DateTime<Utc>,
+    /// See [`EventType::as_str`].
+    pub type_: String,
+    /// Who did it.
+    pub actor_id: Option<Uuid>,
+    /// The actor's name at the time.
+    pub actor_name: Option<String>,
+    /// Whom it concerned.
+    pub subject_id: Option<Uuid>,
+    /// The subject's name at the time.
+    pub subject_name: Option<String>,
+    /// The session concerned.
+    pub session_id: Option<Uuid>,
+    /// The client's address.
+    pub address: Option<String>,
+    /// The request that did it.
+    pub request_id: Option<Uuid>,
+    /// What else is to be known, by type.
+    pub details: Value,
+}
+
+/// Writes an event, in the caller's transaction.
+///
+/// # Errors
+/// PostgreSQL's.
+pub fn insert(
+    connection: &mut PgConnection,
+    origin: &Origin,
+    event_type: EventType,
+    subject: Subject<'_>,
+    details: &Value,
+) -> QueryResult<()> {
+    diesel::insert_into(audit_events::table)
+        .values((
+            audit_events::id.eq(random::id()),
+            audit_events::occurred_at.eq(crate::database::now()),
+            audit_events::type_.eq(event_type.as_str()),
+            audit_events::actor_id.eq(origin.actor_id),
+            audit_events::actor_name.eq(origin.actor_name.as_deref()),
+            audit_events::subject_id.eq(subject.id),
+            audit_events::subject_name.eq(subject.name),
+            audit_events::session_id.eq(origin.session_id),
+            audit_events::address.eq(origin.address.as_deref()),
+            audit_events::request_id.eq(origin.request_id),
+            audit_events::details.eq(details),
+        ))
+        .execute(connection)
+        .map(|_| ())
+}
+
+/// What to list; every condition set must hold.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// Who did it.
+    pub actor_id: Option<Uuid>,
+    /// Whom it concerned.
+    pub subject_id: Option<Uuid>,
+    /// Of this type.
+    pub type_: Option<String>,
+    /// Not before.
+    pub since: Option<DateTime<Utc>>,
+    /// Only those made before this one: the last of the page before.
+    pub before: Option<Uuid>,
+}
+
+/// At most `limit` events, newest first.
+///
+/// # Errors
+/// PostgreSQL's.
+pub fn list(connection: &mut PgConnection, filter: &Filter, limit: i64) -> QueryResult<Vec<Event>> {
+    let mut query = audit_events::table.select(Event::as_select()).into_boxed();
+    if let Some(actor_id) = filter.actor_id {
+        query = query.filter(audit_events::actor_id.eq(actor_id));
+    }
+    if let Some(subject_id) = filter.subject_id {
+        query = query.filter(audit_events::subject_id.eq(subject_id));
+    }
+    if let Some(type_) = &filter.type_ {
+        query = query.filter(audit_events::type_.eq(type_));
+    }
+    if let Some(since) = filter.since {
+        query = query.filter(audit_events::occurred_at.ge(since));
+    }
+    if let Some(before) = filter.before {
+        query = query.filter(audit_events::id.lt(before));
+    }
+    query.order(audit_events::id.desc()).limit(limit).load(connection)
+}

@@ -1,0 +1,5 @@
+//! What happened, who did it, to whom: events that are written in the transaction of what they tell.
+
+pub mod event;
+
+pub use event::{Event, EventType, Origin, Subject};

@@ -1,0 +1,215 @@
+//! PostgreSQL: the one pool, on threads of its own, and what its failures mean.
+
+pub mod migrate;
+mod pool;
+#[allow(missing_docs)] // generated
+pub mod schema;
+
+use std::time::Duration;
+
+use diesel::result::{DatabaseErrorKind, Error as QueryError};
+use diesel::{Connection, PgConnection, QueryResult};
+
+use crate::blocking::{BlockingError, BlockingPool};
+
+diesel::define_sql_function! {
+    /// PostgreSQL's clock: the start of the transaction.
+    fn now() -> Timestamptz;
+}
+
+/// How long a request waits for its database work, queueing included.
+const DEADLINE: Duration = Duration::from_secs(4);
+/// How long r2d2 tries for a connection before it calls PostgreSQL away.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// Calls that may wait for each connection before further ones are refused.
+const QUEUE_PER_CONNECTION: usize = 32;
+/// How often a transaction that PostgreSQL broke up (a deadlock) is begun again.
+const ATTEMPTS: usize = 4;
+
+/// The database: a pool of connections, and as many threads that use them. Clones share both.
+#[derive(Clone)]
+pub struct Database {
+    connections: r2d2::Pool<pool::Manager>,
+    threads: BlockingPool,
+}
+
+/// Why the database gave no answer. None of these says anything about the caller's credentials.
+#[derive(Debug, thiserror::Error)]
+pub enum DatabaseError {
+    /// More calls wait than may.
+    #[error("too many calls wait for the database")]
+    Overloaded,
+    /// It cannot be reached, does not answer in time, or cannot write.
+    #[error("the database is unavailable: {0}")]
+    Unavailable(String),
+    /// A statement failed: a fault of ours.
+    #[error("a statement failed: {0}")]
+    Statement(QueryError),
+}
+
+impl Database {
+    /// A pool of at most `connections` to the database at `url`. Opens none yet: the server may start before
+    /// PostgreSQL does.
+    #[must_use]
+    pub fn new(url: &str, connections: u32) -> Self {
+        let pool = r2d2::Pool::builder()
+            .max_size(connections)
+            .min_idle(Some(connections.min(2)))
+            .connection_timeout(CONNECT_TIMEOUT)
+            .test_on_check_out(true)
+            .error_handler(Box::new(Log))
+            .build_unchecked(pool::Manager::new(url.to_owned()));
+        let threads = connections as usize;
+        Self {
+            connections: pool,
+            threads: BlockingPool::new("database", threads, threads * QUEUE_PER_CONNECTION),
+        }
+    }
+
+    /// Runs `work` with a connection, each statement committing by itself.
+    ///
+    /// # Errors
+    /// See [`DatabaseError`].
+    pub async fn run<T, F>(&self, work: F) -> Result<T, DatabaseError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut PgConnection) -> QueryResult<T> + Send + 'static,
+    {
+        let connections = self.connections.clone();
+        match self.threads.run(DEADLINE, move || with_connection(&connections, work)).await {
+            Ok(answer) => answer,
+            Err(BlockingError::QueueFull(_)) => Err(DatabaseError::Overloaded),
+            Err(BlockingError::DeadlinePassed(_)) => {
+                Err(DatabaseError::Unavailable("no answer in time".into()))
+            }
+            Err(BlockingError::Panicked(_)) => {
+                Err(DatabaseError::Statement(QueryError::QueryBuilderError("the work panicked".into())))
+            }
+        }
+    }
+
+    /// Runs `work` in one transaction; `Err` rolls back, so what must persist is an `Ok`. Begins again when
+    /// PostgreSQL broke the transaction up because of others.
+    ///
+    /// # Errors
+    /// See [`DatabaseError`].
+    pub async fn transaction<T, F>(&self, mut work: F) -> Result<T, DatabaseError>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut PgConnection) -> QueryResult<T> + Send + 'static,
+    {
+        self.run(move |connection| transaction(connection, &mut work)).await
+    }
+
+    /// A connection outside the pool, for the command line.
+    ///
+    /// # Errors
+    /// [`DatabaseError::Unavailable`].
+    pub fn connect(url: &str) -> Result<PgConnection, DatabaseError> {
+        pool::establish(url).map_err(|error| DatabaseError::Unavailable(error.to_string()))
+    }
+
+    /// The threads' pool, for metrics.
+    #[must_use]
+    pub fn threads(&self) -> &BlockingPool {
+        &self.threads
+    }
+
+    /// Connections open now, and how many of them are idle.
+    #[must_use]
+    pub fn connections(&self) -> (u32, u32) {
+        let state = self.connections.state();
+        (state.connections, state.idle_connections)
+    }
+}
+
+/// Runs `work` in a transaction on a connection of the caller's, as [`Database::transaction`] does.
+///
+/// # Errors
+/// `work`'s own, or PostgreSQL's.
+pub fn transaction<T>(
+    connection: &mut PgConnection,
+    mut work: impl FnMut(&mut PgConnection) -> QueryResult<T>,
+) -> QueryResult<T> {
+    let mut attempt = 1;
+    loop {
+        match connection.transaction(&mut work) {
+            Err(error) if attempt < ATTEMPTS && is_worth_another_try(&error) => attempt += 1,
+            answer => return answer,
+        }
+    }
+}
+
+fn with_connection<T>(
+    connections: &r2d2::Pool<pool::Manager>,
+    work: impl FnOnce(&mut PgConnection) -> QueryResult<T>,
+) -> Result<T, DatabaseError> {
+    let mut pooled = connections.get().map_err(|error| DatabaseError::Unavailable(error.to_string()))?;
+    match work(&mut pooled.connection) {
+        Ok(answer) => {
+            pooled.trust();
+            Ok(answer)
+        }
+        Err(error) => {
+            let error = DatabaseError::from(error);
+            if matches!(error, DatabaseError::Unavailable(_)) {
+                pooled.doubt();
+            }
+            Err(error)
+        }
+    }
+}
+
+impl From<QueryError> for DatabaseError {
+    fn from(error: QueryError) -> Self {
+        match &error {
+            QueryError::DatabaseError(kind, info) if is_unavailability(kind, info.message()) => {
+                Self::Unavailable(info.message().to_owned())
+            }
+            QueryError::BrokenTransactionManager => Self::Unavailable(error.to_string()),
+            _ => Self::Statement(error),
+        }
+    }
+}
+
+/// diesel hands on no SQLSTATE, so what it has no kind for is told by PostgreSQL's words.
+fn is_unavailability(kind: &DatabaseErrorKind, message: &str) -> bool {
+    const WORDS: [&str; 12] = [
+        "terminating connection",
+        "server closed the connection",
+        "connection to server",
+        "could not connect",
+        "no connection to the server",
+        "could not receive data",
+        "could not send data",
+        "the database system is",
+        "No space left on device",
+        "could not extend file",
+        "canceling statement due to",
+        "remaining connection slots",
+    ];
+    matches!(
+        kind,
+        DatabaseErrorKind::ClosedConnection
+            | DatabaseErrorKind::UnableToSendCommand
+            | DatabaseErrorKind::ReadOnlyTransaction
+    ) || WORDS.iter().any(|words| message.contains(words))
+}
+
+fn is_worth_another_try(error: &QueryError) -> bool {
+    match error {
+        QueryError::DatabaseError(DatabaseErrorKind::SerializationFailure, _) => true,
+        QueryError::DatabaseError(_, info) => info.message().contains("deadlock detected"),
+        _ => false,
+    }
+}
+
+/// r2d2's own failures, told once in our log.
+#[derive(Debug)]
+struct Log;
+
+impl<E: std::error::Error> r2d2::HandleError<E> for Log {
+    fn handle_error(&self, error: E) {
+        tracing::warn!(%error, "a connection to PostgreSQL could not be made or failed its test");
+    }
+}

@@ -1,0 +1,97 @@
+//! Connections to PostgreSQL, kept by r2d2. A connection is tested before use only when something gives reason to
+//! doubt it, so that a request costs its own statements and no round trip more.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use diesel::connection::SimpleConnection;
+use diesel::{Connection, PgConnection, QueryResult, RunQueryDsl};
+
+/// After this long unused, a connection is tested before use.
+const IDLE_BEFORE_TEST: Duration = Duration::from_secs(1);
+
+/// What every connection is set to. The deadline of blocking.rs is the one that holds when PostgreSQL does not
+/// answer at all; these free its side.
+const SETTINGS: &str = "SET timezone = 'UTC'; SET statement_timeout = '4s'; SET lock_timeout = '3s'; \
+                        SET idle_in_transaction_session_timeout = '10s'";
+
+/// Makes and judges connections for r2d2.
+#[derive(Debug)]
+pub(super) struct Manager {
+    url: String,
+    /// Raised whenever any connection failed: those not tested since are in doubt.
+    doubts: Arc<AtomicU64>,
+}
+
+/// A connection and what is known of its health.
+pub(super) struct Pooled {
+    pub(super) connection: PgConnection,
+    tested_at: Instant,
+    tested_under: u64,
+    failed: bool,
+    doubts: Arc<AtomicU64>,
+}
+
+impl Pooled {
+    /// Notes that the connection failed: it is thrown away, and its siblings are tested before their next use.
+    pub(super) fn doubt(&mut self) {
+        self.failed = true;
+        self.doubts.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn is_in_doubt(&self) -> bool {
+        self.tested_under != self.doubts.load(Ordering::Relaxed)
+            || self.tested_at.elapsed() > IDLE_BEFORE_TEST
+    }
+
+    /// Notes that it just worked.
+    pub(super) fn trust(&mut self) {
+        self.tested_at = Instant::now();
+    }
+}
+
+impl Manager {
+    pub(super) fn new(url: String) -> Self {
+        Self { url, doubts: Arc::default() }
+    }
+}
+
+/// Opens one connection, set up as all are.
+///
+/// # Errors
+/// When PostgreSQL cannot be reached or refuses.
+pub(super) fn establish(url: &str) -> Result<PgConnection, diesel::r2d2::Error> {
+    let mut connection = PgConnection::establish(url).map_err(diesel::r2d2::Error::ConnectionError)?;
+    connection.batch_execute(SETTINGS).map_err(diesel::r2d2::Error::QueryError)?;
+    Ok(connection)
+}
+
+impl r2d2::ManageConnection for Manager {
+    type Connection = Pooled;
+    type Error = diesel::r2d2::Error;
+
+    fn connect(&self) -> Result<Pooled, Self::Error> {
+        let tested_under = self.doubts.load(Ordering::Relaxed);
+        let connection = establish(&self.url)?;
+        let doubts = Arc::clone(&self.doubts);
+        Ok(Pooled { connection, tested_at: Instant::now(), tested_under, failed: false, doubts })
+    }
+
+    fn is_valid(&self, pooled: &mut Pooled) -> Result<(), Self::Error> {
+        if pooled.is_in_doubt() {
+            let under = pooled.doubts.load(Ordering::Relaxed);
+            let answer: QueryResult<usize> = diesel::sql_query("SELECT").execute(&mut pooled.connection);
+            answer.map_err(diesel::r2d2::Error::QueryError)?;
+            pooled.tested_under = under;
+            pooled.trust();
+        }
+        Ok(())
+    }
+
+    fn has_broken(&self, pooled: &mut Pooled) -> bool {
+        use diesel::connection::TransactionManager;
+        type Transactions = <PgConnection as Connection>::TransactionManager;
+        pooled.failed || Transactions::is_broken_transaction_manager(&mut pooled.connection)
+    }
+}

@@ -1,0 +1,174 @@
+// @generated automatically by Diesel CLI.
+
+diesel::table! {
+    audit_events (id) {
+        id -> Uuid,
+        occurred_at -> Timestamptz,
+        #[sql_name = "type"]
+        type_ -> Text,
+        actor_id -> Nullable<Uuid>,
+        actor_name -> Nullable<Text>,
+        subject_id -> Nullable<Uuid>,
+        subject_name -> Nullable<Text>,
+        session_id -> Nullable<Uuid>,
+        address -> Nullable<Text>,
+        request_id -> Nullable<Uuid>,
+        details -> Jsonb,
+    }
+}
+
+diesel::table! {
+    instance (only_row) {
+        only_row -> Bool,
+        check_value -> Bytea,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    login_names (folded) {
+        folded -> Text,
+        user_id -> Uuid,
+    }
+}
+
+diesel::table! {
+    notes (id) {
+        id -> Uuid,
+        owner_id -> Uuid,
+        title -> Text,
+        body -> Text,
+        shared -> Bool,
+        version -> Int8,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    password_links (digest) {
+        digest -> Bytea,
+        user_id -> Uuid,
+        created_at -> Timestamptz,
+        expires_at -> Timestamptz,
+        consumed_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    personal_tokens (id) {
+        id -> Uuid,
+        user_id -> Nullable<Uuid>,
+        name -> Text,
+        digest -> Bytea,
+        scope -> Array<Text>,
+        created_at -> Timestamptz,
+        expires_at -> Timestamptz,
+        last_used_at -> Nullable<Timestamptz>,
+        revoked_at -> Nullable<Timestamptz>,
+        revoked_reason -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    refresh_tokens (session_id) {
+        session_id -> Uuid,
+        secret_digest -> Bytea,
+        generation -> Int4,
+        used_generation -> Int4,
+        rotated_at -> Array<Timestamptz>,
+        expires_at -> Timestamptz,
+        ended_at -> Nullable<Timestamptz>,
+        ended_reason -> Nullable<Text>,
+        outcome -> Text,
+    }
+}
+
+diesel::table! {
+    revocations (position) {
+        position -> Int8,
+        kind -> Text,
+        subject -> Text,
+        least_version -> Nullable<Int8>,
+        reason -> Text,
+        revoked_at -> Timestamptz,
+        matters_until -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    roles (name) {
+        name -> Text,
+        permissions -> Array<Text>,
+    }
+}
+
+diesel::table! {
+    sessions (id) {
+        id -> Uuid,
+        user_id -> Nullable<Uuid>,
+        kind -> Text,
+        device -> Nullable<Text>,
+        address -> Nullable<Text>,
+        scope -> Nullable<Array<Text>>,
+        auth_time -> Timestamptz,
+        created_at -> Timestamptz,
+        last_used_at -> Timestamptz,
+        expires_at -> Timestamptz,
+        ended_at -> Nullable<Timestamptz>,
+        ended_reason -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    signing_keys (kid) {
+        kid -> Text,
+        algorithm -> Text,
+        sealed_key -> Bytea,
+        public_jwk -> Jsonb,
+        published_at -> Timestamptz,
+        signs_from -> Timestamptz,
+        retires_at -> Nullable<Timestamptz>,
+        revoked_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    users (id) {
+        id -> Uuid,
+        username -> Text,
+        username_folded -> Text,
+        email -> Nullable<Text>,
+        email_folded -> Nullable<Text>,
+        password_hash -> Nullable<Text>,
+        role -> Text,
+        status -> Text,
+        version -> Int8,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+        last_login_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::joinable!(users -> roles (role));
+diesel::joinable!(login_names -> users (user_id));
+diesel::joinable!(password_links -> users (user_id));
+diesel::joinable!(sessions -> users (user_id));
+diesel::joinable!(refresh_tokens -> sessions (session_id));
+diesel::joinable!(personal_tokens -> users (user_id));
+diesel::joinable!(notes -> users (owner_id));
+
+diesel::allow_tables_to_appear_in_same_query!(
+    audit_events,
+    instance,
+    login_names,
+    notes,
+    password_links,
+    personal_tokens,
+    refresh_tokens,
+    revocations,
+    roles,
+    sessions,
+    signing_keys,
+    users,
+);
