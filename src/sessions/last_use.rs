@@ -1,0 +1,211 @@
+//! When sessions and personal tokens were last used, and which generation's access token was seen: noted in memory,
+//! written in batches off the request's path. An answer that was used has arrived: rotation reads the generation.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use diesel::prelude::*;
+use diesel::sql_types::{Array, Double, Integer, Uuid as SqlUuid};
+use uuid::Uuid;
+
+use crate::database::{Database, DatabaseError};
+
+/// How often the batch is written; within 5 s is promised.
+pub const FLUSH_EVERY: Duration = Duration::from_secs(2);
+/// Rows that one statement touches at most.
+const BATCH: usize = 1_000;
+/// Entries kept while the database does not take them; beyond, uses are no longer noted.
+const MOST: usize = 500_000;
+
+/// What was used and not written yet. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct LastUse {
+    noted: Arc<Mutex<Noted>>,
+}
+
+#[derive(Debug, Default)]
+struct Noted {
+    sessions: HashMap<Uuid, SessionUse>,
+    personal_tokens: HashMap<Uuid, Instant>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct SessionUse {
+    /// The highest generation whose access token was presented; 0 for a browser's session.
+    generation: i32,
+    at: Instant,
+    /// Let in, not only presented: moves the time of last use.
+    let_in: bool,
+}
+
+impl LastUse {
+    /// An access token of this session and generation was presented and its signature is ours, let in or not.
+    pub fn note_presented(&self, session_id: Uuid, generation: i32) {
+        self.note_session(session_id, SessionUse { generation, at: Instant::now(), let_in: false });
+    }
+
+    /// The session was used: its caller was let in.
+    pub fn note_used(&self, session_id: Uuid) {
+        self.note_session(session_id, SessionUse { generation: 0, at: Instant::now(), let_in: true });
+    }
+
+    /// The personal token was used.
+    pub fn note_personal_token(&self, id: Uuid) {
+        let mut noted = self.lock();
+        if noted.personal_tokens.len() < MOST {
+            noted.personal_tokens.insert(id, Instant::now());
+        }
+    }
+
+    fn note_session(&self, id: Uuid, new: SessionUse) {
+        let mut noted = self.lock();
+        if noted.sessions.len() >= MOST && !noted.sessions.contains_key(&id) {
+            return;
+        }
+        noted.sessions.entry(id).and_modify(|old| *old = old.merged(new)).or_insert(new);
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Noted> {
+        self.noted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes what was noted; what could not be written (a row locked by others, the database away) is kept for the
+    /// next time.
+    ///
+    /// # Errors
+    /// The database's; nothing is lost by it.
+    pub async fn flush(&self, database: &Database) -> Result<(), DatabaseError> {
+        let Noted { sessions, personal_tokens } = std::mem::take(&mut *self.lock());
+        let mut sessions: Vec<(Uuid, SessionUse)> = sessions.into_iter().collect();
+        let mut tokens: Vec<(Uuid, Instant)> = personal_tokens.into_iter().collect();
+        // Everyone locks rows in the order of their ids.
+        sessions.sort_unstable_by_key(|(id, _)| *id);
+        tokens.sort_unstable_by_key(|(id, _)| *id);
+        let mut outcome = Ok(());
+        for batch in sessions.chunks(BATCH) {
+            let rows = batch.to_vec();
+            let written = match &outcome {
+                Ok(()) => database.run(move |connection| write_sessions(connection, &rows)).await,
+                Err(_) => Ok(Vec::new()),
+            };
+            let written = written.unwrap_or_else(|error| {
+                outcome = Err(error);
+                Vec::new()
+            });
+            self.keep_for_later(batch, &written);
+        }
+        outcome?;
+        for batch in tokens.chunks(BATCH) {
+            let rows = batch.to_vec();
+            if let Err(error) = database.run(move |connection| write_tokens(connection, &rows)).await {
+                let mut noted = self.lock();
+                for (id, at) in batch {
+                    noted.personal_tokens.entry(*id).or_insert(*at);
+                }
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    fn keep_for_later(&self, batch: &[(Uuid, SessionUse)], written: &[Uuid]) {
+        for (id, used) in batch {
+            if written.binary_search(id).is_err() {
+                self.note_session(*id, *used);
+            }
+        }
+    }
+}
+
+impl SessionUse {
+    fn merged(self, other: Self) -> Self {
+        Self {
+            generation: self.generation.max(other.generation),
+            at: self.at.max(other.at),
+            let_in: self.let_in || other.let_in,
+        }
+    }
+}
+
+/// Writes a batch, sorted by id; gives the sorted ids of those that are dealt with.
+fn write_sessions(connection: &mut PgConnection, batch: &[(Uuid, SessionUse)]) -> QueryResult<Vec<Uuid>> {
+    let generations: Vec<(Uuid, SessionUse)> =
+        batch.iter().filter(|(_, used)| used.generation > 0).copied().collect();
+    let used: Vec<(Uuid, SessionUse)> = batch.iter().filter(|(_, used)| used.let_in).copied().collect();
+    let mut locked = write_generations(connection, &generations)?;
+    locked.extend(write_times(connection, &used)?);
+    let written = batch.iter().map(|(id, _)| *id).filter(|id| !locked.contains(id));
+    Ok(written.collect())
+}
+
+#[derive(QueryableByName)]
+struct Locked {
+    #[diesel(sql_type = SqlUuid)]
+    id: Uuid,
+}
+
+/// Gives the ids of rows that others hold locked.
+fn write_generations(connection: &mut PgConnection, batch: &[(Uuid, SessionUse)]) -> QueryResult<Vec<Uuid>> {
+    let ids: Vec<Uuid> = batch.iter().map(|(id, _)| *id).collect();
+    let generations: Vec<i32> = batch.iter().map(|(_, used)| used.generation).collect();
+    let locked: Vec<Locked> = diesel::sql_query(
+        "WITH seen AS (
+            SELECT * FROM unnest($1, $2) AS seen (id, generation)
+        ), due AS (
+            SELECT t.session_id FROM refresh_tokens AS t JOIN seen ON seen.id = t.session_id
+             WHERE t.used_generation < seen.generation
+        ), free AS (
+            SELECT session_id FROM refresh_tokens WHERE session_id IN (SELECT session_id FROM due)
+             ORDER BY session_id FOR UPDATE SKIP LOCKED
+        ), written AS (
+            UPDATE refresh_tokens AS t SET used_generation = greatest(t.used_generation, seen.generation)
+              FROM seen, free WHERE free.session_id = t.session_id AND seen.id = t.session_id
+        )
+        SELECT session_id AS id FROM due EXCEPT SELECT session_id FROM free",
+    )
+    .bind::<Array<SqlUuid>, _>(ids)
+    .bind::<Array<Integer>, _>(generations)
+    .load(connection)?;
+    Ok(locked.into_iter().map(|row| row.id).collect())
+}
+
+/// Gives the ids of rows that others hold locked. Ages, not times, are handed over: no clocks are compared.
+fn write_times(connection: &mut PgConnection, batch: &[(Uuid, SessionUse)]) -> QueryResult<Vec<Uuid>> {
+    let ids: Vec<Uuid> = batch.iter().map(|(id, _)| *id).collect();
+    let ages: Vec<f64> = batch.iter().map(|(_, used)| used.at.elapsed().as_secs_f64()).collect();
+    let locked: Vec<Locked> = diesel::sql_query(
+        "WITH seen AS (
+            SELECT id, now() - age * interval '1 second' AS at FROM unnest($1, $2) AS seen (id, age)
+        ), due AS (
+            SELECT s.id FROM sessions AS s JOIN seen ON seen.id = s.id WHERE s.last_used_at < seen.at
+        ), free AS (
+            SELECT id FROM sessions WHERE id IN (SELECT id FROM due) ORDER BY id FOR UPDATE SKIP LOCKED
+        ), written AS (
+            UPDATE sessions AS s SET last_used_at = greatest(s.last_used_at, seen.at)
+              FROM seen, free WHERE free.id = s.id AND seen.id = s.id
+        )
+        SELECT id FROM due EXCEPT SELECT id FROM free",
+    )
+    .bind::<Array<SqlUuid>, _>(ids)
+    .bind::<Array<Double>, _>(ages)
+    .load(connection)?;
+    Ok(locked.into_iter().map(|row| row.id).collect())
+}
+
+fn write_tokens(connection: &mut PgConnection, batch: &[(Uuid, Instant)]) -> QueryResult<usize> {
+    let ids: Vec<Uuid> = batch.iter().map(|(id, _)| *id).collect();
+    let ages: Vec<f64> = batch.iter().map(|(_, at)| at.elapsed().as_secs_f64()).collect();
+    diesel::sql_query(
+        "WITH seen AS (
+            SELECT id, now() - age * interval '1 second' AS at FROM unnest($1, $2) AS seen (id, age)
+        ), free AS (
+            SELECT id FROM personal_tokens WHERE id IN (SELECT id FROM seen) ORDER BY id FOR UPDATE SKIP LOCKED
+        )
+        UPDATE personal_tokens AS t SET last_used_at = greatest(t.last_used_at, seen.at)
+          FROM seen, free WHERE free.id = t.id AND seen.id = t.id",
+    )
+    .bind::<Array<SqlUuid>, _>(ids)
+    .bind::<Array<Double>, _>(ages)
+    .execute(connection)
+}

@@ -1,0 +1,267 @@
+//! Rotation: a refresh token is traded for its successor by one statement, in one round trip and one commit. It locks
+//! the one row that it decides on, so whatever arrives together, on however many nodes, is decided in turn.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use diesel::data_types::PgInterval;
+use diesel::pg::Pg;
+use diesel::prelude::*;
+use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
+use diesel::sql_types::{
+    Array, BigInt, Binary, Integer, Interval, Nullable, Text, Timestamptz, Uuid as SqlUuid,
+};
+use uuid::Uuid;
+
+use super::session::{Grant, Limits};
+use crate::audit::Origin;
+use crate::random;
+
+/// A genuine refresh token that was presented, and what was asked of it.
+#[derive(Clone, Debug)]
+pub struct Presented {
+    /// The session that it belongs to.
+    pub session_id: Uuid,
+    /// SHA-256 of its random bytes.
+    pub secret_digest: [u8; 32],
+    /// Its generation.
+    pub generation: i32,
+    /// A narrower scope for the access token.
+    pub scope: Option<Vec<String>>,
+}
+
+/// How a refresh was decided.
+#[derive(Clone, Debug)]
+pub enum Rotation {
+    /// It was the live one: it is spent, its successor lives.
+    Rotated(Box<Grant>),
+    /// It was spent, and is forgiven: the live one is given out once more, nothing is spent.
+    Repeated(Box<Grant>),
+    /// It was spent, and is not forgiven: the session has just ended.
+    Reused,
+    /// No such token stands here (any more).
+    Unknown,
+    /// Its session has ended.
+    Ended {
+        /// When.
+        at: DateTime<Utc>,
+        /// See [`super::EndReason::as_str`].
+        reason: String,
+    },
+    /// Its session has expired.
+    Expired {
+        /// When.
+        at: DateTime<Utc>,
+    },
+    /// Its user is no more.
+    AccountDeleted,
+    /// Its user is disabled; nothing was spent.
+    AccountDisabled,
+    /// More was asked for than the session has; nothing was spent.
+    ScopeRefused {
+        /// What the session may have.
+        granted: Vec<String>,
+    },
+}
+
+/// Trades a refresh token for its successor.
+///
+/// # Errors
+/// PostgreSQL's.
+pub fn rotate(
+    connection: &mut PgConnection,
+    presented: &Presented,
+    limits: &Limits,
+    origin: &Origin,
+) -> QueryResult<Rotation> {
+    let turn = Turn {
+        presented,
+        origin,
+        grace: interval(limits.refresh_grace),
+        refresh_ttl: interval(limits.refresh_ttl),
+        event_id: random::id(),
+    };
+    let decided: Option<Decided> = turn.get_result(connection).optional()?;
+    Ok(decided.map_or(Rotation::Unknown, Rotation::from))
+}
+
+fn interval(duration: Duration) -> PgInterval {
+    PgInterval::from_microseconds(i64::try_from(duration.as_micros()).unwrap_or(i64::MAX))
+}
+
+/// What the statement answers with.
+#[derive(Queryable)]
+struct Decided {
+    outcome: String,
+    session_id: Uuid,
+    generation: i32,
+    refresh_expires_at: DateTime<Utc>,
+    ended_at: Option<DateTime<Utc>>,
+    ended_reason: Option<String>,
+    auth_time: DateTime<Utc>,
+    session_scope: Option<Vec<String>>,
+    user_id: Option<Uuid>,
+    username: Option<String>,
+    version: Option<i64>,
+    permissions: Option<Vec<String>>,
+    issued_at: DateTime<Utc>,
+}
+
+impl From<Decided> for Rotation {
+    fn from(decided: Decided) -> Self {
+        let outcome = decided.outcome.clone();
+        let expired_at = decided.refresh_expires_at;
+        let ended = (decided.ended_at, decided.ended_reason.clone());
+        match (outcome.as_str(), ended, decided.into_grant()) {
+            ("rotated", _, Some(grant)) => Self::Rotated(Box::new(grant)),
+            ("repeated", _, Some(grant)) => Self::Repeated(Box::new(grant)),
+            ("scope_refused", _, Some(grant)) => Self::ScopeRefused { granted: grant.scope() },
+            ("account_disabled", ..) => Self::AccountDisabled,
+            ("reused", ..) => Self::Reused,
+            ("expired", ..) => Self::Expired { at: expired_at },
+            ("ended", (Some(at), Some(reason)), _) => Self::Ended { at, reason },
+            // What is left has no user.
+            _ => Self::AccountDeleted,
+        }
+    }
+}
+
+impl Decided {
+    fn into_grant(self) -> Option<Grant> {
+        Some(Grant {
+            session_id: self.session_id,
+            user_id: self.user_id?,
+            username: self.username?,
+            version: self.version?,
+            permissions: self.permissions?,
+            session_scope: self.session_scope,
+            auth_time: self.auth_time,
+            generation: self.generation,
+            refresh_expires_at: self.refresh_expires_at,
+            issued_at: self.issued_at,
+        })
+    }
+}
+
+/// The statement. A type of its own, so that diesel prepares it once a connection.
+struct Turn<'a> {
+    presented: &'a Presented,
+    origin: &'a Origin,
+    grace: PgInterval,
+    refresh_ttl: PgInterval,
+    event_id: Uuid,
+}
+
+impl QueryId for Turn<'_> {
+    type QueryId = Turn<'static>;
+    const HAS_STATIC_QUERY_ID: bool = true;
+}
+
+impl Query for Turn<'_> {
+    type SqlType = (
+        Text,
+        SqlUuid,
+        Integer,
+        Timestamptz,
+        Nullable<Timestamptz>,
+        Nullable<Text>,
+        Timestamptz,
+        Nullable<Array<Text>>,
+        Nullable<SqlUuid>,
+        Nullable<Text>,
+        Nullable<BigInt>,
+        Nullable<Array<Text>>,
+        Timestamptz,
+    );
+}
+
+impl RunQueryDsl<PgConnection> for Turn<'_> {}
+
+/// The order of the questions is that of http.md: the session, then its user, then the scope.
+///
+/// A spent token is forgiven when it was spent within the grace window, or when it is the last one spent and nothing
+/// shows that its answer arrived. A generation ahead of the row is the live one: the row went back in time with a
+/// failover or a restore.
+macro_rules! outcome {
+    () => {
+        "CASE
+            WHEN t.ended_at IS NOT NULL THEN 'ended'
+            WHEN t.expires_at <= now() THEN 'expired'
+            WHEN g.generation < t.generation
+                AND NOT (g.grace > interval '0' AND coalesce(t.rotated_at[t.generation - g.generation] > now() - g.grace, false))
+                AND NOT (g.generation = t.generation - 1 AND t.used_generation < t.generation)
+                THEN 'reused'
+            WHEN u.id IS NULL THEN 'account_deleted'
+            WHEN u.status <> 'active' THEN 'account_disabled'
+            WHEN NOT (coalesce(g.scope <@ r.permissions, true) AND coalesce(g.scope <@ s.scope, true))
+                THEN 'scope_refused'
+            WHEN g.generation < t.generation THEN 'repeated'
+            ELSE 'rotated'
+        END"
+    };
+}
+
+const STATEMENT: &str = concat!(
+    "turn AS (
+        UPDATE refresh_tokens AS t SET
+            outcome = ", outcome!(), ",
+            generation = CASE ", outcome!(), " WHEN 'rotated' THEN g.generation + 1 ELSE t.generation END,
+            rotated_at = CASE
+                WHEN ", outcome!(), " <> 'rotated' THEN t.rotated_at
+                WHEN g.generation > t.generation THEN ARRAY[now()]
+                ELSE (now() || t.rotated_at)[1:16]
+            END,
+            expires_at = CASE ", outcome!(), "
+                WHEN 'rotated' THEN least(now() + g.refresh_ttl, s.expires_at) ELSE t.expires_at END,
+            used_generation = greatest(t.used_generation, g.generation),
+            ended_at = CASE ", outcome!(), " WHEN 'reused' THEN now() ELSE t.ended_at END,
+            ended_reason = CASE ", outcome!(), " WHEN 'reused' THEN 'refresh_token_reused' ELSE t.ended_reason END
+        FROM given AS g, sessions AS s
+            LEFT JOIN users AS u ON u.id = s.user_id LEFT JOIN roles AS r ON r.name = u.role
+        WHERE t.session_id = g.session_id AND t.secret_digest = g.secret_digest AND s.id = t.session_id
+        RETURNING t.outcome, t.session_id, t.generation, t.expires_at, t.ended_at, t.ended_reason, s.auth_time,
+            s.scope, u.id AS user_id, u.username, u.version, r.permissions, s.expires_at AS session_expires_at
+    ), session_ended AS (
+        UPDATE sessions AS s SET ended_at = now(), ended_reason = 'refresh_token_reused'
+        FROM turn WHERE turn.outcome = 'reused' AND s.id = turn.session_id AND s.ended_at IS NULL
+    ), announced AS (
+        INSERT INTO revocations (kind, subject, reason, matters_until)
+        SELECT 'session', session_id::text, 'refresh_token_reused', session_expires_at
+        FROM turn WHERE outcome = 'reused'
+    ), noted AS (
+        INSERT INTO audit_events (id, type, subject_id, subject_name, session_id, address, request_id, details)
+        SELECT g.event_id, CASE turn.outcome WHEN 'reused' THEN 'refresh_token_reused' ELSE 'refresh_repeated' END,
+            turn.user_id, turn.username, turn.session_id, g.address, g.request_id,
+            jsonb_build_object('presented_generation', g.generation, 'live_generation', turn.generation)
+        FROM turn, given AS g WHERE turn.outcome IN ('reused', 'repeated')
+    )
+    SELECT outcome, session_id, generation, expires_at, ended_at, ended_reason, auth_time, scope, user_id, username,
+        version, permissions, now()
+    FROM turn"
+);
+
+impl QueryFragment<Pg> for Turn<'_> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql("WITH given AS MATERIALIZED (SELECT ");
+        out.push_bind_param::<SqlUuid, _>(&self.presented.session_id)?;
+        out.push_sql(" AS session_id, ");
+        out.push_bind_param::<Binary, _>(&self.presented.secret_digest)?;
+        out.push_sql(" AS secret_digest, ");
+        out.push_bind_param::<Integer, _>(&self.presented.generation)?;
+        out.push_sql(" AS generation, ");
+        out.push_bind_param::<Nullable<Array<Text>>, _>(&self.presented.scope)?;
+        out.push_sql(" AS scope, ");
+        out.push_bind_param::<Interval, _>(&self.grace)?;
+        out.push_sql(" AS grace, ");
+        out.push_bind_param::<Interval, _>(&self.refresh_ttl)?;
+        out.push_sql(" AS refresh_ttl, ");
+        out.push_bind_param::<SqlUuid, _>(&self.event_id)?;
+        out.push_sql(" AS event_id, ");
+        out.push_bind_param::<Nullable<Text>, _>(&self.origin.address)?;
+        out.push_sql(" AS address, ");
+        out.push_bind_param::<Nullable<SqlUuid>, _>(&self.origin.request_id)?;
+        out.push_sql(" AS request_id), ");
+        out.push_sql(STATEMENT);
+        Ok(())
+    }
+}
