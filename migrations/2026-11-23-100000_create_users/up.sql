@@ -17,6 +17,9 @@ CREATE TABLE users (
     email_folded    text CHECK (email_folded <> ''),
     -- NULL: signs in by a set-password link first.
     password_hash   text,
+    -- The bcrypt cost within the hash: a failed sign-in costs what the highest in use costs.
+    password_cost   smallint GENERATED ALWAYS AS
+        (substring(password_hash FROM '(?:r=|[$]2[aby][$]0?)([0-9]+)')::smallint) STORED,
     role            text NOT NULL REFERENCES roles (name) ON UPDATE CASCADE,
     status          text NOT NULL DEFAULT 'active' CHECK (status IN ('active', 'disabled')),
     -- Raised by each change of role or status; an access token with a lower one is refused.
@@ -27,6 +30,7 @@ CREATE TABLE users (
     CHECK ((email IS NULL) = (email_folded IS NULL))
 );
 CREATE INDEX users_role ON users (role, id);
+CREATE INDEX users_password_cost ON users (password_cost);
 
 -- The one namespace of usernames and e-mail addresses: nobody's username is another's address.
 CREATE TABLE login_names (

@@ -48,6 +48,7 @@ CREATE TABLE revocations (
     matters_until timestamptz NOT NULL
 );
 CREATE INDEX revocations_matters_until ON revocations (matters_until);
+CREATE INDEX revocations_subject ON revocations (subject, position);
 
 CREATE FUNCTION announce_revocation() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

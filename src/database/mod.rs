@@ -213,3 +213,9 @@ impl<E: std::error::Error> r2d2::HandleError<E> for Log {
         tracing::warn!(%error, "a connection to PostgreSQL could not be made or failed its test");
     }
 }
+
+/// Escapes what `LIKE` would take for a wildcard.
+#[must_use]
+pub fn escape_like(text: &str) -> String {
+    text.replace('\\', r"\\").replace('%', r"\%").replace('_', r"\_")
+}

@@ -141,6 +141,7 @@ diesel::table! {
         email -> Nullable<Text>,
         email_folded -> Nullable<Text>,
         password_hash -> Nullable<Text>,
+        password_cost -> Nullable<Int2>,
         role -> Text,
         status -> Text,
         version -> Int8,

@@ -1,0 +1,73 @@
+//! The guard, as it stands in a handler's signature: the only way to a caller.
+
+use std::future::Future;
+use std::marker::PhantomData;
+use std::pin::Pin;
+
+use actix_web::dev::Payload;
+use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
+
+use super::caller::Caller;
+use super::checks::{self, Rule};
+use super::input::Input;
+use super::refusal;
+use crate::audit::Origin;
+use crate::problem::{Problem, RequestId};
+use super::services::Services;
+
+/// What an endpoint asks of its caller, as a type.
+pub trait Requirement: 'static {
+    /// The permission that role and credential must both have; `None`: any caller.
+    const PERMISSION: Option<&'static str>;
+    /// Whether the sign-in must be recent (RFC 9470).
+    const FRESH: bool = false;
+}
+
+/// Any caller, whatever he may.
+pub struct AnyCaller;
+
+impl Requirement for AnyCaller {
+    const PERMISSION: Option<&'static str> = None;
+}
+
+/// A caller who may do `R`, and what was read of the request after he was let in. One extractor does both, since two
+/// would race and a broken body could answer before the guard.
+pub struct Authorized<R, I = ()> {
+    /// Who sent the request.
+    pub caller: Caller,
+    /// What was read.
+    pub input: I,
+    /// The request as the audit log names it.
+    pub origin: Origin,
+    requirement: PhantomData<R>,
+}
+
+impl<R: Requirement, I: Input> FromRequest for Authorized<R, I> {
+    type Error = Problem;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let (request, payload) = (request.clone(), payload.take());
+        Box::pin(async move {
+            let rule = Rule { permission: R::PERMISSION, fresh: R::FRESH };
+            let services = request.app_data::<web::Data<Services>>().ok_or_else(refusal::internal)?;
+            let caller = checks::authorize(services, &request, rule).await?;
+            request.extensions_mut().insert(caller.clone());
+            let input = I::read(&request, payload).await?;
+            let mut origin = origin(&request).of(caller.user_id, &caller.username);
+            origin.session_id = caller.credential.session_id();
+            Ok(Self { caller, input, origin, requirement: PhantomData })
+        })
+    }
+}
+
+/// Where a request comes from, before anything is known of its caller.
+pub(super) fn origin(request: &HttpRequest) -> Origin {
+    let services = request.app_data::<web::Data<Services>>();
+    let address = services.and_then(|services| services.trusted_proxies.client_address(request));
+    Origin {
+        address: address.map(|address| address.to_string()),
+        request_id: request.extensions().get::<RequestId>().map(|id| id.0),
+        ..Origin::default()
+    }
+}

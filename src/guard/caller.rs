@@ -1,0 +1,92 @@
+//! The caller: who sent this request, after the guard.
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+/// Who sent this request, and by which credential.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// The user's id.
+    pub user_id: Uuid,
+    /// The user's name.
+    pub username: String,
+    /// The user's address.
+    pub email: Option<String>,
+    /// The user's role.
+    pub role: String,
+    /// What the role may, sorted.
+    pub permissions: Vec<String>,
+    /// What the credential carries, sorted.
+    pub scope: Vec<String>,
+    /// Which credential it was.
+    pub credential: Credential,
+}
+
+/// A credential that was found good.
+#[derive(Clone, Debug)]
+pub enum Credential {
+    /// An access token of an API client's session.
+    AccessToken {
+        /// The session.
+        session_id: Uuid,
+        /// The generation of the refresh token that it was issued with.
+        generation: i32,
+        /// The last sign-in or step-up.
+        auth_time: DateTime<Utc>,
+        /// When the token expires.
+        expires_at: DateTime<Utc>,
+    },
+    /// A personal access token.
+    PersonalToken {
+        /// Its row.
+        id: Uuid,
+        /// When it expires.
+        expires_at: DateTime<Utc>,
+    },
+}
+
+impl Credential {
+    /// The name in `GET /api/v1/me`.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::AccessToken { .. } => "access_token",
+            Self::PersonalToken { .. } => "personal_token",
+        }
+    }
+
+    /// The session that it belongs to.
+    #[must_use]
+    pub fn session_id(&self) -> Option<Uuid> {
+        match self {
+            Self::AccessToken { session_id, .. } => Some(*session_id),
+            Self::PersonalToken { .. } => None,
+        }
+    }
+
+    /// When its user last proved to be present.
+    #[must_use]
+    pub fn auth_time(&self) -> Option<DateTime<Utc>> {
+        match self {
+            Self::AccessToken { auth_time, .. } => Some(*auth_time),
+            Self::PersonalToken { .. } => None,
+        }
+    }
+
+    /// When it expires.
+    #[must_use]
+    pub fn expires_at(&self) -> DateTime<Utc> {
+        match self {
+            Self::AccessToken { expires_at, .. } | Self::PersonalToken { expires_at, .. } => *expires_at,
+        }
+    }
+}
+
+impl Caller {
+    /// Whether both the user and the credential may do this.
+    #[must_use]
+    pub fn may(&self, permission: &str) -> bool {
+        let holds = |names: &[String]| names.iter().any(|name| name == permission);
+        holds(&self.permissions) && holds(&self.scope)
+    }
+}

@@ -1,0 +1,154 @@
+//! What was sent to prove who the caller is: the header, and its form. Nothing here asks whether it is good.
+
+use actix_web::http::header::{AUTHORIZATION, HeaderMap};
+use base64::Engine;
+use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
+
+use crate::problem::{Code, Problem};
+
+/// A credential, as it was sent.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Sent {
+    /// `Authorization: Bearer …` (RFC 6750, section 2.1).
+    Bearer(String),
+    /// `Authorization: Basic …` (RFC 7617) with a personal access token for a password.
+    Basic {
+        /// Whose token it is said to be.
+        username: String,
+        /// What stood in the password's place.
+        token: String,
+    },
+}
+
+impl std::fmt::Debug for Sent {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(match self {
+            Self::Bearer(_) => "Bearer …",
+            Self::Basic { .. } => "Basic …",
+        })
+    }
+}
+
+/// Reads the request's credential.
+///
+/// # Errors
+/// `credentials_missing`, `credentials_ambiguous`, `credentials_malformed`, `scheme_unsupported`.
+pub fn read(headers: &HeaderMap) -> Result<Sent, Problem> {
+    let mut sent = headers.get_all(AUTHORIZATION);
+    let Some(header) = sent.next() else {
+        let detail = "No Authorization header was sent. Sign in at POST /api/v1/auth/login and send \
+                      `Authorization: Bearer <access token>`.";
+        return Err(Problem::new(Code::CredentialsMissing, detail));
+    };
+    if sent.next().is_some() {
+        let detail = "More than one Authorization header was sent; send exactly one.";
+        return Err(Problem::new(Code::CredentialsAmbiguous, detail));
+    }
+    let Ok(text) = header.to_str() else {
+        return Err(malformed("The Authorization header holds bytes that are no header text; send visible ASCII."));
+    };
+    let mut words = text.split_ascii_whitespace();
+    let Some(scheme) = words.next() else {
+        return Err(malformed("The Authorization header is empty; send `Authorization: Bearer <access token>`."));
+    };
+    let credential = (words.next(), words.next());
+    match (scheme.to_ascii_lowercase().as_str(), credential) {
+        ("bearer", (Some(token), None)) => Ok(Sent::Bearer(token.to_owned())),
+        ("bearer", (None, _)) => Err(malformed("`Bearer` stands without a token; send `Bearer <access token>`.")),
+        ("bearer", _) => Err(malformed("`Bearer` is followed by more than one word; a token has no spaces.")),
+        ("basic", (Some(encoded), None)) => read_basic(encoded),
+        ("basic", _) => Err(malformed("`Basic` must be followed by one word: base64 of `username:token`.")),
+        _ => Err(unsupported(scheme)),
+    }
+}
+
+fn read_basic(encoded: &str) -> Result<Sent, Problem> {
+    const LENIENT: GeneralPurposeConfig =
+        GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+    let engine = GeneralPurpose::new(&base64::alphabet::STANDARD, LENIENT);
+    let decoded = engine.decode(encoded).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    let pair = decoded.as_deref().and_then(|text| text.split_once(':'));
+    let Some((username, token)) = pair else {
+        return Err(malformed("What follows `Basic` is not base64 of `username:token` in UTF-8."));
+    };
+    Ok(Sent::Basic { username: username.to_owned(), token: token.to_owned() })
+}
+
+fn malformed(detail: &str) -> Problem {
+    Problem::new(Code::CredentialsMalformed, detail)
+}
+
+fn unsupported(scheme: &str) -> Problem {
+    let is_token = |c: char| c.is_ascii_alphanumeric() || "-._~+".contains(c);
+    let named: String = scheme.chars().filter(|c| is_token(*c)).take(32).collect();
+    let detail = format!(
+        "The scheme `{named}` is not spoken here; send `Bearer <token>`, or `Basic` with a personal access token \
+         for the password."
+    );
+    Problem::new(Code::SchemeUnsupported, detail).with("scheme", named)
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::http::header::HeaderValue;
+
+    use super::*;
+
+    fn read_one(value: &[u8]) -> Result<Sent, Code> {
+        let mut headers = HeaderMap::new();
+        headers.append(AUTHORIZATION, HeaderValue::from_bytes(value).expect("a header value"));
+        read(&headers).map_err(|problem| problem.code())
+    }
+
+    #[test]
+    fn the_scheme_is_matched_without_regard_to_case() {
+        for scheme in ["Bearer", "bearer", "BEARER", "bEaReR"] {
+            assert_eq!(read_one(format!("{scheme} abc").as_bytes()), Ok(Sent::Bearer("abc".into())));
+        }
+    }
+
+    #[test]
+    fn each_broken_form_has_its_code() {
+        assert_eq!(read(&HeaderMap::new()).map_err(|p| p.code()), Err(Code::CredentialsMissing));
+        for (value, code) in [
+            (&b"Bearer"[..], Code::CredentialsMalformed),
+            (b"Bearer ", Code::CredentialsMalformed),
+            (b"Bearer a b", Code::CredentialsMalformed),
+            (b"", Code::CredentialsMalformed),
+            (b"Bearer \xff\xfe", Code::CredentialsMalformed),
+            (b"Basic !!!", Code::CredentialsMalformed),
+            (b"Basic bm9jb2xvbg==", Code::CredentialsMalformed),
+            (b"Basic /w==", Code::CredentialsMalformed),
+            (b"Basic", Code::CredentialsMalformed),
+            (b"Token abc", Code::SchemeUnsupported),
+            (b"abc", Code::SchemeUnsupported),
+            (b"Digest username=\"x\"", Code::SchemeUnsupported),
+        ] {
+            assert_eq!(read_one(value), Err(code), "{}", String::from_utf8_lossy(value));
+        }
+    }
+
+    #[test]
+    fn two_headers_are_refused_even_when_they_are_the_same() {
+        let mut headers = HeaderMap::new();
+        headers.append(AUTHORIZATION, HeaderValue::from_static("Bearer a"));
+        headers.append(AUTHORIZATION, HeaderValue::from_static("Bearer a"));
+        assert_eq!(read(&headers).map_err(|p| p.code()), Err(Code::CredentialsAmbiguous));
+    }
+
+    #[test]
+    fn basic_is_taken_with_and_without_padding_and_keeps_colons_in_the_token() {
+        let expected = Sent::Basic { username: "al".into(), token: "dwp_x:y".into() };
+        assert_eq!(read_one(b"Basic YWw6ZHdwX3g6eQ=="), Ok(expected.clone()));
+        assert_eq!(read_one(b"basic YWw6ZHdwX3g6eQ"), Ok(expected));
+    }
+
+    #[test]
+    fn an_odd_scheme_is_named_without_its_odd_characters() {
+        let mut headers = HeaderMap::new();
+        headers.append(AUTHORIZATION, HeaderValue::from_static("Ev\"il\\ x"));
+        let problem = read(&headers).expect_err("not a scheme");
+        assert!(problem.detail().contains("`Evil`"), "{}", problem.detail());
+    }
+}

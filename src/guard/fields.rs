@@ -1,0 +1,260 @@
+//! Reads a JSON object member by member, so that everything wrong with it is reported at once (RFC 9457).
+
+use serde_json::{Map, Value};
+
+use crate::problem::{Code, FieldError, Problem};
+
+/// The members of a JSON object that have not been read yet, and what was wrong with those that have.
+pub struct Fields {
+    members: Map<String, Value>,
+    errors: Vec<FieldError>,
+}
+
+/// What can be made of a JSON object.
+pub trait FromFields: Sized {
+    /// Reads what it needs; `None` when something was wrong and is noted in `fields`.
+    fn from_fields(fields: &mut Fields) -> Option<Self>;
+}
+
+impl Fields {
+    /// Reads a whole object.
+    ///
+    /// # Errors
+    /// `validation_failed` with everything that is wrong: unknown members too.
+    pub fn read<T: FromFields>(value: Value) -> Result<T, Problem> {
+        let Value::Object(members) = value else {
+            let error = FieldError::new("", "wrong_type", format!("expected an object, found {}", kind(&value)));
+            return Err(Problem::validation(vec![error]));
+        };
+        let mut fields = Self { members, errors: Vec::new() };
+        let made = T::from_fields(&mut fields);
+        let unknown: Vec<String> = fields.members.keys().cloned().collect();
+        for name in unknown {
+            fields.refuse(&name, "unknown_field", "this member is not known here; check its spelling or leave it out");
+        }
+        match made {
+            Some(made) if fields.errors.is_empty() => Ok(made),
+            _ => Err(Problem::validation(fields.errors)),
+        }
+    }
+
+    /// Notes that a member is wrong.
+    pub fn refuse(&mut self, name: &str, code: &'static str, detail: impl Into<String>) {
+        let pointer = format!("/{}", name.replace('~', "~0").replace('/', "~1"));
+        self.errors.push(FieldError::new(pointer, code, detail.into()));
+    }
+
+    /// Notes that an item of a list is wrong.
+    pub fn refuse_item(&mut self, name: &str, index: usize, code: &'static str, detail: impl Into<String>) {
+        self.errors.push(FieldError::new(format!("/{name}/{index}"), code, detail.into()));
+    }
+
+    /// A text that must be there.
+    pub fn text(&mut self, name: &str) -> Option<String> {
+        match self.members.remove(name) {
+            Some(value) => self.as_text(name, value),
+            None => self.missing(name),
+        }
+    }
+
+    /// A text that may be left out or null.
+    pub fn optional_text(&mut self, name: &str) -> Option<String> {
+        self.nullable_text(name).flatten()
+    }
+
+    /// A text, or null, or left out (`None`).
+    pub fn nullable_text(&mut self, name: &str) -> Option<Option<String>> {
+        match self.members.remove(name)? {
+            Value::Null => Some(None),
+            value => self.as_text(name, value).map(Some),
+        }
+    }
+
+    /// A text of `least` to `most` characters, if there is one.
+    pub fn within(&mut self, name: &str, text: Option<String>, least: usize, most: usize) -> Option<String> {
+        let text = text?;
+        let length = text.chars().count();
+        if length < least {
+            let detail = if least == 1 { "must not be empty".into() } else { format!("at least {least} characters") };
+            self.refuse(name, "too_short", detail);
+            return None;
+        }
+        if length > most {
+            self.refuse(name, "too_long", format!("{length} characters, of which {most} are allowed"));
+            return None;
+        }
+        Some(text)
+    }
+
+    /// `true` or `false`; `None` when it is left out or null.
+    pub fn optional_flag(&mut self, name: &str) -> Option<bool> {
+        match self.members.remove(name)? {
+            Value::Null => None,
+            Value::Bool(flag) => Some(flag),
+            other => self.wrong_type(name, "true or false", &other),
+        }
+    }
+
+    /// `true` or `false`, which must be there.
+    pub fn flag(&mut self, name: &str) -> Option<bool> {
+        match self.members.remove(name) {
+            Some(Value::Bool(flag)) => Some(flag),
+            Some(other) => self.wrong_type(name, "true or false", &other),
+            None => self.missing(name),
+        }
+    }
+
+    /// A whole number within bounds; `None` when it is left out or null.
+    pub fn optional_integer(&mut self, name: &str, least: i64, most: i64) -> Option<i64> {
+        let value = self.members.remove(name)?;
+        if value.is_null() {
+            return None;
+        }
+        let Some(number) = value.as_i64() else { return self.wrong_type(name, "a whole number", &value) };
+        if !(least..=most).contains(&number) {
+            self.refuse(name, "out_of_range", format!("{number} is not between {least} and {most}"));
+            return None;
+        }
+        Some(number)
+    }
+
+    /// A scope that must be there: names separated by spaces (RFC 6749, section 3.3), or a list of names.
+    pub fn scope(&mut self, name: &str) -> Option<Vec<String>> {
+        if !self.members.contains_key(name) {
+            return self.missing(name);
+        }
+        self.optional_scope(name)
+    }
+
+    /// A scope, sorted and without repetitions; `None` when it is left out or null.
+    pub fn optional_scope(&mut self, name: &str) -> Option<Vec<String>> {
+        let mut scope: Vec<String> = match self.members.remove(name)? {
+            Value::Null => return None,
+            Value::String(text) => text.split(' ').filter(|name| !name.is_empty()).map(str::to_owned).collect(),
+            Value::Array(items) if items.iter().all(Value::is_string) => {
+                items.iter().filter_map(Value::as_str).map(str::to_owned).collect()
+            }
+            other => return self.wrong_type(name, "names separated by spaces, or a list of names", &other),
+        };
+        if scope.is_empty() {
+            self.refuse(name, "too_short", "must name at least one permission; leave it out to get all");
+            return None;
+        }
+        // RFC 6749, section 3.3: scope-token.
+        let is_token = |name: &String| name.bytes().all(|b| matches!(b, 0x21 | 0x23..=0x5b | 0x5d..=0x7e));
+        if scope.len() > 100 || !scope.iter().all(|name| name.len() <= 100 && is_token(name)) {
+            self.refuse(name, "invalid", "at most 100 names of at most 100 visible ASCII characters each");
+            return None;
+        }
+        scope.sort();
+        scope.dedup();
+        Some(scope)
+    }
+
+    fn as_text(&mut self, name: &str, value: Value) -> Option<String> {
+        match value {
+            // PostgreSQL takes no U+0000 in a text.
+            Value::String(text) if text.contains('\0') => {
+                self.refuse(name, "invalid_character", "U+0000 cannot stand in a text");
+                None
+            }
+            Value::String(text) => Some(text),
+            other => self.wrong_type(name, "a text", &other),
+        }
+    }
+
+    fn missing<T>(&mut self, name: &str) -> Option<T> {
+        self.refuse(name, "missing_field", "this member is required");
+        None
+    }
+
+    fn wrong_type<T>(&mut self, name: &str, expected: &str, found: &Value) -> Option<T> {
+        self.refuse(name, "wrong_type", format!("expected {expected}, found {}", kind(found)));
+        None
+    }
+}
+
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "true or false",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}
+
+/// Parses JSON text (RFC 8259).
+///
+/// # Errors
+/// `malformed_json`, which says where.
+pub fn parse(text: &[u8]) -> Result<Value, Problem> {
+    serde_json::from_slice(text).map_err(|error| {
+        let found = if error.is_eof() { "The body ends before its JSON does" } else { "The body is not JSON" };
+        let (line, column) = (error.line(), error.column());
+        Problem::new(Code::MalformedJson, format!("{found}: see line {line}, column {column}."))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[derive(Debug)]
+    struct Sample {
+        title: String,
+        shared: Option<bool>,
+        scope: Option<Vec<String>>,
+    }
+
+    impl FromFields for Sample {
+        fn from_fields(fields: &mut Fields) -> Option<Self> {
+            let title = fields.text("title");
+            let title = fields.within("title", title, 1, 5);
+            let shared = fields.optional_flag("shared");
+            let scope = fields.optional_scope("scope");
+            fields.optional_integer("count", 1, 10);
+            Some(Self { title: title?, shared, scope })
+        }
+    }
+
+    fn pointers(value: Value) -> Vec<(String, String)> {
+        let problem = Fields::read::<Sample>(value).expect_err("something is wrong");
+        problem.field_errors().iter().map(|error| (error.pointer.to_string(), error.code.to_string())).collect()
+    }
+
+    #[test]
+    fn everything_wrong_is_reported_at_once() {
+        let found = pointers(json!({"title": 7, "shared": "yes", "count": 11, "a/b~c": 1}));
+        let expected = [
+            ("/title", "wrong_type"),
+            ("/shared", "wrong_type"),
+            ("/count", "out_of_range"),
+            ("/a~1b~0c", "unknown_field"),
+        ];
+        let expected: Vec<_> = expected.iter().map(|(p, c)| ((*p).to_owned(), (*c).to_owned())).collect();
+        assert_eq!(found, expected);
+        assert_eq!(pointers(json!([])), [(String::new(), "wrong_type".to_owned())]);
+        assert_eq!(pointers(json!({})), [("/title".to_owned(), "missing_field".to_owned())]);
+        assert_eq!(pointers(json!({"title": "a\0"})), [("/title".to_owned(), "invalid_character".to_owned())]);
+        assert_eq!(pointers(json!({"title": "abcdef"})), [("/title".to_owned(), "too_long".to_owned())]);
+    }
+
+    #[test]
+    fn a_scope_is_sorted_whichever_way_it_is_written() {
+        for scope in [json!("b a  b"), json!(["b", "a"])] {
+            let sample: Sample = Fields::read(json!({"title": "x", "scope": scope})).expect("all is well");
+            assert_eq!(sample.scope, Some(vec!["a".to_owned(), "b".to_owned()]));
+            assert_eq!((sample.title.as_str(), sample.shared), ("x", None));
+        }
+    }
+
+    #[test]
+    fn broken_json_says_where() {
+        let problem = parse(b"{\"a\":\n nope}").expect_err("broken");
+        assert!(problem.detail().contains("line 2"), "{}", problem.detail());
+    }
+}

@@ -1,0 +1,154 @@
+//! What an endpoint reads of a request once its caller is let in: path, query and JSON body.
+
+use std::future::{Future, Ready, ready};
+use std::pin::Pin;
+
+use actix_web::dev::Payload;
+use actix_web::http::header::CONTENT_TYPE;
+use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
+use futures_util::StreamExt;
+use serde::de::DeserializeOwned;
+use uuid::Uuid;
+
+use super::fields::{self, Fields, FromFields};
+use crate::problem::{self, Code, Problem};
+
+/// Bytes that a body may have.
+pub const BODY_MAX: usize = 64 * 1024;
+
+/// Something that is read from a request after the guard.
+pub trait Input: Sized + 'static {
+    /// Reads it.
+    fn read(request: &HttpRequest, payload: Payload) -> impl Future<Output = Result<Self, Problem>>;
+}
+
+impl Input for () {
+    async fn read(_: &HttpRequest, _: Payload) -> Result<Self, Problem> {
+        Ok(())
+    }
+}
+
+/// The ids in the path, in their order. One that is no UUID is nobody's: 404.
+#[derive(Clone, Copy, Debug)]
+pub struct Path<T>(pub T);
+
+impl Input for Path<Uuid> {
+    async fn read(request: &HttpRequest, _: Payload) -> Result<Self, Problem> {
+        web::Path::<Uuid>::extract(request).await.map(|id| Self(id.into_inner())).map_err(|_| not_found())
+    }
+}
+
+impl Input for Path<(Uuid, Uuid)> {
+    async fn read(request: &HttpRequest, _: Payload) -> Result<Self, Problem> {
+        web::Path::<(Uuid, Uuid)>::extract(request).await.map(|ids| Self(ids.into_inner())).map_err(|_| not_found())
+    }
+}
+
+/// Nothing stands there, for this caller.
+#[must_use]
+pub fn not_found() -> Problem {
+    Problem::new(Code::NotFound, "Nothing of this id stands here, or nothing that you may see.")
+}
+
+/// The query string; unknown and ill-formed parameters are refused.
+#[derive(Clone, Debug)]
+pub struct Query<T>(pub T);
+
+impl<T: DeserializeOwned + 'static> Input for Query<T> {
+    async fn read(request: &HttpRequest, _: Payload) -> Result<Self, Problem> {
+        if request.query_string().contains("%00") {
+            let error = problem::FieldError::new("", "invalid_character", "U+0000 cannot stand in the query".into());
+            return Err(Problem::validation(vec![error]));
+        }
+        web::Query::<T>::from_query(request.query_string())
+            .map(|query| Self(query.into_inner()))
+            .map_err(|error| problem::from_actix(&error.into()))
+    }
+}
+
+/// A JSON body (RFC 8259), read member by member so that everything wrong with it is told at once.
+#[derive(Clone, Debug)]
+pub struct Json<T>(pub T);
+
+impl<T: FromFields + 'static> Input for Json<T> {
+    async fn read(request: &HttpRequest, payload: Payload) -> Result<Self, Problem> {
+        if !is_json(request) {
+            let detail = "The body must be JSON: send `Content-Type: application/json`.";
+            return Err(Problem::new(Code::UnsupportedMediaType, detail));
+        }
+        let text = read_body(payload).await?;
+        Fields::read(fields::parse(&text)?).map(Self)
+    }
+}
+
+/// A JSON body that may be left out.
+#[derive(Clone, Debug)]
+pub struct OptionalJson<T>(pub Option<T>);
+
+impl<T: FromFields + 'static> Input for OptionalJson<T> {
+    async fn read(request: &HttpRequest, payload: Payload) -> Result<Self, Problem> {
+        if request.headers().contains_key(CONTENT_TYPE) {
+            return Json::<T>::read(request, payload).await.map(|Json(body)| Self(Some(body)));
+        }
+        let text = read_body(payload).await?;
+        if text.is_empty() {
+            return Ok(Self(None));
+        }
+        let detail = "The body must be JSON: send `Content-Type: application/json`.";
+        Err(Problem::new(Code::UnsupportedMediaType, detail))
+    }
+}
+
+impl<A, B> Input for (Path<A>, B)
+where
+    A: 'static,
+    Path<A>: Input,
+    B: Input,
+{
+    async fn read(request: &HttpRequest, payload: Payload) -> Result<Self, Problem> {
+        let path = Path::<A>::read(request, Payload::None).await?;
+        Ok((path, B::read(request, payload).await?))
+    }
+}
+
+fn is_json(request: &HttpRequest) -> bool {
+    request.content_type().trim().eq_ignore_ascii_case("application/json")
+}
+
+async fn read_body(mut payload: Payload) -> Result<Vec<u8>, Problem> {
+    let mut body = Vec::new();
+    while let Some(chunk) = payload.next().await {
+        let chunk = chunk.map_err(|error| problem::from_actix(&error.into()))?;
+        if body.len() + chunk.len() > BODY_MAX {
+            let detail = format!("The body is larger than the {BODY_MAX} bytes allowed.");
+            return Err(Problem::new(Code::PayloadTooLarge, detail));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+/// What an endpoint that is open to all reads.
+pub struct Open<I>(pub I);
+
+impl<I: Input> FromRequest for Open<I> {
+    type Error = Problem;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let (request, payload) = (request.clone(), payload.take());
+        Box::pin(async move { I::read(&request, payload).await.map(Open) })
+    }
+}
+
+/// Where a request comes from, for the audit log.
+pub struct From(pub crate::audit::Origin);
+
+impl FromRequest for From {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(Ok(Self(super::authorized::origin(request))))
+    }
+}

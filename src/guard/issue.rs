@@ -1,0 +1,117 @@
+//! The token answer: what login, refresh and step-up give.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::Serialize;
+
+use super::refusal;
+use super::services::Services;
+use crate::problem::Problem;
+use crate::random;
+use crate::sessions::refresh_token::{self, PlainRefreshToken};
+use crate::sessions::{Grant, session};
+use crate::tokens::access_token::{self, Claims};
+
+/// The client id of access tokens that doorward's own login gives (RFC 9068, section 2.2).
+const CLIENT_ID: &str = "doorward";
+
+/// A token answer (RFC 6749, section 5.1).
+#[derive(Serialize, utoipa::ToSchema)]
+pub struct TokenAnswer {
+    /// To be sent as `Authorization: Bearer …`.
+    pub access_token: String,
+    /// Always `Bearer`.
+    #[schema(example = "Bearer")]
+    pub token_type: &'static str,
+    /// Seconds until the access token expires.
+    #[schema(example = 300)]
+    pub expires_in: i64,
+    /// Good once, at `POST /api/v1/auth/refresh`. A step-up gives none: the one in hand stays good.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refresh_token: Option<String>,
+    /// Seconds until the refresh token expires if it is not used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = 2_592_000)]
+    pub refresh_expires_in: Option<i64>,
+    /// What the access token may do, separated by spaces.
+    #[schema(example = "notes:read notes:write")]
+    pub scope: String,
+}
+
+/// An access token to be signed.
+pub struct AccessGrant<'a> {
+    /// What the issuing statement read.
+    pub grant: &'a Grant,
+    /// What it may do.
+    pub scope: Vec<String>,
+}
+
+impl Services {
+    /// Both tokens of a session.
+    ///
+    /// # Errors
+    /// `internal_error` when no key can sign.
+    pub fn token_answer(
+        &self,
+        grant: &Grant,
+        scope: Option<Vec<String>>,
+        refresh_token: &PlainRefreshToken,
+    ) -> Result<TokenAnswer, Problem> {
+        let scope = scope.unwrap_or_else(|| grant.scope()).join(" ");
+        let (access_token, expires_in) = self.access_token(grant, &scope, grant.refresh_expires_at)?;
+        Ok(TokenAnswer {
+            access_token,
+            token_type: "Bearer",
+            expires_in,
+            refresh_token: Some(refresh_token.expose().to_owned()),
+            refresh_expires_in: Some((grant.refresh_expires_at - grant.issued_at).num_seconds().max(0)),
+            scope,
+        })
+    }
+
+    /// An access token of a session, which does not outlive `session_ends`; and its seconds of life.
+    ///
+    /// # Errors
+    /// `internal_error` when no key can sign.
+    pub fn access_token(
+        &self,
+        grant: &Grant,
+        scope: &str,
+        session_ends: DateTime<Utc>,
+    ) -> Result<(String, i64), Problem> {
+        let left = (session_ends - grant.issued_at).max(TimeDelta::zero());
+        let ttl = session::delta(self.limits.access_ttl).min(left);
+        let now = self.clock.now();
+        let claims = Claims {
+            sub: grant.user_id,
+            jti: random::id(),
+            sid: grant.session_id,
+            generation: grant.generation,
+            ver: grant.version,
+            client_id: CLIENT_ID.to_owned(),
+            scope: scope.to_owned(),
+            auth_time: grant.auth_time,
+            iat: now,
+            nbf: now,
+            exp: now + ttl,
+        };
+        let token = access_token::issue(&self.keys.current(), &self.issuer, &claims, now).map_err(|error| {
+            tracing::error!(%error, "no access token could be signed");
+            refusal::internal()
+        })?;
+        Ok((token, ttl.num_seconds()))
+    }
+
+    /// The refresh token of a session's live generation.
+    #[must_use]
+    pub fn refresh_token(&self, grant: &Grant, secret: [u8; 16]) -> PlainRefreshToken {
+        refresh_token::issue(&self.secret_keys, grant.session_id, secret, grant.generation)
+    }
+
+    /// How long the wait for what overload refused should be.
+    #[must_use]
+    pub fn retry_after() -> Duration {
+        Duration::from_secs(1)
+    }
+}

@@ -1,0 +1,265 @@
+//! What the guard found, in the words of the catalogue: every refusal of a credential is made here.
+
+use std::time::Duration;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+
+use super::caller::Credential;
+use crate::database::DatabaseError;
+use crate::problem::{Action, Code, Problem};
+use crate::sessions::EndReason;
+use crate::sessions::refresh_token::RefreshTokenFlaw;
+use crate::tokens::access_token::AccessTokenFlaw;
+use crate::tokens::personal_token::PersonalTokenFlaw;
+
+/// How long a client should wait for a fault of ours to pass.
+const RETRY_AFTER: Duration = Duration::from_secs(2);
+
+/// A time as it stands in details and members (RFC 3339, UTC, whole seconds).
+#[must_use]
+pub fn time(moment: DateTime<Utc>) -> String {
+    moment.to_rfc3339_opts(SecondsFormat::Secs, true)
+}
+
+/// The database gave no answer: our fault, never the caller's.
+#[must_use]
+pub fn database(error: DatabaseError) -> Problem {
+    match error {
+        DatabaseError::Overloaded => {
+            Problem::new(Code::Overloaded, "More requests arrive than can be answered; try again shortly.")
+                .retry_after(RETRY_AFTER)
+        }
+        DatabaseError::Unavailable(why) => {
+            tracing::warn!(%why, "the database is unavailable");
+            let detail = "The database cannot be reached just now. Nothing is wrong with your credentials; try again \
+                          shortly.";
+            Problem::new(Code::DatabaseUnavailable, detail).retry_after(RETRY_AFTER)
+        }
+        DatabaseError::Statement(error) => {
+            tracing::error!(%error, "a statement failed");
+            internal()
+        }
+    }
+}
+
+/// A bug of ours.
+#[must_use]
+pub fn internal() -> Problem {
+    let detail = "Something went wrong here; nothing is wrong with your request. The operator finds it in the log \
+                  under this request id.";
+    Problem::new(Code::InternalError, detail)
+}
+
+/// The access token's first flaw.
+#[must_use]
+pub fn access_token_flaw(flaw: AccessTokenFlaw) -> Problem {
+    match flaw {
+        AccessTokenFlaw::Malformed => Problem::new(
+            Code::TokenMalformed,
+            "What was sent is neither a JWT nor a token of a form known here. Check that it was copied whole.",
+        ),
+        AccessTokenFlaw::SignatureInvalid | AccessTokenFlaw::KeyRevoked { .. } => Problem::new(
+            Code::TokenSignatureInvalid,
+            "The token's signature is not by a key of this server: it was altered, forged, or issued elsewhere. \
+             Refresh, or sign in again.",
+        ),
+        AccessTokenFlaw::Expired { expired_at, .. } => Problem::new(
+            Code::TokenExpired,
+            format!("The access token expired at {}. Refresh it and send the request again.", time(expired_at)),
+        )
+        .with("expired_at", time(expired_at)),
+        AccessTokenFlaw::NotYetValid { valid_from, .. } => Problem::new(
+            Code::TokenNotYetValid,
+            format!("The access token is good only from {}. Wait until then, and check the clocks.", time(valid_from)),
+        )
+        .with("valid_from", time(valid_from)),
+        AccessTokenFlaw::IssuerMismatch { expected, found, .. } => Problem::new(
+            Code::TokenIssuerMismatch,
+            format!("The token was issued for `{found}`; this is `{expected}`. Refresh it here."),
+        )
+        .with("expected", expected)
+        .with("found", found),
+        AccessTokenFlaw::AudienceMismatch { expected, found, .. } => Problem::new(
+            Code::TokenAudienceMismatch,
+            format!("The token is for `{}`, not for `{expected}`. Refresh it here.", found.join(" ")),
+        )
+        .with("expected", expected)
+        .with("found", found),
+        AccessTokenFlaw::TypeMismatch { found, .. } => type_mismatch(
+            "access_token",
+            &found,
+            "The token is genuine but is no access token. Send the access token of the sign-in.",
+        ),
+    }
+}
+
+/// A genuine token of another kind than belongs here.
+#[must_use]
+pub fn type_mismatch(expected: &str, found: &str, detail: &str) -> Problem {
+    Problem::new(Code::TokenTypeMismatch, detail).with("expected", expected).with("found", found)
+}
+
+/// A refresh token that is not genuine.
+#[must_use]
+pub fn refresh_token_flaw(flaw: RefreshTokenFlaw) -> Problem {
+    match flaw {
+        RefreshTokenFlaw::Malformed => Problem::new(
+            Code::TokenMalformed,
+            "This begins like a refresh token (dwr_) but is not one. Check that it was copied whole.",
+        ),
+        RefreshTokenFlaw::Forged => Problem::new(
+            Code::TokenSignatureInvalid,
+            "The refresh token was not made by this server, or was altered. Sign in again.",
+        )
+        .action(Action::Login),
+    }
+}
+
+/// A personal token of a broken form.
+#[must_use]
+pub fn personal_token_flaw(_: PersonalTokenFlaw) -> Problem {
+    let detail = "This begins like a personal access token (dwp_) but its checksum fails. Check that it was copied \
+                  whole.";
+    Problem::new(Code::TokenMalformed, detail)
+}
+
+/// A personal token of the right form that stands nowhere.
+#[must_use]
+pub fn personal_token_unknown() -> Problem {
+    let detail = "No such personal access token stands here. It was deleted long ago, or made elsewhere; make a new \
+                  one.";
+    Problem::new(Code::TokenUnknown, detail)
+}
+
+/// A Basic user name that is not the token's.
+#[must_use]
+pub fn basic_name_mismatch() -> Problem {
+    let detail = "The user name sent with Basic is not that of the token's owner. Send the owner's username, or the \
+                  token alone as `Authorization: Bearer …`.";
+    Problem::new(Code::TokenUnknown, detail)
+}
+
+/// A personal token past its time.
+#[must_use]
+pub fn personal_token_expired(expired_at: DateTime<Utc>) -> Problem {
+    let detail = format!("The personal access token expired at {}. Sign in and make a new one.", time(expired_at));
+    Problem::new(Code::TokenExpired, detail)
+        .with("expired_at", time(expired_at))
+        .action(Action::Login)
+        .terminal(true)
+}
+
+/// A personal token that was revoked.
+#[must_use]
+pub fn personal_token_revoked(revoked_at: DateTime<Utc>, reason: &str) -> Problem {
+    let detail = format!(
+        "The personal access token was revoked at {} ({}). Sign in and make a new one.",
+        time(revoked_at),
+        in_words(reason)
+    );
+    Problem::new(Code::TokenRevoked, detail)
+        .with("revoked_at", time(revoked_at))
+        .with("reason", reason)
+        .action(Action::Login)
+        .terminal(true)
+}
+
+/// An access token that was issued before its user's role or status changed.
+#[must_use]
+pub fn version_raised(found: Option<(DateTime<Utc>, String)>) -> Problem {
+    let (when, reason) = found.map_or((None, "account_changed".to_owned()), |(at, reason)| (Some(time(at)), reason));
+    let since = when.as_deref().map_or(String::new(), |at| format!(" at {at}"));
+    let detail = format!(
+        "The access token was revoked{since} ({}); the session goes on. Refresh it and send the request again.",
+        in_words(&reason)
+    );
+    Problem::new(Code::TokenRevoked, detail).with("revoked_at", when).with("reason", reason)
+}
+
+/// The session of a token was ended.
+#[must_use]
+pub fn session_ended(ended_at: DateTime<Utc>, reason: &str) -> Problem {
+    if reason == EndReason::AccountDeleted.as_str() {
+        return account_deleted();
+    }
+    let detail = format!("The session was ended at {} ({}). Sign in again.", time(ended_at), in_words(reason));
+    Problem::new(Code::SessionEnded, detail).with("ended_at", time(ended_at)).with("reason", reason)
+}
+
+/// A genuine token whose session stands nowhere: it was pruned, or lost with a restore.
+#[must_use]
+pub fn session_unknown() -> Problem {
+    let detail = "The token is genuine, but its session is no longer known here. Sign in again.";
+    Problem::new(Code::SessionEnded, detail).with("ended_at", None::<String>).with("reason", "unknown")
+}
+
+/// The session's lifetime is over.
+#[must_use]
+pub fn session_expired(expired_at: DateTime<Utc>) -> Problem {
+    let detail = format!("The session expired at {}. Sign in again.", time(expired_at));
+    Problem::new(Code::SessionExpired, detail).with("expired_at", time(expired_at))
+}
+
+/// The user is disabled.
+#[must_use]
+pub fn account_disabled() -> Problem {
+    Problem::new(Code::AccountDisabled, "The account is disabled. Ask an administrator to enable it.")
+}
+
+/// The user is no more.
+#[must_use]
+pub fn account_deleted() -> Problem {
+    Problem::new(Code::AccountDeleted, "The account was deleted. An administrator can tell you more.")
+}
+
+/// The user may not.
+#[must_use]
+pub fn permission_denied(required: &[String], role: &str) -> Problem {
+    let detail = format!("This needs the permission {}, which the role `{role}` does not have.", listed(required));
+    Problem::new(Code::PermissionDenied, detail).with("required", required).with("role", role)
+}
+
+/// The user may, this credential may not.
+#[must_use]
+pub fn insufficient_scope(required: &[String], granted: &[String], credential: &Credential) -> Problem {
+    let (action, advice) = match credential {
+        // A session that was begun without a scope gets, at its next refresh, what its user may.
+        Credential::AccessToken { .. } => (Action::Refresh, "Refresh with a wider scope, or sign in with one."),
+        Credential::PersonalToken { .. } => (Action::Login, "Sign in, or make a token with this scope."),
+    };
+    scope_refused(required, granted, advice).action(action)
+}
+
+/// More was asked for than is to be had.
+#[must_use]
+pub fn scope_refused(required: &[String], granted: &[String], advice: &str) -> Problem {
+    let detail = format!("This needs the scope {}; what was sent carries {}. {advice}", listed(required), listed(granted));
+    Problem::new(Code::InsufficientScope, detail)
+        .with("required", required)
+        .with("granted", granted)
+        .challenge_scope(&required.join(" "))
+}
+
+/// The sign-in is older than this request allows (RFC 9470).
+#[must_use]
+pub fn authentication_too_old(auth_time: DateTime<Utc>, max_age: Duration) -> Problem {
+    let detail = format!(
+        "This needs a sign-in within the last {} s; the last one was at {}. Give the password again at POST \
+         /api/v1/auth/step-up.",
+        max_age.as_secs(),
+        time(auth_time)
+    );
+    Problem::new(Code::AuthenticationTooOld, detail)
+        .with("auth_time", time(auth_time))
+        .with("max_age", max_age.as_secs())
+        .challenge_max_age(max_age)
+}
+
+fn listed(names: &[String]) -> String {
+    if names.is_empty() { "nothing".to_owned() } else { format!("`{}`", names.join(" ")) }
+}
+
+/// A stored reason as a person reads it.
+fn in_words(reason: &str) -> String {
+    reason.replace('_', " ")
+}

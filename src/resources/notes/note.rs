@@ -1,0 +1,168 @@
+//! A note: its row and its queries.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use uuid::Uuid;
+
+use crate::database::schema::{notes, users};
+use crate::database::{escape_like, now};
+use crate::random;
+
+/// Characters that a title may have.
+pub const TITLE_MAX: usize = 200;
+/// Characters that a body may have.
+pub const BODY_MAX: usize = 20_000;
+
+/// A note with its owner's name.
+#[derive(Clone, Debug, Queryable)]
+pub struct Note {
+    /// UUID version 7.
+    pub id: Uuid,
+    /// Never empty.
+    pub title: String,
+    /// May be empty.
+    pub body: String,
+    /// Whether others may read it.
+    pub shared: bool,
+    /// Raised by each change.
+    pub version: i64,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+    /// When it was last changed.
+    pub updated_at: DateTime<Utc>,
+    /// Whose it is.
+    pub owner_id: Uuid,
+    /// The owner's username.
+    pub owner_name: String,
+}
+
+/// What may be written into a note.
+#[derive(Clone, Debug)]
+pub struct Content {
+    /// See [`TITLE_MAX`].
+    pub title: String,
+    /// See [`BODY_MAX`].
+    pub body: String,
+    /// Whether others may read it.
+    pub shared: bool,
+}
+
+/// What to list; every condition set must hold.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// Only those that this user may see; `None`: all.
+    pub visible_to: Option<Uuid>,
+    /// Only this user's.
+    pub owner_id: Option<Uuid>,
+    /// Only shared ones, or only private ones.
+    pub shared: Option<bool>,
+    /// A part of the title or the body.
+    pub q: Option<String>,
+    /// Only those made before this one: the last of the page before.
+    pub before: Option<Uuid>,
+}
+
+type Columns = (
+    notes::id,
+    notes::title,
+    notes::body,
+    notes::shared,
+    notes::version,
+    notes::created_at,
+    notes::updated_at,
+    users::id,
+    users::username,
+);
+
+const COLUMNS: Columns = (
+    notes::id,
+    notes::title,
+    notes::body,
+    notes::shared,
+    notes::version,
+    notes::created_at,
+    notes::updated_at,
+    users::id,
+    users::username,
+);
+
+/// The note of this id.
+///
+/// # Errors
+/// PostgreSQL's.
+pub fn find(connection: &mut PgConnection, id: Uuid) -> QueryResult<Option<Note>> {
+    notes::table.inner_join(users::table).filter(notes::id.eq(id)).select(COLUMNS).first(connection).optional()
+}
+
+/// At most `limit` notes, the latest made first.
+///
+/// # Errors
+/// PostgreSQL's.
+pub fn list(connection: &mut PgConnection, filter: &Filter, limit: i64) -> QueryResult<Vec<Note>> {
+    let mut query = notes::table.inner_join(users::table).select(COLUMNS).into_boxed();
+    if let Some(user_id) = filter.visible_to {
+        query = query.filter(notes::owner_id.eq(user_id).or(notes::shared));
+    }
+    if let Some(owner_id) = filter.owner_id {
+        query = query.filter(notes::owner_id.eq(owner_id));
+    }
+    if let Some(shared) = filter.shared {
+        query = query.filter(notes::shared.eq(shared));
+    }
+    if let Some(q) = &filter.q {
+        let pattern = format!("%{}%", escape_like(q));
+        query = query.filter(notes::title.ilike(pattern.clone()).or(notes::body.ilike(pattern)));
+    }
+    if let Some(before) = filter.before {
+        query = query.filter(notes::id.lt(before));
+    }
+    query.order(notes::id.desc()).limit(limit).load(connection)
+}
+
+/// Makes a note.
+///
+/// # Errors
+/// PostgreSQL's.
+pub fn insert(connection: &mut PgConnection, owner_id: Uuid, content: &Content) -> QueryResult<Option<Note>> {
+    let id = random::id();
+    diesel::insert_into(notes::table)
+        .values((
+            notes::id.eq(id),
+            notes::owner_id.eq(owner_id),
+            notes::title.eq(&content.title),
+            notes::body.eq(&content.body),
+            notes::shared.eq(content.shared),
+            notes::created_at.eq(now()),
+            notes::updated_at.eq(now()),
+        ))
+        .execute(connection)?;
+    find(connection, id)
+}
+
+/// Replaces a note's content, if it is still of this version and this owner's. `None`: it is not.
+///
+/// # Errors
+/// PostgreSQL's.
+pub fn update(connection: &mut PgConnection, seen: &Note, content: &Content) -> QueryResult<Option<Note>> {
+    let unchanged = notes::version.eq(seen.version).and(notes::owner_id.eq(seen.owner_id));
+    let updated = diesel::update(notes::table.find(seen.id))
+        .filter(unchanged)
+        .set((
+            notes::title.eq(&content.title),
+            notes::body.eq(&content.body),
+            notes::shared.eq(content.shared),
+            notes::version.eq(notes::version + 1),
+            notes::updated_at.eq(now()),
+        ))
+        .execute(connection)?;
+    if updated == 0 { Ok(None) } else { find(connection, seen.id) }
+}
+
+/// Deletes a note, if it is still of this version. `false`: it is not.
+///
+/// # Errors
+/// PostgreSQL's.
+pub fn delete(connection: &mut PgConnection, seen: &Note) -> QueryResult<bool> {
+    let unchanged = notes::version.eq(seen.version).and(notes::owner_id.eq(seen.owner_id));
+    diesel::delete(notes::table.find(seen.id)).filter(unchanged).execute(connection).map(|deleted| deleted > 0)
+}

@@ -1,0 +1,203 @@
+//! Changes of an account by those who may: its names, role and status, and its end.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use serde_json::json;
+use uuid::Uuid;
+
+use super::name::{EmailAddress, Username};
+use super::user::{self, ACTIVE, Authority, DISABLED, NameTaken, User};
+use crate::audit::event::{self, EventType, Origin, Subject};
+use crate::database::now;
+use crate::database::schema::{personal_tokens, roles, sessions, users};
+use crate::sessions::session::{self, EndReason, Which};
+use crate::tokens::revocation::{self, Revoked};
+
+/// The role whose last active user stays.
+const ADMIN: &str = "admin";
+
+/// What is to be changed; `None` leaves it as it is.
+#[derive(Clone, Default)]
+pub struct Changes {
+    /// Another username.
+    pub username: Option<Username>,
+    /// Another address, or none.
+    pub email: Option<Option<EmailAddress>>,
+    /// Another role.
+    pub role: Option<String>,
+    /// `true`: let in; `false`: no longer.
+    pub active: Option<bool>,
+}
+
+/// What became of a change.
+#[derive(Debug)]
+pub enum Change {
+    /// It is done.
+    Done(User),
+    /// There is no such user.
+    NotFound,
+    /// A name is another's.
+    NameTaken(NameTaken),
+    /// There is no such role.
+    UnknownRole,
+    /// Who asks lacks these permissions, which the account or the new role has.
+    Denied(Vec<String>),
+    /// Nobody would be left to administer.
+    LastAdmin,
+}
+
+/// Changes an account.
+///
+/// # Errors
+/// PostgreSQL's.
+pub fn update(
+    connection: &mut PgConnection,
+    id: Uuid,
+    changes: &Changes,
+    authority: &Authority,
+    origin: &Origin,
+) -> QueryResult<Change> {
+    let Some((user, permissions)) = lock(connection, id)? else { return Ok(Change::NotFound) };
+    let mut wanted = permissions;
+    if let Some(role) = &changes.role {
+        let Some(permissions) = user::find_permissions(connection, role)? else { return Ok(Change::UnknownRole) };
+        wanted.extend(permissions);
+    }
+    let lacking = authority.lacks(&wanted);
+    if !lacking.is_empty() {
+        return Ok(Change::Denied(lacking));
+    }
+    let demoted = changes.role.as_deref().is_some_and(|role| role != ADMIN);
+    if (demoted || changes.active == Some(false)) && is_last_admin(connection, &user)? {
+        return Ok(Change::LastAdmin);
+    }
+    let username_folded = changes.username.as_ref().map_or("", Username::folded).to_owned();
+    // A savepoint, so that a taken name does not break the transaction.
+    match connection.transaction(|connection| write(connection, &user, changes, origin)) {
+        Ok(user) => Ok(Change::Done(user)),
+        Err(error) => match user::name_taken(&error, &username_folded) {
+            Some(taken) => Ok(Change::NameTaken(taken)),
+            None => Err(error),
+        },
+    }
+}
+
+/// The user with what the role may, the row locked until the transaction ends.
+fn lock(connection: &mut PgConnection, id: Uuid) -> QueryResult<Option<(User, Vec<String>)>> {
+    let user: Option<User> =
+        users::table.find(id).select(User::as_select()).for_no_key_update().first(connection).optional()?;
+    let Some(user) = user else { return Ok(None) };
+    let permissions = roles::table.find(&user.role).select(roles::permissions).first(connection)?;
+    Ok(Some((user, permissions)))
+}
+
+/// Whether no other active admin would be left. The role's row stands for all its users: locking it makes two who
+/// demote each other take turns.
+fn is_last_admin(connection: &mut PgConnection, user: &User) -> QueryResult<bool> {
+    if user.role != ADMIN || !user.is_active() {
+        return Ok(false);
+    }
+    roles::table.find(ADMIN).select(roles::name).for_update().first::<String>(connection)?;
+    let others = users::table
+        .filter(users::role.eq(ADMIN).and(users::status.eq(ACTIVE)).and(users::id.ne(user.id)))
+        .select(users::id);
+    diesel::select(diesel::dsl::not(diesel::dsl::exists(others))).get_result(connection)
+}
+
+fn write(connection: &mut PgConnection, user: &User, changes: &Changes, origin: &Origin) -> QueryResult<User> {
+    let subject = Subject { id: Some(user.id), name: Some(&user.username) };
+    if changes.username.is_some() || changes.email.is_some() {
+        write_names(connection, user, changes)?;
+        let details = json!({
+            "username": changes.username.as_ref().map(Username::as_str),
+            "email": changes.email.as_ref().map(|email| email.as_ref().map(EmailAddress::as_str)),
+        });
+        event::insert(connection, origin, EventType::UserUpdated, subject, &details)?;
+    }
+    if let Some(role) = changes.role.as_ref().filter(|role| **role != user.role) {
+        diesel::update(users::table.find(user.id)).set(users::role.eq(role)).execute(connection)?;
+        raise_version(connection, user.id, "role_changed")?;
+        let details = json!({ "from": user.role, "to": role });
+        event::insert(connection, origin, EventType::UserRoleChanged, subject, &details)?;
+    }
+    if let Some(active) = changes.active.filter(|active| *active != user.is_active()) {
+        let status = if active { ACTIVE } else { DISABLED };
+        diesel::update(users::table.find(user.id)).set(users::status.eq(status)).execute(connection)?;
+        raise_version(connection, user.id, if active { "account_enabled" } else { "account_disabled" })?;
+        let event_type = if active { EventType::UserEnabled } else { EventType::UserDisabled };
+        event::insert(connection, origin, event_type, subject, &json!({}))?;
+    }
+    users::table.find(user.id).select(User::as_select()).first(connection)
+}
+
+fn write_names(connection: &mut PgConnection, user: &User, changes: &Changes) -> QueryResult<()> {
+    let username = changes.username.as_ref().map(|name| {
+        (users::username.eq(name.as_str().to_owned()), users::username_folded.eq(name.folded().to_owned()))
+    });
+    let email = changes.email.as_ref().map(|email| {
+        let folded = email.as_ref().map(|email| email.folded().to_owned());
+        let typed = email.as_ref().map(|email| email.as_str().to_owned());
+        (users::email.eq(typed), users::email_folded.eq(folded))
+    });
+    diesel::update(users::table.find(user.id)).set((username, email, users::updated_at.eq(now()))).execute(connection)?;
+    Ok(())
+}
+
+/// Makes access tokens that were issued before this refused; sessions go on.
+fn raise_version(connection: &mut PgConnection, id: Uuid, reason: &str) -> QueryResult<()> {
+    let version: i64 = diesel::update(users::table.find(id))
+        .set((users::version.eq(users::version + 1), users::updated_at.eq(now())))
+        .returning(users::version)
+        .get_result(connection)?;
+    let until = latest_session_end(connection, id)?;
+    revocation::insert(connection, &Revoked::UserBelow(id, version), reason, until)
+}
+
+/// No access token of the user outlives this.
+fn latest_session_end(connection: &mut PgConnection, id: Uuid) -> QueryResult<DateTime<Utc>> {
+    let latest: Option<DateTime<Utc>> = sessions::table
+        .filter(sessions::user_id.eq(id))
+        .select(diesel::dsl::max(sessions::expires_at))
+        .first(connection)?;
+    match latest {
+        Some(latest) => Ok(latest),
+        None => diesel::select(now()).get_result(connection),
+    }
+}
+
+/// Deletes an account with all that hangs on it: its sessions end, its tokens are revoked, its notes go. What it
+/// still holds is refused as `account_deleted` until its lifetime is over.
+///
+/// # Errors
+/// PostgreSQL's.
+pub fn delete(
+    connection: &mut PgConnection,
+    id: Uuid,
+    authority: &Authority,
+    origin: &Origin,
+) -> QueryResult<Change> {
+    let Some((user, permissions)) = lock(connection, id)? else { return Ok(Change::NotFound) };
+    let lacking = authority.lacks(&permissions);
+    if !lacking.is_empty() {
+        return Ok(Change::Denied(lacking));
+    }
+    if is_last_admin(connection, &user)? {
+        return Ok(Change::LastAdmin);
+    }
+    session::end(connection, &Which::AllOf(id), EndReason::AccountDeleted, origin)?;
+    diesel::update(sessions::table.filter(sessions::user_id.eq(id)))
+        .set((sessions::device.eq(None::<String>), sessions::address.eq(None::<String>)))
+        .execute(connection)?;
+    let tokens: Vec<(Uuid, DateTime<Utc>)> = personal_tokens::table
+        .filter(personal_tokens::user_id.eq(id))
+        .select((personal_tokens::id, personal_tokens::expires_at))
+        .load(connection)?;
+    for (token, expires_at) in tokens {
+        revocation::insert(connection, &Revoked::PersonalToken(token), "account_deleted", expires_at)?;
+    }
+    raise_version(connection, id, "account_deleted")?;
+    diesel::delete(users::table.find(id)).execute(connection)?;
+    let subject = Subject { id: Some(id), name: Some(&user.username) };
+    event::insert(connection, origin, EventType::UserDeleted, subject, &json!({ "role": user.role }))?;
+    Ok(Change::Done(user))
+}

@@ -1,0 +1,114 @@
+//! Verifying and hashing passwords on a bounded pool of threads, never on an async one and never while a database
+//! connection is held.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use super::password::{self, OddHash, PasswordFlaw, PasswordHash, PasswordPolicy, PlainPassword};
+use crate::blocking::{BlockingError, BlockingPool};
+
+/// How long a request waits for its hash, queueing included.
+const DEADLINE: Duration = Duration::from_secs(10);
+/// Hashes that may wait for each thread; beyond, sign-ins are refused as overload.
+const QUEUE_PER_THREAD: usize = 16;
+
+/// Verifies and makes password hashes. Clones share the threads.
+#[derive(Clone, Debug)]
+pub struct Passwords {
+    policy: PasswordPolicy,
+    cost: u32,
+    /// The highest cost in use, which every failure costs.
+    highest_cost: Arc<AtomicU32>,
+    threads: BlockingPool,
+}
+
+/// Why there is no hash, or no answer about one.
+#[derive(Debug, thiserror::Error)]
+pub enum HashError {
+    /// Too many wait already, or it took too long.
+    #[error("too many passwords are being hashed")]
+    Overloaded,
+    /// A stored hash of no known form: a fault of ours.
+    #[error("a stored password hash is of no known form")]
+    OddHash,
+}
+
+impl From<BlockingError> for HashError {
+    fn from(error: BlockingError) -> Self {
+        match error {
+            BlockingError::QueueFull(_) | BlockingError::DeadlinePassed(_) => Self::Overloaded,
+            BlockingError::Panicked(_) => Self::OddHash,
+        }
+    }
+}
+
+/// A right password.
+#[derive(Debug)]
+pub struct Verified {
+    /// The hash anew, where it was of another cost.
+    pub upgraded: Option<PasswordHash>,
+}
+
+impl Passwords {
+    /// Hashes at `cost`, on `threads` threads.
+    #[must_use]
+    pub fn new(policy: PasswordPolicy, cost: u32, threads: usize) -> Self {
+        let threads = BlockingPool::new("hashing", threads, threads * QUEUE_PER_THREAD);
+        Self { policy, cost, highest_cost: Arc::new(AtomicU32::new(cost)), threads }
+    }
+
+    /// Notes a cost in use, so that failures cost as much.
+    pub fn note_cost(&self, cost: u32) {
+        self.highest_cost.fetch_max(cost, Ordering::Relaxed);
+    }
+
+    /// What a new password must keep to.
+    #[must_use]
+    pub fn policy(&self) -> &PasswordPolicy {
+        &self.policy
+    }
+
+    /// Everything wrong with a new password for an account of these names.
+    #[must_use]
+    pub fn flaws(&self, plain: &PlainPassword, names: &[&str]) -> Vec<PasswordFlaw> {
+        self.policy.flaws(plain, names)
+    }
+
+    /// Whether `plain` is the password that `stored` is the hash of. A failure takes as long whether there was a
+    /// hash or not.
+    ///
+    /// # Errors
+    /// See [`HashError`].
+    pub async fn verify(&self, stored: Option<String>, plain: PlainPassword) -> Result<Option<Verified>, HashError> {
+        let (cost, highest) = (self.cost, Arc::clone(&self.highest_cost));
+        let work = move || -> Result<Option<Verified>, OddHash> {
+            let stored = stored.map(|text| PasswordHash::parse(&text)).transpose()?;
+            if let Some(hash) = &stored {
+                highest.fetch_max(hash.cost(), Ordering::Relaxed);
+            }
+            let begun = Instant::now();
+            let right = password::check(stored.as_ref(), &plain, highest.load(Ordering::Relaxed))?;
+            metrics::histogram!("doorward_password_verify_seconds").record(begun.elapsed().as_secs_f64());
+            let stale = stored.filter(|_| right).filter(|hash| hash.needs_upgrade(cost));
+            let upgraded = stale.map(|_| PasswordHash::new(&plain, cost));
+            Ok(right.then_some(Verified { upgraded }))
+        };
+        self.threads.run(DEADLINE, work).await?.map_err(|_| HashError::OddHash)
+    }
+
+    /// The hash of a new password.
+    ///
+    /// # Errors
+    /// See [`HashError`].
+    pub async fn hash(&self, plain: PlainPassword) -> Result<PasswordHash, HashError> {
+        let cost = self.cost;
+        Ok(self.threads.run(DEADLINE, move || PasswordHash::new(&plain, cost)).await?)
+    }
+
+    /// The threads' pool, for metrics.
+    #[must_use]
+    pub fn threads(&self) -> &BlockingPool {
+        &self.threads
+    }
+}

@@ -1,0 +1,175 @@
+//! Setting a password: by its owner, by an admin, or by a one-time link.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use diesel::prelude::*;
+use serde_json::json;
+use uuid::Uuid;
+
+use super::password::PasswordHash;
+use super::user::{self, Authority, User};
+use crate::audit::event::{self, EventType, Origin, Subject};
+use crate::database::now;
+use crate::database::schema::{password_links, users};
+use crate::sessions::session::{self, EndReason, Which};
+
+/// How long a link is good.
+pub const LINK_TTL: TimeDelta = TimeDelta::hours(24);
+
+/// What became of a password that was to be set.
+#[derive(Debug)]
+pub enum Setting {
+    /// It is set.
+    Done(User),
+    /// There is no such user, or no such link.
+    NotFound,
+    /// Who asks lacks these permissions, which the account has.
+    Denied(Vec<String>),
+}
+
+/// Replaces the password that was verified; every other session ends. `None`: it is no longer that one, or the
+/// account is disabled: verify again.
+///
+/// # Errors
+/// PostgreSQL's.
+pub fn change_own(
+    connection: &mut PgConnection,
+    id: Uuid,
+    verified_hash: &str,
+    new_hash: &PasswordHash,
+    kept_session: Option<Uuid>,
+    origin: &Origin,
+) -> QueryResult<Option<User>> {
+    let changed: Option<User> = diesel::update(users::table.find(id))
+        .filter(users::password_hash.eq(verified_hash).and(users::status.eq(user::ACTIVE)))
+        .set((users::password_hash.eq(new_hash.expose()), users::updated_at.eq(now())))
+        .returning(User::as_returning())
+        .get_result(connection)
+        .optional()?;
+    let Some(user) = changed else { return Ok(None) };
+    let others = kept_session.map_or(Which::AllOf(id), |kept| Which::OthersOf(id, kept));
+    let ended = session::end(connection, &others, EndReason::PasswordChanged, origin)?;
+    consume_links(connection, id)?;
+    note(connection, &user, ended.len(), origin)?;
+    Ok(Some(user))
+}
+
+/// Sets a password without knowing the old one; every session ends.
+///
+/// # Errors
+/// PostgreSQL's.
+pub fn reset(
+    connection: &mut PgConnection,
+    id: Uuid,
+    new_hash: &PasswordHash,
+    authority: &Authority,
+    origin: &Origin,
+) -> QueryResult<Setting> {
+    let user = match find_permitted(connection, id, authority)? {
+        Ok(user) => user,
+        Err(refused) => return Ok(refused),
+    };
+    write(connection, &user, new_hash, origin)?;
+    Ok(Setting::Done(user))
+}
+
+/// Stores a link's digest; earlier links stop working and every session ends.
+///
+/// # Errors
+/// PostgreSQL's.
+pub fn insert_link(
+    connection: &mut PgConnection,
+    id: Uuid,
+    digest: &[u8; 32],
+    authority: &Authority,
+    origin: &Origin,
+) -> QueryResult<Result<DateTime<Utc>, Setting>> {
+    let user = match find_permitted(connection, id, authority)? {
+        Ok(user) => user,
+        Err(refused) => return Ok(Err(refused)),
+    };
+    consume_links(connection, id)?;
+    let moment: DateTime<Utc> = diesel::select(now()).get_result(connection)?;
+    let expires_at = moment + LINK_TTL;
+    diesel::insert_into(password_links::table)
+        .values((
+            password_links::digest.eq(digest.as_slice()),
+            password_links::user_id.eq(id),
+            password_links::created_at.eq(moment),
+            password_links::expires_at.eq(expires_at),
+        ))
+        .execute(connection)?;
+    session::end(connection, &Which::AllOf(id), EndReason::PasswordReset, origin)?;
+    let subject = Subject { id: Some(id), name: Some(&user.username) };
+    event::insert(connection, origin, EventType::PasswordLinkCreated, subject, &json!({ "expires_at": expires_at }))?;
+    Ok(Ok(expires_at))
+}
+
+/// The user whose password a link may set; `None` when it is spent, expired or was never made.
+///
+/// # Errors
+/// PostgreSQL's.
+pub fn find_by_link(connection: &mut PgConnection, digest: &[u8; 32]) -> QueryResult<Option<User>> {
+    password_links::table
+        .inner_join(users::table)
+        .filter(password_links::digest.eq(digest.as_slice()))
+        .filter(password_links::consumed_at.is_null().and(password_links::expires_at.gt(now())))
+        .select(User::as_select())
+        .first(connection)
+        .optional()
+}
+
+/// Sets a password by a link, which is spent by it.
+///
+/// # Errors
+/// PostgreSQL's.
+pub fn consume_link(
+    connection: &mut PgConnection,
+    digest: &[u8; 32],
+    new_hash: &PasswordHash,
+    origin: &Origin,
+) -> QueryResult<Setting> {
+    let user_id: Option<Uuid> = diesel::update(password_links::table)
+        .filter(password_links::digest.eq(digest.as_slice()))
+        .filter(password_links::consumed_at.is_null().and(password_links::expires_at.gt(now())))
+        .set(password_links::consumed_at.eq(now().nullable()))
+        .returning(password_links::user_id)
+        .get_result(connection)
+        .optional()?;
+    let Some(user_id) = user_id else { return Ok(Setting::NotFound) };
+    let Some(user) = user::find(connection, user_id)? else { return Ok(Setting::NotFound) };
+    write(connection, &user, new_hash, &origin.of(user.id, &user.username))?;
+    Ok(Setting::Done(user))
+}
+
+fn find_permitted(
+    connection: &mut PgConnection,
+    id: Uuid,
+    authority: &Authority,
+) -> QueryResult<Result<User, Setting>> {
+    let Some(user) = user::find(connection, id)? else { return Ok(Err(Setting::NotFound)) };
+    let permissions = user::find_permissions(connection, &user.role)?.unwrap_or_default();
+    let lacking = authority.lacks(&permissions);
+    Ok(if lacking.is_empty() { Ok(user) } else { Err(Setting::Denied(lacking)) })
+}
+
+fn write(connection: &mut PgConnection, user: &User, hash: &PasswordHash, origin: &Origin) -> QueryResult<()> {
+    diesel::update(users::table.find(user.id))
+        .set((users::password_hash.eq(hash.expose()), users::updated_at.eq(now())))
+        .execute(connection)?;
+    consume_links(connection, user.id)?;
+    let ended = session::end(connection, &Which::AllOf(user.id), EndReason::PasswordReset, origin)?;
+    note(connection, user, ended.len(), origin)
+}
+
+fn consume_links(connection: &mut PgConnection, user_id: Uuid) -> QueryResult<()> {
+    diesel::update(password_links::table)
+        .filter(password_links::user_id.eq(user_id).and(password_links::consumed_at.is_null()))
+        .set(password_links::consumed_at.eq(now().nullable()))
+        .execute(connection)?;
+    Ok(())
+}
+
+fn note(connection: &mut PgConnection, user: &User, ended: usize, origin: &Origin) -> QueryResult<()> {
+    let subject = Subject { id: Some(user.id), name: Some(&user.username) };
+    event::insert(connection, origin, EventType::PasswordChanged, subject, &json!({ "sessions_ended": ended }))
+}

@@ -1,0 +1,286 @@
+//! The user: the row, and how it is found, listed and made.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel::result::{DatabaseErrorKind, Error};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::name::{EmailAddress, Username};
+use super::password::PasswordHash;
+use crate::audit::event::{self, EventType, Origin, Subject};
+use crate::database::now;
+use crate::database::schema::{login_names, roles, users};
+use crate::random;
+
+/// An account. Its password hash is read only where a password is verified.
+#[derive(Clone, Debug, Queryable, Selectable)]
+#[diesel(table_name = users, check_for_backend(diesel::pg::Pg))]
+pub struct User {
+    /// UUID version 7.
+    pub id: Uuid,
+    /// As it was typed.
+    pub username: String,
+    /// As it was typed.
+    pub email: Option<String>,
+    /// The role's name.
+    pub role: String,
+    /// `active` or `disabled`.
+    pub status: String,
+    /// Raised by each change of role or status.
+    pub version: i64,
+    /// When the account was made.
+    pub created_at: DateTime<Utc>,
+    /// When it was last changed.
+    pub updated_at: DateTime<Utc>,
+    /// When somebody last signed in to it.
+    pub last_login_at: Option<DateTime<Utc>>,
+}
+
+impl User {
+    /// Whether it may be signed in to.
+    #[must_use]
+    pub fn is_active(&self) -> bool {
+        self.status == ACTIVE
+    }
+}
+
+/// The status of an account that may be signed in to.
+pub const ACTIVE: &str = "active";
+/// The status of an account that may not.
+pub const DISABLED: &str = "disabled";
+
+/// What a sign-in needs to know of an account.
+#[derive(Clone, Debug)]
+pub struct Login {
+    /// The account.
+    pub user: User,
+    /// Its hash as it stands in the database; none: no password was set yet.
+    pub password_hash: Option<String>,
+    /// What its role may.
+    pub permissions: Vec<String>,
+}
+
+/// The account that a folded username or address belongs to.
+///
+/// # Errors
+/// PostgreSQL's.
+pub fn find_login(connection: &mut PgConnection, folded: &str) -> QueryResult<Option<Login>> {
+    login_names::table
+        .inner_join(users::table.inner_join(roles::table))
+        .filter(login_names::folded.eq(folded))
+        .select((User::as_select(), users::password_hash, roles::permissions))
+        .first(connection)
+        .optional()
+        .map(|row| row.map(|(user, password_hash, permissions)| Login { user, password_hash, permissions }))
+}
+
+/// The hash of a user's password, for asking for it again.
+///
+/// # Errors
+/// PostgreSQL's.
+pub fn find_password_hash(connection: &mut PgConnection, id: Uuid) -> QueryResult<Option<String>> {
+    users::table.find(id).select(users::password_hash).first(connection).optional().map(Option::flatten)
+}
+
+/// The highest bcrypt cost among the stored hashes, where any are stored.
+///
+/// # Errors
+/// PostgreSQL's.
+pub fn find_highest_cost(connection: &mut PgConnection) -> QueryResult<Option<i16>> {
+    users::table.select(diesel::dsl::max(users::password_cost)).first(connection)
+}
+
+/// The user of this id.
+///
+/// # Errors
+/// PostgreSQL's.
+pub fn find(connection: &mut PgConnection, id: Uuid) -> QueryResult<Option<User>> {
+    users::table.find(id).select(User::as_select()).first(connection).optional()
+}
+
+/// The user of this id, username or address.
+///
+/// # Errors
+/// PostgreSQL's.
+pub fn find_by_name(connection: &mut PgConnection, folded: &str) -> QueryResult<Option<User>> {
+    login_names::table
+        .inner_join(users::table)
+        .filter(login_names::folded.eq(folded))
+        .select(User::as_select())
+        .first(connection)
+        .optional()
+}
+
+/// Whether there is no user at all.
+///
+/// # Errors
+/// PostgreSQL's.
+pub fn is_empty(connection: &mut PgConnection) -> QueryResult<bool> {
+    diesel::select(diesel::dsl::not(diesel::dsl::exists(users::table.select(users::id)))).get_result(connection)
+}
+
+/// What to list; every condition set must hold.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// A part of the folded username or address.
+    pub q: Option<String>,
+    /// With this role.
+    pub role: Option<String>,
+    /// With this status.
+    pub status: Option<String>,
+    /// Only those made before this one: the last of the page before.
+    pub before: Option<Uuid>,
+}
+
+/// At most `limit` users, the latest made first.
+///
+/// # Errors
+/// PostgreSQL's.
+pub fn list(connection: &mut PgConnection, filter: &Filter, limit: i64) -> QueryResult<Vec<User>> {
+    let mut query = users::table.select(User::as_select()).into_boxed();
+    if let Some(q) = &filter.q {
+        let pattern = format!("%{}%", crate::database::escape_like(q));
+        let in_email = users::email_folded.like(pattern.clone()).assume_not_null();
+        query = query
+            .filter(users::username_folded.like(pattern).or(users::email_folded.is_not_null().and(in_email)));
+    }
+    if let Some(role) = &filter.role {
+        query = query.filter(users::role.eq(role));
+    }
+    if let Some(status) = &filter.status {
+        query = query.filter(users::status.eq(status));
+    }
+    if let Some(before) = filter.before {
+        query = query.filter(users::id.lt(before));
+    }
+    query.order(users::id.desc()).limit(limit).load(connection)
+}
+
+/// An account to be made.
+pub struct NewUser {
+    /// Its username.
+    pub username: Username,
+    /// Its e-mail address.
+    pub email: Option<EmailAddress>,
+    /// Its password's hash; none: it is set by a link.
+    pub password_hash: Option<PasswordHash>,
+    /// Its role's name.
+    pub role: String,
+}
+
+/// Which name is taken already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NameTaken {
+    /// The username, as a username or an address.
+    Username,
+    /// The address, as a username or an address.
+    Email,
+}
+
+/// What became of an account that was to be made.
+pub enum Insertion {
+    /// It is made.
+    Inserted(User),
+    /// A name of it is another's.
+    NameTaken(NameTaken),
+    /// There is no such role.
+    UnknownRole,
+    /// Who makes it lacks these permissions of the role.
+    Denied(Vec<String>),
+}
+
+/// What the one who acts may; nobody grants what he lacks.
+#[derive(Clone, Debug)]
+pub enum Authority {
+    /// The command line, and the server itself.
+    Unlimited,
+    /// A caller with these permissions.
+    Limited(Vec<String>),
+}
+
+impl Authority {
+    /// Those of `wanted` that it lacks.
+    #[must_use]
+    pub fn lacks(&self, wanted: &[String]) -> Vec<String> {
+        match self {
+            Self::Unlimited => Vec::new(),
+            Self::Limited(had) => wanted.iter().filter(|name| !had.contains(name)).cloned().collect(),
+        }
+    }
+}
+
+/// Makes an account, in the caller's transaction (which a taken name breaks: see [`insertion`]).
+fn insert_row(connection: &mut PgConnection, new: &NewUser) -> QueryResult<User> {
+    diesel::insert_into(users::table)
+        .values((
+            users::id.eq(random::id()),
+            users::username.eq(new.username.as_str()),
+            users::username_folded.eq(new.username.folded()),
+            users::email.eq(new.email.as_ref().map(EmailAddress::as_str)),
+            users::email_folded.eq(new.email.as_ref().map(EmailAddress::folded)),
+            users::password_hash.eq(new.password_hash.as_ref().map(PasswordHash::expose)),
+            users::role.eq(&new.role),
+            users::created_at.eq(now()),
+            users::updated_at.eq(now()),
+        ))
+        .returning(User::as_returning())
+        .get_result(connection)
+}
+
+/// Makes an account.
+///
+/// # Errors
+/// PostgreSQL's.
+pub fn insert(
+    connection: &mut PgConnection,
+    new: &NewUser,
+    authority: &Authority,
+    origin: &Origin,
+) -> QueryResult<Insertion> {
+    let Some(permissions) = find_permissions(connection, &new.role)? else { return Ok(Insertion::UnknownRole) };
+    let lacking = authority.lacks(&permissions);
+    if !lacking.is_empty() {
+        return Ok(Insertion::Denied(lacking));
+    }
+    // A savepoint, so that a taken name does not break the transaction.
+    let inserted = connection.transaction(|connection| {
+        let user = insert_row(connection, new)?;
+        let subject = Subject { id: Some(user.id), name: Some(&user.username) };
+        event::insert(connection, origin, EventType::UserCreated, subject, &json!({ "role": user.role }))?;
+        Ok(user)
+    });
+    match inserted {
+        Ok(user) => Ok(Insertion::Inserted(user)),
+        Err(error) => match name_taken(&error, new.username.folded()) {
+            Some(taken) => Ok(Insertion::NameTaken(taken)),
+            None => Err(error),
+        },
+    }
+}
+
+/// What a role may; `None`: there is no such role.
+///
+/// # Errors
+/// PostgreSQL's.
+pub fn find_permissions(connection: &mut PgConnection, role: &str) -> QueryResult<Option<Vec<String>>> {
+    roles::table.find(role).select(roles::permissions).first(connection).optional()
+}
+
+/// The roles and what they may, by name.
+///
+/// # Errors
+/// PostgreSQL's.
+pub fn list_roles(connection: &mut PgConnection) -> QueryResult<Vec<(String, Vec<String>)>> {
+    roles::table.order(roles::name).load(connection)
+}
+
+/// Reads a broken constraint as the name that was taken.
+pub(super) fn name_taken(error: &Error, username_folded: &str) -> Option<NameTaken> {
+    let Error::DatabaseError(DatabaseErrorKind::UniqueViolation, info) = error else { return None };
+    if info.constraint_name() != Some("login_names_pkey") {
+        return None;
+    }
+    let is_username = info.details().is_some_and(|details| details.contains(&format!("=({username_folded}) ")));
+    Some(if is_username { NameTaken::Username } else { NameTaken::Email })
+}
