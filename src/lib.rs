@@ -1,4 +1,5 @@
 //! doorward: an authentication and token service that tells you why it said no.
 
 pub mod clock;
+pub mod config;
 pub mod random;
