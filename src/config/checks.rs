@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::definitions::{Partial, Settings};
-use super::resolve::Inputs;
+use super::inputs::Inputs;
 use super::setting::Entry;
 
 /// A line for every contradiction among the settings that could be read.
@@ -126,7 +126,7 @@ impl Settings {
 
 #[cfg(test)]
 mod tests {
-    use crate::config::resolve::{Inputs, resolve};
+    use crate::config::{Inputs, resolve};
 
     fn errors(inputs: &Inputs) -> Vec<String> {
         resolve(inputs).map(|_| Vec::new()).unwrap_or_else(|errors| errors.lines)

@@ -157,7 +157,7 @@ impl Settings {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::resolve::{Inputs, resolve};
+    use crate::config::{Inputs, resolve};
 
     #[test]
     fn the_names_of_a_setting_are_one_name_in_three_spellings() {

@@ -7,7 +7,7 @@ use clap::builder::{OsStringValueParser, PathBufValueParser};
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, ValueHint};
 
 use super::definitions::SETTINGS;
-use super::resolve::CONFIG_VARIABLE;
+use super::inputs::CONFIG_VARIABLE;
 
 /// The settings that were given as flags, before or after the command.
 #[derive(Clone, Default)]

@@ -7,7 +7,8 @@ use std::thread::available_parallelism;
 
 use super::definitions::Settings;
 use super::flags::SettingFlags;
-use super::resolve::{CONFIG_VARIABLE, Inputs, SettingsErrors, resolve};
+use super::inputs::{CONFIG_VARIABLE, Inputs};
+use super::resolve::{SettingsErrors, resolve};
 use super::setting::Source;
 
 const DEFAULT_FILE: &str = "doorward.toml";
