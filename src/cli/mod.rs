@@ -38,8 +38,9 @@ Examples:
   doorward user add alice --role member       asks for the password
   doorward config                             the settings in force, and where each came from
 
-Every setting is a flag, an environment variable and a key of doorward.toml, in this order: `--access-token-ttl 5m`,
-`DOORWARD_ACCESS_TOKEN_TTL=5m`, `access_token_ttl = \"5m\"`. `doorward --help` names them all.";
+Every setting is a flag, an environment variable and a key of doorward.toml, in this order:
+  --access-token-ttl 5m    DOORWARD_ACCESS_TOKEN_TTL=5m    access_token_ttl = \"5m\"
+`doorward --help` names them all.";
 
 /// An authentication and token service that tells you why it said no.
 #[derive(Debug, Parser)]

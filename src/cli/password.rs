@@ -88,11 +88,11 @@ fn read_line(input: &mut impl BufRead) -> Result<Secret, Failure> {
 
 /// Asks at the terminal and reads what is typed, unseen.
 fn ask(stdin: &mut io::StdinLock<'_>, question: &str) -> Result<Secret, Failure> {
-    let mut stderr = io::stderr();
-    let _ = stderr.write_all(question.as_bytes()).and_then(|()| stderr.flush());
     let hidden = Unseen::begin();
     let hidden =
         hidden.map_err(|error| Failure::new(format!("cannot turn off the terminal's echo: {error}")))?;
+    let mut stderr = io::stderr();
+    let _ = stderr.write_all(question.as_bytes()).and_then(|()| stderr.flush());
     let typed = read_line(stdin);
     drop(hidden);
     let _ = stderr.write_all(b"\n");

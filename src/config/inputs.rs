@@ -61,11 +61,11 @@ impl Inputs {
 /// A line for every variable of ours that is no setting.
 pub fn unknown_variables(inputs: &Inputs) -> impl Iterator<Item = String> + '_ {
     let known = || SETTINGS.iter().map(|setting| setting.environment).chain([CONFIG_VARIABLE]);
-    let names = inputs.environment.iter().map(|(name, _)| name.to_string_lossy());
-    let ours = names.filter(|name| name.starts_with("DOORWARD_") && name != TEST_VARIABLE);
-    ours.filter(move |name| !known().any(|other| other == name)).map(move |name| {
+    let all = inputs.environment.iter().map(|(name, value)| (name.to_string_lossy(), value));
+    let ours = all.filter(|(name, _)| name.starts_with("DOORWARD_") && name != TEST_VARIABLE);
+    ours.filter(move |(name, _)| !known().any(|other| other == name)).map(move |(name, value)| {
         let hint = match nearest(&name, known()) {
-            _ if is_service_link(&name) => {
+            _ if is_service_link(&name, value) => {
                 "; Kubernetes sets it for a Service named doorward: turn off enableServiceLinks".to_owned()
             }
             Some(other) => format!("; did you mean {other}?"),
@@ -75,13 +75,12 @@ pub fn unknown_variables(inputs: &Inputs) -> impl Iterator<Item = String> + '_ {
     })
 }
 
-/// Whether Kubernetes gives a variable of this name to every container beside a Service named doorward.
-fn is_service_link(name: &str) -> bool {
-    let rest = name.trim_start_matches("DOORWARD_");
-    rest == "PORT"
-        || rest.starts_with("PORT_")
-        || rest.starts_with("SERVICE_HOST")
-        || rest.starts_with("SERVICE_PORT")
+/// Whether Kubernetes gives this variable to every container beside a Service named doorward.
+fn is_service_link(name: &str, value: &OsStr) -> bool {
+    match name.strip_prefix("DOORWARD_").unwrap_or_default() {
+        "PORT" => value.to_string_lossy().contains("://"),
+        rest => ["PORT_", "SERVICE_HOST", "SERVICE_PORT"].iter().any(|start| rest.starts_with(start)),
+    }
 }
 
 #[cfg(test)]
@@ -107,5 +106,9 @@ mod tests {
     fn variables_of_a_kubernetes_service_are_told_for_what_they_are() {
         let lines = errors(&Inputs::default().variable("DOORWARD_PORT_8080_TCP", "tcp://10.0.0.1:8080"));
         assert!(lines[0].contains("turn off enableServiceLinks"), "{lines:?}");
+        let link = errors(&Inputs::default().variable("DOORWARD_PORT", "tcp://10.0.0.1:8080"));
+        assert!(link[0].contains("turn off enableServiceLinks"), "{link:?}");
+        let own = errors(&Inputs::default().variable("DOORWARD_PORT", "8080"));
+        assert!(!own[0].contains("enableServiceLinks"), "{own:?}");
     }
 }
