@@ -2,8 +2,11 @@
 
 pub mod audit;
 pub mod blocking;
+pub mod cli;
 pub mod clock;
+pub mod config;
 pub mod database;
 pub mod random;
+pub mod secret_key;
 pub mod sessions;
 pub mod tokens;

@@ -1,0 +1,46 @@
+//! `doorward completions`: a script for a shell.
+
+use clap::{Args, CommandFactory};
+use clap_complete::{Shell, generate};
+
+use super::Cli;
+use super::failure::Failure;
+use super::output::{Format, Output};
+
+/// Arguments of `doorward completions`.
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  doorward completions bash > /etc/bash_completion.d/doorward")]
+pub struct CompletionsArgs {
+    /// The shell.
+    pub shell: Shell,
+}
+
+impl CompletionsArgs {
+    /// Prints the script.
+    ///
+    /// # Errors
+    /// Where standard output cannot be written.
+    pub fn run(&self) -> Result<(), Failure> {
+        Output::stdout(Format::default()).verbatim(&self.script())
+    }
+
+    /// The generator panics where it cannot write, so it writes to memory.
+    fn script(&self) -> String {
+        let mut script = Vec::new();
+        generate(self.shell, &mut Cli::command(), "doorward", &mut script);
+        String::from_utf8_lossy(&script).into_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_shells_script_knows_commands_and_settings() {
+        for shell in [Shell::Bash, Shell::Zsh, Shell::Fish, Shell::Elvish, Shell::PowerShell] {
+            let script = CompletionsArgs { shell }.script();
+            assert!(script.contains("set-password") && script.contains("access-token-ttl"), "{shell}");
+        }
+    }
+}

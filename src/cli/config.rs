@@ -1,0 +1,111 @@
+//! `doorward config`: the settings in force.
+
+use clap::Args;
+use serde::Serialize;
+
+use super::Context;
+use super::failure::{Failure, complain};
+use super::output::{Format, Output};
+use crate::config::{Settings, markdown};
+
+/// Arguments of `doorward config`.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  doorward config --json\n  doorward config --config /etc/doorward.toml")]
+pub struct ConfigArgs {
+    /// Text or JSON.
+    #[command(flatten)]
+    pub format: Format,
+    /// Print every setting's names, default and bounds as a table in Markdown, whatever is in force.
+    #[arg(long, conflicts_with = "json")]
+    pub markdown: bool,
+}
+
+impl ConfigArgs {
+    /// Prints each setting with its value, secrets masked, and where that came from.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the settings.
+    pub fn run(&self, context: &Context) -> Result<(), Failure> {
+        let mut output = Output::stdout(self.format);
+        if self.markdown {
+            return output.verbatim(&markdown());
+        }
+        let settings = context.settings()?;
+        complain(&settings.warnings());
+        print(&settings, &mut output)
+    }
+}
+
+/// The listing for programs.
+#[derive(Serialize)]
+struct Listing<'a> {
+    file: Option<String>,
+    settings: Vec<Row<'a>>,
+}
+
+#[derive(Serialize)]
+struct Row<'a> {
+    name: &'a str,
+    value: Option<&'a str>,
+    source: String,
+}
+
+fn print(settings: &Settings, output: &mut Output) -> Result<(), Failure> {
+    let rows = settings.entries().iter().map(|entry| Row {
+        name: entry.setting.environment,
+        value: entry.value.as_deref(),
+        source: entry.source.to_string(),
+    });
+    if output.is_json() {
+        let file = settings.file().map(|path| path.display().to_string());
+        return output.json(&Listing { file, settings: rows.collect() });
+    }
+    let cells = rows.map(|row| [row.name.to_owned(), row.value.unwrap_or("none").to_owned(), row.source]);
+    output.table(["setting", "value", "source"], cells)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::output::tests::printed;
+    use crate::config::{Inputs, SETTINGS, resolve};
+
+    fn settings() -> Settings {
+        let inputs = Inputs::default()
+            .variable("DATABASE_URL", "postgres://me:hunter2@localhost/auth")
+            .flag("bcrypt_cost", "10")
+            .file("audiences = [\"api\"]\n");
+        resolve(&inputs).unwrap()
+    }
+
+    #[test]
+    fn the_text_names_value_and_source_and_masks_secrets() {
+        let text = printed(false, |output| print(&settings(), output));
+        let row = |name: &str| {
+            let line = text.lines().find(|line| line.starts_with(&format!("{name} "))).unwrap();
+            line.split_whitespace().skip(1).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(row("DATABASE_URL"), "postgres://me:***@localhost/auth environment");
+        assert_eq!(row("DOORWARD_BCRYPT_COST"), "10 flag --bcrypt-cost");
+        assert_eq!(row("DOORWARD_AUDIENCES"), "api doorward.toml:1");
+        assert_eq!(row("DOORWARD_CORS_ORIGINS"), "none default");
+        assert_eq!(text.lines().count(), SETTINGS.len() + 1);
+        assert!(!text.contains("hunter2"));
+    }
+
+    #[test]
+    fn the_json_holds_the_same_and_the_file() {
+        let text = printed(true, |output| print(&settings(), output));
+        let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(value["file"], "doorward.toml");
+        let rows = value["settings"].as_array().unwrap();
+        assert_eq!(rows.len(), SETTINGS.len());
+        assert_eq!(
+            rows[0],
+            serde_json::json!({
+                "name": "DATABASE_URL", "value": "postgres://me:***@localhost/auth", "source": "environment"
+            })
+        );
+        assert!(!text.contains("hunter2"));
+    }
+}

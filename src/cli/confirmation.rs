@@ -1,0 +1,58 @@
+//! The question before what cannot be undone.
+
+use std::io::{self, BufRead, Read, Write};
+
+use clap::Args;
+
+use super::failure::Failure;
+use crate::config::stdin_is_terminal;
+
+/// The answer, given beforehand.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct Confirmation {
+    /// Do it without asking.
+    #[arg(long)]
+    pub yes: bool,
+}
+
+impl Confirmation {
+    /// Asks at the terminal, after telling `what` will happen, unless the answer was given.
+    ///
+    /// # Errors
+    /// Where the answer is not `yes`, or there is nobody to ask.
+    pub fn ask(self, what: &str) -> Result<(), Failure> {
+        if self.yes {
+            return Ok(());
+        }
+        if !stdin_is_terminal() {
+            return Err(Failure::new(format!("{what}: say --yes to do so")));
+        }
+        let mut stderr = io::stderr();
+        let question = format!("{}. Go on? Type yes: ", super::output::printable(what));
+        let _ = stderr.write_all(question.as_bytes()).and_then(|()| stderr.flush());
+        if is_yes(&mut io::stdin().lock()) { Ok(()) } else { Err(Failure::new("nothing was done")) }
+    }
+}
+
+fn is_yes(input: &mut impl BufRead) -> bool {
+    let mut answer = String::new();
+    input.take(16).read_line(&mut answer).is_ok() && answer.trim() == "yes"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_whole_word_is_a_yes() {
+        assert!(is_yes(&mut "yes\n".as_bytes()));
+        for answer in ["", "\n", "y\n", "yesterday\n", "no\n"] {
+            assert!(!is_yes(&mut answer.as_bytes()), "{answer}");
+        }
+    }
+
+    #[test]
+    fn an_answer_given_beforehand_asks_nothing() {
+        assert_eq!(Confirmation { yes: true }.ask("deletes alice"), Ok(()));
+    }
+}

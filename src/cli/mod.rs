@@ -1,0 +1,238 @@
+//! The command line: its words, one file per command, and what all commands share.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::{SettingFlags, Settings, load};
+
+pub mod backup;
+pub mod completions;
+pub mod config;
+pub mod confirmation;
+pub mod failure;
+pub mod key;
+pub mod migrate;
+pub mod openapi;
+pub mod output;
+pub mod password;
+pub mod private_postgres_child;
+pub mod prune;
+pub mod restore;
+pub mod serve;
+pub mod token;
+pub mod user;
+
+use failure::Failure;
+
+const VERSION: &str = if cfg!(feature = "tls") {
+    concat!(env!("CARGO_PKG_VERSION"), " (libpq with TLS)")
+} else {
+    concat!(env!("CARGO_PKG_VERSION"), " (libpq without TLS)")
+};
+
+const EXAMPLES: &str = "\
+Examples:
+  doorward                                    serve on 127.0.0.1:8080 with a PostgreSQL of its own
+  doorward --listen 0.0.0.0:8080 --public-url https://id.example.org
+  doorward user add alice --role member       asks for the password
+  doorward config                             the settings in force, and where each came from
+
+Every setting is a flag, an environment variable and a key of doorward.toml, in this order:
+  --access-token-ttl 5m    DOORWARD_ACCESS_TOKEN_TTL=5m    access_token_ttl = \"5m\"
+`doorward --help` names them all.";
+
+/// An authentication and token service that tells you why it said no.
+#[derive(Debug, Parser)]
+#[command(name = "doorward", version = VERSION, after_help = EXAMPLES, max_term_width = 110)]
+pub struct Cli {
+    /// The settings given as flags.
+    #[command(flatten)]
+    pub flags: SettingFlags,
+    /// The command; none is `serve`.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Migrate the database, then serve; also with no command.
+    Serve(serve::ServeArgs),
+    /// Bring the database to this version's schema.
+    Migrate(migrate::MigrateArgs),
+    /// Make, see and change users.
+    User(user::UserArgs),
+    /// See and revoke personal access tokens.
+    Token(token::TokenArgs),
+    /// See and change the keys that sign access tokens.
+    Key(key::KeyArgs),
+    /// Delete what is past its time; a running server does so by itself.
+    Prune(prune::PruneArgs),
+    /// Write the database into a file.
+    Backup(backup::BackupArgs),
+    /// Put a backup in place of the database, and end what it cannot vouch for.
+    Restore(restore::RestoreArgs),
+    /// Print the settings in force and where each came from, secrets masked.
+    Config(config::ConfigArgs),
+    /// Print the OpenAPI document.
+    Openapi(openapi::OpenapiArgs),
+    /// Print a script that completes commands and flags in a shell.
+    Completions(completions::CompletionsArgs),
+    /// The process between the server and its PostgreSQL.
+    #[command(hide = true, disable_help_flag = true)]
+    PrivatePostgresChild(private_postgres_child::PrivatePostgresChildArgs),
+}
+
+/// What a command is run with.
+#[derive(Debug)]
+pub struct Context {
+    flags: SettingFlags,
+}
+
+impl Context {
+    /// The settings in force.
+    ///
+    /// # Errors
+    /// Everything that is wrong with them, a line each.
+    pub fn settings(&self) -> Result<Settings, Failure> {
+        Ok(load(&self.flags)?)
+    }
+}
+
+/// Reads the command line and does what it says. Wrong usage ends the process with 2.
+#[must_use]
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    let context = Context { flags: cli.flags };
+    let command = cli.command.unwrap_or(Command::Serve(serve::ServeArgs {}));
+    match dispatch(&command, &context) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+fn dispatch(command: &Command, context: &Context) -> Result<(), Failure> {
+    match command {
+        Command::Config(args) => args.run(context),
+        Command::Completions(args) => args.run(),
+        _ => Err(absent()),
+    }
+}
+
+fn absent() -> Failure {
+    Failure::new("this command is not part of this build")
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+    use clap::error::ErrorKind;
+
+    use super::*;
+    use crate::config::SETTINGS;
+
+    fn parse(arguments: &[&str]) -> Cli {
+        let words = ["doorward"].iter().chain(arguments);
+        Cli::try_parse_from(words).unwrap_or_else(|error| panic!("{arguments:?}: {error}"))
+    }
+
+    fn refused(arguments: &[&str]) -> ErrorKind {
+        let words = ["doorward"].iter().chain(arguments);
+        Cli::try_parse_from(words).expect_err("this is wrong usage").kind()
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_setting_is_a_flag_before_and_after_the_command() {
+        for setting in SETTINGS.iter() {
+            let flag = format!("--{}", setting.flag);
+            let expected = [(setting.key, "some value".into())];
+            assert_eq!(parse(&[&flag, "some value"]).flags.values, expected);
+            assert_eq!(parse(&[&flag, "some value", "user", "list"]).flags.values, expected);
+            assert_eq!(parse(&["user", "list", &flag, "some value"]).flags.values, expected);
+            assert_eq!(parse(&["config", &format!("{flag}=some value")]).flags.values, expected);
+        }
+    }
+
+    #[test]
+    fn the_settings_file_is_a_flag_beside_the_command_of_the_same_name() {
+        let cli = parse(&["config", "--config", "my.toml"]);
+        assert_eq!(cli.flags.config.as_deref(), Some(std::path::Path::new("my.toml")));
+        assert!(matches!(cli.command, Some(Command::Config(_))));
+    }
+
+    #[test]
+    fn no_command_is_none_and_an_unknown_one_is_wrong_usage() {
+        assert!(parse(&[]).command.is_none());
+        assert_eq!(refused(&["sevre"]), ErrorKind::InvalidSubcommand);
+        assert_eq!(refused(&["--lisetn", "x"]), ErrorKind::UnknownArgument);
+        assert_eq!(refused(&["user"]), ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand);
+        assert_eq!(refused(&["user", "add"]), ErrorKind::MissingRequiredArgument);
+    }
+
+    #[test]
+    fn every_command_of_the_contract_is_understood() {
+        for line in [
+            "serve",
+            "migrate",
+            "user add alice --email a@example.org --role admin --generate --json",
+            "user add alice --password-stdin",
+            "user list --query al --role admin --status disabled --limit 5 --json",
+            "user show alice --json",
+            "user disable alice",
+            "user enable alice",
+            "user set-role alice viewer",
+            "user set-password alice --generate",
+            "user logout alice",
+            "user delete alice --yes",
+            "token list --user alice --json",
+            "token revoke 0192d7a0-0000-7000-8000-000000000000",
+            "key list --json",
+            "key rotate",
+            "key revoke some-kid --yes",
+            "key reseal",
+            "prune --json",
+            "backup out.dump",
+            "restore out.dump --yes",
+            "config --json",
+            "config --markdown",
+            "openapi",
+            "completions zsh",
+        ] {
+            let words: Vec<&str> = line.split(' ').collect();
+            assert!(parse(&words).command.is_some(), "{line}");
+        }
+    }
+
+    #[test]
+    fn passwords_are_never_arguments() {
+        assert_eq!(refused(&["user", "add", "alice", "--password", "x"]), ErrorKind::UnknownArgument);
+        assert_eq!(refused(&["user", "set-password", "alice", "x"]), ErrorKind::UnknownArgument);
+        let both = refused(&["user", "add", "alice", "--generate", "--password-stdin"]);
+        assert_eq!(both, ErrorKind::ArgumentConflict);
+    }
+
+    #[test]
+    fn the_hidden_child_takes_whatever_follows_and_stands_in_no_help() {
+        let Some(Command::PrivatePostgresChild(child)) =
+            parse(&["private-postgres-child", "-D", "/x", "--help", "-c", "a=b", "--listen"]).command
+        else {
+            panic!("another command");
+        };
+        assert_eq!(child.arguments, ["-D", "/x", "--help", "-c", "a=b", "--listen"]);
+        assert!(!Cli::command().render_long_help().to_string().contains("private-postgres-child"));
+    }
+
+    #[test]
+    fn the_help_has_examples_and_every_setting_and_the_short_one_stays_short() {
+        let long = Cli::command().render_long_help().to_string();
+        assert!(SETTINGS.iter().all(|setting| long.contains(&format!("--{}", setting.flag))));
+        let short = Cli::command().render_help().to_string();
+        assert!(short.contains("doorward user add alice") && !short.contains("--bcrypt-cost"), "{short}");
+    }
+}

@@ -1,0 +1,202 @@
+//! What commands print on standard output: lines and aligned columns for people, JSON for programs.
+
+use std::io::{self, Write};
+
+use clap::Args;
+use serde::Serialize;
+
+use super::failure::Failure;
+
+/// The choice between text and JSON.
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub struct Format {
+    /// Print JSON, for programs.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Standard output, or what stands for it.
+pub struct Output {
+    json: bool,
+    writer: Box<dyn Write>,
+}
+
+impl Output {
+    /// The process's standard output.
+    #[must_use]
+    pub fn stdout(format: Format) -> Self {
+        Self::new(format, Box::new(io::stdout()))
+    }
+
+    /// Another writer.
+    #[must_use]
+    pub fn new(format: Format, writer: Box<dyn Write>) -> Self {
+        Self { json: format.json, writer }
+    }
+
+    /// Whether JSON is asked for.
+    #[must_use]
+    pub fn is_json(&self) -> bool {
+        self.json
+    }
+
+    /// Prints one line; control characters in it are escaped.
+    ///
+    /// # Errors
+    /// Where standard output cannot be written, or its reader has gone.
+    pub fn line(&mut self, text: &str) -> Result<(), Failure> {
+        self.verbatim(&format!("{}\n", printable(text)))
+    }
+
+    /// Prints a whole document of our own making as it is.
+    ///
+    /// # Errors
+    /// Where standard output cannot be written, or its reader has gone.
+    pub fn verbatim(&mut self, text: &str) -> Result<(), Failure> {
+        let written = self.writer.write_all(text.as_bytes()).and_then(|()| self.writer.flush());
+        written.map_err(|error| Failure::printing(&error))
+    }
+
+    /// Prints a value as indented JSON.
+    ///
+    /// # Errors
+    /// Where the value is not to be had as JSON, standard output cannot be written, or its reader has gone.
+    pub fn json(&mut self, value: &impl Serialize) -> Result<(), Failure> {
+        let text = serde_json::to_string_pretty(value);
+        let text = text.map_err(|error| Failure::new(format!("cannot make JSON: {error}")))?;
+        self.verbatim(&(text + "\n"))
+    }
+
+    /// Prints the outcome of a command: the value as JSON, or the line.
+    ///
+    /// # Errors
+    /// As `line` and `json`.
+    pub fn result(&mut self, value: &impl Serialize, line: &str) -> Result<(), Failure> {
+        if self.json { self.json(value) } else { self.line(line) }
+    }
+
+    /// Prints a listing: an array as JSON, or columns under their headings.
+    ///
+    /// # Errors
+    /// As `line` and `json`.
+    pub fn list<T: Serialize, const N: usize>(
+        &mut self,
+        items: &[T],
+        headings: [&str; N],
+        cells: impl Fn(&T) -> [String; N],
+    ) -> Result<(), Failure> {
+        if self.json {
+            return self.json(&items);
+        }
+        self.table(headings, items.iter().map(cells))
+    }
+
+    /// Prints rows in aligned columns under their headings.
+    ///
+    /// # Errors
+    /// Where standard output cannot be written, or its reader has gone.
+    pub fn table<const N: usize>(
+        &mut self,
+        headings: [&str; N],
+        rows: impl Iterator<Item = [String; N]>,
+    ) -> Result<(), Failure> {
+        let rows = rows.map(|row| row.map(|cell| printable(&cell)));
+        let rows: Vec<[String; N]> = [headings.map(str::to_uppercase)].into_iter().chain(rows).collect();
+        let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+        let widths: [usize; N] = std::array::from_fn(width);
+        let mut text = String::new();
+        for row in &rows {
+            let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
+            text.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
+            text.push('\n');
+        }
+        self.verbatim(&text)
+    }
+}
+
+/// The text with everything escaped that a terminal would act on instead of showing: control characters,
+/// line separators and marks that turn the direction of writing.
+#[must_use]
+pub fn printable(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for letter in text.chars() {
+        if letter.is_control() || turns_or_breaks(letter) {
+            shown.extend(letter.escape_default());
+        } else {
+            shown.push(letter);
+        }
+    }
+    shown
+}
+
+fn turns_or_breaks(letter: char) -> bool {
+    matches!(letter, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Page(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Page {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    struct Gone;
+
+    impl Write for Gone {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::Error::from(io::ErrorKind::BrokenPipe))
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    pub fn printed(json: bool, print: impl FnOnce(&mut Output) -> Result<(), Failure>) -> String {
+        let page = Page::default();
+        print(&mut Output::new(Format { json }, Box::new(page.clone()))).unwrap();
+        let bytes = page.0.lock().unwrap().clone();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn columns_are_aligned_under_their_headings() {
+        let items = [("alice", "admin"), ("jürgen-otto", "viewer")];
+        let cells = |item: &(&str, &str)| [item.0.to_owned(), item.1.to_owned()];
+        let text = printed(false, |output| output.list(&items, ["name", "role"], cells));
+        assert_eq!(text, "NAME         ROLE\nalice        admin\njürgen-otto  viewer\n");
+    }
+
+    #[test]
+    fn a_listing_for_programs_is_an_array() {
+        let text = printed(true, |output| output.list(&["a\u{1b}"], ["name"], |_| [String::new()]));
+        assert_eq!(text, "[\n  \"a\\u001b\"\n]\n");
+        assert_eq!(printed(true, |output| output.result(&5, "five")), "5\n");
+        assert_eq!(printed(false, |output| output.result(&5, "five")), "five\n");
+    }
+
+    #[test]
+    fn what_would_move_the_terminal_is_shown_and_not_done() {
+        let evil = "a\u{1b}[2J\r\nroot\u{202e}\u{9b}\u{2028}é";
+        assert_eq!(printable(evil), "a\\u{1b}[2J\\r\\nroot\\u{202e}\\u{9b}\\u{2028}é");
+        let text = printed(false, |output| output.table(["name"], [[evil.to_owned()]].into_iter()));
+        assert_eq!(text.lines().count(), 2);
+        assert!(!printed(false, |output| output.line(evil)).contains('\u{1b}'));
+    }
+
+    #[test]
+    fn a_reader_that_has_gone_is_a_failure_of_its_own() {
+        let mut output = Output::new(Format::default(), Box::new(Gone));
+        assert_eq!(output.line("x"), Err(Failure::ReaderGone));
+    }
+}

@@ -1,0 +1,225 @@
+//! Addresses of the web as settings hold them: the public URL, origins, networks.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+
+use ipnet::IpNet;
+use url::{Host, Url};
+
+/// Where people and clients reach this service: `http` or `https`, a host, perhaps a port; no path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublicUrl(Origin);
+
+impl PublicUrl {
+    /// Reads the URL; a single slash at its end is taken off.
+    ///
+    /// # Errors
+    /// Says which part of the URL is wrong.
+    pub fn read(text: &str) -> Result<Self, String> {
+        let url = web_url(text)?;
+        if url.path() != "/" {
+            return Err("it has a path".to_owned());
+        }
+        Ok(Self(Origin::of(&url)))
+    }
+
+    /// The URL of a listener that nothing stands in front of.
+    #[must_use]
+    pub fn of_listener(address: SocketAddr) -> Self {
+        let default_port = address.port() == 80;
+        let text =
+            if default_port { format!("http://{}", host(address.ip())) } else { format!("http://{address}") };
+        Self(Origin { text, local: address.ip().is_loopback() })
+    }
+
+    /// The URL without a slash at its end: the `iss` of tokens (RFC 8414, section 2).
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0.text
+    }
+
+    /// The same, as the `Origin` header of this service's own pages has it (RFC 6454, section 6.2).
+    #[must_use]
+    pub fn origin(&self) -> &Origin {
+        &self.0
+    }
+
+    /// Whether it is reached over TLS, so that cookies are `Secure`.
+    #[must_use]
+    pub fn is_https(&self) -> bool {
+        self.0.text.starts_with("https://")
+    }
+
+    /// Whether its host is this machine alone: `localhost`, a name under it, or a loopback address.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        self.0.local
+    }
+
+    /// The URL of a path here, which begins with a slash.
+    #[must_use]
+    pub fn join(&self, path: &str) -> String {
+        format!("{}{path}", self.as_str())
+    }
+}
+
+impl fmt::Display for PublicUrl {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}
+
+/// An exact web origin, in the form that the `Origin` header has (RFC 6454, section 6.2).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    text: String,
+    local: bool,
+}
+
+impl Origin {
+    /// Reads `scheme://host[:port]`.
+    ///
+    /// # Errors
+    /// Says why it is no exact origin.
+    pub fn read(text: &str) -> Result<Self, String> {
+        if text.contains('*') {
+            return Err("a wildcard is no exact origin".to_owned());
+        }
+        let url = web_url(text)?;
+        if url.path() != "/" || text.ends_with('/') {
+            return Err("an origin ends with its host or port, without a slash or path".to_owned());
+        }
+        Ok(Self::of(&url))
+    }
+
+    /// The origin as the header has it.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    fn of(url: &Url) -> Self {
+        let local = match url.host() {
+            Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+            Some(Host::Ipv4(address)) => address.is_loopback(),
+            Some(Host::Ipv6(address)) => address.is_loopback(),
+            None => false,
+        };
+        Self { text: url.origin().ascii_serialization(), local }
+    }
+}
+
+fn host(address: IpAddr) -> String {
+    match address {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => format!("[{address}]"),
+    }
+}
+
+/// A URL of the web with nothing but scheme, host, port and path.
+fn web_url(text: &str) -> Result<Url, String> {
+    let lower = text.to_ascii_lowercase();
+    if !lower.starts_with("http://") && !lower.starts_with("https://") {
+        return Err("it does not begin with http:// or https://".to_owned());
+    }
+    // The parser repairs these; whoever wrote them meant something else.
+    if text.contains(|letter: char| letter.is_whitespace() || letter.is_control() || letter == '\\') {
+        return Err("it has a space, a control character or a backslash".to_owned());
+    }
+    let url = Url::parse(text).map_err(|error| error.to_string())?;
+    if text.contains('@') {
+        return Err("it has a user name or an @".to_owned());
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err("it has a query or a fragment".to_owned());
+    }
+    Ok(url)
+}
+
+/// Reads a network such as `10.0.0.0/8`, or an address, which is a network of one.
+///
+/// # Errors
+/// Says what is wrong with it.
+pub fn network(text: &str) -> Result<IpNet, String> {
+    if let Ok(address) = text.parse::<IpAddr>() {
+        return Ok(IpNet::from(address));
+    }
+    let network: IpNet = text.parse().map_err(|_| "it is neither an address nor a network".to_owned())?;
+    if network.trunc() == network {
+        Ok(network)
+    } else {
+        Err(format!("it is an address inside of a network: is {} meant?", network.trunc()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_public_url_has_one_form() {
+        for (text, url) in [
+            ("https://id.example.org", "https://id.example.org"),
+            ("https://id.example.org/", "https://id.example.org"),
+            ("HTTPS://ID.example.org:443", "https://id.example.org"),
+            ("http://127.0.0.1:8080", "http://127.0.0.1:8080"),
+            ("http://[::1]:8080/", "http://[::1]:8080"),
+            ("https://türen.example", "https://xn--tren-0ra.example"),
+        ] {
+            assert_eq!(PublicUrl::read(text).unwrap().as_str(), url, "{text}");
+        }
+        let url = PublicUrl::read("https://id.example.org/").unwrap();
+        assert_eq!(url.join("/login"), "https://id.example.org/login");
+        assert!(url.is_https() && !url.is_local());
+        assert!(PublicUrl::read("http://[::1]:1").unwrap().is_local());
+        assert!(PublicUrl::read("http://localhost").unwrap().is_local());
+    }
+
+    #[test]
+    fn a_listeners_url_is_the_one_that_would_be_read() {
+        for address in ["127.0.0.1:8080", "[::1]:8080", "192.0.2.1:80", "[2001:db8::1]:80"] {
+            let url = PublicUrl::of_listener(address.parse().unwrap());
+            assert_eq!(PublicUrl::read(&format!("http://{address}")), Ok(url));
+        }
+    }
+
+    #[test]
+    fn a_public_url_with_more_than_scheme_host_and_port_is_refused() {
+        for (text, reason) in [
+            ("id.example.org", "it does not begin with http:// or https://"),
+            ("ftp://id.example.org", "it does not begin with http:// or https://"),
+            ("https:id.example.org", "it does not begin with http:// or https://"),
+            ("https://id.example.org/auth", "it has a path"),
+            ("https://id.example.org/?a", "it has a query or a fragment"),
+            ("https://id.example.org/#a", "it has a query or a fragment"),
+            ("https://me@id.example.org", "it has a user name or an @"),
+            ("https://@id.example.org", "it has a user name or an @"),
+            ("https://id.example.org:70000", "invalid port number"),
+            ("https://", "empty host"),
+            ("https://id example.org", "it has a space, a control character or a backslash"),
+            ("https://id.example.org\\", "it has a space, a control character or a backslash"),
+        ] {
+            assert_eq!(PublicUrl::read(text), Err(reason.to_owned()), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_origin_is_exact() {
+        assert_eq!(Origin::read("https://App.example:443").unwrap().as_str(), "https://app.example");
+        assert_eq!(Origin::read("http://localhost:3000").unwrap().as_str(), "http://localhost:3000");
+        for wrong in ["*", "https://*.example", "https://app.example/", "https://app.example/x", "null"] {
+            assert!(Origin::read(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_network_is_an_address_or_has_its_lower_bits_zero() {
+        assert_eq!(network("10.0.0.0/8").unwrap().to_string(), "10.0.0.0/8");
+        assert_eq!(network("127.0.0.1").unwrap().to_string(), "127.0.0.1/32");
+        assert_eq!(network("::1").unwrap().to_string(), "::1/128");
+        assert!(network("10.1.2.3/8").unwrap_err().contains("is 10.0.0.0/8 meant?"));
+        for wrong in ["", "proxy", "10.0.0.0/33", "10.0.0/8", "10.0.0.1:80"] {
+            assert!(network(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! Settings that are right each by itself and do not go together.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::definitions::{Partial, Settings};
+use super::inputs::Inputs;
+use super::setting::Entry;
+
+/// A line for every contradiction among the settings that could be read.
+pub fn contradictions(partial: &Partial, entries: &[Entry], inputs: &Inputs) -> Vec<String> {
+    let checks = Checks { partial, entries, inputs };
+    [
+        checks.not_longer(
+            "access_token_ttl",
+            partial.access_token_ttl,
+            "refresh_token_ttl",
+            partial.refresh_token_ttl,
+        ),
+        checks.not_longer("refresh_token_ttl", partial.refresh_token_ttl, "session_ttl", partial.session_ttl),
+        checks.one_secret_key(),
+        checks.two_listeners(),
+        checks.admin_password(),
+        checks.database_in_the_clear(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+struct Checks<'a> {
+    partial: &'a Partial,
+    entries: &'a [Entry],
+    inputs: &'a Inputs,
+}
+
+impl Checks<'_> {
+    fn shown(&self, key: &str) -> String {
+        let entry = self.entries.iter().find(|entry| entry.setting.key == key);
+        entry.map_or_else(|| key.to_owned(), Entry::to_string)
+    }
+
+    fn not_longer(
+        &self,
+        key: &str,
+        ttl: Option<Duration>,
+        other: &str,
+        limit: Option<Duration>,
+    ) -> Option<String> {
+        let longer = ttl? > limit?;
+        longer.then(|| format!("{}: it is longer than {}", self.shown(key), self.shown(other)))
+    }
+
+    fn one_secret_key(&self) -> Option<String> {
+        let both =
+            self.partial.secret_key.as_ref()?.is_some() && self.partial.secret_key_file.as_ref()?.is_some();
+        let [key, file] = ["secret_key", "secret_key_file"].map(|key| self.shown(key));
+        both.then(|| format!("{key}: {file} is set too; keep one of them"))
+    }
+
+    fn two_listeners(&self) -> Option<String> {
+        let same = overlap(self.partial.listen?, self.partial.metrics_listen?);
+        same.then(|| {
+            format!(
+                "{}: the server itself listens there, {}",
+                self.shown("metrics_listen"),
+                self.shown("listen")
+            )
+        })
+    }
+
+    fn admin_password(&self) -> Option<String> {
+        let password = self.partial.admin_password.as_ref()?.as_ref()?;
+        let short = password.expose().chars().count() < self.partial.password_min_length? as usize;
+        short.then(|| {
+            format!(
+                "{}: it is shorter than {}",
+                self.shown("admin_password"),
+                self.shown("password_min_length")
+            )
+        })
+    }
+
+    fn database_in_the_clear(&self) -> Option<String> {
+        let url = self.partial.database_url.as_ref()?.as_ref()?;
+        let variable = |name: &str| {
+            let value = self.inputs.find_variable(name).filter(|value| !value.is_empty())?;
+            Some(value.to_string_lossy().into_owned())
+        };
+        let host =
+            url.remote_host(variable).filter(|_| !self.inputs.libpq_has_tls && !url.renounces_tls())?;
+        let entry = self.shown("database_url");
+        let host = host.escape_debug();
+        Some(format!(
+            "{entry}: this build's libpq has no TLS, and would send everything to the host {host} in the clear; \
+             use a build with the feature `tls`, or say sslmode=disable in the URL if the way there is safe"
+        ))
+    }
+}
+
+/// Whether one of the two could not listen beside the other.
+fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+    let any = one.ip().is_unspecified() || other.ip().is_unspecified();
+    one.port() == other.port() && one.port() != 0 && (one.ip() == other.ip() || any)
+}
+
+impl Settings {
+    /// What is allowed but seldom meant, a line each.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if !self.public_url.is_https() && !self.public_url.is_local() {
+            warnings.push(format!(
+                "DOORWARD_PUBLIC_URL is {}: passwords and tokens travel in the clear without https",
+                self.public_url
+            ));
+        }
+        if self.trusted_proxies.iter().any(|network| network.prefix_len() == 0) {
+            warnings.push(
+                "DOORWARD_TRUSTED_PROXIES holds a whole address family: anyone may claim any address".into(),
+            );
+        }
+        warnings
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::{Inputs, resolve};
+
+    fn errors(inputs: &Inputs) -> Vec<String> {
+        resolve(inputs).map(|_| Vec::new()).unwrap_or_else(|errors| errors.lines)
+    }
+
+    #[test]
+    fn lifetimes_nest() {
+        let inputs =
+            Inputs::default().variable("DOORWARD_ACCESS_TOKEN_TTL", "40d").file("session_ttl = \"7d\"\n");
+        assert_eq!(
+            errors(&inputs),
+            [
+                "DOORWARD_ACCESS_TOKEN_TTL = 40d (environment): it is longer than \
+                 DOORWARD_REFRESH_TOKEN_TTL = 30d (default)",
+                "DOORWARD_REFRESH_TOKEN_TTL = 30d (default): it is longer than \
+                 DOORWARD_SESSION_TTL = 7d (doorward.toml:1)",
+            ]
+        );
+        let equal = Inputs::default()
+            .variable("DOORWARD_ACCESS_TOKEN_TTL", "1h")
+            .variable("DOORWARD_REFRESH_TOKEN_TTL", "60m")
+            .variable("DOORWARD_SESSION_TTL", "3600s");
+        assert_eq!(errors(&equal), [""; 0]);
+    }
+
+    #[test]
+    fn a_remote_database_needs_tls_or_an_explicit_no() {
+        let remote = Inputs::default().variable("DATABASE_URL", "postgres://me:hunter2@db.example/auth");
+        let found = errors(&remote);
+        assert_eq!(found.len(), 1);
+        assert!(found[0].starts_with("DATABASE_URL = postgres://me:***@db.example/auth (environment): "));
+        assert!(found[0].contains("libpq has no TLS") && found[0].contains("host db.example "));
+        assert!(!found[0].contains("hunter2"));
+        assert_eq!(errors(&Inputs { libpq_has_tls: true, ..remote }), [""; 0]);
+        let explicit = "postgres://me@db.example/auth?sslmode=disable";
+        assert_eq!(errors(&Inputs::default().variable("DATABASE_URL", explicit)), [""; 0]);
+        let local = Inputs::default().variable("DATABASE_URL", "postgres:///auth").variable("PGHOST", "");
+        assert_eq!(errors(&local), [""; 0]);
+        assert_eq!(errors(&local.variable("PGHOSTADDR", "192.0.2.1")).len(), 1);
+    }
+
+    #[test]
+    fn the_secret_key_has_one_place() {
+        let both = Inputs::default()
+            .variable("DOORWARD_SECRET_KEY", "0123456789abcdef0123456789abcdef")
+            .flag("secret_key_file", "/run/key");
+        assert_eq!(
+            errors(&both),
+            ["DOORWARD_SECRET_KEY = *** (environment): \
+              DOORWARD_SECRET_KEY_FILE = /run/key (flag --secret-key-file) is set too; keep one of them"]
+        );
+    }
+
+    #[test]
+    fn two_listeners_do_not_share_a_port() {
+        let listen = |one: &str, other: &str| {
+            let inputs = Inputs::default();
+            errors(&inputs.variable("DOORWARD_LISTEN", one).variable("DOORWARD_METRICS_LISTEN", other)).len()
+        };
+        assert_eq!(listen("127.0.0.1:9464", "127.0.0.1:9464"), 1);
+        assert_eq!(listen("0.0.0.0:9464", "127.0.0.1:9464"), 1);
+        assert_eq!(listen("127.0.0.1:9464", "127.0.0.2:9464"), 0);
+        assert_eq!(listen("127.0.0.1:0", "127.0.0.1:0"), 0);
+    }
+
+    #[test]
+    fn the_first_admins_password_is_as_long_as_all_others() {
+        let short = Inputs::default().variable("DOORWARD_ADMIN_PASSWORD", "elevenchars");
+        assert_eq!(
+            errors(&short),
+            ["DOORWARD_ADMIN_PASSWORD = *** (environment): it is shorter than \
+              DOORWARD_PASSWORD_MIN_LENGTH = 12 (default)"]
+        );
+        assert_eq!(errors(&short.variable("DOORWARD_PASSWORD_MIN_LENGTH", "11")), [""; 0]);
+    }
+
+    #[test]
+    fn what_is_seldom_meant_is_a_warning() {
+        let warnings = |inputs: &Inputs| resolve(inputs).unwrap().warnings().len();
+        assert_eq!(warnings(&Inputs::default()), 0);
+        assert_eq!(warnings(&Inputs::default().variable("DOORWARD_PUBLIC_URL", "http://id.example")), 1);
+        assert_eq!(warnings(&Inputs::default().variable("DOORWARD_PUBLIC_URL", "https://id.example")), 0);
+        assert_eq!(warnings(&Inputs::default().variable("DOORWARD_TRUSTED_PROXIES", "0.0.0.0/0")), 1);
+    }
+}

@@ -1,0 +1,293 @@
+//! A libpq connection URL: which hosts it reaches, and how it may be shown.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use super::secret::MASK;
+
+/// A connection URL of PostgreSQL, as libpq reads it. Prints with its passwords masked.
+#[derive(Clone, PartialEq, Eq)]
+pub struct DatabaseUrl {
+    text: String,
+    masked: String,
+    hosts: Vec<String>,
+    parameters: Vec<(String, String)>,
+}
+
+impl DatabaseUrl {
+    /// Reads `postgresql://[user[:password]@][host[:port],…][/database][?parameter=value&…]`.
+    ///
+    /// # Errors
+    /// Says which part is wrong, without the part itself: it may hold a piece of the password.
+    pub fn read(text: &str) -> Result<Self, String> {
+        let after = ["postgres://", "postgresql://"].iter().find_map(|scheme| text.strip_prefix(scheme));
+        let rest = after.ok_or("it does not begin with postgres:// or postgresql://")?;
+        if text.contains(|letter: char| letter.is_control() || letter.is_whitespace()) {
+            return Err("it has a space or a control character: percent-encode it".to_owned());
+        }
+        let scheme = &text[..text.len() - rest.len()];
+        let (user, rest) = split_user(rest);
+        let (location, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let (authority, database) = location.split_once('/').unwrap_or((location, ""));
+        // A second @ is one of the password's: what stands before it would be shown.
+        if rest.contains('@') || database.contains('/') {
+            return Err(
+                "it has an @ or / too many: percent-encode those inside of a part (%40, %2F)".to_owned()
+            );
+        }
+        for part in [user.unwrap_or_default(), database] {
+            decode(part)?;
+        }
+        let hosts = read_hosts(authority)?;
+        let parameters = read_parameters(query)?;
+        let masked = format!("{scheme}{}{location}{}", mask_user(user), mask_query(query));
+        Ok(Self { text: text.to_owned(), masked, hosts, parameters })
+    }
+
+    /// The URL with its passwords, for libpq.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.text
+    }
+
+    /// The first host or address that is not on this machine. What the URL leaves open libpq takes from the
+    /// environment: `PGSERVICE`, `PGHOSTADDR` and `PGHOST`.
+    #[must_use]
+    pub fn remote_host(&self, environment: impl Fn(&str) -> Option<String>) -> Option<String> {
+        let given = |name: &str| self.last(name).map(str::to_owned);
+        if let Some(service) = given("service").or_else(|| environment("PGSERVICE")) {
+            return Some(format!("of service {service}"));
+        }
+        let address = given("hostaddr").or_else(|| environment("PGHOSTADDR"));
+        let unnamed = self.hosts.iter().all(String::is_empty);
+        let host = || given("host").or_else(|| environment("PGHOST").filter(|_| unnamed));
+        let hosts = match address.or_else(host) {
+            Some(list) => list.split(',').map(str::to_owned).collect(),
+            None => self.hosts.clone(),
+        };
+        hosts.into_iter().find(|host| !is_local(host))
+    }
+
+    /// Whether the URL itself says `sslmode=disable`.
+    #[must_use]
+    pub fn renounces_tls(&self) -> bool {
+        self.last("sslmode") == Some("disable")
+    }
+
+    fn last(&self, name: &str) -> Option<&str> {
+        let found = self.parameters.iter().rev().find(|(key, _)| key == name);
+        found.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
+    }
+}
+
+impl fmt::Display for DatabaseUrl {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.masked)
+    }
+}
+
+impl fmt::Debug for DatabaseUrl {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.masked)
+    }
+}
+
+/// Whether libpq reaches this host without leaving the machine.
+fn is_local(host: &str) -> bool {
+    let by_address = || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+    host.is_empty() || host.starts_with(['/', '@']) || host == "localhost" || by_address()
+}
+
+/// What stands before the first `@`, as libpq looks for it: not past a slash.
+fn split_user(rest: &str) -> (Option<&str>, &str) {
+    let end = rest.find(['@', '/']).filter(|&end| rest[end..].starts_with('@'));
+    end.map_or((None, rest), |end| (Some(&rest[..end]), &rest[end + 1..]))
+}
+
+fn mask_user(user: Option<&str>) -> String {
+    match user.map(|user| user.split_once(':').ok_or(user)) {
+        None => String::new(),
+        Some(Ok((name, _))) => format!("{name}:{MASK}@"),
+        Some(Err(name)) => format!("{name}@"),
+    }
+}
+
+fn mask_query(query: &str) -> String {
+    let shown: Vec<String> = query
+        .split('&')
+        .map(|pair| match pair.split_once('=') {
+            Some((key, _)) if decode(key).is_ok_and(|key| is_secret(&key)) => format!("{key}={MASK}"),
+            _ => pair.to_owned(),
+        })
+        .collect();
+    if query.is_empty() { String::new() } else { format!("?{}", shown.join("&")) }
+}
+
+fn is_secret(parameter: &str) -> bool {
+    parameter.contains("password") || parameter.contains("secret")
+}
+
+fn read_hosts(authority: &str) -> Result<Vec<String>, String> {
+    authority.split(',').map(read_host).collect()
+}
+
+fn read_host(text: &str) -> Result<String, String> {
+    let (host, port) = match text.strip_prefix('[') {
+        Some(rest) => rest.split_once(']').ok_or("a host's [ is not closed")?,
+        None => text.split_at(text.find(':').unwrap_or(text.len())),
+    };
+    if text.starts_with('[') && !host.parse::<IpAddr>().is_ok_and(|address| address.is_ipv6()) {
+        return Err("the host in brackets is no IPv6 address".to_owned());
+    }
+    let port = match port.strip_prefix(':') {
+        Some(port) => port,
+        None if port.is_empty() => port,
+        None => return Err("something other than a port follows a host".to_owned()),
+    };
+    let number = || !port.starts_with('+') && port.parse::<u16>().is_ok_and(|port| port > 0);
+    if !port.is_empty() && !number() {
+        return Err("a port is no number from 1 to 65535".to_owned());
+    }
+    decode(host)
+}
+
+fn read_parameters(query: &str) -> Result<Vec<(String, String)>, String> {
+    let pairs = query.split('&').filter(|_| !query.is_empty());
+    pairs
+        .map(|pair| {
+            let (key, value) = pair.split_once('=').ok_or("a parameter has no =")?;
+            Ok((decode(key)?, decode(value)?))
+        })
+        .collect()
+}
+
+/// Percent-decodes a part (RFC 3986, section 2.1), as strictly as libpq does.
+fn decode(text: &str) -> Result<String, String> {
+    let mut pieces = text.split('%');
+    let mut bytes = pieces.next().unwrap_or_default().as_bytes().to_vec();
+    for piece in pieces {
+        let digits = piece.get(..2).filter(|two| two.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        let byte = digits.and_then(|two| u8::from_str_radix(two, 16).ok()).filter(|&byte| byte != 0);
+        bytes.push(byte.ok_or("a % is not followed by the two digits of a character: write %25")?);
+        bytes.extend_from_slice(&piece.as_bytes()[2..]);
+    }
+    String::from_utf8(bytes).map_err(|_| "what it percent-encodes is not UTF-8".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn read(text: &str) -> DatabaseUrl {
+        DatabaseUrl::read(text).unwrap_or_else(|reason| panic!("{text}: {reason}"))
+    }
+
+    #[test]
+    fn passwords_are_masked_and_the_rest_is_seen() {
+        for (text, shown) in [
+            ("postgres://me:pass@db.example:5432/auth", "postgres://me:***@db.example:5432/auth"),
+            ("postgresql://me@db/auth", "postgresql://me@db/auth"),
+            ("postgres://:pa?ss@db/auth", "postgres://:***@db/auth"),
+            ("postgres://db/auth?user=me&password=pa", "postgres://db/auth?user=me&password=***"),
+            ("postgres://db/?pass%77ord=pa&sslpassword=b", "postgres://db/?pass%77ord=***&sslpassword=***"),
+            ("postgres:///auth", "postgres:///auth"),
+        ] {
+            let url = read(text);
+            assert_eq!(url.to_string(), shown);
+            assert_eq!(format!("{url:?}"), shown);
+            assert_eq!(url.expose(), text);
+        }
+    }
+
+    #[test]
+    fn what_libpq_would_misread_is_refused() {
+        for text in [
+            "mysql://db/auth",
+            "db.example",
+            "postgres:db",
+            "postgres://me:p@ss@db/auth",
+            "postgres://me:12/34@db/auth",
+            "postgres://me:pa/ss@db/auth",
+            "postgres://me:pa ss@db/auth",
+            "postgres://me:1/?a=pa@db/auth",
+            "postgres://db:http/auth",
+            "postgres://db:70000/auth",
+            "postgres://db:0/auth",
+            "postgres://db:+5/auth",
+            "postgres://[::1/auth",
+            "postgres://[db]/auth",
+            "postgres://[::1]5432/auth",
+            "postgres://db/auth?sslmode",
+            "postgres://me:100%@db/auth",
+            "postgres://me:a%00@db/auth",
+            "postgres://me:a%+1@db/auth",
+            "postgres://db/%ff",
+        ] {
+            assert!(DatabaseUrl::read(text).is_err(), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_password_is_shown_however_it_is_misread(
+            before in "[a1:@/?&=#,%\\[\\]]{0,8}",
+            after in "[a1:@/?&=#,%\\[\\]]{0,8}",
+        ) {
+            let text = format!("postgres://me:{before}SECRET{after}@localhost/auth");
+            match DatabaseUrl::read(&text) {
+                Ok(url) => prop_assert!(!url.to_string().contains("SECRET"), "{}", url),
+                Err(reason) => prop_assert!(!reason.contains("SECRET"), "{}", reason),
+            }
+        }
+    }
+
+    #[test]
+    fn a_remote_host_is_found_wherever_it_stands() {
+        for (text, host) in [
+            ("postgres://db.example/auth", "db.example"),
+            ("postgres://localhost,db2:5433/auth", "db2"),
+            ("postgres://10.0.0.5/auth", "10.0.0.5"),
+            ("postgres://[2001:db8::1]:5432/auth", "2001:db8::1"),
+            ("postgres://localhost/auth?host=db3", "db3"),
+            ("postgres://localhost/auth?hostaddr=10.0.0.6", "10.0.0.6"),
+            ("postgres:///auth?host=/tmp,db4", "db4"),
+            ("postgres:///auth?service=main", "of service main"),
+        ] {
+            assert_eq!(read(text).remote_host(|_| None).as_deref(), Some(host), "{text}");
+        }
+    }
+
+    #[test]
+    fn this_machine_is_not_remote() {
+        for text in [
+            "postgres:///auth",
+            "postgres://localhost:5432,127.0.0.1,[::1]/auth",
+            "postgres://%2Frun%2Fpostgresql/auth",
+            "postgres:///auth?host=/run/postgresql",
+            "postgres://me@/auth",
+        ] {
+            assert_eq!(read(text).remote_host(|_| None), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_the_url_leaves_open_comes_from_libpqs_environment() {
+        let host = |name: &str| (name == "PGHOST").then(|| "db.example".to_owned());
+        let address = |name: &str| (name == "PGHOSTADDR").then(|| "10.0.0.7".to_owned());
+        let service = |name: &str| (name == "PGSERVICE").then(|| "main".to_owned());
+        assert_eq!(read("postgres:///a").remote_host(host).as_deref(), Some("db.example"));
+        assert_eq!(read("postgres://localhost/a").remote_host(host), None);
+        assert_eq!(read("postgres://localhost/a").remote_host(address).as_deref(), Some("10.0.0.7"));
+        assert_eq!(read("postgres://localhost/a").remote_host(service).as_deref(), Some("of service main"));
+    }
+
+    #[test]
+    fn only_an_explicit_disable_renounces_tls() {
+        assert!(read("postgres://db/a?sslmode=disable").renounces_tls());
+        assert!(!read("postgres://db/a?sslmode=prefer").renounces_tls());
+        assert!(!read("postgres://db/a?sslmode=disable&sslmode=require").renounces_tls());
+        assert!(!read("postgres://db/a").renounces_tls());
+    }
+}

@@ -1,0 +1,377 @@
+//! The kinds of value that settings take: how each is read, shown and described.
+
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use tracing_subscriber::filter::LevelFilter;
+use url::Url;
+
+use super::addresses::{self, Origin, PublicUrl};
+use super::database_url::DatabaseUrl;
+use super::duration;
+use super::secret::{MASK, Secret, SecretKeys};
+
+/// The most of a wrong value that a message repeats, in characters.
+const SHOWN: usize = 100;
+
+/// A wrong value in quotes, on one line and not too long.
+pub fn quote(text: &str) -> String {
+    let cut: String = text.chars().take(SHOWN).collect();
+    let ellipsis = if cut.len() < text.len() { "…" } else { "" };
+    format!("\"{}{ellipsis}\"", cut.escape_debug())
+}
+
+type Read<T> = Box<dyn Fn(&str) -> Result<T, String>>;
+type Show<T> = Box<dyn Fn(&T) -> Option<String>>;
+
+/// A kind of value.
+pub struct Kind<T> {
+    /// What is allowed, in words.
+    pub allowed: String,
+    /// Whether a wrong value must not be repeated.
+    pub secret: bool,
+    /// Reads the text; an error says why not.
+    pub read: Read<T>,
+    /// The value in one form, passwords masked.
+    pub show: Show<T>,
+    /// The value of a setting that has none.
+    pub absent: Option<fn() -> T>,
+}
+
+impl<T: 'static> Kind<T> {
+    fn new(
+        allowed: impl Into<String>,
+        read: impl Fn(&str) -> Result<T, String> + 'static,
+        show: impl Fn(&T) -> String + 'static,
+    ) -> Self {
+        let read = move |text: &str| if text.is_empty() { Err("it is empty".to_owned()) } else { read(text) };
+        let show = move |value: &T| Some(show(value));
+        Self {
+            allowed: allowed.into(),
+            secret: false,
+            read: Box::new(read),
+            show: Box::new(show),
+            absent: None,
+        }
+    }
+
+    fn secret(self) -> Self {
+        Self { secret: true, ..self }
+    }
+
+    /// The same kind for a setting that may have no value.
+    pub fn optional(self) -> Kind<Option<T>> {
+        let Self { allowed, secret, read, show, .. } = self;
+        Kind {
+            allowed,
+            secret,
+            read: Box::new(move |text| read(text).map(Some)),
+            show: Box::new(move |value| value.as_ref().and_then(&show)),
+            absent: Some(|| None),
+        }
+    }
+
+    /// A comma-separated list of this kind, without repetition; it may be empty.
+    fn list(self, allowed: impl Into<String>) -> Kind<Vec<T>>
+    where
+        T: PartialEq,
+    {
+        let Self { secret, read, show, .. } = self;
+        let read = move |text: &str| {
+            let mut values = Vec::new();
+            let parts = text.split(',').map(str::trim).filter(|_| !text.trim().is_empty());
+            for part in parts {
+                let value = read(part).map_err(|reason| format!("{}: {reason}", quote(part)))?;
+                if values.contains(&value) {
+                    return Err(format!("{} stands in it twice", quote(part)));
+                }
+                values.push(value);
+            }
+            Ok(values)
+        };
+        let show = move |values: &Vec<T>| {
+            let shown: Vec<String> = values.iter().filter_map(&show).collect();
+            (!shown.is_empty()).then(|| shown.join(","))
+        };
+        let allowed = allowed.into();
+        Kind { allowed, secret, read: Box::new(read), show: Box::new(show), absent: Some(Vec::new) }
+    }
+}
+
+/// A duration within bounds.
+pub fn duration(bounds: RangeInclusive<Duration>) -> Kind<Duration> {
+    let [low, high] = [bounds.start(), bounds.end()].map(|bound| duration::write(*bound));
+    let read = move |text: &str| match duration::read(text)? {
+        value if value < *bounds.start() => Err("it is too short".to_owned()),
+        value if value > *bounds.end() => Err("it is too long".to_owned()),
+        value => Ok(value),
+    };
+    let allowed = format!("a duration such as 90s, 5m, 2h or 30d, from {low} to {high}");
+    Kind::new(allowed, read, |value| duration::write(*value))
+}
+
+/// A whole number within bounds.
+pub fn number(bounds: RangeInclusive<u32>) -> Kind<u32> {
+    let allowed = format!("a whole number from {} to {}", bounds.start(), bounds.end());
+    let read = move |text: &str| {
+        let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+        let value = text.parse::<u32>().ok().filter(|_| digits);
+        match value {
+            Some(value) if bounds.contains(&value) => Ok(value),
+            Some(value) if value < *bounds.start() => Err("it is too small".to_owned()),
+            Some(_) => Err("it is too large".to_owned()),
+            None if digits => Err("it is too large".to_owned()),
+            None => Err("it is no whole number".to_owned()),
+        }
+    };
+    Kind::new(allowed, read, u32::to_string)
+}
+
+/// A path of the file system.
+pub fn path() -> Kind<PathBuf> {
+    let read = |text: &str| {
+        if text.contains('\0') { Err("it has a NUL".to_owned()) } else { Ok(PathBuf::from(text)) }
+    };
+    Kind::new("a path", read, |path| path.display().to_string())
+}
+
+/// An address and a port to listen on.
+pub fn socket_address() -> Kind<SocketAddr> {
+    let read = |text: &str| text.parse().map_err(|_| "it is no IP address with a port".to_owned());
+    let allowed = "an IP address and a port, such as 127.0.0.1:8080 or [::1]:8080; port 0: any free one";
+    Kind::new(allowed, read, SocketAddr::to_string)
+}
+
+/// A public URL.
+pub fn public_url() -> Kind<PublicUrl> {
+    let allowed = "http:// or https://, a host and perhaps a port, such as https://id.example.org";
+    Kind::new(allowed, PublicUrl::read, PublicUrl::to_string)
+}
+
+/// Web origins.
+pub fn origins() -> Kind<Vec<Origin>> {
+    let allowed =
+        "a comma-separated list of exact origins, such as https://app.example.org or http://localhost:3000";
+    Kind::new("", Origin::read, |origin| origin.as_str().to_owned()).list(allowed)
+}
+
+/// IP networks.
+pub fn networks() -> Kind<Vec<IpNet>> {
+    let allowed = "a comma-separated list of IP addresses and networks, such as 10.0.0.0/8,192.0.2.7";
+    Kind::new("", addresses::network, IpNet::to_string).list(allowed)
+}
+
+/// A connection URL of PostgreSQL.
+pub fn database_url() -> Kind<DatabaseUrl> {
+    let allowed = "a connection URL of libpq, such as postgres://user:password@host:5432/database";
+    Kind::new(allowed, DatabaseUrl::read, DatabaseUrl::to_string).secret()
+}
+
+/// The server's secret keys.
+pub fn secret_keys() -> Kind<SecretKeys> {
+    let allowed = "a comma-separated list of keys, each of 32 to 1024 visible ASCII characters";
+    Kind::new(allowed, SecretKeys::from_list, |_| MASK.to_owned()).secret()
+}
+
+/// A password.
+pub fn password() -> Kind<Secret> {
+    let read = |text: &str| {
+        if text.contains('\0') { Err("it has a NUL".to_owned()) } else { Ok(Secret::new(text.to_owned())) }
+    };
+    let allowed = "a password as long as DOORWARD_PASSWORD_MIN_LENGTH asks";
+    Kind::new(allowed, read, |_| MASK.to_owned()).secret()
+}
+
+/// A username; what else usernames must be is decided where users are made.
+pub fn username() -> Kind<String> {
+    let read = |text: &str| {
+        if text.chars().any(char::is_control) || text.trim() != text {
+            Err("it has a control character, or a space at an end".to_owned())
+        } else {
+            Ok(text.to_owned())
+        }
+    };
+    Kind::new("a username", read, String::clone)
+}
+
+/// Audiences of access tokens: each a StringOrURI (RFC 7519, section 2).
+pub fn audiences() -> Kind<Vec<String>> {
+    let read = |text: &str| {
+        if text.contains(|letter: char| letter.is_whitespace() || letter.is_control()) {
+            return Err("it has a space or a control character".to_owned());
+        }
+        if text.contains(':') && Url::parse(text).is_err() {
+            return Err("it has a colon and is no URI".to_owned());
+        }
+        Ok(text.to_owned())
+    };
+    let allowed = "a comma-separated list of names or URIs, such as https://api.example.org";
+    Kind::new("", read, String::clone).list(allowed)
+}
+
+/// What is logged: a level, and levels for parts of the program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogFilter(String);
+
+impl LogFilter {
+    /// The filter's directives, as `tracing_subscriber` reads them.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Stricter than the reader of directives, which takes a misspelt level for the name of a part.
+    fn read(text: &str) -> Result<Self, String> {
+        for directive in text.split(',') {
+            let (target, level) = directive.split_once('=').unwrap_or(("doorward", directive));
+            let named = target.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_:-".contains(&byte));
+            if target.is_empty() || !named {
+                return Err(format!("{} is no part of a program", quote(target)));
+            }
+            let word = level.bytes().all(|byte| byte.is_ascii_alphabetic()) && !level.is_empty();
+            if !word || level.parse::<LevelFilter>().is_err() {
+                return Err(format!("{} is no level", quote(level)));
+            }
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+/// A log filter.
+pub fn log_filter() -> Kind<LogFilter> {
+    let allowed =
+        "off, error, warn, info, debug or trace, also for parts of the program: info,doorward::guard=debug";
+    Kind::new(allowed, LogFilter::read, |filter| filter.0.clone())
+}
+
+/// A kind of which every value is a word: the words are the table's.
+fn words<T: Copy + PartialEq + 'static, const N: usize>(table: [(&'static str, T); N]) -> Kind<T> {
+    let allowed = table.map(|(word, _)| word).join(", ");
+    let read = move |text: &str| {
+        let found = table.iter().find(|(word, _)| *word == text);
+        found.map(|(_, value)| *value).ok_or_else(|| "it is none of these".to_owned())
+    };
+    let show = move |value: &T| {
+        let found = table.iter().find(|(_, other)| other == value);
+        found.map_or_else(String::new, |(word, _)| (*word).to_owned())
+    };
+    Kind::new(format!("one of {allowed}"), read, show)
+}
+
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Text on a terminal, JSON otherwise.
+    Auto,
+    /// A line for people.
+    Text,
+    /// A JSON object per line.
+    Json,
+}
+
+/// A log format.
+pub fn log_format() -> Kind<LogFormat> {
+    words([("auto", LogFormat::Auto), ("text", LogFormat::Text), ("json", LogFormat::Json)])
+}
+
+/// What new signing keys are made for (RFC 7518, section 3.1; RFC 8037, section 3.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SigningAlgorithm {
+    /// ECDSA on P-256.
+    Es256,
+    /// Ed25519.
+    EdDsa,
+    /// RSA with SHA-256.
+    Rs256,
+}
+
+/// A signing algorithm.
+pub fn signing_algorithm() -> Kind<SigningAlgorithm> {
+    use SigningAlgorithm::{EdDsa, Es256, Rs256};
+    words([("ES256", Es256), ("EdDSA", EdDsa), ("RS256", Rs256)])
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing_subscriber::EnvFilter;
+
+    use super::*;
+
+    fn shown<T>(kind: &Kind<T>, text: &str) -> Result<Option<String>, String> {
+        (kind.read)(text).map(|value| (kind.show)(&value))
+    }
+
+    #[test]
+    fn an_empty_text_is_a_list_of_nothing_and_otherwise_wrong() {
+        assert_eq!(shown(&networks(), ""), Ok(None));
+        assert_eq!(shown(&path(), ""), Err("it is empty".to_owned()));
+        assert_eq!(shown(&database_url().optional(), ""), Err("it is empty".to_owned()));
+        assert_eq!(shown(&origins(), "https://a.example,"), Err("\"\": it is empty".to_owned()));
+    }
+
+    #[test]
+    fn a_list_keeps_its_order_and_holds_nothing_twice() {
+        let both = shown(&origins(), "https://b.example, https://a.example:443").unwrap();
+        assert_eq!(both.as_deref(), Some("https://b.example,https://a.example"));
+        let twice = shown(&networks(), "192.0.2.1,192.0.2.1/32").unwrap_err();
+        assert_eq!(twice, "\"192.0.2.1/32\" stands in it twice");
+    }
+
+    #[test]
+    fn numbers_and_durations_keep_within_their_bounds() {
+        let bounded = number(10..=15);
+        assert!(shown(&bounded, "10").is_ok() && shown(&bounded, "15").is_ok());
+        assert_eq!(shown(&bounded, "9"), Err("it is too small".to_owned()));
+        assert_eq!(shown(&bounded, "16"), Err("it is too large".to_owned()));
+        assert_eq!(shown(&bounded, "99999999999"), Err("it is too large".to_owned()));
+        assert_eq!(shown(&bounded, "+12"), Err("it is no whole number".to_owned()));
+        assert_eq!(shown(&bounded, "twelve"), Err("it is no whole number".to_owned()));
+        let seconds = duration(Duration::from_secs(1)..=Duration::from_secs(60));
+        assert_eq!(shown(&seconds, "60s"), Ok(Some("1m".to_owned())));
+        assert_eq!(shown(&seconds, "0s"), Err("it is too short".to_owned()));
+        assert_eq!(shown(&seconds, "61s"), Err("it is too long".to_owned()));
+    }
+
+    #[test]
+    fn a_log_filter_is_one_that_the_subscriber_takes() {
+        for text in ["info", "off", "WARN", "info,doorward=debug,actix_web::middleware=off", "tower-x=error"]
+        {
+            let filter = LogFilter::read(text).unwrap();
+            assert!(EnvFilter::try_new(filter.as_str()).is_ok(), "{text}");
+        }
+        for text in
+            ["infoo", "info,", "doorward", "doorward=verbose", "=info", "a b=info", "5", "x=", "info,[s]=off"]
+        {
+            assert!(LogFilter::read(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn words_are_taken_as_they_are_written() {
+        assert_eq!((signing_algorithm().read)("EdDSA"), Ok(SigningAlgorithm::EdDsa));
+        assert_eq!((signing_algorithm().read)("HS256"), Err("it is none of these".to_owned()));
+        assert_eq!(shown(&log_format(), "json"), Ok(Some("json".to_owned())));
+        assert_eq!(log_format().allowed, "one of auto, text, json");
+    }
+
+    #[test]
+    fn names_with_control_characters_are_refused() {
+        assert!((username().read)("ad\u{1b}min").is_err());
+        assert!((username().read)(" admin").is_err());
+        assert!((password().read)("a\0b").is_err());
+        assert!((path().read)("a\0b").is_err());
+        assert_eq!(shown(&audiences(), "api,https://x.example"), Ok(Some("api,https://x.example".into())));
+        assert!(shown(&audiences(), "http://").is_err());
+        assert!(shown(&audiences(), "a b").is_err());
+    }
+
+    #[test]
+    fn a_secret_is_shown_as_stars() {
+        assert_eq!(shown(&password().optional(), "hunter2"), Ok(Some("***".to_owned())));
+        assert_eq!(shown(&secret_keys(), &"k".repeat(32)), Ok(Some("***".to_owned())));
+        assert!(password().secret && secret_keys().optional().secret && database_url().secret);
+    }
+}

@@ -1,0 +1,29 @@
+//! Every setting once, and the only reader of the process's environment.
+
+mod addresses;
+mod checks;
+mod database_url;
+mod definitions;
+mod duration;
+mod file;
+mod flags;
+mod inputs;
+mod kinds;
+mod listing;
+mod nearest;
+mod process;
+mod resolve;
+mod secret;
+mod setting;
+
+pub use addresses::{Origin, PublicUrl};
+pub use database_url::DatabaseUrl;
+pub use definitions::{SETTINGS, Settings};
+pub use flags::SettingFlags;
+pub use inputs::Inputs;
+pub use kinds::{LogFilter, LogFormat, SigningAlgorithm};
+pub use listing::markdown;
+pub use process::{load, search_path, stderr_is_terminal, stdin_is_terminal, stdout_is_terminal};
+pub use resolve::{SettingsErrors, resolve};
+pub use secret::{Secret, SecretKeys};
+pub use setting::{DefaultValue, Entry, Place, Setting, Source};

@@ -1,0 +1,126 @@
+//! The only place that reads the process: its environment, its user, its terminal, the settings file.
+
+use std::ffi::{OsStr, OsString};
+use std::io::{ErrorKind, IsTerminal};
+use std::path::{Path, PathBuf};
+use std::thread::available_parallelism;
+
+use super::definitions::Settings;
+use super::flags::SettingFlags;
+use super::inputs::{CONFIG_VARIABLE, Inputs};
+use super::resolve::{SettingsErrors, resolve};
+use super::setting::Source;
+
+const DEFAULT_FILE: &str = "doorward.toml";
+
+/// Makes the settings from the flags, this process's environment and the settings file.
+///
+/// # Errors
+/// Everything that is wrong with them, at once.
+pub fn load(flags: &SettingFlags) -> Result<Settings, SettingsErrors> {
+    let mut inputs = Inputs {
+        flags: flags.values.clone(),
+        environment: std::env::vars_os().collect(),
+        toml: None,
+        is_root: nix::unistd::geteuid().is_root(),
+        processors: available_parallelism().map_or(0, usize::from),
+        libpq_has_tls: cfg!(feature = "tls"),
+    };
+    let file = settings_file(flags.config.as_deref(), inputs.find_variable(CONFIG_VARIABLE));
+    match read_file(&file) {
+        Ok(toml) => {
+            inputs.toml = toml;
+            resolve(&inputs)
+        }
+        Err(unreadable) => {
+            let others = resolve(&inputs).map_or_else(|errors| errors.lines, |_| Vec::new());
+            Err(SettingsErrors { lines: [unreadable].into_iter().chain(others).collect() })
+        }
+    }
+}
+
+/// Where programs are looked for (`PATH`).
+#[must_use]
+#[allow(clippy::disallowed_methods)] // the one place
+pub fn search_path() -> Option<OsString> {
+    std::env::var_os("PATH")
+}
+
+/// Whether a person types what is read.
+#[must_use]
+pub fn stdin_is_terminal() -> bool {
+    std::io::stdin().is_terminal()
+}
+
+/// Whether a person reads what is printed.
+#[must_use]
+pub fn stdout_is_terminal() -> bool {
+    std::io::stdout().is_terminal()
+}
+
+/// Whether a person reads the errors and the log.
+#[must_use]
+pub fn stderr_is_terminal() -> bool {
+    std::io::stderr().is_terminal()
+}
+
+/// The settings file to read, and who named it.
+fn settings_file(flag: Option<&Path>, variable: Option<&OsStr>) -> (PathBuf, Source) {
+    match (flag, variable) {
+        (Some(path), _) => (path.to_owned(), Source::Flag("config".to_owned())),
+        (None, Some(path)) => (PathBuf::from(path), Source::Environment),
+        (None, None) => (PathBuf::from(DEFAULT_FILE), Source::Default),
+    }
+}
+
+/// The file's text; none where nobody named it and it is not there.
+fn read_file((path, source): &(PathBuf, Source)) -> Result<Option<(PathBuf, String)>, String> {
+    let wrong = |reason: String| {
+        format!("{CONFIG_VARIABLE} = {path:?} ({source}): {reason}; allowed: a readable file")
+    };
+    let bytes = match std::fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == ErrorKind::NotFound && *source == Source::Default => return Ok(None),
+        Err(error) => return Err(wrong(error.to_string())),
+    };
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        wrong(format!("line {} is not UTF-8", valid.split(|byte| *byte == b'\n').count()))
+    })?;
+    Ok(Some((path.clone(), text)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_flag_names_the_file_before_the_environment() {
+        let (one, two) = (Path::new("one.toml"), OsStr::new("two.toml"));
+        assert_eq!(settings_file(Some(one), Some(two)), (one.into(), Source::Flag("config".into())));
+        assert_eq!(settings_file(None, Some(two)), (two.into(), Source::Environment));
+        assert_eq!(settings_file(None, None), ("doorward.toml".into(), Source::Default));
+    }
+
+    #[test]
+    fn only_a_file_that_nobody_named_may_be_missing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("doorward.toml");
+        assert_eq!(read_file(&(path.clone(), Source::Default)), Ok(None));
+        let missing = read_file(&(path.clone(), Source::Environment)).unwrap_err();
+        assert!(missing.contains("(environment): No such file"), "{missing}");
+        std::fs::write(&path, "listen = 1").unwrap();
+        assert_eq!(read_file(&(path.clone(), Source::Default)), Ok(Some((path, "listen = 1".into()))));
+        let directory = read_file(&(folder.path().into(), Source::Default)).unwrap_err();
+        assert!(directory.contains("Is a directory"), "{directory}");
+    }
+
+    #[test]
+    fn a_file_that_is_not_utf8_is_refused_with_the_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("doorward.toml");
+        std::fs::write(&path, b"a = 1\nb = \"\xff\"\n").unwrap();
+        let wrong = read_file(&(path, Source::Flag("config".into()))).unwrap_err();
+        assert!(wrong.contains("(flag --config): line 2 is not UTF-8"), "{wrong}");
+    }
+}

@@ -1,0 +1,330 @@
+//! From flags, environment, file and defaults to the settings, or to everything wrong with them at once.
+
+use std::ffi::OsStr;
+use std::fmt;
+
+use super::checks;
+use super::definitions::{Partial, SETTINGS, Settings};
+use super::file::SettingsFile;
+use super::inputs::{Inputs, unknown_variables};
+use super::kinds::{self, Kind, quote};
+use super::secret::MASK;
+use super::setting::{DefaultValue, Entry, Place, Setting, Source};
+
+/// Everything that is wrong with the settings, a line each. Secrets are masked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SettingsErrors {
+    /// The lines; at least one.
+    pub lines: Vec<String>,
+}
+
+impl fmt::Display for SettingsErrors {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.lines.join("\n"))
+    }
+}
+
+impl std::error::Error for SettingsErrors {}
+
+/// Makes the settings.
+///
+/// # Errors
+/// Every unknown name, every wrong value and every pair that does not go together.
+pub fn resolve(inputs: &Inputs) -> Result<Settings, SettingsErrors> {
+    let mut pass = Pass::new(inputs);
+    let partial = Partial::read(&mut pass);
+    let Pass { mut errors, entries, file, .. } = pass;
+    errors.extend(checks::contradictions(&partial, &entries, inputs));
+    let path = inputs.toml.is_some().then(|| file.path().to_owned());
+    match partial.complete(entries, path) {
+        Some(settings) if errors.is_empty() => Ok(settings),
+        _ => Err(SettingsErrors { lines: errors }),
+    }
+}
+
+/// One reading of all settings.
+pub struct Pass<'a> {
+    inputs: &'a Inputs,
+    file: SettingsFile,
+    place: Place,
+    entries: Vec<Entry>,
+    errors: Vec<String>,
+}
+
+impl<'a> Pass<'a> {
+    fn new(inputs: &'a Inputs) -> Self {
+        let mut errors: Vec<String> = unknown_variables(inputs).collect();
+        let read = inputs.toml.as_ref().map(|(path, text)| SettingsFile::read(path, text));
+        let file = read.unwrap_or_else(|| Ok(SettingsFile::default())).unwrap_or_else(|wrong| {
+            errors.extend(wrong);
+            SettingsFile::default()
+        });
+        let keys: Vec<&str> = SETTINGS.iter().map(|setting| setting.key).collect();
+        errors.extend(file.unknown(&keys));
+        let place = Place { is_root: inputs.is_root, processors: inputs.processors, listen: None };
+        let mut pass = Self { inputs, file, place, entries: Vec::new(), errors };
+        let listen = SETTINGS.iter().find(|setting| setting.key == "listen");
+        pass.place.listen = listen.and_then(|it| pass.value(it, &kinds::socket_address()).0.ok());
+        pass
+    }
+
+    /// The value in force for a setting; where it is wrong, a line more among the errors.
+    pub fn take<T: 'static>(&mut self, setting: &'static Setting, kind: &Kind<T>) -> Option<T> {
+        let (value, source) = self.value(setting, kind);
+        match value {
+            Ok(value) => {
+                self.entries.push(Entry { setting, value: (kind.show)(&value), source });
+                Some(value)
+            }
+            Err(Wrong { shown, reason }) => {
+                let (name, allowed) = (setting.environment, &setting.allowed);
+                self.errors.push(format!("{name} = {shown} ({source}): {reason}; allowed: {allowed}"));
+                None
+            }
+        }
+    }
+
+    fn value<T: 'static>(&self, setting: &Setting, kind: &Kind<T>) -> (Result<T, Wrong>, Source) {
+        let Some((text, source)) = self.given(setting) else {
+            return (self.default(setting, kind), Source::Default);
+        };
+        let value =
+            text.and_then(|text| (kind.read)(&text).map_err(|reason| Wrong { shown: quote(&text), reason }));
+        let value = value.map_err(|wrong| if kind.secret { wrong.masked() } else { wrong });
+        (value, source)
+    }
+
+    /// The text of the first source that has the setting.
+    fn given(&self, setting: &Setting) -> Option<(Result<String, Wrong>, Source)> {
+        let flag = self.inputs.flags.iter().find(|(key, _)| *key == setting.key);
+        if let Some((_, text)) = flag {
+            return Some((utf8(text), Source::Flag(setting.flag.clone())));
+        }
+        if let Some(text) = self.inputs.find_variable(setting.environment) {
+            return Some((utf8(text), Source::Environment));
+        }
+        let found = self.file.find(setting.key)?;
+        let text = found.text.clone().map_err(|reason| Wrong { shown: "…".to_owned(), reason });
+        Some((text, Source::File(self.file.path().to_owned(), found.line)))
+    }
+
+    fn default<T: 'static>(&self, setting: &Setting, kind: &Kind<T>) -> Result<T, Wrong> {
+        let text = match setting.default {
+            DefaultValue::Nothing(_) => {
+                let wrong = Wrong { shown: "none".to_owned(), reason: "it has no value".to_owned() };
+                return kind.absent.map(|absent| absent()).ok_or(wrong);
+            }
+            DefaultValue::Text(text) => text.to_owned(),
+            DefaultValue::Computed(_, of) => of(&self.place),
+        };
+        (kind.read)(&text).map_err(|reason| Wrong { shown: quote(&text), reason })
+    }
+}
+
+/// A value that is not allowed, as a message shows it, and why.
+struct Wrong {
+    shown: String,
+    reason: String,
+}
+
+impl Wrong {
+    fn masked(self) -> Self {
+        Self { shown: MASK.to_owned(), ..self }
+    }
+}
+
+fn utf8(text: &OsStr) -> Result<String, Wrong> {
+    let shown = quote(&text.to_string_lossy());
+    text.to_str().map(str::to_owned).ok_or(Wrong { shown, reason: "it is not UTF-8".to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+    use std::os::unix::ffi::OsStringExt;
+    use std::path::PathBuf;
+
+    use super::*;
+
+    fn errors(inputs: &Inputs) -> Vec<String> {
+        resolve(inputs).map(|_| Vec::new()).unwrap_or_else(|errors| errors.lines)
+    }
+
+    fn entry(inputs: &Inputs, key: &str) -> (Option<String>, Source) {
+        let settings = resolve(inputs).unwrap();
+        let entry = settings.entries().iter().find(|entry| entry.setting.key == key).unwrap();
+        (entry.value.clone(), entry.source.clone())
+    }
+
+    #[test]
+    fn nothing_given_is_the_defaults() {
+        let settings = resolve(&Inputs::default()).unwrap();
+        assert_eq!(settings.listen.to_string(), "127.0.0.1:8080");
+        assert_eq!(settings.public_url.as_str(), "http://127.0.0.1:8080");
+        assert_eq!(settings.data_dir, PathBuf::from("./data"));
+        assert_eq!((settings.database_connections, settings.max_sessions), (8, 100));
+        assert_eq!(settings.refresh_token_ttl.as_secs(), 30 * 86_400);
+        assert!(settings.database_url.is_none() && settings.cors_origins.is_empty());
+        assert_eq!(settings.entries().len(), SETTINGS.len());
+        assert!(settings.entries().iter().all(|entry| entry.source == Source::Default));
+        assert!(settings.file().is_none());
+    }
+
+    #[test]
+    fn defaults_depend_on_user_processors_and_listener() {
+        let inputs = Inputs { is_root: true, processors: 6, ..Inputs::default() };
+        let settings = resolve(&inputs.variable("DOORWARD_LISTEN", "[::1]:80")).unwrap();
+        assert_eq!(settings.data_dir, PathBuf::from("/var/lib/doorward"));
+        assert_eq!(settings.database_connections, 12);
+        assert_eq!(settings.public_url.as_str(), "http://[::1]");
+        let many = Inputs { processors: 4_096, ..Inputs::default() };
+        assert_eq!(resolve(&many).unwrap().database_connections, 1_000);
+    }
+
+    #[test]
+    fn flags_go_before_the_environment_and_that_before_the_file() {
+        let file = Inputs::default().file("\nbcrypt_cost = 11\n");
+        assert_eq!(entry(&file, "bcrypt_cost"), (Some("11".into()), Source::File("doorward.toml".into(), 2)));
+        let environment = file.variable("DOORWARD_BCRYPT_COST", "13");
+        assert_eq!(entry(&environment, "bcrypt_cost"), (Some("13".into()), Source::Environment));
+        let flag = environment.flag("bcrypt_cost", "14");
+        assert_eq!(entry(&flag, "bcrypt_cost"), (Some("14".into()), Source::Flag("bcrypt-cost".into())));
+    }
+
+    #[test]
+    fn an_empty_list_in_the_environment_takes_back_the_files() {
+        let inputs = Inputs::default().file("audiences = [\"api\", \"web\"]\n");
+        assert_eq!(resolve(&inputs).unwrap().audiences, ["api", "web"]);
+        let taken_back = inputs.variable("DOORWARD_AUDIENCES", "");
+        assert_eq!(entry(&taken_back, "audiences"), (None, Source::Environment));
+    }
+
+    #[test]
+    fn every_wrong_value_is_told_with_name_value_source_reason_and_what_is_allowed() {
+        let inputs = Inputs::default().flag("listen", "localhost");
+        assert_eq!(
+            errors(&inputs),
+            ["DOORWARD_LISTEN = \"localhost\" (flag --listen): it is no IP address with a port; allowed: \
+              an IP address and a port, such as 127.0.0.1:8080 or [::1]:8080; port 0: any free one"]
+        );
+        let wrong = [
+            ("DATABASE_URL", "mysql://db"),
+            ("DOORWARD_DATA_DIR", ""),
+            ("DOORWARD_SECRET_KEY", "short"),
+            ("DOORWARD_SECRET_KEY_FILE", ""),
+            ("DOORWARD_LISTEN", "8080"),
+            ("DOORWARD_PUBLIC_URL", "id.example"),
+            ("DOORWARD_METRICS_LISTEN", "off"),
+            ("DOORWARD_TRUSTED_PROXIES", "proxy"),
+            ("DOORWARD_ADMIN_USERNAME", "a\nb"),
+            ("DOORWARD_ADMIN_PASSWORD", ""),
+            ("DOORWARD_ACCESS_TOKEN_TTL", "300"),
+            ("DOORWARD_REFRESH_TOKEN_TTL", "0s"),
+            ("DOORWARD_SESSION_TTL", "3651d"),
+            ("DOORWARD_REFRESH_GRACE", "61m"),
+            ("DOORWARD_STEP_UP_MAX_AGE", "quarter"),
+            ("DOORWARD_MAX_SESSIONS", "0"),
+            ("DOORWARD_AUDIENCES", "a b"),
+            ("DOORWARD_SIGNING_ALGORITHM", "none"),
+            ("DOORWARD_PASSWORD_MIN_LENGTH", "7"),
+            ("DOORWARD_CORS_ORIGINS", "*"),
+            ("DOORWARD_AUDIT_RETENTION", "1y"),
+            ("DOORWARD_LOG", "loud"),
+            ("DOORWARD_LOG_FORMAT", "xml"),
+            ("DOORWARD_BCRYPT_COST", "16"),
+            ("DOORWARD_DATABASE_CONNECTIONS", "1"),
+        ];
+        assert_eq!(
+            wrong.map(|(name, _)| name).as_slice(),
+            SETTINGS.iter().map(|it| it.environment).collect::<Vec<_>>()
+        );
+        let inputs =
+            wrong.iter().fold(Inputs::default(), |inputs, (name, value)| inputs.variable(name, value));
+        let lines = errors(&inputs);
+        assert_eq!(lines.len(), wrong.len());
+        for (line, (name, value)) in lines.iter().zip(wrong) {
+            let setting = SETTINGS.iter().find(|setting| setting.environment == name).unwrap();
+            let shown = if setting.secret { "***".to_owned() } else { format!("{value:?}") };
+            assert!(line.starts_with(&format!("{name} = {shown} (environment): ")), "{line}");
+            assert!(line.ends_with(&format!("; allowed: {}", setting.allowed)), "{line}");
+            assert!(!line.contains('\n'));
+        }
+    }
+
+    #[test]
+    fn values_wrong_names_and_contradictions_are_told_at_once() {
+        let inputs = Inputs::default()
+            .flag("log", "infoo")
+            .variable("DOORWARD_LISETN", "x")
+            .variable("DOORWARD_SESSION_TTL", "1d")
+            .file("acess_token_ttl = \"5m\"\nmax_sessions = \"many\"\n");
+        let lines = errors(&inputs);
+        let starts = [
+            "DOORWARD_LISETN (environment): there is no such setting; did you mean DOORWARD_LISTEN?",
+            "acess_token_ttl (doorward.toml:1): there is no such setting; did you mean access_token_ttl?",
+            "DOORWARD_MAX_SESSIONS = \"many\" (doorward.toml:2): ",
+            "DOORWARD_LOG = \"infoo\" (flag --log): ",
+            "DOORWARD_REFRESH_TOKEN_TTL = 30d (default): it is longer than DOORWARD_SESSION_TTL = 1d",
+        ];
+        assert_eq!(lines.len(), starts.len(), "{lines:#?}");
+        for (line, start) in lines.iter().zip(starts) {
+            assert!(line.starts_with(start), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_broken_file_does_not_hide_what_else_is_wrong() {
+        let lines = errors(&Inputs::default().variable("DOORWARD_LOG", "x").file("listen = \n"));
+        assert!(lines[0].starts_with("doorward.toml:1:"), "{lines:?}");
+        assert!(lines[1].starts_with("DOORWARD_LOG = "), "{lines:?}");
+    }
+
+    #[test]
+    fn a_table_in_the_file_is_no_value() {
+        let lines = errors(&Inputs::default().file("[listen]\nport = 1\n"));
+        assert!(lines[0].starts_with("DOORWARD_LISTEN = … (doorward.toml:1): it is a table; "), "{lines:?}");
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_are_refused() {
+        let bytes = OsString::from_vec(b"a\xff".to_vec());
+        let mut inputs = Inputs::default();
+        inputs.environment.push(("DOORWARD_DATA_DIR".into(), bytes.clone()));
+        inputs.environment.push(("DOORWARD_ADMIN_PASSWORD".into(), bytes));
+        let lines = errors(&inputs);
+        assert!(
+            lines[0].starts_with("DOORWARD_DATA_DIR = \"a\u{fffd}\" (environment): it is not UTF-8"),
+            "{lines:?}"
+        );
+        assert!(
+            lines[1].starts_with("DOORWARD_ADMIN_PASSWORD = *** (environment): it is not UTF-8"),
+            "{lines:?}"
+        );
+    }
+
+    #[test]
+    fn secrets_stand_nowhere_in_the_settings_print_or_their_errors() {
+        let inputs = Inputs::default()
+            .variable("DATABASE_URL", "postgres://me:hunter2@localhost/auth")
+            .variable("DOORWARD_SECRET_KEY", &"hunter2".repeat(6))
+            .variable("DOORWARD_ADMIN_PASSWORD", "hunter2hunter2");
+        let settings = resolve(&inputs).unwrap();
+        assert!(!format!("{settings:?}").contains("hunter2"));
+        assert_eq!(entry(&inputs, "database_url").0.as_deref(), Some("postgres://me:***@localhost/auth"));
+        assert_eq!(settings.admin_password.unwrap().expose(), "hunter2hunter2");
+        let wrong = Inputs::default()
+            .variable("DATABASE_URL", "postgres://me:hunter2@hunter2@localhost/auth")
+            .variable("DOORWARD_SECRET_KEY", "hunter2")
+            .file("admin_password = [[\"hunter2\"]]\n");
+        let lines = errors(&wrong);
+        assert_eq!(lines.len(), 3);
+        assert!(!lines.concat().contains("hunter2"), "{lines:?}");
+    }
+
+    #[test]
+    fn a_long_value_is_cut_and_control_characters_are_escaped() {
+        let lines = errors(&Inputs::default().variable("DOORWARD_LOG", &"\u{1b}[2J".repeat(100)));
+        assert!(lines[0].contains("\\u{1b}[2J") && lines[0].contains("…\""), "{lines:?}");
+        assert!(!lines[0].contains('\u{1b}') && lines[0].len() < 1_000, "{lines:?}");
+    }
+}
