@@ -1,6 +1,7 @@
 //! Sessions: one object behind the browser's cookie and the token pair.
 
 pub mod last_use;
+pub mod refresh_token;
 pub mod rotate;
 pub mod session;
 

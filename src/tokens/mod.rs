@@ -1,3 +1,7 @@
 //! Tokens: signed access tokens, personal access tokens, the keys that sign, and what was revoked.
 
+pub mod access_token;
+pub mod key_ring;
+pub mod personal_token;
 pub mod revocation;
+pub mod signing_key;

@@ -67,3 +67,21 @@ pub fn insert(
         .execute(connection)
         .map(|_| ())
 }
+
+/// When and why a user's version was first raised past `version`.
+///
+/// # Errors
+/// PostgreSQL's.
+pub fn find_of_user(
+    connection: &mut PgConnection,
+    user_id: Uuid,
+    version: i64,
+) -> QueryResult<Option<(DateTime<Utc>, String)>> {
+    revocations::table
+        .filter(revocations::subject.eq(user_id.to_string()).and(revocations::kind.eq("user")))
+        .filter(revocations::least_version.gt(version))
+        .order(revocations::position)
+        .select((revocations::revoked_at, revocations::reason))
+        .first(connection)
+        .optional()
+}

@@ -1,0 +1,245 @@
+//! The server's secret keys: they seal what is stored, derive refresh tokens and sign cursors. The first of the list
+//! makes, all open.
+
+use std::fmt;
+
+use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use aws_lc_rs::{hkdf, hmac};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use crate::random;
+
+/// What a derived key is for: no two uses share one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// The HMAC of refresh tokens.
+    RefreshToken,
+    /// The HMAC of positions in lists.
+    Cursor,
+}
+
+/// Bytes of an HMAC-SHA-256.
+pub const MAC_LEN: usize = 32;
+/// The form of what is sealed, in its first byte.
+const SEALED_V1: u8 = 1;
+/// Bytes that tell which key sealed.
+const FINGERPRINT_LEN: usize = 8;
+/// What the check value holds.
+const CHECK_TEXT: &[u8] = b"doorward";
+
+/// The secret keys, never empty. Clones are cheap enough for a start, not for a request.
+#[derive(Clone)]
+pub struct SecretKeys {
+    first: SecretKey,
+    others: Vec<SecretKey>,
+}
+
+#[derive(Clone)]
+struct SecretKey {
+    refresh_token: hmac::Key,
+    cursor: hmac::Key,
+    seal: [u8; 32],
+    fingerprint: [u8; FINGERPRINT_LEN],
+}
+
+/// What is sealed does not open: another key sealed it, or it was altered.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("it was sealed under another secret key, or altered")]
+pub struct Unsealable;
+
+impl fmt::Debug for SecretKeys {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "SecretKeys({})", 1 + self.others.len())
+    }
+}
+
+impl SecretKeys {
+    /// Derives the keys from their texts; `None` without any. The texts are bytes of enough randomness (config/
+    /// bounds them), of which HKDF (RFC 5869) makes one key for each purpose.
+    #[must_use]
+    pub fn derive<'a>(texts: impl IntoIterator<Item = &'a str>) -> Option<Self> {
+        let mut keys = texts.into_iter().map(SecretKey::derive);
+        Some(Self { first: keys.next()?, others: keys.collect() })
+    }
+
+    /// A new key's text: 32 random bytes in base64url.
+    #[must_use]
+    pub fn generate() -> String {
+        URL_SAFE_NO_PAD.encode(random::bytes::<32>())
+    }
+
+    fn all(&self) -> impl Iterator<Item = &SecretKey> {
+        std::iter::once(&self.first).chain(&self.others)
+    }
+
+    /// HMAC-SHA-256 of the parts by the first key. The parts are of fixed length, or the last alone is not.
+    #[must_use]
+    pub fn mac(&self, purpose: Purpose, parts: &[&[u8]]) -> [u8; MAC_LEN] {
+        self.first.mac(purpose, parts)
+    }
+
+    /// Whether `mac`, or the beginning of one of at least 16 bytes, is of any of the keys; in constant time.
+    #[must_use]
+    pub fn verify_mac(&self, purpose: Purpose, parts: &[&[u8]], mac: &[u8]) -> bool {
+        (16..=MAC_LEN).contains(&mac.len())
+            && self.all().any(|key| {
+                let own = key.mac(purpose, parts);
+                aws_lc_rs::constant_time::verify_slices_are_equal(&own[..mac.len()], mac).is_ok()
+            })
+    }
+
+    /// Seals `plain` with AES-256-GCM under the first key, bound to `name`: what is sealed under one name does not
+    /// open under another.
+    #[must_use]
+    pub fn seal(&self, name: &str, plain: &[u8]) -> Vec<u8> {
+        let nonce: [u8; NONCE_LEN] = random::bytes();
+        let mut sealed = vec![SEALED_V1];
+        sealed.extend_from_slice(&self.first.fingerprint);
+        sealed.extend_from_slice(&nonce);
+        let mut text = plain.to_vec();
+        if let Some(key) = self.first.aead() {
+            let nonce = Nonce::assume_unique_for_key(nonce);
+            if key.seal_in_place_append_tag(nonce, Aad::from(name.as_bytes()), &mut text).is_ok() {
+                sealed.extend_from_slice(&text);
+            }
+        }
+        sealed
+    }
+
+    /// Opens what was sealed under this name by any of the keys.
+    ///
+    /// # Errors
+    /// [`Unsealable`].
+    pub fn open(&self, name: &str, sealed: &[u8]) -> Result<Vec<u8>, Unsealable> {
+        let (fingerprint, rest) = split(sealed).ok_or(Unsealable)?;
+        let key = self.all().find(|key| key.fingerprint == fingerprint).ok_or(Unsealable)?;
+        let (nonce, text) = rest.split_at_checked(NONCE_LEN).ok_or(Unsealable)?;
+        let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| Unsealable)?;
+        let mut text = text.to_vec();
+        let aead = key.aead().ok_or(Unsealable)?;
+        let plain =
+            aead.open_in_place(nonce, Aad::from(name.as_bytes()), &mut text).map_err(|_| Unsealable)?;
+        Ok(plain.to_vec())
+    }
+
+    /// Whether the first key sealed it.
+    #[must_use]
+    pub fn is_sealed_by_first(&self, sealed: &[u8]) -> bool {
+        split(sealed).is_some_and(|(fingerprint, _)| fingerprint == self.first.fingerprint)
+    }
+
+    /// A value to store, by which a start with the wrong keys is noticed.
+    #[must_use]
+    pub fn check_value(&self) -> Vec<u8> {
+        self.seal("check value", CHECK_TEXT)
+    }
+
+    /// Whether one of the keys opens the stored check value.
+    #[must_use]
+    pub fn opens(&self, check_value: &[u8]) -> bool {
+        self.open("check value", check_value).is_ok_and(|text| text == CHECK_TEXT)
+    }
+}
+
+fn split(sealed: &[u8]) -> Option<(&[u8], &[u8])> {
+    sealed.strip_prefix(&[SEALED_V1])?.split_at_checked(FINGERPRINT_LEN)
+}
+
+impl SecretKey {
+    fn derive(text: &str) -> Self {
+        let secret = hkdf::Salt::new(hkdf::HKDF_SHA256, b"doorward secret key v1").extract(text.as_bytes());
+        let derived = |purpose: &str| {
+            let mut key = [0; 32];
+            let info = [purpose.as_bytes()];
+            // The length asked for is that of the hash, which HKDF always gives.
+            let _ = secret.expand(&info, hkdf::HKDF_SHA256).and_then(|okm| okm.fill(&mut key));
+            key
+        };
+        let mut fingerprint = [0; FINGERPRINT_LEN];
+        fingerprint.copy_from_slice(&derived("fingerprint")[..FINGERPRINT_LEN]);
+        Self {
+            refresh_token: hmac::Key::new(hmac::HMAC_SHA256, &derived("refresh token")),
+            cursor: hmac::Key::new(hmac::HMAC_SHA256, &derived("cursor")),
+            seal: derived("seal"),
+            fingerprint,
+        }
+    }
+
+    fn mac(&self, purpose: Purpose, parts: &[&[u8]]) -> [u8; MAC_LEN] {
+        let key = match purpose {
+            Purpose::RefreshToken => &self.refresh_token,
+            Purpose::Cursor => &self.cursor,
+        };
+        let mut context = hmac::Context::with_key(key);
+        parts.iter().for_each(|part| context.update(part));
+        let mut mac = [0; MAC_LEN];
+        mac.copy_from_slice(context.sign().as_ref());
+        mac
+    }
+
+    fn aead(&self) -> Option<LessSafeKey> {
+        UnboundKey::new(&AES_256_GCM, &self.seal).ok().map(LessSafeKey::new)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OLD: &str = "an old key of thirty-two characters";
+    const NEW: &str = "a new key of thirty-two characters!";
+
+    fn keys(texts: &[&str]) -> SecretKeys {
+        SecretKeys::derive(texts.iter().copied()).expect("at least one")
+    }
+
+    #[test]
+    fn the_first_key_seals_and_all_open() {
+        let sealed = keys(&[OLD]).seal("key one", b"private");
+        let both = keys(&[NEW, OLD]);
+        assert_eq!(both.open("key one", &sealed).as_deref(), Ok(&b"private"[..]));
+        assert!(!both.is_sealed_by_first(&sealed));
+        assert!(both.is_sealed_by_first(&both.seal("key one", b"private")));
+        assert_eq!(keys(&[NEW]).open("key one", &sealed), Err(Unsealable));
+        assert_eq!(both.open("key two", &sealed), Err(Unsealable), "it is bound to its name");
+    }
+
+    #[test]
+    fn what_was_altered_or_cut_does_not_open() {
+        let keys = keys(&[OLD]);
+        let sealed = keys.seal("name", b"private");
+        for at in 0..sealed.len() {
+            let mut altered = sealed.clone();
+            altered[at] ^= 1;
+            assert_eq!(keys.open("name", &altered), Err(Unsealable), "byte {at}");
+            assert_eq!(keys.open("name", &sealed[..at]), Err(Unsealable), "cut at {at}");
+        }
+    }
+
+    #[test]
+    fn a_mac_is_of_its_purpose_its_parts_and_any_of_the_keys() {
+        let mac = keys(&[OLD]).mac(Purpose::Cursor, &[b"list", b"id"]);
+        let both = keys(&[NEW, OLD]);
+        assert!(both.verify_mac(Purpose::Cursor, &[b"list", b"id"], &mac));
+        assert!(both.verify_mac(Purpose::Cursor, &[b"list", b"id"], &mac[..16]));
+        assert!(!both.verify_mac(Purpose::Cursor, &[b"list", b"id"], &mac[..15]));
+        assert!(!both.verify_mac(Purpose::Cursor, &[b"list", b"id"], &[]));
+        assert!(!both.verify_mac(Purpose::RefreshToken, &[b"list", b"id"], &mac));
+        assert!(!keys(&[NEW]).verify_mac(Purpose::Cursor, &[b"list", b"id"], &mac));
+    }
+
+    #[test]
+    fn a_wrong_key_is_noticed_by_the_check_value() {
+        let stored = keys(&[OLD]).check_value();
+        assert!(keys(&[NEW, OLD]).opens(&stored));
+        assert!(!keys(&[NEW]).opens(&stored));
+    }
+
+    #[test]
+    fn keys_never_print() {
+        let shown = format!("{:?}", keys(&[OLD, NEW]));
+        assert_eq!(shown, "SecretKeys(2)");
+        assert_ne!(SecretKeys::generate(), SecretKeys::generate());
+    }
+}

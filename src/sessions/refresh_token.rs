@@ -1,0 +1,150 @@
+//! The form of a refresh token: its row's id, the session's random bytes, a generation, and an HMAC of these. Nothing
+//! that could be presented is stored, and a repeat yields the same token.
+
+use std::fmt;
+
+use aws_lc_rs::digest::{SHA256, digest as sha256};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use uuid::Uuid;
+
+use crate::secret_key::{MAC_LEN, Purpose, SecretKeys};
+
+/// What every refresh token begins with.
+pub const PREFIX: &str = "dwr_";
+const SIGNED_LEN: usize = 16 + 16 + 4;
+
+/// A refresh token as it is handed out. Never prints.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PlainRefreshToken(String);
+
+impl PlainRefreshToken {
+    /// The text, for the answer that carries it.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for PlainRefreshToken {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("dwr_…")
+    }
+}
+
+/// A genuine refresh token, read.
+#[derive(Clone)]
+pub struct RefreshToken {
+    /// The session that it belongs to, and its row's id.
+    pub session_id: Uuid,
+    /// The session's random bytes, the same in every generation.
+    pub secret: [u8; 16],
+    /// Which of the chain it is, from 1.
+    pub generation: i32,
+}
+
+impl fmt::Debug for RefreshToken {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "RefreshToken({}, generation {})", self.session_id, self.generation)
+    }
+}
+
+/// Why a text is no refresh token of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefreshTokenFlaw {
+    /// It does not have the form.
+    Malformed,
+    /// It has the form; its HMAC is not ours.
+    Forged,
+}
+
+/// Makes the token of a generation.
+#[must_use]
+pub fn issue(keys: &SecretKeys, session_id: Uuid, secret: [u8; 16], generation: i32) -> PlainRefreshToken {
+    let mut bytes = Vec::with_capacity(SIGNED_LEN + MAC_LEN);
+    bytes.extend_from_slice(session_id.as_bytes());
+    bytes.extend_from_slice(&secret);
+    bytes.extend_from_slice(&generation.to_be_bytes());
+    let mac = keys.mac(Purpose::RefreshToken, &[&bytes]);
+    bytes.extend_from_slice(&mac);
+    PlainRefreshToken(format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes)))
+}
+
+/// Reads a token; its HMAC is checked before the database is asked.
+///
+/// # Errors
+/// See [`RefreshTokenFlaw`].
+pub fn parse(keys: &SecretKeys, text: &str) -> Result<RefreshToken, RefreshTokenFlaw> {
+    let encoded = text.strip_prefix(PREFIX).ok_or(RefreshTokenFlaw::Malformed)?;
+    let bytes = URL_SAFE_NO_PAD.decode(encoded).map_err(|_| RefreshTokenFlaw::Malformed)?;
+    let bytes: [u8; SIGNED_LEN + MAC_LEN] = bytes.try_into().map_err(|_| RefreshTokenFlaw::Malformed)?;
+    let (signed, mac) = bytes.split_at(SIGNED_LEN);
+    if !keys.verify_mac(Purpose::RefreshToken, &[signed], mac) {
+        return Err(RefreshTokenFlaw::Forged);
+    }
+    let (id, rest) = signed.split_at(16);
+    let (secret, generation) = rest.split_at(16);
+    Ok(RefreshToken {
+        session_id: Uuid::from_slice(id).map_err(|_| RefreshTokenFlaw::Malformed)?,
+        secret: secret.try_into().map_err(|_| RefreshTokenFlaw::Malformed)?,
+        generation: i32::from_be_bytes(generation.try_into().map_err(|_| RefreshTokenFlaw::Malformed)?),
+    })
+}
+
+/// SHA-256 of the random bytes: what the row holds.
+#[must_use]
+pub fn digest(secret: &[u8; 16]) -> [u8; 32] {
+    let mut digest = [0; 32];
+    digest.copy_from_slice(sha256(&SHA256, secret).as_ref());
+    digest
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn keys() -> SecretKeys {
+        SecretKeys::derive(["a key of at least thirty-two characters"]).expect("one")
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_issued_is_read_back_and_a_repeat_is_the_same(id: u128, secret: [u8; 16], generation in 1..i32::MAX) {
+            let (keys, id) = (keys(), Uuid::from_u128(id));
+            let token = issue(&keys, id, secret, generation);
+            prop_assert_eq!(&token, &issue(&keys, id, secret, generation));
+            let read = parse(&keys, token.expose()).expect("ours");
+            prop_assert_eq!((read.session_id, read.secret, read.generation), (id, secret, generation));
+        }
+
+        #[test]
+        fn whatever_is_sent_is_refused_without_a_panic(text in ".{0,200}") {
+            prop_assert!(parse(&keys(), &text).is_err());
+            let prefixed = parse(&keys(), &format!("{PREFIX}{text}"));
+            prop_assert!(prefixed.is_err());
+        }
+    }
+
+    #[test]
+    fn each_altered_character_is_refused() {
+        let keys = keys();
+        let token = issue(&keys, Uuid::nil(), [7; 16], 3);
+        for at in PREFIX.len()..token.expose().len() {
+            let mut altered = token.expose().to_owned().into_bytes();
+            altered[at] = if altered[at] == b'A' { b'B' } else { b'A' };
+            let altered = String::from_utf8(altered).expect("ASCII");
+            assert!(parse(&keys, &altered).is_err(), "character {at}");
+        }
+        assert_eq!(parse(&keys, &format!("{}=", token.expose())).err(), Some(RefreshTokenFlaw::Malformed));
+        assert_eq!(parse(&keys, &token.expose()[..80]).err(), Some(RefreshTokenFlaw::Malformed));
+    }
+
+    #[test]
+    fn a_token_by_another_server_is_forged() {
+        let other = SecretKeys::derive(["another key of at least thirty-two characters"]).expect("one");
+        let token = issue(&other, Uuid::nil(), [7; 16], 3);
+        assert_eq!(parse(&keys(), token.expose()).err(), Some(RefreshTokenFlaw::Forged));
+    }
+}

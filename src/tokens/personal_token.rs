@@ -1,0 +1,359 @@
+//! Personal access tokens: long-lived, opaque, for scripts. Shown once, stored as a digest.
+
+use std::fmt;
+
+use aws_lc_rs::digest::{SHA256, digest as sha256};
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use serde_json::json;
+use uuid::Uuid;
+
+use super::revocation::{self, Revoked};
+use crate::audit::event::{self, EventType, Origin, Subject};
+use crate::database::now;
+use crate::database::schema::{personal_tokens, roles, users};
+use crate::random;
+
+/// What every personal token begins with.
+pub const PREFIX: &str = "dwp_";
+/// Characters of the random part: 43 of base62 hold 256 bits.
+const RANDOM_LEN: usize = 43;
+/// Characters of the checksum: 6 of base62 hold 32 bits.
+const CHECKSUM_LEN: usize = 6;
+const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+/// A personal token as it is shown once. Never prints.
+#[derive(Clone)]
+pub struct PlainPersonalToken(String);
+
+impl PlainPersonalToken {
+    /// The text, for the one answer that carries it.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for PlainPersonalToken {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("dwp_…")
+    }
+}
+
+/// It is not of the form, or its checksum fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PersonalTokenFlaw;
+
+/// A new token and the digest to store.
+#[must_use]
+pub fn mint() -> (PlainPersonalToken, [u8; 32]) {
+    let mut text = PREFIX.to_owned();
+    while text.len() < PREFIX.len() + RANDOM_LEN {
+        // Bytes past the last whole multiple of 62 are drawn again, so that every digit is as likely.
+        let drawn = random::bytes::<32>().into_iter().filter(|byte| *byte < 248);
+        text.extend(drawn.map(|byte| char::from(DIGITS[usize::from(byte % 62)])));
+        text.truncate(PREFIX.len() + RANDOM_LEN);
+    }
+    text.push_str(&checksum(&text));
+    let digest = digest(&text);
+    (PlainPersonalToken(text), digest)
+}
+
+/// The digest to look a token up by.
+///
+/// # Errors
+/// [`PersonalTokenFlaw`].
+pub fn parse(text: &str) -> Result<[u8; 32], PersonalTokenFlaw> {
+    let random = text.strip_prefix(PREFIX).ok_or(PersonalTokenFlaw)?;
+    let is_base62 = random.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    if !is_base62 || random.len() != RANDOM_LEN + CHECKSUM_LEN {
+        return Err(PersonalTokenFlaw);
+    }
+    let (body, sum) = text.split_at(PREFIX.len() + RANDOM_LEN);
+    if checksum(body) == sum { Ok(digest(text)) } else { Err(PersonalTokenFlaw) }
+}
+
+/// CRC-32 in base62: tells a mistyped token from an unknown one, and secret scanners what they found.
+fn checksum(text: &str) -> String {
+    let mut rest = u64::from(crc32fast::hash(text.as_bytes()));
+    let mut digits = ['0'; CHECKSUM_LEN];
+    for digit in digits.iter_mut().rev() {
+        *digit = char::from(DIGITS[(rest % 62) as usize]);
+        rest /= 62;
+    }
+    digits.iter().collect()
+}
+
+fn digest(text: &str) -> [u8; 32] {
+    let mut digest = [0; 32];
+    digest.copy_from_slice(sha256(&SHA256, text.as_bytes()).as_ref());
+    digest
+}
+
+/// A personal token's row, for those who may see it.
+#[derive(Clone, Debug, Queryable, Selectable)]
+#[diesel(table_name = personal_tokens, check_for_backend(diesel::pg::Pg))]
+pub struct PersonalToken {
+    /// Its id.
+    pub id: Uuid,
+    /// Whose it is.
+    pub user_id: Option<Uuid>,
+    /// What its owner calls it.
+    pub name: String,
+    /// What it may do.
+    pub scope: Vec<String>,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+    /// When it expires.
+    pub expires_at: DateTime<Utc>,
+    /// When it was last used, to within the batch's few seconds.
+    pub last_used_at: Option<DateTime<Utc>>,
+}
+
+/// How a personal token stands at this moment, with its user.
+#[derive(Clone, Debug)]
+pub struct TokenStanding {
+    /// Its id.
+    pub id: Uuid,
+    /// What it may do.
+    pub scope: Vec<String>,
+    /// When it expires.
+    pub expires_at: DateTime<Utc>,
+    /// The same, when that is over.
+    pub expired_at: Option<DateTime<Utc>>,
+    /// When and why it was revoked.
+    pub revoked: Option<(DateTime<Utc>, String)>,
+    /// Its user; none: the account is deleted.
+    pub user: Option<TokenUser>,
+}
+
+/// The user of a personal token, as the guard sees him.
+#[derive(Clone, Debug, Queryable)]
+pub struct TokenUser {
+    /// The id.
+    pub id: Uuid,
+    /// The name.
+    pub username: String,
+    /// The address.
+    pub email: Option<String>,
+    /// `active` or `disabled`.
+    pub status: String,
+    /// The role's name.
+    pub role: String,
+    /// What the role may.
+    pub permissions: Vec<String>,
+}
+
+/// The standing of the token with this digest: one round trip.
+///
+/// # Errors
+/// PostgreSQL's.
+pub fn find_standing(connection: &mut PgConnection, digest: &[u8; 32]) -> QueryResult<Option<TokenStanding>> {
+    type Revoked = (Option<DateTime<Utc>>, Option<String>);
+    type Row = (Uuid, Vec<String>, DateTime<Utc>, bool, Revoked, Option<TokenUser>);
+    let row: Option<Row> = personal_tokens::table
+        .left_join(users::table.inner_join(roles::table))
+        .filter(personal_tokens::digest.eq(digest.as_slice()))
+        .select((
+            personal_tokens::id,
+            personal_tokens::scope,
+            personal_tokens::expires_at,
+            personal_tokens::expires_at.le(now()),
+            (personal_tokens::revoked_at, personal_tokens::revoked_reason),
+            (users::id, users::username, users::email, users::status, users::role, roles::permissions)
+                .nullable(),
+        ))
+        .first(connection)
+        .optional()?;
+    Ok(row.map(|(id, scope, expires_at, is_over, (at, why), user)| TokenStanding {
+        id,
+        scope,
+        expires_at,
+        expired_at: is_over.then_some(expires_at),
+        revoked: at.zip(why),
+        user,
+    }))
+}
+
+/// The good tokens of a user, or of all, the latest made first.
+///
+/// # Errors
+/// PostgreSQL's.
+pub fn list(
+    connection: &mut PgConnection,
+    user_id: Option<Uuid>,
+    before: Option<Uuid>,
+    limit: i64,
+) -> QueryResult<Vec<PersonalToken>> {
+    let mut query = personal_tokens::table
+        .filter(personal_tokens::revoked_at.is_null().and(personal_tokens::expires_at.gt(now())))
+        .filter(personal_tokens::user_id.is_not_null())
+        .select(PersonalToken::as_select())
+        .into_boxed();
+    if let Some(user_id) = user_id {
+        query = query.filter(personal_tokens::user_id.eq(user_id));
+    }
+    if let Some(before) = before {
+        query = query.filter(personal_tokens::id.lt(before));
+    }
+    query.order(personal_tokens::id.desc()).limit(limit).load(connection)
+}
+
+/// A personal token to be made.
+#[derive(Clone, Debug)]
+pub struct NewPersonalToken {
+    /// Whose it is.
+    pub user_id: Uuid,
+    /// What its owner calls it.
+    pub name: String,
+    /// The digest of what is shown.
+    pub digest: [u8; 32],
+    /// What it may do.
+    pub scope: Vec<String>,
+    /// How long it is good.
+    pub ttl: chrono::TimeDelta,
+}
+
+/// Makes a token, in the caller's transaction.
+///
+/// # Errors
+/// PostgreSQL's.
+pub fn insert(
+    connection: &mut PgConnection,
+    new: &NewPersonalToken,
+    origin: &Origin,
+) -> QueryResult<PersonalToken> {
+    let moment: DateTime<Utc> = diesel::select(now()).get_result(connection)?;
+    let token: PersonalToken = diesel::insert_into(personal_tokens::table)
+        .values((
+            personal_tokens::id.eq(random::id()),
+            personal_tokens::user_id.eq(new.user_id),
+            personal_tokens::name.eq(&new.name),
+            personal_tokens::digest.eq(new.digest.as_slice()),
+            personal_tokens::scope.eq(&new.scope),
+            personal_tokens::created_at.eq(moment),
+            personal_tokens::expires_at.eq(moment + new.ttl),
+        ))
+        .returning(PersonalToken::as_returning())
+        .get_result(connection)?;
+    let details = json!({ "token_id": token.id, "name": token.name, "scope": token.scope });
+    let subject = Subject { id: Some(new.user_id), name: None };
+    event::insert(connection, origin, EventType::PersonalTokenCreated, subject, &details)?;
+    Ok(token)
+}
+
+/// Why a token was revoked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RevokeReason {
+    /// Its owner did it.
+    ByUser,
+    /// An admin did it.
+    ByAdmin,
+    /// With a change of password.
+    PasswordChanged,
+}
+
+impl RevokeReason {
+    /// The name in the database and in answers.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ByUser => "revoked_by_user",
+            Self::ByAdmin => "revoked_by_admin",
+            Self::PasswordChanged => "password_changed",
+        }
+    }
+}
+
+/// Which tokens to revoke.
+#[derive(Clone, Copy, Debug)]
+pub enum Which {
+    /// One.
+    One(Uuid),
+    /// One, if it is this user's.
+    OneOf(Uuid, Uuid),
+    /// Every one of a user.
+    AllOf(Uuid),
+}
+
+/// Revokes tokens, in the caller's transaction; gives the ids of those that had not been revoked before.
+///
+/// # Errors
+/// PostgreSQL's.
+pub fn revoke(
+    connection: &mut PgConnection,
+    which: Which,
+    reason: RevokeReason,
+    origin: &Origin,
+) -> QueryResult<Vec<Uuid>> {
+    let mut ids = personal_tokens::table
+        .filter(personal_tokens::revoked_at.is_null())
+        .select(personal_tokens::id)
+        .into_boxed();
+    ids = match which {
+        Which::One(id) => ids.filter(personal_tokens::id.eq(id)),
+        Which::OneOf(user_id, id) => {
+            ids.filter(personal_tokens::user_id.eq(user_id).and(personal_tokens::id.eq(id)))
+        }
+        Which::AllOf(user_id) => ids.filter(personal_tokens::user_id.eq(user_id)),
+    };
+    let ids: Vec<Uuid> = ids.order(personal_tokens::id).load(connection)?;
+    let revoked: Vec<(Uuid, Option<Uuid>, String, DateTime<Utc>)> = diesel::update(personal_tokens::table)
+        .filter(personal_tokens::id.eq_any(&ids).and(personal_tokens::revoked_at.is_null()))
+        .set((
+            personal_tokens::revoked_at.eq(now().nullable()),
+            personal_tokens::revoked_reason.eq(reason.as_str()),
+        ))
+        .returning((
+            personal_tokens::id,
+            personal_tokens::user_id,
+            personal_tokens::name,
+            personal_tokens::expires_at,
+        ))
+        .get_results(connection)?;
+    for (id, user_id, name, expires_at) in &revoked {
+        revocation::insert(connection, &Revoked::PersonalToken(*id), reason.as_str(), *expires_at)?;
+        let details = json!({ "token_id": id, "name": name, "reason": reason.as_str() });
+        let subject = Subject { id: *user_id, name: None };
+        event::insert(connection, origin, EventType::PersonalTokenRevoked, subject, &details)?;
+    }
+    Ok(revoked.into_iter().map(|(id, ..)| id).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn whatever_is_sent_is_refused_without_a_panic(text in ".{0,80}") {
+            prop_assert_eq!(parse(&text), Err(PersonalTokenFlaw));
+            prop_assert_eq!(parse(&format!("{PREFIX}{text}")), Err(PersonalTokenFlaw));
+        }
+    }
+
+    #[test]
+    fn what_is_minted_is_found_by_its_digest_and_is_never_the_same() {
+        let (token, digest) = mint();
+        assert_eq!(parse(token.expose()), Ok(digest));
+        assert_eq!(token.expose().len(), PREFIX.len() + RANDOM_LEN + CHECKSUM_LEN);
+        assert_ne!(token.expose(), mint().0.expose());
+        assert_eq!(format!("{token:?}"), "dwp_…");
+    }
+
+    #[test]
+    fn a_mistyped_character_fails_the_checksum() {
+        let (token, _) = mint();
+        for at in PREFIX.len()..token.expose().len() {
+            let mut typed = token.expose().to_owned().into_bytes();
+            typed[at] = if typed[at] == b'x' { b'y' } else { b'x' };
+            assert_eq!(
+                parse(std::str::from_utf8(&typed).expect("ASCII")),
+                Err(PersonalTokenFlaw),
+                "character {at}"
+            );
+        }
+    }
+}

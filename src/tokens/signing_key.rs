@@ -1,0 +1,405 @@
+//! A key that signs access tokens: its making, its sealed row, and its public half (RFC 7517).
+
+use std::fmt;
+
+use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::rsa::KeySize;
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, RsaKeyPair};
+use chrono::{DateTime, TimeDelta, Utc};
+use diesel::prelude::*;
+use jsonwebtoken::jwk::{Jwk, KeyAlgorithm, PublicKeyUse, ThumbprintHash};
+use jsonwebtoken::{DecodingKey, EncodingKey};
+use serde_json::json;
+
+use super::revocation::{self, Revoked};
+use crate::audit::event::{self, EventType, Origin, Subject};
+use crate::database::now;
+use crate::database::schema::signing_keys;
+use crate::secret_key::SecretKeys;
+
+/// How long a new key is published before it signs: verifiers keep the key set for at most half of it.
+pub const PUBLISHED_AHEAD: TimeDelta = TimeDelta::minutes(10);
+/// How much longer than a token's life a replaced key stays.
+const RETIRES_AFTER: TimeDelta = TimeDelta::minutes(1);
+
+/// By what tokens are signed (RFC 7518, section 3.1; RFC 8037).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Algorithm {
+    /// ECDSA on P-256 with SHA-256.
+    Es256,
+    /// Ed25519.
+    EdDsa,
+    /// RSA with PKCS #1 padding and SHA-256, 2048 bits.
+    Rs256,
+}
+
+impl Algorithm {
+    /// The name in headers, key sets and settings.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Es256 => "ES256",
+            Self::EdDsa => "EdDSA",
+            Self::Rs256 => "RS256",
+        }
+    }
+
+    /// jsonwebtoken's name of it.
+    #[must_use]
+    pub const fn for_jwt(self) -> jsonwebtoken::Algorithm {
+        match self {
+            Self::Es256 => jsonwebtoken::Algorithm::ES256,
+            Self::EdDsa => jsonwebtoken::Algorithm::EdDSA,
+            Self::Rs256 => jsonwebtoken::Algorithm::RS256,
+        }
+    }
+
+    fn parse(name: &str) -> Option<Self> {
+        [Self::Es256, Self::EdDsa, Self::Rs256].into_iter().find(|algorithm| algorithm.as_str() == name)
+    }
+}
+
+/// A key, opened. Never prints its private half.
+#[derive(Clone)]
+pub struct SigningKey {
+    kid: String,
+    algorithm: Algorithm,
+    encoding_key: EncodingKey,
+    decoding_key: DecodingKey,
+    jwk: Jwk,
+    published_at: DateTime<Utc>,
+    signs_from: DateTime<Utc>,
+    retires_at: Option<DateTime<Utc>>,
+    revoked_at: Option<DateTime<Utc>>,
+}
+
+impl fmt::Debug for SigningKey {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "SigningKey({}, {})", self.kid, self.algorithm.as_str())
+    }
+}
+
+/// Why a key cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// Its row does not open.
+    #[error("the signing key {0} is sealed under a secret key that is not among those set")]
+    Sealed(String),
+    /// The library does not take it, or what it signs does not verify.
+    #[error("the signing key {0} does not work: {1}")]
+    Broken(String, String),
+    /// None could be made.
+    #[error("no signing key could be made: {0}")]
+    Generation(String),
+}
+
+/// A key's private half, in PKCS #8.
+pub struct PrivateKey {
+    algorithm: Algorithm,
+    pkcs8: Vec<u8>,
+}
+
+impl PrivateKey {
+    /// A new one.
+    ///
+    /// # Errors
+    /// [`KeyError::Generation`].
+    pub fn generate(algorithm: Algorithm) -> Result<Self, KeyError> {
+        let pkcs8 = match algorithm {
+            Algorithm::Es256 => EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING)
+                .and_then(|key| key.to_pkcs8v1())
+                .map(|document| document.as_ref().to_vec()),
+            // Version 1: version 2 is not read back everywhere.
+            Algorithm::EdDsa => Ed25519KeyPair::generate_pkcs8v1(&SystemRandom::new())
+                .map(|document| document.as_ref().to_vec()),
+            Algorithm::Rs256 => RsaKeyPair::generate(KeySize::Rsa2048)
+                .and_then(|key| AsDer::<Pkcs8V1Der<'_>>::as_der(&key).map(|der| der.as_ref().to_vec())),
+        };
+        let pkcs8 = pkcs8.map_err(|error| KeyError::Generation(error.to_string()))?;
+        Ok(Self { algorithm, pkcs8 })
+    }
+
+    fn encoding_key(&self) -> EncodingKey {
+        match self.algorithm {
+            Algorithm::Es256 => EncodingKey::from_ec_der(&self.pkcs8),
+            Algorithm::EdDsa => EncodingKey::from_ed_der(&self.pkcs8),
+            Algorithm::Rs256 => EncodingKey::from_rsa_der(&self.pkcs8),
+        }
+    }
+
+    /// The public half, named by its thumbprint (RFC 7638).
+    fn public_jwk(&self) -> Result<Jwk, jsonwebtoken::errors::Error> {
+        let mut jwk = Jwk::from_encoding_key(&self.encoding_key(), self.algorithm.for_jwt())?;
+        jwk.common.key_id = Some(jwk.thumbprint(ThumbprintHash::SHA256)?);
+        jwk.common.public_key_use = Some(PublicKeyUse::Signature);
+        jwk.common.key_algorithm = Some(match self.algorithm {
+            Algorithm::Es256 => KeyAlgorithm::ES256,
+            Algorithm::EdDsa => KeyAlgorithm::EdDSA,
+            Algorithm::Rs256 => KeyAlgorithm::RS256,
+        });
+        Ok(jwk)
+    }
+}
+
+impl SigningKey {
+    /// A key that signs and verifies: jsonwebtoken panics at its first use when it is built without its
+    /// cryptography, and a stored key may be damaged, so each key is tried before it is used.
+    ///
+    /// # Errors
+    /// [`KeyError::Broken`].
+    pub fn new(private: &PrivateKey, times: Times) -> Result<Self, KeyError> {
+        let jwk =
+            private.public_jwk().map_err(|error| KeyError::Broken("(new)".into(), error.to_string()))?;
+        let kid = jwk.common.key_id.clone().unwrap_or_default();
+        let broken = |error: jsonwebtoken::errors::Error| KeyError::Broken(kid.clone(), error.to_string());
+        let (encoding_key, algorithm) = (private.encoding_key(), private.algorithm.for_jwt());
+        let decoding_key = DecodingKey::from_jwk(&jwk).map_err(broken)?;
+        let signature = jsonwebtoken::crypto::sign(b"self-test", &encoding_key, algorithm).map_err(broken)?;
+        let verifies = jsonwebtoken::crypto::verify(&signature, b"self-test", &decoding_key, algorithm);
+        if !verifies.map_err(broken)? {
+            return Err(KeyError::Broken(kid, "what it signs does not verify".into()));
+        }
+        let Times { published_at, signs_from, retires_at, revoked_at } = times;
+        let algorithm = private.algorithm;
+        Ok(Self {
+            kid,
+            algorithm,
+            encoding_key,
+            decoding_key,
+            jwk,
+            published_at,
+            signs_from,
+            retires_at,
+            revoked_at,
+        })
+    }
+
+    fn open(row: &Row, keys: &SecretKeys) -> Result<Self, KeyError> {
+        let algorithm = Algorithm::parse(&row.algorithm)
+            .ok_or_else(|| KeyError::Broken(row.kid.clone(), "its algorithm is not known".into()))?;
+        let pkcs8 = keys
+            .open(&seal_name(&row.kid), &row.sealed_key)
+            .map_err(|_| KeyError::Sealed(row.kid.clone()))?;
+        Self::new(&PrivateKey { algorithm, pkcs8 }, row.times())
+    }
+
+    /// Its name: the thumbprint of its public half.
+    #[must_use]
+    pub fn kid(&self) -> &str {
+        &self.kid
+    }
+
+    /// By what it signs.
+    #[must_use]
+    pub fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+
+    /// For jsonwebtoken to sign with.
+    #[must_use]
+    pub fn encoding_key(&self) -> &EncodingKey {
+        &self.encoding_key
+    }
+
+    /// For jsonwebtoken to verify with.
+    #[must_use]
+    pub fn decoding_key(&self) -> &DecodingKey {
+        &self.decoding_key
+    }
+
+    /// When it was revoked.
+    #[must_use]
+    pub fn revoked_at(&self) -> Option<DateTime<Utc>> {
+        self.revoked_at
+    }
+}
+
+fn seal_name(kid: &str) -> String {
+    format!("signing key {kid}")
+}
+
+/// When a key does what.
+#[derive(Clone, Copy, Debug)]
+pub struct Times {
+    /// In the key set from then on.
+    pub published_at: DateTime<Utc>,
+    /// Signs from then on, until a later one does.
+    pub signs_from: DateTime<Utc>,
+    /// When the last token that it signed has expired; none while no successor stands.
+    pub retires_at: Option<DateTime<Utc>>,
+    /// Refused from then on.
+    pub revoked_at: Option<DateTime<Utc>>,
+}
+
+/// The keys of this moment.
+#[derive(Clone, Debug, Default)]
+pub struct KeyRing {
+    keys: Vec<SigningKey>,
+}
+
+impl KeyRing {
+    /// These keys.
+    #[must_use]
+    pub fn new(keys: Vec<SigningKey>) -> Self {
+        Self { keys }
+    }
+
+    /// The key of this name, revoked ones included.
+    #[must_use]
+    pub fn find(&self, kid: &str) -> Option<&SigningKey> {
+        self.keys.iter().find(|key| key.kid == kid)
+    }
+
+    /// The key that signs: of those whose time has come, the latest.
+    #[must_use]
+    pub fn signing_at(&self, now: DateTime<Utc>) -> Option<&SigningKey> {
+        let may_sign = |key: &&SigningKey| key.revoked_at.is_none() && key.signs_from <= now;
+        self.keys.iter().filter(may_sign).max_by_key(|key| key.signs_from)
+    }
+
+    /// The newest key that is not revoked, whether it signs already or not.
+    #[must_use]
+    pub fn newest(&self) -> Option<&SigningKey> {
+        self.keys.iter().filter(|key| key.revoked_at.is_none()).max_by_key(|key| key.signs_from)
+    }
+
+    /// The published key set (RFC 7517, section 5): what signs, what will, and what signed tokens that still live.
+    #[must_use]
+    pub fn jwks_at(&self, now: DateTime<Utc>) -> serde_json::Value {
+        let is_published = |key: &&SigningKey| {
+            key.revoked_at.is_none() && key.retires_at.is_none_or(|retires_at| retires_at > now)
+        };
+        let keys: Vec<&Jwk> = self.keys.iter().filter(is_published).map(|key| &key.jwk).collect();
+        json!({ "keys": keys })
+    }
+}
+
+/// A key's row.
+#[derive(Clone, Queryable, Selectable)]
+#[diesel(table_name = signing_keys, check_for_backend(diesel::pg::Pg))]
+pub struct Row {
+    /// Its name.
+    pub kid: String,
+    /// See [`Algorithm::as_str`].
+    pub algorithm: String,
+    sealed_key: Vec<u8>,
+    /// See [`Times`].
+    pub published_at: DateTime<Utc>,
+    /// See [`Times`].
+    pub signs_from: DateTime<Utc>,
+    /// See [`Times`].
+    pub retires_at: Option<DateTime<Utc>>,
+    /// See [`Times`].
+    pub revoked_at: Option<DateTime<Utc>>,
+}
+
+impl Row {
+    fn times(&self) -> Times {
+        let Self { published_at, signs_from, retires_at, revoked_at, .. } = *self;
+        Times { published_at, signs_from, retires_at, revoked_at }
+    }
+}
+
+/// The rows, oldest first.
+///
+/// # Errors
+/// PostgreSQL's.
+pub fn list(connection: &mut PgConnection) -> QueryResult<Vec<Row>> {
+    signing_keys::table.select(Row::as_select()).order(signing_keys::signs_from).load(connection)
+}
+
+/// Opens the rows.
+///
+/// # Errors
+/// [`KeyError`] of the first that does not open or work.
+pub fn open(rows: &[Row], keys: &SecretKeys) -> Result<KeyRing, KeyError> {
+    rows.iter().map(|row| SigningKey::open(row, keys)).collect::<Result<_, _>>().map(KeyRing::new)
+}
+
+/// Publishes a key. It signs at once when none else can, otherwise when every verifier has had the time to fetch it;
+/// those before it stay until the last token they sign has expired.
+///
+/// # Errors
+/// PostgreSQL's.
+pub fn insert(
+    connection: &mut PgConnection,
+    private: &PrivateKey,
+    keys: &SecretKeys,
+    access_ttl: TimeDelta,
+    origin: &Origin,
+) -> QueryResult<Option<Row>> {
+    // One at a time, or two starting nodes would each make the first key.
+    diesel::sql_query("LOCK TABLE signing_keys IN SHARE ROW EXCLUSIVE MODE").execute(connection)?;
+    let Ok(jwk) = private.public_jwk() else { return Ok(None) };
+    let kid = jwk.common.key_id.clone().unwrap_or_default();
+    let live = signing_keys::revoked_at.is_null();
+    let signing: i64 = signing_keys::table
+        .filter(live.and(signing_keys::signs_from.le(now())))
+        .count()
+        .get_result(connection)?;
+    let moment: DateTime<Utc> = diesel::select(now()).get_result(connection)?;
+    let signs_from = if signing == 0 { moment } else { moment + PUBLISHED_AHEAD };
+    diesel::update(signing_keys::table.filter(live.and(signing_keys::retires_at.is_null())))
+        .set(signing_keys::retires_at.eq(signs_from + access_ttl + RETIRES_AFTER))
+        .execute(connection)?;
+    let row = diesel::insert_into(signing_keys::table)
+        .values((
+            signing_keys::kid.eq(&kid),
+            signing_keys::algorithm.eq(private.algorithm.as_str()),
+            signing_keys::sealed_key.eq(keys.seal(&seal_name(&kid), &private.pkcs8)),
+            signing_keys::public_jwk.eq(json!(jwk)),
+            signing_keys::published_at.eq(moment),
+            signing_keys::signs_from.eq(signs_from),
+        ))
+        .returning(Row::as_returning())
+        .get_result(connection)?;
+    let details = json!({ "kid": kid, "algorithm": row.algorithm, "signs_from": signs_from });
+    let nobody = Subject { id: None, name: None };
+    event::insert(connection, origin, EventType::SigningKeyPublished, nobody, &details)?;
+    Ok(Some(row))
+}
+
+/// Revokes a leaked key: all that it signed is refused at once. `false`: no such key, or revoked already.
+///
+/// # Errors
+/// PostgreSQL's.
+pub fn revoke(connection: &mut PgConnection, kid: &str, origin: &Origin) -> QueryResult<bool> {
+    let revoked = diesel::update(signing_keys::table.find(kid))
+        .filter(signing_keys::revoked_at.is_null())
+        .set(signing_keys::revoked_at.eq(now().nullable()))
+        .execute(connection)?;
+    if revoked == 0 {
+        return Ok(false);
+    }
+    let moment: DateTime<Utc> = diesel::select(now()).get_result(connection)?;
+    // Who has the key can sign with any `exp`: it matters for as long as its row stands.
+    revocation::insert(
+        connection,
+        &Revoked::Key(kid.to_owned()),
+        "key_revoked",
+        moment + TimeDelta::days(36_500),
+    )?;
+    let nobody = Subject { id: None, name: None };
+    event::insert(connection, origin, EventType::SigningKeyRevoked, nobody, &json!({ "kid": kid }))?;
+    Ok(true)
+}
+
+/// Seals the rows anew under the first secret key; gives how many were sealed under another.
+///
+/// # Errors
+/// PostgreSQL's; a row that does not open is left as it is and named.
+pub fn reseal(connection: &mut PgConnection, keys: &SecretKeys) -> QueryResult<Result<usize, KeyError>> {
+    let rows: Vec<Row> = signing_keys::table.select(Row::as_select()).for_update().load(connection)?;
+    let stale: Vec<&Row> = rows.iter().filter(|row| !keys.is_sealed_by_first(&row.sealed_key)).collect();
+    for row in &stale {
+        let name = seal_name(&row.kid);
+        let Ok(pkcs8) = keys.open(&name, &row.sealed_key) else {
+            return Ok(Err(KeyError::Sealed(row.kid.clone())));
+        };
+        diesel::update(signing_keys::table.find(&row.kid))
+            .set(signing_keys::sealed_key.eq(keys.seal(&name, &pkcs8)))
+            .execute(connection)?;
+    }
+    Ok(Ok(stale.len()))
+}
