@@ -10,3 +10,4 @@ pub mod random;
 pub mod secret_key;
 pub mod sessions;
 pub mod tokens;
+pub mod users;

@@ -15,7 +15,7 @@ use crate::sessions::refresh_token;
 use crate::sessions::session::{self, Standing, StandingUser};
 use crate::tokens::access_token::{self, AccessTokenFlaw, Claims};
 use crate::tokens::personal_token;
-use crate::users::name::LoginName;
+use crate::users::name::fold_typed;
 
 /// What an endpoint asks of its caller.
 #[derive(Clone, Copy, Debug)]
@@ -195,9 +195,9 @@ async fn identify_personal_token(
 }
 
 fn is_name_of(name: &str, user: &StandingUser) -> bool {
-    let typed = LoginName::fold(name);
+    let typed = fold_typed(name);
     let own = [Some(user.username.as_str()), user.email.as_deref()];
-    typed.is_some() && own.into_iter().flatten().any(|name| LoginName::fold(name) == typed)
+    typed.is_some() && own.into_iter().flatten().any(|name| fold_typed(name) == typed)
 }
 
 /// A browser sends a Basic credential by itself, from other sites' pages too.

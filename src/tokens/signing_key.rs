@@ -68,7 +68,6 @@ pub struct SigningKey {
     encoding_key: EncodingKey,
     decoding_key: DecodingKey,
     jwk: Jwk,
-    published_at: DateTime<Utc>,
     signs_from: DateTime<Utc>,
     retires_at: Option<DateTime<Utc>>,
     revoked_at: Option<DateTime<Utc>>,
@@ -160,19 +159,9 @@ impl SigningKey {
         if !verifies.map_err(broken)? {
             return Err(KeyError::Broken(kid, "what it signs does not verify".into()));
         }
-        let Times { published_at, signs_from, retires_at, revoked_at } = times;
+        let Times { signs_from, retires_at, revoked_at } = times;
         let algorithm = private.algorithm;
-        Ok(Self {
-            kid,
-            algorithm,
-            encoding_key,
-            decoding_key,
-            jwk,
-            published_at,
-            signs_from,
-            retires_at,
-            revoked_at,
-        })
+        Ok(Self { kid, algorithm, encoding_key, decoding_key, jwk, signs_from, retires_at, revoked_at })
     }
 
     fn open(row: &Row, keys: &SecretKeys) -> Result<Self, KeyError> {
@@ -222,8 +211,6 @@ fn seal_name(kid: &str) -> String {
 /// When a key does what.
 #[derive(Clone, Copy, Debug)]
 pub struct Times {
-    /// In the key set from then on.
-    pub published_at: DateTime<Utc>,
     /// Signs from then on, until a later one does.
     pub signs_from: DateTime<Utc>,
     /// When the last token that it signed has expired; none while no successor stands.
@@ -284,7 +271,7 @@ pub struct Row {
     /// See [`Algorithm::as_str`].
     pub algorithm: String,
     sealed_key: Vec<u8>,
-    /// See [`Times`].
+    /// In the key set from then on.
     pub published_at: DateTime<Utc>,
     /// See [`Times`].
     pub signs_from: DateTime<Utc>,
@@ -296,8 +283,8 @@ pub struct Row {
 
 impl Row {
     fn times(&self) -> Times {
-        let Self { published_at, signs_from, retires_at, revoked_at, .. } = *self;
-        Times { published_at, signs_from, retires_at, revoked_at }
+        let Self { signs_from, retires_at, revoked_at, .. } = *self;
+        Times { signs_from, retires_at, revoked_at }
     }
 }
 

@@ -60,7 +60,9 @@ pub fn update(
     let Some((user, permissions)) = lock(connection, id)? else { return Ok(Change::NotFound) };
     let mut wanted = permissions;
     if let Some(role) = &changes.role {
-        let Some(permissions) = user::find_permissions(connection, role)? else { return Ok(Change::UnknownRole) };
+        let Some(permissions) = user::find_permissions(connection, role)? else {
+            return Ok(Change::UnknownRole);
+        };
         wanted.extend(permissions);
     }
     let lacking = authority.lacks(&wanted);
@@ -104,7 +106,12 @@ fn is_last_admin(connection: &mut PgConnection, user: &User) -> QueryResult<bool
     diesel::select(diesel::dsl::not(diesel::dsl::exists(others))).get_result(connection)
 }
 
-fn write(connection: &mut PgConnection, user: &User, changes: &Changes, origin: &Origin) -> QueryResult<User> {
+fn write(
+    connection: &mut PgConnection,
+    user: &User,
+    changes: &Changes,
+    origin: &Origin,
+) -> QueryResult<User> {
     let subject = Subject { id: Some(user.id), name: Some(&user.username) };
     if changes.username.is_some() || changes.email.is_some() {
         write_names(connection, user, changes)?;
@@ -139,7 +146,9 @@ fn write_names(connection: &mut PgConnection, user: &User, changes: &Changes) ->
         let typed = email.as_ref().map(|email| email.as_str().to_owned());
         (users::email.eq(typed), users::email_folded.eq(folded))
     });
-    diesel::update(users::table.find(user.id)).set((username, email, users::updated_at.eq(now()))).execute(connection)?;
+    diesel::update(users::table.find(user.id))
+        .set((username, email, users::updated_at.eq(now())))
+        .execute(connection)?;
     Ok(())
 }
 

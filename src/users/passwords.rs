@@ -80,7 +80,11 @@ impl Passwords {
     ///
     /// # Errors
     /// See [`HashError`].
-    pub async fn verify(&self, stored: Option<String>, plain: PlainPassword) -> Result<Option<Verified>, HashError> {
+    pub async fn verify(
+        &self,
+        stored: Option<String>,
+        plain: PlainPassword,
+    ) -> Result<Option<Verified>, HashError> {
         let (cost, highest) = (self.cost, Arc::clone(&self.highest_cost));
         let work = move || -> Result<Option<Verified>, OddHash> {
             let stored = stored.map(|text| PasswordHash::parse(&text)).transpose()?;

@@ -100,7 +100,13 @@ pub fn insert_link(
         .execute(connection)?;
     session::end(connection, &Which::AllOf(id), EndReason::PasswordReset, origin)?;
     let subject = Subject { id: Some(id), name: Some(&user.username) };
-    event::insert(connection, origin, EventType::PasswordLinkCreated, subject, &json!({ "expires_at": expires_at }))?;
+    event::insert(
+        connection,
+        origin,
+        EventType::PasswordLinkCreated,
+        subject,
+        &json!({ "expires_at": expires_at }),
+    )?;
     Ok(Ok(expires_at))
 }
 
@@ -152,7 +158,12 @@ fn find_permitted(
     Ok(if lacking.is_empty() { Ok(user) } else { Err(Setting::Denied(lacking)) })
 }
 
-fn write(connection: &mut PgConnection, user: &User, hash: &PasswordHash, origin: &Origin) -> QueryResult<()> {
+fn write(
+    connection: &mut PgConnection,
+    user: &User,
+    hash: &PasswordHash,
+    origin: &Origin,
+) -> QueryResult<()> {
     diesel::update(users::table.find(user.id))
         .set((users::password_hash.eq(hash.expose()), users::updated_at.eq(now())))
         .execute(connection)?;
@@ -171,5 +182,11 @@ fn consume_links(connection: &mut PgConnection, user_id: Uuid) -> QueryResult<()
 
 fn note(connection: &mut PgConnection, user: &User, ended: usize, origin: &Origin) -> QueryResult<()> {
     let subject = Subject { id: Some(user.id), name: Some(&user.username) };
-    event::insert(connection, origin, EventType::PasswordChanged, subject, &json!({ "sessions_ended": ended }))
+    event::insert(
+        connection,
+        origin,
+        EventType::PasswordChanged,
+        subject,
+        &json!({ "sessions_ended": ended }),
+    )
 }

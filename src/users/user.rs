@@ -117,7 +117,8 @@ pub fn find_by_name(connection: &mut PgConnection, folded: &str) -> QueryResult<
 /// # Errors
 /// PostgreSQL's.
 pub fn is_empty(connection: &mut PgConnection) -> QueryResult<bool> {
-    diesel::select(diesel::dsl::not(diesel::dsl::exists(users::table.select(users::id)))).get_result(connection)
+    diesel::select(diesel::dsl::not(diesel::dsl::exists(users::table.select(users::id))))
+        .get_result(connection)
 }
 
 /// What to list; every condition set must hold.
@@ -238,7 +239,9 @@ pub fn insert(
     authority: &Authority,
     origin: &Origin,
 ) -> QueryResult<Insertion> {
-    let Some(permissions) = find_permissions(connection, &new.role)? else { return Ok(Insertion::UnknownRole) };
+    let Some(permissions) = find_permissions(connection, &new.role)? else {
+        return Ok(Insertion::UnknownRole);
+    };
     let lacking = authority.lacks(&permissions);
     if !lacking.is_empty() {
         return Ok(Insertion::Denied(lacking));
@@ -281,6 +284,7 @@ pub(super) fn name_taken(error: &Error, username_folded: &str) -> Option<NameTak
     if info.constraint_name() != Some("login_names_pkey") {
         return None;
     }
-    let is_username = info.details().is_some_and(|details| details.contains(&format!("=({username_folded}) ")));
+    let is_username =
+        info.details().is_some_and(|details| details.contains(&format!("=({username_folded}) ")));
     Some(if is_username { NameTaken::Username } else { NameTaken::Email })
 }

@@ -1,0 +1,11 @@
+//! Users: accounts, their names, roles and passwords.
+
+pub mod change;
+pub mod common_passwords;
+pub mod name;
+pub mod password;
+pub mod passwords;
+pub mod set_password;
+pub mod user;
+
+pub use user::{Authority, NewUser, User};

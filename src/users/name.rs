@@ -1,0 +1,294 @@
+//! Usernames and e-mail addresses: one namespace, in which names that look alike to Unicode are the same.
+
+use icu_casemap::CaseMapper;
+use icu_normalizer::ComposingNormalizerBorrowed;
+use icu_properties::props::{DefaultIgnorableCodePoint, GeneralCategory};
+use icu_properties::{CodePointMapData, CodePointSetData};
+
+/// Characters that a username may have.
+const USERNAME_MAX: usize = 150;
+/// Bytes that an address may have (RFC 5321, section 4.5.3.1.3), and its part before the @.
+const EMAIL_MAX: usize = 254;
+const LOCAL_MAX: usize = 64;
+
+/// Why a name is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NameFlaw {
+    /// Nothing is there.
+    #[error("must not be empty")]
+    Empty,
+    /// It has more characters than this.
+    #[error("is longer than {0} characters")]
+    TooLong(usize),
+    /// A space, or another white-space character.
+    #[error("must not contain white space (U+{0:04X})")]
+    WhiteSpace(u32),
+    /// A character that is not seen, or changes how others are seen, or means nothing.
+    #[error("contains U+{0:04X}, which cannot be seen or has no fixed meaning")]
+    InvisibleCharacter(u32),
+    /// It begins with a mark that belongs onto another character.
+    #[error("begins with the combining mark U+{0:04X}")]
+    CombiningMark(u32),
+    /// It has an @ but is no address, or is to be an address and is none.
+    #[error("is not an e-mail address")]
+    NotAnAddress,
+}
+
+impl NameFlaw {
+    /// The code in a validation error.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Empty => "too_short",
+            Self::TooLong(_) => "too_long",
+            Self::WhiteSpace(_) => "white_space",
+            Self::InvisibleCharacter(_) => "invisible_character",
+            Self::CombiningMark(_) => "combining_mark",
+            Self::NotAnAddress => "not_an_address",
+        }
+    }
+}
+
+/// A username: as it was typed, and folded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Username {
+    typed: String,
+    folded: String,
+}
+
+impl Username {
+    /// Reads a username. One with an @ must be an address, since both share one namespace.
+    ///
+    /// # Errors
+    /// See [`NameFlaw`].
+    pub fn parse(text: &str) -> Result<Self, NameFlaw> {
+        let typed = composed(text);
+        check_characters(&typed)?;
+        if typed.chars().count() > USERNAME_MAX {
+            return Err(NameFlaw::TooLong(USERNAME_MAX));
+        }
+        if typed.contains('@') {
+            check_address(&typed)?;
+        }
+        let folded = fold(&typed);
+        Ok(Self { typed, folded })
+    }
+
+    /// As it was typed.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.typed
+    }
+
+    /// As it is compared.
+    #[must_use]
+    pub fn folded(&self) -> &str {
+        &self.folded
+    }
+}
+
+/// An e-mail address: as it was typed, and folded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EmailAddress {
+    typed: String,
+    folded: String,
+}
+
+impl EmailAddress {
+    /// Reads an address (RFC 5321 and RFC 6531, without quoted local parts and address literals).
+    ///
+    /// # Errors
+    /// See [`NameFlaw`].
+    pub fn parse(text: &str) -> Result<Self, NameFlaw> {
+        let typed = composed(text);
+        check_characters(&typed)?;
+        check_address(&typed)?;
+        let folded = fold(&typed);
+        Ok(Self { typed, folded })
+    }
+
+    /// As it was typed.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.typed
+    }
+
+    /// As it is compared.
+    #[must_use]
+    pub fn folded(&self) -> &str {
+        &self.folded
+    }
+}
+
+/// What somebody typed for a name, as it is compared. `None`: nobody can have such a name.
+#[must_use]
+pub fn fold_typed(text: &str) -> Option<String> {
+    let fits = !text.is_empty() && text.len() <= 4 * EMAIL_MAX && !text.contains('\0');
+    fits.then(|| fold(&composed(text)))
+}
+
+/// NFKC and full case folding, until neither changes anything (Unicode, section 3.13).
+fn fold(text: &str) -> String {
+    let (mapper, normalizer) = (CaseMapper::new(), ComposingNormalizerBorrowed::new_nfkc());
+    let mut folded = text.to_owned();
+    loop {
+        let next = normalizer.normalize(&mapper.fold_string(&normalizer.normalize(&folded))).into_owned();
+        if next == folded {
+            return folded;
+        }
+        folded = next;
+    }
+}
+
+fn composed(text: &str) -> String {
+    ComposingNormalizerBorrowed::new_nfc().normalize(text).into_owned()
+}
+
+fn check_characters(text: &str) -> Result<(), NameFlaw> {
+    let ignorable = CodePointSetData::new::<DefaultIgnorableCodePoint>();
+    let categories = CodePointMapData::<GeneralCategory>::new();
+    let Some(first) = text.chars().next() else { return Err(NameFlaw::Empty) };
+    for character in text.chars() {
+        let code = u32::from(character);
+        match categories.get(character) {
+            GeneralCategory::SpaceSeparator
+            | GeneralCategory::LineSeparator
+            | GeneralCategory::ParagraphSeparator => return Err(NameFlaw::WhiteSpace(code)),
+            GeneralCategory::Control if character.is_whitespace() => return Err(NameFlaw::WhiteSpace(code)),
+            GeneralCategory::Control
+            | GeneralCategory::Format
+            | GeneralCategory::PrivateUse
+            | GeneralCategory::Surrogate
+            | GeneralCategory::Unassigned => return Err(NameFlaw::InvisibleCharacter(code)),
+            _ if ignorable.contains(character) => return Err(NameFlaw::InvisibleCharacter(code)),
+            _ => {}
+        }
+    }
+    match categories.get(first) {
+        GeneralCategory::NonspacingMark | GeneralCategory::SpacingMark | GeneralCategory::EnclosingMark => {
+            Err(NameFlaw::CombiningMark(u32::from(first)))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn check_address(text: &str) -> Result<(), NameFlaw> {
+    if text.len() > EMAIL_MAX {
+        return Err(NameFlaw::TooLong(EMAIL_MAX));
+    }
+    let (local, domain) = text.split_once('@').ok_or(NameFlaw::NotAnAddress)?;
+    let is_atom = |c: char| !c.is_ascii() || c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(c);
+    let local_is_good = local.len() <= LOCAL_MAX
+        && local.split('.').all(|atom| !atom.is_empty() && atom.chars().all(is_atom));
+    let is_label = |label: &str| {
+        let inner = |c: char| !c.is_ascii() || c.is_ascii_alphanumeric() || c == '-';
+        !label.is_empty()
+            && label.len() <= 63
+            && label.chars().all(inner)
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    let domain_is_good = domain.split('.').all(is_label);
+    if local_is_good && domain_is_good { Ok(()) } else { Err(NameFlaw::NotAnAddress) }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn folded(text: &str) -> String {
+        Username::parse(text).expect(text).folded().to_owned()
+    }
+
+    #[test]
+    fn names_that_look_alike_to_unicode_are_the_same() {
+        for (one, other) in [
+            ("Alice", "aLICE"),
+            ("Straße", "STRASSE"),
+            ("ﬁona", "Fiona"),
+            ("ａｌｉｃｅ", "alice"),
+            ("José", "jose\u{301}"),
+            ("ΣΊΣΥΦΟΣ", "σίσυφος"),
+            ("Å", "\u{212B}"),
+            ("x²", "X2"),
+        ] {
+            assert_eq!(folded(one), folded(other), "{one} and {other}");
+        }
+        assert_ne!(folded("alice"), folded("alicé"));
+    }
+
+    #[test]
+    fn what_cannot_be_seen_is_refused() {
+        for (text, code) in [
+            ("", "too_short"),
+            ("a b", "white_space"),
+            (" a", "white_space"),
+            ("a\u{A0}b", "white_space"),
+            ("a\nb", "white_space"),
+            ("a\0b", "invisible_character"),
+            ("a\u{1b}[31m", "invisible_character"),
+            ("a\u{200B}b", "invisible_character"),
+            ("a\u{200D}b", "invisible_character"),
+            ("a\u{202E}b", "invisible_character"),
+            ("a\u{2066}b", "invisible_character"),
+            ("a\u{FEFF}b", "invisible_character"),
+            ("a\u{AD}b", "invisible_character"),
+            ("a\u{3164}b", "invisible_character"),
+            ("a\u{FE0F}b", "invisible_character"),
+            ("a\u{E000}b", "invisible_character"),
+            ("a\u{378}b", "invisible_character"),
+            ("\u{301}a", "combining_mark"),
+            ("me@", "not_an_address"),
+            ("@home", "not_an_address"),
+        ] {
+            assert_eq!(Username::parse(text).expect_err(text).code(), code, "{text:?}");
+        }
+        assert_eq!(Username::parse(&"x".repeat(151)).map(|_| ()), Err(NameFlaw::TooLong(150)));
+        assert!(Username::parse(&"é".repeat(150)).is_ok());
+    }
+
+    #[test]
+    fn addresses_are_checked_and_folded() {
+        for text in ["a@b", "a.b+c@example.org", "O'Neil@example.org", "üser@exämple.org", "x@1-2.example"]
+        {
+            assert!(EmailAddress::parse(text).is_ok(), "{text}");
+        }
+        for text in [
+            "a", "a@", "@b", "a@b@c", ".a@b", "a.@b", "a..b@c", "a@-b", "a@b-", "a@b..c", "a@b.", "a\"b@c",
+            "a@b_c",
+        ] {
+            assert_eq!(EmailAddress::parse(text), Err(NameFlaw::NotAnAddress), "{text}");
+        }
+        let address = EmailAddress::parse("Alice@Example.ORG").expect("an address");
+        assert_eq!((address.as_str(), address.folded()), ("Alice@Example.ORG", "alice@example.org"));
+        assert_eq!(folded("ALICE@example.org"), address.folded());
+        assert!(EmailAddress::parse(&format!("{}@b", "a".repeat(65))).is_err());
+    }
+
+    #[test]
+    fn what_is_typed_at_the_login_is_folded_without_complaint() {
+        assert_eq!(fold_typed("ALICE").as_deref(), Some("alice"));
+        assert_eq!(fold_typed("no such name").as_deref(), Some("no such name"));
+        assert_eq!(fold_typed(""), None);
+        assert_eq!(fold_typed("a\0"), None);
+        assert_eq!(fold_typed(&"x".repeat(2_000)), None);
+    }
+
+    proptest! {
+        #[test]
+        fn folding_twice_changes_nothing(text in "\\PC{1,40}") {
+            let once = fold(&text);
+            prop_assert_eq!(fold(&once), once);
+        }
+
+        #[test]
+        fn an_accepted_name_is_found_by_what_was_typed(text in "\\PC{1,20}") {
+            if let Ok(name) = Username::parse(&text) {
+                let typed = fold_typed(&text);
+                prop_assert_eq!(typed.as_deref(), Some(name.folded()));
+            }
+        }
+    }
+}

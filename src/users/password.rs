@@ -1,0 +1,406 @@
+//! Passwords: what a new one must keep to, its bcrypt hash, and a check that takes as long whoever is asked for.
+//!
+//! bcrypt looks at 72 bytes and stops at a NUL, so what it is given is an HMAC of the password: the form is passlib's
+//! `bcrypt_sha256`, version 2, which others can read.
+
+use std::fmt;
+
+use aws_lc_rs::hmac;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use icu_normalizer::ComposingNormalizerBorrowed;
+
+use super::common_passwords;
+use crate::random;
+
+/// Bytes that a password may have; all of them count.
+pub const MAX_BYTES: usize = 1_000;
+/// bcrypt's own alphabet.
+const ALPHABET: &[u8; 64] = b"./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+const PREFIX: &str = "$bcrypt-sha256$v=2,t=2b,r=";
+/// Costs that a stored hash may have: a higher one would let whoever imports a hash hold a thread for minutes.
+const COSTS: std::ops::RangeInclusive<u32> = 4..=16;
+
+/// A password as it was sent. Never prints.
+#[derive(Clone)]
+pub struct PlainPassword(String);
+
+impl fmt::Debug for PlainPassword {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("PlainPassword")
+    }
+}
+
+impl PlainPassword {
+    /// Takes a password out of sight, composed as RFC 8265, section 4.2, says.
+    #[must_use]
+    pub fn new(text: &str) -> Self {
+        Self(ComposingNormalizerBorrowed::new_nfc().normalize(text).into_owned())
+    }
+
+    /// A random one of 125 bits, easy to read out: five groups of five.
+    #[must_use]
+    pub fn generate() -> (Self, String) {
+        const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
+        let drawn = random::bytes::<25>().map(|byte| char::from(LETTERS[usize::from(byte % 32)]));
+        let groups: Vec<String> = drawn.chunks(5).map(|group| group.iter().collect()).collect();
+        let text = groups.join("-");
+        (Self(text.clone()), text)
+    }
+}
+
+/// What is wrong with a new password.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PasswordFlaw {
+    /// Fewer characters than this.
+    #[error("at least {0} characters are needed")]
+    TooShort(usize),
+    /// More bytes than [`MAX_BYTES`].
+    #[error("at most {MAX_BYTES} bytes are allowed")]
+    TooLong,
+    /// It contains U+0000.
+    #[error("U+0000 cannot stand in a password")]
+    Nul,
+    /// It is among the passwords that are tried first.
+    #[error("this is one of the passwords that are guessed first; choose one that nobody else would")]
+    Common,
+    /// It is little more than the account's own name.
+    #[error("this is little more than the account's own name")]
+    LikeTheName,
+}
+
+impl PasswordFlaw {
+    /// The code in a validation error.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::TooShort(_) => "too_short",
+            Self::TooLong => "too_long",
+            Self::Nul => "invalid_character",
+            Self::Common => "too_common",
+            Self::LikeTheName => "like_the_name",
+        }
+    }
+}
+
+/// What a new password must keep to. There are no rules of composition.
+#[derive(Clone, Debug)]
+pub struct PasswordPolicy {
+    /// Characters at least.
+    pub min_length: usize,
+}
+
+impl PasswordPolicy {
+    /// Everything wrong with a new password for an account of these names.
+    #[must_use]
+    pub fn flaws(&self, plain: &PlainPassword, names: &[&str]) -> Vec<PasswordFlaw> {
+        let text = &plain.0;
+        let mut flaws = Vec::new();
+        if text.chars().count() < self.min_length {
+            flaws.push(PasswordFlaw::TooShort(self.min_length));
+        }
+        if text.len() > MAX_BYTES {
+            flaws.push(PasswordFlaw::TooLong);
+        }
+        if text.contains('\0') {
+            flaws.push(PasswordFlaw::Nul);
+        }
+        if common_passwords::is_common(text) {
+            flaws.push(PasswordFlaw::Common);
+        } else if common_passwords::is_like(text, names) {
+            flaws.push(PasswordFlaw::LikeTheName);
+        }
+        flaws
+    }
+}
+
+/// A stored hash of no known form, or of a cost out of bounds: a fault of ours, never the caller's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the stored password hash is of no known form")]
+pub struct OddHash;
+
+/// A password's hash. Never prints.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PasswordHash {
+    form: Form,
+    text: String,
+}
+
+#[derive(Clone, PartialEq, Eq)]
+enum Form {
+    /// Ours: of the HMAC.
+    Sha256 { cost: u32, salt: String, checksum: String },
+    /// bcrypt's own, as it is imported: of the password itself.
+    Plain { cost: u32 },
+}
+
+impl fmt::Debug for PasswordHash {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("PasswordHash")
+    }
+}
+
+impl PasswordHash {
+    /// Hashes a password with a random salt; takes 2^`cost` rounds.
+    #[must_use]
+    pub fn new(plain: &PlainPassword, cost: u32) -> Self {
+        let salt: [u8; 16] = random::bytes();
+        let salt_text = encode_salt(salt);
+        let checksum = digest(plain, cost, salt, &salt_text).unwrap_or_default();
+        let text = format!("{PREFIX}{cost}${salt_text}${checksum}");
+        Self { form: Form::Sha256 { cost, salt: salt_text, checksum }, text }
+    }
+
+    /// Reads a hash from the database.
+    ///
+    /// # Errors
+    /// [`OddHash`].
+    pub fn parse(text: &str) -> Result<Self, OddHash> {
+        let form = match text.strip_prefix(PREFIX) {
+            Some(rest) => Self::parse_sha256(rest)?,
+            None => Self::parse_plain(text)?,
+        };
+        Ok(Self { form, text: text.to_owned() })
+    }
+
+    fn parse_sha256(rest: &str) -> Result<Form, OddHash> {
+        let mut parts = rest.split('$');
+        let (Some(cost), Some(salt), Some(checksum), None) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            return Err(OddHash);
+        };
+        let cost: u32 = cost.parse().map_err(|_| OddHash)?;
+        let is_good = COSTS.contains(&cost) && decode_salt(salt).is_some() && checksum.len() == 31;
+        if !is_good {
+            return Err(OddHash);
+        }
+        Ok(Form::Sha256 { cost, salt: salt.to_owned(), checksum: checksum.to_owned() })
+    }
+
+    fn parse_plain(text: &str) -> Result<Form, OddHash> {
+        let rest =
+            ["$2a$", "$2b$", "$2y$"].iter().find_map(|prefix| text.strip_prefix(prefix)).ok_or(OddHash)?;
+        let (cost, rest) = rest.split_once('$').ok_or(OddHash)?;
+        let cost: u32 = cost.parse().map_err(|_| OddHash)?;
+        let is_good =
+            COSTS.contains(&cost) && rest.len() == 53 && rest.bytes().all(|byte| ALPHABET.contains(&byte));
+        if is_good { Ok(Form::Plain { cost }) } else { Err(OddHash) }
+    }
+
+    /// The text for the database.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.text
+    }
+
+    /// Its cost: it takes 2^cost rounds.
+    #[must_use]
+    pub fn cost(&self) -> u32 {
+        match &self.form {
+            Form::Sha256 { cost, .. } | Form::Plain { cost } => *cost,
+        }
+    }
+
+    /// Whether it should be made anew at `cost`.
+    #[must_use]
+    pub fn needs_upgrade(&self, cost: u32) -> bool {
+        matches!(self.form, Form::Plain { .. }) || self.cost() != cost
+    }
+
+    #[allow(clippy::disallowed_methods)] // the one place
+    fn verify(&self, plain: &PlainPassword) -> Result<bool, OddHash> {
+        match &self.form {
+            Form::Sha256 { cost, salt, checksum } => {
+                let own = digest(plain, *cost, decode_salt(salt).ok_or(OddHash)?, salt).ok_or(OddHash)?;
+                Ok(aws_lc_rs::constant_time::verify_slices_are_equal(own.as_bytes(), checksum.as_bytes())
+                    .is_ok())
+            }
+            // bcrypt itself would take the first 72 bytes, or those before a NUL, for the whole.
+            Form::Plain { .. } => {
+                let fits = plain.0.len() <= 72 && !plain.0.contains('\0');
+                let matches = bcrypt::verify(&plain.0, &self.text).map_err(|_| OddHash)?;
+                Ok(matches && fits)
+            }
+        }
+    }
+}
+
+/// The last 31 characters of bcrypt over the password's HMAC, keyed with the salt.
+fn digest(plain: &PlainPassword, cost: u32, salt: [u8; 16], salt_text: &str) -> Option<String> {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, salt_text.as_bytes());
+    let mac = STANDARD.encode(hmac::sign(&key, plain.0.as_bytes()));
+    let parts = bcrypt::hash_with_salt(mac, cost, salt).ok()?;
+    parts.format_for_version(bcrypt::Version::TwoB).get(29..).map(str::to_owned)
+}
+
+/// 22 characters of bcrypt's alphabet for 16 bytes.
+fn encode_salt(salt: [u8; 16]) -> String {
+    let mut text = String::with_capacity(22);
+    for chunk in salt.chunks(3) {
+        let mut group = [0; 3];
+        group[..chunk.len()].copy_from_slice(chunk);
+        let bits = u32::from_be_bytes([0, group[0], group[1], group[2]]);
+        let digits = [18, 12, 6, 0].map(|shift| char::from(ALPHABET[(bits >> shift & 63) as usize]));
+        text.extend(&digits[..=chunk.len()]);
+    }
+    text
+}
+
+fn decode_salt(text: &str) -> Option<[u8; 16]> {
+    let digits: Option<Vec<u32>> = text
+        .bytes()
+        .map(|byte| ALPHABET.iter().position(|letter| *letter == byte).map(|at| at as u32))
+        .collect();
+    let digits = digits.filter(|digits| digits.len() == 22)?;
+    let mut bytes = Vec::with_capacity(18);
+    for group in digits.chunks(4) {
+        let bits = group.iter().enumerate().fold(0, |bits, (at, digit)| bits | digit << (18 - 6 * at));
+        bytes.extend_from_slice(&bits.to_be_bytes()[1..]);
+    }
+    bytes.truncate(16);
+    bytes.try_into().ok()
+}
+
+/// Whether `plain` is the password that `stored` is the hash of. A failure takes what one check at `highest_cost`
+/// takes, whether or not there was a hash, and whatever its cost: after a check at cost c, ones at c, c + 1, … up to
+/// the highest but one are added, which together make up the difference.
+///
+/// # Errors
+/// [`OddHash`].
+pub fn check(
+    stored: Option<&PasswordHash>,
+    plain: &PlainPassword,
+    highest_cost: u32,
+) -> Result<bool, OddHash> {
+    let Some(stored) = stored else {
+        burn(plain, highest_cost);
+        return Ok(false);
+    };
+    if stored.verify(plain)? {
+        return Ok(true);
+    }
+    (stored.cost()..highest_cost).for_each(|cost| burn(plain, cost));
+    Ok(false)
+}
+
+fn burn(plain: &PlainPassword, cost: u32) {
+    let salt = [0x5a; 16];
+    std::hint::black_box(digest(plain, cost, salt, &encode_salt(salt)));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plain(text: &str) -> PlainPassword {
+        PlainPassword::new(text)
+    }
+
+    #[test]
+    fn a_hash_verifies_its_password_and_no_other_and_reads_back() {
+        let hash = PasswordHash::new(&plain("correct horse"), 4);
+        let read = PasswordHash::parse(hash.expose()).expect("ours");
+        assert_eq!(check(Some(&read), &plain("correct horse"), 4), Ok(true));
+        assert_eq!(check(Some(&read), &plain("Correct horse"), 5), Ok(false));
+        assert_eq!(check(None, &plain("correct horse"), 4), Ok(false));
+        assert!(!read.needs_upgrade(4) && read.needs_upgrade(5));
+        assert_ne!(hash.expose(), PasswordHash::new(&plain("correct horse"), 4).expose(), "the salt differs");
+    }
+
+    #[test]
+    fn all_of_a_thousand_bytes_count_and_a_nul_ends_nothing() {
+        let long = "x".repeat(999);
+        let hash = PasswordHash::new(&plain(&format!("{long}a")), 4);
+        assert_eq!(check(Some(&hash), &plain(&format!("{long}b")), 4), Ok(false));
+        assert_eq!(check(Some(&hash), &plain(&"x".repeat(72)), 4), Ok(false));
+        let hash = PasswordHash::new(&plain("abc"), 4);
+        assert_eq!(check(Some(&hash), &plain("abc\0abc"), 4), Ok(false));
+    }
+
+    #[test]
+    fn composed_and_decomposed_letters_are_one_password() {
+        let hash = PasswordHash::new(&plain("caf\u{e9} au lait"), 4);
+        assert_eq!(check(Some(&hash), &plain("cafe\u{301} au lait"), 4), Ok(true));
+    }
+
+    #[test]
+    fn the_form_is_passlibs() {
+        // Made with passlib 1.7.4: bcrypt_sha256.using(rounds=4).hash(…)
+        for (password, text) in VECTORS {
+            let hash = PasswordHash::parse(text).expect("passlib's form");
+            assert_eq!(check(Some(&hash), &plain(password), 4), Ok(true), "{password}");
+            assert_eq!(check(Some(&hash), &plain("another"), 4), Ok(false));
+        }
+    }
+
+    const VECTORS: [(&str, &str); 2] = [
+        ("password", "$bcrypt-sha256$v=2,t=2b,r=4$QmnsEwr0S/J3MiWoiSGyce$/TkUBsONGuIVU8QEvRj5h2CQ9BBRt2K"),
+        (
+            "pässwörd, longer than seventy-two bytes: 0123456789 0123456789 0123456789 0123456789",
+            "$bcrypt-sha256$v=2,t=2b,r=4$ORkNpy8AYb/66lgPuaUJK.$yT2epiE.CpVKQWteC2ZPBjukAv0AhH2",
+        ),
+    ];
+
+    #[test]
+    fn plain_bcrypt_is_read_but_stops_at_its_own_limits() {
+        let text = bcrypt::hash_with_salt("abc", 4, [1; 16])
+            .expect("a hash")
+            .format_for_version(bcrypt::Version::TwoY);
+        let hash = PasswordHash::parse(&text).expect("bcrypt's own form");
+        assert!(hash.needs_upgrade(4));
+        assert_eq!(check(Some(&hash), &plain("abc"), 4), Ok(true));
+        assert_eq!(check(Some(&hash), &plain("abc\0abc"), 4), Ok(false));
+        let text = bcrypt::hash_with_salt("x".repeat(72), 4, [1; 16]).expect("a hash").to_string();
+        let hash = PasswordHash::parse(&text).expect("bcrypt's own form");
+        assert_eq!(check(Some(&hash), &plain(&"x".repeat(72)), 4), Ok(true));
+        assert_eq!(check(Some(&hash), &plain(&"x".repeat(73)), 4), Ok(false));
+    }
+
+    #[test]
+    fn an_odd_stored_hash_is_an_error_and_never_a_wrong_password() {
+        let good = PasswordHash::new(&plain("abc"), 4).expose().to_owned();
+        for text in [
+            "",
+            "!",
+            "pbkdf2_sha256$1$x$y",
+            "$2b$31$abcdefghijklmnopqrstuuxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+            "$2b$12$short",
+            &good[..good.len() - 1],
+            &good.replace("r=4", "r=31"),
+            &good.replace("v=2", "v=1"),
+        ] {
+            assert_eq!(PasswordHash::parse(text).map(|_| ()), Err(OddHash), "{text}");
+        }
+    }
+
+    #[test]
+    fn salts_are_written_as_bcrypt_writes_them() {
+        for salt in [[0; 16], [255; 16], [0x5a; 16], *b"0123456789abcdef"] {
+            let theirs = bcrypt::hash_with_salt("x", 4, salt).expect("a hash").to_string();
+            assert_eq!(encode_salt(salt), theirs[7..29]);
+            assert_eq!(decode_salt(&encode_salt(salt)), Some(salt));
+        }
+    }
+
+    #[test]
+    fn every_rule_that_is_broken_is_told_at_once() {
+        let policy = PasswordPolicy { min_length: 12 };
+        assert_eq!(policy.flaws(&plain("a long enough pass phrase"), &["alice"]), []);
+        assert_eq!(policy.flaws(&plain("pass\0word"), &[]).len(), 3);
+        assert_eq!(policy.flaws(&plain(&"ab é".repeat(400)), &[]), [PasswordFlaw::TooLong]);
+        let like = policy.flaws(&plain("Alice.Liddell99"), &["alice.liddell", "alice@example.org"]);
+        assert_eq!(like, [PasswordFlaw::LikeTheName]);
+        let (made, text) = PlainPassword::generate();
+        assert_eq!((policy.flaws(&made, &["admin"]), text.len()), (vec![], 29));
+    }
+
+    #[test]
+    fn secrets_never_print() {
+        let (password, _) = PlainPassword::generate();
+        assert_eq!(
+            format!("{password:?} {:?}", PasswordHash::new(&password, 4)),
+            "PlainPassword PasswordHash"
+        );
+    }
+}
