@@ -3,15 +3,13 @@
 
 use actix_web::HttpRequest;
 use actix_web::http::Method;
-use chrono::{DateTime, Utc};
-use uuid::Uuid;
 
 use super::caller::{Caller, Credential};
 use super::credential::{self, Sent};
 use super::refusal;
 use crate::problem::{Code, Problem};
 use super::services::Services;
-use crate::sessions::refresh_token;
+use crate::sessions::refresh_token::{self, RefreshToken};
 use crate::sessions::session::{self, Standing, StandingUser};
 use crate::tokens::access_token::{self, AccessTokenFlaw, Claims};
 use crate::tokens::personal_token;
@@ -75,6 +73,30 @@ fn refuse_refresh_token(services: &Services, token: &str) -> Problem {
             "This is a refresh token. Trade it at POST /api/v1/auth/refresh and send the access token that it gives.",
         ),
         Err(flaw) => refusal::refresh_token_flaw(flaw),
+    }
+}
+
+/// Reads a refresh token where one belongs, and tells another kind of token from a broken one.
+///
+/// # Errors
+/// `token_malformed`, `token_signature_invalid`, `token_type_mismatch`.
+pub fn read_refresh_token(services: &Services, text: &str) -> Result<RefreshToken, Problem> {
+    if text.starts_with(refresh_token::PREFIX) {
+        return refresh_token::parse(&services.secret_keys, text).map_err(refusal::refresh_token_flaw);
+    }
+    let advice = "Send the refresh token (dwr_…) that came with it.";
+    if text.starts_with(personal_token::PREFIX) {
+        personal_token::parse(text).map_err(refusal::personal_token_flaw)?;
+        let detail = format!("This is a personal access token, which is never refreshed. {advice}");
+        return Err(refusal::type_mismatch("refresh_token", "personal_token", &detail));
+    }
+    // Whether it has expired is of no matter here: it is the wrong one of the two.
+    match access_token::verify_signature(&services.keys.current(), text) {
+        Ok(_) => {
+            let detail = format!("This is an access token. {advice}");
+            Err(refusal::type_mismatch("refresh_token", "access_token", &detail))
+        }
+        Err(flaw) => Err(refusal::access_token_flaw(flaw)),
     }
 }
 

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::problem::{Code, FieldError, Problem};
+use crate::users::name::{EmailAddress, Username};
 
 /// The members of a JSON object that have not been read yet, and what was wrong with those that have.
 pub struct Fields {
@@ -84,6 +85,16 @@ impl Fields {
             return None;
         }
         Some(text)
+    }
+
+    /// A username that was given.
+    pub fn username(&mut self, name: &str, text: &str) -> Option<Username> {
+        Username::parse(text).map_err(|flaw| self.refuse(name, flaw.code(), flaw.to_string())).ok()
+    }
+
+    /// An e-mail address that was given.
+    pub fn email(&mut self, name: &str, text: &str) -> Option<EmailAddress> {
+        EmailAddress::parse(text).map_err(|flaw| self.refuse(name, flaw.code(), flaw.to_string())).ok()
     }
 
     /// `true` or `false`; `None` when it is left out or null.

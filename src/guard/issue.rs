@@ -1,7 +1,7 @@
 //! The token answer: what login, refresh and step-up give.
 
-use std::time::Duration;
-
+use actix_web::HttpResponseBuilder;
+use actix_web::http::header::{CACHE_CONTROL, VARY};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 
@@ -37,14 +37,6 @@ pub struct TokenAnswer {
     /// What the access token may do, separated by spaces.
     #[schema(example = "notes:read notes:write")]
     pub scope: String,
-}
-
-/// An access token to be signed.
-pub struct AccessGrant<'a> {
-    /// What the issuing statement read.
-    pub grant: &'a Grant,
-    /// What it may do.
-    pub scope: Vec<String>,
 }
 
 impl Services {
@@ -108,10 +100,18 @@ impl Services {
     pub fn refresh_token(&self, grant: &Grant, secret: [u8; 16]) -> PlainRefreshToken {
         refresh_token::issue(&self.secret_keys, grant.session_id, secret, grant.generation)
     }
+}
 
-    /// How long the wait for what overload refused should be.
-    #[must_use]
-    pub fn retry_after() -> Duration {
-        Duration::from_secs(1)
-    }
+/// An answer that no cache may keep (RFC 6749, section 5.1).
+#[must_use]
+pub fn no_store(mut answer: HttpResponseBuilder) -> HttpResponseBuilder {
+    answer.insert_header((CACHE_CONTROL, "no-store"));
+    answer
+}
+
+/// An answer that depends on who asks and may be kept by the asker alone.
+#[must_use]
+pub fn private(mut answer: HttpResponseBuilder) -> HttpResponseBuilder {
+    answer.insert_header((CACHE_CONTROL, "private, no-cache")).insert_header((VARY, "Authorization, Cookie"));
+    answer
 }

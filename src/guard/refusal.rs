@@ -6,11 +6,14 @@ use chrono::{DateTime, SecondsFormat, Utc};
 
 use super::caller::Credential;
 use crate::database::DatabaseError;
-use crate::problem::{Action, Code, Problem};
+use crate::problem::{Action, Code, FieldError, Problem};
 use crate::sessions::EndReason;
 use crate::sessions::refresh_token::RefreshTokenFlaw;
 use crate::tokens::access_token::AccessTokenFlaw;
 use crate::tokens::personal_token::PersonalTokenFlaw;
+use crate::users::password::PasswordFlaw;
+use crate::users::passwords::HashError;
+use crate::users::user::NameTaken;
 
 /// How long a client should wait for a fault of ours to pass.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
@@ -37,6 +40,21 @@ pub fn database(error: DatabaseError) -> Problem {
         }
         DatabaseError::Statement(error) => {
             tracing::error!(%error, "a statement failed");
+            internal()
+        }
+    }
+}
+
+/// A password could not be hashed or compared: our fault, never the caller's.
+#[must_use]
+pub fn hashing(error: HashError) -> Problem {
+    match error {
+        HashError::Overloaded => {
+            let detail = "More sign-ins arrive than can be checked; try again shortly.";
+            Problem::new(Code::Overloaded, detail).retry_after(RETRY_AFTER)
+        }
+        HashError::OddHash => {
+            tracing::error!(%error, "a password could not be checked");
             internal()
         }
     }
@@ -113,6 +131,28 @@ pub fn refresh_token_flaw(flaw: RefreshTokenFlaw) -> Problem {
         )
         .action(Action::Login),
     }
+}
+
+/// A spent refresh token that is not forgiven.
+#[must_use]
+pub fn refresh_token_reused() -> Problem {
+    let detail = "This refresh token was used before, and somebody has used what it was traded for. One of two has a \
+                  copy, so the session has just been ended. Sign in again.";
+    Problem::new(Code::RefreshTokenReused, detail)
+}
+
+/// A genuine refresh token that stands nowhere.
+#[must_use]
+pub fn refresh_token_unknown() -> Problem {
+    let detail = "The refresh token is genuine, but its session is no longer known here. Sign in again.";
+    Problem::new(Code::RefreshTokenUnknown, detail)
+}
+
+/// A wrong name or password; nobody learns which.
+#[must_use]
+pub fn invalid_credentials() -> Problem {
+    let detail = "The username or the password is wrong. Check both and try again.";
+    Problem::new(Code::InvalidCredentials, detail)
 }
 
 /// A personal token of a broken form.
@@ -262,4 +302,34 @@ fn listed(names: &[String]) -> String {
 /// A stored reason as a person reads it.
 fn in_words(reason: &str) -> String {
     reason.replace('_', " ")
+}
+
+/// A name that is another's, as a username or an address.
+#[must_use]
+pub fn name_taken(taken: NameTaken) -> Problem {
+    let member = match taken {
+        NameTaken::Username => "username",
+        NameTaken::Email => "email",
+    };
+    let detail = format!("The {member} is taken already, as a username or an address; choose another.");
+    Problem::new(Code::Conflict, detail).with("pointer", format!("/{member}"))
+}
+
+/// Refuses a new password for all that is wrong with it.
+///
+/// # Errors
+/// `validation_failed`.
+pub fn password_flaws(flaws: &[PasswordFlaw], pointer: &str) -> Result<(), Problem> {
+    if flaws.is_empty() {
+        return Ok(());
+    }
+    let errors = flaws.iter().map(|flaw| FieldError::new(pointer, flaw.code(), flaw.to_string())).collect();
+    Err(Problem::validation(errors))
+}
+
+/// A wrong password within a session: a 401 would make clients refresh or sign out.
+#[must_use]
+pub fn wrong_password(pointer: &str) -> Problem {
+    let detail = "this is not the account's password".to_owned();
+    Problem::validation(vec![FieldError::new(pointer, "wrong_password", detail)])
 }

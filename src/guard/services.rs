@@ -2,14 +2,19 @@
 
 use std::time::Duration;
 
+use uuid::Uuid;
+
 use crate::clock::Clock;
 use crate::database::Database;
 use super::address::TrustedProxies;
+use super::refusal;
 use crate::secret_key::SecretKeys;
 use crate::sessions::{LastUse, Limits};
 use crate::tokens::access_token::Issuer;
 use crate::tokens::key_ring::Keys;
+use crate::problem::{FieldError, Problem};
 use crate::users::passwords::Passwords;
+use crate::users::user;
 
 /// The state that handlers work with.
 pub struct Services {
@@ -33,4 +38,39 @@ pub struct Services {
     pub step_up_max_age: Duration,
     /// Whom `X-Forwarded-For` is believed from.
     pub trusted_proxies: TrustedProxies,
+}
+
+impl Services {
+    /// How long the wait for what overload refused should be.
+    #[must_use]
+    pub fn retry_after() -> Duration {
+        Duration::from_secs(1)
+    }
+
+    /// The stored hash of a user's password.
+    ///
+    /// # Errors
+    /// A fault of ours as a 5xx.
+    pub async fn password_hash_of(&self, user_id: Uuid) -> Result<Option<String>, Problem> {
+        self.database
+            .run(move |connection| user::find_password_hash(connection, user_id))
+            .await
+            .map_err(refusal::database)
+    }
+
+    /// Refuses the first of these names that no role has: it is a slip of the pen and not a lack of rights.
+    ///
+    /// # Errors
+    /// `validation_failed` at `/scope`; a fault of ours as a 5xx.
+    pub async fn refuse_unknown_scope(&self, names: &[String]) -> Result<(), Problem> {
+        let roles = self.database.run(user::list_roles).await.map_err(refusal::database)?;
+        let is_known = |name: &&String| roles.iter().any(|(_, permissions)| permissions.contains(name));
+        match names.iter().find(|name| !is_known(name)) {
+            None => Ok(()),
+            Some(unknown) => {
+                let detail = format!("`{unknown}` is no permission known here");
+                Err(Problem::validation(vec![FieldError::new("/scope", "unknown_scope", detail)]))
+            }
+        }
+    }
 }

@@ -288,6 +288,8 @@ pub enum Which {
     OthersOf(Uuid, Uuid),
     /// One, if it is this user's.
     OneOf(Uuid, Uuid),
+    /// The one whose refresh token has random bytes of this digest.
+    OfRefreshToken(Uuid, [u8; 32]),
     /// Every session there is.
     Every,
 }
@@ -346,6 +348,12 @@ fn find_unended(connection: &mut PgConnection, which: &Which) -> QueryResult<Vec
             query.filter(sessions::user_id.eq(user_id).and(sessions::id.ne(kept)))
         }
         Which::OneOf(user_id, id) => query.filter(sessions::user_id.eq(user_id).and(sessions::id.eq(id))),
+        Which::OfRefreshToken(id, digest) => {
+            let genuine = refresh_tokens::table
+                .filter(refresh_tokens::secret_digest.eq(digest.as_slice()))
+                .select(refresh_tokens::session_id);
+            query.filter(sessions::id.eq(id).and(sessions::id.eq_any(genuine)))
+        }
         Which::Every => query,
     };
     query.order(sessions::id).load(connection)
@@ -426,6 +434,8 @@ pub struct SteppedUp {
     pub auth_time: DateTime<Utc>,
     /// The user's version, as this statement read it.
     pub version: i64,
+    /// The end of the session's whole life.
+    pub session_ends: DateTime<Utc>,
 }
 
 /// Notes that the session's user has just given his password. `None`: the session has ended or the password was
@@ -448,14 +458,14 @@ pub fn step_up(
         .first(connection)
         .optional()?;
     let Some((username, version)) = user else { return Ok(None) };
-    let auth_time: Option<DateTime<Utc>> = diesel::update(sessions::table)
+    let updated: Option<(DateTime<Utc>, DateTime<Utc>)> = diesel::update(sessions::table)
         .filter(sessions::id.eq(id).and(sessions::ended_at.is_null()))
         .set(sessions::auth_time.eq(now()))
-        .returning(sessions::auth_time)
+        .returning((sessions::auth_time, sessions::expires_at))
         .get_result(connection)
         .optional()?;
-    let Some(auth_time) = auth_time else { return Ok(None) };
+    let Some((auth_time, session_ends)) = updated else { return Ok(None) };
     let subject = Subject { id: Some(user_id), name: Some(&username) };
     event::insert(connection, origin, EventType::SteppedUp, subject, &json!({}))?;
-    Ok(Some(SteppedUp { auth_time, version }))
+    Ok(Some(SteppedUp { auth_time, version, session_ends }))
 }

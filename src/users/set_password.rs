@@ -1,5 +1,8 @@
 //! Setting a password: by its owner, by an admin, or by a one-time link.
 
+use aws_lc_rs::digest::{SHA256, digest as sha256};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::prelude::*;
 use serde_json::json;
@@ -10,10 +13,38 @@ use super::user::{self, Authority, User};
 use crate::audit::event::{self, EventType, Origin, Subject};
 use crate::database::now;
 use crate::database::schema::{password_links, users};
+use crate::random;
 use crate::sessions::session::{self, EndReason, Which};
 
 /// How long a link is good.
 pub const LINK_TTL: TimeDelta = TimeDelta::hours(24);
+
+/// The secret part of a link. Never prints.
+pub struct LinkToken(String);
+
+impl LinkToken {
+    /// A new one, and the digest to store.
+    #[must_use]
+    pub fn mint() -> (Self, [u8; 32]) {
+        let text = URL_SAFE_NO_PAD.encode(random::bytes::<32>());
+        let digest = Self::digest(&text);
+        (Self(text), digest)
+    }
+
+    /// The digest of what somebody presents.
+    #[must_use]
+    pub fn digest(text: &str) -> [u8; 32] {
+        let mut digest = [0; 32];
+        digest.copy_from_slice(sha256(&SHA256, text.as_bytes()).as_ref());
+        digest
+    }
+
+    /// The text, for the one answer that carries it.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
 
 /// What became of a password that was to be set.
 #[derive(Debug)]

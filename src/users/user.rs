@@ -288,3 +288,25 @@ pub(super) fn name_taken(error: &Error, username_folded: &str) -> Option<NameTak
         info.details().is_some_and(|details| details.contains(&format!("=({username_folded}) ")));
     Some(if is_username { NameTaken::Username } else { NameTaken::Email })
 }
+
+/// Whether somebody may touch an account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// He may.
+    Granted,
+    /// There is no such account.
+    NotFound,
+    /// It has these permissions, which he lacks.
+    Denied(Vec<String>),
+}
+
+/// Whether this authority reaches the account: nobody touches one that may more than he.
+///
+/// # Errors
+/// PostgreSQL's.
+pub fn check_access(connection: &mut PgConnection, id: Uuid, authority: &Authority) -> QueryResult<Access> {
+    let Some(user) = find(connection, id)? else { return Ok(Access::NotFound) };
+    let permissions = find_permissions(connection, &user.role)?.unwrap_or_default();
+    let lacking = authority.lacks(&permissions);
+    Ok(if lacking.is_empty() { Access::Granted } else { Access::Denied(lacking) })
+}

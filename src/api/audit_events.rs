@@ -1,0 +1,128 @@
+//! `GET /api/v1/audit-events`: what happened.
+
+use actix_web::{HttpResponse, web};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::audit::event::{self, Event, Filter};
+use crate::guard::input::Query;
+use crate::guard::issue::private;
+use crate::guard::page::{Page, PageRequest};
+use crate::guard::{Authorized, Requirement, Services, refusal};
+use crate::problem::Problem;
+use crate::routing::Endpoint;
+
+/// To read the audit log.
+pub struct AuditRead;
+
+impl Requirement for AuditRead {
+    const PERMISSION: Option<&'static str> = Some("audit:read");
+}
+
+/// The routes.
+#[must_use]
+pub fn routes() -> Vec<Endpoint> {
+    vec![Endpoint::at("/api/v1/audit-events").get(list)]
+}
+
+/// An event of the audit log.
+#[derive(Serialize, utoipa::ToSchema)]
+pub struct EventItem {
+    /// Its id.
+    pub id: Uuid,
+    /// When it happened.
+    pub occurred_at: String,
+    /// What happened.
+    #[serde(rename = "type")]
+    #[schema(example = "login_succeeded")]
+    pub type_: String,
+    /// Who did it; null when nobody was signed in.
+    pub actor: Option<Account>,
+    /// Whom it concerned.
+    pub subject: Option<Account>,
+    /// The session concerned.
+    pub session_id: Option<Uuid>,
+    /// The client's address.
+    pub address: Option<String>,
+    /// The request that did it.
+    pub request_id: Option<Uuid>,
+    /// What else is to be known, by type.
+    #[schema(value_type = Object)]
+    pub details: serde_json::Value,
+}
+
+/// An account as it was named at the time.
+#[derive(Serialize, utoipa::ToSchema)]
+pub struct Account {
+    /// Its id; null for a name that no account has.
+    pub id: Option<Uuid>,
+    /// Its name.
+    pub username: Option<String>,
+}
+
+fn account(id: Option<Uuid>, username: Option<String>) -> Option<Account> {
+    (id.is_some() || username.is_some()).then_some(Account { id, username })
+}
+
+fn item(event: Event) -> EventItem {
+    EventItem {
+        id: event.id,
+        occurred_at: refusal::time(event.occurred_at),
+        type_: event.type_,
+        actor: account(event.actor_id, event.actor_name),
+        subject: account(event.subject_id, event.subject_name),
+        session_id: event.session_id,
+        address: event.address,
+        request_id: event.request_id,
+        details: event.details,
+    }
+}
+
+/// Which events.
+#[derive(Clone, Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct EventQuery {
+    /// Done by this user.
+    pub actor: Option<Uuid>,
+    /// Concerning this user.
+    pub subject: Option<Uuid>,
+    /// Of this type.
+    #[serde(rename = "type")]
+    #[param(rename = "type")]
+    pub type_: Option<String>,
+    /// Not before this time (RFC 3339).
+    pub since: Option<DateTime<Utc>>,
+    /// Items on a page, 1 to 200.
+    #[param(default = 50, minimum = 1, maximum = 200)]
+    pub limit: Option<u32>,
+    /// The `next_cursor` of the page before.
+    pub cursor: Option<String>,
+}
+
+/// Lists events.
+#[utoipa::path(get, path = "/api/v1/audit-events", tag = "audit", params(EventQuery),
+    responses((status = 200, description = "The events, newest first", body = Page<EventItem>)))]
+pub async fn list(
+    services: web::Data<Services>,
+    guarded: Authorized<AuditRead, Query<EventQuery>>,
+) -> Result<HttpResponse, Problem> {
+    let Query(query) = guarded.input;
+    let list = format!("audit {:?} {:?} {:?} {:?}", query.actor, query.subject, query.type_, query.since);
+    let request = PageRequest::read(&services, list, query.limit, query.cursor.as_deref())?;
+    let filter = Filter {
+        actor_id: query.actor,
+        subject_id: query.subject,
+        type_: query.type_,
+        since: query.since,
+        before: request.before,
+    };
+    let rows = request.rows();
+    let events = services
+        .database
+        .run(move |connection| event::list(connection, &filter, rows))
+        .await
+        .map_err(refusal::database)?;
+    Ok(private(HttpResponse::Ok()).json(request.page(&services, events, |event| event.id, item)))
+}

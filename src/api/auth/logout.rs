@@ -1,0 +1,65 @@
+//! `POST /api/v1/auth/logout`: ends the session that the credential belongs to.
+
+use actix_web::{FromRequest, HttpRequest, HttpResponse, web};
+
+use crate::audit::Origin;
+use crate::guard::fields::{Fields, FromFields};
+use crate::guard::input::{From, Open, OptionalJson};
+use crate::guard::{AnyCaller, Authorized, Services, checks, refusal};
+use crate::problem::{Code, Problem};
+use crate::sessions::refresh_token;
+use crate::sessions::{EndReason, Which, session};
+
+/// Which session to end; without a body, that of the `Authorization` header.
+#[derive(Clone, utoipa::ToSchema)]
+pub struct LogoutRequest {
+    /// Any genuine refresh token of the session, spent or expired.
+    #[schema(example = "dwr_…")]
+    pub refresh_token: Option<String>,
+}
+
+impl FromFields for LogoutRequest {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        Some(Self { refresh_token: fields.optional_text("refresh_token") })
+    }
+}
+
+/// Signs out. A session that has ended already is signed out too.
+#[utoipa::path(post, path = "/api/v1/auth/logout", tag = "auth", request_body = Option<LogoutRequest>,
+    responses((status = 204, description = "The session has ended")))]
+pub async fn logout(
+    services: web::Data<Services>,
+    request: HttpRequest,
+    from: From,
+    Open(OptionalJson(body)): Open<OptionalJson<LogoutRequest>>,
+) -> Result<HttpResponse, Problem> {
+    match body.and_then(|body| body.refresh_token) {
+        // The header is not looked at.
+        Some(text) => {
+            let token = checks::read_refresh_token(&services, &text)?;
+            let digest = refresh_token::digest(&token.secret);
+            end(&services, Which::OfRefreshToken(token.session_id, digest), from.0).await?;
+        }
+        None => {
+            let guarded = Authorized::<AnyCaller>::extract(&request).await?;
+            let Some(session_id) = guarded.caller.credential.session_id() else {
+                let detail = "A personal access token belongs to no session; revoke it at DELETE \
+                              /api/v1/me/tokens/{id}.";
+                return Err(Problem::new(Code::PermissionDenied, detail)
+                    .with("required", ["session"])
+                    .with("role", guarded.caller.role));
+            };
+            end(&services, Which::These(vec![session_id]), guarded.origin).await?;
+        }
+    }
+    Ok(HttpResponse::NoContent().finish())
+}
+
+async fn end(services: &Services, which: Which, origin: Origin) -> Result<(), Problem> {
+    services
+        .database
+        .transaction(move |connection| session::end(connection, &which, EndReason::Logout, &origin))
+        .await
+        .map(|_| ())
+        .map_err(refusal::database)
+}

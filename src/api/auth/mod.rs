@@ -1,0 +1,40 @@
+//! Signing in, refreshing, stepping up and signing out.
+
+pub mod login;
+pub mod logout;
+pub mod refresh;
+pub mod step_up;
+
+use crate::problem::Code;
+use crate::routing::Endpoint;
+
+/// The routes.
+#[must_use]
+pub fn routes() -> Vec<Endpoint> {
+    vec![
+        Endpoint::at("/api/v1/auth/login").post(login::login).codes(&[
+            Code::InvalidCredentials,
+            Code::AccountDisabled,
+            Code::PermissionDenied,
+        ]),
+        Endpoint::at("/api/v1/auth/refresh").post(refresh::refresh).codes(&[
+            Code::TokenMalformed,
+            Code::TokenSignatureInvalid,
+            Code::TokenTypeMismatch,
+            Code::RefreshTokenUnknown,
+            Code::RefreshTokenReused,
+            Code::SessionEnded,
+            Code::SessionExpired,
+            Code::AccountDisabled,
+            Code::AccountDeleted,
+            Code::InsufficientScope,
+        ]),
+        Endpoint::at("/api/v1/auth/logout").post(logout::logout).codes(&[
+            Code::TokenMalformed,
+            Code::TokenSignatureInvalid,
+            Code::TokenTypeMismatch,
+            Code::PermissionDenied,
+        ]),
+        Endpoint::at("/api/v1/auth/step-up").post(step_up::step_up).codes(&[Code::PermissionDenied]),
+    ]
+}

@@ -1,0 +1,105 @@
+//! My sessions: `GET` and `DELETE /api/v1/me/sessions`, `DELETE /api/v1/me/sessions/{id}`.
+
+use actix_web::{HttpResponse, web};
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::{AccountRead, AccountWrite};
+use crate::guard::input::{Path, not_found};
+use crate::guard::issue::private;
+use crate::guard::page::Page;
+use crate::guard::{Authorized, Services, refusal};
+use crate::problem::Problem;
+use crate::sessions::{EndReason, Session, Which, session};
+
+/// A session, browser or API.
+#[derive(Serialize, utoipa::ToSchema)]
+pub struct SessionItem {
+    /// Its id.
+    pub id: Uuid,
+    /// `browser` or `api`.
+    #[schema(example = "api")]
+    pub kind: String,
+    /// What the device calls itself.
+    pub device: Option<String>,
+    /// The address that it was begun from.
+    pub address: Option<String>,
+    /// When it was begun.
+    pub created_at: String,
+    /// When it was last used, to within a few seconds.
+    pub last_used_at: String,
+    /// When it ends if it is not used again.
+    pub expires_at: String,
+    /// Whether this request belongs to it.
+    pub current: bool,
+}
+
+/// A session as it is shown; `current` is the caller's own.
+#[must_use]
+pub fn item(session: Session, current: Option<Uuid>) -> SessionItem {
+    SessionItem {
+        id: session.id,
+        kind: session.kind,
+        device: session.device,
+        address: session.address,
+        created_at: refusal::time(session.created_at),
+        last_used_at: refusal::time(session.last_used_at),
+        expires_at: refusal::time(session.expires_at),
+        current: current == Some(session.id),
+    }
+}
+
+/// Lists my live sessions, all on one page: a user has only so many.
+#[utoipa::path(get, path = "/api/v1/me/sessions", tag = "me",
+    responses((status = 200, description = "The live sessions, latest first", body = Page<SessionItem>)))]
+pub async fn list(
+    services: web::Data<Services>,
+    guarded: Authorized<AccountRead>,
+) -> Result<HttpResponse, Problem> {
+    let (user_id, current) = (guarded.caller.user_id, guarded.caller.credential.session_id());
+    let sessions = services
+        .database
+        .run(move |connection| session::list(connection, user_id))
+        .await
+        .map_err(refusal::database)?;
+    let items = sessions.into_iter().map(|session| item(session, current)).collect();
+    Ok(private(HttpResponse::Ok()).json(Page { items, next_cursor: None }))
+}
+
+/// Ends one of my sessions; a live one that is not mine is not found.
+#[utoipa::path(delete, path = "/api/v1/me/sessions/{id}", tag = "me", params(("id" = Uuid, Path)),
+    responses((status = 204, description = "It has ended")))]
+pub async fn end(
+    services: web::Data<Services>,
+    guarded: Authorized<AccountWrite, Path<Uuid>>,
+) -> Result<HttpResponse, Problem> {
+    let Authorized { caller, input: Path(id), origin, .. } = guarded;
+    let which = Which::OneOf(caller.user_id, id);
+    let ended = services
+        .database
+        .transaction(move |connection| session::end(connection, &which, EndReason::EndedByUser, &origin))
+        .await
+        .map_err(refusal::database)?;
+    if ended.is_empty() { Err(not_found()) } else { Ok(HttpResponse::NoContent().finish()) }
+}
+
+/// Ends all my sessions but this one.
+#[utoipa::path(delete, path = "/api/v1/me/sessions", tag = "me",
+    responses((status = 204, description = "They have ended")))]
+pub async fn end_others(
+    services: web::Data<Services>,
+    guarded: Authorized<AccountWrite>,
+) -> Result<HttpResponse, Problem> {
+    let user_id = guarded.caller.user_id;
+    let which = match guarded.caller.credential.session_id() {
+        Some(current) => Which::OthersOf(user_id, current),
+        None => Which::AllOf(user_id),
+    };
+    let origin = guarded.origin;
+    services
+        .database
+        .transaction(move |connection| session::end(connection, &which, EndReason::EndedByUser, &origin))
+        .await
+        .map_err(refusal::database)?;
+    Ok(HttpResponse::NoContent().finish())
+}

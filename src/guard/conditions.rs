@@ -1,0 +1,84 @@
+//! Conditional requests (RFC 9110, section 13): `If-Match` and `If-None-Match`.
+
+use actix_web::HttpRequest;
+use actix_web::dev::Payload;
+use actix_web::http::header::{HeaderMap, IF_MATCH, IF_NONE_MATCH};
+
+use super::input::Input;
+use crate::problem::{Code, Problem};
+
+/// The conditions of a request.
+#[derive(Clone, Debug, Default)]
+pub struct Conditions {
+    if_match: Option<Vec<String>>,
+    if_none_match: Option<Vec<String>>,
+}
+
+impl Conditions {
+    /// For a read: whether what stands there is what the client has (weak comparison).
+    #[must_use]
+    pub fn is_unmodified(&self, tag: &str) -> bool {
+        let weak = |listed: &String| listed == "*" || listed.strip_prefix("W/").unwrap_or(listed) == tag;
+        self.if_none_match.as_ref().is_some_and(|tags| tags.iter().any(weak))
+    }
+
+    /// For a change: whether what stands there is what the client saw (strong comparison).
+    ///
+    /// # Errors
+    /// `precondition_failed`.
+    pub fn check(&self, tag: &str) -> Result<(), Problem> {
+        let strong = |listed: &String| listed == "*" || listed == tag;
+        if self.if_match.as_ref().is_none_or(|tags| tags.iter().any(strong)) {
+            return Ok(());
+        }
+        let detail = format!("It has changed since it was read: its ETag is now {tag}. Read it again.");
+        Err(Problem::new(Code::PreconditionFailed, detail))
+    }
+}
+
+fn tags(headers: &HeaderMap, name: actix_web::http::header::HeaderName) -> Option<Vec<String>> {
+    let lines: Vec<&str> = headers.get_all(name).map(|line| line.to_str().unwrap_or("")).collect();
+    if lines.is_empty() {
+        return None;
+    }
+    Some(lines.iter().flat_map(|line| line.split(',')).map(|tag| tag.trim().to_owned()).collect())
+}
+
+impl Input for Conditions {
+    async fn read(request: &HttpRequest, _: Payload) -> Result<Self, Problem> {
+        let headers = request.headers();
+        Ok(Self { if_match: tags(headers, IF_MATCH), if_none_match: tags(headers, IF_NONE_MATCH) })
+    }
+}
+
+impl<B: Input> Input for (Conditions, B) {
+    async fn read(request: &HttpRequest, payload: Payload) -> Result<Self, Problem> {
+        let conditions = Conditions::read(request, Payload::None).await?;
+        Ok((conditions, B::read(request, payload).await?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn conditions(if_match: &str, if_none_match: &str) -> Conditions {
+        let list = |text: &str| {
+            (!text.is_empty()).then(|| text.split(',').map(|tag| tag.trim().to_owned()).collect::<Vec<_>>())
+        };
+        Conditions { if_match: list(if_match), if_none_match: list(if_none_match) }
+    }
+
+    #[test]
+    fn a_change_compares_strongly_and_a_read_weakly() {
+        assert!(conditions("", "").check("\"1\"").is_ok());
+        assert!(conditions("\"1\", \"2\"", "").check("\"2\"").is_ok());
+        assert!(conditions("*", "").check("\"2\"").is_ok());
+        assert!(conditions("W/\"2\"", "").check("\"2\"").is_err());
+        assert!(conditions("\"1\"", "").check("\"2\"").is_err());
+        assert!(conditions("", "W/\"2\"").is_unmodified("\"2\""));
+        assert!(conditions("", "*").is_unmodified("\"2\""));
+        assert!(!conditions("", "\"1\"").is_unmodified("\"2\""));
+        assert!(!conditions("", "").is_unmodified("\"2\""));
+    }
+}

@@ -1,0 +1,19 @@
+//! The guard: who may pass. Between the doors and the nouns, and the only way to a caller.
+
+pub mod address;
+pub mod authorized;
+pub mod caller;
+pub mod checks;
+pub mod conditions;
+pub mod credential;
+pub mod cursor;
+pub mod fields;
+pub mod input;
+pub mod issue;
+pub mod page;
+pub mod refusal;
+pub mod services;
+
+pub use authorized::{AnyCaller, Authorized, Requirement};
+pub use caller::Caller;
+pub use services::Services;

@@ -1,0 +1,69 @@
+//! A page of a list: newest first, by cursors that hold for that list alone.
+
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::cursor;
+use super::services::Services;
+use crate::problem::{FieldError, Problem};
+
+/// Items when none are asked for, and at most.
+const LIMIT_DEFAULT: u32 = 50;
+const LIMIT_MAX: u32 = 200;
+
+/// One page of a list.
+#[derive(Serialize, utoipa::ToSchema)]
+pub struct Page<T> {
+    /// The items, newest first.
+    pub items: Vec<T>,
+    /// For the next page; null on the last one.
+    pub next_cursor: Option<String>,
+}
+
+/// What is asked of a list.
+#[derive(Clone, Debug)]
+pub struct PageRequest {
+    /// Names the list and its filters: a cursor of another does not open.
+    list: String,
+    limit: usize,
+    /// The last item of the page before.
+    pub before: Option<Uuid>,
+}
+
+impl PageRequest {
+    /// Reads the limit (1 to 200, 50 when none is given) and the cursor.
+    ///
+    /// # Errors
+    /// `validation_failed`.
+    pub fn read(services: &Services, list: String, limit: Option<u32>, cursor: Option<&str>) -> Result<Self, Problem> {
+        let limit = limit.unwrap_or(LIMIT_DEFAULT);
+        if !(1..=LIMIT_MAX).contains(&limit) {
+            let detail = format!("{limit} is not between 1 and {LIMIT_MAX}");
+            return Err(Problem::validation(vec![FieldError::new("/limit", "out_of_range", detail)]));
+        }
+        let before = cursor.map(|cursor| cursor::open(&services.secret_keys, &list, cursor)).transpose()?;
+        Ok(Self { list, limit: limit as usize, before })
+    }
+
+    /// How many rows to ask for: one more than is shown tells whether there is a next page.
+    #[must_use]
+    pub fn rows(&self) -> i64 {
+        self.limit as i64 + 1
+    }
+
+    /// The page of these rows.
+    #[must_use]
+    pub fn page<R, T>(
+        &self,
+        services: &Services,
+        mut rows: Vec<R>,
+        id: impl Fn(&R) -> Uuid,
+        show: impl Fn(R) -> T,
+    ) -> Page<T> {
+        let more = rows.len() > self.limit;
+        rows.truncate(self.limit);
+        let last = rows.last().filter(|_| more).map(&id);
+        let next_cursor = last.map(|last| cursor::seal(&services.secret_keys, &self.list, last));
+        Page { items: rows.into_iter().map(show).collect(), next_cursor }
+    }
+}

@@ -1,0 +1,311 @@
+//! Notes over HTTP: `GET` and `POST /api/v1/notes`; `GET`, `PATCH`, `PUT` and `DELETE /api/v1/notes/{id}`.
+
+use actix_web::http::header::{ETAG, LOCATION};
+use actix_web::{HttpResponse, web};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::note::{self, BODY_MAX, Content, Filter, Note, TITLE_MAX};
+use super::{NOTES_MANAGE, NotesRead, NotesWrite};
+use crate::guard::conditions::Conditions;
+use crate::guard::fields::{Fields, FromFields};
+use crate::guard::input::{Json, Path, Query, not_found};
+use crate::guard::issue::private;
+use crate::guard::page::{Page, PageRequest};
+use crate::guard::{Authorized, Caller, Services, refusal};
+use crate::problem::{Code, FieldError, Problem};
+
+/// How often a change is tried again when another one came between and no `If-Match` was sent.
+const ATTEMPTS: usize = 5;
+
+/// A note.
+#[derive(Serialize, utoipa::ToSchema)]
+pub struct NoteItem {
+    /// Its id.
+    pub id: Uuid,
+    /// Its title.
+    #[schema(example = "Groceries")]
+    pub title: String,
+    /// Its text.
+    #[schema(example = "Milk, bread")]
+    pub body: String,
+    /// Whether others may read it.
+    pub shared: bool,
+    /// Whose it is.
+    pub owner: Owner,
+    /// When it was made.
+    pub created_at: String,
+    /// When it was last changed.
+    pub updated_at: String,
+}
+
+/// Whose a note is.
+#[derive(Serialize, utoipa::ToSchema)]
+pub struct Owner {
+    /// The user's id.
+    pub id: Uuid,
+    /// The user's name.
+    #[schema(example = "alice")]
+    pub username: String,
+}
+
+fn item(note: Note) -> NoteItem {
+    NoteItem {
+        id: note.id,
+        title: note.title,
+        body: note.body,
+        shared: note.shared,
+        owner: Owner { id: note.owner_id, username: note.owner_name },
+        created_at: refusal::time(note.created_at),
+        updated_at: refusal::time(note.updated_at),
+    }
+}
+
+fn entity_tag(note: &Note) -> String {
+    format!("\"{}\"", note.version)
+}
+
+/// Which notes.
+#[derive(Clone, Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct NoteQuery {
+    /// A part of the title or the text.
+    pub q: Option<String>,
+    /// `me`: only one's own.
+    pub owner: Option<String>,
+    /// Only shared ones, or only private ones.
+    pub shared: Option<bool>,
+    /// Items on a page, 1 to 200.
+    #[param(default = 50, minimum = 1, maximum = 200)]
+    pub limit: Option<u32>,
+    /// The `next_cursor` of the page before.
+    pub cursor: Option<String>,
+}
+
+/// Lists one's own notes and the shared ones.
+#[utoipa::path(get, path = "/api/v1/notes", tag = "notes", params(NoteQuery),
+    responses((status = 200, description = "The notes, newest first", body = Page<NoteItem>)))]
+pub async fn list(
+    services: web::Data<Services>,
+    guarded: Authorized<NotesRead, Query<NoteQuery>>,
+) -> Result<HttpResponse, Problem> {
+    let (caller, Query(query)) = (guarded.caller, guarded.input);
+    if query.owner.as_deref().is_some_and(|owner| owner != "me") {
+        let detail = "the only owner to ask for is `me`".to_owned();
+        return Err(Problem::validation(vec![FieldError::new("/owner", "invalid", detail)]));
+    }
+    let list = format!("notes of {} {:?} {:?} {:?}", caller.user_id, query.q, query.owner, query.shared);
+    let request = PageRequest::read(&services, list, query.limit, query.cursor.as_deref())?;
+    let filter = Filter {
+        visible_to: (!caller.may(NOTES_MANAGE)).then_some(caller.user_id),
+        owner_id: query.owner.map(|_| caller.user_id),
+        shared: query.shared,
+        q: query.q.filter(|q| !q.is_empty()),
+        before: request.before,
+    };
+    let rows = request.rows();
+    let notes = services
+        .database
+        .run(move |connection| note::list(connection, &filter, rows))
+        .await
+        .map_err(refusal::database)?;
+    Ok(private(HttpResponse::Ok()).json(request.page(&services, notes, |note| note.id, item)))
+}
+
+/// What stands in a new note, or in the place of an old one.
+#[derive(Clone, utoipa::ToSchema)]
+pub struct NoteContent {
+    /// 1 to 200 characters.
+    #[schema(example = "Groceries", min_length = 1, max_length = 200)]
+    pub title: String,
+    /// At most 20,000 characters.
+    #[schema(example = "Milk, bread", max_length = 20_000)]
+    pub body: String,
+    /// Whether others may read it; not unless said.
+    #[schema(default = false)]
+    pub shared: Option<bool>,
+}
+
+impl FromFields for NoteContent {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        let title = fields.text("title");
+        let title = fields.within("title", title, 1, TITLE_MAX);
+        let body = fields.text("body");
+        let body = fields.within("body", body, 0, BODY_MAX);
+        let shared = fields.optional_flag("shared");
+        Some(Self { title: title?, body: body?, shared })
+    }
+}
+
+impl From<NoteContent> for Content {
+    fn from(content: NoteContent) -> Self {
+        Self { title: content.title, body: content.body, shared: content.shared.unwrap_or(false) }
+    }
+}
+
+/// Makes a note.
+#[utoipa::path(post, path = "/api/v1/notes", tag = "notes", request_body = NoteContent,
+    responses((status = 201, description = "The note", body = NoteItem)))]
+pub async fn create(
+    services: web::Data<Services>,
+    guarded: Authorized<NotesWrite, Json<NoteContent>>,
+) -> Result<HttpResponse, Problem> {
+    let (owner_id, Json(content)) = (guarded.caller.user_id, guarded.input);
+    let content = Content::from(content);
+    let made = services
+        .database
+        .transaction(move |connection| note::insert(connection, owner_id, &content))
+        .await
+        .map_err(refusal::database)?;
+    let Some(note) = made else { return Err(refusal::account_deleted()) };
+    let location = format!("/api/v1/notes/{}", note.id);
+    Ok(private(HttpResponse::Created())
+        .insert_header((LOCATION, location))
+        .insert_header((ETAG, entity_tag(&note)))
+        .json(item(note)))
+}
+
+/// Shows a note.
+#[utoipa::path(get, path = "/api/v1/notes/{id}", tag = "notes", params(("id" = Uuid, Path)),
+    responses((status = 200, description = "The note", body = NoteItem),
+        (status = 304, description = "It is still what `If-None-Match` names")))]
+pub async fn show(
+    services: web::Data<Services>,
+    guarded: Authorized<NotesRead, (Path<Uuid>, Conditions)>,
+) -> Result<HttpResponse, Problem> {
+    let (Path(id), conditions) = &guarded.input;
+    let note = find_visible(&services, &guarded.caller, *id).await?;
+    let tag = entity_tag(&note);
+    if conditions.is_unmodified(&tag) {
+        return Ok(private(HttpResponse::NotModified()).insert_header((ETAG, tag)).finish());
+    }
+    Ok(private(HttpResponse::Ok()).insert_header((ETAG, tag)).json(item(note)))
+}
+
+/// Changes of a note; what is left out stays.
+#[derive(Clone, utoipa::ToSchema)]
+pub struct NoteChanges {
+    /// 1 to 200 characters.
+    #[schema(min_length = 1, max_length = 200)]
+    pub title: Option<String>,
+    /// At most 20,000 characters.
+    #[schema(max_length = 20_000)]
+    pub body: Option<String>,
+    /// Whether others may read it.
+    pub shared: Option<bool>,
+}
+
+impl FromFields for NoteChanges {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        let title = fields.optional_text("title");
+        let title = fields.within("title", title, 1, TITLE_MAX);
+        let body = fields.optional_text("body");
+        let body = fields.within("body", body, 0, BODY_MAX);
+        let shared = fields.optional_flag("shared");
+        Some(Self { title, body, shared })
+    }
+}
+
+impl NoteChanges {
+    fn applied_to(&self, note: &Note) -> Content {
+        Content {
+            title: self.title.clone().unwrap_or_else(|| note.title.clone()),
+            body: self.body.clone().unwrap_or_else(|| note.body.clone()),
+            shared: self.shared.unwrap_or(note.shared),
+        }
+    }
+}
+
+/// Changes a note.
+#[utoipa::path(patch, path = "/api/v1/notes/{id}", tag = "notes", params(("id" = Uuid, Path)),
+    request_body = NoteChanges, responses((status = 200, description = "The note, changed", body = NoteItem)))]
+pub async fn update(
+    services: web::Data<Services>,
+    guarded: Authorized<NotesWrite, (Path<Uuid>, (Conditions, Json<NoteChanges>))>,
+) -> Result<HttpResponse, Problem> {
+    let (Path(id), (conditions, Json(changes))) = guarded.input;
+    write(&services, &guarded.caller, id, &conditions, |note| changes.applied_to(note)).await
+}
+
+/// Replaces a note's content.
+#[utoipa::path(put, path = "/api/v1/notes/{id}", tag = "notes", params(("id" = Uuid, Path)),
+    request_body = NoteContent, responses((status = 200, description = "The note, replaced", body = NoteItem)))]
+pub async fn replace(
+    services: web::Data<Services>,
+    guarded: Authorized<NotesWrite, (Path<Uuid>, (Conditions, Json<NoteContent>))>,
+) -> Result<HttpResponse, Problem> {
+    let (Path(id), (conditions, Json(content))) = guarded.input;
+    write(&services, &guarded.caller, id, &conditions, |_| content.clone().into()).await
+}
+
+async fn write(
+    services: &Services,
+    caller: &Caller,
+    id: Uuid,
+    conditions: &Conditions,
+    change: impl Fn(&Note) -> Content,
+) -> Result<HttpResponse, Problem> {
+    for _ in 0..ATTEMPTS {
+        let note = find_own(services, caller, id, conditions).await?;
+        let content = change(&note);
+        let updated = services
+            .database
+            .transaction(move |connection| note::update(connection, &note, &content))
+            .await
+            .map_err(refusal::database)?;
+        if let Some(note) = updated {
+            return Ok(private(HttpResponse::Ok()).insert_header((ETAG, entity_tag(&note))).json(item(note)));
+        }
+    }
+    Err(changed_meanwhile())
+}
+
+/// Deletes a note.
+#[utoipa::path(delete, path = "/api/v1/notes/{id}", tag = "notes", params(("id" = Uuid, Path)),
+    responses((status = 204, description = "It is deleted")))]
+pub async fn delete(
+    services: web::Data<Services>,
+    guarded: Authorized<NotesWrite, (Path<Uuid>, Conditions)>,
+) -> Result<HttpResponse, Problem> {
+    let (Path(id), conditions) = guarded.input;
+    for _ in 0..ATTEMPTS {
+        let note = find_own(&services, &guarded.caller, id, &conditions).await?;
+        let deleted = services
+            .database
+            .run(move |connection| note::delete(connection, &note))
+            .await
+            .map_err(refusal::database)?;
+        if deleted {
+            return Ok(HttpResponse::NoContent().finish());
+        }
+    }
+    Err(changed_meanwhile())
+}
+
+fn changed_meanwhile() -> Problem {
+    let detail = "Others keep changing this note; read it again and send `If-Match` with its ETag.";
+    Problem::new(Code::Conflict, detail)
+}
+
+async fn find_visible(services: &Services, caller: &Caller, id: Uuid) -> Result<Note, Problem> {
+    let found = services.database.run(move |connection| note::find(connection, id)).await.map_err(refusal::database)?;
+    let is_visible = |note: &Note| note.shared || note.owner_id == caller.user_id || caller.may(NOTES_MANAGE);
+    found.filter(is_visible).ok_or_else(not_found)
+}
+
+/// The note, if the caller may change it and it is still what `If-Match` names.
+async fn find_own(
+    services: &Services,
+    caller: &Caller,
+    id: Uuid,
+    conditions: &Conditions,
+) -> Result<Note, Problem> {
+    let note = find_visible(services, caller, id).await?;
+    if note.owner_id != caller.user_id && !caller.may(NOTES_MANAGE) {
+        let detail = format!("The note is {}'s; only its owner may change it.", note.owner_name);
+        return Err(Problem::new(Code::NotOwner, detail));
+    }
+    conditions.check(&entity_tag(&note))?;
+    Ok(note)
+}

@@ -1,0 +1,39 @@
+//! Notes: short texts that a user keeps for himself or shares. The resource to copy for the next one.
+
+pub mod handlers;
+pub mod note;
+
+use crate::guard::Requirement;
+use crate::problem::Code;
+use crate::routing::Endpoint;
+
+/// To read notes.
+pub struct NotesRead;
+
+impl Requirement for NotesRead {
+    const PERMISSION: Option<&'static str> = Some("notes:read");
+}
+
+/// To write one's own notes.
+pub struct NotesWrite;
+
+impl Requirement for NotesWrite {
+    const PERMISSION: Option<&'static str> = Some("notes:write");
+}
+
+/// Lifts ownership and visibility.
+pub const NOTES_MANAGE: &str = "notes:manage";
+
+/// The routes.
+#[must_use]
+pub fn routes() -> Vec<Endpoint> {
+    vec![
+        Endpoint::at("/api/v1/notes").get(handlers::list).post(handlers::create),
+        Endpoint::at("/api/v1/notes/{id}")
+            .get(handlers::show)
+            .patch(handlers::update)
+            .put(handlers::replace)
+            .delete(handlers::delete)
+            .codes(&[Code::NotFound, Code::NotOwner, Code::PreconditionFailed]),
+    ]
+}
