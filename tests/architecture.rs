@@ -1,0 +1,285 @@
+//! Who may import whom, as a table, and the house rules that a compiler does not know.
+
+#![allow(clippy::expect_used, clippy::panic)] // a source that cannot be read fails the test
+
+// In a folder of its own, since cargo makes a test binary of every file beside this one.
+#[path = "architecture/circle.rs"]
+mod circle;
+#[path = "architecture/source.rs"]
+mod source;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use circle::{Import, find_circle};
+use source::{Source, read_all};
+
+const DOORS: &[&str] = &["api", "oauth", "pages", "resources"];
+const NOUNS: &[&str] = &["users", "sessions", "tokens", "audit"];
+const GROUND: &[&str] = &["database", "blocking", "clock", "random", "secret_key"];
+
+const DOOR: &[&[&str]] = &[&["guard", "problem", "routing", "services"], NOUNS, GROUND];
+const NOUN: &[&[&str]] = &[NOUNS, GROUND];
+
+/// Every module right under src/, and the others that it may import: the arrows of ARCHITECTURE.md.
+/// A door imports no other door: what two of them need is a noun or the guard.
+const MAY_IMPORT: &[(&str, &[&[&str]])] = &[
+    ("main", &[&["cli"]]),
+    ("lib", &[]),
+    ("cli", &[&["app", "config", "guard", "services"], NOUNS, GROUND]),
+    ("app", &[&["config", "guard", "problem", "routing", "services"], DOORS, NOUNS, GROUND]),
+    ("api", DOOR),
+    ("oauth", DOOR),
+    ("pages", DOOR),
+    ("resources", DOOR),
+    ("guard", DOOR),
+    ("services", NOUN),
+    ("routing", &[&["problem"]]),
+    ("problem", &[&["clock", "random"]]),
+    ("users", NOUN),
+    ("sessions", NOUN),
+    ("tokens", NOUN),
+    ("audit", NOUN),
+    ("database", &[&["blocking", "clock", "random"]]),
+    ("secret_key", &[&["random"]]),
+    ("config", &[]),
+    ("blocking", &[]),
+    ("clock", &[]),
+    ("random", &[]),
+];
+
+/// What stands in some places only.
+struct Reserved {
+    /// Names that follow each other in a path; a last `*` stands for the rest of a name, and the path
+    /// begins there.
+    names: &'static [&'static str],
+    /// Modules right under src/, or files and folders.
+    places: &'static [&'static str],
+    instead: &'static str,
+}
+
+const RESERVED: &[Reserved] = &[
+    Reserved {
+        names: &["diesel*"],
+        places: &["database", "users", "sessions", "tokens", "audit", "resources"],
+        instead: "a query belongs to its noun, beside its row",
+    },
+    Reserved { names: &["r2d2*"], places: &["database"], instead: "use Database::run" },
+    Reserved {
+        names: &["actix*"],
+        places: &[
+            "main",
+            "cli",
+            "app",
+            "api",
+            "oauth",
+            "pages",
+            "resources",
+            "guard",
+            "services",
+            "routing",
+            "problem",
+            "blocking",
+        ],
+        instead: "a noun returns values and small enums; a door makes HTTP of them",
+    },
+    Reserved { names: &["Utc", "now"], places: &["src/clock.rs"], instead: "ask a Clock" },
+    Reserved { names: &["Local", "now"], places: &["src/clock.rs"], instead: "ask a Clock" },
+    Reserved { names: &["SystemTime", "now"], places: &["src/clock.rs"], instead: "ask a Clock" },
+    Reserved {
+        names: &["web", "block"],
+        places: &["src/blocking.rs"],
+        instead: "use a bounded pool of blocking",
+    },
+    Reserved {
+        names: &["spawn_blocking"],
+        places: &["src/blocking.rs"],
+        instead: "use a bounded pool of blocking",
+    },
+    Reserved { names: &["std", "env"], places: &["src/config/"], instead: "make it a setting" },
+    Reserved { names: &["rand"], places: &["src/random.rs"], instead: "use crate::random" },
+    Reserved { names: &["getrandom*"], places: &["src/random.rs"], instead: "use crate::random" },
+    Reserved { names: &["Uuid", "new_v4"], places: &["src/random.rs"], instead: "use crate::random" },
+    Reserved { names: &["Uuid", "now_v7"], places: &["src/random.rs"], instead: "use crate::random" },
+    Reserved {
+        names: &["WWW_AUTHENTICATE"],
+        places: &["src/problem/challenge.rs"],
+        instead: "refuse with a problem; it brings its challenge",
+    },
+];
+
+/// Names that say nothing of what is inside.
+const EMPTY_NAMES: &[&str] = &[
+    "util", "utils", "helper", "helpers", "common", "misc", "type", "types", "manager", "managers", "service",
+];
+
+fn sources() -> Vec<Source> {
+    read_all(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src")))
+}
+
+fn row(module: &str) -> Option<&'static [&'static [&'static str]]> {
+    MAY_IMPORT.iter().find(|(name, _)| *name == module).map(|(_, groups)| *groups)
+}
+
+fn imports(sources: &[Source]) -> Vec<Import> {
+    let of = |source: &Source| -> Vec<Import> {
+        let names = source.names.iter().filter_map(|name| Some((name.line, source.target(name)?)));
+        let others = names.filter(|(_, target)| *target != source.top());
+        others
+            .map(|(line, to)| Import { from: source.top(), to, place: format!("{}:{line}", source.path) })
+            .collect()
+    };
+    sources.iter().flat_map(of).collect()
+}
+
+fn wrong_imports(sources: &[Source]) -> Vec<String> {
+    let tops: BTreeSet<String> = sources.iter().map(Source::top).collect();
+    let without_row = tops.iter().filter(|top| row(top).is_none()).map(|top| {
+        format!("src/{top}: a module without a row in MAY_IMPORT: say there and in ARCHITECTURE.md what it may import")
+    });
+    let wrong = imports(sources).into_iter().filter_map(|Import { from, to, place }| {
+        if row(&to).is_none() {
+            return Some(format!(
+                "{place}: crate::{to} is no module of MAY_IMPORT: the crate's root holds modules alone"
+            ));
+        }
+        let allowed = row(&from)?.iter().any(|group| group.contains(&to.as_str()));
+        (!allowed).then(|| {
+            format!("{place}: {from} may not import {to}: see MAY_IMPORT; what both need belongs below both")
+        })
+    });
+    without_row.chain(wrong).collect()
+}
+
+fn misplaced_names(sources: &[Source]) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for source in sources {
+        for rule in RESERVED.iter().filter(|rule| !source.is_in(rule.places)) {
+            for name in source.names.iter().filter(|name| name.holds(rule.names)) {
+                let (path, line, found) = (&source.path, name.line, name.segments.join("::"));
+                let places = rule.places.join(", ");
+                wrong.push(format!("{path}:{line}: {found} is for {places} alone: {}", rule.instead));
+            }
+        }
+    }
+    wrong
+}
+
+fn badly_named(paths: &[String]) -> Vec<String> {
+    let empty = paths.iter().filter_map(|path| {
+        let name = path.trim_end_matches(".rs").split('/').find(|name| EMPTY_NAMES.contains(name))?;
+        Some(format!("{path}:1: `{name}` says nothing of what is inside: name it after its noun"))
+    });
+    let beside = paths.iter().filter_map(|path| {
+        let folder = format!("{}/", path.strip_suffix(".rs")?);
+        let split = paths.iter().any(|other| other.starts_with(&folder));
+        split.then(|| format!("{path}:1: stands beside the folder {folder}: move it to {folder}mod.rs"))
+    });
+    empty.chain(beside).collect()
+}
+
+/// Generated files say that they are.
+fn without_purpose(sources: &[Source]) -> Vec<String> {
+    let headless = sources.iter().filter(|source| {
+        let words = source.text.strip_prefix("//!").and_then(|rest| rest.lines().next());
+        words.is_none_or(|line| line.trim().is_empty()) && !source.text.starts_with("// @generated")
+    });
+    headless
+        .map(|source| format!("{}:1: begin with a `//!` line that says what it is for", source.path))
+        .collect()
+}
+
+#[track_caller]
+fn assert_none(wrong: &[String]) {
+    assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
+}
+
+#[test]
+fn every_module_imports_only_what_the_table_allows() {
+    assert_none(&wrong_imports(&sources()));
+}
+
+#[test]
+fn no_circle_runs_through_the_modules() {
+    assert_none(&find_circle(&imports(&sources())));
+}
+
+#[test]
+fn what_has_one_place_is_used_there_alone() {
+    assert_none(&misplaced_names(&sources()));
+}
+
+#[test]
+fn names_say_what_is_inside_and_folders_have_a_mod_rs() {
+    let paths: Vec<String> = sources().into_iter().map(|source| source.path).collect();
+    assert_none(&badly_named(&paths));
+}
+
+#[test]
+fn every_file_begins_with_what_it_is_for() {
+    assert_none(&without_purpose(&sources()));
+}
+
+#[test]
+fn the_binary_is_thin() {
+    let main = concat!(env!("CARGO_MANIFEST_DIR"), "/src/main.rs");
+    let lines = fs::read_to_string(main).expect("src/main.rs is there").lines().count();
+    assert!(lines < 40, "src/main.rs has {lines} lines, 40 are too many: move what it does to cli/");
+}
+
+// The rules themselves, on made-up sources: that they can fail.
+
+#[test]
+fn an_import_against_the_arrows_is_found_with_its_line() {
+    let upward = Source::read("src/users/user.rs", "//! A user.\n\nuse crate::{clock, problem::Problem};\n");
+    let wrong = wrong_imports(&[upward]);
+    assert_eq!(wrong.len(), 1, "{wrong:?}");
+    assert!(wrong[0].starts_with("src/users/user.rs:3: users may not import problem"), "{wrong:?}");
+    let sideways = Source::read("src/api/me/mod.rs", "fn f() {\n super::super::pages::render() }");
+    assert!(wrong_imports(&[sideways])[0].starts_with("src/api/me/mod.rs:2: api may not import pages"));
+}
+
+#[test]
+fn a_module_that_the_table_does_not_know_is_found() {
+    let wrong = wrong_imports(&[Source::read("src/mailer/mod.rs", "use crate::VERSION;")]);
+    assert!(wrong[0].starts_with("src/mailer: a module without a row"), "{wrong:?}");
+    assert!(wrong[1].starts_with("src/mailer/mod.rs:1: crate::VERSION is no module"), "{wrong:?}");
+}
+
+#[test]
+fn a_reserved_name_is_found_outside_its_place_and_let_be_inside() {
+    let text = "use std::{env, fs};\nuse actix_web::web;\nasync fn f() { web::block(g).await; }";
+    let wrong = misplaced_names(&[Source::read("src/users/user.rs", text)]);
+    let lines: Vec<_> = wrong.iter().map(|line| line.split(' ').take(2).collect::<String>()).collect();
+    assert_eq!(
+        lines,
+        [
+            "src/users/user.rs:2:actix_web::web",
+            "src/users/user.rs:3:web::block",
+            "src/users/user.rs:1:std::env"
+        ]
+    );
+    assert_none(&misplaced_names(&[Source::read(
+        "src/users/user.rs",
+        "use crate::random;\nfn f() { random::id(); }",
+    )]));
+    assert_none(&misplaced_names(&[Source::read("src/blocking.rs", "use actix_web::web::block;")]));
+    assert_none(&misplaced_names(&[Source::read(
+        "src/config/process.rs",
+        "fn f() { std::env::vars_os(); }",
+    )]));
+    let query = |path| misplaced_names(&[Source::read(path, "use diesel::prelude::*;")]).len();
+    assert_eq!([query("src/users/user.rs"), query("src/api/me.rs"), query("src/guard/csrf.rs")], [0, 1, 1]);
+}
+
+#[test]
+fn a_bad_name_a_split_folder_and_a_silent_file_are_found() {
+    let paths =
+        ["src/api/mod.rs", "src/api/utils.rs", "src/users.rs", "src/users/user.rs"].map(str::to_owned);
+    let wrong = badly_named(&paths);
+    assert!(wrong.len() == 2 && wrong[0].starts_with("src/api/utils.rs:1"), "{wrong:?}");
+    assert!(wrong[1].starts_with("src/users.rs:1: stands beside"), "{wrong:?}");
+    let silent = ["//!\nfn f() {}", "fn f() {}", "//! Why.\n"].map(|text| Source::read("src/a.rs", text));
+    assert_eq!(without_purpose(&silent).len(), 2);
+}

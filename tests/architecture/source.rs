@@ -1,0 +1,288 @@
+//! Reads from a source file the paths that its code names: no comments, strings or tests.
+
+use std::fs;
+use std::path::Path;
+
+use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
+
+/// A file under src/.
+pub struct Source {
+    /// From the crate's folder on: `src/users/user.rs`.
+    pub path: String,
+    pub text: String,
+    /// What its code names, outside of tests.
+    pub names: Vec<Name>,
+    module: Vec<String>,
+    tests: Vec<Vec<String>>,
+}
+
+/// A path of two segments or more: an import, each of a group's, or one that stands in the code.
+#[derive(Debug, PartialEq)]
+pub struct Name {
+    pub line: usize,
+    /// As written; `super` and `self` at its beginning are resolved to `crate`.
+    pub segments: Vec<String>,
+}
+
+impl Source {
+    /// # Panics
+    /// Where the text is not Rust.
+    pub fn read(path: &str, text: &str) -> Self {
+        let tokens: TokenStream = text.parse().unwrap_or_else(|error| panic!("{path}: {error}"));
+        let module = module_of(path);
+        let mut reader = Reader { module: module.clone(), names: Vec::new(), tests: Vec::new() };
+        reader.read(tokens);
+        let Reader { names, tests, .. } = reader;
+        Self { path: path.to_owned(), text: text.to_owned(), names, module, tests }
+    }
+
+    /// The module right under src/ that it belongs to; `main` and `lib` for the roots.
+    pub fn top(&self) -> String {
+        let root = || self.path.trim_start_matches("src/").trim_end_matches(".rs").to_owned();
+        self.module.first().cloned().unwrap_or_else(root)
+    }
+
+    /// The module right under src/ that a name leads to, unless it is one of another crate.
+    pub fn target(&self, name: &Name) -> Option<String> {
+        let is_binary = self.path == "src/main.rs";
+        let ours = name.segments[0] == "crate" || (is_binary && name.segments[0] == "doorward");
+        ours.then(|| name.segments[1].clone())
+    }
+
+    /// Whether it belongs to one of these modules, files or folders (which end in a slash).
+    pub fn is_in(&self, places: &[&str]) -> bool {
+        places.iter().any(|place| match place.strip_suffix('/') {
+            Some(_) => self.path.starts_with(place),
+            None => self.path == *place || self.top() == *place,
+        })
+    }
+}
+
+impl Name {
+    /// Whether these names follow each other in it; a single `name*` is how it begins.
+    pub fn holds(&self, names: &[&str]) -> bool {
+        match names {
+            [name] if name.ends_with('*') => self.segments[0].starts_with(name.trim_end_matches('*')),
+            _ => self.segments.windows(names.len()).any(|window| window == names),
+        }
+    }
+}
+
+/// All files under a folder named src, save those that are tests as a whole.
+///
+/// # Panics
+/// Where one cannot be read.
+pub fn read_all(folder: &Path) -> Vec<Source> {
+    let mut sources = Vec::new();
+    collect(folder, "src", &mut sources);
+    assert!(!sources.is_empty(), "no sources under {}", folder.display());
+    let tests: Vec<_> = sources.iter().flat_map(|source: &Source| source.tests.clone()).collect();
+    sources.retain(|source| !tests.iter().any(|test| source.module.starts_with(test)));
+    sources
+}
+
+fn collect(folder: &Path, name: &str, sources: &mut Vec<Source>) {
+    let entries = fs::read_dir(folder).expect("a folder of sources can be read");
+    let mut paths: Vec<_> = entries.map(|entry| entry.expect("its entries can be read").path()).collect();
+    paths.sort();
+    for path in paths {
+        let name = format!("{name}/{}", path.file_name().unwrap_or_default().to_string_lossy());
+        if path.is_dir() {
+            collect(&path, &name, sources);
+        } else if name.ends_with(".rs") {
+            sources.push(Source::read(&name, &fs::read_to_string(&path).expect("a source can be read")));
+        }
+    }
+}
+
+fn module_of(path: &str) -> Vec<String> {
+    let inner = path.trim_start_matches("src/").trim_end_matches(".rs");
+    let mut module: Vec<String> = inner.split('/').map(str::to_owned).collect();
+    if module.last().is_some_and(|last| last == "mod") || module == ["main"] || module == ["lib"] {
+        module.pop();
+    }
+    module
+}
+
+struct Reader {
+    module: Vec<String>,
+    names: Vec<Name>,
+    tests: Vec<Vec<String>>,
+}
+
+impl Reader {
+    fn read(&mut self, stream: TokenStream) {
+        let tokens: Vec<TokenTree> = stream.into_iter().collect();
+        let mut at = 0;
+        while at < tokens.len() {
+            at = match &tokens[at..] {
+                [TokenTree::Punct(hash), TokenTree::Group(attribute), ..]
+                    if hash.as_char() == '#' && is_cfg_test(attribute) =>
+                {
+                    self.skip_item(&tokens, at + 2)
+                }
+                [TokenTree::Ident(word), TokenTree::Ident(name), TokenTree::Group(body), ..]
+                    if word == "mod" =>
+                {
+                    self.module.push(name.to_string());
+                    self.read(body.stream());
+                    self.module.pop();
+                    at + 3
+                }
+                [TokenTree::Ident(_), ..] => self.read_path(&tokens, at, &[]),
+                [TokenTree::Group(group), ..] => {
+                    self.read(group.stream());
+                    at + 1
+                }
+                _ => at + 1,
+            };
+        }
+    }
+
+    /// Reads the path whose first identifier stands at `at`; returns where it ends.
+    fn read_path(&mut self, tokens: &[TokenTree], mut at: usize, prefix: &[String]) -> usize {
+        let line = tokens[at].span().start().line;
+        let mut segments = prefix.to_vec();
+        // `{self}` in a group is the group's own path.
+        if prefix.is_empty() || tokens[at].to_string() != "self" {
+            segments.push(tokens[at].to_string());
+        }
+        at += 1;
+        while is_colon(tokens.get(at)) && is_colon(tokens.get(at + 1)) {
+            match tokens.get(at + 2) {
+                Some(TokenTree::Ident(name)) => segments.push(name.to_string()),
+                Some(TokenTree::Group(group)) if group.delimiter() == Delimiter::Brace => {
+                    self.read_group(group, &segments);
+                    return at + 3;
+                }
+                Some(TokenTree::Punct(star)) if star.as_char() == '*' => segments.push(star.to_string()),
+                _ => break,
+            }
+            at += 3;
+        }
+        self.note(line, segments);
+        at
+    }
+
+    fn read_group(&mut self, group: &Group, prefix: &[String]) {
+        let tokens: Vec<TokenTree> = group.stream().into_iter().collect();
+        let is_comma = |token: &TokenTree| matches!(token, TokenTree::Punct(mark) if mark.as_char() == ',');
+        for member in tokens.split(is_comma) {
+            match member.first() {
+                Some(TokenTree::Ident(_)) => {
+                    self.read_path(member, 0, prefix);
+                }
+                Some(star) => {
+                    self.note(star.span().start().line, [prefix, &[star.to_string()]].concat());
+                }
+                None => {}
+            }
+        }
+    }
+
+    fn note(&mut self, line: usize, segments: Vec<String>) {
+        let upward = segments.iter().take_while(|segment| *segment == "super").count();
+        let skipped = if segments[0] == "self" { 1 } else { upward };
+        let segments = match skipped {
+            0 => segments,
+            _ => {
+                let base = &self.module[..self.module.len().saturating_sub(upward)];
+                let root = ["crate".to_owned()];
+                [&root, base, &segments[skipped..]].concat()
+            }
+        };
+        if segments.len() > 1 {
+            self.names.push(Name { line, segments });
+        }
+    }
+
+    /// Skips an item that is there for tests alone; returns where it ends.
+    fn skip_item(&mut self, tokens: &[TokenTree], start: usize) -> usize {
+        let ends = |token: &TokenTree| match token {
+            TokenTree::Group(group) => group.delimiter() == Delimiter::Brace,
+            TokenTree::Punct(mark) => mark.as_char() == ';',
+            _ => false,
+        };
+        let end = tokens[start..].iter().position(ends).map_or(tokens.len(), |length| start + length + 1);
+        if let [.., TokenTree::Ident(word), TokenTree::Ident(name), TokenTree::Punct(_)] = &tokens[start..end]
+            && word == "mod"
+        {
+            self.tests.push([self.module.as_slice(), &[name.to_string()]].concat());
+        }
+        end
+    }
+}
+
+fn is_cfg_test(attribute: &Group) -> bool {
+    attribute.stream().to_string().replace(' ', "") == "cfg(test)"
+}
+
+fn is_colon(token: Option<&TokenTree>) -> bool {
+    matches!(token, Some(TokenTree::Punct(mark)) if mark.as_char() == ':')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(path: &str, text: &str) -> Vec<String> {
+        let told = |name: &Name| format!("{}:{}", name.line, name.segments.join("::"));
+        Source::read(path, text).names.iter().map(told).collect()
+    }
+
+    #[test]
+    fn groups_are_read_member_by_member() {
+        let text =
+            "use crate::{\n  clock::{self, Clock as C},\n  users::*, random,\n};\nuse diesel::prelude::*;";
+        let expected = [
+            "2:crate::clock",
+            "2:crate::clock::Clock",
+            "3:crate::users::*",
+            "3:crate::random",
+            "5:diesel::prelude::*",
+        ];
+        assert_eq!(names("src/a.rs", text), expected);
+    }
+
+    #[test]
+    fn paths_in_signatures_macros_and_attributes_count() {
+        let text = "#[diesel(table_name = crate::database::schema::users)]\nfn f(x: &crate::a::B<'_>) -> Vec<crate::c::D> {\n format!(\"{}\", crate::e::f()) }";
+        let expected =
+            ["1:crate::database::schema::users", "2:crate::a::B", "2:crate::c::D", "3:crate::e::f"];
+        assert_eq!(names("src/a.rs", text), expected);
+    }
+
+    #[test]
+    fn comments_documentation_and_strings_do_not_count() {
+        let text = "//! See crate::a.\n/// [crate::b::C]\n/* crate::d::e /* crate::f::g */ */\nconst X: &str = \"crate::h::i\";\nconst Y: &str = r#\"use crate::j::k;\"#;\nconst Z: char = '\"'; // crate::l::m";
+        assert_eq!(names("src/a.rs", text), [""; 0]);
+    }
+
+    #[test]
+    fn what_is_there_for_tests_alone_does_not_count() {
+        let text = "#[cfg(test)]\nmod tests { use crate::a::B; }\n#[cfg(test)]\nuse crate::c::{D, E};\n#[cfg(test)]\nmod slow;\nuse crate::f::G;";
+        let source = Source::read("src/a/mod.rs", text);
+        assert_eq!(
+            source.names,
+            [Name { line: 7, segments: ["crate", "f", "G"].map(str::to_owned).to_vec() }]
+        );
+        assert_eq!(source.tests, [["a", "slow"]]);
+    }
+
+    #[test]
+    fn super_and_self_lead_to_the_module_that_they_mean() {
+        let text = "use super::super::users::User;\nuse super::caller::Caller;\nmod inner { use super::super::X; }\nuse self::y::Z;";
+        let expected = ["1:crate::users::User", "2:crate::guard::caller::Caller", "3:crate::guard::X"];
+        assert_eq!(names("src/guard/checks.rs", text)[..3], expected);
+        assert_eq!(names("src/guard/checks.rs", text)[3], "4:crate::guard::checks::y::Z");
+        assert_eq!(names("src/guard/mod.rs", "use super::users::User;"), ["1:crate::users::User"]);
+    }
+
+    #[test]
+    fn the_binary_names_the_library_by_its_crate() {
+        let main = Source::read("src/main.rs", "fn main() { doorward::cli::run(); }");
+        assert_eq!((main.top(), main.target(&main.names[0])), ("main".to_owned(), Some("cli".to_owned())));
+        let other = Source::read("src/lib.rs", "use serde::Serialize;");
+        assert_eq!(other.target(&other.names[0]), None);
+    }
+}
