@@ -1,12 +1,17 @@
 //! doorward: an authentication and token service that tells you why it said no.
 
+pub mod api;
 pub mod audit;
 pub mod blocking;
 pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod database;
+pub mod guard;
+pub mod problem;
 pub mod random;
+pub mod resources;
+pub mod routing;
 pub mod secret_key;
 pub mod sessions;
 pub mod tokens;

@@ -32,7 +32,8 @@ impl TrustedProxies {
     /// trusted proxy is the client; nothing before it can be believed.
     fn behind(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let mut client = peer;
-        let lines: Vec<&str> = headers.get_all("x-forwarded-for").map(|line| line.to_str().unwrap_or("")).collect();
+        let lines: Vec<&str> =
+            headers.get_all("x-forwarded-for").map(|line| line.to_str().unwrap_or("")).collect();
         for hop in lines.iter().rev().flat_map(|line| line.rsplit(',')) {
             if !self.trusts(client) {
                 break;

@@ -11,9 +11,9 @@ use super::caller::Caller;
 use super::checks::{self, Rule};
 use super::input::Input;
 use super::refusal;
+use super::services::Services;
 use crate::audit::Origin;
 use crate::problem::{Problem, RequestId};
-use super::services::Services;
 
 /// What an endpoint asks of its caller, as a type.
 pub trait Requirement: 'static {

@@ -7,8 +7,8 @@ use actix_web::http::Method;
 use super::caller::{Caller, Credential};
 use super::credential::{self, Sent};
 use super::refusal;
-use crate::problem::{Code, Problem};
 use super::services::Services;
+use crate::problem::{Code, Problem};
 use crate::sessions::refresh_token::{self, RefreshToken};
 use crate::sessions::session::{self, Standing, StandingUser};
 use crate::tokens::access_token::{self, AccessTokenFlaw, Claims};
@@ -138,7 +138,7 @@ async fn check_standing(
         return Err(refusal::session_ended(ended_at, &reason));
     }
     let Some(user) = standing.user else { return Err(refusal::account_deleted()) };
-    check_status(&user)?;
+    check_status(&user.status)?;
     Ok(user)
 }
 
@@ -155,8 +155,8 @@ async fn refuse_old_version(services: &Services, user: &StandingUser, version: i
     }
 }
 
-fn check_status(user: &StandingUser) -> Result<(), Problem> {
-    if user.status == crate::users::user::ACTIVE { Ok(()) } else { Err(refusal::account_disabled()) }
+fn check_status(status: &str) -> Result<(), Problem> {
+    if status == crate::users::user::ACTIVE { Ok(()) } else { Err(refusal::account_disabled()) }
 }
 
 fn caller_of_access_token(claims: Claims, user: StandingUser) -> Caller {
@@ -200,10 +200,10 @@ async fn identify_personal_token(
         return Err(refusal::personal_token_revoked(*revoked_at, reason));
     }
     let Some(user) = standing.user else { return Err(refusal::account_deleted()) };
-    if username.is_some_and(|name| !is_name_of(name, &user)) {
+    if username.is_some_and(|name| !is_one_of(name, &[Some(&user.username), user.email.as_deref()])) {
         return Err(refusal::basic_name_mismatch());
     }
-    check_status(&user)?;
+    check_status(&user.status)?;
     services.last_use.note_personal_token(standing.id);
     Ok(Caller {
         user_id: user.id,
@@ -216,10 +216,9 @@ async fn identify_personal_token(
     })
 }
 
-fn is_name_of(name: &str, user: &StandingUser) -> bool {
-    let typed = fold_typed(name);
-    let own = [Some(user.username.as_str()), user.email.as_deref()];
-    typed.is_some() && own.into_iter().flatten().any(|name| fold_typed(name) == typed)
+fn is_one_of(typed: &str, own: &[Option<&str>]) -> bool {
+    let typed = fold_typed(typed);
+    typed.is_some() && own.iter().flatten().any(|name| fold_typed(name) == typed)
 }
 
 /// A browser sends a Basic credential by itself, from other sites' pages too.

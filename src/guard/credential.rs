@@ -46,16 +46,22 @@ pub fn read(headers: &HeaderMap) -> Result<Sent, Problem> {
         return Err(Problem::new(Code::CredentialsAmbiguous, detail));
     }
     let Ok(text) = header.to_str() else {
-        return Err(malformed("The Authorization header holds bytes that are no header text; send visible ASCII."));
+        return Err(malformed(
+            "The Authorization header holds bytes that are no header text; send visible ASCII.",
+        ));
     };
     let mut words = text.split_ascii_whitespace();
     let Some(scheme) = words.next() else {
-        return Err(malformed("The Authorization header is empty; send `Authorization: Bearer <access token>`."));
+        return Err(malformed(
+            "The Authorization header is empty; send `Authorization: Bearer <access token>`.",
+        ));
     };
     let credential = (words.next(), words.next());
     match (scheme.to_ascii_lowercase().as_str(), credential) {
         ("bearer", (Some(token), None)) => Ok(Sent::Bearer(token.to_owned())),
-        ("bearer", (None, _)) => Err(malformed("`Bearer` stands without a token; send `Bearer <access token>`.")),
+        ("bearer", (None, _)) => {
+            Err(malformed("`Bearer` stands without a token; send `Bearer <access token>`."))
+        }
         ("bearer", _) => Err(malformed("`Bearer` is followed by more than one word; a token has no spaces.")),
         ("basic", (Some(encoded), None)) => read_basic(encoded),
         ("basic", _) => Err(malformed("`Basic` must be followed by one word: base64 of `username:token`.")),

@@ -22,7 +22,8 @@ pub fn seal(keys: &SecretKeys, list: &str, last: Uuid) -> String {
 /// `validation_failed` for one that was not made here, for this list.
 pub fn open(keys: &SecretKeys, list: &str, cursor: &str) -> Result<Uuid, Problem> {
     read(keys, list, cursor).ok_or_else(|| {
-        let detail = "this cursor was not given out for this list; begin again without one, with the same filters";
+        let detail =
+            "this cursor was not given out for this list; begin again without one, with the same filters";
         Problem::validation(vec![FieldError::new("/cursor", "invalid_cursor", detail.into())])
     })
 }

@@ -24,14 +24,19 @@ impl Fields {
     /// `validation_failed` with everything that is wrong: unknown members too.
     pub fn read<T: FromFields>(value: Value) -> Result<T, Problem> {
         let Value::Object(members) = value else {
-            let error = FieldError::new("", "wrong_type", format!("expected an object, found {}", kind(&value)));
+            let error =
+                FieldError::new("", "wrong_type", format!("expected an object, found {}", kind(&value)));
             return Err(Problem::validation(vec![error]));
         };
         let mut fields = Self { members, errors: Vec::new() };
         let made = T::from_fields(&mut fields);
         let unknown: Vec<String> = fields.members.keys().cloned().collect();
         for name in unknown {
-            fields.refuse(&name, "unknown_field", "this member is not known here; check its spelling or leave it out");
+            fields.refuse(
+                &name,
+                "unknown_field",
+                "this member is not known here; check its spelling or leave it out",
+            );
         }
         match made {
             Some(made) if fields.errors.is_empty() => Ok(made),
@@ -76,7 +81,8 @@ impl Fields {
         let text = text?;
         let length = text.chars().count();
         if length < least {
-            let detail = if least == 1 { "must not be empty".into() } else { format!("at least {least} characters") };
+            let detail =
+                if least == 1 { "must not be empty".into() } else { format!("at least {least} characters") };
             self.refuse(name, "too_short", detail);
             return None;
         }
@@ -141,7 +147,9 @@ impl Fields {
     pub fn optional_scope(&mut self, name: &str) -> Option<Vec<String>> {
         let mut scope: Vec<String> = match self.members.remove(name)? {
             Value::Null => return None,
-            Value::String(text) => text.split(' ').filter(|name| !name.is_empty()).map(str::to_owned).collect(),
+            Value::String(text) => {
+                text.split(' ').filter(|name| !name.is_empty()).map(str::to_owned).collect()
+            }
             Value::Array(items) if items.iter().all(Value::is_string) => {
                 items.iter().filter_map(Value::as_str).map(str::to_owned).collect()
             }
@@ -202,7 +210,8 @@ fn kind(value: &Value) -> &'static str {
 /// `malformed_json`, which says where.
 pub fn parse(text: &[u8]) -> Result<Value, Problem> {
     serde_json::from_slice(text).map_err(|error| {
-        let found = if error.is_eof() { "The body ends before its JSON does" } else { "The body is not JSON" };
+        let found =
+            if error.is_eof() { "The body ends before its JSON does" } else { "The body is not JSON" };
         let (line, column) = (error.line(), error.column());
         Problem::new(Code::MalformedJson, format!("{found}: see line {line}, column {column}."))
     })
@@ -234,7 +243,11 @@ mod tests {
 
     fn pointers(value: Value) -> Vec<(String, String)> {
         let problem = Fields::read::<Sample>(value).expect_err("something is wrong");
-        problem.field_errors().iter().map(|error| (error.pointer.to_string(), error.code.to_string())).collect()
+        problem
+            .field_errors()
+            .iter()
+            .map(|error| (error.pointer.to_string(), error.code.to_string()))
+            .collect()
     }
 
     #[test]
@@ -250,7 +263,10 @@ mod tests {
         assert_eq!(found, expected);
         assert_eq!(pointers(json!([])), [(String::new(), "wrong_type".to_owned())]);
         assert_eq!(pointers(json!({})), [("/title".to_owned(), "missing_field".to_owned())]);
-        assert_eq!(pointers(json!({"title": "a\0"})), [("/title".to_owned(), "invalid_character".to_owned())]);
+        assert_eq!(
+            pointers(json!({"title": "a\0"})),
+            [("/title".to_owned(), "invalid_character".to_owned())]
+        );
         assert_eq!(pointers(json!({"title": "abcdef"})), [("/title".to_owned(), "too_long".to_owned())]);
     }
 

@@ -40,7 +40,10 @@ impl Input for Path<Uuid> {
 
 impl Input for Path<(Uuid, Uuid)> {
     async fn read(request: &HttpRequest, _: Payload) -> Result<Self, Problem> {
-        web::Path::<(Uuid, Uuid)>::extract(request).await.map(|ids| Self(ids.into_inner())).map_err(|_| not_found())
+        web::Path::<(Uuid, Uuid)>::extract(request)
+            .await
+            .map(|ids| Self(ids.into_inner()))
+            .map_err(|_| not_found())
     }
 }
 
@@ -57,7 +60,8 @@ pub struct Query<T>(pub T);
 impl<T: DeserializeOwned + 'static> Input for Query<T> {
     async fn read(request: &HttpRequest, _: Payload) -> Result<Self, Problem> {
         if request.query_string().contains("%00") {
-            let error = problem::FieldError::new("", "invalid_character", "U+0000 cannot stand in the query".into());
+            let error =
+                problem::FieldError::new("", "invalid_character", "U+0000 cannot stand in the query".into());
             return Err(Problem::validation(vec![error]));
         }
         web::Query::<T>::from_query(request.query_string())

@@ -88,10 +88,11 @@ impl Services {
             nbf: now,
             exp: now + ttl,
         };
-        let token = access_token::issue(&self.keys.current(), &self.issuer, &claims, now).map_err(|error| {
-            tracing::error!(%error, "no access token could be signed");
-            refusal::internal()
-        })?;
+        let token =
+            access_token::issue(&self.keys.current(), &self.issuer, &claims, now).map_err(|error| {
+                tracing::error!(%error, "no access token could be signed");
+                refusal::internal()
+            })?;
         Ok((token, ttl.num_seconds()))
     }
 

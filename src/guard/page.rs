@@ -35,7 +35,12 @@ impl PageRequest {
     ///
     /// # Errors
     /// `validation_failed`.
-    pub fn read(services: &Services, list: String, limit: Option<u32>, cursor: Option<&str>) -> Result<Self, Problem> {
+    pub fn read(
+        services: &Services,
+        list: String,
+        limit: Option<u32>,
+        cursor: Option<&str>,
+    ) -> Result<Self, Problem> {
         let limit = limit.unwrap_or(LIMIT_DEFAULT);
         if !(1..=LIMIT_MAX).contains(&limit) {
             let detail = format!("{limit} is not between 1 and {LIMIT_MAX}");

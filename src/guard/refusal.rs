@@ -83,12 +83,18 @@ pub fn access_token_flaw(flaw: AccessTokenFlaw) -> Problem {
         ),
         AccessTokenFlaw::Expired { expired_at, .. } => Problem::new(
             Code::TokenExpired,
-            format!("The access token expired at {}. Refresh it and send the request again.", time(expired_at)),
+            format!(
+                "The access token expired at {}. Refresh it and send the request again.",
+                time(expired_at)
+            ),
         )
         .with("expired_at", time(expired_at)),
         AccessTokenFlaw::NotYetValid { valid_from, .. } => Problem::new(
             Code::TokenNotYetValid,
-            format!("The access token is good only from {}. Wait until then, and check the clocks.", time(valid_from)),
+            format!(
+                "The access token is good only from {}. Wait until then, and check the clocks.",
+                time(valid_from)
+            ),
         )
         .with("valid_from", time(valid_from)),
         AccessTokenFlaw::IssuerMismatch { expected, found, .. } => Problem::new(
@@ -182,7 +188,8 @@ pub fn basic_name_mismatch() -> Problem {
 /// A personal token past its time.
 #[must_use]
 pub fn personal_token_expired(expired_at: DateTime<Utc>) -> Problem {
-    let detail = format!("The personal access token expired at {}. Sign in and make a new one.", time(expired_at));
+    let detail =
+        format!("The personal access token expired at {}. Sign in and make a new one.", time(expired_at));
     Problem::new(Code::TokenExpired, detail)
         .with("expired_at", time(expired_at))
         .action(Action::Login)
@@ -207,7 +214,8 @@ pub fn personal_token_revoked(revoked_at: DateTime<Utc>, reason: &str) -> Proble
 /// An access token that was issued before its user's role or status changed.
 #[must_use]
 pub fn version_raised(found: Option<(DateTime<Utc>, String)>) -> Problem {
-    let (when, reason) = found.map_or((None, "account_changed".to_owned()), |(at, reason)| (Some(time(at)), reason));
+    let (when, reason) =
+        found.map_or((None, "account_changed".to_owned()), |(at, reason)| (Some(time(at)), reason));
     let since = when.as_deref().map_or(String::new(), |at| format!(" at {at}"));
     let detail = format!(
         "The access token was revoked{since} ({}); the session goes on. Refresh it and send the request again.",
@@ -222,7 +230,8 @@ pub fn session_ended(ended_at: DateTime<Utc>, reason: &str) -> Problem {
     if reason == EndReason::AccountDeleted.as_str() {
         return account_deleted();
     }
-    let detail = format!("The session was ended at {} ({}). Sign in again.", time(ended_at), in_words(reason));
+    let detail =
+        format!("The session was ended at {} ({}). Sign in again.", time(ended_at), in_words(reason));
     Problem::new(Code::SessionEnded, detail).with("ended_at", time(ended_at)).with("reason", reason)
 }
 
@@ -255,7 +264,8 @@ pub fn account_deleted() -> Problem {
 /// The user may not.
 #[must_use]
 pub fn permission_denied(required: &[String], role: &str) -> Problem {
-    let detail = format!("This needs the permission {}, which the role `{role}` does not have.", listed(required));
+    let detail =
+        format!("This needs the permission {}, which the role `{role}` does not have.", listed(required));
     Problem::new(Code::PermissionDenied, detail).with("required", required).with("role", role)
 }
 
@@ -264,7 +274,9 @@ pub fn permission_denied(required: &[String], role: &str) -> Problem {
 pub fn insufficient_scope(required: &[String], granted: &[String], credential: &Credential) -> Problem {
     let (action, advice) = match credential {
         // A session that was begun without a scope gets, at its next refresh, what its user may.
-        Credential::AccessToken { .. } => (Action::Refresh, "Refresh with a wider scope, or sign in with one."),
+        Credential::AccessToken { .. } => {
+            (Action::Refresh, "Refresh with a wider scope, or sign in with one.")
+        }
         Credential::PersonalToken { .. } => (Action::Login, "Sign in, or make a token with this scope."),
     };
     scope_refused(required, granted, advice).action(action)
@@ -273,7 +285,11 @@ pub fn insufficient_scope(required: &[String], granted: &[String], credential: &
 /// More was asked for than is to be had.
 #[must_use]
 pub fn scope_refused(required: &[String], granted: &[String], advice: &str) -> Problem {
-    let detail = format!("This needs the scope {}; what was sent carries {}. {advice}", listed(required), listed(granted));
+    let detail = format!(
+        "This needs the scope {}; what was sent carries {}. {advice}",
+        listed(required),
+        listed(granted)
+    );
     Problem::new(Code::InsufficientScope, detail)
         .with("required", required)
         .with("granted", granted)

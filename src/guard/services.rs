@@ -4,15 +4,15 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use crate::clock::Clock;
-use crate::database::Database;
 use super::address::TrustedProxies;
 use super::refusal;
+use crate::clock::Clock;
+use crate::database::Database;
+use crate::problem::{FieldError, Problem};
 use crate::secret_key::SecretKeys;
 use crate::sessions::{LastUse, Limits};
 use crate::tokens::access_token::Issuer;
 use crate::tokens::key_ring::Keys;
-use crate::problem::{FieldError, Problem};
 use crate::users::passwords::Passwords;
 use crate::users::user;
 

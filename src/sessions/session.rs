@@ -213,6 +213,12 @@ fn end_beyond_limit(
     Ok(())
 }
 
+/// Those of `wanted` that are not in `had`.
+#[must_use]
+pub fn missing(wanted: Option<&[String]>, had: &[String]) -> Vec<String> {
+    wanted.unwrap_or_default().iter().filter(|name| !had.contains(name)).cloned().collect()
+}
+
 /// A duration of a setting as a difference of times.
 #[must_use]
 pub fn delta(duration: Duration) -> TimeDelta {

@@ -61,13 +61,16 @@ pub async fn login(
         let found = find(&services, &request.username).await?;
         let hash = found.as_ref().and_then(|login| login.password_hash.clone());
         let verified = services.passwords.verify(hash.clone(), request.password.clone()).await;
-        let (Some(login), Some(hash), Some(verified)) = (found.clone(), hash, verified.map_err(refusal::hashing)?)
+        let (Some(login), Some(hash), Some(verified)) =
+            (found.clone(), hash, verified.map_err(refusal::hashing)?)
         else {
             return Err(refuse(&services, &request.username, found, &from.0, Code::InvalidCredentials).await);
         };
         // Said only to the right password.
         if !login.user.is_active() {
-            return Err(refuse(&services, &request.username, Some(login), &from.0, Code::AccountDisabled).await);
+            return Err(
+                refuse(&services, &request.username, Some(login), &from.0, Code::AccountDisabled).await
+            );
         }
         if let Some(scope) = &request.scope {
             check_scope(&services, scope, &login).await?;
@@ -84,7 +87,11 @@ pub async fn login(
 
 async fn find(services: &Services, username: &str) -> Result<Option<Login>, Problem> {
     let Some(folded) = fold_typed(username) else { return Ok(None) };
-    services.database.run(move |connection| user::find_login(connection, &folded)).await.map_err(refusal::database)
+    services
+        .database
+        .run(move |connection| user::find_login(connection, &folded))
+        .await
+        .map_err(refusal::database)
 }
 
 async fn begin(

@@ -37,7 +37,9 @@ pub async fn step_up(
     let Authorized { caller, input: Json(request), origin, .. } = guarded;
     let Credential::AccessToken { session_id, generation, expires_at, .. } = caller.credential else {
         let detail = "A personal access token has no sign-in to renew; sign in instead.";
-        return Err(Problem::new(Code::PermissionDenied, detail).with("required", ["session"]).with("role", caller.role));
+        return Err(Problem::new(Code::PermissionDenied, detail)
+            .with("required", ["session"])
+            .with("role", caller.role));
     };
     let user_id = caller.user_id;
     let hash = services.password_hash_of(user_id).await?;
@@ -55,7 +57,9 @@ pub async fn step_up(
     let verified_hash = hash.unwrap_or_default();
     let stepped_up = services
         .database
-        .transaction(move |connection| session::step_up(connection, session_id, user_id, &verified_hash, &origin))
+        .transaction(move |connection| {
+            session::step_up(connection, session_id, user_id, &verified_hash, &origin)
+        })
         .await
         .map_err(refusal::database)?;
     let Some(session::SteppedUp { auth_time, version, session_ends }) = stepped_up else {
@@ -76,7 +80,13 @@ pub async fn step_up(
         issued_at: auth_time,
     };
     let (access_token, expires_in) = services.access_token(&grant, &scope, session_ends)?;
-    let answer =
-        TokenAnswer { access_token, token_type: "Bearer", expires_in, refresh_token: None, refresh_expires_in: None, scope };
+    let answer = TokenAnswer {
+        access_token,
+        token_type: "Bearer",
+        expires_in,
+        refresh_token: None,
+        refresh_expires_in: None,
+        scope,
+    };
     Ok(no_store(HttpResponse::Ok()).json(answer))
 }

@@ -39,10 +39,10 @@ pub fn routes() -> Vec<Endpoint> {
         Endpoint::at("/api/v1/me/password").post(password::change),
         Endpoint::at("/api/v1/me/sessions").get(sessions::list).delete(sessions::end_others),
         Endpoint::at("/api/v1/me/sessions/{id}").delete(sessions::end).codes(&[Code::NotFound]),
-        Endpoint::at("/api/v1/me/tokens").get(tokens::list).post(tokens::create).codes(&[
-            Code::AuthenticationTooOld,
-            Code::InsufficientScope,
-        ]),
+        Endpoint::at("/api/v1/me/tokens")
+            .get(tokens::list)
+            .post(tokens::create)
+            .codes(&[Code::AuthenticationTooOld, Code::InsufficientScope]),
         Endpoint::at("/api/v1/me/tokens/{id}").delete(tokens::revoke).codes(&[Code::NotFound]),
     ]
 }

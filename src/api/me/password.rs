@@ -4,8 +4,8 @@ use actix_web::{HttpResponse, web};
 use serde_json::json;
 
 use super::AccountWrite;
-use crate::audit::event::{self, EventType, Subject};
 use crate::audit::Origin;
+use crate::audit::event::{self, EventType, Subject};
 use crate::guard::fields::{Fields, FromFields};
 use crate::guard::input::Json;
 use crate::guard::{Authorized, Caller, Services, refusal};
@@ -50,16 +50,23 @@ pub async fn change(
 ) -> Result<HttpResponse, Problem> {
     let Authorized { caller, input: Json(request), origin, .. } = guarded;
     let verified_hash = verify_current(&services, &caller, request.current_password, &origin).await?;
-    let names: Vec<&str> = [Some(caller.username.as_str()), caller.email.as_deref()].into_iter().flatten().collect();
+    let names: Vec<&str> =
+        [Some(caller.username.as_str()), caller.email.as_deref()].into_iter().flatten().collect();
     refusal::password_flaws(&services.passwords.flaws(&request.new_password, &names), "/new_password")?;
     let new_hash = services.passwords.hash(request.new_password).await.map_err(refusal::hashing)?;
     let (user_id, kept) = (caller.user_id, caller.credential.session_id());
     let changed = services
         .database
         .transaction(move |connection| {
-            let changed = set_password::change_own(connection, user_id, &verified_hash, &new_hash, kept, &origin)?;
+            let changed =
+                set_password::change_own(connection, user_id, &verified_hash, &new_hash, kept, &origin)?;
             if changed.is_some() && request.revoke_tokens {
-                personal_token::revoke(connection, Which::AllOf(user_id), RevokeReason::PasswordChanged, &origin)?;
+                personal_token::revoke(
+                    connection,
+                    Which::AllOf(user_id),
+                    RevokeReason::PasswordChanged,
+                    &origin,
+                )?;
             }
             Ok(changed)
         })
@@ -92,7 +99,13 @@ pub async fn verify_current(
         .database
         .run(move |connection| {
             let subject = Subject { id: Some(user_id), name: Some(&username) };
-            event::insert(connection, &origin, EventType::LoginFailed, subject, &json!({ "code": "wrong_password" }))
+            event::insert(
+                connection,
+                &origin,
+                EventType::LoginFailed,
+                subject,
+                &json!({ "code": "wrong_password" }),
+            )
         })
         .await
         .map_err(refusal::database)?;

@@ -86,7 +86,11 @@ pub async fn list(
 ///
 /// # Errors
 /// `validation_failed`; a fault of ours as a 5xx.
-pub async fn list_of(services: &Services, user_id: Uuid, query: &TokenQuery) -> Result<HttpResponse, Problem> {
+pub async fn list_of(
+    services: &Services,
+    user_id: Uuid,
+    query: &TokenQuery,
+) -> Result<HttpResponse, Problem> {
     let list = format!("tokens of {user_id}");
     let request = PageRequest::read(services, list, query.limit, query.cursor.as_deref())?;
     let (before, rows) = (request.before, request.rows());
@@ -177,7 +181,9 @@ pub async fn revoke(
     let which = Which::OneOf(caller.user_id, id);
     let revoked = services
         .database
-        .transaction(move |connection| personal_token::revoke(connection, which, RevokeReason::ByUser, &origin))
+        .transaction(move |connection| {
+            personal_token::revoke(connection, which, RevokeReason::ByUser, &origin)
+        })
         .await
         .map_err(refusal::database)?;
     if revoked.is_empty() { Err(not_found()) } else { Ok(HttpResponse::NoContent().finish()) }

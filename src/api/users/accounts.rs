@@ -113,8 +113,11 @@ pub async fn show(
     guarded: Authorized<UsersRead, Path<Uuid>>,
 ) -> Result<HttpResponse, Problem> {
     let Path(id) = guarded.input;
-    let found =
-        services.database.run(move |connection| user::find(connection, id)).await.map_err(refusal::database)?;
+    let found = services
+        .database
+        .run(move |connection| user::find(connection, id))
+        .await
+        .map_err(refusal::database)?;
     let user = found.ok_or_else(not_found)?;
     Ok(private(HttpResponse::Ok()).json(item(user)))
 }
@@ -227,8 +230,12 @@ pub async fn update(
     guarded: Authorized<UsersWrite, (Path<Uuid>, Json<UserChanges>)>,
 ) -> Result<HttpResponse, Problem> {
     let Authorized { caller, input: (Path(id), Json(request)), origin, .. } = guarded;
-    let changes =
-        Changes { username: request.username, email: request.email, role: request.role, active: request.status };
+    let changes = Changes {
+        username: request.username,
+        email: request.email,
+        role: request.role,
+        active: request.status,
+    };
     let authority = authority(&caller);
     let changed = services
         .database

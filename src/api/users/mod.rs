@@ -41,7 +41,10 @@ pub fn routes() -> Vec<Endpoint> {
             .delete(accounts::delete)
             .codes(&[Code::AuthenticationTooOld, Code::NotFound, Code::Conflict, Code::LastAdmin]),
         Endpoint::at("/api/v1/users/{id}/password").post(password::set).codes(&writing),
-        Endpoint::at("/api/v1/users/{id}/sessions").get(sessions::list).delete(sessions::end_all).codes(&writing),
+        Endpoint::at("/api/v1/users/{id}/sessions")
+            .get(sessions::list)
+            .delete(sessions::end_all)
+            .codes(&writing),
         Endpoint::at("/api/v1/users/{id}/sessions/{sid}").delete(sessions::end).codes(&writing),
         Endpoint::at("/api/v1/users/{id}/tokens").get(tokens::list).codes(&[Code::NotFound]),
         Endpoint::at("/api/v1/users/{id}/tokens/{tid}").delete(tokens::revoke).codes(&writing),

@@ -60,7 +60,9 @@ pub async fn set(
         let (token, digest) = LinkToken::mint();
         let made = services
             .database
-            .transaction(move |connection| set_password::insert_link(connection, id, &digest, &authority, &origin))
+            .transaction(move |connection| {
+                set_password::insert_link(connection, id, &digest, &authority, &origin)
+            })
             .await
             .map_err(refusal::database)?;
         let expires_at = made.map_err(|refused| refuse(refused, &caller))?;
@@ -68,9 +70,14 @@ pub async fn set(
         let answer = PasswordLink { link, expires_at: refusal::time(expires_at) };
         return Ok(no_store(HttpResponse::Ok()).json(answer));
     };
-    let found = services.database.run(move |connection| user::find(connection, id)).await.map_err(refusal::database)?;
+    let found = services
+        .database
+        .run(move |connection| user::find(connection, id))
+        .await
+        .map_err(refusal::database)?;
     let user = found.ok_or_else(not_found)?;
-    let names: Vec<&str> = [Some(user.username.as_str()), user.email.as_deref()].into_iter().flatten().collect();
+    let names: Vec<&str> =
+        [Some(user.username.as_str()), user.email.as_deref()].into_iter().flatten().collect();
     refusal::password_flaws(&services.passwords.flaws(&password, &names), "/new_password")?;
     let hash = services.passwords.hash(password).await.map_err(refusal::hashing)?;
     let set = services

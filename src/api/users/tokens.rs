@@ -21,7 +21,11 @@ pub async fn list(
     guarded: Authorized<UsersRead, (Path<Uuid>, Query<TokenQuery>)>,
 ) -> Result<HttpResponse, Problem> {
     let (Path(id), Query(query)) = guarded.input;
-    let found = services.database.run(move |connection| user::find(connection, id)).await.map_err(refusal::database)?;
+    let found = services
+        .database
+        .run(move |connection| user::find(connection, id))
+        .await
+        .map_err(refusal::database)?;
     found.ok_or_else(not_found)?;
     list_of(&services, id, &query).await
 }

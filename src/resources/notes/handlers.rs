@@ -289,7 +289,11 @@ fn changed_meanwhile() -> Problem {
 }
 
 async fn find_visible(services: &Services, caller: &Caller, id: Uuid) -> Result<Note, Problem> {
-    let found = services.database.run(move |connection| note::find(connection, id)).await.map_err(refusal::database)?;
+    let found = services
+        .database
+        .run(move |connection| note::find(connection, id))
+        .await
+        .map_err(refusal::database)?;
     let is_visible = |note: &Note| note.shared || note.owner_id == caller.user_id || caller.may(NOTES_MANAGE);
     found.filter(is_visible).ok_or_else(not_found)
 }

@@ -91,7 +91,12 @@ const COLUMNS: Columns = (
 /// # Errors
 /// PostgreSQL's.
 pub fn find(connection: &mut PgConnection, id: Uuid) -> QueryResult<Option<Note>> {
-    notes::table.inner_join(users::table).filter(notes::id.eq(id)).select(COLUMNS).first(connection).optional()
+    notes::table
+        .inner_join(users::table)
+        .filter(notes::id.eq(id))
+        .select(COLUMNS)
+        .first(connection)
+        .optional()
 }
 
 /// At most `limit` notes, the latest made first.
@@ -164,5 +169,8 @@ pub fn update(connection: &mut PgConnection, seen: &Note, content: &Content) -> 
 /// PostgreSQL's.
 pub fn delete(connection: &mut PgConnection, seen: &Note) -> QueryResult<bool> {
     let unchanged = notes::version.eq(seen.version).and(notes::owner_id.eq(seen.owner_id));
-    diesel::delete(notes::table.find(seen.id)).filter(unchanged).execute(connection).map(|deleted| deleted > 0)
+    diesel::delete(notes::table.find(seen.id))
+        .filter(unchanged)
+        .execute(connection)
+        .map(|deleted| deleted > 0)
 }

@@ -1,0 +1,179 @@
+//! A problem: one refusal, with all that is said of it.
+
+use std::fmt;
+use std::time::Duration;
+
+use actix_web::http::{Method, StatusCode};
+use actix_web::{HttpResponse, ResponseError};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use super::code::{Action, Code};
+
+/// One thing wrong with a request's content.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub struct FieldError {
+    /// Where: a JSON pointer (RFC 6901) into the body, or `/name` of a query parameter.
+    #[schema(example = "/title")]
+    pub pointer: String,
+    /// What, for programs.
+    #[schema(example = "too_long")]
+    pub code: &'static str,
+    /// What, for people.
+    pub detail: String,
+}
+
+impl FieldError {
+    /// Says what is wrong where.
+    #[must_use]
+    pub fn new(pointer: impl Into<String>, code: &'static str, detail: String) -> Self {
+        Self { pointer: pointer.into(), code, detail }
+    }
+}
+
+/// A refusal, ready to be answered.
+#[derive(Clone)]
+pub struct Problem(Box<Content>);
+
+#[derive(Clone)]
+pub(super) struct Content {
+    pub(super) code: Code,
+    pub(super) detail: String,
+    pub(super) members: Map<String, Value>,
+    pub(super) action: Action,
+    pub(super) terminal: bool,
+    pub(super) errors: Vec<FieldError>,
+    pub(super) retry_after: Option<u64>,
+    pub(super) allow: Vec<Method>,
+    pub(super) challenge_parameters: Vec<(&'static str, String)>,
+}
+
+impl Problem {
+    /// A refusal with this code; `detail` says what was found and what to do next.
+    #[must_use]
+    pub fn new(code: Code, detail: impl Into<String>) -> Self {
+        Self(Box::new(Content {
+            code,
+            detail: detail.into(),
+            members: Map::new(),
+            action: code.action(),
+            terminal: code.is_terminal(),
+            errors: Vec::new(),
+            retry_after: None,
+            allow: Vec::new(),
+            challenge_parameters: Vec::new(),
+        }))
+    }
+
+    /// Everything wrong with a request's content, at once.
+    #[must_use]
+    pub fn validation(errors: Vec<FieldError>) -> Self {
+        let detail = match errors.as_slice() {
+            [error] if error.pointer.is_empty() => format!("The request is invalid: {}.", error.detail),
+            [error] => format!("{}: {}.", error.pointer, error.detail),
+            several => format!("{} things are wrong with the request; `errors` lists them.", several.len()),
+        };
+        let mut problem = Self::new(Code::ValidationFailed, detail);
+        problem.0.errors = errors;
+        problem
+    }
+
+    /// Adds a member to the body.
+    #[must_use]
+    pub fn with(mut self, name: &'static str, value: impl Serialize) -> Self {
+        self.0.members.insert(name.to_owned(), json!(value));
+        self
+    }
+
+    /// Says another next step than the code's own.
+    #[must_use]
+    pub fn action(mut self, action: Action) -> Self {
+        self.0.action = action;
+        self
+    }
+
+    /// Says whether the credential is gone for good.
+    #[must_use]
+    pub fn terminal(mut self, terminal: bool) -> Self {
+        self.0.terminal = terminal;
+        self
+    }
+
+    /// Says when to try again: in whole seconds, at least one.
+    #[must_use]
+    pub fn retry_after(mut self, after: Duration) -> Self {
+        let seconds = after.as_secs().max(1);
+        self.0.retry_after = Some(seconds);
+        self.with("retry_after", seconds)
+    }
+
+    /// Says which methods there are.
+    #[must_use]
+    pub fn allow(mut self, methods: &[Method]) -> Self {
+        self.0.allow = methods.to_vec();
+        self
+    }
+
+    /// The scope that the challenge asks for (RFC 6750, section 3).
+    #[must_use]
+    pub fn challenge_scope(mut self, scope: &str) -> Self {
+        self.0.challenge_parameters.push(("scope", scope.to_owned()));
+        self
+    }
+
+    /// The age of a sign-in that the challenge asks for (RFC 9470, section 3).
+    #[must_use]
+    pub fn challenge_max_age(mut self, max_age: Duration) -> Self {
+        self.0.challenge_parameters.push(("max_age", max_age.as_secs().to_string()));
+        self
+    }
+
+    /// Its code.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        self.0.code
+    }
+
+    /// What was found and what to do next.
+    #[must_use]
+    pub fn detail(&self) -> &str {
+        &self.0.detail
+    }
+
+    /// Everything wrong with the request's content.
+    #[must_use]
+    pub fn field_errors(&self) -> &[FieldError] {
+        &self.0.errors
+    }
+
+    pub(super) fn content(&self) -> &Content {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Problem {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Problem({}: {})", self.0.code, self.0.detail)
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}: {}", self.0.code, self.0.detail)
+    }
+}
+
+impl std::error::Error for Problem {}
+
+impl ResponseError for Problem {
+    fn status_code(&self) -> StatusCode {
+        self.0.code.status()
+    }
+
+    /// The request is not known here: `finish` writes the body.
+    fn error_response(&self) -> HttpResponse {
+        let mut response = HttpResponse::new(self.status_code());
+        response.extensions_mut().insert(self.clone());
+        response
+    }
+}

@@ -1,0 +1,81 @@
+//! Errors that are not ours, mapped once: what actix's extractors, payloads and router say, in our own words.
+
+use actix_web::Error;
+use actix_web::error::{PathError, PayloadError, QueryPayloadError};
+use actix_web::http::StatusCode;
+
+use super::body::{FieldError, Problem};
+use super::code::Code;
+
+/// A bug of ours.
+#[must_use]
+pub fn internal() -> Problem {
+    let detail = "Something went wrong here; nothing is wrong with your request. The operator finds it in the log \
+                  under this request id.";
+    Problem::new(Code::InternalError, detail)
+}
+
+pub(super) fn no_route(path: &str) -> Problem {
+    let shown: String = path.chars().filter(|c| c.is_ascii_graphic()).take(200).collect();
+    Problem::new(Code::NotFound, format!("Nothing stands at {shown}; /openapi.json lists what does."))
+}
+
+/// The problem that an error of actix stands for.
+#[must_use]
+pub fn from_actix(error: &Error) -> Problem {
+    if let Some(problem) = error.as_error::<Problem>() {
+        return problem.clone();
+    }
+    if let Some(QueryPayloadError::Deserialize(reason)) = error.as_error::<QueryPayloadError>() {
+        return query(&reason.to_string());
+    }
+    if error.as_error::<PathError>().is_some() {
+        return Problem::new(Code::NotFound, "Nothing of this id stands here, or nothing that you may see.");
+    }
+    if let Some(payload) = error.as_error::<PayloadError>() {
+        return from_payload(payload);
+    }
+    match error.as_response_error().status_code() {
+        StatusCode::NOT_FOUND => Problem::new(Code::NotFound, "Nothing stands at this address."),
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            Problem::new(Code::PayloadTooLarge, "The body is larger than is allowed.")
+        }
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => {
+            Problem::new(Code::UnsupportedMediaType, "The body is of a type that is not taken here.")
+        }
+        status if status.is_client_error() => {
+            let error = FieldError::new("", "invalid", "it could not be read".into());
+            Problem::validation(vec![error])
+        }
+        _ => {
+            tracing::error!(%error, "an error that nothing here makes");
+            internal()
+        }
+    }
+}
+
+fn from_payload(error: &PayloadError) -> Problem {
+    match error {
+        PayloadError::Overflow => Problem::new(Code::PayloadTooLarge, "The body is larger than is allowed."),
+        PayloadError::EncodingCorrupted => {
+            let detail = "The body is not in the encoding that `Content-Encoding` names.";
+            Problem::new(Code::UnsupportedMediaType, detail)
+        }
+        _ => Problem::new(Code::MalformedJson, "The body ended before it was whole."),
+    }
+}
+
+/// serde's words on a query string name the parameter between backquotes.
+fn query(reason: &str) -> Problem {
+    let named =
+        reason.split('`').nth(1).filter(|name| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'));
+    let (code, detail) = if reason.starts_with("unknown field") {
+        ("unknown_field", "this parameter is not known here; check its spelling or leave it out")
+    } else if reason.starts_with("duplicate field") {
+        ("duplicate_field", "this parameter was sent more than once")
+    } else {
+        ("invalid", "a parameter is not of its type; /openapi.json says which it has")
+    };
+    let pointer = named.filter(|_| code != "invalid").map_or(String::new(), |name| format!("/{name}"));
+    Problem::validation(vec![FieldError::new(pointer, code, detail.into())])
+}

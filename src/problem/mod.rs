@@ -1,0 +1,14 @@
+//! The catalogue of refusals: each code with its status, title, action and page, and the body that carries it
+//! (RFC 9457).
+
+pub mod body;
+pub mod challenge;
+pub mod code;
+pub mod finish;
+pub mod foreign;
+pub mod pages;
+
+pub use body::{FieldError, Problem};
+pub use code::{Action, Code};
+pub use finish::{Refused, Rendering, RequestId, finish};
+pub use foreign::from_actix;

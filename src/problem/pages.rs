@@ -1,0 +1,390 @@
+//! What each code means, why it comes and what to do: the text behind `/problems/{code}`.
+
+use serde::Serialize;
+
+/// A code's documentation.
+#[derive(Debug, Serialize)]
+pub struct Page {
+    /// What it means.
+    pub meaning: &'static str,
+    /// Why it usually comes.
+    pub causes: &'static [&'static str],
+    /// What the developer of a client does.
+    pub for_client: &'static str,
+    /// What the operator of this server does.
+    pub for_operator: &'static str,
+    /// A request that shows it; `$BASE` is the public URL.
+    pub example: &'static str,
+}
+
+pub(super) static CREDENTIALS_MISSING: Page = Page {
+    meaning: "The request asks for something guarded and carries no credential at all.",
+    causes: &[
+        "No Authorization header was set.",
+        "A proxy or a redirect to another host dropped the header.",
+        "The token was put into the query string, where it is never looked for.",
+    ],
+    for_client: "Sign in at POST /api/v1/auth/login and send `Authorization: Bearer <access token>` with every request.",
+    for_operator: "If clients swear they send it, look at the proxies in between: some drop Authorization unless told otherwise.",
+    example: "curl -i $BASE/api/v1/me",
+};
+
+pub(super) static SCHEME_UNSUPPORTED: Page = Page {
+    meaning: "The Authorization header names a scheme that is not spoken here.",
+    causes: &[
+        "`Token …` of Django REST framework, or `JWT …` of an older client.",
+        "Digest or Negotiate, chosen by a tool by itself.",
+        "The token alone, without a scheme before it.",
+    ],
+    for_client: "Send `Authorization: Bearer <token>`, or `Basic` with a personal access token for the password.",
+    for_operator: "Nothing to do here; the `scheme` member says what the client sent.",
+    example: "curl -i -H 'Authorization: Token abc' $BASE/api/v1/me",
+};
+
+pub(super) static CREDENTIALS_MALFORMED: Page = Page {
+    meaning: "The Authorization header has a known scheme and no credential that can be read.",
+    causes: &[
+        "`Bearer` with nothing behind it: the variable that holds the token is empty.",
+        "A token that was broken over two lines or has a space in it.",
+        "Basic whose content is not base64 of `name:token`.",
+    ],
+    for_client: "Print the header that you send, and compare: one word, one space, one token.",
+    for_operator: "Nothing to do here.",
+    example: "curl -i -H 'Authorization: Bearer two words' $BASE/api/v1/me",
+};
+
+pub(super) static CREDENTIALS_AMBIGUOUS: Page = Page {
+    meaning: "The request has two Authorization headers, and nothing says which one counts.",
+    causes: &[
+        "The client library sets one and the calling code adds another.",
+        "A proxy adds its own beside the client's.",
+    ],
+    for_client: "Send exactly one Authorization header.",
+    for_operator: "If a proxy adds one, tell it to replace or to leave the client's.",
+    example: "curl -i -H 'Authorization: Bearer a' -H 'Authorization: Bearer b' $BASE/api/v1/me",
+};
+
+pub(super) static TOKEN_MALFORMED: Page = Page {
+    meaning: "What was sent is neither a JWT nor a token that begins like ours and has the right checksum.",
+    causes: &[
+        "The token was cut when it was copied.",
+        "A token of another service.",
+        "A password in Basic, where only a personal access token is taken.",
+    ],
+    for_client: "Copy the token again, whole. A personal access token begins with dwp_, a refresh token with dwr_.",
+    for_operator: "Many of these from one address are somebody guessing.",
+    example: "curl -i -H 'Authorization: Bearer abc' $BASE/api/v1/me",
+};
+
+pub(super) static TOKEN_SIGNATURE_INVALID: Page = Page {
+    meaning: "The token has the right form, but no key of this server made it.",
+    causes: &[
+        "It was issued by another installation: production against staging.",
+        "The key that signed it was revoked.",
+        "It was altered on the way, or forged.",
+    ],
+    for_client: "Refresh; where that fails too, sign in again.",
+    for_operator: "After `key revoke` this is what every token of that key gets. Otherwise check that all nodes share one database and one secret key.",
+    example: "curl -i -H 'Authorization: Bearer '$FORGED $BASE/api/v1/me",
+};
+
+pub(super) static TOKEN_EXPIRED: Page = Page {
+    meaning: "The token was good and its time is over.",
+    causes: &[
+        "Access tokens live for minutes on purpose.",
+        "The client does not refresh, or only after an error that it does not expect.",
+        "The client's machine slept.",
+    ],
+    for_client: "Refresh and send the request again, once. For a personal access token: sign in and make a new one.",
+    for_operator: "DOORWARD_ACCESS_TOKEN_TTL sets the life of access tokens.",
+    example: "curl -i -H 'Authorization: Bearer '$EXPIRED $BASE/api/v1/me",
+};
+
+pub(super) static TOKEN_NOT_YET_VALID: Page = Page {
+    meaning: "The token says that it is good only from a time that lies ahead by more than 5 s.",
+    causes: &["The clocks of two nodes differ.", "The clock of this node was set back."],
+    for_client: "Wait until `valid_from`. The clock of the client plays no part.",
+    for_operator: "Run a time service on every node; `server_time` in the body shows this one's clock.",
+    example: "curl -i -H 'Authorization: Bearer '$FUTURE $BASE/api/v1/me",
+};
+
+pub(super) static TOKEN_ISSUER_MISMATCH: Page = Page {
+    meaning: "A key of ours signed the token, for another public URL than this server has.",
+    causes: &["DOORWARD_PUBLIC_URL was changed.", "Two installations share a database."],
+    for_client: "Refresh here: the new token names this server.",
+    for_operator: "Set the same DOORWARD_PUBLIC_URL on every node, and keep it.",
+    example: "curl -i -H 'Authorization: Bearer '$OTHER_ISSUER $BASE/api/v1/me",
+};
+
+pub(super) static TOKEN_AUDIENCE_MISMATCH: Page = Page {
+    meaning: "A key of ours signed the token, for services that do not include this one.",
+    causes: &["A token that was issued for another service was sent here."],
+    for_client: "Send the token that was issued for this server, or refresh here.",
+    for_operator: "DOORWARD_AUDIENCES lists further audiences; the public URL is always among them.",
+    example: "curl -i -H 'Authorization: Bearer '$OTHER_AUDIENCE $BASE/api/v1/me",
+};
+
+pub(super) static TOKEN_TYPE_MISMATCH: Page = Page {
+    meaning: "A genuine token of ours, of a kind that does not belong here.",
+    causes: &[
+        "The refresh token was sent as the access token.",
+        "The access token was sent to the refresh endpoint.",
+    ],
+    for_client: "Swap the two: the access token goes into Authorization, the refresh token into the body of POST /api/v1/auth/refresh.",
+    for_operator: "Nothing to do here.",
+    example: "curl -i -H 'Authorization: Bearer '$REFRESH_TOKEN $BASE/api/v1/me",
+};
+
+pub(super) static TOKEN_UNKNOWN: Page = Page {
+    meaning: "The token has our form, and nothing of it stands in the database.",
+    causes: &[
+        "A personal access token of another installation.",
+        "It expired so long ago that its row is gone.",
+        "With Basic: the user name is not that of the token's owner.",
+    ],
+    for_client: "Sign in and make a new personal access token; with Basic, send its owner's username.",
+    for_operator: "After a restore, tokens that were made after the backup are unknown.",
+    example: "curl -i -u somebody:$PERSONAL_TOKEN $BASE/api/v1/me",
+};
+
+pub(super) static TOKEN_REVOKED: Page = Page {
+    meaning: "The token was good and was revoked before its time.",
+    causes: &[
+        "The owner or an admin revoked the personal access token.",
+        "The user's role or status changed, so access tokens have to be issued anew.",
+    ],
+    for_client: "For an access token: refresh, the session goes on. For a personal access token (`terminal` is true): make a new one.",
+    for_operator: "The audit log says who revoked it and when.",
+    example: "curl -i -H 'Authorization: Bearer '$REVOKED $BASE/api/v1/me",
+};
+
+pub(super) static SESSION_ENDED: Page = Page {
+    meaning: "The session that the token belongs to was ended.",
+    causes: &[
+        "Somebody signed out.",
+        "The user ended it from another device, or changed the password.",
+        "A spent refresh token was used again, which ends the session.",
+    ],
+    for_client: "Discard both tokens and sign in again. `reason` says why.",
+    for_operator: "The audit log has a session_ended event with the session's id and who ended it.",
+    example: "curl -i -H 'Authorization: Bearer '$SIGNED_OUT $BASE/api/v1/me",
+};
+
+pub(super) static SESSION_EXPIRED: Page = Page {
+    meaning: "The session was not refreshed for its idle lifetime, or its whole lifetime is over.",
+    causes: &[
+        "The client was away for longer than a refresh token lives.",
+        "The session has reached its absolute end.",
+    ],
+    for_client: "Discard both tokens and sign in again.",
+    for_operator: "DOORWARD_REFRESH_TOKEN_TTL sets the idle lifetime, DOORWARD_SESSION_TTL the whole one.",
+    example: "curl -i $BASE/api/v1/auth/refresh --json '{\"refresh_token\":\"'$OLD'\"}'",
+};
+
+pub(super) static AUTHENTICATION_TOO_OLD: Page = Page {
+    meaning: "The request grants power and asks for a sign-in more recent than the session's (RFC 9470).",
+    causes: &[
+        "The user signed in more than 15 minutes ago (the default) and makes a token or manages users.",
+    ],
+    for_client: "Ask for the password, send it to POST /api/v1/auth/step-up, and repeat the request with the access token that it gives.",
+    for_operator: "DOORWARD_STEP_UP_MAX_AGE sets the age.",
+    example: "curl -i $BASE/api/v1/me/tokens -H 'Authorization: Bearer '$HOUR_OLD --json '{\"name\":\"x\",\"scope\":\"notes:read\"}'",
+};
+
+pub(super) static ACCOUNT_DISABLED: Page = Page {
+    meaning: "An administrator has disabled the account.",
+    causes: &["The person has left, or the account was abused."],
+    for_client: "Show the detail to the user. Sessions go on once the account is enabled again.",
+    for_operator: "`doorward user enable <name>` or PATCH /api/v1/users/{id} lets the user in again.",
+    example: "curl -i $BASE/api/v1/auth/login --json '{\"username\":\"disabled\",\"password\":\"…\"}'",
+};
+
+pub(super) static ACCOUNT_DELETED: Page = Page {
+    meaning: "The account that the credential belongs to no longer exists.",
+    causes: &["An administrator deleted it."],
+    for_client: "Discard what you hold of it.",
+    for_operator: "The audit log says who deleted it and when.",
+    example: "curl -i -H 'Authorization: Bearer '$OF_DELETED $BASE/api/v1/me",
+};
+
+pub(super) static INVALID_CREDENTIALS: Page = Page {
+    meaning: "The username or the password is wrong. The answer is the same, and takes as long, for a name that nobody has.",
+    causes: &["A typing error, or another keyboard layout.", "The password was changed."],
+    for_client: "Ask the user for both again. Do not retry by yourself.",
+    for_operator: "The audit log has a login_failed event; `known` in its details says whether the account exists.",
+    example: "curl -i $BASE/api/v1/auth/login --json '{\"username\":\"alice\",\"password\":\"wrong\"}'",
+};
+
+pub(super) static REFRESH_TOKEN_REUSED: Page = Page {
+    meaning: "A refresh token that was traded before was presented again, after somebody had used what it was traded for. One of two has a copy, so the session was ended.",
+    causes: &[
+        "The client keeps an old token and ignores the new one.",
+        "Two processes share one token and do not share what it is traded for.",
+        "The token was stolen.",
+    ],
+    for_client: "Discard both tokens and sign in again. Store the new refresh token before using the new access token.",
+    for_operator: "The audit log has a refresh_token_reused event with the address that presented it.",
+    example: "curl -i $BASE/api/v1/auth/refresh --json '{\"refresh_token\":\"'$SPENT'\"}'",
+};
+
+pub(super) static REFRESH_TOKEN_UNKNOWN: Page = Page {
+    meaning: "The refresh token is genuine, but its session stands nowhere.",
+    causes: &[
+        "It expired so long ago that its row is gone.",
+        "The database was restored from a backup that is older than the session.",
+    ],
+    for_client: "Discard both tokens and sign in again.",
+    for_operator: "Expected after a restore, for what was begun after the backup.",
+    example: "curl -i $BASE/api/v1/auth/refresh --json '{\"refresh_token\":\"'$PRUNED'\"}'",
+};
+
+pub(super) static INSUFFICIENT_SCOPE: Page = Page {
+    meaning: "The user may do this, but the credential was issued for less.",
+    causes: &[
+        "The sign-in asked for a narrower scope.",
+        "The personal access token was made for something else.",
+    ],
+    for_client: "Refresh or sign in with the scope in `required`, or use another token.",
+    for_operator: "Nothing to do here: the user has the permission.",
+    example: "curl -i -X POST $BASE/api/v1/notes -H 'Authorization: Bearer '$READ_ONLY --json '{\"title\":\"x\",\"body\":\"\"}'",
+};
+
+pub(super) static PERMISSION_DENIED: Page = Page {
+    meaning: "The user's role does not have the permission that this needs.",
+    causes: &[
+        "A viewer tries to write.",
+        "Somebody who is no admin manages users, or an account that may more than he.",
+    ],
+    for_client: "Say so to the user; another token will not help.",
+    for_operator: "`doorward user set-role <name> <role>` gives the user another role.",
+    example: "curl -i $BASE/api/v1/users -H 'Authorization: Bearer '$OF_A_MEMBER",
+};
+
+pub(super) static NOT_OWNER: Page = Page {
+    meaning: "The object is visible to the user and belongs to somebody else.",
+    causes: &["A shared note can be read by everybody and changed by its owner alone."],
+    for_client: "Offer reading only, or make a copy.",
+    for_operator: "`notes:manage` lifts ownership.",
+    example: "curl -i -X DELETE $BASE/api/v1/notes/$SOMEBODYS -H 'Authorization: Bearer '$TOKEN",
+};
+
+pub(super) static CSRF_FAILED: Page = Page {
+    meaning: "A browser sent a credential by itself, and nothing proves that the user meant it.",
+    causes: &["A form or script of another site.", "A browser that remembers a Basic credential."],
+    for_client: "Send the token as `Authorization: Bearer`, which no browser does by itself.",
+    for_operator: "Many of these point to a page that tries to make your users' browsers do things.",
+    example: "curl -i -X POST -u alice:$PERSONAL_TOKEN -H 'Sec-Fetch-Site: cross-site' $BASE/api/v1/notes",
+};
+
+pub(super) static TOO_MANY_ATTEMPTS: Page = Page {
+    meaning: "Too many attempts came in too short a time.",
+    causes: &["Passwords are being guessed.", "A client that retries without waiting."],
+    for_client: "Wait for as many seconds as `Retry-After` says.",
+    for_operator: "Look for the address in the audit log.",
+    example: "curl -i $BASE/api/v1/auth/login --json '{\"username\":\"alice\",\"password\":\"guess\"}'",
+};
+
+pub(super) static OVERLOADED: Page = Page {
+    meaning: "More requests arrive than can be answered in time, so this one was refused at once.",
+    causes: &[
+        "A flood of sign-ins: each costs a password hash.",
+        "The database is slower than the requests that come in.",
+    ],
+    for_client: "Wait for as many seconds as `Retry-After` says and try again. Nothing was done.",
+    for_operator: "The metrics show the depth of both queues (doorward_pool_waiting).",
+    example: "curl -i $BASE/api/v1/auth/login --json '{\"username\":\"alice\",\"password\":\"…\"}'",
+};
+
+pub(super) static DATABASE_UNAVAILABLE: Page = Page {
+    meaning: "The database cannot be reached or does not answer. This says nothing about the credential.",
+    causes: &["PostgreSQL is being restarted, or is full.", "The network between the two is down."],
+    for_client: "Keep your tokens, wait for as many seconds as `Retry-After` says, and try again. A refresh may be repeated.",
+    for_operator: "/readyz and the log say what PostgreSQL answered. Service resumes by itself.",
+    example: "curl -i $BASE/api/v1/me -H 'Authorization: Bearer '$TOKEN",
+};
+
+pub(super) static MALFORMED_JSON: Page = Page {
+    meaning: "The body cannot be read as JSON.",
+    causes: &["A quote or a brace is missing.", "The shell ate the quotes."],
+    for_client: "Look at the line and the column that the detail names.",
+    for_operator: "Nothing to do here.",
+    example: "curl -i $BASE/api/v1/auth/login --json '{\"username\":'",
+};
+
+pub(super) static VALIDATION_FAILED: Page = Page {
+    meaning: "The request can be read, and something in it is not as it must be. All that is wrong is listed at once.",
+    causes: &[
+        "A member is missing, misspelt or of the wrong type.",
+        "A text is too long, a password too common.",
+    ],
+    for_client: "Correct every entry of `errors`; `pointer` says where it stands.",
+    for_operator: "Nothing to do here.",
+    example: "curl -i $BASE/api/v1/auth/login --json '{\"user\":\"alice\"}'",
+};
+
+pub(super) static UNSUPPORTED_MEDIA_TYPE: Page = Page {
+    meaning: "The body is not of a type that is taken here.",
+    causes: &["Content-Type is missing, or says that the body is a form."],
+    for_client: "Send `Content-Type: application/json`.",
+    for_operator: "Nothing to do here.",
+    example: "curl -i $BASE/api/v1/auth/login -d username=alice",
+};
+
+pub(super) static PAYLOAD_TOO_LARGE: Page = Page {
+    meaning: "The body is larger than 64 KiB.",
+    causes: &["A file was sent where a text belongs."],
+    for_client: "Send less.",
+    for_operator: "Nothing to do here.",
+    example: "head -c 70000 /dev/zero | curl -i $BASE/api/v1/auth/login -H 'Content-Type: application/json' --data-binary @-",
+};
+
+pub(super) static NOT_FOUND: Page = Page {
+    meaning: "Nothing stands at this address, or nothing that this user may see.",
+    causes: &["A typing error in the path.", "It was deleted.", "It is somebody else's, and private."],
+    for_client: "Check the path against /openapi.json.",
+    for_operator: "Nothing to do here.",
+    example: "curl -i $BASE/api/v1/nothing",
+};
+
+pub(super) static METHOD_NOT_ALLOWED: Page = Page {
+    meaning: "The address exists and does not answer this method.",
+    causes: &["POST where PATCH belongs."],
+    for_client: "`Allow` lists the methods that are answered.",
+    for_operator: "Nothing to do here.",
+    example: "curl -i -X DELETE $BASE/api/v1/me",
+};
+
+pub(super) static CONFLICT: Page = Page {
+    meaning: "The request would conflict with what stands there already.",
+    causes: &[
+        "A username or address is taken, as a username or an address.",
+        "Others keep changing the same object.",
+    ],
+    for_client: "Choose another name; or read again and repeat the change.",
+    for_operator: "Nothing to do here.",
+    example: "curl -i $BASE/api/v1/users -H 'Authorization: Bearer '$ADMIN --json '{\"username\":\"alice\"}'",
+};
+
+pub(super) static LAST_ADMIN: Page = Page {
+    meaning: "Without this account nobody would be left to administer.",
+    causes: &["The only active admin is to be disabled, demoted or deleted."],
+    for_client: "Make another admin first.",
+    for_operator: "`doorward user set-role <name> admin` makes one.",
+    example: "curl -i -X DELETE $BASE/api/v1/users/$ADMIN_ID -H 'Authorization: Bearer '$ADMIN",
+};
+
+pub(super) static PRECONDITION_FAILED: Page = Page {
+    meaning: "The object has changed since the client read it: `If-Match` names another version.",
+    causes: &["Somebody else, or another tab, saved in between."],
+    for_client: "Read it again, apply the change anew, and send the new ETag.",
+    for_operator: "Nothing to do here.",
+    example: "curl -i -X PATCH $BASE/api/v1/notes/$ID -H 'If-Match: \"0\"' -H 'Authorization: Bearer '$TOKEN --json '{\"title\":\"x\"}'",
+};
+
+pub(super) static INTERNAL_ERROR: Page = Page {
+    meaning: "Something went wrong in the server. Nothing is wrong with the request.",
+    causes: &["A bug."],
+    for_client: "Try again later, and report it with the request id.",
+    for_operator: "The log has the cause under this request id. Please report it.",
+    example: "curl -i $BASE/api/v1/me -H 'Authorization: Bearer '$TOKEN",
+};
