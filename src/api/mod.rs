@@ -2,7 +2,10 @@
 
 pub mod audit_events;
 pub mod auth;
+pub mod health;
+pub mod jwks;
 pub mod me;
+pub mod problems;
 pub mod users;
 
 use crate::routing::Endpoint;
@@ -11,4 +14,10 @@ use crate::routing::Endpoint;
 #[must_use]
 pub fn routes() -> Vec<Endpoint> {
     [auth::routes(), me::routes(), users::routes(), audit_events::routes()].into_iter().flatten().collect()
+}
+
+/// What stands beside `/api/v1`, for those who operate and integrate.
+#[must_use]
+pub fn open_routes() -> Vec<Endpoint> {
+    [health::routes(), jwks::routes(), problems::routes()].into_iter().flatten().collect()
 }

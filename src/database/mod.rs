@@ -1,7 +1,10 @@
 //! PostgreSQL: the one pool, on threads of its own, and what its failures mean.
 
+pub mod instance;
 pub mod migrate;
 mod pool;
+pub mod private_postgres;
+pub mod prune;
 #[allow(missing_docs)] // generated
 pub mod schema;
 

@@ -2,6 +2,7 @@
 
 use std::future::{Future, Ready, ready};
 use std::pin::Pin;
+use std::time::Duration;
 
 use actix_web::dev::Payload;
 use actix_web::http::header::CONTENT_TYPE;
@@ -15,6 +16,9 @@ use crate::problem::{self, Code, Problem};
 
 /// Bytes that a body may have.
 pub const BODY_MAX: usize = 64 * 1024;
+
+/// How long a body may take to arrive.
+const BODY_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Something that is read from a request after the guard.
 pub trait Input: Sized + 'static {
@@ -119,7 +123,18 @@ fn is_json(request: &HttpRequest) -> bool {
     request.content_type().trim().eq_ignore_ascii_case("application/json")
 }
 
-async fn read_body(mut payload: Payload) -> Result<Vec<u8>, Problem> {
+/// A body that trickles in is cut off: it would hold its connection for as long as it likes.
+async fn read_body(payload: Payload) -> Result<Vec<u8>, Problem> {
+    match tokio::time::timeout(BODY_DEADLINE, collect(payload)).await {
+        Ok(body) => body,
+        Err(_) => {
+            let detail = format!("The body was not whole after {} s.", BODY_DEADLINE.as_secs());
+            Err(Problem::new(Code::MalformedJson, detail))
+        }
+    }
+}
+
+async fn collect(mut payload: Payload) -> Result<Vec<u8>, Problem> {
     let mut body = Vec::new();
     while let Some(chunk) = payload.next().await {
         let chunk = chunk.map_err(|error| problem::from_actix(&error.into()))?;

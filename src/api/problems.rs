@@ -1,0 +1,93 @@
+//! `/problems` and `/problems/{code}`: what each code means, for who follows a problem's `type`.
+
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use actix_web::{HttpResponse, web};
+use askama::Template;
+use serde::Serialize;
+
+use crate::problem::pages::Page;
+use crate::problem::{Action, Code, Problem};
+use crate::routing::Endpoint;
+
+/// The routes.
+#[must_use]
+pub fn routes() -> Vec<Endpoint> {
+    vec![
+        Endpoint::at("/problems").get(list),
+        Endpoint::at("/problems/{code}").get(show).codes(&[Code::NotFound]),
+    ]
+}
+
+/// A code and its documentation.
+#[derive(Serialize)]
+struct Entry {
+    code: &'static str,
+    status: u16,
+    title: &'static str,
+    action: Action,
+    action_name: String,
+    terminal: bool,
+    members: &'static [&'static str],
+    page: &'static Page,
+}
+
+impl From<Code> for Entry {
+    fn from(code: Code) -> Self {
+        let action_name =
+            serde_json::to_value(code.action()).ok().and_then(|name| name.as_str().map(str::to_owned));
+        Self {
+            code: code.as_str(),
+            status: code.status().as_u16(),
+            title: code.title(),
+            action: code.action(),
+            action_name: action_name.unwrap_or_default(),
+            terminal: code.is_terminal(),
+            members: code.members(),
+            page: code.page(),
+        }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "problems.html")]
+struct ListPage {
+    entries: Vec<Entry>,
+}
+
+#[derive(Template)]
+#[template(path = "problem.html")]
+struct EntryPage {
+    entry: Entry,
+}
+
+/// Lists the codes.
+#[utoipa::path(get, path = "/problems", tag = "documentation", security(()),
+    responses((status = 200, description = "Every code, as a page", content_type = "text/html", body = String)))]
+pub async fn list() -> Result<HttpResponse, Problem> {
+    answer(&ListPage { entries: Code::ALL.iter().copied().map(Entry::from).collect() })
+}
+
+/// Explains a code.
+#[utoipa::path(get, path = "/problems/{code}", tag = "documentation", security(()),
+    params(("code" = String, Path, description = "A problem's `code`")),
+    responses((status = 200, description = "What it means and what to do", content_type = "text/html", body = String)))]
+pub async fn show(code: web::Path<String>) -> Result<HttpResponse, Problem> {
+    let found = Code::find(&code);
+    let code =
+        found.ok_or_else(|| Problem::new(Code::NotFound, "No such code; /problems lists them all."))?;
+    answer(&EntryPage { entry: Entry::from(code) })
+}
+
+fn answer(page: &impl Template) -> Result<HttpResponse, Problem> {
+    const POLICY: &str =
+        "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+    let html = page.render().map_err(|error| {
+        tracing::error!(%error, "a page could not be made");
+        crate::guard::refusal::internal()
+    })?;
+    Ok(HttpResponse::Ok()
+        .insert_header((CONTENT_TYPE, "text/html; charset=utf-8"))
+        .insert_header((CACHE_CONTROL, "public, max-age=3600"))
+        .insert_header(("content-security-policy", POLICY))
+        .body(html))
+}

@@ -1,0 +1,81 @@
+//! What a serving process does by itself: writes last uses, looks for new keys, prunes, measures its pools.
+
+use std::time::Duration;
+
+use actix_web::web;
+use tokio::task::JoinHandle;
+
+use crate::database::prune;
+use crate::guard::Services;
+use crate::sessions::last_use::FLUSH_EVERY;
+
+/// How often the keys are looked at: far more often than they are published ahead.
+const KEYS_EVERY: Duration = Duration::from_secs(5);
+const MEASURE_EVERY: Duration = Duration::from_secs(5);
+const PRUNE_EVERY: Duration = Duration::from_secs(600);
+
+/// The tasks; they end with [`Tasks::stop`].
+pub struct Tasks(Vec<JoinHandle<()>>);
+
+impl Tasks {
+    /// Ends them.
+    pub fn stop(self) {
+        self.0.iter().for_each(JoinHandle::abort);
+    }
+}
+
+/// Begins all of them on this thread's runtime.
+#[must_use]
+pub fn start(services: &web::Data<Services>, audit_retention: Duration) -> Tasks {
+    let (flushing, reloading, pruning, measuring) =
+        (services.clone(), services.clone(), services.clone(), services.clone());
+    Tasks(vec![
+        actix_web::rt::spawn(async move {
+            every(FLUSH_EVERY, || async {
+                if let Err(error) = flushing.last_use.flush(&flushing.database).await {
+                    tracing::debug!(%error, "last uses are kept for later");
+                }
+            })
+            .await;
+        }),
+        actix_web::rt::spawn(async move {
+            every(KEYS_EVERY, || async {
+                if let Err(error) = reloading.keys.reload(&reloading.database, &reloading.secret_keys).await {
+                    tracing::warn!(%error, "the signing keys could not be looked at; those in hand go on");
+                }
+            })
+            .await;
+        }),
+        actix_web::rt::spawn(async move {
+            every(PRUNE_EVERY, || async {
+                match prune::run(&pruning.database, audit_retention).await {
+                    Ok(pruned) if pruned.total() > 0 => tracing::info!(rows = pruned.total(), "pruned"),
+                    Ok(_) => {}
+                    Err(error) => tracing::warn!(%error, "pruning is put off"),
+                }
+            })
+            .await;
+        }),
+        actix_web::rt::spawn(async move {
+            every(MEASURE_EVERY, || async { measure(&measuring) }).await;
+        }),
+    ])
+}
+
+async fn every<F: Future<Output = ()>>(pause: Duration, mut work: impl FnMut() -> F) {
+    loop {
+        tokio::time::sleep(pause).await;
+        work().await;
+    }
+}
+
+fn measure(services: &Services) {
+    for pool in [services.database.threads(), services.passwords.threads()] {
+        let (busy, waiting) = pool.depth();
+        metrics::gauge!("doorward_pool_busy", "pool" => pool.name()).set(busy as f64);
+        metrics::gauge!("doorward_pool_waiting", "pool" => pool.name()).set(waiting as f64);
+    }
+    let (open, idle) = services.database.connections();
+    metrics::gauge!("doorward_database_connections", "state" => "open").set(f64::from(open));
+    metrics::gauge!("doorward_database_connections", "state" => "idle").set(f64::from(idle));
+}

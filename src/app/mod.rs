@@ -1,0 +1,95 @@
+//! Builds the App: shared state and every door's routes. Alone knows all doors.
+
+pub mod background;
+pub mod cors;
+pub mod observe;
+pub mod openapi;
+pub mod start;
+pub mod state;
+pub mod waiting;
+
+use std::net::{SocketAddr, TcpListener};
+use std::time::Duration;
+
+use actix_web::dev::{Server, ServerHandle};
+use actix_web::http::header::{HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
+use actix_web::middleware::{DefaultHeaders, from_fn};
+use actix_web::{App, HttpResponse, HttpServer, web};
+
+use crate::api::{self, health::Draining};
+use crate::config::Origin;
+use crate::guard::Services;
+use crate::problem::{self, Rendering};
+use crate::resources;
+use crate::routing::Endpoint;
+
+/// How long the head of a request may take, and how long an idle connection is kept.
+const HEAD_DEADLINE: Duration = Duration::from_secs(5);
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// How long requests in flight may take once the server stops.
+const SHUTDOWN: u64 = 5;
+
+/// Every route that there is.
+#[must_use]
+pub fn routes() -> Vec<Endpoint> {
+    [api::routes(), resources::routes(), api::open_routes(), openapi::routes()].into_iter().flatten().collect()
+}
+
+/// What the App is built of; clones share it.
+#[derive(Clone)]
+pub struct Parts {
+    /// The state that handlers work with.
+    pub services: web::Data<Services>,
+    /// What problems are written with.
+    pub rendering: web::Data<Rendering>,
+    /// Whether the server is about to stop.
+    pub draining: Draining,
+    /// The web origins whose scripts may call the API.
+    pub cors_origins: Vec<Origin>,
+}
+
+/// Starts to serve on this socket.
+///
+/// # Errors
+/// When the socket cannot be used.
+pub fn serve(parts: Parts, listener: TcpListener, workers: usize) -> std::io::Result<Server> {
+    let factory = move || {
+        let parts = parts.clone();
+        let app = App::new()
+            .app_data(parts.services)
+            .app_data(parts.rendering)
+            .app_data(web::Data::new(parts.draining))
+            .wrap(cors::middleware(&parts.cors_origins))
+            .wrap(from_fn(problem::finish))
+            .wrap(from_fn(observe::observe))
+            .wrap(safe_headers())
+            .default_service(web::to(HttpResponse::NotFound));
+        routes().into_iter().fold(app, App::service)
+    };
+    let server = HttpServer::new(factory)
+        .workers(workers)
+        .client_request_timeout(HEAD_DEADLINE)
+        .keep_alive(KEEP_ALIVE)
+        .shutdown_timeout(SHUTDOWN)
+        .disable_signals()
+        .listen(listener)?;
+    Ok(server.run())
+}
+
+fn safe_headers() -> DefaultHeaders {
+    DefaultHeaders::new()
+        .add((X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")))
+        .add((REFERRER_POLICY, HeaderValue::from_static("no-referrer")))
+}
+
+/// A server that runs in this process.
+pub struct Running {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Stops it.
+    pub handle: ServerHandle,
+    /// Its state.
+    pub services: web::Data<Services>,
+    /// Makes it not ready.
+    pub draining: Draining,
+}

