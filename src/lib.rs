@@ -1,6 +1,7 @@
 //! doorward: an authentication and token service that tells you why it said no.
 
 pub mod api;
+pub mod app;
 pub mod audit;
 pub mod blocking;
 pub mod cli;

@@ -84,3 +84,15 @@ pub async fn readyz(services: web::Data<Services>, draining: web::Data<Draining>
     let readiness = Readiness { status, database, migrations, draining, feed: "database" };
     answer.insert_header((CACHE_CONTROL, "no-store")).json(readiness)
 }
+
+/// `/readyz` before the database was first reached.
+pub async fn waiting() -> HttpResponse {
+    let readiness = Readiness {
+        status: "not_ready",
+        database: "unavailable",
+        migrations: "unknown",
+        draining: false,
+        feed: "database",
+    };
+    HttpResponse::ServiceUnavailable().insert_header((CACHE_CONTROL, "no-store")).json(readiness)
+}

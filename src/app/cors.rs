@@ -3,7 +3,8 @@
 use actix_cors::Cors;
 use actix_web::http::Method;
 use actix_web::http::header::{
-    AUTHORIZATION, CONTENT_TYPE, ETAG, HeaderName, IF_MATCH, IF_NONE_MATCH, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE,
+    AUTHORIZATION, CONTENT_TYPE, ETAG, HeaderName, IF_MATCH, IF_NONE_MATCH, LOCATION, RETRY_AFTER,
+    WWW_AUTHENTICATE,
 };
 
 use crate::config::Origin;
@@ -16,7 +17,13 @@ pub(super) fn middleware(origins: &[Origin]) -> Cors {
     let cors = Cors::default()
         .allowed_methods(METHODS)
         .allowed_headers([AUTHORIZATION, CONTENT_TYPE, IF_MATCH, IF_NONE_MATCH])
-        .expose_headers([WWW_AUTHENTICATE, RETRY_AFTER, HeaderName::from_static("x-request-id"), ETAG, LOCATION])
+        .expose_headers([
+            WWW_AUTHENTICATE,
+            RETRY_AFTER,
+            HeaderName::from_static("x-request-id"),
+            ETAG,
+            LOCATION,
+        ])
         .max_age(600)
         // Others get their answer without the headers, which their browser then keeps from the script.
         .block_on_origin_mismatch(false);

@@ -4,14 +4,15 @@ pub mod background;
 pub mod cors;
 pub mod observe;
 pub mod openapi;
+pub mod secrets;
 pub mod start;
 pub mod state;
 pub mod waiting;
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::time::Duration;
 
-use actix_web::dev::{Server, ServerHandle};
+use actix_web::dev::Server;
 use actix_web::http::header::{HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
 use actix_web::middleware::{DefaultHeaders, from_fn};
 use actix_web::{App, HttpResponse, HttpServer, web};
@@ -32,7 +33,10 @@ const SHUTDOWN: u64 = 5;
 /// Every route that there is.
 #[must_use]
 pub fn routes() -> Vec<Endpoint> {
-    [api::routes(), resources::routes(), api::open_routes(), openapi::routes()].into_iter().flatten().collect()
+    [api::routes(), resources::routes(), api::open_routes(), openapi::routes()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 /// What the App is built of; clones share it.
@@ -80,16 +84,4 @@ fn safe_headers() -> DefaultHeaders {
     DefaultHeaders::new()
         .add((X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")))
         .add((REFERRER_POLICY, HeaderValue::from_static("no-referrer")))
-}
-
-/// A server that runs in this process.
-pub struct Running {
-    /// Where it listens.
-    pub address: SocketAddr,
-    /// Stops it.
-    pub handle: ServerHandle,
-    /// Its state.
-    pub services: web::Data<Services>,
-    /// Makes it not ready.
-    pub draining: Draining,
 }

@@ -31,7 +31,8 @@ pub async fn observe<B: MessageBody>(
     let method = method_name(response.request());
     let labels = [("method", method.to_owned()), ("route", route.clone()), ("status", status.to_string())];
     metrics::counter!("doorward_requests_total", &labels).increment(1);
-    metrics::histogram!("doorward_request_seconds", "method" => method, "route" => route.clone()).record(seconds);
+    metrics::histogram!("doorward_request_seconds", "method" => method, "route" => route.clone())
+        .record(seconds);
     if let Some(Refused(code)) = refused {
         metrics::counter!("doorward_refusals_total", "code" => code.as_str()).increment(1);
     }
@@ -60,7 +61,18 @@ fn log(request: &HttpRequest, route: &str, status: u16, refused: Option<Refused>
     macro_rules! line {
         ($level:ident) => {
             tracing::$level!(
-                method, path, route, status, milliseconds, request_id, came_in, user, session, code, address, "request"
+                method,
+                path,
+                route,
+                status,
+                milliseconds,
+                request_id,
+                came_in,
+                user,
+                session,
+                code,
+                address,
+                "request"
             )
         };
     }

@@ -128,6 +128,12 @@ impl Origin {
         Self { actor_name: Some("command line".into()), ..Self::default() }
     }
 
+    /// The origin of what the server does by itself.
+    #[must_use]
+    pub fn server() -> Self {
+        Self { actor_name: Some("server".into()), ..Self::default() }
+    }
+
     /// The same request, by this user.
     #[must_use]
     pub fn of(&self, user_id: Uuid, username: &str) -> Self {

@@ -10,6 +10,7 @@ pub mod backup;
 pub mod completions;
 pub mod config;
 pub mod confirmation;
+pub mod database;
 pub mod failure;
 pub mod key;
 pub mod migrate;
@@ -20,6 +21,7 @@ pub mod private_postgres_child;
 pub mod prune;
 pub mod restore;
 pub mod serve;
+pub mod telemetry;
 pub mod token;
 pub mod user;
 
@@ -116,6 +118,8 @@ fn dispatch(command: &Command, context: &Context) -> Result<(), Failure> {
     match command {
         Command::Config(args) => args.run(context),
         Command::Completions(args) => args.run(),
+        Command::Serve(args) => args.run(context),
+        Command::PrivatePostgresChild(args) => args.run(),
         _ => Err(absent()),
     }
 }

@@ -1,6 +1,30 @@
 //! `doorward serve`: migrate, then serve.
 
+use std::net::{SocketAddr, TcpListener};
+use std::time::Duration;
+
+use actix_web::dev::ServerHandle;
+use actix_web::{App, HttpResponse, HttpServer, web};
 use clap::Args;
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::database::DatabaseAccess;
+use super::failure::{Failure, complain};
+use super::output::{Format, Output};
+use super::{Context, telemetry};
+use crate::app::start::{FirstAdmin, Prepared, StartError, prepare};
+use crate::app::{self, background, state, waiting};
+use crate::clock::Clock;
+use crate::config::Settings;
+use crate::database::Database;
+
+/// How long the server is not ready but serves, so that balancers look elsewhere first.
+const DRAIN: Duration = Duration::from_secs(2);
+/// How long between two looks at a PostgreSQL that is not there yet.
+const RETRY: Duration = Duration::from_millis(500);
+const BUCKETS: [f64; 14] =
+    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
 /// Arguments of `doorward serve`; all else about it is settings.
 #[derive(Args, Debug)]
@@ -8,3 +32,199 @@ use clap::Args;
     after_help = "Examples:\n  doorward serve\n  DATABASE_URL=postgres:///auth doorward serve --log debug"
 )]
 pub struct ServeArgs {}
+
+impl ServeArgs {
+    /// Serves until a signal says to stop.
+    ///
+    /// # Errors
+    /// When something that the server needs is not to be had.
+    pub fn run(&self, context: &Context) -> Result<(), Failure> {
+        let settings = context.settings()?;
+        complain(&settings.warnings());
+        telemetry::start(&settings);
+        let metrics = start_metrics()?;
+        let listener = bind(settings.listen, "DOORWARD_LISTEN")?;
+        let metrics_listener = bind(settings.metrics_listen, "DOORWARD_METRICS_LISTEN")?;
+        let access = DatabaseAccess::make(&settings)?;
+        if access.beside_server {
+            let folder = settings.data_dir.display();
+            return Err(Failure::new(format!(
+                "another doorward serves from the data folder {folder}: stop it first"
+            )));
+        }
+        let served = actix_web::rt::System::new().block_on(async {
+            let metrics_server = serve_metrics(metrics, metrics_listener)?;
+            let served = serve(&settings, access.url(), listener).await;
+            metrics_server.stop(false).await;
+            served
+        });
+        access.stop();
+        served
+    }
+}
+
+fn start_metrics() -> Result<PrometheusHandle, Failure> {
+    let failed =
+        |error: &dyn std::fmt::Display| Failure::new(format!("the metrics could not be started: {error}"));
+    PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &BUCKETS)
+        .map_err(|error| failed(&error))?
+        .install_recorder()
+        .map_err(|error| failed(&error))
+}
+
+fn bind(address: SocketAddr, setting: &str) -> Result<TcpListener, Failure> {
+    let bound =
+        TcpListener::bind(address).and_then(|listener| listener.set_nonblocking(true).map(|()| listener));
+    bound.map_err(|error| Failure::new(format!("{setting}: cannot listen on {address}: {error}")))
+}
+
+/// Prometheus's own listener: what it tells is nobody else's business.
+fn serve_metrics(metrics: PrometheusHandle, listener: TcpListener) -> Result<ServerHandle, Failure> {
+    let factory = move || {
+        let metrics = metrics.clone();
+        let render = move || {
+            let metrics = metrics.clone();
+            async move {
+                metrics.run_upkeep();
+                HttpResponse::Ok().content_type("text/plain; version=0.0.4").body(metrics.render())
+            }
+        };
+        App::new().service(web::resource("/metrics").get(render))
+    };
+    let server = HttpServer::new(factory).workers(1).disable_signals().listen(listener);
+    let server = server.map_err(|error| Failure::new(format!("DOORWARD_METRICS_LISTEN: {error}")))?.run();
+    let handle = server.handle();
+    actix_web::rt::spawn(server);
+    Ok(handle)
+}
+
+async fn serve(settings: &Settings, url: &str, listener: TcpListener) -> Result<(), Failure> {
+    let failed = |error: std::io::Error| Failure::new(error.to_string());
+    let address = listener.local_addr().map_err(failed)?;
+    let mut signals = Signals::new()?;
+    let clock = Clock::default();
+    let again = listener.try_clone().map_err(failed)?;
+    let Some(prepared) = prepare_in_time(settings, url, &clock, again, &mut signals).await? else {
+        return Ok(());
+    };
+    let Prepared { secret_keys, ring, highest_cost, first_admin } = prepared;
+    let parts = state::parts(settings, address, url, secret_keys, ring, clock);
+    if let Some(cost) = highest_cost {
+        parts.services.passwords.note_cost(cost);
+    }
+    let (services, draining) = (parts.services.clone(), parts.draining.clone());
+    let server = app::serve(parts, listener, state::cores()).map_err(failed)?;
+    let handle = server.handle();
+    let tasks = background::start(&services, settings.audit_retention);
+    announce(&services.issuer.url, first_admin)?;
+    tracing::info!(url = %services.issuer.url, %address, "serving");
+    let mut server = actix_web::rt::spawn(server);
+    tokio::select! {
+        ended = &mut server => return ended.map_err(|error| Failure::new(error.to_string()))?.map_err(failed),
+        name = signals.next() => tracing::info!(signal = name, "stopping"),
+    }
+    draining.begin();
+    // A second signal says that nobody wants to wait.
+    tokio::select! {
+        () = tokio::time::sleep(DRAIN) => {}
+        _ = signals.next() => {}
+    }
+    handle.stop(true).await;
+    let _ = server.await;
+    tasks.stop();
+    if let Err(error) = services.last_use.flush(&services.database).await {
+        tracing::warn!(%error, "the last uses of the last seconds are not written");
+    }
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Prepares the database, and while it is not there answers that it is not; `None`: a signal came first.
+async fn prepare_in_time(
+    settings: &Settings,
+    url: &str,
+    clock: &Clock,
+    listener: TcpListener,
+    signals: &mut Signals,
+) -> Result<Option<Prepared>, Failure> {
+    let mut stand_in: Option<ServerHandle> = None;
+    let mut listener = Some(listener);
+    let prepared = loop {
+        let error = match try_prepare(settings, url).await? {
+            Ok(prepared) => break Some(prepared),
+            Err(error) => error,
+        };
+        if let Some(listener) = listener.take() {
+            tracing::warn!(%error, "PostgreSQL is not there yet; waiting for it");
+            let address = listener.local_addr().map_err(|error| Failure::new(error.to_string()))?;
+            let base = settings.public_url_for(address).as_str().to_owned();
+            let server =
+                waiting::serve(&base, clock, listener).map_err(|error| Failure::new(error.to_string()))?;
+            stand_in = Some(server.handle());
+            actix_web::rt::spawn(server);
+        }
+        tokio::select! {
+            () = tokio::time::sleep(RETRY) => {}
+            _ = signals.next() => break None,
+        }
+    };
+    if let Some(stand_in) = stand_in {
+        stand_in.stop(true).await;
+    }
+    Ok(prepared)
+}
+
+/// The outer error ends the start; the inner one says that PostgreSQL is not there.
+async fn try_prepare(settings: &Settings, url: &str) -> Result<Result<Prepared, String>, Failure> {
+    let (settings, url) = (settings.clone(), url.to_owned());
+    // The server does not serve yet, so this thread has nothing else to do.
+    let mut connection = match Database::connect(&url) {
+        Ok(connection) => connection,
+        Err(error) => return Ok(Err(error.to_string())),
+    };
+    match prepare(&mut connection, &settings) {
+        Ok(prepared) => Ok(Ok(prepared)),
+        Err(StartError::Query(error)) => match crate::database::DatabaseError::from(error) {
+            crate::database::DatabaseError::Unavailable(why) => Ok(Err(why)),
+            error => Err(Failure::new(error.to_string())),
+        },
+        Err(error) => Err(Failure::new(error.to_string())),
+    }
+}
+
+/// Says where the server is, and once the first admin's password, on standard output.
+fn announce(url: &str, first_admin: Option<FirstAdmin>) -> Result<(), Failure> {
+    let mut output = Output::stdout(Format::default());
+    if let Some(admin) = first_admin {
+        match admin.password {
+            Some(password) => output.line(&format!(
+                "The first admin is `{}`, with the password {} (shown this once).",
+                admin.username,
+                password.expose()
+            ))?,
+            None => output.line(&format!("The first admin is `{}`.", admin.username))?,
+        }
+    }
+    output.line(&format!("doorward serves at {url} (documentation: {url}/docs)"))
+}
+
+/// What says to stop.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self, Failure> {
+        let on = |kind| signal(kind).map_err(|error| Failure::new(format!("signals: {error}")));
+        Ok(Self { terminate: on(SignalKind::terminate())?, interrupt: on(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}

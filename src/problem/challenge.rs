@@ -17,10 +17,8 @@ pub(super) fn write(content: &Content, asked_by_tool: bool, headers: &mut Header
         Challenge::Bare => Some(REALM.to_owned()),
         Challenge::Error(error) => Some(format!("{REALM}, error=\"{error}\"{}", parameters(content))),
     };
-    for challenge in bearer {
-        if let Ok(value) = HeaderValue::from_str(&challenge) {
-            headers.append(WWW_AUTHENTICATE, value);
-        }
+    if let Some(Ok(value)) = bearer.map(|challenge| HeaderValue::from_str(&challenge)) {
+        headers.append(WWW_AUTHENTICATE, value);
     }
     if asked_by_tool && content.code.status() == StatusCode::UNAUTHORIZED {
         headers.append(WWW_AUTHENTICATE, HeaderValue::from_static(BASIC));

@@ -316,8 +316,27 @@ pub fn insert(
     access_ttl: TimeDelta,
     origin: &Origin,
 ) -> QueryResult<Option<Row>> {
+    insert_unless(connection, private, keys, access_ttl, origin, |_| false)
+}
+
+/// Publishes a key, unless the newest that is not revoked is good enough already.
+///
+/// # Errors
+/// PostgreSQL's.
+pub fn insert_unless(
+    connection: &mut PgConnection,
+    private: &PrivateKey,
+    keys: &SecretKeys,
+    access_ttl: TimeDelta,
+    origin: &Origin,
+    is_enough: impl Fn(&Row) -> bool,
+) -> QueryResult<Option<Row>> {
     // One at a time, or two starting nodes would each make the first key.
     diesel::sql_query("LOCK TABLE signing_keys IN SHARE ROW EXCLUSIVE MODE").execute(connection)?;
+    let newest = list(connection)?.into_iter().rfind(|row| row.revoked_at.is_none());
+    if newest.as_ref().is_some_and(is_enough) {
+        return Ok(None);
+    }
     let Ok(jwk) = private.public_jwk() else { return Ok(None) };
     let kid = jwk.common.key_id.clone().unwrap_or_default();
     let live = signing_keys::revoked_at.is_null();

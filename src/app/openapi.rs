@@ -1,0 +1,226 @@
+//! `/openapi.json` and `/docs`: the description of the API, made of the code that answers, and a viewer for it.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use actix_web::http::Method;
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName};
+use actix_web::{HttpResponse, web};
+use serde_json::{Value, json};
+use utoipa::OpenApi;
+use utoipa_swagger_ui::Config;
+
+use crate::api::{audit_events, auth, health, jwks, me, problems, users};
+use crate::guard::issue::TokenAnswer;
+use crate::guard::refusal;
+use crate::problem::{Action, Code, FieldError, Problem, Rendering};
+use crate::resources::notes;
+use crate::routing::Endpoint;
+
+/// What the guard itself may answer with, on every operation that it guards.
+const GUARD: [Code; 21] = [
+    Code::CredentialsMissing,
+    Code::SchemeUnsupported,
+    Code::CredentialsMalformed,
+    Code::CredentialsAmbiguous,
+    Code::TokenMalformed,
+    Code::TokenSignatureInvalid,
+    Code::TokenExpired,
+    Code::TokenNotYetValid,
+    Code::TokenIssuerMismatch,
+    Code::TokenAudienceMismatch,
+    Code::TokenTypeMismatch,
+    Code::TokenUnknown,
+    Code::TokenRevoked,
+    Code::SessionEnded,
+    Code::SessionExpired,
+    Code::AccountDisabled,
+    Code::AccountDeleted,
+    Code::InsufficientScope,
+    Code::PermissionDenied,
+    Code::CsrfFailed,
+    Code::DatabaseUnavailable,
+];
+
+/// What any operation may answer with.
+const ANY: [Code; 5] = [
+    Code::MethodNotAllowed,
+    Code::Overloaded,
+    Code::InternalError,
+    Code::DatabaseUnavailable,
+    Code::TooManyAttempts,
+];
+
+/// What an operation with a body may answer with.
+const BODY: [Code; 4] =
+    [Code::MalformedJson, Code::ValidationFailed, Code::UnsupportedMediaType, Code::PayloadTooLarge];
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "doorward",
+        description = "Authentication and tokens that tell you why they said no. Every refusal under /api is a problem \
+                       (RFC 9457) with a code; each code has a page under /problems."
+    ),
+    paths(
+        auth::login::login, auth::refresh::refresh, auth::logout::logout, auth::step_up::step_up,
+        me::profile::show, me::profile::update, me::password::change,
+        me::sessions::list, me::sessions::end_others, me::sessions::end,
+        me::tokens::list, me::tokens::create, me::tokens::revoke,
+        users::accounts::list, users::accounts::create, users::accounts::show, users::accounts::update,
+        users::accounts::delete, users::password::set, users::sessions::list, users::sessions::end_all,
+        users::sessions::end, users::tokens::list, users::tokens::revoke,
+        audit_events::list,
+        notes::handlers::list, notes::handlers::create, notes::handlers::show, notes::handlers::update,
+        notes::handlers::replace, notes::handlers::delete,
+        health::healthz, health::readyz, jwks::jwks, problems::list, problems::show, openapi_json, docs, static_file,
+    ),
+    components(schemas(TokenAnswer, Action, FieldError)),
+    security(("bearer" = []), ("basic" = []))
+)]
+struct Document;
+
+/// The routes.
+#[must_use]
+pub fn routes() -> Vec<Endpoint> {
+    vec![
+        Endpoint::at("/openapi.json").get(openapi_json),
+        Endpoint::at("/docs").get(docs_folder),
+        Endpoint::at("/docs/{file:.*}").get(docs).codes(&[Code::NotFound]),
+        Endpoint::at("/static/{file}").get(static_file).codes(&[Code::NotFound]),
+    ]
+}
+
+/// The OpenAPI document (3.1), for a server at `base`.
+#[must_use]
+pub fn document(base: &str) -> Value {
+    let mut document = serde_json::to_value(Document::openapi()).unwrap_or_default();
+    document["servers"] = json!([{ "url": base }]);
+    document["components"]["securitySchemes"] = json!({
+        "bearer": { "type": "http", "scheme": "bearer",
+            "description": "An access token (JWT, RFC 9068) or a personal access token (dwp_…)." },
+        "basic": { "type": "http", "scheme": "basic",
+            "description": "A username with a personal access token for the password." },
+    });
+    document["components"]["schemas"]["Problem"] = problem_schema();
+    for endpoint in super::routes() {
+        for method in endpoint.methods() {
+            describe(&mut document, &endpoint, &method);
+        }
+    }
+    document
+}
+
+/// Adds to an operation the problems that it may answer with.
+fn describe(document: &mut Value, endpoint: &Endpoint, method: &Method) {
+    let path = documented_path(endpoint.path());
+    let name = method.as_str().to_ascii_lowercase();
+    let Some(operation) = document["paths"].get_mut(path).and_then(|item| item.get_mut(&name)) else {
+        return;
+    };
+    let is_open = operation["security"] == json!([{}]);
+    let mut codes: Vec<Code> = ANY.to_vec();
+    codes.extend_from_slice(endpoint.problem_codes());
+    if !is_open {
+        codes.extend_from_slice(&GUARD);
+    }
+    if operation.get("requestBody").is_some() {
+        codes.extend_from_slice(&BODY);
+    } else if operation.get("parameters").is_some() {
+        codes.push(Code::ValidationFailed);
+    }
+    let statuses: BTreeSet<u16> = codes.iter().map(|code| code.status().as_u16()).collect();
+    for status in statuses {
+        let mut names: Vec<&str> =
+            codes.iter().filter(|code| code.status().as_u16() == status).map(|code| code.as_str()).collect();
+        names.sort_unstable();
+        names.dedup();
+        let links: Vec<String> = names.iter().map(|name| format!("[`{name}`](/problems/{name})")).collect();
+        operation["responses"][status.to_string()] = json!({
+            "description": format!("Refused: {}", links.join(", ")),
+            "content": { "application/problem+json": { "schema": {
+                "allOf": [{ "$ref": "#/components/schemas/Problem" },
+                          { "properties": { "code": { "enum": names } } }]
+            } } }
+        });
+    }
+}
+
+/// A route's path as OpenAPI writes it: without patterns.
+#[must_use]
+pub fn documented_path(path: &str) -> &str {
+    if path == "/docs/{file:.*}" { "/docs/{file}" } else { path }
+}
+
+fn problem_schema() -> Value {
+    let codes: Vec<&str> = Code::ALL.iter().map(|code| code.as_str()).collect();
+    let members: BTreeSet<&str> = Code::ALL.iter().flat_map(|code| code.members()).copied().collect();
+    json!({
+        "type": "object",
+        "description": format!("A refusal (RFC 9457). Some codes have further members: {}.",
+            members.into_iter().collect::<Vec<_>>().join(", ")),
+        "required": ["type", "title", "status", "detail", "instance", "code", "request_id", "action", "terminal",
+                     "server_time"],
+        "properties": {
+            "type": { "type": "string", "format": "uri" },
+            "title": { "type": "string" },
+            "status": { "type": "integer" },
+            "detail": { "type": "string", "description": "What was found and what to do next." },
+            "instance": { "type": "string", "format": "uri" },
+            "code": { "type": "string", "enum": codes },
+            "request_id": { "type": "string", "format": "uuid" },
+            "action": { "$ref": "#/components/schemas/Action" },
+            "terminal": { "type": "boolean", "description": "The session is over: discard what you hold of it." },
+            "server_time": { "type": "string", "format": "date-time" },
+            "errors": { "type": "array", "items": { "$ref": "#/components/schemas/FieldError" } },
+        }
+    })
+}
+
+/// The OpenAPI document.
+#[utoipa::path(get, path = "/openapi.json", tag = "documentation", security(()),
+    responses((status = 200, description = "This document", body = Object)))]
+async fn openapi_json(rendering: web::Data<Rendering>) -> HttpResponse {
+    HttpResponse::Ok().insert_header((CACHE_CONTROL, "public, max-age=300")).json(document(&rendering.base))
+}
+
+async fn docs_folder() -> HttpResponse {
+    HttpResponse::SeeOther().insert_header(("location", "/docs/")).finish()
+}
+
+/// The viewer of the OpenAPI document; nothing of it comes from another host.
+#[utoipa::path(get, path = "/docs/{file}", tag = "documentation", security(()),
+    params(("file" = String, Path, description = "Nothing, or a file of the viewer")),
+    responses((status = 200, description = "The viewer", content_type = "text/html", body = String)))]
+async fn docs(file: web::Path<String>) -> Result<HttpResponse, Problem> {
+    // The viewer writes styles of its own into the page.
+    const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
+                          img-src 'self' data:; connect-src 'self'; base-uri 'none'; frame-ancestors 'none'";
+    let config = Arc::new(Config::from("/openapi.json"));
+    let served = utoipa_swagger_ui::serve(&file, config).map_err(|error| {
+        tracing::error!(%error, "the viewer could not be served");
+        refusal::internal()
+    })?;
+    let found =
+        served.ok_or_else(|| Problem::new(Code::NotFound, "The viewer has no such file; see /docs/."))?;
+    Ok(HttpResponse::Ok()
+        .insert_header((CONTENT_TYPE, found.content_type))
+        .insert_header((CACHE_CONTROL, "public, max-age=3600"))
+        .insert_header((HeaderName::from_static("content-security-policy"), POLICY))
+        .body(found.bytes.into_owned()))
+}
+
+/// A file that pages are made with.
+#[utoipa::path(get, path = "/static/{file}", tag = "documentation", security(()),
+    params(("file" = String, Path)),
+    responses((status = 200, description = "The file", content_type = "text/css", body = String)))]
+async fn static_file(file: web::Path<String>) -> Result<HttpResponse, Problem> {
+    const STYLE: &str = include_str!("../../static/app.css");
+    if file.as_str() != "app.css" {
+        return Err(Problem::new(Code::NotFound, "There is no such file."));
+    }
+    Ok(HttpResponse::Ok()
+        .insert_header((CONTENT_TYPE, "text/css; charset=utf-8"))
+        .insert_header((CACHE_CONTROL, "public, max-age=3600"))
+        .body(STYLE))
+}

@@ -1,0 +1,150 @@
+//! What happens to the database before a server serves on it: migrations, the secret key's check, the first signing
+//! key, the first admin.
+
+use diesel::PgConnection;
+
+use super::secrets::{self, SecretsError};
+use super::state;
+use crate::audit::Origin;
+use crate::config::{Secret, Settings};
+use crate::database::migrate::{self, MigrateError};
+use crate::database::{instance, transaction};
+use crate::secret_key::SecretKeys;
+use crate::sessions::session::delta;
+use crate::tokens::signing_key::{self, KeyError, KeyRing, PrivateKey};
+use crate::users::name::Username;
+use crate::users::password::{PasswordHash, PlainPassword};
+use crate::users::user::{self, Authority, Insertion, NewUser};
+
+/// Why the server does not start on this database.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// PostgreSQL failed.
+    #[error("{0}")]
+    Query(#[from] diesel::result::Error),
+    /// The schema is not to be had.
+    #[error(transparent)]
+    Migrate(#[from] MigrateError),
+    /// There are no secret keys.
+    #[error(transparent)]
+    Secrets(#[from] SecretsError),
+    /// The secret keys are others than this database's.
+    #[error(
+        "none of the secret keys opens this database: it was made with another. Set DOORWARD_SECRET_KEY to the one \
+         that all its nodes have"
+    )]
+    WrongSecretKey,
+    /// A signing key does not open or work.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The first admin cannot be made as the settings say.
+    #[error("DOORWARD_ADMIN_{0}")]
+    Admin(String),
+}
+
+/// What a server needs of its database.
+pub struct Prepared {
+    /// The secret keys.
+    pub secret_keys: SecretKeys,
+    /// The signing keys.
+    pub ring: KeyRing,
+    /// The highest cost among the stored password hashes.
+    pub highest_cost: Option<u32>,
+    /// The first admin, made just now, with a random password that is to be told once.
+    pub first_admin: Option<FirstAdmin>,
+}
+
+/// The first admin.
+pub struct FirstAdmin {
+    /// The name.
+    pub username: String,
+    /// The password, when it was made here.
+    pub password: Option<Secret>,
+}
+
+/// Brings a database to the state that a server needs.
+///
+/// # Errors
+/// See [`StartError`].
+pub fn prepare(connection: &mut PgConnection, settings: &Settings) -> Result<Prepared, StartError> {
+    let ran = migrate::run(connection)?;
+    if !ran.is_empty() {
+        tracing::info!(migrations = ran.len(), "migrated the database");
+    }
+    let secret_keys = check_secret_keys(connection, settings)?;
+    let ring = load_keys(connection, settings, &secret_keys)?;
+    let first_admin = make_first_admin(connection, settings)?;
+    let highest_cost = user::find_highest_cost(connection)?.and_then(|cost| u32::try_from(cost).ok());
+    Ok(Prepared { secret_keys, ring, highest_cost, first_admin })
+}
+
+/// The secret keys, which must open the database's check value; a new database gets one.
+///
+/// # Errors
+/// See [`StartError`].
+pub fn check_secret_keys(
+    connection: &mut PgConnection,
+    settings: &Settings,
+) -> Result<SecretKeys, StartError> {
+    let stored = instance::find_check_value(connection)?;
+    let secret_keys = secrets::load(settings, stored.is_none())?;
+    if stored.is_none() {
+        instance::insert_check_value(connection, &secret_keys.check_value())?;
+    }
+    // Read again: another node may have been first.
+    let stored = instance::find_check_value(connection)?.unwrap_or_default();
+    if secret_keys.opens(&stored) { Ok(secret_keys) } else { Err(StartError::WrongSecretKey) }
+}
+
+fn load_keys(
+    connection: &mut PgConnection,
+    settings: &Settings,
+    secret_keys: &SecretKeys,
+) -> Result<KeyRing, StartError> {
+    let wanted = state::algorithm(settings);
+    let ring = signing_key::open(&signing_key::list(connection)?, secret_keys)?;
+    if ring.newest().is_some_and(|key| key.algorithm() == wanted) {
+        return Ok(ring);
+    }
+    let private = PrivateKey::generate(wanted)?;
+    let ttl = delta(settings.access_token_ttl);
+    let origin = Origin::server();
+    transaction(connection, |connection| {
+        signing_key::insert_unless(connection, &private, secret_keys, ttl, &origin, |newest| {
+            newest.algorithm == wanted.as_str()
+        })
+    })?;
+    Ok(signing_key::open(&signing_key::list(connection)?, secret_keys)?)
+}
+
+fn make_first_admin(
+    connection: &mut PgConnection,
+    settings: &Settings,
+) -> Result<Option<FirstAdmin>, StartError> {
+    if !user::is_empty(connection)? {
+        return Ok(None);
+    }
+    let username = Username::parse(&settings.admin_username)
+        .map_err(|flaw| StartError::Admin(format!("USERNAME {:?} {flaw}", settings.admin_username)))?;
+    let (plain, made) = match &settings.admin_password {
+        Some(set) => (PlainPassword::new(set.expose()), None),
+        None => {
+            let (plain, text) = PlainPassword::generate();
+            (plain, Some(Secret::new(text)))
+        }
+    };
+    let flaws = state::password_policy(settings).flaws(&plain, &[username.as_str()]);
+    if let Some(flaw) = flaws.first() {
+        return Err(StartError::Admin(format!("PASSWORD: {flaw}")));
+    }
+    let password_hash = Some(PasswordHash::new(&plain, settings.bcrypt_cost));
+    let new = NewUser { username, email: None, password_hash, role: "admin".to_owned() };
+    let inserted = transaction(connection, |connection| {
+        user::insert(connection, &new, &Authority::Unlimited, &Origin::server())
+    })?;
+    match inserted {
+        Insertion::Inserted(user) => Ok(Some(FirstAdmin { username: user.username, password: made })),
+        // Another node was first.
+        Insertion::NameTaken(_) | Insertion::UnknownRole | Insertion::Denied(_) => Ok(None),
+    }
+}

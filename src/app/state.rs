@@ -1,0 +1,87 @@
+//! The state of the handlers, made of the settings.
+
+use std::net::SocketAddr;
+use std::thread::available_parallelism;
+
+use actix_web::web;
+
+use super::Parts;
+use crate::api::health::Draining;
+use crate::clock::Clock;
+use crate::config::{Settings, SigningAlgorithm};
+use crate::database::Database;
+use crate::guard::Services;
+use crate::guard::address::TrustedProxies;
+use crate::problem::Rendering;
+use crate::secret_key::SecretKeys;
+use crate::sessions::{LastUse, Limits};
+use crate::tokens::access_token::Issuer;
+use crate::tokens::key_ring::Keys;
+use crate::tokens::signing_key::{Algorithm, KeyRing};
+use crate::users::password::PasswordPolicy;
+use crate::users::passwords::Passwords;
+
+/// What the settings say of sessions.
+#[must_use]
+pub fn limits(settings: &Settings) -> Limits {
+    Limits {
+        access_ttl: settings.access_token_ttl,
+        refresh_ttl: settings.refresh_token_ttl,
+        session_ttl: settings.session_ttl,
+        refresh_grace: settings.refresh_grace,
+        max_sessions: settings.max_sessions,
+    }
+}
+
+/// What the settings say of passwords.
+#[must_use]
+pub fn password_policy(settings: &Settings) -> PasswordPolicy {
+    PasswordPolicy { min_length: settings.password_min_length as usize }
+}
+
+/// By what new signing keys sign.
+#[must_use]
+pub fn algorithm(settings: &Settings) -> Algorithm {
+    match settings.signing_algorithm {
+        SigningAlgorithm::Es256 => Algorithm::Es256,
+        SigningAlgorithm::EdDsa => Algorithm::EdDsa,
+        SigningAlgorithm::Rs256 => Algorithm::Rs256,
+    }
+}
+
+/// How many threads to use for what keeps a core busy.
+#[must_use]
+pub fn cores() -> usize {
+    available_parallelism().map_or(1, usize::from)
+}
+
+/// The parts of a server that listens at `address`, on this database.
+#[must_use]
+pub fn parts(
+    settings: &Settings,
+    address: SocketAddr,
+    database_url: &str,
+    secret_keys: SecretKeys,
+    ring: KeyRing,
+    clock: Clock,
+) -> Parts {
+    let url = settings.public_url_for(address).as_str().to_owned();
+    let services = Services {
+        database: Database::new(database_url, settings.database_connections),
+        clock: clock.clone(),
+        secret_keys,
+        keys: Keys::new(ring),
+        issuer: Issuer { url: url.clone(), audiences: settings.audiences.clone() },
+        limits: limits(settings),
+        passwords: Passwords::new(password_policy(settings), settings.bcrypt_cost, cores()),
+        last_use: LastUse::default(),
+        step_up_max_age: settings.step_up_max_age,
+        trusted_proxies: TrustedProxies::new(settings.trusted_proxies.clone()),
+    };
+    Parts {
+        services: web::Data::new(services),
+        rendering: web::Data::new(Rendering { base: url, clock }),
+        draining: Draining::default(),
+        cors_origins: settings.cors_origins.clone(),
+    }
+}
