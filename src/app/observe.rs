@@ -9,7 +9,7 @@ use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, HttpRequest, web};
 
 use crate::guard::{Caller, Services};
-use crate::problem::{Refused, RequestId};
+use crate::problem::{Code, Refused, RequestId};
 
 /// Characters of what a client sends that stand in the log.
 const SHOWN: usize = 64;
@@ -23,7 +23,18 @@ pub async fn observe<B: MessageBody>(
     next: Next<B>,
 ) -> Result<ServiceResponse<B>, Error> {
     let begun = Instant::now();
-    let response = next.call(request).await?;
+    let response = match next.call(request).await {
+        Ok(response) => response,
+        Err(error) => {
+            // A panic, which is logged where it is caught.
+            let status = error.as_response_error().status_code().as_u16().to_string();
+            let labels =
+                [("method", "unknown".to_owned()), ("route", "unknown".to_owned()), ("status", status)];
+            metrics::counter!("doorward_requests_total", &labels).increment(1);
+            metrics::counter!("doorward_refusals_total", "code" => Code::InternalError.as_str()).increment(1);
+            return Err(error);
+        }
+    };
     let seconds = begun.elapsed().as_secs_f64();
     let route = response.request().match_pattern().unwrap_or_else(|| "none".to_owned());
     let status = response.status().as_u16();

@@ -2,15 +2,19 @@
 //! become problems here.
 
 use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
-use actix_web::body::{BoxBody, MessageBody};
+use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::error::InternalError;
 use actix_web::http::header::{
     ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, ORIGIN, RETRY_AFTER,
 };
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
-use actix_web::{Error, HttpMessage, HttpResponse, ResponseError, web};
+use actix_web::web::Bytes;
+use actix_web::{Error, HttpMessage, HttpResponse, web};
 use chrono::SecondsFormat;
 use futures_util::FutureExt;
 use serde_json::{Map, Value, json};
@@ -43,35 +47,48 @@ pub struct Rendering {
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
 
+/// What is kept of a request while it is handled: actix wants to be its only holder.
+struct Asked {
+    id: RequestId,
+    by_tool: bool,
+    is_head: bool,
+    rendering: Option<web::Data<Rendering>>,
+}
+
+impl Asked {
+    fn of(request: &ServiceRequest) -> Self {
+        let headers = request.headers();
+        Self {
+            id: RequestId(random::request_id()),
+            by_tool: !headers.contains_key("sec-fetch-mode") && !headers.contains_key(ORIGIN),
+            is_head: *request.method() == Method::HEAD,
+            rendering: request.app_data::<web::Data<Rendering>>().cloned(),
+        }
+    }
+}
+
 /// The middleware.
 ///
 /// # Errors
-/// None: every error becomes an answer.
+/// One whose answer is finished already.
 pub async fn finish(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    let id = RequestId(random::request_id());
-    request.extensions_mut().insert(id);
-    let asked = request.request().clone();
+    let asked = Asked::of(&request);
+    request.extensions_mut().insert(asked.id);
     // A panic poisons nothing here: what handlers share is behind locks that shrug at poison.
-    let answered = AssertUnwindSafe(next.call(request)).catch_unwind().await;
-    let response = match answered {
-        Ok(Ok(response)) => response.map_into_boxed_body(),
-        Ok(Err(error)) => ServiceResponse::new(asked, respond(&error)),
+    let problem = match AssertUnwindSafe(next.call(request)).catch_unwind().await {
+        Ok(Ok(response)) => return Ok(write(response.map_into_boxed_body(), &asked)),
+        Ok(Err(error)) => foreign::from_actix(&error),
         Err(panic) => {
-            tracing::error!(request_id = %id.0, panic = panic_text(&*panic), "a handler panicked");
-            ServiceResponse::new(asked, foreign::internal().error_response())
+            tracing::error!(request_id = %asked.id.0, panic = panic_text(&*panic), "a handler panicked");
+            foreign::internal()
         }
     };
-    Ok(write(response, id))
-}
-
-fn respond(error: &Error) -> HttpResponse {
-    match error.as_error::<Problem>() {
-        Some(problem) => problem.error_response(),
-        None => foreign::from_actix(error).error_response(),
-    }
+    let mut answer = render(&HeaderMap::new(), &problem, &asked);
+    write_request_id(answer.headers_mut(), asked.id);
+    Err(InternalError::from_response(problem, answer).into())
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
@@ -79,15 +96,20 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("")
 }
 
-fn write(mut response: ServiceResponse<BoxBody>, id: RequestId) -> ServiceResponse<BoxBody> {
-    let problem = problem_of(&response);
-    if let Some(problem) = problem {
-        response = render(response, &problem, id);
+fn write(mut response: ServiceResponse<BoxBody>, asked: &Asked) -> ServiceResponse<BoxBody> {
+    if let Some(problem) = problem_of(&response) {
+        // Headers that inner parts have set already (CORS, …) stay.
+        let rendered = render(response.headers(), &problem, asked);
+        response = response.into_response(rendered);
     }
-    if let Ok(value) = HeaderValue::from_str(&id.0.to_string()) {
-        response.headers_mut().insert(REQUEST_ID, value);
-    }
+    write_request_id(response.headers_mut(), asked.id);
     response
+}
+
+fn write_request_id(headers: &mut HeaderMap, id: RequestId) {
+    if let Ok(value) = HeaderValue::from_str(&id.0.to_string()) {
+        headers.insert(REQUEST_ID, value);
+    }
 }
 
 /// The problem of an answer: its own, or what an empty answer of the router or an extractor stands for.
@@ -104,32 +126,42 @@ fn problem_of(response: &ServiceResponse<BoxBody>) -> Option<Problem> {
         .then(|| foreign::no_route(response.request().path()))
 }
 
-fn render(response: ServiceResponse<BoxBody>, problem: &Problem, id: RequestId) -> ServiceResponse<BoxBody> {
-    let request = response.request().clone();
-    let mut rendered = HttpResponse::new(problem.code().status());
-    let headers = rendered.headers_mut();
-    // Headers that outer parts have set already (CORS, …) stay.
-    for (name, value) in response.headers() {
-        headers.append(name.clone(), value.clone());
+fn render(kept: &HeaderMap, problem: &Problem, asked: &Asked) -> HttpResponse {
+    let mut answer = HttpResponse::new(problem.code().status());
+    for (name, value) in kept {
+        answer.headers_mut().append(name.clone(), value.clone());
     }
-    write_headers(problem, request.headers(), headers);
-    let base = request.app_data::<web::Data<Rendering>>();
-    let text = json!(body(problem, id, base.map(|data| data.as_ref()))).to_string();
-    let head = *request.method() == Method::HEAD;
-    let mut rendered = rendered.set_body(BoxBody::new(text));
-    if head {
-        // The encoder leaves the body out and keeps its length.
-        rendered.head_mut().no_chunking(true);
-    }
-    rendered.extensions_mut().insert(Refused(problem.code()));
-    ServiceResponse::new(request, rendered)
+    write_headers(problem, asked.by_tool, answer.headers_mut());
+    let text = Value::Object(body(problem, asked)).to_string();
+    let mut answer = if asked.is_head {
+        // The length of what GET would have answered with.
+        answer.set_body(BoxBody::new(HeadOf(text.len() as u64)))
+    } else {
+        answer.set_body(BoxBody::new(text))
+    };
+    answer.extensions_mut().insert(Refused(problem.code()));
+    answer
 }
 
-fn write_headers(problem: &Problem, asked: &HeaderMap, headers: &mut HeaderMap) {
+/// A body that has a length and is never sent.
+struct HeadOf(u64);
+
+impl MessageBody for HeadOf {
+    type Error = std::convert::Infallible;
+
+    fn size(&self) -> BodySize {
+        BodySize::Sized(self.0)
+    }
+
+    fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        Poll::Ready(None)
+    }
+}
+
+fn write_headers(problem: &Problem, asked_by_tool: bool, headers: &mut HeaderMap) {
     let content = problem.content();
     headers.insert(CONTENT_TYPE, PROBLEM_JSON);
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    let asked_by_tool = !asked.contains_key("sec-fetch-mode") && !asked.contains_key(ORIGIN);
     challenge::write(content, asked_by_tool, headers);
     if let Some(seconds) = content.retry_after {
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
@@ -143,11 +175,11 @@ fn write_headers(problem: &Problem, asked: &HeaderMap, headers: &mut HeaderMap) 
 }
 
 /// The members of the body, in the order of the contract.
-fn body(problem: &Problem, id: RequestId, rendering: Option<&Rendering>) -> Map<String, Value> {
-    let content = problem.content();
+fn body(problem: &Problem, asked: &Asked) -> Map<String, Value> {
+    let (content, id) = (problem.content(), asked.id);
     let code = content.code;
-    let base = rendering.map_or("", |rendering| rendering.base.as_str());
-    let clock = rendering.map(|rendering| rendering.clock.clone()).unwrap_or_default();
+    let base = asked.rendering.as_ref().map_or("", |rendering| rendering.base.as_str());
+    let clock = asked.rendering.as_ref().map(|rendering| rendering.clock.clone()).unwrap_or_default();
     let mut members = Map::new();
     let mut put = |name: &str, value: Value| members.insert(name.to_owned(), value);
     put("type", json!(format!("{base}/problems/{code}")));
