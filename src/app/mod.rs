@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use actix_web::dev::Server;
 use actix_web::http::header::{HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
-use actix_web::middleware::{DefaultHeaders, from_fn};
+use actix_web::middleware::{Condition, DefaultHeaders, from_fn};
 use actix_web::{App, HttpResponse, HttpServer, web};
 
 use crate::api::{self, health::Draining};
@@ -63,7 +63,7 @@ pub fn serve(parts: Parts, listener: TcpListener, workers: usize) -> std::io::Re
             .app_data(parts.services)
             .app_data(parts.rendering)
             .app_data(web::Data::new(parts.draining))
-            .wrap(cors::middleware(&parts.cors_origins))
+            .wrap(Condition::new(!parts.cors_origins.is_empty(), cors::middleware(&parts.cors_origins)))
             .wrap(from_fn(problem::finish))
             .wrap(from_fn(observe::observe))
             .wrap(safe_headers())

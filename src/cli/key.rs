@@ -2,8 +2,23 @@
 
 use clap::{Args, Subcommand};
 
+use diesel::PgConnection;
+use serde::Serialize;
+
+use super::Context;
 use super::confirmation::Confirmation;
-use super::output::Format;
+use super::database::DatabaseAccess;
+use super::failure::Failure;
+use super::output::{Format, Output};
+use super::user::time;
+use crate::app::start::check_secret_keys;
+use crate::app::state;
+use crate::audit::Origin;
+use crate::clock::Clock;
+use crate::config::Settings;
+use crate::database::{instance, transaction};
+use crate::sessions::session::delta;
+use crate::tokens::signing_key::{self, PrivateKey, Row};
 
 /// Arguments of `doorward key`.
 #[derive(Args, Debug)]
@@ -62,4 +77,130 @@ pub struct KeyResealArgs {
     /// Text or JSON.
     #[command(flatten)]
     pub format: Format,
+}
+
+/// A key as it is listed.
+#[derive(Serialize)]
+struct Item {
+    kid: String,
+    algorithm: String,
+    state: &'static str,
+    published_at: String,
+    signs_from: String,
+    retires_at: Option<String>,
+    revoked_at: Option<String>,
+}
+
+impl Item {
+    /// `all` is what the row stands among: of those whose time has come, the latest signs.
+    fn of(row: &Row, all: &[Row]) -> Self {
+        let now = Clock::default().now();
+        let may_sign = |row: &&Row| row.revoked_at.is_none() && row.signs_from <= now;
+        let signing =
+            all.iter().filter(may_sign).max_by_key(|row| row.signs_from).map(|row| row.kid.as_str());
+        let state = match row {
+            row if row.revoked_at.is_some() => "revoked",
+            row if signing == Some(row.kid.as_str()) => "signs",
+            row if row.signs_from > now => "published",
+            row if row.retires_at.is_some_and(|retires_at| retires_at <= now) => "retired",
+            _ => "verifies",
+        };
+        Self {
+            kid: row.kid.clone(),
+            algorithm: row.algorithm.clone(),
+            state,
+            published_at: time(row.published_at),
+            signs_from: time(row.signs_from),
+            retires_at: row.retires_at.map(time),
+            revoked_at: row.revoked_at.map(time),
+        }
+    }
+}
+
+impl KeyArgs {
+    /// Does it.
+    ///
+    /// # Errors
+    /// When the database cannot be reached, or refuses for a reason that is told.
+    pub fn run(&self, context: &Context) -> Result<(), Failure> {
+        let settings = context.settings()?;
+        let access = DatabaseAccess::find(&settings)?;
+        let done = access.connect().and_then(|mut connection| match &self.action {
+            KeyAction::List(args) => list(&mut connection, args),
+            KeyAction::Rotate(args) => rotate(&mut connection, &settings, args),
+            KeyAction::Revoke(args) => revoke(&mut connection, &settings, args),
+            KeyAction::Reseal(args) => reseal(&mut connection, &settings, args),
+        });
+        access.stop();
+        done
+    }
+}
+
+fn failed(error: impl std::fmt::Display) -> Failure {
+    Failure::new(error.to_string())
+}
+
+fn list(connection: &mut PgConnection, args: &KeyListArgs) -> Result<(), Failure> {
+    let rows = signing_key::list(connection).map_err(failed)?;
+    let items: Vec<Item> = rows.iter().map(|row| Item::of(row, &rows)).collect();
+    Output::stdout(args.format).list(&items, ["kid", "algorithm", "state", "signs from", "retires"], |item| {
+        let retires = item.retires_at.clone().unwrap_or_else(|| "-".to_owned());
+        [item.kid.clone(), item.algorithm.clone(), item.state.to_owned(), item.signs_from.clone(), retires]
+    })
+}
+
+fn publish(connection: &mut PgConnection, settings: &Settings) -> Result<Row, Failure> {
+    let secret_keys = check_secret_keys(connection, settings).map_err(failed)?;
+    let private = PrivateKey::generate(state::algorithm(settings)).map_err(failed)?;
+    let ttl = delta(settings.access_token_ttl);
+    let row = transaction(connection, |connection| {
+        signing_key::insert(connection, &private, &secret_keys, ttl, &Origin::command_line())
+    });
+    row.map_err(failed)?.ok_or_else(|| Failure::new("no signing key could be made"))
+}
+
+fn rotate(connection: &mut PgConnection, settings: &Settings, args: &KeyRotateArgs) -> Result<(), Failure> {
+    let row = publish(connection, settings)?;
+    let line = format!(
+        "{} is published, and signs from {}; the keys before it verify until their last token has expired.",
+        row.kid,
+        time(row.signs_from)
+    );
+    let rows = signing_key::list(connection).map_err(failed)?;
+    Output::stdout(args.format).result(&Item::of(&row, &rows), &line)
+}
+
+fn revoke(connection: &mut PgConnection, settings: &Settings, args: &KeyRevokeArgs) -> Result<(), Failure> {
+    let what = format!(
+        "this refuses at once every access token that {} has signed; clients have to refresh",
+        args.kid
+    );
+    args.confirmation.ask(&what)?;
+    let revoked = transaction(connection, |connection| {
+        signing_key::revoke(connection, &args.kid, &Origin::command_line())
+    });
+    if !revoked.map_err(failed)? {
+        return Err(Failure::new(format!("there is no signing key {} that could be revoked", args.kid)));
+    }
+    // The server must be able to sign on.
+    let clock = Clock::default().now();
+    let rows = signing_key::list(connection).map_err(failed)?;
+    let can_sign = rows.iter().any(|row| row.revoked_at.is_none() && row.signs_from <= clock);
+    let mut line = format!("{} is revoked.", args.kid);
+    if !can_sign {
+        line += &format!(" {} signs from now on.", publish(connection, settings)?.kid);
+    }
+    Output::stdout(args.format).result(&serde_json::json!({ "kid": args.kid, "revoked": true }), &line)
+}
+
+fn reseal(connection: &mut PgConnection, settings: &Settings, args: &KeyResealArgs) -> Result<(), Failure> {
+    let secret_keys = check_secret_keys(connection, settings).map_err(failed)?;
+    let resealed = transaction(connection, |connection| {
+        let resealed = signing_key::reseal(connection, &secret_keys)?;
+        instance::update_check_value(connection, &secret_keys.check_value())?;
+        Ok(resealed)
+    });
+    let resealed = resealed.map_err(failed)?.map_err(failed)?;
+    let line = format!("{resealed} keys are sealed anew under the first secret key.");
+    Output::stdout(args.format).result(&serde_json::json!({ "resealed": resealed }), &line)
 }

@@ -1,8 +1,13 @@
 //! `doorward migrate`: bring the database to this version's schema.
 
 use clap::Args;
+use serde::Serialize;
 
-use super::output::Format;
+use super::Context;
+use super::database::DatabaseAccess;
+use super::failure::Failure;
+use super::output::{Format, Output};
+use crate::database::migrate;
 
 /// Arguments of `doorward migrate`.
 #[derive(Args, Debug)]
@@ -10,4 +15,29 @@ pub struct MigrateArgs {
     /// Text or JSON.
     #[command(flatten)]
     pub format: Format,
+}
+
+#[derive(Serialize)]
+struct Migrated {
+    ran: Vec<String>,
+}
+
+impl MigrateArgs {
+    /// Migrates, and says what was run.
+    ///
+    /// # Errors
+    /// When the database cannot be reached or a migration fails.
+    pub fn run(&self, context: &Context) -> Result<(), Failure> {
+        let settings = context.settings()?;
+        let access = DatabaseAccess::make(&settings)?;
+        let ran =
+            migrate::run(&mut access.connect_to_any()?).map_err(|error| Failure::new(error.to_string()));
+        access.stop();
+        let ran = ran?;
+        let line = match ran.len() {
+            0 => "The database is of this version already.".to_owned(),
+            count => format!("{count} migrations were run: {}.", ran.join(", ")),
+        };
+        Output::stdout(self.format).result(&Migrated { ran }, &line)
+    }
 }

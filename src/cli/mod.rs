@@ -13,6 +13,7 @@ pub mod confirmation;
 pub mod database;
 pub mod failure;
 pub mod key;
+pub mod libpq;
 pub mod migrate;
 pub mod openapi;
 pub mod output;
@@ -116,16 +117,19 @@ pub fn run() -> ExitCode {
 
 fn dispatch(command: &Command, context: &Context) -> Result<(), Failure> {
     match command {
-        Command::Config(args) => args.run(context),
-        Command::Completions(args) => args.run(),
         Command::Serve(args) => args.run(context),
+        Command::Migrate(args) => args.run(context),
+        Command::User(args) => args.run(context),
+        Command::Token(args) => args.run(context),
+        Command::Key(args) => args.run(context),
+        Command::Prune(args) => args.run(context),
+        Command::Backup(args) => args.run(context),
+        Command::Restore(args) => args.run(context),
+        Command::Config(args) => args.run(context),
+        Command::Openapi(args) => args.run(context),
+        Command::Completions(args) => args.run(),
         Command::PrivatePostgresChild(args) => args.run(),
-        _ => Err(absent()),
     }
-}
-
-fn absent() -> Failure {
-    Failure::new("this command is not part of this build")
 }
 
 #[cfg(test)]

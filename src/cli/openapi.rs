@@ -2,7 +2,23 @@
 
 use clap::Args;
 
+use super::Context;
+use super::failure::Failure;
+use super::output::{Format, Output};
+use crate::app::openapi::document;
+
 /// Arguments of `doorward openapi`.
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  doorward openapi > openapi.json")]
 pub struct OpenapiArgs {}
+
+impl OpenapiArgs {
+    /// Prints the OpenAPI document of the server that the settings describe.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the settings.
+    pub fn run(&self, context: &Context) -> Result<(), Failure> {
+        let settings = context.settings()?;
+        Output::stdout(Format::default()).json(&document(settings.public_url.as_str()))
+    }
+}

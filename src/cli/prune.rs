@@ -2,7 +2,11 @@
 
 use clap::Args;
 
-use super::output::Format;
+use super::Context;
+use super::database::DatabaseAccess;
+use super::failure::Failure;
+use super::output::{Format, Output};
+use crate::database::prune::{Pruned, prune_batch};
 
 /// Arguments of `doorward prune`.
 #[derive(Args, Debug)]
@@ -10,4 +14,47 @@ pub struct PruneArgs {
     /// Text or JSON.
     #[command(flatten)]
     pub format: Format,
+}
+
+impl PruneArgs {
+    /// Prunes batch by batch, and says what was deleted.
+    ///
+    /// # Errors
+    /// When the database cannot be reached.
+    pub fn run(&self, context: &Context) -> Result<(), Failure> {
+        let settings = context.settings()?;
+        let access = DatabaseAccess::find(&settings)?;
+        let pruned = self.prune(&access, settings.audit_retention);
+        access.stop();
+        let pruned = pruned?;
+        let line = format!(
+            "{} sessions, {} personal tokens, {} revocations, {} links and {} audit events were deleted.",
+            pruned.sessions,
+            pruned.personal_tokens,
+            pruned.revocations,
+            pruned.password_links,
+            pruned.audit_events
+        );
+        Output::stdout(self.format).result(&pruned, &line)
+    }
+
+    fn prune(
+        &self,
+        access: &DatabaseAccess,
+        audit_retention: std::time::Duration,
+    ) -> Result<Pruned, Failure> {
+        let mut connection = access.connect()?;
+        let mut pruned = Pruned::default();
+        loop {
+            let batch = prune_batch(&mut connection, audit_retention);
+            let batch = batch.map_err(|error| Failure::new(error.to_string()))?;
+            pruned.add(batch);
+            if batch.total() == 0 {
+                return Ok(pruned);
+            }
+            if !self.format.json {
+                super::failure::complain(&[format!("{} rows so far", pruned.total())]);
+            }
+        }
+    }
 }

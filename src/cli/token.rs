@@ -1,9 +1,19 @@
 //! `doorward token`: personal access tokens.
 
 use clap::{Args, Subcommand};
+use diesel::PgConnection;
+use serde::Serialize;
 use uuid::Uuid;
 
-use super::output::Format;
+use super::Context;
+use super::database::DatabaseAccess;
+use super::failure::Failure;
+use super::output::{Format, Output};
+use super::user::{find, time};
+use crate::audit::Origin;
+use crate::database::transaction;
+use crate::tokens::personal_token::{self, PersonalToken, RevokeReason, Which};
+use crate::users::user;
 
 /// Arguments of `doorward token`.
 #[derive(Args, Debug)]
@@ -42,4 +52,102 @@ pub struct TokenRevokeArgs {
     /// Text or JSON.
     #[command(flatten)]
     pub format: Format,
+}
+
+/// Rows that a listing fetches at a time.
+const BATCH: i64 = 500;
+
+/// A token as it is listed.
+#[derive(Serialize)]
+struct Row {
+    id: Uuid,
+    name: String,
+    user: String,
+    scope: String,
+    expires_at: String,
+    last_used_at: Option<String>,
+}
+
+impl TokenArgs {
+    /// Does it.
+    ///
+    /// # Errors
+    /// When the database cannot be reached, or there is no such user or token.
+    pub fn run(&self, context: &Context) -> Result<(), Failure> {
+        let settings = context.settings()?;
+        let access = DatabaseAccess::find(&settings)?;
+        let done = access.connect().and_then(|mut connection| match &self.action {
+            TokenAction::List(args) => list(&mut connection, args),
+            TokenAction::Revoke(args) => revoke(&mut connection, args),
+        });
+        access.stop();
+        done
+    }
+}
+
+fn failed(error: diesel::result::Error) -> Failure {
+    Failure::new(error.to_string())
+}
+
+fn list(connection: &mut PgConnection, args: &TokenListArgs) -> Result<(), Failure> {
+    let user = args.user.as_deref().map(|named| find(connection, named)).transpose()?;
+    let mut tokens: Vec<PersonalToken> = Vec::new();
+    loop {
+        let before = tokens.last().map(|token| token.id);
+        let batch = personal_token::list(connection, user.as_ref().map(|user| user.id), before, BATCH);
+        let batch = batch.map_err(failed)?;
+        if batch.is_empty() {
+            break;
+        }
+        tokens.extend(batch);
+    }
+    let mut rows = Vec::with_capacity(tokens.len());
+    for token in tokens {
+        let owner = match (&user, token.user_id) {
+            (Some(user), _) => user.username.clone(),
+            (None, Some(id)) => {
+                user::find(connection, id).map_err(failed)?.map_or_else(String::new, |user| user.username)
+            }
+            (None, None) => String::new(),
+        };
+        rows.push(Row {
+            id: token.id,
+            name: token.name,
+            user: owner,
+            scope: token.scope.join(" "),
+            expires_at: time(token.expires_at),
+            last_used_at: token.last_used_at.map(time),
+        });
+    }
+    let mut output = Output::stdout(args.format);
+    if rows.is_empty() && !output.is_json() {
+        return output.line("There is no personal access token.");
+    }
+    output.list(&rows, ["name", "user", "scope", "expires", "last used", "id"], |row| {
+        let used = row.last_used_at.clone().unwrap_or_else(|| "never".to_owned());
+        [
+            row.name.clone(),
+            row.user.clone(),
+            row.scope.clone(),
+            row.expires_at.clone(),
+            used,
+            row.id.to_string(),
+        ]
+    })
+}
+
+fn revoke(connection: &mut PgConnection, args: &TokenRevokeArgs) -> Result<(), Failure> {
+    let revoked = transaction(connection, |connection| {
+        personal_token::revoke(
+            connection,
+            Which::One(args.id),
+            RevokeReason::ByAdmin,
+            &Origin::command_line(),
+        )
+    });
+    if revoked.map_err(failed)?.is_empty() {
+        return Err(Failure::new(format!("there is no good personal access token {}", args.id)));
+    }
+    let line = format!("{} is revoked, from the next request on.", args.id);
+    Output::stdout(args.format).result(&serde_json::json!({ "id": args.id, "revoked": true }), &line)
 }

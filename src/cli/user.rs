@@ -2,9 +2,27 @@
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use chrono::{DateTime, SecondsFormat, Utc};
+use diesel::{PgConnection, QueryResult};
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::Context;
 use super::confirmation::Confirmation;
-use super::output::Format;
-use super::password::PasswordArgs;
+use super::database::DatabaseAccess;
+use super::failure::Failure;
+use super::output::{Format, Output};
+use super::password::{NewPassword, PasswordArgs};
+use crate::app::state::password_policy;
+use crate::audit::Origin;
+use crate::config::{Secret, Settings};
+use crate::database::transaction;
+use crate::sessions::{EndReason, Which, session};
+use crate::users::change::{self, Change, Changes};
+use crate::users::name::{EmailAddress, Username, fold_typed};
+use crate::users::password::{PasswordHash, PlainPassword};
+use crate::users::set_password::{self, Setting};
+use crate::users::user::{self, ACTIVE, Authority, DISABLED, Filter, Insertion, NameTaken, NewUser, User};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -31,7 +49,7 @@ pub enum UserAction {
     List(UserListArgs),
     /// Show a user.
     Show(OneUserArgs),
-    /// Let a user in no more; sessions end at once.
+    /// Let a user in no more, from the next request on; sessions wait for the user to be enabled.
     Disable(OneUserArgs),
     /// Let a disabled user in again.
     Enable(OneUserArgs),
@@ -139,4 +157,274 @@ pub struct UserDeleteArgs {
     /// Text or JSON.
     #[command(flatten)]
     pub format: Format,
+}
+
+/// Rows that a listing fetches at a time.
+const BATCH: i64 = 500;
+
+/// A user as it is listed.
+#[derive(Serialize)]
+struct Row {
+    id: Uuid,
+    username: String,
+    email: Option<String>,
+    role: String,
+    status: String,
+    created_at: String,
+    last_login_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sessions: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    password: Option<String>,
+}
+
+impl From<User> for Row {
+    fn from(user: User) -> Self {
+        Self {
+            id: user.id,
+            username: user.username,
+            email: user.email,
+            role: user.role,
+            status: user.status,
+            created_at: time(user.created_at),
+            last_login_at: user.last_login_at.map(time),
+            sessions: None,
+            password: None,
+        }
+    }
+}
+
+/// A time as commands print it.
+pub(super) fn time(moment: DateTime<Utc>) -> String {
+    moment.to_rfc3339_opts(SecondsFormat::Secs, true)
+}
+
+impl UserArgs {
+    /// Does it.
+    ///
+    /// # Errors
+    /// When the database cannot be reached, or refuses for a reason that is told.
+    pub fn run(&self, context: &Context) -> Result<(), Failure> {
+        let settings = context.settings()?;
+        let access = DatabaseAccess::find(&settings)?;
+        let done = access.connect().and_then(|mut connection| self.act(&mut connection, &settings));
+        access.stop();
+        done
+    }
+
+    fn act(&self, connection: &mut PgConnection, settings: &Settings) -> Result<(), Failure> {
+        match &self.action {
+            UserAction::Add(args) => add(connection, settings, args),
+            UserAction::List(args) => list(connection, args),
+            UserAction::Show(args) => show(connection, args),
+            UserAction::Disable(args) => set_active(connection, args, false),
+            UserAction::Enable(args) => set_active(connection, args, true),
+            UserAction::SetRole(args) => {
+                let changes = Changes { role: Some(args.role.clone()), ..Changes::default() };
+                change_one(connection, &args.user, &changes, args.format, |user| {
+                    format!("{} now has the role {}.", user.username, user.role)
+                })
+            }
+            UserAction::SetPassword(args) => set_password(connection, settings, args),
+            UserAction::Logout(args) => logout(connection, args),
+            UserAction::Delete(args) => delete(connection, args),
+        }
+    }
+}
+
+fn failed(error: diesel::result::Error) -> Failure {
+    Failure::new(error.to_string())
+}
+
+/// The user of this id, username or address.
+pub(super) fn find(connection: &mut PgConnection, named: &str) -> Result<User, Failure> {
+    let by_name = |connection: &mut PgConnection| -> QueryResult<Option<User>> {
+        fold_typed(named).map_or(Ok(None), |folded| user::find_by_name(connection, &folded))
+    };
+    let found = match Uuid::parse_str(named) {
+        Ok(id) => user::find(connection, id),
+        Err(_) => by_name(connection),
+    };
+    found.map_err(failed)?.ok_or_else(|| Failure::new(format!("there is no user {named}")))
+}
+
+fn add(connection: &mut PgConnection, settings: &Settings, args: &UserAddArgs) -> Result<(), Failure> {
+    let wrong = |what: &str, error: &dyn std::fmt::Display| Failure::new(format!("the {what} {error}"));
+    let username = Username::parse(&args.username).map_err(|flaw| wrong("username", &flaw))?;
+    let email = args.email.as_deref().map(EmailAddress::parse).transpose();
+    let email = email.map_err(|flaw| wrong("e-mail address", &flaw))?;
+    let (plain, made) = obtain(args.password, settings)?;
+    let names: Vec<&str> =
+        [Some(username.as_str()), email.as_ref().map(EmailAddress::as_str)].into_iter().flatten().collect();
+    refuse_flaws(settings, &plain, &names)?;
+    let password_hash = Some(PasswordHash::new(&plain, settings.bcrypt_cost));
+    let new = NewUser { username, email, password_hash, role: args.role.clone() };
+    let inserted = transaction(connection, |connection| {
+        user::insert(connection, &new, &Authority::Unlimited, &Origin::command_line())
+    });
+    match inserted.map_err(failed)? {
+        Insertion::Inserted(user) => {
+            let mut line = format!("{} was made, with the role {}.", user.username, user.role);
+            if let Some(password) = &made {
+                line += &format!(" The password is {} (shown this once).", password.expose());
+            }
+            let row = Row { password: made.map(|made| made.expose().to_owned()), ..Row::from(user) };
+            Output::stdout(args.format).result(&row, &line)
+        }
+        Insertion::NameTaken(taken) => Err(name_taken(taken)),
+        Insertion::UnknownRole | Insertion::Denied(_) => Err(unknown_role(&args.role)),
+    }
+}
+
+fn obtain(args: PasswordArgs, settings: &Settings) -> Result<(PlainPassword, Option<Secret>), Failure> {
+    Ok(match args.obtain(settings.password_min_length)? {
+        NewPassword::Given(password) => (PlainPassword::new(password.expose()), None),
+        NewPassword::Made(password) => (PlainPassword::new(password.expose()), Some(password)),
+    })
+}
+
+fn refuse_flaws(settings: &Settings, plain: &PlainPassword, names: &[&str]) -> Result<(), Failure> {
+    let flaws = password_policy(settings).flaws(plain, names);
+    let lines: Vec<String> = flaws.iter().map(|flaw| format!("the password is refused: {flaw}")).collect();
+    if lines.is_empty() { Ok(()) } else { Err(Failure::Wrong(lines)) }
+}
+
+fn name_taken(taken: NameTaken) -> Failure {
+    let which = match taken {
+        NameTaken::Username => "username",
+        NameTaken::Email => "e-mail address",
+    };
+    Failure::new(format!("the {which} is taken already, as a username or an address"))
+}
+
+fn unknown_role(role: &str) -> Failure {
+    Failure::new(format!("there is no role {role}; the built-in ones are viewer, member and admin"))
+}
+
+fn list(connection: &mut PgConnection, args: &UserListArgs) -> Result<(), Failure> {
+    let status = args.status.map(|status| match status {
+        UserStatus::Active => ACTIVE.to_owned(),
+        UserStatus::Disabled => DISABLED.to_owned(),
+    });
+    let q = args.query.as_deref().and_then(fold_typed);
+    let mut filter = Filter { q, role: args.role.clone(), status, before: None };
+    let most = args.limit.map_or(usize::MAX, |limit| limit as usize);
+    let mut rows: Vec<Row> = Vec::new();
+    while rows.len() < most {
+        let batch = user::list(connection, &filter, BATCH).map_err(failed)?;
+        let Some(last) = batch.last() else { break };
+        filter.before = Some(last.id);
+        rows.extend(batch.into_iter().map(Row::from));
+    }
+    rows.truncate(most);
+    let mut output = Output::stdout(args.format);
+    if rows.is_empty() && !output.is_json() {
+        return output.line("There is no such user.");
+    }
+    output.list(&rows, ["username", "e-mail", "role", "status", "last sign-in", "id"], |row| {
+        let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
+        let (email, signed_in) = (or_dash(&row.email), or_dash(&row.last_login_at));
+        [row.username.clone(), email, row.role.clone(), row.status.clone(), signed_in, row.id.to_string()]
+    })
+}
+
+fn show(connection: &mut PgConnection, args: &OneUserArgs) -> Result<(), Failure> {
+    let user = find(connection, &args.user)?;
+    let sessions = session::list(connection, user.id).map_err(failed)?.len();
+    let row = Row { sessions: Some(sessions), ..Row::from(user) };
+    let line = format!(
+        "{} ({}), {}, {}; made {}, last sign-in {}; {sessions} live sessions; id {}",
+        row.username,
+        row.email.as_deref().unwrap_or("no e-mail address"),
+        row.role,
+        row.status,
+        row.created_at,
+        row.last_login_at.as_deref().unwrap_or("never"),
+        row.id
+    );
+    Output::stdout(args.format).result(&row, &line)
+}
+
+fn set_active(connection: &mut PgConnection, args: &OneUserArgs, active: bool) -> Result<(), Failure> {
+    let changes = Changes { active: Some(active), ..Changes::default() };
+    change_one(connection, &args.user, &changes, args.format, |user| {
+        format!("{} is now {}.", user.username, user.status)
+    })
+}
+
+fn change_one(
+    connection: &mut PgConnection,
+    named: &str,
+    changes: &Changes,
+    format: Format,
+    line: impl Fn(&User) -> String,
+) -> Result<(), Failure> {
+    let id = find(connection, named)?.id;
+    let changed = transaction(connection, |connection| {
+        change::update(connection, id, changes, &Authority::Unlimited, &Origin::command_line())
+    });
+    let user = done(changed.map_err(failed)?, named, changes.role.as_deref().unwrap_or_default())?;
+    let line = line(&user);
+    Output::stdout(format).result(&Row::from(user), &line)
+}
+
+fn done(change: Change, named: &str, role: &str) -> Result<User, Failure> {
+    match change {
+        Change::Done(user) => Ok(user),
+        Change::LastAdmin => {
+            let why = "is the last active admin, who can be neither disabled, demoted nor deleted";
+            Err(Failure::new(format!("{named} {why}: make another one first")))
+        }
+        Change::NameTaken(taken) => Err(name_taken(taken)),
+        Change::UnknownRole | Change::Denied(_) => Err(unknown_role(role)),
+        Change::NotFound => Err(Failure::new(format!("there is no user {named}"))),
+    }
+}
+
+fn set_password(
+    connection: &mut PgConnection,
+    settings: &Settings,
+    args: &UserSetPasswordArgs,
+) -> Result<(), Failure> {
+    let user = find(connection, &args.user)?;
+    let (plain, made) = obtain(args.password, settings)?;
+    let names: Vec<&str> =
+        [Some(user.username.as_str()), user.email.as_deref()].into_iter().flatten().collect();
+    refuse_flaws(settings, &plain, &names)?;
+    let hash = PasswordHash::new(&plain, settings.bcrypt_cost);
+    let set = transaction(connection, |connection| {
+        set_password::reset(connection, user.id, &hash, &Authority::Unlimited, &Origin::command_line())
+    });
+    let Setting::Done(user) = set.map_err(failed)? else {
+        return Err(Failure::new(format!("there is no user {}", args.user)));
+    };
+    let mut line = format!("{} has another password; every session has ended.", user.username);
+    if let Some(password) = &made {
+        line += &format!(" It is {} (shown this once).", password.expose());
+    }
+    let row = Row { password: made.map(|made| made.expose().to_owned()), ..Row::from(user) };
+    Output::stdout(args.format).result(&row, &line)
+}
+
+fn logout(connection: &mut PgConnection, args: &OneUserArgs) -> Result<(), Failure> {
+    let user = find(connection, &args.user)?;
+    let ended = transaction(connection, |connection| {
+        session::end(connection, &Which::AllOf(user.id), EndReason::EndedByAdmin, &Origin::command_line())
+    });
+    let ended = ended.map_err(failed)?.len();
+    let line = format!("{ended} sessions of {} have ended.", user.username);
+    Output::stdout(args.format)
+        .result(&serde_json::json!({ "username": user.username, "ended": ended }), &line)
+}
+
+fn delete(connection: &mut PgConnection, args: &UserDeleteArgs) -> Result<(), Failure> {
+    let user = find(connection, &args.user)?;
+    let what = format!("this deletes {} with all notes, sessions and tokens", user.username);
+    args.confirmation.ask(&what)?;
+    let deleted = transaction(connection, |connection| {
+        change::delete(connection, user.id, &Authority::Unlimited, &Origin::command_line())
+    });
+    let user = done(deleted.map_err(failed)?, &args.user, "")?;
+    let line = format!("{} is deleted.", user.username);
+    Output::stdout(args.format).result(&Row::from(user), &line)
 }

@@ -28,6 +28,15 @@ pub struct Pruned {
 }
 
 impl Pruned {
+    /// Counts another batch in.
+    pub fn add(&mut self, batch: Self) {
+        self.sessions += batch.sessions;
+        self.personal_tokens += batch.personal_tokens;
+        self.revocations += batch.revocations;
+        self.password_links += batch.password_links;
+        self.audit_events += batch.audit_events;
+    }
+
     /// All of them.
     #[must_use]
     pub fn total(&self) -> usize {
@@ -56,11 +65,7 @@ pub async fn run(database: &Database, audit_retention: Duration) -> Result<Prune
     let mut pruned = Pruned::default();
     loop {
         let batch = database.run(move |connection| prune_batch(connection, audit_retention)).await?;
-        pruned.sessions += batch.sessions;
-        pruned.personal_tokens += batch.personal_tokens;
-        pruned.revocations += batch.revocations;
-        pruned.password_links += batch.password_links;
-        pruned.audit_events += batch.audit_events;
+        pruned.add(batch);
         if batch.total() == 0 {
             return Ok(pruned);
         }
