@@ -9,6 +9,7 @@ pub mod clock;
 pub mod config;
 pub mod database;
 pub mod guard;
+pub mod pages;
 pub mod problem;
 pub mod random;
 pub mod resources;

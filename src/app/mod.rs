@@ -20,6 +20,7 @@ use actix_web::{App, HttpResponse, HttpServer, web};
 use crate::api::{self, health::Draining};
 use crate::config::Origin;
 use crate::guard::Services;
+use crate::pages;
 use crate::problem::{self, Rendering};
 use crate::resources;
 use crate::routing::Endpoint;
@@ -33,7 +34,7 @@ const SHUTDOWN: u64 = 5;
 /// Every route that there is.
 #[must_use]
 pub fn routes() -> Vec<Endpoint> {
-    [api::routes(), resources::routes(), api::open_routes(), openapi::routes()]
+    [api::routes(), resources::routes(), api::open_routes(), pages::routes(), openapi::routes()]
         .into_iter()
         .flatten()
         .collect()

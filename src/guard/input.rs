@@ -107,6 +107,30 @@ impl<T: FromFields + 'static> Input for OptionalJson<T> {
     }
 }
 
+/// The fields of a form (URL Standard, application/x-www-form-urlencoded).
+#[derive(Clone, Debug)]
+pub struct Form(Vec<(String, String)>);
+
+impl Form {
+    /// A field's value; the first, where it was sent several times.
+    #[must_use]
+    pub fn field(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+}
+
+impl Input for Form {
+    async fn read(request: &HttpRequest, payload: Payload) -> Result<Self, Problem> {
+        if !request.content_type().trim().eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+            let detail = "The body must be a form: send `Content-Type: application/x-www-form-urlencoded`.";
+            return Err(Problem::new(Code::UnsupportedMediaType, detail));
+        }
+        let text = read_body(payload).await?;
+        let fields = url::form_urlencoded::parse(&text);
+        Ok(Self(fields.map(|(name, value)| (name.into_owned(), value.into_owned())).collect()))
+    }
+}
+
 impl<A, B> Input for (Path<A>, B)
 where
     A: 'static,

@@ -9,6 +9,6 @@ pub mod foreign;
 pub mod pages;
 
 pub use body::{FieldError, Problem};
-pub use code::{Action, Code};
+pub use code::{Action, Challenge, Code};
 pub use finish::{Refused, Rendering, RequestId, finish};
 pub use foreign::from_actix;

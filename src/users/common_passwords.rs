@@ -144,8 +144,8 @@ fn walk(rest: &[char]) -> usize {
         let from = |start: usize| keys[start..].iter().zip(rest).take_while(|(a, b)| a == b).count();
         (0..keys.len()).map(from).max().unwrap_or(0)
     };
-    let both = |keys: &&str| along(keys.chars().collect()).max(along(keys.chars().rev().collect()));
-    WALKS.iter().map(|keys| both(&keys)).max().filter(|length| *length > 2).unwrap_or(0)
+    let both = |keys: &str| along(keys.chars().collect()).max(along(keys.chars().rev().collect()));
+    WALKS.iter().map(|keys| both(keys)).max().filter(|length| *length > 2).unwrap_or(0)
 }
 
 /// The same character again and again.

@@ -18,6 +18,9 @@ use crate::problem::{Code, FieldError, Problem};
 /// How often a change is tried again when another one came between and no `If-Match` was sent.
 const ATTEMPTS: usize = 5;
 
+/// What a change reads: which note, under which conditions, and what is to stand in it.
+type ConditionalWrite<B> = (Path<Uuid>, (Conditions, Json<B>));
+
 /// A note.
 #[derive(Serialize, utoipa::ToSchema)]
 pub struct NoteItem {
@@ -222,7 +225,7 @@ impl NoteChanges {
     request_body = NoteChanges, responses((status = 200, description = "The note, changed", body = NoteItem)))]
 pub async fn update(
     services: web::Data<Services>,
-    guarded: Authorized<NotesWrite, (Path<Uuid>, (Conditions, Json<NoteChanges>))>,
+    guarded: Authorized<NotesWrite, ConditionalWrite<NoteChanges>>,
 ) -> Result<HttpResponse, Problem> {
     let (Path(id), (conditions, Json(changes))) = guarded.input;
     write(&services, &guarded.caller, id, &conditions, |note| changes.applied_to(note)).await
@@ -233,7 +236,7 @@ pub async fn update(
     request_body = NoteContent, responses((status = 200, description = "The note, replaced", body = NoteItem)))]
 pub async fn replace(
     services: web::Data<Services>,
-    guarded: Authorized<NotesWrite, (Path<Uuid>, (Conditions, Json<NoteContent>))>,
+    guarded: Authorized<NotesWrite, ConditionalWrite<NoteContent>>,
 ) -> Result<HttpResponse, Problem> {
     let (Path(id), (conditions, Json(content))) = guarded.input;
     write(&services, &guarded.caller, id, &conditions, |_| content.clone().into()).await

@@ -1,0 +1,126 @@
+//! When something is wrong with us, it is never the caller's fault.
+
+use std::time::{Duration, Instant};
+
+use diesel::connection::SimpleConnection;
+use reqwest::Method;
+use serde_json::json;
+
+use crate::support::{PASSWORD, World};
+
+fn cut_connections(world: &World) {
+    world.sql(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+         WHERE datname = current_database() AND pid <> pg_backend_pid()",
+    );
+}
+
+#[actix_web::test]
+async fn cut_connections_cost_at_most_one_answer_and_are_replaced() {
+    let world = World::new().await;
+    let tokens = world.signed_in("alice", "member").await;
+    for _ in 0..5 {
+        world.get("/api/v1/notes", &tokens.access).await;
+        cut_connections(&world);
+        let after = world.get("/api/v1/notes", &tokens.access).await;
+        assert!([200, 503].contains(&after.status), "{}", after.body);
+        assert_eq!(world.get("/api/v1/notes", &tokens.access).await.status, 200);
+    }
+}
+
+#[actix_web::test]
+async fn a_database_that_is_gone_is_a_503_and_what_needs_none_goes_on() {
+    let world = World::new().await;
+    let tokens = world.signed_in("alice", "member").await;
+    let (name, away) = (world.text("SELECT current_database()::text AS text"), "away");
+    let cluster = |statement: String| {
+        let mut connection =
+            doorward::database::Database::connect(&std::env::var("DOORWARD_TEST_DATABASE_URL").unwrap())
+                .unwrap();
+        connection.batch_execute(&statement).unwrap();
+    };
+    let terminate =
+        format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'");
+    cluster(format!("ALTER DATABASE {name} WITH ALLOW_CONNECTIONS false"));
+    cluster(terminate);
+    let begun = Instant::now();
+    let refused = world.get("/api/v1/notes", &tokens.access).await;
+    assert!(begun.elapsed() < Duration::from_secs(5));
+    refused.refused_with("database_unavailable", "wait", false);
+    assert!(refused.header("retry-after").is_some());
+    world.refresh(&tokens.refresh).await.refused("database_unavailable");
+    let login = json!({"username": "alice", "password": PASSWORD});
+    world.ask(Method::POST, "/api/v1/auth/login").json(&login).send().await.refused("database_unavailable");
+    assert_eq!(world.ask(Method::GET, "/readyz").send().await.status, 503);
+    assert_eq!(world.ask(Method::GET, "/healthz").send().await.status, 200);
+    assert_eq!(world.ask(Method::GET, "/.well-known/jwks.json").send().await.status, 200);
+    world.get("/api/v1/notes", "nonsense").await.refused("token_malformed");
+    world.ask(Method::GET, "/api/v1/notes").send().await.refused("credentials_missing");
+    cluster(format!("ALTER DATABASE {name} WITH ALLOW_CONNECTIONS true"));
+    assert_eq!(away, "away");
+    assert_eq!(world.get("/api/v1/notes", &tokens.access).await.status, 200);
+    assert_eq!(world.refresh(&tokens.refresh).await.status, 200, "nothing was spent");
+}
+
+#[actix_web::test]
+async fn an_odd_stored_hash_is_our_fault() {
+    let world = World::new().await;
+    world.user("alice", "member");
+    world.sql("UPDATE users SET password_hash = 'nonsense' WHERE username = 'alice'");
+    let login = json!({"username": "alice", "password": PASSWORD});
+    let refused = world.ask(Method::POST, "/api/v1/auth/login").json(&login).send().await;
+    refused.refused("internal_error");
+    assert!(!refused.body.to_string().contains("hash"));
+}
+
+#[actix_web::test]
+async fn a_lock_that_is_held_too_long_is_a_503_and_not_a_hang() {
+    let world = World::new().await;
+    let tokens = world.signed_in("alice", "member").await;
+    let mut holder = world.connection();
+    holder
+        .batch_execute(
+            "SET idle_in_transaction_session_timeout = 0; BEGIN; SELECT * FROM refresh_tokens FOR UPDATE",
+        )
+        .unwrap();
+    let begun = Instant::now();
+    world.refresh(&tokens.refresh).await.refused("database_unavailable");
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    holder.batch_execute("ROLLBACK").unwrap();
+    assert_eq!(world.refresh(&tokens.refresh).await.status, 200);
+}
+
+#[actix_web::test]
+async fn a_flood_of_sign_ins_is_shed_and_the_rest_goes_on() {
+    let world = World::with(|settings| settings.bcrypt_cost = 11).await;
+    let tokens = world.signed_in("alice", "member").await;
+    let body = json!({"username": "nobody", "password": "a wrong pass phrase"});
+    let flood = (0..120).map(|_| world.ask(Method::POST, "/api/v1/auth/login").json(&body).send());
+    let (answers, read) = tokio::join!(futures_util::future::join_all(flood), async {
+        world.get("/api/v1/notes", &tokens.access).await
+    });
+    assert_eq!(read.status, 200);
+    let shed = answers.iter().filter(|answer| answer.status == 503).count();
+    assert!(shed > 0, "the queue has a limit");
+    for answer in answers {
+        assert!([401, 503].contains(&answer.status), "{}", answer.body);
+        if answer.status == 503 {
+            assert!(answer.refused("overloaded").header("retry-after").is_some());
+        }
+    }
+}
+
+#[actix_web::test]
+async fn a_body_that_trickles_in_is_cut_off() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let world = World::new().await;
+    let address = world.base.strip_prefix("http://").unwrap();
+    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    let head = "POST /api/v1/auth/login HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 1000\r\n\r\n{";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = vec![0; 4096];
+    let read = tokio::time::timeout(Duration::from_secs(15), stream.read(&mut answer)).await;
+    let length = read.expect("an answer in time").unwrap();
+    let text = String::from_utf8_lossy(&answer[..length]);
+    assert!(text.starts_with("HTTP/1.1 400") && text.contains("malformed_json"), "{text}");
+}

@@ -1,0 +1,144 @@
+//! Signing keys: published, rotated, revoked; and verifiers that ask nobody.
+
+use chrono::TimeDelta;
+use doorward::audit::Origin;
+use doorward::database::transaction;
+use doorward::tokens::signing_key::{self, Algorithm, PrivateKey};
+use jsonwebtoken::jwk::JwkSet;
+use jsonwebtoken::{DecodingKey, Validation, decode, decode_header};
+use reqwest::Method;
+use serde_json::Value;
+
+use crate::support::World;
+
+async fn jwks(world: &World) -> JwkSet {
+    let answer = world.ask(Method::GET, "/.well-known/jwks.json").send().await;
+    assert_eq!((answer.status, answer.header("cache-control")), (200, Some("public, max-age=300")));
+    let text = answer.body.to_string();
+    for private in ["\"d\"", "\"p\"", "\"q\"", "\"k\""] {
+        assert!(!text.contains(private), "{text}");
+    }
+    serde_json::from_value(answer.body).expect("a key set")
+}
+
+/// As a service does that trusts the published keys and knows nothing else.
+async fn verify_offline(world: &World, token: &str) -> jsonwebtoken::errors::Result<Value> {
+    let header = decode_header(token)?;
+    let keys = jwks(world).await;
+    let key = keys
+        .find(header.kid.as_deref().unwrap_or_default())
+        .ok_or(jsonwebtoken::errors::new_error(jsonwebtoken::errors::ErrorKind::InvalidSignature))?;
+    let mut validation = Validation::new(header.alg);
+    validation.set_audience(&["http://doorward.test"]);
+    validation.set_issuer(&["http://doorward.test"]);
+    Ok(decode::<Value>(token, &DecodingKey::from_jwk(key)?, &validation)?.claims)
+}
+
+fn rotate(world: &World, algorithm: Algorithm) -> String {
+    let private = PrivateKey::generate(algorithm).expect("a key");
+    let keys = &world.services.secret_keys;
+    let row = transaction(&mut world.connection(), |connection| {
+        signing_key::insert(connection, &private, keys, TimeDelta::minutes(5), &Origin::command_line())
+    });
+    row.expect("the database").expect("a key").kid
+}
+
+async fn reload(world: &World) {
+    world
+        .services
+        .keys
+        .reload(&world.services.database, &world.services.secret_keys)
+        .await
+        .expect("the keys");
+}
+
+#[actix_web::test]
+async fn others_verify_access_tokens_by_the_published_keys_with_every_algorithm() {
+    for algorithm in [
+        doorward::config::SigningAlgorithm::EdDsa,
+        doorward::config::SigningAlgorithm::Rs256,
+        doorward::config::SigningAlgorithm::Es256,
+    ] {
+        let world = World::with(|settings| settings.signing_algorithm = algorithm).await;
+        world.advance(TimeDelta::minutes(11));
+        world.user("alice", "member");
+        world.advance(TimeDelta::minutes(-11));
+        let tokens = world.login("alice").await;
+        let claims = verify_offline(&world, &tokens.access).await.expect("a good token");
+        assert_eq!(decode_header(&tokens.access).unwrap().typ.as_deref(), Some("at+jwt"));
+        for name in [
+            "iss",
+            "sub",
+            "aud",
+            "exp",
+            "iat",
+            "nbf",
+            "jti",
+            "client_id",
+            "scope",
+            "auth_time",
+            "sid",
+            "gen",
+            "ver",
+        ] {
+            assert!(claims.get(name).is_some(), "{name} in {claims}");
+        }
+        assert_eq!(claims["client_id"], "doorward");
+    }
+}
+
+#[actix_web::test]
+async fn a_new_key_is_published_before_it_signs_and_the_old_one_stays_until_its_last_token_is_over() {
+    let world = World::new().await;
+    world.user("alice", "member");
+    let before = world.login("alice").await;
+    let old = decode_header(&before.access).unwrap().kid.unwrap();
+    let new = rotate(&world, Algorithm::Es256);
+    reload(&world).await;
+    assert_eq!(jwks(&world).await.keys.len(), 2);
+    let still = world.login("alice").await;
+    assert_eq!(decode_header(&still.access).unwrap().kid.unwrap(), old);
+    world.advance(TimeDelta::seconds(601));
+    let after = world.login("alice").await;
+    assert_eq!(decode_header(&after.access).unwrap().kid.unwrap(), new);
+    assert_eq!(jwks(&world).await.keys.len(), 2, "the last token of the old key lives");
+    world.advance(TimeDelta::minutes(7));
+    let published = jwks(&world).await;
+    assert!(published.find(&old).is_none() && published.find(&new).is_some());
+}
+
+#[actix_web::test]
+async fn what_a_revoked_key_signed_is_refused_at_the_next_request() {
+    let world = World::new().await;
+    let tokens = world.signed_in("alice", "member").await;
+    let kid = decode_header(&tokens.access).unwrap().kid.unwrap();
+    let revoked = transaction(&mut world.connection(), |connection| {
+        signing_key::revoke(connection, &kid, &Origin::command_line())
+    });
+    assert!(revoked.expect("the database"));
+    // Before the keys are looked at again, too.
+    world.get("/api/v1/me", &tokens.access).await.refused_with("token_signature_invalid", "refresh", false);
+    rotate(&world, Algorithm::Es256);
+    reload(&world).await;
+    world.get("/api/v1/me", &tokens.access).await.refused("token_signature_invalid");
+    assert!(jwks(&world).await.find(&kid).is_none());
+    let refreshed = world.refresh(&tokens.refresh).await;
+    assert_eq!(world.get("/api/v1/me", &refreshed.text("access_token")).await.status, 200);
+}
+
+#[actix_web::test]
+async fn keys_are_sealed_anew_when_the_secret_key_changes_and_nobody_is_signed_out() {
+    use doorward::secret_key::SecretKeys;
+    let world = World::new().await;
+    let tokens = world.signed_in("alice", "member").await;
+    let old = "a secret key that only the tests have";
+    let both = SecretKeys::derive(["another secret key, of the same length", old]).expect("keys");
+    let resealed = transaction(&mut world.connection(), |connection| signing_key::reseal(connection, &both));
+    assert_eq!(resealed.expect("the database").expect("all open"), 1);
+    let rows = signing_key::list(&mut world.connection()).expect("rows");
+    let new = SecretKeys::derive(["another secret key, of the same length"]).expect("keys");
+    assert!(signing_key::open(&rows, &new).is_ok());
+    let unopened = signing_key::open(&rows, &world.services.secret_keys).map(|_| ());
+    assert!(unopened.is_err_and(|error| error.to_string().contains("sealed under a secret key")));
+    assert_eq!(world.get("/api/v1/me", &tokens.access).await.status, 200);
+}

@@ -1,0 +1,243 @@
+//! Signing in, stepping up and signing out.
+
+use chrono::TimeDelta;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::support::{Answer, PASSWORD, World};
+
+async fn login(world: &World, body: Value) -> Answer {
+    world.ask(Method::POST, "/api/v1/auth/login").json(&body).send().await
+}
+
+#[actix_web::test]
+async fn a_sign_in_gives_both_tokens_as_the_contract_says() {
+    let world = World::new().await;
+    world.user("alice", "member");
+    let answer =
+        login(&world, json!({"username": "ALICE", "password": PASSWORD, "device": "a laptop"})).await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.header("cache-control"), Some("no-store"));
+    let members: Vec<&String> = answer.body.as_object().unwrap().keys().collect();
+    let expected =
+        ["access_token", "token_type", "expires_in", "refresh_token", "refresh_expires_in", "scope"];
+    assert_eq!(members, expected);
+    assert_eq!(answer.body["token_type"], "Bearer");
+    assert_eq!(answer.body["expires_in"], 300);
+    assert_eq!(answer.body["refresh_expires_in"], 2_592_000);
+    assert_eq!(answer.body["scope"], "account:read account:write notes:read notes:write");
+    let me = world.get("/api/v1/me", &answer.text("access_token")).await;
+    assert_eq!((me.status, &me.body["username"]), (200, &json!("alice")));
+    assert_eq!(me.header("cache-control"), Some("private, no-cache"));
+    assert_eq!(me.header("vary"), Some("Authorization, Cookie"));
+}
+
+#[actix_web::test]
+async fn an_address_signs_in_too() {
+    let world = World::new().await;
+    let admin = world.login("admin").await;
+    let made = world
+        .post(
+            "/api/v1/users",
+            &admin.access,
+            json!({"username": "al", "email": "Al@Example.org", "password": PASSWORD}),
+        )
+        .await;
+    assert_eq!(made.status, 201, "{}", made.body);
+    world.login("AL@example.ORG").await;
+}
+
+#[actix_web::test]
+async fn an_unknown_user_a_wrong_password_and_none_at_all_are_answered_alike() {
+    let world = World::new().await;
+    world.user("alice", "member");
+    let admin = world.login("admin").await;
+    world.post("/api/v1/users", &admin.access, json!({"username": "nopassword"})).await;
+    let mut answers = Vec::new();
+    for name in ["alice", "nobody", "nopassword", "a\u{0}b", ""] {
+        let answer = login(&world, json!({"username": name, "password": "wrong, but long enough"})).await;
+        if name.contains('\0') {
+            answer.refused("validation_failed");
+            continue;
+        }
+        answer.refused_with("invalid_credentials", "login", false);
+        assert_eq!(answer.challenges()[0], "Bearer realm=\"doorward\"");
+        answers.push((answer.text("detail"), answer.text("title")));
+    }
+    answers.dedup();
+    assert_eq!(answers.len(), 1);
+    assert_eq!(world.events("login_failed"), 4);
+}
+
+#[actix_web::test]
+async fn a_disabled_account_is_told_so_only_with_the_right_password() {
+    let world = World::new().await;
+    let id = world.user("alice", "member");
+    world.sql(&format!("UPDATE users SET status = 'disabled' WHERE id = '{id}'"));
+    login(&world, json!({"username": "alice", "password": "wrong, but long enough"}))
+        .await
+        .refused("invalid_credentials");
+    login(&world, json!({"username": "alice", "password": PASSWORD})).await.refused_with(
+        "account_disabled",
+        "contact_admin",
+        false,
+    );
+}
+
+#[actix_web::test]
+async fn everything_wrong_with_a_sign_in_is_told_at_once() {
+    let world = World::new().await;
+    let answer = login(&world, json!({"username": 7, "device": "", "extra": true})).await;
+    answer.refused("validation_failed");
+    let pointers: Vec<&str> =
+        answer.body["errors"].as_array().unwrap().iter().map(|e| e["pointer"].as_str().unwrap()).collect();
+    assert_eq!(pointers, ["/username", "/password", "/device", "/extra"]);
+}
+
+#[actix_web::test]
+async fn a_narrow_scope_holds_for_the_whole_session() {
+    let world = World::new().await;
+    world.user("alice", "member");
+    let body = json!({"username": "alice", "password": PASSWORD, "scope": "notes:read"});
+    let tokens = world.login_with(body).await;
+    let refused = world.post("/api/v1/notes", &tokens.access, json!({"title": "x", "body": ""})).await;
+    refused.refused_with("insufficient_scope", "refresh", false);
+    assert_eq!(refused.body["required"], json!(["notes:write"]));
+    assert_eq!(refused.body["granted"], json!(["notes:read"]));
+    assert_eq!(
+        refused.challenges(),
+        ["Bearer realm=\"doorward\", error=\"insufficient_scope\", scope=\"notes:write\""]
+    );
+    let refreshed = world.refresh(&tokens.refresh).await;
+    assert_eq!(refreshed.body["scope"], "notes:read");
+}
+
+#[actix_web::test]
+async fn a_scope_beyond_the_role_is_refused_and_a_misspelt_one_is_a_mistake() {
+    let world = World::new().await;
+    world.user("alice", "viewer");
+    let ask = |scope: &str| json!({"username": "alice", "password": PASSWORD, "scope": scope});
+    let refused = login(&world, ask("notes:write")).await;
+    refused.refused_with("permission_denied", "request_access", false);
+    assert_eq!(
+        (&refused.body["required"], &refused.body["role"]),
+        (&json!(["notes:write"]), &json!("viewer"))
+    );
+    let refused = login(&world, ask("note:read")).await;
+    refused.refused("validation_failed");
+    assert_eq!(refused.body["errors"][0]["pointer"], "/scope");
+}
+
+#[actix_web::test]
+async fn a_hash_of_another_cost_is_made_anew_at_the_next_sign_in() {
+    let world = World::with(|settings| settings.bcrypt_cost = 5).await;
+    world.user("alice", "member");
+    world.login("alice").await;
+    assert_eq!(world.count("SELECT password_cost::bigint AS count FROM users WHERE username = 'alice'"), 5);
+    world.login("alice").await;
+}
+
+#[actix_web::test]
+async fn the_session_used_longest_ago_ends_when_there_are_too_many() {
+    let world = World::with(|settings| settings.max_sessions = 3).await;
+    world.user("alice", "member");
+    let mut sessions = Vec::new();
+    for _ in 0..3 {
+        sessions.push(world.login("alice").await);
+        world.advance(TimeDelta::seconds(10));
+    }
+    // The oldest is refreshed, so the second is now the one used longest ago.
+    assert_eq!(world.refresh(&sessions[0].refresh).await.status, 200);
+    world.advance(TimeDelta::seconds(10));
+    sessions.push(world.login("alice").await);
+    let ended = world.get("/api/v1/me", &sessions[1].access).await;
+    ended.refused_with("session_ended", "login", true);
+    assert_eq!(ended.body["reason"], "too_many_sessions");
+    for kept in [0, 2, 3] {
+        assert_eq!(world.get("/api/v1/me", &sessions[kept].access).await.status, 200, "session {kept}");
+    }
+}
+
+#[actix_web::test]
+async fn signing_out_ends_the_session_at_once_and_both_tokens_with_it() {
+    let world = World::new().await;
+    let tokens = world.signed_in("alice", "member").await;
+    let answer = world.post("/api/v1/auth/logout", &tokens.access, json!({})).await;
+    assert_eq!(answer.status, 204);
+    let refused = world.get("/api/v1/me", &tokens.access).await;
+    refused.refused_with("session_ended", "login", true);
+    assert_eq!(refused.body["reason"], "logout");
+    world.refresh(&tokens.refresh).await.refused_with("session_ended", "login", true);
+}
+
+#[actix_web::test]
+async fn any_genuine_refresh_token_signs_out_and_the_header_is_not_looked_at() {
+    let world = World::new().await;
+    let first = world.signed_in("alice", "member").await;
+    let second = world.refresh(&first.refresh).await;
+    let body = json!({"refresh_token": first.refresh});
+    for _ in 0..2 {
+        let answer =
+            world.ask(Method::POST, "/api/v1/auth/logout").bearer("nonsense").json(&body).send().await;
+        assert_eq!(answer.status, 204, "{}", answer.body);
+    }
+    world.refresh(&second.text("refresh_token")).await.refused("session_ended");
+    let forged = json!({"refresh_token": format!("{}A", &first.refresh[..first.refresh.len() - 1])});
+    let answer = world.ask(Method::POST, "/api/v1/auth/logout").json(&forged).send().await;
+    assert_eq!(answer.status, 401);
+    world.ask(Method::POST, "/api/v1/auth/logout").send().await.refused("credentials_missing");
+}
+
+#[actix_web::test]
+async fn an_expired_session_can_still_be_signed_out() {
+    let world = World::new().await;
+    let tokens = world.signed_in("alice", "member").await;
+    world.advance(TimeDelta::days(31));
+    let refused = world.refresh(&tokens.refresh).await;
+    refused.refused_with("session_expired", "login", true);
+    let body = json!({"refresh_token": tokens.refresh});
+    assert_eq!(world.ask(Method::POST, "/api/v1/auth/logout").json(&body).send().await.status, 204);
+    world.refresh(&tokens.refresh).await.refused("session_ended");
+}
+
+#[actix_web::test]
+async fn what_grants_power_asks_for_the_password_again_after_a_while() {
+    let world = World::new().await;
+    let tokens = world.signed_in("alice", "member").await;
+    world.advance(TimeDelta::minutes(16));
+    let tokens = world.refresh(&tokens.refresh).await;
+    let access = tokens.text("access_token");
+    let token = json!({"name": "x", "scope": "notes:read"});
+    let refused = world.post("/api/v1/me/tokens", &access, token.clone()).await;
+    refused.refused_with("authentication_too_old", "step_up", false);
+    assert_eq!(refused.body["max_age"], 900);
+    assert_eq!(
+        refused.challenges()[0],
+        "Bearer realm=\"doorward\", error=\"insufficient_user_authentication\", max_age=\"900\""
+    );
+    let wrong = world.post("/api/v1/auth/step-up", &access, json!({"password": "not this one"})).await;
+    wrong.refused("validation_failed");
+    assert_eq!(wrong.body["errors"][0]["pointer"], "/password");
+    let stepped_up = world.post("/api/v1/auth/step-up", &access, json!({"password": PASSWORD})).await;
+    assert_eq!(stepped_up.status, 200, "{}", stepped_up.body);
+    assert!(stepped_up.body.get("refresh_token").is_none());
+    let made = world.post("/api/v1/me/tokens", &stepped_up.text("access_token"), token.clone()).await;
+    assert_eq!(made.status, 201, "{}", made.body);
+    // The session as a whole is fresh again, and its refresh token in hand stays good.
+    let refreshed = world.refresh(&tokens.text("refresh_token")).await;
+    let made = world.post("/api/v1/me/tokens", &refreshed.text("access_token"), token).await;
+    assert_eq!(made.status, 201);
+}
+
+#[actix_web::test]
+async fn a_step_up_proves_nothing_of_an_answer_that_was_lost() {
+    let world = World::new().await;
+    let tokens = world.signed_in("alice", "member").await;
+    // The answer to this refresh is lost; the client goes on with what it has.
+    world.refresh(&tokens.refresh).await;
+    let stepped_up = world.post("/api/v1/auth/step-up", &tokens.access, json!({"password": PASSWORD})).await;
+    assert_eq!(world.get("/api/v1/me", &stepped_up.text("access_token")).await.status, 200);
+    world.flush().await;
+    world.advance(TimeDelta::minutes(2));
+    assert_eq!(world.refresh(&tokens.refresh).await.status, 200, "forgiven: its successor was never seen");
+}

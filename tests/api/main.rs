@@ -1,0 +1,16 @@
+//! The API from outside: real HTTP against a real PostgreSQL, a database for each test.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods)]
+
+mod audit;
+mod faults;
+mod guard;
+mod keys;
+mod login;
+mod me;
+mod migrations;
+mod notes;
+mod openapi;
+mod refresh;
+mod support;
+mod users;

@@ -1,0 +1,188 @@
+//! Oneself: profile, password, sessions, tokens.
+
+use chrono::TimeDelta;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::support::{PASSWORD, World};
+
+#[actix_web::test]
+async fn me_says_who_i_am_and_by_which_credential() {
+    let world = World::new().await;
+    let tokens = world.signed_in("alice", "viewer").await;
+    let me = world.get("/api/v1/me", &tokens.access).await.body;
+    assert_eq!(me["role"], "viewer");
+    assert_eq!(me["permissions"], json!(["account:read", "account:write", "notes:read"]));
+    let credential = me["credential"].as_object().unwrap();
+    let members: Vec<&String> = credential.keys().collect();
+    assert_eq!(members, ["kind", "scope", "session_id", "auth_time", "expires_at"]);
+    assert_eq!(credential["kind"], "access_token");
+}
+
+#[actix_web::test]
+async fn a_name_and_an_address_are_changed_with_the_password_alone() {
+    let world = World::new().await;
+    let tokens = world.signed_in("alice", "member").await;
+    let wrong = world
+        .patch("/api/v1/me", &tokens.access, json!({"email": "a@b.example", "current_password": "x"}))
+        .await;
+    wrong.refused("validation_failed");
+    assert_eq!(wrong.body["errors"][0]["pointer"], "/current_password");
+    assert_eq!(world.events("login_failed"), 1);
+    let body = json!({"username": "Alice2", "email": "a@b.example", "current_password": PASSWORD});
+    let changed = world.patch("/api/v1/me", &tokens.access, body).await;
+    assert_eq!((changed.status, &changed.body["email"]), (200, &json!("a@b.example")), "{}", changed.body);
+    world.login("alice2").await;
+    world.login("A@B.example").await;
+    let removed =
+        world.patch("/api/v1/me", &tokens.access, json!({"email": null, "current_password": PASSWORD})).await;
+    assert_eq!(removed.body["email"], Value::Null);
+    // Nobody's username is another's address.
+    world.user("a@b.example", "member");
+    let taken = world
+        .patch("/api/v1/me", &tokens.access, json!({"email": "A@b.EXAMPLE", "current_password": PASSWORD}))
+        .await;
+    taken.refused("conflict");
+    assert_eq!(taken.body["pointer"], "/email");
+}
+
+#[actix_web::test]
+async fn another_password_ends_the_other_sessions_and_on_demand_the_tokens() {
+    let world = World::new().await;
+    let here = world.signed_in("alice", "member").await;
+    let there = world.login("alice").await;
+    let (token, _) = world.personal_token(&here.access, "notes:read").await;
+    let ask = |new: &str| json!({"current_password": PASSWORD, "new_password": new, "revoke_tokens": true});
+    let path = "/api/v1/me/password";
+    for (new, code) in
+        [("short", "too_short"), ("password1234", "too_common"), ("alice-alice-alice", "like_the_name")]
+    {
+        let refused = world.post(path, &here.access, ask(new)).await;
+        refused.refused("validation_failed");
+        assert_eq!(refused.body["errors"][0]["code"], code, "{}", refused.body);
+    }
+    let new = "another unusual pass phrase";
+    assert_eq!(world.post(path, &here.access, ask(new)).await.status, 204);
+    assert_eq!(world.get("/api/v1/me", &here.access).await.status, 200);
+    let refused = world.get("/api/v1/me", &there.access).await;
+    refused.refused("session_ended");
+    assert_eq!(refused.body["reason"], "password_changed");
+    world.refresh(&there.refresh).await.refused("session_ended");
+    world.get("/api/v1/notes", &token).await.refused("token_revoked");
+    world.login_with(json!({"username": "alice", "password": new})).await;
+    let old = json!({"username": "alice", "password": PASSWORD});
+    world.ask(Method::POST, "/api/v1/auth/login").json(&old).send().await.refused("invalid_credentials");
+}
+
+#[actix_web::test]
+async fn twenty_changes_of_one_password_at_once_are_one() {
+    let world = World::new().await;
+    let tokens = world.signed_in("alice", "member").await;
+    let changes = (0..20).map(|n| {
+        let body =
+            json!({"current_password": PASSWORD, "new_password": format!("unusual phrase number {n}")});
+        world.post("/api/v1/me/password", &tokens.access, body)
+    });
+    let answers = futures_util::future::join_all(changes).await;
+    let done = answers.iter().filter(|answer| answer.status == 204).count();
+    assert_eq!(done, 1, "{answers:?}");
+    assert!(answers.iter().all(|answer| [204, 422, 503].contains(&answer.status)), "{answers:?}");
+    assert_eq!(world.events("password_changed"), 1);
+}
+
+#[actix_web::test]
+async fn my_sessions_are_listed_and_ended_one_by_one_and_all_others() {
+    let world = World::new().await;
+    world.user("alice", "member");
+    world.user("bob", "member");
+    let bob = world.login("bob").await;
+    let here = world.login_with(json!({"username": "alice", "password": PASSWORD, "device": "here"})).await;
+    let there = world.login_with(json!({"username": "alice", "password": PASSWORD, "device": "there"})).await;
+    let third = world.login("alice").await;
+    let listed = world.get("/api/v1/me/sessions", &here.access).await;
+    let items = listed.body["items"].as_array().unwrap().clone();
+    assert_eq!(items.len(), 3);
+    let current: Vec<&Value> = items.iter().filter(|item| item["current"] == true).collect();
+    assert_eq!((current.len(), &current[0]["device"]), (1, &json!("here")));
+    assert!(items.iter().all(|item| item["kind"] == "api" && item["address"] == "127.0.0.1"));
+
+    let id = items.iter().find(|item| item["device"] == "there").unwrap()["id"].as_str().unwrap().to_owned();
+    world.delete(&format!("/api/v1/me/sessions/{id}"), &bob.access).await.refused("not_found");
+    assert_eq!(world.delete(&format!("/api/v1/me/sessions/{id}"), &here.access).await.status, 204);
+    let refused = world.get("/api/v1/me", &there.access).await;
+    assert_eq!(refused.refused("session_ended").body["reason"], "ended_by_user");
+    world.delete(&format!("/api/v1/me/sessions/{id}"), &here.access).await.refused("not_found");
+
+    assert_eq!(world.delete("/api/v1/me/sessions", &here.access).await.status, 204);
+    world.get("/api/v1/me", &third.access).await.refused("session_ended");
+    assert_eq!(world.get("/api/v1/me", &here.access).await.status, 200);
+    assert_eq!(world.get("/api/v1/me", &bob.access).await.status, 200);
+}
+
+#[actix_web::test]
+async fn the_last_use_of_a_session_is_written_in_batches() {
+    let world = World::new().await;
+    let tokens = world.signed_in("alice", "member").await;
+    world.advance(TimeDelta::minutes(3));
+    assert_eq!(world.get("/api/v1/me", &tokens.access).await.status, 200);
+    let stale = "SELECT count(*) FROM sessions WHERE last_used_at < created_at + interval '1 minute'";
+    assert_eq!(world.count(stale), 1);
+    world.flush().await;
+    assert_eq!(world.count(stale), 0);
+    assert_eq!(world.count("SELECT used_generation::bigint AS count FROM refresh_tokens"), 1);
+}
+
+#[actix_web::test]
+async fn a_row_that_others_hold_is_written_the_next_time() {
+    use diesel::connection::SimpleConnection;
+    let world = World::new().await;
+    let tokens = world.signed_in("alice", "member").await;
+    world.get("/api/v1/me", &tokens.access).await;
+    let mut holder = world.connection();
+    holder.batch_execute("BEGIN; SELECT * FROM refresh_tokens FOR UPDATE").unwrap();
+    world.flush().await;
+    let used = "SELECT used_generation::bigint AS count FROM refresh_tokens";
+    assert_eq!(world.count(used), 0);
+    holder.batch_execute("COMMIT").unwrap();
+    world.flush().await;
+    assert_eq!(world.count(used), 1);
+}
+
+#[actix_web::test]
+async fn a_token_is_shown_once_and_carries_no_more_than_its_maker() {
+    let world = World::new().await;
+    let tokens = world.signed_in("alice", "member").await;
+    let path = "/api/v1/me/tokens";
+    let made = world
+        .post(path, &tokens.access, json!({"name": "ci", "scope": "notes:write", "expires_in": 60}))
+        .await;
+    assert_eq!((made.status, made.header("cache-control")), (201, Some("no-store")), "{}", made.body);
+    assert!(made.text("token").starts_with("dwp_"));
+    assert_eq!(made.header("location"), Some(format!("{path}/{}", made.text("id")).as_str()));
+    let listed = world.get(path, &tokens.access).await;
+    assert!(listed.body["items"][0].get("token").is_none());
+    assert_eq!(listed.body["items"][0]["scope"], "notes:write");
+    assert_eq!(
+        world.count(&format!(
+            "SELECT count(*) FROM personal_tokens WHERE digest::text LIKE '%{}%'",
+            made.text("token")
+        )),
+        0
+    );
+
+    let refused = world.post(path, &tokens.access, json!({"name": "x", "scope": "account:write"})).await;
+    assert_eq!(refused.refused("validation_failed").body["errors"][0]["code"], "not_allowed");
+    world
+        .post(path, &tokens.access, json!({"name": "x", "scope": "users:read"}))
+        .await
+        .refused("permission_denied");
+    let refused = world.post(path, &tokens.access, json!({"name": "x", "scope": "nonsense"})).await;
+    assert_eq!(refused.refused("validation_failed").body["errors"][0]["pointer"], "/scope");
+    let refused = world.post(path, &tokens.access, json!({"scope": 1, "expires_in": 0})).await;
+    assert_eq!(refused.refused("validation_failed").body["errors"].as_array().unwrap().len(), 3);
+    let narrow = world
+        .login_with(json!({"username": "alice", "password": PASSWORD, "scope": "account:write notes:read"}))
+        .await;
+    let refused = world.post(path, &narrow.access, json!({"name": "x", "scope": "notes:write"})).await;
+    refused.refused_with("insufficient_scope", "refresh", false);
+}

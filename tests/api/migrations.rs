@@ -1,0 +1,138 @@
+//! The schema: up, down and up again, by one process at a time, and as the code has it.
+
+use diesel::sql_types::{BigInt, Text};
+use diesel::{QueryableByName, RunQueryDsl};
+use diesel_migrations::MigrationHarness;
+use doorward::database::Database;
+use doorward::database::migrate::{self, MIGRATIONS};
+
+use crate::support::{TestDatabase, World};
+
+#[test]
+fn every_migration_goes_down_and_up_again() {
+    let database = TestDatabase::make();
+    let mut connection = Database::connect(&database.url).unwrap();
+    let reverted = connection.revert_all_migrations(MIGRATIONS).unwrap().len();
+    #[derive(QueryableByName)]
+    struct Left {
+        #[diesel(sql_type = BigInt)]
+        count: i64,
+    }
+    let left: Left = diesel::sql_query(
+        "SELECT (SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'S')
+                    AND relname NOT LIKE '\\_\\_diesel%')
+              + (SELECT count(*) FROM pg_proc WHERE pronamespace = 'public'::regnamespace
+                    AND proname NOT LIKE 'diesel\\_%') AS count",
+    )
+    .get_result(&mut connection)
+    .unwrap();
+    assert_eq!(left.count, 0);
+    assert_eq!(migrate::run(&mut connection).unwrap().len(), reverted);
+    assert!(migrate::run(&mut connection).unwrap().is_empty());
+}
+
+#[test]
+fn eight_at_once_migrate_one_database() {
+    let database = TestDatabase::make();
+    Database::connect(&database.url).unwrap().revert_all_migrations(MIGRATIONS).unwrap();
+    let ran: Vec<usize> = std::thread::scope(|scope| {
+        let run = || migrate::run(&mut Database::connect(&database.url).unwrap()).unwrap().len();
+        let threads: Vec<_> = (0..8).map(|_| scope.spawn(run)).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    assert_eq!(ran.iter().filter(|count| **count > 0).count(), 1, "{ran:?}");
+}
+
+/// schema.rs is what the queries are checked against.
+#[test]
+fn the_generated_schema_is_the_databases() {
+    #[derive(QueryableByName)]
+    struct Column {
+        #[diesel(sql_type = Text)]
+        text: String,
+    }
+    let database = TestDatabase::make();
+    let mut connection = Database::connect(&database.url).unwrap();
+    let columns: Vec<Column> = diesel::sql_query(
+        "SELECT table_name || '.' || column_name || ' ' || udt_name || ' ' || is_nullable AS text
+         FROM information_schema.columns WHERE table_schema = 'public' AND table_name NOT LIKE '\\_\\_diesel%'",
+    )
+    .load(&mut connection)
+    .unwrap();
+    let mut found: Vec<String> = columns.into_iter().map(|column| column.text).collect();
+    found.sort();
+    let mut expected = Vec::new();
+    let (mut table, mut named) = (String::new(), None);
+    for line in include_str!("../../src/database/schema.rs").lines().map(str::trim) {
+        if let Some((name, _)) = line.split_once(" (").filter(|_| line.ends_with("{")) {
+            table = name.to_owned();
+        } else if let Some(name) =
+            line.strip_prefix("#[sql_name = \"").and_then(|rest| rest.strip_suffix("\"]"))
+        {
+            named = Some(name.to_owned());
+        } else if let Some((column, kind)) = line.strip_suffix(',').and_then(|line| line.split_once(" -> ")) {
+            expected.push(format!(
+                "{table}.{} {}",
+                named.take().unwrap_or(column.to_owned()),
+                sql_type(kind)
+            ));
+        }
+    }
+    expected.sort();
+    assert_eq!(found, expected);
+}
+
+fn sql_type(kind: &str) -> String {
+    let (kind, nullable) = match kind.strip_prefix("Nullable<").and_then(|inner| inner.strip_suffix('>')) {
+        Some(inner) => (inner, "YES"),
+        None => (kind, "NO"),
+    };
+    let (kind, array) = match kind.strip_prefix("Array<").and_then(|inner| inner.strip_suffix('>')) {
+        Some(inner) => (inner, "_"),
+        None => (kind, ""),
+    };
+    format!("{array}{} {nullable}", kind.to_lowercase())
+}
+
+#[actix_web::test]
+async fn what_is_past_its_time_is_pruned_and_reuse_is_noticed_for_as_long_as_a_session_could_live() {
+    use chrono::TimeDelta;
+    use std::time::Duration;
+    let world = World::new().await;
+    let tokens = world.signed_in("alice", "member").await;
+    let live = world.refresh(&tokens.refresh).await;
+    world.get("/api/v1/me", &live.text("access_token")).await;
+    world.flush().await;
+    world.advance(TimeDelta::days(20));
+    let retention = Duration::from_secs(400 * 86_400);
+    let pruned = doorward::database::prune::run(&world.services.database, retention).await.unwrap();
+    assert_eq!(pruned.total(), 0);
+    world.refresh(&tokens.refresh).await.refused("refresh_token_reused");
+    world.advance(TimeDelta::days(80));
+    let pruned = doorward::database::prune::run(&world.services.database, retention).await.unwrap();
+    assert_eq!((pruned.sessions, pruned.revocations), (1, 1), "{pruned:?}");
+    world.refresh(&live.text("refresh_token")).await.refused("refresh_token_unknown");
+    world.advance(TimeDelta::days(400));
+    let pruned = doorward::database::prune::run(&world.services.database, retention).await.unwrap();
+    assert!(pruned.audit_events > 0 && world.count("SELECT count(*) FROM audit_events") == 0, "{pruned:?}");
+}
+
+#[test]
+fn the_database_itself_keeps_one_namespace_of_names_and_addresses() {
+    let database = TestDatabase::make();
+    let mut connection = Database::connect(&database.url).unwrap();
+    let insert = |connection: &mut diesel::PgConnection, name: &str, email: &str| {
+        diesel::sql_query(format!(
+            "INSERT INTO users (id, username, username_folded, email, email_folded, role)
+             VALUES (gen_random_uuid(), '{name}', '{name}', '{email}', '{email}', 'member')"
+        ))
+        .execute(connection)
+    };
+    assert!(insert(&mut connection, "one", "one@example.org").is_ok());
+    assert!(insert(&mut connection, "one@example.org", "two@example.org").is_err());
+    assert!(insert(&mut connection, "three", "one").is_err());
+    assert!(insert(&mut connection, "four@example.org", "four@example.org").is_ok(), "one's own");
+    let renamed = "UPDATE users SET username = 'x', username_folded = 'x' WHERE username = 'one'";
+    assert!(diesel::sql_query(renamed).execute(&mut connection).is_ok());
+    assert!(insert(&mut connection, "one", "five@example.org").is_ok(), "the old name is free again");
+}

@@ -1,0 +1,81 @@
+//! The description of the API against what answers, and the pages beside it.
+
+use std::collections::BTreeSet;
+
+use doorward::app::openapi::{document, documented_path};
+use doorward::problem::Code;
+use reqwest::Method;
+
+use crate::support::World;
+
+#[test]
+fn every_route_is_described_and_every_description_has_its_route() {
+    let document = document("http://doorward.test");
+    let mut described = BTreeSet::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        described.extend(
+            item.as_object().unwrap().keys().map(|method| format!("{} {path}", method.to_uppercase())),
+        );
+    }
+    let mut routed = BTreeSet::new();
+    for endpoint in doorward::app::routes() {
+        let methods =
+            endpoint.methods().into_iter().filter(|method| *method != actix_web::http::Method::HEAD);
+        routed.extend(methods.map(|method| format!("{method} {}", documented_path(endpoint.path()))));
+    }
+    // Pages for people, and a redirect to one.
+    routed.retain(|route| !route.ends_with(" /docs") && !route.contains("/set-password/"));
+    assert_eq!(described, routed);
+    assert!(document["openapi"].as_str().unwrap().starts_with("3.1"));
+}
+
+#[test]
+fn every_code_stands_in_the_document_and_some_operation_answers_with_it() {
+    let document = document("http://doorward.test");
+    let codes =
+        document["components"]["schemas"]["Problem"]["properties"]["code"]["enum"].as_array().unwrap();
+    assert_eq!(codes.len(), Code::ALL.len());
+    let operations = document["paths"].to_string();
+    for code in Code::ALL {
+        assert!(operations.contains(&format!("\"{code}\"")), "{code}");
+    }
+    let dangling = |text: &str| {
+        let schemas = document["components"]["schemas"].as_object().unwrap();
+        text.split("#/components/schemas/")
+            .skip(1)
+            .map(|rest| rest.split('"').next().unwrap().to_owned())
+            .find(|name| !schemas.contains_key(name))
+    };
+    assert_eq!(dangling(&document.to_string()), None);
+}
+
+#[actix_web::test]
+async fn the_document_and_its_viewer_are_served_without_any_outside_host() {
+    let world = World::new().await;
+    let served = world.ask(Method::GET, "/openapi.json").send().await;
+    assert_eq!(served.body, document("http://doorward.test"));
+    let page = world.ask(Method::GET, "/docs").send().await;
+    assert_eq!(page.status, 200);
+    let html = page.body.as_str().unwrap();
+    assert!(html.contains("swagger-ui"), "{html}");
+    assert!(!html.contains("https://") && !html.contains("src=\"//"), "{html}");
+    assert_eq!(world.ask(Method::GET, "/docs/swagger-ui-bundle.js").send().await.status, 200);
+    world.ask(Method::GET, "/docs/nothing.js").send().await.refused("not_found");
+}
+
+#[actix_web::test]
+async fn every_code_has_a_page() {
+    let world = World::new().await;
+    let list = world.ask(Method::GET, "/problems").send().await;
+    for code in Code::ALL {
+        assert!(list.body.as_str().unwrap().contains(code.as_str()), "{code}");
+        let page = world.ask(Method::GET, &format!("/problems/{code}")).send().await;
+        assert_eq!((page.status, page.header("content-type")), (200, Some("text/html; charset=utf-8")));
+        assert!(
+            page.body.as_str().unwrap().contains(code.title().split(['\'', '"']).next().unwrap()),
+            "{code}"
+        );
+    }
+    world.ask(Method::GET, "/problems/nonsense").send().await.refused("not_found");
+    assert_eq!(world.ask(Method::GET, "/static/app.css").send().await.status, 200);
+}

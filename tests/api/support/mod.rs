@@ -1,0 +1,237 @@
+//! A server on a port of its own, a database of its own, and those who use it.
+
+pub mod database;
+pub mod http;
+
+use std::net::TcpListener;
+use std::sync::Arc;
+
+use actix_web::dev::ServerHandle;
+use actix_web::web;
+use chrono::TimeDelta;
+use diesel::connection::SimpleConnection;
+use diesel::sql_types::{BigInt, Text};
+use diesel::{PgConnection, QueryableByName, RunQueryDsl};
+use doorward::app::{self, start, state};
+use doorward::audit::Origin;
+use doorward::clock::Clock;
+use doorward::config::{Inputs, Settings, resolve};
+use doorward::database::{Database, transaction};
+use doorward::guard::Services;
+use doorward::users::name::Username;
+use doorward::users::password::{PasswordHash, PlainPassword};
+use doorward::users::user::{self, Authority, Insertion, NewUser};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+pub use database::TestDatabase;
+pub use http::{Answer, Ask};
+
+/// Everybody's password.
+pub const PASSWORD: &str = "an unusual pass phrase";
+/// bcrypt's least cost: the tests hash a lot.
+pub const COST: u32 = 4;
+/// Every server's public URL, wherever it listens.
+pub const PUBLIC_URL: &str = "http://doorward.test";
+
+/// A server and its database; both go with it.
+pub struct World {
+    /// Where it listens.
+    pub base: String,
+    pub clock: Clock,
+    pub services: web::Data<Services>,
+    pub database: Arc<TestDatabase>,
+    client: reqwest::Client,
+    handle: ServerHandle,
+}
+
+impl World {
+    /// With the default settings.
+    pub async fn new() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    /// With other settings.
+    pub async fn with(change: impl FnOnce(&mut Settings)) -> Self {
+        Self::on(Arc::new(TestDatabase::make()), change).await
+    }
+
+    /// Another server on this one's database.
+    pub async fn another_node(&self) -> Self {
+        Self::on(Arc::clone(&self.database), |_| {}).await
+    }
+
+    /// A server on this database.
+    pub async fn on(database: Arc<TestDatabase>, change: impl FnOnce(&mut Settings)) -> Self {
+        let mut settings = settings();
+        change(&mut settings);
+        let mut connection = Database::connect(&database.url).expect("the test's database");
+        let prepared = start::prepare(&mut connection, &settings).expect("a database to serve on");
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let clock = Clock::default();
+        let parts = state::parts(
+            &settings,
+            address,
+            &database.url,
+            prepared.secret_keys,
+            prepared.ring,
+            clock.clone(),
+        );
+        let services = parts.services.clone();
+        let server = app::serve(parts, listener, 1).expect("a server");
+        let handle = server.handle();
+        actix_web::rt::spawn(server);
+        let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+        Self { base: format!("http://{address}"), clock, services, database, client, handle }
+    }
+
+    /// A request without a credential.
+    pub fn ask(&self, method: Method, path: &str) -> Ask {
+        Ask::new(self.client.request(method, format!("{}{path}", self.base)))
+    }
+
+    pub async fn get(&self, path: &str, token: &str) -> Answer {
+        self.ask(Method::GET, path).bearer(token).send().await
+    }
+
+    pub async fn post(&self, path: &str, token: &str, body: Value) -> Answer {
+        self.ask(Method::POST, path).bearer(token).json(&body).send().await
+    }
+
+    pub async fn patch(&self, path: &str, token: &str, body: Value) -> Answer {
+        self.ask(Method::PATCH, path).bearer(token).json(&body).send().await
+    }
+
+    pub async fn delete(&self, path: &str, token: &str) -> Answer {
+        self.ask(Method::DELETE, path).bearer(token).send().await
+    }
+
+    /// An account with everybody's password; gives its id.
+    pub fn user(&self, name: &str, role: &str) -> uuid::Uuid {
+        let new = NewUser {
+            username: Username::parse(name).expect("a name"),
+            email: None,
+            password_hash: Some(PasswordHash::new(&PlainPassword::new(PASSWORD), COST)),
+            role: role.to_owned(),
+        };
+        let inserted = transaction(&mut self.connection(), |connection| {
+            user::insert(connection, &new, &Authority::Unlimited, &Origin::command_line())
+        });
+        match inserted.expect("the database") {
+            Insertion::Inserted(user) => user.id,
+            _ => panic!("{name} cannot be made"),
+        }
+    }
+
+    /// Signs in with everybody's password.
+    pub async fn login(&self, name: &str) -> Tokens {
+        self.login_with(json!({ "username": name, "password": PASSWORD })).await
+    }
+
+    pub async fn login_with(&self, body: Value) -> Tokens {
+        let answer = self.ask(Method::POST, "/api/v1/auth/login").json(&body).send().await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        Tokens::of(&answer)
+    }
+
+    /// Presents a refresh token.
+    pub async fn refresh(&self, token: &str) -> Answer {
+        self.ask(Method::POST, "/api/v1/auth/refresh").json(&json!({ "refresh_token": token })).send().await
+    }
+
+    /// Makes an account and signs in to it.
+    pub async fn signed_in(&self, name: &str, role: &str) -> Tokens {
+        self.user(name, role);
+        self.login(name).await
+    }
+
+    /// A personal access token of this session's user.
+    pub async fn personal_token(&self, access: &str, scope: &str) -> (String, String) {
+        let made =
+            self.post("/api/v1/me/tokens", access, json!({ "name": "a script", "scope": scope })).await;
+        assert_eq!(made.status, 201, "{}", made.body);
+        (made.text("token"), made.text("id"))
+    }
+
+    /// Writes what was noted as used, as a server does every few seconds.
+    pub async fn flush(&self) {
+        self.services.last_use.flush(&self.services.database).await.expect("the database");
+    }
+
+    /// Moves time, the server's and the database's.
+    pub fn advance(&self, by: TimeDelta) {
+        self.clock.advance(by);
+        let seconds = by.num_milliseconds() as f64 / 1e3;
+        self.sql(&format!("UPDATE clock.shift SET by = by + {seconds} * interval '1 second'"));
+    }
+
+    pub fn connection(&self) -> PgConnection {
+        Database::connect(&self.database.url).expect("the test's database")
+    }
+
+    /// Runs statements.
+    pub fn sql(&self, statements: &str) {
+        self.connection().batch_execute(statements).expect(statements);
+    }
+
+    /// A number out of the database.
+    pub fn count(&self, query: &str) -> i64 {
+        #[derive(QueryableByName)]
+        struct Row {
+            #[diesel(sql_type = BigInt)]
+            count: i64,
+        }
+        let row: Row = diesel::sql_query(query).get_result(&mut self.connection()).expect(query);
+        row.count
+    }
+
+    /// A text out of the database.
+    pub fn text(&self, query: &str) -> String {
+        #[derive(QueryableByName)]
+        struct Row {
+            #[diesel(sql_type = Text)]
+            text: String,
+        }
+        let row: Row = diesel::sql_query(query).get_result(&mut self.connection()).expect(query);
+        row.text
+    }
+
+    /// How many audit events of this type there are.
+    pub fn events(&self, event_type: &str) -> i64 {
+        self.count(&format!("SELECT count(*) FROM audit_events WHERE type = '{event_type}'"))
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        // Without waiting: the database goes by force.
+        drop(self.handle.stop(false));
+    }
+}
+
+/// The settings of the tests: those of the documentation, with cheap hashes and a secret key.
+pub fn settings() -> Settings {
+    let variables = [
+        ("DOORWARD_SECRET_KEY", "a secret key that only the tests have"),
+        ("DOORWARD_ADMIN_PASSWORD", PASSWORD),
+        ("DOORWARD_PUBLIC_URL", PUBLIC_URL),
+    ];
+    let environment = variables.iter().map(|(name, value)| (name.into(), value.into())).collect();
+    let mut settings = resolve(&Inputs { environment, ..Inputs::default() }).expect("settings");
+    settings.bcrypt_cost = COST;
+    settings
+}
+
+/// Both tokens of a session.
+#[derive(Clone, Debug)]
+pub struct Tokens {
+    pub access: String,
+    pub refresh: String,
+}
+
+impl Tokens {
+    pub fn of(answer: &Answer) -> Self {
+        Self { access: answer.text("access_token"), refresh: answer.text("refresh_token") }
+    }
+}

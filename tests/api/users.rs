@@ -1,0 +1,202 @@
+//! Managing users: names, roles, the last admin, passwords and links.
+
+use futures_util::future::join_all;
+use reqwest::Method;
+use serde_json::json;
+
+use crate::support::{PASSWORD, World};
+
+#[actix_web::test]
+async fn a_user_is_made_found_changed_and_deleted() {
+    let world = World::new().await;
+    let admin = world.login("admin").await.access;
+    let body =
+        json!({"username": "Alice", "email": "alice@example.org", "password": PASSWORD, "role": "viewer"});
+    let made = world.post("/api/v1/users", &admin, body).await;
+    assert_eq!(made.status, 201, "{}", made.body);
+    let path = format!("/api/v1/users/{}", made.text("id"));
+    assert_eq!(made.header("location"), Some(path.as_str()));
+    let members: Vec<&String> = made.body.as_object().unwrap().keys().collect();
+    let expected = ["id", "username", "email", "role", "status", "created_at", "updated_at", "last_login_at"];
+    assert_eq!(members, expected);
+    for query in ["q=LIC", "q=example.org&role=viewer", "status=active&q=alice"] {
+        let found = world.get(&format!("/api/v1/users?{query}"), &admin).await;
+        assert_eq!(found.body["items"][0]["username"], "Alice", "{query}");
+        assert_eq!(found.body["items"].as_array().unwrap().len(), 1);
+    }
+    assert_eq!(world.get("/api/v1/users?q=%25", &admin).await.body["items"], json!([]));
+    let changed = world.patch(&path, &admin, json!({"username": "Alicia", "role": "member"})).await;
+    assert_eq!((&changed.body["username"], &changed.body["role"]), (&json!("Alicia"), &json!("member")));
+    assert_eq!(world.delete(&path, &admin).await.status, 204);
+    world.get(&path, &admin).await.refused("not_found");
+    world.delete(&path, &admin).await.refused("not_found");
+}
+
+#[actix_web::test]
+async fn names_that_look_alike_are_taken_whoever_asks_first() {
+    let world = World::new().await;
+    let admin = world.login("admin").await.access;
+    let ask = |body| world.post("/api/v1/users", &admin, body);
+    assert_eq!(ask(json!({"username": "straße", "email": "x@example.org"})).await.status, 201);
+    assert_eq!(ask(json!({"username": "STRASSE"})).await.refused("conflict").body["pointer"], "/username");
+    assert_eq!(
+        ask(json!({"username": "X@Example.org"})).await.refused("conflict").body["pointer"],
+        "/username"
+    );
+    let refused = ask(json!({"username": "other", "email": "X@EXAMPLE.ORG"})).await;
+    assert_eq!(refused.refused("conflict").body["pointer"], "/email");
+    let refused = ask(json!({"username": "a\u{200b}b"})).await;
+    assert_eq!(refused.refused("validation_failed").body["errors"][0]["code"], "invisible_character");
+    let races = join_all((0..20).map(|_| ask(json!({"username": "racer"})))).await;
+    assert_eq!(races.iter().filter(|answer| answer.status == 201).count(), 1);
+    assert!(races.iter().all(|answer| [201, 409].contains(&answer.status)), "{races:?}");
+}
+
+#[actix_web::test]
+async fn the_last_active_admin_stays_even_when_two_demote_each_other_at_once() {
+    let world = World::new().await;
+    let admin = world.login("admin").await.access;
+    let own = world.get("/api/v1/me", &admin).await.text("id");
+    for body in [json!({"role": "member"}), json!({"status": "disabled"})] {
+        world.patch(&format!("/api/v1/users/{own}"), &admin, body).await.refused("last_admin");
+    }
+    world.delete(&format!("/api/v1/users/{own}"), &admin).await.refused("last_admin");
+    for round in 0..10 {
+        let name = format!("admin{round}");
+        let other = world.user(&name, "admin").to_string();
+        let theirs = world.login(&name).await.access;
+        let demote = json!({"role": "viewer"});
+        let (one, two) = (format!("/api/v1/users/{own}"), format!("/api/v1/users/{other}"));
+        let both =
+            tokio::join!(world.patch(&one, &theirs, demote.clone()), world.patch(&two, &admin, demote));
+        let left = world.count("SELECT count(*) FROM users WHERE role = 'admin' AND status = 'active'");
+        assert_eq!(left, 1, "{both:?}");
+        world.sql(&format!("UPDATE users SET role = 'admin', version = 1 WHERE id = '{own}'"));
+        world.sql(&format!("UPDATE users SET role = 'viewer' WHERE id = '{other}'"));
+    }
+}
+
+#[actix_web::test]
+async fn nobody_grants_what_he_lacks_or_touches_who_may_more() {
+    let world = World::new().await;
+    world.sql(
+        "INSERT INTO roles VALUES ('helpdesk', ARRAY['account:read', 'account:write', 'users:read', 'users:write'])",
+    );
+    let help = world.signed_in("help", "helpdesk").await.access;
+    let target = world.user("admin2", "admin");
+    let weak = world.user("weak", "helpdesk");
+    let path = format!("/api/v1/users/{target}");
+    let refused = world.patch(&path, &help, json!({"status": "disabled"})).await;
+    refused.refused_with("permission_denied", "request_access", false);
+    assert!(refused.body["required"].as_array().unwrap().contains(&json!("audit:read")));
+    world
+        .post(&format!("{path}/password"), &help, json!({"new_password": "a phrase of one's own"}))
+        .await
+        .refused("permission_denied");
+    world.post(&format!("{path}/password"), &help, json!({"link": true})).await.refused("permission_denied");
+    world.delete(&path, &help).await.refused("permission_denied");
+    world.delete(&format!("{path}/sessions"), &help).await.refused("permission_denied");
+    world
+        .patch(&format!("/api/v1/users/{weak}"), &help, json!({"role": "admin"}))
+        .await
+        .refused("permission_denied");
+    world
+        .post("/api/v1/users", &help, json!({"username": "new", "role": "admin"}))
+        .await
+        .refused("permission_denied");
+    let refused = world.post("/api/v1/users", &help, json!({"username": "new", "role": "nonsense"})).await;
+    assert_eq!(refused.refused("validation_failed").body["errors"][0]["pointer"], "/role");
+    assert_eq!(
+        world.post("/api/v1/users", &help, json!({"username": "new", "role": "helpdesk"})).await.status,
+        201
+    );
+}
+
+#[actix_web::test]
+async fn a_disabled_user_is_refused_at_the_next_request_with_every_credential() {
+    let world = World::new().await;
+    let id = world.user("alice", "member");
+    let tokens = world.login("alice").await;
+    let (token, _) = world.personal_token(&tokens.access, "notes:read").await;
+    let admin = world.login("admin").await.access;
+    let path = format!("/api/v1/users/{id}");
+    assert_eq!(world.patch(&path, &admin, json!({"status": "disabled"})).await.body["status"], "disabled");
+    world.get("/api/v1/notes", &token).await.refused_with("account_disabled", "contact_admin", false);
+    let refused = world.get("/api/v1/notes", &tokens.access).await;
+    assert_eq!(refused.refused_with("token_revoked", "refresh", false).body["reason"], "account_disabled");
+    world.patch(&path, &admin, json!({"status": "active"})).await;
+    assert_eq!(world.get("/api/v1/notes", &token).await.status, 200);
+}
+
+#[actix_web::test]
+async fn an_admin_sees_and_ends_sessions_and_tokens_of_others() {
+    let world = World::new().await;
+    let id = world.user("alice", "member");
+    let (one, two) = (world.login("alice").await, world.login("alice").await);
+    let (token, token_id) = world.personal_token(&one.access, "notes:read").await;
+    let admin = world.login("admin").await.access;
+    let sessions = format!("/api/v1/users/{id}/sessions");
+    let listed = world.get(&sessions, &admin).await;
+    assert_eq!(listed.body["items"].as_array().unwrap().len(), 2);
+    let latest = listed.body["items"][0]["id"].as_str().unwrap().to_owned();
+    assert_eq!(world.delete(&format!("{sessions}/{latest}"), &admin).await.status, 204);
+    let refused = world.get("/api/v1/me", &two.access).await;
+    assert_eq!(refused.refused("session_ended").body["reason"], "ended_by_admin");
+    assert_eq!(world.delete(&sessions, &admin).await.status, 204);
+    world.get("/api/v1/me", &one.access).await.refused("session_ended");
+    let tokens = format!("/api/v1/users/{id}/tokens");
+    assert_eq!(world.get(&tokens, &admin).await.body["items"][0]["id"], json!(token_id));
+    assert_eq!(world.delete(&format!("{tokens}/{token_id}"), &admin).await.status, 204);
+    let refused = world.get("/api/v1/notes", &token).await;
+    assert_eq!(refused.refused("token_revoked").body["reason"], "revoked_by_admin");
+    let nobody = "/api/v1/users/0192d7a0-0000-7000-8000-000000000000";
+    for path in ["sessions", "tokens"] {
+        world.get(&format!("{nobody}/{path}"), &admin).await.refused("not_found");
+    }
+}
+
+#[actix_web::test]
+async fn a_link_sets_a_password_once_and_ends_every_session() {
+    let world = World::new().await;
+    let id = world.user("alice", "member");
+    let tokens = world.login("alice").await;
+    let admin = world.login("admin").await.access;
+    let path = format!("/api/v1/users/{id}/password");
+    let first = world.post(&path, &admin, json!({"link": true})).await;
+    assert_eq!(first.status, 200, "{}", first.body);
+    world.get("/api/v1/me", &tokens.access).await.refused("session_ended");
+    let second = world.post(&path, &admin, json!({"link": true})).await;
+    let at = |link: &str| link.strip_prefix("http://doorward.test").unwrap().to_owned();
+    let (old, new) = (at(&first.text("link")), at(&second.text("link")));
+    let form = "new_password=a+phrase+of+my+own&again=a+phrase+of+my+own";
+    let send = |path: &str| {
+        world
+            .ask(Method::POST, path)
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(form)
+            .send()
+    };
+    assert_eq!(world.ask(Method::GET, &new).send().await.status, 200);
+    assert_eq!(send(&old).await.status, 404, "an earlier link stops working");
+    let sent = join_all((0..20).map(|_| send(&new))).await;
+    assert_eq!(sent.iter().filter(|answer| answer.status == 200).count(), 1, "{sent:?}");
+    world.login_with(json!({"username": "alice", "password": "a phrase of my own"})).await;
+    assert_eq!(world.ask(Method::GET, &new).send().await.status, 404);
+    for body in [json!({}), json!({"link": true, "new_password": "x"}), json!({"link": false})] {
+        world.post(&path, &admin, body).await.refused("validation_failed");
+    }
+}
+
+#[actix_web::test]
+async fn a_password_that_an_admin_sets_ends_every_session() {
+    let world = World::new().await;
+    let id = world.user("alice", "member");
+    let tokens = world.login("alice").await;
+    let admin = world.login("admin").await.access;
+    let path = format!("/api/v1/users/{id}/password");
+    world.post(&path, &admin, json!({"new_password": "short"})).await.refused("validation_failed");
+    assert_eq!(world.post(&path, &admin, json!({"new_password": "a phrase of one's own"})).await.status, 204);
+    let refused = world.get("/api/v1/me", &tokens.access).await;
+    assert_eq!(refused.refused("session_ended").body["reason"], "password_reset");
+    world.login_with(json!({"username": "alice", "password": "a phrase of one's own"})).await;
+}
