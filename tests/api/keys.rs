@@ -131,7 +131,7 @@ async fn keys_are_sealed_anew_when_the_secret_key_changes_and_nobody_is_signed_o
     use doorward::secret_key::SecretKeys;
     let world = World::new().await;
     let tokens = world.signed_in("alice", "member").await;
-    let old = "a secret key that only the tests have";
+    let old = "a-secret-key-that-only-the-tests-have";
     let both = SecretKeys::derive(["another secret key, of the same length", old]).expect("keys");
     let resealed = transaction(&mut world.connection(), |connection| signing_key::reseal(connection, &both));
     assert_eq!(resealed.expect("the database").expect("all open"), 1);

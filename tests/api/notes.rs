@@ -123,7 +123,7 @@ async fn pages_go_through_all_and_their_cursors_cannot_be_forged_or_carried_over
     assert_eq!(seen, ["n6", "n5", "n4", "n3", "n2", "n1", "n0"]);
     let first = world.get("/api/v1/notes?limit=3", &alice.access).await;
     let next = first.text("next_cursor");
-    let forged = format!("A{}", &next[1..]);
+    let forged = format!("B{}", &next[1..]);
     let bob = world.signed_in("bob", "member").await;
     for (path, token) in [
         (format!("/api/v1/notes?cursor={forged}"), &alice.access),

@@ -213,7 +213,7 @@ impl Drop for World {
 /// The settings of the tests: those of the documentation, with cheap hashes and a secret key.
 pub fn settings() -> Settings {
     let variables = [
-        ("DOORWARD_SECRET_KEY", "a secret key that only the tests have"),
+        ("DOORWARD_SECRET_KEY", "a-secret-key-that-only-the-tests-have"),
         ("DOORWARD_ADMIN_PASSWORD", PASSWORD),
         ("DOORWARD_PUBLIC_URL", PUBLIC_URL),
     ];
