@@ -1,14 +1,12 @@
 //! What happens to the database before a server serves on it: migrations, the secret key's check, the first signing
 //! key, the first admin.
 
-use diesel::PgConnection;
-
 use super::secrets::{self, SecretsError};
 use super::state;
 use crate::audit::Origin;
 use crate::config::{Secret, Settings};
 use crate::database::migrate::{self, MigrateError};
-use crate::database::{instance, transaction};
+use crate::database::{Connection, QueryError, instance, transaction};
 use crate::secret_key::SecretKeys;
 use crate::sessions::session::delta;
 use crate::tokens::signing_key::{self, KeyError, KeyRing, PrivateKey};
@@ -21,7 +19,7 @@ use crate::users::user::{self, Authority, Insertion, NewUser};
 pub enum StartError {
     /// PostgreSQL failed.
     #[error("{0}")]
-    Query(#[from] diesel::result::Error),
+    Query(#[from] QueryError),
     /// The schema is not to be had.
     #[error(transparent)]
     Migrate(#[from] MigrateError),
@@ -66,7 +64,7 @@ pub struct FirstAdmin {
 ///
 /// # Errors
 /// See [`StartError`].
-pub fn prepare(connection: &mut PgConnection, settings: &Settings) -> Result<Prepared, StartError> {
+pub fn prepare(connection: &mut Connection, settings: &Settings) -> Result<Prepared, StartError> {
     let ran = migrate::run(connection)?;
     if !ran.is_empty() {
         tracing::info!(migrations = ran.len(), "migrated the database");
@@ -82,10 +80,7 @@ pub fn prepare(connection: &mut PgConnection, settings: &Settings) -> Result<Pre
 ///
 /// # Errors
 /// See [`StartError`].
-pub fn check_secret_keys(
-    connection: &mut PgConnection,
-    settings: &Settings,
-) -> Result<SecretKeys, StartError> {
+pub fn check_secret_keys(connection: &mut Connection, settings: &Settings) -> Result<SecretKeys, StartError> {
     let stored = instance::find_check_value(connection)?;
     let secret_keys = secrets::load(settings, stored.is_none())?;
     if stored.is_none() {
@@ -97,7 +92,7 @@ pub fn check_secret_keys(
 }
 
 fn load_keys(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     settings: &Settings,
     secret_keys: &SecretKeys,
 ) -> Result<KeyRing, StartError> {
@@ -118,7 +113,7 @@ fn load_keys(
 }
 
 fn make_first_admin(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     settings: &Settings,
 ) -> Result<Option<FirstAdmin>, StartError> {
     if !user::is_empty(connection)? {

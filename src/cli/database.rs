@@ -2,12 +2,10 @@
 
 use std::time::Duration;
 
-use diesel::PgConnection;
-
 use super::failure::Failure;
-use crate::config::{Settings, search_path};
+use crate::config::{Settings, executable, search_path};
 use crate::database::private_postgres::{Binaries, Options, PrivatePostgres, find_binaries};
-use crate::database::{Database, migrate};
+use crate::database::{Connection, Database, migrate};
 
 /// How long a private PostgreSQL may take to stop in good order.
 pub const STOP_DEADLINE: Duration = Duration::from_secs(3);
@@ -66,7 +64,7 @@ impl DatabaseAccess {
     ///
     /// # Errors
     /// When it cannot be reached, or was not migrated.
-    pub fn connect(&self) -> Result<PgConnection, Failure> {
+    pub fn connect(&self) -> Result<Connection, Failure> {
         let mut connection = self.connect_to_any()?;
         let pending =
             migrate::is_pending(&mut connection).map_err(|error| Failure::new(error.to_string()))?;
@@ -80,7 +78,7 @@ impl DatabaseAccess {
     ///
     /// # Errors
     /// When it cannot be reached.
-    pub fn connect_to_any(&self) -> Result<PgConnection, Failure> {
+    pub fn connect_to_any(&self) -> Result<Connection, Failure> {
         Database::connect(&self.url).map_err(|error| Failure::new(error.to_string()))
     }
 
@@ -91,8 +89,7 @@ impl DatabaseAccess {
     pub fn binaries(&self) -> Result<Binaries, Failure> {
         match &self.postgres {
             Some(postgres) => Ok(postgres.binaries().clone()),
-            None => find_binaries(&search_path().unwrap_or_default(), None)
-                .map_err(|error| Failure::new(error.to_string())),
+            None => find_binaries(&search_path(), None).map_err(|error| Failure::new(error.to_string())),
         }
     }
 
@@ -105,11 +102,10 @@ impl DatabaseAccess {
 }
 
 fn options(settings: &Settings) -> Result<Options, Failure> {
-    let executable =
-        std::env::current_exe().map_err(|error| Failure::new(format!("doorward's own file: {error}")))?;
+    let executable = executable().map_err(|error| Failure::new(format!("doorward's own file: {error}")))?;
     Ok(Options {
         data_dir: settings.data_dir.clone(),
-        path: search_path().unwrap_or_default(),
+        path: search_path(),
         executable,
         max_connections: settings.database_connections + SPARE_CONNECTIONS,
     })

@@ -2,7 +2,6 @@
 
 use clap::{Args, Subcommand};
 
-use diesel::PgConnection;
 use serde::Serialize;
 
 use super::Context;
@@ -16,7 +15,7 @@ use crate::app::state;
 use crate::audit::Origin;
 use crate::clock::Clock;
 use crate::config::Settings;
-use crate::database::{instance, transaction};
+use crate::database::{Connection, instance, transaction};
 use crate::sessions::session::delta;
 use crate::tokens::signing_key::{self, PrivateKey, Row};
 
@@ -140,7 +139,7 @@ fn failed(error: impl std::fmt::Display) -> Failure {
     Failure::new(error.to_string())
 }
 
-fn list(connection: &mut PgConnection, args: &KeyListArgs) -> Result<(), Failure> {
+fn list(connection: &mut Connection, args: &KeyListArgs) -> Result<(), Failure> {
     let rows = signing_key::list(connection).map_err(failed)?;
     let items: Vec<Item> = rows.iter().map(|row| Item::of(row, &rows)).collect();
     Output::stdout(args.format).list(&items, ["kid", "algorithm", "state", "signs from", "retires"], |item| {
@@ -149,7 +148,7 @@ fn list(connection: &mut PgConnection, args: &KeyListArgs) -> Result<(), Failure
     })
 }
 
-fn publish(connection: &mut PgConnection, settings: &Settings) -> Result<Row, Failure> {
+fn publish(connection: &mut Connection, settings: &Settings) -> Result<Row, Failure> {
     let secret_keys = check_secret_keys(connection, settings).map_err(failed)?;
     let private = PrivateKey::generate(state::algorithm(settings)).map_err(failed)?;
     let ttl = delta(settings.access_token_ttl);
@@ -159,7 +158,7 @@ fn publish(connection: &mut PgConnection, settings: &Settings) -> Result<Row, Fa
     row.map_err(failed)?.ok_or_else(|| Failure::new("no signing key could be made"))
 }
 
-fn rotate(connection: &mut PgConnection, settings: &Settings, args: &KeyRotateArgs) -> Result<(), Failure> {
+fn rotate(connection: &mut Connection, settings: &Settings, args: &KeyRotateArgs) -> Result<(), Failure> {
     let row = publish(connection, settings)?;
     let line = format!(
         "{} is published, and signs from {}; the keys before it verify until their last token has expired.",
@@ -170,7 +169,7 @@ fn rotate(connection: &mut PgConnection, settings: &Settings, args: &KeyRotateAr
     Output::stdout(args.format).result(&Item::of(&row, &rows), &line)
 }
 
-fn revoke(connection: &mut PgConnection, settings: &Settings, args: &KeyRevokeArgs) -> Result<(), Failure> {
+fn revoke(connection: &mut Connection, settings: &Settings, args: &KeyRevokeArgs) -> Result<(), Failure> {
     let what = format!(
         "this refuses at once every access token that {} has signed; clients have to refresh",
         args.kid
@@ -193,7 +192,7 @@ fn revoke(connection: &mut PgConnection, settings: &Settings, args: &KeyRevokeAr
     Output::stdout(args.format).result(&serde_json::json!({ "kid": args.kid, "revoked": true }), &line)
 }
 
-fn reseal(connection: &mut PgConnection, settings: &Settings, args: &KeyResealArgs) -> Result<(), Failure> {
+fn reseal(connection: &mut Connection, settings: &Settings, args: &KeyResealArgs) -> Result<(), Failure> {
     let secret_keys = check_secret_keys(connection, settings).map_err(failed)?;
     let resealed = transaction(connection, |connection| {
         let resealed = signing_key::reseal(connection, &secret_keys)?;

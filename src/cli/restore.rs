@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use clap::{Args, ValueHint};
-use diesel::{PgConnection, RunQueryDsl};
 use serde_json::json;
 
 use super::Context;
@@ -16,7 +15,7 @@ use super::output::{Format, Output};
 use crate::app::start::check_secret_keys;
 use crate::audit::event::{self, EventType, Origin, Subject};
 use crate::config::Settings;
-use crate::database::{migrate, transaction};
+use crate::database::{Connection, count_other_clients, migrate, transaction};
 use crate::sessions::{EndReason, Which, session};
 
 /// Arguments of `doorward restore`.
@@ -91,7 +90,7 @@ impl RestoreArgs {
         self.end_sessions(&mut connection)
     }
 
-    fn end_sessions(&self, connection: &mut PgConnection) -> Result<usize, Failure> {
+    fn end_sessions(&self, connection: &mut Connection) -> Result<usize, Failure> {
         let origin = Origin::command_line();
         let ended = transaction(connection, |connection| {
             let ended = match self.keep_sessions {
@@ -107,21 +106,9 @@ impl RestoreArgs {
     }
 }
 
-#[derive(diesel::QueryableByName)]
-struct Others {
-    #[diesel(sql_type = diesel::sql_types::BigInt)]
-    others: i64,
-}
-
 /// A server that goes on while its tables are replaced would write into the new ones what it knew of the old.
-fn refuse_other_clients(connection: &mut PgConnection) -> Result<(), Failure> {
-    let asked: Others = diesel::sql_query(
-        "SELECT count(*) AS others FROM pg_stat_activity WHERE datname = current_database() \
-         AND pid <> pg_backend_pid() AND backend_type = 'client backend'",
-    )
-    .get_result(connection)
-    .map_err(|error| Failure::new(error.to_string()))?;
-    match asked.others {
+fn refuse_other_clients(connection: &mut Connection) -> Result<(), Failure> {
+    match count_other_clients(connection).map_err(|error| Failure::new(error.to_string()))? {
         0 => Ok(()),
         others => Err(Failure::new(format!(
             "{others} others are connected to this database: stop the servers first"

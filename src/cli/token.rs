@@ -1,7 +1,6 @@
 //! `doorward token`: personal access tokens.
 
 use clap::{Args, Subcommand};
-use diesel::PgConnection;
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -11,7 +10,7 @@ use super::failure::Failure;
 use super::output::{Format, Output};
 use super::user::{find, time};
 use crate::audit::Origin;
-use crate::database::transaction;
+use crate::database::{Connection, QueryError, transaction};
 use crate::tokens::personal_token::{self, PersonalToken, RevokeReason, Which};
 use crate::users::user;
 
@@ -85,11 +84,11 @@ impl TokenArgs {
     }
 }
 
-fn failed(error: diesel::result::Error) -> Failure {
+fn failed(error: QueryError) -> Failure {
     Failure::new(error.to_string())
 }
 
-fn list(connection: &mut PgConnection, args: &TokenListArgs) -> Result<(), Failure> {
+fn list(connection: &mut Connection, args: &TokenListArgs) -> Result<(), Failure> {
     let user = args.user.as_deref().map(|named| find(connection, named)).transpose()?;
     let mut tokens: Vec<PersonalToken> = Vec::new();
     loop {
@@ -136,7 +135,7 @@ fn list(connection: &mut PgConnection, args: &TokenListArgs) -> Result<(), Failu
     })
 }
 
-fn revoke(connection: &mut PgConnection, args: &TokenRevokeArgs) -> Result<(), Failure> {
+fn revoke(connection: &mut Connection, args: &TokenRevokeArgs) -> Result<(), Failure> {
     let revoked = transaction(connection, |connection| {
         personal_token::revoke(
             connection,

@@ -3,7 +3,6 @@
 use clap::{Args, Subcommand, ValueEnum};
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use diesel::{PgConnection, QueryResult};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -16,7 +15,7 @@ use super::password::{NewPassword, PasswordArgs};
 use crate::app::state::password_policy;
 use crate::audit::Origin;
 use crate::config::{Secret, Settings};
-use crate::database::transaction;
+use crate::database::{Connection, QueryError, transaction};
 use crate::sessions::{EndReason, Which, session};
 use crate::users::change::{self, Change, Changes};
 use crate::users::name::{EmailAddress, Username, fold_typed};
@@ -212,7 +211,7 @@ impl UserArgs {
         done
     }
 
-    fn act(&self, connection: &mut PgConnection, settings: &Settings) -> Result<(), Failure> {
+    fn act(&self, connection: &mut Connection, settings: &Settings) -> Result<(), Failure> {
         match &self.action {
             UserAction::Add(args) => add(connection, settings, args),
             UserAction::List(args) => list(connection, args),
@@ -232,13 +231,13 @@ impl UserArgs {
     }
 }
 
-fn failed(error: diesel::result::Error) -> Failure {
+fn failed(error: QueryError) -> Failure {
     Failure::new(error.to_string())
 }
 
 /// The user of this id, username or address.
-pub(super) fn find(connection: &mut PgConnection, named: &str) -> Result<User, Failure> {
-    let by_name = |connection: &mut PgConnection| -> QueryResult<Option<User>> {
+pub(super) fn find(connection: &mut Connection, named: &str) -> Result<User, Failure> {
+    let by_name = |connection: &mut Connection| -> Result<Option<User>, QueryError> {
         fold_typed(named).map_or(Ok(None), |folded| user::find_by_name(connection, &folded))
     };
     let found = match Uuid::parse_str(named) {
@@ -248,7 +247,7 @@ pub(super) fn find(connection: &mut PgConnection, named: &str) -> Result<User, F
     found.map_err(failed)?.ok_or_else(|| Failure::new(format!("there is no user {named}")))
 }
 
-fn add(connection: &mut PgConnection, settings: &Settings, args: &UserAddArgs) -> Result<(), Failure> {
+fn add(connection: &mut Connection, settings: &Settings, args: &UserAddArgs) -> Result<(), Failure> {
     let wrong = |what: &str, error: &dyn std::fmt::Display| Failure::new(format!("the {what} {error}"));
     let username = Username::parse(&args.username).map_err(|flaw| wrong("username", &flaw))?;
     let email = args.email.as_deref().map(EmailAddress::parse).transpose();
@@ -301,7 +300,7 @@ fn unknown_role(role: &str) -> Failure {
     Failure::new(format!("there is no role {role}; the built-in ones are viewer, member and admin"))
 }
 
-fn list(connection: &mut PgConnection, args: &UserListArgs) -> Result<(), Failure> {
+fn list(connection: &mut Connection, args: &UserListArgs) -> Result<(), Failure> {
     let status = args.status.map(|status| match status {
         UserStatus::Active => ACTIVE.to_owned(),
         UserStatus::Disabled => DISABLED.to_owned(),
@@ -328,7 +327,7 @@ fn list(connection: &mut PgConnection, args: &UserListArgs) -> Result<(), Failur
     })
 }
 
-fn show(connection: &mut PgConnection, args: &OneUserArgs) -> Result<(), Failure> {
+fn show(connection: &mut Connection, args: &OneUserArgs) -> Result<(), Failure> {
     let user = find(connection, &args.user)?;
     let sessions = session::list(connection, user.id).map_err(failed)?.len();
     let row = Row { sessions: Some(sessions), ..Row::from(user) };
@@ -345,7 +344,7 @@ fn show(connection: &mut PgConnection, args: &OneUserArgs) -> Result<(), Failure
     Output::stdout(args.format).result(&row, &line)
 }
 
-fn set_active(connection: &mut PgConnection, args: &OneUserArgs, active: bool) -> Result<(), Failure> {
+fn set_active(connection: &mut Connection, args: &OneUserArgs, active: bool) -> Result<(), Failure> {
     let changes = Changes { active: Some(active), ..Changes::default() };
     change_one(connection, &args.user, &changes, args.format, |user| {
         format!("{} is now {}.", user.username, user.status)
@@ -353,7 +352,7 @@ fn set_active(connection: &mut PgConnection, args: &OneUserArgs, active: bool) -
 }
 
 fn change_one(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     named: &str,
     changes: &Changes,
     format: Format,
@@ -382,7 +381,7 @@ fn done(change: Change, named: &str, role: &str) -> Result<User, Failure> {
 }
 
 fn set_password(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     settings: &Settings,
     args: &UserSetPasswordArgs,
 ) -> Result<(), Failure> {
@@ -406,7 +405,7 @@ fn set_password(
     Output::stdout(args.format).result(&row, &line)
 }
 
-fn logout(connection: &mut PgConnection, args: &OneUserArgs) -> Result<(), Failure> {
+fn logout(connection: &mut Connection, args: &OneUserArgs) -> Result<(), Failure> {
     let user = find(connection, &args.user)?;
     let ended = transaction(connection, |connection| {
         session::end(connection, &Which::AllOf(user.id), EndReason::EndedByAdmin, &Origin::command_line())
@@ -417,7 +416,7 @@ fn logout(connection: &mut PgConnection, args: &OneUserArgs) -> Result<(), Failu
         .result(&serde_json::json!({ "username": user.username, "ended": ended }), &line)
 }
 
-fn delete(connection: &mut PgConnection, args: &UserDeleteArgs) -> Result<(), Failure> {
+fn delete(connection: &mut Connection, args: &UserDeleteArgs) -> Result<(), Failure> {
     let user = find(connection, &args.user)?;
     let what = format!("this deletes {} with all notes, sessions and tokens", user.username);
     args.confirmation.ask(&what)?;

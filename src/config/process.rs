@@ -1,6 +1,6 @@
 //! The only place that reads the process: its environment, its user, its terminal, the settings file.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::io::{ErrorKind, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::thread::available_parallelism;
@@ -42,8 +42,16 @@ pub fn load(flags: &SettingFlags) -> Result<Settings, SettingsErrors> {
 /// Where programs are looked for (`PATH`).
 #[must_use]
 #[allow(clippy::disallowed_methods)] // the one place
-pub fn search_path() -> Option<OsString> {
-    std::env::var_os("PATH")
+pub fn search_path() -> Vec<PathBuf> {
+    std::env::var_os("PATH").map_or_else(Vec::new, |path| std::env::split_paths(&path).collect())
+}
+
+/// The file of this program.
+///
+/// # Errors
+/// Where the operating system does not tell.
+pub fn executable() -> std::io::Result<PathBuf> {
+    std::env::current_exe()
 }
 
 /// Whether a person types what is read.

@@ -10,10 +10,14 @@ pub mod schema;
 
 use std::time::Duration;
 
-use diesel::result::{DatabaseErrorKind, Error as QueryError};
-use diesel::{Connection, PgConnection, QueryResult};
+use diesel::result::DatabaseErrorKind;
+use diesel::sql_types::BigInt;
+use diesel::{Connection as _, PgConnection, QueryResult, QueryableByName, RunQueryDsl};
 
 use crate::blocking::{BlockingError, BlockingPool};
+
+pub use diesel::PgConnection as Connection;
+pub use diesel::result::Error as QueryError;
 
 diesel::define_sql_function! {
     /// PostgreSQL's clock: the start of the transaction.
@@ -221,4 +225,23 @@ impl<E: std::error::Error> r2d2::HandleError<E> for Log {
 #[must_use]
 pub fn escape_like(text: &str) -> String {
     text.replace('\\', r"\\").replace('%', r"\%").replace('_', r"\_")
+}
+
+#[derive(QueryableByName)]
+struct Count {
+    #[diesel(sql_type = BigInt)]
+    count: i64,
+}
+
+/// How many others are connected to this database.
+///
+/// # Errors
+/// PostgreSQL's.
+pub fn count_other_clients(connection: &mut PgConnection) -> QueryResult<i64> {
+    let others: Count = diesel::sql_query(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+         AND pid <> pg_backend_pid() AND backend_type = 'client backend'",
+    )
+    .get_result(connection)?;
+    Ok(others.count)
 }

@@ -3,7 +3,6 @@
 use std::fmt;
 
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
-use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, RsaKeyPair};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -110,7 +109,8 @@ impl PrivateKey {
                 .and_then(|key| key.to_pkcs8v1())
                 .map(|document| document.as_ref().to_vec()),
             // Version 1: version 2 is not read back everywhere.
-            Algorithm::EdDsa => Ed25519KeyPair::generate_pkcs8v1(&SystemRandom::new())
+            Algorithm::EdDsa => Ed25519KeyPair::generate()
+                .and_then(|key| key.to_pkcs8v1())
                 .map(|document| document.as_ref().to_vec()),
             Algorithm::Rs256 => RsaKeyPair::generate(KeySize::Rsa2048)
                 .and_then(|key| AsDer::<Pkcs8V1Der<'_>>::as_der(&key).map(|der| der.as_ref().to_vec())),

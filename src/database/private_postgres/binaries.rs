@@ -1,6 +1,5 @@
 //! Finding PostgreSQL's server programs.
 
-use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -50,8 +49,8 @@ fn major(said: &str) -> Option<u32> {
 ///
 /// # Errors
 /// [`Error::NoBinaries`].
-pub fn find_binaries(path: &OsStr, wanted_major: Option<u32>) -> Result<Binaries, Error> {
-    let mut folders: Vec<PathBuf> = std::env::split_paths(path).collect();
+pub fn find_binaries(path: &[PathBuf], wanted_major: Option<u32>) -> Result<Binaries, Error> {
+    let mut folders = path.to_vec();
     folders.extend(by_pg_config(path));
     for (parent, inner) in [
         ("/usr/lib/postgresql", "bin"),
@@ -76,9 +75,8 @@ fn choose(found: impl Iterator<Item = Binaries>, wanted_major: Option<u32>) -> O
     first
 }
 
-fn by_pg_config(path: &OsStr) -> Option<PathBuf> {
-    let program =
-        std::env::split_paths(path).map(|folder| folder.join("pg_config")).find(|file| file.is_file())?;
+fn by_pg_config(path: &[PathBuf]) -> Option<PathBuf> {
+    let program = path.iter().map(|folder| folder.join("pg_config")).find(|file| file.is_file())?;
     let said = Command::new(program).arg("--bindir").output().ok()?;
     Some(PathBuf::from(std::str::from_utf8(&said.stdout).ok()?.trim()))
 }

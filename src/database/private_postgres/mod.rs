@@ -6,7 +6,6 @@ mod child;
 mod cluster;
 mod supervisor;
 
-use std::ffi::OsString;
 use std::fmt;
 use std::fs::File;
 use std::io::{Read, Write};
@@ -24,7 +23,7 @@ pub struct Options {
     /// The data folder.
     pub data_dir: PathBuf,
     /// Where to look for PostgreSQL's programs first.
-    pub path: OsString,
+    pub path: Vec<PathBuf>,
     /// doorward itself, which stands between the server and its PostgreSQL when that starts.
     pub executable: PathBuf,
     /// Connections that it takes.
