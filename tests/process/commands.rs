@@ -1,0 +1,183 @@
+//! Commands beside a running server and without one.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Stdio;
+
+use serde_json::Value;
+
+use crate::support::{Folder, PASSWORD, ask};
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+#[test]
+fn users_are_managed_beside_a_running_server() {
+    let folder = Folder::new();
+    let server = folder.serve();
+    let made = json(&folder.ok(&["user", "add", "alice", "--email", "al@example.org", "--generate", "--json"]));
+    let password = made["password"].as_str().unwrap();
+    let (status, tokens) = server.login("AL@example.org", password);
+    assert_eq!(status, 200, "{tokens}");
+    let access = tokens["access_token"].as_str().unwrap();
+    assert!(folder.ok(&["user", "list"]).contains("alice"));
+    assert_eq!(json(&folder.ok(&["user", "list", "-q", "ALI", "--json"]))[0]["username"], "alice");
+    assert_eq!(json(&folder.ok(&["user", "show", "alice", "--json"]))["sessions"], 1);
+
+    folder.ok(&["user", "set-role", "alice", "viewer"]);
+    let (status, refused) = server.get("/api/v1/me", access);
+    assert_eq!((status, &refused["code"]), (401, &"token_revoked".into()), "in force for the next request");
+    let (_, tokens) = server.refresh(tokens["refresh_token"].as_str().unwrap());
+    let (access, refresh) = (tokens["access_token"].as_str().unwrap(), tokens["refresh_token"].as_str().unwrap());
+    assert_eq!(server.get("/api/v1/me", access).1["role"], "viewer");
+    folder.ok(&["user", "disable", "alice"]);
+    assert_eq!(server.refresh(refresh).1["code"], "account_disabled");
+    folder.ok(&["user", "enable", "alice"]);
+    folder.ok(&["user", "logout", "alice"]);
+    assert_eq!(server.refresh(refresh).1["code"], "session_ended");
+
+    let mut set = folder.command(&["user", "set-password", "alice", "--password-stdin"]);
+    let mut set = set.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    set.stdin.take().unwrap().write_all(b"quite another phrase\n").unwrap();
+    assert!(set.wait().unwrap().success());
+    assert_eq!(server.login("alice", "quite another phrase").0, 200);
+    assert!(folder.fails(&["user", "delete", "alice"]).contains("--yes"));
+    folder.ok(&["user", "delete", "alice", "--yes"]);
+    assert!(folder.fails(&["user", "show", "alice"]).contains("there is no user alice"));
+    assert!(folder.fails(&["user", "disable", "admin"]).contains("last active admin"));
+    assert!(folder.fails(&["user", "add", "admin", "--generate"]).contains("taken"));
+    assert!(folder.fails(&["user", "set-role", "admin", "king"]).contains("no role king"));
+}
+
+#[test]
+fn keys_are_rotated_and_revoked_beside_a_running_server() {
+    let folder = Folder::new();
+    let server = folder.serve();
+    let (_, tokens) = server.login("admin", PASSWORD);
+    let kid = json(&folder.ok(&["key", "list", "--json"]))[0]["kid"].as_str().unwrap().to_owned();
+    let new = json(&folder.ok(&["key", "rotate", "--json"]));
+    assert_eq!(new["state"], "published");
+    folder.ok(&["key", "revoke", &kid, "--yes"]);
+    let (status, refused) = server.get("/api/v1/me", tokens["access_token"].as_str().unwrap());
+    assert_eq!((status, &refused["code"]), (401, &"token_signature_invalid".into()));
+    let states: Vec<String> = json(&folder.ok(&["key", "list", "--json"]))
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|key| key["state"].as_str().unwrap().to_owned())
+        .collect();
+    assert!(states.contains(&"signs".to_owned()) && states.contains(&"revoked".to_owned()), "{states:?}");
+    assert!(folder.fails(&["key", "revoke", &kid, "--yes"]).contains("no signing key"));
+}
+
+#[test]
+fn a_backup_brings_back_what_was_and_signs_everybody_out() {
+    let folder = Folder::new();
+    let server = folder.serve();
+    let (_, tokens) = server.login("admin", PASSWORD);
+    let file = folder.path().join("backup.dump");
+    let file = file.to_str().unwrap();
+    folder.ok(&["backup", file]);
+    assert_eq!(fs::metadata(file).unwrap().permissions().mode() & 0o777, 0o600);
+    assert!(folder.fails(&["backup", file]).contains("is there already"));
+    folder.ok(&["user", "add", "later", "--generate"]);
+    assert!(folder.fails(&["restore", file, "--yes"]).contains("stop it"));
+    drop(server);
+    assert!(folder.fails(&["restore", file]).contains("--yes"));
+    let said = folder.ok(&["restore", file, "--yes"]);
+    assert!(said.contains("All 1 sessions in it have been ended"), "{said}");
+    assert!(!folder.ok(&["user", "list"]).contains("later"));
+    let server = folder.serve();
+    let (_, refused) = server.refresh(tokens["refresh_token"].as_str().unwrap());
+    assert_eq!((&refused["code"], &refused["reason"]), (&"session_ended".into(), &"database_restored".into()));
+    assert_eq!(server.login("admin", PASSWORD).0, 200);
+    fs::write(folder.path().join("junk"), "junk").unwrap();
+    drop(server);
+    let junk = folder.path().join("junk");
+    assert!(!folder.run(&["restore", junk.to_str().unwrap(), "--yes"]).status.success());
+    assert!(folder.ok(&["user", "list"]).contains("admin"), "as it was before");
+}
+
+#[test]
+fn what_is_wrong_stops_the_start_and_says_what_to_do() {
+    let folder = Folder::new();
+    let nothing = folder.fails(&["user", "list"]);
+    assert!(nothing.contains("there is no data folder"), "{nothing}");
+    folder.ok(&["migrate"]);
+    drop(folder.serve());
+    let key = folder.data_dir().join("secret.key");
+    assert_eq!(fs::metadata(&key).unwrap().permissions().mode() & 0o777, 0o600);
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
+    assert!(folder.fails(&["serve"]).contains("chmod 600"));
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+    let kept = fs::read_to_string(&key).unwrap();
+    fs::remove_file(&key).unwrap();
+    assert!(folder.fails(&["serve"]).contains("put it back"));
+    let other = ["serve", "--secret-key", "0123456789abcdef0123456789abcdef"];
+    assert!(folder.fails(&other).contains("none of the secret keys opens this database"));
+    // The old key behind a new one opens all; sealed anew, the new one does alone.
+    let both = format!("0123456789abcdef0123456789abcdef,{}", kept.trim());
+    folder.ok(&["key", "reseal", "--secret-key", &both]);
+    folder.ok(&["key", "rotate", "--secret-key", "0123456789abcdef0123456789abcdef"]);
+
+    let output = folder.run(&["serve", "--refresh-token-ttl", "never", "--bcrypt-cost", "99"]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(said.contains("DOORWARD_REFRESH_TOKEN_TTL") && said.contains("DOORWARD_BCRYPT_COST"), "all at once: {said}");
+    assert_eq!(folder.run(&["nonsense"]).status.code(), Some(2));
+}
+
+#[test]
+fn a_server_waits_for_a_postgresql_that_is_not_there_yet() {
+    use nix::sys::signal::Signal;
+    let folder = Folder::new();
+    let mut command = folder.command(&["serve"]);
+    command.env("DATABASE_URL", "postgresql:///x?host=/nowhere/at/all").stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = command.spawn().unwrap();
+    let begun = std::time::Instant::now();
+    while ask(folder.port, "GET", "/healthz", "", None).0 != 200 {
+        assert!(begun.elapsed().as_secs() < 20);
+        crate::support::pause();
+    }
+    assert_eq!(ask(folder.port, "GET", "/readyz", "", None).0, 503);
+    let (status, body) = ask(folder.port, "GET", "/api/v1/me", "", Some("anything"));
+    assert_eq!((status, &json(&body)["code"]), (503, &"database_unavailable".into()));
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(child.id().cast_signed()), Signal::SIGTERM).unwrap();
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn the_metrics_count_requests_and_refusals_and_the_log_holds_no_secret() {
+    let folder = Folder::new();
+    let mut command = folder.command(&["serve", "--log", "debug"]);
+    let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let begun = std::time::Instant::now();
+    while ask(folder.port, "GET", "/readyz", "", None).0 != 200 {
+        assert!(begun.elapsed().as_secs() < 30);
+        crate::support::pause();
+    }
+    let body = format!("{{\"username\":\"admin\",\"password\":\"{PASSWORD}\"}}");
+    let (_, tokens) = ask(folder.port, "POST", "/api/v1/auth/login", &body, None);
+    let tokens = json(&tokens);
+    let (access, refresh) = (tokens["access_token"].as_str().unwrap(), tokens["refresh_token"].as_str().unwrap());
+    ask(folder.port, "GET", "/api/v1/me", "", Some(access));
+    ask(folder.port, "GET", &format!("/api/v1/me?access_token={access}"), "", Some("dwp_nonsense"));
+    ask(folder.port, "POST", "/api/v1/auth/refresh", &format!("{{\"refresh_token\":\"{refresh}\"}}"), None);
+    let metrics = folder.metrics();
+    for line in [
+        "doorward_requests_total{method=\"GET\",route=\"/api/v1/me\",status=\"200\"} 1",
+        "doorward_refusals_total{code=\"token_malformed\"} 1",
+        "doorward_password_verify_seconds_count 1",
+    ] {
+        assert!(metrics.contains(line), "{line} in {metrics}");
+    }
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(child.id().cast_signed()), nix::sys::signal::Signal::SIGTERM).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let log = String::from_utf8(output.stderr).unwrap();
+    assert!(log.contains("\"code\":\"token_malformed\"") && log.contains("\"session\":"), "{log}");
+    for secret in [PASSWORD, access, refresh, "dwp_nonsense", "$bcrypt"] {
+        assert!(!log.contains(secret), "{secret} in the log");
+    }
+}

@@ -1,0 +1,8 @@
+//! The program as it is run: the server with its private PostgreSQL, what happens when either is killed, and the
+//! commands beside it.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods)]
+
+mod commands;
+mod private_postgres;
+mod support;

@@ -1,0 +1,185 @@
+//! A folder, and the program run on it.
+
+use std::fs;
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+
+pub const PASSWORD: &str = "an unusual pass phrase";
+
+/// A data folder that PostgreSQL's user can reach, and the program's settings for it.
+pub struct Folder {
+    folder: tempfile::TempDir,
+    pub port: u16,
+    metrics_port: u16,
+}
+
+impl Folder {
+    pub fn new() -> Self {
+        let folder = tempfile::Builder::new().prefix("dw").tempdir_in("/tmp").unwrap();
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        Self { folder, port: free(), metrics_port: free() }
+    }
+
+    pub fn data_dir(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_doorward"));
+        let environment: Vec<_> = std::env::vars().filter(|(name, _)| name.starts_with("DOORWARD") || name == "DATABASE_URL").collect();
+        for (name, _) in environment {
+            command.env_remove(name);
+        }
+        command
+            .args(arguments)
+            .current_dir(self.folder.path())
+            .env("DOORWARD_DATA_DIR", self.data_dir())
+            .env("DOORWARD_LISTEN", format!("127.0.0.1:{}", self.port))
+            .env("DOORWARD_METRICS_LISTEN", format!("127.0.0.1:{}", self.metrics_port))
+            .env("DOORWARD_ADMIN_PASSWORD", PASSWORD)
+            .env("DOORWARD_BCRYPT_COST", "10")
+            .env("DOORWARD_LOG", "warn")
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Runs a command to its end.
+    pub fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    /// Runs a command that does well; gives what it printed.
+    #[track_caller]
+    pub fn ok(&self, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Runs a command that fails with 1; gives its one line of complaint.
+    #[track_caller]
+    pub fn fails(&self, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        let said = String::from_utf8(output.stderr).unwrap();
+        let complaint: Vec<&str> = said.lines().filter(|line| line.starts_with("doorward: ")).collect();
+        assert_eq!(complaint.len(), 1, "{said}");
+        complaint[0].to_owned()
+    }
+
+    /// Starts the server and waits until it is ready.
+    pub fn serve(&self) -> Server {
+        let child = self.command(&["serve"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let server = Server { child: Some(child), port: self.port };
+        server.wait_until_ready();
+        server
+    }
+
+    /// PostgreSQL's main process on this folder.
+    pub fn postmaster(&self) -> Option<i32> {
+        let text = fs::read_to_string(self.data_dir().join("postgres/postmaster.pid")).ok()?;
+        text.lines().next()?.trim().parse().ok()
+    }
+
+    pub fn metrics(&self) -> String {
+        ask(self.metrics_port, "GET", "/metrics", "", None).1
+    }
+}
+
+/// A server that runs; killed with this, if it still does.
+pub struct Server {
+    child: Option<Child>,
+    pub port: u16,
+}
+
+impl Server {
+    pub fn pid(&self) -> i32 {
+        self.child.as_ref().unwrap().id().cast_signed()
+    }
+
+    pub fn wait_until_ready(&self) {
+        let begun = Instant::now();
+        while !self.is_ready() {
+            assert!(begun.elapsed() < Duration::from_secs(60), "not ready in time");
+            pause();
+        }
+    }
+
+    pub fn is_ready(&self) -> bool {
+        std::net::TcpStream::connect(("127.0.0.1", self.port)).is_ok()
+            && ask(self.port, "GET", "/readyz", "", None).0 == 200
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.pid()), signal).unwrap();
+    }
+
+    /// Waits for its end; gives its exit code and what it printed.
+    pub fn wait(mut self) -> (Option<i32>, String, String) {
+        let output = self.child.take().unwrap().wait_with_output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (output.status.code(), text(output.stdout), text(output.stderr))
+    }
+
+    pub fn post(&self, path: &str, body: &Value) -> (u16, Value) {
+        let (status, text) = ask(self.port, "POST", path, &body.to_string(), None);
+        (status, serde_json::from_str(&text).unwrap_or_default())
+    }
+
+    pub fn get(&self, path: &str, token: &str) -> (u16, Value) {
+        let (status, text) = ask(self.port, "GET", path, "", Some(token));
+        (status, serde_json::from_str(&text).unwrap_or_default())
+    }
+
+    pub fn login(&self, username: &str, password: &str) -> (u16, Value) {
+        self.post("/api/v1/auth/login", &serde_json::json!({ "username": username, "password": password }))
+    }
+
+    pub fn refresh(&self, token: &str) -> (u16, Value) {
+        self.post("/api/v1/auth/refresh", &serde_json::json!({ "refresh_token": token }))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGTERM);
+            let _ = child.wait();
+        }
+    }
+}
+
+pub fn pause() {
+    std::thread::sleep(Duration::from_millis(20));
+}
+
+/// One request on a connection of its own; 0 when there was no answer.
+pub fn ask(port: u16, method: &str, path: &str, body: &str, token: Option<&str>) -> (u16, String) {
+    use std::io::{Read, Write};
+    let Ok(mut stream) = std::net::TcpStream::connect(("127.0.0.1", port)) else { return (0, String::new()) };
+    let bearer = token.map(|token| format!("authorization: Bearer {token}\r\n")).unwrap_or_default();
+    let length = body.len();
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{bearer}content-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
+    );
+    let mut answer = Vec::new();
+    if stream.write_all(request.as_bytes()).is_err() || stream.read_to_end(&mut answer).is_err() {
+        return (0, String::new());
+    }
+    let answer = String::from_utf8_lossy(&answer).into_owned();
+    let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
+    let body = answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default();
+    (status, body)
+}
