@@ -5,6 +5,8 @@ use std::fmt;
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
 use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, RsaKeyPair};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::prelude::*;
 use jsonwebtoken::jwk::{Jwk, KeyAlgorithm, PublicKeyUse, ThumbprintHash};
@@ -67,9 +69,7 @@ pub struct SigningKey {
     encoding_key: EncodingKey,
     decoding_key: DecodingKey,
     jwk: Jwk,
-    signs_from: DateTime<Utc>,
-    retires_at: Option<DateTime<Utc>>,
-    revoked_at: Option<DateTime<Utc>>,
+    times: Times,
 }
 
 impl fmt::Debug for SigningKey {
@@ -92,17 +92,20 @@ pub enum KeyError {
     Generation(String),
 }
 
-/// A key's private half, in PKCS #8.
+/// A key's private half, in PKCS #8, with its public one.
 pub struct PrivateKey {
     algorithm: Algorithm,
     pkcs8: Vec<u8>,
+    encoding_key: EncodingKey,
+    jwk: Jwk,
+    kid: String,
 }
 
 impl PrivateKey {
     /// A new one.
     ///
     /// # Errors
-    /// [`KeyError::Generation`].
+    /// [`KeyError::Generation`], [`KeyError::Broken`].
     pub fn generate(algorithm: Algorithm) -> Result<Self, KeyError> {
         let pkcs8 = match algorithm {
             Algorithm::Es256 => EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING)
@@ -116,29 +119,35 @@ impl PrivateKey {
                 .and_then(|key| AsDer::<Pkcs8V1Der<'_>>::as_der(&key).map(|der| der.as_ref().to_vec())),
         };
         let pkcs8 = pkcs8.map_err(|error| KeyError::Generation(error.to_string()))?;
-        Ok(Self { algorithm, pkcs8 })
+        Self::new(algorithm, pkcs8).map_err(|error| KeyError::Generation(error.to_string()))
     }
 
-    fn encoding_key(&self) -> EncodingKey {
-        match self.algorithm {
-            Algorithm::Es256 => EncodingKey::from_ec_der(&self.pkcs8),
-            Algorithm::EdDsa => EncodingKey::from_ed_der(&self.pkcs8),
-            Algorithm::Rs256 => EncodingKey::from_rsa_der(&self.pkcs8),
-        }
-    }
-
-    /// The public half, named by its thumbprint (RFC 7638).
-    fn public_jwk(&self) -> Result<Jwk, jsonwebtoken::errors::Error> {
-        let mut jwk = Jwk::from_encoding_key(&self.encoding_key(), self.algorithm.for_jwt())?;
-        jwk.common.key_id = Some(jwk.thumbprint(ThumbprintHash::SHA256)?);
+    fn new(algorithm: Algorithm, pkcs8: Vec<u8>) -> jsonwebtoken::errors::Result<Self> {
+        let encoding_key = match algorithm {
+            Algorithm::Es256 => EncodingKey::from_ec_der(&pkcs8),
+            Algorithm::EdDsa => EncodingKey::from_ed_der(&pkcs8),
+            // In DER the library wants PKCS #1; in PEM it takes both.
+            Algorithm::Rs256 => EncodingKey::from_rsa_pem(pem(&pkcs8).as_bytes())?,
+        };
+        let mut jwk = Jwk::from_encoding_key(&encoding_key, algorithm.for_jwt())?;
+        let kid = jwk.thumbprint(ThumbprintHash::SHA256)?;
+        jwk.common.key_id = Some(kid.clone());
         jwk.common.public_key_use = Some(PublicKeyUse::Signature);
-        jwk.common.key_algorithm = Some(match self.algorithm {
+        jwk.common.key_algorithm = Some(match algorithm {
             Algorithm::Es256 => KeyAlgorithm::ES256,
             Algorithm::EdDsa => KeyAlgorithm::EdDSA,
             Algorithm::Rs256 => KeyAlgorithm::RS256,
         });
-        Ok(jwk)
+        Ok(Self { algorithm, pkcs8, encoding_key, jwk, kid })
     }
+}
+
+/// PKCS #8 in its text form (RFC 7468, section 10).
+fn pem(pkcs8: &[u8]) -> String {
+    let text = STANDARD.encode(pkcs8);
+    let lines: Vec<&str> =
+        text.as_bytes().chunks(64).filter_map(|line| std::str::from_utf8(line).ok()).collect();
+    format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", lines.join("\n"))
 }
 
 impl SigningKey {
@@ -147,21 +156,13 @@ impl SigningKey {
     ///
     /// # Errors
     /// [`KeyError::Broken`].
-    pub fn new(private: &PrivateKey, times: Times) -> Result<Self, KeyError> {
-        let jwk =
-            private.public_jwk().map_err(|error| KeyError::Broken("(new)".into(), error.to_string()))?;
-        let kid = jwk.common.key_id.clone().unwrap_or_default();
-        let broken = |error: jsonwebtoken::errors::Error| KeyError::Broken(kid.clone(), error.to_string());
-        let (encoding_key, algorithm) = (private.encoding_key(), private.algorithm.for_jwt());
-        let decoding_key = DecodingKey::from_jwk(&jwk).map_err(broken)?;
-        let signature = jsonwebtoken::crypto::sign(b"self-test", &encoding_key, algorithm).map_err(broken)?;
-        let verifies = jsonwebtoken::crypto::verify(&signature, b"self-test", &decoding_key, algorithm);
-        if !verifies.map_err(broken)? {
-            return Err(KeyError::Broken(kid, "what it signs does not verify".into()));
+    pub fn new(private: PrivateKey, times: Times) -> Result<Self, KeyError> {
+        let PrivateKey { algorithm, encoding_key, jwk, kid, .. } = private;
+        match verifies_what_it_signs(algorithm, &encoding_key, &jwk) {
+            Ok(Some(decoding_key)) => Ok(Self { kid, algorithm, encoding_key, decoding_key, jwk, times }),
+            Ok(None) => Err(KeyError::Broken(kid, "what it signs does not verify".into())),
+            Err(error) => Err(KeyError::Broken(kid, error.to_string())),
         }
-        let Times { signs_from, retires_at, revoked_at } = times;
-        let algorithm = private.algorithm;
-        Ok(Self { kid, algorithm, encoding_key, decoding_key, jwk, signs_from, retires_at, revoked_at })
     }
 
     fn open(row: &Row, keys: &SecretKeys) -> Result<Self, KeyError> {
@@ -170,7 +171,8 @@ impl SigningKey {
         let pkcs8 = keys
             .open(&seal_name(&row.kid), &row.sealed_key)
             .map_err(|_| KeyError::Sealed(row.kid.clone()))?;
-        Self::new(&PrivateKey { algorithm, pkcs8 }, row.times())
+        let private = PrivateKey::new(algorithm, pkcs8);
+        Self::new(private.map_err(|error| KeyError::Broken(row.kid.clone(), error.to_string()))?, row.times())
     }
 
     /// Its name: the thumbprint of its public half.
@@ -200,8 +202,20 @@ impl SigningKey {
     /// When it was revoked.
     #[must_use]
     pub fn revoked_at(&self) -> Option<DateTime<Utc>> {
-        self.revoked_at
+        self.times.revoked_at
     }
+}
+
+fn verifies_what_it_signs(
+    algorithm: Algorithm,
+    encoding_key: &EncodingKey,
+    jwk: &Jwk,
+) -> jsonwebtoken::errors::Result<Option<DecodingKey>> {
+    let (algorithm, message) = (algorithm.for_jwt(), b"self-test");
+    let decoding_key = DecodingKey::from_jwk(jwk)?;
+    let signature = jsonwebtoken::crypto::sign(message, encoding_key, algorithm)?;
+    let verifies = jsonwebtoken::crypto::verify(&signature, message, &decoding_key, algorithm)?;
+    Ok(verifies.then_some(decoding_key))
 }
 
 fn seal_name(kid: &str) -> String {
@@ -241,21 +255,21 @@ impl KeyRing {
     /// The key that signs: of those whose time has come, the latest.
     #[must_use]
     pub fn signing_at(&self, now: DateTime<Utc>) -> Option<&SigningKey> {
-        let may_sign = |key: &&SigningKey| key.revoked_at.is_none() && key.signs_from <= now;
-        self.keys.iter().filter(may_sign).max_by_key(|key| key.signs_from)
+        let may_sign = |key: &&SigningKey| key.times.revoked_at.is_none() && key.times.signs_from <= now;
+        self.keys.iter().filter(may_sign).max_by_key(|key| key.times.signs_from)
     }
 
     /// The newest key that is not revoked, whether it signs already or not.
     #[must_use]
     pub fn newest(&self) -> Option<&SigningKey> {
-        self.keys.iter().filter(|key| key.revoked_at.is_none()).max_by_key(|key| key.signs_from)
+        self.keys.iter().filter(|key| key.times.revoked_at.is_none()).max_by_key(|key| key.times.signs_from)
     }
 
     /// The published key set (RFC 7517, section 5): what signs, what will, and what signed tokens that still live.
     #[must_use]
     pub fn jwks_at(&self, now: DateTime<Utc>) -> serde_json::Value {
         let is_published = |key: &&SigningKey| {
-            key.revoked_at.is_none() && key.retires_at.is_none_or(|retires_at| retires_at > now)
+            key.times.revoked_at.is_none() && key.times.retires_at.is_none_or(|retires_at| retires_at > now)
         };
         let keys: Vec<&Jwk> = self.keys.iter().filter(is_published).map(|key| &key.jwk).collect();
         json!({ "keys": keys })
@@ -337,8 +351,7 @@ pub fn insert_unless(
     if newest.as_ref().is_some_and(is_enough) {
         return Ok(None);
     }
-    let Ok(jwk) = private.public_jwk() else { return Ok(None) };
-    let kid = jwk.common.key_id.clone().unwrap_or_default();
+    let PrivateKey { kid, jwk, .. } = private;
     let live = signing_keys::revoked_at.is_null();
     let signing: i64 = signing_keys::table
         .filter(live.and(signing_keys::signs_from.le(now())))
@@ -351,9 +364,9 @@ pub fn insert_unless(
         .execute(connection)?;
     let row = diesel::insert_into(signing_keys::table)
         .values((
-            signing_keys::kid.eq(&kid),
+            signing_keys::kid.eq(kid),
             signing_keys::algorithm.eq(private.algorithm.as_str()),
-            signing_keys::sealed_key.eq(keys.seal(&seal_name(&kid), &private.pkcs8)),
+            signing_keys::sealed_key.eq(keys.seal(&seal_name(kid), &private.pkcs8)),
             signing_keys::public_jwk.eq(json!(jwk)),
             signing_keys::published_at.eq(moment),
             signing_keys::signs_from.eq(signs_from),

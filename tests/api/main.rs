@@ -12,5 +12,6 @@ mod migrations;
 mod notes;
 mod openapi;
 mod refresh;
+mod refusals;
 mod support;
 mod users;

@@ -17,7 +17,8 @@ fn json(text: &str) -> Value {
 fn users_are_managed_beside_a_running_server() {
     let folder = Folder::new();
     let server = folder.serve();
-    let made = json(&folder.ok(&["user", "add", "alice", "--email", "al@example.org", "--generate", "--json"]));
+    let made =
+        json(&folder.ok(&["user", "add", "alice", "--email", "al@example.org", "--generate", "--json"]));
     let password = made["password"].as_str().unwrap();
     let (status, tokens) = server.login("AL@example.org", password);
     assert_eq!(status, 200, "{tokens}");
@@ -30,7 +31,8 @@ fn users_are_managed_beside_a_running_server() {
     let (status, refused) = server.get("/api/v1/me", access);
     assert_eq!((status, &refused["code"]), (401, &"token_revoked".into()), "in force for the next request");
     let (_, tokens) = server.refresh(tokens["refresh_token"].as_str().unwrap());
-    let (access, refresh) = (tokens["access_token"].as_str().unwrap(), tokens["refresh_token"].as_str().unwrap());
+    let (access, refresh) =
+        (tokens["access_token"].as_str().unwrap(), tokens["refresh_token"].as_str().unwrap());
     assert_eq!(server.get("/api/v1/me", access).1["role"], "viewer");
     folder.ok(&["user", "disable", "alice"]);
     assert_eq!(server.refresh(refresh).1["code"], "account_disabled");
@@ -91,7 +93,10 @@ fn a_backup_brings_back_what_was_and_signs_everybody_out() {
     assert!(!folder.ok(&["user", "list"]).contains("later"));
     let server = folder.serve();
     let (_, refused) = server.refresh(tokens["refresh_token"].as_str().unwrap());
-    assert_eq!((&refused["code"], &refused["reason"]), (&"session_ended".into(), &"database_restored".into()));
+    assert_eq!(
+        (&refused["code"], &refused["reason"]),
+        (&"session_ended".into(), &"database_restored".into())
+    );
     assert_eq!(server.login("admin", PASSWORD).0, 200);
     fs::write(folder.path().join("junk"), "junk").unwrap();
     drop(server);
@@ -125,7 +130,10 @@ fn what_is_wrong_stops_the_start_and_says_what_to_do() {
     let output = folder.run(&["serve", "--refresh-token-ttl", "never", "--bcrypt-cost", "99"]);
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1));
-    assert!(said.contains("DOORWARD_REFRESH_TOKEN_TTL") && said.contains("DOORWARD_BCRYPT_COST"), "all at once: {said}");
+    assert!(
+        said.contains("DOORWARD_REFRESH_TOKEN_TTL") && said.contains("DOORWARD_BCRYPT_COST"),
+        "all at once: {said}"
+    );
     assert_eq!(folder.run(&["nonsense"]).status.code(), Some(2));
 }
 
@@ -134,7 +142,10 @@ fn a_server_waits_for_a_postgresql_that_is_not_there_yet() {
     use nix::sys::signal::Signal;
     let folder = Folder::new();
     let mut command = folder.command(&["serve"]);
-    command.env("DATABASE_URL", "postgresql:///x?host=/nowhere/at/all").stdout(Stdio::null()).stderr(Stdio::null());
+    command
+        .env("DATABASE_URL", "postgresql:///x?host=/nowhere/at/all")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
     let mut child = command.spawn().unwrap();
     let begun = std::time::Instant::now();
     while ask(folder.port, "GET", "/healthz", "", None).0 != 200 {
@@ -161,7 +172,8 @@ fn the_metrics_count_requests_and_refusals_and_the_log_holds_no_secret() {
     let body = format!("{{\"username\":\"admin\",\"password\":\"{PASSWORD}\"}}");
     let (_, tokens) = ask(folder.port, "POST", "/api/v1/auth/login", &body, None);
     let tokens = json(&tokens);
-    let (access, refresh) = (tokens["access_token"].as_str().unwrap(), tokens["refresh_token"].as_str().unwrap());
+    let (access, refresh) =
+        (tokens["access_token"].as_str().unwrap(), tokens["refresh_token"].as_str().unwrap());
     ask(folder.port, "GET", "/api/v1/me", "", Some(access));
     ask(folder.port, "GET", &format!("/api/v1/me?access_token={access}"), "", Some("dwp_nonsense"));
     ask(folder.port, "POST", "/api/v1/auth/refresh", &format!("{{\"refresh_token\":\"{refresh}\"}}"), None);
@@ -173,7 +185,11 @@ fn the_metrics_count_requests_and_refusals_and_the_log_holds_no_secret() {
     ] {
         assert!(metrics.contains(line), "{line} in {metrics}");
     }
-    nix::sys::signal::kill(nix::unistd::Pid::from_raw(child.id().cast_signed()), nix::sys::signal::Signal::SIGTERM).unwrap();
+    nix::sys::signal::kill(
+        nix::unistd::Pid::from_raw(child.id().cast_signed()),
+        nix::sys::signal::Signal::SIGTERM,
+    )
+    .unwrap();
     let output = child.wait_with_output().unwrap();
     let log = String::from_utf8(output.stderr).unwrap();
     assert!(log.contains("\"code\":\"token_malformed\"") && log.contains("\"session\":"), "{log}");

@@ -111,7 +111,10 @@ fn a_second_server_on_the_folder_is_told_so() {
     let server = folder.serve();
     let mut other = Folder::new();
     other.port = 0;
-    let output = folder.command(&["serve", "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0"]).output().unwrap();
+    let output = folder
+        .command(&["serve", "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0"])
+        .output()
+        .unwrap();
     assert_eq!(output.status.code(), Some(1));
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("another doorward serves from the data folder"), "{said}");

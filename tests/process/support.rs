@@ -38,7 +38,9 @@ impl Folder {
 
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_doorward"));
-        let environment: Vec<_> = std::env::vars().filter(|(name, _)| name.starts_with("DOORWARD") || name == "DATABASE_URL").collect();
+        let environment: Vec<_> = std::env::vars()
+            .filter(|(name, _)| name.starts_with("DOORWARD") || name == "DATABASE_URL")
+            .collect();
         for (name, _) in environment {
             command.env_remove(name);
         }
