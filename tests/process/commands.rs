@@ -197,3 +197,28 @@ fn the_metrics_count_requests_and_refusals_and_the_log_holds_no_secret() {
         assert!(!log.contains(secret), "{secret} in the log");
     }
 }
+
+#[test]
+fn the_readme_has_every_setting_as_it_is() {
+    let readme = include_str!("../../README.md");
+    assert!(readme.contains(&Folder::new().ok(&["config", "--markdown"])), "doorward config --markdown");
+}
+
+#[test]
+fn the_readmes_five_requests_do_what_they_say() {
+    let folder = Folder::new();
+    let server = folder.serve();
+    let readme = include_str!("../../README.md");
+    let block = readme.split("```sh\n").find(|block| block.starts_with("PASSWORD=")).unwrap();
+    let script = block.split("```").next().unwrap();
+    let script = script
+        .replace("what the server printed", PASSWORD)
+        .replace("127.0.0.1:8080", &format!("127.0.0.1:{}", server.port))
+        .replace("curl -s ", "curl -s -w '\\n' ");
+    let output = std::process::Command::new("sh").args(["-c", &script]).output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    let codes: Vec<Value> = said.lines().filter(|line| !line.is_empty()).map(json).collect();
+    assert_eq!(codes[0]["code"], "credentials_missing", "{said}");
+    assert_eq!(codes[1]["title"], "Groceries", "{said}");
+    assert_eq!(codes[2]["code"], "session_ended", "{said}");
+}
