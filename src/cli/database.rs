@@ -38,6 +38,20 @@ impl DatabaseAccess {
         Self::get(settings, PrivatePostgres::start)
     }
 
+    /// Does a command's work on a connection.
+    ///
+    /// # Errors
+    /// When there is no database, or the work's own.
+    pub fn use_for<T>(
+        settings: &Settings,
+        work: impl FnOnce(&mut Connection) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let access = Self::find(settings)?;
+        let done = access.connect().and_then(|mut connection| work(&mut connection));
+        access.stop();
+        done
+    }
+
     fn get(
         settings: &Settings,
         begin: impl Fn(&Options) -> Result<PrivatePostgres, crate::database::private_postgres::Error>,

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use super::output::printable;
 use crate::config::SettingsErrors;
+use crate::database::QueryError;
 
 /// Why a command did not do what it was asked to.
 #[derive(Debug, PartialEq, Eq)]
@@ -43,6 +44,12 @@ impl Failure {
 impl From<SettingsErrors> for Failure {
     fn from(errors: SettingsErrors) -> Self {
         Self::Wrong(errors.lines)
+    }
+}
+
+impl From<QueryError> for Failure {
+    fn from(error: QueryError) -> Self {
+        Self::new(error.to_string())
     }
 }
 

@@ -123,15 +123,12 @@ impl KeyArgs {
     /// When the database cannot be reached, or refuses for a reason that is told.
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
         let settings = context.settings()?;
-        let access = DatabaseAccess::find(&settings)?;
-        let done = access.connect().and_then(|mut connection| match &self.action {
-            KeyAction::List(args) => list(&mut connection, args),
-            KeyAction::Rotate(args) => rotate(&mut connection, &settings, args),
-            KeyAction::Revoke(args) => revoke(&mut connection, &settings, args),
-            KeyAction::Reseal(args) => reseal(&mut connection, &settings, args),
-        });
-        access.stop();
-        done
+        DatabaseAccess::use_for(&settings, |connection| match &self.action {
+            KeyAction::List(args) => list(connection, args),
+            KeyAction::Rotate(args) => rotate(connection, &settings, args),
+            KeyAction::Revoke(args) => revoke(connection, &settings, args),
+            KeyAction::Reseal(args) => reseal(connection, &settings, args),
+        })
     }
 }
 

@@ -10,7 +10,7 @@ use super::failure::Failure;
 use super::output::{Format, Output};
 use super::user::{find, time};
 use crate::audit::Origin;
-use crate::database::{Connection, QueryError, transaction};
+use crate::database::{Connection, transaction};
 use crate::tokens::personal_token::{self, PersonalToken, RevokeReason, Which};
 use crate::users::user;
 
@@ -74,18 +74,11 @@ impl TokenArgs {
     /// When the database cannot be reached, or there is no such user or token.
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
         let settings = context.settings()?;
-        let access = DatabaseAccess::find(&settings)?;
-        let done = access.connect().and_then(|mut connection| match &self.action {
-            TokenAction::List(args) => list(&mut connection, args),
-            TokenAction::Revoke(args) => revoke(&mut connection, args),
-        });
-        access.stop();
-        done
+        DatabaseAccess::use_for(&settings, |connection| match &self.action {
+            TokenAction::List(args) => list(connection, args),
+            TokenAction::Revoke(args) => revoke(connection, args),
+        })
     }
-}
-
-fn failed(error: QueryError) -> Failure {
-    Failure::new(error.to_string())
 }
 
 fn list(connection: &mut Connection, args: &TokenListArgs) -> Result<(), Failure> {
@@ -94,7 +87,7 @@ fn list(connection: &mut Connection, args: &TokenListArgs) -> Result<(), Failure
     loop {
         let before = tokens.last().map(|token| token.id);
         let batch = personal_token::list(connection, user.as_ref().map(|user| user.id), before, BATCH);
-        let batch = batch.map_err(failed)?;
+        let batch = batch?;
         if batch.is_empty() {
             break;
         }
@@ -104,9 +97,7 @@ fn list(connection: &mut Connection, args: &TokenListArgs) -> Result<(), Failure
     for token in tokens {
         let owner = match (&user, token.user_id) {
             (Some(user), _) => user.username.clone(),
-            (None, Some(id)) => {
-                user::find(connection, id).map_err(failed)?.map_or_else(String::new, |user| user.username)
-            }
+            (None, Some(id)) => user::find(connection, id)?.map_or_else(String::new, |user| user.username),
             (None, None) => String::new(),
         };
         rows.push(Row {
@@ -144,7 +135,7 @@ fn revoke(connection: &mut Connection, args: &TokenRevokeArgs) -> Result<(), Fai
             &Origin::command_line(),
         )
     });
-    if revoked.map_err(failed)?.is_empty() {
+    if revoked?.is_empty() {
         return Err(Failure::new(format!("there is no good personal access token {}", args.id)));
     }
     let line = format!("{} is revoked, from the next request on.", args.id);

@@ -205,10 +205,7 @@ impl UserArgs {
     /// When the database cannot be reached, or refuses for a reason that is told.
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
         let settings = context.settings()?;
-        let access = DatabaseAccess::find(&settings)?;
-        let done = access.connect().and_then(|mut connection| self.act(&mut connection, &settings));
-        access.stop();
-        done
+        DatabaseAccess::use_for(&settings, |connection| self.act(connection, &settings))
     }
 
     fn act(&self, connection: &mut Connection, settings: &Settings) -> Result<(), Failure> {
@@ -231,10 +228,6 @@ impl UserArgs {
     }
 }
 
-fn failed(error: QueryError) -> Failure {
-    Failure::new(error.to_string())
-}
-
 /// The user of this id, username or address.
 pub(super) fn find(connection: &mut Connection, named: &str) -> Result<User, Failure> {
     let by_name = |connection: &mut Connection| -> Result<Option<User>, QueryError> {
@@ -244,7 +237,7 @@ pub(super) fn find(connection: &mut Connection, named: &str) -> Result<User, Fai
         Ok(id) => user::find(connection, id),
         Err(_) => by_name(connection),
     };
-    found.map_err(failed)?.ok_or_else(|| Failure::new(format!("there is no user {named}")))
+    found?.ok_or_else(|| Failure::new(format!("there is no user {named}")))
 }
 
 fn add(connection: &mut Connection, settings: &Settings, args: &UserAddArgs) -> Result<(), Failure> {
@@ -261,7 +254,7 @@ fn add(connection: &mut Connection, settings: &Settings, args: &UserAddArgs) -> 
     let inserted = transaction(connection, |connection| {
         user::insert(connection, &new, &Authority::Unlimited, &Origin::command_line())
     });
-    match inserted.map_err(failed)? {
+    match inserted? {
         Insertion::Inserted(user) => {
             let mut line = format!("{} was made, with the role {}.", user.username, user.role);
             if let Some(password) = &made {
@@ -310,7 +303,7 @@ fn list(connection: &mut Connection, args: &UserListArgs) -> Result<(), Failure>
     let most = args.limit.map_or(usize::MAX, |limit| limit as usize);
     let mut rows: Vec<Row> = Vec::new();
     while rows.len() < most {
-        let batch = user::list(connection, &filter, BATCH).map_err(failed)?;
+        let batch = user::list(connection, &filter, BATCH)?;
         let Some(last) = batch.last() else { break };
         filter.before = Some(last.id);
         rows.extend(batch.into_iter().map(Row::from));
@@ -329,7 +322,7 @@ fn list(connection: &mut Connection, args: &UserListArgs) -> Result<(), Failure>
 
 fn show(connection: &mut Connection, args: &OneUserArgs) -> Result<(), Failure> {
     let user = find(connection, &args.user)?;
-    let sessions = session::list(connection, user.id).map_err(failed)?.len();
+    let sessions = session::list(connection, user.id)?.len();
     let row = Row { sessions: Some(sessions), ..Row::from(user) };
     let line = format!(
         "{} ({}), {}, {}; made {}, last sign-in {}; {sessions} live sessions; id {}",
@@ -362,7 +355,7 @@ fn change_one(
     let changed = transaction(connection, |connection| {
         change::update(connection, id, changes, &Authority::Unlimited, &Origin::command_line())
     });
-    let user = done(changed.map_err(failed)?, named, changes.role.as_deref().unwrap_or_default())?;
+    let user = done(changed?, named, changes.role.as_deref().unwrap_or_default())?;
     let line = line(&user);
     Output::stdout(format).result(&Row::from(user), &line)
 }
@@ -394,7 +387,7 @@ fn set_password(
     let set = transaction(connection, |connection| {
         set_password::reset(connection, user.id, &hash, &Authority::Unlimited, &Origin::command_line())
     });
-    let Setting::Done(user) = set.map_err(failed)? else {
+    let Setting::Done(user) = set? else {
         return Err(Failure::new(format!("there is no user {}", args.user)));
     };
     let mut line = format!("{} has another password; every session has ended.", user.username);
@@ -410,7 +403,7 @@ fn logout(connection: &mut Connection, args: &OneUserArgs) -> Result<(), Failure
     let ended = transaction(connection, |connection| {
         session::end(connection, &Which::AllOf(user.id), EndReason::EndedByAdmin, &Origin::command_line())
     });
-    let ended = ended.map_err(failed)?.len();
+    let ended = ended?.len();
     let line = format!("{ended} sessions of {} have ended.", user.username);
     Output::stdout(args.format)
         .result(&serde_json::json!({ "username": user.username, "ended": ended }), &line)
@@ -423,7 +416,7 @@ fn delete(connection: &mut Connection, args: &UserDeleteArgs) -> Result<(), Fail
     let deleted = transaction(connection, |connection| {
         change::delete(connection, user.id, &Authority::Unlimited, &Origin::command_line())
     });
-    let user = done(deleted.map_err(failed)?, &args.user, "")?;
+    let user = done(deleted?, &args.user, "")?;
     let line = format!("{} is deleted.", user.username);
     Output::stdout(args.format).result(&Row::from(user), &line)
 }

@@ -201,7 +201,9 @@ macro_rules! outcome {
     };
 }
 
-const STATEMENT: &str = concat!(
+/// What follows `WITH given AS MATERIALIZED (SELECT …), `, which names the parameters. The benchmarks run it by
+/// themselves too.
+pub const STATEMENT: &str = concat!(
     "turn AS (
         UPDATE refresh_tokens AS t SET
             outcome = ", outcome!(), ",

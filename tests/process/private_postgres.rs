@@ -165,3 +165,33 @@ fn a_folder_with_a_long_name_has_its_socket_elsewhere() {
     let migrated = folder.command(&["migrate", "--data-dir"]).arg(deep.join("data")).output().unwrap();
     assert!(migrated.status.success(), "{}", String::from_utf8_lossy(&migrated.stderr));
 }
+
+/// A small disk of its own, which only root can make.
+struct SmallDisk<'a>(&'a std::path::Path);
+
+impl<'a> SmallDisk<'a> {
+    fn mount(path: &'a std::path::Path) -> Option<Self> {
+        let mount = ["-t", "tmpfs", "-o", "size=20m,mode=755", "tmpfs"];
+        let mounted = std::process::Command::new("mount").args(mount).arg(path).output();
+        mounted.is_ok_and(|output| output.status.success()).then_some(Self(path))
+    }
+}
+
+impl Drop for SmallDisk<'_> {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg(self.0).status();
+    }
+}
+
+#[test]
+fn a_full_disk_is_called_that_and_leaves_nothing_half_made() {
+    let folder = Folder::new();
+    let small = folder.path().join("small");
+    fs::create_dir(&small).unwrap();
+    let Some(disk) = SmallDisk::mount(&small) else { return };
+    let data = small.join("data");
+    let said = folder.fails(&["migrate", "--data-dir", data.to_str().unwrap()]);
+    assert!(said.contains("no space is left"), "{said}");
+    assert!(!data.join("postgres").exists() && !data.join("postgres.unfinished").exists());
+    drop(disk);
+}

@@ -9,6 +9,7 @@ use std::process::Command;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use diesel::{Connection, PgConnection, RunQueryDsl};
+use nix::sys::statvfs::statvfs;
 use nix::unistd::{User, geteuid};
 
 use super::{Binaries, Error, SocketUrl};
@@ -17,6 +18,9 @@ use crate::random;
 /// Bytes that the path of a Unix socket may have, of which its own name takes these.
 const SOCKET_PATH_MAX: usize = 107;
 const SOCKET_NAME: &str = "/.s.PGSQL.5432";
+
+/// Bytes of a segment of PostgreSQL's log.
+const WAL_SEGMENT: u64 = 16 * 1024 * 1024;
 
 /// Who runs PostgreSQL, which refuses to run as root.
 #[derive(Clone, Debug)]
@@ -123,7 +127,8 @@ impl Cluster {
         let mut initdb = Command::new(binaries.program("initdb"));
         initdb.arg("--pgdata").arg(&unfinished).arg("--pwfile").arg(&password_for_initdb);
         initdb.args(["--username=doorward", "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C"]);
-        initdb.args(["--data-checksums", "--no-instructions"]).current_dir("/");
+        // What it leaves behind shows whether the disk is full.
+        initdb.args(["--data-checksums", "--no-instructions", "--no-clean"]).current_dir("/");
         if let Some(owner) = &self.owner {
             initdb.uid(owner.uid).gid(owner.gid);
         }
@@ -131,9 +136,9 @@ impl Cluster {
         let _ = fs::remove_file(&password_for_initdb);
         let done = done.map_err(|error| Error::io(&binaries.program("initdb"), error))?;
         if !done.status.success() {
-            let said = String::from_utf8_lossy(&done.stderr).into_owned();
+            let failure = self.failure(&String::from_utf8_lossy(&done.stderr));
             let _ = fs::remove_dir_all(&unfinished);
-            return Err(self.failure(&said));
+            return Err(failure);
         }
         fs::rename(&unfinished, self.folder()).map_err(|error| Error::io(&self.folder(), error))
     }
@@ -146,12 +151,17 @@ impl Cluster {
 
     /// What PostgreSQL said, as one of our errors.
     pub(super) fn failure(&self, said: &str) -> Error {
-        if said.contains("No space left on device") {
+        if said.contains("No space left on device") || self.is_disk_full() {
             return Error::DiskFull(self.data_dir.clone());
         }
         let lines: Vec<&str> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
         let last = lines[lines.len().saturating_sub(4)..].join(" / ");
         Error::NotStarted(if last.is_empty() { format!("see {}", self.log_file().display()) } else { last })
+    }
+
+    /// Whether not even one more segment of PostgreSQL's log fits.
+    fn is_disk_full(&self) -> bool {
+        statvfs(&self.data_dir).is_ok_and(|disk| disk.blocks_available() * disk.fragment_size() < WAL_SEGMENT)
     }
 
     pub(super) fn url(&self, database: &str) -> Result<SocketUrl, Error> {
