@@ -16,7 +16,7 @@ use crate::app::start::check_secret_keys;
 use crate::audit::event::{self, EventType, Origin, Subject};
 use crate::config::Settings;
 use crate::database::{Connection, count_other_clients, migrate, transaction};
-use crate::sessions::{EndReason, Which, session};
+use crate::sessions::{EndReason, Which, end_sessions};
 
 /// Arguments of `doorward restore`.
 #[derive(Args, Debug)]
@@ -95,7 +95,7 @@ impl RestoreArgs {
         let ended = transaction(connection, |connection| {
             let ended = match self.keep_sessions {
                 true => Vec::new(),
-                false => session::end(connection, &Which::Every, EndReason::DatabaseRestored, &origin)?,
+                false => end_sessions(connection, &Which::Every, EndReason::DatabaseRestored, &origin)?,
             };
             let details = json!({ "sessions_ended": ended.len() });
             let nobody = Subject { id: None, name: None };

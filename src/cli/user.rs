@@ -16,7 +16,7 @@ use crate::app::state::password_policy;
 use crate::audit::Origin;
 use crate::config::{Secret, Settings};
 use crate::database::{Connection, QueryError, transaction};
-use crate::sessions::{EndReason, Which, session};
+use crate::sessions::{EndReason, Which, end_sessions, session};
 use crate::users::change::{self, Change, Changes};
 use crate::users::name::{EmailAddress, Username, fold_typed};
 use crate::users::password::{PasswordHash, PlainPassword};
@@ -401,7 +401,7 @@ fn set_password(
 fn logout(connection: &mut Connection, args: &OneUserArgs) -> Result<(), Failure> {
     let user = find(connection, &args.user)?;
     let ended = transaction(connection, |connection| {
-        session::end(connection, &Which::AllOf(user.id), EndReason::EndedByAdmin, &Origin::command_line())
+        end_sessions(connection, &Which::AllOf(user.id), EndReason::EndedByAdmin, &Origin::command_line())
     });
     let ended = ended?.len();
     let line = format!("{ended} sessions of {} have ended.", user.username);

@@ -10,7 +10,8 @@ use super::refusal;
 use super::services::Services;
 use crate::problem::{Code, Problem};
 use crate::sessions::refresh_token::{self, RefreshToken};
-use crate::sessions::session::{self, Standing, StandingUser};
+use crate::sessions::session;
+use crate::sessions::{Standing, StandingUser, find_standing};
 use crate::tokens::access_token::{self, AccessTokenFlaw, Claims};
 use crate::tokens::personal_token;
 use crate::users::name::fold_typed;
@@ -115,7 +116,7 @@ async fn identify_access_token(services: &Services, token: &str) -> Result<Calle
     let (session_id, kid) = (verified.claims.sid, verified.kid);
     let (key_revoked_at, standing) = services
         .database
-        .run(move |connection| session::find_standing(connection, session_id, &kid))
+        .run(move |connection| find_standing(connection, session_id, &kid))
         .await
         .map_err(refusal::database)?;
     if key_revoked_at.is_some() {

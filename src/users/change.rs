@@ -10,7 +10,7 @@ use super::user::{self, ACTIVE, Authority, DISABLED, NameTaken, User};
 use crate::audit::event::{self, EventType, Origin, Subject};
 use crate::database::now;
 use crate::database::schema::{personal_tokens, roles, sessions, users};
-use crate::sessions::session::{self, EndReason, Which};
+use crate::sessions::{EndReason, Which, end_sessions};
 use crate::tokens::revocation::{self, Revoked};
 
 /// The role whose last active user stays.
@@ -193,7 +193,7 @@ pub fn delete(
     if is_last_admin(connection, &user)? {
         return Ok(Change::LastAdmin);
     }
-    session::end(connection, &Which::AllOf(id), EndReason::AccountDeleted, origin)?;
+    end_sessions(connection, &Which::AllOf(id), EndReason::AccountDeleted, origin)?;
     diesel::update(sessions::table.filter(sessions::user_id.eq(id)))
         .set((sessions::device.eq(None::<String>), sessions::address.eq(None::<String>)))
         .execute(connection)?;

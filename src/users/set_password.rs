@@ -14,7 +14,7 @@ use crate::audit::event::{self, EventType, Origin, Subject};
 use crate::database::now;
 use crate::database::schema::{password_links, users};
 use crate::random;
-use crate::sessions::session::{self, EndReason, Which};
+use crate::sessions::{EndReason, Which, end_sessions};
 
 /// How long a link is good.
 pub const LINK_TTL: TimeDelta = TimeDelta::hours(24);
@@ -78,7 +78,7 @@ pub fn change_own(
         .optional()?;
     let Some(user) = changed else { return Ok(None) };
     let others = kept_session.map_or(Which::AllOf(id), |kept| Which::OthersOf(id, kept));
-    let ended = session::end(connection, &others, EndReason::PasswordChanged, origin)?;
+    let ended = end_sessions(connection, &others, EndReason::PasswordChanged, origin)?;
     consume_links(connection, id)?;
     note(connection, &user, ended.len(), origin)?;
     Ok(Some(user))
@@ -129,7 +129,7 @@ pub fn insert_link(
             password_links::expires_at.eq(expires_at),
         ))
         .execute(connection)?;
-    session::end(connection, &Which::AllOf(id), EndReason::PasswordReset, origin)?;
+    end_sessions(connection, &Which::AllOf(id), EndReason::PasswordReset, origin)?;
     let subject = Subject { id: Some(id), name: Some(&user.username) };
     event::insert(
         connection,
@@ -199,7 +199,7 @@ fn write(
         .set((users::password_hash.eq(hash.expose()), users::updated_at.eq(now())))
         .execute(connection)?;
     consume_links(connection, user.id)?;
-    let ended = session::end(connection, &Which::AllOf(user.id), EndReason::PasswordReset, origin)?;
+    let ended = end_sessions(connection, &Which::AllOf(user.id), EndReason::PasswordReset, origin)?;
     note(connection, user, ended.len(), origin)
 }
 

@@ -10,7 +10,7 @@ use crate::guard::issue::no_store;
 use crate::guard::{Services, refusal};
 use crate::problem::{Code, Problem};
 use crate::random;
-use crate::sessions::{NewSession, refresh_token, session};
+use crate::sessions::{self, NewSession, refresh_token, session};
 use crate::users::name::fold_typed;
 use crate::users::password::PlainPassword;
 use crate::users::user::{self, Login};
@@ -115,7 +115,7 @@ async fn begin(
     let (limits, origin) = (services.limits.clone(), origin.clone());
     let begun = services
         .database
-        .transaction(move |connection| session::begin(connection, &new, &limits, &origin))
+        .transaction(move |connection| sessions::begin(connection, &new, &limits, &origin))
         .await
         .map_err(refusal::database)?;
     let Some(grant) = begun else { return Ok(None) };

@@ -8,7 +8,7 @@ use crate::guard::input::{From, Open, OptionalJson};
 use crate::guard::{AnyCaller, Authorized, Services, checks, refusal};
 use crate::problem::{Code, Problem};
 use crate::sessions::refresh_token;
-use crate::sessions::{EndReason, Which, session};
+use crate::sessions::{EndReason, Which, end_sessions};
 
 /// Which session to end; without a body, that of the `Authorization` header.
 #[derive(Clone, utoipa::ToSchema)]
@@ -58,7 +58,7 @@ pub async fn logout(
 async fn end(services: &Services, which: Which, origin: Origin) -> Result<(), Problem> {
     services
         .database
-        .transaction(move |connection| session::end(connection, &which, EndReason::Logout, &origin))
+        .transaction(move |connection| end_sessions(connection, &which, EndReason::Logout, &origin))
         .await
         .map(|_| ())
         .map_err(refusal::database)

@@ -10,7 +10,7 @@ use crate::guard::issue::private;
 use crate::guard::page::Page;
 use crate::guard::{Authorized, Services, refusal};
 use crate::problem::Problem;
-use crate::sessions::{EndReason, Session, Which, session};
+use crate::sessions::{EndReason, Session, Which, end_sessions, session};
 
 /// A session, browser or API.
 #[derive(Serialize, utoipa::ToSchema)]
@@ -77,7 +77,7 @@ pub async fn end(
     let which = Which::OneOf(caller.user_id, id);
     let ended = services
         .database
-        .transaction(move |connection| session::end(connection, &which, EndReason::EndedByUser, &origin))
+        .transaction(move |connection| end_sessions(connection, &which, EndReason::EndedByUser, &origin))
         .await
         .map_err(refusal::database)?;
     if ended.is_empty() { Err(not_found()) } else { Ok(HttpResponse::NoContent().finish()) }
@@ -98,7 +98,7 @@ pub async fn end_others(
     let origin = guarded.origin;
     services
         .database
-        .transaction(move |connection| session::end(connection, &which, EndReason::EndedByUser, &origin))
+        .transaction(move |connection| end_sessions(connection, &which, EndReason::EndedByUser, &origin))
         .await
         .map_err(refusal::database)?;
     Ok(HttpResponse::NoContent().finish())

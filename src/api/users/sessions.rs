@@ -10,7 +10,7 @@ use crate::guard::issue::private;
 use crate::guard::page::Page;
 use crate::guard::{Authorized, Services, refusal};
 use crate::problem::Problem;
-use crate::sessions::{EndReason, Which, session};
+use crate::sessions::{EndReason, Which, end_sessions, session};
 use crate::users::user::{self, Access};
 
 /// Lists a user's live sessions.
@@ -68,7 +68,7 @@ async fn end_of<I>(
     let ended = services
         .database
         .transaction(move |connection| match user::check_access(connection, user_id, &authority)? {
-            Access::Granted => session::end(connection, &which, EndReason::EndedByAdmin, &origin).map(Ok),
+            Access::Granted => end_sessions(connection, &which, EndReason::EndedByAdmin, &origin).map(Ok),
             refused => Ok(Err(refused)),
         })
         .await

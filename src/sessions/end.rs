@@ -1,0 +1,134 @@
+//! The end of sessions: their rows, their refresh tokens' rows and the feed, written together.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::audit::event::{self, EventType, Origin, Subject};
+use crate::database::now;
+use crate::database::schema::{refresh_tokens, sessions};
+use crate::tokens::revocation::{self, Revoked};
+
+/// Why a session ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndReason {
+    /// Its own client signed out.
+    Logout,
+    /// Its user ended it from another session.
+    EndedByUser,
+    /// An admin ended it.
+    EndedByAdmin,
+    /// Its user changed the password.
+    PasswordChanged,
+    /// An admin set the password anew.
+    PasswordReset,
+    /// A spent refresh token of it was used again.
+    RefreshTokenReused,
+    /// Its user began more sessions than a user may have.
+    TooManySessions,
+    /// Its user is no more.
+    AccountDeleted,
+    /// A backup was restored.
+    DatabaseRestored,
+}
+
+impl EndReason {
+    /// The name in the database and in answers.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Logout => "logout",
+            Self::EndedByUser => "ended_by_user",
+            Self::EndedByAdmin => "ended_by_admin",
+            Self::PasswordChanged => "password_changed",
+            Self::PasswordReset => "password_reset",
+            Self::RefreshTokenReused => "refresh_token_reused",
+            Self::TooManySessions => "too_many_sessions",
+            Self::AccountDeleted => "account_deleted",
+            Self::DatabaseRestored => "database_restored",
+        }
+    }
+}
+
+/// Which sessions to end.
+#[derive(Clone, Debug)]
+pub enum Which {
+    /// These, where they have not ended.
+    These(Vec<Uuid>),
+    /// Every one of a user.
+    AllOf(Uuid),
+    /// Every one of a user but this one.
+    OthersOf(Uuid, Uuid),
+    /// One, if it is this user's.
+    OneOf(Uuid, Uuid),
+    /// The one whose refresh token has random bytes of this digest.
+    OfRefreshToken(Uuid, [u8; 32]),
+    /// Every session there is.
+    Every,
+}
+
+/// Ends sessions, in the caller's transaction: their rows, their refresh tokens' rows and the feed are written
+/// together. Gives the ids of those that had not ended before.
+///
+/// # Errors
+/// PostgreSQL's.
+pub fn end_sessions(
+    connection: &mut PgConnection,
+    which: &Which,
+    reason: EndReason,
+    origin: &Origin,
+) -> QueryResult<Vec<Uuid>> {
+    let ids = find_unended(connection, which)?;
+    if ids.is_empty() {
+        return Ok(ids);
+    }
+    // The refresh token's row first, as rotation locks it first.
+    diesel::update(refresh_tokens::table)
+        .filter(refresh_tokens::session_id.eq_any(&ids).and(refresh_tokens::ended_at.is_null()))
+        .set((
+            refresh_tokens::ended_at.eq(now().nullable()),
+            refresh_tokens::ended_reason.eq(reason.as_str()),
+        ))
+        .execute(connection)?;
+    type Ended = (Uuid, Option<Uuid>, Option<String>, DateTime<Utc>);
+    let ended: Vec<Ended> = diesel::update(sessions::table)
+        .filter(sessions::id.eq_any(&ids).and(sessions::ended_at.is_null()))
+        .set((sessions::ended_at.eq(now().nullable()), sessions::ended_reason.eq(reason.as_str())))
+        .returning((sessions::id, sessions::user_id, sessions::device, sessions::expires_at))
+        .get_results(connection)?;
+    for (id, user_id, device, expires_at) in &ended {
+        let session = Revoked::Session(*id);
+        revocation::insert(connection, &session, reason.as_str(), *expires_at)?;
+        let origin = Origin { session_id: Some(*id), ..origin.clone() };
+        let details = json!({ "reason": reason.as_str(), "device": device });
+        event::insert(
+            connection,
+            &origin,
+            EventType::SessionEnded,
+            Subject { id: *user_id, name: None },
+            &details,
+        )?;
+    }
+    Ok(ended.into_iter().map(|(id, ..)| id).collect())
+}
+
+fn find_unended(connection: &mut PgConnection, which: &Which) -> QueryResult<Vec<Uuid>> {
+    let mut query = sessions::table.filter(sessions::ended_at.is_null()).select(sessions::id).into_boxed();
+    query = match which {
+        Which::These(ids) => query.filter(sessions::id.eq_any(ids)),
+        Which::AllOf(user_id) => query.filter(sessions::user_id.eq(user_id)),
+        Which::OthersOf(user_id, kept) => {
+            query.filter(sessions::user_id.eq(user_id).and(sessions::id.ne(kept)))
+        }
+        Which::OneOf(user_id, id) => query.filter(sessions::user_id.eq(user_id).and(sessions::id.eq(id))),
+        Which::OfRefreshToken(id, digest) => {
+            let genuine = refresh_tokens::table
+                .filter(refresh_tokens::secret_digest.eq(digest.as_slice()))
+                .select(refresh_tokens::session_id);
+            query.filter(sessions::id.eq(id).and(sessions::id.eq_any(genuine)))
+        }
+        Which::Every => query,
+    };
+    query.order(sessions::id).load(connection)
+}
