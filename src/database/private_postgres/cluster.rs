@@ -18,6 +18,8 @@ use crate::random;
 /// Bytes that the path of a Unix socket may have, of which its own name takes these.
 const SOCKET_PATH_MAX: usize = 107;
 const SOCKET_NAME: &str = "/.s.PGSQL.5432";
+/// What the names of clusters in the making begin with.
+const UNFINISHED: &str = "postgres.unfinished.";
 
 /// Bytes of a segment of PostgreSQL's log.
 const WAL_SEGMENT: u64 = 16 * 1024 * 1024;
@@ -60,16 +62,26 @@ impl Cluster {
         self.data_dir.join("postgres.password")
     }
 
-    /// The socket's folder: beside the cluster, or where the path would be too long, in the folder for temporary
-    /// files.
+    /// The socket's folder: beside the cluster, or where the path would be too long, or cut in two by PostgreSQL, which
+    /// takes a list there, in the folder for temporary files.
     pub(super) fn socket_folder(&self) -> PathBuf {
         let beside = self.data_dir.join("socket");
-        if beside.as_os_str().len() + SOCKET_NAME.len() <= SOCKET_PATH_MAX {
+        let path = beside.as_os_str().as_encoded_bytes();
+        let is_one = !path.iter().any(|byte| matches!(byte, b',' | b'"'));
+        if is_one && path.len() + SOCKET_NAME.len() <= SOCKET_PATH_MAX {
             return beside;
         }
         let name = digest(&SHA256, self.data_dir.as_os_str().as_encoded_bytes());
         let name: String = name.as_ref()[..8].iter().map(|byte| format!("{byte:02x}")).collect();
         PathBuf::from(format!("/tmp/doorward-{name}"))
+    }
+
+    /// Removes the socket's folder where it stands among the temporary files of others.
+    pub(super) fn remove_socket_folder(&self) {
+        let folder = self.socket_folder();
+        if !folder.starts_with(&self.data_dir) {
+            let _ = fs::remove_dir(folder);
+        }
     }
 
     /// The major version that made the cluster; `None`: there is none yet.
@@ -115,10 +127,9 @@ impl Cluster {
 
     /// Makes the cluster beside its place and moves it there, so that a crash leaves nothing half made.
     fn make(&self, binaries: &Binaries) -> Result<(), Error> {
-        let unfinished = self.data_dir.join("postgres.unfinished");
-        if unfinished.exists() {
-            fs::remove_dir_all(&unfinished).map_err(|error| Error::io(&unfinished, error))?;
-        }
+        self.remove_unfinished();
+        // A name of its own: the initdb of a killed process may still write to its folder.
+        let unfinished = self.data_dir.join(format!("{UNFINISHED}{}", std::process::id()));
         self.make_folder(&unfinished)?;
         let password = self.make_password()?;
         let password_for_initdb = self.data_dir.join("postgres.initdb");
@@ -141,6 +152,14 @@ impl Cluster {
             return Err(failure);
         }
         fs::rename(&unfinished, self.folder()).map_err(|error| Error::io(&self.folder(), error))
+    }
+
+    fn remove_unfinished(&self) {
+        for entry in fs::read_dir(&self.data_dir).into_iter().flatten().flatten() {
+            if entry.file_name().as_encoded_bytes().starts_with(UNFINISHED.as_bytes()) {
+                let _ = fs::remove_dir_all(entry.path());
+            }
+        }
     }
 
     fn make_password(&self) -> Result<String, Error> {

@@ -130,6 +130,7 @@ fn supervise(starter: &Starter, shared: &Shared, tell: &mpsc::Sender<Result<(), 
             Err(error) => tracing::error!(%error, "the private PostgreSQL does not come back yet"),
         }
     }
+    starter.cluster.remove_socket_folder();
 }
 
 fn wait(mut child: Child, shared: &Shared) {
