@@ -17,6 +17,8 @@ pub enum Purpose {
     RefreshToken,
     /// The HMAC of positions in lists.
     Cursor,
+    /// The HMAC of a browser's CSRF tokens.
+    Csrf,
 }
 
 /// Bytes of an HMAC-SHA-256.
@@ -39,6 +41,7 @@ pub struct SecretKeys {
 struct SecretKey {
     refresh_token: hmac::Key,
     cursor: hmac::Key,
+    csrf: hmac::Key,
     seal: [u8; 32],
     fingerprint: [u8; FINGERPRINT_LEN],
 }
@@ -161,6 +164,7 @@ impl SecretKey {
         Self {
             refresh_token: hmac::Key::new(hmac::HMAC_SHA256, &derived("refresh token")),
             cursor: hmac::Key::new(hmac::HMAC_SHA256, &derived("cursor")),
+            csrf: hmac::Key::new(hmac::HMAC_SHA256, &derived("csrf")),
             seal: derived("seal"),
             fingerprint,
         }
@@ -170,6 +174,7 @@ impl SecretKey {
         let key = match purpose {
             Purpose::RefreshToken => &self.refresh_token,
             Purpose::Cursor => &self.cursor,
+            Purpose::Csrf => &self.csrf,
         };
         let mut context = hmac::Context::with_key(key);
         parts.iter().for_each(|part| context.update(part));

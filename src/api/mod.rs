@@ -5,7 +5,6 @@ pub mod auth;
 pub mod health;
 pub mod jwks;
 pub mod me;
-pub mod problems;
 pub mod users;
 
 use crate::routing::Endpoint;
@@ -19,5 +18,5 @@ pub fn routes() -> Vec<Endpoint> {
 /// What stands beside `/api/v1`, for those who operate and integrate.
 #[must_use]
 pub fn open_routes() -> Vec<Endpoint> {
-    [health::routes(), jwks::routes(), problems::routes()].into_iter().flatten().collect()
+    [health::routes(), jwks::routes()].into_iter().flatten().collect()
 }

@@ -19,11 +19,12 @@ use actix_web::{App, HttpResponse, HttpServer, web};
 
 use crate::api::{self, health::Draining};
 use crate::config::Origin;
-use crate::guard::Services;
+use crate::guard::{Services, cookie_store};
 use crate::pages;
 use crate::problem::{self, Rendering};
 use crate::resources;
 use crate::routing::Endpoint;
+use crate::sessions::CookieKey;
 
 /// How long the head of a request may take, and how long an idle connection is kept.
 const HEAD_DEADLINE: Duration = Duration::from_secs(5);
@@ -47,6 +48,8 @@ pub struct Parts {
     pub services: web::Data<Services>,
     /// What problems are written with.
     pub rendering: web::Data<Rendering>,
+    /// The key that signs session cookies.
+    pub cookie_key: CookieKey,
     /// Whether the server is about to stop.
     pub draining: Draining,
     /// The web origins whose scripts may call the API.
@@ -60,10 +63,13 @@ pub struct Parts {
 pub fn serve(parts: Parts, listener: TcpListener, workers: usize) -> std::io::Result<Server> {
     let factory = move || {
         let parts = parts.clone();
+        let cookies = cookie_store::middleware(&parts.services.browser, &parts.cookie_key);
         let app = App::new()
             .app_data(parts.services)
             .app_data(parts.rendering)
             .app_data(web::Data::new(parts.draining))
+            .wrap(cookies)
+            .wrap(from_fn(cookie_store::keep))
             .wrap(Condition::new(!parts.cors_origins.is_empty(), cors::middleware(&parts.cors_origins)))
             .wrap(from_fn(problem::finish))
             .wrap(from_fn(observe::observe))
@@ -84,5 +90,5 @@ pub fn serve(parts: Parts, listener: TcpListener, workers: usize) -> std::io::Re
 fn safe_headers() -> DefaultHeaders {
     DefaultHeaders::new()
         .add((X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")))
-        .add((REFERRER_POLICY, HeaderValue::from_static("no-referrer")))
+        .add((REFERRER_POLICY, HeaderValue::from_static("same-origin")))
 }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use utoipa::OpenApi;
 use utoipa_swagger_ui::Config;
 
-use crate::api::{audit_events, auth, health, jwks, me, problems, users};
+use crate::api::{audit_events, auth, health, jwks, me, users};
 use crate::guard::issue::TokenAnswer;
 use crate::guard::refusal;
 use crate::problem::{Action, Code, FieldError, Problem, Rendering};
@@ -73,10 +73,10 @@ const BODY: [Code; 4] =
         audit_events::list,
         notes::handlers::list, notes::handlers::create, notes::handlers::show, notes::handlers::update,
         notes::handlers::replace, notes::handlers::delete,
-        health::healthz, health::readyz, jwks::jwks, problems::list, problems::show, openapi_json, docs, static_file,
+        health::healthz, health::readyz, jwks::jwks, openapi_json, docs,
     ),
     components(schemas(TokenAnswer, Action, FieldError)),
-    security(("bearer" = []), ("basic" = []))
+    security(("bearer" = []), ("basic" = []), ("cookie" = []))
 )]
 struct Document;
 
@@ -87,7 +87,6 @@ pub fn routes() -> Vec<Endpoint> {
         Endpoint::at("/openapi.json").get(openapi_json),
         Endpoint::at("/docs").get(docs_folder),
         Endpoint::at("/docs/{file:.*}").get(docs).codes(&[Code::NotFound]),
-        Endpoint::at("/static/{file}").get(static_file).codes(&[Code::NotFound]),
     ]
 }
 
@@ -101,6 +100,10 @@ pub fn document(base: &str) -> Value {
             "description": "An access token (JWT, RFC 9068) or a personal access token (dwp_…)." },
         "basic": { "type": "http", "scheme": "basic",
             "description": "A username with a personal access token for the password." },
+        "cookie": { "type": "apiKey", "in": "cookie", "name": "doorward",
+            "description": "A browser's session. Unsafe requests come from a page of this server and carry \
+                            `credential.csrf_token` of GET /api/v1/me as `X-CSRF-Token`. Over https the name is \
+                            `__Host-doorward`." },
     });
     document["components"]["schemas"]["Problem"] = problem_schema();
     for endpoint in super::routes() {
@@ -208,19 +211,4 @@ async fn docs(file: web::Path<String>) -> Result<HttpResponse, Problem> {
         .insert_header((CACHE_CONTROL, "public, max-age=3600"))
         .insert_header((HeaderName::from_static("content-security-policy"), POLICY))
         .body(found.bytes.into_owned()))
-}
-
-/// A file that pages are made with.
-#[utoipa::path(get, path = "/static/{file}", tag = "documentation", security(()),
-    params(("file" = String, Path)),
-    responses((status = 200, description = "The file", content_type = "text/css", body = String)))]
-async fn static_file(file: web::Path<String>) -> Result<HttpResponse, Problem> {
-    const STYLE: &str = include_str!("../../static/app.css");
-    if file.as_str() != "app.css" {
-        return Err(Problem::new(Code::NotFound, "There is no such file."));
-    }
-    Ok(HttpResponse::Ok()
-        .insert_header((CONTENT_TYPE, "text/css; charset=utf-8"))
-        .insert_header((CACHE_CONTROL, "public, max-age=3600"))
-        .body(STYLE))
 }

@@ -8,6 +8,8 @@ use crate::config::{Secret, Settings};
 use crate::database::migrate::{self, MigrateError};
 use crate::database::{Connection, QueryError, instance, transaction};
 use crate::secret_key::SecretKeys;
+use crate::sessions::CookieKey;
+use crate::sessions::cookie_key::{self, SealedCookieKey};
 use crate::sessions::session::delta;
 use crate::tokens::signing_key::{self, KeyError, KeyRing, PrivateKey};
 use crate::users::name::Username;
@@ -35,6 +37,9 @@ pub enum StartError {
     /// A signing key does not open or work.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// The key of session cookies does not open.
+    #[error(transparent)]
+    CookieKey(#[from] SealedCookieKey),
     /// The first admin cannot be made as the settings say.
     #[error("DOORWARD_ADMIN_{0}")]
     Admin(String),
@@ -46,6 +51,8 @@ pub struct Prepared {
     pub secret_keys: SecretKeys,
     /// The signing keys.
     pub ring: KeyRing,
+    /// The key that signs session cookies.
+    pub cookie_key: CookieKey,
     /// The highest cost among the stored password hashes.
     pub highest_cost: Option<u32>,
     /// The first admin, made just now, with a random password that is to be told once.
@@ -71,9 +78,10 @@ pub fn prepare(connection: &mut Connection, settings: &Settings) -> Result<Prepa
     }
     let secret_keys = check_secret_keys(connection, settings)?;
     let ring = load_keys(connection, settings, &secret_keys)?;
+    let cookie_key = cookie_key::find_or_make(connection, &secret_keys)??;
     let first_admin = make_first_admin(connection, settings)?;
     let highest_cost = user::find_highest_cost(connection)?.and_then(|cost| u32::try_from(cost).ok());
-    Ok(Prepared { secret_keys, ring, highest_cost, first_admin })
+    Ok(Prepared { secret_keys, ring, cookie_key, highest_cost, first_admin })
 }
 
 /// The secret keys, which must open the database's check value; a new database gets one.

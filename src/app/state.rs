@@ -6,18 +6,20 @@ use std::thread::available_parallelism;
 use actix_web::web;
 
 use super::Parts;
+use super::start::Prepared;
 use crate::api::health::Draining;
 use crate::clock::Clock;
 use crate::config::{Settings, SigningAlgorithm};
 use crate::database::Database;
 use crate::guard::Services;
 use crate::guard::address::TrustedProxies;
+use crate::guard::cookie_store::BrowserSettings;
+use crate::pages;
 use crate::problem::Rendering;
-use crate::secret_key::SecretKeys;
 use crate::sessions::{LastUse, Limits};
 use crate::tokens::access_token::Issuer;
 use crate::tokens::key_ring::Keys;
-use crate::tokens::signing_key::{Algorithm, KeyRing};
+use crate::tokens::signing_key::Algorithm;
 use crate::users::password::PasswordPolicy;
 use crate::users::passwords::Passwords;
 
@@ -61,11 +63,22 @@ pub fn parts(
     settings: &Settings,
     address: SocketAddr,
     database_url: &str,
-    secret_keys: SecretKeys,
-    ring: KeyRing,
+    prepared: Prepared,
     clock: Clock,
 ) -> Parts {
-    let url = settings.public_url_for(address).as_str().to_owned();
+    let public_url = settings.public_url_for(address);
+    let url = public_url.as_str().to_owned();
+    let Prepared { secret_keys, ring, cookie_key, highest_cost, .. } = prepared;
+    let passwords = Passwords::new(password_policy(settings), settings.bcrypt_cost, cores());
+    if let Some(cost) = highest_cost {
+        passwords.note_cost(cost);
+    }
+    let browser = BrowserSettings {
+        origin: public_url.origin().as_str().to_owned(),
+        secure: public_url.is_https(),
+        idle_ttl: settings.browser_session_idle_ttl,
+        kept_ttl: settings.browser_session_kept_ttl,
+    };
     let services = Services {
         database: Database::new(database_url, settings.database_connections),
         clock: clock.clone(),
@@ -73,14 +86,16 @@ pub fn parts(
         keys: Keys::new(ring),
         issuer: Issuer { url: url.clone(), audiences: settings.audiences.clone() },
         limits: limits(settings),
-        passwords: Passwords::new(password_policy(settings), settings.bcrypt_cost, cores()),
+        passwords,
         last_use: LastUse::default(),
         step_up_max_age: settings.step_up_max_age,
+        browser,
         trusted_proxies: TrustedProxies::new(settings.trusted_proxies.clone()),
     };
     Parts {
         services: web::Data::new(services),
-        rendering: web::Data::new(Rendering { base: url, clock }),
+        rendering: web::Data::new(Rendering { base: url, clock, page: pages::refused }),
+        cookie_key,
         draining: Draining::default(),
         cors_origins: settings.cors_origins.clone(),
     }

@@ -10,6 +10,7 @@ use crate::api::health;
 use crate::clock::Clock;
 use crate::database::DatabaseError;
 use crate::guard::refusal;
+use crate::pages;
 use crate::problem::{self, Problem, Rendering};
 use crate::routing::Endpoint;
 
@@ -18,7 +19,8 @@ use crate::routing::Endpoint;
 /// # Errors
 /// When the socket cannot be used.
 pub fn serve(base: &str, clock: &Clock, listener: TcpListener) -> std::io::Result<Server> {
-    let rendering = web::Data::new(Rendering { base: base.to_owned(), clock: clock.clone() });
+    let rendering =
+        web::Data::new(Rendering { base: base.to_owned(), clock: clock.clone(), page: pages::refused });
     let factory = move || {
         App::new()
             .app_data(rendering.clone())

@@ -16,6 +16,7 @@ use crate::audit::Origin;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::database::{Connection, instance, transaction};
+use crate::sessions::cookie_key;
 use crate::sessions::session::delta;
 use crate::tokens::signing_key::{self, PrivateKey, Row};
 
@@ -193,10 +194,13 @@ fn reseal(connection: &mut Connection, settings: &Settings, args: &KeyResealArgs
     let secret_keys = check_secret_keys(connection, settings).map_err(failed)?;
     let resealed = transaction(connection, |connection| {
         let resealed = signing_key::reseal(connection, &secret_keys)?;
+        let cookie_key = cookie_key::reseal(connection, &secret_keys)?;
         instance::update_check_value(connection, &secret_keys.check_value())?;
-        Ok(resealed)
+        Ok((resealed, cookie_key))
     });
-    let resealed = resealed.map_err(failed)?.map_err(failed)?;
+    let (resealed, cookie_key) = resealed.map_err(failed)?;
+    let resealed = resealed.map_err(failed)?;
+    cookie_key.map_err(failed)?;
     let line = format!("{resealed} keys are sealed anew under the first secret key.");
     Output::stdout(args.format).result(&serde_json::json!({ "resealed": resealed }), &line)
 }

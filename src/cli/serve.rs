@@ -105,14 +105,11 @@ async fn serve(settings: &Settings, url: &str, listener: TcpListener) -> Result<
     let mut signals = Signals::new()?;
     let clock = Clock::default();
     let again = listener.try_clone().map_err(failed)?;
-    let Some(prepared) = prepare_in_time(settings, url, &clock, again, &mut signals).await? else {
+    let Some(mut prepared) = prepare_in_time(settings, url, &clock, again, &mut signals).await? else {
         return Ok(());
     };
-    let Prepared { secret_keys, ring, highest_cost, first_admin } = prepared;
-    let parts = state::parts(settings, address, url, secret_keys, ring, clock);
-    if let Some(cost) = highest_cost {
-        parts.services.passwords.note_cost(cost);
-    }
+    let first_admin = prepared.first_admin.take();
+    let parts = state::parts(settings, address, url, prepared, clock);
     let (services, draining) = (parts.services.clone(), parts.draining.clone());
     let server = app::serve(parts, listener, state::cores()).map_err(failed)?;
     let handle = server.handle();

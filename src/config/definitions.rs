@@ -105,6 +105,12 @@ settings! {
     /// How long a spent refresh token may be repeated; `0s`: no time.
     refresh_grace: Duration = "DOORWARD_REFRESH_GRACE",
         Text("10s"), kinds::duration(Duration::ZERO..=HOUR);
+    /// How long a browser's session lives without being used.
+    browser_session_idle_ttl: Duration = "DOORWARD_BROWSER_SESSION_IDLE_TTL",
+        Text("12h"), kinds::duration(SECOND..=TEN_YEARS);
+    /// The same where the user asked to be kept signed in.
+    browser_session_kept_ttl: Duration = "DOORWARD_BROWSER_SESSION_KEPT_TTL",
+        Text("30d"), kinds::duration(SECOND..=TEN_YEARS);
     /// How old a sign-in may be for what grants power.
     step_up_max_age: Duration = "DOORWARD_STEP_UP_MAX_AGE",
         Text("15m"), kinds::duration(SECOND..=TEN_YEARS);

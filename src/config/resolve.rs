@@ -222,6 +222,8 @@ mod tests {
             ("DOORWARD_REFRESH_TOKEN_TTL", "0s"),
             ("DOORWARD_SESSION_TTL", "3651d"),
             ("DOORWARD_REFRESH_GRACE", "61m"),
+            ("DOORWARD_BROWSER_SESSION_IDLE_TTL", "long"),
+            ("DOORWARD_BROWSER_SESSION_KEPT_TTL", "0d"),
             ("DOORWARD_STEP_UP_MAX_AGE", "quarter"),
             ("DOORWARD_MAX_SESSIONS", "0"),
             ("DOORWARD_AUDIENCES", "a b"),

@@ -22,6 +22,7 @@ diesel::table! {
         only_row -> Bool,
         check_value -> Bytea,
         created_at -> Timestamptz,
+        sealed_cookie_key -> Nullable<Bytea>,
     }
 }
 
@@ -117,6 +118,8 @@ diesel::table! {
         expires_at -> Timestamptz,
         ended_at -> Nullable<Timestamptz>,
         ended_reason -> Nullable<Text>,
+        cookie_digest -> Nullable<Bytea>,
+        idle_seconds -> Nullable<Int4>,
     }
 }
 

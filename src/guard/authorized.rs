@@ -7,11 +7,11 @@ use std::pin::Pin;
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
 
-use super::caller::Caller;
+use super::caller::{Caller, Credential};
 use super::checks::{self, Rule};
-use super::input::Input;
-use super::refusal;
-use super::services::Services;
+use super::csrf;
+use super::input::{Form, Input};
+use super::services::{self, Services};
 use crate::audit::Origin;
 use crate::problem::{Problem, RequestId};
 
@@ -50,8 +50,18 @@ impl<R: Requirement, I: Input> FromRequest for Authorized<R, I> {
         let (request, payload) = (request.clone(), payload.take());
         Box::pin(async move {
             let rule = Rule { permission: R::PERMISSION, fresh: R::FRESH };
-            let services = request.app_data::<web::Data<Services>>().ok_or_else(refusal::internal)?;
-            let caller = checks::authorize(services, &request, rule).await?;
+            let services = services::of(&request)?;
+            let caller = checks::identify(services, &request).await?;
+            let payload = match caller.credential {
+                Credential::SessionCookie { session_id, .. } => {
+                    csrf::check(services, &request, payload, session_id).await?
+                }
+                Credential::AccessToken { .. } | Credential::PersonalToken { .. } => payload,
+            };
+            checks::permit(services, &caller, rule).map_err(|problem| {
+                let sent = request.extensions().get::<Form>().cloned();
+                problem.with_form(sent.map(Form::into_fields).unwrap_or_default())
+            })?;
             request.extensions_mut().insert(caller.clone());
             let input = I::read(&request, payload).await?;
             let mut origin = origin(&request).of(caller.user_id, &caller.username);

@@ -36,6 +36,17 @@ pub enum Credential {
         /// When the token expires.
         expires_at: DateTime<Utc>,
     },
+    /// The cookie of a browser's session.
+    SessionCookie {
+        /// The session.
+        session_id: Uuid,
+        /// The last sign-in or step-up.
+        auth_time: DateTime<Utc>,
+        /// When the session ends if it is not used again.
+        expires_at: DateTime<Utc>,
+        /// What unsafe requests prove themselves with.
+        csrf_token: String,
+    },
     /// A personal access token.
     PersonalToken {
         /// Its row.
@@ -51,6 +62,7 @@ impl Credential {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::AccessToken { .. } => "access_token",
+            Self::SessionCookie { .. } => "session_cookie",
             Self::PersonalToken { .. } => "personal_token",
         }
     }
@@ -59,7 +71,9 @@ impl Credential {
     #[must_use]
     pub fn session_id(&self) -> Option<Uuid> {
         match self {
-            Self::AccessToken { session_id, .. } => Some(*session_id),
+            Self::AccessToken { session_id, .. } | Self::SessionCookie { session_id, .. } => {
+                Some(*session_id)
+            }
             Self::PersonalToken { .. } => None,
         }
     }
@@ -68,7 +82,7 @@ impl Credential {
     #[must_use]
     pub fn auth_time(&self) -> Option<DateTime<Utc>> {
         match self {
-            Self::AccessToken { auth_time, .. } => Some(*auth_time),
+            Self::AccessToken { auth_time, .. } | Self::SessionCookie { auth_time, .. } => Some(*auth_time),
             Self::PersonalToken { .. } => None,
         }
     }
@@ -77,7 +91,18 @@ impl Credential {
     #[must_use]
     pub fn expires_at(&self) -> DateTime<Utc> {
         match self {
-            Self::AccessToken { expires_at, .. } | Self::PersonalToken { expires_at, .. } => *expires_at,
+            Self::AccessToken { expires_at, .. }
+            | Self::SessionCookie { expires_at, .. }
+            | Self::PersonalToken { expires_at, .. } => *expires_at,
+        }
+    }
+
+    /// The token that a browser's unsafe requests carry.
+    #[must_use]
+    pub fn csrf_token(&self) -> Option<&str> {
+        match self {
+            Self::SessionCookie { csrf_token, .. } => Some(csrf_token),
+            Self::AccessToken { .. } | Self::PersonalToken { .. } => None,
         }
     }
 }

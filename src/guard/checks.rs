@@ -2,16 +2,15 @@
 //! audience, type, revocation, session, user, permission, scope, freshness. The first that fails is the refusal.
 
 use actix_web::HttpRequest;
-use actix_web::http::Method;
 
 use super::caller::{Caller, Credential};
 use super::credential::{self, Sent};
-use super::refusal;
 use super::services::Services;
+use super::{csrf, refusal};
 use crate::problem::{Code, Problem};
 use crate::sessions::refresh_token::{self, RefreshToken};
 use crate::sessions::session;
-use crate::sessions::{Standing, StandingUser, find_standing};
+use crate::sessions::{BrowserStanding, Standing, StandingUser, find_browser_standing, find_standing};
 use crate::tokens::access_token::{self, AccessTokenFlaw, Claims};
 use crate::tokens::personal_token;
 use crate::users::name::fold_typed;
@@ -25,25 +24,66 @@ pub struct Rule {
     pub fresh: bool,
 }
 
-/// Goes through all checks; gives the caller.
+/// The checks of the credential itself; gives whose it is.
 ///
 /// # Errors
 /// The refusal of the first check that fails; a fault of ours as a 5xx.
-pub async fn authorize(services: &Services, request: &HttpRequest, rule: Rule) -> Result<Caller, Problem> {
-    let caller = match credential::read(request.headers())? {
-        Sent::Bearer(token) => identify_bearer(services, &token).await?,
+pub async fn identify(services: &Services, request: &HttpRequest) -> Result<Caller, Problem> {
+    match credential::read(request, &services.browser)? {
+        Sent::Bearer(token) => identify_bearer(services, &token).await,
         Sent::Basic { username, token } => {
             let caller = identify_basic(services, &username, &token).await?;
-            refuse_cross_site(request)?;
-            caller
+            csrf::refuse_cross_site(request)?;
+            Ok(caller)
         }
-    };
-    check_permission(&caller, rule)?;
-    check_freshness(services, &caller, rule)?;
+        Sent::Cookie(digest) => identify_browser(services, digest).await,
+    }
+}
+
+/// The checks of what the caller may do; what he is let in with counts as used.
+///
+/// # Errors
+/// `permission_denied`, `insufficient_scope`, `authentication_too_old`.
+pub fn permit(services: &Services, caller: &Caller, rule: Rule) -> Result<(), Problem> {
+    check_permission(caller, rule)?;
+    check_freshness(services, caller, rule)?;
     if let Some(session_id) = caller.credential.session_id() {
         services.last_use.note_used(session_id);
     }
-    Ok(caller)
+    Ok(())
+}
+
+async fn identify_browser(services: &Services, cookie_digest: [u8; 32]) -> Result<Caller, Problem> {
+    let found = services
+        .database
+        .run(move |connection| find_browser_standing(connection, &cookie_digest))
+        .await
+        .map_err(refusal::database)?;
+    let BrowserStanding { id, auth_time, expired_at, standing } =
+        found.ok_or_else(refusal::cookie_unknown)?;
+    if let Some((ended_at, reason)) = standing.ended {
+        return Err(refusal::session_ended(ended_at, &reason));
+    }
+    if let Some(expired_at) = expired_at {
+        return Err(refusal::session_expired(expired_at));
+    }
+    let user = standing.user.ok_or_else(refusal::account_deleted)?;
+    check_status(&user.status)?;
+    let permissions = sorted(user.permissions);
+    Ok(Caller {
+        user_id: user.id,
+        username: user.username,
+        email: user.email,
+        role: user.role,
+        scope: permissions.clone(),
+        permissions,
+        credential: Credential::SessionCookie {
+            session_id: id,
+            auth_time,
+            expires_at: standing.expires_at,
+            csrf_token: csrf::token_of_session(&services.secret_keys, id),
+        },
+    })
 }
 
 async fn identify_bearer(services: &Services, token: &str) -> Result<Caller, Problem> {
@@ -220,18 +260,6 @@ async fn identify_personal_token(
 fn is_one_of(typed: &str, own: &[Option<&str>]) -> bool {
     let typed = fold_typed(typed);
     typed.is_some() && own.iter().flatten().any(|name| fold_typed(name) == typed)
-}
-
-/// A browser sends a Basic credential by itself, from other sites' pages too.
-fn refuse_cross_site(request: &HttpRequest) -> Result<(), Problem> {
-    let safe = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
-    let site = request.headers().get("sec-fetch-site");
-    if safe || site.is_none_or(|site| site == "same-origin") {
-        return Ok(());
-    }
-    let detail = "A browser sent this Basic credential from another site's page, so it proves nothing about the \
-                  user's will. Send the token as `Authorization: Bearer …` instead.";
-    Err(Problem::new(Code::CsrfFailed, detail))
 }
 
 fn check_permission(caller: &Caller, rule: Rule) -> Result<(), Problem> {

@@ -1,10 +1,13 @@
 //! What was sent to prove who the caller is: the header, and its form. Nothing here asks whether it is good.
 
+use actix_web::HttpRequest;
 use actix_web::http::header::{AUTHORIZATION, HeaderMap};
 use base64::Engine;
 use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 
+use super::cookie_store::{self, BrowserSettings, SentCookie};
+use super::refusal;
 use crate::problem::{Code, Problem};
 
 /// A credential, as it was sent.
@@ -19,6 +22,8 @@ pub enum Sent {
         /// What stood in the password's place.
         token: String,
     },
+    /// The session cookie: the digest of its key.
+    Cookie([u8; 32]),
 }
 
 impl std::fmt::Debug for Sent {
@@ -26,21 +31,34 @@ impl std::fmt::Debug for Sent {
         formatter.write_str(match self {
             Self::Bearer(_) => "Bearer …",
             Self::Basic { .. } => "Basic …",
+            Self::Cookie(_) => "Cookie …",
         })
     }
 }
 
-/// Reads the request's credential.
+/// Reads the request's credential. A header wins over a cookie, and a bad one is refused, never overlooked.
 ///
 /// # Errors
-/// `credentials_missing`, `credentials_ambiguous`, `credentials_malformed`, `scheme_unsupported`.
-pub fn read(headers: &HeaderMap) -> Result<Sent, Problem> {
+/// `credentials_missing`, `credentials_ambiguous`, `credentials_malformed`, `scheme_unsupported`; `token_unknown` for a
+/// cookie that is not ours.
+pub fn read(request: &HttpRequest, settings: &BrowserSettings) -> Result<Sent, Problem> {
+    if let Some(sent) = read_header(request.headers())? {
+        return Ok(sent);
+    }
+    match cookie_store::sent(request, settings) {
+        SentCookie::Signed(digest) => Ok(Sent::Cookie(digest)),
+        SentCookie::Forged => Err(refusal::cookie_unknown()),
+        SentCookie::Missing => {
+            let detail = "No Authorization header was sent. Sign in at POST /api/v1/auth/login and send \
+                          `Authorization: Bearer <access token>`.";
+            Err(Problem::new(Code::CredentialsMissing, detail))
+        }
+    }
+}
+
+fn read_header(headers: &HeaderMap) -> Result<Option<Sent>, Problem> {
     let mut sent = headers.get_all(AUTHORIZATION);
-    let Some(header) = sent.next() else {
-        let detail = "No Authorization header was sent. Sign in at POST /api/v1/auth/login and send \
-                      `Authorization: Bearer <access token>`.";
-        return Err(Problem::new(Code::CredentialsMissing, detail));
-    };
+    let Some(header) = sent.next() else { return Ok(None) };
     if sent.next().is_some() {
         let detail = "More than one Authorization header was sent; send exactly one.";
         return Err(Problem::new(Code::CredentialsAmbiguous, detail));
@@ -58,12 +76,12 @@ pub fn read(headers: &HeaderMap) -> Result<Sent, Problem> {
     };
     let credential = (words.next(), words.next());
     match (scheme.to_ascii_lowercase().as_str(), credential) {
-        ("bearer", (Some(token), None)) => Ok(Sent::Bearer(token.to_owned())),
+        ("bearer", (Some(token), None)) => Ok(Some(Sent::Bearer(token.to_owned()))),
         ("bearer", (None, _)) => {
             Err(malformed("`Bearer` stands without a token; send `Bearer <access token>`."))
         }
         ("bearer", _) => Err(malformed("`Bearer` is followed by more than one word; a token has no spaces.")),
-        ("basic", (Some(encoded), None)) => read_basic(encoded),
+        ("basic", (Some(encoded), None)) => read_basic(encoded).map(Some),
         ("basic", _) => Err(malformed("`Basic` must be followed by one word: base64 of `username:token`.")),
         _ => Err(unsupported(scheme)),
     }
@@ -101,22 +119,22 @@ mod tests {
 
     use super::*;
 
-    fn read_one(value: &[u8]) -> Result<Sent, Code> {
+    fn read_one(value: &[u8]) -> Result<Option<Sent>, Code> {
         let mut headers = HeaderMap::new();
         headers.append(AUTHORIZATION, HeaderValue::from_bytes(value).expect("a header value"));
-        read(&headers).map_err(|problem| problem.code())
+        read_header(&headers).map_err(|problem| problem.code())
     }
 
     #[test]
     fn the_scheme_is_matched_without_regard_to_case() {
         for scheme in ["Bearer", "bearer", "BEARER", "bEaReR"] {
-            assert_eq!(read_one(format!("{scheme} abc").as_bytes()), Ok(Sent::Bearer("abc".into())));
+            assert_eq!(read_one(format!("{scheme} abc").as_bytes()), Ok(Some(Sent::Bearer("abc".into()))));
         }
     }
 
     #[test]
     fn each_broken_form_has_its_code() {
-        assert_eq!(read(&HeaderMap::new()).map_err(|p| p.code()), Err(Code::CredentialsMissing));
+        assert_eq!(read_header(&HeaderMap::new()).map_err(|p| p.code()), Ok(None));
         for (value, code) in [
             (&b"Bearer"[..], Code::CredentialsMalformed),
             (b"Bearer ", Code::CredentialsMalformed),
@@ -140,12 +158,12 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.append(AUTHORIZATION, HeaderValue::from_static("Bearer a"));
         headers.append(AUTHORIZATION, HeaderValue::from_static("Bearer a"));
-        assert_eq!(read(&headers).map_err(|p| p.code()), Err(Code::CredentialsAmbiguous));
+        assert_eq!(read_header(&headers).map_err(|p| p.code()), Err(Code::CredentialsAmbiguous));
     }
 
     #[test]
     fn basic_is_taken_with_and_without_padding_and_keeps_colons_in_the_token() {
-        let expected = Sent::Basic { username: "al".into(), token: "dwp_x:y".into() };
+        let expected = Some(Sent::Basic { username: "al".into(), token: "dwp_x:y".into() });
         assert_eq!(read_one(b"Basic YWw6ZHdwX3g6eQ=="), Ok(expected.clone()));
         assert_eq!(read_one(b"basic YWw6ZHdwX3g6eQ"), Ok(expected));
     }
@@ -154,7 +172,7 @@ mod tests {
     fn an_odd_scheme_is_named_without_its_odd_characters() {
         let mut headers = HeaderMap::new();
         headers.append(AUTHORIZATION, HeaderValue::from_static("Ev\"il\\ x"));
-        let problem = read(&headers).expect_err("not a scheme");
+        let problem = read_header(&headers).expect_err("not a scheme");
         assert!(problem.detail().contains("`Evil`"), "{}", problem.detail());
     }
 }

@@ -119,15 +119,37 @@ impl Form {
     }
 }
 
+impl Form {
+    /// Whether the request says that its body is a form.
+    #[must_use]
+    pub fn is_sent(request: &HttpRequest) -> bool {
+        request.content_type().trim().eq_ignore_ascii_case("application/x-www-form-urlencoded")
+    }
+
+    /// Every value of a field that may be sent several times.
+    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.0.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// Every field with its value, in order.
+    #[must_use]
+    pub fn into_fields(self) -> Vec<(String, String)> {
+        self.0
+    }
+
+    pub(super) fn parse(body: &[u8]) -> Self {
+        let fields = url::form_urlencoded::parse(body);
+        Self(fields.map(|(name, value)| (name.into_owned(), value.into_owned())).collect())
+    }
+}
+
 impl Input for Form {
     async fn read(request: &HttpRequest, payload: Payload) -> Result<Self, Problem> {
-        if !request.content_type().trim().eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+        if !Self::is_sent(request) {
             let detail = "The body must be a form: send `Content-Type: application/x-www-form-urlencoded`.";
             return Err(Problem::new(Code::UnsupportedMediaType, detail));
         }
-        let text = read_body(payload).await?;
-        let fields = url::form_urlencoded::parse(&text);
-        Ok(Self(fields.map(|(name, value)| (name.into_owned(), value.into_owned())).collect()))
+        read_body(payload).await.map(|body| Self::parse(&body))
     }
 }
 
@@ -148,7 +170,7 @@ fn is_json(request: &HttpRequest) -> bool {
 }
 
 /// A body that trickles in is cut off: it would hold its connection for as long as it likes.
-async fn read_body(payload: Payload) -> Result<Vec<u8>, Problem> {
+pub(super) async fn read_body(payload: Payload) -> Result<Vec<u8>, Problem> {
     match tokio::time::timeout(BODY_DEADLINE, collect(payload)).await {
         Ok(body) => body,
         Err(_) => {

@@ -1,11 +1,14 @@
 //! The guard: who may pass. Between the doors and the nouns, and the only way to a caller.
 
+pub mod account;
 pub mod address;
 pub mod authorized;
 pub mod caller;
 pub mod checks;
 pub mod conditions;
+pub mod cookie_store;
 pub mod credential;
+pub mod csrf;
 pub mod cursor;
 pub mod fields;
 pub mod input;
@@ -13,6 +16,8 @@ pub mod issue;
 pub mod page;
 pub mod refusal;
 pub mod services;
+pub mod sign_in;
+pub mod step_up;
 
 pub use authorized::{AnyCaller, Authorized, Requirement};
 pub use caller::Caller;

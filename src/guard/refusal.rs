@@ -177,6 +177,13 @@ pub fn personal_token_unknown() -> Problem {
     Problem::new(Code::TokenUnknown, detail)
 }
 
+/// A session cookie that stands nowhere.
+#[must_use]
+pub fn cookie_unknown() -> Problem {
+    let detail = "The session cookie is of no session known here. Sign in again.";
+    Problem::new(Code::TokenUnknown, detail)
+}
+
 /// A Basic user name that is not the token's.
 #[must_use]
 pub fn basic_name_mismatch() -> Problem {
@@ -277,7 +284,9 @@ pub fn insufficient_scope(required: &[String], granted: &[String], credential: &
         Credential::AccessToken { .. } => {
             (Action::Refresh, "Refresh with a wider scope, or sign in with one.")
         }
-        Credential::PersonalToken { .. } => (Action::Login, "Sign in, or make a token with this scope."),
+        Credential::PersonalToken { .. } | Credential::SessionCookie { .. } => {
+            (Action::Login, "Sign in, or make a token with this scope.")
+        }
     };
     scope_refused(required, granted, advice).action(action)
 }

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use actix_web::{HttpRequest, web};
 use uuid::Uuid;
 
 use super::address::TrustedProxies;
+use super::cookie_store::BrowserSettings;
 use super::refusal;
 use crate::clock::Clock;
 use crate::database::Database;
@@ -36,8 +38,18 @@ pub struct Services {
     pub last_use: LastUse,
     /// How old a sign-in may be for what grants power.
     pub step_up_max_age: Duration,
+    /// How browsers' sessions are kept.
+    pub browser: BrowserSettings,
     /// Whom `X-Forwarded-For` is believed from.
     pub trusted_proxies: TrustedProxies,
+}
+
+/// The services of the server that answers this request.
+///
+/// # Errors
+/// `internal_error`: the App was built without them.
+pub fn of(request: &HttpRequest) -> Result<&Services, Problem> {
+    request.app_data::<web::Data<Services>>().map(|services| services.get_ref()).ok_or_else(refusal::internal)
 }
 
 impl Services {

@@ -1,6 +1,18 @@
-//! The HTML door, for people.
+//! The HTML door, for people. Every page works without its script.
 
+pub mod account;
+pub mod assets;
+pub mod device;
+pub mod flaws;
+pub mod home;
+pub mod login;
+pub mod moment;
+pub mod next;
+pub mod problems;
+pub mod refused;
 pub mod set_password;
+pub mod shell;
+pub mod step_up;
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
@@ -8,17 +20,30 @@ use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use askama::Template;
 
 use crate::guard::refusal;
-use crate::problem::Problem;
+use crate::problem::{Code, Problem};
 use crate::routing::Endpoint;
 
+pub use refused::refused;
+
 /// What a page may load and where its forms may go.
-const POLICY: &str =
-    "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; base-uri 'none'; \
+                      form-action 'self'; frame-ancestors 'none'";
 
 /// The routes.
 #[must_use]
 pub fn routes() -> Vec<Endpoint> {
-    set_password::routes()
+    let own = vec![
+        Endpoint::at("/").get(home::show),
+        Endpoint::at("/login").get(login::show).post(login::sign_in).codes(&[
+            Code::CsrfFailed,
+            Code::InvalidCredentials,
+            Code::AccountDisabled,
+        ]),
+        Endpoint::at("/logout").post(login::sign_out),
+        Endpoint::at("/step-up").get(step_up::show).post(step_up::step_up),
+    ];
+    let others = [account::routes(), set_password::routes(), problems::routes(), assets::routes()];
+    own.into_iter().chain(others.into_iter().flatten()).collect()
 }
 
 /// A page, which no cache keeps.

@@ -1,10 +1,14 @@
 //! `/set-password/{token}`: where a one-time link leads. The link is the proof; it is spent by the new password.
 
+use std::sync::LazyLock;
+
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
 use askama::Template;
 
 use super::answer;
+use super::flaws::Flaws;
+use super::shell::Shell;
 use crate::guard::input::{Form, From, Open};
 use crate::guard::{Services, refusal};
 use crate::problem::{Code, Problem};
@@ -22,27 +26,30 @@ pub fn routes() -> Vec<Endpoint> {
 #[derive(Template)]
 #[template(path = "set_password.html")]
 struct SetPassword {
+    shell: Shell,
     username: String,
-    min_length: usize,
-    flaws: Vec<String>,
-    again_flaw: Option<&'static str>,
+    hint: String,
+    flaws: Flaws,
 }
 
 #[derive(Template)]
 #[template(path = "message.html")]
 struct Message {
+    shell: Shell,
     title: &'static str,
     text: &'static str,
 }
 
-const GONE: Message = Message {
+static GONE: LazyLock<Message> = LazyLock::new(|| Message {
+    shell: Shell::bare(),
     title: "This link is no longer good",
     text: "It was used, has been replaced by a newer one, or is older than 24 hours. Ask an administrator for another.",
-};
-const DONE: Message = Message {
+});
+static DONE: LazyLock<Message> = LazyLock::new(|| Message {
+    shell: Shell::open(),
     title: "The password is set",
     text: "Every earlier session of the account has ended. You can sign in with the new password now.",
-};
+});
 
 async fn find(services: &Services, token: &str) -> Result<Option<User>, Problem> {
     let digest = LinkToken::digest(token);
@@ -54,17 +61,19 @@ async fn find(services: &Services, token: &str) -> Result<Option<User>, Problem>
 }
 
 async fn show(services: web::Data<Services>, token: web::Path<String>) -> Result<HttpResponse, Problem> {
-    let Some(user) = find(&services, &token).await? else { return answer(StatusCode::NOT_FOUND, &GONE) };
-    answer(StatusCode::OK, &form(&services, user.username, Vec::new(), None))
+    let Some(user) = find(&services, &token).await? else { return answer(StatusCode::NOT_FOUND, &*GONE) };
+    answer(StatusCode::OK, &form(&services, user.username, Flaws::none()))
 }
 
-fn form(
-    services: &Services,
-    username: String,
-    flaws: Vec<String>,
-    again_flaw: Option<&'static str>,
-) -> SetPassword {
-    SetPassword { username, min_length: services.passwords.policy().min_length, flaws, again_flaw }
+fn form(services: &Services, username: String, flaws: Flaws) -> SetPassword {
+    SetPassword { shell: Shell::bare(), username, hint: hint(services), flaws }
+}
+
+/// What a new password must be like.
+#[must_use]
+pub fn hint(services: &Services) -> String {
+    let least = services.passwords.policy().min_length;
+    format!("At least {least} characters. A phrase of a few words is good; nothing else is asked of it.")
 }
 
 async fn set(
@@ -73,17 +82,21 @@ async fn set(
     from: From,
     Open(sent): Open<Form>,
 ) -> Result<HttpResponse, Problem> {
-    let Some(user) = find(&services, &token).await? else { return answer(StatusCode::NOT_FOUND, &GONE) };
+    let Some(user) = find(&services, &token).await? else { return answer(StatusCode::NOT_FOUND, &*GONE) };
     let typed = sent.field("new_password").unwrap_or_default();
     let password = PlainPassword::new(typed);
     let names: Vec<&str> =
         [Some(user.username.as_str()), user.email.as_deref()].into_iter().flatten().collect();
-    let flaws: Vec<String> =
-        services.passwords.flaws(&password, &names).iter().map(ToString::to_string).collect();
-    let again_flaw = (sent.field("again") != Some(typed)).then_some("This is not the same as above.");
-    if !flaws.is_empty() || again_flaw.is_some() {
-        let page = form(&services, user.username, flaws, again_flaw);
-        return answer(StatusCode::UNPROCESSABLE_ENTITY, &page);
+    let flaws = services.passwords.flaws(&password, &names);
+    let flaws = match refusal::password_flaws(&flaws, "/new_password") {
+        Err(problem) => Flaws::of(problem)?,
+        Ok(()) if sent.field("again") != Some(typed) => {
+            Flaws::of_field("again", "This is not the same as above.")
+        }
+        Ok(()) => Flaws::none(),
+    };
+    if !flaws.is_empty() {
+        return answer(StatusCode::UNPROCESSABLE_ENTITY, &form(&services, user.username, flaws));
     }
     let hash = services.passwords.hash(password).await.map_err(refusal::hashing)?;
     let digest = LinkToken::digest(&token);
@@ -93,7 +106,7 @@ async fn set(
         .await
         .map_err(refusal::database)?;
     match set {
-        Setting::Done(_) => answer(StatusCode::OK, &DONE),
-        Setting::NotFound | Setting::Denied(_) => answer(StatusCode::NOT_FOUND, &GONE),
+        Setting::Done(_) => answer(StatusCode::OK, &*DONE),
+        Setting::NotFound | Setting::Denied(_) => answer(StatusCode::NOT_FOUND, &*GONE),
     }
 }

@@ -46,6 +46,7 @@ pub(super) struct Content {
     pub(super) retry_after: Option<u64>,
     pub(super) allow: Vec<Method>,
     pub(super) challenge_parameters: Vec<(&'static str, String)>,
+    pub(super) form: Vec<(String, String)>,
 }
 
 impl Problem {
@@ -62,6 +63,7 @@ impl Problem {
             retry_after: None,
             allow: Vec::new(),
             challenge_parameters: Vec::new(),
+            form: Vec::new(),
         }))
     }
 
@@ -128,6 +130,19 @@ impl Problem {
         self
     }
 
+    /// Keeps the form that was refused, for a page that sends it again. It stands in no body.
+    #[must_use]
+    pub fn with_form(mut self, fields: Vec<(String, String)>) -> Self {
+        self.0.form = fields;
+        self
+    }
+
+    /// The form that was refused.
+    #[must_use]
+    pub fn form(&self) -> &[(String, String)] {
+        &self.0.form
+    }
+
     /// Its code.
     #[must_use]
     pub fn code(&self) -> Code {
@@ -144,6 +159,12 @@ impl Problem {
     #[must_use]
     pub fn field_errors(&self) -> &[FieldError] {
         &self.0.errors
+    }
+
+    /// The member of the body that a conflict is about.
+    #[must_use]
+    pub fn pointer(&self) -> Option<&str> {
+        self.0.members.get("pointer").and_then(Value::as_str).map(|pointer| pointer.trim_start_matches('/'))
     }
 
     pub(super) fn content(&self) -> &Content {

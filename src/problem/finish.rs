@@ -9,7 +9,7 @@ use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::error::InternalError;
 use actix_web::http::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, ORIGIN, RETRY_AFTER,
+    ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, ORIGIN, RETRY_AFTER,
 };
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
@@ -42,16 +42,25 @@ pub struct Rendering {
     pub base: String,
     /// For `server_time`.
     pub clock: Clock,
+    /// Shows a refusal to a person; `None` where a program asked.
+    pub page: fn(&Problem, &Asked) -> Option<HttpResponse>,
 }
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
 
 /// What is kept of a request while it is handled: actix wants to be its only holder.
-struct Asked {
-    id: RequestId,
+#[derive(Debug)]
+pub struct Asked {
+    /// Its id.
+    pub id: RequestId,
+    /// Its method.
+    pub method: Method,
+    /// Its path with the query.
+    pub target: String,
+    /// Whether its sender says that it takes HTML.
+    pub takes_html: bool,
     by_tool: bool,
-    is_head: bool,
     rendering: Option<web::Data<Rendering>>,
 }
 
@@ -60,8 +69,10 @@ impl Asked {
         let headers = request.headers();
         Self {
             id: RequestId(random::request_id()),
+            method: request.method().clone(),
+            target: request.uri().path_and_query().map_or("/", |target| target.as_str()).to_owned(),
+            takes_html: headers.get(ACCEPT).is_some_and(|types| types.as_bytes().starts_with(b"text/html")),
             by_tool: !headers.contains_key("sec-fetch-mode") && !headers.contains_key(ORIGIN),
-            is_head: *request.method() == Method::HEAD,
             rendering: request.app_data::<web::Data<Rendering>>().cloned(),
         }
     }
@@ -131,9 +142,18 @@ fn render(kept: &HeaderMap, problem: &Problem, asked: &Asked) -> HttpResponse {
     for (name, value) in kept {
         answer.headers_mut().append(name.clone(), value.clone());
     }
-    write_headers(problem, asked.by_tool, answer.headers_mut());
+    if let Some(mut page) = asked.rendering.as_ref().and_then(|rendering| (rendering.page)(problem, asked)) {
+        for (name, value) in answer.headers() {
+            page.headers_mut().append(name.clone(), value.clone());
+        }
+        mark(&mut page, problem);
+        return page;
+    }
+    answer.headers_mut().insert(CONTENT_TYPE, PROBLEM_JSON);
+    answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    write_special_headers(problem, asked.by_tool, answer.headers_mut());
     let text = Value::Object(body(problem, asked)).to_string();
-    let mut answer = if asked.is_head {
+    let mut answer = if asked.method == Method::HEAD {
         // The length of what GET would have answered with.
         answer.set_body(BoxBody::new(HeadOf(text.len() as u64)))
     } else {
@@ -141,6 +161,14 @@ fn render(kept: &HeaderMap, problem: &Problem, asked: &Asked) -> HttpResponse {
     };
     answer.extensions_mut().insert(Refused(problem.code()));
     answer
+}
+
+/// Gives a page that shows a refusal the headers of its code; log and metrics count it as that refusal.
+pub fn mark(page: &mut HttpResponse, problem: &Problem) {
+    if page.status() == problem.code().status() {
+        write_special_headers(problem, false, page.headers_mut());
+    }
+    page.extensions_mut().insert(Refused(problem.code()));
 }
 
 /// A body that has a length and is never sent.
@@ -158,10 +186,9 @@ impl MessageBody for HeadOf {
     }
 }
 
-fn write_headers(problem: &Problem, asked_by_tool: bool, headers: &mut HeaderMap) {
+/// The headers that a code or this refusal asks for.
+fn write_special_headers(problem: &Problem, asked_by_tool: bool, headers: &mut HeaderMap) {
     let content = problem.content();
-    headers.insert(CONTENT_TYPE, PROBLEM_JSON);
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     challenge::write(content, asked_by_tool, headers);
     if let Some(seconds) = content.retry_after {
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));

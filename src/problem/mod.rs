@@ -10,5 +10,5 @@ pub mod pages;
 
 pub use body::{FieldError, Problem};
 pub use code::{Action, Challenge, Code};
-pub use finish::{Refused, Rendering, RequestId, finish};
+pub use finish::{Asked, Refused, Rendering, RequestId, finish, mark};
 pub use foreign::from_actix;

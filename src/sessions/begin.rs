@@ -1,5 +1,7 @@
 //! The beginning of a session: a sign-in whose password was right.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use serde_json::json;
@@ -26,11 +28,34 @@ pub struct NewSession {
     pub device: Option<String>,
     /// What was asked for; `None`: whatever the user may.
     pub scope: Option<Vec<String>>,
-    /// SHA-256 of the refresh token's random bytes.
-    pub secret_digest: [u8; 32],
+    /// By what it will be known again.
+    pub held_by: HeldBy,
 }
 
-/// Begins a session of an API client, in the caller's transaction.
+/// What a session's client holds of it.
+#[derive(Clone, Debug)]
+pub enum HeldBy {
+    /// An API client: a refresh token whose random bytes have this SHA-256.
+    RefreshToken([u8; 32]),
+    /// A browser: a cookie whose key has this SHA-256.
+    Cookie {
+        /// The digest.
+        digest: [u8; 32],
+        /// How long the session lives without being used.
+        idle_ttl: Duration,
+    },
+}
+
+impl HeldBy {
+    const fn kind(&self) -> &'static str {
+        match self {
+            Self::RefreshToken(_) => "api",
+            Self::Cookie { .. } => "browser",
+        }
+    }
+}
+
+/// Begins a session, in the caller's transaction. `None`: the user's password or status is no longer what was verified.
 ///
 /// # Errors
 /// PostgreSQL's.
@@ -54,7 +79,7 @@ pub fn begin(
     let refresh_expires_at = insert(connection, new, limits, origin, issued_at)?;
     let session = Origin { session_id: Some(new.id), ..origin.of(new.user_id, &username) };
     let subject = Subject { id: Some(new.user_id), name: Some(&username) };
-    let details = json!({ "kind": "api", "device": new.device, "scope": new.scope });
+    let details = json!({ "kind": new.held_by.kind(), "device": new.device, "scope": new.scope });
     event::insert(connection, &session, EventType::LoginSucceeded, subject, &details)?;
     Ok(Some(Grant {
         session_id: new.id,
@@ -70,6 +95,7 @@ pub fn begin(
     }))
 }
 
+/// Gives the end of the session's idle lifetime.
 fn insert(
     connection: &mut PgConnection,
     new: &NewSession,
@@ -78,12 +104,16 @@ fn insert(
     issued_at: DateTime<Utc>,
 ) -> QueryResult<DateTime<Utc>> {
     let expires_at = issued_at + delta(limits.session_ttl);
-    let refresh_expires_at = expires_at.min(issued_at + delta(limits.refresh_ttl));
+    let (cookie_digest, idle_ttl) = match &new.held_by {
+        HeldBy::RefreshToken(_) => (None, None),
+        HeldBy::Cookie { digest, idle_ttl } => (Some(digest.as_slice()), Some(*idle_ttl)),
+    };
+    let idle_seconds = idle_ttl.map(|ttl| i32::try_from(ttl.as_secs()).unwrap_or(i32::MAX));
     diesel::insert_into(sessions::table)
         .values((
             sessions::id.eq(new.id),
             sessions::user_id.eq(new.user_id),
-            sessions::kind.eq("api"),
+            sessions::kind.eq(new.held_by.kind()),
             sessions::device.eq(&new.device),
             sessions::address.eq(origin.address.as_deref()),
             sessions::scope.eq(&new.scope),
@@ -91,16 +121,21 @@ fn insert(
             sessions::created_at.eq(issued_at),
             sessions::last_used_at.eq(issued_at),
             sessions::expires_at.eq(expires_at),
+            sessions::cookie_digest.eq(cookie_digest),
+            sessions::idle_seconds.eq(idle_seconds),
         ))
         .execute(connection)?;
-    diesel::insert_into(refresh_tokens::table)
-        .values((
-            refresh_tokens::session_id.eq(new.id),
-            refresh_tokens::secret_digest.eq(new.secret_digest.as_slice()),
-            refresh_tokens::expires_at.eq(refresh_expires_at),
-        ))
-        .execute(connection)?;
-    Ok(refresh_expires_at)
+    let idle_end = expires_at.min(issued_at + delta(idle_ttl.unwrap_or(limits.refresh_ttl)));
+    if let HeldBy::RefreshToken(digest) = &new.held_by {
+        diesel::insert_into(refresh_tokens::table)
+            .values((
+                refresh_tokens::session_id.eq(new.id),
+                refresh_tokens::secret_digest.eq(digest.as_slice()),
+                refresh_tokens::expires_at.eq(idle_end),
+            ))
+            .execute(connection)?;
+    }
+    Ok(idle_end)
 }
 
 /// Makes room for one session more: the ones used longest ago end.

@@ -27,6 +27,8 @@ pub enum EndReason {
     RefreshTokenReused,
     /// Its user began more sessions than a user may have.
     TooManySessions,
+    /// Its browser signed in again.
+    SignedInAgain,
     /// Its user is no more.
     AccountDeleted,
     /// A backup was restored.
@@ -45,6 +47,7 @@ impl EndReason {
             Self::PasswordReset => "password_reset",
             Self::RefreshTokenReused => "refresh_token_reused",
             Self::TooManySessions => "too_many_sessions",
+            Self::SignedInAgain => "signed_in_again",
             Self::AccountDeleted => "account_deleted",
             Self::DatabaseRestored => "database_restored",
         }
@@ -64,6 +67,8 @@ pub enum Which {
     OneOf(Uuid, Uuid),
     /// The one whose refresh token has random bytes of this digest.
     OfRefreshToken(Uuid, [u8; 32]),
+    /// The browser's session whose cookie has this digest.
+    OfCookie([u8; 32]),
     /// Every session there is.
     Every,
 }
@@ -128,6 +133,7 @@ fn find_unended(connection: &mut PgConnection, which: &Which) -> QueryResult<Vec
                 .select(refresh_tokens::session_id);
             query.filter(sessions::id.eq(id).and(sessions::id.eq_any(genuine)))
         }
+        Which::OfCookie(digest) => query.filter(sessions::cookie_digest.eq(digest.to_vec())),
         Which::Every => query,
     };
     query.order(sessions::id).load(connection)

@@ -1,6 +1,7 @@
 //! Sessions: one object behind the browser's cookie and the token pair.
 
 pub mod begin;
+pub mod cookie_key;
 pub mod end;
 pub mod last_use;
 pub mod refresh_token;
@@ -8,9 +9,10 @@ pub mod rotate;
 pub mod session;
 pub mod standing;
 
-pub use begin::{NewSession, begin};
+pub use begin::{HeldBy, NewSession, begin};
+pub use cookie_key::CookieKey;
 pub use end::{EndReason, Which, end_sessions};
 pub use last_use::LastUse;
 pub use rotate::{Presented, Rotation, rotate};
 pub use session::{Grant, Limits, Session};
-pub use standing::{Standing, StandingUser, find_standing};
+pub use standing::{BrowserStanding, Standing, StandingUser, find_browser_standing, find_standing};

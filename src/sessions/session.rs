@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use diesel::dsl::sql;
+use diesel::expression::SqlLiteral;
 use diesel::prelude::*;
+use diesel::sql_types::{Nullable, Timestamptz};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -100,7 +103,8 @@ pub struct Session {
 pub fn list(connection: &mut PgConnection, user_id: Uuid) -> QueryResult<Vec<Session>> {
     type Times = (DateTime<Utc>, Vec<DateTime<Utc>>);
     type Row = (Uuid, String, Option<String>, Option<String>, DateTime<Utc>, DateTime<Utc>, DateTime<Utc>);
-    let rows: Vec<(Row, Option<Times>)> = sessions::table
+    type BrowserEnds = Option<DateTime<Utc>>;
+    let rows: Vec<(Row, BrowserEnds, Option<Times>)> = sessions::table
         .left_join(refresh_tokens::table)
         .filter(sessions::user_id.eq(user_id))
         .filter(sessions::ended_at.is_null().and(sessions::expires_at.gt(now())))
@@ -110,6 +114,7 @@ pub fn list(connection: &mut PgConnection, user_id: Uuid) -> QueryResult<Vec<Ses
                 .is_null()
                 .or(refresh_tokens::expires_at.nullable().gt(now().nullable())),
         )
+        .filter(sessions::idle_seconds.is_null().or(browser_idle_end().gt(now().nullable())))
         .select((
             (
                 sessions::id,
@@ -120,16 +125,23 @@ pub fn list(connection: &mut PgConnection, user_id: Uuid) -> QueryResult<Vec<Ses
                 sessions::last_used_at,
                 sessions::expires_at,
             ),
+            browser_idle_end(),
             (refresh_tokens::expires_at, refresh_tokens::rotated_at).nullable(),
         ))
         .order(sessions::id.desc())
         .load(connection)?;
-    let session = |((id, kind, device, address, created_at, used, ends), refresh): (Row, Option<Times>)| {
-        let (idle_ends, rotated_at) = refresh.unwrap_or((ends, Vec::new()));
+    let session = |(row, browser_ends, refresh): (Row, BrowserEnds, Option<Times>)| {
+        let (id, kind, device, address, created_at, used, ends) = row;
+        let (idle_ends, rotated_at) = refresh.unwrap_or((browser_ends.unwrap_or(ends), Vec::new()));
         let last_used_at = rotated_at.first().map_or(used, |rotated| used.max(*rotated));
         Session { id, kind, device, address, created_at, last_used_at, expires_at: ends.min(idle_ends) }
     };
     Ok(rows.into_iter().map(session).collect())
+}
+
+/// When a browser's session ends if it is not used again; NULL for an API client's.
+pub(super) fn browser_idle_end() -> SqlLiteral<Nullable<Timestamptz>> {
+    sql("(sessions.last_used_at + sessions.idle_seconds * interval '1 second')")
 }
 
 /// What became of a step-up whose password was right.

@@ -4,7 +4,27 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use uuid::Uuid;
 
+use super::session::browser_idle_end;
+use crate::database::now;
 use crate::database::schema::{roles, sessions, signing_keys, users};
+
+type Ended = (Option<DateTime<Utc>>, Option<String>);
+
+/// The columns of a [`StandingUser`].
+macro_rules! standing_user {
+    () => {
+        (
+            users::id,
+            users::username,
+            users::email,
+            users::status,
+            users::version,
+            users::role,
+            roles::permissions,
+        )
+            .nullable()
+    };
+}
 
 /// How a session stands at this moment, with its user: what the guard asks for each request.
 #[derive(Clone, Debug)]
@@ -36,6 +56,52 @@ pub struct StandingUser {
     pub permissions: Vec<String>,
 }
 
+/// A browser's session, found by its cookie.
+#[derive(Clone, Debug)]
+pub struct BrowserStanding {
+    /// The session.
+    pub id: Uuid,
+    /// The last sign-in or step-up.
+    pub auth_time: DateTime<Utc>,
+    /// When it expired, if it has; by the database's clock.
+    pub expired_at: Option<DateTime<Utc>>,
+    /// How it stands; `expires_at` is the nearer of its two ends.
+    pub standing: Standing,
+}
+
+/// The browser's session whose cookie has this digest.
+///
+/// # Errors
+/// PostgreSQL's.
+pub fn find_browser_standing(
+    connection: &mut PgConnection,
+    cookie_digest: &[u8; 32],
+) -> QueryResult<Option<BrowserStanding>> {
+    type Times = (DateTime<Utc>, DateTime<Utc>, Option<DateTime<Utc>>, DateTime<Utc>);
+    type Row = (Uuid, Times, Ended, Option<StandingUser>);
+    let row: Option<Row> = sessions::table
+        .left_join(users::table.inner_join(roles::table))
+        .filter(sessions::cookie_digest.eq(cookie_digest.as_slice()))
+        .select((
+            sessions::id,
+            (sessions::auth_time, sessions::expires_at, browser_idle_end(), now()),
+            (sessions::ended_at, sessions::ended_reason),
+            standing_user!(),
+        ))
+        .first(connection)
+        .optional()?;
+    Ok(row.map(|(id, (auth_time, ends, idle_ends, now), (at, why), user)| {
+        let expires_at = idle_ends.map_or(ends, |idle_ends| ends.min(idle_ends));
+        let expired_at = (expires_at <= now).then_some(expires_at);
+        BrowserStanding {
+            id,
+            auth_time,
+            expired_at,
+            standing: Standing { ended: at.zip(why), expires_at, user },
+        }
+    }))
+}
+
 /// A session's standing, and when the key that signed the access token was revoked: one round trip.
 ///
 /// # Errors
@@ -45,7 +111,6 @@ pub fn find_standing(
     id: Uuid,
     kid: &str,
 ) -> QueryResult<(Option<DateTime<Utc>>, Option<Standing>)> {
-    type Ended = (Option<DateTime<Utc>>, Option<String>);
     type Row = (Option<DateTime<Utc>>, Ended, DateTime<Utc>, Option<StandingUser>);
     let key_revoked_at =
         signing_keys::table.filter(signing_keys::kid.eq(kid)).select(signing_keys::revoked_at).single_value();
@@ -56,16 +121,7 @@ pub fn find_standing(
             key_revoked_at,
             (sessions::ended_at, sessions::ended_reason),
             sessions::expires_at,
-            (
-                users::id,
-                users::username,
-                users::email,
-                users::status,
-                users::version,
-                users::role,
-                roles::permissions,
-            )
-                .nullable(),
+            standing_user!(),
         ))
         .first(connection)
         .optional()?;

@@ -1,16 +1,15 @@
 //! `POST /api/v1/auth/step-up`: the password once more, for what asks for a recent sign-in (RFC 9470).
 
 use actix_web::{HttpResponse, web};
-use serde_json::json;
 
-use crate::audit::event::{self, EventType, Subject};
 use crate::guard::caller::Credential;
 use crate::guard::fields::{Fields, FromFields};
 use crate::guard::input::Json;
 use crate::guard::issue::{TokenAnswer, no_store};
-use crate::guard::{AnyCaller, Authorized, Services, refusal};
+use crate::guard::{AnyCaller, Authorized, Services};
 use crate::problem::{Code, Problem};
-use crate::sessions::{Grant, session};
+use crate::sessions::Grant;
+use crate::sessions::session::SteppedUp;
 use crate::users::password::PlainPassword;
 
 /// The proof that the user is present.
@@ -29,46 +28,28 @@ impl FromFields for StepUpRequest {
 
 /// Steps up: the session's `auth_time` is now. The refresh token in hand stays good, so none is given.
 #[utoipa::path(post, path = "/api/v1/auth/step-up", tag = "auth", request_body = StepUpRequest,
-    responses((status = 200, description = "An access token with the new `auth_time`", body = TokenAnswer)))]
+    responses((status = 200, description = "An access token with the new `auth_time`", body = TokenAnswer),
+        (status = 204, description = "The browser's session has the new `auth_time`")))]
 pub async fn step_up(
     services: web::Data<Services>,
     guarded: Authorized<AnyCaller, Json<StepUpRequest>>,
 ) -> Result<HttpResponse, Problem> {
     let Authorized { caller, input: Json(request), origin, .. } = guarded;
-    let Credential::AccessToken { session_id, generation, expires_at, .. } = caller.credential else {
+    let Some(session_id) = caller.credential.session_id() else {
         let detail = "A personal access token has no sign-in to renew; sign in instead.";
         return Err(Problem::new(Code::PermissionDenied, detail)
             .with("required", ["session"])
             .with("role", caller.role));
     };
-    let user_id = caller.user_id;
-    let hash = services.password_hash_of(user_id).await?;
-    if services.passwords.verify(hash.clone(), request.password).await.map_err(refusal::hashing)?.is_none() {
-        services
-            .database
-            .run(move |connection| {
-                let subject = Subject { id: Some(user_id), name: None };
-                event::insert(connection, &origin, EventType::StepUpFailed, subject, &json!({}))
-            })
-            .await
-            .map_err(refusal::database)?;
-        return Err(refusal::wrong_password("/password"));
-    }
-    let verified_hash = hash.unwrap_or_default();
-    let stepped_up = services
-        .database
-        .transaction(move |connection| {
-            session::step_up(connection, session_id, user_id, &verified_hash, &origin)
-        })
-        .await
-        .map_err(refusal::database)?;
-    let Some(session::SteppedUp { auth_time, version, session_ends }) = stepped_up else {
-        return Err(refusal::session_unknown());
+    let stepped_up = services.step_up(&caller, session_id, request.password, "/password", origin).await?;
+    let SteppedUp { auth_time, version, session_ends } = stepped_up;
+    let Credential::AccessToken { generation, expires_at, .. } = caller.credential else {
+        return Ok(HttpResponse::NoContent().finish());
     };
     let scope = caller.scope.join(" ");
     let grant = Grant {
         session_id,
-        user_id,
+        user_id: caller.user_id,
         username: caller.username.clone(),
         version,
         permissions: caller.permissions.clone(),

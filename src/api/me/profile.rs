@@ -5,16 +5,11 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::AccountWrite;
-use super::password::verify_current;
-use crate::guard::fields::{Fields, FromFields};
+use crate::guard::account::MeChanges;
 use crate::guard::input::Json;
 use crate::guard::issue::private;
 use crate::guard::{AnyCaller, Authorized, Caller, Services, refusal};
 use crate::problem::Problem;
-use crate::users::change::{self, Change, Changes};
-use crate::users::name::{EmailAddress, Username};
-use crate::users::password::PlainPassword;
-use crate::users::user::Authority;
 
 /// Oneself.
 #[derive(Serialize, utoipa::ToSchema)]
@@ -49,6 +44,9 @@ pub struct MyCredential {
     pub auth_time: Option<String>,
     /// When it expires.
     pub expires_at: String,
+    /// What the unsafe requests of a browser's session carry as `X-CSRF-Token`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub csrf_token: Option<String>,
 }
 
 /// Shows oneself. Needs no permission.
@@ -58,12 +56,14 @@ pub async fn show(guarded: Authorized<AnyCaller>) -> HttpResponse {
 }
 
 fn me(caller: Caller) -> Me {
+    let csrf_token = caller.credential.csrf_token().map(str::to_owned);
     let credential = MyCredential {
         kind: caller.credential.kind(),
         scope: caller.scope,
         session_id: caller.credential.session_id(),
         auth_time: caller.credential.auth_time().map(refusal::time),
         expires_at: refusal::time(caller.credential.expires_at()),
+        csrf_token,
     };
     Me {
         id: caller.user_id,
@@ -75,40 +75,6 @@ fn me(caller: Caller) -> Me {
     }
 }
 
-/// Another name or address.
-#[derive(Clone, utoipa::ToSchema)]
-pub struct MeChanges {
-    /// Another username.
-    #[schema(value_type = Option<String>)]
-    pub username: Option<Username>,
-    /// Another address; null removes it.
-    #[schema(value_type = Option<String>, format = Email)]
-    pub email: Option<Option<EmailAddress>>,
-    /// The password of the account.
-    #[schema(value_type = String, format = Password)]
-    pub current_password: PlainPassword,
-}
-
-impl FromFields for MeChanges {
-    fn from_fields(fields: &mut Fields) -> Option<Self> {
-        let username = fields.nullable_text("username");
-        let email = fields.nullable_text("email");
-        let current_password = fields.text("current_password");
-        let username = match username {
-            Some(None) => {
-                fields.refuse("username", "wrong_type", "a username cannot be removed");
-                None
-            }
-            other => other.flatten().and_then(|text| fields.username("username", &text)),
-        };
-        let email = match email {
-            Some(Some(text)) => fields.email("email", &text).map(Some),
-            other => other.map(|_| None),
-        };
-        Some(Self { username, email, current_password: PlainPassword::new(&current_password?) })
-    }
-}
-
 /// Changes oneself.
 #[utoipa::path(patch, path = "/api/v1/me", tag = "me", request_body = MeChanges,
     responses((status = 200, description = "Oneself, changed", body = Me)))]
@@ -117,24 +83,8 @@ pub async fn update(
     guarded: Authorized<AccountWrite, Json<MeChanges>>,
 ) -> Result<HttpResponse, Problem> {
     let Authorized { mut caller, input: Json(request), origin, .. } = guarded;
-    verify_current(&services, &caller, request.current_password, &origin).await?;
-    let changes = Changes { username: request.username, email: request.email, ..Changes::default() };
-    let user_id = caller.user_id;
-    let changed = services
-        .database
-        .transaction(move |connection| {
-            change::update(connection, user_id, &changes, &Authority::Unlimited, &origin)
-        })
-        .await
-        .map_err(refusal::database)?;
-    match changed {
-        Change::Done(user) => {
-            caller.username = user.username;
-            caller.email = user.email;
-            Ok(private(HttpResponse::Ok()).json(me(caller)))
-        }
-        Change::NameTaken(taken) => Err(refusal::name_taken(taken)),
-        Change::NotFound => Err(refusal::account_deleted()),
-        Change::UnknownRole | Change::Denied(_) | Change::LastAdmin => Err(refusal::internal()),
-    }
+    let user = services.change_profile(&caller, request, origin).await?;
+    caller.username = user.username;
+    caller.email = user.email;
+    Ok(private(HttpResponse::Ok()).json(me(caller)))
 }

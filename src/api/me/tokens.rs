@@ -2,25 +2,17 @@
 
 use actix_web::http::header::LOCATION;
 use actix_web::{HttpResponse, web};
-use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{AccountRead, AccountWrite, FreshAccountWrite};
-use crate::guard::fields::{Fields, FromFields};
+use crate::guard::account::NewTokenRequest;
 use crate::guard::input::{Json, Path, Query, not_found};
 use crate::guard::issue::{no_store, private};
 use crate::guard::page::{Page, PageRequest};
-use crate::guard::{Authorized, Caller, Services, refusal};
+use crate::guard::{Authorized, Services, refusal};
 use crate::problem::Problem;
-use crate::sessions::session;
-use crate::tokens::personal_token::{self, NewPersonalToken, PersonalToken, RevokeReason, Which};
-
-/// Seconds that a token is good when nothing is said, and at most.
-const TTL_DEFAULT: i64 = 90 * 86_400;
-const TTL_MAX: i64 = 10 * 366 * 86_400;
-/// What no personal token may carry: it could make others of itself.
-const NEVER: &str = "account:write";
+use crate::tokens::personal_token::{self, PersonalToken, RevokeReason, Which};
 
 /// A personal access token.
 #[derive(Serialize, utoipa::ToSchema)]
@@ -102,33 +94,6 @@ pub async fn list_of(
     Ok(private(HttpResponse::Ok()).json(request.page(services, tokens, |token| token.id, item)))
 }
 
-/// A token to be made.
-#[derive(Clone, utoipa::ToSchema)]
-pub struct NewTokenRequest {
-    /// What to call it; at most 100 characters.
-    #[schema(example = "backup script")]
-    pub name: String,
-    /// What it may do: within what this credential may.
-    #[schema(value_type = String, example = "notes:read")]
-    pub scope: Vec<String>,
-    /// Seconds until it expires; 90 days unless said.
-    #[schema(value_type = Option<i64>, default = 7_776_000)]
-    pub expires_in: i64,
-}
-
-impl FromFields for NewTokenRequest {
-    fn from_fields(fields: &mut Fields) -> Option<Self> {
-        let name = fields.text("name");
-        let name = fields.within("name", name, 1, 100);
-        let scope = fields.scope("scope");
-        if scope.as_ref().is_some_and(|scope| scope.iter().any(|name| name == NEVER)) {
-            fields.refuse("scope", "not_allowed", format!("no personal token may carry `{NEVER}`"));
-        }
-        let expires_in = fields.optional_integer("expires_in", 1, TTL_MAX).unwrap_or(TTL_DEFAULT);
-        Some(Self { name: name?, scope: scope?, expires_in })
-    }
-}
-
 /// Makes a token. Asks for a recent sign-in.
 #[utoipa::path(post, path = "/api/v1/me/tokens", tag = "me", request_body = NewTokenRequest,
     responses((status = 201, description = "The token, shown this once", body = TokenItem)))]
@@ -137,37 +102,10 @@ pub async fn create(
     guarded: Authorized<FreshAccountWrite, Json<NewTokenRequest>>,
 ) -> Result<HttpResponse, Problem> {
     let Authorized { caller, input: Json(request), origin, .. } = guarded;
-    check_scope(&services, &caller, &request.scope).await?;
-    let (plain, digest) = personal_token::mint();
-    let new = NewPersonalToken {
-        user_id: caller.user_id,
-        name: request.name,
-        digest,
-        scope: request.scope,
-        ttl: TimeDelta::seconds(request.expires_in),
-    };
-    let token = services
-        .database
-        .transaction(move |connection| personal_token::insert(connection, &new, &origin))
-        .await
-        .map_err(refusal::database)?;
+    let (plain, token) = services.make_personal_token(&caller, request, origin).await?;
     let location = format!("/api/v1/me/tokens/{}", token.id);
     let shown = TokenItem { token: Some(plain.expose().to_owned()), ..item(token) };
     Ok(no_store(HttpResponse::Created()).insert_header((LOCATION, location)).json(shown))
-}
-
-/// A new token carries nothing that its user or the credential lacks.
-async fn check_scope(services: &Services, caller: &Caller, scope: &[String]) -> Result<(), Problem> {
-    let denied = session::missing(Some(scope), &caller.permissions);
-    if !denied.is_empty() {
-        services.refuse_unknown_scope(&denied).await?;
-        return Err(refusal::permission_denied(&denied, &caller.role));
-    }
-    let beyond = session::missing(Some(scope), &caller.scope);
-    if !beyond.is_empty() {
-        return Err(refusal::insufficient_scope(&beyond, &caller.scope, &caller.credential));
-    }
-    Ok(())
 }
 
 /// Revokes one of my tokens; one that is not mine is not found.

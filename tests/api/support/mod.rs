@@ -1,5 +1,6 @@
 //! A server on a port of its own, a database of its own, and those who use it.
 
+pub mod browser;
 pub mod database;
 pub mod http;
 
@@ -24,6 +25,7 @@ use doorward::users::user::{self, Authority, Insertion, NewUser};
 use reqwest::Method;
 use serde_json::{Value, json};
 
+pub use browser::Browser;
 pub use database::TestDatabase;
 pub use http::{Answer, Ask};
 
@@ -70,19 +72,16 @@ impl World {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("an address");
         let clock = Clock::default();
-        let parts = state::parts(
-            &settings,
-            address,
-            &database.url,
-            prepared.secret_keys,
-            prepared.ring,
-            clock.clone(),
-        );
+        let parts = state::parts(&settings, address, &database.url, prepared, clock.clone());
         let services = parts.services.clone();
         let server = app::serve(parts, listener, 1).expect("a server");
         let handle = server.handle();
         actix_web::rt::spawn(server);
-        let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .expect("a client");
         Self { base: format!("http://{address}"), clock, services, database, client, handle }
     }
 

@@ -5,6 +5,7 @@ use actix_web::{HttpResponse, web};
 use askama::Template;
 use serde::Serialize;
 
+use super::shell::Shell;
 use crate::problem::pages::Page;
 use crate::problem::{Action, Code, Problem};
 use crate::routing::Endpoint;
@@ -51,31 +52,28 @@ impl From<Code> for Entry {
 #[derive(Template)]
 #[template(path = "problems.html")]
 struct ListPage {
+    shell: Shell,
     entries: Vec<Entry>,
 }
 
 #[derive(Template)]
 #[template(path = "problem.html")]
 struct EntryPage {
+    shell: Shell,
     entry: Entry,
 }
 
 /// Lists the codes.
-#[utoipa::path(get, path = "/problems", tag = "documentation", security(()),
-    responses((status = 200, description = "Every code, as a page", content_type = "text/html", body = String)))]
 pub async fn list() -> Result<HttpResponse, Problem> {
-    answer(&ListPage { entries: Code::ALL.iter().copied().map(Entry::from).collect() })
+    answer(&ListPage { shell: Shell::open(), entries: Code::ALL.iter().copied().map(Entry::from).collect() })
 }
 
 /// Explains a code.
-#[utoipa::path(get, path = "/problems/{code}", tag = "documentation", security(()),
-    params(("code" = String, Path, description = "A problem's `code`")),
-    responses((status = 200, description = "What it means and what to do", content_type = "text/html", body = String)))]
 pub async fn show(code: web::Path<String>) -> Result<HttpResponse, Problem> {
     let found = Code::find(&code);
     let code =
         found.ok_or_else(|| Problem::new(Code::NotFound, "No such code; /problems lists them all."))?;
-    answer(&EntryPage { entry: Entry::from(code) })
+    answer(&EntryPage { shell: Shell::open(), entry: Entry::from(code) })
 }
 
 fn answer(page: &impl Template) -> Result<HttpResponse, Problem> {

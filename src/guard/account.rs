@@ -1,0 +1,218 @@
+//! What people change of their own accounts, through the API and on pages alike.
+
+use chrono::TimeDelta;
+
+use super::caller::Caller;
+use super::fields::{Fields, FromFields};
+use super::refusal;
+use super::services::Services;
+use crate::audit::Origin;
+use crate::problem::Problem;
+use crate::sessions::session;
+use crate::tokens::personal_token::{
+    self, NewPersonalToken, PersonalToken, PlainPersonalToken, RevokeReason, Which,
+};
+use crate::users::User;
+use crate::users::change::{self, Change, Changes};
+use crate::users::name::{EmailAddress, Username};
+use crate::users::password::PlainPassword;
+use crate::users::set_password;
+use crate::users::user::Authority;
+
+/// Seconds that a token is good when nothing is said, and at most.
+const TTL_DEFAULT: i64 = 90 * 86_400;
+const TTL_MAX: i64 = 10 * 366 * 86_400;
+/// What no personal token may carry: it could make others of itself.
+pub const NEVER: &str = "account:write";
+
+/// Another name or address.
+#[derive(Clone, utoipa::ToSchema)]
+pub struct MeChanges {
+    /// Another username.
+    #[schema(value_type = Option<String>)]
+    pub username: Option<Username>,
+    /// Another address; null removes it.
+    #[schema(value_type = Option<String>, format = Email)]
+    pub email: Option<Option<EmailAddress>>,
+    /// The password of the account.
+    #[schema(value_type = String, format = Password)]
+    pub current_password: PlainPassword,
+}
+
+impl FromFields for MeChanges {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        let username = fields.nullable_text("username");
+        let email = fields.nullable_text("email");
+        let current_password = fields.text("current_password");
+        let username = match username {
+            Some(None) => {
+                fields.refuse("username", "wrong_type", "a username cannot be removed");
+                None
+            }
+            other => other.flatten().and_then(|text| fields.username("username", &text)),
+        };
+        let email = match email {
+            Some(Some(text)) => fields.email("email", &text).map(Some),
+            other => other.map(|_| None),
+        };
+        Some(Self { username, email, current_password: PlainPassword::new(&current_password?) })
+    }
+}
+
+/// The old password and the new one.
+#[derive(Clone, utoipa::ToSchema)]
+pub struct PasswordChange {
+    /// The password of the account.
+    #[schema(value_type = String, format = Password)]
+    pub current_password: PlainPassword,
+    /// Another one: by default at least 12 characters, at most 1,000 bytes.
+    #[schema(value_type = String, format = Password)]
+    pub new_password: PlainPassword,
+    /// Whether every personal token is revoked too.
+    #[schema(value_type = Option<bool>, default = false)]
+    pub revoke_tokens: bool,
+}
+
+impl FromFields for PasswordChange {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        let current = fields.text("current_password");
+        let new = fields.text("new_password");
+        let revoke_tokens = fields.optional_flag("revoke_tokens").unwrap_or(false);
+        Some(Self {
+            current_password: PlainPassword::new(&current?),
+            new_password: PlainPassword::new(&new?),
+            revoke_tokens,
+        })
+    }
+}
+
+/// A token to be made.
+#[derive(Clone, utoipa::ToSchema)]
+pub struct NewTokenRequest {
+    /// What to call it; at most 100 characters.
+    #[schema(example = "backup script")]
+    pub name: String,
+    /// What it may do: within what this credential may.
+    #[schema(value_type = String, example = "notes:read")]
+    pub scope: Vec<String>,
+    /// Seconds until it expires; 90 days unless said.
+    #[schema(value_type = Option<i64>, default = 7_776_000)]
+    pub expires_in: i64,
+}
+
+impl FromFields for NewTokenRequest {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        let name = fields.text("name");
+        let name = fields.within("name", name, 1, 100);
+        let scope = fields.scope("scope");
+        if scope.as_ref().is_some_and(|scope| scope.iter().any(|name| name == NEVER)) {
+            fields.refuse("scope", "not_allowed", format!("no personal token may carry `{NEVER}`"));
+        }
+        let expires_in = fields.optional_integer("expires_in", 1, TTL_MAX).unwrap_or(TTL_DEFAULT);
+        Some(Self { name: name?, scope: scope?, expires_in })
+    }
+}
+
+impl Services {
+    /// Changes the caller's own name or address.
+    ///
+    /// # Errors
+    /// `validation_failed`, `conflict`, `account_deleted`; a fault of ours as a 5xx.
+    pub async fn change_profile(
+        &self,
+        caller: &Caller,
+        request: MeChanges,
+        origin: Origin,
+    ) -> Result<User, Problem> {
+        self.verify_current(caller, request.current_password, &origin).await?;
+        let changes = Changes { username: request.username, email: request.email, ..Changes::default() };
+        let user_id = caller.user_id;
+        let changed = self
+            .database
+            .transaction(move |connection| {
+                change::update(connection, user_id, &changes, &Authority::Unlimited, &origin)
+            })
+            .await
+            .map_err(refusal::database)?;
+        match changed {
+            Change::Done(user) => Ok(user),
+            Change::NameTaken(taken) => Err(refusal::name_taken(taken)),
+            Change::NotFound => Err(refusal::account_deleted()),
+            Change::UnknownRole | Change::Denied(_) | Change::LastAdmin => Err(refusal::internal()),
+        }
+    }
+
+    /// Changes the caller's own password; every other session ends.
+    ///
+    /// # Errors
+    /// `validation_failed`; a fault of ours as a 5xx.
+    pub async fn change_password(
+        &self,
+        caller: &Caller,
+        request: PasswordChange,
+        origin: Origin,
+    ) -> Result<(), Problem> {
+        let verified_hash = self.verify_current(caller, request.current_password, &origin).await?;
+        let names: Vec<&str> =
+            [Some(caller.username.as_str()), caller.email.as_deref()].into_iter().flatten().collect();
+        refusal::password_flaws(&self.passwords.flaws(&request.new_password, &names), "/new_password")?;
+        let new_hash = self.passwords.hash(request.new_password).await.map_err(refusal::hashing)?;
+        let (user_id, kept) = (caller.user_id, caller.credential.session_id());
+        let changed = self
+            .database
+            .transaction(move |connection| {
+                let changed =
+                    set_password::change_own(connection, user_id, &verified_hash, &new_hash, kept, &origin)?;
+                if changed.is_some() && request.revoke_tokens {
+                    let (all, reason) = (Which::AllOf(user_id), RevokeReason::PasswordChanged);
+                    personal_token::revoke(connection, all, reason, &origin)?;
+                }
+                Ok(changed)
+            })
+            .await
+            .map_err(refusal::database)?;
+        // Without a row somebody else changed it, or disabled the account, since it was verified.
+        changed.map(|_| ()).ok_or_else(|| refusal::wrong_password("/current_password"))
+    }
+
+    /// Makes a personal access token of the caller's.
+    ///
+    /// # Errors
+    /// `permission_denied`, `insufficient_scope`, `validation_failed`; a fault of ours as a 5xx.
+    pub async fn make_personal_token(
+        &self,
+        caller: &Caller,
+        request: NewTokenRequest,
+        origin: Origin,
+    ) -> Result<(PlainPersonalToken, PersonalToken), Problem> {
+        self.check_token_scope(caller, &request.scope).await?;
+        let (plain, digest) = personal_token::mint();
+        let new = NewPersonalToken {
+            user_id: caller.user_id,
+            name: request.name,
+            digest,
+            scope: request.scope,
+            ttl: TimeDelta::seconds(request.expires_in),
+        };
+        let token = self
+            .database
+            .transaction(move |connection| personal_token::insert(connection, &new, &origin))
+            .await
+            .map_err(refusal::database)?;
+        Ok((plain, token))
+    }
+
+    /// A new token carries nothing that its user or the credential lacks.
+    async fn check_token_scope(&self, caller: &Caller, scope: &[String]) -> Result<(), Problem> {
+        let denied = session::missing(Some(scope), &caller.permissions);
+        if !denied.is_empty() {
+            self.refuse_unknown_scope(&denied).await?;
+            return Err(refusal::permission_denied(&denied, &caller.role));
+        }
+        let beyond = session::missing(Some(scope), &caller.scope);
+        if !beyond.is_empty() {
+            return Err(refusal::insufficient_scope(&beyond, &caller.scope, &caller.credential));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,193 @@
+//! The session cookie, through actix-session: it carries a random key, signed. The row behind it is a session's like
+//! any other: the sign-in's transaction writes it, the guard reads it where it reads every credential, and what ends
+//! sessions ends it. So the store itself only hands the key from cookie to request and back, and cannot fail.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use actix_session::config::{BrowserSession, CookieContentSecurity};
+use actix_session::storage::{LoadError, SaveError, SessionKey, SessionStore, UpdateError};
+use actix_session::{SessionExt, SessionMiddleware};
+use actix_web::body::MessageBody;
+use actix_web::cookie::{Key, SameSite, time};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{HeaderValue, SET_COOKIE};
+use actix_web::middleware::Next;
+use actix_web::{Error, HttpRequest, HttpResponse};
+use aws_lc_rs::digest::{SHA256, digest};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use crate::random;
+use crate::sessions::CookieKey;
+
+/// Where the key stands in actix-session's state.
+const KEY: &str = "key";
+
+/// How session cookies look. Settings.
+#[derive(Clone, Debug)]
+pub struct BrowserSettings {
+    /// The public URL's origin (RFC 6454), for the CSRF proof.
+    pub origin: String,
+    /// Whether the public URL is https: cookies are then `Secure` and `__Host-`.
+    pub secure: bool,
+    /// How long a session lives without being used.
+    pub idle_ttl: Duration,
+    /// The same where the user asked to be kept signed in.
+    pub kept_ttl: Duration,
+}
+
+impl BrowserSettings {
+    /// A cookie's name (RFC 6265bis, section 4.1.3.2): over https no other host can have set it.
+    #[must_use]
+    pub fn cookie_name(&self, name: &str) -> String {
+        if self.secure { format!("__Host-{name}") } else { name.to_owned() }
+    }
+
+    fn session_cookie(&self) -> String {
+        self.cookie_name("doorward")
+    }
+}
+
+/// What a cookie's session is known by.
+#[derive(Clone, Debug)]
+pub struct NewCookie {
+    text: String,
+}
+
+impl NewCookie {
+    /// A new random key of 32 bytes.
+    #[must_use]
+    pub fn generate() -> Self {
+        Self { text: URL_SAFE_NO_PAD.encode(random::bytes::<32>()) }
+    }
+
+    /// What stands in the database.
+    #[must_use]
+    pub fn digest(&self) -> [u8; 32] {
+        digest_of(&self.text)
+    }
+}
+
+/// The SHA-256 of a cookie's key.
+#[must_use]
+pub fn digest_of(key: &str) -> [u8; 32] {
+    let mut bytes = [0; 32];
+    bytes.copy_from_slice(digest(&SHA256, key.as_bytes()).as_ref());
+    bytes
+}
+
+/// A session cookie as it was sent.
+#[derive(Clone, PartialEq, Eq)]
+pub enum SentCookie {
+    /// None.
+    Missing,
+    /// One whose signature is not ours.
+    Forged,
+    /// One of ours, with this digest of its key.
+    Signed([u8; 32]),
+}
+
+/// The request's session cookie.
+#[must_use]
+pub fn sent(request: &HttpRequest, settings: &BrowserSettings) -> SentCookie {
+    match request.get_session().get::<String>(KEY) {
+        Ok(Some(key)) => SentCookie::Signed(digest_of(&key)),
+        _ if request.cookie(&settings.session_cookie()).is_some() => SentCookie::Forged,
+        _ => SentCookie::Missing,
+    }
+}
+
+/// Gives the browser the cookie of the session that was just begun. The browser keeps it for `kept` after it was
+/// closed.
+pub fn give(request: &HttpRequest, answer: &mut HttpResponse, cookie: &NewCookie, kept: Option<Duration>) {
+    let session = request.get_session();
+    session.renew();
+    // A text always becomes JSON.
+    let _ = session.insert(KEY, &cookie.text);
+    if let Some(kept) = kept {
+        answer.extensions_mut().insert(Kept(kept));
+    }
+}
+
+/// Takes the cookie back.
+pub fn take_back(request: &HttpRequest) {
+    request.get_session().purge();
+}
+
+/// The cookie is to outlive the browser.
+#[derive(Clone, Copy)]
+struct Kept(Duration);
+
+/// actix-session knows one lifetime for all; the one that a sign-in asked for is added here.
+///
+/// # Errors
+/// None of its own.
+pub async fn keep<B: MessageBody>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<B>, Error> {
+    let mut response = next.call(request).await?;
+    let kept = response.response().extensions().get::<Kept>().copied();
+    if let Some(Kept(kept)) = kept {
+        let cookies: Vec<HeaderValue> = response.headers_mut().remove(SET_COOKIE).collect();
+        for cookie in cookies {
+            let text = cookie.to_str().map(|text| format!("{text}; Max-Age={}", kept.as_secs()));
+            let longer = text.ok().and_then(|text| HeaderValue::from_str(&text).ok());
+            response.headers_mut().append(SET_COOKIE, longer.unwrap_or(cookie));
+        }
+    }
+    Ok(response)
+}
+
+/// The middleware that reads and writes the cookie.
+#[must_use]
+pub fn middleware(settings: &BrowserSettings, key: &CookieKey) -> SessionMiddleware<CookieStore> {
+    SessionMiddleware::builder(CookieStore, Key::from(key.expose()))
+        .cookie_name(settings.session_cookie())
+        .cookie_content_security(CookieContentSecurity::Signed)
+        .cookie_secure(settings.secure)
+        .cookie_http_only(true)
+        .cookie_same_site(SameSite::Lax)
+        .cookie_path("/".to_owned())
+        .session_lifecycle(BrowserSession::default())
+        .build()
+}
+
+/// The store.
+pub struct CookieStore;
+
+impl SessionStore for CookieStore {
+    async fn load(&self, key: &SessionKey) -> Result<Option<HashMap<String, String>>, LoadError> {
+        let text = serde_json::Value::from(key.as_ref()).to_string();
+        Ok(Some(HashMap::from([(KEY.to_owned(), text)])))
+    }
+
+    async fn save(
+        &self,
+        state: HashMap<String, String>,
+        _: &time::Duration,
+    ) -> Result<SessionKey, SaveError> {
+        let key = state.get(KEY).and_then(|text| serde_json::from_str::<String>(text).ok());
+        let key = key.and_then(|key| SessionKey::try_from(key).ok());
+        key.ok_or_else(|| SaveError::Other(std::io::Error::other("a session without a key").into()))
+    }
+
+    async fn update(
+        &self,
+        _: SessionKey,
+        state: HashMap<String, String>,
+        ttl: &time::Duration,
+    ) -> Result<SessionKey, UpdateError> {
+        self.save(state, ttl).await.map_err(|error| UpdateError::Other(error.into()))
+    }
+
+    async fn update_ttl(&self, _: &SessionKey, _: &time::Duration) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    /// The session has ended in the transaction that said so.
+    async fn delete(&self, _: &SessionKey) -> anyhow::Result<()> {
+        Ok(())
+    }
+}

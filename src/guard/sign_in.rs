@@ -1,0 +1,142 @@
+//! Signing in with a password: the same for an API client's tokens and for a browser's cookie.
+
+use serde_json::json;
+
+use super::refusal;
+use super::services::Services;
+use crate::audit::event::{self, EventType, Origin, Subject};
+use crate::problem::{Code, Problem};
+use crate::random;
+use crate::sessions::{self, EndReason, Grant, HeldBy, NewSession, Which, end_sessions, session};
+use crate::users::name::fold_typed;
+use crate::users::password::PlainPassword;
+use crate::users::user::{self, Login};
+
+/// How often a sign-in is begun anew when the password changes under it.
+const ATTEMPTS: usize = 3;
+
+/// Who wants to sign in, and what for.
+#[derive(Clone, Debug)]
+pub struct SignIn {
+    /// The username, or the e-mail address.
+    pub username: String,
+    /// The password.
+    pub password: PlainPassword,
+    /// A narrower scope for the whole session.
+    pub scope: Option<Vec<String>>,
+    /// What the device calls itself.
+    pub device: Option<String>,
+    /// What the session will be known by.
+    pub held_by: HeldBy,
+    /// The digest of the cookie that the browser has of an earlier session, which this one replaces.
+    pub replaces: Option<[u8; 32]>,
+}
+
+impl Services {
+    /// Verifies the password and begins a session.
+    ///
+    /// # Errors
+    /// `invalid_credentials`, `account_disabled` to the right password, `permission_denied` and `validation_failed`
+    /// for the scope; a fault of ours as a 5xx.
+    pub async fn sign_in(&self, wanted: &SignIn, origin: &Origin) -> Result<Grant, Problem> {
+        for _ in 0..ATTEMPTS {
+            let found = self.find_login(&wanted.username).await?;
+            let hash = found.as_ref().and_then(|login| login.password_hash.clone());
+            let verified = self.passwords.verify(hash.clone(), wanted.password.clone()).await;
+            let (Some(login), Some(hash), Some(verified)) =
+                (found.clone(), hash, verified.map_err(refusal::hashing)?)
+            else {
+                return Err(self.refuse_sign_in(wanted, found, origin, Code::InvalidCredentials).await);
+            };
+            // Said only to the right password.
+            if !login.user.is_active() {
+                return Err(self.refuse_sign_in(wanted, Some(login), origin, Code::AccountDisabled).await);
+            }
+            if let Some(scope) = &wanted.scope {
+                self.check_scope_of(scope, &login).await?;
+            }
+            let upgraded = verified.upgraded.map(|hash| hash.expose().to_owned());
+            if let Some(grant) = self.begin(wanted, &login, hash, upgraded, origin).await? {
+                return Ok(grant);
+            }
+            // The password or the status changed since it was verified: once more from the start.
+        }
+        let detail = "The account is being changed just now; try again.";
+        Err(Problem::new(Code::Overloaded, detail).retry_after(Self::retry_after()))
+    }
+
+    async fn find_login(&self, username: &str) -> Result<Option<Login>, Problem> {
+        let Some(folded) = fold_typed(username) else { return Ok(None) };
+        self.database
+            .run(move |connection| user::find_login(connection, &folded))
+            .await
+            .map_err(refusal::database)
+    }
+
+    async fn begin(
+        &self,
+        wanted: &SignIn,
+        login: &Login,
+        verified_hash: String,
+        upgraded_hash: Option<String>,
+        origin: &Origin,
+    ) -> Result<Option<Grant>, Problem> {
+        let new = NewSession {
+            id: random::id(),
+            user_id: login.user.id,
+            verified_hash,
+            upgraded_hash,
+            device: wanted.device.clone(),
+            scope: wanted.scope.clone(),
+            held_by: wanted.held_by.clone(),
+        };
+        let (limits, origin, replaces) = (self.limits.clone(), origin.clone(), wanted.replaces);
+        self.database
+            .transaction(move |connection| {
+                let begun = sessions::begin(connection, &new, &limits, &origin)?;
+                if let Some(digest) = replaces.filter(|_| begun.is_some()) {
+                    let which = Which::OfCookie(digest);
+                    end_sessions(connection, &which, EndReason::SignedInAgain, &origin)?;
+                }
+                Ok(begun)
+            })
+            .await
+            .map_err(refusal::database)
+    }
+
+    /// A name that nothing knows is a slip of the pen; one that the role lacks is a refusal.
+    async fn check_scope_of(&self, scope: &[String], login: &Login) -> Result<(), Problem> {
+        let denied = session::missing(Some(scope), &login.permissions);
+        if denied.is_empty() {
+            return Ok(());
+        }
+        self.refuse_unknown_scope(&denied).await?;
+        Err(refusal::permission_denied(&denied, &login.user.role))
+    }
+
+    /// One answer for an unknown user, a wrong password and a user without one; the audit log tells them apart.
+    async fn refuse_sign_in(
+        &self,
+        wanted: &SignIn,
+        login: Option<Login>,
+        origin: &Origin,
+        code: Code,
+    ) -> Problem {
+        let typed: String = wanted.username.chars().filter(|c| !c.is_control()).take(150).collect();
+        let origin = origin.clone();
+        let noted = self
+            .database
+            .run(move |connection| {
+                let user = login.as_ref().map(|login| &login.user);
+                let subject = Subject { id: user.map(|user| user.id), name: Some(&typed) };
+                let details = json!({ "code": code.as_str(), "known": user.is_some() });
+                event::insert(connection, &origin, EventType::LoginFailed, subject, &details)
+            })
+            .await;
+        match (noted, code) {
+            (Err(error), _) => refusal::database(error),
+            (Ok(()), Code::AccountDisabled) => refusal::account_disabled(),
+            (Ok(()), _) => refusal::invalid_credentials(),
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! The password once more within a session: for what asks for a recent sign-in (RFC 9470), and before one's own name,
+//! address or password is changed.
+
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::caller::Caller;
+use super::refusal;
+use super::services::Services;
+use crate::audit::event::{self, EventType, Origin, Subject};
+use crate::problem::Problem;
+use crate::sessions::session::{self, SteppedUp};
+use crate::users::password::PlainPassword;
+
+impl Services {
+    /// Verifies the password of a session's user; the session's `auth_time` is then now.
+    ///
+    /// # Errors
+    /// `validation_failed` at `pointer` for a wrong one; `session_ended`; a fault of ours as a 5xx.
+    pub async fn step_up(
+        &self,
+        caller: &Caller,
+        session_id: Uuid,
+        password: PlainPassword,
+        pointer: &str,
+        origin: Origin,
+    ) -> Result<SteppedUp, Problem> {
+        let failed = (EventType::StepUpFailed, json!({}));
+        let verified_hash = self.verify_again(caller, password, pointer, &origin, failed).await?;
+        let user_id = caller.user_id;
+        self.database
+            .transaction(move |connection| {
+                session::step_up(connection, session_id, user_id, &verified_hash, &origin)
+            })
+            .await
+            .map_err(refusal::database)?
+            .ok_or_else(refusal::session_unknown)
+    }
+
+    /// Verifies the caller's own password before a change; gives the hash that it was verified against. A wrong one
+    /// counts as a failed sign-in.
+    ///
+    /// # Errors
+    /// `validation_failed` at `/current_password` for a wrong one; a fault of ours as a 5xx.
+    pub async fn verify_current(
+        &self,
+        caller: &Caller,
+        password: PlainPassword,
+        origin: &Origin,
+    ) -> Result<String, Problem> {
+        let failed = (EventType::LoginFailed, json!({ "code": "wrong_password" }));
+        self.verify_again(caller, password, "/current_password", origin, failed).await
+    }
+
+    /// A wrong password is no 401, which would make clients refresh or sign out.
+    async fn verify_again(
+        &self,
+        caller: &Caller,
+        password: PlainPassword,
+        pointer: &str,
+        origin: &Origin,
+        (event_type, details): (EventType, Value),
+    ) -> Result<String, Problem> {
+        let hash = self.password_hash_of(caller.user_id).await?;
+        let verified = self.passwords.verify(hash.clone(), password).await.map_err(refusal::hashing)?;
+        if let (Some(hash), Some(_)) = (hash, verified) {
+            return Ok(hash);
+        }
+        let (user_id, username, origin) = (caller.user_id, caller.username.clone(), origin.clone());
+        self.database
+            .run(move |connection| {
+                let subject = Subject { id: Some(user_id), name: Some(&username) };
+                event::insert(connection, &origin, event_type, subject, &details)
+            })
+            .await
+            .map_err(refusal::database)?;
+        Err(refusal::wrong_password(pointer))
+    }
+}

@@ -1,0 +1,103 @@
+//! `/account/activity`: what happened to my account, in words.
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpResponse, web};
+use askama::Template;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::AccountRead;
+use crate::audit::event::{self, Event, Filter};
+use crate::guard::input::Query;
+use crate::guard::page::PageRequest;
+use crate::guard::{Authorized, Services, refusal};
+use crate::pages::answer;
+use crate::pages::moment::Moment;
+use crate::pages::shell::Shell;
+use crate::problem::Problem;
+
+#[derive(Template)]
+#[template(path = "account/activity.html")]
+struct Activity {
+    shell: Shell,
+    items: Vec<Item>,
+    next: Option<String>,
+}
+
+struct Item {
+    when: Moment,
+    what: String,
+    address: String,
+    alarming: bool,
+}
+
+/// Which part of the list.
+#[derive(Clone, Debug, Deserialize)]
+pub struct ActivityQuery {
+    cursor: Option<String>,
+}
+
+/// Lists it.
+pub async fn show(
+    services: web::Data<Services>,
+    guarded: Authorized<AccountRead, Query<ActivityQuery>>,
+) -> Result<HttpResponse, Problem> {
+    let (user_id, Query(query)) = (guarded.caller.user_id, guarded.input);
+    let request =
+        PageRequest::read(&services, format!("activity of {user_id}"), None, query.cursor.as_deref())?;
+    let (before, rows) = (request.before, request.rows());
+    let filter = Filter { subject_id: Some(user_id), before, ..Filter::default() };
+    let events = services
+        .database
+        .run(move |connection| event::list(connection, &filter, rows))
+        .await
+        .map_err(refusal::database)?;
+    let now = services.clock.now();
+    let page = request.page(
+        &services,
+        events,
+        |event| event.id,
+        |event| {
+            let alarming =
+                matches!(event.type_.as_str(), "login_failed" | "step_up_failed" | "refresh_token_reused");
+            let what = words(&event);
+            let address = event.address.unwrap_or_default();
+            Item { when: Moment::new(event.occurred_at, now), what, address, alarming }
+        },
+    );
+    let page = Activity { shell: Shell::of(&guarded.caller), items: page.items, next: page.next_cursor };
+    answer(StatusCode::OK, &page)
+}
+
+/// An event as its subject reads it.
+fn words(event: &Event) -> String {
+    let detail = |name: &str| event.details.get(name).and_then(Value::as_str).unwrap_or_default();
+    let by_other = event.actor_id.is_none_or(|actor| Some(actor) != event.subject_id);
+    let who = if by_other { event.actor_name.as_deref().unwrap_or("an administrator") } else { "you" };
+    match event.type_.as_str() {
+        "login_succeeded" if detail("device").is_empty() => "You signed in.".to_owned(),
+        "login_succeeded" => format!("You signed in with {}.", detail("device")),
+        "login_failed" if detail("code") == "account_disabled" => {
+            "Somebody tried to sign in while the account was disabled.".to_owned()
+        }
+        "login_failed" => "Somebody gave a wrong password.".to_owned(),
+        "stepped_up" => "You confirmed your password.".to_owned(),
+        "step_up_failed" => "A wrong password was given to confirm.".to_owned(),
+        "refresh_repeated" => "A client asked for its tokens twice; it was given them again.".to_owned(),
+        "refresh_token_reused" => {
+            "A used refresh token was presented again: somebody may have a copy, so its session was ended."
+                .to_owned()
+        }
+        "session_ended" => format!("A session ended: {}.", detail("reason").replace('_', " ")),
+        "user_created" => "The account was made.".to_owned(),
+        "user_updated" => format!("The name or address was changed by {who}."),
+        "user_role_changed" => format!("The role was changed by {who}."),
+        "user_disabled" => format!("The account was disabled by {who}."),
+        "user_enabled" => format!("The account was enabled by {who}."),
+        "password_changed" => format!("The password was changed by {who}."),
+        "password_link_created" => format!("A link to set the password was made by {who}."),
+        "personal_token_created" => format!("The personal token “{}” was made.", detail("name")),
+        "personal_token_revoked" => format!("A personal token was revoked by {who}."),
+        other => other.replace('_', " "),
+    }
+}

@@ -1,0 +1,52 @@
+//! `/account`: oneself, in four pages.
+
+pub mod events;
+pub mod password;
+pub mod profile;
+pub mod sessions;
+pub mod tokens;
+
+use crate::guard::Requirement;
+use crate::problem::Code;
+use crate::routing::Endpoint;
+
+/// To see the account.
+pub struct AccountRead;
+
+impl Requirement for AccountRead {
+    const PERMISSION: Option<&'static str> = Some("account:read");
+}
+
+/// To change it.
+pub struct AccountWrite;
+
+impl Requirement for AccountWrite {
+    const PERMISSION: Option<&'static str> = Some("account:write");
+}
+
+/// To make a personal token: also asks for a recent sign-in.
+pub struct FreshAccountWrite;
+
+impl Requirement for FreshAccountWrite {
+    const PERMISSION: Option<&'static str> = Some("account:write");
+    const FRESH: bool = true;
+}
+
+/// The routes.
+#[must_use]
+pub fn routes() -> Vec<Endpoint> {
+    vec![
+        Endpoint::at("/account").get(profile::show).post(profile::change).codes(&[Code::Conflict]),
+        Endpoint::at("/account/password").get(password::show).post(password::change),
+        Endpoint::at("/account/sessions").get(sessions::show),
+        Endpoint::at("/account/sessions/end-others").post(sessions::end_others),
+        Endpoint::at("/account/sessions/{id}/end").post(sessions::end),
+        Endpoint::at("/account/tokens").get(tokens::show),
+        Endpoint::at("/account/tokens/new")
+            .get(tokens::new)
+            .post(tokens::make)
+            .codes(&[Code::AuthenticationTooOld]),
+        Endpoint::at("/account/tokens/{id}/revoke").post(tokens::revoke),
+        Endpoint::at("/account/activity").get(events::show),
+    ]
+}

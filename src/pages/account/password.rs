@@ -1,0 +1,64 @@
+//! `/account/password`: another password for oneself.
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpResponse, web};
+use askama::Template;
+
+use super::AccountWrite;
+use crate::guard::account::PasswordChange;
+use crate::guard::input::Form;
+use crate::guard::{Authorized, Services};
+use crate::pages::flaws::Flaws;
+use crate::pages::shell::Shell;
+use crate::pages::{answer, set_password};
+use crate::problem::Problem;
+use crate::users::password::PlainPassword;
+
+#[derive(Template)]
+#[template(path = "account/password.html")]
+struct Password {
+    shell: Shell,
+    hint: String,
+    revoke_tokens: bool,
+    flaws: Flaws,
+    done: Option<&'static str>,
+}
+
+/// The form.
+pub async fn show(
+    services: web::Data<Services>,
+    guarded: Authorized<AccountWrite>,
+) -> Result<HttpResponse, Problem> {
+    let (shell, hint) = (Shell::of(&guarded.caller), set_password::hint(&services));
+    let page = Password { shell, hint, revoke_tokens: false, flaws: Flaws::none(), done: None };
+    answer(StatusCode::OK, &page)
+}
+
+/// Changes it; every other session ends.
+pub async fn change(
+    services: web::Data<Services>,
+    guarded: Authorized<AccountWrite, Form>,
+) -> Result<HttpResponse, Problem> {
+    let Authorized { caller, input: sent, origin, .. } = guarded;
+    let field = |name: &str| sent.field(name).unwrap_or_default();
+    let revoke_tokens = sent.field("revoke_tokens").is_some();
+    let changed = if field("new_password") == field("again") {
+        let request = PasswordChange {
+            current_password: PlainPassword::new(field("current_password")),
+            new_password: PlainPassword::new(field("new_password")),
+            revoke_tokens,
+        };
+        services.change_password(&caller, request, origin).await.map_err(Flaws::of)
+    } else {
+        Err(Ok(Flaws::of_field("again", "This is not the same as above.")))
+    };
+    let hint = set_password::hint(&services);
+    let page = Password { shell: Shell::of(&caller), hint, revoke_tokens, flaws: Flaws::none(), done: None };
+    match changed {
+        Ok(()) => {
+            let done = Some("Your password is changed, and every other session is signed out.");
+            answer(StatusCode::OK, &Password { revoke_tokens: false, done, ..page })
+        }
+        Err(flaws) => answer(StatusCode::UNPROCESSABLE_ENTITY, &Password { flaws: flaws?, ..page }),
+    }
+}

@@ -1,0 +1,74 @@
+//! `/account`: who I am and what I may do; another name or address.
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpResponse, web};
+use askama::Template;
+use serde_json::json;
+
+use super::{AccountRead, AccountWrite};
+use crate::guard::account::MeChanges;
+use crate::guard::fields::Fields;
+use crate::guard::input::Form;
+use crate::guard::{Authorized, Caller, Services};
+use crate::pages::answer;
+use crate::pages::flaws::Flaws;
+use crate::pages::shell::Shell;
+use crate::problem::Problem;
+
+#[derive(Template)]
+#[template(path = "account/profile.html")]
+struct Profile {
+    shell: Shell,
+    role: String,
+    permissions: Vec<String>,
+    username: String,
+    email: String,
+    flaws: Flaws,
+    done: Option<&'static str>,
+}
+
+fn page(caller: &Caller) -> Profile {
+    Profile {
+        shell: Shell::of(caller),
+        role: caller.role.clone(),
+        permissions: caller.permissions.clone(),
+        username: caller.username.clone(),
+        email: caller.email.clone().unwrap_or_default(),
+        flaws: Flaws::none(),
+        done: None,
+    }
+}
+
+/// Shows oneself.
+pub async fn show(guarded: Authorized<AccountRead>) -> Result<HttpResponse, Problem> {
+    answer(StatusCode::OK, &page(&guarded.caller))
+}
+
+/// Changes the name or the address.
+pub async fn change(
+    services: web::Data<Services>,
+    guarded: Authorized<AccountWrite, Form>,
+) -> Result<HttpResponse, Problem> {
+    let Authorized { mut caller, input: sent, origin, .. } = guarded;
+    let field = |name: &str| sent.field(name).unwrap_or_default().trim();
+    let email = Some(field("email")).filter(|email| !email.is_empty());
+    let typed = json!({ "username": field("username"), "email": email,
+        "current_password": sent.field("current_password").unwrap_or_default() });
+    let changed = match Fields::read::<MeChanges>(typed) {
+        Ok(request) => services.change_profile(&caller, request, origin).await,
+        Err(problem) => Err(problem),
+    };
+    match changed {
+        Ok(user) => {
+            caller.username = user.username;
+            caller.email = user.email;
+            answer(StatusCode::OK, &Profile { done: Some("Your details are saved."), ..page(&caller) })
+        }
+        Err(problem) => {
+            let flaws = Flaws::of(problem)?;
+            let typed = (field("username").to_owned(), field("email").to_owned());
+            let page = Profile { username: typed.0, email: typed.1, flaws, ..page(&caller) };
+            answer(StatusCode::UNPROCESSABLE_ENTITY, &page)
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! `/account/sessions`: where I am signed in, in browsers and API clients.
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpResponse, web};
+use askama::Template;
+use uuid::Uuid;
+
+use super::{AccountRead, AccountWrite};
+use crate::guard::input::{Form, Path};
+use crate::guard::{Authorized, Services, refusal};
+use crate::pages::answer;
+use crate::pages::moment::Moment;
+use crate::pages::refused::see_other;
+use crate::pages::shell::Shell;
+use crate::problem::Problem;
+use crate::sessions::{EndReason, Which, end_sessions, session};
+
+const HERE: &str = "/account/sessions";
+
+#[derive(Template)]
+#[template(path = "account/sessions.html")]
+struct Sessions {
+    shell: Shell,
+    items: Vec<Item>,
+    has_others: bool,
+}
+
+struct Item {
+    id: Uuid,
+    device: String,
+    kind: &'static str,
+    address: String,
+    begun: Moment,
+    used: Moment,
+    expires: Moment,
+    current: bool,
+}
+
+/// Lists them.
+pub async fn show(
+    services: web::Data<Services>,
+    guarded: Authorized<AccountRead>,
+) -> Result<HttpResponse, Problem> {
+    let (user_id, current) = (guarded.caller.user_id, guarded.caller.credential.session_id());
+    let sessions = services
+        .database
+        .run(move |connection| session::list(connection, user_id))
+        .await
+        .map_err(refusal::database)?;
+    let now = services.clock.now();
+    let items: Vec<Item> = sessions
+        .into_iter()
+        .map(|session| {
+            let kind = if session.kind == "browser" { "Browser" } else { "API client" };
+            Item {
+                id: session.id,
+                device: session.device.unwrap_or_else(|| format!("{kind} without a name")),
+                kind,
+                address: session.address.unwrap_or_else(|| "unknown".to_owned()),
+                begun: Moment::new(session.created_at, now),
+                used: Moment::new(session.last_used_at, now),
+                expires: Moment::new(session.expires_at, now),
+                current: current == Some(session.id),
+            }
+        })
+        .collect();
+    let has_others = items.iter().any(|item| !item.current);
+    answer(StatusCode::OK, &Sessions { shell: Shell::of(&guarded.caller), items, has_others })
+}
+
+/// Ends one.
+pub async fn end(
+    services: web::Data<Services>,
+    guarded: Authorized<AccountWrite, (Path<Uuid>, Form)>,
+) -> Result<HttpResponse, Problem> {
+    let (Path(id), _) = guarded.input;
+    end_which(&services, Which::OneOf(guarded.caller.user_id, id), guarded.origin).await
+}
+
+/// Ends all but this one.
+pub async fn end_others(
+    services: web::Data<Services>,
+    guarded: Authorized<AccountWrite, Form>,
+) -> Result<HttpResponse, Problem> {
+    let user_id = guarded.caller.user_id;
+    let kept = guarded.caller.credential.session_id();
+    let which = kept.map_or(Which::AllOf(user_id), |kept| Which::OthersOf(user_id, kept));
+    end_which(&services, which, guarded.origin).await
+}
+
+/// One that has ended meanwhile is as it should be.
+async fn end_which(
+    services: &Services,
+    which: Which,
+    origin: crate::audit::Origin,
+) -> Result<HttpResponse, Problem> {
+    services
+        .database
+        .transaction(move |connection| end_sessions(connection, &which, EndReason::EndedByUser, &origin))
+        .await
+        .map_err(refusal::database)?;
+    Ok(see_other(HERE))
+}

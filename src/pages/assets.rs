@@ -1,0 +1,61 @@
+//! What pages are made with: embedded, named by their content, so that a browser asks for each once.
+
+use std::sync::LazyLock;
+
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use actix_web::{HttpResponse, web};
+use aws_lc_rs::digest::{SHA256, digest};
+
+use crate::problem::{Code, Problem};
+use crate::routing::Endpoint;
+
+/// A file of `static/`.
+pub struct Asset {
+    content_type: &'static str,
+    bytes: &'static [u8],
+    path: String,
+}
+
+impl Asset {
+    fn new(name: &str, content_type: &'static str, bytes: &'static [u8]) -> Self {
+        let hash = digest(&SHA256, bytes);
+        let hash: String = hash.as_ref()[..6].iter().map(|byte| format!("{byte:02x}")).collect();
+        let (stem, kind) = name.split_once('.').unwrap_or((name, ""));
+        Self { content_type, bytes, path: format!("/static/{stem}.{hash}.{kind}") }
+    }
+
+    /// Where it is served.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+}
+
+/// The stylesheet.
+pub static STYLE: LazyLock<Asset> = LazyLock::new(|| {
+    Asset::new("app.css", "text/css; charset=utf-8", include_bytes!("../../static/app.css"))
+});
+/// What pages do beyond plain HTML; each works without it.
+pub static SCRIPT: LazyLock<Asset> = LazyLock::new(|| {
+    Asset::new("app.js", "text/javascript; charset=utf-8", include_bytes!("../../static/app.js"))
+});
+/// The icon.
+pub static ICON: LazyLock<Asset> =
+    LazyLock::new(|| Asset::new("icon.svg", "image/svg+xml", include_bytes!("../../static/icon.svg")));
+
+/// The routes.
+#[must_use]
+pub fn routes() -> Vec<Endpoint> {
+    vec![Endpoint::at("/static/{file}").get(show).codes(&[Code::NotFound])]
+}
+
+/// A file that pages are made with.
+pub async fn show(file: web::Path<String>) -> Result<HttpResponse, Problem> {
+    let assets = [&STYLE, &SCRIPT, &ICON];
+    let found = assets.iter().find(|asset| asset.path.strip_prefix("/static/") == Some(file.as_str()));
+    let asset = found.ok_or_else(|| Problem::new(Code::NotFound, "There is no such file."))?;
+    Ok(HttpResponse::Ok()
+        .insert_header((CONTENT_TYPE, asset.content_type))
+        .insert_header((CACHE_CONTROL, "public, max-age=31536000, immutable"))
+        .body(asset.bytes))
+}

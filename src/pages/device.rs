@@ -1,0 +1,46 @@
+//! What a browser calls itself, in two words: a device's name in the list of sessions.
+
+/// Names by what stands in a User-Agent; the first that is found is it, since many claim to be others too.
+const BROWSERS: [(&str, &str); 7] = [
+    ("Edg", "Edge"),
+    ("OPR/", "Opera"),
+    ("Firefox/", "Firefox"),
+    ("FxiOS/", "Firefox"),
+    ("CriOS/", "Chrome"),
+    ("Chrome/", "Chrome"),
+    ("Safari/", "Safari"),
+];
+const SYSTEMS: [(&str, &str); 7] = [
+    ("Windows", "Windows"),
+    ("iPhone", "iPhone"),
+    ("iPad", "iPad"),
+    ("Mac OS X", "macOS"),
+    ("Android", "Android"),
+    ("CrOS", "ChromeOS"),
+    ("Linux", "Linux"),
+];
+
+/// Such as `Firefox on Linux`.
+#[must_use]
+pub fn name(user_agent: &str) -> String {
+    let find = |names: &[(&str, &'static str)]| {
+        names.iter().find(|(mark, _)| user_agent.contains(mark)).map(|(_, name)| *name)
+    };
+    let browser = find(&BROWSERS).unwrap_or("A browser");
+    find(&SYSTEMS).map_or_else(|| browser.to_owned(), |system| format!("{browser} on {system}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::name;
+
+    #[test]
+    fn browsers_are_told_from_those_that_they_claim_to_be() {
+        let chrome = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0 \
+                      Safari/537.36";
+        assert_eq!(name(chrome), "Chrome on Windows");
+        assert_eq!(name(&format!("{chrome} Edg/156.0")), "Edge on Windows");
+        assert_eq!(name("Mozilla/5.0 (X11; Linux x86_64; rv:150.0) Gecko Firefox/150.0"), "Firefox on Linux");
+        assert_eq!(name("curl/8.5"), "A browser");
+    }
+}

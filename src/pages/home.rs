@@ -1,0 +1,20 @@
+//! `/`: what this is, and where things are.
+
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+use askama::Template;
+
+use super::answer;
+use super::shell::Shell;
+use crate::problem::Problem;
+
+#[derive(Template)]
+#[template(path = "home.html")]
+struct Home {
+    shell: Shell,
+}
+
+/// Shows it.
+pub async fn show() -> Result<HttpResponse, Problem> {
+    answer(StatusCode::OK, &Home { shell: Shell::open() })
+}

@@ -1,0 +1,167 @@
+//! `/login` and `/logout`: a browser's session begins and ends.
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::USER_AGENT;
+use actix_web::{HttpRequest, HttpResponse, web};
+use askama::Template;
+use serde::Deserialize;
+
+use super::refused::see_other;
+use super::shell::Shell;
+use super::{answer, device, next};
+use crate::guard::cookie_store::{self, NewCookie, SentCookie};
+use crate::guard::csrf::{Before, FormBefore};
+use crate::guard::input::{Form, From, Open, Query};
+use crate::guard::sign_in::SignIn;
+use crate::guard::{AnyCaller, Authorized, Services, checks, refusal};
+use crate::problem::{self, Code, Problem};
+use crate::sessions::{EndReason, HeldBy, Which, end_sessions};
+use crate::users::password::PlainPassword;
+
+/// Where a sign-in leads when nothing else was asked for.
+const HOME: &str = "/account";
+
+#[derive(Template)]
+#[template(path = "login.html")]
+struct Login {
+    shell: Shell,
+    csrf_token: String,
+    next: String,
+    username: String,
+    keep: bool,
+    notice: Option<String>,
+    flaw: Option<String>,
+}
+
+impl Login {
+    fn empty() -> Self {
+        Self {
+            shell: Shell::bare(),
+            csrf_token: String::new(),
+            next: String::new(),
+            username: String::new(),
+            keep: false,
+            notice: None,
+            flaw: None,
+        }
+    }
+}
+
+/// What the address of the page may carry.
+#[derive(Clone, Debug, Deserialize)]
+pub struct LoginQuery {
+    next: Option<String>,
+    signed_out: Option<String>,
+}
+
+/// The form; who is signed in already goes on.
+pub async fn show(
+    services: web::Data<Services>,
+    request: HttpRequest,
+    Open(Query(query)): Open<Query<LoginQuery>>,
+) -> Result<HttpResponse, Problem> {
+    let next = next::path(query.next.as_deref());
+    let notice = match checks::identify(&services, &request).await {
+        Ok(_) => return Ok(see_other(next.unwrap_or(HOME))),
+        Err(problem) => notice(&problem, next, query.signed_out.is_some())?,
+    };
+    let page = Login { next: next.unwrap_or_default().to_owned(), notice, ..Login::empty() };
+    form(&services, &request, StatusCode::OK, page)
+}
+
+/// Why there is something to sign in to again, in words.
+fn notice(problem: &Problem, next: Option<&str>, signed_out: bool) -> Result<Option<String>, Problem> {
+    match problem.code() {
+        code if code.status().is_server_error() => Err(problem.clone()),
+        _ if signed_out => Ok(Some("You are signed out.".to_owned())),
+        Code::CredentialsMissing => Ok(next.map(|_| "Sign in to go on.".to_owned())),
+        _ => Ok(Some(problem.detail().to_owned())),
+    }
+}
+
+fn form(
+    services: &Services,
+    request: &HttpRequest,
+    status: StatusCode,
+    mut page: Login,
+) -> Result<HttpResponse, Problem> {
+    let before = Before::of(services, request);
+    page.csrf_token = before.token;
+    let mut answer = answer(status, &page)?;
+    if let Some(cookie) = before.cookie {
+        // Its name and value are ours and always good.
+        let _ = answer.add_cookie(&cookie);
+    }
+    Ok(answer)
+}
+
+/// Signs in.
+pub async fn sign_in(
+    services: web::Data<Services>,
+    request: HttpRequest,
+    from: From,
+    Open(FormBefore(sent)): Open<FormBefore>,
+) -> Result<HttpResponse, Problem> {
+    let keep = sent.field("keep").is_some();
+    let next = next::path(sent.field("next")).unwrap_or(HOME);
+    let cookie = NewCookie::generate();
+    let settings = &services.browser;
+    let idle_ttl = if keep { settings.kept_ttl } else { settings.idle_ttl };
+    let wanted = SignIn {
+        username: sent.field("username").unwrap_or_default().to_owned(),
+        password: PlainPassword::new(sent.field("password").unwrap_or_default()),
+        scope: None,
+        device: Some(device_of(&request)),
+        held_by: HeldBy::Cookie { digest: cookie.digest(), idle_ttl },
+        replaces: match cookie_store::sent(&request, settings) {
+            SentCookie::Signed(digest) => Some(digest),
+            SentCookie::Missing | SentCookie::Forged => None,
+        },
+    };
+    match services.sign_in(&wanted, &from.0).await {
+        Ok(_) => {
+            let mut answer = see_other(next);
+            cookie_store::give(&request, &mut answer, &cookie, keep.then_some(services.limits.session_ttl));
+            Ok(answer)
+        }
+        Err(problem) if is_about_the_form(&problem) => {
+            let page = Login {
+                next: next.to_owned(),
+                username: wanted.username,
+                keep,
+                flaw: Some(problem.detail().to_owned()),
+                ..Login::empty()
+            };
+            let mut answer = form(&services, &request, problem.code().status(), page)?;
+            problem::mark(&mut answer, &problem);
+            Ok(answer)
+        }
+        Err(problem) => Err(problem),
+    }
+}
+
+fn is_about_the_form(problem: &Problem) -> bool {
+    matches!(problem.code(), Code::InvalidCredentials | Code::AccountDisabled | Code::TooManyAttempts)
+}
+
+fn device_of(request: &HttpRequest) -> String {
+    let user_agent = request.headers().get(USER_AGENT).and_then(|value| value.to_str().ok());
+    device::name(user_agent.unwrap_or_default())
+}
+
+/// Signs out.
+pub async fn sign_out(
+    services: web::Data<Services>,
+    request: HttpRequest,
+    guarded: Authorized<AnyCaller, Form>,
+) -> Result<HttpResponse, Problem> {
+    let which = Which::These(guarded.caller.credential.session_id().into_iter().collect());
+    let origin = guarded.origin;
+    services
+        .database
+        .transaction(move |connection| end_sessions(connection, &which, EndReason::Logout, &origin))
+        .await
+        .map_err(refusal::database)?;
+    cookie_store::take_back(&request);
+    Ok(see_other("/login?signed_out=1"))
+}

@@ -1,0 +1,64 @@
+//! A time as a page shows it: in words, with the exact one beneath.
+
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+
+/// A time on a page.
+pub struct Moment {
+    /// For programs (RFC 3339).
+    pub exact: String,
+    /// For people who hover over it.
+    pub long: String,
+    /// For people.
+    pub words: String,
+}
+
+impl Moment {
+    /// As seen at `now`.
+    #[must_use]
+    pub fn new(time: DateTime<Utc>, now: DateTime<Utc>) -> Self {
+        Self {
+            exact: time.to_rfc3339_opts(SecondsFormat::Secs, true),
+            long: time.format("%-d %B %Y, %H:%M:%S UTC").to_string(),
+            words: words(time - now, time),
+        }
+    }
+}
+
+fn words(ahead: TimeDelta, time: DateTime<Utc>) -> String {
+    let seconds = ahead.num_seconds().abs();
+    let (count, unit) = match seconds {
+        0..60 => return if ahead > TimeDelta::seconds(5) { "in a moment".into() } else { "just now".into() },
+        60..3_600 => (seconds / 60, "minute"),
+        3_600..86_400 => (seconds / 3_600, "hour"),
+        86_400..5_184_000 => (seconds / 86_400, "day"),
+        _ => return time.format("%-d %B %Y").to_string(),
+    };
+    let plural = if count == 1 { "" } else { "s" };
+    if ahead > TimeDelta::zero() {
+        format!("in {count} {unit}{plural}")
+    } else {
+        format!("{count} {unit}{plural} ago")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_told_in_the_unit_that_fits() {
+        let now = DateTime::parse_from_rfc3339("2026-03-01T12:00:00Z").expect("a time").to_utc();
+        for (ahead, expected) in [
+            (0, "just now"),
+            (-59, "just now"),
+            (-60, "1 minute ago"),
+            (-7_200, "2 hours ago"),
+            (3_600, "in 1 hour"),
+            (30, "in a moment"),
+            (86_400 * 30, "in 30 days"),
+            (-86_400 * 90, "1 December 2025"),
+        ] {
+            assert_eq!(Moment::new(now + TimeDelta::seconds(ahead), now).words, expected, "{ahead}");
+        }
+    }
+}

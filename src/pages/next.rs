@@ -1,0 +1,48 @@
+//! Where to go on after a sign-in: a path of ours, never another host's.
+
+/// The path that `?next=` names, if it is one of ours. Browsers read `//`, `/\` and control characters in between as
+/// the beginning of another host, so none of these passes.
+#[must_use]
+pub fn path(next: Option<&str>) -> Option<&str> {
+    let next = next?;
+    let rest = next.strip_prefix('/')?;
+    let is_plain = next.len() <= 2_000 && next.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
+    (is_plain && !rest.starts_with('/') && !next.starts_with("/login")).then_some(next)
+}
+
+/// The address of a page of ours that goes on to `target`.
+#[must_use]
+pub fn after(page: &str, target: &str) -> String {
+    let query: String =
+        url::form_urlencoded::Serializer::new(String::new()).append_pair("next", target).finish();
+    format!("{page}?{query}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::path;
+
+    #[test]
+    fn only_paths_of_ours_are_followed() {
+        for good in ["/", "/account", "/account/tokens?x=1&y=%2F", "/a//b"] {
+            assert_eq!(path(Some(good)), Some(good));
+        }
+        for bad in [
+            "",
+            "account",
+            "//evil.test",
+            "/\\evil.test",
+            "/\t/evil.test",
+            "/%09/evil.test\n",
+            "https://evil.test",
+            "javascript:alert(1)",
+            "\\/evil.test",
+            "/\u{0}/evil",
+            "/ä",
+            "/login?next=/login",
+        ] {
+            assert_eq!(path(Some(bad)), None, "{bad:?}");
+        }
+        assert_eq!(path(None), None);
+    }
+}

@@ -1,0 +1,73 @@
+//! A refusal as a person sees it: a page, or the way to sign in.
+
+use actix_web::HttpResponse;
+use actix_web::http::header::LOCATION;
+use actix_web::http::{Method, StatusCode};
+use askama::Template;
+
+use super::shell::Shell;
+use super::{answer, next, step_up};
+use crate::problem::{Asked, Code, Problem};
+
+/// Where the HTML door is. What is asked elsewhere is shown as a page to who says that he takes HTML.
+const PAGES: [&str; 5] = ["/login", "/logout", "/step-up", "/account", "/set-password"];
+/// Where programs ask, whatever they say that they take.
+const PROGRAMS: [&str; 5] = ["/api", "/.well-known", "/openapi.json", "/healthz", "/readyz"];
+
+#[derive(Template)]
+#[template(path = "refused.html")]
+struct Refused {
+    shell: Shell,
+    title: &'static str,
+    detail: String,
+    code: &'static str,
+    status: u16,
+    request_id: String,
+    retry: bool,
+    signs_in: bool,
+}
+
+/// The page of a refusal; `None`: a program asked, which gets the problem itself.
+#[must_use]
+pub fn refused(problem: &Problem, asked: &Asked) -> Option<HttpResponse> {
+    let path = asked.target.split('?').next().unwrap_or_default();
+    let is_under =
+        |root: &&str| path.strip_prefix(*root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    let is_page = path == "/" || PAGES.iter().any(is_under);
+    if !is_page && (PROGRAMS.iter().any(is_under) || !asked.takes_html) {
+        return None;
+    }
+    let is_safe = matches!(asked.method, Method::GET | Method::HEAD);
+    match problem.code() {
+        Code::AuthenticationTooOld if is_safe => Some(see_other(&next::after("/step-up", &asked.target))),
+        Code::AuthenticationTooOld => step_up::ask_again(&asked.target, problem).ok(),
+        code if code.status() == StatusCode::UNAUTHORIZED && code != Code::InvalidCredentials => {
+            // A form's own address may not be one to go on at.
+            let target = if is_safe { asked.target.as_str() } else { "/account" };
+            Some(see_other(&next::after("/login", target)))
+        }
+        code => answer(code.status(), &page(problem, asked)).ok(),
+    }
+}
+
+fn page(problem: &Problem, asked: &Asked) -> Refused {
+    let code = problem.code();
+    let mut shell = Shell::open();
+    shell.offers_login = false;
+    Refused {
+        shell,
+        title: code.title(),
+        detail: problem.detail().to_owned(),
+        code: code.as_str(),
+        status: code.status().as_u16(),
+        request_id: asked.id.0.to_string(),
+        retry: matches!(code, Code::Overloaded | Code::DatabaseUnavailable | Code::TooManyAttempts),
+        signs_in: code == Code::InvalidCredentials,
+    }
+}
+
+/// On to another page (RFC 9110, section 15.4.4).
+#[must_use]
+pub fn see_other(location: &str) -> HttpResponse {
+    HttpResponse::SeeOther().insert_header((LOCATION, location)).finish()
+}

@@ -1,0 +1,108 @@
+//! `/step-up`: the password once more (RFC 9470), and then on to where the person was. A form that was refused is kept
+//! in this one and sent again as it was: 307 tells the browser to repeat it (RFC 9110, section 15.4.8).
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::LOCATION;
+use actix_web::{HttpResponse, web};
+use askama::Template;
+use serde::Deserialize;
+
+use super::refused::see_other;
+use super::shell::Shell;
+use super::{answer, next};
+use crate::guard::input::{Form, Query};
+use crate::guard::{AnyCaller, Authorized, Services, refusal};
+use crate::problem::{Code, Problem};
+use crate::users::password::PlainPassword;
+
+/// The field's name: another than those of the forms that it is sent along with.
+const PASSWORD: &str = "step_up_password";
+const CSRF: &str = "csrf_token";
+
+#[derive(Template)]
+#[template(path = "step_up.html")]
+struct StepUp {
+    shell: Shell,
+    csrf_token: String,
+    next: String,
+    repeat: String,
+    fields: Vec<(String, String)>,
+    flaw: Option<String>,
+}
+
+/// Where to go on.
+#[derive(Clone, Debug, Deserialize)]
+pub struct StepUpQuery {
+    next: Option<String>,
+}
+
+/// The form.
+pub async fn show(guarded: Authorized<AnyCaller, Query<StepUpQuery>>) -> Result<HttpResponse, Problem> {
+    let Query(query) = guarded.input;
+    let shell = Shell::of(&guarded.caller);
+    let page = StepUp {
+        csrf_token: shell.csrf_token().to_owned(),
+        shell,
+        next: next::path(query.next.as_deref()).unwrap_or_default().to_owned(),
+        repeat: String::new(),
+        fields: Vec::new(),
+        flaw: None,
+    };
+    answer(StatusCode::OK, &page)
+}
+
+/// The page that asks again in place of what was refused, with the form that it refused.
+///
+/// # Errors
+/// `internal_error` when the page cannot be made.
+pub fn ask_again(target: &str, problem: &Problem) -> Result<HttpResponse, Problem> {
+    let sent = problem.form();
+    let field = |name: &str| sent.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
+    let page = StepUp {
+        shell: Shell::bare(),
+        csrf_token: field(CSRF).unwrap_or_default(),
+        next: String::new(),
+        repeat: target.to_owned(),
+        // A password does not belong into a page; its field is then asked for again.
+        fields: sent.iter().filter(|(name, _)| name != CSRF && !name.contains("password")).cloned().collect(),
+        flaw: None,
+    };
+    answer(problem.code().status(), &page)
+}
+
+/// Steps up and goes on.
+pub async fn step_up(
+    services: web::Data<Services>,
+    guarded: Authorized<AnyCaller, Form>,
+) -> Result<HttpResponse, Problem> {
+    let Authorized { caller, input: sent, origin, .. } = guarded;
+    let session_id = caller.credential.session_id().ok_or_else(refusal::session_unknown)?;
+    let password = PlainPassword::new(sent.field(PASSWORD).unwrap_or_default());
+    let repeat = next::path(sent.field("repeat")).unwrap_or_default().to_owned();
+    let next = next::path(sent.field("next")).unwrap_or_default().to_owned();
+    let pointer = format!("/{PASSWORD}");
+    match services.step_up(&caller, session_id, password, &pointer, origin).await {
+        Ok(_) if !repeat.is_empty() => {
+            Ok(HttpResponse::TemporaryRedirect().insert_header((LOCATION, repeat)).finish())
+        }
+        Ok(_) => Ok(see_other(if next.is_empty() { "/account" } else { &next })),
+        Err(problem) if problem.code() == Code::ValidationFailed => {
+            let shell = Shell::of(&caller);
+            let own = [CSRF, PASSWORD, "next", "repeat"];
+            let page = StepUp {
+                csrf_token: shell.csrf_token().to_owned(),
+                shell,
+                next,
+                repeat,
+                fields: sent
+                    .into_fields()
+                    .into_iter()
+                    .filter(|(name, _)| !own.contains(&name.as_str()))
+                    .collect(),
+                flaw: Some("This is not the account's password.".to_owned()),
+            };
+            answer(StatusCode::UNPROCESSABLE_ENTITY, &page)
+        }
+        Err(problem) => Err(problem),
+    }
+}

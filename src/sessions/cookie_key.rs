@@ -1,0 +1,64 @@
+//! The key that signs session cookies: random, sealed at rest like a signing key, the same on all nodes.
+
+use diesel::prelude::*;
+
+use crate::database::instance;
+use crate::random;
+use crate::secret_key::SecretKeys;
+
+/// Bytes of the key: HMAC-SHA-256 takes 32, and the same number again is for encryption, which is not used.
+const LEN: usize = 64;
+const SEAL_NAME: &str = "cookie key";
+
+/// The stored key is sealed under a secret key that is not among those set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the key of session cookies is sealed under a secret key that is not among those set")]
+pub struct SealedCookieKey;
+
+/// The key that signs session cookies. Never prints.
+#[derive(Clone)]
+pub struct CookieKey([u8; LEN]);
+
+impl std::fmt::Debug for CookieKey {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("CookieKey(…)")
+    }
+}
+
+impl CookieKey {
+    /// Its bytes.
+    #[must_use]
+    pub fn expose(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// The stored key; the first server on a database makes it.
+///
+/// # Errors
+/// PostgreSQL's; inside, [`SealedCookieKey`].
+pub fn find_or_make(
+    connection: &mut PgConnection,
+    keys: &SecretKeys,
+) -> QueryResult<Result<CookieKey, SealedCookieKey>> {
+    if instance::find_cookie_key(connection)?.is_none() {
+        let made: [u8; LEN] = random::bytes();
+        instance::insert_cookie_key(connection, &keys.seal(SEAL_NAME, &made))?;
+    }
+    // Read again: another node may have been first.
+    let sealed = instance::find_cookie_key(connection)?.unwrap_or_default();
+    let opened = keys.open(SEAL_NAME, &sealed).ok().and_then(|key| key.try_into().ok());
+    Ok(opened.map(CookieKey).ok_or(SealedCookieKey))
+}
+
+/// Seals the key anew under the first secret key.
+///
+/// # Errors
+/// PostgreSQL's; inside, [`SealedCookieKey`].
+pub fn reseal(connection: &mut PgConnection, keys: &SecretKeys) -> QueryResult<Result<(), SealedCookieKey>> {
+    let Some(sealed) = instance::find_cookie_key(connection)? else { return Ok(Ok(())) };
+    match keys.open(SEAL_NAME, &sealed) {
+        Ok(key) => instance::update_cookie_key(connection, &keys.seal(SEAL_NAME, &key)).map(Ok),
+        Err(_) => Ok(Err(SealedCookieKey)),
+    }
+}

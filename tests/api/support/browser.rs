@@ -1,0 +1,105 @@
+//! A browser as far as HTTP goes: it keeps cookies, says where its requests come from, and sends forms.
+
+use std::collections::BTreeMap;
+
+use reqwest::Method;
+
+use super::{Answer, PASSWORD, World};
+
+/// Its cookies, and the server that it talks to.
+pub struct Browser<'a> {
+    world: &'a World,
+    pub cookies: BTreeMap<String, String>,
+    /// What `Sec-Fetch-Site` says of its unsafe requests.
+    pub site: &'static str,
+}
+
+impl<'a> Browser<'a> {
+    pub fn new(world: &'a World) -> Self {
+        Self { world, cookies: BTreeMap::new(), site: "same-origin" }
+    }
+
+    /// With cookies of another.
+    pub fn with(world: &'a World, cookies: BTreeMap<String, String>) -> Self {
+        Self { cookies, ..Self::new(world) }
+    }
+
+    /// With everybody's password.
+    pub async fn signed_in(world: &'a World, username: &str) -> Self {
+        let mut browser = Self::new(world);
+        let answer = browser.sign_in(username, PASSWORD, &[]).await;
+        assert_eq!(answer.status, 303, "{}", answer.body);
+        browser
+    }
+
+    pub async fn sign_in(&mut self, username: &str, password: &str, more: &[(&str, &str)]) -> Answer {
+        self.get("/login").await;
+        let mut fields = vec![("username", username), ("password", password)];
+        fields.extend_from_slice(more);
+        self.fill_in("/login", "/login", &fields).await
+    }
+
+    pub async fn get(&mut self, path: &str) -> Answer {
+        self.send(Method::GET, path, None).await
+    }
+
+    /// Loads a page and sends its form with these fields besides the hidden ones.
+    pub async fn fill_in(&mut self, page: &str, action: &str, fields: &[(&str, &str)]) -> Answer {
+        let token = self.form_token(page).await;
+        let mut sent = vec![("csrf_token", token.as_str())];
+        sent.extend_from_slice(fields);
+        self.post(action, &sent).await
+    }
+
+    /// The token of a page's first form.
+    pub async fn form_token(&mut self, page: &str) -> String {
+        let html = self.get(page).await;
+        let html = html.body.as_str().unwrap_or_default().to_owned();
+        let rest = html.split_once("name=\"csrf_token\" value=\"").map(|(_, rest)| rest);
+        let rest = rest.unwrap_or_else(|| panic!("no form on {page}: {html}"));
+        rest.split('"').next().unwrap_or_default().to_owned()
+    }
+
+    /// Sends a form as it is.
+    pub async fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> Answer {
+        let mut body = url::form_urlencoded::Serializer::new(String::new());
+        body.extend_pairs(fields);
+        self.send(Method::POST, path, Some(body.finish())).await
+    }
+
+    async fn send(&mut self, method: Method, path: &str, form: Option<String>) -> Answer {
+        let mut ask = self
+            .world
+            .ask(method, path)
+            .header("accept", "text/html,*/*")
+            .header("sec-fetch-mode", "navigate");
+        if !self.cookies.is_empty() {
+            let pairs: Vec<String> =
+                self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            ask = ask.header("cookie", pairs.join("; "));
+        }
+        if let Some(form) = form {
+            ask = ask
+                .header("content-type", "application/x-www-form-urlencoded")
+                .header("sec-fetch-site", self.site)
+                .body(form);
+        }
+        let answer = ask.send().await;
+        for cookie in answer.headers.get_all("set-cookie") {
+            let text = cookie.to_str().expect("a cookie");
+            let (name, value) = text.split(';').next().and_then(|pair| pair.split_once('=')).expect("a pair");
+            if text.contains("Max-Age=0") {
+                self.cookies.remove(name);
+            } else {
+                self.cookies.insert(name.to_owned(), value.to_owned());
+            }
+        }
+        answer
+    }
+
+    /// The same cookies with an API request.
+    pub fn ask(&self, method: Method, path: &str) -> super::Ask {
+        let pairs: Vec<String> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        self.world.ask(method, path).header("cookie", pairs.join("; "))
+    }
+}
