@@ -26,11 +26,12 @@ impl Moment {
 
 fn words(ahead: TimeDelta, time: DateTime<Utc>) -> String {
     let seconds = ahead.num_seconds().abs();
+    let rounded = |unit: i64| (seconds + unit / 2) / unit;
     let (count, unit) = match seconds {
         0..60 => return if ahead > TimeDelta::seconds(5) { "in a moment".into() } else { "just now".into() },
-        60..3_600 => (seconds / 60, "minute"),
-        3_600..86_400 => (seconds / 3_600, "hour"),
-        86_400..5_184_000 => (seconds / 86_400, "day"),
+        60..3_600 => (rounded(60), "minute"),
+        3_600..86_400 => (rounded(3_600), "hour"),
+        86_400..5_184_000 => (rounded(86_400), "day"),
         _ => return time.format("%-d %B %Y").to_string(),
     };
     let plural = if count == 1 { "" } else { "s" };
@@ -53,6 +54,7 @@ mod tests {
             (-59, "just now"),
             (-60, "1 minute ago"),
             (-7_200, "2 hours ago"),
+            (43_199, "in 12 hours"),
             (3_600, "in 1 hour"),
             (30, "in a moment"),
             (86_400 * 30, "in 30 days"),

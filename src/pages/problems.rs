@@ -1,6 +1,7 @@
 //! `/problems` and `/problems/{code}`: what each code means, for who follows a problem's `type`.
 
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CACHE_CONTROL, HeaderValue};
 use actix_web::{HttpResponse, web};
 use askama::Template;
 use serde::Serialize;
@@ -76,16 +77,9 @@ pub async fn show(code: web::Path<String>) -> Result<HttpResponse, Problem> {
     answer(&EntryPage { shell: Shell::open(), entry: Entry::from(code) })
 }
 
+/// The same for everybody, so that caches may keep it.
 fn answer(page: &impl Template) -> Result<HttpResponse, Problem> {
-    const POLICY: &str =
-        "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-    let html = page.render().map_err(|error| {
-        tracing::error!(%error, "a page could not be made");
-        crate::guard::refusal::internal()
-    })?;
-    Ok(HttpResponse::Ok()
-        .insert_header((CONTENT_TYPE, "text/html; charset=utf-8"))
-        .insert_header((CACHE_CONTROL, "public, max-age=3600"))
-        .insert_header(("content-security-policy", POLICY))
-        .body(html))
+    let mut answer = super::answer(StatusCode::OK, page)?;
+    answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=3600"));
+    Ok(answer)
 }

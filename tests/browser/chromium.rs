@@ -1,0 +1,182 @@
+//! A Chromium of its own for each test, driven through WebDriver; it goes with the test, failed or not.
+
+use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use fantoccini::elements::Element;
+use fantoccini::wd::Capabilities;
+use fantoccini::{Client, ClientBuilder, Locator};
+use hyper_util::client::legacy::connect::HttpConnector;
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use serde_json::{Value, json};
+
+use crate::support::{PASSWORD, World};
+
+/// How long a page may take.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(15);
+
+/// How a page is looked at.
+#[derive(Clone, Copy, Default)]
+pub struct Look {
+    pub without_script: bool,
+    pub dark: bool,
+    pub narrow: bool,
+}
+
+/// A window.
+pub struct Chromium {
+    pub client: Client,
+    base: String,
+    driver: Child,
+    _profile: tempfile::TempDir,
+}
+
+impl Chromium {
+    pub async fn open(world: &World) -> Self {
+        Self::open_as(world, Look::default()).await
+    }
+
+    pub async fn open_as(world: &World, look: Look) -> Self {
+        // A process group of its own, so that Chromium goes with its driver.
+        let mut driver = Command::new("chromedriver")
+            .arg("--port=0")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .process_group(0)
+            .spawn()
+            .expect("chromedriver: make test installs it");
+        let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
+        let port = lines
+            .find_map(|line| {
+                let line = line.unwrap();
+                line.split_once("successfully on port ")
+                    .map(|(_, port)| port.trim_end_matches('.').to_owned())
+            })
+            .expect("chromedriver says its port");
+        // What it says later is of no interest, and a full pipe would stop it.
+        std::thread::spawn(move || lines.for_each(drop));
+        let profile = tempfile::tempdir().unwrap();
+        let client = ClientBuilder::new(HttpConnector::new())
+            .capabilities(capabilities(profile.path(), look))
+            .connect(&format!("http://127.0.0.1:{port}"))
+            .await
+            .expect("a Chromium");
+        Self { client, base: world.base.clone(), driver, _profile: profile }
+    }
+
+    pub async fn go(&self, path: &str) {
+        self.client.goto(&format!("{}{path}", self.base)).await.unwrap();
+    }
+
+    /// The path and query of what is shown.
+    pub async fn at(&self) -> String {
+        let url = self.client.current_url().await.unwrap();
+        url.as_str().strip_prefix(&self.base).unwrap_or(url.as_str()).to_owned()
+    }
+
+    /// Waits for it: a page that is being left still stands there for a moment.
+    pub async fn find(&self, what: Locator<'_>) -> Element {
+        self.client.wait().at_most(PATIENCE).for_element(what).await.unwrap_or_else(|_| panic!("no {what:?}"))
+    }
+
+    pub async fn fill(&self, name: &str, text: &str) {
+        let field = self.find(Locator::Css(&format!("[name=\"{name}\"]"))).await;
+        field.clear().await.unwrap();
+        field.send_keys(text).await.unwrap();
+    }
+
+    /// Ticks the box of this value.
+    pub async fn tick(&self, value: &str) {
+        self.find(Locator::Css(&format!("input[type=checkbox][value=\"{value}\"]")))
+            .await
+            .click()
+            .await
+            .unwrap();
+    }
+
+    /// Presses what has this text, or this label.
+    pub async fn press(&self, text: &str) {
+        let path = format!(
+            "//main//*[self::button or self::a][normalize-space()={text:?} or @aria-label={text:?}] | \
+             //header//*[self::button or self::a][normalize-space()={text:?}]"
+        );
+        self.find(Locator::XPath(&path)).await.click().await.unwrap();
+    }
+
+    /// What stands on the page; nothing while another is on its way.
+    pub async fn text(&self) -> String {
+        match self.client.find(Locator::Css("body")).await {
+            Ok(body) => body.text().await.unwrap_or_default(),
+            Err(_) => String::new(),
+        }
+    }
+
+    /// Waits until this stands on the page.
+    #[track_caller]
+    pub fn shows(&self, needle: &str) -> impl Future<Output = ()> {
+        let caller = std::panic::Location::caller();
+        async move {
+            let begun = std::time::Instant::now();
+            loop {
+                let text = self.text().await;
+                if text.contains(needle) {
+                    return;
+                }
+                assert!(begun.elapsed() < PATIENCE, "{caller}: no {needle:?} in {text}");
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            }
+        }
+    }
+
+    pub async fn sign_in(&self, username: &str) {
+        self.go("/login").await;
+        self.fill("username", username).await;
+        self.fill("password", PASSWORD).await;
+        self.press("Sign in").await;
+        self.shows("What you may do").await;
+    }
+
+    pub async fn run(&self, script: &str) -> Value {
+        self.client.execute(script, Vec::new()).await.unwrap()
+    }
+}
+
+impl Drop for Chromium {
+    fn drop(&mut self) {
+        let _ = killpg(Pid::from_raw(self.driver.id().cast_signed()), Signal::SIGKILL);
+        let _ = self.driver.wait();
+    }
+}
+
+fn capabilities(profile: &Path, look: Look) -> Capabilities {
+    let mut arguments = vec![
+        "--headless=new".to_owned(),
+        "--no-sandbox".to_owned(),
+        "--disable-gpu".to_owned(),
+        "--disable-quic".to_owned(),
+        "--no-first-run".to_owned(),
+        "--disable-background-networking".to_owned(),
+        "--disable-component-update".to_owned(),
+        "--disable-sync".to_owned(),
+        "--disable-dev-shm-usage".to_owned(),
+        "--hide-scrollbars".to_owned(),
+        format!("--user-data-dir={}", profile.display()),
+        format!("--window-size={}", if look.narrow { "500,900" } else { "1200,900" }),
+    ];
+    if look.dark {
+        arguments.push("--force-dark-mode".to_owned());
+        arguments.push("--blink-settings=preferredColorScheme=0".to_owned());
+    }
+    let mut options = json!({ "args": arguments });
+    if look.without_script {
+        options["prefs"] = json!({ "profile.managed_default_content_settings.javascript": 2 });
+    }
+    let mut capabilities = Capabilities::new();
+    capabilities.insert("goog:chromeOptions".to_owned(), options);
+    // What the pages themselves complain of.
+    capabilities.insert("goog:loggingPrefs".to_owned(), json!({ "browser": "ALL" }));
+    capabilities
+}

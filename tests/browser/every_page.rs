@@ -1,0 +1,115 @@
+//! Every page, looked at by axe (WCAG 2.2, level AA) in each look, and on pictures where they are asked for.
+
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use crate::chromium::{Chromium, Look};
+use crate::support::{PASSWORD, World};
+
+/// A page: its picture's name, its path, and whether it is behind the sign-in.
+const PAGES: [(&str, &str, bool); 15] = [
+    ("home", "/", false),
+    ("login", "/login", false),
+    ("login-next", "/login?next=%2Faccount", false),
+    ("problems", "/problems", false),
+    ("problem", "/problems/session_ended", false),
+    ("link-gone", "/set-password/nonsense", false),
+    ("not-found", "/nowhere", false),
+    ("profile", "/account", true),
+    ("password", "/account/password", true),
+    ("sessions", "/account/sessions", true),
+    ("tokens", "/account/tokens", true),
+    ("new-token", "/account/tokens/new", true),
+    ("activity", "/account/activity", true),
+    ("step-up", "/step-up?next=%2Faccount", true),
+    ("invalid", "/account/tokens?cursor=x", true),
+];
+
+const AXE: &str = "
+    const done = arguments[arguments.length - 1];
+    axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] })
+        .then((found) => done(found.violations.map((it) =>
+            it.id + ': ' + it.nodes.map((node) => node.target + ' ' + node.failureSummary).join('; '))));";
+
+async fn check(page: &Chromium, name: &str, look: &str) {
+    let axe = std::env::var("DOORWARD_TEST_AXE").expect("DOORWARD_TEST_AXE is not set: run `make test`");
+    let script = std::fs::read_to_string(&axe).expect("axe-core");
+    page.run(&script).await;
+    let found = page.client.execute_async(AXE, Vec::new()).await.unwrap();
+    assert_eq!(found, json!([]), "{name} {look}");
+    let wide = page.run("return document.documentElement.scrollWidth > innerWidth").await;
+    assert_eq!(wide, json!(false), "{name} {look}: it does not fit the window");
+    let outside = page
+        .run("return performance.getEntriesByType('resource').map((it) => it.name).filter((it) => !it.startsWith(location.origin))")
+        .await;
+    assert_eq!(outside, json!([]), "{name} {look}: something of another host");
+    if let Some(folder) = std::env::var_os("DOORWARD_SCREENSHOTS").map(PathBuf::from) {
+        std::fs::create_dir_all(&folder).unwrap();
+        let picture = page.client.screenshot().await.unwrap();
+        std::fs::write(folder.join(format!("{name}-{look}.png")), picture).unwrap();
+    }
+}
+
+async fn look_at_all(name: &str, look: Look) {
+    let world = World::new().await;
+    let tokens = world.signed_in("alice.of-wonderland", "admin").await;
+    for (name, scope) in
+        [("Backup script", "notes:read"), ("Deploy from the build server", "notes:read notes:write")]
+    {
+        let body = json!({ "name": name, "scope": scope });
+        assert_eq!(world.post("/api/v1/me/tokens", &tokens.access, body).await.status, 201);
+    }
+    let device: Value =
+        json!({ "username": "alice.of-wonderland", "password": PASSWORD, "device": "curl on my laptop" });
+    world.login_with(device).await;
+    let page = Chromium::open_as(&world, look).await;
+    for (picture, path, _) in PAGES.iter().filter(|(_, _, behind)| !behind) {
+        page.go(path).await;
+        check(&page, picture, name).await;
+    }
+    page.go("/login").await;
+    page.fill("username", "alice.of-wonderland").await;
+    page.fill("password", "a wrong one").await;
+    page.press("Sign in").await;
+    page.shows("is wrong").await;
+    check(&page, "login-wrong", name).await;
+    page.sign_in("alice.of-wonderland").await;
+    for (picture, path, _) in PAGES.iter().filter(|(_, _, behind)| *behind) {
+        page.go(path).await;
+        check(&page, picture, name).await;
+    }
+    page.go("/account/password").await;
+    page.fill("current_password", PASSWORD).await;
+    page.fill("new_password", "short").await;
+    page.fill("again", "short").await;
+    page.press("Change the password").await;
+    page.shows("12 characters are").await;
+    check(&page, "password-wrong", name).await;
+    page.go("/account/tokens/new").await;
+    page.fill("name", "Another").await;
+    page.tick("notes:read").await;
+    page.press("Make the token").await;
+    page.shows("Copy it now").await;
+    check(&page, "made-token", name).await;
+}
+
+#[actix_web::test]
+async fn every_page_is_accessible_wide_and_light() {
+    look_at_all("wide-light", Look::default()).await;
+}
+
+#[actix_web::test]
+async fn every_page_is_accessible_wide_and_dark() {
+    look_at_all("wide-dark", Look { dark: true, ..Look::default() }).await;
+}
+
+#[actix_web::test]
+async fn every_page_is_accessible_narrow_and_light() {
+    look_at_all("narrow-light", Look { narrow: true, ..Look::default() }).await;
+}
+
+#[actix_web::test]
+async fn every_page_is_accessible_narrow_and_dark() {
+    look_at_all("narrow-dark", Look { narrow: true, dark: true, ..Look::default() }).await;
+}

@@ -1,0 +1,10 @@
+//! The pages in a real Chromium, as people use them.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods)]
+
+mod account;
+mod chromium;
+mod every_page;
+#[allow(dead_code, unused_imports)] // the API's tests use all of it
+#[path = "../api/support/mod.rs"]
+mod support;
