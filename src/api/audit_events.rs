@@ -1,24 +1,18 @@
 //! `GET /api/v1/audit-events`: what happened.
 
 use actix_web::{HttpResponse, web};
-use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use uuid::Uuid;
 
-use crate::audit::event::{self, Event, Filter};
+use crate::audit::event::Event;
 use crate::guard::input::Query;
 use crate::guard::issue::private;
-use crate::guard::page::{Page, PageRequest};
-use crate::guard::{Authorized, Requirement, Services, refusal};
+use crate::guard::page::Page;
+use crate::guard::requirements::AuditRead;
+use crate::guard::users::EventQuery;
+use crate::guard::{Authorized, Services, refusal};
 use crate::problem::Problem;
 use crate::routing::Endpoint;
-
-/// To read the audit log.
-pub struct AuditRead;
-
-impl Requirement for AuditRead {
-    const PERMISSION: Option<&'static str> = Some("audit:read");
-}
 
 /// The routes.
 #[must_use]
@@ -79,28 +73,6 @@ fn item(event: Event) -> EventItem {
     }
 }
 
-/// Which events.
-#[derive(Clone, Debug, Deserialize, utoipa::IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct EventQuery {
-    /// Done by this user.
-    pub actor: Option<Uuid>,
-    /// Concerning this user.
-    pub subject: Option<Uuid>,
-    /// Of this type.
-    #[serde(rename = "type")]
-    #[param(rename = "type")]
-    pub type_: Option<String>,
-    /// Not before this time (RFC 3339).
-    pub since: Option<DateTime<Utc>>,
-    /// Items on a page, 1 to 200.
-    #[param(default = 50, minimum = 1, maximum = 200)]
-    pub limit: Option<u32>,
-    /// The `next_cursor` of the page before.
-    pub cursor: Option<String>,
-}
-
 /// Lists events.
 #[utoipa::path(get, path = "/api/v1/audit-events", tag = "audit", params(EventQuery),
     responses((status = 200, description = "The events, newest first", body = Page<EventItem>)))]
@@ -109,20 +81,6 @@ pub async fn list(
     guarded: Authorized<AuditRead, Query<EventQuery>>,
 ) -> Result<HttpResponse, Problem> {
     let Query(query) = guarded.input;
-    let list = format!("audit {:?} {:?} {:?} {:?}", query.actor, query.subject, query.type_, query.since);
-    let request = PageRequest::read(&services, list, query.limit, query.cursor.as_deref())?;
-    let filter = Filter {
-        actor_id: query.actor,
-        subject_id: query.subject,
-        type_: query.type_,
-        since: query.since,
-        before: request.before,
-    };
-    let rows = request.rows();
-    let events = services
-        .database
-        .run(move |connection| event::list(connection, &filter, rows))
-        .await
-        .map_err(refusal::database)?;
-    Ok(private(HttpResponse::Ok()).json(request.page(&services, events, |event| event.id, item)))
+    let page = services.list_events(query).await?;
+    Ok(private(HttpResponse::Ok()).json(page.map(item)))
 }

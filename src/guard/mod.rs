@@ -15,9 +15,11 @@ pub mod input;
 pub mod issue;
 pub mod page;
 pub mod refusal;
+pub mod requirements;
 pub mod services;
 pub mod sign_in;
 pub mod step_up;
+pub mod users;
 
 pub use authorized::{AnyCaller, Authorized, Requirement};
 pub use caller::Caller;

@@ -5,31 +5,8 @@ pub mod profile;
 pub mod sessions;
 pub mod tokens;
 
-use crate::guard::Requirement;
 use crate::problem::Code;
 use crate::routing::Endpoint;
-
-/// To see what is listed under `/me`.
-pub struct AccountRead;
-
-impl Requirement for AccountRead {
-    const PERMISSION: Option<&'static str> = Some("account:read");
-}
-
-/// To change something under `/me`. No personal token carries it.
-pub struct AccountWrite;
-
-impl Requirement for AccountWrite {
-    const PERMISSION: Option<&'static str> = Some("account:write");
-}
-
-/// To change what grants power: also asks for a recent sign-in.
-pub struct FreshAccountWrite;
-
-impl Requirement for FreshAccountWrite {
-    const PERMISSION: Option<&'static str> = Some("account:write");
-    const FRESH: bool = true;
-}
 
 /// The routes.
 #[must_use]

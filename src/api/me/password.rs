@@ -2,9 +2,9 @@
 
 use actix_web::{HttpResponse, web};
 
-use super::AccountWrite;
 use crate::guard::account::PasswordChange;
 use crate::guard::input::Json;
+use crate::guard::requirements::AccountWrite;
 use crate::guard::{Authorized, Services};
 use crate::problem::Problem;
 

@@ -4,10 +4,10 @@ use actix_web::{HttpResponse, web};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::AccountWrite;
 use crate::guard::account::MeChanges;
 use crate::guard::input::Json;
 use crate::guard::issue::private;
+use crate::guard::requirements::AccountWrite;
 use crate::guard::{AnyCaller, Authorized, Caller, Services, refusal};
 use crate::problem::Problem;
 

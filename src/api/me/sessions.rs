@@ -4,10 +4,10 @@ use actix_web::{HttpResponse, web};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::{AccountRead, AccountWrite};
 use crate::guard::input::{Path, not_found};
 use crate::guard::issue::private;
 use crate::guard::page::Page;
+use crate::guard::requirements::{AccountRead, AccountWrite};
 use crate::guard::{Authorized, Services, refusal};
 use crate::problem::Problem;
 use crate::sessions::{EndReason, Session, Which, end_sessions, session};

@@ -5,11 +5,11 @@ use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{AccountRead, AccountWrite, FreshAccountWrite};
 use crate::guard::account::NewTokenRequest;
 use crate::guard::input::{Json, Path, Query, not_found};
 use crate::guard::issue::{no_store, private};
 use crate::guard::page::{Page, PageRequest};
+use crate::guard::requirements::{AccountRead, AccountWrite, FreshAccountWrite};
 use crate::guard::{Authorized, Services, refusal};
 use crate::problem::Problem;
 use crate::tokens::personal_token::{self, PersonalToken, RevokeReason, Which};

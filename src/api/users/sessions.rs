@@ -3,15 +3,14 @@
 use actix_web::{HttpResponse, web};
 use uuid::Uuid;
 
-use super::{UsersRead, UsersWrite, authority};
 use crate::api::me::sessions::{SessionItem, item};
 use crate::guard::input::{Path, not_found};
 use crate::guard::issue::private;
 use crate::guard::page::Page;
+use crate::guard::requirements::{UsersRead, UsersWrite};
 use crate::guard::{Authorized, Services, refusal};
 use crate::problem::Problem;
-use crate::sessions::{EndReason, Which, end_sessions, session};
-use crate::users::user::{self, Access};
+use crate::sessions::{Which, session};
 
 /// Lists a user's live sessions.
 #[utoipa::path(get, path = "/api/v1/users/{id}/sessions", tag = "users", params(("id" = Uuid, Path)),
@@ -21,16 +20,14 @@ pub async fn list(
     guarded: Authorized<UsersRead, Path<Uuid>>,
 ) -> Result<HttpResponse, Problem> {
     let Path(id) = guarded.input;
-    let found = services
+    services.find_user(id).await?;
+    let sessions = services
         .database
-        .run(move |connection| match user::find(connection, id)? {
-            None => Ok(None),
-            Some(_) => session::list(connection, id).map(Some),
-        })
+        .run(move |connection| session::list(connection, id))
         .await
         .map_err(refusal::database)?;
     let current = guarded.caller.credential.session_id();
-    let items = found.ok_or_else(not_found)?.into_iter().map(|session| item(session, current)).collect();
+    let items = sessions.into_iter().map(|session| item(session, current)).collect();
     Ok(private(HttpResponse::Ok()).json(Page { items, next_cursor: None }))
 }
 
@@ -42,7 +39,7 @@ pub async fn end_all(
     guarded: Authorized<UsersWrite, Path<Uuid>>,
 ) -> Result<HttpResponse, Problem> {
     let Path(id) = guarded.input;
-    end_of(&services, guarded, id, Which::AllOf(id)).await?;
+    services.end_sessions_of(&guarded.caller, id, Which::AllOf(id), guarded.origin).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -54,24 +51,7 @@ pub async fn end(
     guarded: Authorized<UsersWrite, Path<(Uuid, Uuid)>>,
 ) -> Result<HttpResponse, Problem> {
     let Path((id, session_id)) = guarded.input;
-    let ended = end_of(&services, guarded, id, Which::OneOf(id, session_id)).await?;
+    let which = Which::OneOf(id, session_id);
+    let ended = services.end_sessions_of(&guarded.caller, id, which, guarded.origin).await?;
     if ended.is_empty() { Err(not_found()) } else { Ok(HttpResponse::NoContent().finish()) }
-}
-
-async fn end_of<I>(
-    services: &Services,
-    guarded: Authorized<UsersWrite, I>,
-    user_id: Uuid,
-    which: Which,
-) -> Result<Vec<Uuid>, Problem> {
-    let (authority, origin) = (authority(&guarded.caller), guarded.origin);
-    let ended = services
-        .database
-        .transaction(move |connection| match user::check_access(connection, user_id, &authority)? {
-            Access::Granted => end_sessions(connection, &which, EndReason::EndedByAdmin, &origin).map(Ok),
-            refused => Ok(Err(refused)),
-        })
-        .await
-        .map_err(refusal::database)?;
-    ended.map_err(|refused| super::refuse_access(refused, &guarded.caller))
 }

@@ -3,14 +3,12 @@
 use actix_web::{HttpResponse, web};
 use uuid::Uuid;
 
-use super::{UsersRead, UsersWrite, authority};
 use crate::api::me::tokens::{TokenItem, TokenQuery, list_of};
 use crate::guard::input::{Path, Query, not_found};
 use crate::guard::page::Page;
-use crate::guard::{Authorized, Services, refusal};
+use crate::guard::requirements::{UsersRead, UsersWrite};
+use crate::guard::{Authorized, Services};
 use crate::problem::Problem;
-use crate::tokens::personal_token::{self, RevokeReason, Which};
-use crate::users::user::{self, Access};
 
 /// Lists a user's good tokens.
 #[utoipa::path(get, path = "/api/v1/users/{id}/tokens", tag = "users",
@@ -21,12 +19,7 @@ pub async fn list(
     guarded: Authorized<UsersRead, (Path<Uuid>, Query<TokenQuery>)>,
 ) -> Result<HttpResponse, Problem> {
     let (Path(id), Query(query)) = guarded.input;
-    let found = services
-        .database
-        .run(move |connection| user::find(connection, id))
-        .await
-        .map_err(refusal::database)?;
-    found.ok_or_else(not_found)?;
+    services.find_user(id).await?;
     list_of(&services, id, &query).await
 }
 
@@ -37,18 +30,7 @@ pub async fn revoke(
     services: web::Data<Services>,
     guarded: Authorized<UsersWrite, Path<(Uuid, Uuid)>>,
 ) -> Result<HttpResponse, Problem> {
-    let Authorized { caller, input: Path((id, token_id)), origin, .. } = guarded;
-    let (authority, which) = (authority(&caller), Which::OneOf(id, token_id));
-    let revoked = services
-        .database
-        .transaction(move |connection| match user::check_access(connection, id, &authority)? {
-            Access::Granted => {
-                personal_token::revoke(connection, which, RevokeReason::ByAdmin, &origin).map(Ok)
-            }
-            refused => Ok(Err(refused)),
-        })
-        .await
-        .map_err(refusal::database)?
-        .map_err(|refused| super::refuse_access(refused, &caller))?;
+    let Authorized { caller, input: Path(ids), origin, .. } = guarded;
+    let revoked = services.revoke_token_of(&caller, ids, origin).await?;
     if revoked.is_empty() { Err(not_found()) } else { Ok(HttpResponse::NoContent().finish()) }
 }

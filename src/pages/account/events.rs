@@ -6,10 +6,10 @@ use askama::Template;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::AccountRead;
 use crate::audit::event::{self, Event, Filter};
 use crate::guard::input::Query;
 use crate::guard::page::PageRequest;
+use crate::guard::requirements::AccountRead;
 use crate::guard::{Authorized, Services, refusal};
 use crate::pages::answer;
 use crate::pages::moment::Moment;

@@ -6,31 +6,8 @@ pub mod profile;
 pub mod sessions;
 pub mod tokens;
 
-use crate::guard::Requirement;
 use crate::problem::Code;
 use crate::routing::Endpoint;
-
-/// To see the account.
-pub struct AccountRead;
-
-impl Requirement for AccountRead {
-    const PERMISSION: Option<&'static str> = Some("account:read");
-}
-
-/// To change it.
-pub struct AccountWrite;
-
-impl Requirement for AccountWrite {
-    const PERMISSION: Option<&'static str> = Some("account:write");
-}
-
-/// To make a personal token: also asks for a recent sign-in.
-pub struct FreshAccountWrite;
-
-impl Requirement for FreshAccountWrite {
-    const PERMISSION: Option<&'static str> = Some("account:write");
-    const FRESH: bool = true;
-}
 
 /// The routes.
 #[must_use]

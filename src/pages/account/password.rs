@@ -4,9 +4,9 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
 use askama::Template;
 
-use super::AccountWrite;
 use crate::guard::account::PasswordChange;
 use crate::guard::input::Form;
+use crate::guard::requirements::AccountWrite;
 use crate::guard::{Authorized, Services};
 use crate::pages::flaws::Flaws;
 use crate::pages::shell::Shell;

@@ -5,10 +5,10 @@ use actix_web::{HttpResponse, web};
 use askama::Template;
 use serde_json::json;
 
-use super::{AccountRead, AccountWrite};
 use crate::guard::account::MeChanges;
 use crate::guard::fields::Fields;
 use crate::guard::input::Form;
+use crate::guard::requirements::{AccountRead, AccountWrite};
 use crate::guard::{Authorized, Caller, Services};
 use crate::pages::answer;
 use crate::pages::flaws::Flaws;

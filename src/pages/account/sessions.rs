@@ -5,8 +5,8 @@ use actix_web::{HttpResponse, web};
 use askama::Template;
 use uuid::Uuid;
 
-use super::{AccountRead, AccountWrite};
 use crate::guard::input::{Form, Path};
+use crate::guard::requirements::{AccountRead, AccountWrite};
 use crate::guard::{Authorized, Services, refusal};
 use crate::pages::answer;
 use crate::pages::moment::Moment;

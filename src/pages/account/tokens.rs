@@ -7,11 +7,11 @@ use serde::Deserialize;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{AccountRead, AccountWrite, FreshAccountWrite};
 use crate::guard::account::{NEVER, NewTokenRequest};
 use crate::guard::fields::Fields;
 use crate::guard::input::{Form, Path, Query};
 use crate::guard::page::PageRequest;
+use crate::guard::requirements::{AccountRead, AccountWrite, FreshAccountWrite};
 use crate::guard::{Authorized, Caller, Services, refusal};
 use crate::pages::answer;
 use crate::pages::flaws::Flaws;
