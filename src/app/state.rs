@@ -14,6 +14,7 @@ use crate::database::Database;
 use crate::guard::Services;
 use crate::guard::address::TrustedProxies;
 use crate::guard::cookie_store::BrowserSettings;
+use crate::guard::server::ShownSetting;
 use crate::pages;
 use crate::problem::Rendering;
 use crate::sessions::{LastUse, Limits};
@@ -49,6 +50,16 @@ pub fn algorithm(settings: &Settings) -> Algorithm {
         SigningAlgorithm::EdDsa => Algorithm::EdDsa,
         SigningAlgorithm::Rs256 => Algorithm::Rs256,
     }
+}
+
+fn shown(settings: &Settings) -> Vec<ShownSetting> {
+    let shown = settings.entries().iter().map(|entry| ShownSetting {
+        name: entry.setting.environment,
+        help: entry.setting.help.clone(),
+        value: entry.value.clone().unwrap_or_else(|| "none".to_owned()),
+        source: entry.source.to_string(),
+    });
+    shown.collect()
 }
 
 /// How many threads to use for what keeps a core busy.
@@ -89,6 +100,8 @@ pub fn parts(
         passwords,
         last_use: LastUse::default(),
         step_up_max_age: settings.step_up_max_age,
+        signing_algorithm: algorithm(settings),
+        settings: shown(settings),
         browser,
         trusted_proxies: TrustedProxies::new(settings.trusted_proxies.clone()),
     };

@@ -1,5 +1,6 @@
 //! What happened, who did it, to whom: events that are written in the transaction of what they tell.
 
+pub mod daily;
 pub mod event;
 
 pub use event::{Event, EventType, Origin, Subject};

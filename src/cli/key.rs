@@ -18,6 +18,7 @@ use crate::config::Settings;
 use crate::database::{Connection, instance, transaction};
 use crate::sessions::cookie_key;
 use crate::sessions::session::delta;
+use crate::tokens::key_state::KeyState;
 use crate::tokens::signing_key::{self, PrivateKey, Row};
 
 /// Arguments of `doorward key`.
@@ -92,19 +93,9 @@ struct Item {
 }
 
 impl Item {
-    /// `all` is what the row stands among: of those whose time has come, the latest signs.
+    /// `all` is what the row stands among.
     fn of(row: &Row, all: &[Row]) -> Self {
-        let now = Clock::default().now();
-        let may_sign = |row: &&Row| row.revoked_at.is_none() && row.signs_from <= now;
-        let signing =
-            all.iter().filter(may_sign).max_by_key(|row| row.signs_from).map(|row| row.kid.as_str());
-        let state = match row {
-            row if row.revoked_at.is_some() => "revoked",
-            row if signing == Some(row.kid.as_str()) => "signs",
-            row if row.signs_from > now => "published",
-            row if row.retires_at.is_some_and(|retires_at| retires_at <= now) => "retired",
-            _ => "verifies",
-        };
+        let state = KeyState::of(row, all, Clock::default().now()).as_str();
         Self {
             kid: row.kid.clone(),
             algorithm: row.algorithm.clone(),

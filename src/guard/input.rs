@@ -108,7 +108,7 @@ impl<T: FromFields + 'static> Input for OptionalJson<T> {
 }
 
 /// The fields of a form (URL Standard, application/x-www-form-urlencoded).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Form(Vec<(String, String)>);
 
 impl Form {

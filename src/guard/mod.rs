@@ -16,6 +16,7 @@ pub mod issue;
 pub mod page;
 pub mod refusal;
 pub mod requirements;
+pub mod server;
 pub mod services;
 pub mod sign_in;
 pub mod step_up;

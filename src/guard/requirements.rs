@@ -39,6 +39,21 @@ impl Requirement for UsersWrite {
     const FRESH: bool = true;
 }
 
+/// To see how the server stands.
+pub struct ServerRead;
+
+impl Requirement for ServerRead {
+    const PERMISSION: Option<&'static str> = Some("server:read");
+}
+
+/// To change the server's signing keys. It grants power, so it asks for a recent sign-in.
+pub struct ServerWrite;
+
+impl Requirement for ServerWrite {
+    const PERMISSION: Option<&'static str> = Some("server:write");
+    const FRESH: bool = true;
+}
+
 /// To read the audit log.
 pub struct AuditRead;
 

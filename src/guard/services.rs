@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::address::TrustedProxies;
 use super::cookie_store::BrowserSettings;
 use super::refusal;
+use super::server::ShownSetting;
 use crate::clock::Clock;
 use crate::database::Database;
 use crate::problem::{FieldError, Problem};
@@ -15,6 +16,7 @@ use crate::secret_key::SecretKeys;
 use crate::sessions::{LastUse, Limits};
 use crate::tokens::access_token::Issuer;
 use crate::tokens::key_ring::Keys;
+use crate::tokens::signing_key::Algorithm;
 use crate::users::passwords::Passwords;
 use crate::users::user;
 
@@ -38,6 +40,10 @@ pub struct Services {
     pub last_use: LastUse,
     /// How old a sign-in may be for what grants power.
     pub step_up_max_age: Duration,
+    /// What new signing keys are made for.
+    pub signing_algorithm: Algorithm,
+    /// The settings in force, secrets masked.
+    pub settings: Vec<ShownSetting>,
     /// How browsers' sessions are kept.
     pub browser: BrowserSettings,
     /// Whom `X-Forwarded-For` is believed from.

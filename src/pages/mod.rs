@@ -1,6 +1,7 @@
 //! The HTML door, for people. Every page works without its script.
 
 pub mod account;
+pub mod admin;
 pub mod assets;
 pub mod device;
 pub mod flaws;
@@ -42,7 +43,8 @@ pub fn routes() -> Vec<Endpoint> {
         Endpoint::at("/logout").post(login::sign_out),
         Endpoint::at("/step-up").get(step_up::show).post(step_up::step_up),
     ];
-    let others = [account::routes(), set_password::routes(), problems::routes(), assets::routes()];
+    let others =
+        [account::routes(), admin::routes(), set_password::routes(), problems::routes(), assets::routes()];
     own.into_iter().chain(others.into_iter().flatten()).collect()
 }
 

@@ -17,6 +17,8 @@ pub struct SignedIn {
     pub username: String,
     /// What every form carries.
     pub csrf_token: String,
+    /// Where the admin's pages begin for him; empty: he may see none.
+    pub admin: &'static str,
 }
 
 impl Shell {
@@ -36,7 +38,11 @@ impl Shell {
     #[must_use]
     pub fn of(caller: &Caller) -> Self {
         let csrf_token = caller.credential.csrf_token().unwrap_or_default().to_owned();
-        Self { user: Some(SignedIn { username: caller.username.clone(), csrf_token }), offers_login: false }
+        let admin =
+            [("server:read", "/admin"), ("users:read", "/admin/users"), ("audit:read", "/admin/audit")];
+        let admin = admin.iter().find(|(permission, _)| caller.may(permission)).map_or("", |(_, path)| path);
+        let user = SignedIn { username: caller.username.clone(), csrf_token, admin };
+        Self { user: Some(user), offers_login: false }
     }
 
     /// The username; empty without a session.

@@ -8,6 +8,7 @@ pub mod refresh_token;
 pub mod rotate;
 pub mod session;
 pub mod standing;
+pub mod statistics;
 
 pub use begin::{HeldBy, NewSession, begin};
 pub use cookie_key::CookieKey;

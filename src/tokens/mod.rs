@@ -2,6 +2,7 @@
 
 pub mod access_token;
 pub mod key_ring;
+pub mod key_state;
 pub mod personal_token;
 pub mod revocation;
 pub mod signing_key;

@@ -8,7 +8,7 @@ use crate::chromium::{Chromium, Look};
 use crate::support::{PASSWORD, World};
 
 /// A page: its picture's name, its path, and whether it is behind the sign-in.
-const PAGES: [(&str, &str, bool); 15] = [
+const PAGES: [(&str, &str, bool); 22] = [
     ("home", "/", false),
     ("login", "/login", false),
     ("login-next", "/login?next=%2Faccount", false),
@@ -23,6 +23,13 @@ const PAGES: [(&str, &str, bool); 15] = [
     ("new-token", "/account/tokens/new", true),
     ("activity", "/account/activity", true),
     ("step-up", "/step-up?next=%2Faccount", true),
+    ("admin", "/admin", true),
+    ("admin-users", "/admin/users", true),
+    ("admin-no-users", "/admin/users?q=nobody-at-all", true),
+    ("admin-new-user", "/admin/users/new", true),
+    ("admin-audit", "/admin/audit", true),
+    ("admin-keys", "/admin/keys", true),
+    ("admin-settings", "/admin/settings", true),
     ("invalid", "/account/tokens?cursor=x", true),
 ];
 
@@ -77,6 +84,13 @@ async fn look_at_all(name: &str, look: Look) {
     page.sign_in("alice.of-wonderland").await;
     for (picture, path, _) in PAGES.iter().filter(|(_, _, behind)| *behind) {
         page.go(path).await;
+        check(&page, picture, name).await;
+    }
+    let id = world.text("SELECT id::text AS text FROM users WHERE username = 'alice.of-wonderland'");
+    for (picture, path) in
+        [("admin-user", format!("/admin/users/{id}")), ("admin-delete", format!("/admin/users/{id}/delete"))]
+    {
+        page.go(&path).await;
         check(&page, picture, name).await;
     }
     page.go("/account/password").await;

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods)]
 
 mod account;
+mod admin;
 mod chromium;
 mod every_page;
 #[allow(dead_code, unused_imports)] // the API's tests use all of it

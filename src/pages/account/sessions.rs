@@ -3,6 +3,7 @@
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
 use askama::Template;
+use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::guard::input::{Form, Path};
@@ -13,7 +14,7 @@ use crate::pages::moment::Moment;
 use crate::pages::refused::see_other;
 use crate::pages::shell::Shell;
 use crate::problem::Problem;
-use crate::sessions::{EndReason, Which, end_sessions, session};
+use crate::sessions::{EndReason, Session, Which, end_sessions, session};
 
 const HERE: &str = "/account/sessions";
 
@@ -25,15 +26,40 @@ struct Sessions {
     has_others: bool,
 }
 
-struct Item {
-    id: Uuid,
-    device: String,
-    kind: &'static str,
-    address: String,
-    begun: Moment,
-    used: Moment,
-    expires: Moment,
-    current: bool,
+/// A session on a page.
+pub struct Item {
+    /// See [`Session`].
+    pub id: Uuid,
+    /// See [`Session`].
+    pub device: String,
+    /// See [`Session`].
+    pub kind: &'static str,
+    /// See [`Session`].
+    pub address: String,
+    /// See [`Session`].
+    pub begun: Moment,
+    /// See [`Session`].
+    pub used: Moment,
+    /// See [`Session`].
+    pub expires: Moment,
+    /// See [`Session`].
+    pub current: bool,
+}
+
+/// A session as it is shown at `now`; `current` is the caller's own.
+#[must_use]
+pub fn item(session: Session, current: Option<Uuid>, now: DateTime<Utc>) -> Item {
+    let kind = if session.kind == "browser" { "Browser" } else { "API client" };
+    Item {
+        id: session.id,
+        device: session.device.unwrap_or_else(|| format!("{kind} without a name")),
+        kind,
+        address: session.address.unwrap_or_else(|| "unknown".to_owned()),
+        begun: Moment::new(session.created_at, now),
+        used: Moment::new(session.last_used_at, now),
+        expires: Moment::new(session.expires_at, now),
+        current: current == Some(session.id),
+    }
 }
 
 /// Lists them.
@@ -48,22 +74,7 @@ pub async fn show(
         .await
         .map_err(refusal::database)?;
     let now = services.clock.now();
-    let items: Vec<Item> = sessions
-        .into_iter()
-        .map(|session| {
-            let kind = if session.kind == "browser" { "Browser" } else { "API client" };
-            Item {
-                id: session.id,
-                device: session.device.unwrap_or_else(|| format!("{kind} without a name")),
-                kind,
-                address: session.address.unwrap_or_else(|| "unknown".to_owned()),
-                begun: Moment::new(session.created_at, now),
-                used: Moment::new(session.last_used_at, now),
-                expires: Moment::new(session.expires_at, now),
-                current: current == Some(session.id),
-            }
-        })
-        .collect();
+    let items: Vec<Item> = sessions.into_iter().map(|session| item(session, current, now)).collect();
     let has_others = items.iter().any(|item| !item.current);
     answer(StatusCode::OK, &Sessions { shell: Shell::of(&guarded.caller), items, has_others })
 }

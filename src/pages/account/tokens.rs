@@ -3,6 +3,7 @@
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
 use askama::Template;
+use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::json;
 use uuid::Uuid;
@@ -34,13 +35,20 @@ struct Tokens {
     next: Option<String>,
 }
 
-struct Item {
-    id: Uuid,
-    name: String,
-    scope: String,
-    made: Moment,
-    used: Option<Moment>,
-    expires: Moment,
+/// A token on a page.
+pub struct Item {
+    /// See [`PersonalToken`].
+    pub id: Uuid,
+    /// See [`PersonalToken`].
+    pub name: String,
+    /// See [`PersonalToken`].
+    pub scope: String,
+    /// See [`PersonalToken`].
+    pub made: Moment,
+    /// See [`PersonalToken`].
+    pub used: Option<Moment>,
+    /// See [`PersonalToken`].
+    pub expires: Moment,
 }
 
 #[derive(Template)]
@@ -76,6 +84,19 @@ pub struct TokensQuery {
     cursor: Option<String>,
 }
 
+/// A token as it is shown at `now`.
+#[must_use]
+pub fn item(token: PersonalToken, now: DateTime<Utc>) -> Item {
+    Item {
+        id: token.id,
+        name: token.name,
+        scope: token.scope.join(" "),
+        made: Moment::new(token.created_at, now),
+        used: token.last_used_at.map(|used| Moment::new(used, now)),
+        expires: Moment::new(token.expires_at, now),
+    }
+}
+
 /// Lists the good ones.
 pub async fn show(
     services: web::Data<Services>,
@@ -91,15 +112,7 @@ pub async fn show(
         .await
         .map_err(refusal::database)?;
     let now = services.clock.now();
-    let item = |token: PersonalToken| Item {
-        id: token.id,
-        name: token.name,
-        scope: token.scope.join(" "),
-        made: Moment::new(token.created_at, now),
-        used: token.last_used_at.map(|used| Moment::new(used, now)),
-        expires: Moment::new(token.expires_at, now),
-    };
-    let page = request.page(&services, tokens, |token| token.id, item);
+    let page = request.page(&services, tokens, |token| token.id, |token| item(token, now));
     let page = Tokens { shell: Shell::of(&guarded.caller), items: page.items, next: page.next_cursor };
     answer(StatusCode::OK, &page)
 }

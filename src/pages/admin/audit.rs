@@ -1,0 +1,262 @@
+//! `/admin/audit`: what happened, with filters, to read and to take away.
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE};
+use actix_web::{HttpResponse, web};
+use askama::Template;
+use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::audit::event::{Event, EventType};
+use crate::guard::input::Query;
+use crate::guard::requirements::AuditRead;
+use crate::guard::users::EventQuery;
+use crate::guard::{Authorized, Services, refusal};
+use crate::pages::answer;
+use crate::pages::moment::Moment;
+use crate::pages::shell::Shell;
+use crate::problem::{FieldError, Problem};
+use crate::users::name::fold_typed;
+use crate::users::user;
+
+/// Events that an export holds at most: what one answer can carry in time.
+const EXPORTED: usize = 10_000;
+
+#[derive(Template)]
+#[template(path = "admin/audit.html")]
+struct Audit {
+    shell: Shell,
+    items: Vec<Line>,
+    types: Vec<&'static str>,
+    sent: AuditQuery,
+    query: String,
+    next: Option<String>,
+}
+
+/// An event on one line.
+pub struct Line {
+    /// When.
+    pub when: Moment,
+    /// Its type, in words.
+    pub what: String,
+    /// Who did it.
+    pub actor: String,
+    /// Whom it concerned.
+    pub subject: String,
+    /// The same, to look for.
+    pub subject_id: Option<Uuid>,
+    /// From where.
+    pub address: String,
+    /// What else is known.
+    pub details: String,
+}
+
+/// An event as a line, as seen at `now`.
+#[must_use]
+pub fn line(event: Event, now: DateTime<Utc>) -> Line {
+    Line {
+        when: Moment::new(event.occurred_at, now),
+        what: event.type_.replace('_', " "),
+        actor: event.actor_name.unwrap_or_default(),
+        subject: event.subject_name.unwrap_or_default(),
+        subject_id: event.subject_id,
+        address: event.address.unwrap_or_default(),
+        details: details(&event.details),
+    }
+}
+
+fn details(details: &Value) -> String {
+    let shown = details.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
+    let shown = shown.map(|(name, value)| match value {
+        Value::String(text) => format!("{name}: {text}"),
+        other => format!("{name}: {other}"),
+    });
+    shown.collect::<Vec<_>>().join("; ")
+}
+
+/// Which events. Users are given by name or id.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct AuditQuery {
+    #[serde(default)]
+    actor: String,
+    #[serde(default)]
+    subject: String,
+    #[serde(default, rename = "type")]
+    type_: String,
+    #[serde(default)]
+    since: String,
+    cursor: Option<String>,
+}
+
+impl AuditQuery {
+    fn without_cursor(&self) -> String {
+        let fields = [
+            ("actor", &self.actor),
+            ("subject", &self.subject),
+            ("type", &self.type_),
+            ("since", &self.since),
+        ];
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        query.extend_pairs(fields.iter().filter(|(_, value)| !value.is_empty()));
+        query.finish()
+    }
+
+    async fn read(&self, services: &Services) -> Result<EventQuery, Problem> {
+        let since = match self.since.trim() {
+            "" => None,
+            text => Some(read_day(text)?),
+        };
+        Ok(EventQuery {
+            actor: find(services, &self.actor, "/actor").await?,
+            subject: find(services, &self.subject, "/subject").await?,
+            type_: Some(self.type_.clone()).filter(|name| !name.is_empty()),
+            since,
+            limit: None,
+            cursor: self.cursor.clone(),
+        })
+    }
+}
+
+fn read_day(text: &str) -> Result<DateTime<Utc>, Problem> {
+    let day = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().and_then(|day| day.and_hms_opt(0, 0, 0));
+    day.map(|day| day.and_utc()).ok_or_else(|| {
+        let detail = "a day such as 2026-03-01".to_owned();
+        Problem::validation(vec![FieldError::new("/since", "invalid", detail)])
+    })
+}
+
+async fn find(services: &Services, typed: &str, pointer: &str) -> Result<Option<Uuid>, Problem> {
+    let typed = typed.trim();
+    if typed.is_empty() {
+        return Ok(None);
+    }
+    // An account that is deleted can still be looked for by its id.
+    if let Ok(id) = Uuid::parse_str(typed) {
+        return Ok(Some(id));
+    }
+    let folded = fold_typed(typed);
+    let found = match folded {
+        None => None,
+        Some(folded) => services
+            .database
+            .run(move |connection| user::find_by_name(connection, &folded))
+            .await
+            .map_err(refusal::database)?,
+    };
+    let unknown = || {
+        let detail = format!("there is no user `{typed}`; one who was deleted is found by id");
+        Problem::validation(vec![FieldError::new(pointer, "unknown_user", detail)])
+    };
+    found.map(|user| Some(user.id)).ok_or_else(unknown)
+}
+
+/// Lists them.
+pub async fn show(
+    services: web::Data<Services>,
+    guarded: Authorized<AuditRead, Query<AuditQuery>>,
+) -> Result<HttpResponse, Problem> {
+    let Query(sent) = guarded.input;
+    let page = services.list_events(sent.read(&services).await?).await?;
+    let now = services.clock.now();
+    let query = sent.without_cursor();
+    let next = page.next_cursor.as_ref().map(|cursor| {
+        let mut next = url::form_urlencoded::Serializer::new(query.clone());
+        next.append_pair("cursor", cursor).finish()
+    });
+    let page = Audit {
+        shell: Shell::of(&guarded.caller),
+        items: page.items.into_iter().map(|event| line(event, now)).collect(),
+        types: EventType::ALL.iter().map(|event_type| event_type.as_str()).collect(),
+        sent,
+        query,
+        next,
+    };
+    answer(StatusCode::OK, &page)
+}
+
+/// The events of these filters, newest first, at most [`EXPORTED`].
+async fn collect(services: &Services, sent: &AuditQuery) -> Result<Vec<Event>, Problem> {
+    let mut query = EventQuery { limit: Some(200), ..sent.read(services).await? };
+    let mut events = Vec::new();
+    loop {
+        let page = services.list_events(query.clone()).await?;
+        events.extend(page.items);
+        query.cursor = page.next_cursor;
+        if query.cursor.is_none() || events.len() >= EXPORTED {
+            return Ok(events);
+        }
+    }
+}
+
+/// As JSON.
+pub async fn json(
+    services: web::Data<Services>,
+    guarded: Authorized<AuditRead, Query<AuditQuery>>,
+) -> Result<HttpResponse, Problem> {
+    let Query(sent) = guarded.input;
+    let events = collect(&services, &sent).await?;
+    let rows: Vec<Value> = events
+        .into_iter()
+        .map(|event| {
+            json!({ "id": event.id, "occurred_at": refusal::time(event.occurred_at), "type": event.type_,
+                "actor_id": event.actor_id, "actor": event.actor_name, "subject_id": event.subject_id,
+                "subject": event.subject_name, "session_id": event.session_id, "address": event.address,
+                "request_id": event.request_id, "details": event.details })
+        })
+        .collect();
+    Ok(download("application/json", "audit.json").json(rows))
+}
+
+/// As comma-separated values (RFC 4180).
+pub async fn csv(
+    services: web::Data<Services>,
+    guarded: Authorized<AuditRead, Query<AuditQuery>>,
+) -> Result<HttpResponse, Problem> {
+    let Query(sent) = guarded.input;
+    let events = collect(&services, &sent).await?;
+    let mut text = String::from("occurred_at,type,actor,subject,session_id,address,request_id,details\r\n");
+    let id = |id: Option<Uuid>| id.map(|id| id.to_string()).unwrap_or_default();
+    for event in events {
+        let fields = [
+            event.occurred_at.to_rfc3339_opts(SecondsFormat::Millis, true),
+            event.type_,
+            event.actor_name.unwrap_or_default(),
+            event.subject_name.unwrap_or_default(),
+            id(event.session_id),
+            event.address.unwrap_or_default(),
+            id(event.request_id),
+            event.details.to_string(),
+        ];
+        text += &fields.map(|field| cell(&field)).join(",");
+        text += "\r\n";
+    }
+    Ok(download("text/csv; charset=utf-8", "audit.csv").body(text))
+}
+
+/// A quoted cell. A spreadsheet would run what begins like a formula.
+fn cell(text: &str) -> String {
+    let guard = if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { "'" } else { "" };
+    format!("\"{guard}{}\"", text.replace('"', "\"\""))
+}
+
+fn download(content_type: &str, name: &str) -> actix_web::HttpResponseBuilder {
+    let mut answer = HttpResponse::Ok();
+    answer
+        .insert_header((CONTENT_TYPE, content_type))
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .insert_header((CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\"")));
+    answer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::cell;
+
+    #[test]
+    fn a_cell_is_quoted_and_no_formula() {
+        assert_eq!(cell("a,\"b\"\r\n"), "\"a,\"\"b\"\"\r\n\"");
+        assert_eq!(cell("=1+1"), "\"'=1+1\"");
+    }
+}

@@ -1,0 +1,39 @@
+//! `/admin`: users, the audit log, and how the server stands, for those who may see them.
+
+pub mod audit;
+pub mod chart;
+pub mod keys;
+pub mod overview;
+pub mod settings;
+pub mod user;
+pub mod users;
+
+use crate::problem::Code;
+use crate::routing::Endpoint;
+
+/// The routes.
+#[must_use]
+pub fn routes() -> Vec<Endpoint> {
+    let writing = [Code::AuthenticationTooOld, Code::NotFound, Code::Conflict, Code::LastAdmin];
+    let at = |path| Endpoint::at(path).codes(&writing);
+    vec![
+        Endpoint::at("/admin").get(overview::show),
+        Endpoint::at("/admin/users").get(users::show),
+        at("/admin/users/new").get(users::new).post(users::create),
+        at("/admin/users/{id}").get(user::show).post(user::change),
+        at("/admin/users/{id}/disable").post(user::disable),
+        at("/admin/users/{id}/enable").post(user::enable),
+        at("/admin/users/{id}/password").post(user::set_password),
+        at("/admin/users/{id}/password-link").post(user::make_link),
+        at("/admin/users/{id}/end-sessions").post(user::end_sessions),
+        at("/admin/users/{id}/sessions/{sid}/end").post(user::end_session),
+        at("/admin/users/{id}/tokens/{tid}/revoke").post(user::revoke_token),
+        at("/admin/users/{id}/delete").get(user::ask_delete).post(user::delete),
+        Endpoint::at("/admin/audit").get(audit::show),
+        Endpoint::at("/admin/audit.csv").get(audit::csv),
+        Endpoint::at("/admin/audit.json").get(audit::json),
+        Endpoint::at("/admin/keys").get(keys::show),
+        at("/admin/keys/rotate").post(keys::rotate),
+        Endpoint::at("/admin/settings").get(settings::show),
+    ]
+}

@@ -1,0 +1,79 @@
+//! `/admin`: what has been going on.
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpResponse, web};
+use askama::Template;
+use chrono::{Days, NaiveDate};
+
+use super::chart::{Chart, Day};
+use crate::audit::daily::{self, DayCount};
+use crate::guard::requirements::ServerRead;
+use crate::guard::{Authorized, Services, refusal};
+use crate::pages::answer;
+use crate::pages::shell::Shell;
+use crate::problem::Problem;
+use crate::sessions::statistics;
+
+const DAYS: u32 = 14;
+
+#[derive(Template)]
+#[template(path = "admin/overview.html")]
+struct Overview {
+    shell: Shell,
+    charts: Vec<Chart>,
+}
+
+/// Shows it.
+pub async fn show(
+    services: web::Data<Services>,
+    guarded: Authorized<ServerRead>,
+) -> Result<HttpResponse, Problem> {
+    let (events, live) = services
+        .database
+        .run(|connection| {
+            let days = DAYS.cast_signed();
+            let types = ["login_succeeded", "login_failed", "session_ended", "refresh_token_reused"];
+            let events = daily::count_events(connection, &types, days)?;
+            Ok((events, statistics::count_live(connection, days)?))
+        })
+        .await
+        .map_err(refusal::database)?;
+    let today = live.last().map_or_else(|| services.clock.now().date_naive(), |day| day.day);
+    let (right, wrong) = (sum(&events, "login_succeeded"), sum(&events, "login_failed"));
+    let sign_ins = days(today, |day| {
+        let (right, wrong) = (on(&events, day, "login_succeeded"), on(&events, day, "login_failed"));
+        (right, wrong, format!("{right} sign-ins, {wrong} refused"))
+    });
+    let ended = days(today, |day| {
+        let (ended, reused) = (on(&events, day, "session_ended"), on(&events, day, "refresh_token_reused"));
+        (ended, 0, format!("{ended} ended, {reused} of them by a copied refresh token"))
+    });
+    let lived = days(today, |day| {
+        let count = live.iter().find(|found| found.day == day).map_or(0, |found| found.count);
+        (count, 0, format!("{count} live"))
+    });
+    let now = live.last().map_or(0, |day| day.count);
+    let charts = vec![
+        Chart::new("Sign-ins", format!("{right} sign-ins and {wrong} refused in {DAYS} days"), sign_ins),
+        Chart::new("Live sessions", format!("{now} now"), lived),
+        Chart::new("Sessions ended", format!("{} in {DAYS} days", sum(&events, "session_ended")), ended),
+    ];
+    answer(StatusCode::OK, &Overview { shell: Shell::of(&guarded.caller), charts })
+}
+
+fn sum(counts: &[DayCount], what: &str) -> i64 {
+    counts.iter().filter(|count| count.what == what).map(|count| count.count).sum()
+}
+
+fn on(counts: &[DayCount], day: NaiveDate, what: &str) -> i64 {
+    counts.iter().filter(|count| count.day == day && count.what == what).map(|count| count.count).sum()
+}
+
+fn days(today: NaiveDate, of: impl Fn(NaiveDate) -> (i64, i64, String)) -> Vec<Day> {
+    let back = (0..u64::from(DAYS)).rev().filter_map(|back| today.checked_sub_days(Days::new(back)));
+    back.map(|day| {
+        let (lower, upper, label) = of(day);
+        Day { name: day.format("%-d %b").to_string(), lower, upper, label }
+    })
+    .collect()
+}

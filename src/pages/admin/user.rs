@@ -1,0 +1,300 @@
+//! `/admin/users/{id}`: one account, and all that can be done to it.
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpResponse, web};
+use askama::Template;
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+use serde_json::json;
+use uuid::Uuid;
+
+use super::audit::{Line, line};
+use super::users::list_roles;
+use crate::audit::event;
+use crate::guard::fields::Fields;
+use crate::guard::input::{Form, Path, Query};
+use crate::guard::requirements::{UsersRead, UsersWrite};
+use crate::guard::users::UserChanges;
+use crate::guard::{Authorized, Caller, Services, refusal};
+use crate::pages::account::sessions::{self, Item};
+use crate::pages::account::tokens;
+use crate::pages::flaws::Flaws;
+use crate::pages::moment::Moment;
+use crate::pages::refused::see_other;
+use crate::pages::shell::Shell;
+use crate::pages::{answer, set_password};
+use crate::problem::Problem;
+use crate::sessions::{Which, session};
+use crate::tokens::personal_token;
+use crate::users::User;
+use crate::users::password::PlainPassword;
+
+/// Tokens and events that the page shows.
+const SHOWN: i64 = 20;
+
+#[derive(Template)]
+#[template(path = "admin/user.html")]
+struct Page {
+    shell: Shell,
+    id: Uuid,
+    name: String,
+    is_active: bool,
+    made: Moment,
+    signed_in: Option<Moment>,
+    username: String,
+    email: String,
+    role: String,
+    roles: Vec<String>,
+    hint: String,
+    sessions: Vec<Item>,
+    tokens: Vec<tokens::Item>,
+    events: Vec<Line>,
+    flaws: Flaws,
+    done: Option<&'static str>,
+}
+
+#[derive(Template)]
+#[template(path = "admin/link.html")]
+struct Link {
+    shell: Shell,
+    id: Uuid,
+    username: String,
+    link: String,
+    expires: Moment,
+}
+
+#[derive(Template)]
+#[template(path = "admin/delete_user.html")]
+struct Delete {
+    shell: Shell,
+    id: Uuid,
+    username: String,
+    flaws: Flaws,
+}
+
+/// What was just done.
+#[derive(Clone, Debug, Deserialize)]
+pub struct UserPageQuery {
+    done: Option<String>,
+}
+
+fn in_words(done: &str) -> Option<&'static str> {
+    Some(match done {
+        "made" => "The account is made.",
+        "saved" => "The details are saved.",
+        "disabled" => "The account is disabled: its sessions and tokens are refused from now on.",
+        "enabled" => "The account is enabled.",
+        "password" => "The password is set, and every session has ended.",
+        "sessions" => "Every session has ended.",
+        "session" => "The session has ended.",
+        "token" => "The token is revoked.",
+        _ => return None,
+    })
+}
+
+fn back(id: Uuid, done: &str) -> HttpResponse {
+    see_other(&format!("/admin/users/{id}?done={done}"))
+}
+
+/// Shows it.
+pub async fn show(
+    services: web::Data<Services>,
+    guarded: Authorized<UsersRead, (Path<Uuid>, Query<UserPageQuery>)>,
+) -> Result<HttpResponse, Problem> {
+    let (Path(id), Query(query)) = guarded.input;
+    let user = services.find_user(id).await?;
+    let mut page = page(&services, &guarded.caller, user).await?;
+    page.done = query.done.as_deref().and_then(in_words);
+    answer(StatusCode::OK, &page)
+}
+
+async fn page(services: &Services, caller: &Caller, user: User) -> Result<Page, Problem> {
+    let id = user.id;
+    let sees_events = caller.may("audit:read");
+    let (live, tokens, events) = services
+        .database
+        .run(move |connection| {
+            let live = session::list(connection, id)?;
+            let tokens = personal_token::list(connection, Some(id), None, SHOWN)?;
+            let filter = event::Filter { subject_id: Some(id), ..event::Filter::default() };
+            let events = if sees_events { event::list(connection, &filter, SHOWN)? } else { Vec::new() };
+            Ok((live, tokens, events))
+        })
+        .await
+        .map_err(refusal::database)?;
+    let (now, current) = (services.clock.now(), caller.credential.session_id());
+    Ok(Page {
+        shell: Shell::of(caller),
+        id,
+        is_active: user.is_active(),
+        made: Moment::new(user.created_at, now),
+        signed_in: user.last_login_at.map(|at| Moment::new(at, now)),
+        name: user.username.clone(),
+        username: user.username,
+        email: user.email.unwrap_or_default(),
+        role: user.role,
+        roles: list_roles(services).await?,
+        hint: set_password::hint(services),
+        sessions: live.into_iter().map(|session| sessions::item(session, current, now)).collect(),
+        tokens: tokens.into_iter().map(|token| tokens::item(token, now)).collect(),
+        events: events.into_iter().map(|event| line(event, now)).collect(),
+        flaws: Flaws::none(),
+        done: None,
+    })
+}
+
+/// The page once more, with what is wrong with one of its forms.
+async fn page_with(
+    services: &Services,
+    caller: &Caller,
+    id: Uuid,
+    problem: Problem,
+    change: impl FnOnce(&mut Page),
+) -> Result<HttpResponse, Problem> {
+    let flaws = Flaws::of(problem)?;
+    let user = services.find_user(id).await?;
+    let mut page = Page { flaws, ..page(services, caller, user).await? };
+    change(&mut page);
+    answer(StatusCode::UNPROCESSABLE_ENTITY, &page)
+}
+
+/// Changes name, address or role.
+pub async fn change(
+    services: web::Data<Services>,
+    guarded: Authorized<UsersWrite, (Path<Uuid>, Form)>,
+) -> Result<HttpResponse, Problem> {
+    let Authorized { caller, input: (Path(id), sent), origin, .. } = guarded;
+    let field = |name: &str| sent.field(name).unwrap_or_default().trim().to_owned();
+    let email = Some(field("email")).filter(|email| !email.is_empty());
+    let typed = json!({ "username": field("username"), "email": email, "role": field("role") });
+    let changed = match Fields::read::<UserChanges>(typed) {
+        Ok(request) => services.update_user(&caller, id, request, origin).await,
+        Err(problem) => Err(problem),
+    };
+    match changed {
+        Ok(_) => Ok(back(id, "saved")),
+        Err(problem) => {
+            let keep = |page: &mut Page| {
+                page.username = field("username");
+                page.email = field("email");
+                page.role = field("role");
+            };
+            page_with(&services, &caller, id, problem, keep).await
+        }
+    }
+}
+
+type OnUser = Authorized<UsersWrite, (Path<Uuid>, Form)>;
+
+/// Disables it.
+pub async fn disable(services: web::Data<Services>, guarded: OnUser) -> Result<HttpResponse, Problem> {
+    set_status(&services, guarded, false).await
+}
+
+/// Enables it.
+pub async fn enable(services: web::Data<Services>, guarded: OnUser) -> Result<HttpResponse, Problem> {
+    set_status(&services, guarded, true).await
+}
+
+async fn set_status(services: &Services, guarded: OnUser, active: bool) -> Result<HttpResponse, Problem> {
+    let Authorized { caller, input: (Path(id), _), origin, .. } = guarded;
+    let request = UserChanges { username: None, email: None, role: None, status: Some(active) };
+    match services.update_user(&caller, id, request, origin).await {
+        Ok(_) => Ok(back(id, if active { "enabled" } else { "disabled" })),
+        Err(problem) => page_with(services, &caller, id, problem, |_| ()).await,
+    }
+}
+
+/// Sets its password.
+pub async fn set_password(services: web::Data<Services>, guarded: OnUser) -> Result<HttpResponse, Problem> {
+    let Authorized { caller, input: (Path(id), sent), origin, .. } = guarded;
+    let password = PlainPassword::new(sent.field("new_password").unwrap_or_default());
+    match services.reset_password(&caller, id, password, origin).await {
+        Ok(()) => Ok(back(id, "password")),
+        Err(problem) => page_with(&services, &caller, id, problem, |_| ()).await,
+    }
+}
+
+/// Makes a link by which its user sets a password.
+pub async fn make_link(services: web::Data<Services>, guarded: OnUser) -> Result<HttpResponse, Problem> {
+    let Authorized { caller, input: (Path(id), _), origin, .. } = guarded;
+    let user = services.find_user(id).await?;
+    let link = services.make_password_link(&caller, id, origin).await?;
+    show_link(&services, &caller, &user, link)
+}
+
+/// Shows a link, this once.
+///
+/// # Errors
+/// `internal_error` when the page cannot be made.
+pub fn show_link(
+    services: &Services,
+    caller: &Caller,
+    user: &User,
+    (link, expires_at): (String, DateTime<Utc>),
+) -> Result<HttpResponse, Problem> {
+    let page = Link {
+        shell: Shell::of(caller),
+        id: user.id,
+        username: user.username.clone(),
+        link,
+        expires: Moment::new(expires_at, services.clock.now()),
+    };
+    answer(StatusCode::CREATED, &page)
+}
+
+/// Ends all its sessions.
+pub async fn end_sessions(services: web::Data<Services>, guarded: OnUser) -> Result<HttpResponse, Problem> {
+    let Authorized { caller, input: (Path(id), _), origin, .. } = guarded;
+    services.end_sessions_of(&caller, id, Which::AllOf(id), origin).await?;
+    Ok(back(id, "sessions"))
+}
+
+/// Ends one of its sessions.
+pub async fn end_session(
+    services: web::Data<Services>,
+    guarded: Authorized<UsersWrite, (Path<(Uuid, Uuid)>, Form)>,
+) -> Result<HttpResponse, Problem> {
+    let Authorized { caller, input: (Path((id, session_id)), _), origin, .. } = guarded;
+    services.end_sessions_of(&caller, id, Which::OneOf(id, session_id), origin).await?;
+    Ok(back(id, "session"))
+}
+
+/// Revokes one of its tokens.
+pub async fn revoke_token(
+    services: web::Data<Services>,
+    guarded: Authorized<UsersWrite, (Path<(Uuid, Uuid)>, Form)>,
+) -> Result<HttpResponse, Problem> {
+    let Authorized { caller, input: (Path(ids), _), origin, .. } = guarded;
+    services.revoke_token_of(&caller, ids, origin).await?;
+    Ok(back(ids.0, "token"))
+}
+
+/// Asks for the name, so that nobody is deleted by a slip.
+pub async fn ask_delete(
+    services: web::Data<Services>,
+    guarded: Authorized<UsersWrite, Path<Uuid>>,
+) -> Result<HttpResponse, Problem> {
+    let Path(id) = guarded.input;
+    let username = services.find_user(id).await?.username;
+    let page = Delete { shell: Shell::of(&guarded.caller), id, username, flaws: Flaws::none() };
+    answer(StatusCode::OK, &page)
+}
+
+/// Deletes it.
+pub async fn delete(services: web::Data<Services>, guarded: OnUser) -> Result<HttpResponse, Problem> {
+    let Authorized { caller, input: (Path(id), sent), origin, .. } = guarded;
+    let username = services.find_user(id).await?.username;
+    let deleted = if sent.field("confirm").map(str::trim) == Some(username.as_str()) {
+        services.delete_user(&caller, id, origin).await.map_err(Flaws::of)
+    } else {
+        Err(Ok(Flaws::of_field("confirm", "This is not the account's name.")))
+    };
+    match deleted {
+        Ok(_) => Ok(see_other("/admin/users")),
+        Err(flaws) => {
+            let page = Delete { shell: Shell::of(&caller), id, username, flaws: flaws? };
+            answer(StatusCode::UNPROCESSABLE_ENTITY, &page)
+        }
+    }
+}

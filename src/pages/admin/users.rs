@@ -1,0 +1,166 @@
+//! `/admin/users`: all accounts, to find one, and to make another.
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpResponse, web};
+use askama::Template;
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::guard::fields::Fields;
+use crate::guard::input::{Form, Query};
+use crate::guard::requirements::{UsersRead, UsersWrite};
+use crate::guard::users::{NewUserRequest, UserQuery};
+use crate::guard::{Authorized, Caller, Services, refusal};
+use crate::pages::flaws::Flaws;
+use crate::pages::moment::Moment;
+use crate::pages::refused::see_other;
+use crate::pages::shell::Shell;
+use crate::pages::{answer, set_password};
+use crate::problem::Problem;
+use crate::users::{User, user};
+
+#[derive(Template)]
+#[template(path = "admin/users.html")]
+struct Users {
+    shell: Shell,
+    items: Vec<Item>,
+    next: Option<String>,
+    q: String,
+    role: String,
+    status: String,
+    roles: Vec<String>,
+    is_filtered: bool,
+}
+
+struct Item {
+    id: Uuid,
+    username: String,
+    email: String,
+    role: String,
+    is_active: bool,
+    made: Moment,
+    signed_in: Option<Moment>,
+}
+
+#[derive(Template)]
+#[template(path = "admin/new_user.html")]
+struct NewUser {
+    shell: Shell,
+    username: String,
+    email: String,
+    role: String,
+    by_link: bool,
+    roles: Vec<String>,
+    hint: String,
+    flaws: Flaws,
+}
+
+/// The names of the roles.
+///
+/// # Errors
+/// A fault of ours as a 5xx.
+pub async fn list_roles(services: &Services) -> Result<Vec<String>, Problem> {
+    let roles = services.database.run(user::list_roles).await.map_err(refusal::database)?;
+    Ok(roles.into_iter().map(|(name, _)| name).collect())
+}
+
+/// Lists them.
+pub async fn show(
+    services: web::Data<Services>,
+    guarded: Authorized<UsersRead, Query<UserQuery>>,
+) -> Result<HttpResponse, Problem> {
+    let Query(mut query) = guarded.input;
+    // A form sends what is left open as an empty text.
+    for field in [&mut query.q, &mut query.role, &mut query.status] {
+        *field = field.take().map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
+    }
+    let shown = query.clone();
+    let page = services.list_users(query).await?;
+    let now = services.clock.now();
+    let item = |user: User| Item {
+        id: user.id,
+        is_active: user.is_active(),
+        username: user.username,
+        email: user.email.unwrap_or_default(),
+        role: user.role,
+        made: Moment::new(user.created_at, now),
+        signed_in: user.last_login_at.map(|at| Moment::new(at, now)),
+    };
+    let page = page.map(item);
+    let page = Users {
+        shell: Shell::of(&guarded.caller),
+        items: page.items,
+        next: page.next_cursor.map(|cursor| next_page(&shown, &cursor)),
+        is_filtered: shown.q.is_some() || shown.role.is_some() || shown.status.is_some(),
+        q: shown.q.unwrap_or_default(),
+        role: shown.role.unwrap_or_default(),
+        status: shown.status.unwrap_or_default(),
+        roles: list_roles(&services).await?,
+    };
+    answer(StatusCode::OK, &page)
+}
+
+fn next_page(query: &UserQuery, cursor: &str) -> String {
+    let mut next = url::form_urlencoded::Serializer::new(String::from("?"));
+    let fields = [("q", &query.q), ("role", &query.role), ("status", &query.status)];
+    next.extend_pairs(
+        fields.into_iter().filter_map(|(name, value)| value.as_ref().map(|value| (name, value))),
+    );
+    next.append_pair("cursor", cursor).finish().replacen("?&", "?", 1)
+}
+
+/// The form for another.
+pub async fn new(
+    services: web::Data<Services>,
+    guarded: Authorized<UsersWrite>,
+) -> Result<HttpResponse, Problem> {
+    let page = form(&services, &guarded.caller, &Form::default(), Flaws::none()).await?;
+    answer(StatusCode::OK, &page)
+}
+
+async fn form(services: &Services, caller: &Caller, typed: &Form, flaws: Flaws) -> Result<NewUser, Problem> {
+    let field = |name: &str| typed.field(name).unwrap_or_default().trim().to_owned();
+    let role = field("role");
+    Ok(NewUser {
+        shell: Shell::of(caller),
+        username: field("username"),
+        email: field("email"),
+        role: if role.is_empty() { "member".to_owned() } else { role },
+        by_link: typed.field("by").is_none_or(|by| by == "link"),
+        roles: list_roles(services).await?,
+        hint: set_password::hint(services),
+        flaws,
+    })
+}
+
+/// Makes one: with a password, or with a link by which its user sets one.
+pub async fn create(
+    services: web::Data<Services>,
+    guarded: Authorized<UsersWrite, Form>,
+) -> Result<HttpResponse, Problem> {
+    let Authorized { caller, input: sent, origin, .. } = guarded;
+    let field = |name: &str| sent.field(name).unwrap_or_default();
+    let by_link = field("by") != "password";
+    let mut typed = json!({ "username": field("username").trim(), "role": field("role") });
+    if !field("email").trim().is_empty() {
+        typed["email"] = field("email").trim().into();
+    }
+    if !by_link {
+        typed["password"] = field("password").into();
+    }
+    let made = match Fields::read::<NewUserRequest>(typed) {
+        Ok(request) => services.create_user(&caller, request, origin.clone()).await,
+        Err(problem) => Err(problem),
+    };
+    match made {
+        Ok(user) if by_link => {
+            let link = services.make_password_link(&caller, user.id, origin).await?;
+            super::user::show_link(&services, &caller, &user, link)
+        }
+        Ok(user) => Ok(see_other(&format!("/admin/users/{}?done=made", user.id))),
+        Err(problem) => {
+            let page = form(&services, &caller, &sent, Flaws::of(problem)?).await?;
+            answer(StatusCode::UNPROCESSABLE_ENTITY, &page)
+        }
+    }
+}

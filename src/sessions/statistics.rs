@@ -1,0 +1,35 @@
+//! How many sessions there are, and were.
+
+use chrono::NaiveDate;
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Date, Integer};
+
+/// Sessions that lived at the end of a day (UTC), or now.
+#[derive(Clone, Debug, QueryableByName)]
+pub struct LiveSessions {
+    /// The day.
+    #[diesel(sql_type = Date)]
+    pub day: NaiveDate,
+    /// How many.
+    #[diesel(sql_type = BigInt)]
+    pub count: i64,
+}
+
+/// The sessions that lived at the end of each of the last days; today: now. One pass over the table, whose rows stand
+/// as long as their sessions could have lived.
+///
+/// # Errors
+/// PostgreSQL's.
+pub fn count_live(connection: &mut PgConnection, days: i32) -> QueryResult<Vec<LiveSessions>> {
+    diesel::sql_query(
+        "WITH today AS (SELECT (now() AT TIME ZONE 'UTC')::date AS day), \
+         spans AS (SELECT greatest((created_at AT TIME ZONE 'UTC')::date, today.day - $1 + 1) AS first, \
+             (coalesce(ended_at, expires_at) AT TIME ZONE 'UTC')::date AS last, count(*) AS n \
+             FROM sessions, today WHERE coalesce(ended_at, expires_at) > now() - $1 * interval '1 day' GROUP BY 1, 2) \
+         SELECT each.day, coalesce(sum(n) FILTER (WHERE first <= each.day AND last > each.day), 0)::bigint AS count \
+         FROM (SELECT today.day - offsets.back AS day FROM today, generate_series(0, $1 - 1) AS offsets (back)) AS each \
+         LEFT JOIN spans ON true GROUP BY each.day ORDER BY each.day",
+    )
+    .bind::<Integer, _>(days)
+    .load(connection)
+}

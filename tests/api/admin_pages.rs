@@ -1,0 +1,269 @@
+//! The admin's pages: who may see them, and all that they do.
+
+use chrono::TimeDelta;
+use reqwest::Method;
+use serde_json::json;
+
+use crate::support::{Answer, Browser, PASSWORD, World};
+
+fn html(answer: &Answer) -> &str {
+    answer.body.as_str().unwrap_or_default()
+}
+
+#[actix_web::test]
+async fn who_may_not_is_told_so_on_a_page() {
+    let world = World::new().await;
+    world.user("alice", "member");
+    let mut browser = Browser::signed_in(&world, "alice").await;
+    for path in
+        ["/admin", "/admin/users", "/admin/users/new", "/admin/audit", "/admin/keys", "/admin/settings"]
+    {
+        let answer = browser.get(path).await;
+        assert_eq!(answer.status, 403, "{path}");
+        assert!(html(&answer).contains("permission_denied") && html(&answer).contains("member"), "{path}");
+    }
+    assert!(!html(&browser.get("/account").await).contains("href=\"/admin"));
+    let answer = browser.fill_in("/account", "/admin/keys/rotate", &[]).await;
+    assert_eq!((answer.status, world.count("SELECT count(*) FROM signing_keys")), (403, 1));
+}
+
+#[actix_web::test]
+async fn users_are_found_by_a_part_of_the_name_page_by_page() {
+    let world = World::new().await;
+    world.user("root", "admin");
+    for number in 0..60 {
+        world.user(&format!("person-{number}"), "viewer");
+    }
+    let mut browser = Browser::signed_in(&world, "root").await;
+    let first = browser.get("/admin/users?q=PERSON-&role=&status=").await;
+    assert_eq!(html(&first).matches("class=\"hint\">viewer").count(), 50);
+    let next = html(&first).split("href=\"?").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
+    let next = next.replace("&#38;", "&").replace("&amp;", "&");
+    let second = browser.get(&format!("/admin/users?{next}")).await;
+    assert_eq!(html(&second).matches("class=\"hint\">viewer").count(), 10, "{}", html(&second));
+    let none = browser.get("/admin/users?q=nobody&role=&status=").await;
+    assert!(html(&none).contains("No user is like that"));
+    assert_eq!(browser.get("/admin/users?status=odd").await.status, 422);
+}
+
+#[actix_web::test]
+async fn an_account_is_made_by_a_link_or_with_a_password() {
+    let world = World::new().await;
+    world.user("root", "admin");
+    let mut browser = Browser::signed_in(&world, "root").await;
+    let new = "/admin/users/new";
+    let wrong =
+        [("username", "ROOT"), ("email", "no"), ("role", "viewer"), ("by", "password"), ("password", "x")];
+    let answer = browser.fill_in(new, new, &wrong).await;
+    assert!(answer.status == 422 && html(&answer).contains("value=\"ROOT\""), "{}", html(&answer));
+    let taken = [("username", "ROOT"), ("email", ""), ("role", "viewer"), ("by", "link")];
+    let answer = browser.fill_in(new, new, &taken).await;
+    assert!(answer.status == 422 && html(&answer).contains("taken already"));
+    let by_link = [("username", "carol"), ("email", "carol@example.com"), ("role", "viewer"), ("by", "link")];
+    let answer = browser.fill_in(new, new, &by_link).await;
+    assert_eq!(answer.status, 201);
+    let link =
+        html(&answer).split("http://doorward.test").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
+    let mut carol = Browser::new(&world);
+    let typed = [("new_password", "a phrase of carol"), ("again", "a phrase of carol")];
+    assert_eq!(carol.post(link, &typed).await.status, 200);
+    assert_eq!(carol.sign_in("carol@example.com", "a phrase of carol", &[]).await.status, 303);
+    let by_password =
+        [("username", "dave"), ("email", ""), ("role", "member"), ("by", "password"), ("password", PASSWORD)];
+    let answer = browser.fill_in(new, new, &by_password).await;
+    assert!(answer.header("location").unwrap().ends_with("?done=made"));
+    Browser::signed_in(&world, "dave").await;
+}
+
+#[actix_web::test]
+async fn a_disabled_account_is_refused_at_the_next_request_of_each_of_its_clients() {
+    let world = World::new().await;
+    world.user("root", "admin");
+    let id = world.user("alice", "member");
+    let mut admin = Browser::signed_in(&world, "root").await;
+    let alice = Browser::signed_in(&world, "alice").await;
+    let api = world.login("alice").await;
+    let page = format!("/admin/users/{id}");
+    let answer = admin.fill_in(&page, &format!("{page}/disable"), &[]).await;
+    assert!(answer.header("location").unwrap().ends_with("?done=disabled"));
+    alice.ask(Method::GET, "/api/v1/me").send().await.refused("account_disabled");
+    world.get("/api/v1/me", &api.access).await.refused("token_revoked");
+    world.refresh(&api.refresh).await.refused("account_disabled");
+    assert!(html(&admin.get(&page).await).contains("Disabled"));
+    admin.fill_in(&page, &format!("{page}/enable"), &[]).await;
+    assert_eq!(alice.ask(Method::GET, "/api/v1/me").send().await.status, 200);
+}
+
+#[actix_web::test]
+async fn an_account_is_edited_and_a_mistake_keeps_what_was_typed() {
+    let world = World::new().await;
+    let root = world.user("root", "admin");
+    let id = world.user("alice", "member");
+    let mut admin = Browser::signed_in(&world, "root").await;
+    let page = format!("/admin/users/{id}");
+    let wrong = [("username", "root"), ("email", "a@example.com"), ("role", "viewer")];
+    let answer = admin.fill_in(&page, &page, &wrong).await;
+    assert!(
+        answer.status == 422 && html(&answer).contains("taken") && html(&answer).contains("a@example.com")
+    );
+    let good = [("username", "alicia"), ("email", "a@example.com"), ("role", "viewer")];
+    assert_eq!(admin.fill_in(&page, &page, &good).await.status, 303);
+    let found = "SELECT count(*) FROM users WHERE username = 'alicia' AND role = 'viewer' AND email = 'a@example.com'";
+    assert_eq!(world.count(found), 1);
+    world.sql("UPDATE users SET status = 'disabled' WHERE username = 'admin'");
+    let own = format!("/admin/users/{root}");
+    let answer = admin.fill_in(&own, &own, &[("username", "root"), ("email", ""), ("role", "member")]).await;
+    assert!(answer.status == 422 && html(&answer).contains("last active admin"), "{}", html(&answer));
+    let answer = admin.fill_in(&own, &format!("{own}/disable"), &[]).await;
+    assert!(answer.status == 422 && html(&answer).contains("last active admin"));
+}
+
+#[actix_web::test]
+async fn sessions_tokens_and_passwords_of_others_are_ended_and_set() {
+    let world = World::new().await;
+    world.user("root", "admin");
+    let id = world.user("alice", "member");
+    let mut admin = Browser::signed_in(&world, "root").await;
+    let (one, two) = (world.login("alice").await, world.login("alice").await);
+    let (token, token_id) = world.personal_token(&one.access, "notes:read").await;
+    let page = format!("/admin/users/{id}");
+    let shown = admin.get(&page).await;
+    assert!(html(&shown).contains("API client") && html(&shown).contains("personal token created"));
+    admin.fill_in(&page, &format!("{page}/tokens/{token_id}/revoke"), &[]).await;
+    assert_eq!(
+        world.get("/api/v1/notes", &token).await.refused("token_revoked").body["reason"],
+        "revoked_by_admin"
+    );
+    let session = world.get("/api/v1/me", &one.access).await.body["credential"]["session_id"].clone();
+    admin.fill_in(&page, &format!("{page}/sessions/{}/end", session.as_str().unwrap()), &[]).await;
+    assert_eq!(
+        world.get("/api/v1/me", &one.access).await.refused("session_ended").body["reason"],
+        "ended_by_admin"
+    );
+    assert_eq!(world.get("/api/v1/me", &two.access).await.status, 200);
+    admin.fill_in(&page, &format!("{page}/end-sessions"), &[]).await;
+    world.get("/api/v1/me", &two.access).await.refused("session_ended");
+    let answer = admin.fill_in(&page, &format!("{page}/password"), &[("new_password", "short")]).await;
+    assert!(answer.status == 422 && html(&answer).contains("12 characters are"), "{}", html(&answer));
+    let answer =
+        admin.fill_in(&page, &format!("{page}/password"), &[("new_password", "set by the admin")]).await;
+    assert!(answer.header("location").unwrap().ends_with("?done=password"));
+    assert_eq!(Browser::new(&world).sign_in("alice", "set by the admin", &[]).await.status, 303);
+    let answer = admin.fill_in(&page, &format!("{page}/password-link"), &[]).await;
+    assert!(answer.status == 201 && html(&answer).contains("/set-password/"));
+}
+
+#[actix_web::test]
+async fn an_account_is_deleted_only_by_its_name() {
+    let world = World::new().await;
+    world.user("root", "admin");
+    let id = world.user("alice", "member");
+    let mut admin = Browser::signed_in(&world, "root").await;
+    let page = format!("/admin/users/{id}/delete");
+    let answer = admin.fill_in(&page, &page, &[("confirm", "bob")]).await;
+    assert!(answer.status == 422 && world.count("SELECT count(*) FROM users WHERE username = 'alice'") == 1);
+    let answer = admin.fill_in(&page, &page, &[("confirm", "alice")]).await;
+    assert_eq!((answer.status, world.count("SELECT count(*) FROM users WHERE username = 'alice'")), (303, 0));
+    assert_eq!(admin.get(&format!("/admin/users/{id}")).await.status, 404);
+}
+
+#[actix_web::test]
+async fn what_grants_power_asks_for_a_recent_sign_in() {
+    let world = World::new().await;
+    world.user("root", "admin");
+    let id = world.user("alice", "member");
+    let mut admin = Browser::signed_in(&world, "root").await;
+    let token = admin.form_token(&format!("/admin/users/{id}")).await;
+    world.advance(TimeDelta::minutes(20));
+    assert_eq!(admin.get("/admin/users").await.status, 200, "reading needs none");
+    assert!(admin.get("/admin/users/new").await.header("location").unwrap().starts_with("/step-up?next="));
+    let fields = [("csrf_token", token.as_str())];
+    let asked = admin.post(&format!("/admin/users/{id}/disable"), &fields).await;
+    assert_eq!(asked.status, 401);
+    let target = format!("/admin/users/{id}/disable");
+    let again = [fields[0], ("repeat", target.as_str()), ("step_up_password", PASSWORD)];
+    let answer = admin.post("/step-up", &again).await;
+    assert_eq!((answer.status, answer.header("location")), (307, Some(target.as_str())));
+    assert_eq!(admin.post(&target, &again).await.status, 303);
+    assert_eq!(world.count("SELECT count(*) FROM users WHERE status = 'disabled'"), 1);
+}
+
+#[actix_web::test]
+async fn a_helper_touches_nobody_who_may_more() {
+    let world = World::new().await;
+    let root = world.user("root", "admin");
+    world.sql(
+        "INSERT INTO roles VALUES ('helpdesk', ARRAY['account:read', 'account:write', 'users:read', 'users:write'])",
+    );
+    world.user("helper", "helpdesk");
+    let mut helper = Browser::signed_in(&world, "helper").await;
+    let page = format!("/admin/users/{root}");
+    let shown = helper.get(&page).await;
+    assert!(shown.status == 200 && html(&shown).contains("Nothing that you may see"));
+    for action in ["disable", "end-sessions", "password-link"] {
+        assert_eq!(helper.fill_in(&page, &format!("{page}/{action}"), &[]).await.status, 403, "{action}");
+    }
+    assert!(html(&helper.get("/account").await).contains("href=\"/admin/users\""));
+}
+
+#[actix_web::test]
+async fn the_audit_log_is_filtered_and_taken_away() {
+    let world = World::new().await;
+    world.user("root", "admin");
+    world.user("=alice", "member");
+    let mut admin = Browser::signed_in(&world, "root").await;
+    world.login("=alice").await;
+    let all = admin.get("/admin/audit").await;
+    assert!(html(&all).contains("login succeeded") && html(&all).contains("user created"));
+    let some = admin.get("/admin/audit?actor=&subject=%3DALICE&type=login_succeeded&since=2026-01-01").await;
+    assert_eq!(html(&some).matches("<strong>login succeeded</strong>").count(), 1, "{}", html(&some));
+    let none = admin.get("/admin/audit?type=user_deleted").await;
+    assert!(html(&none).contains("Nothing like that happened"));
+    for wrong in ["subject=nobody", "since=yesterday"] {
+        assert_eq!(admin.get(&format!("/admin/audit?{wrong}")).await.status, 422, "{wrong}");
+    }
+    let csv = admin.get("/admin/audit.csv?type=login_succeeded").await;
+    assert!(csv.header("content-disposition").unwrap().contains("audit.csv"));
+    assert_eq!(html(&csv).lines().count(), 3);
+    assert!(html(&csv).contains("\"'=alice\""), "no formula: {}", html(&csv));
+    let json = admin.get("/admin/audit.json?type=login_succeeded").await;
+    assert_eq!(json.body.as_array().unwrap().len(), 2);
+}
+
+#[actix_web::test]
+async fn the_overview_counts_and_the_keys_rotate() {
+    let world = World::new().await;
+    world.user("root", "admin");
+    let mut admin = Browser::signed_in(&world, "root").await;
+    Browser::new(&world).sign_in("root", "wrong", &[]).await;
+    let overview = admin.get("/admin").await;
+    assert!(html(&overview).contains("1 sign-ins and 1 refused in 14 days"), "{}", html(&overview));
+    assert!(html(&overview).contains("1 now"), "{}", html(&overview));
+    let answer = admin.fill_in("/admin/keys", "/admin/keys/rotate", &[]).await;
+    assert_eq!(answer.header("location"), Some("/admin/keys"));
+    let keys = admin.get("/admin/keys").await;
+    assert!(html(&keys).contains("Published, and signs soon") && html(&keys).contains("Signs new tokens"));
+    assert_eq!(world.count("SELECT count(*) FROM signing_keys"), 2);
+    let by = "SELECT actor_name AS text FROM audit_events WHERE type = 'signing_key_published' AND actor_id IS NOT NULL";
+    assert_eq!(world.text(by), "root");
+    let settings = admin.get("/admin/settings").await;
+    assert!(html(&settings).contains("DOORWARD_BCRYPT_COST"));
+    assert!(!html(&settings).contains("a-secret-key-that-only"), "secrets are masked");
+}
+
+#[actix_web::test]
+async fn the_audit_log_holds_what_was_typed_as_text() {
+    let world = World::new().await;
+    world.user("root", "admin");
+    let evil = "<script>alert(1)</script>";
+    world
+        .ask(Method::POST, "/api/v1/auth/login")
+        .json(&json!({ "username": evil, "password": "x" }))
+        .send()
+        .await;
+    let mut admin = Browser::signed_in(&world, "root").await;
+    for path in ["/admin/audit".to_owned(), format!("/admin/users?q={}", evil.replace('<', "%3C"))] {
+        let page = admin.get(&path).await;
+        assert!(html(&page).contains("alert(1)") && !html(&page).contains(evil), "{}", html(&page));
+    }
+}
