@@ -63,7 +63,7 @@ const BODY: [Code; 4] =
                        (RFC 9457) with a code; each code has a page under /problems."
     ),
     paths(
-        auth::login::login, auth::refresh::refresh, auth::logout::logout, auth::step_up::step_up,
+        auth::login::login, auth::refresh::refresh, auth::logout::logout, auth::register::register, auth::step_up::step_up,
         me::profile::show, me::profile::update, me::password::change,
         me::sessions::list, me::sessions::end_others, me::sessions::end,
         me::tokens::list, me::tokens::create, me::tokens::revoke,

@@ -9,7 +9,7 @@ use super::Parts;
 use super::start::Prepared;
 use crate::api::health::Draining;
 use crate::clock::Clock;
-use crate::config::{Settings, SigningAlgorithm};
+use crate::config::{Registration, Settings, SigningAlgorithm};
 use crate::database::Database;
 use crate::guard::Services;
 use crate::guard::address::TrustedProxies;
@@ -102,6 +102,7 @@ pub fn parts(
         step_up_max_age: settings.step_up_max_age,
         signing_algorithm: algorithm(settings),
         settings: shown(settings),
+        registration_open: settings.registration == Registration::Open,
         browser,
         trusted_proxies: TrustedProxies::new(settings.trusted_proxies.clone()),
     };

@@ -9,7 +9,7 @@ use ipnet::IpNet;
 
 use super::addresses::{Origin, PublicUrl};
 use super::database_url::DatabaseUrl;
-use super::kinds::{self, LogFilter, LogFormat, SigningAlgorithm};
+use super::kinds::{self, LogFilter, LogFormat, Registration, SigningAlgorithm};
 use super::resolve::Pass;
 use super::secret::{Secret, SecretKeys};
 use super::setting::DefaultValue::{Computed, Nothing, Text};
@@ -123,6 +123,8 @@ settings! {
         Text("ES256"), kinds::signing_algorithm();
     /// The fewest characters of a new password.
     password_min_length: u32 = "DOORWARD_PASSWORD_MIN_LENGTH", Text("12"), kinds::number(8..=64);
+    /// Whether anybody may make an account for himself.
+    registration: Registration = "DOORWARD_REGISTRATION", Text("closed"), kinds::registration();
     /// The web origins whose scripts may call the API.
     cors_origins: Vec<Origin> = "DOORWARD_CORS_ORIGINS", Nothing(""), kinds::origins();
     /// How long audit events are kept.

@@ -273,6 +273,20 @@ pub enum LogFormat {
 }
 
 /// A log format.
+/// Who may make an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Registration {
+    /// Admins alone.
+    Closed,
+    /// Anybody, for himself.
+    Open,
+}
+
+/// `closed` or `open`.
+pub fn registration() -> Kind<Registration> {
+    words([("closed", Registration::Closed), ("open", Registration::Open)])
+}
+
 pub fn log_format() -> Kind<LogFormat> {
     words([("auto", LogFormat::Auto), ("text", LogFormat::Text), ("json", LogFormat::Json)])
 }

@@ -229,6 +229,7 @@ mod tests {
             ("DOORWARD_AUDIENCES", "a b"),
             ("DOORWARD_SIGNING_ALGORITHM", "none"),
             ("DOORWARD_PASSWORD_MIN_LENGTH", "7"),
+            ("DOORWARD_REGISTRATION", "maybe"),
             ("DOORWARD_CORS_ORIGINS", "*"),
             ("DOORWARD_AUDIT_RETENTION", "1y"),
             ("DOORWARD_LOG", "loud"),

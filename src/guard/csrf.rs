@@ -6,7 +6,7 @@ use actix_web::dev::Payload;
 use actix_web::http::Method;
 use actix_web::http::header::ORIGIN;
 use actix_web::web::Bytes;
-use actix_web::{HttpMessage, HttpRequest};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use uuid::Uuid;
@@ -126,8 +126,7 @@ pub fn refuse_cross_site(request: &HttpRequest) -> Result<(), Problem> {
 pub struct Before {
     /// What stands in the form.
     pub token: String,
-    /// To be set, where the browser has none yet.
-    pub cookie: Option<Cookie<'static>>,
+    cookie: Option<Cookie<'static>>,
 }
 
 const COOKIE: &str = "doorward-form";
@@ -149,6 +148,16 @@ impl Before {
             .same_site(SameSite::Lax)
             .finish();
         Self { token, cookie: Some(cookie) }
+    }
+
+    /// The answer that shows the form, with the cookie where the browser has none yet.
+    #[must_use]
+    pub fn on(self, mut answer: HttpResponse) -> HttpResponse {
+        if let Some(cookie) = self.cookie {
+            // Its name and value are ours and always good.
+            let _ = answer.add_cookie(&cookie);
+        }
+        answer
     }
 }
 

@@ -15,6 +15,7 @@ pub mod input;
 pub mod issue;
 pub mod page;
 pub mod refusal;
+pub mod registration;
 pub mod requirements;
 pub mod server;
 pub mod services;

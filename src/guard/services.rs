@@ -44,6 +44,8 @@ pub struct Services {
     pub signing_algorithm: Algorithm,
     /// The settings in force, secrets masked.
     pub settings: Vec<ShownSetting>,
+    /// Whether anybody may make an account for himself.
+    pub registration_open: bool,
     /// How browsers' sessions are kept.
     pub browser: BrowserSettings,
     /// Whom `X-Forwarded-For` is believed from.

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use super::refused::see_other;
 use super::shell::Shell;
 use super::{answer, device, next};
+use crate::audit::Origin;
 use crate::guard::cookie_store::{self, NewCookie, SentCookie};
 use crate::guard::csrf::{Before, FormBefore};
 use crate::guard::input::{Form, From, Open, Query};
@@ -29,18 +30,20 @@ struct Login {
     next: String,
     username: String,
     keep: bool,
+    registers: bool,
     notice: Option<String>,
     flaw: Option<String>,
 }
 
 impl Login {
-    fn empty() -> Self {
+    fn empty(services: &Services) -> Self {
         Self {
             shell: Shell::bare(),
             csrf_token: String::new(),
             next: String::new(),
             username: String::new(),
             keep: false,
+            registers: services.registration_open,
             notice: None,
             flaw: None,
         }
@@ -65,7 +68,7 @@ pub async fn show(
         Ok(_) => return Ok(see_other(next.unwrap_or(HOME))),
         Err(problem) => notice(&problem, next, query.signed_out.is_some())?,
     };
-    let page = Login { next: next.unwrap_or_default().to_owned(), notice, ..Login::empty() };
+    let page = Login { next: next.unwrap_or_default().to_owned(), notice, ..Login::empty(&services) };
     form(&services, &request, StatusCode::OK, page)
 }
 
@@ -86,13 +89,8 @@ fn form(
     mut page: Login,
 ) -> Result<HttpResponse, Problem> {
     let before = Before::of(services, request);
-    page.csrf_token = before.token;
-    let mut answer = answer(status, &page)?;
-    if let Some(cookie) = before.cookie {
-        // Its name and value are ours and always good.
-        let _ = answer.add_cookie(&cookie);
-    }
-    Ok(answer)
+    page.csrf_token.clone_from(&before.token);
+    Ok(before.on(answer(status, &page)?))
 }
 
 /// Signs in.
@@ -104,40 +102,65 @@ pub async fn sign_in(
 ) -> Result<HttpResponse, Problem> {
     let keep = sent.field("keep").is_some();
     let next = next::path(sent.field("next")).unwrap_or(HOME);
-    let cookie = NewCookie::generate();
-    let settings = &services.browser;
-    let idle_ttl = if keep { settings.kept_ttl } else { settings.idle_ttl };
-    let wanted = SignIn {
-        username: sent.field("username").unwrap_or_default().to_owned(),
-        password: PlainPassword::new(sent.field("password").unwrap_or_default()),
-        scope: None,
-        device: Some(device_of(&request)),
-        held_by: HeldBy::Cookie { digest: cookie.digest(), idle_ttl },
-        replaces: match cookie_store::sent(&request, settings) {
-            SentCookie::Signed(digest) => Some(digest),
-            SentCookie::Missing | SentCookie::Forged => None,
-        },
-    };
-    match services.sign_in(&wanted, &from.0).await {
-        Ok(_) => {
-            let mut answer = see_other(next);
-            cookie_store::give(&request, &mut answer, &cookie, keep.then_some(services.limits.session_ttl));
-            Ok(answer)
-        }
+    let username = sent.field("username").unwrap_or_default();
+    let wish = Wish { username, password: sent.field("password").unwrap_or_default(), keep, next };
+    match begin(&services, &request, &from.0, &wish).await {
         Err(problem) if is_about_the_form(&problem) => {
             let page = Login {
                 next: next.to_owned(),
-                username: wanted.username,
+                username: username.to_owned(),
                 keep,
                 flaw: Some(problem.detail().to_owned()),
-                ..Login::empty()
+                ..Login::empty(&services)
             };
             let mut answer = form(&services, &request, problem.code().status(), page)?;
             problem::mark(&mut answer, &problem);
             Ok(answer)
         }
-        Err(problem) => Err(problem),
+        answer => answer,
     }
+}
+
+/// Who wants to sign in, and how.
+pub struct Wish<'a> {
+    /// The username, or the e-mail address.
+    pub username: &'a str,
+    /// The password.
+    pub password: &'a str,
+    /// Whether to stay signed in when the browser is closed.
+    pub keep: bool,
+    /// Where to go on.
+    pub next: &'a str,
+}
+
+/// Begins a browser's session: the answer carries its cookie and leads on.
+///
+/// # Errors
+/// See [`Services::sign_in`].
+pub async fn begin(
+    services: &Services,
+    request: &HttpRequest,
+    origin: &Origin,
+    wish: &Wish<'_>,
+) -> Result<HttpResponse, Problem> {
+    let cookie = NewCookie::generate();
+    let settings = &services.browser;
+    let idle_ttl = if wish.keep { settings.kept_ttl } else { settings.idle_ttl };
+    let wanted = SignIn {
+        username: wish.username.to_owned(),
+        password: PlainPassword::new(wish.password),
+        scope: None,
+        device: Some(device_of(request)),
+        held_by: HeldBy::Cookie { digest: cookie.digest(), idle_ttl },
+        replaces: match cookie_store::sent(request, settings) {
+            SentCookie::Signed(digest) => Some(digest),
+            SentCookie::Missing | SentCookie::Forged => None,
+        },
+    };
+    services.sign_in(&wanted, origin).await?;
+    let mut answer = see_other(wish.next);
+    cookie_store::give(request, &mut answer, &cookie, wish.keep.then_some(services.limits.session_ttl));
+    Ok(answer)
 }
 
 fn is_about_the_form(problem: &Problem) -> bool {

@@ -11,6 +11,7 @@ pub mod moment;
 pub mod next;
 pub mod problems;
 pub mod refused;
+pub mod register;
 pub mod set_password;
 pub mod shell;
 pub mod step_up;
@@ -40,6 +41,7 @@ pub fn routes() -> Vec<Endpoint> {
             Code::InvalidCredentials,
             Code::AccountDisabled,
         ]),
+        Endpoint::at("/register").get(register::show).post(register::register),
         Endpoint::at("/logout").post(login::sign_out),
         Endpoint::at("/step-up").get(step_up::show).post(step_up::step_up),
     ];

@@ -10,7 +10,8 @@ use super::{answer, next, step_up};
 use crate::problem::{Asked, Code, Problem};
 
 /// Where the HTML door is. What is asked elsewhere is shown as a page to who says that he takes HTML.
-const PAGES: [&str; 6] = ["/login", "/logout", "/step-up", "/account", "/admin", "/set-password"];
+const PAGES: [&str; 7] =
+    ["/register", "/login", "/logout", "/step-up", "/account", "/admin", "/set-password"];
 /// Where programs ask, whatever they say that they take.
 const PROGRAMS: [&str; 5] = ["/api", "/.well-known", "/openapi.json", "/healthz", "/readyz"];
 

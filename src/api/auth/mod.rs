@@ -3,6 +3,7 @@
 pub mod login;
 pub mod logout;
 pub mod refresh;
+pub mod register;
 pub mod step_up;
 
 use crate::problem::Code;
@@ -35,6 +36,9 @@ pub fn routes() -> Vec<Endpoint> {
             Code::TokenTypeMismatch,
             Code::PermissionDenied,
         ]),
+        Endpoint::at("/api/v1/auth/register")
+            .post(register::register)
+            .codes(&[Code::NotFound, Code::Conflict]),
         Endpoint::at("/api/v1/auth/step-up").post(step_up::step_up).codes(&[Code::PermissionDenied]),
     ]
 }

@@ -1,0 +1,39 @@
+//! `POST /api/v1/auth/register`: an account for oneself, where the setting lets anybody make one.
+
+use actix_web::{HttpResponse, web};
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::guard::Services;
+use crate::guard::input::{From, Json, Open};
+use crate::guard::issue::no_store;
+use crate::guard::registration::RegisterRequest;
+use crate::problem::Problem;
+
+/// An account that was just made.
+#[derive(Serialize, utoipa::ToSchema)]
+pub struct Registered {
+    /// Its id.
+    pub id: Uuid,
+    /// The username.
+    #[schema(example = "alice")]
+    pub username: String,
+    /// The address.
+    pub email: Option<String>,
+    /// The role.
+    #[schema(example = "member")]
+    pub role: String,
+}
+
+/// Makes an account; its user signs in with it next. `not_found` where `DOORWARD_REGISTRATION` is `closed`.
+#[utoipa::path(post, path = "/api/v1/auth/register", tag = "auth", request_body = RegisterRequest, security(()),
+    responses((status = 201, description = "The account", body = Registered)))]
+pub async fn register(
+    services: web::Data<Services>,
+    from: From,
+    Open(Json(request)): Open<Json<RegisterRequest>>,
+) -> Result<HttpResponse, Problem> {
+    let user = services.register(request, from.0).await?;
+    let answer = Registered { id: user.id, username: user.username, email: user.email, role: user.role };
+    Ok(no_store(HttpResponse::Created()).json(answer))
+}
