@@ -5,11 +5,11 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::audit::event::Event;
+use crate::guard::audit_log::EventQuery;
 use crate::guard::input::Query;
 use crate::guard::issue::private;
 use crate::guard::page::Page;
 use crate::guard::requirements::AuditRead;
-use crate::guard::users::EventQuery;
 use crate::guard::{Authorized, Services, refusal};
 use crate::problem::Problem;
 use crate::routing::Endpoint;

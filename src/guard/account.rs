@@ -1,6 +1,7 @@
 //! What people change of their own accounts, through the API and on pages alike.
 
 use chrono::TimeDelta;
+use uuid::Uuid;
 
 use super::caller::Caller;
 use super::fields::{Fields, FromFields};
@@ -8,7 +9,7 @@ use super::refusal;
 use super::services::Services;
 use crate::audit::Origin;
 use crate::problem::Problem;
-use crate::sessions::session;
+use crate::sessions::{self, EndReason, end_sessions, session};
 use crate::tokens::personal_token::{
     self, NewPersonalToken, PersonalToken, PlainPersonalToken, RevokeReason, Which,
 };
@@ -153,10 +154,8 @@ impl Services {
         origin: Origin,
     ) -> Result<(), Problem> {
         let verified_hash = self.verify_current(caller, request.current_password, &origin).await?;
-        let names: Vec<&str> =
-            [Some(caller.username.as_str()), caller.email.as_deref()].into_iter().flatten().collect();
-        refusal::password_flaws(&self.passwords.flaws(&request.new_password, &names), "/new_password")?;
-        let new_hash = self.passwords.hash(request.new_password).await.map_err(refusal::hashing)?;
+        let names = (caller.username.as_str(), caller.email.as_deref());
+        let new_hash = self.hash_new_password(request.new_password, names, "/new_password").await?;
         let (user_id, kept) = (caller.user_id, caller.credential.session_id());
         let changed = self
             .database
@@ -173,6 +172,37 @@ impl Services {
             .map_err(refusal::database)?;
         // Without a row somebody else changed it, or disabled the account, since it was verified.
         changed.map(|_| ()).ok_or_else(|| refusal::wrong_password("/current_password"))
+    }
+
+    /// Ends sessions of the caller's own; gives those that had not ended before.
+    ///
+    /// # Errors
+    /// A fault of ours as a 5xx.
+    pub async fn end_own_sessions(
+        &self,
+        which: sessions::Which,
+        reason: EndReason,
+        origin: Origin,
+    ) -> Result<Vec<Uuid>, Problem> {
+        self.database
+            .transaction(move |connection| end_sessions(connection, &which, reason, &origin))
+            .await
+            .map_err(refusal::database)
+    }
+
+    /// Revokes a personal token of the caller's own; gives whether it was good until then.
+    ///
+    /// # Errors
+    /// A fault of ours as a 5xx.
+    pub async fn revoke_own_token(&self, caller: &Caller, id: Uuid, origin: Origin) -> Result<bool, Problem> {
+        let which = Which::OneOf(caller.user_id, id);
+        self.database
+            .transaction(move |connection| {
+                personal_token::revoke(connection, which, RevokeReason::ByUser, &origin)
+            })
+            .await
+            .map(|revoked| !revoked.is_empty())
+            .map_err(refusal::database)
     }
 
     /// Makes a personal access token of the caller's.

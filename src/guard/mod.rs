@@ -2,6 +2,7 @@
 
 pub mod account;
 pub mod address;
+pub mod audit_log;
 pub mod authorized;
 pub mod caller;
 pub mod checks;
@@ -13,6 +14,7 @@ pub mod cursor;
 pub mod fields;
 pub mod input;
 pub mod issue;
+pub mod new_password;
 pub mod page;
 pub mod refusal;
 pub mod registration;

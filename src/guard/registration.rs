@@ -55,10 +55,8 @@ impl Services {
     /// `not_found` where it is closed, `validation_failed`, `conflict`; a fault of ours as a 5xx.
     pub async fn register(&self, request: RegisterRequest, origin: Origin) -> Result<User, Problem> {
         self.refuse_closed_registration()?;
-        let names = [Some(request.username.as_str()), request.email.as_ref().map(EmailAddress::as_str)];
-        let names: Vec<&str> = names.into_iter().flatten().collect();
-        refusal::password_flaws(&self.passwords.flaws(&request.password, &names), "/password")?;
-        let hash = self.passwords.hash(request.password).await.map_err(refusal::hashing)?;
+        let names = (request.username.as_str(), request.email.as_ref().map(EmailAddress::as_str));
+        let hash = self.hash_new_password(request.password, names, "/password").await?;
         let new = NewUser {
             username: request.username,
             email: request.email,

@@ -11,7 +11,6 @@ use super::page::{Page, PageRequest};
 use super::refusal;
 use super::services::Services;
 use crate::audit::Origin;
-use crate::audit::event::{self, Event};
 use crate::problem::{Code, FieldError, Problem};
 use crate::sessions::{EndReason, Which, end_sessions};
 use crate::tokens::personal_token::{self, RevokeReason};
@@ -128,28 +127,6 @@ impl FromFields for PasswordReset {
     }
 }
 
-/// Which events.
-#[derive(Clone, Debug, Deserialize, utoipa::IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct EventQuery {
-    /// Done by this user.
-    pub actor: Option<Uuid>,
-    /// Concerning this user.
-    pub subject: Option<Uuid>,
-    /// Of this type.
-    #[serde(rename = "type")]
-    #[param(rename = "type")]
-    pub type_: Option<String>,
-    /// Not before this time (RFC 3339).
-    pub since: Option<DateTime<Utc>>,
-    /// Items on a page, 1 to 200.
-    #[param(default = 50, minimum = 1, maximum = 200)]
-    pub limit: Option<u32>,
-    /// The `next_cursor` of the page before.
-    pub cursor: Option<String>,
-}
-
 impl Services {
     /// A page of users.
     ///
@@ -200,11 +177,8 @@ impl Services {
         let password_hash = match request.password {
             None => None,
             Some(password) => {
-                let names =
-                    [Some(request.username.as_str()), request.email.as_ref().map(EmailAddress::as_str)];
-                let names: Vec<&str> = names.into_iter().flatten().collect();
-                refusal::password_flaws(&self.passwords.flaws(&password, &names), "/password")?;
-                Some(self.passwords.hash(password).await.map_err(refusal::hashing)?)
+                let names = (request.username.as_str(), request.email.as_ref().map(EmailAddress::as_str));
+                Some(self.hash_new_password(password, names, "/password").await?)
             }
         };
         let role = request.role.unwrap_or_else(|| ROLE_DEFAULT.to_owned());
@@ -299,10 +273,8 @@ impl Services {
         origin: Origin,
     ) -> Result<(), Problem> {
         let user = self.find_user(id).await?;
-        let names: Vec<&str> =
-            [Some(user.username.as_str()), user.email.as_deref()].into_iter().flatten().collect();
-        refusal::password_flaws(&self.passwords.flaws(&password, &names), "/new_password")?;
-        let hash = self.passwords.hash(password).await.map_err(refusal::hashing)?;
+        let names = (user.username.as_str(), user.email.as_deref());
+        let hash = self.hash_new_password(password, names, "/new_password").await?;
         let authority = authority(caller);
         let set = self
             .database
@@ -360,29 +332,6 @@ impl Services {
             .await
             .map_err(refusal::database)?;
         revoked.map_err(|refused| refuse_access(refused, caller))
-    }
-
-    /// A page of the audit log.
-    ///
-    /// # Errors
-    /// `validation_failed`; a fault of ours as a 5xx.
-    pub async fn list_events(&self, query: EventQuery) -> Result<Page<Event>, Problem> {
-        let list = format!("audit {:?} {:?} {:?} {:?}", query.actor, query.subject, query.type_, query.since);
-        let request = PageRequest::read(self, list, query.limit, query.cursor.as_deref())?;
-        let filter = event::Filter {
-            actor_id: query.actor,
-            subject_id: query.subject,
-            type_: query.type_,
-            since: query.since,
-            before: request.before,
-        };
-        let rows = request.rows();
-        let events = self
-            .database
-            .run(move |connection| event::list(connection, &filter, rows))
-            .await
-            .map_err(refusal::database)?;
-        Ok(request.page(self, events, |event| event.id, |event| event))
     }
 }
 

@@ -14,9 +14,9 @@ use crate::guard::cookie_store::{self, NewCookie, SentCookie};
 use crate::guard::csrf::{Before, FormBefore};
 use crate::guard::input::{Form, From, Open, Query};
 use crate::guard::sign_in::SignIn;
-use crate::guard::{AnyCaller, Authorized, Services, checks, refusal};
+use crate::guard::{AnyCaller, Authorized, Services, checks};
 use crate::problem::{self, Code, Problem};
-use crate::sessions::{EndReason, HeldBy, Which, end_sessions};
+use crate::sessions::{EndReason, HeldBy, Which};
 use crate::users::password::PlainPassword;
 
 /// Where a sign-in leads when nothing else was asked for.
@@ -179,12 +179,7 @@ pub async fn sign_out(
     guarded: Authorized<AnyCaller, Form>,
 ) -> Result<HttpResponse, Problem> {
     let which = Which::These(guarded.caller.credential.session_id().into_iter().collect());
-    let origin = guarded.origin;
-    services
-        .database
-        .transaction(move |connection| end_sessions(connection, &which, EndReason::Logout, &origin))
-        .await
-        .map_err(refusal::database)?;
+    services.end_own_sessions(which, EndReason::Logout, guarded.origin).await?;
     cookie_store::take_back(&request);
     Ok(see_other("/login?signed_out=1"))
 }

@@ -85,20 +85,19 @@ async fn set(
     let Some(user) = find(&services, &token).await? else { return answer(StatusCode::NOT_FOUND, &*GONE) };
     let typed = sent.field("new_password").unwrap_or_default();
     let password = PlainPassword::new(typed);
-    let names: Vec<&str> =
-        [Some(user.username.as_str()), user.email.as_deref()].into_iter().flatten().collect();
-    let flaws = services.passwords.flaws(&password, &names);
-    let flaws = match refusal::password_flaws(&flaws, "/new_password") {
-        Err(problem) => Flaws::of(problem)?,
-        Ok(()) if sent.field("again") != Some(typed) => {
-            Flaws::of_field("again", "This is not the same as above.")
-        }
-        Ok(()) => Flaws::none(),
+    let names = (user.username.as_str(), user.email.as_deref());
+    let hashed = if sent.field("again") == Some(typed) {
+        services.hash_new_password(password, names, "/new_password").await.map_err(Flaws::of)
+    } else {
+        Err(Ok(Flaws::of_field("again", "This is not the same as above.")))
     };
-    if !flaws.is_empty() {
-        return answer(StatusCode::UNPROCESSABLE_ENTITY, &form(&services, user.username, flaws));
-    }
-    let hash = services.passwords.hash(password).await.map_err(refusal::hashing)?;
+    let hash = match hashed {
+        Ok(hash) => hash,
+        Err(flaws) => {
+            let page = form(&services, user.username, flaws?);
+            return answer(StatusCode::UNPROCESSABLE_ENTITY, &page);
+        }
+    };
     let digest = LinkToken::digest(&token);
     let set = services
         .database

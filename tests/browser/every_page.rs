@@ -8,10 +8,11 @@ use crate::chromium::{Chromium, Look};
 use crate::support::{PASSWORD, World};
 
 /// A page: its picture's name, its path, and whether it is behind the sign-in.
-const PAGES: [(&str, &str, bool); 22] = [
+const PAGES: [(&str, &str, bool); 23] = [
     ("home", "/", false),
     ("login", "/login", false),
     ("login-next", "/login?next=%2Faccount", false),
+    ("register", "/register", false),
     ("problems", "/problems", false),
     ("problem", "/problems/session_ended", false),
     ("link-gone", "/set-password/nonsense", false),
@@ -59,7 +60,7 @@ async fn check(page: &Chromium, name: &str, look: &str) {
 }
 
 async fn look_at_all(name: &str, look: Look) {
-    let world = World::new().await;
+    let world = World::with(|settings| settings.registration = doorward::config::Registration::Open).await;
     let tokens = world.signed_in("alice.of-wonderland", "admin").await;
     for (name, scope) in
         [("Backup script", "notes:read"), ("Deploy from the build server", "notes:read notes:write")]

@@ -2,13 +2,12 @@
 
 use actix_web::{FromRequest, HttpRequest, HttpResponse, web};
 
-use crate::audit::Origin;
 use crate::guard::fields::{Fields, FromFields};
 use crate::guard::input::{From, Open, OptionalJson};
-use crate::guard::{AnyCaller, Authorized, Services, checks, refusal};
+use crate::guard::{AnyCaller, Authorized, Services, checks};
 use crate::problem::{Code, Problem};
 use crate::sessions::refresh_token;
-use crate::sessions::{EndReason, Which, end_sessions};
+use crate::sessions::{EndReason, Which};
 
 /// Which session to end; without a body, that of the `Authorization` header.
 #[derive(Clone, utoipa::ToSchema)]
@@ -38,7 +37,8 @@ pub async fn logout(
         Some(text) => {
             let token = checks::read_refresh_token(&services, &text)?;
             let digest = refresh_token::digest(&token.secret);
-            end(&services, Which::OfRefreshToken(token.session_id, digest), from.0).await?;
+            let which = Which::OfRefreshToken(token.session_id, digest);
+            services.end_own_sessions(which, EndReason::Logout, from.0).await?;
         }
         None => {
             let guarded = Authorized::<AnyCaller>::extract(&request).await?;
@@ -49,17 +49,9 @@ pub async fn logout(
                     .with("required", ["session"])
                     .with("role", guarded.caller.role));
             };
-            end(&services, Which::These(vec![session_id]), guarded.origin).await?;
+            let which = Which::These(vec![session_id]);
+            services.end_own_sessions(which, EndReason::Logout, guarded.origin).await?;
         }
     }
     Ok(HttpResponse::NoContent().finish())
-}
-
-async fn end(services: &Services, which: Which, origin: Origin) -> Result<(), Problem> {
-    services
-        .database
-        .transaction(move |connection| end_sessions(connection, &which, EndReason::Logout, &origin))
-        .await
-        .map(|_| ())
-        .map_err(refusal::database)
 }

@@ -10,7 +10,7 @@ use crate::guard::page::Page;
 use crate::guard::requirements::{AccountRead, AccountWrite};
 use crate::guard::{Authorized, Services, refusal};
 use crate::problem::Problem;
-use crate::sessions::{EndReason, Session, Which, end_sessions, session};
+use crate::sessions::{EndReason, Session, Which, session};
 
 /// A session, browser or API.
 #[derive(Serialize, utoipa::ToSchema)]
@@ -75,11 +75,7 @@ pub async fn end(
 ) -> Result<HttpResponse, Problem> {
     let Authorized { caller, input: Path(id), origin, .. } = guarded;
     let which = Which::OneOf(caller.user_id, id);
-    let ended = services
-        .database
-        .transaction(move |connection| end_sessions(connection, &which, EndReason::EndedByUser, &origin))
-        .await
-        .map_err(refusal::database)?;
+    let ended = services.end_own_sessions(which, EndReason::EndedByUser, origin).await?;
     if ended.is_empty() { Err(not_found()) } else { Ok(HttpResponse::NoContent().finish()) }
 }
 
@@ -95,11 +91,6 @@ pub async fn end_others(
         Some(current) => Which::OthersOf(user_id, current),
         None => Which::AllOf(user_id),
     };
-    let origin = guarded.origin;
-    services
-        .database
-        .transaction(move |connection| end_sessions(connection, &which, EndReason::EndedByUser, &origin))
-        .await
-        .map_err(refusal::database)?;
+    services.end_own_sessions(which, EndReason::EndedByUser, guarded.origin).await?;
     Ok(HttpResponse::NoContent().finish())
 }

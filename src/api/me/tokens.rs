@@ -12,7 +12,7 @@ use crate::guard::page::{Page, PageRequest};
 use crate::guard::requirements::{AccountRead, AccountWrite, FreshAccountWrite};
 use crate::guard::{Authorized, Services, refusal};
 use crate::problem::Problem;
-use crate::tokens::personal_token::{self, PersonalToken, RevokeReason, Which};
+use crate::tokens::personal_token::{self, PersonalToken};
 
 /// A personal access token.
 #[derive(Serialize, utoipa::ToSchema)]
@@ -116,13 +116,6 @@ pub async fn revoke(
     guarded: Authorized<AccountWrite, Path<Uuid>>,
 ) -> Result<HttpResponse, Problem> {
     let Authorized { caller, input: Path(id), origin, .. } = guarded;
-    let which = Which::OneOf(caller.user_id, id);
-    let revoked = services
-        .database
-        .transaction(move |connection| {
-            personal_token::revoke(connection, which, RevokeReason::ByUser, &origin)
-        })
-        .await
-        .map_err(refusal::database)?;
-    if revoked.is_empty() { Err(not_found()) } else { Ok(HttpResponse::NoContent().finish()) }
+    let was_good = services.revoke_own_token(&caller, id, origin).await?;
+    if was_good { Ok(HttpResponse::NoContent().finish()) } else { Err(not_found()) }
 }

@@ -14,7 +14,7 @@ use crate::pages::moment::Moment;
 use crate::pages::refused::see_other;
 use crate::pages::shell::Shell;
 use crate::problem::Problem;
-use crate::sessions::{EndReason, Session, Which, end_sessions, session};
+use crate::sessions::{EndReason, Session, Which, session};
 
 const HERE: &str = "/account/sessions";
 
@@ -85,7 +85,10 @@ pub async fn end(
     guarded: Authorized<AccountWrite, (Path<Uuid>, Form)>,
 ) -> Result<HttpResponse, Problem> {
     let (Path(id), _) = guarded.input;
-    end_which(&services, Which::OneOf(guarded.caller.user_id, id), guarded.origin).await
+    // One that has ended meanwhile is as it should be.
+    let which = Which::OneOf(guarded.caller.user_id, id);
+    services.end_own_sessions(which, EndReason::EndedByUser, guarded.origin).await?;
+    Ok(see_other(HERE))
 }
 
 /// Ends all but this one.
@@ -96,19 +99,6 @@ pub async fn end_others(
     let user_id = guarded.caller.user_id;
     let kept = guarded.caller.credential.session_id();
     let which = kept.map_or(Which::AllOf(user_id), |kept| Which::OthersOf(user_id, kept));
-    end_which(&services, which, guarded.origin).await
-}
-
-/// One that has ended meanwhile is as it should be.
-async fn end_which(
-    services: &Services,
-    which: Which,
-    origin: crate::audit::Origin,
-) -> Result<HttpResponse, Problem> {
-    services
-        .database
-        .transaction(move |connection| end_sessions(connection, &which, EndReason::EndedByUser, &origin))
-        .await
-        .map_err(refusal::database)?;
+    services.end_own_sessions(which, EndReason::EndedByUser, guarded.origin).await?;
     Ok(see_other(HERE))
 }

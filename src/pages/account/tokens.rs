@@ -20,7 +20,7 @@ use crate::pages::moment::Moment;
 use crate::pages::refused::see_other;
 use crate::pages::shell::Shell;
 use crate::problem::Problem;
-use crate::tokens::personal_token::{self, PersonalToken, RevokeReason, Which};
+use crate::tokens::personal_token::{self, PersonalToken};
 
 /// Lives that the form offers, in days.
 const DAYS: [(i64, &str); 5] =
@@ -175,13 +175,6 @@ pub async fn revoke(
     guarded: Authorized<AccountWrite, (Path<Uuid>, Form)>,
 ) -> Result<HttpResponse, Problem> {
     let Authorized { caller, input: (Path(id), _), origin, .. } = guarded;
-    let which = Which::OneOf(caller.user_id, id);
-    services
-        .database
-        .transaction(move |connection| {
-            personal_token::revoke(connection, which, RevokeReason::ByUser, &origin)
-        })
-        .await
-        .map_err(refusal::database)?;
+    services.revoke_own_token(&caller, id, origin).await?;
     Ok(see_other("/account/tokens"))
 }

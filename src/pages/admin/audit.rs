@@ -10,9 +10,9 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::audit::event::{Event, EventType};
+use crate::guard::audit_log::EventQuery;
 use crate::guard::input::Query;
 use crate::guard::requirements::AuditRead;
-use crate::guard::users::EventQuery;
 use crate::guard::{Authorized, Services, refusal};
 use crate::pages::answer;
 use crate::pages::moment::Moment;

@@ -1,0 +1,58 @@
+//! The audit log, as it is asked for through the API and on pages.
+
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+use uuid::Uuid;
+
+use super::page::{Page, PageRequest};
+use super::refusal;
+use super::services::Services;
+use crate::audit::event::{self, Event};
+use crate::problem::Problem;
+
+/// Which events.
+#[derive(Clone, Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct EventQuery {
+    /// Done by this user.
+    pub actor: Option<Uuid>,
+    /// Concerning this user.
+    pub subject: Option<Uuid>,
+    /// Of this type.
+    #[serde(rename = "type")]
+    #[param(rename = "type")]
+    pub type_: Option<String>,
+    /// Not before this time (RFC 3339).
+    pub since: Option<DateTime<Utc>>,
+    /// Items on a page, 1 to 200.
+    #[param(default = 50, minimum = 1, maximum = 200)]
+    pub limit: Option<u32>,
+    /// The `next_cursor` of the page before.
+    pub cursor: Option<String>,
+}
+
+impl Services {
+    /// A page of the audit log.
+    ///
+    /// # Errors
+    /// `validation_failed`; a fault of ours as a 5xx.
+    pub async fn list_events(&self, query: EventQuery) -> Result<Page<Event>, Problem> {
+        let list = format!("audit {:?} {:?} {:?} {:?}", query.actor, query.subject, query.type_, query.since);
+        let request = PageRequest::read(self, list, query.limit, query.cursor.as_deref())?;
+        let filter = event::Filter {
+            actor_id: query.actor,
+            subject_id: query.subject,
+            type_: query.type_,
+            since: query.since,
+            before: request.before,
+        };
+        let rows = request.rows();
+        let events = self
+            .database
+            .run(move |connection| event::list(connection, &filter, rows))
+            .await
+            .map_err(refusal::database)?;
+        Ok(request.page(self, events, |event| event.id, |event| event))
+    }
+}
