@@ -50,6 +50,11 @@ impl From<Code> for Entry {
     }
 }
 
+/// A text in parts, each with whether it stood between backquotes and is code.
+fn parts(text: &str) -> Vec<(bool, &str)> {
+    text.split('`').enumerate().map(|(at, part)| (at % 2 == 1, part)).collect()
+}
+
 #[derive(Template)]
 #[template(path = "problems.html")]
 struct ListPage {
