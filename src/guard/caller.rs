@@ -29,6 +29,8 @@ pub enum Credential {
     AccessToken {
         /// The session.
         session_id: Uuid,
+        /// What the sign-in asked for; `None`: whatever the user may.
+        session_scope: Option<Vec<String>>,
         /// The generation of the refresh token that it was issued with.
         generation: i32,
         /// The last sign-in or step-up.

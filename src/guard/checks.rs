@@ -162,8 +162,9 @@ async fn identify_access_token(services: &Services, token: &str) -> Result<Calle
     if key_revoked_at.is_some() {
         return Err(refusal::access_token_flaw(AccessTokenFlaw::SignatureInvalid));
     }
+    let session_scope = standing.as_ref().and_then(|standing| standing.scope.clone());
     let user = check_standing(services, &verified.claims, standing).await?;
-    Ok(caller_of_access_token(verified.claims, user))
+    Ok(caller_of_access_token(verified.claims, session_scope, user))
 }
 
 async fn check_standing(
@@ -200,7 +201,7 @@ fn check_status(status: &str) -> Result<(), Problem> {
     if status == crate::users::user::ACTIVE { Ok(()) } else { Err(refusal::account_disabled()) }
 }
 
-fn caller_of_access_token(claims: Claims, user: StandingUser) -> Caller {
+fn caller_of_access_token(claims: Claims, session_scope: Option<Vec<String>>, user: StandingUser) -> Caller {
     Caller {
         user_id: user.id,
         username: user.username,
@@ -210,6 +211,7 @@ fn caller_of_access_token(claims: Claims, user: StandingUser) -> Caller {
         scope: sorted(claims.scope.split(' ').filter(|name| !name.is_empty()).map(str::to_owned).collect()),
         credential: Credential::AccessToken {
             session_id: claims.sid,
+            session_scope,
             generation: claims.generation,
             auth_time: claims.auth_time,
             expires_at: claims.exp,

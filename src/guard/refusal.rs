@@ -279,11 +279,15 @@ pub fn permission_denied(required: &[String], role: &str) -> Problem {
 /// The user may, this credential may not.
 #[must_use]
 pub fn insufficient_scope(required: &[String], granted: &[String], credential: &Credential) -> Problem {
+    let session_may = |scope: &Option<Vec<String>>| {
+        scope.as_ref().is_none_or(|scope| required.iter().all(|name| scope.contains(name)))
+    };
     let (action, advice) = match credential {
-        // A session that was begun without a scope gets, at its next refresh, what its user may.
-        Credential::AccessToken { .. } => {
-            (Action::Refresh, "Refresh with a wider scope, or sign in with one.")
+        // At its next refresh a session has what its sign-in asked for, or whatever its user may.
+        Credential::AccessToken { session_scope, .. } if session_may(session_scope) => {
+            (Action::Refresh, "Refresh with a wider scope; the session has it.")
         }
+        Credential::AccessToken { .. } => (Action::Login, "Sign in again with a wider scope."),
         Credential::PersonalToken { .. } | Credential::SessionCookie { .. } => {
             (Action::Login, "Sign in, or make a token with this scope.")
         }

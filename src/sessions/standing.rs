@@ -33,6 +33,8 @@ pub struct Standing {
     pub ended: Option<(DateTime<Utc>, String)>,
     /// The end of its whole life.
     pub expires_at: DateTime<Utc>,
+    /// What its sign-in asked for; `None`: whatever the user may.
+    pub scope: Option<Vec<String>>,
     /// Its user; none: the account is deleted.
     pub user: Option<StandingUser>,
 }
@@ -97,7 +99,7 @@ pub fn find_browser_standing(
             id,
             auth_time,
             expired_at,
-            standing: Standing { ended: at.zip(why), expires_at, user },
+            standing: Standing { ended: at.zip(why), expires_at, scope: None, user },
         }
     }))
 }
@@ -111,7 +113,7 @@ pub fn find_standing(
     id: Uuid,
     kid: &str,
 ) -> QueryResult<(Option<DateTime<Utc>>, Option<Standing>)> {
-    type Row = (Option<DateTime<Utc>>, Ended, DateTime<Utc>, Option<StandingUser>);
+    type Row = (Option<DateTime<Utc>>, Ended, DateTime<Utc>, Option<Vec<String>>, Option<StandingUser>);
     let key_revoked_at =
         signing_keys::table.filter(signing_keys::kid.eq(kid)).select(signing_keys::revoked_at).single_value();
     let row: Option<Row> = sessions::table
@@ -121,11 +123,12 @@ pub fn find_standing(
             key_revoked_at,
             (sessions::ended_at, sessions::ended_reason),
             sessions::expires_at,
+            sessions::scope,
             standing_user!(),
         ))
         .first(connection)
         .optional()?;
-    Ok(row.map_or((None, None), |(key_revoked_at, (at, why), expires_at, user)| {
-        (key_revoked_at, Some(Standing { ended: at.zip(why), expires_at, user }))
+    Ok(row.map_or((None, None), |(key_revoked_at, (at, why), expires_at, scope, user)| {
+        (key_revoked_at, Some(Standing { ended: at.zip(why), expires_at, scope, user }))
     }))
 }

@@ -101,7 +101,7 @@ async fn a_narrow_scope_holds_for_the_whole_session() {
     let body = json!({"username": "alice", "password": PASSWORD, "scope": "notes:read"});
     let tokens = world.login_with(body).await;
     let refused = world.post("/api/v1/notes", &tokens.access, json!({"title": "x", "body": ""})).await;
-    refused.refused_with("insufficient_scope", "refresh", false);
+    refused.refused_with("insufficient_scope", "login", false);
     assert_eq!(refused.body["required"], json!(["notes:write"]));
     assert_eq!(refused.body["granted"], json!(["notes:read"]));
     assert_eq!(

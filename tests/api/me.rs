@@ -184,5 +184,5 @@ async fn a_token_is_shown_once_and_carries_no_more_than_its_maker() {
         .login_with(json!({"username": "alice", "password": PASSWORD, "scope": "account:write notes:read"}))
         .await;
     let refused = world.post(path, &narrow.access, json!({"name": "x", "scope": "notes:write"})).await;
-    refused.refused_with("insufficient_scope", "refresh", false);
+    refused.refused_with("insufficient_scope", "login", false);
 }

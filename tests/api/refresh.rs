@@ -190,12 +190,15 @@ async fn a_scope_narrows_one_access_token_and_a_refused_one_spends_nothing() {
     let ask = |scope: &str| json!({"refresh_token": tokens.refresh, "scope": scope});
     let path = "/api/v1/auth/refresh";
     let refused = world.ask(reqwest::Method::POST, path).json(&ask("account:read")).send().await;
-    refused.refused("insufficient_scope");
+    refused.refused_with("insufficient_scope", "login", false);
     assert_eq!(refused.body["granted"], json!(["notes:read", "notes:write"]));
     assert_eq!(world.count("SELECT generation::bigint AS count FROM refresh_tokens"), 1);
     world.ask(reqwest::Method::POST, path).json(&ask("nots:read")).send().await.refused("validation_failed");
     let narrowed = world.ask(reqwest::Method::POST, path).json(&ask("notes:read")).send().await;
     assert_eq!(narrowed.body["scope"], "notes:read");
+    let note = json!({"title": "x", "body": ""});
+    let refused = world.post("/api/v1/notes", &narrowed.text("access_token"), note).await;
+    refused.refused_with("insufficient_scope", "refresh", false);
     let wide = world.refresh(&narrowed.text("refresh_token")).await;
     assert_eq!(wide.body["scope"], "notes:read notes:write");
 }

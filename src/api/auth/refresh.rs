@@ -6,7 +6,7 @@ use crate::guard::fields::{Fields, FromFields};
 use crate::guard::input::{From, Json, Open};
 use crate::guard::issue::no_store;
 use crate::guard::{Services, checks, refusal};
-use crate::problem::Problem;
+use crate::problem::{Action, Problem};
 use crate::sessions::refresh_token;
 use crate::sessions::{Presented, Rotation, rotate, session};
 
@@ -66,7 +66,7 @@ pub async fn refresh(
             let wanted = request.scope.unwrap_or_default();
             services.refuse_unknown_scope(&session::missing(Some(&wanted), &granted)).await?;
             let advice = "Ask for less, or sign in again with more; the refresh token was not spent.";
-            Err(refusal::scope_refused(&wanted, &granted, advice))
+            Err(refusal::scope_refused(&wanted, &granted, advice).action(Action::Login))
         }
     }
 }
