@@ -16,6 +16,8 @@ use super::setting::DefaultValue::{Computed, Nothing, Text};
 use super::setting::{Entry, Place, Setting, Source};
 
 const SECOND: Duration = Duration::from_secs(1);
+/// Last uses are written in batches of some seconds: an idle lifetime shorter than this would end what is in use.
+const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3_600);
 const TEN_YEARS: Duration = Duration::from_secs(3_650 * 86_400);
 
@@ -107,10 +109,10 @@ settings! {
         Text("10s"), kinds::duration(Duration::ZERO..=HOUR);
     /// How long a browser's session lives without being used.
     browser_session_idle_ttl: Duration = "DOORWARD_BROWSER_SESSION_IDLE_TTL",
-        Text("12h"), kinds::duration(SECOND..=TEN_YEARS);
+        Text("12h"), kinds::duration(MINUTE..=TEN_YEARS);
     /// The same where the user asked to be kept signed in.
     browser_session_kept_ttl: Duration = "DOORWARD_BROWSER_SESSION_KEPT_TTL",
-        Text("30d"), kinds::duration(SECOND..=TEN_YEARS);
+        Text("30d"), kinds::duration(MINUTE..=TEN_YEARS);
     /// How old a sign-in may be for what grants power.
     step_up_max_age: Duration = "DOORWARD_STEP_UP_MAX_AGE",
         Text("15m"), kinds::duration(SECOND..=TEN_YEARS);
