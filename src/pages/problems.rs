@@ -1,11 +1,12 @@
 //! `/problems` and `/problems/{code}`: what each code means, for who follows a problem's `type`.
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CACHE_CONTROL, HeaderValue};
-use actix_web::{HttpResponse, web};
+use actix_web::http::header::{ACCEPT, CACHE_CONTROL, HeaderValue, VARY};
+use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 use serde::Serialize;
 
+use super::answer;
 use super::shell::Shell;
 use crate::problem::pages::Page;
 use crate::problem::{Action, Code, Problem};
@@ -27,6 +28,7 @@ struct Entry {
     status: u16,
     title: &'static str,
     action: Action,
+    #[serde(skip)]
     action_name: String,
     terminal: bool,
     members: &'static [&'static str],
@@ -69,22 +71,35 @@ struct EntryPage {
     entry: Entry,
 }
 
-/// Lists the codes.
-pub async fn list() -> Result<HttpResponse, Problem> {
-    answer(&ListPage { shell: Shell::open(), entries: Code::ALL.iter().copied().map(Entry::from).collect() })
+/// Lists the codes: as a page, or as JSON to who asks for that.
+pub async fn list(request: HttpRequest) -> Result<HttpResponse, Problem> {
+    let entries: Vec<Entry> = Code::ALL.iter().copied().map(Entry::from).collect();
+    if wants_json(&request) {
+        return Ok(kept(HttpResponse::Ok().json(entries)));
+    }
+    Ok(kept(answer(StatusCode::OK, &ListPage { shell: Shell::open(), entries })?))
 }
 
 /// Explains a code.
-pub async fn show(code: web::Path<String>) -> Result<HttpResponse, Problem> {
+pub async fn show(request: HttpRequest, code: web::Path<String>) -> Result<HttpResponse, Problem> {
     let found = Code::find(&code);
     let code =
         found.ok_or_else(|| Problem::new(Code::NotFound, "No such code; /problems lists them all."))?;
-    answer(&EntryPage { shell: Shell::open(), entry: Entry::from(code) })
+    let entry = Entry::from(code);
+    if wants_json(&request) {
+        return Ok(kept(HttpResponse::Ok().json(entry)));
+    }
+    Ok(kept(answer(StatusCode::OK, &EntryPage { shell: Shell::open(), entry })?))
+}
+
+fn wants_json(request: &HttpRequest) -> bool {
+    let accept = request.headers().get(ACCEPT).and_then(|types| types.to_str().ok());
+    accept.is_some_and(|types| types.starts_with("application/json"))
 }
 
 /// The same for everybody, so that caches may keep it.
-fn answer(page: &impl Template) -> Result<HttpResponse, Problem> {
-    let mut answer = super::answer(StatusCode::OK, page)?;
+fn kept(mut answer: HttpResponse) -> HttpResponse {
     answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=3600"));
-    Ok(answer)
+    answer.headers_mut().insert(VARY, HeaderValue::from_static("Accept"));
+    answer
 }

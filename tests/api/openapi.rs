@@ -78,5 +78,13 @@ async fn every_code_has_a_page() {
             "{code}"
         );
     }
+    let ask = world.ask(Method::GET, "/problems/session_ended").header("accept", "application/json");
+    let entry = ask.send().await;
+    assert_eq!(
+        (entry.text("code").as_str(), entry.text("title").as_str()),
+        ("session_ended", "The session has ended")
+    );
+    let all = world.ask(Method::GET, "/problems").header("accept", "application/json").send().await;
+    assert_eq!(all.body.as_array().unwrap().len(), Code::ALL.len());
     world.ask(Method::GET, "/problems/nonsense").send().await.refused("not_found");
 }

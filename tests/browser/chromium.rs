@@ -40,14 +40,15 @@ impl Chromium {
     }
 
     pub async fn open_as(world: &World, look: Look) -> Self {
-        // A process group of its own, so that Chromium goes with its driver.
-        let mut driver = Command::new("chromedriver")
-            .arg("--port=0")
+        // A process group of its own: Chromium goes with its driver, and both with this process, however it ends.
+        let mut driver = Command::new("sh")
+            .args(["-c", "chromedriver --port=0 </dev/null & cat >/dev/null; kill -KILL -- -$$"])
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .process_group(0)
             .spawn()
-            .expect("chromedriver: make test installs it");
+            .expect("a shell");
         let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
         let port = lines
             .find_map(|line| {
@@ -55,7 +56,7 @@ impl Chromium {
                 line.split_once("successfully on port ")
                     .map(|(_, port)| port.trim_end_matches('.').to_owned())
             })
-            .expect("chromedriver says its port");
+            .expect("chromedriver says its port: make test installs it");
         // What it says later is of no interest, and a full pipe would stop it.
         std::thread::spawn(move || lines.for_each(drop));
         let profile = tempfile::tempdir().unwrap();
