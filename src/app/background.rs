@@ -35,6 +35,9 @@ pub fn start(services: &web::Data<Services>, audit_retention: Duration) -> Tasks
                 if let Err(error) = flushing.last_use.flush(&flushing.database).await {
                     tracing::debug!(%error, "last uses are kept for later");
                 }
+                if let Err(error) = flushing.refusal_counts.flush(&flushing.database).await {
+                    tracing::debug!(%error, "the counts of refusals are kept for later");
+                }
             })
             .await;
         }),

@@ -46,6 +46,9 @@ pub async fn observe<B: MessageBody>(
         .record(seconds);
     if let Some(Refused(code)) = refused {
         metrics::counter!("doorward_refusals_total", "code" => code.as_str()).increment(1);
+        if let Some(services) = response.request().app_data::<web::Data<Services>>() {
+            services.refusal_counts.count(code.as_str());
+        }
     }
     log(response.request(), &route, status, refused, seconds);
     Ok(response)

@@ -8,6 +8,7 @@ use actix_web::web;
 use super::Parts;
 use super::start::Prepared;
 use crate::api::health::Draining;
+use crate::audit::refusal_counts::RefusalCounts;
 use crate::clock::Clock;
 use crate::config::{Registration, Settings, SigningAlgorithm};
 use crate::database::Database;
@@ -99,6 +100,7 @@ pub fn parts(
         limits: limits(settings),
         passwords,
         last_use: LastUse::default(),
+        refusal_counts: RefusalCounts::default(),
         step_up_max_age: settings.step_up_max_age,
         signing_algorithm: algorithm(settings),
         settings: shown(settings),

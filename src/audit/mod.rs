@@ -2,5 +2,6 @@
 
 pub mod daily;
 pub mod event;
+pub mod refusal_counts;
 
 pub use event::{Event, EventType, Origin, Subject};

@@ -133,6 +133,9 @@ async fn serve(settings: &Settings, url: &str, listener: TcpListener) -> Result<
     if let Err(error) = services.last_use.flush(&services.database).await {
         tracing::warn!(%error, "the last uses of the last seconds are not written");
     }
+    if let Err(error) = services.refusal_counts.flush(&services.database).await {
+        tracing::warn!(%error, "the refusals of the last seconds are not counted");
+    }
     tracing::info!("stopped");
     Ok(())
 }

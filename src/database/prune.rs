@@ -54,6 +54,8 @@ const REVOCATIONS: &str = "DELETE FROM revocations WHERE position IN (SELECT pos
     WHERE matters_until < now() - interval '1 day' LIMIT $1)";
 const PASSWORD_LINKS: &str = "DELETE FROM password_links WHERE digest IN (SELECT digest FROM password_links \
     WHERE expires_at < now() - interval '1 day' LIMIT $1)";
+/// A few rows a day, which nobody misses in the count of what was deleted.
+const REFUSAL_COUNTS: &str = "DELETE FROM refusal_counts WHERE day < now() - $1 * interval '1 second'";
 const AUDIT_EVENTS: &str = "DELETE FROM audit_events WHERE id IN (SELECT id FROM audit_events \
     WHERE occurred_at < now() - $2 * interval '1 second' LIMIT $1)";
 
@@ -101,6 +103,9 @@ pub fn prune_batch(connection: &mut PgConnection, audit_retention: Duration) -> 
         };
         pruned.audit_events = diesel::sql_query(AUDIT_EVENTS)
             .bind::<BigInt, _>(BATCH)
+            .bind::<Double, _>(audit_retention.as_secs_f64())
+            .execute(connection)?;
+        diesel::sql_query(REFUSAL_COUNTS)
             .bind::<Double, _>(audit_retention.as_secs_f64())
             .execute(connection)?;
         Ok(pruned)

@@ -72,6 +72,14 @@ diesel::table! {
 }
 
 diesel::table! {
+    refusal_counts (day, code) {
+        day -> Date,
+        code -> Text,
+        count -> Int8,
+    }
+}
+
+diesel::table! {
     refresh_tokens (session_id) {
         session_id -> Uuid,
         secret_digest -> Bytea,
@@ -170,6 +178,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     password_links,
     personal_tokens,
     refresh_tokens,
+    refusal_counts,
     revocations,
     roles,
     sessions,

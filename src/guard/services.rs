@@ -9,6 +9,7 @@ use super::address::TrustedProxies;
 use super::cookie_store::BrowserSettings;
 use super::refusal;
 use super::server::ShownSetting;
+use crate::audit::refusal_counts::RefusalCounts;
 use crate::clock::Clock;
 use crate::database::Database;
 use crate::problem::{FieldError, Problem};
@@ -38,6 +39,8 @@ pub struct Services {
     pub passwords: Passwords,
     /// Notes what was used.
     pub last_use: LastUse,
+    /// Counts what was refused.
+    pub refusal_counts: RefusalCounts,
     /// How old a sign-in may be for what grants power.
     pub step_up_max_age: Duration,
     /// What new signing keys are made for.

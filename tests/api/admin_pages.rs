@@ -236,7 +236,19 @@ async fn the_overview_counts_and_the_keys_rotate() {
     world.user("root", "admin");
     let mut admin = Browser::signed_in(&world, "root").await;
     Browser::new(&world).sign_in("root", "wrong", &[]).await;
+    let node = world.another_node().await;
+    for server in [&world, &node] {
+        for _ in 0..2 {
+            server.ask(Method::GET, "/api/v1/me").send().await.refused("credentials_missing");
+        }
+        server.services.refusal_counts.flush(&server.services.database).await.unwrap();
+    }
     let overview = admin.get("/admin").await;
+    assert!(
+        html(&overview).contains("most of all credentials_missing 4, invalid_credentials 1"),
+        "{}",
+        html(&overview)
+    );
     assert!(html(&overview).contains("1 sign-ins and 1 refused in 14 days"), "{}", html(&overview));
     assert!(html(&overview).contains("1 now"), "{}", html(&overview));
     let answer = admin.fill_in("/admin/keys", "/admin/keys/rotate", &[]).await;

@@ -1,5 +1,7 @@
 //! `/admin`: what has been going on.
 
+use std::collections::BTreeMap;
+
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
 use askama::Template;
@@ -7,6 +9,7 @@ use chrono::{Days, NaiveDate};
 
 use super::chart::{Chart, Day};
 use crate::audit::daily::{self, DayCount};
+use crate::audit::refusal_counts;
 use crate::guard::requirements::ServerRead;
 use crate::guard::{Authorized, Services, refusal};
 use crate::pages::answer;
@@ -28,13 +31,14 @@ pub async fn show(
     services: web::Data<Services>,
     guarded: Authorized<ServerRead>,
 ) -> Result<HttpResponse, Problem> {
-    let (events, live) = services
+    let (events, live, refusals) = services
         .database
         .run(|connection| {
             let days = DAYS.cast_signed();
             let types = ["login_succeeded", "login_failed", "session_ended", "refresh_token_reused"];
             let events = daily::count_events(connection, &types, days)?;
-            Ok((events, statistics::count_live(connection, days)?))
+            let live = statistics::count_live(connection, days)?;
+            Ok((events, live, refusal_counts::list(connection, days)?))
         })
         .await
         .map_err(refusal::database)?;
@@ -48,6 +52,12 @@ pub async fn show(
         let (ended, reused) = (on(&events, day, "session_ended"), on(&events, day, "refresh_token_reused"));
         (ended, 0, format!("{ended} ended, {reused} of them by a copied refresh token"))
     });
+    let refused = days(today, |day| {
+        let on: Vec<&DayCount> = refusals.iter().filter(|count| count.day == day).collect();
+        let codes: Vec<String> = on.iter().map(|count| format!("{} {}", count.what, count.count)).collect();
+        let label = if codes.is_empty() { "none".to_owned() } else { codes.join(", ") };
+        (0, on.iter().map(|count| count.count).sum(), label)
+    });
     let lived = days(today, |day| {
         let count = live.iter().find(|found| found.day == day).map_or(0, |found| found.count);
         (count, 0, format!("{count} live"))
@@ -55,10 +65,26 @@ pub async fn show(
     let now = live.last().map_or(0, |day| day.count);
     let charts = vec![
         Chart::new("Sign-ins", format!("{right} sign-ins and {wrong} refused in {DAYS} days"), sign_ins),
+        Chart::new("Refusals", most_frequent(&refusals), refused),
         Chart::new("Live sessions", format!("{now} now"), lived),
         Chart::new("Sessions ended", format!("{} in {DAYS} days", sum(&events, "session_ended")), ended),
     ];
     answer(StatusCode::OK, &Overview { shell: Shell::of(&guarded.caller), charts })
+}
+
+/// The codes that were answered most, in words.
+fn most_frequent(refusals: &[DayCount]) -> String {
+    let mut by_code: BTreeMap<&str, i64> = BTreeMap::new();
+    for count in refusals {
+        *by_code.entry(&count.what).or_default() += count.count;
+    }
+    let mut codes: Vec<(&str, i64)> = by_code.into_iter().collect();
+    codes.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    let shown: Vec<String> = codes.iter().take(3).map(|(code, count)| format!("{code} {count}")).collect();
+    match shown.as_slice() {
+        [] => format!("none in {DAYS} days"),
+        shown => format!("in {DAYS} days, most of all {}", shown.join(", ")),
+    }
 }
 
 fn sum(counts: &[DayCount], what: &str) -> i64 {
