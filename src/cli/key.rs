@@ -62,7 +62,8 @@ pub struct KeyRotateArgs {
 /// Arguments of `doorward key revoke`.
 #[derive(Args, Debug)]
 pub struct KeyRevokeArgs {
-    /// The key's `kid`, as the list has it.
+    /// The key's `kid`, as the list has it; one in 64 begins with a hyphen.
+    #[arg(allow_hyphen_values = true)]
     pub kid: String,
     /// The answer, given beforehand.
     #[command(flatten)]

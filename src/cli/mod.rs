@@ -218,6 +218,18 @@ mod tests {
     }
 
     #[test]
+    fn a_kid_may_begin_like_a_flag() {
+        for kid in ["-JRFCcwibv0k", "--JRFCcwibv0k", "-hRFCcwibv0k"] {
+            let Some(Command::Key(key::KeyArgs { action: key::KeyAction::Revoke(revoke) })) =
+                parse(&["key", "revoke", kid, "--yes"]).command
+            else {
+                panic!("another command");
+            };
+            assert_eq!(revoke.kid, kid);
+        }
+    }
+
+    #[test]
     fn passwords_are_never_arguments() {
         assert_eq!(refused(&["user", "add", "alice", "--password", "x"]), ErrorKind::UnknownArgument);
         assert_eq!(refused(&["user", "set-password", "alice", "x"]), ErrorKind::UnknownArgument);
