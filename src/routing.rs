@@ -1,17 +1,64 @@
 //! A path with its methods: HEAD as GET, OPTIONS for the asking, and 405 with `Allow` for the rest (RFC 9110,
 //! section 15.5.6).
 
-use actix_web::dev::{AppService, HttpServiceFactory};
+use actix_web::dev::{AppService, HttpServiceFactory, ResourceDef};
 use actix_web::http::Method;
 use actix_web::http::header::{ALLOW, HeaderValue};
-use actix_web::{FromRequest, Handler, HttpResponse, Resource, Responder, Route, web};
+use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder, Route, web};
 
 use crate::problem::{Code, Problem};
+
+/// What an endpoint asks of its caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// The permission that role and credential must both have; `None`: any caller.
+    pub permission: Option<&'static str>,
+    /// Whether the sign-in must be recent (RFC 9470). Personal tokens are exempt.
+    pub fresh: bool,
+}
+
+/// What a part of a handler's signature asks of the caller: the guard does, nothing else.
+pub trait Asks {
+    /// `None`: nothing.
+    const RULE: Option<Rule> = None;
+}
+
+impl<T> Asks for web::Data<T> {}
+impl<T> Asks for web::Path<T> {}
+impl Asks for HttpRequest {}
+
+macro_rules! asks_as_its_parts {
+    ($($part:ident)*) => {
+        impl<$($part: Asks),*> Asks for ($($part,)*) {
+            const RULE: Option<Rule> = {
+                #[allow(unused_mut)]
+                let mut rule = None;
+                $(if $part::RULE.is_some() {
+                    rule = $part::RULE;
+                })*
+                rule
+            };
+        }
+    };
+}
+
+asks_as_its_parts!();
+asks_as_its_parts!(A);
+asks_as_its_parts!(A B);
+asks_as_its_parts!(A B C);
+asks_as_its_parts!(A B C D);
+
+/// A method of a path.
+struct Answering {
+    method: Method,
+    rule: Option<Rule>,
+    route: Route,
+}
 
 /// A path and what answers there.
 pub struct Endpoint {
     path: &'static str,
-    routes: Vec<(Method, Route)>,
+    routes: Vec<Answering>,
     codes: Vec<Code>,
 }
 
@@ -27,7 +74,7 @@ impl Endpoint {
     pub fn get<F, Args>(self, handler: F) -> Self
     where
         F: Handler<Args> + Clone,
-        Args: FromRequest + 'static,
+        Args: FromRequest + Asks + 'static,
         F::Output: Responder + 'static,
     {
         self.on(Method::HEAD, handler.clone()).on(Method::GET, handler)
@@ -38,7 +85,7 @@ impl Endpoint {
     pub fn post<F, Args>(self, handler: F) -> Self
     where
         F: Handler<Args>,
-        Args: FromRequest + 'static,
+        Args: FromRequest + Asks + 'static,
         F::Output: Responder + 'static,
     {
         self.on(Method::POST, handler)
@@ -49,7 +96,7 @@ impl Endpoint {
     pub fn put<F, Args>(self, handler: F) -> Self
     where
         F: Handler<Args>,
-        Args: FromRequest + 'static,
+        Args: FromRequest + Asks + 'static,
         F::Output: Responder + 'static,
     {
         self.on(Method::PUT, handler)
@@ -60,7 +107,7 @@ impl Endpoint {
     pub fn patch<F, Args>(self, handler: F) -> Self
     where
         F: Handler<Args>,
-        Args: FromRequest + 'static,
+        Args: FromRequest + Asks + 'static,
         F::Output: Responder + 'static,
     {
         self.on(Method::PATCH, handler)
@@ -71,7 +118,7 @@ impl Endpoint {
     pub fn delete<F, Args>(self, handler: F) -> Self
     where
         F: Handler<Args>,
-        Args: FromRequest + 'static,
+        Args: FromRequest + Asks + 'static,
         F::Output: Responder + 'static,
     {
         self.on(Method::DELETE, handler)
@@ -80,10 +127,11 @@ impl Endpoint {
     fn on<F, Args>(mut self, method: Method, handler: F) -> Self
     where
         F: Handler<Args>,
-        Args: FromRequest + 'static,
+        Args: FromRequest + Asks + 'static,
         F::Output: Responder + 'static,
     {
-        self.routes.push((method.clone(), web::method(method).to(handler)));
+        let route = web::method(method.clone()).to(handler);
+        self.routes.push(Answering { method, rule: Args::RULE, route });
         self
     }
 
@@ -103,13 +151,63 @@ impl Endpoint {
     /// What may be asked for there, OPTIONS aside.
     #[must_use]
     pub fn methods(&self) -> Vec<Method> {
-        self.routes.iter().map(|(method, _)| method.clone()).collect()
+        self.routes.iter().map(|answering| answering.method.clone()).collect()
+    }
+
+    /// What a method asks of its caller; `None`: nothing, or there is no such method.
+    #[must_use]
+    pub fn rule(&self, method: &Method) -> Option<Rule> {
+        self.routes.iter().find(|answering| answering.method == *method)?.rule
     }
 
     /// See [`Endpoint::codes`].
     #[must_use]
     pub fn problem_codes(&self) -> &[Code] {
         &self.codes
+    }
+}
+
+/// Every route with what it asks, for who wants to know before he asks.
+pub struct RouteTable(Vec<(ResourceDef, Vec<Asked>)>);
+
+/// A method with what it asks.
+type Asked = (Method, Option<Rule>);
+
+/// What stands at a path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// Nothing.
+    Nothing,
+    /// Other methods alone.
+    OtherMethods(Vec<Method>),
+    /// Something that asks for no credential.
+    Open,
+    /// Something that is guarded.
+    Guarded(Rule),
+}
+
+impl RouteTable {
+    /// Of these endpoints.
+    #[must_use]
+    pub fn of(endpoints: &[Endpoint]) -> Self {
+        let row = |endpoint: &Endpoint| {
+            let methods = endpoint.routes.iter().map(|answering| (answering.method.clone(), answering.rule));
+            (ResourceDef::new(endpoint.path), methods.collect())
+        };
+        Self(endpoints.iter().map(row).collect())
+    }
+
+    /// What answers this method at this path.
+    #[must_use]
+    pub fn find(&self, method: &Method, path: &str) -> Found {
+        let Some((_, methods)) = self.0.iter().find(|(pattern, _)| pattern.is_match(path)) else {
+            return Found::Nothing;
+        };
+        match methods.iter().find(|(answering, _)| answering == method) {
+            Some((_, Some(rule))) => Found::Guarded(*rule),
+            Some((_, None)) => Found::Open,
+            None => Found::OtherMethods(methods.iter().map(|(method, _)| method.clone()).collect()),
+        }
     }
 }
 
@@ -120,8 +218,8 @@ impl HttpServiceFactory for Endpoint {
         allowed.sort_by(|one, other| one.as_str().cmp(other.as_str()));
         let options = allow(&allowed);
         let mut resource = Resource::new(self.path);
-        for (_, route) in self.routes {
-            resource = resource.route(route);
+        for answering in self.routes {
+            resource = resource.route(answering.route);
         }
         resource
             .route(web::method(Method::OPTIONS).to(move || {

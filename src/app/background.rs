@@ -5,7 +5,8 @@ use std::time::Duration;
 use actix_web::web;
 use tokio::task::JoinHandle;
 
-use crate::database::prune;
+use crate::audit::refusals;
+use crate::database::prune::{self, Retention};
 use crate::guard::Services;
 use crate::sessions::last_use::FLUSH_EVERY;
 
@@ -26,9 +27,9 @@ impl Tasks {
 
 /// Begins all of them on this thread's runtime.
 #[must_use]
-pub fn start(services: &web::Data<Services>, audit_retention: Duration) -> Tasks {
-    let (flushing, reloading, pruning, measuring) =
-        (services.clone(), services.clone(), services.clone(), services.clone());
+pub fn start(services: &web::Data<Services>, retention: Retention) -> Tasks {
+    let (flushing, keeping, reloading, pruning, measuring) =
+        (services.clone(), services.clone(), services.clone(), services.clone(), services.clone());
     Tasks(vec![
         actix_web::rt::spawn(async move {
             every(FLUSH_EVERY, || async {
@@ -37,6 +38,14 @@ pub fn start(services: &web::Data<Services>, audit_retention: Duration) -> Tasks
                 }
                 if let Err(error) = flushing.refusal_counts.flush(&flushing.database).await {
                     tracing::debug!(%error, "the counts of refusals are kept for later");
+                }
+            })
+            .await;
+        }),
+        actix_web::rt::spawn(async move {
+            every(refusals::FLUSH_EVERY, || async {
+                if let Err(error) = keeping.kept_refusals.flush(&keeping.database).await {
+                    tracing::debug!(%error, "refusals wait to be kept");
                 }
             })
             .await;
@@ -51,7 +60,7 @@ pub fn start(services: &web::Data<Services>, audit_retention: Duration) -> Tasks
         }),
         actix_web::rt::spawn(async move {
             every(PRUNE_EVERY, || async {
-                match prune::run(&pruning.database, audit_retention).await {
+                match prune::run(&pruning.database, retention).await {
                     Ok(pruned) if pruned.total() > 0 => tracing::info!(rows = pruned.total(), "pruned"),
                     Ok(_) => {}
                     Err(error) => tracing::warn!(%error, "pruning is put off"),

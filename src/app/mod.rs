@@ -23,7 +23,7 @@ use crate::guard::{Services, cookie_store};
 use crate::pages;
 use crate::problem::{self, Rendering};
 use crate::resources;
-use crate::routing::Endpoint;
+use crate::routing::{Endpoint, RouteTable};
 use crate::sessions::CookieKey;
 
 /// How long the head of a request may take, and how long an idle connection is kept.
@@ -39,6 +39,12 @@ pub fn routes() -> Vec<Endpoint> {
         .into_iter()
         .flatten()
         .collect()
+}
+
+/// The same as a table that says what each asks for.
+#[must_use]
+pub fn route_table() -> RouteTable {
+    RouteTable::of(&routes())
 }
 
 /// What the App is built of; clones share it.
@@ -61,6 +67,7 @@ pub struct Parts {
 /// # Errors
 /// When the socket cannot be used.
 pub fn serve(parts: Parts, listener: TcpListener, workers: usize) -> std::io::Result<Server> {
+    let table = web::Data::new(route_table());
     let factory = move || {
         let parts = parts.clone();
         let cookies = cookie_store::middleware(&parts.services.browser, &parts.cookie_key);
@@ -68,6 +75,7 @@ pub fn serve(parts: Parts, listener: TcpListener, workers: usize) -> std::io::Re
             .app_data(parts.services)
             .app_data(parts.rendering)
             .app_data(web::Data::new(parts.draining))
+            .app_data(table.clone())
             .wrap(cookies)
             .wrap(from_fn(cookie_store::keep))
             .wrap(Condition::new(!parts.cors_origins.is_empty(), cors::middleware(&parts.cors_origins)))

@@ -1,18 +1,25 @@
-//! One log line and the metrics for each request, made from the same values as its answer. Never a secret: paths
-//! without their queries, and neither headers nor bodies.
+//! One log line and the metrics for each request, and the record of each refused one, made from the same values as its
+//! answer. Never a secret: paths without their queries, and neither headers nor bodies.
 
 use std::time::Instant;
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::StatusCode;
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, HttpRequest, web};
+use serde_json::json;
+use uuid::Uuid;
 
-use crate::guard::{Caller, Services};
-use crate::problem::{Code, Refused, RequestId};
+use crate::audit::refusals::{Lane, NewRefusal};
+use crate::guard::Services;
+use crate::guard::trace::{Check, CredentialKind, Trace};
+use crate::problem::{Code, Problem, Refused, RequestId};
 
+/// The header by which a sender asks that the trace of a request that is let in be kept, too.
+const TRACE: &str = "x-doorward-trace";
 /// Characters of what a client sends that stand in the log.
-const SHOWN: usize = 64;
+const SHOWN: usize = 128;
 
 /// The middleware.
 ///
@@ -31,70 +38,146 @@ pub async fn observe<B: MessageBody>(
             let labels =
                 [("method", "unknown".to_owned()), ("route", "unknown".to_owned()), ("status", status)];
             metrics::counter!("doorward_requests_total", &labels).increment(1);
-            metrics::counter!("doorward_refusals_total", "code" => Code::InternalError.as_str()).increment(1);
+            let labels = [("code", Code::InternalError.as_str()), ("check", "none")];
+            metrics::counter!("doorward_refusals_total", &labels).increment(1);
             return Err(error);
         }
     };
     let seconds = begun.elapsed().as_secs_f64();
-    let route = response.request().match_pattern().unwrap_or_else(|| "none".to_owned());
-    let status = response.status().as_u16();
-    let refused = response.response().extensions().get::<Refused>().copied();
-    let method = method_name(response.request());
-    let labels = [("method", method.to_owned()), ("route", route.clone()), ("status", status.to_string())];
-    metrics::counter!("doorward_requests_total", &labels).increment(1);
-    metrics::histogram!("doorward_request_seconds", "method" => method, "route" => route.clone())
-        .record(seconds);
-    if let Some(Refused(code)) = refused {
-        metrics::counter!("doorward_refusals_total", "code" => code.as_str()).increment(1);
-        if let Some(services) = response.request().app_data::<web::Data<Services>>() {
-            services.refusal_counts.count(code.as_str());
+    let request = response.request();
+    let route = request.match_pattern().unwrap_or_else(|| "none".to_owned());
+    let status = response.status();
+    let refused = response.response().extensions().get::<Refused>().map(|refused| refused.0.clone());
+    let trace = request.extensions_mut().remove::<Trace>().unwrap_or_default();
+    let seen = Seen { request, route, status, refused, trace };
+    seen.measure(seconds);
+    if let Some(services) = request.app_data::<web::Data<Services>>() {
+        seen.keep(services);
+    }
+    seen.log(seconds);
+    Ok(response)
+}
+
+/// A request with its answer: what log, metrics and record are made of.
+struct Seen<'a> {
+    request: &'a HttpRequest,
+    route: String,
+    status: StatusCode,
+    refused: Option<Problem>,
+    trace: Trace,
+}
+
+impl Seen<'_> {
+    fn measure(&self, seconds: f64) {
+        let method = method_name(self.request);
+        let status = self.status.as_u16().to_string();
+        let labels = [("method", method.to_owned()), ("route", self.route.clone()), ("status", status)];
+        metrics::counter!("doorward_requests_total", &labels).increment(1);
+        metrics::histogram!("doorward_request_seconds", "method" => method, "route" => self.route.clone())
+            .record(seconds);
+        if let Some(problem) = &self.refused {
+            let check = self.trace.failed_at(problem.code()).map_or("none", Check::as_str);
+            let labels = [("code", problem.code().as_str()), ("check", check)];
+            metrics::counter!("doorward_refusals_total", &labels).increment(1);
         }
     }
-    log(response.request(), &route, status, refused, seconds);
-    Ok(response)
+
+    /// Counts and keeps what was refused, and the trace of what was let in where its sender asked for it.
+    fn keep(&self, services: &Services) {
+        if let Some(problem) = &self.refused {
+            services.refusal_counts.count(problem.code().as_str());
+            let lane = if self.trace.is_proven() { Lane::Proven } else { Lane::Unproven };
+            services.kept_refusals.offer(lane, || self.record(services, lane));
+        } else if self.trace.is_proven() && self.request.headers().contains_key(TRACE) {
+            services.kept_refusals.offer(Lane::LetIn, || self.record(services, Lane::LetIn));
+        }
+    }
+
+    fn record(&self, services: &Services, lane: Lane) -> NewRefusal {
+        let address = services.trusted_proxies.client_address(self.request);
+        let header = |name| self.request.headers().get(name).map(|value| printable(value.as_bytes()));
+        let problem = self.refused.as_ref();
+        NewRefusal {
+            request_id: self.request_id().unwrap_or_default(),
+            lane: lane.as_str(),
+            occurred_at: services.clock.now(),
+            method: method_name(self.request),
+            route: self.route.clone(),
+            path: self.path(),
+            status: i16::try_from(self.status.as_u16()).unwrap_or_default(),
+            address: address.map(|address| address.to_string()),
+            peer: self.request.peer_addr().map(|peer| peer.ip().to_string()),
+            forwarded_for: header("x-forwarded-for"),
+            credential_kind: self.trace.kind.map(CredentialKind::as_str),
+            credential_id: self.trace.credential_id,
+            session_id: self.trace.session_id,
+            user_id: self.trace.user_id,
+            code: problem.map(|problem| problem.code().as_str()),
+            problem: problem.map(Problem::essence).unwrap_or_default(),
+            checks: json!(self.trace.lines(problem)),
+        }
+    }
+
+    fn request_id(&self) -> Option<Uuid> {
+        self.request.extensions().get::<RequestId>().map(|id| id.0)
+    }
+
+    /// The path, or the route where the path itself is a secret.
+    fn path(&self) -> String {
+        if self.route.contains("{token}") {
+            self.route.clone()
+        } else {
+            printable(self.request.path().as_bytes())
+        }
+    }
+
+    fn log(&self, seconds: f64) {
+        let request_id = self.request_id().map(|id| id.to_string());
+        let services = self.request.app_data::<web::Data<Services>>();
+        let address = services.and_then(|services| services.trusted_proxies.client_address(self.request));
+        let came_in = self.request.headers().get("x-request-id").map(|id| printable(id.as_bytes()));
+        let (method, path, route) = (method_name(self.request), self.path(), self.route.as_str());
+        let user = self.trace.user_id.map(|id| id.to_string());
+        let session = self.trace.session_id.map(|id| id.to_string());
+        let credential = self.trace.kind.map(CredentialKind::as_str);
+        let code = self.refused.as_ref().map(|problem| problem.code());
+        let check = code.and_then(|code| self.trace.failed_at(code)).map(Check::as_str);
+        let code = code.map(Code::as_str);
+        let status = self.status.as_u16();
+        let (address, milliseconds) =
+            (address.map(|address| address.to_string()), (seconds * 1e6).round() / 1e3);
+        macro_rules! line {
+            ($level:ident) => {
+                tracing::$level!(
+                    method,
+                    path,
+                    route,
+                    status,
+                    milliseconds,
+                    request_id,
+                    came_in,
+                    user,
+                    session,
+                    credential,
+                    code,
+                    check,
+                    address,
+                    "request"
+                )
+            };
+        }
+        match status {
+            500.. => line!(warn),
+            _ if matches!(route, "/healthz" | "/readyz") => line!(debug),
+            _ => line!(info),
+        }
+    }
 }
 
 /// Methods that nobody defined would make as many time series as somebody likes.
 fn method_name(request: &HttpRequest) -> &'static str {
     const KNOWN: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
     KNOWN.into_iter().find(|method| *method == request.method().as_str()).unwrap_or("other")
-}
-
-fn log(request: &HttpRequest, route: &str, status: u16, refused: Option<Refused>, seconds: f64) {
-    let extensions = request.extensions();
-    let request_id = extensions.get::<RequestId>().map(|id| id.0.to_string());
-    let caller = extensions.get::<Caller>();
-    let services = request.app_data::<web::Data<Services>>();
-    let address = services.and_then(|services| services.trusted_proxies.client_address(request));
-    let came_in = request.headers().get("x-request-id").map(|id| printable(id.as_bytes()));
-    let (method, path) = (method_name(request), printable(request.path().as_bytes()));
-    let user = caller.map(|caller| caller.user_id.to_string());
-    let session = caller.and_then(|caller| caller.credential.session_id()).map(|id| id.to_string());
-    let code = refused.map(|refused| refused.0.as_str());
-    let (address, milliseconds) = (address.map(|address| address.to_string()), (seconds * 1e6).round() / 1e3);
-    macro_rules! line {
-        ($level:ident) => {
-            tracing::$level!(
-                method,
-                path,
-                route,
-                status,
-                milliseconds,
-                request_id,
-                came_in,
-                user,
-                session,
-                code,
-                address,
-                "request"
-            )
-        };
-    }
-    match status {
-        500.. => line!(warn),
-        _ if matches!(route, "/healthz" | "/readyz") => line!(debug),
-        _ => line!(info),
-    }
 }
 
 /// What a client sent, without what could forge a line or move a cursor.

@@ -64,6 +64,7 @@ const BODY: [Code; 4] =
     ),
     paths(
         auth::login::login, auth::refresh::refresh, auth::logout::logout, auth::register::register, auth::step_up::step_up,
+        auth::explain::explain,
         me::profile::show, me::profile::update, me::password::change,
         me::sessions::list, me::sessions::end_others, me::sessions::end,
         me::tokens::list, me::tokens::create, me::tokens::revoke,

@@ -84,6 +84,17 @@ pub fn prepare(connection: &mut Connection, settings: &Settings) -> Result<Prepa
     Ok(Prepared { secret_keys, ring, cookie_key, highest_cost, first_admin })
 }
 
+/// What stands on a database that a server has prepared, for a command beside it; makes nothing.
+///
+/// # Errors
+/// See [`StartError`].
+pub fn open(connection: &mut Connection, settings: &Settings) -> Result<Prepared, StartError> {
+    let secret_keys = check_secret_keys(connection, settings)?;
+    let ring = signing_key::open(&signing_key::list(connection)?, &secret_keys)?;
+    let cookie_key = cookie_key::find_or_make(connection, &secret_keys)??;
+    Ok(Prepared { secret_keys, ring, cookie_key, highest_cost: None, first_admin: None })
+}
+
 /// The secret keys, which must open the database's check value; a new database gets one.
 ///
 /// # Errors

@@ -9,9 +9,11 @@ use super::Parts;
 use super::start::Prepared;
 use crate::api::health::Draining;
 use crate::audit::refusal_counts::RefusalCounts;
+use crate::audit::refusals::KeptRefusals;
 use crate::clock::Clock;
 use crate::config::{Registration, Settings, SigningAlgorithm};
 use crate::database::Database;
+use crate::database::prune::Retention;
 use crate::guard::Services;
 use crate::guard::address::TrustedProxies;
 use crate::guard::cookie_store::BrowserSettings;
@@ -41,6 +43,12 @@ pub fn limits(settings: &Settings) -> Limits {
 #[must_use]
 pub fn password_policy(settings: &Settings) -> PasswordPolicy {
     PasswordPolicy { min_length: settings.password_min_length as usize }
+}
+
+/// How long what happened is kept.
+#[must_use]
+pub fn retention(settings: &Settings) -> Retention {
+    Retention { audit_events: settings.audit_retention, refusals: settings.refusal_retention }
 }
 
 /// By what new signing keys sign.
@@ -101,6 +109,7 @@ pub fn parts(
         passwords,
         last_use: LastUse::default(),
         refusal_counts: RefusalCounts::default(),
+        kept_refusals: KeptRefusals::new(settings.refusal_retention, settings.refusal_rows),
         step_up_max_age: settings.step_up_max_age,
         signing_algorithm: algorithm(settings),
         settings: shown(settings),

@@ -216,6 +216,10 @@ pub struct Filter {
     pub subject_id: Option<Uuid>,
     /// Of this type.
     pub type_: Option<String>,
+    /// Concerning this session.
+    pub session_id: Option<Uuid>,
+    /// Done by this request.
+    pub request_id: Option<Uuid>,
     /// Not before.
     pub since: Option<DateTime<Utc>>,
     /// Only those made before this one: the last of the page before.
@@ -236,6 +240,12 @@ pub fn list(connection: &mut PgConnection, filter: &Filter, limit: i64) -> Query
     }
     if let Some(type_) = &filter.type_ {
         query = query.filter(audit_events::type_.eq(type_));
+    }
+    if let Some(session_id) = filter.session_id {
+        query = query.filter(audit_events::session_id.eq(session_id));
+    }
+    if let Some(request_id) = filter.request_id {
+        query = query.filter(audit_events::request_id.eq(request_id));
     }
     if let Some(since) = filter.since {
         query = query.filter(audit_events::occurred_at.ge(since));

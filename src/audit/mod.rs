@@ -3,5 +3,6 @@
 pub mod daily;
 pub mod event;
 pub mod refusal_counts;
+pub mod refusals;
 
 pub use event::{Event, EventType, Origin, Subject};

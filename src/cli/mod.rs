@@ -11,6 +11,8 @@ pub mod completions;
 pub mod config;
 pub mod confirmation;
 pub mod database;
+pub mod doctor;
+pub mod explain;
 pub mod failure;
 pub mod key;
 pub mod libpq;
@@ -70,6 +72,10 @@ pub enum Command {
     Token(token::TokenArgs),
     /// See and change the keys that sign access tokens.
     Key(key::KeyArgs),
+    /// Say why a token or a request was refused, check by check.
+    Explain(explain::ExplainArgs),
+    /// Look whether everything is in order, and say what to do where it is not.
+    Doctor(doctor::DoctorArgs),
     /// Delete what is past its time; a running server does so by itself.
     Prune(prune::PruneArgs),
     /// Write the database into a file.
@@ -122,6 +128,8 @@ fn dispatch(command: &Command, context: &Context) -> Result<(), Failure> {
         Command::User(args) => args.run(context),
         Command::Token(args) => args.run(context),
         Command::Key(args) => args.run(context),
+        Command::Explain(args) => args.run(context),
+        Command::Doctor(args) => args.run(context),
         Command::Prune(args) => args.run(context),
         Command::Backup(args) => args.run(context),
         Command::Restore(args) => args.run(context),
@@ -204,6 +212,10 @@ mod tests {
             "key rotate",
             "key revoke some-kid --yes",
             "key reseal",
+            "explain 0192d7a0-0000-7000-8000-000000000000 --json",
+            "explain - --method GET --path /api/v1/me",
+            "explain",
+            "doctor --json",
             "prune --json",
             "backup out.dump",
             "restore out.dump --yes",

@@ -6,7 +6,8 @@ use super::Context;
 use super::database::DatabaseAccess;
 use super::failure::Failure;
 use super::output::{Format, Output};
-use crate::database::prune::{Pruned, prune_batch};
+use crate::app::state;
+use crate::database::prune::{Pruned, Retention, prune_batch};
 
 /// Arguments of `doorward prune`.
 #[derive(Args, Debug)]
@@ -24,29 +25,26 @@ impl PruneArgs {
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
         let settings = context.settings()?;
         let access = DatabaseAccess::find(&settings)?;
-        let pruned = self.prune(&access, settings.audit_retention);
+        let pruned = self.prune(&access, state::retention(&settings));
         access.stop();
         let pruned = pruned?;
         let line = format!(
-            "{} sessions, {} personal tokens, {} revocations, {} links and {} audit events were deleted.",
+            "{} sessions, {} personal tokens, {} revocations, {} links, {} audit events and {} refusals were deleted.",
             pruned.sessions,
             pruned.personal_tokens,
             pruned.revocations,
             pruned.password_links,
-            pruned.audit_events
+            pruned.audit_events,
+            pruned.refusals
         );
         Output::stdout(self.format).result(&pruned, &line)
     }
 
-    fn prune(
-        &self,
-        access: &DatabaseAccess,
-        audit_retention: std::time::Duration,
-    ) -> Result<Pruned, Failure> {
+    fn prune(&self, access: &DatabaseAccess, retention: Retention) -> Result<Pruned, Failure> {
         let mut connection = access.connect()?;
         let mut pruned = Pruned::default();
         loop {
-            let batch = prune_batch(&mut connection, audit_retention);
+            let batch = prune_batch(&mut connection, retention);
             let batch = batch.map_err(|error| Failure::new(error.to_string()))?;
             pruned.add(batch);
             if batch.total() == 0 {

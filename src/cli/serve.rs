@@ -113,7 +113,7 @@ async fn serve(settings: &Settings, url: &str, listener: TcpListener) -> Result<
     let (services, draining) = (parts.services.clone(), parts.draining.clone());
     let server = app::serve(parts, listener, state::cores()).map_err(failed)?;
     let handle = server.handle();
-    let tasks = background::start(&services, settings.audit_retention);
+    let tasks = background::start(&services, state::retention(settings));
     announce(&services.issuer.url, first_admin)?;
     tracing::info!(url = %services.issuer.url, %address, "serving");
     let mut server = actix_web::rt::spawn(server);
@@ -132,6 +132,9 @@ async fn serve(settings: &Settings, url: &str, listener: TcpListener) -> Result<
     tasks.stop();
     if let Err(error) = services.last_use.flush(&services.database).await {
         tracing::warn!(%error, "the last uses of the last seconds are not written");
+    }
+    if let Err(error) = services.kept_refusals.flush(&services.database).await {
+        tracing::warn!(%error, "the refusals of the last second are not kept");
     }
     if let Err(error) = services.refusal_counts.flush(&services.database).await {
         tracing::warn!(%error, "the refusals of the last seconds are not counted");

@@ -129,6 +129,11 @@ settings! {
     registration: Registration = "DOORWARD_REGISTRATION", Text("closed"), kinds::registration();
     /// The web origins whose scripts may call the API.
     cors_origins: Vec<Origin> = "DOORWARD_CORS_ORIGINS", Nothing(""), kinds::origins();
+    /// How long refused requests are kept, to be looked up by their ids; `0s`: not at all.
+    refusal_retention: Duration = "DOORWARD_REFUSAL_RETENTION",
+        Text("7d"), kinds::duration(Duration::ZERO..=TEN_YEARS);
+    /// Refused requests that are kept at most, and a tenth as many in which no credential was proven.
+    refusal_rows: u32 = "DOORWARD_REFUSAL_ROWS", Text("100000"), kinds::number(100..=10_000_000);
     /// How long audit events are kept.
     audit_retention: Duration = "DOORWARD_AUDIT_RETENTION",
         Text("400d"), kinds::duration(SECOND..=TEN_YEARS);

@@ -23,7 +23,7 @@ pub use flags::SettingFlags;
 pub use inputs::Inputs;
 pub use kinds::{LogFilter, LogFormat, Registration, SigningAlgorithm};
 pub use listing::markdown;
-pub use process::{executable, load, search_path, stderr_is_terminal, stdin_is_terminal, stdout_is_terminal};
+pub use process::{executable, load, search_path, stderr_is_terminal, stdin_is_terminal, wants_colour};
 pub use resolve::{SettingsErrors, resolve};
 pub use secret::{Secret, SecretKeys};
 pub use setting::{DefaultValue, Entry, Place, Setting, Source};

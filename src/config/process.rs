@@ -66,6 +66,13 @@ pub fn stdout_is_terminal() -> bool {
     std::io::stdout().is_terminal()
 }
 
+/// Whether what is printed should be coloured: a person reads it, and did not set `NO_COLOR`.
+#[must_use]
+#[allow(clippy::disallowed_methods)] // the one place
+pub fn wants_colour() -> bool {
+    stdout_is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
 /// Whether a person reads the errors and the log.
 #[must_use]
 pub fn stderr_is_terminal() -> bool {

@@ -231,6 +231,8 @@ mod tests {
             ("DOORWARD_PASSWORD_MIN_LENGTH", "7"),
             ("DOORWARD_REGISTRATION", "maybe"),
             ("DOORWARD_CORS_ORIGINS", "*"),
+            ("DOORWARD_REFUSAL_RETENTION", "-1d"),
+            ("DOORWARD_REFUSAL_ROWS", "99"),
             ("DOORWARD_AUDIT_RETENTION", "1y"),
             ("DOORWARD_LOG", "loud"),
             ("DOORWARD_LOG_FORMAT", "xml"),

@@ -1,5 +1,6 @@
 //! PostgreSQL: the one pool, on threads of its own, and what its failures mean.
 
+pub mod health;
 pub mod instance;
 pub mod migrate;
 mod pool;

@@ -12,6 +12,15 @@ const BATCH: i64 = 5_000;
 /// The advisory lock's number: "prune" in ASCII.
 const LOCK: i64 = 0x70_7275_6e65;
 
+/// How long what happened is kept. Settings.
+#[derive(Clone, Copy, Debug)]
+pub struct Retention {
+    /// The audit log.
+    pub audit_events: Duration,
+    /// Refused requests.
+    pub refusals: Duration,
+}
+
 /// Rows that were deleted.
 #[derive(Clone, Copy, Debug, Default, serde::Serialize)]
 pub struct Pruned {
@@ -25,6 +34,8 @@ pub struct Pruned {
     pub password_links: usize,
     /// Audit events past their retention.
     pub audit_events: usize,
+    /// Refused requests past their retention.
+    pub refusals: usize,
 }
 
 impl Pruned {
@@ -35,12 +46,14 @@ impl Pruned {
         self.revocations += batch.revocations;
         self.password_links += batch.password_links;
         self.audit_events += batch.audit_events;
+        self.refusals += batch.refusals;
     }
 
     /// All of them.
     #[must_use]
     pub fn total(&self) -> usize {
-        self.sessions + self.personal_tokens + self.revocations + self.password_links + self.audit_events
+        let kept = self.audit_events + self.refusals;
+        self.sessions + self.personal_tokens + self.revocations + self.password_links + kept
     }
 }
 
@@ -58,15 +71,17 @@ const PASSWORD_LINKS: &str = "DELETE FROM password_links WHERE digest IN (SELECT
 const REFUSAL_COUNTS: &str = "DELETE FROM refusal_counts WHERE day < now() - $1 * interval '1 second'";
 const AUDIT_EVENTS: &str = "DELETE FROM audit_events WHERE id IN (SELECT id FROM audit_events \
     WHERE occurred_at < now() - $2 * interval '1 second' LIMIT $1)";
+const REFUSALS: &str = "DELETE FROM refusals WHERE position IN (SELECT position FROM refusals \
+    WHERE occurred_at < now() - $2 * interval '1 second' LIMIT $1)";
 
 /// Prunes everything, a batch at a time, on the pool.
 ///
 /// # Errors
 /// See [`DatabaseError`]; what was deleted by then is.
-pub async fn run(database: &Database, audit_retention: Duration) -> Result<Pruned, DatabaseError> {
+pub async fn run(database: &Database, retention: Retention) -> Result<Pruned, DatabaseError> {
     let mut pruned = Pruned::default();
     loop {
-        let batch = database.run(move |connection| prune_batch(connection, audit_retention)).await?;
+        let batch = database.run(move |connection| prune_batch(connection, retention)).await?;
         pruned.add(batch);
         if batch.total() == 0 {
             return Ok(pruned);
@@ -84,7 +99,7 @@ struct Locked {
 ///
 /// # Errors
 /// PostgreSQL's.
-pub fn prune_batch(connection: &mut PgConnection, audit_retention: Duration) -> QueryResult<Pruned> {
+pub fn prune_batch(connection: &mut PgConnection, retention: Retention) -> QueryResult<Pruned> {
     super::transaction(connection, |connection| {
         let lock: Locked = diesel::sql_query("SELECT pg_try_advisory_xact_lock($1) AS locked")
             .bind::<BigInt, _>(LOCK)
@@ -100,13 +115,19 @@ pub fn prune_batch(connection: &mut PgConnection, audit_retention: Duration) -> 
             revocations: delete(REVOCATIONS)?,
             password_links: delete(PASSWORD_LINKS)?,
             audit_events: 0,
+            refusals: 0,
         };
-        pruned.audit_events = diesel::sql_query(AUDIT_EVENTS)
-            .bind::<BigInt, _>(BATCH)
-            .bind::<Double, _>(audit_retention.as_secs_f64())
-            .execute(connection)?;
+        for (statement, retention, deleted) in [
+            (AUDIT_EVENTS, retention.audit_events, &mut pruned.audit_events),
+            (REFUSALS, retention.refusals, &mut pruned.refusals),
+        ] {
+            *deleted = diesel::sql_query(statement)
+                .bind::<BigInt, _>(BATCH)
+                .bind::<Double, _>(retention.as_secs_f64())
+                .execute(connection)?;
+        }
         diesel::sql_query(REFUSAL_COUNTS)
-            .bind::<Double, _>(audit_retention.as_secs_f64())
+            .bind::<Double, _>(retention.audit_events.as_secs_f64())
             .execute(connection)?;
         Ok(pruned)
     })

@@ -80,6 +80,29 @@ diesel::table! {
 }
 
 diesel::table! {
+    refusals (position) {
+        position -> Int8,
+        request_id -> Uuid,
+        lane -> Text,
+        occurred_at -> Timestamptz,
+        method -> Text,
+        route -> Text,
+        path -> Text,
+        status -> Int2,
+        address -> Nullable<Text>,
+        peer -> Nullable<Text>,
+        forwarded_for -> Nullable<Text>,
+        credential_kind -> Nullable<Text>,
+        credential_id -> Nullable<Uuid>,
+        session_id -> Nullable<Uuid>,
+        user_id -> Nullable<Uuid>,
+        code -> Nullable<Text>,
+        problem -> Jsonb,
+        checks -> Jsonb,
+    }
+}
+
+diesel::table! {
     refresh_tokens (session_id) {
         session_id -> Uuid,
         secret_digest -> Bytea,
@@ -179,6 +202,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     personal_tokens,
     refresh_tokens,
     refusal_counts,
+    refusals,
     revocations,
     roles,
     sessions,

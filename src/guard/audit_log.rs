@@ -46,6 +46,7 @@ impl Services {
             type_: query.type_,
             since: query.since,
             before: request.before,
+            ..event::Filter::default()
         };
         let rows = request.rows();
         let events = self

@@ -8,19 +8,24 @@ use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
 
 use super::caller::{Caller, Credential};
-use super::checks::{self, Rule};
+use super::checks;
+use super::credential;
 use super::csrf;
 use super::input::{Form, Input};
 use super::services::{self, Services};
+use super::trace::{Check, Trace};
 use crate::audit::Origin;
 use crate::problem::{Problem, RequestId};
+use crate::routing::{Asks, Rule};
 
 /// What an endpoint asks of its caller, as a type.
 pub trait Requirement: 'static {
     /// The permission that role and credential must both have; `None`: any caller.
     const PERMISSION: Option<&'static str>;
-    /// Whether the sign-in must be recent (RFC 9470).
+    /// Whether the sign-in must be recent (RFC 9470). Personal tokens are exempt.
     const FRESH: bool = false;
+    /// Both of them.
+    const RULE: Rule = Rule { permission: Self::PERMISSION, fresh: Self::FRESH };
 }
 
 /// Any caller, whatever he may.
@@ -49,26 +54,75 @@ impl<R: Requirement, I: Input> FromRequest for Authorized<R, I> {
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let (request, payload) = (request.clone(), payload.take());
         Box::pin(async move {
-            let rule = Rule { permission: R::PERMISSION, fresh: R::FRESH };
             let services = services::of(&request)?;
-            let caller = checks::identify(services, &request).await?;
-            let payload = match caller.credential {
-                Credential::SessionCookie { session_id, .. } => {
-                    csrf::check(services, &request, payload, session_id).await?
-                }
-                Credential::AccessToken { .. } | Credential::PersonalToken { .. } => payload,
-            };
-            checks::permit(services, &caller, rule).map_err(|problem| {
-                let sent = request.extensions().get::<Form>().cloned();
-                problem.with_form(sent.map(Form::into_fields).unwrap_or_default())
-            })?;
-            request.extensions_mut().insert(caller.clone());
+            let mut trace = Trace::default();
+            let let_in = let_in(services, &request, payload, R::RULE, &mut trace).await;
+            trace.keep(&request);
+            let (caller, payload) = let_in?;
             let input = I::read(&request, payload).await?;
             let mut origin = origin(&request).of(caller.user_id, &caller.username);
             origin.session_id = caller.credential.session_id();
             Ok(Self { caller, input, origin, requirement: PhantomData })
         })
     }
+}
+
+/// The guard itself; gives the body back for what is read of it next.
+async fn let_in(
+    services: &Services,
+    request: &HttpRequest,
+    payload: Payload,
+    rule: Rule,
+    trace: &mut Trace,
+) -> Result<(Caller, Payload), Problem> {
+    let caller = checks::identify(services, request, trace).await?;
+    let payload = match caller.credential {
+        Credential::SessionCookie { session_id, .. } if !csrf::is_safe(request.method()) => {
+            let checked = csrf::check(services, request, payload, session_id).await;
+            trace.check(Check::Csrf, checked)?
+        }
+        _ => payload,
+    };
+    checks::permit(services, &caller, rule, trace).map_err(|problem| {
+        let sent = request.extensions().get::<Form>().cloned();
+        problem.with_form(sent.map(Form::into_fields).unwrap_or_default())
+    })?;
+    Ok((caller, payload))
+}
+
+/// A caller if there is one, and what was read of the request: for what anybody may ask, and some learn more from. A
+/// credential that is sent must be good all the same.
+pub struct Known<I> {
+    /// Who sent the request; `None`: nobody who says so.
+    pub caller: Option<Caller>,
+    /// What was read.
+    pub input: I,
+}
+
+impl<I: Input> FromRequest for Known<I> {
+    type Error = Problem;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let (request, payload) = (request.clone(), payload.take());
+        Box::pin(async move {
+            let services = services::of(&request)?;
+            if !credential::is_sent(&request, &services.browser) {
+                return Ok(Self { caller: None, input: I::read(&request, payload).await? });
+            }
+            let mut trace = Trace::default();
+            let let_in = let_in(services, &request, payload, AnyCaller::RULE, &mut trace).await;
+            trace.keep(&request);
+            let (caller, payload) = let_in?;
+            Ok(Self { caller: Some(caller), input: I::read(&request, payload).await? })
+        })
+    }
+}
+
+impl<I> Asks for Known<I> {}
+
+impl<R: Requirement, I> Asks for Authorized<R, I> {
+    const RULE: Option<Rule> = Some(R::RULE);
 }
 
 /// Where a request comes from, before anything is known of its caller.

@@ -3,6 +3,8 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+use super::trace::CredentialKind;
+
 /// Who sent this request, and by which credential.
 #[derive(Clone, Debug)]
 pub struct Caller {
@@ -63,10 +65,11 @@ impl Credential {
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {
-            Self::AccessToken { .. } => "access_token",
-            Self::SessionCookie { .. } => "session_cookie",
-            Self::PersonalToken { .. } => "personal_token",
+            Self::AccessToken { .. } => CredentialKind::AccessToken,
+            Self::SessionCookie { .. } => CredentialKind::SessionCookie,
+            Self::PersonalToken { .. } => CredentialKind::PersonalToken,
         }
+        .as_str()
     }
 
     /// The session that it belongs to.

@@ -1,42 +1,74 @@
 //! The ordered checks that every guarded request goes through: header, form, signature or digest, times, issuer and
-//! audience, type, revocation, session, user, permission, scope, freshness. The first that fails is the refusal.
+//! audience, type, revocation, session, user, permission, scope, freshness. The first that fails is the refusal; how
+//! far each came stands in its [`Trace`].
 
 use actix_web::HttpRequest;
+use chrono::{DateTime, Utc};
 
 use super::caller::{Caller, Credential};
 use super::credential::{self, Sent};
 use super::services::Services;
+use super::trace::{Check, CredentialKind, Trace};
 use super::{csrf, refusal};
 use crate::problem::{Code, Problem};
-use crate::sessions::refresh_token::{self, RefreshToken};
+use crate::routing::Rule;
+use crate::sessions::refresh_token::{self, RefreshToken, RefreshTokenFlaw};
 use crate::sessions::session;
 use crate::sessions::{BrowserStanding, Standing, StandingUser, find_browser_standing, find_standing};
-use crate::tokens::access_token::{self, AccessTokenFlaw, Claims};
+use crate::tokens::access_token::{self, AccessTokenFlaw, Claims, Verified};
 use crate::tokens::personal_token;
 use crate::users::name::fold_typed;
 
-/// What an endpoint asks of its caller.
-#[derive(Clone, Copy, Debug)]
-pub struct Rule {
-    /// The permission; `None`: any caller.
-    pub permission: Option<&'static str>,
-    /// Whether the sign-in must be recent (RFC 9470). Personal tokens are exempt.
-    pub fresh: bool,
-}
+/// What the token itself decides, in order.
+const OF_ACCESS_TOKEN: [Check; 6] =
+    [Check::Form, Check::Key, Check::Signature, Check::Times, Check::Issuer, Check::Type];
 
 /// The checks of the credential itself; gives whose it is.
 ///
 /// # Errors
 /// The refusal of the first check that fails; a fault of ours as a 5xx.
-pub async fn identify(services: &Services, request: &HttpRequest) -> Result<Caller, Problem> {
-    match credential::read(request, &services.browser)? {
-        Sent::Bearer(token) => identify_bearer(services, &token).await,
-        Sent::Basic { username, token } => {
-            let caller = identify_basic(services, &username, &token).await?;
-            csrf::refuse_cross_site(request)?;
-            Ok(caller)
+pub async fn identify(
+    services: &Services,
+    request: &HttpRequest,
+    trace: &mut Trace,
+) -> Result<Caller, Problem> {
+    let sent = read(services, request, trace)?;
+    let caller = identify_sent(services, &sent, trace).await?;
+    if matches!(sent, Sent::Basic { .. }) && !csrf::is_safe(request.method()) {
+        trace.check(Check::Csrf, csrf::refuse_cross_site(request))?;
+    }
+    Ok(caller)
+}
+
+fn read(services: &Services, request: &HttpRequest, trace: &mut Trace) -> Result<Sent, Problem> {
+    let sent = credential::read(request, &services.browser);
+    if let Err(problem) = &sent {
+        trace.stop(credential::check_of(problem.code()));
+    }
+    sent
+}
+
+/// The same for a credential that was read already, or pasted into an explanation.
+///
+/// # Errors
+/// As [`identify`].
+pub async fn identify_sent(services: &Services, sent: &Sent, trace: &mut Trace) -> Result<Caller, Problem> {
+    trace.find(
+        Check::Header,
+        || "one Authorization header, or the session cookie".into(),
+        || sent.in_words(),
+    );
+    trace.pass(Check::Header);
+    match sent {
+        Sent::Bearer(token) if token.starts_with(personal_token::PREFIX) => {
+            identify_personal_token(services, token, None, trace).await
         }
-        Sent::Cookie(digest) => identify_browser(services, digest).await,
+        Sent::Bearer(token) if token.starts_with(refresh_token::PREFIX) => {
+            Err(refuse_refresh_token(services, token, trace))
+        }
+        Sent::Bearer(token) => identify_access_token(services, token, trace).await,
+        Sent::Basic { username, token } => identify_basic(services, username, token, trace).await,
+        Sent::Cookie(digest) => identify_browser(services, *digest, trace).await,
     }
 }
 
@@ -44,31 +76,42 @@ pub async fn identify(services: &Services, request: &HttpRequest) -> Result<Call
 ///
 /// # Errors
 /// `permission_denied`, `insufficient_scope`, `authentication_too_old`.
-pub fn permit(services: &Services, caller: &Caller, rule: Rule) -> Result<(), Problem> {
-    check_permission(caller, rule)?;
-    check_freshness(services, caller, rule)?;
-    if let Some(session_id) = caller.credential.session_id() {
+pub fn permit(services: &Services, caller: &Caller, rule: Rule, trace: &mut Trace) -> Result<(), Problem> {
+    check_permission(caller, rule, trace)?;
+    check_freshness(services, caller, rule, trace)?;
+    if let Some(session_id) = caller.credential.session_id().filter(|_| !trace.explains()) {
         services.last_use.note_used(session_id);
     }
     Ok(())
 }
 
-async fn identify_browser(services: &Services, cookie_digest: [u8; 32]) -> Result<Caller, Problem> {
+/// What it is, and that this is taken here.
+fn note_kind(trace: &mut Trace, kind: CredentialKind) {
+    trace.kind = Some(kind);
+    let expected = || "an access token, a personal access token or a session cookie".to_owned();
+    trace.find(Check::Kind, expected, || kind.as_str().replace('_', " "));
+    trace.pass(Check::Kind);
+}
+
+async fn identify_browser(
+    services: &Services,
+    cookie_digest: [u8; 32],
+    trace: &mut Trace,
+) -> Result<Caller, Problem> {
+    note_kind(trace, CredentialKind::SessionCookie);
     let found = services
         .database
         .run(move |connection| find_browser_standing(connection, &cookie_digest))
         .await
-        .map_err(refusal::database)?;
-    let BrowserStanding { id, auth_time, expired_at, standing } =
-        found.ok_or_else(refusal::cookie_unknown)?;
-    if let Some((ended_at, reason)) = standing.ended {
-        return Err(refusal::session_ended(ended_at, &reason));
-    }
-    if let Some(expired_at) = expired_at {
-        return Err(refusal::session_expired(expired_at));
-    }
-    let user = standing.user.ok_or_else(refusal::account_deleted)?;
-    check_status(&user.status)?;
+        .map_err(refusal::database);
+    let found = found.and_then(|found| found.ok_or_else(refusal::cookie_unknown));
+    let BrowserStanding { id, auth_time, expired_at, standing } = trace.check(Check::Signature, found)?;
+    trace.credential_id = Some(id);
+    trace.session_id = Some(id);
+    trace.user_id = standing.user.as_ref().map(|user| user.id);
+    trace.check(Check::Session, refuse_ended(standing.ended.as_ref()))?;
+    trace.check(Check::Session, refuse_expired(expired_at))?;
+    let user = check_user(standing.user, trace)?;
     let permissions = sorted(user.permissions);
     Ok(Caller {
         user_id: user.id,
@@ -86,84 +129,204 @@ async fn identify_browser(services: &Services, cookie_digest: [u8; 32]) -> Resul
     })
 }
 
-async fn identify_bearer(services: &Services, token: &str) -> Result<Caller, Problem> {
-    if token.starts_with(personal_token::PREFIX) {
-        return identify_personal_token(services, token, None).await;
-    }
-    if token.starts_with(refresh_token::PREFIX) {
-        return Err(refuse_refresh_token(services, token));
-    }
-    identify_access_token(services, token).await
+fn refuse_ended(ended: Option<&(DateTime<Utc>, String)>) -> Result<(), Problem> {
+    ended.map_or(Ok(()), |(ended_at, reason)| Err(refusal::session_ended(*ended_at, reason)))
 }
 
-async fn identify_basic(services: &Services, username: &str, token: &str) -> Result<Caller, Problem> {
+fn refuse_expired(expired_at: Option<DateTime<Utc>>) -> Result<(), Problem> {
+    expired_at.map_or(Ok(()), |expired_at| Err(refusal::session_expired(expired_at)))
+}
+
+async fn identify_basic(
+    services: &Services,
+    username: &str,
+    token: &str,
+    trace: &mut Trace,
+) -> Result<Caller, Problem> {
     if !token.starts_with(personal_token::PREFIX) {
+        trace.stop(Check::Form);
         let detail = "Basic takes a personal access token (dwp_…) for the password, never a password. Make one at \
                       POST /api/v1/me/tokens.";
         return Err(Problem::new(Code::TokenMalformed, detail));
     }
-    identify_personal_token(services, token, Some(username)).await
+    identify_personal_token(services, token, Some(username), trace).await
 }
 
 /// A refresh token where an access token belongs.
-fn refuse_refresh_token(services: &Services, token: &str) -> Problem {
-    match refresh_token::parse(&services.secret_keys, token) {
-        Ok(_) => refusal::type_mismatch(
-            "access_token",
-            "refresh_token",
-            "This is a refresh token. Trade it at POST /api/v1/auth/refresh and send the access token that it gives.",
-        ),
-        Err(flaw) => refusal::refresh_token_flaw(flaw),
+fn refuse_refresh_token(services: &Services, token: &str, trace: &mut Trace) -> Problem {
+    match check_refresh_token(services, token, trace) {
+        Ok(_) => {
+            trace.stop(Check::Type);
+            refusal::type_mismatch(
+                "access_token",
+                "refresh_token",
+                "This is a refresh token. Trade it at POST /api/v1/auth/refresh and send the access token that it \
+                 gives.",
+            )
+        }
+        Err(problem) => problem,
     }
+}
+
+fn check_refresh_token(services: &Services, text: &str, trace: &mut Trace) -> Result<RefreshToken, Problem> {
+    trace.kind = Some(CredentialKind::RefreshToken);
+    trace.pass(Check::Kind);
+    trace.find(
+        Check::Form,
+        || "dwr_ and 69 bytes in base64url".into(),
+        || format!("{} characters", text.len()),
+    );
+    trace.pass(Check::Form);
+    let token = match refresh_token::parse(&services.secret_keys, text) {
+        Ok(token) => token,
+        Err(flaw) => {
+            trace.stop(match flaw {
+                RefreshTokenFlaw::Malformed => Check::Form,
+                RefreshTokenFlaw::Forged => Check::Signature,
+            });
+            return Err(refusal::refresh_token_flaw(flaw));
+        }
+    };
+    trace.find(Check::Signature, || "an HMAC under this server's key".into(), || "it is".into());
+    trace.pass(Check::Signature);
+    trace.credential_id = Some(token.session_id);
+    trace.session_id = Some(token.session_id);
+    Ok(token)
 }
 
 /// Reads a refresh token where one belongs, and tells another kind of token from a broken one.
 ///
 /// # Errors
 /// `token_malformed`, `token_signature_invalid`, `token_type_mismatch`.
-pub fn read_refresh_token(services: &Services, text: &str) -> Result<RefreshToken, Problem> {
+pub fn read_refresh_token(
+    services: &Services,
+    text: &str,
+    trace: &mut Trace,
+) -> Result<RefreshToken, Problem> {
     if text.starts_with(refresh_token::PREFIX) {
-        return refresh_token::parse(&services.secret_keys, text).map_err(refusal::refresh_token_flaw);
+        return check_refresh_token(services, text, trace);
     }
     let advice = "Send the refresh token (dwr_…) that came with it.";
     if text.starts_with(personal_token::PREFIX) {
-        personal_token::parse(text).map_err(refusal::personal_token_flaw)?;
+        trace.kind = Some(CredentialKind::PersonalToken);
+        trace.check(Check::Form, personal_token::parse(text).map_err(refusal::personal_token_flaw))?;
+        trace.stop(Check::Type);
         let detail = format!("This is a personal access token, which is never refreshed. {advice}");
         return Err(refusal::type_mismatch("refresh_token", "personal_token", &detail));
     }
+    trace.kind = Some(CredentialKind::AccessToken);
     // Whether it has expired is of no matter here: it is the wrong one of the two.
     match access_token::verify_signature(&services.keys.current(), text) {
-        Ok(_) => {
+        Ok(signed) => {
+            trace.pass_until(&OF_ACCESS_TOKEN, Check::Times);
+            note_claims(trace, &signed.claims);
+            trace.stop(Check::Type);
             let detail = format!("This is an access token. {advice}");
             Err(refusal::type_mismatch("refresh_token", "access_token", &detail))
         }
-        Err(flaw) => Err(refusal::access_token_flaw(flaw)),
+        Err(flaw) => {
+            trace.pass_until(&OF_ACCESS_TOKEN, check_of(&flaw));
+            trace.stop(check_of(&flaw));
+            Err(refusal::access_token_flaw(flaw))
+        }
     }
 }
 
-async fn identify_access_token(services: &Services, token: &str) -> Result<Caller, Problem> {
-    let ring = services.keys.current();
-    let verified = access_token::verify(&ring, &services.issuer, token, services.clock.now());
+/// Which check found this.
+fn check_of(flaw: &AccessTokenFlaw) -> Check {
+    match flaw {
+        AccessTokenFlaw::Malformed => Check::Form,
+        AccessTokenFlaw::KeyUnknown | AccessTokenFlaw::KeyRevoked { .. } => Check::Key,
+        AccessTokenFlaw::SignatureInvalid => Check::Signature,
+        AccessTokenFlaw::Expired { .. } | AccessTokenFlaw::NotYetValid { .. } => Check::Times,
+        AccessTokenFlaw::IssuerMismatch { .. } | AccessTokenFlaw::AudienceMismatch { .. } => Check::Issuer,
+        AccessTokenFlaw::TypeMismatch { .. } => Check::Type,
+    }
+}
+
+fn note_claims(trace: &mut Trace, claims: &Claims) {
+    trace.credential_id = Some(claims.jti);
+    trace.session_id = Some(claims.sid);
+    trace.user_id = Some(claims.sub);
+}
+
+/// What the token alone decides.
+fn verify_access_token(services: &Services, token: &str, trace: &mut Trace) -> Result<Verified, Problem> {
+    let (ring, now) = (services.keys.current(), services.clock.now());
+    let verified = access_token::verify(&ring, &services.issuer, token, now);
+    let stop = verified.as_ref().err().map(check_of);
+    trace.pass_until(&OF_ACCESS_TOKEN, stop.unwrap_or(Check::Revocation));
+    if let Some(stop) = stop {
+        trace.stop(stop);
+    }
     let proven = match &verified {
         Ok(verified) => Some(&verified.claims),
         Err(flaw) => flaw.claims(),
     };
     if let Some(claims) = proven {
-        // Whether or not it is let in: the answer that carried it has arrived.
-        services.last_use.note_presented(claims.sid, claims.generation);
+        note_claims(trace, claims);
+        find_in_claims(services, claims, now, trace);
+        if !trace.explains() {
+            // Whether or not it is let in: the answer that carried it has arrived.
+            services.last_use.note_presented(claims.sid, claims.generation);
+        }
     }
-    let verified = verified.map_err(refusal::access_token_flaw)?;
+    verified.map_err(refusal::access_token_flaw)
+}
+
+fn find_in_claims(services: &Services, claims: &Claims, now: DateTime<Utc>, trace: &mut Trace) {
+    trace.find(Check::Form, || "a JWT as RFC 9068 has it".into(), || "one, with every claim".into());
+    trace.find(Check::Key, || "a key of this server".into(), || "one that may sign".into());
+    trace.find(Check::Signature, || "by that key".into(), || "it is".into());
+    trace.find(
+        Check::Times,
+        || {
+            format!(
+                "from {} (5 s of leeway) until before {}",
+                refusal::time(claims.nbf),
+                refusal::time(claims.exp)
+            )
+        },
+        || {
+            let (age, left) = ((now - claims.iat).num_seconds(), (claims.exp - now).num_seconds());
+            let skew = if age < 0 {
+                format!("issued {} s ahead of this clock", -age)
+            } else {
+                format!("issued {age} s ago")
+            };
+            let end = if left > 0 { format!("{left} s left") } else { format!("expired {} s ago", -left) };
+            format!("it is {} here: {skew}, {end}", refusal::time(now))
+        },
+    );
+    trace.find(
+        Check::Issuer,
+        || format!("from and for {}", services.issuer.url),
+        || "as the token says".into(),
+    );
+    trace.find(Check::Type, || "at+jwt".into(), || "as the token says".into());
+}
+
+async fn identify_access_token(
+    services: &Services,
+    token: &str,
+    trace: &mut Trace,
+) -> Result<Caller, Problem> {
+    note_kind(trace, CredentialKind::AccessToken);
+    let verified = verify_access_token(services, token, trace)?;
     let (session_id, kid) = (verified.claims.sid, verified.kid);
-    let (key_revoked_at, standing) = services
+    let found = services
         .database
         .run(move |connection| find_standing(connection, session_id, &kid))
         .await
-        .map_err(refusal::database)?;
+        .map_err(refusal::database);
+    let (key_revoked_at, standing) = found.inspect_err(|_| trace.stop(Check::Revocation))?;
     if key_revoked_at.is_some() {
+        // Whoever has the key may have signed this: what it says of anybody is worth nothing.
+        trace.disprove(Check::Key);
         return Err(refusal::access_token_flaw(AccessTokenFlaw::SignatureInvalid));
     }
     let session_scope = standing.as_ref().and_then(|standing| standing.scope.clone());
-    let user = check_standing(services, &verified.claims, standing).await?;
+    let user = check_standing(services, &verified.claims, standing, trace).await?;
     Ok(caller_of_access_token(verified.claims, session_scope, user))
 }
 
@@ -171,17 +334,38 @@ async fn check_standing(
     services: &Services,
     claims: &Claims,
     standing: Option<Standing>,
+    trace: &mut Trace,
 ) -> Result<StandingUser, Problem> {
-    let Some(standing) = standing else { return Err(refusal::session_unknown()) };
+    let standing = standing.ok_or_else(refusal::session_unknown);
+    let standing = standing.inspect_err(|_| trace.stop(Check::Session))?;
+    if let Some(user) = &standing.user {
+        trace.find(
+            Check::Revocation,
+            || "the user's version as it is now, or a later one".into(),
+            || format!("the token has version {}, the user {}", claims.ver, user.version),
+        );
+    }
     if let Some(user) = standing.user.as_ref().filter(|user| claims.ver < user.version) {
+        trace.stop(Check::Revocation);
         return Err(refuse_old_version(services, user, claims.ver).await);
     }
-    if let Some((ended_at, reason)) = standing.ended {
-        return Err(refusal::session_ended(ended_at, &reason));
-    }
-    let Some(user) = standing.user else { return Err(refusal::account_deleted()) };
-    check_status(&user.status)?;
-    Ok(user)
+    trace.pass(Check::Revocation);
+    find_in_session(&standing, trace);
+    trace.check(Check::Session, refuse_ended(standing.ended.as_ref()))?;
+    check_user(standing.user, trace)
+}
+
+fn find_in_session(standing: &Standing, trace: &mut Trace) {
+    trace.find(
+        Check::Session,
+        || "one that lives".into(),
+        || match &standing.ended {
+            None => format!("it lives until {} at most", refusal::time(standing.expires_at)),
+            Some((at, reason)) => {
+                format!("it was ended at {} ({})", refusal::time(*at), reason.replace('_', " "))
+            }
+        },
+    );
 }
 
 /// When and why the user's version was raised past the token's.
@@ -195,6 +379,17 @@ async fn refuse_old_version(services: &Services, user: &StandingUser, version: i
         Ok(found) => refusal::version_raised(found),
         Err(error) => refusal::database(error),
     }
+}
+
+fn check_user(user: Option<StandingUser>, trace: &mut Trace) -> Result<StandingUser, Problem> {
+    let user = user.ok_or_else(refusal::account_deleted).inspect_err(|_| trace.stop(Check::User))?;
+    trace.find(
+        Check::User,
+        || "an active account".into(),
+        || format!("{}, {}, with the role {}", user.username, user.status, user.role),
+    );
+    trace.check(Check::User, check_status(&user.status))?;
+    Ok(user)
 }
 
 fn check_status(status: &str) -> Result<(), Problem> {
@@ -228,26 +423,61 @@ async fn identify_personal_token(
     services: &Services,
     token: &str,
     username: Option<&str>,
+    trace: &mut Trace,
 ) -> Result<Caller, Problem> {
-    let digest = personal_token::parse(token).map_err(refusal::personal_token_flaw)?;
+    note_kind(trace, CredentialKind::PersonalToken);
+    trace.find(
+        Check::Form,
+        || "dwp_, 43 characters and a checksum of 6".into(),
+        || format!("{} characters", token.len()),
+    );
+    let digest =
+        trace.check(Check::Form, personal_token::parse(token).map_err(refusal::personal_token_flaw))?;
     let found = services
         .database
         .run(move |connection| personal_token::find_standing(connection, &digest))
         .await
-        .map_err(refusal::database)?;
-    let Some(standing) = found else { return Err(refusal::personal_token_unknown()) };
-    if let Some(expired_at) = standing.expired_at {
-        return Err(refusal::personal_token_expired(expired_at));
-    }
-    if let Some((revoked_at, reason)) = &standing.revoked {
-        return Err(refusal::personal_token_revoked(*revoked_at, reason));
-    }
-    let Some(user) = standing.user else { return Err(refusal::account_deleted()) };
+        .map_err(refusal::database);
+    let found = found.and_then(|found| found.ok_or_else(refusal::personal_token_unknown));
+    let standing = trace.check(Check::Signature, found)?;
+    trace.credential_id = Some(standing.id);
+    trace.user_id = standing.user.as_ref().map(|user| user.id);
+    let expires_at = standing.expires_at;
+    trace.find(Check::Signature, || "the digest of a token that was made here".into(), || "it is".into());
+    trace.find(
+        Check::Times,
+        || format!("before {}", refusal::time(expires_at)),
+        || format!("it is {} here", refusal::time(services.clock.now())),
+    );
+    let times = standing.expired_at.map_or(Ok(()), |at| Err(refusal::personal_token_expired(at)));
+    trace.check(Check::Times, times)?;
+    let revocation = standing.revoked.as_ref();
+    trace.find(
+        Check::Revocation,
+        || "not revoked".into(),
+        || {
+            revocation.map_or("it is not".into(), |(at, reason)| {
+                format!("revoked at {} ({})", refusal::time(*at), reason.replace('_', " "))
+            })
+        },
+    );
+    let revocation =
+        revocation.map_or(Ok(()), |(at, reason)| Err(refusal::personal_token_revoked(*at, reason)));
+    trace.check(Check::Revocation, revocation)?;
+    let user = standing.user.ok_or_else(refusal::account_deleted).inspect_err(|_| trace.stop(Check::User))?;
+    trace.find(
+        Check::User,
+        || "an active account".into(),
+        || format!("{}, {}, with the role {}", user.username, user.status, user.role),
+    );
     if username.is_some_and(|name| !is_one_of(name, &[Some(&user.username), user.email.as_deref()])) {
+        trace.stop(Check::User);
         return Err(refusal::basic_name_mismatch());
     }
-    check_status(&user.status)?;
-    services.last_use.note_personal_token(standing.id);
+    trace.check(Check::User, check_status(&user.status))?;
+    if !trace.explains() {
+        services.last_use.note_personal_token(standing.id);
+    }
     Ok(Caller {
         user_id: user.id,
         username: user.username,
@@ -255,7 +485,7 @@ async fn identify_personal_token(
         role: user.role,
         permissions: sorted(user.permissions),
         scope: sorted(standing.scope),
-        credential: Credential::PersonalToken { id: standing.id, expires_at: standing.expires_at },
+        credential: Credential::PersonalToken { id: standing.id, expires_at },
     })
 }
 
@@ -264,22 +494,46 @@ fn is_one_of(typed: &str, own: &[Option<&str>]) -> bool {
     typed.is_some() && own.iter().flatten().any(|name| fold_typed(name) == typed)
 }
 
-fn check_permission(caller: &Caller, rule: Rule) -> Result<(), Problem> {
+fn check_permission(caller: &Caller, rule: Rule, trace: &mut Trace) -> Result<(), Problem> {
     let Some(permission) = rule.permission else { return Ok(()) };
+    trace.find(
+        Check::Permission,
+        || permission.to_owned(),
+        || format!("the role {} has {}", caller.role, caller.permissions.join(" ")),
+    );
+    let required = [permission.to_owned()];
     if !caller.permissions.iter().any(|name| name == permission) {
-        return Err(refusal::permission_denied(&[permission.to_owned()], &caller.role));
+        trace.stop(Check::Permission);
+        return Err(refusal::permission_denied(&required, &caller.role));
     }
+    trace.pass(Check::Permission);
+    trace.find(Check::Scope, || permission.to_owned(), || caller.scope.join(" "));
     if !caller.may(permission) {
-        return Err(refusal::insufficient_scope(&[permission.to_owned()], &caller.scope, &caller.credential));
+        trace.stop(Check::Scope);
+        return Err(refusal::insufficient_scope(&required, &caller.scope, &caller.credential));
     }
+    trace.pass(Check::Scope);
     Ok(())
 }
 
-fn check_freshness(services: &Services, caller: &Caller, rule: Rule) -> Result<(), Problem> {
+fn check_freshness(
+    services: &Services,
+    caller: &Caller,
+    rule: Rule,
+    trace: &mut Trace,
+) -> Result<(), Problem> {
     let Some(auth_time) = caller.credential.auth_time().filter(|_| rule.fresh) else { return Ok(()) };
     let age = services.clock.now() - auth_time;
-    if age > session::delta(services.step_up_max_age) {
-        return Err(refusal::authentication_too_old(auth_time, services.step_up_max_age));
+    let max_age = services.step_up_max_age;
+    trace.find(
+        Check::Freshness,
+        || format!("a sign-in within the last {} s", max_age.as_secs()),
+        || format!("the last one was {} s ago", age.num_seconds()),
+    );
+    if age > session::delta(max_age) {
+        trace.stop(Check::Freshness);
+        return Err(refusal::authentication_too_old(auth_time, max_age));
     }
+    trace.pass(Check::Freshness);
     Ok(())
 }

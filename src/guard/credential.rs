@@ -8,6 +8,7 @@ use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 
 use super::cookie_store::{self, BrowserSettings, SentCookie};
 use super::refusal;
+use super::trace::Check;
 use crate::problem::{Code, Problem};
 
 /// A credential, as it was sent.
@@ -24,6 +25,29 @@ pub enum Sent {
     },
     /// The session cookie: the digest of its key.
     Cookie([u8; 32]),
+}
+
+impl Sent {
+    /// How it was sent.
+    #[must_use]
+    pub fn in_words(&self) -> String {
+        match self {
+            Self::Bearer(_) => "`Authorization: Bearer …`",
+            Self::Basic { .. } => "`Authorization: Basic …`",
+            Self::Cookie(_) => "the session cookie",
+        }
+        .to_owned()
+    }
+}
+
+/// The check that a refusal of [`read`] comes from.
+#[must_use]
+pub fn check_of(code: Code) -> Check {
+    match code {
+        Code::SchemeUnsupported => Check::Kind,
+        Code::TokenUnknown => Check::Signature,
+        _ => Check::Header,
+    }
 }
 
 impl std::fmt::Debug for Sent {
@@ -56,7 +80,7 @@ pub fn read(request: &HttpRequest, settings: &BrowserSettings) -> Result<Sent, P
     }
 }
 
-fn read_header(headers: &HeaderMap) -> Result<Option<Sent>, Problem> {
+pub(super) fn read_header(headers: &HeaderMap) -> Result<Option<Sent>, Problem> {
     let mut sent = headers.get_all(AUTHORIZATION);
     let Some(header) = sent.next() else { return Ok(None) };
     if sent.next().is_some() {
@@ -85,6 +109,13 @@ fn read_header(headers: &HeaderMap) -> Result<Option<Sent>, Problem> {
         ("basic", _) => Err(malformed("`Basic` must be followed by one word: base64 of `username:token`.")),
         _ => Err(unsupported(scheme)),
     }
+}
+
+/// Whether anything was sent at all.
+#[must_use]
+pub fn is_sent(request: &HttpRequest, settings: &BrowserSettings) -> bool {
+    request.headers().contains_key(AUTHORIZATION)
+        || cookie_store::sent(request, settings) != SentCookie::Missing
 }
 
 fn read_basic(encoded: &str) -> Result<Sent, Problem> {

@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::fields::{self, Fields, FromFields};
 use crate::problem::{self, Code, Problem};
+use crate::routing::Asks;
 
 /// Bytes that a body may have.
 pub const BODY_MAX: usize = 64 * 1024;
@@ -205,6 +206,10 @@ impl<I: Input> FromRequest for Open<I> {
         Box::pin(async move { I::read(&request, payload).await.map(Open) })
     }
 }
+
+impl<I> Asks for Open<I> {}
+
+impl Asks for From {}
 
 /// Where a request comes from, for the audit log.
 pub struct From(pub crate::audit::Origin);

@@ -76,7 +76,9 @@ pub fn access_token_flaw(flaw: AccessTokenFlaw) -> Problem {
             Code::TokenMalformed,
             "What was sent is neither a JWT nor a token of a form known here. Check that it was copied whole.",
         ),
-        AccessTokenFlaw::SignatureInvalid | AccessTokenFlaw::KeyRevoked { .. } => Problem::new(
+        AccessTokenFlaw::KeyUnknown
+        | AccessTokenFlaw::SignatureInvalid
+        | AccessTokenFlaw::KeyRevoked { .. } => Problem::new(
             Code::TokenSignatureInvalid,
             "The token's signature is not by a key of this server: it was altered, forged, or issued elsewhere. \
              Refresh, or sign in again.",

@@ -10,6 +10,7 @@ use super::cookie_store::BrowserSettings;
 use super::refusal;
 use super::server::ShownSetting;
 use crate::audit::refusal_counts::RefusalCounts;
+use crate::audit::refusals::KeptRefusals;
 use crate::clock::Clock;
 use crate::database::Database;
 use crate::problem::{FieldError, Problem};
@@ -41,6 +42,8 @@ pub struct Services {
     pub last_use: LastUse,
     /// Counts what was refused.
     pub refusal_counts: RefusalCounts,
+    /// Keeps what was refused.
+    pub kept_refusals: KeptRefusals,
     /// How old a sign-in may be for what grants power.
     pub step_up_max_age: Duration,
     /// What new signing keys are made for.

@@ -14,6 +14,7 @@ use crate::guard::cookie_store::{self, NewCookie, SentCookie};
 use crate::guard::csrf::{Before, FormBefore};
 use crate::guard::input::{Form, From, Open, Query};
 use crate::guard::sign_in::SignIn;
+use crate::guard::trace::Trace;
 use crate::guard::{AnyCaller, Authorized, Services, checks};
 use crate::problem::{self, Code, Problem};
 use crate::sessions::{EndReason, HeldBy, Which};
@@ -64,7 +65,7 @@ pub async fn show(
     Open(Query(query)): Open<Query<LoginQuery>>,
 ) -> Result<HttpResponse, Problem> {
     let next = next::path(query.next.as_deref());
-    let notice = match checks::identify(&services, &request).await {
+    let notice = match checks::identify(&services, &request, &mut Trace::default()).await {
         Ok(_) => return Ok(see_other(next.unwrap_or(HOME))),
         Err(problem) => notice(&problem, next, query.signed_out.is_some())?,
     };
@@ -100,6 +101,7 @@ pub async fn sign_in(
     from: From,
     Open(FormBefore(sent)): Open<FormBefore>,
 ) -> Result<HttpResponse, Problem> {
+    Trace::of_password().keep(&request);
     let keep = sent.field("keep").is_some();
     let next = next::path(sent.field("next")).unwrap_or(HOME);
     let username = sent.field("username").unwrap_or_default();

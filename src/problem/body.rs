@@ -1,6 +1,7 @@
 //! A problem: one refusal, with all that is said of it.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::http::{Method, StatusCode};
@@ -31,9 +32,9 @@ impl FieldError {
     }
 }
 
-/// A refusal, ready to be answered.
+/// A refusal, ready to be answered. Clones share it.
 #[derive(Clone)]
-pub struct Problem(Box<Content>);
+pub struct Problem(Arc<Content>);
 
 #[derive(Clone)]
 pub(super) struct Content {
@@ -53,7 +54,7 @@ impl Problem {
     /// A refusal with this code; `detail` says what was found and what to do next.
     #[must_use]
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self(Box::new(Content {
+        Self(Arc::new(Content {
             code,
             detail: detail.into(),
             members: Map::new(),
@@ -76,28 +77,28 @@ impl Problem {
             several => format!("{} things are wrong with the request; `errors` lists them.", several.len()),
         };
         let mut problem = Self::new(Code::ValidationFailed, detail);
-        problem.0.errors = errors;
+        Arc::make_mut(&mut problem.0).errors = errors;
         problem
     }
 
     /// Adds a member to the body.
     #[must_use]
     pub fn with(mut self, name: &'static str, value: impl Serialize) -> Self {
-        self.0.members.insert(name.to_owned(), json!(value));
+        Arc::make_mut(&mut self.0).members.insert(name.to_owned(), json!(value));
         self
     }
 
     /// Says another next step than the code's own.
     #[must_use]
     pub fn action(mut self, action: Action) -> Self {
-        self.0.action = action;
+        Arc::make_mut(&mut self.0).action = action;
         self
     }
 
     /// Says whether the credential is gone for good.
     #[must_use]
     pub fn terminal(mut self, terminal: bool) -> Self {
-        self.0.terminal = terminal;
+        Arc::make_mut(&mut self.0).terminal = terminal;
         self
     }
 
@@ -105,35 +106,35 @@ impl Problem {
     #[must_use]
     pub fn retry_after(mut self, after: Duration) -> Self {
         let seconds = after.as_secs().max(1);
-        self.0.retry_after = Some(seconds);
+        Arc::make_mut(&mut self.0).retry_after = Some(seconds);
         self.with("retry_after", seconds)
     }
 
     /// Says which methods there are.
     #[must_use]
     pub fn allow(mut self, methods: &[Method]) -> Self {
-        self.0.allow = methods.to_vec();
+        Arc::make_mut(&mut self.0).allow = methods.to_vec();
         self
     }
 
     /// The scope that the challenge asks for (RFC 6750, section 3).
     #[must_use]
     pub fn challenge_scope(mut self, scope: &str) -> Self {
-        self.0.challenge_parameters.push(("scope", scope.to_owned()));
+        Arc::make_mut(&mut self.0).challenge_parameters.push(("scope", scope.to_owned()));
         self
     }
 
     /// The age of a sign-in that the challenge asks for (RFC 9470, section 3).
     #[must_use]
     pub fn challenge_max_age(mut self, max_age: Duration) -> Self {
-        self.0.challenge_parameters.push(("max_age", max_age.as_secs().to_string()));
+        Arc::make_mut(&mut self.0).challenge_parameters.push(("max_age", max_age.as_secs().to_string()));
         self
     }
 
     /// Keeps the form that was refused, for a page that sends it again. It stands in no body.
     #[must_use]
     pub fn with_form(mut self, fields: Vec<(String, String)>) -> Self {
-        self.0.form = fields;
+        Arc::make_mut(&mut self.0).form = fields;
         self
     }
 
@@ -141,6 +142,41 @@ impl Problem {
     #[must_use]
     pub fn form(&self) -> &[(String, String)] {
         &self.0.form
+    }
+
+    /// The members that only some codes have.
+    #[must_use]
+    pub fn members(&self) -> &Map<String, Value> {
+        &self.0.members
+    }
+
+    /// What is kept of it: all that the answer says of the refusal itself.
+    #[must_use]
+    pub fn essence(&self) -> Value {
+        let content = self.content();
+        let mut essence = Map::new();
+        essence.insert("code".to_owned(), json!(content.code));
+        essence.insert("title".to_owned(), json!(content.code.title()));
+        essence.insert("detail".to_owned(), json!(content.detail));
+        essence.insert("action".to_owned(), json!(content.action));
+        essence.insert("terminal".to_owned(), json!(content.terminal));
+        essence.extend(content.members.clone());
+        if !content.errors.is_empty() {
+            essence.insert("errors".to_owned(), json!(content.errors));
+        }
+        Value::Object(essence)
+    }
+
+    /// What the client should do next.
+    #[must_use]
+    pub fn next_action(&self) -> Action {
+        self.0.action
+    }
+
+    /// Whether the credential is gone for good.
+    #[must_use]
+    pub fn is_terminal(&self) -> bool {
+        self.0.terminal
     }
 
     /// Its code.

@@ -22,7 +22,6 @@ use uuid::Uuid;
 
 use super::body::Problem;
 use super::challenge;
-use super::code::Code;
 use super::foreign;
 use crate::clock::Clock;
 use crate::random;
@@ -31,9 +30,9 @@ use crate::random;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestId(pub Uuid);
 
-/// What was refused, for the log and the metrics.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Refused(pub Code);
+/// What was refused, for the log, the metrics and the record.
+#[derive(Clone, Debug)]
+pub struct Refused(pub Problem);
 
 /// What bodies are written with.
 #[derive(Clone, Debug)]
@@ -159,7 +158,7 @@ fn render(kept: &HeaderMap, problem: &Problem, asked: &Asked) -> HttpResponse {
     } else {
         answer.set_body(BoxBody::new(text))
     };
-    answer.extensions_mut().insert(Refused(problem.code()));
+    answer.extensions_mut().insert(Refused(problem.clone()));
     answer
 }
 
@@ -168,7 +167,7 @@ pub fn mark(page: &mut HttpResponse, problem: &Problem) {
     if page.status() == problem.code().status() {
         write_special_headers(problem, false, page.headers_mut());
     }
-    page.extensions_mut().insert(Refused(problem.code()));
+    page.extensions_mut().insert(Refused(problem.clone()));
 }
 
 /// A body that has a length and is never sent.

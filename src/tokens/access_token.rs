@@ -93,7 +93,9 @@ pub struct Verified {
 pub enum AccessTokenFlaw {
     /// No JWT of this profile.
     Malformed,
-    /// Not signed by a key of ours, by its algorithm.
+    /// It names no key of ours.
+    KeyUnknown,
+    /// Not signed by the key that it names, by that key's algorithm.
     SignatureInvalid,
     /// Signed by a key that is revoked: whoever has it may have signed this.
     KeyRevoked {
@@ -146,7 +148,7 @@ impl AccessTokenFlaw {
     #[must_use]
     pub fn claims(&self) -> Option<&Claims> {
         match self {
-            Self::Malformed | Self::SignatureInvalid | Self::KeyRevoked { .. } => None,
+            Self::Malformed | Self::KeyUnknown | Self::SignatureInvalid | Self::KeyRevoked { .. } => None,
             Self::Expired { claims, .. }
             | Self::NotYetValid { claims, .. }
             | Self::IssuerMismatch { claims, .. }
@@ -272,9 +274,10 @@ struct WireHeader {
 /// Checks form and signature alone.
 ///
 /// # Errors
-/// [`AccessTokenFlaw::Malformed`], [`AccessTokenFlaw::SignatureInvalid`] or [`AccessTokenFlaw::KeyRevoked`].
+/// [`AccessTokenFlaw::Malformed`], [`AccessTokenFlaw::KeyUnknown`], [`AccessTokenFlaw::SignatureInvalid`] or
+/// [`AccessTokenFlaw::KeyRevoked`].
 pub fn verify_signature(ring: &KeyRing, token: &str) -> Result<Signed, AccessTokenFlaw> {
-    use AccessTokenFlaw::{KeyRevoked, Malformed, SignatureInvalid};
+    use AccessTokenFlaw::{KeyRevoked, KeyUnknown, Malformed, SignatureInvalid};
     if token.len() > MAX_LEN {
         return Err(Malformed);
     }
@@ -286,7 +289,7 @@ pub fn verify_signature(ring: &KeyRing, token: &str) -> Result<Signed, AccessTok
         return Err(Malformed);
     }
     let payload = URL_SAFE_NO_PAD.decode(payload).map_err(|_| Malformed)?;
-    let key = ring.find(&header.kid).ok_or(SignatureInvalid)?;
+    let key = ring.find(&header.kid).ok_or(KeyUnknown)?;
     // The key says by which algorithm, never the token.
     if header.alg != key.algorithm().as_str() {
         return Err(SignatureInvalid);
@@ -510,10 +513,15 @@ mod tests {
             altered[at] = if altered[at] == b'A' { b'B' } else { b'A' };
             let altered = String::from_utf8(altered).expect("ASCII");
             let found = flaw(&ring, &altered);
-            assert!(
-                matches!(found, Some(AccessTokenFlaw::Malformed | AccessTokenFlaw::SignatureInvalid)),
-                "character {at}: {found:?}"
+            let says_nothing = matches!(
+                found,
+                Some(
+                    AccessTokenFlaw::Malformed
+                        | AccessTokenFlaw::KeyUnknown
+                        | AccessTokenFlaw::SignatureInvalid
+                )
             );
+            assert!(says_nothing, "character {at}: {found:?}");
         }
     }
 

@@ -199,6 +199,14 @@ pub fn list(
     query.order(personal_tokens::id.desc()).limit(limit).load(connection)
 }
 
+/// A personal token's row, good or not.
+///
+/// # Errors
+/// PostgreSQL's.
+pub fn find(connection: &mut PgConnection, id: Uuid) -> QueryResult<Option<PersonalToken>> {
+    personal_tokens::table.find(id).select(PersonalToken::as_select()).first(connection).optional()
+}
+
 /// A personal token to be made.
 #[derive(Clone, Debug)]
 pub struct NewPersonalToken {

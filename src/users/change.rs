@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::name::{EmailAddress, Username};
 use super::user::{self, ACTIVE, Authority, DISABLED, NameTaken, User};
 use crate::audit::event::{self, EventType, Origin, Subject};
+use crate::audit::refusals;
 use crate::database::now;
 use crate::database::schema::{personal_tokens, roles, sessions, users};
 use crate::sessions::{EndReason, Which, end_sessions};
@@ -197,6 +198,7 @@ pub fn delete(
     diesel::update(sessions::table.filter(sessions::user_id.eq(id)))
         .set((sessions::device.eq(None::<String>), sessions::address.eq(None::<String>)))
         .execute(connection)?;
+    refusals::forget_addresses(connection, id)?;
     let tokens: Vec<(Uuid, DateTime<Utc>)> = personal_tokens::table
         .filter(personal_tokens::user_id.eq(id))
         .select((personal_tokens::id, personal_tokens::expires_at))

@@ -97,6 +97,7 @@ fn sql_type(kind: &str) -> String {
 #[actix_web::test]
 async fn what_is_past_its_time_is_pruned_and_reuse_is_noticed_for_as_long_as_a_session_could_live() {
     use chrono::TimeDelta;
+    use doorward::database::prune::Retention;
     use std::time::Duration;
     let world = World::new().await;
     let tokens = world.signed_in("alice", "member").await;
@@ -104,7 +105,8 @@ async fn what_is_past_its_time_is_pruned_and_reuse_is_noticed_for_as_long_as_a_s
     world.get("/api/v1/me", &live.text("access_token")).await;
     world.flush().await;
     world.advance(TimeDelta::days(20));
-    let retention = Duration::from_secs(400 * 86_400);
+    let days = |days: u64| Duration::from_secs(days * 86_400);
+    let retention = Retention { audit_events: days(400), refusals: days(7) };
     let pruned = doorward::database::prune::run(&world.services.database, retention).await.unwrap();
     assert_eq!(pruned.total(), 0);
     world.refresh(&tokens.refresh).await.refused("refresh_token_reused");

@@ -42,7 +42,7 @@ impl Chromium {
     pub async fn open_as(world: &World, look: Look) -> Self {
         // A process group of its own: Chromium goes with its driver, and both with this process, however it ends.
         let mut driver = Command::new("sh")
-            .args(["-c", "chromedriver --port=0 </dev/null & cat >/dev/null; kill -s KILL -- -$$"])
+            .args(["-c", "chromedriver --port=0 </dev/null & exec >/dev/null; cat; kill -s KILL -- -$$"])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())

@@ -180,7 +180,7 @@ fn the_metrics_count_requests_and_refusals_and_the_log_holds_no_secret() {
     let metrics = folder.metrics();
     for line in [
         "doorward_requests_total{method=\"GET\",route=\"/api/v1/me\",status=\"200\"} 1",
-        "doorward_refusals_total{code=\"token_malformed\"} 1",
+        "doorward_refusals_total{code=\"token_malformed\",check=\"form\"} 1",
         "doorward_password_verify_seconds_count 1",
     ] {
         assert!(metrics.contains(line), "{line} in {metrics}");

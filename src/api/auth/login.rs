@@ -1,12 +1,13 @@
 //! `POST /api/v1/auth/login`: a password for the first pair of tokens.
 
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 
 use crate::guard::Services;
 use crate::guard::fields::{Fields, FromFields};
 use crate::guard::input::{From, Json, Open};
 use crate::guard::issue::no_store;
 use crate::guard::sign_in::SignIn;
+use crate::guard::trace::Trace;
 use crate::problem::Problem;
 use crate::random;
 use crate::sessions::{HeldBy, refresh_token};
@@ -49,9 +50,11 @@ impl FromFields for LoginRequest {
     responses((status = 200, description = "A new session's tokens", body = crate::guard::issue::TokenAnswer)))]
 pub async fn login(
     services: web::Data<Services>,
+    asked: HttpRequest,
     from: From,
     Open(Json(request)): Open<Json<LoginRequest>>,
 ) -> Result<HttpResponse, Problem> {
+    Trace::of_password().keep(&asked);
     let secret = random::bytes();
     let wanted = SignIn {
         username: request.username,

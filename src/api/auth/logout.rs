@@ -4,6 +4,7 @@ use actix_web::{FromRequest, HttpRequest, HttpResponse, web};
 
 use crate::guard::fields::{Fields, FromFields};
 use crate::guard::input::{From, Open, OptionalJson};
+use crate::guard::trace::Trace;
 use crate::guard::{AnyCaller, Authorized, Services, checks};
 use crate::problem::{Code, Problem};
 use crate::sessions::refresh_token;
@@ -35,7 +36,10 @@ pub async fn logout(
     match body.and_then(|body| body.refresh_token) {
         // The header is not looked at.
         Some(text) => {
-            let token = checks::read_refresh_token(&services, &text)?;
+            let mut trace = Trace::default();
+            let token = checks::read_refresh_token(&services, &text, &mut trace);
+            trace.keep(&request);
+            let token = token?;
             let digest = refresh_token::digest(&token.secret);
             let which = Which::OfRefreshToken(token.session_id, digest);
             services.end_own_sessions(which, EndReason::Logout, from.0).await?;

@@ -1,5 +1,6 @@
 //! Signing in, refreshing, stepping up and signing out.
 
+pub mod explain;
 pub mod login;
 pub mod logout;
 pub mod refresh;
@@ -39,6 +40,7 @@ pub fn routes() -> Vec<Endpoint> {
         Endpoint::at("/api/v1/auth/register")
             .post(register::register)
             .codes(&[Code::NotFound, Code::Conflict]),
+        Endpoint::at("/api/v1/auth/explain").post(explain::explain).codes(&[Code::NotFound]),
         Endpoint::at("/api/v1/auth/step-up").post(step_up::step_up).codes(&[Code::PermissionDenied]),
     ]
 }

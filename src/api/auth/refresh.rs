@@ -1,10 +1,12 @@
 //! `POST /api/v1/auth/refresh`: a refresh token for its successor and a new access token.
 
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 
+use crate::audit::Origin;
 use crate::guard::fields::{Fields, FromFields};
 use crate::guard::input::{From, Json, Open};
-use crate::guard::issue::no_store;
+use crate::guard::issue::{TokenAnswer, no_store};
+use crate::guard::trace::{Check, Trace};
 use crate::guard::{Services, checks, refusal};
 use crate::problem::{Action, Problem};
 use crate::sessions::refresh_token;
@@ -34,10 +36,23 @@ impl FromFields for RefreshRequest {
     responses((status = 200, description = "The session's new tokens", body = crate::guard::issue::TokenAnswer)))]
 pub async fn refresh(
     services: web::Data<Services>,
+    asked: HttpRequest,
     from: From,
     Open(Json(request)): Open<Json<RefreshRequest>>,
 ) -> Result<HttpResponse, Problem> {
-    let token = checks::read_refresh_token(&services, &request.refresh_token)?;
+    let mut trace = Trace::default();
+    let answer = trade(&services, request, from.0, &mut trace).await;
+    trace.keep(&asked);
+    Ok(no_store(HttpResponse::Ok()).json(answer?))
+}
+
+async fn trade(
+    services: &Services,
+    request: RefreshRequest,
+    origin: Origin,
+    trace: &mut Trace,
+) -> Result<TokenAnswer, Problem> {
+    let token = checks::read_refresh_token(services, &request.refresh_token, trace)?;
     let presented = Presented {
         session_id: token.session_id,
         secret_digest: refresh_token::digest(&token.secret),
@@ -47,14 +62,18 @@ pub async fn refresh(
     let limits = services.limits.clone();
     let decided = services
         .database
-        .run(move |connection| rotate(connection, &presented, &limits, &from.0))
+        .run(move |connection| rotate(connection, &presented, &limits, &origin))
         .await
-        .map_err(refusal::database)?;
+        .map_err(refusal::database);
+    let decided = decided.inspect_err(|_| trace.stop(Check::Revocation))?;
+    if let Some(stop) = check_of(&decided) {
+        trace.stop(stop);
+    }
     match decided {
         Rotation::Rotated(grant) | Rotation::Repeated(grant) => {
             let successor = services.refresh_token(&grant, token.secret);
-            let answer = services.token_answer(&grant, request.scope, &successor)?;
-            Ok(no_store(HttpResponse::Ok()).json(answer))
+            trace.user_id = Some(grant.user_id);
+            services.token_answer(&grant, request.scope, &successor)
         }
         Rotation::Reused => Err(refusal::refresh_token_reused()),
         Rotation::Unknown => Err(refusal::refresh_token_unknown()),
@@ -68,5 +87,16 @@ pub async fn refresh(
             let advice = "Ask for less, or sign in again with more; the refresh token was not spent.";
             Err(refusal::scope_refused(&wanted, &granted, advice).action(Action::Login))
         }
+    }
+}
+
+/// Which check decided; `None`: all of them let it in.
+fn check_of(decided: &Rotation) -> Option<Check> {
+    match decided {
+        Rotation::Rotated(_) | Rotation::Repeated(_) => None,
+        Rotation::Reused => Some(Check::Revocation),
+        Rotation::Unknown | Rotation::Ended { .. } | Rotation::Expired { .. } => Some(Check::Session),
+        Rotation::AccountDeleted | Rotation::AccountDisabled => Some(Check::User),
+        Rotation::ScopeRefused { .. } => Some(Check::Scope),
     }
 }

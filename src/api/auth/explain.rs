@@ -1,0 +1,124 @@
+//! `POST /api/v1/auth/explain`: why a token is let in or refused, or why a request was.
+
+use actix_web::http::Method;
+use actix_web::{HttpResponse, web};
+use uuid::Uuid;
+
+use crate::guard::Services;
+use crate::guard::authorized::Known;
+use crate::guard::explain::{Asker, Explanation, NOT_KEPT};
+use crate::guard::fields::{Fields, FromFields};
+use crate::guard::input::Json;
+use crate::guard::issue::no_store;
+use crate::guard::pasted::{self, Target};
+use crate::problem::{Code, Problem};
+use crate::routing::RouteTable;
+
+/// What to explain: a token, which is neither spent nor noted as used by it, or a request by its id.
+#[derive(Clone, utoipa::ToSchema)]
+pub struct ExplainRequest {
+    /// An access, refresh or personal access token; also an `Authorization` header, or the curl command line with it.
+    #[schema(example = "Authorization: Bearer eyJ…")]
+    pub token: Option<String>,
+    /// The `request_id` of a refusal.
+    pub request_id: Option<Uuid>,
+    /// With `path`: whether that request would be let in with this token, without making it.
+    #[schema(example = "POST")]
+    pub method: Option<String>,
+    /// With `method`.
+    #[schema(example = "/api/v1/notes")]
+    pub path: Option<String>,
+}
+
+/// What is asked, once its members are known to fit together.
+#[derive(Clone)]
+pub enum Question {
+    /// About what was pasted.
+    Token(String, Option<Target>),
+    /// About a request.
+    Request(Uuid),
+}
+
+impl FromFields for Question {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        let token = fields.optional_text("token");
+        let request_id = fields.optional_text("request_id");
+        let target = read_target(fields);
+        match (token, request_id) {
+            (Some(token), None) => Some(Self::Token(token, target?)),
+            (None, Some(id)) => match Uuid::try_parse(id.trim().trim_start_matches("urn:uuid:")) {
+                Ok(id) => Some(Self::Request(id)),
+                Err(_) => {
+                    fields.refuse(
+                        "request_id",
+                        "invalid",
+                        "is no request id; a refusal's `request_id` is a UUID",
+                    );
+                    None
+                }
+            },
+            (None, None) => {
+                fields.refuse("token", "required", "is missing; send `token` or `request_id`");
+                None
+            }
+            (Some(_), Some(_)) => {
+                fields.refuse("request_id", "ambiguous", "cannot be sent together with `token`");
+                None
+            }
+        }
+    }
+}
+
+/// The outer `None`: something is wrong with it, and noted.
+fn read_target(fields: &mut Fields) -> Option<Option<Target>> {
+    match (fields.optional_text("method"), fields.optional_text("path")) {
+        (None, None) => Some(None),
+        (Some(method), Some(path)) => {
+            let known = Method::from_bytes(method.trim().to_ascii_uppercase().as_bytes());
+            let path_only = path.split(['?', '#']).next().unwrap_or_default().to_owned();
+            match known {
+                Ok(method) if path_only.starts_with('/') => Some(Some(Target { method, path: path_only })),
+                Ok(_) => {
+                    fields.refuse("path", "invalid", "is no path: it begins with `/`, without a host");
+                    None
+                }
+                Err(_) => {
+                    fields.refuse("method", "invalid", "is no method of HTTP");
+                    None
+                }
+            }
+        }
+        (Some(_), None) => {
+            fields.refuse("path", "required", "is missing; `method` asks about a request");
+            None
+        }
+        (None, Some(_)) => {
+            fields.refuse("method", "required", "is missing; `path` asks about a request");
+            None
+        }
+    }
+}
+
+/// Explains. Without a credential it says no more than the refusal itself; the life of a token is for its own user and
+/// for `audit:read`.
+#[utoipa::path(post, path = "/api/v1/auth/explain", tag = "auth", request_body = ExplainRequest,
+    security((), ("bearer" = []), ("basic" = []), ("cookie" = [])),
+    responses((status = 200, description = "Why, check by check", body = Explanation)))]
+pub async fn explain(
+    services: web::Data<Services>,
+    routes: web::Data<RouteTable>,
+    known: Known<Json<Question>>,
+) -> Result<HttpResponse, Problem> {
+    let Known { caller, input: Json(question) } = known;
+    let asker = caller.as_ref().map_or(Asker::Nobody, Asker::Caller);
+    let explanation = match question {
+        Question::Token(text, target) => {
+            services.explain(pasted::read(&text), target, &routes, asker).await?
+        }
+        Question::Request(id) => {
+            let found = services.explain_request(id, asker).await?;
+            found.ok_or_else(|| Problem::new(Code::NotFound, NOT_KEPT))?
+        }
+    };
+    Ok(no_store(HttpResponse::Ok()).json(explanation))
+}

@@ -1,0 +1,381 @@
+//! The kept refusals: each refused request stands for a while under its request id. They wait in memory, in lanes that
+//! each have room for so many, and are written in batches off the requests' path; what finds no room is dropped and
+//! counted. Of each lane the database keeps only the latest rows.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use diesel::dsl::sql;
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Nullable, Uuid as SqlUuid};
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::database::schema::refusals;
+use crate::database::{Database, DatabaseError};
+
+/// How often the batch is written.
+pub const FLUSH_EVERY: Duration = Duration::from_secs(1);
+/// Rows that one statement inserts.
+const BATCH: usize = 250;
+
+/// Which refusals push out which.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lane {
+    /// A credential was proven.
+    Proven,
+    /// None was: anybody can make as many of these as he likes.
+    Unproven,
+    /// Nothing was refused; its sender asked for the trace.
+    LetIn,
+}
+
+impl Lane {
+    const ALL: [Self; 3] = [Self::Proven, Self::Unproven, Self::LetIn];
+
+    /// The name in the database.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Proven => "proven",
+            Self::Unproven => "unproven",
+            Self::LetIn => "let_in",
+        }
+    }
+
+    /// Rows that may wait at once, and so be written in a second.
+    const fn room(self) -> usize {
+        match self {
+            Self::Proven => 1_000,
+            Self::Unproven => 250,
+            Self::LetIn => 100,
+        }
+    }
+
+    /// Rows of it that the database keeps, of `rows` in all of the first lane.
+    fn share(self, rows: u32) -> i64 {
+        i64::from(match self {
+            Self::Proven => rows,
+            Self::Unproven | Self::LetIn => rows / 10,
+        })
+    }
+}
+
+/// A refusal to be kept.
+#[derive(Clone, Debug, Insertable)]
+#[diesel(table_name = refusals)]
+pub struct NewRefusal {
+    /// The request's id.
+    pub request_id: Uuid,
+    /// See [`Lane::as_str`].
+    pub lane: &'static str,
+    /// By this node's clock.
+    pub occurred_at: DateTime<Utc>,
+    /// The request's method.
+    pub method: &'static str,
+    /// The pattern that its path matched.
+    pub route: String,
+    /// Its path, without the query.
+    pub path: String,
+    /// The answer's status.
+    pub status: i16,
+    /// The client's address, as far as proxies are believed.
+    pub address: Option<String>,
+    /// Who the connection was from.
+    pub peer: Option<String>,
+    /// What `X-Forwarded-For` said, believed or not.
+    pub forwarded_for: Option<String>,
+    /// What was sent.
+    pub credential_kind: Option<&'static str>,
+    /// Its public id.
+    pub credential_id: Option<Uuid>,
+    /// Its session.
+    pub session_id: Option<Uuid>,
+    /// Whose it is.
+    pub user_id: Option<Uuid>,
+    /// The refusal's code; none: let in.
+    pub code: Option<&'static str>,
+    /// What the answer said.
+    pub problem: Value,
+    /// The checks with their outcomes.
+    pub checks: Value,
+}
+
+/// What waits to be written. Clones share it.
+#[derive(Clone, Debug)]
+pub struct KeptRefusals {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    keeps: bool,
+    rows: u32,
+    waiting: Mutex<Waiting>,
+    kept: AtomicU64,
+    dropped: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    lanes: [Vec<NewRefusal>; 3],
+    /// Rows written since the oldest were last deleted.
+    untrimmed: usize,
+}
+
+impl KeptRefusals {
+    /// Keeps refusals for `retention`, none when it is zero, and at most `rows` of them.
+    #[must_use]
+    pub fn new(retention: Duration, rows: u32) -> Self {
+        let shared = Shared {
+            keeps: !retention.is_zero(),
+            rows,
+            waiting: Mutex::default(),
+            kept: AtomicU64::new(0),
+            dropped: AtomicU64::new(0),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Takes a refusal where its lane has room; only then it is made at all.
+    pub fn offer(&self, lane: Lane, make: impl FnOnce() -> NewRefusal) {
+        if !self.shared.keeps {
+            return;
+        }
+        let mut waiting = self.lock();
+        let queue = &mut waiting.lanes[lane as usize];
+        if queue.len() < lane.room() {
+            queue.push(make());
+        } else {
+            drop(waiting);
+            self.drop(1);
+        }
+    }
+
+    /// Whether the refusal of this request waits to be written.
+    #[must_use]
+    pub fn is_waiting(&self, request_id: Uuid) -> bool {
+        self.lock().lanes.iter().flatten().any(|refusal| refusal.request_id == request_id)
+    }
+
+    fn drop(&self, count: usize) {
+        self.shared.dropped.fetch_add(count as u64, Ordering::Relaxed);
+        metrics::counter!("doorward_refusals_dropped_total").increment(count as u64);
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Waiting> {
+        self.shared.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many were written, and how many dropped, by this process.
+    #[must_use]
+    pub fn counts(&self) -> (u64, u64) {
+        (self.shared.kept.load(Ordering::Relaxed), self.shared.dropped.load(Ordering::Relaxed))
+    }
+
+    /// Writes what waits; while the database does not take it, it goes on waiting.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn flush(&self, database: &Database) -> Result<(), DatabaseError> {
+        for lane in Lane::ALL {
+            let taken = std::mem::take(&mut self.lock().lanes[lane as usize]);
+            let mut batches = taken.chunks(BATCH);
+            while let Some(batch) = batches.next() {
+                let rows = batch.to_vec();
+                if let Err(error) = database.run(move |connection| insert(connection, &rows)).await {
+                    let left = batch.iter().chain(batches.flatten()).cloned().collect();
+                    self.put_back(lane, left);
+                    return Err(error);
+                }
+                self.shared.kept.fetch_add(batch.len() as u64, Ordering::Relaxed);
+                metrics::counter!("doorward_refusals_kept_total").increment(batch.len() as u64);
+                self.lock().untrimmed += batch.len();
+            }
+        }
+        self.trim(database).await
+    }
+
+    /// What was not written waits on, before what came meanwhile, as far as there is room.
+    fn put_back(&self, lane: Lane, mut left: Vec<NewRefusal>) {
+        let mut waiting = self.lock();
+        let queue = &mut waiting.lanes[lane as usize];
+        left.append(queue);
+        let over = left.len().saturating_sub(lane.room());
+        left.truncate(lane.room());
+        *queue = left;
+        std::mem::drop(waiting);
+        if over > 0 {
+            self.drop(over);
+        }
+    }
+
+    /// Deletes the oldest once a tenth of the bound was written.
+    async fn trim(&self, database: &Database) -> Result<(), DatabaseError> {
+        let rows = self.shared.rows;
+        if self.lock().untrimmed < (rows / 100).max(1) as usize {
+            return Ok(());
+        }
+        database.run(move |connection| trim(connection, rows)).await?;
+        self.lock().untrimmed = 0;
+        Ok(())
+    }
+}
+
+/// A token that was refused names its session alone where its user was not looked up: it is looked up here.
+fn insert(connection: &mut PgConnection, rows: &[NewRefusal]) -> QueryResult<()> {
+    diesel::insert_into(refusals::table).values(rows).execute(connection)?;
+    let unowned: Vec<Uuid> = rows
+        .iter()
+        .filter(|row| row.user_id.is_none() && row.session_id.is_some())
+        .map(|row| row.request_id)
+        .collect();
+    if unowned.is_empty() {
+        return Ok(());
+    }
+    diesel::update(refusals::table.filter(refusals::request_id.eq_any(unowned)))
+        .set(refusals::user_id.eq(sql::<Nullable<SqlUuid>>(
+            "(SELECT sessions.user_id FROM sessions WHERE sessions.id = refusals.session_id)",
+        )))
+        .execute(connection)
+        .map(|_| ())
+}
+
+fn trim(connection: &mut PgConnection, rows: u32) -> QueryResult<()> {
+    for lane in Lane::ALL {
+        let newest_to_go = refusals::table
+            .filter(refusals::lane.eq(lane.as_str()))
+            .order(refusals::position.desc())
+            .offset(lane.share(rows))
+            .select(refusals::position)
+            .first::<i64>(connection)
+            .optional()?;
+        if let Some(position) = newest_to_go {
+            diesel::delete(refusals::table)
+                .filter(refusals::lane.eq(lane.as_str()).and(refusals::position.le(position)))
+                .execute(connection)?;
+        }
+    }
+    Ok(())
+}
+
+/// A kept refusal.
+#[derive(Clone, Debug, Queryable, Selectable)]
+#[diesel(table_name = refusals, check_for_backend(diesel::pg::Pg))]
+pub struct Refusal {
+    /// In the order of writing.
+    pub position: i64,
+    /// The request's id.
+    pub request_id: Uuid,
+    /// See [`Lane::as_str`].
+    pub lane: String,
+    /// By the node's clock.
+    pub occurred_at: DateTime<Utc>,
+    /// The request's method.
+    pub method: String,
+    /// The pattern that its path matched.
+    pub route: String,
+    /// Its path, without the query.
+    pub path: String,
+    /// The answer's status.
+    pub status: i16,
+    /// The client's address, as far as proxies are believed.
+    pub address: Option<String>,
+    /// Who the connection was from.
+    pub peer: Option<String>,
+    /// What `X-Forwarded-For` said, believed or not.
+    pub forwarded_for: Option<String>,
+    /// What was sent.
+    pub credential_kind: Option<String>,
+    /// Its public id.
+    pub credential_id: Option<Uuid>,
+    /// Its session.
+    pub session_id: Option<Uuid>,
+    /// Whose it is.
+    pub user_id: Option<Uuid>,
+    /// The refusal's code; none: let in.
+    pub code: Option<String>,
+    /// What the answer said.
+    pub problem: Value,
+    /// The checks with their outcomes.
+    pub checks: Value,
+}
+
+/// The refusal of this request.
+///
+/// # Errors
+/// PostgreSQL's.
+pub fn find(connection: &mut PgConnection, request_id: Uuid) -> QueryResult<Option<Refusal>> {
+    refusals::table
+        .filter(refusals::request_id.eq(request_id))
+        .select(Refusal::as_select())
+        .first(connection)
+        .optional()
+}
+
+/// What to list; every condition set must hold.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// Whose credential it was.
+    pub user_id: Option<Uuid>,
+    /// Of this code.
+    pub code: Option<String>,
+    /// On a route or path that contains this.
+    pub route: Option<String>,
+    /// Not before.
+    pub since: Option<DateTime<Utc>>,
+    /// Only those written before this one.
+    pub before: Option<i64>,
+}
+
+/// At most `limit` refusals, newest first.
+///
+/// # Errors
+/// PostgreSQL's.
+pub fn list(connection: &mut PgConnection, filter: &Filter, limit: i64) -> QueryResult<Vec<Refusal>> {
+    let mut query =
+        refusals::table.filter(refusals::code.is_not_null()).select(Refusal::as_select()).into_boxed();
+    if let Some(user_id) = filter.user_id {
+        query = query.filter(refusals::user_id.eq(user_id));
+    }
+    if let Some(code) = &filter.code {
+        query = query.filter(refusals::code.eq(code));
+    }
+    if let Some(route) = &filter.route {
+        let part = format!("%{}%", route.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_"));
+        query = query.filter(refusals::route.like(part.clone()).or(refusals::path.like(part)));
+    }
+    if let Some(since) = filter.since {
+        query = query.filter(refusals::occurred_at.ge(since));
+    }
+    if let Some(before) = filter.before {
+        query = query.filter(refusals::position.lt(before));
+    }
+    query.order(refusals::position.desc()).limit(limit).load(connection)
+}
+
+/// Forgets where the refused requests of a user came from, whose account is deleted.
+///
+/// # Errors
+/// PostgreSQL's.
+pub fn forget_addresses(connection: &mut PgConnection, user_id: Uuid) -> QueryResult<()> {
+    let nothing = None::<String>;
+    diesel::update(refusals::table.filter(refusals::user_id.eq(user_id)))
+        .set((
+            refusals::address.eq(&nothing),
+            refusals::peer.eq(&nothing),
+            refusals::forwarded_for.eq(&nothing),
+        ))
+        .execute(connection)
+        .map(|_| ())
+}
+
+/// How many are kept.
+///
+/// # Errors
+/// PostgreSQL's.
+pub fn count(connection: &mut PgConnection) -> QueryResult<i64> {
+    refusals::table.select(sql::<BigInt>("count(*)")).first(connection)
+}

@@ -1,0 +1,154 @@
+//! The database: reached, migrated, of the right clock and the right keys.
+
+use super::{Finding, Level};
+use crate::app::start::check_secret_keys;
+use crate::app::state;
+use crate::cli::database::DatabaseAccess;
+use crate::clock::Clock;
+use crate::config::Settings;
+use crate::database::health::{self, Health};
+use crate::database::{Connection, migrate};
+use crate::tokens::key_state::KeyState;
+use crate::tokens::signing_key::{self, Row};
+
+/// How far clocks may be apart: access tokens bear 5 s.
+const APART_WARN: i64 = 1;
+const APART_FAIL: i64 = 5;
+/// After so long a key should have been replaced.
+const KEY_DAYS: i64 = 365;
+
+/// Looks at it.
+pub(super) fn examine(settings: &Settings, access: &DatabaseAccess) -> Vec<Finding> {
+    let mut connection = match access.connect_to_any() {
+        Ok(connection) => connection,
+        Err(failure) => {
+            let advice = "Start PostgreSQL, or correct DATABASE_URL.";
+            return vec![Finding::fail("database", format!("{failure:?}"), advice)];
+        }
+    };
+    let health = match health::find(&mut connection) {
+        Ok(health) => health,
+        Err(error) => return vec![Finding::fail("database", error.to_string(), "See PostgreSQL's log.")],
+    };
+    let mut findings = vec![server(&health), connections(settings, &health), clock(&health)];
+    let migrated = migrations(&mut connection);
+    let is_migrated = migrated.level == Level::Pass;
+    findings.push(migrated);
+    findings.push(feed(&mut connection));
+    if !health.has_trigrams {
+        let advice = "CREATE EXTENSION pg_trgm, before the next migration, makes it quick.";
+        findings.push(Finding::warn("search", "pg_trgm is missing: searching users reads them all", advice));
+    }
+    if is_migrated {
+        findings.push(secret_key(&mut connection, settings));
+        findings.extend(signing_keys(&mut connection, settings));
+    }
+    findings
+}
+
+fn server(health: &Health) -> Finding {
+    let found = format!("PostgreSQL {}, {} MiB", health.version, health.size / (1024 * 1024));
+    if health.is_read_only {
+        let advice = "Point DATABASE_URL at the primary (target_session_attrs=read-write chooses it).";
+        return Finding::fail("database", format!("{found}; it takes no writes"), advice);
+    }
+    Finding::pass("database", found)
+}
+
+fn connections(settings: &Settings, health: &Health) -> Finding {
+    let (used, allowed) = (health.connections_used, health.connections_allowed);
+    let found = format!("{used} of {allowed} in use; a node takes up to {}", settings.database_connections);
+    if i64::from(settings.database_connections) + 3 > allowed {
+        let advice = "Raise max_connections of PostgreSQL, or lower DOORWARD_DATABASE_CONNECTIONS.";
+        return Finding::fail("connections", found, advice);
+    }
+    if used * 10 > allowed * 9 {
+        return Finding::warn(
+            "connections",
+            found,
+            "Raise max_connections of PostgreSQL before they run out.",
+        );
+    }
+    Finding::pass("connections", found)
+}
+
+fn clock(health: &Health) -> Finding {
+    let apart = (Clock::default().now() - health.clock).num_milliseconds();
+    let found = format!("{apart} ms ahead of the database's");
+    let advice = "Let both machines take their time from NTP: tokens are issued by this clock and sessions end by that.";
+    match apart.abs() / 1_000 {
+        0..APART_WARN => Finding::pass("clock", found),
+        APART_WARN..APART_FAIL => Finding::warn("clock", found, advice),
+        _ => Finding::fail("clock", found, advice),
+    }
+}
+
+fn migrations(connection: &mut Connection) -> Finding {
+    match migrate::is_pending(connection) {
+        Ok(false) => Finding::pass("migrations", "none is pending"),
+        Ok(true) => {
+            Finding::fail("migrations", "some are pending", "Run `doorward migrate`, or start the server.")
+        }
+        Err(error) => Finding::fail("migrations", error.to_string(), "See PostgreSQL's log."),
+    }
+}
+
+/// Every request asks the database at present, so that there is no lag; a feed needs notifications.
+fn feed(connection: &mut Connection) -> Finding {
+    match health::hears_notifications(connection) {
+        Ok(true) => {
+            Finding::pass("feed", "notifications arrive; every request asks the database, so nothing lags")
+        }
+        Ok(false) => Finding::warn(
+            "feed",
+            "notifications do not arrive: a pooler that hands out connections by transaction stands in between",
+            "Give DATABASE_URL a direct address, or the pooler's session mode.",
+        ),
+        Err(error) => Finding::fail("feed", error.to_string(), "See PostgreSQL's log."),
+    }
+}
+
+fn secret_key(connection: &mut Connection, settings: &Settings) -> Finding {
+    match check_secret_keys(connection, settings) {
+        Ok(_) => Finding::pass("secret key", "it opens this database"),
+        Err(error) => {
+            Finding::fail("secret key", error.to_string(), "Set DOORWARD_SECRET_KEY as on the other nodes.")
+        }
+    }
+}
+
+fn signing_keys(connection: &mut Connection, settings: &Settings) -> Vec<Finding> {
+    let rows = match signing_key::list(connection) {
+        Ok(rows) => rows,
+        Err(error) => return vec![Finding::fail("signing keys", error.to_string(), "See PostgreSQL's log.")],
+    };
+    let now = Clock::default().now();
+    let Some(signing) = rows.iter().find(|row| KeyState::of(row, &rows, now) == KeyState::Signs) else {
+        let advice = "Run `doorward key rotate`: without a key nobody can sign in.";
+        return vec![Finding::fail("signing keys", "none may sign", advice)];
+    };
+    let mut findings = vec![signing_key(signing, (now - signing.signs_from).num_days())];
+    let wanted = state::algorithm(settings).as_str();
+    if signing.algorithm != wanted && !rows.iter().any(|row| row.algorithm == wanted && row.signs_from > now)
+    {
+        let found = format!("{} signs, DOORWARD_SIGNING_ALGORITHM is {wanted}", signing.algorithm);
+        findings.push(Finding::warn(
+            "signing keys",
+            found,
+            "Restart a server, or run `doorward key rotate`.",
+        ));
+    }
+    findings
+}
+
+fn signing_key(row: &Row, days: i64) -> Finding {
+    let found = format!("{} ({}) signs since {days} days", row.kid, row.algorithm);
+    if days > KEY_DAYS {
+        return Finding::warn(
+            "signing keys",
+            found,
+            "Run `doorward key rotate`: nobody is signed out by it.",
+        );
+    }
+    Finding::pass("signing keys", found)
+}

@@ -1,0 +1,150 @@
+//! `doorward doctor`: whether everything is in order, a line each, and what to do where it is not.
+
+mod database;
+mod public_url;
+
+use std::path::Path;
+
+use clap::Args;
+use nix::sys::statvfs::statvfs;
+use serde::Serialize;
+
+use super::Context;
+use super::database::DatabaseAccess;
+use super::failure::Failure;
+use super::output::{Format, Output, printable};
+use crate::config::{Settings, wants_colour};
+
+const MEBIBYTE: u64 = 1024 * 1024;
+
+/// Arguments of `doorward doctor`.
+#[derive(Args, Debug)]
+#[command(after_help = "Exits with 1 where something fails; a warning alone does not.")]
+pub struct DoctorArgs {
+    /// Text or JSON.
+    #[command(flatten)]
+    pub format: Format,
+}
+
+/// How it is with one thing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Level {
+    /// In order.
+    Pass,
+    /// It works, and something should be done.
+    Warn,
+    /// It does not work.
+    Fail,
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Serialize)]
+pub struct Finding {
+    check: &'static str,
+    level: Level,
+    found: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    advice: Option<String>,
+}
+
+impl Finding {
+    fn pass(check: &'static str, found: impl Into<String>) -> Self {
+        Self { check, level: Level::Pass, found: found.into(), advice: None }
+    }
+
+    fn warn(check: &'static str, found: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self { check, level: Level::Warn, found: found.into(), advice: Some(advice.into()) }
+    }
+
+    fn fail(check: &'static str, found: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self { check, level: Level::Fail, found: found.into(), advice: Some(advice.into()) }
+    }
+}
+
+impl DoctorArgs {
+    /// Looks at everything, and prints what it found.
+    ///
+    /// # Errors
+    /// Where something fails, after all of it was told.
+    pub fn run(&self, context: &Context) -> Result<(), Failure> {
+        let findings = examine(context)?;
+        let mut output = Output::stdout(self.format);
+        if output.is_json() {
+            output.json(&findings)?;
+        } else {
+            output.verbatim(&text(&findings, wants_colour()))?;
+        }
+        match findings.iter().filter(|finding| finding.level == Level::Fail).count() {
+            0 => Ok(()),
+            1 => Err(Failure::new("one check fails")),
+            count => Err(Failure::new(format!("{count} checks fail"))),
+        }
+    }
+}
+
+fn examine(context: &Context) -> Result<Vec<Finding>, Failure> {
+    let settings = match context.settings() {
+        Ok(settings) => settings,
+        Err(Failure::Wrong(lines)) => {
+            let advice = "Correct it; `doorward --help` says what each setting allows.";
+            return Ok(lines.into_iter().map(|line| Finding::fail("settings", line, advice)).collect());
+        }
+        Err(gone) => return Err(gone),
+    };
+    let mut findings = examine_settings(&settings);
+    findings.extend(examine_disk(&settings.data_dir));
+    match DatabaseAccess::find(&settings) {
+        Ok(access) => {
+            findings.extend(database::examine(&settings, &access));
+            findings.extend(public_url::examine(&settings, &access));
+            access.stop();
+        }
+        Err(Failure::Wrong(lines)) => {
+            let advice = "Start PostgreSQL, or correct DATABASE_URL or DOORWARD_DATA_DIR.";
+            findings.push(Finding::fail("database", lines.join("; "), advice));
+        }
+        Err(gone) => return Err(gone),
+    }
+    Ok(findings)
+}
+
+fn examine_settings(settings: &Settings) -> Vec<Finding> {
+    let set =
+        settings.entries().iter().filter(|entry| entry.source != crate::config::Source::Default).count();
+    let mut findings = vec![Finding::pass("settings", format!("{set} are set, and all are allowed"))];
+    let advice = "See `doorward config`.";
+    findings
+        .extend(settings.warnings().into_iter().map(|warning| Finding::warn("settings", warning, advice)));
+    findings
+}
+
+/// The data folder's disk; there is none where PostgreSQL and the secret key are elsewhere.
+fn examine_disk(folder: &Path) -> Option<Finding> {
+    let disk = statvfs(folder).ok()?;
+    let free = disk.blocks_available() * disk.fragment_size() / MEBIBYTE;
+    let found = format!("{free} MiB free at {}", folder.display());
+    let advice = "Free some space: a full disk stops every sign-in.";
+    Some(match free {
+        0..200 => Finding::fail("disk", found, advice),
+        200..2_048 => Finding::warn("disk", found, advice),
+        _ => Finding::pass("disk", found),
+    })
+}
+
+fn text(findings: &[Finding], coloured: bool) -> String {
+    let mut text = String::new();
+    for finding in findings {
+        let (mark, colour) = match finding.level {
+            Level::Pass => ("pass", "32"),
+            Level::Warn => ("warn", "33"),
+            Level::Fail => ("fail", "31"),
+        };
+        let mark = if coloured { format!("\u{1b}[{colour}m{mark}\u{1b}[0m") } else { mark.to_owned() };
+        text += &format!("{mark}  {:<12}{}\n", finding.check, printable(&finding.found));
+        if let Some(advice) = &finding.advice {
+            text += &format!("                  → {}\n", printable(advice));
+        }
+    }
+    text
+}

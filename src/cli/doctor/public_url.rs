@@ -1,0 +1,141 @@
+//! The public address: what a client reaches there, and how the server sees who comes through it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+use ureq::tls::{RootCerts, TlsConfig};
+use uuid::Uuid;
+
+use super::Finding;
+use crate::app::start;
+use crate::audit::refusals::{self, Refusal};
+use crate::cli::database::DatabaseAccess;
+use crate::config::Settings;
+
+const CHECK: &str = "public URL";
+const ANSWERED_WITHIN: Duration = Duration::from_secs(5);
+/// A server writes its refusals down once a second.
+const LOOKS: u32 = 15;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(200);
+
+/// Asks for something guarded without a credential, and looks at the refusal from both sides.
+pub(super) fn examine(settings: &Settings, access: &DatabaseAccess) -> Vec<Finding> {
+    let url = settings.public_url_for(settings.listen);
+    let url = url.as_str();
+    let refusal = match ask(&format!("{url}/api/v1/me")) {
+        Ok(refusal) => refusal,
+        Err(error) => {
+            let advice = "Start the server, or look at DNS, the proxy and DOORWARD_PUBLIC_URL.";
+            return vec![Finding::warn(CHECK, format!("{url} does not answer: {error}"), advice)];
+        }
+    };
+    let mut findings = vec![issuer(url, &refusal)];
+    findings.push(keys(settings, access, url));
+    let request_id = refusal["request_id"].as_str().and_then(|id| Uuid::try_parse(id).ok());
+    findings.extend(request_id.map(|id| proxy(settings, access, id)));
+    findings
+}
+
+fn ask(url: &str) -> Result<Value, String> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let tls = TlsConfig::builder()
+        .unversioned_rustls_crypto_provider(provider)
+        .root_certs(RootCerts::PlatformVerifier)
+        .build();
+    let agent = ureq::Agent::config_builder()
+        .tls_config(tls)
+        .timeout_global(Some(ANSWERED_WITHIN))
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .build()
+        .new_agent();
+    let mut answer = agent.get(url).call().map_err(|error| error.to_string())?;
+    let text = answer.body_mut().read_to_string().map_err(|error| error.to_string())?;
+    serde_json::from_str(&text)
+        .map_err(|_| format!("what answers there is not doorward (status {})", answer.status()))
+}
+
+fn issuer(url: &str, refusal: &Value) -> Finding {
+    let kind = refusal["type"].as_str().unwrap_or_default();
+    match kind.split_once("/problems/") {
+        Some((issuer, _)) if issuer == url => {
+            Finding::pass(CHECK, format!("{url} answers, and is the issuer"))
+        }
+        Some((issuer, _)) => Finding::fail(
+            CHECK,
+            format!("{url} answers, and takes itself for {issuer}"),
+            "Give the server and this command the same DOORWARD_PUBLIC_URL.",
+        ),
+        None => Finding::fail(
+            CHECK,
+            format!("what answers at {url} is not doorward"),
+            "Look at DNS and the proxy.",
+        ),
+    }
+}
+
+/// The keys that clients fetch are those of this database.
+fn keys(settings: &Settings, access: &DatabaseAccess, url: &str) -> Finding {
+    let check = "published keys";
+    let served = match ask(&format!("{url}/.well-known/jwks.json")) {
+        Ok(served) => served,
+        Err(error) => return Finding::fail(check, error, "Let the proxy pass /.well-known/jwks.json."),
+    };
+    let prepared = access
+        .connect()
+        .map_err(|failure| format!("{failure:?}"))
+        .and_then(|mut connection| start::open(&mut connection, settings).map_err(|error| error.to_string()));
+    let ring = match prepared {
+        Ok(prepared) => prepared.ring,
+        Err(error) => return Finding::fail(check, error, "See what fails above."),
+    };
+    let kids: Vec<&str> =
+        served["keys"].as_array().into_iter().flatten().filter_map(|key| key["kid"].as_str()).collect();
+    match ring.newest().map(crate::tokens::signing_key::SigningKey::kid) {
+        Some(kid) if kids.contains(&kid) => {
+            Finding::pass(check, format!("{} at {url}, the newest among them", kids.len()))
+        }
+        _ => Finding::fail(
+            check,
+            format!("the newest key of this database is not among the {} that {url} serves", kids.len()),
+            "The server there is on another database, or a cache keeps an old answer.",
+        ),
+    }
+}
+
+/// How the server saw this very request.
+fn proxy(settings: &Settings, access: &DatabaseAccess, request_id: Uuid) -> Finding {
+    let check = "proxy";
+    if settings.refusal_retention.is_zero() {
+        let advice = "DOORWARD_REFUSAL_RETENTION is 0s; with refusals kept this can be told.";
+        return Finding::warn(check, "what the server sees of its clients cannot be looked up", advice);
+    }
+    let Some(seen) = find(access, request_id) else {
+        let advice = "The server there is on another database, or very busy.";
+        return Finding::warn(check, "the request that was made there is not found in this database", advice);
+    };
+    let address = seen.address.clone().unwrap_or_default();
+    let peer = seen.peer.clone().unwrap_or_default();
+    match &seen.forwarded_for {
+        None => Finding::pass(check, format!("none in between: the server saw {address}")),
+        Some(forwarded) if address == peer => Finding::warn(
+            check,
+            format!("the server saw {peer}, which says that it forwards for {forwarded} and is not believed"),
+            format!("If {peer} is your proxy, set DOORWARD_TRUSTED_PROXIES={peer}."),
+        ),
+        Some(_) => Finding::pass(check, format!("{peer} is believed: the server saw {address}")),
+    }
+}
+
+fn find(access: &DatabaseAccess, request_id: Uuid) -> Option<Refusal> {
+    let mut connection = access.connect().ok()?;
+    for _ in 0..LOOKS {
+        if let Some(found) = refusals::find(&mut connection, request_id).ok()? {
+            return Some(found);
+        }
+        #[allow(clippy::disallowed_methods)] // a command has nothing else to do
+        std::thread::sleep(BETWEEN_LOOKS);
+    }
+    None
+}

@@ -1,0 +1,59 @@
+//! How PostgreSQL itself stands, for who looks after it.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Bool, Text, Timestamptz};
+
+/// What PostgreSQL says of itself.
+#[derive(Clone, Debug, QueryableByName)]
+pub struct Health {
+    /// Its version.
+    #[diesel(sql_type = Text)]
+    pub version: String,
+    /// Whether it takes no writes: a standby, or set so.
+    #[diesel(sql_type = Bool)]
+    pub is_read_only: bool,
+    /// Its clock.
+    #[diesel(sql_type = Timestamptz)]
+    pub clock: DateTime<Utc>,
+    /// Connections in use, of all databases and users.
+    #[diesel(sql_type = BigInt)]
+    pub connections_used: i64,
+    /// Connections that it allows.
+    #[diesel(sql_type = BigInt)]
+    pub connections_allowed: i64,
+    /// Whether the search of users has its index.
+    #[diesel(sql_type = Bool)]
+    pub has_trigrams: bool,
+    /// Bytes of the database.
+    #[diesel(sql_type = BigInt)]
+    pub size: i64,
+}
+
+/// Asks it.
+///
+/// # Errors
+/// PostgreSQL's.
+pub fn find(connection: &mut PgConnection) -> QueryResult<Health> {
+    diesel::sql_query(
+        "SELECT current_setting('server_version') AS version, \
+         pg_is_in_recovery() OR current_setting('transaction_read_only')::bool AS is_read_only, \
+         clock_timestamp() AS clock, (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend') \
+         AS connections_used, current_setting('max_connections')::bigint AS connections_allowed, \
+         EXISTS (SELECT 1 FROM pg_extension WHERE extname = 'pg_trgm') AS has_trigrams, \
+         pg_database_size(current_database()) AS size",
+    )
+    .get_result(connection)
+}
+
+/// Whether a notification reaches this connection: behind a pooler that hands out connections by transaction none does.
+///
+/// # Errors
+/// PostgreSQL's.
+pub fn hears_notifications(connection: &mut PgConnection) -> QueryResult<bool> {
+    diesel::sql_query("LISTEN doorward_doctor").execute(connection)?;
+    diesel::sql_query("NOTIFY doorward_doctor").execute(connection)?;
+    let heard = connection.notifications_iter().next().transpose()?.is_some();
+    diesel::sql_query("UNLISTEN doorward_doctor").execute(connection)?;
+    Ok(heard)
+}

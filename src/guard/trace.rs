@@ -1,0 +1,345 @@
+//! The way of a credential through the ordered checks: one value, of which the log line, the metric, the kept record
+//! and the explanation are made.
+
+use actix_web::{HttpMessage, HttpRequest};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::problem::{Code, Problem};
+
+/// One of the checks, in their order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Check {
+    /// Exactly one credential was sent, in a form that can be read.
+    Header,
+    /// It is of a kind that is taken here.
+    Kind,
+    /// It is whole.
+    Form,
+    /// The key that it names is one of ours, and not revoked.
+    Key,
+    /// It was made here: the signature, the digest or the password is right.
+    Signature,
+    /// It is good now.
+    Times,
+    /// It was issued by this server, for this server.
+    Issuer,
+    /// It is of the type that belongs here.
+    Type,
+    /// It was not revoked, and not spent.
+    Revocation,
+    /// Its session lives.
+    Session,
+    /// Its user is let in.
+    User,
+    /// A browser's unsafe request comes from a page of ours.
+    Csrf,
+    /// The user may do this.
+    Permission,
+    /// The credential may do this.
+    Scope,
+    /// The sign-in is recent enough.
+    Freshness,
+    /// The object is the caller's.
+    Ownership,
+}
+
+impl Check {
+    /// Every check, in order.
+    pub const ALL: [Self; 16] = [
+        Self::Header,
+        Self::Kind,
+        Self::Form,
+        Self::Key,
+        Self::Signature,
+        Self::Times,
+        Self::Issuer,
+        Self::Type,
+        Self::Revocation,
+        Self::Session,
+        Self::User,
+        Self::Csrf,
+        Self::Permission,
+        Self::Scope,
+        Self::Freshness,
+        Self::Ownership,
+    ];
+
+    /// The name in logs, records and answers.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Header => "header",
+            Self::Kind => "kind",
+            Self::Form => "form",
+            Self::Key => "key",
+            Self::Signature => "signature",
+            Self::Times => "times",
+            Self::Issuer => "issuer",
+            Self::Type => "type",
+            Self::Revocation => "revocation",
+            Self::Session => "session",
+            Self::User => "user",
+            Self::Csrf => "csrf",
+            Self::Permission => "permission",
+            Self::Scope => "scope",
+            Self::Freshness => "freshness",
+            Self::Ownership => "ownership",
+        }
+    }
+
+    const fn bit(self) -> u16 {
+        1 << self as u16
+    }
+}
+
+/// What was sent to prove who the caller is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CredentialKind {
+    /// A JWT of an API client's session.
+    AccessToken,
+    /// What access tokens are renewed with.
+    RefreshToken,
+    /// A long-lived token of a script.
+    PersonalToken,
+    /// A browser's session.
+    SessionCookie,
+    /// A name with its password.
+    Password,
+}
+
+impl CredentialKind {
+    /// The name in logs, records and answers.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::AccessToken => "access_token",
+            Self::RefreshToken => "refresh_token",
+            Self::PersonalToken => "personal_token",
+            Self::SessionCookie => "session_cookie",
+            Self::Password => "password",
+        }
+    }
+}
+
+/// How a check ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// It found what it asks for.
+    Passed,
+    /// It did not: this is the refusal.
+    Failed,
+    /// It could not be made, through a fault of ours.
+    Undecided,
+    /// A check before it failed, or it is the resource's own.
+    NotReached,
+    /// It asks nothing of such a request.
+    NotApplicable,
+}
+
+/// A check with its outcome.
+#[derive(Clone, Debug, Deserialize, Serialize, utoipa::ToSchema)]
+pub struct Line {
+    /// Which.
+    pub check: Check,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// What it asks for, where that was written down.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expected: Option<String>,
+    /// What was there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub found: Option<String>,
+}
+
+struct Finding {
+    check: Check,
+    expected: String,
+    found: String,
+}
+
+/// How far a credential came.
+#[derive(Default)]
+pub struct Trace {
+    /// What it is.
+    pub kind: Option<CredentialKind>,
+    /// Its public id: of an access token the `jti`, of a personal token its row's id, otherwise the session's.
+    pub credential_id: Option<Uuid>,
+    /// The session that it belongs to.
+    pub session_id: Option<Uuid>,
+    /// Whose it is.
+    pub user_id: Option<Uuid>,
+    passed: u16,
+    stopped: Option<Check>,
+    /// Kept for an explanation alone: a request has no time to write down what is in order.
+    findings: Option<Vec<Finding>>,
+}
+
+impl Trace {
+    /// For an explanation: what each check found is written down, and nothing counts as used.
+    #[must_use]
+    pub fn explaining() -> Self {
+        Self { findings: Some(Vec::new()), ..Self::default() }
+    }
+
+    /// Of a sign-in with a name and a password.
+    #[must_use]
+    pub fn of_password() -> Self {
+        Self { kind: Some(CredentialKind::Password), ..Self::default() }
+    }
+
+    /// Leaves it with the request, for the log and the record.
+    pub fn keep(self, request: &HttpRequest) {
+        request.extensions_mut().insert(self);
+    }
+
+    /// Whether nothing counts as used.
+    #[must_use]
+    pub fn explains(&self) -> bool {
+        self.findings.is_some()
+    }
+
+    /// This check found what it asks for.
+    pub fn pass(&mut self, check: Check) {
+        self.passed |= check.bit();
+    }
+
+    /// These did, in their order up to the one that is stopped at.
+    pub fn pass_until(&mut self, checks: &[Check], stop: Check) {
+        checks.iter().filter(|check| **check < stop).for_each(|check| self.pass(*check));
+    }
+
+    /// This check is the last one: it failed, or could not be made.
+    pub fn stop(&mut self, check: Check) {
+        self.passed &= check.bit() - 1;
+        self.stopped = Some(check);
+    }
+
+    /// Stops at this check, and forgets whose the credential said it is.
+    pub fn disprove(&mut self, check: Check) {
+        (self.credential_id, self.session_id, self.user_id) = (None, None, None);
+        if let Some(findings) = &mut self.findings {
+            findings.retain(|finding| finding.check < check);
+        }
+        self.stop(check);
+    }
+
+    /// Passes, or stops at, this check.
+    ///
+    /// # Errors
+    /// What the check itself gave.
+    pub fn check<T>(&mut self, check: Check, found: Result<T, Problem>) -> Result<T, Problem> {
+        match found {
+            Ok(_) => self.pass(check),
+            Err(_) => self.stop(check),
+        }
+        found
+    }
+
+    /// Writes down what a check asks for and what is there, for an explanation.
+    pub fn find(&mut self, check: Check, expected: impl FnOnce() -> String, found: impl FnOnce() -> String) {
+        if let Some(findings) = &mut self.findings {
+            findings.push(Finding { check, expected: expected(), found: found() });
+        }
+    }
+
+    /// Whether it was proven that the credential was made here.
+    #[must_use]
+    pub fn is_proven(&self) -> bool {
+        self.passed & Check::Signature.bit() != 0
+    }
+
+    /// The check that a refusal comes from; `None`: the credential is in order, the request itself is not.
+    #[must_use]
+    pub fn failed_at(&self, code: Code) -> Option<Check> {
+        self.stopped.or(match code {
+            Code::InvalidCredentials => Some(Check::Signature),
+            Code::AccountDisabled => Some(Check::User),
+            Code::NotOwner => Some(Check::Ownership),
+            Code::PermissionDenied => Some(Check::Permission),
+            Code::InsufficientScope => Some(Check::Scope),
+            Code::CsrfFailed => Some(Check::Csrf),
+            _ => None,
+        })
+    }
+
+    /// The checks with their outcomes; `refusal` is what the request was answered with.
+    #[must_use]
+    pub fn lines(&self, refusal: Option<&Problem>) -> Vec<Line> {
+        let failed = refusal.and_then(|problem| self.failed_at(problem.code()));
+        let is_ours = refusal.is_some_and(|problem| problem.code().status().is_server_error());
+        let line = |check: Check| {
+            let outcome = match failed {
+                Some(failed) if failed == check && is_ours => Outcome::Undecided,
+                Some(failed) if failed == check => Outcome::Failed,
+                Some(failed) if check > failed => Outcome::NotReached,
+                _ if self.passed & check.bit() != 0 => Outcome::Passed,
+                None if check == Check::Ownership || self.passed == 0 => Outcome::NotReached,
+                _ => Outcome::NotApplicable,
+            };
+            let finding = self.findings.iter().flatten().rev().find(|finding| finding.check == check);
+            let detail =
+                refusal.filter(|_| outcome == Outcome::Failed).map(|problem| problem.detail().to_owned());
+            Line {
+                check,
+                outcome,
+                expected: finding.map(|finding| finding.expected.clone()),
+                found: finding.map(|finding| finding.found.clone()).or(detail),
+            }
+        };
+        Check::ALL.into_iter().map(line).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcome(lines: &[Line], check: Check) -> Outcome {
+        lines.iter().find(|line| line.check == check).map(|line| line.outcome).expect("every check")
+    }
+
+    #[test]
+    fn what_lies_behind_the_failed_check_was_not_reached() {
+        let mut trace = Trace::default();
+        trace.pass_until(&[Check::Header, Check::Form, Check::Signature, Check::Times], Check::Times);
+        trace.stop(Check::Times);
+        assert!(trace.is_proven());
+        let lines = trace.lines(Some(&Problem::new(Code::TokenExpired, "It expired.")));
+        assert_eq!(outcome(&lines, Check::Form), Outcome::Passed);
+        assert_eq!(outcome(&lines, Check::Kind), Outcome::NotApplicable);
+        assert_eq!(outcome(&lines, Check::Times), Outcome::Failed);
+        assert_eq!(outcome(&lines, Check::Session), Outcome::NotReached);
+        assert_eq!(lines[Check::Times as usize].found.as_deref(), Some("It expired."));
+    }
+
+    #[test]
+    fn a_key_that_turns_out_to_be_revoked_takes_back_what_it_proved() {
+        let mut trace = Trace::default();
+        trace.pass(Check::Signature);
+        trace.pass(Check::Type);
+        trace.stop(Check::Key);
+        assert!(!trace.is_proven());
+    }
+
+    #[test]
+    fn a_fault_of_ours_leaves_its_check_undecided() {
+        let mut trace = Trace::default();
+        trace.stop(Check::Session);
+        let lines = trace.lines(Some(&Problem::new(Code::DatabaseUnavailable, "It is away.")));
+        assert_eq!(outcome(&lines, Check::Session), Outcome::Undecided);
+    }
+
+    #[test]
+    fn a_refusal_by_the_resource_passed_every_check() {
+        let mut trace = Trace::default();
+        trace.pass(Check::User);
+        let lines = trace.lines(Some(&Problem::new(Code::NotFound, "It is not there.")));
+        assert!(lines.iter().all(|line| line.outcome != Outcome::Failed));
+        let owned = trace.lines(Some(&Problem::new(Code::NotOwner, "It is another's.")));
+        assert_eq!(outcome(&owned, Check::Ownership), Outcome::Failed);
+    }
+}

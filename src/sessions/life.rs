@@ -1,0 +1,96 @@
+//! The life of a session as its row tells it: begun when and from where, refreshed how often, ended why. For
+//! explanations; nothing here counts as a use.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use uuid::Uuid;
+
+use super::session::browser_idle_end;
+use crate::database::now;
+use crate::database::schema::{refresh_tokens, sessions, users};
+
+/// What became of a session.
+#[derive(Clone, Debug)]
+pub struct SessionLife {
+    /// The session.
+    pub id: Uuid,
+    /// Whose it is; none: the account is deleted.
+    pub user_id: Option<Uuid>,
+    /// The user's name.
+    pub username: Option<String>,
+    /// The user's status.
+    pub user_status: Option<String>,
+    /// `browser` or `api`.
+    pub kind: String,
+    /// What the device calls itself.
+    pub device: Option<String>,
+    /// The address that it was begun from.
+    pub address: Option<String>,
+    /// When it was begun.
+    pub created_at: DateTime<Utc>,
+    /// When it was last used, to within the batch's few seconds.
+    pub last_used_at: DateTime<Utc>,
+    /// When it ends, or has ended, if it is not used again.
+    pub expires_at: DateTime<Utc>,
+    /// Whether that is over.
+    pub is_expired: bool,
+    /// When and why it was ended.
+    pub ended: Option<(DateTime<Utc>, String)>,
+    /// How often it was refreshed, and when last.
+    pub refreshed: Option<(i32, Option<DateTime<Utc>>)>,
+}
+
+/// The life of a session; with a digest, only if its refresh token has random bytes of that digest.
+///
+/// # Errors
+/// PostgreSQL's.
+pub fn find_life(
+    connection: &mut PgConnection,
+    id: Uuid,
+    secret_digest: Option<[u8; 32]>,
+) -> QueryResult<Option<SessionLife>> {
+    type Of = (Uuid, String, Option<String>, Option<String>);
+    type Times = (DateTime<Utc>, DateTime<Utc>, DateTime<Utc>, Option<DateTime<Utc>>, DateTime<Utc>);
+    type Ended = (Option<DateTime<Utc>>, Option<String>);
+    type User = Option<(Uuid, String, String)>;
+    type Refresh = Option<(i32, Vec<DateTime<Utc>>, DateTime<Utc>)>;
+    let mut query = sessions::table
+        .left_join(users::table)
+        .left_join(refresh_tokens::table)
+        .filter(sessions::id.eq(id))
+        .select((
+            (sessions::id, sessions::kind, sessions::device, sessions::address),
+            (sessions::created_at, sessions::last_used_at, sessions::expires_at, browser_idle_end(), now()),
+            (sessions::ended_at, sessions::ended_reason),
+            (users::id, users::username, users::status).nullable(),
+            (refresh_tokens::generation, refresh_tokens::rotated_at, refresh_tokens::expires_at).nullable(),
+        ))
+        .into_boxed();
+    if let Some(digest) = secret_digest {
+        query = query.filter(refresh_tokens::secret_digest.eq(digest.to_vec()));
+    }
+    let row: Option<(Of, Times, Ended, User, Refresh)> = query.first(connection).optional()?;
+    Ok(row.map(|(of, times, (ended_at, reason), user, refresh)| {
+        let (id, kind, device, address) = of;
+        let (created_at, used, ends, browser_ends, now) = times;
+        let idle_ends = refresh.as_ref().map(|(.., expires_at)| *expires_at).or(browser_ends);
+        let refreshed = refresh.map(|(generation, rotated, _)| (generation - 1, rotated.first().copied()));
+        let rotated = refreshed.and_then(|(_, last)| last);
+        let expires_at = idle_ends.map_or(ends, |idle_ends| ends.min(idle_ends));
+        SessionLife {
+            id,
+            user_id: user.as_ref().map(|(id, ..)| *id),
+            username: user.as_ref().map(|(_, name, _)| name.clone()),
+            user_status: user.map(|(.., status)| status),
+            kind,
+            device,
+            address,
+            created_at,
+            last_used_at: rotated.map_or(used, |rotated| used.max(rotated)),
+            expires_at,
+            is_expired: expires_at <= now,
+            ended: ended_at.zip(reason),
+            refreshed,
+        }
+    }))
+}
