@@ -130,7 +130,7 @@ pub struct ExplainedRequest {
 /// What somebody can do.
 #[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 pub struct Step {
-    /// `client`: the developer of the client; `operator`: who runs the server.
+    /// `client`: the developer of the client; `user`: who uses it; `operator`: who runs the server.
     pub who: &'static str,
     /// What.
     pub text: String,
@@ -405,6 +405,7 @@ fn next_steps(code: Option<Code>, verdict: Verdict) -> Vec<Step> {
             let page = code.page();
             vec![
                 Step { who: "client", text: page.for_client.to_owned() },
+                Step { who: "user", text: page.for_user.to_owned() },
                 Step { who: "operator", text: page.for_operator.to_owned() },
             ]
         }

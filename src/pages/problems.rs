@@ -8,7 +8,8 @@ use serde::Serialize;
 
 use super::answer;
 use super::shell::Shell;
-use crate::problem::pages::Page;
+use crate::guard::Services;
+use crate::problem::pages::{Example, Page};
 use crate::problem::{Action, Code, Problem};
 use crate::routing::Endpoint;
 
@@ -33,10 +34,11 @@ struct Entry {
     terminal: bool,
     members: &'static [&'static str],
     page: &'static Page,
+    example: Example,
 }
 
-impl From<Code> for Entry {
-    fn from(code: Code) -> Self {
+impl Entry {
+    fn of(code: Code, services: &Services) -> Self {
         let action_name =
             serde_json::to_value(code.action()).ok().and_then(|name| name.as_str().map(str::to_owned));
         Self {
@@ -48,6 +50,7 @@ impl From<Code> for Entry {
             terminal: code.is_terminal(),
             members: code.members(),
             page: code.page(),
+            example: Example::read(code.page().example, &services.issuer.url),
         }
     }
 }
@@ -72,8 +75,8 @@ struct EntryPage {
 }
 
 /// Lists the codes: as a page, or as JSON to who asks for that.
-pub async fn list(request: HttpRequest) -> Result<HttpResponse, Problem> {
-    let entries: Vec<Entry> = Code::ALL.iter().copied().map(Entry::from).collect();
+pub async fn list(services: web::Data<Services>, request: HttpRequest) -> Result<HttpResponse, Problem> {
+    let entries: Vec<Entry> = Code::ALL.iter().map(|code| Entry::of(*code, &services)).collect();
     if wants_json(&request) {
         return Ok(kept(HttpResponse::Ok().json(entries)));
     }
@@ -81,11 +84,15 @@ pub async fn list(request: HttpRequest) -> Result<HttpResponse, Problem> {
 }
 
 /// Explains a code.
-pub async fn show(request: HttpRequest, code: web::Path<String>) -> Result<HttpResponse, Problem> {
+pub async fn show(
+    services: web::Data<Services>,
+    request: HttpRequest,
+    code: web::Path<String>,
+) -> Result<HttpResponse, Problem> {
     let found = Code::find(&code);
     let code =
         found.ok_or_else(|| Problem::new(Code::NotFound, "No such code; /problems lists them all."))?;
-    let entry = Entry::from(code);
+    let entry = Entry::of(code, &services);
     if wants_json(&request) {
         return Ok(kept(HttpResponse::Ok().json(entry)));
     }

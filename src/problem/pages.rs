@@ -11,10 +11,39 @@ pub struct Page {
     pub causes: &'static [&'static str],
     /// What the developer of a client does.
     pub for_client: &'static str,
+    /// What the user does who meets it.
+    pub for_user: &'static str,
     /// What the operator of this server does.
     pub for_operator: &'static str,
-    /// A request that shows it; `$BASE` is the public URL.
+    /// A request that shows it and its answer, as [`Example`] reads them.
+    #[serde(skip)]
     pub example: &'static str,
+}
+
+/// A request that shows a code, and what it was answered with when it was last run. `$BASE` stands for the public URL.
+#[derive(Clone, Debug, Serialize)]
+pub struct Example {
+    /// What the command's variables stand for, if there are any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub given: Option<String>,
+    /// The command, for a shell.
+    pub command: String,
+    /// The answer: status line, the headers that matter, the body.
+    pub answer: String,
+}
+
+impl Example {
+    /// Reads one: an optional line that begins with `# `, the command, an empty line, the answer.
+    #[must_use]
+    pub fn read(text: &str, base: &str) -> Self {
+        let (request, answer) = text.split_once("\n\n").unwrap_or((text, ""));
+        let (given, command) = match request.strip_prefix("# ").and_then(|request| request.split_once('\n')) {
+            Some((given, command)) => (Some(given.to_owned()), command),
+            None => (None, request),
+        };
+        let in_place = |text: &str| text.replace("$BASE", base).trim_end().to_owned();
+        Self { given, command: in_place(command), answer: in_place(answer) }
+    }
 }
 
 pub(super) static CREDENTIALS_MISSING: Page = Page {
@@ -25,8 +54,9 @@ pub(super) static CREDENTIALS_MISSING: Page = Page {
         "The token was put into the query string, where it is never looked for.",
     ],
     for_client: "Sign in at POST /api/v1/auth/login and send `Authorization: Bearer <access token>` with every request.",
+    for_user: "Sign in. If you did, the program forgot to say so: tell those who make it.",
     for_operator: "If clients swear they send it, look at the proxies in between: some drop Authorization unless told otherwise.",
-    example: "curl -i $BASE/api/v1/me",
+    example: include_str!("examples/credentials_missing.txt"),
 };
 
 pub(super) static SCHEME_UNSUPPORTED: Page = Page {
@@ -37,8 +67,9 @@ pub(super) static SCHEME_UNSUPPORTED: Page = Page {
         "The token alone, without a scheme before it.",
     ],
     for_client: "Send `Authorization: Bearer <token>`, or `Basic` with a personal access token for the password.",
+    for_user: "Nothing is wrong with your account: tell those who make the program what this page says.",
     for_operator: "Nothing to do here; the `scheme` member says what the client sent.",
-    example: "curl -i -H 'Authorization: Token abc' $BASE/api/v1/me",
+    example: include_str!("examples/scheme_unsupported.txt"),
 };
 
 pub(super) static CREDENTIALS_MALFORMED: Page = Page {
@@ -49,8 +80,9 @@ pub(super) static CREDENTIALS_MALFORMED: Page = Page {
         "Basic whose content is not base64 of `name:token`.",
     ],
     for_client: "Print the header that you send, and compare: one word, one space, one token.",
+    for_user: "Paste the token again, whole and in one line, where the program asks for it.",
     for_operator: "Nothing to do here.",
-    example: "curl -i -H 'Authorization: Bearer two words' $BASE/api/v1/me",
+    example: include_str!("examples/credentials_malformed.txt"),
 };
 
 pub(super) static CREDENTIALS_AMBIGUOUS: Page = Page {
@@ -60,8 +92,9 @@ pub(super) static CREDENTIALS_AMBIGUOUS: Page = Page {
         "A proxy adds its own beside the client's.",
     ],
     for_client: "Send exactly one Authorization header.",
+    for_user: "Nothing is wrong with your account: tell those who make the program what this page says.",
     for_operator: "If a proxy adds one, tell it to replace or to leave the client's.",
-    example: "curl -i -H 'Authorization: Bearer a' -H 'Authorization: Bearer b' $BASE/api/v1/me",
+    example: include_str!("examples/credentials_ambiguous.txt"),
 };
 
 pub(super) static TOKEN_MALFORMED: Page = Page {
@@ -72,8 +105,9 @@ pub(super) static TOKEN_MALFORMED: Page = Page {
         "A password in Basic, where only a personal access token is taken.",
     ],
     for_client: "Copy the token again, whole. A personal access token begins with dwp_, a refresh token with dwr_.",
+    for_user: "Paste the token again, whole. Where a program asks for a token, your password does not help.",
     for_operator: "Many of these from one address are somebody guessing.",
-    example: "curl -i -H 'Authorization: Bearer abc' $BASE/api/v1/me",
+    example: include_str!("examples/token_malformed.txt"),
 };
 
 pub(super) static TOKEN_SIGNATURE_INVALID: Page = Page {
@@ -84,8 +118,9 @@ pub(super) static TOKEN_SIGNATURE_INVALID: Page = Page {
         "It was altered on the way, or forged.",
     ],
     for_client: "Refresh; where that fails too, sign in again.",
+    for_user: "Sign in again, here and not at another installation.",
     for_operator: "After `key revoke` this is what every token of that key gets. Otherwise check that all nodes share one database and one secret key.",
-    example: "curl -i -H 'Authorization: Bearer '$FORGED $BASE/api/v1/me",
+    example: include_str!("examples/token_signature_invalid.txt"),
 };
 
 pub(super) static TOKEN_EXPIRED: Page = Page {
@@ -96,32 +131,36 @@ pub(super) static TOKEN_EXPIRED: Page = Page {
         "The client's machine slept.",
     ],
     for_client: "Refresh and send the request again, once. For a personal access token: sign in and make a new one.",
+    for_user: "Most programs renew it by themselves; where one does not, sign in again. A token of a script is made anew on your account's page.",
     for_operator: "DOORWARD_ACCESS_TOKEN_TTL sets the life of access tokens.",
-    example: "curl -i -H 'Authorization: Bearer '$EXPIRED $BASE/api/v1/me",
+    example: include_str!("examples/token_expired.txt"),
 };
 
 pub(super) static TOKEN_NOT_YET_VALID: Page = Page {
     meaning: "The token says that it is good only from a time that lies ahead by more than 5 s.",
     causes: &["The clocks of two nodes differ.", "The clock of this node was set back."],
     for_client: "Wait until `valid_from`. The clock of the client plays no part.",
+    for_user: "Wait a moment and try again. Your own clock plays no part.",
     for_operator: "Run a time service on every node; `server_time` in the body shows this one's clock.",
-    example: "curl -i -H 'Authorization: Bearer '$FUTURE $BASE/api/v1/me",
+    example: include_str!("examples/token_not_yet_valid.txt"),
 };
 
 pub(super) static TOKEN_ISSUER_MISMATCH: Page = Page {
     meaning: "A key of ours signed the token, for another public URL than this server has.",
     causes: &["DOORWARD_PUBLIC_URL was changed.", "Two installations share a database."],
     for_client: "Refresh here: the new token names this server.",
+    for_user: "Sign in again.",
     for_operator: "Set the same DOORWARD_PUBLIC_URL on every node, and keep it.",
-    example: "curl -i -H 'Authorization: Bearer '$OTHER_ISSUER $BASE/api/v1/me",
+    example: include_str!("examples/token_issuer_mismatch.txt"),
 };
 
 pub(super) static TOKEN_AUDIENCE_MISMATCH: Page = Page {
     meaning: "A key of ours signed the token, for services that do not include this one.",
     causes: &["A token that was issued for another service was sent here."],
     for_client: "Send the token that was issued for this server, or refresh here.",
+    for_user: "Sign in again; if that does not help, tell those who make the program what this page says.",
     for_operator: "DOORWARD_AUDIENCES lists further audiences; the public URL is always among them.",
-    example: "curl -i -H 'Authorization: Bearer '$OTHER_AUDIENCE $BASE/api/v1/me",
+    example: include_str!("examples/token_audience_mismatch.txt"),
 };
 
 pub(super) static TOKEN_TYPE_MISMATCH: Page = Page {
@@ -131,8 +170,9 @@ pub(super) static TOKEN_TYPE_MISMATCH: Page = Page {
         "The access token was sent to the refresh endpoint.",
     ],
     for_client: "Swap the two: the access token goes into Authorization, the refresh token into the body of POST /api/v1/auth/refresh.",
+    for_user: "Nothing is wrong with your account: tell those who make the program what this page says.",
     for_operator: "Nothing to do here.",
-    example: "curl -i -H 'Authorization: Bearer '$REFRESH_TOKEN $BASE/api/v1/me",
+    example: include_str!("examples/token_type_mismatch.txt"),
 };
 
 pub(super) static TOKEN_UNKNOWN: Page = Page {
@@ -143,8 +183,9 @@ pub(super) static TOKEN_UNKNOWN: Page = Page {
         "With Basic: the user name is not that of the token's owner.",
     ],
     for_client: "Sign in and make a new personal access token; with Basic, send its owner's username.",
+    for_user: "Sign in again. A token of a script is made anew on your account's page.",
     for_operator: "After a restore, tokens that were made after the backup are unknown.",
-    example: "curl -i -u somebody:$PERSONAL_TOKEN $BASE/api/v1/me",
+    example: include_str!("examples/token_unknown.txt"),
 };
 
 pub(super) static TOKEN_REVOKED: Page = Page {
@@ -154,8 +195,9 @@ pub(super) static TOKEN_REVOKED: Page = Page {
         "The user's role or status changed, so access tokens have to be issued anew.",
     ],
     for_client: "For an access token: refresh, the session goes on. For a personal access token (`terminal` is true): make a new one.",
+    for_user: "Your account's page says when a token of yours was revoked, and why. If it was not you, change your password.",
     for_operator: "The audit log says who revoked it and when.",
-    example: "curl -i -H 'Authorization: Bearer '$REVOKED $BASE/api/v1/me",
+    example: include_str!("examples/token_revoked.txt"),
 };
 
 pub(super) static SESSION_ENDED: Page = Page {
@@ -166,8 +208,9 @@ pub(super) static SESSION_ENDED: Page = Page {
         "A spent refresh token was used again, which ends the session.",
     ],
     for_client: "Discard both tokens and sign in again. `reason` says why.",
+    for_user: "Sign in again. If you did not sign out, look at the activity on your account's page: it says who ended the session.",
     for_operator: "The audit log has a session_ended event with the session's id and who ended it.",
-    example: "curl -i -H 'Authorization: Bearer '$SIGNED_OUT $BASE/api/v1/me",
+    example: include_str!("examples/session_ended.txt"),
 };
 
 pub(super) static SESSION_EXPIRED: Page = Page {
@@ -177,8 +220,9 @@ pub(super) static SESSION_EXPIRED: Page = Page {
         "The session has reached its absolute end.",
     ],
     for_client: "Discard both tokens and sign in again.",
+    for_user: "Sign in again: you were away for longer than a session lasts.",
     for_operator: "DOORWARD_REFRESH_TOKEN_TTL sets the idle lifetime, DOORWARD_SESSION_TTL the whole one.",
-    example: "curl -i $BASE/api/v1/auth/refresh --json '{\"refresh_token\":\"'$OLD'\"}'",
+    example: include_str!("examples/session_expired.txt"),
 };
 
 pub(super) static AUTHENTICATION_TOO_OLD: Page = Page {
@@ -187,32 +231,36 @@ pub(super) static AUTHENTICATION_TOO_OLD: Page = Page {
         "The user signed in more than 15 minutes ago (the default) and makes a token or manages users.",
     ],
     for_client: "Ask for the password, send it to POST /api/v1/auth/step-up, and repeat the request with the access token that it gives.",
+    for_user: "Give your password once more: what you are about to do needs a recent sign-in.",
     for_operator: "DOORWARD_STEP_UP_MAX_AGE sets the age.",
-    example: "curl -i $BASE/api/v1/me/tokens -H 'Authorization: Bearer '$HOUR_OLD --json '{\"name\":\"x\",\"scope\":\"notes:read\"}'",
+    example: include_str!("examples/authentication_too_old.txt"),
 };
 
 pub(super) static ACCOUNT_DISABLED: Page = Page {
     meaning: "An administrator has disabled the account.",
     causes: &["The person has left, or the account was abused."],
     for_client: "Show the detail to the user. Sessions go on once the account is enabled again.",
+    for_user: "Ask whoever runs this service why, and to be let in again.",
     for_operator: "`doorward user enable <name>` or PATCH /api/v1/users/{id} lets the user in again.",
-    example: "curl -i $BASE/api/v1/auth/login --json '{\"username\":\"disabled\",\"password\":\"…\"}'",
+    example: include_str!("examples/account_disabled.txt"),
 };
 
 pub(super) static ACCOUNT_DELETED: Page = Page {
     meaning: "The account that the credential belongs to no longer exists.",
     causes: &["An administrator deleted it."],
     for_client: "Discard what you hold of it.",
+    for_user: "Ask whoever runs this service; a deleted account does not come back.",
     for_operator: "The audit log says who deleted it and when.",
-    example: "curl -i -H 'Authorization: Bearer '$OF_DELETED $BASE/api/v1/me",
+    example: include_str!("examples/account_deleted.txt"),
 };
 
 pub(super) static INVALID_CREDENTIALS: Page = Page {
     meaning: "The username or the password is wrong. The answer is the same, and takes as long, for a name that nobody has.",
     causes: &["A typing error, or another keyboard layout.", "The password was changed."],
     for_client: "Ask the user for both again. Do not retry by yourself.",
+    for_user: "Type both again. Whoever runs this service can send you a link to set a new password.",
     for_operator: "The audit log has a login_failed event; `known` in its details says whether the account exists.",
-    example: "curl -i $BASE/api/v1/auth/login --json '{\"username\":\"alice\",\"password\":\"wrong\"}'",
+    example: include_str!("examples/invalid_credentials.txt"),
 };
 
 pub(super) static REFRESH_TOKEN_REUSED: Page = Page {
@@ -223,8 +271,9 @@ pub(super) static REFRESH_TOKEN_REUSED: Page = Page {
         "The token was stolen.",
     ],
     for_client: "Discard both tokens and sign in again. Store the new refresh token before using the new access token.",
+    for_user: "Sign in again. If it happens again, or you do not know the address in your account's activity, change your password.",
     for_operator: "The audit log has a refresh_token_reused event with the address that presented it.",
-    example: "curl -i $BASE/api/v1/auth/refresh --json '{\"refresh_token\":\"'$SPENT'\"}'",
+    example: include_str!("examples/refresh_token_reused.txt"),
 };
 
 pub(super) static REFRESH_TOKEN_UNKNOWN: Page = Page {
@@ -234,8 +283,9 @@ pub(super) static REFRESH_TOKEN_UNKNOWN: Page = Page {
         "The database was restored from a backup that is older than the session.",
     ],
     for_client: "Discard both tokens and sign in again.",
+    for_user: "Sign in again.",
     for_operator: "Expected after a restore, for what was begun after the backup.",
-    example: "curl -i $BASE/api/v1/auth/refresh --json '{\"refresh_token\":\"'$PRUNED'\"}'",
+    example: include_str!("examples/refresh_token_unknown.txt"),
 };
 
 pub(super) static INSUFFICIENT_SCOPE: Page = Page {
@@ -245,8 +295,9 @@ pub(super) static INSUFFICIENT_SCOPE: Page = Page {
         "The personal access token was made for something else.",
     ],
     for_client: "Refresh or sign in with the scope in `required`, or use another token.",
+    for_user: "You may do this, but not with this token: sign in anew, or make a token on your account's page that may.",
     for_operator: "Nothing to do here: the user has the permission.",
-    example: "curl -i -X POST $BASE/api/v1/notes -H 'Authorization: Bearer '$READ_ONLY --json '{\"title\":\"x\",\"body\":\"\"}'",
+    example: include_str!("examples/insufficient_scope.txt"),
 };
 
 pub(super) static PERMISSION_DENIED: Page = Page {
@@ -256,32 +307,36 @@ pub(super) static PERMISSION_DENIED: Page = Page {
         "Somebody who is no admin manages users, or an account that may more than he.",
     ],
     for_client: "Say so to the user; another token will not help.",
+    for_user: "Ask an administrator for a role that may do this.",
     for_operator: "`doorward user set-role <name> <role>` gives the user another role.",
-    example: "curl -i $BASE/api/v1/users -H 'Authorization: Bearer '$OF_A_MEMBER",
+    example: include_str!("examples/permission_denied.txt"),
 };
 
 pub(super) static NOT_OWNER: Page = Page {
     meaning: "The object is visible to the user and belongs to somebody else.",
     causes: &["A shared note can be read by everybody and changed by its owner alone."],
     for_client: "Offer reading only, or make a copy.",
+    for_user: "Ask its owner to change it, or make a copy of your own.",
     for_operator: "`notes:manage` lifts ownership.",
-    example: "curl -i -X DELETE $BASE/api/v1/notes/$SOMEBODYS -H 'Authorization: Bearer '$TOKEN",
+    example: include_str!("examples/not_owner.txt"),
 };
 
 pub(super) static CSRF_FAILED: Page = Page {
     meaning: "A browser sent a credential by itself, and nothing proves that the user meant it.",
     causes: &["A form or script of another site.", "A browser that remembers a Basic credential."],
     for_client: "Send the token as `Authorization: Bearer`, which no browser does by itself.",
+    for_user: "Go back, load the page again and try once more. If another site led you here, leave it.",
     for_operator: "Many of these point to a page that tries to make your users' browsers do things.",
-    example: "curl -i -X POST -u alice:$PERSONAL_TOKEN -H 'Sec-Fetch-Site: cross-site' $BASE/api/v1/notes",
+    example: include_str!("examples/csrf_failed.txt"),
 };
 
 pub(super) static TOO_MANY_ATTEMPTS: Page = Page {
     meaning: "Too many attempts came in too short a time.",
     causes: &["Passwords are being guessed.", "A client that retries without waiting."],
     for_client: "Wait for as many seconds as `Retry-After` says.",
+    for_user: "Wait for as long as the answer says, then try again.",
     for_operator: "Look for the address in the audit log.",
-    example: "curl -i $BASE/api/v1/auth/login --json '{\"username\":\"alice\",\"password\":\"guess\"}'",
+    example: include_str!("examples/too_many_attempts.txt"),
 };
 
 pub(super) static OVERLOADED: Page = Page {
@@ -291,24 +346,27 @@ pub(super) static OVERLOADED: Page = Page {
         "The database is slower than the requests that come in.",
     ],
     for_client: "Wait for as many seconds as `Retry-After` says and try again. Nothing was done.",
+    for_user: "Wait a moment and try again. Nothing is wrong with your account.",
     for_operator: "The metrics show the depth of both queues (doorward_pool_waiting).",
-    example: "curl -i $BASE/api/v1/auth/login --json '{\"username\":\"alice\",\"password\":\"…\"}'",
+    example: include_str!("examples/overloaded.txt"),
 };
 
 pub(super) static DATABASE_UNAVAILABLE: Page = Page {
     meaning: "The database cannot be reached or does not answer. This says nothing about the credential.",
     causes: &["PostgreSQL is being restarted, or is full.", "The network between the two is down."],
     for_client: "Keep your tokens, wait for as many seconds as `Retry-After` says, and try again. A refresh may be repeated.",
+    for_user: "Wait a moment and try again. You are still signed in.",
     for_operator: "/readyz and the log say what PostgreSQL answered. Service resumes by itself.",
-    example: "curl -i $BASE/api/v1/me -H 'Authorization: Bearer '$TOKEN",
+    example: include_str!("examples/database_unavailable.txt"),
 };
 
 pub(super) static MALFORMED_JSON: Page = Page {
     meaning: "The body cannot be read as JSON.",
     causes: &["A quote or a brace is missing.", "The shell ate the quotes."],
     for_client: "Look at the line and the column that the detail names.",
+    for_user: "Nothing is wrong with your account: tell those who make the program what this page says.",
     for_operator: "Nothing to do here.",
-    example: "curl -i $BASE/api/v1/auth/login --json '{\"username\":'",
+    example: include_str!("examples/malformed_json.txt"),
 };
 
 pub(super) static VALIDATION_FAILED: Page = Page {
@@ -318,40 +376,45 @@ pub(super) static VALIDATION_FAILED: Page = Page {
         "A text is too long, a password too common.",
     ],
     for_client: "Correct every entry of `errors`; `pointer` says where it stands.",
+    for_user: "Correct what the form marks.",
     for_operator: "Nothing to do here.",
-    example: "curl -i $BASE/api/v1/auth/login --json '{\"user\":\"alice\"}'",
+    example: include_str!("examples/validation_failed.txt"),
 };
 
 pub(super) static UNSUPPORTED_MEDIA_TYPE: Page = Page {
     meaning: "The body is not of a type that is taken here.",
     causes: &["Content-Type is missing, or says that the body is a form."],
     for_client: "Send `Content-Type: application/json`.",
+    for_user: "Nothing is wrong with your account: tell those who make the program what this page says.",
     for_operator: "Nothing to do here.",
-    example: "curl -i $BASE/api/v1/auth/login -d username=alice",
+    example: include_str!("examples/unsupported_media_type.txt"),
 };
 
 pub(super) static PAYLOAD_TOO_LARGE: Page = Page {
     meaning: "The body is larger than 64 KiB.",
     causes: &["A file was sent where a text belongs."],
     for_client: "Send less.",
+    for_user: "Send something shorter.",
     for_operator: "Nothing to do here.",
-    example: "head -c 70000 /dev/zero | curl -i $BASE/api/v1/auth/login -H 'Content-Type: application/json' --data-binary @-",
+    example: include_str!("examples/payload_too_large.txt"),
 };
 
 pub(super) static NOT_FOUND: Page = Page {
     meaning: "Nothing stands at this address, or nothing that this user may see.",
     causes: &["A typing error in the path.", "It was deleted.", "It is somebody else's, and private."],
     for_client: "Check the path against /openapi.json.",
+    for_user: "Check the address. What was there may be deleted, or private to somebody else.",
     for_operator: "Nothing to do here.",
-    example: "curl -i $BASE/api/v1/nothing",
+    example: include_str!("examples/not_found.txt"),
 };
 
 pub(super) static METHOD_NOT_ALLOWED: Page = Page {
     meaning: "The address exists and does not answer this method.",
     causes: &["POST where PATCH belongs."],
     for_client: "`Allow` lists the methods that are answered.",
+    for_user: "Nothing is wrong with your account: tell those who make the program what this page says.",
     for_operator: "Nothing to do here.",
-    example: "curl -i -X DELETE $BASE/api/v1/me",
+    example: include_str!("examples/method_not_allowed.txt"),
 };
 
 pub(super) static CONFLICT: Page = Page {
@@ -361,30 +424,34 @@ pub(super) static CONFLICT: Page = Page {
         "Others keep changing the same object.",
     ],
     for_client: "Choose another name; or read again and repeat the change.",
+    for_user: "Choose another name: this one is taken.",
     for_operator: "Nothing to do here.",
-    example: "curl -i $BASE/api/v1/users -H 'Authorization: Bearer '$ADMIN --json '{\"username\":\"alice\"}'",
+    example: include_str!("examples/conflict.txt"),
 };
 
 pub(super) static LAST_ADMIN: Page = Page {
     meaning: "Without this account nobody would be left to administer.",
     causes: &["The only active admin is to be disabled, demoted or deleted."],
     for_client: "Make another admin first.",
+    for_user: "Make somebody else an administrator first.",
     for_operator: "`doorward user set-role <name> admin` makes one.",
-    example: "curl -i -X DELETE $BASE/api/v1/users/$ADMIN_ID -H 'Authorization: Bearer '$ADMIN",
+    example: include_str!("examples/last_admin.txt"),
 };
 
 pub(super) static PRECONDITION_FAILED: Page = Page {
     meaning: "The object has changed since the client read it: `If-Match` names another version.",
     causes: &["Somebody else, or another tab, saved in between."],
     for_client: "Read it again, apply the change anew, and send the new ETag.",
+    for_user: "Load it again: somebody changed it meanwhile. Then make your change anew.",
     for_operator: "Nothing to do here.",
-    example: "curl -i -X PATCH $BASE/api/v1/notes/$ID -H 'If-Match: \"0\"' -H 'Authorization: Bearer '$TOKEN --json '{\"title\":\"x\"}'",
+    example: include_str!("examples/precondition_failed.txt"),
 };
 
 pub(super) static INTERNAL_ERROR: Page = Page {
     meaning: "Something went wrong in the server. Nothing is wrong with the request.",
     causes: &["A bug."],
     for_client: "Try again later, and report it with the request id.",
+    for_user: "Try again later. If it stays, send the request id to whoever runs this service.",
     for_operator: "The log has the cause under this request id. Please report it.",
-    example: "curl -i $BASE/api/v1/me -H 'Authorization: Bearer '$TOKEN",
+    example: include_str!("examples/internal_error.txt"),
 };

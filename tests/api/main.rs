@@ -5,6 +5,7 @@
 mod admin_pages;
 mod audit;
 mod browser;
+mod examples;
 mod faults;
 mod guard;
 mod keys;
