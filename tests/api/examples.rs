@@ -278,11 +278,16 @@ async fn is_explained(code: Code, request_id: &str, world: &World) {
 }
 
 async fn holds(code: Code) {
-    let world = World::with(|settings| settings.bcrypt_cost = if code == Code::Overloaded { 10 } else { 4 });
+    let world = World::with(|settings| settings.bcrypt_cost = if code == Code::Overloaded { 11 } else { 4 });
     let world = world.await;
     let variables = arrange(code, &world).await;
     let example = Example::read(code.page().example, "$BASE");
-    let ran = run(example.command.clone(), &world, &variables).await;
+    let mut ran = run(example.command.clone(), &world, &variables).await;
+    while code == Code::Overloaded && ran.starts_with("HTTP/1.1 401") {
+        // A place in the queue was just free.
+        flood(&world).await;
+        ran = run(example.command.clone(), &world, &variables).await;
+    }
     put_right(code, &variables);
     let (answer, body) = shown(&ran);
     assert_eq!(body["code"], code.as_str(), "{}\n{answer}", example.command);

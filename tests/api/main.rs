@@ -6,6 +6,7 @@ mod admin_pages;
 mod audit;
 mod browser;
 mod examples;
+mod explain;
 mod faults;
 mod guard;
 mod keys;

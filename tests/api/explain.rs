@@ -1,0 +1,397 @@
+//! Explanations: of every kind of token, of requests, to everybody as much as is his to know; and what is kept for
+//! them.
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::support::{Answer, Tokens, World};
+
+/// What the API says of it: to this caller, or to nobody in particular.
+async fn explain(world: &World, caller: Option<&str>, question: Value) -> Answer {
+    let ask = world.ask(Method::POST, "/api/v1/auth/explain").json(&question);
+    let answer = match caller {
+        Some(token) => ask.bearer(token).send().await,
+        None => ask.send().await,
+    };
+    assert_eq!(answer.header("cache-control"), Some("no-store"));
+    answer
+}
+
+async fn explained(world: &World, caller: Option<&str>, token: &str) -> Value {
+    let answer = explain(world, caller, json!({ "token": token })).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    answer.body
+}
+
+fn line<'a>(explanation: &'a Value, check: &str) -> &'a Value {
+    let lines = explanation["checks"].as_array().unwrap();
+    lines.iter().find(|line| line["check"] == check).unwrap()
+}
+
+fn happened(explanation: &Value) -> Vec<&str> {
+    let life = explanation["life"].as_array().unwrap_or_else(|| panic!("no life: {explanation}"));
+    life.iter().map(|event| event["event"].as_str().unwrap()).collect()
+}
+
+async fn keep(world: &World) {
+    world.services.kept_refusals.flush(&world.services.database).await.unwrap();
+}
+
+#[actix_web::test]
+async fn a_good_token_of_each_kind_is_let_in_and_its_life_told_to_its_user() {
+    let world = World::new().await;
+    let alice = world.signed_in("alice", "member").await;
+    let (personal, _) = world.personal_token(&alice.access, "notes:read").await;
+    let access = explained(&world, Some(&alice.access), &alice.access).await;
+    assert_eq!((&access["verdict"], &access["problem"]), (&json!("let_in"), &Value::Null));
+    assert_eq!(access["credential"]["username"], "alice");
+    for check in [
+        "header",
+        "kind",
+        "form",
+        "key",
+        "signature",
+        "times",
+        "issuer",
+        "type",
+        "revocation",
+        "session",
+        "user",
+    ] {
+        assert_eq!(line(&access, check)["outcome"], "passed", "{check}");
+        assert!(line(&access, check)["found"].is_string(), "{check}: {access}");
+    }
+    assert!(line(&access, "times")["found"].as_str().unwrap().contains("s left"), "{access}");
+    assert_eq!(happened(&access)[0], "login_succeeded");
+    assert!(happened(&access).contains(&"expires"));
+
+    let of_personal = explained(&world, Some(&alice.access), &personal).await;
+    assert_eq!(of_personal["verdict"], "let_in");
+    assert!(happened(&of_personal).contains(&"personal_token_created"), "{of_personal}");
+
+    let of_refresh = explained(&world, Some(&alice.access), &alice.refresh).await;
+    assert_eq!(of_refresh["verdict"], "session_lives");
+    assert_eq!(of_refresh["credential"]["kind"], "refresh_token");
+}
+
+#[actix_web::test]
+async fn whoever_has_no_credential_learns_what_the_refusal_says_and_nothing_of_its_user() {
+    let world = World::new().await;
+    let alice = world.signed_in("alice", "member").await;
+    world.post("/api/v1/auth/logout", &alice.access, json!({})).await;
+    let refused = world.get("/api/v1/me", &alice.access).await;
+    let told = explained(&world, None, &alice.access).await;
+    assert_eq!(told["verdict"], "refused");
+    for member in ["code", "title", "detail", "action", "terminal", "ended_at", "reason"] {
+        assert_eq!(told["problem"][member], refused.body[member], "{member}");
+    }
+    assert_eq!((&told["life"], &told["credential"]["username"]), (&Value::Null, &Value::Null));
+    assert_eq!(line(&told, "revocation")["found"], Value::Null, "{told}");
+    assert_eq!(line(&told, "session")["outcome"], "failed");
+    assert_eq!(line(&told, "scope")["outcome"], "not_reached");
+    // Nothing but that is told to another user either; the admin learns who ended it.
+    let bob = world.signed_in("bob", "member").await;
+    assert_eq!(explained(&world, Some(&bob.access), &alice.access).await["life"], Value::Null);
+    let admin = world.login("admin").await;
+    let all = explained(&world, Some(&admin.access), &alice.access).await;
+    let ended = all["life"].as_array().unwrap().iter().find(|event| event["event"] == "session_ended");
+    let ended = ended.unwrap_or_else(|| panic!("{all}"));
+    assert_eq!((&ended["by"], &ended["text"]), (&json!("alice"), &json!("the session was ended: logout")));
+    assert!(ended["at"].is_string() && ended["address"].is_string() && ended["request_id"].is_string());
+    // A personal token of the admin's shows no life: it may have leaked.
+    let (personal, _) = world.personal_token(&admin.access, "audit:read account:read").await;
+    assert_eq!(explained(&world, Some(&personal), &alice.access).await["life"], Value::Null);
+}
+
+#[actix_web::test]
+async fn a_forged_token_learns_nothing_of_what_it_says() {
+    let world = World::new().await;
+    let alice = world.signed_in("alice", "member").await;
+    let admin = world.login("admin").await;
+    world.advance(TimeDelta::minutes(3));
+    let at = alice.access.len() - 20;
+    let other = if alice.access.as_bytes()[at] == b'A' { "B" } else { "A" };
+    let forged = format!("{}{other}{}", &alice.access[..at], &alice.access[at + 1..]);
+    for caller in [None, Some(admin.access.as_str())] {
+        let told = explained(&world, caller, &forged).await;
+        assert_eq!(told["problem"]["code"], "token_signature_invalid");
+        for member in ["id", "session_id", "user_id", "username"] {
+            assert_eq!(told["credential"][member], Value::Null, "{told}");
+        }
+        assert_eq!(
+            (line(&told, "signature")["outcome"].as_str(), &told["life"]),
+            (Some("failed"), &Value::Null)
+        );
+        assert_eq!(line(&told, "times")["outcome"], "not_reached");
+    }
+    let forged_refresh = format!("{}AAAA", &alice.refresh[..alice.refresh.len() - 4]);
+    let told = explained(&world, Some(&admin.access), &forged_refresh).await;
+    assert_eq!(told["problem"]["code"], "token_signature_invalid", "{told}");
+    assert_eq!(told["credential"]["session_id"], Value::Null);
+}
+
+#[actix_web::test]
+async fn nobody_learns_whether_a_refresh_token_is_spent_or_would_be_forgiven() {
+    let world = World::new().await;
+    let first = world.signed_in("alice", "member").await;
+    let second = Tokens::of(&world.refresh(&first.refresh).await);
+    let third = Tokens::of(&world.refresh(&second.refresh).await);
+    world.advance(TimeDelta::minutes(1));
+    // Dead, spent and perhaps forgiven, live: all the same to everybody.
+    let admin = world.login("admin").await;
+    for caller in [None, Some(admin.access.as_str())] {
+        let mut told = Vec::new();
+        for token in [&first.refresh, &second.refresh, &third.refresh] {
+            told.push(explained(&world, caller, token).await);
+        }
+        assert_eq!(told[0]["verdict"], "session_lives");
+        assert!(told.windows(2).all(|pair| pair[0] == pair[1]), "{told:?}");
+    }
+    // And nothing was spent by asking: the live one is live.
+    assert_eq!(world.refresh(&third.refresh).await.status, 200);
+    world.refresh(&first.refresh).await.refused("refresh_token_reused");
+    let told = explained(&world, None, &third.refresh).await;
+    assert_eq!(told["problem"]["code"], "session_ended");
+    assert_eq!(told["problem"]["reason"], "refresh_token_reused");
+}
+
+#[actix_web::test]
+async fn explaining_notes_nothing_as_used() {
+    let world = World::new().await;
+    let alice = world.signed_in("alice", "member").await;
+    let (personal, _) = world.personal_token(&alice.access, "notes:read").await;
+    let second = Tokens::of(&world.refresh(&alice.refresh).await);
+    world.flush().await;
+    world.advance(TimeDelta::minutes(2));
+    let state = || {
+        world.text(
+            "SELECT concat((SELECT string_agg(concat_ws(' ', last_used_at), ',' ORDER BY id) FROM sessions), ' ', \
+             (SELECT string_agg(row(refresh_tokens.*)::text, ',') FROM refresh_tokens), ' ', \
+             (SELECT string_agg(concat_ws(' ', last_used_at), ',') FROM personal_tokens)) AS text",
+        )
+    };
+    let before = state();
+    for token in [&second.access, &second.refresh, &alice.refresh, &personal] {
+        explained(&world, None, token).await;
+    }
+    world.flush().await;
+    assert_eq!(state(), before);
+    // The access token was only explained, so nothing shows that its answer arrived: a repeat is forgiven.
+    assert_eq!(world.refresh(&alice.refresh).await.status, 200);
+}
+
+#[actix_web::test]
+async fn a_request_is_judged_without_being_made() {
+    let world = World::new().await;
+    let alice = world.signed_in("alice", "viewer").await;
+    let (personal, _) = world.personal_token(&alice.access, "notes:read").await;
+    let ask = async |token: &str, method: &str, path: &str| {
+        let question = json!({"token": token, "method": method, "path": path});
+        explain(&world, None, question).await.body
+    };
+    let read = ask(&alice.access, "get", "/api/v1/notes?limit=1").await;
+    assert_eq!((&read["verdict"], &read["request"]["permission"]), (&json!("let_in"), &json!("notes:read")));
+    let write = ask(&alice.access, "POST", "/api/v1/notes").await;
+    assert_eq!(write["problem"]["code"], "permission_denied");
+    assert_eq!(write["problem"]["required"], json!(["notes:write"]));
+    assert_eq!(line(&write, "permission")["outcome"], "failed");
+    let narrow = ask(&personal, "GET", "/api/v1/me/sessions").await;
+    assert_eq!(narrow["problem"]["code"], "insufficient_scope");
+    let open = ask(&personal, "GET", "/healthz").await;
+    assert_eq!(open["verdict"], "let_in");
+    assert_eq!(ask(&personal, "GET", "/api/v1/nothing").await["problem"]["code"], "not_found");
+    assert_eq!(ask(&personal, "DELETE", "/api/v1/me").await["problem"]["code"], "method_not_allowed");
+    world.advance(TimeDelta::hours(1));
+    let refreshed = Tokens::of(&world.refresh(&alice.refresh).await);
+    let fresh = ask(&refreshed.access, "POST", "/api/v1/me/tokens").await;
+    assert_eq!(fresh["problem"]["code"], "authentication_too_old");
+    assert_eq!(
+        (&fresh["request"]["fresh"], line(&fresh, "freshness")["outcome"].as_str()),
+        (&json!(true), Some("failed"))
+    );
+    assert_eq!(world.count("SELECT count(*) FROM notes"), 0);
+}
+
+#[actix_web::test]
+async fn a_pasted_command_line_brings_its_own_request() {
+    let world = World::new().await;
+    let alice = world.signed_in("alice", "viewer").await;
+    let line =
+        format!("curl -X POST -H 'Authorization: Bearer {}' https://x/api/v1/notes -d '{{}}'", alice.access);
+    let told = explained(&world, None, &line).await;
+    assert_eq!(told["problem"]["code"], "permission_denied", "{told}");
+    assert_eq!(told["request"]["path"], "/api/v1/notes");
+    let header = explained(&world, None, &format!("Authorization: bearer  {}", alice.access)).await;
+    assert_eq!(header["verdict"], "let_in");
+    for (text, code) in [
+        ("Authorization: Token abc", "scheme_unsupported"),
+        ("curl https://x/", "credentials_missing"),
+        ("nonsense", "token_malformed"),
+        ("dwp_nonsense", "token_malformed"),
+        ("dwr_nonsense", "token_malformed"),
+    ] {
+        assert_eq!(explained(&world, None, text).await["problem"]["code"], code, "{text}");
+    }
+}
+
+#[actix_web::test]
+async fn a_question_that_cannot_be_answered_says_what_is_wrong_with_it() {
+    let world = World::new().await;
+    for (question, pointer) in [
+        (json!({}), "/token"),
+        (json!({"token": "x", "request_id": "0192d7a0-0000-7000-8000-000000000000"}), "/request_id"),
+        (json!({"request_id": "nonsense"}), "/request_id"),
+        (json!({"token": "x", "method": "GET"}), "/path"),
+        (json!({"token": "x", "path": "/"}), "/method"),
+        (json!({"token": "x", "method": "GET", "path": "http://x/"}), "/path"),
+        (json!({"token": "x", "method": "G T", "path": "/"}), "/method"),
+        (json!({"token": 1}), "/token"),
+        (json!({"token": "x", "tokens": 1}), "/tokens"),
+    ] {
+        let refused = explain(&world, None, question.clone()).await;
+        refused.refused("validation_failed");
+        assert_eq!(refused.body["errors"][0]["pointer"], pointer, "{question}");
+    }
+    let unknown = json!({"request_id": "0192d7a0-0000-7000-8000-000000000000"});
+    explain(&world, None, unknown).await.refused("not_found");
+    // A credential that is sent must be good all the same.
+    explain(&world, Some("nonsense"), json!({"token": "x"})).await.refused("token_malformed");
+}
+
+#[actix_web::test]
+async fn a_refused_request_stands_under_its_id_with_who_ended_what() {
+    let world = World::new().await;
+    let alice = world.signed_in("alice", "member").await;
+    let admin = world.login("admin").await;
+    let id = world.text("SELECT id::text AS text FROM users WHERE username = 'alice'");
+    world.delete(&format!("/api/v1/users/{id}/sessions"), &admin.access).await;
+    let refused = world.get("/api/v1/me", &alice.access).await;
+    refused.refused("session_ended");
+    let question = json!({"request_id": refused.text("instance")});
+    // It waits to be written, and is found all the same.
+    let told = explain(&world, Some(&admin.access), question.clone()).await.body;
+    assert_eq!((&told["request"]["path"], &told["request"]["status"]), (&json!("/api/v1/me"), &json!(401)));
+    assert_eq!(
+        (&told["credential"]["kind"], &told["credential"]["username"]),
+        (&json!("access_token"), &json!("alice"))
+    );
+    let ended =
+        told["life"].as_array().unwrap().iter().find(|event| event["event"] == "session_ended").unwrap();
+    assert_eq!(
+        (&ended["by"], &ended["text"]),
+        (&json!("admin"), &json!("the session was ended: ended by admin"))
+    );
+    assert_eq!(line(&told, "session")["outcome"], "failed");
+    // Who only has the id learns what the answer said, and neither whose it was nor from where.
+    let told = explain(&world, None, question).await.body;
+    assert_eq!(told["problem"]["code"], "session_ended");
+    for hidden in [&told["credential"]["username"], &told["life"], &told["request"]["address"]] {
+        assert_eq!(hidden, &Value::Null, "{told}");
+    }
+}
+
+#[actix_web::test]
+async fn the_trace_of_a_request_that_is_let_in_is_kept_where_its_sender_asks() {
+    let world = World::new().await;
+    let alice = world.signed_in("alice", "member").await;
+    let traced =
+        world.ask(Method::GET, "/api/v1/notes").bearer(&alice.access).header("x-doorward-trace", "1");
+    let traced = traced.send().await;
+    assert_eq!(traced.status, 200);
+    let told =
+        explain(&world, Some(&alice.access), json!({"request_id": traced.header("x-request-id")})).await.body;
+    assert_eq!((&told["verdict"], &told["problem"]), (&json!("let_in"), &Value::Null), "{told}");
+    assert_eq!(line(&told, "scope")["outcome"], "passed");
+    let plain = world.get("/api/v1/notes", &alice.access).await;
+    let question = json!({"request_id": plain.header("x-request-id")});
+    explain(&world, Some(&alice.access), question).await.refused("not_found");
+}
+
+#[actix_web::test]
+async fn no_record_holds_a_secret() {
+    let world = World::new().await;
+    let alice = world.signed_in("alice", "member").await;
+    let (personal, _) = world.personal_token(&alice.access, "notes:read").await;
+    world.post("/api/v1/auth/logout", &alice.access, json!({})).await;
+    world
+        .get(&format!("/api/v1/me?access_token={}", alice.access), &alice.access)
+        .await
+        .refused("session_ended");
+    world.refresh(&alice.refresh).await.refused("session_ended");
+    world.ask(Method::GET, "/api/v1/me").basic("bob", &personal).send().await.refused("token_unknown");
+    world
+        .ask(Method::GET, "/api/v1/users")
+        .basic("bob", "hunter2-is-secret")
+        .send()
+        .await
+        .refused("token_malformed");
+    let wrong = json!({"username": "alice", "password": "a wrong secret"});
+    world.ask(Method::POST, "/api/v1/auth/login").json(&wrong).send().await.refused("invalid_credentials");
+    keep(&world).await;
+    assert!(world.count("SELECT count(*) FROM refusals") >= 5);
+    let all = world.text("SELECT string_agg(row(refusals.*)::text, ' ') AS text FROM refusals");
+    let signature = alice.access.rsplit('.').next().unwrap();
+    for secret in [signature, &alice.refresh[4..], &personal[4..], "a wrong secret", "hunter2-is-secret"] {
+        assert!(!all.contains(secret), "{secret} in {all}");
+    }
+}
+
+#[actix_web::test]
+async fn a_flood_is_dropped_and_counted_and_pushes_out_nothing_of_worth() {
+    let world = World::with(|settings| settings.refusal_rows = 100).await;
+    let alice = world.signed_in("alice", "member").await;
+    world.post("/api/v1/auth/logout", &alice.access, json!({})).await;
+    let worthy = world.get("/api/v1/me", &alice.access).await.text("request_id");
+    let mut sent = 1;
+    for _ in 0..3 {
+        for _ in 0..400 {
+            world.get("/api/v1/me", "garbage").await.refused("token_malformed");
+            sent += 1;
+        }
+        keep(&world).await;
+    }
+    let (kept, dropped) = world.services.kept_refusals.counts();
+    assert_eq!(kept + dropped, sent);
+    assert!(dropped > 0 && kept > 0, "{kept} {dropped}");
+    // A tenth of the bound is theirs; one batch may stand above it until the next.
+    let unproven = world.count("SELECT count(*) FROM refusals WHERE lane = 'unproven'");
+    assert!(unproven <= 10, "{unproven}");
+    let left = world.count(&format!("SELECT count(*) FROM refusals WHERE request_id = '{worthy}'"));
+    assert_eq!(left, 1);
+}
+
+#[actix_web::test]
+async fn what_cannot_be_written_waits_and_slows_nothing() {
+    let world = World::new().await;
+    world.sql("ALTER TABLE refusals RENAME TO elsewhere");
+    let refused = world.get("/api/v1/me", "garbage").await;
+    refused.refused("token_malformed");
+    assert!(world.services.kept_refusals.flush(&world.services.database).await.is_err());
+    world.sql("ALTER TABLE elsewhere RENAME TO refusals");
+    keep(&world).await;
+    let id = refused.text("request_id");
+    assert_eq!(world.count(&format!("SELECT count(*) FROM refusals WHERE request_id = '{id}'")), 1);
+}
+
+#[actix_web::test]
+async fn with_no_retention_nothing_is_kept_and_an_old_record_is_pruned() {
+    use doorward::database::prune::{self, Retention};
+    let world = World::with(|settings| settings.refusal_retention = Duration::ZERO).await;
+    world.get("/api/v1/me", "garbage").await.refused("token_malformed");
+    keep(&world).await;
+    assert_eq!(world.count("SELECT count(*) FROM refusals"), 0);
+    let keeping = World::new().await;
+    keeping.get("/api/v1/me", "garbage").await;
+    keep(&keeping).await;
+    let days = |days: u64| Duration::from_secs(days * 86_400);
+    let retention = Retention { audit_events: days(400), refusals: days(7) };
+    keeping.advance(TimeDelta::days(6));
+    prune::run(&keeping.services.database, retention).await.unwrap();
+    assert_eq!(keeping.count("SELECT count(*) FROM refusals"), 1);
+    keeping.advance(TimeDelta::days(2));
+    prune::run(&keeping.services.database, retention).await.unwrap();
+    assert_eq!(keeping.count("SELECT count(*) FROM refusals"), 0);
+}
