@@ -139,6 +139,12 @@ impl KeptRefusals {
         Self { shared: Arc::new(shared) }
     }
 
+    /// Whether any is kept at all.
+    #[must_use]
+    pub fn keeps(&self) -> bool {
+        self.shared.keeps
+    }
+
     /// Takes a refusal where its lane has room; only then it is made at all.
     pub fn offer(&self, lane: Lane, make: impl FnOnce() -> NewRefusal) {
         if !self.shared.keeps {
@@ -326,8 +332,8 @@ pub struct Filter {
     pub route: Option<String>,
     /// Not before.
     pub since: Option<DateTime<Utc>>,
-    /// Only those written before this one.
-    pub before: Option<i64>,
+    /// Only those written before that of this request.
+    pub before: Option<Uuid>,
 }
 
 /// At most `limit` refusals, newest first.
@@ -351,7 +357,12 @@ pub fn list(connection: &mut PgConnection, filter: &Filter, limit: i64) -> Query
         query = query.filter(refusals::occurred_at.ge(since));
     }
     if let Some(before) = filter.before {
-        query = query.filter(refusals::position.lt(before));
+        let last = diesel::alias!(refusals as last);
+        let position = last
+            .filter(last.field(refusals::request_id).eq(before))
+            .select(last.field(refusals::position))
+            .single_value();
+        query = query.filter(refusals::position.nullable().lt(position));
     }
     query.order(refusals::position.desc()).limit(limit).load(connection)
 }

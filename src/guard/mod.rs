@@ -20,6 +20,7 @@ pub mod new_password;
 pub mod page;
 pub mod pasted;
 pub mod refusal;
+pub mod refusal_log;
 pub mod registration;
 pub mod requirements;
 pub mod server;

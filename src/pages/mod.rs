@@ -4,6 +4,7 @@ pub mod account;
 pub mod admin;
 pub mod assets;
 pub mod device;
+pub mod explanation;
 pub mod flaws;
 pub mod home;
 pub mod login;

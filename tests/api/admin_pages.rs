@@ -15,9 +15,16 @@ async fn who_may_not_is_told_so_on_a_page() {
     let world = World::new().await;
     world.user("alice", "member");
     let mut browser = Browser::signed_in(&world, "alice").await;
-    for path in
-        ["/admin", "/admin/users", "/admin/users/new", "/admin/audit", "/admin/keys", "/admin/settings"]
-    {
+    for path in [
+        "/admin",
+        "/admin/users",
+        "/admin/users/new",
+        "/admin/audit",
+        "/admin/refusals",
+        "/admin/refusals/0192d7a0-0000-7000-8000-000000000000",
+        "/admin/keys",
+        "/admin/settings",
+    ] {
         let answer = browser.get(path).await;
         assert_eq!(answer.status, 403, "{path}");
         assert!(html(&answer).contains("permission_denied") && html(&answer).contains("member"), "{path}");
@@ -278,4 +285,64 @@ async fn the_audit_log_holds_what_was_typed_as_text() {
         let page = admin.get(&path).await;
         assert!(html(&page).contains("alert(1)") && !html(&page).contains(evil), "{}", html(&page));
     }
+}
+
+#[actix_web::test]
+async fn refusals_are_listed_found_counted_and_explained() {
+    let world = World::new().await;
+    world.user("root", "admin");
+    let alice = world.signed_in("alice", "viewer").await;
+    for _ in 0..60 {
+        world.get("/api/v1/me", "garbage").await.refused("token_malformed");
+    }
+    let note = json!({"title": "x", "body": ""});
+    let denied = world.post("/api/v1/notes", &alice.access, note).await.text("request_id");
+    world.services.kept_refusals.flush(&world.services.database).await.unwrap();
+    world.services.refusal_counts.flush(&world.services.database).await.unwrap();
+    let mut browser = Browser::signed_in(&world, "root").await;
+    let lines = |answer: &Answer| html(answer).matches("<a href=\"/admin/refusals/").count();
+    let all = browser.get("/admin/refusals").await;
+    assert_eq!((lines(&all), all.header("refresh")), (50, None), "{}", html(&all));
+    assert!(html(&all).contains("61 in 14 days"), "{}", html(&all));
+    let next = html(&all).split("href=\"/admin/refusals?").find(|part| part.starts_with("cursor")).unwrap();
+    let next = next.split('"').next().unwrap();
+    assert_eq!(lines(&browser.get(&format!("/admin/refusals?{next}")).await), 11);
+    let today = world.clock.now().format("%Y-%m-%d");
+    let tomorrow = (world.clock.now() + TimeDelta::days(1)).format("%Y-%m-%d").to_string();
+    for (query, count) in [
+        ("code=permission_denied".to_owned(), 1),
+        ("user=ALICE".to_owned(), 1),
+        (format!("route=notes&since={today}&user=&code="), 1),
+        ("route=%25".to_owned(), 0),
+        (format!("since={tomorrow}"), 0),
+    ] {
+        let found = browser.get(&format!("/admin/refusals?{query}")).await;
+        assert_eq!((found.status, lines(&found)), (200, count), "{query}: {}", html(&found));
+        assert_eq!(count == 0, html(&found).contains("Nothing like that was refused"), "{query}");
+    }
+    assert_eq!(browser.get("/admin/refusals?user=nobody").await.status, 422);
+    assert_eq!(browser.get("/admin/refusals?live=1").await.header("refresh"), Some("5"));
+    let one = browser.get(&format!("/admin/refusals/{denied}")).await;
+    for said in ["permission_denied", "POST /api/v1/notes", "alice", "signed in", "the operator", &denied] {
+        assert!(html(&one).contains(said), "{said}: {}", html(&one));
+    }
+    let gone = browser.get("/admin/refusals/0192d7a0-0000-7000-8000-000000000000").await;
+    assert_eq!(gone.status, 404);
+    let user = world.text("SELECT id::text AS text FROM users WHERE username = 'alice'");
+    let page = browser.get(&format!("/admin/users/{user}")).await;
+    assert!(html(&page).contains(&format!("/admin/refusals?user={user}")));
+    assert_eq!(lines(&browser.get(&format!("/admin/refusals?user={user}")).await), 1);
+
+    let mut own = Browser::signed_in(&world, "alice").await;
+    let listed = own.get("/account/refusals").await;
+    assert_eq!(html(&listed).matches("<a href=\"/account/refusals/").count(), 1, "{}", html(&listed));
+    let one = own.get(&format!("/account/refusals/{denied}")).await;
+    assert!(
+        html(&one).contains("permission_denied") && !html(&one).contains("the operator"),
+        "{}",
+        html(&one)
+    );
+    let mut other = Browser::signed_in(&world, "root").await;
+    assert!(html(&other.get("/account/refusals").await).contains("None: whatever was asked"));
+    assert_eq!(other.get(&format!("/account/refusals/{denied}")).await.status, 404);
 }

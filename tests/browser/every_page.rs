@@ -8,7 +8,7 @@ use crate::chromium::{Chromium, Look};
 use crate::support::{PASSWORD, World};
 
 /// A page: its picture's name, its path, and whether it is behind the sign-in.
-const PAGES: [(&str, &str, bool); 23] = [
+const PAGES: [(&str, &str, bool); 26] = [
     ("home", "/", false),
     ("login", "/login", false),
     ("login-next", "/login?next=%2Faccount", false),
@@ -23,12 +23,15 @@ const PAGES: [(&str, &str, bool); 23] = [
     ("tokens", "/account/tokens", true),
     ("new-token", "/account/tokens/new", true),
     ("activity", "/account/activity", true),
+    ("refusals", "/account/refusals", true),
     ("step-up", "/step-up?next=%2Faccount", true),
     ("admin", "/admin", true),
     ("admin-users", "/admin/users", true),
     ("admin-no-users", "/admin/users?q=nobody-at-all", true),
     ("admin-new-user", "/admin/users/new", true),
     ("admin-audit", "/admin/audit", true),
+    ("admin-refusals", "/admin/refusals?live=1", true),
+    ("admin-no-refusals", "/admin/refusals?code=last_admin", true),
     ("admin-keys", "/admin/keys", true),
     ("admin-settings", "/admin/settings", true),
     ("invalid", "/account/tokens?cursor=x", true),
@@ -59,6 +62,17 @@ async fn check(page: &Chromium, name: &str, look: &str) {
     }
 }
 
+/// A few refused requests of hers; gives the id of one whose session was ended.
+async fn refused(world: &World) -> String {
+    let gone = world.login("alice.of-wonderland").await;
+    world.post("/api/v1/auth/logout", &gone.access, json!({})).await;
+    world.get("/api/v1/me", "garbage").await;
+    let refused = world.get("/api/v1/notes", &gone.access).await;
+    world.services.kept_refusals.flush(&world.services.database).await.unwrap();
+    world.services.refusal_counts.flush(&world.services.database).await.unwrap();
+    refused.text("request_id")
+}
+
 async fn look_at_all(name: &str, look: Look) {
     let world = World::with(|settings| settings.registration = doorward::config::Registration::Open).await;
     let tokens = world.signed_in("alice.of-wonderland", "admin").await;
@@ -71,6 +85,7 @@ async fn look_at_all(name: &str, look: Look) {
     let device: Value =
         json!({ "username": "alice.of-wonderland", "password": PASSWORD, "device": "curl on my laptop" });
     world.login_with(device).await;
+    let refused = refused(&world).await;
     let page = Chromium::open_as(&world, look).await;
     for (picture, path, _) in PAGES.iter().filter(|(_, _, behind)| !behind) {
         page.go(path).await;
@@ -88,9 +103,12 @@ async fn look_at_all(name: &str, look: Look) {
         check(&page, picture, name).await;
     }
     let id = world.text("SELECT id::text AS text FROM users WHERE username = 'alice.of-wonderland'");
-    for (picture, path) in
-        [("admin-user", format!("/admin/users/{id}")), ("admin-delete", format!("/admin/users/{id}/delete"))]
-    {
+    for (picture, path) in [
+        ("admin-user", format!("/admin/users/{id}")),
+        ("admin-delete", format!("/admin/users/{id}/delete")),
+        ("admin-refusal", format!("/admin/refusals/{refused}")),
+        ("refusal", format!("/account/refusals/{refused}")),
+    ] {
         page.go(&path).await;
         check(&page, picture, name).await;
     }

@@ -1,8 +1,9 @@
-//! `/account`: oneself, in four pages.
+//! `/account`: oneself.
 
 pub mod events;
 pub mod password;
 pub mod profile;
+pub mod refusals;
 pub mod sessions;
 pub mod tokens;
 
@@ -25,5 +26,7 @@ pub fn routes() -> Vec<Endpoint> {
             .codes(&[Code::AuthenticationTooOld]),
         Endpoint::at("/account/tokens/{id}/revoke").post(tokens::revoke),
         Endpoint::at("/account/activity").get(events::show),
+        Endpoint::at("/account/refusals").get(refusals::show),
+        Endpoint::at("/account/refusals/{id}").get(refusals::explain).codes(&[Code::NotFound]),
     ]
 }

@@ -109,8 +109,8 @@ impl AuditQuery {
             text => Some(read_day(text)?),
         };
         Ok(EventQuery {
-            actor: find(services, &self.actor, "/actor").await?,
-            subject: find(services, &self.subject, "/subject").await?,
+            actor: find_user(services, &self.actor, "/actor").await?,
+            subject: find_user(services, &self.subject, "/subject").await?,
             type_: Some(self.type_.clone()).filter(|name| !name.is_empty()),
             since,
             limit: None,
@@ -119,7 +119,8 @@ impl AuditQuery {
     }
 }
 
-fn read_day(text: &str) -> Result<DateTime<Utc>, Problem> {
+/// The begin of a day (UTC).
+pub(super) fn read_day(text: &str) -> Result<DateTime<Utc>, Problem> {
     let day = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().and_then(|day| day.and_hms_opt(0, 0, 0));
     day.map(|day| day.and_utc()).ok_or_else(|| {
         let detail = "a day such as 2026-03-01".to_owned();
@@ -127,7 +128,12 @@ fn read_day(text: &str) -> Result<DateTime<Utc>, Problem> {
     })
 }
 
-async fn find(services: &Services, typed: &str, pointer: &str) -> Result<Option<Uuid>, Problem> {
+/// The user of this name or id, if anything was typed.
+pub(super) async fn find_user(
+    services: &Services,
+    typed: &str,
+    pointer: &str,
+) -> Result<Option<Uuid>, Problem> {
     let typed = typed.trim();
     if typed.is_empty() {
         return Ok(None);

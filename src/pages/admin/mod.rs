@@ -4,6 +4,7 @@ pub mod audit;
 pub mod chart;
 pub mod keys;
 pub mod overview;
+pub mod refusals;
 pub mod settings;
 pub mod user;
 pub mod users;
@@ -32,6 +33,8 @@ pub fn routes() -> Vec<Endpoint> {
         Endpoint::at("/admin/audit").get(audit::show),
         Endpoint::at("/admin/audit.csv").get(audit::csv),
         Endpoint::at("/admin/audit.json").get(audit::json),
+        Endpoint::at("/admin/refusals").get(refusals::show),
+        Endpoint::at("/admin/refusals/{id}").get(refusals::explain).codes(&[Code::NotFound]),
         Endpoint::at("/admin/keys").get(keys::show),
         at("/admin/keys/rotate").post(keys::rotate),
         Endpoint::at("/admin/settings").get(settings::show),

@@ -17,7 +17,8 @@ use crate::pages::shell::Shell;
 use crate::problem::Problem;
 use crate::sessions::statistics;
 
-const DAYS: u32 = 14;
+/// Days that a chart shows.
+pub(super) const DAYS: u32 = 14;
 
 #[derive(Template)]
 #[template(path = "admin/overview.html")]
@@ -95,7 +96,8 @@ fn on(counts: &[DayCount], day: NaiveDate, what: &str) -> i64 {
     counts.iter().filter(|count| count.day == day && count.what == what).map(|count| count.count).sum()
 }
 
-fn days(today: NaiveDate, of: impl Fn(NaiveDate) -> (i64, i64, String)) -> Vec<Day> {
+/// The days of a chart, the last one today.
+pub(super) fn days(today: NaiveDate, of: impl Fn(NaiveDate) -> (i64, i64, String)) -> Vec<Day> {
     let back = (0..u64::from(DAYS)).rev().filter_map(|back| today.checked_sub_days(Days::new(back)));
     back.map(|day| {
         let (lower, upper, label) = of(day);

@@ -1,0 +1,143 @@
+//! `/admin/refusals`: what was refused lately, with filters, and each explained.
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::{HttpResponse, web};
+use askama::Template;
+use serde::Deserialize;
+use uuid::Uuid;
+
+use super::audit::{find_user, read_day};
+use super::chart::Chart;
+use super::overview::{DAYS, days};
+use crate::audit::refusal_counts;
+use crate::guard::explain::{Asker, NOT_KEPT};
+use crate::guard::input::{Path, Query};
+use crate::guard::refusal_log::RefusalQuery;
+use crate::guard::requirements::AuditRead;
+use crate::guard::{Authorized, Services, refusal};
+use crate::pages::answer;
+use crate::pages::explanation::{ExplanationPage, Item};
+use crate::pages::shell::Shell;
+use crate::problem::{Code, Problem};
+
+/// Seconds between two looks at the live list.
+const LIVE_EVERY: HeaderValue = HeaderValue::from_static("5");
+const REFRESH: HeaderName = HeaderName::from_static("refresh");
+
+#[derive(Template)]
+#[template(path = "admin/refusals.html")]
+struct Refusals {
+    shell: Shell,
+    items: Vec<Item>,
+    codes: Vec<&'static str>,
+    sent: RefusalsQuery,
+    query: String,
+    next: Option<String>,
+    chart: Chart,
+    keeps: bool,
+}
+
+/// Which refusals. The user is given by name or id.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct RefusalsQuery {
+    #[serde(default)]
+    code: String,
+    #[serde(default)]
+    user: String,
+    #[serde(default)]
+    route: String,
+    #[serde(default)]
+    since: String,
+    live: Option<String>,
+    cursor: Option<String>,
+}
+
+impl RefusalsQuery {
+    fn without_cursor(&self) -> String {
+        let fields =
+            [("code", &self.code), ("user", &self.user), ("route", &self.route), ("since", &self.since)];
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        query.extend_pairs(fields.iter().filter(|(_, value)| !value.is_empty()));
+        query.finish()
+    }
+
+    async fn read(&self, services: &Services) -> Result<RefusalQuery, Problem> {
+        let since = match self.since.trim() {
+            "" => None,
+            text => Some(read_day(text)?),
+        };
+        let filled = |text: &str| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
+        Ok(RefusalQuery {
+            user: find_user(services, &self.user, "/user").await?,
+            code: filled(&self.code),
+            route: filled(&self.route),
+            since,
+            cursor: self.cursor.clone(),
+        })
+    }
+}
+
+/// Lists them.
+pub async fn show(
+    services: web::Data<Services>,
+    guarded: Authorized<AuditRead, Query<RefusalsQuery>>,
+) -> Result<HttpResponse, Problem> {
+    let Query(sent) = guarded.input;
+    let page = services.list_refusals(sent.read(&services).await?).await?;
+    let now = services.clock.now();
+    let query = sent.without_cursor();
+    let next = page.next_cursor.as_ref().map(|cursor| {
+        let mut next = url::form_urlencoded::Serializer::new(query.clone());
+        next.append_pair("cursor", cursor).finish()
+    });
+    let is_live = sent.live.is_some();
+    let page = Refusals {
+        shell: Shell::of(&guarded.caller),
+        items: page.items.into_iter().map(|refusal| Item::new(refusal, now)).collect(),
+        codes: Code::ALL.iter().map(|code| code.as_str()).collect(),
+        chart: count(&services, &sent.code).await?,
+        keeps: services.kept_refusals.keeps(),
+        sent,
+        query,
+        next,
+    };
+    let mut answer = answer(StatusCode::OK, &page)?;
+    if is_live {
+        answer.headers_mut().insert(REFRESH, LIVE_EVERY);
+    }
+    Ok(answer)
+}
+
+/// How many there were by day, dropped ones too: of one code, or of all.
+async fn count(services: &Services, code: &str) -> Result<Chart, Problem> {
+    let counts = services
+        .database
+        .run(|connection| refusal_counts::list(connection, DAYS.cast_signed()))
+        .await
+        .map_err(refusal::database)?;
+    let of_code = counts.into_iter().filter(|count| code.is_empty() || count.what == code);
+    let counts: Vec<_> = of_code.collect();
+    let total: i64 = counts.iter().map(|count| count.count).sum();
+    let bars = days(services.clock.now().date_naive(), |day| {
+        let on_day: Vec<_> = counts.iter().filter(|count| count.day == day).collect();
+        let label: Vec<String> =
+            on_day.iter().map(|count| format!("{} {}", count.what, count.count)).collect();
+        let label = if label.is_empty() { "none".to_owned() } else { label.join(", ") };
+        (0, on_day.iter().map(|count| count.count).sum(), label)
+    });
+    Ok(Chart::new("Refusals", format!("{total} in {DAYS} days, on all nodes"), bars))
+}
+
+/// Explains one.
+pub async fn explain(
+    services: web::Data<Services>,
+    guarded: Authorized<AuditRead, Path<Uuid>>,
+) -> Result<HttpResponse, Problem> {
+    let Path(request_id) = guarded.input;
+    let found = services.explain_request(request_id, Asker::Caller(&guarded.caller)).await?;
+    let explanation = found.ok_or_else(|| Problem::new(Code::NotFound, NOT_KEPT))?;
+    let list = ("/admin/refusals", "All refusals");
+    let page = ExplanationPage::new(Shell::of(&guarded.caller), list, explanation, services.clock.now());
+    answer(StatusCode::OK, &page)
+}

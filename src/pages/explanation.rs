@@ -1,0 +1,152 @@
+//! A kept refusal on a page: as a line of a list, and explained in full.
+
+use askama::Template;
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::moment::Moment;
+use super::shell::Shell;
+use crate::audit::refusals::Refusal;
+use crate::guard::explain::{Explanation, Step};
+use crate::guard::trace::{Line, Outcome};
+
+/// A refusal on one line.
+pub struct Item {
+    /// The request.
+    pub request_id: Uuid,
+    /// When.
+    pub when: Moment,
+    /// Its code.
+    pub code: String,
+    /// What was asked for.
+    pub request: String,
+    /// With what.
+    pub credential: String,
+    /// From where.
+    pub address: String,
+    /// What was found.
+    pub detail: String,
+}
+
+impl Item {
+    /// As seen at `now`.
+    #[must_use]
+    pub fn new(refusal: Refusal, now: DateTime<Utc>) -> Self {
+        Self {
+            request_id: refusal.request_id,
+            when: Moment::new(refusal.occurred_at, now),
+            code: refusal.code.unwrap_or_default(),
+            request: format!("{} {}", refusal.method, refusal.path),
+            credential: refusal.credential_kind.unwrap_or_default().replace('_', " "),
+            address: refusal.address.unwrap_or_default(),
+            detail: refusal.problem["detail"].as_str().unwrap_or_default().to_owned(),
+        }
+    }
+}
+
+/// An explanation, in full.
+#[derive(Template)]
+#[template(path = "explanation.html")]
+pub struct ExplanationPage {
+    /// Around it.
+    pub shell: Shell,
+    /// Where the list is.
+    pub list: &'static str,
+    /// What the list is called.
+    pub list_name: &'static str,
+    code: String,
+    title: String,
+    detail: String,
+    facts: Vec<(&'static str, String)>,
+    checks: Vec<Row>,
+    life: Vec<Happening>,
+    next: Vec<Step>,
+}
+
+struct Row {
+    check: &'static str,
+    outcome: &'static str,
+    class: &'static str,
+    said: String,
+}
+
+struct Happening {
+    when: Moment,
+    text: String,
+}
+
+impl ExplanationPage {
+    /// As seen at `now`, with a link back to the list.
+    #[must_use]
+    pub fn new(
+        shell: Shell,
+        (list, list_name): (&'static str, &'static str),
+        explanation: Explanation,
+        now: DateTime<Utc>,
+    ) -> Self {
+        let problem = |name: &str| {
+            let text = explanation.problem.as_ref().and_then(|problem| problem[name].as_str());
+            text.unwrap_or_default().to_owned()
+        };
+        let life = explanation.life.iter().flatten().map(|event| {
+            let by = event.by.as_ref().map(|by| format!(", by {by}")).unwrap_or_default();
+            let from = event.address.as_ref().map(|address| format!(", from {address}")).unwrap_or_default();
+            Happening { when: Moment::new(event.at, now), text: format!("{}{by}{from}", event.text) }
+        });
+        Self {
+            shell,
+            list,
+            list_name,
+            code: problem("code"),
+            title: problem("title"),
+            detail: problem("detail"),
+            facts: facts(&explanation, now),
+            life: life.collect(),
+            checks: explanation.checks.into_iter().map(Row::from).collect(),
+            next: explanation.next,
+        }
+    }
+
+    /// Only what these can do.
+    #[must_use]
+    pub fn for_readers(mut self, readers: &[&str]) -> Self {
+        self.next.retain(|step| readers.contains(&step.who));
+        self
+    }
+}
+
+fn facts(explanation: &Explanation, now: DateTime<Utc>) -> Vec<(&'static str, String)> {
+    let (request, credential) = (explanation.request.as_ref(), explanation.credential.as_ref());
+    let id = |id: Option<Uuid>| id.map(|id| id.to_string());
+    let facts = [
+        ("Request", request.map(|request| format!("{} {}", request.method, request.path))),
+        ("Request id", request.and_then(|request| id(request.request_id))),
+        (
+            "When",
+            request.and_then(|request| request.occurred_at).map(|at| {
+                let moment = Moment::new(at, now);
+                format!("{} ({})", moment.long, moment.words)
+            }),
+        ),
+        ("Status", request.and_then(|request| request.status).map(|status| status.to_string())),
+        ("From", request.and_then(|request| request.address.clone())),
+        ("Credential", credential.map(|credential| credential.kind.replace('_', " "))),
+        ("Its id", credential.and_then(|credential| id(credential.id))),
+        ("Session", credential.and_then(|credential| id(credential.session_id))),
+        ("User", credential.and_then(|credential| credential.username.clone())),
+    ];
+    facts.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+}
+
+impl From<Line> for Row {
+    fn from(line: Line) -> Self {
+        let (outcome, class) = match line.outcome {
+            Outcome::Passed => ("passed", "good"),
+            Outcome::Failed => ("failed", "bad"),
+            Outcome::Undecided => ("could not be decided", "bad"),
+            Outcome::NotReached => ("not reached", ""),
+            Outcome::NotApplicable => ("asks nothing here", ""),
+        };
+        Self { check: line.check.as_str(), outcome, class, said: line.found.unwrap_or_default() }
+    }
+}
