@@ -7,6 +7,7 @@ use actix_web::http::header::CACHE_CONTROL;
 use actix_web::{HttpResponse, web};
 use serde::Serialize;
 
+use crate::database::feed::FeedState;
 use crate::database::migrate;
 use crate::guard::Services;
 use crate::routing::Endpoint;
@@ -61,8 +62,9 @@ pub struct Readiness {
     pub migrations: &'static str,
     /// Whether the server is about to stop.
     pub draining: bool,
-    /// How revocations reach this node: `database` asks it for every request.
-    #[schema(example = "database")]
+    /// How this node learns what was ended: `live` hears of it, `polled` asks ten times a second since notifications are
+    /// lost on the way, `silent` asks the database for every request.
+    #[schema(example = "live")]
     pub feed: &'static str,
 }
 
@@ -81,7 +83,8 @@ pub async fn readyz(services: web::Data<Services>, draining: web::Data<Draining>
     let is_ready = migrations == "done" && !draining;
     let status = if is_ready { "ready" } else { "not_ready" };
     let mut answer = if is_ready { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
-    let readiness = Readiness { status, database, migrations, draining, feed: "database" };
+    let feed = services.database.feed().state().as_str();
+    let readiness = Readiness { status, database, migrations, draining, feed };
     answer.insert_header((CACHE_CONTROL, "no-store")).json(readiness)
 }
 
@@ -92,7 +95,7 @@ pub async fn waiting() -> HttpResponse {
         database: "unavailable",
         migrations: "unknown",
         draining: false,
-        feed: "database",
+        feed: FeedState::Silent.as_str(),
     };
     HttpResponse::ServiceUnavailable().insert_header((CACHE_CONTROL, "no-store")).json(readiness)
 }

@@ -6,6 +6,7 @@ use actix_web::web;
 use tokio::task::JoinHandle;
 
 use crate::audit::refusals;
+use crate::database::feed::FeedState;
 use crate::database::prune::{self, Retention};
 use crate::guard::Services;
 use crate::sessions::last_use::FLUSH_EVERY;
@@ -86,6 +87,14 @@ fn measure(services: &Services) {
         let (busy, waiting) = pool.depth();
         metrics::gauge!("doorward_pool_busy", "pool" => pool.name()).set(busy as f64);
         metrics::gauge!("doorward_pool_waiting", "pool" => pool.name()).set(waiting as f64);
+    }
+    let state = services.database.feed().state();
+    for each in [FeedState::Live, FeedState::Polled, FeedState::Silent] {
+        let is_it = f64::from(u8::from(each == state));
+        metrics::gauge!("doorward_feed_state", "state" => each.as_str()).set(is_it);
+    }
+    for (what, entries) in services.memory.sizes() {
+        metrics::gauge!("doorward_remembered", "what" => what).set(entries as f64);
     }
     let (open, idle) = services.database.connections();
     metrics::gauge!("doorward_database_connections", "state" => "open").set(f64::from(open));

@@ -11,6 +11,7 @@ use crate::secret_key::SecretKeys;
 use crate::sessions::CookieKey;
 use crate::sessions::cookie_key::{self, SealedCookieKey};
 use crate::sessions::session::delta;
+use crate::tokens::revocation::{self, Revoked};
 use crate::tokens::signing_key::{self, KeyError, KeyRing, PrivateKey};
 use crate::users::name::Username;
 use crate::users::password::{PasswordHash, PlainPassword};
@@ -75,7 +76,12 @@ pub fn prepare(connection: &mut Connection, settings: &Settings) -> Result<Prepa
     let ran = migrate::run(connection)?;
     if !ran.is_empty() {
         tracing::info!(migrations = ran.len(), "migrated the database");
+        if !user::is_empty(connection)? {
+            // Nodes that serve meanwhile remember what roles might do before.
+            revocation::insert_change(connection, &Revoked::Everything, "migrated")?;
+        }
     }
+    revocation::adopt(connection)?;
     let secret_keys = check_secret_keys(connection, settings)?;
     let ring = load_keys(connection, settings, &secret_keys)?;
     let cookie_key = cookie_key::find_or_make(connection, &secret_keys)??;

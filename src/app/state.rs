@@ -1,6 +1,7 @@
 //! The state of the handlers, made of the settings.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::thread::available_parallelism;
 
 use actix_web::web;
@@ -17,6 +18,7 @@ use crate::database::prune::Retention;
 use crate::guard::Services;
 use crate::guard::address::TrustedProxies;
 use crate::guard::cookie_store::BrowserSettings;
+use crate::guard::memory::Memory;
 use crate::guard::server::ShownSetting;
 use crate::pages;
 use crate::problem::Rendering;
@@ -99,8 +101,11 @@ pub fn parts(
         idle_ttl: settings.browser_session_idle_ttl,
         kept_ttl: settings.browser_session_kept_ttl,
     };
+    let database = Database::new(database_url, settings.database_connections);
+    let memory = Memory::new(database.feed().clone(), settings.remembered as usize);
     let services = Services {
-        database: Database::new(database_url, settings.database_connections),
+        database,
+        memory: Arc::new(memory),
         clock: clock.clone(),
         secret_keys,
         keys: Keys::new(ring),

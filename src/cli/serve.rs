@@ -113,6 +113,7 @@ async fn serve(settings: &Settings, url: &str, listener: TcpListener) -> Result<
     let (services, draining) = (parts.services.clone(), parts.draining.clone());
     let server = app::serve(parts, listener, state::cores()).map_err(failed)?;
     let handle = server.handle();
+    let following = services.follow(url).map_err(failed)?;
     let tasks = background::start(&services, state::retention(settings));
     announce(&services.issuer.url, first_admin)?;
     tracing::info!(url = %services.issuer.url, %address, "serving");
@@ -130,6 +131,7 @@ async fn serve(settings: &Settings, url: &str, listener: TcpListener) -> Result<
     handle.stop(true).await;
     let _ = server.await;
     tasks.stop();
+    drop(following);
     if let Err(error) = services.last_use.flush(&services.database).await {
         tracing::warn!(%error, "the last uses of the last seconds are not written");
     }

@@ -143,6 +143,8 @@ settings! {
     log_format: LogFormat = "DOORWARD_LOG_FORMAT", Text("auto"), kinds::log_format();
     /// The cost of password hashes; one of another cost is made anew at the next sign-in.
     bcrypt_cost: u32 = "DOORWARD_BCRYPT_COST", Text("12"), kinds::number(10..=15);
+    /// Tokens and sessions of each kind that a node remembers, so that their requests ask no database.
+    remembered: u32 = "DOORWARD_REMEMBERED", Text("100000"), kinds::number(1_000..=10_000_000);
     /// Connections to PostgreSQL.
     database_connections: u32 = "DOORWARD_DATABASE_CONNECTIONS",
         Computed("twice the cores, at least 8", Place::database_connections), kinds::number(2..=1_000);

@@ -237,6 +237,7 @@ mod tests {
             ("DOORWARD_LOG", "loud"),
             ("DOORWARD_LOG_FORMAT", "xml"),
             ("DOORWARD_BCRYPT_COST", "16"),
+            ("DOORWARD_REMEMBERED", "0"),
             ("DOORWARD_DATABASE_CONNECTIONS", "1"),
         ];
         assert_eq!(

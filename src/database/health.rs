@@ -1,8 +1,12 @@
 //! How PostgreSQL itself stands, for who looks after it.
 
+use std::time::{Duration, Instant};
+
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Text, Timestamptz};
+
+use super::{Database, DatabaseError};
 
 /// What PostgreSQL says of itself.
 #[derive(Clone, Debug, QueryableByName)]
@@ -46,14 +50,28 @@ pub fn find(connection: &mut PgConnection) -> QueryResult<Health> {
     .get_result(connection)
 }
 
-/// Whether a notification reaches this connection: behind a pooler that hands out connections by transaction none does.
+/// Channel for the asking.
+const PROBE: &str = "doorward_probe";
+/// How long a notification may be under way.
+const PROBE_PATIENCE: Duration = Duration::from_millis(500);
+const PROBE_PAUSE: Duration = Duration::from_millis(5);
+
+/// Whether a notification reaches this connection while it is idle: behind a pooler that hands out connections by
+/// transaction none does. Another connection sends it, since one's own comes with the answer to NOTIFY.
 ///
 /// # Errors
-/// PostgreSQL's.
-pub fn hears_notifications(connection: &mut PgConnection) -> QueryResult<bool> {
-    diesel::sql_query("LISTEN doorward_doctor").execute(connection)?;
-    diesel::sql_query("NOTIFY doorward_doctor").execute(connection)?;
-    let heard = connection.notifications_iter().next().transpose()?.is_some();
-    diesel::sql_query("UNLISTEN doorward_doctor").execute(connection)?;
+/// When PostgreSQL fails, or the other connection cannot be had.
+#[allow(clippy::disallowed_methods)] // on a thread that has nothing else to do
+pub fn hears_notifications(connection: &mut PgConnection, url: &str) -> Result<bool, DatabaseError> {
+    diesel::sql_query(format!("LISTEN {PROBE}")).execute(connection)?;
+    let mut other = Database::connect(url)?;
+    diesel::sql_query(format!("NOTIFY {PROBE}")).execute(&mut other)?;
+    let begun = Instant::now();
+    let mut heard = false;
+    while !heard && begun.elapsed() < PROBE_PATIENCE {
+        std::thread::sleep(PROBE_PAUSE);
+        heard = connection.notifications_iter().next().transpose()?.is_some();
+    }
+    diesel::sql_query(format!("UNLISTEN {PROBE}")).execute(connection)?;
     Ok(heard)
 }

@@ -1,5 +1,6 @@
 //! PostgreSQL: the one pool, on threads of its own, and what its failures mean.
 
+pub mod feed;
 pub mod health;
 pub mod instance;
 pub mod migrate;
@@ -15,6 +16,7 @@ use diesel::result::DatabaseErrorKind;
 use diesel::sql_types::BigInt;
 use diesel::{Connection as _, PgConnection, QueryResult, QueryableByName, RunQueryDsl};
 
+use self::feed::Feed;
 use crate::blocking::{BlockingError, BlockingPool};
 
 pub use diesel::PgConnection as Connection;
@@ -39,6 +41,7 @@ const ATTEMPTS: usize = 4;
 pub struct Database {
     connections: r2d2::Pool<pool::Manager>,
     threads: BlockingPool,
+    feed: Feed,
 }
 
 /// Why the database gave no answer. None of these says anything about the caller's credentials.
@@ -71,10 +74,12 @@ impl Database {
         Self {
             connections: pool,
             threads: BlockingPool::new("database", threads, threads * QUEUE_PER_CONNECTION),
+            feed: Feed::default(),
         }
     }
 
-    /// Runs `work` with a connection, each statement committing by itself.
+    /// Runs `work` with a connection, each statement committing by itself. What it announced on the feed is in force here
+    /// when this ends.
     ///
     /// # Errors
     /// See [`DatabaseError`].
@@ -84,8 +89,18 @@ impl Database {
         F: FnOnce(&mut PgConnection) -> QueryResult<T> + Send + 'static,
     {
         let connections = self.connections.clone();
-        match self.threads.run(DEADLINE, move || with_connection(&connections, work)).await {
-            Ok(answer) => answer,
+        let work = move || {
+            feed::take_announced();
+            let answer = with_connection(&connections, work);
+            (answer, feed::take_announced())
+        };
+        match self.threads.run(DEADLINE, work).await {
+            Ok((answer, announced)) => {
+                if announced {
+                    self.feed.catch_up().await;
+                }
+                answer
+            }
             Err(BlockingError::QueueFull(_)) => Err(DatabaseError::Overloaded),
             Err(BlockingError::DeadlinePassed(_)) => {
                 Err(DatabaseError::Unavailable("no answer in time".into()))
@@ -115,6 +130,12 @@ impl Database {
     /// [`DatabaseError::Unavailable`].
     pub fn connect(url: &str) -> Result<PgConnection, DatabaseError> {
         pool::establish(url).map_err(|error| DatabaseError::Unavailable(error.to_string()))
+    }
+
+    /// The feed of what was ended.
+    #[must_use]
+    pub fn feed(&self) -> &Feed {
+        &self.feed
     }
 
     /// The threads' pool, for metrics.

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 use diesel::connection::SimpleConnection;
 use diesel::{Connection, PgConnection, QueryResult, RunQueryDsl};
 
+use super::DatabaseError;
+
 /// After this long unused, a connection is tested before use.
 const IDLE_BEFORE_TEST: Duration = Duration::from_secs(1);
 
@@ -65,6 +67,17 @@ pub(super) fn establish(url: &str) -> Result<PgConnection, diesel::r2d2::Error> 
     let mut connection = PgConnection::establish(url).map_err(diesel::r2d2::Error::ConnectionError)?;
     connection.batch_execute(SETTINGS).map_err(diesel::r2d2::Error::QueryError)?;
     Ok(connection)
+}
+
+/// Opens one whose end is noticed: over TCP, what PostgreSQL's machine has not taken within two seconds breaks it.
+///
+/// # Errors
+/// When PostgreSQL cannot be reached or refuses.
+pub(super) fn establish_watched(url: &str) -> Result<PgConnection, DatabaseError> {
+    const WATCHED: &str = "application_name=doorward-feed&tcp_user_timeout=2000&keepalives_idle=2&keepalives_interval=1&keepalives_count=2";
+    let joint = if url.contains('?') { '&' } else { '?' };
+    establish(&format!("{url}{joint}{WATCHED}"))
+        .map_err(|error| DatabaseError::Unavailable(error.to_string()))
 }
 
 impl r2d2::ManageConnection for Manager {

@@ -125,6 +125,7 @@ diesel::table! {
         reason -> Text,
         revoked_at -> Timestamptz,
         matters_until -> Timestamptz,
+        transaction -> Int8,
     }
 }
 

@@ -2,20 +2,24 @@
 //! audience, type, revocation, session, user, permission, scope, freshness. The first that fails is the refusal; how
 //! far each came stands in its [`Trace`].
 
+use std::sync::Arc;
+
 use actix_web::HttpRequest;
 use chrono::{DateTime, Utc};
 
 use super::caller::{Caller, Credential};
 use super::credential::{self, Sent};
 use super::services::Services;
+use super::standing::Found;
 use super::trace::{Check, CredentialKind, Trace};
 use super::{csrf, refusal};
 use crate::problem::{Code, Problem};
 use crate::routing::Rule;
+use crate::sessions::Standing;
 use crate::sessions::refresh_token::{self, RefreshToken, RefreshTokenFlaw};
 use crate::sessions::session;
-use crate::sessions::{BrowserStanding, Standing, StandingUser, find_browser_standing, find_standing};
-use crate::tokens::access_token::{self, AccessTokenFlaw, Claims, Verified};
+use crate::tokens::access_token::{AccessTokenFlaw, Claims, Signed};
+use crate::tokens::holder::Holder;
 use crate::tokens::personal_token;
 use crate::users::name::fold_typed;
 
@@ -99,34 +103,23 @@ async fn identify_browser(
     trace: &mut Trace,
 ) -> Result<Caller, Problem> {
     note_kind(trace, CredentialKind::SessionCookie);
-    let found = services
-        .database
-        .run(move |connection| find_browser_standing(connection, &cookie_digest))
-        .await
-        .map_err(refusal::database);
+    let found = services.browser_standing(cookie_digest).await;
     let found = found.and_then(|found| found.ok_or_else(refusal::cookie_unknown));
-    let BrowserStanding { id, auth_time, expired_at, standing } = trace.check(Check::Signature, found)?;
+    let browser = trace.check(Check::Signature, found)?;
+    let (id, standing) = (browser.id, &browser.standing);
     trace.credential_id = Some(id);
     trace.session_id = Some(id);
     trace.user_id = standing.user.as_ref().map(|user| user.id);
     trace.check(Check::Session, refuse_ended(standing.ended.as_ref()))?;
-    trace.check(Check::Session, refuse_expired(expired_at))?;
-    let user = check_user(standing.user, trace)?;
-    let permissions = sorted(user.permissions);
-    Ok(Caller {
-        user_id: user.id,
-        username: user.username,
-        email: user.email,
-        role: user.role,
-        scope: permissions.clone(),
-        permissions,
-        credential: Credential::SessionCookie {
-            session_id: id,
-            auth_time,
-            expires_at: standing.expires_at,
-            csrf_token: csrf::token_of_session(&services.secret_keys, id),
-        },
-    })
+    trace.check(Check::Session, refuse_expired(browser.expired_at))?;
+    let user = check_user(standing.user.as_ref(), trace)?;
+    let credential = Credential::SessionCookie {
+        session_id: id,
+        auth_time: browser.auth_time,
+        expires_at: standing.expires_at,
+        csrf_token: csrf::token_of_session(&services.secret_keys, id),
+    };
+    Ok(caller(user, user.permissions.clone(), credential))
 }
 
 fn refuse_ended(ended: Option<&(DateTime<Utc>, String)>) -> Result<(), Problem> {
@@ -216,7 +209,7 @@ pub fn read_refresh_token(
     }
     trace.kind = Some(CredentialKind::AccessToken);
     // Whether it has expired is of no matter here: it is the wrong one of the two.
-    match access_token::verify_signature(&services.keys.current(), text) {
+    match services.signed_access_token(text) {
         Ok(signed) => {
             trace.pass_until(&OF_ACCESS_TOKEN, Check::Times);
             note_claims(trace, &signed.claims);
@@ -251,25 +244,23 @@ fn note_claims(trace: &mut Trace, claims: &Claims) {
 }
 
 /// What the token alone decides.
-fn verify_access_token(services: &Services, token: &str, trace: &mut Trace) -> Result<Verified, Problem> {
-    let (ring, now) = (services.keys.current(), services.clock.now());
-    let verified = access_token::verify(&ring, &services.issuer, token, now);
-    let stop = verified.as_ref().err().map(check_of);
-    trace.pass_until(&OF_ACCESS_TOKEN, stop.unwrap_or(Check::Revocation));
-    if let Some(stop) = stop {
-        trace.stop(stop);
-    }
-    let proven = match &verified {
-        Ok(verified) => Some(&verified.claims),
-        Err(flaw) => flaw.claims(),
-    };
-    if let Some(claims) = proven {
+fn verify_access_token(services: &Services, token: &str, trace: &mut Trace) -> Result<Arc<Signed>, Problem> {
+    let now = services.clock.now();
+    let signed = services.signed_access_token(token);
+    if let Ok(signed) = &signed {
+        let claims = &signed.claims;
         note_claims(trace, claims);
         find_in_claims(services, claims, now, trace);
         if !trace.explains() {
             // Whether or not it is let in: the answer that carried it has arrived.
             services.last_use.note_presented(claims.sid, claims.generation);
         }
+    }
+    let verified = signed.and_then(|signed| signed.judge(&services.issuer, now).map(|()| signed));
+    let stop = verified.as_ref().err().map(check_of);
+    trace.pass_until(&OF_ACCESS_TOKEN, stop.unwrap_or(Check::Revocation));
+    if let Some(stop) = stop {
+        trace.stop(stop);
     }
     verified.map_err(refusal::access_token_flaw)
 }
@@ -312,32 +303,39 @@ async fn identify_access_token(
     trace: &mut Trace,
 ) -> Result<Caller, Problem> {
     note_kind(trace, CredentialKind::AccessToken);
-    let verified = verify_access_token(services, token, trace)?;
-    let (session_id, kid) = (verified.claims.sid, verified.kid);
-    let found = services
-        .database
-        .run(move |connection| find_standing(connection, session_id, &kid))
-        .await
-        .map_err(refusal::database);
-    let (key_revoked_at, standing) = found.inspect_err(|_| trace.stop(Check::Revocation))?;
-    if key_revoked_at.is_some() {
-        // Whoever has the key may have signed this: what it says of anybody is worth nothing.
-        trace.disprove(Check::Key);
-        return Err(refusal::access_token_flaw(AccessTokenFlaw::SignatureInvalid));
-    }
-    let session_scope = standing.as_ref().and_then(|standing| standing.scope.clone());
-    let user = check_standing(services, &verified.claims, standing, trace).await?;
-    Ok(caller_of_access_token(verified.claims, session_scope, user))
+    let signed = verify_access_token(services, token, trace)?;
+    let claims = &signed.claims;
+    let found = services.session_standing(claims.sid, &signed.kid).await;
+    let standing = match found.inspect_err(|_| trace.stop(Check::Revocation))? {
+        Found::Standing(standing) => standing,
+        Found::Nothing => {
+            trace.stop(Check::Session);
+            return Err(refusal::session_unknown());
+        }
+        Found::KeyRevoked => {
+            // Whoever has the key may have signed this: what it says of anybody is worth nothing.
+            trace.disprove(Check::Key);
+            return Err(refusal::access_token_flaw(AccessTokenFlaw::SignatureInvalid));
+        }
+    };
+    let user = check_standing(services, claims, &standing, trace).await?;
+    let scope = claims.scope.split(' ').filter(|name| !name.is_empty()).map(str::to_owned).collect();
+    let credential = Credential::AccessToken {
+        session_id: claims.sid,
+        session_scope: standing.scope.clone(),
+        generation: claims.generation,
+        auth_time: claims.auth_time,
+        expires_at: claims.exp,
+    };
+    Ok(caller(user, scope, credential))
 }
 
-async fn check_standing(
+async fn check_standing<'a>(
     services: &Services,
     claims: &Claims,
-    standing: Option<Standing>,
+    standing: &'a Standing,
     trace: &mut Trace,
-) -> Result<StandingUser, Problem> {
-    let standing = standing.ok_or_else(refusal::session_unknown);
-    let standing = standing.inspect_err(|_| trace.stop(Check::Session))?;
+) -> Result<&'a Holder, Problem> {
     if let Some(user) = &standing.user {
         trace.find(
             Check::Revocation,
@@ -347,12 +345,13 @@ async fn check_standing(
     }
     if let Some(user) = standing.user.as_ref().filter(|user| claims.ver < user.version) {
         trace.stop(Check::Revocation);
-        return Err(refuse_old_version(services, user, claims.ver).await);
+        let raised = services.version_raised(user.id, claims.ver).await?;
+        return Err(refusal::version_raised(raised));
     }
     trace.pass(Check::Revocation);
-    find_in_session(&standing, trace);
+    find_in_session(standing, trace);
     trace.check(Check::Session, refuse_ended(standing.ended.as_ref()))?;
-    check_user(standing.user, trace)
+    check_user(standing.user.as_ref(), trace)
 }
 
 fn find_in_session(standing: &Standing, trace: &mut Trace) {
@@ -368,49 +367,34 @@ fn find_in_session(standing: &Standing, trace: &mut Trace) {
     );
 }
 
-/// When and why the user's version was raised past the token's.
-async fn refuse_old_version(services: &Services, user: &StandingUser, version: i64) -> Problem {
-    let user_id = user.id;
-    let found = services
-        .database
-        .run(move |connection| crate::tokens::revocation::find_of_user(connection, user_id, version))
-        .await;
-    match found {
-        Ok(found) => refusal::version_raised(found),
-        Err(error) => refusal::database(error),
-    }
+fn check_user<'a>(user: Option<&'a Holder>, trace: &mut Trace) -> Result<&'a Holder, Problem> {
+    let user = user.ok_or_else(refusal::account_deleted).inspect_err(|_| trace.stop(Check::User))?;
+    find_in_user(user, trace);
+    trace.check(Check::User, check_status(&user.status))?;
+    Ok(user)
 }
 
-fn check_user(user: Option<StandingUser>, trace: &mut Trace) -> Result<StandingUser, Problem> {
-    let user = user.ok_or_else(refusal::account_deleted).inspect_err(|_| trace.stop(Check::User))?;
+fn find_in_user(user: &Holder, trace: &mut Trace) {
     trace.find(
         Check::User,
         || "an active account".into(),
         || format!("{}, {}, with the role {}", user.username, user.status, user.role),
     );
-    trace.check(Check::User, check_status(&user.status))?;
-    Ok(user)
 }
 
 fn check_status(status: &str) -> Result<(), Problem> {
     if status == crate::users::user::ACTIVE { Ok(()) } else { Err(refusal::account_disabled()) }
 }
 
-fn caller_of_access_token(claims: Claims, session_scope: Option<Vec<String>>, user: StandingUser) -> Caller {
+fn caller(user: &Holder, scope: Vec<String>, credential: Credential) -> Caller {
     Caller {
         user_id: user.id,
-        username: user.username,
-        email: user.email,
-        role: user.role,
-        permissions: sorted(user.permissions),
-        scope: sorted(claims.scope.split(' ').filter(|name| !name.is_empty()).map(str::to_owned).collect()),
-        credential: Credential::AccessToken {
-            session_id: claims.sid,
-            session_scope,
-            generation: claims.generation,
-            auth_time: claims.auth_time,
-            expires_at: claims.exp,
-        },
+        username: user.username.clone(),
+        email: user.email.clone(),
+        role: user.role.clone(),
+        permissions: sorted(user.permissions.clone()),
+        scope: sorted(scope),
+        credential,
     }
 }
 
@@ -433,11 +417,7 @@ async fn identify_personal_token(
     );
     let digest =
         trace.check(Check::Form, personal_token::parse(token).map_err(refusal::personal_token_flaw))?;
-    let found = services
-        .database
-        .run(move |connection| personal_token::find_standing(connection, &digest))
-        .await
-        .map_err(refusal::database);
+    let found = services.personal_token_standing(digest).await;
     let found = found.and_then(|found| found.ok_or_else(refusal::personal_token_unknown));
     let standing = trace.check(Check::Signature, found)?;
     trace.credential_id = Some(standing.id);
@@ -464,12 +444,9 @@ async fn identify_personal_token(
     let revocation =
         revocation.map_or(Ok(()), |(at, reason)| Err(refusal::personal_token_revoked(*at, reason)));
     trace.check(Check::Revocation, revocation)?;
-    let user = standing.user.ok_or_else(refusal::account_deleted).inspect_err(|_| trace.stop(Check::User))?;
-    trace.find(
-        Check::User,
-        || "an active account".into(),
-        || format!("{}, {}, with the role {}", user.username, user.status, user.role),
-    );
+    let user = standing.user.as_ref().ok_or_else(refusal::account_deleted);
+    let user = user.inspect_err(|_| trace.stop(Check::User))?;
+    find_in_user(user, trace);
     if username.is_some_and(|name| !is_one_of(name, &[Some(&user.username), user.email.as_deref()])) {
         trace.stop(Check::User);
         return Err(refusal::basic_name_mismatch());
@@ -478,15 +455,8 @@ async fn identify_personal_token(
     if !trace.explains() {
         services.last_use.note_personal_token(standing.id);
     }
-    Ok(Caller {
-        user_id: user.id,
-        username: user.username,
-        email: user.email,
-        role: user.role,
-        permissions: sorted(user.permissions),
-        scope: sorted(standing.scope),
-        credential: Credential::PersonalToken { id: standing.id, expires_at },
-    })
+    let credential = Credential::PersonalToken { id: standing.id, expires_at };
+    Ok(caller(user, standing.scope.clone(), credential))
 }
 
 fn is_one_of(typed: &str, own: &[Option<&str>]) -> bool {

@@ -1,5 +1,6 @@
 //! What every door shares: the nouns' long-lived parts, made once by app.rs.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::{HttpRequest, web};
@@ -7,12 +8,14 @@ use uuid::Uuid;
 
 use super::address::TrustedProxies;
 use super::cookie_store::BrowserSettings;
+use super::memory::{Memory, Reader};
 use super::refusal;
 use super::server::ShownSetting;
 use crate::audit::refusal_counts::RefusalCounts;
 use crate::audit::refusals::KeptRefusals;
 use crate::clock::Clock;
 use crate::database::Database;
+use crate::database::feed::Following;
 use crate::problem::{FieldError, Problem};
 use crate::secret_key::SecretKeys;
 use crate::sessions::{LastUse, Limits};
@@ -32,6 +35,8 @@ pub struct Services {
     pub secret_keys: SecretKeys,
     /// The keys that sign and verify access tokens.
     pub keys: Keys,
+    /// What was verified and looked up already.
+    pub memory: Arc<Memory>,
     /// Whom access tokens are from and for.
     pub issuer: Issuer,
     /// How long sessions and tokens last.
@@ -67,6 +72,15 @@ pub fn of(request: &HttpRequest) -> Result<&Services, Problem> {
 }
 
 impl Services {
+    /// Begins to follow what is ended anywhere, on the database at `url`; ends with what is given back.
+    ///
+    /// # Errors
+    /// When no thread can be had.
+    pub fn follow(&self, url: &str) -> std::io::Result<Following> {
+        let reader = Reader::new(Arc::clone(&self.memory), self.keys.clone(), self.secret_keys.clone());
+        self.database.feed().follow(url, reader)
+    }
+
     /// How long the wait for what overload refused should be.
     #[must_use]
     pub fn retry_after() -> Duration {

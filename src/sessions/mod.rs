@@ -18,4 +18,4 @@ pub use last_use::LastUse;
 pub use life::{SessionLife, find_life};
 pub use rotate::{Presented, Rotation, rotate};
 pub use session::{Grant, Limits, Session};
-pub use standing::{BrowserStanding, Standing, StandingUser, find_browser_standing, find_standing};
+pub use standing::{BrowserStanding, Standing, find_browser_standing, find_standing};

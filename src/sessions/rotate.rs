@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use super::session::{Grant, Limits};
 use crate::audit::Origin;
+use crate::database::feed;
 use crate::random;
 
 /// A genuine refresh token that was presented, and what was asked of it.
@@ -82,7 +83,11 @@ pub fn rotate(
         event_id: random::id(),
     };
     let decided: Option<Decided> = turn.get_result(connection).optional()?;
-    Ok(decided.map_or(Rotation::Unknown, Rotation::from))
+    let rotation = decided.map_or(Rotation::Unknown, Rotation::from);
+    if matches!(rotation, Rotation::Reused) {
+        feed::announce();
+    }
+    Ok(rotation)
 }
 
 fn interval(duration: Duration) -> PgInterval {

@@ -13,6 +13,7 @@ use uuid::Uuid;
 use crate::audit::event::{self, EventType, Origin, Subject};
 use crate::database::now;
 use crate::database::schema::{refresh_tokens, sessions, users};
+use crate::tokens::revocation::{self, Revoked};
 
 /// How long things last, and how many there may be. Settings.
 #[derive(Clone, Debug)]
@@ -182,6 +183,7 @@ pub fn step_up(
         .get_result(connection)
         .optional()?;
     let Some((auth_time, session_ends)) = updated else { return Ok(None) };
+    revocation::insert_change(connection, &Revoked::SessionChanged(id), "stepped_up")?;
     let subject = Subject { id: Some(user_id), name: Some(&username) };
     event::insert(connection, origin, EventType::SteppedUp, subject, &json!({}))?;
     Ok(Some(SteppedUp { auth_time, version, session_ends }))

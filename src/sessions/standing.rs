@@ -1,5 +1,7 @@
 //! How a session stands at this moment, with its user: what the guard asks for each request.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use uuid::Uuid;
@@ -7,24 +9,9 @@ use uuid::Uuid;
 use super::session::browser_idle_end;
 use crate::database::now;
 use crate::database::schema::{roles, sessions, signing_keys, users};
+use crate::tokens::holder::{Holder, holder_columns};
 
 type Ended = (Option<DateTime<Utc>>, Option<String>);
-
-/// The columns of a [`StandingUser`].
-macro_rules! standing_user {
-    () => {
-        (
-            users::id,
-            users::username,
-            users::email,
-            users::status,
-            users::version,
-            users::role,
-            roles::permissions,
-        )
-            .nullable()
-    };
-}
 
 /// How a session stands at this moment, with its user: what the guard asks for each request.
 #[derive(Clone, Debug)]
@@ -36,26 +23,7 @@ pub struct Standing {
     /// What its sign-in asked for; `None`: whatever the user may.
     pub scope: Option<Vec<String>>,
     /// Its user; none: the account is deleted.
-    pub user: Option<StandingUser>,
-}
-
-/// A user as the guard sees him.
-#[derive(Clone, Debug, Queryable)]
-pub struct StandingUser {
-    /// The id.
-    pub id: Uuid,
-    /// The name.
-    pub username: String,
-    /// The address.
-    pub email: Option<String>,
-    /// `active` or `disabled`.
-    pub status: String,
-    /// Raised by changes of role and status.
-    pub version: i64,
-    /// The role's name.
-    pub role: String,
-    /// What the role may.
-    pub permissions: Vec<String>,
+    pub user: Option<Holder>,
 }
 
 /// A browser's session, found by its cookie.
@@ -67,6 +35,8 @@ pub struct BrowserStanding {
     pub auth_time: DateTime<Utc>,
     /// When it expired, if it has; by the database's clock.
     pub expired_at: Option<DateTime<Utc>>,
+    /// How long until then, by the same clock.
+    pub left: Duration,
     /// How it stands; `expires_at` is the nearer of its two ends.
     pub standing: Standing,
 }
@@ -80,7 +50,7 @@ pub fn find_browser_standing(
     cookie_digest: &[u8; 32],
 ) -> QueryResult<Option<BrowserStanding>> {
     type Times = (DateTime<Utc>, DateTime<Utc>, Option<DateTime<Utc>>, DateTime<Utc>);
-    type Row = (Uuid, Times, Ended, Option<StandingUser>);
+    type Row = (Uuid, Times, Ended, Option<Holder>);
     let row: Option<Row> = sessions::table
         .left_join(users::table.inner_join(roles::table))
         .filter(sessions::cookie_digest.eq(cookie_digest.as_slice()))
@@ -88,7 +58,7 @@ pub fn find_browser_standing(
             sessions::id,
             (sessions::auth_time, sessions::expires_at, browser_idle_end(), now()),
             (sessions::ended_at, sessions::ended_reason),
-            standing_user!(),
+            holder_columns!(),
         ))
         .first(connection)
         .optional()?;
@@ -99,6 +69,7 @@ pub fn find_browser_standing(
             id,
             auth_time,
             expired_at,
+            left: (expires_at - now).to_std().unwrap_or_default(),
             standing: Standing { ended: at.zip(why), expires_at, scope: None, user },
         }
     }))
@@ -113,7 +84,7 @@ pub fn find_standing(
     id: Uuid,
     kid: &str,
 ) -> QueryResult<(Option<DateTime<Utc>>, Option<Standing>)> {
-    type Row = (Option<DateTime<Utc>>, Ended, DateTime<Utc>, Option<Vec<String>>, Option<StandingUser>);
+    type Row = (Option<DateTime<Utc>>, Ended, DateTime<Utc>, Option<Vec<String>>, Option<Holder>);
     let key_revoked_at =
         signing_keys::table.filter(signing_keys::kid.eq(kid)).select(signing_keys::revoked_at).single_value();
     let row: Option<Row> = sessions::table
@@ -124,7 +95,7 @@ pub fn find_standing(
             (sessions::ended_at, sessions::ended_reason),
             sessions::expires_at,
             sessions::scope,
-            standing_user!(),
+            holder_columns!(),
         ))
         .first(connection)
         .optional()?;

@@ -79,15 +79,6 @@ enum Audience {
     Several(Vec<String>),
 }
 
-/// An access token that is good by itself; the session and its user are not looked at.
-#[derive(Clone, Debug)]
-pub struct Verified {
-    /// What it says.
-    pub claims: Claims,
-    /// The key that signed it.
-    pub kid: String,
-}
-
 /// The first thing wrong with an access token. What comes after the signature was proven carries the claims.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AccessTokenFlaw {
@@ -213,52 +204,62 @@ fn wire(issuer: &Issuer, claims: &Claims) -> WireClaims {
     }
 }
 
-/// Checks an access token: form, signature, times, issuer and audience, type.
-///
-/// # Errors
-/// The first flaw, in that order.
-pub fn verify(
-    ring: &KeyRing,
-    issuer: &Issuer,
-    token: &str,
-    now: DateTime<Utc>,
-) -> Result<Verified, AccessTokenFlaw> {
-    let signed = verify_signature(ring, token)?;
-    let Signed { wire, claims, typ, kid } = signed;
-    let boxed = || Box::new(claims.clone());
-    if claims.exp <= now {
-        return Err(AccessTokenFlaw::Expired { expired_at: claims.exp, claims: boxed() });
-    }
-    let valid_from = claims.nbf.max(claims.iat);
-    if valid_from > now + LEEWAY {
-        return Err(AccessTokenFlaw::NotYetValid { valid_from, claims: boxed() });
-    }
-    if wire.iss != issuer.url {
-        let (expected, found) = (issuer.url.clone(), wire.iss);
-        return Err(AccessTokenFlaw::IssuerMismatch { expected, found, claims: boxed() });
-    }
-    let audiences = match wire.aud {
-        Audience::One(audience) => vec![audience],
-        Audience::Several(audiences) => audiences,
-    };
-    if !audiences.contains(&issuer.url) {
-        let (expected, found) = (issuer.url.clone(), audiences);
-        return Err(AccessTokenFlaw::AudienceMismatch { expected, found, claims: boxed() });
-    }
-    if !is_access_token_type(&typ) {
-        return Err(AccessTokenFlaw::TypeMismatch { found: typ, claims: boxed() });
-    }
-    Ok(Verified { claims, kid })
-}
-
-/// A token that a key of ours signed, whatever it is good for.
+/// A token that a key of ours signed, whatever it is good for. Nothing of it changes with time, so it may be remembered.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Signed {
-    wire: WireClaims,
     /// What it says.
     pub claims: Claims,
-    /// Its `typ`; empty when it has none.
-    pub typ: String,
-    kid: String,
+    /// The key that signed it.
+    pub kid: String,
+    misdirected: Option<Box<Misdirected>>,
+}
+
+/// Why a token of ours is of no use here, at whatever time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Misdirected {
+    /// It names another issuer.
+    Issuer(String),
+    /// It names other audiences.
+    Audience(Vec<String>),
+    /// It has another `typ`.
+    Type(String),
+}
+
+impl Signed {
+    /// Checks what changes with time, then where the token belongs: times, issuer and audience, type.
+    ///
+    /// # Errors
+    /// The first flaw, in that order.
+    pub fn judge(&self, issuer: &Issuer, now: DateTime<Utc>) -> Result<(), AccessTokenFlaw> {
+        let claims = || Box::new(self.claims.clone());
+        if self.claims.exp <= now {
+            return Err(AccessTokenFlaw::Expired { expired_at: self.claims.exp, claims: claims() });
+        }
+        let valid_from = self.claims.nbf.max(self.claims.iat);
+        if valid_from > now + LEEWAY {
+            return Err(AccessTokenFlaw::NotYetValid { valid_from, claims: claims() });
+        }
+        let expected = issuer.url.clone();
+        match self.misdirected.as_deref().cloned() {
+            None => Ok(()),
+            Some(Misdirected::Issuer(found)) => {
+                Err(AccessTokenFlaw::IssuerMismatch { expected, found, claims: claims() })
+            }
+            Some(Misdirected::Audience(found)) => {
+                Err(AccessTokenFlaw::AudienceMismatch { expected, found, claims: claims() })
+            }
+            Some(Misdirected::Type(found)) => Err(AccessTokenFlaw::TypeMismatch { found, claims: claims() }),
+        }
+    }
+
+    /// Checks that the key is still one of ours: for a token that was remembered.
+    ///
+    /// # Errors
+    /// [`AccessTokenFlaw::KeyUnknown`], [`AccessTokenFlaw::KeyRevoked`].
+    pub fn check_key(&self, ring: &KeyRing) -> Result<(), AccessTokenFlaw> {
+        let key = ring.find(&self.kid).ok_or(AccessTokenFlaw::KeyUnknown)?;
+        key.revoked_at().map_or(Ok(()), |revoked_at| Err(AccessTokenFlaw::KeyRevoked { revoked_at }))
+    }
 }
 
 #[derive(Deserialize)]
@@ -271,13 +272,13 @@ struct WireHeader {
     crit: Option<serde_json::Value>,
 }
 
-/// Checks form and signature alone.
+/// Checks form and signature alone, and notes whom the token is from and for.
 ///
 /// # Errors
 /// [`AccessTokenFlaw::Malformed`], [`AccessTokenFlaw::KeyUnknown`], [`AccessTokenFlaw::SignatureInvalid`] or
 /// [`AccessTokenFlaw::KeyRevoked`].
-pub fn verify_signature(ring: &KeyRing, token: &str) -> Result<Signed, AccessTokenFlaw> {
-    use AccessTokenFlaw::{KeyRevoked, KeyUnknown, Malformed, SignatureInvalid};
+pub fn verify_signature(ring: &KeyRing, issuer: &Issuer, token: &str) -> Result<Signed, AccessTokenFlaw> {
+    use AccessTokenFlaw::{KeyUnknown, Malformed, SignatureInvalid};
     if token.len() > MAX_LEN {
         return Err(Malformed);
     }
@@ -304,11 +305,26 @@ pub fn verify_signature(ring: &KeyRing, token: &str) -> Result<Signed, AccessTok
         return Err(SignatureInvalid);
     }
     if let Some(revoked_at) = key.revoked_at() {
-        return Err(KeyRevoked { revoked_at });
+        return Err(AccessTokenFlaw::KeyRevoked { revoked_at });
     }
     let wire: WireClaims = serde_json::from_slice(&payload).map_err(|_| Malformed)?;
     let claims = read(&wire).ok_or(Malformed)?;
-    Ok(Signed { wire, claims, typ: header.typ, kid: header.kid })
+    let misdirected = misdirected(wire, header.typ, issuer).map(Box::new);
+    Ok(Signed { claims, kid: header.kid, misdirected })
+}
+
+fn misdirected(wire: WireClaims, typ: String, issuer: &Issuer) -> Option<Misdirected> {
+    if wire.iss != issuer.url {
+        return Some(Misdirected::Issuer(wire.iss));
+    }
+    let audiences = match wire.aud {
+        Audience::One(audience) => vec![audience],
+        Audience::Several(audiences) => audiences,
+    };
+    if !audiences.contains(&issuer.url) {
+        return Some(Misdirected::Audience(audiences));
+    }
+    (!is_access_token_type(&typ)).then_some(Misdirected::Type(typ))
 }
 
 fn decode<T: serde::de::DeserializeOwned>(part: &str) -> Option<T> {
@@ -346,6 +362,16 @@ mod tests {
     use crate::tokens::signing_key::{Algorithm, PrivateKey, Times};
 
     const NOW: i64 = 1_800_000_000;
+
+    fn verify(
+        ring: &KeyRing,
+        issuer: &Issuer,
+        token: &str,
+        now: DateTime<Utc>,
+    ) -> Result<Signed, AccessTokenFlaw> {
+        let signed = verify_signature(ring, issuer, token)?;
+        signed.judge(issuer, now).map(|()| signed)
+    }
 
     fn at(seconds: i64) -> DateTime<Utc> {
         DateTime::from_timestamp(seconds, 0).expect("a time")

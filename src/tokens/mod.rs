@@ -1,6 +1,7 @@
 //! Tokens: signed access tokens, personal access tokens, the keys that sign, and what was revoked.
 
 pub mod access_token;
+pub mod holder;
 pub mod key_ring;
 pub mod key_state;
 pub mod personal_token;

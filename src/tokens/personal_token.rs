@@ -1,6 +1,7 @@
 //! Personal access tokens: long-lived, opaque, for scripts. Shown once, stored as a digest.
 
 use std::fmt;
+use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest as sha256};
 use chrono::{DateTime, Utc};
@@ -8,6 +9,7 @@ use diesel::prelude::*;
 use serde_json::json;
 use uuid::Uuid;
 
+use super::holder::{Holder, holder_columns};
 use super::revocation::{self, Revoked};
 use crate::audit::event::{self, EventType, Origin, Subject};
 use crate::database::now;
@@ -119,29 +121,14 @@ pub struct TokenStanding {
     pub scope: Vec<String>,
     /// When it expires.
     pub expires_at: DateTime<Utc>,
-    /// The same, when that is over.
+    /// The same, when that is over by the database's clock.
     pub expired_at: Option<DateTime<Utc>>,
+    /// How long until then, by the same clock.
+    pub left: Duration,
     /// When and why it was revoked.
     pub revoked: Option<(DateTime<Utc>, String)>,
     /// Its user; none: the account is deleted.
-    pub user: Option<TokenUser>,
-}
-
-/// The user of a personal token, as the guard sees him.
-#[derive(Clone, Debug, Queryable)]
-pub struct TokenUser {
-    /// The id.
-    pub id: Uuid,
-    /// The name.
-    pub username: String,
-    /// The address.
-    pub email: Option<String>,
-    /// `active` or `disabled`.
-    pub status: String,
-    /// The role's name.
-    pub role: String,
-    /// What the role may.
-    pub permissions: Vec<String>,
+    pub user: Option<Holder>,
 }
 
 /// The standing of the token with this digest: one round trip.
@@ -150,7 +137,7 @@ pub struct TokenUser {
 /// PostgreSQL's.
 pub fn find_standing(connection: &mut PgConnection, digest: &[u8; 32]) -> QueryResult<Option<TokenStanding>> {
     type Revoked = (Option<DateTime<Utc>>, Option<String>);
-    type Row = (Uuid, Vec<String>, DateTime<Utc>, bool, Revoked, Option<TokenUser>);
+    type Row = (Uuid, Vec<String>, DateTime<Utc>, DateTime<Utc>, Revoked, Option<Holder>);
     let row: Option<Row> = personal_tokens::table
         .left_join(users::table.inner_join(roles::table))
         .filter(personal_tokens::digest.eq(digest.as_slice()))
@@ -158,18 +145,18 @@ pub fn find_standing(connection: &mut PgConnection, digest: &[u8; 32]) -> QueryR
             personal_tokens::id,
             personal_tokens::scope,
             personal_tokens::expires_at,
-            personal_tokens::expires_at.le(now()),
+            now(),
             (personal_tokens::revoked_at, personal_tokens::revoked_reason),
-            (users::id, users::username, users::email, users::status, users::role, roles::permissions)
-                .nullable(),
+            holder_columns!(),
         ))
         .first(connection)
         .optional()?;
-    Ok(row.map(|(id, scope, expires_at, is_over, (at, why), user)| TokenStanding {
+    Ok(row.map(|(id, scope, expires_at, now, (at, why), user)| TokenStanding {
         id,
         scope,
         expires_at,
-        expired_at: is_over.then_some(expires_at),
+        expired_at: (expires_at <= now).then_some(expires_at),
+        left: (expires_at - now).to_std().unwrap_or_default(),
         revoked: at.zip(why),
         user,
     }))

@@ -150,7 +150,7 @@ fn write_names(connection: &mut PgConnection, user: &User, changes: &Changes) ->
     diesel::update(users::table.find(user.id))
         .set((username, email, users::updated_at.eq(now())))
         .execute(connection)?;
-    Ok(())
+    revocation::insert_change(connection, &Revoked::UserChanged(user.id), "renamed")
 }
 
 /// Makes access tokens that were issued before this refused; sessions go on.

@@ -8,6 +8,7 @@ mod browser;
 mod examples;
 mod explain;
 mod faults;
+mod feed;
 mod guard;
 mod keys;
 mod login;

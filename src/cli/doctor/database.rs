@@ -34,7 +34,7 @@ pub(super) fn examine(settings: &Settings, access: &DatabaseAccess) -> Vec<Findi
     let migrated = migrations(&mut connection);
     let is_migrated = migrated.level == Level::Pass;
     findings.push(migrated);
-    findings.push(feed(&mut connection));
+    findings.push(feed(&mut connection, access.url()));
     if !health.has_trigrams {
         let advice = "CREATE EXTENSION pg_trgm, before the next migration, makes it quick.";
         findings.push(Finding::warn("search", "pg_trgm is missing: searching users reads them all", advice));
@@ -93,15 +93,16 @@ fn migrations(connection: &mut Connection) -> Finding {
     }
 }
 
-/// Every request asks the database at present, so that there is no lag; a feed needs notifications.
-fn feed(connection: &mut Connection) -> Finding {
-    match health::hears_notifications(connection) {
+/// Nodes follow what others end by notifications.
+fn feed(connection: &mut Connection, url: &str) -> Finding {
+    match health::hears_notifications(connection, url) {
         Ok(true) => {
-            Finding::pass("feed", "notifications arrive; every request asks the database, so nothing lags")
+            Finding::pass("feed", "notifications arrive: nodes learn within milliseconds what was ended")
         }
         Ok(false) => Finding::warn(
             "feed",
-            "notifications do not arrive: a pooler that hands out connections by transaction stands in between",
+            "notifications do not arrive (a pooler that hands out connections by transaction stands in between): nodes \
+             read ten times a second instead",
             "Give DATABASE_URL a direct address, or the pooler's session mode.",
         ),
         Err(error) => Finding::fail("feed", error.to_string(), "See PostgreSQL's log."),

@@ -17,6 +17,7 @@ use doorward::app::{self, start, state};
 use doorward::audit::Origin;
 use doorward::clock::Clock;
 use doorward::config::{Inputs, Settings, resolve};
+use doorward::database::feed::Following;
 use doorward::database::{Database, transaction};
 use doorward::guard::Services;
 use doorward::users::name::Username;
@@ -45,6 +46,7 @@ pub struct World {
     pub database: Arc<TestDatabase>,
     client: reqwest::Client,
     handle: ServerHandle,
+    following: Option<Following>,
 }
 
 impl World {
@@ -74,6 +76,7 @@ impl World {
         let clock = Clock::default();
         let parts = state::parts(&settings, address, &database.url, prepared, clock.clone());
         let services = parts.services.clone();
+        let following = services.follow(&database.url).expect("a thread");
         let server = app::serve(parts, listener, 1).expect("a server");
         let handle = server.handle();
         actix_web::rt::spawn(server);
@@ -82,7 +85,8 @@ impl World {
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .expect("a client");
-        Self { base: format!("http://{address}"), clock, services, database, client, handle }
+        let following = Some(following);
+        Self { base: format!("http://{address}"), clock, services, database, client, handle, following }
     }
 
     /// A request without a credential.
@@ -158,6 +162,11 @@ impl World {
         self.services.last_use.flush(&self.services.database).await.expect("the database");
     }
 
+    /// From now on this node hears nothing of what others end.
+    pub fn stop_following(&mut self) {
+        self.following = None;
+    }
+
     /// Moves time, the server's and the database's.
     pub fn advance(&self, by: TimeDelta) {
         self.clock.advance(by);
@@ -169,9 +178,10 @@ impl World {
         Database::connect(&self.database.url).expect("the test's database")
     }
 
-    /// Runs statements.
+    /// Runs statements, which no node knows of unless it asks the database.
     pub fn sql(&self, statements: &str) {
         self.connection().batch_execute(statements).expect(statements);
+        self.services.memory.forget();
     }
 
     /// A number out of the database.
@@ -202,8 +212,21 @@ impl World {
     }
 }
 
+/// Asks until it is refused, which it is on every node within a second after what was in its favour was ended on one.
+pub async fn refused_in_time(ask: impl AsyncFn() -> Answer) -> Answer {
+    let begun = std::time::Instant::now();
+    loop {
+        let answer = ask().await;
+        if answer.status != 200 {
+            return answer;
+        }
+        assert!(begun.elapsed().as_secs() < 1, "still let in after {:?}", begun.elapsed());
+    }
+}
+
 impl Drop for World {
     fn drop(&mut self) {
+        drop(self.following.take());
         // Without waiting: the database goes by force.
         drop(self.handle.stop(false));
     }

@@ -1,0 +1,269 @@
+//! The feed: a connection of its own, on a thread of its own, hears by LISTEN that something was ended, and reads what.
+//! It also reads without being told, ten times a second: that is what proves it to be live, and all that is left of it
+//! behind a pooler that loses notifications.
+
+use std::cell::Cell;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use diesel::{PgConnection, QueryResult, RunQueryDsl};
+use tokio::sync::watch;
+
+use super::{DatabaseError, health, pool};
+
+/// The channel that PostgreSQL announces revocations on.
+const CHANNEL: &str = "doorward_revocations";
+/// The feed counts as silent when the last read that was answered began longer ago than this.
+pub const SILENT_AFTER: Duration = Duration::from_millis(500);
+/// How often is read without being told.
+const READ_EVERY: Duration = Duration::from_millis(100);
+/// How often is listened: diesel's connection cannot be waited for.
+const LISTEN_EVERY: Duration = Duration::from_millis(5);
+/// How long until a lost connection is tried again.
+const RECONNECT_AFTER: Duration = Duration::from_millis(200);
+
+/// What reads the feed. It lives on the feed's thread and keeps there how far it has read.
+pub trait Follower: Send + 'static {
+    /// Reads what is new since the last time, and takes it in.
+    ///
+    /// # Errors
+    /// PostgreSQL's; the connection is then made anew.
+    fn read(&mut self, connection: &mut PgConnection) -> QueryResult<()>;
+
+    /// What was read so far may be worth nothing: the connection was lost, and the next one may lead to a database that
+    /// went back in time.
+    fn begin_anew(&mut self);
+}
+
+/// How the feed stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FeedState {
+    /// Notifications arrive, and reads are answered.
+    Live,
+    /// Notifications are lost on the way; reads are answered.
+    Polled,
+    /// No read was answered lately: whoever must know asks the database.
+    Silent,
+}
+
+impl FeedState {
+    /// The name in answers and metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::Polled => "polled",
+            Self::Silent => "silent",
+        }
+    }
+}
+
+/// The feed, as requests see it. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Feed {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    epoch: Instant,
+    /// Microseconds after `epoch` at which the last answered read began; 0: none.
+    read_at: AtomicU64,
+    hears: AtomicBool,
+    orders: Mutex<Orders>,
+    ordered: Condvar,
+    /// The last order that a read has carried out.
+    carried_out: watch::Sender<u64>,
+}
+
+#[derive(Debug, Default)]
+struct Orders {
+    /// Counts those who asked for a read.
+    last: u64,
+    stop: bool,
+}
+
+impl Default for Feed {
+    fn default() -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                epoch: Instant::now(),
+                read_at: AtomicU64::new(0),
+                hears: AtomicBool::new(false),
+                orders: Mutex::default(),
+                ordered: Condvar::new(),
+                carried_out: watch::Sender::new(0),
+            }),
+        }
+    }
+}
+
+impl Feed {
+    /// How it stands.
+    #[must_use]
+    pub fn state(&self) -> FeedState {
+        match (self.is_live(), self.shared.hears.load(Ordering::Relaxed)) {
+            (false, _) => FeedState::Silent,
+            (true, false) => FeedState::Polled,
+            (true, true) => FeedState::Live,
+        }
+    }
+
+    /// Whether what was read is good to decide by: everything is known that was ended longer ago than
+    /// [`SILENT_AFTER`].
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        let read_at = self.shared.read_at.load(Ordering::Acquire);
+        read_at != 0 && self.shared.micros().saturating_sub(read_at) <= SILENT_AFTER.as_micros() as u64
+    }
+
+    /// Waits until everything that is committed by now was read, so that it is in force for the next request here.
+    /// While the feed is silent there is nothing to wait for: each request asks the database.
+    pub async fn catch_up(&self) {
+        if !self.is_live() {
+            return;
+        }
+        let order = {
+            let mut orders = self.shared.lock();
+            orders.last += 1;
+            orders.last
+        };
+        self.shared.ordered.notify_one();
+        let mut carried_out = self.shared.carried_out.subscribe();
+        let _ = tokio::time::timeout(SILENT_AFTER, carried_out.wait_for(|last| *last >= order)).await;
+    }
+
+    /// Begins to follow the database at `url`, on a thread that ends with what is given back.
+    ///
+    /// # Errors
+    /// When no thread can be had.
+    pub fn follow(&self, url: &str, mut follower: impl Follower) -> std::io::Result<Following> {
+        let (shared, url) = (Arc::clone(&self.shared), url.to_owned());
+        let thread = std::thread::Builder::new().name("feed".to_owned()).spawn(move || {
+            let mut told = false;
+            while !shared.lock().stop {
+                if let Err(error) = attend(&shared, &url, &mut follower, &mut told) {
+                    if !std::mem::replace(&mut told, true) {
+                        tracing::warn!(%error, "the feed is silent: every request asks the database");
+                    }
+                    shared.wait_for_stop(RECONNECT_AFTER);
+                }
+                shared.read_at.store(0, Ordering::Release);
+                follower.begin_anew();
+            }
+        })?;
+        Ok(Following { shared: Arc::clone(&self.shared), thread: Some(thread) })
+    }
+}
+
+/// Follows until told to stop, or until the connection is lost.
+fn attend(
+    shared: &Shared,
+    url: &str,
+    follower: &mut impl Follower,
+    told: &mut bool,
+) -> Result<(), DatabaseError> {
+    let mut connection = pool::establish_watched(url)?;
+    // First listen, then read: what is announced in between is read, and what is announced later is heard.
+    diesel::sql_query(format!("LISTEN {CHANNEL}")).execute(&mut connection)?;
+    let hears = health::hears_notifications(&mut connection, url)?;
+    shared.hears.store(hears, Ordering::Relaxed);
+    let mut is_first = true;
+    loop {
+        let (order, stop) = shared.orders();
+        if stop {
+            return Ok(());
+        }
+        let begun = Instant::now();
+        let begun_at = shared.micros();
+        follower.read(&mut connection)?;
+        shared.read_at.store(begun_at.max(1), Ordering::Release);
+        shared.carried_out.send_replace(order);
+        if std::mem::take(&mut is_first) {
+            *told = false;
+            tell(hears);
+        }
+        while !shared.wait(LISTEN_EVERY) && begun.elapsed() < READ_EVERY && !hears_any(&mut connection)? {}
+    }
+}
+
+fn tell(hears: bool) {
+    if hears {
+        tracing::info!("the feed is live");
+    } else {
+        tracing::warn!(
+            "notifications are lost on the way to the feed (a pooler that hands out connections by transaction?): it \
+             reads {} times a second instead",
+            1_000 / READ_EVERY.as_millis()
+        );
+    }
+}
+
+/// Takes what was announced off the connection.
+fn hears_any(connection: &mut PgConnection) -> QueryResult<bool> {
+    let heard = connection.notifications_iter().collect::<QueryResult<Vec<_>>>()?;
+    Ok(!heard.is_empty())
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Orders> {
+        self.orders.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn orders(&self) -> (u64, bool) {
+        let orders = self.lock();
+        (orders.last, orders.stop)
+    }
+
+    fn micros(&self) -> u64 {
+        u64::try_from(self.epoch.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+
+    fn wait_for_stop(&self, pause: Duration) {
+        let _ = self.ordered.wait_timeout_while(self.lock(), pause, |orders| !orders.stop);
+    }
+
+    /// Waits this long, or until there is an order; gives whether there is one.
+    fn wait(&self, pause: Duration) -> bool {
+        let is_idle = |orders: &mut Orders| !orders.stop && orders.last == *self.carried_out.borrow();
+        let waited = self.ordered.wait_timeout_while(self.lock(), pause, is_idle);
+        !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
+    }
+}
+
+/// A thread that follows; it ends with this.
+#[derive(Debug)]
+pub struct Following {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Drop for Following {
+    fn drop(&mut self) {
+        self.shared.lock().stop = true;
+        self.shared.ordered.notify_one();
+        // One that waits for an answer which does not come is left to itself.
+        if let Some(thread) =
+            self.thread.take().filter(|_| Feed { shared: Arc::clone(&self.shared) }.is_live())
+        {
+            let _ = thread.join();
+        }
+    }
+}
+
+thread_local! {
+    /// Whether the work on this thread wrote something that the feed carries.
+    static ANNOUNCED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Notes that the work on this thread writes something that the feed carries.
+pub fn announce() {
+    ANNOUNCED.set(true);
+}
+
+/// Whether the work that has just been done on this thread announced anything.
+pub(super) fn take_announced() -> bool {
+    ANNOUNCED.take()
+}

@@ -1,0 +1,337 @@
+//! What the guard remembers between requests: tokens that were verified, and how sessions and personal tokens stand. The
+//! feed names what has changed, and that is forgotten; while it is silent nothing here is looked at.
+
+use std::collections::{HashMap, HashSet};
+use std::hash::Hash;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+use quick_cache::sync::Cache;
+use uuid::Uuid;
+
+use crate::database::feed::{Feed, Follower};
+use crate::database::{Connection, QueryError};
+use crate::secret_key::SecretKeys;
+use crate::sessions::{BrowserStanding, Standing};
+use crate::tokens::access_token::Signed;
+use crate::tokens::key_ring::Keys;
+use crate::tokens::personal_token::TokenStanding;
+use crate::tokens::revocation::{self, Bookmark, News, Revoked};
+
+/// A browser's session moves its end with each use, elsewhere too: how it stands is looked up this often.
+const BROWSER_FOR: Duration = Duration::from_secs(30);
+/// Longer than a query may take: what was named earlier is in the answer of any query that still runs.
+const NAMED_FOR: Duration = Duration::from_secs(10);
+/// Names kept before they are looked over.
+const NAMED_BEFORE_PRUNING: usize = 4_096;
+
+/// SHA-256.
+type Digest = [u8; 32];
+
+/// When and why a user's version was raised past that of a token.
+pub type Raised = Option<(DateTime<Utc>, String)>;
+
+/// What is remembered, and until when.
+type Held<T> = (Arc<T>, Instant);
+
+/// The memory of a node. Each part holds a bounded number of entries; those used least make room.
+pub struct Memory {
+    feed: Feed,
+    /// Access tokens whose signature is ours, by their digests.
+    signed: Cache<Digest, Arc<Signed>>,
+    /// Access tokens whose signature is not.
+    forged: Cache<Digest, ()>,
+    sessions: Cache<Uuid, Arc<Standing>>,
+    /// Whose a cookie is.
+    cookies: Cache<Digest, Uuid>,
+    browsers: Cache<Uuid, Held<BrowserStanding>>,
+    /// Which personal token a text is.
+    personal_digests: Cache<Digest, Uuid>,
+    personal_tokens: Cache<Uuid, Held<TokenStanding>>,
+    /// By user and version of the token.
+    raised: Cache<(Uuid, i64), Raised>,
+    named: RwLock<Named>,
+}
+
+/// What the feed has named of late: an answer to a query that began before that is not remembered.
+struct Named {
+    /// Counts the times that something was named.
+    count: u64,
+    /// A query that began before this count may have missed anything.
+    floor: u64,
+    at: HashMap<Uuid, (u64, Instant)>,
+}
+
+/// The beginning of a query whose answer is to be remembered.
+#[derive(Clone, Copy, Debug)]
+pub struct Ticket(u64);
+
+impl Memory {
+    /// Remembers up to `entries` of each kind.
+    #[must_use]
+    pub fn new(feed: Feed, entries: usize) -> Self {
+        let small = (entries / 10).max(100);
+        Self {
+            feed,
+            signed: Cache::new(entries),
+            forged: Cache::new(small),
+            sessions: Cache::new(entries),
+            cookies: Cache::new(entries),
+            browsers: Cache::new(entries),
+            personal_digests: Cache::new(entries),
+            personal_tokens: Cache::new(entries),
+            raised: Cache::new(small),
+            named: RwLock::new(Named { count: 0, floor: 0, at: HashMap::new() }),
+        }
+    }
+
+    /// Whether an access token is known: one of ours with what it says, or (`None` inside) one that is not.
+    #[must_use]
+    pub fn access_token(&self, digest: &Digest) -> Option<Option<Arc<Signed>>> {
+        let signed = self.signed.get(digest).map(Some);
+        signed.or_else(|| self.forged.get(digest).map(|()| None))
+    }
+
+    /// Remembers what the signature of an access token proved. It stays true, whatever the feed says.
+    pub fn remember_access_token(&self, digest: Digest, signed: Option<Arc<Signed>>) {
+        match signed {
+            Some(signed) => self.signed.insert(digest, signed),
+            None => self.forged.insert(digest, ()),
+        }
+    }
+
+    /// How an API client's session stands.
+    #[must_use]
+    pub fn session(&self, id: Uuid) -> Option<Arc<Standing>> {
+        self.live(&self.sessions, &id)
+    }
+
+    /// How a browser's session stands.
+    #[must_use]
+    pub fn browser(&self, cookie: &Digest) -> Option<Arc<BrowserStanding>> {
+        self.held(&self.browsers, &self.cookies.get(cookie)?)
+    }
+
+    /// How a personal token stands.
+    #[must_use]
+    pub fn personal_token(&self, digest: &Digest) -> Option<Arc<TokenStanding>> {
+        self.held(&self.personal_tokens, &self.personal_digests.get(digest)?)
+    }
+
+    /// When and why a user's version was raised past this one.
+    #[must_use]
+    pub fn raised(&self, user_id: Uuid, version: i64) -> Option<Raised> {
+        self.live(&self.raised, &(user_id, version))
+    }
+
+    fn live<K: Hash + Eq, T: Clone>(&self, cache: &Cache<K, T>, key: &K) -> Option<T> {
+        if self.feed.is_live() { cache.get(key) } else { None }
+    }
+
+    fn held<T>(&self, cache: &Cache<Uuid, Held<T>>, id: &Uuid) -> Option<Arc<T>> {
+        let (value, until) = self.live(cache, id)?;
+        (Instant::now() < until).then_some(value)
+    }
+
+    /// To be drawn before a query whose answer is to be remembered; `None`: it cannot be.
+    #[must_use]
+    pub fn ticket(&self) -> Option<Ticket> {
+        let named = self.named.read().unwrap_or_else(PoisonError::into_inner);
+        self.feed.is_live().then_some(Ticket(named.count))
+    }
+
+    /// Remembers how an API client's session stands.
+    pub fn remember_session(&self, ticket: Ticket, id: Uuid, standing: &Arc<Standing>) {
+        let user_id = standing.user.as_ref().map(|user| user.id);
+        self.remember(ticket, Some(id), user_id, || self.sessions.insert(id, Arc::clone(standing)));
+    }
+
+    /// Remembers how a browser's session stands. `good_for`: until it expires if it is not used.
+    pub fn remember_browser(
+        &self,
+        ticket: Ticket,
+        cookie: Digest,
+        standing: &Arc<BrowserStanding>,
+        good_for: Duration,
+    ) {
+        let (id, user_id) = (standing.id, standing.standing.user.as_ref().map(|user| user.id));
+        let held = (Arc::clone(standing), Instant::now() + good_for.min(BROWSER_FOR));
+        self.remember(ticket, Some(id), user_id, || {
+            self.browsers.insert(id, held);
+            self.cookies.insert(cookie, id);
+        });
+    }
+
+    /// Remembers how a personal token stands, until it expires.
+    pub fn remember_personal_token(
+        &self,
+        ticket: Ticket,
+        digest: Digest,
+        standing: &Arc<TokenStanding>,
+        good_for: Duration,
+    ) {
+        let (id, user_id) = (standing.id, standing.user.as_ref().map(|user| user.id));
+        let until = Instant::now().checked_add(good_for).unwrap_or_else(|| Instant::now() + NAMED_FOR);
+        self.remember(ticket, Some(id), user_id, || {
+            self.personal_tokens.insert(id, (Arc::clone(standing), until));
+            self.personal_digests.insert(digest, id);
+        });
+    }
+
+    /// Remembers when and why a user's version was raised.
+    pub fn remember_raised(&self, ticket: Ticket, user_id: Uuid, version: i64, raised: &Raised) {
+        self.remember(ticket, None, Some(user_id), || {
+            self.raised.insert((user_id, version), raised.clone());
+        });
+    }
+
+    /// Under the lock, so that nothing is named between the look and the insertion.
+    fn remember(&self, ticket: Ticket, id: Option<Uuid>, user_id: Option<Uuid>, insert: impl FnOnce()) {
+        let named = self.named.read().unwrap_or_else(PoisonError::into_inner);
+        let was_named = |id: &Uuid| named.at.get(id).is_some_and(|(count, _)| *count > ticket.0);
+        if ticket.0 >= named.floor && ![id, user_id].iter().flatten().any(was_named) {
+            insert();
+        }
+    }
+
+    /// Forgets what the feed names.
+    pub fn apply(&self, news: &[News]) {
+        let mut named = self.named.write().unwrap_or_else(PoisonError::into_inner);
+        named.count += 1;
+        let mut users = HashSet::new();
+        for News { revoked, .. } in news {
+            match revoked {
+                Revoked::Session(id) | Revoked::SessionChanged(id) => {
+                    named.name(*id);
+                    self.sessions.remove(id);
+                    self.browsers.remove(id);
+                }
+                Revoked::PersonalToken(id) => {
+                    named.name(*id);
+                    self.personal_tokens.remove(id);
+                }
+                Revoked::UserBelow(id, _) | Revoked::UserChanged(id) => {
+                    named.name(*id);
+                    users.insert(*id);
+                }
+                // The ring of keys is loaded anew.
+                Revoked::Key(_) => {}
+                Revoked::Everything => self.forget_all(&mut named),
+            }
+        }
+        if !users.is_empty() {
+            self.forget_users(&users);
+        }
+        named.prune();
+    }
+
+    /// Rare enough to go through everything.
+    fn forget_users(&self, users: &HashSet<Uuid>) {
+        let is_other = |id: Option<Uuid>| id.is_none_or(|id| !users.contains(&id));
+        self.sessions.retain(|_, standing| is_other(standing.user.as_ref().map(|user| user.id)));
+        self.browsers.retain(|_, (held, _)| is_other(held.standing.user.as_ref().map(|user| user.id)));
+        self.personal_tokens.retain(|_, (held, _)| is_other(held.user.as_ref().map(|user| user.id)));
+        self.raised.retain(|(id, _), _| is_other(Some(*id)));
+    }
+
+    /// Forgets how everything stands.
+    pub fn forget(&self) {
+        self.forget_all(&mut self.named.write().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    fn forget_all(&self, named: &mut Named) {
+        named.count += 1;
+        named.floor = named.count;
+        self.sessions.clear();
+        self.browsers.clear();
+        self.personal_tokens.clear();
+        self.raised.clear();
+    }
+
+    /// How many entries each part holds, for metrics.
+    #[must_use]
+    pub fn sizes(&self) -> [(&'static str, usize); 5] {
+        [
+            ("access_tokens", self.signed.len()),
+            ("forged_tokens", self.forged.len()),
+            ("api_sessions", self.sessions.len()),
+            ("browser_sessions", self.browsers.len()),
+            ("personal_tokens", self.personal_tokens.len()),
+        ]
+    }
+}
+
+impl Named {
+    fn name(&mut self, id: Uuid) {
+        self.at.insert(id, (self.count, Instant::now()));
+    }
+
+    fn prune(&mut self) {
+        if self.at.len() < NAMED_BEFORE_PRUNING {
+            return;
+        }
+        let mut floor = self.floor;
+        self.at.retain(|_, (count, at)| {
+            let stays = at.elapsed() < NAMED_FOR;
+            if !stays {
+                floor = floor.max(*count);
+            }
+            stays
+        });
+        self.floor = floor;
+    }
+}
+
+/// Keeps the memory, and the ring of keys, at what the feed says.
+pub struct Reader {
+    memory: Arc<Memory>,
+    keys: Keys,
+    secret_keys: SecretKeys,
+    bookmark: Option<Bookmark>,
+}
+
+impl Reader {
+    /// For this memory and this ring.
+    #[must_use]
+    pub fn new(memory: Arc<Memory>, keys: Keys, secret_keys: SecretKeys) -> Self {
+        Self { memory, keys, secret_keys, bookmark: None }
+    }
+
+    fn reload_keys(&self, connection: &mut Connection) -> Result<(), QueryError> {
+        let reloaded = self.keys.reload_on(connection, &self.secret_keys);
+        reloaded.map_err(|error| QueryError::QueryBuilderError(error.to_string().into()))
+    }
+}
+
+impl Follower for Reader {
+    fn read(&mut self, connection: &mut Connection) -> Result<(), QueryError> {
+        let reading = revocation::read(connection, self.bookmark.as_ref())?;
+        match &reading.news {
+            None => {
+                self.memory.forget();
+                self.reload_keys(connection)?;
+                metrics::counter!("doorward_feed_begun_total").increment(1);
+            }
+            Some(news) if news.is_empty() => {}
+            Some(news) => {
+                let concerns_keys =
+                    |news: &News| matches!(news.revoked, Revoked::Key(_) | Revoked::Everything);
+                if news.iter().any(concerns_keys) {
+                    self.reload_keys(connection)?;
+                }
+                self.memory.apply(news);
+                for News { age, .. } in news {
+                    metrics::histogram!("doorward_feed_lag_seconds").record(age.as_secs_f64());
+                }
+            }
+        }
+        self.bookmark = Some(reading.bookmark);
+        Ok(())
+    }
+
+    fn begin_anew(&mut self) {
+        self.bookmark = None;
+        self.memory.forget();
+    }
+}

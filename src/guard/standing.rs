@@ -1,0 +1,141 @@
+//! How a credential stands at this moment: out of the memory where the feed keeps that current, otherwise out of the
+//! database.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_lc_rs::digest::{SHA256, digest as sha256};
+use uuid::Uuid;
+
+use super::memory::Raised;
+use super::refusal;
+use super::services::Services;
+use crate::problem::Problem;
+use crate::sessions::{BrowserStanding, Standing, find_browser_standing, find_standing};
+use crate::tokens::access_token::{self, AccessTokenFlaw, Signed};
+use crate::tokens::personal_token::{self, TokenStanding};
+use crate::tokens::revocation;
+
+/// What is over stays so; it is looked up anew all the same, now and then.
+const OVER_FOR: Duration = Duration::from_secs(60);
+
+/// What was found of an API client's session.
+pub enum Found {
+    /// How it stands.
+    Standing(Arc<Standing>),
+    /// It stands nowhere.
+    Nothing,
+    /// The key that signed the access token is revoked.
+    KeyRevoked,
+}
+
+fn digest(text: &str) -> [u8; 32] {
+    let mut digest = [0; 32];
+    digest.copy_from_slice(sha256(&SHA256, text.as_bytes()).as_ref());
+    digest
+}
+
+impl Services {
+    /// What an access token says whose signature is ours, verified once.
+    ///
+    /// # Errors
+    /// The flaw of form, key or signature.
+    pub fn signed_access_token(&self, token: &str) -> Result<Arc<Signed>, AccessTokenFlaw> {
+        let (ring, digest) = (self.keys.current(), digest(token));
+        match self.memory.access_token(&digest) {
+            Some(Some(signed)) => return signed.check_key(&ring).map(|()| signed),
+            Some(None) => return Err(AccessTokenFlaw::SignatureInvalid),
+            None => {}
+        }
+        let verified = access_token::verify_signature(&ring, &self.issuer, token).map(Arc::new);
+        match &verified {
+            Ok(signed) => self.memory.remember_access_token(digest, Some(Arc::clone(signed))),
+            Err(AccessTokenFlaw::SignatureInvalid) => self.memory.remember_access_token(digest, None),
+            Err(_) => {}
+        }
+        verified
+    }
+
+    /// How the session of an access token stands, and whether the key that signed it is still good.
+    ///
+    /// # Errors
+    /// A fault of ours as a 5xx.
+    pub async fn session_standing(&self, id: Uuid, kid: &str) -> Result<Found, Problem> {
+        if let Some(standing) = self.memory.session(id) {
+            return Ok(Found::Standing(standing));
+        }
+        let (ticket, kid) = (self.memory.ticket(), kid.to_owned());
+        let found = self.database.run(move |connection| find_standing(connection, id, &kid)).await;
+        let (key_revoked_at, standing) = found.map_err(refusal::database)?;
+        if key_revoked_at.is_some() {
+            return Ok(Found::KeyRevoked);
+        }
+        let Some(standing) = standing.map(Arc::new) else { return Ok(Found::Nothing) };
+        if let Some(ticket) = ticket {
+            self.memory.remember_session(ticket, id, &standing);
+        }
+        Ok(Found::Standing(standing))
+    }
+
+    /// How the browser's session of this cookie stands; `None`: it stands nowhere.
+    ///
+    /// # Errors
+    /// A fault of ours as a 5xx.
+    pub async fn browser_standing(&self, cookie: [u8; 32]) -> Result<Option<Arc<BrowserStanding>>, Problem> {
+        if let Some(standing) = self.memory.browser(&cookie) {
+            return Ok(Some(standing));
+        }
+        let ticket = self.memory.ticket();
+        let found = self.database.run(move |connection| find_browser_standing(connection, &cookie)).await;
+        let found = found.map_err(refusal::database)?.map(Arc::new);
+        if let (Some(ticket), Some(standing)) = (ticket, &found) {
+            self.memory.remember_browser(ticket, cookie, standing, good_for(standing.left));
+        }
+        Ok(found)
+    }
+
+    /// How the personal token of this digest stands; `None`: it stands nowhere.
+    ///
+    /// # Errors
+    /// A fault of ours as a 5xx.
+    pub async fn personal_token_standing(
+        &self,
+        digest: [u8; 32],
+    ) -> Result<Option<Arc<TokenStanding>>, Problem> {
+        if let Some(standing) = self.memory.personal_token(&digest) {
+            return Ok(Some(standing));
+        }
+        let ticket = self.memory.ticket();
+        let found =
+            self.database.run(move |connection| personal_token::find_standing(connection, &digest)).await;
+        let found = found.map_err(refusal::database)?.map(Arc::new);
+        if let (Some(ticket), Some(standing)) = (ticket, &found) {
+            self.memory.remember_personal_token(ticket, digest, standing, good_for(standing.left));
+        }
+        Ok(found)
+    }
+
+    /// When and why a user's version was raised past that of a token.
+    ///
+    /// # Errors
+    /// A fault of ours as a 5xx.
+    pub async fn version_raised(&self, user_id: Uuid, version: i64) -> Result<Raised, Problem> {
+        if let Some(raised) = self.memory.raised(user_id, version) {
+            return Ok(raised);
+        }
+        let ticket = self.memory.ticket();
+        let found = self
+            .database
+            .run(move |connection| revocation::find_of_user(connection, user_id, version))
+            .await
+            .map_err(refusal::database)?;
+        if let Some(ticket) = ticket {
+            self.memory.remember_raised(ticket, user_id, version, &found);
+        }
+        Ok(found)
+    }
+}
+
+fn good_for(left: Duration) -> Duration {
+    if left.is_zero() { OVER_FOR } else { left }
+}

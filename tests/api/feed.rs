@@ -1,0 +1,304 @@
+//! What is ended on one node is refused on all of them within a second, and a request whose credential is remembered asks
+//! no database.
+
+use std::time::{Duration, Instant};
+
+use chrono::TimeDelta;
+use diesel::connection::SimpleConnection;
+use doorward::audit::Origin;
+use doorward::database::feed::FeedState;
+use doorward::database::{Connection, transaction};
+use doorward::sessions::find_standing;
+use doorward::tokens::signing_key;
+use reqwest::Method;
+use serde_json::json;
+
+use crate::support::{Answer, Browser, PASSWORD, World, refused_in_time};
+
+/// Waits until the feed stands so.
+async fn until(world: &World, state: FeedState) {
+    let begun = Instant::now();
+    while world.services.database.feed().state() != state {
+        assert!(begun.elapsed() < Duration::from_secs(10), "the feed is not {state:?} in time");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+async fn refused_within_a_second(world: &World, token: &str) -> Answer {
+    refused_in_time(async || world.get("/api/v1/me", token).await).await
+}
+
+/// Holds every row and table that a guard could ask for, until it is dropped.
+fn lock_everything(world: &World) -> Connection {
+    let mut connection = world.connection();
+    let tables = "sessions, users, roles, refresh_tokens, personal_tokens, signing_keys";
+    connection.batch_execute(&format!("BEGIN; LOCK TABLE {tables} IN ACCESS EXCLUSIVE MODE")).unwrap();
+    connection
+}
+
+#[actix_web::test]
+async fn a_remembered_credential_of_each_kind_asks_no_database() {
+    let world = World::new().await;
+    until(&world, FeedState::Live).await;
+    let alice = world.signed_in("alice", "member").await;
+    let (personal, _) = world.personal_token(&alice.access, "notes:read").await;
+    let browser = Browser::signed_in(&world, "alice").await;
+    let ask = async || {
+        let cookie = browser.ask(Method::GET, "/api/v1/me").send().await;
+        let basic = world.ask(Method::GET, "/api/v1/me").basic("alice", &personal).send().await;
+        for answer in [
+            world.get("/api/v1/me", &alice.access).await,
+            world.get("/api/v1/me", &personal).await,
+            basic,
+            cookie,
+        ] {
+            assert_eq!((answer.status, answer.text("username").as_str()), (200, "alice"));
+        }
+        world.get("/api/v1/users", &alice.access).await.refused("permission_denied");
+    };
+    ask().await;
+    let _held = lock_everything(&world);
+    ask().await;
+}
+
+#[actix_web::test]
+async fn what_one_node_ends_the_other_refuses_within_a_second() {
+    let one = World::new().await;
+    let other = one.another_node().await;
+    until(&one, FeedState::Live).await;
+    until(&other, FeedState::Live).await;
+    let admin = one.login("admin").await;
+    let id = one.user("alice", "member");
+    let remembered = async |token: &str| {
+        for node in [&one, &other] {
+            assert_eq!(node.get("/api/v1/me", token).await.status, 200);
+        }
+    };
+
+    let alice = one.login("alice").await;
+    remembered(&alice.access).await;
+    one.post("/api/v1/auth/logout", &alice.access, json!({})).await;
+    one.get("/api/v1/me", &alice.access).await.refused("session_ended");
+    refused_within_a_second(&other, &alice.access).await.refused("session_ended");
+
+    let alice = one.login("alice").await;
+    let (personal, personal_id) = one.personal_token(&alice.access, "notes:read").await;
+    remembered(&personal).await;
+    one.delete(&format!("/api/v1/me/tokens/{personal_id}"), &alice.access).await;
+    one.get("/api/v1/me", &personal).await.refused("token_revoked");
+    refused_within_a_second(&other, &personal).await.refused("token_revoked");
+
+    remembered(&alice.access).await;
+    let (personal, _) = one.personal_token(&alice.access, "notes:read").await;
+    remembered(&personal).await;
+    let path = format!("/api/v1/users/{id}");
+    assert_eq!(one.patch(&path, &admin.access, json!({"role": "viewer"})).await.status, 200);
+    for node in [&one, &other] {
+        refused_within_a_second(node, &alice.access).await.refused_with("token_revoked", "refresh", false);
+    }
+    assert_eq!(other.get("/api/v1/me", &personal).await.text("role"), "viewer");
+
+    assert_eq!(one.patch(&path, &admin.access, json!({"status": "disabled"})).await.status, 200);
+    one.get("/api/v1/me", &personal).await.refused("account_disabled");
+    refused_within_a_second(&other, &personal).await.refused("account_disabled");
+}
+
+#[actix_web::test]
+async fn a_browser_that_signs_out_on_one_node_is_signed_out_on_the_other() {
+    let one = World::new().await;
+    let other = one.another_node().await;
+    until(&one, FeedState::Live).await;
+    until(&other, FeedState::Live).await;
+    one.user("alice", "member");
+    let mut browser = Browser::signed_in(&one, "alice").await;
+    let there = Browser::with(&other, browser.cookies.clone());
+    assert_eq!(there.ask(Method::GET, "/api/v1/me").send().await.status, 200);
+    browser.fill_in("/account", "/logout", &[]).await;
+    let refused = refused_in_time(async || there.ask(Method::GET, "/api/v1/me").send().await).await;
+    refused.refused("session_ended");
+}
+
+#[actix_web::test]
+async fn another_name_is_shown_by_the_next_answer_and_a_step_up_counts_at_once() {
+    let world = World::new().await;
+    until(&world, FeedState::Live).await;
+    let alice = world.signed_in("alice", "member").await;
+    assert_eq!(world.get("/api/v1/me", &alice.access).await.text("username"), "alice");
+    let renamed = json!({"username": "alicia", "current_password": PASSWORD});
+    assert_eq!(world.patch("/api/v1/me", &alice.access, renamed).await.status, 200);
+    assert_eq!(world.get("/api/v1/me", &alice.access).await.text("username"), "alicia");
+
+    let mut browser = Browser::signed_in(&world, "alicia").await;
+    let before = browser.ask(Method::GET, "/api/v1/me").send().await.body["credential"]["auth_time"].clone();
+    world.advance(TimeDelta::hours(1));
+    browser.fill_in("/step-up", "/step-up", &[("step_up_password", PASSWORD)]).await;
+    let after = browser.ask(Method::GET, "/api/v1/me").send().await.body["credential"]["auth_time"].clone();
+    assert_ne!(before, after);
+}
+
+#[actix_web::test]
+async fn a_key_that_leaked_is_refused_although_its_tokens_are_remembered() {
+    let world = World::new().await;
+    until(&world, FeedState::Live).await;
+    let alice = world.signed_in("alice", "member").await;
+    assert_eq!(world.get("/api/v1/me", &alice.access).await.status, 200);
+    let kid = world.text("SELECT kid AS text FROM signing_keys");
+    transaction(&mut world.connection(), |connection| {
+        signing_key::revoke(connection, &kid, &Origin::command_line())
+    })
+    .unwrap();
+    refused_within_a_second(&world, &alice.access).await.refused("token_signature_invalid");
+}
+
+/// A row of a lower position than what was read meanwhile, in a transaction that commits after it.
+#[actix_web::test]
+async fn a_transaction_that_commits_late_is_not_missed() {
+    let world = World::new().await;
+    until(&world, FeedState::Live).await;
+    let (alice, bob) = (world.signed_in("alice", "member").await, world.signed_in("bob", "member").await);
+    for tokens in [&alice, &bob] {
+        assert_eq!(world.get("/api/v1/me", &tokens.access).await.status, 200);
+    }
+    let mut late = world.connection();
+    late.batch_execute(
+        "BEGIN; UPDATE sessions SET ended_at = now(), ended_reason = 'logout'
+            WHERE user_id = (SELECT id FROM users WHERE username = 'alice');
+         INSERT INTO revocations (kind, subject, reason, matters_until)
+            SELECT 'session', id::text, 'logout', expires_at FROM sessions WHERE ended_at IS NOT NULL",
+    )
+    .unwrap();
+    world.post("/api/v1/auth/logout", &bob.access, json!({})).await;
+    world.get("/api/v1/me", &bob.access).await.refused("session_ended");
+    // Read again a few times, with the later position known.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(world.get("/api/v1/me", &alice.access).await.status, 200, "nothing is committed yet");
+    late.batch_execute("COMMIT").unwrap();
+    refused_within_a_second(&world, &alice.access).await.refused("session_ended");
+}
+
+/// It holds back what counts as the oldest transaction, for as long as it is forgotten.
+#[actix_web::test]
+async fn a_transaction_left_open_hides_nothing() {
+    let world = World::new().await;
+    until(&world, FeedState::Live).await;
+    let mut forgotten = world.connection();
+    forgotten.batch_execute("BEGIN; SELECT pg_current_xact_id()").unwrap();
+    for name in ["alice", "bob"] {
+        let tokens = world.signed_in(name, "member").await;
+        assert_eq!(world.get("/api/v1/me", &tokens.access).await.status, 200);
+        world.post("/api/v1/auth/logout", &tokens.access, json!({})).await;
+        refused_within_a_second(&world, &tokens.access).await.refused("session_ended");
+    }
+}
+
+/// The query reads the row, the row is ended, the feed has nothing to drop, the answer arrives.
+#[actix_web::test]
+async fn an_answer_that_the_feed_overtook_is_not_remembered() {
+    let world = World::new().await;
+    until(&world, FeedState::Live).await;
+    let alice = world.signed_in("alice", "member").await;
+    let memory = &world.services.memory;
+    let session = world.get("/api/v1/me", &alice.access).await.body["credential"]["session_id"].clone();
+    let session: uuid::Uuid = serde_json::from_value(session).unwrap();
+    memory.forget();
+    let ticket = memory.ticket().unwrap();
+    let (_, standing) = find_standing(&mut world.connection(), session, "").unwrap();
+    world.post("/api/v1/auth/logout", &alice.access, json!({})).await;
+    memory.remember_session(ticket, session, &standing.clone().unwrap().into());
+    assert!(memory.session(session).is_none());
+    world.get("/api/v1/me", &alice.access).await.refused("session_ended");
+    // What began later is.
+    memory.remember_session(memory.ticket().unwrap(), session, &standing.unwrap().into());
+    assert!(memory.session(session).is_some());
+}
+
+#[actix_web::test]
+async fn a_node_whose_feed_is_silent_asks_the_database() {
+    let mut world = World::new().await;
+    until(&world, FeedState::Live).await;
+    let alice = world.signed_in("alice", "member").await;
+    assert_eq!(world.get("/api/v1/me", &alice.access).await.status, 200);
+    world.stop_following();
+    until(&world, FeedState::Silent).await;
+    let ready = world.ask(Method::GET, "/readyz").send().await;
+    assert_eq!((ready.status, ready.text("feed").as_str()), (200, "silent"));
+    // Told to nobody.
+    let end = "UPDATE sessions SET ended_at = now(), ended_reason = 'logout'";
+    world.connection().batch_execute(end).unwrap();
+    world.get("/api/v1/me", &alice.access).await.refused("session_ended");
+}
+
+#[actix_web::test]
+async fn a_feed_whose_connection_is_killed_is_back_and_forgets_what_it_may_have_missed() {
+    let world = World::new().await;
+    until(&world, FeedState::Live).await;
+    let alice = world.signed_in("alice", "member").await;
+    assert_eq!(world.get("/api/v1/me", &alice.access).await.status, 200);
+    for _ in 0..5 {
+        // In one go: ended without a word while nobody listens.
+        let kill = "BEGIN; SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                WHERE datname = current_database() AND application_name = 'doorward-feed';
+            UPDATE sessions SET ended_at = now(), ended_reason = 'logout'; COMMIT";
+        world.connection().batch_execute(kill).unwrap();
+        refused_within_a_second(&world, &alice.access).await.refused("session_ended");
+        until(&world, FeedState::Live).await;
+        world.get("/api/v1/me", &alice.access).await.refused("session_ended");
+        world.connection().batch_execute("UPDATE sessions SET ended_at = NULL, ended_reason = NULL").unwrap();
+        world.services.memory.forget();
+        assert_eq!(world.get("/api/v1/me", &alice.access).await.status, 200);
+    }
+}
+
+/// As a restore into the running database would do.
+#[actix_web::test]
+async fn a_table_that_was_replaced_makes_the_feed_begin_anew() {
+    let world = World::new().await;
+    until(&world, FeedState::Live).await;
+    let alice = world.signed_in("alice", "member").await;
+    assert_eq!(world.get("/api/v1/me", &alice.access).await.status, 200);
+    let end = "UPDATE sessions SET ended_at = now(), ended_reason = 'logout'";
+    world.connection().batch_execute(end).unwrap();
+    assert_eq!(world.get("/api/v1/me", &alice.access).await.status, 200, "remembered, and nothing was said");
+    world.connection().batch_execute("TRUNCATE revocations").unwrap();
+    refused_within_a_second(&world, &alice.access).await.refused("session_ended");
+}
+
+/// The rows that a dump of another cluster brings may name transactions that this one has not had.
+#[actix_web::test]
+async fn rows_of_another_clusters_transactions_are_adopted_at_the_start() {
+    let world = World::new().await;
+    world.sql(
+        "INSERT INTO revocations (kind, subject, reason, matters_until, transaction)
+            VALUES ('session', gen_random_uuid()::text, 'logout', now() + interval '1 day', 1000000000000)",
+    );
+    let _again = world.another_node().await;
+    let ahead = "SELECT count(*) FROM revocations WHERE transaction >= 1000000000000";
+    assert_eq!(world.count(ahead), 0);
+}
+
+#[actix_web::test]
+async fn twenty_who_sign_out_on_two_nodes_at_once_are_out_on_both() {
+    let one = World::new().await;
+    let other = one.another_node().await;
+    until(&one, FeedState::Live).await;
+    until(&other, FeedState::Live).await;
+    one.user("alice", "member");
+    let mut sessions = Vec::new();
+    for _ in 0..20 {
+        let tokens = one.login("alice").await;
+        for node in [&one, &other] {
+            assert_eq!(node.get("/api/v1/me", &tokens.access).await.status, 200);
+        }
+        sessions.push(tokens.access);
+    }
+    let out = sessions.iter().enumerate().map(|(at, token)| {
+        let node = if at % 2 == 0 { &one } else { &other };
+        node.post("/api/v1/auth/logout", token, json!({}))
+    });
+    futures_util::future::join_all(out).await;
+    for token in &sessions {
+        for node in [&one, &other] {
+            refused_within_a_second(node, token).await.refused("session_ended");
+        }
+    }
+}
