@@ -10,167 +10,180 @@
 )]
 #![allow(missing_docs)]
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+#[path = "load/bare.rs"]
+mod bare;
+#[path = "load/client.rs"]
+mod client;
+#[path = "load/measure.rs"]
+mod measure;
+
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use actix_web::{App, HttpResponse, HttpServer, web};
-use doorward::database::Database;
-use doorward::resources::notes::note;
 use doorward::sessions::rotate::STATEMENT;
 use doorward::users::password::{PasswordHash, PlainPassword};
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use uuid::Uuid;
 
-const CLIENTS: usize = 16;
+use client::{Connection, request};
+use measure::{Figures, Rounds, Task, measure};
+
+/// Connections, where nothing else is said.
+const CONNECTIONS: usize = 16;
+/// Connections of a flood.
+const FLOOD: usize = 64;
+
+const USAGE: &str = "load statement | raw-bcrypt COST SECONDS
+     | refresh | login | me | forged | revoked | note | flood ADDRESS PASSWORD SECONDS
+     | size-of-me ADDRESS PASSWORD | bare-me BYTES SECONDS | bare-note | bare-refresh DATABASE SECONDS";
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words.as_slice() {
         ["statement"] => println!("{}", pgbench_script()),
-        ["raw-bcrypt", cost, seconds] => println!("{:.2}", raw_bcrypt(number(cost), number(seconds))),
-        [kind, address, password, seconds, rest @ ..] => {
-            let (kind, address, password) = (*kind, (*address).to_owned(), (*password).to_owned());
-            let seconds = number(seconds);
-            let database = rest.first().map(|url| (*url).to_owned());
-            let rate = actix_web::rt::System::new().block_on(async move {
-                let client =
-                    Arc::new(Target { address, password, time: Duration::from_secs(seconds.into()) });
-                match kind {
-                    "refresh" => refresh(&client).await,
-                    "login" => login(&client).await,
-                    "guarded" => guarded(&client).await,
-                    "bare" => bare(&client, &database.expect("a database")).await,
-                    _ => panic!("no such load: {kind}"),
-                }
-            });
-            println!("{rate:.1}");
-        }
-        _ => println!(
-            "load statement | raw-bcrypt COST SECONDS | refresh|login|guarded|bare ADDRESS PASSWORD SECONDS [DATABASE]"
-        ),
+        ["raw-bcrypt", cost, seconds] => println!("{}", raw_bcrypt(number(cost), time(seconds))),
+        [kind, rest @ ..] => actix_web::rt::System::new().block_on(run(kind, rest)),
+        _ => println!("{USAGE}"),
     }
+}
+
+async fn run(kind: &str, rest: &[&str]) {
+    let figures = match (kind, rest) {
+        ("bare-me", [bytes, seconds]) => bare::me(number(bytes) as usize, time(seconds)).await,
+        ("bare-note", [database, seconds]) => bare::note(database, time(seconds)).await,
+        ("bare-refresh", [database, seconds]) => bare::refresh(database, time(seconds)).await,
+        ("size-of-me", [address, password]) => {
+            let target = Target::new(address, password, "0");
+            let answer = target.me(&target.access_token().await).await;
+            return println!("{}", answer.1.len());
+        }
+        (_, [address, password, seconds]) => {
+            let target = Target::new(address, password, seconds);
+            match kind {
+                "refresh" => refresh(&target).await,
+                "login" => login(&target, CONNECTIONS / 4).await,
+                "me" => me(&target).await,
+                "forged" => forged(&target).await,
+                "revoked" => revoked(&target).await,
+                "note" => note(&target).await,
+                "flood" => return flood(&target).await,
+                _ => panic!("{USAGE}"),
+            }
+        }
+        _ => panic!("{USAGE}"),
+    };
+    println!("{figures}");
 }
 
 fn number(text: &str) -> u32 {
     text.parse().expect("a number")
 }
 
+fn time(seconds: &str) -> Duration {
+    Duration::from_secs(number(seconds).into())
+}
+
+/// A doorward, and how long it is loaded.
 struct Target {
     address: String,
     password: String,
     time: Duration,
 }
 
-/// A connection that is kept, and little else: the client runs on the cores that it measures.
-struct Connection(TcpStream);
-
-impl Connection {
-    async fn open(address: &str) -> Self {
-        let stream = TcpStream::connect(address).await.expect("the server");
-        stream.set_nodelay(true).expect("no delay");
-        Self(stream)
+impl Target {
+    fn new(address: &str, password: &str, seconds: &str) -> Self {
+        Self { address: address.to_owned(), password: password.to_owned(), time: time(seconds) }
     }
 
-    async fn ask(&mut self, method: &str, path: &str, token: &str, body: &str) -> (u16, Vec<u8>) {
-        let length = body.len();
-        let request = format!(
-            "{method} {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
-        );
-        let head = if token.is_empty() { request.replace("authorization: Bearer \r\n", "") } else { request };
-        self.0.write_all(head.as_bytes()).await.expect("a request");
-        let mut answer = Vec::with_capacity(2048);
-        let (head_end, length) = loop {
-            assert!(self.0.read_buf(&mut answer).await.expect("an answer") > 0, "the server hung up");
-            if let Some(end) = answer.windows(4).position(|window| window == b"\r\n\r\n") {
-                let head = String::from_utf8_lossy(&answer[..end]).to_ascii_lowercase();
-                let length = head.split("content-length: ").nth(1).and_then(|rest| rest.lines().next());
-                break (end + 4, length.and_then(|text| text.trim().parse().ok()).unwrap_or(0));
-            }
-        };
-        while answer.len() < head_end + length {
-            assert!(self.0.read_buf(&mut answer).await.expect("a body") > 0, "the server hung up");
-        }
-        let status = std::str::from_utf8(&answer[9..12]).expect("a status").parse().expect("a status");
-        (status, answer.split_off(head_end))
+    async fn access_token(&self) -> String {
+        text(&Connection::open(&self.address).await.login(&self.password).await, "access_token")
     }
 
-    async fn ask_json(&mut self, method: &str, path: &str, token: &str, body: &Value) -> Value {
-        let (status, answer) = self.ask(method, path, token, &body.to_string()).await;
-        assert!(status < 300, "{status} {}", String::from_utf8_lossy(&answer));
-        serde_json::from_slice(&answer).unwrap_or_default()
-    }
-
-    async fn login(&mut self, password: &str) -> Value {
-        self.ask_json("POST", "/api/v1/auth/login", "", &json!({ "username": "admin", "password": password }))
-            .await
+    async fn me(&self, token: &str) -> (u16, Vec<u8>) {
+        Connection::open(&self.address).await.ask("GET", "/api/v1/me", token, "").await
     }
 }
 
-/// As many tasks as there are connections, until the time is over; gives how many rounds a second they made.
-async fn measure<F, W>(time: Duration, tasks: Vec<F>) -> f64
-where
-    F: FnOnce(Arc<AtomicU64>, Instant) -> W,
-    W: Future<Output = ()> + 'static,
-{
-    let done = Arc::new(AtomicU64::new(0));
-    let begun = Instant::now();
-    let running: Vec<_> =
-        tasks.into_iter().map(|task| actix_web::rt::spawn(task(Arc::clone(&done), begun + time))).collect();
-    for task in running {
-        task.await.expect("a task");
+fn text(answer: &Value, name: &str) -> String {
+    answer[name].as_str().unwrap_or_else(|| panic!("no {name} in {answer}")).to_owned()
+}
+
+/// The same request on every connection, again and again.
+async fn ask_for(address: &str, request: Vec<u8>, status: u16, time: Duration) -> Figures {
+    ask_each(vec![request; CONNECTIONS], address, status, time).await
+}
+
+/// A request for each connection, again and again.
+async fn ask_each(requests: Vec<Vec<u8>>, address: &str, status: u16, time: Duration) -> Figures {
+    let mut ready = Vec::new();
+    for request in requests {
+        ready.push((Connection::open(address).await, request));
     }
-    done.load(Ordering::Relaxed) as f64 / begun.elapsed().as_secs_f64()
+    measure(time, |rounds| {
+        ready.into_iter().map(|(own, request)| asking(own, request, status, rounds)).collect()
+    })
+    .await
+}
+
+fn asking(mut connection: Connection, request: Vec<u8>, status: u16, rounds: &Rounds) -> Task {
+    let rounds = rounds.clone();
+    Box::pin(async move {
+        while rounds.go_on() {
+            let begun = Instant::now();
+            let (found, body) = connection.send(&request).await;
+            assert_eq!(found, status, "{}", String::from_utf8_lossy(&body));
+            rounds.note(begun);
+        }
+    })
 }
 
 /// Each connection refreshes a chain of its own: the next token is the one that the last answer gave.
-async fn refresh(target: &Target) -> f64 {
+async fn refresh(target: &Target) -> Figures {
     let mut chains = Vec::new();
-    for _ in 0..CLIENTS {
+    for _ in 0..CONNECTIONS {
         let mut connection = Connection::open(&target.address).await;
-        let tokens = connection.login(&target.password).await;
-        chains.push((connection, tokens["refresh_token"].as_str().expect("a token").to_owned()));
+        let live = text(&connection.login(&target.password).await, "refresh_token");
+        chains.push((connection, live));
     }
-    let task = |(mut connection, mut live): (Connection, String)| {
-        move |done: Arc<AtomicU64>, until: Instant| async move {
-            while Instant::now() < until {
-                let answer = connection
-                    .ask_json("POST", "/api/v1/auth/refresh", "", &json!({ "refresh_token": live }))
-                    .await;
-                live = answer["refresh_token"].as_str().expect("a token").to_owned();
-                done.fetch_add(1, Ordering::Relaxed);
+    let task = |(mut connection, mut live): (Connection, String), rounds: Rounds| -> Task {
+        Box::pin(async move {
+            while rounds.go_on() {
+                let begun = Instant::now();
+                let body = json!({ "refresh_token": live });
+                live = text(
+                    &connection.ask_json("POST", "/api/v1/auth/refresh", "", &body).await,
+                    "refresh_token",
+                );
+                rounds.note(begun);
             }
-        }
+        })
     };
-    measure(target.time, chains.into_iter().map(task).collect()).await
+    measure(target.time, |rounds| chains.into_iter().map(|chain| task(chain, rounds.clone())).collect()).await
 }
 
-async fn login(target: &Arc<Target>) -> f64 {
-    let task = |_| {
-        let target = Arc::clone(target);
-        move |done: Arc<AtomicU64>, until: Instant| async move {
-            let mut connection = Connection::open(&target.address).await;
-            while Instant::now() < until {
-                connection.login(&target.password).await;
-                done.fetch_add(1, Ordering::Relaxed);
+async fn login(target: &Target, connections: usize) -> Figures {
+    let task = |rounds: Rounds| -> Task {
+        let (address, password) = (target.address.clone(), target.password.clone());
+        Box::pin(async move {
+            let mut connection = Connection::open(&address).await;
+            while rounds.go_on() {
+                let begun = Instant::now();
+                connection.login(&password).await;
+                rounds.note(begun);
             }
-        }
+        })
     };
-    measure(target.time, (0..4).map(task).collect()).await
+    measure(target.time, |rounds| (0..connections).map(|_| task(rounds.clone())).collect()).await
 }
 
-/// On as many threads as the server hashes with.
-fn raw_bcrypt(cost: u32, seconds: u32) -> f64 {
+/// On as many threads as there are cores.
+fn raw_bcrypt(cost: u32, time: Duration) -> Figures {
     let begun = Instant::now();
-    let until = begun + Duration::from_secs(seconds.into());
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let done: u64 = std::thread::scope(|scope| {
+    let done: u32 = std::thread::scope(|scope| {
         let hash = || {
             let (password, mut done) = (PlainPassword::new("an unusual pass phrase"), 0);
-            while Instant::now() < until {
+            while begun.elapsed() < time {
                 std::hint::black_box(PasswordHash::new(&password, cost));
                 done += 1;
             }
@@ -179,70 +192,98 @@ fn raw_bcrypt(cost: u32, seconds: u32) -> f64 {
         let running: Vec<_> = (0..threads).map(|_| scope.spawn(hash)).collect();
         running.into_iter().map(|thread| thread.join().expect("a thread")).sum()
     });
-    done as f64 / begun.elapsed().as_secs_f64()
+    Figures::of_rate(f64::from(done) / begun.elapsed().as_secs_f64())
 }
 
-async fn guarded(target: &Arc<Target>) -> f64 {
+/// A guarded request without data of its own.
+async fn me(target: &Target) -> Figures {
+    let token = target.access_token().await;
+    ask_for(&target.address, request("GET", "/api/v1/me", &token, ""), 200, target.time).await
+}
+
+/// The same with another character in the middle of the signature.
+async fn forged(target: &Target) -> Figures {
+    let mut token = target.access_token().await.into_bytes();
+    let at = token.len() - 20;
+    token[at] = if token[at] == b'A' { b'B' } else { b'A' };
+    let token = String::from_utf8(token).expect("ASCII");
+    ask_for(&target.address, request("GET", "/api/v1/me", &token, ""), 401, target.time).await
+}
+
+/// The same after a sign-out.
+async fn revoked(target: &Target) -> Figures {
+    let token = target.access_token().await;
     let mut connection = Connection::open(&target.address).await;
-    let tokens = connection.login(&target.password).await;
-    let token = tokens["access_token"].as_str().expect("a token").to_owned();
+    assert_eq!(connection.ask("POST", "/api/v1/auth/logout", &token, "").await.0, 204);
+    ask_for(&target.address, request("GET", "/api/v1/me", &token, ""), 401, target.time).await
+}
+
+async fn note(target: &Target) -> Figures {
+    let token = target.access_token().await;
     let note =
         json!({ "title": "a note", "body": "of an ordinary size, as notes are: a line or two of text" });
+    let mut connection = Connection::open(&target.address).await;
     let made = connection.ask_json("POST", "/api/v1/notes", &token, &note).await;
-    let path = format!("/api/v1/notes/{}", made["id"].as_str().expect("an id"));
-    read(&target.address, &path, &token, target.time).await
+    let path = format!("/api/v1/notes/{}", text(&made, "id"));
+    ask_for(&target.address, request("GET", &path, &token, ""), 200, target.time).await
 }
 
-async fn read(address: &str, path: &str, token: &str, time: Duration) -> f64 {
+/// Guarded reads at a moderate pace, first alone, then beside a flood of sign-ins; how the flood was answered.
+async fn flood(target: &Target) {
+    let token = target.access_token().await;
+    let idle = paced(target, &token, Vec::new()).await;
+    let answers = std::rc::Rc::new(std::cell::RefCell::new(BTreeMap::<u16, u32>::new()));
+    let until = Instant::now() + target.time;
+    let flooding: Vec<Task> = (0..FLOOD)
+        .map(|_| -> Task {
+            let (address, answers) = (target.address.clone(), answers.clone());
+            let body = json!({ "username": "admin", "password": "not the password" }).to_string();
+            Box::pin(async move {
+                let mut connection = Connection::open(&address).await;
+                while Instant::now() < until {
+                    let (status, _) = connection.ask("POST", "/api/v1/auth/login", "", &body).await;
+                    *answers.borrow_mut().entry(status).or_default() += 1;
+                    if status >= 429 {
+                        // Even a flood reads `Retry-After`, a little.
+                        tokio::time::sleep(Duration::from_millis(50)).await;
+                    }
+                }
+            })
+        })
+        .collect();
+    let flooded = paced(target, &token, flooding).await;
+    println!("{idle}\n{flooded}\n{:?}", answers.borrow());
+}
+
+/// 500 guarded reads a second.
+async fn paced(target: &Target, token: &str, beside: Vec<Task>) -> Figures {
+    let beside: Vec<_> = beside.into_iter().map(actix_web::rt::spawn).collect();
+    let request = request("GET", "/api/v1/me", token, "");
     let mut connections = Vec::new();
-    for _ in 0..CLIENTS {
-        connections.push(Connection::open(address).await);
+    for _ in 0..10 {
+        connections.push(Connection::open(&target.address).await);
     }
-    let task = |mut connection: Connection| {
-        let (path, token) = (path.to_owned(), token.to_owned());
-        move |done: Arc<AtomicU64>, until: Instant| async move {
-            while Instant::now() < until {
-                let (status, _) = connection.ask("GET", &path, &token, "").await;
+    let task = |mut connection: Connection, rounds: Rounds| -> Task {
+        let request = request.clone();
+        Box::pin(async move {
+            let mut pace = tokio::time::interval(Duration::from_millis(20));
+            while rounds.go_on() {
+                // From when it was due: one that had to wait for the last counts its wait.
+                let due = pace.tick().await;
+                let (status, _) = connection.send(&request).await;
                 assert_eq!(status, 200);
-                done.fetch_add(1, Ordering::Relaxed);
+                rounds.note(due.into_std());
             }
-        }
+        })
     };
-    measure(time, connections.into_iter().map(task).collect()).await
-}
-
-/// The same query through the same pool, behind nothing: what a guard could cost at best.
-async fn bare(target: &Arc<Target>, database_url: &str) -> f64 {
-    let database = Database::new(database_url, 8);
-    let ids = database
-        .run(|connection| note::list(connection, &note::Filter::default(), 1))
-        .await
-        .expect("the database");
-    let id = ids.first().expect("a note of the guarded run").id;
-    let state = web::Data::new(database);
-    let factory = move || App::new().app_data(state.clone()).service(web::resource("/notes/{id}").get(show));
-    let server = HttpServer::new(factory).workers(2).bind(("127.0.0.1", 0)).expect("a port");
-    let address = server.addrs()[0].to_string();
-    let server = server.run();
-    let handle = server.handle();
-    actix_web::rt::spawn(server);
-    let rate = read(&address, &format!("/notes/{id}"), "", target.time).await;
-    handle.stop(false).await;
-    rate
-}
-
-async fn show(database: web::Data<Database>, id: web::Path<Uuid>) -> HttpResponse {
-    let id = id.into_inner();
-    let found = database
-        .run(move |connection| note::find(connection, id))
-        .await
-        .expect("the database")
-        .expect("a note");
-    HttpResponse::Ok().json(json!({
-        "id": found.id, "title": found.title, "body": found.body, "shared": found.shared,
-        "owner": { "id": found.owner_id, "username": found.owner_name },
-        "created_at": found.created_at, "updated_at": found.updated_at,
-    }))
+    let figures = measure(target.time, |rounds| {
+        connections.into_iter().map(|connection| task(connection, rounds.clone())).collect()
+    });
+    let figures = figures.await;
+    for task in beside {
+        task.await.expect("a task");
+    }
+    figures
 }
 
 /// The statement of a refresh as a script of pgbench, each client with a chain of its own.

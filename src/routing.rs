@@ -167,6 +167,10 @@ impl Endpoint {
     }
 }
 
+/// The path that a request matched, with its parameters in braces: actix's own answer to that goes over every route again.
+#[derive(Clone, Copy, Debug)]
+pub struct Matched(pub &'static str);
+
 /// Every route with what it asks, for who wants to know before he asks.
 pub struct RouteTable(Vec<(ResourceDef, Vec<Asked>)>);
 
@@ -217,7 +221,7 @@ impl HttpServiceFactory for Endpoint {
         allowed.push(Method::OPTIONS);
         allowed.sort_by(|one, other| one.as_str().cmp(other.as_str()));
         let options = allow(&allowed);
-        let mut resource = Resource::new(self.path);
+        let mut resource = Resource::new(self.path).app_data(Matched(self.path));
         for answering in self.routes {
             resource = resource.route(answering.route);
         }

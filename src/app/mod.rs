@@ -2,6 +2,7 @@
 
 pub mod background;
 pub mod cors;
+mod meters;
 pub mod observe;
 pub mod openapi;
 pub mod secrets;

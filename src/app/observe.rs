@@ -9,12 +9,15 @@ use actix_web::http::StatusCode;
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, HttpRequest, web};
 use serde_json::json;
+use tracing::Level;
 use uuid::Uuid;
 
+use super::meters;
 use crate::audit::refusals::{Lane, NewRefusal};
 use crate::guard::Services;
 use crate::guard::trace::{Check, CredentialKind, Trace};
 use crate::problem::{Code, Problem, Refused, RequestId};
+use crate::routing::Matched;
 
 /// The header by which a sender asks that the trace of a request that is let in be kept, too.
 const TRACE: &str = "x-doorward-trace";
@@ -34,18 +37,15 @@ pub async fn observe<B: MessageBody>(
         Ok(response) => response,
         Err(error) => {
             // A panic, which is logged where it is caught.
-            let status = error.as_response_error().status_code().as_u16().to_string();
-            let labels =
-                [("method", "unknown".to_owned()), ("route", "unknown".to_owned()), ("status", status)];
-            metrics::counter!("doorward_requests_total", &labels).increment(1);
-            let labels = [("code", Code::InternalError.as_str()), ("check", "none")];
-            metrics::counter!("doorward_refusals_total", &labels).increment(1);
+            let status = error.as_response_error().status_code().as_u16();
+            meters::count_request("unknown", "unknown", status, begun.elapsed().as_secs_f64());
+            meters::count_refusal(Code::InternalError.as_str(), "none");
             return Err(error);
         }
     };
     let seconds = begun.elapsed().as_secs_f64();
     let request = response.request();
-    let route = request.match_pattern().unwrap_or_else(|| "none".to_owned());
+    let route = request.app_data::<Matched>().map_or("none", |matched| matched.0);
     let status = response.status();
     let refused = response.response().extensions().get::<Refused>().map(|refused| refused.0.clone());
     let trace = request.extensions_mut().remove::<Trace>().unwrap_or_default();
@@ -61,7 +61,7 @@ pub async fn observe<B: MessageBody>(
 /// A request with its answer: what log, metrics and record are made of.
 struct Seen<'a> {
     request: &'a HttpRequest,
-    route: String,
+    route: &'static str,
     status: StatusCode,
     refused: Option<Problem>,
     trace: Trace,
@@ -69,16 +69,10 @@ struct Seen<'a> {
 
 impl Seen<'_> {
     fn measure(&self, seconds: f64) {
-        let method = method_name(self.request);
-        let status = self.status.as_u16().to_string();
-        let labels = [("method", method.to_owned()), ("route", self.route.clone()), ("status", status)];
-        metrics::counter!("doorward_requests_total", &labels).increment(1);
-        metrics::histogram!("doorward_request_seconds", "method" => method, "route" => self.route.clone())
-            .record(seconds);
+        meters::count_request(method_name(self.request), self.route, self.status.as_u16(), seconds);
         if let Some(problem) = &self.refused {
             let check = self.trace.failed_at(problem.code()).map_or("none", Check::as_str);
-            let labels = [("code", problem.code().as_str()), ("check", check)];
-            metrics::counter!("doorward_refusals_total", &labels).increment(1);
+            meters::count_refusal(problem.code().as_str(), check);
         }
     }
 
@@ -102,7 +96,7 @@ impl Seen<'_> {
             lane: lane.as_str(),
             occurred_at: services.clock.now(),
             method: method_name(self.request),
-            route: self.route.clone(),
+            route: self.route.to_owned(),
             path: self.path(),
             status: i16::try_from(self.status.as_u16()).unwrap_or_default(),
             address: address.map(|address| address.to_string()),
@@ -125,18 +119,22 @@ impl Seen<'_> {
     /// The path, or the route where the path itself is a secret.
     fn path(&self) -> String {
         if self.route.contains("{token}") {
-            self.route.clone()
+            self.route.to_owned()
         } else {
             printable(self.request.path().as_bytes())
         }
     }
 
     fn log(&self, seconds: f64) {
+        let is_ours = self.status.is_server_error();
+        if !tracing::enabled!(Level::INFO) && !(is_ours && tracing::enabled!(Level::WARN)) {
+            return;
+        }
         let request_id = self.request_id().map(|id| id.to_string());
         let services = self.request.app_data::<web::Data<Services>>();
         let address = services.and_then(|services| services.trusted_proxies.client_address(self.request));
         let came_in = self.request.headers().get("x-request-id").map(|id| printable(id.as_bytes()));
-        let (method, path, route) = (method_name(self.request), self.path(), self.route.as_str());
+        let (method, path, route) = (method_name(self.request), self.path(), self.route);
         let user = self.trace.user_id.map(|id| id.to_string());
         let session = self.trace.session_id.map(|id| id.to_string());
         let credential = self.trace.kind.map(CredentialKind::as_str);
@@ -166,9 +164,9 @@ impl Seen<'_> {
                 )
             };
         }
-        match status {
-            500.. => line!(warn),
-            _ if matches!(route, "/healthz" | "/readyz") => line!(debug),
+        match route {
+            _ if is_ours => line!(warn),
+            "/healthz" | "/readyz" => line!(debug),
             _ => line!(info),
         }
     }

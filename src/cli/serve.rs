@@ -23,6 +23,8 @@ use crate::database::Database;
 const DRAIN: Duration = Duration::from_secs(2);
 /// How long between two looks at a PostgreSQL that is not there yet.
 const RETRY: Duration = Duration::from_millis(500);
+/// How often what was measured is summed up.
+const UPKEEP_EVERY: Duration = Duration::from_secs(1);
 const BUCKETS: [f64; 14] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
@@ -81,6 +83,7 @@ fn bind(address: SocketAddr, setting: &str) -> Result<TcpListener, Failure> {
 
 /// Prometheus's own listener: what it tells is nobody else's business.
 fn serve_metrics(metrics: PrometheusHandle, listener: TcpListener) -> Result<ServerHandle, Failure> {
+    let upkeep = metrics.clone();
     let factory = move || {
         let metrics = metrics.clone();
         let render = move || {
@@ -96,6 +99,13 @@ fn serve_metrics(metrics: PrometheusHandle, listener: TcpListener) -> Result<Ser
     let server = server.map_err(|error| Failure::new(format!("DOORWARD_METRICS_LISTEN: {error}")))?.run();
     let handle = server.handle();
     actix_web::rt::spawn(server);
+    // Or what was measured piles up where nobody asks for it.
+    actix_web::rt::spawn(async move {
+        loop {
+            tokio::time::sleep(UPKEEP_EVERY).await;
+            upkeep.run_upkeep();
+        }
+    });
     Ok(handle)
 }
 

@@ -31,7 +31,7 @@ struct Refused {
 /// The page of a refusal; `None`: a program asked, which gets the problem itself.
 #[must_use]
 pub fn refused(problem: &Problem, asked: &Asked) -> Option<HttpResponse> {
-    let path = asked.target.split('?').next().unwrap_or_default();
+    let path = asked.target().split('?').next().unwrap_or_default();
     let is_under =
         |root: &&str| path.strip_prefix(*root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
     let is_page = path == "/" || PAGES.iter().any(is_under);
@@ -40,11 +40,11 @@ pub fn refused(problem: &Problem, asked: &Asked) -> Option<HttpResponse> {
     }
     let is_safe = matches!(asked.method, Method::GET | Method::HEAD);
     match problem.code() {
-        Code::AuthenticationTooOld if is_safe => Some(see_other(&next::after("/step-up", &asked.target))),
-        Code::AuthenticationTooOld => step_up::ask_again(&asked.target, problem).ok(),
+        Code::AuthenticationTooOld if is_safe => Some(see_other(&next::after("/step-up", asked.target()))),
+        Code::AuthenticationTooOld => step_up::ask_again(asked.target(), problem).ok(),
         code if code.status() == StatusCode::UNAUTHORIZED && code != Code::InvalidCredentials => {
             // A form's own address may not be one to go on at.
-            let target = if is_safe { asked.target.as_str() } else { "/account" };
+            let target = if is_safe { asked.target() } else { "/account" };
             Some(see_other(&next::after("/login", target)))
         }
         code => answer(code.status(), &page(problem, asked)).ok(),

@@ -11,7 +11,7 @@ use actix_web::error::InternalError;
 use actix_web::http::header::{
     ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, ORIGIN, RETRY_AFTER,
 };
-use actix_web::http::{Method, StatusCode};
+use actix_web::http::{Method, StatusCode, Uri};
 use actix_web::middleware::Next;
 use actix_web::web::Bytes;
 use actix_web::{Error, HttpMessage, HttpResponse, web};
@@ -55,8 +55,8 @@ pub struct Asked {
     pub id: RequestId,
     /// Its method.
     pub method: Method,
-    /// Its path with the query.
-    pub target: String,
+    /// What was asked for.
+    uri: Uri,
     /// Whether its sender says that it takes HTML.
     pub takes_html: bool,
     by_tool: bool,
@@ -69,11 +69,17 @@ impl Asked {
         Self {
             id: RequestId(random::request_id()),
             method: request.method().clone(),
-            target: request.uri().path_and_query().map_or("/", |target| target.as_str()).to_owned(),
+            uri: request.uri().clone(),
             takes_html: headers.get(ACCEPT).is_some_and(|types| types.as_bytes().starts_with(b"text/html")),
             by_tool: !headers.contains_key("sec-fetch-mode") && !headers.contains_key(ORIGIN),
             rendering: request.app_data::<web::Data<Rendering>>().cloned(),
         }
+    }
+
+    /// Its path with the query.
+    #[must_use]
+    pub fn target(&self) -> &str {
+        self.uri.path_and_query().map_or("/", |target| target.as_str())
     }
 }
 
@@ -117,7 +123,8 @@ fn write(mut response: ServiceResponse<BoxBody>, asked: &Asked) -> ServiceRespon
 }
 
 fn write_request_id(headers: &mut HeaderMap, id: RequestId) {
-    if let Ok(value) = HeaderValue::from_str(&id.0.to_string()) {
+    let mut text = Uuid::encode_buffer();
+    if let Ok(value) = HeaderValue::from_str(id.0.hyphenated().encode_lower(&mut text)) {
         headers.insert(REQUEST_ID, value);
     }
 }

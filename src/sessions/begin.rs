@@ -3,15 +3,20 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use diesel::data_types::PgInterval;
+use diesel::pg::Pg;
 use diesel::prelude::*;
-use serde_json::json;
+use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
+use diesel::sql_types::{
+    Array, BigInt, Binary, Integer, Interval, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid,
+};
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::end::{EndReason, Which, end_sessions};
-use super::session::{Grant, Limits, delta, list};
-use crate::audit::event::{self, EventType, Origin, Subject};
-use crate::database::now;
-use crate::database::schema::{refresh_tokens, roles, sessions, users};
+use super::session::{Grant, Limits, delta, interval, list};
+use crate::audit::Origin;
+use crate::random;
 
 /// A session to be begun.
 #[derive(Clone, Debug)]
@@ -46,11 +51,26 @@ pub enum HeldBy {
     },
 }
 
-impl HeldBy {
-    const fn kind(&self) -> &'static str {
-        match self {
-            Self::RefreshToken(_) => "api",
-            Self::Cookie { .. } => "browser",
+/// The same as the columns have it.
+struct Held<'a> {
+    kind: &'static str,
+    secret_digest: Option<&'a [u8]>,
+    cookie_digest: Option<&'a [u8]>,
+    idle_seconds: Option<i32>,
+}
+
+impl<'a> Held<'a> {
+    fn of(held_by: &'a HeldBy) -> Self {
+        match held_by {
+            HeldBy::RefreshToken(digest) => {
+                Self { kind: "api", secret_digest: Some(digest), cookie_digest: None, idle_seconds: None }
+            }
+            HeldBy::Cookie { digest, idle_ttl } => Self {
+                kind: "browser",
+                secret_digest: None,
+                cookie_digest: Some(digest),
+                idle_seconds: Some(i32::try_from(idle_ttl.as_secs()).unwrap_or(i32::MAX)),
+            },
         }
     }
 }
@@ -65,87 +85,153 @@ pub fn begin(
     limits: &Limits,
     origin: &Origin,
 ) -> QueryResult<Option<Grant>> {
-    // The row's lock makes sign-ins of one user take turns, with each other and with a change of password.
-    let hash = new.upgraded_hash.as_deref().unwrap_or(&new.verified_hash);
-    let user: Option<(String, i64, String, DateTime<Utc>)> = diesel::update(users::table.find(new.user_id))
-        .filter(users::password_hash.eq(&new.verified_hash).and(users::status.eq("active")))
-        .set((users::last_login_at.eq(now().nullable()), users::password_hash.eq(hash)))
-        .returning((users::username, users::version, users::role, now()))
-        .get_result(connection)
-        .optional()?;
-    let Some((username, version, role, issued_at)) = user else { return Ok(None) };
-    let permissions: Vec<String> = roles::table.find(role).select(roles::permissions).first(connection)?;
-    end_beyond_limit(connection, new.user_id, limits, origin)?;
-    let refresh_expires_at = insert(connection, new, limits, origin, issued_at)?;
-    let session = Origin { session_id: Some(new.id), ..origin.of(new.user_id, &username) };
-    let subject = Subject { id: Some(new.user_id), name: Some(&username) };
-    let details = json!({ "kind": new.held_by.kind(), "device": new.device, "scope": new.scope });
-    event::insert(connection, &session, EventType::LoginSucceeded, subject, &details)?;
+    let held = Held::of(&new.held_by);
+    let beginning = Beginning {
+        new,
+        details: json!({ "kind": held.kind, "device": new.device, "scope": new.scope }),
+        held,
+        origin,
+        session_ttl: interval(limits.session_ttl),
+        refresh_ttl: interval(limits.refresh_ttl),
+        event_id: random::id(),
+    };
+    let begun: Option<Begun> = beginning.get_result(connection).optional()?;
+    let Some(begun) = begun else { return Ok(None) };
+    if begun.sessions > i64::from(limits.max_sessions) {
+        end_beyond_limit(connection, new, limits, origin)?;
+    }
+    let idle_ttl = match &new.held_by {
+        HeldBy::RefreshToken(_) => limits.refresh_ttl,
+        HeldBy::Cookie { idle_ttl, .. } => *idle_ttl,
+    };
     Ok(Some(Grant {
         session_id: new.id,
         user_id: new.user_id,
-        username,
-        version,
-        permissions,
+        username: begun.username,
+        version: begun.version,
+        permissions: begun.permissions,
         session_scope: new.scope.clone(),
-        auth_time: issued_at,
+        auth_time: begun.issued_at,
         generation: 1,
-        refresh_expires_at,
-        issued_at,
+        refresh_expires_at: begun.expires_at.min(begun.issued_at + delta(idle_ttl)),
+        issued_at: begun.issued_at,
     }))
 }
 
-/// Gives the end of the session's idle lifetime.
-fn insert(
+/// What the statement answers with.
+#[derive(Queryable)]
+struct Begun {
+    username: String,
+    version: i64,
+    permissions: Vec<String>,
+    issued_at: DateTime<Utc>,
+    expires_at: DateTime<Utc>,
+    sessions: i64,
+}
+
+/// The statement: the user, the session, what holds it and the event, in one round trip. A type of its own, so that
+/// diesel prepares it once a connection.
+struct Beginning<'a> {
+    new: &'a NewSession,
+    held: Held<'a>,
+    origin: &'a Origin,
+    session_ttl: PgInterval,
+    refresh_ttl: PgInterval,
+    event_id: Uuid,
+    details: Value,
+}
+
+impl QueryId for Beginning<'_> {
+    type QueryId = Beginning<'static>;
+    const HAS_STATIC_QUERY_ID: bool = true;
+}
+
+impl Query for Beginning<'_> {
+    type SqlType = (Text, BigInt, Array<Text>, Timestamptz, Timestamptz, BigInt);
+}
+
+impl RunQueryDsl<PgConnection> for Beginning<'_> {}
+
+/// What follows the parameters. The lock on the user's row makes sign-ins of one user take turns, with each other and
+/// with a change of password. The count is that of the sessions which the statement found, and one more.
+const STATEMENT: &str = "
+    signing_in AS (
+        UPDATE users AS u SET last_login_at = now(), password_hash = coalesce(g.upgraded_hash, u.password_hash)
+          FROM given AS g
+         WHERE u.id = g.user_id AND u.password_hash = g.verified_hash AND u.status = 'active'
+        RETURNING u.id, u.username, u.version, u.role
+    ), begun AS (
+        INSERT INTO sessions (id, user_id, kind, device, address, scope, auth_time, created_at, last_used_at, expires_at,
+            cookie_digest, idle_seconds)
+        SELECT g.session_id, u.id, g.kind, g.device, g.address, g.scope, now(), now(), now(), now() + g.session_ttl,
+            g.cookie_digest, g.idle_seconds
+          FROM signing_in AS u, given AS g
+        RETURNING id, expires_at
+    ), held AS (
+        INSERT INTO refresh_tokens (session_id, secret_digest, expires_at)
+        SELECT s.id, g.secret_digest, least(s.expires_at, now() + g.refresh_ttl) FROM begun AS s, given AS g
+         WHERE g.secret_digest IS NOT NULL
+    ), noted AS (
+        INSERT INTO audit_events (id, occurred_at, type, actor_id, actor_name, subject_id, subject_name, session_id,
+            address, request_id, details)
+        SELECT g.event_id, now(), 'login_succeeded', u.id, u.username, u.id, u.username, g.session_id, g.address,
+            g.request_id, g.details
+          FROM signing_in AS u, given AS g
+    )
+    SELECT u.username, u.version, r.permissions, now(), s.expires_at,
+        1 + (SELECT count(*) FROM sessions AS o WHERE o.user_id = u.id AND o.ended_at IS NULL AND o.expires_at > now())
+      FROM signing_in AS u JOIN roles AS r ON r.name = u.role, begun AS s";
+
+impl QueryFragment<Pg> for Beginning<'_> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        let (new, origin) = (self.new, self.origin);
+        out.push_sql("WITH given AS MATERIALIZED (SELECT ");
+        out.push_bind_param::<SqlUuid, _>(&new.id)?;
+        out.push_sql(" AS session_id, ");
+        out.push_bind_param::<SqlUuid, _>(&new.user_id)?;
+        out.push_sql(" AS user_id, ");
+        out.push_bind_param::<Text, _>(&new.verified_hash)?;
+        out.push_sql(" AS verified_hash, ");
+        out.push_bind_param::<Nullable<Text>, _>(&new.upgraded_hash)?;
+        out.push_sql(" AS upgraded_hash, ");
+        out.push_bind_param::<Text, _>(self.held.kind)?;
+        out.push_sql(" AS kind, ");
+        out.push_bind_param::<Nullable<Binary>, _>(&self.held.secret_digest)?;
+        out.push_sql(" AS secret_digest, ");
+        out.push_bind_param::<Nullable<Binary>, _>(&self.held.cookie_digest)?;
+        out.push_sql(" AS cookie_digest, ");
+        out.push_bind_param::<Nullable<Integer>, _>(&self.held.idle_seconds)?;
+        out.push_sql(" AS idle_seconds, ");
+        out.push_bind_param::<Nullable<Text>, _>(&new.device)?;
+        out.push_sql(" AS device, ");
+        out.push_bind_param::<Nullable<Array<Text>>, _>(&new.scope)?;
+        out.push_sql(" AS scope, ");
+        out.push_bind_param::<Interval, _>(&self.session_ttl)?;
+        out.push_sql(" AS session_ttl, ");
+        out.push_bind_param::<Interval, _>(&self.refresh_ttl)?;
+        out.push_sql(" AS refresh_ttl, ");
+        out.push_bind_param::<SqlUuid, _>(&self.event_id)?;
+        out.push_sql(" AS event_id, ");
+        out.push_bind_param::<Nullable<Text>, _>(&origin.address)?;
+        out.push_sql(" AS address, ");
+        out.push_bind_param::<Nullable<SqlUuid>, _>(&origin.request_id)?;
+        out.push_sql(" AS request_id, ");
+        out.push_bind_param::<Jsonb, _>(&self.details)?;
+        out.push_sql(" AS details), ");
+        out.push_sql(STATEMENT);
+        Ok(())
+    }
+}
+
+/// Makes room for the new session: the ones used longest ago end.
+fn end_beyond_limit(
     connection: &mut PgConnection,
     new: &NewSession,
     limits: &Limits,
     origin: &Origin,
-    issued_at: DateTime<Utc>,
-) -> QueryResult<DateTime<Utc>> {
-    let expires_at = issued_at + delta(limits.session_ttl);
-    let (cookie_digest, idle_ttl) = match &new.held_by {
-        HeldBy::RefreshToken(_) => (None, None),
-        HeldBy::Cookie { digest, idle_ttl } => (Some(digest.as_slice()), Some(*idle_ttl)),
-    };
-    let idle_seconds = idle_ttl.map(|ttl| i32::try_from(ttl.as_secs()).unwrap_or(i32::MAX));
-    diesel::insert_into(sessions::table)
-        .values((
-            sessions::id.eq(new.id),
-            sessions::user_id.eq(new.user_id),
-            sessions::kind.eq(new.held_by.kind()),
-            sessions::device.eq(&new.device),
-            sessions::address.eq(origin.address.as_deref()),
-            sessions::scope.eq(&new.scope),
-            sessions::auth_time.eq(issued_at),
-            sessions::created_at.eq(issued_at),
-            sessions::last_used_at.eq(issued_at),
-            sessions::expires_at.eq(expires_at),
-            sessions::cookie_digest.eq(cookie_digest),
-            sessions::idle_seconds.eq(idle_seconds),
-        ))
-        .execute(connection)?;
-    let idle_end = expires_at.min(issued_at + delta(idle_ttl.unwrap_or(limits.refresh_ttl)));
-    if let HeldBy::RefreshToken(digest) = &new.held_by {
-        diesel::insert_into(refresh_tokens::table)
-            .values((
-                refresh_tokens::session_id.eq(new.id),
-                refresh_tokens::secret_digest.eq(digest.as_slice()),
-                refresh_tokens::expires_at.eq(idle_end),
-            ))
-            .execute(connection)?;
-    }
-    Ok(idle_end)
-}
-
-/// Makes room for one session more: the ones used longest ago end.
-fn end_beyond_limit(
-    connection: &mut PgConnection,
-    user_id: Uuid,
-    limits: &Limits,
-    origin: &Origin,
 ) -> QueryResult<()> {
-    let mut live = list(connection, user_id)?;
+    let mut live = list(connection, new.user_id)?;
+    live.retain(|session| session.id != new.id);
     let keep = (limits.max_sessions as usize).saturating_sub(1);
     if live.len() > keep {
         live.sort_by_key(|session| std::cmp::Reverse(session.last_used_at));

@@ -1,8 +1,6 @@
 //! Rotation: a refresh token is traded for its successor by one statement, in one round trip and one commit. It locks
 //! the one row that it decides on, so whatever arrives together, on however many nodes, is decided in turn.
 
-use std::time::Duration;
-
 use chrono::{DateTime, Utc};
 use diesel::data_types::PgInterval;
 use diesel::pg::Pg;
@@ -13,7 +11,7 @@ use diesel::sql_types::{
 };
 use uuid::Uuid;
 
-use super::session::{Grant, Limits};
+use super::session::{Grant, Limits, interval};
 use crate::audit::Origin;
 use crate::database::feed;
 use crate::random;
@@ -88,10 +86,6 @@ pub fn rotate(
         feed::announce();
     }
     Ok(rotation)
-}
-
-fn interval(duration: Duration) -> PgInterval {
-    PgInterval::from_microseconds(i64::try_from(duration.as_micros()).unwrap_or(i64::MAX))
 }
 
 /// What the statement answers with.

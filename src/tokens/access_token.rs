@@ -155,9 +155,12 @@ pub enum IssueError {
     /// No key may sign at this moment.
     #[error("there is no key that may sign")]
     NoKey,
-    /// The library failed.
+    /// The claims are no JSON.
     #[error("{0}")]
-    Signing(#[from] jsonwebtoken::errors::Error),
+    Encoding(#[from] serde_json::Error),
+    /// The library failed.
+    #[error("the key does not sign")]
+    Signing,
 }
 
 /// Signs an access token with the key that signs at `now`.
@@ -174,11 +177,18 @@ pub fn issue(
     sign(key, &wire(issuer, claims))
 }
 
+/// The compact form (RFC 7515, section 7.1).
 fn sign(key: &SigningKey, claims: &WireClaims) -> Result<String, IssueError> {
     let mut header = Header::new(key.algorithm().for_jwt());
     header.typ = Some(TYPE.to_owned());
     header.kid = Some(key.kid().to_owned());
-    Ok(jsonwebtoken::encode(&header, claims, key.encoding_key())?)
+    let mut token = URL_SAFE_NO_PAD.encode(serde_json::to_vec(&header)?);
+    token.push('.');
+    URL_SAFE_NO_PAD.encode_string(serde_json::to_vec(claims)?, &mut token);
+    let signature = key.sign(token.as_bytes()).ok_or(IssueError::Signing)?;
+    token.push('.');
+    URL_SAFE_NO_PAD.encode_string(signature, &mut token);
+    Ok(token)
 }
 
 fn wire(issuer: &Issuer, claims: &Claims) -> WireClaims {

@@ -1,12 +1,17 @@
 //! A key that signs access tokens: its making, its sealed row, and its public half (RFC 7517).
 
 use std::fmt;
+use std::sync::Arc;
 
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
+use aws_lc_rs::error::{KeyRejected, Unspecified};
+use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, RsaKeyPair};
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, RSA_PKCS1_SHA256, RsaKeyPair,
+};
 use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::prelude::*;
 use jsonwebtoken::jwk::{Jwk, KeyAlgorithm, PublicKeyUse, ThumbprintHash};
@@ -61,11 +66,44 @@ impl Algorithm {
     }
 }
 
+/// The private half, parsed once: jsonwebtoken would parse and check it for every token, which costs as much again as the
+/// signature.
+enum Signer {
+    Ecdsa(EcdsaKeyPair),
+    Ed25519(Ed25519KeyPair),
+    Rsa(RsaKeyPair),
+}
+
+impl Signer {
+    fn new(algorithm: Algorithm, pkcs8: &[u8]) -> Result<Self, KeyRejected> {
+        Ok(match algorithm {
+            Algorithm::Es256 => {
+                Self::Ecdsa(EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8)?)
+            }
+            Algorithm::EdDsa => Self::Ed25519(Ed25519KeyPair::from_pkcs8(pkcs8)?),
+            Algorithm::Rs256 => Self::Rsa(RsaKeyPair::from_pkcs8(pkcs8)?),
+        })
+    }
+
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, Unspecified> {
+        let random = SystemRandom::new();
+        match self {
+            Self::Ecdsa(key) => key.sign(&random, message).map(|signature| signature.as_ref().to_vec()),
+            Self::Ed25519(key) => Ok(key.sign(message).as_ref().to_vec()),
+            Self::Rsa(key) => {
+                let mut signature = vec![0; key.public_modulus_len()];
+                key.sign(&RSA_PKCS1_SHA256, &random, message, &mut signature).map(|()| signature)
+            }
+        }
+    }
+}
+
 /// A key, opened. Never prints its private half.
 #[derive(Clone)]
 pub struct SigningKey {
     kid: String,
     algorithm: Algorithm,
+    signer: Arc<Signer>,
     encoding_key: EncodingKey,
     decoding_key: DecodingKey,
     jwk: Jwk,
@@ -157,12 +195,23 @@ impl SigningKey {
     /// # Errors
     /// [`KeyError::Broken`].
     pub fn new(private: PrivateKey, times: Times) -> Result<Self, KeyError> {
-        let PrivateKey { algorithm, encoding_key, jwk, kid, .. } = private;
-        match verifies_what_it_signs(algorithm, &encoding_key, &jwk) {
-            Ok(Some(decoding_key)) => Ok(Self { kid, algorithm, encoding_key, decoding_key, jwk, times }),
+        let PrivateKey { algorithm, pkcs8, encoding_key, jwk, kid } = private;
+        let signer = Signer::new(algorithm, &pkcs8);
+        let signer = signer.map_err(|error| KeyError::Broken(kid.clone(), error.to_string()))?;
+        match verifies_what_it_signs(algorithm, &signer, &jwk) {
+            Ok(Some(decoding_key)) => {
+                let signer = Arc::new(signer);
+                Ok(Self { kid, algorithm, signer, encoding_key, decoding_key, jwk, times })
+            }
             Ok(None) => Err(KeyError::Broken(kid, "what it signs does not verify".into())),
             Err(error) => Err(KeyError::Broken(kid, error.to_string())),
         }
+    }
+
+    /// The signature of a message (RFC 7515, section 5.1, step 5); `None` when the library fails.
+    #[must_use]
+    pub fn sign(&self, message: &[u8]) -> Option<Vec<u8>> {
+        self.signer.sign(message).ok()
     }
 
     fn open(row: &Row, keys: &SecretKeys) -> Result<Self, KeyError> {
@@ -187,7 +236,7 @@ impl SigningKey {
         self.algorithm
     }
 
-    /// For jsonwebtoken to sign with.
+    /// For jsonwebtoken to sign other things with than access tokens.
     #[must_use]
     pub fn encoding_key(&self) -> &EncodingKey {
         &self.encoding_key
@@ -208,12 +257,13 @@ impl SigningKey {
 
 fn verifies_what_it_signs(
     algorithm: Algorithm,
-    encoding_key: &EncodingKey,
+    signer: &Signer,
     jwk: &Jwk,
 ) -> jsonwebtoken::errors::Result<Option<DecodingKey>> {
     let (algorithm, message) = (algorithm.for_jwt(), b"self-test");
     let decoding_key = DecodingKey::from_jwk(jwk)?;
-    let signature = jsonwebtoken::crypto::sign(message, encoding_key, algorithm)?;
+    let Ok(signature) = signer.sign(message) else { return Ok(None) };
+    let signature = URL_SAFE_NO_PAD.encode(signature);
     let verifies = jsonwebtoken::crypto::verify(&signature, message, &decoding_key, algorithm)?;
     Ok(verifies.then_some(decoding_key))
 }

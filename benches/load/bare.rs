@@ -1,0 +1,123 @@
+//! Routes that do what doorward's do without guarding anything: what a guard could cost at best.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::time::Duration;
+
+use actix_web::dev::ServerHandle;
+use actix_web::{App, HttpResponse, HttpServer, Resource, web};
+use doorward::audit::Origin;
+use doorward::database::Database;
+use doorward::resources::notes::note;
+use doorward::sessions::{Limits, Presented, Rotation, rotate};
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::client::request;
+use crate::measure::Figures;
+use crate::{CONNECTIONS, ask_for};
+
+/// As many connections to PostgreSQL as doorward has on this machine.
+const DATABASE_CONNECTIONS: u32 = 8;
+
+fn serve(resource: impl Fn() -> Resource + Clone + Send + 'static) -> (ServerHandle, String) {
+    let server =
+        HttpServer::new(move || App::new().service(resource())).bind(("127.0.0.1", 0)).expect("a port");
+    let address = server.addrs()[0].to_string();
+    let server = server.run();
+    let handle = server.handle();
+    actix_web::rt::spawn(server);
+    (handle, address)
+}
+
+/// A body of as many bytes, out of memory.
+pub async fn me(bytes: usize, time: Duration) -> Figures {
+    let body = web::Bytes::from(vec![b'x'; bytes]);
+    let (handle, address) = serve(move || {
+        let body = body.clone();
+        web::resource("/api/v1/me").to(move || {
+            let body = body.clone();
+            async move { HttpResponse::Ok().content_type("application/json").body(body) }
+        })
+    });
+    // With a header of an access token's length, which the parser reads too.
+    let figures = ask_for(&address, request("GET", "/api/v1/me", &"x".repeat(700), ""), 200, time).await;
+    handle.stop(false).await;
+    figures
+}
+
+/// The query of a note, through the same pool.
+pub async fn note(database_url: &str, time: Duration) -> Figures {
+    let database = Database::new(database_url, DATABASE_CONNECTIONS);
+    let any = |connection: &mut _| note::list(connection, &note::Filter::default(), 1);
+    let id = database.run(any).await.expect("the database").first().expect("a note of the guarded run").id;
+    let state = web::Data::new(database);
+    let (handle, address) = serve(move || web::resource("/notes/{id}").app_data(state.clone()).to(show));
+    let figures = ask_for(&address, request("GET", &format!("/notes/{id}"), "", ""), 200, time).await;
+    handle.stop(false).await;
+    figures
+}
+
+async fn show(database: web::Data<Database>, id: web::Path<Uuid>) -> HttpResponse {
+    let id = id.into_inner();
+    let found = database.run(move |connection| note::find(connection, id)).await;
+    let found = found.expect("the database").expect("a note");
+    HttpResponse::Ok().json(json!({
+        "id": found.id, "title": found.title, "body": found.body, "shared": found.shared,
+        "owner": { "id": found.owner_id, "username": found.owner_name },
+        "created_at": found.created_at, "updated_at": found.updated_at,
+    }))
+}
+
+/// The live generation of each of pgbench's chains, and what a refresh is run with.
+struct Chains {
+    database: Database,
+    live: Vec<AtomicI32>,
+    limits: Limits,
+}
+
+/// The statement of a refresh, through the same pool, on the chains that pgbench has too.
+pub async fn refresh(database_url: &str, time: Duration) -> Figures {
+    let seconds = Duration::from_secs;
+    let limits = Limits {
+        access_ttl: seconds(300),
+        refresh_ttl: seconds(30 * 86_400),
+        session_ttl: seconds(90 * 86_400),
+        refresh_grace: seconds(10),
+        max_sessions: 100,
+    };
+    let live = (0..CONNECTIONS).map(|_| AtomicI32::new(1)).collect();
+    let database = Database::new(database_url, DATABASE_CONNECTIONS);
+    let state = web::Data::from(Arc::new(Chains { database, live, limits }));
+    let (handle, address) =
+        serve(move || web::resource("/refresh/{chain}").app_data(state.clone()).to(rotate_once));
+    let figures = crate::ask_each(
+        (0..CONNECTIONS).map(|chain| request("POST", &format!("/refresh/{chain}"), "", "{}")).collect(),
+        &address,
+        200,
+        time,
+    )
+    .await;
+    handle.stop(false).await;
+    figures
+}
+
+async fn rotate_once(chains: web::Data<Chains>, chain: web::Path<usize>) -> HttpResponse {
+    let chain = chain.into_inner();
+    let presented = Presented {
+        session_id: format!("00000000-0000-7000-8000-{chain:012}").parse().expect("an id"),
+        secret_digest: [0; 32],
+        generation: chains.live[chain].load(Ordering::Relaxed),
+        scope: None,
+    };
+    let (limits, origin) = (chains.limits.clone(), Origin::default());
+    let decided =
+        chains.database.run(move |connection| rotate(connection, &presented, &limits, &origin)).await;
+    match decided.expect("the database") {
+        Rotation::Rotated(grant) => {
+            chains.live[chain].store(grant.generation, Ordering::Relaxed);
+            HttpResponse::Ok().finish()
+        }
+        other => panic!("{other:?}"),
+    }
+}
