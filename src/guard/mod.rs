@@ -19,6 +19,7 @@ pub mod life;
 pub mod new_password;
 pub mod page;
 pub mod pasted;
+pub mod refresh;
 pub mod refusal;
 pub mod refusal_log;
 pub mod registration;
