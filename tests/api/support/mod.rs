@@ -2,6 +2,7 @@
 
 pub mod browser;
 pub mod database;
+pub mod django;
 pub mod http;
 
 use std::net::TcpListener;
@@ -160,9 +161,12 @@ impl World {
 
     /// Moves time, the server's and the database's.
     pub fn advance(&self, by: TimeDelta) {
-        self.clock.advance(by);
-        let seconds = by.num_milliseconds() as f64 / 1e3;
-        self.sql(&format!("UPDATE clock.shift SET by = by + {seconds} * interval '1 second'"));
+        self.time().advance(by);
+    }
+
+    /// What moves time, for other threads.
+    pub fn time(&self) -> Time {
+        Time { clock: self.clock.clone(), database_url: self.database.url.clone() }
     }
 
     pub fn connection(&self) -> PgConnection {
@@ -199,6 +203,23 @@ impl World {
     /// How many audit events of this type there are.
     pub fn events(&self, event_type: &str) -> i64 {
         self.count(&format!("SELECT count(*) FROM audit_events WHERE type = '{event_type}'"))
+    }
+}
+
+/// Moves time, a server's and its database's.
+#[derive(Clone)]
+pub struct Time {
+    clock: Clock,
+    database_url: String,
+}
+
+impl Time {
+    pub fn advance(&self, by: TimeDelta) {
+        self.clock.advance(by);
+        let seconds = by.num_milliseconds() as f64 / 1e3;
+        let moved = format!("UPDATE clock.shift SET by = by + {seconds} * interval '1 second'");
+        let mut connection = Database::connect(&self.database_url).expect("the test's database");
+        connection.batch_execute(&moved).expect(&moved);
     }
 }
 
