@@ -69,7 +69,11 @@ async fn every_request_is_answered_as_simplejwt_answers_it() {
 #[actix_web::test]
 async fn with_rotation_every_request_is_answered_as_simplejwt_answers_it_then() {
     let world = world(SimplejwtRoutes::Rotate).await;
-    let django = Django::start(&["ROTATE_REFRESH_TOKENS=True", "BLACKLIST_AFTER_ROTATION=True"]);
+    let django = Django::start(&[
+        "ROTATE_REFRESH_TOKENS=True",
+        "BLACKLIST_AFTER_ROTATION=True",
+        "CHECK_REVOKE_TOKEN=True",
+    ]);
     compare("rotate", &django, &world).await;
 }
 
@@ -271,6 +275,12 @@ async fn a_change_of_role_is_in_the_next_access_token() {
     let admin = world.login("admin").await;
     world.patch(&format!("/api/v1/users/{id}"), &admin.access, json!({"role": "viewer"})).await;
     world.get("/api/v1/notes", &access).await.refused("token_revoked");
+    let verified = world.ask_simplejwt(VERIFY, json!({"token": access})).await;
+    assert_eq!(
+        (verified.status, verified.body),
+        (400, json!({"non_field_errors": ["Token is blacklisted"]}))
+    );
+    assert_eq!(world.ask_simplejwt(VERIFY, json!({"token": refresh})).await.status, 200);
     let renewed = world.renew(&refresh).await.text("access");
     assert_eq!(claims(&renewed)["scope"], "account:read account:write notes:read");
     assert_eq!(world.get("/api/v1/notes", &renewed).await.status, 200);

@@ -42,6 +42,9 @@ class Server:
 class Django(Server):
     name = "simplejwt"
     protected = "/api/me/"
+    notes = "/api/notes/"
+    note = "/api/notes/01980000-0000-7000-8000-000000000000/"
+    users = "/api/users/"
 
     def control(self, action, **parameters):
         answer = self.ask("POST", f"/control/{action}/", params=parameters)
@@ -69,6 +72,9 @@ class Django(Server):
 class Doorward(Server):
     name = "doorward"
     protected = "/api/v1/me"
+    notes = "/api/v1/notes"
+    note = "/api/v1/notes/01980000-0000-7000-8000-000000000000"
+    users = "/api/v1/users"
 
     def __init__(self, base, control, password):
         super().__init__(base)
@@ -243,6 +249,53 @@ ON_PURPOSE_IN = {
     },
 }
 
+def of_token(message):
+    """What simplejwt says of a token at a view."""
+    return {"detail": "Given token not valid for any token type", "code": "token_not_valid",
+            "messages": [{"token_class": "AccessToken", "token_type": "access", "message": message}]}
+
+
+NOT_AUTHENTICATED = {"detail": "Authentication credentials were not provided."}
+TWO_VALUES = {"detail": "Authorization header must contain two space-delimited values",
+              "code": "bad_authorization_header"}
+
+# Resources keep our codes, each of which says more: simplejwt's status and body, our status and code.
+RESOURCES = {
+    "no credentials": (401, NOT_AUTHENTICATED, 401, "credentials_missing"),
+    "another scheme": (401, NOT_AUTHENTICATED, 401, "scheme_unsupported"),
+    "Bearer alone": (401, TWO_VALUES, 400, "credentials_malformed"),
+    "Bearer and two words": (401, TWO_VALUES, 400, "credentials_malformed"),
+    "bearer in small letters": (401, NOT_AUTHENTICATED, 200, None),
+    "garbage": (401, of_token("Token is invalid"), 401, "token_malformed"),
+    "a forged token": (401, of_token("Token is invalid"), 401, "token_signature_invalid"),
+    "a refresh token": (401, of_token("Token has wrong type"), 401, "token_type_mismatch"),
+    "no permission": (
+        403, {"detail": "You do not have permission to perform this action."}, 403, "permission_denied"),
+    "nothing of this id": (404, {"detail": "Not found."}, 404, "not_found"),
+    "no JSON": (400, {"detail": "JSON parse error - <why>"}, 400, "malformed_json"),
+    "a field is missing": (400, {"title": ["This field is required."]}, 422, "validation_failed"),
+    "another media type": (
+        415, {"detail": 'Unsupported media type "text/plain" in request.'}, 415, "unsupported_media_type"),
+    "another method": (405, {"detail": 'Method "DELETE" not allowed.'}, 405, "method_not_allowed"),
+    "a user who is disabled": (
+        401, {"detail": "User is inactive", "code": "user_inactive"}, 401, "token_revoked"),
+    "signed out": (200, None, 401, "session_ended"),
+    "an expired token": (401, of_token("Token is expired"), 401, "token_expired"),
+    "a user who was deleted": (
+        401, {"detail": "User not found", "code": "user_not_found"}, 401, "account_deleted"),
+    # CHECK_REVOKE_TOKEN is on beside ROTATE_REFRESH_TOKENS.
+    "the password was changed": {
+        "on": (200, None, 401, "session_ended"),
+        "rotate": (401, {"detail": "The user's password has been changed.", "code": "password_changed"},
+                   401, "session_ended"),
+    },
+}
+# What simplejwt and Django REST framework answer that has no like here.
+OF_DJANGO = {
+    "no credentials where a session would be taken first": (403, NOT_AUTHENTICATED),
+    "asked too often": (429, {"detail": "Request was throttled. Expected available in 3600 seconds."}),
+}
+
 OBTAIN, REFRESH, VERIFY, BLACKLIST = (f"/api/token/{rest}" for rest in ("", "refresh/", "verify/", "blacklist/"))
 
 
@@ -411,6 +464,68 @@ def rotations(server):
     yield "refresh with the successor of a blacklisted one", server.post(REFRESH, {"refresh": second})
 
 
+def resources(server):
+    server.create("rosa")
+    pair = server.pair("rosa")
+    access = pair["access"]
+    ask = lambda header: server.ask("GET", server.protected, headers={"Authorization": header})  # noqa: E731
+    bearer = {"Authorization": f"Bearer {access}"}
+    yield "no credentials", server.ask("GET", server.protected)
+    yield "another scheme", ask("Token abc")
+    yield "Bearer alone", ask("Bearer")
+    yield "Bearer and two words", ask("Bearer a b")
+    yield "bearer in small letters", ask(f"bearer {access}")
+    yield "garbage", ask("Bearer abc")
+    yield "a forged token", ask(f"Bearer {access[:-8]}AAAAAAAA")
+    yield "a refresh token", ask(f"Bearer {pair['refresh']}")
+    yield "no permission", server.post(server.users, {}, headers=bearer)
+    yield "nothing of this id", server.ask("GET", server.note, headers=bearer)
+    yield "no JSON", server.ask("POST", server.notes, data="{", headers={**bearer, "Content-Type": "application/json"})
+    yield "a field is missing", server.post(server.notes, {}, headers=bearer)
+    yield "another media type", server.ask(
+        "POST", server.notes, data="x", headers={**bearer, "Content-Type": "text/plain"})
+    yield "another method", server.ask("DELETE", server.notes, headers=bearer)
+    server.disable("rosa")
+    yield "a user who is disabled", ask(f"Bearer {access}")
+    server.enable("rosa")
+    pair = server.pair("rosa")
+    assert server.post(BLACKLIST, {"refresh": pair["refresh"]}).status_code == 200
+    yield "signed out", ask(f"Bearer {pair['access']}")
+    access = server.pair("rosa")["access"]
+    server.advance(301)
+    yield "an expired token", ask(f"Bearer {access}")
+    access = server.pair("rosa")["access"]
+    server.set_password("rosa", "another unusual phrase")
+    yield "the password was changed", ask(f"Bearer {access}")
+    server.create("ruth")
+    access = server.pair("ruth")["access"]
+    server.delete("ruth")
+    yield "a user who was deleted", ask(f"Bearer {access}")
+
+
+def compare_resources(mode, ours, theirs):
+    """That each answers with its own."""
+    wrong = []
+    answers = [dict(resources(server)) for server in (theirs, ours)]
+    if any(list(each) != list(answers[0]) for each in answers) or set(answers[0]) != set(RESOURCES):
+        wrong.append(f"the cases of resources are not those that are known: {list(answers[0])}")
+    for name, expected in RESOURCES.items():
+        status, body, our_status, code = with_mode(expected, mode)
+        found = seen(answers[0][name])
+        if (found["status"], found["body"]) != (status, body if status != 200 else found["body"]):
+            wrong.append(f"{name}: simplejwt {found}")
+        found = seen(answers[1][name])
+        if (found["status"], found["body"].get("code")) != (our_status, code):
+            wrong.append(f"{name}: doorward {found}")
+    theirs.ask("GET", "/api/throttled/")
+    answers = (theirs.ask("GET", "/api/session-first/"), theirs.ask("GET", "/api/throttled/"))
+    for (name, expected), answer in zip(OF_DJANGO.items(), answers, strict=True):
+        found = seen(answer)
+        if (found["status"], found["body"]) != expected:
+            wrong.append(f"{name}: simplejwt {found}")
+    return wrong
+
+
 def work(server):
     """A client's day: what it notes of it."""
     notes = []
@@ -462,10 +577,10 @@ def compare(mode, ours, theirs):
                 if of is not None and with_mode(of, mode) != told:
                     wrong.append(f"{name}, which differs on purpose:\n  {server} {told}\n  known as {with_mode(of, mode)}")
     wrong += [f"{name}: differs on purpose, and nobody asks" for name in purpose if name not in met]
+    wrong += compare_resources(mode, ours, theirs)
     days = [work(server) for server in (theirs, ours)]
     if days[0] != days[1]:
         wrong.append(f"a client's day:\n  simplejwt {days[0]}\n  doorward  {days[1]}")
-    print(f"{len(met)} cases, {len(purpose)} of which differ on purpose; a client's day of {len(days[0])} notes")
     return wrong
 
 

@@ -20,7 +20,7 @@ import time_machine
 from django.conf import settings
 from django.core.management import call_command
 from django.core.wsgi import get_wsgi_application
-from django.http import HttpResponse
+from django.http import Http404, HttpResponse
 from django.urls import path
 
 folder = tempfile.TemporaryDirectory(prefix="dw-django-")
@@ -58,10 +58,13 @@ call_command("migrate", verbosity=0)
 
 # Only now may these be imported.
 from django.contrib.auth.models import User  # noqa: E402
+from rest_framework.authentication import SessionAuthentication  # noqa: E402
 from rest_framework.permissions import DjangoModelPermissions, IsAuthenticated  # noqa: E402
 from rest_framework.response import Response  # noqa: E402
+from rest_framework.serializers import CharField, Serializer  # noqa: E402
 from rest_framework.throttling import SimpleRateThrottle  # noqa: E402
 from rest_framework.views import APIView  # noqa: E402
+from rest_framework_simplejwt.authentication import JWTAuthentication  # noqa: E402
 from rest_framework_simplejwt.views import (  # noqa: E402
     TokenBlacklistView,
     TokenObtainPairView,
@@ -77,6 +80,31 @@ class Me(APIView):
 
     def get(self, request):
         return Response({"username": request.user.username, "id": str(request.user.pk)})
+
+
+class SessionFirst(Me):
+    """The same, where the first way to authenticate has no challenge."""
+
+    authentication_classes = [SessionAuthentication, JWTAuthentication]
+
+
+class Note(Serializer):
+    """What a note must have."""
+
+    title = CharField(max_length=200)
+
+
+class Notes(APIView):
+    """What takes a body, and has nothing of any name."""
+
+    permission_classes = [IsAuthenticated]
+
+    def post(self, request):
+        Note(data=request.data).is_valid(raise_exception=True)
+        return Response({}, status=201)
+
+    def get(self, request, name):
+        raise Http404
 
 
 class Users(APIView):
@@ -141,6 +169,9 @@ urlpatterns = [
     path("api/token/verify/", TokenVerifyView.as_view()),
     path("api/token/blacklist/", TokenBlacklistView.as_view()),
     path("api/me/", Me.as_view()),
+    path("api/session-first/", SessionFirst.as_view()),
+    path("api/notes/", Notes.as_view()),
+    path("api/notes/<name>/", Notes.as_view()),
     path("api/users/", Users.as_view()),
     path("api/throttled/", Throttled.as_view()),
     path("control/<action>/", control),

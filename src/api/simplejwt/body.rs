@@ -10,9 +10,6 @@ use super::multipart;
 use crate::guard::input::{Form, Input, read_body};
 use crate::problem::{Code, FieldError, Problem};
 
-/// What is said of a body as a whole, before and after what is wrong with it.
-const NO_JSON: &str = "JSON parse error";
-
 /// The fields that were sent, and what was wrong with those that have been read.
 pub struct Body {
     fields: Map<String, Value>,
@@ -105,7 +102,7 @@ fn read_json(text: &[u8]) -> Result<Map<String, Value>, Problem> {
     let value = serde_json::from_slice(text).map_err(|error| {
         let found = if error.is_eof() { "it ends too soon" } else { "it is no JSON" };
         let (line, column) = (error.line(), error.column());
-        Problem::new(Code::MalformedJson, format!("{NO_JSON} - {found}: line {line} column {column}"))
+        Problem::new(Code::MalformedJson, format!("JSON parse error - {found}: line {line} column {column}"))
     })?;
     let found = match value {
         Value::Object(fields) => return Ok(fields),

@@ -62,7 +62,6 @@ pub async fn compare(mode: &str, django: &Django, world: &World) {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let (said, complained) = (text(&output.stdout), text(&output.stderr));
     assert!(output.status.success(), "\n{said}{complained}");
-    println!("{said}");
 }
 
 /// Where the script moves the server's time; gives the address.
