@@ -92,7 +92,7 @@ pub async fn refresh(database_url: &str, time: Duration) -> Figures {
     let (handle, address) =
         serve(move || web::resource("/refresh/{chain}").app_data(state.clone()).to(rotate_once));
     let figures = crate::ask_each(
-        (0..CONNECTIONS).map(|chain| request("POST", &format!("/refresh/{chain}"), "", "{}")).collect(),
+        (0..CONNECTIONS).map(|chain| request("POST", &format!("/refresh/{chain}"), "", "")).collect(),
         &address,
         200,
         time,
@@ -109,6 +109,7 @@ async fn rotate_once(chains: web::Data<Chains>, chain: web::Path<usize>) -> Http
         secret_digest: [0; 32],
         generation: chains.live[chain].load(Ordering::Relaxed),
         scope: None,
+        spends: true,
     };
     let (limits, origin) = (chains.limits.clone(), Origin::default());
     let decided =

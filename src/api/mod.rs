@@ -5,6 +5,7 @@ pub mod auth;
 pub mod health;
 pub mod jwks;
 pub mod me;
+pub mod simplejwt;
 pub mod users;
 
 use crate::routing::Endpoint;

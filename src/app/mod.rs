@@ -19,7 +19,7 @@ use actix_web::middleware::{Condition, DefaultHeaders, from_fn};
 use actix_web::{App, HttpResponse, HttpServer, web};
 
 use crate::api::{self, health::Draining};
-use crate::config::Origin;
+use crate::config::{Origin, SimplejwtRoutes};
 use crate::guard::{Services, cookie_store};
 use crate::pages;
 use crate::problem::{self, Rendering};
@@ -33,10 +33,11 @@ const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// How long requests in flight may take once the server stops.
 const SHUTDOWN: u64 = 5;
 
-/// Every route that there is.
+/// Every route that there is, with this setting.
 #[must_use]
-pub fn routes() -> Vec<Endpoint> {
-    [api::routes(), resources::routes(), api::open_routes(), pages::routes(), openapi::routes()]
+pub fn routes(simplejwt: SimplejwtRoutes) -> Vec<Endpoint> {
+    let simplejwt = if simplejwt == SimplejwtRoutes::Off { Vec::new() } else { api::simplejwt::routes() };
+    [api::routes(), simplejwt, resources::routes(), api::open_routes(), pages::routes(), openapi::routes()]
         .into_iter()
         .flatten()
         .collect()
@@ -44,8 +45,8 @@ pub fn routes() -> Vec<Endpoint> {
 
 /// The same as a table that says what each asks for.
 #[must_use]
-pub fn route_table() -> RouteTable {
-    RouteTable::of(&routes())
+pub fn route_table(simplejwt: SimplejwtRoutes) -> RouteTable {
+    RouteTable::of(&routes(simplejwt))
 }
 
 /// What the App is built of; clones share it.
@@ -59,6 +60,8 @@ pub struct Parts {
     pub cookie_key: CookieKey,
     /// Whether the server is about to stop.
     pub draining: Draining,
+    /// Whether simplejwt's routes are answered.
+    pub simplejwt: SimplejwtRoutes,
     /// The web origins whose scripts may call the API.
     pub cors_origins: Vec<Origin>,
 }
@@ -68,14 +71,16 @@ pub struct Parts {
 /// # Errors
 /// When the socket cannot be used.
 pub fn serve(parts: Parts, listener: TcpListener, workers: usize) -> std::io::Result<Server> {
-    let table = web::Data::new(route_table());
+    let table = web::Data::new(route_table(parts.simplejwt));
     let factory = move || {
         let parts = parts.clone();
         let cookies = cookie_store::middleware(&parts.services.browser, &parts.cookie_key);
+        let simplejwt = parts.simplejwt;
         let app = App::new()
             .app_data(parts.services)
             .app_data(parts.rendering)
             .app_data(web::Data::new(parts.draining))
+            .app_data(web::Data::new(simplejwt))
             .app_data(table.clone())
             .wrap(cookies)
             .wrap(from_fn(cookie_store::keep))
@@ -84,7 +89,7 @@ pub fn serve(parts: Parts, listener: TcpListener, workers: usize) -> std::io::Re
             .wrap(from_fn(observe::observe))
             .wrap(safe_headers())
             .default_service(web::to(HttpResponse::NotFound));
-        routes().into_iter().fold(app, App::service)
+        routes(simplejwt).into_iter().fold(app, App::service)
     };
     let server = HttpServer::new(factory)
         .workers(workers)

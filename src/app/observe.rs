@@ -127,7 +127,8 @@ impl Seen<'_> {
 
     fn log(&self, seconds: f64) {
         let is_ours = self.status.is_server_error();
-        if !tracing::enabled!(Level::INFO) && !(is_ours && tracing::enabled!(Level::WARN)) {
+        let is_read = tracing::enabled!(Level::INFO) || is_ours && tracing::enabled!(Level::WARN);
+        if !is_read {
             return;
         }
         let request_id = self.request_id().map(|id| id.to_string());

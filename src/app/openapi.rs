@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use utoipa::OpenApi;
 use utoipa_swagger_ui::Config;
 
-use crate::api::{audit_events, auth, health, jwks, me, users};
+use crate::api::{audit_events, auth, health, jwks, me, simplejwt, users};
+use crate::config::SimplejwtRoutes;
 use crate::guard::issue::TokenAnswer;
 use crate::guard::refusal;
 use crate::problem::{Action, Code, FieldError, Problem, Rendering};
@@ -65,6 +66,7 @@ const BODY: [Code; 4] =
     paths(
         auth::login::login, auth::refresh::refresh, auth::logout::logout, auth::register::register, auth::step_up::step_up,
         auth::explain::explain,
+        simplejwt::obtain::obtain, simplejwt::refresh::refresh, simplejwt::verify::verify, simplejwt::blacklist::blacklist,
         me::profile::show, me::profile::update, me::password::change,
         me::sessions::list, me::sessions::end_others, me::sessions::end,
         me::tokens::list, me::tokens::create, me::tokens::revoke,
@@ -76,7 +78,9 @@ const BODY: [Code; 4] =
         notes::handlers::replace, notes::handlers::delete,
         health::healthz, health::readyz, jwks::jwks, openapi_json, docs,
     ),
-    components(schemas(TokenAnswer, Action, FieldError)),
+    components(schemas(
+        TokenAnswer, Action, FieldError, simplejwt::refusal::Detail, simplejwt::refusal::FieldErrors,
+    )),
     security(("bearer" = []), ("basic" = []), ("cookie" = []))
 )]
 struct Document;
@@ -91,9 +95,9 @@ pub fn routes() -> Vec<Endpoint> {
     ]
 }
 
-/// The OpenAPI document (3.1), for a server at `base`.
+/// The OpenAPI document (3.1), for a server at `base` with this setting.
 #[must_use]
-pub fn document(base: &str) -> Value {
+pub fn document(base: &str, simplejwt: SimplejwtRoutes) -> Value {
     let mut document = serde_json::to_value(Document::openapi()).unwrap_or_default();
     document["servers"] = json!([{ "url": base }]);
     document["components"]["securitySchemes"] = json!({
@@ -107,12 +111,25 @@ pub fn document(base: &str) -> Value {
                             `__Host-doorward`." },
     });
     document["components"]["schemas"]["Problem"] = problem_schema();
-    for endpoint in super::routes() {
+    if simplejwt == SimplejwtRoutes::Off {
+        leave_out_simplejwt(&mut document);
+    }
+    for endpoint in super::routes(simplejwt) {
         for method in endpoint.methods() {
             describe(&mut document, &endpoint, &method);
         }
     }
     document
+}
+
+fn leave_out_simplejwt(document: &mut Value) {
+    let paths: Vec<&str> = simplejwt::routes().iter().map(Endpoint::path).collect();
+    if let Some(described) = document["paths"].as_object_mut() {
+        described.retain(|path, _| !paths.contains(&path.as_str()));
+    }
+    if let Some(schemas) = document["components"]["schemas"].as_object_mut() {
+        schemas.retain(|name, _| !name.starts_with("Simplejwt"));
+    }
 }
 
 /// Adds to an operation the problems that it may answer with.
@@ -122,6 +139,10 @@ fn describe(document: &mut Value, endpoint: &Endpoint, method: &Method) {
     let Some(operation) = document["paths"].get_mut(path).and_then(|item| item.get_mut(&name)) else {
         return;
     };
+    if operation["tags"] == json!(["simplejwt"]) {
+        // Refused in simplejwt's words, which its description says itself.
+        return;
+    }
     let is_open = operation["security"] == json!([{}]);
     let mut codes: Vec<Code> = ANY.to_vec();
     codes.extend_from_slice(endpoint.problem_codes());
@@ -184,8 +205,12 @@ fn problem_schema() -> Value {
 /// The OpenAPI document.
 #[utoipa::path(get, path = "/openapi.json", tag = "documentation", security(()),
     responses((status = 200, description = "This document", body = Object)))]
-async fn openapi_json(rendering: web::Data<Rendering>) -> HttpResponse {
-    HttpResponse::Ok().insert_header((CACHE_CONTROL, "public, max-age=300")).json(document(&rendering.base))
+async fn openapi_json(
+    rendering: web::Data<Rendering>,
+    simplejwt: web::Data<SimplejwtRoutes>,
+) -> HttpResponse {
+    let document = document(&rendering.base, *simplejwt.get_ref());
+    HttpResponse::Ok().insert_header((CACHE_CONTROL, "public, max-age=300")).json(document)
 }
 
 async fn docs_folder() -> HttpResponse {

@@ -9,10 +9,11 @@ use actix_web::web;
 use super::Parts;
 use super::start::Prepared;
 use crate::api::health::Draining;
+use crate::api::simplejwt;
 use crate::audit::refusal_counts::RefusalCounts;
 use crate::audit::refusals::KeptRefusals;
 use crate::clock::Clock;
-use crate::config::{Registration, Settings, SigningAlgorithm};
+use crate::config::{Registration, Settings, SigningAlgorithm, SimplejwtRoutes};
 use crate::database::Database;
 use crate::database::prune::Retention;
 use crate::guard::Services;
@@ -61,6 +62,16 @@ pub fn algorithm(settings: &Settings) -> Algorithm {
         SigningAlgorithm::EdDsa => Algorithm::EdDsa,
         SigningAlgorithm::Rs256 => Algorithm::Rs256,
     }
+}
+
+/// What answers are written with, at this public URL.
+#[must_use]
+pub fn rendering(settings: &Settings, base: String, clock: Clock) -> Rendering {
+    let translate = match settings.simplejwt_routes {
+        SimplejwtRoutes::Off => |_: &_, _: &_| None,
+        SimplejwtRoutes::On | SimplejwtRoutes::Rotate => simplejwt::translate,
+    };
+    Rendering { base, clock, translate, page: pages::refused }
 }
 
 fn shown(settings: &Settings) -> Vec<ShownSetting> {
@@ -119,14 +130,16 @@ pub fn parts(
         signing_algorithm: algorithm(settings),
         settings: shown(settings),
         registration_open: settings.registration == Registration::Open,
+        simplejwt_rotates: settings.simplejwt_routes == SimplejwtRoutes::Rotate,
         browser,
         trusted_proxies: TrustedProxies::new(settings.trusted_proxies.clone()),
     };
     Parts {
         services: web::Data::new(services),
-        rendering: web::Data::new(Rendering { base: url, clock, page: pages::refused }),
+        rendering: web::Data::new(rendering(settings, url, clock)),
         cookie_key,
         draining: Draining::default(),
+        simplejwt: settings.simplejwt_routes,
         cors_origins: settings.cors_origins.clone(),
     }
 }

@@ -7,10 +7,8 @@ use actix_web::middleware::from_fn;
 use actix_web::{App, HttpResponse, HttpServer, web};
 
 use crate::api::health;
-use crate::clock::Clock;
 use crate::database::DatabaseError;
 use crate::guard::refusal;
-use crate::pages;
 use crate::problem::{self, Problem, Rendering};
 use crate::routing::Endpoint;
 
@@ -18,9 +16,8 @@ use crate::routing::Endpoint;
 ///
 /// # Errors
 /// When the socket cannot be used.
-pub fn serve(base: &str, clock: &Clock, listener: TcpListener) -> std::io::Result<Server> {
-    let rendering =
-        web::Data::new(Rendering { base: base.to_owned(), clock: clock.clone(), page: pages::refused });
+pub fn serve(rendering: Rendering, listener: TcpListener) -> std::io::Result<Server> {
+    let rendering = web::Data::new(rendering);
     let factory = move || {
         App::new()
             .app_data(rendering.clone())

@@ -106,7 +106,7 @@ fn explain(
     let prepared =
         start::open(&mut access.connect()?, settings).map_err(|error| Failure::new(error.to_string()))?;
     let parts = state::parts(settings, settings.listen, access.url(), prepared, Clock::default());
-    let routes = app::route_table();
+    let routes = app::route_table(settings.simplejwt_routes);
     let services = &parts.services;
     let explained = actix_web::rt::System::new().block_on(async {
         let Ok(request_id) = Uuid::try_parse(subject.trim_start_matches("urn:uuid:")) else {

@@ -19,6 +19,7 @@ impl OpenapiArgs {
     /// Everything that is wrong with the settings.
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
         let settings = context.settings()?;
-        Output::stdout(Format::default()).json(&document(settings.public_url.as_str()))
+        Output::stdout(Format::default())
+            .json(&document(settings.public_url.as_str(), settings.simplejwt_routes))
     }
 }

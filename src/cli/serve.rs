@@ -174,8 +174,9 @@ async fn prepare_in_time(
             tracing::warn!(%error, "PostgreSQL is not there yet; waiting for it");
             let address = listener.local_addr().map_err(|error| Failure::new(error.to_string()))?;
             let base = settings.public_url_for(address).as_str().to_owned();
+            let rendering = state::rendering(settings, base, clock.clone());
             let server =
-                waiting::serve(&base, clock, listener).map_err(|error| Failure::new(error.to_string()))?;
+                waiting::serve(rendering, listener).map_err(|error| Failure::new(error.to_string()))?;
             stand_in = Some(server.handle());
             actix_web::rt::spawn(server);
         }

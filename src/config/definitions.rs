@@ -9,7 +9,7 @@ use ipnet::IpNet;
 
 use super::addresses::{Origin, PublicUrl};
 use super::database_url::DatabaseUrl;
-use super::kinds::{self, LogFilter, LogFormat, Registration, SigningAlgorithm};
+use super::kinds::{self, LogFilter, LogFormat, Registration, SigningAlgorithm, SimplejwtRoutes};
 use super::resolve::Pass;
 use super::secret::{Secret, SecretKeys};
 use super::setting::DefaultValue::{Computed, Nothing, Text};
@@ -127,6 +127,8 @@ settings! {
     password_min_length: u32 = "DOORWARD_PASSWORD_MIN_LENGTH", Text("12"), kinds::number(8..=64);
     /// Whether anybody may make an account for himself.
     registration: Registration = "DOORWARD_REGISTRATION", Text("closed"), kinds::registration();
+    /// Whether `/api/token/…` answers as djangorestframework-simplejwt does; `rotate`: a refresh spends its token.
+    simplejwt_routes: SimplejwtRoutes = "DOORWARD_SIMPLEJWT_ROUTES", Text("off"), kinds::simplejwt_routes();
     /// The web origins whose scripts may call the API.
     cors_origins: Vec<Origin> = "DOORWARD_CORS_ORIGINS", Nothing(""), kinds::origins();
     /// How long refused requests are kept, to be looked up by their ids; `0s`: not at all.

@@ -272,7 +272,6 @@ pub enum LogFormat {
     Json,
 }
 
-/// A log format.
 /// Who may make an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Registration {
@@ -287,8 +286,26 @@ pub fn registration() -> Kind<Registration> {
     words([("closed", Registration::Closed), ("open", Registration::Open)])
 }
 
+/// A log format.
 pub fn log_format() -> Kind<LogFormat> {
     words([("auto", LogFormat::Auto), ("text", LogFormat::Text), ("json", LogFormat::Json)])
+}
+
+/// Whether the routes of djangorestframework-simplejwt are answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SimplejwtRoutes {
+    /// They are not there.
+    Off,
+    /// A refresh answers with an access token alone; the refresh token stays good.
+    On,
+    /// A refresh spends the refresh token and answers with both.
+    Rotate,
+}
+
+/// `off`, `on` or `rotate`.
+pub fn simplejwt_routes() -> Kind<SimplejwtRoutes> {
+    use SimplejwtRoutes::{Off, On, Rotate};
+    words([("off", Off), ("on", On), ("rotate", Rotate)])
 }
 
 /// What new signing keys are made for (RFC 7518, section 3.1; RFC 8037, section 3.1).

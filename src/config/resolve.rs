@@ -230,6 +230,7 @@ mod tests {
             ("DOORWARD_SIGNING_ALGORITHM", "none"),
             ("DOORWARD_PASSWORD_MIN_LENGTH", "7"),
             ("DOORWARD_REGISTRATION", "maybe"),
+            ("DOORWARD_SIMPLEJWT_ROUTES", "yes"),
             ("DOORWARD_CORS_ORIGINS", "*"),
             ("DOORWARD_REFUSAL_RETENTION", "-1d"),
             ("DOORWARD_REFUSAL_ROWS", "99"),

@@ -18,7 +18,6 @@ use super::trace::{Check, CredentialKind, Line, Outcome, Trace};
 use crate::audit::refusals::{self, Refusal};
 use crate::problem::{Code, Problem};
 use crate::routing::{Found, RouteTable};
-use crate::sessions::refresh_token;
 use crate::users::user;
 
 /// Who asks.
@@ -223,22 +222,10 @@ impl Services {
             Ok(token) => token,
             Err(problem) => return Ok(refused(trace, problem)),
         };
-        let digest = refresh_token::digest(&token.secret);
-        let Some(life) = self.session_life(token.session_id, Some(digest)).await? else {
-            trace.stop(Check::Session);
-            return Ok(refused(trace, refusal::refresh_token_unknown()));
+        let life = match self.check_session_of(&token, &mut trace).await {
+            Ok(life) => life,
+            Err(problem) => return Ok(refused(trace, problem)),
         };
-        trace.user_id = life.user_id;
-        let dead = match &life.ended {
-            Some((at, reason)) => Some(refusal::session_ended(*at, reason)),
-            None if life.is_expired => Some(refusal::session_expired(life.expires_at)),
-            None => None,
-        };
-        if let Some(problem) = dead {
-            trace.stop(Check::Session);
-            return Ok(refused(trace, problem));
-        }
-        trace.pass(Check::Session);
         if asker.may_see(life.user_id) && life.user_status.as_deref() != Some(user::ACTIVE) {
             trace.stop(Check::User);
             return Ok(refused(trace, refusal::account_disabled()));

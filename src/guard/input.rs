@@ -138,7 +138,9 @@ impl Form {
         self.0
     }
 
-    pub(super) fn parse(body: &[u8]) -> Self {
+    /// Reads a body.
+    #[must_use]
+    pub fn parse(body: &[u8]) -> Self {
         let fields = url::form_urlencoded::parse(body);
         Self(fields.map(|(name, value)| (name.into_owned(), value.into_owned())).collect())
     }
@@ -171,7 +173,10 @@ fn is_json(request: &HttpRequest) -> bool {
 }
 
 /// A body that trickles in is cut off: it would hold its connection for as long as it likes.
-pub(super) async fn read_body(payload: Payload) -> Result<Vec<u8>, Problem> {
+///
+/// # Errors
+/// `payload_too_large`, `malformed_json`.
+pub async fn read_body(payload: Payload) -> Result<Vec<u8>, Problem> {
     match tokio::time::timeout(BODY_DEADLINE, collect(payload)).await {
         Ok(body) => body,
         Err(_) => {

@@ -11,7 +11,7 @@ use crate::problem::Problem;
 use crate::random;
 use crate::sessions::refresh_token::{self, PlainRefreshToken};
 use crate::sessions::{Grant, session};
-use crate::tokens::access_token::{self, Claims};
+use crate::tokens::access_token::{self, Claims, Reader};
 
 /// The client id of access tokens that doorward's own login gives (RFC 9068, section 2.2).
 const CLIENT_ID: &str = "doorward";
@@ -51,7 +51,8 @@ impl Services {
         refresh_token: &PlainRefreshToken,
     ) -> Result<TokenAnswer, Problem> {
         let scope = scope.unwrap_or_else(|| grant.scope()).join(" ");
-        let (access_token, expires_in) = self.access_token(grant, &scope, grant.refresh_expires_at)?;
+        let (access_token, expires_in) =
+            self.access_token(grant, &scope, grant.refresh_expires_at, Reader::Standard)?;
         Ok(TokenAnswer {
             access_token,
             token_type: "Bearer",
@@ -71,6 +72,7 @@ impl Services {
         grant: &Grant,
         scope: &str,
         session_ends: DateTime<Utc>,
+        reader: Reader,
     ) -> Result<(String, i64), Problem> {
         let left = (session_ends - grant.issued_at).max(TimeDelta::zero());
         let ttl = session::delta(self.limits.access_ttl).min(left);
@@ -88,11 +90,11 @@ impl Services {
             nbf: now,
             exp: now + ttl,
         };
-        let token =
-            access_token::issue(&self.keys.current(), &self.issuer, &claims, now).map_err(|error| {
-                tracing::error!(%error, "no access token could be signed");
-                refusal::internal()
-            })?;
+        let token = access_token::issue(&self.keys.current(), &self.issuer, &claims, reader, now);
+        let token = token.map_err(|error| {
+            tracing::error!(%error, "no access token could be signed");
+            refusal::internal()
+        })?;
         Ok((token, ttl.num_seconds()))
     }
 

@@ -20,6 +20,7 @@ pub mod memory;
 pub mod new_password;
 pub mod page;
 pub mod pasted;
+pub mod refresh;
 pub mod refusal;
 pub mod refusal_log;
 pub mod registration;

@@ -57,6 +57,8 @@ pub struct Services {
     pub settings: Vec<ShownSetting>,
     /// Whether anybody may make an account for himself.
     pub registration_open: bool,
+    /// Whether a refresh in simplejwt's words spends its refresh token.
+    pub simplejwt_rotates: bool,
     /// How browsers' sessions are kept.
     pub browser: BrowserSettings,
     /// Whom `X-Forwarded-For` is believed from.

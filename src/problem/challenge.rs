@@ -25,6 +25,13 @@ pub(super) fn write(content: &Content, asked_by_tool: bool, headers: &mut Header
     }
 }
 
+/// Writes the challenge of another contract than ours: a bearer token, of this realm.
+pub(super) fn write_realm(realm: &str, headers: &mut HeaderMap) {
+    if let Ok(value) = HeaderValue::from_str(&format!("Bearer realm=\"{realm}\"")) {
+        headers.insert(WWW_AUTHENTICATE, value);
+    }
+}
+
 fn parameters(content: &Content) -> String {
     let quotable =
         |value: &str| value.bytes().all(|byte| (0x20..0x7f).contains(&byte) && byte != b'"' && byte != b'\\');

@@ -23,6 +23,7 @@ use uuid::Uuid;
 use super::body::Problem;
 use super::challenge;
 use super::foreign;
+use super::translated::Translated;
 use crate::clock::Clock;
 use crate::random;
 
@@ -41,6 +42,8 @@ pub struct Rendering {
     pub base: String,
     /// For `server_time`.
     pub clock: Clock,
+    /// Says a refusal as another contract has it; `None` where ours holds.
+    pub translate: fn(&Problem, &Asked) -> Option<Translated>,
     /// Shows a refusal to a person; `None` where a program asked.
     pub page: fn(&Problem, &Asked) -> Option<HttpResponse>,
 }
@@ -144,11 +147,17 @@ fn problem_of(response: &ServiceResponse<BoxBody>) -> Option<Problem> {
 }
 
 fn render(kept: &HeaderMap, problem: &Problem, asked: &Asked) -> HttpResponse {
+    let rendering = asked.rendering.as_ref();
+    if let Some(translated) = rendering.and_then(|rendering| (rendering.translate)(problem, asked)) {
+        let mut answer = translated.answer(kept);
+        write_retry_after(problem, answer.headers_mut());
+        return with_body(answer, &translated.body, problem, asked);
+    }
     let mut answer = HttpResponse::new(problem.code().status());
     for (name, value) in kept {
         answer.headers_mut().append(name.clone(), value.clone());
     }
-    if let Some(mut page) = asked.rendering.as_ref().and_then(|rendering| (rendering.page)(problem, asked)) {
+    if let Some(mut page) = rendering.and_then(|rendering| (rendering.page)(problem, asked)) {
         for (name, value) in answer.headers() {
             page.headers_mut().append(name.clone(), value.clone());
         }
@@ -158,7 +167,11 @@ fn render(kept: &HeaderMap, problem: &Problem, asked: &Asked) -> HttpResponse {
     answer.headers_mut().insert(CONTENT_TYPE, PROBLEM_JSON);
     answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     write_special_headers(problem, asked.by_tool, answer.headers_mut());
-    let text = Value::Object(body(problem, asked)).to_string();
+    with_body(answer, &Value::Object(body(problem, asked)), problem, asked)
+}
+
+fn with_body(answer: HttpResponse, body: &Value, problem: &Problem, asked: &Asked) -> HttpResponse {
+    let text = body.to_string();
     let mut answer = if asked.method == Method::HEAD {
         // The length of what GET would have answered with.
         answer.set_body(BoxBody::new(HeadOf(text.len() as u64)))
@@ -196,14 +209,18 @@ impl MessageBody for HeadOf {
 fn write_special_headers(problem: &Problem, asked_by_tool: bool, headers: &mut HeaderMap) {
     let content = problem.content();
     challenge::write(content, asked_by_tool, headers);
-    if let Some(seconds) = content.retry_after {
-        headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
-    }
+    write_retry_after(problem, headers);
     let methods: Vec<&str> = content.allow.iter().map(Method::as_str).collect();
     if let Ok(allow) = HeaderValue::from_str(&methods.join(", "))
         && !methods.is_empty()
     {
         headers.insert(ALLOW, allow);
+    }
+}
+
+fn write_retry_after(problem: &Problem, headers: &mut HeaderMap) {
+    if let Some(seconds) = problem.content().retry_after {
+        headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
 }
 

@@ -1,5 +1,6 @@
 //! Rotation: a refresh token is traded for its successor by one statement, in one round trip and one commit. It locks
-//! the one row that it decides on, so whatever arrives together, on however many nodes, is decided in turn.
+//! the one row that it decides on, so whatever arrives together, on however many nodes, is decided in turn. The same
+//! statement decides where the token is kept instead of spent.
 
 use chrono::{DateTime, Utc};
 use diesel::data_types::PgInterval;
@@ -7,7 +8,7 @@ use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_types::{
-    Array, BigInt, Binary, Integer, Interval, Nullable, Text, Timestamptz, Uuid as SqlUuid,
+    Array, BigInt, Binary, Bool, Integer, Interval, Nullable, Text, Timestamptz, Uuid as SqlUuid,
 };
 use uuid::Uuid;
 
@@ -27,14 +28,17 @@ pub struct Presented {
     pub generation: i32,
     /// A narrower scope for the access token.
     pub scope: Option<Vec<String>>,
+    /// Whether it is spent by this; otherwise it stays the live one, and what is answered is an access token alone.
+    pub spends: bool,
 }
 
 /// How a refresh was decided.
 #[derive(Clone, Debug)]
 pub enum Rotation {
-    /// It was the live one: it is spent, its successor lives.
+    /// It was the live one: it is spent and its successor lives, or it was to be kept and does.
     Rotated(Box<Grant>),
-    /// It was spent, and is forgiven: the live one is given out once more, nothing is spent.
+    /// It was spent, and is forgiven: the live one is given out once more, nothing is spent. Who keeps his token gets
+    /// an access token of the generation that he presented: nothing proves that he ever saw the live one.
     Repeated(Box<Grant>),
     /// It was spent, and is not forgiven: the session has just ended.
     Reused,
@@ -80,7 +84,10 @@ pub fn rotate(
         refresh_ttl: interval(limits.refresh_ttl),
         event_id: random::id(),
     };
-    let decided: Option<Decided> = turn.get_result(connection).optional()?;
+    let mut decided: Option<Decided> = turn.get_result(connection).optional()?;
+    if let Some(kept) = decided.as_mut().filter(|_| !presented.spends) {
+        kept.generation = presented.generation;
+    }
     let rotation = decided.map_or(Rotation::Unknown, Rotation::from);
     if matches!(rotation, Rotation::Reused) {
         feed::announce();
@@ -180,7 +187,9 @@ impl RunQueryDsl<PgConnection> for Turn<'_> {}
 ///
 /// A spent token is forgiven when it was spent within the grace window, or when it is the last one spent and nothing
 /// shows that its answer arrived. A generation ahead of the row is the live one: the row went back in time with a
-/// failover or a restore.
+/// failover or a restore. One that is kept is 'rotated' too when it is the live one; it moves no generation, but the
+/// idle lifetime begins anew: a session that is refreshed is in use. So does that of a forgiven one which is kept, since
+/// its holder has no other.
 macro_rules! outcome {
     () => {
         "CASE
@@ -206,14 +215,17 @@ pub const STATEMENT: &str = concat!(
     "turn AS (
         UPDATE refresh_tokens AS t SET
             outcome = ", outcome!(), ",
-            generation = CASE ", outcome!(), " WHEN 'rotated' THEN g.generation + 1 ELSE t.generation END,
+            generation = CASE ", outcome!(), "
+                WHEN 'rotated' THEN g.generation + g.spends::integer ELSE t.generation END,
             rotated_at = CASE
                 WHEN ", outcome!(), " <> 'rotated' THEN t.rotated_at
-                WHEN g.generation > t.generation THEN ARRAY[now()]
-                ELSE (now() || t.rotated_at)[1:16]
+                WHEN g.generation > t.generation THEN CASE WHEN g.spends THEN ARRAY[now()] ELSE '{}' END
+                WHEN g.spends THEN (now() || t.rotated_at)[1:16]
+                ELSE t.rotated_at
             END,
-            expires_at = CASE ", outcome!(), "
-                WHEN 'rotated' THEN least(now() + g.refresh_ttl, s.expires_at) ELSE t.expires_at END,
+            expires_at = CASE
+                WHEN ", outcome!(), " = 'rotated' OR (", outcome!(), " = 'repeated' AND NOT g.spends)
+                THEN least(now() + g.refresh_ttl, s.expires_at) ELSE t.expires_at END,
             used_generation = greatest(t.used_generation, g.generation),
             ended_at = CASE ", outcome!(), " WHEN 'reused' THEN now() ELSE t.ended_at END,
             ended_reason = CASE ", outcome!(), " WHEN 'reused' THEN 'refresh_token_reused' ELSE t.ended_reason END
@@ -252,6 +264,8 @@ impl QueryFragment<Pg> for Turn<'_> {
         out.push_sql(" AS generation, ");
         out.push_bind_param::<Nullable<Array<Text>>, _>(&self.presented.scope)?;
         out.push_sql(" AS scope, ");
+        out.push_bind_param::<Bool, _>(&self.presented.spends)?;
+        out.push_sql(" AS spends, ");
         out.push_bind_param::<Interval, _>(&self.grace)?;
         out.push_sql(" AS grace, ");
         out.push_bind_param::<Interval, _>(&self.refresh_ttl)?;

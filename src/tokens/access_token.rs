@@ -53,6 +53,15 @@ pub struct Claims {
     pub exp: DateTime<Utc>,
 }
 
+/// Who reads an access token besides this server: what it says twice for his sake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reader {
+    /// Who knows RFC 9068.
+    Standard,
+    /// djangorestframework-simplejwt too, which wants a `token_type` and a `user_id`.
+    Simplejwt,
+}
+
 #[derive(Serialize, Deserialize)]
 struct WireClaims {
     iss: String,
@@ -69,6 +78,11 @@ struct WireClaims {
     #[serde(rename = "gen")]
     generation: i32,
     ver: i64,
+    // For others: nothing here reads them.
+    #[serde(skip_deserializing, skip_serializing_if = "Option::is_none")]
+    token_type: Option<&'static str>,
+    #[serde(skip_deserializing, skip_serializing_if = "Option::is_none")]
+    user_id: Option<Uuid>,
 }
 
 /// One audience or several (RFC 7519, section 4.1.3).
@@ -171,10 +185,15 @@ pub fn issue(
     ring: &KeyRing,
     issuer: &Issuer,
     claims: &Claims,
+    reader: Reader,
     now: DateTime<Utc>,
 ) -> Result<String, IssueError> {
     let key = ring.signing_at(now).ok_or(IssueError::NoKey)?;
-    sign(key, &wire(issuer, claims))
+    let mut wire = wire(issuer, claims);
+    if reader == Reader::Simplejwt {
+        (wire.token_type, wire.user_id) = (Some("access"), Some(claims.sub));
+    }
+    sign(key, &wire)
 }
 
 /// The compact form (RFC 7515, section 7.1).
@@ -211,6 +230,8 @@ fn wire(issuer: &Issuer, claims: &Claims) -> WireClaims {
         sid: claims.sid,
         generation: claims.generation,
         ver: claims.ver,
+        token_type: None,
+        user_id: None,
     }
 }
 
@@ -434,7 +455,7 @@ mod tests {
     fn what_is_issued_is_good_until_the_second_it_expires() {
         for algorithm in [Algorithm::Es256, Algorithm::EdDsa, Algorithm::Rs256] {
             let ring = KeyRing::new(vec![key(algorithm)]);
-            let token = issue(&ring, &issuer(), &claims(), at(NOW)).expect("a token");
+            let token = issue(&ring, &issuer(), &claims(), Reader::Standard, at(NOW)).expect("a token");
             let verified = verify(&ring, &issuer(), &token, at(NOW + 299)).expect("good");
             assert_eq!(verified.claims, claims());
             let expired = verify(&ring, &issuer(), &token, at(NOW + 300)).err();
@@ -569,7 +590,7 @@ mod tests {
         let ring = KeyRing::new(vec![key.clone()]);
         let found = flaw(&ring, &forge(&key, |_, _| {}));
         assert_eq!(found, Some(AccessTokenFlaw::KeyRevoked { revoked_at: at(NOW) }));
-        assert!(issue(&ring, &issuer(), &claims(), at(NOW)).is_err());
+        assert!(issue(&ring, &issuer(), &claims(), Reader::Standard, at(NOW)).is_err());
     }
 
     proptest! {

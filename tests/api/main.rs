@@ -18,5 +18,6 @@ mod notes;
 mod openapi;
 mod refresh;
 mod refusals;
+mod simplejwt;
 mod support;
 mod users;

@@ -3,14 +3,16 @@
 use std::collections::BTreeSet;
 
 use doorward::app::openapi::{document, documented_path};
+use doorward::config::SimplejwtRoutes;
 use doorward::problem::Code;
 use reqwest::Method;
 
 use crate::support::World;
 
-#[test]
-fn every_route_is_described_and_every_description_has_its_route() {
-    let document = document("http://doorward.test");
+/// Every operation but the pages', as it is described and as it is routed, with this setting.
+fn operations(simplejwt: SimplejwtRoutes) -> [BTreeSet<String>; 2] {
+    let document = document("http://doorward.test", simplejwt);
+    assert!(document["openapi"].as_str().unwrap().starts_with("3.1"));
     let mut described = BTreeSet::new();
     for (path, item) in document["paths"].as_object().unwrap() {
         described.extend(
@@ -20,20 +22,57 @@ fn every_route_is_described_and_every_description_has_its_route() {
     let mut routed = BTreeSet::new();
     let pages: BTreeSet<&str> =
         doorward::pages::routes().iter().map(doorward::routing::Endpoint::path).collect();
-    for endpoint in doorward::app::routes().into_iter().filter(|endpoint| !pages.contains(endpoint.path())) {
+    let endpoints = doorward::app::routes(simplejwt).into_iter();
+    for endpoint in endpoints.filter(|endpoint| !pages.contains(endpoint.path())) {
         let methods =
             endpoint.methods().into_iter().filter(|method| *method != actix_web::http::Method::HEAD);
         routed.extend(methods.map(|method| format!("{method} {}", documented_path(endpoint.path()))));
     }
     // A redirect to a page.
     routed.retain(|route| !route.ends_with(" /docs"));
+    [described, routed]
+}
+
+#[test]
+fn every_route_is_described_and_every_description_has_its_route() {
+    let [described, routed] = operations(SimplejwtRoutes::Off);
     assert_eq!(described, routed);
-    assert!(document["openapi"].as_str().unwrap().starts_with("3.1"));
+    let [described_more, routed_more] = operations(SimplejwtRoutes::On);
+    assert_eq!(described_more, routed_more);
+    let more: Vec<&String> = described_more.difference(&described).collect();
+    let simplejwt = [
+        "POST /api/token/",
+        "POST /api/token/blacklist/",
+        "POST /api/token/refresh/",
+        "POST /api/token/verify/",
+    ];
+    assert_eq!(more, simplejwt);
+}
+
+#[test]
+fn simplejwts_routes_are_described_in_its_words_and_leave_no_trace_where_they_are_off() {
+    let on = document("http://doorward.test", SimplejwtRoutes::Rotate);
+    let obtain = &on["paths"]["/api/token/"]["post"];
+    let kinds: Vec<&String> = obtain["requestBody"]["content"].as_object().unwrap().keys().collect();
+    assert_eq!(kinds.len(), 3, "{kinds:?}");
+    let refused = &obtain["responses"]["401"]["content"];
+    let schema = &refused["application/json"]["schema"]["$ref"];
+    assert_eq!(schema, "#/components/schemas/SimplejwtRefusal", "{obtain}");
+    assert_eq!(dangling(&on), None);
+    let off = document("http://doorward.test", SimplejwtRoutes::Off);
+    assert!(!off.to_string().to_lowercase().contains("simplejwt"));
+}
+
+fn dangling(document: &serde_json::Value) -> Option<String> {
+    let schemas = document["components"]["schemas"].as_object().unwrap();
+    let text = document.to_string();
+    let mut named = text.split("#/components/schemas/").skip(1).map(|rest| rest.split('"').next().unwrap());
+    named.find(|name| !schemas.contains_key(*name)).map(str::to_owned)
 }
 
 #[test]
 fn every_code_stands_in_the_document_and_some_operation_answers_with_it() {
-    let document = document("http://doorward.test");
+    let document = document("http://doorward.test", SimplejwtRoutes::Off);
     let codes =
         document["components"]["schemas"]["Problem"]["properties"]["code"]["enum"].as_array().unwrap();
     assert_eq!(codes.len(), Code::ALL.len());
@@ -41,21 +80,14 @@ fn every_code_stands_in_the_document_and_some_operation_answers_with_it() {
     for code in Code::ALL {
         assert!(operations.contains(&format!("\"{code}\"")), "{code}");
     }
-    let dangling = |text: &str| {
-        let schemas = document["components"]["schemas"].as_object().unwrap();
-        text.split("#/components/schemas/")
-            .skip(1)
-            .map(|rest| rest.split('"').next().unwrap().to_owned())
-            .find(|name| !schemas.contains_key(name))
-    };
-    assert_eq!(dangling(&document.to_string()), None);
+    assert_eq!(dangling(&document), None);
 }
 
 #[actix_web::test]
 async fn the_document_and_its_viewer_are_served_without_any_outside_host() {
     let world = World::new().await;
     let served = world.ask(Method::GET, "/openapi.json").send().await;
-    assert_eq!(served.body, document("http://doorward.test"));
+    assert_eq!(served.body, document("http://doorward.test", SimplejwtRoutes::Off));
     let page = world.ask(Method::GET, "/docs/").send().await;
     assert_eq!(page.status, 200);
     let html = page.body.as_str().unwrap();

@@ -107,8 +107,12 @@ mod panics {
 
     #[actix_web::test]
     async fn a_panic_is_a_problem_and_the_server_goes_on() {
-        let rendering =
-            web::Data::new(Rendering { base: "http://x".into(), clock: Clock::default(), page: |_, _| None });
+        let rendering = web::Data::new(Rendering {
+            base: "http://x".into(),
+            clock: Clock::default(),
+            translate: |_, _| None,
+            page: |_, _| None,
+        });
         let app = App::new()
             .app_data(rendering)
             .wrap(from_fn(finish))

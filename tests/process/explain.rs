@@ -134,3 +134,26 @@ fn the_doctor_says_what_is_wrong_and_what_to_do() {
     let stopped = text(&folder.run(&["doctor"]).stdout);
     assert!(stopped.contains("pass  database") && stopped.contains("warn  public URL"), "{stopped}");
 }
+
+#[test]
+fn a_refusal_in_simplejwts_words_is_explained_in_ours_and_counted() {
+    let folder = Folder::new();
+    std::fs::write(folder.path().join("doorward.toml"), "simplejwt_routes = \"on\"\n").unwrap();
+    let server = folder.serve();
+    let url = format!("http://127.0.0.1:{}/api/token/", folder.port);
+    let refused = std::process::Command::new("curl")
+        .args(["-s", "-i", "-d", "username=admin", "-d", "password=wrong, but long enough", &url])
+        .output()
+        .unwrap();
+    let refused = text(&refused.stdout);
+    assert!(refused.contains("No active account found with the given credentials"), "{refused}");
+    let id = refused.lines().find_map(|line| line.strip_prefix("x-request-id: ")).unwrap().trim();
+    let told = folder.ok(&["explain", id]);
+    for said in ["✗ invalid_credentials", "POST /api/token/", "401"] {
+        assert!(told.contains(said), "{said} in {told}");
+    }
+    let metrics = folder.metrics();
+    assert!(metrics.contains("doorward_refusals_total{code=\"invalid_credentials\""), "{metrics}");
+    drop(server);
+    assert!(folder.ok(&["openapi"]).contains("/api/token/blacklist/"));
+}

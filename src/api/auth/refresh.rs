@@ -2,15 +2,13 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use crate::audit::Origin;
+use crate::guard::Services;
 use crate::guard::fields::{Fields, FromFields};
 use crate::guard::input::{From, Json, Open};
-use crate::guard::issue::{TokenAnswer, no_store};
-use crate::guard::trace::{Check, Trace};
-use crate::guard::{Services, checks, refusal};
-use crate::problem::{Action, Problem};
-use crate::sessions::refresh_token;
-use crate::sessions::{Presented, Rotation, rotate, session};
+use crate::guard::issue::no_store;
+use crate::guard::refresh::{Refresh, Refreshed};
+use crate::guard::trace::Trace;
+use crate::problem::Problem;
 
 /// What is refreshed.
 #[derive(Clone, utoipa::ToSchema)]
@@ -41,62 +39,11 @@ pub async fn refresh(
     Open(Json(request)): Open<Json<RefreshRequest>>,
 ) -> Result<HttpResponse, Problem> {
     let mut trace = Trace::default();
-    let answer = trade(&services, request, from.0, &mut trace).await;
+    let RefreshRequest { refresh_token, scope } = request;
+    let wanted = Refresh { token: refresh_token, scope, spends: true };
+    let refreshed = services.refresh(&wanted, from.0, &mut trace).await;
     trace.keep(&asked);
-    Ok(no_store(HttpResponse::Ok()).json(answer?))
-}
-
-async fn trade(
-    services: &Services,
-    request: RefreshRequest,
-    origin: Origin,
-    trace: &mut Trace,
-) -> Result<TokenAnswer, Problem> {
-    let token = checks::read_refresh_token(services, &request.refresh_token, trace)?;
-    let presented = Presented {
-        session_id: token.session_id,
-        secret_digest: refresh_token::digest(&token.secret),
-        generation: token.generation,
-        scope: request.scope.clone(),
-    };
-    let limits = services.limits.clone();
-    let decided = services
-        .database
-        .run(move |connection| rotate(connection, &presented, &limits, &origin))
-        .await
-        .map_err(refusal::database);
-    let decided = decided.inspect_err(|_| trace.stop(Check::Revocation))?;
-    if let Some(stop) = check_of(&decided) {
-        trace.stop(stop);
-    }
-    match decided {
-        Rotation::Rotated(grant) | Rotation::Repeated(grant) => {
-            let successor = services.refresh_token(&grant, token.secret);
-            trace.user_id = Some(grant.user_id);
-            services.token_answer(&grant, request.scope, &successor)
-        }
-        Rotation::Reused => Err(refusal::refresh_token_reused()),
-        Rotation::Unknown => Err(refusal::refresh_token_unknown()),
-        Rotation::Ended { at, reason } => Err(refusal::session_ended(at, &reason)),
-        Rotation::Expired { at } => Err(refusal::session_expired(at)),
-        Rotation::AccountDeleted => Err(refusal::account_deleted()),
-        Rotation::AccountDisabled => Err(refusal::account_disabled()),
-        Rotation::ScopeRefused { granted } => {
-            let wanted = request.scope.unwrap_or_default();
-            services.refuse_unknown_scope(&session::missing(Some(&wanted), &granted)).await?;
-            let advice = "Ask for less, or sign in again with more; the refresh token was not spent.";
-            Err(refusal::scope_refused(&wanted, &granted, advice).action(Action::Login))
-        }
-    }
-}
-
-/// Which check decided; `None`: all of them let it in.
-fn check_of(decided: &Rotation) -> Option<Check> {
-    match decided {
-        Rotation::Rotated(_) | Rotation::Repeated(_) => None,
-        Rotation::Reused => Some(Check::Revocation),
-        Rotation::Unknown | Rotation::Ended { .. } | Rotation::Expired { .. } => Some(Check::Session),
-        Rotation::AccountDeleted | Rotation::AccountDisabled => Some(Check::User),
-        Rotation::ScopeRefused { .. } => Some(Check::Scope),
-    }
+    let Refreshed { grant, successor } = refreshed?;
+    let answer = services.token_answer(&grant, wanted.scope, &successor)?;
+    Ok(no_store(HttpResponse::Ok()).json(answer))
 }

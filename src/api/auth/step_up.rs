@@ -10,6 +10,7 @@ use crate::guard::{AnyCaller, Authorized, Services};
 use crate::problem::{Code, Problem};
 use crate::sessions::Grant;
 use crate::sessions::session::SteppedUp;
+use crate::tokens::access_token::Reader;
 use crate::users::password::PlainPassword;
 
 /// The proof that the user is present.
@@ -60,7 +61,7 @@ pub async fn step_up(
         refresh_expires_at: session_ends.max(expires_at),
         issued_at: auth_time,
     };
-    let (access_token, expires_in) = services.access_token(&grant, &scope, session_ends)?;
+    let (access_token, expires_in) = services.access_token(&grant, &scope, session_ends, Reader::Standard)?;
     let answer = TokenAnswer {
         access_token,
         token_type: "Bearer",

@@ -2,6 +2,7 @@
 
 pub mod browser;
 pub mod database;
+pub mod django;
 pub mod http;
 
 use std::net::TcpListener;
@@ -169,9 +170,12 @@ impl World {
 
     /// Moves time, the server's and the database's.
     pub fn advance(&self, by: TimeDelta) {
-        self.clock.advance(by);
-        let seconds = by.num_milliseconds() as f64 / 1e3;
-        self.sql(&format!("UPDATE clock.shift SET by = by + {seconds} * interval '1 second'"));
+        self.time().advance(by);
+    }
+
+    /// What moves time, for other threads.
+    pub fn time(&self) -> Time {
+        Time { services: self.services.clone(), database_url: self.database.url.clone() }
     }
 
     pub fn connection(&self) -> PgConnection {
@@ -221,6 +225,24 @@ pub async fn refused_in_time(ask: impl AsyncFn() -> Answer) -> Answer {
             return answer;
         }
         assert!(begun.elapsed().as_secs() < 1, "still let in after {:?}", begun.elapsed());
+    }
+}
+
+/// Moves time, a server's and its database's.
+#[derive(Clone)]
+pub struct Time {
+    services: web::Data<Services>,
+    database_url: String,
+}
+
+impl Time {
+    pub fn advance(&self, by: TimeDelta) {
+        self.services.clock.advance(by);
+        let seconds = by.num_milliseconds() as f64 / 1e3;
+        let moved = format!("UPDATE clock.shift SET by = by + {seconds} * interval '1 second'");
+        let mut connection = Database::connect(&self.database_url).expect("the test's database");
+        connection.batch_execute(&moved).expect(&moved);
+        self.services.memory.forget();
     }
 }
 

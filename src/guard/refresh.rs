@@ -1,0 +1,122 @@
+//! Refreshing: a refresh token for a new access token, the same for every door.
+
+use super::checks;
+use super::refusal;
+use super::services::Services;
+use super::trace::{Check, Trace};
+use crate::audit::Origin;
+use crate::problem::{Action, Problem};
+use crate::sessions::refresh_token::{self, PlainRefreshToken, RefreshToken};
+use crate::sessions::{Grant, Presented, Rotation, SessionLife, rotate, session};
+
+/// What is refreshed.
+#[derive(Clone, Debug)]
+pub struct Refresh {
+    /// The refresh token, as it was sent.
+    pub token: String,
+    /// A narrower scope for the new access token alone.
+    pub scope: Option<Vec<String>>,
+    /// Whether it is spent by this; otherwise its holder keeps it.
+    pub spends: bool,
+}
+
+/// What a refresh came to.
+pub struct Refreshed {
+    /// All that goes into the new access token.
+    pub grant: Grant,
+    /// The session's live refresh token; not for who keeps the one he has.
+    pub successor: PlainRefreshToken,
+}
+
+impl Services {
+    /// Trades, or only looks at, a refresh token.
+    ///
+    /// # Errors
+    /// What is wrong with the token, its session, its user or the scope; a fault of ours as a 5xx.
+    pub async fn refresh(
+        &self,
+        wanted: &Refresh,
+        origin: Origin,
+        trace: &mut Trace,
+    ) -> Result<Refreshed, Problem> {
+        let token = checks::read_refresh_token(self, &wanted.token, trace)?;
+        let presented = Presented {
+            session_id: token.session_id,
+            secret_digest: refresh_token::digest(&token.secret),
+            generation: token.generation,
+            scope: wanted.scope.clone(),
+            spends: wanted.spends,
+        };
+        let limits = self.limits.clone();
+        let decided = self
+            .database
+            .run(move |connection| rotate(connection, &presented, &limits, &origin))
+            .await
+            .map_err(refusal::database);
+        let decided = decided.inspect_err(|_| trace.stop(Check::Revocation))?;
+        if let Some(stop) = check_of(&decided) {
+            trace.stop(stop);
+        }
+        match decided {
+            Rotation::Rotated(grant) | Rotation::Repeated(grant) => {
+                trace.user_id = Some(grant.user_id);
+                if !wanted.spends {
+                    // A rotation stands in the row by itself.
+                    self.last_use.note_used(grant.session_id);
+                }
+                let successor = self.refresh_token(&grant, token.secret);
+                Ok(Refreshed { grant: *grant, successor })
+            }
+            Rotation::Reused => Err(refusal::refresh_token_reused()),
+            Rotation::Unknown => Err(refusal::refresh_token_unknown()),
+            Rotation::Ended { at, reason } => Err(refusal::session_ended(at, &reason)),
+            Rotation::Expired { at } => Err(refusal::session_expired(at)),
+            Rotation::AccountDeleted => Err(refusal::account_deleted()),
+            Rotation::AccountDisabled => Err(refusal::account_disabled()),
+            Rotation::ScopeRefused { granted } => Err(self.refuse_scope(wanted, &granted).await),
+        }
+    }
+
+    /// Whether a refresh token's session lives. It is not presented by this: nothing is spent, and whether it is
+    /// spent, or would be forgiven, is not told.
+    ///
+    /// # Errors
+    /// `refresh_token_unknown`, `session_ended`, `session_expired`; a fault of ours as a 5xx.
+    pub async fn check_session_of(
+        &self,
+        token: &RefreshToken,
+        trace: &mut Trace,
+    ) -> Result<SessionLife, Problem> {
+        let found = self.session_life(token.session_id, Some(refresh_token::digest(&token.secret))).await;
+        let found = found.and_then(|found| found.ok_or_else(refusal::refresh_token_unknown));
+        let life = found.inspect_err(|_| trace.stop(Check::Session))?;
+        trace.user_id = life.user_id;
+        let lives = match &life.ended {
+            Some((at, reason)) => Err(refusal::session_ended(*at, reason)),
+            None if life.is_expired => Err(refusal::session_expired(life.expires_at)),
+            None => Ok(()),
+        };
+        trace.check(Check::Session, lives)?;
+        Ok(life)
+    }
+
+    async fn refuse_scope(&self, wanted: &Refresh, granted: &[String]) -> Problem {
+        let scope = wanted.scope.clone().unwrap_or_default();
+        if let Err(problem) = self.refuse_unknown_scope(&session::missing(Some(&scope), granted)).await {
+            return problem;
+        }
+        let advice = "Ask for less, or sign in again with more; the refresh token was not spent.";
+        refusal::scope_refused(&scope, granted, advice).action(Action::Login)
+    }
+}
+
+/// Which check decided; `None`: all of them let it in.
+fn check_of(decided: &Rotation) -> Option<Check> {
+    match decided {
+        Rotation::Rotated(_) | Rotation::Repeated(_) => None,
+        Rotation::Reused => Some(Check::Revocation),
+        Rotation::Unknown | Rotation::Ended { .. } | Rotation::Expired { .. } => Some(Check::Session),
+        Rotation::AccountDeleted | Rotation::AccountDisabled => Some(Check::User),
+        Rotation::ScopeRefused { .. } => Some(Check::Scope),
+    }
+}
