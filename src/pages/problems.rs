@@ -105,7 +105,7 @@ fn wants_json(request: &HttpRequest) -> bool {
 }
 
 /// The same for everybody, so that caches may keep it.
-fn kept(mut answer: HttpResponse) -> HttpResponse {
+pub(super) fn kept(mut answer: HttpResponse) -> HttpResponse {
     answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=3600"));
     answer.headers_mut().insert(VARY, HeaderValue::from_static("Accept"));
     answer

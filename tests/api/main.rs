@@ -9,6 +9,7 @@ mod examples;
 mod explain;
 mod faults;
 mod guard;
+mod guide;
 mod keys;
 mod login;
 mod me;
