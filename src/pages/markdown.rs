@@ -3,7 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use pulldown_cmark::{CowStr, Event, HeadingLevel, Options, Parser, Tag, TagEnd, html};
+use pulldown_cmark::{CodeBlockKind, CowStr, Event, HeadingLevel, Options, Parser, Tag, TagEnd, html};
+
+/// The languages of what a command above is answered with.
+const ANSWERS: [&str; 3] = ["json", "http", "text"];
 
 /// A document, made ready.
 pub struct Rendered {
@@ -49,8 +52,10 @@ pub fn render(source: &str) -> Rendered {
                 }
                 if contents.is_empty() { introduction.extend(shown) } else { sections.extend(shown) }
             }
-            other if contents.is_empty() => introduction.push(fitted(other)),
-            other => sections.push(fitted(other)),
+            other => {
+                let part = if contents.is_empty() { &mut introduction } else { &mut sections };
+                part.extend(fitted(other));
+            }
         }
     }
     Rendered { title, contents, introduction: html_of(introduction), sections: html_of(sections) }
@@ -75,14 +80,23 @@ fn heading<'a>(level: HeadingLevel, anchor: &str, inner: Vec<Event<'a>>) -> Vec<
 }
 
 /// What may be wide scrolls by itself, with the keyboard too. A link to another document leads to its page.
-fn fitted(event: Event<'_>) -> Event<'_> {
+fn fitted(event: Event<'_>) -> Vec<Event<'_>> {
     match event {
-        Event::Start(Tag::CodeBlock(_)) => Event::Html("<pre tabindex=\"0\"><code>".into()),
-        Event::End(TagEnd::CodeBlock) => Event::Html("</code></pre>\n".into()),
-        Event::Start(Tag::Link { link_type, dest_url, title, id }) => {
-            Event::Start(Tag::Link { link_type, dest_url: page_of(dest_url), title, id })
+        Event::Start(Tag::CodeBlock(kind)) => {
+            let is_answer =
+                matches!(&kind, CodeBlockKind::Fenced(language) if ANSWERS.contains(&language.as_ref()));
+            let class = if is_answer { " class=\"answer\"" } else { "" };
+            vec![Event::Html(format!("<pre{class} tabindex=\"0\"><code>").into())]
         }
-        other => other,
+        Event::End(TagEnd::CodeBlock) => vec![Event::Html("</code></pre>\n".into())],
+        Event::Start(Tag::Table(_)) => {
+            vec![Event::Html("<div class=\"wide\" tabindex=\"0\">\n".into()), event]
+        }
+        Event::End(TagEnd::Table) => vec![event, Event::Html("</div>\n".into())],
+        Event::Start(Tag::Link { link_type, dest_url, title, id }) => {
+            vec![Event::Start(Tag::Link { link_type, dest_url: page_of(dest_url), title, id })]
+        }
+        other => vec![other],
     }
 }
 
@@ -136,8 +150,9 @@ mod tests {
 
     #[test]
     fn code_is_shown_as_it_is_and_can_be_scrolled_with_the_keyboard() {
-        let document = render("```sh\necho \"<$A>\" & true\n```\n");
-        let shown = "<pre tabindex=\"0\"><code>echo \"&lt;$A&gt;\" &amp; true\n</code></pre>\n";
+        let document = render("```sh\necho \"<$A>\" & true\n```\n```json\n{}\n```\n");
+        let shown = "<pre tabindex=\"0\"><code>echo \"&lt;$A&gt;\" &amp; true\n</code></pre>\n\
+                     <pre class=\"answer\" tabindex=\"0\"><code>{}\n</code></pre>\n";
         assert_eq!(document.introduction, shown);
     }
 

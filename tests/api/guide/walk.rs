@@ -1,10 +1,11 @@
 //! A walk through the guide: one shell, every command in order as it is printed, every answer compared with the one below it.
 
 use std::io::{BufRead, BufReader, Write};
-use std::process::{ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use chrono::{DateTime, TimeDelta};
 use serde_json::Value;
+use tokio::task::spawn_blocking;
 use uuid::Uuid;
 
 use super::{blocks, guide};
@@ -12,6 +13,7 @@ use crate::support::{PASSWORD, PUBLIC_URL, World};
 
 /// The reader's shell.
 struct Shell {
+    child: Child,
     input: ChildStdin,
     output: BufReader<ChildStdout>,
 }
@@ -24,11 +26,19 @@ impl Shell {
         shell.arg("-eu").env("no_proxy", "*").stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = shell.spawn().unwrap();
         let (input, output) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
-        Self { input, output }
+        Self { child, input, output }
     }
 
-    /// Runs commands; gives what they print.
-    fn run(&mut self, commands: &str) -> String {
+    /// Runs commands, and lets the server work meanwhile; gives what they print.
+    async fn run(mut self, commands: String) -> (Self, String) {
+        let ran = spawn_blocking(move || {
+            let printed = self.exchange(&commands);
+            (self, printed)
+        });
+        ran.await.unwrap()
+    }
+
+    fn exchange(&mut self, commands: &str) -> String {
         // What they do with their input must not reach the commands behind them.
         write!(self.input, "{{ {commands}\n}} </dev/null\necho '{END}'\n").unwrap();
         let mut printed = String::new();
@@ -40,6 +50,13 @@ impl Shell {
                 None => printed += &line.replace("\r\n", "\n"),
             }
         }
+    }
+}
+
+impl Drop for Shell {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
@@ -110,12 +127,12 @@ async fn every_command_of_the_guide_does_what_stands_below_it() {
                     // "An hour after the sign-in."
                     world.advance(TimeDelta::hours(1));
                     assert!(!refresh.is_empty(), "how to refresh stands before it");
-                    shell.run(&refresh);
+                    (shell, _) = shell.run(refresh.clone()).await;
                 }
                 if text.contains("/auth/refresh") {
                     refresh = text.clone();
                 }
-                last = shell.run(&text.replace("http://127.0.0.1:8080", &world.base));
+                (shell, last) = shell.run(text.replace("http://127.0.0.1:8080", &world.base)).await;
             }
             "json" | "http" | "text" => {
                 compare(&kind, &text, &last);
