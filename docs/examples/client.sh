@@ -64,7 +64,8 @@ ask() {
 refuse() {
     [ "$(member terminal "$work/answer")" != true ] || [ -z "$action" ] || rm -f "$held"
     if [ -n "$action" ]; then
-        jq -r '"\(.detail) (\(.code), request \(.request_id); next: \(.action))"' "$work/answer" >&2
+        jq -r '"\(.detail) (\(.code), request \(.request_id); next: \(.action))",
+            (.errors // [] | .[] | "  \(.pointer): \(.detail)")' "$work/answer" >&2
     else
         echo "no answer of doorward's (status ${status%% *}); nothing is lost, try again later" >&2
     fi

@@ -235,8 +235,8 @@ fn told_by_process(mut shell: Command, input: &str) -> Told {
     match (output.status.code(), why.rsplit_once("; next: ")) {
         (Some(0), _) => Told::Answer(serde_json::from_str(&said).unwrap_or_default()),
         (Some(3), _) => Told::SignInAgain(why.into_owned()),
-        (Some(1), Some((_, action))) => {
-            Told::Refused(action.trim_end().trim_end_matches(')').to_owned(), why.into_owned())
+        (Some(1), Some((_, rest))) => {
+            Told::Refused(rest.split(')').next().unwrap().to_owned(), why.into_owned())
         }
         _ => Told::Fault(why.into_owned()),
     }
