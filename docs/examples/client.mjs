@@ -1,7 +1,10 @@
-// A client of doorward: signs in, calls, refreshes by itself, and says when the user must sign in again, and why.
-// For Node 18 and later, and for browsers. It needs nothing else.
+// A client of doorward. It signs in, calls, refreshes by itself, and says when the user must sign in
+// again, and why. For Node 18 and later, and for browsers. It needs nothing else.
 
-const [LOGIN, REFRESH, LOGOUT, STEP_UP] = ["login", "refresh", "logout", "step-up"].map((name) => `/api/v1/auth/${name}`);
+const LOGIN = "/api/v1/auth/login";
+const REFRESH = "/api/v1/auth/refresh";
+const LOGOUT = "/api/v1/auth/logout";
+const STEP_UP = "/api/v1/auth/step-up";
 const TRIES = 4; // how often one thing is asked for
 const LONGEST_WAIT = 30; // seconds; who is told to wait longer hears of it at once
 const TIMEOUT = 30_000; // milliseconds until an answer is whole

@@ -1,6 +1,5 @@
-"""A client of doorward: signs in, calls, refreshes by itself, and says when the user must sign in again, and why.
-
-Needs `requests`. Any number of threads may share one Doorward.
+"""A client of doorward. It signs in, calls, refreshes by itself, and says when the user must sign in
+again, and why. It needs `requests`. Any number of threads may share one Doorward.
 """
 
 import random
@@ -10,7 +9,10 @@ from http.cookiejar import DefaultCookiePolicy
 
 import requests
 
-LOGIN, REFRESH, LOGOUT, STEP_UP = (f"/api/v1/auth/{name}" for name in ("login", "refresh", "logout", "step-up"))
+LOGIN = "/api/v1/auth/login"
+REFRESH = "/api/v1/auth/refresh"
+LOGOUT = "/api/v1/auth/logout"
+STEP_UP = "/api/v1/auth/step-up"
 TRIES = 4  # how often one thing is asked for
 LONGEST_WAIT = 30  # seconds; who is told to wait longer hears of it at once
 TIMEOUT = (5, 30)  # seconds to connect, and without a byte of the answer

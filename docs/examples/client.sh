@@ -1,6 +1,6 @@
 #!/bin/sh
-# A client of doorward for scripts: signs in, calls, refreshes by itself, and says when to sign in again, and why.
-# Needs curl, jq and flock. Any number of processes may share one session.
+# A client of doorward for scripts. It signs in, calls, refreshes by itself, and says when to sign in
+# again, and why. It needs curl, jq and flock. Any number of processes may share one session.
 #
 #   client.sh login USERNAME             the password on standard input
 #   client.sh call METHOD PATH [JSON]    prints the answer
