@@ -240,8 +240,10 @@ async fn a_token_that_could_not_be_stored_is_not_used(language: Language) {
     assert_eq!(scene.between.statuses(ME), [401], "the new access token was not used");
     std::fs::remove_dir(scene.client.kept()).unwrap();
     std::fs::write(scene.client.kept(), stored).unwrap();
-    scene.is_signed_in().await;
+    scene.client.get(ME).await.answer();
+    assert_eq!(scene.between.statuses(REFRESH), [200, 200]);
     assert_eq!(scene.world.events("refresh_repeated"), 1, "the same token was asked again");
+    scene.is_signed_in().await;
 }
 
 /// The only clock here that cannot be moved is the client's own.
