@@ -61,7 +61,8 @@ const BODY: [Code; 4] =
     info(
         title = "doorward",
         description = "Authentication and tokens that tell you why they said no. Every refusal under /api is a problem \
-                       (RFC 9457) with a code; each code has a page under /problems."
+                       (RFC 9457) with a code; each code has a page under [/problems](/problems). How a client signs \
+                       in, refreshes and reads a refusal stands in the [guide](/docs/guide)."
     ),
     paths(
         auth::login::login, auth::refresh::refresh, auth::logout::logout, auth::register::register, auth::step_up::step_up,

@@ -4,10 +4,12 @@ pub mod account;
 pub mod admin;
 pub mod assets;
 pub mod device;
+pub mod docs;
 pub mod explanation;
 pub mod flaws;
 pub mod home;
 pub mod login;
+pub mod markdown;
 pub mod moment;
 pub mod next;
 pub mod problems;
@@ -46,8 +48,14 @@ pub fn routes() -> Vec<Endpoint> {
         Endpoint::at("/logout").post(login::sign_out),
         Endpoint::at("/step-up").get(step_up::show).post(step_up::step_up),
     ];
-    let others =
-        [account::routes(), admin::routes(), set_password::routes(), problems::routes(), assets::routes()];
+    let others = [
+        account::routes(),
+        admin::routes(),
+        set_password::routes(),
+        problems::routes(),
+        docs::routes(),
+        assets::routes(),
+    ];
     own.into_iter().chain(others.into_iter().flatten()).collect()
 }
 

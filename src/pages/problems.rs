@@ -35,6 +35,9 @@ struct Entry {
     members: &'static [&'static str],
     page: &'static Page,
     example: Example,
+    /// Which section of the guide tells how a client does what is to be done.
+    #[serde(skip)]
+    guide: &'static str,
 }
 
 impl Entry {
@@ -51,6 +54,14 @@ impl Entry {
             members: code.members(),
             page: code.page(),
             example: Example::read(code.page().example, &services.issuer.url),
+            guide: match code.action() {
+                Action::Login => "sign-in",
+                Action::Refresh => "refresh",
+                Action::StepUp => "step-up",
+                Action::Wait | Action::FixRequest | Action::RequestAccess | Action::ContactAdmin => {
+                    "read-a-refusal"
+                }
+            },
         }
     }
 }
@@ -105,7 +116,7 @@ fn wants_json(request: &HttpRequest) -> bool {
 }
 
 /// The same for everybody, so that caches may keep it.
-fn kept(mut answer: HttpResponse) -> HttpResponse {
+pub(super) fn kept(mut answer: HttpResponse) -> HttpResponse {
     answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=3600"));
     answer.headers_mut().insert(VARY, HeaderValue::from_static("Accept"));
     answer

@@ -10,6 +10,7 @@ mod explain;
 mod faults;
 mod feed;
 mod guard;
+mod guide;
 mod keys;
 mod login;
 mod me;

@@ -8,13 +8,15 @@ use crate::chromium::{Chromium, Look};
 use crate::support::{PASSWORD, World};
 
 /// A page: its picture's name, its path, and whether it is behind the sign-in.
-const PAGES: [(&str, &str, bool); 26] = [
+const PAGES: [(&str, &str, bool); 28] = [
     ("home", "/", false),
     ("login", "/login", false),
     ("login-next", "/login?next=%2Faccount", false),
     ("register", "/register", false),
     ("problems", "/problems", false),
     ("problem", "/problems/session_ended", false),
+    ("guide", "/docs/guide", false),
+    ("from-django", "/docs/django-rest-framework", false),
     ("link-gone", "/set-password/nonsense", false),
     ("not-found", "/nowhere", false),
     ("profile", "/account", true),

@@ -6,6 +6,7 @@ mod account;
 mod admin;
 mod chromium;
 mod every_page;
+mod guide;
 #[allow(dead_code, unused_imports)] // the API's tests use all of it
 #[path = "../api/support/mod.rs"]
 mod support;

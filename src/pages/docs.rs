@@ -1,0 +1,86 @@
+//! `/docs/…`: the documents of the folder `docs/` as pages. A further one is its file and a line of [`DOCUMENTS`].
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{ACCEPT, CONTENT_TYPE};
+use actix_web::{HttpRequest, HttpResponse, web};
+use askama::Template;
+
+use super::answer;
+use super::markdown::{self, Rendered};
+use super::problems::kept;
+use super::shell::Shell;
+use crate::guard::Services;
+use crate::guard::refusal;
+use crate::problem::{Code, Problem};
+use crate::routing::Endpoint;
+
+/// Where a document is served, and its source.
+const DOCUMENTS: &[(&str, &str)] = &[
+    ("/docs/guide", include_str!("../../docs/guide.md")),
+    ("/docs/django-rest-framework", include_str!("../../docs/django-rest-framework.md")),
+];
+
+/// The programs that documents print, to be fetched as they are.
+const EXAMPLES: &[(&str, &str)] = &[
+    ("client.sh", include_str!("../../docs/examples/client.sh")),
+    ("client.py", include_str!("../../docs/examples/client.py")),
+    ("client.mjs", include_str!("../../docs/examples/client.mjs")),
+    ("client.rs", include_str!("../../docs/examples/client.rs")),
+];
+
+/// The server of the sources' examples. A page names its own instead.
+const EXAMPLE_BASE: &str = "http://127.0.0.1:8080";
+
+/// Each document as a page, rendered once.
+static PAGES: LazyLock<BTreeMap<&str, Rendered>> =
+    LazyLock::new(|| DOCUMENTS.iter().map(|(path, source)| (*path, markdown::render(source))).collect());
+
+#[derive(Template)]
+#[template(path = "document.html")]
+struct DocumentPage<'a> {
+    shell: Shell,
+    document: &'a Rendered,
+    introduction: String,
+    sections: String,
+}
+
+/// The routes. They come before the viewer's, which takes everything else under `/docs/`.
+#[must_use]
+pub fn routes() -> Vec<Endpoint> {
+    let documents = DOCUMENTS.iter().map(|(path, _)| Endpoint::at(path).get(show));
+    documents.chain([Endpoint::at("/docs/examples/{file}").get(example).codes(&[Code::NotFound])]).collect()
+}
+
+/// Shows a document: as a page, or as its source to who asks for Markdown.
+pub async fn show(services: web::Data<Services>, request: HttpRequest) -> Result<HttpResponse, Problem> {
+    let path = request.path();
+    let found = DOCUMENTS.iter().find(|(at, _)| *at == path).zip(PAGES.get(path));
+    let ((_, source), document) = found.ok_or_else(refusal::internal)?;
+    let here = |text: &str| text.replace(EXAMPLE_BASE, &services.issuer.url);
+    if wants_markdown(&request) {
+        return Ok(kept(plain("text/markdown; charset=utf-8", here(source))));
+    }
+    let (introduction, sections) = (here(&document.introduction), here(&document.sections));
+    let page = DocumentPage { shell: Shell::open(), document, introduction, sections };
+    Ok(kept(answer(StatusCode::OK, &page)?))
+}
+
+/// A program that a document prints.
+pub async fn example(file: web::Path<String>) -> Result<HttpResponse, Problem> {
+    let found = EXAMPLES.iter().find(|(name, _)| *name == file.as_str());
+    let (_, source) =
+        found.ok_or_else(|| Problem::new(Code::NotFound, "There is no such example; see /docs/guide."))?;
+    Ok(kept(plain("text/plain; charset=utf-8", (*source).to_owned())))
+}
+
+fn plain(content_type: &'static str, text: String) -> HttpResponse {
+    HttpResponse::Ok().insert_header((CONTENT_TYPE, content_type)).body(text)
+}
+
+fn wants_markdown(request: &HttpRequest) -> bool {
+    let accept = request.headers().get(ACCEPT).and_then(|types| types.to_str().ok());
+    accept.is_some_and(|types| types.starts_with("text/markdown"))
+}

@@ -1,0 +1,166 @@
+//! A document's Markdown as the body of a page: headings with anchors and a table of contents, and nothing that is wider
+//! than a narrow window. The sources are our own, so their HTML is not looked at.
+
+use std::collections::BTreeMap;
+
+use pulldown_cmark::{CodeBlockKind, CowStr, Event, HeadingLevel, Options, Parser, Tag, TagEnd, html};
+
+/// The languages of what a command above is answered with.
+const ANSWERS: [&str; 3] = ["json", "http", "text"];
+
+/// A document, made ready.
+pub struct Rendered {
+    /// The text of its first heading.
+    pub title: String,
+    /// Its table of contents.
+    pub contents: Vec<Section>,
+    /// What comes before the first section, as HTML.
+    pub introduction: String,
+    /// The rest.
+    pub sections: String,
+}
+
+/// A line of the table of contents.
+pub struct Section {
+    /// The id of its heading.
+    pub anchor: String,
+    /// The text of its heading.
+    pub title: String,
+}
+
+/// Makes a document ready.
+#[must_use]
+pub fn render(source: &str) -> Rendered {
+    let (mut title, mut contents) = (String::new(), Vec::new());
+    let mut anchors = Anchors::default();
+    let (mut introduction, mut sections) = (Vec::new(), Vec::new());
+    let mut parser = Parser::new_ext(source, Options::ENABLE_TABLES);
+    while let Some(event) = parser.next() {
+        match event {
+            Event::Start(Tag::Heading { level, .. }) => {
+                let inner: Vec<Event<'_>> = parser
+                    .by_ref()
+                    .take_while(|event| !matches!(event, Event::End(TagEnd::Heading(_))))
+                    .collect();
+                let text = text_of(&inner);
+                let anchor = anchors.make(&text);
+                let shown = heading(level, &anchor, inner);
+                match level {
+                    HeadingLevel::H1 => title = text,
+                    HeadingLevel::H2 => contents.push(Section { anchor, title: text }),
+                    _ => {}
+                }
+                if contents.is_empty() { introduction.extend(shown) } else { sections.extend(shown) }
+            }
+            other => {
+                let part = if contents.is_empty() { &mut introduction } else { &mut sections };
+                part.extend(fitted(other));
+            }
+        }
+    }
+    Rendered { title, contents, introduction: html_of(introduction), sections: html_of(sections) }
+}
+
+fn html_of(events: Vec<Event<'_>>) -> String {
+    let mut text = String::new();
+    html::push_html(&mut text, events.into_iter());
+    text
+}
+
+/// A heading that is a link to itself.
+fn heading<'a>(level: HeadingLevel, anchor: &str, inner: Vec<Event<'a>>) -> Vec<Event<'a>> {
+    let mut events = vec![Event::Html(format!("<{level} id=\"{anchor}\">").into())];
+    let links = level != HeadingLevel::H1;
+    if links {
+        events.push(Event::Html(format!("<a class=\"anchor\" href=\"#{anchor}\">").into()));
+    }
+    events.extend(inner);
+    events.push(Event::Html(format!("{}</{level}>\n", if links { "</a>" } else { "" }).into()));
+    events
+}
+
+/// What may be wide scrolls by itself, with the keyboard too. A link to another document leads to its page.
+fn fitted(event: Event<'_>) -> Vec<Event<'_>> {
+    match event {
+        Event::Start(Tag::CodeBlock(kind)) => {
+            let is_answer =
+                matches!(&kind, CodeBlockKind::Fenced(language) if ANSWERS.contains(&language.as_ref()));
+            let class = if is_answer { " class=\"answer\"" } else { "" };
+            vec![Event::Html(format!("<pre{class} tabindex=\"0\"><code>").into())]
+        }
+        Event::End(TagEnd::CodeBlock) => vec![Event::Html("</code></pre>\n".into())],
+        Event::Start(Tag::Table(_)) => {
+            vec![Event::Html("<div class=\"wide\" tabindex=\"0\">\n".into()), event]
+        }
+        Event::End(TagEnd::Table) => vec![event, Event::Html("</div>\n".into())],
+        Event::Start(Tag::Link { link_type, dest_url, title, id }) => {
+            vec![Event::Start(Tag::Link { link_type, dest_url: page_of(dest_url), title, id })]
+        }
+        other => vec![other],
+    }
+}
+
+/// `other.md#part` stands in this folder and is served as `other#part`.
+fn page_of(link: CowStr<'_>) -> CowStr<'_> {
+    let (path, anchor) = link.split_once('#').map_or((&*link, None), |(path, anchor)| (path, Some(anchor)));
+    match path.strip_suffix(".md").filter(|path| !path.contains(':')) {
+        Some(path) => anchor.map_or(path.to_owned(), |anchor| format!("{path}#{anchor}")).into(),
+        None => link,
+    }
+}
+
+fn text_of(events: &[Event<'_>]) -> String {
+    let texts = events.iter().filter_map(|event| match event {
+        Event::Text(text) | Event::Code(text) => Some(text.as_ref()),
+        _ => None,
+    });
+    texts.collect()
+}
+
+/// The anchors given so far, as GitHub makes them, so that links work in both places.
+#[derive(Default)]
+struct Anchors(BTreeMap<String, usize>);
+
+impl Anchors {
+    fn make(&mut self, title: &str) -> String {
+        let kept = title.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+        let anchor: String = kept.map(|c| if c == ' ' { '-' } else { c }).collect::<String>().to_lowercase();
+        let count = self.0.entry(anchor.clone()).or_default();
+        *count += 1;
+        if *count == 1 { anchor } else { format!("{anchor}-{}", *count - 1) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headings_have_anchors_and_the_second_level_is_the_table_of_contents() {
+        let document = render("# A `title`\n\n## Sign in & out\n\n### Deeper\n\n## Sign in & out\n");
+        let contents: Vec<(&str, &str)> =
+            document.contents.iter().map(|it| (it.anchor.as_str(), it.title.as_str())).collect();
+        assert_eq!(document.title, "A title");
+        assert_eq!(contents, [("sign-in--out", "Sign in & out"), ("sign-in--out-1", "Sign in & out")]);
+        let shown =
+            "<h2 id=\"sign-in--out\"><a class=\"anchor\" href=\"#sign-in--out\">Sign in &amp; out</a></h2>";
+        assert_eq!(document.introduction, "<h1 id=\"a-title\">A <code>title</code></h1>\n");
+        assert!(document.sections.starts_with(shown), "{}", document.sections);
+    }
+
+    #[test]
+    fn code_is_shown_as_it_is_and_can_be_scrolled_with_the_keyboard() {
+        let document = render("```sh\necho \"<$A>\" & true\n```\n```json\n{}\n```\n");
+        let shown = "<pre tabindex=\"0\"><code>echo \"&lt;$A&gt;\" &amp; true\n</code></pre>\n\
+                     <pre class=\"answer\" tabindex=\"0\"><code>{}\n</code></pre>\n";
+        assert_eq!(document.introduction, shown);
+    }
+
+    #[test]
+    fn a_link_to_another_document_leads_to_its_page_and_others_stay() {
+        let document = render("[a](other.md#part) [b](other.md) [c](/problems) [d](https://x.test/a.md)");
+        for target in ["\"other#part\"", "\"other\"", "\"/problems\"", "\"https://x.test/a.md\""] {
+            assert!(document.introduction.contains(&format!("href={target}")), "{}", document.introduction);
+        }
+    }
+}

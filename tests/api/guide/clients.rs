@@ -1,0 +1,294 @@
+//! What the guide promises of its clients, each held to it in all four languages.
+
+use std::time::Instant;
+
+use chrono::TimeDelta;
+use diesel::connection::SimpleConnection;
+use doorward::database::Database;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::between::{Between, Fate};
+use super::client::{Client, Language, Told};
+use crate::support::{PASSWORD, World};
+
+const ME: &str = "/api/v1/me";
+const REFRESH: &str = "/api/v1/auth/refresh";
+
+/// A server with alice, what stands before it, and a client of hers that is signed in.
+struct Scene {
+    world: World,
+    between: Between,
+    client: Client,
+}
+
+impl Scene {
+    async fn new(language: Language) -> Self {
+        let world = World::new().await;
+        world.user("alice", "member");
+        let between = Between::before(&world.base).await;
+        let client = Client::new(language, &between.base);
+        assert_eq!(client.sign_in().await, Told::Answer(Value::Null));
+        Self { world, between, client }
+    }
+
+    /// Longer than an access token lives.
+    fn six_minutes_later(&self) {
+        self.world.advance(TimeDelta::minutes(6));
+    }
+
+    /// How often the refresh token was traded, whoever asked.
+    fn rotations(&self) -> i64 {
+        assert_eq!(self.world.events("refresh_token_reused"), 0);
+        self.world.count("SELECT generation::bigint - 1 AS count FROM refresh_tokens")
+    }
+
+    /// The client goes on with the session that it began with, and holds its live refresh token.
+    async fn is_signed_in(&self) {
+        assert_eq!(self.client.get(ME).await.answer()["username"], "alice");
+        assert_eq!(self.world.count("SELECT count(*) FROM sessions WHERE ended_at IS NULL"), 1);
+        let stored = self.client.stored().expect("a refresh token");
+        assert_eq!(self.world.refresh(&stored).await.status, 200);
+        assert_eq!(self.world.events("refresh_token_reused"), 0);
+    }
+
+    /// The client has thrown away what it held.
+    async fn holds_nothing(&self) {
+        assert_eq!(self.client.stored(), None);
+        self.client.get(ME).await.sign_in_again("credentials_missing");
+    }
+}
+
+async fn signs_in_calls_and_signs_out(language: Language) {
+    let scene = Scene::new(language).await;
+    assert_eq!(scene.client.get(ME).await.answer()["credential"]["kind"], "access_token");
+    let device = scene.world.text("SELECT device AS text FROM sessions");
+    assert!(["the guide", "client.sh"].contains(&device.as_str()), "{device}");
+    let stored = scene.client.stored().expect("a refresh token");
+    assert_eq!(scene.client.sign_out().await, Told::Answer(Value::Null));
+    scene.world.refresh(&stored).await.refused("session_ended");
+    scene.holds_nothing().await;
+    assert_eq!(scene.client.sign_in().await, Told::Answer(Value::Null));
+    assert_eq!(scene.client.get(ME).await.answer()["username"], "alice");
+}
+
+async fn an_expired_access_token_is_refreshed_midway(language: Language) {
+    let scene = Scene::new(language).await;
+    let note = |title: &str| json!({ "title": title, "body": "" });
+    scene.client.call("POST", "/api/v1/notes", note("before")).await.answer();
+    assert_eq!(scene.rotations(), 0);
+    scene.six_minutes_later();
+    let made = scene.client.call("POST", "/api/v1/notes", note("after")).await;
+    assert_eq!(made.answer()["title"], "after");
+    assert_eq!((scene.rotations(), scene.between.count(REFRESH)), (1, 1));
+    assert_eq!(scene.between.statuses("/api/v1/notes"), [201, 401, 201]);
+    assert_eq!(scene.world.count("SELECT count(*) FROM notes"), 2, "nothing was done twice");
+    scene.is_signed_in().await;
+}
+
+async fn eight_calls_at_once_cause_one_refresh(language: Language) {
+    let scene = Scene::new(language).await;
+    for round in 1..=3 {
+        scene.six_minutes_later();
+        let told = scene.client.get_at_once(8, ME).await;
+        assert_eq!(told.len(), 8);
+        assert!(told.iter().all(|told| told.answer()["username"] == "alice"));
+        assert_eq!((scene.rotations(), scene.between.count(REFRESH)), (round, round as usize));
+    }
+    assert_eq!(scene.world.events("refresh_repeated"), 0);
+    scene.is_signed_in().await;
+}
+
+async fn a_session_that_an_admin_ended_is_told_to_the_user(language: Language) {
+    let scene = Scene::new(language).await;
+    let admin = scene.world.login("admin").await;
+    let alice = scene.world.text("SELECT id::text AS text FROM users WHERE username = 'alice'");
+    let gone = scene.world.delete(&format!("/api/v1/users/{alice}/sessions"), &admin.access).await;
+    assert_eq!(gone.status, 204, "{}", gone.body);
+    scene.client.get(ME).await.sign_in_again("(ended by admin). Sign in again. (session_ended");
+    scene.holds_nothing().await;
+    assert_eq!(scene.between.count(REFRESH), 0, "nobody asks for what is over");
+}
+
+async fn a_session_that_ended_while_the_access_token_expired_is_told_by_the_refresh(language: Language) {
+    let scene = Scene::new(language).await;
+    let stored = scene.client.stored().unwrap();
+    scene.six_minutes_later();
+    let logout = json!({ "refresh_token": stored });
+    scene.world.ask(Method::POST, "/api/v1/auth/logout").json(&logout).send().await;
+    scene.client.get(ME).await.sign_in_again("(logout). Sign in again. (session_ended");
+    scene.holds_nothing().await;
+}
+
+async fn a_database_that_is_away_is_waited_for(language: Language) {
+    let scene = Scene::new(language).await;
+    scene.six_minutes_later();
+    let name = scene.world.text("SELECT current_database()::text AS text");
+    let on_cluster = |statement: String| {
+        let url = std::env::var("DOORWARD_TEST_DATABASE_URL").unwrap();
+        Database::connect(&url).unwrap().batch_execute(&statement).unwrap();
+    };
+    on_cluster(format!("ALTER DATABASE {name} WITH ALLOW_CONNECTIONS false"));
+    on_cluster(format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"));
+    let begun = Instant::now();
+    let put_right = async {
+        scene.between.seen(503).await;
+        on_cluster(format!("ALTER DATABASE {name} WITH ALLOW_CONNECTIONS true"));
+    };
+    let (told, ()) = tokio::join!(scene.client.get(ME), put_right);
+    assert_eq!(told.answer()["username"], "alice");
+    assert!(begun.elapsed().as_secs() >= 2, "Retry-After says 2: {:?}", begun.elapsed());
+    assert_eq!(scene.between.statuses(REFRESH).first(), Some(&503));
+    assert_eq!(scene.rotations(), 1);
+    scene.is_signed_in().await;
+}
+
+async fn who_is_told_to_wait_for_an_hour_hears_of_it_at_once(language: Language) {
+    let busy = json!({
+        "status": 503, "code": "overloaded", "detail": "Come back later.", "action": "wait", "terminal": false,
+        "request_id": "0192d7a0-0000-7000-8000-000000000000", "retry_after": 3600,
+    });
+    let head = "503 Service Unavailable\r\ncontent-type: application/problem+json\r\nretry-after: 3600";
+    let scene = Scene::new(language).await;
+    scene.six_minutes_later();
+    scene.between.next_refreshes([Fate::answered(head, &busy.to_string())]);
+    let told = scene.client.get(ME).await;
+    assert!(
+        matches!(&told, Told::Refused(action, why) if action == "wait" && why.contains("later")),
+        "{told:?}"
+    );
+    assert_eq!(scene.between.count(REFRESH), 1);
+    scene.is_signed_in().await;
+}
+
+async fn a_lost_answer_is_asked_again_with_the_same_token(language: Language) {
+    let scene = Scene::new(language).await;
+    scene.six_minutes_later();
+    scene.between.next_refreshes([Fate::AnswerLost]);
+    assert_eq!(scene.client.get(ME).await.answer()["username"], "alice");
+    assert_eq!(scene.between.statuses(REFRESH), [200, 200]);
+    assert_eq!((scene.rotations(), scene.world.events("refresh_repeated")), (1, 1));
+    scene.is_signed_in().await;
+}
+
+async fn a_proxys_pages_sign_nobody_out(language: Language) {
+    let gateway = Fate::answered("502 Bad Gateway\r\ncontent-type: text/html", "<h1>Bad gateway</h1>");
+    let over = json!({ "code": "session_ended", "action": "login", "terminal": true });
+    let portal = Fate::answered("401 Unauthorized\r\ncontent-type: application/json", &over.to_string());
+    let scene = Scene::new(language).await;
+    scene.six_minutes_later();
+    scene.between.next_refreshes([gateway.clone(), portal.clone(), gateway, portal]);
+    let told = scene.client.get(ME).await;
+    assert!(matches!(told, Told::Fault(_)), "{told:?}");
+    assert_eq!(scene.between.statuses(REFRESH), [502, 401, 502, 401], "a few times, then it is told");
+    scene.is_signed_in().await;
+}
+
+async fn a_disabled_account_keeps_its_tokens_until_it_is_enabled(language: Language) {
+    let scene = Scene::new(language).await;
+    let admin = scene.world.login("admin").await;
+    let id = scene.world.text("SELECT id::text AS text FROM users WHERE username = 'alice'");
+    let set = async |status: &str| {
+        let path = format!("/api/v1/users/{id}");
+        let answer = scene.world.patch(&path, &admin.access, json!({ "status": status })).await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+    };
+    set("disabled").await;
+    let told = scene.client.get(ME).await;
+    assert!(
+        matches!(&told, Told::Refused(action, why) if action == "contact_admin" && why.contains("disabled")),
+        "{told:?}"
+    );
+    set("active").await;
+    assert_eq!(scene.client.get(ME).await.answer()["username"], "alice");
+    assert!(scene.client.stored().is_some());
+}
+
+async fn what_grants_power_asks_for_the_password_once_more(language: Language) {
+    let scene = Scene::new(language).await;
+    scene.world.advance(TimeDelta::hours(1));
+    let wanted = json!({ "name": "a script", "scope": "notes:read" });
+    let told = scene.client.call("POST", "/api/v1/me/tokens", wanted.clone()).await;
+    assert!(matches!(&told, Told::Refused(action, _) if action == "step_up"), "{told:?}");
+    let wrong = scene.client.step_up("a wrong one").await;
+    assert!(matches!(&wrong, Told::Refused(action, _) if action == "fix_request"), "{wrong:?}");
+    assert_eq!(scene.client.step_up(PASSWORD).await, Told::Answer(Value::Null));
+    let made = scene.client.call("POST", "/api/v1/me/tokens", wanted).await;
+    assert!(made.answer()["token"].as_str().unwrap().starts_with("dwp_"));
+    scene.six_minutes_later();
+    scene.is_signed_in().await;
+}
+
+async fn the_next_start_goes_on_with_what_was_stored(language: Language) {
+    let mut scene = Scene::new(language).await;
+    scene.six_minutes_later();
+    scene.client.get(ME).await.answer();
+    scene.client.restart();
+    scene.world.advance(TimeDelta::days(2));
+    scene.is_signed_in().await;
+}
+
+/// A client that dies between the answer and the storing presents the spent token at its next start.
+async fn a_token_that_could_not_be_stored_is_not_used(language: Language) {
+    let scene = Scene::new(language).await;
+    let stored = std::fs::read(scene.client.kept()).unwrap();
+    scene.six_minutes_later();
+    std::fs::remove_file(scene.client.kept()).unwrap();
+    std::fs::create_dir(scene.client.kept()).unwrap();
+    let told = scene.client.get(ME).await;
+    assert!(matches!(told, Told::Fault(_)), "{told:?}");
+    assert_eq!(scene.between.statuses(ME), [401], "the new access token was not used");
+    std::fs::remove_dir(scene.client.kept()).unwrap();
+    std::fs::write(scene.client.kept(), stored).unwrap();
+    scene.client.get(ME).await.answer();
+    assert_eq!(scene.between.statuses(REFRESH), [200, 200]);
+    assert_eq!(scene.world.events("refresh_repeated"), 1, "the same token was asked again");
+    scene.is_signed_in().await;
+}
+
+/// The only clock here that cannot be moved is the client's own.
+async fn it_refreshes_a_little_early_by_its_own_clock(language: Language) {
+    let world = World::with(|settings| settings.access_token_ttl = std::time::Duration::from_secs(1)).await;
+    world.user("alice", "member");
+    let between = Between::before(&world.base).await;
+    let client = Client::new(language, &between.base);
+    assert_eq!(client.sign_in().await, Told::Answer(Value::Null));
+    // For the server the token stays good for five seconds.
+    world.advance(TimeDelta::seconds(-4));
+    tokio::time::sleep(std::time::Duration::from_millis(950)).await;
+    assert_eq!(client.get(ME).await.answer()["username"], "alice");
+    assert_eq!((between.count(REFRESH), between.statuses(ME)), (1, vec![200]));
+}
+
+macro_rules! in_each_language {
+    ($($name:ident)*) => {
+        mod shell { in_language! { Shell: $($name)* } }
+        mod python { in_language! { Python: $($name)* it_refreshes_a_little_early_by_its_own_clock a_token_that_could_not_be_stored_is_not_used } }
+        mod javascript { in_language! { JavaScript: $($name)* it_refreshes_a_little_early_by_its_own_clock a_token_that_could_not_be_stored_is_not_used } }
+        mod rust { in_language! { Rust: $($name)* it_refreshes_a_little_early_by_its_own_clock a_token_that_could_not_be_stored_is_not_used } }
+    };
+}
+
+macro_rules! in_language {
+    ($language:ident: $($name:ident)*) => {$(
+        #[actix_web::test]
+        async fn $name() {
+            super::$name(super::Language::$language).await;
+        }
+    )*};
+}
+
+in_each_language! {
+    signs_in_calls_and_signs_out
+    an_expired_access_token_is_refreshed_midway
+    eight_calls_at_once_cause_one_refresh
+    a_session_that_an_admin_ended_is_told_to_the_user
+    a_session_that_ended_while_the_access_token_expired_is_told_by_the_refresh
+    a_database_that_is_away_is_waited_for
+    who_is_told_to_wait_for_an_hour_hears_of_it_at_once
+    a_lost_answer_is_asked_again_with_the_same_token
+    a_proxys_pages_sign_nobody_out
+    a_disabled_account_keeps_its_tokens_until_it_is_enabled
+    what_grants_power_asks_for_the_password_once_more
+    the_next_start_goes_on_with_what_was_stored
+}
