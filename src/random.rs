@@ -1,5 +1,6 @@
 //! The only source of randomness and of ids.
 
+use aws_lc_rs::rand::SystemRandom;
 use uuid::Uuid;
 
 /// `N` bytes from the operating system's generator.
@@ -12,6 +13,12 @@ pub fn bytes<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     aws_lc_rs::rand::fill(&mut bytes).expect("the operating system gives random bytes");
     bytes
+}
+
+/// The same source, for a library that draws from it by itself.
+#[must_use]
+pub fn source() -> SystemRandom {
+    SystemRandom::new()
 }
 
 /// A new id: UUID version 7 (RFC 9562, section 5.7), so that rows stand in the order of their making.

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::trace::CredentialKind;
+use crate::tokens::names::Names;
 
 /// Who sent this request, and by which credential.
 #[derive(Clone, Debug)]
@@ -17,9 +18,9 @@ pub struct Caller {
     /// The user's role.
     pub role: String,
     /// What the role may, sorted.
-    pub permissions: Vec<String>,
+    pub permissions: Names,
     /// What the credential carries, sorted.
-    pub scope: Vec<String>,
+    pub scope: Names,
     /// Which credential it was.
     pub credential: Credential,
 }
@@ -32,7 +33,7 @@ pub enum Credential {
         /// The session.
         session_id: Uuid,
         /// What the sign-in asked for; `None`: whatever the user may.
-        session_scope: Option<Vec<String>>,
+        session_scope: Option<Names>,
         /// The generation of the refresh token that it was issued with.
         generation: i32,
         /// The last sign-in or step-up.

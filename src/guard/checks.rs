@@ -20,6 +20,7 @@ use crate::sessions::refresh_token::{self, RefreshToken, RefreshTokenFlaw};
 use crate::sessions::session;
 use crate::tokens::access_token::{AccessTokenFlaw, Claims, Signed};
 use crate::tokens::holder::Holder;
+use crate::tokens::names::Names;
 use crate::tokens::personal_token;
 use crate::users::name::fold_typed;
 
@@ -319,7 +320,6 @@ async fn identify_access_token(
         }
     };
     let user = check_standing(services, claims, &standing, trace).await?;
-    let scope = claims.scope.split(' ').filter(|name| !name.is_empty()).map(str::to_owned).collect();
     let credential = Credential::AccessToken {
         session_id: claims.sid,
         session_scope: standing.scope.clone(),
@@ -327,7 +327,7 @@ async fn identify_access_token(
         auth_time: claims.auth_time,
         expires_at: claims.exp,
     };
-    Ok(caller(user, scope, credential))
+    Ok(caller(user, signed.scope.clone(), credential))
 }
 
 async fn check_standing<'a>(
@@ -386,21 +386,16 @@ fn check_status(status: &str) -> Result<(), Problem> {
     if status == crate::users::user::ACTIVE { Ok(()) } else { Err(refusal::account_disabled()) }
 }
 
-fn caller(user: &Holder, scope: Vec<String>, credential: Credential) -> Caller {
+fn caller(user: &Holder, scope: Names, credential: Credential) -> Caller {
     Caller {
         user_id: user.id,
         username: user.username.clone(),
         email: user.email.clone(),
         role: user.role.clone(),
-        permissions: sorted(user.permissions.clone()),
-        scope: sorted(scope),
+        permissions: user.permissions.clone(),
+        scope,
         credential,
     }
-}
-
-fn sorted(mut names: Vec<String>) -> Vec<String> {
-    names.sort();
-    names
 }
 
 async fn identify_personal_token(

@@ -87,17 +87,20 @@ pub(super) fn read_header(headers: &HeaderMap) -> Result<Option<Sent>, Problem> 
         let detail = "More than one Authorization header was sent; send exactly one.";
         return Err(Problem::new(Code::CredentialsAmbiguous, detail));
     }
-    let Ok(text) = header.to_str() else {
+    // Header text is visible ASCII; a token is long enough for the check to be worth its whole words at a time.
+    let text = std::str::from_utf8(header.as_bytes()).ok().filter(|text| text.is_ascii());
+    let Some(text) = text else {
         return Err(malformed(
             "The Authorization header holds bytes that are no header text; send visible ASCII.",
         ));
     };
-    let mut words = text.split_ascii_whitespace();
-    let Some(scheme) = words.next() else {
+    let (scheme, rest) = text.trim_ascii().split_once([' ', '\t']).unwrap_or((text.trim_ascii(), ""));
+    if scheme.is_empty() {
         return Err(malformed(
             "The Authorization header is empty; send `Authorization: Bearer <access token>`.",
         ));
-    };
+    }
+    let mut words = rest.split_ascii_whitespace();
     let credential = (words.next(), words.next());
     match (scheme.to_ascii_lowercase().as_str(), credential) {
         ("bearer", (Some(token), None)) => Ok(Some(Sent::Bearer(token.to_owned()))),

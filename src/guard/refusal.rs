@@ -10,6 +10,7 @@ use crate::problem::{Action, Code, FieldError, Problem};
 use crate::sessions::EndReason;
 use crate::sessions::refresh_token::RefreshTokenFlaw;
 use crate::tokens::access_token::AccessTokenFlaw;
+use crate::tokens::names::Names;
 use crate::tokens::personal_token::PersonalTokenFlaw;
 use crate::users::password::PasswordFlaw;
 use crate::users::passwords::HashError;
@@ -281,7 +282,7 @@ pub fn permission_denied(required: &[String], role: &str) -> Problem {
 /// The user may, this credential may not.
 #[must_use]
 pub fn insufficient_scope(required: &[String], granted: &[String], credential: &Credential) -> Problem {
-    let session_may = |scope: &Option<Vec<String>>| {
+    let session_may = |scope: &Option<Names>| {
         scope.as_ref().is_none_or(|scope| required.iter().all(|name| scope.contains(name)))
     };
     let (action, advice) = match credential {

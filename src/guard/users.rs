@@ -337,7 +337,7 @@ impl Services {
 
 /// What a caller may hand on: nobody grants what he lacks.
 fn authority(caller: &Caller) -> Authority {
-    Authority::Limited(caller.permissions.clone())
+    Authority::Limited(caller.permissions.to_vec())
 }
 
 fn changed_user(change: Change, caller: &Caller) -> Result<User, Problem> {

@@ -10,6 +10,7 @@ use super::session::browser_idle_end;
 use crate::database::now;
 use crate::database::schema::{roles, sessions, signing_keys, users};
 use crate::tokens::holder::{Holder, holder_columns};
+use crate::tokens::names::Names;
 
 type Ended = (Option<DateTime<Utc>>, Option<String>);
 
@@ -21,7 +22,7 @@ pub struct Standing {
     /// The end of its whole life.
     pub expires_at: DateTime<Utc>,
     /// What its sign-in asked for; `None`: whatever the user may.
-    pub scope: Option<Vec<String>>,
+    pub scope: Option<Names>,
     /// Its user; none: the account is deleted.
     pub user: Option<Holder>,
 }
@@ -100,6 +101,7 @@ pub fn find_standing(
         .first(connection)
         .optional()?;
     Ok(row.map_or((None, None), |(key_revoked_at, (at, why), expires_at, scope, user)| {
+        let scope = scope.map(Names::from);
         (key_revoked_at, Some(Standing { ended: at.zip(why), expires_at, scope, user }))
     }))
 }

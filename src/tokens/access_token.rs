@@ -8,6 +8,7 @@ use jsonwebtoken::Header;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::names::Names;
 use super::signing_key::{KeyRing, SigningKey};
 
 /// How far ahead of our clock `nbf` and `iat` may be. `exp` has no leeway.
@@ -240,6 +241,8 @@ fn wire(issuer: &Issuer, claims: &Claims) -> WireClaims {
 pub struct Signed {
     /// What it says.
     pub claims: Claims,
+    /// What it may do.
+    pub scope: Names,
     /// The key that signed it.
     pub kid: String,
     misdirected: Option<Box<Misdirected>>,
@@ -341,7 +344,8 @@ pub fn verify_signature(ring: &KeyRing, issuer: &Issuer, token: &str) -> Result<
     let wire: WireClaims = serde_json::from_slice(&payload).map_err(|_| Malformed)?;
     let claims = read(&wire).ok_or(Malformed)?;
     let misdirected = misdirected(wire, header.typ, issuer).map(Box::new);
-    Ok(Signed { claims, kid: header.kid, misdirected })
+    let scope = Names::of_scope(&claims.scope);
+    Ok(Signed { claims, scope, kid: header.kid, misdirected })
 }
 
 fn misdirected(wire: WireClaims, typ: String, issuer: &Issuer) -> Option<Misdirected> {

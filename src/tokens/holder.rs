@@ -3,6 +3,8 @@
 use diesel::prelude::*;
 use uuid::Uuid;
 
+use super::names::Names;
+
 /// The columns of a [`Holder`], where users and roles are joined.
 macro_rules! holder_columns {
     () => {{
@@ -37,5 +39,6 @@ pub struct Holder {
     /// The role's name.
     pub role: String,
     /// What the role may.
-    pub permissions: Vec<String>,
+    #[diesel(deserialize_as = Vec<String>)]
+    pub permissions: Names,
 }

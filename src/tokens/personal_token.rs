@@ -10,6 +10,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::holder::{Holder, holder_columns};
+use super::names::Names;
 use super::revocation::{self, Revoked};
 use crate::audit::event::{self, EventType, Origin, Subject};
 use crate::database::now;
@@ -118,7 +119,7 @@ pub struct TokenStanding {
     /// Its id.
     pub id: Uuid,
     /// What it may do.
-    pub scope: Vec<String>,
+    pub scope: Names,
     /// When it expires.
     pub expires_at: DateTime<Utc>,
     /// The same, when that is over by the database's clock.
@@ -153,7 +154,7 @@ pub fn find_standing(connection: &mut PgConnection, digest: &[u8; 32]) -> QueryR
         .optional()?;
     Ok(row.map(|(id, scope, expires_at, now, (at, why), user)| TokenStanding {
         id,
-        scope,
+        scope: scope.into(),
         expires_at,
         expired_at: (expires_at <= now).then_some(expires_at),
         left: (expires_at - now).to_std().unwrap_or_default(),

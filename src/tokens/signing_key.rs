@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
 use aws_lc_rs::error::{KeyRejected, Unspecified};
-use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, RSA_PKCS1_SHA256, RsaKeyPair,
@@ -22,6 +21,7 @@ use super::revocation::{self, Revoked};
 use crate::audit::event::{self, EventType, Origin, Subject};
 use crate::database::now;
 use crate::database::schema::signing_keys;
+use crate::random;
 use crate::secret_key::SecretKeys;
 
 /// How long a new key is published before it signs: verifiers keep the key set for at most half of it.
@@ -86,7 +86,7 @@ impl Signer {
     }
 
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, Unspecified> {
-        let random = SystemRandom::new();
+        let random = random::source();
         match self {
             Self::Ecdsa(key) => key.sign(&random, message).map(|signature| signature.as_ref().to_vec()),
             Self::Ed25519(key) => Ok(key.sign(message).as_ref().to_vec()),

@@ -53,7 +53,7 @@ pub async fn step_up(
         user_id: caller.user_id,
         username: caller.username.clone(),
         version,
-        permissions: caller.permissions.clone(),
+        permissions: caller.permissions.to_vec(),
         session_scope: None,
         auth_time,
         // The token in hand proves that its answer arrived; nothing proves it of a later one.

@@ -10,6 +10,7 @@ use crate::guard::issue::private;
 use crate::guard::requirements::AccountWrite;
 use crate::guard::{AnyCaller, Authorized, Caller, Services, refusal};
 use crate::problem::Problem;
+use crate::tokens::names::Names;
 
 /// Oneself.
 #[derive(Serialize, utoipa::ToSchema)]
@@ -25,7 +26,8 @@ pub struct Me {
     #[schema(example = "member")]
     pub role: String,
     /// What the role may.
-    pub permissions: Vec<String>,
+    #[schema(value_type = Vec<String>)]
+    pub permissions: Names,
     /// What was sent to prove it.
     pub credential: MyCredential,
 }
@@ -37,7 +39,8 @@ pub struct MyCredential {
     #[schema(example = "access_token")]
     pub kind: &'static str,
     /// What it may do.
-    pub scope: Vec<String>,
+    #[schema(value_type = Vec<String>)]
+    pub scope: Names,
     /// The session that it belongs to; null for a personal token.
     pub session_id: Option<Uuid>,
     /// When the user last gave the password; null for a personal token.

@@ -14,13 +14,14 @@ use crate::pages::answer;
 use crate::pages::flaws::Flaws;
 use crate::pages::shell::Shell;
 use crate::problem::Problem;
+use crate::tokens::names::Names;
 
 #[derive(Template)]
 #[template(path = "account/profile.html")]
 struct Profile {
     shell: Shell,
     role: String,
-    permissions: Vec<String>,
+    permissions: Names,
     username: String,
     email: String,
     flaws: Flaws,
