@@ -54,7 +54,7 @@ impl Passwords {
     /// Hashes at `cost`, on `threads` threads.
     #[must_use]
     pub fn new(policy: PasswordPolicy, cost: u32, threads: usize) -> Self {
-        let threads = BlockingPool::new("hashing", threads, threads * QUEUE_PER_THREAD);
+        let threads = BlockingPool::of_low_priority("hashing", threads, threads * QUEUE_PER_THREAD);
         Self { policy, cost, highest_cost: Arc::new(AtomicU32::new(cost)), threads }
     }
 
