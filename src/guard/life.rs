@@ -10,7 +10,7 @@ use super::refusal;
 use super::services::Services;
 use crate::audit::event::{self, Event, Filter};
 use crate::problem::Problem;
-use crate::sessions::{SessionLife, find_life};
+use crate::sessions::{EndReason, SessionLife, find_life};
 use crate::tokens::personal_token::{self, PersonalToken};
 
 /// Events of a life that are looked at.
@@ -44,16 +44,27 @@ impl LifeEvent {
 
 impl From<Event> for LifeEvent {
     fn from(event: Event) -> Self {
-        let text = in_words(&event);
-        let by_command = event.actor_name.is_none() && event.address.is_none() && event.request_id.is_none();
+        let (text, by) = (in_words(&event), by_whom(&event));
         Self {
             at: event.occurred_at,
             event: event.type_,
             text,
-            by: event.actor_name.or(by_command.then(|| "the command line or the server itself".to_owned())),
+            by,
             address: event.address,
             request_id: event.request_id,
         }
+    }
+}
+
+fn by_whom(event: &Event) -> Option<String> {
+    let by_command = event.actor_name.is_none() && event.address.is_none() && event.request_id.is_none();
+    let is_logout = event.details.get("reason").and_then(Value::as_str) == Some(EndReason::Logout.as_str());
+    match &event.actor_name {
+        Some(name) => Some(name.clone()),
+        None if by_command => Some("the command line or the server itself".to_owned()),
+        // A sign-out without an Authorization header.
+        None if is_logout => Some("whoever holds its refresh token".to_owned()),
+        None => None,
     }
 }
 

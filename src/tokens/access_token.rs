@@ -4,19 +4,16 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, TimeDelta, Utc};
-use jsonwebtoken::Header;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::names::Names;
-use super::signing_key::{KeyRing, SigningKey};
+use super::signing_key::{ACCESS_TOKEN_TYPE, KeyRing, SigningKey};
 
 /// How far ahead of our clock `nbf` and `iat` may be. `exp` has no leeway.
 const LEEWAY: TimeDelta = TimeDelta::seconds(5);
 /// Bytes that a token may have.
 const MAX_LEN: usize = 8 * 1024;
-/// The type of an access token (RFC 9068, section 2.1).
-const TYPE: &str = "at+jwt";
 
 /// Whom tokens are from and for.
 #[derive(Clone, Debug)]
@@ -199,11 +196,7 @@ pub fn issue(
 
 /// The compact form (RFC 7515, section 7.1).
 fn sign(key: &SigningKey, claims: &WireClaims) -> Result<String, IssueError> {
-    let mut header = Header::new(key.algorithm().for_jwt());
-    header.typ = Some(TYPE.to_owned());
-    header.kid = Some(key.kid().to_owned());
-    let mut token = URL_SAFE_NO_PAD.encode(serde_json::to_vec(&header)?);
-    token.push('.');
+    let mut token = format!("{}.", key.header());
     URL_SAFE_NO_PAD.encode_string(serde_json::to_vec(claims)?, &mut token);
     let signature = key.sign(token.as_bytes()).ok_or(IssueError::Signing)?;
     token.push('.');
@@ -385,7 +378,7 @@ fn read(wire: &WireClaims) -> Option<Claims> {
 
 /// RFC 9068, section 4: `at+jwt`, with or without `application/`, whatever the case.
 fn is_access_token_type(typ: &str) -> bool {
-    typ.eq_ignore_ascii_case(TYPE) || typ.eq_ignore_ascii_case("application/at+jwt")
+    typ.eq_ignore_ascii_case(ACCESS_TOKEN_TYPE) || typ.eq_ignore_ascii_case("application/at+jwt")
 }
 
 #[cfg(test)]
@@ -440,7 +433,8 @@ mod tests {
 
     /// Signs whatever claims under whatever header.
     fn forge(key: &SigningKey, change: impl FnOnce(&mut Value, &mut Value)) -> String {
-        let mut header = json!({ "alg": key.algorithm().as_str(), "typ": TYPE, "kid": key.kid() });
+        let mut header =
+            json!({ "alg": key.algorithm().as_str(), "typ": ACCESS_TOKEN_TYPE, "kid": key.kid() });
         let mut payload = serde_json::to_value(wire(&issuer(), &claims())).expect("claims");
         change(&mut header, &mut payload);
         let encode = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
@@ -557,7 +551,7 @@ mod tests {
         assert_eq!(flaw(&ring, &critical), Some(AccessTokenFlaw::Malformed));
         // HMAC with the public key for a secret: the classic confusion.
         let public = serde_json::to_string(&ring.jwks_at(at(NOW))).expect("a set");
-        let mut header = Header::new(jsonwebtoken::Algorithm::HS256);
+        let mut header = jsonwebtoken::Header::new(jsonwebtoken::Algorithm::HS256);
         header.kid = Some(one.kid().to_owned());
         let secret = jsonwebtoken::EncodingKey::from_secret(public.as_bytes());
         let confused = jsonwebtoken::encode(&header, &wire(&issuer(), &claims()), &secret).expect("a token");

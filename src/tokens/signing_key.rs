@@ -24,6 +24,8 @@ use crate::database::schema::signing_keys;
 use crate::random;
 use crate::secret_key::SecretKeys;
 
+/// The type of an access token (RFC 9068, section 2.1).
+pub const ACCESS_TOKEN_TYPE: &str = "at+jwt";
 /// How long a new key is published before it signs: verifiers keep the key set for at most half of it.
 pub const PUBLISHED_AHEAD: TimeDelta = TimeDelta::minutes(10);
 /// How much longer than a token's life a replaced key stays.
@@ -104,6 +106,7 @@ pub struct SigningKey {
     kid: String,
     algorithm: Algorithm,
     signer: Arc<Signer>,
+    header: String,
     encoding_key: EncodingKey,
     decoding_key: DecodingKey,
     jwk: Jwk,
@@ -200,12 +203,20 @@ impl SigningKey {
         let signer = signer.map_err(|error| KeyError::Broken(kid.clone(), error.to_string()))?;
         match verifies_what_it_signs(algorithm, &signer, &jwk) {
             Ok(Some(decoding_key)) => {
+                let header = json!({ "typ": ACCESS_TOKEN_TYPE, "alg": algorithm.as_str(), "kid": kid });
+                let header = URL_SAFE_NO_PAD.encode(header.to_string());
                 let signer = Arc::new(signer);
-                Ok(Self { kid, algorithm, signer, encoding_key, decoding_key, jwk, times })
+                Ok(Self { kid, algorithm, signer, header, encoding_key, decoding_key, jwk, times })
             }
             Ok(None) => Err(KeyError::Broken(kid, "what it signs does not verify".into())),
             Err(error) => Err(KeyError::Broken(kid, error.to_string())),
         }
+    }
+
+    /// The header of the access tokens that it signs, encoded (RFC 9068, section 2.1).
+    #[must_use]
+    pub fn header(&self) -> &str {
+        &self.header
     }
 
     /// The signature of a message (RFC 7515, section 5.1, step 5); `None` when the library fails.

@@ -141,7 +141,7 @@ fn text(findings: &[Finding], coloured: bool) -> String {
             Level::Fail => ("fail", "31"),
         };
         let mark = if coloured { format!("\u{1b}[{colour}m{mark}\u{1b}[0m") } else { mark.to_owned() };
-        text += &format!("{mark}  {:<12}{}\n", finding.check, printable(&finding.found));
+        text += &format!("{mark}  {:<15}{}\n", finding.check, printable(&finding.found));
         if let Some(advice) = &finding.advice {
             text += &format!("                  → {}\n", printable(advice));
         }
