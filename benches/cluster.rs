@@ -1,0 +1,332 @@
+//! The drill of `make cluster`: several nodes on one PostgreSQL behind a balancer, load through it, and how long what one
+//! node ended the others still let in; while all is well, and while parts of it are killed. `benches/cluster` calls it.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
+#![allow(missing_docs)]
+
+use std::fmt::Write;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use lag::{Distribution, PROMISED, Round};
+use ledger::{CLIENTS, Client, Counts, FROM_BALANCER, Ledger, UNAVAILABLE};
+use nodes::{Nodes, Setup};
+use serde_json::{Value, json};
+
+#[path = "driver/lag.rs"]
+mod lag;
+#[path = "driver/ledger.rs"]
+mod ledger;
+#[path = "driver/nodes.rs"]
+mod nodes;
+#[path = "driver/wire.rs"]
+mod wire;
+
+/// What a lag may be: half of all, nearly all. The worst may be [`PROMISED`].
+const MEDIAN: Duration = Duration::from_millis(20);
+const NEARLY_ALL: Duration = Duration::from_millis(200);
+/// How soon after PostgreSQL everything is served again.
+const RECOVERY: Duration = Duration::from_secs(3);
+/// PostgreSQL is restarted, and a node killed, this often in its phase.
+const FAULTS: usize = 6;
+const FAULT_EVERY: Duration = Duration::from_secs(4);
+const FEEDS_EVERY: Duration = Duration::from_secs(1);
+/// However it goes, a phase and the whole end.
+const PHASE_AT_MOST: Duration = Duration::from_secs(60);
+const ALL_AT_MOST: Duration = Duration::from_secs(300);
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    None,
+    Feeds,
+    Postgres,
+    Node,
+}
+
+const PHASES: [(Fault, &str, &[&str]); 4] = [
+    (Fault::None, "nothing else happens", &[]),
+    (Fault::Feeds, "the feeds' connections are killed every second", &[]),
+    (Fault::Postgres, "PostgreSQL is restarted without a shutdown", &UNAVAILABLE),
+    (Fault::Node, "a node is killed by SIGKILL and started again", &FROM_BALANCER),
+];
+
+fn main() {
+    std::thread::spawn(|| {
+        #[allow(clippy::disallowed_methods)] // a thread of its own
+        std::thread::sleep(ALL_AT_MOST);
+        println!("not done after {ALL_AT_MOST:?}");
+        std::process::exit(1);
+    });
+    let rounds = std::env::var("ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(200);
+    let password = std::env::var("DOORWARD_ADMIN_PASSWORD").expect("DOORWARD_ADMIN_PASSWORD");
+    let credentials = json!({ "username": "admin", "password": password });
+    let drill = Drill {
+        nodes: Nodes::start(Setup::read()),
+        ledger: Ledger::default(),
+        credentials,
+        rounds,
+        broken: Vec::new(),
+        table: String::new(),
+    };
+    let broken = actix_web::rt::System::new().block_on(drill.run());
+    for promise in &broken {
+        println!("BROKEN: {promise}");
+    }
+    std::process::exit(i32::from(!broken.is_empty()));
+}
+
+struct Drill {
+    nodes: Nodes,
+    ledger: Ledger,
+    credentials: Value,
+    rounds: usize,
+    broken: Vec<String>,
+    table: String,
+}
+
+/// What was done in a phase, and when.
+#[derive(Clone, Default)]
+struct Faults {
+    /// When each began and, of PostgreSQL's restarts, when it answered again.
+    done: Arc<Mutex<Vec<(Instant, Instant)>>>,
+    begun: usize,
+    last: Option<Instant>,
+}
+
+impl Faults {
+    /// Whether one is due, and which; the first after a while.
+    fn due(&mut self, every: Duration) -> Option<usize> {
+        let last = *self.last.get_or_insert_with(Instant::now);
+        (last.elapsed() >= every).then(|| {
+            self.begun += 1;
+            self.last = Some(Instant::now());
+            self.begun
+        })
+    }
+
+    fn begin(&self, fault: impl FnOnce() -> Instant + Send + 'static) {
+        let done = Arc::clone(&self.done);
+        std::thread::spawn(move || {
+            let began = Instant::now();
+            let over = fault();
+            done.lock().unwrap().push((began, over));
+        });
+    }
+
+    fn done(&self) -> Vec<(Instant, Instant)> {
+        self.done.lock().unwrap().clone()
+    }
+}
+
+impl Drill {
+    async fn run(mut self) -> Vec<String> {
+        let addresses = self.nodes.setup.addresses.clone();
+        for address in &addresses {
+            println!("a node at {address}, its feed {}", self.nodes.until_ready(address).await);
+        }
+        let balancer = self.nodes.setup.balancer.clone();
+        println!("the balancer at {balancer}, the feed {}", self.nodes.until_ready(&balancer).await);
+        let load = self.start_load(balancer);
+        for (fault, name, allowed) in PHASES {
+            if let Err(wrong) = self.phase(fault, name, allowed).await {
+                self.broken.push(format!("{name}: {wrong}"));
+            }
+        }
+        self.ledger.stop();
+        self.broken.extend(load.join().expect("the load"));
+        self.nodes.stop();
+        self.write_table();
+        self.broken
+    }
+
+    /// On a thread of its own: what is measured does not wait for it.
+    fn start_load(&self, balancer: String) -> std::thread::JoinHandle<Vec<String>> {
+        let (ledger, credentials) = (self.ledger.clone(), self.credentials.clone());
+        std::thread::spawn(move || {
+            actix_web::rt::System::new().block_on(async move {
+                let client = |_| {
+                    actix_web::rt::spawn(ledger::run(ledger.clone(), balancer.clone(), credentials.clone()))
+                };
+                let clients: Vec<_> = (0..CLIENTS).map(client).collect();
+                let mut signed_out = Vec::new();
+                for client in clients {
+                    if let Err(refusal) = client.await.expect("a client") {
+                        signed_out.push(format!("a client of the load was refused: {refusal}"));
+                    }
+                }
+                signed_out
+            })
+        })
+    }
+
+    async fn phase(&mut self, fault: Fault, name: &str, allowed: &[&str]) -> Result<(), String> {
+        println!("\n{name}");
+        self.ledger.take();
+        let mut clients: Vec<Client> = self.nodes.setup.addresses.iter().map(|at| Client::new(at)).collect();
+        let (mut faults, mut rounds, begun) = (Faults::default(), Vec::new(), Instant::now());
+        let wanted = if matches!(fault, Fault::Postgres | Fault::Node) { FAULTS } else { 0 };
+        while (rounds.len() < self.rounds || faults.begun < wanted) && begun.elapsed() < PHASE_AT_MOST {
+            rounds.push(self.round(fault, &mut faults, &mut clients, rounds.len()).await?);
+        }
+        for address in &self.nodes.setup.addresses {
+            self.nodes.until_ready(address).await;
+        }
+        // What comes back late is late in this phase.
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let counts = self.ledger.take();
+        self.judge(fault, name, allowed, &rounds, &counts, &faults);
+        Ok(())
+    }
+
+    /// The nodes take turns as A, B and C. A fault comes right before the sign-out is sent, or right after it was answered.
+    async fn round(
+        &self,
+        fault: Fault,
+        faults: &mut Faults,
+        clients: &mut [Client],
+        number: usize,
+    ) -> Result<Round, String> {
+        let count = clients.len();
+        let (at_a, at_c) = (number % count, (number + 2) % count);
+        let setup = Arc::clone(&self.nodes.setup);
+        if fault == Fault::Feeds && faults.due(FEEDS_EVERY).is_some() {
+            faults.begin(move || {
+                nodes::kill_feeds(&setup.postgres);
+                Instant::now()
+            });
+        }
+        let due = if matches!(fault, Fault::Postgres | Fault::Node) { faults.due(FAULT_EVERY) } else { None };
+        let setup = Arc::clone(&self.nodes.setup);
+        let harm = |victim: usize| {
+            let nodes = self.nodes.clone();
+            match fault {
+                Fault::Postgres => faults.begin(move || nodes::restart_postgres(&setup)),
+                _ => faults.begin(move || nodes.kill_for_a_while(victim)),
+            }
+        };
+        let harm = std::cell::Cell::new(Some(harm));
+        let at_once = |victim: usize| {
+            if let Some(harm) = harm.take() {
+                harm(victim);
+            }
+        };
+        let before = || {
+            if due.is_some_and(|due| due % 3 == 0) {
+                at_once(at_a);
+            }
+        };
+        let after = || {
+            if let Some(due) = due.filter(|due| due % 3 != 0) {
+                at_once(if due % 3 == 1 { at_a } else { at_c });
+            }
+        };
+        clients.rotate_left(at_a);
+        let round = match clients {
+            [a, b, c, ..] => lag::round([a, b, c], &self.credentials, before, after).await,
+            _ => panic!("three nodes are needed"),
+        };
+        clients.rotate_right(at_a);
+        round
+    }
+
+    fn judge(
+        &mut self,
+        fault: Fault,
+        name: &str,
+        allowed: &[&str],
+        rounds: &[Round],
+        counts: &Counts,
+        faults: &Faults,
+    ) {
+        let looks = || rounds.iter().flat_map(|round| &round.watched);
+        let lags = Distribution::new(looks().map(|look| look.lag).collect());
+        let [median, p95, p99, worst] = [lags.at(0.5), lags.at(0.95), lags.at(0.99), lags.worst()];
+        let late: u64 = looks().map(|look| look.late).sum();
+        let figures = [median, p95, p99, worst].map(milliseconds);
+        let [median_ms, p95_ms, p99_ms, worst_ms] = &figures;
+        println!(
+            "  {} sign-outs, each asked for on the two other nodes; faults: {}",
+            rounds.len(),
+            faults.begun
+        );
+        println!("  lag: p50 {median_ms}, p95 {p95_ms}, p99 {p99_ms}, worst {worst_ms} ms");
+        print!("{}", lags.histogram());
+        println!("  requests let in that began more than 1 s after the sign-out was answered: {late}");
+        let ledger: Vec<String> =
+            counts.answers.iter().map(|(name, count)| format!("{count} x {name}")).collect();
+        println!("  the load through the balancer: {}", ledger.join(", "));
+        let _ = writeln!(
+            self.table,
+            "| {name} | {} | {} | {} | {late} | {} |",
+            rounds.len(),
+            faults.begun,
+            figures.join(" / "),
+            ledger.join(", ")
+        );
+        let mut demand = |kept: bool, promise: String| {
+            if !kept {
+                self.broken.push(format!("{name}: {promise}"));
+            }
+        };
+        demand(median <= MEDIAN, format!("the median of the lag is {median_ms} ms"));
+        demand(p99 <= NEARLY_ALL, format!("99 of 100 lags are within {p99_ms} ms"));
+        demand(worst <= PROMISED, format!("the worst lag is {worst_ms} ms"));
+        demand(late == 0, format!("{late} requests were let in after 1 s"));
+        demand(!rounds.is_empty(), "there was no round".to_owned());
+        for (answer, count) in &counts.answers {
+            let is_promised = answer == "200" || allowed.contains(&answer.as_str());
+            demand(is_promised, format!("{count} answers were {answer}"));
+        }
+        demand(counts.answers.contains_key("200"), "there was no load".to_owned());
+        let failed: Vec<&String> = looks().flat_map(|look| &look.failures).collect();
+        let is_quiet = matches!(fault, Fault::None | Fault::Feeds);
+        demand(!is_quiet || failed.is_empty(), format!("a node asked directly answered {failed:?}"));
+        if fault == Fault::Node {
+            let lost: u64 = FROM_BALANCER.iter().filter_map(|name| counts.answers.get(*name)).sum();
+            // What was under way at the node; a request asked again may meet the node's port before the balancer knows.
+            let most = (2 * CLIENTS * faults.begun) as u64;
+            demand(lost <= most, format!("{lost} answers were lost with {} nodes", faults.begun));
+        }
+        if fault == Fault::Postgres {
+            let (load, right) = (recovery(counts, &faults.done()), until_right(rounds, &faults.done()));
+            println!(
+                "  after PostgreSQL answered again: the load's last failure began {} ms later,",
+                milliseconds(load)
+            );
+            println!("    and the sign-outs had their right answer {} ms later at most", milliseconds(right));
+            demand(load <= RECOVERY, format!("the load was served only {} ms later", milliseconds(load)));
+            demand(right <= RECOVERY, format!("401 came only {} ms later", milliseconds(right)));
+        }
+    }
+
+    fn write_table(&self) {
+        let head = "| meanwhile | sign-outs | faults | lag p50 / p95 / p99 / worst, ms | let in after 1 s | answers through \
+                    the balancer |\n| --- | --- | --- | --- | --- | --- |\n";
+        let path = self.nodes.setup.folder.join("table");
+        std::fs::write(path, format!("{head}{}", self.table)).expect("a file");
+    }
+}
+
+fn milliseconds(time: Duration) -> String {
+    format!("{:.1}", time.as_secs_f64() * 1_000.0)
+}
+
+/// How long after PostgreSQL was back the last request of the load began that failed.
+fn recovery(counts: &Counts, restarts: &[(Instant, Instant)]) -> Duration {
+    let after = |at: &Instant| {
+        let back = restarts.iter().filter(|(began, _)| began <= at).map(|(_, back)| *back).max()?;
+        Some(at.saturating_duration_since(back))
+    };
+    counts.failures.iter().filter_map(after).max().unwrap_or_default()
+}
+
+/// How long after the sign-out and PostgreSQL's return the right answer was asked for.
+fn until_right(rounds: &[Round], restarts: &[(Instant, Instant)]) -> Duration {
+    let wait = |ended_at: Instant, right_at: Instant| {
+        let back = restarts.iter().filter(|(began, _)| *began <= right_at).map(|(_, back)| *back).max();
+        right_at.saturating_duration_since(back.map_or(ended_at, |back| back.max(ended_at)))
+    };
+    let looks =
+        rounds.iter().flat_map(|round| round.watched.iter().map(|look| wait(round.ended_at, look.right_at)));
+    looks.max().unwrap_or_default()
+}
