@@ -176,6 +176,9 @@ impl Drill {
         while (rounds.len() < self.rounds || faults.begun < wanted) && begun.elapsed() < PHASE_AT_MOST {
             rounds.push(self.round(fault, &mut faults, &mut clients, rounds.len()).await?);
         }
+        while faults.done().len() < faults.begun {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
         for address in &self.nodes.setup.addresses {
             self.nodes.until_ready(address).await;
         }
@@ -259,6 +262,7 @@ impl Drill {
         );
         println!("  lag: p50 {median_ms}, p95 {p95_ms}, p99 {p99_ms}, worst {worst_ms} ms");
         print!("{}", lags.histogram());
+        println!("  p50 on each node: {}", on_each_node(rounds, self.nodes.setup.addresses.len()).join(", "));
         println!("  requests let in that began more than 1 s after the sign-out was answered: {late}");
         let ledger: Vec<String> =
             counts.answers.iter().map(|(name, count)| format!("{count} x {name}")).collect();
@@ -319,6 +323,18 @@ impl Drill {
 
 fn milliseconds(time: Duration) -> String {
     format!("{:.1}", time.as_secs_f64() * 1_000.0)
+}
+
+/// In each round the node after A is B, and the one after that C.
+fn on_each_node(rounds: &[Round], nodes: usize) -> Vec<String> {
+    let is_on = |number: usize, look: usize, node: usize| (number + 1 + look) % nodes == node;
+    let lags = |node: usize| {
+        let looks = rounds.iter().enumerate().flat_map(|(number, round)| {
+            round.watched.iter().enumerate().map(move |(look, watched)| (number, look, watched.lag))
+        });
+        looks.filter(|(number, look, _)| is_on(*number, *look, node)).map(|(.., lag)| lag).collect()
+    };
+    (0..nodes).map(|node| milliseconds(Distribution::new(lags(node)).at(0.5))).collect()
 }
 
 /// How long after PostgreSQL was back the last request of the load began that failed.
