@@ -82,7 +82,6 @@ impl Nodes {
         let mut child = killed.expect("it runs");
         child.kill().expect("killed");
         child.wait().expect("it was ours");
-        #[allow(clippy::disallowed_methods)] // a thread of its own
         std::thread::sleep(AWAY);
         let child = self.spawn(at);
         self.running.lock().unwrap()[at] = Some(child);
@@ -141,7 +140,6 @@ pub fn restart_postgres(setup: &Setup) -> Instant {
         {
             return Instant::now();
         }
-        #[allow(clippy::disallowed_methods)] // a thread of its own
         std::thread::sleep(Duration::from_millis(5));
     }
 }
