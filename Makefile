@@ -1,9 +1,9 @@
 # Everything a newcomer needs. The logic is in scripts/, which also run without make.
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench screenshots release
+.PHONY: help run test lint bench cluster bench-data bench-size screenshots release
 
 help: ## list these targets
-	@sed -n 's/^\([a-z]*\): ## /\1	/p' Makefile | awk -F '\t' '{ printf "  make %-12s%s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\): ## /\1	/p' Makefile | awk -F '\t' '{ printf "  make %-12s%s\n", $$1, $$2 }'
 
 run: ## install what is missing, build and serve (RELEASE=1: an optimised build)
 	@scripts/run
@@ -19,6 +19,15 @@ screenshots: ## every page, wide and narrow, light and dark, into target/screens
 
 bench: ## measure against the limits in benches/
 	@./benches/run
+
+cluster: ## three nodes behind a balancer: how soon what one ends the others refuse, while parts are killed
+	@./benches/cluster
+
+bench-data: ## fill a database with a million users and sessions (USERS, SESSIONS, NOTES; DATABASE_URL or one kept in target/)
+	@./benches/data fill
+
+bench-size: ## measure what things cost as that database grows
+	@./benches/data measure
 
 release: ## build target/release/doorward, with TLS to a remote PostgreSQL
 	@scripts/release

@@ -1,0 +1,167 @@
+//! Rounds that measure how long a session that was ended on one node is still let in on the others.
+//!
+//! What is measured: a session is begun on node A, and its access token is let in on B and C, so that both remember it. It
+//! is signed out on A. From the moment when the answer to that has arrived here, B and C are each asked without a pause on
+//! a connection that is kept. The lag is the time from that moment to the *beginning* of the first request after which no
+//! request was let in any more: a request that began earlier may have been let in by right, one that begins later is not. So
+//! it is too long by up to the duration of one request (the last that was let in), and never too short.
+
+use std::io::Error;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::ledger::{Client, name_of};
+use super::wire::Answer;
+
+/// Whatever begins later than this after the sign-out was answered must not be let in.
+pub const PROMISED: Duration = Duration::from_secs(1);
+/// A pause after an answer that is none (a node that is away): the answer that matters comes later.
+const PAUSE: Duration = Duration::from_millis(2);
+/// How long a node may keep on without the right answer.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What B or C did after a sign-out.
+pub struct Watched {
+    pub lag: Duration,
+    /// When the request began that was first answered as it should be: 401 `session_ended`.
+    pub right_at: Instant,
+    /// Requests that were let in although they began after [`PROMISED`].
+    pub late: u64,
+    /// Answers that were neither: the node or its database was away.
+    pub failures: Vec<String>,
+}
+
+pub struct Round {
+    /// When the answer to the sign-out arrived.
+    pub ended_at: Instant,
+    pub watched: [Watched; 2],
+}
+
+/// One round; `before` and `after` are run right before the sign-out is sent and right after it was answered.
+pub async fn round(
+    [a, b, c]: [&mut Client; 3],
+    credentials: &Value,
+    before: impl FnOnce(),
+    after: impl FnOnce(),
+) -> Result<Round, String> {
+    let tokens = until_let_in(a, "POST", "/api/v1/auth/login", "", credentials).await?.json();
+    let text = |member: &str| tokens[member].as_str().unwrap_or_default().to_owned();
+    let access = text("access_token");
+    for _ in 0..2 {
+        until_let_in(b, "GET", "/api/v1/me", &access, &Value::Null).await?;
+        until_let_in(c, "GET", "/api/v1/me", &access, &Value::Null).await?;
+    }
+    before();
+    // By the refresh token: one that has ended already is answered likewise, so a lost answer is asked for again.
+    let body = json!({ "refresh_token": text("refresh_token") });
+    until_let_in(a, "POST", "/api/v1/auth/logout", "", &body).await?;
+    let ended_at = Instant::now();
+    after();
+    let (on_b, on_c) = tokio::join!(watch(b, &access, ended_at), watch(c, &access, ended_at));
+    Ok(Round { ended_at, watched: [on_b?, on_c?] })
+}
+
+/// Asks until it is let in; no refusal is right here.
+async fn until_let_in(
+    client: &mut Client,
+    method: &str,
+    path: &str,
+    token: &str,
+    body: &Value,
+) -> Result<Answer, String> {
+    let begun = Instant::now();
+    loop {
+        match client.ask(method, path, token, body).await {
+            Ok(answer) if answer.status < 300 => return Ok(answer),
+            Ok(answer) if answer.status < 500 => {
+                let found = String::from_utf8_lossy(answer.body()).into_owned();
+                return Err(format!("{method} {path}: {} {found}", answer.status));
+            }
+            answer if begun.elapsed() > PATIENCE => {
+                return Err(format!("{method} {path}: still {}", name_of(&answer)));
+            }
+            _ => tokio::time::sleep(PAUSE).await,
+        }
+    }
+}
+
+async fn watch(client: &mut Client, token: &str, ended_at: Instant) -> Result<Watched, String> {
+    let (mut late, mut failures) = (0, Vec::new());
+    let mut refused_from: Option<Instant> = None;
+    loop {
+        let began = Instant::now();
+        let answer = client.ask("GET", "/api/v1/me", token, &Value::Null).await;
+        match judge(&answer) {
+            Judged::LetIn => {
+                refused_from = None;
+                late += u64::from(began - ended_at > PROMISED);
+            }
+            Judged::Ended => {
+                let lag = refused_from.unwrap_or(began) - ended_at;
+                return Ok(Watched { lag, right_at: began, late, failures });
+            }
+            Judged::Failed => {
+                refused_from.get_or_insert(began);
+                failures.push(name_of(&answer));
+                tokio::time::sleep(PAUSE).await;
+            }
+            Judged::Wrong => return Err(format!("GET /api/v1/me: {}", name_of(&answer))),
+        }
+        if ended_at.elapsed() > PATIENCE {
+            return Err(format!("{PATIENCE:?} after a sign-out: still {}", name_of(&answer)));
+        }
+    }
+}
+
+enum Judged {
+    LetIn,
+    Ended,
+    Failed,
+    Wrong,
+}
+
+fn judge(answer: &Result<Answer, Error>) -> Judged {
+    match answer {
+        Ok(answer) if answer.status == 200 => Judged::LetIn,
+        Ok(answer) if answer.status == 401 && answer.json()["code"] == "session_ended" => Judged::Ended,
+        Ok(answer) if answer.status < 500 => Judged::Wrong,
+        _ => Judged::Failed,
+    }
+}
+
+/// The times of a phase, sorted.
+pub struct Distribution(Vec<Duration>);
+
+impl Distribution {
+    pub fn new(mut times: Vec<Duration>) -> Self {
+        times.sort_unstable();
+        Self(times)
+    }
+
+    /// The least time that at least this share of all do not exceed.
+    pub fn at(&self, share: f64) -> Duration {
+        let rank = (share * self.0.len() as f64).ceil() as usize;
+        self.0.get(rank.clamp(1, self.0.len().max(1)) - 1).copied().unwrap_or_default()
+    }
+
+    pub fn worst(&self) -> Duration {
+        self.0.last().copied().unwrap_or_default()
+    }
+
+    /// A line for each bound that any time is under.
+    pub fn histogram(&self) -> String {
+        const BOUNDS: [u64; 10] = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000];
+        let (mut lines, mut from) = (String::new(), 0);
+        for bound in BOUNDS.into_iter().chain([u64::MAX]) {
+            let to = self.0.partition_point(|time| time.as_millis() < u128::from(bound));
+            let name = if bound == u64::MAX { "   more".to_owned() } else { format!("< {bound:>4} ms") };
+            if to > from {
+                let bar = "#".repeat((60 * (to - from)).div_ceil(self.0.len()));
+                lines.push_str(&format!("    {name:<9} {:>5} {bar}\n", to - from));
+            }
+            from = to;
+        }
+        lines
+    }
+}

@@ -1,0 +1,161 @@
+//! The load through the balancer and its ledger: what every client was answered, under one name for each kind of answer.
+
+use std::collections::BTreeMap;
+use std::io::Error;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::wire::{Answer, Connection};
+
+/// Clients at once; each has a session, and one request under way.
+pub const CLIENTS: usize = 12;
+/// Reads between two refreshes.
+const READS: usize = 4;
+/// A client's pause after each answer: the load keeps everything busy, and is not what is measured.
+const PAUSE: Duration = Duration::from_millis(20);
+/// No wait for an answer is longer.
+pub const PATIENCE: Duration = Duration::from_secs(15);
+/// Answers of the balancer's own, for want of one of a node's.
+pub const FROM_BALANCER: [&str; 3] = ["502 of the balancer", "504 of the balancer", "hung up"];
+pub const UNAVAILABLE: [&str; 2] = ["503 database_unavailable", "503 overloaded"];
+
+#[derive(Default)]
+pub struct Counts {
+    pub answers: BTreeMap<String, u64>,
+    /// When the requests began that were not answered with 200.
+    pub failures: Vec<Instant>,
+}
+
+/// Clones share it.
+#[derive(Clone, Default)]
+pub struct Ledger {
+    counts: Arc<Mutex<Counts>>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Ledger {
+    fn note(&self, began: Instant, answer: &Result<Answer, Error>) {
+        let name = name_of(answer);
+        let mut counts = self.counts.lock().unwrap();
+        if name != "200" {
+            counts.failures.push(began);
+        }
+        *counts.answers.entry(name).or_default() += 1;
+    }
+
+    pub fn take(&self) -> Counts {
+        std::mem::take(&mut *self.counts.lock().unwrap())
+    }
+
+    pub fn stop(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+
+    fn goes_on(&self) -> bool {
+        !self.stop.load(Ordering::Relaxed)
+    }
+}
+
+/// The kind of an answer. What doorward answered has an id; what has none is the balancer's own.
+pub fn name_of(answer: &Result<Answer, Error>) -> String {
+    match answer {
+        Err(error) if error.kind() == std::io::ErrorKind::TimedOut => "no answer in time".to_owned(),
+        Err(_) => "hung up".to_owned(),
+        Ok(answer) if answer.status < 300 => "200".to_owned(),
+        Ok(answer) if answer.header("x-request-id").is_none() => format!("{} of the balancer", answer.status),
+        Ok(answer) => {
+            let code = answer.json()["code"].as_str().unwrap_or("without a code").to_owned();
+            let waits = answer.status != 503 || answer.header("retry-after").is_some();
+            let lack = if waits { "" } else { ", without Retry-After" };
+            format!("{} {code}{lack}", answer.status)
+        }
+    }
+}
+
+/// A connection that is opened again when it was closed.
+pub struct Client {
+    address: String,
+    connection: Option<Connection>,
+}
+
+impl Client {
+    pub fn new(address: &str) -> Self {
+        Self { address: address.to_owned(), connection: None }
+    }
+
+    pub async fn ask(
+        &mut self,
+        method: &str,
+        path: &str,
+        token: &str,
+        body: &Value,
+    ) -> Result<Answer, Error> {
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        let asked = async {
+            let mut connection = match self.connection.take() {
+                Some(connection) => connection,
+                None => Connection::open(&self.address).await?,
+            };
+            let answer = connection.ask(method, path, token, &body).await?;
+            let closes = answer.header("connection").is_some_and(|text| text.eq_ignore_ascii_case("close"));
+            self.connection = (!closes).then_some(connection);
+            Ok(answer)
+        };
+        tokio::time::timeout(PATIENCE, asked).await.unwrap_or_else(|late| Err(late.into()))
+    }
+}
+
+/// A client of the load: it refreshes its chain, reads with what it got, and asks again whatever was not answered with
+/// 200. A refusal ends the drill: nobody may be signed out.
+pub async fn run(ledger: Ledger, balancer: String, credentials: Value) -> Result<(), String> {
+    let mut client = Client::new(&balancer);
+    let tokens = ask(&ledger, &mut client, "POST", "/api/v1/auth/login", "", &credentials).await?;
+    let mut access = text(&tokens, "access_token");
+    let mut live = text(&tokens, "refresh_token");
+    let note = json!({ "title": "a note", "body": "of an ordinary size, as notes are" });
+    let made = ask(&ledger, &mut client, "POST", "/api/v1/notes", &access, &note).await?;
+    let path = format!("/api/v1/notes/{}", text(&made, "id"));
+    while ledger.goes_on() {
+        for read in 0..READS {
+            let path = if read % 2 == 0 { &path } else { "/api/v1/me" };
+            ask(&ledger, &mut client, "GET", path, &access, &Value::Null).await?;
+            tokio::time::sleep(PAUSE).await;
+        }
+        let body = json!({ "refresh_token": live });
+        let tokens = ask(&ledger, &mut client, "POST", "/api/v1/auth/refresh", "", &body).await?;
+        (access, live) = (text(&tokens, "access_token"), text(&tokens, "refresh_token"));
+        tokio::time::sleep(PAUSE).await;
+    }
+    Ok(())
+}
+
+fn text(value: &Value, member: &str) -> String {
+    value[member].as_str().unwrap_or_default().to_owned()
+}
+
+/// Asks until the answer is 200; an answer that blames the client is a promise broken.
+async fn ask(
+    ledger: &Ledger,
+    client: &mut Client,
+    method: &str,
+    path: &str,
+    token: &str,
+    body: &Value,
+) -> Result<Value, String> {
+    loop {
+        let began = Instant::now();
+        let answer = client.ask(method, path, token, body).await;
+        ledger.note(began, &answer);
+        match answer {
+            Ok(answer) if answer.status < 300 => return Ok(answer.json()),
+            Ok(answer) if answer.status < 500 => {
+                let found = String::from_utf8_lossy(answer.body()).into_owned();
+                return Err(format!("{method} {path}: {} {found}", answer.status));
+            }
+            _ => tokio::time::sleep(PAUSE).await,
+        }
+    }
+}
