@@ -16,6 +16,7 @@ use crate::secret_key::SecretKeys;
 use crate::sessions::{BrowserStanding, Standing};
 use crate::tokens::access_token::Signed;
 use crate::tokens::key_ring::Keys;
+use crate::tokens::names::Names;
 use crate::tokens::personal_token::TokenStanding;
 use crate::tokens::revocation::{self, Bookmark, News, Revoked};
 
@@ -51,6 +52,8 @@ pub struct Memory {
     personal_tokens: Cache<Uuid, Held<TokenStanding>>,
     /// By user and version of the token.
     raised: Cache<(Uuid, i64), Raised>,
+    /// The permissions of the few roles and the scopes that are in use: each is held once.
+    names: Cache<Names, Names>,
     named: RwLock<Named>,
 }
 
@@ -82,8 +85,18 @@ impl Memory {
             personal_digests: Cache::new(entries),
             personal_tokens: Cache::new(entries),
             raised: Cache::new(small),
+            names: Cache::new(small),
             named: RwLock::new(Named { count: 0, floor: 0, at: HashMap::new() }),
         }
+    }
+
+    /// The same names as others that are remembered have them.
+    #[must_use]
+    pub fn share(&self, names: &Names) -> Names {
+        self.names.get(names).unwrap_or_else(|| {
+            self.names.insert(names.clone(), names.clone());
+            names.clone()
+        })
     }
 
     /// Whether an access token is known: one of ours with what it says, or (`None` inside) one that is not.

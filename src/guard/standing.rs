@@ -13,6 +13,7 @@ use super::services::Services;
 use crate::problem::Problem;
 use crate::sessions::{BrowserStanding, Standing, find_browser_standing, find_standing};
 use crate::tokens::access_token::{self, AccessTokenFlaw, Signed};
+use crate::tokens::holder::Holder;
 use crate::tokens::personal_token::{self, TokenStanding};
 use crate::tokens::revocation;
 
@@ -47,7 +48,10 @@ impl Services {
             Some(None) => return Err(AccessTokenFlaw::SignatureInvalid),
             None => {}
         }
-        let verified = access_token::verify_signature(&ring, &self.issuer, token).map(Arc::new);
+        let verified = access_token::verify_signature(&ring, &self.issuer, token).map(|mut signed| {
+            signed.scope = self.memory.share(&signed.scope);
+            Arc::new(signed)
+        });
         match &verified {
             Ok(signed) => self.memory.remember_access_token(digest, Some(Arc::clone(signed))),
             Err(AccessTokenFlaw::SignatureInvalid) => self.memory.remember_access_token(digest, None),
@@ -70,7 +74,9 @@ impl Services {
         if key_revoked_at.is_some() {
             return Ok(Found::KeyRevoked);
         }
-        let Some(standing) = standing.map(Arc::new) else { return Ok(Found::Nothing) };
+        let Some(mut standing) = standing else { return Ok(Found::Nothing) };
+        self.share_names(standing.user.as_mut());
+        let standing = Arc::new(standing);
         if let Some(ticket) = ticket {
             self.memory.remember_session(ticket, id, &standing);
         }
@@ -87,7 +93,10 @@ impl Services {
         }
         let ticket = self.memory.ticket();
         let found = self.database.run(move |connection| find_browser_standing(connection, &cookie)).await;
-        let found = found.map_err(refusal::database)?.map(Arc::new);
+        let found = found.map_err(refusal::database)?.map(|mut browser| {
+            self.share_names(browser.standing.user.as_mut());
+            Arc::new(browser)
+        });
         if let (Some(ticket), Some(standing)) = (ticket, &found) {
             self.memory.remember_browser(ticket, cookie, standing, good_for(standing.left));
         }
@@ -108,11 +117,21 @@ impl Services {
         let ticket = self.memory.ticket();
         let found =
             self.database.run(move |connection| personal_token::find_standing(connection, &digest)).await;
-        let found = found.map_err(refusal::database)?.map(Arc::new);
+        let found = found.map_err(refusal::database)?.map(|mut standing| {
+            standing.scope = self.memory.share(&standing.scope);
+            self.share_names(standing.user.as_mut());
+            Arc::new(standing)
+        });
         if let (Some(ticket), Some(standing)) = (ticket, &found) {
             self.memory.remember_personal_token(ticket, digest, standing, good_for(standing.left));
         }
         Ok(found)
+    }
+
+    fn share_names(&self, holder: Option<&mut Holder>) {
+        if let Some(holder) = holder {
+            holder.permissions = self.memory.share(&holder.permissions);
+        }
     }
 
     /// When and why a user's version was raised past that of a token.

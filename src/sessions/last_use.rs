@@ -13,6 +13,9 @@ use crate::database::{Database, DatabaseError};
 
 /// How often the batch is written; within 5 s is promised.
 pub const FLUSH_EVERY: Duration = Duration::from_secs(2);
+/// How much later than what stands in a row a use must be to be written: a session that is used all the time is not
+/// written all the time.
+const STEP: Duration = Duration::from_secs(10);
 /// Rows that one statement touches at most.
 const BATCH: usize = 1_000;
 /// Entries kept while the database does not take them; beyond, uses are no longer noted.
@@ -178,7 +181,7 @@ fn write_times(connection: &mut PgConnection, batch: &[(Uuid, SessionUse)]) -> Q
         "WITH seen AS (
             SELECT id, now() - age * interval '1 second' AS at FROM unnest($1, $2) AS seen (id, age)
         ), due AS (
-            SELECT s.id FROM sessions AS s JOIN seen ON seen.id = s.id WHERE s.last_used_at < seen.at
+            SELECT s.id FROM sessions AS s JOIN seen ON seen.id = s.id WHERE s.last_used_at < seen.at - $3 * interval '1 second'
         ), free AS (
             SELECT id FROM sessions WHERE id IN (SELECT id FROM due) ORDER BY id FOR UPDATE SKIP LOCKED
         ), written AS (
@@ -189,6 +192,7 @@ fn write_times(connection: &mut PgConnection, batch: &[(Uuid, SessionUse)]) -> Q
     )
     .bind::<Array<SqlUuid>, _>(ids)
     .bind::<Array<Double>, _>(ages)
+    .bind::<Double, _>(STEP.as_secs_f64())
     .load(connection)?;
     Ok(locked.into_iter().map(|row| row.id).collect())
 }
@@ -200,12 +204,15 @@ fn write_tokens(connection: &mut PgConnection, batch: &[(Uuid, Instant)]) -> Que
         "WITH seen AS (
             SELECT id, now() - age * interval '1 second' AS at FROM unnest($1, $2) AS seen (id, age)
         ), free AS (
-            SELECT id FROM personal_tokens WHERE id IN (SELECT id FROM seen) ORDER BY id FOR UPDATE SKIP LOCKED
+            SELECT t.id FROM personal_tokens AS t JOIN seen ON seen.id = t.id
+             WHERE t.last_used_at IS NULL OR t.last_used_at < seen.at - $3 * interval '1 second'
+             ORDER BY t.id FOR UPDATE OF t SKIP LOCKED
         )
         UPDATE personal_tokens AS t SET last_used_at = greatest(t.last_used_at, seen.at)
           FROM seen, free WHERE free.id = t.id AND seen.id = t.id",
     )
     .bind::<Array<SqlUuid>, _>(ids)
     .bind::<Array<Double>, _>(ages)
+    .bind::<Double, _>(STEP.as_secs_f64())
     .execute(connection)
 }

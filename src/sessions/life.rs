@@ -28,7 +28,7 @@ pub struct SessionLife {
     pub address: Option<String>,
     /// When it was begun.
     pub created_at: DateTime<Utc>,
-    /// When it was last used, to within the batch's few seconds.
+    /// When it was last used, to within some ten seconds.
     pub last_used_at: DateTime<Utc>,
     /// When it ends, or has ended, if it is not used again.
     pub expires_at: DateTime<Utc>,

@@ -97,7 +97,7 @@ pub struct Session {
     pub address: Option<String>,
     /// When it was begun.
     pub created_at: DateTime<Utc>,
-    /// When it was last refreshed or used, to within the batch's few seconds.
+    /// When it was last refreshed or used, to within some ten seconds.
     pub last_used_at: DateTime<Utc>,
     /// When it ends if it is not used again.
     pub expires_at: DateTime<Utc>,

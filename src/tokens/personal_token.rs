@@ -109,7 +109,7 @@ pub struct PersonalToken {
     pub created_at: DateTime<Utc>,
     /// When it expires.
     pub expires_at: DateTime<Utc>,
-    /// When it was last used, to within the batch's few seconds.
+    /// When it was last used, to within some ten seconds.
     pub last_used_at: Option<DateTime<Utc>>,
 }
 

@@ -26,7 +26,7 @@ pub struct SessionItem {
     pub address: Option<String>,
     /// When it was begun.
     pub created_at: String,
-    /// When it was last used, to within a few seconds.
+    /// When it was last used, to within some ten seconds.
     pub last_used_at: String,
     /// When it ends if it is not used again.
     pub expires_at: String,

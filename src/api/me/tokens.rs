@@ -29,7 +29,7 @@ pub struct TokenItem {
     pub created_at: String,
     /// When it expires.
     pub expires_at: String,
-    /// When it was last used, to within a few seconds; null: never.
+    /// When it was last used, to within some ten seconds; null: never.
     pub last_used_at: Option<String>,
     /// The token itself: here and now alone.
     #[serde(skip_serializing_if = "Option::is_none")]
