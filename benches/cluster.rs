@@ -178,11 +178,15 @@ impl Drill {
         self.ledger.take();
         let mut clients: Vec<Client> = self.nodes.setup.addresses.iter().map(|at| Client::new(at)).collect();
         let (mut faults, mut rounds, begun) = (Faults::default(), Vec::new(), Instant::now());
-        let wanted = if matches!(fault, Fault::Postgres | Fault::Node) { FAULTS } else { 0 };
+        let wanted = if fault == Fault::None { 0 } else { FAULTS };
         while (rounds.len() < self.rounds || faults.begun < wanted) && begun.elapsed() < PHASE_AT_MOST {
             rounds.push(self.round(fault, &mut faults, &mut clients, rounds.len()).await?);
         }
+        let over = Instant::now();
         while faults.done().len() < faults.begun {
+            if over.elapsed() > PHASE_AT_MOST {
+                return Err("a fault is not over".to_owned());
+            }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         for address in &self.nodes.setup.addresses {

@@ -1,5 +1,7 @@
 //! The schema: up, down and up again, by one process at a time, and as the code has it.
 
+use std::time::Duration;
+
 use diesel::sql_types::{BigInt, Text};
 use diesel::{QueryableByName, RunQueryDsl};
 use diesel_migrations::MigrationHarness;
@@ -33,14 +35,32 @@ fn every_migration_goes_down_and_up_again() {
 
 #[test]
 fn eight_at_once_migrate_one_database() {
+    for is_new in [false, true] {
+        let database = TestDatabase::make();
+        let mut connection = Database::connect(&database.url).unwrap();
+        connection.revert_all_migrations(MIGRATIONS).unwrap();
+        if is_new {
+            diesel::sql_query("DROP TABLE __diesel_schema_migrations").execute(&mut connection).unwrap();
+        }
+        let ran: Vec<usize> = std::thread::scope(|scope| {
+            let run = || migrate::run(&mut Database::connect(&database.url).unwrap()).unwrap().len();
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(run)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        assert_eq!(ran.iter().filter(|count| **count > 0).count(), 1, "{ran:?}");
+    }
+}
+
+/// A connection of a pooler's may hold the lock for good.
+#[test]
+fn what_is_migrated_already_waits_for_nobodys_lock() {
     let database = TestDatabase::make();
-    Database::connect(&database.url).unwrap().revert_all_migrations(MIGRATIONS).unwrap();
-    let ran: Vec<usize> = std::thread::scope(|scope| {
-        let run = || migrate::run(&mut Database::connect(&database.url).unwrap()).unwrap().len();
-        let threads: Vec<_> = (0..8).map(|_| scope.spawn(run)).collect();
-        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
-    });
-    assert_eq!(ran.iter().filter(|count| **count > 0).count(), 1, "{ran:?}");
+    let mut holder = Database::connect(&database.url).unwrap();
+    diesel::sql_query("SELECT pg_advisory_lock(x'646f6f7277617264'::bigint)").execute(&mut holder).unwrap();
+    let (done, ran) = std::sync::mpsc::channel();
+    let url = database.url.clone();
+    std::thread::spawn(move || done.send(migrate::run(&mut Database::connect(&url).unwrap()).unwrap()));
+    assert_eq!(ran.recv_timeout(Duration::from_secs(10)).ok(), Some(Vec::new()));
 }
 
 /// schema.rs is what the queries are checked against.
@@ -98,7 +118,6 @@ fn sql_type(kind: &str) -> String {
 async fn what_is_past_its_time_is_pruned_and_reuse_is_noticed_for_as_long_as_a_session_could_live() {
     use chrono::TimeDelta;
     use doorward::database::prune::Retention;
-    use std::time::Duration;
     let world = World::new().await;
     let tokens = world.signed_in("alice", "member").await;
     let live = world.refresh(&tokens.refresh).await;
