@@ -26,7 +26,7 @@ use crate::problem::Rendering;
 use crate::sessions::{LastUse, Limits};
 use crate::tokens::access_token::Issuer;
 use crate::tokens::key_ring::Keys;
-use crate::tokens::signing_key::Algorithm;
+use crate::tokens::private_key::Algorithm;
 use crate::users::password::PasswordPolicy;
 use crate::users::passwords::Passwords;
 

@@ -19,7 +19,8 @@ use crate::database::{Connection, instance, transaction};
 use crate::sessions::cookie_key;
 use crate::sessions::session::delta;
 use crate::tokens::key_state::KeyState;
-use crate::tokens::signing_key::{self, PrivateKey, Row};
+use crate::tokens::private_key::PrivateKey;
+use crate::tokens::signing_key::{self, Row};
 
 /// Arguments of `doorward key`.
 #[derive(Args, Debug)]

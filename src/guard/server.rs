@@ -5,7 +5,8 @@ use super::services::Services;
 use crate::audit::Origin;
 use crate::problem::Problem;
 use crate::sessions::session::delta;
-use crate::tokens::signing_key::{self, PrivateKey};
+use crate::tokens::private_key::PrivateKey;
+use crate::tokens::signing_key;
 
 /// A setting as it is shown, secrets masked.
 #[derive(Clone, Debug)]

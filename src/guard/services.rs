@@ -21,7 +21,7 @@ use crate::secret_key::SecretKeys;
 use crate::sessions::{LastUse, Limits};
 use crate::tokens::access_token::Issuer;
 use crate::tokens::key_ring::Keys;
-use crate::tokens::signing_key::Algorithm;
+use crate::tokens::private_key::Algorithm;
 use crate::users::passwords::Passwords;
 use crate::users::user;
 

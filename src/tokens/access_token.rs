@@ -387,7 +387,8 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::tokens::signing_key::{Algorithm, PrivateKey, Times};
+    use crate::tokens::private_key::{Algorithm, PrivateKey};
+    use crate::tokens::signing_key::Times;
 
     const NOW: i64 = 1_800_000_000;
 

@@ -2,7 +2,8 @@
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use super::signing_key::{self, KeyError, KeyRing};
+use super::private_key::KeyError;
+use super::signing_key::{self, KeyRing};
 use crate::database::{Connection, Database, DatabaseError};
 use crate::secret_key::SecretKeys;
 

@@ -6,5 +6,6 @@ pub mod key_ring;
 pub mod key_state;
 pub mod names;
 pub mod personal_token;
+pub mod private_key;
 pub mod revocation;
 pub mod signing_key;

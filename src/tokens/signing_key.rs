@@ -1,27 +1,21 @@
-//! A key that signs access tokens: its making, its sealed row, and its public half (RFC 7517).
+//! A key that signs access tokens: its sealed row, its public half (RFC 7517), and the ring of those of this moment.
 
 use std::fmt;
 use std::sync::Arc;
 
-use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
-use aws_lc_rs::error::{KeyRejected, Unspecified};
-use aws_lc_rs::rsa::KeySize;
-use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, RSA_PKCS1_SHA256, RsaKeyPair,
-};
 use base64::Engine;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::prelude::*;
-use jsonwebtoken::jwk::{Jwk, KeyAlgorithm, PublicKeyUse, ThumbprintHash};
+use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{DecodingKey, EncodingKey};
 use serde_json::json;
 
+use super::private_key::{Algorithm, KeyError, PrivateKey, Signer};
 use super::revocation::{self, Revoked};
 use crate::audit::event::{self, EventType, Origin, Subject};
 use crate::database::now;
 use crate::database::schema::signing_keys;
-use crate::random;
 use crate::secret_key::SecretKeys;
 
 /// The type of an access token (RFC 9068, section 2.1).
@@ -30,75 +24,6 @@ pub const ACCESS_TOKEN_TYPE: &str = "at+jwt";
 pub const PUBLISHED_AHEAD: TimeDelta = TimeDelta::minutes(10);
 /// How much longer than a token's life a replaced key stays.
 const RETIRES_AFTER: TimeDelta = TimeDelta::minutes(1);
-
-/// By what tokens are signed (RFC 7518, section 3.1; RFC 8037).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Algorithm {
-    /// ECDSA on P-256 with SHA-256.
-    Es256,
-    /// Ed25519.
-    EdDsa,
-    /// RSA with PKCS #1 padding and SHA-256, 2048 bits.
-    Rs256,
-}
-
-impl Algorithm {
-    /// The name in headers, key sets and settings.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Es256 => "ES256",
-            Self::EdDsa => "EdDSA",
-            Self::Rs256 => "RS256",
-        }
-    }
-
-    /// jsonwebtoken's name of it.
-    #[must_use]
-    pub const fn for_jwt(self) -> jsonwebtoken::Algorithm {
-        match self {
-            Self::Es256 => jsonwebtoken::Algorithm::ES256,
-            Self::EdDsa => jsonwebtoken::Algorithm::EdDSA,
-            Self::Rs256 => jsonwebtoken::Algorithm::RS256,
-        }
-    }
-
-    fn parse(name: &str) -> Option<Self> {
-        [Self::Es256, Self::EdDsa, Self::Rs256].into_iter().find(|algorithm| algorithm.as_str() == name)
-    }
-}
-
-/// The private half, parsed once: jsonwebtoken would parse and check it for every token, which costs as much again as the
-/// signature.
-enum Signer {
-    Ecdsa(EcdsaKeyPair),
-    Ed25519(Ed25519KeyPair),
-    Rsa(RsaKeyPair),
-}
-
-impl Signer {
-    fn new(algorithm: Algorithm, pkcs8: &[u8]) -> Result<Self, KeyRejected> {
-        Ok(match algorithm {
-            Algorithm::Es256 => {
-                Self::Ecdsa(EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8)?)
-            }
-            Algorithm::EdDsa => Self::Ed25519(Ed25519KeyPair::from_pkcs8(pkcs8)?),
-            Algorithm::Rs256 => Self::Rsa(RsaKeyPair::from_pkcs8(pkcs8)?),
-        })
-    }
-
-    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, Unspecified> {
-        let random = random::source();
-        match self {
-            Self::Ecdsa(key) => key.sign(&random, message).map(|signature| signature.as_ref().to_vec()),
-            Self::Ed25519(key) => Ok(key.sign(message).as_ref().to_vec()),
-            Self::Rsa(key) => {
-                let mut signature = vec![0; key.public_modulus_len()];
-                key.sign(&RSA_PKCS1_SHA256, &random, message, &mut signature).map(|()| signature)
-            }
-        }
-    }
-}
 
 /// A key, opened. Never prints its private half.
 #[derive(Clone)]
@@ -117,78 +42,6 @@ impl fmt::Debug for SigningKey {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "SigningKey({}, {})", self.kid, self.algorithm.as_str())
     }
-}
-
-/// Why a key cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum KeyError {
-    /// Its row does not open.
-    #[error("the signing key {0} is sealed under a secret key that is not among those set")]
-    Sealed(String),
-    /// The library does not take it, or what it signs does not verify.
-    #[error("the signing key {0} does not work: {1}")]
-    Broken(String, String),
-    /// None could be made.
-    #[error("no signing key could be made: {0}")]
-    Generation(String),
-}
-
-/// A key's private half, in PKCS #8, with its public one.
-pub struct PrivateKey {
-    algorithm: Algorithm,
-    pkcs8: Vec<u8>,
-    encoding_key: EncodingKey,
-    jwk: Jwk,
-    kid: String,
-}
-
-impl PrivateKey {
-    /// A new one.
-    ///
-    /// # Errors
-    /// [`KeyError::Generation`], [`KeyError::Broken`].
-    pub fn generate(algorithm: Algorithm) -> Result<Self, KeyError> {
-        let pkcs8 = match algorithm {
-            Algorithm::Es256 => EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING)
-                .and_then(|key| key.to_pkcs8v1())
-                .map(|document| document.as_ref().to_vec()),
-            // Version 1: version 2 is not read back everywhere.
-            Algorithm::EdDsa => Ed25519KeyPair::generate()
-                .and_then(|key| key.to_pkcs8v1())
-                .map(|document| document.as_ref().to_vec()),
-            Algorithm::Rs256 => RsaKeyPair::generate(KeySize::Rsa2048)
-                .and_then(|key| AsDer::<Pkcs8V1Der<'_>>::as_der(&key).map(|der| der.as_ref().to_vec())),
-        };
-        let pkcs8 = pkcs8.map_err(|error| KeyError::Generation(error.to_string()))?;
-        Self::new(algorithm, pkcs8).map_err(|error| KeyError::Generation(error.to_string()))
-    }
-
-    fn new(algorithm: Algorithm, pkcs8: Vec<u8>) -> jsonwebtoken::errors::Result<Self> {
-        let encoding_key = match algorithm {
-            Algorithm::Es256 => EncodingKey::from_ec_der(&pkcs8),
-            Algorithm::EdDsa => EncodingKey::from_ed_der(&pkcs8),
-            // In DER the library wants PKCS #1; in PEM it takes both.
-            Algorithm::Rs256 => EncodingKey::from_rsa_pem(pem(&pkcs8).as_bytes())?,
-        };
-        let mut jwk = Jwk::from_encoding_key(&encoding_key, algorithm.for_jwt())?;
-        let kid = jwk.thumbprint(ThumbprintHash::SHA256)?;
-        jwk.common.key_id = Some(kid.clone());
-        jwk.common.public_key_use = Some(PublicKeyUse::Signature);
-        jwk.common.key_algorithm = Some(match algorithm {
-            Algorithm::Es256 => KeyAlgorithm::ES256,
-            Algorithm::EdDsa => KeyAlgorithm::EdDSA,
-            Algorithm::Rs256 => KeyAlgorithm::RS256,
-        });
-        Ok(Self { algorithm, pkcs8, encoding_key, jwk, kid })
-    }
-}
-
-/// PKCS #8 in its text form (RFC 7468, section 10).
-fn pem(pkcs8: &[u8]) -> String {
-    let text = STANDARD.encode(pkcs8);
-    let lines: Vec<&str> =
-        text.as_bytes().chunks(64).filter_map(|line| std::str::from_utf8(line).ok()).collect();
-    format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", lines.join("\n"))
 }
 
 impl SigningKey {

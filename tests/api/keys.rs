@@ -3,7 +3,8 @@
 use chrono::TimeDelta;
 use doorward::audit::Origin;
 use doorward::database::transaction;
-use doorward::tokens::signing_key::{self, Algorithm, PrivateKey};
+use doorward::tokens::private_key::{Algorithm, PrivateKey};
+use doorward::tokens::signing_key;
 use jsonwebtoken::jwk::JwkSet;
 use jsonwebtoken::{DecodingKey, Validation, decode, decode_header};
 use reqwest::Method;
