@@ -17,8 +17,8 @@ use crate::client::request;
 use crate::measure::Figures;
 use crate::{CONNECTIONS, ask_for};
 
-/// As many connections to PostgreSQL as doorward has on this machine.
-const DATABASE_CONNECTIONS: u32 = 8;
+/// As many connections to PostgreSQL as doorward is given, and pgbench.
+const DATABASE_CONNECTIONS: u32 = 16;
 
 fn serve(resource: impl Fn() -> Resource + Clone + Send + 'static) -> (ServerHandle, String) {
     let server =
