@@ -5,5 +5,6 @@
 
 mod commands;
 mod explain;
+mod hostile;
 mod private_postgres;
 mod support;
