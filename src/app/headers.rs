@@ -24,8 +24,11 @@ const ALWAYS: [(HeaderName, HeaderValue); 6] = [
     (OPENER_POLICY, HeaderValue::from_static("same-origin")),
     (RESOURCE_POLICY, HeaderValue::from_static("same-origin")),
     (PERMISSIONS_POLICY, HeaderValue::from_static(PERMISSIONS)),
-    (CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'")),
+    (CONTENT_SECURITY_POLICY, HeaderValue::from_static(NOTHING)),
 ];
+
+/// What is no page loads nothing.
+const NOTHING: &str = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// Nothing here asks for any of it; copying to the clipboard is left.
 const PERMISSIONS: &str = "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()";

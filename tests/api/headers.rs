@@ -31,7 +31,7 @@ fn held(answer: &Answer, path: &str, is_https: bool) {
     let [policy] = policies.as_slice() else { panic!("one policy: {what}") };
     let policy = policy.to_str().unwrap();
     assert!(policy.starts_with("default-src 'none'"), "{what}");
-    assert!(policy.contains("frame-ancestors 'none'"), "{what}");
+    assert!(policy.contains("frame-ancestors 'none'") && policy.contains("base-uri 'none'"), "{what}");
     let is_viewer = policy.contains("'unsafe-inline'");
     assert!(!is_viewer || path == "/docs/" || path.starts_with("/docs/swagger"), "{what}");
     assert!(!policy.contains("script-src 'self' 'unsafe") && !policy.contains("unsafe-eval"), "{what}");

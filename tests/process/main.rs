@@ -7,4 +7,5 @@ mod commands;
 mod explain;
 mod hostile;
 mod private_postgres;
+mod secrets;
 mod support;
