@@ -4,6 +4,7 @@ use actix_web::http::header::CACHE_CONTROL;
 use actix_web::{HttpResponse, web};
 
 use crate::guard::Services;
+use crate::guard::issue::FOR_ALL;
 use crate::routing::Endpoint;
 
 /// The routes.
@@ -17,5 +18,5 @@ pub fn routes() -> Vec<Endpoint> {
     responses((status = 200, description = "The key set (RFC 7517)", body = Object)))]
 pub async fn jwks(services: web::Data<Services>) -> HttpResponse {
     let set = services.keys.current().jwks_at(services.clock.now());
-    HttpResponse::Ok().insert_header((CACHE_CONTROL, "public, max-age=300")).json(set)
+    HttpResponse::Ok().insert_header((CACHE_CONTROL, "public, max-age=300")).insert_header(FOR_ALL).json(set)
 }

@@ -1,7 +1,10 @@
 //! Builds the App: shared state and every door's routes. Alone knows all doors.
 
 pub mod background;
+mod connection;
 pub mod cors;
+mod headers;
+pub mod listen;
 mod meters;
 pub mod observe;
 pub mod openapi;
@@ -11,12 +14,10 @@ pub mod state;
 pub mod waiting;
 
 use std::net::TcpListener;
-use std::time::Duration;
 
 use actix_web::dev::Server;
-use actix_web::http::header::{HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
-use actix_web::middleware::{Condition, DefaultHeaders, from_fn};
-use actix_web::{App, HttpResponse, HttpServer, web};
+use actix_web::middleware::{Condition, from_fn};
+use actix_web::{App, HttpResponse, web};
 
 use crate::api::{self, health::Draining};
 use crate::config::{Origin, SimplejwtRoutes};
@@ -27,9 +28,6 @@ use crate::resources;
 use crate::routing::{Endpoint, RouteTable};
 use crate::sessions::CookieKey;
 
-/// How long the head of a request may take, and how long an idle connection is kept.
-const HEAD_DEADLINE: Duration = Duration::from_secs(5);
-const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// How long requests in flight may take once the server stops.
 const SHUTDOWN: u64 = 5;
 
@@ -87,22 +85,9 @@ pub fn serve(parts: Parts, listener: TcpListener, workers: usize) -> std::io::Re
             .wrap(Condition::new(!parts.cors_origins.is_empty(), cors::middleware(&parts.cors_origins)))
             .wrap(from_fn(problem::finish))
             .wrap(from_fn(observe::observe))
-            .wrap(safe_headers())
+            .wrap(from_fn(headers::write))
             .default_service(web::to(HttpResponse::NotFound));
         routes(simplejwt).into_iter().fold(app, App::service)
     };
-    let server = HttpServer::new(factory)
-        .workers(workers)
-        .client_request_timeout(HEAD_DEADLINE)
-        .keep_alive(KEEP_ALIVE)
-        .shutdown_timeout(SHUTDOWN)
-        .disable_signals()
-        .listen(listener)?;
-    Ok(server.run())
-}
-
-fn safe_headers() -> DefaultHeaders {
-    DefaultHeaders::new()
-        .add((X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")))
-        .add((REFERRER_POLICY, HeaderValue::from_static("same-origin")))
+    listen::serve(factory, listener, workers, SHUTDOWN)
 }

@@ -12,7 +12,7 @@ use utoipa_swagger_ui::Config;
 
 use crate::api::{audit_events, auth, health, jwks, me, simplejwt, users};
 use crate::config::SimplejwtRoutes;
-use crate::guard::issue::TokenAnswer;
+use crate::guard::issue::{FOR_ALL, TokenAnswer};
 use crate::guard::refusal;
 use crate::problem::{Action, Code, FieldError, Problem, Rendering};
 use crate::resources::notes;
@@ -60,6 +60,8 @@ const BODY: [Code; 4] =
 #[openapi(
     info(
         title = "doorward",
+        // Of the API. Which release answers is nobody's business.
+        version = "1",
         description = "Authentication and tokens that tell you why they said no. Every refusal under /api is a problem \
                        (RFC 9457) with a code; each code has a page under [/problems](/problems). How a client signs \
                        in, refreshes and reads a refusal stands in the [guide](/docs/guide)."
@@ -211,7 +213,10 @@ async fn openapi_json(
     simplejwt: web::Data<SimplejwtRoutes>,
 ) -> HttpResponse {
     let document = document(&rendering.base, *simplejwt.get_ref());
-    HttpResponse::Ok().insert_header((CACHE_CONTROL, "public, max-age=300")).json(document)
+    HttpResponse::Ok()
+        .insert_header((CACHE_CONTROL, "public, max-age=300"))
+        .insert_header(FOR_ALL)
+        .json(document)
 }
 
 async fn docs_folder() -> HttpResponse {

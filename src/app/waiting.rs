@@ -4,13 +4,17 @@ use std::net::TcpListener;
 
 use actix_web::dev::Server;
 use actix_web::middleware::from_fn;
-use actix_web::{App, HttpResponse, HttpServer, web};
+use actix_web::{App, HttpResponse, web};
 
+use super::{headers, listen};
 use crate::api::health;
 use crate::database::DatabaseError;
 use crate::guard::refusal;
 use crate::problem::{self, Problem, Rendering};
 use crate::routing::Endpoint;
+
+/// How long requests in flight may take once PostgreSQL is there.
+const SHUTDOWN: u64 = 1;
 
 /// Answers on this socket until it is stopped.
 ///
@@ -22,13 +26,12 @@ pub fn serve(rendering: Rendering, listener: TcpListener) -> std::io::Result<Ser
         App::new()
             .app_data(rendering.clone())
             .wrap(from_fn(problem::finish))
+            .wrap(from_fn(headers::write))
             .service(Endpoint::at("/healthz").get(health::healthz))
             .service(Endpoint::at("/readyz").get(health::waiting))
             .default_service(web::to(wait))
     };
-    let server =
-        HttpServer::new(factory).workers(1).shutdown_timeout(1).disable_signals().listen(listener)?;
-    Ok(server.run())
+    listen::serve(factory, listener, 1, SHUTDOWN)
 }
 
 async fn wait() -> Result<HttpResponse, Problem> {

@@ -14,7 +14,7 @@ use super::failure::{Failure, complain};
 use super::output::{Format, Output};
 use super::{Context, telemetry};
 use crate::app::start::{FirstAdmin, Prepared, StartError, prepare};
-use crate::app::{self, background, state, waiting};
+use crate::app::{self, background, listen, state, waiting};
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::database::Database;
@@ -45,6 +45,7 @@ impl ServeArgs {
         complain(&settings.warnings());
         telemetry::start(&settings);
         let metrics = start_metrics()?;
+        listen::open_more_files();
         let listener = bind(settings.listen, "DOORWARD_LISTEN")?;
         let metrics_listener = bind(settings.metrics_listen, "DOORWARD_METRICS_LISTEN")?;
         let access = DatabaseAccess::make(&settings)?;

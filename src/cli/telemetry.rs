@@ -7,8 +7,9 @@ use crate::config::{LogFormat, Settings, stderr_is_terminal};
 
 /// Begins to log as the settings say. Control characters in what is logged are escaped in both forms.
 pub fn start(settings: &Settings) {
-    // What actix says of its workers is nobody's news.
-    let filter = EnvFilter::new(format!("actix_server=warn,{}", settings.log.as_str()));
+    // What actix says of its workers is nobody's news, and of bytes that are no request, which it takes for errors and
+    // repeats, a stranger could fill the log.
+    let filter = EnvFilter::new(format!("actix_server=warn,actix_http=off,{}", settings.log.as_str()));
     let as_text = match settings.log_format {
         LogFormat::Text => true,
         LogFormat::Json => false,

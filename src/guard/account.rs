@@ -104,7 +104,7 @@ pub struct NewTokenRequest {
 impl FromFields for NewTokenRequest {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
         let name = fields.text("name");
-        let name = fields.within("name", name, 1, 100);
+        let name = fields.label("name", name, 100);
         let scope = fields.scope("scope");
         if scope.as_ref().is_some_and(|scope| scope.iter().any(|name| name == NEVER)) {
             fields.refuse("scope", "not_allowed", format!("no personal token may carry `{NEVER}`"));

@@ -79,7 +79,7 @@ async fn check_token(
     let (token, payload) = match request.headers().get(HEADER) {
         Some(token) => (token.to_str().unwrap_or_default().to_owned(), payload),
         None if Form::is_sent(request) => {
-            let body = super::input::read_body(payload).await?;
+            let body = super::input::read_body(request, payload).await?;
             let form = Form::parse(&body);
             let token = form.field(FIELD).unwrap_or_default().to_owned();
             request.extensions_mut().insert(form);

@@ -2,13 +2,18 @@
 
 use serde_json::{Map, Value};
 
-use crate::problem::{Code, FieldError, Problem};
+use super::{json, label};
+use crate::problem::{FieldError, Problem};
 use crate::users::name::{EmailAddress, Username};
+
+/// How much of what is wrong is told: a body of nothing else would make an answer, and a record, of many times its size.
+const ERRORS_MAX: usize = 50;
 
 /// The members of a JSON object that have not been read yet, and what was wrong with those that have.
 pub struct Fields {
     members: Map<String, Value>,
     errors: Vec<FieldError>,
+    untold: usize,
 }
 
 /// What can be made of a JSON object.
@@ -23,12 +28,29 @@ impl Fields {
     /// # Errors
     /// `validation_failed` with everything that is wrong: unknown members too.
     pub fn read<T: FromFields>(value: Value) -> Result<T, Problem> {
+        Self::read_parsed(json::Parsed { value, repeated: Vec::new() })
+    }
+
+    /// Reads a body.
+    ///
+    /// # Errors
+    /// `malformed_json`, and those of [`Fields::read`].
+    pub fn read_text<T: FromFields>(text: &[u8]) -> Result<T, Problem> {
+        Self::read_parsed(json::parse(text)?)
+    }
+
+    fn read_parsed<T: FromFields>(parsed: json::Parsed) -> Result<T, Problem> {
+        let json::Parsed { value, repeated } = parsed;
         let Value::Object(members) = value else {
             let error =
                 FieldError::new("", "wrong_type", format!("expected an object, found {}", kind(&value)));
             return Err(Problem::validation(vec![error]));
         };
-        let mut fields = Self { members, errors: Vec::new() };
+        let mut fields = Self { members, errors: Vec::new(), untold: 0 };
+        for pointer in repeated {
+            let detail = "this member was sent more than once; send it once";
+            fields.note(FieldError::new(pointer, "duplicate_field", detail.to_owned()));
+        }
         let made = T::from_fields(&mut fields);
         let unknown: Vec<String> = fields.members.keys().cloned().collect();
         for name in unknown {
@@ -40,19 +62,34 @@ impl Fields {
         }
         match made {
             Some(made) if fields.errors.is_empty() => Ok(made),
-            _ => Err(Problem::validation(fields.errors)),
+            _ => Err(Problem::validation(fields.into_errors())),
         }
     }
 
     /// Notes that a member is wrong.
     pub fn refuse(&mut self, name: &str, code: &'static str, detail: impl Into<String>) {
-        let pointer = format!("/{}", name.replace('~', "~0").replace('/', "~1"));
-        self.errors.push(FieldError::new(pointer, code, detail.into()));
+        self.note(FieldError::new(json::step(name), code, detail.into()));
     }
 
     /// Notes that an item of a list is wrong.
     pub fn refuse_item(&mut self, name: &str, index: usize, code: &'static str, detail: impl Into<String>) {
-        self.errors.push(FieldError::new(format!("/{name}/{index}"), code, detail.into()));
+        self.note(FieldError::new(format!("/{name}/{index}"), code, detail.into()));
+    }
+
+    fn note(&mut self, error: FieldError) {
+        if self.errors.len() < ERRORS_MAX {
+            self.errors.push(error);
+        } else {
+            self.untold += 1;
+        }
+    }
+
+    fn into_errors(mut self) -> Vec<FieldError> {
+        if self.untold > 0 {
+            let detail = format!("{} more things are wrong", self.untold);
+            self.errors.push(FieldError::new("", "too_many", detail));
+        }
+        self.errors
     }
 
     /// A text that must be there.
@@ -93,6 +130,18 @@ impl Fields {
         Some(text)
     }
 
+    /// A label of 1 to `most` characters, if there is one; see [`label::check`].
+    pub fn label(&mut self, name: &str, text: Option<String>, most: usize) -> Option<String> {
+        let text = self.within(name, text, 1, most)?;
+        match label::check(&text) {
+            Ok(()) => Some(text),
+            Err(flaw) => {
+                self.refuse(name, flaw.code(), flaw.to_string());
+                None
+            }
+        }
+    }
+
     /// A username that was given.
     pub fn username(&mut self, name: &str, text: &str) -> Option<Username> {
         Username::parse(text).map_err(|flaw| self.refuse(name, flaw.code(), flaw.to_string())).ok()
@@ -127,7 +176,16 @@ impl Fields {
         if value.is_null() {
             return None;
         }
-        let Some(number) = value.as_i64() else { return self.wrong_type(name, "a whole number", &value) };
+        let is_whole = |value: &Value| value.as_f64().is_some_and(|number| number.fract() == 0.0);
+        let number = match value.as_i64() {
+            Some(number) => number,
+            // A whole number of more than 64 bits.
+            None if is_whole(&value) => {
+                self.refuse(name, "out_of_range", format!("{value} is not between {least} and {most}"));
+                return None;
+            }
+            None => return self.wrong_type(name, "a whole number", &value),
+        };
         if !(least..=most).contains(&number) {
             self.refuse(name, "out_of_range", format!("{number} is not between {least} and {most}"));
             return None;
@@ -204,19 +262,6 @@ fn kind(value: &Value) -> &'static str {
     }
 }
 
-/// Parses JSON text (RFC 8259).
-///
-/// # Errors
-/// `malformed_json`, which says where.
-pub fn parse(text: &[u8]) -> Result<Value, Problem> {
-    serde_json::from_slice(text).map_err(|error| {
-        let found =
-            if error.is_eof() { "The body ends before its JSON does" } else { "The body is not JSON" };
-        let (line, column) = (error.line(), error.column());
-        Problem::new(Code::MalformedJson, format!("{found}: see line {line}, column {column}."))
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -280,8 +325,31 @@ mod tests {
     }
 
     #[test]
-    fn broken_json_says_where() {
-        let problem = parse(b"{\"a\":\n nope}").expect_err("broken");
-        assert!(problem.detail().contains("line 2"), "{}", problem.detail());
+    fn a_member_that_stands_twice_is_told_with_all_else_that_is_wrong() {
+        let problem = Fields::read_text::<Sample>(br#"{"title":"x","shared":1,"title":"y"}"#);
+        let problem = problem.expect_err("twice");
+        let found: Vec<_> =
+            problem.field_errors().iter().map(|error| (error.pointer.as_str(), error.code)).collect();
+        assert_eq!(found, [("/title", "duplicate_field"), ("/shared", "wrong_type")]);
+    }
+
+    #[test]
+    fn a_body_of_nothing_but_mistakes_gets_a_short_answer() {
+        let strange: Map<String, Value> =
+            (0..3_000).map(|n| (format!("{n}{}", "x".repeat(300)), json!(1))).collect();
+        let problem = Fields::read::<Sample>(Value::Object(strange)).expect_err("strange");
+        let errors = problem.field_errors();
+        assert_eq!(errors.len(), ERRORS_MAX + 1);
+        assert!(errors.iter().all(|error| error.pointer.chars().count() <= 102), "{errors:?}");
+        assert_eq!(errors[ERRORS_MAX].detail, "2951 more things are wrong");
+    }
+
+    #[test]
+    fn a_number_of_more_than_64_bits_is_out_of_range() {
+        for number in ["18446744073709551616", "1e300", "-9223372036854775809"] {
+            let text = format!("{{\"title\":\"x\",\"count\":{number}}}");
+            let problem = Fields::read_text::<Sample>(text.as_bytes()).expect_err("too large");
+            assert_eq!(problem.field_errors()[0].code, "out_of_range", "{number}");
+        }
     }
 }

@@ -1,18 +1,20 @@
 //! What an endpoint reads of a request once its caller is let in: path, query and JSON body.
 
+use std::collections::HashSet;
 use std::future::{Future, Ready, ready};
 use std::pin::Pin;
 use std::time::Duration;
 
 use actix_web::dev::Payload;
-use actix_web::http::header::CONTENT_TYPE;
+use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
 use futures_util::StreamExt;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
-use super::fields::{self, Fields, FromFields};
-use crate::problem::{self, Code, Problem};
+use super::fields::{Fields, FromFields};
+use super::json;
+use crate::problem::{self, Code, FieldError, Problem};
 use crate::routing::Asks;
 
 /// Bytes that a body may have.
@@ -65,8 +67,7 @@ pub struct Query<T>(pub T);
 impl<T: DeserializeOwned + 'static> Input for Query<T> {
     async fn read(request: &HttpRequest, _: Payload) -> Result<Self, Problem> {
         if request.query_string().contains("%00") {
-            let error =
-                problem::FieldError::new("", "invalid_character", "U+0000 cannot stand in the query".into());
+            let error = FieldError::new("", "invalid_character", "U+0000 cannot stand in the query".into());
             return Err(Problem::validation(vec![error]));
         }
         web::Query::<T>::from_query(request.query_string())
@@ -85,8 +86,8 @@ impl<T: FromFields + 'static> Input for Json<T> {
             let detail = "The body must be JSON: send `Content-Type: application/json`.";
             return Err(Problem::new(Code::UnsupportedMediaType, detail));
         }
-        let text = read_body(payload).await?;
-        Fields::read(fields::parse(&text)?).map(Self)
+        let text = read_body(request, payload).await?;
+        Fields::read_text(&text).map(Self)
     }
 }
 
@@ -99,7 +100,7 @@ impl<T: FromFields + 'static> Input for OptionalJson<T> {
         if request.headers().contains_key(CONTENT_TYPE) {
             return Json::<T>::read(request, payload).await.map(|Json(body)| Self(Some(body)));
         }
-        let text = read_body(payload).await?;
+        let text = read_body(request, payload).await?;
         if text.is_empty() {
             return Ok(Self(None));
         }
@@ -108,12 +109,15 @@ impl<T: FromFields + 'static> Input for OptionalJson<T> {
     }
 }
 
+/// Fields of forms that may be sent several times: boxes to tick.
+const REPEATABLE: [&str; 1] = ["scope"];
+
 /// The fields of a form (URL Standard, application/x-www-form-urlencoded).
 #[derive(Clone, Debug, Default)]
 pub struct Form(Vec<(String, String)>);
 
 impl Form {
-    /// A field's value; the first, where it was sent several times.
+    /// A field's value.
     #[must_use]
     pub fn field(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
@@ -144,6 +148,19 @@ impl Form {
         let fields = url::form_urlencoded::parse(body);
         Self(fields.map(|(name, value)| (name.into_owned(), value.into_owned())).collect())
     }
+
+    /// Of two fields of one name, what is in between may have looked at the other one.
+    ///
+    /// # Errors
+    /// `validation_failed`.
+    fn check(self) -> Result<Self, Problem> {
+        let mut seen = HashSet::new();
+        let repeated =
+            self.0.iter().find(|(name, _)| !REPEATABLE.contains(&name.as_str()) && !seen.insert(name));
+        let Some((name, _)) = repeated else { return Ok(self) };
+        let detail = "this field was sent more than once; send it once".to_owned();
+        Err(Problem::validation(vec![FieldError::new(json::step(name), "duplicate_field", detail)]))
+    }
 }
 
 impl Input for Form {
@@ -152,7 +169,7 @@ impl Input for Form {
             let detail = "The body must be a form: send `Content-Type: application/x-www-form-urlencoded`.";
             return Err(Problem::new(Code::UnsupportedMediaType, detail));
         }
-        read_body(payload).await.map(|body| Self::parse(&body))
+        Self::parse(&read_body(request, payload).await?).check()
     }
 }
 
@@ -175,8 +192,9 @@ fn is_json(request: &HttpRequest) -> bool {
 /// A body that trickles in is cut off: it would hold its connection for as long as it likes.
 ///
 /// # Errors
-/// `payload_too_large`, `malformed_json`.
-pub async fn read_body(payload: Payload) -> Result<Vec<u8>, Problem> {
+/// `payload_too_large`, `malformed_json`, `unsupported_media_type`.
+pub async fn read_body(request: &HttpRequest, payload: Payload) -> Result<Vec<u8>, Problem> {
+    check_head(request)?;
     match tokio::time::timeout(BODY_DEADLINE, collect(payload)).await {
         Ok(body) => body,
         Err(_) => {
@@ -186,13 +204,35 @@ pub async fn read_body(payload: Payload) -> Result<Vec<u8>, Problem> {
     }
 }
 
+/// What the head says of a body that is not worth being read.
+fn check_head(request: &HttpRequest) -> Result<(), Problem> {
+    let headers = request.headers();
+    if headers.get_all(CONTENT_TYPE).count() > 1 {
+        let detail = "More than one Content-Type header was sent; send exactly one.";
+        return Err(Problem::new(Code::UnsupportedMediaType, detail));
+    }
+    if headers.get_all(CONTENT_ENCODING).any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
+        let detail = "A compressed body is not taken; send it as it is, without `Content-Encoding`.";
+        return Err(Problem::new(Code::UnsupportedMediaType, detail));
+    }
+    let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    if length.is_some_and(|length| length > BODY_MAX as u64) {
+        return Err(too_large());
+    }
+    Ok(())
+}
+
+fn too_large() -> Problem {
+    let detail = format!("The body is larger than the {BODY_MAX} bytes allowed.");
+    Problem::new(Code::PayloadTooLarge, detail)
+}
+
 async fn collect(mut payload: Payload) -> Result<Vec<u8>, Problem> {
     let mut body = Vec::new();
     while let Some(chunk) = payload.next().await {
         let chunk = chunk.map_err(|error| problem::from_actix(&error.into()))?;
         if body.len() + chunk.len() > BODY_MAX {
-            let detail = format!("The body is larger than the {BODY_MAX} bytes allowed.");
-            return Err(Problem::new(Code::PayloadTooLarge, detail));
+            return Err(too_large());
         }
         body.extend_from_slice(&chunk);
     }

@@ -118,3 +118,6 @@ pub fn private(mut answer: HttpResponseBuilder) -> HttpResponseBuilder {
     answer.insert_header((CACHE_CONTROL, "private, no-cache")).insert_header((VARY, "Authorization, Cookie"));
     answer
 }
+
+/// On what is public, other sites' pages may load it too (Fetch Standard, `Cross-Origin-Resource-Policy`).
+pub const FOR_ALL: (&str, &str) = ("cross-origin-resource-policy", "cross-origin");

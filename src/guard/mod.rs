@@ -15,6 +15,8 @@ pub mod explain;
 pub mod fields;
 pub mod input;
 pub mod issue;
+pub mod json;
+pub mod label;
 pub mod life;
 pub mod memory;
 pub mod new_password;

@@ -21,6 +21,7 @@ use crate::routing::Endpoint;
 const DOCUMENTS: &[(&str, &str)] = &[
     ("/docs/guide", include_str!("../../docs/guide.md")),
     ("/docs/django-rest-framework", include_str!("../../docs/django-rest-framework.md")),
+    ("/docs/security", include_str!("../../docs/security.md")),
 ];
 
 /// The programs that documents print, to be fetched as they are.

@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::answer;
 use super::shell::Shell;
 use crate::guard::Services;
+use crate::guard::issue::FOR_ALL;
 use crate::problem::pages::{Example, Page};
 use crate::problem::{Action, Code, Problem};
 use crate::routing::Endpoint;
@@ -89,7 +90,7 @@ struct EntryPage {
 pub async fn list(services: web::Data<Services>, request: HttpRequest) -> Result<HttpResponse, Problem> {
     let entries: Vec<Entry> = Code::ALL.iter().map(|code| Entry::of(*code, &services)).collect();
     if wants_json(&request) {
-        return Ok(kept(HttpResponse::Ok().json(entries)));
+        return Ok(kept(HttpResponse::Ok().insert_header(FOR_ALL).json(entries)));
     }
     Ok(kept(answer(StatusCode::OK, &ListPage { shell: Shell::open(), entries })?))
 }
@@ -105,7 +106,7 @@ pub async fn show(
         found.ok_or_else(|| Problem::new(Code::NotFound, "No such code; /problems lists them all."))?;
     let entry = Entry::of(code, &services);
     if wants_json(&request) {
-        return Ok(kept(HttpResponse::Ok().json(entry)));
+        return Ok(kept(HttpResponse::Ok().insert_header(FOR_ALL).json(entry)));
     }
     Ok(kept(answer(StatusCode::OK, &EntryPage { shell: Shell::open(), entry })?))
 }

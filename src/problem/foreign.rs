@@ -58,8 +58,8 @@ fn from_payload(error: &PayloadError) -> Problem {
     match error {
         PayloadError::Overflow => Problem::new(Code::PayloadTooLarge, "The body is larger than is allowed."),
         PayloadError::EncodingCorrupted => {
-            let detail = "The body is not in the encoding that `Content-Encoding` names.";
-            Problem::new(Code::UnsupportedMediaType, detail)
+            let detail = "The body's chunks are not as `Transfer-Encoding: chunked` has them.";
+            Problem::new(Code::MalformedJson, detail)
         }
         _ => Problem::new(Code::MalformedJson, "The body ended before it was whole."),
     }
@@ -67,8 +67,10 @@ fn from_payload(error: &PayloadError) -> Problem {
 
 /// serde's words on a query string name the parameter between backquotes.
 fn query(reason: &str) -> Problem {
-    let named =
-        reason.split('`').nth(1).filter(|name| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'));
+    let named = reason
+        .split('`')
+        .nth(1)
+        .filter(|name| name.len() <= 100 && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'));
     let (code, detail) = if reason.starts_with("unknown field") {
         ("unknown_field", "this parameter is not known here; check its spelling or leave it out")
     } else if reason.starts_with("duplicate field") {

@@ -362,7 +362,12 @@ pub(super) static DATABASE_UNAVAILABLE: Page = Page {
 
 pub(super) static MALFORMED_JSON: Page = Page {
     meaning: "The body cannot be read as JSON.",
-    causes: &["A quote or a brace is missing.", "The shell ate the quotes."],
+    causes: &[
+        "A quote or a brace is missing.",
+        "The shell ate the quotes.",
+        "It is nested too deep, or holds a number or an escape that stands for nothing.",
+        "It ended before it was whole, or did not arrive within 10 s.",
+    ],
     for_client: "Look at the line and the column that the detail names.",
     for_user: "Nothing is wrong with your account: tell those who make the program what this page says.",
     for_operator: "Nothing to do here.",
@@ -374,6 +379,7 @@ pub(super) static VALIDATION_FAILED: Page = Page {
     causes: &[
         "A member is missing, misspelt or of the wrong type.",
         "A text is too long, a password too common.",
+        "A member, a parameter or a field of one name was sent twice.",
     ],
     for_client: "Correct every entry of `errors`; `pointer` says where it stands.",
     for_user: "Correct what the form marks.",

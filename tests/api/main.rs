@@ -11,6 +11,8 @@ mod faults;
 mod feed;
 mod guard;
 mod guide;
+mod headers;
+mod input;
 mod keys;
 mod login;
 mod me;

@@ -5,5 +5,7 @@
 
 mod commands;
 mod explain;
+mod hostile;
 mod private_postgres;
+mod secrets;
 mod support;

@@ -83,7 +83,26 @@ impl Folder {
 
     /// Starts the server and waits until it is ready.
     pub fn serve(&self) -> Server {
-        let child = self.command(&["serve"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        self.serve_as(self.command(&["serve"]))
+    }
+
+    /// The same where no more files may be open than this.
+    pub fn serve_with_files(&self, most: u32) -> Server {
+        let server = self.command(&["serve"]);
+        let mut limited = Command::new("sh");
+        limited.args(["-c", &format!("ulimit -n {most} && exec \"$0\" serve")]).arg(server.get_program());
+        for (name, value) in server.get_envs() {
+            match value {
+                Some(value) => limited.env(name, value),
+                None => limited.env_remove(name),
+            };
+        }
+        limited.current_dir(self.path()).stdin(Stdio::null());
+        self.serve_as(limited)
+    }
+
+    fn serve_as(&self, mut command: Command) -> Server {
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let server = Server { child: Some(child), port: self.port };
         server.wait_until_ready();
         server

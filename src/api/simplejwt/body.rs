@@ -27,7 +27,7 @@ pub struct Sent<T>(pub T);
 
 impl<T: FromBody + 'static> Input for Sent<T> {
     async fn read(request: &HttpRequest, payload: Payload) -> Result<Self, Problem> {
-        let text = read_body(payload).await?;
+        let text = read_body(request, payload).await?;
         let mut body = Body { fields: read_fields(request, &text)?, errors: Vec::new() };
         match T::from_body(&mut body) {
             Some(made) if body.errors.is_empty() => Ok(Self(made)),
@@ -83,7 +83,8 @@ fn read_fields(request: &HttpRequest, text: &[u8]) -> Result<Map<String, Value>,
         "application/x-www-form-urlencoded" => Ok(fields_of(Form::parse(text).into_fields())),
         "multipart/form-data" => multipart::read(content_type(request), text),
         _ => {
-            let detail = format!("Unsupported media type \"{}\" in request.", content_type(request));
+            let sent: String = content_type(request).chars().take(100).collect();
+            let detail = format!("Unsupported media type \"{sent}\" in request.");
             Err(Problem::new(Code::UnsupportedMediaType, detail))
         }
     }

@@ -133,7 +133,7 @@ pub struct NoteContent {
 impl FromFields for NoteContent {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
         let title = fields.text("title");
-        let title = fields.within("title", title, 1, TITLE_MAX);
+        let title = fields.label("title", title, TITLE_MAX);
         let body = fields.text("body");
         let body = fields.within("body", body, 0, BODY_MAX);
         let shared = fields.optional_flag("shared");
@@ -202,7 +202,7 @@ pub struct NoteChanges {
 impl FromFields for NoteChanges {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
         let title = fields.optional_text("title");
-        let title = fields.within("title", title, 1, TITLE_MAX);
+        let title = fields.label("title", title, TITLE_MAX);
         let body = fields.optional_text("body");
         let body = fields.within("body", body, 0, BODY_MAX);
         let shared = fields.optional_flag("shared");

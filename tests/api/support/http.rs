@@ -26,6 +26,11 @@ impl Ask {
         Self(self.0.header(name, value.to_string()))
     }
 
+    /// A header that may be no text.
+    pub fn bytes_header(self, name: &str, value: reqwest::header::HeaderValue) -> Self {
+        Self(self.0.header(name, value))
+    }
+
     pub fn json(self, body: &Value) -> Self {
         Self(self.0.json(body))
     }
@@ -69,13 +74,19 @@ impl Answer {
     /// Holds the answer to be a whole refusal of this code: status, body, headers.
     #[track_caller]
     pub fn refused(&self, code: &str) -> &Self {
+        self.refused_at(code, super::PUBLIC_URL)
+    }
+
+    /// The same of a server with another public URL.
+    #[track_caller]
+    pub fn refused_at(&self, code: &str, public_url: &str) -> &Self {
         let found = doorward::problem::Code::find(code).expect("a code");
         assert_eq!(self.body["code"], code, "{} {}", self.status, self.body);
         assert_eq!(self.status, found.status().as_u16(), "{}", self.body);
         assert_eq!(self.body["status"], self.status);
         assert_eq!(self.header("content-type"), Some("application/problem+json"));
         assert_eq!(self.header("cache-control"), Some("no-store"));
-        assert_eq!(self.body["type"], format!("{}/problems/{code}", super::PUBLIC_URL));
+        assert_eq!(self.body["type"], format!("{public_url}/problems/{code}"));
         let request_id = self.text("request_id");
         assert_eq!(self.header("x-request-id"), Some(request_id.as_str()));
         assert_eq!(self.body["instance"], format!("urn:uuid:{request_id}"));

@@ -4,6 +4,7 @@ pub mod browser;
 pub mod database;
 pub mod django;
 pub mod http;
+pub mod raw;
 
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -256,10 +257,15 @@ impl Drop for World {
 
 /// The settings of the tests: those of the documentation, with cheap hashes and a secret key.
 pub fn settings() -> Settings {
+    settings_at(PUBLIC_URL)
+}
+
+/// The same with another public URL.
+pub fn settings_at(public_url: &str) -> Settings {
     let variables = [
         ("DOORWARD_SECRET_KEY", "a-secret-key-that-only-the-tests-have"),
         ("DOORWARD_ADMIN_PASSWORD", PASSWORD),
-        ("DOORWARD_PUBLIC_URL", PUBLIC_URL),
+        ("DOORWARD_PUBLIC_URL", public_url),
     ];
     let environment = variables.iter().map(|(name, value)| (name.into(), value.into())).collect();
     let mut settings = resolve(&Inputs { environment, ..Inputs::default() }).expect("settings");

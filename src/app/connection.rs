@@ -1,0 +1,160 @@
+//! How long a connection's peer may take: to send a request whole, and to take the answer. The HTTP parser has a
+//! deadline for the first head of a connection alone.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Sleep, sleep_until};
+
+/// From a request's first byte to its answer's, and for an answer that the peer does not take. Longer than all that a
+/// request may wait for here, one after the other.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A stream that ends when its peer takes too long.
+pub(super) struct Connection<S> {
+    stream: S,
+    patience: Duration,
+    /// Since when something was sent that is not answered yet.
+    asked: Option<Instant>,
+    /// Since when an answer is not taken.
+    stuck: Option<Instant>,
+    /// Wakes at the deadline, or before: it is set again only when it has gone off.
+    alarm: Pin<Box<Sleep>>,
+    is_set: bool,
+}
+
+impl<S> Connection<S> {
+    pub(super) fn new(stream: S) -> Self {
+        Self::with_patience(stream, PATIENCE)
+    }
+
+    fn with_patience(stream: S, patience: Duration) -> Self {
+        let alarm = Box::pin(sleep_until(Instant::now().into()));
+        Self { stream, patience, asked: None, stuck: None, alarm, is_set: false }
+    }
+
+    /// Whether the peer has taken too long since then; if not, this task is woken when it has.
+    fn poll_overdue(&mut self, since: Instant, context: &mut Context<'_>) -> Poll<()> {
+        let deadline = since + self.patience;
+        loop {
+            if Instant::now() >= deadline {
+                return Poll::Ready(());
+            }
+            if !self.is_set {
+                self.alarm.as_mut().reset(deadline.into());
+                self.is_set = true;
+            }
+            if self.alarm.as_mut().poll(context).is_pending() {
+                return Poll::Pending;
+            }
+            self.is_set = false;
+        }
+    }
+
+    fn is_overdue(&self) -> bool {
+        self.asked.is_some_and(|since| since.elapsed() >= self.patience)
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Connection<S> {
+    /// What comes too late is never read: for the HTTP parser the peer has stopped to send.
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.is_overdue() {
+            return Poll::Ready(Ok(()));
+        }
+        let before = buffer.filled().len();
+        let polled = Pin::new(&mut this.stream).poll_read(context, buffer);
+        if buffer.filled().len() > before {
+            this.asked.get_or_insert_with(Instant::now);
+        }
+        match (polled, this.asked) {
+            (Poll::Pending, Some(since)) => this.poll_overdue(since, context).map(Ok),
+            (polled, _) => polled,
+        }
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Connection<S> {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let polled = Pin::new(&mut this.stream).poll_write(context, bytes);
+        if polled.is_ready() {
+            (this.asked, this.stuck) = (None, None);
+            return polled;
+        }
+        let since = *this.stuck.get_or_insert_with(Instant::now);
+        let too_late = || Err(io::Error::new(io::ErrorKind::TimedOut, "the answer is not taken"));
+        this.poll_overdue(since, context).map(|()| too_late())
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+
+    use super::*;
+
+    const SHORT: Duration = Duration::from_millis(50);
+
+    fn pair(room: usize) -> (DuplexStream, Connection<DuplexStream>) {
+        let (peer, ours) = duplex(room);
+        (peer, Connection::with_patience(ours, SHORT))
+    }
+
+    #[actix_web::test]
+    async fn a_peer_that_trickles_is_at_its_end_and_one_that_is_silent_is_not() {
+        let (mut peer, mut ours) = pair(64);
+        let mut buffer = [0; 64];
+        let silent = tokio::time::timeout(3 * SHORT, ours.read(&mut buffer)).await;
+        assert!(silent.is_err(), "an idle connection is another's business");
+        let trickle = async {
+            for _ in 0..20 {
+                let _ = peer.write_all(b"x").await;
+                tokio::time::sleep(SHORT / 10).await;
+            }
+        };
+        let read = async {
+            let begun = Instant::now();
+            while ours.read(&mut buffer).await.expect("a stream") > 0 {}
+            begun.elapsed()
+        };
+        let ((), elapsed) = tokio::join!(trickle, read);
+        assert!(elapsed < 2 * SHORT, "{elapsed:?}");
+    }
+
+    #[actix_web::test]
+    async fn an_answer_begins_the_time_anew() {
+        let (mut peer, mut ours) = pair(64);
+        let mut buffer = [0; 64];
+        for _ in 0..10 {
+            peer.write_all(b"asks").await.expect("a stream");
+            assert_eq!(ours.read(&mut buffer).await.expect("in time"), 4);
+            ours.write_all(b"done").await.expect("a stream");
+            assert_eq!(peer.read(&mut buffer).await.expect("an answer"), 4);
+            tokio::time::sleep(SHORT / 4).await;
+        }
+    }
+
+    #[actix_web::test]
+    async fn a_peer_that_takes_no_answer_is_cut_off() {
+        let (_peer, mut ours) = pair(8);
+        let refused = ours.write_all(&[0; 64]).await.expect_err("nobody reads");
+        assert_eq!(refused.kind(), io::ErrorKind::TimedOut);
+    }
+}

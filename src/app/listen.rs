@@ -1,0 +1,95 @@
+//! The sockets: how many connections there may be, and what each may take of time.
+
+use std::fmt;
+use std::net::TcpListener;
+use std::time::Duration;
+
+use actix_http::{HttpService, Request, Response};
+use actix_service::{IntoServiceFactory, Service, ServiceFactory, ServiceFactoryExt, fn_service, map_config};
+use actix_web::Error;
+use actix_web::body::MessageBody;
+use actix_web::dev::{AppConfig, Server};
+use actix_web::rt::net::TcpStream;
+use rustix::process::{Resource, getrlimit, setrlimit};
+
+use super::connection::Connection;
+
+/// How long the first head of a connection may take, and how long an idle connection is kept.
+const HEAD_DEADLINE: Duration = Duration::from_secs(5);
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// How long a refused body is thrown away before its connection is closed.
+const LINGER: Duration = Duration::from_secs(1);
+/// Open files that are kept for all else: the database's connections, logs, the metrics' clients.
+const OTHER_FILES: u64 = 256;
+/// Connections at most, however many files may be open: each may hold some 130 KB while its request is read.
+const CONNECTIONS_MAX: u64 = 20_000;
+
+/// Asks for as many open files as the system lets this process have: every connection is one.
+pub fn open_more_files() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::debug!(%error, "the limit of open files stays as it is");
+    }
+}
+
+/// How many connections each of these threads may have: the next ones wait to be accepted, rather than find that no file
+/// can be opened any more.
+fn connections_of_each(workers: usize) -> usize {
+    let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let room = files.saturating_sub(OTHER_FILES).max(files / 2).min(CONNECTIONS_MAX);
+    let each = room / u64::try_from(workers).unwrap_or(u64::MAX).max(1);
+    usize::try_from(each).unwrap_or(usize::MAX).max(1)
+}
+
+/// Serves what the factory makes on this socket, as actix's own server would, but for the deadlines of [`Connection`].
+///
+/// # Errors
+/// When the socket cannot be used.
+pub fn serve<F, I, S, B>(
+    factory: F,
+    listener: TcpListener,
+    workers: usize,
+    shutdown: u64,
+) -> std::io::Result<Server>
+where
+    F: Fn() -> I + Send + Clone + 'static,
+    I: IntoServiceFactory<S, Request>,
+    S: ServiceFactory<Request, Config = AppConfig> + 'static,
+    S::Error: Into<Error> + 'static,
+    S::InitError: fmt::Debug,
+    S::Response: Into<Response<B>> + 'static,
+    S::Service: 'static,
+    <S::Service as Service<Request>>::Future: 'static,
+    B: MessageBody + 'static,
+{
+    let address = listener.local_addr()?;
+    let builder = Server::build()
+        .workers(workers)
+        .max_concurrent_connections(connections_of_each(workers))
+        .shutdown_timeout(shutdown)
+        .disable_signals();
+    let stopping = builder.graceful_shutdown_signal();
+    let http = move || {
+        let stopping = stopping.clone();
+        let app = factory().into_factory().map_err(|error: S::Error| error.into().error_response());
+        let http = HttpService::build()
+            .graceful_shutdown_signal(move || {
+                let stopping = stopping.clone();
+                async move { stopping.notified().await }
+            })
+            .keep_alive(KEEP_ALIVE)
+            .client_request_timeout(HEAD_DEADLINE)
+            .client_disconnect_timeout(LINGER)
+            .local_addr(address)
+            .h1(map_config(app, |()| AppConfig::default()));
+        fn_service(|stream: TcpStream| async {
+            // An answer goes out in whole parts, none of which waits for the peer to acknowledge another.
+            let _ = stream.set_nodelay(true);
+            let peer = stream.peer_addr().ok();
+            Ok((Connection::new(stream), peer))
+        })
+        .and_then(http)
+    };
+    Ok(builder.listen("doorward", listener, http)?.run())
+}

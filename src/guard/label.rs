@@ -1,0 +1,83 @@
+//! Labels: a title, a device's or a token's name. People read them beside other people's, on one line of a page, a
+//! terminal or a log.
+
+use icu_properties::props::{DefaultIgnorableCodePoint, GeneralCategory};
+use icu_properties::{CodePointMapData, CodePointSetData};
+
+/// Why a label is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LabelFlaw {
+    /// A control character, or the end of a line.
+    #[error("contains U+{0:04X}, which does not belong on one line of text")]
+    Control(u32),
+    /// It turns the direction of what follows, the rest of the page included.
+    #[error("contains U+{0:04X}, which turns the direction of the text around it")]
+    Direction(u32),
+    /// Nothing of it can be seen.
+    #[error("shows nothing")]
+    Invisible,
+}
+
+impl LabelFlaw {
+    /// The code in a validation error.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Control(_) | Self::Direction(_) => "invalid_character",
+            Self::Invisible => "too_short",
+        }
+    }
+}
+
+/// Checks a label. Joiners and direction marks, which scripts and emoji need, are kept as they were sent.
+///
+/// # Errors
+/// See [`LabelFlaw`].
+pub fn check(text: &str) -> Result<(), LabelFlaw> {
+    let categories = CodePointMapData::<GeneralCategory>::new();
+    let ignorable = CodePointSetData::new::<DefaultIgnorableCodePoint>();
+    for letter in text.chars() {
+        let code = u32::from(letter);
+        match (categories.get(letter), letter) {
+            (
+                GeneralCategory::Control
+                | GeneralCategory::LineSeparator
+                | GeneralCategory::ParagraphSeparator,
+                _,
+            ) => return Err(LabelFlaw::Control(code)),
+            // The embeddings, overrides and isolates of Unicode's bidirectional algorithm (UAX #9).
+            (_, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') => {
+                return Err(LabelFlaw::Direction(code));
+            }
+            _ => {}
+        }
+    }
+    let is_seen = |letter: char| !letter.is_whitespace() && !ignorable.contains(letter);
+    if text.chars().any(is_seen) { Ok(()) } else { Err(LabelFlaw::Invisible) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_could_disguise_a_line_is_refused_and_what_languages_need_is_kept() {
+        for (text, flaw) in [
+            ("a\nb", LabelFlaw::Control(0x0a)),
+            ("a\u{1b}[31mb", LabelFlaw::Control(0x1b)),
+            ("a\u{85}b", LabelFlaw::Control(0x85)),
+            ("a\u{2028}b", LabelFlaw::Control(0x2028)),
+            ("invoice\u{202e}fdp.exe", LabelFlaw::Direction(0x202e)),
+            ("a\u{2067}b", LabelFlaw::Direction(0x2067)),
+            ("\u{200b}", LabelFlaw::Invisible),
+            (" \u{3164}\u{feff} ", LabelFlaw::Invisible),
+            ("", LabelFlaw::Invisible),
+        ] {
+            assert_eq!(check(text), Err(flaw), "{text:?}");
+        }
+        for text in ["my laptop", "👩\u{200d}💻", "نامه\u{200c}ها", "a\u{200e}b", "שלום", "a\u{200b}b", "é"]
+        {
+            assert_eq!(check(text), Ok(()), "{text:?}");
+        }
+    }
+}

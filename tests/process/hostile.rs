@@ -1,0 +1,126 @@
+//! Connections by the thousand that send nothing, too little or nonsense: memory stays bounded, nothing panics, and
+//! others are served.
+
+use std::fs;
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+use rustix::process::{Resource, getrlimit, setrlimit};
+
+use super::support::{Folder, Server, ask};
+
+const CONNECTIONS: usize = 1_000;
+/// Bytes of memory that the server may need for all of them.
+const MEMORY: u64 = CONNECTIONS as u64 * 200 * 1024;
+
+/// This process holds the other ends.
+fn open_more_files() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    setrlimit(Resource::Nofile, limit).unwrap();
+}
+
+fn memory(server: &Server) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+}
+
+fn open(server: &Server, count: usize, bytes: &[u8]) -> Vec<TcpStream> {
+    let open = |_| {
+        let mut stream = TcpStream::connect(("127.0.0.1", server.port)).unwrap();
+        stream.write_all(bytes).unwrap();
+        stream
+    };
+    (0..count).map(open).collect()
+}
+
+/// Reads what there is until the server closes; whether it did by then.
+fn is_closed_by(stream: &mut TcpStream, deadline: Instant) -> bool {
+    let mut buffer = [0; 4096];
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
+        stream.set_read_timeout(Some(left)).unwrap();
+        match stream.read(&mut buffer) {
+            Ok(0) => return true,
+            Ok(_) => {}
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                return false;
+            }
+            Err(_) => return true,
+        }
+    }
+}
+
+/// Serves another client while they are open.
+#[track_caller]
+fn serves(server: &Server) {
+    let begun = Instant::now();
+    assert_eq!(ask(server.port, "GET", "/healthz", "", None).0, 200);
+    assert_eq!(server.get("/api/v1/me", "nonsense").0, 401);
+    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn a_thousand_connections_that_dawdle_cost_little_memory_and_are_closed_in_time() {
+    open_more_files();
+    let folder = Folder::new();
+    let server = folder.serve();
+    serves(&server);
+    let before = memory(&server);
+    let body = "POST /api/v1/auth/login HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 60000\r\n\r\n";
+    let large_head = format!("GET /healthz HTTP/1.1\r\nhost: x\r\nx-a: {}", "a".repeat(30_000));
+    let large_body = format!("{body}{}", " ".repeat(50_000));
+    for (what, bytes, seconds) in [
+        ("nothing", Vec::new(), 5),
+        ("half a head", b"GET /healthz HTTP/1.1\r\nhost:".to_vec(), 5),
+        ("half a large head", large_head.into_bytes(), 5),
+        ("half a large body", large_body.into_bytes(), 10),
+        ("nonsense", vec![0xff; 100], 5),
+    ] {
+        let begun = Instant::now();
+        let mut streams = open(&server, CONNECTIONS, &bytes);
+        serves(&server);
+        let grown = memory(&server).saturating_sub(before);
+        assert!(grown < MEMORY, "{what}: {} MiB more", grown >> 20);
+        let deadline = begun + Duration::from_secs(seconds + 10);
+        let open =
+            streams.iter_mut().map(|stream| is_closed_by(stream, deadline)).filter(|closed| !closed).count();
+        assert_eq!(open, 0, "{what}: still open after {:?}", begun.elapsed());
+        serves(&server);
+    }
+    // Those that are served may stay for a while, and are no burden either.
+    let idle = open(&server, CONNECTIONS, b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n");
+    serves(&server);
+    let grown = memory(&server).saturating_sub(before);
+    assert!(grown < MEMORY, "idle connections: {} MiB more", grown >> 20);
+    let metrics = folder.metrics();
+    assert!(!metrics.contains("code=\"internal_error\"") && !metrics.contains("status=\"500\""), "{metrics}");
+    server.signal(Signal::SIGTERM);
+    let begun = Instant::now();
+    let (code, _, said) = server.wait();
+    assert_eq!(code, Some(0), "{said}");
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    assert_eq!(said, "", "what strangers send fills no log");
+    drop(idle);
+}
+
+#[test]
+fn more_connections_than_files_may_be_open_wait_their_turn() {
+    open_more_files();
+    let folder = Folder::new();
+    let server = folder.serve_with_files(320);
+    let mut streams = open(&server, 500, b"");
+    let begun = Instant::now();
+    // The next in the queue is served as soon as the first of those before it are cut off.
+    assert_eq!(ask(server.port, "GET", "/healthz", "", None).0, 200);
+    assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
+    let deadline = begun + Duration::from_secs(30);
+    assert!(streams.iter_mut().all(|stream| is_closed_by(stream, deadline)));
+    server.signal(Signal::SIGTERM);
+    let (code, _, said) = server.wait();
+    assert_eq!(code, Some(0), "{said}");
+    assert!(!said.contains("panic") && !said.contains("Too many open files"), "{said}");
+}
