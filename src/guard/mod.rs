@@ -13,6 +13,7 @@ pub mod csrf;
 pub mod cursor;
 pub mod explain;
 pub mod fields;
+pub mod forwarded;
 pub mod input;
 pub mod issue;
 pub mod life;
