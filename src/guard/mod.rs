@@ -2,8 +2,10 @@
 
 pub mod account;
 pub mod address;
+pub mod attempts;
 pub mod audit_log;
 pub mod authorized;
+pub mod bucket;
 pub mod caller;
 pub mod checks;
 pub mod conditions;
