@@ -60,13 +60,14 @@ pub struct Endpoint {
     path: &'static str,
     routes: Vec<Answering>,
     codes: Vec<Code>,
+    codes_of_methods: Vec<(Method, Code)>,
 }
 
 impl Endpoint {
     /// Nothing answers there yet.
     #[must_use]
     pub fn at(path: &'static str) -> Self {
-        Self { path, routes: Vec::new(), codes: Vec::new() }
+        Self { path, routes: Vec::new(), codes: Vec::new(), codes_of_methods: Vec::new() }
     }
 
     /// GET, and HEAD without the body.
@@ -142,6 +143,13 @@ impl Endpoint {
         self
     }
 
+    /// The same of one of them.
+    #[must_use]
+    pub fn codes_of(mut self, method: &Method, codes: &[Code]) -> Self {
+        self.codes_of_methods.extend(codes.iter().map(|code| (method.clone(), *code)));
+        self
+    }
+
     /// The path, with its parameters in braces.
     #[must_use]
     pub fn path(&self) -> &'static str {
@@ -160,10 +168,11 @@ impl Endpoint {
         self.routes.iter().find(|answering| answering.method == *method)?.rule
     }
 
-    /// See [`Endpoint::codes`].
+    /// See [`Endpoint::codes`] and [`Endpoint::codes_of`].
     #[must_use]
-    pub fn problem_codes(&self) -> &[Code] {
-        &self.codes
+    pub fn problem_codes(&self, method: &Method) -> Vec<Code> {
+        let own = self.codes_of_methods.iter().filter(|(of, _)| of == method).map(|(_, code)| *code);
+        self.codes.iter().copied().chain(own).collect()
     }
 }
 

@@ -101,7 +101,7 @@ impl Seen<'_> {
             status: i16::try_from(self.status.as_u16()).unwrap_or_default(),
             address: address.map(|address| address.to_string()),
             peer: self.request.peer_addr().map(|peer| peer.ip().to_string()),
-            forwarded_for: header("x-forwarded-for"),
+            forwarded_for: header("x-forwarded-for").or_else(|| header("forwarded")),
             credential_kind: self.trace.kind.map(CredentialKind::as_str),
             credential_id: self.trace.credential_id,
             session_id: self.trace.session_id,

@@ -44,13 +44,8 @@ const GUARD: [Code; 21] = [
 ];
 
 /// What any operation may answer with.
-const ANY: [Code; 5] = [
-    Code::MethodNotAllowed,
-    Code::Overloaded,
-    Code::InternalError,
-    Code::DatabaseUnavailable,
-    Code::TooManyAttempts,
-];
+const ANY: [Code; 4] =
+    [Code::MethodNotAllowed, Code::Overloaded, Code::InternalError, Code::DatabaseUnavailable];
 
 /// What an operation with a body may answer with.
 const BODY: [Code; 4] =
@@ -148,7 +143,7 @@ fn describe(document: &mut Value, endpoint: &Endpoint, method: &Method) {
     }
     let is_open = operation["security"] == json!([{}]);
     let mut codes: Vec<Code> = ANY.to_vec();
-    codes.extend_from_slice(endpoint.problem_codes());
+    codes.extend(endpoint.problem_codes(method));
     if !is_open {
         codes.extend_from_slice(&GUARD);
     }

@@ -18,6 +18,7 @@ use crate::database::Database;
 use crate::database::prune::Retention;
 use crate::guard::Services;
 use crate::guard::address::TrustedProxies;
+use crate::guard::attempts::{Attempts, NodeLimits};
 use crate::guard::cookie_store::BrowserSettings;
 use crate::guard::memory::Memory;
 use crate::guard::server::ShownSetting;
@@ -27,6 +28,7 @@ use crate::sessions::{LastUse, Limits};
 use crate::tokens::access_token::Issuer;
 use crate::tokens::key_ring::Keys;
 use crate::tokens::private_key::Algorithm;
+use crate::users::attempts;
 use crate::users::password::PasswordPolicy;
 use crate::users::passwords::Passwords;
 
@@ -51,7 +53,28 @@ pub fn password_policy(settings: &Settings) -> PasswordPolicy {
 /// How long what happened is kept.
 #[must_use]
 pub fn retention(settings: &Settings) -> Retention {
-    Retention { audit_events: settings.audit_retention, refusals: settings.refusal_retention }
+    Retention {
+        audit_events: settings.audit_retention,
+        refusals: settings.refusal_retention,
+        known_addresses: settings.known_address_retention,
+    }
+}
+
+/// What the settings say of tries that guess or cost.
+#[must_use]
+pub fn attempts(settings: &Settings, clock: &Clock) -> Attempts {
+    let limits = attempts::Limits {
+        failures: settings.login_failures,
+        failures_per_address: settings.login_failures_per_address,
+        failures_in_all: settings.login_failures_in_all,
+        registrations_per_address: settings.registrations_per_address,
+        longest_wait: settings.login_wait_max,
+    };
+    let of_node = NodeLimits {
+        unproven_per_address: settings.unproven_per_address,
+        tokens_per_user: settings.tokens_per_user,
+    };
+    Attempts::new(limits, of_node, clock)
 }
 
 /// By what new signing keys sign.
@@ -123,6 +146,7 @@ pub fn parts(
         issuer: Issuer { url: url.clone(), audiences: settings.audiences.clone() },
         limits: limits(settings),
         passwords,
+        attempts: attempts(settings, &clock),
         last_use: LastUse::default(),
         refusal_counts: RefusalCounts::default(),
         kept_refusals: KeptRefusals::new(settings.refusal_retention, settings.refusal_rows),

@@ -19,6 +19,8 @@ pub enum EventType {
     SteppedUp,
     /// A password was asked for again within a session, and was wrong.
     StepUpFailed,
+    /// Tries were refused because too many came before; the first refusal of a burst alone.
+    TooManyAttempts,
     /// A spent refresh token was presented again and forgiven.
     RefreshRepeated,
     /// A spent refresh token was presented again and was not forgiven: its session is ended.
@@ -35,6 +37,8 @@ pub enum EventType {
     UserDisabled,
     /// A disabled account was enabled.
     UserEnabled,
+    /// What was counted against an account's sign-ins was forgotten.
+    UserUnlocked,
     /// An account was deleted.
     UserDeleted,
     /// A password was changed or set.
@@ -55,11 +59,12 @@ pub enum EventType {
 
 impl EventType {
     /// Every type, in the order of the documentation.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 22] = [
         Self::LoginSucceeded,
         Self::LoginFailed,
         Self::SteppedUp,
         Self::StepUpFailed,
+        Self::TooManyAttempts,
         Self::RefreshRepeated,
         Self::RefreshTokenReused,
         Self::SessionEnded,
@@ -68,6 +73,7 @@ impl EventType {
         Self::UserRoleChanged,
         Self::UserDisabled,
         Self::UserEnabled,
+        Self::UserUnlocked,
         Self::UserDeleted,
         Self::PasswordChanged,
         Self::PasswordLinkCreated,
@@ -86,6 +92,7 @@ impl EventType {
             Self::LoginFailed => "login_failed",
             Self::SteppedUp => "stepped_up",
             Self::StepUpFailed => "step_up_failed",
+            Self::TooManyAttempts => "too_many_attempts",
             Self::RefreshRepeated => "refresh_repeated",
             Self::RefreshTokenReused => "refresh_token_reused",
             Self::SessionEnded => "session_ended",
@@ -94,6 +101,7 @@ impl EventType {
             Self::UserRoleChanged => "user_role_changed",
             Self::UserDisabled => "user_disabled",
             Self::UserEnabled => "user_enabled",
+            Self::UserUnlocked => "user_unlocked",
             Self::UserDeleted => "user_deleted",
             Self::PasswordChanged => "password_changed",
             Self::PasswordLinkCreated => "password_link_created",

@@ -85,7 +85,7 @@ pub struct NewRefusal {
     pub address: Option<String>,
     /// Who the connection was from.
     pub peer: Option<String>,
-    /// What `X-Forwarded-For` said, believed or not.
+    /// What `X-Forwarded-For`, or else `Forwarded`, said, believed or not.
     pub forwarded_for: Option<String>,
     /// What was sent.
     pub credential_kind: Option<&'static str>,
@@ -291,7 +291,7 @@ pub struct Refusal {
     pub address: Option<String>,
     /// Who the connection was from.
     pub peer: Option<String>,
-    /// What `X-Forwarded-For` said, believed or not.
+    /// What `X-Forwarded-For`, or else `Forwarded`, said, believed or not.
     pub forwarded_for: Option<String>,
     /// What was sent.
     pub credential_kind: Option<String>,

@@ -29,13 +29,16 @@ impl PruneArgs {
         access.stop();
         let pruned = pruned?;
         let line = format!(
-            "{} sessions, {} personal tokens, {} revocations, {} links, {} audit events and {} refusals were deleted.",
+            "{} sessions, {} personal tokens, {} revocations, {} links, {} audit events, {} refusals, {} counts of tries and \
+             {} known addresses were deleted.",
             pruned.sessions,
             pruned.personal_tokens,
             pruned.revocations,
             pruned.password_links,
             pruned.audit_events,
-            pruned.refusals
+            pruned.refusals,
+            pruned.attempts,
+            pruned.known_addresses
         );
         Output::stdout(self.format).result(&pruned, &line)
     }

@@ -14,9 +14,11 @@ use super::output::{Format, Output};
 use super::password::{NewPassword, PasswordArgs};
 use crate::app::state::password_policy;
 use crate::audit::Origin;
+use crate::audit::event::{self, EventType, Subject};
 use crate::config::{Secret, Settings};
 use crate::database::{Connection, QueryError, transaction};
 use crate::sessions::{EndReason, Which, end_sessions, session};
+use crate::users::attempts;
 use crate::users::change::{self, Change, Changes};
 use crate::users::name::{EmailAddress, Username, fold_typed};
 use crate::users::password::{PasswordHash, PlainPassword};
@@ -52,6 +54,8 @@ pub enum UserAction {
     Disable(OneUserArgs),
     /// Let a disabled user in again.
     Enable(OneUserArgs),
+    /// Forget the wrong passwords that were given for a user, so that the next sign-in waits no more.
+    Unlock(OneUserArgs),
     /// Give a user another role.
     SetRole(UserSetRoleArgs),
     /// Give a user another password; every session ends.
@@ -174,6 +178,8 @@ struct Row {
     #[serde(skip_serializing_if = "Option::is_none")]
     sessions: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    sign_in_waits_until: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     password: Option<String>,
 }
 
@@ -188,6 +194,7 @@ impl From<User> for Row {
             created_at: time(user.created_at),
             last_login_at: user.last_login_at.map(time),
             sessions: None,
+            sign_in_waits_until: None,
             password: None,
         }
     }
@@ -215,6 +222,7 @@ impl UserArgs {
             UserAction::Show(args) => show(connection, args),
             UserAction::Disable(args) => set_active(connection, args, false),
             UserAction::Enable(args) => set_active(connection, args, true),
+            UserAction::Unlock(args) => unlock(connection, args),
             UserAction::SetRole(args) => {
                 let changes = Changes { role: Some(args.role.clone()), ..Changes::default() };
                 change_one(connection, &args.user, &changes, args.format, |user| {
@@ -323,9 +331,13 @@ fn list(connection: &mut Connection, args: &UserListArgs) -> Result<(), Failure>
 fn show(connection: &mut Connection, args: &OneUserArgs) -> Result<(), Failure> {
     let user = find(connection, &args.user)?;
     let sessions = session::list(connection, user.id)?.len();
-    let row = Row { sessions: Some(sessions), ..Row::from(user) };
+    let waits_until = attempts::find_wait(connection, user.id, &folded_names(&user))?.map(time);
+    let row = Row { sessions: Some(sessions), sign_in_waits_until: waits_until, ..Row::from(user) };
+    let waits = row.sign_in_waits_until.as_ref().map_or(String::new(), |until| {
+        format!("; too many wrong passwords were given, the next sign-in is taken at {until}")
+    });
     let line = format!(
-        "{} ({}), {}, {}; made {}, last sign-in {}; {sessions} live sessions; id {}",
+        "{} ({}), {}, {}; made {}, last sign-in {}; {sessions} live sessions{waits}; id {}",
         row.username,
         row.email.as_deref().unwrap_or("no e-mail address"),
         row.role,
@@ -335,6 +347,38 @@ fn show(connection: &mut Connection, args: &OneUserArgs) -> Result<(), Failure> 
         row.id
     );
     Output::stdout(args.format).result(&row, &line)
+}
+
+/// What may be typed for a user at the sign-in.
+fn folded_names(user: &User) -> Vec<String> {
+    [Some(user.username.as_str()), user.email.as_deref()]
+        .into_iter()
+        .flatten()
+        .filter_map(fold_typed)
+        .collect()
+}
+
+fn unlock(connection: &mut Connection, args: &OneUserArgs) -> Result<(), Failure> {
+    let user = find(connection, &args.user)?;
+    let names = folded_names(&user);
+    let cleared = transaction(connection, |connection| {
+        let cleared = attempts::clear(connection, user.id, &names)?;
+        if cleared {
+            let subject = Subject { id: Some(user.id), name: Some(&user.username) };
+            let origin = Origin::command_line();
+            event::insert(connection, &origin, EventType::UserUnlocked, subject, &serde_json::json!({}))?;
+        }
+        Ok(cleared)
+    })?;
+    let line = match cleared {
+        true => format!(
+            "What was counted against {} is forgotten; the next sign-in waits no more.",
+            user.username
+        ),
+        false => format!("Nothing was counted against {}.", user.username),
+    };
+    Output::stdout(args.format)
+        .result(&serde_json::json!({ "username": user.username, "unlocked": cleared }), &line)
 }
 
 fn set_active(connection: &mut Connection, args: &OneUserArgs, active: bool) -> Result<(), Failure> {

@@ -19,6 +19,7 @@ const SECOND: Duration = Duration::from_secs(1);
 /// Last uses are written in batches of some seconds: an idle lifetime shorter than this would end what is in use.
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3_600);
+const DAY: Duration = Duration::from_secs(86_400);
 const TEN_YEARS: Duration = Duration::from_secs(3_650 * 86_400);
 
 /// From one definition per setting: the field, the flag, the environment variable, the key of
@@ -89,7 +90,7 @@ settings! {
         Computed("`http://<listen>`", Place::public_url), kinds::public_url();
     /// Where the metrics are served.
     metrics_listen: SocketAddr = "DOORWARD_METRICS_LISTEN", Text("127.0.0.1:9464"), kinds::socket_address();
-    /// The proxies whose `X-Forwarded-For` is believed.
+    /// The proxies whose `Forwarded` and `X-Forwarded-For` are believed.
     trusted_proxies: Vec<IpNet> = "DOORWARD_TRUSTED_PROXIES", Nothing(""), kinds::networks();
     /// The first admin's name, made at the first start of an empty database.
     admin_username: String = "DOORWARD_ADMIN_USERNAME", Text("admin"), kinds::username();
@@ -129,6 +130,28 @@ settings! {
     registration: Registration = "DOORWARD_REGISTRATION", Text("closed"), kinds::registration();
     /// Whether `/api/token/…` answers as djangorestframework-simplejwt does; `rotate`: a refresh spends its token.
     simplejwt_routes: SimplejwtRoutes = "DOORWARD_SIMPLEJWT_ROUTES", Text("off"), kinds::simplejwt_routes();
+    /// Wrong passwords an hour that cost no wait, for one name; those after them cost 2, 4, 8 … s.
+    /// An address from which its account was signed in to before has a count of its own.
+    login_failures: u32 = "DOORWARD_LOGIN_FAILURES", Text("5"), kinds::number(1..=1_000_000);
+    /// The same for all names from one address, or one IPv6 network of 64 bits.
+    login_failures_per_address: u32 = "DOORWARD_LOGIN_FAILURES_PER_ADDRESS",
+        Text("50"), kinds::number(1..=1_000_000);
+    /// The same for all names from all addresses.
+    login_failures_in_all: u32 = "DOORWARD_LOGIN_FAILURES_IN_ALL",
+        Text("10000"), kinds::number(1..=1_000_000);
+    /// The longest of these waits.
+    login_wait_max: Duration = "DOORWARD_LOGIN_WAIT_MAX", Text("15m"), kinds::duration(SECOND..=DAY);
+    /// How long an address counts as one that an account was signed in to from.
+    known_address_retention: Duration = "DOORWARD_KNOWN_ADDRESS_RETENTION",
+        Text("90d"), kinds::duration(Duration::ZERO..=TEN_YEARS);
+    /// Accounts an hour that may be made from one address without a wait.
+    registrations_per_address: u32 = "DOORWARD_REGISTRATIONS_PER_ADDRESS",
+        Text("10"), kinds::number(1..=1_000_000);
+    /// Personal tokens that a user may make in an hour, on each node.
+    tokens_per_user: u32 = "DOORWARD_TOKENS_PER_USER", Text("60"), kinds::number(1..=1_000_000);
+    /// Requests that prove nothing from one address in a minute, on each node.
+    /// They are unknown refresh tokens, one-time links, and explanations without a credential.
+    unproven_per_address: u32 = "DOORWARD_UNPROVEN_PER_ADDRESS", Text("60"), kinds::number(1..=1_000_000);
     /// The web origins whose scripts may call the API.
     cors_origins: Vec<Origin> = "DOORWARD_CORS_ORIGINS", Nothing(""), kinds::origins();
     /// How long refused requests are kept, to be looked up by their ids; `0s`: not at all.

@@ -19,6 +19,8 @@ pub struct Retention {
     pub audit_events: Duration,
     /// Refused requests.
     pub refusals: Duration,
+    /// From where accounts were signed in to.
+    pub known_addresses: Duration,
 }
 
 /// Rows that were deleted.
@@ -36,6 +38,10 @@ pub struct Pruned {
     pub audit_events: usize,
     /// Refused requests past their retention.
     pub refusals: usize,
+    /// Counts of tries that have fallen to nothing.
+    pub attempts: usize,
+    /// Addresses past their retention.
+    pub known_addresses: usize,
 }
 
 impl Pruned {
@@ -47,13 +53,15 @@ impl Pruned {
         self.password_links += batch.password_links;
         self.audit_events += batch.audit_events;
         self.refusals += batch.refusals;
+        self.attempts += batch.attempts;
+        self.known_addresses += batch.known_addresses;
     }
 
     /// All of them.
     #[must_use]
     pub fn total(&self) -> usize {
-        let kept = self.audit_events + self.refusals;
-        self.sessions + self.personal_tokens + self.revocations + self.password_links + kept
+        let kept = self.audit_events + self.refusals + self.known_addresses;
+        self.sessions + self.personal_tokens + self.revocations + self.password_links + self.attempts + kept
     }
 }
 
@@ -67,12 +75,18 @@ const REVOCATIONS: &str = "DELETE FROM revocations WHERE position IN (SELECT pos
     WHERE matters_until < now() - interval '1 day' LIMIT $1)";
 const PASSWORD_LINKS: &str = "DELETE FROM password_links WHERE digest IN (SELECT digest FROM password_links \
     WHERE expires_at < now() - interval '1 day' LIMIT $1)";
+/// A count falls to nothing within hours of the last try, and no wait is longer than a day. There are only as many rows as
+/// tries are taken.
+const ATTEMPTS: &str = "DELETE FROM attempts WHERE (kind, digest) IN (SELECT kind, digest FROM attempts \
+    WHERE counted_at < now() - interval '2 days' LIMIT $1 FOR UPDATE SKIP LOCKED)";
 /// A few rows a day, which nobody misses in the count of what was deleted.
 const REFUSAL_COUNTS: &str = "DELETE FROM refusal_counts WHERE day < now() - $1 * interval '1 second'";
 const AUDIT_EVENTS: &str = "DELETE FROM audit_events WHERE id IN (SELECT id FROM audit_events \
     WHERE occurred_at < now() - $2 * interval '1 second' LIMIT $1)";
 const REFUSALS: &str = "DELETE FROM refusals WHERE position IN (SELECT position FROM refusals \
     WHERE occurred_at < now() - $2 * interval '1 second' LIMIT $1)";
+const KNOWN_ADDRESSES: &str = "DELETE FROM known_addresses WHERE (user_id, network) IN (SELECT user_id, network \
+    FROM known_addresses WHERE last_used_at < now() - $2 * interval '1 second' LIMIT $1)";
 
 /// Prunes everything, a batch at a time, on the pool.
 ///
@@ -114,12 +128,13 @@ pub fn prune_batch(connection: &mut PgConnection, retention: Retention) -> Query
             personal_tokens: delete(PERSONAL_TOKENS)?,
             revocations: delete(REVOCATIONS)?,
             password_links: delete(PASSWORD_LINKS)?,
-            audit_events: 0,
-            refusals: 0,
+            attempts: delete(ATTEMPTS)?,
+            ..Pruned::default()
         };
         for (statement, retention, deleted) in [
             (AUDIT_EVENTS, retention.audit_events, &mut pruned.audit_events),
             (REFUSALS, retention.refusals, &mut pruned.refusals),
+            (KNOWN_ADDRESSES, retention.known_addresses, &mut pruned.known_addresses),
         ] {
             *deleted = diesel::sql_query(statement)
                 .bind::<BigInt, _>(BATCH)

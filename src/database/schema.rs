@@ -1,6 +1,18 @@
 // @generated automatically by Diesel CLI.
 
 diesel::table! {
+    attempts (kind, digest) {
+        kind -> Text,
+        digest -> Bytea,
+        level -> Float8,
+        pending -> Int4,
+        counted_at -> Timestamptz,
+        next_at -> Timestamptz,
+        noted_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
     audit_events (id) {
         id -> Uuid,
         occurred_at -> Timestamptz,
@@ -23,6 +35,14 @@ diesel::table! {
         check_value -> Bytea,
         created_at -> Timestamptz,
         sealed_cookie_key -> Nullable<Bytea>,
+    }
+}
+
+diesel::table! {
+    known_addresses (user_id, network) {
+        user_id -> Uuid,
+        network -> Text,
+        last_used_at -> Timestamptz,
     }
 }
 
@@ -187,6 +207,7 @@ diesel::table! {
 }
 
 diesel::joinable!(users -> roles (role));
+diesel::joinable!(known_addresses -> users (user_id));
 diesel::joinable!(login_names -> users (user_id));
 diesel::joinable!(password_links -> users (user_id));
 diesel::joinable!(sessions -> users (user_id));
@@ -195,8 +216,10 @@ diesel::joinable!(personal_tokens -> users (user_id));
 diesel::joinable!(notes -> users (owner_id));
 
 diesel::allow_tables_to_appear_in_same_query!(
+    attempts,
     audit_events,
     instance,
+    known_addresses,
     login_names,
     notes,
     password_links,

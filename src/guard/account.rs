@@ -208,7 +208,7 @@ impl Services {
     /// Makes a personal access token of the caller's.
     ///
     /// # Errors
-    /// `permission_denied`, `insufficient_scope`, `validation_failed`; a fault of ours as a 5xx.
+    /// `permission_denied`, `insufficient_scope`, `validation_failed`, `too_many_attempts`; a fault of ours as a 5xx.
     pub async fn make_personal_token(
         &self,
         caller: &Caller,
@@ -216,6 +216,7 @@ impl Services {
         origin: Origin,
     ) -> Result<(PlainPersonalToken, PersonalToken), Problem> {
         self.check_token_scope(caller, &request.scope).await?;
+        self.count_token(caller, &origin).await?;
         let (plain, digest) = personal_token::mint();
         let new = NewPersonalToken {
             user_id: caller.user_id,

@@ -2,8 +2,10 @@
 
 pub mod account;
 pub mod address;
+pub mod attempts;
 pub mod audit_log;
 pub mod authorized;
+pub mod bucket;
 pub mod caller;
 pub mod checks;
 pub mod conditions;
@@ -13,6 +15,7 @@ pub mod csrf;
 pub mod cursor;
 pub mod explain;
 pub mod fields;
+pub mod forwarded;
 pub mod input;
 pub mod issue;
 pub mod json;

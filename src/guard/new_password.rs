@@ -17,8 +17,21 @@ impl Services {
         (username, email): (&str, Option<&str>),
         pointer: &str,
     ) -> Result<PasswordHash, Problem> {
-        let names: Vec<&str> = std::iter::once(username).chain(email).collect();
-        refusal::password_flaws(&self.passwords.flaws(&password, &names), pointer)?;
+        self.refuse_flaws(&password, (username, email), pointer)?;
         self.passwords.hash(password).await.map_err(refusal::hashing)
+    }
+
+    /// The same without the hash.
+    ///
+    /// # Errors
+    /// `validation_failed` at `pointer`.
+    pub fn refuse_flaws(
+        &self,
+        password: &PlainPassword,
+        (username, email): (&str, Option<&str>),
+        pointer: &str,
+    ) -> Result<(), Problem> {
+        let names: Vec<&str> = std::iter::once(username).chain(email).collect();
+        refusal::password_flaws(&self.passwords.flaws(password, &names), pointer)
     }
 }

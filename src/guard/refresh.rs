@@ -5,7 +5,7 @@ use super::refusal;
 use super::services::Services;
 use super::trace::{Check, Trace};
 use crate::audit::Origin;
-use crate::problem::{Action, Problem};
+use crate::problem::{Action, Code, Problem};
 use crate::sessions::refresh_token::{self, PlainRefreshToken, RefreshToken};
 use crate::sessions::{Grant, Presented, Rotation, SessionLife, rotate, session};
 
@@ -29,16 +29,29 @@ pub struct Refreshed {
 }
 
 impl Services {
-    /// Trades, or only looks at, a refresh token.
+    /// Trades, or only looks at, a refresh token. One that stands nowhere counts against its address; a good one is
+    /// taken from there all the same.
     ///
     /// # Errors
-    /// What is wrong with the token, its session, its user or the scope; a fault of ours as a 5xx.
+    /// What is wrong with the token, its session, its user or the scope, `too_many_attempts`; a fault of ours as a 5xx.
     pub async fn refresh(
         &self,
         wanted: &Refresh,
         origin: Origin,
         trace: &mut Trace,
     ) -> Result<Refreshed, Problem> {
+        let traded = self.trade(wanted, origin.clone(), trace).await;
+        if let Err(problem) = &traded
+            && is_guess(problem.code())
+            && let Err(held) = self.count_unproven(&origin).await
+        {
+            trace.forget();
+            return Err(held);
+        }
+        traded
+    }
+
+    async fn trade(&self, wanted: &Refresh, origin: Origin, trace: &mut Trace) -> Result<Refreshed, Problem> {
         let token = checks::read_refresh_token(self, &wanted.token, trace)?;
         let presented = Presented {
             session_id: token.session_id,
@@ -108,6 +121,11 @@ impl Services {
         let advice = "Ask for less, or sign in again with more; the refresh token was not spent.";
         refusal::scope_refused(&scope, granted, advice).action(Action::Login)
     }
+}
+
+/// Whether it may have been made up.
+fn is_guess(code: Code) -> bool {
+    matches!(code, Code::TokenMalformed | Code::TokenSignatureInvalid | Code::RefreshTokenUnknown)
 }
 
 /// Which check decided; `None`: all of them let it in.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 
+use super::attempts::{HeldBy, whole_seconds};
 use super::caller::Credential;
 use crate::database::DatabaseError;
 use crate::problem::{Action, Code, FieldError, Problem};
@@ -12,6 +13,7 @@ use crate::sessions::refresh_token::RefreshTokenFlaw;
 use crate::tokens::access_token::AccessTokenFlaw;
 use crate::tokens::names::Names;
 use crate::tokens::personal_token::PersonalTokenFlaw;
+use crate::users::attempts::CountedBy;
 use crate::users::password::PasswordFlaw;
 use crate::users::passwords::HashError;
 use crate::users::user::NameTaken;
@@ -162,6 +164,35 @@ pub fn refresh_token_unknown() -> Problem {
 pub fn invalid_credentials() -> Problem {
     let detail = "The username or the password is wrong. Check both and try again.";
     Problem::new(Code::InvalidCredentials, detail)
+}
+
+/// Too many tries came; the next is taken after this wait. It says as much of a name that is nobody's.
+#[must_use]
+pub fn too_many_attempts(by: HeldBy, wait: Duration) -> Problem {
+    let seconds = whole_seconds(wait).max(1);
+    let when = if seconds < 120 { format!("{seconds} s") } else { format!("{} min", seconds.div_ceil(60)) };
+    let detail = match by {
+        HeldBy::Counted(CountedBy::Name | CountedBy::KnownAddress) => {
+            format!("Too many wrong passwords were given for this name. The next try is taken in {when}.")
+        }
+        HeldBy::Counted(CountedBy::Address) => {
+            format!("Too many sign-ins have failed from your address. The next try is taken in {when}.")
+        }
+        HeldBy::Counted(CountedBy::All) => format!(
+            "More sign-ins fail here than are taken from new addresses. Try again in {when}, or from where you have \
+             signed in before."
+        ),
+        HeldBy::Counted(CountedBy::Registration) => {
+            format!("Too many accounts were made from your address. The next can be made in {when}.")
+        }
+        HeldBy::Unproven => {
+            format!("Too many requests that prove nothing came from your address. Try again in {when}.")
+        }
+        HeldBy::Tokens => {
+            format!("You have made many tokens in a short time. The next can be made in {when}.")
+        }
+    };
+    Problem::new(Code::TooManyAttempts, detail).retry_after(Duration::from_secs(seconds))
 }
 
 /// A personal token of a broken form.

@@ -7,6 +7,7 @@ use actix_web::{HttpRequest, web};
 use uuid::Uuid;
 
 use super::address::TrustedProxies;
+use super::attempts::Attempts;
 use super::cookie_store::BrowserSettings;
 use super::memory::{Memory, Reader};
 use super::refusal;
@@ -43,6 +44,8 @@ pub struct Services {
     pub limits: Limits,
     /// Verifies and makes password hashes, off the async threads.
     pub passwords: Passwords,
+    /// Counts what guesses or costs.
+    pub attempts: Attempts,
     /// Notes what was used.
     pub last_use: LastUse,
     /// Counts what was refused.
@@ -61,7 +64,7 @@ pub struct Services {
     pub simplejwt_rotates: bool,
     /// How browsers' sessions are kept.
     pub browser: BrowserSettings,
-    /// Whom `X-Forwarded-For` is believed from.
+    /// Whom `Forwarded` and `X-Forwarded-For` are believed from.
     pub trusted_proxies: TrustedProxies,
 }
 

@@ -8,6 +8,8 @@ use crate::audit::event::{self, EventType, Origin, Subject};
 use crate::problem::{Code, Problem};
 use crate::random;
 use crate::sessions::{self, EndReason, Grant, HeldBy, NewSession, Which, end_sessions, session};
+use crate::users::attempts::{Outcome, Reservation};
+use crate::users::known_address;
 use crate::users::name::fold_typed;
 use crate::users::password::PlainPassword;
 use crate::users::user::{self, Login};
@@ -33,12 +35,29 @@ pub struct SignIn {
 }
 
 impl Services {
-    /// Verifies the password and begins a session.
+    /// Verifies the password and begins a session. The try counts before it is made, and has to be free.
     ///
     /// # Errors
-    /// `invalid_credentials`, `account_disabled` to the right password, `permission_denied` and `validation_failed`
-    /// for the scope; a fault of ours as a 5xx.
+    /// `too_many_attempts`, `invalid_credentials`, `account_disabled` to the right password, `permission_denied` and
+    /// `validation_failed` for the scope; a fault of ours as a 5xx.
     pub async fn sign_in(&self, wanted: &SignIn, origin: &Origin) -> Result<Grant, Problem> {
+        let reservation = self.reserve_sign_in(&wanted.username, origin).await?;
+        match self.try_sign_in(wanted, &reservation, origin).await {
+            Ok(settled) => settled,
+            Err(problem) => {
+                self.give_back(reservation).await;
+                Err(problem)
+            }
+        }
+    }
+
+    /// The inner result is that of a try that was settled; the outer error of one in which nothing was guessed.
+    async fn try_sign_in(
+        &self,
+        wanted: &SignIn,
+        reservation: &Reservation,
+        origin: &Origin,
+    ) -> Result<Result<Grant, Problem>, Problem> {
         for _ in 0..ATTEMPTS {
             let found = self.find_login(&wanted.username).await?;
             let hash = found.as_ref().and_then(|login| login.password_hash.clone());
@@ -46,18 +65,22 @@ impl Services {
             let (Some(login), Some(hash), Some(verified)) =
                 (found.clone(), hash, verified.map_err(refusal::hashing)?)
             else {
-                return Err(self.refuse_sign_in(wanted, found, origin, Code::InvalidCredentials).await);
+                let refused =
+                    self.refuse_sign_in(wanted, found, reservation, origin, Code::InvalidCredentials);
+                return Ok(Err(refused.await));
             };
             // Said only to the right password.
             if !login.user.is_active() {
-                return Err(self.refuse_sign_in(wanted, Some(login), origin, Code::AccountDisabled).await);
+                let refused =
+                    self.refuse_sign_in(wanted, Some(login), reservation, origin, Code::AccountDisabled);
+                return Ok(Err(refused.await));
             }
             if let Some(scope) = &wanted.scope {
                 self.check_scope_of(scope, &login).await?;
             }
             let upgraded = verified.upgraded.map(|hash| hash.expose().to_owned());
-            if let Some(grant) = self.begin(wanted, &login, hash, upgraded, origin).await? {
-                return Ok(grant);
+            if let Some(grant) = self.begin(wanted, &login, (hash, upgraded), reservation, origin).await? {
+                return Ok(Ok(grant));
             }
             // The password or the status changed since it was verified: once more from the start.
         }
@@ -77,8 +100,8 @@ impl Services {
         &self,
         wanted: &SignIn,
         login: &Login,
-        verified_hash: String,
-        upgraded_hash: Option<String>,
+        (verified_hash, upgraded_hash): (String, Option<String>),
+        reservation: &Reservation,
         origin: &Origin,
     ) -> Result<Option<Grant>, Problem> {
         let new = NewSession {
@@ -91,12 +114,19 @@ impl Services {
             held_by: wanted.held_by.clone(),
         };
         let (limits, origin, replaces) = (self.limits.clone(), origin.clone(), wanted.replaces);
+        let reservation = reservation.clone();
         self.database
             .transaction(move |connection| {
                 let begun = sessions::begin(connection, &new, &limits, &origin)?;
                 if let Some(digest) = replaces.filter(|_| begun.is_some()) {
                     let which = Which::OfCookie(digest);
                     end_sessions(connection, &which, EndReason::SignedInAgain, &origin)?;
+                }
+                if let Some(grant) = &begun {
+                    let network = known_address::network(origin.address.as_deref());
+                    known_address::note(connection, grant.user_id, &network)?;
+                    // Last: others wait for these rows.
+                    reservation.settle(connection, Outcome::Right)?;
                 }
                 Ok(begun)
             })
@@ -119,18 +149,20 @@ impl Services {
         &self,
         wanted: &SignIn,
         login: Option<Login>,
+        reservation: &Reservation,
         origin: &Origin,
         code: Code,
     ) -> Problem {
         let typed: String = wanted.username.chars().filter(|c| !c.is_control()).take(150).collect();
-        let origin = origin.clone();
+        let (origin, reservation) = (origin.clone(), reservation.clone());
         let noted = self
             .database
-            .run(move |connection| {
+            .transaction(move |connection| {
                 let user = login.as_ref().map(|login| &login.user);
                 let subject = Subject { id: user.map(|user| user.id), name: Some(&typed) };
                 let details = json!({ "code": code.as_str(), "known": user.is_some() });
-                event::insert(connection, &origin, EventType::LoginFailed, subject, &details)
+                event::insert(connection, &origin, EventType::LoginFailed, subject, &details)?;
+                reservation.settle(connection, Outcome::Failed)
             })
             .await;
         match (noted, code) {

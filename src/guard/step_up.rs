@@ -10,13 +10,14 @@ use super::services::Services;
 use crate::audit::event::{self, EventType, Origin, Subject};
 use crate::problem::Problem;
 use crate::sessions::session::{self, SteppedUp};
+use crate::users::attempts::{Outcome, Reservation};
 use crate::users::password::PlainPassword;
 
 impl Services {
     /// Verifies the password of a session's user; the session's `auth_time` is then now.
     ///
     /// # Errors
-    /// `validation_failed` at `pointer` for a wrong one; `session_ended`; a fault of ours as a 5xx.
+    /// `validation_failed` at `pointer` for a wrong one, `too_many_attempts`, `session_ended`; a fault of ours as a 5xx.
     pub async fn step_up(
         &self,
         caller: &Caller,
@@ -41,7 +42,7 @@ impl Services {
     /// counts as a failed sign-in.
     ///
     /// # Errors
-    /// `validation_failed` at `/current_password` for a wrong one; a fault of ours as a 5xx.
+    /// `validation_failed` at `/current_password` for a wrong one, `too_many_attempts`; a fault of ours as a 5xx.
     pub async fn verify_current(
         &self,
         caller: &Caller,
@@ -59,21 +60,50 @@ impl Services {
         password: PlainPassword,
         pointer: &str,
         origin: &Origin,
-        (event_type, details): (EventType, Value),
+        failed: (EventType, Value),
     ) -> Result<String, Problem> {
+        let reservation = self.reserve_sign_in(&caller.username, origin).await?;
+        match self.verify_reserved(caller, password).await {
+            Ok(Some(hash)) => {
+                self.settle(reservation, Outcome::Right).await?;
+                Ok(hash)
+            }
+            Ok(None) => {
+                self.note_wrong_password(caller, origin, failed, reservation).await?;
+                Err(refusal::wrong_password(pointer))
+            }
+            Err(problem) => {
+                self.give_back(reservation).await;
+                Err(problem)
+            }
+        }
+    }
+
+    async fn verify_reserved(
+        &self,
+        caller: &Caller,
+        password: PlainPassword,
+    ) -> Result<Option<String>, Problem> {
         let hash = self.password_hash_of(caller.user_id).await?;
         let verified = self.passwords.verify(hash.clone(), password).await.map_err(refusal::hashing)?;
-        if let (Some(hash), Some(_)) = (hash, verified) {
-            return Ok(hash);
-        }
+        Ok(hash.filter(|_| verified.is_some()))
+    }
+
+    async fn note_wrong_password(
+        &self,
+        caller: &Caller,
+        origin: &Origin,
+        (event_type, details): (EventType, Value),
+        reservation: Reservation,
+    ) -> Result<(), Problem> {
         let (user_id, username, origin) = (caller.user_id, caller.username.clone(), origin.clone());
         self.database
-            .run(move |connection| {
+            .transaction(move |connection| {
                 let subject = Subject { id: Some(user_id), name: Some(&username) };
-                event::insert(connection, &origin, event_type, subject, &details)
+                event::insert(connection, &origin, event_type, subject, &details)?;
+                reservation.settle(connection, Outcome::Failed)
             })
             .await
-            .map_err(refusal::database)?;
-        Err(refusal::wrong_password(pointer))
+            .map_err(refusal::database)
     }
 }

@@ -1,6 +1,11 @@
 //! What is wrong with a form, beside its fields.
 
-use crate::problem::{Code, Problem};
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+use askama::Template;
+
+use super::answer;
+use crate::problem::{self, Code, Problem};
 
 /// What is wrong with a form.
 #[derive(Default)]
@@ -8,6 +13,8 @@ pub struct Flaws {
     fields: Vec<(String, String)>,
     /// What concerns no field.
     pub general: Option<String>,
+    /// Nothing is wrong with it, but it comes too soon.
+    held: Option<Problem>,
 }
 
 impl Flaws {
@@ -20,7 +27,11 @@ impl Flaws {
     /// One field is wrong.
     #[must_use]
     pub fn of_field(name: &str, detail: &str) -> Self {
-        Self { fields: vec![(name.to_owned(), detail.to_owned())], general: None }
+        Self { fields: vec![(name.to_owned(), detail.to_owned())], ..Self::default() }
+    }
+
+    fn general(detail: &str) -> Self {
+        Self { general: Some(detail.to_owned()), ..Self::default() }
     }
 
     /// What a refusal says of the form's fields.
@@ -40,9 +51,12 @@ impl Flaws {
             }
             Code::Conflict => match problem.pointer() {
                 Some(name) => Ok(Self::of_field(name, problem.detail())),
-                None => Ok(Self { fields: Vec::new(), general: Some(problem.detail().to_owned()) }),
+                None => Ok(Self::general(problem.detail())),
             },
-            Code::LastAdmin => Ok(Self { fields: Vec::new(), general: Some(problem.detail().to_owned()) }),
+            Code::LastAdmin => Ok(Self::general(problem.detail())),
+            Code::TooManyAttempts => {
+                Ok(Self { held: Some(problem.clone()), ..Self::general(problem.detail()) })
+            }
             _ => Err(problem),
         }
     }
@@ -58,6 +72,19 @@ impl Flaws {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.fields.is_empty() && self.general.is_none()
+    }
+
+    /// The answer that shows the form again, with them.
+    ///
+    /// # Errors
+    /// `internal_error` when the page cannot be made.
+    pub fn shown_by<P: Template>(self, page: impl FnOnce(Self) -> P) -> Result<HttpResponse, Problem> {
+        let Some(held) = self.held.clone() else {
+            return answer(StatusCode::UNPROCESSABLE_ENTITY, &page(self));
+        };
+        let mut answer = answer(held.code().status(), &page(self))?;
+        problem::mark(&mut answer, &held);
+        Ok(answer)
     }
 }
 

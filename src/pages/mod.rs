@@ -43,6 +43,7 @@ pub fn routes() -> Vec<Endpoint> {
             Code::CsrfFailed,
             Code::InvalidCredentials,
             Code::AccountDisabled,
+            Code::TooManyAttempts,
         ]),
         Endpoint::at("/register").get(register::show).post(register::register),
         Endpoint::at("/logout").post(login::sign_out),

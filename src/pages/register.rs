@@ -31,26 +31,20 @@ struct Register {
 /// The form.
 pub async fn show(services: web::Data<Services>, request: HttpRequest) -> Result<HttpResponse, Problem> {
     services.refuse_closed_registration()?;
-    form(&services, &request, StatusCode::OK, ("", ""), Flaws::none())
+    let before = Before::of(&services, &request);
+    let page = form(&services, &before, ("", ""), Flaws::none());
+    Ok(before.on(answer(StatusCode::OK, &page)?))
 }
 
-fn form(
-    services: &Services,
-    request: &HttpRequest,
-    status: StatusCode,
-    (username, email): (&str, &str),
-    flaws: Flaws,
-) -> Result<HttpResponse, Problem> {
-    let before = Before::of(services, request);
-    let page = Register {
+fn form(services: &Services, before: &Before, (username, email): (&str, &str), flaws: Flaws) -> Register {
+    Register {
         shell: Shell::bare(),
         csrf_token: before.token.clone(),
         username: username.to_owned(),
         email: email.to_owned(),
         hint: set_password::hint(services),
         flaws,
-    };
-    Ok(before.on(answer(status, &page)?))
+    }
 }
 
 /// Makes the account, and signs its user in.
@@ -76,8 +70,10 @@ pub async fn register(
             login::begin(&services, &request, &from.0, &wish).await
         }
         Err(problem) => {
-            let flaws = Flaws::of(problem)?;
-            form(&services, &request, StatusCode::UNPROCESSABLE_ENTITY, (username, email), flaws)
+            let before = Before::of(&services, &request);
+            let page = |flaws| form(&services, &before, (username, email), flaws);
+            let answer = Flaws::of(problem)?.shown_by(page)?;
+            Ok(before.on(answer))
         }
     }
 }

@@ -9,6 +9,7 @@ use askama::Template;
 use super::answer;
 use super::flaws::Flaws;
 use super::shell::Shell;
+use crate::audit::Origin;
 use crate::guard::input::{Form, From, Open};
 use crate::guard::{Services, refusal};
 use crate::problem::{Code, Problem};
@@ -20,7 +21,12 @@ use crate::users::set_password::{self, LinkToken, Setting};
 /// The routes.
 #[must_use]
 pub fn routes() -> Vec<Endpoint> {
-    vec![Endpoint::at("/set-password/{token}").get(show).post(set).codes(&[Code::NotFound])]
+    vec![
+        Endpoint::at("/set-password/{token}")
+            .get(show)
+            .post(set)
+            .codes(&[Code::NotFound, Code::TooManyAttempts]),
+    ]
 }
 
 #[derive(Template)]
@@ -51,7 +57,9 @@ static DONE: LazyLock<Message> = LazyLock::new(|| Message {
     text: "Every earlier session of the account has ended. You can sign in with the new password now.",
 });
 
-async fn find(services: &Services, token: &str) -> Result<Option<User>, Problem> {
+/// Each look counts against its address, whether or not there is such a link.
+async fn find(services: &Services, token: &str, origin: &Origin) -> Result<Option<User>, Problem> {
+    services.count_unproven(origin).await?;
     let digest = LinkToken::digest(token);
     services
         .database
@@ -60,8 +68,14 @@ async fn find(services: &Services, token: &str) -> Result<Option<User>, Problem>
         .map_err(refusal::database)
 }
 
-async fn show(services: web::Data<Services>, token: web::Path<String>) -> Result<HttpResponse, Problem> {
-    let Some(user) = find(&services, &token).await? else { return answer(StatusCode::NOT_FOUND, &*GONE) };
+async fn show(
+    services: web::Data<Services>,
+    token: web::Path<String>,
+    from: From,
+) -> Result<HttpResponse, Problem> {
+    let Some(user) = find(&services, &token, &from.0).await? else {
+        return answer(StatusCode::NOT_FOUND, &*GONE);
+    };
     answer(StatusCode::OK, &form(&services, user.username, Flaws::none()))
 }
 
@@ -82,7 +96,9 @@ async fn set(
     from: From,
     Open(sent): Open<Form>,
 ) -> Result<HttpResponse, Problem> {
-    let Some(user) = find(&services, &token).await? else { return answer(StatusCode::NOT_FOUND, &*GONE) };
+    let Some(user) = find(&services, &token, &from.0).await? else {
+        return answer(StatusCode::NOT_FOUND, &*GONE);
+    };
     let typed = sent.field("new_password").unwrap_or_default();
     let password = PlainPassword::new(typed);
     let names = (user.username.as_str(), user.email.as_deref());

@@ -12,7 +12,7 @@ use super::shell::Shell;
 use super::{answer, next};
 use crate::guard::input::{Form, Query};
 use crate::guard::{AnyCaller, Authorized, Services, refusal};
-use crate::problem::{Code, Problem};
+use crate::problem::{self, Code, Problem};
 use crate::users::password::PlainPassword;
 
 /// The field's name: another than those of the forms that it is sent along with.
@@ -86,7 +86,7 @@ pub async fn step_up(
             Ok(HttpResponse::TemporaryRedirect().insert_header((LOCATION, repeat)).finish())
         }
         Ok(_) => Ok(see_other(if next.is_empty() { "/account" } else { &next })),
-        Err(problem) if problem.code() == Code::ValidationFailed => {
+        Err(problem) if matches!(problem.code(), Code::ValidationFailed | Code::TooManyAttempts) => {
             let shell = Shell::of(&caller);
             let own = [CSRF, PASSWORD, "next", "repeat"];
             let page = StepUp {
@@ -99,9 +99,16 @@ pub async fn step_up(
                     .into_iter()
                     .filter(|(name, _)| !own.contains(&name.as_str()))
                     .collect(),
-                flaw: Some("This is not the account's password.".to_owned()),
+                flaw: Some(match problem.code() {
+                    Code::TooManyAttempts => problem.detail().to_owned(),
+                    _ => "This is not the account's password.".to_owned(),
+                }),
             };
-            answer(StatusCode::UNPROCESSABLE_ENTITY, &page)
+            let mut answer = answer(problem.code().status(), &page)?;
+            if problem.code() == Code::TooManyAttempts {
+                problem::mark(&mut answer, &problem);
+            }
+            Ok(answer)
         }
         Err(problem) => Err(problem),
     }

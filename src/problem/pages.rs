@@ -331,11 +331,23 @@ pub(super) static CSRF_FAILED: Page = Page {
 };
 
 pub(super) static TOO_MANY_ATTEMPTS: Page = Page {
-    meaning: "Too many attempts came in too short a time.",
-    causes: &["Passwords are being guessed.", "A client that retries without waiting."],
-    for_client: "Wait for as many seconds as `Retry-After` says.",
-    for_user: "Wait for as long as the answer says, then try again.",
-    for_operator: "Look for the address in the audit log.",
+    meaning: "Too many tries came before this one, which was not made: no password was looked at. Each further try that \
+              fails makes the next wait twice as long, up to a bound; those that are refused do not.",
+    causes: &[
+        "Wrong passwords were given for the account. Where its user has signed in before, his tries have a count of \
+         their own: somebody elsewhere cannot hold him up.",
+        "Sign-ins failed, or accounts were made, from the same address.",
+        "Many refresh tokens or links that stand nowhere came from the same address.",
+        "A client that retries without waiting.",
+    ],
+    for_client: "Wait for as many seconds as `Retry-After` says, and do not send a password again that was wrong. A \
+                 session that lives is refreshed all the same.",
+    for_user: "Wait for as long as the answer says, then try again, or sign in from where you have signed in before. \
+               Whoever runs the service can lift the wait.",
+    for_operator: "The audit log says `too_many_attempts` once for each burst, with the address and what was counted; \
+                   doorward_attempts_held_total counts all. `doorward user unlock` lifts an account's wait, and \
+                   DOORWARD_LOGIN_FAILURES and the settings beside it move the limits. Where all requests seem to \
+                   come from one address, set DOORWARD_TRUSTED_PROXIES.",
     example: include_str!("examples/too_many_attempts.txt"),
 };
 

@@ -1,7 +1,9 @@
 //! Users: accounts, their names, roles and passwords.
 
+pub mod attempts;
 pub mod change;
 pub mod common_passwords;
+pub mod known_address;
 pub mod name;
 pub mod password;
 pub mod passwords;

@@ -2,7 +2,7 @@
 //! connection is held.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::password::{self, OddHash, PasswordFlaw, PasswordHash, PasswordPolicy, PlainPassword};
@@ -20,6 +20,7 @@ pub struct Passwords {
     cost: u32,
     /// The highest cost in use, which every failure costs.
     highest_cost: Arc<AtomicU32>,
+    verified: Arc<AtomicU64>,
     threads: BlockingPool,
 }
 
@@ -55,7 +56,8 @@ impl Passwords {
     #[must_use]
     pub fn new(policy: PasswordPolicy, cost: u32, threads: usize) -> Self {
         let threads = BlockingPool::of_low_priority("hashing", threads, threads * QUEUE_PER_THREAD);
-        Self { policy, cost, highest_cost: Arc::new(AtomicU32::new(cost)), threads }
+        let highest_cost = Arc::new(AtomicU32::new(cost));
+        Self { policy, cost, highest_cost, verified: Arc::default(), threads }
     }
 
     /// Notes a cost in use, so that failures cost as much.
@@ -86,12 +88,14 @@ impl Passwords {
         plain: PlainPassword,
     ) -> Result<Option<Verified>, HashError> {
         let (cost, highest) = (self.cost, Arc::clone(&self.highest_cost));
+        let verified = Arc::clone(&self.verified);
         let work = move || -> Result<Option<Verified>, OddHash> {
             let stored = stored.map(|text| PasswordHash::parse(&text)).transpose()?;
             if let Some(hash) = &stored {
                 highest.fetch_max(hash.cost(), Ordering::Relaxed);
             }
             let begun = Instant::now();
+            verified.fetch_add(1, Ordering::Relaxed);
             let right = password::check(stored.as_ref(), &plain, highest.load(Ordering::Relaxed))?;
             metrics::histogram!("doorward_password_verify_seconds").record(begun.elapsed().as_secs_f64());
             let stale = stored.filter(|_| right).filter(|hash| hash.needs_upgrade(cost));
@@ -99,6 +103,12 @@ impl Passwords {
             Ok(right.then_some(Verified { upgraded }))
         };
         self.threads.run(DEADLINE, work).await?.map_err(|_| HashError::OddHash)
+    }
+
+    /// How many passwords were verified by this process, right or wrong.
+    #[must_use]
+    pub fn verified(&self) -> u64 {
+        self.verified.load(Ordering::Relaxed)
     }
 
     /// The hash of a new password.

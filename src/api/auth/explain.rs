@@ -8,7 +8,7 @@ use crate::guard::Services;
 use crate::guard::authorized::Known;
 use crate::guard::explain::{Asker, Explanation, NOT_KEPT};
 use crate::guard::fields::{Fields, FromFields};
-use crate::guard::input::Json;
+use crate::guard::input::{From, Json};
 use crate::guard::issue::no_store;
 use crate::guard::pasted::{self, Target};
 use crate::problem::{Code, Problem};
@@ -107,9 +107,13 @@ fn read_target(fields: &mut Fields) -> Option<Option<Target>> {
 pub async fn explain(
     services: web::Data<Services>,
     routes: web::Data<RouteTable>,
+    from: From,
     known: Known<Json<Question>>,
 ) -> Result<HttpResponse, Problem> {
     let Known { caller, input: Json(question) } = known;
+    if caller.is_none() {
+        services.count_unproven(&from.0).await?;
+    }
     let asker = caller.as_ref().map_or(Asker::Nobody, Asker::Caller);
     let explanation = match question {
         Question::Token(text, target) => {

@@ -18,6 +18,7 @@ pub fn routes() -> Vec<Endpoint> {
             Code::InvalidCredentials,
             Code::AccountDisabled,
             Code::PermissionDenied,
+            Code::TooManyAttempts,
         ]),
         Endpoint::at("/api/v1/auth/refresh").post(refresh::refresh).codes(&[
             Code::TokenMalformed,
@@ -30,6 +31,7 @@ pub fn routes() -> Vec<Endpoint> {
             Code::AccountDisabled,
             Code::AccountDeleted,
             Code::InsufficientScope,
+            Code::TooManyAttempts,
         ]),
         Endpoint::at("/api/v1/auth/logout").post(logout::logout).codes(&[
             Code::TokenMalformed,
@@ -37,10 +39,16 @@ pub fn routes() -> Vec<Endpoint> {
             Code::TokenTypeMismatch,
             Code::PermissionDenied,
         ]),
-        Endpoint::at("/api/v1/auth/register")
-            .post(register::register)
-            .codes(&[Code::NotFound, Code::Conflict]),
-        Endpoint::at("/api/v1/auth/explain").post(explain::explain).codes(&[Code::NotFound]),
-        Endpoint::at("/api/v1/auth/step-up").post(step_up::step_up).codes(&[Code::PermissionDenied]),
+        Endpoint::at("/api/v1/auth/register").post(register::register).codes(&[
+            Code::NotFound,
+            Code::Conflict,
+            Code::TooManyAttempts,
+        ]),
+        Endpoint::at("/api/v1/auth/explain")
+            .post(explain::explain)
+            .codes(&[Code::NotFound, Code::TooManyAttempts]),
+        Endpoint::at("/api/v1/auth/step-up")
+            .post(step_up::step_up)
+            .codes(&[Code::PermissionDenied, Code::TooManyAttempts]),
     ]
 }

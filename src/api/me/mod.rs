@@ -5,6 +5,8 @@ pub mod profile;
 pub mod sessions;
 pub mod tokens;
 
+use actix_web::http::Method;
+
 use crate::problem::Code;
 use crate::routing::Endpoint;
 
@@ -12,14 +14,17 @@ use crate::routing::Endpoint;
 #[must_use]
 pub fn routes() -> Vec<Endpoint> {
     vec![
-        Endpoint::at("/api/v1/me").get(profile::show).patch(profile::update).codes(&[Code::Conflict]),
-        Endpoint::at("/api/v1/me/password").post(password::change),
+        Endpoint::at("/api/v1/me")
+            .get(profile::show)
+            .patch(profile::update)
+            .codes_of(&Method::PATCH, &[Code::Conflict, Code::TooManyAttempts]),
+        Endpoint::at("/api/v1/me/password").post(password::change).codes(&[Code::TooManyAttempts]),
         Endpoint::at("/api/v1/me/sessions").get(sessions::list).delete(sessions::end_others),
         Endpoint::at("/api/v1/me/sessions/{id}").delete(sessions::end).codes(&[Code::NotFound]),
-        Endpoint::at("/api/v1/me/tokens")
-            .get(tokens::list)
-            .post(tokens::create)
-            .codes(&[Code::AuthenticationTooOld, Code::InsufficientScope]),
+        Endpoint::at("/api/v1/me/tokens").get(tokens::list).post(tokens::create).codes_of(
+            &Method::POST,
+            &[Code::AuthenticationTooOld, Code::InsufficientScope, Code::TooManyAttempts],
+        ),
         Endpoint::at("/api/v1/me/tokens/{id}").delete(tokens::revoke).codes(&[Code::NotFound]),
     ]
 }

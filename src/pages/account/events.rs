@@ -58,8 +58,10 @@ pub async fn show(
         events,
         |event| event.id,
         |event| {
-            let alarming =
-                matches!(event.type_.as_str(), "login_failed" | "step_up_failed" | "refresh_token_reused");
+            let alarming = matches!(
+                event.type_.as_str(),
+                "login_failed" | "step_up_failed" | "too_many_attempts" | "refresh_token_reused"
+            );
             let what = words(&event);
             let address = event.address.unwrap_or_default();
             Item { when: Moment::new(event.occurred_at, now), what, address, alarming }
@@ -83,6 +85,10 @@ fn words(event: &Event) -> String {
         "login_failed" => "Somebody gave a wrong password.".to_owned(),
         "stepped_up" => "You confirmed your password.".to_owned(),
         "step_up_failed" => "A wrong password was given to confirm.".to_owned(),
+        "too_many_attempts" if detail("by") == "tokens" => {
+            "You made many tokens in a short time; the next had to wait.".to_owned()
+        }
+        "too_many_attempts" => "Too many wrong passwords were given; further tries had to wait.".to_owned(),
         "refresh_repeated" => "A client asked for its tokens twice; it was given them again.".to_owned(),
         "refresh_token_reused" => {
             "A used refresh token was presented again: somebody may have a copy, so its session was ended."
@@ -94,6 +100,7 @@ fn words(event: &Event) -> String {
         "user_role_changed" => format!("The role was changed by {who}."),
         "user_disabled" => format!("The account was disabled by {who}."),
         "user_enabled" => format!("The account was enabled by {who}."),
+        "user_unlocked" => format!("The wait before the next sign-in was lifted by {who}."),
         "password_changed" => format!("The password was changed by {who}."),
         "password_link_created" => format!("A link to set the password was made by {who}."),
         "personal_token_created" => format!("The personal token “{}” was made.", detail("name")),

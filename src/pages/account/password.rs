@@ -59,6 +59,6 @@ pub async fn change(
             let done = Some("Your password is changed, and every other session is signed out.");
             answer(StatusCode::OK, &Password { revoke_tokens: false, done, ..page })
         }
-        Err(flaws) => answer(StatusCode::UNPROCESSABLE_ENTITY, &Password { flaws: flaws?, ..page }),
+        Err(flaws) => flaws?.shown_by(|flaws| Password { flaws, ..page }),
     }
 }

@@ -66,10 +66,8 @@ pub async fn change(
             answer(StatusCode::OK, &Profile { done: Some("Your details are saved."), ..page(&caller) })
         }
         Err(problem) => {
-            let flaws = Flaws::of(problem)?;
-            let typed = (field("username").to_owned(), field("email").to_owned());
-            let page = Profile { username: typed.0, email: typed.1, flaws, ..page(&caller) };
-            answer(StatusCode::UNPROCESSABLE_ENTITY, &page)
+            let (username, email) = (field("username").to_owned(), field("email").to_owned());
+            Flaws::of(problem)?.shown_by(|flaws| Profile { username, email, flaws, ..page(&caller) })
         }
     }
 }

@@ -165,7 +165,7 @@ pub async fn make(
             };
             answer(StatusCode::CREATED, &page)
         }
-        Err(flaws) => answer(StatusCode::UNPROCESSABLE_ENTITY, &form(&caller, name, &scope, days, flaws?)),
+        Err(flaws) => flaws?.shown_by(|flaws| form(&caller, name, &scope, days, flaws)),
     }
 }
 

@@ -12,11 +12,13 @@ pub struct Browser<'a> {
     pub cookies: BTreeMap<String, String>,
     /// What `Sec-Fetch-Site` says of its unsafe requests.
     pub site: &'static str,
+    /// Where a proxy says that it is.
+    pub address: Option<&'static str>,
 }
 
 impl<'a> Browser<'a> {
     pub fn new(world: &'a World) -> Self {
-        Self { world, cookies: BTreeMap::new(), site: "same-origin" }
+        Self { world, cookies: BTreeMap::new(), site: "same-origin", address: None }
     }
 
     /// With cookies of another.
@@ -77,6 +79,9 @@ impl<'a> Browser<'a> {
             let pairs: Vec<String> =
                 self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
             ask = ask.header("cookie", pairs.join("; "));
+        }
+        if let Some(address) = self.address {
+            ask = ask.header("x-forwarded-for", address);
         }
         if let Some(form) = form {
             ask = ask

@@ -64,7 +64,12 @@ impl World {
 
     /// Another server on this one's database.
     pub async fn another_node(&self) -> Self {
-        Self::on(Arc::clone(&self.database), |_| {}).await
+        self.another_node_with(|_| {}).await
+    }
+
+    /// The same with other settings.
+    pub async fn another_node_with(&self, change: impl FnOnce(&mut Settings)) -> Self {
+        Self::on(Arc::clone(&self.database), change).await
     }
 
     /// A server on this database.
@@ -174,6 +179,16 @@ impl World {
         self.time().advance(by);
     }
 
+    /// From now on the database's time moves by the test alone: what is counted in seconds stays what it is on a machine
+    /// that is slow.
+    pub fn stop_time(&self) {
+        self.sql(
+            "DO $$ BEGIN EXECUTE format(
+                'CREATE OR REPLACE FUNCTION clock.now() RETURNS timestamptz STABLE LANGUAGE sql AS %L',
+                format('SELECT timestamptz %L + (SELECT by FROM clock.shift)', pg_catalog.now())); END $$",
+        );
+    }
+
     /// What moves time, for other threads.
     pub fn time(&self) -> Time {
         Time { services: self.services.clone(), database_url: self.database.url.clone() }
@@ -255,7 +270,7 @@ impl Drop for World {
     }
 }
 
-/// The settings of the tests: those of the documentation, with cheap hashes and a secret key.
+/// The settings of the tests: those of the documentation, with cheap hashes, a secret key, and no limit of tries.
 pub fn settings() -> Settings {
     settings_at(PUBLIC_URL)
 }
@@ -270,7 +285,21 @@ pub fn settings_at(public_url: &str) -> Settings {
     let environment = variables.iter().map(|(name, value)| (name.into(), value.into())).collect();
     let mut settings = resolve(&Inputs { environment, ..Inputs::default() }).expect("settings");
     settings.bcrypt_cost = COST;
+    // From one address come more of everything than from most.
+    (settings.login_failures, settings.login_failures_per_address) = (1_000_000, 1_000_000);
+    (settings.unproven_per_address, settings.tokens_per_user) = (1_000_000, 1_000_000);
+    settings.registrations_per_address = 1_000_000;
     settings
+}
+
+/// Sets the limits of tries to what they are when nobody sets them.
+pub fn limit_tries(settings: &mut Settings) {
+    let defaults = resolve(&Inputs::default()).expect("settings");
+    settings.login_failures = defaults.login_failures;
+    settings.login_failures_per_address = defaults.login_failures_per_address;
+    settings.unproven_per_address = defaults.unproven_per_address;
+    settings.tokens_per_user = defaults.tokens_per_user;
+    settings.registrations_per_address = defaults.registrations_per_address;
 }
 
 /// Both tokens of a session.

@@ -1,0 +1,3 @@
+DROP TABLE known_addresses;
+DROP FUNCTION attempt_wait;
+DROP TABLE attempts;
