@@ -2,8 +2,10 @@
 
 use chrono::TimeDelta;
 use fantoccini::Locator;
+use tokio::net::TcpListener;
 
 use crate::chromium::{Chromium, Look};
+use crate::elsewhere::serve;
 use crate::support::{PASSWORD, World};
 
 #[actix_web::test]
@@ -85,12 +87,13 @@ async fn a_form_of_another_origin_does_nothing() {
     page.sign_in("alice").await;
     // Another port is another origin of the same site, to which the browser does send the cookie; localhost is
     // another site, from which it does not.
-    let same_site = World::new().await;
-    let cross_site = same_site.base.replace("127.0.0.1", "localhost");
-    for (from, shown) in [(&same_site.base, "csrf_failed"), (&cross_site, "What you may do")] {
-        // Refused for want of proof, or as if nobody were signed in, which leads to the sign-in and on. A place without
-        // a policy that keeps forms at home.
-        page.client.goto(&format!("{from}/healthz")).await.unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let same_site = format!("http://{}", listener.local_addr().unwrap());
+    let cross_site = same_site.replace("127.0.0.1", "localhost");
+    actix_web::rt::spawn(serve(listener, "<!doctype html><body>elsewhere</body>".to_owned()));
+    for (from, shown) in [(&same_site, "csrf_failed"), (&cross_site, "What you may do")] {
+        // Refused for want of proof, or as if nobody were signed in, which leads to the sign-in and on.
+        page.client.goto(from).await.unwrap();
         page.run(&format!(
             "const form = document.createElement('form'); form.method = 'post'; form.action = '{}/logout'; \
              document.body.append(form); form.submit();",

@@ -1,29 +1,13 @@
 //! The guide's client in a browser, on a page of another origin, as an integrator would have it.
 
 use doorward::config::Origin;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use crate::chromium::Chromium;
+use crate::elsewhere::serve;
 use crate::support::{PASSWORD, World};
 
 const CLIENT: &str = include_str!("../../docs/examples/client.mjs");
-
-async fn serve(listener: TcpListener, page: String) {
-    let head = format!(
-        "HTTP/1.1 200 OK\r\ncontent-type: text/html; charset=utf-8\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
-        page.len()
-    );
-    let answer = format!("{head}{page}");
-    while let Ok((mut stream, _)) = listener.accept().await {
-        let answer = answer.clone();
-        // A browser also opens connections that it never asks on.
-        actix_web::rt::spawn(async move {
-            let _ = stream.read(&mut [0; 4096]).await;
-            let _ = stream.write_all(answer.as_bytes()).await;
-        });
-    }
-}
 
 #[actix_web::test]
 async fn the_guides_client_works_on_a_page_of_another_origin() {

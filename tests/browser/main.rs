@@ -5,6 +5,7 @@
 mod account;
 mod admin;
 mod chromium;
+mod elsewhere;
 mod every_page;
 mod guide;
 #[allow(dead_code, unused_imports)] // the API's tests use all of it
