@@ -255,9 +255,17 @@ mod tests {
         assert_eq!(pool.handle.shared.lock().threads, 0);
         pool.run(LONG, || ()).await.expect("done");
         assert_eq!(pool.handle.shared.lock().threads, 1);
-        let all = (0..50).map(|number| pool.run(LONG, move || number));
+        // Three that wait for each other need three threads, and more make none.
+        let together = Arc::new(std::sync::Barrier::new(3));
+        let all = (0..48).map(|number| {
+            let together = Arc::clone(&together);
+            pool.run(LONG, move || {
+                together.wait();
+                number
+            })
+        });
         let done = futures_util::future::join_all(all).await;
-        assert_eq!(done.into_iter().map(Result::unwrap).sum::<i32>(), (0..50).sum::<i32>());
+        assert_eq!(done.into_iter().map(Result::unwrap).sum::<i32>(), (0..48).sum::<i32>());
         assert_eq!(pool.handle.shared.lock().threads, 3);
     }
 
