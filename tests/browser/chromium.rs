@@ -104,7 +104,15 @@ impl Chromium {
             "//main//*[self::button or self::a][normalize-space()={text:?} or @aria-label={text:?}] | \
              //header//*[self::button or self::a][normalize-space()={text:?}]"
         );
-        self.find(Locator::XPath(&path)).await.click().await.unwrap();
+        let begun = std::time::Instant::now();
+        loop {
+            match self.find(Locator::XPath(&path)).await.click().await {
+                Ok(()) => return,
+                // It stood on the page before, which has just gone: it is looked for on this one.
+                Err(error) if error.is_stale_element_reference() && begun.elapsed() < PATIENCE => {}
+                Err(error) => panic!("{text:?}: {error}"),
+            }
+        }
     }
 
     /// What stands on the page; nothing while another is on its way.
