@@ -1,6 +1,6 @@
 # Everything a newcomer needs. The logic is in scripts/, which also run without make.
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench cluster bench-data bench-size screenshots release
+.PHONY: help run test fuzz lint bench cluster bench-data bench-size screenshots release
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\): ## /\1	/p' Makefile | awk -F '\t' '{ printf "  make %-12s%s\n", $$1, $$2 }'
@@ -10,6 +10,9 @@ run: ## install what is missing, build and serve (RELEASE=1: an optimised build)
 
 test: ## install what is missing and run all tests against a throw-away PostgreSQL
 	@scripts/test
+
+fuzz: ## look for bytes that break what the parsers promise (SECONDS_EACH=60)
+	@scripts/fuzz
 
 lint: ## formatting, clippy, licences and advisories, scripts
 	@scripts/lint

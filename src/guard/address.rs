@@ -32,7 +32,8 @@ impl TrustedProxies {
 
     /// A proxy that writes one of the two headers may hand the other on as its client made it up: where both stand and
     /// name different clients, neither is believed.
-    fn behind(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+    #[must_use]
+    pub fn behind(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         if !self.trusts(peer) {
             return peer;
         }

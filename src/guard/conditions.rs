@@ -15,6 +15,12 @@ pub struct Conditions {
 }
 
 impl Conditions {
+    /// Reads them.
+    #[must_use]
+    pub fn of(headers: &HeaderMap) -> Self {
+        Self { if_match: tags(headers, IF_MATCH), if_none_match: tags(headers, IF_NONE_MATCH) }
+    }
+
     /// For a read: whether what stands there is what the client has (weak comparison).
     #[must_use]
     pub fn is_unmodified(&self, tag: &str) -> bool {
@@ -46,8 +52,7 @@ fn tags(headers: &HeaderMap, name: actix_web::http::header::HeaderName) -> Optio
 
 impl Input for Conditions {
     async fn read(request: &HttpRequest, _: Payload) -> Result<Self, Problem> {
-        let headers = request.headers();
-        Ok(Self { if_match: tags(headers, IF_MATCH), if_none_match: tags(headers, IF_NONE_MATCH) })
+        Ok(Self::of(request.headers()))
     }
 }
 

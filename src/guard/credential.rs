@@ -80,7 +80,11 @@ pub fn read(request: &HttpRequest, settings: &BrowserSettings) -> Result<Sent, P
     }
 }
 
-pub(super) fn read_header(headers: &HeaderMap) -> Result<Option<Sent>, Problem> {
+/// Reads the `Authorization` header; `None`: there is none.
+///
+/// # Errors
+/// `credentials_ambiguous`, `credentials_malformed`, `scheme_unsupported`.
+pub fn read_header(headers: &HeaderMap) -> Result<Option<Sent>, Problem> {
     let mut sent = headers.get_all(AUTHORIZATION);
     let Some(header) = sent.next() else { return Ok(None) };
     if sent.next().is_some() {

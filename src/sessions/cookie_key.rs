@@ -26,6 +26,12 @@ impl std::fmt::Debug for CookieKey {
 }
 
 impl CookieKey {
+    /// A new random one.
+    #[must_use]
+    pub fn generate() -> Self {
+        Self(random::bytes())
+    }
+
     /// Its bytes.
     #[must_use]
     pub fn expose(&self) -> &[u8] {
@@ -42,8 +48,8 @@ pub fn find_or_make(
     keys: &SecretKeys,
 ) -> QueryResult<Result<CookieKey, SealedCookieKey>> {
     if instance::find_cookie_key(connection)?.is_none() {
-        let made: [u8; LEN] = random::bytes();
-        instance::insert_cookie_key(connection, &keys.seal(SEAL_NAME, &made))?;
+        let made = CookieKey::generate();
+        instance::insert_cookie_key(connection, &keys.seal(SEAL_NAME, made.expose()))?;
     }
     // Read again: another node may have been first.
     let sealed = instance::find_cookie_key(connection)?.unwrap_or_default();

@@ -1,0 +1,389 @@
+//! What each parser promises, whatever it is given. The fuzzer (fuzz/src/main.rs) looks for bytes that break a promise;
+//! tests/corpus.rs holds those that are in fuzz/corpus/.
+
+use std::net::IpAddr;
+use std::sync::LazyLock;
+
+use actix_web::cookie::Cookie;
+use actix_web::http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
+use actix_web::test::{self, TestRequest};
+use actix_web::{App, HttpRequest, HttpResponse, web};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::{DateTime, Utc};
+use doorward::api::auth::login::LoginRequest;
+use doorward::api::simplejwt::multipart;
+use doorward::config::{Inputs, resolve};
+use doorward::guard::address::TrustedProxies;
+use doorward::guard::conditions::Conditions;
+use doorward::guard::cookie_store::{self, BrowserSettings, SentCookie};
+use doorward::guard::credential::{self, Sent};
+use doorward::guard::fields::Fields;
+use doorward::guard::input::Form;
+use doorward::guard::{cursor, json, label, pasted};
+use doorward::pages::next;
+use doorward::problem::Code;
+use doorward::secret_key::SecretKeys;
+use doorward::sessions::{CookieKey, refresh_token};
+use doorward::tokens::access_token::{self, Issuer};
+use doorward::tokens::personal_token;
+use doorward::tokens::private_key::{Algorithm, PrivateKey};
+use doorward::tokens::signing_key::{KeyRing, SigningKey, Times};
+use doorward::users::name::{EmailAddress, Username, fold_typed};
+use uuid::Uuid;
+
+/// A parser's promises.
+pub type Target = fn(&[u8]);
+
+/// All of them, by the names of their folders in fuzz/corpus/.
+pub const TARGETS: [(&str, Target); 17] = [
+    ("access_token", access_token),
+    ("conditions", conditions),
+    ("cookie", cookie),
+    ("credential", credential),
+    ("cursor", cursor),
+    ("email", email),
+    ("form", form),
+    ("forwarded", forwarded),
+    ("json", json),
+    ("label", label),
+    ("multipart", multipart),
+    ("next", next),
+    ("pasted", pasted),
+    ("personal_token", personal_token),
+    ("refresh_token", refresh_token),
+    ("settings", settings),
+    ("username", username),
+];
+
+const SECRET: &str = "a-secret-key-that-only-the-fuzzer-has";
+
+static KEYS: LazyLock<SecretKeys> = LazyLock::new(|| SecretKeys::derive([SECRET]).expect("a key"));
+
+/// The bytes up to the first line break, and the rest.
+fn first_line(bytes: &[u8]) -> (&[u8], &[u8]) {
+    let at = bytes.iter().position(|byte| *byte == b'\n').unwrap_or(bytes.len());
+    (&bytes[..at], bytes.get(at + 1..).unwrap_or_default())
+}
+
+/// Headers as the HTTP parser lets them through: a line each, of one name.
+fn headers(name: &HeaderName, lines: &[u8]) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for value in lines.split(|byte| *byte == b'\n').filter_map(|line| HeaderValue::from_bytes(line).ok()) {
+        headers.append(name.clone(), value);
+    }
+    headers
+}
+
+/// A good header holds one credential, and says the same when it is written again.
+fn credential(bytes: &[u8]) {
+    let headers = headers(&AUTHORIZATION, bytes);
+    let again = |text: String| {
+        let mut headers = HeaderMap::new();
+        headers.insert(AUTHORIZATION, HeaderValue::from_str(&text).expect("header text"));
+        credential::read_header(&headers).expect("good").expect("sent")
+    };
+    match credential::read_header(&headers) {
+        Ok(None) => assert!(headers.is_empty()),
+        Ok(Some(Sent::Bearer(token))) => {
+            assert!(headers.len() == 1 && !token.is_empty());
+            assert!(token.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_whitespace()));
+            assert!(again(format!("Bearer {token}")) == Sent::Bearer(token));
+        }
+        Ok(Some(Sent::Basic { username, token })) => {
+            assert!(!username.contains(':'));
+            let pair = base64::engine::general_purpose::STANDARD.encode(format!("{username}:{token}"));
+            assert!(again(format!("Basic {pair}")) == Sent::Basic { username, token });
+        }
+        Ok(Some(Sent::Cookie(_))) => panic!("a header is no cookie"),
+        Err(problem) => assert!(matches!(
+            problem.code(),
+            Code::CredentialsAmbiguous | Code::CredentialsMalformed | Code::SchemeUnsupported
+        )),
+    }
+}
+
+const NOW: i64 = 1_800_000_000;
+
+static SIGNING_KEY: LazyLock<SigningKey> = LazyLock::new(|| {
+    let times = Times { signs_from: DateTime::UNIX_EPOCH, retires_at: None, revoked_at: None };
+    let private = PrivateKey::generate(Algorithm::EdDsa).expect("a key");
+    SigningKey::new(private, times).expect("a working key")
+});
+static RING: LazyLock<KeyRing> = LazyLock::new(|| KeyRing::new(vec![SIGNING_KEY.clone()]));
+static ISSUER: LazyLock<Issuer> = LazyLock::new(|| Issuer {
+    url: "https://auth.example".to_owned(),
+    audiences: vec!["https://reports.example".to_owned()],
+});
+
+/// Nothing is believed that this key did not sign; and whatever it signed (a header, a line break, claims), nothing
+/// is good that is not of this issuer, for this audience, of this type and of this moment.
+fn access_token(bytes: &[u8]) {
+    let now = DateTime::<Utc>::from_timestamp(NOW, 0).expect("a time");
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        assert!(access_token::verify_signature(&RING, &ISSUER, text).is_err());
+    }
+    let (header, claims) = first_line(bytes);
+    let header = String::from_utf8_lossy(header).replace("$KID", SIGNING_KEY.kid());
+    let message = format!("{}.{}", URL_SAFE_NO_PAD.encode(&header), URL_SAFE_NO_PAD.encode(claims));
+    let signature = SIGNING_KEY.sign(message.as_bytes()).expect("a signature");
+    let token = format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature));
+    let Ok(signed) = access_token::verify_signature(&RING, &ISSUER, &token) else { return };
+    if signed.judge(&ISSUER, now).is_err() {
+        return;
+    }
+    let header: serde_json::Value = serde_json::from_str(&header).expect("a header");
+    let claims: serde_json::Value = serde_json::from_slice(claims).expect("claims");
+    assert!(header.get("crit").is_none_or(serde_json::Value::is_null), "{header}");
+    let typ = header["typ"].as_str().expect("a type").to_ascii_lowercase();
+    assert!(typ.trim_start_matches("application/") == "at+jwt" && header["alg"] == "EdDSA", "{header}");
+    assert_eq!(claims["iss"], ISSUER.url);
+    assert!(claims["aud"].to_string().contains("https://"), "{claims}");
+    let time = |name: &str| claims[name].as_i64().expect("a time");
+    assert!(time("exp") > NOW && time("nbf") <= NOW + 5 && time("iat") <= NOW + 5, "{claims}");
+}
+
+/// A token that is let through is the one that is made of what it says.
+fn refresh_token(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    if let Ok(token) = refresh_token::parse(&KEYS, text) {
+        let made = refresh_token::issue(&KEYS, token.session_id, token.secret, token.generation);
+        assert_eq!(made.expose(), text);
+    }
+    // What is made here is read, and not when anything is added to it.
+    let mut seed = [0; 36];
+    let length = bytes.len().min(36);
+    seed[..length].copy_from_slice(&bytes[..length]);
+    let (id, rest) = seed.split_at(16);
+    let (secret, generation) = rest.split_at(16);
+    let id = Uuid::from_slice(id).expect("16 bytes");
+    let (secret, generation) = (secret.try_into().expect("16"), generation.try_into().expect("4"));
+    let made = refresh_token::issue(&KEYS, id, secret, i32::from_be_bytes(generation));
+    assert!(refresh_token::parse(&KEYS, made.expose()).is_ok());
+    assert!(refresh_token::parse(&KEYS, &format!("{}{text}", made.expose())).is_err() || text.is_empty());
+}
+
+/// A token that is let through has the form, to the letter.
+fn personal_token(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    if personal_token::parse(text).is_ok() {
+        assert!(text.starts_with("dwp_") && text[4..].bytes().all(|byte| byte.is_ascii_alphanumeric()));
+        let mut other = text.to_owned();
+        other.replace_range(4..5, if text[4..].starts_with('a') { "b" } else { "a" });
+        assert!(personal_token::parse(&other).is_err(), "one letter is another");
+        assert!(personal_token::parse(&format!("{text} ")).is_err());
+    }
+}
+
+/// A position that is let through is the one that was handed out for this list.
+fn cursor(bytes: &[u8]) {
+    let (list, text) = first_line(bytes);
+    let (Ok(list), Ok(text)) = (std::str::from_utf8(list), std::str::from_utf8(text)) else { return };
+    if let Ok(id) = cursor::open(&KEYS, list, text) {
+        assert!(text.starts_with(&cursor::seal(&KEYS, list, id)[..42]), "{text}");
+    }
+    let sealed = cursor::seal(&KEYS, list, Uuid::nil());
+    assert_eq!(cursor::open(&KEYS, list, &sealed).ok(), Some(Uuid::nil()));
+    assert!(cursor::open(&KEYS, &format!("{list} "), &sealed).is_err());
+}
+
+/// Lines `NAME=value` for the environment, a line `---`, a settings file. What is wrong is told a line each, without
+/// what could move a terminal, and without the secret.
+fn settings(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let (variables, file) = text.split_once("---\n").unwrap_or((&text, ""));
+    let mut environment: Vec<_> = variables
+        .lines()
+        .filter_map(|line| line.split_once('='))
+        .map(|(name, value)| (name.into(), value.into()))
+        .collect();
+    environment.push(("DOORWARD_SECRET_KEY".into(), SECRET.into()));
+    let toml = Some(("doorward.toml".into(), file.to_owned()));
+    let inputs = Inputs { environment, toml, processors: 2, ..Inputs::default() };
+    let lines = match resolve(&inputs) {
+        Ok(settings) => settings.entries().iter().filter_map(|entry| entry.value.clone()).collect(),
+        Err(errors) => {
+            assert!(!errors.lines.is_empty());
+            errors.lines
+        }
+    };
+    for line in lines {
+        assert!(!line.chars().any(char::is_control), "{line:?}");
+        assert!(!line.contains(SECRET) || text.contains(SECRET), "{line:?}");
+    }
+}
+
+struct Browsers {
+    settings: BrowserSettings,
+    key: CookieKey,
+}
+
+static BROWSERS: LazyLock<Browsers> = LazyLock::new(|| Browsers {
+    settings: BrowserSettings {
+        origin: "https://auth.example".to_owned(),
+        secure: true,
+        idle_ttl: std::time::Duration::from_secs(60),
+        kept_ttl: std::time::Duration::from_secs(60),
+    },
+    key: CookieKey::generate(),
+});
+
+/// No cookie is ours that this server did not sign, and none is a fault of ours.
+fn cookie(bytes: &[u8]) {
+    thread_local! {
+        static SYSTEM: actix_web::rt::SystemRunner = actix_web::rt::System::new();
+    }
+    async fn look(request: HttpRequest) -> HttpResponse {
+        match cookie_store::sent(&request, &BROWSERS.settings) {
+            SentCookie::Signed(_) => HttpResponse::Ok().finish(),
+            SentCookie::Missing | SentCookie::Forged => HttpResponse::Unauthorized().finish(),
+        }
+    }
+    let ask = async {
+        let app = App::new()
+            .wrap(cookie_store::middleware(&BROWSERS.settings, &BROWSERS.key))
+            .default_service(web::to(look));
+        let app = test::init_service(app).await;
+        let mut request = TestRequest::get();
+        if let Ok(value) = HeaderValue::from_bytes(bytes) {
+            request = request.insert_header(("cookie", value));
+        }
+        let text = String::from_utf8_lossy(bytes).into_owned();
+        let alone = TestRequest::get().cookie(Cookie::new("__Host-doorward", text));
+        for request in [request, alone] {
+            let answer = test::call_service(&app, request.to_request()).await;
+            assert_eq!(answer.status(), 401);
+        }
+    };
+    SYSTEM.with(|system| system.block_on(ask));
+}
+
+/// `X-Forwarded-For` or `Forwarded`, as the first byte says: the address is the peer's, or one that stands in the
+/// header; it is always the peer's where the peer is no trusted proxy.
+fn forwarded(bytes: &[u8]) {
+    let Some((which, lines)) = bytes.split_first() else { return };
+    let is_standard = *which == b'f';
+    let name = if is_standard { "forwarded" } else { "x-forwarded-for" };
+    let headers = headers(&HeaderName::from_static(name), lines);
+    let peer: IpAddr = "10.0.0.1".parse().expect("an address");
+    assert_eq!(TrustedProxies::default().behind(peer, &headers), peer);
+    let trusted = TrustedProxies::new(vec!["10.0.0.0/8".parse().expect("a network")]);
+    let found = trusted.behind(peer, &headers);
+    let text = String::from_utf8_lossy(lines);
+    let mut hops = text.split([',', '\n']).filter_map(|hop| hop.trim().parse::<IpAddr>().ok());
+    // The standard's hops are quoted, with ports: whether one stands there is its own parser's promise.
+    assert!(is_standard || found == peer || hops.any(|hop| hop.to_canonical() == found), "{found}");
+    let stranger: IpAddr = "192.0.2.1".parse().expect("an address");
+    assert_eq!(trusted.behind(stranger, &headers), stranger);
+}
+
+/// An entity tag that is not listed never matches.
+fn conditions(bytes: &[u8]) {
+    const TAG: &str = "\"a tag that no input of the fuzzer's holds\"";
+    let text = String::from_utf8_lossy(bytes);
+    let is_possible = text.contains('*') || text.contains(TAG);
+    let changes = headers(&HeaderName::from_static("if-match"), bytes);
+    let conditions = Conditions::of(&changes);
+    assert!(conditions.check(TAG).is_err() || changes.is_empty() || is_possible);
+    assert!(!conditions.is_unmodified(TAG));
+    let reads = headers(&HeaderName::from_static("if-none-match"), bytes);
+    let conditions = Conditions::of(&reads);
+    assert!(!conditions.is_unmodified(TAG) || is_possible);
+    assert!(conditions.check(TAG).is_ok());
+}
+
+/// It agrees with serde_json, but for names that stand twice; a body is read or refused with a code of its own.
+fn json(bytes: &[u8]) {
+    match (json::parse(bytes), serde_json::from_slice::<serde_json::Value>(bytes)) {
+        (Ok(parsed), Ok(value)) => assert!(!parsed.repeated.is_empty() || parsed.value == value),
+        (Err(problem), Err(_)) => assert_eq!(problem.code(), Code::MalformedJson),
+        (ours, theirs) => panic!("{ours:?} and {theirs:?}"),
+    }
+    match Fields::read_text::<LoginRequest>(bytes) {
+        Ok(request) => assert!(!request.username.contains('\0')),
+        Err(problem) => {
+            assert!(matches!(problem.code(), Code::MalformedJson | Code::ValidationFailed));
+            assert!(problem.essence().to_string().len() < 64 * 1024);
+        }
+    }
+}
+
+/// A Content-Type, a line break, a body. No field is longer than what was sent.
+fn multipart(bytes: &[u8]) {
+    let (content_type, body) = first_line(bytes);
+    let Ok(content_type) = std::str::from_utf8(content_type) else { return };
+    match multipart::read(content_type, body) {
+        Ok(fields) => {
+            let length = |(name, value): (&String, &serde_json::Value)| {
+                name.chars().count() + value.as_str().map_or(0, |text| text.chars().count())
+            };
+            assert!(fields.iter().map(length).sum::<usize>() <= body.len());
+        }
+        Err(problem) => assert_eq!(problem.code(), Code::MalformedJson),
+    }
+}
+
+/// Written again, a form holds the same fields.
+fn form(bytes: &[u8]) {
+    let fields = Form::parse(bytes).into_fields();
+    let written = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(&fields).finish();
+    assert_eq!(Form::parse(written.as_bytes()).into_fields(), fields);
+}
+
+/// What is pasted is never more than looked at; a path begins with a slash.
+fn pasted(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let found = pasted::read(text);
+    assert!(found.target.is_none_or(|target| target.path.starts_with('/') && !target.path.contains('?')));
+    if let Err(problem) = found.credential {
+        assert!(matches!(
+            problem.code(),
+            Code::CredentialsMissing
+                | Code::CredentialsMalformed
+                | Code::CredentialsAmbiguous
+                | Code::SchemeUnsupported
+        ));
+    }
+}
+
+/// A good name is good again as it is shown, and is the same name however it is typed.
+fn username(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let folded = fold_typed(text);
+    if let Ok(name) = Username::parse(text) {
+        let again = Username::parse(name.as_str()).expect("as it is shown");
+        assert_eq!((again.as_str(), again.folded()), (name.as_str(), name.folded()));
+        assert_eq!(folded.as_deref(), Some(name.folded()));
+        assert!(!name.as_str().chars().any(|letter| letter.is_control() || letter.is_whitespace()));
+        assert_eq!(fold_typed(name.folded()).as_deref(), Some(name.folded()));
+    }
+}
+
+/// The same of an address.
+fn email(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    if let Ok(address) = EmailAddress::parse(text) {
+        let again = EmailAddress::parse(address.as_str()).expect("as it is shown");
+        assert_eq!(again.folded(), address.folded());
+        assert_eq!(address.as_str().matches('@').count(), 1);
+        assert!(address.as_str().len() <= 254);
+    }
+}
+
+/// A good label is one line.
+fn label(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    if label::check(text).is_ok() {
+        assert!(!text.chars().any(char::is_control) && !text.trim().is_empty());
+    }
+}
+
+/// What is followed is a path of ours, to every browser.
+fn next(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    if let Some(path) = next::path(Some(text)) {
+        let here = url::Url::parse("https://auth.example/login").expect("a URL");
+        let there = here.join(path).expect("a path");
+        assert_eq!(there.origin(), here.origin(), "{path}");
+    }
+}
