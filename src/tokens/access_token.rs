@@ -334,7 +334,7 @@ pub fn verify_signature(ring: &KeyRing, issuer: &Issuer, token: &str) -> Result<
     if let Some(revoked_at) = key.revoked_at() {
         return Err(AccessTokenFlaw::KeyRevoked { revoked_at });
     }
-    let wire: WireClaims = serde_json::from_slice(&payload).map_err(|_| Malformed)?;
+    let wire: WireClaims = from_json(&payload).ok_or(Malformed)?;
     let claims = read(&wire).ok_or(Malformed)?;
     let misdirected = misdirected(wire, header.typ, issuer).map(Box::new);
     let scope = Names::of_scope(&claims.scope);
@@ -356,7 +356,12 @@ fn misdirected(wire: WireClaims, typ: String, issuer: &Issuer) -> Option<Misdire
 }
 
 fn decode<T: serde::de::DeserializeOwned>(part: &str) -> Option<T> {
-    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).ok()?).ok()
+    from_json(&URL_SAFE_NO_PAD.decode(part).ok()?)
+}
+
+/// RFC 8259, section 8.1: JSON is UTF-8, members that nothing here reads included.
+fn from_json<T: serde::de::DeserializeOwned>(text: &[u8]) -> Option<T> {
+    serde_json::from_str(std::str::from_utf8(text).ok()?).ok()
 }
 
 fn read(wire: &WireClaims) -> Option<Claims> {
