@@ -20,6 +20,7 @@ mod measure;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use doorward::database::Database;
 use doorward::sessions::rotate::STATEMENT;
 use doorward::users::password::{PasswordHash, PlainPassword};
 use serde_json::{Value, json};
@@ -34,7 +35,7 @@ const FLOOD: usize = 64;
 
 const USAGE: &str = "load statement | raw-bcrypt COST SECONDS
      | refresh | login | me | forged | revoked | note | flood ADDRESS PASSWORD SECONDS
-     | size-of-me ADDRESS PASSWORD | bare-me BYTES SECONDS | bare-note | bare-refresh DATABASE SECONDS";
+     | size-of-me ADDRESS PASSWORD | bare-me BYTES SECONDS | bare-note | bare-refresh DATABASE CONNECTIONS SECONDS";
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
@@ -50,8 +51,12 @@ fn main() {
 async fn run(kind: &str, rest: &[&str]) {
     let figures = match (kind, rest) {
         ("bare-me", [bytes, seconds]) => bare::me(number(bytes) as usize, time(seconds)).await,
-        ("bare-note", [database, seconds]) => bare::note(database, time(seconds)).await,
-        ("bare-refresh", [database, seconds]) => bare::refresh(database, time(seconds)).await,
+        ("bare-note", [url, connections, seconds]) => {
+            bare::note(Database::new(url, number(connections)), time(seconds)).await
+        }
+        ("bare-refresh", [url, connections, seconds]) => {
+            bare::refresh(Database::new(url, number(connections)), time(seconds)).await
+        }
         ("size-of-me", [address, password]) => {
             let target = Target::new(address, password, "0");
             let answer = target.me(&target.access_token().await).await;

@@ -17,9 +17,6 @@ use crate::client::request;
 use crate::measure::Figures;
 use crate::{CONNECTIONS, ask_for};
 
-/// As many connections to PostgreSQL as doorward is given, and pgbench.
-const DATABASE_CONNECTIONS: u32 = 16;
-
 fn serve(resource: impl Fn() -> Resource + Clone + Send + 'static) -> (ServerHandle, String) {
     let server =
         HttpServer::new(move || App::new().service(resource())).bind(("127.0.0.1", 0)).expect("a port");
@@ -47,8 +44,7 @@ pub async fn me(bytes: usize, time: Duration) -> Figures {
 }
 
 /// The query of a note, through the same pool.
-pub async fn note(database_url: &str, time: Duration) -> Figures {
-    let database = Database::new(database_url, DATABASE_CONNECTIONS);
+pub async fn note(database: Database, time: Duration) -> Figures {
     let any = |connection: &mut _| note::list(connection, &note::Filter::default(), 1);
     let id = database.run(any).await.expect("the database").first().expect("a note of the guarded run").id;
     let state = web::Data::new(database);
@@ -77,7 +73,7 @@ struct Chains {
 }
 
 /// The statement of a refresh, through the same pool, on the chains that pgbench has too.
-pub async fn refresh(database_url: &str, time: Duration) -> Figures {
+pub async fn refresh(database: Database, time: Duration) -> Figures {
     let seconds = Duration::from_secs;
     let limits = Limits {
         access_ttl: seconds(300),
@@ -87,7 +83,6 @@ pub async fn refresh(database_url: &str, time: Duration) -> Figures {
         max_sessions: 100,
     };
     let live = (0..CONNECTIONS).map(|_| AtomicI32::new(1)).collect();
-    let database = Database::new(database_url, DATABASE_CONNECTIONS);
     let state = web::Data::from(Arc::new(Chains { database, live, limits }));
     let (handle, address) =
         serve(move || web::resource("/refresh/{chain}").app_data(state.clone()).to(rotate_once));
