@@ -17,6 +17,9 @@ use crate::client::request;
 use crate::measure::Figures;
 use crate::{CONNECTIONS, ask_for};
 
+/// The length of an access token. As long a header comes here too: the parser reads it in any case.
+const TOKEN: usize = 700;
+
 fn serve(resource: impl Fn() -> Resource + Clone + Send + 'static) -> (ServerHandle, String) {
     let server =
         HttpServer::new(move || App::new().service(resource())).bind(("127.0.0.1", 0)).expect("a port");
@@ -37,8 +40,7 @@ pub async fn me(bytes: usize, time: Duration) -> Figures {
             async move { HttpResponse::Ok().content_type("application/json").body(body) }
         })
     });
-    // With a header of an access token's length, which the parser reads too.
-    let figures = ask_for(&address, request("GET", "/api/v1/me", &"x".repeat(700), ""), 200, time).await;
+    let figures = ask_for(&address, request("GET", "/api/v1/me", &"x".repeat(TOKEN), ""), 200, time).await;
     handle.stop(false).await;
     figures
 }
@@ -49,7 +51,8 @@ pub async fn note(database: Database, time: Duration) -> Figures {
     let id = database.run(any).await.expect("the database").first().expect("a note of the guarded run").id;
     let state = web::Data::new(database);
     let (handle, address) = serve(move || web::resource("/notes/{id}").app_data(state.clone()).to(show));
-    let figures = ask_for(&address, request("GET", &format!("/notes/{id}"), "", ""), 200, time).await;
+    let figures =
+        ask_for(&address, request("GET", &format!("/notes/{id}"), &"x".repeat(TOKEN), ""), 200, time).await;
     handle.stop(false).await;
     figures
 }

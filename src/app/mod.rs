@@ -31,14 +31,22 @@ use crate::sessions::CookieKey;
 /// How long requests in flight may take once the server stops.
 const SHUTDOWN: u64 = 5;
 
-/// Every route that there is, with this setting.
+/// Every route that there is, with this setting. They are tried in this order: those that are compared as they stand before
+/// those that a pattern is run for, and among these the resources first, which are asked for the most.
 #[must_use]
 pub fn routes(simplejwt: SimplejwtRoutes) -> Vec<Endpoint> {
     let simplejwt = if simplejwt == SimplejwtRoutes::Off { Vec::new() } else { api::simplejwt::routes() };
-    [api::routes(), simplejwt, resources::routes(), api::open_routes(), pages::routes(), openapi::routes()]
-        .into_iter()
-        .flatten()
-        .collect()
+    let doors = [
+        resources::routes(),
+        api::routes(),
+        simplejwt,
+        api::open_routes(),
+        pages::routes(),
+        openapi::routes(),
+    ];
+    let mut routes: Vec<Endpoint> = doors.into_iter().flatten().collect();
+    routes.sort_by_key(|endpoint| endpoint.path().contains('{'));
+    routes
 }
 
 /// The same as a table that says what each asks for.
