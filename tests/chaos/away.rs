@@ -23,25 +23,43 @@ fn away(fault: &'static str, count: usize, way: Way, time: Duration) {
 }
 
 #[test]
+fn a_paused_postgresql_is_told_in_time_and_served_again_at_once() {
+    let mut drill = Drill::begin(Setup::of("PostgreSQL paused for 5.5 s (SIGSTOP)"));
+    for _ in 0..rounds(4) {
+        drill.round(|drill| {
+            drill.postgres.pause();
+            std::thread::sleep(LONG);
+            drill.postgres.resume();
+            Instant::now()
+        });
+    }
+    drill.end();
+}
+
+#[test]
+#[ignore = "make chaos"]
 fn a_postgresql_that_refuses_connections_is_told_in_time_and_served_again_at_once() {
-    away("connections refused for 0.3 s", 100, Way::Refuse, Duration::from_millis(300));
+    away("connections refused for 0.3 s", 50, Way::Refuse, Duration::from_millis(300));
 }
 
 #[test]
+#[ignore = "make chaos"]
 fn a_postgresql_behind_a_black_hole_is_told_in_time_and_served_again_at_once() {
-    away("a network that swallows everything for 5.5 s", 5, Way::Hold, LONG);
+    away("a network that swallows everything for 5.5 s", 4, Way::Hold, LONG);
 }
 
 #[test]
+#[ignore = "make chaos"]
 fn a_slow_postgresql_costs_time_and_nothing_else() {
     let slow = Way::Delay(Duration::from_millis(40));
-    away("40 ms later each way, for 3 s", 5, slow, Duration::from_secs(3));
+    away("40 ms later each way, for 3 s", 4, slow, Duration::from_secs(3));
 }
 
 #[test]
+#[ignore = "make chaos"]
 fn a_postgresql_too_slow_to_be_of_use_is_told_in_time() {
     let slow = Way::Delay(Duration::from_millis(900));
-    away("900 ms later each way, for 5.5 s", 5, slow, LONG);
+    away("900 ms later each way, for 5.5 s", 4, slow, LONG);
 }
 
 #[test]

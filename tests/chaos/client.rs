@@ -29,6 +29,8 @@ pub struct Caller {
     number: usize,
     ledger: Ledger,
     lines: Vec<Client>,
+    /// Whether its answers stand in the table: not those of who only looks.
+    counts: bool,
     next: usize,
     notes: usize,
 }
@@ -75,6 +77,7 @@ impl Caller {
             number,
             ledger: ledger.clone(),
             lines: addresses.iter().map(|address| Client::new(address)).collect(),
+            counts: true,
             next: number,
             notes: 0,
         }
@@ -89,6 +92,12 @@ impl Caller {
         self.ledger.leave(self.number);
     }
 
+    /// The same, whose answers are judged and not counted.
+    pub fn uncounted(mut self) -> Self {
+        self.counts = false;
+        self
+    }
+
     pub fn nodes(&self) -> usize {
         self.lines.len()
     }
@@ -99,7 +108,7 @@ impl Caller {
         let began = Instant::now();
         let answer = self.lines[node].ask(method, path, token, body).await;
         let asked = format!("{method} {path} of {} at {node}", self.name);
-        self.ledger.enter(self.number, &asked, began, answer)
+        self.ledger.enter((self.number, self.counts), &asked, began, answer)
     }
 
     /// Asks one node after the other until it is known; whether an earlier try may have done it stands beside.

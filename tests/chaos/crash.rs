@@ -18,9 +18,10 @@ fn postgresql_killed_at_any_point_loses_nothing_and_signs_nobody_out() {
 }
 
 #[test]
+#[ignore = "make chaos"]
 fn postgresql_restarted_without_a_shutdown_loses_nothing_and_signs_nobody_out() {
     let mut drill = Drill::begin(Setup::of("PostgreSQL stopped at once, started again"));
-    for _ in 0..rounds(50) {
+    for _ in 0..rounds(20) {
         drill.round(|drill| {
             drill.postgres.stop("immediate");
             drill.postgres.start();

@@ -2,7 +2,6 @@
 //! ledger decides, and a row of the table is written.
 
 use std::fmt::Write;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crate::ledger::{Ledger, Promise};
@@ -10,6 +9,7 @@ use crate::load::{Load, Mix, look_it_all_up};
 use crate::node::Node;
 use crate::postgres::{self, Postgres};
 use crate::proxy::Proxy;
+use crate::report::Row;
 
 /// Service is back this soon after what was away.
 pub const RECOVERY: Duration = Duration::from_secs(3);
@@ -130,7 +130,7 @@ impl Drill {
         if self.ledger.books().broken.is_empty() {
             look_it_all_up(&self.ledger, &addresses, &self.postgres);
         }
-        self.write_row();
+        Row::new(self.fault).recoveries(&self.recoveries).books(&self.ledger.books()).write();
         self.hold();
     }
 
@@ -146,30 +146,6 @@ impl Drill {
         }
         let said: Vec<String> = self.nodes.iter().map(Node::said).collect();
         panic!("{}: {told}\n{:?}\n{}", self.fault, books.answers, said.join("\n\n"));
-    }
-
-    /// The row of the table, where `make chaos` wants one.
-    fn write_row(&self) {
-        let Some(folder) = std::env::var_os("DOORWARD_CHAOS_REPORT").map(PathBuf::from) else { return };
-        let books = self.ledger.books();
-        let mut recoveries = self.recoveries.clone();
-        recoveries.sort_unstable();
-        let seconds =
-            |time: Option<&Duration>| time.map_or("–".into(), |time| format!("{:.2}", time.as_secs_f64()));
-        let columns = [
-            self.fault.to_owned(),
-            recoveries.len().to_string(),
-            format!("{} / {} / {}", books.acknowledged, books.refused, books.unknown),
-            (books.times(Promise::Lost) + books.times(Promise::Happened)).to_string(),
-            books.times(Promise::TwoSuccessors).to_string(),
-            books.times(Promise::SignedOut).to_string(),
-            books.times(Promise::Wrong).to_string(),
-            format!("{} of {}", books.times(Promise::LetIn), books.revoked.len()),
-            format!("{:.2}", books.slowest.as_secs_f64()),
-            format!("{} / {}", seconds(recoveries.get(recoveries.len() / 2)), seconds(recoveries.last())),
-        ];
-        let name = self.fault.replace(|letter: char| !letter.is_ascii_alphanumeric(), "-");
-        std::fs::write(folder.join(name), format!("| {} |\n", columns.join(" | "))).expect("a row");
     }
 }
 

@@ -27,7 +27,7 @@ fn a_full_disk_is_told_and_written_again_as_soon_as_there_is_room() {
     };
     let ballast = postgres.data().parent().unwrap().join("ballast");
     let mut drill = Drill::on(postgres, Setup::of(fault));
-    for _ in 0..rounds(20) {
+    for _ in 0..rounds(10) {
         drill.round(|_| {
             fill(&ballast);
             std::thread::sleep(SOME_TIME);

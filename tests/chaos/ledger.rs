@@ -151,10 +151,10 @@ impl Ledger {
         Broken
     }
 
-    /// Enters an answer, and says what it means.
+    /// Enters an answer, and says what it means; whether it counts stands beside its client.
     pub fn enter(
         &self,
-        client: usize,
+        (client, counts): (usize, bool),
         asked: &str,
         began: Instant,
         answer: Result<Answer, Error>,
@@ -178,6 +178,7 @@ impl Ledger {
         };
         *books.answers.entry(name).or_default() += 1;
         match outcome {
+            _ if !counts => {}
             Outcome::Acknowledged(_) => books.acknowledged += 1,
             Outcome::Refused(..) | Outcome::Shed => books.refused += 1,
             Outcome::Unknown => books.unknown += 1,

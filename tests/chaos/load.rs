@@ -82,7 +82,7 @@ fn run_all(callers: Vec<Caller>, seconds: Vec<Caller>, mix: Mix) -> Vec<Client> 
     clients.extend(callers.by_ref().take(mix.enders).map(|caller| actix_web::rt::spawn(end_things(caller))));
     let last = callers.next().expect("one for each");
     if mix.without_database {
-        clients.push(actix_web::rt::spawn(ask_what_needs_no_database(last)));
+        clients.push(actix_web::rt::spawn(ask_what_needs_no_database(last.uncounted())));
     } else {
         last.leave();
     }
@@ -94,7 +94,7 @@ pub fn on_a_runtime<T>(work: impl Future<Output = T>) -> T {
 }
 
 async fn make_accounts(ledger: Ledger, addresses: Vec<String>, names: Vec<String>) -> Result<(), Broken> {
-    let mut admin = Caller::new("admin", &ledger, &addresses);
+    let mut admin = Caller::new("admin", &ledger, &addresses).uncounted();
     let tokens = admin.login().await?;
     for name in names {
         let account = json!({ "username": name, "password": PASSWORD, "role": "member" });
@@ -122,7 +122,7 @@ async fn ask_for_all(ledger: Ledger, addresses: Vec<String>) -> Result<(), Broke
     };
     let mut callers: Vec<Caller> = addresses
         .iter()
-        .map(|address| Caller::new("the last look", &ledger, std::slice::from_ref(address)))
+        .map(|address| Caller::new("the last look", &ledger, std::slice::from_ref(address)).uncounted())
         .collect();
     for kept in kept {
         let _ = has_one_successor(&ledger, &mut callers, &kept).await;

@@ -1,9 +1,7 @@
 //! Faults, and what is promised under them: real nodes on a PostgreSQL of their own, clients that keep a ledger of every
-//! answer, and rounds in which something is killed, cut, filled or stopped. A few rounds of each run with all tests,
-//! `make chaos` runs a hundred.
+//! answer, and rounds in which something is killed, cut, filled or stopped. With all other tests run a few rounds of most;
+//! `make chaos` runs all of them, a hundred rounds where a round is short.
 
-// The pause and resume of a cluster, the signal of a node: of drills to come.
-#![allow(dead_code)]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -14,6 +12,7 @@
 
 mod away;
 mod client;
+mod clock;
 mod crash;
 mod cut;
 mod drill;
@@ -27,7 +26,9 @@ mod node;
 mod postgres;
 mod proxy;
 mod refused;
+mod report;
 #[path = "../process/small_disk.rs"]
 mod small_disk;
+mod start;
 #[path = "../../benches/driver/wire.rs"]
 mod wire;

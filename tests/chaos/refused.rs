@@ -15,7 +15,7 @@ const LONG: Duration = Duration::from_millis(4_500);
 #[test]
 fn a_postgresql_out_of_connections_is_told_and_served_as_soon_as_there_are_some() {
     let mut drill = Drill::begin(Setup::of("no connection left at PostgreSQL for 0.5 s"));
-    for _ in 0..rounds(50) {
+    for _ in 0..rounds(20) {
         drill.round(|drill| {
             // A role of its own takes what is left, again and again: what the nodes lose they do not get back.
             let url = Postgres::url_at(drill.postgres.port);
@@ -38,7 +38,7 @@ fn a_postgresql_out_of_connections_is_told_and_served_as_soon_as_there_are_some(
 #[test]
 fn a_postgresql_that_takes_no_writes_still_reads() {
     let mut drill = Drill::begin(Setup::of("PostgreSQL read-only for 0.5 s"));
-    for _ in 0..rounds(50) {
+    for _ in 0..rounds(20) {
         drill.round(|drill| {
             let set = |value: &str| {
                 drill.postgres.sql(&format!("ALTER SYSTEM SET default_transaction_read_only = {value}"));
@@ -54,9 +54,10 @@ fn a_postgresql_that_takes_no_writes_still_reads() {
 }
 
 #[test]
+#[ignore = "make chaos"]
 fn a_lock_that_somebody_holds_is_told_in_time() {
     let mut drill = Drill::begin(Setup::of("locks held on every table for 4.5 s"));
-    for _ in 0..rounds(5) {
+    for _ in 0..rounds(4) {
         drill.round(|drill| {
             let mut holder = drill.postgres.connect();
             let tables =
