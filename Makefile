@@ -1,6 +1,6 @@
 # Everything a newcomer needs. The logic is in scripts/, which also run without make.
 .DEFAULT_GOAL := help
-.PHONY: help run test fuzz lint bench cluster bench-data bench-size screenshots release
+.PHONY: help run test fuzz lint chaos bench cluster bench-data bench-size screenshots release
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\): ## /\1	/p' Makefile | awk -F '\t' '{ printf "  make %-12s%s\n", $$1, $$2 }'
@@ -19,6 +19,9 @@ lint: ## formatting, clippy, licences and advisories, scripts
 
 screenshots: ## every page, wide and narrow, light and dark, into target/screenshots
 	@scripts/screenshots
+
+chaos: ## every fault of docs/reliability.md, a hundred rounds where a round is short, within ten minutes (ROUNDS)
+	@scripts/chaos
 
 bench: ## measure against the limits in benches/
 	@./benches/run

@@ -15,12 +15,16 @@ pub mod waiting;
 
 use std::net::TcpListener;
 
+use actix_web::body::MessageBody;
 use actix_web::dev::Server;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::middleware::Next;
 use actix_web::middleware::{Condition, from_fn};
-use actix_web::{App, HttpResponse, web};
+use actix_web::{App, Error, HttpResponse, web};
 
 use crate::api::{self, health::Draining};
 use crate::config::{Origin, SimplejwtRoutes};
+use crate::database;
 use crate::guard::{Services, cookie_store};
 use crate::pages;
 use crate::problem::{self, Rendering};
@@ -72,6 +76,13 @@ pub struct Parts {
     pub cors_origins: Vec<Origin>,
 }
 
+async fn within_one_deadline(
+    request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    database::within_one_deadline(next.call(request)).await
+}
+
 /// Starts to serve on this socket.
 ///
 /// # Errors
@@ -88,6 +99,7 @@ pub fn serve(parts: Parts, listener: TcpListener, workers: usize) -> std::io::Re
             .app_data(web::Data::new(parts.draining))
             .app_data(web::Data::new(simplejwt))
             .app_data(table.clone())
+            .wrap(from_fn(within_one_deadline))
             .wrap(cookies)
             .wrap(from_fn(cookie_store::keep))
             .wrap(Condition::new(!parts.cors_origins.is_empty(), cors::middleware(&parts.cors_origins)))

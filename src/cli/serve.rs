@@ -15,14 +15,19 @@ use super::output::{Format, Output};
 use super::{Context, telemetry};
 use crate::app::start::{FirstAdmin, Prepared, StartError, prepare};
 use crate::app::{self, background, listen, state, waiting};
+use crate::blocking::BlockingPool;
 use crate::clock::Clock;
 use crate::config::Settings;
-use crate::database::Database;
+use crate::database::{Database, DatabaseError};
 
 /// How long the server is not ready but serves, so that balancers look elsewhere first.
 const DRAIN: Duration = Duration::from_secs(2);
 /// How long between two looks at a PostgreSQL that is not there yet.
 const RETRY: Duration = Duration::from_millis(500);
+/// How long it may say nothing before others are told to wait.
+const SILENCE: Duration = Duration::from_secs(2);
+/// However long migrations take.
+const PREPARED_WITHIN: Duration = Duration::from_secs(86_400);
 /// How often what was measured is summed up.
 const UPKEEP_EVERY: Duration = Duration::from_secs(1);
 const BUCKETS: [f64; 14] =
@@ -164,49 +169,86 @@ async fn prepare_in_time(
     listener: TcpListener,
     signals: &mut Signals,
 ) -> Result<Option<Prepared>, Failure> {
-    let mut stand_in: Option<ServerHandle> = None;
-    let mut listener = Some(listener);
-    let prepared = loop {
-        let error = match try_prepare(settings, url).await? {
-            Ok(prepared) => break Some(prepared),
-            Err(error) => error,
+    let mut stand_in = StandIn { listener: Some(listener), handle: None };
+    let thread = BlockingPool::new("start", 1, 1);
+    let prepared = 'prepared: loop {
+        let preparing = try_prepare(&thread, settings, url);
+        tokio::pin!(preparing);
+        let error = loop {
+            tokio::select! {
+                prepared = &mut preparing => match prepared? {
+                    Ok(prepared) => break 'prepared Some(prepared),
+                    Err(error) => break error,
+                },
+                // One that is paused takes connections and says nothing.
+                () = tokio::time::sleep(SILENCE), if stand_in.listener.is_some() => {
+                    stand_in.begin(settings, clock, "no answer yet")?;
+                }
+                _ = signals.next() => break 'prepared None,
+            }
         };
-        if let Some(listener) = listener.take() {
-            tracing::warn!(%error, "PostgreSQL is not there yet; waiting for it");
-            let address = listener.local_addr().map_err(|error| Failure::new(error.to_string()))?;
-            let base = settings.public_url_for(address).as_str().to_owned();
-            let rendering = state::rendering(settings, base, clock.clone());
-            let server =
-                waiting::serve(rendering, listener).map_err(|error| Failure::new(error.to_string()))?;
-            stand_in = Some(server.handle());
-            actix_web::rt::spawn(server);
-        }
+        stand_in.begin(settings, clock, &error)?;
         tokio::select! {
             () = tokio::time::sleep(RETRY) => {}
             _ = signals.next() => break None,
         }
     };
-    if let Some(stand_in) = stand_in {
-        stand_in.stop(true).await;
+    if let Some(handle) = stand_in.handle {
+        handle.stop(true).await;
     }
     Ok(prepared)
 }
 
+/// What answers until the database is prepared.
+struct StandIn {
+    /// Until it has begun.
+    listener: Option<TcpListener>,
+    handle: Option<ServerHandle>,
+}
+
+impl StandIn {
+    fn begin(&mut self, settings: &Settings, clock: &Clock, error: &str) -> Result<(), Failure> {
+        let failed = |error: std::io::Error| Failure::new(error.to_string());
+        let Some(listener) = self.listener.take() else { return Ok(()) };
+        tracing::warn!(%error, "PostgreSQL is not there yet; waiting for it");
+        let address = listener.local_addr().map_err(failed)?;
+        let base = settings.public_url_for(address).as_str().to_owned();
+        let rendering = state::rendering(settings, base, clock.clone());
+        let server = waiting::serve(rendering, listener).map_err(failed)?;
+        self.handle = Some(server.handle());
+        actix_web::rt::spawn(server);
+        Ok(())
+    }
+}
+
 /// The outer error ends the start; the inner one says that PostgreSQL is not there.
-async fn try_prepare(settings: &Settings, url: &str) -> Result<Result<Prepared, String>, Failure> {
+async fn try_prepare(
+    thread: &BlockingPool,
+    settings: &Settings,
+    url: &str,
+) -> Result<Result<Prepared, String>, Failure> {
     let (settings, url) = (settings.clone(), url.to_owned());
-    // The server does not serve yet, so this thread has nothing else to do.
-    let mut connection = match Database::connect(&url) {
-        Ok(connection) => connection,
-        Err(error) => return Ok(Err(error.to_string())),
-    };
-    match prepare(&mut connection, &settings) {
-        Ok(prepared) => Ok(Ok(prepared)),
-        Err(StartError::Query(error)) => match crate::database::DatabaseError::from(error) {
-            crate::database::DatabaseError::Unavailable(why) => Ok(Err(why)),
+    let prepared = thread.run(PREPARED_WITHIN, move || {
+        let mut connection = Database::connect(&url)?;
+        Ok(prepare(&mut connection, &settings))
+    });
+    let prepared: Result<_, DatabaseError> =
+        prepared.await.map_err(|error| Failure::new(error.to_string()))?;
+    match prepared.map(|prepared| prepared.map_err(unavailability)) {
+        Ok(Ok(prepared)) => Ok(Ok(prepared)),
+        Ok(Err(failure)) => failure.map(Err),
+        Err(error) => Ok(Err(error.to_string())),
+    }
+}
+
+/// Why PostgreSQL is not there; any other failure ends the start.
+fn unavailability(error: StartError) -> Result<String, Failure> {
+    match error {
+        StartError::Query(error) => match DatabaseError::from(error) {
+            DatabaseError::Unavailable(why) => Ok(why),
             error => Err(Failure::new(error.to_string())),
         },
-        Err(error) => Err(Failure::new(error.to_string())),
+        error => Err(Failure::new(error.to_string())),
     }
 }
 

@@ -165,7 +165,7 @@ fn attend(
     follower: &mut impl Follower,
     told: &mut bool,
 ) -> Result<(), DatabaseError> {
-    let mut connection = pool::establish_watched(url)?;
+    let mut connection = pool::establish_feed(url)?;
     // First listen, then read: what is announced in between is read, and what is announced later is heard.
     diesel::sql_query(format!("LISTEN {CHANNEL}")).execute(&mut connection)?;
     let hears = health::hears_notifications(&mut connection, url)?;

@@ -10,7 +10,8 @@ pub mod prune;
 #[allow(missing_docs)] // generated
 pub mod schema;
 
-use std::time::Duration;
+use std::cell::Cell;
+use std::time::{Duration, Instant};
 
 use diesel::result::DatabaseErrorKind;
 use diesel::sql_types::BigInt;
@@ -27,8 +28,24 @@ diesel::define_sql_function! {
     fn now() -> Timestamptz;
 }
 
-/// How long a request waits for its database work, queueing included.
+/// How long a request waits for all of its database work, queueing included; and how long any other call does.
 const DEADLINE: Duration = Duration::from_secs(4);
+tokio::task_local! {
+    /// How long the request that is served here may still wait for the database.
+    static PATIENCE: Cell<Duration>;
+}
+
+/// Serves a request: all that it asks of the database one after the other may take as long as one call of others.
+pub async fn within_one_deadline<T>(request: impl Future<Output = T>) -> T {
+    PATIENCE.scope(Cell::new(DEADLINE), request).await
+}
+
+/// How long the next call here waits for the database.
+#[must_use]
+pub fn patience() -> Duration {
+    PATIENCE.try_with(Cell::get).unwrap_or(DEADLINE)
+}
+
 /// How long r2d2 tries for a connection before it calls PostgreSQL away.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Calls that may wait for each connection before further ones are refused.
@@ -94,7 +111,13 @@ impl Database {
             let answer = with_connection(&connections, work);
             (answer, feed::take_announced())
         };
-        match self.threads.run(DEADLINE, work).await {
+        let (begun, patience) = (Instant::now(), patience());
+        if patience.is_zero() {
+            return Err(DatabaseError::Unavailable("no answer in time".into()));
+        }
+        let done = self.threads.run(patience, work).await;
+        let _ = PATIENCE.try_with(|left| left.set(patience.saturating_sub(begun.elapsed())));
+        match done {
             Ok((answer, announced)) => {
                 if announced {
                     self.feed.catch_up().await;

@@ -59,25 +59,52 @@ impl Manager {
     }
 }
 
+/// What an end of the network or of PostgreSQL's machine is noticed by: nobody waits longer than this for a connection, and
+/// over TCP what is not taken there within two seconds breaks it. Otherwise a thread waits for a quarter of an hour.
+const WATCHED: [(&str, &str); 5] = [
+    ("connect_timeout", "2"),
+    ("tcp_user_timeout", "2000"),
+    ("keepalives_idle", "2"),
+    ("keepalives_interval", "1"),
+    ("keepalives_count", "2"),
+];
+
+/// The same database, watched; what the URL itself sets stays.
+fn watched(url: &str) -> String {
+    let mut watched = url.to_owned();
+    for (name, value) in WATCHED {
+        let is_set = [format!("?{name}="), format!("&{name}=")].iter().any(|set| url.contains(set));
+        if !is_set {
+            append(&mut watched, name, value);
+        }
+    }
+    watched
+}
+
+fn append(url: &mut String, name: &str, value: &str) {
+    url.push(if url.contains('?') { '&' } else { '?' });
+    url.push_str(&format!("{name}={value}"));
+}
+
 /// Opens one connection, set up as all are.
 ///
 /// # Errors
 /// When PostgreSQL cannot be reached or refuses.
 pub(super) fn establish(url: &str) -> Result<PgConnection, diesel::r2d2::Error> {
-    let mut connection = PgConnection::establish(url).map_err(diesel::r2d2::Error::ConnectionError)?;
+    let mut connection =
+        PgConnection::establish(&watched(url)).map_err(diesel::r2d2::Error::ConnectionError)?;
     connection.batch_execute(SETTINGS).map_err(diesel::r2d2::Error::QueryError)?;
     Ok(connection)
 }
 
-/// Opens one whose end is noticed: over TCP, what PostgreSQL's machine has not taken within two seconds breaks it.
+/// Opens the feed's, which is known by its name.
 ///
 /// # Errors
 /// When PostgreSQL cannot be reached or refuses.
-pub(super) fn establish_watched(url: &str) -> Result<PgConnection, DatabaseError> {
-    const WATCHED: &str = "application_name=doorward-feed&tcp_user_timeout=2000&keepalives_idle=2&keepalives_interval=1&keepalives_count=2";
-    let joint = if url.contains('?') { '&' } else { '?' };
-    establish(&format!("{url}{joint}{WATCHED}"))
-        .map_err(|error| DatabaseError::Unavailable(error.to_string()))
+pub(super) fn establish_feed(url: &str) -> Result<PgConnection, DatabaseError> {
+    let mut url = url.to_owned();
+    append(&mut url, "application_name", "doorward-feed");
+    establish(&url).map_err(|error| DatabaseError::Unavailable(error.to_string()))
 }
 
 impl r2d2::ManageConnection for Manager {
@@ -106,5 +133,20 @@ impl r2d2::ManageConnection for Manager {
         use diesel::connection::TransactionManager;
         type Transactions = <PgConnection as Connection>::TransactionManager;
         pooled.failed || Transactions::is_broken_transaction_manager(&mut pooled.connection)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_is_watched_and_what_its_url_sets_stays() {
+        let watched = watched("postgres://h/d?connect_timeout=9");
+        assert!(
+            watched.starts_with("postgres://h/d?connect_timeout=9&tcp_user_timeout=2000&keepalives_idle=2")
+        );
+        assert!(!watched.contains("connect_timeout=2"), "{watched}");
+        assert!(super::watched("postgres://h/d").starts_with("postgres://h/d?connect_timeout=2&"));
     }
 }

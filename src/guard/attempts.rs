@@ -14,6 +14,7 @@ use super::refusal;
 use super::services::Services;
 use crate::audit::event::{self, EventType, Origin, Subject};
 use crate::clock::Clock;
+use crate::database::{self, Connection};
 use crate::problem::Problem;
 use crate::users::attempts::{self, CountedBy, Held, Limits, Outcome, Reservation, Reserved};
 use crate::users::known_address::network;
@@ -187,12 +188,18 @@ impl Services {
         settled.map_err(refusal::database)
     }
 
-    /// Gives a reserved try back that was not made, through no fault of its asker's. Where that fails too, it goes on
-    /// counting.
+    /// Gives a reserved try back that was not made, through no fault of its asker's, who waits for that no longer than for
+    /// all else. Where it fails too, the try goes on counting.
     pub async fn give_back(&self, reservation: Reservation) {
-        if let Err(problem) = self.settle(reservation, Outcome::GivenBack).await {
-            tracing::debug!(%problem, "a try that was not made goes on counting");
-        }
+        let database = self.database.clone();
+        let given = actix_web::rt::spawn(async move {
+            let settle =
+                move |connection: &mut Connection| reservation.settle(connection, Outcome::GivenBack);
+            if let Err(error) = database.transaction(settle).await {
+                tracing::debug!(%error, "a try that was not made goes on counting");
+            }
+        });
+        let _ = tokio::time::timeout(database::patience(), given).await;
     }
 
     /// Counts a request that proves nothing against its address.

@@ -22,6 +22,7 @@ const DOCUMENTS: &[(&str, &str)] = &[
     ("/docs/guide", include_str!("../../docs/guide.md")),
     ("/docs/django-rest-framework", include_str!("../../docs/django-rest-framework.md")),
     ("/docs/security", include_str!("../../docs/security.md")),
+    ("/docs/reliability", include_str!("../../docs/reliability.md")),
 ];
 
 /// The programs that documents print, to be fetched as they are.

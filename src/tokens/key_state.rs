@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::signing_key::Row;
+use super::signing_key::{Row, find_signing};
 
 /// What a key is there for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,11 +20,11 @@ pub enum KeyState {
 }
 
 impl KeyState {
-    /// The state at `now` of a row among `all`: of those whose time has come, the latest signs.
+    /// The state at `now` of a row among `all`.
     #[must_use]
     pub fn of(row: &Row, all: &[Row], now: DateTime<Utc>) -> Self {
-        let may_sign = |row: &&Row| row.revoked_at.is_none() && row.signs_from <= now;
-        let signing = all.iter().filter(may_sign).max_by_key(|row| row.signs_from);
+        let live = all.iter().filter(|row| row.revoked_at.is_none());
+        let signing = find_signing(live, |row| row.signs_from, now);
         match row {
             row if row.revoked_at.is_some() => Self::Revoked,
             row if signing.is_some_and(|signing| signing.kid == row.kid) => Self::Signs,

@@ -147,6 +147,17 @@ pub struct Times {
     pub revoked_at: Option<DateTime<Utc>>,
 }
 
+/// Which of those that are not revoked signs: the latest whose time has come. Where none's has, the clock was set back, and
+/// it is the first.
+pub(super) fn find_signing<'a, T>(
+    live: impl Iterator<Item = &'a T> + Clone,
+    signs_from: impl Fn(&T) -> DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> Option<&'a T> {
+    let has_come = live.clone().filter(|key| signs_from(key) <= now).max_by_key(|key| signs_from(key));
+    has_come.or_else(|| live.min_by_key(|key| signs_from(key)))
+}
+
 /// The keys of this moment.
 #[derive(Clone, Debug, Default)]
 pub struct KeyRing {
@@ -166,11 +177,11 @@ impl KeyRing {
         self.keys.iter().find(|key| key.kid == kid)
     }
 
-    /// The key that signs: of those whose time has come, the latest.
+    /// The key that signs.
     #[must_use]
     pub fn signing_at(&self, now: DateTime<Utc>) -> Option<&SigningKey> {
-        let may_sign = |key: &&SigningKey| key.times.revoked_at.is_none() && key.times.signs_from <= now;
-        self.keys.iter().filter(may_sign).max_by_key(|key| key.times.signs_from)
+        let live = self.keys.iter().filter(|key| key.times.revoked_at.is_none());
+        find_signing(live, |key| key.times.signs_from, now)
     }
 
     /// The newest key that is not revoked, whether it signs already or not.
@@ -335,4 +346,19 @@ pub fn reseal(connection: &mut PgConnection, keys: &SecretKeys) -> QueryResult<R
             .execute(connection)?;
     }
     Ok(Ok(stale.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_signs_whatever_the_clock_says() {
+        let at = |seconds| DateTime::from_timestamp(seconds, 0).expect("a time");
+        let keys = [at(100), at(200)];
+        let signing = |now| find_signing(keys.iter(), |key| *key, at(now)).copied();
+        assert_eq!(signing(150), Some(at(100)));
+        assert_eq!(signing(200), Some(at(200)));
+        assert_eq!(signing(50), Some(at(100)), "the clock was set back to before the first");
+    }
 }

@@ -1,0 +1,82 @@
+//! Our own processes are killed, and told to stop.
+
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use nix::sys::signal::Signal;
+
+use crate::drill::{Drill, Setup, rounds};
+use crate::load::{Mix, on_a_runtime};
+use crate::node::PASSWORD;
+use crate::proxy::Way;
+use crate::wire::Connection;
+
+/// From its start to its first answer, on a machine that has other work.
+const START: Duration = Duration::from_secs(10);
+/// From SIGTERM to the end.
+const STOP: Duration = Duration::from_secs(10);
+
+#[test]
+fn a_node_killed_at_any_point_loses_nothing_and_signs_nobody_out() {
+    let mut drill = Drill::begin(Setup::of("a node killed by SIGKILL, started again"));
+    drill.ledger.allow_hang_ups();
+    drill.limit(START);
+    for number in 0..rounds(100) {
+        drill.round(|drill| {
+            let victim = number % drill.nodes.len();
+            drill.nodes[victim].kill();
+            let begun = Instant::now();
+            drill.nodes[victim].start();
+            drill.nodes[victim].wait_until_ready();
+            begun
+        });
+    }
+    drill.end();
+}
+
+/// On a connection of its own; takes several statements.
+async fn sign_in(address: &str) -> u16 {
+    let body = format!("{{\"username\":\"admin\",\"password\":\"{PASSWORD}\"}}");
+    let mut connection = Connection::open(address).await.expect("it serves");
+    let answer = connection.ask("POST", "/api/v1/auth/login", "", &body).await;
+    answer.map_or(0, |answer| answer.status)
+}
+
+/// The last of two nodes stops, and is started again.
+fn stop_and_start(drill: &mut Drill) -> Instant {
+    // What is under way takes its time.
+    drill.proxy.set(Way::Delay(Duration::from_millis(40)));
+    let node = &mut drill.nodes[1];
+    let address = node.address.clone();
+    node.signal(Signal::SIGTERM);
+    let begun = Instant::now();
+    while node.readiness().0 != 503 {
+        assert!(begun.elapsed() < Duration::from_secs(2), "it is still ready");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    // A balancer has looked by now. What it sent before is under way when the server closes its socket.
+    std::thread::sleep(Duration::from_millis(1_850).saturating_sub(begun.elapsed()));
+    let answers = on_a_runtime(join_all((0..8).map(|_| sign_in(&address))));
+    assert_eq!(answers, [200; 8], "requests in flight are answered");
+    assert!(begun.elapsed() > Duration::from_secs(2), "they were in flight");
+    let status = node.wait();
+    assert!(status.success(), "{status}: {}", node.said());
+    assert!(begun.elapsed() < STOP, "{:?}", begun.elapsed());
+    drill.proxy.set(Way::Pass);
+    let begun = Instant::now();
+    drill.nodes[1].start();
+    drill.nodes[1].wait_until_ready();
+    begun
+}
+
+#[test]
+fn a_node_told_to_stop_answers_what_it_has_begun_and_ends_in_time() {
+    let mix = Mix { pairs: 0, ..Mix::default() };
+    let mut drill = Drill::begin(Setup { mix, ..Setup::of("a node stopped by SIGTERM, started again") });
+    drill.ledger.allow_hang_ups();
+    drill.limit(START);
+    for _ in 0..rounds(6) {
+        drill.round(stop_and_start);
+    }
+    drill.end();
+}
