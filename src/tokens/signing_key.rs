@@ -318,6 +318,19 @@ pub fn revoke(connection: &mut PgConnection, kid: &str, origin: &Origin) -> Quer
     Ok(true)
 }
 
+/// The names of those that are not revoked; with a time, of those published by then.
+///
+/// # Errors
+/// PostgreSQL's.
+pub fn find_unrevoked(connection: &mut PgConnection, by: Option<DateTime<Utc>>) -> QueryResult<Vec<String>> {
+    let mut query =
+        signing_keys::table.filter(signing_keys::revoked_at.is_null()).select(signing_keys::kid).into_boxed();
+    if let Some(by) = by {
+        query = query.filter(signing_keys::published_at.le(by));
+    }
+    query.order(signing_keys::kid).load(connection)
+}
+
 /// Seals the rows anew under the first secret key; gives how many were sealed under another.
 ///
 /// # Errors

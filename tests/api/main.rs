@@ -22,6 +22,7 @@ mod notes;
 mod openapi;
 mod refresh;
 mod refusals;
+mod restored;
 mod simplejwt;
 mod support;
 mod users;
