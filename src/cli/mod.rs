@@ -21,6 +21,7 @@ pub mod openapi;
 pub mod output;
 pub mod password;
 pub mod private_postgres_child;
+pub mod progress;
 pub mod prune;
 pub mod restore;
 pub mod restored;
@@ -221,6 +222,7 @@ mod tests {
             "explain",
             "doctor --json",
             "prune --json",
+            "prune --dry-run",
             "backup out.dump",
             "restore out.dump --yes",
             "restored --since 2026-11-25T20:14:03Z --keep-personal-tokens --dry-run --json",

@@ -20,6 +20,7 @@ mod me;
 mod migrations;
 mod notes;
 mod openapi;
+mod prune;
 mod refresh;
 mod refusals;
 mod restored;
