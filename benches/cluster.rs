@@ -14,11 +14,14 @@ use std::fmt::Write;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use client::Client;
 use lag::{Distribution, PROMISED, Round};
-use ledger::{CLIENTS, Client, Counts, FROM_BALANCER, Ledger, UNAVAILABLE};
+use ledger::{CLIENTS, Counts, FROM_BALANCER, Ledger, UNAVAILABLE};
 use nodes::{Nodes, Setup};
 use serde_json::{Value, json};
 
+#[path = "driver/client.rs"]
+mod client;
 #[path = "driver/lag.rs"]
 mod lag;
 #[path = "driver/ledger.rs"]

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::ledger::{Client, name_of};
+use super::client::{Client, name_of};
 use super::wire::Answer;
 
 /// Whatever begins later than this after the sign-out was answered must not be let in.

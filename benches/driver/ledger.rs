@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::wire::{Answer, Connection};
+use super::client::{Client, name_of};
+use super::wire::Answer;
 
 /// Clients at once; each has a session, and one request under way.
 pub const CLIENTS: usize = 12;
@@ -16,8 +17,6 @@ pub const CLIENTS: usize = 12;
 const READS: usize = 4;
 /// A client's pause after each answer: the load keeps everything busy, and is not what is measured.
 const PAUSE: Duration = Duration::from_millis(20);
-/// No wait for an answer is longer.
-pub const PATIENCE: Duration = Duration::from_secs(15);
 /// Answers of the balancer's own, for want of one of a node's.
 pub const FROM_BALANCER: [&str; 3] = ["502 of the balancer", "504 of the balancer", "hung up"];
 pub const UNAVAILABLE: [&str; 2] = ["503 database_unavailable", "503 overloaded"];
@@ -56,55 +55,6 @@ impl Ledger {
 
     fn goes_on(&self) -> bool {
         !self.stop.load(Ordering::Relaxed)
-    }
-}
-
-/// The kind of an answer. What doorward answered has an id; what has none is the balancer's own.
-pub fn name_of(answer: &Result<Answer, Error>) -> String {
-    match answer {
-        Err(error) if error.kind() == std::io::ErrorKind::TimedOut => "no answer in time".to_owned(),
-        Err(_) => "hung up".to_owned(),
-        Ok(answer) if answer.status < 300 => "200".to_owned(),
-        Ok(answer) if answer.header("x-request-id").is_none() => format!("{} of the balancer", answer.status),
-        Ok(answer) => {
-            let code = answer.json()["code"].as_str().unwrap_or("without a code").to_owned();
-            let waits = answer.status != 503 || answer.header("retry-after").is_some();
-            let lack = if waits { "" } else { ", without Retry-After" };
-            format!("{} {code}{lack}", answer.status)
-        }
-    }
-}
-
-/// A connection that is opened again when it was closed.
-pub struct Client {
-    address: String,
-    connection: Option<Connection>,
-}
-
-impl Client {
-    pub fn new(address: &str) -> Self {
-        Self { address: address.to_owned(), connection: None }
-    }
-
-    pub async fn ask(
-        &mut self,
-        method: &str,
-        path: &str,
-        token: &str,
-        body: &Value,
-    ) -> Result<Answer, Error> {
-        let body = if body.is_null() { String::new() } else { body.to_string() };
-        let asked = async {
-            let mut connection = match self.connection.take() {
-                Some(connection) => connection,
-                None => Connection::open(&self.address).await?,
-            };
-            let answer = connection.ask(method, path, token, &body).await?;
-            let closes = answer.header("connection").is_some_and(|text| text.eq_ignore_ascii_case("close"));
-            self.connection = (!closes).then_some(connection);
-            Ok(answer)
-        };
-        tokio::time::timeout(PATIENCE, asked).await.unwrap_or_else(|late| Err(late.into()))
     }
 }
 

@@ -8,4 +8,5 @@ mod explain;
 mod hostile;
 mod private_postgres;
 mod secrets;
+mod small_disk;
 mod support;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use crate::small_disk::SmallDisk;
 use crate::support::{Folder, PASSWORD, pause};
 
 fn is_alive(pid: i32) -> bool {
@@ -170,29 +171,12 @@ fn a_folder_whose_name_no_socket_can_have_has_its_socket_elsewhere() {
     }
 }
 
-/// A small disk of its own, which only root can make.
-struct SmallDisk<'a>(&'a std::path::Path);
-
-impl<'a> SmallDisk<'a> {
-    fn mount(path: &'a std::path::Path) -> Option<Self> {
-        let mount = ["-t", "tmpfs", "-o", "size=20m,mode=755", "tmpfs"];
-        let mounted = std::process::Command::new("mount").args(mount).arg(path).output();
-        mounted.is_ok_and(|output| output.status.success()).then_some(Self(path))
-    }
-}
-
-impl Drop for SmallDisk<'_> {
-    fn drop(&mut self) {
-        let _ = std::process::Command::new("umount").arg(self.0).status();
-    }
-}
-
 #[test]
 fn a_full_disk_is_called_that_and_leaves_nothing_half_made() {
     let folder = Folder::new();
     let small = folder.path().join("small");
     fs::create_dir(&small).unwrap();
-    let Some(disk) = SmallDisk::mount(&small) else { return };
+    let Some(disk) = SmallDisk::mount(&small, 20) else { return };
     let data = small.join("data");
     let said = folder.fails(&["migrate", "--data-dir", data.to_str().unwrap()]);
     assert!(said.contains("no space is left"), "{said}");

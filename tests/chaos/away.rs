@@ -1,0 +1,57 @@
+//! PostgreSQL is there and cannot be reached: paused, unreachable, slow, its connections cut.
+
+use std::time::{Duration, Instant};
+
+use crate::drill::{Drill, Setup, rounds};
+use crate::proxy::Way;
+
+/// Longer than any deadline of ours.
+const LONG: Duration = Duration::from_millis(5_500);
+
+/// A way of being away, for this long.
+fn away(fault: &'static str, count: usize, way: Way, time: Duration) {
+    let mut drill = Drill::begin(Setup::of(fault));
+    for _ in 0..rounds(count) {
+        drill.round(|drill| {
+            drill.proxy.set(way);
+            std::thread::sleep(time);
+            drill.proxy.set(Way::Pass);
+            Instant::now()
+        });
+    }
+    drill.end();
+}
+
+#[test]
+fn a_postgresql_that_refuses_connections_is_told_in_time_and_served_again_at_once() {
+    away("connections refused for 0.3 s", 100, Way::Refuse, Duration::from_millis(300));
+}
+
+#[test]
+fn a_postgresql_behind_a_black_hole_is_told_in_time_and_served_again_at_once() {
+    away("a network that swallows everything for 5.5 s", 5, Way::Hold, LONG);
+}
+
+#[test]
+fn a_slow_postgresql_costs_time_and_nothing_else() {
+    let slow = Way::Delay(Duration::from_millis(40));
+    away("40 ms later each way, for 3 s", 5, slow, Duration::from_secs(3));
+}
+
+#[test]
+fn a_postgresql_too_slow_to_be_of_use_is_told_in_time() {
+    let slow = Way::Delay(Duration::from_millis(900));
+    away("900 ms later each way, for 5.5 s", 5, slow, LONG);
+}
+
+#[test]
+fn connections_that_are_cut_cost_an_answer_and_nothing_else() {
+    let mut drill = Drill::begin(Setup::of("every connection to PostgreSQL cut"));
+    for _ in 0..rounds(100) {
+        drill.round(|drill| {
+            drill.proxy.cut_all();
+            Instant::now()
+        });
+    }
+    drill.end();
+}

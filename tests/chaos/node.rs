@@ -1,0 +1,161 @@
+//! Nodes: real `doorward serve` processes, and what is done to them by their ids.
+
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::postgres::free_port;
+
+/// Everybody's password.
+pub const PASSWORD: &str = "an unusual pass phrase";
+const PATIENCE: Duration = Duration::from_secs(60);
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// What every node has: one secret and one name, cheap hashes, no limit of tries, tokens that outlive a drill.
+const SETTINGS: [(&str, &str); 13] = [
+    ("DOORWARD_SECRET_KEY", "the-key-of-a-cluster-that-lives-for-minutes"),
+    ("DOORWARD_PUBLIC_URL", "http://doorward.test"),
+    ("DOORWARD_ADMIN_PASSWORD", PASSWORD),
+    ("DOORWARD_BCRYPT_COST", "10"),
+    ("DOORWARD_ACCESS_TOKEN_TTL", "1h"),
+    ("DOORWARD_MAX_SESSIONS", "10000"),
+    ("DOORWARD_LOGIN_FAILURES", "1000000"),
+    ("DOORWARD_LOGIN_FAILURES_PER_ADDRESS", "1000000"),
+    ("DOORWARD_LOGIN_FAILURES_IN_ALL", "1000000"),
+    ("DOORWARD_UNPROVEN_PER_ADDRESS", "1000000"),
+    ("DOORWARD_TOKENS_PER_USER", "1000000"),
+    ("DOORWARD_LOG", "warn"),
+    ("DOORWARD_LOG_FORMAT", "text"),
+];
+
+/// A node, running or not; killed with this.
+pub struct Node {
+    pub address: String,
+    metrics: u16,
+    environment: Vec<(String, String)>,
+    log: PathBuf,
+    child: Option<Child>,
+}
+
+impl Node {
+    /// One that is not started yet, on the database at this URL; its log is in the folder.
+    pub fn new(folder: &Path, database_url: &str, environment: &[(&str, &str)]) -> Self {
+        let (port, metrics) = (free_port(), free_port());
+        let own = [("DATABASE_URL", database_url), ("DOORWARD_DATA_DIR", folder.to_str().unwrap())];
+        let all = SETTINGS.iter().chain(&own).chain(environment);
+        Self {
+            address: format!("127.0.0.1:{port}"),
+            metrics,
+            environment: all.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+            log: folder.join(format!("node-{port}.log")),
+            child: None,
+        }
+    }
+
+    /// Starts the process; does not wait.
+    pub fn start(&mut self) {
+        let log = OpenOptions::new().create(true).append(true).open(&self.log).unwrap();
+        let mut command = Command::new(binary());
+        for (name, _) in std::env::vars() {
+            if name.starts_with("DOORWARD") || name == "DATABASE_URL" {
+                command.env_remove(name);
+            }
+        }
+        command
+            .arg("serve")
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .env("DOORWARD_LISTEN", &self.address)
+            .env("DOORWARD_METRICS_LISTEN", format!("127.0.0.1:{}", self.metrics))
+            .current_dir(self.log.parent().unwrap())
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log);
+        self.child = Some(command.spawn().unwrap());
+    }
+
+    pub fn pid(&self) -> Pid {
+        Pid::from_raw(self.child.as_ref().expect("it runs").id().cast_signed())
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        kill(self.pid(), signal).unwrap();
+    }
+
+    /// Kills it with SIGKILL.
+    pub fn kill(&mut self) {
+        let mut child = self.child.take().expect("it runs");
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    /// Waits for its end.
+    pub fn wait(&mut self) -> ExitStatus {
+        self.child.take().expect("it runs").wait().unwrap()
+    }
+
+    /// What `/readyz` says; 0: nothing within moments.
+    pub fn readiness(&self) -> (u16, String) {
+        ask(&self.address, "/readyz").unwrap_or_default()
+    }
+
+    /// Whether it serves and its feed lives.
+    pub fn is_ready(&self) -> bool {
+        let (status, body) = self.readiness();
+        status == 200 && body.contains("\"feed\":\"live\"")
+    }
+
+    pub fn wait_until_ready(&self) {
+        let begun = Instant::now();
+        while !self.is_ready() {
+            let log = fs::read_to_string(&self.log).unwrap_or_default();
+            assert!(
+                begun.elapsed() < PATIENCE,
+                "{} is not ready: {:?}\n{log}",
+                self.address,
+                self.readiness()
+            );
+            std::thread::sleep(PAUSE);
+        }
+    }
+
+    /// The end of its log.
+    pub fn said(&self) -> String {
+        let log = fs::read_to_string(&self.log).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(20)..].join("\n")
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            // A paused one dies too.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// The program: the one built with the tests, or the one given.
+fn binary() -> PathBuf {
+    std::env::var_os("DOORWARD_CHAOS_BINARY").map_or(env!("CARGO_BIN_EXE_doorward").into(), PathBuf::from)
+}
+
+/// A GET on a connection of its own.
+pub fn ask(address: &str, path: &str) -> Option<(u16, String)> {
+    use std::io::Read;
+    let mut stream = TcpStream::connect(address).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(6))).ok()?;
+    write!(stream, "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").ok()?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).ok()?;
+    let answer = String::from_utf8_lossy(&answer).into_owned();
+    let status = answer.split(' ').nth(1)?.parse().ok()?;
+    Some((status, answer.split_once("\r\n\r\n")?.1.to_owned()))
+}

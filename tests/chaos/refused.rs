@@ -1,0 +1,71 @@
+//! PostgreSQL is there and does not do what it is asked: no connections are left, nothing may be written, locks are held.
+
+use std::time::{Duration, Instant};
+
+use diesel::connection::SimpleConnection;
+use diesel::{Connection, PgConnection};
+
+use crate::drill::{Drill, Setup, rounds};
+use crate::postgres::Postgres;
+
+const SOME_TIME: Duration = Duration::from_millis(500);
+/// Longer than a statement waits for a lock.
+const LONG: Duration = Duration::from_millis(4_500);
+
+#[test]
+fn a_postgresql_out_of_connections_is_told_and_served_as_soon_as_there_are_some() {
+    let mut drill = Drill::begin(Setup::of("no connection left at PostgreSQL for 0.5 s"));
+    for _ in 0..rounds(50) {
+        drill.round(|drill| {
+            // A role of its own takes what is left, again and again: what the nodes lose they do not get back.
+            let url = Postgres::url_at(drill.postgres.port);
+            let mut taken: Vec<PgConnection> = Vec::new();
+            let begun = Instant::now();
+            while begun.elapsed() < SOME_TIME {
+                match PgConnection::establish(&url) {
+                    Ok(connection) => taken.push(connection),
+                    Err(_) if taken.len() < 40 => drill.proxy.cut_all(),
+                    Err(_) => std::thread::sleep(Duration::from_millis(10)),
+                }
+            }
+            drop(taken);
+            Instant::now()
+        });
+    }
+    drill.end();
+}
+
+#[test]
+fn a_postgresql_that_takes_no_writes_still_reads() {
+    let mut drill = Drill::begin(Setup::of("PostgreSQL read-only for 0.5 s"));
+    for _ in 0..rounds(50) {
+        drill.round(|drill| {
+            let set = |value: &str| {
+                drill.postgres.sql(&format!("ALTER SYSTEM SET default_transaction_read_only = {value}"));
+                drill.postgres.sql("SELECT pg_reload_conf()");
+            };
+            set("on");
+            std::thread::sleep(SOME_TIME);
+            set("off");
+            Instant::now()
+        });
+    }
+    drill.end();
+}
+
+#[test]
+fn a_lock_that_somebody_holds_is_told_in_time() {
+    let mut drill = Drill::begin(Setup::of("locks held on every table for 4.5 s"));
+    for _ in 0..rounds(5) {
+        drill.round(|drill| {
+            let mut holder = drill.postgres.connect();
+            let tables =
+                "sessions, users, roles, refresh_tokens, personal_tokens, signing_keys, notes, revocations";
+            holder.batch_execute(&format!("BEGIN; LOCK TABLE {tables} IN ACCESS EXCLUSIVE MODE")).unwrap();
+            std::thread::sleep(LONG);
+            holder.batch_execute("ROLLBACK").unwrap();
+            Instant::now()
+        });
+    }
+    drill.end();
+}
