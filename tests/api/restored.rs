@@ -2,6 +2,7 @@
 
 use std::process::{Command, Output};
 
+use diesel::connection::SimpleConnection;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -76,6 +77,12 @@ impl<'a> Holdings<'a> {
         Self { browser: Browser::signed_in(world, name).await, tokens, script, link }
     }
 
+    /// The same at another node.
+    fn shown_to<'b>(self, world: &'b World) -> Holdings<'b> {
+        let Self { tokens, browser, script, link } = self;
+        Holdings { tokens, browser: Browser::with(world, browser.cookies), script, link }
+    }
+
     async fn are_good(&mut self, world: &World) {
         assert_eq!(world.get("/api/v1/me", &self.tokens.access).await.status, 200);
         self.tokens = Tokens::of(&world.refresh(&self.tokens.refresh).await);
@@ -105,7 +112,9 @@ fn kids(answer: &Answer) -> Vec<String> {
 
 #[actix_web::test]
 async fn what_a_restore_brought_back_to_life_is_dead_on_every_node_once_restored_was_run() {
-    let world = World::new().await;
+    let mut world = World::new().await;
+    // A node that does not know what it might end again.
+    world.stop_following();
     world.user("alice", "member");
     let carol = world.user("carol", "admin");
     let bob = world.user("bob", "member");
@@ -135,10 +144,10 @@ async fn what_a_restore_brought_back_to_life_is_dead_on_every_node_once_restored
 
     // All of it is back.
     backup.put_back(&world);
-    let begun = std::time::Instant::now();
-    while kids(&world.ask(Method::GET, "/.well-known/jwks.json").send().await) != leaked {
-        assert!(begun.elapsed().as_secs() < 10);
-    }
+    let (_stopped, world) = (&world, world.another_node().await);
+    let served = kids(&world.ask(Method::GET, "/.well-known/jwks.json").send().await);
+    assert_eq!(served, leaked);
+    let mut alice = alice.shown_to(&world);
     alice.are_good(&world).await;
     let dry = told(&world, &["restored", "--dry-run", "--json"]);
     alice.are_good(&world).await;
@@ -168,6 +177,93 @@ async fn what_a_restore_brought_back_to_life_is_dead_on_every_node_once_restored
     let nothing = told(&world, &["restored", "--since", "2020-01-01T00:00:00Z", "--yes", "--json"]);
     assert_eq!((&nothing["sessions"], &nothing["new_signing_key"]), (&json!(0), &Value::Null));
     assert_eq!(world.get("/api/v1/me", &again.access).await.status, 200);
+}
+
+/// As with a standby that lacked the last moments.
+#[actix_web::test]
+async fn what_a_running_node_remembers_to_be_ended_it_ends_again_when_the_database_goes_back() {
+    let world = World::new().await;
+    let (carol, dave) = (world.user("carol", "admin"), world.user("dave", "member"));
+    let (erin, frank) = (world.user("erin", "admin"), world.signed_in("frank", "admin").await);
+    world.user("alice", "member");
+    let admin = world.signed_in("root", "admin").await;
+    let link = link_for(&world, &admin, dave).await;
+    let mut alice = Holdings::of(&world, "alice", link).await;
+    alice.are_good(&world).await;
+    let other = world.another_node().await;
+    let leaked = kids(&world.ask(Method::GET, "/.well-known/jwks.json").send().await);
+    let backup = Backup::make(&world);
+    world.post("/api/v1/auth/logout", &alice.tokens.access, json!({})).await;
+    alice.browser.fill_in("/account", "/logout", &[]).await;
+    let tokens: Value = told(&world, &["token", "list", "--json"]);
+    told(&world, &["token", "revoke", tokens[0]["id"].as_str().unwrap(), "--json"]);
+    told(&world, &["key", "revoke", &leaked[0], "--yes", "--json"]);
+    told(&world, &["user", "disable", "carol", "--json"]);
+    told(&world, &["user", "delete", "dave", "--yes", "--json"]);
+    told(&world, &["user", "set-role", "erin", "viewer", "--json"]);
+    // Whoever was disabled and let in again is let in.
+    told(&world, &["user", "disable", "frank", "--json"]);
+    told(&world, &["user", "enable", "frank", "--json"]);
+    let codes = ["token_signature_invalid", "session_ended", "token_revoked"];
+    alice.are_refused(&world, codes).await;
+    alice.are_refused(&other, codes).await;
+    let doctor = || String::from_utf8(run(&world, &["doctor"]).stdout).unwrap();
+    assert!(!doctor().contains("history"));
+
+    backup.put_back(&world);
+    let begun = std::time::Instant::now();
+    while world.events("database_went_back") == 0 {
+        assert!(begun.elapsed().as_secs() < 10, "no node has noticed");
+        actix_web::rt::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    for node in [&world, &other] {
+        refused_in_time(async || node.get("/api/v1/me", &alice.tokens.access).await).await;
+        refused_in_time(async || node.get("/api/v1/notes", &alice.script).await)
+            .await
+            .refused("token_revoked");
+        let refreshed = node.refresh(&alice.tokens.refresh).await;
+        assert_eq!(refreshed.refused("session_ended").body["reason"], "logout");
+        assert_eq!(alice.browser.ask(Method::GET, "/api/v1/me").send().await.status, 401);
+    }
+    let account = |id: uuid::Uuid| {
+        world.text(&format!(
+            "SELECT role || ' ' || status || ' ' || version AS text FROM users WHERE id = '{id}'"
+        ))
+    };
+    assert_eq!(account(carol), "admin disabled 2");
+    assert_eq!(account(dave), "member disabled 2", "he is back, and is not let in");
+    assert_eq!(account(erin), "admin active 2", "what was to become of her nobody knows");
+    world.get("/api/v1/me", &frank.access).await.refused("token_signature_invalid");
+    world.login("frank").await;
+    let accounts =
+        "SELECT details->'accounts' #>> '{}' AS text FROM audit_events WHERE type = 'database_went_back'";
+    let accounts: Value = serde_json::from_str(&world.text(accounts)).unwrap();
+    let same = "has the earlier role or status";
+    let expected = json!({ "carol": "disabled", "dave": "disabled", "erin": same, "frank": same });
+    assert_eq!(accounts, expected);
+    assert!(doctor().contains("doorward restored --since"), "{}", doctor());
+
+    // Once is enough, for all nodes together and whatever becomes of their connections.
+    told(&world, &["user", "enable", "carol", "--json"]);
+    world
+        .connection()
+        .batch_execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+            WHERE datname = current_database() AND application_name = 'doorward-feed'",
+        )
+        .unwrap();
+    let begun = std::time::Instant::now();
+    let feeds = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
+        AND application_name = 'doorward-feed' AND query LIKE '%revocations%'";
+    while world.count(feeds) < 2 {
+        assert!(begun.elapsed().as_secs() < 10, "the feeds are not back");
+        actix_web::rt::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    let third = world.another_node().await;
+    third.login("carol").await;
+    assert_eq!(world.events("database_went_back"), 1);
+    told(&world, &["restored", "--keep-sessions", "--yes", "--json"]);
+    assert!(!doctor().contains("history"));
 }
 
 #[actix_web::test]

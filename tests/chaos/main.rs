@@ -19,6 +19,7 @@ mod cut;
 mod drill;
 #[path = "../../benches/driver/client.rs"]
 mod driver;
+mod failover;
 mod full;
 mod killed;
 mod ledger;
@@ -29,5 +30,6 @@ mod proxy;
 mod refused;
 #[path = "../process/small_disk.rs"]
 mod small_disk;
+mod standby;
 #[path = "../../benches/driver/wire.rs"]
 mod wire;
