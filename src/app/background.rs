@@ -7,7 +7,7 @@ use tokio::task::JoinHandle;
 
 use crate::audit::refusals;
 use crate::database::feed::FeedState;
-use crate::database::prune::{self, Retention};
+use crate::database::prune::{self, Pruned, Retention};
 use crate::guard::Services;
 use crate::sessions::last_use::FLUSH_EVERY;
 
@@ -61,11 +61,7 @@ pub fn start(services: &web::Data<Services>, retention: Retention) -> Tasks {
         }),
         actix_web::rt::spawn(async move {
             every(PRUNE_EVERY, || async {
-                match prune::run(&pruning.database, retention).await {
-                    Ok(pruned) if pruned.total() > 0 => tracing::info!(rows = pruned.total(), "pruned"),
-                    Ok(_) => {}
-                    Err(error) => tracing::warn!(%error, "pruning is put off"),
-                }
+                prune(&pruning, retention).await;
             })
             .await;
         }),
@@ -79,6 +75,25 @@ async fn every<F: Future<Output = ()>>(pause: Duration, mut work: impl FnMut() -
     loop {
         tokio::time::sleep(pause).await;
         work().await;
+    }
+}
+
+/// Deletes what is past its time, unless another node is at it.
+pub async fn prune(services: &Services, retention: Retention) {
+    let each = |batch: Pruned| {
+        for (kind, rows) in batch.by_kind() {
+            metrics::counter!("doorward_pruned_rows_total", "kind" => kind).increment(rows as u64);
+        }
+    };
+    match prune::run(&services.database, retention, each).await {
+        Ok(Some(pruned)) => {
+            metrics::gauge!("doorward_pruned_at_seconds").set(services.clock.now().timestamp() as f64);
+            if pruned.total() > 0 {
+                tracing::info!(rows = pruned.total(), "pruned");
+            }
+        }
+        Ok(None) => tracing::debug!("another node prunes"),
+        Err(error) => tracing::warn!(%error, "pruning is put off"),
     }
 }
 

@@ -53,13 +53,15 @@ pub enum EventType {
     SigningKeyPublished,
     /// A signing key was revoked.
     SigningKeyRevoked,
-    /// The database was restored from a backup.
+    /// The database was restored to an earlier state, and what it cannot vouch for was ended.
     DatabaseRestored,
+    /// A node found that the database had lost what was ended of late, and ended it again.
+    DatabaseWentBack,
 }
 
 impl EventType {
     /// Every type, in the order of the documentation.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::LoginSucceeded,
         Self::LoginFailed,
         Self::SteppedUp,
@@ -82,6 +84,7 @@ impl EventType {
         Self::SigningKeyPublished,
         Self::SigningKeyRevoked,
         Self::DatabaseRestored,
+        Self::DatabaseWentBack,
     ];
 
     /// The name in the database and the API.
@@ -110,6 +113,7 @@ impl EventType {
             Self::SigningKeyPublished => "signing_key_published",
             Self::SigningKeyRevoked => "signing_key_revoked",
             Self::DatabaseRestored => "database_restored",
+            Self::DatabaseWentBack => "database_went_back",
         }
     }
 }

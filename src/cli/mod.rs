@@ -21,8 +21,10 @@ pub mod openapi;
 pub mod output;
 pub mod password;
 pub mod private_postgres_child;
+pub mod progress;
 pub mod prune;
 pub mod restore;
+pub mod restored;
 pub mod serve;
 pub mod telemetry;
 pub mod token;
@@ -82,6 +84,8 @@ pub enum Command {
     Backup(backup::BackupArgs),
     /// Put a backup in place of the database, and end what it cannot vouch for.
     Restore(restore::RestoreArgs),
+    /// End what a database that went back in time brought back to life.
+    Restored(restored::RestoredArgs),
     /// Print the settings in force and where each came from, secrets masked.
     Config(config::ConfigArgs),
     /// Print the OpenAPI document.
@@ -133,6 +137,7 @@ fn dispatch(command: &Command, context: &Context) -> Result<(), Failure> {
         Command::Prune(args) => args.run(context),
         Command::Backup(args) => args.run(context),
         Command::Restore(args) => args.run(context),
+        Command::Restored(args) => args.run(context),
         Command::Config(args) => args.run(context),
         Command::Openapi(args) => args.run(context),
         Command::Completions(args) => args.run(),
@@ -217,8 +222,10 @@ mod tests {
             "explain",
             "doctor --json",
             "prune --json",
+            "prune --dry-run",
             "backup out.dump",
             "restore out.dump --yes",
+            "restored --since 2026-11-25T20:14:03Z --keep-personal-tokens --dry-run --json",
             "config --json",
             "config --markdown",
             "openapi",

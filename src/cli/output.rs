@@ -140,7 +140,13 @@ pub(super) mod tests {
     use super::*;
 
     #[derive(Clone, Default)]
-    struct Page(Arc<Mutex<Vec<u8>>>);
+    pub struct Page(Arc<Mutex<Vec<u8>>>);
+
+    impl Page {
+        pub fn text(&self) -> String {
+            String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+        }
+    }
 
     impl Write for Page {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -165,8 +171,7 @@ pub(super) mod tests {
     pub fn printed(json: bool, print: impl FnOnce(&mut Output) -> Result<(), Failure>) -> String {
         let page = Page::default();
         print(&mut Output::new(Format { json }, Box::new(page.clone()))).unwrap();
-        let bytes = page.0.lock().unwrap().clone();
-        String::from_utf8(bytes).unwrap()
+        page.text()
     }
 
     #[test]

@@ -1,20 +1,36 @@
 //! `doorward prune`: delete what is past its time.
 
 use clap::Args;
+use serde::Serialize;
 
 use super::Context;
 use super::database::DatabaseAccess;
 use super::failure::Failure;
 use super::output::{Format, Output};
+use super::progress::Progress;
 use crate::app::state;
-use crate::database::prune::{Pruned, Retention, prune_batch};
+use crate::database::prune::{self, Pruned, Retention, prune_batch};
+use crate::database::{Connection, QueryError, without_timeout};
 
 /// Arguments of `doorward prune`.
 #[derive(Args, Debug)]
 pub struct PruneArgs {
+    /// Count what would be deleted, and delete nothing.
+    #[arg(long)]
+    pub dry_run: bool,
     /// Text or JSON.
     #[command(flatten)]
     pub format: Format,
+}
+
+/// What was done.
+#[derive(Serialize)]
+struct Done {
+    #[serde(flatten)]
+    pruned: Pruned,
+    dry_run: bool,
+    /// Whether another process was at it, and the rest was left to it.
+    elsewhere: bool,
 }
 
 impl PruneArgs {
@@ -24,38 +40,48 @@ impl PruneArgs {
     /// When the database cannot be reached.
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
         let settings = context.settings()?;
-        let access = DatabaseAccess::find(&settings)?;
-        let pruned = self.prune(&access, state::retention(&settings));
-        access.stop();
-        let pruned = pruned?;
-        let line = format!(
-            "{} sessions, {} personal tokens, {} revocations, {} links, {} audit events, {} refusals, {} counts of tries and \
-             {} known addresses were deleted.",
-            pruned.sessions,
-            pruned.personal_tokens,
-            pruned.revocations,
-            pruned.password_links,
-            pruned.audit_events,
-            pruned.refusals,
-            pruned.attempts,
-            pruned.known_addresses
-        );
-        Output::stdout(self.format).result(&pruned, &line)
+        let retention = state::retention(&settings);
+        let done = DatabaseAccess::use_for(&settings, |connection| Ok(self.act(connection, retention)?))?;
+        Output::stdout(self.format).result(&done, &done.in_words())
     }
 
-    fn prune(&self, access: &DatabaseAccess, retention: Retention) -> Result<Pruned, Failure> {
-        let mut connection = access.connect()?;
+    fn act(&self, connection: &mut Connection, retention: Retention) -> Result<Done, QueryError> {
+        without_timeout(connection)?;
+        if self.dry_run {
+            let pruned = prune::count(connection, retention)?;
+            return Ok(Done { pruned, dry_run: true, elsewhere: false });
+        }
+        let expected = if self.format.json { 0 } else { prune::count(connection, retention)?.total() };
+        let mut progress = Progress::of(expected, self.format.json);
         let mut pruned = Pruned::default();
         loop {
-            let batch = prune_batch(&mut connection, retention);
-            let batch = batch.map_err(|error| Failure::new(error.to_string()))?;
-            pruned.add(batch);
-            if batch.total() == 0 {
-                return Ok(pruned);
+            match prune_batch(connection, retention)? {
+                None => return Ok(Done { pruned, dry_run: false, elsewhere: true }),
+                Some(batch) if batch.total() == 0 => {
+                    return Ok(Done { pruned, dry_run: false, elsewhere: false });
+                }
+                Some(batch) => pruned.add(batch),
             }
-            if !self.format.json {
-                super::failure::complain(&[format!("{} rows so far", pruned.total())]);
-            }
+            progress.step(pruned.total());
         }
+    }
+}
+
+impl Done {
+    fn in_words(&self) -> String {
+        let rows = self.pruned.by_kind().map(|(kind, rows)| format!("{rows} {}", named(kind)));
+        let (last, others) =
+            rows.split_last().map_or(("", &[][..]), |(last, others)| (last.as_str(), others));
+        let verb = if self.dry_run { "would be deleted" } else { "were deleted" };
+        let rest = if self.elsewhere { " Another process is at it: the rest was left to it." } else { "" };
+        format!("{} and {last} {verb}.{rest}", others.join(", "))
+    }
+}
+
+fn named(kind: &'static str) -> String {
+    match kind {
+        "password_links" => "one-time links".to_owned(),
+        "attempts" => "counts of tries".to_owned(),
+        kind => kind.replace('_', " "),
     }
 }

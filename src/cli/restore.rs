@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use clap::{Args, ValueHint};
-use serde_json::json;
 
 use super::Context;
 use super::backup::run;
@@ -12,11 +11,10 @@ use super::confirmation::Confirmation;
 use super::database::DatabaseAccess;
 use super::failure::Failure;
 use super::output::{Format, Output};
+use super::restored::{Ended, Kept, end_what_came_back};
 use crate::app::start::check_secret_keys;
-use crate::audit::event::{self, EventType, Origin, Subject};
 use crate::config::Settings;
-use crate::database::{Connection, count_other_clients, migrate, transaction};
-use crate::sessions::{EndReason, Which, end_sessions};
+use crate::database::{Connection, count_other_clients, migrate};
 
 /// Arguments of `doorward restore`.
 #[derive(Args, Debug)]
@@ -25,9 +23,9 @@ pub struct RestoreArgs {
     /// The file that `doorward backup` made.
     #[arg(value_hint = ValueHint::FilePath)]
     pub file: PathBuf,
-    /// Leave the sessions of the backup alive, those too that were ended after it was made.
-    #[arg(long)]
-    pub keep_sessions: bool,
+    /// What is left as the backup has it.
+    #[command(flatten)]
+    pub kept: Kept,
     /// The answer, given beforehand.
     #[command(flatten)]
     pub confirmation: Confirmation,
@@ -35,10 +33,11 @@ pub struct RestoreArgs {
 
 /// What can be told of the backup before it is read.
 const WHAT: &str = "this puts the backup in place of the database: whatever was written after it was made is lost, and \
-                    personal tokens and signing keys that were revoked since are good again";
+                    what it cannot vouch for ends, every session first of all";
 
 impl RestoreArgs {
-    /// Restores, then ends the sessions of the backup: one that was signed out after it was made would be alive again.
+    /// Restores, then ends what the backup cannot vouch for: a session that was signed out after it was made would be
+    /// alive again.
     ///
     /// # Errors
     /// When a server runs on the private PostgreSQL, the file cannot be read, or pg_restore fails; then the database
@@ -57,22 +56,12 @@ impl RestoreArgs {
         let done = self.restore(&access, &settings);
         access.stop();
         let ended = done?;
-        let line = if self.keep_sessions {
-            "The backup is restored. Its sessions live, also those that were ended after it was made."
-                .to_owned()
-        } else {
-            format!(
-                "The backup is restored. All {ended} sessions in it have been ended: everybody signs in again."
-            )
-        };
-        let tokens = "See `doorward token list` for personal tokens, and `doorward key list` for signing keys, that were \
-                      revoked after the backup was made, and revoke them again.";
         let mut output = Output::stdout(Format::default());
-        output.line(&line)?;
-        output.line(tokens)
+        output.line("The backup is restored.")?;
+        ended.tell(&mut output)
     }
 
-    fn restore(&self, access: &DatabaseAccess, settings: &Settings) -> Result<usize, Failure> {
+    fn restore(&self, access: &DatabaseAccess, settings: &Settings) -> Result<Ended, Failure> {
         self.confirmation.ask(WHAT)?;
         let program = access.binaries()?.program("pg_restore");
         let mut check = Command::new(&program);
@@ -84,25 +73,22 @@ impl RestoreArgs {
         command.args(["--single-transaction", "--no-owner", "--no-privileges", "--clean", "--if-exists"]);
         command.args(["--exit-on-error", "--dbname="]).arg(&self.file);
         run(command, access.url(), Stdio::null())?;
-        let mut connection = access.connect_to_any()?;
-        migrate::run(&mut connection).map_err(|error| Failure::new(error.to_string()))?;
-        check_secret_keys(&mut connection, settings).map_err(|error| Failure::new(error.to_string()))?;
-        self.end_sessions(&mut connection)
+        self.end(&mut access.connect_to_any()?, settings).map_err(|failure| match failure {
+            Failure::Wrong(mut lines) => {
+                lines.push(
+                    "the backup is restored, and nothing of it has ended: run `doorward restored`".into(),
+                );
+                Failure::Wrong(lines)
+            }
+            gone => gone,
+        })
     }
 
-    fn end_sessions(&self, connection: &mut Connection) -> Result<usize, Failure> {
-        let origin = Origin::command_line();
-        let ended = transaction(connection, |connection| {
-            let ended = match self.keep_sessions {
-                true => Vec::new(),
-                false => end_sessions(connection, &Which::Every, EndReason::DatabaseRestored, &origin)?,
-            };
-            let details = json!({ "sessions_ended": ended.len() });
-            let nobody = Subject { id: None, name: None };
-            event::insert(connection, &origin, EventType::DatabaseRestored, nobody, &details)?;
-            Ok(ended.len())
-        });
-        ended.map_err(|error| Failure::new(error.to_string()))
+    fn end(&self, connection: &mut Connection, settings: &Settings) -> Result<Ended, Failure> {
+        migrate::run(connection).map_err(|error| Failure::new(error.to_string()))?;
+        let secret_keys = check_secret_keys(connection, settings);
+        let secret_keys = secret_keys.map_err(|error| Failure::new(error.to_string()))?;
+        end_what_came_back(connection, settings, &secret_keys, self.kept, None)
     }
 }
 

@@ -54,7 +54,7 @@ pub fn run(connection: &mut PgConnection) -> Result<Vec<String>, MigrateError> {
         }
         pause();
     }
-    diesel::sql_query("SET statement_timeout = 0").execute(connection)?;
+    super::without_timeout(connection)?;
     let ran = connection
         .run_pending_migrations(MIGRATIONS)
         .map(|versions| versions.iter().map(ToString::to_string).collect())

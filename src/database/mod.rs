@@ -266,6 +266,23 @@ impl<E: std::error::Error> r2d2::HandleError<E> for Log {
     }
 }
 
+/// Lets statements on this connection take as long as they need: nobody waits for an answer but whoever runs a command.
+///
+/// # Errors
+/// PostgreSQL's.
+pub fn without_timeout(connection: &mut PgConnection) -> QueryResult<()> {
+    diesel::sql_query("SET statement_timeout = 0").execute(connection).map(|_| ())
+}
+
+/// Waits for an advisory lock, and holds it until the transaction ends.
+///
+/// # Errors
+/// PostgreSQL's, where others hold it for too long.
+pub fn lock_until_the_end(connection: &mut PgConnection, lock: i64) -> QueryResult<()> {
+    let taken = diesel::sql_query("SELECT pg_advisory_xact_lock($1)").bind::<BigInt, _>(lock);
+    taken.execute(connection).map(|_| ())
+}
+
 /// Escapes what `LIKE` would take for a wildcard.
 #[must_use]
 pub fn escape_like(text: &str) -> String {

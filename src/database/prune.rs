@@ -47,60 +47,123 @@ pub struct Pruned {
 impl Pruned {
     /// Counts another batch in.
     pub fn add(&mut self, batch: Self) {
-        self.sessions += batch.sessions;
-        self.personal_tokens += batch.personal_tokens;
-        self.revocations += batch.revocations;
-        self.password_links += batch.password_links;
-        self.audit_events += batch.audit_events;
-        self.refusals += batch.refusals;
-        self.attempts += batch.attempts;
-        self.known_addresses += batch.known_addresses;
+        for ((_, sum), (_, rows)) in self.by_kind_mut().into_iter().zip(batch.by_kind()) {
+            *sum += rows;
+        }
     }
 
     /// All of them.
     #[must_use]
     pub fn total(&self) -> usize {
-        let kept = self.audit_events + self.refusals + self.known_addresses;
-        self.sessions + self.personal_tokens + self.revocations + self.password_links + self.attempts + kept
+        self.by_kind().iter().map(|(_, rows)| rows).sum()
+    }
+
+    /// Each kind's name in metrics, and its rows.
+    #[must_use]
+    pub fn by_kind(mut self) -> [(&'static str, usize); 8] {
+        self.by_kind_mut().map(|(kind, rows)| (kind, *rows))
+    }
+
+    fn by_kind_mut(&mut self) -> [(&'static str, &mut usize); 8] {
+        [
+            ("sessions", &mut self.sessions),
+            ("personal_tokens", &mut self.personal_tokens),
+            ("revocations", &mut self.revocations),
+            ("password_links", &mut self.password_links),
+            ("audit_events", &mut self.audit_events),
+            ("refusals", &mut self.refusals),
+            ("attempts", &mut self.attempts),
+            ("known_addresses", &mut self.known_addresses),
+        ]
     }
 }
 
-/// Whose rows go when. A session's row stays until its whole lifetime is over, ended or not: until then a copied
-/// refresh token is found out by it. A day more lets what is late be refused with its reason.
-const SESSIONS: &str = "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions \
-    WHERE expires_at < now() - interval '1 day' LIMIT $1 FOR UPDATE SKIP LOCKED)";
-const PERSONAL_TOKENS: &str = "DELETE FROM personal_tokens WHERE id IN (SELECT id FROM personal_tokens \
-    WHERE expires_at < now() - interval '30 days' LIMIT $1 FOR UPDATE SKIP LOCKED)";
-const REVOCATIONS: &str = "DELETE FROM revocations WHERE position IN (SELECT position FROM revocations \
-    WHERE matters_until < now() - interval '1 day' LIMIT $1)";
-const PASSWORD_LINKS: &str = "DELETE FROM password_links WHERE digest IN (SELECT digest FROM password_links \
-    WHERE expires_at < now() - interval '1 day' LIMIT $1)";
-/// A count falls to nothing within hours of the last try, and no wait is longer than a day. There are only as many rows as
-/// tries are taken.
-const ATTEMPTS: &str = "DELETE FROM attempts WHERE (kind, digest) IN (SELECT kind, digest FROM attempts \
-    WHERE counted_at < now() - interval '2 days' LIMIT $1 FOR UPDATE SKIP LOCKED)";
+/// Rows of a kind that are past their time.
+struct Stale {
+    table: &'static str,
+    key: &'static str,
+    /// What says when their time was.
+    at: &'static str,
+    /// How long after it they go, in seconds.
+    after: f64,
+    /// Whether others write them too, so that some may be locked.
+    may_be_locked: bool,
+}
+
+const DAY: f64 = 86_400.0;
+
+/// Whose rows go when, in the order of [`Pruned::by_kind`].
+fn stale(retention: Retention) -> [Stale; 8] {
+    let of = |table, key, at, after| Stale { table, key, at, after, may_be_locked: false };
+    [
+        // A session's row stays until its whole lifetime is over, ended or not: until then a copied refresh token is found
+        // out by it. A day more lets what is late be refused with its reason.
+        Stale { may_be_locked: true, ..of("sessions", "id", "expires_at", DAY) },
+        Stale { may_be_locked: true, ..of("personal_tokens", "id", "expires_at", 30.0 * DAY) },
+        of("revocations", "position", "matters_until", DAY),
+        of("password_links", "digest", "expires_at", DAY),
+        of("audit_events", "id", "occurred_at", retention.audit_events.as_secs_f64()),
+        of("refusals", "position", "occurred_at", retention.refusals.as_secs_f64()),
+        // A count falls to nothing within hours of the last try, and no wait is longer than a day. There are only as many
+        // rows as tries are taken.
+        Stale { may_be_locked: true, ..of("attempts", "kind, digest", "counted_at", 2.0 * DAY) },
+        of("known_addresses", "user_id, network", "last_used_at", retention.known_addresses.as_secs_f64()),
+    ]
+}
+
 /// A few rows a day, which nobody misses in the count of what was deleted.
 const REFUSAL_COUNTS: &str = "DELETE FROM refusal_counts WHERE day < now() - $1 * interval '1 second'";
-const AUDIT_EVENTS: &str = "DELETE FROM audit_events WHERE id IN (SELECT id FROM audit_events \
-    WHERE occurred_at < now() - $2 * interval '1 second' LIMIT $1)";
-const REFUSALS: &str = "DELETE FROM refusals WHERE position IN (SELECT position FROM refusals \
-    WHERE occurred_at < now() - $2 * interval '1 second' LIMIT $1)";
-const KNOWN_ADDRESSES: &str = "DELETE FROM known_addresses WHERE (user_id, network) IN (SELECT user_id, network \
-    FROM known_addresses WHERE last_used_at < now() - $2 * interval '1 second' LIMIT $1)";
 
-/// Prunes everything, a batch at a time, on the pool.
+impl Stale {
+    fn condition(&self) -> String {
+        format!("{} < now() - $1 * interval '1 second'", self.at)
+    }
+
+    fn delete_batch(&self, connection: &mut PgConnection) -> QueryResult<usize> {
+        let (Self { table, key, .. }, condition) = (self, self.condition());
+        let skip = if self.may_be_locked { "FOR UPDATE SKIP LOCKED" } else { "" };
+        diesel::sql_query(format!(
+            "DELETE FROM {table} WHERE ({key}) IN (SELECT {key} FROM {table} WHERE {condition} LIMIT $2 {skip})"
+        ))
+        .bind::<Double, _>(self.after)
+        .bind::<BigInt, _>(BATCH)
+        .execute(connection)
+    }
+
+    fn count(&self, connection: &mut PgConnection) -> QueryResult<usize> {
+        let query = format!("SELECT count(*) FROM {} WHERE {}", self.table, self.condition());
+        let counted: Counted =
+            diesel::sql_query(query).bind::<Double, _>(self.after).get_result(connection)?;
+        Ok(usize::try_from(counted.count).unwrap_or_default())
+    }
+}
+
+/// Prunes everything, a batch at a time, on the pool. `None`: another process is at it, and this one leaves the rest to
+/// it; what it had deleted by then was counted by `each`, batch by batch.
 ///
 /// # Errors
 /// See [`DatabaseError`]; what was deleted by then is.
-pub async fn run(database: &Database, retention: Retention) -> Result<Pruned, DatabaseError> {
+pub async fn run(
+    database: &Database,
+    retention: Retention,
+    mut each: impl FnMut(Pruned),
+) -> Result<Option<Pruned>, DatabaseError> {
     let mut pruned = Pruned::default();
     loop {
         let batch = database.run(move |connection| prune_batch(connection, retention)).await?;
-        pruned.add(batch);
+        let Some(batch) = batch else { return Ok(None) };
         if batch.total() == 0 {
-            return Ok(pruned);
+            return Ok(Some(pruned));
         }
+        each(batch);
+        pruned.add(batch);
     }
+}
+
+#[derive(QueryableByName)]
+struct Counted {
+    #[diesel(sql_type = BigInt)]
+    count: i64,
 }
 
 #[derive(QueryableByName)]
@@ -109,41 +172,37 @@ struct Locked {
     locked: bool,
 }
 
-/// Deletes at most a batch of each; nothing while another process does.
+/// Counts what is past its time; deletes nothing, and waits for nobody.
 ///
 /// # Errors
 /// PostgreSQL's.
-pub fn prune_batch(connection: &mut PgConnection, retention: Retention) -> QueryResult<Pruned> {
+pub fn count(connection: &mut PgConnection, retention: Retention) -> QueryResult<Pruned> {
+    let mut counted = Pruned::default();
+    for (stale, (_, rows)) in stale(retention).iter().zip(counted.by_kind_mut()) {
+        *rows = stale.count(connection)?;
+    }
+    Ok(counted)
+}
+
+/// Deletes at most a batch of each; `None`: another process is at it.
+///
+/// # Errors
+/// PostgreSQL's.
+pub fn prune_batch(connection: &mut PgConnection, retention: Retention) -> QueryResult<Option<Pruned>> {
     super::transaction(connection, |connection| {
         let lock: Locked = diesel::sql_query("SELECT pg_try_advisory_xact_lock($1) AS locked")
             .bind::<BigInt, _>(LOCK)
             .get_result(connection)?;
         if !lock.locked {
-            return Ok(Pruned::default());
+            return Ok(None);
         }
-        let mut delete =
-            |statement| diesel::sql_query(statement).bind::<BigInt, _>(BATCH).execute(connection);
-        let mut pruned = Pruned {
-            sessions: delete(SESSIONS)?,
-            personal_tokens: delete(PERSONAL_TOKENS)?,
-            revocations: delete(REVOCATIONS)?,
-            password_links: delete(PASSWORD_LINKS)?,
-            attempts: delete(ATTEMPTS)?,
-            ..Pruned::default()
-        };
-        for (statement, retention, deleted) in [
-            (AUDIT_EVENTS, retention.audit_events, &mut pruned.audit_events),
-            (REFUSALS, retention.refusals, &mut pruned.refusals),
-            (KNOWN_ADDRESSES, retention.known_addresses, &mut pruned.known_addresses),
-        ] {
-            *deleted = diesel::sql_query(statement)
-                .bind::<BigInt, _>(BATCH)
-                .bind::<Double, _>(retention.as_secs_f64())
-                .execute(connection)?;
+        let mut pruned = Pruned::default();
+        for (stale, (_, rows)) in stale(retention).iter().zip(pruned.by_kind_mut()) {
+            *rows = stale.delete_batch(connection)?;
         }
         diesel::sql_query(REFUSAL_COUNTS)
             .bind::<Double, _>(retention.audit_events.as_secs_f64())
             .execute(connection)?;
-        Ok(pruned)
+        Ok(Some(pruned))
     })
 }

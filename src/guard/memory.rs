@@ -10,6 +10,7 @@ use chrono::{DateTime, Utc};
 use quick_cache::sync::Cache;
 use uuid::Uuid;
 
+use super::repeat::repeat_what_is_lost;
 use crate::database::feed::{Feed, Follower};
 use crate::database::{Connection, QueryError};
 use crate::secret_key::SecretKeys;
@@ -18,6 +19,7 @@ use crate::tokens::access_token::Signed;
 use crate::tokens::key_ring::Keys;
 use crate::tokens::names::Names;
 use crate::tokens::personal_token::TokenStanding;
+use crate::tokens::recent::Recent;
 use crate::tokens::revocation::{self, Bookmark, News, Revoked};
 
 /// A browser's session moves its end with each use, elsewhere too: how it stands is looked up this often.
@@ -55,6 +57,7 @@ pub struct Memory {
     /// The permissions of the few roles and the scopes that are in use: each is held once.
     names: Cache<Names, Names>,
     named: RwLock<Named>,
+    recent: RwLock<Recent>,
 }
 
 /// What the feed has named of late: an answer to a query that began before that is not remembered.
@@ -87,6 +90,7 @@ impl Memory {
             raised: Cache::new(small),
             names: Cache::new(small),
             named: RwLock::new(Named { count: 0, floor: 0, at: HashMap::new() }),
+            recent: RwLock::default(),
         }
     }
 
@@ -208,8 +212,15 @@ impl Memory {
         }
     }
 
+    /// When and why a session or personal token ended, where that was of late: the database may have lost it.
+    #[must_use]
+    pub fn ended(&self, id: Uuid) -> Option<(DateTime<Utc>, String)> {
+        self.recent.read().unwrap_or_else(PoisonError::into_inner).ended(id)
+    }
+
     /// Forgets what the feed names.
     pub fn apply(&self, news: &[News]) {
+        self.recent.write().unwrap_or_else(PoisonError::into_inner).note(news);
         let mut named = self.named.write().unwrap_or_else(PoisonError::into_inner);
         named.count += 1;
         let mut users = HashSet::new();
@@ -323,6 +334,9 @@ impl Follower for Reader {
         match &reading.news {
             None => {
                 self.memory.forget();
+                let recent = self.memory.recent.read().unwrap_or_else(PoisonError::into_inner);
+                repeat_what_is_lost(connection, &recent, &self.secret_keys)?;
+                drop(recent);
                 self.reload_keys(connection)?;
                 metrics::counter!("doorward_feed_begun_total").increment(1);
             }

@@ -29,6 +29,7 @@ pub mod refresh;
 pub mod refusal;
 pub mod refusal_log;
 pub mod registration;
+pub mod repeat;
 pub mod requirements;
 pub mod server;
 pub mod services;

@@ -53,6 +53,10 @@ impl Services {
 
     async fn trade(&self, wanted: &Refresh, origin: Origin, trace: &mut Trace) -> Result<Refreshed, Problem> {
         let token = checks::read_refresh_token(self, &wanted.token, trace)?;
+        if let Some((at, reason)) = self.memory.ended(token.session_id) {
+            trace.stop(Check::Session);
+            return Err(refusal::session_ended(at, &reason));
+        }
         let presented = Presented {
             session_id: token.session_id,
             secret_digest: refresh_token::digest(&token.secret),

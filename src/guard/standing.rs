@@ -76,6 +76,7 @@ impl Services {
         }
         let Some(mut standing) = standing else { return Ok(Found::Nothing) };
         self.share_names(standing.user.as_mut());
+        standing.ended = standing.ended.or_else(|| self.memory.ended(id));
         let standing = Arc::new(standing);
         if let Some(ticket) = ticket {
             self.memory.remember_session(ticket, id, &standing);
@@ -95,6 +96,7 @@ impl Services {
         let found = self.database.run(move |connection| find_browser_standing(connection, &cookie)).await;
         let found = found.map_err(refusal::database)?.map(|mut browser| {
             self.share_names(browser.standing.user.as_mut());
+            browser.standing.ended = browser.standing.ended.take().or_else(|| self.memory.ended(browser.id));
             Arc::new(browser)
         });
         if let (Some(ticket), Some(standing)) = (ticket, &found) {
@@ -120,6 +122,7 @@ impl Services {
         let found = found.map_err(refusal::database)?.map(|mut standing| {
             standing.scope = self.memory.share(&standing.scope);
             self.share_names(standing.user.as_mut());
+            standing.revoked = standing.revoked.take().or_else(|| self.memory.ended(standing.id));
             Arc::new(standing)
         });
         if let (Some(ticket), Some(standing)) = (ticket, &found) {

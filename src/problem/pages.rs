@@ -193,6 +193,7 @@ pub(super) static TOKEN_REVOKED: Page = Page {
     causes: &[
         "The owner or an admin revoked the personal access token.",
         "The user's role or status changed, so access tokens have to be issued anew.",
+        "The database was restored to an earlier state, and cannot tell which tokens were revoked since.",
     ],
     for_client: "For an access token: refresh, the session goes on. For a personal access token (`terminal` is true): make a new one.",
     for_user: "Your account's page says when a token of yours was revoked, and why. If it was not you, change your password.",
@@ -206,6 +207,7 @@ pub(super) static SESSION_ENDED: Page = Page {
         "Somebody signed out.",
         "The user ended it from another device, or changed the password.",
         "A spent refresh token was used again, which ends the session.",
+        "The database was restored to an earlier state, and cannot tell which sessions were ended since.",
     ],
     for_client: "Discard both tokens and sign in again. `reason` says why.",
     for_user: "Sign in again. If you did not sign out, look at the activity on your account's page: it says who ended the session.",

@@ -31,11 +31,30 @@ pub enum EndReason {
     SignedInAgain,
     /// Its user is no more.
     AccountDeleted,
-    /// A backup was restored.
+    /// The database was restored to an earlier state.
     DatabaseRestored,
 }
 
 impl EndReason {
+    const ALL: [Self; 10] = [
+        Self::Logout,
+        Self::EndedByUser,
+        Self::EndedByAdmin,
+        Self::PasswordChanged,
+        Self::PasswordReset,
+        Self::RefreshTokenReused,
+        Self::TooManySessions,
+        Self::SignedInAgain,
+        Self::AccountDeleted,
+        Self::DatabaseRestored,
+    ];
+
+    /// The reason of this name.
+    #[must_use]
+    pub fn read(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.as_str() == name)
+    }
+
     /// The name in the database and in answers.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -69,9 +88,12 @@ pub enum Which {
     OfRefreshToken(Uuid, [u8; 32]),
     /// The browser's session whose cookie has this digest.
     OfCookie([u8; 32]),
-    /// Every session there is.
-    Every,
+    /// Every session there is; with a time, those begun by then.
+    Every(Option<DateTime<Utc>>),
 }
+
+/// Past as many, the feed says `everything`: nodes forget that faster than they read a row for each.
+const NAMED_EACH: usize = 1_000;
 
 /// Ends sessions, in the caller's transaction: their rows, their refresh tokens' rows and the feed are written
 /// together. Gives the ids of those that had not ended before.
@@ -85,12 +107,26 @@ pub fn end_sessions(
     origin: &Origin,
 ) -> QueryResult<Vec<Uuid>> {
     let ids = find_unended(connection, which)?;
-    if ids.is_empty() {
-        return Ok(ids);
+    let mut ended = Vec::with_capacity(ids.len());
+    for batch in ids.chunks(NAMED_EACH) {
+        ended.extend(end_batch(connection, batch, reason, origin, ids.len() <= NAMED_EACH)?);
     }
+    if ids.len() > NAMED_EACH {
+        revocation::insert_change(connection, &Revoked::Everything, reason.as_str())?;
+    }
+    Ok(ended)
+}
+
+fn end_batch(
+    connection: &mut PgConnection,
+    ids: &[Uuid],
+    reason: EndReason,
+    origin: &Origin,
+    names_each: bool,
+) -> QueryResult<Vec<Uuid>> {
     // The refresh token's row first, as rotation locks it first.
     diesel::update(refresh_tokens::table)
-        .filter(refresh_tokens::session_id.eq_any(&ids).and(refresh_tokens::ended_at.is_null()))
+        .filter(refresh_tokens::session_id.eq_any(ids).and(refresh_tokens::ended_at.is_null()))
         .set((
             refresh_tokens::ended_at.eq(now().nullable()),
             refresh_tokens::ended_reason.eq(reason.as_str()),
@@ -98,13 +134,14 @@ pub fn end_sessions(
         .execute(connection)?;
     type Ended = (Uuid, Option<Uuid>, Option<String>, DateTime<Utc>);
     let ended: Vec<Ended> = diesel::update(sessions::table)
-        .filter(sessions::id.eq_any(&ids).and(sessions::ended_at.is_null()))
+        .filter(sessions::id.eq_any(ids).and(sessions::ended_at.is_null()))
         .set((sessions::ended_at.eq(now().nullable()), sessions::ended_reason.eq(reason.as_str())))
         .returning((sessions::id, sessions::user_id, sessions::device, sessions::expires_at))
         .get_results(connection)?;
     for (id, user_id, device, expires_at) in &ended {
-        let session = Revoked::Session(*id);
-        revocation::insert(connection, &session, reason.as_str(), *expires_at)?;
+        if names_each {
+            revocation::insert(connection, &Revoked::Session(*id), reason.as_str(), *expires_at)?;
+        }
         let origin = Origin { session_id: Some(*id), ..origin.clone() };
         let details = json!({ "reason": reason.as_str(), "device": device });
         event::insert(
@@ -118,7 +155,11 @@ pub fn end_sessions(
     Ok(ended.into_iter().map(|(id, ..)| id).collect())
 }
 
-fn find_unended(connection: &mut PgConnection, which: &Which) -> QueryResult<Vec<Uuid>> {
+/// The ids of those that have not ended.
+///
+/// # Errors
+/// PostgreSQL's.
+pub fn find_unended(connection: &mut PgConnection, which: &Which) -> QueryResult<Vec<Uuid>> {
     let mut query = sessions::table.filter(sessions::ended_at.is_null()).select(sessions::id).into_boxed();
     query = match which {
         Which::These(ids) => query.filter(sessions::id.eq_any(ids)),
@@ -134,7 +175,8 @@ fn find_unended(connection: &mut PgConnection, which: &Which) -> QueryResult<Vec
             query.filter(sessions::id.eq(id).and(sessions::id.eq_any(genuine)))
         }
         Which::OfCookie(digest) => query.filter(sessions::cookie_digest.eq(digest.to_vec())),
-        Which::Every => query,
+        Which::Every(None) => query,
+        Which::Every(Some(by)) => query.filter(sessions::created_at.le(by)),
     };
     query.order(sessions::id).load(connection)
 }

@@ -13,7 +13,7 @@ pub mod statistics;
 
 pub use begin::{HeldBy, NewSession, begin};
 pub use cookie_key::CookieKey;
-pub use end::{EndReason, Which, end_sessions};
+pub use end::{EndReason, Which, end_sessions, find_unended};
 pub use last_use::LastUse;
 pub use life::{SessionLife, find_life};
 pub use rotate::{Presented, Rotation, rotate};

@@ -7,5 +7,6 @@ pub mod key_state;
 pub mod names;
 pub mod personal_token;
 pub mod private_key;
+pub mod recent;
 pub mod revocation;
 pub mod signing_key;

@@ -247,9 +247,18 @@ pub enum RevokeReason {
     ByAdmin,
     /// With a change of password.
     PasswordChanged,
+    /// The database was restored to an earlier state.
+    DatabaseRestored,
 }
 
 impl RevokeReason {
+    /// The reason of this name.
+    #[must_use]
+    pub fn read(name: &str) -> Option<Self> {
+        let all = [Self::ByUser, Self::ByAdmin, Self::PasswordChanged, Self::DatabaseRestored];
+        all.into_iter().find(|reason| reason.as_str() == name)
+    }
+
     /// The name in the database and in answers.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -257,6 +266,7 @@ impl RevokeReason {
             Self::ByUser => "revoked_by_user",
             Self::ByAdmin => "revoked_by_admin",
             Self::PasswordChanged => "password_changed",
+            Self::DatabaseRestored => "database_restored",
         }
     }
 }
@@ -270,6 +280,31 @@ pub enum Which {
     OneOf(Uuid, Uuid),
     /// Every one of a user.
     AllOf(Uuid),
+    /// Every one that has not expired; with a time, those made by then.
+    Every(Option<DateTime<Utc>>),
+}
+
+/// The ids of those that have not been revoked.
+///
+/// # Errors
+/// PostgreSQL's.
+pub fn find_unrevoked(connection: &mut PgConnection, which: Which) -> QueryResult<Vec<Uuid>> {
+    let mut ids = personal_tokens::table
+        .filter(personal_tokens::revoked_at.is_null())
+        .select(personal_tokens::id)
+        .into_boxed();
+    ids = match which {
+        Which::One(id) => ids.filter(personal_tokens::id.eq(id)),
+        Which::OneOf(user_id, id) => {
+            ids.filter(personal_tokens::user_id.eq(user_id).and(personal_tokens::id.eq(id)))
+        }
+        Which::AllOf(user_id) => ids.filter(personal_tokens::user_id.eq(user_id)),
+        Which::Every(None) => ids.filter(personal_tokens::expires_at.gt(now())),
+        Which::Every(Some(by)) => {
+            ids.filter(personal_tokens::expires_at.gt(now()).and(personal_tokens::created_at.le(by)))
+        }
+    };
+    ids.order(personal_tokens::id).load(connection)
 }
 
 /// Revokes tokens, in the caller's transaction; gives the ids of those that had not been revoked before.
@@ -282,18 +317,7 @@ pub fn revoke(
     reason: RevokeReason,
     origin: &Origin,
 ) -> QueryResult<Vec<Uuid>> {
-    let mut ids = personal_tokens::table
-        .filter(personal_tokens::revoked_at.is_null())
-        .select(personal_tokens::id)
-        .into_boxed();
-    ids = match which {
-        Which::One(id) => ids.filter(personal_tokens::id.eq(id)),
-        Which::OneOf(user_id, id) => {
-            ids.filter(personal_tokens::user_id.eq(user_id).and(personal_tokens::id.eq(id)))
-        }
-        Which::AllOf(user_id) => ids.filter(personal_tokens::user_id.eq(user_id)),
-    };
-    let ids: Vec<Uuid> = ids.order(personal_tokens::id).load(connection)?;
+    let ids = find_unrevoked(connection, which)?;
     let revoked: Vec<(Uuid, Option<Uuid>, String, DateTime<Utc>)> = diesel::update(personal_tokens::table)
         .filter(personal_tokens::id.eq_any(&ids).and(personal_tokens::revoked_at.is_null()))
         .set((

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Double, Nullable, Text};
+use diesel::sql_types::{Array, BigInt, Double, Nullable, Text, Timestamptz};
 use uuid::Uuid;
 
 use crate::database::feed;
@@ -31,7 +31,9 @@ pub enum Revoked {
 }
 
 impl Revoked {
-    fn kind(&self) -> &'static str {
+    /// The name in the database.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
         match self {
             Self::Session(_) => "session",
             Self::UserBelow(..) => "user",
@@ -43,7 +45,9 @@ impl Revoked {
         }
     }
 
-    fn subject(&self) -> String {
+    /// Of whom or what, as the database has it.
+    #[must_use]
+    pub fn subject(&self) -> String {
         match self {
             Self::Session(id)
             | Self::UserBelow(id, _)
@@ -155,6 +159,12 @@ pub struct News {
     pub revoked: Revoked,
     /// How long ago its transaction began, by PostgreSQL's clock.
     pub age: Duration,
+    /// Why.
+    pub reason: String,
+    /// When, by PostgreSQL's clock.
+    pub revoked_at: DateTime<Utc>,
+    /// Until when it concerns anything.
+    pub matters_until: DateTime<Utc>,
 }
 
 /// What a read gave.
@@ -185,6 +195,12 @@ struct Row {
     least_version: Option<i64>,
     #[diesel(sql_type = Nullable<Double>)]
     age: Option<f64>,
+    #[diesel(sql_type = Nullable<Text>)]
+    reason: Option<String>,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    revoked_at: Option<DateTime<Utc>>,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    matters_until: Option<DateTime<Utc>>,
 }
 
 /// Reads the rows that are new since the bookmark was made.
@@ -195,7 +211,7 @@ pub fn read(connection: &mut PgConnection, last: Option<&Bookmark>) -> QueryResu
     // Without a bookmark no row is asked for: nothing was remembered that one could concern.
     let (next, running) = last.map_or((i64::MAX, Vec::new()), |last| (last.next, last.running.clone()));
     let rows: Vec<Row> = diesel::sql_query(
-        "SELECT here.*, r.kind, r.subject, r.least_version,
+        "SELECT here.*, r.kind, r.subject, r.least_version, r.reason, r.revoked_at, r.matters_until,
             extract(epoch FROM clock_timestamp() - r.revoked_at)::float8 AS age
          FROM (SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS next,
                 ARRAY(SELECT x::text::bigint FROM pg_snapshot_xip(pg_current_snapshot()) AS x) AS running,
@@ -218,7 +234,8 @@ impl Row {
     fn into_news(self) -> Option<News> {
         let revoked = Revoked::read(&self.kind?, self.subject?, self.least_version);
         let age = Duration::try_from_secs_f64(self.age.unwrap_or_default()).unwrap_or_default();
-        Some(News { revoked, age })
+        let (revoked_at, matters_until) = (self.revoked_at?, self.matters_until?);
+        Some(News { revoked, age, reason: self.reason?, revoked_at, matters_until })
     }
 }
 

@@ -24,6 +24,8 @@ pub const ACCESS_TOKEN_TYPE: &str = "at+jwt";
 pub const PUBLISHED_AHEAD: TimeDelta = TimeDelta::minutes(10);
 /// How much longer than a token's life a replaced key stays.
 const RETIRES_AFTER: TimeDelta = TimeDelta::minutes(1);
+/// For those that do not know how long access tokens live: a key stays published the longer for it.
+const LONGEST_LIKELY_TTL: TimeDelta = TimeDelta::days(1);
 
 /// A key, opened. Never prints its private half.
 #[derive(Clone)]
@@ -284,7 +286,13 @@ pub fn insert_unless(
         .get_result(connection)?;
     let moment: DateTime<Utc> = diesel::select(now()).get_result(connection)?;
     let signs_from = if signing == 0 { moment } else { moment + PUBLISHED_AHEAD };
-    diesel::update(signing_keys::table.filter(live.and(signing_keys::retires_at.is_null())))
+    // One that was published to sign later does so, and this one makes way for it.
+    let successor: Option<DateTime<Utc>> = signing_keys::table
+        .filter(live.and(signing_keys::signs_from.gt(signs_from)))
+        .select(diesel::dsl::min(signing_keys::signs_from))
+        .first(connection)?;
+    let before = live.and(signing_keys::signs_from.le(signs_from));
+    diesel::update(signing_keys::table.filter(before.and(signing_keys::retires_at.is_null())))
         .set(signing_keys::retires_at.eq(signs_from + access_ttl + RETIRES_AFTER))
         .execute(connection)?;
     let row = diesel::insert_into(signing_keys::table)
@@ -295,6 +303,7 @@ pub fn insert_unless(
             signing_keys::public_jwk.eq(json!(jwk)),
             signing_keys::published_at.eq(moment),
             signing_keys::signs_from.eq(signs_from),
+            signing_keys::retires_at.eq(successor.map(|at| at + access_ttl + RETIRES_AFTER)),
         ))
         .returning(Row::as_returning())
         .get_result(connection)?;
@@ -302,6 +311,29 @@ pub fn insert_unless(
     let nobody = Subject { id: None, name: None };
     event::insert(connection, origin, EventType::SigningKeyPublished, nobody, &details)?;
     Ok(Some(row))
+}
+
+/// Publishes a key where none may sign, of the algorithm of the latest: nobody could sign in.
+///
+/// # Errors
+/// PostgreSQL's; where no key can be made, as such.
+pub fn insert_where_none_signs(
+    connection: &mut PgConnection,
+    keys: &SecretKeys,
+    origin: &Origin,
+) -> QueryResult<Option<Row>> {
+    let rows = list(connection)?;
+    let moment: DateTime<Utc> = diesel::select(now()).get_result(connection)?;
+    if rows.iter().any(|row| row.revoked_at.is_none() && row.signs_from <= moment) {
+        return Ok(None);
+    }
+    let Some(algorithm) = rows.last().and_then(|row| Algorithm::parse(&row.algorithm)) else {
+        return Ok(None);
+    };
+    let private = PrivateKey::generate(algorithm);
+    let private =
+        private.map_err(|error| diesel::result::Error::QueryBuilderError(error.to_string().into()))?;
+    insert(connection, &private, keys, LONGEST_LIKELY_TTL, origin)
 }
 
 /// Revokes a leaked key: all that it signed is refused at once. `false`: no such key, or revoked already.
@@ -327,6 +359,19 @@ pub fn revoke(connection: &mut PgConnection, kid: &str, origin: &Origin) -> Quer
     let nobody = Subject { id: None, name: None };
     event::insert(connection, origin, EventType::SigningKeyRevoked, nobody, &json!({ "kid": kid }))?;
     Ok(true)
+}
+
+/// The names of those that are not revoked; with a time, of those published by then.
+///
+/// # Errors
+/// PostgreSQL's.
+pub fn find_unrevoked(connection: &mut PgConnection, by: Option<DateTime<Utc>>) -> QueryResult<Vec<String>> {
+    let mut query =
+        signing_keys::table.filter(signing_keys::revoked_at.is_null()).select(signing_keys::kid).into_boxed();
+    if let Some(by) = by {
+        query = query.filter(signing_keys::published_at.le(by));
+    }
+    query.order(signing_keys::kid).load(connection)
 }
 
 /// Seals the rows anew under the first secret key; gives how many were sealed under another.

@@ -163,6 +163,33 @@ fn raise_version(connection: &mut PgConnection, id: Uuid, reason: &str) -> Query
     revocation::insert(connection, &Revoked::UserBelow(id, version), reason, until)
 }
 
+/// Raises a version to one that the database has lost, and disables the account where it was disabled or deleted since;
+/// gives its name. What its role was to be nobody knows.
+///
+/// # Errors
+/// PostgreSQL's.
+pub fn repeat(
+    connection: &mut PgConnection,
+    id: Uuid,
+    version: i64,
+    reason: &str,
+    shuts_out: bool,
+    origin: &Origin,
+) -> QueryResult<Option<String>> {
+    let Some((user, _)) = lock(connection, id)? else { return Ok(None) };
+    diesel::update(users::table.find(id).filter(users::version.lt(version)))
+        .set((users::version.eq(version), users::updated_at.eq(now())))
+        .execute(connection)?;
+    let until = latest_session_end(connection, id)?;
+    revocation::insert(connection, &Revoked::UserBelow(id, version), reason, until)?;
+    if shuts_out && user.is_active() {
+        diesel::update(users::table.find(id)).set(users::status.eq(DISABLED)).execute(connection)?;
+        let subject = Subject { id: Some(id), name: Some(&user.username) };
+        event::insert(connection, origin, EventType::UserDisabled, subject, &json!({ "reason": reason }))?;
+    }
+    Ok(Some(user.username))
+}
+
 /// No access token of the user outlives this.
 fn latest_session_end(connection: &mut PgConnection, id: Uuid) -> QueryResult<DateTime<Utc>> {
     let latest: Option<DateTime<Utc>> = sessions::table

@@ -211,6 +211,36 @@ fn consume_links(connection: &mut PgConnection, user_id: Uuid) -> QueryResult<()
     Ok(())
 }
 
+/// Spends every link that could be used; with a time, those made by then. Gives how many.
+///
+/// # Errors
+/// PostgreSQL's.
+pub fn consume_every_link(connection: &mut PgConnection, by: Option<DateTime<Utc>>) -> QueryResult<usize> {
+    let digests = find_open_links(connection, by)?;
+    diesel::update(password_links::table)
+        .filter(password_links::digest.eq_any(&digests).and(password_links::consumed_at.is_null()))
+        .set(password_links::consumed_at.eq(now().nullable()))
+        .execute(connection)
+}
+
+/// The digests of the links that could be used; with a time, of those made by then.
+///
+/// # Errors
+/// PostgreSQL's.
+pub fn find_open_links(
+    connection: &mut PgConnection,
+    by: Option<DateTime<Utc>>,
+) -> QueryResult<Vec<Vec<u8>>> {
+    let mut query = password_links::table
+        .filter(password_links::consumed_at.is_null().and(password_links::expires_at.gt(now())))
+        .select(password_links::digest)
+        .into_boxed();
+    if let Some(by) = by {
+        query = query.filter(password_links::created_at.le(by));
+    }
+    query.load(connection)
+}
+
 fn note(connection: &mut PgConnection, user: &User, ended: usize, origin: &Origin) -> QueryResult<()> {
     let subject = Subject { id: Some(user.id), name: Some(&user.username) };
     event::insert(

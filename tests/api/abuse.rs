@@ -694,14 +694,14 @@ async fn what_was_counted_is_pruned_and_addresses_after_their_retention() {
     use_up(&world, ELSEWHERE, "alice").await;
     let days = |days: u64| Duration::from_secs(days * 86_400);
     let retention = Retention { audit_events: days(400), refusals: days(7), known_addresses: days(90) };
-    assert_eq!(prune::run(&world.services.database, retention).await.unwrap().total(), 0);
+    assert_eq!(prune::run(&world.services.database, retention, |_| ()).await.unwrap().unwrap().total(), 0);
     world.advance(TimeDelta::days(3));
     // Used, and so written anew.
     login(&world, "192.0.2.24", "alice", PASSWORD).await;
-    let pruned = prune::run(&world.services.database, retention).await.unwrap();
+    let pruned = prune::run(&world.services.database, retention, |_| ()).await.unwrap().unwrap();
     assert!(pruned.attempts > 20 && pruned.known_addresses == 0, "{pruned:?}");
     world.advance(TimeDelta::days(88));
-    let pruned = prune::run(&world.services.database, retention).await.unwrap();
+    let pruned = prune::run(&world.services.database, retention, |_| ()).await.unwrap().unwrap();
     assert_eq!(pruned.known_addresses, 19);
     world.sql("DELETE FROM users WHERE username = 'alice'");
     assert_eq!(world.count("SELECT count(*) FROM known_addresses"), 0);

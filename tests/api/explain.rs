@@ -389,9 +389,9 @@ async fn with_no_retention_nothing_is_kept_and_an_old_record_is_pruned() {
     let days = |days: u64| Duration::from_secs(days * 86_400);
     let retention = Retention { audit_events: days(400), refusals: days(7), known_addresses: days(90) };
     keeping.advance(TimeDelta::days(6));
-    prune::run(&keeping.services.database, retention).await.unwrap();
+    prune::run(&keeping.services.database, retention, |_| ()).await.unwrap().unwrap();
     assert_eq!(keeping.count("SELECT count(*) FROM refusals"), 1);
     keeping.advance(TimeDelta::days(2));
-    prune::run(&keeping.services.database, retention).await.unwrap();
+    prune::run(&keeping.services.database, retention, |_| ()).await.unwrap().unwrap();
     assert_eq!(keeping.count("SELECT count(*) FROM refusals"), 0);
 }

@@ -145,3 +145,29 @@ async fn keys_are_sealed_anew_when_the_secret_key_changes_and_nobody_is_signed_o
     assert!(unopened.is_err_and(|error| error.to_string().contains("sealed under a secret key")));
     assert_eq!(world.get("/api/v1/me", &tokens.access).await.status, 200);
 }
+
+/// It signs when its time comes: what it signs then is verified by the published keys.
+#[actix_web::test]
+async fn a_key_that_was_published_to_sign_later_stays_published_when_the_one_before_it_is_revoked() {
+    let world = World::new().await;
+    let tokens = world.signed_in("alice", "member").await;
+    let leaked = decode_header(&tokens.access).unwrap().kid.unwrap();
+    let next = rotate(&world, Algorithm::Es256);
+    let mut connection = world.connection();
+    transaction(&mut connection, |connection| {
+        signing_key::revoke(connection, &leaked, &Origin::command_line())
+    })
+    .unwrap();
+    let stopgap = rotate(&world, Algorithm::Es256);
+    reload(&world).await;
+    let signs = |token: &str| decode_header(token).unwrap().kid.unwrap();
+    assert_eq!(signs(&world.login("alice").await.access), stopgap);
+    for _ in 0..4 {
+        world.advance(TimeDelta::minutes(10));
+        reload(&world).await;
+        let access = world.login("alice").await.access;
+        assert_eq!(signs(&access), next);
+        assert!(verify_offline(&world, &access).await.is_ok());
+    }
+    assert!(jwks(&world).await.find(&stopgap).is_none(), "it has made way");
+}

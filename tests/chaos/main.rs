@@ -18,6 +18,7 @@ mod cut;
 mod drill;
 #[path = "../../benches/driver/client.rs"]
 mod driver;
+mod failover;
 mod full;
 mod killed;
 mod ledger;
@@ -30,5 +31,6 @@ mod report;
 #[path = "../process/small_disk.rs"]
 mod small_disk;
 mod start;
+mod standby;
 #[path = "../../benches/driver/wire.rs"]
 mod wire;

@@ -200,7 +200,7 @@ impl Postgres {
     }
 
     /// The main process and all that it began.
-    fn processes(&self) -> Vec<i32> {
+    pub fn processes(&self) -> Vec<i32> {
         let main = self.pid().expect("it runs");
         let parent_of = |pid: &i32| {
             let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;

@@ -89,7 +89,7 @@ fn a_backup_brings_back_what_was_and_signs_everybody_out() {
     drop(server);
     assert!(folder.fails(&["restore", file]).contains("--yes"));
     let said = folder.ok(&["restore", file, "--yes"]);
-    assert!(said.contains("All 1 sessions in it have been ended"), "{said}");
+    assert!(said.contains("Ended: 1 sessions, 0 personal tokens, 1 signing keys"), "{said}");
     assert!(!folder.ok(&["user", "list"]).contains("later"));
     let server = folder.serve();
     let (_, refused) = server.refresh(tokens["refresh_token"].as_str().unwrap());

@@ -1,9 +1,13 @@
 //! The database: reached, migrated, of the right clock and the right keys.
 
+use chrono::TimeDelta;
+
 use super::{Finding, Level};
 use crate::app::start::check_secret_keys;
 use crate::app::state;
+use crate::audit::event::{self, EventType, Filter};
 use crate::cli::database::DatabaseAccess;
+use crate::cli::user::time;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::database::health::{self, Health};
@@ -42,6 +46,7 @@ pub(super) fn examine(settings: &Settings, access: &DatabaseAccess) -> Vec<Findi
     if is_migrated {
         findings.push(secret_key(&mut connection, settings));
         findings.extend(signing_keys(&mut connection, settings));
+        findings.extend(history(&mut connection));
     }
     findings
 }
@@ -106,6 +111,28 @@ fn feed(connection: &mut Connection, url: &str) -> Finding {
             "Give DATABASE_URL a direct address, or the pooler's session mode.",
         ),
         Err(error) => Finding::fail("feed", error.to_string(), "See PostgreSQL's log."),
+    }
+}
+
+/// Whether the database went back in time, and nobody has looked after what came back to life.
+fn history(connection: &mut Connection) -> Option<Finding> {
+    let mut last = |event_type: EventType| {
+        let filter = Filter { type_: Some(event_type.as_str().to_owned()), ..Filter::default() };
+        event::list(connection, &filter, 1).map(|events| events.first().map(|event| event.occurred_at))
+    };
+    let found = last(EventType::DatabaseWentBack).and_then(|at| Ok((at, last(EventType::DatabaseRestored)?)));
+    match found {
+        Ok((Some(went_back), restored)) if restored.is_none_or(|restored| restored < went_back) => {
+            // The next whole second, so that all is older which came back.
+            let went_back = time(went_back + TimeDelta::seconds(1));
+            Some(Finding::fail(
+                "history",
+                format!("at {went_back} a node found that the database had gone back in time"),
+                format!("Run `doorward restored --since {went_back}`; docs/backups.md says what it does."),
+            ))
+        }
+        Ok(_) => None,
+        Err(error) => Some(Finding::fail("history", error.to_string(), "See PostgreSQL's log.")),
     }
 }
 

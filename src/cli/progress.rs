@@ -1,0 +1,98 @@
+//! How far a long command is: one line of standard error that is rewritten in place, or, where nobody looks on, a line
+//! now and then.
+
+use std::io::{self, Write};
+use std::time::{Duration, Instant};
+
+use crate::config::stderr_is_terminal;
+
+/// How often the line is rewritten at most.
+const ON_TERMINAL: Duration = Duration::from_millis(100);
+/// How often a line is written where it goes into a log.
+const OTHERWISE: Duration = Duration::from_secs(10);
+
+/// The line.
+pub struct Progress {
+    writer: Box<dyn Write>,
+    on_terminal: bool,
+    of: usize,
+    shown_at: Instant,
+    is_shown: bool,
+}
+
+impl Progress {
+    /// Of so many, on standard error; not at all where the output is for programs.
+    #[must_use]
+    pub fn of(of: usize, is_quiet: bool) -> Self {
+        let writer: Box<dyn Write> = if is_quiet { Box::new(io::sink()) } else { Box::new(io::stderr()) };
+        Self::new(of, writer, stderr_is_terminal())
+    }
+
+    fn new(of: usize, writer: Box<dyn Write>, on_terminal: bool) -> Self {
+        Self { writer, on_terminal, of, shown_at: Instant::now(), is_shown: false }
+    }
+
+    /// So many are done.
+    pub fn step(&mut self, done: usize) {
+        let pause = if self.on_terminal { ON_TERMINAL } else { OTHERWISE };
+        if self.shown_at.elapsed() >= pause {
+            self.show(done);
+        }
+    }
+
+    fn show(&mut self, done: usize) {
+        // Others add to it, and take from it, while this goes on.
+        let of = self.of.max(done).max(1);
+        let line = format!("{done} of {of} rows ({} %)", done * 100 / of);
+        // Where it is closed nobody can be told.
+        let _ = if self.on_terminal {
+            write!(self.writer, "\r\u{1b}[K{line}").and_then(|()| self.writer.flush())
+        } else {
+            writeln!(self.writer, "doorward: {line}")
+        };
+        (self.shown_at, self.is_shown) = (Instant::now(), true);
+    }
+}
+
+impl Drop for Progress {
+    /// What comes next begins on a clean line.
+    fn drop(&mut self) {
+        if self.on_terminal && self.is_shown {
+            let _ = write!(self.writer, "\r\u{1b}[K").and_then(|()| self.writer.flush());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::output::tests::Page;
+    use super::*;
+
+    fn shown(on_terminal: bool, steps: &[usize]) -> String {
+        let page = Page::default();
+        let mut progress = Progress::new(20_000, Box::new(page.clone()), on_terminal);
+        for done in steps {
+            progress.show(*done);
+            // At once again: too soon.
+            progress.step(*done + 1);
+        }
+        drop(progress);
+        page.text()
+    }
+
+    #[test]
+    fn on_a_terminal_the_line_is_rewritten_and_gone_at_the_end() {
+        let text = shown(true, &[5_000, 20_000]);
+        assert_eq!(
+            text,
+            "\r\u{1b}[K5000 of 20000 rows (25 %)\r\u{1b}[K20000 of 20000 rows (100 %)\r\u{1b}[K"
+        );
+        assert_eq!(shown(true, &[]), "");
+    }
+
+    #[test]
+    fn elsewhere_each_is_a_line_and_more_than_was_counted_is_no_more_than_all() {
+        let text = shown(false, &[5_000, 30_000]);
+        assert_eq!(text, "doorward: 5000 of 20000 rows (25 %)\ndoorward: 30000 of 30000 rows (100 %)\n");
+    }
+}

@@ -1,0 +1,292 @@
+//! `doorward restored`: what a database that went back in time brought back to life ends again.
+
+use chrono::{DateTime, Utc};
+use clap::Args;
+use serde::Serialize;
+use serde_json::json;
+
+use super::Context;
+use super::confirmation::Confirmation;
+use super::database::DatabaseAccess;
+use super::failure::Failure;
+use super::output::{Format, Output};
+use super::user::time;
+use crate::app::start::check_secret_keys;
+use crate::app::state;
+use crate::audit::event::{self, EventType, Origin, Subject};
+use crate::clock::Clock;
+use crate::config::Settings;
+use crate::database::{Connection, QueryError, transaction, without_timeout};
+use crate::secret_key::SecretKeys;
+use crate::sessions::session::delta;
+use crate::sessions::{self, EndReason, end_sessions, find_unended};
+use crate::tokens::personal_token::{self, RevokeReason};
+use crate::tokens::private_key::PrivateKey;
+use crate::tokens::revocation::{self, Revoked};
+use crate::tokens::signing_key;
+use crate::users::set_password::{consume_every_link, find_open_links};
+use crate::users::user::{self, ACTIVE, Filter};
+
+const EXAMPLES: &str = "\
+Examples:
+  doorward restored --dry-run
+  doorward restored --yes                                the database is a snapshot, and nobody has used it yet
+  doorward restored --since 2026-11-25T20:14:03Z --yes   a standby that lacked the last second was promoted then";
+
+/// Accounts that are named before the rest is left to `doorward user list`.
+const NAMED: usize = 20;
+
+/// Arguments of `doorward restored`.
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub struct RestoredArgs {
+    /// When the database went back (RFC 3339): what was begun or made after that is left alone.
+    #[arg(long, value_name = "TIME", value_parser = read_time)]
+    pub since: Option<DateTime<Utc>>,
+    /// What is left as the database has it.
+    #[command(flatten)]
+    pub kept: Kept,
+    /// Say what would end, and end nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// The answer, given beforehand.
+    #[command(flatten)]
+    pub confirmation: Confirmation,
+    /// Text or JSON.
+    #[command(flatten)]
+    pub format: Format,
+}
+
+/// What is left as the database has it.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct Kept {
+    /// Leave the sessions alive, those too that were ended in the time that is lost.
+    #[arg(long)]
+    pub keep_sessions: bool,
+    /// Leave the personal tokens good, those too that were revoked in the time that is lost.
+    #[arg(long)]
+    pub keep_personal_tokens: bool,
+    /// Leave the signing keys good, those too that were revoked in the time that is lost.
+    #[arg(long)]
+    pub keep_signing_keys: bool,
+}
+
+/// How much of each ends.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    sessions: usize,
+    personal_tokens: usize,
+    signing_keys: usize,
+    password_links: usize,
+}
+
+/// What has ended, and what a person has to look at.
+#[derive(Debug, Serialize)]
+pub struct Ended {
+    dry_run: bool,
+    #[serde(flatten)]
+    counts: Counts,
+    /// The one that signs from now on, where one had to be made.
+    new_signing_key: Option<String>,
+    /// Active accounts that may change others, as the database has them.
+    powerful: Vec<String>,
+}
+
+fn read_time(text: &str) -> Result<DateTime<Utc>, String> {
+    let moment = DateTime::parse_from_rfc3339(text)
+        .map_err(|error| format!("{error}; a time looks like 2026-11-25T20:14:03Z"))?;
+    Ok(moment.to_utc())
+}
+
+impl RestoredArgs {
+    /// Counts, asks, ends, and says what it cannot know.
+    ///
+    /// # Errors
+    /// When the database cannot be reached, is not of this version, or the answer is not yes.
+    pub fn run(&self, context: &Context) -> Result<(), Failure> {
+        if self.since.is_some_and(|since| since > Clock::default().now()) {
+            return Err(Failure::new("--since lies ahead: give the time at which the database went back"));
+        }
+        let settings = context.settings()?;
+        DatabaseAccess::use_for(&settings, |connection| self.act(connection, &settings))
+    }
+
+    fn act(&self, connection: &mut Connection, settings: &Settings) -> Result<(), Failure> {
+        let secret_keys = check_secret_keys(connection, settings);
+        let secret_keys = secret_keys.map_err(|error| Failure::new(error.to_string()))?;
+        let ended = if self.dry_run {
+            let counts = count(connection, self.kept, self.since)?;
+            let powerful = list_powerful(connection)?;
+            Ended { dry_run: true, counts, new_signing_key: None, powerful }
+        } else {
+            if !self.confirmation.yes {
+                let counts = count(connection, self.kept, self.since)?;
+                self.confirmation.ask(&format!("this ends {}", counts.in_words()))?;
+            }
+            end_what_came_back(connection, settings, &secret_keys, self.kept, self.since)?
+        };
+        let mut output = Output::stdout(self.format);
+        if output.is_json() { output.json(&ended) } else { ended.tell(&mut output) }
+    }
+}
+
+impl Counts {
+    fn in_words(&self) -> String {
+        format!(
+            "{} sessions, {} personal tokens, {} signing keys and {} one-time links",
+            self.sessions, self.personal_tokens, self.signing_keys, self.password_links
+        )
+    }
+}
+
+impl Ended {
+    /// What has ended, and what nobody but a person can put right.
+    ///
+    /// # Errors
+    /// Where standard output cannot be written, or its reader has gone.
+    pub fn tell(&self, output: &mut Output) -> Result<(), Failure> {
+        let verb = if self.dry_run { "Would end" } else { "Ended" };
+        output.line(&format!("{verb}: {}.", self.counts.in_words()))?;
+        if let Some(kid) = &self.new_signing_key {
+            output.line(&format!("{kid} signs from now on."))?;
+        }
+        output.line("Only you can know what else was changed in the time that is lost:")?;
+        output.line("- passwords are the earlier ones: set those anew that were changed since because others knew them;")?;
+        output.line(
+            "- accounts that were disabled, given a lesser role or deleted since are as they were before.",
+        )?;
+        let (named, more) = (self.powerful.iter().take(NAMED), self.powerful.len().saturating_sub(NAMED));
+        let named = named.map(String::as_str).collect::<Vec<_>>().join(", ");
+        let more = if more > 0 { format!(" and {more} more (`doorward user list`)") } else { String::new() };
+        output.line(&format!("These may change other accounts: {named}{more}."))
+    }
+}
+
+fn count(
+    connection: &mut Connection,
+    kept: Kept,
+    since: Option<DateTime<Utc>>,
+) -> Result<Counts, QueryError> {
+    without_timeout(connection)?;
+    let counted = |kept: bool, count: Result<usize, QueryError>| if kept { Ok(0) } else { count };
+    let found = find_unended(connection, &sessions::Which::Every(since)).map(|found| found.len());
+    let sessions = counted(kept.keep_sessions, found)?;
+    let every = personal_token::Which::Every(since);
+    let found = personal_token::find_unrevoked(connection, every).map(|found| found.len());
+    let personal_tokens = counted(kept.keep_personal_tokens, found)?;
+    let found = signing_key::find_unrevoked(connection, since).map(|found| found.len());
+    let signing_keys = counted(kept.keep_signing_keys, found)?;
+    let password_links = find_open_links(connection, since)?.len();
+    Ok(Counts { sessions, personal_tokens, signing_keys, password_links })
+}
+
+/// Ends what may have been ended in the time that is lost, in one transaction, and makes every node forget what it
+/// remembers.
+///
+/// # Errors
+/// When PostgreSQL fails, or no signing key can be made; then nothing has ended.
+pub fn end_what_came_back(
+    connection: &mut Connection,
+    settings: &Settings,
+    secret_keys: &SecretKeys,
+    kept: Kept,
+    since: Option<DateTime<Utc>>,
+) -> Result<Ended, Failure> {
+    let private = PrivateKey::generate(state::algorithm(settings));
+    let private = private.map_err(|error| Failure::new(error.to_string()))?;
+    let ttl = delta(settings.access_token_ttl);
+    without_timeout(connection)?;
+    let (ended, new_key) = transaction(connection, |connection| {
+        revocation::adopt(connection)?;
+        let counts = end(connection, kept, since)?;
+        let new_key = if counts.signing_keys > 0 {
+            let origin = Origin::command_line();
+            let now = Clock::default().now();
+            signing_key::insert_unless(connection, &private, secret_keys, ttl, &origin, |newest| {
+                newest.signs_from <= now
+            })?
+        } else {
+            None
+        };
+        revocation::insert_change(connection, &Revoked::Everything, "database_restored")?;
+        note(connection, &counts, since)?;
+        Ok((counts, new_key.map(|row| row.kid)))
+    })?;
+    let powerful = list_powerful(connection)?;
+    Ok(Ended { dry_run: false, counts: ended, new_signing_key: new_key, powerful })
+}
+
+fn end(connection: &mut Connection, kept: Kept, since: Option<DateTime<Utc>>) -> Result<Counts, QueryError> {
+    let origin = Origin::command_line();
+    let sessions = if kept.keep_sessions {
+        0
+    } else {
+        let every = sessions::Which::Every(since);
+        end_sessions(connection, &every, EndReason::DatabaseRestored, &origin)?.len()
+    };
+    let personal_tokens = if kept.keep_personal_tokens {
+        0
+    } else {
+        let every = personal_token::Which::Every(since);
+        personal_token::revoke(connection, every, RevokeReason::DatabaseRestored, &origin)?.len()
+    };
+    let kids = match kept.keep_signing_keys {
+        true => Vec::new(),
+        false => signing_key::find_unrevoked(connection, since)?,
+    };
+    for kid in &kids {
+        signing_key::revoke(connection, kid, &origin)?;
+    }
+    let password_links = consume_every_link(connection, since)?;
+    Ok(Counts { sessions, personal_tokens, signing_keys: kids.len(), password_links })
+}
+
+fn note(
+    connection: &mut Connection,
+    counts: &Counts,
+    since: Option<DateTime<Utc>>,
+) -> Result<(), QueryError> {
+    let details = json!({
+        "since": since.map(time),
+        "sessions_ended": counts.sessions,
+        "personal_tokens_revoked": counts.personal_tokens,
+        "signing_keys_revoked": counts.signing_keys,
+        "password_links_consumed": counts.password_links,
+    });
+    let nobody = Subject { id: None, name: None };
+    event::insert(connection, &Origin::command_line(), EventType::DatabaseRestored, nobody, &details)
+}
+
+/// Who may change other accounts, or the server.
+fn list_powerful(connection: &mut Connection) -> Result<Vec<String>, QueryError> {
+    let grants = |permissions: &[String]| {
+        permissions.iter().any(|permission| ["users:write", "server:write"].contains(&permission.as_str()))
+    };
+    let mut names = Vec::new();
+    for (role, _) in user::list_roles(connection)?.into_iter().filter(|(_, permissions)| grants(permissions))
+    {
+        let mut filter = Filter { role: Some(role), status: Some(ACTIVE.to_owned()), ..Filter::default() };
+        loop {
+            let batch = user::list(connection, &filter, 500)?;
+            let Some(last) = batch.last() else { break };
+            filter.before = Some(last.id);
+            names.extend(batch.into_iter().map(|user| user.username));
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_has_a_zone_or_is_wrong_usage() {
+        let expected = read_time("2026-11-25T20:14:03Z").unwrap();
+        assert_eq!(read_time("2026-11-25T21:14:03+01:00").unwrap(), expected);
+        for wrong in ["2026-11-25T20:14:03", "2026-11-25", "yesterday", ""] {
+            assert!(read_time(wrong).unwrap_err().contains("2026-11-25T20:14:03Z"), "{wrong}");
+        }
+    }
+}

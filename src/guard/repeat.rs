@@ -1,0 +1,137 @@
+//! A database that went back in time has lost what was ended since: what this node knows of that is ended once more.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::audit::event::{self, EventType, Origin, Subject};
+use crate::database::{Connection, QueryError, lock_until_the_end, transaction};
+use crate::secret_key::SecretKeys;
+use crate::sessions::{EndReason, Which, end_sessions};
+use crate::tokens::personal_token::{self, RevokeReason};
+use crate::tokens::recent::Recent;
+use crate::tokens::revocation::{News, Revoked};
+use crate::tokens::signing_key;
+use crate::users::change;
+
+/// The advisory lock's number: "repeat" in ASCII. Of nodes that know of the same the first repeats it.
+const LOCK: i64 = 0x7265_7065_6174;
+
+/// What was repeated.
+#[derive(Debug, Default)]
+struct Repeated {
+    sessions: usize,
+    personal_tokens: usize,
+    signing_keys: usize,
+    /// Accounts whose role or status was changed, and what was done to each.
+    accounts: BTreeMap<String, &'static str>,
+}
+
+/// What was lost of an account: the last of its changes decides.
+struct Account {
+    version: i64,
+    reason: String,
+    shuts_out: bool,
+}
+
+/// Ends what the database has lost, in one transaction, and says so in the log and in the audit log.
+///
+/// # Errors
+/// PostgreSQL's; then nothing is repeated.
+pub fn repeat_what_is_lost(
+    connection: &mut Connection,
+    recent: &Recent,
+    secret_keys: &SecretKeys,
+) -> Result<(), QueryError> {
+    if recent.find_lost(connection)?.is_empty() {
+        return Ok(());
+    }
+    let repeated = transaction(connection, |connection| {
+        lock_until_the_end(connection, LOCK)?;
+        let lost = recent.find_lost(connection)?;
+        let repeated = repeat(connection, &lost)?;
+        if repeated.signing_keys > 0 {
+            // Its successor is lost as well.
+            signing_key::insert_where_none_signs(connection, secret_keys, &Origin::server())?;
+        }
+        if !repeated.is_nothing() {
+            repeated.note(connection)?;
+        }
+        Ok(repeated)
+    })?;
+    if !repeated.is_nothing() {
+        metrics::counter!("doorward_database_went_back_total").increment(1);
+        tracing::error!(
+            sessions = repeated.sessions,
+            personal_tokens = repeated.personal_tokens,
+            signing_keys = repeated.signing_keys,
+            accounts = ?repeated.accounts,
+            "the database went back in time: what this node knew to be ended is ended again. What else was lost it cannot \
+             know: run `doorward restored`, see docs/backups.md"
+        );
+    }
+    Ok(())
+}
+
+fn repeat(connection: &mut Connection, lost: &[News]) -> Result<Repeated, QueryError> {
+    let origin = Origin::server();
+    let mut repeated = Repeated::default();
+    let mut accounts: BTreeMap<Uuid, Account> = BTreeMap::new();
+    for News { revoked, reason, .. } in lost {
+        match revoked {
+            Revoked::Session(id) => {
+                let reason = EndReason::read(reason).unwrap_or(EndReason::DatabaseRestored);
+                repeated.sessions +=
+                    end_sessions(connection, &Which::These(vec![*id]), reason, &origin)?.len();
+            }
+            Revoked::PersonalToken(id) => {
+                let reason = RevokeReason::read(reason).unwrap_or(RevokeReason::DatabaseRestored);
+                let one = personal_token::Which::One(*id);
+                repeated.personal_tokens += personal_token::revoke(connection, one, reason, &origin)?.len();
+            }
+            Revoked::Key(kid) => {
+                repeated.signing_keys += usize::from(signing_key::revoke(connection, kid, &origin)?);
+            }
+            Revoked::UserBelow(id, version) => {
+                let account = accounts.entry(*id).or_insert(Account {
+                    version: *version,
+                    reason: String::new(),
+                    shuts_out: false,
+                });
+                account.version = account.version.max(*version);
+                account.shuts_out = match reason.as_str() {
+                    "account_disabled" | "account_deleted" => true,
+                    "account_enabled" => false,
+                    _ => account.shuts_out,
+                };
+                account.reason.clone_from(reason);
+            }
+            Revoked::SessionChanged(_) | Revoked::UserChanged(_) | Revoked::Everything => {}
+        }
+    }
+    for (id, Account { version, reason, shuts_out }) in accounts {
+        if let Some(username) = change::repeat(connection, id, version, &reason, shuts_out, &origin)? {
+            let done = if shuts_out { "disabled" } else { "has the earlier role or status" };
+            repeated.accounts.insert(username, done);
+        }
+    }
+    Ok(repeated)
+}
+
+impl Repeated {
+    fn is_nothing(&self) -> bool {
+        self.sessions + self.personal_tokens + self.signing_keys == 0 && self.accounts.is_empty()
+    }
+
+    fn note(&self, connection: &mut Connection) -> Result<(), QueryError> {
+        let details = json!({
+            "sessions_ended": self.sessions,
+            "personal_tokens_revoked": self.personal_tokens,
+            "signing_keys_revoked": self.signing_keys,
+            "accounts": self.accounts,
+        });
+        let nobody = Subject { id: None, name: None };
+        event::insert(connection, &Origin::server(), EventType::DatabaseWentBack, nobody, &details)
+    }
+}

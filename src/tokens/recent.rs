@@ -1,0 +1,124 @@
+//! What was ended of late, as this node has read it: what the database has lost when it goes back in time.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel::sql_types::{Array, BigInt, Text, Timestamptz};
+use uuid::Uuid;
+
+use super::revocation::{News, Revoked};
+
+/// Longer than a standby lags that anybody promotes. Counted while the feed is read: an outage makes nothing old.
+const KEPT_FOR: Duration = Duration::from_secs(600);
+const MOST: usize = 10_000;
+
+/// Ends of the last ten minutes.
+#[derive(Debug, Default)]
+pub struct Recent {
+    rows: VecDeque<(Instant, News)>,
+    /// Sessions and personal tokens among them, since when and why.
+    ended: HashMap<Uuid, (DateTime<Utc>, String)>,
+}
+
+impl Recent {
+    /// Keeps what is worth being repeated.
+    pub fn note(&mut self, news: &[News]) {
+        for row in news {
+            match &row.revoked {
+                Revoked::Session(id) | Revoked::PersonalToken(id) => {
+                    self.ended.insert(*id, (row.revoked_at, row.reason.clone()));
+                }
+                Revoked::UserBelow(..) | Revoked::Key(_) => {}
+                Revoked::SessionChanged(_) | Revoked::UserChanged(_) | Revoked::Everything => continue,
+            }
+            self.rows.push_back((Instant::now(), row.clone()));
+        }
+        while self.rows.len() > MOST || self.rows.front().is_some_and(|(at, _)| at.elapsed() > KEPT_FOR) {
+            let Some((_, News { revoked: Revoked::Session(id) | Revoked::PersonalToken(id), .. })) =
+                self.rows.pop_front()
+            else {
+                continue;
+            };
+            self.ended.remove(&id);
+        }
+    }
+
+    /// When and why a session or personal token ended, if that was of late.
+    #[must_use]
+    pub fn ended(&self, id: Uuid) -> Option<(DateTime<Utc>, String)> {
+        self.ended.get(&id).cloned()
+    }
+
+    /// Those that the database knows nothing of, oldest first. A later end of the same counts: somebody has repeated it.
+    /// What was pruned is not lost.
+    ///
+    /// # Errors
+    /// PostgreSQL's.
+    pub fn find_lost(&self, connection: &mut PgConnection) -> QueryResult<Vec<News>> {
+        #[derive(QueryableByName)]
+        struct Lost {
+            #[diesel(sql_type = BigInt)]
+            number: i64,
+        }
+        if self.rows.is_empty() {
+            return Ok(Vec::new());
+        }
+        let news = || self.rows.iter().map(|(_, news)| news);
+        let lost: Vec<Lost> = diesel::sql_query(
+            "SELECT known.number FROM unnest($1, $2, $3, $4) WITH ORDINALITY
+                AS known (kind, subject, revoked_at, matters_until, number)
+             WHERE known.matters_until > now() - interval '1 day' AND NOT EXISTS (
+                SELECT FROM revocations AS r WHERE r.subject = known.subject AND r.kind = known.kind
+                    AND r.revoked_at >= known.revoked_at)
+             ORDER BY known.number",
+        )
+        .bind::<Array<Text>, _>(news().map(|row| row.revoked.kind()).collect::<Vec<_>>())
+        .bind::<Array<Text>, _>(news().map(|row| row.revoked.subject()).collect::<Vec<_>>())
+        .bind::<Array<Timestamptz>, _>(news().map(|row| row.revoked_at).collect::<Vec<_>>())
+        .bind::<Array<Timestamptz>, _>(news().map(|row| row.matters_until).collect::<Vec<_>>())
+        .load(connection)?;
+        let at = |lost: &Lost| usize::try_from(lost.number - 1).ok();
+        let row = |lost: &Lost| at(lost).and_then(|at| self.rows.get(at)).map(|(_, news)| news.clone());
+        Ok(lost.iter().filter_map(row).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn news(revoked: Revoked) -> News {
+        let moment = DateTime::UNIX_EPOCH;
+        News {
+            revoked,
+            age: Duration::ZERO,
+            reason: "logout".into(),
+            revoked_at: moment,
+            matters_until: moment,
+        }
+    }
+
+    #[test]
+    fn the_oldest_make_room_and_are_known_no_more() {
+        let mut recent = Recent::default();
+        let ids: Vec<Uuid> = (0..MOST + 10).map(|_| crate::random::id()).collect();
+        let all: Vec<News> = ids.iter().map(|id| news(Revoked::Session(*id))).collect();
+        recent.note(&all);
+        assert_eq!((recent.rows.len(), recent.ended.len()), (MOST, MOST));
+        assert!(recent.ended(ids[9]).is_none() && recent.ended(ids[10]).is_some());
+    }
+
+    #[test]
+    fn what_is_only_to_be_forgotten_is_not_kept() {
+        let mut recent = Recent::default();
+        let id = crate::random::id();
+        recent.note(&[
+            news(Revoked::Everything),
+            news(Revoked::SessionChanged(id)),
+            news(Revoked::UserChanged(id)),
+        ]);
+        assert!(recent.rows.is_empty() && recent.ended(id).is_none());
+    }
+}

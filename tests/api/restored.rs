@@ -1,0 +1,335 @@
+//! A database that went back in time: what was ended since is alive again, and `doorward restored` ends it.
+
+use std::process::{Command, Output};
+
+use diesel::connection::SimpleConnection;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::support::{Answer, Browser, PASSWORD, Tokens, World, refused_in_time};
+
+/// Runs a command beside the server.
+fn run(world: &World, arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_doorward"));
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("DOORWARD")) {
+        command.env_remove(name);
+    }
+    command.args(arguments).current_dir("/").stdin(std::process::Stdio::null());
+    command.env("DATABASE_URL", &world.database.url);
+    command.env("DOORWARD_SECRET_KEY", "a-secret-key-that-only-the-tests-have").output().unwrap()
+}
+
+#[track_caller]
+fn told(world: &World, arguments: &[&str]) -> Value {
+    let output = run(world, arguments);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// Runs one of PostgreSQL's own programs on the test's database.
+fn postgres(world: &World, program: &str, arguments: &[&str]) {
+    let found = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/postgres-bin")).output().unwrap();
+    let folder = String::from_utf8(found.stdout).unwrap();
+    let mut command = Command::new(format!("{}/{program}", folder.trim()));
+    let output = command.arg("--dbname").arg(&world.database.url).args(arguments).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// A copy of the database, which is put in its place while the server runs.
+struct Backup(tempfile::TempDir);
+
+impl Backup {
+    fn make(world: &World) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        postgres(world, "pg_dump", &["--format=custom", "--file", &Self::file(&folder)]);
+        Self(folder)
+    }
+
+    fn put_back(&self, world: &World) {
+        let arguments = ["--single-transaction", "--clean", "--if-exists", "--exit-on-error"];
+        postgres(world, "pg_restore", &[arguments.as_slice(), &[&Self::file(&self.0)]].concat());
+    }
+
+    fn file(folder: &tempfile::TempDir) -> String {
+        folder.path().join("dump").to_str().unwrap().to_owned()
+    }
+}
+
+/// Everything that can be held of an account.
+struct Holdings<'a> {
+    tokens: Tokens,
+    browser: Browser<'a>,
+    script: String,
+    link: String,
+}
+
+async fn link_for(world: &World, admin: &Tokens, id: uuid::Uuid) -> String {
+    let made =
+        world.post(&format!("/api/v1/users/{id}/password"), &admin.access, json!({ "link": true })).await;
+    assert_eq!(made.status, 200, "{}", made.body);
+    made.text("link").strip_prefix(crate::support::PUBLIC_URL).unwrap().to_owned()
+}
+
+impl<'a> Holdings<'a> {
+    async fn of(world: &'a World, name: &str, link: String) -> Self {
+        let tokens = world.login(name).await;
+        let (script, _) = world.personal_token(&tokens.access, "notes:read").await;
+        Self { browser: Browser::signed_in(world, name).await, tokens, script, link }
+    }
+
+    /// The same at another node.
+    fn shown_to<'b>(self, world: &'b World) -> Holdings<'b> {
+        let Self { tokens, browser, script, link } = self;
+        Holdings { tokens, browser: Browser::with(world, browser.cookies), script, link }
+    }
+
+    async fn are_good(&mut self, world: &World) {
+        assert_eq!(world.get("/api/v1/me", &self.tokens.access).await.status, 200);
+        self.tokens = Tokens::of(&world.refresh(&self.tokens.refresh).await);
+        assert_eq!(self.browser.get("/account").await.status, 200);
+        assert_eq!(world.get("/api/v1/notes", &self.script).await.status, 200);
+        assert_eq!(world.ask(Method::GET, &self.link).send().await.status, 200);
+    }
+
+    /// Gives what the access token, the refresh token and the script are answered.
+    async fn are_refused(&mut self, world: &World, codes: [&str; 3]) -> [Answer; 3] {
+        let access = refused_in_time(async || world.get("/api/v1/me", &self.tokens.access).await).await;
+        let script = refused_in_time(async || world.get("/api/v1/notes", &self.script).await).await;
+        let answers = [access, world.refresh(&self.tokens.refresh).await, script];
+        for (answer, code) in answers.iter().zip(codes) {
+            answer.refused(code);
+        }
+        assert_eq!(self.browser.ask(Method::GET, "/api/v1/me").send().await.status, 401);
+        assert_eq!(world.ask(Method::GET, &self.link).send().await.status, 404);
+        answers
+    }
+}
+
+fn kids(answer: &Answer) -> Vec<String> {
+    let keys = answer.body["keys"].as_array().unwrap();
+    keys.iter().map(|key| key["kid"].as_str().unwrap().to_owned()).collect()
+}
+
+#[actix_web::test]
+async fn what_a_restore_brought_back_to_life_is_dead_on_every_node_once_restored_was_run() {
+    let mut world = World::new().await;
+    // A node that does not know what it might end again.
+    world.stop_following();
+    world.user("alice", "member");
+    let carol = world.user("carol", "admin");
+    let bob = world.user("bob", "member");
+    let admin = world.signed_in("root", "admin").await;
+    let link = link_for(&world, &admin, bob).await;
+    let mut alice = Holdings::of(&world, "alice", link).await;
+    alice.are_good(&world).await;
+    let leaked = kids(&world.ask(Method::GET, "/.well-known/jwks.json").send().await);
+    let backup = Backup::make(&world);
+
+    // What is ended, changed and revoked since.
+    let change = json!({ "current_password": PASSWORD, "new_password": "no longer the pass phrase" });
+    let changed = world.post("/api/v1/me/password", &alice.tokens.access, change).await;
+    assert!(changed.status < 300, "{}", changed.body);
+    world.post("/api/v1/auth/logout", &alice.tokens.access, json!({})).await;
+    let new = "set by the link, once";
+    let form = [("username", "bob"), ("new_password", new), ("again", new)];
+    assert_eq!(Browser::new(&world).post(&alice.link, &form).await.status, 200);
+    told(&world, &["user", "disable", "carol", "--json"]);
+    let tokens: Value = told(&world, &["token", "list", "--json"]);
+    for token in tokens.as_array().unwrap() {
+        told(&world, &["token", "revoke", token["id"].as_str().unwrap(), "--json"]);
+    }
+    told(&world, &["key", "revoke", &leaked[0], "--yes", "--json"]);
+    let codes = ["token_signature_invalid", "session_ended", "token_revoked"];
+    alice.are_refused(&world, codes).await;
+
+    // All of it is back.
+    backup.put_back(&world);
+    let (_stopped, world) = (&world, world.another_node().await);
+    let served = kids(&world.ask(Method::GET, "/.well-known/jwks.json").send().await);
+    assert_eq!(served, leaked);
+    let mut alice = alice.shown_to(&world);
+    alice.are_good(&world).await;
+    let dry = told(&world, &["restored", "--dry-run", "--json"]);
+    alice.are_good(&world).await;
+    assert_eq!(world.events("database_restored"), 0);
+
+    let ended = told(&world, &["restored", "--yes", "--json"]);
+    for what in ["sessions", "personal_tokens", "signing_keys", "password_links"] {
+        assert!(ended[what].as_u64().unwrap() > 0 && ended[what] == dry[what], "{what}: {dry} {ended}");
+    }
+    assert_eq!(ended["powerful"], json!(["admin", "carol", "root"]), "carol was disabled, which is lost");
+    let [_, refreshed, script] = alice.are_refused(&world, codes).await;
+    assert_eq!(refreshed.body["reason"], "database_restored");
+    assert_eq!(script.body["reason"], "database_restored");
+    let published = kids(&world.ask(Method::GET, "/.well-known/jwks.json").send().await);
+    assert_eq!(json!(published), json!([ended["new_signing_key"]]));
+    assert_eq!(world.events("database_restored"), 1);
+
+    // Whoever has a password signs in with that of the backup.
+    let again = world.login("alice").await;
+    assert_eq!(world.get("/api/v1/me", &again.access).await.status, 200);
+    world.login("bob").await;
+    assert_eq!(
+        world.count(&format!("SELECT count(*) FROM users WHERE id = '{carol}' AND status = 'active'")),
+        1
+    );
+    // Twice is as good as once, for what is older.
+    let nothing = told(&world, &["restored", "--since", "2020-01-01T00:00:00Z", "--yes", "--json"]);
+    assert_eq!((&nothing["sessions"], &nothing["new_signing_key"]), (&json!(0), &Value::Null));
+    assert_eq!(world.get("/api/v1/me", &again.access).await.status, 200);
+}
+
+/// As with a standby that lacked the last moments.
+#[actix_web::test]
+async fn what_a_running_node_remembers_to_be_ended_it_ends_again_when_the_database_goes_back() {
+    let world = World::new().await;
+    let (carol, dave) = (world.user("carol", "admin"), world.user("dave", "member"));
+    let (erin, frank) = (world.user("erin", "admin"), world.signed_in("frank", "admin").await);
+    world.user("alice", "member");
+    let admin = world.signed_in("root", "admin").await;
+    let link = link_for(&world, &admin, dave).await;
+    let mut alice = Holdings::of(&world, "alice", link).await;
+    alice.are_good(&world).await;
+    let other = world.another_node().await;
+    let leaked = kids(&world.ask(Method::GET, "/.well-known/jwks.json").send().await);
+    let backup = Backup::make(&world);
+    world.post("/api/v1/auth/logout", &alice.tokens.access, json!({})).await;
+    alice.browser.fill_in("/account", "/logout", &[]).await;
+    let tokens: Value = told(&world, &["token", "list", "--json"]);
+    told(&world, &["token", "revoke", tokens[0]["id"].as_str().unwrap(), "--json"]);
+    told(&world, &["key", "revoke", &leaked[0], "--yes", "--json"]);
+    told(&world, &["user", "disable", "carol", "--json"]);
+    told(&world, &["user", "delete", "dave", "--yes", "--json"]);
+    told(&world, &["user", "set-role", "erin", "viewer", "--json"]);
+    // Whoever was disabled and let in again is let in.
+    told(&world, &["user", "disable", "frank", "--json"]);
+    told(&world, &["user", "enable", "frank", "--json"]);
+    let codes = ["token_signature_invalid", "session_ended", "token_revoked"];
+    alice.are_refused(&world, codes).await;
+    alice.are_refused(&other, codes).await;
+    let doctor = || String::from_utf8(run(&world, &["doctor"]).stdout).unwrap();
+    assert!(!doctor().contains("history"));
+
+    backup.put_back(&world);
+    let begun = std::time::Instant::now();
+    while world.events("database_went_back") == 0 {
+        assert!(begun.elapsed().as_secs() < 10, "no node has noticed");
+        actix_web::rt::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    for node in [&world, &other] {
+        refused_in_time(async || node.get("/api/v1/me", &alice.tokens.access).await).await;
+        refused_in_time(async || node.get("/api/v1/notes", &alice.script).await)
+            .await
+            .refused("token_revoked");
+        let refreshed = node.refresh(&alice.tokens.refresh).await;
+        assert_eq!(refreshed.refused("session_ended").body["reason"], "logout");
+        assert_eq!(alice.browser.ask(Method::GET, "/api/v1/me").send().await.status, 401);
+    }
+    let account = |id: uuid::Uuid| {
+        world.text(&format!(
+            "SELECT role || ' ' || status || ' ' || version AS text FROM users WHERE id = '{id}'"
+        ))
+    };
+    assert_eq!(account(carol), "admin disabled 2");
+    assert_eq!(account(dave), "member disabled 2", "he is back, and is not let in");
+    assert_eq!(account(erin), "admin active 2", "what was to become of her nobody knows");
+    world.get("/api/v1/me", &frank.access).await.refused("token_signature_invalid");
+    world.login("frank").await;
+    let accounts =
+        "SELECT details->'accounts' #>> '{}' AS text FROM audit_events WHERE type = 'database_went_back'";
+    let accounts: Value = serde_json::from_str(&world.text(accounts)).unwrap();
+    let same = "has the earlier role or status";
+    let expected = json!({ "carol": "disabled", "dave": "disabled", "erin": same, "frank": same });
+    assert_eq!(accounts, expected);
+    assert!(doctor().contains("doorward restored --since"), "{}", doctor());
+
+    // Once is enough, for all nodes together and whatever becomes of their connections.
+    told(&world, &["user", "enable", "carol", "--json"]);
+    world
+        .connection()
+        .batch_execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+            WHERE datname = current_database() AND application_name = 'doorward-feed'",
+        )
+        .unwrap();
+    let begun = std::time::Instant::now();
+    let feeds = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
+        AND application_name = 'doorward-feed' AND query LIKE '%revocations%'";
+    while world.count(feeds) < 2 {
+        assert!(begun.elapsed().as_secs() < 10, "the feeds are not back");
+        actix_web::rt::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    let third = world.another_node().await;
+    third.login("carol").await;
+    assert_eq!(world.events("database_went_back"), 1);
+    told(&world, &["restored", "--keep-sessions", "--yes", "--json"]);
+    assert!(!doctor().contains("history"));
+}
+
+#[actix_web::test]
+async fn what_was_begun_since_and_what_is_to_be_kept_is_left_alone() {
+    let world = World::new().await;
+    world.user("alice", "member");
+    let bob = world.user("bob", "member");
+    let admin = world.signed_in("root", "admin").await;
+    let link = link_for(&world, &admin, bob).await;
+    let mut before = Holdings::of(&world, "alice", link).await;
+    before.are_good(&world).await;
+    let since = world.text(
+        "SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') AS text",
+    );
+    let link = link_for(&world, &world.login("root").await, bob).await;
+    let mut after = Holdings::of(&world, "alice", link).await;
+    after.are_good(&world).await;
+
+    let all = ["restored", "--since", &since, "--keep-sessions", "--keep-personal-tokens"];
+    let kept = told(&world, &[&all[..], &["--keep-signing-keys", "--yes", "--json"]].concat());
+    assert_eq!(
+        (&kept["sessions"], &kept["personal_tokens"], &kept["signing_keys"]),
+        (&json!(0), &json!(0), &json!(0))
+    );
+    after.are_good(&world).await;
+    assert_eq!(world.refresh(&before.tokens.refresh).await.status, 200);
+
+    told(&world, &["restored", "--since", &since, "--keep-signing-keys", "--yes", "--json"]);
+    let codes = ["session_ended", "session_ended", "token_revoked"];
+    let [access, ..] = before.are_refused(&world, codes).await;
+    assert_eq!(access.body["reason"], "database_restored");
+    after.are_good(&world).await;
+}
+
+#[actix_web::test]
+async fn without_a_yes_or_with_a_time_to_come_nothing_ends() {
+    let world = World::new().await;
+    let alice = world.signed_in("alice", "member").await;
+    for arguments in [&["restored"][..], &["restored", "--since", "2999-01-01T00:00:00Z", "--yes"]] {
+        let output = run(&world, arguments);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+    }
+    let said = String::from_utf8(run(&world, &["restored"]).stderr).unwrap();
+    assert!(said.contains("this ends 1 sessions, 0 personal tokens, 1 signing keys"), "{said}");
+    assert_eq!(run(&world, &["restored", "--since", "yesterday", "--yes"]).status.code(), Some(2));
+    assert_eq!(world.get("/api/v1/me", &alice.access).await.status, 200);
+    let said = String::from_utf8(run(&world, &["restored", "--dry-run"]).stdout).unwrap();
+    assert!(
+        said.contains("Would end: 1 sessions") && said.contains("passwords are the earlier ones"),
+        "{said}"
+    );
+}
+
+/// A row of the feed for each would be read by every node at once.
+#[actix_web::test]
+async fn thousands_of_sessions_end_by_one_row_of_the_feed() {
+    let world = World::new().await;
+    let alice = world.signed_in("alice", "member").await;
+    world.sql(
+        "INSERT INTO sessions (id, user_id, kind, expires_at)
+         SELECT gen_random_uuid(), user_id, kind, expires_at FROM sessions, generate_series(1, 2500)",
+    );
+    assert_eq!(world.get("/api/v1/me", &alice.access).await.status, 200);
+    let ended = told(&world, &["restored", "--keep-signing-keys", "--yes", "--json"]);
+    assert_eq!(ended["sessions"], 2501);
+    assert!(world.count("SELECT count(*) FROM revocations") < 10);
+    refused_in_time(async || world.get("/api/v1/me", &alice.access).await).await.refused("session_ended");
+    assert_eq!(world.events("session_ended"), 2501);
+}

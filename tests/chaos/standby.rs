@@ -1,0 +1,78 @@
+//! A primary and its standby on two ports; each round the one dies, the other is promoted, and a new standby takes the dead
+//! one's place.
+
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::postgres::{PASSWORD, Postgres, folder};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+const PAUSE: Duration = Duration::from_millis(10);
+/// What the primary calls its standby.
+const NAME: &str = "the_standby";
+
+impl Postgres {
+    /// A standby of this one that runs, by way of this port: this one's own, or that of what stands in front of it.
+    pub fn standby(&self, port: u16, by_way_of: u16) -> Self {
+        let folder = folder();
+        let data = folder.path().join("data");
+        let mut standby = Self::not_made(folder, data, &[]);
+        standby.port = port;
+        // The proxy knows no negotiation of encryption.
+        let plain = "sslmode=disable gssencmode=disable";
+        let primary =
+            format!("host=127.0.0.1 port={by_way_of} user=postgres application_name={NAME} {plain}");
+        let to = standby.data().to_str().unwrap().to_owned();
+        let arguments = ["-R", "-X", "stream", "--checkpoint=fast", "--no-sync", "-D", &to, "-d", &primary];
+        standby.run("pg_basebackup", &arguments).unwrap();
+        standby.start();
+        self.wait_for("SELECT 'streaming' AS one, count(*)::text AS other FROM pg_stat_replication WHERE state = 'streaming'", "1");
+        standby
+    }
+
+    /// From now on nothing is acknowledged that the standby has not written.
+    pub fn wait_for_standby(&self) {
+        // Each by itself: neither goes in a transaction.
+        self.sql(&format!("ALTER SYSTEM SET synchronous_standby_names = '{NAME}'"));
+        self.sql("SELECT pg_reload_conf()");
+        self.wait_for("SELECT '' AS one, sync_state AS other FROM pg_stat_replication", "sync");
+    }
+
+    /// Waits until a query's second text is this.
+    pub fn wait_for(&self, query: &str, wanted: &str) {
+        let begun = Instant::now();
+        while self.pairs(query).first().is_none_or(|(_, found)| found != wanted) {
+            assert!(begun.elapsed() < PATIENCE, "{query}: {:?}", self.pairs(query));
+            std::thread::sleep(PAUSE);
+        }
+    }
+
+    /// Kills all of its processes with SIGKILL, as if its machine had lost its power.
+    pub fn lose(&self) {
+        let processes = self.processes();
+        for pid in &processes {
+            // One that has just ended needs none.
+            let _ = kill(Pid::from_raw(*pid), Signal::SIGKILL);
+        }
+        let begun = Instant::now();
+        while self.pid().is_some() && self.answers() {
+            assert!(begun.elapsed() < PATIENCE, "it does not die");
+            std::thread::sleep(PAUSE);
+        }
+    }
+
+    /// Makes a standby the primary.
+    pub fn promote(&self) {
+        self.run("pg_ctl", &["promote", "-s", "-w", "-D", self.data().to_str().unwrap()]).unwrap();
+    }
+
+    /// Both hosts for libpq, which keeps the one that takes writes.
+    pub fn url_of_both(&self, other: u16) -> String {
+        let hosts = format!("127.0.0.1:{},127.0.0.1:{other}", self.port);
+        format!(
+            "postgres://doorward:{PASSWORD}@{hosts}/doorward?sslmode=disable&target_session_attrs=read-write"
+        )
+    }
+}
