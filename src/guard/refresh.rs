@@ -53,10 +53,6 @@ impl Services {
 
     async fn trade(&self, wanted: &Refresh, origin: Origin, trace: &mut Trace) -> Result<Refreshed, Problem> {
         let token = checks::read_refresh_token(self, &wanted.token, trace)?;
-        if let Some((at, reason)) = self.memory.ended(token.session_id) {
-            trace.stop(Check::Session);
-            return Err(refusal::session_ended(at, &reason));
-        }
         let presented = Presented {
             session_id: token.session_id,
             secret_digest: refresh_token::digest(&token.secret),
@@ -70,7 +66,7 @@ impl Services {
             .run(move |connection| rotate(connection, &presented, &limits, &origin))
             .await
             .map_err(refusal::database);
-        let decided = decided.inspect_err(|_| trace.stop(Check::Revocation))?;
+        let decided = self.unless_lost(decided.inspect_err(|_| trace.stop(Check::Revocation))?);
         if let Some(stop) = check_of(&decided) {
             trace.stop(stop);
         }
@@ -91,6 +87,17 @@ impl Services {
             Rotation::AccountDeleted => Err(refusal::account_deleted()),
             Rotation::AccountDisabled => Err(refusal::account_disabled()),
             Rotation::ScopeRefused { granted } => Err(self.refuse_scope(wanted, &granted).await),
+        }
+    }
+
+    /// What would be let in is not where this node knows better: the database may have lost the session's end.
+    fn unless_lost(&self, decided: Rotation) -> Rotation {
+        match &decided {
+            Rotation::Rotated(grant) | Rotation::Repeated(grant) => {
+                let ended = self.memory.ended(grant.session_id);
+                ended.map_or(decided, |(at, reason)| Rotation::Ended { at, reason })
+            }
+            _ => decided,
         }
     }
 

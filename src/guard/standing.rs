@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest as sha256};
+use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::memory::Raised;
@@ -76,7 +77,7 @@ impl Services {
         }
         let Some(mut standing) = standing else { return Ok(Found::Nothing) };
         self.share_names(standing.user.as_mut());
-        standing.ended = standing.ended.or_else(|| self.memory.ended(id));
+        self.end_what_is_lost(id, &mut standing.ended, standing.user.as_ref());
         let standing = Arc::new(standing);
         if let Some(ticket) = ticket {
             self.memory.remember_session(ticket, id, &standing);
@@ -96,7 +97,8 @@ impl Services {
         let found = self.database.run(move |connection| find_browser_standing(connection, &cookie)).await;
         let found = found.map_err(refusal::database)?.map(|mut browser| {
             self.share_names(browser.standing.user.as_mut());
-            browser.standing.ended = browser.standing.ended.take().or_else(|| self.memory.ended(browser.id));
+            let standing = &mut browser.standing;
+            self.end_what_is_lost(browser.id, &mut standing.ended, standing.user.as_ref());
             Arc::new(browser)
         });
         if let (Some(ticket), Some(standing)) = (ticket, &found) {
@@ -122,13 +124,20 @@ impl Services {
         let found = found.map_err(refusal::database)?.map(|mut standing| {
             standing.scope = self.memory.share(&standing.scope);
             self.share_names(standing.user.as_mut());
-            standing.revoked = standing.revoked.take().or_else(|| self.memory.ended(standing.id));
+            self.end_what_is_lost(standing.id, &mut standing.revoked, standing.user.as_ref());
             Arc::new(standing)
         });
         if let (Some(ticket), Some(standing)) = (ticket, &found) {
             self.memory.remember_personal_token(ticket, digest, standing, good_for(standing.left));
         }
         Ok(found)
+    }
+
+    /// What lives by the database, and whose user does, is over where this node knows better: its end may be lost.
+    fn end_what_is_lost(&self, id: Uuid, ended: &mut Option<(DateTime<Utc>, String)>, user: Option<&Holder>) {
+        if ended.is_none() && user.is_some() {
+            *ended = self.memory.ended(id);
+        }
     }
 
     fn share_names(&self, holder: Option<&mut Holder>) {

@@ -30,7 +30,7 @@ mod refused;
 mod report;
 #[path = "../process/small_disk.rs"]
 mod small_disk;
-mod start;
 mod standby;
+mod start;
 #[path = "../../benches/driver/wire.rs"]
 mod wire;
