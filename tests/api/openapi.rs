@@ -105,6 +105,8 @@ fn a_body_is_described_with_the_bounds_that_it_is_read_with() {
     assert_eq!((&device["minLength"], &device["maxLength"]), (&1.into(), &100.into()));
     let scope = member("/api/v1/me/tokens", "post", "scope").to_string();
     assert!(scope.contains("schemas/Scope"), "a text or a list: {scope}");
+    let method = member("/api/v1/auth/explain", "post", "method");
+    assert!(method["pattern"].is_string(), "{method}");
     let status = member("/api/v1/users/{id}", "patch", "status").to_string();
     assert!(status.contains("schemas/Status"), "{status}");
 }
