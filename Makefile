@@ -1,6 +1,6 @@
 # Everything a newcomer needs. The logic is in scripts/, which also run without make.
 .DEFAULT_GOAL := help
-.PHONY: help run test fuzz lint chaos bench cluster bench-data bench-size screenshots release
+.PHONY: help run test fuzz chaos audit lint bench strangers cluster bench-data bench-size screenshots release
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\): ## /\1	/p' Makefile | awk -F '\t' '{ printf "  make %-12s%s\n", $$1, $$2 }'
@@ -14,6 +14,9 @@ test: ## install what is missing and run all tests against a throw-away PostgreS
 fuzz: ## look for bytes that break what the parsers promise (SECONDS_EACH=60)
 	@scripts/fuzz
 
+audit: ## let schemathesis, sqlmap and wapiti loose on a running server; any finding fails (EXAMPLES, SEED)
+	@scripts/audit
+
 lint: ## formatting, clippy, licences and advisories, scripts
 	@scripts/lint
 
@@ -25,6 +28,9 @@ chaos: ## every fault of docs/reliability.md, a hundred rounds where a round is 
 
 bench: ## measure against the limits in benches/
 	@./benches/run
+
+strangers: ## what the clock tells of refused sign-ins, and how long others wait beside a thousand idle and slow connections
+	@./benches/strangers
 
 cluster: ## three nodes behind a balancer: how soon what one ends the others refuse, while parts are killed
 	@./benches/cluster

@@ -14,8 +14,12 @@
 mod bare;
 #[path = "load/client.rs"]
 mod client;
+#[path = "load/hold.rs"]
+mod hold;
 #[path = "load/measure.rs"]
 mod measure;
+#[path = "load/timing.rs"]
+mod timing;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -35,6 +39,7 @@ const FLOOD: usize = 64;
 
 const USAGE: &str = "load statement | raw-bcrypt COST SECONDS
      | refresh | login | me | forged | revoked | note | flood ADDRESS PASSWORD SECONDS
+     | paced ADDRESS PASSWORD SECONDS | hold ADDRESS IDLE SLOW | timing ADDRESS PASSWORD TRIES
      | size-of-me ADDRESS PASSWORD | bare-me BYTES SECONDS | bare-note | bare-refresh DATABASE CONNECTIONS SECONDS";
 
 fn main() {
@@ -62,6 +67,12 @@ async fn run(kind: &str, rest: &[&str]) {
             let answer = target.me(&target.access_token().await).await;
             return println!("{}", answer.1.len());
         }
+        ("hold", [address, idle, slow]) => {
+            return hold::hold(address, number(idle) as usize, number(slow) as usize).await;
+        }
+        ("timing", [address, password, tries]) => {
+            return timing::measure(&Target::new(address, password, "0"), number(tries)).await;
+        }
         (_, [address, password, seconds]) => {
             let target = Target::new(address, password, seconds);
             match kind {
@@ -71,6 +82,7 @@ async fn run(kind: &str, rest: &[&str]) {
                 "forged" => forged(&target).await,
                 "revoked" => revoked(&target).await,
                 "note" => note(&target).await,
+                "paced" => paced(&target, &target.access_token().await, Vec::new()).await,
                 "flood" => return flood(&target).await,
                 _ => panic!("{USAGE}"),
             }

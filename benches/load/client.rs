@@ -35,6 +35,12 @@ impl Connection {
         (status, answer.split_off(head_end))
     }
 
+    /// Until the server closes it.
+    pub async fn closed(mut self) {
+        let mut rest = [0; 64];
+        while self.0.read(&mut rest).await.is_ok_and(|read| read > 0) {}
+    }
+
     /// The JSON of an answer that is no refusal.
     pub async fn ask_json(&mut self, method: &str, path: &str, token: &str, body: &Value) -> Value {
         let (status, answer) = self.ask(method, path, token, &body.to_string()).await;

@@ -26,6 +26,7 @@ pub struct EventItem {
     /// Its id.
     pub id: Uuid,
     /// When it happened.
+    #[schema(format = DateTime)]
     pub occurred_at: String,
     /// What happened.
     #[serde(rename = "type")]

@@ -78,6 +78,7 @@ const BODY: [Code; 4] =
     ),
     components(schemas(
         TokenAnswer, Action, FieldError, simplejwt::refusal::Detail, simplejwt::refusal::FieldErrors,
+        simplejwt::refusal::BodyRefusal,
     )),
     security(("bearer" = []), ("basic" = []), ("cookie" = []))
 )]
@@ -112,6 +113,7 @@ pub fn document(base: &str, simplejwt: SimplejwtRoutes) -> Value {
     if simplejwt == SimplejwtRoutes::Off {
         leave_out_simplejwt(&mut document);
     }
+    refine_bodies(&mut document);
     for endpoint in super::routes(simplejwt) {
         for method in endpoint.methods() {
             describe(&mut document, &endpoint, &method);
@@ -127,6 +129,32 @@ fn leave_out_simplejwt(document: &mut Value) {
     }
     if let Some(schemas) = document["components"]["schemas"].as_object_mut() {
         schemas.retain(|name, _| !name.starts_with("Simplejwt"));
+    }
+}
+
+/// What the types do not say of a body: a member that is not known is refused, and an optional body is left out, not null.
+fn refine_bodies(document: &mut Value) {
+    let mut named = Vec::new();
+    let Some(paths) = document["paths"].as_object_mut() else { return };
+    for operation in paths.values_mut().filter_map(Value::as_object_mut).flat_map(|item| item.values_mut()) {
+        if operation["tags"] == json!(["simplejwt"]) {
+            continue;
+        }
+        let Some(body) = operation.get_mut("requestBody") else { continue };
+        let schema = &mut body["content"]["application/json"]["schema"];
+        let choice =
+            schema["oneOf"].as_array().and_then(|of| of.iter().find(|one| one.get("$ref").is_some()));
+        if let Some(sent) = choice.cloned() {
+            *schema = sent;
+            body["required"] = json!(false);
+        }
+        let name = body["content"]["application/json"]["schema"]["$ref"]
+            .as_str()
+            .and_then(|at| at.rsplit('/').next());
+        named.extend(name.map(str::to_owned));
+    }
+    for name in named {
+        document["components"]["schemas"][name]["additionalProperties"] = json!(false);
     }
 }
 

@@ -1,6 +1,7 @@
 //! `doorward serve`: migrate, then serve.
 
 use std::net::{SocketAddr, TcpListener};
+use std::rc::Rc;
 use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
@@ -9,10 +10,11 @@ use clap::Args;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use super::Context;
 use super::database::DatabaseAccess;
 use super::failure::{Failure, complain};
 use super::output::{Format, Output};
-use super::{Context, telemetry};
+use super::telemetry::{self, Log};
 use crate::app::start::{FirstAdmin, Prepared, StartError, prepare};
 use crate::app::{self, background, listen, state, waiting};
 use crate::blocking::BlockingPool;
@@ -48,7 +50,7 @@ impl ServeArgs {
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
         let settings = context.settings()?;
         complain(&settings.warnings());
-        telemetry::start(&settings);
+        let log = Rc::new(telemetry::start(&settings));
         let metrics = start_metrics()?;
         listen::open_more_files();
         let listener = bind(settings.listen, "DOORWARD_LISTEN")?;
@@ -61,7 +63,7 @@ impl ServeArgs {
             )));
         }
         let served = actix_web::rt::System::new().block_on(async {
-            let metrics_server = serve_metrics(metrics, metrics_listener)?;
+            let metrics_server = serve_metrics(metrics, metrics_listener, Rc::clone(&log))?;
             let served = serve(&settings, access.url(), listener).await;
             metrics_server.stop(false).await;
             served
@@ -88,7 +90,11 @@ fn bind(address: SocketAddr, setting: &str) -> Result<TcpListener, Failure> {
 }
 
 /// Prometheus's own listener: what it tells is nobody else's business.
-fn serve_metrics(metrics: PrometheusHandle, listener: TcpListener) -> Result<ServerHandle, Failure> {
+fn serve_metrics(
+    metrics: PrometheusHandle,
+    listener: TcpListener,
+    log: Rc<Log>,
+) -> Result<ServerHandle, Failure> {
     let upkeep = metrics.clone();
     let factory = move || {
         let metrics = metrics.clone();
@@ -110,6 +116,7 @@ fn serve_metrics(metrics: PrometheusHandle, listener: TcpListener) -> Result<Ser
         loop {
             tokio::time::sleep(UPKEEP_EVERY).await;
             upkeep.run_upkeep();
+            metrics::counter!("doorward_log_lines_dropped_total").absolute(log.dropped_lines());
         }
     });
     Ok(handle)

@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use uuid::Uuid;
 
 use super::caller::Caller;
-use super::fields::{Fields, FromFields};
+use super::fields::{Fields, FromFields, Scope};
 use super::refusal;
 use super::services::Services;
 use crate::audit::Origin;
@@ -30,10 +30,10 @@ pub const NEVER: &str = "account:write";
 #[derive(Clone, utoipa::ToSchema)]
 pub struct MeChanges {
     /// Another username.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = String, required = false, min_length = 1, max_length = 150)]
     pub username: Option<Username>,
     /// Another address; null removes it.
-    #[schema(value_type = Option<String>, format = Email)]
+    #[schema(value_type = Option<String>, format = Email, min_length = 3, max_length = 254)]
     pub email: Option<Option<EmailAddress>>,
     /// The password of the account.
     #[schema(value_type = String, format = Password)]
@@ -67,7 +67,7 @@ pub struct PasswordChange {
     #[schema(value_type = String, format = Password)]
     pub current_password: PlainPassword,
     /// Another one: by default at least 12 characters, at most 1,000 bytes.
-    #[schema(value_type = String, format = Password)]
+    #[schema(value_type = String, format = Password, min_length = 8, max_length = 1_000)]
     pub new_password: PlainPassword,
     /// Whether every personal token is revoked too.
     #[schema(value_type = Option<bool>, default = false)]
@@ -91,13 +91,13 @@ impl FromFields for PasswordChange {
 #[derive(Clone, utoipa::ToSchema)]
 pub struct NewTokenRequest {
     /// What to call it; at most 100 characters.
-    #[schema(example = "backup script")]
+    #[schema(example = "backup script", min_length = 1, max_length = 100)]
     pub name: String,
     /// What it may do: within what this credential may.
-    #[schema(value_type = String, example = "notes:read")]
+    #[schema(value_type = Scope, example = "notes:read")]
     pub scope: Vec<String>,
     /// Seconds until it expires; 90 days unless said.
-    #[schema(value_type = Option<i64>, default = 7_776_000)]
+    #[schema(value_type = Option<i64>, default = 7_776_000, minimum = 1, maximum = 316_224_000)]
     pub expires_in: i64,
 }
 

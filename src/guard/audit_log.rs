@@ -29,6 +29,7 @@ pub struct EventQuery {
     #[param(default = 50, minimum = 1, maximum = 200)]
     pub limit: Option<u32>,
     /// The `next_cursor` of the page before.
+    #[param(min_length = 1)]
     pub cursor: Option<String>,
 }
 

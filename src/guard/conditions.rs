@@ -14,6 +14,26 @@ pub struct Conditions {
     if_none_match: Option<Vec<String>>,
 }
 
+/// What a change may ask, for its description.
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Header)]
+#[allow(dead_code)] // of the description alone
+pub struct IfMatch {
+    /// The `ETag` that was seen: 412 when it has changed since.
+    #[param(rename = "If-Match", example = "\"3\"")]
+    pub if_match: Option<String>,
+}
+
+/// What a read may ask, for its description.
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Header)]
+#[allow(dead_code)] // of the description alone
+pub struct IfNoneMatch {
+    /// The `ETag` that the client has: 304 when it is still that.
+    #[param(rename = "If-None-Match", example = "\"3\"")]
+    pub if_none_match: Option<String>,
+}
+
 impl Conditions {
     /// Reads them.
     #[must_use]

@@ -1,6 +1,8 @@
 //! Reads a JSON object member by member, so that everything wrong with it is reported at once (RFC 9457).
 
 use serde_json::{Map, Value};
+use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, OneOfBuilder, Type};
+use utoipa::openapi::{RefOr, Schema};
 
 use super::{json, label};
 use crate::problem::{FieldError, Problem};
@@ -14,6 +16,27 @@ pub struct Fields {
     members: Map<String, Value>,
     errors: Vec<FieldError>,
     untold: usize,
+}
+
+/// Names in a scope, and characters of a name.
+const SCOPE_MAX: usize = 100;
+const SCOPE_NAME_MAX: usize = 100;
+
+/// A scope in either of its forms, for its description; see [`Fields::scope`].
+pub struct Scope;
+
+impl utoipa::ToSchema for Scope {}
+
+impl utoipa::PartialSchema for Scope {
+    fn schema() -> RefOr<Schema> {
+        let name = format!(r"[!#-\[\]-~]{{1,{SCOPE_NAME_MAX}}}");
+        let text = format!("^ *{name}( +{name}){{0,{}}} *$", SCOPE_MAX - 1);
+        let text = ObjectBuilder::new().schema_type(Type::String).pattern(Some(text));
+        let name = ObjectBuilder::new().schema_type(Type::String).pattern(Some(format!("^{name}$")));
+        let list = ArrayBuilder::new().items(name).min_items(Some(1)).max_items(Some(SCOPE_MAX));
+        let either = OneOfBuilder::new().item(text).item(list);
+        either.description(Some("Names separated by spaces, or a list of names")).into()
+    }
 }
 
 /// What can be made of a JSON object.
@@ -176,18 +199,13 @@ impl Fields {
         if value.is_null() {
             return None;
         }
-        let is_whole = |value: &Value| value.as_f64().is_some_and(|number| number.fract() == 0.0);
-        let number = match value.as_i64() {
-            Some(number) => number,
-            // A whole number of more than 64 bits.
-            None if is_whole(&value) => {
-                self.refuse(name, "out_of_range", format!("{value} is not between {least} and {most}"));
-                return None;
-            }
-            None => return self.wrong_type(name, "a whole number", &value),
+        // Written `7`, or `7.0` as some clients do; one of more than 64 bits becomes the largest of these.
+        let whole = || value.as_f64().filter(|number| number.fract() == 0.0).map(|number| number as i64);
+        let Some(number) = value.as_i64().or_else(whole) else {
+            return self.wrong_type(name, "a whole number", &value);
         };
         if !(least..=most).contains(&number) {
-            self.refuse(name, "out_of_range", format!("{number} is not between {least} and {most}"));
+            self.refuse(name, "out_of_range", format!("{value} is not between {least} and {most}"));
             return None;
         }
         Some(number)
@@ -219,8 +237,9 @@ impl Fields {
         }
         // RFC 6749, section 3.3: scope-token.
         let is_token = |name: &String| name.bytes().all(|b| matches!(b, 0x21 | 0x23..=0x5b | 0x5d..=0x7e));
-        if scope.len() > 100 || !scope.iter().all(|name| name.len() <= 100 && is_token(name)) {
-            self.refuse(name, "invalid", "at most 100 names of at most 100 visible ASCII characters each");
+        let is_name = |name: &String| (1..=SCOPE_NAME_MAX).contains(&name.len()) && is_token(name);
+        if scope.len() > SCOPE_MAX || !scope.iter().all(is_name) {
+            self.refuse(name, "invalid", "at most 100 names of 1 to 100 visible ASCII characters each");
             return None;
         }
         scope.sort();
@@ -313,6 +332,31 @@ mod tests {
             [("/title".to_owned(), "invalid_character".to_owned())]
         );
         assert_eq!(pointers(json!({"title": "abcdef"})), [("/title".to_owned(), "too_long".to_owned())]);
+    }
+
+    #[test]
+    fn a_whole_number_may_be_written_with_a_fraction_of_nothing() {
+        for (count, code) in [
+            (json!(7), None),
+            (json!(7.0), None),
+            (json!(1e1), None),
+            (json!(11.0), Some("out_of_range")),
+            (json!(-1e300), Some("out_of_range")),
+            (json!(u64::MAX), Some("out_of_range")),
+            (json!(7.5), Some("wrong_type")),
+        ] {
+            let read = Fields::read::<Sample>(json!({"title": "x", "count": count}));
+            let found = read.err().map(|problem| problem.field_errors()[0].code);
+            assert_eq!(found, code, "{count}");
+        }
+    }
+
+    #[test]
+    fn a_name_in_a_scope_is_not_empty() {
+        for scope in [json!([]), json!([""]), json!(["a", ""]), json!(" "), json!(["a b"])] {
+            let found = pointers(json!({"title": "x", "scope": scope}));
+            assert_eq!(found.len(), 1, "{scope}");
+        }
     }
 
     #[test]

@@ -18,13 +18,13 @@ const ROLE: &str = "member";
 #[derive(Clone, utoipa::ToSchema)]
 pub struct RegisterRequest {
     /// The username.
-    #[schema(value_type = String, example = "alice")]
+    #[schema(value_type = String, example = "alice", min_length = 1, max_length = 150)]
     pub username: Username,
     /// The password.
-    #[schema(value_type = String, format = Password)]
+    #[schema(value_type = String, format = Password, min_length = 8, max_length = 1_000)]
     pub password: PlainPassword,
     /// The address, if any.
-    #[schema(value_type = Option<String>, format = Email)]
+    #[schema(value_type = Option<String>, format = Email, min_length = 3, max_length = 254)]
     pub email: Option<EmailAddress>,
 }
 

@@ -33,25 +33,38 @@ pub struct UserQuery {
     /// With this role.
     pub role: Option<String>,
     /// `active` or `disabled`.
+    #[param(value_type = Option<Status>, inline)]
     pub status: Option<String>,
     /// Items on a page, 1 to 200.
     #[param(default = 50, minimum = 1, maximum = 200)]
     pub limit: Option<u32>,
     /// The `next_cursor` of the page before.
+    #[param(min_length = 1)]
     pub cursor: Option<String>,
+}
+
+/// Whether an account is let in, for its description.
+#[derive(utoipa::ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[allow(dead_code)] // of the description alone
+pub enum Status {
+    /// It is.
+    Active,
+    /// It is not.
+    Disabled,
 }
 
 /// An account to be made.
 #[derive(Clone, utoipa::ToSchema)]
 pub struct NewUserRequest {
     /// Its username.
-    #[schema(value_type = String, example = "alice")]
+    #[schema(value_type = String, example = "alice", min_length = 1, max_length = 150)]
     pub username: Username,
     /// Its password; without one it is set by a one-time link.
-    #[schema(value_type = Option<String>, format = Password)]
+    #[schema(value_type = Option<String>, format = Password, min_length = 8, max_length = 1_000)]
     pub password: Option<PlainPassword>,
     /// Its e-mail address.
-    #[schema(value_type = Option<String>, format = Email)]
+    #[schema(value_type = Option<String>, format = Email, min_length = 3, max_length = 254)]
     pub email: Option<EmailAddress>,
     /// Its role; `member` unless said.
     #[schema(default = "member")]
@@ -72,15 +85,15 @@ impl FromFields for NewUserRequest {
 #[derive(Clone, utoipa::ToSchema)]
 pub struct UserChanges {
     /// Another username.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 150)]
     pub username: Option<Username>,
     /// Another address; null removes it.
-    #[schema(value_type = Option<String>, format = Email)]
+    #[schema(value_type = Option<String>, format = Email, min_length = 3, max_length = 254)]
     pub email: Option<Option<EmailAddress>>,
     /// Another role.
     pub role: Option<String>,
     /// `active` or `disabled`.
-    #[schema(value_type = Option<String>, example = "disabled")]
+    #[schema(value_type = Option<Status>, example = "disabled")]
     pub status: Option<bool>,
 }
 
@@ -109,7 +122,7 @@ impl FromFields for UserChanges {
 #[derive(Clone, utoipa::ToSchema)]
 pub struct PasswordReset {
     /// The new password.
-    #[schema(value_type = Option<String>, format = Password)]
+    #[schema(value_type = Option<String>, format = Password, min_length = 8, max_length = 1_000)]
     pub new_password: Option<PlainPassword>,
     /// `true` for a one-time link in its place.
     #[schema(value_type = Option<bool>)]

@@ -63,6 +63,71 @@ fn simplejwts_routes_are_described_in_its_words_and_leave_no_trace_where_they_ar
     assert!(!off.to_string().to_lowercase().contains("simplejwt"));
 }
 
+#[test]
+fn a_simplejwt_refusal_of_a_body_is_described_in_both_of_its_forms() {
+    let document = document("http://doorward.test", SimplejwtRoutes::On);
+    let refused =
+        &document["paths"]["/api/token/"]["post"]["responses"]["400"]["content"]["application/json"];
+    let schema = refused["schema"]["$ref"].as_str().unwrap().rsplit('/').next().unwrap();
+    let forms = document["components"]["schemas"][schema]["oneOf"].to_string();
+    assert!(forms.contains("SimplejwtFieldErrors") && forms.contains("SimplejwtRefusal"), "{forms}");
+}
+
+/// The schema of an operation's body.
+fn body_schema<'a>(document: &'a serde_json::Value, path: &str, method: &str) -> &'a serde_json::Value {
+    let body = &document["paths"][path][method]["requestBody"]["content"]["application/json"]["schema"];
+    let name = body["$ref"].as_str().unwrap_or_else(|| panic!("{method} {path}: {body}"));
+    &document["components"]["schemas"][name.rsplit('/').next().unwrap()]
+}
+
+#[test]
+fn a_body_is_described_with_the_bounds_that_it_is_read_with() {
+    let document = document("http://doorward.test", SimplejwtRoutes::Off);
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            if operation.get("requestBody").is_some() {
+                let schema = body_schema(&document, path, method);
+                assert_eq!(
+                    schema["additionalProperties"], false,
+                    "{method} {path}: unknown members are refused"
+                );
+            }
+        }
+    }
+    let logout = &document["paths"]["/api/v1/auth/logout"]["post"]["requestBody"];
+    assert_eq!(logout["required"], false, "it may be left out, and null is no body");
+    let member = |path, method, name: &str| body_schema(&document, path, method)["properties"][name].clone();
+    let expires_in = member("/api/v1/me/tokens", "post", "expires_in");
+    assert_eq!((&expires_in["minimum"], &expires_in["maximum"]), (&1.into(), &316_224_000.into()));
+    let username = member("/api/v1/me", "patch", "username");
+    assert_eq!((&username["type"], &username["maxLength"]), (&"string".into(), &150.into()), "not null");
+    let device = member("/api/v1/auth/login", "post", "device");
+    assert_eq!((&device["minLength"], &device["maxLength"]), (&1.into(), &100.into()));
+    let scope = member("/api/v1/me/tokens", "post", "scope").to_string();
+    assert!(scope.contains("schemas/Scope"), "a text or a list: {scope}");
+    let method = member("/api/v1/auth/explain", "post", "method");
+    assert!(method["pattern"].is_string(), "{method}");
+    let status = member("/api/v1/users/{id}", "patch", "status").to_string();
+    assert!(status.contains("schemas/Status"), "{status}");
+}
+
+#[test]
+fn times_and_conditions_are_described() {
+    let document = document("http://doorward.test", SimplejwtRoutes::Off);
+    for (name, schema) in document["components"]["schemas"].as_object().unwrap() {
+        let members = schema["properties"].as_object().into_iter().flatten();
+        for (member, described) in members.filter(|(member, _)| member.ends_with("_at")) {
+            assert_eq!(described["format"], "date-time", "{name}.{member}");
+        }
+    }
+    for (method, header) in
+        [("get", "If-None-Match"), ("patch", "If-Match"), ("put", "If-Match"), ("delete", "If-Match")]
+    {
+        let parameters = document["paths"]["/api/v1/notes/{id}"][method]["parameters"].as_array().unwrap();
+        assert!(parameters.iter().any(|one| one["name"] == header && one["in"] == "header"), "{method}");
+    }
+}
+
 fn dangling(document: &serde_json::Value) -> Option<String> {
     let schemas = document["components"]["schemas"].as_object().unwrap();
     let text = document.to_string();

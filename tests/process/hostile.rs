@@ -108,6 +108,30 @@ fn a_thousand_connections_that_dawdle_cost_little_memory_and_are_closed_in_time(
 }
 
 #[test]
+fn slow_and_idle_connections_do_not_hold_up_the_end() {
+    open_more_files();
+    let folder = Folder::new();
+    let server = folder.serve();
+    let head = "POST /api/v1/auth/login HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 60000\r\n\r\n";
+    let idle = open(&server, CONNECTIONS, b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n");
+    let mut slow = open(&server, 250, b"GET /healthz HTTP/1.1\r\nhost: x\r\nx-slow: ");
+    slow.extend(open(&server, 250, format!("{head}{{").as_bytes()));
+    serves(&server);
+    server.signal(Signal::SIGTERM);
+    let begun = Instant::now();
+    let waiting = std::thread::spawn(move || server.wait());
+    // A byte at a time until the end, as long as anybody listens.
+    while !waiting.is_finished() {
+        slow.retain_mut(|stream| stream.write_all(b"a").is_ok());
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    let (code, _, said) = waiting.join().unwrap();
+    assert_eq!(code, Some(0), "{said}");
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    drop(idle);
+}
+
+#[test]
 fn more_connections_than_files_may_be_open_wait_their_turn() {
     open_more_files();
     let folder = Folder::new();

@@ -6,6 +6,7 @@
 mod commands;
 mod explain;
 mod hostile;
+mod log;
 mod private_postgres;
 mod secrets;
 mod small_disk;

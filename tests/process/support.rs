@@ -101,7 +101,7 @@ impl Folder {
         self.serve_as(limited)
     }
 
-    fn serve_as(&self, mut command: Command) -> Server {
+    pub fn serve_as(&self, mut command: Command) -> Server {
         let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let server = Server { child: Some(child), port: self.port };
         server.wait_until_ready();
@@ -145,6 +145,11 @@ impl Server {
 
     pub fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(self.pid()), signal).unwrap();
+    }
+
+    /// Its exit code, once it has ended; what it prints is left unread.
+    pub fn ended(&mut self) -> Option<Option<i32>> {
+        self.child.as_mut().unwrap().try_wait().unwrap().map(|status| status.code())
     }
 
     /// Waits for its end; gives its exit code and what it printed.

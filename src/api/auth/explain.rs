@@ -23,10 +23,10 @@ pub struct ExplainRequest {
     /// The `request_id` of a refusal.
     pub request_id: Option<Uuid>,
     /// With `path`: whether that request would be let in with this token, without making it.
-    #[schema(example = "POST")]
+    #[schema(example = "POST", pattern = r"^\s*[!#$%&'*+.^_`|~0-9A-Za-z-]+\s*$")]
     pub method: Option<String>,
     /// With `method`.
-    #[schema(example = "/api/v1/notes")]
+    #[schema(example = "/api/v1/notes", pattern = "^/")]
     pub path: Option<String>,
 }
 

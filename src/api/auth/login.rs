@@ -3,7 +3,7 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use crate::guard::Services;
-use crate::guard::fields::{Fields, FromFields};
+use crate::guard::fields::{Fields, FromFields, Scope};
 use crate::guard::input::{From, Json, Open};
 use crate::guard::issue::no_store;
 use crate::guard::sign_in::SignIn;
@@ -27,10 +27,10 @@ pub struct LoginRequest {
     #[schema(value_type = String, format = Password)]
     pub password: PlainPassword,
     /// A narrower scope for the whole session; without it, whatever the user may at each refresh.
-    #[schema(value_type = Option<String>, example = "notes:read")]
+    #[schema(value_type = Option<Scope>, example = "notes:read")]
     pub scope: Option<Vec<String>>,
     /// What the device calls itself in the list of sessions; at most 100 characters.
-    #[schema(example = "curl on my laptop")]
+    #[schema(example = "curl on my laptop", min_length = 1, max_length = 100)]
     pub device: Option<String>,
 }
 

@@ -3,7 +3,7 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use crate::guard::Services;
-use crate::guard::fields::{Fields, FromFields};
+use crate::guard::fields::{Fields, FromFields, Scope};
 use crate::guard::input::{From, Json, Open};
 use crate::guard::issue::no_store;
 use crate::guard::refresh::{Refresh, Refreshed};
@@ -17,7 +17,7 @@ pub struct RefreshRequest {
     #[schema(example = "dwr_…")]
     pub refresh_token: String,
     /// A narrower scope for the new access token alone.
-    #[schema(value_type = Option<String>, example = "notes:read")]
+    #[schema(value_type = Option<Scope>, example = "notes:read")]
     pub scope: Option<Vec<String>>,
 }
 

@@ -44,8 +44,10 @@ pub struct MyCredential {
     /// The session that it belongs to; null for a personal token.
     pub session_id: Option<Uuid>,
     /// When the user last gave the password; null for a personal token.
+    #[schema(format = DateTime)]
     pub auth_time: Option<String>,
     /// When it expires.
+    #[schema(format = DateTime)]
     pub expires_at: String,
     /// What the unsafe requests of a browser's session carry as `X-CSRF-Token`.
     #[serde(skip_serializing_if = "Option::is_none")]

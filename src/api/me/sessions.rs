@@ -25,10 +25,13 @@ pub struct SessionItem {
     /// The address that it was begun from.
     pub address: Option<String>,
     /// When it was begun.
+    #[schema(format = DateTime)]
     pub created_at: String,
     /// When it was last used, to within some ten seconds.
+    #[schema(format = DateTime)]
     pub last_used_at: String,
     /// When it ends if it is not used again.
+    #[schema(format = DateTime)]
     pub expires_at: String,
     /// Whether this request belongs to it.
     pub current: bool,

@@ -26,10 +26,13 @@ pub struct TokenItem {
     #[schema(example = "notes:read")]
     pub scope: String,
     /// When it was made.
+    #[schema(format = DateTime)]
     pub created_at: String,
     /// When it expires.
+    #[schema(format = DateTime)]
     pub expires_at: String,
     /// When it was last used, to within some ten seconds; null: never.
+    #[schema(format = DateTime)]
     pub last_used_at: Option<String>,
     /// The token itself: here and now alone.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -60,6 +63,7 @@ pub struct TokenQuery {
     #[param(default = 50, minimum = 1, maximum = 200)]
     pub limit: Option<u32>,
     /// The `next_cursor` of the page before.
+    #[param(min_length = 1)]
     pub cursor: Option<String>,
 }
 

@@ -28,7 +28,7 @@ pub struct Detail {
 pub enum Refusals {
     /// What is wrong with which field (`non_field_errors`: with all of it), or `detail` where the body is not JSON.
     #[response(status = 400)]
-    Fields(FieldErrors),
+    Fields(BodyRefusal),
     /// The password or the token is not good.
     #[response(status = 401)]
     Credential(Detail),
@@ -56,6 +56,18 @@ pub enum Refusals {
 #[derive(serde::Serialize, utoipa::ToSchema)]
 #[schema(as = SimplejwtFieldErrors)]
 pub struct FieldErrors(pub std::collections::BTreeMap<String, Vec<String>>);
+
+/// What is wrong with a body.
+#[derive(serde::Serialize, utoipa::ToSchema)]
+#[schema(as = SimplejwtBodyRefusal)]
+#[serde(untagged)]
+#[allow(dead_code)] // of the description alone
+pub enum BodyRefusal {
+    /// It could be read.
+    Fields(FieldErrors),
+    /// It could not.
+    Detail(Detail),
+}
 
 /// A refusal at one of simplejwt's paths, in its words.
 #[must_use]

@@ -31,10 +31,13 @@ pub struct UserItem {
     #[schema(example = "active")]
     pub status: String,
     /// When it was made.
+    #[schema(format = DateTime)]
     pub created_at: String,
     /// When it was last changed.
+    #[schema(format = DateTime)]
     pub updated_at: String,
     /// When somebody last signed in to it.
+    #[schema(format = DateTime)]
     pub last_login_at: Option<String>,
 }
 

@@ -17,6 +17,7 @@ pub struct PasswordLink {
     /// Good once; shown once.
     pub link: String,
     /// Until when.
+    #[schema(format = DateTime)]
     pub expires_at: String,
 }
 

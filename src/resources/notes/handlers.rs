@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::note::{self, BODY_MAX, Content, Filter, Note, TITLE_MAX};
 use super::{NOTES_MANAGE, NotesRead, NotesWrite};
-use crate::guard::conditions::Conditions;
+use crate::guard::conditions::{Conditions, IfMatch, IfNoneMatch};
 use crate::guard::fields::{Fields, FromFields};
 use crate::guard::input::{Json, Path, Query, not_found};
 use crate::guard::issue::private;
@@ -37,8 +37,10 @@ pub struct NoteItem {
     /// Whose it is.
     pub owner: Owner,
     /// When it was made.
+    #[schema(format = DateTime)]
     pub created_at: String,
     /// When it was last changed.
+    #[schema(format = DateTime)]
     pub updated_at: String,
 }
 
@@ -76,6 +78,7 @@ pub struct NoteQuery {
     /// A part of the title or the text.
     pub q: Option<String>,
     /// `me`: only one's own.
+    #[param(pattern = "^me$")]
     pub owner: Option<String>,
     /// Only shared ones, or only private ones.
     pub shared: Option<bool>,
@@ -83,6 +86,7 @@ pub struct NoteQuery {
     #[param(default = 50, minimum = 1, maximum = 200)]
     pub limit: Option<u32>,
     /// The `next_cursor` of the page before.
+    #[param(min_length = 1)]
     pub cursor: Option<String>,
 }
 
@@ -122,7 +126,7 @@ pub struct NoteContent {
     /// 1 to 200 characters.
     #[schema(example = "Groceries", min_length = 1, max_length = 200)]
     pub title: String,
-    /// At most 20,000 characters.
+    /// At most 20,000 characters, and no more than fit into a request of 64 KiB.
     #[schema(example = "Milk, bread", max_length = 20_000)]
     pub body: String,
     /// Whether others may read it; not unless said.
@@ -170,7 +174,7 @@ pub async fn create(
 }
 
 /// Shows a note.
-#[utoipa::path(get, path = "/api/v1/notes/{id}", tag = "notes", params(("id" = Uuid, Path)),
+#[utoipa::path(get, path = "/api/v1/notes/{id}", tag = "notes", params(("id" = Uuid, Path), IfNoneMatch),
     responses((status = 200, description = "The note", body = NoteItem),
         (status = 304, description = "It is still what `If-None-Match` names")))]
 pub async fn show(
@@ -189,10 +193,10 @@ pub async fn show(
 /// Changes of a note; what is left out stays.
 #[derive(Clone, utoipa::ToSchema)]
 pub struct NoteChanges {
-    /// 1 to 200 characters.
+    /// 1 to 200 characters on one line.
     #[schema(min_length = 1, max_length = 200)]
     pub title: Option<String>,
-    /// At most 20,000 characters.
+    /// At most 20,000 characters, and no more than fit into a request of 64 KiB.
     #[schema(max_length = 20_000)]
     pub body: Option<String>,
     /// Whether others may read it.
@@ -221,7 +225,7 @@ impl NoteChanges {
 }
 
 /// Changes a note.
-#[utoipa::path(patch, path = "/api/v1/notes/{id}", tag = "notes", params(("id" = Uuid, Path)),
+#[utoipa::path(patch, path = "/api/v1/notes/{id}", tag = "notes", params(("id" = Uuid, Path), IfMatch),
     request_body = NoteChanges, responses((status = 200, description = "The note, changed", body = NoteItem)))]
 pub async fn update(
     services: web::Data<Services>,
@@ -232,7 +236,7 @@ pub async fn update(
 }
 
 /// Replaces a note's content.
-#[utoipa::path(put, path = "/api/v1/notes/{id}", tag = "notes", params(("id" = Uuid, Path)),
+#[utoipa::path(put, path = "/api/v1/notes/{id}", tag = "notes", params(("id" = Uuid, Path), IfMatch),
     request_body = NoteContent, responses((status = 200, description = "The note, replaced", body = NoteItem)))]
 pub async fn replace(
     services: web::Data<Services>,
@@ -265,7 +269,7 @@ async fn write(
 }
 
 /// Deletes a note.
-#[utoipa::path(delete, path = "/api/v1/notes/{id}", tag = "notes", params(("id" = Uuid, Path)),
+#[utoipa::path(delete, path = "/api/v1/notes/{id}", tag = "notes", params(("id" = Uuid, Path), IfMatch),
     responses((status = 204, description = "It is deleted")))]
 pub async fn delete(
     services: web::Data<Services>,

@@ -1,0 +1,51 @@
+//! A log that nobody reads.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+
+use super::support::{Folder, pause};
+
+/// Answers on one connection before the server has stopped answering, of so many.
+fn answers(port: u16, requests: usize) -> usize {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    let mut answer = [0; 4096];
+    let mut ask = || {
+        stream.write_all(b"GET /api/v1/nothing HTTP/1.1\r\nhost: x\r\n\r\n").ok()?;
+        stream.read(&mut answer).ok().filter(|read| *read > 0)
+    };
+    (0..requests).take_while(|_| ask().is_some()).count()
+}
+
+#[test]
+fn a_log_that_nobody_reads_stops_nothing_and_what_is_dropped_is_counted() {
+    let folder = Folder::new();
+    let mut command = folder.command(&["serve"]);
+    command.env("DOORWARD_LOG", "trace,actix_http=trace");
+    // Its standard error is a pipe of 64 KiB, which is full after a few of these.
+    let mut server = folder.serve_as(command);
+    assert_eq!(answers(server.port, 2_000), 2_000);
+    let dropped = || {
+        let metrics = folder.metrics();
+        let line = metrics.lines().find(|line| line.starts_with("doorward_log_lines_dropped_total "));
+        line.is_some_and(|line| !line.ends_with(" 0"))
+    };
+    let begun = Instant::now();
+    while !dropped() {
+        assert!(begun.elapsed() < Duration::from_secs(10), "nothing was dropped, or it was not counted");
+        pause();
+    }
+    server.signal(Signal::SIGTERM);
+    let begun = Instant::now();
+    let code = loop {
+        if let Some(code) = server.ended() {
+            break code;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(20), "it does not end");
+        pause();
+    };
+    assert_eq!(code, Some(0));
+}
