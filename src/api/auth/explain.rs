@@ -23,7 +23,7 @@ pub struct ExplainRequest {
     /// The `request_id` of a refusal.
     pub request_id: Option<Uuid>,
     /// With `path`: whether that request would be let in with this token, without making it.
-    #[schema(example = "POST", pattern = r"^\s*[!#$%&'*+.^_`|~0-9A-Za-z-]+\s*$")]
+    #[schema(example = "POST", pattern = r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")]
     pub method: Option<String>,
     /// With `method`.
     #[schema(example = "/api/v1/notes", pattern = "^/")]
@@ -74,7 +74,7 @@ fn read_target(fields: &mut Fields) -> Option<Option<Target>> {
     match (fields.optional_text("method"), fields.optional_text("path")) {
         (None, None) => Some(None),
         (Some(method), Some(path)) => {
-            let known = Method::from_bytes(method.trim().to_ascii_uppercase().as_bytes());
+            let known = Method::from_bytes(method.to_ascii_uppercase().as_bytes());
             let path_only = path.split(['?', '#']).next().unwrap_or_default().to_owned();
             match known {
                 Ok(method) if path_only.starts_with('/') => Some(Some(Target { method, path: path_only })),
