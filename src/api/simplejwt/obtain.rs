@@ -21,10 +21,10 @@ use crate::users::password::PlainPassword;
 #[schema(as = SimplejwtObtain)]
 pub struct Obtain {
     /// The username, or the e-mail address.
-    #[schema(example = "alice", pattern = r"^[^\u0000]*[^\s\u0000][^\u0000]*$")]
+    #[schema(example = "alice", pattern = r"^[^\u0000]*[^\s\u0000\u001c-\u001f\u0085][^\u0000]*$")]
     pub username: String,
     /// The password.
-    #[schema(value_type = String, format = Password, pattern = r"^[^\u0000]*[^\s\u0000][^\u0000]*$")]
+    #[schema(value_type = String, format = Password, pattern = r"^[^\u0000]*[^\s\u0000\u001c-\u001f\u0085][^\u0000]*$")]
     pub password: PlainPassword,
 }
 

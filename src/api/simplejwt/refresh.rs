@@ -19,7 +19,7 @@ use crate::problem::Problem;
 #[schema(as = SimplejwtRefresh)]
 pub struct RefreshToken {
     /// The refresh token.
-    #[schema(example = "dwr_…", pattern = r"^[^\u0000]*[^\s\u0000][^\u0000]*$")]
+    #[schema(example = "dwr_…", pattern = r"^[^\u0000]*[^\s\u0000\u001c-\u001f\u0085][^\u0000]*$")]
     pub refresh: String,
 }
 

@@ -19,7 +19,7 @@ use crate::users::user::ACTIVE;
 #[schema(as = SimplejwtToken)]
 pub struct Token {
     /// An access or refresh token.
-    #[schema(pattern = r"^[^\u0000]*[^\s\u0000][^\u0000]*$")]
+    #[schema(pattern = r"^[^\u0000]*[^\s\u0000\u001c-\u001f\u0085][^\u0000]*$")]
     pub token: String,
 }
 
