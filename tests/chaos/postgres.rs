@@ -5,8 +5,8 @@ use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::sync::OnceLock;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection;
@@ -64,6 +64,8 @@ pub struct Postgres {
     settings: Vec<String>,
     /// Of its processes.
     environment: Vec<(String, String)>,
+    /// The main process: a child of ours, so that ^C ends it too.
+    child: Mutex<Option<Child>>,
 }
 
 impl Postgres {
@@ -133,7 +135,15 @@ impl Postgres {
             }
         }
         let settings = SETTINGS.iter().chain(settings).map(|setting| (*setting).to_owned()).collect();
-        Self { disk: None, folder, data, port: free_port(), settings, environment: Vec::new() }
+        Self {
+            disk: None,
+            folder,
+            data,
+            port: free_port(),
+            settings,
+            environment: Vec::new(),
+            child: Mutex::default(),
+        }
     }
 
     pub fn data(&self) -> &Path {
@@ -144,20 +154,22 @@ impl Postgres {
         self.data.to_str().unwrap()
     }
 
-    /// Runs one of PostgreSQL's programs to its end, as its user; what it said, when it fails.
-    pub fn run(&self, program: &str, arguments: &[&str]) -> Result<(), String> {
+    /// One of PostgreSQL's programs, as its user.
+    fn command(&self, program: &str) -> Command {
         let mut command = Command::new(programs().join(program));
-        command.args(arguments).current_dir(self.folder.path()).env("PGPASSWORD", PASSWORD);
+        command.current_dir(self.folder.path()).env("PGPASSWORD", PASSWORD).stdin(Stdio::null());
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         if let Some(owner) = owner() {
             command.uid(owner.uid.as_raw()).gid(owner.gid.as_raw());
         }
-        // The server inherits what pg_ctl has: a pipe would not end.
-        let log = self.folder.path().join(format!("{program}.log"));
-        let file = fs::File::create(&log).unwrap();
-        command.stdin(Stdio::null()).stdout(file.try_clone().unwrap()).stderr(file);
-        let status = command.status().unwrap();
-        status.success().then_some(()).ok_or_else(|| fs::read_to_string(&log).unwrap_or_default())
+        command
+    }
+
+    /// Runs one of them to its end; what it said, when it fails.
+    pub fn run(&self, program: &str, arguments: &[&str]) -> Result<(), String> {
+        let output = self.command(program).args(arguments).output().unwrap();
+        let said = || String::from_utf8_lossy(&output.stderr).into_owned();
+        output.status.success().then_some(()).ok_or_else(said)
     }
 
     /// Starts it, after a kill too: what the killed one leaves behind goes within moments.
@@ -171,32 +183,49 @@ impl Postgres {
     }
 
     fn try_start(&self) -> Result<(), String> {
-        let settings: Vec<String> = self.settings.iter().map(|setting| format!("-c {setting}")).collect();
-        let options = format!("-p {} -c listen_addresses=127.0.0.1 {}", self.port, settings.join(" "));
+        assert_eq!(self.pid(), None, "it runs");
         let log = self.folder.path().join("log");
-        let arguments = ["start", "-s", "-W", "-D", self.data_text(), "-o", &options, "-l"];
-        self.run("pg_ctl", &[&arguments[..], &[log.to_str().unwrap()]].concat())?;
+        let log = fs::OpenOptions::new().create(true).append(true).open(log).unwrap();
+        let mut command = self.command("postgres");
+        command.args(["-D", self.data_text(), "-c", "listen_addresses=127.0.0.1"]);
+        command.arg("-p").arg(self.port.to_string());
+        command.args(self.settings.iter().flat_map(|setting| ["-c", setting.as_str()]));
+        let mut child = command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
         let begun = Instant::now();
         while !self.answers() {
-            let died = self.pid().is_none() && begun.elapsed() > Duration::from_millis(500);
-            if died || begun.elapsed() > PATIENCE {
-                return Err("it does not answer".to_owned());
+            if let Some(status) = child.try_wait().unwrap() {
+                return Err(format!("it ended with {status}"));
             }
+            assert!(begun.elapsed() < PATIENCE, "PostgreSQL does not answer");
             std::thread::sleep(PAUSE);
         }
+        *self.child.lock().unwrap() = Some(child);
         Ok(())
     }
 
-    /// Stops it in one of pg_ctl's ways: `fast`, or `immediate` as if it had crashed.
+    /// Stops it: `fast`, or `immediate` as if it had crashed.
     pub fn stop(&self, way: &str) {
-        self.run("pg_ctl", &["stop", "-s", "-w", "-m", way, "-D", self.data_text()]).unwrap();
+        self.end_by(if way == "immediate" { Signal::SIGQUIT } else { Signal::SIGINT });
+    }
+
+    /// Kills the main process with SIGKILL; the others end when they see that it is gone.
+    pub fn kill(&self) {
+        self.end_by(Signal::SIGKILL);
+    }
+
+    fn end_by(&self, signal: Signal) {
+        let pid = self.pid().expect("it runs");
+        kill(Pid::from_raw(pid), signal).unwrap();
+        if let Some(mut child) = self.child.lock().unwrap().take() {
+            child.wait().unwrap();
+        }
     }
 
     /// The main process, as it runs.
     pub fn pid(&self) -> Option<i32> {
-        let text = fs::read_to_string(self.data.join("postmaster.pid")).ok()?;
-        let pid = text.lines().next()?.trim().parse().ok()?;
-        kill(Pid::from_raw(pid), None).is_ok().then_some(pid)
+        let mut held = self.child.lock().unwrap();
+        let child = held.as_mut()?;
+        matches!(child.try_wait(), Ok(None)).then(|| child.id().cast_signed())
     }
 
     /// The main process and all that it began.
@@ -209,17 +238,6 @@ impl Postgres {
         let all = fs::read_dir("/proc").unwrap().flatten();
         let all = all.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
         std::iter::once(main).chain(all.filter(|pid| parent_of(pid) == Some(main))).collect()
-    }
-
-    /// Kills the main process with SIGKILL; the others end when they see that it is gone.
-    pub fn kill(&self) {
-        let pid = Pid::from_raw(self.pid().expect("it runs"));
-        kill(pid, Signal::SIGKILL).unwrap();
-        let begun = Instant::now();
-        while kill(pid, None).is_ok() && !is_zombie(pid) {
-            assert!(begun.elapsed() < PATIENCE, "it does not die");
-            std::thread::sleep(PAUSE);
-        }
     }
 
     /// Stops all of its processes where they are.
@@ -280,18 +298,9 @@ impl Postgres {
 
 impl Drop for Postgres {
     fn drop(&mut self) {
-        if let Some(pid) = self.pid() {
+        if self.pid().is_some() {
             self.resume();
-            let _ = kill(Pid::from_raw(pid), Signal::SIGQUIT);
-            let begun = Instant::now();
-            while kill(Pid::from_raw(pid), None).is_ok() && begun.elapsed() < Duration::from_secs(5) {
-                std::thread::sleep(PAUSE);
-            }
+            self.stop("immediate");
         }
     }
-}
-
-/// One that nobody has waited for is dead too.
-fn is_zombie(pid: Pid) -> bool {
-    fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default().contains(") Z ")
 }
