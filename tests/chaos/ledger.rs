@@ -93,8 +93,8 @@ pub struct Books {
     pub slowest: Duration,
     /// When the requests began that failed.
     failures: Vec<Instant>,
-    /// Of each client that has not left, when the requests began that were answered since its last failure.
-    successes: Vec<Option<Vec<Instant>>>,
+    /// Of each client that has not left, when the requests began and ended that were answered since its last failure.
+    successes: Vec<Option<Vec<(Instant, Instant)>>>,
 }
 
 /// Clones share it.
@@ -193,7 +193,7 @@ impl Ledger {
         if has_failed {
             successes.clear();
         } else {
-            successes.push(began);
+            successes.push((began, began + took));
             // Enough to tell how it fares.
             if successes.len() > 64 {
                 successes.drain(..32);
@@ -205,8 +205,8 @@ impl Ledger {
     /// Whether every client has had this many answers in a row to requests that began after this moment.
     pub fn is_calm_since(&self, moment: Instant, answers: usize) -> bool {
         let books = self.books();
-        let is_calm = |successes: &Vec<Instant>| {
-            successes.iter().rev().take(answers).filter(|began| **began >= moment).count() == answers
+        let is_calm = |successes: &Vec<(Instant, Instant)>| {
+            successes.iter().rev().take(answers).filter(|(began, _)| *began >= moment).count() == answers
         };
         books.successes.iter().flatten().all(is_calm)
     }
@@ -216,6 +216,16 @@ impl Ledger {
         let books = self.books();
         let late = books.failures.iter().map(|began| began.saturating_duration_since(moment));
         late.max().unwrap_or_default()
+    }
+
+    /// How long after this moment everybody had an answer again, and no failure after it.
+    pub fn served_again_after(&self, moment: Instant) -> Duration {
+        let books = self.books();
+        let first = |successes: &Vec<(Instant, Instant)>| {
+            successes.iter().map(|(_, ended)| *ended).filter(|ended| *ended >= moment).min()
+        };
+        let firsts = books.successes.iter().flatten().filter_map(first);
+        firsts.map(|ended| ended - moment).max().unwrap_or_default()
     }
 
     pub fn note(&self, title: &str, body: &str, fate: Fate) {
