@@ -252,7 +252,7 @@ impl From<QueryError> for DatabaseError {
 
 /// diesel hands on no SQLSTATE, so what it has no kind for is told by PostgreSQL's words.
 fn is_unavailability(kind: &DatabaseErrorKind, message: &str) -> bool {
-    const WORDS: [&str; 12] = [
+    const WORDS: [&str; 13] = [
         "terminating connection",
         "server closed the connection",
         "connection to server",
@@ -265,12 +265,15 @@ fn is_unavailability(kind: &DatabaseErrorKind, message: &str) -> bool {
         "could not extend file",
         "canceling statement due to",
         "remaining connection slots",
+        // With somebody's locks: nothing was done, and asking again works.
+        "deadlock detected",
     ];
     matches!(
         kind,
         DatabaseErrorKind::ClosedConnection
             | DatabaseErrorKind::UnableToSendCommand
             | DatabaseErrorKind::ReadOnlyTransaction
+            | DatabaseErrorKind::SerializationFailure
     ) || WORDS.iter().any(|words| message.contains(words))
 }
 

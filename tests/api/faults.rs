@@ -91,6 +91,24 @@ async fn a_lock_that_is_held_too_long_is_a_503_and_not_a_hang() {
 }
 
 #[actix_web::test]
+async fn a_deadlock_with_somebodys_locks_is_told_as_unavailable_and_spends_nothing() {
+    let world = World::new().await;
+    let tokens = world.signed_in("alice", "member").await;
+    let (mut holder, mut observer) = (world.connection(), world.connection());
+    holder.batch_execute("SET idle_in_transaction_session_timeout = 0; BEGIN; LOCK TABLE roles").unwrap();
+    // The refresh has its own rows when it comes to wait for the roles; then the holder asks for those.
+    let holding = std::thread::spawn(move || {
+        let waits = "DO $$ BEGIN WHILE NOT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database()
+            AND wait_event_type = 'Lock' AND query LIKE '%UPDATE refresh_tokens%') LOOP PERFORM pg_sleep(0.01), pg_stat_clear_snapshot(); END LOOP; END $$";
+        observer.batch_execute(waits).unwrap();
+        holder.batch_execute("LOCK TABLE refresh_tokens; ROLLBACK").unwrap();
+    });
+    world.refresh(&tokens.refresh).await.refused("database_unavailable");
+    holding.join().unwrap();
+    assert_eq!(world.refresh(&tokens.refresh).await.status, 200);
+}
+
+#[actix_web::test]
 async fn a_flood_of_sign_ins_is_shed_and_the_rest_goes_on() {
     let world = World::with(|settings| settings.bcrypt_cost = 11).await;
     let tokens = world.signed_in("alice", "member").await;
