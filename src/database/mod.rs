@@ -30,28 +30,54 @@ diesel::define_sql_function! {
 
 /// How long a request waits for all of its database work, queueing included; and how long any other call does.
 const DEADLINE: Duration = Duration::from_secs(4);
-tokio::task_local! {
-    /// How long the request that is served here may still wait for the database.
-    static PATIENCE: Cell<Duration>;
-}
-
-/// Serves a request: all that it asks of the database one after the other may take as long as one call of others.
-pub async fn within_one_deadline<T>(request: impl Future<Output = T>) -> T {
-    PATIENCE.scope(Cell::new(DEADLINE), request).await
-}
-
-/// How long the next call here waits for the database.
-#[must_use]
-pub fn patience() -> Duration {
-    PATIENCE.try_with(Cell::get).unwrap_or(DEADLINE)
-}
-
+/// How long a call waits at least that comes late in its request, where the database was not what it waited for.
+const LEAST: Duration = Duration::from_secs(1);
 /// How long r2d2 tries for a connection before it calls PostgreSQL away.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Calls that may wait for each connection before further ones are refused.
 const QUEUE_PER_CONNECTION: usize = 32;
 /// How often a transaction that PostgreSQL broke up (a deadlock) is begun again.
 const ATTEMPTS: usize = 4;
+
+tokio::task_local! {
+    /// What the request that is served here has waited for so far.
+    static WAITED: Cell<Waited>;
+}
+
+#[derive(Clone, Copy, Default)]
+struct Waited {
+    /// When it first asked the database.
+    since: Option<Instant>,
+    /// For the database alone.
+    time: Duration,
+}
+
+impl Waited {
+    /// What it did in between (a hash takes its time) counts too, but for the least that a call needs.
+    fn patience(&self) -> Duration {
+        let left = DEADLINE.saturating_sub(self.since.map_or(Duration::ZERO, |since| since.elapsed()));
+        left.max(LEAST.min(DEADLINE.saturating_sub(self.time)))
+    }
+}
+
+/// Serves a request: all that it asks of the database one after the other may take as long as one call of others.
+pub async fn within_one_deadline<T>(request: impl Future<Output = T>) -> T {
+    WAITED.scope(Cell::default(), request).await
+}
+
+/// How long the next call here waits for the database.
+#[must_use]
+pub fn patience() -> Duration {
+    WAITED.try_with(|waited| waited.get().patience()).unwrap_or(DEADLINE)
+}
+
+/// Notes that a call of this request waited since then.
+fn note_waited(since: Instant) {
+    let _ = WAITED.try_with(|waited| {
+        let Waited { since: first, time } = waited.get();
+        waited.set(Waited { since: first.or(Some(since)), time: time + since.elapsed() });
+    });
+}
 
 /// The database: a pool of connections, and as many threads that use them. Clones share both.
 #[derive(Clone)]
@@ -116,7 +142,7 @@ impl Database {
             return Err(DatabaseError::Unavailable("no answer in time".into()));
         }
         let done = self.threads.run(patience, work).await;
-        let _ = PATIENCE.try_with(|left| left.set(patience.saturating_sub(begun.elapsed())));
+        note_waited(begun);
         match done {
             Ok((answer, announced)) => {
                 if announced {
@@ -226,7 +252,7 @@ impl From<QueryError> for DatabaseError {
 
 /// diesel hands on no SQLSTATE, so what it has no kind for is told by PostgreSQL's words.
 fn is_unavailability(kind: &DatabaseErrorKind, message: &str) -> bool {
-    const WORDS: [&str; 12] = [
+    const WORDS: [&str; 13] = [
         "terminating connection",
         "server closed the connection",
         "connection to server",
@@ -238,6 +264,8 @@ fn is_unavailability(kind: &DatabaseErrorKind, message: &str) -> bool {
         "No space left on device",
         "could not extend file",
         "canceling statement due to",
+        // Of a statement by itself; a transaction is begun again first.
+        "deadlock detected",
         "remaining connection slots",
     ];
     matches!(
@@ -245,6 +273,7 @@ fn is_unavailability(kind: &DatabaseErrorKind, message: &str) -> bool {
         DatabaseErrorKind::ClosedConnection
             | DatabaseErrorKind::UnableToSendCommand
             | DatabaseErrorKind::ReadOnlyTransaction
+            | DatabaseErrorKind::SerializationFailure
     ) || WORDS.iter().any(|words| message.contains(words))
 }
 
@@ -289,4 +318,38 @@ pub fn count_other_clients(connection: &mut PgConnection) -> QueryResult<i64> {
     )
     .get_result(connection)?;
     Ok(others.count)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_do_in_postgresql_is_no_fault_of_the_statement() {
+        let error = |kind, words: &str| QueryError::DatabaseError(kind, Box::new(words.to_owned())).into();
+        for error in [
+            error(DatabaseErrorKind::Unknown, "deadlock detected"),
+            error(DatabaseErrorKind::SerializationFailure, "could not serialize access"),
+            error(DatabaseErrorKind::Unknown, "canceling statement due to lock timeout"),
+        ] {
+            assert!(matches!(error, DatabaseError::Unavailable(_)), "{error}");
+        }
+        let ours = error(DatabaseErrorKind::Unknown, "division by zero");
+        assert!(matches!(ours, DatabaseError::Statement(_)), "{ours}");
+    }
+
+    #[actix_web::test]
+    async fn a_request_has_one_deadline_and_a_call_after_a_long_hash_some_time() {
+        let long_ago = Instant::now().checked_sub(2 * DEADLINE);
+        assert_eq!(patience(), DEADLINE);
+        within_one_deadline(async {
+            note_waited(Instant::now());
+            assert!(patience() <= DEADLINE && patience() > LEAST);
+            WAITED.with(|waited| waited.set(Waited { since: long_ago, time: Duration::ZERO }));
+            assert_eq!(patience(), LEAST, "it hashed");
+            WAITED.with(|waited| waited.set(Waited { since: long_ago, time: DEADLINE }));
+            assert_eq!(patience(), Duration::ZERO, "it waited for the database");
+        })
+        .await;
+    }
 }
