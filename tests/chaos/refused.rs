@@ -3,10 +3,8 @@
 use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection;
-use diesel::{Connection, PgConnection};
 
 use crate::drill::{Drill, Setup, rounds};
-use crate::postgres::Postgres;
 
 const SOME_TIME: Duration = Duration::from_millis(500);
 /// Longer than a statement waits for a lock.
@@ -17,18 +15,10 @@ fn a_postgresql_out_of_connections_is_told_and_served_as_soon_as_there_are_some(
     let mut drill = Drill::begin(Setup::of("no connection left at PostgreSQL for 0.5 s"));
     for _ in 0..rounds(20) {
         drill.round(|drill| {
-            // A role of its own takes what is left, again and again: what the nodes lose they do not get back.
-            let url = Postgres::url_at(drill.postgres.port);
-            let mut taken: Vec<PgConnection> = Vec::new();
-            let begun = Instant::now();
-            while begun.elapsed() < SOME_TIME {
-                match PgConnection::establish(&url) {
-                    Ok(connection) => taken.push(connection),
-                    Err(_) if taken.len() < 40 => drill.proxy.cut_all(),
-                    Err(_) => std::thread::sleep(Duration::from_millis(10)),
-                }
-            }
-            drop(taken);
+            drill.postgres.sql("ALTER ROLE doorward CONNECTION LIMIT 0");
+            drill.proxy.cut_all();
+            std::thread::sleep(SOME_TIME);
+            drill.postgres.sql("ALTER ROLE doorward CONNECTION LIMIT -1");
             Instant::now()
         });
     }
@@ -36,6 +26,7 @@ fn a_postgresql_out_of_connections_is_told_and_served_as_soon_as_there_are_some(
 }
 
 #[test]
+#[ignore = "make chaos"]
 fn a_postgresql_that_takes_no_writes_still_reads() {
     let mut drill = Drill::begin(Setup::of("PostgreSQL read-only for 0.5 s"));
     for _ in 0..rounds(20) {
@@ -62,7 +53,13 @@ fn a_lock_that_somebody_holds_is_told_in_time() {
             let mut holder = drill.postgres.connect();
             let tables =
                 "sessions, users, roles, refresh_tokens, personal_tokens, signing_keys, notes, revocations";
-            holder.batch_execute(&format!("BEGIN; LOCK TABLE {tables} IN ACCESS EXCLUSIVE MODE")).unwrap();
+            // PostgreSQL may break it up instead of one of the nodes' transactions.
+            while holder
+                .batch_execute(&format!("BEGIN; LOCK TABLE {tables} IN ACCESS EXCLUSIVE MODE"))
+                .is_err()
+            {
+                holder.batch_execute("ROLLBACK").unwrap();
+            }
             std::thread::sleep(LONG);
             holder.batch_execute("ROLLBACK").unwrap();
             Instant::now()
