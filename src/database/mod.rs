@@ -264,6 +264,8 @@ fn is_unavailability(kind: &DatabaseErrorKind, message: &str) -> bool {
         "No space left on device",
         "could not extend file",
         "canceling statement due to",
+        // Of a statement by itself; a transaction is begun again first.
+        "deadlock detected",
         "remaining connection slots",
         // With somebody's locks: nothing was done, and asking again works.
         "deadlock detected",
@@ -335,4 +337,38 @@ pub fn count_other_clients(connection: &mut PgConnection) -> QueryResult<i64> {
     )
     .get_result(connection)?;
     Ok(others.count)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_do_in_postgresql_is_no_fault_of_the_statement() {
+        let error = |kind, words: &str| QueryError::DatabaseError(kind, Box::new(words.to_owned())).into();
+        for error in [
+            error(DatabaseErrorKind::Unknown, "deadlock detected"),
+            error(DatabaseErrorKind::SerializationFailure, "could not serialize access"),
+            error(DatabaseErrorKind::Unknown, "canceling statement due to lock timeout"),
+        ] {
+            assert!(matches!(error, DatabaseError::Unavailable(_)), "{error}");
+        }
+        let ours = error(DatabaseErrorKind::Unknown, "division by zero");
+        assert!(matches!(ours, DatabaseError::Statement(_)), "{ours}");
+    }
+
+    #[actix_web::test]
+    async fn a_request_has_one_deadline_and_a_call_after_a_long_hash_some_time() {
+        let long_ago = Instant::now().checked_sub(2 * DEADLINE);
+        assert_eq!(patience(), DEADLINE);
+        within_one_deadline(async {
+            note_waited(Instant::now());
+            assert!(patience() <= DEADLINE && patience() > LEAST);
+            WAITED.with(|waited| waited.set(Waited { since: long_ago, time: Duration::ZERO }));
+            assert_eq!(patience(), LEAST, "it hashed");
+            WAITED.with(|waited| waited.set(Waited { since: long_ago, time: DEADLINE }));
+            assert_eq!(patience(), Duration::ZERO, "it waited for the database");
+        })
+        .await;
+    }
 }

@@ -45,7 +45,7 @@ async fn sign_in(address: &str) -> u16 {
 /// The last of two nodes stops, and is started again.
 fn stop_and_start(drill: &mut Drill) -> Instant {
     // What is under way takes its time.
-    drill.proxy.set(Way::Delay(Duration::from_millis(150)));
+    drill.proxy.set(Way::Delay(Duration::from_millis(100)));
     let node = &mut drill.nodes[1];
     let address = node.address.clone();
     node.signal(Signal::SIGTERM);
@@ -54,8 +54,8 @@ fn stop_and_start(drill: &mut Drill) -> Instant {
         assert!(begun.elapsed() < Duration::from_secs(2), "it is still ready");
         std::thread::sleep(Duration::from_millis(5));
     }
-    // What comes now is still under way when the server closes its socket. They take turns: who is too late for his deadline
-    // is told so.
+    // What comes now is still under way when the server closes its socket. They take turns: the last may be too late for its
+    // deadline, and is told so.
     let answers = on_a_runtime(join_all((0..3).map(|_| sign_in(&address))));
     assert!(answers.iter().all(|status| [200, 503].contains(status)), "{answers:?}");
     assert!(begun.elapsed() > Duration::from_secs(2), "they were in flight");
