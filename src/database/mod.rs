@@ -267,8 +267,6 @@ fn is_unavailability(kind: &DatabaseErrorKind, message: &str) -> bool {
         // Of a statement by itself; a transaction is begun again first.
         "deadlock detected",
         "remaining connection slots",
-        // With somebody's locks: nothing was done, and asking again works.
-        "deadlock detected",
     ];
     matches!(
         kind,

@@ -167,7 +167,7 @@ impl Ledger {
         let is_known = answer.as_ref().is_ok_and(|answer| answer.status < 500);
         if !(is_hang_up || is_told || is_known) {
             self.broke(Promise::Wrong, format!("{asked}: {name} after {took:?}"));
-        } else if took > TOLD_WITHIN && !(is_known && is_hashed(asked)) {
+        } else if took > if is_told { TOLD_WITHIN } else { SERVED_WITHIN } {
             self.broke(Promise::Wrong, format!("{asked}: {name} only after {took:?}"));
         }
         let mut books = self.books();
@@ -240,11 +240,6 @@ impl Ledger {
     pub fn keeps(&self, whose: &str, refresh: &str) {
         self.books().kept.push(Kept { whose: whose.to_owned(), refresh: refresh.to_owned() });
     }
-}
-
-/// What is hashed for takes as long as the machine is busy: that is no fault's doing.
-fn is_hashed(asked: &str) -> bool {
-    asked.contains("/login") || asked.contains("/password")
 }
 
 impl Books {
