@@ -153,7 +153,9 @@ impl KeptRefusals {
         let mut waiting = self.lock();
         let queue = &mut waiting.lanes[lane as usize];
         if queue.len() < lane.room() {
-            queue.push(make());
+            let mut refusal = make();
+            refusal.problem = storable(refusal.problem);
+            queue.push(refusal);
         } else {
             drop(waiting);
             self.drop(1);
@@ -227,6 +229,20 @@ impl KeptRefusals {
         database.run(move |connection| trim(connection, rows)).await?;
         self.lock().untrimmed = 0;
         Ok(())
+    }
+}
+
+/// PostgreSQL has no U+0000, and the name of a member that a stranger sent may hold one: a row that can never be written would
+/// hold up all after it.
+fn storable(value: Value) -> Value {
+    let text = |text: String| text.replace('\0', "\u{fffd}");
+    match value {
+        Value::String(string) => Value::String(text(string)),
+        Value::Array(items) => Value::Array(items.into_iter().map(storable).collect()),
+        Value::Object(members) => {
+            Value::Object(members.into_iter().map(|(name, value)| (text(name), storable(value))).collect())
+        }
+        other => other,
     }
 }
 

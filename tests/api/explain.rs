@@ -377,6 +377,20 @@ async fn what_cannot_be_written_waits_and_slows_nothing() {
 }
 
 #[actix_web::test]
+async fn a_refusal_that_names_a_nul_is_kept_and_holds_up_no_other() {
+    let world = World::new().await;
+    let body = json!({ "username": "a", "password": "b", "odd\u{0}name": 1 });
+    let odd = world.ask(Method::POST, "/api/v1/auth/login").json(&body).send().await;
+    odd.refused("validation_failed");
+    let after = world.get("/api/v1/me", "garbage").await;
+    keep(&world).await;
+    for refused in [&odd, &after] {
+        let id = refused.text("request_id");
+        assert_eq!(world.count(&format!("SELECT count(*) FROM refusals WHERE request_id = '{id}'")), 1);
+    }
+}
+
+#[actix_web::test]
 async fn with_no_retention_nothing_is_kept_and_an_old_record_is_pruned() {
     use doorward::database::prune::{self, Retention};
     let world = World::with(|settings| settings.refusal_retention = Duration::ZERO).await;
