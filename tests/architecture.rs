@@ -89,12 +89,12 @@ const RESERVED: &[Reserved] = &[
     Reserved { names: &["SystemTime", "now"], places: &["src/clock.rs"], instead: "ask a Clock" },
     Reserved {
         names: &["web", "block"],
-        places: &["src/blocking.rs"],
+        places: &["src/blocking/"],
         instead: "use a bounded pool of blocking",
     },
     Reserved {
         names: &["spawn_blocking"],
-        places: &["src/blocking.rs"],
+        places: &["src/blocking/"],
         instead: "use a bounded pool of blocking",
     },
     Reserved { names: &["std", "env"], places: &["src/config/"], instead: "make it a setting" },
@@ -264,7 +264,7 @@ fn a_reserved_name_is_found_outside_its_place_and_let_be_inside() {
         "src/users/user.rs",
         "use crate::random;\nfn f() { random::id(); }",
     )]));
-    assert_none(&misplaced_names(&[Source::read("src/blocking.rs", "use actix_web::web::block;")]));
+    assert_none(&misplaced_names(&[Source::read("src/blocking/mod.rs", "use actix_web::web::block;")]));
     assert_none(&misplaced_names(&[Source::read(
         "src/config/process.rs",
         "fn f() { std::env::vars_os(); }",

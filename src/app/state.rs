@@ -24,7 +24,7 @@ use crate::guard::memory::Memory;
 use crate::guard::server::ShownSetting;
 use crate::pages;
 use crate::problem::Rendering;
-use crate::sessions::{LastUse, Limits};
+use crate::sessions::{LastUse, Limits, rotate_all};
 use crate::tokens::access_token::Issuer;
 use crate::tokens::key_ring::Keys;
 use crate::tokens::private_key::Algorithm;
@@ -137,14 +137,18 @@ pub fn parts(
     };
     let database = Database::new(database_url, settings.database_connections);
     let memory = Memory::new(database.feed().clone(), settings.remembered as usize);
+    let limits = limits(settings);
+    let for_rotations = limits.clone();
+    let rotations = database.together(move |connection, turns| rotate_all(connection, turns, &for_rotations));
     let services = Services {
         database,
+        rotations,
+        limits,
         memory: Arc::new(memory),
         clock: clock.clone(),
         secret_keys,
         keys: Keys::new(ring),
         issuer: Issuer { url: url.clone(), audiences: settings.audiences.clone() },
-        limits: limits(settings),
         passwords,
         attempts: attempts(settings, &clock),
         last_use: LastUse::default(),

@@ -18,6 +18,7 @@ use diesel::sql_types::BigInt;
 use diesel::{Connection as _, PgConnection, QueryResult, QueryableByName, RunQueryDsl};
 
 use self::feed::Feed;
+use crate::blocking::batch::{Asked, Batch};
 use crate::blocking::{BlockingError, BlockingPool};
 
 pub use diesel::PgConnection as Connection;
@@ -137,27 +138,37 @@ impl Database {
             let answer = with_connection(&connections, work);
             (answer, feed::take_announced())
         };
-        let (begun, patience) = (Instant::now(), patience());
-        if patience.is_zero() {
-            return Err(DatabaseError::Unavailable("no answer in time".into()));
+        let (answer, announced) = within_patience(|patience| self.threads.run(patience, work)).await?;
+        if announced {
+            self.feed.catch_up().await;
         }
-        let done = self.threads.run(patience, work).await;
-        note_waited(begun);
-        match done {
-            Ok((answer, announced)) => {
-                if announced {
-                    self.feed.catch_up().await;
-                }
-                answer
-            }
-            Err(BlockingError::QueueFull(_)) => Err(DatabaseError::Overloaded),
-            Err(BlockingError::DeadlinePassed(_)) => {
-                Err(DatabaseError::Unavailable("no answer in time".into()))
-            }
-            Err(BlockingError::Panicked(_)) => {
-                Err(DatabaseError::Statement(QueryError::QueryBuilderError("the work panicked".into())))
-            }
-        }
+        answer
+    }
+
+    /// Calls of one kind that one statement answers together, so that many cost little more than one: `work` answers
+    /// each, in their order, and at most a quarter of the connections, but two, are at it at a time.
+    #[must_use]
+    pub fn together<A, T, F>(&self, work: F) -> Together<A, T>
+    where
+        A: Asked,
+        T: Send + 'static,
+        F: Fn(&mut PgConnection, &[A]) -> QueryResult<Vec<Option<T>>> + Send + Sync + 'static,
+    {
+        let connections = self.connections.clone();
+        let calls = (connections.max_size() as usize / 4).max(2);
+        let answer_all = move |asked: &[A]| {
+            feed::take_announced();
+            let answers = with_connection(&connections, |connection| work(connection, asked));
+            let announced = feed::take_announced();
+            let each: Vec<Result<Option<T>, String>> = match answers {
+                Ok(answers) => answers.into_iter().map(Ok).collect(),
+                Err(DatabaseError::Unavailable(why)) => asked.iter().map(|_| Err(why.clone())).collect(),
+                // Whose fault it is shows when each is asked for alone.
+                Err(_) => asked.iter().map(|_| Ok(None)).collect(),
+            };
+            each.into_iter().map(|answer| (answer, announced)).collect()
+        };
+        Together { batch: Batch::new(&self.threads, calls, answer_all), feed: self.feed.clone() }
     }
 
     /// Runs `work` in one transaction; `Err` rolls back, so what must persist is an `Ok`. Begins again when
@@ -214,6 +225,53 @@ pub fn transaction<T>(
         match connection.transaction(&mut work) {
             Err(error) if attempt < ATTEMPTS && is_worth_another_try(&error) => attempt += 1,
             answer => return answer,
+        }
+    }
+}
+
+/// See [`Database::together`].
+pub struct Together<A, T> {
+    batch: Batch<A, (Result<Option<T>, String>, bool)>,
+    feed: Feed,
+}
+
+impl<A: Asked, T: Send + 'static> Together<A, T> {
+    /// The answer to this one; `None`: it is to be asked for alone. What the others with it announced on the feed is in
+    /// force here too when this ends.
+    ///
+    /// # Errors
+    /// See [`DatabaseError`].
+    pub async fn run(&self, asked: A) -> Result<Option<T>, DatabaseError> {
+        let (answer, announced) = within_patience(|patience| self.batch.run(patience, asked)).await?;
+        if announced {
+            self.feed.catch_up().await;
+        }
+        answer.map_err(DatabaseError::Unavailable)
+    }
+}
+
+/// Waits for a call as long as its request still may.
+async fn within_patience<T, W>(call: impl FnOnce(Duration) -> W) -> Result<T, DatabaseError>
+where
+    W: Future<Output = Result<T, BlockingError>>,
+{
+    let (begun, patience) = (Instant::now(), patience());
+    if patience.is_zero() {
+        return Err(BlockingError::DeadlinePassed("database").into());
+    }
+    let done = call(patience).await;
+    note_waited(begun);
+    Ok(done?)
+}
+
+impl From<BlockingError> for DatabaseError {
+    fn from(error: BlockingError) -> Self {
+        match error {
+            BlockingError::QueueFull(_) => Self::Overloaded,
+            BlockingError::DeadlinePassed(_) => Self::Unavailable("no answer in time".into()),
+            BlockingError::Panicked(_) => {
+                Self::Statement(QueryError::QueryBuilderError("the work panicked".into()))
+            }
         }
     }
 }

@@ -7,7 +7,7 @@ use super::trace::{Check, Trace};
 use crate::audit::Origin;
 use crate::problem::{Action, Code, Problem};
 use crate::sessions::refresh_token::{self, PlainRefreshToken, RefreshToken};
-use crate::sessions::{Grant, Presented, Rotation, SessionLife, rotate, session};
+use crate::sessions::{Grant, Presented, Rotation, SessionLife, Turn, rotate, session};
 
 /// What is refreshed.
 #[derive(Clone, Debug)]
@@ -60,12 +60,7 @@ impl Services {
             scope: wanted.scope.clone(),
             spends: wanted.spends,
         };
-        let limits = self.limits.clone();
-        let decided = self
-            .database
-            .run(move |connection| rotate(connection, &presented, &limits, &origin))
-            .await
-            .map_err(refusal::database);
+        let decided = self.rotate(Turn { presented, origin }).await;
         let decided = self.unless_lost(decided.inspect_err(|_| trace.stop(Check::Revocation))?);
         if let Some(stop) = check_of(&decided) {
             trace.stop(stop);
@@ -88,6 +83,16 @@ impl Services {
             Rotation::AccountDisabled => Err(refusal::account_disabled()),
             Rotation::ScopeRefused { granted } => Err(self.refuse_scope(wanted, &granted).await),
         }
+    }
+
+    /// Together with those that come at the same time, if it can be.
+    async fn rotate(&self, turn: Turn) -> Result<Rotation, Problem> {
+        if let Some(decided) = self.rotations.run(turn.clone()).await.map_err(refusal::database)? {
+            return Ok(decided);
+        }
+        let limits = self.limits.clone();
+        let alone = move |connection: &mut _| rotate(connection, &turn.presented, &limits, &turn.origin);
+        self.database.run(alone).await.map_err(refusal::database)
     }
 
     /// What would be let in is not where this node knows better: the database may have lost the session's end.

@@ -15,11 +15,11 @@ use super::server::ShownSetting;
 use crate::audit::refusal_counts::RefusalCounts;
 use crate::audit::refusals::KeptRefusals;
 use crate::clock::Clock;
-use crate::database::Database;
 use crate::database::feed::Following;
+use crate::database::{Database, Together};
 use crate::problem::{FieldError, Problem};
 use crate::secret_key::SecretKeys;
-use crate::sessions::{LastUse, Limits};
+use crate::sessions::{LastUse, Limits, Rotation, Turn};
 use crate::tokens::access_token::Issuer;
 use crate::tokens::key_ring::Keys;
 use crate::tokens::private_key::Algorithm;
@@ -40,6 +40,8 @@ pub struct Services {
     pub memory: Arc<Memory>,
     /// Whom access tokens are from and for.
     pub issuer: Issuer,
+    /// Trades refresh tokens that are presented at the same time.
+    pub rotations: Together<Turn, Rotation>,
     /// How long sessions and tokens last.
     pub limits: Limits,
     /// Verifies and makes password hashes, off the async threads.

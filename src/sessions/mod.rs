@@ -16,6 +16,6 @@ pub use cookie_key::CookieKey;
 pub use end::{EndReason, Which, end_sessions, find_unended};
 pub use last_use::LastUse;
 pub use life::{SessionLife, find_life};
-pub use rotate::{Presented, Rotation, rotate};
+pub use rotate::{Presented, Rotation, Turn, rotate, rotate_all};
 pub use session::{Grant, Limits, Session};
 pub use standing::{BrowserStanding, Standing, find_browser_standing, find_standing};

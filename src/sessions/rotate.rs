@@ -1,6 +1,8 @@
 //! Rotation: a refresh token is traded for its successor by one statement, in one round trip and one commit. It locks
-//! the one row that it decides on, so whatever arrives together, on however many nodes, is decided in turn. The same
-//! statement decides where the token is kept instead of spent.
+//! the row that it decides on, so whatever arrives together, on however many nodes, is decided in turn. The same
+//! statement decides where the token is kept instead of spent, and decides on many tokens of as many sessions at once.
+
+use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use diesel::data_types::PgInterval;
@@ -14,6 +16,7 @@ use uuid::Uuid;
 
 use super::session::{Grant, Limits, interval};
 use crate::audit::Origin;
+use crate::blocking::batch::Asked;
 use crate::database::feed;
 use crate::random;
 
@@ -67,7 +70,24 @@ pub enum Rotation {
     },
 }
 
-/// Trades a refresh token for its successor.
+/// A refresh token that waits to be traded with others.
+#[derive(Clone, Debug)]
+pub struct Turn {
+    /// The token.
+    pub presented: Presented,
+    /// Who presented it.
+    pub origin: Origin,
+}
+
+impl Asked for Turn {
+    type Key = Uuid;
+
+    fn key(&self) -> Uuid {
+        self.presented.session_id
+    }
+}
+
+/// Trades a refresh token for its successor; waits for whoever else holds its row.
 ///
 /// # Errors
 /// PostgreSQL's.
@@ -77,22 +97,40 @@ pub fn rotate(
     limits: &Limits,
     origin: &Origin,
 ) -> QueryResult<Rotation> {
-    let turn = Turn {
-        presented,
-        origin,
-        grace: interval(limits.refresh_grace),
-        refresh_ttl: interval(limits.refresh_ttl),
-        event_id: random::id(),
+    let given = One { presented, origin, event_id: random::id(), lifetimes: Lifetimes::new(limits) };
+    let decided = Decide { given }.get_result(connection).optional()?;
+    Ok(decided.map_or(Rotation::Unknown, |decided| rotation(presented, decided)))
+}
+
+/// Trades refresh tokens of different sessions for their successors, in their order. `None`: it is to be traded alone,
+/// since it asks for a scope of its own, somebody else holds its row, or there is none.
+///
+/// # Errors
+/// PostgreSQL's: then none was traded.
+pub fn rotate_all(
+    connection: &mut PgConnection,
+    turns: &[Turn],
+    limits: &Limits,
+) -> QueryResult<Vec<Option<Rotation>>> {
+    let given = Many::new(turns, Lifetimes::new(limits));
+    let decided: Vec<Decided> = Decide { given }.load(connection)?;
+    let mut decided: HashMap<Uuid, Decided> =
+        decided.into_iter().map(|decided| (decided.session_id, decided)).collect();
+    let answer = |Turn { presented, .. }: &Turn| {
+        decided.remove(&presented.session_id).map(|decided| rotation(presented, decided))
     };
-    let mut decided: Option<Decided> = turn.get_result(connection).optional()?;
-    if let Some(kept) = decided.as_mut().filter(|_| !presented.spends) {
-        kept.generation = presented.generation;
+    Ok(turns.iter().map(answer).collect())
+}
+
+fn rotation(presented: &Presented, mut decided: Decided) -> Rotation {
+    if !presented.spends {
+        decided.generation = presented.generation;
     }
-    let rotation = decided.map_or(Rotation::Unknown, Rotation::from);
+    let rotation = Rotation::from(decided);
     if matches!(rotation, Rotation::Reused) {
         feed::announce();
     }
-    Ok(rotation)
+    rotation
 }
 
 /// What the statement answers with.
@@ -149,21 +187,13 @@ impl Decided {
     }
 }
 
-/// The statement. A type of its own, so that diesel prepares it once a connection.
-struct Turn<'a> {
-    presented: &'a Presented,
-    origin: &'a Origin,
-    grace: PgInterval,
-    refresh_ttl: PgInterval,
-    event_id: Uuid,
+/// The statement on what is given. A type of its own, so that diesel prepares it once a connection.
+#[derive(QueryId)]
+struct Decide<G> {
+    given: G,
 }
 
-impl QueryId for Turn<'_> {
-    type QueryId = Turn<'static>;
-    const HAS_STATIC_QUERY_ID: bool = true;
-}
-
-impl Query for Turn<'_> {
+impl<G> Query for Decide<G> {
     type SqlType = (
         Text,
         SqlUuid,
@@ -181,7 +211,7 @@ impl Query for Turn<'_> {
     );
 }
 
-impl RunQueryDsl<PgConnection> for Turn<'_> {}
+impl<G> RunQueryDsl<PgConnection> for Decide<G> {}
 
 /// The order of the questions is that of http.md: the session, then its user, then the scope.
 ///
@@ -246,16 +276,57 @@ pub const STATEMENT: &str = concat!(
         SELECT g.event_id, CASE turn.outcome WHEN 'reused' THEN 'refresh_token_reused' ELSE 'refresh_repeated' END,
             turn.user_id, turn.username, turn.session_id, g.address, g.request_id,
             jsonb_build_object('presented_generation', g.generation, 'live_generation', turn.generation)
-        FROM turn, given AS g WHERE turn.outcome IN ('reused', 'repeated')
+        FROM turn JOIN given AS g ON g.session_id = turn.session_id WHERE turn.outcome IN ('reused', 'repeated')
     )
     SELECT outcome, session_id, generation, expires_at, ended_at, ended_reason, auth_time, scope, user_id, username,
         version, permissions, now()
     FROM turn"
 );
 
-impl QueryFragment<Pg> for Turn<'_> {
+impl<G: QueryFragment<Pg>> QueryFragment<Pg> for Decide<G> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         out.push_sql("WITH given AS MATERIALIZED (SELECT ");
+        self.given.walk_ast(out.reborrow())?;
+        out.push_sql("), ");
+        out.push_sql(STATEMENT);
+        Ok(())
+    }
+}
+
+struct Lifetimes {
+    grace: PgInterval,
+    refresh_ttl: PgInterval,
+}
+
+impl Lifetimes {
+    fn new(limits: &Limits) -> Self {
+        Self { grace: interval(limits.refresh_grace), refresh_ttl: interval(limits.refresh_ttl) }
+    }
+
+    fn walk_ast<'b>(&'b self, out: &mut AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_bind_param::<Interval, _>(&self.grace)?;
+        out.push_sql(" AS grace, ");
+        out.push_bind_param::<Interval, _>(&self.refresh_ttl)?;
+        out.push_sql(" AS refresh_ttl");
+        Ok(())
+    }
+}
+
+/// One token.
+struct One<'a> {
+    presented: &'a Presented,
+    origin: &'a Origin,
+    event_id: Uuid,
+    lifetimes: Lifetimes,
+}
+
+impl QueryId for One<'_> {
+    type QueryId = One<'static>;
+    const HAS_STATIC_QUERY_ID: bool = true;
+}
+
+impl QueryFragment<Pg> for One<'_> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         out.push_bind_param::<SqlUuid, _>(&self.presented.session_id)?;
         out.push_sql(" AS session_id, ");
         out.push_bind_param::<Binary, _>(&self.presented.secret_digest)?;
@@ -266,17 +337,74 @@ impl QueryFragment<Pg> for Turn<'_> {
         out.push_sql(" AS scope, ");
         out.push_bind_param::<Bool, _>(&self.presented.spends)?;
         out.push_sql(" AS spends, ");
-        out.push_bind_param::<Interval, _>(&self.grace)?;
-        out.push_sql(" AS grace, ");
-        out.push_bind_param::<Interval, _>(&self.refresh_ttl)?;
-        out.push_sql(" AS refresh_ttl, ");
         out.push_bind_param::<SqlUuid, _>(&self.event_id)?;
         out.push_sql(" AS event_id, ");
         out.push_bind_param::<Nullable<Text>, _>(&self.origin.address)?;
         out.push_sql(" AS address, ");
         out.push_bind_param::<Nullable<SqlUuid>, _>(&self.origin.request_id)?;
-        out.push_sql(" AS request_id), ");
-        out.push_sql(STATEMENT);
+        out.push_sql(" AS request_id, ");
+        self.lifetimes.walk_ast(&mut out)
+    }
+}
+
+/// Many tokens, a column for each thing that is known of them.
+struct Many<'a> {
+    session_ids: Vec<Uuid>,
+    secret_digests: Vec<&'a [u8]>,
+    generations: Vec<i32>,
+    spends: Vec<bool>,
+    event_ids: Vec<Uuid>,
+    addresses: Vec<Option<&'a str>>,
+    request_ids: Vec<Option<Uuid>>,
+    lifetimes: Lifetimes,
+}
+
+impl<'a> Many<'a> {
+    fn new(turns: &'a [Turn], lifetimes: Lifetimes) -> Self {
+        let turns: Vec<&Turn> = turns.iter().filter(|turn| turn.presented.scope.is_none()).collect();
+        Self {
+            session_ids: turns.iter().map(|turn| turn.presented.session_id).collect(),
+            secret_digests: turns.iter().map(|turn| turn.presented.secret_digest.as_slice()).collect(),
+            generations: turns.iter().map(|turn| turn.presented.generation).collect(),
+            spends: turns.iter().map(|turn| turn.presented.spends).collect(),
+            event_ids: turns.iter().map(|_| random::id()).collect(),
+            addresses: turns.iter().map(|turn| turn.origin.address.as_deref()).collect(),
+            request_ids: turns.iter().map(|turn| turn.origin.request_id).collect(),
+            lifetimes,
+        }
+    }
+}
+
+impl QueryId for Many<'_> {
+    type QueryId = Many<'static>;
+    const HAS_STATIC_QUERY_ID: bool = true;
+}
+
+impl QueryFragment<Pg> for Many<'_> {
+    /// A row that somebody else holds is passed over, lest all wait for it. Each array comes by a `SELECT`, where the
+    /// planner does not see how long it is: else it would make a plan anew for each.
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql("asked.*, NULL::text[] AS scope, ");
+        self.lifetimes.walk_ast(&mut out)?;
+        out.push_sql(" FROM unnest((SELECT ");
+        out.push_bind_param::<Array<SqlUuid>, _>(&self.session_ids)?;
+        out.push_sql("), (SELECT ");
+        out.push_bind_param::<Array<Binary>, _>(&self.secret_digests)?;
+        out.push_sql("), (SELECT ");
+        out.push_bind_param::<Array<Integer>, _>(&self.generations)?;
+        out.push_sql("), (SELECT ");
+        out.push_bind_param::<Array<Bool>, _>(&self.spends)?;
+        out.push_sql("), (SELECT ");
+        out.push_bind_param::<Array<SqlUuid>, _>(&self.event_ids)?;
+        out.push_sql("), (SELECT ");
+        out.push_bind_param::<Array<Nullable<Text>>, _>(&self.addresses)?;
+        out.push_sql("), (SELECT ");
+        out.push_bind_param::<Array<Nullable<SqlUuid>>, _>(&self.request_ids)?;
+        out.push_sql(
+            ")) AS asked (session_id, secret_digest, generation, spends, event_id, address, request_id)
+            JOIN refresh_tokens AS held ON held.session_id = asked.session_id
+            FOR NO KEY UPDATE OF held SKIP LOCKED",
+        );
         Ok(())
     }
 }

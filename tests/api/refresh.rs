@@ -1,8 +1,10 @@
 //! Refresh rotation: one successor, whatever arrives together; the innocent forgiven, the copied chain found out.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use chrono::TimeDelta;
+use diesel::connection::SimpleConnection;
 use futures_util::future::join_all;
 use serde_json::json;
 
@@ -26,6 +28,99 @@ async fn forty_at_once_make_one_successor_on_two_nodes() {
     assert_eq!(world.events("refresh_token_reused"), 0);
     // The dead thing is used: the one successor is alive.
     assert_eq!(world.refresh(successors.first().unwrap()).await.status, 200);
+}
+
+#[actix_web::test]
+async fn what_is_decided_together_is_decided_for_each_by_itself() {
+    let world = World::new().await;
+    let admin = world.login("admin").await;
+    let mut asked = Vec::new();
+    for number in 0..4 {
+        for kind in ["live", "spent", "reused", "ended", "account_disabled", "expired"] {
+            let name = format!("{kind}{number}");
+            let id = world.user(&name, "member");
+            let tokens = world.login(&name).await;
+            let of_user = format!("session_id IN (SELECT id FROM sessions WHERE user_id = '{id}')");
+            match kind {
+                "spent" => drop(world.refresh(&tokens.refresh).await),
+                "reused" => {
+                    let second = Tokens::of(&world.refresh(&tokens.refresh).await);
+                    world.refresh(&second.refresh).await;
+                    world.sql(&format!("UPDATE refresh_tokens SET rotated_at = '{{}}' WHERE {of_user}"));
+                }
+                "ended" => drop(world.post("/api/v1/auth/logout", &tokens.access, json!({})).await),
+                "account_disabled" => {
+                    let status = json!({"status": "disabled"});
+                    drop(world.patch(&format!("/api/v1/users/{id}"), &admin.access, status).await);
+                }
+                "expired" => {
+                    world.sql(&format!("UPDATE refresh_tokens SET expires_at = now() WHERE {of_user}"));
+                }
+                _ => {}
+            }
+            asked.push((kind, tokens));
+        }
+    }
+    // While the roles are locked, the first ones wait for them and the others gather.
+    let mut holder = world.connection();
+    holder.batch_execute("SET idle_in_transaction_session_timeout = 0; BEGIN; LOCK TABLE roles").unwrap();
+    let answers = join_all(asked.iter().map(|(_, tokens)| world.refresh(&tokens.refresh)));
+    let (answers, ()) = tokio::join!(answers, async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        holder.batch_execute("ROLLBACK").unwrap();
+    });
+    for ((kind, tokens), answer) in asked.iter().zip(answers) {
+        let expected = match *kind {
+            "live" | "spent" => {
+                assert_eq!(answer.status, 200, "{kind}: {}", answer.body);
+                // A token begins with its session's id.
+                let successor = answer.text("refresh_token");
+                assert_eq!(successor[..25], tokens.refresh[..25], "{kind}: its own session's");
+                continue;
+            }
+            "reused" => "refresh_token_reused",
+            "ended" => "session_ended",
+            "expired" => "session_expired",
+            other => other,
+        };
+        answer.refused(expected);
+    }
+    // Each event tells of its own session, and the statements were few.
+    for event in ["refresh_repeated", "refresh_token_reused"] {
+        let name = if event == "refresh_repeated" { "spent" } else { "reused" };
+        let own = format!(
+            "SELECT count(DISTINCT e.session_id) FROM audit_events e JOIN sessions s ON s.id = e.session_id
+             JOIN users u ON u.id = s.user_id WHERE e.type = '{event}' AND e.subject_name = u.username
+             AND u.username LIKE '{name}%'"
+        );
+        assert_eq!((world.count(&own), world.events(event)), (4, 4), "{event}");
+    }
+    let live =
+        "SELECT count(DISTINCT t.xmin::text) FROM refresh_tokens t JOIN sessions s ON s.id = t.session_id
+                JOIN users u ON u.id = s.user_id WHERE u.username LIKE 'live%' OR u.username LIKE 'spent%'";
+    assert!(world.count(live) <= 4, "{} transactions", world.count(live));
+}
+
+#[actix_web::test]
+async fn a_row_that_somebody_holds_holds_nobody_else_up() {
+    let world = World::new().await;
+    let held = world.signed_in("alice", "member").await;
+    let mut others = Vec::new();
+    for number in 0..12 {
+        others.push(world.signed_in(&format!("other{number}"), "member").await);
+    }
+    let mut holder = world.connection();
+    let of_alice = "SELECT t.* FROM refresh_tokens t JOIN sessions s ON s.id = t.session_id
+                    JOIN users u ON u.id = s.user_id WHERE u.username = 'alice' FOR UPDATE OF t";
+    holder.batch_execute(&format!("BEGIN; {of_alice}")).unwrap();
+    let others = async {
+        let answers = join_all(others.iter().map(|tokens| world.refresh(&tokens.refresh))).await;
+        holder.batch_execute("ROLLBACK").unwrap();
+        answers
+    };
+    let (held, others) = tokio::join!(world.refresh(&held.refresh), others);
+    assert!(others.iter().all(|answer| answer.status == 200), "{others:?}");
+    assert_eq!(held.status, 200, "{}: it waited until the others had their answers", held.body);
 }
 
 #[actix_web::test]

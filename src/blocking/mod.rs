@@ -2,6 +2,8 @@
 //! at once instead of piling up. The threads are a pool's own: one that is done takes the next work off the queue without
 //! a detour over the async threads, and one that hashes can stand back behind all others.
 
+pub mod batch;
+
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -113,15 +115,29 @@ impl BlockingPool {
                 let _ = answer.send(result);
             }
         });
-        if !shared.enqueue(work) {
-            metrics::counter!("doorward_pool_shed_total", "pool" => shared.name).increment(1);
-            return Err(BlockingError::QueueFull(shared.name));
-        }
+        shared.enqueue(work).inspect_err(|_| note_shed(shared.name))?;
         match tokio::time::timeout(deadline, answered).await {
             Ok(Ok(Ok(done))) => Ok(done),
             Ok(Ok(Err(_)) | Err(_)) => Err(BlockingError::Panicked(shared.name)),
             Err(_) => Err(BlockingError::DeadlinePassed(shared.name)),
         }
+    }
+
+    /// Has `work` done, which nobody waits for and which may not panic.
+    ///
+    /// # Errors
+    /// [`BlockingError::QueueFull`].
+    fn start(&self, work: impl FnOnce() + Send + 'static) -> Result<(), BlockingError> {
+        let shared = Arc::clone(&self.handle.shared);
+        self.handle.shared.enqueue(Box::new(move || {
+            work();
+            shared.lock().busy -= 1;
+        }))
+    }
+
+    /// How many may wait for a thread.
+    fn queue_limit(&self) -> usize {
+        self.handle.shared.queue_limit
     }
 
     /// How many threads are at work now, and how many calls wait for one.
@@ -150,23 +166,22 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts work into the queue, with a thread for it where there are too few; `false`: there is no room, or no thread.
-    fn enqueue(self: &Arc<Self>, work: Work) -> bool {
+    /// Puts work into the queue, with a thread for it where there are too few. It is refused where there is no room, or
+    /// no thread.
+    fn enqueue(self: &Arc<Self>, work: Work) -> Result<(), BlockingError> {
         let mut state = self.lock();
         let admitted = state.busy + state.waiting.len();
-        if admitted >= self.capacity + self.queue_limit {
-            return false;
-        }
-        if admitted >= state.threads && state.threads < self.capacity {
+        let has_room = admitted < self.capacity + self.queue_limit;
+        if has_room && admitted >= state.threads && state.threads < self.capacity {
             self.spawn(&mut state);
         }
-        if state.threads == 0 {
-            return false;
+        if !has_room || state.threads == 0 {
+            return Err(BlockingError::QueueFull(self.name));
         }
         state.waiting.push_back(work);
         drop(state);
         self.work_arrived.notify_one();
-        true
+        Ok(())
     }
 
     fn spawn(self: &Arc<Self>, state: &mut State) {
@@ -195,6 +210,11 @@ impl Shared {
             }
         }
     }
+}
+
+/// Counts what was refused for want of room.
+fn note_shed(pool: &'static str) {
+    metrics::counter!("doorward_pool_shed_total", "pool" => pool).increment(1);
 }
 
 /// Linux knows a niceness for each thread; elsewhere it is the process's, and nothing is done.
