@@ -23,7 +23,7 @@ lint: ## formatting, clippy, licences and advisories, scripts
 screenshots: ## every page, wide and narrow, light and dark, into target/screenshots
 	@scripts/screenshots
 
-chaos: ## every fault of docs/reliability.md, a hundred rounds where a round is short; some eleven minutes (ROUNDS)
+chaos: ## every fault of docs/reliability.md, a hundred rounds where a round is short; some nine minutes (ROUNDS)
 	@scripts/chaos
 
 bench: ## measure against the limits in benches/

@@ -29,6 +29,7 @@ use doorward::sessions::rotate::STATEMENT;
 use doorward::users::password::{PasswordHash, PlainPassword};
 use serde_json::{Value, json};
 
+use bare::Connections;
 use client::{Connection, request};
 use measure::{Figures, Rounds, Task, measure};
 
@@ -40,7 +41,7 @@ const FLOOD: usize = 64;
 const USAGE: &str = "load statement | raw-bcrypt COST SECONDS
      | refresh | login | me | forged | revoked | note | flood ADDRESS PASSWORD SECONDS
      | paced ADDRESS PASSWORD SECONDS | hold ADDRESS IDLE SLOW | timing ADDRESS PASSWORD TRIES
-     | size-of-me ADDRESS PASSWORD | bare-me BYTES SECONDS | bare-note | bare-refresh DATABASE CONNECTIONS SECONDS";
+     | size-of-me ADDRESS PASSWORD | bare-me BYTES SECONDS | bare-note | pooled-note | bare-refresh DATABASE CONNECTIONS SECONDS";
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
@@ -57,10 +58,13 @@ async fn run(kind: &str, rest: &[&str]) {
     let figures = match (kind, rest) {
         ("bare-me", [bytes, seconds]) => bare::me(number(bytes) as usize, time(seconds)).await,
         ("bare-note", [url, connections, seconds]) => {
-            bare::note(Database::new(url, number(connections)), time(seconds)).await
+            bare::note(Connections::plain(url, number(connections)), time(seconds)).await
+        }
+        ("pooled-note", [url, connections, seconds]) => {
+            bare::note(Connections::Own(Database::new(url, number(connections))), time(seconds)).await
         }
         ("bare-refresh", [url, connections, seconds]) => {
-            bare::refresh(Database::new(url, number(connections)), time(seconds)).await
+            bare::refresh(Connections::plain(url, number(connections)), time(seconds)).await
         }
         ("size-of-me", [address, password]) => {
             let target = Target::new(address, password, "0");

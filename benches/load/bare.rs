@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
 use actix_web::{App, HttpResponse, HttpServer, Resource, web};
+use diesel::r2d2::{ConnectionManager, Pool};
+use diesel::{PgConnection, QueryResult};
 use doorward::audit::Origin;
 use doorward::database::Database;
 use doorward::resources::notes::note;
@@ -45,10 +47,40 @@ pub async fn me(bytes: usize, time: Duration) -> Figures {
     figures
 }
 
-/// The query of a note, through the same pool.
-pub async fn note(database: Database, time: Duration) -> Figures {
+/// How a bare route comes to a connection.
+#[derive(Clone)]
+pub enum Connections {
+    /// As an actix program does: r2d2's pool, on the threads of `web::block`.
+    Plain(Pool<ConnectionManager<PgConnection>>),
+    /// As doorward does.
+    Own(Database),
+}
+
+impl Connections {
+    pub fn plain(url: &str, connections: u32) -> Self {
+        let pool = Pool::builder().max_size(connections).test_on_check_out(false);
+        Self::Plain(pool.build(ConnectionManager::new(url)).expect("connections"))
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut PgConnection) -> QueryResult<T> + Send + 'static,
+    ) -> T {
+        match self {
+            Self::Plain(pool) => {
+                let pool = pool.clone();
+                let done = web::block(move || work(&mut pool.get().expect("a connection"))).await;
+                done.expect("a thread").expect("an answer")
+            }
+            Self::Own(database) => database.run(work).await.expect("an answer"),
+        }
+    }
+}
+
+/// The query of a note.
+pub async fn note(database: Connections, time: Duration) -> Figures {
     let any = |connection: &mut _| note::list(connection, &note::Filter::default(), 1);
-    let id = database.run(any).await.expect("the database").first().expect("a note of the guarded run").id;
+    let id = database.run(any).await.first().expect("a note of the guarded run").id;
     let state = web::Data::new(database);
     let (handle, address) = serve(move || web::resource("/notes/{id}").app_data(state.clone()).to(show));
     let figures =
@@ -57,10 +89,9 @@ pub async fn note(database: Database, time: Duration) -> Figures {
     figures
 }
 
-async fn show(database: web::Data<Database>, id: web::Path<Uuid>) -> HttpResponse {
+async fn show(database: web::Data<Connections>, id: web::Path<Uuid>) -> HttpResponse {
     let id = id.into_inner();
-    let found = database.run(move |connection| note::find(connection, id)).await;
-    let found = found.expect("the database").expect("a note");
+    let found = database.run(move |connection| note::find(connection, id)).await.expect("a note");
     HttpResponse::Ok().json(json!({
         "id": found.id, "title": found.title, "body": found.body, "shared": found.shared,
         "owner": { "id": found.owner_id, "username": found.owner_name },
@@ -70,13 +101,13 @@ async fn show(database: web::Data<Database>, id: web::Path<Uuid>) -> HttpRespons
 
 /// The live generation of each of pgbench's chains, and what a refresh is run with.
 struct Chains {
-    database: Database,
+    database: Connections,
     live: Vec<AtomicI32>,
     limits: Limits,
 }
 
-/// The statement of a refresh, through the same pool, on the chains that pgbench has too.
-pub async fn refresh(database: Database, time: Duration) -> Figures {
+/// The statement of a refresh on the chains that pgbench has too, one after the other.
+pub async fn refresh(database: Connections, time: Duration) -> Figures {
     let seconds = Duration::from_secs;
     let limits = Limits {
         access_ttl: seconds(300),
@@ -112,7 +143,7 @@ async fn rotate_once(chains: web::Data<Chains>, chain: web::Path<usize>) -> Http
     let (limits, origin) = (chains.limits.clone(), Origin::default());
     let decided =
         chains.database.run(move |connection| rotate(connection, &presented, &limits, &origin)).await;
-    match decided.expect("the database") {
+    match decided {
         Rotation::Rotated(grant) => {
             chains.live[chain].store(grant.generation, Ordering::Relaxed);
             HttpResponse::Ok().finish()

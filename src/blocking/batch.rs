@@ -15,11 +15,8 @@ const MOST: usize = 32;
 
 /// What is asked, one of many.
 pub trait Asked: Send + 'static {
-    /// Two of the same key are not answered by one call.
-    type Key: Eq;
-
-    /// What it is about.
-    fn key(&self) -> Self::Key;
+    /// Whether one call may answer both.
+    fn goes_with(&self, other: &Self) -> bool;
 }
 
 /// Puts calls together and has them answered on a pool's threads. Clones share it.
@@ -126,7 +123,7 @@ impl<A: Asked, R: Send + 'static> Shared<A, R> {
         }
     }
 
-    /// Those who have waited longest and still do, none of them about the same.
+    /// Those who have waited longest and still do, as far as they go with each other.
     fn take(&self) -> Vec<(A, Answer<R>)> {
         let mut state = self.lock();
         let mut taken: Vec<(A, Answer<R>)> = Vec::with_capacity(state.waiting.len().min(MOST));
@@ -135,7 +132,7 @@ impl<A: Asked, R: Send + 'static> Shared<A, R> {
             if answer.is_closed() {
                 continue;
             }
-            if taken.len() == MOST || taken.iter().any(|(other, _)| other.key() == asked.key()) {
+            if taken.len() == MOST || !taken.iter().all(|(other, _)| asked.goes_with(other)) {
                 left.push_back((asked, answer));
             } else {
                 taken.push((asked, answer));
@@ -157,10 +154,8 @@ mod tests {
     const LONG: Duration = Duration::from_secs(20);
 
     impl Asked for u32 {
-        type Key = u32;
-
-        fn key(&self) -> u32 {
-            self % 1000
+        fn goes_with(&self, other: &u32) -> bool {
+            self % 1000 != other % 1000
         }
     }
 
@@ -195,7 +190,7 @@ mod tests {
         };
         let (first, others) = tokio::join!(first, others);
         assert_eq!(first, Ok((1, 1)));
-        // 3 and 1003 are about the same.
+        // 3 and 1003 do not go with each other.
         assert_eq!(others, [Ok((2, 3)), Ok((3, 3)), Ok((1003, 1)), Ok((4, 3))]);
         assert_eq!(batch.shared.lock().calls, 0, "nothing is under way any more");
     }

@@ -80,10 +80,9 @@ pub struct Turn {
 }
 
 impl Asked for Turn {
-    type Key = Uuid;
-
-    fn key(&self) -> Uuid {
-        self.presented.session_id
+    /// One statement changes a row once.
+    fn goes_with(&self, other: &Self) -> bool {
+        self.presented.session_id != other.presented.session_id
     }
 }
 

@@ -232,6 +232,8 @@ fn of_what_an_asynchronous_standby_lacks_the_nodes_end_again_what_they_know_and_
     let went_back =
         "SELECT '' AS one, count(*)::text AS other FROM audit_events WHERE type = 'database_went_back'";
     world.standby.wait_for(went_back, "1");
+    let counted: f64 = world.nodes.iter().map(|node| node.counter("doorward_database_went_back_total")).sum();
+    assert!((counted - 1.0).abs() < f64::EPSILON, "{counted}");
     let doctor = String::from_utf8(doorward(&world.url, &["doctor"]).stdout).unwrap();
     let advice = doctor.split("doorward restored --since ").nth(1).unwrap_or_else(|| panic!("{doctor}"));
     let since = advice.split('`').next().unwrap();

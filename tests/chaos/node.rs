@@ -37,7 +37,7 @@ const SETTINGS: [(&str, &str); 13] = [
 /// A node, running or not; killed with this.
 pub struct Node {
     pub address: String,
-    metrics: u16,
+    metrics: String,
     environment: Vec<(String, String)>,
     log: PathBuf,
     child: Option<Child>,
@@ -51,7 +51,7 @@ impl Node {
         let all = SETTINGS.iter().chain(&own).chain(environment);
         Self {
             address: format!("127.0.0.1:{port}"),
-            metrics,
+            metrics: format!("127.0.0.1:{metrics}"),
             environment: all.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
             log: folder.join(format!("node-{port}.log")),
             child: None,
@@ -71,7 +71,7 @@ impl Node {
             .arg("serve")
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .env("DOORWARD_LISTEN", &self.address)
-            .env("DOORWARD_METRICS_LISTEN", format!("127.0.0.1:{}", self.metrics))
+            .env("DOORWARD_METRICS_LISTEN", &self.metrics)
             .current_dir(self.log.parent().unwrap())
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
@@ -102,6 +102,12 @@ impl Node {
     /// What `/readyz` says; 0: nothing within moments.
     pub fn readiness(&self) -> (u16, String) {
         ask(&self.address, "/readyz").unwrap_or_default()
+    }
+
+    /// A counter among its metrics; 0 where it was never raised.
+    pub fn counter(&self, name: &str) -> f64 {
+        let (_, metrics) = ask(&self.metrics, "/metrics").expect("its metrics");
+        metrics.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok()).unwrap_or(0.0)
     }
 
     /// Whether it serves and its feed lives.
