@@ -162,8 +162,10 @@ impl Database {
             let announced = feed::take_announced();
             let each: Vec<Result<Option<T>, String>> = match answers {
                 Ok(answers) => answers.into_iter().map(Ok).collect(),
-                Err(DatabaseError::Unavailable(why)) => asked.iter().map(|_| Err(why.clone())).collect(),
-                // Whose fault it is shows when each is asked for alone.
+                Err(DatabaseError::Unavailable(why)) if !is_broken_off(&why) => {
+                    asked.iter().map(|_| Err(why.clone())).collect()
+                }
+                // Whose fault it is, or whose locks, shows when each is asked for alone.
                 Err(_) => asked.iter().map(|_| Ok(None)).collect(),
             };
             each.into_iter().map(|answer| (answer, announced)).collect()
@@ -308,9 +310,16 @@ impl From<QueryError> for DatabaseError {
     }
 }
 
+/// What PostgreSQL says where it gives a statement up for others' locks, or for its time.
+const BROKEN_OFF: [&str; 2] = ["canceling statement due to", "deadlock detected"];
+
+fn is_broken_off(message: &str) -> bool {
+    BROKEN_OFF.iter().any(|words| message.contains(words))
+}
+
 /// diesel hands on no SQLSTATE, so what it has no kind for is told by PostgreSQL's words.
 fn is_unavailability(kind: &DatabaseErrorKind, message: &str) -> bool {
-    const WORDS: [&str; 13] = [
+    const WORDS: [&str; 11] = [
         "terminating connection",
         "server closed the connection",
         "connection to server",
@@ -321,9 +330,6 @@ fn is_unavailability(kind: &DatabaseErrorKind, message: &str) -> bool {
         "the database system is",
         "No space left on device",
         "could not extend file",
-        "canceling statement due to",
-        // Of a statement by itself; a transaction is begun again first.
-        "deadlock detected",
         "remaining connection slots",
     ];
     matches!(
@@ -332,7 +338,8 @@ fn is_unavailability(kind: &DatabaseErrorKind, message: &str) -> bool {
             | DatabaseErrorKind::UnableToSendCommand
             | DatabaseErrorKind::ReadOnlyTransaction
             | DatabaseErrorKind::SerializationFailure
-    ) || WORDS.iter().any(|words| message.contains(words))
+    ) || is_broken_off(message)
+        || WORDS.iter().any(|words| message.contains(words))
 }
 
 fn is_worth_another_try(error: &QueryError) -> bool {
