@@ -23,7 +23,7 @@ pub struct ExplainRequest {
     /// The `request_id` of a refusal.
     pub request_id: Option<Uuid>,
     /// With `path`: whether that request would be let in with this token, without making it.
-    #[schema(example = "POST", pattern = r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")]
+    #[schema(example = "POST", pattern = r"^[!*+.^_`|~0-9A-Za-z-]+$")]
     pub method: Option<String>,
     /// With `method`.
     #[schema(example = "/api/v1/notes", pattern = "^/")]
