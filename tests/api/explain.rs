@@ -409,3 +409,21 @@ async fn with_no_retention_nothing_is_kept_and_an_old_record_is_pruned() {
     prune::run(&keeping.services.database, retention, |_| ()).await.unwrap().unwrap();
     assert_eq!(keeping.count("SELECT count(*) FROM refusals"), 0);
 }
+
+#[actix_web::test]
+async fn the_document_says_which_letters_a_method_may_have() {
+    let world = World::new().await;
+    let document = world.ask(Method::GET, "/openapi.json").send().await;
+    let method = &document.body["components"]["schemas"]["ExplainRequest"]["properties"]["method"];
+    let pattern = method["pattern"].as_str().unwrap_or_else(|| panic!("{method}"));
+    let letters = pattern.strip_prefix("^[").and_then(|rest| rest.strip_suffix("]+$")).unwrap();
+    let said = |letter: char| {
+        let single = letters.replace("0-9", "").replace("A-Za-z", "");
+        letter.is_ascii_alphanumeric() || single.contains(letter)
+    };
+    for letter in ('\u{1}'..='\u{7f}').chain(['é']) {
+        let question = json!({"token": "x", "method": format!("A{letter}"), "path": "/"});
+        let answer = world.ask(Method::POST, "/api/v1/auth/explain").json(&question).send().await;
+        assert_eq!(answer.status == 200, said(letter), "{letter:?}: {}", answer.body);
+    }
+}
