@@ -171,6 +171,36 @@ mod tests {
     }
 
     #[test]
+    fn what_was_sent_is_told_by_its_kind_and_never_shown() {
+        let basic = Sent::Basic { username: "alice".into(), token: "secret".into() };
+        for (sent, words, debug) in [
+            (Sent::Bearer("secret".into()), "`Authorization: Bearer …`", "Bearer …"),
+            (basic, "`Authorization: Basic …`", "Basic …"),
+            (Sent::Cookie([7; 32]), "the session cookie", "Cookie …"),
+        ] {
+            assert_eq!((sent.in_words().as_str(), format!("{sent:?}").as_str()), (words, debug));
+        }
+    }
+
+    #[test]
+    fn each_refusal_comes_from_its_check() {
+        assert_eq!(check_of(Code::SchemeUnsupported), Check::Kind);
+        assert_eq!(check_of(Code::TokenUnknown), Check::Signature, "of a cookie that is not ours");
+        assert_eq!(check_of(Code::CredentialsMissing), Check::Header);
+    }
+
+    #[test]
+    fn a_scheme_without_a_token_is_told_from_one_with_two_words() {
+        let detail = |value: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.append(AUTHORIZATION, HeaderValue::from_static(value));
+            read_header(&headers).expect_err("a refusal").detail().to_owned()
+        };
+        assert!(detail("Bearer").contains("without a token"));
+        assert!(detail("Bearer a b").contains("more than one word"));
+    }
+
+    #[test]
     fn each_broken_form_has_its_code() {
         assert_eq!(read_header(&HeaderMap::new()).map_err(|p| p.code()), Ok(None));
         for (value, code) in [

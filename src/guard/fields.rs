@@ -94,11 +94,6 @@ impl Fields {
         self.note(FieldError::new(json::step(name), code, detail.into()));
     }
 
-    /// Notes that an item of a list is wrong.
-    pub fn refuse_item(&mut self, name: &str, index: usize, code: &'static str, detail: impl Into<String>) {
-        self.note(FieldError::new(format!("/{name}/{index}"), code, detail.into()));
-    }
-
     fn note(&mut self, error: FieldError) {
         if self.errors.len() < ERRORS_MAX {
             self.errors.push(error);
@@ -181,15 +176,6 @@ impl Fields {
             Value::Null => None,
             Value::Bool(flag) => Some(flag),
             other => self.wrong_type(name, "true or false", &other),
-        }
-    }
-
-    /// `true` or `false`, which must be there.
-    pub fn flag(&mut self, name: &str) -> Option<bool> {
-        match self.members.remove(name) {
-            Some(Value::Bool(flag)) => Some(flag),
-            Some(other) => self.wrong_type(name, "true or false", &other),
-            None => self.missing(name),
         }
     }
 

@@ -150,11 +150,15 @@ mod tests {
             "for=[2001:db8::1]",
             "=1.2.3.4",
             "for=\"1.2.3.4\"x",
+            "for=\"1.2.3.4\"\"\"",
+            "for=1.2.3.4\\",
         ] {
             assert_eq!(read(line), None, "{line}");
         }
         assert_eq!(read("for=\"[2001:db8::1\""), Some(vec!["-".to_owned()]), "no address, but whole");
         assert_eq!(read("for=\"1.2.3.4:x\""), Some(vec!["-".to_owned()]));
+        assert_eq!(read("for=\"1.2.3.4:_\""), Some(vec!["-".to_owned()]), "a port of no name");
+        assert_eq!(read("for=\"\\1.2.3.4\""), Some(vec!["1.2.3.4".to_owned()]), "a quoted pair");
     }
 
     proptest! {

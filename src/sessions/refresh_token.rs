@@ -142,6 +142,12 @@ mod tests {
     }
 
     #[test]
+    fn the_row_holds_sha_256_of_the_bytes() {
+        let digest: String = digest(&[7; 16]).iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(digest, "d761d406af2a4a5a15f67c924378ed88d1f85c13f1a37fc7366f59789b3bcd65");
+    }
+
+    #[test]
     fn a_token_by_another_server_is_forged() {
         let other = SecretKeys::derive(["another key of at least thirty-two characters"]).expect("one");
         let token = issue(&other, Uuid::nil(), [7; 16], 3);

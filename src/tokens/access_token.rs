@@ -146,21 +146,6 @@ pub enum AccessTokenFlaw {
     },
 }
 
-impl AccessTokenFlaw {
-    /// What the token says, where its signature was proven.
-    #[must_use]
-    pub fn claims(&self) -> Option<&Claims> {
-        match self {
-            Self::Malformed | Self::KeyUnknown | Self::SignatureInvalid | Self::KeyRevoked { .. } => None,
-            Self::Expired { claims, .. }
-            | Self::NotYetValid { claims, .. }
-            | Self::IssuerMismatch { claims, .. }
-            | Self::AudienceMismatch { claims, .. }
-            | Self::TypeMismatch { claims, .. } => Some(claims),
-        }
-    }
-}
-
 /// Why no token could be signed.
 #[derive(Debug, thiserror::Error)]
 pub enum IssueError {
@@ -562,6 +547,25 @@ mod tests {
         let secret = jsonwebtoken::EncodingKey::from_secret(public.as_bytes());
         let confused = jsonwebtoken::encode(&header, &wire(&issuer(), &claims()), &secret).expect("a token");
         assert_eq!(flaw(&ring, &confused), Some(AccessTokenFlaw::SignatureInvalid));
+    }
+
+    #[test]
+    fn what_is_too_long_or_no_base64_is_malformed_whoever_signed_it() {
+        let key = key(Algorithm::Es256);
+        let ring = KeyRing::new(vec![key.clone()]);
+        let sized = |letters: usize| forge(&key, |_, payload| payload["scope"] = json!("a".repeat(letters)));
+        let about = (MAX_LEN - sized(0).len()) / 4 * 3;
+        let (mut short, mut long) = (0, 0);
+        for letters in about - 6..about + 6 {
+            let token = sized(letters);
+            let fits = token.len() <= MAX_LEN;
+            assert_eq!(flaw(&ring, &token), (!fits).then_some(AccessTokenFlaw::Malformed), "{}", token.len());
+            *if fits { &mut short } else { &mut long } += 1;
+        }
+        assert!(short > 0 && long > 0);
+        let good = forge(&key, |_, _| {});
+        let (message, _) = good.rsplit_once('.').expect("a signature");
+        assert_eq!(flaw(&ring, &format!("{message}.!")), Some(AccessTokenFlaw::Malformed));
     }
 
     #[test]

@@ -364,6 +364,13 @@ mod tests {
     }
 
     #[test]
+    fn the_row_holds_sha_256_of_the_token() {
+        // FIPS 180-2, appendix B.1.
+        let digest: String = digest("abc").iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(digest, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    }
+
+    #[test]
     fn a_mistyped_character_fails_the_checksum() {
         let (token, _) = mint();
         for at in PREFIX.len()..token.expose().len() {

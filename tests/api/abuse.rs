@@ -764,3 +764,18 @@ async fn an_operator_sees_who_has_to_wait_and_lifts_it() {
     }
     assert_eq!(world.events("user_unlocked"), 3);
 }
+
+#[actix_web::test]
+async fn a_genuine_refresh_token_is_no_guess_however_often_it_is_refused() {
+    let world = World::with(|settings| settings.unproven_per_address = 3).await;
+    let tokens = world.signed_in("alice", "member").await;
+    let wider = json!({"refresh_token": tokens.refresh, "scope": "users:write"});
+    for _ in 0..5 {
+        let asked = world.ask(Method::POST, "/api/v1/auth/refresh").json(&wider);
+        asked.send().await.refused("insufficient_scope");
+    }
+    world.post("/api/v1/auth/logout", &tokens.access, json!({})).await;
+    for _ in 0..5 {
+        world.refresh(&tokens.refresh).await.refused("session_ended");
+    }
+}

@@ -538,3 +538,33 @@ async fn an_account_is_made_by_its_own_user_only_where_that_is_open() {
     assert_eq!((answer.status, answer.header("location")), (303, Some("/account")));
     assert!(html(&browser.get("/account").await).contains("dave@example.com"));
 }
+
+#[actix_web::test]
+async fn a_form_before_any_session_keeps_its_cookie_and_takes_no_made_up_one() {
+    let world = World::new().await;
+    let mut browser = Browser::new(&world);
+    let first = browser.form_token("/login").await;
+    let kept = browser.cookies.clone();
+    let second = browser.form_token("/login").await;
+    assert_eq!((&second, &browser.cookies), (&first, &kept), "two tabs have one token");
+    for value in browser.cookies.values_mut() {
+        *value = "short".to_owned();
+    }
+    let third = browser.form_token("/login").await;
+    assert_ne!(third, first);
+    assert!(browser.cookies.values().all(|value| value.len() == 43), "{:?}", browser.cookies);
+}
+
+#[actix_web::test]
+async fn a_form_token_counts_in_a_form_alone() {
+    let world = World::new().await;
+    world.user("alice", "member");
+    let mut browser = Browser::signed_in(&world, "alice").await;
+    let token = browser.form_token("/account").await;
+    let ask = || {
+        let ask = browser.ask(Method::POST, "/api/v1/notes").header("sec-fetch-site", "same-origin");
+        ask.header("content-type", "text/plain").body(format!("csrf_token={token}"))
+    };
+    ask().send().await.refused("csrf_failed");
+    ask().header("x-csrf-token", &token).send().await.refused("unsupported_media_type");
+}

@@ -75,6 +75,16 @@ async fn another_password_ends_the_other_sessions_and_on_demand_the_tokens() {
 }
 
 #[actix_web::test]
+async fn another_password_leaves_the_tokens_unless_told() {
+    let world = World::new().await;
+    let here = world.signed_in("alice", "member").await;
+    let (token, _) = world.personal_token(&here.access, "notes:read").await;
+    let body = json!({"current_password": PASSWORD, "new_password": "another unusual pass phrase"});
+    assert_eq!(world.post("/api/v1/me/password", &here.access, body).await.status, 204);
+    assert_eq!(world.get("/api/v1/notes", &token).await.status, 200);
+}
+
+#[actix_web::test]
 async fn twenty_changes_of_one_password_at_once_are_one() {
     let world = World::new().await;
     let tokens = world.signed_in("alice", "member").await;
