@@ -146,7 +146,7 @@ impl Database {
     }
 
     /// Calls of one kind that one statement answers together, so that many cost little more than one: `work` answers
-    /// each, in their order, and at most a quarter of the connections, but two, are at it at a time.
+    /// each, in their order. A quarter of the connections are at it at a time at most, or two where that is less.
     #[must_use]
     pub fn together<A, T, F>(&self, work: F) -> Together<A, T>
     where

@@ -23,6 +23,8 @@ const DOCUMENTS: &[(&str, &str)] = &[
     ("/docs/django-rest-framework", include_str!("../../docs/django-rest-framework.md")),
     ("/docs/security", include_str!("../../docs/security.md")),
     ("/docs/reliability", include_str!("../../docs/reliability.md")),
+    ("/docs/scaling", include_str!("../../docs/scaling.md")),
+    ("/docs/backups", include_str!("../../docs/backups.md")),
 ];
 
 /// The programs that documents print, to be fetched as they are.
