@@ -382,4 +382,73 @@ mod tests {
             assert_eq!(problem.field_errors()[0].code, "out_of_range", "{number}");
         }
     }
+
+    /// Reads one member, `of`, as something; gives what was made of it with what was wrong.
+    fn one<T>(of: Value, read: impl FnOnce(&mut Fields) -> T) -> (T, Vec<(&'static str, String)>) {
+        let members = Map::from_iter([("of".to_owned(), of)]);
+        let mut fields = Fields { members, errors: Vec::new(), untold: 0 };
+        let made = read(&mut fields);
+        (made, fields.errors.into_iter().map(|error| (error.code, error.detail)).collect())
+    }
+
+    #[test]
+    fn a_text_may_be_null_where_it_may_be_left_out() {
+        let nullable = |of: Value, name: &str| one(of, |fields| fields.nullable_text(name));
+        assert_eq!(nullable(json!("x"), "of"), (Some(Some("x".into())), vec![]));
+        assert_eq!(nullable(Value::Null, "of"), (Some(None), vec![]));
+        assert_eq!(nullable(Value::Null, "other"), (None, vec![]));
+        let optional = |of: Value| one(of, |fields| fields.optional_text("of"));
+        assert_eq!(optional(json!("x")), (Some("x".into()), vec![]));
+        assert_eq!(optional(Value::Null), (None, vec![]));
+    }
+
+    #[test]
+    fn what_is_of_another_type_is_told_with_what_it_is() {
+        for (value, kind) in [
+            (Value::Null, "null"),
+            (json!(true), "true or false"),
+            (json!(1), "a number"),
+            (json!([]), "a list"),
+            (json!({}), "an object"),
+        ] {
+            let (made, wrong) = one(value, |fields| fields.text("of"));
+            assert_eq!((made, wrong), (None, vec![("wrong_type", format!("expected a text, found {kind}"))]));
+        }
+        let (made, wrong) = one(json!("yes"), |fields| fields.optional_flag("of"));
+        let detail = "expected true or false, found a text".to_owned();
+        assert_eq!((made, wrong), (None, vec![("wrong_type", detail)]));
+    }
+
+    #[test]
+    fn a_text_is_measured_to_the_character() {
+        let within = |text: &str, least| {
+            let (made, wrong) = one(Value::Null, |fields| fields.within("of", Some(text.into()), least, 3));
+            (made.is_some(), wrong.into_iter().next().map(|(_, detail)| detail))
+        };
+        assert_eq!(within("\u{e4}", 1), (true, None));
+        assert_eq!(within("\u{e4}bc", 3), (true, None));
+        assert_eq!(within("", 1), (false, Some("must not be empty".into())));
+        assert_eq!(within("a", 2), (false, Some("at least 2 characters".into())));
+        assert_eq!(within("abcd", 1), (false, Some("4 characters, of which 3 are allowed".into())));
+        let label = |text: &str| one(Value::Null, |fields| fields.label("of", Some(text.into()), 3));
+        assert_eq!(label("a b"), (Some("a b".into()), vec![]));
+        let (made, wrong) = label("a\u{202e}");
+        assert_eq!((made, wrong.len()), (None, 1));
+    }
+
+    #[test]
+    fn a_scope_holds_at_most_a_hundred_names_that_are_texts() {
+        let scope = |of: Value| one(of, |fields| fields.scope("of"));
+        let names = |count: usize| (0..count).map(|n| format!("{n:03}")).collect::<Vec<_>>();
+        let long = vec!["x".repeat(100)];
+        for good in [names(100), long] {
+            assert_eq!(scope(json!(good)), (Some(good), vec![]));
+        }
+        for bad in [json!(names(101)), json!([1, "notes:read"]), json!(["x".repeat(101)]), json!(7)] {
+            let (made, wrong) = scope(bad.clone());
+            assert_eq!((made, wrong.len()), (None, 1), "{bad}");
+        }
+        let (made, wrong) = one(Value::Null, |fields| fields.scope("other"));
+        assert_eq!((made, wrong[0].0), (None, "missing_field"));
+    }
 }

@@ -347,4 +347,89 @@ mod tests {
         let owned = trace.lines(Some(&Problem::new(Code::NotOwner, "It is another's.")));
         assert_eq!(outcome(&owned, Check::Ownership), Outcome::Failed);
     }
+
+    #[test]
+    fn a_refusal_that_no_check_stopped_at_names_its_check_by_its_code() {
+        for (code, check) in [
+            (Code::InvalidCredentials, Check::Signature),
+            (Code::AccountDisabled, Check::User),
+            (Code::NotOwner, Check::Ownership),
+            (Code::PermissionDenied, Check::Permission),
+            (Code::InsufficientScope, Check::Scope),
+            (Code::CsrfFailed, Check::Csrf),
+        ] {
+            let lines = Trace::of_password().lines(Some(&Problem::new(code, "No.")));
+            let failed = lines.iter().filter(|line| line.outcome == Outcome::Failed);
+            assert_eq!(failed.map(|line| line.check).collect::<Vec<_>>(), [check], "{code:?}");
+        }
+        let mut stopped = Trace::of_password();
+        stopped.stop(Check::User);
+        assert_eq!(stopped.failed_at(Code::InvalidCredentials), Some(Check::User));
+    }
+
+    #[test]
+    fn a_request_that_is_let_in_leaves_to_the_resource_whose_the_object_is() {
+        let mut trace = Trace::explaining();
+        trace.pass(Check::Header);
+        trace.find(Check::Header, || "one credential".into(), || "one".into());
+        let lines = trace.lines(None);
+        assert_eq!(outcome(&lines, Check::Header), Outcome::Passed);
+        assert_eq!(outcome(&lines, Check::Key), Outcome::NotApplicable);
+        assert_eq!(outcome(&lines, Check::Ownership), Outcome::NotReached);
+        let written = lines.iter().filter(|line| line.found.is_some() || line.expected.is_some());
+        let written: Vec<_> = written.map(|line| (line.check, &line.expected, &line.found)).collect();
+        assert_eq!(written, [(Check::Header, &Some("one credential".into()), &Some("one".into()))]);
+    }
+
+    #[test]
+    fn the_check_that_is_stopped_at_has_not_passed() {
+        let mut trace = Trace::default();
+        trace.pass_until(&[Check::Header, Check::Signature, Check::Times], Check::Signature);
+        assert!(!trace.is_proven());
+        assert_eq!(outcome(&trace.lines(None), Check::Header), Outcome::Passed);
+        assert_eq!(outcome(&trace.lines(None), Check::Times), Outcome::NotApplicable);
+    }
+
+    fn of_somebody() -> Trace {
+        let somebody = Some(Uuid::from_u128(1));
+        let kind = Some(CredentialKind::AccessToken);
+        Trace {
+            kind,
+            credential_id: somebody,
+            session_id: somebody,
+            user_id: somebody,
+            ..Trace::explaining()
+        }
+    }
+
+    #[test]
+    fn what_a_leaked_key_signed_says_nothing_of_anybody() {
+        let mut trace = of_somebody();
+        for check in [Check::Form, Check::Key, Check::Signature, Check::Type] {
+            trace.pass(check);
+            trace.find(check, || "as the token says".into(), || "what the token says".into());
+        }
+        trace.disprove(Check::Key);
+        assert_eq!((trace.credential_id, trace.session_id, trace.user_id), (None, None, None));
+        assert_eq!(trace.kind, Some(CredentialKind::AccessToken));
+        let lines = trace.lines(Some(&Problem::new(Code::TokenSignatureInvalid, "Its key is revoked.")));
+        let written = lines.iter().filter_map(|line| Some((line.check, line.found.as_deref()?)));
+        assert_eq!(
+            written.collect::<Vec<_>>(),
+            [(Check::Form, "what the token says"), (Check::Key, "Its key is revoked.")]
+        );
+        assert_eq!(outcome(&lines, Check::Signature), Outcome::NotReached);
+    }
+
+    #[test]
+    fn a_request_that_was_held_up_keeps_only_what_was_sent() {
+        let mut trace = of_somebody();
+        trace.pass(Check::Form);
+        trace.stop(Check::Revocation);
+        trace.forget();
+        assert_eq!(trace.kind, Some(CredentialKind::AccessToken));
+        assert_eq!((trace.credential_id, trace.session_id, trace.user_id), (None, None, None));
+        let lines = trace.lines(Some(&Problem::new(Code::TooManyAttempts, "Wait.")));
+        assert!(lines.iter().all(|line| line.outcome == Outcome::NotReached));
+    }
 }

@@ -171,3 +171,95 @@ async fn a_key_that_was_published_to_sign_later_stays_published_when_the_one_bef
     }
     assert!(jwks(&world).await.find(&stopgap).is_none(), "it has made way");
 }
+
+fn revoke(world: &World, kid: &str) -> bool {
+    let revoked = transaction(&mut world.connection(), |connection| {
+        signing_key::revoke(connection, kid, &Origin::command_line())
+    });
+    revoked.expect("the database")
+}
+
+fn rows(world: &World) -> Vec<signing_key::Row> {
+    signing_key::list(&mut world.connection()).expect("rows")
+}
+
+#[actix_web::test]
+async fn a_key_signs_ten_minutes_after_it_is_published_and_stays_a_minute_longer_than_what_it_signed() {
+    let world = World::new().await;
+    world.stop_time();
+    let first = rows(&world)[0].kid.clone();
+    let second = rotate(&world, Algorithm::Es256);
+    let of = |kid: &str| rows(&world).into_iter().find(|row| row.kid == kid).expect("a row");
+    assert_eq!(of(&second).signs_from - of(&second).published_at, TimeDelta::minutes(10));
+    assert_eq!(of(&first).retires_at, Some(of(&second).signs_from + TimeDelta::minutes(6)));
+    assert_eq!(of(&second).retires_at, None, "none follows it");
+    // Where none signs, a key signs at once, until the one that was published before it does.
+    assert!(revoke(&world, &first));
+    let stopgap = rotate(&world, Algorithm::Es256);
+    assert_eq!(of(&stopgap).signs_from, of(&stopgap).published_at);
+    assert_eq!(of(&stopgap).retires_at, Some(of(&second).signs_from + TimeDelta::minutes(6)));
+}
+
+#[actix_web::test]
+async fn a_key_is_revoked_once_and_for_as_long_as_anybody_could_sign_with_it() {
+    let world = World::new().await;
+    let kid = rows(&world)[0].kid.clone();
+    assert!(revoke(&world, &kid));
+    assert!(!revoke(&world, &kid) && !revoke(&world, "unknown"));
+    let told =
+        "SELECT count(*) FROM revocations WHERE kind = 'key' AND matters_until > now() + interval '99 years'";
+    assert_eq!(world.count(told), 1);
+    assert_eq!(world.count("SELECT count(*) FROM audit_events WHERE type = 'signing_key_revoked'"), 1);
+}
+
+#[actix_web::test]
+async fn a_key_is_made_where_none_may_sign_and_only_there() {
+    let world = World::new().await;
+    let make = || {
+        let keys = &world.services.secret_keys;
+        let made = transaction(&mut world.connection(), |connection| {
+            signing_key::insert_where_none_signs(connection, keys, &Origin::command_line())
+        });
+        made.expect("the database").map(|row| (row.kid, row.algorithm))
+    };
+    assert_eq!(make(), None);
+    let first = rows(&world)[0].clone();
+    let next = rotate(&world, Algorithm::Es256);
+    assert!(revoke(&world, &first.kid));
+    // What is published to sign later does not sign yet.
+    let (made, algorithm) = make().expect("a key");
+    assert_eq!(algorithm, "ES256", "as the latest");
+    assert!(made != next && made != first.kid);
+    assert_eq!(make(), None);
+}
+
+#[actix_web::test]
+async fn a_key_is_listed_by_what_it_is_there_for() {
+    use doorward::tokens::key_state::KeyState::{self, Published, Retired, Revoked, Signs, Verifies};
+    let world = World::new().await;
+    rotate(&world, Algorithm::Es256);
+    let [old, new] = <[_; 2]>::try_from(rows(&world)).unwrap_or_else(|_| panic!("two keys"));
+    let instant = TimeDelta::microseconds(1);
+    let retires_at = old.retires_at.expect("another follows it");
+    let both = [old.clone(), new.clone()];
+    for (moment, states) in [
+        (new.signs_from - instant, [Signs, Published]),
+        (new.signs_from, [Verifies, Signs]),
+        (retires_at - instant, [Verifies, Signs]),
+        (retires_at, [Retired, Signs]),
+    ] {
+        let found = both.each_ref().map(|row| KeyState::of(row, &both, moment));
+        assert_eq!(found, states, "{moment}");
+    }
+    // One of two whose time came at once does not wait for it.
+    let mut twin = new.clone();
+    (twin.kid, twin.retires_at) = ("twin".into(), None);
+    let three = [new.clone(), twin];
+    assert_eq!(three.each_ref().map(|row| KeyState::of(row, &three, new.signs_from)), [Verifies, Signs]);
+    let mut leaked = old;
+    leaked.revoked_at = Some(leaked.published_at);
+    let both = [leaked, new];
+    assert_eq!(both.each_ref().map(|row| KeyState::of(row, &both, both[1].published_at)), [Revoked, Signs]);
+    let words = [Signs, Published, Verifies, Retired, Revoked].map(KeyState::as_str);
+    assert_eq!(words, ["signs", "published", "verifies", "retired", "revoked"]);
+}
