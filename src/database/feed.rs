@@ -263,7 +263,9 @@ pub fn announce() {
     ANNOUNCED.set(true);
 }
 
-/// Whether the work that has just been done on this thread announced anything.
-pub(super) fn take_announced() -> bool {
-    ANNOUNCED.take()
+/// Does this work; gives whether it announced anything, too.
+pub(super) fn listen<T>(work: impl FnOnce() -> T) -> (T, bool) {
+    ANNOUNCED.set(false);
+    let done = work();
+    (done, ANNOUNCED.take())
 }

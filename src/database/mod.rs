@@ -1,5 +1,6 @@
 //! PostgreSQL: the one pool, on threads of its own, and what its failures mean.
 
+mod failure;
 pub mod feed;
 pub mod health;
 pub mod instance;
@@ -9,18 +10,22 @@ pub mod private_postgres;
 pub mod prune;
 #[allow(missing_docs)] // generated
 pub mod schema;
+mod together;
+mod waiting;
 
-use std::cell::Cell;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use diesel::result::DatabaseErrorKind;
 use diesel::sql_types::BigInt;
 use diesel::{Connection as _, PgConnection, QueryResult, QueryableByName, RunQueryDsl};
 
+use self::failure::is_worth_another_try;
 use self::feed::Feed;
-use crate::blocking::batch::{Asked, Batch};
+use self::waiting::within_patience;
 use crate::blocking::{BlockingError, BlockingPool};
 
+pub use self::failure::DatabaseError;
+pub use self::together::Together;
+pub use self::waiting::{patience, within_one_deadline};
 pub use diesel::PgConnection as Connection;
 pub use diesel::result::Error as QueryError;
 
@@ -29,10 +34,6 @@ diesel::define_sql_function! {
     fn now() -> Timestamptz;
 }
 
-/// How long a request waits for all of its database work, queueing included; and how long any other call does.
-const DEADLINE: Duration = Duration::from_secs(4);
-/// How long a call waits at least that comes late in its request, where the database was not what it waited for.
-const LEAST: Duration = Duration::from_secs(1);
 /// How long r2d2 tries for a connection before it calls PostgreSQL away.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Calls that may wait for each connection before further ones are refused.
@@ -40,66 +41,12 @@ const QUEUE_PER_CONNECTION: usize = 32;
 /// How often a transaction that PostgreSQL broke up (a deadlock) is begun again.
 const ATTEMPTS: usize = 4;
 
-tokio::task_local! {
-    /// What the request that is served here has waited for so far.
-    static WAITED: Cell<Waited>;
-}
-
-#[derive(Clone, Copy, Default)]
-struct Waited {
-    /// When it first asked the database.
-    since: Option<Instant>,
-    /// For the database alone.
-    time: Duration,
-}
-
-impl Waited {
-    /// What it did in between (a hash takes its time) counts too, but for the least that a call needs.
-    fn patience(&self) -> Duration {
-        let left = DEADLINE.saturating_sub(self.since.map_or(Duration::ZERO, |since| since.elapsed()));
-        left.max(LEAST.min(DEADLINE.saturating_sub(self.time)))
-    }
-}
-
-/// Serves a request: all that it asks of the database one after the other may take as long as one call of others.
-pub async fn within_one_deadline<T>(request: impl Future<Output = T>) -> T {
-    WAITED.scope(Cell::default(), request).await
-}
-
-/// How long the next call here waits for the database.
-#[must_use]
-pub fn patience() -> Duration {
-    WAITED.try_with(|waited| waited.get().patience()).unwrap_or(DEADLINE)
-}
-
-/// Notes that a call of this request waited since then.
-fn note_waited(since: Instant) {
-    let _ = WAITED.try_with(|waited| {
-        let Waited { since: first, time } = waited.get();
-        waited.set(Waited { since: first.or(Some(since)), time: time + since.elapsed() });
-    });
-}
-
 /// The database: a pool of connections, and as many threads that use them. Clones share both.
 #[derive(Clone)]
 pub struct Database {
     connections: r2d2::Pool<pool::Manager>,
     threads: BlockingPool,
     feed: Feed,
-}
-
-/// Why the database gave no answer. None of these says anything about the caller's credentials.
-#[derive(Debug, thiserror::Error)]
-pub enum DatabaseError {
-    /// More calls wait than may.
-    #[error("too many calls wait for the database")]
-    Overloaded,
-    /// It cannot be reached, does not answer in time, or cannot write.
-    #[error("the database is unavailable: {0}")]
-    Unavailable(String),
-    /// A statement failed: a fault of ours.
-    #[error("a statement failed: {0}")]
-    Statement(QueryError),
 }
 
 impl Database {
@@ -133,44 +80,8 @@ impl Database {
         F: FnOnce(&mut PgConnection) -> QueryResult<T> + Send + 'static,
     {
         let connections = self.connections.clone();
-        let work = move || {
-            feed::take_announced();
-            let answer = with_connection(&connections, work);
-            (answer, feed::take_announced())
-        };
-        let (answer, announced) = within_patience(|patience| self.threads.run(patience, work)).await?;
-        if announced {
-            self.feed.catch_up().await;
-        }
-        answer
-    }
-
-    /// Calls of one kind that one statement answers together, so that many cost little more than one: `work` answers
-    /// each, in their order. A quarter of the connections are at it at a time at most, or two where that is less.
-    #[must_use]
-    pub fn together<A, T, F>(&self, work: F) -> Together<A, T>
-    where
-        A: Asked,
-        T: Send + 'static,
-        F: Fn(&mut PgConnection, &[A]) -> QueryResult<Vec<Option<T>>> + Send + Sync + 'static,
-    {
-        let connections = self.connections.clone();
-        let calls = (connections.max_size() as usize / 4).max(2);
-        let answer_all = move |asked: &[A]| {
-            feed::take_announced();
-            let answers = with_connection(&connections, |connection| work(connection, asked));
-            let announced = feed::take_announced();
-            let each: Vec<Result<Option<T>, String>> = match answers {
-                Ok(answers) => answers.into_iter().map(Ok).collect(),
-                Err(DatabaseError::Unavailable(why)) if !is_broken_off(&why) => {
-                    asked.iter().map(|_| Err(why.clone())).collect()
-                }
-                // Whose fault it is, or whose locks, shows when each is asked for alone.
-                Err(_) => asked.iter().map(|_| Ok(None)).collect(),
-            };
-            each.into_iter().map(|answer| (answer, announced)).collect()
-        };
-        Together { batch: Batch::new(&self.threads, calls, answer_all), feed: self.feed.clone() }
+        let work = move || feed::listen(|| with_connection(&connections, work));
+        wait_for(&self.feed, |patience| self.threads.run(patience, work)).await?
     }
 
     /// Runs `work` in one transaction; `Err` rolls back, so what must persist is an `Ok`. Begins again when
@@ -231,51 +142,16 @@ pub fn transaction<T>(
     }
 }
 
-/// See [`Database::together`].
-pub struct Together<A, T> {
-    batch: Batch<A, (Result<Option<T>, String>, bool)>,
-    feed: Feed,
-}
-
-impl<A: Asked, T: Send + 'static> Together<A, T> {
-    /// The answer to this one; `None`: it is to be asked for alone. What the others with it announced on the feed is in
-    /// force here too when this ends.
-    ///
-    /// # Errors
-    /// See [`DatabaseError`].
-    pub async fn run(&self, asked: A) -> Result<Option<T>, DatabaseError> {
-        let (answer, announced) = within_patience(|patience| self.batch.run(patience, asked)).await?;
-        if announced {
-            self.feed.catch_up().await;
-        }
-        answer.map_err(DatabaseError::Unavailable)
-    }
-}
-
-/// Waits for a call as long as its request still may.
-async fn within_patience<T, W>(call: impl FnOnce(Duration) -> W) -> Result<T, DatabaseError>
+/// Waits for work as long as its request still may, and until what it announced is in force here.
+async fn wait_for<T, W>(feed: &Feed, work: impl FnOnce(Duration) -> W) -> Result<T, DatabaseError>
 where
-    W: Future<Output = Result<T, BlockingError>>,
+    W: Future<Output = Result<(T, bool), BlockingError>>,
 {
-    let (begun, patience) = (Instant::now(), patience());
-    if patience.is_zero() {
-        return Err(BlockingError::DeadlinePassed("database").into());
+    let (answer, announced) = within_patience(work).await?;
+    if announced {
+        feed.catch_up().await;
     }
-    let done = call(patience).await;
-    note_waited(begun);
-    Ok(done?)
-}
-
-impl From<BlockingError> for DatabaseError {
-    fn from(error: BlockingError) -> Self {
-        match error {
-            BlockingError::QueueFull(_) => Self::Overloaded,
-            BlockingError::DeadlinePassed(_) => Self::Unavailable("no answer in time".into()),
-            BlockingError::Panicked(_) => {
-                Self::Statement(QueryError::QueryBuilderError("the work panicked".into()))
-            }
-        }
-    }
+    Ok(answer)
 }
 
 fn with_connection<T>(
@@ -295,58 +171,6 @@ fn with_connection<T>(
             }
             Err(error)
         }
-    }
-}
-
-impl From<QueryError> for DatabaseError {
-    fn from(error: QueryError) -> Self {
-        match &error {
-            QueryError::DatabaseError(kind, info) if is_unavailability(kind, info.message()) => {
-                Self::Unavailable(info.message().to_owned())
-            }
-            QueryError::BrokenTransactionManager => Self::Unavailable(error.to_string()),
-            _ => Self::Statement(error),
-        }
-    }
-}
-
-/// What PostgreSQL says where it gives a statement up for others' locks, or for its time.
-const BROKEN_OFF: [&str; 2] = ["canceling statement due to", "deadlock detected"];
-
-fn is_broken_off(message: &str) -> bool {
-    BROKEN_OFF.iter().any(|words| message.contains(words))
-}
-
-/// diesel hands on no SQLSTATE, so what it has no kind for is told by PostgreSQL's words.
-fn is_unavailability(kind: &DatabaseErrorKind, message: &str) -> bool {
-    const WORDS: [&str; 11] = [
-        "terminating connection",
-        "server closed the connection",
-        "connection to server",
-        "could not connect",
-        "no connection to the server",
-        "could not receive data",
-        "could not send data",
-        "the database system is",
-        "No space left on device",
-        "could not extend file",
-        "remaining connection slots",
-    ];
-    matches!(
-        kind,
-        DatabaseErrorKind::ClosedConnection
-            | DatabaseErrorKind::UnableToSendCommand
-            | DatabaseErrorKind::ReadOnlyTransaction
-            | DatabaseErrorKind::SerializationFailure
-    ) || is_broken_off(message)
-        || WORDS.iter().any(|words| message.contains(words))
-}
-
-fn is_worth_another_try(error: &QueryError) -> bool {
-    match error {
-        QueryError::DatabaseError(DatabaseErrorKind::SerializationFailure, _) => true,
-        QueryError::DatabaseError(_, info) => info.message().contains("deadlock detected"),
-        _ => false,
     }
 }
 
@@ -400,38 +224,4 @@ pub fn count_other_clients(connection: &mut PgConnection) -> QueryResult<i64> {
     )
     .get_result(connection)?;
     Ok(others.count)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_others_do_in_postgresql_is_no_fault_of_the_statement() {
-        let error = |kind, words: &str| QueryError::DatabaseError(kind, Box::new(words.to_owned())).into();
-        for error in [
-            error(DatabaseErrorKind::Unknown, "deadlock detected"),
-            error(DatabaseErrorKind::SerializationFailure, "could not serialize access"),
-            error(DatabaseErrorKind::Unknown, "canceling statement due to lock timeout"),
-        ] {
-            assert!(matches!(error, DatabaseError::Unavailable(_)), "{error}");
-        }
-        let ours = error(DatabaseErrorKind::Unknown, "division by zero");
-        assert!(matches!(ours, DatabaseError::Statement(_)), "{ours}");
-    }
-
-    #[actix_web::test]
-    async fn a_request_has_one_deadline_and_a_call_after_a_long_hash_some_time() {
-        let long_ago = Instant::now().checked_sub(2 * DEADLINE);
-        assert_eq!(patience(), DEADLINE);
-        within_one_deadline(async {
-            note_waited(Instant::now());
-            assert!(patience() <= DEADLINE && patience() > LEAST);
-            WAITED.with(|waited| waited.set(Waited { since: long_ago, time: Duration::ZERO }));
-            assert_eq!(patience(), LEAST, "it hashed");
-            WAITED.with(|waited| waited.set(Waited { since: long_ago, time: DEADLINE }));
-            assert_eq!(patience(), Duration::ZERO, "it waited for the database");
-        })
-        .await;
-    }
 }

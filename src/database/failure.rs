@@ -1,0 +1,105 @@
+//! What failures of the database mean: that it is away, that others were in the way, or that a statement of ours is wrong.
+
+use diesel::result::DatabaseErrorKind;
+
+use super::QueryError;
+use crate::blocking::BlockingError;
+
+/// Why the database gave no answer. None of these says anything about the caller's credentials.
+#[derive(Debug, thiserror::Error)]
+pub enum DatabaseError {
+    /// More calls wait than may.
+    #[error("too many calls wait for the database")]
+    Overloaded,
+    /// It cannot be reached, does not answer in time, or cannot write.
+    #[error("the database is unavailable: {0}")]
+    Unavailable(String),
+    /// A statement failed: a fault of ours.
+    #[error("a statement failed: {0}")]
+    Statement(QueryError),
+}
+
+impl From<BlockingError> for DatabaseError {
+    fn from(error: BlockingError) -> Self {
+        match error {
+            BlockingError::QueueFull(_) => Self::Overloaded,
+            BlockingError::DeadlinePassed(_) => Self::Unavailable("no answer in time".into()),
+            BlockingError::Panicked(_) => {
+                Self::Statement(QueryError::QueryBuilderError("the work panicked".into()))
+            }
+        }
+    }
+}
+
+impl From<QueryError> for DatabaseError {
+    fn from(error: QueryError) -> Self {
+        match &error {
+            QueryError::DatabaseError(kind, info) if is_unavailability(kind, info.message()) => {
+                Self::Unavailable(info.message().to_owned())
+            }
+            QueryError::BrokenTransactionManager => Self::Unavailable(error.to_string()),
+            _ => Self::Statement(error),
+        }
+    }
+}
+
+/// What PostgreSQL says where it gives a statement up for others' locks, or for its time.
+const BROKEN_OFF: [&str; 2] = ["canceling statement due to", "deadlock detected"];
+
+/// Whether it was given up so.
+pub(super) fn is_broken_off(message: &str) -> bool {
+    BROKEN_OFF.iter().any(|words| message.contains(words))
+}
+
+/// diesel hands on no SQLSTATE, so what it has no kind for is told by PostgreSQL's words.
+fn is_unavailability(kind: &DatabaseErrorKind, message: &str) -> bool {
+    const WORDS: [&str; 11] = [
+        "terminating connection",
+        "server closed the connection",
+        "connection to server",
+        "could not connect",
+        "no connection to the server",
+        "could not receive data",
+        "could not send data",
+        "the database system is",
+        "No space left on device",
+        "could not extend file",
+        "remaining connection slots",
+    ];
+    matches!(
+        kind,
+        DatabaseErrorKind::ClosedConnection
+            | DatabaseErrorKind::UnableToSendCommand
+            | DatabaseErrorKind::ReadOnlyTransaction
+            | DatabaseErrorKind::SerializationFailure
+    ) || is_broken_off(message)
+        || WORDS.iter().any(|words| message.contains(words))
+}
+
+/// Whether it was broken up because of others.
+pub(super) fn is_worth_another_try(error: &QueryError) -> bool {
+    match error {
+        QueryError::DatabaseError(DatabaseErrorKind::SerializationFailure, _) => true,
+        QueryError::DatabaseError(_, info) => info.message().contains("deadlock detected"),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_do_in_postgresql_is_no_fault_of_the_statement() {
+        let error = |kind, words: &str| QueryError::DatabaseError(kind, Box::new(words.to_owned())).into();
+        for error in [
+            error(DatabaseErrorKind::Unknown, "deadlock detected"),
+            error(DatabaseErrorKind::SerializationFailure, "could not serialize access"),
+            error(DatabaseErrorKind::Unknown, "canceling statement due to lock timeout"),
+        ] {
+            assert!(matches!(error, DatabaseError::Unavailable(_)), "{error}");
+        }
+        let ours = error(DatabaseErrorKind::Unknown, "division by zero");
+        assert!(matches!(ours, DatabaseError::Statement(_)), "{ours}");
+    }
+}
