@@ -51,7 +51,7 @@ impl Keys {
     pub async fn reload(&self, database: &Database, secret_keys: &SecretKeys) -> Result<(), LoadError> {
         let count = self.count();
         let rows = database.run(signing_key::list).await?;
-        self.replace(count, signing_key::open(&rows, secret_keys)?);
+        self.replace(Some(count), signing_key::open(&rows, secret_keys)?);
         Ok(())
     }
 
@@ -62,9 +62,7 @@ impl Keys {
     /// See [`LoadError`].
     pub fn reload_on(&self, connection: &mut Connection, secret_keys: &SecretKeys) -> Result<(), LoadError> {
         let rows = signing_key::list(connection).map_err(DatabaseError::from)?;
-        let ring = Arc::new(signing_key::open(&rows, secret_keys)?);
-        let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
-        *held = Held { ring, count: held.count + 1 };
+        self.replace(None, signing_key::open(&rows, secret_keys)?);
         Ok(())
     }
 
@@ -73,10 +71,30 @@ impl Keys {
     }
 
     /// A ring that was asked for before another was put in place may be older than that.
-    fn replace(&self, asked_at: u64, ring: KeyRing) {
+    fn replace(&self, asked_at: Option<u64>, ring: KeyRing) {
         let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
-        if held.count == asked_at {
-            *held = Held { ring: Arc::new(ring), count: asked_at + 1 };
+        if asked_at.is_none_or(|count| count == held.count) {
+            *held = Held { ring: Arc::new(ring), count: held.count + 1 };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slow_load_does_not_put_an_older_ring_in_a_newer_ones_place() {
+        let keys = Keys::new(KeyRing::default());
+        let held = || Arc::as_ptr(&keys.current());
+        for newest in [None, Some(1)] {
+            let asked_at = keys.count();
+            let before = held();
+            keys.replace(newest, KeyRing::default());
+            let newer = held();
+            assert_ne!(newer, before);
+            keys.replace(Some(asked_at), KeyRing::default());
+            assert_eq!(held(), newer);
         }
     }
 }

@@ -52,14 +52,17 @@ pub struct PersonalTokenFlaw;
 pub fn mint() -> (PlainPersonalToken, [u8; 32]) {
     let mut text = PREFIX.to_owned();
     while text.len() < PREFIX.len() + RANDOM_LEN {
-        // Bytes past the last whole multiple of 62 are drawn again, so that every digit is as likely.
-        let drawn = random::bytes::<32>().into_iter().filter(|byte| *byte < 248);
-        text.extend(drawn.map(|byte| char::from(DIGITS[usize::from(byte % 62)])));
+        text.extend(random::bytes::<32>().into_iter().filter_map(digit));
         text.truncate(PREFIX.len() + RANDOM_LEN);
     }
     text.push_str(&checksum(&text));
     let digest = digest(&text);
     (PlainPersonalToken(text), digest)
+}
+
+/// Bytes past the last whole multiple of 62 are drawn again, so that every digit is as likely.
+fn digit(byte: u8) -> Option<char> {
+    (byte < 248).then(|| char::from(DIGITS[usize::from(byte % 62)]))
 }
 
 /// The digest to look a token up by.
@@ -361,6 +364,24 @@ mod tests {
         assert_eq!(token.expose().len(), PREFIX.len() + RANDOM_LEN + CHECKSUM_LEN);
         assert_ne!(token.expose(), mint().0.expose());
         assert_eq!(format!("{token:?}"), "dwp_…");
+    }
+
+    #[test]
+    fn every_digit_is_as_likely() {
+        let drawn: Vec<char> = (0..=u8::MAX).filter_map(digit).collect();
+        for digit in DIGITS.map(char::from) {
+            assert_eq!(drawn.iter().filter(|drawn| **drawn == digit).count(), 4, "{digit}");
+        }
+        assert_eq!(drawn.len(), 4 * 62);
+    }
+
+    #[test]
+    fn a_reason_is_read_as_it_is_written() {
+        use RevokeReason::{ByAdmin, ByUser, DatabaseRestored, PasswordChanged};
+        for reason in [ByUser, ByAdmin, PasswordChanged, DatabaseRestored] {
+            assert_eq!(RevokeReason::read(reason.as_str()), Some(reason));
+        }
+        assert_eq!(RevokeReason::read("expired"), None);
     }
 
     #[test]

@@ -252,3 +252,35 @@ pub fn adopt(connection: &mut PgConnection) -> QueryResult<()> {
     .execute(connection)
     .map(|_| ())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_revoked_is_read_as_it_is_written() {
+        let id = Uuid::from_u128(7);
+        for (revoked, kind) in [
+            (Revoked::Session(id), "session"),
+            (Revoked::UserBelow(id, 3), "user"),
+            (Revoked::PersonalToken(id), "token"),
+            (Revoked::Key("kid".into()), "key"),
+            (Revoked::SessionChanged(id), "session_changed"),
+            (Revoked::UserChanged(id), "user_changed"),
+            (Revoked::Everything, "everything"),
+        ] {
+            assert_eq!(revoked.kind(), kind);
+            assert_eq!(Revoked::read(kind, revoked.subject(), revoked.least_version()), revoked);
+        }
+    }
+
+    #[test]
+    fn what_a_later_version_wrote_may_concern_anything() {
+        let id = Uuid::from_u128(7).to_string();
+        for (kind, subject, least_version) in
+            [("device", id.as_str(), None), ("session", "no id", None), ("user", id.as_str(), None)]
+        {
+            assert_eq!(Revoked::read(kind, subject.to_owned(), least_version), Revoked::Everything, "{kind}");
+        }
+    }
+}

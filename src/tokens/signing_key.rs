@@ -406,4 +406,22 @@ mod tests {
         assert_eq!(signing(200), Some(at(200)));
         assert_eq!(signing(50), Some(at(100)), "the clock was set back to before the first");
     }
+
+    #[test]
+    fn the_key_set_holds_what_verifies_and_the_newest_is_the_last_to_sign() {
+        let at = |seconds| DateTime::from_timestamp(seconds, 0).expect("a time");
+        let key = |signs_from, retires_at, revoked_at| {
+            let times = Times { signs_from: at(signs_from), retires_at, revoked_at };
+            SigningKey::new(PrivateKey::generate(Algorithm::Es256).expect("a key"), times).expect("it works")
+        };
+        let old = key(100, Some(at(300)), None);
+        let next = key(200, None, None);
+        let leaked = key(250, None, Some(at(260)));
+        let ring = KeyRing::new(vec![old.clone(), next.clone(), leaked]);
+        assert_eq!(ring.newest().map(SigningKey::kid), Some(next.kid()));
+        assert_eq!(ring.jwks_at(at(299)), json!({ "keys": [old.jwk, next.jwk] }));
+        assert_eq!(ring.jwks_at(at(300)), json!({ "keys": [next.jwk] }));
+        let shown = format!("{old:?}");
+        assert!(shown.contains(old.kid()) && shown.contains("ES256"), "{shown}");
+    }
 }
