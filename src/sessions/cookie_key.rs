@@ -68,3 +68,15 @@ pub fn reseal(connection: &mut PgConnection, keys: &SecretKeys) -> QueryResult<R
         Err(_) => Ok(Err(SealedCookieKey)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_another_each_time_and_never_printed() {
+        let key = CookieKey::generate();
+        assert_ne!(key.expose(), CookieKey::generate().expose());
+        assert_eq!(format!("{key:?}"), "CookieKey(…)");
+    }
+}

@@ -153,4 +153,12 @@ mod tests {
         let token = issue(&other, Uuid::nil(), [7; 16], 3);
         assert_eq!(parse(&keys(), token.expose()).err(), Some(RefreshTokenFlaw::Forged));
     }
+
+    #[test]
+    fn no_secret_is_printed() {
+        let issued = issue(&keys(), Uuid::nil(), *b"sixteen secrets!", 3);
+        assert_eq!(format!("{issued:?}"), "dwr_…");
+        let read = parse(&keys(), issued.expose()).expect("ours");
+        assert_eq!(format!("{read:?}"), format!("RefreshToken({}, generation 3)", Uuid::nil()));
+    }
 }
