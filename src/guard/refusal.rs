@@ -396,3 +396,23 @@ pub fn wrong_password(pointer: &str) -> Problem {
     let detail = "this is not the account's password".to_owned();
     Problem::validation(vec![FieldError::new(pointer, "wrong_password", detail)])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_is_told_in_whole_seconds_and_a_long_one_in_minutes() {
+        for (milliseconds, told, retry_after) in [
+            (0, "in 1 s", 1),
+            (1_001, "in 2 s", 2),
+            (119_000, "in 119 s", 119),
+            (120_000, "in 2 min", 120),
+            (120_001, "in 3 min", 121),
+        ] {
+            let refused = too_many_attempts(HeldBy::Unproven, Duration::from_millis(milliseconds));
+            assert!(refused.detail().contains(told), "{}", refused.detail());
+            assert_eq!(refused.members()["retry_after"], retry_after, "{milliseconds} ms");
+        }
+    }
+}

@@ -55,18 +55,17 @@ impl LastUse {
 
     /// The personal token was used.
     pub fn note_personal_token(&self, id: Uuid) {
-        let mut noted = self.lock();
-        if noted.personal_tokens.len() < MOST {
-            noted.personal_tokens.insert(id, Instant::now());
+        let noted = &mut self.lock().personal_tokens;
+        if has_room(noted.len(), noted.contains_key(&id)) {
+            noted.insert(id, Instant::now());
         }
     }
 
     fn note_session(&self, id: Uuid, new: SessionUse) {
-        let mut noted = self.lock();
-        if noted.sessions.len() >= MOST && !noted.sessions.contains_key(&id) {
-            return;
+        let noted = &mut self.lock().sessions;
+        if has_room(noted.len(), noted.contains_key(&id)) {
+            noted.entry(id).and_modify(|old| *old = old.merged(new)).or_insert(new);
         }
-        noted.sessions.entry(id).and_modify(|old| *old = old.merged(new)).or_insert(new);
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Noted> {
@@ -119,6 +118,11 @@ impl LastUse {
             }
         }
     }
+}
+
+/// Whether a use is noted where so many are, of one that is among them or is not.
+fn has_room(noted: usize, is_noted: bool) -> bool {
+    is_noted || noted < MOST
 }
 
 impl SessionUse {
@@ -215,4 +219,15 @@ fn write_tokens(connection: &mut PgConnection, batch: &[(Uuid, Instant)]) -> Que
     .bind::<Array<Double>, _>(ages)
     .bind::<Double, _>(STEP.as_secs_f64())
     .execute(connection)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_too_many_wait_to_be_written_those_that_do_are_noted_on() {
+        assert!(has_room(MOST - 1, false) && has_room(MOST, true));
+        assert!(!has_room(MOST, false));
+    }
 }

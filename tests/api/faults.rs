@@ -6,7 +6,7 @@ use diesel::connection::SimpleConnection;
 use reqwest::Method;
 use serde_json::json;
 
-use crate::support::{PASSWORD, World};
+use crate::support::{PASSWORD, World, limit_tries};
 
 fn cut_connections(world: &World) {
     world.sql(
@@ -130,6 +130,31 @@ async fn a_flood_of_sign_ins_is_shed_and_the_rest_goes_on() {
             assert!(answer.refused("overloaded").header("retry-after").is_some());
         }
     }
+}
+
+#[actix_web::test]
+async fn an_account_that_we_failed_to_make_does_not_count() {
+    let world = World::with(|settings| {
+        limit_tries(settings);
+        settings.registration = doorward::config::Registration::Open;
+    })
+    .await;
+    let register = async |name: String| {
+        let body = json!({ "username": name, "password": PASSWORD });
+        world.ask(Method::POST, "/api/v1/auth/register").json(&body).send().await
+    };
+    world.sql(
+        "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'on purpose'; END $$;
+         CREATE TRIGGER fail BEFORE INSERT ON users EXECUTE FUNCTION fail()",
+    );
+    for at in 0..10 {
+        register(format!("failed-{at}")).await.refused("internal_error");
+    }
+    world.sql("DROP TRIGGER fail ON users");
+    for at in 0..10 {
+        assert_eq!(register(format!("user-{at}")).await.status, 201);
+    }
+    register("one-more".to_owned()).await.refused("too_many_attempts");
 }
 
 #[actix_web::test]

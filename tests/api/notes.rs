@@ -121,6 +121,10 @@ async fn pages_go_through_all_and_their_cursors_cannot_be_forged_or_carried_over
         }
     }
     assert_eq!(seen, ["n6", "n5", "n4", "n3", "n2", "n1", "n0"]);
+    for (limit, is_last) in [(6, false), (7, true), (8, true)] {
+        let page = world.get(&format!("/api/v1/notes?limit={limit}"), &alice.access).await.body;
+        assert_eq!((titles(&page).len(), page["next_cursor"].is_null()), (limit.min(7), is_last));
+    }
     let first = world.get("/api/v1/notes?limit=3", &alice.access).await;
     let next = first.text("next_cursor");
     let forged = format!("B{}", &next[1..]);
