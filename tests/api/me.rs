@@ -196,3 +196,25 @@ async fn a_token_is_shown_once_and_carries_no_more_than_its_maker() {
     let refused = world.post(path, &narrow.access, json!({"name": "x", "scope": "notes:write"})).await;
     refused.refused_with("insufficient_scope", "login", false);
 }
+
+#[actix_web::test]
+async fn a_token_is_good_for_ninety_days_unless_told_and_for_ten_years_at_most() {
+    let world = World::new().await;
+    let tokens = world.signed_in("alice", "member").await;
+    let made = async |expires_in: Option<i64>| {
+        let mut body = json!({ "name": "ci", "scope": "notes:read" });
+        if let Some(seconds) = expires_in {
+            body["expires_in"] = json!(seconds);
+        }
+        world.post("/api/v1/me/tokens", &tokens.access, body).await
+    };
+    for (expires_in, seconds) in [(None, 7_776_000), (Some(316_224_000), 316_224_000), (Some(1), 1)] {
+        let id = made(expires_in).await.text("id");
+        let query = format!(
+            "SELECT extract(epoch FROM expires_at - created_at)::bigint AS count FROM personal_tokens WHERE id = '{id}'"
+        );
+        assert_eq!(world.count(&query), seconds);
+    }
+    let refused = made(Some(316_224_001)).await;
+    assert_eq!(refused.refused("validation_failed").body["errors"][0]["code"], "out_of_range");
+}
