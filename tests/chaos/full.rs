@@ -1,13 +1,16 @@
-//! The disk of PostgreSQL's tables is full.
+//! A disk of PostgreSQL's is full: that of its tables, or that of what it writes ahead.
 
 use std::fs::File;
 use std::io::Write;
 use std::time::{Duration, Instant};
 
+use diesel::{RunQueryDsl, sql_query};
+
 use crate::drill::{Drill, Setup, rounds};
 use crate::postgres::Postgres;
 
 const SOME_TIME: Duration = Duration::from_secs(1);
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// Takes what room is left.
 fn fill(ballast: &std::path::Path) {
@@ -25,7 +28,7 @@ fn a_full_disk_is_told_and_written_again_as_soon_as_there_is_room() {
         eprintln!("skipped: {fault}: no small disk can be mounted here (that needs root)");
         return;
     };
-    let ballast = postgres.data().parent().unwrap().join("ballast");
+    let ballast = postgres.small_disk().join("ballast");
     let mut drill = Drill::on(postgres, Setup::of(fault));
     for _ in 0..rounds(10) {
         drill.round(|_| {
@@ -35,5 +38,41 @@ fn a_full_disk_is_told_and_written_again_as_soon_as_there_is_room() {
             Instant::now()
         });
     }
+    drill.end();
+}
+
+/// PostgreSQL gives up at once where it cannot write ahead, and does not start before there is room.
+#[test]
+fn what_postgresql_wrote_ahead_before_its_disk_was_full_is_there_when_it_runs_again() {
+    let fault = "the disk of PostgreSQL's WAL full, started again when there is room";
+    let Some(postgres) = Postgres::writing_ahead_to_small_disk(32) else {
+        eprintln!("skipped: {fault}: no small disk can be mounted here (that needs root)");
+        return;
+    };
+    let ballast = postgres.small_disk().join("ballast");
+    let mut drill = Drill::on(postgres, Setup::of(fault));
+    for _ in 0..rounds(10) {
+        drill.round(|drill| {
+            let postgres = &drill.postgres;
+            let mut connection = postgres.connect();
+            fill(&ballast);
+            // On to a piece that there is no room for. What is left of this one would last a while.
+            while sql_query("SELECT pg_switch_wal(), txid_current()").execute(&mut connection).is_ok() {}
+            while postgres.answers() {
+                std::thread::sleep(PAUSE);
+            }
+            std::fs::remove_file(&ballast).unwrap();
+            while !postgres.answers() {
+                // It ends while it looks for room in vain, or finds some now.
+                if postgres.pid().is_none() {
+                    postgres.start();
+                }
+                std::thread::sleep(PAUSE);
+            }
+            Instant::now()
+        });
+    }
+    let log = drill.postgres.log();
+    assert!(log.contains("PANIC:  could not write to file \"pg_wal/"), "{log}");
     drill.end();
 }

@@ -88,13 +88,35 @@ impl Postgres {
     /// The same with its tables on a small disk of their own, and what it writes ahead elsewhere; `None`: no disk can be
     /// mounted here.
     pub fn on_small_disk(megabytes: usize) -> Option<Self> {
+        Self::beside_small_disk(megabytes, &[], |small, other| (small.join("data"), other.join("ahead")), &[])
+    }
+
+    /// The other way round: only what it writes ahead is on the small disk, in pieces of a megabyte.
+    pub fn writing_ahead_to_small_disk(megabytes: usize) -> Option<Self> {
+        let settings = ["min_wal_size=2MB", "max_wal_size=8MB", "wal_recycle=off"];
+        let places = |small: &Path, other: &Path| (other.join("data"), small.join("ahead"));
+        Self::beside_small_disk(megabytes, &settings, places, &["--wal-segsize=1"])
+    }
+
+    /// `places`: where its data and what it writes ahead are, given the small disk's folder and another's.
+    fn beside_small_disk(
+        megabytes: usize,
+        settings: &[&str],
+        places: impl FnOnce(&Path, &Path) -> (PathBuf, PathBuf),
+        initdb: &[&str],
+    ) -> Option<Self> {
         let folder = folder();
-        let (small, ahead) = (folder.path().join("small"), folder.path().join("ahead"));
+        let small = folder.path().join("small");
         fs::create_dir(&small).unwrap();
         let disk = SmallDisk::mount(&small, megabytes)?;
-        let mut postgres = Self::not_made(folder, small.join("data"), &[]);
+        let (data, ahead) = places(&small, folder.path());
+        let mut postgres = Self::not_made(folder, data, settings);
+        if let Some(owner) = owner() {
+            chown(&small, Some(owner.uid.as_raw()), Some(owner.gid.as_raw())).unwrap();
+        }
         postgres.disk = Some(disk);
-        postgres.make(&[&format!("--waldir={}", ahead.display())]);
+        let ahead = format!("--waldir={}", ahead.display());
+        postgres.make(&[&[ahead.as_str()], initdb].concat());
         Some(postgres)
     }
 
@@ -176,10 +198,14 @@ impl Postgres {
     pub fn start(&self) {
         let begun = Instant::now();
         while let Err(said) = self.try_start() {
-            let log = fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
-            assert!(begun.elapsed() < PATIENCE, "PostgreSQL does not start: {said}\n{log}");
+            assert!(begun.elapsed() < PATIENCE, "PostgreSQL does not start: {said}\n{}", self.log());
             std::thread::sleep(PAUSE);
         }
+    }
+
+    /// What it has said so far.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
 
     fn try_start(&self) -> Result<(), String> {
@@ -219,6 +245,11 @@ impl Postgres {
         if let Some(mut child) = self.child.lock().unwrap().take() {
             child.wait().unwrap();
         }
+    }
+
+    /// The small disk's folder.
+    pub fn small_disk(&self) -> PathBuf {
+        self.folder.path().join("small")
     }
 
     /// The main process, as it runs.
