@@ -121,9 +121,9 @@ impl EventType {
 /// From whom and where a request came.
 #[derive(Clone, Debug, Default)]
 pub struct Origin {
-    /// Who is signed in, when known. `None` with no address: the command line.
+    /// Who is signed in, when known.
     pub actor_id: Option<Uuid>,
-    /// That user's name at the time.
+    /// That user's name at the time, or what else did it: the command line, the server.
     pub actor_name: Option<String>,
     /// The session that the request belongs to.
     pub session_id: Option<Uuid>,

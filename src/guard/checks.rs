@@ -286,7 +286,8 @@ fn find_in_claims(services: &Services, claims: &Claims, now: DateTime<Utc>, trac
             } else {
                 format!("issued {age} s ago")
             };
-            let end = if left > 0 { format!("{left} s left") } else { format!("expired {} s ago", -left) };
+            let end =
+                if claims.exp > now { format!("{left} s left") } else { format!("expired {} s ago", -left) };
             format!("it is {} here: {skew}, {end}", refusal::time(now))
         },
     );

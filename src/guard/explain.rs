@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::caller::{Caller, Credential};
 use super::checks;
 use super::credential;
-use super::life::LifeEvent;
+use super::life::{self, LifeEvent};
 use super::pasted::{Pasted, PastedCredential, Target};
 use super::refusal;
 use super::services::Services;
@@ -237,6 +237,7 @@ impl Services {
         let Judged { trace, refused, verdict, request } = judged;
         let sees = trace.is_proven() && asker.may_see(trace.user_id);
         let lines = trace.lines(refused.as_ref());
+        let detail = refused.as_ref().map(Problem::detail);
         let credential = trace.kind.map(|kind| ExplainedCredential {
             kind: kind.as_str().to_owned(),
             id: trace.credential_id,
@@ -250,7 +251,7 @@ impl Services {
             problem: refused.as_ref().map(Problem::essence),
             credential: self.named(credential).await?,
             request,
-            checks: if sees { lines } else { told_to_holder(lines, trace.is_proven()) },
+            checks: if sees { lines } else { told_to_holder(lines, trace.is_proven(), detail) },
             life,
             next: next_steps(refused.map(|problem| problem.code()), verdict),
         })
@@ -307,10 +308,10 @@ impl Services {
         };
         Ok(Explanation {
             verdict,
+            checks: if sees { lines } else { told_to_holder(lines, true, kept.problem["detail"].as_str()) },
             problem: Some(kept.problem).filter(|problem| !problem.is_null()),
             credential: self.named(credential).await?,
             request: Some(request),
-            checks: if sees { lines } else { told_to_holder(lines, true) },
             life,
             next: next_steps(code, verdict),
         })
@@ -336,8 +337,7 @@ impl Services {
         if let Some(request_id) = request_id {
             let is_known = |event: &LifeEvent| event.request_id == Some(request_id);
             if !events.iter().any(is_known) {
-                events.extend(self.events_of_request(request_id).await?);
-                events.sort_by_key(|event| event.at);
+                events = life::in_order(events, self.events_of_request(request_id).await?);
             }
         }
         Ok(events)
@@ -371,19 +371,13 @@ fn demanded(routes: &RouteTable, target: &Target) -> ExplainedRequest {
     }
 }
 
-/// Who holds a token and is nobody else may know what it says itself, and what its refusal said.
-fn told_to_holder(lines: Vec<Line>, is_proven: bool) -> Vec<Line> {
-    let told = |mut line: Line| {
-        let says_itself = is_proven && line.check <= Check::Type;
-        if line.outcome != Outcome::Failed && !says_itself {
-            line.found = None;
-        }
-        if !says_itself {
-            line.expected = None;
-        }
-        line
-    };
-    lines.into_iter().map(told).collect()
+/// Who holds a token and is nobody else may know what it says itself, and what its refusal says.
+fn told_to_holder(mut lines: Vec<Line>, is_proven: bool, refusal: Option<&str>) -> Vec<Line> {
+    for line in lines.iter_mut().filter(|line| !is_proven || line.check > Check::Type) {
+        line.expected = None;
+        line.found = refusal.filter(|_| line.outcome == Outcome::Failed).map(str::to_owned);
+    }
+    lines
 }
 
 fn next_steps(code: Option<Code>, verdict: Verdict) -> Vec<Step> {

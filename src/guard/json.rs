@@ -187,6 +187,15 @@ mod tests {
     }
 
     #[test]
+    fn a_long_name_is_cut_and_says_so() {
+        let whole = "é".repeat(100);
+        assert_eq!(step(&whole), format!("/{whole}"));
+        assert_eq!(step(&format!("{whole}a")), format!("/{whole}…"));
+        // Cut first, escaped then: no escape is torn apart.
+        assert_eq!(step(&"~".repeat(101)), format!("/{}…", "~0".repeat(100)));
+    }
+
+    #[test]
     fn what_cannot_be_read_is_told_with_its_place_and_reason() {
         for (text, said) in [
             (&b"{\"a\":\n nope}"[..], "The body is not JSON: see line 2, column"),

@@ -11,7 +11,7 @@ use super::services::Services;
 use crate::audit::event::{self, Event, Filter};
 use crate::problem::Problem;
 use crate::sessions::{EndReason, SessionLife, find_life};
-use crate::tokens::personal_token::{self, PersonalToken};
+use crate::tokens::personal_token::{self, PersonalToken, TokenLife};
 
 /// Events of a life that are looked at.
 const EVENTS: i64 = 200;
@@ -57,39 +57,51 @@ impl From<Event> for LifeEvent {
 }
 
 fn by_whom(event: &Event) -> Option<String> {
-    let by_command = event.actor_name.is_none() && event.address.is_none() && event.request_id.is_none();
     let is_logout = event.details.get("reason").and_then(Value::as_str) == Some(EndReason::Logout.as_str());
-    match &event.actor_name {
-        Some(name) => Some(name.clone()),
-        None if by_command => Some("the command line or the server itself".to_owned()),
-        // A sign-out without an Authorization header.
-        None if is_logout => Some("whoever holds its refresh token".to_owned()),
-        None => None,
-    }
+    // A sign-out without an Authorization header.
+    let by_refresh_token = || is_logout.then(|| "whoever holds its refresh token".to_owned());
+    event.actor_name.clone().or_else(by_refresh_token)
 }
 
 /// What happened, without who did it.
 fn in_words(event: &Event) -> String {
     let detail = |name: &str| event.details.get(name).and_then(Value::as_str).unwrap_or_default();
-    let reason = detail("reason").replace('_', " ");
     match event.type_.as_str() {
-        "login_succeeded" if detail("device").is_empty() => format!("signed in ({} session)", detail("kind")),
-        "login_succeeded" => format!("signed in ({} session) with {}", detail("kind"), detail("device")),
+        "login_succeeded" => signed_in(detail("kind"), detail("device")),
+        // Of an account's change, within a session.
+        "login_failed" if detail("code") == "wrong_password" => "a wrong password was given".to_owned(),
         "login_failed" => "a sign-in failed".to_owned(),
         "stepped_up" => "the password was given again".to_owned(),
         "step_up_failed" => "a wrong password was given".to_owned(),
         "refresh_repeated" => "a spent refresh token was presented again and forgiven".to_owned(),
         "refresh_token_reused" => "a spent refresh token was used again: the session was ended".to_owned(),
-        "session_ended" => format!("the session was ended: {reason}"),
+        "session_ended" => session_ended(detail("reason")),
         "user_role_changed" => "the user's role was changed".to_owned(),
         "user_disabled" => "the account was disabled".to_owned(),
         "user_enabled" => "the account was enabled".to_owned(),
         "user_deleted" => "the account was deleted".to_owned(),
         "password_changed" => "the password was changed".to_owned(),
-        "personal_token_created" => format!("the token “{}” was made", detail("name")),
-        "personal_token_revoked" => format!("the token was revoked: {reason}"),
+        "personal_token_created" => token_made(detail("name")),
+        "personal_token_revoked" => token_revoked(detail("reason")),
         other => other.replace('_', " "),
     }
+}
+
+fn signed_in(kind: &str, device: &str) -> String {
+    let with = if device.is_empty() { String::new() } else { format!(" with {device}") };
+    format!("signed in ({kind} session){with}")
+}
+
+fn session_ended(reason: &str) -> String {
+    format!("the session was ended: {}", reason.replace('_', " "))
+}
+
+fn token_made(name: &str) -> String {
+    format!("the token “{name}” was made")
+}
+
+fn token_revoked(reason: &str) -> String {
+    format!("the token was revoked: {}", reason.replace('_', " "))
 }
 
 /// What of a user's events bears on what he holds.
@@ -121,11 +133,14 @@ impl Services {
     /// A fault of ours as a 5xx.
     pub async fn events_of_session(&self, life: &SessionLife) -> Result<Vec<LifeEvent>, Problem> {
         let (id, user_id, since) = (life.id, life.user_id, life.created_at);
+        // What an admin did to others in his session stands in their lives.
+        let is_of_others = move |event: &Event| concerns_credentials(event) && event.subject_id != user_id;
         let events = self
             .database
             .run(move |connection| {
                 let of_session = Filter { session_id: Some(id), ..Filter::default() };
                 let mut events = event::list(connection, &of_session, EVENTS)?;
+                events.retain(|event| !is_of_others(event));
                 if user_id.is_some() {
                     let of_user = Filter { subject_id: user_id, since: Some(since), ..Filter::default() };
                     let others = event::list(connection, &of_user, EVENTS)?;
@@ -137,9 +152,9 @@ impl Services {
             })
             .await
             .map_err(refusal::database)?;
-        let mut events: Vec<LifeEvent> = events.into_iter().map(LifeEvent::from).collect();
-        events.extend(of_row(life, &events));
-        Ok(in_order(events))
+        let events = oldest_first(events);
+        let more = of_row(life, &events);
+        Ok(in_order(events, more))
     }
 
     /// What happened to a personal token, in order.
@@ -150,24 +165,24 @@ impl Services {
         let found = self
             .database
             .run(move |connection| {
-                let Some(token) = personal_token::find(connection, id)? else { return Ok(None) };
-                let since = Some(token.created_at);
-                let filter = Filter { subject_id: token.user_id, since, ..Filter::default() };
-                let events = match token.user_id {
+                let Some(life) = personal_token::find_life(connection, id)? else { return Ok(None) };
+                let PersonalToken { user_id, created_at, .. } = life.token;
+                let filter = Filter { subject_id: user_id, since: Some(created_at), ..Filter::default() };
+                let events = match user_id {
                     Some(_) => event::list(connection, &filter, EVENTS)?,
                     None => Vec::new(),
                 };
-                Ok(Some((token, events)))
+                Ok(Some((life, events)))
             })
             .await
             .map_err(refusal::database)?;
-        let Some((token, events)) = found else { return Ok(Vec::new()) };
+        let Some((life, mut events)) = found else { return Ok(Vec::new()) };
         let text = id.to_string();
         let is_its_own = |event: &Event| event.details.get("token_id").and_then(Value::as_str) == Some(&text);
-        let events = events.into_iter().filter(|event| is_its_own(event) || concerns_credentials(event));
-        let mut events: Vec<LifeEvent> = events.map(LifeEvent::from).collect();
-        events.extend(of_token(&token, self.clock.now()));
-        Ok(in_order(events))
+        events.retain(|event| is_its_own(event) || concerns_credentials(event));
+        let events = oldest_first(events);
+        let more = of_token(&life, &events, self.clock.now());
+        Ok(in_order(events, more))
     }
 
     /// What the audit log says of a request.
@@ -181,11 +196,19 @@ impl Services {
             .run(move |connection| event::list(connection, &filter, EVENTS))
             .await
             .map_err(refusal::database)?;
-        Ok(events.into_iter().map(LifeEvent::from).collect())
+        Ok(oldest_first(events))
     }
 }
 
-fn in_order(mut events: Vec<LifeEvent>) -> Vec<LifeEvent> {
+/// Those of one moment in the order in which they were written.
+fn oldest_first(mut events: Vec<Event>) -> Vec<LifeEvent> {
+    events.sort_by_key(|event| (event.occurred_at, event.id));
+    events.into_iter().map(LifeEvent::from).collect()
+}
+
+/// Those of one moment as they are here.
+pub fn in_order(mut events: Vec<LifeEvent>, more: Vec<LifeEvent>) -> Vec<LifeEvent> {
+    events.extend(more);
     events.sort_by_key(|event| event.at);
     events
 }
@@ -195,36 +218,86 @@ fn of_row(life: &SessionLife, events: &[LifeEvent]) -> Vec<LifeEvent> {
     let has = |name: &str| events.iter().any(|event| event.event == name);
     let mut more = Vec::new();
     if !has("login_succeeded") {
-        let text = format!("signed in ({} session)", life.kind);
+        let text = signed_in(&life.kind, life.device.as_deref().unwrap_or_default());
         let begun = LifeEvent::plain(life.created_at, "login_succeeded", text);
         more.push(LifeEvent { address: life.address.clone(), ..begun });
     }
     if let Some((count @ 1.., Some(at))) = life.refreshed {
-        let times = if count == 1 { "once".to_owned() } else { format!("{count} times") };
-        more.push(LifeEvent::plain(at, "refreshed", format!("refreshed {times}, the last time now")));
+        let times = if count == 1 { String::new() } else { format!(", {count} times in all") };
+        more.push(LifeEvent::plain(at, "refreshed", format!("refreshed{times}")));
     }
     if life.last_used_at > life.created_at {
-        more.push(LifeEvent::plain(life.last_used_at, "last_used", "last used".to_owned()));
+        more.push(last_used(life.last_used_at));
     }
     match &life.ended {
         Some((at, reason)) if !has("session_ended") && !has("refresh_token_reused") => {
-            let text = format!("the session was ended: {}", reason.replace('_', " "));
-            more.push(LifeEvent::plain(*at, "session_ended", text));
+            more.push(LifeEvent::plain(*at, "session_ended", session_ended(reason)));
         }
         Some(_) => {}
-        None => more.push(end_of_life(life.expires_at, life.is_expired)),
+        None => more.push(end_of(life.expires_at, life.is_expired, "expires if it is not used until then")),
     }
     more
 }
 
-fn of_token(token: &PersonalToken, now: DateTime<Utc>) -> Vec<LifeEvent> {
-    let used = token.last_used_at.map(|at| LifeEvent::plain(at, "last_used", "last used".to_owned()));
-    let end = end_of_life(token.expires_at, token.expires_at <= now);
-    used.into_iter().chain([end]).collect()
+/// The same of a personal token, whose uses do not put off its end.
+fn of_token(life: &TokenLife, events: &[LifeEvent], now: DateTime<Utc>) -> Vec<LifeEvent> {
+    let TokenLife { token, revoked_at, revoked_reason } = life;
+    let has = |name: &str| events.iter().any(|event| event.event == name);
+    let mut more = Vec::new();
+    if !has("personal_token_created") {
+        more.push(LifeEvent::plain(token.created_at, "personal_token_created", token_made(&token.name)));
+    }
+    more.extend(token.last_used_at.map(last_used));
+    match revoked_at {
+        Some(at) if !has("personal_token_revoked") => {
+            let text = token_revoked(revoked_reason.as_deref().unwrap_or_default());
+            more.push(LifeEvent::plain(*at, "personal_token_revoked", text));
+        }
+        Some(_) => {}
+        None => more.push(end_of(token.expires_at, token.expires_at <= now, "expires")),
+    }
+    more
 }
 
-fn end_of_life(at: DateTime<Utc>, is_over: bool) -> LifeEvent {
-    let (event, text) =
-        if is_over { ("expired", "expired") } else { ("expires", "expires if it is not used until then") };
+fn last_used(at: DateTime<Utc>) -> LifeEvent {
+    LifeEvent::plain(at, "last_used", "last used".to_owned())
+}
+
+fn end_of(at: DateTime<Utc>, is_over: bool, expires: &str) -> LifeEvent {
+    let (event, text) = if is_over { ("expired", "expired") } else { ("expires", expires) };
     LifeEvent::plain(at, event, text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn who_did_it_is_told_as_far_as_it_is_known() {
+        let (address, request) = (Some("192.0.2.1"), Some(Uuid::nil()));
+        for (actor, address, request_id, reason, by) in [
+            (Some("alice"), address, request, "logout", Some("alice")),
+            (Some("command line"), None, None, "ended_by_admin", Some("command line")),
+            (None, address, request, "logout", Some("whoever holds its refresh token")),
+            // Somebody sent a request, and nothing says who.
+            (None, address, request, "refresh_token_reused", None),
+        ] {
+            let event = Event {
+                id: Uuid::nil(),
+                occurred_at: DateTime::UNIX_EPOCH,
+                type_: "session_ended".into(),
+                actor_id: None,
+                actor_name: actor.map(str::to_owned),
+                subject_id: None,
+                subject_name: None,
+                session_id: None,
+                address: address.map(str::to_owned),
+                request_id,
+                details: json!({ "reason": reason }),
+            };
+            assert_eq!(by_whom(&event).as_deref(), by, "{event:?}");
+        }
+    }
 }

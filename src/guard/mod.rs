@@ -12,6 +12,7 @@ pub mod conditions;
 pub mod cookie_store;
 pub mod credential;
 pub mod csrf;
+mod curl;
 pub mod cursor;
 pub mod explain;
 pub mod fields;

@@ -3,11 +3,10 @@
 
 use actix_web::http::Method;
 use actix_web::http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 use super::credential::{self, Sent};
+use super::curl::Curl;
 use crate::problem::{Code, Problem};
 use crate::sessions::refresh_token;
 
@@ -113,28 +112,18 @@ fn target(method: &str, address: &str) -> Option<Target> {
     Some(Target { method, path: path.to_owned() })
 }
 
-/// What a curl command line says, as far as it matters here.
-#[derive(Default)]
-struct Curl {
-    header: Option<String>,
-    data: Option<String>,
-    method: Option<String>,
-    address: Option<String>,
-}
-
 fn read_curl(text: &str) -> Pasted {
-    let Some(words) = shlex::split(text) else {
+    let Some(curl) = Curl::read(text) else {
         let detail = "The command line has a quotation mark without its other; paste it whole.";
         return alone(Err(Problem::new(Code::CredentialsMalformed, detail)));
     };
-    let curl = Curl::read(words.into_iter().skip(1));
-    let method = curl.method.as_deref().unwrap_or(if curl.data.is_some() { "POST" } else { "GET" });
-    let target = curl.address.as_deref().and_then(|address| target(method, address));
-    let credential = match (&curl.header, &curl.data) {
-        (Some(header), _) => of_header(header),
+    let header = curl.headers.iter().rev().find_map(|line| header_line(line));
+    let credential = match (header, &curl.data) {
+        (Some(value), _) => of_header(value),
         (None, Some(data)) => of_body(data),
         (None, None) => Err(missing()),
     };
+    let target = curl.address.as_deref().and_then(|address| target(curl.method(), address));
     Pasted { credential, target }
 }
 
@@ -142,54 +131,6 @@ fn of_body(data: &str) -> Result<PastedCredential, Problem> {
     match serde_json::from_str::<Value>(data) {
         Ok(Value::Object(members)) => of_members(|name| members.get(name)?.as_str().map(str::to_owned)),
         _ => Err(missing()),
-    }
-}
-
-impl Curl {
-    fn read(mut words: impl Iterator<Item = String>) -> Self {
-        let mut curl = Self::default();
-        while let Some(word) = words.next() {
-            let (option, attached) = split_option(&word);
-            let mut value = || attached.map(str::to_owned).or_else(|| words.next());
-            match option {
-                "-H" | "--header" => curl.take_header(&value().unwrap_or_default()),
-                "-u" | "--user" => {
-                    curl.header = Some(format!("Basic {}", STANDARD.encode(value().unwrap_or_default())));
-                }
-                "--oauth2-bearer" => curl.header = Some(format!("Bearer {}", value().unwrap_or_default())),
-                "-X" | "--request" => curl.method = value(),
-                "-d" | "--data" | "--data-raw" | "--data-binary" | "--data-ascii" | "--json" => {
-                    curl.data = value()
-                }
-                "-I" | "--head" => curl.method = Some("HEAD".to_owned()),
-                "--url" => curl.address = value(),
-                _ if word.contains("://") || word.starts_with('/') => curl.address = Some(word),
-                _ => {}
-            }
-        }
-        curl
-    }
-
-    fn take_header(&mut self, line: &str) {
-        if let Some(value) = header_line(line) {
-            self.header = Some(value.to_owned());
-        }
-    }
-}
-
-/// A short option may carry its value (`-XPUT`), and stand behind others that have none (`-sSX`, `-iH`).
-fn split_option(word: &str) -> (&str, Option<&str>) {
-    const VALUED: [(char, &str); 4] = [('H', "-H"), ('u', "-u"), ('X', "-X"), ('d', "-d")];
-    const BARE: &str = "sSivkLgfN";
-    let Some(letters) = word.strip_prefix('-').filter(|rest| !rest.starts_with('-')) else {
-        return (word, None);
-    };
-    let Some(at) = letters.find(|letter| !BARE.contains(letter)) else { return (word, None) };
-    let found = VALUED.iter().find(|(letter, _)| letters[at..].starts_with(*letter));
-    match (found, &letters[at..]) {
-        (Some((_, option)), rest) => (option, Some(&rest[1..]).filter(|value| !value.is_empty())),
-        (None, "I") => ("-I", None),
-        (None, _) => (word, None),
     }
 }
 
@@ -239,6 +180,29 @@ mod tests {
             target(&format!("curl -sX DELETE {header} -o out https://h")).as_deref(),
             Some("DELETE /")
         );
+        for (options, found) in [
+            ("-I https://h/a", "HEAD /a"),
+            ("--head https://h/a", "HEAD /a"),
+            ("-sI https://h/a", "HEAD /a"),
+            ("-IX GET https://h/a", "GET /a"),
+            ("-d {} https://h/a", "POST /a"),
+            ("-Gd x=1 https://h/a", "GET /a"),
+            ("--data-urlencode x=1 https://h/a", "POST /a"),
+            ("-F file=@x https://h/a", "POST /a"),
+            ("-T x https://h/a", "PUT /a"),
+            ("--url https://h/a", "GET /a"),
+            ("localhost:8000/a?b", "GET /a"),
+            ("localhost:8000", "GET /"),
+            // The value of another option is no address, whatever it looks like.
+            ("https://h/a -o out", "GET /a"),
+            ("-o /tmp/out https://h/a", "GET /a"),
+            ("https://h/a -sSo /tmp/out", "GET /a"),
+            ("-xhttp://proxy/b --referer https://b/b https://h/a", "GET /a"),
+            ("-e https://b/b -A 'bot (+http://b/b)' https://h/a", "GET /a"),
+            ("https://h/a https://h/b", "GET /a"),
+        ] {
+            assert_eq!(target(&format!("curl {options} {header}")).as_deref(), Some(found), "{options}");
+        }
         assert_eq!(target("GET /a HTTP/1.1\nAuthorization: Bearer x").as_deref(), Some("GET /a"));
         assert_eq!(target("Bearer x"), None);
     }

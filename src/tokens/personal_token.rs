@@ -190,12 +190,25 @@ pub fn list(
     query.order(personal_tokens::id.desc()).limit(limit).load(connection)
 }
 
-/// A personal token's row, good or not.
+/// A personal token's row, good or not, with when and why it was revoked.
+#[derive(Clone, Debug, Queryable, Selectable)]
+#[diesel(table_name = personal_tokens, check_for_backend(diesel::pg::Pg))]
+pub struct TokenLife {
+    /// The token.
+    #[diesel(embed)]
+    pub token: PersonalToken,
+    /// When it was revoked.
+    pub revoked_at: Option<DateTime<Utc>>,
+    /// See [`RevokeReason::as_str`].
+    pub revoked_reason: Option<String>,
+}
+
+/// Whatever became of a personal token.
 ///
 /// # Errors
 /// PostgreSQL's.
-pub fn find(connection: &mut PgConnection, id: Uuid) -> QueryResult<Option<PersonalToken>> {
-    personal_tokens::table.find(id).select(PersonalToken::as_select()).first(connection).optional()
+pub fn find_life(connection: &mut PgConnection, id: Uuid) -> QueryResult<Option<TokenLife>> {
+    personal_tokens::table.find(id).select(TokenLife::as_select()).first(connection).optional()
 }
 
 /// A personal token to be made.

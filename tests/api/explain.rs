@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use chrono::TimeDelta;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -104,6 +106,112 @@ async fn whoever_has_no_credential_learns_what_the_refusal_says_and_nothing_of_i
     // A personal token of the admin's shows no life: it may have leaked.
     let (personal, _) = world.personal_token(&admin.access, "audit:read account:read").await;
     assert_eq!(explained(&world, Some(&personal), &alice.access).await["life"], Value::Null);
+}
+
+/// The checks in a line each: what became of it, and which of the two texts are told with it.
+fn shape(explanation: &Value) -> Vec<String> {
+    let lines = explanation["checks"].as_array().unwrap();
+    let told = |line: &Value, name: &str| line.get(name).map(|_| format!(", {name}")).unwrap_or_default();
+    let shape = |line: &Value| {
+        let (check, outcome) = (line["check"].as_str().unwrap(), line["outcome"].as_str().unwrap());
+        format!("{check} {outcome}{}{}", told(line, "expected"), told(line, "found"))
+    };
+    lines.iter().map(shape).collect()
+}
+
+#[actix_web::test]
+async fn whoever_merely_holds_a_token_is_told_what_it_says_itself_and_why_it_fails() {
+    let world = World::new().await;
+    let alice = world.signed_in("alice", "member").await;
+    world.post("/api/v1/auth/logout", &alice.access, json!({})).await;
+    let admin = world.login("admin").await;
+    let of_token = ["header", "kind", "form", "key", "signature", "times", "issuer", "type"];
+    let behind = ["user", "csrf", "permission", "scope", "freshness", "ownership"];
+    let expected = |revocation: &str, session: &str| {
+        let says = of_token.iter().map(|check| format!("{check} passed, expected, found"));
+        let judged = [revocation.to_owned(), session.to_owned()];
+        let rest = behind.iter().map(|check| format!("{check} not_reached"));
+        says.chain(judged).chain(rest).collect::<Vec<_>>()
+    };
+    let told = explained(&world, None, &alice.access).await;
+    assert_eq!(shape(&told), expected("revocation passed", "session failed, found"));
+    let all = explained(&world, Some(&admin.access), &alice.access).await;
+    let (revocation, session) = ("revocation passed, expected, found", "session failed, expected, found");
+    assert_eq!(shape(&all), expected(revocation, session));
+    // A token that proves nothing is told why it fails, and not what was looked for.
+    let forged = format!("{}AAAA", &alice.refresh[..alice.refresh.len() - 4]);
+    let told = explained(&world, None, &forged).await;
+    assert_eq!(
+        shape(&told)[..5],
+        [
+            "header not_applicable",
+            "kind passed",
+            "form passed",
+            "key not_applicable",
+            "signature failed, found"
+        ]
+    );
+}
+
+#[actix_web::test]
+async fn whoever_merely_holds_a_token_learns_of_its_user_only_what_the_refusal_says() {
+    let world = World::new().await;
+    let id = world.user("alice", "viewer");
+    let alice = world.login("alice").await;
+    let (personal, _) = world.personal_token(&alice.access, "notes:read").await;
+    let admin = world.login("admin").await;
+    let basic = |name: &str| format!("curl -u {name}:{personal} https://x/api/v1/notes");
+    let write = format!("curl -X POST -H 'Authorization: Bearer {personal}' https://x/api/v1/notes");
+    let learns = async |text: &str, check: &str, code: &str| {
+        let told = explained(&world, None, text).await;
+        assert_eq!(told["problem"]["code"], code, "{told}");
+        assert_eq!(line(&told, check)["found"], told["problem"]["detail"], "{told}");
+        let asked = explained(&world, Some(&admin.access), text).await;
+        assert_ne!(line(&asked, check)["found"], told["problem"]["detail"], "an admin learns more");
+        assert_eq!(line(&told, "user").get("expected"), None);
+        assert!(!told.to_string().contains("alice"), "{told}");
+    };
+    learns(&basic("bob"), "user", "token_unknown").await;
+    learns(&write, "permission", "permission_denied").await;
+    world.patch(&format!("/api/v1/users/{id}"), &admin.access, json!({ "role": "member" })).await;
+    learns(&alice.access, "revocation", "token_revoked").await;
+    world.patch(&format!("/api/v1/users/{id}"), &admin.access, json!({ "status": "disabled" })).await;
+    learns(&personal, "user", "account_disabled").await;
+}
+
+/// What is said of a token's times when this server's clock has just come to this second.
+async fn times_at(world: &World, token: &str, second: DateTime<Utc>) -> String {
+    let here = format!("it is {}", second.to_rfc3339_opts(SecondsFormat::Secs, true));
+    for _ in 0..20 {
+        // Anew where the machine was too slow, and the second has passed.
+        let clock = &world.services.clock;
+        clock.advance(second + TimeDelta::milliseconds(50) - clock.now());
+        let told = explained(world, None, token).await;
+        let times = line(&told, "times");
+        let found = times["found"].as_str().unwrap();
+        if let Some(said) = found.strip_prefix(&here) {
+            return format!("{}{said}", times["outcome"].as_str().unwrap());
+        }
+    }
+    panic!("it is never {second}");
+}
+
+#[actix_web::test]
+async fn how_old_a_token_is_and_how_long_it_is_good_is_told_to_the_second() {
+    let world = World::new().await;
+    let alice = world.signed_in("alice", "member").await;
+    let claims = URL_SAFE_NO_PAD.decode(alice.access.split('.').nth(1).unwrap()).unwrap();
+    let claims: Value = serde_json::from_slice(&claims).unwrap();
+    let issued = DateTime::from_timestamp(claims["iat"].as_i64().unwrap(), 0).unwrap();
+    for (after, said) in [
+        (-3, "passed here: issued 2 s ahead of this clock, 302 s left"),
+        (0, "passed here: issued 0 s ago, 299 s left"),
+        (100, "passed here: issued 100 s ago, 199 s left"),
+        (300, "failed here: issued 300 s ago, expired 0 s ago"),
+        (360, "failed here: issued 360 s ago, expired 60 s ago"),
+    ] {
+        assert_eq!(times_at(&world, &alice.access, issued + TimeDelta::seconds(after)).await, said);
+    }
 }
 
 #[actix_web::test]

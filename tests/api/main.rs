@@ -15,6 +15,7 @@ mod guide;
 mod headers;
 mod input;
 mod keys;
+mod life;
 mod login;
 mod me;
 mod migrations;
