@@ -19,7 +19,7 @@ use crate::users::passwords::HashError;
 use crate::users::user::NameTaken;
 
 /// How long a client should wait for a fault of ours to pass.
-const RETRY_AFTER: Duration = Duration::from_secs(2);
+pub const RETRY_AFTER: Duration = Duration::from_secs(2);
 
 /// A time as it stands in details and members (RFC 3339, UTC, whole seconds).
 #[must_use]

@@ -88,12 +88,6 @@ impl Services {
         self.database.feed().follow(url, reader)
     }
 
-    /// How long the wait for what overload refused should be.
-    #[must_use]
-    pub fn retry_after() -> Duration {
-        Duration::from_secs(1)
-    }
-
     /// The stored hash of a user's password.
     ///
     /// # Errors

@@ -85,7 +85,7 @@ impl Services {
             // The password or the status changed since it was verified: once more from the start.
         }
         let detail = "The account is being changed just now; try again.";
-        Err(Problem::new(Code::Overloaded, detail).retry_after(Self::retry_after()))
+        Err(Problem::new(Code::Overloaded, detail).retry_after(refusal::RETRY_AFTER))
     }
 
     async fn find_login(&self, username: &str) -> Result<Option<Login>, Problem> {

@@ -36,12 +36,17 @@ impl Recent {
             self.rows.push_back((Instant::now(), row.clone()));
         }
         while self.rows.len() > MOST || self.rows.front().is_some_and(|(at, _)| at.elapsed() > KEPT_FOR) {
-            let Some((_, News { revoked: Revoked::Session(id) | Revoked::PersonalToken(id), .. })) =
-                self.rows.pop_front()
+            let Some((
+                _,
+                News { revoked: Revoked::Session(id) | Revoked::PersonalToken(id), revoked_at, .. },
+            )) = self.rows.pop_front()
             else {
                 continue;
             };
-            self.ended.remove(&id);
+            // A later end of the same has a row of its own.
+            if self.ended.get(&id).is_some_and(|(at, _)| *at == revoked_at) {
+                self.ended.remove(&id);
+            }
         }
     }
 
@@ -108,6 +113,33 @@ mod tests {
         recent.note(&all);
         assert_eq!((recent.rows.len(), recent.ended.len()), (MOST, MOST));
         assert!(recent.ended(ids[9]).is_none() && recent.ended(ids[10]).is_some());
+    }
+
+    #[test]
+    fn what_ended_more_than_ten_minutes_ago_is_known_no_more() {
+        let mut recent = Recent::default();
+        let (old, young) = (crate::random::id(), crate::random::id());
+        recent.note(&[news(Revoked::PersonalToken(old)), news(Revoked::Session(young))]);
+        let minute = Duration::from_secs(60);
+        for (row, age) in recent.rows.iter_mut().zip([KEPT_FOR + minute, KEPT_FOR - minute]) {
+            row.0 = Instant::now().checked_sub(age).expect("a time");
+        }
+        recent.note(&[]);
+        assert_eq!((recent.rows.len(), recent.ended.len()), (1, 1));
+        assert!(recent.ended(old).is_none() && recent.ended(young).is_some());
+    }
+
+    #[test]
+    fn what_ended_twice_is_known_for_as_long_as_its_later_end() {
+        let mut recent = Recent::default();
+        let id = crate::random::id();
+        let repeated = DateTime::UNIX_EPOCH + chrono::TimeDelta::seconds(1);
+        recent
+            .note(&[news(Revoked::Session(id)), News { revoked_at: repeated, ..news(Revoked::Session(id)) }]);
+        let long_ago = Instant::now().checked_sub(2 * KEPT_FOR);
+        recent.rows[0].0 = long_ago.expect("a time");
+        recent.note(&[]);
+        assert_eq!((recent.rows.len(), recent.ended(id)), (1, Some((repeated, "logout".into()))));
     }
 
     #[test]
