@@ -362,3 +362,92 @@ impl Follower for Reader {
         self.memory.forget();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn memory() -> Memory {
+        Memory::new(Feed::default(), 100)
+    }
+
+    /// As one is drawn while the feed is live.
+    fn ticket(memory: &Memory) -> Ticket {
+        Ticket(memory.named.read().expect("no panic").count)
+    }
+
+    fn standing() -> Arc<Standing> {
+        Arc::new(Standing { ended: None, expires_at: DateTime::UNIX_EPOCH, scope: None, user: None })
+    }
+
+    /// So many ids: two that were named long ago, at the counts 5 and 7, the others just now, at 9.
+    fn named(ids: usize) -> Named {
+        let long_ago = NAMED_FOR + Duration::from_secs(1);
+        let long_ago = Instant::now().checked_sub(long_ago).expect("a time");
+        let mut named = Named { count: 9, floor: 3, at: HashMap::new() };
+        for count in [5, 7] {
+            named.at.insert(crate::random::id(), (count, long_ago));
+        }
+        while named.at.len() < ids {
+            named.name(crate::random::id());
+        }
+        named
+    }
+
+    #[test]
+    fn an_answer_that_was_asked_for_before_everything_was_forgotten_is_not_remembered() {
+        let (memory, id) = (memory(), crate::random::id());
+        let told: fn(&Memory) = |memory| {
+            let (revoked_at, matters_until) = (DateTime::UNIX_EPOCH, DateTime::UNIX_EPOCH);
+            let (age, reason) = (Duration::ZERO, "database_restored".to_owned());
+            memory.apply(&[News { revoked: Revoked::Everything, age, reason, revoked_at, matters_until }]);
+        };
+        for forget in [Memory::forget, told] {
+            let before = ticket(&memory);
+            forget(&memory);
+            memory.remember_session(before, id, &standing());
+            assert!(memory.sessions.get(&id).is_none());
+            memory.remember_session(ticket(&memory), id, &standing());
+            assert!(memory.sessions.get(&id).is_some());
+        }
+    }
+
+    #[test]
+    fn what_was_named_long_ago_makes_room_once_there_is_much_and_counts_for_every_earlier_query() {
+        for (ids, left, floor) in [
+            (NAMED_BEFORE_PRUNING - 1, NAMED_BEFORE_PRUNING - 1, 3),
+            (NAMED_BEFORE_PRUNING, NAMED_BEFORE_PRUNING - 2, 7),
+            (NAMED_BEFORE_PRUNING + 1, NAMED_BEFORE_PRUNING - 1, 7),
+        ] {
+            let memory = Memory { named: RwLock::new(named(ids)), ..memory() };
+            memory.apply(&[]);
+            {
+                let named = memory.named.read().expect("no panic");
+                assert_eq!((named.at.len(), named.floor), (left, floor), "{ids}");
+            }
+            for (count, is_remembered) in [(floor - 1, false), (floor, true)] {
+                let id = crate::random::id();
+                memory.remember_session(Ticket(count), id, &standing());
+                assert_eq!(memory.sessions.get(&id).is_some(), is_remembered, "{ids}: {count}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_personal_token_that_outlives_what_a_clock_can_tell_is_remembered_for_a_while() {
+        let (memory, id) = (memory(), crate::random::id());
+        let standing = Arc::new(TokenStanding {
+            id,
+            scope: Names::from(Vec::new()),
+            expires_at: DateTime::<Utc>::MAX_UTC,
+            expired_at: None,
+            left: Duration::MAX,
+            revoked: None,
+            user: None,
+        });
+        memory.remember_personal_token(ticket(&memory), [7; 32], &standing, standing.left);
+        let (_, until) = memory.personal_tokens.get(&id).expect("it is remembered");
+        assert!(until > Instant::now() && until <= Instant::now() + NAMED_FOR);
+        assert_eq!(memory.personal_digests.get(&[7; 32]), Some(id));
+    }
+}

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use chrono::TimeDelta;
+use diesel::connection::SimpleConnection;
 use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -104,6 +105,21 @@ async fn what_is_held_up_is_told_for_how_long_and_the_time_counts_down() {
     assert_eq!(waits(guess(&world, ELSEWHERE, "alice").await).0, 6);
     world.advance(TimeDelta::milliseconds(4_500));
     assert_eq!(waits(guess(&world, ELSEWHERE, "alice").await).0, 1);
+    world.advance(TimeDelta::seconds(1));
+    guess(&world, ELSEWHERE, "alice").await.refused("invalid_credentials");
+}
+
+/// What stands there by then shows who was asked.
+#[actix_web::test]
+async fn what_the_database_said_of_a_name_that_is_held_up_a_node_goes_by_for_a_second() {
+    let world = limited().await;
+    let mut lifted = world.connection();
+    use_up(&world, ELSEWHERE, "alice").await;
+    held(&guess(&world, ELSEWHERE, "alice").await);
+    lifted.batch_execute("DELETE FROM attempts").unwrap();
+    held(&guess(&world, ELSEWHERE, "ALICE").await);
+    guess(&world, ELSEWHERE, "bob").await.refused("invalid_credentials");
+    guess(&world, HOME, "alice").await.refused("invalid_credentials");
     world.advance(TimeDelta::seconds(1));
     guess(&world, ELSEWHERE, "alice").await.refused("invalid_credentials");
 }

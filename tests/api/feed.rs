@@ -8,7 +8,7 @@ use diesel::connection::SimpleConnection;
 use doorward::audit::Origin;
 use doorward::database::feed::FeedState;
 use doorward::database::{Connection, transaction};
-use doorward::sessions::find_standing;
+use doorward::sessions::{EndReason, Which, end_sessions, find_standing};
 use doorward::tokens::signing_key;
 use reqwest::Method;
 use serde_json::json;
@@ -17,9 +17,14 @@ use crate::support::{Answer, Browser, PASSWORD, World, refused_in_time};
 
 /// Waits until the feed stands so.
 async fn until(world: &World, state: FeedState) {
+    in_time(&format!("the feed is {state:?}"), || world.services.database.feed().state() == state).await;
+}
+
+/// Waits until it is so.
+async fn in_time(what: &str, is_so: impl Fn() -> bool) {
     let begun = Instant::now();
-    while world.services.database.feed().state() != state {
-        assert!(begun.elapsed() < Duration::from_secs(10), "the feed is not {state:?} in time");
+    while !is_so() {
+        assert!(begun.elapsed() < Duration::from_secs(10), "not in time: {what}");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
@@ -59,6 +64,154 @@ async fn a_remembered_credential_of_each_kind_asks_no_database() {
     ask().await;
     let _held = lock_everything(&world);
     ask().await;
+}
+
+#[actix_web::test]
+async fn a_signature_is_verified_once_and_the_memory_tells_how_much_it_holds_of_each_kind() {
+    let world = World::new().await;
+    until(&world, FeedState::Live).await;
+    let (alice, bob) = (world.signed_in("alice", "member").await, world.signed_in("bob", "member").await);
+    let (personal, _) = world.personal_token(&alice.access, "notes:read").await;
+    let browser = Browser::signed_in(&world, "alice").await;
+    let renewed = world.refresh(&alice.refresh).await.text("access_token");
+    let forged = |end: &str| format!("{}{end}", &bob.access[..bob.access.len() - 4]);
+    let forged = ["AAAA", "BBBA", "CCCA", "DDDA"].map(forged);
+    for _ in 0..2 {
+        for token in [&alice.access, &renewed, &bob.access, &personal] {
+            assert_eq!(world.get("/api/v1/me", token).await.status, 200);
+        }
+        assert_eq!(browser.ask(Method::GET, "/api/v1/me").send().await.status, 200);
+        for token in &forged {
+            world.get("/api/v1/me", token).await.refused("token_signature_invalid");
+        }
+    }
+    let expected = [
+        ("access_tokens", 3),
+        ("forged_tokens", 4),
+        ("api_sessions", 2),
+        ("browser_sessions", 1),
+        ("personal_tokens", 1),
+    ];
+    assert_eq!(world.services.memory.sizes(), expected);
+    let verified = || world.services.signed_access_token(&bob.access).unwrap();
+    assert!(std::sync::Arc::ptr_eq(&verified(), &verified()), "the same, and not one that is equal");
+}
+
+/// What the database says otherwise meanwhile shows who was asked.
+#[actix_web::test]
+async fn why_an_older_access_token_is_refused_is_asked_once_until_its_user_is_changed_again() {
+    let world = World::new().await;
+    until(&world, FeedState::Live).await;
+    let id = world.user("alice", "member");
+    let (alice, admin) = (world.login("alice").await, world.login("admin").await);
+    let change = async |role: &str| {
+        let path = format!("/api/v1/users/{id}");
+        assert_eq!(world.patch(&path, &admin.access, json!({ "role": role })).await.status, 200);
+    };
+    let reason = async || {
+        let refused = world.get("/api/v1/me", &alice.access).await;
+        refused.refused_with("token_revoked", "refresh", false).text("reason")
+    };
+    change("viewer").await;
+    assert_eq!(reason().await, "role_changed");
+    let otherwise = "UPDATE revocations SET reason = 'account_disabled' WHERE kind = 'user'";
+    world.connection().batch_execute(otherwise).unwrap();
+    assert_eq!(reason().await, "role_changed");
+    change("member").await;
+    assert_eq!(reason().await, "account_disabled", "it is still the first change that counts");
+}
+
+/// Whoever asks the database meanwhile remembers the answer.
+#[actix_web::test]
+async fn a_read_that_finds_nothing_new_is_no_news() {
+    let world = World::new().await;
+    until(&world, FeedState::Live).await;
+    let drawn = || format!("{:?}", world.services.memory.ticket());
+    let before = drawn();
+    for _ in 0..3 {
+        world.services.database.feed().catch_up().await;
+    }
+    assert_eq!(drawn(), before);
+    let alice = world.signed_in("alice", "member").await;
+    world.post("/api/v1/auth/logout", &alice.access, json!({})).await;
+    in_time("the end of a session is news", || drawn() != before).await;
+}
+
+/// As after the promotion of a standby that lacked the last moments, before the feed has noticed.
+#[actix_web::test]
+async fn what_a_node_knows_to_be_ended_it_refuses_although_the_database_has_lost_the_end() {
+    let world = World::new().await;
+    until(&world, FeedState::Live).await;
+    let (alice, bob) = (world.signed_in("alice", "member").await, world.signed_in("bob", "member").await);
+    let (personal, personal_id) = world.personal_token(&bob.access, "notes:read").await;
+    let mut browser = Browser::signed_in(&world, "bob").await;
+    let copied = Browser::with(&world, browser.cookies.clone());
+    world.post("/api/v1/auth/logout", &alice.access, json!({})).await;
+    browser.fill_in("/account", "/logout", &[]).await;
+    world.delete(&format!("/api/v1/me/tokens/{personal_id}"), &bob.access).await;
+    let ended = "SELECT string_agg(id::text, ' ') AS text FROM sessions WHERE ended_at IS NOT NULL";
+    let ended = format!("{} {personal_id}", world.text(ended));
+    let ended: Vec<uuid::Uuid> = ended.split(' ').map(|id| id.parse().unwrap()).collect();
+    assert_eq!(ended.len(), 3);
+    in_time("it knows all three", || ended.iter().all(|id| world.services.memory.ended(*id).is_some())).await;
+
+    world.sql(
+        "UPDATE sessions SET ended_at = NULL, ended_reason = NULL;
+         UPDATE refresh_tokens SET ended_at = NULL, ended_reason = NULL;
+         UPDATE personal_tokens SET revoked_at = NULL, revoked_reason = NULL;
+         DELETE FROM revocations",
+    );
+    // By what the database says, then by what is remembered of that; the refresh token as the live one, then as a spent one.
+    for _ in 0..2 {
+        for answer in [
+            world.get("/api/v1/me", &alice.access).await,
+            world.refresh(&alice.refresh).await,
+            copied.ask(Method::GET, "/api/v1/me").send().await,
+        ] {
+            assert_eq!(answer.refused_with("session_ended", "login", true).text("reason"), "logout");
+        }
+        let answer = world.get("/api/v1/me", &personal).await;
+        assert_eq!(answer.refused("token_revoked").text("reason"), "revoked_by_user");
+        assert_eq!(world.get("/api/v1/me", &bob.access).await.status, 200, "of his nothing was lost");
+    }
+    assert_eq!(world.count("SELECT count(*) FROM sessions WHERE ended_at IS NOT NULL"), 0);
+}
+
+/// Nodes forget everything faster than they read a row for each.
+#[actix_web::test]
+async fn up_to_a_thousand_sessions_that_end_at_once_are_named_each_and_more_by_one_row() {
+    let one = World::new().await;
+    let other = one.another_node().await;
+    until(&one, FeedState::Live).await;
+    until(&other, FeedState::Live).await;
+    for (sessions, named, everything) in [(2, 2, 0), (1_000, 1_000, 0), (1_001, 0, 1)] {
+        let name = format!("user{sessions}");
+        let id = one.user(&name, "member");
+        let tokens = one.login(&name).await;
+        one.sql(&format!(
+            "INSERT INTO sessions (id, user_id, kind, expires_at)
+             SELECT gen_random_uuid(), user_id, kind, expires_at FROM sessions, generate_series(2, {sessions})
+             WHERE user_id = '{id}'"
+        ));
+        for node in [&one, &other] {
+            assert_eq!(node.get("/api/v1/me", &tokens.access).await.status, 200);
+        }
+        let ended = transaction(&mut one.connection(), |connection| {
+            let which = Which::AllOf(id);
+            end_sessions(connection, &which, EndReason::EndedByAdmin, &Origin::command_line())
+        });
+        assert_eq!(ended.unwrap().len(), sessions);
+        for node in [&one, &other] {
+            refused_within_a_second(node, &tokens.access).await.refused("session_ended");
+        }
+        let rows = format!(
+            "SELECT count(*) FROM revocations JOIN sessions ON sessions.id::text = subject
+             WHERE revocations.kind = 'session' AND user_id = '{id}'"
+        );
+        assert_eq!(one.count(&rows), named, "{sessions}");
+        let rows = "SELECT count(*) FROM revocations WHERE kind = 'everything'";
+        assert_eq!(one.count(rows), everything, "{sessions}");
+    }
 }
 
 #[actix_web::test]

@@ -650,6 +650,12 @@ async fn odd_requests_that_are_good_are_answered_as_they_should_be() {
             "POST /api/v1/auth/login HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: {JSON}\r\n{headers}\r\n{body}"
         )
     };
+    let chunked = |size: usize| {
+        let body = login.clone() + &" ".repeat(size - length);
+        let chunk = |bytes: &[u8]| format!("{:x}\r\n{}\r\n", bytes.len(), String::from_utf8_lossy(bytes));
+        let chunks: String = body.as_bytes().chunks(BODY_MAX / 4).map(chunk).collect();
+        post("transfer-encoding: chunked\r\n", &format!("{chunks}0\r\n\r\n"))
+    };
     let cases = [
         ("HTTP/1.0", "GET /healthz HTTP/1.0\r\n\r\n".to_owned(), 200, ""),
         ("an absolute target", get("GET http://evil.example/api/v1/me HTTP/1.1", &bearer), 200, "alice"),
@@ -702,6 +708,8 @@ async fn odd_requests_that_are_good_are_answered_as_they_should_be() {
             400,
             "malformed_json",
         ),
+        ("chunks as large together as a body may be", chunked(BODY_MAX), 200, "access_token"),
+        ("chunks that are a byte larger together", chunked(BODY_MAX + 1), 413, "payload_too_large"),
         ("a length and a body", post(&format!("content-length: {length}\r\n"), &login), 200, "access_token"),
         (
             "identity",

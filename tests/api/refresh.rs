@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use diesel::connection::SimpleConnection;
+use doorward::config::SimplejwtRoutes;
 use futures_util::future::join_all;
+use reqwest::Method;
 use serde_json::json;
 
 use crate::support::{PASSWORD, Tokens, World};
@@ -348,4 +350,65 @@ async fn a_token_of_another_kind_is_told_from_a_broken_one() {
     world.refresh(&forged).await.refused_with("token_signature_invalid", "login", false);
     world.sql("DELETE FROM sessions");
     world.refresh(&tokens.refresh).await.refused_with("refresh_token_unknown", "login", true);
+}
+
+#[actix_web::test]
+async fn the_record_of_a_refused_refresh_names_the_check_that_refused_it() {
+    let world = World::new().await;
+    let admin = world.login("admin").await;
+    for (code, check) in [
+        ("refresh_token_reused", "revocation"),
+        ("session_ended", "session"),
+        ("session_expired", "session"),
+        ("refresh_token_unknown", "session"),
+        ("account_disabled", "user"),
+        ("insufficient_scope", "scope"),
+    ] {
+        let id = world.user(code, "member");
+        let tokens = world.login(code).await;
+        let mut body = json!({ "refresh_token": tokens.refresh });
+        let of_user = format!("session_id IN (SELECT id FROM sessions WHERE user_id = '{id}')");
+        match code {
+            "refresh_token_reused" => {
+                let second = Tokens::of(&world.refresh(&tokens.refresh).await);
+                world.refresh(&second.refresh).await;
+                world.sql(&format!("UPDATE refresh_tokens SET rotated_at = '{{}}' WHERE {of_user}"));
+            }
+            "session_ended" => drop(world.post("/api/v1/auth/logout", &tokens.access, json!({})).await),
+            "session_expired" => {
+                world.sql(&format!("UPDATE refresh_tokens SET expires_at = now() WHERE {of_user}"));
+            }
+            "refresh_token_unknown" => world.sql(&format!("DELETE FROM sessions WHERE user_id = '{id}'")),
+            "account_disabled" => {
+                let status = json!({"status": "disabled"});
+                drop(world.patch(&format!("/api/v1/users/{id}"), &admin.access, status).await);
+            }
+            _ => body["scope"] = json!("users:write"),
+        }
+        let refused = world.ask(Method::POST, "/api/v1/auth/refresh").json(&body).send().await;
+        let request_id = refused.refused(code).text("request_id");
+        world.services.kept_refusals.flush(&world.services.database).await.unwrap();
+        let failed = format!(
+            "SELECT line->>'check' AS text FROM refusals, jsonb_array_elements(checks) AS line
+             WHERE request_id = '{request_id}' AND line->>'outcome' = 'failed'"
+        );
+        assert_eq!(world.text(&failed), check, "{code}");
+    }
+}
+
+#[actix_web::test]
+async fn the_use_of_a_token_that_is_kept_is_noted_and_a_rotation_stands_in_the_row_by_itself() {
+    let world = World::with(|settings| settings.simplejwt_routes = SimplejwtRoutes::On).await;
+    let tokens = world.signed_in("alice", "member").await;
+    let noted = || world.text("SELECT last_used_at::text AS text FROM sessions");
+    let begun = noted();
+    world.advance(LATER);
+    let rotated = Tokens::of(&world.refresh(&tokens.refresh).await);
+    world.flush().await;
+    assert_eq!(noted(), begun);
+    let keep = json!({ "refresh": rotated.refresh });
+    let kept = world.ask(Method::POST, "/api/token/refresh/").json(&keep).send().await;
+    assert_eq!(kept.status, 200, "{}", kept.body);
+    world.flush().await;
+    assert_ne!(noted(), begun);
 }

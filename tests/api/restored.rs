@@ -1,8 +1,14 @@
 //! A database that went back in time: what was ended since is alive again, and `doorward restored` ends it.
 
 use std::process::{Command, Output};
+use std::time::Duration;
 
+use chrono::TimeDelta;
 use diesel::connection::SimpleConnection;
+use doorward::guard::repeat::repeat_what_is_lost;
+use doorward::tokens::recent::Recent;
+use doorward::tokens::revocation::{News, Revoked};
+use metrics_exporter_prometheus::PrometheusBuilder;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -264,6 +270,137 @@ async fn what_a_running_node_remembers_to_be_ended_it_ends_again_when_the_databa
     assert_eq!(world.events("database_went_back"), 1);
     told(&world, &["restored", "--keep-sessions", "--yes", "--json"]);
     assert!(!doctor().contains("history"));
+}
+
+/// What a node has read of these ends, a minute ago.
+fn read_of(world: &World, ended: &[(Revoked, &str)]) -> Recent {
+    let revoked_at = world.services.clock.now() - TimeDelta::minutes(1);
+    let matters_until = revoked_at + TimeDelta::days(1);
+    let news = ended.iter().cloned().map(|(revoked, reason)| News {
+        revoked,
+        age: Duration::ZERO,
+        reason: reason.to_owned(),
+        revoked_at,
+        matters_until,
+    });
+    let mut recent = Recent::default();
+    recent.note(&news.collect::<Vec<_>>());
+    recent
+}
+
+#[actix_web::test]
+async fn each_kind_of_end_that_is_lost_alone_is_noticed_repeated_and_counted() {
+    let world = World::new().await;
+    let carol = world.user("carol", "member");
+    let alice = world.signed_in("alice", "member").await;
+    let bob = [world.signed_in("bob", "member").await, world.login("bob").await];
+    let scripts = [
+        world.personal_token(&alice.access, "notes:read").await,
+        world.personal_token(&alice.access, "notes:read").await,
+    ];
+    let kid = world.text("SELECT kid AS text FROM signing_keys");
+    let sessions =
+        "SELECT string_agg(s.id::text, ' ') AS text FROM sessions s JOIN users u ON u.id = s.user_id
+        WHERE u.username = 'bob'";
+    let sessions = world.text(sessions);
+    let sessions = sessions.split(' ').map(|id| (Revoked::Session(id.parse().unwrap()), "logout"));
+    let tokens =
+        scripts.iter().map(|(_, id)| (Revoked::PersonalToken(id.parse().unwrap()), "revoked_by_user"));
+    let gone = [(Revoked::Session(carol), "logout"), (Revoked::PersonalToken(carol), "revoked_by_user")];
+    let told = |sessions: u8, tokens: u8, keys: u8, accounts: Value| {
+        json!({
+            "sessions_ended": sessions,
+            "personal_tokens_revoked": tokens,
+            "signing_keys_revoked": keys,
+            "accounts": accounts,
+        })
+    };
+    let mut noticed = 0;
+    for (what, ended, expected) in [
+        ("sessions", sessions.collect(), Some(told(2, 0, 0, json!({})))),
+        ("personal tokens", tokens.collect(), Some(told(0, 2, 0, json!({})))),
+        (
+            "an account",
+            vec![(Revoked::UserBelow(carol, 2), "account_disabled")],
+            Some(told(0, 0, 0, json!({ "carol": "disabled" }))),
+        ),
+        ("a key", vec![(Revoked::Key(kid), "key_revoked")], Some(told(0, 0, 1, json!({})))),
+        ("what stands here no more", gone.to_vec(), None),
+    ] {
+        let recent = read_of(&world, &ended);
+        let recorder = PrometheusBuilder::new().build_recorder();
+        for _ in 0..2 {
+            metrics::with_local_recorder(&recorder, || {
+                repeat_what_is_lost(&mut world.connection(), &recent, &world.services.secret_keys).unwrap();
+            });
+        }
+        noticed += i64::from(expected.is_some());
+        assert_eq!(world.events("database_went_back"), noticed, "{what}: once, and where anything was lost");
+        let counted = recorder.handle().render().contains("doorward_database_went_back_total 1\n");
+        assert_eq!(counted, expected.is_some(), "{what}");
+        if let Some(expected) = expected {
+            let details = "SELECT details::text AS text FROM audit_events WHERE type = 'database_went_back'
+                ORDER BY id DESC LIMIT 1";
+            let details: Value = serde_json::from_str(&world.text(details)).unwrap();
+            assert_eq!(details, expected, "{what}");
+        }
+        match what {
+            "sessions" => {
+                for tokens in &bob {
+                    let refused =
+                        refused_in_time(async || world.get("/api/v1/me", &tokens.access).await).await;
+                    assert_eq!(refused.refused("session_ended").text("reason"), "logout");
+                }
+            }
+            "personal tokens" => {
+                for (script, _) in &scripts {
+                    let refused = refused_in_time(async || world.get("/api/v1/notes", script).await).await;
+                    assert_eq!(refused.refused("token_revoked").text("reason"), "revoked_by_user");
+                }
+                assert_eq!(world.get("/api/v1/me", &alice.access).await.status, 200);
+            }
+            "an account" => {
+                let login = json!({ "username": "carol", "password": PASSWORD });
+                let refused = world.ask(Method::POST, "/api/v1/auth/login").json(&login).send().await;
+                refused.refused("account_disabled");
+            }
+            _ => {
+                let refused = refused_in_time(async || world.get("/api/v1/me", &alice.access).await).await;
+                refused.refused("token_signature_invalid");
+            }
+        }
+    }
+    world.login("alice").await;
+}
+
+#[actix_web::test]
+async fn lost_is_what_the_database_has_no_row_of_and_nothing_else() {
+    let world = World::new().await;
+    let ids: [uuid::Uuid; 5] = std::array::from_fn(|_| doorward::random::id());
+    let ended = ids.map(|id| (Revoked::Session(id), "logout"));
+    let recent = read_of(&world, &ended);
+    let lost = || -> Vec<Revoked> {
+        let lost = recent.find_lost(&mut world.connection()).unwrap();
+        lost.into_iter().map(|news| news.revoked).collect()
+    };
+    assert_eq!(lost(), ids.map(Revoked::Session));
+    // A row of another kind counts for nothing, nor does one of an earlier time.
+    let row = |at: usize, kind: &str, age: &str| {
+        world.sql(&format!(
+            "INSERT INTO revocations (kind, subject, reason, revoked_at, matters_until)
+             VALUES ('{kind}', '{}', 'logout', now() - interval '{age}', now() + interval '1 day')",
+            ids[at]
+        ));
+    };
+    row(0, "token", "0");
+    row(2, "session", "1 hour");
+    assert_eq!(lost().len(), 5);
+    row(1, "session", "0");
+    row(3, "session", "10 seconds");
+    assert_eq!(lost(), [ids[0], ids[2], ids[4]].map(Revoked::Session));
+    // What no longer concerns anything was pruned.
+    world.advance(TimeDelta::days(3));
+    assert!(lost().is_empty());
 }
 
 #[actix_web::test]
