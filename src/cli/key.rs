@@ -15,7 +15,7 @@ use crate::app::state;
 use crate::audit::Origin;
 use crate::clock::Clock;
 use crate::config::Settings;
-use crate::database::{Connection, instance, transaction};
+use crate::database::{Connection, QueryError, instance, transaction};
 use crate::sessions::cookie_key;
 use crate::sessions::session::delta;
 use crate::tokens::key_state::KeyState;
@@ -139,18 +139,14 @@ fn list(connection: &mut Connection, args: &KeyListArgs) -> Result<(), Failure> 
     })
 }
 
-fn publish(connection: &mut Connection, settings: &Settings) -> Result<Row, Failure> {
+fn rotate(connection: &mut Connection, settings: &Settings, args: &KeyRotateArgs) -> Result<(), Failure> {
     let secret_keys = check_secret_keys(connection, settings).map_err(failed)?;
     let private = PrivateKey::generate(state::algorithm(settings)).map_err(failed)?;
     let ttl = delta(settings.access_token_ttl);
     let row = transaction(connection, |connection| {
         signing_key::insert(connection, &private, &secret_keys, ttl, &Origin::command_line())
     });
-    row.map_err(failed)?.ok_or_else(|| Failure::new("no signing key could be made"))
-}
-
-fn rotate(connection: &mut Connection, settings: &Settings, args: &KeyRotateArgs) -> Result<(), Failure> {
-    let row = publish(connection, settings)?;
+    let row = row.map_err(failed)?.ok_or_else(|| Failure::new("no signing key could be made"))?;
     let line = format!(
         "{} is published, and signs from {}; the keys before it verify until their last token has expired.",
         row.kid,
@@ -161,39 +157,57 @@ fn rotate(connection: &mut Connection, settings: &Settings, args: &KeyRotateArgs
 }
 
 fn revoke(connection: &mut Connection, settings: &Settings, args: &KeyRevokeArgs) -> Result<(), Failure> {
+    // Another key may have to be made: nothing is revoked where that would fail.
+    let secret_keys = check_secret_keys(connection, settings).map_err(failed)?;
+    let private = PrivateKey::generate(state::algorithm(settings)).map_err(failed)?;
+    let ttl = delta(settings.access_token_ttl);
     let what = format!(
         "this refuses at once every access token that {} has signed; clients have to refresh",
         args.kid
     );
     args.confirmation.ask(&what)?;
+    let origin = Origin::command_line();
     let revoked = transaction(connection, |connection| {
-        signing_key::revoke(connection, &args.kid, &Origin::command_line())
+        if !signing_key::revoke(connection, &args.kid, &origin)? {
+            return Ok(None);
+        }
+        // The servers must be able to sign on.
+        match signing_key::may_sign(connection)? {
+            true => Ok(Some(None)),
+            false => signing_key::insert(connection, &private, &secret_keys, ttl, &origin).map(Some),
+        }
     });
-    if !revoked.map_err(failed)? {
+    let Some(made) = revoked.map_err(failed)? else {
         return Err(Failure::new(format!("there is no signing key {} that could be revoked", args.kid)));
-    }
-    // The server must be able to sign on.
-    let clock = Clock::default().now();
-    let rows = signing_key::list(connection).map_err(failed)?;
-    let can_sign = rows.iter().any(|row| row.revoked_at.is_none() && row.signs_from <= clock);
+    };
     let mut line = format!("{} is revoked.", args.kid);
-    if !can_sign {
-        line += &format!(" {} signs from now on.", publish(connection, settings)?.kid);
+    if let Some(made) = &made {
+        line += &format!(" {} signs from now on.", made.kid);
     }
-    Output::stdout(args.format).result(&serde_json::json!({ "kid": args.kid, "revoked": true }), &line)
+    let made = made.map(|row| row.kid);
+    let result = serde_json::json!({ "kid": args.kid, "revoked": true, "new_signing_key": made });
+    Output::stdout(args.format).result(&result, &line)
 }
 
+/// All of it or nothing.
 fn reseal(connection: &mut Connection, settings: &Settings, args: &KeyResealArgs) -> Result<(), Failure> {
     let secret_keys = check_secret_keys(connection, settings).map_err(failed)?;
+    let mut unopened = None;
     let resealed = transaction(connection, |connection| {
+        let mut refuse = |why: String| {
+            unopened = Some(why);
+            QueryError::RollbackTransaction
+        };
         let resealed = signing_key::reseal(connection, &secret_keys)?;
-        let cookie_key = cookie_key::reseal(connection, &secret_keys)?;
+        let resealed = resealed.map_err(|error| refuse(error.to_string()))?;
+        cookie_key::reseal(connection, &secret_keys)?.map_err(|error| refuse(error.to_string()))?;
         instance::update_check_value(connection, &secret_keys.check_value())?;
-        Ok((resealed, cookie_key))
+        Ok(resealed)
     });
-    let (resealed, cookie_key) = resealed.map_err(failed)?;
+    if let Some(why) = unopened {
+        return Err(Failure::new(format!("{why}; nothing is sealed anew")));
+    }
     let resealed = resealed.map_err(failed)?;
-    cookie_key.map_err(failed)?;
     let line = format!("{resealed} keys are sealed anew under the first secret key.");
     Output::stdout(args.format).result(&serde_json::json!({ "resealed": resealed }), &line)
 }

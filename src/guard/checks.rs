@@ -230,7 +230,9 @@ pub fn read_refresh_token(
 fn check_of(flaw: &AccessTokenFlaw) -> Check {
     match flaw {
         AccessTokenFlaw::Malformed => Check::Form,
-        AccessTokenFlaw::KeyUnknown | AccessTokenFlaw::KeyRevoked { .. } => Check::Key,
+        AccessTokenFlaw::KeyUnknown
+        | AccessTokenFlaw::KeyRevoked { .. }
+        | AccessTokenFlaw::KeyRetired { .. } => Check::Key,
         AccessTokenFlaw::SignatureInvalid => Check::Signature,
         AccessTokenFlaw::Expired { .. } | AccessTokenFlaw::NotYetValid { .. } => Check::Times,
         AccessTokenFlaw::IssuerMismatch { .. } | AccessTokenFlaw::AudienceMismatch { .. } => Check::Issuer,

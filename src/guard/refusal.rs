@@ -81,7 +81,8 @@ pub fn access_token_flaw(flaw: AccessTokenFlaw) -> Problem {
         ),
         AccessTokenFlaw::KeyUnknown
         | AccessTokenFlaw::SignatureInvalid
-        | AccessTokenFlaw::KeyRevoked { .. } => Problem::new(
+        | AccessTokenFlaw::KeyRevoked { .. }
+        | AccessTokenFlaw::KeyRetired { .. } => Problem::new(
             Code::TokenSignatureInvalid,
             "The token's signature is not by a key of this server: it was altered, forged, or issued elsewhere. \
              Refresh, or sign in again.",

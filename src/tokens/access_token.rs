@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::names::Names;
-use super::signing_key::{ACCESS_TOKEN_TYPE, KeyRing, SigningKey};
+use super::signing_key::{ACCESS_TOKEN_TYPE, KeyRing, SigningKey, Times};
 
 /// How far ahead of our clock `nbf` and `iat` may be. `exp` has no leeway.
 const LEEWAY: TimeDelta = TimeDelta::seconds(5);
@@ -104,6 +104,11 @@ pub enum AccessTokenFlaw {
     KeyRevoked {
         /// When.
         revoked_at: DateTime<Utc>,
+    },
+    /// It outlives whatever this key signed before others took its place: whoever got hold of it signed this.
+    KeyRetired {
+        /// When the last that it signed had expired.
+        retires_at: DateTime<Utc>,
     },
     /// Past `exp`.
     Expired {
@@ -267,10 +272,21 @@ impl Signed {
     /// Checks that the key is still one of ours: for a token that was remembered.
     ///
     /// # Errors
-    /// [`AccessTokenFlaw::KeyUnknown`], [`AccessTokenFlaw::KeyRevoked`].
+    /// [`AccessTokenFlaw::KeyUnknown`], [`AccessTokenFlaw::KeyRevoked`], [`AccessTokenFlaw::KeyRetired`].
     pub fn check_key(&self, ring: &KeyRing) -> Result<(), AccessTokenFlaw> {
-        let key = ring.find(&self.kid).ok_or(AccessTokenFlaw::KeyUnknown)?;
-        key.revoked_at().map_or(Ok(()), |revoked_at| Err(AccessTokenFlaw::KeyRevoked { revoked_at }))
+        check_times_of_key(ring.find(&self.kid).ok_or(AccessTokenFlaw::KeyUnknown)?, &self.claims)
+    }
+}
+
+/// A key that has a successor signed nothing that outlives it: who has got hold of it could.
+fn check_times_of_key(key: &SigningKey, claims: &Claims) -> Result<(), AccessTokenFlaw> {
+    let Times { retires_at, revoked_at, .. } = *key.times();
+    if let Some(revoked_at) = revoked_at {
+        return Err(AccessTokenFlaw::KeyRevoked { revoked_at });
+    }
+    match retires_at.filter(|retires_at| claims.exp > *retires_at) {
+        Some(retires_at) => Err(AccessTokenFlaw::KeyRetired { retires_at }),
+        None => Ok(()),
     }
 }
 
@@ -287,8 +303,8 @@ struct WireHeader {
 /// Checks form and signature alone, and notes whom the token is from and for.
 ///
 /// # Errors
-/// [`AccessTokenFlaw::Malformed`], [`AccessTokenFlaw::KeyUnknown`], [`AccessTokenFlaw::SignatureInvalid`] or
-/// [`AccessTokenFlaw::KeyRevoked`].
+/// [`AccessTokenFlaw::Malformed`], [`AccessTokenFlaw::KeyUnknown`], [`AccessTokenFlaw::SignatureInvalid`],
+/// [`AccessTokenFlaw::KeyRevoked`] or [`AccessTokenFlaw::KeyRetired`].
 pub fn verify_signature(ring: &KeyRing, issuer: &Issuer, token: &str) -> Result<Signed, AccessTokenFlaw> {
     use AccessTokenFlaw::{KeyUnknown, Malformed, SignatureInvalid};
     if token.len() > MAX_LEN {
@@ -316,11 +332,9 @@ pub fn verify_signature(ring: &KeyRing, issuer: &Issuer, token: &str) -> Result<
     if !matches!(genuine, Ok(true)) {
         return Err(SignatureInvalid);
     }
-    if let Some(revoked_at) = key.revoked_at() {
-        return Err(AccessTokenFlaw::KeyRevoked { revoked_at });
-    }
     let wire: WireClaims = from_json(&payload).ok_or(Malformed)?;
     let claims = read(&wire).ok_or(Malformed)?;
+    check_times_of_key(key, &claims)?;
     let misdirected = misdirected(wire, header.typ, issuer).map(Box::new);
     let scope = Names::of_scope(&claims.scope);
     Ok(Signed { claims, scope, kid: header.kid, misdirected })
@@ -378,7 +392,6 @@ mod tests {
 
     use super::*;
     use crate::tokens::private_key::{Algorithm, PrivateKey};
-    use crate::tokens::signing_key::Times;
 
     const NOW: i64 = 1_800_000_000;
 
@@ -588,6 +601,27 @@ mod tests {
                 )
             );
             assert!(says_nothing, "character {at}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn what_outlives_its_retired_key_is_not_believed_remembered_or_not() {
+        let with = |private: &[u8], retires_at| {
+            let private = PrivateKey::new(Algorithm::Es256, private.to_vec()).expect("a key");
+            let times = Times { signs_from: at(0), retires_at, revoked_at: None };
+            KeyRing::new(vec![SigningKey::new(private, times).expect("a working key")])
+        };
+        let private = PrivateKey::generate(Algorithm::Es256).expect("a key").pkcs8;
+        let before = with(&private, None);
+        let token = issue(&before, &issuer(), &claims(), Reader::Standard, at(NOW)).expect("a token");
+        let remembered = verify_signature(&before, &issuer(), &token).expect("ours");
+        for (retires_at, flaw) in
+            [(remembered.claims.exp, None), (remembered.claims.exp - TimeDelta::seconds(1), Some(()))]
+        {
+            let after = with(&private, Some(retires_at));
+            let flaw = flaw.map(|()| AccessTokenFlaw::KeyRetired { retires_at });
+            assert_eq!(verify_signature(&after, &issuer(), &token).err(), flaw);
+            assert_eq!(remembered.check_key(&after).err(), flaw);
         }
     }
 

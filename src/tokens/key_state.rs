@@ -23,7 +23,7 @@ impl KeyState {
     /// The state at `now` of a row among `all`.
     #[must_use]
     pub fn of(row: &Row, all: &[Row], now: DateTime<Utc>) -> Self {
-        let live = all.iter().filter(|row| row.revoked_at.is_none());
+        let live = all.iter().filter(|row| row.times().is_live_at(now));
         let signing = find_signing(live, |row| row.signs_from, now);
         match row {
             row if row.revoked_at.is_some() => Self::Revoked,

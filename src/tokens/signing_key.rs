@@ -114,10 +114,10 @@ impl SigningKey {
         &self.decoding_key
     }
 
-    /// When it was revoked.
+    /// When it does what.
     #[must_use]
-    pub fn revoked_at(&self) -> Option<DateTime<Utc>> {
-        self.times.revoked_at
+    pub fn times(&self) -> &Times {
+        &self.times
     }
 }
 
@@ -149,8 +149,17 @@ pub struct Times {
     pub revoked_at: Option<DateTime<Utc>>,
 }
 
-/// Which of those that are not revoked signs: the latest whose time has come. Where none's has, the clock was set back, and
-/// it is the first.
+impl Times {
+    /// Whether it may sign, now or later: it is not revoked, and what it signed may still be good. Those who verify know
+    /// of no other.
+    #[must_use]
+    pub fn is_live_at(&self, now: DateTime<Utc>) -> bool {
+        self.revoked_at.is_none() && self.retires_at.is_none_or(|retires_at| retires_at > now)
+    }
+}
+
+/// Which of those that are live signs: the latest whose time has come. Where none's has, the clock was set back, and it is
+/// the first.
 pub(super) fn find_signing<'a, T>(
     live: impl Iterator<Item = &'a T> + Clone,
     signs_from: impl Fn(&T) -> DateTime<Utc>,
@@ -182,23 +191,23 @@ impl KeyRing {
     /// The key that signs.
     #[must_use]
     pub fn signing_at(&self, now: DateTime<Utc>) -> Option<&SigningKey> {
-        let live = self.keys.iter().filter(|key| key.times.revoked_at.is_none());
-        find_signing(live, |key| key.times.signs_from, now)
+        find_signing(self.live_at(now), |key| key.times.signs_from, now)
     }
 
-    /// The newest key that is not revoked, whether it signs already or not.
+    /// The newest live key, whether it signs already or not.
     #[must_use]
-    pub fn newest(&self) -> Option<&SigningKey> {
-        self.keys.iter().filter(|key| key.times.revoked_at.is_none()).max_by_key(|key| key.times.signs_from)
+    pub fn newest_at(&self, now: DateTime<Utc>) -> Option<&SigningKey> {
+        self.live_at(now).max_by_key(|key| key.times.signs_from)
+    }
+
+    fn live_at(&self, now: DateTime<Utc>) -> impl Iterator<Item = &SigningKey> + Clone {
+        self.keys.iter().filter(move |key| key.times.is_live_at(now))
     }
 
     /// The published key set (RFC 7517, section 5): what signs, what will, and what signed tokens that still live.
     #[must_use]
     pub fn jwks_at(&self, now: DateTime<Utc>) -> serde_json::Value {
-        let is_published = |key: &&SigningKey| {
-            key.times.revoked_at.is_none() && key.times.retires_at.is_none_or(|retires_at| retires_at > now)
-        };
-        let keys: Vec<&Jwk> = self.keys.iter().filter(is_published).map(|key| &key.jwk).collect();
+        let keys: Vec<&Jwk> = self.live_at(now).map(|key| &key.jwk).collect();
         json!({ "keys": keys })
     }
 }
@@ -223,7 +232,9 @@ pub struct Row {
 }
 
 impl Row {
-    fn times(&self) -> Times {
+    /// When it does what.
+    #[must_use]
+    pub fn times(&self) -> Times {
         let Self { signs_from, retires_at, revoked_at, .. } = *self;
         Times { signs_from, retires_at, revoked_at }
     }
@@ -274,18 +285,14 @@ pub fn insert_unless(
 ) -> QueryResult<Option<Row>> {
     // One at a time, or two starting nodes would each make the first key.
     diesel::sql_query("LOCK TABLE signing_keys IN SHARE ROW EXCLUSIVE MODE").execute(connection)?;
-    let newest = list(connection)?.into_iter().rfind(|row| row.revoked_at.is_none());
+    let moment: DateTime<Utc> = diesel::select(now()).get_result(connection)?;
+    let newest = list(connection)?.into_iter().rfind(|row| row.times().is_live_at(moment));
     if newest.as_ref().is_some_and(is_enough) {
         return Ok(None);
     }
     let PrivateKey { kid, jwk, .. } = private;
+    let signs_from = if may_sign(connection)? { moment + PUBLISHED_AHEAD } else { moment };
     let live = signing_keys::revoked_at.is_null();
-    let signing: i64 = signing_keys::table
-        .filter(live.and(signing_keys::signs_from.le(now())))
-        .count()
-        .get_result(connection)?;
-    let moment: DateTime<Utc> = diesel::select(now()).get_result(connection)?;
-    let signs_from = if signing == 0 { moment } else { moment + PUBLISHED_AHEAD };
     // One that was published to sign later does so, and this one makes way for it.
     let successor: Option<DateTime<Utc>> = signing_keys::table
         .filter(live.and(signing_keys::signs_from.gt(signs_from)))
@@ -313,6 +320,18 @@ pub fn insert_unless(
     Ok(Some(row))
 }
 
+/// Whether any key may sign at this moment.
+///
+/// # Errors
+/// PostgreSQL's.
+pub fn may_sign(connection: &mut PgConnection) -> QueryResult<bool> {
+    let is_live = signing_keys::revoked_at
+        .is_null()
+        .and(signing_keys::retires_at.is_null().or(signing_keys::retires_at.gt(now().nullable())));
+    let signing = signing_keys::table.filter(is_live.and(signing_keys::signs_from.le(now())));
+    diesel::select(diesel::dsl::exists(signing)).get_result(connection)
+}
+
 /// Publishes a key where none may sign, of the algorithm of the latest: nobody could sign in.
 ///
 /// # Errors
@@ -322,12 +341,10 @@ pub fn insert_where_none_signs(
     keys: &SecretKeys,
     origin: &Origin,
 ) -> QueryResult<Option<Row>> {
-    let rows = list(connection)?;
-    let moment: DateTime<Utc> = diesel::select(now()).get_result(connection)?;
-    if rows.iter().any(|row| row.revoked_at.is_none() && row.signs_from <= moment) {
+    if may_sign(connection)? {
         return Ok(None);
     }
-    let Some(algorithm) = rows.last().and_then(|row| Algorithm::parse(&row.algorithm)) else {
+    let Some(algorithm) = list(connection)?.last().and_then(|row| Algorithm::parse(&row.algorithm)) else {
         return Ok(None);
     };
     let private = PrivateKey::generate(algorithm);
@@ -336,7 +353,8 @@ pub fn insert_where_none_signs(
     insert(connection, &private, keys, LONGEST_LIKELY_TTL, origin)
 }
 
-/// Revokes a leaked key: all that it signed is refused at once. `false`: no such key, or revoked already.
+/// Revokes a leaked key: all that it signed is refused at once. The one before it signs on where it still may; where none
+/// may, another is to be made in the same transaction. `false`: no such key, or revoked already.
 ///
 /// # Errors
 /// PostgreSQL's.
@@ -349,6 +367,13 @@ pub fn revoke(connection: &mut PgConnection, kid: &str, origin: &Origin) -> Quer
         return Ok(false);
     }
     let moment: DateTime<Utc> = diesel::select(now()).get_result(connection)?;
+    // Its successor may be the one that is revoked: what nobody follows does not retire.
+    let newest = list(connection)?.into_iter().rfind(|row| row.times().is_live_at(moment));
+    if let Some(newest) = newest {
+        diesel::update(signing_keys::table.find(newest.kid))
+            .set(signing_keys::retires_at.eq(None::<DateTime<Utc>>))
+            .execute(connection)?;
+    }
     // Who has the key can sign with any `exp`: it matters for as long as its row stands.
     revocation::insert(
         connection,
@@ -418,7 +443,7 @@ mod tests {
         let next = key(200, None, None);
         let leaked = key(250, None, Some(at(260)));
         let ring = KeyRing::new(vec![old.clone(), next.clone(), leaked]);
-        assert_eq!(ring.newest().map(SigningKey::kid), Some(next.kid()));
+        assert_eq!(ring.newest_at(at(100)).map(SigningKey::kid), Some(next.kid()));
         assert_eq!(ring.jwks_at(at(299)), json!({ "keys": [old.jwk, next.jwk] }));
         assert_eq!(ring.jwks_at(at(300)), json!({ "keys": [next.jwk] }));
         let shown = format!("{old:?}");

@@ -263,3 +263,59 @@ async fn a_key_is_listed_by_what_it_is_there_for() {
     let words = [Signs, Published, Verifies, Retired, Revoked].map(KeyState::as_str);
     assert_eq!(words, ["signs", "published", "verifies", "retired", "revoked"]);
 }
+
+#[actix_web::test]
+async fn where_only_retired_keys_are_left_another_signs_at_once_and_is_published() {
+    let world = World::new().await;
+    world.user("alice", "member");
+    let first = rows(&world)[0].kid.clone();
+    let second = rotate(&world, Algorithm::Es256);
+    world.advance(TimeDelta::hours(1));
+    reload(&world).await;
+    assert!(jwks(&world).await.find(&first).is_none(), "it has retired");
+    assert!(revoke(&world, &second));
+    assert!(!signing_key::may_sign(&mut world.connection()).expect("the database"));
+    let third = rotate(&world, Algorithm::Es256);
+    reload(&world).await;
+    let access = world.login("alice").await.access;
+    assert_eq!(decode_header(&access).unwrap().kid, Some(third));
+    assert!(verify_offline(&world, &access).await.is_ok());
+    assert_eq!(world.get("/api/v1/me", &access).await.status, 200);
+}
+
+#[actix_web::test]
+async fn a_key_whose_successor_is_revoked_signs_on_and_stays_published() {
+    let world = World::new().await;
+    world.user("alice", "member");
+    let first = rows(&world)[0].kid.clone();
+    let second = rotate(&world, Algorithm::Es256);
+    assert!(revoke(&world, &second));
+    for _ in 0..3 {
+        world.advance(TimeDelta::hours(1));
+        reload(&world).await;
+        let access = world.login("alice").await.access;
+        assert_eq!(decode_header(&access).unwrap().kid.as_ref(), Some(&first));
+        assert!(verify_offline(&world, &access).await.is_ok());
+    }
+}
+
+#[actix_web::test]
+async fn whoever_got_hold_of_a_retired_key_signs_nothing_that_is_good() {
+    let world = World::new().await;
+    let tokens = world.signed_in("alice", "member").await;
+    let first = decode_header(&tokens.access).unwrap();
+    rotate(&world, Algorithm::Es256);
+    world.advance(TimeDelta::hours(1));
+    reload(&world).await;
+    let ring = signing_key::open(&rows(&world), &world.services.secret_keys).expect("keys");
+    let key = ring.find(first.kid.as_deref().unwrap()).unwrap();
+    let mut claims: Value = jsonwebtoken::dangerous::insecure_decode(&tokens.access).unwrap().claims;
+    let now = world.services.clock.now().timestamp();
+    claims["exp"] = (now + 300).into();
+    let forged = jsonwebtoken::encode(&first, &claims, key.encoding_key()).unwrap();
+    for _ in 0..2 {
+        world.get("/api/v1/me", &forged).await.refused("token_signature_invalid");
+    }
+    // What it signed in its time is told to have expired.
+    world.get("/api/v1/me", &tokens.access).await.refused("token_expired");
+}
