@@ -1,15 +1,17 @@
 //! `doorward backup`: the database in a file.
 
 use std::fs::{self, File};
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use clap::{Args, ValueHint};
 
 use super::Context;
 use super::database::DatabaseAccess;
 use super::failure::Failure;
+use super::libpq::{client, run};
 use super::output::{Format, Output};
 
 /// Arguments of `doorward backup`.
@@ -29,7 +31,7 @@ impl BackupArgs {
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
         let settings = context.settings()?;
         if self.file.exists() {
-            return Err(Failure::new(format!("{} is there already", self.file.display())));
+            return Err(is_there_already(&self.file));
         }
         let access = DatabaseAccess::find(&settings)?;
         let written = access.connect().map(drop).and_then(|()| dump(&access, &self.file));
@@ -44,37 +46,68 @@ impl BackupArgs {
     }
 }
 
+/// Writes beside the file first, under a name of this process's own, so that the file is whole once it is there.
 fn dump(access: &DatabaseAccess, file: &Path) -> Result<(), Failure> {
-    let unfinished = file.with_extension("unfinished");
-    let io = |error: std::io::Error| Failure::new(format!("{}: {error}", unfinished.display()));
-    let out =
-        File::options().write(true).create(true).truncate(true).mode(0o600).open(&unfinished).map_err(io)?;
-    let program = access.binaries()?.program("pg_dump");
-    let mut command = Command::new(&program);
+    let mut command = client(access, "pg_dump")?;
     command.args(["--format=custom", "--no-owner", "--no-privileges"]);
-    let dumped = run(command, access.url(), Stdio::from(out)).and_then(|()| {
-        let synced = File::open(&unfinished).and_then(|out| out.sync_all());
-        synced.and_then(|()| fs::rename(&unfinished, file)).map_err(io)
+    let unfinished = unfinished(file);
+    let io = |error: io::Error| Failure::new(format!("{}: {error}", unfinished.display()));
+    let made = File::options().write(true).create_new(true).mode(0o600).open(&unfinished);
+    let out = made.map_err(|error| match error.kind() {
+        ErrorKind::AlreadyExists => Failure::new(format!(
+            "{} is there already: a backup that was cut off left it; remove it",
+            unfinished.display()
+        )),
+        _ => io(error),
+    })?;
+    let dumped = run(command, Stdio::from(out)).and_then(|_| {
+        File::open(&unfinished).and_then(|out| out.sync_all()).map_err(io)?;
+        put_in_place(&unfinished, file)
     });
-    if dumped.is_err() {
-        let _ = fs::remove_file(&unfinished);
-    }
+    let _ = fs::remove_file(&unfinished);
     dumped
 }
 
-/// Runs one of PostgreSQL's programs on the database. The address goes by the environment, since others can read a
-/// command line.
-pub(super) fn run(mut command: Command, url: &str, out: Stdio) -> Result<(), Failure> {
-    let program = command.get_program().to_string_lossy().into_owned();
-    for (name, value) in super::libpq::variables(url)? {
-        command.env(name, value);
+/// `auth.mon` and `auth.tue` are written side by side: the whole name, and whose it is.
+fn unfinished(file: &Path) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(format!(".{}.unfinished", std::process::id()));
+    PathBuf::from(name)
+}
+
+/// A link overwrites nothing, unlike a rename; some file systems have none.
+fn put_in_place(unfinished: &Path, file: &Path) -> Result<(), Failure> {
+    match fs::hard_link(unfinished, file) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists && fs::symlink_metadata(file).is_err() => {
+            let renamed = fs::rename(unfinished, file);
+            renamed.map_err(|error| Failure::new(format!("{}: {error}", file.display())))
+        }
+        Err(_) => Err(is_there_already(file)),
+        Ok(()) => Ok(()),
     }
-    let done = command.stdin(Stdio::null()).stdout(out).stderr(Stdio::piped()).output();
-    let done = done.map_err(|error| Failure::new(format!("{program}: {error}")))?;
-    if done.status.success() {
-        return Ok(());
+}
+
+fn is_there_already(file: &Path) -> Failure {
+    Failure::new(format!("{} is there already", file.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_backup_takes_no_other_files_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        assert_ne!(unfinished(&path("auth.mon")), unfinished(&path("auth.tue")));
+        fs::write(path("new"), "new").unwrap();
+        fs::write(path("old"), "old").unwrap();
+        std::os::unix::fs::symlink(path("nowhere"), path("link")).unwrap();
+        for taken in ["old", "link"] {
+            assert_eq!(put_in_place(&path("new"), &path(taken)), Err(is_there_already(&path(taken))));
+        }
+        assert_eq!(fs::read_to_string(path("old")).unwrap(), "old");
+        assert_eq!(put_in_place(&path("new"), &path("free")), Ok(()));
+        assert_eq!(fs::read_to_string(path("free")).unwrap(), "new");
     }
-    let said = String::from_utf8_lossy(&done.stderr);
-    let lines: Vec<String> = said.lines().take(10).map(str::to_owned).collect();
-    Err(if lines.is_empty() { Failure::new(format!("{program} failed")) } else { Failure::Wrong(lines) })
 }

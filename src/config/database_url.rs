@@ -1,4 +1,4 @@
-//! A libpq connection URL: which hosts it reaches, and how it may be shown.
+//! A libpq connection URL: which hosts it reaches, how it may be shown, and what of it others may see.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -10,6 +10,8 @@ use super::secret::MASK;
 pub struct DatabaseUrl {
     text: String,
     masked: String,
+    without_secrets: String,
+    user_password: Option<String>,
     hosts: Vec<String>,
     parameters: Vec<(String, String)>,
 }
@@ -35,19 +37,42 @@ impl DatabaseUrl {
                 "it has an @ or / too many: percent-encode those inside of a part (%40, %2F)".to_owned()
             );
         }
-        for part in [user.unwrap_or_default(), database] {
-            decode(part)?;
-        }
+        decode(database)?;
+        let (name, password) = user.map_or(("", None), split_password);
+        decode(name)?;
+        let user_password = password.map(decode).transpose()?.filter(|password| !password.is_empty());
         let hosts = read_hosts(authority)?;
         let parameters = read_parameters(query)?;
         let masked = format!("{scheme}{}{location}{}", mask_user(user), mask_query(query));
-        Ok(Self { text: text.to_owned(), masked, hosts, parameters })
+        let name = user.map(|_| format!("{name}@")).unwrap_or_default();
+        let without_secrets = format!("{scheme}{name}{location}{}", drop_secrets(query));
+        Ok(Self { text: text.to_owned(), masked, without_secrets, user_password, hosts, parameters })
     }
 
     /// The URL with its passwords, for libpq.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.text
+    }
+
+    /// The URL for libpq without its passwords: what others may read.
+    #[must_use]
+    pub fn without_secrets(&self) -> &str {
+        &self.without_secrets
+    }
+
+    /// The password that libpq signs in with: a parameter goes before what stands behind the user's name.
+    #[must_use]
+    pub fn password(&self) -> Option<&str> {
+        let parameter = self.parameters.iter().rev().find(|(key, _)| key == "password");
+        parameter.map(|(_, value)| value).or(self.user_password.as_ref()).map(String::as_str)
+    }
+
+    /// The first parameter that is secret and is not the password, such as `sslpassword`.
+    #[must_use]
+    pub fn other_secret(&self) -> Option<&str> {
+        let mut names = self.parameters.iter().map(|(key, _)| key.as_str());
+        names.find(|key| is_secret(key) && *key != "password")
     }
 
     /// The first host or address that is not on this machine. What the URL leaves open libpq takes from the
@@ -104,11 +129,16 @@ fn split_user(rest: &str) -> (Option<&str>, &str) {
     end.map_or((None, rest), |end| (Some(&rest[..end]), &rest[end + 1..]))
 }
 
+/// A name, and the password behind its first colon.
+fn split_password(user: &str) -> (&str, Option<&str>) {
+    user.split_once(':').map_or((user, None), |(name, password)| (name, Some(password)))
+}
+
 fn mask_user(user: Option<&str>) -> String {
-    match user.map(|user| user.split_once(':').ok_or(user)) {
+    match user.map(split_password) {
         None => String::new(),
-        Some(Ok((name, _))) => format!("{name}:{MASK}@"),
-        Some(Err(name)) => format!("{name}@"),
+        Some((name, Some(_))) => format!("{name}:{MASK}@"),
+        Some((name, None)) => format!("{name}@"),
     }
 }
 
@@ -116,11 +146,21 @@ fn mask_query(query: &str) -> String {
     let shown: Vec<String> = query
         .split('&')
         .map(|pair| match pair.split_once('=') {
-            Some((key, _)) if decode(key).is_ok_and(|key| is_secret(&key)) => format!("{key}={MASK}"),
+            Some((key, _)) if holds_secret(pair) => format!("{key}={MASK}"),
             _ => pair.to_owned(),
         })
         .collect();
     if query.is_empty() { String::new() } else { format!("?{}", shown.join("&")) }
+}
+
+fn drop_secrets(query: &str) -> String {
+    let kept: Vec<&str> = query.split('&').filter(|pair| !holds_secret(pair)).collect();
+    if kept.concat().is_empty() { String::new() } else { format!("?{}", kept.join("&")) }
+}
+
+fn holds_secret(pair: &str) -> bool {
+    let key = pair.split_once('=').map(|(key, _)| decode(key));
+    key.is_some_and(|key| key.is_ok_and(|key| is_secret(&key)))
 }
 
 fn is_secret(parameter: &str) -> bool {
@@ -156,6 +196,9 @@ fn read_parameters(query: &str) -> Result<Vec<(String, String)>, String> {
     pairs
         .map(|pair| {
             let (key, value) = pair.split_once('=').ok_or("a parameter has no =")?;
+            if value.contains('=') {
+                return Err("a parameter's value has a =: percent-encode it (%3D)".to_owned());
+            }
             Ok((decode(key)?, decode(value)?))
         })
         .collect()
@@ -202,6 +245,32 @@ mod tests {
     }
 
     #[test]
+    fn a_password_is_read_as_libpq_reads_it_and_told_apart_from_the_rest() {
+        for (text, password, rest) in [
+            ("postgres://me:pa?ss@db/auth", Some("pa?ss"), "postgres://me@db/auth"),
+            ("postgres://me:pa#ss@db/auth?a=1", Some("pa#ss"), "postgres://me@db/auth?a=1"),
+            ("postgres://me:p%40s%2Fs%25@db", Some("p@s/s%"), "postgres://me@db"),
+            ("postgres://me:a+b%2B@h1:1,[::1]:2/auth", Some("a+b+"), "postgres://me@h1:1,[::1]:2/auth"),
+            ("postgres://m?e:a:b&c=d@h/x", Some("a:b&c=d"), "postgres://m?e@h/x"),
+            ("postgres://db/x?user=me&pass%77ord=a+b&a=%3D", Some("a+b"), "postgres://db/x?user=me&a=%3D"),
+            ("postgres://me:one@db/x?password=two", Some("two"), "postgres://me@db/x"),
+            ("postgres://me:one@db/x?password=", Some(""), "postgres://me@db/x"),
+            ("postgres://me:@db/x?", None, "postgres://me@db/x"),
+            ("postgres://me@db/x?passfile=/p&service=s", None, "postgres://me@db/x?passfile=/p&service=s"),
+            ("postgresql:///x?host=/run/pg", None, "postgresql:///x?host=/run/pg"),
+        ] {
+            let url = read(text);
+            assert_eq!((url.password(), url.without_secrets()), (password, rest), "{text}");
+            assert_eq!(url.other_secret(), None, "{text}");
+        }
+        let url = read("postgres://db/x?sslpassword=b&sslkey=k");
+        assert_eq!(
+            (url.without_secrets(), url.other_secret()),
+            ("postgres://db/x?sslkey=k", Some("sslpassword"))
+        );
+    }
+
+    #[test]
     fn what_libpq_would_misread_is_refused() {
         for text in [
             "mysql://db/auth",
@@ -220,6 +289,7 @@ mod tests {
             "postgres://[db]/auth",
             "postgres://[::1]5432/auth",
             "postgres://db/auth?sslmode",
+            "postgres://db/auth?options=-csearch_path=auth",
             "postgres://me:100%@db/auth",
             "postgres://me:a%00@db/auth",
             "postgres://me:a%+1@db/auth",
@@ -237,7 +307,10 @@ mod tests {
         ) {
             let text = format!("postgres://me:{before}SECRET{after}@localhost/auth");
             match DatabaseUrl::read(&text) {
-                Ok(url) => prop_assert!(!url.to_string().contains("SECRET"), "{}", url),
+                Ok(url) => {
+                    prop_assert!(!url.to_string().contains("SECRET"), "{}", url);
+                    prop_assert!(!url.without_secrets().contains("SECRET"), "{}", url.without_secrets());
+                }
                 Err(reason) => prop_assert!(!reason.contains("SECRET"), "{}", reason),
             }
         }

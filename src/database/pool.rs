@@ -69,21 +69,30 @@ const WATCHED: [(&str, &str); 5] = [
     ("keepalives_count", "2"),
 ];
 
-/// The same database, watched; what the URL itself sets stays.
+/// The same database, watched. Of a parameter that stands twice libpq takes the last: what the URL itself sets stays.
 fn watched(url: &str) -> String {
-    let mut watched = url.to_owned();
-    for (name, value) in WATCHED {
-        let is_set = [format!("?{name}="), format!("&{name}=")].iter().any(|set| url.contains(set));
-        if !is_set {
-            append(&mut watched, name, value);
-        }
-    }
-    watched
+    let (address, own) = split_query(url);
+    let first = WATCHED.map(|(name, value)| format!("{name}={value}")).join("&");
+    with_query(address, [&first, own])
 }
 
-fn append(url: &mut String, name: &str, value: &str) {
-    url.push(if url.contains('?') { '&' } else { '?' });
-    url.push_str(&format!("{name}={value}"));
+/// The same database by a connection of this name, whatever the URL calls itself.
+fn named(url: &str, name: &str) -> String {
+    let (address, own) = split_query(url);
+    with_query(address, [own, &format!("application_name={name}")])
+}
+
+/// The query begins where libpq has it begin: behind the user and the password, which may hold a `?`. config/ has seen to
+/// it that an `@` ends them.
+fn split_query(url: &str) -> (&str, &str) {
+    let host = url.rfind('@').map_or(0, |at| at + 1);
+    url[host..].find('?').map_or((url, ""), |at| (&url[..host + at], &url[host + at + 1..]))
+}
+
+fn with_query(address: &str, parts: [&str; 2]) -> String {
+    let [first, last] = parts;
+    let between = if first.is_empty() || last.is_empty() { "" } else { "&" };
+    format!("{address}?{first}{between}{last}")
 }
 
 /// Opens one connection, set up as all are.
@@ -102,9 +111,7 @@ pub(super) fn establish(url: &str) -> Result<PgConnection, diesel::r2d2::Error> 
 /// # Errors
 /// When PostgreSQL cannot be reached or refuses.
 pub(super) fn establish_feed(url: &str) -> Result<PgConnection, DatabaseError> {
-    let mut url = url.to_owned();
-    append(&mut url, "application_name", "doorward-feed");
-    establish(&url).map_err(|error| DatabaseError::Unavailable(error.to_string()))
+    establish(&named(url, "doorward-feed")).map_err(|error| DatabaseError::Unavailable(error.to_string()))
 }
 
 impl r2d2::ManageConnection for Manager {
@@ -140,13 +147,29 @@ impl r2d2::ManageConnection for Manager {
 mod tests {
     use super::*;
 
+    const QUERY: &str =
+        "connect_timeout=2&tcp_user_timeout=2000&keepalives_idle=2&keepalives_interval=1&keepalives_count=2";
+
     #[test]
     fn a_connection_is_watched_and_what_its_url_sets_stays() {
-        let watched = watched("postgres://h/d?connect_timeout=9");
-        assert!(
-            watched.starts_with("postgres://h/d?connect_timeout=9&tcp_user_timeout=2000&keepalives_idle=2")
-        );
-        assert!(!watched.contains("connect_timeout=2"), "{watched}");
-        assert!(super::watched("postgres://h/d").starts_with("postgres://h/d?connect_timeout=2&"));
+        for (url, expected) in [
+            ("postgres://h/d", format!("postgres://h/d?{QUERY}")),
+            ("postgres://h/d?", format!("postgres://h/d?{QUERY}")),
+            ("postgres://h/d?connect_timeout=9", format!("postgres://h/d?{QUERY}&connect_timeout=9")),
+            ("postgres://u:a?b@h/d", format!("postgres://u:a?b@h/d?{QUERY}")),
+            (
+                "postgres://u:a?connect_timeout=b#@h,i:1/d?x=y",
+                format!("postgres://u:a?connect_timeout=b#@h,i:1/d?{QUERY}&x=y"),
+            ),
+        ] {
+            assert_eq!(watched(url), expected);
+        }
+    }
+
+    #[test]
+    fn the_feeds_name_goes_before_the_urls() {
+        assert_eq!(named("postgres://u:?@h/d", "feed"), "postgres://u:?@h/d?application_name=feed");
+        let both = "postgres://h/d?application_name=mine&application_name=feed";
+        assert_eq!(named("postgres://h/d?application_name=mine", "feed"), both);
     }
 }

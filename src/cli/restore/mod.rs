@@ -1,17 +1,21 @@
-//! `doorward restore`: a backup in place of the database.
+//! `doorward restore`: a backup in place of the database. dump.rs: what a backup says of itself; replace.rs: puts it there.
+
+mod dump;
+mod replace;
 
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
 
 use clap::{Args, ValueHint};
 
+use self::dump::Dump;
+use self::replace::replace;
 use super::Context;
-use super::backup::run;
 use super::confirmation::Confirmation;
 use super::database::DatabaseAccess;
 use super::failure::Failure;
 use super::output::{Format, Output};
 use super::restored::{Ended, Kept, end_what_came_back};
+use crate::app::secrets;
 use crate::app::start::check_secret_keys;
 use crate::config::Settings;
 use crate::database::{Connection, count_other_clients, migrate};
@@ -40,8 +44,8 @@ impl RestoreArgs {
     /// alive again.
     ///
     /// # Errors
-    /// When a server runs on the private PostgreSQL, the file cannot be read, or pg_restore fails; then the database
-    /// is as it was before.
+    /// When a server runs on the private PostgreSQL, the file cannot be read, no secret key opens it, others' tables
+    /// stand beside doorward's, or PostgreSQL fails; then the database is as it was before.
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
         let settings = context.settings()?;
         if !self.file.is_file() {
@@ -63,16 +67,10 @@ impl RestoreArgs {
 
     fn restore(&self, access: &DatabaseAccess, settings: &Settings) -> Result<Ended, Failure> {
         self.confirmation.ask(WHAT)?;
-        let program = access.binaries()?.program("pg_restore");
-        let mut check = Command::new(&program);
-        check.arg("--list").arg(&self.file);
-        run(check, access.url(), Stdio::null())?;
+        let dump = Dump::read(access, &self.file)?;
+        check_key_of(&dump, settings)?;
         refuse_other_clients(&mut access.connect_to_any()?)?;
-        // One transaction: all of it or nothing. What a newer version made would stand in its way.
-        let mut command = Command::new(&program);
-        command.args(["--single-transaction", "--no-owner", "--no-privileges", "--clean", "--if-exists"]);
-        command.args(["--exit-on-error", "--dbname="]).arg(&self.file);
-        run(command, access.url(), Stdio::null())?;
+        replace(access, &dump)?;
         self.end(&mut access.connect_to_any()?, settings).map_err(|failure| match failure {
             Failure::Wrong(mut lines) => {
                 lines.push(
@@ -90,6 +88,20 @@ impl RestoreArgs {
         let secret_keys = secret_keys.map_err(|error| Failure::new(error.to_string()))?;
         end_what_came_back(connection, settings, &secret_keys, self.kept, None)
     }
+}
+
+/// Before anything is replaced: nobody could use what no secret key opens.
+fn check_key_of(dump: &Dump, settings: &Settings) -> Result<(), Failure> {
+    // A database that no server had been started on yet is sealed under none.
+    let Some(check_value) = &dump.check_value else { return Ok(()) };
+    let secret_keys = secrets::load(settings, false).map_err(|error| Failure::new(error.to_string()))?;
+    if secret_keys.opens(check_value) {
+        return Ok(());
+    }
+    Err(Failure::new(
+        "none of the secret keys opens this backup: put the one that it was made under into DOORWARD_SECRET_KEY, behind \
+         the present one if that has replaced it; nothing was done",
+    ))
 }
 
 /// A server that goes on while its tables are replaced would write into the new ones what it knew of the old.

@@ -1,0 +1,165 @@
+//! Puts a backup in place of what doorward has in the database, in one transaction: psql empties the schema and reads what
+//! pg_restore writes. pg_restore alone drops only what the backup knows, and what a newer version made stands in its way.
+
+use std::io::{self, Write};
+use std::process::{Child, ChildStdin, Command, Stdio};
+
+use super::dump::Dump;
+use crate::cli::database::DatabaseAccess;
+use crate::cli::failure::Failure;
+use crate::cli::libpq::{client, judge, not_started, program};
+
+/// Every table that a migration has made, whether a later one dropped it or not.
+const TABLES: [&str; 17] = [
+    "__diesel_schema_migrations",
+    "attempts",
+    "audit_events",
+    "instance",
+    "known_addresses",
+    "login_names",
+    "notes",
+    "password_links",
+    "personal_tokens",
+    "refresh_tokens",
+    "refusal_counts",
+    "refusals",
+    "revocations",
+    "roles",
+    "sessions",
+    "signing_keys",
+    "users",
+];
+
+/// Every function that a migration has made.
+const FUNCTIONS: [&str; 3] = ["announce_revocation", "attempt_wait", "keep_login_names"];
+
+/// psql's exit code where a statement failed, which undid the transaction.
+const STATEMENT_FAILED: i32 = 3;
+
+/// Empties and fills, all of it or nothing.
+///
+/// # Errors
+/// What PostgreSQL's programs complain of, and how the database is left.
+pub fn replace(access: &DatabaseAccess, dump: &Dump) -> Result<(), Failure> {
+    let mut psql = client(access, "psql")?;
+    psql.args(["--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--set=SHOW_CONTEXT=never"]);
+    psql.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut loading = psql.spawn().map_err(|error| not_started(&psql, &error))?;
+    let read = loading.stdin.take().map_or(Ok(()), |mut script| {
+        write_script(&mut script, access, dump)?;
+        script.write_all(b"COMMIT;\n").map_err(|error| cut_off(&error))
+    });
+    // Without its COMMIT the script has changed nothing.
+    let loaded = loading.wait_with_output().map_err(|error| cut_off(&error))?;
+    let undone = read.is_err() || loaded.status.code() == Some(STATEMENT_FAILED);
+    let left = if undone {
+        "nothing was done: the database is as it was"
+    } else {
+        "whether the backup was taken is not known: look, and if it was, run `doorward restored`"
+    };
+    // A script that could not be written is mostly one that psql stopped reading: it knows why.
+    judge(&psql, loaded.status, &loaded.stderr).and(read).map_err(|failure| match failure {
+        Failure::Wrong(mut lines) => {
+            lines.push(left.to_owned());
+            Failure::Wrong(lines)
+        }
+        gone => gone,
+    })
+}
+
+/// All but the end of the transaction.
+fn write_script(script: &mut ChildStdin, access: &DatabaseAccess, dump: &Dump) -> Result<(), Failure> {
+    script.write_all(empty(&dump.schema).as_bytes()).map_err(|error| cut_off(&error))?;
+    let mut pg_restore = program(access, "pg_restore")?;
+    pg_restore.args(["--no-owner", "--no-privileges", "--no-comments", "--no-security-labels"]);
+    pg_restore.args(["--no-publications", "--no-subscriptions", "--exit-on-error"]);
+    pg_restore.args(["--use-list=/dev/stdin", "--file=-"]).arg(&dump.file);
+    pg_restore.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let reading = pg_restore.spawn().map_err(|error| not_started(&pg_restore, &error))?;
+    hand_on(reading, &pg_restore, &dump.list, script)
+}
+
+/// Writes what pg_restore takes of this list out of the backup, whole or as a failure.
+fn hand_on(
+    mut reading: Child,
+    pg_restore: &Command,
+    list: &str,
+    script: &mut ChildStdin,
+) -> Result<(), Failure> {
+    let listed = reading.stdin.take().map_or(Ok(()), |mut stdin| stdin.write_all(list.as_bytes()));
+    let copied = match reading.stdout.take() {
+        Some(mut stdout) => io::copy(&mut stdout, script).map(|_| ()),
+        None => Ok(()),
+    };
+    let read = reading.wait_with_output().map_err(|error| cut_off(&error))?;
+    copied.map_err(|error| cut_off(&error))?;
+    judge(pg_restore, read.status, &read.stderr)?;
+    listed.map_err(|error| cut_off(&error))
+}
+
+fn cut_off(error: &io::Error) -> Failure {
+    Failure::new(format!("the backup was not read to its end: {error}"))
+}
+
+/// The statements that begin the transaction and drop what doorward has.
+fn empty(schema: &str) -> String {
+    let array = |names: &[&str]| format!("'{{{}}}'::text[]", names.join(","));
+    let schema = format!("'{}'", schema.replace('\'', "''"));
+    include_str!("empty.sql")
+        .replace("{schema}", &schema)
+        .replace("{tables}", &array(&TABLES))
+        .replace("{functions}", &array(&FUNCTIONS))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::fs;
+    use std::path::Path;
+
+    use super::*;
+
+    /// What the migrations make, by its kind: `TABLE`, `FUNCTION` and so on.
+    fn made(kinds: &[&str]) -> BTreeSet<String> {
+        let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations"));
+        let mut names = BTreeSet::new();
+        for migration in fs::read_dir(folder).unwrap().flatten() {
+            let script = fs::read_to_string(migration.path().join("up.sql")).unwrap();
+            for statement in script.lines().filter_map(|line| line.strip_prefix("CREATE ")) {
+                let statement = statement.strip_prefix("OR REPLACE ").unwrap_or(statement);
+                let (kind, rest) = statement.split_once(' ').unwrap();
+                if kinds.contains(&kind) {
+                    names.insert(rest.split([' ', '(']).next().unwrap().to_owned());
+                }
+            }
+        }
+        names
+    }
+
+    /// A new one needs its line here, or no backup can be put over it.
+    #[test]
+    fn everything_that_a_migration_makes_is_known_here() {
+        let mut tables = made(&["TABLE"]);
+        tables.insert("__diesel_schema_migrations".to_owned());
+        assert_eq!(tables, TABLES.map(str::to_owned).into());
+        assert_eq!(made(&["FUNCTION"]), FUNCTIONS.map(str::to_owned).into());
+        let others = [
+            "UNLOGGED",
+            "SEQUENCE",
+            "VIEW",
+            "MATERIALIZED",
+            "TYPE",
+            "DOMAIN",
+            "PROCEDURE",
+            "AGGREGATE",
+            "SCHEMA",
+        ];
+        assert_eq!(made(&others), BTreeSet::new(), "empty.sql drops none of these yet");
+    }
+
+    #[test]
+    fn a_schema_of_any_name_is_one_literal() {
+        assert!(empty("it's").contains("wanted CONSTANT text := 'it''s';"));
+        assert!(!empty("public").contains("{tables}") && !empty("public").contains("{functions}"));
+    }
+}

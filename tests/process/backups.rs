@@ -1,0 +1,270 @@
+//! Backups of a database that is not ours alone: its owner is no superuser, and its password is hard to write in a URL.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use diesel::connection::SimpleConnection;
+use diesel::migration::Migration;
+use diesel::{Connection, PgConnection};
+use diesel_migrations::MigrationHarness;
+use doorward::database::Database;
+use doorward::database::migrate::MIGRATIONS;
+use doorward::database::private_postgres::{PrivatePostgres, find_binaries};
+use doorward::secret_key::SecretKeys;
+
+use crate::support::{Folder, PASSWORD, Server};
+
+const SECRET_KEY: &str = "the-secret-key-of-every-test-in-this-file";
+const LATER_KEY: &str = "another-secret-key-which-came-after-that";
+/// `p?a#s+s%w@o=r/d`.
+const HARD_PASSWORD: &str = "p?a#s+s%25w%40o=r%2Fd";
+
+/// A database of a role of its own.
+struct Site {
+    folder: Folder,
+    url: String,
+    superuser_url: String,
+    // Its private PostgreSQL has the database.
+    _cluster: (Server, Folder),
+}
+
+impl Site {
+    fn new() -> Self {
+        let cluster = Folder::new();
+        let server = cluster.serve();
+        let url = PrivatePostgres::running(&cluster.data_dir()).unwrap().expect("it runs");
+        let (credentials, location) = url.expose().rsplit_once('@').unwrap();
+        let (host, _) = location.rsplit_once('/').unwrap();
+        let mut superuser = PgConnection::establish(url.expose()).unwrap();
+        superuser.batch_execute("CREATE ROLE site LOGIN PASSWORD 'p?a#s+s%w@o=r/d'").unwrap();
+        superuser.batch_execute("CREATE DATABASE site OWNER site").unwrap();
+        Self {
+            folder: Folder::new(),
+            url: format!("postgresql://site:{HARD_PASSWORD}@{host}/site"),
+            superuser_url: format!("{credentials}@{host}/site"),
+            _cluster: (server, cluster),
+        }
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = self.folder.command(arguments);
+        command.env("DATABASE_URL", &self.url).env("DOORWARD_SECRET_KEY", SECRET_KEY);
+        command
+    }
+
+    #[track_caller]
+    fn ok(&self, arguments: &[&str]) -> String {
+        let output = self.command(arguments).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", complaint(&output));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    #[track_caller]
+    fn fails(&self, mut command: Command) -> String {
+        let output = command.output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{}", complaint(&output));
+        complaint(&output)
+    }
+
+    fn execute(&self, url: &str, statements: &str) {
+        Database::connect(url).unwrap().batch_execute(statements).unwrap();
+    }
+
+    /// Everything with this in its name that lies beside the backups.
+    fn files_with(&self, part: &str) -> Vec<String> {
+        let names = fs::read_dir(self.folder.path()).unwrap().flatten();
+        let names = names.map(|entry| entry.file_name().into_string().unwrap());
+        let mut found: Vec<String> = names.filter(|name| name.contains(part)).collect();
+        found.sort();
+        found
+    }
+}
+
+fn complaint(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// Brings a new database to where doorward was on the evening of 23 November 2026, with a user and what a sign-in leaves.
+fn make_old_database(url: &str) {
+    let mut connection = Database::connect(url).unwrap();
+    let is_later = |name: String| name.as_str() > "20261123215959";
+    loop {
+        let pending = connection.pending_migrations(MIGRATIONS).unwrap();
+        let next = pending.first().expect("there are later ones");
+        if is_later(next.name().version().to_string()) {
+            break;
+        }
+        connection.run_next_migration(MIGRATIONS).unwrap();
+    }
+    let check_value: String = SecretKeys::derive([SECRET_KEY])
+        .unwrap()
+        .check_value()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    let rows = format!(
+        "INSERT INTO instance (check_value) VALUES ('\\x{check_value}');
+         INSERT INTO users (id, username, username_folded, role) VALUES (gen_random_uuid(), 'early', 'early', 'admin');
+         INSERT INTO sessions (id, user_id, kind, expires_at)
+             SELECT gen_random_uuid(), id, 'api', now() + interval '1 day' FROM users"
+    );
+    connection.batch_execute(&rows).unwrap();
+}
+
+/// As the doorward of that time did it.
+fn back_up_by_hand(url: &str, file: &Path) {
+    let path: Vec<PathBuf> = std::env::split_paths(&std::env::var_os("PATH").unwrap()).collect();
+    let mut pg_dump = Command::new(find_binaries(&path, None).unwrap().program("pg_dump"));
+    pg_dump.args(["--format=custom", "--no-owner", "--no-privileges", "--file"]).arg(file);
+    assert!(pg_dump.arg(format!("--dbname={url}")).status().unwrap().success());
+}
+
+#[test]
+fn a_backup_from_before_an_upgrade_takes_the_upgraded_databases_place() {
+    let site = Site::new();
+    make_old_database(&site.url);
+    let file = site.file("old.dump");
+    back_up_by_hand(&site.url, &file);
+    site.ok(&["migrate"]);
+    site.ok(&["user", "add", "late", "--generate"]);
+    let known = "INSERT INTO known_addresses SELECT id, '192.0.2.7', now() FROM users";
+    site.execute(&site.url, known);
+    // Twice: what the first left is no obstacle either.
+    for _ in 0..2 {
+        let said = site.ok(&["restore", text(&file), "--yes"]);
+        assert!(said.contains("Ended: 1 sessions, 0 personal tokens, 0 signing keys"), "{said}");
+        let users = site.ok(&["user", "list"]);
+        assert!(users.contains("early") && !users.contains("late"), "{users}");
+    }
+    let server = site.folder.serve_as(site.command(&["serve"]));
+    assert!(server.is_ready(), "it is of this version");
+}
+
+#[test]
+fn a_backup_goes_into_an_empty_database_too() {
+    let site = Site::new();
+    make_old_database(&site.url);
+    let file = site.file("old.dump");
+    back_up_by_hand(&site.url, &file);
+    // The schema of somebody who made it anew, and whose extension another made.
+    site.execute(
+        &site.superuser_url,
+        "DROP SCHEMA public CASCADE; CREATE SCHEMA public; CREATE EXTENSION pg_trgm",
+    );
+    site.execute(&site.superuser_url, "GRANT ALL ON SCHEMA public TO site");
+    site.ok(&["restore", text(&file), "--yes"]);
+    assert!(site.ok(&["user", "list"]).contains("early"));
+}
+
+#[test]
+fn what_others_have_beside_it_is_never_dropped() {
+    let site = Site::new();
+    site.ok(&["migrate"]);
+    site.execute(&site.url, "CREATE SCHEMA billing; CREATE TABLE billing.bills AS SELECT 1 AS amount");
+    drop(site.folder.serve_as(site.command(&["serve"])));
+    let file = site.file("auth.dump");
+    site.ok(&["backup", text(&file)]);
+    site.ok(&["user", "add", "later", "--generate"]);
+
+    for (theirs, words, gone) in [
+        ("CREATE TABLE bills (amount int)", "schema public: bills. Restore into", "DROP TABLE bills"),
+        (
+            "CREATE VIEW billing.names AS SELECT username FROM users",
+            "billing.names",
+            "DROP VIEW billing.names",
+        ),
+    ] {
+        site.execute(&site.url, theirs);
+        let refused = site.fails(site.command(&["restore", text(&file), "--yes"]));
+        assert!(refused.contains(words) && refused.contains("the database is as it was"), "{refused}");
+        assert!(site.ok(&["user", "list"]).contains("later"));
+        site.execute(&site.url, gone);
+    }
+
+    site.execute(&site.url, "UPDATE billing.bills SET amount = 2");
+    site.ok(&["restore", text(&file), "--yes"]);
+    assert!(!site.ok(&["user", "list"]).contains("later"));
+    let kept = "DO $$ BEGIN ASSERT (SELECT amount FROM billing.bills) = 2; END $$";
+    site.execute(&site.url, kept);
+}
+
+#[test]
+fn a_backup_that_no_secret_key_opens_replaces_nothing() {
+    let site = Site::new();
+    drop(site.folder.serve_as(site.command(&["serve"])));
+    let file = site.file("auth.dump");
+    site.ok(&["backup", text(&file)]);
+    site.ok(&["user", "add", "later", "--generate"]);
+    let both = format!("{LATER_KEY},{SECRET_KEY}");
+    assert!(site.command(&["key", "reseal"]).env("DOORWARD_SECRET_KEY", &both).status().unwrap().success());
+
+    let mut with_later = site.command(&["restore", text(&file), "--yes"]);
+    with_later.env("DOORWARD_SECRET_KEY", LATER_KEY);
+    let refused = site.fails(with_later);
+    assert!(refused.contains("none of the secret keys opens this backup"), "{refused}");
+    let mut without = site.command(&["restore", text(&file), "--yes"]);
+    without.env_remove("DOORWARD_SECRET_KEY");
+    assert!(site.fails(without).contains("put it back"));
+    let mut list = site.command(&["user", "list"]);
+    let listed = list.env("DOORWARD_SECRET_KEY", LATER_KEY).output().unwrap();
+    assert!(String::from_utf8(listed.stdout).unwrap().contains("later"), "as it was before");
+
+    let mut with_both = site.command(&["restore", text(&file), "--yes"]);
+    assert!(with_both.env("DOORWARD_SECRET_KEY", &both).status().unwrap().success(), "as the refusal says");
+}
+
+#[test]
+fn a_backup_that_was_cut_short_replaces_nothing() {
+    let site = Site::new();
+    make_old_database(&site.url);
+    let file = site.file("old.dump");
+    back_up_by_hand(&site.url, &file);
+    site.ok(&["migrate"]);
+    site.ok(&["user", "add", "later", "--generate"]);
+    // Its list is whole, and the data of its last table is not.
+    let whole = fs::read(&file).unwrap();
+    fs::write(&file, &whole[..whole.len() - 20]).unwrap();
+    let refused = site.fails(site.command(&["restore", text(&file), "--yes"]));
+    assert!(refused.contains("end of file") && refused.contains("the database is as it was"), "{refused}");
+    assert!(site.ok(&["user", "list"]).contains("later"));
+}
+
+#[test]
+fn backups_are_written_side_by_side_and_over_nobodys_file() {
+    let site = Site::new();
+    let server = site.folder.serve_as(site.command(&["serve"]));
+    assert_eq!(server.login("admin", PASSWORD).0, 200, "the password is told as it is");
+    let bystanders = ["auth.unfinished", "auth.mon.unfinished"];
+    for name in bystanders {
+        fs::write(site.file(name), "mine").unwrap();
+        fs::set_permissions(site.file(name), fs::Permissions::from_mode(0o644)).unwrap();
+    }
+    let days = ["auth.mon", "auth.tue"].map(|name| site.file(name));
+    let backups = days.each_ref().map(|file| site.command(&["backup", text(file)]).spawn().unwrap());
+    for mut backup in backups {
+        assert!(backup.wait().unwrap().success());
+    }
+    for file in &days {
+        assert_eq!(fs::metadata(file).unwrap().permissions().mode() & 0o777, 0o600);
+        assert!(fs::read(file).unwrap().starts_with(b"PGDMP"), "{}", file.display());
+    }
+
+    site.execute(&site.superuser_url, "CREATE TABLE closed (id int)");
+    let refused = site.fails(site.command(&["backup", text(&site.file("auth.wed"))]));
+    assert!(refused.contains("permission denied"), "{refused}");
+    let files = ["auth.mon", "auth.mon.unfinished", "auth.tue", "auth.unfinished"];
+    assert_eq!(site.files_with("auth."), files, "what failed left nothing");
+    for name in bystanders {
+        assert_eq!(fs::read_to_string(site.file(name)).unwrap(), "mine");
+    }
+}
