@@ -4,6 +4,7 @@
 use super::secrets::{self, SecretsError};
 use super::state;
 use crate::audit::Origin;
+use crate::clock::Clock;
 use crate::config::{Secret, Settings};
 use crate::database::migrate::{self, MigrateError};
 use crate::database::{Connection, QueryError, instance, transaction};
@@ -36,6 +37,12 @@ pub enum StartError {
          that all its nodes have"
     )]
     WrongSecretKey,
+    /// A command looks for what only a server makes.
+    #[error(
+        "no server has been started on this database yet: start `doorward serve` on it once, or set DATABASE_URL to \
+         the one that is meant"
+    )]
+    NeverServed,
     /// A signing key does not open or work.
     #[error(transparent)]
     Key(#[from] KeyError),
@@ -83,7 +90,7 @@ pub fn prepare(connection: &mut Connection, settings: &Settings) -> Result<Prepa
         }
     }
     revocation::adopt(connection)?;
-    let secret_keys = check_secret_keys(connection, settings)?;
+    let secret_keys = find_or_make_secret_keys(connection, settings)?;
     let ring = load_keys(connection, settings, &secret_keys)?;
     let cookie_key = cookie_key::find_or_make(connection, &secret_keys)??;
     let first_admin = make_first_admin(connection, settings)?;
@@ -98,23 +105,34 @@ pub fn prepare(connection: &mut Connection, settings: &Settings) -> Result<Prepa
 pub fn open(connection: &mut Connection, settings: &Settings) -> Result<Prepared, StartError> {
     let secret_keys = check_secret_keys(connection, settings)?;
     let ring = signing_key::open(&signing_key::list(connection)?, &secret_keys)?;
+    if instance::find_cookie_key(connection)?.is_none() {
+        return Err(StartError::NeverServed);
+    }
     let cookie_key = cookie_key::find_or_make(connection, &secret_keys)??;
     Ok(Prepared { secret_keys, ring, cookie_key, highest_cost: None, first_admin: None })
 }
 
-/// The secret keys, which must open the database's check value; a new database gets one.
+/// The secret keys, which must open the database's check value; makes nothing.
 ///
 /// # Errors
 /// See [`StartError`].
 pub fn check_secret_keys(connection: &mut Connection, settings: &Settings) -> Result<SecretKeys, StartError> {
-    let stored = instance::find_check_value(connection)?;
-    let secret_keys = secrets::load(settings, stored.is_none())?;
-    if stored.is_none() {
-        instance::insert_check_value(connection, &secret_keys.check_value())?;
+    let stored = instance::find_check_value(connection)?.ok_or(StartError::NeverServed)?;
+    let secret_keys = secrets::load(settings, false)?;
+    if secret_keys.opens(&stored) { Ok(secret_keys) } else { Err(StartError::WrongSecretKey) }
+}
+
+/// The same for a server: a new database gets its check value, of a key that is made where none is set.
+fn find_or_make_secret_keys(
+    connection: &mut Connection,
+    settings: &Settings,
+) -> Result<SecretKeys, StartError> {
+    if instance::find_check_value(connection)?.is_none() {
+        let made = secrets::load(settings, true)?;
+        instance::insert_check_value(connection, &made.check_value())?;
     }
     // Read again: another node may have been first.
-    let stored = instance::find_check_value(connection)?.unwrap_or_default();
-    if secret_keys.opens(&stored) { Ok(secret_keys) } else { Err(StartError::WrongSecretKey) }
+    check_secret_keys(connection, settings)
 }
 
 fn load_keys(
@@ -124,7 +142,8 @@ fn load_keys(
 ) -> Result<KeyRing, StartError> {
     let wanted = state::algorithm(settings);
     let ring = signing_key::open(&signing_key::list(connection)?, secret_keys)?;
-    if ring.newest().is_some_and(|key| key.algorithm() == wanted) {
+    let newest = ring.newest_at(Clock::default().now());
+    if newest.is_some_and(|key| key.algorithm() == wanted) {
         return Ok(ring);
     }
     let private = PrivateKey::generate(wanted)?;

@@ -20,7 +20,8 @@ use crate::app::{self, background, listen, state, waiting};
 use crate::blocking::BlockingPool;
 use crate::clock::Clock;
 use crate::config::Settings;
-use crate::database::{Database, DatabaseError};
+use crate::database::{Database, DatabaseError, instance};
+use crate::guard::Services;
 
 /// How long the server is not ready but serves, so that balancers look elsewhere first.
 const DRAIN: Duration = Duration::from_secs(2);
@@ -28,8 +29,10 @@ const DRAIN: Duration = Duration::from_secs(2);
 const RETRY: Duration = Duration::from_millis(500);
 /// How long it may say nothing before others are told to wait.
 const SILENCE: Duration = Duration::from_secs(2);
-/// However long migrations take.
+/// However long a recovery and migrations take.
 const PREPARED_WITHIN: Duration = Duration::from_secs(86_400);
+/// How long the end waits for what is still to be written.
+const FLUSHED_WITHIN: Duration = Duration::from_secs(2);
 /// How often what was measured is summed up.
 const UPKEEP_EVERY: Duration = Duration::from_secs(1);
 const BUCKETS: [f64; 14] =
@@ -55,20 +58,16 @@ impl ServeArgs {
         listen::open_more_files();
         let listener = bind(settings.listen, "DOORWARD_LISTEN")?;
         let metrics_listener = bind(settings.metrics_listen, "DOORWARD_METRICS_LISTEN")?;
-        let access = DatabaseAccess::make(&settings)?;
-        if access.beside_server {
-            let folder = settings.data_dir.display();
-            return Err(Failure::new(format!(
-                "another doorward serves from the data folder {folder}: stop it first"
-            )));
-        }
+        let mut access = None;
         let served = actix_web::rt::System::new().block_on(async {
             let metrics_server = serve_metrics(metrics, metrics_listener, Rc::clone(&log))?;
-            let served = serve(&settings, access.url(), listener).await;
+            let served = serve(&settings, listener, &mut access).await;
             metrics_server.stop(false).await;
             served
         });
-        access.stop();
+        if let Some(access) = access {
+            access.stop();
+        }
         served
     }
 }
@@ -122,21 +121,27 @@ fn serve_metrics(
     Ok(handle)
 }
 
-async fn serve(settings: &Settings, url: &str, listener: TcpListener) -> Result<(), Failure> {
+/// `access` is for the caller to stop, when all that uses it has ended.
+async fn serve(
+    settings: &Settings,
+    listener: TcpListener,
+    access: &mut Option<DatabaseAccess>,
+) -> Result<(), Failure> {
     let failed = |error: std::io::Error| Failure::new(error.to_string());
     let address = listener.local_addr().map_err(failed)?;
     let mut signals = Signals::new()?;
     let clock = Clock::default();
     let again = listener.try_clone().map_err(failed)?;
-    let Some(mut prepared) = prepare_in_time(settings, url, &clock, again, &mut signals).await? else {
-        return Ok(());
-    };
+    let mut start = Start::new(settings, &clock, again, &mut signals);
+    let prepared = start.run(access).await;
+    start.end().await;
+    let (Some(mut prepared), Some(access)) = (prepared?, access) else { return Ok(()) };
     let first_admin = prepared.first_admin.take();
-    let parts = state::parts(settings, address, url, prepared, clock);
+    let parts = state::parts(settings, address, access.url(), prepared, clock);
     let (services, draining) = (parts.services.clone(), parts.draining.clone());
     let server = app::serve(parts, listener, state::cores()).map_err(failed)?;
     let handle = server.handle();
-    let following = services.follow(url).map_err(failed)?;
+    let following = services.follow(access.url()).map_err(failed)?;
     let tasks = background::start(&services, state::retention(settings));
     announce(&services.issuer.url, first_admin)?;
     tracing::info!(url = %services.issuer.url, %address, "serving");
@@ -155,77 +160,149 @@ async fn serve(settings: &Settings, url: &str, listener: TcpListener) -> Result<
     let _ = server.await;
     tasks.stop();
     drop(following);
-    if let Err(error) = services.last_use.flush(&services.database).await {
-        tracing::warn!(%error, "the last uses of the last seconds are not written");
-    }
-    if let Err(error) = services.kept_refusals.flush(&services.database).await {
-        tracing::warn!(%error, "the refusals of the last second are not kept");
-    }
-    if let Err(error) = services.refusal_counts.flush(&services.database).await {
-        tracing::warn!(%error, "the refusals of the last seconds are not counted");
-    }
+    flush(&services).await;
     tracing::info!("stopped");
     Ok(())
 }
 
-/// Prepares the database, and while it is not there answers that it is not; `None`: a signal came first.
-async fn prepare_in_time(
-    settings: &Settings,
-    url: &str,
-    clock: &Clock,
-    listener: TcpListener,
-    signals: &mut Signals,
-) -> Result<Option<Prepared>, Failure> {
-    let mut stand_in = StandIn { listener: Some(listener), handle: None };
-    let thread = BlockingPool::new("start", 1, 1);
-    let prepared = 'prepared: loop {
-        let preparing = try_prepare(&thread, settings, url);
-        tokio::pin!(preparing);
-        let error = loop {
-            tokio::select! {
-                prepared = &mut preparing => match prepared? {
-                    Ok(prepared) => break 'prepared Some(prepared),
-                    Err(error) => break error,
-                },
-                // One that is paused takes connections and says nothing.
-                () = tokio::time::sleep(SILENCE), if stand_in.listener.is_some() => {
-                    stand_in.begin(settings, clock, "no answer yet")?;
-                }
-                _ = signals.next() => break 'prepared None,
-            }
-        };
-        stand_in.begin(settings, clock, &error)?;
-        tokio::select! {
-            () = tokio::time::sleep(RETRY) => {}
-            _ = signals.next() => break None,
-        }
+/// Writes what is still to be written, all of it within one deadline: a PostgreSQL that does not answer holds up the end no
+/// longer.
+async fn flush(services: &Services) {
+    let database = &services.database;
+    let all = async {
+        tokio::join!(
+            services.last_use.flush(database),
+            services.kept_refusals.flush(database),
+            services.refusal_counts.flush(database),
+        )
     };
-    if let Some(handle) = stand_in.handle {
-        handle.stop(true).await;
+    let Ok((uses, refusals, counts)) = tokio::time::timeout(FLUSHED_WITHIN, all).await else {
+        tracing::warn!(
+            "PostgreSQL does not answer: last uses and refusals of the last seconds are not written"
+        );
+        return;
+    };
+    if let Err(error) = uses {
+        tracing::warn!(%error, "the last uses of the last seconds are not written");
     }
-    Ok(prepared)
+    if let Err(error) = refusals {
+        tracing::warn!(%error, "the refusals of the last second are not kept");
+    }
+    if let Err(error) = counts {
+        tracing::warn!(%error, "the refusals of the last seconds are not counted");
+    }
 }
 
-/// What answers until the database is prepared.
-struct StandIn {
-    /// Until it has begun.
+/// The way to a database that can be served on. Who comes meanwhile is told to wait, once it takes long.
+struct Start<'a> {
+    settings: &'a Settings,
+    clock: &'a Clock,
+    signals: &'a mut Signals,
+    /// Until somebody answers on it.
     listener: Option<TcpListener>,
-    handle: Option<ServerHandle>,
+    /// Who answers.
+    stand_in: Option<ServerHandle>,
+    /// Whether the log has said that PostgreSQL is not there.
+    is_told: bool,
 }
 
-impl StandIn {
-    fn begin(&mut self, settings: &Settings, clock: &Clock, error: &str) -> Result<(), Failure> {
+impl<'a> Start<'a> {
+    fn new(
+        settings: &'a Settings,
+        clock: &'a Clock,
+        listener: TcpListener,
+        signals: &'a mut Signals,
+    ) -> Self {
+        Self { settings, clock, signals, listener: Some(listener), stand_in: None, is_told: false }
+    }
+
+    /// Opens the database and prepares it, however long it is not there; `None`: a signal came first.
+    async fn run(&mut self, access: &mut Option<DatabaseAccess>) -> Result<Option<Prepared>, Failure> {
+        let thread = BlockingPool::new("start", 1, 1);
+        let settings = self.settings;
+        // A private one says itself what it does.
+        let opened = self.wait_for(open(&thread, settings), Self::stand_in).await?;
+        let Some(opened) = opened else { return Ok(None) };
+        let url = access.insert(opened?).url().to_owned();
+        loop {
+            // One that is paused takes connections and says nothing.
+            let silent = |start: &mut Self| start.tell("no answer yet");
+            match self.wait_for(try_prepare(&thread, settings, &url), silent).await? {
+                None => return Ok(None),
+                Some(tried) => match tried? {
+                    Ok(prepared) => return Ok(Some(prepared)),
+                    Err(error) => self.tell(&error)?,
+                },
+            }
+            tokio::select! {
+                () = tokio::time::sleep(RETRY) => {}
+                _ = self.signals.next() => return Ok(None),
+            }
+        }
+    }
+
+    /// Waits for work, and says so when it takes long; `None`: a signal came first.
+    async fn wait_for<T>(
+        &mut self,
+        work: impl Future<Output = T>,
+        on_silence: impl Fn(&mut Self) -> Result<(), Failure>,
+    ) -> Result<Option<T>, Failure> {
+        tokio::pin!(work);
+        let mut is_silent = false;
+        loop {
+            tokio::select! {
+                done = &mut work => return Ok(Some(done)),
+                () = tokio::time::sleep(SILENCE), if !is_silent => {
+                    is_silent = true;
+                    on_silence(self)?;
+                }
+                _ = self.signals.next() => return Ok(None),
+            }
+        }
+    }
+
+    /// Tells the log once why PostgreSQL is not there, and everybody else to wait.
+    fn tell(&mut self, error: &str) -> Result<(), Failure> {
+        if !self.is_told {
+            self.is_told = true;
+            tracing::warn!(%error, "PostgreSQL is not there yet; waiting for it");
+        }
+        self.stand_in()
+    }
+
+    /// Begins to answer.
+    fn stand_in(&mut self) -> Result<(), Failure> {
         let failed = |error: std::io::Error| Failure::new(error.to_string());
         let Some(listener) = self.listener.take() else { return Ok(()) };
-        tracing::warn!(%error, "PostgreSQL is not there yet; waiting for it");
         let address = listener.local_addr().map_err(failed)?;
-        let base = settings.public_url_for(address).as_str().to_owned();
-        let rendering = state::rendering(settings, base, clock.clone());
+        let base = self.settings.public_url_for(address).as_str().to_owned();
+        let rendering = state::rendering(self.settings, base, self.clock.clone());
         let server = waiting::serve(rendering, listener).map_err(failed)?;
-        self.handle = Some(server.handle());
+        self.stand_in = Some(server.handle());
         actix_web::rt::spawn(server);
         Ok(())
     }
+
+    /// Ends the answering.
+    async fn end(self) {
+        if let Some(stand_in) = self.stand_in {
+            stand_in.stop(true).await;
+        }
+    }
+}
+
+/// Finds the database; a private one is made or started, and recovers if it has to.
+async fn open(thread: &BlockingPool, settings: &Settings) -> Result<DatabaseAccess, Failure> {
+    let for_thread = settings.clone();
+    let opened = thread.run(PREPARED_WITHIN, move || DatabaseAccess::make(&for_thread)).await;
+    let access = opened.map_err(|error| Failure::new(error.to_string()))??;
+    if access.beside_server {
+        let folder = settings.data_dir.display();
+        return Err(Failure::new(format!(
+            "another doorward serves from the data folder {folder}: stop it first"
+        )));
+    }
+    Ok(access)
 }
 
 /// The outer error ends the start; the inner one says that PostgreSQL is not there.
@@ -237,6 +314,7 @@ async fn try_prepare(
     let (settings, url) = (settings.clone(), url.to_owned());
     let prepared = thread.run(PREPARED_WITHIN, move || {
         let mut connection = Database::connect(&url)?;
+        instance::warn_of_foreign_messages(&mut connection);
         Ok(prepare(&mut connection, &settings))
     });
     let prepared: Result<_, DatabaseError> =
@@ -248,14 +326,17 @@ async fn try_prepare(
     }
 }
 
-/// Why PostgreSQL is not there; any other failure ends the start.
+/// Why PostgreSQL is not there, or does not do what a start needs; any other failure ends the start.
 fn unavailability(error: StartError) -> Result<String, Failure> {
-    match error {
-        StartError::Query(error) => match DatabaseError::from(error) {
-            DatabaseError::Unavailable(why) => Ok(why),
-            error => Err(Failure::new(error.to_string())),
-        },
-        error => Err(Failure::new(error.to_string())),
+    let failure = Failure::new(error.to_string());
+    let cause = match error {
+        StartError::Query(error) => DatabaseError::from(error),
+        StartError::Migrate(error) => DatabaseError::from(error),
+        _ => return Err(failure),
+    };
+    match cause {
+        DatabaseError::Unavailable(why) => Ok(why),
+        _ => Err(failure),
     }
 }
 

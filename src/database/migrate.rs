@@ -2,9 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+use diesel::result::DatabaseErrorKind;
 use diesel::sql_types::Bool;
 use diesel::{PgConnection, QueryableByName, RunQueryDsl};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+
+use super::{DatabaseError, QueryError};
 
 /// All of them, oldest first.
 pub const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
@@ -20,13 +23,38 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub enum MigrateError {
     /// PostgreSQL failed.
     #[error("{0}")]
-    Query(#[from] diesel::result::Error),
+    Query(#[from] QueryError),
     /// A migration failed; what it had done is rolled back.
     #[error("a migration failed: {0}")]
     Migration(String),
     /// Somebody else has held the lock for too long.
     #[error("another process has been migrating this database for {} s", PATIENCE.as_secs())]
     Locked,
+}
+
+impl From<Box<dyn std::error::Error + Send + Sync>> for MigrateError {
+    fn from(error: Box<dyn std::error::Error + Send + Sync>) -> Self {
+        match error.downcast::<QueryError>() {
+            Ok(error) => Self::Query(*error),
+            Err(error) => Self::Migration(error.to_string()),
+        }
+    }
+}
+
+impl From<MigrateError> for DatabaseError {
+    fn from(error: MigrateError) -> Self {
+        match error {
+            MigrateError::Query(error) => error.into(),
+            // Of a migration's own statements diesel hands on PostgreSQL's words alone.
+            MigrateError::Migration(words) => {
+                let is_read_only = words.contains("in a read-only transaction");
+                let read_only = DatabaseErrorKind::ReadOnlyTransaction;
+                let kind = if is_read_only { read_only } else { DatabaseErrorKind::Unknown };
+                QueryError::DatabaseError(kind, Box::new(words)).into()
+            }
+            MigrateError::Locked => Self::Unavailable(error.to_string()),
+        }
+    }
 }
 
 #[derive(QueryableByName)]
@@ -42,9 +70,7 @@ struct Locked {
 /// # Errors
 /// See [`MigrateError`].
 pub fn run(connection: &mut PgConnection) -> Result<Vec<String>, MigrateError> {
-    // Asked first: to look for what is pending makes this table, and two that make it at once disturb each other.
-    let has_begun = "SELECT to_regclass('__diesel_schema_migrations') IS NOT NULL AND $1 > 0 AS locked";
-    if ask(connection, has_begun)? && !is_pending(connection)? {
+    if !is_pending(connection)? {
         return Ok(Vec::new());
     }
     let begun = Instant::now();
@@ -58,17 +84,19 @@ pub fn run(connection: &mut PgConnection) -> Result<Vec<String>, MigrateError> {
     let ran = connection
         .run_pending_migrations(MIGRATIONS)
         .map(|versions| versions.iter().map(ToString::to_string).collect())
-        .map_err(|error| MigrateError::Migration(error.to_string()));
+        .map_err(MigrateError::from);
     ask(connection, "SELECT pg_advisory_unlock($1) AS locked")?;
     ran
 }
 
-/// Whether migrations are pending.
+/// Whether migrations are pending; makes nothing.
 ///
 /// # Errors
 /// See [`MigrateError`].
 pub fn is_pending(connection: &mut PgConnection) -> Result<bool, MigrateError> {
-    connection.has_pending_migration(MIGRATIONS).map_err(|error| MigrateError::Migration(error.to_string()))
+    // Asked first: diesel makes this table to look into it, and two that make it at once disturb each other.
+    let has_begun = "SELECT to_regclass('__diesel_schema_migrations') IS NOT NULL AND $1 > 0 AS locked";
+    Ok(!ask(connection, has_begun)? || connection.has_pending_migration(MIGRATIONS)?)
 }
 
 fn ask(connection: &mut PgConnection, question: &str) -> diesel::QueryResult<bool> {
@@ -80,4 +108,29 @@ fn ask(connection: &mut PgConnection, question: &str) -> diesel::QueryResult<boo
 #[allow(clippy::disallowed_methods)] // runs before the server does, on a thread of its own
 fn pause() {
     std::thread::sleep(PAUSE);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_do_in_postgresql_is_no_fault_of_a_migration() {
+        let failed = |why: &str| {
+            let words = format!("Failed to run 2026-11-23-100000_create_users with: {why}");
+            DatabaseError::from(MigrateError::Migration(words))
+        };
+        for why in [
+            "canceling statement due to lock timeout",
+            "cannot execute CREATE TABLE in a read-only transaction",
+            "server closed the connection unexpectedly",
+        ] {
+            assert!(matches!(failed(why), DatabaseError::Unavailable(_)), "{why}");
+        }
+        let ours = failed("syntax error at or near \"TABEL\"");
+        assert!(matches!(&ours, DatabaseError::Statement(_)), "{ours}");
+        assert!(ours.to_string().contains("create_users"), "{ours}");
+        let kept: Box<dyn std::error::Error + Send + Sync> = QueryError::BrokenTransactionManager.into();
+        assert!(matches!(MigrateError::from(kept), MigrateError::Query(_)));
+    }
 }

@@ -1,13 +1,15 @@
-//! PostgreSQL is not there yet when a node starts.
+//! PostgreSQL is not there yet when a node starts, or does not do what the start needs; or it does not answer when a node
+//! stops.
 
 use std::time::{Duration, Instant};
 
+use diesel::connection::SimpleConnection;
 use nix::sys::signal::Signal;
 
 use crate::drill::{RECOVERY, rounds};
 use crate::node::{Node, ask};
 use crate::postgres::{self, Postgres};
-use crate::proxy::{Proxy, Way};
+use crate::proxy::{Cut, Proxy, Way};
 use crate::report::{Row, seconds};
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -55,4 +57,86 @@ fn a_node_waits_for_a_postgresql_that_is_not_there_yet_and_ends_when_it_is_told_
     let worst = recoveries.iter().max().unwrap();
     Row::new("PostgreSQL not there at a node's start").recoveries(&recoveries).write();
     assert!(*worst <= RECOVERY, "ready only after {} s", seconds(*worst));
+}
+
+#[test]
+fn a_node_waits_for_a_postgresql_that_takes_no_writes() {
+    let postgres = Postgres::with(&[]);
+    let folder = postgres::folder();
+    let mut node = Node::new(folder.path(), &Postgres::url_at(postgres.port), &[]);
+    let set = |value: &str| {
+        postgres.sql(&format!("ALTER SYSTEM SET default_transaction_read_only = {value}"));
+        postgres.sql("SELECT pg_reload_conf()");
+        postgres
+            .wait_for("SELECT '' AS one, current_setting('default_transaction_read_only') AS other", value);
+    };
+    let mut recoveries = Vec::new();
+    // At first nothing is migrated yet, and then everything is.
+    for _ in 0..rounds(4).max(2) {
+        set("on");
+        node.start();
+        is_alive_and_waits(&node);
+        set("off");
+        let back = Instant::now();
+        node.wait_until_ready();
+        recoveries.push(back.elapsed());
+        node.signal(Signal::SIGTERM);
+        assert!(node.wait().success(), "{}", node.said());
+    }
+    let worst = recoveries.iter().max().unwrap();
+    Row::new("PostgreSQL read-only at a node's start").recoveries(&recoveries).write();
+    assert!(*worst <= RECOVERY, "ready only after {} s", seconds(*worst));
+}
+
+#[test]
+fn a_node_waits_for_a_lock_that_stands_in_the_way_of_its_migrations() {
+    let postgres = Postgres::with(&[]);
+    let folder = postgres::folder();
+    let mut node = Node::new(folder.path(), &Postgres::url_at(postgres.port), &[]);
+    let mut holder = postgres.connect();
+    holder.batch_execute("BEGIN; CREATE TABLE users ()").unwrap();
+    node.start();
+    until("it gives the migration up", || postgres.log().contains("canceling statement due to lock timeout"));
+    is_alive_and_waits(&node);
+    holder.batch_execute("ROLLBACK").unwrap();
+    let free = Instant::now();
+    node.wait_until_ready();
+    assert!(free.elapsed() <= RECOVERY, "ready only after {} s", seconds(free.elapsed()));
+}
+
+#[test]
+fn a_node_ends_in_time_beside_a_postgresql_that_does_not_answer() {
+    let postgres = Postgres::with(&[]);
+    let folder = postgres::folder();
+    let mut node = Node::new(folder.path(), &Postgres::url_at(postgres.port), &[]);
+    node.start();
+    node.wait_until_ready();
+    postgres.pause();
+    let address = node.address.clone();
+    std::thread::scope(|scope| {
+        // Refusals that the token alone decides are to be written down, and what asks the database is under way.
+        for path in ["/api/v1/me", "/readyz"] {
+            let address = &address;
+            scope.spawn(move || while ask(address, path).is_some() {});
+        }
+        node.signal(Signal::SIGTERM);
+        let begun = Instant::now();
+        assert!(node.wait().success(), "{}", node.said());
+        assert!(begun.elapsed() < STOP, "{:?}", begun.elapsed());
+    });
+    assert!(node.said().contains("are not written"), "{}", node.said());
+}
+
+#[test]
+fn a_node_whose_connection_is_cut_while_it_migrates_begins_again() {
+    let postgres = Postgres::with(&[]);
+    let proxy = Proxy::before(postgres.port);
+    let folder = postgres::folder();
+    let mut node = Node::new(folder.path(), &Postgres::url_at(proxy.port), &[]);
+    proxy.trap(Cut::Before, "CREATE TABLE users");
+    node.start();
+    until("the first commit is cut", || proxy.has_sprung());
+    proxy.trap(Cut::After, "CREATE TABLE notes");
+    until("another is cut after it", || proxy.has_sprung());
+    node.wait_until_ready();
 }

@@ -3,10 +3,12 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods)]
 
+mod backups;
 mod commands;
 mod explain;
 mod hostile;
 mod log;
+mod looking;
 mod private_postgres;
 mod secrets;
 mod small_disk;

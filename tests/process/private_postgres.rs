@@ -1,13 +1,21 @@
 //! The embedded default: started and stopped with the server, and back after a `kill -9` of either.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use diesel::connection::SimpleConnection;
+use diesel::{Connection, PgConnection};
+use doorward::database::private_postgres::{Options, PrivatePostgres};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::small_disk::SmallDisk;
-use crate::support::{Folder, PASSWORD, pause};
+use crate::support::{Folder, PASSWORD, Server, ask, pause};
+
+/// Documented as the longest that an end takes.
+const STOP: Duration = Duration::from_secs(10);
 
 fn is_alive(pid: i32) -> bool {
     // A zombie that nobody has waited for is dead too.
@@ -27,6 +35,138 @@ fn refresh_until_answered(server: &crate::support::Server, token: &str) -> Strin
         }
         pause();
     }
+}
+
+fn signal(pid: i32, signal: Signal) {
+    kill(Pid::from_raw(pid), signal).unwrap();
+}
+
+fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "{what}: not in time");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+fn children_of(parent: i32) -> Vec<i32> {
+    let parent_of = |pid: i32| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse::<i32>().ok()
+    };
+    let all = fs::read_dir("/proc").unwrap().flatten();
+    let all = all.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    all.filter(|pid| parent_of(*pid) == Some(parent)).collect()
+}
+
+/// A server whose PostgreSQL has much to recover when it dies now.
+fn serve_much(folder: &Folder) -> Server {
+    let server = folder.serve();
+    let password = fs::read_to_string(folder.data_dir().join("postgres.password")).unwrap();
+    let socket = folder.data_dir().join("socket").to_str().unwrap().replace('/', "%2F");
+    let url = format!("postgresql://doorward:{}@{socket}/doorward", password.trim());
+    let much = "CREATE TABLE much AS SELECT generate_series(1, 2000000) AS number";
+    PgConnection::establish(&url).unwrap().batch_execute(much).unwrap();
+    server
+}
+
+/// A folder whose PostgreSQL was killed, and its server before that had recovered.
+fn crashed() -> Folder {
+    let folder = Folder::new();
+    let server = serve_much(&folder);
+    let postmaster = folder.postmaster().unwrap();
+    signal(postmaster, Signal::SIGKILL);
+    // Its number stays taken until its server has heard of its death.
+    until("the end", || kill(Pid::from_raw(postmaster), None).is_err());
+    server.signal(Signal::SIGKILL);
+    server.wait();
+    until("the end of its successor", || folder.postmaster().is_none_or(|pid| !is_alive(pid)));
+    folder
+}
+
+/// Stops the process that recovers, in the midst of it; gives that and its postmaster.
+fn hold_recovery(folder: &Folder) -> (i32, i32) {
+    let mut held = None;
+    until("a recovery", || {
+        let Some(postmaster) = folder.postmaster() else { return false };
+        let recovers = |pid: &i32| {
+            let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            String::from_utf8_lossy(&line).contains("startup")
+        };
+        held = children_of(postmaster).into_iter().find(recovers).map(|pid| (pid, postmaster));
+        held.is_some_and(|(pid, _)| kill(Pid::from_raw(pid), Signal::SIGSTOP).is_ok())
+    });
+    let status = fs::read_to_string(folder.data_dir().join("postgres/postmaster.pid")).unwrap();
+    assert_eq!(status.lines().nth(7).map(str::trim), Some("starting"), "it has begun, and is not done");
+    held.unwrap()
+}
+
+#[test]
+fn a_recovery_is_waited_for_however_long_it_takes() {
+    let folder = crashed();
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let options = Options {
+        data_dir: folder.data_dir(),
+        path: std::env::split_paths(&path).collect(),
+        executable: env!("CARGO_BIN_EXE_doorward").into(),
+        max_connections: 20,
+    };
+    let silence = Duration::from_secs(2);
+    std::thread::scope(|scope| {
+        let opening = scope.spawn(|| PrivatePostgres::open_within(&options, silence));
+        let (recovering, postmaster) = hold_recovery(&folder);
+        let held = Instant::now();
+        while held.elapsed() < silence * 2 {
+            assert!(is_alive(postmaster) && !opening.is_finished(), "it was given up");
+            pause();
+        }
+        signal(recovering, Signal::SIGCONT);
+        let postgres = opening.join().unwrap().unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(folder.postmaster(), Some(postmaster), "the one that has recovered");
+        assert!(PgConnection::establish(postgres.url().expose()).is_ok());
+        postgres.stop(STOP);
+        assert!(!is_alive(postmaster));
+    });
+}
+
+#[test]
+fn while_its_postgresql_recovers_a_server_lives_and_says_so_and_ends_when_it_is_told_to() {
+    let folder = crashed();
+    let mut command = folder.command(&["serve", "--log", "info"]);
+    let mut server = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut log = BufReader::new(server.stderr.take().unwrap()).lines();
+    let (recovering, postmaster) = hold_recovery(&folder);
+    until("it lives", || ask(folder.port, "GET", "/healthz", "", None).0 == 200);
+    assert_eq!(ask(folder.port, "GET", "/readyz", "", None).0, 503);
+    let (status, body) = ask(folder.port, "GET", "/api/v1/me", "", None);
+    assert!(status == 503 && body.contains("database_unavailable"), "{status} {body}");
+    assert!(log.any(|line| line.unwrap().contains("PostgreSQL recovers; it is waited for")));
+    let begun = Instant::now();
+    signal(server.id().cast_signed(), Signal::SIGTERM);
+    let status = server.wait().unwrap();
+    assert!(status.success() && begun.elapsed() < STOP, "{status} {:?}", begun.elapsed());
+    signal(recovering, Signal::SIGCONT);
+    until("PostgreSQL ends with its server", || !is_alive(postmaster));
+    assert!(folder.serve().is_ready(), "and recovers anew");
+}
+
+#[test]
+fn a_server_ends_in_time_while_its_postgresql_recovers_from_its_death() {
+    let folder = Folder::new();
+    let server = serve_much(&folder);
+    let first = folder.postmaster().unwrap();
+    signal(first, Signal::SIGKILL);
+    let (recovering, postmaster) = hold_recovery(&folder);
+    assert_ne!(first, postmaster);
+    let begun = Instant::now();
+    server.signal(Signal::SIGTERM);
+    let (code, _, said) = server.wait();
+    assert_eq!(code, Some(0), "{said}");
+    assert!(begun.elapsed() < STOP, "{:?}", begun.elapsed());
+    assert!(!is_alive(postmaster));
+    signal(recovering, Signal::SIGCONT);
+    until("nothing is left behind", || !is_alive(recovering));
+    assert!(folder.serve().is_ready());
 }
 
 #[test]

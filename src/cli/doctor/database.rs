@@ -2,8 +2,8 @@
 
 use chrono::TimeDelta;
 
-use super::{Finding, Level};
-use crate::app::start::check_secret_keys;
+use super::{Finding, Level, in_one_line};
+use crate::app::start::{StartError, check_secret_keys};
 use crate::app::state;
 use crate::audit::event::{self, EventType, Filter};
 use crate::cli::database::DatabaseAccess;
@@ -27,7 +27,7 @@ pub(super) fn examine(settings: &Settings, access: &DatabaseAccess) -> Vec<Findi
         Ok(connection) => connection,
         Err(failure) => {
             let advice = "Start PostgreSQL, or correct DATABASE_URL.";
-            return vec![Finding::fail("database", format!("{failure:?}"), advice)];
+            return vec![Finding::fail("database", in_one_line(failure), advice)];
         }
     };
     let health = match health::find(&mut connection) {
@@ -39,13 +39,9 @@ pub(super) fn examine(settings: &Settings, access: &DatabaseAccess) -> Vec<Findi
     let is_migrated = migrated.level == Level::Pass;
     findings.push(migrated);
     findings.push(feed(&mut connection, access.url()));
-    if !health.has_trigrams {
-        let advice = "CREATE EXTENSION pg_trgm, before the next migration, makes it quick.";
-        findings.push(Finding::warn("search", "pg_trgm is missing: searching users reads them all", advice));
-    }
     if is_migrated {
-        findings.push(secret_key(&mut connection, settings));
-        findings.extend(signing_keys(&mut connection, settings));
+        findings.push(search(&health));
+        findings.extend(keys(&mut connection, settings));
         findings.extend(history(&mut connection));
     }
     findings
@@ -136,13 +132,32 @@ fn history(connection: &mut Connection) -> Option<Finding> {
     }
 }
 
-fn secret_key(connection: &mut Connection, settings: &Settings) -> Finding {
-    match check_secret_keys(connection, settings) {
-        Ok(_) => Finding::pass("secret key", "it opens this database"),
-        Err(error) => {
-            Finding::fail("secret key", error.to_string(), "Set DOORWARD_SECRET_KEY as on the other nodes.")
-        }
+/// Users are searched by indexes that not every PostgreSQL lets a migration make.
+fn search(health: &Health) -> Finding {
+    let statements = health.search_repair();
+    if statements.is_empty() {
+        return Finding::pass("search", "users are found by indexes");
     }
+    let advice = format!("In psql, as the owner of the database, run each: {};", statements.join("; "));
+    Finding::warn("search", "its indexes are missing: searching users reads them all", advice)
+}
+
+/// The secret key, and the keys that it seals.
+fn keys(connection: &mut Connection, settings: &Settings) -> Vec<Finding> {
+    let check = "secret key";
+    let secret_key = match check_secret_keys(connection, settings) {
+        Ok(_) => Finding::pass(check, "it opens this database"),
+        Err(StartError::NeverServed) => {
+            let advice = "Start `doorward serve` on it once, or set DATABASE_URL to the one that is meant.";
+            return vec![Finding::warn(check, "no server has been started on this database yet", advice)];
+        }
+        Err(error) => {
+            Finding::fail(check, error.to_string(), "Set DOORWARD_SECRET_KEY as on the other nodes.")
+        }
+    };
+    let mut findings = vec![secret_key];
+    findings.extend(signing_keys(connection, settings));
+    findings
 }
 
 fn signing_keys(connection: &mut Connection, settings: &Settings) -> Vec<Finding> {

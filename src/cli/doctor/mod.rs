@@ -100,13 +100,20 @@ fn examine(context: &Context) -> Result<Vec<Finding>, Failure> {
             findings.extend(public_url::examine(&settings, &access));
             access.stop();
         }
-        Err(Failure::Wrong(lines)) => {
+        Err(failure) => {
             let advice = "Start PostgreSQL, or correct DATABASE_URL or DOORWARD_DATA_DIR.";
-            findings.push(Finding::fail("database", lines.join("; "), advice));
+            findings.push(Finding::fail("database", in_one_line(failure), advice));
         }
-        Err(gone) => return Err(gone),
     }
     Ok(findings)
+}
+
+/// What a failure says to whom it is shown.
+fn in_one_line(failure: Failure) -> String {
+    match failure {
+        Failure::Wrong(lines) => lines.join("; "),
+        Failure::ReaderGone => "nobody reads the output".to_owned(),
+    }
 }
 
 fn examine_settings(settings: &Settings) -> Vec<Finding> {

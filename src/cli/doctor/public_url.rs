@@ -7,7 +7,7 @@ use serde_json::Value;
 use ureq::tls::{RootCerts, TlsConfig};
 use uuid::Uuid;
 
-use super::Finding;
+use super::{Finding, in_one_line};
 use crate::app::start;
 use crate::audit::refusals::{self, Refusal};
 use crate::cli::database::DatabaseAccess;
@@ -84,7 +84,7 @@ fn keys(settings: &Settings, access: &DatabaseAccess, url: &str) -> Finding {
     };
     let prepared = access
         .connect()
-        .map_err(|failure| format!("{failure:?}"))
+        .map_err(in_one_line)
         .and_then(|mut connection| start::open(&mut connection, settings).map_err(|error| error.to_string()));
     let ring = match prepared {
         Ok(prepared) => prepared.ring,
@@ -92,7 +92,10 @@ fn keys(settings: &Settings, access: &DatabaseAccess, url: &str) -> Finding {
     };
     let kids: Vec<&str> =
         served["keys"].as_array().into_iter().flatten().filter_map(|key| key["kid"].as_str()).collect();
-    match ring.newest().map(crate::tokens::signing_key::SigningKey::kid) {
+    match ring
+        .newest_at(crate::clock::Clock::default().now())
+        .map(crate::tokens::signing_key::SigningKey::kid)
+    {
         Some(kid) if kids.contains(&kid) => {
             Finding::pass(check, format!("{} at {url}, the newest among them", kids.len()))
         }

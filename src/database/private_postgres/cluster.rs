@@ -21,6 +21,9 @@ const SOCKET_NAME: &str = "/.s.PGSQL.5432";
 /// What the names of clusters in the making begin with.
 const UNFINISHED: &str = "postgres.unfinished.";
 
+/// PostgreSQL's own folder in the data folder.
+const FOLDER: &str = "postgres";
+
 /// Bytes of a segment of PostgreSQL's log.
 const WAL_SEGMENT: u64 = 16 * 1024 * 1024;
 
@@ -30,6 +33,11 @@ pub(super) struct Owner {
     pub(super) uid: u32,
     pub(super) gid: u32,
     name: String,
+}
+
+/// Whether there is a cluster in this data folder.
+pub(super) fn is_in(data_dir: &Path) -> bool {
+    data_dir.join(FOLDER).exists()
 }
 
 /// The files of one private PostgreSQL.
@@ -51,7 +59,7 @@ impl Cluster {
 
     /// PostgreSQL's own folder.
     pub(super) fn folder(&self) -> PathBuf {
-        self.data_dir.join("postgres")
+        self.data_dir.join(FOLDER)
     }
 
     pub(super) fn log_file(&self) -> PathBuf {

@@ -44,6 +44,12 @@ pub enum Error {
     /// The data folder of a command that makes none.
     #[error("there is no data folder {0}: start the server once, or set DOORWARD_DATA_DIR or DATABASE_URL")]
     NoFolder(PathBuf),
+    /// The data folder has no PostgreSQL, and a command makes none.
+    #[error(
+        "there is no PostgreSQL in the data folder {0}: set DATABASE_URL to the one that is meant, or start \
+         `doorward serve` once, which makes one there"
+    )]
+    NoCluster(PathBuf),
     /// Another process uses the folder.
     #[error(
         "another doorward (process {pid}) uses the data folder {folder}: stop it, or set DOORWARD_DATA_DIR"
@@ -161,23 +167,40 @@ impl PrivatePostgres {
     /// # Errors
     /// See [`Error`].
     pub fn start(options: &Options) -> Result<Self, Error> {
-        std::fs::create_dir_all(&options.data_dir).map_err(|error| Error::io(&options.data_dir, error))?;
-        Self::open(options)
+        let io = |error| Error::io(&options.data_dir, error);
+        std::fs::create_dir_all(&options.data_dir).map_err(io)?;
+        let data_dir = options.data_dir.canonicalize().map_err(io)?;
+        Self::begin(options, &data_dir, supervisor::SILENCE)
     }
 
-    /// Starts it for a command, which makes no folder.
+    /// Starts the one that is there, for a command, which makes none.
     ///
     /// # Errors
     /// See [`Error`].
     pub fn open(options: &Options) -> Result<Self, Error> {
+        Self::open_within(options, supervisor::SILENCE)
+    }
+
+    /// The same where a process that is silent for so long before it says that it starts is given up.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn open_within(options: &Options, silence: Duration) -> Result<Self, Error> {
         let Ok(data_dir) = options.data_dir.canonicalize() else {
             return Err(Error::NoFolder(options.data_dir.clone()));
         };
-        let lock = lock(&data_dir)?;
-        let cluster = cluster::Cluster::at(&data_dir)?;
+        if !cluster::is_in(&data_dir) {
+            return Err(Error::NoCluster(data_dir));
+        }
+        Self::begin(options, &data_dir, silence)
+    }
+
+    fn begin(options: &Options, data_dir: &Path, silence: Duration) -> Result<Self, Error> {
+        let lock = lock(data_dir)?;
+        let cluster = cluster::Cluster::at(data_dir)?;
         let binaries = find_binaries(&options.path, cluster.major())?;
         cluster.prepare(&binaries)?;
-        let supervisor = supervisor::Supervisor::start(&cluster, &binaries, options)?;
+        let supervisor = supervisor::Supervisor::start(&cluster, &binaries, options, silence)?;
         cluster.ensure_database()?;
         Ok(Self { url: cluster.url("doorward")?, binaries, supervisor, _lock: lock })
     }

@@ -18,8 +18,14 @@ use nix::unistd::Pid;
 use super::cluster::Cluster;
 use super::{Binaries, Error, Options};
 
-/// How long a start may take, recovery after a crash included.
-const START_DEADLINE: Duration = Duration::from_secs(60);
+/// How long a process may live before it says that it starts. From then on it is waited for: a recovery takes as long as it
+/// takes, and one that is broken off begins again.
+pub(super) const SILENCE: Duration = Duration::from_secs(60);
+/// When the log tells for the first time that it still starts, and how often after that.
+const FIRST_TOLD: Duration = Duration::from_secs(2);
+const TOLD_EVERY: Duration = Duration::from_secs(30);
+/// How long it may take to stop in good order where nobody says.
+const STOPPED_WITHIN: Duration = Duration::from_secs(3);
 /// How long an orphan of an earlier process may take to stop.
 const ORPHAN_DEADLINE: Duration = Duration::from_secs(10);
 /// The longest pause before it is started again.
@@ -41,8 +47,13 @@ struct Shared {
 }
 
 impl Supervisor {
-    /// Starts PostgreSQL and waits until it takes connections.
-    pub(super) fn start(cluster: &Cluster, binaries: &Binaries, options: &Options) -> Result<Self, Error> {
+    /// Starts PostgreSQL and waits until it takes connections; `silence` as [`SILENCE`].
+    pub(super) fn start(
+        cluster: &Cluster,
+        binaries: &Binaries,
+        options: &Options,
+        silence: Duration,
+    ) -> Result<Self, Error> {
         wait_for_orphan(cluster)?;
         let shared = Arc::new(Shared::default());
         let (tell, told) = mpsc::channel();
@@ -51,6 +62,7 @@ impl Supervisor {
             postgres: binaries.program("postgres"),
             executable: options.executable.clone(),
             max_connections: options.max_connections,
+            silence,
         };
         let for_thread = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
@@ -73,28 +85,36 @@ impl Supervisor {
     fn end(&mut self, deadline: Duration) {
         let Some(thread) = self.thread.take() else { return };
         self.shared.stopping.store(true, Ordering::SeqCst);
-        let second = Duration::from_secs(1);
-        for (signal, patience) in
-            [(Signal::SIGINT, deadline), (Signal::SIGQUIT, second), (Signal::SIGKILL, second)]
-        {
-            let begun = Instant::now();
-            let pid = self.shared.pid.load(Ordering::SeqCst);
-            if pid != 0 {
-                let _ = kill(Pid::from_raw(pid), signal);
-            }
-            while !thread.is_finished() && begun.elapsed() < patience {
-                pause(POLL);
-            }
-        }
+        stop_by_signals(deadline, || self.shared.pid.load(Ordering::SeqCst), || thread.is_finished());
         if thread.is_finished() {
             let _ = thread.join();
         }
     }
 }
 
+/// Fast, at the deadline at once, and then by force. `pid` is asked before each signal; 0: nobody is there.
+fn stop_by_signals(deadline: Duration, pid: impl Fn() -> i32, mut has_ended: impl FnMut() -> bool) {
+    let second = Duration::from_secs(1);
+    for (signal, patience) in
+        [(Signal::SIGINT, deadline), (Signal::SIGQUIT, second), (Signal::SIGKILL, second)]
+    {
+        if has_ended() {
+            return;
+        }
+        let begun = Instant::now();
+        let pid = pid();
+        if pid != 0 {
+            let _ = kill(Pid::from_raw(pid), signal);
+        }
+        while !has_ended() && begun.elapsed() < patience {
+            pause(POLL);
+        }
+    }
+}
+
 impl Drop for Supervisor {
     fn drop(&mut self) {
-        self.end(Duration::from_secs(3));
+        self.end(STOPPED_WITHIN);
     }
 }
 
@@ -103,6 +123,7 @@ struct Starter {
     postgres: PathBuf,
     executable: PathBuf,
     max_connections: u32,
+    silence: Duration,
 }
 
 fn supervise(starter: &Starter, shared: &Shared, tell: &mpsc::Sender<Result<(), Error>>) {
@@ -146,7 +167,7 @@ impl Starter {
         loop {
             let (mut child, log_from) = self.spawn()?;
             shared.pid.store(i32::try_from(child.id()).unwrap_or(0), Ordering::SeqCst);
-            let Err(said) = self.wait_until_ready(&mut child, log_from, shared, begun) else {
+            let Err(said) = self.wait_until_ready(&mut child, log_from, shared) else {
                 return Ok(child);
             };
             shared.pid.store(0, Ordering::SeqCst);
@@ -200,52 +221,70 @@ impl Starter {
     }
 
     /// Waits for `ready` in the last line of postmaster.pid, of this child and no other.
-    fn wait_until_ready(
-        &self,
-        child: &mut Child,
-        log_from: u64,
-        shared: &Shared,
-        begun: Instant,
-    ) -> Result<(), String> {
-        let mut told = false;
+    fn wait_until_ready(&self, child: &mut Child, log_from: u64, shared: &Shared) -> Result<(), String> {
+        let begun = Instant::now();
+        let pid = child.id().cast_signed();
+        let mut told_at = FIRST_TOLD;
+        let mut is_told_to_stop = false;
         loop {
-            if status(&self.cluster.folder())
-                .is_some_and(|(pid, ready)| ready && pid == child.id().cast_signed())
-            {
+            let status = status(&self.cluster.folder()).filter(|status| status.pid == pid);
+            let says = |what: &str| status.as_ref().is_some_and(|status| status.says == what);
+            if says("ready") {
                 return Ok(());
             }
             if child.try_wait().is_ok_and(|ended| ended.is_some()) {
                 return Err(read_from(&self.cluster.log_file(), log_from));
             }
-            if begun.elapsed() > START_DEADLINE || shared.stopping.load(Ordering::SeqCst) {
-                let _ = child.kill();
-                let _ = child.wait();
-                return Err(format!("it was not ready after {} s", begun.elapsed().as_secs()));
+            // Who stops it has sent his signal before this child was there, maybe.
+            if !is_told_to_stop && shared.stopping.load(Ordering::SeqCst) {
+                is_told_to_stop = true;
+                let _ = kill(Pid::from_raw(pid), Signal::SIGINT);
             }
-            if !told && begun.elapsed() > Duration::from_secs(2) {
-                told = true;
-                tracing::info!("PostgreSQL recovers; this may take a while");
+            if !says("starting") && begun.elapsed() > self.silence {
+                let has_ended = || child.try_wait().is_ok_and(|ended| ended.is_some());
+                stop_by_signals(STOPPED_WITHIN, || pid, has_ended);
+                return Err(format!("it did not begin to start within {} s", self.silence.as_secs()));
+            }
+            if begun.elapsed() > told_at {
+                told_at += TOLD_EVERY;
+                self.tell_that_it_starts(begun.elapsed());
             }
             pause(POLL);
         }
     }
+
+    fn tell_that_it_starts(&self, since: Duration) {
+        let (seconds, log) = (since.as_secs(), self.cluster.log_file());
+        tracing::info!(seconds, log = %log.display(), "PostgreSQL recovers; it is waited for");
+    }
 }
 
-/// The postmaster's process id, and whether it says that it takes connections.
-fn status(folder: &Path) -> Option<(i32, bool)> {
+/// What postmaster.pid tells.
+#[derive(Debug, PartialEq, Eq)]
+struct Status {
+    /// The postmaster's process id.
+    pid: i32,
+    /// `starting` while it recovers, `ready` when it takes connections; empty before it says anything.
+    says: String,
+}
+
+fn status(folder: &Path) -> Option<Status> {
     parse_status(&fs::read_to_string(folder.join("postmaster.pid")).ok()?)
 }
 
-fn parse_status(text: &str) -> Option<(i32, bool)> {
+fn parse_status(text: &str) -> Option<Status> {
     let lines: Vec<&str> = text.lines().map(str::trim).collect();
-    Some((lines.first()?.parse().ok()?, lines.get(7) == Some(&"ready")))
+    let says = lines.get(7).copied().unwrap_or_default().to_owned();
+    Some(Status { pid: lines.first()?.parse().ok()?, says })
 }
 
 /// A postmaster that an earlier process left behind is stopping, since it is bound to end with that.
 fn wait_for_orphan(cluster: &Cluster) -> Result<(), Error> {
     let begun = Instant::now();
     let folder = cluster.folder();
-    while let Some((pid, _)) = status(&folder).filter(|(pid, _)| is_postmaster_of(*pid, &folder)) {
+    while let Some(Status { pid, .. }) =
+        status(&folder).filter(|status| is_postmaster_of(status.pid, &folder))
+    {
         if begun.elapsed() > ORPHAN_DEADLINE {
             return Err(Error::Orphan { folder, pid });
         }
@@ -292,9 +331,10 @@ mod tests {
     #[test]
     fn the_status_is_read_from_the_pid_file() {
         let starting = "123\n/data\n1700000000\n5432\n/socket\n\n  5432001  1\nstarting\n";
-        assert_eq!(parse_status(starting), Some((123, false)));
-        assert_eq!(parse_status(&starting.replace("starting", "ready   ")), Some((123, true)));
-        assert_eq!(parse_status("123\n/data\n"), Some((123, false)));
+        let status = |says: &str| Some(Status { pid: 123, says: says.to_owned() });
+        assert_eq!(parse_status(starting), status("starting"));
+        assert_eq!(parse_status(&starting.replace("starting", "ready   ")), status("ready"));
+        assert_eq!(parse_status("123\n/data\n"), status(""));
         assert_eq!(parse_status(""), None);
     }
 
