@@ -1,19 +1,26 @@
 //! One audit event, its row and its queries.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike, Utc};
 use diesel::prelude::*;
+use diesel::sql_types::{Nullable, Text};
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::database::schema::audit_events;
+use crate::database::schema::{audit_events, users};
 use crate::random;
+
+diesel::define_sql_function! {
+    /// The first that is not null.
+    #[sql_name = "coalesce"]
+    fn first_of(one: Nullable<Text>, other: Nullable<Text>) -> Nullable<Text>;
+}
 
 /// What can have happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EventType {
     /// A sign-in with the right password.
     LoginSucceeded,
-    /// A sign-in with a wrong password, or of a disabled account.
+    /// A sign-in that was refused: a wrong password, a disabled account, or the right password for more than the user may.
     LoginFailed,
     /// A password was asked for again within a session, and was right.
     SteppedUp,
@@ -158,7 +165,7 @@ impl Origin {
 pub struct Subject<'a> {
     /// Its id; none when there is no such account.
     pub id: Option<Uuid>,
-    /// Its name, or what was typed for one.
+    /// Its name, or what was typed for one; none: the one that stands in its row.
     pub name: Option<&'a str>,
 }
 
@@ -190,7 +197,7 @@ pub struct Event {
     pub details: Value,
 }
 
-/// Writes an event, in the caller's transaction.
+/// Writes an event, in the caller's transaction. PostgreSQL looks the subject's name up where it is not given.
 ///
 /// # Errors
 /// PostgreSQL's.
@@ -201,6 +208,8 @@ pub fn insert(
     subject: Subject<'_>,
     details: &Value,
 ) -> QueryResult<()> {
+    let stands = users::table.filter(users::id.nullable().eq(subject.id)).select(users::username);
+    let subject_name = first_of(subject.name, stands.single_value());
     diesel::insert_into(audit_events::table)
         .values((
             audit_events::id.eq(random::id()),
@@ -209,7 +218,7 @@ pub fn insert(
             audit_events::actor_id.eq(origin.actor_id),
             audit_events::actor_name.eq(origin.actor_name.as_deref()),
             audit_events::subject_id.eq(subject.id),
-            audit_events::subject_name.eq(subject.name),
+            audit_events::subject_name.eq(subject_name),
             audit_events::session_id.eq(origin.session_id),
             audit_events::address.eq(origin.address.as_deref()),
             audit_events::request_id.eq(origin.request_id),
@@ -238,6 +247,11 @@ pub struct Filter {
     pub before: Option<Uuid>,
 }
 
+/// The time to compare with: one before the year 1 means from the beginning, since PostgreSQL's begin in 4713 BC.
+pub(super) fn comparable(since: Option<DateTime<Utc>>) -> Option<DateTime<Utc>> {
+    since.filter(|since| since.year() > 0)
+}
+
 /// At most `limit` events, newest first.
 ///
 /// # Errors
@@ -259,7 +273,7 @@ pub fn list(connection: &mut PgConnection, filter: &Filter, limit: i64) -> Query
     if let Some(request_id) = filter.request_id {
         query = query.filter(audit_events::request_id.eq(request_id));
     }
-    if let Some(since) = filter.since {
+    if let Some(since) = comparable(filter.since) {
         query = query.filter(audit_events::occurred_at.ge(since));
     }
     if let Some(before) = filter.before {

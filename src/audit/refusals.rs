@@ -13,6 +13,7 @@ use diesel::sql_types::{BigInt, Nullable, Uuid as SqlUuid};
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::event::comparable;
 use crate::database::schema::refusals;
 use crate::database::{Database, DatabaseError};
 
@@ -369,7 +370,7 @@ pub fn list(connection: &mut PgConnection, filter: &Filter, limit: i64) -> Query
         let part = format!("%{}%", route.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_"));
         query = query.filter(refusals::route.like(part.clone()).or(refusals::path.like(part)));
     }
-    if let Some(since) = filter.since {
+    if let Some(since) = comparable(filter.since) {
         query = query.filter(refusals::occurred_at.ge(since));
     }
     if let Some(before) = filter.before {

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::moment::Moment;
 use super::shell::Shell;
 use crate::audit::refusals::Refusal;
-use crate::guard::explain::{Explanation, Step};
+use crate::guard::explain::{Explanation, Step, Verdict};
 use crate::guard::trace::{Line, Outcome};
 
 /// A refusal on one line.
@@ -98,7 +98,10 @@ impl ExplanationPage {
             list,
             list_name,
             code: problem("code"),
-            title: problem("title"),
+            title: match explanation.verdict {
+                Verdict::Refused => problem("title"),
+                Verdict::LetIn | Verdict::SessionLives => "It was let in".to_owned(),
+            },
             detail: problem("detail"),
             facts: facts(&explanation, now),
             life: life.collect(),

@@ -24,8 +24,16 @@ struct Refused {
     code: &'static str,
     status: u16,
     request_id: String,
-    retry: bool,
+    retry: Option<Retry>,
     signs_in: bool,
+}
+
+/// How to ask again for what may be answered later.
+enum Retry {
+    /// By a link to the same address.
+    Link,
+    /// By a reload: the browser still has the form, and a link would not send it.
+    Form,
 }
 
 /// The page of a refusal; `None`: a program asked, which gets the problem itself.
@@ -38,7 +46,7 @@ pub fn refused(problem: &Problem, asked: &Asked) -> Option<HttpResponse> {
     if !is_page && (PROGRAMS.iter().any(is_under) || !asked.takes_html) {
         return None;
     }
-    let is_safe = matches!(asked.method, Method::GET | Method::HEAD);
+    let is_safe = is_safe(asked);
     match problem.code() {
         Code::AuthenticationTooOld if is_safe => Some(see_other(&next::after("/step-up", asked.target()))),
         Code::AuthenticationTooOld => step_up::ask_again(asked.target(), problem).ok(),
@@ -51,8 +59,13 @@ pub fn refused(problem: &Problem, asked: &Asked) -> Option<HttpResponse> {
     }
 }
 
+fn is_safe(asked: &Asked) -> bool {
+    matches!(asked.method, Method::GET | Method::HEAD)
+}
+
 fn page(problem: &Problem, asked: &Asked) -> Refused {
     let code = problem.code();
+    let passes = matches!(code, Code::Overloaded | Code::DatabaseUnavailable | Code::TooManyAttempts);
     let mut shell = Shell::open();
     shell.offers_login = false;
     Refused {
@@ -62,7 +75,7 @@ fn page(problem: &Problem, asked: &Asked) -> Refused {
         code: code.as_str(),
         status: code.status().as_u16(),
         request_id: asked.id.0.to_string(),
-        retry: matches!(code, Code::Overloaded | Code::DatabaseUnavailable | Code::TooManyAttempts),
+        retry: passes.then(|| if is_safe(asked) { Retry::Link } else { Retry::Form }),
         signs_in: code == Code::InvalidCredentials,
     }
 }

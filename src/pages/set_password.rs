@@ -56,6 +56,11 @@ static DONE: LazyLock<Message> = LazyLock::new(|| Message {
     title: "The password is set",
     text: "Every earlier session of the account has ended. You can sign in with the new password now.",
 });
+static DONE_BUT_DISABLED: LazyLock<Message> = LazyLock::new(|| Message {
+    shell: Shell::bare(),
+    title: "The password is set",
+    text: "The account is disabled, so you cannot sign in with it yet. An administrator can enable it.",
+});
 
 /// Each look counts against its address, whether or not there is such a link.
 async fn find(services: &Services, token: &str, origin: &Origin) -> Result<Option<User>, Problem> {
@@ -121,7 +126,8 @@ async fn set(
         .await
         .map_err(refusal::database)?;
     match set {
-        Setting::Done(_) => answer(StatusCode::OK, &*DONE),
+        Setting::Done(user) if user.is_active() => answer(StatusCode::OK, &*DONE),
+        Setting::Done(_) => answer(StatusCode::OK, &*DONE_BUT_DISABLED),
         Setting::NotFound | Setting::Denied(_) => answer(StatusCode::NOT_FOUND, &*GONE),
     }
 }

@@ -121,7 +121,7 @@ catalogue! {
     PayloadTooLarge "payload_too_large" PAYLOAD_TOO_LARGE FixRequest false (NONE) [] PAYLOAD_TOO_LARGE "The body is too large";
     NotFound "not_found" NOT_FOUND FixRequest false (NONE) [] NOT_FOUND "Not found";
     MethodNotAllowed "method_not_allowed" METHOD_NOT_ALLOWED FixRequest false (NONE) [] METHOD_NOT_ALLOWED "The method is not allowed here";
-    Conflict "conflict" CONFLICT FixRequest false (NONE) [] CONFLICT "It conflicts with what stands there";
+    Conflict "conflict" CONFLICT FixRequest false (NONE) ["pointer"] CONFLICT "It conflicts with what stands there";
     LastAdmin "last_admin" CONFLICT FixRequest false (NONE) [] LAST_ADMIN "The last admin stays";
     PreconditionFailed "precondition_failed" PRECONDITION_FAILED FixRequest false (NONE) [] PRECONDITION_FAILED "It has changed since it was read";
     InternalError "internal_error" INTERNAL_SERVER_ERROR ContactAdmin false (NONE) [] INTERNAL_ERROR "Something went wrong here";

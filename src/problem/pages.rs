@@ -211,7 +211,7 @@ pub(super) static SESSION_ENDED: Page = Page {
     ],
     for_client: "Discard both tokens and sign in again. `reason` says why.",
     for_user: "Sign in again. If you did not sign out, look at the activity on your account's page: it says who ended the session.",
-    for_operator: "The audit log has a session_ended event with the session's id and who ended it.",
+    for_operator: "The audit log has a `session_ended` event with the session's id and who ended it; where a spent refresh token did, it is `refresh_token_reused`, with the address that presented it.",
     example: include_str!("examples/session_ended.txt"),
 };
 
@@ -258,10 +258,13 @@ pub(super) static ACCOUNT_DELETED: Page = Page {
 
 pub(super) static INVALID_CREDENTIALS: Page = Page {
     meaning: "The username or the password is wrong. The answer is the same, and takes as long, for a name that nobody has.",
-    causes: &["A typing error, or another keyboard layout.", "The password was changed."],
+    causes: &[
+        "A typing error, or another keyboard layout.",
+        "The password was changed, or an administrator has made a link to set another.",
+    ],
     for_client: "Ask the user for both again. Do not retry by yourself.",
     for_user: "Type both again. Whoever runs this service can send you a link to set a new password.",
-    for_operator: "The audit log has a login_failed event; `known` in its details says whether the account exists.",
+    for_operator: "The audit log has a login_failed event with the name that was typed; `known` in its details says whether the account exists.",
     example: include_str!("examples/invalid_credentials.txt"),
 };
 
@@ -370,7 +373,7 @@ pub(super) static DATABASE_UNAVAILABLE: Page = Page {
     causes: &["PostgreSQL is being restarted, or is full.", "The network between the two is down."],
     for_client: "Keep your tokens, wait for as many seconds as `Retry-After` says, and try again. A refresh may be repeated.",
     for_user: "Wait a moment and try again. You are still signed in.",
-    for_operator: "/readyz and the log say what PostgreSQL answered. Service resumes by itself.",
+    for_operator: "The log says what PostgreSQL answered; /readyz says only whether it does. Service resumes by itself.",
     example: include_str!("examples/database_unavailable.txt"),
 };
 
@@ -443,7 +446,7 @@ pub(super) static CONFLICT: Page = Page {
         "A username or address is taken, as a username or an address.",
         "Others keep changing the same object.",
     ],
-    for_client: "Choose another name; or read again and repeat the change.",
+    for_client: "Where there is a `pointer`, choose another name for the member that it names. Where there is none, read again and repeat the change.",
     for_user: "Choose another name: this one is taken.",
     for_operator: "Nothing to do here.",
     example: include_str!("examples/conflict.txt"),

@@ -30,6 +30,20 @@ pub struct Changes {
     pub active: Option<bool>,
 }
 
+impl Changes {
+    /// Those of them that change this row: what stands there already is neither written nor announced.
+    fn of(&self, user: &User) -> Self {
+        let email =
+            |email: &Option<EmailAddress>| email.as_ref().map(EmailAddress::as_str) != user.email.as_deref();
+        Self {
+            username: self.username.clone().filter(|name| name.as_str() != user.username),
+            email: self.email.clone().filter(email),
+            role: self.role.clone().filter(|role| *role != user.role),
+            active: self.active.filter(|active| *active != user.is_active()),
+        }
+    }
+}
+
 /// What became of a change.
 #[derive(Debug)]
 pub enum Change {
@@ -47,7 +61,7 @@ pub enum Change {
     LastAdmin,
 }
 
-/// Changes an account.
+/// Changes an account, as far as it is not so already.
 ///
 /// # Errors
 /// PostgreSQL's.
@@ -58,7 +72,8 @@ pub fn update(
     authority: &Authority,
     origin: &Origin,
 ) -> QueryResult<Change> {
-    let Some((user, permissions)) = lock(connection, id)? else { return Ok(Change::NotFound) };
+    let Some((user, permissions)) = user::lock(connection, id)? else { return Ok(Change::NotFound) };
+    let changes = &changes.of(&user);
     let mut wanted = permissions;
     if let Some(role) = &changes.role {
         let Some(permissions) = user::find_permissions(connection, role)? else {
@@ -83,15 +98,6 @@ pub fn update(
             None => Err(error),
         },
     }
-}
-
-/// The user with what the role may, the row locked until the transaction ends.
-fn lock(connection: &mut PgConnection, id: Uuid) -> QueryResult<Option<(User, Vec<String>)>> {
-    let user: Option<User> =
-        users::table.find(id).select(User::as_select()).for_no_key_update().first(connection).optional()?;
-    let Some(user) = user else { return Ok(None) };
-    let permissions = roles::table.find(&user.role).select(roles::permissions).first(connection)?;
-    Ok(Some((user, permissions)))
 }
 
 /// Whether no other active admin would be left. The role's row stands for all its users: locking it makes two who
@@ -122,13 +128,13 @@ fn write(
         });
         event::insert(connection, origin, EventType::UserUpdated, subject, &details)?;
     }
-    if let Some(role) = changes.role.as_ref().filter(|role| **role != user.role) {
+    if let Some(role) = &changes.role {
         diesel::update(users::table.find(user.id)).set(users::role.eq(role)).execute(connection)?;
         raise_version(connection, user.id, "role_changed")?;
         let details = json!({ "from": user.role, "to": role });
         event::insert(connection, origin, EventType::UserRoleChanged, subject, &details)?;
     }
-    if let Some(active) = changes.active.filter(|active| *active != user.is_active()) {
+    if let Some(active) = changes.active {
         let status = if active { ACTIVE } else { DISABLED };
         diesel::update(users::table.find(user.id)).set(users::status.eq(status)).execute(connection)?;
         raise_version(connection, user.id, if active { "account_enabled" } else { "account_disabled" })?;
@@ -176,7 +182,7 @@ pub fn repeat(
     shuts_out: bool,
     origin: &Origin,
 ) -> QueryResult<Option<String>> {
-    let Some((user, _)) = lock(connection, id)? else { return Ok(None) };
+    let Some((user, _)) = user::lock(connection, id)? else { return Ok(None) };
     diesel::update(users::table.find(id).filter(users::version.lt(version)))
         .set((users::version.eq(version), users::updated_at.eq(now())))
         .execute(connection)?;
@@ -213,7 +219,7 @@ pub fn delete(
     authority: &Authority,
     origin: &Origin,
 ) -> QueryResult<Change> {
-    let Some((user, permissions)) = lock(connection, id)? else { return Ok(Change::NotFound) };
+    let Some((user, permissions)) = user::lock(connection, id)? else { return Ok(Change::NotFound) };
     let lacking = authority.lacks(&permissions);
     if !lacking.is_empty() {
         return Ok(Change::Denied(lacking));

@@ -103,7 +103,7 @@ pub fn reset(
     Ok(Setting::Done(user))
 }
 
-/// Stores a link's digest; earlier links stop working and every session ends.
+/// Stores a link's digest. The old password and earlier links are gone at once, and every session ends.
 ///
 /// # Errors
 /// PostgreSQL's.
@@ -118,17 +118,12 @@ pub fn insert_link(
         Ok(user) => user,
         Err(refused) => return Ok(Err(refused)),
     };
-    consume_links(connection, id)?;
-    let moment: DateTime<Utc> = diesel::select(now()).get_result(connection)?;
-    let expires_at = moment + LINK_TTL;
-    diesel::insert_into(password_links::table)
-        .values((
-            password_links::digest.eq(digest.as_slice()),
-            password_links::user_id.eq(id),
-            password_links::created_at.eq(moment),
-            password_links::expires_at.eq(expires_at),
-        ))
+    // Before the sessions end: a sign-in with the old password that waits for the row finds it gone.
+    diesel::update(users::table.find(id))
+        .set((users::password_hash.eq(None::<String>), users::updated_at.eq(now())))
         .execute(connection)?;
+    consume_links(connection, id)?;
+    let expires_at = insert_link_row(connection, id, digest)?;
     end_sessions(connection, &Which::AllOf(id), EndReason::PasswordReset, origin)?;
     let subject = Subject { id: Some(id), name: Some(&user.username) };
     event::insert(
@@ -139,6 +134,21 @@ pub fn insert_link(
         &json!({ "expires_at": expires_at }),
     )?;
     Ok(Ok(expires_at))
+}
+
+/// Gives when it expires.
+fn insert_link_row(connection: &mut PgConnection, id: Uuid, digest: &[u8; 32]) -> QueryResult<DateTime<Utc>> {
+    let moment: DateTime<Utc> = diesel::select(now()).get_result(connection)?;
+    let expires_at = moment + LINK_TTL;
+    diesel::insert_into(password_links::table)
+        .values((
+            password_links::digest.eq(digest.as_slice()),
+            password_links::user_id.eq(id),
+            password_links::created_at.eq(moment),
+            password_links::expires_at.eq(expires_at),
+        ))
+        .execute(connection)?;
+    Ok(expires_at)
 }
 
 /// The user whose password a link may set; `None` when it is spent, expired or was never made.
@@ -165,15 +175,25 @@ pub fn consume_link(
     new_hash: &PasswordHash,
     origin: &Origin,
 ) -> QueryResult<Setting> {
-    let user_id: Option<Uuid> = diesel::update(password_links::table)
+    let of_link = password_links::table
+        .filter(password_links::digest.eq(digest.as_slice()))
+        .select(password_links::user_id);
+    // The user's row first, as whatever else sets a password locks it first.
+    let user: Option<User> = users::table
+        .filter(users::id.eq_any(of_link))
+        .select(User::as_select())
+        .for_no_key_update()
+        .first(connection)
+        .optional()?;
+    let Some(user) = user else { return Ok(Setting::NotFound) };
+    let spent = diesel::update(password_links::table)
         .filter(password_links::digest.eq(digest.as_slice()))
         .filter(password_links::consumed_at.is_null().and(password_links::expires_at.gt(now())))
         .set(password_links::consumed_at.eq(now().nullable()))
-        .returning(password_links::user_id)
-        .get_result(connection)
-        .optional()?;
-    let Some(user_id) = user_id else { return Ok(Setting::NotFound) };
-    let Some(user) = user::find(connection, user_id)? else { return Ok(Setting::NotFound) };
+        .execute(connection)?;
+    if spent == 0 {
+        return Ok(Setting::NotFound);
+    }
     write(connection, &user, new_hash, &origin.of(user.id, &user.username))?;
     Ok(Setting::Done(user))
 }
@@ -183,8 +203,7 @@ fn find_permitted(
     id: Uuid,
     authority: &Authority,
 ) -> QueryResult<Result<User, Setting>> {
-    let Some(user) = user::find(connection, id)? else { return Ok(Err(Setting::NotFound)) };
-    let permissions = user::find_permissions(connection, &user.role)?.unwrap_or_default();
+    let Some((user, permissions)) = user::lock(connection, id)? else { return Ok(Err(Setting::NotFound)) };
     let lacking = authority.lacks(&permissions);
     Ok(if lacking.is_empty() { Ok(user) } else { Err(Setting::Denied(lacking)) })
 }

@@ -346,3 +346,182 @@ async fn refusals_are_listed_found_counted_and_explained() {
     assert!(html(&other.get("/account/refusals").await).contains("None: whatever was asked"));
     assert_eq!(other.get(&format!("/account/refusals/{denied}")).await.status, 404);
 }
+
+#[actix_web::test]
+async fn a_wrong_filter_is_told_beside_its_field_and_the_form_stays_as_it_was() {
+    let world = World::new().await;
+    world.user("root", "admin");
+    world.ask(Method::GET, "/api/v1/me").send().await.refused("credentials_missing");
+    world.services.kept_refusals.flush(&world.services.database).await.unwrap();
+    let mut admin = Browser::signed_in(&world, "root").await;
+    let wrong = "actor=nobdy&subject=%3Cnoone%3E&type=login_failed&since=yesterday";
+    let page = admin.get(&format!("/admin/audit?{wrong}")).await;
+    assert_eq!((page.status, page.header("content-type")), (422, Some("text/html; charset=utf-8")));
+    for said in [
+        "value=\"nobdy\" maxlength=\"200\" aria-invalid=\"true\" aria-describedby=\"actor-error\"",
+        "id=\"actor-error\">There is no user `nobdy`",
+        "value=\"&#60;noone&#62;\"",
+        "id=\"subject-error\">There is no user",
+        "<option value=\"login_failed\" selected>",
+        "value=\"yesterday\"",
+        "id=\"since-error\">Write a day such as 2026-03-01.",
+        "Nothing is listed",
+    ] {
+        assert!(html(&page).contains(said), "{said}: {}", html(&page));
+    }
+    for unsaid in ["class=\"events\"", "Nothing like that", "/since", "As CSV"] {
+        assert!(!html(&page).contains(unsaid), "{unsaid}: {}", html(&page));
+    }
+    let page =
+        admin.get("/admin/refusals?user=nobdy&code=credentials_missing&route=me&since=2026-13-01").await;
+    assert_eq!((page.status, page.header("refresh")), (422, None));
+    for said in [
+        "id=\"user-error\">There is no user `nobdy`",
+        "<option selected>credentials_missing",
+        "name=\"route\" type=\"search\" value=\"me\"",
+        "id=\"since-error\">Write a day",
+    ] {
+        assert!(html(&page).contains(said), "{said}: {}", html(&page));
+    }
+    for unsaid in ["class=\"events\"", "Nothing like that", "Watch it live"] {
+        assert!(!html(&page).contains(unsaid), "{unsaid}: {}", html(&page));
+    }
+    for path in ["/admin/audit", "/admin/refusals"] {
+        let page = admin.get(&format!("{path}?since=-5000-01-01")).await;
+        assert!(page.status == 200 && html(&page).contains("class=\"events\""), "{path}: {}", html(&page));
+        assert!(!html(&page).contains("class=\"error\""), "{path}");
+        assert_eq!(admin.get(&format!("{path}?cursor=x")).await.status, 422, "{path}");
+    }
+}
+
+#[actix_web::test]
+async fn the_audit_log_leads_to_all_of_an_account_also_when_it_is_deleted() {
+    let world = World::new().await;
+    world.user("root", "admin");
+    let id = world.user("alice", "member");
+    world.login("alice").await;
+    let mut admin = Browser::signed_in(&world, "root").await;
+    let page = format!("/admin/users/{id}/delete");
+    admin.fill_in(&page, &page, &[("confirm", "alice")]).await;
+    world.sql(&format!(
+        "UPDATE audit_events SET subject_name = NULL WHERE subject_id = '{id}' AND type = 'user_created'"
+    ));
+    let all = admin.get("/admin/audit").await;
+    let link = format!("/admin/audit?subject={id}");
+    assert!(!html(&all).contains(&format!("/admin/users/{id}")), "{}", html(&all));
+    for what in ["user deleted", "session ended"] {
+        let line = format!("<strong>{what}</strong> <a href=\"{link}\">alice</a> by root");
+        assert!(html(&all).contains(&line), "{what}: {}", html(&all));
+    }
+    let nameless = format!("<strong>user created</strong> <a href=\"{link}\">{id}</a>");
+    assert!(html(&all).contains(&nameless), "{}", html(&all));
+    let some = admin.get(&link).await;
+    assert_eq!((some.status, html(&some).matches("<li><strong>").count()), (200, 4), "{}", html(&some));
+    let csv = admin.get("/admin/audit.csv?type=user_deleted").await;
+    let mut lines = html(&csv).lines();
+    let columns = "occurred_at,type,actor_id,actor,subject_id,subject,session_id,address,request_id,details";
+    assert_eq!(lines.next(), Some(columns));
+    let row = lines.next().unwrap();
+    assert!(row.contains(&format!("\"root\",\"{id}\",\"alice\"")), "{row}");
+    assert!(row.split(',').nth(2).is_some_and(|actor| actor.len() == 38), "{row}");
+}
+
+#[actix_web::test]
+async fn a_session_that_a_copied_refresh_token_ended_is_counted_among_those_that_ended() {
+    let world = World::new().await;
+    world.user("root", "admin");
+    let alice = world.signed_in("alice", "member").await;
+    let second = world.refresh(&alice.refresh).await.text("refresh_token");
+    assert_eq!(world.refresh(&second).await.status, 200);
+    world.advance(TimeDelta::minutes(1));
+    world.refresh(&alice.refresh).await.refused("refresh_token_reused");
+    let other = world.login("alice").await;
+    world.post("/api/v1/auth/logout", &other.access, json!({})).await;
+    let overview = Browser::signed_in(&world, "root").await.get("/admin").await;
+    for said in ["2 ended, 1 of them by a copied refresh token", "2 in 14 days"] {
+        assert!(html(&overview).contains(said), "{said}: {}", html(&overview));
+    }
+    let page = world.ask(Method::GET, "/problems/session_ended").send().await;
+    assert!(html(&page).contains("<code>session_ended</code> event"), "{}", html(&page));
+    assert!(html(&page).contains("<code>refresh_token_reused</code>, with the address"), "{}", html(&page));
+}
+
+#[actix_web::test]
+async fn tokens_that_an_accounts_page_does_not_show_are_not_kept_quiet() {
+    let world = World::new().await;
+    world.user("root", "admin");
+    let id = world.user("alice", "member");
+    let alice = world.login("alice").await;
+    let mut admin = Browser::signed_in(&world, "root").await;
+    for number in 0..21 {
+        let page = admin.get(&format!("/admin/users/{id}")).await;
+        assert!(number % 20 != 0 || !html(&page).contains("Older ones are not shown"), "{number}");
+        let body = json!({"name": format!("token-{number}."), "scope": "notes:read"});
+        assert_eq!(world.post("/api/v1/me/tokens", &alice.access, body).await.status, 201);
+    }
+    let page = admin.get(&format!("/admin/users/{id}")).await;
+    assert_eq!(html(&page).matches("<h3>token-").count(), 20);
+    assert!(!html(&page).contains("token-0.") && html(&page).contains("token-20."));
+    for said in [
+        "Older ones are not shown",
+        &format!("token list --user {id}"),
+        &format!("/api/v1/users/{id}/tokens"),
+    ] {
+        assert!(html(&page).contains(said), "{said}: {}", html(&page));
+    }
+}
+
+#[actix_web::test]
+async fn a_request_that_was_let_in_is_explained_as_such() {
+    let world = World::new().await;
+    world.user("root", "admin");
+    let alice = world.signed_in("alice", "member").await;
+    let ask = world.ask(Method::GET, "/api/v1/notes").bearer(&alice.access).header("x-doorward-trace", "1");
+    let id = ask.send().await.header("x-request-id").unwrap().to_owned();
+    let pages = [
+        Browser::signed_in(&world, "root").await.get(&format!("/admin/refusals/{id}")).await,
+        Browser::signed_in(&world, "alice").await.get(&format!("/account/refusals/{id}")).await,
+    ];
+    for page in &pages {
+        assert_eq!(page.status, 200);
+        for said in ["<h1>It was let in</h1>", "<title>It was let in", "GET /api/v1/notes", "passed"] {
+            assert!(html(page).contains(said), "{said}: {}", html(page));
+        }
+        for unsaid in ["/problems/", "What to do", "class=\"lead\"", "<code></code>"] {
+            assert!(!html(page).contains(unsaid), "{unsaid}: {}", html(page));
+        }
+    }
+}
+
+#[actix_web::test]
+async fn a_link_says_when_it_expires_and_that_the_old_password_is_gone() {
+    let world = World::new().await;
+    world.user("root", "admin");
+    let id = world.user("alice", "member");
+    let mut admin = Browser::signed_in(&world, "root").await;
+    let page = format!("/admin/users/{id}");
+    assert!(html(&admin.get(&page).await).contains("Either way the old password is gone"));
+    let shown = admin.fill_in(&page, &format!("{page}/password-link"), &[]).await;
+    let text = html(&shown).split("<p>It expires <time").nth(1).unwrap_or_else(|| panic!("{}", html(&shown)));
+    let text = text.split("</p>").next().unwrap();
+    assert!(
+        text.ends_with(
+            ">in 24 hours</time>. Until it is used the account has no password, and is signed in nowhere."
+        ),
+        "{text}"
+    );
+    assert_eq!(Browser::new(&world).sign_in("alice", PASSWORD, &[]).await.status, 401);
+    // A link of an account that is disabled sets its password, and lets nobody in.
+    admin.fill_in(&page, &format!("{page}/disable"), &[]).await;
+    let path =
+        html(&shown).split("value=\"http://doorward.test").nth(1).and_then(|rest| rest.split('"').next());
+    let fields = [("new_password", "a phrase of my own"), ("again", "a phrase of my own")];
+    let set = Browser::new(&world).post(path.unwrap(), &fields).await;
+    assert_eq!(set.status, 200);
+    for said in ["The password is set", "The account is disabled", "An administrator can enable it"] {
+        assert!(html(&set).contains(said), "{said}: {}", html(&set));
+    }
+    assert!(!html(&set).contains("You can sign in"), "{}", html(&set));
+    let refused = Browser::new(&world).sign_in("alice", "a phrase of my own", &[]).await;
+    assert!(html(&refused).contains("disabled"), "{}", html(&refused));
+}

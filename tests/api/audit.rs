@@ -40,3 +40,55 @@ async fn what_was_typed_for_a_name_cannot_forge_a_line() {
     let name = world.text("SELECT subject_name AS text FROM audit_events WHERE type = 'login_failed'");
     assert_eq!(name, "ab[31m");
 }
+
+#[actix_web::test]
+async fn whose_session_ended_and_whose_token_it_was_is_told_by_name() {
+    let world = World::new().await;
+    let admin = world.login("admin").await.access;
+    let id = world.user("alice", "member");
+    let (one, _two) = (world.login("alice").await, world.login("alice").await);
+    let (_, token) = world.personal_token(&one.access, "notes:read").await;
+    let path = format!("/api/v1/users/{id}");
+    assert_eq!(world.delete(&format!("{path}/tokens/{token}"), &admin).await.status, 204);
+    world.post("/api/v1/auth/logout", &one.access, json!({})).await;
+    assert_eq!(world.delete(&path, &admin).await.status, 204);
+    let events = world.get(&format!("/api/v1/audit-events?subject={id}"), &admin).await.body["items"].clone();
+    let of = |wanted: &str| {
+        let items = events.as_array().unwrap().iter().filter(|item| item["type"] == wanted);
+        items.map(|item| item["subject"].clone()).collect::<Vec<_>>()
+    };
+    let alice = json!({"id": id, "username": "alice"});
+    assert_eq!(of("personal_token_created"), std::slice::from_ref(&alice));
+    assert_eq!(of("personal_token_revoked"), std::slice::from_ref(&alice));
+    assert_eq!(of("session_ended"), [alice.clone(), alice], "also with the account");
+    let nameless = "SELECT count(*) FROM audit_events WHERE subject_id IS NOT NULL AND subject_name IS NULL";
+    assert_eq!(world.count(nameless), 0);
+    // What was typed for a name stays what it was, and who is nobody gets none.
+    world
+        .ask(reqwest::Method::POST, "/api/v1/auth/login")
+        .json(&json!({"username": "ADMIN", "password": "a wrong pass phrase"}))
+        .send()
+        .await
+        .refused("invalid_credentials");
+    let name = world.text("SELECT subject_name AS text FROM audit_events WHERE type = 'login_failed'");
+    assert_eq!(name, "ADMIN");
+    let nobody = "SELECT count(*) FROM audit_events
+                   WHERE type = 'signing_key_published' AND subject_id IS NULL AND subject_name IS NULL";
+    assert_eq!(world.count(nobody), world.events("signing_key_published"));
+}
+
+#[actix_web::test]
+async fn a_time_before_all_times_of_postgresql_means_from_the_beginning() {
+    let world = World::new().await;
+    let admin = world.login("admin").await.access;
+    let all = world.get("/api/v1/audit-events", &admin).await.body["items"].clone();
+    assert!(!all.as_array().unwrap().is_empty());
+    for since in
+        ["-5000-01-01T00:00:00Z", "-262000-01-01T00:00:00Z", "0000-12-31T23:59:59Z", "0001-01-01T00:00:00Z"]
+    {
+        let found = world.get(&format!("/api/v1/audit-events?since={since}"), &admin).await;
+        assert_eq!((found.status, &found.body["items"]), (200, &all), "{since}");
+    }
+    let found = world.get("/api/v1/audit-events?since=%2B262000-01-01T00:00:00Z", &admin).await;
+    assert_eq!(found.body["items"], json!([]));
+}

@@ -568,3 +568,98 @@ async fn a_form_token_counts_in_a_form_alone() {
     ask().send().await.refused("csrf_failed");
     ask().header("x-csrf-token", &token).send().await.refused("unsupported_media_type");
 }
+
+#[actix_web::test]
+async fn who_is_refused_for_now_asks_again_by_a_link_but_sends_a_form_by_a_reload() {
+    let world = World::with(|settings| settings.unproven_per_address = 1).await;
+    let mut browser = Browser::new(&world);
+    let path = "/set-password/nonsense";
+    assert_eq!(browser.get(path).await.status, 404);
+    let (link, form) = ("href=\"\">Try again", "Reload this page to send the form once more");
+    let shown = browser.get(path).await;
+    assert_eq!(shown.status, 429);
+    assert!(html(&shown).contains(link) && !html(&shown).contains(form), "{}", html(&shown));
+    let sent = browser.post(path, &[("new_password", "x"), ("again", "x")]).await;
+    assert_eq!(sent.status, 429);
+    assert!(html(&sent).contains(form) && !html(&sent).contains(link), "{}", html(&sent));
+    // What no waiting helps says neither.
+    let missing = browser.get("/account/nothing").await;
+    assert!(!html(&missing).contains(link) && !html(&missing).contains(form), "{}", html(&missing));
+}
+
+#[actix_web::test]
+async fn the_activity_says_which_session_ended_and_which_token_was_revoked_why_and_by_whom() {
+    let world = World::new().await;
+    world.user("root", "admin");
+    let id = world.user("alice", "member");
+    let mut alice = Browser::signed_in(&world, "alice").await;
+    let device = async |name: &str| {
+        world.login_with(json!({ "username": "alice", "password": PASSWORD, "device": name })).await
+    };
+    let tokens = device("the maker").await;
+    let token = async |name: &str| {
+        let made = json!({ "name": name, "scope": "notes:read" });
+        world.post("/api/v1/me/tokens", &tokens.access, made).await.text("id")
+    };
+    let session = async |name: &str| {
+        let access = device(name).await.access;
+        world.get("/api/v1/me", &access).await.body["credential"]["session_id"].as_str().unwrap().to_owned()
+    };
+    let admin = world.login("root").await.access;
+    let (own, theirs) = (token("my own").await, token("<theirs>").await);
+    world.delete(&format!("/api/v1/me/tokens/{own}"), &tokens.access).await;
+    world.delete(&format!("/api/v1/users/{id}/tokens/{theirs}"), &admin).await;
+    let (one, two) = (session("a laptop").await, session("a phone").await);
+    world.delete(&format!("/api/v1/me/sessions/{one}"), &tokens.access).await;
+    world.delete(&format!("/api/v1/users/{id}/sessions/{two}"), &admin).await;
+    let gone = device("a tablet").await;
+    let body = json!({ "refresh_token": gone.refresh });
+    world.ask(Method::POST, "/api/v1/auth/logout").json(&body).send().await;
+    token("the last one").await;
+    let page = "/account/password";
+    let fields = [
+        ("current_password", PASSWORD),
+        ("new_password", "another pass phrase"),
+        ("again", "another pass phrase"),
+        ("revoke_tokens", "1"),
+    ];
+    assert_eq!(alice.fill_in(page, page, &fields).await.status, 200);
+    world.sql("UPDATE audit_events SET actor_id = NULL, actor_name = 'command line' WHERE details->>'name' = 'my own'");
+    let shown = alice.get("/account/activity").await;
+    for said in [
+        "The personal token “my own” was revoked by the command line.",
+        "The personal token “&#60;theirs&#62;” was revoked by root.",
+        "The personal token “the last one” was revoked: the password was changed by you.",
+        "The session with a laptop was ended by you.",
+        "The session with a phone was ended by root.",
+        "The session with a tablet signed out.",
+        "The session with the maker ended: the password was changed by you.",
+    ] {
+        assert!(html(&shown).contains(said), "{said}: {}", html(&shown));
+    }
+    let made = format!("/api/v1/users/{id}/password");
+    world.post(&made, &admin, json!({ "link": true })).await;
+    let hash = "UPDATE users SET password_hash = (SELECT password_hash FROM users WHERE username = 'root') WHERE username = 'alice'";
+    world.sql(hash);
+    let shown = Browser::signed_in(&world, "alice").await.get("/account/activity").await;
+    for said in [
+        "A link to set the password was made by root; the old password is gone.",
+        "ended: the password was reset by root.",
+    ] {
+        assert!(html(&shown).contains(said), "{said}: {}", html(&shown));
+    }
+}
+
+#[actix_web::test]
+async fn a_new_token_says_when_it_expires() {
+    let world = World::new().await;
+    world.user("alice", "member");
+    let mut browser = Browser::signed_in(&world, "alice").await;
+    let new = "/account/tokens/new";
+    let made = browser.fill_in(new, new, &[("name", "x"), ("scope", "notes:read"), ("days", "7")]).await;
+    assert!(
+        html(&made).contains("<p>It expires <time") && html(&made).contains(">in 7 days</time>. Try"),
+        "{}",
+        html(&made)
+    );
+}

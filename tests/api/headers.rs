@@ -6,6 +6,7 @@ use std::net::TcpListener;
 use doorward::clock::Clock;
 use doorward::config::{Origin, SimplejwtRoutes};
 use reqwest::Method;
+use serde_json::json;
 
 use crate::support::{Answer, Browser, PASSWORD, World, settings, settings_at};
 
@@ -240,5 +241,51 @@ async fn scripts_of_the_origins_that_the_settings_name_are_answered_and_no_other
         let answer = world.ask(Method::GET, path).send().await;
         let vary: Vec<_> = answer.headers.get_all("vary").iter().map(|vary| vary.to_str().unwrap()).collect();
         assert!(vary.join(",").to_lowercase().contains("origin"), "{path}: {vary:?}");
+    }
+}
+
+#[actix_web::test]
+async fn an_answer_without_a_body_to_a_guarded_request_is_for_its_sender_alone_too() {
+    let world = World::new().await;
+    let id = world.user("alice", "member");
+    let admin = world.login("admin").await.access;
+    let (alice, other) = (world.login("alice").await, world.login("alice").await);
+    let session = world.get("/api/v1/me", &other.access).await.body["credential"]["session_id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let (_, one) = world.personal_token(&alice.access, "notes:read").await;
+    let (_, two) = world.personal_token(&alice.access, "notes:read").await;
+    let note = json!({ "title": "x", "body": "" });
+    let note = world.post("/api/v1/notes", &alice.access, note).await.text("id");
+    let user = format!("/api/v1/users/{id}");
+    let new = |password: &str| json!({ "current_password": PASSWORD, "new_password": password });
+    let mut answers = vec![
+        world.delete(&format!("/api/v1/notes/{note}"), &alice.access).await,
+        world.delete(&format!("/api/v1/me/tokens/{one}"), &alice.access).await,
+        world.delete(&format!("/api/v1/me/sessions/{session}"), &alice.access).await,
+        world.delete("/api/v1/me/sessions", &alice.access).await,
+        world.post("/api/v1/me/password", &alice.access, new("another unusual phrase")).await,
+        world.post("/api/v1/auth/logout", &alice.access, json!({})).await,
+        world.delete(&format!("{user}/tokens/{two}"), &admin).await,
+        world.post(&format!("{user}/password"), &admin, json!({ "new_password": PASSWORD })).await,
+    ];
+    let again = world.login("alice").await;
+    let session = world.get("/api/v1/me", &again.access).await.body["credential"]["session_id"].clone();
+    answers.push(world.delete(&format!("{user}/sessions/{}", session.as_str().unwrap()), &admin).await);
+    answers.push(world.delete(&format!("{user}/sessions"), &admin).await);
+    let browser = Browser::signed_in(&world, "alice").await;
+    let me = browser.ask(Method::GET, "/api/v1/me").send().await;
+    let stepped_up = browser
+        .ask(Method::POST, "/api/v1/auth/step-up")
+        .header("sec-fetch-site", "same-origin")
+        .header("x-csrf-token", me.body["credential"]["csrf_token"].as_str().unwrap())
+        .json(&json!({ "password": PASSWORD }));
+    answers.push(stepped_up.send().await);
+    answers.push(world.delete(&user, &admin).await);
+    for (number, answer) in answers.iter().enumerate() {
+        assert_eq!(answer.status, 204, "{number}: {}", answer.body);
+        assert_eq!(answer.header("cache-control"), Some("private, no-cache"), "{number}");
+        assert_eq!(answer.header("vary"), Some("Authorization, Cookie"), "{number}");
     }
 }

@@ -185,3 +185,69 @@ async fn every_code_has_a_page() {
     assert_eq!(all.body.as_array().unwrap().len(), Code::ALL.len());
     world.ask(Method::GET, "/problems/nonsense").send().await.refused("not_found");
 }
+
+/// The codes that an operation is said to refuse with, with this status.
+fn refusals(document: &serde_json::Value, path: &str, method: &str, status: &str) -> Vec<String> {
+    let answer = &document["paths"][path][method]["responses"][status]["content"]["application/problem+json"];
+    let codes = answer["schema"]["allOf"][1]["properties"]["code"]["enum"].as_array();
+    codes.into_iter().flatten().map(|code| code.as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn an_operation_is_described_with_the_refusals_that_it_answers_with_and_no_others() {
+    let document = document("http://doorward.test", SimplejwtRoutes::Off);
+    let has = |path: &str, method: &str, status: &str, code: &str| {
+        refusals(&document, path, method, status).iter().any(|found| found == code)
+    };
+    let note = "/api/v1/notes/{id}";
+    for method in ["get", "patch", "put", "delete"] {
+        let changes = method != "get";
+        assert!(has(note, method, "404", "not_found"), "{method}");
+        assert_eq!(has(note, method, "403", "not_owner"), changes, "{method}");
+        assert_eq!(has(note, method, "412", "precondition_failed"), changes, "{method}");
+        assert_eq!(has(note, method, "409", "conflict"), changes, "{method}");
+    }
+    let user = "/api/v1/users/{id}";
+    for (method, conflict, last_admin, fresh) in
+        [("get", false, false, false), ("patch", true, true, true), ("delete", false, true, true)]
+    {
+        assert_eq!(has(user, method, "409", "conflict"), conflict, "{method}");
+        assert_eq!(has(user, method, "409", "last_admin"), last_admin, "{method}");
+        assert_eq!(has(user, method, "401", "authentication_too_old"), fresh, "{method}");
+    }
+    for path in ["/api/v1/users", "/api/v1/users/{id}/sessions", "/api/v1/users/{id}/tokens"] {
+        assert!(!has(path, "get", "401", "authentication_too_old"), "{path}");
+    }
+    assert!(
+        !has("/api/v1/users", "get", "409", "conflict") && has("/api/v1/users", "post", "409", "conflict")
+    );
+}
+
+#[test]
+fn every_operation_that_asks_for_a_recent_sign_in_says_so_and_no_other() {
+    let document = document("http://doorward.test", SimplejwtRoutes::Off);
+    for endpoint in doorward::app::routes(SimplejwtRoutes::Off) {
+        for method in endpoint.methods() {
+            let name = method.as_str().to_lowercase();
+            if document["paths"][endpoint.path()].get(&name).is_none() {
+                continue;
+            }
+            let said = refusals(&document, endpoint.path(), &name, "401");
+            let said = said.iter().any(|code| code == "authentication_too_old");
+            let asked = endpoint.rule(&method).is_some_and(|rule| rule.fresh);
+            assert_eq!(said, asked, "{method} {}", endpoint.path());
+        }
+    }
+}
+
+#[test]
+fn what_a_browser_is_known_by_and_what_a_conflict_is_about_are_described() {
+    let document = document("http://doorward.test", SimplejwtRoutes::Off);
+    let schemas = &document["components"]["schemas"];
+    let kind = schemas["MyCredential"]["properties"]["kind"]["description"].as_str().unwrap();
+    for name in ["access_token", "session_cookie", "personal_token"] {
+        assert!(kind.contains(name), "{kind}");
+    }
+    assert!(schemas["Problem"]["description"].as_str().unwrap().contains("pointer"));
+    assert_eq!(Code::Conflict.members(), ["pointer"]);
+}

@@ -56,7 +56,7 @@ fn every_code_is_as_the_contract_says() {
         ("payload_too_large", 413, NONE, FixRequest, false, &[]),
         ("not_found", 404, NONE, FixRequest, false, &[]),
         ("method_not_allowed", 405, NONE, FixRequest, false, &[]),
-        ("conflict", 409, NONE, FixRequest, false, &[]),
+        ("conflict", 409, NONE, FixRequest, false, &["pointer"]),
         ("last_admin", 409, NONE, FixRequest, false, &[]),
         ("precondition_failed", 412, NONE, FixRequest, false, &[]),
         ("internal_error", 500, NONE, ContactAdmin, false, &[]),

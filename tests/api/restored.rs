@@ -174,7 +174,6 @@ async fn what_a_restore_brought_back_to_life_is_dead_on_every_node_once_restored
     // Whoever has a password signs in with that of the backup.
     let again = world.login("alice").await;
     assert_eq!(world.get("/api/v1/me", &again.access).await.status, 200);
-    world.login("bob").await;
     assert_eq!(
         world.count(&format!("SELECT count(*) FROM users WHERE id = '{carol}' AND status = 'active'")),
         1

@@ -4,6 +4,7 @@ use actix_web::{FromRequest, HttpRequest, HttpResponse, web};
 
 use crate::guard::fields::{Fields, FromFields};
 use crate::guard::input::{From, Open, OptionalJson};
+use crate::guard::issue::private;
 use crate::guard::trace::Trace;
 use crate::guard::{AnyCaller, Authorized, Services, checks};
 use crate::problem::{Code, Problem};
@@ -57,5 +58,5 @@ pub async fn logout(
             services.end_own_sessions(which, EndReason::Logout, guarded.origin).await?;
         }
     }
-    Ok(HttpResponse::NoContent().finish())
+    Ok(private(HttpResponse::NoContent()).finish())
 }

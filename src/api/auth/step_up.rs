@@ -5,7 +5,7 @@ use actix_web::{HttpResponse, web};
 use crate::guard::caller::Credential;
 use crate::guard::fields::{Fields, FromFields};
 use crate::guard::input::Json;
-use crate::guard::issue::{TokenAnswer, no_store};
+use crate::guard::issue::{TokenAnswer, no_store, private};
 use crate::guard::{AnyCaller, Authorized, Services};
 use crate::problem::{Code, Problem};
 use crate::sessions::Grant;
@@ -45,7 +45,7 @@ pub async fn step_up(
     let stepped_up = services.step_up(&caller, session_id, request.password, "/password", origin).await?;
     let SteppedUp { auth_time, version, session_ends } = stepped_up;
     let Credential::AccessToken { generation, expires_at, .. } = caller.credential else {
-        return Ok(HttpResponse::NoContent().finish());
+        return Ok(private(HttpResponse::NoContent()).finish());
     };
     let scope = caller.scope.join(" ");
     let grant = Grant {

@@ -4,6 +4,7 @@ use actix_web::{HttpResponse, web};
 
 use crate::guard::account::PasswordChange;
 use crate::guard::input::Json;
+use crate::guard::issue::private;
 use crate::guard::requirements::AccountWrite;
 use crate::guard::{Authorized, Services};
 use crate::problem::Problem;
@@ -17,5 +18,5 @@ pub async fn change(
 ) -> Result<HttpResponse, Problem> {
     let Authorized { caller, input: Json(request), origin, .. } = guarded;
     services.change_password(&caller, request, origin).await?;
-    Ok(HttpResponse::NoContent().finish())
+    Ok(private(HttpResponse::NoContent()).finish())
 }

@@ -35,7 +35,7 @@ pub struct Me {
 /// The credential that a request was sent with.
 #[derive(Serialize, utoipa::ToSchema)]
 pub struct MyCredential {
-    /// `access_token` or `personal_token`.
+    /// `access_token`, `session_cookie` or `personal_token`.
     #[schema(example = "access_token")]
     pub kind: &'static str,
     /// What it may do.

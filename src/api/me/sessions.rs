@@ -79,7 +79,7 @@ pub async fn end(
     let Authorized { caller, input: Path(id), origin, .. } = guarded;
     let which = Which::OneOf(caller.user_id, id);
     let ended = services.end_own_sessions(which, EndReason::EndedByUser, origin).await?;
-    if ended.is_empty() { Err(not_found()) } else { Ok(HttpResponse::NoContent().finish()) }
+    if ended.is_empty() { Err(not_found()) } else { Ok(private(HttpResponse::NoContent()).finish()) }
 }
 
 /// Ends all my sessions but this one.
@@ -95,5 +95,5 @@ pub async fn end_others(
         None => Which::AllOf(user_id),
     };
     services.end_own_sessions(which, EndReason::EndedByUser, guarded.origin).await?;
-    Ok(HttpResponse::NoContent().finish())
+    Ok(private(HttpResponse::NoContent()).finish())
 }

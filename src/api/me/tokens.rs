@@ -121,5 +121,5 @@ pub async fn revoke(
 ) -> Result<HttpResponse, Problem> {
     let Authorized { caller, input: Path(id), origin, .. } = guarded;
     let was_good = services.revoke_own_token(&caller, id, origin).await?;
-    if was_good { Ok(HttpResponse::NoContent().finish()) } else { Err(not_found()) }
+    if was_good { Ok(private(HttpResponse::NoContent()).finish()) } else { Err(not_found()) }
 }

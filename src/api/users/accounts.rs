@@ -112,5 +112,5 @@ pub async fn delete(
 ) -> Result<HttpResponse, Problem> {
     let Authorized { caller, input: Path(id), origin, .. } = guarded;
     services.delete_user(&caller, id, origin).await?;
-    Ok(HttpResponse::NoContent().finish())
+    Ok(private(HttpResponse::NoContent()).finish())
 }

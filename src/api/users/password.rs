@@ -5,7 +5,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::guard::input::{Json, Path};
-use crate::guard::issue::no_store;
+use crate::guard::issue::{no_store, private};
 use crate::guard::requirements::UsersWrite;
 use crate::guard::users::PasswordReset;
 use crate::guard::{Authorized, Services, refusal};
@@ -14,14 +14,16 @@ use crate::problem::Problem;
 /// A link by which a user sets a password.
 #[derive(Serialize, utoipa::ToSchema)]
 pub struct PasswordLink {
-    /// Good once; shown once.
+    /// Good once; shown once. Until it is used the account has no password.
     pub link: String,
     /// Until when.
     #[schema(format = DateTime)]
     pub expires_at: String,
 }
 
-/// Sets a password, or makes a link for it. Either way every session of the user ends.
+/// Sets a password, or makes a link for it.
+///
+/// Either way the old password is gone at once, and every session of the user ends.
 #[utoipa::path(post, path = "/api/v1/users/{id}/password", tag = "users", params(("id" = Uuid, Path)),
     request_body = PasswordReset, responses(
         (status = 200, description = "The link, when one was asked for", body = PasswordLink),
@@ -34,7 +36,7 @@ pub async fn set(
     match request.new_password {
         Some(password) => {
             services.reset_password(&caller, id, password, origin).await?;
-            Ok(HttpResponse::NoContent().finish())
+            Ok(private(HttpResponse::NoContent()).finish())
         }
         None => {
             let (link, expires_at) = services.make_password_link(&caller, id, origin).await?;

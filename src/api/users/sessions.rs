@@ -40,7 +40,7 @@ pub async fn end_all(
 ) -> Result<HttpResponse, Problem> {
     let Path(id) = guarded.input;
     services.end_sessions_of(&guarded.caller, id, Which::AllOf(id), guarded.origin).await?;
-    Ok(HttpResponse::NoContent().finish())
+    Ok(private(HttpResponse::NoContent()).finish())
 }
 
 /// Ends one session of a user.
@@ -53,5 +53,5 @@ pub async fn end(
     let Path((id, session_id)) = guarded.input;
     let which = Which::OneOf(id, session_id);
     let ended = services.end_sessions_of(&guarded.caller, id, which, guarded.origin).await?;
-    if ended.is_empty() { Err(not_found()) } else { Ok(HttpResponse::NoContent().finish()) }
+    if ended.is_empty() { Err(not_found()) } else { Ok(private(HttpResponse::NoContent()).finish()) }
 }

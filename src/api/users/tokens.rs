@@ -5,6 +5,7 @@ use uuid::Uuid;
 
 use crate::api::me::tokens::{TokenItem, TokenQuery, list_of};
 use crate::guard::input::{Path, Query, not_found};
+use crate::guard::issue::private;
 use crate::guard::page::Page;
 use crate::guard::requirements::{UsersRead, UsersWrite};
 use crate::guard::{Authorized, Services};
@@ -32,5 +33,5 @@ pub async fn revoke(
 ) -> Result<HttpResponse, Problem> {
     let Authorized { caller, input: Path(ids), origin, .. } = guarded;
     let revoked = services.revoke_token_of(&caller, ids, origin).await?;
-    if revoked.is_empty() { Err(not_found()) } else { Ok(HttpResponse::NoContent().finish()) }
+    if revoked.is_empty() { Err(not_found()) } else { Ok(private(HttpResponse::NoContent()).finish()) }
 }

@@ -15,6 +15,11 @@ use crate::pages::answer;
 use crate::pages::moment::Moment;
 use crate::pages::shell::Shell;
 use crate::problem::Problem;
+use crate::sessions::EndReason;
+use crate::tokens::personal_token::RevokeReason;
+
+/// Why what the database cannot vouch for was ended.
+const RESTORED: &str = "the database was restored to an earlier state";
 
 #[derive(Template)]
 #[template(path = "account/activity.html")]
@@ -74,13 +79,15 @@ pub async fn show(
 /// An event as its subject reads it.
 fn words(event: &Event) -> String {
     let detail = |name: &str| event.details.get(name).and_then(Value::as_str).unwrap_or_default();
-    let by_other = event.actor_id.is_none_or(|actor| Some(actor) != event.subject_id);
-    let who = if by_other { event.actor_name.as_deref().unwrap_or("an administrator") } else { "you" };
+    let who = who(event);
     match event.type_.as_str() {
         "login_succeeded" if detail("device").is_empty() => "You signed in.".to_owned(),
         "login_succeeded" => format!("You signed in with {}.", detail("device")),
         "login_failed" if detail("code") == "account_disabled" => {
             "Somebody tried to sign in while the account was disabled.".to_owned()
+        }
+        "login_failed" if ["permission_denied", "validation_failed"].contains(&detail("code")) => {
+            "Somebody gave the right password and asked for more than you may.".to_owned()
         }
         "login_failed" => "Somebody gave a wrong password.".to_owned(),
         "stepped_up" => "You confirmed your password.".to_owned(),
@@ -94,7 +101,7 @@ fn words(event: &Event) -> String {
             "A used refresh token was presented again: somebody may have a copy, so its session was ended."
                 .to_owned()
         }
-        "session_ended" => format!("A session ended: {}.", detail("reason").replace('_', " ")),
+        "session_ended" => session_ended(detail("reason"), detail("device"), &who),
         "user_created" => "The account was made.".to_owned(),
         "user_updated" => format!("The name or address was changed by {who}."),
         "user_role_changed" => format!("The role was changed by {who}."),
@@ -102,9 +109,58 @@ fn words(event: &Event) -> String {
         "user_enabled" => format!("The account was enabled by {who}."),
         "user_unlocked" => format!("The wait before the next sign-in was lifted by {who}."),
         "password_changed" => format!("The password was changed by {who}."),
-        "password_link_created" => format!("A link to set the password was made by {who}."),
+        "password_link_created" => {
+            format!("A link to set the password was made by {who}; the old password is gone.")
+        }
         "personal_token_created" => format!("The personal token “{}” was made.", detail("name")),
-        "personal_token_revoked" => format!("A personal token was revoked by {who}."),
+        "personal_token_revoked" => token_revoked(detail("reason"), detail("name"), &who),
         other => other.replace('_', " "),
+    }
+}
+
+/// Who did it.
+fn who(event: &Event) -> String {
+    match (event.actor_id, event.actor_name.as_deref()) {
+        (Some(actor), _) if Some(actor) == event.subject_id => "you".to_owned(),
+        (Some(_), Some(name)) => name.to_owned(),
+        // The command line, or the server itself.
+        (None, Some(name)) => format!("the {name}"),
+        (_, None) => "an administrator".to_owned(),
+    }
+}
+
+/// Which session ended, why and by whom.
+fn session_ended(reason: &str, device: &str, who: &str) -> String {
+    let session =
+        if device.is_empty() { "A session".to_owned() } else { format!("The session with {device}") };
+    let why = match EndReason::read(reason) {
+        Some(EndReason::Logout) => return format!("{session} signed out."),
+        Some(EndReason::EndedByUser | EndReason::EndedByAdmin) => {
+            return format!("{session} was ended by {who}.");
+        }
+        Some(EndReason::PasswordChanged) => format!("the password was changed by {who}"),
+        Some(EndReason::PasswordReset) => format!("the password was reset by {who}"),
+        Some(EndReason::RefreshTokenReused) => "a used refresh token was presented again".to_owned(),
+        Some(EndReason::TooManySessions) => "newer ones have taken its place".to_owned(),
+        Some(EndReason::SignedInAgain) => "its browser signed in again".to_owned(),
+        Some(EndReason::AccountDeleted) => "the account was deleted".to_owned(),
+        Some(EndReason::DatabaseRestored) => RESTORED.to_owned(),
+        None => reason.replace('_', " "),
+    };
+    format!("{session} ended: {why}.")
+}
+
+/// Which token was revoked, why and by whom.
+fn token_revoked(reason: &str, name: &str, who: &str) -> String {
+    match RevokeReason::read(reason) {
+        Some(RevokeReason::PasswordChanged) => {
+            format!("The personal token “{name}” was revoked: the password was changed by {who}.")
+        }
+        Some(RevokeReason::DatabaseRestored) => {
+            format!("The personal token “{name}” was revoked: {RESTORED}.")
+        }
+        Some(RevokeReason::ByUser | RevokeReason::ByAdmin) | None => {
+            format!("The personal token “{name}” was revoked by {who}.")
+        }
     }
 }

@@ -13,8 +13,9 @@ use crate::audit::event::{Event, EventType};
 use crate::guard::audit_log::EventQuery;
 use crate::guard::input::Query;
 use crate::guard::requirements::AuditRead;
-use crate::guard::{Authorized, Services, refusal};
+use crate::guard::{Authorized, Caller, Services, refusal};
 use crate::pages::answer;
+use crate::pages::flaws::Flaws;
 use crate::pages::moment::Moment;
 use crate::pages::shell::Shell;
 use crate::problem::{FieldError, Problem};
@@ -33,6 +34,7 @@ struct Audit {
     sent: AuditQuery,
     query: String,
     next: Option<String>,
+    flaws: Flaws,
 }
 
 /// An event on one line.
@@ -41,9 +43,9 @@ pub struct Line {
     pub when: Moment,
     /// Its type, in words.
     pub what: String,
-    /// Who did it.
+    /// Who did it: the name at the time, or else the id.
     pub actor: String,
-    /// Whom it concerned.
+    /// Whom it concerned, likewise.
     pub subject: String,
     /// The same, to look for.
     pub subject_id: Option<Uuid>,
@@ -56,15 +58,21 @@ pub struct Line {
 /// An event as a line, as seen at `now`.
 #[must_use]
 pub fn line(event: Event, now: DateTime<Utc>) -> Line {
+    let named = |name: Option<String>, id: Option<Uuid>| name.unwrap_or_else(|| id_text(id));
     Line {
         when: Moment::new(event.occurred_at, now),
         what: event.type_.replace('_', " "),
-        actor: event.actor_name.unwrap_or_default(),
-        subject: event.subject_name.unwrap_or_default(),
+        actor: named(event.actor_name, event.actor_id),
+        subject: named(event.subject_name, event.subject_id),
         subject_id: event.subject_id,
         address: event.address.unwrap_or_default(),
         details: details(&event.details),
     }
+}
+
+/// An id as text; empty where there is none.
+fn id_text(id: Option<Uuid>) -> String {
+    id.map(|id| id.to_string()).unwrap_or_default()
 }
 
 fn details(details: &Value) -> String {
@@ -104,35 +112,38 @@ impl AuditQuery {
     }
 
     async fn read(&self, services: &Services) -> Result<EventQuery, Problem> {
-        let since = match self.since.trim() {
-            "" => None,
-            text => Some(read_day(text)?),
-        };
-        Ok(EventQuery {
-            actor: find_user(services, &self.actor, "/actor").await?,
-            subject: find_user(services, &self.subject, "/subject").await?,
+        let mut wrong = Vec::new();
+        let query = EventQuery {
+            actor: find_user(services, &self.actor, "/actor", &mut wrong).await?,
+            subject: find_user(services, &self.subject, "/subject", &mut wrong).await?,
             type_: Some(self.type_.clone()).filter(|name| !name.is_empty()),
-            since,
+            since: read_day(&self.since, &mut wrong),
             limit: None,
             cursor: self.cursor.clone(),
-        })
+        };
+        if wrong.is_empty() { Ok(query) } else { Err(Problem::validation(wrong)) }
     }
 }
 
-/// The begin of a day (UTC).
-pub(super) fn read_day(text: &str) -> Result<DateTime<Utc>, Problem> {
-    let day = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().and_then(|day| day.and_hms_opt(0, 0, 0));
-    day.map(|day| day.and_utc()).ok_or_else(|| {
-        let detail = "a day such as 2026-03-01".to_owned();
-        Problem::validation(vec![FieldError::new("/since", "invalid", detail)])
-    })
+/// The begin of a day (UTC), if anything was typed. What is none is noted as wrong.
+pub(super) fn read_day(typed: &str, wrong: &mut Vec<FieldError>) -> Option<DateTime<Utc>> {
+    let typed = typed.trim();
+    if typed.is_empty() {
+        return None;
+    }
+    let day = NaiveDate::parse_from_str(typed, "%Y-%m-%d").ok().and_then(|day| day.and_hms_opt(0, 0, 0));
+    if day.is_none() {
+        wrong.push(FieldError::new("/since", "invalid", "write a day such as 2026-03-01".to_owned()));
+    }
+    day.map(|day| day.and_utc())
 }
 
-/// The user of this name or id, if anything was typed.
+/// The user of this name or id, if anything was typed. A name that nobody has is noted as wrong.
 pub(super) async fn find_user(
     services: &Services,
     typed: &str,
     pointer: &str,
+    wrong: &mut Vec<FieldError>,
 ) -> Result<Option<Uuid>, Problem> {
     let typed = typed.trim();
     if typed.is_empty() {
@@ -142,8 +153,7 @@ pub(super) async fn find_user(
     if let Ok(id) = Uuid::parse_str(typed) {
         return Ok(Some(id));
     }
-    let folded = fold_typed(typed);
-    let found = match folded {
+    let found = match fold_typed(typed) {
         None => None,
         Some(folded) => services
             .database
@@ -151,11 +161,24 @@ pub(super) async fn find_user(
             .await
             .map_err(refusal::database)?,
     };
-    let unknown = || {
+    if found.is_none() {
         let detail = format!("there is no user `{typed}`; one who was deleted is found by id");
-        Problem::validation(vec![FieldError::new(pointer, "unknown_user", detail)])
-    };
-    found.map(|user| Some(user.id)).ok_or_else(unknown)
+        wrong.push(FieldError::new(pointer, "unknown_user", detail));
+    }
+    Ok(found.map(|user| user.id))
+}
+
+/// The page without a line.
+fn empty(caller: &Caller, sent: AuditQuery, flaws: Flaws) -> Audit {
+    Audit {
+        shell: Shell::of(caller),
+        items: Vec::new(),
+        types: EventType::ALL.iter().map(|event_type| event_type.as_str()).collect(),
+        sent,
+        query: String::new(),
+        next: None,
+        flaws,
+    }
 }
 
 /// Lists them.
@@ -163,22 +186,20 @@ pub async fn show(
     services: web::Data<Services>,
     guarded: Authorized<AuditRead, Query<AuditQuery>>,
 ) -> Result<HttpResponse, Problem> {
-    let Query(sent) = guarded.input;
-    let page = services.list_events(sent.read(&services).await?).await?;
+    let Authorized { caller, input: Query(sent), .. } = guarded;
+    let filters = match sent.read(&services).await {
+        Ok(filters) => filters,
+        Err(problem) => return Flaws::of(problem)?.shown_by(|flaws| empty(&caller, sent, flaws)),
+    };
+    let page = services.list_events(filters).await?;
     let now = services.clock.now();
     let query = sent.without_cursor();
     let next = page.next_cursor.as_ref().map(|cursor| {
         let mut next = url::form_urlencoded::Serializer::new(query.clone());
         next.append_pair("cursor", cursor).finish()
     });
-    let page = Audit {
-        shell: Shell::of(&guarded.caller),
-        items: page.items.into_iter().map(|event| line(event, now)).collect(),
-        types: EventType::ALL.iter().map(|event_type| event_type.as_str()).collect(),
-        sent,
-        query,
-        next,
-    };
+    let items = page.items.into_iter().map(|event| line(event, now)).collect();
+    let page = Audit { items, query, next, ..empty(&caller, sent, Flaws::none()) };
     answer(StatusCode::OK, &page)
 }
 
@@ -215,6 +236,20 @@ pub async fn json(
     Ok(download("application/json", "audit.json").json(rows))
 }
 
+/// Those of the CSV, named as the members of the JSON.
+const COLUMNS: [&str; 10] = [
+    "occurred_at",
+    "type",
+    "actor_id",
+    "actor",
+    "subject_id",
+    "subject",
+    "session_id",
+    "address",
+    "request_id",
+    "details",
+];
+
 /// As comma-separated values (RFC 4180).
 pub async fn csv(
     services: web::Data<Services>,
@@ -222,17 +257,18 @@ pub async fn csv(
 ) -> Result<HttpResponse, Problem> {
     let Query(sent) = guarded.input;
     let events = collect(&services, &sent).await?;
-    let mut text = String::from("occurred_at,type,actor,subject,session_id,address,request_id,details\r\n");
-    let id = |id: Option<Uuid>| id.map(|id| id.to_string()).unwrap_or_default();
+    let mut text = format!("{}\r\n", COLUMNS.join(","));
     for event in events {
-        let fields = [
+        let fields: [String; COLUMNS.len()] = [
             event.occurred_at.to_rfc3339_opts(SecondsFormat::Millis, true),
             event.type_,
+            id_text(event.actor_id),
             event.actor_name.unwrap_or_default(),
+            id_text(event.subject_id),
             event.subject_name.unwrap_or_default(),
-            id(event.session_id),
+            id_text(event.session_id),
             event.address.unwrap_or_default(),
-            id(event.request_id),
+            id_text(event.request_id),
             event.details.to_string(),
         ];
         text += &fields.map(|field| cell(&field)).join(",");

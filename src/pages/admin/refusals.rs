@@ -15,9 +15,10 @@ use crate::guard::explain::{Asker, NOT_KEPT};
 use crate::guard::input::{Path, Query};
 use crate::guard::refusal_log::RefusalQuery;
 use crate::guard::requirements::AuditRead;
-use crate::guard::{Authorized, Services, refusal};
+use crate::guard::{Authorized, Caller, Services, refusal};
 use crate::pages::answer;
 use crate::pages::explanation::{ExplanationPage, Item};
+use crate::pages::flaws::Flaws;
 use crate::pages::shell::Shell;
 use crate::problem::{Code, Problem};
 
@@ -36,6 +37,7 @@ struct Refusals {
     next: Option<String>,
     chart: Chart,
     keeps: bool,
+    flaws: Flaws,
 }
 
 /// Which refusals. The user is given by name or id.
@@ -63,19 +65,37 @@ impl RefusalsQuery {
     }
 
     async fn read(&self, services: &Services) -> Result<RefusalQuery, Problem> {
-        let since = match self.since.trim() {
-            "" => None,
-            text => Some(read_day(text)?),
-        };
+        let mut wrong = Vec::new();
         let filled = |text: &str| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
-        Ok(RefusalQuery {
-            user: find_user(services, &self.user, "/user").await?,
+        let query = RefusalQuery {
+            user: find_user(services, &self.user, "/user", &mut wrong).await?,
             code: filled(&self.code),
             route: filled(&self.route),
-            since,
+            since: read_day(&self.since, &mut wrong),
             cursor: self.cursor.clone(),
-        })
+        };
+        if wrong.is_empty() { Ok(query) } else { Err(Problem::validation(wrong)) }
     }
+}
+
+/// The page without a line.
+async fn empty(
+    services: &Services,
+    caller: &Caller,
+    sent: RefusalsQuery,
+    flaws: Flaws,
+) -> Result<Refusals, Problem> {
+    Ok(Refusals {
+        shell: Shell::of(caller),
+        items: Vec::new(),
+        codes: Code::ALL.iter().map(|code| code.as_str()).collect(),
+        chart: count(services, &sent.code).await?,
+        keeps: services.kept_refusals.keeps(),
+        sent,
+        query: String::new(),
+        next: None,
+        flaws,
+    })
 }
 
 /// Lists them.
@@ -83,8 +103,15 @@ pub async fn show(
     services: web::Data<Services>,
     guarded: Authorized<AuditRead, Query<RefusalsQuery>>,
 ) -> Result<HttpResponse, Problem> {
-    let Query(sent) = guarded.input;
-    let page = services.list_refusals(sent.read(&services).await?).await?;
+    let Authorized { caller, input: Query(sent), .. } = guarded;
+    let filters = match sent.read(&services).await {
+        Ok(filters) => filters,
+        Err(problem) => {
+            let page = empty(&services, &caller, sent, Flaws::of(problem)?).await?;
+            return answer(StatusCode::UNPROCESSABLE_ENTITY, &page);
+        }
+    };
+    let page = services.list_refusals(filters).await?;
     let now = services.clock.now();
     let query = sent.without_cursor();
     let next = page.next_cursor.as_ref().map(|cursor| {
@@ -92,16 +119,9 @@ pub async fn show(
         next.append_pair("cursor", cursor).finish()
     });
     let is_live = sent.live.is_some();
-    let page = Refusals {
-        shell: Shell::of(&guarded.caller),
-        items: page.items.into_iter().map(|refusal| Item::new(refusal, now)).collect(),
-        codes: Code::ALL.iter().map(|code| code.as_str()).collect(),
-        chart: count(&services, &sent.code).await?,
-        keeps: services.kept_refusals.keeps(),
-        sent,
-        query,
-        next,
-    };
+    let items = page.items.into_iter().map(|refusal| Item::new(refusal, now)).collect();
+    let page = empty(&services, &caller, sent, Flaws::none()).await?;
+    let page = Refusals { items, query, next, ..page };
     let mut answer = answer(StatusCode::OK, &page)?;
     if is_live {
         answer.headers_mut().insert(REFRESH, LIVE_EVERY);

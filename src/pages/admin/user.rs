@@ -30,7 +30,7 @@ use crate::users::User;
 use crate::users::password::PlainPassword;
 
 /// Tokens and events that the page shows.
-const SHOWN: i64 = 20;
+const SHOWN: usize = 20;
 
 #[derive(Template)]
 #[template(path = "admin/user.html")]
@@ -48,6 +48,7 @@ struct Page {
     hint: String,
     sessions: Vec<Item>,
     tokens: Vec<tokens::Item>,
+    has_older_tokens: bool,
     events: Vec<Line>,
     flaws: Flaws,
     done: Option<&'static str>,
@@ -115,9 +116,11 @@ async fn page(services: &Services, caller: &Caller, user: User) -> Result<Page, 
         .database
         .run(move |connection| {
             let live = session::list(connection, id)?;
-            let tokens = personal_token::list(connection, Some(id), None, SHOWN)?;
+            let shown = SHOWN as i64;
+            // One more than is shown tells whether there are others.
+            let tokens = personal_token::list(connection, Some(id), None, shown + 1)?;
             let filter = event::Filter { subject_id: Some(id), ..event::Filter::default() };
-            let events = if sees_events { event::list(connection, &filter, SHOWN)? } else { Vec::new() };
+            let events = if sees_events { event::list(connection, &filter, shown)? } else { Vec::new() };
             Ok((live, tokens, events))
         })
         .await
@@ -136,7 +139,8 @@ async fn page(services: &Services, caller: &Caller, user: User) -> Result<Page, 
         roles: list_roles(services).await?,
         hint: set_password::hint(services),
         sessions: live.into_iter().map(|session| sessions::item(session, current, now)).collect(),
-        tokens: tokens.into_iter().map(|token| tokens::item(token, now)).collect(),
+        has_older_tokens: tokens.len() > SHOWN,
+        tokens: tokens.into_iter().take(SHOWN).map(|token| tokens::item(token, now)).collect(),
         events: events.into_iter().map(|event| line(event, now)).collect(),
         flaws: Flaws::none(),
         done: None,

@@ -284,7 +284,7 @@ pub async fn delete(
             .await
             .map_err(refusal::database)?;
         if deleted {
-            return Ok(HttpResponse::NoContent().finish());
+            return Ok(private(HttpResponse::NoContent()).finish());
         }
     }
     Err(changed_meanwhile())

@@ -3,6 +3,8 @@
 pub mod handlers;
 pub mod note;
 
+use actix_web::http::Method;
+
 use crate::guard::Requirement;
 use crate::problem::Code;
 use crate::routing::Endpoint;
@@ -27,6 +29,7 @@ pub const NOTES_MANAGE: &str = "notes:manage";
 /// The routes.
 #[must_use]
 pub fn routes() -> Vec<Endpoint> {
+    let changing = [Code::NotOwner, Code::PreconditionFailed, Code::Conflict];
     vec![
         Endpoint::at("/api/v1/notes").get(handlers::list).post(handlers::create),
         Endpoint::at("/api/v1/notes/{id}")
@@ -34,6 +37,9 @@ pub fn routes() -> Vec<Endpoint> {
             .patch(handlers::update)
             .put(handlers::replace)
             .delete(handlers::delete)
-            .codes(&[Code::NotFound, Code::NotOwner, Code::PreconditionFailed]),
+            .codes(&[Code::NotFound])
+            .codes_of(&Method::PATCH, &changing)
+            .codes_of(&Method::PUT, &changing)
+            .codes_of(&Method::DELETE, &changing),
     ]
 }

@@ -124,11 +124,16 @@ pub fn list(connection: &mut PgConnection, filter: &Filter, limit: i64) -> Query
     query.order(notes::id.desc()).limit(limit).load(connection)
 }
 
-/// Makes a note.
+/// Makes a note, in the caller's transaction. `None`: its owner's account is no more.
 ///
 /// # Errors
 /// PostgreSQL's.
 pub fn insert(connection: &mut PgConnection, owner_id: Uuid, content: &Content) -> QueryResult<Option<Note>> {
+    // A deletion of the account takes turns with this, and other notes do not.
+    let owner = users::table.find(owner_id).select(users::id).for_key_share();
+    if owner.first::<Uuid>(connection).optional()?.is_none() {
+        return Ok(None);
+    }
     let id = random::id();
     diesel::insert_into(notes::table)
         .values((
