@@ -306,9 +306,11 @@ fn list(connection: &mut Connection, args: &UserListArgs) -> Result<(), Failure>
         UserStatus::Active => ACTIVE.to_owned(),
         UserStatus::Disabled => DISABLED.to_owned(),
     });
-    let q = args.query.as_deref().and_then(fold_typed);
-    let mut filter = Filter { q, role: args.role.clone(), status, before: None };
-    let most = args.limit.map_or(usize::MAX, |limit| limit as usize);
+    let q = args.query.as_deref().filter(|q| !q.is_empty()).map(fold_typed);
+    // What does not fold no name can have.
+    let is_nobodys = q == Some(None);
+    let mut filter = Filter { q: q.flatten(), role: args.role.clone(), status, before: None };
+    let most = if is_nobodys { 0 } else { args.limit.map_or(usize::MAX, |limit| limit as usize) };
     let mut rows: Vec<Row> = Vec::new();
     while rows.len() < most {
         let batch = user::list(connection, &filter, BATCH)?;

@@ -1,6 +1,6 @@
 //! What failures of the database mean: that it is away, that others were in the way, or that a statement of ours is wrong.
 
-use diesel::result::DatabaseErrorKind;
+use diesel::result::{DatabaseErrorInformation, DatabaseErrorKind};
 
 use super::QueryError;
 use crate::blocking::BlockingError;
@@ -34,6 +34,9 @@ impl From<BlockingError> for DatabaseError {
 impl From<QueryError> for DatabaseError {
     fn from(error: QueryError) -> Self {
         match &error {
+            QueryError::DatabaseError(DatabaseErrorKind::Unknown, info) if is_deadlock(info.as_ref()) => {
+                Self::Unavailable(DEADLOCK.to_owned())
+            }
             QueryError::DatabaseError(kind, info) if is_unavailability(kind, info.message()) => {
                 Self::Unavailable(info.message().to_owned())
             }
@@ -43,12 +46,20 @@ impl From<QueryError> for DatabaseError {
     }
 }
 
+const DEADLOCK: &str = "deadlock detected";
 /// What PostgreSQL says where it gives a statement up for others' locks, or for its time.
-const BROKEN_OFF: [&str; 2] = ["canceling statement due to", "deadlock detected"];
+const BROKEN_OFF: [&str; 2] = ["canceling statement due to", DEADLOCK];
+/// What the details of a deadlock name, in every language: who waits for which lock.
+const LOCKS: [&str; 2] = ["ShareLock", "ExclusiveLock"];
 
 /// Whether it was given up so.
 pub(super) fn is_broken_off(message: &str) -> bool {
     BROKEN_OFF.iter().any(|words| message.contains(words))
+}
+
+fn is_deadlock(info: &dyn DatabaseErrorInformation) -> bool {
+    let names_locks = |details: &str| LOCKS.iter().any(|lock| details.contains(lock));
+    info.message().contains(DEADLOCK) || info.details().is_some_and(names_locks)
 }
 
 /// diesel hands on no SQLSTATE, so what it has no kind for is told by PostgreSQL's words.
@@ -80,7 +91,7 @@ fn is_unavailability(kind: &DatabaseErrorKind, message: &str) -> bool {
 pub(super) fn is_worth_another_try(error: &QueryError) -> bool {
     match error {
         QueryError::DatabaseError(DatabaseErrorKind::SerializationFailure, _) => true,
-        QueryError::DatabaseError(_, info) => info.message().contains("deadlock detected"),
+        QueryError::DatabaseError(DatabaseErrorKind::Unknown, info) => is_deadlock(info.as_ref()),
         _ => false,
     }
 }
@@ -101,5 +112,43 @@ mod tests {
         }
         let ours = error(DatabaseErrorKind::Unknown, "division by zero");
         assert!(matches!(ours, DatabaseError::Statement(_)), "{ours}");
+    }
+
+    /// As German is spoken.
+    struct Verklemmung;
+
+    impl DatabaseErrorInformation for Verklemmung {
+        fn message(&self) -> &str {
+            "Verklemmung (Deadlock) entdeckt"
+        }
+        fn details(&self) -> Option<&str> {
+            Some(
+                "Prozess 7 wartet auf ShareLock-Sperre auf Transaktion 71; blockiert von Prozess 8.\n\
+                 Prozess 8 wartet auf ExclusiveLock-Sperre auf Tupel (0,1) der Relation 16; blockiert von Prozess 7.",
+            )
+        }
+        fn hint(&self) -> Option<&str> {
+            None
+        }
+        fn table_name(&self) -> Option<&str> {
+            None
+        }
+        fn column_name(&self) -> Option<&str> {
+            None
+        }
+        fn constraint_name(&self) -> Option<&str> {
+            None
+        }
+        fn statement_position(&self) -> Option<i32> {
+            None
+        }
+    }
+
+    #[test]
+    fn a_deadlock_is_known_in_every_language_by_the_locks_in_it() {
+        let error = || QueryError::DatabaseError(DatabaseErrorKind::Unknown, Box::new(Verklemmung));
+        assert!(is_worth_another_try(&error()));
+        let DatabaseError::Unavailable(why) = error().into() else { panic!("a fault of others") };
+        assert!(is_broken_off(&why), "{why}");
     }
 }

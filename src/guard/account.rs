@@ -7,16 +7,18 @@ use super::caller::Caller;
 use super::fields::{Fields, FromFields, Scope};
 use super::refusal;
 use super::services::Services;
+use super::sign_in::{ATTEMPTS, changed_meanwhile};
+use super::step_up::{lapsed, made};
 use crate::audit::Origin;
 use crate::problem::Problem;
-use crate::sessions::{self, EndReason, end_sessions, session};
+use crate::sessions::{self, EndReason, Verified, end_sessions, session};
 use crate::tokens::personal_token::{
     self, NewPersonalToken, PersonalToken, PlainPersonalToken, RevokeReason, Which,
 };
 use crate::users::User;
 use crate::users::change::{self, Change, Changes};
 use crate::users::name::{EmailAddress, Username};
-use crate::users::password::PlainPassword;
+use crate::users::password::{PasswordHash, PlainPassword};
 use crate::users::set_password;
 use crate::users::user::Authority;
 
@@ -146,32 +148,53 @@ impl Services {
     /// Changes the caller's own password; every other session ends.
     ///
     /// # Errors
-    /// `validation_failed`; a fault of ours as a 5xx.
+    /// `validation_failed`, `too_many_attempts`, `session_ended`, `account_disabled`, `account_deleted`; a fault of ours
+    /// as a 5xx.
     pub async fn change_password(
         &self,
         caller: &Caller,
         request: PasswordChange,
         origin: Origin,
     ) -> Result<(), Problem> {
-        let verified_hash = self.verify_current(caller, request.current_password, &origin).await?;
+        let mut verified_hash =
+            self.verify_current(caller, request.current_password.clone(), &origin).await?;
         let names = (caller.username.as_str(), caller.email.as_deref());
         let new_hash = self.hash_new_password(request.new_password, names, "/new_password").await?;
-        let (user_id, kept) = (caller.user_id, caller.credential.session_id());
-        let changed = self
-            .database
-            .transaction(move |connection| {
-                let changed =
-                    set_password::change_own(connection, user_id, &verified_hash, &new_hash, kept, &origin)?;
-                if changed.is_some() && request.revoke_tokens {
-                    let (all, reason) = (Which::AllOf(user_id), RevokeReason::PasswordChanged);
-                    personal_token::revoke(connection, all, reason, &origin)?;
-                }
-                Ok(changed)
-            })
-            .await
-            .map_err(refusal::database)?;
-        // Without a row somebody else changed it, or disabled the account, since it was verified.
-        changed.map(|_| ()).ok_or_else(|| refusal::wrong_password("/current_password"))
+        for _ in 0..ATTEMPTS {
+            let (new_hash, revoke_tokens) = (new_hash.clone(), request.revoke_tokens);
+            let changed = self.replace_password(caller, verified_hash, new_hash, revoke_tokens, &origin);
+            if changed.await?.is_some() {
+                return Ok(());
+            }
+            verified_hash = self.verify_current(caller, request.current_password.clone(), &origin).await?;
+        }
+        Err(changed_meanwhile())
+    }
+
+    /// `None`: it is no longer the one that was verified.
+    async fn replace_password(
+        &self,
+        caller: &Caller,
+        verified_hash: String,
+        new_hash: PasswordHash,
+        revoke_tokens: bool,
+        origin: &Origin,
+    ) -> Result<Option<User>, Problem> {
+        let (user_id, kept, origin) = (caller.user_id, caller.credential.session_id(), origin.clone());
+        let changed = self.database.transaction(move |connection| {
+            if let Some(lapse) = sessions::find_lapse(connection, user_id, kept)? {
+                return Ok(Verified::Lapsed(lapse));
+            }
+            let changed =
+                set_password::change_own(connection, user_id, &verified_hash, &new_hash, kept, &origin)?;
+            let Some(user) = changed else { return Ok(Verified::Outdated) };
+            if revoke_tokens {
+                let (all, reason) = (Which::AllOf(user_id), RevokeReason::PasswordChanged);
+                personal_token::revoke(connection, all, reason, &origin)?;
+            }
+            Ok(Verified::Done(user))
+        });
+        made(changed.await.map_err(refusal::database)?)
     }
 
     /// Ends sessions of the caller's own; gives those that had not ended before.
@@ -208,7 +231,8 @@ impl Services {
     /// Makes a personal access token of the caller's.
     ///
     /// # Errors
-    /// `permission_denied`, `insufficient_scope`, `validation_failed`, `too_many_attempts`; a fault of ours as a 5xx.
+    /// `permission_denied`, `insufficient_scope`, `validation_failed`, `too_many_attempts`, `session_ended`,
+    /// `account_disabled`, `account_deleted`; a fault of ours as a 5xx.
     pub async fn make_personal_token(
         &self,
         caller: &Caller,
@@ -225,11 +249,15 @@ impl Services {
             scope: request.scope,
             ttl: TimeDelta::seconds(request.expires_in),
         };
-        let token = self
-            .database
-            .transaction(move |connection| personal_token::insert(connection, &new, &origin))
-            .await
-            .map_err(refusal::database)?;
+        let session_id = caller.credential.session_id();
+        let made = self.database.transaction(move |connection| {
+            // What revokes all of a user's tokens finds this one, or is found here to have ended the session.
+            match sessions::find_lapse(connection, new.user_id, session_id)? {
+                Some(lapse) => Ok(Err(lapse)),
+                None => personal_token::insert(connection, &new, &origin).map(Ok),
+            }
+        });
+        let token = made.await.map_err(refusal::database)?.map_err(lapsed)?;
         Ok((plain, token))
     }
 

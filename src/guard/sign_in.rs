@@ -14,8 +14,8 @@ use crate::users::name::fold_typed;
 use crate::users::password::PlainPassword;
 use crate::users::user::{self, Login};
 
-/// How often a sign-in is begun anew when the password changes under it.
-const ATTEMPTS: usize = 3;
+/// How often a password is verified when it changes meanwhile.
+pub(super) const ATTEMPTS: usize = 3;
 
 /// Who wants to sign in, and what for.
 #[derive(Clone, Debug)]
@@ -75,8 +75,10 @@ impl Services {
                     self.refuse_sign_in(wanted, Some(login), reservation, origin, Code::AccountDisabled);
                 return Ok(Err(refused.await));
             }
-            if let Some(scope) = &wanted.scope {
-                self.check_scope_of(scope, &login).await?;
+            if let Some(scope) = &wanted.scope
+                && let Err(problem) = self.check_scope_of(scope, &login).await
+            {
+                return self.refuse_scope_of(&login, problem, reservation, origin).await.map(Err);
             }
             let upgraded = verified.upgraded.map(|hash| hash.expose().to_owned());
             if let Some(grant) = self.begin(wanted, &login, (hash, upgraded), reservation, origin).await? {
@@ -84,8 +86,7 @@ impl Services {
             }
             // The password or the status changed since it was verified: once more from the start.
         }
-        let detail = "The account is being changed just now; try again.";
-        Err(Problem::new(Code::Overloaded, detail).retry_after(refusal::RETRY_AFTER))
+        Err(changed_meanwhile())
     }
 
     async fn find_login(&self, username: &str) -> Result<Option<Login>, Problem> {
@@ -144,6 +145,28 @@ impl Services {
         Err(refusal::permission_denied(&denied, &login.user.role))
     }
 
+    /// The password was right, so the try counts for nothing; that it was confirmed, the audit log is told.
+    async fn refuse_scope_of(
+        &self,
+        login: &Login,
+        problem: Problem,
+        reservation: &Reservation,
+        origin: &Origin,
+    ) -> Result<Problem, Problem> {
+        let code = problem.code();
+        if code.status().is_server_error() {
+            return Err(problem);
+        }
+        let (user, origin, reservation) = (login.user.clone(), origin.clone(), reservation.clone());
+        let noted = self.database.transaction(move |connection| {
+            let subject = Subject { id: Some(user.id), name: Some(&user.username) };
+            let details = json!({ "code": code.as_str() });
+            event::insert(connection, &origin, EventType::LoginFailed, subject, &details)?;
+            reservation.settle(connection, Outcome::GivenBack)
+        });
+        noted.await.map_err(refusal::database).map(|()| problem)
+    }
+
     /// One answer for an unknown user, a wrong password and a user without one; the audit log tells them apart.
     async fn refuse_sign_in(
         &self,
@@ -171,4 +194,10 @@ impl Services {
             (Ok(()), _) => refusal::invalid_credentials(),
         }
     }
+}
+
+/// The password changes as often as it is verified.
+pub(super) fn changed_meanwhile() -> Problem {
+    let detail = "The account is being changed just now; try again.";
+    Problem::new(Code::Overloaded, detail).retry_after(refusal::RETRY_AFTER)
 }

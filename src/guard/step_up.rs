@@ -7,9 +7,11 @@ use uuid::Uuid;
 use super::caller::Caller;
 use super::refusal;
 use super::services::Services;
+use super::sign_in::{ATTEMPTS, changed_meanwhile};
 use crate::audit::event::{self, EventType, Origin, Subject};
 use crate::problem::Problem;
 use crate::sessions::session::{self, SteppedUp};
+use crate::sessions::{Lapse, Verified};
 use crate::users::attempts::{Outcome, Reservation};
 use crate::users::password::PlainPassword;
 
@@ -17,7 +19,8 @@ impl Services {
     /// Verifies the password of a session's user; the session's `auth_time` is then now.
     ///
     /// # Errors
-    /// `validation_failed` at `pointer` for a wrong one, `too_many_attempts`, `session_ended`; a fault of ours as a 5xx.
+    /// `validation_failed` at `pointer` for a wrong one, `too_many_attempts`, `session_ended`, `account_disabled`,
+    /// `account_deleted`; a fault of ours as a 5xx.
     pub async fn step_up(
         &self,
         caller: &Caller,
@@ -26,16 +29,18 @@ impl Services {
         pointer: &str,
         origin: Origin,
     ) -> Result<SteppedUp, Problem> {
-        let failed = (EventType::StepUpFailed, json!({}));
-        let verified_hash = self.verify_again(caller, password, pointer, &origin, failed).await?;
-        let user_id = caller.user_id;
-        self.database
-            .transaction(move |connection| {
+        for _ in 0..ATTEMPTS {
+            let failed = (EventType::StepUpFailed, json!({}));
+            let verified_hash = self.verify_again(caller, password.clone(), pointer, &origin, failed).await?;
+            let (user_id, origin) = (caller.user_id, origin.clone());
+            let stepped_up = self.database.transaction(move |connection| {
                 session::step_up(connection, session_id, user_id, &verified_hash, &origin)
-            })
-            .await
-            .map_err(refusal::database)?
-            .ok_or_else(refusal::session_unknown)
+            });
+            if let Some(stepped_up) = made(stepped_up.await.map_err(refusal::database)?)? {
+                return Ok(stepped_up);
+            }
+        }
+        Err(changed_meanwhile())
     }
 
     /// Verifies the caller's own password before a change; gives the hash that it was verified against. A wrong one
@@ -105,5 +110,24 @@ impl Services {
             })
             .await
             .map_err(refusal::database)
+    }
+}
+
+/// `None`: the password has to be verified again.
+pub(super) fn made<T>(verified: Verified<T>) -> Result<Option<T>, Problem> {
+    match verified {
+        Verified::Done(done) => Ok(Some(done)),
+        Verified::Outdated => Ok(None),
+        Verified::Lapsed(lapse) => Err(lapsed(lapse)),
+    }
+}
+
+/// What the guard would say now of a caller whom it let in.
+pub(super) fn lapsed(lapse: Lapse) -> Problem {
+    match lapse {
+        Lapse::SessionEnded(at, reason) => refusal::session_ended(at, &reason),
+        Lapse::SessionUnknown => refusal::session_unknown(),
+        Lapse::AccountDeleted => refusal::account_deleted(),
+        Lapse::AccountDisabled => refusal::account_disabled(),
     }
 }

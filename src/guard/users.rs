@@ -118,7 +118,7 @@ impl FromFields for UserChanges {
     }
 }
 
-/// A new password, or the wish for a link.
+/// A new password, or the wish for a link. Either way the old password is gone at once.
 #[derive(Clone, utoipa::ToSchema)]
 pub struct PasswordReset {
     /// The new password.
@@ -153,12 +153,13 @@ impl Services {
         }
         let list = format!("users {:?} {:?} {:?}", query.q, query.role, query.status);
         let request = PageRequest::read(self, list, query.limit, query.cursor.as_deref())?;
-        let filter = Filter {
-            q: query.q.as_deref().filter(|q| !q.is_empty()).and_then(fold_typed),
-            role: query.role,
-            status: query.status,
-            before: request.before,
-        };
+        let q = query.q.as_deref().filter(|q| !q.is_empty()).map(fold_typed);
+        if q == Some(None) {
+            // No name can have it.
+            return Ok(request.page(self, Vec::new(), |user: &User| user.id, |user| user));
+        }
+        let filter =
+            Filter { q: q.flatten(), role: query.role, status: query.status, before: request.before };
         let rows = request.rows();
         let users = self
             .database
@@ -180,7 +181,7 @@ impl Services {
     /// Makes a user.
     ///
     /// # Errors
-    /// `validation_failed`, `conflict`, `permission_denied`; a fault of ours as a 5xx.
+    /// `validation_failed`, `conflict`, `permission_denied`, `insufficient_scope`; a fault of ours as a 5xx.
     pub async fn create_user(
         &self,
         caller: &Caller,
@@ -206,14 +207,14 @@ impl Services {
             Insertion::Inserted(user) => Ok(user),
             Insertion::NameTaken(taken) => Err(refusal::name_taken(taken)),
             Insertion::UnknownRole => Err(unknown_role()),
-            Insertion::Denied(lacking) => Err(refusal::permission_denied(&lacking, &caller.role)),
+            Insertion::Denied(lacking) => Err(refuse_lacking(&lacking, caller)),
         }
     }
 
     /// Changes a user; of role or status also raises the version, so that access tokens are issued anew.
     ///
     /// # Errors
-    /// `not_found`, `validation_failed`, `conflict`, `last_admin`, `permission_denied`; a fault of ours as a 5xx.
+    /// `not_found`, `validation_failed`, `conflict`, `last_admin`, `permission_denied`, `insufficient_scope`; a fault of ours as a 5xx.
     pub async fn update_user(
         &self,
         caller: &Caller,
@@ -239,7 +240,7 @@ impl Services {
     /// Deletes a user with all that is his.
     ///
     /// # Errors
-    /// `not_found`, `last_admin`, `permission_denied`; a fault of ours as a 5xx.
+    /// `not_found`, `last_admin`, `permission_denied`, `insufficient_scope`; a fault of ours as a 5xx.
     pub async fn delete_user(&self, caller: &Caller, id: Uuid, origin: Origin) -> Result<User, Problem> {
         let authority = authority(caller);
         let deleted = self
@@ -254,7 +255,7 @@ impl Services {
     /// it expires.
     ///
     /// # Errors
-    /// `not_found`, `permission_denied`; a fault of ours as a 5xx.
+    /// `not_found`, `permission_denied`, `insufficient_scope`; a fault of ours as a 5xx.
     pub async fn make_password_link(
         &self,
         caller: &Caller,
@@ -277,7 +278,7 @@ impl Services {
     /// Sets a user's password; every session of the user ends.
     ///
     /// # Errors
-    /// `not_found`, `validation_failed`, `permission_denied`; a fault of ours as a 5xx.
+    /// `not_found`, `validation_failed`, `permission_denied`, `insufficient_scope`; a fault of ours as a 5xx.
     pub async fn reset_password(
         &self,
         caller: &Caller,
@@ -303,7 +304,7 @@ impl Services {
     /// Ends sessions of a user; gives those that had not ended before.
     ///
     /// # Errors
-    /// `not_found`, `permission_denied`; a fault of ours as a 5xx.
+    /// `not_found`, `permission_denied`, `insufficient_scope`; a fault of ours as a 5xx.
     pub async fn end_sessions_of(
         &self,
         caller: &Caller,
@@ -326,7 +327,7 @@ impl Services {
     /// Revokes a token of a user; gives those that had not been revoked before.
     ///
     /// # Errors
-    /// `not_found`, `permission_denied`; a fault of ours as a 5xx.
+    /// `not_found`, `permission_denied`, `insufficient_scope`; a fault of ours as a 5xx.
     pub async fn revoke_token_of(
         &self,
         caller: &Caller,
@@ -348,9 +349,24 @@ impl Services {
     }
 }
 
-/// What a caller may hand on: nobody grants what he lacks.
+/// What every account may do with itself. Who hands these on gives no power over others.
+const OVER_ITSELF: [&str; 2] = ["account:read", "account:write"];
+
+/// What a caller may hand on: nobody grants what he lacks, nor what he did not send a credential for.
 fn authority(caller: &Caller) -> Authority {
-    Authority::Limited(caller.permissions.to_vec())
+    let both = caller.permissions.iter().filter(|name| caller.may(name)).cloned();
+    Authority::Limited(both.chain(OVER_ITSELF.map(str::to_owned)).collect())
+}
+
+/// What the role lacks is told first: no other credential would have it.
+fn refuse_lacking(lacking: &[String], caller: &Caller) -> Problem {
+    let by_role: Vec<String> =
+        lacking.iter().filter(|name| !caller.permissions.contains(name)).cloned().collect();
+    if by_role.is_empty() {
+        refusal::insufficient_scope(lacking, &caller.scope, &caller.credential)
+    } else {
+        refusal::permission_denied(&by_role, &caller.role)
+    }
 }
 
 fn changed_user(change: Change, caller: &Caller) -> Result<User, Problem> {
@@ -359,7 +375,7 @@ fn changed_user(change: Change, caller: &Caller) -> Result<User, Problem> {
         Change::NotFound => not_found(),
         Change::NameTaken(taken) => refusal::name_taken(taken),
         Change::UnknownRole => unknown_role(),
-        Change::Denied(lacking) => refusal::permission_denied(&lacking, &caller.role),
+        Change::Denied(lacking) => refuse_lacking(&lacking, caller),
         Change::LastAdmin => {
             let detail = "This is the last active admin, who can be neither disabled, demoted nor deleted. Make \
                           another one first.";
@@ -375,14 +391,14 @@ fn unknown_role() -> Problem {
 
 fn refuse_access(access: Access, caller: &Caller) -> Problem {
     match access {
-        Access::Denied(lacking) => refusal::permission_denied(&lacking, &caller.role),
+        Access::Denied(lacking) => refuse_lacking(&lacking, caller),
         Access::NotFound | Access::Granted => not_found(),
     }
 }
 
 fn refuse_setting(setting: Setting, caller: &Caller) -> Problem {
     match setting {
-        Setting::Denied(lacking) => refusal::permission_denied(&lacking, &caller.role),
+        Setting::Denied(lacking) => refuse_lacking(&lacking, caller),
         Setting::NotFound | Setting::Done(_) => not_found(),
     }
 }

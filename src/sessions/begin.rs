@@ -8,7 +8,7 @@ use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_types::{
-    Array, BigInt, Binary, Integer, Interval, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid,
+    Array, BigInt, Binary, Bool, Integer, Interval, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid,
 };
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -97,7 +97,7 @@ pub fn begin(
     };
     let begun: Option<Begun> = beginning.get_result(connection).optional()?;
     let Some(begun) = begun else { return Ok(None) };
-    if begun.sessions > i64::from(limits.max_sessions) {
+    if begun.is_outrun || begun.sessions > i64::from(limits.max_sessions) {
         end_beyond_limit(connection, new, limits, origin)?;
     }
     let idle_ttl = match &new.held_by {
@@ -127,6 +127,8 @@ struct Begun {
     issued_at: DateTime<Utc>,
     expires_at: DateTime<Utc>,
     sessions: i64,
+    /// Whether others began sessions meanwhile, which are not counted.
+    is_outrun: bool,
 }
 
 /// The statement: the user, the session, what holds it and the event, in one round trip. A type of its own, so that
@@ -147,18 +149,23 @@ impl QueryId for Beginning<'_> {
 }
 
 impl Query for Beginning<'_> {
-    type SqlType = (Text, BigInt, Array<Text>, Timestamptz, Timestamptz, BigInt);
+    type SqlType = (Text, BigInt, Array<Text>, Timestamptz, Timestamptz, BigInt, Bool);
 }
 
 impl RunQueryDsl<PgConnection> for Beginning<'_> {}
 
 /// What follows the parameters. The lock on the user's row makes sign-ins of one user take turns, with each other and
-/// with a change of password. The count is that of the sessions which the statement found, and one more.
+/// with a change of password. The count is that of the sessions which the statement found when it began, and one more:
+/// where the row that it locked is not the one that it found, others were faster, whose sessions it does not know of.
 const STATEMENT: &str = "
-    signing_in AS (
-        UPDATE users AS u SET last_login_at = now(), password_hash = coalesce(g.upgraded_hash, u.password_hash)
-          FROM given AS g
+    locked AS (
+        SELECT u.id, u.xmin AS written_by FROM users AS u, given AS g
          WHERE u.id = g.user_id AND u.password_hash = g.verified_hash AND u.status = 'active'
+           FOR NO KEY UPDATE OF u
+    ), signing_in AS (
+        UPDATE users AS u SET last_login_at = now(), password_hash = coalesce(g.upgraded_hash, u.password_hash)
+          FROM given AS g, locked AS l
+         WHERE u.id = l.id
         RETURNING u.id, u.username, u.version, u.role
     ), begun AS (
         INSERT INTO sessions (id, user_id, kind, device, address, scope, auth_time, created_at, last_used_at, expires_at,
@@ -179,8 +186,9 @@ const STATEMENT: &str = "
           FROM signing_in AS u, given AS g
     )
     SELECT u.username, u.version, r.permissions, now(), s.expires_at,
-        1 + (SELECT count(*) FROM sessions AS o WHERE o.user_id = u.id AND o.ended_at IS NULL AND o.expires_at > now())
-      FROM signing_in AS u JOIN roles AS r ON r.name = u.role, begun AS s";
+        1 + (SELECT count(*) FROM sessions AS o WHERE o.user_id = u.id AND o.ended_at IS NULL AND o.expires_at > now()),
+        l.written_by <> (SELECT found.xmin FROM users AS found WHERE found.id = l.id)
+      FROM signing_in AS u JOIN roles AS r ON r.name = u.role, locked AS l, begun AS s";
 
 impl QueryFragment<Pg> for Beginning<'_> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {

@@ -55,9 +55,13 @@ impl LastUse {
 
     /// The personal token was used.
     pub fn note_personal_token(&self, id: Uuid) {
+        self.note_token(id, Instant::now());
+    }
+
+    fn note_token(&self, id: Uuid, at: Instant) {
         let noted = &mut self.lock().personal_tokens;
         if has_room(noted.len(), noted.contains_key(&id)) {
-            noted.insert(id, Instant::now());
+            noted.entry(id).and_modify(|last| *last = at.max(*last)).or_insert(at);
         }
     }
 
@@ -78,46 +82,48 @@ impl LastUse {
     /// # Errors
     /// The database's; nothing is lost by it.
     pub async fn flush(&self, database: &Database) -> Result<(), DatabaseError> {
-        let Noted { sessions, personal_tokens } = std::mem::take(&mut *self.lock());
-        let mut sessions: Vec<(Uuid, SessionUse)> = sessions.into_iter().collect();
-        let mut tokens: Vec<(Uuid, Instant)> = personal_tokens.into_iter().collect();
-        // Everyone locks rows in the order of their ids.
-        sessions.sort_unstable_by_key(|(id, _)| *id);
-        tokens.sort_unstable_by_key(|(id, _)| *id);
-        let mut outcome = Ok(());
-        for batch in sessions.chunks(BATCH) {
-            let rows = batch.to_vec();
-            let written = match &outcome {
-                Ok(()) => database.run(move |connection| write_sessions(connection, &rows)).await,
-                Err(_) => Ok(Vec::new()),
-            };
-            let written = written.unwrap_or_else(|error| {
-                outcome = Err(error);
-                Vec::new()
-            });
-            self.keep_for_later(batch, &written);
-        }
-        outcome?;
-        for batch in tokens.chunks(BATCH) {
-            let rows = batch.to_vec();
-            if let Err(error) = database.run(move |connection| write_tokens(connection, &rows)).await {
-                let mut noted = self.lock();
-                for (id, at) in batch {
-                    noted.personal_tokens.entry(*id).or_insert(*at);
-                }
-                return Err(error);
-            }
-        }
-        Ok(())
+        let mut taken = Taken { by: self, noted: std::mem::take(&mut *self.lock()) };
+        write_all(database, &mut taken.noted.sessions, write_sessions).await?;
+        write_all(database, &mut taken.noted.personal_tokens, write_tokens).await
     }
+}
 
-    fn keep_for_later(&self, batch: &[(Uuid, SessionUse)], written: &[Uuid]) {
-        for (id, used) in batch {
-            if written.binary_search(id).is_err() {
-                self.note_session(*id, *used);
-            }
+/// What was taken out to be written. What of it is not written goes back with this, however the writing ends.
+struct Taken<'a> {
+    by: &'a LastUse,
+    noted: Noted,
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        for (id, used) in self.noted.sessions.drain() {
+            self.by.note_session(id, used);
+        }
+        for (id, at) in self.noted.personal_tokens.drain() {
+            self.by.note_token(id, at);
         }
     }
+}
+
+/// Writes a batch, sorted by id; gives the ids of those that are dealt with.
+type Write<U> = fn(&mut PgConnection, &[(Uuid, U)]) -> QueryResult<Vec<Uuid>>;
+
+/// Writes in batches until one fails, and takes out what is dealt with.
+async fn write_all<U: Copy + Send + 'static>(
+    database: &Database,
+    noted: &mut HashMap<Uuid, U>,
+    write: Write<U>,
+) -> Result<(), DatabaseError> {
+    let mut rows: Vec<(Uuid, U)> = noted.iter().map(|(id, used)| (*id, *used)).collect();
+    // Everyone locks rows in the order of their ids.
+    rows.sort_unstable_by_key(|(id, _)| *id);
+    for batch in rows.chunks(BATCH) {
+        let batch = batch.to_vec();
+        for id in database.run(move |connection| write(connection, &batch)).await? {
+            noted.remove(&id);
+        }
+    }
+    Ok(())
 }
 
 /// Whether a use is noted where so many are, of one that is among them or is not.
@@ -135,15 +141,18 @@ impl SessionUse {
     }
 }
 
-/// Writes a batch, sorted by id; gives the sorted ids of those that are dealt with.
+/// The ids of a batch, but those of rows that others hold locked.
+fn dealt_with<U>(batch: &[(Uuid, U)], locked: &[Uuid]) -> Vec<Uuid> {
+    batch.iter().map(|(id, _)| *id).filter(|id| !locked.contains(id)).collect()
+}
+
 fn write_sessions(connection: &mut PgConnection, batch: &[(Uuid, SessionUse)]) -> QueryResult<Vec<Uuid>> {
     let generations: Vec<(Uuid, SessionUse)> =
         batch.iter().filter(|(_, used)| used.generation > 0).copied().collect();
     let used: Vec<(Uuid, SessionUse)> = batch.iter().filter(|(_, used)| used.let_in).copied().collect();
     let mut locked = write_generations(connection, &generations)?;
     locked.extend(write_times(connection, &used)?);
-    let written = batch.iter().map(|(id, _)| *id).filter(|id| !locked.contains(id));
-    Ok(written.collect())
+    Ok(dealt_with(batch, &locked))
 }
 
 #[derive(QueryableByName)]
@@ -201,24 +210,29 @@ fn write_times(connection: &mut PgConnection, batch: &[(Uuid, SessionUse)]) -> Q
     Ok(locked.into_iter().map(|row| row.id).collect())
 }
 
-fn write_tokens(connection: &mut PgConnection, batch: &[(Uuid, Instant)]) -> QueryResult<usize> {
+fn write_tokens(connection: &mut PgConnection, batch: &[(Uuid, Instant)]) -> QueryResult<Vec<Uuid>> {
     let ids: Vec<Uuid> = batch.iter().map(|(id, _)| *id).collect();
     let ages: Vec<f64> = batch.iter().map(|(_, at)| at.elapsed().as_secs_f64()).collect();
-    diesel::sql_query(
+    let locked: Vec<Locked> = diesel::sql_query(
         "WITH seen AS (
             SELECT id, now() - age * interval '1 second' AS at FROM unnest($1, $2) AS seen (id, age)
-        ), free AS (
+        ), due AS (
             SELECT t.id FROM personal_tokens AS t JOIN seen ON seen.id = t.id
              WHERE t.last_used_at IS NULL OR t.last_used_at < seen.at - $3 * interval '1 second'
-             ORDER BY t.id FOR UPDATE OF t SKIP LOCKED
+        ), free AS (
+            SELECT id FROM personal_tokens WHERE id IN (SELECT id FROM due) ORDER BY id FOR UPDATE SKIP LOCKED
+        ), written AS (
+            UPDATE personal_tokens AS t SET last_used_at = greatest(t.last_used_at, seen.at)
+              FROM seen, free WHERE free.id = t.id AND seen.id = t.id
         )
-        UPDATE personal_tokens AS t SET last_used_at = greatest(t.last_used_at, seen.at)
-          FROM seen, free WHERE free.id = t.id AND seen.id = t.id",
+        SELECT id FROM due EXCEPT SELECT id FROM free",
     )
     .bind::<Array<SqlUuid>, _>(ids)
     .bind::<Array<Double>, _>(ages)
     .bind::<Double, _>(STEP.as_secs_f64())
-    .execute(connection)
+    .load(connection)?;
+    let locked: Vec<Uuid> = locked.into_iter().map(|row| row.id).collect();
+    Ok(dealt_with(batch, &locked))
 }
 
 #[cfg(test)]

@@ -18,4 +18,6 @@ pub use last_use::LastUse;
 pub use life::{SessionLife, find_life};
 pub use rotate::{Presented, Rotation, Turn, rotate, rotate_all};
 pub use session::{Grant, Limits, Session};
-pub use standing::{BrowserStanding, Standing, find_browser_standing, find_standing};
+pub use standing::{
+    BrowserStanding, Lapse, Standing, Verified, find_browser_standing, find_lapse, find_standing,
+};

@@ -11,6 +11,7 @@ use diesel::sql_types::{Nullable, Timestamptz};
 use serde_json::json;
 use uuid::Uuid;
 
+use super::standing::{Verified, find_lapse};
 use crate::audit::event::{self, EventType, Origin, Subject};
 use crate::database::now;
 use crate::database::schema::{refresh_tokens, sessions, users};
@@ -162,8 +163,7 @@ pub struct SteppedUp {
     pub session_ends: DateTime<Utc>,
 }
 
-/// Notes that the session's user has just given his password. `None`: the session has ended or the password was
-/// changed meanwhile.
+/// Notes that the session's user has just given his password.
 ///
 /// # Errors
 /// PostgreSQL's.
@@ -173,24 +173,27 @@ pub fn step_up(
     user_id: Uuid,
     verified_hash: &str,
     origin: &Origin,
-) -> QueryResult<Option<SteppedUp>> {
+) -> QueryResult<Verified<SteppedUp>> {
+    if let Some(lapse) = find_lapse(connection, user_id, Some(id))? {
+        return Ok(Verified::Lapsed(lapse));
+    }
     let user: Option<(String, i64)> = users::table
         .filter(users::id.eq(user_id))
-        .filter(users::password_hash.eq(verified_hash).and(users::status.eq("active")))
+        .filter(users::password_hash.eq(verified_hash))
         .select((users::username, users::version))
-        .for_no_key_update()
         .first(connection)
         .optional()?;
-    let Some((username, version)) = user else { return Ok(None) };
+    let Some((username, version)) = user else { return Ok(Verified::Outdated) };
     let updated: Option<(DateTime<Utc>, DateTime<Utc>)> = diesel::update(sessions::table)
         .filter(sessions::id.eq(id).and(sessions::ended_at.is_null()))
         .set(sessions::auth_time.eq(now()))
         .returning((sessions::auth_time, sessions::expires_at))
         .get_result(connection)
         .optional()?;
-    let Some((auth_time, session_ends)) = updated else { return Ok(None) };
+    // It ended just now: the next look finds why.
+    let Some((auth_time, session_ends)) = updated else { return Ok(Verified::Outdated) };
     revocation::insert_change(connection, &Revoked::SessionChanged(id), "stepped_up")?;
     let subject = Subject { id: Some(user_id), name: Some(&username) };
     event::insert(connection, origin, EventType::SteppedUp, subject, &json!({}))?;
-    Ok(Some(SteppedUp { auth_time, version, session_ends }))
+    Ok(Verified::Done(SteppedUp { auth_time, version, session_ends }))
 }

@@ -14,6 +14,30 @@ use crate::tokens::names::Names;
 
 type Ended = (Option<DateTime<Utc>>, Option<String>);
 
+/// Why a caller may no longer do what the guard let him in for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lapse {
+    /// His session was ended, then and for this reason.
+    SessionEnded(DateTime<Utc>, String),
+    /// His session stands nowhere.
+    SessionUnknown,
+    /// His account is no more.
+    AccountDeleted,
+    /// His account is disabled.
+    AccountDisabled,
+}
+
+/// What became of a change for which the password was verified.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verified<T> {
+    /// It is made.
+    Done(T),
+    /// The hash is no longer the one that was verified: verify again.
+    Outdated,
+    /// It may no longer be made.
+    Lapsed(Lapse),
+}
+
 /// How a session stands at this moment, with its user: what the guard asks for each request.
 #[derive(Clone, Debug)]
 pub struct Standing {
@@ -104,4 +128,31 @@ pub fn find_standing(
         let scope = scope.map(Names::from);
         (key_revoked_at, Some(Standing { ended: at.zip(why), expires_at, scope, user }))
     }))
+}
+
+/// Looks again, in the caller's transaction, whether a user may still act in his session; `None`: he may. His row is
+/// locked until the transaction ends: a change of password and a deletion take turns with what is done in it.
+///
+/// # Errors
+/// PostgreSQL's.
+pub fn find_lapse(
+    connection: &mut PgConnection,
+    user_id: Uuid,
+    session_id: Option<Uuid>,
+) -> QueryResult<Option<Lapse>> {
+    let status: Option<String> =
+        users::table.find(user_id).select(users::status).for_no_key_update().first(connection).optional()?;
+    let ended = session_id.map(|id| find_end(connection, id)).transpose()?;
+    Ok(match (ended, status.as_deref()) {
+        (Some(Some((Some(at), Some(reason)))), _) => Some(Lapse::SessionEnded(at, reason)),
+        (_, None) => Some(Lapse::AccountDeleted),
+        (Some(None), _) => Some(Lapse::SessionUnknown),
+        (_, Some("active")) => None,
+        (_, Some(_)) => Some(Lapse::AccountDisabled),
+    })
+}
+
+fn find_end(connection: &mut PgConnection, id: Uuid) -> QueryResult<Option<Ended>> {
+    let end = sessions::table.find(id).select((sessions::ended_at, sessions::ended_reason));
+    end.first(connection).optional()
 }

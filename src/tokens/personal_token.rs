@@ -226,7 +226,8 @@ pub struct NewPersonalToken {
     pub ttl: chrono::TimeDelta,
 }
 
-/// Makes a token, in the caller's transaction.
+/// Makes a token, in the caller's transaction, which has locked the user's row: what revokes all of a user's tokens
+/// takes turns with this.
 ///
 /// # Errors
 /// PostgreSQL's.

@@ -39,7 +39,7 @@ pub struct Limits {
 /// What a try counts against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CountedBy {
-    /// A name, with an address that its account was signed in to from before.
+    /// A name, with an address that its account was signed in to from before: for all who share that address.
     KnownAddress,
     /// A name, from everywhere else, whether or not it is an account's.
     Name,

@@ -284,9 +284,23 @@ pub(super) fn name_taken(error: &Error, username_folded: &str) -> Option<NameTak
     if info.constraint_name() != Some("login_names_pkey") {
         return None;
     }
+    // PostgreSQL may say the words around it in another language. An address has no bracket.
     let is_username =
-        info.details().is_some_and(|details| details.contains(&format!("=({username_folded}) ")));
+        info.details().is_some_and(|details| details.contains(&format!("=({username_folded})")));
     Some(if is_username { NameTaken::Username } else { NameTaken::Email })
+}
+
+/// The user with what the role may, the row locked until the transaction ends: what is done to an account takes turns, and
+/// goes by what stands there when its turn has come.
+///
+/// # Errors
+/// PostgreSQL's.
+pub(super) fn lock(connection: &mut PgConnection, id: Uuid) -> QueryResult<Option<(User, Vec<String>)>> {
+    let user: Option<User> =
+        users::table.find(id).select(User::as_select()).for_no_key_update().first(connection).optional()?;
+    let Some(user) = user else { return Ok(None) };
+    let permissions = find_permissions(connection, &user.role)?.unwrap_or_default();
+    Ok(Some((user, permissions)))
 }
 
 /// Whether somebody may touch an account.
@@ -300,13 +314,61 @@ pub enum Access {
     Denied(Vec<String>),
 }
 
-/// Whether this authority reaches the account: nobody touches one that may more than he.
+/// Whether this authority reaches the account: nobody touches one that may more than he. In the caller's transaction,
+/// until whose end it stays so.
 ///
 /// # Errors
 /// PostgreSQL's.
 pub fn check_access(connection: &mut PgConnection, id: Uuid, authority: &Authority) -> QueryResult<Access> {
-    let Some(user) = find(connection, id)? else { return Ok(Access::NotFound) };
-    let permissions = find_permissions(connection, &user.role)?.unwrap_or_default();
+    let Some((_, permissions)) = lock(connection, id)? else { return Ok(Access::NotFound) };
     let lacking = authority.lacks(&permissions);
     Ok(if lacking.is_empty() { Access::Granted } else { Access::Denied(lacking) })
+}
+
+#[cfg(test)]
+mod tests {
+    use diesel::result::DatabaseErrorInformation;
+
+    use super::*;
+
+    struct Broken(&'static str);
+
+    impl DatabaseErrorInformation for Broken {
+        fn message(&self) -> &str {
+            ""
+        }
+        fn details(&self) -> Option<&str> {
+            Some(self.0)
+        }
+        fn hint(&self) -> Option<&str> {
+            None
+        }
+        fn table_name(&self) -> Option<&str> {
+            None
+        }
+        fn column_name(&self) -> Option<&str> {
+            None
+        }
+        fn constraint_name(&self) -> Option<&str> {
+            Some("login_names_pkey")
+        }
+        fn statement_position(&self) -> Option<i32> {
+            None
+        }
+    }
+
+    #[test]
+    fn the_name_that_is_taken_is_found_whatever_language_postgresql_speaks() {
+        for (details, taken) in [
+            ("Key (folded)=(alice) already exists.", NameTaken::Username),
+            ("Schlüssel »(folded)=(alice)« existiert bereits.", NameTaken::Username),
+            ("La clé « (folded)=(alice) » existe déjà.", NameTaken::Username),
+            ("キー (folded)=(alice) はすでに存在します。", NameTaken::Username),
+            ("Key (folded)=(alice@example.org) already exists.", NameTaken::Email),
+            ("Schlüssel »(folded)=(al@example.org)« existiert bereits.", NameTaken::Email),
+        ] {
+            let error = Error::DatabaseError(DatabaseErrorKind::UniqueViolation, Box::new(Broken(details)));
+            assert_eq!(name_taken(&error, "alice"), Some(taken), "{details}");
+        }
+    }
 }

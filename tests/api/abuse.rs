@@ -795,3 +795,26 @@ async fn a_genuine_refresh_token_is_no_guess_however_often_it_is_refused() {
         world.refresh(&tokens.refresh).await.refused("session_ended");
     }
 }
+
+#[actix_web::test]
+async fn who_shares_an_address_with_a_user_holds_him_up_there_and_nowhere_else() {
+    let world = limited().await;
+    world.user("alice", "member");
+    let at_work = "192.0.2.11";
+    for address in [HOME, at_work] {
+        assert_eq!(login(&world, address, "alice", PASSWORD).await.status, 200);
+    }
+    use_up(&world, HOME, "alice").await;
+    held(&login(&world, HOME, "alice", PASSWORD).await);
+    assert_eq!(login(&world, at_work, "alice", PASSWORD).await.status, 200);
+}
+
+#[actix_web::test]
+async fn behind_a_proxy_that_nobody_named_all_share_one_address() {
+    let world = World::with(limit_tries).await;
+    world.stop_time();
+    world.user("alice", "member");
+    assert_eq!(login(&world, HOME, "alice", PASSWORD).await.status, 200);
+    use_up(&world, ELSEWHERE, "alice").await;
+    held(&login(&world, HOME, "alice", PASSWORD).await);
+}

@@ -242,3 +242,20 @@ async fn a_step_up_proves_nothing_of_an_answer_that_was_lost() {
     world.advance(TimeDelta::minutes(2));
     assert_eq!(world.refresh(&tokens.refresh).await.status, 200, "forgiven: its successor was never seen");
 }
+
+#[actix_web::test]
+async fn a_right_password_whose_scope_is_refused_stands_in_the_audit_log() {
+    let world = World::new().await;
+    let id = world.user("alice", "viewer");
+    for (scope, code) in [("notes:write", "permission_denied"), ("note:read", "validation_failed")] {
+        let body = json!({"username": "ALICE", "password": PASSWORD, "scope": scope});
+        let request_id = login(&world, body).await.refused(code).text("request_id");
+        let noted =
+            "SELECT concat_ws(' ', type, subject_id, subject_name, details) AS text FROM audit_events";
+        assert_eq!(
+            world.text(&format!("{noted} WHERE request_id = '{request_id}'")),
+            format!("login_failed {id} alice {{\"code\": \"{code}\"}}")
+        );
+    }
+    assert_eq!((world.events("login_failed"), world.events("login_succeeded")), (2, 0));
+}

@@ -27,4 +27,5 @@ mod refusals;
 mod restored;
 mod simplejwt;
 mod support;
+mod turns;
 mod users;

@@ -218,3 +218,49 @@ async fn a_token_is_good_for_ninety_days_unless_told_and_for_ten_years_at_most()
     let refused = made(Some(316_224_001)).await;
     assert_eq!(refused.refused("validation_failed").body["errors"][0]["code"], "out_of_range");
 }
+
+/// Personal tokens whose use is written.
+fn uses_of_tokens(world: &World) -> i64 {
+    world.count("SELECT count(*) FROM personal_tokens WHERE last_used_at IS NOT NULL")
+}
+
+#[actix_web::test]
+async fn a_personal_tokens_row_that_others_hold_is_written_the_next_time() {
+    use diesel::connection::SimpleConnection;
+    let world = World::new().await;
+    let tokens = world.signed_in("alice", "member").await;
+    let (token, _) = world.personal_token(&tokens.access, "notes:read").await;
+    assert_eq!(world.get("/api/v1/notes", &token).await.status, 200);
+    let mut holder = world.connection();
+    holder.batch_execute("BEGIN; SELECT * FROM personal_tokens FOR UPDATE").unwrap();
+    world.flush().await;
+    assert_eq!(uses_of_tokens(&world), 0);
+    holder.batch_execute("COMMIT").unwrap();
+    world.flush().await;
+    assert_eq!(uses_of_tokens(&world), 1);
+}
+
+#[actix_web::test]
+async fn uses_of_sessions_and_tokens_that_cannot_be_written_are_written_the_next_time() {
+    let world = World::new().await;
+    let tokens = world.signed_in("alice", "member").await;
+    let (token, _) = world.personal_token(&tokens.access, "notes:read").await;
+    world
+        .sql("CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'not now'; END $$");
+    for table in ["refresh_tokens", "personal_tokens"] {
+        assert_eq!(world.get("/api/v1/me", &tokens.access).await.status, 200);
+        assert_eq!(world.get("/api/v1/notes", &token).await.status, 200);
+        world.sql(&format!(
+            "CREATE TRIGGER refuse BEFORE UPDATE ON {table} FOR EACH ROW EXECUTE FUNCTION refuse()"
+        ));
+        world.services.last_use.flush(&world.services.database).await.unwrap_err();
+        assert_eq!(uses_of_tokens(&world), 0, "{table}");
+        world.sql(&format!("DROP TRIGGER refuse ON {table}"));
+        world.flush().await;
+        assert_eq!(uses_of_tokens(&world), 1, "{table}");
+        assert_eq!(world.count("SELECT used_generation::bigint AS count FROM refresh_tokens"), 1);
+        world.sql(
+            "UPDATE refresh_tokens SET used_generation = 0; UPDATE personal_tokens SET last_used_at = NULL",
+        );
+    }
+}

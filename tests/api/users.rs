@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::json;
 
-use crate::support::{PASSWORD, World};
+use crate::support::{Browser, PASSWORD, World};
 
 #[actix_web::test]
 async fn a_user_is_made_found_changed_and_deleted() {
@@ -113,6 +113,46 @@ async fn nobody_grants_what_he_lacks_or_touches_who_may_more() {
 }
 
 #[actix_web::test]
+async fn a_narrow_credential_grants_no_more_than_it_carries_whatever_its_user_may() {
+    let world = World::new().await;
+    let admin = world.login("admin").await;
+    let own = world.text("SELECT id::text AS text FROM users WHERE username = 'admin'");
+    let alice = world.user("alice", "member");
+    let (token, _) = world.personal_token(&admin.access, "users:read users:write").await;
+    let narrow = json!({"username": "admin", "password": PASSWORD, "scope": "users:read users:write"});
+    let session = world.login_with(narrow).await.access;
+    let made = |role: &str| json!({"username": "thief", "password": "a phrase of one's own", "role": role});
+    for credential in [&token, &session] {
+        for (role, lacks) in [("admin", "server:write"), ("member", "notes:write")] {
+            let refused = world.post("/api/v1/users", credential, made(role)).await;
+            refused.refused("insufficient_scope");
+            assert!(refused.body["required"].as_array().unwrap().contains(&json!(lacks)), "{}", refused.body);
+        }
+        let reset = json!({"new_password": "a phrase of one's own"});
+        for id in [&own, &alice.to_string()] {
+            let path = format!("/api/v1/users/{id}");
+            world
+                .post(&format!("{path}/password"), credential, reset.clone())
+                .await
+                .refused("insufficient_scope");
+            world.patch(&path, credential, json!({"role": "admin"})).await.refused("insufficient_scope");
+            world.delete(&format!("{path}/sessions"), credential).await.refused("insufficient_scope");
+        }
+    }
+    assert_eq!(world.count("SELECT count(*) FROM users WHERE username = 'thief'"), 0);
+    // One that carries what members may makes members.
+    let wide = "users:write notes:read notes:write";
+    let (token, _) = world.personal_token(&admin.access, wide).await;
+    assert_eq!(world.post("/api/v1/users", &token, made("member")).await.status, 201);
+    // What the role lacks is told before what the token does.
+    world.sql("INSERT INTO roles VALUES ('helpdesk', ARRAY['account:read', 'account:write', 'users:write', 'notes:read'])");
+    let help = world.signed_in("help", "helpdesk").await;
+    let (token, _) = world.personal_token(&help.access, "users:write").await;
+    let refused = world.delete(&format!("/api/v1/users/{alice}"), &token).await;
+    assert_eq!(refused.refused("permission_denied").body["required"], json!(["notes:write"]));
+}
+
+#[actix_web::test]
 async fn a_disabled_user_is_refused_at_the_next_request_with_every_credential() {
     let world = World::new().await;
     let id = world.user("alice", "member");
@@ -199,4 +239,87 @@ async fn a_password_that_an_admin_sets_ends_every_session() {
     let refused = world.get("/api/v1/me", &tokens.access).await;
     assert_eq!(refused.refused("session_ended").body["reason"], "password_reset");
     world.login_with(json!({"username": "alice", "password": "a phrase of one's own"})).await;
+}
+
+#[actix_web::test]
+async fn a_link_takes_the_old_password_away_at_once() {
+    let world = World::new().await;
+    let id = world.user("alice", "member");
+    let admin = world.login("admin").await.access;
+    let path = format!("/api/v1/users/{id}/password");
+    let old = json!({"username": "alice", "password": PASSWORD});
+    let sign_in = |body| world.ask(Method::POST, "/api/v1/auth/login").json(body).send();
+    world.advance(chrono::TimeDelta::minutes(1));
+    // Also from those who sign in at the same moment.
+    let (sign_ins, made) = tokio::join!(
+        join_all((0..10).map(|_| sign_in(&old))),
+        world.post(&path, &admin, json!({"link": true}))
+    );
+    assert_eq!(made.status, 200, "{}", made.body);
+    for answer in sign_ins {
+        match answer.status {
+            200 => drop(world.get("/api/v1/me", &answer.text("access_token")).await.refused("session_ended")),
+            _ => drop(answer.refused("invalid_credentials")),
+        }
+    }
+    sign_in(&old).await.refused("invalid_credentials");
+    let gone = "SELECT count(*) FROM users
+                 WHERE username = 'alice' AND password_hash IS NULL AND updated_at > created_at";
+    assert_eq!(world.count(gone), 1);
+    let link = made.text("link").strip_prefix("http://doorward.test").unwrap().to_owned();
+    let fields = [("new_password", "a phrase of my own"), ("again", "a phrase of my own")];
+    assert_eq!(Browser::new(&world).post(&link, &fields).await.status, 200);
+    world.login_with(json!({"username": "alice", "password": "a phrase of my own"})).await;
+    sign_in(&old).await.refused("invalid_credentials");
+}
+
+#[actix_web::test]
+async fn what_stands_there_already_is_neither_written_nor_noted_nor_announced() {
+    let world = World::new().await;
+    let admin = world.login("admin").await.access;
+    let body = json!({"username": "alice", "email": "alice@example.org", "password": PASSWORD});
+    let made = world.post("/api/v1/users", &admin, body).await;
+    let path = format!("/api/v1/users/{}", made.text("id"));
+    let announced = || world.count("SELECT count(*) FROM revocations");
+    let before = announced();
+    world.advance(chrono::TimeDelta::minutes(1));
+    for same in [
+        json!({"username": "alice"}),
+        json!({"email": "alice@example.org"}),
+        json!({"role": "member", "status": "active"}),
+        json!({"username": "alice", "email": "alice@example.org", "role": "member", "status": "active"}),
+        json!({}),
+    ] {
+        let answer = world.patch(&path, &admin, same.clone()).await;
+        assert_eq!((answer.status, &answer.body), (200, &made.body), "{same}");
+    }
+    let own = json!({"username": "alice", "email": "alice@example.org", "current_password": PASSWORD});
+    let alice = world.login("alice").await.access;
+    assert_eq!(world.patch("/api/v1/me", &alice, own).await.status, 200);
+    let noted = ["user_updated", "user_role_changed", "user_enabled"].map(|event| world.events(event));
+    assert_eq!((noted, announced()), ([0, 0, 0], before));
+    // What is another is told alone; another spelling is another.
+    let changed =
+        world.patch(&path, &admin, json!({"username": "alice", "email": "Alice@example.org"})).await;
+    assert_eq!(changed.body["email"], "Alice@example.org");
+    let details = world.text("SELECT details::text AS text FROM audit_events WHERE type = 'user_updated'");
+    assert_eq!(details, r#"{"email": "Alice@example.org", "username": null}"#);
+    assert_eq!(announced(), before + 1);
+    assert_eq!(world.patch(&path, &admin, json!({"email": null})).await.body["email"], json!(null));
+    assert_eq!(world.patch(&path, &admin, json!({"email": null})).await.status, 200);
+    assert_eq!(world.events("user_updated"), 2);
+}
+
+#[actix_web::test]
+async fn what_no_name_can_have_is_found_in_none() {
+    let world = World::new().await;
+    let admin = world.login("admin").await.access;
+    let mut browser = crate::support::Browser::signed_in(&world, "admin").await;
+    for length in [1_016, 1_017, 4_000] {
+        let q = "a".repeat(length);
+        let found = world.get(&format!("/api/v1/users?q={q}"), &admin).await;
+        assert_eq!(found.body, json!({"items": [], "next_cursor": null}), "{length}");
+        let page = browser.get(&format!("/admin/users?q={q}")).await;
+        assert!(page.body.to_string().contains("No user is like that."), "{length}");
+    }
 }

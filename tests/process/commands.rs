@@ -25,6 +25,8 @@ fn users_are_managed_beside_a_running_server() {
     let access = tokens["access_token"].as_str().unwrap();
     assert!(folder.ok(&["user", "list"]).contains("alice"));
     assert_eq!(json(&folder.ok(&["user", "list", "-q", "ALI", "--json"]))[0]["username"], "alice");
+    let nobodys = "x".repeat(2_000);
+    assert!(folder.ok(&["user", "list", "-q", &nobodys]).contains("There is no such user"));
     assert_eq!(json(&folder.ok(&["user", "show", "alice", "--json"]))["sessions"], 1);
 
     folder.ok(&["user", "set-role", "alice", "viewer"]);
@@ -62,8 +64,8 @@ fn keys_are_rotated_and_revoked_beside_a_running_server() {
     let new = json(&folder.ok(&["key", "rotate", "--json"]));
     assert_eq!(new["state"], "published");
     folder.ok(&["key", "revoke", &kid, "--yes"]);
-    let (status, refused) = server.get("/api/v1/me", tokens["access_token"].as_str().unwrap());
-    assert_eq!((status, &refused["code"]), (401, &"token_signature_invalid".into()));
+    let refused = server.refused("/api/v1/me", tokens["access_token"].as_str().unwrap());
+    assert_eq!(refused["code"], "token_signature_invalid");
     let states: Vec<String> = json(&folder.ok(&["key", "list", "--json"]))
         .as_array()
         .unwrap()
@@ -72,6 +74,29 @@ fn keys_are_rotated_and_revoked_beside_a_running_server() {
         .collect();
     assert!(states.contains(&"signs".to_owned()) && states.contains(&"revoked".to_owned()), "{states:?}");
     assert!(folder.fails(&["key", "revoke", &kid, "--yes"]).contains("no signing key"));
+}
+
+#[test]
+fn the_only_key_is_revoked_together_with_its_replacement_or_not_at_all() {
+    let folder = Folder::new();
+    let server = folder.serve();
+    let (_, tokens) = server.login("admin", PASSWORD);
+    let kid = json(&folder.ok(&["key", "list", "--json"]))[0]["kid"].as_str().unwrap().to_owned();
+    // Without the secret key none can be made.
+    let secret = folder.data_dir().join("secret.key");
+    let kept = fs::read_to_string(&secret).unwrap();
+    fs::write(&secret, "another secret key, of at least thirty-two characters\n").unwrap();
+    assert!(folder.fails(&["key", "revoke", &kid, "--yes"]).contains("secret key"));
+    assert!(folder.fails(&["key", "reseal"]).contains("secret key"));
+    fs::write(&secret, kept).unwrap();
+    assert_eq!(server.get("/api/v1/me", tokens["access_token"].as_str().unwrap()).0, 200, "not revoked");
+    let made = json(&folder.ok(&["key", "revoke", &kid, "--yes", "--json"]))["new_signing_key"].clone();
+    assert!(made.is_string(), "{made}");
+    let refused = server.refused("/api/v1/me", tokens["access_token"].as_str().unwrap());
+    assert_eq!(refused["code"], "token_signature_invalid");
+    let (status, tokens) = server.refresh(tokens["refresh_token"].as_str().unwrap());
+    assert_eq!(status, 200, "another key signs in the same moment: {tokens}");
+    assert_eq!(server.get("/api/v1/me", tokens["access_token"].as_str().unwrap()).0, 200);
 }
 
 #[test]

@@ -169,6 +169,19 @@ impl Server {
         (status, serde_json::from_str(&text).unwrap_or_default())
     }
 
+    /// What the refusal says once it is in force: within a second, on a machine that is not too busy.
+    pub fn refused(&self, path: &str, token: &str) -> Value {
+        let begun = Instant::now();
+        loop {
+            let (status, answer) = self.get(path, token);
+            if status == 401 {
+                return answer;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(10), "it is let in: {answer}");
+            pause();
+        }
+    }
+
     pub fn login(&self, username: &str, password: &str) -> (u16, Value) {
         self.post("/api/v1/auth/login", &serde_json::json!({ "username": username, "password": password }))
     }
