@@ -278,3 +278,14 @@ impl Services {
 pub(super) fn whole_seconds(wait: Duration) -> u64 {
     wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_holds_a_request_up_has_a_name_of_its_own() {
+        let names = [HeldBy::Counted(CountedBy::Name), HeldBy::Unproven, HeldBy::Tokens].map(HeldBy::as_str);
+        assert_eq!(names, [CountedBy::Name.as_str(), "unproven", "tokens"]);
+    }
+}

@@ -74,6 +74,8 @@ mod tests {
             ("", LabelFlaw::Invisible),
         ] {
             assert_eq!(check(text), Err(flaw), "{text:?}");
+            let code = if flaw == LabelFlaw::Invisible { "too_short" } else { "invalid_character" };
+            assert_eq!(flaw.code(), code);
         }
         for text in ["my laptop", "👩\u{200d}💻", "نامه\u{200c}ها", "a\u{200e}b", "שלום", "a\u{200b}b", "é"]
         {

@@ -366,6 +366,7 @@ impl Follower for Reader {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tokens::signing_key::KeyRing;
 
     fn memory() -> Memory {
         Memory::new(Feed::default(), 100)
@@ -431,6 +432,16 @@ mod tests {
                 assert_eq!(memory.sessions.get(&id).is_some(), is_remembered, "{ids}: {count}");
             }
         }
+    }
+
+    #[test]
+    fn whoever_begins_to_follow_anew_remembers_nothing_from_before() {
+        let (memory, id) = (Arc::new(memory()), crate::random::id());
+        memory.remember_session(ticket(&memory), id, &standing());
+        let secret_keys = SecretKeys::derive(["a key of at least thirty-two characters"]).expect("one");
+        let mut reader = Reader::new(Arc::clone(&memory), Keys::new(KeyRing::default()), secret_keys);
+        reader.begin_anew();
+        assert!(memory.sessions.get(&id).is_none());
     }
 
     #[test]

@@ -349,6 +349,30 @@ mod tests {
     }
 
     #[test]
+    fn a_check_and_a_kind_are_called_the_same_wherever_they_are_written() {
+        for check in Check::ALL {
+            assert_eq!(serde_json::to_value(check).expect("JSON"), check.as_str());
+        }
+        for kind in [
+            CredentialKind::AccessToken,
+            CredentialKind::RefreshToken,
+            CredentialKind::PersonalToken,
+            CredentialKind::SessionCookie,
+            CredentialKind::Password,
+        ] {
+            assert_eq!(serde_json::to_value(kind).expect("JSON"), kind.as_str());
+        }
+    }
+
+    #[test]
+    fn a_request_counts_as_a_use_and_an_explanation_does_not() {
+        assert!(Trace::explaining().explains());
+        let request = Trace::of_password();
+        assert!(!request.explains());
+        assert_eq!(request.kind, Some(CredentialKind::Password));
+    }
+
+    #[test]
     fn a_refusal_that_no_check_stopped_at_names_its_check_by_its_code() {
         for (code, check) in [
             (Code::InvalidCredentials, Check::Signature),

@@ -381,6 +381,12 @@ mod tests {
     }
 
     #[test]
+    fn the_checksum_is_crc_32_in_base62() {
+        // The check value of CRC-32/ISO-HDLC is 0xcbf43926.
+        assert_eq!(checksum("123456789"), "3jZRME");
+    }
+
+    #[test]
     fn every_digit_is_as_likely() {
         let drawn: Vec<char> = (0..=u8::MAX).filter_map(digit).collect();
         for digit in DIGITS.map(char::from) {

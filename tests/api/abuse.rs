@@ -4,7 +4,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use chrono::TimeDelta;
 use diesel::connection::SimpleConnection;
+use futures_util::StreamExt;
 use futures_util::future::join_all;
+use futures_util::stream;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -384,6 +386,29 @@ async fn a_flood_is_refused_before_any_hash_and_told_of_once() {
     use_up(&world, ELSEWHERE, "alice").await;
     held(&guess(&world, ELSEWHERE, "alice").await);
     assert_eq!(world.events("too_many_attempts"), 2);
+}
+
+#[actix_web::test]
+async fn whoever_has_a_thousand_addresses_fills_the_audit_log_no_faster_than_sixty_a_minute() {
+    let world = World::with(|settings| {
+        behind_a_proxy(settings);
+        settings.login_failures = 1;
+    })
+    .await;
+    world.stop_time();
+    let names = 120;
+    let bursts = (0..names).map(|at| {
+        let (address, name) = (format!("198.51.100.{at}"), format!("name-{at}"));
+        let world = &world;
+        async move {
+            guess(world, &address, &name).await.refused("invalid_credentials");
+            held(&guess(world, &address, &name).await)
+        }
+    });
+    let bursts: Vec<u64> = stream::iter(bursts).buffer_unordered(8).collect().await;
+    assert_eq!(bursts.len(), names);
+    let noted = world.events("too_many_attempts");
+    assert!((60..names as i64).contains(&noted), "{noted}");
 }
 
 #[actix_web::test]

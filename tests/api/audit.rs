@@ -21,10 +21,36 @@ async fn what_happened_is_found_by_actor_subject_type_and_time() {
     assert_eq!(disabled[0]["actor"]["username"], "admin");
     assert_eq!(disabled[0]["subject"]["username"], "alice");
     assert!(disabled[0]["request_id"].is_string() && disabled[0]["session_id"].is_string());
+    assert_eq!(list(format!("actor={id}&type=user_disabled")).await, json!([]));
     assert_eq!(list("since=2999-01-01T00:00:00Z".into()).await, json!([]));
     assert_eq!(list("type=login_succeeded".into()).await.as_array().unwrap().len(), 2);
     let refused = world.get("/api/v1/audit-events?since=yesterday", &admin).await;
     refused.refused("validation_failed");
+}
+
+#[actix_web::test]
+async fn pages_of_the_log_go_through_all_of_it_and_none_twice() {
+    let world = World::new().await;
+    world.user("alice", "member");
+    for _ in 0..5 {
+        world.login("alice").await;
+    }
+    let admin = world.login("admin").await.access;
+    let mut seen = Vec::new();
+    let mut cursor = String::new();
+    loop {
+        let page = world.get(&format!("/api/v1/audit-events?limit=2{cursor}"), &admin).await.body;
+        seen.extend(page["items"].as_array().unwrap().iter().map(|item| item["id"].to_string()));
+        match page["next_cursor"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => break,
+        }
+        assert!(seen.len() < 100, "it has an end");
+    }
+    let whole = world.get("/api/v1/audit-events?limit=200", &admin).await.body["items"].clone();
+    let whole: Vec<String> = whole.as_array().unwrap().iter().map(|item| item["id"].to_string()).collect();
+    assert!(whole.len() > 5);
+    assert_eq!(seen, whole);
 }
 
 #[actix_web::test]

@@ -302,6 +302,10 @@ async fn a_request_is_judged_without_being_made() {
     };
     let read = ask(&alice.access, "get", "/api/v1/notes?limit=1").await;
     assert_eq!((&read["verdict"], &read["request"]["permission"]), (&json!("let_in"), &json!("notes:read")));
+    assert_eq!(
+        (&read["request"]["method"], &read["request"]["path"]),
+        (&json!("GET"), &json!("/api/v1/notes"))
+    );
     let write = ask(&alice.access, "POST", "/api/v1/notes").await;
     assert_eq!(write["problem"]["code"], "permission_denied");
     assert_eq!(write["problem"]["required"], json!(["notes:write"]));
@@ -376,7 +380,8 @@ async fn a_refused_request_stands_under_its_id_with_who_ended_what() {
     let admin = world.login("admin").await;
     let id = world.text("SELECT id::text AS text FROM users WHERE username = 'alice'");
     world.delete(&format!("/api/v1/users/{id}/sessions"), &admin.access).await;
-    let refused = world.get("/api/v1/me", &alice.access).await;
+    let ask = world.ask(Method::GET, "/api/v1/me").bearer(&alice.access);
+    let refused = ask.header("x-forwarded-for", "203.0.113.9").send().await;
     refused.refused("session_ended");
     let question = json!({"request_id": refused.text("instance")});
     // It waits to be written, and is found all the same.
@@ -386,6 +391,9 @@ async fn a_refused_request_stands_under_its_id_with_who_ended_what() {
         (&told["credential"]["kind"], &told["credential"]["username"]),
         (&json!("access_token"), &json!("alice"))
     );
+    // No proxy is trusted here.
+    let from = ["address", "peer", "forwarded_for"].map(|name| told["request"][name].clone());
+    assert_eq!(from, ["127.0.0.1", "127.0.0.1", "203.0.113.9"]);
     let ended =
         told["life"].as_array().unwrap().iter().find(|event| event["event"] == "session_ended").unwrap();
     assert_eq!(
@@ -396,7 +404,8 @@ async fn a_refused_request_stands_under_its_id_with_who_ended_what() {
     // Who only has the id learns what the answer said, and neither whose it was nor from where.
     let told = explain(&world, None, question).await.body;
     assert_eq!(told["problem"]["code"], "session_ended");
-    for hidden in [&told["credential"]["username"], &told["life"], &told["request"]["address"]] {
+    let from = ["address", "peer", "forwarded_for"].map(|name| &told["request"][name]);
+    for hidden in [&told["credential"]["username"], &told["life"]].into_iter().chain(from) {
         assert_eq!(hidden, &Value::Null, "{told}");
     }
 }

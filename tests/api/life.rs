@@ -179,6 +179,11 @@ async fn the_end_of_a_session_is_told_once_with_who_ended_it_even_when_its_event
 async fn a_personal_token_tells_of_itself_and_its_user_and_of_no_other_token() {
     let world = World::new().await;
     let path = format!("/api/v1/users/{}", world.user("alice", "member"));
+    // Before the token was made.
+    let admin = world.login("admin").await;
+    world.patch(&path, &admin.access, json!({ "status": "disabled" })).await;
+    world.patch(&path, &admin.access, json!({ "status": "active" })).await;
+    world.advance(TimeDelta::minutes(1));
     let alice = world.login("alice").await;
     let make = async |seconds: u32| {
         let body = json!({ "name": "a script", "scope": "notes:read", "expires_in": seconds });
@@ -195,6 +200,8 @@ async fn a_personal_token_tells_of_itself_and_its_user_and_of_no_other_token() {
     world.advance(TimeDelta::minutes(1));
     let admin = world.login("admin").await;
     world.patch(&path, &admin.access, json!({ "username": "alicia", "role": "viewer" })).await;
+    let bob = format!("/api/v1/users/{}", world.user("bob", "member"));
+    world.patch(&bob, &admin.access, json!({ "status": "disabled" })).await;
     let used = ["personal_token_created", "last_used", "user_role_changed", "expires"];
     assert_eq!(types(&life_of(&world, &lasting).await), used);
     let unused = ["personal_token_created", "user_role_changed", "expires"];
@@ -228,6 +235,8 @@ async fn what_somebody_did_to_others_stands_in_their_lives_alone_and_in_its_orde
     let admin = world.login("admin").await;
     let both = json!({ "role": "viewer", "status": "disabled" });
     assert_eq!(world.patch(&path, &admin.access, both).await.status, 200);
+    let new = json!({ "username": "new", "role": "member" });
+    assert_eq!(world.post("/api/v1/users", &admin.access, new).await.status, 201);
     let told = ["the user's role was changed, by admin", "the account was disabled, by admin"];
     assert_eq!(
         texts(&life_of(&world, &alice.access).await),
