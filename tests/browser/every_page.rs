@@ -32,6 +32,7 @@ const PAGES: [(&str, &str, bool); 28] = [
     ("admin-no-users", "/admin/users?q=nobody-at-all", true),
     ("admin-new-user", "/admin/users/new", true),
     ("admin-audit", "/admin/audit", true),
+    ("admin-wrong-filter", "/admin/audit?actor=alcie&since=1&type=session_ended", true),
     ("admin-refusals", "/admin/refusals?live=1", true),
     ("admin-no-refusals", "/admin/refusals?code=last_admin", true),
     ("admin-keys", "/admin/keys", true),
