@@ -8,7 +8,7 @@ use crate::chromium::{Chromium, Look};
 use crate::support::{PASSWORD, World};
 
 /// A page: its picture's name, its path, and whether it is behind the sign-in.
-const PAGES: [(&str, &str, bool); 28] = [
+const PAGES: [(&str, &str, bool); 29] = [
     ("home", "/", false),
     ("login", "/login", false),
     ("login-next", "/login?next=%2Faccount", false),
