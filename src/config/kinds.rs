@@ -133,7 +133,11 @@ pub fn number(bounds: RangeInclusive<u32>) -> Kind<u32> {
 /// A path of the file system.
 pub fn path() -> Kind<PathBuf> {
     let read = |text: &str| {
-        if text.contains('\0') { Err("it has a NUL".to_owned()) } else { Ok(PathBuf::from(text)) }
+        if text.contains(char::is_control) {
+            Err("it has a control character".to_owned())
+        } else {
+            Ok(PathBuf::from(text))
+        }
     };
     Kind::new("a path", read, |path| path.display().to_string())
 }
