@@ -14,6 +14,9 @@ pub enum DatabaseError {
     /// It cannot be reached, does not answer in time, or cannot write.
     #[error("the database is unavailable: {0}")]
     Unavailable(String),
+    /// An expensive read ran into its timeout. See [`super::Database::search`].
+    #[error("the search took too long")]
+    TooExpensive,
     /// A statement failed: a fault of ours.
     #[error("a statement failed: {0}")]
     Statement(QueryError),

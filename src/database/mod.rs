@@ -10,6 +10,7 @@ pub mod private_postgres;
 pub mod prune;
 #[allow(missing_docs)] // generated
 pub mod schema;
+mod search;
 mod together;
 mod waiting;
 
@@ -24,6 +25,7 @@ use self::waiting::within_patience;
 use crate::blocking::{BlockingError, BlockingPool};
 
 pub use self::failure::DatabaseError;
+pub use self::search::SEARCH_TIMEOUT;
 pub use self::together::Together;
 pub use self::waiting::{patience, within_one_deadline};
 pub use diesel::PgConnection as Connection;

@@ -41,6 +41,11 @@ pub fn database(error: DatabaseError) -> Problem {
                           shortly.";
             Problem::new(Code::DatabaseUnavailable, detail).retry_after(RETRY_AFTER)
         }
+        DatabaseError::TooExpensive => {
+            let detail = "The search took too long and was canceled. Narrow the search: ask for a longer or rarer part, \
+                          or for fewer records.";
+            Problem::new(Code::Overloaded, detail).retry_after(RETRY_AFTER)
+        }
         DatabaseError::Statement(error) => {
             tracing::error!(%error, "a statement failed");
             internal()

@@ -361,8 +361,10 @@ pub(super) static OVERLOADED: Page = Page {
     causes: &[
         "A flood of sign-ins: each costs a password hash.",
         "The database is slower than the requests that come in.",
+        "A search that took too long; the detail then says to narrow it.",
     ],
-    for_client: "Wait for as many seconds as `Retry-After` says and try again. Nothing was done.",
+    for_client: "Wait for as many seconds as `Retry-After` says and try again. Nothing was done. Narrow a search before it \
+                 is sent again.",
     for_user: "Wait a moment and try again. Nothing is wrong with your account.",
     for_operator: "The metrics show the depth of both queues (doorward_pool_waiting).",
     example: include_str!("examples/overloaded.txt"),

@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use diesel::RunQueryDsl;
 use diesel::connection::SimpleConnection;
+use doorward::database::DatabaseError;
 use reqwest::Method;
 use serde_json::json;
 
@@ -130,6 +132,27 @@ async fn a_flood_of_sign_ins_is_shed_and_the_rest_goes_on() {
             assert!(answer.refused("overloaded").header("retry-after").is_some());
         }
     }
+}
+
+#[actix_web::test]
+async fn a_search_past_its_timeout_is_told_to_narrow() {
+    let world = World::with(|settings| settings.database_connections = 2).await;
+    let database = &world.services.database;
+    let execute = |statement: &'static str| {
+        move |connection: &mut _| diesel::sql_query(statement).execute(connection).map(|_| ())
+    };
+    for _ in 0..3 {
+        let canceled = database.search(execute("SELECT pg_sleep(60)")).await.expect_err("too expensive");
+        let refused = doorward::guard::refusal::database(canceled);
+        assert_eq!(refused.code().as_str(), "overloaded");
+        assert!(refused.detail().contains("Narrow the search"), "{}", refused.detail());
+        assert_eq!(refused.members()["retry_after"], 2);
+    }
+    database.search(execute("SELECT")).await.expect("a cheap one");
+    let written = database.search(execute("DELETE FROM notes")).await;
+    assert!(matches!(written, Err(DatabaseError::Unavailable(_))), "a search does not write: {written:?}");
+    let wrong = database.search(execute("SELECT nonsense")).await;
+    assert!(matches!(wrong, Err(DatabaseError::Statement(_))), "{wrong:?}");
 }
 
 #[actix_web::test]
