@@ -221,6 +221,7 @@ struct Browsers {
 static BROWSERS: LazyLock<Browsers> = LazyLock::new(|| Browsers {
     settings: BrowserSettings {
         origin: "https://auth.example".to_owned(),
+        script_origins: Vec::new(),
         secure: true,
         idle_ttl: std::time::Duration::from_secs(60),
         kept_ttl: std::time::Duration::from_secs(60),

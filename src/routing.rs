@@ -6,7 +6,7 @@ use actix_web::http::Method;
 use actix_web::http::header::{ALLOW, HeaderValue};
 use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder, Route, web};
 
-use crate::problem::{Code, Problem};
+use crate::problem::{Code, Problem, unmatched_path};
 
 /// What an endpoint asks of its caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,13 +61,25 @@ pub struct Endpoint {
     routes: Vec<Answering>,
     codes: Vec<Code>,
     codes_of_methods: Vec<(Method, Code)>,
+    cookie_only: bool,
 }
+
+/// Marks, in a request's app data, a path that takes the session cookie and no `Authorization` header.
+#[derive(Clone, Copy, Debug)]
+pub struct CookieOnly;
 
 impl Endpoint {
     /// Nothing answers there yet.
     #[must_use]
     pub fn at(path: &'static str) -> Self {
-        Self { path, routes: Vec::new(), codes: Vec::new(), codes_of_methods: Vec::new() }
+        Self { path, routes: Vec::new(), codes: Vec::new(), codes_of_methods: Vec::new(), cookie_only: false }
+    }
+
+    /// Takes the session cookie alone: a page, which a browser opens.
+    #[must_use]
+    pub fn cookie_only(mut self) -> Self {
+        self.cookie_only = true;
+        self
     }
 
     /// GET, and HEAD without the body.
@@ -224,6 +236,27 @@ impl RouteTable {
     }
 }
 
+/// Answers what no route matches. Names the path with or without a slash at its end if there is one, since frameworks
+/// differ in which of the two they mean.
+///
+/// # Errors
+/// `not_found`, always.
+pub async fn no_route(request: HttpRequest, table: web::Data<RouteTable>) -> Result<HttpResponse, Problem> {
+    let path = request.path();
+    let shown = unmatched_path(path, 200);
+    let other = match path.strip_suffix('/') {
+        Some(without) => without.trim_end_matches('/').to_owned(),
+        None => format!("{path}/"),
+    };
+    let has_route = !other.is_empty() && table.find(request.method(), &other) != Found::Nothing;
+    let detail = if has_route {
+        format!("No route matches {shown}. Send the request to {}.", unmatched_path(&other, 200))
+    } else {
+        format!("No route matches {shown}; /openapi.json lists those that exist.")
+    };
+    Err(Problem::new(Code::NotFound, detail))
+}
+
 impl HttpServiceFactory for Endpoint {
     fn register(self, config: &mut AppService) {
         let mut allowed: Vec<Method> = self.methods();
@@ -231,6 +264,9 @@ impl HttpServiceFactory for Endpoint {
         allowed.sort_by(|one, other| one.as_str().cmp(other.as_str()));
         let options = allow(&allowed);
         let mut resource = Resource::new(self.path).app_data(Matched(self.path));
+        if self.cookie_only {
+            resource = resource.app_data(CookieOnly);
+        }
         for answering in self.routes {
             resource = resource.route(answering.route);
         }

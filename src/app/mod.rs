@@ -20,7 +20,7 @@ use actix_web::dev::Server;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::middleware::Next;
 use actix_web::middleware::{Condition, from_fn};
-use actix_web::{App, Error, HttpResponse, web};
+use actix_web::{App, Error, web};
 
 use crate::api::{self, health::Draining};
 use crate::config::{Origin, SimplejwtRoutes};
@@ -29,7 +29,7 @@ use crate::guard::{Services, cookie_store};
 use crate::pages;
 use crate::problem::{self, Rendering};
 use crate::resources;
-use crate::routing::{Endpoint, RouteTable};
+use crate::routing::{self, Endpoint, RouteTable};
 use crate::sessions::CookieKey;
 
 /// How long requests in flight may take once the server stops.
@@ -103,10 +103,11 @@ pub fn serve(parts: Parts, listener: TcpListener, workers: usize) -> std::io::Re
             .wrap(cookies)
             .wrap(from_fn(cookie_store::keep))
             .wrap(Condition::new(!parts.cors_origins.is_empty(), cors::middleware(&parts.cors_origins)))
+            .wrap(from_fn(cors::check_preflight))
             .wrap(from_fn(problem::finish))
             .wrap(from_fn(observe::observe))
             .wrap(from_fn(headers::write))
-            .default_service(web::to(HttpResponse::NotFound));
+            .default_service(web::to(routing::no_route));
         routes(simplejwt).into_iter().fold(app, App::service)
     };
     listen::serve(factory, listener, workers, SHUTDOWN)

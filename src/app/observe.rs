@@ -16,11 +16,13 @@ use super::meters;
 use crate::audit::refusals::{Lane, NewRefusal};
 use crate::guard::Services;
 use crate::guard::trace::{Check, CredentialKind, Trace};
-use crate::problem::{Code, Problem, Refused, RequestId};
+use crate::problem::{Code, Problem, Refused, RequestId, unmatched_path, without_credentials};
 use crate::routing::Matched;
 
 /// The header by which a sender asks that the trace of a request that is let in be kept, too.
 const TRACE: &str = "x-doorward-trace";
+/// The route of a request that no route matches.
+const UNMATCHED: &str = "none";
 /// Characters of what a client sends that stand in the log.
 const SHOWN: usize = 128;
 
@@ -45,7 +47,7 @@ pub async fn observe<B: MessageBody>(
     };
     let seconds = begun.elapsed().as_secs_f64();
     let request = response.request();
-    let route = request.app_data::<Matched>().map_or("none", |matched| matched.0);
+    let route = request.app_data::<Matched>().map_or(UNMATCHED, |matched| matched.0);
     let status = response.status();
     let refused = response.response().extensions().get::<Refused>().map(|refused| refused.0.clone());
     let trace = request.extensions_mut().remove::<Trace>().unwrap_or_default();
@@ -116,12 +118,12 @@ impl Seen<'_> {
         self.request.extensions().get::<RequestId>().map(|id| id.0)
     }
 
-    /// The path, or the route where the path itself is a secret.
+    /// Returns the path without what may be a secret: the route alone if its path holds one.
     fn path(&self) -> String {
-        if self.route.contains("{token}") {
-            self.route.to_owned()
-        } else {
-            printable(self.request.path().as_bytes())
+        match self.route {
+            route if route.contains("{token}") => route.to_owned(),
+            UNMATCHED => unmatched_path(self.request.path(), SHOWN),
+            _ => without_credentials(&printable(self.request.path().as_bytes())).into_owned(),
         }
     }
 

@@ -131,6 +131,7 @@ pub fn parts(
     }
     let browser = BrowserSettings {
         origin: public_url.origin().as_str().to_owned(),
+        script_origins: settings.cors_origins.iter().map(|origin| origin.as_str().to_owned()).collect(),
         secure: public_url.is_https(),
         idle_ttl: settings.browser_session_idle_ttl,
         kept_ttl: settings.browser_session_kept_ttl,

@@ -115,6 +115,12 @@ impl Settings {
                 self.public_url
             ));
         }
+        if self.public_url.is_unspecified() {
+            warnings.push(format!(
+                "DOORWARD_PUBLIC_URL is {}, an address that nobody can open: set it to the one that people and clients use",
+                self.public_url
+            ));
+        }
         if self.trusted_proxies.iter().any(|network| network.prefix_len() == 0) {
             warnings.push(
                 "DOORWARD_TRUSTED_PROXIES holds a whole address family: anyone may claim any address".into(),
@@ -210,5 +216,20 @@ mod tests {
         assert_eq!(warnings(&Inputs::default().variable("DOORWARD_PUBLIC_URL", "http://id.example")), 1);
         assert_eq!(warnings(&Inputs::default().variable("DOORWARD_PUBLIC_URL", "https://id.example")), 0);
         assert_eq!(warnings(&Inputs::default().variable("DOORWARD_TRUSTED_PROXIES", "0.0.0.0/0")), 1);
+    }
+
+    #[test]
+    fn public_url_that_nobody_can_open_is_a_warning() {
+        for url in ["http://0.0.0.0:8080", "http://[::]:8080"] {
+            let settings = resolve(&Inputs::default().variable("DOORWARD_PUBLIC_URL", url)).unwrap();
+            assert!(settings.warnings().iter().any(|warning| warning.contains("nobody can open")), "{url}");
+        }
+        for listen in ["0.0.0.0:8080", "[::]:8080"] {
+            let settings = resolve(&Inputs::default().variable("DOORWARD_LISTEN", listen)).unwrap();
+            assert!(
+                settings.warnings().iter().any(|warning| warning.contains("nobody can open")),
+                "{listen}"
+            );
+        }
     }
 }

@@ -40,7 +40,7 @@ pub async fn identify(
     let sent = read(services, request, trace)?;
     let caller = identify_sent(services, &sent, trace).await?;
     if matches!(sent, Sent::Basic { .. }) && !csrf::is_safe(request.method()) {
-        trace.check(Check::Csrf, csrf::refuse_cross_site(request))?;
+        trace.check(Check::Csrf, csrf::refuse_cross_site(request, &services.browser))?;
     }
     Ok(caller)
 }

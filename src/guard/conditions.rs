@@ -48,16 +48,41 @@ impl Conditions {
         self.if_none_match.as_ref().is_some_and(|tags| tags.iter().any(weak))
     }
 
-    /// For a change: whether what stands there is what the client saw (strong comparison).
+    /// Checks the conditions of a change against the current tag: `If-Match` by strong comparison, `If-None-Match` by
+    /// weak comparison (RFC 9110, sections 13.1.1 and 13.1.2).
     ///
     /// # Errors
     /// `precondition_failed`.
     pub fn check(&self, tag: &str) -> Result<(), Problem> {
-        let strong = |listed: &String| listed == "*" || listed == tag;
-        if self.if_match.as_ref().is_none_or(|tags| tags.iter().any(strong)) {
+        self.check_match(tag)?;
+        if self.is_unmodified(tag) {
+            let detail = format!(
+                "`If-None-Match` asks that there be no such version, and {tag} is the current one. Leave the header \
+                 out to change it."
+            );
+            return Err(Problem::new(Code::PreconditionFailed, detail));
+        }
+        Ok(())
+    }
+
+    /// Checks `If-Match` alone, as a read does before it looks at `If-None-Match` (RFC 9110, section 13.2.2).
+    ///
+    /// # Errors
+    /// `precondition_failed`.
+    pub fn check_match(&self, tag: &str) -> Result<(), Problem> {
+        let Some(listed) = &self.if_match else { return Ok(()) };
+        if listed.iter().any(|listed| listed == "*" || listed == tag) {
             return Ok(());
         }
-        let detail = format!("It has changed since it was read: its ETag is now {tag}. Read it again.");
+        let is_weak = listed.iter().any(|listed| listed.strip_prefix("W/") == Some(tag));
+        let detail = if is_weak {
+            format!(
+                "`If-Match` has the weak tag W/{tag}, which never matches (RFC 9110, section 8.8.3.2). A proxy that \
+                 compresses answers makes tags weak. Send {tag}, the version is still current."
+            )
+        } else {
+            format!("It has changed since it was read: its ETag is now {tag}. Read it again.")
+        };
         Err(Problem::new(Code::PreconditionFailed, detail))
     }
 }
@@ -105,5 +130,20 @@ mod tests {
         assert!(conditions("", "*").is_unmodified("\"2\""));
         assert!(!conditions("", "\"1\"").is_unmodified("\"2\""));
         assert!(!conditions("", "").is_unmodified("\"2\""));
+    }
+
+    #[test]
+    fn if_none_match_is_checked_for_changes() {
+        for (listed, passes) in [("*", false), ("\"2\"", false), ("W/\"2\"", false), ("\"1\"", true)] {
+            assert_eq!(conditions("", listed).check("\"2\"").is_ok(), passes, "{listed}");
+        }
+    }
+
+    #[test]
+    fn weak_tag_in_if_match_is_named() {
+        let refused = conditions("W/\"2\"", "").check("\"2\"").expect_err("a refusal");
+        assert!(refused.detail().contains("weak tag W/\"2\"") && refused.detail().contains("proxy"));
+        let stale = conditions("W/\"1\"", "").check("\"2\"").expect_err("a refusal");
+        assert!(stale.detail().contains("has changed"), "{}", stale.detail());
     }
 }

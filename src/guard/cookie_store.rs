@@ -29,6 +29,8 @@ const KEY: &str = "key";
 pub struct BrowserSettings {
     /// The public URL's origin (RFC 6454), for the CSRF proof.
     pub origin: String,
+    /// Other origins whose scripts may call the API.
+    pub script_origins: Vec<String>,
     /// Whether the public URL is https: cookies are then `Secure` and `__Host-`.
     pub secure: bool,
     /// How long a session lives without being used.

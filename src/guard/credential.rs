@@ -7,9 +7,10 @@ use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 
 use super::cookie_store::{self, BrowserSettings, SentCookie};
-use super::refusal;
 use super::trace::Check;
+use super::{header_mistakes, refusal};
 use crate::problem::{Code, Problem};
+use crate::routing::CookieOnly;
 
 /// A credential, as it was sent.
 #[derive(Clone, PartialEq, Eq)]
@@ -45,6 +46,7 @@ impl Sent {
 pub fn check_of(code: Code) -> Check {
     match code {
         Code::SchemeUnsupported => Check::Kind,
+        Code::TokenMalformed => Check::Form,
         Code::TokenUnknown => Check::Signature,
         _ => Check::Header,
     }
@@ -66,18 +68,50 @@ impl std::fmt::Debug for Sent {
 /// `credentials_missing`, `credentials_ambiguous`, `credentials_malformed`, `scheme_unsupported`; `token_unknown` for a
 /// cookie that is not ours.
 pub fn read(request: &HttpRequest, settings: &BrowserSettings) -> Result<Sent, Problem> {
-    if let Some(sent) = read_header(request.headers())? {
+    if request.app_data::<CookieOnly>().is_some() {
+        refuse_header(request.headers())?;
+    } else if let Some(sent) = read_header(request.headers())? {
         return Ok(sent);
     }
     match cookie_store::sent(request, settings) {
         SentCookie::Signed(digest) => Ok(Sent::Cookie(digest)),
         SentCookie::Forged => Err(refusal::cookie_unknown()),
-        SentCookie::Missing => {
-            let detail = "No Authorization header was sent. Sign in at POST /api/v1/auth/login and send \
-                          `Authorization: Bearer <access token>`.";
-            Err(Problem::new(Code::CredentialsMissing, detail))
-        }
+        SentCookie::Missing => Err(missing(request)),
     }
+}
+
+/// Refuses whatever an `Authorization` header holds: browsers add one to other sites' forms too, and no page needs it.
+fn refuse_header(headers: &HeaderMap) -> Result<(), Problem> {
+    let Some(header) = headers.get(AUTHORIZATION) else { return Ok(()) };
+    let word = header.to_str().ok().and_then(|text| text.split_ascii_whitespace().next());
+    let scheme = word.and_then(header_mistakes::scheme);
+    let detail = "Pages are opened with the session cookie alone, and an Authorization header was sent. Open the page \
+                  without it, or send the token to the API below /api/v1.";
+    Err(Problem::new(Code::SchemeUnsupported, detail).with("scheme", scheme))
+}
+
+/// Headers and query parameters in which clients of other servers send their tokens.
+const OTHER_HEADERS: [&str; 5] = ["authentication", "x-access-token", "x-api-key", "x-auth-token", "token"];
+const OTHER_PARAMETERS: [&str; 5] = ["access_token", "api_key", "apikey", "auth_token", "token"];
+
+fn missing(request: &HttpRequest) -> Problem {
+    let mut names = request.query_string().split('&').filter_map(|pair| pair.split('=').next());
+    let detail = if let Some(name) =
+        OTHER_HEADERS.into_iter().find(|name| request.headers().contains_key(*name))
+    {
+        format!(
+            "The header `{name}` is not read here. Send the token as `Authorization: Bearer <access token>`."
+        )
+    } else if names.any(|name| OTHER_PARAMETERS.contains(&name)) {
+        "A token in the query string is never read, because addresses are logged on the way. Send it as \
+         `Authorization: Bearer <access token>`."
+            .to_owned()
+    } else {
+        "No Authorization header was sent. Sign in at POST /api/v1/auth/login and send \
+         `Authorization: Bearer <access token>`."
+            .to_owned()
+    };
+    Problem::new(Code::CredentialsMissing, detail)
 }
 
 /// Reads the `Authorization` header; `None`: there is none.
@@ -98,23 +132,39 @@ pub fn read_header(headers: &HeaderMap) -> Result<Option<Sent>, Problem> {
             "The Authorization header holds bytes that are no header text; send visible ASCII.",
         ));
     };
-    let (scheme, rest) = text.trim_ascii().split_once([' ', '\t']).unwrap_or((text.trim_ascii(), ""));
+    read_value(text.trim_ascii()).map(Some)
+}
+
+fn read_value(text: &str) -> Result<Sent, Problem> {
+    let (scheme, rest) = text.split_once([' ', '\t']).unwrap_or((text, ""));
     if scheme.is_empty() {
         return Err(malformed(
             "The Authorization header is empty; send `Authorization: Bearer <access token>`.",
         ));
     }
+    if scheme.eq_ignore_ascii_case("bearer") {
+        return read_bearer(rest);
+    }
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return Err(unsupported(text, scheme, rest));
+    }
     let mut words = rest.split_ascii_whitespace();
-    let credential = (words.next(), words.next());
-    match (scheme.to_ascii_lowercase().as_str(), credential) {
-        ("bearer", (Some(token), None)) => Ok(Some(Sent::Bearer(token.to_owned()))),
-        ("bearer", (None, _)) => {
-            Err(malformed("`Bearer` stands without a token; send `Bearer <access token>`."))
-        }
-        ("bearer", _) => Err(malformed("`Bearer` is followed by more than one word; a token has no spaces.")),
-        ("basic", (Some(encoded), None)) => read_basic(encoded).map(Some),
-        ("basic", _) => Err(malformed("`Basic` must be followed by one word: base64 of `username:token`.")),
-        _ => Err(unsupported(scheme)),
+    match (words.next(), words.next()) {
+        (Some(encoded), None) => read_basic(encoded),
+        _ => Err(malformed("`Basic` must be followed by one word: base64 of `username:token`.")),
+    }
+}
+
+fn read_bearer(rest: &str) -> Result<Sent, Problem> {
+    let mut words = rest.split_ascii_whitespace();
+    let mistake = header_mistakes::of_bearer(rest);
+    match (words.next(), words.next(), mistake) {
+        (Some(token), None, None) => Ok(Sent::Bearer(token.to_owned())),
+        (Some(_), None, Some(mistake)) => Err(Problem::new(Code::TokenMalformed, mistake)),
+        (None, ..) => Err(malformed("No token follows `Bearer`; send `Bearer <access token>`.")),
+        (_, _, mistake) => Err(malformed(
+            mistake.unwrap_or("`Bearer` is followed by more than one word; a token has no spaces."),
+        )),
     }
 }
 
@@ -132,8 +182,11 @@ fn read_basic(encoded: &str) -> Result<Sent, Problem> {
     let decoded = engine.decode(encoded).ok().and_then(|bytes| String::from_utf8(bytes).ok());
     let pair = decoded.as_deref().and_then(|text| text.split_once(':'));
     let Some((username, token)) = pair else {
-        return Err(malformed("What follows `Basic` is not base64 of `username:token` in UTF-8."));
+        return Err(malformed(header_mistakes::of_basic(encoded)));
     };
+    if let Some(mistake) = header_mistakes::of_basic_token(token) {
+        return Err(Problem::new(Code::TokenMalformed, mistake));
+    }
     Ok(Sent::Basic { username: username.to_owned(), token: token.to_owned() })
 }
 
@@ -141,14 +194,17 @@ fn malformed(detail: &str) -> Problem {
     Problem::new(Code::CredentialsMalformed, detail)
 }
 
-fn unsupported(scheme: &str) -> Problem {
-    let is_token = |c: char| c.is_ascii_alphanumeric() || "-._~+".contains(c);
-    let named: String = scheme.chars().filter(|c| is_token(*c)).take(32).collect();
-    let detail = format!(
-        "The scheme `{named}` is not spoken here; send `Bearer <token>`, or `Basic` with a personal access token \
-         for the password."
-    );
-    Problem::new(Code::SchemeUnsupported, detail).with("scheme", named)
+/// A scheme is repeated only if it is a known one with something behind it: anything else may be a secret.
+fn unsupported(value: &str, scheme: &str, rest: &str) -> Problem {
+    let known = header_mistakes::other_scheme(scheme).filter(|_| !rest.trim_ascii().is_empty());
+    let detail = match known {
+        Some(name) => format!(
+            "The scheme `{name}` is not supported here; send `Bearer <token>`, or `Basic` with a personal access token \
+             for the password."
+        ),
+        None => header_mistakes::of_value(value).to_owned(),
+    };
+    Problem::new(Code::SchemeUnsupported, detail).with("scheme", known)
 }
 
 #[cfg(test)]
@@ -196,7 +252,7 @@ mod tests {
             headers.append(AUTHORIZATION, HeaderValue::from_static(value));
             read_header(&headers).expect_err("a refusal").detail().to_owned()
         };
-        assert!(detail("Bearer").contains("without a token"));
+        assert!(detail("Bearer").contains("No token follows"));
         assert!(detail("Bearer a b").contains("more than one word"));
     }
 
@@ -237,10 +293,36 @@ mod tests {
     }
 
     #[test]
-    fn an_odd_scheme_is_named_without_its_odd_characters() {
+    fn unknown_words_are_never_repeated() {
+        for secret in [
+            "dwp_4Zt9secret",
+            "dwr_4Zt9secret",
+            "eyJhbGci.secret.x",
+            "secret",
+            "secret battery staple",
+            "\"Bearer secret\"",
+            "Bearer:secret",
+            "Bearersecret",
+            "Bearer secret,",
+            "Bearer secret other",
+            "Bearer Bearer secret",
+            "Basic alice:secret",
+            "Basic secret",
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.append(AUTHORIZATION, HeaderValue::from_str(secret).expect("a header value"));
+            let problem = read_header(&headers).expect_err("a refusal");
+            let shown = format!("{}{:?}", problem.detail(), problem.members());
+            assert!(!shown.contains("secret") && !shown.contains("battery"), "{secret}: {shown}");
+        }
+    }
+
+    #[test]
+    fn known_schemes_are_named() {
         let mut headers = HeaderMap::new();
-        headers.append(AUTHORIZATION, HeaderValue::from_static("Ev\"il\\ x"));
-        let problem = read_header(&headers).expect_err("not a scheme");
-        assert!(problem.detail().contains("`Evil`"), "{}", problem.detail());
+        headers.append(AUTHORIZATION, HeaderValue::from_static("token abc"));
+        let problem = read_header(&headers).expect_err("not a scheme of ours");
+        assert!(problem.detail().contains("`Token`"), "{}", problem.detail());
+        assert_eq!(problem.members()["scheme"], "Token");
     }
 }

@@ -21,6 +21,8 @@ use crate::secret_key::{Purpose, SecretKeys};
 /// The header and the form field that carry the token.
 const HEADER: &str = "x-csrf-token";
 const FIELD: &str = "csrf_token";
+/// Says how the page that sent a request relates to this server (Fetch Metadata).
+const SITE: &str = "sec-fetch-site";
 
 /// The token of a session: the same as long as it lives.
 #[must_use]
@@ -54,20 +56,33 @@ pub async fn check(
     check_token(services, request, payload, &bound_to).await
 }
 
-/// The request comes from a page of ours (Fetch Metadata; RFC 6454 for browsers or connections without it).
+/// Checks that the request comes from a page of ours (Fetch Metadata; RFC 6454 for browsers or connections without it).
 fn check_site(request: &HttpRequest, settings: &BrowserSettings) -> Result<(), Problem> {
-    let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
-    let is_ours = match header("sec-fetch-site") {
-        Some(site) => site == "same-origin",
-        None => header(ORIGIN.as_str()).is_some_and(|origin| origin == settings.origin),
-    };
-    if is_ours {
-        return Ok(());
+    let header = |name: &str| request.headers().get(name).map(|value| shown(value.as_bytes()));
+    let ours = &settings.origin;
+    match (header(SITE), header(ORIGIN.as_str())) {
+        (Some(site), _) if site == "same-origin" => Ok(()),
+        (None, Some(origin)) if origin == *ours => Ok(()),
+        (_, Some(origin)) => Err(failed(&format!(
+            "The request comes from a page at `{origin}`, and this server's own pages are at `{ours}`. Open that \
+             address instead. If people reach this server at another address, its operator sets DOORWARD_PUBLIC_URL \
+             to it.",
+        ))),
+        (Some(site), None) => Err(failed(&format!(
+            "The request comes from another site's page (`Sec-Fetch-Site: {site}`). Send it from a page at `{ours}`, \
+             or use an access token instead of the cookie.",
+        ))),
+        (None, None) => Err(failed(
+            "The request has neither `Sec-Fetch-Site` nor `Origin`, so nothing shows which page it comes from. A \
+             program sends an access token instead of a cookie.",
+        )),
     }
-    Err(failed(
-        "The request carries a browser's cookie and does not come from a page of this server. Send it from one, or \
-         use an access token instead of the cookie.",
-    ))
+}
+
+/// A header's value as a detail repeats it: printable ASCII without backquotes, 200 characters at most.
+fn shown(value: &[u8]) -> String {
+    let printable = value.iter().copied().filter(|byte| byte.is_ascii_graphic() && *byte != b'`');
+    printable.take(200).map(char::from).collect()
 }
 
 async fn check_token(
@@ -105,13 +120,20 @@ fn failed(detail: &str) -> Problem {
     Problem::new(Code::CsrfFailed, detail)
 }
 
-/// A browser sends a Basic credential by itself, from other sites' pages too.
+/// Refuses an unsafe Basic request from another site: a browser sends such a credential by itself, from other sites' pages
+/// too. Browsers without Fetch Metadata still send `Origin`.
 ///
 /// # Errors
 /// `csrf_failed`.
-pub fn refuse_cross_site(request: &HttpRequest) -> Result<(), Problem> {
-    let site = request.headers().get("sec-fetch-site");
-    if is_safe(request.method()) || site.is_none_or(|site| site == "same-origin") {
+pub fn refuse_cross_site(request: &HttpRequest, settings: &BrowserSettings) -> Result<(), Problem> {
+    let header = |name: &str| request.headers().get(name).map(|value| value.as_bytes());
+    let is_trusted = |origin: &[u8]| {
+        origin == settings.origin.as_bytes()
+            || settings.script_origins.iter().any(|trusted| trusted.as_bytes() == origin)
+    };
+    let is_ours = header(SITE).is_none_or(|site| site == b"same-origin")
+        && header(ORIGIN.as_str()).is_none_or(is_trusted);
+    if is_safe(request.method()) || is_ours {
         return Ok(());
     }
     Err(failed(

@@ -17,6 +17,7 @@ pub mod cursor;
 pub mod explain;
 pub mod fields;
 pub mod forwarded;
+mod header_mistakes;
 pub mod input;
 pub mod issue;
 pub mod json;

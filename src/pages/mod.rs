@@ -57,7 +57,7 @@ pub fn routes() -> Vec<Endpoint> {
         docs::routes(),
         assets::routes(),
     ];
-    own.into_iter().chain(others.into_iter().flatten()).collect()
+    own.into_iter().chain(others.into_iter().flatten()).map(Endpoint::cookie_only).collect()
 }
 
 /// A page, which no cache keeps.

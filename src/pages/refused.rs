@@ -50,13 +50,18 @@ pub fn refused(problem: &Problem, asked: &Asked) -> Option<HttpResponse> {
     match problem.code() {
         Code::AuthenticationTooOld if is_safe => Some(see_other(&next::after("/step-up", asked.target()))),
         Code::AuthenticationTooOld => step_up::ask_again(asked.target(), problem).ok(),
-        code if code.status() == StatusCode::UNAUTHORIZED && code != Code::InvalidCredentials => {
+        code if code.status() == StatusCode::UNAUTHORIZED && !stays(code) => {
             // A form's own address may not be one to go on at.
             let target = if is_safe { asked.target() } else { "/account" };
             Some(see_other(&next::after("/login", target)))
         }
         code => answer(code.status(), &page(problem, asked)).ok(),
     }
+}
+
+/// Whether a 401 is shown at its own address: a sign-in would not change what was sent.
+fn stays(code: Code) -> bool {
+    matches!(code, Code::InvalidCredentials | Code::SchemeUnsupported)
 }
 
 fn is_safe(asked: &Asked) -> bool {

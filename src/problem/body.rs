@@ -1,5 +1,6 @@
 //! A problem: one refusal, with all that is said of it.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +11,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::code::{Action, Code};
+use super::redacted::{redact, without_credentials};
 
 /// One thing wrong with a request's content.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
@@ -28,7 +30,12 @@ impl FieldError {
     /// Says what is wrong where.
     #[must_use]
     pub fn new(pointer: impl Into<String>, code: &'static str, detail: String) -> Self {
-        Self { pointer: pointer.into(), code, detail }
+        let (pointer, detail) = (pointer.into(), detail);
+        Self {
+            pointer: without_credentials(&pointer).into_owned(),
+            code,
+            detail: without_credentials(&detail).into_owned(),
+        }
     }
 }
 
@@ -51,12 +58,18 @@ pub(super) struct Content {
 }
 
 impl Problem {
-    /// A refusal with this code; `detail` says what was found and what to do next.
+    /// Creates a refusal with this code; `detail` says what was found and what to do next. Credentials in it are cut,
+    /// and so are those in its members and errors: a client may have sent one in the wrong place.
     #[must_use]
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
+        let detail = detail.into();
+        let detail = match without_credentials(&detail) {
+            Cow::Owned(kept) => kept,
+            Cow::Borrowed(_) => detail,
+        };
         Self(Arc::new(Content {
             code,
-            detail: detail.into(),
+            detail,
             members: Map::new(),
             action: code.action(),
             terminal: code.is_terminal(),
@@ -84,7 +97,9 @@ impl Problem {
     /// Adds a member to the body.
     #[must_use]
     pub fn with(mut self, name: &'static str, value: impl Serialize) -> Self {
-        Arc::make_mut(&mut self.0).members.insert(name.to_owned(), json!(value));
+        let mut value = json!(value);
+        redact(&mut value);
+        Arc::make_mut(&mut self.0).members.insert(name.to_owned(), value);
         self
     }
 

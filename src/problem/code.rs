@@ -112,6 +112,7 @@ catalogue! {
     PermissionDenied "permission_denied" FORBIDDEN RequestAccess false (NONE) ["required" "role"] PERMISSION_DENIED "The permission is missing";
     NotOwner "not_owner" FORBIDDEN RequestAccess false (NONE) [] NOT_OWNER "This belongs to somebody else";
     CsrfFailed "csrf_failed" FORBIDDEN FixRequest false (NONE) [] CSRF_FAILED "The proof against cross-site requests is missing";
+    PreflightRefused "preflight_refused" FORBIDDEN FixRequest false (NONE) [] PREFLIGHT_REFUSED "The cross-origin request is not allowed";
     TooManyAttempts "too_many_attempts" TOO_MANY_REQUESTS Wait false (NONE) ["retry_after"] TOO_MANY_ATTEMPTS "Too many attempts";
     Overloaded "overloaded" SERVICE_UNAVAILABLE Wait false (NONE) ["retry_after"] OVERLOADED "The server is overloaded";
     DatabaseUnavailable "database_unavailable" SERVICE_UNAVAILABLE Wait false (NONE) ["retry_after"] DATABASE_UNAVAILABLE "The database is unavailable";

@@ -11,7 +11,7 @@ use actix_web::error::InternalError;
 use actix_web::http::header::{
     ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, ORIGIN, RETRY_AFTER,
 };
-use actix_web::http::{Method, StatusCode, Uri};
+use actix_web::http::{Method, Uri};
 use actix_web::middleware::Next;
 use actix_web::web::Bytes;
 use actix_web::{Error, HttpMessage, HttpResponse, web};
@@ -68,13 +68,17 @@ pub struct Asked {
 
 impl Asked {
     fn of(request: &ServiceRequest) -> Self {
+        const HTML: &[u8] = b"text/html";
         let headers = request.headers();
+        let accept = headers.get(ACCEPT).map(|types| types.as_bytes()).unwrap_or_default();
         Self {
             id: RequestId(random::request_id()),
             method: request.method().clone(),
             uri: request.uri().clone(),
-            takes_html: headers.get(ACCEPT).is_some_and(|types| types.as_bytes().starts_with(b"text/html")),
-            by_tool: !headers.contains_key("sec-fetch-mode") && !headers.contains_key(ORIGIN),
+            takes_html: accept.starts_with(HTML),
+            by_tool: !headers.contains_key("sec-fetch-mode")
+                && !headers.contains_key(ORIGIN)
+                && !accept.windows(HTML.len()).any(|part| part.eq_ignore_ascii_case(HTML)),
             rendering: request.app_data::<web::Data<Rendering>>().cloned(),
         }
     }
@@ -132,18 +136,13 @@ fn write_request_id(headers: &mut HeaderMap, id: RequestId) {
     }
 }
 
-/// The problem of an answer: its own, or what an empty answer of the router or an extractor stands for.
+/// The problem of an answer: its own, or what an extractor's error stands for.
 fn problem_of(response: &ServiceResponse<BoxBody>) -> Option<Problem> {
     let own = response.response().extensions().get::<Problem>().cloned();
     if own.is_some() {
         return own;
     }
-    if let Some(error) = response.response().error() {
-        return Some(foreign::from_actix(error));
-    }
-    let is_bare = !response.headers().contains_key(CONTENT_TYPE);
-    (is_bare && response.status() == StatusCode::NOT_FOUND)
-        .then(|| foreign::no_route(response.request().path()))
+    response.response().error().map(foreign::from_actix)
 }
 
 fn render(kept: &HeaderMap, problem: &Problem, asked: &Asked) -> HttpResponse {

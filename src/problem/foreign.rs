@@ -15,11 +15,6 @@ pub fn internal() -> Problem {
     Problem::new(Code::InternalError, detail)
 }
 
-pub(super) fn no_route(path: &str) -> Problem {
-    let shown: String = path.chars().filter(|c| c.is_ascii_graphic()).take(200).collect();
-    Problem::new(Code::NotFound, format!("Nothing stands at {shown}; /openapi.json lists what does."))
-}
-
 /// The problem that an error of actix stands for.
 #[must_use]
 pub fn from_actix(error: &Error) -> Problem {

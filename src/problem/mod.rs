@@ -7,10 +7,12 @@ pub mod code;
 pub mod finish;
 pub mod foreign;
 pub mod pages;
+pub mod redacted;
 pub mod translated;
 
 pub use body::{FieldError, Problem};
 pub use code::{Action, Challenge, Code};
 pub use finish::{Asked, Refused, Rendering, RequestId, finish, mark};
 pub use foreign::from_actix;
+pub use redacted::{unmatched_path, without_credentials};
 pub use translated::Translated;

@@ -335,6 +335,20 @@ pub(super) static CSRF_FAILED: Page = Page {
     example: include_str!("examples/csrf_failed.txt"),
 };
 
+pub(super) static PREFLIGHT_REFUSED: Page = Page {
+    meaning: "A browser asked whether a script of another origin may send a request here, and it may not.",
+    causes: &[
+        "The script's origin is not in the setting DOORWARD_CORS_ORIGINS: scheme, host and port must match exactly.",
+        "A library adds a request header that scripts of other origins may not send.",
+        "The page is open at another address than DOORWARD_PUBLIC_URL, so its own requests count as another origin's.",
+    ],
+    for_client: "Read the answer in the browser's network panel, where `detail` names the origin, method or header. \
+                 Leave the header out, or ask the operator to allow the origin.",
+    for_user: "Nothing is wrong with your account: tell those who make the program what this page says.",
+    for_operator: "Add the origin to DOORWARD_CORS_ORIGINS if its scripts should call this server.",
+    example: include_str!("examples/preflight_refused.txt"),
+};
+
 pub(super) static TOO_MANY_ATTEMPTS: Page = Page {
     meaning: "Too many tries came before this one, which was not made: no password was looked at. Each further try that \
               fails makes the next wait twice as long, up to a bound; those that are refused do not.",

@@ -39,6 +39,7 @@ async fn arrange(code: Code, world: &World) -> Variables {
         | Code::UnsupportedMediaType
         | Code::PayloadTooLarge
         | Code::NotFound
+        | Code::PreflightRefused
         | Code::MethodNotAllowed => Vec::new(),
         Code::TokenSignatureInvalid => vec![("FORGED", altered(&alice.access))],
         Code::TokenExpired => {

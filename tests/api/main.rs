@@ -19,6 +19,7 @@ mod life;
 mod login;
 mod me;
 mod migrations;
+mod mistakes;
 mod notes;
 mod openapi;
 mod prune;

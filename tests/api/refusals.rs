@@ -14,7 +14,7 @@ type Row = (&'static str, u16, Challenge, Action, bool, &'static [&'static str])
 fn every_code_is_as_the_contract_says() {
     use Action::{ContactAdmin, FixRequest, Login, Refresh, RequestAccess, StepUp, Wait};
     let too_old = Challenge::Error("insufficient_user_authentication");
-    let table: [Row; 38] = [
+    let table: [Row; 39] = [
         ("credentials_missing", 401, BARE, Login, false, &[]),
         ("scheme_unsupported", 401, BARE, FixRequest, false, &["scheme"]),
         ("credentials_malformed", 400, REQUEST, FixRequest, false, &[]),
@@ -47,6 +47,7 @@ fn every_code_is_as_the_contract_says() {
         ("permission_denied", 403, NONE, RequestAccess, false, &["required", "role"]),
         ("not_owner", 403, NONE, RequestAccess, false, &[]),
         ("csrf_failed", 403, NONE, FixRequest, false, &[]),
+        ("preflight_refused", 403, NONE, FixRequest, false, &[]),
         ("too_many_attempts", 429, NONE, Wait, false, &["retry_after"]),
         ("overloaded", 503, NONE, Wait, false, &["retry_after"]),
         ("database_unavailable", 503, NONE, Wait, false, &["retry_after"]),

@@ -184,6 +184,7 @@ pub async fn show(
     let (Path(id), conditions) = &guarded.input;
     let note = find_visible(&services, &guarded.caller, *id).await?;
     let tag = entity_tag(&note);
+    conditions.check_match(&tag)?;
     if conditions.is_unmodified(&tag) {
         return Ok(private(HttpResponse::NotModified()).insert_header((ETAG, tag)).finish());
     }

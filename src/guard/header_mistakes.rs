@@ -1,0 +1,231 @@
+//! Names the commonest mistakes in an `Authorization` header. What was sent may be a secret in the wrong place, so no
+//! text here repeats any of it.
+
+/// Schemes that other servers use, as a client may send them: the IANA registry of HTTP authentication schemes, and
+/// those in use without an entry. Nothing else that was sent in a scheme's place is ever repeated.
+const OTHER_SCHEMES: [&str; 22] = [
+    "ApiKey",
+    "AWS4-HMAC-SHA256",
+    "Concealed",
+    "Digest",
+    "DPoP",
+    "GNAP",
+    "Hawk",
+    "HOBA",
+    "JWT",
+    "Key",
+    "MAC",
+    "Mutual",
+    "Negotiate",
+    "NTLM",
+    "OAuth",
+    "PrivateToken",
+    "SCRAM-SHA-1",
+    "SCRAM-SHA-256",
+    "Signature",
+    "SSWS",
+    "Token",
+    "vapid",
+];
+
+/// Words that programs write where a variable is empty or was never filled in.
+const UNFILLED: [&str; 12] = [
+    "undefined",
+    "null",
+    "none",
+    "nil",
+    "nan",
+    "true",
+    "false",
+    "token",
+    "access_token",
+    "your_token",
+    "your-token",
+    "your_access_token",
+];
+
+/// Returns the scheme of this name, ours or another, as the registry writes it.
+pub(super) fn scheme(word: &str) -> Option<&'static str> {
+    let ours = ["Bearer", "Basic"].into_iter().find(|name| name.eq_ignore_ascii_case(word));
+    ours.or_else(|| other_scheme(word))
+}
+
+/// Returns the other server's scheme of this name, as the registry writes it.
+pub(super) fn other_scheme(word: &str) -> Option<&'static str> {
+    OTHER_SCHEMES.into_iter().find(|name| name.eq_ignore_ascii_case(word))
+}
+
+/// Explains a header value that begins with no scheme of ours.
+pub(super) fn of_value(text: &str) -> &'static str {
+    let lower = text.get(..text.len().min(16)).unwrap_or_default().to_ascii_lowercase();
+    let is_one_word = !text.contains([' ', '\t']);
+    if is_quoted(text) {
+        "The header's value is in quotation marks. Send `Bearer <token>` without them."
+    } else if is_unfilled(text) {
+        UNFILLED_VARIABLE
+    } else if lower.starts_with("authorization:") {
+        "The header's name is repeated in its value. Send `Bearer <token>` as the value alone."
+    } else if lower.starts_with("bearer") || lower.starts_with("basic") {
+        "The scheme must be followed by a space and nothing else. Send `Bearer <token>`."
+    } else if is_one_word && looks_like_token(text) {
+        "The word `Bearer` is missing before the token. Send `Bearer <token>`."
+    } else if is_one_word {
+        "The header holds one word and no scheme. Send `Bearer <token>`."
+    } else {
+        "The header does not begin with a scheme that is supported here. Send `Bearer <token>`, or `Basic` with a \
+         personal access token for the password."
+    }
+}
+
+/// Explains what follows `Bearer`, if it shows a mistake that is known by its form.
+pub(super) fn of_bearer(rest: &str) -> Option<&'static str> {
+    let rest = rest.trim_ascii();
+    if is_quoted(rest) {
+        Some("The token is in quotation marks. Send `Bearer <token>` without them.")
+    } else if is_unfilled(rest) {
+        Some(UNFILLED_VARIABLE)
+    } else if rest.get(..7).is_some_and(|start| start.eq_ignore_ascii_case("bearer ")) {
+        Some("The word `Bearer` was sent twice. Send it once: `Bearer <token>`.")
+    } else if rest.ends_with([',', ';']) {
+        Some("A comma or semicolon follows the token. Send `Bearer <token>` and nothing behind it.")
+    } else if ends_with_escaped_line_break(rest) {
+        Some(
+            "An escaped line break follows the token. Remove it where the token is read, for example with `trim`.",
+        )
+    } else {
+        None
+    }
+}
+
+/// Explains what follows `Basic` where it is no base64 of a pair.
+pub(super) fn of_basic(encoded: &str) -> &'static str {
+    if is_quoted(encoded) {
+        "What follows `Basic` is in quotation marks. Send it without them."
+    } else if is_unfilled(encoded) {
+        UNFILLED_VARIABLE
+    } else if encoded.contains(':') {
+        "What follows `Basic` is not encoded. Send base64 of `username:token`."
+    } else if looks_like_token(encoded) {
+        "A token follows `Basic`. Send it as `Bearer <token>`, or send base64 of `username:token`."
+    } else {
+        "What follows `Basic` is not base64 of `username:token` in UTF-8."
+    }
+}
+
+/// Explains the password of a Basic credential, if it shows a mistake that is known by its form.
+pub(super) fn of_basic_token(token: &str) -> Option<&'static str> {
+    if token.ends_with(['\n', '\r']) {
+        Some(
+            "The encoded text ends with a line break. Encode it without one: `printf` adds none, `echo` does.",
+        )
+    } else if is_quoted(token) {
+        Some("The token is in quotation marks. Encode `username:token` without them.")
+    } else if is_unfilled(token) {
+        Some(UNFILLED_VARIABLE)
+    } else {
+        None
+    }
+}
+
+const UNFILLED_VARIABLE: &str =
+    "The header holds a placeholder where the token belongs. Fill in the variable that the program sends.";
+
+fn is_quoted(text: &str) -> bool {
+    text.starts_with(['"', '\'', '`'])
+}
+
+/// A template that nothing filled in, or the text that a language writes for a missing value.
+fn is_unfilled(text: &str) -> bool {
+    let inner = |open: &str, close: &str| text.strip_prefix(open).is_some_and(|rest| rest.ends_with(close));
+    let is_variable = text.strip_prefix('$').is_some_and(|name| {
+        !name.is_empty()
+            && name.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_')
+    });
+    is_variable
+        || [("${", "}"), ("{", "}"), ("<", ">"), ("%", "%"), ("[object ", "]")]
+            .iter()
+            .any(|(open, close)| inner(open, close))
+        || UNFILLED.iter().any(|word| word.eq_ignore_ascii_case(text))
+}
+
+fn ends_with_escaped_line_break(text: &str) -> bool {
+    [r"\n", r"\r", "%0A", "%0a", "%0D", "%0d"].iter().any(|escape| text.ends_with(escape))
+}
+
+/// Whether a word has the form of a credential: a prefix of ours, a JWT, or more characters than a scheme has.
+fn looks_like_token(word: &str) -> bool {
+    ["dwp_", "dwr_", "eyJ"].iter().any(|prefix| word.starts_with(prefix)) || word.len() >= 32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn header_value_mistakes_are_named() {
+        for (value, named) in [
+            ("dwp_abc", "`Bearer` is missing"),
+            ("eyJhbGciOi.x.y", "`Bearer` is missing"),
+            ("hunter2", "one word"),
+            ("\"Bearer abc\"", "quotation marks"),
+            ("'Bearer abc'", "quotation marks"),
+            ("${TOKEN}", "placeholder"),
+            ("{{ token }}", "placeholder"),
+            ("undefined", "placeholder"),
+            ("Authorization: Bearer abc", "name is repeated"),
+            ("Bearer:abc", "followed by a space"),
+            ("Bearer: abc", "followed by a space"),
+            ("bearerabc", "followed by a space"),
+            ("correct horse battery", "does not begin with a scheme"),
+        ] {
+            assert!(of_value(value).contains(named), "{value}: {}", of_value(value));
+        }
+    }
+
+    #[test]
+    fn bearer_token_mistakes_are_named() {
+        for (rest, named) in [
+            ("\"abc\"", "quotation marks"),
+            ("Bearer abc", "sent twice"),
+            ("bearer abc", "sent twice"),
+            ("[object Object]", "placeholder"),
+            ("<access token>", "placeholder"),
+            ("$TOKEN", "placeholder"),
+            ("%TOKEN%", "placeholder"),
+            ("null", "placeholder"),
+            ("abc,", "comma"),
+            ("abc;", "comma"),
+            (r"abc\n", "line break"),
+            ("abc%0A", "line break"),
+        ] {
+            assert!(of_bearer(rest).is_some_and(|text| text.contains(named)), "{rest}");
+        }
+        for plain in ["abc", "dwp_abc", "eyJ.a.b", "a b", "nullable"] {
+            assert_eq!(of_bearer(plain), None, "{plain}");
+        }
+    }
+
+    #[test]
+    fn basic_mistakes_are_named() {
+        for (encoded, named) in [
+            ("alice:dwp_abc", "not encoded"),
+            ("dwp_abc", "A token follows"),
+            ("\"YWJj\"", "quotation marks"),
+            ("${CREDENTIALS}", "placeholder"),
+            ("!!!", "not base64"),
+        ] {
+            assert!(of_basic(encoded).contains(named), "{encoded}: {}", of_basic(encoded));
+        }
+        assert!(of_basic_token("dwp_abc\n").is_some_and(|text| text.contains("line break")));
+        assert!(of_basic_token("'dwp_abc'").is_some_and(|text| text.contains("quotation marks")));
+        assert!(of_basic_token("undefined").is_some_and(|text| text.contains("placeholder")));
+        assert_eq!(of_basic_token("dwp_abc"), None);
+    }
+
+    #[test]
+    fn only_known_schemes_are_repeated() {
+        assert_eq!(other_scheme("digest"), Some("Digest"));
+        assert_eq!(other_scheme("TOKEN"), Some("Token"));
+        assert_eq!(other_scheme("hunter2"), None);
+    }
+}

@@ -1,0 +1,261 @@
+//! Mistakes of client developers: each is named, and nothing that may be a secret is repeated or kept.
+
+use doorward::config::Origin;
+use reqwest::Method;
+use serde_json::json;
+
+use crate::support::{Browser, PUBLIC_URL, World};
+
+/// Whether anything that the database keeps of refusals has this text in it.
+async fn keeps(world: &World, text: &str) -> bool {
+    world.services.kept_refusals.flush(&world.services.database).await.expect("the database");
+    world.count(&format!("SELECT count(*) FROM refusals AS r WHERE r::text LIKE '%{text}%'")) > 0
+}
+
+#[actix_web::test]
+async fn header_mistakes_are_named_and_not_repeated() {
+    let world = World::new().await;
+    let tokens = world.signed_in("alice", "member").await;
+    let (personal, _) = world.personal_token(&tokens.access, "notes:read").await;
+    for (value, named) in [
+        (personal.clone(), "`Bearer` is missing"),
+        (tokens.access.clone(), "`Bearer` is missing"),
+        (tokens.refresh.clone(), "`Bearer` is missing"),
+        ("correct-horse-battery".to_owned(), "one word"),
+        (format!("\"Bearer {personal}\""), "quotation marks"),
+        (format!("Bearer \"{personal}\""), "quotation marks"),
+        (format!("Bearer Bearer {personal}"), "sent twice"),
+        (format!("Bearer {personal},"), "comma"),
+        (format!(r"Bearer {personal}\n"), "line break"),
+        (format!("Bearer:{personal}"), "followed by a space"),
+        ("Bearer ${TOKEN}".to_owned(), "placeholder"),
+        ("Bearer undefined".to_owned(), "placeholder"),
+        ("Bearer [object Object]".to_owned(), "placeholder"),
+    ] {
+        let answer = world.ask(Method::GET, "/api/v1/notes").header("authorization", &value).send().await;
+        assert!([400, 401].contains(&answer.status), "{value}: {}", answer.body);
+        assert!(answer.text("detail").contains(named), "{value}: {}", answer.body);
+        let secret = value.trim_matches(|c: char| !c.is_ascii_alphanumeric());
+        assert!(!answer.body.to_string().contains(secret), "{value}: {}", answer.body);
+    }
+    for secret in [&personal[..16], &tokens.refresh[..16], &tokens.access[..32], "correct-horse"] {
+        assert!(!keeps(&world, secret).await, "{secret}");
+    }
+}
+
+#[actix_web::test]
+async fn tokens_in_other_places_are_not_repeated() {
+    let world = World::new().await;
+    let tokens = world.signed_in("alice", "member").await;
+    let (personal, _) = world.personal_token(&tokens.access, "notes:read").await;
+    let start = &personal[..16];
+    for path in
+        [format!("/api/v1/{personal}"), format!("/{personal}/"), format!("/api/v1/notes?{personal}=1")]
+    {
+        let answer = world.get(&path, &tokens.access).await;
+        assert!(answer.status >= 400 && !answer.body.to_string().contains(start), "{}", answer.body);
+    }
+    let body = json!({ "title": "a", "body": "", personal.clone(): 1 });
+    let answer = world.post("/api/v1/notes", &tokens.access, body).await;
+    assert!(!answer.refused("validation_failed").body.to_string().contains(start), "{}", answer.body);
+    let body = json!({ "name": "a", "scope": personal });
+    let answer = world.post("/api/v1/me/tokens", &tokens.access, body).await;
+    assert!(!answer.refused("validation_failed").body.to_string().contains(start), "{}", answer.body);
+}
+
+#[actix_web::test]
+async fn token_outside_the_header_is_pointed_to_it() {
+    let world = World::new().await;
+    let query = world.ask(Method::GET, "/api/v1/me?access_token=x").send().await;
+    assert!(query.refused("credentials_missing").text("detail").contains("query string"), "{}", query.body);
+    let header = world.ask(Method::GET, "/api/v1/me").header("x-api-key", "x").send().await;
+    assert!(header.refused("credentials_missing").text("detail").contains("`x-api-key`"), "{}", header.body);
+}
+
+#[actix_web::test]
+async fn form_of_another_origin_is_told_both_origins() {
+    let world = World::new().await;
+    let form = |origin: &str| {
+        let ask = world.ask(Method::POST, "/login").header("accept", "text/html").header("origin", origin);
+        ask.header("content-type", "application/x-www-form-urlencoded").body("username=a&password=b")
+    };
+    let answer = form("http://box.lan:8080").send().await;
+    let page = answer.body.as_str().expect("a page");
+    assert_eq!(answer.status, 403, "{page}");
+    for named in ["http://box.lan:8080", PUBLIC_URL, "DOORWARD_PUBLIC_URL"] {
+        assert!(page.contains(named), "{named}: {page}");
+    }
+}
+
+#[actix_web::test]
+async fn preflight_refusal_names_origin_method_or_header() {
+    let world = World::with(|settings| {
+        settings.cors_origins = vec![Origin::read("https://app.example").expect("an origin")];
+    })
+    .await;
+    let preflight = |origin: &str, method: &str, headers: &str| {
+        let ask = world.ask(Method::OPTIONS, "/api/v1/notes").header("origin", origin);
+        let ask = ask.header("access-control-request-method", method);
+        ask.header("access-control-request-headers", headers)
+    };
+    for (origin, method, headers, named) in [
+        (
+            "https://evil.example",
+            "GET",
+            "authorization",
+            &["https://evil.example", "DOORWARD_CORS_ORIGINS"][..],
+        ),
+        ("null", "GET", "authorization", &["`null`"]),
+        ("https://app.example", "TRACE", "authorization", &["`TRACE`"]),
+        ("https://app.example", "GET", "authorization, x-other", &["`x-other`"]),
+    ] {
+        let answer = preflight(origin, method, headers).send().await;
+        let detail = answer.refused_with("preflight_refused", "fix_request", false).text("detail");
+        assert!(named.iter().all(|named| detail.contains(named)), "{detail}");
+    }
+    let tracing = "x-doorward-trace, traceparent, tracestate, baggage, sentry-trace, authorization";
+    let answer = preflight("https://app.example", "POST", tracing).send().await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    assert_eq!(answer.header("access-control-allow-origin"), Some("https://app.example"));
+}
+
+#[actix_web::test]
+async fn preflight_is_refused_without_any_allowed_origin() {
+    let world = World::new().await;
+    let ask = world.ask(Method::OPTIONS, "/api/v1/notes").header("origin", "https://app.example");
+    let answer = ask.header("access-control-request-method", "GET").send().await;
+    let detail = answer.refused("preflight_refused").text("detail");
+    assert!(detail.contains("DOORWARD_CORS_ORIGINS"), "{detail}");
+}
+
+#[actix_web::test]
+async fn conditions_are_checked_for_every_method() {
+    let world = World::new().await;
+    let alice = world.signed_in("alice", "member").await;
+    let body = json!({ "title": "a", "body": "" });
+    let made = world.post("/api/v1/notes", &alice.access, body.clone()).await;
+    let path = format!("/api/v1/notes/{}", made.text("id"));
+    let tag = made.header("etag").expect("a tag").to_owned();
+    for method in [Method::PUT, Method::PATCH, Method::DELETE] {
+        for (name, value) in [("if-none-match", "*"), ("if-none-match", &tag), ("if-match", "\"other\"")] {
+            let ask = world.ask(method.clone(), &path).bearer(&alice.access).header(name, value);
+            ask.json(&body).send().await.refused("precondition_failed");
+        }
+        let ask =
+            world.ask(method.clone(), &path).bearer(&alice.access).header("if-match", format!("W/{tag}"));
+        let answer = ask.json(&body).send().await;
+        let detail = answer.refused("precondition_failed").text("detail");
+        assert!(detail.contains("weak tag") && detail.contains("proxy"), "{detail}");
+    }
+    let read =
+        world.ask(Method::GET, &path).bearer(&alice.access).header("if-match", "\"other\"").send().await;
+    read.refused("precondition_failed");
+    assert_eq!(
+        world.get(&path, &alice.access).await.header("etag"),
+        Some(tag.as_str()),
+        "nothing was changed"
+    );
+}
+
+#[actix_web::test]
+async fn path_with_an_odd_slash_is_named_without_it() {
+    let world = World::new().await;
+    let alice = world.signed_in("alice", "member").await;
+    for (path, named) in [("/api/v1/notes/", "/api/v1/notes."), ("/api/v1/me///", "/api/v1/me.")] {
+        let answer = world.get(path, &alice.access).await;
+        assert!(answer.refused("not_found").text("detail").ends_with(named), "{}", answer.body);
+    }
+    let nowhere = world.get("/api/v1/nowhere/", &alice.access).await;
+    assert!(nowhere.refused("not_found").text("detail").contains("/openapi.json"), "{}", nowhere.body);
+}
+
+#[actix_web::test]
+async fn misspelt_link_is_not_kept() {
+    let world = World::new().await;
+    let admin = world.login("admin").await;
+    let id = world.user("alice", "member");
+    let path = format!("/api/v1/users/{id}/password");
+    let link = world.post(&path, &admin.access, json!({ "link": true })).await.text("link");
+    let secret = link.rsplit('/').next().expect("a token").to_owned();
+    for path in [
+        "/set-password/T/",
+        "//set-password/T",
+        "/Set-Password/T",
+        "/set_password/T",
+        "/T",
+        "/set-password/T/x",
+    ] {
+        let path = path.replace('T', &secret);
+        for accept in ["text/html", "application/json"] {
+            let answer = world.ask(Method::GET, &path).header("accept", accept).send().await;
+            assert_eq!(answer.status, 404, "{path}");
+            assert!(!answer.body.to_string().contains(&secret), "{}", answer.body);
+        }
+    }
+    assert!(!keeps(&world, &secret[..20]).await);
+    assert!(keeps(&world, "No route matches").await, "the refusals themselves are kept");
+    let shown = world.ask(Method::GET, &format!("/set-password/{secret}")).send().await;
+    assert_eq!(shown.status, 200, "the link still works");
+}
+
+#[actix_web::test]
+async fn pages_take_no_authorization_header() {
+    let world = World::new().await;
+    let alice = world.signed_in("alice", "member").await;
+    let admin = world.login("admin").await;
+    let (personal, _) = world.personal_token(&admin.access, "users:read users:write").await;
+    let id = world.text("SELECT id::text AS text FROM users WHERE username = 'alice'");
+    let disable = format!("/admin/users/{id}/disable");
+    let ask = || world.ask(Method::POST, &disable).header("accept", "text/html");
+    for sent in
+        [ask().basic("admin", &personal), ask().bearer(&admin.access), ask().header("authorization", "x")]
+    {
+        let answer = sent.header("origin", "https://evil.example").send().await;
+        let page = answer.body.as_str().expect("a page");
+        assert_eq!(answer.status, 401, "{page}");
+        assert!(page.contains("session cookie alone"), "{page}");
+        assert!(answer.challenges().iter().all(|challenge| !challenge.starts_with("Basic")), "{page}");
+        assert_eq!(answer.header("location"), None);
+    }
+    assert_eq!(world.get("/api/v1/me", &alice.access).await.status, 200, "alice is not disabled");
+    let browser = Browser::signed_in(&world, "alice").await;
+    let both =
+        browser.ask(Method::GET, "/account").header("accept", "text/html").bearer(&alice.access).send().await;
+    assert_eq!(both.status, 401, "{}", both.body);
+    assert_eq!(browser.ask(Method::GET, "/account").send().await.status, 200);
+}
+
+#[actix_web::test]
+async fn unsafe_basic_request_of_another_origin_is_refused() {
+    let world = World::with(|settings| {
+        settings.cors_origins = vec![Origin::read("https://app.example").expect("an origin")];
+    })
+    .await;
+    let alice = world.signed_in("alice", "member").await;
+    let (personal, _) = world.personal_token(&alice.access, "notes:read notes:write").await;
+    let note = json!({ "title": "a", "body": "" });
+    let ask = |origin: &str| {
+        world
+            .ask(Method::POST, "/api/v1/notes")
+            .basic("alice", &personal)
+            .header("origin", origin)
+            .json(&note)
+    };
+    for origin in ["https://evil.example", "null"] {
+        ask(origin).send().await.refused("csrf_failed");
+    }
+    for origin in [PUBLIC_URL, "https://app.example"] {
+        assert_eq!(ask(origin).send().await.status, 201, "{origin}");
+    }
+}
+
+#[actix_web::test]
+async fn basic_is_offered_to_tools_alone() {
+    let world = World::new().await;
+    let offered = |accept: &'static str| {
+        let ask = world.ask(Method::GET, "/api/v1/me").header("accept", accept);
+        async move { ask.send().await.challenges().iter().any(|challenge| challenge.starts_with("Basic")) }
+    };
+    assert!(offered("*/*").await && offered("application/json").await);
+    assert!(!offered("text/html").await && !offered("application/xhtml+xml, Text/HTML;q=0.9").await);
+}
