@@ -44,6 +44,6 @@ pub fn request_id() -> Uuid {
         if drawn.is_empty() {
             drawn.extend_from_slice(bytes::<DRAWN>().as_chunks().0);
         }
-        uuid::Builder::from_random_bytes(drawn.pop().unwrap_or_default()).into_uuid()
+        uuid::Builder::from_random_bytes(drawn.pop().unwrap_or_else(bytes)).into_uuid()
     })
 }

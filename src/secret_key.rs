@@ -19,6 +19,8 @@ pub enum Purpose {
     Cursor,
     /// The HMAC of a browser's CSRF tokens.
     Csrf,
+    /// The HMAC of backups.
+    Backup,
 }
 
 /// Bytes of an HMAC-SHA-256.
@@ -42,6 +44,7 @@ struct SecretKey {
     refresh_token: hmac::Key,
     cursor: hmac::Key,
     csrf: hmac::Key,
+    backup: hmac::Key,
     seal: [u8; 32],
     fingerprint: [u8; FINGERPRINT_LEN],
 }
@@ -51,6 +54,22 @@ struct SecretKey {
 #[error("it was sealed under another secret key, or altered")]
 pub struct Unsealable;
 
+/// The cipher did not seal. Nothing is stored in place of what was to be sealed.
+#[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
+#[error("the cipher did not seal: the cryptographic library failed")]
+pub struct SealError;
+
+/// No keys could be derived.
+#[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
+pub enum DeriveError {
+    /// The list is empty.
+    #[error("there is no secret key: set DOORWARD_SECRET_KEY or DOORWARD_SECRET_KEY_FILE")]
+    NoKey,
+    /// HKDF failed.
+    #[error("no keys could be derived of the secret key: the cryptographic library failed")]
+    Failed,
+}
+
 impl fmt::Debug for SecretKeys {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "SecretKeys({})", 1 + self.others.len())
@@ -58,12 +77,15 @@ impl fmt::Debug for SecretKeys {
 }
 
 impl SecretKeys {
-    /// Derives the keys from their texts; `None` without any. The texts are bytes of enough randomness (config/
-    /// bounds them), of which HKDF (RFC 5869) makes one key for each purpose.
-    #[must_use]
-    pub fn derive<'a>(texts: impl IntoIterator<Item = &'a str>) -> Option<Self> {
+    /// Derives the keys from their texts. The texts are bytes of enough randomness (config/ bounds them), of which
+    /// HKDF (RFC 5869) makes one key for each purpose.
+    ///
+    /// # Errors
+    /// [`DeriveError`].
+    pub fn derive<'a>(texts: impl IntoIterator<Item = &'a str>) -> Result<Self, DeriveError> {
         let mut keys = texts.into_iter().map(SecretKey::derive);
-        Some(Self { first: keys.next()?, others: keys.collect() })
+        let first = keys.next().ok_or(DeriveError::NoKey)??;
+        Ok(Self { first, others: keys.collect::<Result<_, _>>()? })
     }
 
     /// A new key's text: 32 random bytes in base64url.
@@ -94,20 +116,20 @@ impl SecretKeys {
 
     /// Seals `plain` with AES-256-GCM under the first key, bound to `name`: what is sealed under one name does not
     /// open under another.
-    #[must_use]
-    pub fn seal(&self, name: &str, plain: &[u8]) -> Vec<u8> {
+    ///
+    /// # Errors
+    /// [`SealError`].
+    pub fn seal(&self, name: &str, plain: &[u8]) -> Result<Vec<u8>, SealError> {
         let nonce: [u8; NONCE_LEN] = random::bytes();
         let mut sealed = vec![SEALED_V1];
         sealed.extend_from_slice(&self.first.fingerprint);
         sealed.extend_from_slice(&nonce);
         let mut text = plain.to_vec();
-        if let Some(key) = self.first.aead() {
-            let nonce = Nonce::assume_unique_for_key(nonce);
-            if key.seal_in_place_append_tag(nonce, Aad::from(name.as_bytes()), &mut text).is_ok() {
-                sealed.extend_from_slice(&text);
-            }
-        }
-        sealed
+        let key = self.first.aead().ok_or(SealError)?;
+        let nonce = Nonce::assume_unique_for_key(nonce);
+        key.seal_in_place_append_tag(nonce, Aad::from(name.as_bytes()), &mut text).map_err(|_| SealError)?;
+        sealed.extend_from_slice(&text);
+        Ok(sealed)
     }
 
     /// Opens what was sealed under this name by any of the keys.
@@ -133,8 +155,10 @@ impl SecretKeys {
     }
 
     /// A value to store, by which a start with the wrong keys is noticed.
-    #[must_use]
-    pub fn check_value(&self) -> Vec<u8> {
+    ///
+    /// # Errors
+    /// [`SealError`].
+    pub fn check_value(&self) -> Result<Vec<u8>, SealError> {
         self.seal("check value", CHECK_TEXT)
     }
 
@@ -150,24 +174,25 @@ fn split(sealed: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 impl SecretKey {
-    fn derive(text: &str) -> Self {
+    fn derive(text: &str) -> Result<Self, DeriveError> {
         let secret = hkdf::Salt::new(hkdf::HKDF_SHA256, b"doorward secret key v1").extract(text.as_bytes());
         let derived = |purpose: &str| {
             let mut key = [0; 32];
             let info = [purpose.as_bytes()];
-            // The length asked for is that of the hash, which HKDF always gives.
-            let _ = secret.expand(&info, hkdf::HKDF_SHA256).and_then(|okm| okm.fill(&mut key));
-            key
+            let filled = secret.expand(&info, hkdf::HKDF_SHA256).and_then(|okm| okm.fill(&mut key));
+            filled.map(|()| key).map_err(|_| DeriveError::Failed)
         };
+        let hmac_key = |purpose: &str| derived(purpose).map(|key| hmac::Key::new(hmac::HMAC_SHA256, &key));
         let mut fingerprint = [0; FINGERPRINT_LEN];
-        fingerprint.copy_from_slice(&derived("fingerprint")[..FINGERPRINT_LEN]);
-        Self {
-            refresh_token: hmac::Key::new(hmac::HMAC_SHA256, &derived("refresh token")),
-            cursor: hmac::Key::new(hmac::HMAC_SHA256, &derived("cursor")),
-            csrf: hmac::Key::new(hmac::HMAC_SHA256, &derived("csrf")),
-            seal: derived("seal"),
+        fingerprint.copy_from_slice(&derived("fingerprint")?[..FINGERPRINT_LEN]);
+        Ok(Self {
+            refresh_token: hmac_key("refresh token")?,
+            cursor: hmac_key("cursor")?,
+            csrf: hmac_key("csrf")?,
+            backup: hmac_key("backup")?,
+            seal: derived("seal")?,
             fingerprint,
-        }
+        })
     }
 
     fn mac(&self, purpose: Purpose, parts: &[&[u8]]) -> [u8; MAC_LEN] {
@@ -175,6 +200,7 @@ impl SecretKey {
             Purpose::RefreshToken => &self.refresh_token,
             Purpose::Cursor => &self.cursor,
             Purpose::Csrf => &self.csrf,
+            Purpose::Backup => &self.backup,
         };
         let mut context = hmac::Context::with_key(key);
         parts.iter().for_each(|part| context.update(part));
@@ -201,11 +227,11 @@ mod tests {
 
     #[test]
     fn the_first_key_seals_and_all_open() {
-        let sealed = keys(&[OLD]).seal("key one", b"private");
+        let sealed = keys(&[OLD]).seal("key one", b"private").unwrap();
         let both = keys(&[NEW, OLD]);
         assert_eq!(both.open("key one", &sealed).as_deref(), Ok(&b"private"[..]));
         assert!(!both.is_sealed_by_first(&sealed));
-        assert!(both.is_sealed_by_first(&both.seal("key one", b"private")));
+        assert!(both.is_sealed_by_first(&both.seal("key one", b"private").unwrap()));
         assert_eq!(keys(&[NEW]).open("key one", &sealed), Err(Unsealable));
         assert_eq!(both.open("key two", &sealed), Err(Unsealable), "it is bound to its name");
     }
@@ -213,7 +239,7 @@ mod tests {
     #[test]
     fn what_was_altered_or_cut_does_not_open() {
         let keys = keys(&[OLD]);
-        let sealed = keys.seal("name", b"private");
+        let sealed = keys.seal("name", b"private").unwrap();
         for at in 0..sealed.len() {
             let mut altered = sealed.clone();
             altered[at] ^= 1;
@@ -236,9 +262,14 @@ mod tests {
 
     #[test]
     fn a_wrong_key_is_noticed_by_the_check_value() {
-        let stored = keys(&[OLD]).check_value();
+        let stored = keys(&[OLD]).check_value().unwrap();
         assert!(keys(&[NEW, OLD]).opens(&stored));
         assert!(!keys(&[NEW]).opens(&stored));
+    }
+
+    #[test]
+    fn empty_list_derives_an_error() {
+        assert!(matches!(SecretKeys::derive([]), Err(DeriveError::NoKey)));
     }
 
     #[test]

@@ -128,7 +128,7 @@ pub fn fill(url: &str, users: u64, sessions: u64, notes: u64) {
     let begun = Instant::now();
     let mut connection = PgConnection::establish(url).expect("the database");
     let password = std::env::var("DOORWARD_ADMIN_PASSWORD").unwrap_or("an unusual pass phrase".into());
-    let hash = PasswordHash::new(&PlainPassword::new(&password), 10).expose().to_owned();
+    let hash = PasswordHash::new(&PlainPassword::new(&password), 10).expect("a hash").expose().to_owned();
     let mut made = USERS.fill(&mut connection, users, users, &hash);
     let users = USERS.count(&mut connection).max(1);
     // Where the role may: what is made here refers to what is there, and need not be looked up row by row.

@@ -7,8 +7,8 @@ use crate::audit::Origin;
 use crate::clock::Clock;
 use crate::config::{Secret, Settings};
 use crate::database::migrate::{self, MigrateError};
-use crate::database::{Connection, QueryError, instance, transaction};
-use crate::secret_key::SecretKeys;
+use crate::database::{Connection, QueryError, describe, instance, transaction};
+use crate::secret_key::{SealError, SecretKeys};
 use crate::sessions::CookieKey;
 use crate::sessions::cookie_key::{self, SealedCookieKey};
 use crate::sessions::session::delta;
@@ -23,7 +23,7 @@ use crate::users::user::{self, Authority, Insertion, NewUser};
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// PostgreSQL failed.
-    #[error("{0}")]
+    #[error("{}", describe(.0))]
     Query(#[from] QueryError),
     /// The schema is not to be had.
     #[error(transparent)]
@@ -37,6 +37,9 @@ pub enum StartError {
          that all its nodes have"
     )]
     WrongSecretKey,
+    /// The check value cannot be sealed.
+    #[error(transparent)]
+    Seal(#[from] SealError),
     /// A command looks for what only a server makes.
     #[error(
         "no server has been started on this database yet: start `doorward serve` on it once, or set DATABASE_URL to \
@@ -129,7 +132,7 @@ fn find_or_make_secret_keys(
 ) -> Result<SecretKeys, StartError> {
     if instance::find_check_value(connection)?.is_none() {
         let made = secrets::load(settings, true)?;
-        instance::insert_check_value(connection, &made.check_value())?;
+        instance::insert_check_value(connection, &made.check_value()?)?;
     }
     // Read again: another node may have been first.
     check_secret_keys(connection, settings)
@@ -177,7 +180,8 @@ fn make_first_admin(
     if let Some(flaw) = flaws.first() {
         return Err(StartError::Admin(format!("PASSWORD: {flaw}")));
     }
-    let password_hash = Some(PasswordHash::new(&plain, settings.bcrypt_cost));
+    let password_hash = PasswordHash::new(&plain, settings.bcrypt_cost);
+    let password_hash = Some(password_hash.map_err(|error| StartError::Admin(format!("PASSWORD: {error}")))?);
     let new = NewUser { username, email: None, password_hash, role: "admin".to_owned() };
     let inserted = transaction(connection, |connection| {
         user::insert(connection, &new, &Authority::Unlimited, &Origin::server())

@@ -201,7 +201,8 @@ fn reseal(connection: &mut Connection, settings: &Settings, args: &KeyResealArgs
         let resealed = signing_key::reseal(connection, &secret_keys)?;
         let resealed = resealed.map_err(|error| refuse(error.to_string()))?;
         cookie_key::reseal(connection, &secret_keys)?.map_err(|error| refuse(error.to_string()))?;
-        instance::update_check_value(connection, &secret_keys.check_value())?;
+        let check_value = secret_keys.check_value().map_err(|error| refuse(error.to_string()))?;
+        instance::update_check_value(connection, &check_value)?;
         Ok(resealed)
     });
     if let Some(why) = unopened {

@@ -257,7 +257,7 @@ fn add(connection: &mut Connection, settings: &Settings, args: &UserAddArgs) -> 
     let names: Vec<&str> =
         [Some(username.as_str()), email.as_ref().map(EmailAddress::as_str)].into_iter().flatten().collect();
     refuse_flaws(settings, &plain, &names)?;
-    let password_hash = Some(PasswordHash::new(&plain, settings.bcrypt_cost));
+    let password_hash = Some(hash(&plain, settings)?);
     let new = NewUser { username, email, password_hash, role: args.role.clone() };
     let inserted = transaction(connection, |connection| {
         user::insert(connection, &new, &Authority::Unlimited, &Origin::command_line())
@@ -429,7 +429,7 @@ fn set_password(
     let names: Vec<&str> =
         [Some(user.username.as_str()), user.email.as_deref()].into_iter().flatten().collect();
     refuse_flaws(settings, &plain, &names)?;
-    let hash = PasswordHash::new(&plain, settings.bcrypt_cost);
+    let hash = hash(&plain, settings)?;
     let set = transaction(connection, |connection| {
         set_password::reset(connection, user.id, &hash, &Authority::Unlimited, &Origin::command_line())
     });
@@ -465,4 +465,8 @@ fn delete(connection: &mut Connection, args: &UserDeleteArgs) -> Result<(), Fail
     let user = done(deleted?, &args.user, "")?;
     let line = format!("{} is deleted.", user.username);
     Output::stdout(args.format).result(&Row::from(user), &line)
+}
+
+fn hash(plain: &PlainPassword, settings: &Settings) -> Result<PasswordHash, Failure> {
+    PasswordHash::new(plain, settings.bcrypt_cost).map_err(|error| Failure::new(error.to_string()))
 }

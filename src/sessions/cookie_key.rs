@@ -49,10 +49,10 @@ pub fn find_or_make(
 ) -> QueryResult<Result<CookieKey, SealedCookieKey>> {
     if instance::find_cookie_key(connection)?.is_none() {
         let made = CookieKey::generate();
-        instance::insert_cookie_key(connection, &keys.seal(SEAL_NAME, made.expose()))?;
+        instance::insert_cookie_key(connection, &seal(keys, made.expose())?)?;
     }
     // Read again: another node may have been first.
-    let sealed = instance::find_cookie_key(connection)?.unwrap_or_default();
+    let sealed = instance::find_cookie_key(connection)?.ok_or(diesel::NotFound)?;
     let opened = keys.open(SEAL_NAME, &sealed).ok().and_then(|key| key.try_into().ok());
     Ok(opened.map(CookieKey).ok_or(SealedCookieKey))
 }
@@ -64,9 +64,14 @@ pub fn find_or_make(
 pub fn reseal(connection: &mut PgConnection, keys: &SecretKeys) -> QueryResult<Result<(), SealedCookieKey>> {
     let Some(sealed) = instance::find_cookie_key(connection)? else { return Ok(Ok(())) };
     match keys.open(SEAL_NAME, &sealed) {
-        Ok(key) => instance::update_cookie_key(connection, &keys.seal(SEAL_NAME, &key)).map(Ok),
+        Ok(key) => instance::update_cookie_key(connection, &seal(keys, &key)?).map(Ok),
         Err(_) => Ok(Err(SealedCookieKey)),
     }
+}
+
+/// Seals the key. A failure of the cipher undoes the caller's transaction.
+fn seal(keys: &SecretKeys, key: &[u8]) -> QueryResult<Vec<u8>> {
+    keys.seal(SEAL_NAME, key).map_err(|error| diesel::result::Error::SerializationError(Box::new(error)))
 }
 
 #[cfg(test)]

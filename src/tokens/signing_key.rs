@@ -138,6 +138,12 @@ fn seal_name(kid: &str) -> String {
     format!("signing key {kid}")
 }
 
+/// Seals a private key. A failure of the cipher undoes the caller's transaction.
+fn seal(keys: &SecretKeys, kid: &str, pkcs8: &[u8]) -> QueryResult<Vec<u8>> {
+    keys.seal(&seal_name(kid), pkcs8)
+        .map_err(|error| diesel::result::Error::SerializationError(Box::new(error)))
+}
+
 /// When a key does what.
 #[derive(Clone, Copy, Debug)]
 pub struct Times {
@@ -306,7 +312,7 @@ pub fn insert_unless(
         .values((
             signing_keys::kid.eq(kid),
             signing_keys::algorithm.eq(private.algorithm.as_str()),
-            signing_keys::sealed_key.eq(keys.seal(&seal_name(kid), &private.pkcs8)),
+            signing_keys::sealed_key.eq(seal(keys, kid, &private.pkcs8)?),
             signing_keys::public_jwk.eq(json!(jwk)),
             signing_keys::published_at.eq(moment),
             signing_keys::signs_from.eq(signs_from),
@@ -412,7 +418,7 @@ pub fn reseal(connection: &mut PgConnection, keys: &SecretKeys) -> QueryResult<R
             return Ok(Err(KeyError::Sealed(row.kid.clone())));
         };
         diesel::update(signing_keys::table.find(&row.kid))
-            .set(signing_keys::sealed_key.eq(keys.seal(&name, &pkcs8)))
+            .set(signing_keys::sealed_key.eq(seal(keys, &row.kid, &pkcs8)?))
             .execute(connection)?;
     }
     Ok(Ok(stale.len()))

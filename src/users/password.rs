@@ -144,13 +144,15 @@ impl fmt::Debug for PasswordHash {
 
 impl PasswordHash {
     /// Hashes a password with a random salt; takes 2^`cost` rounds.
-    #[must_use]
-    pub fn new(plain: &PlainPassword, cost: u32) -> Self {
+    ///
+    /// # Errors
+    /// [`OddHash`], where bcrypt does not take the cost: an account is not left with a hash that nothing matches.
+    pub fn new(plain: &PlainPassword, cost: u32) -> Result<Self, OddHash> {
         let salt: [u8; 16] = random::bytes();
         let salt_text = encode_salt(salt);
-        let checksum = digest(plain, cost, salt, &salt_text).unwrap_or_default();
+        let checksum = digest(plain, cost, salt, &salt_text).ok_or(OddHash)?;
         let text = format!("{PREFIX}{cost}${salt_text}${checksum}");
-        Self { form: Form::Sha256 { cost, salt: salt_text, checksum }, text }
+        Ok(Self { form: Form::Sha256 { cost, salt: salt_text, checksum }, text })
     }
 
     /// Reads a hash from the database.
@@ -300,29 +302,38 @@ mod tests {
     }
 
     #[test]
+    fn hash_of_an_impossible_cost_is_an_error() {
+        assert_eq!(PasswordHash::new(&plain("correct horse"), 99), Err(OddHash));
+    }
+
+    #[test]
     fn a_hash_verifies_its_password_and_no_other_and_reads_back() {
-        let hash = PasswordHash::new(&plain("correct horse"), 4);
+        let hash = PasswordHash::new(&plain("correct horse"), 4).unwrap();
         let read = PasswordHash::parse(hash.expose()).expect("ours");
         assert_eq!(check(Some(&read), &plain("correct horse"), 4), Ok(true));
         assert_eq!(check(Some(&read), &plain("Correct horse"), 5), Ok(false));
         assert_eq!(check(None, &plain("correct horse"), 4), Ok(false));
         assert!(!read.needs_upgrade(4) && read.needs_upgrade(5));
-        assert_ne!(hash.expose(), PasswordHash::new(&plain("correct horse"), 4).expose(), "the salt differs");
+        assert_ne!(
+            hash.expose(),
+            PasswordHash::new(&plain("correct horse"), 4).unwrap().expose(),
+            "the salt differs"
+        );
     }
 
     #[test]
     fn all_of_a_thousand_bytes_count_and_a_nul_ends_nothing() {
         let long = "x".repeat(999);
-        let hash = PasswordHash::new(&plain(&format!("{long}a")), 4);
+        let hash = PasswordHash::new(&plain(&format!("{long}a")), 4).unwrap();
         assert_eq!(check(Some(&hash), &plain(&format!("{long}b")), 4), Ok(false));
         assert_eq!(check(Some(&hash), &plain(&"x".repeat(72)), 4), Ok(false));
-        let hash = PasswordHash::new(&plain("abc"), 4);
+        let hash = PasswordHash::new(&plain("abc"), 4).unwrap();
         assert_eq!(check(Some(&hash), &plain("abc\0abc"), 4), Ok(false));
     }
 
     #[test]
     fn composed_and_decomposed_letters_are_one_password() {
-        let hash = PasswordHash::new(&plain("caf\u{e9} au lait"), 4);
+        let hash = PasswordHash::new(&plain("caf\u{e9} au lait"), 4).unwrap();
         assert_eq!(check(Some(&hash), &plain("cafe\u{301} au lait"), 4), Ok(true));
     }
 
@@ -361,7 +372,7 @@ mod tests {
 
     #[test]
     fn an_odd_stored_hash_is_an_error_and_never_a_wrong_password() {
-        let good = PasswordHash::new(&plain("abc"), 4).expose().to_owned();
+        let good = PasswordHash::new(&plain("abc"), 4).unwrap().expose().to_owned();
         for text in [
             "",
             "!",
@@ -401,7 +412,7 @@ mod tests {
     fn secrets_never_print() {
         let (password, _) = PlainPassword::generate();
         assert_eq!(
-            format!("{password:?} {:?}", PasswordHash::new(&password, 4)),
+            format!("{password:?} {:?}", PasswordHash::new(&password, 4).unwrap()),
             "PlainPassword PasswordHash"
         );
     }

@@ -99,7 +99,7 @@ impl Passwords {
             let right = password::check(stored.as_ref(), &plain, highest.load(Ordering::Relaxed))?;
             metrics::histogram!("doorward_password_verify_seconds").record(begun.elapsed().as_secs_f64());
             let stale = stored.filter(|_| right).filter(|hash| hash.needs_upgrade(cost));
-            let upgraded = stale.map(|_| PasswordHash::new(&plain, cost));
+            let upgraded = stale.map(|_| PasswordHash::new(&plain, cost)).transpose()?;
             Ok(right.then_some(Verified { upgraded }))
         };
         self.threads.run(DEADLINE, work).await?.map_err(|_| HashError::OddHash)
@@ -117,7 +117,10 @@ impl Passwords {
     /// See [`HashError`].
     pub async fn hash(&self, plain: PlainPassword) -> Result<PasswordHash, HashError> {
         let cost = self.cost;
-        Ok(self.threads.run(DEADLINE, move || PasswordHash::new(&plain, cost)).await?)
+        self.threads
+            .run(DEADLINE, move || PasswordHash::new(&plain, cost))
+            .await?
+            .map_err(|_| HashError::OddHash)
     }
 
     /// The threads' pool, for metrics.

@@ -299,7 +299,8 @@ pub(super) fn lock(connection: &mut PgConnection, id: Uuid) -> QueryResult<Optio
     let user: Option<User> =
         users::table.find(id).select(User::as_select()).for_no_key_update().first(connection).optional()?;
     let Some(user) = user else { return Ok(None) };
-    let permissions = find_permissions(connection, &user.role)?.unwrap_or_default();
+    // No role would mean no permissions, so that anybody could manage the account.
+    let permissions = find_permissions(connection, &user.role)?.ok_or(diesel::NotFound)?;
     Ok(Some((user, permissions)))
 }
 

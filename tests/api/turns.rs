@@ -64,7 +64,7 @@ async fn in_turn(
 
 /// The same password hashed anew, as a sign-in does where the cost was another.
 fn upgrade() -> String {
-    let hash = PasswordHash::new(&PlainPassword::new(PASSWORD), COST);
+    let hash = PasswordHash::new(&PlainPassword::new(PASSWORD), COST).expect("a hash");
     format!("UPDATE users SET password_hash = '{}' WHERE username = 'alice'", hash.expose())
 }
 
@@ -100,7 +100,7 @@ async fn a_right_password_whose_hash_is_made_anew_meanwhile_is_verified_again() 
 async fn a_password_that_another_one_replaces_meanwhile_is_wrong() {
     let world = World::new().await;
     let tokens = world.signed_in("alice", "member").await;
-    let hash = PasswordHash::new(&PlainPassword::new(NEW), COST);
+    let hash = PasswordHash::new(&PlainPassword::new(NEW), COST).expect("a hash");
     let by = format!("UPDATE users SET password_hash = '{}' WHERE username = 'alice'", hash.expose());
     let refused = overtaken(&world, &by, step_up(&world, &tokens.access)).await;
     assert_eq!(refused.refused("validation_failed").body["errors"][0]["code"], "wrong_password");

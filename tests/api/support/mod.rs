@@ -122,7 +122,7 @@ impl World {
         let new = NewUser {
             username: Username::parse(name).expect("a name"),
             email: None,
-            password_hash: Some(PasswordHash::new(&PlainPassword::new(PASSWORD), COST)),
+            password_hash: Some(PasswordHash::new(&PlainPassword::new(PASSWORD), COST).expect("a hash")),
             role: role.to_owned(),
         };
         let inserted = transaction(&mut self.connection(), |connection| {
