@@ -8,6 +8,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod database;
+pub mod files;
 pub mod guard;
 pub mod pages;
 pub mod problem;

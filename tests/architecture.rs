@@ -17,7 +17,7 @@ use source::{Source, read_all};
 
 const DOORS: &[&str] = &["api", "oauth", "pages", "resources"];
 const NOUNS: &[&str] = &["users", "sessions", "tokens", "audit"];
-const GROUND: &[&str] = &["database", "blocking", "clock", "random", "secret_key"];
+const GROUND: &[&str] = &["database", "blocking", "clock", "random", "secret_key", "files"];
 
 const DOOR: &[&[&str]] = &[&["guard", "problem", "routing", "services"], NOUNS, GROUND];
 const NOUN: &[&[&str]] = &[NOUNS, GROUND];
@@ -41,12 +41,13 @@ const MAY_IMPORT: &[(&str, &[&[&str]])] = &[
     ("sessions", NOUN),
     ("tokens", NOUN),
     ("audit", NOUN),
-    ("database", &[&["blocking", "clock", "random"]]),
+    ("database", &[&["blocking", "clock", "random", "files"]]),
     ("secret_key", &[&["random"]]),
     ("config", &[]),
     ("blocking", &[]),
     ("clock", &[]),
     ("random", &[]),
+    ("files", &[]),
 ];
 
 /// What stands in some places only.

@@ -139,10 +139,11 @@ fn what_is_wrong_stops_the_start_and_says_what_to_do() {
     drop(folder.serve());
     let key = folder.data_dir().join("secret.key");
     assert_eq!(fs::metadata(&key).unwrap().permissions().mode() & 0o777, 0o600);
-    fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
-    assert!(folder.fails(&["serve"]).contains("chmod 600"));
-    fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
     let kept = fs::read_to_string(&key).unwrap();
+    let named = folder.path().join("named.key");
+    fs::write(&named, &kept).unwrap();
+    fs::set_permissions(&named, fs::Permissions::from_mode(0o644)).unwrap();
+    assert!(folder.fails(&["serve", "--secret-key-file", named.to_str().unwrap()]).contains("chmod 600"));
     fs::remove_file(&key).unwrap();
     assert!(folder.fails(&["serve"]).contains("put it back"));
     let other = ["serve", "--secret-key", "0123456789abcdef0123456789abcdef"];

@@ -6,10 +6,16 @@
 mod backups;
 mod commands;
 mod explain;
+mod file_modes;
 mod hostile;
 mod log;
 mod looking;
 mod private_postgres;
 mod secrets;
+mod server_role;
+mod signals;
 mod small_disk;
 mod support;
+#[cfg(feature = "tls")]
+mod tls;
+mod wrong_database;

@@ -1,18 +1,18 @@
 //! The private PostgreSQL's files: the cluster, its password, its socket's folder, and who owns them.
 
-use std::fs::{self, DirBuilder, File, Permissions};
-use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown};
+use std::fs::{self, DirBuilder, Permissions};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use aws_lc_rs::digest::{SHA256, digest};
-use diesel::{Connection, PgConnection, RunQueryDsl};
 use nix::sys::statvfs::statvfs;
 use nix::unistd::{User, geteuid};
 
-use super::{Binaries, Error, SocketUrl};
+use super::roles::{self, DATABASE, OWNER, SUPERUSER};
+use super::{Binaries, Error, LOCK_FILE, SocketUrl};
+use crate::files::{self, FILE_MODE, FOLDER_MODE};
 use crate::random;
 
 /// Bytes that the path of a Unix socket may have, of which its own name takes these.
@@ -23,6 +23,9 @@ const UNFINISHED: &str = "postgres.unfinished.";
 
 /// PostgreSQL's own folder in the data folder.
 const FOLDER: &str = "postgres";
+/// The files of the superuser's password and of the owner's.
+const SUPERUSER_PASSWORD: &str = "postgres.password";
+const OWNER_PASSWORD: &str = "doorward.password";
 
 /// Bytes of a segment of PostgreSQL's log.
 const WAL_SEGMENT: u64 = 16 * 1024 * 1024;
@@ -66,8 +69,14 @@ impl Cluster {
         self.data_dir.join("postgres.log")
     }
 
-    fn password_file(&self) -> PathBuf {
-        self.data_dir.join("postgres.password")
+    /// Takes from others what they may do with the data folder and what is in it.
+    pub(super) fn put_right(&self) -> Result<(), Error> {
+        files::put_data_folder_right(&self.data_dir)?;
+        files::put_right("PostgreSQL's folder", &self.folder(), FOLDER_MODE)?;
+        for name in [SUPERUSER_PASSWORD, OWNER_PASSWORD, LOCK_FILE, "postgres.log", "postgres.log.1"] {
+            files::put_right("a file of the data folder", &self.data_dir.join(name), FILE_MODE)?;
+        }
+        Ok(())
     }
 
     /// The socket's folder: beside the cluster, or where the path would be too long, or cut in two by PostgreSQL, which
@@ -124,28 +133,29 @@ impl Cluster {
         let found = fs::symlink_metadata(folder).map_err(io)?;
         let uid = self.owner.as_ref().map_or_else(|| geteuid().as_raw(), |owner| owner.uid);
         if !found.is_dir() || (found.uid() != uid && found.uid() != geteuid().as_raw()) {
-            let error = std::io::Error::other("it is not a folder of our own; remove it and try again");
-            return Err(Error::io(folder, error));
+            return Err(Error::ForeignFolder(folder.to_owned()));
         }
         if let Some(owner) = &self.owner {
             chown(folder, Some(owner.uid), Some(owner.gid)).map_err(io)?;
         }
-        fs::set_permissions(folder, Permissions::from_mode(0o700)).map_err(io)
+        fs::set_permissions(folder, Permissions::from_mode(FOLDER_MODE)).map_err(io)
     }
 
     /// Makes the cluster beside its place and moves it there, so that a crash leaves nothing half made.
     fn make(&self, binaries: &Binaries) -> Result<(), Error> {
+        check_user_name()?;
         self.remove_unfinished();
         // A name of its own: the initdb of a killed process may still write to its folder.
         let unfinished = self.data_dir.join(format!("{UNFINISHED}{}", std::process::id()));
         self.make_folder(&unfinished)?;
-        let password = self.make_password()?;
+        let password = create_password(&self.data_dir.join(SUPERUSER_PASSWORD))?;
         let password_for_initdb = self.data_dir.join("postgres.initdb");
         write_secret(&password_for_initdb, &password, self.owner.as_ref())?;
         tracing::info!(folder = %self.folder().display(), "making a private PostgreSQL");
         let mut initdb = Command::new(binaries.program("initdb"));
         initdb.arg("--pgdata").arg(&unfinished).arg("--pwfile").arg(&password_for_initdb);
-        initdb.args(["--username=doorward", "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C"]);
+        initdb.arg(format!("--username={SUPERUSER}"));
+        initdb.args(["--auth=scram-sha-256", "--encoding=UTF8", "--locale=C"]);
         // What it leaves behind shows whether the disk is full.
         initdb.args(["--data-checksums", "--no-instructions", "--no-clean"]).current_dir("/");
         if let Some(owner) = &self.owner {
@@ -170,12 +180,6 @@ impl Cluster {
         }
     }
 
-    fn make_password(&self) -> Result<String, Error> {
-        let password: String = random::bytes::<24>().iter().map(|byte| format!("{byte:02x}")).collect();
-        write_secret(&self.password_file(), &password, None)?;
-        Ok(password)
-    }
-
     /// What PostgreSQL said, as one of our errors.
     pub(super) fn failure(&self, said: &str) -> Error {
         if said.contains("No space left on device") || self.is_disk_full() {
@@ -191,23 +195,75 @@ impl Cluster {
         statvfs(&self.data_dir).is_ok_and(|disk| disk.blocks_available() * disk.fragment_size() < WAL_SEGMENT)
     }
 
-    pub(super) fn url(&self, database: &str) -> Result<SocketUrl, Error> {
-        let path = self.password_file();
-        let password = fs::read_to_string(&path).map_err(|error| Error::io(&path, error))?;
-        Ok(SocketUrl::new(&self.socket_folder(), password.trim(), database))
+    /// The URL of the owner of doorward's database. A server of the version before this one connects as the superuser,
+    /// and has made no owner.
+    pub(super) fn url(&self) -> Result<SocketUrl, Error> {
+        if self.data_dir.join(OWNER_PASSWORD).exists() {
+            self.url_of(OWNER, OWNER_PASSWORD, DATABASE)
+        } else {
+            self.superuser_url(DATABASE)
+        }
     }
 
-    /// Makes our database, when the cluster is new.
+    /// The superuser's URL of a database.
+    pub(super) fn superuser_url(&self, database: &str) -> Result<SocketUrl, Error> {
+        self.url_of(SUPERUSER, SUPERUSER_PASSWORD, database).map_err(|error| match error {
+            Error::File(missing) if missing.kind() == Some(std::io::ErrorKind::NotFound) => {
+                self.lost_password("is not there")
+            }
+            other => other,
+        })
+    }
+
+    fn url_of(&self, role: &str, password_file: &str, database: &str) -> Result<SocketUrl, Error> {
+        let path = self.data_dir.join(password_file);
+        let password = files::read_secret("the password file of the private PostgreSQL", &path)?;
+        Ok(SocketUrl::new(&self.socket_folder(), role, password.trim(), database))
+    }
+
+    fn lost_password(&self, how: &'static str) -> Error {
+        Error::LostPassword {
+            path: self.data_dir.join(SUPERUSER_PASSWORD),
+            how,
+            folder: self.folder(),
+            user: self.owner.as_ref().map_or_else(|| files::user_name(geteuid()), |owner| owner.name.clone()),
+        }
+    }
+
+    /// Makes our database and its owner where they are missing, as in every cluster of an earlier version.
     pub(super) fn ensure_database(&self) -> Result<(), Error> {
-        let failed = |error: &dyn std::fmt::Display| self.failure(&error.to_string());
-        if PgConnection::establish(self.url("doorward")?.expose()).is_ok() {
+        let of_superuser = self.superuser_url("postgres")?;
+        let path = self.data_dir.join(OWNER_PASSWORD);
+        if path.exists() && roles::is_in_order(self.url()?.expose()) {
             return Ok(());
         }
-        let mut connection =
-            PgConnection::establish(self.url("postgres")?.expose()).map_err(|error| failed(&error))?;
-        let made = diesel::sql_query("CREATE DATABASE doorward").execute(&mut connection);
-        made.map(|_| ()).map_err(|error| failed(&error))
+        let connect = |url: &SocketUrl| {
+            roles::connect_superuser(url.expose()).map_err(|said| match said {
+                said if said.contains("password authentication failed") => {
+                    self.lost_password("has another password")
+                }
+                said => self.failure(&said),
+            })
+        };
+        let failed = |error: diesel::result::Error| self.failure(&error.to_string());
+        let mut connection = connect(&of_superuser)?;
+        let password = if path.exists() {
+            files::read_secret("the password file of the private PostgreSQL", &path)?
+        } else {
+            create_password(&path)?
+        };
+        roles::create_owner_and_database(&mut connection, password.trim()).map_err(failed)?;
+        roles::hand_over(&mut connect(&self.superuser_url(DATABASE)?)?).map_err(failed)
     }
+}
+
+/// initdb asks for the user's name, and some containers run as a number without one.
+fn check_user_name() -> Result<(), Error> {
+    let uid = geteuid();
+    if uid.is_root() || User::from_uid(uid).is_ok_and(|user| user.is_some()) {
+        return Ok(());
+    }
+    Err(Error::NamelessUser(uid.as_raw()))
 }
 
 fn find_owner() -> Result<Owner, Error> {
@@ -234,11 +290,16 @@ fn check_reach(folder: &Path, owner: &Owner) -> Result<(), Error> {
     Ok(())
 }
 
+fn create_password(path: &Path) -> Result<String, Error> {
+    let password: String = random::bytes::<24>().iter().map(|byte| format!("{byte:02x}")).collect();
+    write_secret(path, &password, None)?;
+    Ok(password)
+}
+
 fn write_secret(path: &Path, secret: &str, owner: Option<&Owner>) -> Result<(), Error> {
     let io = |error| Error::io(path, error);
     let _ = fs::remove_file(path);
-    let mut file: File = File::options().write(true).create_new(true).mode(0o600).open(path).map_err(io)?;
-    file.write_all(secret.as_bytes()).and_then(|()| file.sync_all()).map_err(io)?;
+    files::create(path, secret.as_bytes()).map_err(io)?;
     match owner {
         Some(owner) => chown(path, Some(owner.uid), Some(owner.gid)).map_err(io),
         None => Ok(()),

@@ -4,15 +4,19 @@
 mod binaries;
 mod child;
 mod cluster;
+mod roles;
 mod supervisor;
 
 use std::fmt;
 use std::fs::File;
 use std::io::{Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nix::fcntl::{Flock, FlockArg};
+
+use crate::files::{self, FILE_MODE, FileError};
 
 pub use binaries::{Binaries, find_binaries};
 pub use child::exec_child;
@@ -105,21 +109,44 @@ pub enum Error {
     /// It does not start.
     #[error("PostgreSQL did not start: {0}")]
     NotStarted(String),
-    /// A file or folder cannot be used.
-    #[error("{path}: {error}")]
-    Io {
-        /// Which.
+    /// The superuser's password is lost.
+    #[error(
+        "the file {path} with the password of the private PostgreSQL's superuser {how}: put it back from a copy of the \
+         data folder. Without one, set a new password: as the user {user} run `postgres --single -D {folder} postgres`, \
+         type ALTER ROLE doorward PASSWORD 'new one' and ^D, and write the same into that file (mode 0600)"
+    )]
+    LostPassword {
+        /// The file.
         path: PathBuf,
-        /// Why.
-        error: std::io::Error,
+        /// How it is lost.
+        how: &'static str,
+        /// The cluster.
+        folder: PathBuf,
+        /// The user that PostgreSQL runs as.
+        user: String,
     },
+    /// initdb runs as no user that has no name.
+    #[error(
+        "the user id {0} has no entry in /etc/passwd, and PostgreSQL makes no data folder without one: add an entry \
+         (in a Containerfile: RUN useradd --uid {0} doorward), run as a user that has one, or set DATABASE_URL to a \
+         PostgreSQL that runs already"
+    )]
+    NamelessUser(u32),
+    /// Another user has put something where a folder of ours belongs.
+    #[error(
+        "{0} is not a folder that doorward made: move it away and try again, or set DOORWARD_DATA_DIR to another folder"
+    )]
+    ForeignFolder(PathBuf),
+    /// A file or folder cannot be used.
+    #[error(transparent)]
+    File(#[from] FileError),
 }
 
 impl Error {
     fn io(path: &Path, error: std::io::Error) -> Self {
         match error.kind() {
             std::io::ErrorKind::StorageFull => Self::DiskFull(path.to_owned()),
-            _ => Self::Io { path: path.to_owned(), error },
+            _ => Self::File(FileError::io("the private PostgreSQL's", path, error)),
         }
     }
 }
@@ -135,14 +162,14 @@ impl SocketUrl {
         &self.0
     }
 
-    fn new(socket_folder: &Path, password: &str, database: &str) -> Self {
+    fn new(socket_folder: &Path, role: &str, password: &str, database: &str) -> Self {
         let escape = |byte: u8| match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' => char::from(byte).to_string(),
             other => format!("%{other:02X}"),
         };
         let folder: String =
             socket_folder.as_os_str().as_encoded_bytes().iter().copied().map(escape).collect();
-        Self(format!("postgresql://doorward:{password}@{folder}/{database}"))
+        Self(format!("postgresql://{role}:{password}@{folder}/{database}"))
     }
 }
 
@@ -168,7 +195,7 @@ impl PrivatePostgres {
     /// See [`Error`].
     pub fn start(options: &Options) -> Result<Self, Error> {
         let io = |error| Error::io(&options.data_dir, error);
-        std::fs::create_dir_all(&options.data_dir).map_err(io)?;
+        files::create_folders("the data folder", &options.data_dir, files::data_folder_mode())?;
         let data_dir = options.data_dir.canonicalize().map_err(io)?;
         Self::begin(options, &data_dir, supervisor::SILENCE)
     }
@@ -186,9 +213,11 @@ impl PrivatePostgres {
     /// # Errors
     /// See [`Error`].
     pub fn open_within(options: &Options, silence: Duration) -> Result<Self, Error> {
-        let Ok(data_dir) = options.data_dir.canonicalize() else {
-            return Err(Error::NoFolder(options.data_dir.clone()));
-        };
+        let data_dir = options.data_dir.canonicalize().map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => Error::NoFolder(options.data_dir.clone()),
+            _ => FileError::io("the data folder", &options.data_dir, error).into(),
+        })?;
+        std::fs::read_dir(&data_dir).map_err(|error| FileError::io("the data folder", &data_dir, error))?;
         if !cluster::is_in(&data_dir) {
             return Err(Error::NoCluster(data_dir));
         }
@@ -198,11 +227,12 @@ impl PrivatePostgres {
     fn begin(options: &Options, data_dir: &Path, silence: Duration) -> Result<Self, Error> {
         let lock = lock(data_dir)?;
         let cluster = cluster::Cluster::at(data_dir)?;
+        cluster.put_right()?;
         let binaries = find_binaries(&options.path, cluster.major())?;
         cluster.prepare(&binaries)?;
         let supervisor = supervisor::Supervisor::start(&cluster, &binaries, options, silence)?;
         cluster.ensure_database()?;
-        Ok(Self { url: cluster.url("doorward")?, binaries, supervisor, _lock: lock })
+        Ok(Self { url: cluster.url()?, binaries, supervisor, _lock: lock })
     }
 
     /// How to reach the one that another process runs on this folder; `None`: none does.
@@ -216,9 +246,18 @@ impl PrivatePostgres {
         }
         match lock(&data_dir) {
             Ok(_) => Ok(None),
-            Err(Error::Locked { .. }) => cluster::Cluster::at(&data_dir)?.url("doorward").map(Some),
+            Err(Error::Locked { .. }) => cluster::Cluster::at(&data_dir)?.url().map(Some),
             Err(error) => Err(error),
         }
+    }
+
+    /// The superuser's URL of doorward's database, for who looks after PostgreSQL itself.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn superuser_url(data_dir: &Path) -> Result<SocketUrl, Error> {
+        let data_dir = data_dir.canonicalize().map_err(|_| Error::NoFolder(data_dir.to_owned()))?;
+        cluster::Cluster::at(&data_dir)?.superuser_url(roles::DATABASE)
     }
 
     /// How to reach it.
@@ -244,8 +283,9 @@ const LOCK_FILE: &str = "doorward.lock";
 /// One process a folder. The lock goes with the process, however that ends.
 fn lock(data_dir: &Path) -> Result<Flock<File>, Error> {
     let path = data_dir.join(LOCK_FILE);
-    let file = File::options().read(true).write(true).create(true).truncate(false).open(&path);
-    let mut file = file.map_err(|error| Error::io(&path, error))?;
+    let mut options = File::options();
+    options.read(true).write(true).create(true).truncate(false).mode(FILE_MODE);
+    let mut file = options.open(&path).map_err(|error| Error::io(&path, error))?;
     let mut pid = String::new();
     let _ = file.read_to_string(&mut pid);
     let held = |_| Error::Locked { folder: data_dir.to_owned(), pid: pid.trim().to_owned() };

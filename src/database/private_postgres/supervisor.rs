@@ -3,6 +3,7 @@
 
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom};
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -17,6 +18,7 @@ use nix::unistd::Pid;
 
 use super::cluster::Cluster;
 use super::{Binaries, Error, Options};
+use crate::files::FILE_MODE;
 
 /// How long a process may live before it says that it starts. From then on it is waited for: a recovery takes as long as it
 /// takes, and one that is broken off begins again.
@@ -185,7 +187,8 @@ impl Starter {
         if fs::metadata(&log_file).is_ok_and(|found| found.len() > LOG_MAX) {
             fs::rename(&log_file, log_file.with_extension("log.1")).map_err(io)?;
         }
-        let mut log = File::options().create(true).append(true).open(&log_file).map_err(io)?;
+        let mut log =
+            File::options().create(true).append(true).mode(FILE_MODE).open(&log_file).map_err(io)?;
         let log_from = log.seek(SeekFrom::End(0)).map_err(io)?;
         let (user, group) = match &self.cluster.owner {
             Some(owner) => (owner.uid.to_string(), owner.gid.to_string()),

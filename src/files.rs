@@ -1,0 +1,334 @@
+//! Files and folders of our own: created for their owner alone, put right at each start, and read only if nobody else
+//! could have written them.
+
+use std::fmt::Write as _;
+use std::fs::{self, DirBuilder, File, Metadata, Permissions};
+use std::io::{self, ErrorKind, Write as _};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use nix::sys::statvfs::{FsFlags, statvfs};
+use nix::unistd::{Uid, User, geteuid};
+
+/// The mode of every file.
+pub const FILE_MODE: u32 = 0o600;
+/// The mode of a folder that nobody else enters.
+pub const FOLDER_MODE: u32 = 0o700;
+/// The mode of a folder that PostgreSQL's user passes through.
+const PASSABLE_MODE: u32 = 0o711;
+/// Beginnings of the names that doorward and its PostgreSQL give in the data folder.
+const OWN_NAMES: [&str; 5] = ["postgres", "secret.", "doorward.", "socket", "lost+found"];
+
+/// Why a file or folder cannot be used, and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// The operating system refuses.
+    #[error("{what} {path}: {error}{}", remedy(path, error))]
+    Io {
+        /// What the file is for.
+        what: &'static str,
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// Another user owns it.
+    #[error(
+        "{what} {path} belongs to {owner}, and doorward runs as {}: whoever owns it can replace what is in it. Run \
+         doorward as its owner, or give it to that user (chown {} {path}; in Kubernetes runAsUser, in Docker --user \
+         and the volume's owner)",
+        user_name(geteuid()),
+        geteuid()
+    )]
+    Owner {
+        /// What the file is for.
+        what: &'static str,
+        /// Which.
+        path: PathBuf,
+        /// Who owns it.
+        owner: String,
+    },
+    /// Others may read or write it.
+    #[error("{what} {path} may be read by others: {advice}")]
+    Open {
+        /// What the file is for.
+        what: &'static str,
+        /// Which.
+        path: PathBuf,
+        /// What to do.
+        advice: String,
+    },
+}
+
+impl FileError {
+    /// The operating system's refusal.
+    #[must_use]
+    pub fn io(what: &'static str, path: &Path, error: io::Error) -> Self {
+        Self::Io { what, path: path.to_owned(), error }
+    }
+
+    /// The operating system's kind of refusal, if it refused.
+    #[must_use]
+    pub fn kind(&self) -> Option<ErrorKind> {
+        match self {
+            Self::Io { error, .. } => Some(error.kind()),
+            Self::Owner { .. } | Self::Open { .. } => None,
+        }
+    }
+}
+
+/// The mode of the data folder: as root, PostgreSQL runs as another user in a folder below.
+#[must_use]
+pub fn data_folder_mode() -> u32 {
+    if geteuid().is_root() { PASSABLE_MODE } else { FOLDER_MODE }
+}
+
+/// Creates the folder and those above it that are missing. Their modes do not depend on the umask.
+///
+/// # Errors
+/// [`FileError::Io`].
+pub fn create_folders(what: &'static str, folder: &Path, mode: u32) -> Result<(), FileError> {
+    let missing: Vec<&Path> = folder.ancestors().take_while(|path| !is_there(path)).collect();
+    for path in missing.into_iter().rev() {
+        let created = DirBuilder::new().mode(mode).create(path);
+        match created.and_then(|()| fs::set_permissions(path, Permissions::from_mode(mode))) {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+                return Err(FileError::io(what, path, error));
+            }
+            _ => {}
+        }
+    }
+    if folder.is_dir() { Ok(()) } else { Err(FileError::io(what, folder, ErrorKind::NotADirectory.into())) }
+}
+
+fn is_there(path: &Path) -> bool {
+    path.as_os_str().is_empty() || fs::metadata(path).is_ok()
+}
+
+/// Creates a file with this content. No file is overwritten, and its mode does not depend on the umask.
+///
+/// # Errors
+/// The operating system's.
+pub fn create(path: &Path, content: &[u8]) -> io::Result<File> {
+    let mut file = File::options().write(true).create_new(true).mode(FILE_MODE).open(path)?;
+    file.set_permissions(Permissions::from_mode(FILE_MODE))?;
+    file.write_all(content)?;
+    file.sync_all()?;
+    Ok(file)
+}
+
+/// Checks the data folder's owner, and takes from others what a copy or Kubernetes' `fsGroup` has granted them.
+///
+/// # Errors
+/// [`FileError::Owner`], or the operating system's.
+pub fn put_data_folder_right(folder: &Path) -> Result<(), FileError> {
+    const WHAT: &str = "the data folder";
+    let found = fs::metadata(folder).map_err(|error| FileError::io(WHAT, folder, error))?;
+    check_owner(WHAT, folder, &found)?;
+    if found.mode() & 0o777 & !data_folder_mode() == 0 {
+        return Ok(());
+    }
+    let is_own = found.uid() == geteuid().as_raw();
+    if is_own && holds_only_own(folder) {
+        return put_right(WHAT, folder, data_folder_mode());
+    }
+    if found.mode() & 0o022 != 0 {
+        let advice = if is_own {
+            "it holds other files too: give doorward a folder of its own"
+        } else {
+            "its mode is not ours to change: set DOORWARD_DATA_DIR to a folder below it, which doorward creates for \
+             itself"
+        };
+        tracing::warn!(folder = %folder.display(), mode = %octal(&found), advice, "others can write to the data folder");
+    }
+    Ok(())
+}
+
+fn holds_only_own(folder: &Path) -> bool {
+    fs::read_dir(folder).is_ok_and(|entries| {
+        entries.flatten().all(|entry| {
+            let name = entry.file_name();
+            OWN_NAMES.iter().any(|own| name.as_encoded_bytes().starts_with(own.as_bytes()))
+        })
+    })
+}
+
+/// Takes from others what they may do with a file or folder of ours. Nothing happens where it does not exist.
+///
+/// # Errors
+/// The operating system's.
+pub fn put_right(what: &'static str, path: &Path, mode: u32) -> Result<(), FileError> {
+    let found = match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        found => found.map_err(|error| FileError::io(what, path, error))?,
+    };
+    if found.is_symlink() || found.mode() & 0o777 & !mode == 0 {
+        return Ok(());
+    }
+    let changed = fs::set_permissions(path, Permissions::from_mode(mode));
+    changed.map_err(|error| FileError::io(what, path, error))?;
+    tracing::warn!(path = %path.display(), before = %octal(&found), now = format!("{mode:04o}"), "others had access; not any more");
+    Ok(())
+}
+
+fn octal(found: &Metadata) -> String {
+    format!("{:04o}", found.mode() & 0o7777)
+}
+
+/// Reads a file that only its owner may read. The owner is this process's user or root.
+///
+/// # Errors
+/// [`FileError`].
+pub fn read_secret(what: &'static str, path: &Path) -> Result<String, FileError> {
+    let io = |error| FileError::io(what, path, error);
+    let file = File::open(path).map_err(io)?;
+    let found = file.metadata().map_err(io)?;
+    check_owner(what, path, &found)?;
+    if is_open(&found) {
+        return Err(FileError::Open { what, path: path.to_owned(), advice: how_to_close(path, &found) });
+    }
+    io::read_to_string(file).map_err(io)
+}
+
+fn check_owner(what: &'static str, path: &Path, found: &Metadata) -> Result<(), FileError> {
+    let owner = Uid::from_raw(found.uid());
+    if owner.is_root() || owner == geteuid() {
+        return Ok(());
+    }
+    Err(FileError::Owner { what, path: path.to_owned(), owner: user_name(owner) })
+}
+
+/// Root's file may be read by a group of ours: so Kubernetes mounts a secret with `fsGroup`.
+fn is_open(found: &Metadata) -> bool {
+    let through_group = found.uid() == 0 && !geteuid().is_root() && is_own_group(found.gid());
+    let allowed = if through_group { 0o740 } else { 0o700 };
+    found.mode() & 0o777 & !allowed != 0
+}
+
+fn is_own_group(gid: u32) -> bool {
+    #[cfg(not(target_vendor = "apple"))]
+    if nix::unistd::getgroups().is_ok_and(|groups| groups.iter().any(|own| own.as_raw() == gid)) {
+        return true;
+    }
+    nix::unistd::getegid().as_raw() == gid
+}
+
+fn how_to_close(path: &Path, found: &Metadata) -> String {
+    let is_own = geteuid().is_root() || found.uid() == geteuid().as_raw();
+    if is_own && !is_read_only(path) {
+        return format!("chmod 600 {}", path.display());
+    }
+    let mut advice = format!("its mode is {}, and ", octal(found));
+    let why = if is_own { "the mount is read-only" } else { "root owns it" };
+    let _ = write!(
+        advice,
+        "{why}: set the mode where it is mounted. Kubernetes: defaultMode: 0400, or 0440 with an fsGroup where doorward \
+         does not run as root; Docker and Compose: mode: 0400 and the uid of doorward's user"
+    );
+    advice
+}
+
+fn is_read_only(path: &Path) -> bool {
+    statvfs(path).is_ok_and(|mount| mount.flags().contains(FsFlags::ST_RDONLY))
+}
+
+/// A user's name, or the number of one without a name.
+#[must_use]
+pub fn user_name(uid: Uid) -> String {
+    let named = User::from_uid(uid).ok().flatten();
+    named.map_or_else(|| format!("the user id {uid}"), |user| user.name)
+}
+
+/// What to do where the operating system refuses; a sentence of its own, or nothing.
+fn remedy(path: &Path, error: &io::Error) -> String {
+    let user = user_name(geteuid());
+    match error.kind() {
+        ErrorKind::PermissionDenied => format!(
+            ". Run doorward as the owner, or let {user} read and write there (in a container: the volume's owner, \
+             runAsUser, fsGroup or --user)"
+        ),
+        ErrorKind::ReadOnlyFilesystem => {
+            ". The file system is read-only: mount a writable one there, or name a folder on another"
+                .to_owned()
+        }
+        ErrorKind::NotADirectory | ErrorKind::IsADirectory | ErrorKind::AlreadyExists => {
+            format!(". Something else has this name: move {} away, or name another place", path.display())
+        }
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => ". Free some space and try again".to_owned(),
+        ErrorKind::NotFound => ". Put it back from a copy, or name the right place".to_owned(),
+        _ => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().mode() & 0o777
+    }
+
+    fn folder() -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().to_owned();
+        (folder, path)
+    }
+
+    #[test]
+    fn created_folders_are_closed_to_others() {
+        let (_kept, path) = folder();
+        create_folders("x", &path.join("a/b"), FOLDER_MODE).unwrap();
+        assert_eq!([mode(&path.join("a")), mode(&path.join("a/b"))], [0o700; 2]);
+        fs::write(path.join("file"), "").unwrap();
+        let refused = create_folders("the data folder", &path.join("file/x"), FOLDER_MODE).unwrap_err();
+        assert!(refused.to_string().contains("Something else has this name: move"), "{refused}");
+    }
+
+    #[test]
+    fn created_file_overwrites_nothing() {
+        let (_kept, path) = folder();
+        create(&path.join("new"), b"new").unwrap();
+        assert_eq!(mode(&path.join("new")), 0o600);
+        std::os::unix::fs::symlink(path.join("elsewhere"), path.join("link")).unwrap();
+        for taken in ["new", "link"] {
+            let refused = create(&path.join(taken), b"other").unwrap_err();
+            assert_eq!(refused.kind(), ErrorKind::AlreadyExists);
+        }
+        assert!(!path.join("elsewhere").exists());
+    }
+
+    #[test]
+    fn data_folder_is_put_right_unless_shared() {
+        let (_kept, path) = folder();
+        let data = path.join("data");
+        create_folders("x", &data, 0o777).unwrap();
+        fs::write(data.join("postgres.log"), "").unwrap();
+        put_data_folder_right(&data).unwrap();
+        assert_eq!(mode(&data), data_folder_mode());
+        fs::set_permissions(&data, Permissions::from_mode(0o755)).unwrap();
+        fs::write(data.join("of another program"), "").unwrap();
+        put_data_folder_right(&data).unwrap();
+        assert_eq!(mode(&data), 0o755, "another program may need it so");
+    }
+
+    #[test]
+    fn secret_is_read_only_if_closed_to_others() {
+        let (_kept, path) = folder();
+        let secret = path.join("secret");
+        create(&secret, b"text").unwrap();
+        assert_eq!(read_secret("the secret", &secret).unwrap(), "text");
+        for open in [0o640, 0o604, 0o620, 0o602] {
+            fs::set_permissions(&secret, Permissions::from_mode(open)).unwrap();
+            let refused = read_secret("the secret", &secret).unwrap_err().to_string();
+            assert!(refused.ends_with(&format!("chmod 600 {}", secret.display())), "{refused}");
+        }
+    }
+
+    #[test]
+    fn missing_secret_is_named_with_a_remedy() {
+        let (_kept, path) = folder();
+        let refused = read_secret("the password file", &path.join("gone")).unwrap_err();
+        let said = refused.to_string();
+        assert!(said.starts_with("the password file /") && said.contains("Put it back"), "{said}");
+    }
+}

@@ -1,0 +1,151 @@
+//! Files and folders of ours: closed to others whatever the umask, put right at each start, and refused if another owns
+//! them.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::support::Folder;
+
+/// Nobody's, but not root's.
+const OTHER: u32 = 54_321;
+
+fn is_root() -> bool {
+    nix::unistd::geteuid().is_root()
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::symlink_metadata(path).unwrap().mode() & 0o777
+}
+
+/// What others may do anything with, but for the socket, whose folder is closed.
+fn open_to_others(data: &Path) -> Vec<String> {
+    let shut = |path: &Path| mode(path) & 0o077 == 0;
+    let entries = fs::read_dir(data).unwrap().flatten().map(|entry| entry.path());
+    let mut open: Vec<PathBuf> = entries.filter(|path| !shut(path)).collect();
+    let passable = if is_root() { 0o711 } else { 0o700 };
+    open.extend((mode(data) & !passable != 0).then(|| data.to_owned()));
+    open.iter().map(|path| format!("{} {:o}", path.display(), mode(path))).collect()
+}
+
+/// The command with this umask.
+fn with_umask(command: &Command, umask: &str) -> Command {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &format!("umask {umask}; exec \"$0\" \"$@\"")]).arg(command.get_program());
+    shell.args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => shell.env(name, value),
+            None => shell.env_remove(name),
+        };
+    }
+    shell.current_dir(command.get_current_dir().unwrap()).stdin(Stdio::null());
+    shell
+}
+
+#[test]
+fn files_are_closed_to_others_whatever_the_umask() {
+    let folder = Folder::new();
+    let data = folder.data_dir();
+    for umask in ["0", "077"] {
+        let server = folder.serve_as(with_umask(&folder.command(&["serve"]), umask));
+        assert_eq!(open_to_others(&data), [""; 0], "{umask}");
+        drop(server);
+    }
+    let backup = folder.path().join("auth.dump");
+    let done = with_umask(&folder.command(&["backup", backup.to_str().unwrap()]), "0").status().unwrap();
+    assert!(done.success());
+    assert_eq!(mode(&backup), 0o600);
+    let elsewhere = folder.path().join("one/two");
+    let mut other = folder.command(&["migrate", "--data-dir"]);
+    other.arg(&elsewhere);
+    assert!(with_umask(&other, "0").status().unwrap().success());
+    assert_eq!(mode(&folder.path().join("one")) & 0o022, 0, "nor those above it");
+}
+
+#[test]
+fn modes_that_a_copy_has_loosened_are_put_right_at_the_start() {
+    let folder = Folder::new();
+    drop(folder.serve());
+    let data = folder.data_dir();
+    let loosen = Command::new("chmod").args(["-R", "g+rwX,o+rX"]).arg(&data).status().unwrap();
+    assert!(loosen.success() && open_to_others(&data).len() > 4);
+    let server = folder.serve();
+    assert_eq!(open_to_others(&data), [""; 0]);
+    drop(server);
+}
+
+#[test]
+fn file_of_another_owner_stops_the_start() {
+    if !is_root() {
+        return;
+    }
+    let folder = Folder::new();
+    drop(folder.serve());
+    let data = folder.data_dir();
+    for name in ["secret.key", "postgres.password", "doorward.password", ""] {
+        let path = data.join(name);
+        chown(&path, Some(OTHER), Some(OTHER)).unwrap();
+        let said = folder.fails(&["serve"]);
+        assert!(said.contains(&format!("belongs to the user id {OTHER}")), "{name}: {said}");
+        assert!(said.contains("chown"), "{name}: {said}");
+        chown(&path, Some(0), Some(0)).unwrap();
+    }
+    drop(folder.serve());
+}
+
+#[test]
+fn data_folder_with_others_files_keeps_its_mode() {
+    let folder = Folder::new();
+    let data = folder.data_dir();
+    fs::create_dir(&data).unwrap();
+    fs::write(data.join("of another program"), "").unwrap();
+    fs::set_permissions(&data, fs::Permissions::from_mode(0o755)).unwrap();
+    drop(folder.serve());
+    assert_eq!(mode(&data), 0o755);
+    assert_eq!(mode(&data.join("secret.key")), 0o600);
+}
+
+#[test]
+fn something_in_place_of_the_data_folder_is_named_with_a_remedy() {
+    let folder = Folder::new();
+    fs::write(folder.data_dir(), "a file").unwrap();
+    let said = folder.fails(&["serve"]);
+    assert!(said.contains("the data folder") && said.contains("Something else has this name"), "{said}");
+}
+
+#[test]
+fn root_takes_no_settings_file_that_others_could_write() {
+    if !is_root() {
+        return;
+    }
+    let folder = Folder::new();
+    let file = folder.path().join("doorward.toml");
+    fs::write(&file, "registration = \"open\"\n").unwrap();
+    let shown = folder.ok(&["config"]);
+    assert!(shown.contains("doorward.toml"), "root's own file is read: {shown}");
+    type Change<'a> = (&'a Path, u32, u32, &'a str);
+    let changes: [Change; 4] = [
+        (&file, OTHER, 0o644, "belongs to the user id 54321"),
+        (&file, 0, 0o666, "others may write to"),
+        (folder.path(), OTHER, 0o755, "belongs to the user id 54321"),
+        (folder.path(), 0, 0o777, "others may write to"),
+    ];
+    for (path, owner, mode, why) in changes {
+        let before = fs::metadata(path).unwrap().permissions();
+        chown(path, Some(owner), None).unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        for command in
+            [&["config"][..], &["user", "list"], &["serve"], &["backup", "x.dump"], &["key", "list"]]
+        {
+            let said = folder.fails(command);
+            assert!(said.contains(why) && said.contains("--config doorward.toml"), "{command:?}: {said}");
+        }
+        folder.ok(&["config", "--config", "doorward.toml"]);
+        let named = folder.command(&["config"]).env("DOORWARD_CONFIG", "doorward.toml").status().unwrap();
+        assert!(named.success());
+        chown(path, Some(0), None).unwrap();
+        fs::set_permissions(path, before).unwrap();
+    }
+}

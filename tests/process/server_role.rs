@@ -1,0 +1,134 @@
+//! The role that the server has on its private PostgreSQL: the owner of one database, and no superuser, in data folders of
+//! earlier versions too.
+
+use std::fs;
+
+use diesel::connection::SimpleConnection;
+use diesel::sql_types::Text;
+use diesel::{Connection, PgConnection, QueryableByName, RunQueryDsl};
+use doorward::database::private_postgres::PrivatePostgres;
+
+use crate::support::{Folder, PASSWORD};
+
+#[derive(QueryableByName)]
+struct Row {
+    #[diesel(sql_type = Text)]
+    text: String,
+}
+
+fn as_server(folder: &Folder) -> PgConnection {
+    let url = PrivatePostgres::running(&folder.data_dir()).unwrap().expect("it runs");
+    PgConnection::establish(url.expose()).unwrap()
+}
+
+fn as_superuser(folder: &Folder) -> PgConnection {
+    let url = PrivatePostgres::superuser_url(&folder.data_dir()).unwrap();
+    PgConnection::establish(url.expose()).unwrap()
+}
+
+fn ask(connection: &mut PgConnection, question: &str) -> String {
+    diesel::sql_query(question).get_result::<Row>(connection).unwrap().text
+}
+
+/// Everything of the database that another role owns.
+const OTHERS: &str = "SELECT coalesce(string_agg(what, ' '), '') AS text FROM (
+    SELECT relname AS what FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relowner <> current_user::regrole
+    UNION ALL SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace AND proowner <> current_user::regrole
+        AND NOT EXISTS (SELECT FROM pg_depend WHERE objid = pg_proc.oid AND deptype = 'e')
+    UNION ALL SELECT datname FROM pg_database WHERE datname = 'doorward' AND datdba <> current_user::regrole) AS found";
+
+const RIGHTS: &str = "SELECT concat_ws(' ', rolsuper, rolcreaterole, rolcreatedb, rolreplication, rolbypassrls) AS text \
+                      FROM pg_roles WHERE rolname = current_user";
+
+#[test]
+fn server_is_no_superuser_of_its_postgresql() {
+    let folder = Folder::new();
+    let server = folder.serve();
+    assert_eq!(server.login("admin", PASSWORD).0, 200);
+    let mut connection = as_server(&folder);
+    assert_eq!(ask(&mut connection, RIGHTS), "f f f f f");
+    assert_eq!(ask(&mut connection, OTHERS), "");
+    for beyond in [
+        "COPY (SELECT 1) TO PROGRAM 'true'",
+        "SELECT pg_read_file('postgresql.conf')",
+        "ALTER SYSTEM SET log_statement = 'all'",
+        "CREATE ROLE another SUPERUSER",
+        "ALTER ROLE CURRENT_USER SUPERUSER",
+        "SET ROLE doorward",
+    ] {
+        assert!(connection.batch_execute(beyond).is_err(), "{beyond}");
+    }
+    let doctor = folder.ok(&["doctor"]);
+    assert!(doctor.contains("users are found by indexes"), "{doctor}");
+}
+
+/// As a server left it that connected as the superuser.
+fn make_earlier(folder: &Folder) {
+    let server = folder.serve();
+    let back = "ALTER DATABASE doorward OWNER TO doorward; REASSIGN OWNED BY doorward_server TO doorward; \
+                DROP OWNED BY doorward_server; DROP ROLE doorward_server; GRANT ALL ON DATABASE doorward TO PUBLIC; \
+                CREATE TYPE colour AS ENUM ('red'); CREATE VIEW names AS SELECT username FROM users";
+    as_superuser(folder).batch_execute(back).unwrap();
+    drop(server);
+    fs::remove_file(folder.data_dir().join("doorward.password")).unwrap();
+}
+
+#[test]
+fn earlier_data_folder_is_handed_over_to_the_owner() {
+    let folder = Folder::new();
+    make_earlier(&folder);
+    let server = folder.serve();
+    assert_eq!(server.login("admin", PASSWORD).0, 200);
+    let mut connection = as_server(&folder);
+    assert_eq!(ask(&mut connection, RIGHTS), "f f f f f");
+    assert_eq!(ask(&mut connection, OTHERS), "");
+    connection.batch_execute("DROP VIEW names; DROP TYPE colour").unwrap();
+    drop((connection, server));
+    let file = folder.path().join("auth.dump");
+    folder.ok(&["backup", file.to_str().unwrap()]);
+    folder.ok(&["restore", file.to_str().unwrap(), "--yes"]);
+    assert!(folder.ok(&["user", "list"]).contains("admin"));
+}
+
+#[test]
+fn commands_reach_a_running_server_of_the_version_before() {
+    let folder = Folder::new();
+    let server = folder.serve();
+    // Such a server has made no owner, and no file with its password.
+    let kept = folder.path().join("kept");
+    let password = folder.data_dir().join("doorward.password");
+    fs::rename(&password, &kept).unwrap();
+    assert!(folder.ok(&["user", "list"]).contains("admin"));
+    fs::rename(&kept, &password).unwrap();
+    drop(server);
+}
+
+#[test]
+fn right_that_the_owner_was_given_is_taken_at_the_start() {
+    let folder = Folder::new();
+    let server = folder.serve();
+    as_superuser(&folder).batch_execute("ALTER ROLE doorward_server SUPERUSER").unwrap();
+    drop(server);
+    let _server = folder.serve();
+    assert_eq!(ask(&mut as_server(&folder), RIGHTS), "f f f f f");
+}
+
+#[test]
+fn lost_password_of_the_owner_is_set_again() {
+    let folder = Folder::new();
+    folder.ok(&["migrate"]);
+    fs::remove_file(folder.data_dir().join("doorward.password")).unwrap();
+    assert_eq!(folder.serve().login("admin", PASSWORD).0, 200);
+}
+
+#[test]
+fn lost_password_of_the_superuser_is_named_with_a_remedy() {
+    let folder = Folder::new();
+    folder.ok(&["migrate"]);
+    let path = folder.data_dir().join("postgres.password");
+    fs::remove_file(&path).unwrap();
+    let said = folder.fails(&["serve"]);
+    let path = path.canonicalize().unwrap_or(path);
+    assert!(said.contains(&*path.to_string_lossy()) && said.contains("put it back from a copy"), "{said}");
+    assert!(said.contains("postgres --single"), "{said}");
+}
