@@ -1,59 +1,118 @@
 //! `doorward backup`: the database in a file.
 
 use std::fs::{self, File};
-use std::io::{self, ErrorKind};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use clap::{Args, ValueHint};
 
 use super::Context;
+use super::backup_proof::{self, copy_dump};
 use super::database::DatabaseAccess;
-use super::failure::Failure;
-use super::libpq::{client, run};
+use super::failure::{Failure, complain};
+use super::libpq::{client, judge, not_started, run};
 use super::output::{Format, Output};
+use crate::app::secrets;
+use crate::app::start::{StartError, check_secret_keys};
+use crate::config::{Settings, stdout_is_terminal};
+use crate::database::Connection;
+use crate::files;
+use crate::secret_key::SecretKeys;
 
 /// Arguments of `doorward backup`.
 #[derive(Args, Debug)]
-#[command(after_help = "Example:\n  doorward backup doorward.dump")]
+#[command(after_help = "\
+Examples:
+  doorward backup doorward.dump
+  doorward backup - | gpg --encrypt -r ops@example.org > doorward.dump.gpg
+
+The backup ends with an HMAC under the secret key: `doorward restore` takes only what was not changed since.")]
 pub struct BackupArgs {
-    /// The file to make; one that is there already is not overwritten.
+    /// The file to make; one that exists is not overwritten. `-` is standard output.
     #[arg(value_hint = ValueHint::FilePath)]
     pub file: PathBuf,
 }
 
 impl BackupArgs {
-    /// Writes the backup: pg_dump's own format, whole or not at all.
+    /// Writes the backup: pg_dump's own format and the proof behind it, whole or not at all.
     ///
     /// # Errors
-    /// When the file is there already, or pg_dump fails.
+    /// When the file exists, there is no secret key, or pg_dump fails.
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
         let settings = context.settings()?;
-        if self.file.exists() {
+        let to_stdout = self.file.as_os_str() == "-";
+        if to_stdout && stdout_is_terminal() {
+            return Err(Failure::new("a backup is not text: send standard output into a file or a program"));
+        }
+        if !to_stdout && fs::symlink_metadata(&self.file).is_ok() {
             return Err(is_there_already(&self.file));
         }
         let access = DatabaseAccess::find(&settings)?;
-        let written = access.connect().map(drop).and_then(|()| dump(&access, &self.file));
+        let written = access.connect().and_then(|mut connection| {
+            let keys = find_keys(&mut connection, &settings)?;
+            if to_stdout { stream(&access, &keys) } else { dump(&access, &keys, &self.file) }
+        });
         access.stop();
         written?;
+        self.tell(to_stdout)
+    }
+
+    fn tell(&self, to_stdout: bool) -> Result<(), Failure> {
+        let holds = "It holds password hashes and sealed keys; the secret key is not in it.";
+        if to_stdout {
+            complain(&[format!("The backup is written. {holds}")]);
+            return Ok(());
+        }
         let size = fs::metadata(&self.file).map_or(0, |found| found.len());
-        let line = format!(
-            "The backup is {} ({size} bytes). It holds password hashes and sealed keys; the secret key is not in it.",
-            self.file.display()
-        );
+        let line = format!("The backup is {} ({size} bytes). {holds}", self.file.display());
         Output::stdout(Format::default()).line(&line)
     }
 }
 
-/// Writes beside the file first, under a name of this process's own, so that the file is whole once it is there.
-fn dump(access: &DatabaseAccess, file: &Path) -> Result<(), Failure> {
+/// Returns the keys that the proof is made with: those of the database, or the set ones where no server has bound it to
+/// any yet.
+fn find_keys(connection: &mut Connection, settings: &Settings) -> Result<SecretKeys, Failure> {
+    let keys = match check_secret_keys(connection, settings) {
+        Err(StartError::NeverServed)
+            if settings.secret_key.is_some() || settings.secret_key_file.is_some() =>
+        {
+            secrets::load(settings, false).map_err(StartError::from)
+        }
+        found => found,
+    };
+    keys.map_err(|error| Failure::new(error.to_string()))
+}
+
+fn pg_dump(access: &DatabaseAccess) -> Result<std::process::Command, Failure> {
     let mut command = client(access, "pg_dump")?;
     command.args(["--format=custom", "--no-owner", "--no-privileges"]);
+    Ok(command)
+}
+
+/// Writes to standard output. What was cut off has no proof, so that no restore takes it.
+fn stream(access: &DatabaseAccess, keys: &SecretKeys) -> Result<(), Failure> {
+    let mut command = pg_dump(access)?;
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut dumping = command.spawn().map_err(|error| not_started(&command, &error))?;
+    let mut out = io::stdout().lock();
+    let copied = match dumping.stdout.take() {
+        Some(from) => copy_dump(from, &mut out),
+        None => Err(io::Error::other("pg_dump has no output")),
+    };
+    let done = dumping.wait_with_output().map_err(|error| not_started(&command, &error))?;
+    let digest = copied.map_err(|error| Failure::printing(&error))?;
+    judge(&command, done.status, &done.stderr)?;
+    let written = backup_proof::write(keys, &digest, &mut out).and_then(|()| out.flush());
+    written.map_err(|error| Failure::printing(&error))
+}
+
+/// Writes beside the file first, under a name of this process's own, so that the file is whole once it is there.
+fn dump(access: &DatabaseAccess, keys: &SecretKeys, file: &Path) -> Result<(), Failure> {
+    let command = pg_dump(access)?;
     let unfinished = unfinished(file);
     let io = |error: io::Error| Failure::new(format!("{}: {error}", unfinished.display()));
-    let made = File::options().write(true).create_new(true).mode(0o600).open(&unfinished);
-    let out = made.map_err(|error| match error.kind() {
+    let out = files::create(&unfinished, b"").map_err(|error| match error.kind() {
         ErrorKind::AlreadyExists => Failure::new(format!(
             "{} is there already: a backup that was cut off left it; remove it",
             unfinished.display()
@@ -61,11 +120,18 @@ fn dump(access: &DatabaseAccess, file: &Path) -> Result<(), Failure> {
         _ => io(error),
     })?;
     let dumped = run(command, Stdio::from(out)).and_then(|_| {
-        File::open(&unfinished).and_then(|out| out.sync_all()).map_err(io)?;
+        append_proof(&unfinished, keys).map_err(io)?;
         put_in_place(&unfinished, file)
     });
     let _ = fs::remove_file(&unfinished);
     dumped
+}
+
+fn append_proof(file: &Path, keys: &SecretKeys) -> io::Result<()> {
+    let digest = copy_dump(File::open(file)?, io::sink())?;
+    let mut end = File::options().append(true).open(file)?;
+    backup_proof::write(keys, &digest, &mut end)?;
+    end.sync_all()
 }
 
 /// `auth.mon` and `auth.tue` are written side by side: the whole name, and whose it is.

@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 use crate::config::{SettingFlags, Settings, load};
 
 pub mod backup;
+pub mod backup_proof;
 pub mod completions;
 pub mod config;
 pub mod confirmation;
@@ -23,9 +24,11 @@ pub mod password;
 pub mod private_postgres_child;
 pub mod progress;
 pub mod prune;
+pub mod reminder;
 pub mod restore;
 pub mod restored;
 pub mod serve;
+pub mod signals;
 pub mod telemetry;
 pub mod token;
 pub mod user;
@@ -224,7 +227,9 @@ mod tests {
             "prune --json",
             "prune --dry-run",
             "backup out.dump",
+            "backup -",
             "restore out.dump --yes",
+            "restore - --yes --unauthenticated",
             "restored --since 2026-11-25T20:14:03Z --keep-personal-tokens --dry-run --json",
             "config --json",
             "config --markdown",

@@ -34,7 +34,7 @@ impl Site {
     fn new() -> Self {
         let cluster = Folder::new();
         let server = cluster.serve();
-        let url = PrivatePostgres::running(&cluster.data_dir()).unwrap().expect("it runs");
+        let url = PrivatePostgres::superuser_url(&cluster.data_dir()).unwrap();
         let (credentials, location) = url.expose().rsplit_once('@').unwrap();
         let (host, _) = location.rsplit_once('/').unwrap();
         let mut superuser = PgConnection::establish(url.expose()).unwrap();
@@ -109,6 +109,7 @@ fn make_old_database(url: &str) {
     let check_value: String = SecretKeys::derive([SECRET_KEY])
         .unwrap()
         .check_value()
+        .unwrap()
         .iter()
         .map(|byte| format!("{byte:02x}"))
         .collect();
@@ -141,7 +142,7 @@ fn a_backup_from_before_an_upgrade_takes_the_upgraded_databases_place() {
     site.execute(&site.url, known);
     // Twice: what the first left is no obstacle either.
     for _ in 0..2 {
-        let said = site.ok(&["restore", text(&file), "--yes"]);
+        let said = site.ok(&["restore", text(&file), "--yes", "--unauthenticated"]);
         assert!(said.contains("Ended: 1 sessions, 0 personal tokens, 0 signing keys"), "{said}");
         let users = site.ok(&["user", "list"]);
         assert!(users.contains("early") && !users.contains("late"), "{users}");
@@ -162,7 +163,7 @@ fn a_backup_goes_into_an_empty_database_too() {
         "DROP SCHEMA public CASCADE; CREATE SCHEMA public; CREATE EXTENSION pg_trgm",
     );
     site.execute(&site.superuser_url, "GRANT ALL ON SCHEMA public TO site");
-    site.ok(&["restore", text(&file), "--yes"]);
+    site.ok(&["restore", text(&file), "--yes", "--unauthenticated"]);
     assert!(site.ok(&["user", "list"]).contains("early"));
 }
 
@@ -211,7 +212,7 @@ fn a_backup_that_no_secret_key_opens_replaces_nothing() {
     let mut with_later = site.command(&["restore", text(&file), "--yes"]);
     with_later.env("DOORWARD_SECRET_KEY", LATER_KEY);
     let refused = site.fails(with_later);
-    assert!(refused.contains("none of the secret keys opens this backup"), "{refused}");
+    assert!(refused.contains("none of the secret keys verifies the backup"), "{refused}");
     let mut without = site.command(&["restore", text(&file), "--yes"]);
     without.env_remove("DOORWARD_SECRET_KEY");
     assert!(site.fails(without).contains("put it back"));
@@ -234,7 +235,7 @@ fn a_backup_that_was_cut_short_replaces_nothing() {
     // Its list is whole, and the data of its last table is not.
     let whole = fs::read(&file).unwrap();
     fs::write(&file, &whole[..whole.len() - 20]).unwrap();
-    let refused = site.fails(site.command(&["restore", text(&file), "--yes"]));
+    let refused = site.fails(site.command(&["restore", text(&file), "--yes", "--unauthenticated"]));
     assert!(refused.contains("end of file") && refused.contains("the database is as it was"), "{refused}");
     assert!(site.ok(&["user", "list"]).contains("later"));
 }
@@ -267,4 +268,85 @@ fn backups_are_written_side_by_side_and_over_nobodys_file() {
     for name in bystanders {
         assert_eq!(fs::read_to_string(site.file(name)).unwrap(), "mine");
     }
+}
+
+#[test]
+fn backup_that_was_changed_replaces_nothing() {
+    let site = Site::new();
+    drop(site.folder.serve_as(site.command(&["serve"])));
+    let file = site.file("auth.dump");
+    site.ok(&["backup", text(&file)]);
+    site.ok(&["user", "add", "later", "--generate"]);
+    let whole = fs::read(&file).unwrap();
+    let mut changed = whole.clone();
+    let middle = changed.len() / 2;
+    changed[middle] ^= 1;
+    let cut = whole[..whole.len() - 1].to_vec();
+    let mut longer = whole.clone();
+    longer.push(b'\n');
+    for (bytes, words, flag) in [
+        (changed, "none of the secret keys verifies", true),
+        (cut, "has no HMAC", false),
+        (longer, "has no HMAC", false),
+    ] {
+        fs::write(&file, bytes).unwrap();
+        let refused = site.fails(site.command(&["restore", text(&file), "--yes"]));
+        assert!(refused.contains(words) && refused.contains("nothing was done"), "{refused}");
+        if flag {
+            let refused = site.fails(site.command(&["restore", text(&file), "--yes", "--unauthenticated"]));
+            assert!(refused.contains(words), "a wrong proof is worse than none: {refused}");
+        }
+        assert!(site.ok(&["user", "list"]).contains("later"));
+    }
+    fs::write(&file, whole).unwrap();
+    site.ok(&["restore", text(&file), "--yes"]);
+    assert!(!site.ok(&["user", "list"]).contains("later"));
+    assert_eq!(site.files_with("restore"), [""; 0], "no copy is left");
+}
+
+#[test]
+fn backup_without_proof_needs_a_flag() {
+    let site = Site::new();
+    make_old_database(&site.url);
+    let file = site.file("old.dump");
+    back_up_by_hand(&site.url, &file);
+    let refused = site.fails(site.command(&["restore", text(&file), "--yes"]));
+    assert!(refused.contains("has no HMAC") && refused.contains("--unauthenticated"), "{refused}");
+    site.ok(&["restore", text(&file), "--yes", "--unauthenticated"]);
+}
+
+#[test]
+fn backup_streams_through_standard_output_and_input() {
+    let site = Site::new();
+    drop(site.folder.serve_as(site.command(&["serve"])));
+    let file = site.file("auth.dump");
+    let mut backup = site.command(&["backup", "-"]);
+    let done = backup.stdout(fs::File::create(&file).unwrap()).output().unwrap();
+    assert!(done.status.success() && complaint(&done).contains("The backup is written"), "{done:?}");
+    site.ok(&["user", "add", "later", "--generate"]);
+    let restore = |file: &Path, arguments: &[&str]| {
+        let mut restore = site.command(arguments);
+        restore.stdin(fs::File::open(file).unwrap()).output().unwrap()
+    };
+    let unasked = restore(&file, &["restore", "-"]);
+    assert!(complaint(&unasked).contains("say --yes"), "{unasked:?}");
+    let short = site.file("short.dump");
+    let whole = fs::read(&file).unwrap();
+    fs::write(&short, &whole[..whole.len() / 2]).unwrap();
+    let cut = restore(&short, &["restore", "-", "--yes"]);
+    assert!(complaint(&cut).contains("has no HMAC"), "{cut:?}");
+    assert!(site.ok(&["user", "list"]).contains("later"));
+    let restored = restore(&file, &["restore", "-", "--yes"]);
+    assert!(restored.status.success(), "{restored:?}");
+    assert!(!site.ok(&["user", "list"]).contains("later"));
+}
+
+#[test]
+fn backup_that_fails_on_standard_output_has_no_proof() {
+    let site = Site::new();
+    drop(site.folder.serve_as(site.command(&["serve"])));
+    site.execute(&site.superuser_url, "CREATE TABLE closed (id int)");
+    let output = site.command(&["backup", "-"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(!output.stdout.ends_with(b"\n") || !String::from_utf8_lossy(&output.stdout).contains("HMAC"));
 }

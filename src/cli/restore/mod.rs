@@ -1,7 +1,9 @@
-//! `doorward restore`: a backup in place of the database. dump.rs: what a backup says of itself; replace.rs: puts it there.
+//! `doorward restore`: a backup in place of the database. verified.rs: a copy that nobody changes any more; dump.rs: what a
+//! backup says of itself; replace.rs: puts it there.
 
 mod dump;
 mod replace;
+mod verified;
 
 use std::path::PathBuf;
 
@@ -9,6 +11,7 @@ use clap::{Args, ValueHint};
 
 use self::dump::Dump;
 use self::replace::replace;
+use self::verified::Verified;
 use super::Context;
 use super::confirmation::Confirmation;
 use super::database::DatabaseAccess;
@@ -17,16 +20,22 @@ use super::output::{Format, Output};
 use super::restored::{Ended, Kept, end_what_came_back};
 use crate::app::secrets;
 use crate::app::start::check_secret_keys;
-use crate::config::Settings;
+use crate::config::{Settings, stdin_is_terminal};
 use crate::database::{Connection, count_other_clients, migrate};
 
 /// Arguments of `doorward restore`.
 #[derive(Args, Debug)]
-#[command(after_help = "Example:\n  doorward restore doorward.dump --yes")]
+#[command(
+    after_help = "Examples:\n  doorward restore doorward.dump --yes\n  gpg --decrypt doorward.dump.gpg | doorward restore - --yes"
+)]
 pub struct RestoreArgs {
-    /// The file that `doorward backup` made.
+    /// The file that `doorward backup` made; `-` is standard input.
     #[arg(value_hint = ValueHint::FilePath)]
     pub file: PathBuf,
+    /// Take a backup without an HMAC: of an earlier doorward, or of pg_dump. Whoever could write to such a file may have
+    /// put users, passwords and statements of their own into it, and this brings them into the database.
+    #[arg(long)]
+    pub unauthenticated: bool,
     /// What is left as the backup has it.
     #[command(flatten)]
     pub kept: Kept,
@@ -44,11 +53,17 @@ impl RestoreArgs {
     /// alive again.
     ///
     /// # Errors
-    /// When a server runs on the private PostgreSQL, the file cannot be read, no secret key opens it, others' tables
+    /// When a server runs on the private PostgreSQL, the file cannot be read or was changed, no secret key opens it, others' tables
     /// stand beside doorward's, or PostgreSQL fails; then the database is as it was before.
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
         let settings = context.settings()?;
-        if !self.file.is_file() {
+        if self.file.as_os_str() == "-" {
+            if stdin_is_terminal() {
+                return Err(Failure::new(
+                    "no backup arrives on standard input: `… | doorward restore - --yes`",
+                ));
+            }
+        } else if !self.file.is_file() {
             return Err(Failure::new(format!("there is no file {}", self.file.display())));
         }
         let access = DatabaseAccess::make(&settings)?;
@@ -67,7 +82,8 @@ impl RestoreArgs {
 
     fn restore(&self, access: &DatabaseAccess, settings: &Settings) -> Result<Ended, Failure> {
         self.confirmation.ask(WHAT)?;
-        let dump = Dump::read(access, &self.file)?;
+        let verified = Verified::copy(&self.file, settings, self.unauthenticated)?;
+        let dump = Dump::read(access, verified.path())?;
         check_key_of(&dump, settings)?;
         refuse_other_clients(&mut access.connect_to_any()?)?;
         replace(access, &dump)?;

@@ -1,0 +1,180 @@
+//! The proof at the end of a backup: an HMAC under the secret key, so that nobody without the key can change what a restore
+//! brings back.
+
+use std::io::{self, Read, Write};
+
+use aws_lc_rs::digest::{Context, SHA256};
+
+use crate::secret_key::{MAC_LEN, Purpose, SecretKeys};
+
+/// Comes before the HMAC, which is in hexadecimal digits with a line feed behind them.
+const LABEL: &[u8] = b"\nDOORWARD-BACKUP-HMAC-SHA256-1 ";
+const DIGITS: usize = 2 * MAC_LEN;
+/// Bytes of a proof.
+const PROOF_LEN: usize = LABEL.len() + DIGITS + 1;
+/// Bytes that are read at once.
+const CHUNK: usize = 64 * 1024;
+
+/// A backup's SHA-256, of which the HMAC is made.
+pub type Digest = [u8; 32];
+
+/// A backup that was read to its end.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Copied {
+    digest: Digest,
+    mac: Option<[u8; MAC_LEN]>,
+}
+
+/// What a backup's end says of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// A holder of a secret key made it, and nothing has changed since.
+    Good,
+    /// It has a proof that none of the keys verifies.
+    Wrong,
+    /// It has none.
+    Missing,
+}
+
+/// Copies a dump; returns its digest.
+///
+/// # Errors
+/// The reader's, the writer's.
+pub fn copy_dump(mut from: impl Read, mut to: impl Write) -> io::Result<Digest> {
+    let mut context = Context::new(&SHA256);
+    let mut chunk = vec![0; CHUNK];
+    loop {
+        let length = match from.read(&mut chunk) {
+            Ok(0) => return Ok(finish(context)),
+            Ok(length) => length,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        context.update(&chunk[..length]);
+        to.write_all(&chunk[..length])?;
+    }
+}
+
+/// Writes the proof of a dump with this digest.
+///
+/// # Errors
+/// The writer's.
+pub fn write(keys: &SecretKeys, digest: &Digest, mut to: impl Write) -> io::Result<()> {
+    let mac = keys.mac(Purpose::Backup, &[digest]);
+    let digits: String = mac.iter().map(|byte| format!("{byte:02x}")).collect();
+    to.write_all(LABEL)?;
+    to.write_all(digits.as_bytes())?;
+    to.write_all(b"\n")
+}
+
+/// Copies a backup without its proof.
+///
+/// # Errors
+/// The reader's, the writer's.
+pub fn copy(mut from: impl Read, mut to: impl Write) -> io::Result<Copied> {
+    let mut context = Context::new(&SHA256);
+    let mut chunk = vec![0; CHUNK];
+    // The last bytes may be the proof.
+    let mut held: Vec<u8> = Vec::with_capacity(CHUNK + PROOF_LEN);
+    loop {
+        let length = match from.read(&mut chunk) {
+            Ok(0) => break,
+            Ok(length) => length,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        held.extend_from_slice(&chunk[..length]);
+        let ready = held.len().saturating_sub(PROOF_LEN);
+        context.update(&held[..ready]);
+        to.write_all(&held[..ready])?;
+        held.drain(..ready);
+    }
+    let mac = read_mac(&held);
+    if mac.is_none() {
+        context.update(&held);
+        to.write_all(&held)?;
+    }
+    Ok(Copied { digest: finish(context), mac })
+}
+
+impl Copied {
+    /// Returns what the proof says. Any of the keys may have made it.
+    #[must_use]
+    pub fn proof(&self, keys: &SecretKeys) -> Proof {
+        match &self.mac {
+            None => Proof::Missing,
+            Some(mac) if keys.verify_mac(Purpose::Backup, &[&self.digest], mac) => Proof::Good,
+            Some(_) => Proof::Wrong,
+        }
+    }
+
+    /// Returns true if it has a proof, good or not.
+    #[must_use]
+    pub fn has_proof(&self) -> bool {
+        self.mac.is_some()
+    }
+}
+
+fn finish(context: Context) -> Digest {
+    let mut digest = [0; 32];
+    digest.copy_from_slice(context.finish().as_ref());
+    digest
+}
+
+fn read_mac(end: &[u8]) -> Option<[u8; MAC_LEN]> {
+    let digits = end.strip_prefix(LABEL)?.strip_suffix(b"\n")?;
+    if digits.len() != DIGITS || !digits.iter().all(u8::is_ascii_hexdigit) {
+        return None;
+    }
+    let mut mac = [0; MAC_LEN];
+    for (byte, pair) in mac.iter_mut().zip(digits.chunks(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+    }
+    Some(mac)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keys(texts: &[&str]) -> SecretKeys {
+        SecretKeys::derive(texts.iter().copied()).unwrap()
+    }
+
+    const OLD: &str = "an old key of thirty-two characters";
+    const NEW: &str = "a new key of thirty-two characters!";
+
+    fn backup(keys: &SecretKeys, dump: &[u8]) -> Vec<u8> {
+        let mut file = Vec::new();
+        let digest = copy_dump(dump, &mut file).unwrap();
+        write(keys, &digest, &mut file).unwrap();
+        file
+    }
+
+    fn read(file: &[u8]) -> (Copied, Vec<u8>) {
+        let mut dump = Vec::new();
+        (copy(file, &mut dump).unwrap(), dump)
+    }
+
+    #[test]
+    fn proof_is_good_under_any_of_the_keys() {
+        for length in [0, 1, PROOF_LEN, CHUNK - 1, CHUNK, CHUNK + PROOF_LEN, 3 * CHUNK + 7] {
+            let dump: Vec<u8> = (0..length).map(|at| u8::try_from(at % 251).unwrap()).collect();
+            let (copied, read) = read(&backup(&keys(&[OLD]), &dump));
+            assert_eq!(read, dump, "{length}");
+            assert_eq!(copied.proof(&keys(&[NEW, OLD])), Proof::Good, "{length}");
+            assert_eq!(copied.proof(&keys(&[NEW])), Proof::Wrong, "{length}");
+        }
+    }
+
+    #[test]
+    fn changed_backup_is_never_good() {
+        let file = backup(&keys(&[OLD]), b"PGDMP and what follows");
+        for at in 0..file.len() {
+            let mut changed = file.clone();
+            changed[at] ^= 1;
+            assert_ne!(read(&changed).0.proof(&keys(&[OLD])), Proof::Good, "byte {at}");
+            assert_eq!(read(&file[..at]).0.proof(&keys(&[OLD])), Proof::Missing, "cut at {at}");
+        }
+    }
+}

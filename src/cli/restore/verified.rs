@@ -1,0 +1,76 @@
+//! A backup whose proof was checked: a copy for this process alone, since whoever can write to the backup could change it
+//! between the check and the reading.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::app::secrets;
+use crate::cli::backup_proof::{Copied, Proof, copy};
+use crate::cli::failure::Failure;
+use crate::config::{Settings, temporary_folder};
+use crate::files;
+use crate::random;
+
+/// The copy, removed with this.
+pub struct Verified {
+    path: PathBuf,
+}
+
+impl Verified {
+    /// Copies the whole backup, and checks its proof before any of it is used.
+    ///
+    /// # Errors
+    /// When it cannot be read or copied, its proof is wrong, or it has none and `unauthenticated` is false.
+    pub fn copy(file: &Path, settings: &Settings, unauthenticated: bool) -> Result<Self, Failure> {
+        let folder = if settings.data_dir.is_dir() { settings.data_dir.clone() } else { temporary_folder() };
+        // Removed however this ends.
+        let verified = Self { path: folder.join(format!("doorward.restore.{}", random::id())) };
+        let to = files::create(&verified.path, b"").map_err(|error| failed(&verified.path, &error))?;
+        let copied = if file.as_os_str() == "-" {
+            copy(io::stdin().lock(), &to)
+        } else {
+            File::open(file).and_then(|from| copy(from, &to))
+        };
+        let copied = copied.map_err(|error| failed(file, &error))?;
+        check(&copied, file, settings, unauthenticated)?;
+        Ok(verified)
+    }
+
+    /// Returns the copy's path.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for Verified {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+fn failed(path: &Path, error: &io::Error) -> Failure {
+    Failure::new(format!("the backup could not be copied for its check: {}: {error}", path.display()))
+}
+
+fn check(copied: &Copied, file: &Path, settings: &Settings, unauthenticated: bool) -> Result<(), Failure> {
+    if !copied.has_proof() && unauthenticated {
+        return Ok(());
+    }
+    let keys = secrets::load(settings, false).map_err(|error| Failure::new(error.to_string()))?;
+    let file = file.display();
+    match copied.proof(&keys) {
+        Proof::Good => Ok(()),
+        Proof::Wrong => Err(Failure::new(format!(
+            "none of the secret keys verifies the backup {file}: it was changed or damaged after it was made, or made under \
+             another key. If the secret key was replaced since, put the earlier one into DOORWARD_SECRET_KEY, behind the \
+             present one; nothing was done"
+        ))),
+        Proof::Missing => Err(Failure::new(format!(
+            "the backup {file} has no HMAC: an earlier doorward or pg_dump made it, or its end was cut off. Whoever could \
+             write to it may have put users, passwords and statements of their own into it. If you know where it was since \
+             it was made, say --unauthenticated; nothing was done"
+        ))),
+    }
+}
