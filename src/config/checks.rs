@@ -3,8 +3,10 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::database_url::PARAMETERS;
 use super::definitions::{Partial, Settings};
 use super::inputs::Inputs;
+use super::nearest::nearest;
 use super::setting::Entry;
 
 /// A line for every contradiction among the settings that could be read.
@@ -21,7 +23,8 @@ pub fn contradictions(partial: &Partial, entries: &[Entry], inputs: &Inputs) -> 
         checks.one_secret_key(),
         checks.two_listeners(),
         checks.admin_password(),
-        checks.database_in_the_clear(),
+        checks.database_parameters(),
+        checks.database_in_the_clear().or_else(|| checks.database_without_tls()),
     ]
     .into_iter()
     .flatten()
@@ -81,14 +84,52 @@ impl Checks<'_> {
         })
     }
 
+    fn database_parameters(&self) -> Option<String> {
+        let url = self.partial.database_url.as_ref()?.as_ref()?;
+        let unknown = url.unknown_parameter()?;
+        let hint = match unknown {
+            "schema" | "search_path" | "currentSchema" => {
+                "; for a schema say options=-csearch_path%3DNAME".to_owned()
+            }
+            other => nearest(other, PARAMETERS.into_iter())
+                .map(|known| format!("; did you mean {known}?"))
+                .unwrap_or_default(),
+        };
+        let entry = self.shown("database_url");
+        Some(format!("{entry}: libpq has no parameter {}{hint}", unknown.escape_debug()))
+    }
+
+    /// libpq refuses `require` and what is stricter where it cannot encrypt.
+    fn database_without_tls(&self) -> Option<String> {
+        let url = self.partial.database_url.as_ref()?.as_ref()?;
+        let sslmode = url.sslmode(|name| self.variable(name))?;
+        let entry = self.shown("database_url");
+        let modes = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"];
+        let sslmode = sslmode.as_str();
+        if !modes.contains(&sslmode) {
+            let sslmode = sslmode.escape_debug();
+            return Some(format!("{entry}: there is no sslmode {sslmode}; allowed: {}", modes.join(", ")));
+        }
+        let works = self.inputs.libpq_has_tls || modes[..3].contains(&sslmode);
+        (!works).then(|| {
+            format!(
+                "{entry}: this build's libpq has no TLS, and sslmode={sslmode} asks for it; use a build with the feature \
+                 `tls`, or say sslmode=disable if the way there is safe"
+            )
+        })
+    }
+
+    /// A variable of the environment that libpq reads; an empty one is none.
+    fn variable(&self, name: &str) -> Option<String> {
+        let value = self.inputs.find_variable(name).filter(|value| !value.is_empty())?;
+        Some(value.to_string_lossy().into_owned())
+    }
+
     fn database_in_the_clear(&self) -> Option<String> {
         let url = self.partial.database_url.as_ref()?.as_ref()?;
-        let variable = |name: &str| {
-            let value = self.inputs.find_variable(name).filter(|value| !value.is_empty())?;
-            Some(value.to_string_lossy().into_owned())
-        };
-        let host =
-            url.remote_host(variable).filter(|_| !self.inputs.libpq_has_tls && !url.renounces_tls())?;
+        let host = url
+            .remote_host(|name| self.variable(name))
+            .filter(|_| !self.inputs.libpq_has_tls && !url.renounces_tls())?;
         let entry = self.shown("database_url");
         let host = host.escape_debug();
         Some(format!(
@@ -136,6 +177,30 @@ mod tests {
 
     fn errors(inputs: &Inputs) -> Vec<String> {
         resolve(inputs).map(|_| Vec::new()).unwrap_or_else(|errors| errors.lines)
+    }
+
+    #[test]
+    fn database_url_that_never_works_is_refused() {
+        let with = |url: &str| errors(&Inputs::default().variable("DATABASE_URL", url));
+        for (url, why) in [
+            ("postgres:///auth?schema=public", "libpq has no parameter schema; for a schema say options="),
+            ("postgres:///auth?sslmod=disable", "libpq has no parameter sslmod; did you mean sslmode?"),
+            ("postgres:///auth?pgbouncer=true", "libpq has no parameter pgbouncer"),
+            (
+                "postgres:///auth?sslmode=require",
+                "sslmode=require asks for it; use a build with the feature `tls`",
+            ),
+            ("postgres://db.example/auth?sslmode=verify-full", "use a build with the feature `tls`"),
+            ("postgres:///auth?sslmode=on", "there is no sslmode on; allowed: disable, allow"),
+        ] {
+            let lines = with(url);
+            assert!(lines.len() == 1 && lines[0].contains(why), "{url}: {lines:?}");
+        }
+        let by_variable = Inputs::default().variable("DATABASE_URL", "postgres:///auth");
+        assert_eq!(errors(&by_variable.clone().variable("PGSSLMODE", "require")).len(), 1);
+        let with_tls = Inputs { libpq_has_tls: true, ..by_variable };
+        assert_eq!(errors(&with_tls.variable("PGSSLMODE", "require")), [""; 0]);
+        assert_eq!(with("postgres:///auth?sslmode=prefer&target_session_attrs=read-write"), [""; 0]);
     }
 
     #[test]

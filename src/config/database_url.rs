@@ -5,6 +5,61 @@ use std::net::IpAddr;
 
 use super::secret::MASK;
 
+/// Every parameter of libpq 18 (fe-connect.c), and `ssl`, which a URL may have for JDBC's sake.
+pub(super) const PARAMETERS: [&str; 51] = [
+    "application_name",
+    "channel_binding",
+    "client_encoding",
+    "connect_timeout",
+    "dbname",
+    "fallback_application_name",
+    "gssdelegation",
+    "gssencmode",
+    "gsslib",
+    "host",
+    "hostaddr",
+    "keepalives",
+    "keepalives_count",
+    "keepalives_idle",
+    "keepalives_interval",
+    "krbsrvname",
+    "load_balance_hosts",
+    "max_protocol_version",
+    "min_protocol_version",
+    "oauth_client_id",
+    "oauth_client_secret",
+    "oauth_issuer",
+    "oauth_scope",
+    "options",
+    "passfile",
+    "password",
+    "port",
+    "replication",
+    "require_auth",
+    "requirepeer",
+    "scram_client_key",
+    "scram_server_key",
+    "service",
+    "ssl",
+    "ssl_max_protocol_version",
+    "ssl_min_protocol_version",
+    "sslcert",
+    "sslcertmode",
+    "sslcompression",
+    "sslcrl",
+    "sslcrldir",
+    "sslkey",
+    "sslkeylogfile",
+    "sslmode",
+    "sslnegotiation",
+    "sslpassword",
+    "sslrootcert",
+    "sslsni",
+    "target_session_attrs",
+    "tcp_user_timeout",
+    "user",
+];
+
 /// A connection URL of PostgreSQL, as libpq reads it. Prints with its passwords masked.
 #[derive(Clone, PartialEq, Eq)]
 pub struct DatabaseUrl {
@@ -97,6 +152,19 @@ impl DatabaseUrl {
     #[must_use]
     pub fn renounces_tls(&self) -> bool {
         self.last("sslmode") == Some("disable")
+    }
+
+    /// Returns the first parameter that libpq does not know: it refuses the whole URL.
+    #[must_use]
+    pub fn unknown_parameter(&self) -> Option<&str> {
+        let mut names = self.parameters.iter().map(|(key, _)| key.as_str());
+        names.find(|key| !PARAMETERS.contains(key))
+    }
+
+    /// Returns the URL's `sslmode`, or that of the environment.
+    #[must_use]
+    pub fn sslmode(&self, environment: impl Fn(&str) -> Option<String>) -> Option<String> {
+        self.last("sslmode").map(str::to_owned).or_else(|| environment("PGSSLMODE"))
     }
 
     fn last(&self, name: &str) -> Option<&str> {

@@ -183,7 +183,11 @@ pub fn secret_keys() -> Kind<SecretKeys> {
 /// A password.
 pub fn password() -> Kind<Secret> {
     let read = |text: &str| {
-        if text.contains('\0') { Err("it has a NUL".to_owned()) } else { Ok(Secret::new(text.to_owned())) }
+        if text.contains(char::is_control) {
+            Err("it has a control character, such as a tab or a line break in its midst".to_owned())
+        } else {
+            Ok(Secret::new(text.to_owned()))
+        }
     };
     let allowed = "a password as long as DOORWARD_PASSWORD_MIN_LENGTH asks";
     Kind::new(allowed, read, |_| MASK.to_owned()).secret()

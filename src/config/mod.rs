@@ -7,6 +7,7 @@ mod definitions;
 mod duration;
 mod file;
 mod flags;
+mod found_file;
 mod inputs;
 mod kinds;
 mod listing;
@@ -23,7 +24,10 @@ pub use flags::SettingFlags;
 pub use inputs::Inputs;
 pub use kinds::{LogFilter, LogFormat, Registration, SigningAlgorithm, SimplejwtRoutes};
 pub use listing::markdown;
-pub use process::{executable, load, search_path, stderr_is_terminal, stdin_is_terminal, wants_colour};
+pub use process::{
+    executable, load, search_path, stderr_is_terminal, stdin_is_terminal, stdout_is_terminal,
+    temporary_folder, wants_colour,
+};
 pub use resolve::{SettingsErrors, resolve};
 pub use secret::{Secret, SecretKeys};
 pub use setting::{DefaultValue, Entry, Place, Setting, Source};

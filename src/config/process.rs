@@ -7,6 +7,7 @@ use std::thread::available_parallelism;
 
 use super::definitions::Settings;
 use super::flags::SettingFlags;
+use super::found_file::distrust;
 use super::inputs::{CONFIG_VARIABLE, Inputs};
 use super::resolve::{SettingsErrors, resolve};
 use super::setting::Source;
@@ -27,7 +28,7 @@ pub fn load(flags: &SettingFlags) -> Result<Settings, SettingsErrors> {
         libpq_has_tls: cfg!(feature = "tls"),
     };
     let file = settings_file(flags.config.as_deref(), inputs.find_variable(CONFIG_VARIABLE));
-    match read_file(&file) {
+    match judge(&file, inputs.is_root).and_then(|()| read_file(&file)) {
         Ok(toml) => {
             inputs.toml = toml;
             resolve(&inputs)
@@ -44,6 +45,12 @@ pub fn load(flags: &SettingFlags) -> Result<Settings, SettingsErrors> {
 #[allow(clippy::disallowed_methods)] // the one place
 pub fn search_path() -> Vec<PathBuf> {
     std::env::var_os("PATH").map_or_else(Vec::new, |path| std::env::split_paths(&path).collect())
+}
+
+/// The folder for temporary files.
+#[must_use]
+pub fn temporary_folder() -> PathBuf {
+    std::env::temp_dir()
 }
 
 /// The file of this program.
@@ -86,6 +93,15 @@ fn settings_file(flag: Option<&Path>, variable: Option<&OsStr>) -> (PathBuf, Sou
         (None, Some(path)) => (PathBuf::from(path), Source::Environment),
         (None, None) => (PathBuf::from(DEFAULT_FILE), Source::Default),
     }
+}
+
+/// Refuses a file that root did not name and that another user could have put there. A named one is the operator's choice.
+fn judge((path, source): &(PathBuf, Source), is_root: bool) -> Result<(), String> {
+    let is_found = *source == Source::Default && std::fs::symlink_metadata(path).is_ok();
+    if !is_root || !is_found {
+        return Ok(());
+    }
+    distrust(path, 0).map_or(Ok(()), Err)
 }
 
 /// The file's text; none where nobody named it and it is not there.

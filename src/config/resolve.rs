@@ -88,8 +88,11 @@ impl<'a> Pass<'a> {
         let Some((text, source)) = self.given(setting) else {
             return (self.default(setting, kind), Source::Default);
         };
-        let value =
-            text.and_then(|text| (kind.read)(&text).map_err(|reason| Wrong { shown: quote(&text), reason }));
+        let read = |text: String| {
+            let text = if kind.secret { without_line_break(&text) } else { &text };
+            (kind.read)(text).map_err(|reason| Wrong { shown: quote(text), reason })
+        };
+        let value = text.and_then(read);
         let value = value.map_err(|wrong| if kind.secret { wrong.masked() } else { wrong });
         (value, source)
     }
@@ -119,6 +122,12 @@ impl<'a> Pass<'a> {
         };
         (kind.read)(&text).map_err(|reason| Wrong { shown: quote(&text), reason })
     }
+}
+
+/// The text without the one line break that `echo` and editors put behind it.
+fn without_line_break(text: &str) -> &str {
+    let text = text.strip_suffix('\n').unwrap_or(text);
+    text.strip_suffix('\r').unwrap_or(text)
 }
 
 /// A value that is not allowed, as a message shows it, and why.
@@ -154,6 +163,26 @@ mod tests {
         let settings = resolve(inputs).unwrap();
         let entry = settings.entries().iter().find(|entry| entry.setting.key == key).unwrap();
         (entry.value.clone(), entry.source.clone())
+    }
+
+    #[test]
+    fn one_line_break_behind_a_secret_is_no_part_of_it() {
+        for end in ["", "\n", "\r\n"] {
+            let inputs = Inputs::default()
+                .variable("DOORWARD_ADMIN_PASSWORD", &format!("correct horse battery{end}"))
+                .variable("DOORWARD_SECRET_KEY", &format!("{}{end}", "k".repeat(32)))
+                .variable("DATABASE_URL", &format!("postgres:///auth{end}"));
+            let settings = resolve(&inputs).unwrap();
+            assert_eq!(settings.admin_password.unwrap().expose(), "correct horse battery");
+            assert_eq!(settings.database_url.unwrap().expose(), "postgres:///auth");
+        }
+        for wrong in ["correct horse battery\n\n", "correct\thorse battery", "correct\u{1b} horse battery"] {
+            let lines = errors(&Inputs::default().variable("DOORWARD_ADMIN_PASSWORD", wrong));
+            assert!(
+                lines[0].contains("it has a control character") && !lines[0].contains("horse"),
+                "{lines:?}"
+            );
+        }
     }
 
     #[test]
