@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::failure::Failure;
 use crate::config::{Settings, executable, search_path};
 use crate::database::private_postgres::{Binaries, Options, PrivatePostgres, find_binaries};
-use crate::database::{Connection, Database, migrate};
+use crate::database::{Connection, Database, hopeless, migrate};
 
 /// How long a private PostgreSQL may take to stop in good order.
 pub const STOP_DEADLINE: Duration = Duration::from_secs(3);
@@ -93,7 +93,10 @@ impl DatabaseAccess {
     /// # Errors
     /// When it cannot be reached.
     pub fn connect_to_any(&self) -> Result<Connection, Failure> {
-        Database::connect(&self.url).map_err(|error| Failure::new(error.to_string()))
+        Database::connect(&self.url).map_err(|error| {
+            let said = error.to_string();
+            hopeless::find_advice(&said).map_or_else(|| Failure::new(&said), |advice| refused(&said, advice))
+        })
     }
 
     /// PostgreSQL's client programs.
@@ -113,6 +116,13 @@ impl DatabaseAccess {
             postgres.stop(STOP_DEADLINE);
         }
     }
+}
+
+/// A connection that is refused however often it is tried.
+#[must_use]
+pub fn refused(said: &str, advice: &str) -> Failure {
+    let lines: Vec<&str> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    Failure::new(format!("{}: {advice}", lines.join("; ")))
 }
 
 fn options(settings: &Settings) -> Result<Options, Failure> {

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use super::output::printable;
 use crate::config::SettingsErrors;
-use crate::database::QueryError;
+use crate::database::{QueryError, describe};
 
 /// Why a command did not do what it was asked to.
 #[derive(Debug, PartialEq, Eq)]
@@ -49,7 +49,7 @@ impl From<SettingsErrors> for Failure {
 
 impl From<QueryError> for Failure {
     fn from(error: QueryError) -> Self {
-        Self::new(error.to_string())
+        Self::new(describe(&error))
     }
 }
 

@@ -1,26 +1,28 @@
 //! `doorward serve`: migrate, then serve.
 
+use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix_web::dev::ServerHandle;
 use actix_web::{App, HttpResponse, HttpServer, web};
 use clap::Args;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::Context;
-use super::database::DatabaseAccess;
+use super::database::{DatabaseAccess, refused};
 use super::failure::{Failure, complain};
 use super::output::{Format, Output};
+use super::reminder::Reminder;
+use super::signals::Signals;
 use super::telemetry::{self, Log};
 use crate::app::start::{FirstAdmin, Prepared, StartError, prepare};
 use crate::app::{self, background, listen, state, waiting};
 use crate::blocking::BlockingPool;
 use crate::clock::Clock;
 use crate::config::Settings;
-use crate::database::{Database, DatabaseError, instance};
+use crate::database::{Database, DatabaseError, hopeless, instance};
 use crate::guard::Services;
 
 /// How long the server is not ready but serves, so that balancers look elsewhere first.
@@ -85,7 +87,17 @@ fn start_metrics() -> Result<PrometheusHandle, Failure> {
 fn bind(address: SocketAddr, setting: &str) -> Result<TcpListener, Failure> {
     let bound =
         TcpListener::bind(address).and_then(|listener| listener.set_nonblocking(true).map(|()| listener));
-    bound.map_err(|error| Failure::new(format!("{setting}: cannot listen on {address}: {error}")))
+    bound.map_err(|error| {
+        let advice = match error.kind() {
+            ErrorKind::AddrInUse => "another program listens there: stop it, or set another port",
+            ErrorKind::AddrNotAvailable => "no interface of this machine has that address: set another",
+            ErrorKind::PermissionDenied => {
+                "ports below 1024 are root's: set another, or grant CAP_NET_BIND_SERVICE"
+            }
+            _ => "set another address",
+        };
+        Failure::new(format!("{setting}: cannot listen on {address}: {error}; {advice}"))
+    })
 }
 
 /// Prometheus's own listener: what it tells is nobody else's business.
@@ -202,8 +214,8 @@ struct Start<'a> {
     listener: Option<TcpListener>,
     /// Who answers.
     stand_in: Option<ServerHandle>,
-    /// Whether the log has said that PostgreSQL is not there.
-    is_told: bool,
+    /// When the log says again why PostgreSQL is not there.
+    reminder: Reminder,
 }
 
 impl<'a> Start<'a> {
@@ -213,7 +225,14 @@ impl<'a> Start<'a> {
         listener: TcpListener,
         signals: &'a mut Signals,
     ) -> Self {
-        Self { settings, clock, signals, listener: Some(listener), stand_in: None, is_told: false }
+        Self {
+            settings,
+            clock,
+            signals,
+            listener: Some(listener),
+            stand_in: None,
+            reminder: Reminder::default(),
+        }
     }
 
     /// Opens the database and prepares it, however long it is not there; `None`: a signal came first.
@@ -248,23 +267,18 @@ impl<'a> Start<'a> {
         on_silence: impl Fn(&mut Self) -> Result<(), Failure>,
     ) -> Result<Option<T>, Failure> {
         tokio::pin!(work);
-        let mut is_silent = false;
         loop {
             tokio::select! {
                 done = &mut work => return Ok(Some(done)),
-                () = tokio::time::sleep(SILENCE), if !is_silent => {
-                    is_silent = true;
-                    on_silence(self)?;
-                }
+                () = tokio::time::sleep(SILENCE) => on_silence(self)?,
                 _ = self.signals.next() => return Ok(None),
             }
         }
     }
 
-    /// Tells the log once why PostgreSQL is not there, and everybody else to wait.
+    /// Tells the log now and then why PostgreSQL is not there, and everybody else to wait.
     fn tell(&mut self, error: &str) -> Result<(), Failure> {
-        if !self.is_told {
-            self.is_told = true;
+        if self.reminder.is_due(error, Instant::now()) {
             tracing::warn!(%error, "PostgreSQL is not there yet; waiting for it");
         }
         self.stand_in()
@@ -322,7 +336,16 @@ async fn try_prepare(
     match prepared.map(|prepared| prepared.map_err(unavailability)) {
         Ok(Ok(prepared)) => Ok(Ok(prepared)),
         Ok(Err(failure)) => failure.map(Err),
-        Err(error) => Ok(Err(error.to_string())),
+        Err(error) => waits(&error),
+    }
+}
+
+/// A refused connection is waited for, but not where a setting is wrong.
+fn waits<T>(error: &DatabaseError) -> Result<Result<T, String>, Failure> {
+    let said = error.to_string();
+    match hopeless::find_advice(&said) {
+        Some(advice) => Err(refused(&said, advice)),
+        None => Ok(Err(said)),
     }
 }
 
@@ -354,24 +377,4 @@ fn announce(url: &str, first_admin: Option<FirstAdmin>) -> Result<(), Failure> {
         }
     }
     output.line(&format!("doorward serves at {url} (documentation: {url}/docs)"))
-}
-
-/// What says to stop.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    fn new() -> Result<Self, Failure> {
-        let on = |kind| signal(kind).map_err(|error| Failure::new(format!("signals: {error}")));
-        Ok(Self { terminate: on(SignalKind::terminate())?, interrupt: on(SignalKind::interrupt())? })
-    }
-
-    async fn next(&mut self) -> &'static str {
-        tokio::select! {
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
-        }
-    }
 }

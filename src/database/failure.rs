@@ -18,7 +18,7 @@ pub enum DatabaseError {
     #[error("the search took too long")]
     TooExpensive,
     /// A statement failed: a fault of ours.
-    #[error("a statement failed: {0}")]
+    #[error("a statement failed: {}", describe(.0))]
     Statement(QueryError),
 }
 
@@ -46,6 +46,23 @@ impl From<QueryError> for DatabaseError {
             QueryError::BrokenTransactionManager => Self::Unavailable(error.to_string()),
             _ => Self::Statement(error),
         }
+    }
+}
+
+/// Returns PostgreSQL's words. Where they are those of a pooler that hands out connections by transaction, the remedy
+/// follows: statements that were prepared on one connection are not on the next.
+#[must_use]
+pub fn describe(error: &QueryError) -> String {
+    let said = error.to_string();
+    let is_of_pooler = said.contains("prepared statement")
+        && ["does not exist", "already exists"].iter().any(|end| said.contains(end));
+    if is_of_pooler {
+        format!(
+            "{said}: a pooler hands out connections by transaction. Give DATABASE_URL a direct address or the pooler's \
+             session mode, or set max_prepared_statements in PgBouncer (1.21 or later)"
+        )
+    } else {
+        said
     }
 }
 
@@ -115,6 +132,23 @@ mod tests {
         }
         let ours = error(DatabaseErrorKind::Unknown, "division by zero");
         assert!(matches!(ours, DatabaseError::Statement(_)), "{ours}");
+    }
+
+    #[test]
+    fn pooler_by_transaction_is_named() {
+        let error =
+            |words: &str| QueryError::DatabaseError(DatabaseErrorKind::Unknown, Box::new(words.to_owned()));
+        for words in [
+            "prepared statement \"__diesel_stmt_0\" does not exist",
+            "prepared statement \"__diesel_stmt_0\" already exists",
+        ] {
+            assert!(describe(&error(words)).contains("session mode"), "{words}");
+            assert!(DatabaseError::from(error(words)).to_string().contains("session mode"), "{words}");
+        }
+        assert_eq!(
+            describe(&error("relation \"users\" does not exist")),
+            "relation \"users\" does not exist"
+        );
     }
 
     /// As German is spoken.

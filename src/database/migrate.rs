@@ -7,6 +7,7 @@ use diesel::sql_types::Bool;
 use diesel::{PgConnection, QueryableByName, RunQueryDsl};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
+use super::fitness::{self, Unfit};
 use super::{DatabaseError, QueryError};
 
 /// All of them, oldest first.
@@ -27,6 +28,9 @@ pub enum MigrateError {
     /// A migration failed; what it had done is rolled back.
     #[error("a migration failed: {0}")]
     Migration(String),
+    /// The database is not what doorward needs; nothing was made in it.
+    #[error("{}; nothing was made there", in_one_line(.0))]
+    Unfit(Vec<Unfit>),
     /// Somebody else has held the lock for too long.
     #[error("another process has been migrating this database for {} s", PATIENCE.as_secs())]
     Locked,
@@ -52,9 +56,16 @@ impl From<MigrateError> for DatabaseError {
                 let kind = if is_read_only { read_only } else { DatabaseErrorKind::Unknown };
                 QueryError::DatabaseError(kind, Box::new(words)).into()
             }
+            MigrateError::Unfit(_) => {
+                Self::Statement(QueryError::QueryBuilderError(error.to_string().into()))
+            }
             MigrateError::Locked => Self::Unavailable(error.to_string()),
         }
     }
+}
+
+fn in_one_line(unfit: &[Unfit]) -> String {
+    unfit.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
 #[derive(QueryableByName)]
@@ -70,6 +81,10 @@ struct Locked {
 /// # Errors
 /// See [`MigrateError`].
 pub fn run(connection: &mut PgConnection) -> Result<Vec<String>, MigrateError> {
+    let unfit = fitness::find_unfit(connection)?;
+    if !unfit.is_empty() {
+        return Err(MigrateError::Unfit(unfit));
+    }
     if !is_pending(connection)? {
         return Ok(Vec::new());
     }

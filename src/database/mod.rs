@@ -2,7 +2,9 @@
 
 mod failure;
 pub mod feed;
+pub mod fitness;
 pub mod health;
+pub mod hopeless;
 pub mod instance;
 pub mod migrate;
 mod pool;
@@ -24,7 +26,7 @@ use self::feed::Feed;
 use self::waiting::within_patience;
 use crate::blocking::{BlockingError, BlockingPool};
 
-pub use self::failure::DatabaseError;
+pub use self::failure::{DatabaseError, describe};
 pub use self::search::SEARCH_TIMEOUT;
 pub use self::together::Together;
 pub use self::waiting::{patience, within_one_deadline};

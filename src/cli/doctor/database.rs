@@ -11,7 +11,7 @@ use crate::cli::user::time;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::database::health::{self, Health};
-use crate::database::{Connection, migrate};
+use crate::database::{Connection, describe, fitness, migrate};
 use crate::tokens::key_state::KeyState;
 use crate::tokens::signing_key::{self, Row};
 
@@ -32,9 +32,21 @@ pub(super) fn examine(settings: &Settings, access: &DatabaseAccess) -> Vec<Findi
     };
     let health = match health::find(&mut connection) {
         Ok(health) => health,
-        Err(error) => return vec![Finding::fail("database", error.to_string(), "See PostgreSQL's log.")],
+        Err(error) => return vec![Finding::fail("database", describe(&error), "See PostgreSQL's log.")],
     };
     let mut findings = vec![server(&health), connections(settings, &health), clock(&health)];
+    match fitness::find_unfit(&mut connection) {
+        Ok(unfit) if unfit.is_empty() => {}
+        Ok(unfit) => {
+            let fail = |unfit: fitness::Unfit| Finding::fail("database", unfit.found, unfit.advice);
+            findings.extend(unfit.into_iter().map(fail));
+            return findings;
+        }
+        Err(error) => {
+            findings.push(Finding::fail("database", describe(&error), "See PostgreSQL's log."));
+            return findings;
+        }
+    }
     let migrated = migrations(&mut connection);
     let is_migrated = migrated.level == Level::Pass;
     findings.push(migrated);

@@ -1,0 +1,249 @@
+//! The checks of a database before anything is made in it: its version, encoding, isolation, rights, and that it is nobody
+//! else's.
+
+use diesel::prelude::*;
+use diesel::sql_types::{Array, Bool, Integer, Nullable, Text};
+
+/// PostgreSQL 13: the feed reads `pg_current_xact_id()`.
+const LEAST_VERSION: i32 = 130_000;
+/// The version of the first migration, as diesel stores it.
+const FIRST_MIGRATION: &str = "20261123100000";
+/// diesel's own table.
+const MIGRATIONS_TABLE: &str = "__diesel_schema_migrations";
+/// Tables that other programs have too.
+const TABLES: [&str; 15] = [
+    "attempts",
+    "audit_events",
+    "instance",
+    "known_addresses",
+    "login_names",
+    "notes",
+    "password_links",
+    "personal_tokens",
+    "refresh_tokens",
+    "refusals",
+    "revocations",
+    "roles",
+    "sessions",
+    "signing_keys",
+    "users",
+];
+
+/// Something that the database must be and is not.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{found}: {advice}")]
+pub struct Unfit {
+    /// What it is.
+    pub found: String,
+    /// What to do.
+    pub advice: String,
+}
+
+#[derive(Clone, Debug, QueryableByName)]
+struct Facts {
+    #[diesel(sql_type = Integer)]
+    version: i32,
+    #[diesel(sql_type = Text)]
+    encoding: String,
+    #[diesel(sql_type = Text)]
+    isolation: String,
+    #[diesel(sql_type = Text)]
+    database: String,
+    #[diesel(sql_type = Text)]
+    role: String,
+    #[diesel(sql_type = Nullable<Text>)]
+    schema: Option<String>,
+    #[diesel(sql_type = Bool)]
+    may_create: bool,
+    /// Of the tables with our names, those that are there.
+    #[diesel(sql_type = Array<Text>)]
+    tables: Vec<String>,
+    /// Of those, the ones that the role may not read and write.
+    #[diesel(sql_type = Array<Text>)]
+    closed: Vec<String>,
+}
+
+const FACTS: &str = "
+WITH here AS (
+    SELECT c.oid, relname::text AS name FROM pg_catalog.pg_class c
+      JOIN pg_catalog.pg_namespace n ON n.oid = relnamespace
+     WHERE nspname = current_schema() AND relkind IN ('r', 'p', 'v', 'm', 'f') AND relname::text = ANY ($1)
+)
+SELECT current_setting('server_version_num')::int AS version,
+       current_setting('server_encoding') AS encoding,
+       current_setting('default_transaction_isolation') AS isolation,
+       current_database()::text AS database, current_user::text AS role, current_schema()::text AS schema,
+       coalesce(has_schema_privilege(current_schema()::text, 'CREATE'), false) AS may_create,
+       ARRAY(SELECT name FROM here ORDER BY name) AS tables,
+       ARRAY(SELECT name FROM here WHERE NOT (has_table_privilege(oid, 'SELECT') AND has_table_privilege(oid, 'INSERT')
+             AND has_table_privilege(oid, 'UPDATE') AND has_table_privilege(oid, 'DELETE')) ORDER BY name) AS closed";
+
+/// Returns everything that stands in the way of doorward; nothing where the database is fit for it.
+///
+/// # Errors
+/// PostgreSQL's.
+pub fn find_unfit(connection: &mut PgConnection) -> QueryResult<Vec<Unfit>> {
+    let names: Vec<&str> = TABLES.into_iter().chain([MIGRATIONS_TABLE]).collect();
+    let facts: Facts = diesel::sql_query(FACTS).bind::<Array<Text>, _>(names).get_result(connection)?;
+    let ours = if facts.closed.is_empty() && has(&facts, MIGRATIONS_TABLE) {
+        Migrations::find(connection)?
+    } else {
+        Migrations::default()
+    };
+    Ok(judge(&facts, ours))
+}
+
+fn has(facts: &Facts, table: &str) -> bool {
+    facts.tables.iter().any(|name| name == table)
+}
+
+/// What diesel's table says.
+#[derive(Clone, Copy, Debug, Default, QueryableByName)]
+struct Migrations {
+    #[diesel(sql_type = Bool)]
+    has_first: bool,
+    #[diesel(sql_type = Bool)]
+    has_any: bool,
+}
+
+impl Migrations {
+    fn find(connection: &mut PgConnection) -> QueryResult<Self> {
+        let question = format!(
+            "SELECT EXISTS (SELECT FROM {MIGRATIONS_TABLE} WHERE version = $1) AS has_first, \
+             EXISTS (SELECT FROM {MIGRATIONS_TABLE}) AS has_any"
+        );
+        diesel::sql_query(question).bind::<Text, _>(FIRST_MIGRATION).get_result(connection)
+    }
+}
+
+fn judge(facts: &Facts, ours: Migrations) -> Vec<Unfit> {
+    let mut unfit = judge_server(facts);
+    unfit.extend(judge_rights(facts, ours));
+    unfit
+}
+
+fn judge_server(facts: &Facts) -> Vec<Unfit> {
+    let Facts { version, encoding, isolation, database, .. } = facts;
+    let mut unfit = Vec::new();
+    if *version < LEAST_VERSION {
+        unfit.push(Unfit {
+            found: format!("PostgreSQL {} serves the database", version / 10_000),
+            advice: format!("doorward needs PostgreSQL {} or later", LEAST_VERSION / 10_000),
+        });
+    }
+    if encoding != "UTF8" {
+        unfit.push(Unfit {
+            found: format!("the database {database} has the encoding {encoding}"),
+            advice: "doorward needs UTF8. Make a database with it: CREATE DATABASE … ENCODING 'UTF8' LOCALE 'C.UTF-8' \
+                     TEMPLATE template0, and set DATABASE_URL to that"
+                .to_owned(),
+        });
+    }
+    if isolation != "read committed" {
+        unfit.push(Unfit {
+            found: format!("transactions begin with the isolation {isolation}"),
+            advice: format!(
+                "doorward needs read committed. Run ALTER DATABASE {database} RESET default_transaction_isolation, and the \
+                 same with ALTER ROLE, or take it out of DATABASE_URL or postgresql.conf"
+            ),
+        });
+    }
+    unfit
+}
+
+fn judge_rights(facts: &Facts, ours: Migrations) -> Option<Unfit> {
+    let Facts { database, role, closed, .. } = facts;
+    let Some(schema) = &facts.schema else {
+        return Some(Unfit {
+            found: format!("no schema of the search_path is in the database {database}, or open to {role}"),
+            advice: format!(
+                "run CREATE SCHEMA … AUTHORIZATION {role}, or ALTER ROLE {role} RESET search_path"
+            ),
+        });
+    };
+    if !ours.has_first && (ours.has_any || facts.tables.iter().any(|name| name != MIGRATIONS_TABLE)) {
+        let theirs = facts.tables.join(", ");
+        return Some(Unfit {
+            found: format!(
+                "the schema {schema} of the database {database} has tables of another program: {theirs}"
+            ),
+            advice: "doorward needs a database of its own: run CREATE DATABASE, and set DATABASE_URL to that"
+                .to_owned(),
+        });
+    }
+    if !closed.is_empty() {
+        return Some(Unfit {
+            found: format!("the role {role} may not read and write {}", closed.join(", ")),
+            advice: format!(
+                "set DATABASE_URL to the role that owns them, or run GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN \
+                 SCHEMA {schema} TO {role}; migrations need the owner"
+            ),
+        });
+    }
+    (!facts.may_create && !ours.has_first).then(|| Unfit {
+        found: format!("the role {role} may make nothing in the schema {schema}"),
+        advice: format!(
+            "run GRANT CREATE, USAGE ON SCHEMA {schema} TO {role}, or ALTER DATABASE {database} OWNER TO {role}"
+        ),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts() -> Facts {
+        Facts {
+            version: 150_004,
+            encoding: "UTF8".to_owned(),
+            isolation: "read committed".to_owned(),
+            database: "auth".to_owned(),
+            role: "site".to_owned(),
+            schema: Some("public".to_owned()),
+            may_create: true,
+            tables: Vec::new(),
+            closed: Vec::new(),
+        }
+    }
+
+    const OURS: Migrations = Migrations { has_first: true, has_any: true };
+
+    #[test]
+    fn new_database_and_a_migrated_one_are_fit() {
+        assert_eq!(judge(&facts(), Migrations::default()), []);
+        let migrated =
+            Facts { tables: vec![MIGRATIONS_TABLE.into(), "users".into()], may_create: false, ..facts() };
+        assert_eq!(judge(&migrated, OURS), []);
+        let broken_off = Facts { tables: vec![MIGRATIONS_TABLE.into()], ..facts() };
+        assert_eq!(judge(&broken_off, Migrations::default()), [], "diesel made its table, and nothing else");
+    }
+
+    #[test]
+    fn each_obstacle_is_named_with_advice() {
+        let theirs = vec!["users".to_owned()];
+        for (facts, ours, found, advice) in [
+            (Facts { version: 120_022, ..facts() }, OURS, "PostgreSQL 12", "13 or later"),
+            (Facts { encoding: "LATIN1".into(), ..facts() }, OURS, "LATIN1", "ENCODING 'UTF8'"),
+            (Facts { isolation: "serializable".into(), ..facts() }, OURS, "serializable", "RESET"),
+            (Facts { schema: None, ..facts() }, OURS, "search_path", "CREATE SCHEMA"),
+            (Facts { tables: theirs, ..facts() }, Migrations::default(), "users", "a database of its own"),
+            (
+                Facts { tables: vec![MIGRATIONS_TABLE.into()], ..facts() },
+                Migrations { has_first: false, has_any: true },
+                "another program",
+                "a database of its own",
+            ),
+            (
+                Facts { may_create: false, ..facts() },
+                Migrations::default(),
+                "may make nothing in the schema public",
+                "GRANT CREATE, USAGE ON SCHEMA public TO site",
+            ),
+            (Facts { closed: vec!["users".into()], ..facts() }, OURS, "users", "GRANT SELECT, INSERT"),
+        ] {
+            let unfit = judge(&facts, ours);
+            assert_eq!(unfit.len(), 1, "{unfit:?}");
+            assert!(unfit[0].found.contains(found) && unfit[0].advice.contains(advice), "{unfit:?}");
+        }
+    }
+}

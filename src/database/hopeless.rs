@@ -1,0 +1,122 @@
+//! Refused connections that waiting does not mend: a setting is wrong. diesel hands on no SQLSTATE, so they are known by the
+//! words of libpq and of PostgreSQL in English; in another language the server waits, and says why.
+
+/// What may yet change by itself, on one of the hosts of a list.
+const PASSING: [&str; 14] = [
+    "Connection refused",
+    "could not translate host name",
+    "timeout expired",
+    "the database system is",
+    "too many clients",
+    "remaining connection slots",
+    "too many connections",
+    "No such file or directory\n\tIs the server running",
+    "Network is unreachable",
+    "No route to host",
+    "Connection reset",
+    "closed the connection unexpectedly",
+    "session is read-only",
+    "hot standby mode",
+];
+
+const URL: &str = "correct DATABASE_URL";
+const NO_TLS: &str = "correct sslmode in DATABASE_URL, or use a build with the feature `tls`";
+const CERTIFICATE: &str = "set sslrootcert in DATABASE_URL to the certificate of the authority that signed the one of \
+                           PostgreSQL, and the host to a name in that";
+
+/// What a refusal says, and what to do.
+const NEVER: [(&str, &str); 28] = [
+    ("certificate verify failed", CERTIFICATE),
+    ("does not match host name", CERTIFICATE),
+    ("root certificate file", CERTIFICATE),
+    ("root.crt", CERTIFICATE),
+    ("server does not support SSL", "set ssl = on in PostgreSQL, or correct sslmode in DATABASE_URL"),
+    ("SSL support is not compiled in", NO_TLS),
+    ("sslmode value", NO_TLS),
+    ("could not load private key file", URL),
+    ("private key file", URL),
+    ("could not open certificate file", URL),
+    ("could not read certificate file", URL),
+    ("invalid URI query parameter", URL),
+    ("invalid connection option", URL),
+    ("invalid port number", URL),
+    ("invalid integer value", URL),
+    ("unrecognized configuration parameter", "correct options in DATABASE_URL"),
+    ("invalid value for parameter", "correct options in DATABASE_URL"),
+    ("unsupported startup parameter", "leave it out of DATABASE_URL, or let the pooler take it"),
+    ("definition of service", "correct service in DATABASE_URL, or PGSERVICEFILE"),
+    ("no password supplied", "put the password into DATABASE_URL"),
+    ("authentication failed", "correct the user and the password in DATABASE_URL, or ALTER ROLE … PASSWORD"),
+    ("is not permitted to log in", "run ALTER ROLE … LOGIN, or name another role in DATABASE_URL"),
+    (
+        "no pg_hba.conf entry",
+        "let pg_hba.conf take this user from this address (with or without TLS, as it says)",
+    ),
+    ("pg_hba.conf rejects", "let pg_hba.conf take this user from this address"),
+    ("permission denied for database", "run GRANT CONNECT ON DATABASE … TO the role of DATABASE_URL"),
+    ("no such database", "run CREATE DATABASE, or correct the name in DATABASE_URL"),
+    ("no such user", "correct the user in DATABASE_URL"),
+    ("unsupported frontend protocol", "use a PostgreSQL of a supported version"),
+];
+
+/// Returns what to do about a refused connection where waiting does not help.
+#[must_use]
+pub fn find_advice(said: &str) -> Option<&'static str> {
+    if PASSING.iter().any(|words| said.contains(words)) {
+        return None;
+    }
+    let missing = |kind: &str| {
+        said.lines().any(|line| line.contains(&format!("{kind} \"")) && line.contains("\" does not exist"))
+    };
+    if missing("role") {
+        return Some("run CREATE ROLE … LOGIN PASSWORD …, or correct the user in DATABASE_URL");
+    }
+    if missing("database") {
+        return Some("run CREATE DATABASE …, or correct the name in DATABASE_URL");
+    }
+    NEVER.iter().find(|(words, _)| said.contains(words)).map(|(_, advice)| *advice)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const AT: &str = "connection to server at \"127.0.0.1\", port 5432 failed: ";
+
+    #[test]
+    fn wrong_setting_is_told_from_what_passes() {
+        for (said, advice) in [
+            ("FATAL:  role \"nobody\" does not exist\n", "CREATE ROLE"),
+            ("FATAL:  database \"auht\" does not exist\n", "CREATE DATABASE"),
+            ("FATAL:  password authentication failed for user \"site\"\n", "correct the user"),
+            ("SSL error: certificate verify failed\n", "sslrootcert"),
+            ("server does not support SSL, but SSL was required\n", "ssl = on"),
+            ("sslmode value \"require\" invalid when SSL support is not compiled in\n", "feature `tls`"),
+            ("FATAL:  no pg_hba.conf entry for host \"10.0.0.1\"\n", "pg_hba.conf"),
+            ("FATAL:  unsupported startup parameter: options\n", "pooler"),
+        ] {
+            let found = find_advice(&format!("{AT}{said}"));
+            assert!(found.is_some_and(|found| found.contains(advice)), "{said}: {found:?}");
+        }
+        for said in [
+            "Connection refused\n\tIs the server running on that host and accepting TCP/IP connections?\n",
+            "FATAL:  the database system is starting up\n",
+            "FATAL:  sorry, too many clients already\n",
+            "timeout expired\n",
+            "No such file or directory\n\tIs the server running locally and accepting connections on that socket?\n",
+            "FATAL:  the Zeus of this database is asleep\n",
+        ] {
+            assert_eq!(find_advice(&format!("{AT}{said}")), None, "{said}");
+        }
+        assert_eq!(
+            find_advice("could not translate host name \"db\" to address: Name or service not known\n"),
+            None
+        );
+    }
+
+    #[test]
+    fn host_that_is_away_may_yet_answer() {
+        let said = format!("{AT}Connection refused\n{AT}FATAL:  database \"auth\" does not exist\n");
+        assert_eq!(find_advice(&said), None);
+    }
+}

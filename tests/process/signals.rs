@@ -1,0 +1,76 @@
+//! Signals: some stop a server in good order, all others lose nothing that is in flight.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use nix::sys::signal::Signal;
+use serde_json::json;
+
+use crate::support::{Folder, PASSWORD};
+
+/// A sign-in of which all but the end was sent.
+fn begin_login(port: u16) -> (TcpStream, String) {
+    let body = json!({ "username": "admin", "password": PASSWORD }).to_string();
+    let (sent, rest) = body.split_at(body.len() / 2);
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    let head = "POST /api/v1/auth/login HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: application/json";
+    write!(stream, "{head}\r\ncontent-length: {}\r\n\r\n{sent}", body.len()).unwrap();
+    (stream, rest.to_owned())
+}
+
+fn finish((mut stream, rest): (TcpStream, String)) -> String {
+    stream.write_all(rest.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer.lines().next().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn signals_without_a_meaning_end_nothing() {
+    let folder = Folder::new();
+    let mut server = folder.serve();
+    let postmaster = folder.postmaster();
+    for signal in [
+        Signal::SIGHUP,
+        Signal::SIGUSR1,
+        Signal::SIGUSR2,
+        Signal::SIGALRM,
+        Signal::SIGIO,
+        Signal::SIGVTALRM,
+        Signal::SIGPROF,
+    ] {
+        let in_flight = begin_login(server.port);
+        server.signal(signal);
+        assert_eq!(finish(in_flight), "HTTP/1.1 200 OK", "{signal}");
+        assert!(server.ended().is_none(), "{signal}");
+    }
+    assert_eq!(folder.postmaster(), postmaster);
+    server.signal(Signal::SIGTERM);
+    assert_eq!(server.wait().0, Some(0));
+}
+
+#[test]
+fn quit_stops_the_server_in_good_order() {
+    let folder = Folder::new();
+    let server = folder.serve();
+    let in_flight = begin_login(server.port);
+    server.signal(Signal::SIGQUIT);
+    assert_eq!(finish(in_flight), "HTTP/1.1 200 OK");
+    assert_eq!(server.wait().0, Some(0));
+    assert!(folder.postmaster().is_none(), "PostgreSQL stopped in good order");
+}
+
+#[test]
+fn signal_that_is_not_taken_is_logged() {
+    let folder = Folder::new();
+    let server = folder.serve_as(folder.command(&["serve", "--log", "info"]));
+    server.signal(Signal::SIGHUP);
+    // An answer that came later was logged later.
+    assert_eq!(server.login("admin", PASSWORD).0, 200);
+    server.signal(Signal::SIGTERM);
+    let (_, _, log) = server.wait();
+    assert!(
+        log.lines().any(|line| line.contains("SIGHUP") && line.contains("nothing is read again")),
+        "{log}"
+    );
+}

@@ -1,0 +1,182 @@
+//! A database that does not do, or a way to it that never works: the start stops before anything is made, and says what to
+//! do. What may yet change is waited for.
+
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+
+use diesel::connection::SimpleConnection;
+use diesel::sql_types::BigInt;
+use diesel::{Connection, PgConnection, QueryableByName, RunQueryDsl};
+use doorward::database::private_postgres::PrivatePostgres;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::support::{Folder, Server};
+
+/// A PostgreSQL with a role `site`.
+struct Site {
+    folder: Folder,
+    /// Everything of a URL but the user, the password and the database.
+    host: String,
+    superuser: String,
+    _cluster: (Server, Folder),
+}
+
+impl Site {
+    fn new() -> Self {
+        let cluster = Folder::new();
+        let server = cluster.serve();
+        let url = PrivatePostgres::superuser_url(&cluster.data_dir()).unwrap();
+        let (superuser, location) = url.expose().rsplit_once('@').unwrap();
+        let (host, _) = location.rsplit_once('/').unwrap();
+        let site = Self {
+            folder: Folder::new(),
+            host: host.to_owned(),
+            superuser: superuser.to_owned(),
+            _cluster: (server, cluster),
+        };
+        site.execute("postgres", "CREATE ROLE site LOGIN PASSWORD 'right'");
+        site
+    }
+
+    fn execute(&self, database: &str, statements: &str) {
+        self.connect(database).batch_execute(statements).unwrap();
+    }
+
+    fn connect(&self, database: &str) -> PgConnection {
+        PgConnection::establish(&format!("{}@{}/{database}", self.superuser, self.host)).unwrap()
+    }
+
+    fn url(&self, user: &str, database: &str) -> String {
+        format!("postgresql://{user}@{}/{database}", self.host)
+    }
+
+    /// What a server complains of.
+    #[track_caller]
+    fn refused(&self, url: &str) -> String {
+        self.folder.fails(&["serve", "--database-url", url])
+    }
+
+    fn count_tables(&self, database: &str) -> i64 {
+        #[derive(QueryableByName)]
+        struct Count {
+            #[diesel(sql_type = BigInt)]
+            count: i64,
+        }
+        let question = "SELECT count(*) AS count FROM pg_class WHERE relnamespace = 'public'::regnamespace";
+        diesel::sql_query(question).get_result::<Count>(&mut self.connect(database)).unwrap().count
+    }
+}
+
+#[test]
+fn unfit_database_stops_the_start_before_anything_is_made() {
+    let site = Site::new();
+    let closed = "REVOKE CREATE ON SCHEMA public FROM PUBLIC";
+    let cases = [
+        ("latin", "OWNER site ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0", "SELECT", "ENCODING 'UTF8'"),
+        (
+            "strict",
+            "OWNER site",
+            "ALTER DATABASE strict SET default_transaction_isolation = 'serializable'",
+            "ALTER DATABASE strict RESET default_transaction_isolation",
+        ),
+        ("theirs", "OWNER doorward", closed, "GRANT CREATE, USAGE ON SCHEMA public TO site"),
+        (
+            "nowhere",
+            "OWNER site",
+            "ALTER ROLE site IN DATABASE nowhere SET search_path = gone",
+            "CREATE SCHEMA",
+        ),
+    ];
+    for (database, options, then, advice) in cases {
+        site.execute("postgres", &format!("CREATE DATABASE {database} {options}"));
+        site.execute(database, then);
+        let before = site.count_tables(database);
+        let url = site.url("site:right", database);
+        let said = site.refused(&url);
+        assert!(said.contains(advice) && said.contains("nothing was made"), "{database}: {said}");
+        assert!(site.folder.fails(&["migrate", "--database-url", &url]).contains(advice), "{database}");
+        let doctor = site.folder.run(&["doctor", "--database-url", &url]);
+        let found = String::from_utf8_lossy(&doctor.stdout);
+        assert!(doctor.status.code() == Some(1) && found.contains(advice), "{database}: {found}");
+        assert_eq!(site.count_tables(database), before, "{database}");
+    }
+    // As the advice says.
+    site.execute("theirs", "GRANT CREATE, USAGE ON SCHEMA public TO site");
+    site.folder.ok(&["migrate", "--database-url", &site.url("site:right", "theirs")]);
+}
+
+#[test]
+fn database_of_another_program_is_left_alone() {
+    let site = Site::new();
+    for (database, theirs) in [
+        ("blog", "CREATE TABLE users (id int)"),
+        (
+            "diesel",
+            "CREATE TABLE __diesel_schema_migrations (version varchar(50) PRIMARY KEY, run_on timestamp); \
+                    INSERT INTO __diesel_schema_migrations VALUES ('20200101000000')",
+        ),
+    ] {
+        site.execute("postgres", &format!("CREATE DATABASE {database}"));
+        site.execute(database, theirs);
+        site.execute("postgres", &format!("ALTER DATABASE {database} OWNER TO site"));
+        site.execute(database, "GRANT ALL ON ALL TABLES IN SCHEMA public TO site");
+        let before = site.count_tables(database);
+        let said = site.refused(&site.url("site:right", database));
+        assert!(said.contains("a database of its own"), "{database}: {said}");
+        assert_eq!(site.count_tables(database), before, "{database}");
+    }
+}
+
+#[test]
+fn tables_without_rights_are_named_with_the_grant() {
+    let site = Site::new();
+    site.execute("postgres", "CREATE DATABASE auth OWNER site");
+    site.execute("postgres", "CREATE ROLE reader LOGIN PASSWORD 'right'");
+    site.folder.ok(&["migrate", "--database-url", &site.url("site:right", "auth")]);
+    let said = site.refused(&site.url("reader:right", "auth"));
+    assert!(
+        said.contains("the role reader may not read and write") && said.contains("GRANT SELECT"),
+        "{said}"
+    );
+}
+
+#[test]
+fn connection_that_never_works_stops_the_start() {
+    let site = Site::new();
+    site.execute("postgres", "CREATE DATABASE auth OWNER site");
+    for (url, words, advice) in [
+        (site.url("nobody:right", "auth"), "authentication failed", "correct the user and the password"),
+        (site.url("site:wrong", "auth"), "authentication failed", "correct the user and the password"),
+        (site.url("site:right", "auht"), "database \"auht\" does not exist", "CREATE DATABASE"),
+        (site.url("site:right", "auth?schema=public"), "libpq has no parameter schema", "options="),
+        (
+            site.url("site:right", "auth?options=-cnonsense%3D1"),
+            "nonsense",
+            "correct options in DATABASE_URL",
+        ),
+    ] {
+        let said = site.refused(&url);
+        assert!(said.contains(words) && said.contains(advice), "{said}");
+        assert!(!said.contains("right@") && !said.contains("wrong@"), "no password is shown: {said}");
+    }
+    if !cfg!(feature = "tls") {
+        let said = site.refused(&site.url("site:right", "auth?sslmode=require"));
+        assert!(said.contains("use a build with the feature `tls`"), "{said}");
+    }
+}
+
+#[test]
+fn connection_that_may_yet_work_is_waited_for_and_its_reason_logged() {
+    let folder = Folder::new();
+    // Nobody listens there.
+    let mut command = folder.command(&["serve", "--database-url", "postgres://site@127.0.0.1:1/auth"]);
+    let mut server = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut log = BufReader::new(server.stderr.take().unwrap()).lines();
+    let line =
+        log.find(|line| line.as_ref().unwrap().contains("PostgreSQL is not there yet")).unwrap().unwrap();
+    assert!(line.contains("Connection refused"), "{line}");
+    assert!(server.try_wait().unwrap().is_none());
+    kill(Pid::from_raw(server.id().cast_signed()), Signal::SIGTERM).unwrap();
+    assert!(server.wait().unwrap().success());
+}
