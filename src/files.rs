@@ -1,9 +1,8 @@
 //! Files and folders of our own: created for their owner alone, put right at each start, and read only if nobody else
 //! could have written them.
 
-use std::fmt::Write as _;
 use std::fs::{self, DirBuilder, File, Metadata, Permissions};
-use std::io::{self, ErrorKind, Write as _};
+use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -185,7 +184,9 @@ pub fn read_secret(what: &'static str, path: &Path) -> Result<String, FileError>
     let found = file.metadata().map_err(io)?;
     check_owner(what, path, &found)?;
     if is_open(&found) {
-        return Err(FileError::Open { what, path: path.to_owned(), advice: how_to_close(path, &found) });
+        let is_own = geteuid().is_root() || found.uid() == geteuid().as_raw();
+        let advice = how_to_close(path, &octal(&found), is_own, is_read_only(path));
+        return Err(FileError::Open { what, path: path.to_owned(), advice });
     }
     io::read_to_string(file).map_err(io)
 }
@@ -198,11 +199,14 @@ fn check_owner(what: &'static str, path: &Path, found: &Metadata) -> Result<(), 
     Err(FileError::Owner { what, path: path.to_owned(), owner: user_name(owner) })
 }
 
-/// Root's file may be read by a group of ours: so Kubernetes mounts a secret with `fsGroup`.
 fn is_open(found: &Metadata) -> bool {
-    let through_group = found.uid() == 0 && !geteuid().is_root() && is_own_group(found.gid());
-    let allowed = if through_group { 0o740 } else { 0o700 };
-    found.mode() & 0o777 & !allowed != 0
+    let is_readers = found.uid() == 0 && !geteuid().is_root() && is_own_group(found.gid());
+    found.mode() & 0o777 & !allowed_mode(is_readers) != 0
+}
+
+/// Root's file may be read by a group of this process: so Kubernetes mounts a secret with `fsGroup`.
+fn allowed_mode(is_roots_for_own_group: bool) -> u32 {
+    if is_roots_for_own_group { 0o740 } else { 0o700 }
 }
 
 fn is_own_group(gid: u32) -> bool {
@@ -213,19 +217,15 @@ fn is_own_group(gid: u32) -> bool {
     nix::unistd::getegid().as_raw() == gid
 }
 
-fn how_to_close(path: &Path, found: &Metadata) -> String {
-    let is_own = geteuid().is_root() || found.uid() == geteuid().as_raw();
-    if is_own && !is_read_only(path) {
+fn how_to_close(path: &Path, mode: &str, is_own: bool, is_read_only: bool) -> String {
+    if is_own && !is_read_only {
         return format!("chmod 600 {}", path.display());
     }
-    let mut advice = format!("its mode is {}, and ", octal(found));
     let why = if is_own { "the mount is read-only" } else { "root owns it" };
-    let _ = write!(
-        advice,
-        "{why}: set the mode where it is mounted. Kubernetes: defaultMode: 0400, or 0440 with an fsGroup where doorward \
-         does not run as root; Docker and Compose: mode: 0400 and the uid of doorward's user"
-    );
-    advice
+    format!(
+        "its mode is {mode}, and {why}: set the mode where it is mounted. Kubernetes: defaultMode: 0400, or 0440 with an \
+         fsGroup where doorward does not run as root; Docker and Compose: mode: 0400 and the uid of doorward's user"
+    )
 }
 
 fn is_read_only(path: &Path) -> bool {
@@ -322,6 +322,16 @@ mod tests {
             let refused = read_secret("the secret", &secret).unwrap_err().to_string();
             assert!(refused.ends_with(&format!("chmod 600 {}", secret.display())), "{refused}");
         }
+    }
+
+    #[test]
+    fn mounted_secret_is_closed_where_it_is_mounted() {
+        let advice = |is_own, is_read_only| how_to_close(Path::new("/run/key"), "0444", is_own, is_read_only);
+        for mounted in [advice(true, true), advice(false, true), advice(false, false)] {
+            assert!(mounted.contains("defaultMode: 0400") && !mounted.contains("chmod"), "{mounted}");
+        }
+        assert_eq!(advice(true, false), "chmod 600 /run/key");
+        assert_eq!([allowed_mode(true), allowed_mode(false)], [0o740, 0o700]);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The signals that a server takes: some stop it in good order, the others change nothing and lose nothing.
 
+use nix::sys::signal::Signal as Number;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::failure::Failure;
@@ -15,22 +16,8 @@ pub struct Signals {
 }
 
 /// Signals that would end a process that does not take them.
-const IGNORED: [(fn() -> SignalKind, &str); 6] = [
-    (SignalKind::user_defined1, "SIGUSR1"),
-    (SignalKind::user_defined2, "SIGUSR2"),
-    (SignalKind::alarm, "SIGALRM"),
-    (SignalKind::io, "SIGIO"),
-    (virtual_alarm, "SIGVTALRM"),
-    (profiling, "SIGPROF"),
-];
-
-fn virtual_alarm() -> SignalKind {
-    SignalKind::from_raw(nix::sys::signal::Signal::SIGVTALRM as i32)
-}
-
-fn profiling() -> SignalKind {
-    SignalKind::from_raw(nix::sys::signal::Signal::SIGPROF as i32)
-}
+const IGNORED: [Number; 6] =
+    [Number::SIGUSR1, Number::SIGUSR2, Number::SIGALRM, Number::SIGIO, Number::SIGVTALRM, Number::SIGPROF];
 
 impl Signals {
     /// Takes the signals from now on.
@@ -38,8 +25,8 @@ impl Signals {
     /// # Errors
     /// The operating system's.
     pub fn new() -> Result<Self, Failure> {
-        for (kind, name) in IGNORED {
-            ignore(on(kind())?, name);
+        for number in IGNORED {
+            ignore(on(SignalKind::from_raw(number as i32))?, number.as_str());
         }
         let hangup = on(SignalKind::hangup())?;
         // Without its terminal a server would go on where nobody sees it.

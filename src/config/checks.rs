@@ -3,9 +3,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::database_url::PARAMETERS;
 use super::definitions::{Partial, Settings};
 use super::inputs::Inputs;
+use super::libpq_parameters::PARAMETERS;
 use super::nearest::nearest;
 use super::setting::Entry;
 

@@ -10,6 +10,7 @@ mod flags;
 mod found_file;
 mod inputs;
 mod kinds;
+mod libpq_parameters;
 mod listing;
 mod nearest;
 mod process;

@@ -149,3 +149,16 @@ fn root_takes_no_settings_file_that_others_could_write() {
         fs::set_permissions(path, before).unwrap();
     }
 }
+
+#[test]
+fn user_without_a_name_is_named_with_a_remedy() {
+    use std::os::unix::process::CommandExt;
+    if !is_root() {
+        return;
+    }
+    let folder = Folder::new();
+    chown(folder.path(), Some(OTHER), Some(OTHER)).unwrap();
+    let output = folder.command(&["serve"]).uid(OTHER).gid(OTHER).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("/etc/passwd") && said.contains(&format!("useradd --uid {OTHER}")), "{said}");
+}
