@@ -347,6 +347,10 @@ async fn check_standing<'a>(
         );
     }
     if let Some(user) = standing.user.as_ref().filter(|user| claims.ver < user.version) {
+        if check_status(&user.status).is_err() {
+            // A refresh could only be refused for the same.
+            return check_user(Some(user), trace);
+        }
         trace.stop(Check::Revocation);
         let raised = services.version_raised(user.id, claims.ver).await?;
         return Err(refusal::version_raised(raised));

@@ -191,7 +191,7 @@ pub(super) static TOKEN_UNKNOWN: Page = Page {
 pub(super) static TOKEN_REVOKED: Page = Page {
     meaning: "The token was good and was revoked before its time.",
     causes: &[
-        "The owner or an admin revoked the personal access token.",
+        "The owner or an admin revoked the personal access token, or an admin reset the owner's password.",
         "The user's role or status changed, so access tokens have to be issued anew.",
         "The database was restored to an earlier state, and cannot tell which tokens were revoked since.",
     ],
@@ -239,11 +239,11 @@ pub(super) static AUTHENTICATION_TOO_OLD: Page = Page {
 };
 
 pub(super) static ACCOUNT_DISABLED: Page = Page {
-    meaning: "An administrator has disabled the account.",
+    meaning: "An administrator has disabled the account. Its sessions, access tokens and personal tokens are all refused with this code.",
     causes: &["The person has left, or the account was abused."],
-    for_client: "Show the detail to the user. Sessions go on once the account is enabled again.",
+    for_client: "Show the detail to the user, and keep what you hold. Once the account is enabled again, refresh the access token: sessions that were not ended go on.",
     for_user: "Ask whoever runs this service why, and to be let in again.",
-    for_operator: "`doorward user enable <name>` or PATCH /api/v1/users/{id} lets the user in again.",
+    for_operator: "`doorward user enable <name>` or PATCH /api/v1/users/{id} lets the user in again, with the sessions and personal tokens that are left. `doorward user logout <name>` and `doorward token revoke --all-of <name>` end those first.",
     example: include_str!("examples/account_disabled.txt"),
 };
 

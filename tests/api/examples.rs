@@ -80,9 +80,10 @@ async fn arrange(code: Code, world: &World) -> Variables {
             vec![("HOUR_OLD", Tokens::of(&world.refresh(&alice.refresh).await).access)]
         }
         Code::AccountDisabled => {
-            world.user("mallory", "member");
-            world.sql("UPDATE users SET status = 'disabled' WHERE username = 'mallory'");
-            vec![("PASSWORD", PASSWORD.to_owned())]
+            let id = world.text("SELECT id::text AS text FROM users WHERE username = 'alice'");
+            let admin = world.login("admin").await;
+            world.patch(&format!("/api/v1/users/{id}"), &admin.access, json!({ "status": "disabled" })).await;
+            vec![("OF_DISABLED", alice.access)]
         }
         Code::AccountDeleted => {
             let id = world.text("SELECT id::text AS text FROM users WHERE username = 'alice'");

@@ -177,6 +177,11 @@ async fn whoever_merely_holds_a_token_learns_of_its_user_only_what_the_refusal_s
     learns(&alice.access, "revocation", "token_revoked").await;
     world.patch(&format!("/api/v1/users/{id}"), &admin.access, json!({ "status": "disabled" })).await;
     learns(&personal, "user", "account_disabled").await;
+    // One that is older than the account's end is told the same, and what its version is only to who may see it.
+    learns(&alice.access, "user", "account_disabled").await;
+    let asked = explained(&world, Some(&admin.access), &alice.access).await;
+    assert!(line(&asked, "revocation")["found"].as_str().unwrap().contains("version"), "{asked}");
+    assert_eq!(line(&asked, "session")["outcome"], "not_applicable");
 }
 
 /// What is said of a token's times when this server's clock has just come to this second.

@@ -257,6 +257,49 @@ async fn what_one_node_ends_the_other_refuses_within_a_second() {
 }
 
 #[actix_web::test]
+async fn disabled_account_says_so_on_every_path_to_every_credential() {
+    let one = World::new().await;
+    let (other, mut silent) = (one.another_node().await, one.another_node().await);
+    let id = one.user("alice", "member");
+    let admin = one.login("admin").await.access;
+    let alice = one.login("alice").await;
+    let (personal, _) = one.personal_token(&alice.access, "notes:read").await;
+    let cookies = Browser::signed_in(&one, "alice").await.cookies;
+    for node in [&one, &other, &silent] {
+        until(node, FeedState::Live).await;
+        for token in [&alice.access, &personal] {
+            assert_eq!(node.get("/api/v1/me", token).await.status, 200);
+        }
+        assert_eq!(
+            Browser::with(node, cookies.clone()).ask(Method::GET, "/api/v1/me").send().await.status,
+            200
+        );
+    }
+    silent.stop_following();
+    until(&silent, FeedState::Silent).await;
+    let path = format!("/api/v1/users/{id}");
+    assert_eq!(one.patch(&path, &admin, json!({"status": "disabled"})).await.status, 200);
+    for node in [&one, &other, &silent] {
+        // The second answer is from what the node remembers.
+        for _ in 0..2 {
+            let browser = Browser::with(node, cookies.clone());
+            let refused = [
+                refused_within_a_second(node, &alice.access).await,
+                refused_within_a_second(node, &personal).await,
+                refused_in_time(async || browser.ask(Method::GET, "/api/v1/me").send().await).await,
+            ];
+            refused.iter().for_each(|refused| {
+                refused.refused_with("account_disabled", "contact_admin", false);
+            });
+        }
+    }
+    assert_eq!(one.patch(&path, &admin, json!({"status": "active"})).await.status, 200);
+    one.get("/api/v1/me", &alice.access).await.refused_with("token_revoked", "refresh", false);
+    assert_eq!(one.get("/api/v1/me", &personal).await.status, 200);
+    assert_eq!(one.refresh(&alice.refresh).await.status, 200);
+}
+
+#[actix_web::test]
 async fn a_browser_that_signs_out_on_one_node_is_signed_out_on_the_other() {
     let one = World::new().await;
     let other = one.another_node().await;

@@ -31,7 +31,7 @@ async fn an_admin_makes_finds_disables_and_deletes_an_account() {
     page.shows("API client without a name").await;
     page.press("Disable the account").await;
     page.shows("The account is disabled").await;
-    world.get("/api/v1/me", &carol.access).await.refused("token_revoked");
+    world.get("/api/v1/me", &carol.access).await.refused("account_disabled");
     page.press("Delete the account").await;
     page.fill("confirm", "somebody else").await;
     page.press("Delete the account").await;

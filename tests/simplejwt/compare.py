@@ -278,7 +278,7 @@ RESOURCES = {
         415, {"detail": 'Unsupported media type "text/plain" in request.'}, 415, "unsupported_media_type"),
     "another method": (405, {"detail": 'Method "DELETE" not allowed.'}, 405, "method_not_allowed"),
     "a user who is disabled": (
-        401, {"detail": "User is inactive", "code": "user_inactive"}, 401, "token_revoked"),
+        401, {"detail": "User is inactive", "code": "user_inactive"}, 401, "account_disabled"),
     "signed out": (200, None, 401, "session_ended"),
     "an expired token": (401, of_token("Token is expired"), 401, "token_expired"),
     "a user who was deleted": (
