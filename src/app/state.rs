@@ -156,6 +156,7 @@ pub fn parts(
         refusal_counts: RefusalCounts::default(),
         kept_refusals: KeptRefusals::new(settings.refusal_retention, settings.refusal_rows),
         step_up_max_age: settings.step_up_max_age,
+        token_ttl_max: settings.token_ttl_max,
         signing_algorithm: algorithm(settings),
         settings: shown(settings),
         registration_open: settings.registration == Registration::Open,

@@ -197,6 +197,9 @@ mod tests {
         assert_eq!(refused(&["--lisetn", "x"]), ErrorKind::UnknownArgument);
         assert_eq!(refused(&["user"]), ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand);
         assert_eq!(refused(&["user", "add"]), ErrorKind::MissingRequiredArgument);
+        assert_eq!(refused(&["token", "revoke"]), ErrorKind::MissingRequiredArgument);
+        let both = ["token", "revoke", "0192d7a0-0000-7000-8000-000000000000", "--all-of", "alice"];
+        assert_eq!(refused(&both), ErrorKind::ArgumentConflict);
     }
 
     #[test]
@@ -209,13 +212,16 @@ mod tests {
             "user list --query al --role admin --status disabled --limit 5 --json",
             "user show alice --json",
             "user disable alice",
+            "user disable alice --end-sessions",
             "user enable alice",
             "user set-role alice viewer",
             "user set-password alice --generate",
+            "user set-password alice --generate --keep-tokens",
             "user logout alice",
             "user delete alice --yes",
             "token list --user alice --json",
             "token revoke 0192d7a0-0000-7000-8000-000000000000",
+            "token revoke --all-of alice --json",
             "key list --json",
             "key rotate",
             "key revoke some-kid --yes",

@@ -16,7 +16,9 @@ use crate::users::user;
 
 /// Arguments of `doorward token`.
 #[derive(Args, Debug)]
-#[command(after_help = "Examples:\n  doorward token list --user alice\n  doorward token revoke <id>")]
+#[command(
+    after_help = "Examples:\n  doorward token list --user alice\n  doorward token revoke <id>\n  doorward token revoke --all-of alice"
+)]
 pub struct TokenArgs {
     /// What to do.
     #[command(subcommand)]
@@ -28,7 +30,7 @@ pub struct TokenArgs {
 pub enum TokenAction {
     /// List the tokens, never their secrets.
     List(TokenListArgs),
-    /// Revoke a token: it is refused from the next request on.
+    /// Revoke a token, or all of a user's: they are refused from the next request on.
     Revoke(TokenRevokeArgs),
 }
 
@@ -47,7 +49,11 @@ pub struct TokenListArgs {
 #[derive(Args, Debug)]
 pub struct TokenRevokeArgs {
     /// The token's id, as the list has it.
-    pub id: Uuid,
+    #[arg(required_unless_present = "all_of", conflicts_with = "all_of")]
+    pub id: Option<Uuid>,
+    /// Every token of this user: the username, e-mail address or id.
+    #[arg(long, value_name = "USER")]
+    pub all_of: Option<String>,
     /// Text or JSON.
     #[command(flatten)]
     pub format: Format,
@@ -127,17 +133,39 @@ fn list(connection: &mut Connection, args: &TokenListArgs) -> Result<(), Failure
 }
 
 fn revoke(connection: &mut Connection, args: &TokenRevokeArgs) -> Result<(), Failure> {
-    let revoked = transaction(connection, |connection| {
-        personal_token::revoke(
-            connection,
-            Which::One(args.id),
-            RevokeReason::ByAdmin,
-            &Origin::command_line(),
-        )
-    });
-    if revoked?.is_empty() {
-        return Err(Failure::new(format!("there is no good personal access token {}", args.id)));
+    match (args.id, &args.all_of) {
+        (Some(id), _) => revoke_one(connection, id, args.format),
+        (None, Some(named)) => revoke_all(connection, named, args.format),
+        // clap demands one of the two.
+        (None, None) => Err(Failure::new("name a token, or a user with --all-of")),
     }
-    let line = format!("{} is revoked, from the next request on.", args.id);
-    Output::stdout(args.format).result(&serde_json::json!({ "id": args.id, "revoked": true }), &line)
+}
+
+fn revoke_one(connection: &mut Connection, id: Uuid, format: Format) -> Result<(), Failure> {
+    let revoked = revoke_which(connection, Which::One(id))?;
+    if revoked.is_empty() {
+        return Err(Failure::new(format!("there is no good personal access token {id}")));
+    }
+    let line = format!("{id} is revoked, from the next request on.");
+    Output::stdout(format).result(&serde_json::json!({ "id": id, "revoked": true }), &line)
+}
+
+fn revoke_all(connection: &mut Connection, named: &str, format: Format) -> Result<(), Failure> {
+    let user = find(connection, named)?;
+    let revoked = revoke_which(connection, Which::AllOf(user.id))?.len();
+    let line =
+        format!("{revoked} personal tokens of {} are revoked, from the next request on.", user.username);
+    Output::stdout(format)
+        .result(&serde_json::json!({ "username": user.username, "revoked": revoked }), &line)
+}
+
+fn revoke_which(connection: &mut Connection, which: Which) -> Result<Vec<Uuid>, Failure> {
+    let revoked = transaction(connection, |connection| {
+        if let Which::AllOf(user_id) = which {
+            // A token that is being made is found, or is made after this.
+            user::lock(connection, user_id)?;
+        }
+        personal_token::revoke(connection, which, RevokeReason::ByAdmin, &Origin::command_line())
+    });
+    Ok(revoked?)
 }

@@ -50,15 +50,15 @@ pub enum UserAction {
     List(UserListArgs),
     /// Show a user.
     Show(OneUserArgs),
-    /// Let a user in no more, from the next request on; sessions wait for the user to be enabled.
-    Disable(OneUserArgs),
-    /// Let a disabled user in again.
+    /// Refuse a user from the next request on; enabling brings back the sessions and tokens that are left.
+    Disable(UserDisableArgs),
+    /// Let a disabled user in again, with the sessions and tokens that have neither ended nor expired.
     Enable(OneUserArgs),
     /// Forget the wrong passwords that were given for a user, so that the next sign-in waits no more.
     Unlock(OneUserArgs),
     /// Give a user another role.
     SetRole(UserSetRoleArgs),
-    /// Give a user another password; every session ends.
+    /// Give a user another password; every session ends, and every personal token is revoked.
     SetPassword(UserSetPasswordArgs),
     /// End every session of a user.
     Logout(OneUserArgs),
@@ -124,6 +124,19 @@ pub struct OneUserArgs {
     pub format: Format,
 }
 
+/// Arguments of `doorward user disable`.
+#[derive(Args, Debug)]
+pub struct UserDisableArgs {
+    /// The username, e-mail address or id.
+    pub user: String,
+    /// End every session too, so that enabling the user does not bring it back.
+    #[arg(long)]
+    pub end_sessions: bool,
+    /// Text or JSON.
+    #[command(flatten)]
+    pub format: Format,
+}
+
 /// Arguments of `doorward user set-role`.
 #[derive(Args, Debug)]
 pub struct UserSetRoleArgs {
@@ -144,6 +157,9 @@ pub struct UserSetPasswordArgs {
     /// Where the password comes from.
     #[command(flatten)]
     pub password: PasswordArgs,
+    /// Leave the user's personal tokens good.
+    #[arg(long)]
+    pub keep_tokens: bool,
     /// Text or JSON.
     #[command(flatten)]
     pub format: Format,
@@ -180,6 +196,10 @@ struct Row {
     #[serde(skip_serializing_if = "Option::is_none")]
     sign_in_waits_until: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    sessions_ended: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tokens_revoked: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     password: Option<String>,
 }
 
@@ -195,6 +215,8 @@ impl From<User> for Row {
             last_login_at: user.last_login_at.map(time),
             sessions: None,
             sign_in_waits_until: None,
+            sessions_ended: None,
+            tokens_revoked: None,
             password: None,
         }
     }
@@ -220,8 +242,13 @@ impl UserArgs {
             UserAction::Add(args) => add(connection, settings, args),
             UserAction::List(args) => list(connection, args),
             UserAction::Show(args) => show(connection, args),
-            UserAction::Disable(args) => set_active(connection, args, false),
-            UserAction::Enable(args) => set_active(connection, args, true),
+            UserAction::Disable(args) => disable(connection, args),
+            UserAction::Enable(args) => {
+                let changes = Changes { active: Some(true), ..Changes::default() };
+                change_one(connection, &args.user, &changes, args.format, |user| {
+                    format!("{} is now {}.", user.username, user.status)
+                })
+            }
             UserAction::Unlock(args) => unlock(connection, args),
             UserAction::SetRole(args) => {
                 let changes = Changes { role: Some(args.role.clone()), ..Changes::default() };
@@ -383,11 +410,24 @@ fn unlock(connection: &mut Connection, args: &OneUserArgs) -> Result<(), Failure
         .result(&serde_json::json!({ "username": user.username, "unlocked": cleared }), &line)
 }
 
-fn set_active(connection: &mut Connection, args: &OneUserArgs, active: bool) -> Result<(), Failure> {
-    let changes = Changes { active: Some(active), ..Changes::default() };
-    change_one(connection, &args.user, &changes, args.format, |user| {
-        format!("{} is now {}.", user.username, user.status)
-    })
+fn disable(connection: &mut Connection, args: &UserDisableArgs) -> Result<(), Failure> {
+    let id = find(connection, &args.user)?.id;
+    let (change, ended) = transaction(connection, |connection| {
+        let (authority, origin) = (Authority::Unlimited, Origin::command_line());
+        change::disable(connection, id, args.end_sessions, &authority, &origin)
+    })?;
+    let user = done(change, &args.user, "")?;
+    let left = if args.end_sessions {
+        format!("{ended} sessions have ended; enabling the account brings back its personal tokens")
+    } else {
+        "Enabling the account brings back its sessions and personal tokens".to_owned()
+    };
+    let line = format!(
+        "{} is now {}. {left}, as far as these have neither ended nor expired.",
+        user.username, user.status
+    );
+    let row = Row { sessions_ended: args.end_sessions.then_some(ended), ..Row::from(user) };
+    Output::stdout(args.format).result(&row, &line)
 }
 
 fn change_one(
@@ -399,7 +439,7 @@ fn change_one(
 ) -> Result<(), Failure> {
     let id = find(connection, named)?.id;
     let changed = transaction(connection, |connection| {
-        change::update(connection, id, changes, &Authority::Unlimited, &Origin::command_line())
+        change::update(connection, id, changes, |_| true, &Authority::Unlimited, &Origin::command_line())
     });
     let user = done(changed?, named, changes.role.as_deref().unwrap_or_default())?;
     let line = line(&user);
@@ -415,7 +455,7 @@ fn done(change: Change, named: &str, role: &str) -> Result<User, Failure> {
         }
         Change::NameTaken(taken) => Err(name_taken(taken)),
         Change::UnknownRole | Change::Denied(_) => Err(unknown_role(role)),
-        Change::NotFound => Err(Failure::new(format!("there is no user {named}"))),
+        Change::NotFound | Change::Stale(_) => Err(Failure::new(format!("there is no user {named}"))),
     }
 }
 
@@ -431,16 +471,27 @@ fn set_password(
     refuse_flaws(settings, &plain, &names)?;
     let hash = hash(&plain, settings)?;
     let set = transaction(connection, |connection| {
-        set_password::reset(connection, user.id, &hash, &Authority::Unlimited, &Origin::command_line())
+        let (authority, origin) = (Authority::Unlimited, Origin::command_line());
+        set_password::reset(connection, user.id, &hash, !args.keep_tokens, &authority, &origin)
     });
-    let Setting::Done(user) = set? else {
+    let Setting::Done(user, ended) = set? else {
         return Err(Failure::new(format!("there is no user {}", args.user)));
     };
-    let mut line = format!("{} has another password; every session has ended.", user.username);
+    let tokens = match ended.tokens {
+        Some(revoked) => format!("{revoked} personal tokens are revoked"),
+        None => "its personal tokens are still good".to_owned(),
+    };
+    let mut line =
+        format!("{} has another password; {} sessions have ended, {tokens}.", user.username, ended.sessions);
     if let Some(password) = &made {
         line += &format!(" It is {} (shown this once).", password.expose());
     }
-    let row = Row { password: made.map(|made| made.expose().to_owned()), ..Row::from(user) };
+    let row = Row {
+        sessions_ended: Some(ended.sessions),
+        tokens_revoked: ended.tokens,
+        password: made.map(|made| made.expose().to_owned()),
+        ..Row::from(user)
+    };
     Output::stdout(args.format).result(&row, &line)
 }
 
@@ -460,7 +511,7 @@ fn delete(connection: &mut Connection, args: &UserDeleteArgs) -> Result<(), Fail
     let what = format!("this deletes {} with all notes, sessions and tokens", user.username);
     args.confirmation.ask(&what)?;
     let deleted = transaction(connection, |connection| {
-        change::delete(connection, user.id, &Authority::Unlimited, &Origin::command_line())
+        change::delete(connection, user.id, |_| true, &Authority::Unlimited, &Origin::command_line())
     });
     let user = done(deleted?, &args.user, "")?;
     let line = format!("{} is deleted.", user.username);

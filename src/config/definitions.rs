@@ -149,6 +149,8 @@ settings! {
         Text("10"), kinds::number(1..=1_000_000);
     /// Personal tokens that a user may make in an hour, on each node.
     tokens_per_user: u32 = "DOORWARD_TOKENS_PER_USER", Text("60"), kinds::number(1..=1_000_000);
+    /// How long a personal token may be good; those that were made before a change are not affected.
+    token_ttl_max: Duration = "DOORWARD_TOKEN_TTL_MAX", Text("3650d"), kinds::duration(SECOND..=TEN_YEARS);
     /// Requests that prove nothing from one address in a minute, on each node.
     /// They are unknown refresh tokens, one-time links, and explanations without a credential.
     unproven_per_address: u32 = "DOORWARD_UNPROVEN_PER_ADDRESS", Text("60"), kinds::number(1..=1_000_000);

@@ -73,6 +73,7 @@ diesel::table! {
         created_at -> Timestamptz,
         expires_at -> Timestamptz,
         consumed_at -> Nullable<Timestamptz>,
+        revokes_tokens -> Bool,
     }
 }
 

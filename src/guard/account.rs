@@ -3,14 +3,15 @@
 use chrono::TimeDelta;
 use uuid::Uuid;
 
-use super::caller::Caller;
+use super::caller::{ACCOUNT_WRITE, Caller};
 use super::fields::{Fields, FromFields, Scope};
 use super::refusal;
 use super::services::Services;
 use super::sign_in::{ATTEMPTS, changed_meanwhile};
 use super::step_up::{lapsed, made};
+use super::user_tag::Expected;
 use crate::audit::Origin;
-use crate::problem::Problem;
+use crate::problem::{FieldError, Problem};
 use crate::sessions::{self, EndReason, Verified, end_sessions, session};
 use crate::tokens::personal_token::{
     self, NewPersonalToken, PersonalToken, PlainPersonalToken, RevokeReason, Which,
@@ -22,11 +23,8 @@ use crate::users::password::{PasswordHash, PlainPassword};
 use crate::users::set_password;
 use crate::users::user::Authority;
 
-/// Seconds that a token is good when nothing is said, and at most.
-const TTL_DEFAULT: i64 = 90 * 86_400;
-const TTL_MAX: i64 = 10 * 366 * 86_400;
-/// What no personal token may carry: it could make others of itself.
-pub const NEVER: &str = "account:write";
+/// Seconds that a token is good when nothing is said, unless the setting allows fewer.
+pub const TOKEN_TTL_DEFAULT: i64 = 90 * 86_400;
 
 /// Another name or address.
 #[derive(Clone, utoipa::ToSchema)]
@@ -98,9 +96,10 @@ pub struct NewTokenRequest {
     /// What it may do: within what this credential may.
     #[schema(value_type = Scope, example = "notes:read")]
     pub scope: Vec<String>,
-    /// Seconds until it expires; 90 days unless said.
-    #[schema(value_type = Option<i64>, default = 7_776_000, minimum = 1, maximum = 316_224_000)]
-    pub expires_in: i64,
+    /// Seconds until it expires: at most what `DOORWARD_TOKEN_TTL_MAX` allows (3,650 days unless set otherwise). 90 days
+    /// unless said, or as long as allowed if that is less.
+    #[schema(value_type = Option<i64>, default = 7_776_000, minimum = 1, maximum = 315_360_000)]
+    pub expires_in: Option<i64>,
 }
 
 impl FromFields for NewTokenRequest {
@@ -108,32 +107,35 @@ impl FromFields for NewTokenRequest {
         let name = fields.text("name");
         let name = fields.label("name", name, 100);
         let scope = fields.scope("scope");
-        if scope.as_ref().is_some_and(|scope| scope.iter().any(|name| name == NEVER)) {
-            fields.refuse("scope", "not_allowed", format!("no personal token may carry `{NEVER}`"));
+        if scope.as_ref().is_some_and(|scope| scope.iter().any(|name| name == ACCOUNT_WRITE)) {
+            fields.refuse("scope", "not_allowed", format!("no personal token may carry `{ACCOUNT_WRITE}`"));
         }
-        let expires_in = fields.optional_integer("expires_in", 1, TTL_MAX).unwrap_or(TTL_DEFAULT);
+        // The setting's bound is checked where it is known.
+        let expires_in = fields.optional_integer("expires_in", 1, i64::MAX);
         Some(Self { name: name?, scope: scope?, expires_in })
     }
 }
 
 impl Services {
-    /// Changes the caller's own name or address.
+    /// Changes the caller's own name or address, if the account is still what was expected.
     ///
     /// # Errors
-    /// `validation_failed`, `conflict`, `account_deleted`; a fault of ours as a 5xx.
+    /// `validation_failed`, `precondition_failed`, `conflict`, `account_deleted`; a fault of ours as a 5xx.
     pub async fn change_profile(
         &self,
         caller: &Caller,
         request: MeChanges,
+        expected: Expected,
         origin: Origin,
     ) -> Result<User, Problem> {
         self.verify_current(caller, request.current_password, &origin).await?;
         let changes = Changes { username: request.username, email: request.email, ..Changes::default() };
-        let user_id = caller.user_id;
+        let (user_id, asked) = (caller.user_id, expected.clone());
         let changed = self
             .database
             .transaction(move |connection| {
-                change::update(connection, user_id, &changes, &Authority::Unlimited, &origin)
+                let is_as_seen = |user: &User| asked.holds(user);
+                change::update(connection, user_id, &changes, is_as_seen, &Authority::Unlimited, &origin)
             })
             .await
             .map_err(refusal::database)?;
@@ -141,6 +143,7 @@ impl Services {
             Change::Done(user) => Ok(user),
             Change::NameTaken(taken) => Err(refusal::name_taken(taken)),
             Change::NotFound => Err(refusal::account_deleted()),
+            Change::Stale(user) => Err(expected.refuse(&user)),
             Change::UnknownRole | Change::Denied(_) | Change::LastAdmin => Err(refusal::internal()),
         }
     }
@@ -239,6 +242,7 @@ impl Services {
         request: NewTokenRequest,
         origin: Origin,
     ) -> Result<(PlainPersonalToken, PersonalToken), Problem> {
+        let ttl = self.token_ttl(request.expires_in)?;
         self.check_token_scope(caller, &request.scope).await?;
         self.count_token(caller, &origin).await?;
         let (plain, digest) = personal_token::mint();
@@ -247,7 +251,7 @@ impl Services {
             name: request.name,
             digest,
             scope: request.scope,
-            ttl: TimeDelta::seconds(request.expires_in),
+            ttl,
         };
         let session_id = caller.credential.session_id();
         let made = self.database.transaction(move |connection| {
@@ -259,6 +263,18 @@ impl Services {
         });
         let token = made.await.map_err(refusal::database)?.map_err(lapsed)?;
         Ok((plain, token))
+    }
+
+    /// Returns how long a new token is good.
+    fn token_ttl(&self, expires_in: Option<i64>) -> Result<TimeDelta, Problem> {
+        let most = self.token_ttl_max.as_secs().try_into().unwrap_or(i64::MAX);
+        let seconds = expires_in.unwrap_or(TOKEN_TTL_DEFAULT.min(most));
+        if seconds <= most {
+            return Ok(TimeDelta::seconds(seconds));
+        }
+        let detail =
+            format!("{seconds} is not between 1 and {most}, the most that DOORWARD_TOKEN_TTL_MAX allows");
+        Err(Problem::validation(vec![FieldError::new("/expires_in", "out_of_range", detail)]))
     }
 
     /// A new token carries nothing that its user or the credential lacks.

@@ -6,6 +6,9 @@ use uuid::Uuid;
 use super::trace::CredentialKind;
 use crate::tokens::names::Names;
 
+/// The permission to change one's own account. No personal token can carry it, since one that did could make others.
+pub const ACCOUNT_WRITE: &str = "account:write";
+
 /// Who sent this request, and by which credential.
 #[derive(Clone, Debug)]
 pub struct Caller {

@@ -54,7 +54,15 @@ impl Conditions {
     /// # Errors
     /// `precondition_failed`.
     pub fn check(&self, tag: &str) -> Result<(), Problem> {
-        self.check_match(tag)?;
+        self.check_by(tag, |listed| listed == tag)
+    }
+
+    /// Checks them where other tags than `tag` are current too: those of `If-Match` for which `is_current` holds.
+    ///
+    /// # Errors
+    /// `precondition_failed`.
+    pub fn check_by(&self, tag: &str, is_current: impl Fn(&str) -> bool) -> Result<(), Problem> {
+        self.check_match_by(tag, is_current)?;
         if self.is_unmodified(tag) {
             let detail = format!(
                 "`If-None-Match` asks that there be no such version, and {tag} is the current one. Leave the header \
@@ -70,11 +78,15 @@ impl Conditions {
     /// # Errors
     /// `precondition_failed`.
     pub fn check_match(&self, tag: &str) -> Result<(), Problem> {
+        self.check_match_by(tag, |listed| listed == tag)
+    }
+
+    fn check_match_by(&self, tag: &str, is_current: impl Fn(&str) -> bool) -> Result<(), Problem> {
         let Some(listed) = &self.if_match else { return Ok(()) };
-        if listed.iter().any(|listed| listed == "*" || listed == tag) {
+        if listed.iter().any(|listed| listed == "*" || is_current(listed)) {
             return Ok(());
         }
-        let is_weak = listed.iter().any(|listed| listed.strip_prefix("W/") == Some(tag));
+        let is_weak = listed.iter().any(|listed| listed.strip_prefix("W/").is_some_and(&is_current));
         let detail = if is_weak {
             format!(
                 "`If-Match` has the weak tag W/{tag}, which never matches (RFC 9110, section 8.8.3.2). A proxy that \

@@ -39,6 +39,7 @@ pub mod sign_in;
 pub mod standing;
 pub mod step_up;
 pub mod trace;
+pub mod user_tag;
 pub mod users;
 
 pub use authorized::{AnyCaller, Authorized, Requirement};

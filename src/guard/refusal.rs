@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, SecondsFormat, Utc};
 
 use super::attempts::{HeldBy, whole_seconds};
-use super::caller::Credential;
+use super::caller::{ACCOUNT_WRITE, Credential};
 use crate::database::DatabaseError;
 use crate::problem::{Action, Code, FieldError, Problem};
 use crate::sessions::EndReason;
@@ -328,6 +328,11 @@ pub fn insufficient_scope(required: &[String], granted: &[String], credential: &
             (Action::Refresh, "Refresh with a wider scope; the session has it.")
         }
         Credential::AccessToken { .. } => (Action::Login, "Sign in again with a wider scope."),
+        Credential::PersonalToken { .. } if required.iter().any(|name| name == ACCOUNT_WRITE) => (
+            Action::Login,
+            "No personal token can carry `account:write`. Sign in, and change your own account under /api/v1/me or \
+             /account.",
+        ),
         Credential::PersonalToken { .. } | Credential::SessionCookie { .. } => {
             (Action::Login, "Sign in, or make a token with this scope.")
         }

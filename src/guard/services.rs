@@ -56,6 +56,8 @@ pub struct Services {
     pub kept_refusals: KeptRefusals,
     /// How old a sign-in may be for what grants power.
     pub step_up_max_age: Duration,
+    /// How long a new personal token may be good.
+    pub token_ttl_max: Duration,
     /// What new signing keys are made for.
     pub signing_algorithm: Algorithm,
     /// The settings in force, secrets masked.

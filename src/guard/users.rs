@@ -4,12 +4,13 @@ use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::caller::Caller;
+use super::caller::{ACCOUNT_WRITE, Caller};
 use super::fields::{Fields, FromFields};
 use super::input::not_found;
 use super::page::{Page, PageRequest};
 use super::refusal;
 use super::services::Services;
+use super::user_tag::Expected;
 use crate::audit::Origin;
 use crate::problem::{Code, FieldError, Problem};
 use crate::sessions::{EndReason, Which, end_sessions};
@@ -17,8 +18,10 @@ use crate::tokens::personal_token::{self, RevokeReason};
 use crate::users::change::{self, Change, Changes};
 use crate::users::name::{EmailAddress, Username, fold_typed};
 use crate::users::password::PlainPassword;
-use crate::users::set_password::{self, LinkToken, Setting};
-use crate::users::user::{self, ACTIVE, Access, Authority, DISABLED, Filter, Insertion, NewUser, User};
+use crate::users::set_password::{self, Ended, LinkToken, MadeLink, Setting};
+use crate::users::user::{
+    self, ACTIVE, Access, Authority, DISABLED, Exempt, Filter, Insertion, NewUser, User,
+};
 
 /// The role of an account when none is said.
 const ROLE_DEFAULT: &str = "member";
@@ -82,7 +85,7 @@ impl FromFields for NewUserRequest {
 }
 
 /// What is to be changed.
-#[derive(Clone, utoipa::ToSchema)]
+#[derive(Clone, Default, utoipa::ToSchema)]
 pub struct UserChanges {
     /// Another username.
     #[schema(value_type = Option<String>, min_length = 1, max_length = 150)]
@@ -118,7 +121,14 @@ impl FromFields for UserChanges {
     }
 }
 
-/// A new password, or the wish for a link. Either way the old password is gone at once.
+impl UserChanges {
+    /// Whether it disables the account and does nothing else.
+    fn only_disables(&self) -> bool {
+        self.status == Some(false) && self.username.is_none() && self.email.is_none() && self.role.is_none()
+    }
+}
+
+/// A new password, or the request for a link. Either way the old password is gone at once.
 #[derive(Clone, utoipa::ToSchema)]
 pub struct PasswordReset {
     /// The new password.
@@ -127,17 +137,31 @@ pub struct PasswordReset {
     /// `true` for a one-time link in its place.
     #[schema(value_type = Option<bool>)]
     pub link: bool,
+    /// Whether every personal token of the user is revoked too; of a link, now and when it is used.
+    #[schema(value_type = Option<bool>, default = true)]
+    pub revoke_tokens: bool,
 }
 
 impl FromFields for PasswordReset {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
         let new_password = fields.optional_text("new_password").map(|text| PlainPassword::new(&text));
         let link = fields.optional_flag("link").unwrap_or(false);
+        let revoke_tokens = fields.optional_flag("revoke_tokens").unwrap_or(true);
         if new_password.is_some() == link {
             fields.refuse("", "one_of", "send either `new_password` or `\"link\": true`");
         }
-        Some(Self { new_password, link })
+        Some(Self { new_password, link, revoke_tokens })
     }
+}
+
+/// A one-time link by which a user sets a password.
+pub struct PasswordLink {
+    /// The link, shown this once.
+    pub url: String,
+    /// When it expires.
+    pub expires_at: DateTime<Utc>,
+    /// What ended with the old password.
+    pub ended: Ended,
 }
 
 impl Services {
@@ -197,7 +221,7 @@ impl Services {
         };
         let role = request.role.unwrap_or_else(|| ROLE_DEFAULT.to_owned());
         let new = NewUser { username: request.username, email: request.email, password_hash, role };
-        let authority = authority(caller);
+        let authority = Authority::Limited { held: held(caller), exempt: Exempt::Ordinary };
         let inserted = self
             .database
             .transaction(move |connection| user::insert(connection, &new, &authority, &origin))
@@ -211,48 +235,88 @@ impl Services {
         }
     }
 
-    /// Changes a user; of role or status also raises the version, so that access tokens are issued anew.
+    /// Changes a user, if the account is still what was expected. A change of role or status also raises the version,
+    /// so that access tokens have to be refreshed.
     ///
     /// # Errors
-    /// `not_found`, `validation_failed`, `conflict`, `last_admin`, `permission_denied`, `insufficient_scope`; a fault of ours as a 5xx.
+    /// `not_found`, `validation_failed`, `precondition_failed`, `conflict`, `last_admin`, `permission_denied`,
+    /// `insufficient_scope`; a fault of ours as a 5xx.
     pub async fn update_user(
         &self,
         caller: &Caller,
         id: Uuid,
         request: UserChanges,
+        expected: Expected,
         origin: Origin,
     ) -> Result<User, Problem> {
+        let effect = if request.only_disables() { Effect::TakesAway } else { Effect::Gives };
         let changes = Changes {
             username: request.username,
             email: request.email,
             role: request.role,
             active: request.status,
         };
-        let authority = authority(caller);
+        let authority = authority(caller, id, effect)?;
+        let asked = expected.clone();
         let changed = self
             .database
-            .transaction(move |connection| change::update(connection, id, &changes, &authority, &origin))
+            .transaction(move |connection| {
+                let is_as_seen = |user: &User| asked.holds(user);
+                change::update(connection, id, &changes, is_as_seen, &authority, &origin)
+            })
             .await
             .map_err(refusal::database)?;
-        changed_user(changed, caller)
+        changed_user(changed, &expected, caller)
     }
 
-    /// Deletes a user with all that is his.
+    /// Deletes a user with everything of theirs, if the account is still what was expected.
+    ///
+    /// # Errors
+    /// `not_found`, `precondition_failed`, `last_admin`, `permission_denied`, `insufficient_scope`; a fault of ours as a 5xx.
+    pub async fn delete_user(
+        &self,
+        caller: &Caller,
+        id: Uuid,
+        expected: Expected,
+        origin: Origin,
+    ) -> Result<User, Problem> {
+        let authority = authority(caller, id, Effect::TakesAway)?;
+        let asked = expected.clone();
+        let deleted = self
+            .database
+            .transaction(move |connection| {
+                change::delete(connection, id, |user| asked.holds(user), &authority, &origin)
+            })
+            .await
+            .map_err(refusal::database)?;
+        changed_user(deleted, &expected, caller)
+    }
+
+    /// Disables a user and, if `ends_sessions`, ends every session; gives how many sessions ended.
     ///
     /// # Errors
     /// `not_found`, `last_admin`, `permission_denied`, `insufficient_scope`; a fault of ours as a 5xx.
-    pub async fn delete_user(&self, caller: &Caller, id: Uuid, origin: Origin) -> Result<User, Problem> {
-        let authority = authority(caller);
-        let deleted = self
+    pub async fn disable_user(
+        &self,
+        caller: &Caller,
+        id: Uuid,
+        ends_sessions: bool,
+        origin: Origin,
+    ) -> Result<usize, Problem> {
+        let authority = authority(caller, id, Effect::TakesAway)?;
+        let disabled = self
             .database
-            .transaction(move |connection| change::delete(connection, id, &authority, &origin))
+            .transaction(move |connection| {
+                change::disable(connection, id, ends_sessions, &authority, &origin)
+            })
             .await
             .map_err(refusal::database)?;
-        changed_user(deleted, caller)
+        let (change, ended) = disabled;
+        changed_user(change, &Expected::Anything, caller).map(|_| ended)
     }
 
-    /// Makes a one-time link by which a user sets a password; every session of the user ends. Gives the link and when
-    /// it expires.
+    /// Makes a one-time link by which a user sets a password. Every session of the user ends, and every personal token
+    /// if `revokes_tokens`.
     ///
     /// # Errors
     /// `not_found`, `permission_denied`, `insufficient_scope`; a fault of ours as a 5xx.
@@ -260,22 +324,24 @@ impl Services {
         &self,
         caller: &Caller,
         id: Uuid,
+        revokes_tokens: bool,
         origin: Origin,
-    ) -> Result<(String, DateTime<Utc>), Problem> {
+    ) -> Result<PasswordLink, Problem> {
+        let authority = authority(caller, id, Effect::Gives)?;
         let (token, digest) = LinkToken::mint();
-        let authority = authority(caller);
         let made = self
             .database
             .transaction(move |connection| {
-                set_password::insert_link(connection, id, &digest, &authority, &origin)
+                set_password::insert_link(connection, id, &digest, revokes_tokens, &authority, &origin)
             })
             .await
             .map_err(refusal::database)?;
-        let expires_at = made.map_err(|refused| refuse_setting(refused, caller))?;
-        Ok((format!("{}/set-password/{}", self.issuer.url, token.expose()), expires_at))
+        let MadeLink { expires_at, ended } = made.map_err(|refused| refuse_setting(refused, caller))?;
+        let url = format!("{}/set-password/{}", self.issuer.url, token.expose());
+        Ok(PasswordLink { url, expires_at, ended })
     }
 
-    /// Sets a user's password; every session of the user ends.
+    /// Sets a user's password. Every session of the user ends, and every personal token if `revokes_tokens`.
     ///
     /// # Errors
     /// `not_found`, `validation_failed`, `permission_denied`, `insufficient_scope`; a fault of ours as a 5xx.
@@ -284,19 +350,22 @@ impl Services {
         caller: &Caller,
         id: Uuid,
         password: PlainPassword,
+        revokes_tokens: bool,
         origin: Origin,
-    ) -> Result<(), Problem> {
+    ) -> Result<Ended, Problem> {
+        let authority = authority(caller, id, Effect::Gives)?;
         let user = self.find_user(id).await?;
         let names = (user.username.as_str(), user.email.as_deref());
         let hash = self.hash_new_password(password, names, "/new_password").await?;
-        let authority = authority(caller);
         let set = self
             .database
-            .transaction(move |connection| set_password::reset(connection, id, &hash, &authority, &origin))
+            .transaction(move |connection| {
+                set_password::reset(connection, id, &hash, revokes_tokens, &authority, &origin)
+            })
             .await
             .map_err(refusal::database)?;
         match set {
-            Setting::Done(_) => Ok(()),
+            Setting::Done(_, ended) => Ok(ended),
             refused => Err(refuse_setting(refused, caller)),
         }
     }
@@ -312,7 +381,7 @@ impl Services {
         which: Which,
         origin: Origin,
     ) -> Result<Vec<Uuid>, Problem> {
-        let authority = authority(caller);
+        let authority = authority(caller, user_id, Effect::TakesAway)?;
         let ended = self
             .database
             .transaction(move |connection| match user::check_access(connection, user_id, &authority)? {
@@ -324,17 +393,21 @@ impl Services {
         ended.map_err(|refused| refuse_access(refused, caller))
     }
 
-    /// Revokes a token of a user; gives those that had not been revoked before.
+    /// Revokes a token of a user, or all of them; gives those that had not been revoked before.
     ///
     /// # Errors
     /// `not_found`, `permission_denied`, `insufficient_scope`; a fault of ours as a 5xx.
-    pub async fn revoke_token_of(
+    pub async fn revoke_tokens_of(
         &self,
         caller: &Caller,
-        (user_id, token_id): (Uuid, Uuid),
+        user_id: Uuid,
+        token_id: Option<Uuid>,
         origin: Origin,
     ) -> Result<Vec<Uuid>, Problem> {
-        let (authority, which) = (authority(caller), personal_token::Which::OneOf(user_id, token_id));
+        let authority = authority(caller, user_id, Effect::TakesAway)?;
+        let which = token_id.map_or(personal_token::Which::AllOf(user_id), |token_id| {
+            personal_token::Which::OneOf(user_id, token_id)
+        });
         let revoked = self
             .database
             .transaction(move |connection| match user::check_access(connection, user_id, &authority)? {
@@ -349,13 +422,35 @@ impl Services {
     }
 }
 
-/// What every account may do with itself. Who hands these on gives no power over others.
-const OVER_ITSELF: [&str; 2] = ["account:read", "account:write"];
+/// What an action does to the account that it is about.
+#[derive(Clone, Copy)]
+enum Effect {
+    /// It can give the caller control of the account, or the account more power.
+    Gives,
+    /// It only takes something away.
+    TakesAway,
+}
 
-/// What a caller may hand on: nobody grants what he lacks, nor what he did not send a credential for.
-fn authority(caller: &Caller) -> Authority {
-    let both = caller.permissions.iter().filter(|name| caller.may(name)).cloned();
-    Authority::Limited(both.chain(OVER_ITSELF.map(str::to_owned)).collect())
+/// Returns what a caller may do to the account `id`: no more than their role and their credential both allow.
+///
+/// # Errors
+/// `permission_denied` or `insufficient_scope` where the account is the caller's own and they may not change that.
+fn authority(caller: &Caller, id: Uuid, effect: Effect) -> Result<Authority, Problem> {
+    let exempt = match effect {
+        _ if id == caller.user_id => {
+            if !caller.may(ACCOUNT_WRITE) {
+                return Err(refuse_lacking(&[ACCOUNT_WRITE.to_owned()], caller));
+            }
+            Exempt::None
+        }
+        Effect::Gives => Exempt::Ordinary,
+        Effect::TakesAway => Exempt::All,
+    };
+    Ok(Authority::Limited { held: held(caller), exempt })
+}
+
+fn held(caller: &Caller) -> Vec<String> {
+    caller.permissions.iter().filter(|name| caller.may(name)).cloned().collect()
 }
 
 /// What the role lacks is told first: no other credential would have it.
@@ -369,13 +464,14 @@ fn refuse_lacking(lacking: &[String], caller: &Caller) -> Problem {
     }
 }
 
-fn changed_user(change: Change, caller: &Caller) -> Result<User, Problem> {
+fn changed_user(change: Change, expected: &Expected, caller: &Caller) -> Result<User, Problem> {
     Err(match change {
         Change::Done(user) => return Ok(user),
         Change::NotFound => not_found(),
         Change::NameTaken(taken) => refusal::name_taken(taken),
         Change::UnknownRole => unknown_role(),
         Change::Denied(lacking) => refuse_lacking(&lacking, caller),
+        Change::Stale(user) => expected.refuse(&user),
         Change::LastAdmin => {
             let detail = "This is the last active admin, who can be neither disabled, demoted nor deleted. Make \
                           another one first.";
@@ -399,6 +495,6 @@ fn refuse_access(access: Access, caller: &Caller) -> Problem {
 fn refuse_setting(setting: Setting, caller: &Caller) -> Problem {
     match setting {
         Setting::Denied(lacking) => refuse_lacking(&lacking, caller),
-        Setting::NotFound | Setting::Done(_) => not_found(),
+        Setting::NotFound | Setting::Done(..) => not_found(),
     }
 }

@@ -13,7 +13,7 @@ pub struct Flaws {
     fields: Vec<(String, String)>,
     /// What concerns no field.
     pub general: Option<String>,
-    /// Nothing is wrong with it, but it comes too soon.
+    /// The refusal whose status the page has: the form came too soon, or from a stale page.
     held: Option<Problem>,
 }
 
@@ -54,7 +54,7 @@ impl Flaws {
                 None => Ok(Self::general(problem.detail())),
             },
             Code::LastAdmin => Ok(Self::general(problem.detail())),
-            Code::TooManyAttempts => {
+            Code::TooManyAttempts | Code::PreconditionFailed => {
                 Ok(Self { held: Some(problem.clone()), ..Self::general(problem.detail()) })
             }
             _ => Err(problem),

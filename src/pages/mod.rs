@@ -15,6 +15,7 @@ pub mod next;
 pub mod problems;
 pub mod refused;
 pub mod register;
+pub mod seen;
 pub mod set_password;
 pub mod shell;
 pub mod step_up;

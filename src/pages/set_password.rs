@@ -16,7 +16,7 @@ use crate::problem::{Code, Problem};
 use crate::routing::Endpoint;
 use crate::users::User;
 use crate::users::password::PlainPassword;
-use crate::users::set_password::{self, LinkToken, Setting};
+use crate::users::set_password::{self, Ended, LinkToken, Setting};
 
 /// The routes.
 #[must_use]
@@ -43,24 +43,34 @@ struct SetPassword {
 struct Message {
     shell: Shell,
     title: &'static str,
-    text: &'static str,
+    text: String,
 }
 
-static GONE: LazyLock<Message> = LazyLock::new(|| Message {
+static GONE: LazyLock<Message> = LazyLock::new(|| {
+    Message {
     shell: Shell::bare(),
     title: "This link is no longer good",
-    text: "It was used, has been replaced by a newer one, or is older than 24 hours. Ask an administrator for another.",
+    text: "It was used, has been replaced by a newer one, or is older than 24 hours. Ask an administrator for another."
+        .to_owned(),
+}
 });
-static DONE: LazyLock<Message> = LazyLock::new(|| Message {
-    shell: Shell::open(),
-    title: "The password is set",
-    text: "Every earlier session of the account has ended. You can sign in with the new password now.",
-});
-static DONE_BUT_DISABLED: LazyLock<Message> = LazyLock::new(|| Message {
-    shell: Shell::bare(),
-    title: "The password is set",
-    text: "The account is disabled, so you cannot sign in with it yet. An administrator can enable it.",
-});
+
+fn done(user: &User, ended: Ended) -> Message {
+    let tokens = match ended.tokens {
+        Some(_) => "Its personal tokens are revoked: what used one needs a new one.",
+        None => "Its personal tokens are still good.",
+    };
+    let next = if user.is_active() {
+        "You can sign in with the new password now."
+    } else {
+        "The account is disabled, so you cannot sign in with it yet. An administrator can enable it."
+    };
+    Message {
+        shell: if user.is_active() { Shell::open() } else { Shell::bare() },
+        title: "The password is set",
+        text: format!("Every earlier session of the account has ended. {tokens} {next}"),
+    }
+}
 
 /// Each look counts against its address, whether or not there is such a link.
 async fn find(services: &Services, token: &str, origin: &Origin) -> Result<Option<User>, Problem> {
@@ -126,8 +136,7 @@ async fn set(
         .await
         .map_err(refusal::database)?;
     match set {
-        Setting::Done(user) if user.is_active() => answer(StatusCode::OK, &*DONE),
-        Setting::Done(_) => answer(StatusCode::OK, &*DONE_BUT_DISABLED),
+        Setting::Done(user, ended) => answer(StatusCode::OK, &done(&user, ended)),
         Setting::NotFound | Setting::Denied(_) => answer(StatusCode::NOT_FOUND, &*GONE),
     }
 }

@@ -298,6 +298,7 @@ pub(super) static INSUFFICIENT_SCOPE: Page = Page {
     causes: &[
         "The sign-in asked for a narrower scope.",
         "The personal access token was made for something else.",
+        "A personal access token asks to change its owner's account, or one that could change that: this needs `account:write`, which no such token carries.",
     ],
     for_client: "Refresh or sign in with the scope in `required`, or use another token.",
     for_user: "You may do this, but not with this token: sign in anew, or make a token on your account's page that may.",
@@ -479,7 +480,10 @@ pub(super) static LAST_ADMIN: Page = Page {
 
 pub(super) static PRECONDITION_FAILED: Page = Page {
     meaning: "The object has changed since the client read it: `If-Match` names another version.",
-    causes: &["Somebody else, or another tab, saved in between."],
+    causes: &[
+        "Somebody else, or another tab, saved in between.",
+        "A form was sent from a page that shows the account as it was before.",
+    ],
     for_client: "Read it again, apply the change anew, and send the new ETag.",
     for_user: "Load it again: somebody changed it meanwhile. Then make your change anew.",
     for_operator: "Nothing to do here.",

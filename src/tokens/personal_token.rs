@@ -264,16 +264,20 @@ pub enum RevokeReason {
     ByAdmin,
     /// With a change of password.
     PasswordChanged,
+    /// With a password that an admin or a one-time link set.
+    PasswordReset,
     /// The database was restored to an earlier state.
     DatabaseRestored,
 }
 
 impl RevokeReason {
+    const ALL: [Self; 5] =
+        [Self::ByUser, Self::ByAdmin, Self::PasswordChanged, Self::PasswordReset, Self::DatabaseRestored];
+
     /// The reason of this name.
     #[must_use]
     pub fn read(name: &str) -> Option<Self> {
-        let all = [Self::ByUser, Self::ByAdmin, Self::PasswordChanged, Self::DatabaseRestored];
-        all.into_iter().find(|reason| reason.as_str() == name)
+        Self::ALL.into_iter().find(|reason| reason.as_str() == name)
     }
 
     /// The name in the database and in answers.
@@ -283,6 +287,7 @@ impl RevokeReason {
             Self::ByUser => "revoked_by_user",
             Self::ByAdmin => "revoked_by_admin",
             Self::PasswordChanged => "password_changed",
+            Self::PasswordReset => "password_reset",
             Self::DatabaseRestored => "database_restored",
         }
     }
@@ -397,8 +402,7 @@ mod tests {
 
     #[test]
     fn a_reason_is_read_as_it_is_written() {
-        use RevokeReason::{ByAdmin, ByUser, DatabaseRestored, PasswordChanged};
-        for reason in [ByUser, ByAdmin, PasswordChanged, DatabaseRestored] {
+        for reason in RevokeReason::ALL {
             assert_eq!(RevokeReason::read(reason.as_str()), Some(reason));
         }
         assert_eq!(RevokeReason::read("expired"), None);

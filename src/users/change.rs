@@ -57,11 +57,13 @@ pub enum Change {
     UnknownRole,
     /// Who asks lacks these permissions, which the account or the new role has.
     Denied(Vec<String>),
+    /// The account, as it is here, is not what the caller saw.
+    Stale(User),
     /// Nobody would be left to administer.
     LastAdmin,
 }
 
-/// Changes an account, as far as it is not so already.
+/// Changes an account, as far as it is not so already. `is_as_seen` is asked under the lock.
 ///
 /// # Errors
 /// PostgreSQL's.
@@ -69,6 +71,7 @@ pub fn update(
     connection: &mut PgConnection,
     id: Uuid,
     changes: &Changes,
+    is_as_seen: impl FnOnce(&User) -> bool,
     authority: &Authority,
     origin: &Origin,
 ) -> QueryResult<Change> {
@@ -85,6 +88,9 @@ pub fn update(
     if !lacking.is_empty() {
         return Ok(Change::Denied(lacking));
     }
+    if !is_as_seen(&user) {
+        return Ok(Change::Stale(user));
+    }
     let demoted = changes.role.as_deref().is_some_and(|role| role != ADMIN);
     if (demoted || changes.active == Some(false)) && is_last_admin(connection, &user)? {
         return Ok(Change::LastAdmin);
@@ -98,6 +104,27 @@ pub fn update(
             None => Err(error),
         },
     }
+}
+
+/// Disables an account and, if `ends_sessions`, ends its sessions, those of an account that is disabled already too;
+/// gives how many ended.
+///
+/// # Errors
+/// PostgreSQL's.
+pub fn disable(
+    connection: &mut PgConnection,
+    id: Uuid,
+    ends_sessions: bool,
+    authority: &Authority,
+    origin: &Origin,
+) -> QueryResult<(Change, usize)> {
+    let changes = Changes { active: Some(false), ..Changes::default() };
+    let change = update(connection, id, &changes, |_| true, authority, origin)?;
+    let mut ended = 0;
+    if ends_sessions && matches!(change, Change::Done(_)) {
+        ended = end_sessions(connection, &Which::AllOf(id), EndReason::EndedByAdmin, origin)?.len();
+    }
+    Ok((change, ended))
 }
 
 /// Whether no other active admin would be left. The role's row stands for all its users: locking it makes two who
@@ -209,13 +236,14 @@ fn latest_session_end(connection: &mut PgConnection, id: Uuid) -> QueryResult<Da
 }
 
 /// Deletes an account with all that hangs on it: its sessions end, its tokens are revoked, its notes go. What it
-/// still holds is refused as `account_deleted` until its lifetime is over.
+/// still holds is refused as `account_deleted` until its lifetime is over. `is_as_seen` is asked under the lock.
 ///
 /// # Errors
 /// PostgreSQL's.
 pub fn delete(
     connection: &mut PgConnection,
     id: Uuid,
+    is_as_seen: impl FnOnce(&User) -> bool,
     authority: &Authority,
     origin: &Origin,
 ) -> QueryResult<Change> {
@@ -223,6 +251,9 @@ pub fn delete(
     let lacking = authority.lacks(&permissions);
     if !lacking.is_empty() {
         return Ok(Change::Denied(lacking));
+    }
+    if !is_as_seen(&user) {
+        return Ok(Change::Stale(user));
     }
     if is_last_admin(connection, &user)? {
         return Ok(Change::LastAdmin);

@@ -7,6 +7,7 @@ pub mod known_address;
 pub mod name;
 pub mod password;
 pub mod passwords;
+pub mod seen;
 pub mod set_password;
 pub mod user;
 

@@ -15,6 +15,7 @@ use crate::database::now;
 use crate::database::schema::{password_links, users};
 use crate::random;
 use crate::sessions::{EndReason, Which, end_sessions};
+use crate::tokens::personal_token::{self, RevokeReason};
 
 /// How long a link is good.
 pub const LINK_TTL: TimeDelta = TimeDelta::hours(24);
@@ -46,11 +47,40 @@ impl LinkToken {
     }
 }
 
+/// The credentials that a reset ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// How many sessions.
+    pub sessions: usize,
+    /// How many personal tokens; `None`: they were to be kept.
+    pub tokens: Option<usize>,
+}
+
+impl Ended {
+    /// Adds the counts to an event's details.
+    fn add_to(self, mut details: serde_json::Value) -> serde_json::Value {
+        details["sessions_ended"] = self.sessions.into();
+        if let Some(tokens) = self.tokens {
+            details["tokens_revoked"] = tokens.into();
+        }
+        details
+    }
+}
+
+/// A link that was made.
+#[derive(Clone, Copy, Debug)]
+pub struct MadeLink {
+    /// When it expires.
+    pub expires_at: DateTime<Utc>,
+    /// What ended with the old password.
+    pub ended: Ended,
+}
+
 /// What became of a password that was to be set.
 #[derive(Debug)]
 pub enum Setting {
     /// It is set.
-    Done(User),
+    Done(User, Ended),
     /// There is no such user, or no such link.
     NotFound,
     /// Who asks lacks these permissions, which the account has.
@@ -80,11 +110,11 @@ pub fn change_own(
     let others = kept_session.map_or(Which::AllOf(id), |kept| Which::OthersOf(id, kept));
     let ended = end_sessions(connection, &others, EndReason::PasswordChanged, origin)?;
     consume_links(connection, id)?;
-    note(connection, &user, ended.len(), origin)?;
+    note(connection, &user, Ended { sessions: ended.len(), tokens: None }, origin)?;
     Ok(Some(user))
 }
 
-/// Sets a password without knowing the old one; every session ends.
+/// Sets a password without knowing the old one. Every session ends, and every personal token if `revokes_tokens`.
 ///
 /// # Errors
 /// PostgreSQL's.
@@ -92,6 +122,7 @@ pub fn reset(
     connection: &mut PgConnection,
     id: Uuid,
     new_hash: &PasswordHash,
+    revokes_tokens: bool,
     authority: &Authority,
     origin: &Origin,
 ) -> QueryResult<Setting> {
@@ -99,11 +130,12 @@ pub fn reset(
         Ok(user) => user,
         Err(refused) => return Ok(refused),
     };
-    write(connection, &user, new_hash, origin)?;
-    Ok(Setting::Done(user))
+    let ended = write(connection, &user, new_hash, revokes_tokens, origin)?;
+    Ok(Setting::Done(user, ended))
 }
 
-/// Stores a link's digest. The old password and earlier links are gone at once, and every session ends.
+/// Stores a link's digest. The old password and earlier links are gone at once. Every session ends, and every personal
+/// token if `revokes_tokens`.
 ///
 /// # Errors
 /// PostgreSQL's.
@@ -111,9 +143,10 @@ pub fn insert_link(
     connection: &mut PgConnection,
     id: Uuid,
     digest: &[u8; 32],
+    revokes_tokens: bool,
     authority: &Authority,
     origin: &Origin,
-) -> QueryResult<Result<DateTime<Utc>, Setting>> {
+) -> QueryResult<Result<MadeLink, Setting>> {
     let user = match find_permitted(connection, id, authority)? {
         Ok(user) => user,
         Err(refused) => return Ok(Err(refused)),
@@ -123,21 +156,38 @@ pub fn insert_link(
         .set((users::password_hash.eq(None::<String>), users::updated_at.eq(now())))
         .execute(connection)?;
     consume_links(connection, id)?;
-    let expires_at = insert_link_row(connection, id, digest)?;
-    end_sessions(connection, &Which::AllOf(id), EndReason::PasswordReset, origin)?;
+    let expires_at = insert_link_row(connection, id, digest, revokes_tokens)?;
+    let ended = end_credentials(connection, id, revokes_tokens, origin)?;
     let subject = Subject { id: Some(id), name: Some(&user.username) };
-    event::insert(
-        connection,
-        origin,
-        EventType::PasswordLinkCreated,
-        subject,
-        &json!({ "expires_at": expires_at }),
-    )?;
-    Ok(Ok(expires_at))
+    let details = ended.add_to(json!({ "expires_at": expires_at }));
+    event::insert(connection, origin, EventType::PasswordLinkCreated, subject, &details)?;
+    Ok(Ok(MadeLink { expires_at, ended }))
+}
+
+/// Ends a user's sessions, and revokes their personal tokens if `revokes_tokens`.
+fn end_credentials(
+    connection: &mut PgConnection,
+    id: Uuid,
+    revokes_tokens: bool,
+    origin: &Origin,
+) -> QueryResult<Ended> {
+    let sessions = end_sessions(connection, &Which::AllOf(id), EndReason::PasswordReset, origin)?.len();
+    let mut ended = Ended { sessions, tokens: None };
+    if revokes_tokens {
+        let all = personal_token::Which::AllOf(id);
+        let revoked = personal_token::revoke(connection, all, RevokeReason::PasswordReset, origin)?;
+        ended.tokens = Some(revoked.len());
+    }
+    Ok(ended)
 }
 
 /// Gives when it expires.
-fn insert_link_row(connection: &mut PgConnection, id: Uuid, digest: &[u8; 32]) -> QueryResult<DateTime<Utc>> {
+fn insert_link_row(
+    connection: &mut PgConnection,
+    id: Uuid,
+    digest: &[u8; 32],
+    revokes_tokens: bool,
+) -> QueryResult<DateTime<Utc>> {
     let moment: DateTime<Utc> = diesel::select(now()).get_result(connection)?;
     let expires_at = moment + LINK_TTL;
     diesel::insert_into(password_links::table)
@@ -146,6 +196,7 @@ fn insert_link_row(connection: &mut PgConnection, id: Uuid, digest: &[u8; 32]) -
             password_links::user_id.eq(id),
             password_links::created_at.eq(moment),
             password_links::expires_at.eq(expires_at),
+            password_links::revokes_tokens.eq(revokes_tokens),
         ))
         .execute(connection)?;
     Ok(expires_at)
@@ -165,7 +216,7 @@ pub fn find_by_link(connection: &mut PgConnection, digest: &[u8; 32]) -> QueryRe
         .optional()
 }
 
-/// Sets a password by a link, which is spent by it.
+/// Sets a password by a link, which is used up by it. Personal tokens are revoked if the link says so.
 ///
 /// # Errors
 /// PostgreSQL's.
@@ -186,16 +237,16 @@ pub fn consume_link(
         .first(connection)
         .optional()?;
     let Some(user) = user else { return Ok(Setting::NotFound) };
-    let spent = diesel::update(password_links::table)
+    let consumed: Option<bool> = diesel::update(password_links::table)
         .filter(password_links::digest.eq(digest.as_slice()))
         .filter(password_links::consumed_at.is_null().and(password_links::expires_at.gt(now())))
         .set(password_links::consumed_at.eq(now().nullable()))
-        .execute(connection)?;
-    if spent == 0 {
-        return Ok(Setting::NotFound);
-    }
-    write(connection, &user, new_hash, &origin.of(user.id, &user.username))?;
-    Ok(Setting::Done(user))
+        .returning(password_links::revokes_tokens)
+        .get_result(connection)
+        .optional()?;
+    let Some(revokes_tokens) = consumed else { return Ok(Setting::NotFound) };
+    let ended = write(connection, &user, new_hash, revokes_tokens, &origin.of(user.id, &user.username))?;
+    Ok(Setting::Done(user, ended))
 }
 
 fn find_permitted(
@@ -212,14 +263,16 @@ fn write(
     connection: &mut PgConnection,
     user: &User,
     hash: &PasswordHash,
+    revokes_tokens: bool,
     origin: &Origin,
-) -> QueryResult<()> {
+) -> QueryResult<Ended> {
     diesel::update(users::table.find(user.id))
         .set((users::password_hash.eq(hash.expose()), users::updated_at.eq(now())))
         .execute(connection)?;
     consume_links(connection, user.id)?;
-    let ended = end_sessions(connection, &Which::AllOf(user.id), EndReason::PasswordReset, origin)?;
-    note(connection, user, ended.len(), origin)
+    let ended = end_credentials(connection, user.id, revokes_tokens, origin)?;
+    note(connection, user, ended, origin)?;
+    Ok(ended)
 }
 
 fn consume_links(connection: &mut PgConnection, user_id: Uuid) -> QueryResult<()> {
@@ -260,13 +313,7 @@ pub fn find_open_links(
     query.load(connection)
 }
 
-fn note(connection: &mut PgConnection, user: &User, ended: usize, origin: &Origin) -> QueryResult<()> {
+fn note(connection: &mut PgConnection, user: &User, ended: Ended, origin: &Origin) -> QueryResult<()> {
     let subject = Subject { id: Some(user.id), name: Some(&user.username) };
-    event::insert(
-        connection,
-        origin,
-        EventType::PasswordChanged,
-        subject,
-        &json!({ "sessions_ended": ended }),
-    )
+    event::insert(connection, origin, EventType::PasswordChanged, subject, &ended.add_to(json!({})))
 }

@@ -191,23 +191,53 @@ pub enum Insertion {
     Denied(Vec<String>),
 }
 
-/// What the one who acts may; nobody grants what he lacks.
+/// The permissions that every account has over itself.
+const OVER_ITSELF: [&str; 2] = ["account:read", "account:write"];
+/// An account with this permission can act on others, the caller's own account among them.
+const USERS_WRITE: &str = "users:write";
+
+/// The accounts on which a caller can act without [`OVER_ITSELF`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exempt {
+    /// None. For the caller's own account.
+    None,
+    /// Those that cannot change other accounts. For changes that could give the caller control of the account: control
+    /// of one with `users:write` would lead back to the caller's own.
+    Ordinary,
+    /// All. For changes that only take something away.
+    All,
+}
+
+/// The permissions of the actor; nobody grants a permission that they lack.
 #[derive(Clone, Debug)]
 pub enum Authority {
     /// The command line, and the server itself.
     Unlimited,
     /// A caller with these permissions.
-    Limited(Vec<String>),
+    Limited {
+        /// Those that role and credential both have.
+        held: Vec<String>,
+        /// The accounts that need no more than that.
+        exempt: Exempt,
+    },
 }
 
 impl Authority {
-    /// Those of `wanted` that it lacks.
+    /// Returns those of `wanted`, the permissions of an account, that it lacks.
     #[must_use]
     pub fn lacks(&self, wanted: &[String]) -> Vec<String> {
-        match self {
-            Self::Unlimited => Vec::new(),
-            Self::Limited(had) => wanted.iter().filter(|name| !had.contains(name)).cloned().collect(),
-        }
+        let Self::Limited { held, exempt } = self else { return Vec::new() };
+        let is_exempt = match exempt {
+            Exempt::None => false,
+            Exempt::Ordinary => !wanted.iter().any(|name| name == USERS_WRITE),
+            Exempt::All => true,
+        };
+        let needs = |name: &&String| !(is_exempt && OVER_ITSELF.contains(&name.as_str()));
+        let needed = wanted.iter().filter(needs);
+        let mut lacking: Vec<String> = needed.filter(|name| !held.contains(name)).cloned().collect();
+        lacking.sort_unstable();
+        lacking.dedup();
+        lacking
     }
 }
 
@@ -295,7 +325,7 @@ pub(super) fn name_taken(error: &Error, username_folded: &str) -> Option<NameTak
 ///
 /// # Errors
 /// PostgreSQL's.
-pub(super) fn lock(connection: &mut PgConnection, id: Uuid) -> QueryResult<Option<(User, Vec<String>)>> {
+pub fn lock(connection: &mut PgConnection, id: Uuid) -> QueryResult<Option<(User, Vec<String>)>> {
     let user: Option<User> =
         users::table.find(id).select(User::as_select()).for_no_key_update().first(connection).optional()?;
     let Some(user) = user else { return Ok(None) };
@@ -356,6 +386,23 @@ mod tests {
         fn statement_position(&self) -> Option<i32> {
             None
         }
+    }
+
+    #[test]
+    fn authority_needs_account_permissions_where_control_leads_back() {
+        let names = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<String>>();
+        let member = names("account:read account:write notes:read");
+        let manager = names("account:read account:write notes:read users:write");
+        for (exempt, of_member, of_manager) in
+            [(Exempt::None, 2, 2), (Exempt::Ordinary, 0, 2), (Exempt::All, 0, 0)]
+        {
+            let authority = Authority::Limited { held: names("notes:read users:write"), exempt };
+            let lacking = (authority.lacks(&member).len(), authority.lacks(&manager).len());
+            assert_eq!(lacking, (of_member, of_manager), "{exempt:?}");
+            let wide = Authority::Limited { held: manager.clone(), exempt };
+            assert!(wide.lacks(&member).is_empty() && wide.lacks(&manager).is_empty(), "{exempt:?}");
+        }
+        assert!(Authority::Unlimited.lacks(&manager).is_empty());
     }
 
     #[test]

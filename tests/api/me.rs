@@ -1,10 +1,12 @@
 //! Oneself: profile, password, sessions, tokens.
 
+use std::time::Duration;
+
 use chrono::TimeDelta;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{PASSWORD, World};
+use crate::support::{Browser, PASSWORD, World};
 
 #[actix_web::test]
 async fn me_says_who_i_am_and_by_which_credential() {
@@ -208,15 +210,71 @@ async fn a_token_is_good_for_ninety_days_unless_told_and_for_ten_years_at_most()
         }
         world.post("/api/v1/me/tokens", &tokens.access, body).await
     };
-    for (expires_in, seconds) in [(None, 7_776_000), (Some(316_224_000), 316_224_000), (Some(1), 1)] {
+    for (expires_in, seconds) in [(None, 7_776_000), (Some(315_360_000), 315_360_000), (Some(1), 1)] {
         let id = made(expires_in).await.text("id");
         let query = format!(
             "SELECT extract(epoch FROM expires_at - created_at)::bigint AS count FROM personal_tokens WHERE id = '{id}'"
         );
         assert_eq!(world.count(&query), seconds);
     }
-    let refused = made(Some(316_224_001)).await;
+    let refused = made(Some(315_360_001)).await;
     assert_eq!(refused.refused("validation_failed").body["errors"][0]["code"], "out_of_range");
+}
+
+#[actix_web::test]
+async fn setting_bounds_how_long_a_personal_token_is_good() {
+    let world = World::new().await;
+    let alice = world.signed_in("alice", "member").await.access;
+    let good_for = |expires_in: i64| json!({ "name": "ci", "scope": "notes:read", "expires_in": expires_in });
+    let path = "/api/v1/me/tokens";
+    let long = world.post(path, &alice, good_for(8_640_000)).await.text("token");
+    let bounded =
+        world.another_node_with(|settings| settings.token_ttl_max = Duration::from_secs(864_000)).await;
+    let refused = bounded.post(path, &alice, good_for(864_001)).await;
+    let error = &refused.refused("validation_failed").body["errors"][0];
+    assert_eq!((&error["pointer"], &error["code"]), (&json!("/expires_in"), &json!("out_of_range")));
+    let detail = error["detail"].as_str().unwrap();
+    assert!(detail.contains("864000") && detail.contains("DOORWARD_TOKEN_TTL_MAX"), "{detail}");
+    assert_eq!(bounded.post(path, &alice, good_for(864_000)).await.status, 201);
+    let unsaid = bounded.post(path, &alice, json!({ "name": "ci", "scope": "notes:read" })).await;
+    assert_eq!(unsaid.status, 201, "{}", unsaid.body);
+    let lives = "SELECT count(*) FROM personal_tokens WHERE expires_at = created_at + interval '10 days'";
+    assert_eq!(world.count(lives), 2);
+    assert_eq!(
+        bounded.get("/api/v1/notes", &long).await.status,
+        200,
+        "those that were made before stay good"
+    );
+    // The page offers no more, and where it could offer nothing, the longest.
+    let new = "/account/tokens/new";
+    let choices = async |node: &World| {
+        let page = Browser::signed_in(node, "alice").await.get(new).await.body;
+        let page = page
+            .as_str()
+            .unwrap()
+            .split("<select")
+            .nth(1)
+            .unwrap()
+            .split("</select>")
+            .next()
+            .unwrap()
+            .to_owned();
+        let values = page.split("value=\"").skip(1).map(|rest| rest.split('"').next().unwrap().to_owned());
+        (values.collect::<Vec<_>>().join(" "), page.contains("selected"))
+    };
+    assert_eq!(choices(&world).await, ("7 30 90 365 1825".to_owned(), true));
+    assert_eq!(choices(&bounded).await, ("7".to_owned(), true));
+    let short = world.another_node_with(|settings| settings.token_ttl_max = Duration::from_secs(7_200)).await;
+    assert_eq!(choices(&short).await, ("longest".to_owned(), true));
+    let mut browser = Browser::signed_in(&short, "alice").await;
+    let fields = [("name", "ci"), ("scope", "notes:read"), ("days", "30")];
+    let answer = browser.fill_in(new, new, &fields).await;
+    assert!(answer.status == 422 && answer.body.as_str().unwrap().contains("DOORWARD_TOKEN_TTL_MAX"));
+    assert!(answer.body.as_str().unwrap().contains("2 hours, the longest allowed"));
+    let answer = browser.fill_in(new, new, &[fields[0], fields[1], ("days", "longest")]).await;
+    assert_eq!(answer.status, 201);
+    let lives = "SELECT count(*) FROM personal_tokens WHERE expires_at = created_at + interval '2 hours'";
+    assert_eq!(world.count(lives), 1);
 }
 
 /// Personal tokens whose use is written.

@@ -162,10 +162,232 @@ async fn a_disabled_user_is_refused_at_the_next_request_with_every_credential() 
     let path = format!("/api/v1/users/{id}");
     assert_eq!(world.patch(&path, &admin, json!({"status": "disabled"})).await.body["status"], "disabled");
     world.get("/api/v1/notes", &token).await.refused_with("account_disabled", "contact_admin", false);
-    let refused = world.get("/api/v1/notes", &tokens.access).await;
-    assert_eq!(refused.refused_with("token_revoked", "refresh", false).body["reason"], "account_disabled");
+    world.get("/api/v1/notes", &tokens.access).await.refused_with("account_disabled", "contact_admin", false);
+    // A change before or after it makes no difference.
+    world.patch(&path, &admin, json!({"role": "viewer"})).await;
+    world.get("/api/v1/notes", &tokens.access).await.refused_with("account_disabled", "contact_admin", false);
     world.patch(&path, &admin, json!({"status": "active"})).await;
     assert_eq!(world.get("/api/v1/notes", &token).await.status, 200);
+    let refused = world.get("/api/v1/notes", &tokens.access).await;
+    assert_eq!(refused.refused_with("token_revoked", "refresh", false).body["reason"], "account_disabled");
+}
+
+/// Everything that the admin may do, but `account:write`.
+async fn all_but_account_write(world: &World, access: &str) -> String {
+    let me = world.get("/api/v1/me", access).await;
+    let names = me.body["permissions"].as_array().unwrap().iter().filter_map(|name| name.as_str());
+    names.filter(|name| *name != "account:write").collect::<Vec<_>>().join(" ")
+}
+
+#[actix_web::test]
+async fn narrow_credential_cannot_change_its_owner_by_user_routes() {
+    let world = World::new().await;
+    let admin = world.login("admin").await;
+    // So that nothing is refused as the last admin's.
+    world.user("root", "admin");
+    let own = world.get("/api/v1/me", &admin.access).await.text("id");
+    let scope = all_but_account_write(&world, &admin.access).await;
+    let (token, token_id) = world.personal_token(&admin.access, &scope).await;
+    let (other_token, _) = world.personal_token(&admin.access, "notes:read").await;
+    let narrow = json!({"username": "admin", "password": PASSWORD, "scope": scope});
+    let session = world.login_with(narrow).await.access;
+    let session_id = world.get("/api/v1/me", &admin.access).await.body["credential"]["session_id"].clone();
+    let path = format!("/api/v1/users/{own}");
+    let (post, patch, delete) = (Method::POST, Method::PATCH, Method::DELETE);
+    for credential in [&token, &session] {
+        for (method, under, body) in [
+            (&post, "/password".to_owned(), json!({"new_password": "a phrase of the thief"})),
+            (&post, "/password".to_owned(), json!({"link": true})),
+            (&patch, String::new(), json!({"email": "thief@example.org"})),
+            (&patch, String::new(), json!({"username": "thief"})),
+            (&patch, String::new(), json!({"role": "viewer"})),
+            (&patch, String::new(), json!({"status": "disabled"})),
+            (&delete, "/sessions".to_owned(), json!({})),
+            (&delete, format!("/sessions/{}", session_id.as_str().unwrap()), json!({})),
+            (&delete, "/tokens".to_owned(), json!({})),
+            (&delete, format!("/tokens/{token_id}"), json!({})),
+            (&delete, String::new(), json!({})),
+        ] {
+            let ask = world.ask(method.clone(), &format!("{path}{under}")).bearer(credential).json(&body);
+            let refused = ask.send().await;
+            refused.refused("insufficient_scope");
+            assert_eq!(refused.body["required"], json!(["account:write"]), "{method} {under} {body}");
+        }
+    }
+    let refused = world.delete(&path, &token).await;
+    assert!(refused.text("detail").contains("/api/v1/me"), "{}", refused.body);
+    assert_eq!(refused.refused("insufficient_scope").body["action"], "login");
+    for good in [&token, &other_token, &session, &admin.access] {
+        assert_eq!(world.get("/api/v1/me", good).await.status, 200);
+    }
+    // A session with all of it may.
+    assert_eq!(world.patch(&path, &admin.access, json!({"email": "a@example.org"})).await.status, 200);
+    let reset = json!({"new_password": "a phrase of the owner"});
+    assert_eq!(world.post(&format!("{path}/password"), &admin.access, reset).await.status, 204);
+}
+
+#[actix_web::test]
+async fn token_cannot_control_an_account_that_could_change_its_owner() {
+    let world = World::new().await;
+    let admin = world.login("admin").await;
+    let scope = all_but_account_write(&world, &admin.access).await;
+    let (token, _) = world.personal_token(&admin.access, &scope).await;
+    let (peer, alice) = (world.user("peer", "admin"), world.user("alice", "member"));
+    let (peer, alice) = (format!("/api/v1/users/{peer}"), format!("/api/v1/users/{alice}"));
+    let phrase = json!({"new_password": "a phrase of the thief"});
+    let made = |role: &str| json!({"username": role, "password": "a phrase of the thief", "role": role});
+    for (method, path, body) in [
+        (Method::POST, format!("{peer}/password"), phrase.clone()),
+        (Method::POST, format!("{peer}/password"), json!({"link": true})),
+        (Method::PATCH, peer.clone(), json!({"email": "thief@example.org"})),
+        (Method::PATCH, peer.clone(), json!({"status": "active"})),
+        (Method::PATCH, alice.clone(), json!({"role": "admin"})),
+        (Method::POST, "/api/v1/users".to_owned(), made("admin")),
+    ] {
+        let refused = world.ask(method.clone(), &path).bearer(&token).json(&body).send().await;
+        refused.refused("insufficient_scope");
+        assert_eq!(refused.body["required"], json!(["account:write"]), "{method} {path} {body}");
+    }
+    // Accounts that change no others are within its power, and what only takes away is too.
+    assert_eq!(world.post(&format!("{alice}/password"), &token, phrase).await.status, 204);
+    assert_eq!(world.post("/api/v1/users", &token, made("member")).await.status, 201);
+    for under in ["/sessions", "/tokens"] {
+        assert_eq!(world.delete(&format!("{peer}{under}"), &token).await.status, 204);
+    }
+    assert_eq!(world.patch(&peer, &token, json!({"status": "disabled"})).await.status, 200);
+    assert_eq!(world.delete(&peer, &token).await.status, 204);
+}
+
+#[actix_web::test]
+async fn account_is_changed_only_as_it_was_seen() {
+    let world = World::new().await;
+    let id = world.user("alice", "member");
+    let admin = world.login("admin").await.access;
+    let path = format!("/api/v1/users/{id}");
+    let ask =
+        |method: Method, name: &str, tag: &str| world.ask(method, &path).bearer(&admin).header(name, tag);
+    let change = async |tag: &str, body| ask(Method::PATCH, "if-match", tag).json(&body).send().await;
+    let shown = world.get(&path, &admin).await;
+    let first = shown.header("etag").unwrap().to_owned();
+    assert!(first.starts_with('"') && first.ends_with('"'), "a strong tag: {first}");
+    let same = ask(Method::GET, "if-none-match", &first).send().await;
+    assert_eq!((same.status, same.header("etag")), (304, Some(first.as_str())));
+    // A sign-in is shown, and makes no change stale.
+    world.login("alice").await;
+    let again = ask(Method::GET, "if-none-match", &first).send().await;
+    assert_eq!(again.status, 200, "last_login_at is another");
+    assert!(again.header("etag") != Some(first.as_str()) && again.body["last_login_at"].is_string());
+    let changed = change(&first, json!({"role": "viewer"})).await;
+    assert_eq!((changed.status, &changed.body["role"]), (200, &json!("viewer")));
+    let second = changed.header("etag").unwrap().to_owned();
+    assert_eq!(world.get(&path, &admin).await.header("etag"), Some(second.as_str()));
+    for (tag, body) in [
+        (first.as_str(), json!({"email": "a@example.org"})),
+        (first.as_str(), json!({})),
+        (&format!("W/{second}"), json!({"role": "member"})),
+        ("\"3\"", json!({"status": "disabled"})),
+    ] {
+        change(tag, body).await.refused("precondition_failed");
+    }
+    ask(Method::DELETE, "if-match", &first).send().await.refused("precondition_failed");
+    assert_eq!(world.get(&path, &admin).await.header("etag"), Some(second.as_str()), "nothing was changed");
+    assert_eq!(change("*", json!({"email": "a@example.org"})).await.status, 200);
+    change(&second, json!({"email": null})).await.refused("precondition_failed");
+    let listed = format!("{first}, {}", world.get(&path, &admin).await.header("etag").unwrap());
+    assert_eq!(change(&listed, json!({"email": null})).await.status, 200);
+    assert_eq!(change(&second, json!({"status": "disabled"})).await.status, 200, "it is again what it was");
+}
+
+#[actix_web::test]
+async fn of_changes_of_one_seen_state_only_one_is_made() {
+    let world = World::new().await;
+    let id = world.user("alice", "member");
+    let admin = world.login("admin").await.access;
+    let path = format!("/api/v1/users/{id}");
+    let tag = world.get(&path, &admin).await.header("etag").unwrap().to_owned();
+    let change = |number: usize| {
+        let body = json!({"email": format!("a{number}@example.org")});
+        world.ask(Method::PATCH, &path).bearer(&admin).header("if-match", &tag).json(&body).send()
+    };
+    let answers = join_all((0..20).map(change)).await;
+    assert_eq!(answers.iter().filter(|answer| answer.status == 200).count(), 1, "{answers:?}");
+    assert!(answers.iter().all(|answer| [200, 412].contains(&answer.status)));
+}
+
+#[actix_web::test]
+async fn reset_revokes_personal_tokens_unless_told_otherwise() {
+    let world = World::new().await;
+    let id = world.user("alice", "member");
+    let admin = world.login("admin").await.access;
+    let path = format!("/api/v1/users/{id}/password");
+    let phrase = "a phrase of one's own";
+    let sign_in = || world.login_with(json!({"username": "alice", "password": phrase}));
+    let details = |event: &str| {
+        world.text(&format!(
+            "SELECT details::text AS text FROM audit_events WHERE type = '{event}' ORDER BY id DESC LIMIT 1"
+        ))
+    };
+    let (token, _) = world.personal_token(&world.login("alice").await.access, "notes:read").await;
+    let kept = json!({"new_password": phrase, "revoke_tokens": false});
+    assert_eq!(world.post(&path, &admin, kept).await.status, 204);
+    assert_eq!(world.get("/api/v1/notes", &token).await.status, 200);
+    assert_eq!(details("password_changed"), r#"{"sessions_ended": 1}"#);
+    assert_eq!(world.post(&path, &admin, json!({"new_password": phrase})).await.status, 204);
+    let refused = world.get("/api/v1/notes", &token).await;
+    assert_eq!(refused.refused_with("token_revoked", "login", true).body["reason"], "password_reset");
+    assert_eq!(details("password_changed"), r#"{"sessions_ended": 0, "tokens_revoked": 1}"#);
+    // A link does so when it is made, and when it is used.
+    let (token, _) = world.personal_token(&sign_in().await.access, "notes:read").await;
+    let made = world.post(&path, &admin, json!({"link": true})).await;
+    assert_eq!((&made.body["sessions_ended"], &made.body["tokens_revoked"]), (&json!(1), &json!(1)));
+    world.get("/api/v1/notes", &token).await.refused("token_revoked");
+    assert!(details("password_link_created").contains(r#""tokens_revoked": 1"#));
+    let use_link = async |link: String| {
+        let path = link.strip_prefix("http://doorward.test").unwrap().to_owned();
+        let answer = Browser::new(&world).post(&path, &[("new_password", phrase), ("again", phrase)]).await;
+        answer.body.as_str().unwrap_or_default().to_owned()
+    };
+    assert!(use_link(made.text("link")).await.contains("personal tokens are revoked"));
+    // One that keeps them does so both times.
+    let (token, _) = world.personal_token(&sign_in().await.access, "notes:read").await;
+    let made = world.post(&path, &admin, json!({"link": true, "revoke_tokens": false})).await;
+    assert!(use_link(made.text("link")).await.contains("personal tokens are still good"));
+    assert_eq!(world.get("/api/v1/notes", &token).await.status, 200);
+    // What was made between the two, and a link of an earlier version, which says nothing of tokens.
+    let made = world.post(&path, &admin, json!({"link": true, "revoke_tokens": false})).await;
+    world.sql("ALTER TABLE password_links ALTER revokes_tokens SET DEFAULT true");
+    world.sql("UPDATE password_links SET revokes_tokens = DEFAULT WHERE consumed_at IS NULL");
+    use_link(made.text("link")).await;
+    world.get("/api/v1/notes", &token).await.refused("token_revoked");
+    assert_eq!(details("password_changed"), r#"{"sessions_ended": 0, "tokens_revoked": 1}"#);
+}
+
+#[actix_web::test]
+async fn every_token_of_a_user_is_revoked_at_once() {
+    let world = World::new().await;
+    let id = world.user("alice", "member");
+    let alice = world.login("alice").await.access;
+    let tokens = [(); 3].map(|()| world.personal_token(&alice, "notes:read"));
+    let tokens: Vec<String> = join_all(tokens).await.into_iter().map(|(token, _)| token).collect();
+    let admin = world.login("admin").await;
+    let (others, _) = world.personal_token(&admin.access, "notes:read").await;
+    let path = format!("/api/v1/users/{id}/tokens");
+    world.delete(&path, &alice).await.refused("permission_denied");
+    for _ in 0..2 {
+        assert_eq!(world.delete(&path, &admin.access).await.status, 204);
+    }
+    for token in &tokens {
+        let refused = world.get("/api/v1/notes", token).await;
+        assert_eq!(refused.refused("token_revoked").body["reason"], "revoked_by_admin");
+    }
+    assert_eq!(world.events("personal_token_revoked"), 3);
+    assert_eq!(world.get("/api/v1/me", &alice).await.status, 200, "sessions go on");
+    assert_eq!(world.get("/api/v1/notes", &others).await.status, 200);
+    let nobody = "/api/v1/users/0192d7a0-0000-7000-8000-000000000000/tokens";
+    world.delete(nobody, &admin.access).await.refused("not_found");
+    world.advance(chrono::TimeDelta::minutes(20));
+    let old = world.refresh(&admin.refresh).await.text("access_token");
+    world.delete(&path, &old).await.refused("authentication_too_old");
 }
 
 #[actix_web::test]

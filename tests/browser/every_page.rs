@@ -106,8 +106,12 @@ async fn look_at_all(name: &str, look: Look) {
         check(&page, picture, name).await;
     }
     let id = world.text("SELECT id::text AS text FROM users WHERE username = 'alice.of-wonderland'");
+    let disabled = world.user("bob", "member");
+    world.sql("UPDATE users SET status = 'disabled' WHERE username = 'bob'");
     for (picture, path) in [
         ("admin-user", format!("/admin/users/{id}")),
+        ("admin-user-disabled", format!("/admin/users/{disabled}")),
+        ("admin-revoke-tokens", format!("/admin/users/{id}/revoke-tokens")),
         ("admin-delete", format!("/admin/users/{id}/delete")),
         ("admin-refusal", format!("/admin/refusals/{refused}")),
         ("refusal", format!("/account/refusals/{refused}")),
@@ -115,6 +119,11 @@ async fn look_at_all(name: &str, look: Look) {
         page.go(&path).await;
         check(&page, picture, name).await;
     }
+    page.go(&format!("/admin/users/{disabled}")).await;
+    world.sql("UPDATE users SET email = 'bob@example.org' WHERE username = 'bob'");
+    page.press("Save").await;
+    page.shows("Nothing was saved").await;
+    check(&page, "admin-user-stale", name).await;
     page.go("/account/password").await;
     page.fill("current_password", PASSWORD).await;
     page.fill("new_password", "short").await;

@@ -56,6 +56,57 @@ fn users_are_managed_beside_a_running_server() {
 }
 
 #[test]
+fn commands_end_sessions_and_tokens_where_asked() {
+    let folder = Folder::new();
+    let server = folder.serve();
+    let made = json(&folder.ok(&["user", "add", "alice", "--generate", "--json"]));
+    let mut password = made["password"].as_str().unwrap().to_owned();
+    let token = |password: &str| {
+        let (_, tokens) = server.login("alice", password);
+        let access = tokens["access_token"].as_str().unwrap();
+        let body = r#"{"name":"a script","scope":"notes:read"}"#;
+        let (status, made) = ask(server.port, "POST", "/api/v1/me/tokens", body, Some(access));
+        assert_eq!(status, 201, "{made}");
+        let refresh = tokens["refresh_token"].as_str().unwrap().to_owned();
+        (json(&made)["token"].as_str().unwrap().to_owned(), refresh)
+    };
+    let (personal, refresh) = token(&password);
+    let said = folder.ok(&["user", "disable", "alice"]);
+    assert!(said.contains("Enabling the account brings back its sessions and personal tokens"), "{said}");
+    assert_eq!(server.refused("/api/v1/me", &personal)["code"], "account_disabled");
+    folder.ok(&["user", "enable", "alice"]);
+    assert_eq!(server.refresh(&refresh).0, 200);
+    let ended = json(&folder.ok(&["user", "disable", "alice", "--end-sessions", "--json"]));
+    assert_eq!((&ended["status"], &ended["sessions_ended"]), (&"disabled".into(), &1.into()));
+    folder.ok(&["user", "enable", "alice"]);
+    assert_eq!(server.refresh(&refresh).1["code"], "session_ended");
+
+    let set = |flags: &[&str]| {
+        let command = [&["user", "set-password", "alice", "--generate"], flags].concat();
+        (folder.ok(&command), json(&folder.ok(&[&command[..], &["--json"]].concat())))
+    };
+    let (said, kept) = set(&["--keep-tokens"]);
+    assert!(said.contains("still good") && kept.get("tokens_revoked").is_none(), "{said} {kept}");
+    assert_eq!(server.get("/api/v1/notes", &personal).0, 200);
+    let (said, _) = set(&[]);
+    assert!(said.contains("1 personal tokens are revoked"), "{said}");
+    assert_eq!(server.refused("/api/v1/notes", &personal)["reason"], "password_reset");
+
+    password.clear();
+    let again = json(&folder.ok(&["user", "set-password", "alice", "--generate", "--json"]));
+    password.push_str(again["password"].as_str().unwrap());
+    assert_eq!(again["tokens_revoked"], 0);
+    let tokens = [token(&password).0, token(&password).0];
+    let revoked = json(&folder.ok(&["token", "revoke", "--all-of", "alice", "--json"]));
+    assert_eq!(revoked["revoked"], 2);
+    for token in &tokens {
+        assert_eq!(server.refused("/api/v1/notes", token)["reason"], "revoked_by_admin");
+    }
+    assert!(folder.ok(&["token", "revoke", "--all-of", "alice"]).contains("0 personal tokens"));
+    assert!(folder.fails(&["token", "revoke", "--all-of", "nobody"]).contains("there is no user nobody"));
+}
+
+#[test]
 fn keys_are_rotated_and_revoked_beside_a_running_server() {
     let folder = Folder::new();
     let server = folder.serve();

@@ -8,6 +8,7 @@ use crate::guard::account::MeChanges;
 use crate::guard::input::Json;
 use crate::guard::issue::private;
 use crate::guard::requirements::AccountWrite;
+use crate::guard::user_tag::Expected;
 use crate::guard::{AnyCaller, Authorized, Caller, Services, refusal};
 use crate::problem::Problem;
 use crate::tokens::names::Names;
@@ -88,7 +89,7 @@ pub async fn update(
     guarded: Authorized<AccountWrite, Json<MeChanges>>,
 ) -> Result<HttpResponse, Problem> {
     let Authorized { mut caller, input: Json(request), origin, .. } = guarded;
-    let user = services.change_profile(&caller, request, origin).await?;
+    let user = services.change_profile(&caller, request, Expected::Anything, origin).await?;
     caller.username = user.username;
     caller.email = user.email;
     Ok(private(HttpResponse::Ok()).json(me(caller)))

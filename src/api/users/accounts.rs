@@ -1,14 +1,16 @@
 //! Accounts: `GET` and `POST /api/v1/users`, `GET`, `PATCH` and `DELETE /api/v1/users/{id}`.
 
-use actix_web::http::header::LOCATION;
+use actix_web::http::header::{ETAG, LOCATION};
 use actix_web::{HttpResponse, web};
 use serde::Serialize;
 use uuid::Uuid;
 
+use crate::guard::conditions::{Conditions, IfMatch, IfNoneMatch};
 use crate::guard::input::{Json, Path, Query};
 use crate::guard::issue::private;
 use crate::guard::page::Page;
 use crate::guard::requirements::{UsersRead, UsersWrite};
+use crate::guard::user_tag::{Expected, entity_tag};
 use crate::guard::users::{NewUserRequest, UserChanges, UserQuery};
 use crate::guard::{Authorized, Services, refusal};
 use crate::problem::Problem;
@@ -67,15 +69,21 @@ pub async fn list(
 }
 
 /// Shows a user.
-#[utoipa::path(get, path = "/api/v1/users/{id}", tag = "users", params(("id" = Uuid, Path)),
-    responses((status = 200, description = "The user", body = UserItem)))]
+#[utoipa::path(get, path = "/api/v1/users/{id}", tag = "users", params(("id" = Uuid, Path), IfNoneMatch),
+    responses((status = 200, description = "The user", body = UserItem),
+        (status = 304, description = "It is still what `If-None-Match` names")))]
 pub async fn show(
     services: web::Data<Services>,
-    guarded: Authorized<UsersRead, Path<Uuid>>,
+    guarded: Authorized<UsersRead, (Path<Uuid>, Conditions)>,
 ) -> Result<HttpResponse, Problem> {
-    let Path(id) = guarded.input;
+    let (Path(id), conditions) = guarded.input;
     let user = services.find_user(id).await?;
-    Ok(private(HttpResponse::Ok()).json(item(user)))
+    let tag = entity_tag(&user);
+    conditions.check_match(&tag)?;
+    if conditions.is_unmodified(&tag) {
+        return Ok(private(HttpResponse::NotModified()).insert_header((ETAG, tag)).finish());
+    }
+    Ok(private(HttpResponse::Ok()).insert_header((ETAG, tag)).json(item(user)))
 }
 
 /// Makes a user.
@@ -88,29 +96,40 @@ pub async fn create(
     let Authorized { caller, input: Json(request), origin, .. } = guarded;
     let user = services.create_user(&caller, request, origin).await?;
     let location = format!("/api/v1/users/{}", user.id);
-    Ok(private(HttpResponse::Created()).insert_header((LOCATION, location)).json(item(user)))
+    Ok(private(HttpResponse::Created())
+        .insert_header((LOCATION, location))
+        .insert_header((ETAG, entity_tag(&user)))
+        .json(item(user)))
 }
 
-/// Changes a user; of role or status also raises the version, so that access tokens are issued anew.
-#[utoipa::path(patch, path = "/api/v1/users/{id}", tag = "users", params(("id" = Uuid, Path)),
+/// The account's id, the conditions, and what to change.
+type ConditionalChange = (Path<Uuid>, (Conditions, Json<UserChanges>));
+
+/// Changes a user.
+///
+/// A change of role or status also revokes the user's access tokens; they are refreshed. A disabled account is refused
+/// everywhere; enabling it brings back those of its sessions and personal tokens that have neither ended nor expired.
+/// `DELETE /api/v1/users/{id}/sessions` and `…/tokens` end them for good, before or after. For one's own account this
+/// also needs `account:write`, which no personal token carries.
+#[utoipa::path(patch, path = "/api/v1/users/{id}", tag = "users", params(("id" = Uuid, Path), IfMatch),
     request_body = UserChanges, responses((status = 200, description = "The user, changed", body = UserItem)))]
 pub async fn update(
     services: web::Data<Services>,
-    guarded: Authorized<UsersWrite, (Path<Uuid>, Json<UserChanges>)>,
+    guarded: Authorized<UsersWrite, ConditionalChange>,
 ) -> Result<HttpResponse, Problem> {
-    let Authorized { caller, input: (Path(id), Json(request)), origin, .. } = guarded;
-    let user = services.update_user(&caller, id, request, origin).await?;
-    Ok(private(HttpResponse::Ok()).json(item(user)))
+    let Authorized { caller, input: (Path(id), (conditions, Json(request))), origin, .. } = guarded;
+    let user = services.update_user(&caller, id, request, Expected::Tagged(conditions), origin).await?;
+    Ok(private(HttpResponse::Ok()).insert_header((ETAG, entity_tag(&user))).json(item(user)))
 }
 
 /// Deletes a user with all that is his.
-#[utoipa::path(delete, path = "/api/v1/users/{id}", tag = "users", params(("id" = Uuid, Path)),
+#[utoipa::path(delete, path = "/api/v1/users/{id}", tag = "users", params(("id" = Uuid, Path), IfMatch),
     responses((status = 204, description = "The account is deleted")))]
 pub async fn delete(
     services: web::Data<Services>,
-    guarded: Authorized<UsersWrite, Path<Uuid>>,
+    guarded: Authorized<UsersWrite, (Path<Uuid>, Conditions)>,
 ) -> Result<HttpResponse, Problem> {
-    let Authorized { caller, input: Path(id), origin, .. } = guarded;
-    services.delete_user(&caller, id, origin).await?;
+    let Authorized { caller, input: (Path(id), conditions), origin, .. } = guarded;
+    services.delete_user(&caller, id, Expected::Tagged(conditions), origin).await?;
     Ok(private(HttpResponse::NoContent()).finish())
 }

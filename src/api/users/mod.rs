@@ -24,8 +24,14 @@ pub fn routes() -> Vec<Endpoint> {
             .patch(accounts::update)
             .delete(accounts::delete)
             .codes(&reading)
-            .codes_of(&Method::PATCH, &[Code::AuthenticationTooOld, Code::Conflict, Code::LastAdmin])
-            .codes_of(&Method::DELETE, &[Code::AuthenticationTooOld, Code::LastAdmin]),
+            .codes_of(
+                &Method::PATCH,
+                &[Code::AuthenticationTooOld, Code::PreconditionFailed, Code::Conflict, Code::LastAdmin],
+            )
+            .codes_of(
+                &Method::DELETE,
+                &[Code::AuthenticationTooOld, Code::PreconditionFailed, Code::LastAdmin],
+            ),
         Endpoint::at("/api/v1/users/{id}/password").post(password::set).codes(&writing),
         Endpoint::at("/api/v1/users/{id}/sessions")
             .get(sessions::list)
@@ -33,7 +39,11 @@ pub fn routes() -> Vec<Endpoint> {
             .codes(&reading)
             .codes_of(&Method::DELETE, &[Code::AuthenticationTooOld]),
         Endpoint::at("/api/v1/users/{id}/sessions/{sid}").delete(sessions::end).codes(&writing),
-        Endpoint::at("/api/v1/users/{id}/tokens").get(tokens::list).codes(&reading),
+        Endpoint::at("/api/v1/users/{id}/tokens")
+            .get(tokens::list)
+            .delete(tokens::revoke_all)
+            .codes(&reading)
+            .codes_of(&Method::DELETE, &[Code::AuthenticationTooOld]),
         Endpoint::at("/api/v1/users/{id}/tokens/{tid}").delete(tokens::revoke).codes(&writing),
     ]
 }

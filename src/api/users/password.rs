@@ -19,15 +19,23 @@ pub struct PasswordLink {
     /// Until when.
     #[schema(format = DateTime)]
     pub expires_at: String,
+    /// How many sessions have ended.
+    pub sessions_ended: usize,
+    /// How many personal tokens are revoked.
+    pub tokens_revoked: usize,
 }
 
 /// Sets a password, or makes a link for it.
 ///
-/// Either way the old password is gone at once, and every session of the user ends.
+/// Either way the old password is gone at once, and every session of the user ends. Every personal token of the user is
+/// revoked too, unless `revoke_tokens` is false; using the link revokes those that were made since. Asks for a recent
+/// sign-in. For one's own account it also needs `account:write`, which no personal token carries: use
+/// `POST /api/v1/me/password`.
 #[utoipa::path(post, path = "/api/v1/users/{id}/password", tag = "users", params(("id" = Uuid, Path)),
     request_body = PasswordReset, responses(
         (status = 200, description = "The link, when one was asked for", body = PasswordLink),
-        (status = 204, description = "The password is set")))]
+        (status = 204, description = "The password is set, every session has ended, and every personal token is revoked \
+                                      unless these were to be kept")))]
 pub async fn set(
     services: web::Data<Services>,
     guarded: Authorized<UsersWrite, (Path<Uuid>, Json<PasswordReset>)>,
@@ -35,12 +43,17 @@ pub async fn set(
     let Authorized { caller, input: (Path(id), Json(request)), origin, .. } = guarded;
     match request.new_password {
         Some(password) => {
-            services.reset_password(&caller, id, password, origin).await?;
+            services.reset_password(&caller, id, password, request.revoke_tokens, origin).await?;
             Ok(private(HttpResponse::NoContent()).finish())
         }
         None => {
-            let (link, expires_at) = services.make_password_link(&caller, id, origin).await?;
-            let answer = PasswordLink { link, expires_at: refusal::time(expires_at) };
+            let made = services.make_password_link(&caller, id, request.revoke_tokens, origin).await?;
+            let answer = PasswordLink {
+                link: made.url,
+                expires_at: refusal::time(made.expires_at),
+                sessions_ended: made.ended.sessions,
+                tokens_revoked: made.ended.tokens.unwrap_or(0),
+            };
             Ok(no_store(HttpResponse::Ok()).json(answer))
         }
     }

@@ -1,4 +1,4 @@
-//! Somebody's personal tokens: `GET /api/v1/users/{id}/tokens`, `DELETE /api/v1/users/{id}/tokens/{tid}`.
+//! Somebody's personal tokens: `GET` and `DELETE /api/v1/users/{id}/tokens`, `DELETE /api/v1/users/{id}/tokens/{tid}`.
 
 use actix_web::{HttpResponse, web};
 use uuid::Uuid;
@@ -24,6 +24,18 @@ pub async fn list(
     list_of(&services, id, &query).await
 }
 
+/// Revokes all tokens of a user.
+#[utoipa::path(delete, path = "/api/v1/users/{id}/tokens", tag = "users", params(("id" = Uuid, Path)),
+    responses((status = 204, description = "They are revoked")))]
+pub async fn revoke_all(
+    services: web::Data<Services>,
+    guarded: Authorized<UsersWrite, Path<Uuid>>,
+) -> Result<HttpResponse, Problem> {
+    let Authorized { caller, input: Path(id), origin, .. } = guarded;
+    services.revoke_tokens_of(&caller, id, None, origin).await?;
+    Ok(private(HttpResponse::NoContent()).finish())
+}
+
 /// Revokes a token of a user.
 #[utoipa::path(delete, path = "/api/v1/users/{id}/tokens/{tid}", tag = "users",
     params(("id" = Uuid, Path), ("tid" = Uuid, Path)), responses((status = 204, description = "It is revoked")))]
@@ -31,7 +43,7 @@ pub async fn revoke(
     services: web::Data<Services>,
     guarded: Authorized<UsersWrite, Path<(Uuid, Uuid)>>,
 ) -> Result<HttpResponse, Problem> {
-    let Authorized { caller, input: Path(ids), origin, .. } = guarded;
-    let revoked = services.revoke_token_of(&caller, ids, origin).await?;
+    let Authorized { caller, input: Path((id, token_id)), origin, .. } = guarded;
+    let revoked = services.revoke_tokens_of(&caller, id, Some(token_id), origin).await?;
     if revoked.is_empty() { Err(not_found()) } else { Ok(private(HttpResponse::NoContent()).finish()) }
 }

@@ -156,6 +156,9 @@ fn token_revoked(reason: &str, name: &str, who: &str) -> String {
         Some(RevokeReason::PasswordChanged) => {
             format!("The personal token “{name}” was revoked: the password was changed by {who}.")
         }
+        Some(RevokeReason::PasswordReset) => {
+            format!("The personal token “{name}” was revoked: the password was reset by {who}.")
+        }
         Some(RevokeReason::DatabaseRestored) => {
             format!("The personal token “{name}” was revoked: {RESTORED}.")
         }

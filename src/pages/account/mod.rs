@@ -14,7 +14,10 @@ use crate::routing::Endpoint;
 #[must_use]
 pub fn routes() -> Vec<Endpoint> {
     vec![
-        Endpoint::at("/account").get(profile::show).post(profile::change).codes(&[Code::Conflict]),
+        Endpoint::at("/account")
+            .get(profile::show)
+            .post(profile::change)
+            .codes(&[Code::Conflict, Code::PreconditionFailed]),
         Endpoint::at("/account/password").get(password::show).post(password::change),
         Endpoint::at("/account/sessions").get(sessions::show),
         Endpoint::at("/account/sessions/end-others").post(sessions::end_others),

@@ -10,11 +10,12 @@ use crate::guard::fields::Fields;
 use crate::guard::input::Form;
 use crate::guard::requirements::{AccountRead, AccountWrite};
 use crate::guard::{Authorized, Caller, Services};
-use crate::pages::answer;
 use crate::pages::flaws::Flaws;
 use crate::pages::shell::Shell;
+use crate::pages::{answer, seen};
 use crate::problem::Problem;
 use crate::tokens::names::Names;
+use crate::users::seen::Seen;
 
 #[derive(Template)]
 #[template(path = "account/profile.html")]
@@ -24,6 +25,7 @@ struct Profile {
     permissions: Names,
     username: String,
     email: String,
+    seen: Seen,
     flaws: Flaws,
     done: Option<&'static str>,
 }
@@ -35,6 +37,12 @@ fn page(caller: &Caller) -> Profile {
         permissions: caller.permissions.clone(),
         username: caller.username.clone(),
         email: caller.email.clone().unwrap_or_default(),
+        seen: Seen {
+            username: caller.username.clone(),
+            email: caller.email.clone(),
+            role: None,
+            status: None,
+        },
         flaws: Flaws::none(),
         done: None,
     }
@@ -45,7 +53,7 @@ pub async fn show(guarded: Authorized<AccountRead>) -> Result<HttpResponse, Prob
     answer(StatusCode::OK, &page(&guarded.caller))
 }
 
-/// Changes the name or the address.
+/// Changes the name or the address, if the account is still what the page showed.
 pub async fn change(
     services: web::Data<Services>,
     guarded: Authorized<AccountWrite, Form>,
@@ -56,7 +64,7 @@ pub async fn change(
     let typed = json!({ "username": field("username"), "email": email,
         "current_password": sent.field("current_password").unwrap_or_default() });
     let changed = match Fields::read::<MeChanges>(typed) {
-        Ok(request) => services.change_profile(&caller, request, origin).await,
+        Ok(request) => services.change_profile(&caller, request, seen::read(&sent), origin).await,
         Err(problem) => Err(problem),
     };
     match changed {
@@ -66,6 +74,10 @@ pub async fn change(
             answer(StatusCode::OK, &Profile { done: Some("Your details are saved."), ..page(&caller) })
         }
         Err(problem) => {
+            // What others changed may not have reached this node's memory.
+            let user = services.find_user(caller.user_id).await?;
+            caller.username = user.username;
+            caller.email = user.email;
             let (username, email) = (field("username").to_owned(), field("email").to_owned());
             Flaws::of(problem)?.shown_by(|flaws| Profile { username, email, flaws, ..page(&caller) })
         }

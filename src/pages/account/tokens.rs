@@ -1,5 +1,7 @@
 //! `/account/tokens`: my personal access tokens.
 
+use std::time::Duration;
+
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
 use askama::Template;
@@ -8,7 +10,8 @@ use serde::Deserialize;
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::guard::account::{NEVER, NewTokenRequest};
+use crate::guard::account::NewTokenRequest;
+use crate::guard::caller::ACCOUNT_WRITE;
 use crate::guard::fields::Fields;
 use crate::guard::input::{Form, Path, Query};
 use crate::guard::page::PageRequest;
@@ -26,6 +29,10 @@ use crate::tokens::personal_token::{self, PersonalToken};
 const DAYS: [(i64, &str); 5] =
     [(7, "7 days"), (30, "30 days"), (90, "90 days"), (365, "1 year"), (1_825, "5 years")];
 const DAYS_DEFAULT: i64 = 90;
+/// The choice of the longest life that the setting allows.
+const LONGEST: &str = "longest";
+/// Seconds of a day.
+const DAY: i64 = 86_400;
 
 #[derive(Template)]
 #[template(path = "account/tokens.html")]
@@ -118,23 +125,50 @@ pub async fn show(
 }
 
 /// The form for another.
-pub async fn new(guarded: Authorized<FreshAccountWrite>) -> Result<HttpResponse, Problem> {
-    answer(StatusCode::OK, &form(&guarded.caller, String::new(), &[], DAYS_DEFAULT, Flaws::none()))
+pub async fn new(
+    services: web::Data<Services>,
+    guarded: Authorized<FreshAccountWrite>,
+) -> Result<HttpResponse, Problem> {
+    let lives = lives(services.token_ttl_max, "");
+    answer(StatusCode::OK, &form(&guarded.caller, String::new(), &[], lives, Flaws::none()))
 }
 
-fn form(caller: &Caller, name: String, chosen: &[&str], days: i64, flaws: Flaws) -> NewToken {
-    let offered = caller.permissions.iter().filter(|permission| *permission != NEVER);
+/// Returns the lives to choose from: those that the setting allows, or the longest that it does.
+fn lives(longest: Duration, chosen: &str) -> Vec<Choice> {
+    let allowed =
+        DAYS.iter().filter(|(days, _)| longest.as_secs() >= days.unsigned_abs() * DAY.unsigned_abs());
+    let mut lives: Vec<Choice> = allowed
+        .map(|(days, label)| Choice { value: days.to_string(), label: (*label).to_owned(), chosen: false })
+        .collect();
+    if lives.is_empty() {
+        let label = format!("{}, the longest allowed", in_words(longest));
+        lives.push(Choice { value: LONGEST.to_owned(), label, chosen: false });
+    }
+    let default = DAYS_DEFAULT.to_string();
+    let preferred = [chosen, default.as_str()].into_iter();
+    let mut found = preferred.filter_map(|value| lives.iter().position(|life| life.value == value));
+    let at = found.next().unwrap_or(lives.len() - 1);
+    lives[at].chosen = true;
+    lives
+}
+
+fn in_words(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    let units = [("day", 86_400), ("hour", 3_600), ("minute", 60)];
+    let unit = units.into_iter().find(|(_, length)| seconds.is_multiple_of(*length) && seconds > 0);
+    let (name, length) = unit.unwrap_or(("second", 1));
+    let count = seconds / length;
+    format!("{count} {name}{}", if count == 1 { "" } else { "s" })
+}
+
+fn form(caller: &Caller, name: String, chosen: &[&str], lives: Vec<Choice>, flaws: Flaws) -> NewToken {
+    let offered = caller.permissions.iter().filter(|permission| *permission != ACCOUNT_WRITE);
     let scopes = offered.map(|permission| Choice {
         value: permission.clone(),
         label: permission.clone(),
         chosen: chosen.contains(&permission.as_str()),
     });
-    let lives = DAYS.iter().map(|(count, label)| Choice {
-        value: count.to_string(),
-        label: (*label).to_owned(),
-        chosen: *count == days,
-    });
-    NewToken { shell: Shell::of(caller), name, scopes: scopes.collect(), lives: lives.collect(), flaws }
+    NewToken { shell: Shell::of(caller), name, scopes: scopes.collect(), lives, flaws }
 }
 
 /// Makes one, and shows it this once.
@@ -145,8 +179,12 @@ pub async fn make(
     let Authorized { caller, input: sent, origin, .. } = guarded;
     let name = sent.field("name").unwrap_or_default().trim().to_owned();
     let scope: Vec<&str> = sent.all("scope").collect();
-    let days = sent.field("days").and_then(|days| days.parse().ok()).unwrap_or(DAYS_DEFAULT);
-    let typed = json!({ "name": name, "scope": scope.join(" "), "expires_in": days.saturating_mul(86_400) });
+    let chosen = sent.field("days").unwrap_or_default();
+    let seconds = match chosen {
+        LONGEST => services.token_ttl_max.as_secs().try_into().unwrap_or(i64::MAX),
+        days => days.parse().unwrap_or(DAYS_DEFAULT).saturating_mul(DAY),
+    };
+    let typed = json!({ "name": name, "scope": scope.join(" "), "expires_in": seconds });
     let made = match Fields::read::<NewTokenRequest>(typed) {
         _ if scope.is_empty() => {
             Err(Ok(Flaws::of_field("scope", "Choose at least one thing that it may do.")))
@@ -165,7 +203,10 @@ pub async fn make(
             };
             answer(StatusCode::CREATED, &page)
         }
-        Err(flaws) => flaws?.shown_by(|flaws| form(&caller, name, &scope, days, flaws)),
+        Err(flaws) => {
+            let lives = lives(services.token_ttl_max, chosen);
+            flaws?.shown_by(|flaws| form(&caller, name, &scope, lives, flaws))
+        }
     }
 }
 

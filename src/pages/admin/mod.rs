@@ -15,13 +15,20 @@ use crate::routing::Endpoint;
 /// The routes.
 #[must_use]
 pub fn routes() -> Vec<Endpoint> {
-    let writing = [Code::AuthenticationTooOld, Code::NotFound, Code::Conflict, Code::LastAdmin];
+    let writing = [
+        Code::AuthenticationTooOld,
+        Code::NotFound,
+        Code::PreconditionFailed,
+        Code::Conflict,
+        Code::LastAdmin,
+    ];
     let at = |path| Endpoint::at(path).codes(&writing);
     vec![
         Endpoint::at("/admin").get(overview::show),
         Endpoint::at("/admin/users").get(users::show),
         at("/admin/users/new").get(users::new).post(users::create),
         at("/admin/users/{id}").get(user::show).post(user::change),
+        at("/admin/users/{id}/role").post(user::change_role),
         at("/admin/users/{id}/disable").post(user::disable),
         at("/admin/users/{id}/enable").post(user::enable),
         at("/admin/users/{id}/password").post(user::set_password),
@@ -29,6 +36,7 @@ pub fn routes() -> Vec<Endpoint> {
         at("/admin/users/{id}/end-sessions").post(user::end_sessions),
         at("/admin/users/{id}/sessions/{sid}/end").post(user::end_session),
         at("/admin/users/{id}/tokens/{tid}/revoke").post(user::revoke_token),
+        at("/admin/users/{id}/revoke-tokens").get(user::ask_revoke_tokens).post(user::revoke_tokens),
         at("/admin/users/{id}/delete").get(user::ask_delete).post(user::delete),
         Endpoint::at("/admin/audit").get(audit::show),
         Endpoint::at("/admin/audit.csv").get(audit::csv),

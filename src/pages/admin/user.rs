@@ -3,7 +3,6 @@
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
 use askama::Template;
-use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::json;
 use uuid::Uuid;
@@ -14,7 +13,8 @@ use crate::audit::event;
 use crate::guard::fields::Fields;
 use crate::guard::input::{Form, Path, Query};
 use crate::guard::requirements::{UsersRead, UsersWrite};
-use crate::guard::users::UserChanges;
+use crate::guard::user_tag::Expected;
+use crate::guard::users::{PasswordLink, UserChanges};
 use crate::guard::{Authorized, Caller, Services, refusal};
 use crate::pages::account::sessions::{self, Item};
 use crate::pages::account::tokens;
@@ -22,12 +22,13 @@ use crate::pages::flaws::Flaws;
 use crate::pages::moment::Moment;
 use crate::pages::refused::see_other;
 use crate::pages::shell::Shell;
-use crate::pages::{answer, set_password};
+use crate::pages::{answer, seen, set_password};
 use crate::problem::Problem;
 use crate::sessions::{Which, session};
 use crate::tokens::personal_token;
 use crate::users::User;
 use crate::users::password::PlainPassword;
+use crate::users::seen::Seen;
 
 /// Tokens and events that the page shows.
 const SHOWN: usize = 20;
@@ -45,6 +46,7 @@ struct Page {
     email: String,
     role: String,
     roles: Vec<String>,
+    seen: Seen,
     hint: String,
     sessions: Vec<Item>,
     tokens: Vec<tokens::Item>,
@@ -62,6 +64,15 @@ struct Link {
     username: String,
     link: String,
     expires: Moment,
+    keeps_tokens: bool,
+}
+
+#[derive(Template)]
+#[template(path = "admin/revoke_tokens.html")]
+struct RevokeTokens {
+    shell: Shell,
+    id: Uuid,
+    username: String,
 }
 
 #[derive(Template)]
@@ -83,12 +94,26 @@ fn in_words(done: &str) -> Option<&'static str> {
     Some(match done {
         "made" => "The account is made.",
         "saved" => "The details are saved.",
-        "disabled" => "The account is disabled: its sessions and tokens are refused from now on.",
-        "enabled" => "The account is enabled.",
-        "password" => "The password is set, and every session has ended.",
+        "disabled" => {
+            "The account is disabled: its sessions and tokens are refused from now on. Enabling it brings back those that \
+             have neither ended nor expired."
+        }
+        "disabled-ended" => {
+            "The account is disabled, and every session has ended. Its personal tokens are refused from now on; enabling \
+             it brings back those that have neither been revoked nor expired."
+        }
+        "enabled" => {
+            "The account is enabled. Its sessions and tokens are good again, as far as they had not ended."
+        }
+        "role" => "The role is changed.",
+        "password" => "The password is set. Every session has ended, and every personal token is revoked.",
+        "password-kept" => {
+            "The password is set, and every session has ended. The personal tokens are still good."
+        }
         "sessions" => "Every session has ended.",
         "session" => "The session has ended.",
         "token" => "The token is revoked.",
+        "tokens" => "Every personal token is revoked.",
         _ => return None,
     })
 }
@@ -110,7 +135,7 @@ pub async fn show(
 }
 
 async fn page(services: &Services, caller: &Caller, user: User) -> Result<Page, Problem> {
-    let id = user.id;
+    let (id, seen) = (user.id, Seen::of(&user));
     let sees_events = caller.may("audit:read");
     let (live, tokens, events) = services
         .database
@@ -137,6 +162,7 @@ async fn page(services: &Services, caller: &Caller, user: User) -> Result<Page, 
         email: user.email.unwrap_or_default(),
         role: user.role,
         roles: list_roles(services).await?,
+        seen,
         hint: set_password::hint(services),
         sessions: live.into_iter().map(|session| sessions::item(session, current, now)).collect(),
         has_older_tokens: tokens.len() > SHOWN,
@@ -157,12 +183,12 @@ async fn page_with(
 ) -> Result<HttpResponse, Problem> {
     let flaws = Flaws::of(problem)?;
     let user = services.find_user(id).await?;
-    let mut page = Page { flaws, ..page(services, caller, user).await? };
+    let mut page = page(services, caller, user).await?;
     change(&mut page);
-    answer(StatusCode::UNPROCESSABLE_ENTITY, &page)
+    flaws.shown_by(|flaws| Page { flaws, ..page })
 }
 
-/// Changes name, address or role.
+/// Changes name or address, if the account is still what the page showed.
 pub async fn change(
     services: web::Data<Services>,
     guarded: Authorized<UsersWrite, (Path<Uuid>, Form)>,
@@ -170,9 +196,9 @@ pub async fn change(
     let Authorized { caller, input: (Path(id), sent), origin, .. } = guarded;
     let field = |name: &str| sent.field(name).unwrap_or_default().trim().to_owned();
     let email = Some(field("email")).filter(|email| !email.is_empty());
-    let typed = json!({ "username": field("username"), "email": email, "role": field("role") });
+    let typed = json!({ "username": field("username"), "email": email });
     let changed = match Fields::read::<UserChanges>(typed) {
-        Ok(request) => services.update_user(&caller, id, request, origin).await,
+        Ok(request) => services.update_user(&caller, id, request, seen::read(&sent), origin).await,
         Err(problem) => Err(problem),
     };
     match changed {
@@ -181,7 +207,6 @@ pub async fn change(
             let keep = |page: &mut Page| {
                 page.username = field("username");
                 page.email = field("email");
-                page.role = field("role");
             };
             page_with(&services, &caller, id, problem, keep).await
         }
@@ -190,40 +215,58 @@ pub async fn change(
 
 type OnUser = Authorized<UsersWrite, (Path<Uuid>, Form)>;
 
-/// Disables it.
+/// Changes the role, if the account is still what the page showed.
+pub async fn change_role(services: web::Data<Services>, guarded: OnUser) -> Result<HttpResponse, Problem> {
+    let Authorized { caller, input: (Path(id), sent), origin, .. } = guarded;
+    let role = sent.field("role").unwrap_or_default().to_owned();
+    let request = UserChanges { role: Some(role.clone()), ..UserChanges::default() };
+    match services.update_user(&caller, id, request, seen::read(&sent), origin).await {
+        Ok(_) => Ok(back(id, "role")),
+        Err(problem) => page_with(&services, &caller, id, problem, |page| page.role = role).await,
+    }
+}
+
+/// Disables it, and ends its sessions where the form says so.
 pub async fn disable(services: web::Data<Services>, guarded: OnUser) -> Result<HttpResponse, Problem> {
-    set_status(&services, guarded, false).await
+    let Authorized { caller, input: (Path(id), sent), origin, .. } = guarded;
+    let ends_sessions = sent.field("end_sessions").is_some();
+    match services.disable_user(&caller, id, ends_sessions, origin).await {
+        Ok(_) => Ok(back(id, if ends_sessions { "disabled-ended" } else { "disabled" })),
+        Err(problem) => page_with(&services, &caller, id, problem, |_| ()).await,
+    }
 }
 
 /// Enables it.
 pub async fn enable(services: web::Data<Services>, guarded: OnUser) -> Result<HttpResponse, Problem> {
-    set_status(&services, guarded, true).await
+    let Authorized { caller, input: (Path(id), _), origin, .. } = guarded;
+    let request = UserChanges { status: Some(true), ..UserChanges::default() };
+    match services.update_user(&caller, id, request, Expected::Anything, origin).await {
+        Ok(_) => Ok(back(id, "enabled")),
+        Err(problem) => page_with(&services, &caller, id, problem, |_| ()).await,
+    }
 }
 
-async fn set_status(services: &Services, guarded: OnUser, active: bool) -> Result<HttpResponse, Problem> {
-    let Authorized { caller, input: (Path(id), _), origin, .. } = guarded;
-    let request = UserChanges { username: None, email: None, role: None, status: Some(active) };
-    match services.update_user(&caller, id, request, origin).await {
-        Ok(_) => Ok(back(id, if active { "enabled" } else { "disabled" })),
-        Err(problem) => page_with(services, &caller, id, problem, |_| ()).await,
-    }
+/// Returns whether a form asks that personal tokens stay good. One that says nothing of them revokes them.
+fn keeps_tokens(sent: &Form) -> bool {
+    sent.field("keep_tokens").is_some()
 }
 
 /// Sets its password.
 pub async fn set_password(services: web::Data<Services>, guarded: OnUser) -> Result<HttpResponse, Problem> {
     let Authorized { caller, input: (Path(id), sent), origin, .. } = guarded;
     let password = PlainPassword::new(sent.field("new_password").unwrap_or_default());
-    match services.reset_password(&caller, id, password, origin).await {
-        Ok(()) => Ok(back(id, "password")),
+    let keeps = keeps_tokens(&sent);
+    match services.reset_password(&caller, id, password, !keeps, origin).await {
+        Ok(_) => Ok(back(id, if keeps { "password-kept" } else { "password" })),
         Err(problem) => page_with(&services, &caller, id, problem, |_| ()).await,
     }
 }
 
 /// Makes a link by which its user sets a password.
 pub async fn make_link(services: web::Data<Services>, guarded: OnUser) -> Result<HttpResponse, Problem> {
-    let Authorized { caller, input: (Path(id), _), origin, .. } = guarded;
+    let Authorized { caller, input: (Path(id), sent), origin, .. } = guarded;
     let user = services.find_user(id).await?;
-    let link = services.make_password_link(&caller, id, origin).await?;
+    let link = services.make_password_link(&caller, id, !keeps_tokens(&sent), origin).await?;
     show_link(&services, &caller, &user, link)
 }
 
@@ -235,14 +278,15 @@ pub fn show_link(
     services: &Services,
     caller: &Caller,
     user: &User,
-    (link, expires_at): (String, DateTime<Utc>),
+    link: PasswordLink,
 ) -> Result<HttpResponse, Problem> {
     let page = Link {
         shell: Shell::of(caller),
         id: user.id,
         username: user.username.clone(),
-        link,
-        expires: Moment::new(expires_at, services.clock.now()),
+        link: link.url,
+        expires: Moment::new(link.expires_at, services.clock.now()),
+        keeps_tokens: link.ended.tokens.is_none(),
     };
     answer(StatusCode::CREATED, &page)
 }
@@ -269,9 +313,26 @@ pub async fn revoke_token(
     services: web::Data<Services>,
     guarded: Authorized<UsersWrite, (Path<(Uuid, Uuid)>, Form)>,
 ) -> Result<HttpResponse, Problem> {
-    let Authorized { caller, input: (Path(ids), _), origin, .. } = guarded;
-    services.revoke_token_of(&caller, ids, origin).await?;
-    Ok(back(ids.0, "token"))
+    let Authorized { caller, input: (Path((id, token_id)), _), origin, .. } = guarded;
+    services.revoke_tokens_of(&caller, id, Some(token_id), origin).await?;
+    Ok(back(id, "token"))
+}
+
+/// Asks whether to revoke all its tokens.
+pub async fn ask_revoke_tokens(
+    services: web::Data<Services>,
+    guarded: Authorized<UsersWrite, Path<Uuid>>,
+) -> Result<HttpResponse, Problem> {
+    let Path(id) = guarded.input;
+    let username = services.find_user(id).await?.username;
+    answer(StatusCode::OK, &RevokeTokens { shell: Shell::of(&guarded.caller), id, username })
+}
+
+/// Revokes all its tokens.
+pub async fn revoke_tokens(services: web::Data<Services>, guarded: OnUser) -> Result<HttpResponse, Problem> {
+    let Authorized { caller, input: (Path(id), _), origin, .. } = guarded;
+    services.revoke_tokens_of(&caller, id, None, origin).await?;
+    Ok(back(id, "tokens"))
 }
 
 /// Asks for the name, so that nobody is deleted by a slip.
@@ -290,7 +351,7 @@ pub async fn delete(services: web::Data<Services>, guarded: OnUser) -> Result<Ht
     let Authorized { caller, input: (Path(id), sent), origin, .. } = guarded;
     let username = services.find_user(id).await?.username;
     let deleted = if sent.field("confirm").map(str::trim) == Some(username.as_str()) {
-        services.delete_user(&caller, id, origin).await.map_err(Flaws::of)
+        services.delete_user(&caller, id, Expected::Anything, origin).await.map_err(Flaws::of)
     } else {
         Err(Ok(Flaws::of_field("confirm", "This is not the account's name.")))
     };

@@ -154,7 +154,7 @@ pub async fn create(
     };
     match made {
         Ok(user) if by_link => {
-            let link = services.make_password_link(&caller, user.id, origin).await?;
+            let link = services.make_password_link(&caller, user.id, true, origin).await?;
             super::user::show_link(&services, &caller, &user, link)
         }
         Ok(user) => Ok(see_other(&format!("/admin/users/{}?done=made", user.id))),

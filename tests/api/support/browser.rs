@@ -47,10 +47,33 @@ impl<'a> Browser<'a> {
 
     /// Loads a page and sends its form with these fields besides the hidden ones.
     pub async fn fill_in(&mut self, page: &str, action: &str, fields: &[(&str, &str)]) -> Answer {
-        let token = self.form_token(page).await;
-        let mut sent = vec![("csrf_token", token.as_str())];
-        sent.extend_from_slice(fields);
+        let hidden = self.hidden_fields(page, action).await;
+        self.send_form(action, &hidden, fields).await
+    }
+
+    /// Sends a form that was loaded earlier.
+    pub async fn send_form(
+        &mut self,
+        action: &str,
+        hidden: &[(String, String)],
+        fields: &[(&str, &str)],
+    ) -> Answer {
+        let hidden = hidden.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let hidden = hidden.filter(|(name, _)| !fields.iter().any(|(given, _)| given == name));
+        let sent: Vec<(&str, &str)> = hidden.chain(fields.iter().copied()).collect();
         self.post(action, &sent).await
+    }
+
+    /// Loads a page and returns the hidden fields of its form with this action; where it has none, of its first form.
+    pub async fn hidden_fields(&mut self, page: &str, action: &str) -> Vec<(String, String)> {
+        let html = self.get(page).await;
+        let html = html.body.as_str().unwrap_or_default().to_owned();
+        let start = html.find(&format!("action=\"{action}\"")).or_else(|| html.find("name=\"csrf_token\""));
+        let start = start.unwrap_or_else(|| panic!("no form on {page}: {html}"));
+        // The first form's own tag is passed over by its field's name.
+        let start = html[..start].rfind('<').unwrap_or(start);
+        let form = html[start..].split("</form>").next().unwrap_or_default();
+        form.split("<input type=\"hidden\"").skip(1).map(name_and_value).collect()
     }
 
     /// The token of a page's first form.
@@ -107,4 +130,14 @@ impl<'a> Browser<'a> {
         let pairs: Vec<String> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
         self.world.ask(method, path).header("cookie", pairs.join("; "))
     }
+}
+
+/// Reads the rest of a hidden field's tag.
+fn name_and_value(tag: &str) -> (String, String) {
+    let attribute = |name: &str| {
+        let rest = tag.split_once(&format!(" {name}=\"")).map(|(_, rest)| rest);
+        let value = rest.and_then(|rest| rest.split('"').next()).unwrap_or_default();
+        value.replace("&#34;", "\"").replace("&#39;", "'").replace("&#60;", "<").replace("&#38;", "&")
+    };
+    (attribute("name"), attribute("value"))
 }

@@ -1,0 +1,1 @@
+ALTER TABLE password_links DROP COLUMN revokes_tokens;

@@ -1,0 +1,17 @@
+//! The hidden fields of a form that say what its page showed, so that a stale form changes nothing.
+
+use crate::guard::input::Form;
+use crate::guard::user_tag::Expected;
+use crate::users::seen::Seen;
+
+/// Reads them; the macro `seen` of fields.html writes them.
+#[must_use]
+pub fn read(sent: &Form) -> Expected {
+    let seen = || {
+        let username = sent.field("seen_username")?.to_owned();
+        let email = Some(sent.field("seen_email")?.to_owned()).filter(|email| !email.is_empty());
+        let [role, status] = ["seen_role", "seen_status"].map(|name| sent.field(name).map(str::to_owned));
+        Some(Seen { username, email, role, status })
+    };
+    Expected::Shown(seen())
+}

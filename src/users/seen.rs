@@ -1,0 +1,132 @@
+//! The fields of an account that people edit, as somebody saw them: to find out whether they have changed since.
+
+use aws_lc_rs::digest::{Context, SHA256};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use super::user::User;
+
+/// Bytes of the digest that a tag contains.
+const TAG_LEN: usize = 12;
+
+/// An account's fields as a page or a client saw them; `None`: it did not see that field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// The username.
+    pub username: String,
+    /// The address; `None`: the account had none.
+    pub email: Option<String>,
+    /// The role.
+    pub role: Option<String>,
+    /// `active` or `disabled`.
+    pub status: Option<String>,
+}
+
+/// A field that has changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// The field's name.
+    pub field: &'static str,
+    /// Its value when it was seen; empty: none.
+    pub seen: String,
+    /// Its value now; empty: none.
+    pub now: String,
+}
+
+impl Seen {
+    /// Returns what is to be seen of an account now.
+    #[must_use]
+    pub fn of(user: &User) -> Self {
+        Self {
+            username: user.username.clone(),
+            email: user.email.clone(),
+            role: Some(user.role.clone()),
+            status: Some(user.status.clone()),
+        }
+    }
+
+    /// Returns the fields that have changed since.
+    #[must_use]
+    pub fn differences(&self, user: &User) -> Vec<Difference> {
+        let email = |email: &Option<String>| email.clone().unwrap_or_default();
+        let fields = [
+            ("username", Some(self.username.clone()), user.username.clone()),
+            ("address", Some(email(&self.email)), email(&user.email)),
+            ("role", self.role.clone(), user.role.clone()),
+            ("status", self.status.clone(), user.status.clone()),
+        ];
+        let changed = fields.into_iter().filter_map(|(field, seen, now)| {
+            let seen = seen.filter(|seen| *seen != now)?;
+            Some(Difference { field, seen, now })
+        });
+        changed.collect()
+    }
+}
+
+impl User {
+    /// Returns a digest of the fields that people edit: as long as these stay, so does it. The version is no part of
+    /// it, since that concerns access tokens.
+    #[must_use]
+    pub fn edit_tag(&self) -> String {
+        let mut digest = Context::new(&SHA256);
+        let has_email = if self.email.is_some() { "1" } else { "0" };
+        let email = self.email.as_deref().unwrap_or_default();
+        // Each with its length, so that no two accounts give the same bytes.
+        for field in [self.username.as_str(), has_email, email, self.role.as_str(), self.status.as_str()] {
+            digest.update(&(field.len() as u64).to_be_bytes());
+            digest.update(field.as_bytes());
+        }
+        URL_SAFE_NO_PAD.encode(&digest.finish().as_ref()[..TAG_LEN])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn user(fields: [&str; 4]) -> User {
+        let [username, email, role, status] = fields.map(str::to_owned);
+        User {
+            id: Uuid::nil(),
+            username,
+            email: Some(email).filter(|email| !email.is_empty()),
+            role,
+            status,
+            version: 1,
+            created_at: DateTime::UNIX_EPOCH,
+            updated_at: DateTime::UNIX_EPOCH,
+            last_login_at: None,
+        }
+    }
+
+    #[test]
+    fn each_edited_field_changes_the_tag_and_is_a_difference() {
+        let before = user(["alice", "a@example.org", "admin", "active"]);
+        let seen = Seen::of(&before);
+        assert_eq!(seen.differences(&before), []);
+        for (fields, field, was, is) in [
+            (["alicia", "a@example.org", "admin", "active"], "username", "alice", "alicia"),
+            (["alice", "", "admin", "active"], "address", "a@example.org", ""),
+            (["alice", "a@example.org", "viewer", "active"], "role", "admin", "viewer"),
+            (["alice", "a@example.org", "admin", "disabled"], "status", "active", "disabled"),
+        ] {
+            let after = user(fields);
+            assert_ne!(after.edit_tag(), before.edit_tag(), "{field}");
+            let difference = Difference { field, seen: was.to_owned(), now: is.to_owned() };
+            assert_eq!(seen.differences(&after), [difference]);
+        }
+        let names_alone = Seen { role: None, status: None, ..seen };
+        assert_eq!(names_alone.differences(&user(["alice", "a@example.org", "viewer", "disabled"])), []);
+    }
+
+    #[test]
+    fn version_and_times_leave_the_tag_unchanged() {
+        let before = user(["alice", "", "member", "active"]);
+        let later = User { version: 2, last_login_at: Some(DateTime::UNIX_EPOCH), ..before.clone() };
+        assert_eq!(later.edit_tag(), before.edit_tag());
+        assert_ne!(user(["ab", "c", "x", "y"]).edit_tag(), user(["a", "bc", "x", "y"]).edit_tag());
+    }
+}
