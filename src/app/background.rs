@@ -9,11 +9,15 @@ use crate::audit::refusals;
 use crate::database::feed::FeedState;
 use crate::database::prune::{self, Pruned, Retention};
 use crate::guard::Services;
+use crate::resources::notes::refold;
 use crate::sessions::last_use::FLUSH_EVERY;
 
 /// How often the keys are looked at: far more often than they are published ahead.
 const KEYS_EVERY: Duration = Duration::from_secs(5);
 const MEASURE_EVERY: Duration = Duration::from_secs(5);
+/// How often notes are looked for that lack their folded text, and the pause between batches of them.
+const REFOLD_EVERY: Duration = Duration::from_secs(5);
+const REFOLD_PAUSE: Duration = Duration::from_millis(10);
 const PRUNE_EVERY: Duration = Duration::from_secs(600);
 
 /// The tasks; they end with [`Tasks::stop`].
@@ -31,6 +35,7 @@ impl Tasks {
 pub fn start(services: &web::Data<Services>, retention: Retention) -> Tasks {
     let (flushing, keeping, reloading, pruning, measuring) =
         (services.clone(), services.clone(), services.clone(), services.clone(), services.clone());
+    let refolding = services.clone();
     Tasks(vec![
         actix_web::rt::spawn(async move {
             every(FLUSH_EVERY, || async {
@@ -66,6 +71,9 @@ pub fn start(services: &web::Data<Services>, retention: Retention) -> Tasks {
             .await;
         }),
         actix_web::rt::spawn(async move {
+            every(REFOLD_EVERY, || async { refold_notes(&refolding).await }).await;
+        }),
+        actix_web::rt::spawn(async move {
             every(MEASURE_EVERY, || async { measure(&measuring) }).await;
         }),
     ])
@@ -94,6 +102,20 @@ pub async fn prune(services: &Services, retention: Retention) {
         }
         Ok(None) => tracing::debug!("another node prunes"),
         Err(error) => tracing::warn!(%error, "pruning is put off"),
+    }
+}
+
+/// Folds the text of notes that lack it, a batch at a time.
+async fn refold_notes(services: &Services) {
+    loop {
+        match refold::run_batch(&services.database).await {
+            Ok(true) => tokio::time::sleep(REFOLD_PAUSE).await,
+            Ok(false) => return,
+            Err(error) => {
+                tracing::debug!(%error, "notes wait for their folded text");
+                return;
+            }
+        }
     }
 }
 

@@ -4,14 +4,9 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Bool, Text, Timestamptz};
+use diesel::sql_types::{BigInt, Bool, Text, Timestamptz};
 
 use super::{Database, DatabaseError};
-
-/// The indexes that a search of users by a part of the name goes by, and the column of each. A migration makes them where
-/// `pg_trgm` is to be had in that moment.
-const SEARCH_INDEXES: [(&str, &str); 2] =
-    [("users_username_trigrams", "username_folded"), ("users_email_trigrams", "email_folded")];
 
 /// What PostgreSQL says of itself.
 #[derive(Clone, Debug, QueryableByName)]
@@ -31,9 +26,6 @@ pub struct Health {
     /// Connections that it allows.
     #[diesel(sql_type = BigInt)]
     pub connections_allowed: i64,
-    /// The valid indexes of the table of users.
-    #[diesel(sql_type = Array<Text>)]
-    pub user_indexes: Vec<String>,
     /// Bytes of the database.
     #[diesel(sql_type = BigInt)]
     pub size: i64,
@@ -49,32 +41,9 @@ pub fn find(connection: &mut PgConnection) -> QueryResult<Health> {
          pg_is_in_recovery() OR current_setting('transaction_read_only')::bool AS is_read_only, \
          clock_timestamp() AS clock, (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend') \
          AS connections_used, current_setting('max_connections')::bigint AS connections_allowed, \
-         ARRAY(SELECT relname::text FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid \
-         WHERE indrelid = to_regclass('users') AND indisvalid) AS user_indexes, \
          pg_database_size(current_database()) AS size",
     )
     .get_result(connection)
-}
-
-impl Health {
-    /// The statements that make the indexes which a search of users lacks, each to be run by itself; none: it has them.
-    #[must_use]
-    pub fn search_repair(&self) -> Vec<String> {
-        let is_there = |name: &str| self.user_indexes.iter().any(|index| index == name);
-        let lacking = SEARCH_INDEXES.iter().filter(|(name, _)| !is_there(name));
-        // One whose making was broken off is there, and not valid.
-        let make = |(name, column): &(&str, &str)| {
-            [
-                format!("DROP INDEX IF EXISTS {name}"),
-                format!("CREATE INDEX CONCURRENTLY {name} ON users USING gin ({column} gin_trgm_ops)"),
-            ]
-        };
-        let mut statements: Vec<String> = lacking.flat_map(make).collect();
-        if !statements.is_empty() {
-            statements.insert(0, "CREATE EXTENSION IF NOT EXISTS pg_trgm".to_owned());
-        }
-        statements
-    }
 }
 
 /// Channel for the asking.

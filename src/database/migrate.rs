@@ -8,7 +8,7 @@ use diesel::{PgConnection, QueryableByName, RunQueryDsl};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
 use super::fitness::{self, Unfit};
-use super::{DatabaseError, QueryError};
+use super::{DatabaseError, QueryError, indexes};
 
 /// All of them, oldest first.
 pub const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
@@ -74,9 +74,9 @@ struct Locked {
     locked: bool,
 }
 
-/// Brings the schema up to date; gives the names of the migrations that it ran. The lock is tried in a loop: one
-/// that waits inside PostgreSQL would hold up `CREATE INDEX CONCURRENTLY`. Where nothing is pending it is not taken:
-/// behind a pooler that hands out connections by transaction it may stay with a connection that others use.
+/// Brings the schema up to date; gives the names of the migrations that it ran. Where nothing is pending or missing the
+/// lock is not taken: behind a pooler that hands out connections by transaction it may stay with a connection that others
+/// use.
 ///
 /// # Errors
 /// See [`MigrateError`].
@@ -85,23 +85,43 @@ pub fn run(connection: &mut PgConnection) -> Result<Vec<String>, MigrateError> {
     if !unfit.is_empty() {
         return Err(MigrateError::Unfit(unfit));
     }
-    if !is_pending(connection)? {
-        return Ok(Vec::new());
+    let ran = if is_pending(connection)? { locked(connection, run_pending)? } else { Vec::new() };
+    if indexes::is_any_missing(connection)? {
+        locked(connection, |connection| {
+            match indexes::make_missing(connection) {
+                Ok(made) => tracing::info!(made, "made indexes"),
+                Err(error) => {
+                    tracing::warn!(%error, "an index could not be made: see `doorward doctor`; without it lists and searches are slow");
+                }
+            }
+            Ok(())
+        })?;
     }
-    let begun = Instant::now();
+    Ok(ran)
+}
+
+fn run_pending(connection: &mut PgConnection) -> Result<Vec<String>, MigrateError> {
+    super::without_timeout(connection)?;
+    let ran = connection.run_pending_migrations(MIGRATIONS)?;
+    Ok(ran.iter().map(ToString::to_string).collect())
+}
+
+/// Runs `work` under the lock. It is tried in a loop: one that waits inside PostgreSQL would hold up `CREATE INDEX
+/// CONCURRENTLY`.
+fn locked<T>(
+    connection: &mut PgConnection,
+    work: impl FnOnce(&mut PgConnection) -> Result<T, MigrateError>,
+) -> Result<T, MigrateError> {
+    let started = Instant::now();
     while !ask(connection, "SELECT pg_try_advisory_lock($1) AS locked")? {
-        if begun.elapsed() > PATIENCE {
+        if started.elapsed() > PATIENCE {
             return Err(MigrateError::Locked);
         }
         pause();
     }
-    super::without_timeout(connection)?;
-    let ran = connection
-        .run_pending_migrations(MIGRATIONS)
-        .map(|versions| versions.iter().map(ToString::to_string).collect())
-        .map_err(MigrateError::from);
+    let done = work(connection);
     ask(connection, "SELECT pg_advisory_unlock($1) AS locked")?;
-    ran
+    done
 }
 
 /// Whether migrations are pending; makes nothing.

@@ -3,8 +3,10 @@
 mod failure;
 pub mod feed;
 pub mod fitness;
+pub mod folded_text;
 pub mod health;
 pub mod hopeless;
+pub mod indexes;
 pub mod instance;
 pub mod migrate;
 mod pool;

@@ -64,6 +64,19 @@ impl PageRequest {
         self.limit as i64 + 1
     }
 
+    /// Returns how many items a page has at most.
+    #[must_use]
+    pub fn limit(&self) -> usize {
+        self.limit
+    }
+
+    /// Returns the page of these items; `next` is the row before which the next page starts.
+    #[must_use]
+    pub fn page_before<T>(&self, services: &Services, items: Vec<T>, next: Option<Uuid>) -> Page<T> {
+        let next_cursor = next.map(|next| cursor::seal(&services.secret_keys, &self.list, next));
+        Page { items, next_cursor }
+    }
+
     /// The page of these rows.
     #[must_use]
     pub fn page<R, T>(

@@ -20,6 +20,7 @@ mod login;
 mod me;
 mod migrations;
 mod mistakes;
+mod note_search;
 mod notes;
 mod openapi;
 mod prune;

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use diesel::connection::SimpleConnection;
 use diesel::sql_types::{BigInt, Text};
-use diesel::{QueryableByName, RunQueryDsl};
+use diesel::{PgConnection, QueryableByName, RunQueryDsl};
 use diesel_migrations::MigrationHarness;
-use doorward::database::Database;
 use doorward::database::migrate::{self, MIGRATIONS};
+use doorward::database::{Database, indexes};
 
 use crate::support::{TestDatabase, World};
 
@@ -61,6 +62,26 @@ fn what_is_migrated_already_waits_for_nobodys_lock() {
     let url = database.url.clone();
     std::thread::spawn(move || done.send(migrate::run(&mut Database::connect(&url).unwrap()).unwrap()));
     assert_eq!(ran.recv_timeout(Duration::from_secs(10)).ok(), Some(Vec::new()));
+}
+
+#[test]
+fn missing_and_invalid_indexes_are_made_at_the_start() {
+    let database = TestDatabase::make();
+    let mut connection = Database::connect(&database.url).unwrap();
+    let repair = |connection: &mut PgConnection| indexes::find_repair(connection).unwrap().len();
+    assert_eq!(repair(&mut connection), 0);
+    connection
+        .batch_execute(
+            "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'notes_unfolded'::regclass;
+             DROP INDEX notes_by_sharing, users_email_trigrams",
+        )
+        .unwrap();
+    assert_eq!(repair(&mut connection), 7, "the extension, and two statements for each index");
+    assert!(migrate::run(&mut connection).unwrap().is_empty());
+    assert_eq!(repair(&mut connection), 0);
+    connection.batch_execute("DROP EXTENSION pg_trgm CASCADE").unwrap();
+    migrate::run(&mut connection).unwrap();
+    assert_eq!(repair(&mut connection), 9, "four need the extension");
 }
 
 /// schema.rs is what the queries are checked against.

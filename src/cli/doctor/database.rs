@@ -11,7 +11,7 @@ use crate::cli::user::time;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::database::health::{self, Health};
-use crate::database::{Connection, describe, fitness, migrate};
+use crate::database::{Connection, describe, fitness, indexes, migrate};
 use crate::tokens::key_state::KeyState;
 use crate::tokens::signing_key::{self, Row};
 
@@ -52,7 +52,7 @@ pub(super) fn examine(settings: &Settings, access: &DatabaseAccess) -> Vec<Findi
     findings.push(migrated);
     findings.push(feed(&mut connection, access.url()));
     if is_migrated {
-        findings.push(search(&health));
+        findings.push(search(&mut connection));
         findings.extend(keys(&mut connection, settings));
         findings.extend(history(&mut connection));
     }
@@ -144,14 +144,17 @@ fn history(connection: &mut Connection) -> Option<Finding> {
     }
 }
 
-/// Users are searched by indexes that not every PostgreSQL lets a migration make.
-fn search(health: &Health) -> Finding {
-    let statements = health.search_repair();
+/// Users and notes are searched by indexes that not every PostgreSQL lets a server make.
+fn search(connection: &mut Connection) -> Finding {
+    let statements = match indexes::find_repair(connection) {
+        Ok(statements) => statements,
+        Err(error) => return Finding::fail("search", error.to_string(), "See PostgreSQL's log."),
+    };
     if statements.is_empty() {
-        return Finding::pass("search", "users are found by indexes");
+        return Finding::pass("search", "users and notes are found by indexes");
     }
     let advice = format!("In psql, as the owner of the database, run each: {};", statements.join("; "));
-    Finding::warn("search", "its indexes are missing: searching users reads them all", advice)
+    Finding::warn("search", "indexes are missing: searching users or notes reads them all", advice)
 }
 
 /// The secret key, and the keys that it seals.

@@ -31,7 +31,8 @@ const TABLES: [&str; 17] = [
 ];
 
 /// Every function that a migration has made.
-const FUNCTIONS: [&str; 3] = ["announce_revocation", "attempt_wait", "keep_login_names"];
+const FUNCTIONS: [&str; 4] =
+    ["announce_revocation", "attempt_wait", "keep_login_names", "unfold_changed_note"];
 
 /// psql's exit code where a statement failed, which undid the transaction.
 const STATEMENT_FAILED: i32 = 3;

@@ -5,8 +5,9 @@ use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::note::{self, BODY_MAX, Content, Filter, Note, TITLE_MAX};
+use super::note::{self, BODY_MAX, Content, Filter, Listed, Note, TITLE_MAX};
 use super::{NOTES_MANAGE, NotesRead, NotesWrite};
+use crate::database::folded_text::Needle;
 use crate::guard::conditions::{Conditions, IfMatch, IfNoneMatch};
 use crate::guard::fields::{Fields, FromFields};
 use crate::guard::input::{Json, Path, Query, not_found};
@@ -75,7 +76,9 @@ fn entity_tag(note: &Note) -> String {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct NoteQuery {
-    /// A part of the title or the text.
+    /// A part of the title or the text, in capitals or small letters, composed or not. A page of a search may have
+    /// fewer items than asked for, even none, and still a `next_cursor`: go on with it. 503 `overloaded` says that too
+    /// much would have to be read: narrow the search.
     pub q: Option<String>,
     /// `me`: only one's own.
     #[param(pattern = "^me$")]
@@ -108,16 +111,17 @@ pub async fn list(
         visible_to: (!caller.may(NOTES_MANAGE)).then_some(caller.user_id),
         owner_id: query.owner.map(|_| caller.user_id),
         shared: query.shared,
-        q: query.q.filter(|q| !q.is_empty()),
+        q: query.q.filter(|q| !q.is_empty()).map(|q| Needle::new(&q)),
         before: request.before,
     };
-    let rows = request.rows();
-    let notes = services
+    let limit = request.limit();
+    let Listed { notes, next } = services
         .database
-        .run(move |connection| note::list(connection, &filter, rows))
+        .run(move |connection| note::list(connection, &filter, limit))
         .await
         .map_err(refusal::database)?;
-    Ok(private(HttpResponse::Ok()).json(request.page(&services, notes, |note| note.id, item)))
+    let items = notes.into_iter().map(item).collect();
+    Ok(private(HttpResponse::Ok()).json(request.page_before(&services, items, next)))
 }
 
 /// What stands in a new note, or in the place of an old one.

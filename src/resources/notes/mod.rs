@@ -2,6 +2,8 @@
 
 pub mod handlers;
 pub mod note;
+pub mod refold;
+mod search;
 
 use actix_web::http::Method;
 

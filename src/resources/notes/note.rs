@@ -4,8 +4,10 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use uuid::Uuid;
 
+use super::search;
+use crate::database::folded_text::{Needle, fold, to_ascii};
+use crate::database::now;
 use crate::database::schema::{notes, users};
-use crate::database::{escape_like, now};
 use crate::random;
 
 /// Characters that a title may have.
@@ -57,7 +59,7 @@ pub struct Filter {
     /// Only shared ones, or only private ones.
     pub shared: Option<bool>,
     /// A part of the title or the body.
-    pub q: Option<String>,
+    pub q: Option<Needle>,
     /// Only those made before this one: the last of the page before.
     pub before: Option<Uuid>,
 }
@@ -99,29 +101,44 @@ pub fn find(connection: &mut PgConnection, id: Uuid) -> QueryResult<Option<Note>
         .optional()
 }
 
-/// At most `limit` notes, the latest made first.
+/// A page of notes.
+#[derive(Debug)]
+pub struct Listed {
+    /// The latest made first.
+    pub notes: Vec<Note>,
+    /// The note before which the next page starts; `None`: this is the last one.
+    pub next: Option<Uuid>,
+}
+
+/// Lists at most `limit` notes. A page of a search may have fewer, and still be followed by others.
 ///
 /// # Errors
 /// PostgreSQL's.
-pub fn list(connection: &mut PgConnection, filter: &Filter, limit: i64) -> QueryResult<Vec<Note>> {
-    let mut query = notes::table.inner_join(users::table).select(COLUMNS).into_boxed();
+pub fn list(connection: &mut PgConnection, filter: &Filter, limit: usize) -> QueryResult<Listed> {
+    // One more than is shown tells whether there is a next page.
+    let rows = i64::try_from(limit).unwrap_or(i64::MAX - 1) + 1;
+    let mut found = search::find(connection, filter, rows)?;
+    let has_more = found.ids.len() > limit;
+    found.ids.truncate(limit);
+    let next = if has_more { found.ids.last().copied() } else { found.stopped_at };
+    // Again who may see it: it may have been changed since.
+    let mut query = notes::table
+        .inner_join(users::table)
+        .filter(notes::id.eq_any(found.ids))
+        .select(COLUMNS)
+        .into_boxed();
     if let Some(user_id) = filter.visible_to {
         query = query.filter(notes::owner_id.eq(user_id).or(notes::shared));
     }
-    if let Some(owner_id) = filter.owner_id {
-        query = query.filter(notes::owner_id.eq(owner_id));
-    }
-    if let Some(shared) = filter.shared {
-        query = query.filter(notes::shared.eq(shared));
-    }
-    if let Some(q) = &filter.q {
-        let pattern = format!("%{}%", escape_like(q));
-        query = query.filter(notes::title.ilike(pattern.clone()).or(notes::body.ilike(pattern)));
-    }
-    if let Some(before) = filter.before {
-        query = query.filter(notes::id.lt(before));
-    }
-    query.order(notes::id.desc()).limit(limit).load(connection)
+    let notes = query.order(notes::id.desc()).load(connection)?;
+    Ok(Listed { notes, next })
+}
+
+/// Returns title and body as a search compares them. No needle holds the letter between them: it begins the code of a
+/// character, and continues with none.
+#[must_use]
+pub fn search_text(title: &str, body: &str) -> String {
+    [to_ascii(&fold(title)), to_ascii(&fold(body))].join("\nA\n")
 }
 
 /// Makes a note, in the caller's transaction. `None`: its owner's account is no more.
@@ -142,6 +159,7 @@ pub fn insert(connection: &mut PgConnection, owner_id: Uuid, content: &Content) 
             notes::title.eq(&content.title),
             notes::body.eq(&content.body),
             notes::shared.eq(content.shared),
+            notes::search_text.eq(search_text(&content.title, &content.body)),
             notes::created_at.eq(now()),
             notes::updated_at.eq(now()),
         ))
@@ -161,6 +179,7 @@ pub fn update(connection: &mut PgConnection, seen: &Note, content: &Content) -> 
             notes::title.eq(&content.title),
             notes::body.eq(&content.body),
             notes::shared.eq(content.shared),
+            notes::search_text.eq(search_text(&content.title, &content.body)),
             notes::version.eq(notes::version + 1),
             notes::updated_at.eq(now()),
         ))

@@ -39,6 +39,39 @@ impl TestDatabase {
     }
 }
 
+impl TestDatabase {
+    /// The locales that this PostgreSQL can make a database of.
+    pub fn locales() -> Vec<String> {
+        #[derive(QueryableByName)]
+        struct Locale {
+            #[diesel(sql_type = diesel::sql_types::Text)]
+            locale: String,
+        }
+        let found: Vec<Locale> = diesel::sql_query(
+            "SELECT 'LOCALE ''C''' AS locale
+             UNION SELECT format('LOCALE %L', collcollate) FROM pg_collation
+                    WHERE collprovider = 'c' AND collname IN ('C.utf8', 'tr_TR.utf8', 'de_DE.utf8')
+             UNION SELECT format('LOCALE_PROVIDER icu ICU_LOCALE %L LOCALE ''C''', name)
+                     FROM unnest(ARRAY['tr-TR', 'und']) AS name
+                    WHERE current_setting('server_version_num')::int >= 150000
+                      AND EXISTS (SELECT FROM pg_collation WHERE collprovider = 'i')",
+        )
+        .load(&mut cluster())
+        .expect("locales");
+        found.into_iter().map(|found| found.locale).collect()
+    }
+
+    /// A database of a locale.
+    pub fn with_locale(locale: &str) -> Self {
+        let name = format!("doorward_test_{}", uuid::Uuid::now_v7().simple());
+        let made = format!("CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8' {locale}");
+        cluster().batch_execute(&made).expect(&made);
+        let database = Self { url: url_of(&name), name };
+        fill(&database.url);
+        database
+    }
+}
+
 impl Drop for TestDatabase {
     fn drop(&mut self) {
         let gone = cluster().batch_execute(&format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name));

@@ -1,0 +1,86 @@
+//! Fills the folded text of notes that lack it: those made before there was any, and those that a node of an earlier version
+//! writes.
+
+use diesel::prelude::*;
+use diesel::sql_types::{Array, BigInt, Bool, Text, Uuid as SqlUuid};
+use uuid::Uuid;
+
+use super::note::search_text;
+use crate::database::{Database, DatabaseError};
+
+/// Notes in a transaction.
+const BATCH: usize = 200;
+/// The advisory lock's number: "refold" in ASCII.
+const LOCK: i64 = 0x7265_666f_6c64;
+
+#[derive(QueryableByName)]
+struct Locked {
+    #[diesel(sql_type = Bool)]
+    locked: bool,
+}
+
+#[derive(QueryableByName)]
+struct Unfolded {
+    #[diesel(sql_type = SqlUuid)]
+    id: Uuid,
+    #[diesel(sql_type = Text)]
+    title: String,
+    #[diesel(sql_type = Text)]
+    body: String,
+}
+
+/// Folds a batch, the newest first. Returns whether there may be more; not where another node is folding.
+///
+/// # Errors
+/// See [`DatabaseError`].
+pub async fn run_batch(database: &Database) -> Result<bool, DatabaseError> {
+    database.transaction(refold).await.map(|folded| folded >= BATCH)
+}
+
+fn refold(connection: &mut PgConnection) -> QueryResult<usize> {
+    let mut folded = 0;
+    for scope in ["shared", "NOT shared"] {
+        let rows = read(connection, scope, BATCH - folded)?;
+        if rows.is_empty() {
+            continue;
+        }
+        if !try_lock(connection)? {
+            return Ok(0);
+        }
+        folded += rows.len();
+        write(connection, &rows)?;
+        if folded >= BATCH {
+            break;
+        }
+    }
+    Ok(folded)
+}
+
+fn try_lock(connection: &mut PgConnection) -> QueryResult<bool> {
+    let lock: Locked = diesel::sql_query("SELECT pg_try_advisory_xact_lock($1) AS locked")
+        .bind::<BigInt, _>(LOCK)
+        .get_result(connection)?;
+    Ok(lock.locked)
+}
+
+/// A row that somebody writes is passed over.
+fn read(connection: &mut PgConnection, scope: &str, limit: usize) -> QueryResult<Vec<Unfolded>> {
+    diesel::sql_query(format!(
+        "SELECT id, title, body FROM notes WHERE {scope} AND search_text IS NULL ORDER BY id DESC LIMIT $1 \
+         FOR NO KEY UPDATE SKIP LOCKED"
+    ))
+    .bind::<BigInt, _>(i64::try_from(limit).unwrap_or(i64::MAX))
+    .load(connection)
+}
+
+fn write(connection: &mut PgConnection, rows: &[Unfolded]) -> QueryResult<usize> {
+    let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
+    let texts: Vec<String> = rows.iter().map(|row| search_text(&row.title, &row.body)).collect();
+    diesel::sql_query(
+        "UPDATE notes SET search_text = folded.text FROM unnest($1, $2) AS folded (id, text) \
+         WHERE notes.id = folded.id",
+    )
+    .bind::<Array<SqlUuid>, _>(ids)
+    .bind::<Array<Text>, _>(texts)
+    .execute(connection)
+}
