@@ -80,7 +80,7 @@ impl Connections {
 /// The query of a note.
 pub async fn note(database: Connections, time: Duration) -> Figures {
     let any = |connection: &mut _| note::list(connection, &note::Filter::default(), 1);
-    let id = database.run(any).await.first().expect("a note of the guarded run").id;
+    let id = database.run(any).await.notes.first().expect("a note of the guarded run").id;
     let state = web::Data::new(database);
     let (handle, address) = serve(move || web::resource("/notes/{id}").app_data(state.clone()).to(show));
     let figures =

@@ -52,7 +52,7 @@ impl Services {
         let rows = request.rows();
         let events = self
             .database
-            .run(move |connection| event::list(connection, &filter, rows))
+            .search(move |connection| event::list(connection, &filter, rows))
             .await
             .map_err(refusal::database)?;
         Ok(request.page(self, events, |event| event.id, |event| event))

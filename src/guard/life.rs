@@ -193,7 +193,7 @@ impl Services {
         let filter = Filter { request_id: Some(request_id), ..Filter::default() };
         let events = self
             .database
-            .run(move |connection| event::list(connection, &filter, EVENTS))
+            .search(move |connection| event::list(connection, &filter, EVENTS))
             .await
             .map_err(refusal::database)?;
         Ok(oldest_first(events))

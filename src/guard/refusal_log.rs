@@ -42,7 +42,7 @@ impl Services {
         let rows = request.rows();
         let found = self
             .database
-            .run(move |connection| refusals::list(connection, &filter, rows))
+            .search(move |connection| refusals::list(connection, &filter, rows))
             .await
             .map_err(refusal::database)?;
         Ok(request.page(self, found, |refusal| refusal.request_id, |refusal| refusal))

@@ -54,7 +54,7 @@ pub async fn show(
     let filter = Filter { subject_id: Some(user_id), before, ..Filter::default() };
     let events = services
         .database
-        .run(move |connection| event::list(connection, &filter, rows))
+        .search(move |connection| event::list(connection, &filter, rows))
         .await
         .map_err(refusal::database)?;
     let now = services.clock.now();

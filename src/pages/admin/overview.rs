@@ -37,7 +37,7 @@ pub async fn show(
 ) -> Result<HttpResponse, Problem> {
     let (events, live, refusals) = services
         .database
-        .run(|connection| {
+        .search(|connection| {
             let days = DAYS.cast_signed();
             let types = ["login_succeeded", "login_failed", ENDS[0], ENDS[1]];
             let events = daily::count_events(connection, &types, days)?;

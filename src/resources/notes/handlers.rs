@@ -117,7 +117,7 @@ pub async fn list(
     let limit = request.limit();
     let Listed { notes, next } = services
         .database
-        .run(move |connection| note::list(connection, &filter, limit))
+        .search(move |connection| note::list(connection, &filter, limit))
         .await
         .map_err(refusal::database)?;
     let items = notes.into_iter().map(item).collect();
