@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use actix_web::web;
 use tokio::task::JoinHandle;
+use uuid::Uuid;
 
 use crate::audit::refusals;
 use crate::database::feed::FeedState;
@@ -11,12 +12,15 @@ use crate::database::prune::{self, Pruned, Retention};
 use crate::guard::Services;
 use crate::resources::notes::refold;
 use crate::sessions::last_use::FLUSH_EVERY;
+use crate::users::canonical_names::{self, Report};
 
 /// How often the keys are looked at: far more often than they are published ahead.
 const KEYS_EVERY: Duration = Duration::from_secs(5);
 const MEASURE_EVERY: Duration = Duration::from_secs(5);
 /// How often notes are looked for that lack their folded text, and the pause between batches of them.
 const REFOLD_EVERY: Duration = Duration::from_secs(5);
+/// How often accounts are looked for whose names a node of an earlier version wrote.
+const NAMES_EVERY: Duration = Duration::from_secs(600);
 const REFOLD_PAUSE: Duration = Duration::from_millis(10);
 const PRUNE_EVERY: Duration = Duration::from_secs(600);
 
@@ -35,7 +39,7 @@ impl Tasks {
 pub fn start(services: &web::Data<Services>, retention: Retention) -> Tasks {
     let (flushing, keeping, reloading, pruning, measuring) =
         (services.clone(), services.clone(), services.clone(), services.clone(), services.clone());
-    let refolding = services.clone();
+    let (refolding, naming) = (services.clone(), services.clone());
     Tasks(vec![
         actix_web::rt::spawn(async move {
             every(FLUSH_EVERY, || async {
@@ -74,6 +78,9 @@ pub fn start(services: &web::Data<Services>, retention: Retention) -> Tasks {
             every(REFOLD_EVERY, || async { refold_notes(&refolding).await }).await;
         }),
         actix_web::rt::spawn(async move {
+            every(NAMES_EVERY, || async { bring_names_into_form(&naming).await }).await;
+        }),
+        actix_web::rt::spawn(async move {
             every(MEASURE_EVERY, || async { measure(&measuring) }).await;
         }),
     ])
@@ -102,6 +109,39 @@ pub async fn prune(services: &Services, retention: Retention) {
         }
         Ok(None) => tracing::debug!("another node prunes"),
         Err(error) => tracing::warn!(%error, "pruning is put off"),
+    }
+}
+
+/// Brings names that an earlier version wrote into the canonical form, a batch at a time.
+async fn bring_names_into_form(services: &Services) {
+    let mut after = Uuid::nil();
+    loop {
+        let batch = services.database.run(move |connection| canonical_names::run_batch(connection, after));
+        match batch.await {
+            Ok(report) => {
+                log_names(&report);
+                let Some(last) = report.last else { return };
+                after = last;
+            }
+            Err(error) => {
+                tracing::warn!(%error, "names of earlier versions are looked at later");
+                return;
+            }
+        }
+    }
+}
+
+/// Logs what became of names that an earlier version wrote.
+pub fn log_names(report: &Report) {
+    if report.changed > 0 {
+        tracing::info!(accounts = report.changed, "brought addresses into the canonical form");
+    }
+    for loss in &report.lost {
+        tracing::warn!(username = %loss.username, name = %loss.name, kept_by = %loss.kept_by,
+            "two accounts had one address in two spellings: the older account keeps it");
+    }
+    for username in &report.unresolved {
+        tracing::warn!(%username, "this account's only name is another account's in another spelling: give it another");
     }
 }
 

@@ -2,7 +2,7 @@
 //! key, the first admin.
 
 use super::secrets::{self, SecretsError};
-use super::state;
+use super::{background, state};
 use crate::audit::Origin;
 use crate::clock::Clock;
 use crate::config::{Secret, Settings};
@@ -15,6 +15,7 @@ use crate::sessions::session::delta;
 use crate::tokens::private_key::{KeyError, PrivateKey};
 use crate::tokens::revocation::{self, Revoked};
 use crate::tokens::signing_key::{self, KeyRing};
+use crate::users::canonical_names;
 use crate::users::name::Username;
 use crate::users::password::{PasswordHash, PlainPassword};
 use crate::users::user::{self, Authority, Insertion, NewUser};
@@ -90,6 +91,7 @@ pub fn prepare(connection: &mut Connection, settings: &Settings) -> Result<Prepa
         if !user::is_empty(connection)? {
             // Nodes that serve meanwhile remember what roles might do before.
             revocation::insert_change(connection, &Revoked::Everything, "migrated")?;
+            background::log_names(&canonical_names::run(connection)?);
         }
     }
     revocation::adopt(connection)?;
@@ -167,7 +169,7 @@ fn make_first_admin(
     if !user::is_empty(connection)? {
         return Ok(None);
     }
-    let username = Username::parse(&settings.admin_username)
+    let username = Username::parse_new(&settings.admin_username)
         .map_err(|flaw| StartError::Admin(format!("USERNAME {:?} {flaw}", settings.admin_username)))?;
     let (plain, made) = match &settings.admin_password {
         Some(set) => (PlainPassword::new(set.expose()), None),

@@ -266,18 +266,20 @@ impl UserArgs {
 /// The user of this id, username or address.
 pub(super) fn find(connection: &mut Connection, named: &str) -> Result<User, Failure> {
     let by_name = |connection: &mut Connection| -> Result<Option<User>, QueryError> {
-        fold_typed(named).map_or(Ok(None), |folded| user::find_by_name(connection, &folded))
+        fold_typed(named).map_or(Ok(None), |_| user::find_by_name(connection, named))
     };
-    let found = match Uuid::parse_str(named) {
-        Ok(id) => user::find(connection, id),
-        Err(_) => by_name(connection),
+    let by_id = Uuid::parse_str(named).ok().map(|id| user::find(connection, id)).transpose()?.flatten();
+    // A username may have the form of an id.
+    let found = match by_id {
+        Some(user) => Some(user),
+        None => by_name(connection)?,
     };
-    found?.ok_or_else(|| Failure::new(format!("there is no user {named}")))
+    found.ok_or_else(|| Failure::new(format!("there is no user {named}")))
 }
 
 fn add(connection: &mut Connection, settings: &Settings, args: &UserAddArgs) -> Result<(), Failure> {
     let wrong = |what: &str, error: &dyn std::fmt::Display| Failure::new(format!("the {what} {error}"));
-    let username = Username::parse(&args.username).map_err(|flaw| wrong("username", &flaw))?;
+    let username = Username::parse_new(&args.username).map_err(|flaw| wrong("username", &flaw))?;
     let email = args.email.as_deref().map(EmailAddress::parse).transpose();
     let email = email.map_err(|flaw| wrong("e-mail address", &flaw))?;
     let (plain, made) = obtain(args.password, settings)?;
@@ -454,6 +456,7 @@ fn done(change: Change, named: &str, role: &str) -> Result<User, Failure> {
             Err(Failure::new(format!("{named} {why}: make another one first")))
         }
         Change::NameTaken(taken) => Err(name_taken(taken)),
+        Change::NameRefused(flaw) => Err(Failure::new(format!("the username {flaw}"))),
         Change::UnknownRole | Change::Denied(_) => Err(unknown_role(role)),
         Change::NotFound | Change::Stale(_) => Err(Failure::new(format!("there is no user {named}"))),
     }

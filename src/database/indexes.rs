@@ -13,7 +13,7 @@ struct Index {
     by_trigrams: bool,
 }
 
-const INDEXES: [Index; 8] = [
+const INDEXES: [Index; 9] = [
     Index {
         name: "notes_by_owner_and_sharing",
         definition: "ON notes (owner_id, shared, id DESC)",
@@ -39,6 +39,13 @@ const INDEXES: [Index; 8] = [
         name: "notes_shared_trigrams",
         definition: "ON notes USING gin (search_text gin_trgm_ops) WHERE shared AND search_text IS NOT NULL",
         by_trigrams: true,
+    },
+    Index {
+        name: "users_with_spellings",
+        definition: "ON users (id) WHERE (username_folded LIKE '%@%xn--%' OR email_folded LIKE '%@%xn--%') \
+                     OR (username_folded LIKE '%@%' AND octet_length(username_folded) <> length(username_folded)) \
+                     OR octet_length(email_folded) <> length(email_folded)",
+        by_trigrams: false,
     },
     Index {
         name: "users_username_trigrams",

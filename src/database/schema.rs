@@ -50,6 +50,7 @@ diesel::table! {
     login_names (folded) {
         folded -> Text,
         user_id -> Uuid,
+        alias_of -> Nullable<Text>,
     }
 }
 

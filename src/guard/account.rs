@@ -29,7 +29,7 @@ pub const TOKEN_TTL_DEFAULT: i64 = 90 * 86_400;
 /// Another name or address.
 #[derive(Clone, utoipa::ToSchema)]
 pub struct MeChanges {
-    /// Another username.
+    /// Another username, without a colon or an @.
     #[schema(value_type = String, required = false, min_length = 1, max_length = 150)]
     pub username: Option<Username>,
     /// Another address; null removes it.
@@ -128,6 +128,10 @@ impl Services {
         expected: Expected,
         origin: Origin,
     ) -> Result<User, Problem> {
+        let renamed = request.username.as_ref().filter(|name| !name.is_spelling_of(&caller.username));
+        if let Some(flaw) = renamed.and_then(|name| name.check_own().err()) {
+            return Err(refusal::username_flaw(&flaw));
+        }
         self.verify_current(caller, request.current_password, &origin).await?;
         let changes = Changes { username: request.username, email: request.email, ..Changes::default() };
         let (user_id, asked) = (caller.user_id, expected.clone());
@@ -142,6 +146,7 @@ impl Services {
         match changed {
             Change::Done(user) => Ok(user),
             Change::NameTaken(taken) => Err(refusal::name_taken(taken)),
+            Change::NameRefused(flaw) => Err(refusal::username_flaw(&flaw)),
             Change::NotFound => Err(refusal::account_deleted()),
             Change::Stale(user) => Err(expected.refuse(&user)),
             Change::UnknownRole | Change::Denied(_) | Change::LastAdmin => Err(refusal::internal()),

@@ -11,6 +11,7 @@ use super::trace::Check;
 use super::{header_mistakes, refusal};
 use crate::problem::{Code, Problem};
 use crate::routing::CookieOnly;
+use crate::tokens::personal_token;
 
 /// A credential, as it was sent.
 #[derive(Clone, PartialEq, Eq)]
@@ -180,7 +181,9 @@ fn read_basic(encoded: &str) -> Result<Sent, Problem> {
         GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
     let engine = GeneralPurpose::new(&base64::alphabet::STANDARD, LENIENT);
     let decoded = engine.decode(encoded).ok().and_then(|bytes| String::from_utf8(bytes).ok());
-    let pair = decoded.as_deref().and_then(|text| text.split_once(':'));
+    // Usernames with a colon were allowed once: a personal token is found from the right.
+    let from_right = |text| str::rsplit_once(text, ':').filter(|(_, end)| personal_token::is_in_form(end));
+    let pair = decoded.as_deref().and_then(|text| from_right(text).or_else(|| text.split_once(':')));
     let Some((username, token)) = pair else {
         return Err(malformed(header_mistakes::of_basic(encoded)));
     };

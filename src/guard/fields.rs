@@ -165,6 +165,16 @@ impl Fields {
         Username::parse(text).map_err(|flaw| self.refuse(name, flaw.code(), flaw.to_string())).ok()
     }
 
+    /// Reads the username of a new account.
+    pub fn new_username(&mut self, name: &str, text: &str) -> Option<Username> {
+        Username::parse_new(text).map_err(|flaw| self.refuse(name, flaw.code(), flaw.to_string())).ok()
+    }
+
+    /// Reads the username that somebody chooses for a new account of their own.
+    pub fn own_username(&mut self, name: &str, text: &str) -> Option<Username> {
+        Username::parse_own(text).map_err(|flaw| self.refuse(name, flaw.code(), flaw.to_string())).ok()
+    }
+
     /// An e-mail address that was given.
     pub fn email(&mut self, name: &str, text: &str) -> Option<EmailAddress> {
         EmailAddress::parse(text).map_err(|flaw| self.refuse(name, flaw.code(), flaw.to_string())).ok()

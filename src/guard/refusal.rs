@@ -14,6 +14,7 @@ use crate::tokens::access_token::AccessTokenFlaw;
 use crate::tokens::names::Names;
 use crate::tokens::personal_token::PersonalTokenFlaw;
 use crate::users::attempts::CountedBy;
+use crate::users::name::NameFlaw;
 use crate::users::password::PasswordFlaw;
 use crate::users::passwords::HashError;
 use crate::users::user::NameTaken;
@@ -230,6 +231,12 @@ pub fn basic_name_mismatch() -> Problem {
     let detail = "The user name sent with Basic is not that of the token's owner. Send the owner's username, or the \
                   token alone as `Authorization: Bearer …`.";
     Problem::new(Code::TokenUnknown, detail)
+}
+
+/// A username that is not allowed.
+#[must_use]
+pub fn username_flaw(flaw: &NameFlaw) -> Problem {
+    Problem::validation(vec![FieldError::new("/username", flaw.code(), flaw.to_string())])
 }
 
 /// A personal token past its time.

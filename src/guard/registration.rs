@@ -17,7 +17,7 @@ const ROLE: &str = "member";
 /// An account to be made by its own user.
 #[derive(Clone, utoipa::ToSchema)]
 pub struct RegisterRequest {
-    /// The username.
+    /// The username, without a colon or an @.
     #[schema(value_type = String, example = "alice", min_length = 1, max_length = 150)]
     pub username: Username,
     /// The password.
@@ -30,7 +30,7 @@ pub struct RegisterRequest {
 
 impl FromFields for RegisterRequest {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
-        let username = fields.text("username").and_then(|text| fields.username("username", &text));
+        let username = fields.text("username").and_then(|text| fields.own_username("username", &text));
         let password = fields.text("password").map(|text| PlainPassword::new(&text));
         let email = fields.optional_text("email").and_then(|text| fields.email("email", &text));
         Some(Self { username: username?, password: password?, email })

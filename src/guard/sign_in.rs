@@ -90,9 +90,12 @@ impl Services {
     }
 
     async fn find_login(&self, username: &str) -> Result<Option<Login>, Problem> {
-        let Some(folded) = fold_typed(username) else { return Ok(None) };
+        if fold_typed(username).is_none() {
+            return Ok(None);
+        }
+        let username = username.to_owned();
         self.database
-            .run(move |connection| user::find_login(connection, &folded))
+            .run(move |connection| user::find_login(connection, &username))
             .await
             .map_err(refusal::database)
     }

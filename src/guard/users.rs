@@ -31,7 +31,8 @@ const ROLE_DEFAULT: &str = "member";
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct UserQuery {
-    /// A part of the username or address.
+    /// A part of the username or address, folded as these are. 503 `overloaded` says that too much would have to be read:
+    /// narrow the search.
     pub q: Option<String>,
     /// With this role.
     pub role: Option<String>,
@@ -60,7 +61,7 @@ pub enum Status {
 /// An account to be made.
 #[derive(Clone, utoipa::ToSchema)]
 pub struct NewUserRequest {
-    /// Its username.
+    /// Its username, without a colon. One with an @ must be an address.
     #[schema(value_type = String, example = "alice", min_length = 1, max_length = 150)]
     pub username: Username,
     /// Its password; without one it is set by a one-time link.
@@ -76,7 +77,7 @@ pub struct NewUserRequest {
 
 impl FromFields for NewUserRequest {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
-        let username = fields.text("username").and_then(|text| fields.username("username", &text));
+        let username = fields.text("username").and_then(|text| fields.new_username("username", &text));
         let password = fields.optional_text("password").map(|text| PlainPassword::new(&text));
         let email = fields.optional_text("email").and_then(|text| fields.email("email", &text));
         let role = fields.optional_text("role");
@@ -187,7 +188,7 @@ impl Services {
         let rows = request.rows();
         let users = self
             .database
-            .run(move |connection| user::list(connection, &filter, rows))
+            .search(move |connection| user::list(connection, &filter, rows))
             .await
             .map_err(refusal::database)?;
         Ok(request.page(self, users, |user| user.id, |user| user))
@@ -469,6 +470,7 @@ fn changed_user(change: Change, expected: &Expected, caller: &Caller) -> Result<
         Change::Done(user) => return Ok(user),
         Change::NotFound => not_found(),
         Change::NameTaken(taken) => refusal::name_taken(taken),
+        Change::NameRefused(flaw) => refusal::username_flaw(&flaw),
         Change::UnknownRole => unknown_role(),
         Change::Denied(lacking) => refuse_lacking(&lacking, caller),
         Change::Stale(user) => expected.refuse(&user),

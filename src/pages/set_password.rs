@@ -50,7 +50,8 @@ static GONE: LazyLock<Message> = LazyLock::new(|| {
     Message {
     shell: Shell::bare(),
     title: "This link is no longer good",
-    text: "It was used, has been replaced by a newer one, or is older than 24 hours. Ask an administrator for another."
+    text: "It was used, has been replaced by a newer one, the account's address was changed, or it is older than 24 hours. \
+           Ask an administrator for another."
         .to_owned(),
 }
 });

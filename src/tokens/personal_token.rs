@@ -79,6 +79,12 @@ pub fn parse(text: &str) -> Result<[u8; 32], PersonalTokenFlaw> {
     if checksum(body) == sum { Ok(digest(text)) } else { Err(PersonalTokenFlaw) }
 }
 
+/// Returns whether a text has a personal token's form, of any length.
+#[must_use]
+pub fn is_in_form(text: &str) -> bool {
+    text.strip_prefix(PREFIX).is_some_and(|random| random.bytes().all(|byte| byte.is_ascii_alphanumeric()))
+}
+
 /// CRC-32 in base62: tells a mistyped token from an unknown one, and secret scanners what they found.
 fn checksum(text: &str) -> String {
     let mut rest = u64::from(crc32fast::hash(text.as_bytes()));

@@ -5,7 +5,8 @@ use diesel::prelude::*;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::name::{EmailAddress, Username};
+use super::name::{EmailAddress, NameFlaw, Username};
+use super::set_password;
 use super::user::{self, ACTIVE, Authority, DISABLED, NameTaken, User};
 use crate::audit::event::{self, EventType, Origin, Subject};
 use crate::audit::refusals;
@@ -53,6 +54,8 @@ pub enum Change {
     NotFound,
     /// A name is another's.
     NameTaken(NameTaken),
+    /// The new username is not allowed.
+    NameRefused(NameFlaw),
     /// There is no such role.
     UnknownRole,
     /// Who asks lacks these permissions, which the account or the new role has.
@@ -77,6 +80,10 @@ pub fn update(
 ) -> QueryResult<Change> {
     let Some((user, permissions)) = user::lock(connection, id)? else { return Ok(Change::NotFound) };
     let changes = &changes.of(&user);
+    let renamed = changes.username.as_ref().filter(|name| !name.is_spelling_of(&user.username));
+    if let Some(flaw) = renamed.and_then(|name| name.check_new().err()) {
+        return Ok(Change::NameRefused(flaw));
+    }
     let mut wanted = permissions;
     if let Some(role) = &changes.role {
         let Some(permissions) = user::find_permissions(connection, role)? else {
@@ -95,11 +102,10 @@ pub fn update(
     if (demoted || changes.active == Some(false)) && is_last_admin(connection, &user)? {
         return Ok(Change::LastAdmin);
     }
-    let username_folded = changes.username.as_ref().map_or("", Username::folded).to_owned();
     // A savepoint, so that a taken name does not break the transaction.
     match connection.transaction(|connection| write(connection, &user, changes, origin)) {
         Ok(user) => Ok(Change::Done(user)),
-        Err(error) => match user::name_taken(&error, &username_folded) {
+        Err(error) => match user::name_taken(&error, changes.username.as_ref()) {
             Some(taken) => Ok(Change::NameTaken(taken)),
             None => Err(error),
         },
@@ -183,6 +189,17 @@ fn write_names(connection: &mut PgConnection, user: &User, changes: &Changes) ->
     diesel::update(users::table.find(user.id))
         .set((username, email, users::updated_at.eq(now())))
         .execute(connection)?;
+    if let Some(name) = &changes.username {
+        user::insert_aliases(connection, user.id, name.folded(), &name.aliases())?;
+    }
+    if let Some(Some(email)) = &changes.email {
+        user::insert_aliases(connection, user.id, email.folded(), &email.aliases())?;
+    }
+    // A link went to the address that the account had.
+    let was_address = changes.username.is_some() && user.username.contains('@');
+    if changes.email.is_some() || was_address {
+        set_password::consume_links(connection, user.id)?;
+    }
     revocation::insert_change(connection, &Revoked::UserChanged(user.id), "renamed")
 }
 

@@ -1,6 +1,8 @@
 //! Users: accounts, their names, roles and passwords.
 
+mod address;
 pub mod attempts;
+pub mod canonical_names;
 pub mod change;
 pub mod common_passwords;
 pub mod known_address;

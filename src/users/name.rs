@@ -1,9 +1,10 @@
 //! Usernames and e-mail addresses: one namespace, in which names that look alike to Unicode are the same.
 
-use icu_casemap::CaseMapper;
 use icu_normalizer::ComposingNormalizerBorrowed;
 use icu_properties::props::{DefaultIgnorableCodePoint, GeneralCategory};
 use icu_properties::{CodePointMapData, CodePointSetData};
+
+use super::address::{self, canonical};
 
 /// Characters that a username may have.
 const USERNAME_MAX: usize = 150;
@@ -29,6 +30,12 @@ pub enum NameFlaw {
     /// It begins with a mark that belongs onto another character.
     #[error("begins with the combining mark U+{0:04X}")]
     CombiningMark(u32),
+    /// Basic credentials end the username at a colon (RFC 7617, section 2).
+    #[error("must not contain a colon")]
+    Colon,
+    /// Users do not take an address for a username: it may be another's.
+    #[error("must not contain @: an address goes into `email`")]
+    AtSign,
     /// It has an @ but is no address, or is to be an address and is none.
     #[error("is not an e-mail address")]
     NotAnAddress,
@@ -44,6 +51,8 @@ impl NameFlaw {
             Self::WhiteSpace(_) => "white_space",
             Self::InvisibleCharacter(_) => "invisible_character",
             Self::CombiningMark(_) => "combining_mark",
+            Self::Colon => "colon",
+            Self::AtSign => "at_sign",
             Self::NotAnAddress => "not_an_address",
         }
     }
@@ -70,8 +79,49 @@ impl Username {
         if typed.contains('@') {
             check_address(&typed)?;
         }
-        let folded = fold(&typed);
+        let folded = canonical(&typed);
         Ok(Self { typed, folded })
+    }
+
+    /// Reads the username of a new account.
+    ///
+    /// # Errors
+    /// See [`NameFlaw`].
+    pub fn parse_new(text: &str) -> Result<Self, NameFlaw> {
+        let username = Self::parse(text)?;
+        username.check_new().map(|()| username)
+    }
+
+    /// Reads the username that somebody chooses for a new account of their own.
+    ///
+    /// # Errors
+    /// See [`NameFlaw`].
+    pub fn parse_own(text: &str) -> Result<Self, NameFlaw> {
+        let username = Self::parse(text)?;
+        username.check_own().map(|()| username)
+    }
+
+    /// Checks what a username must not have if it is new; an account that has such a one keeps it.
+    ///
+    /// # Errors
+    /// [`NameFlaw::Colon`].
+    pub fn check_new(&self) -> Result<(), NameFlaw> {
+        if self.folded.contains(':') { Err(NameFlaw::Colon) } else { Ok(()) }
+    }
+
+    /// Checks what a username must not have if its user chooses it.
+    ///
+    /// # Errors
+    /// [`NameFlaw::Colon`], [`NameFlaw::AtSign`].
+    pub fn check_own(&self) -> Result<(), NameFlaw> {
+        self.check_new()?;
+        if self.folded.contains('@') { Err(NameFlaw::AtSign) } else { Ok(()) }
+    }
+
+    /// Returns whether a username is this one in another spelling.
+    #[must_use]
+    pub fn is_spelling_of(&self, username: &str) -> bool {
+        fold_typed(username).is_some_and(|folded| folded == self.folded)
     }
 
     /// As it was typed.
@@ -84,6 +134,12 @@ impl Username {
     #[must_use]
     pub fn folded(&self) -> &str {
         &self.folded
+    }
+
+    /// Returns its other spellings, if it is an address.
+    #[must_use]
+    pub fn aliases(&self) -> Vec<String> {
+        address::aliases(&self.typed)
     }
 }
 
@@ -103,7 +159,7 @@ impl EmailAddress {
         let typed = composed(text);
         check_characters(&typed)?;
         check_address(&typed)?;
-        let folded = fold(&typed);
+        let folded = canonical(&typed);
         Ok(Self { typed, folded })
     }
 
@@ -118,26 +174,19 @@ impl EmailAddress {
     pub fn folded(&self) -> &str {
         &self.folded
     }
+
+    /// Returns its other spellings, if it is an address.
+    #[must_use]
+    pub fn aliases(&self) -> Vec<String> {
+        address::aliases(&self.typed)
+    }
 }
 
 /// What somebody typed for a name, as it is compared. `None`: nobody can have such a name.
 #[must_use]
 pub fn fold_typed(text: &str) -> Option<String> {
     let fits = !text.is_empty() && text.len() <= 4 * EMAIL_MAX && !text.contains('\0');
-    fits.then(|| fold(&composed(text)))
-}
-
-/// NFKC and full case folding, until neither changes anything (Unicode, section 3.13).
-fn fold(text: &str) -> String {
-    let (mapper, normalizer) = (CaseMapper::new(), ComposingNormalizerBorrowed::new_nfkc());
-    let mut folded = text.to_owned();
-    loop {
-        let next = normalizer.normalize(&mapper.fold_string(&normalizer.normalize(&folded))).into_owned();
-        if next == folded {
-            return folded;
-        }
-        folded = next;
-    }
+    fits.then(|| canonical(&composed(text)))
 }
 
 fn composed(text: &str) -> String {
@@ -277,12 +326,6 @@ mod tests {
     }
 
     proptest! {
-        #[test]
-        fn folding_twice_changes_nothing(text in "\\PC{1,40}") {
-            let once = fold(&text);
-            prop_assert_eq!(fold(&once), once);
-        }
-
         #[test]
         fn an_accepted_name_is_found_by_what_was_typed(text in "\\PC{1,20}") {
             if let Ok(name) = Username::parse(&text) {

@@ -20,6 +20,9 @@ use crate::tokens::personal_token::{self, RevokeReason};
 /// How long a link is good.
 pub const LINK_TTL: TimeDelta = TimeDelta::hours(24);
 
+/// Characters of base64url for 32 bytes.
+const TOKEN_LEN: usize = 43;
+
 /// The secret part of a link. Never prints.
 pub struct LinkToken(String);
 
@@ -32,9 +35,15 @@ impl LinkToken {
         (Self(text), digest)
     }
 
-    /// The digest of what somebody presents.
+    /// Returns the digest of what somebody presents. Mail programs take the full stop or bracket behind a link for a
+    /// part of it.
     #[must_use]
     pub fn digest(text: &str) -> [u8; 32] {
+        let is_behind = |end: &str| !end.contains(char::is_alphanumeric);
+        let text = match text.split_at_checked(TOKEN_LEN) {
+            Some((token, end)) if is_behind(end) => token,
+            _ => text,
+        };
         let mut digest = [0; 32];
         digest.copy_from_slice(sha256(&SHA256, text.as_bytes()).as_ref());
         digest
@@ -275,7 +284,8 @@ fn write(
     Ok(ended)
 }
 
-fn consume_links(connection: &mut PgConnection, user_id: Uuid) -> QueryResult<()> {
+/// Ends the links of a user that could be used.
+pub(super) fn consume_links(connection: &mut PgConnection, user_id: Uuid) -> QueryResult<()> {
     diesel::update(password_links::table)
         .filter(password_links::user_id.eq(user_id).and(password_links::consumed_at.is_null()))
         .set(password_links::consumed_at.eq(now().nullable()))

@@ -3,15 +3,23 @@
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::result::{DatabaseErrorKind, Error};
+use diesel::sql_types::{Array, Text};
 use serde_json::json;
 use uuid::Uuid;
 
+use super::address::look_up_forms;
 use super::name::{EmailAddress, Username};
 use super::password::PasswordHash;
 use crate::audit::event::{self, EventType, Origin, Subject};
 use crate::database::now;
 use crate::database::schema::{login_names, roles, users};
 use crate::random;
+
+diesel::define_sql_function! {
+    /// The place of an element, from 1.
+    #[sql_name = "array_position"]
+    fn place_in(list: Array<Text>, element: Text) -> Integer;
+}
 
 /// An account. Its password hash is read only where a password is verified.
 #[derive(Clone, Debug, Queryable, Selectable)]
@@ -61,14 +69,16 @@ pub struct Login {
     pub permissions: Vec<String>,
 }
 
-/// The account that a folded username or address belongs to.
+/// The account that a username or address belongs to, folded or as it was typed.
 ///
 /// # Errors
 /// PostgreSQL's.
-pub fn find_login(connection: &mut PgConnection, folded: &str) -> QueryResult<Option<Login>> {
+pub fn find_login(connection: &mut PgConnection, name: &str) -> QueryResult<Option<Login>> {
+    let forms = look_up_forms(name);
     login_names::table
         .inner_join(users::table.inner_join(roles::table))
-        .filter(login_names::folded.eq(folded))
+        .filter(login_names::folded.eq_any(&forms))
+        .order(place_in(&forms, login_names::folded))
         .select((User::as_select(), users::password_hash, roles::permissions))
         .first(connection)
         .optional()
@@ -103,10 +113,12 @@ pub fn find(connection: &mut PgConnection, id: Uuid) -> QueryResult<Option<User>
 ///
 /// # Errors
 /// PostgreSQL's.
-pub fn find_by_name(connection: &mut PgConnection, folded: &str) -> QueryResult<Option<User>> {
+pub fn find_by_name(connection: &mut PgConnection, name: &str) -> QueryResult<Option<User>> {
+    let forms = look_up_forms(name);
     login_names::table
         .inner_join(users::table)
-        .filter(login_names::folded.eq(folded))
+        .filter(login_names::folded.eq_any(&forms))
+        .order(place_in(&forms, login_names::folded))
         .select(User::as_select())
         .first(connection)
         .optional()
@@ -279,17 +291,45 @@ pub fn insert(
     // A savepoint, so that a taken name does not break the transaction.
     let inserted = connection.transaction(|connection| {
         let user = insert_row(connection, new)?;
+        insert_aliases(connection, user.id, new.username.folded(), &new.username.aliases())?;
+        if let Some(email) = &new.email {
+            insert_aliases(connection, user.id, email.folded(), &email.aliases())?;
+        }
         let subject = Subject { id: Some(user.id), name: Some(&user.username) };
         event::insert(connection, origin, EventType::UserCreated, subject, &json!({ "role": user.role }))?;
         Ok(user)
     });
     match inserted {
         Ok(user) => Ok(Insertion::Inserted(user)),
-        Err(error) => match name_taken(&error, new.username.folded()) {
+        Err(error) => match name_taken(&error, Some(&new.username)) {
             Some(taken) => Ok(Insertion::NameTaken(taken)),
             None => Err(error),
         },
     }
+}
+
+/// Gives an account the other spellings of one of its names.
+///
+/// # Errors
+/// PostgreSQL's; another account may have one of them.
+pub(super) fn insert_aliases(
+    connection: &mut PgConnection,
+    user_id: Uuid,
+    folded: &str,
+    aliases: &[String],
+) -> QueryResult<()> {
+    if aliases.is_empty() {
+        return Ok(());
+    }
+    diesel::sql_query(
+        "INSERT INTO login_names (folded, user_id, alias_of) SELECT alias, $1, $2 FROM unnest($3) AS alias \
+         WHERE NOT EXISTS (SELECT FROM login_names WHERE folded = alias AND user_id = $1)",
+    )
+    .bind::<diesel::sql_types::Uuid, _>(user_id)
+    .bind::<Text, _>(folded)
+    .bind::<Array<Text>, _>(aliases)
+    .execute(connection)
+    .map(|_| ())
 }
 
 /// What a role may; `None`: there is no such role.
@@ -309,14 +349,16 @@ pub fn list_roles(connection: &mut PgConnection) -> QueryResult<Vec<(String, Vec
 }
 
 /// Reads a broken constraint as the name that was taken.
-pub(super) fn name_taken(error: &Error, username_folded: &str) -> Option<NameTaken> {
+pub(super) fn name_taken(error: &Error, username: Option<&Username>) -> Option<NameTaken> {
     let Error::DatabaseError(DatabaseErrorKind::UniqueViolation, info) = error else { return None };
     if info.constraint_name() != Some("login_names_pkey") {
         return None;
     }
     // PostgreSQL may say the words around it in another language. An address has no bracket.
-    let is_username =
-        info.details().is_some_and(|details| details.contains(&format!("=({username_folded})")));
+    let spellings = username.map(|name| [vec![name.folded().to_owned()], name.aliases()].concat());
+    let is_username = info.details().is_some_and(|details| {
+        spellings.iter().flatten().any(|spelling| details.contains(&format!("=({spelling})")))
+    });
     Some(if is_username { NameTaken::Username } else { NameTaken::Email })
 }
 
@@ -416,7 +458,8 @@ mod tests {
             ("Schlüssel »(folded)=(al@example.org)« existiert bereits.", NameTaken::Email),
         ] {
             let error = Error::DatabaseError(DatabaseErrorKind::UniqueViolation, Box::new(Broken(details)));
-            assert_eq!(name_taken(&error, "alice"), Some(taken), "{details}");
+            let alice = Username::parse("alice").expect("a name");
+            assert_eq!(name_taken(&error, Some(&alice)), Some(taken), "{details}");
         }
     }
 }

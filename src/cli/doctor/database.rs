@@ -14,12 +14,15 @@ use crate::database::health::{self, Health};
 use crate::database::{Connection, describe, fitness, indexes, migrate};
 use crate::tokens::key_state::KeyState;
 use crate::tokens::signing_key::{self, Row};
+use crate::users::canonical_names;
 
 /// How far clocks may be apart: access tokens bear 5 s.
 const APART_WARN: i64 = 1;
 const APART_FAIL: i64 = 5;
 /// After so long a key should have been replaced.
 const KEY_DAYS: i64 = 365;
+/// Accounts that are named in a line.
+const NAMES_SHOWN: usize = 10;
 
 /// Looks at it.
 pub(super) fn examine(settings: &Settings, access: &DatabaseAccess) -> Vec<Finding> {
@@ -53,6 +56,7 @@ pub(super) fn examine(settings: &Settings, access: &DatabaseAccess) -> Vec<Findi
     findings.push(feed(&mut connection, access.url()));
     if is_migrated {
         findings.push(search(&mut connection));
+        findings.push(names(&mut connection));
         findings.extend(keys(&mut connection, settings));
         findings.extend(history(&mut connection));
     }
@@ -155,6 +159,24 @@ fn search(connection: &mut Connection) -> Finding {
     }
     let advice = format!("In psql, as the owner of the database, run each: {};", statements.join("; "));
     Finding::warn("search", "indexes are missing: searching users or notes reads them all", advice)
+}
+
+/// An earlier version took one address in two spellings for two.
+fn names(connection: &mut Connection) -> Finding {
+    match canonical_names::find_unresolved(connection) {
+        Ok(usernames) if usernames.is_empty() => {
+            Finding::pass("names", "each address belongs to one account, in every spelling")
+        }
+        Ok(usernames) => {
+            let some = usernames.iter().take(NAMES_SHOWN).cloned().collect::<Vec<_>>().join(", ");
+            let found =
+                format!("{} accounts have an address that is not in its one form: {some}", usernames.len());
+            let advice = "Start a server, which brings them into form. An account that stays has only a name which \
+                          another has in another spelling: give it another username, on its page under /admin/users.";
+            Finding::warn("names", found, advice)
+        }
+        Err(error) => Finding::fail("names", error.to_string(), "See PostgreSQL's log."),
+    }
 }
 
 /// The secret key, and the keys that it seals.

@@ -1,0 +1,122 @@
+//! The canonical form of a name: folded, an address's domain in Unicode. `a@xn--mnchen-3ya.de` is `a@münchen.de`.
+
+use crate::database::folded_text::fold;
+
+/// How a label in ASCII begins (RFC 5890, section 2.3.2.1).
+const ACE_PREFIX: &str = "xn--";
+/// Rounds of decoding and folding; the second changes nothing but in labels made to.
+const ROUNDS: usize = 3;
+
+/// Returns the canonical form.
+#[must_use]
+pub fn canonical(text: &str) -> String {
+    let mut canonical = fold(text);
+    for _ in 0..ROUNDS {
+        let Some((local, domain)) = canonical.rsplit_once('@') else { break };
+        let next = fold(&format!("{local}@{}", decoded(domain)));
+        if next == canonical {
+            break;
+        }
+        canonical = next;
+    }
+    canonical
+}
+
+fn decoded(domain: &str) -> String {
+    // The full stop of Chinese and Japanese separates labels too (UTS 46, section 4).
+    let domain = domain.replace('\u{3002}', ".");
+    domain.split('.').map(decoded_label).collect::<Vec<_>>().join(".")
+}
+
+fn decoded_label(label: &str) -> String {
+    if label.starts_with(ACE_PREFIX)
+        && let (decoded, Ok(())) = idna::domain_to_unicode(label)
+    {
+        return decoded;
+    }
+    label.to_owned()
+}
+
+/// Returns the address with its domain in ASCII, if it is an address whose domain has such a form.
+fn in_ascii(address: &str) -> Option<String> {
+    let (local, domain) = address.rsplit_once('@')?;
+    let domain = idna::domain_to_ascii(domain).ok()?;
+    Some(format!("{}@{domain}", fold(local)))
+}
+
+/// Returns the other spellings of a name: as earlier versions folded it, and with its domain in ASCII.
+#[must_use]
+pub fn aliases(typed: &str) -> Vec<String> {
+    let canonical = canonical(typed);
+    let mut aliases: Vec<String> =
+        [Some(fold(typed)), in_ascii(&canonical), in_ascii(typed)].into_iter().flatten().collect();
+    aliases.retain(|alias| *alias != canonical);
+    aliases.sort_unstable();
+    aliases.dedup();
+    aliases
+}
+
+/// Returns the forms under which a name that was typed may be found, the likeliest owner's first. An account that an earlier
+/// version made may still have the form that this one folds further.
+#[must_use]
+pub fn look_up_forms(typed: &str) -> Vec<String> {
+    let mut forms = vec![fold(typed), canonical(typed)];
+    forms.extend(aliases(typed));
+    let mut seen = std::collections::BTreeSet::new();
+    forms.retain(|form| seen.insert(form.clone()));
+    forms
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn spellings_of_one_address_have_one_canonical_form() {
+        for (one, other) in [
+            ("a@münchen.de", "a@xn--mnchen-3ya.de"),
+            ("A@MÜNCHEN.DE", "a@XN--MNCHEN-3YA.de"),
+            ("a@mail.bücher.example", "a@mail.xn--bcher-kva.example"),
+            ("a@straße.de", "a@xn--strae-oqa.de"),
+            ("a@straße.de", "a@strasse.de"),
+            ("a@例え。jp", "a@xn--r8jz45g.jp"),
+            ("a@münchen\u{ff0e}de", "a@münchen.de"),
+            ("a\u{ff20}xn--mnchen-3ya.de", "a@münchen.de"),
+        ] {
+            assert_eq!(canonical(one), canonical(other), "{one} and {other}");
+        }
+        for unchanged in ["a@example.org", "xn--mnchen-3ya.de", "a@xn--.de", "a@xn--a.de", "a@xn--abc-.de"] {
+            assert_eq!(canonical(unchanged), unchanged);
+        }
+        assert_ne!(canonical("a@münchen.de"), canonical("a@munchen.de"));
+        assert_ne!(canonical("ä@example.org"), canonical("xn--4ca@example.org"));
+    }
+
+    #[test]
+    fn aliases_are_what_else_may_be_typed() {
+        assert_eq!(aliases("a@münchen.de"), ["a@xn--mnchen-3ya.de"]);
+        assert_eq!(aliases("A@xn--mnchen-3ya.de"), ["a@xn--mnchen-3ya.de"]);
+        assert_eq!(aliases("a@straße.de"), ["a@xn--strae-oqa.de"]);
+        assert!(aliases("alice").is_empty() && aliases("a@example.org").is_empty());
+        assert!(aliases("münchen").is_empty());
+    }
+
+    #[test]
+    fn look_up_tries_what_was_typed_first() {
+        assert_eq!(look_up_forms("A@xn--mnchen-3ya.de"), ["a@xn--mnchen-3ya.de", "a@münchen.de"]);
+        assert_eq!(look_up_forms("a@münchen.de"), ["a@münchen.de", "a@xn--mnchen-3ya.de"]);
+        assert_eq!(look_up_forms("Alice"), ["alice"]);
+    }
+
+    proptest! {
+        #[test]
+        fn the_canonical_form_is_its_own(local in "[a-z]{1,5}", label in "\\PC{1,12}", ace in "[a-z0-9-]{1,12}") {
+            for address in [format!("{local}@{label}.de"), format!("{local}@xn--{ace}.{label}")] {
+                let once = canonical(&address);
+                prop_assert_eq!(canonical(&once), once);
+            }
+        }
+    }
+}
