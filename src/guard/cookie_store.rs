@@ -11,18 +11,22 @@ use actix_session::{SessionExt, SessionMiddleware};
 use actix_web::body::MessageBody;
 use actix_web::cookie::{Key, SameSite, time};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{HeaderValue, SET_COOKIE};
+use actix_web::http::header::{COOKIE, HeaderMap, HeaderValue, SET_COOKIE};
 use actix_web::middleware::Next;
-use actix_web::{Error, HttpRequest, HttpResponse};
+use actix_web::{Error, HttpRequest, HttpResponse, web};
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
+use super::services::Services;
 use crate::random;
 use crate::sessions::CookieKey;
 
 /// Where the key stands in actix-session's state.
 const KEY: &str = "key";
+
+/// The cookie that binds a form which is shown before there is a session.
+pub const FORM_COOKIE: &str = "doorward-form";
 
 /// How session cookies look. Settings.
 #[derive(Clone, Debug)]
@@ -48,6 +52,10 @@ impl BrowserSettings {
 
     fn session_cookie(&self) -> String {
         self.cookie_name("doorward")
+    }
+
+    fn cookie_names(&self) -> [String; 2] {
+        [self.session_cookie(), self.cookie_name(FORM_COOKIE)]
     }
 }
 
@@ -121,14 +129,38 @@ pub fn take_back(request: &HttpRequest) {
 #[derive(Clone, Copy)]
 struct Kept(Duration);
 
-/// actix-session knows one lifetime for all; the one that a sign-in asked for is added here.
+/// Cookies of ours that a request may send, and the bytes of each. Reading takes some hundred bytes of memory a cookie.
+const COOKIES_MAX: usize = 8;
+const COOKIE_BYTES_MAX: usize = 4_096;
+
+/// Drops the cookies that are none of ours: a request may carry thousands, and a broken one would hide ours.
+fn drop_others(headers: &mut HeaderMap, ours: &[String]) {
+    let is_ours = |cookie: &&[u8]| {
+        let name = cookie.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii();
+        cookie.len() <= COOKIE_BYTES_MAX && ours.iter().any(|own| own.as_bytes() == name)
+    };
+    let sent = headers.get_all(COOKIE).flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
+    let kept: Vec<&[u8]> = sent.map(<[u8]>::trim_ascii).filter(is_ours).take(COOKIES_MAX).collect();
+    let kept = HeaderValue::from_bytes(&kept.join(&b"; "[..])).ok().filter(|value| !value.is_empty());
+    match kept {
+        Some(kept) => drop(headers.insert(COOKIE, kept)),
+        None => drop(headers.remove(COOKIE)),
+    }
+}
+
+/// Lets only our cookies in, and adds the lifetime that a sign-in asked for to the cookie that goes out: actix-session
+/// knows one lifetime for all.
 ///
 /// # Errors
 /// None of its own.
 pub async fn keep<B: MessageBody>(
-    request: ServiceRequest,
+    mut request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<B>, Error> {
+    let ours = request.app_data::<web::Data<Services>>().map(|services| services.browser.cookie_names());
+    if let Some(ours) = ours.filter(|_| request.headers().contains_key(COOKIE)) {
+        drop_others(request.headers_mut(), &ours);
+    }
     let mut response = next.call(request).await?;
     let kept = response.response().extensions().get::<Kept>().copied();
     if let Some(Kept(kept)) = kept {
@@ -191,5 +223,31 @@ impl SessionStore for CookieStore {
     /// The session has ended in the transaction that said so.
     async fn delete(&self, _: &SessionKey) -> anyhow::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kept(lines: &[&str]) -> Vec<String> {
+        let mut headers = HeaderMap::new();
+        for line in lines {
+            headers.append(COOKIE, HeaderValue::from_str(line).expect("header text"));
+        }
+        drop_others(&mut headers, &["doorward".to_owned(), "doorward-form".to_owned()]);
+        headers.get_all(COOKIE).map(|line| line.to_str().expect("ASCII").to_owned()).collect()
+    }
+
+    #[test]
+    fn only_our_cookies_are_read() {
+        assert_eq!(
+            kept(&["a=1; doorward=x;doorward-form = y ;;broken", "doorward=z"]),
+            ["doorward=x; doorward-form = y; doorward=z"]
+        );
+        assert!(kept(&["a=1; doorwardx=2; =3; DOORWARD=4"]).is_empty());
+        assert!(kept(&[&"a=;".repeat(20_000)]).is_empty());
+        assert_eq!(kept(&[&"doorward=x; ".repeat(3_000)])[0].matches("doorward").count(), COOKIES_MAX);
+        assert!(kept(&[&format!("doorward={}", "x".repeat(COOKIE_BYTES_MAX))]).is_empty());
     }
 }

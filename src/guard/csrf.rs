@@ -11,7 +11,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use uuid::Uuid;
 
-use super::cookie_store::BrowserSettings;
+use super::cookie_store::{BrowserSettings, FORM_COOKIE};
 use super::input::{Form, Input};
 use super::services::Services;
 use crate::problem::{Code, Problem};
@@ -149,13 +149,11 @@ pub struct Before {
     cookie: Option<Cookie<'static>>,
 }
 
-const COOKIE: &str = "doorward-form";
-
 impl Before {
     /// For a form that is about to be shown.
     #[must_use]
     pub fn of(services: &Services, request: &HttpRequest) -> Self {
-        let name = services.browser.cookie_name(COOKIE);
+        let name = services.browser.cookie_name(FORM_COOKIE);
         if let Some(sent) = request.cookie(&name).filter(|cookie| cookie.value().len() == 43) {
             return Self { token: token_before(services, sent.value()), cookie: None };
         }
@@ -193,7 +191,7 @@ impl Input for FormBefore {
         let services = super::services::of(request)?;
         check_site(request, &services.browser)?;
         let form = Form::read(request, payload).await?;
-        let cookie = request.cookie(&services.browser.cookie_name(COOKIE));
+        let cookie = request.cookie(&services.browser.cookie_name(FORM_COOKIE));
         let bound = cookie.as_ref().map(|cookie| cookie.value().as_bytes()).unwrap_or_default();
         let token = form.field(FIELD).unwrap_or_default();
         if cookie.is_none() || !is_token_of(&services.secret_keys, &[b"form", bound], token) {

@@ -5,17 +5,15 @@ use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, OneOfBuilder, Type};
 use utoipa::openapi::{RefOr, Schema};
 
 use super::{json, label};
-use crate::problem::{FieldError, Problem};
+use crate::problem::{FieldError, FieldErrors, Problem};
 use crate::users::name::{EmailAddress, Username};
-
-/// How much of what is wrong is told: a body of nothing else would make an answer, and a record, of many times its size.
-const ERRORS_MAX: usize = 50;
 
 /// The members of a JSON object that have not been read yet, and what was wrong with those that have.
 pub struct Fields {
     members: Map<String, Value>,
-    errors: Vec<FieldError>,
-    untold: usize,
+    errors: FieldErrors,
+    /// False if the body was too long to be read to its end: a member that is missing may be in the rest.
+    is_whole: bool,
 }
 
 /// Names in a scope, and characters of a name.
@@ -51,7 +49,7 @@ impl Fields {
     /// # Errors
     /// `validation_failed` with everything that is wrong: unknown members too.
     pub fn read<T: FromFields>(value: Value) -> Result<T, Problem> {
-        Self::read_parsed(json::Parsed { value, repeated: Vec::new() })
+        Self::read_parsed(json::Parsed { value, repeated: Vec::new(), more_repeated: 0, unread: 0 })
     }
 
     /// Reads a body.
@@ -63,51 +61,36 @@ impl Fields {
     }
 
     fn read_parsed<T: FromFields>(parsed: json::Parsed) -> Result<T, Problem> {
-        let json::Parsed { value, repeated } = parsed;
-        let Value::Object(members) = value else {
-            let error =
-                FieldError::new("", "wrong_type", format!("expected an object, found {}", kind(&value)));
-            return Err(Problem::validation(vec![error]));
+        let Value::Object(members) = parsed.value else {
+            let detail = format!("expected an object, found {}", kind(&parsed.value));
+            return Err(Problem::validation(vec![FieldError::new("", "wrong_type", detail)]));
         };
-        let mut fields = Self { members, errors: Vec::new(), untold: 0 };
-        for pointer in repeated {
-            let detail = "this member was sent more than once; send it once";
-            fields.note(FieldError::new(pointer, "duplicate_field", detail.to_owned()));
+        let mut fields = Self { members, errors: FieldErrors::default(), is_whole: parsed.unread == 0 };
+        if !fields.is_whole {
+            let (read, all) = (json::VALUES_MAX, json::VALUES_MAX + parsed.unread);
+            let detail =
+                format!("the body has {all} members and items, of which {read} are read; send fewer");
+            fields.errors.push(FieldError::new("", "too_many", detail));
         }
+        for pointer in parsed.repeated {
+            let detail = "this member was sent more than once; send it once";
+            fields.errors.push(FieldError::new(pointer, "duplicate_field", detail.to_owned()));
+        }
+        fields.errors.count(parsed.more_repeated);
         let made = T::from_fields(&mut fields);
-        let unknown: Vec<String> = fields.members.keys().cloned().collect();
-        for name in unknown {
-            fields.refuse(
-                &name,
-                "unknown_field",
-                "this member is not known here; check its spelling or leave it out",
-            );
+        for name in std::mem::take(&mut fields.members).keys() {
+            let detail = "this member is not known here; check its spelling or leave it out";
+            fields.refuse(name, "unknown_field", detail);
         }
         match made {
             Some(made) if fields.errors.is_empty() => Ok(made),
-            _ => Err(Problem::validation(fields.into_errors())),
+            _ => Err(Problem::of_errors(fields.errors)),
         }
     }
 
     /// Notes that a member is wrong.
     pub fn refuse(&mut self, name: &str, code: &'static str, detail: impl Into<String>) {
-        self.note(FieldError::new(json::step(name), code, detail.into()));
-    }
-
-    fn note(&mut self, error: FieldError) {
-        if self.errors.len() < ERRORS_MAX {
-            self.errors.push(error);
-        } else {
-            self.untold += 1;
-        }
-    }
-
-    fn into_errors(mut self) -> Vec<FieldError> {
-        if self.untold > 0 {
-            let detail = format!("{} more things are wrong", self.untold);
-            self.errors.push(FieldError::new("", "too_many", detail));
-        }
-        self.errors
+        self.errors.push(FieldError::new(json::step(name), code, detail.into()));
     }
 
     /// A text that must be there.
@@ -256,7 +239,9 @@ impl Fields {
     }
 
     fn missing<T>(&mut self, name: &str) -> Option<T> {
-        self.refuse(name, "missing_field", "this member is required");
+        if self.is_whole {
+            self.refuse(name, "missing_field", "this member is required");
+        }
         None
     }
 
@@ -379,9 +364,9 @@ mod tests {
             (0..3_000).map(|n| (format!("{n}{}", "x".repeat(300)), json!(1))).collect();
         let problem = Fields::read::<Sample>(Value::Object(strange)).expect_err("strange");
         let errors = problem.field_errors();
-        assert_eq!(errors.len(), ERRORS_MAX + 1);
+        assert_eq!(errors.len(), 51);
         assert!(errors.iter().all(|error| error.pointer.chars().count() <= 102), "{errors:?}");
-        assert_eq!(errors[ERRORS_MAX].detail, "2951 more things are wrong");
+        assert_eq!(errors[50].detail, "2951 more things are wrong");
     }
 
     #[test]
@@ -396,9 +381,9 @@ mod tests {
     /// Reads one member, `of`, as something; gives what was made of it with what was wrong.
     fn one<T>(of: Value, read: impl FnOnce(&mut Fields) -> T) -> (T, Vec<(&'static str, String)>) {
         let members = Map::from_iter([("of".to_owned(), of)]);
-        let mut fields = Fields { members, errors: Vec::new(), untold: 0 };
+        let mut fields = Fields { members, errors: FieldErrors::default(), is_whole: true };
         let made = read(&mut fields);
-        (made, fields.errors.into_iter().map(|error| (error.code, error.detail)).collect())
+        (made, fields.errors.into_entries().into_iter().map(|error| (error.code, error.detail)).collect())
     }
 
     #[test]

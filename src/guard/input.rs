@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::fields::{Fields, FromFields};
 use super::json;
-use crate::problem::{self, Code, FieldError, Problem};
+use crate::problem::{self, Code, FieldError, FieldErrors, Problem};
 use crate::routing::Asks;
 
 /// Bytes that a body may have.
@@ -112,15 +112,21 @@ impl<T: FromFields + 'static> Input for OptionalJson<T> {
 /// Fields of forms that may be sent several times: boxes to tick.
 const REPEATABLE: [&str; 1] = ["scope"];
 
+/// Fields that are read of a form: more than any of ours has. Those past it are counted.
+const FIELDS_MAX: usize = 1_000;
+
 /// The fields of a form (URL Standard, application/x-www-form-urlencoded).
 #[derive(Clone, Debug, Default)]
-pub struct Form(Vec<(String, String)>);
+pub struct Form {
+    fields: Vec<(String, String)>,
+    unread: usize,
+}
 
 impl Form {
     /// A field's value.
     #[must_use]
     pub fn field(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+        self.fields.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 }
 
@@ -133,33 +139,49 @@ impl Form {
 
     /// Every value of a field that may be sent several times.
     pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
-        self.0.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_str())
+        self.fields.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
     /// Every field with its value, in order.
     #[must_use]
     pub fn into_fields(self) -> Vec<(String, String)> {
-        self.0
+        self.fields
     }
 
-    /// Reads a body.
+    /// Reads a body, up to a bound of fields.
     #[must_use]
     pub fn parse(body: &[u8]) -> Self {
-        let fields = url::form_urlencoded::parse(body);
-        Self(fields.map(|(name, value)| (name.into_owned(), value.into_owned())).collect())
+        let fields = url::form_urlencoded::parse(body).take(FIELDS_MAX);
+        let fields: Vec<_> = fields.map(|(name, value)| (name.into_owned(), value.into_owned())).collect();
+        let all = if fields.len() < FIELDS_MAX {
+            fields.len()
+        } else {
+            body.split(|byte| *byte == b'&').filter(|field| !field.is_empty()).count()
+        };
+        Self { unread: all - fields.len(), fields }
     }
 
-    /// Of two fields of one name, what is in between may have looked at the other one.
+    /// Returns the error of a form that was too long to be read to its end.
+    #[must_use]
+    pub fn surplus(&self) -> Option<FieldError> {
+        let all = self.unread + self.fields.len();
+        let detail = format!("the form has {all} fields, of which {FIELDS_MAX} are read; send fewer");
+        (self.unread > 0).then(|| FieldError::new("", "too_many", detail))
+    }
+
+    /// Refuses a form with two fields of one name: a program in between may have looked at the other one.
     ///
     /// # Errors
     /// `validation_failed`.
     fn check(self) -> Result<Self, Problem> {
         let mut seen = HashSet::new();
-        let repeated =
-            self.0.iter().find(|(name, _)| !REPEATABLE.contains(&name.as_str()) && !seen.insert(name));
-        let Some((name, _)) = repeated else { return Ok(self) };
-        let detail = "this field was sent more than once; send it once".to_owned();
-        Err(Problem::validation(vec![FieldError::new(json::step(name), "duplicate_field", detail)]))
+        let names = self.fields.iter().map(|(name, _)| name.as_str());
+        let repeated = names.filter(|name| !REPEATABLE.contains(name) && !seen.insert(*name)).map(|name| {
+            let detail = "this field was sent more than once; send it once".to_owned();
+            FieldError::new(json::step(name), "duplicate_field", detail)
+        });
+        let errors: FieldErrors = self.surplus().into_iter().chain(repeated).collect();
+        if errors.is_empty() { Ok(self) } else { Err(Problem::of_errors(errors)) }
     }
 }
 
@@ -265,5 +287,28 @@ impl FromRequest for From {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         ready(Ok(Self(super::authorized::origin(request))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_repeated_field_of_a_form_is_named() {
+        let refused = Form::parse(b"a=1&b=2&scope=x&a=3&b=4&scope=y").check().expect_err("twice");
+        let pointers: Vec<&str> = refused.field_errors().iter().map(|error| error.pointer.as_str()).collect();
+        assert_eq!(pointers, ["/a", "/b"]);
+    }
+
+    #[test]
+    fn fields_past_the_bound_are_counted() {
+        let body = |count: usize| vec!["a=1"; count].join("&&");
+        assert!(Form::parse(body(FIELDS_MAX).as_bytes()).surplus().is_none());
+        let form = Form::parse(body(FIELDS_MAX + 7).as_bytes());
+        assert_eq!((form.fields.len(), form.unread), (FIELDS_MAX, 7));
+        let refused = form.check().expect_err("too many");
+        assert!(refused.field_errors()[0].detail.contains("1007 fields"), "{:?}", refused.field_errors());
+        assert_eq!(refused.field_errors().len(), 51);
     }
 }

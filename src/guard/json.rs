@@ -1,22 +1,34 @@
 //! JSON text (RFC 8259) in which every member has a name of its own: of two of one name, programs in between may have
 //! looked at the other one.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::error::Category;
 use serde_json::{Map, Number, Value};
 
 use crate::problem::{Code, Problem};
+
+/// Values (members and items) that are read of a text: more than any endpoint takes. Those past it are skipped and
+/// counted.
+pub const VALUES_MAX: usize = 1_000;
+/// Repeated members that are listed; those past it are counted.
+const REPEATED_MAX: usize = 50;
+/// Bytes of a pointer, from which on no further step is added.
+const POINTER_MAX: usize = 200;
 
 /// What was read.
 #[derive(Clone, Debug)]
 pub struct Parsed {
     /// The value; of members of one name the first.
     pub value: Value,
-    /// Where names stand again, as JSON pointers (RFC 6901).
+    /// Pointers (RFC 6901) to the members whose name another one has, up to a bound.
     pub repeated: Vec<String>,
+    /// The number of such members that are not listed.
+    pub more_repeated: usize,
+    /// The number of values that were skipped. If there are any, the value is not whole.
+    pub unread: usize,
 }
 
 /// Parses a text.
@@ -24,14 +36,32 @@ pub struct Parsed {
 /// # Errors
 /// `malformed_json`, which says where and why.
 pub fn parse(text: &[u8]) -> Result<Parsed, Problem> {
+    refuse_byte_order_mark(text)?;
     let text = std::str::from_utf8(text).map_err(|error| {
         malformed(&format!("The body is not UTF-8: see byte {}.", error.valid_up_to() + 1))
     })?;
-    let repeated = RefCell::new(Vec::new());
+    let reading = Reading::default();
     let mut reader = serde_json::Deserializer::from_str(text);
-    let value = Strict { repeated: &repeated, place: None }.deserialize(&mut reader);
+    let value = Strict { reading: &reading, place: None }.deserialize(&mut reader);
     let value = value.and_then(|value| reader.end().map(|()| value)).map_err(|error| explain(&error))?;
-    Ok(Parsed { value, repeated: repeated.into_inner() })
+    let Reading { repeated, more_repeated, unread, .. } = reading;
+    Ok(Parsed {
+        value,
+        repeated: repeated.into_inner(),
+        more_repeated: more_repeated.get(),
+        unread: unread.get(),
+    })
+}
+
+/// RFC 8259, section 8.1: no byte order mark, and no other encoding than UTF-8.
+fn refuse_byte_order_mark(text: &[u8]) -> Result<(), Problem> {
+    if text.starts_with(b"\xef\xbb\xbf") {
+        return Err(malformed("The body begins with a byte order mark (U+FEFF). Send it without one."));
+    }
+    if text.starts_with(b"\xff\xfe") || text.starts_with(b"\xfe\xff") {
+        return Err(malformed("The body is UTF-16, as its byte order mark says. Send UTF-8 without one."));
+    }
+    Ok(())
 }
 
 /// A name as a step of a JSON pointer (RFC 6901, section 3). A long one is cut: what a client sends is not worth more
@@ -83,6 +113,12 @@ enum Step<'a> {
 impl Place<'_> {
     fn pointer(&self) -> String {
         let mut pointer = self.within.map_or(String::new(), Place::pointer);
+        if pointer.len() >= POINTER_MAX {
+            if !pointer.ends_with("/…") {
+                pointer.push_str("/…");
+            }
+            return pointer;
+        }
         match self.step {
             Step::Member(name) => pointer.push_str(&step(name)),
             Step::Item(index) => pointer.push_str(&format!("/{index}")),
@@ -91,8 +127,40 @@ impl Place<'_> {
     }
 }
 
+/// The state of one text's reading.
+#[derive(Default)]
+struct Reading {
+    read: Cell<usize>,
+    repeated: RefCell<Vec<String>>,
+    more_repeated: Cell<usize>,
+    unread: Cell<usize>,
+}
+
+impl Reading {
+    fn has_room(&self) -> bool {
+        self.read.get() < VALUES_MAX
+    }
+
+    fn note_read(&self) {
+        self.read.set(self.read.get() + 1);
+    }
+
+    fn note_unread(&self) {
+        self.unread.set(self.unread.get() + 1);
+    }
+
+    fn note_repeated(&self, place: &Place<'_>) {
+        let mut repeated = self.repeated.borrow_mut();
+        if repeated.len() < REPEATED_MAX {
+            repeated.push(place.pointer());
+        } else {
+            self.more_repeated.set(self.more_repeated.get() + 1);
+        }
+    }
+}
+
 struct Strict<'a> {
-    repeated: &'a RefCell<Vec<String>>,
+    reading: &'a Reading,
     place: Option<&'a Place<'a>>,
 }
 
@@ -141,25 +209,35 @@ impl<'de> Visitor<'de> for Strict<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
         let mut list = Vec::new();
-        loop {
+        while self.reading.has_room() {
             let place = Place { step: Step::Item(list.len()), within: self.place };
-            match items.next_element_seed(Strict { repeated: self.repeated, place: Some(&place) })? {
+            match items.next_element_seed(Strict { reading: self.reading, place: Some(&place) })? {
                 Some(item) => list.push(item),
                 None => return Ok(Value::Array(list)),
             }
+            self.reading.note_read();
         }
+        while items.next_element::<IgnoredAny>()?.is_some() {
+            self.reading.note_unread();
+        }
+        Ok(Value::Array(list))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
         let mut object = Map::new();
-        while let Some(name) = members.next_key::<String>()? {
+        while self.reading.has_room() {
+            let Some(name) = members.next_key::<String>()? else { return Ok(Value::Object(object)) };
+            self.reading.note_read();
             let place = Place { step: Step::Member(&name), within: self.place };
-            let value = members.next_value_seed(Strict { repeated: self.repeated, place: Some(&place) })?;
+            let value = members.next_value_seed(Strict { reading: self.reading, place: Some(&place) })?;
             if object.contains_key(&name) {
-                self.repeated.borrow_mut().push(place.pointer());
+                self.reading.note_repeated(&place);
             } else {
                 object.insert(name, value);
             }
+        }
+        while members.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {
+            self.reading.note_unread();
         }
         Ok(Value::Object(object))
     }
@@ -210,11 +288,49 @@ mod tests {
             (b"NaN", "The body is not JSON"),
             (b"{'a':1}", "The body is not JSON"),
             (b"{\"a\":1,}", "The body is not JSON"),
+            (b"\xef\xbb\xbf{}", "a byte order mark (U+FEFF)"),
+            (b"\xff\xfe{\0}\0", "The body is UTF-16"),
+            (b"\xfe\xff\0{\0}", "The body is UTF-16"),
         ] {
             let problem = parse(text).expect_err("no JSON");
             assert_eq!(problem.code(), Code::MalformedJson);
             assert!(problem.detail().contains(said), "{}", problem.detail());
         }
+    }
+
+    /// Levels of long names whose escapes are twice as long, and in the innermost one name again and again.
+    fn deep_repetition(levels: usize, members: usize) -> String {
+        let head = format!("{{\"{}\":", "~".repeat(100)).repeat(levels);
+        let repeated = vec!["\"a\":1"; members].join(",");
+        format!("{head}{{{repeated}}}{}", "}".repeat(levels))
+    }
+
+    #[test]
+    fn repeated_members_are_listed_up_to_a_bound_and_counted() {
+        let parsed = parse(deep_repetition(120, 8_500).as_bytes()).expect("JSON");
+        assert_eq!(parsed.repeated.len(), REPEATED_MAX);
+        assert!(
+            parsed.repeated.iter().all(|pointer| pointer.len() < 2 * POINTER_MAX + 20),
+            "{:?}",
+            parsed.repeated
+        );
+        // 120 members hold others; of the innermost the first is no repetition.
+        let read = VALUES_MAX - 120;
+        assert_eq!((parsed.more_repeated, parsed.unread), (read - 1 - REPEATED_MAX, 8_500 - read));
+    }
+
+    #[test]
+    fn values_past_the_bound_are_counted() {
+        for (text, unread) in [
+            (format!("[{}]", vec!["1"; VALUES_MAX].join(",")), 0),
+            (format!("[{}]", vec!["1"; VALUES_MAX + 3].join(",")), 3),
+            (format!("[{}]", vec!["[1,2]"; VALUES_MAX].join(",")), 667),
+        ] {
+            assert_eq!(parse(text.as_bytes()).expect("JSON").unread, unread);
+        }
+        let members: Vec<String> = (0..VALUES_MAX + 5).map(|number| format!("\"{number}\":[]")).collect();
+        let parsed = parse(format!("{{{}}}", members.join(",")).as_bytes()).expect("JSON");
+        assert_eq!((parsed.value.as_object().map(Map::len), parsed.unread), (Some(VALUES_MAX), 5));
     }
 
     #[test]

@@ -11,33 +11,8 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::code::{Action, Code};
+use super::field_errors::{FieldError, FieldErrors};
 use super::redacted::{redact, without_credentials};
-
-/// One thing wrong with a request's content.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
-pub struct FieldError {
-    /// Where: a JSON pointer (RFC 6901) into the body, or `/name` of a query parameter.
-    #[schema(example = "/title")]
-    pub pointer: String,
-    /// What, for programs.
-    #[schema(example = "too_long")]
-    pub code: &'static str,
-    /// What, for people.
-    pub detail: String,
-}
-
-impl FieldError {
-    /// Says what is wrong where.
-    #[must_use]
-    pub fn new(pointer: impl Into<String>, code: &'static str, detail: String) -> Self {
-        let (pointer, detail) = (pointer.into(), detail);
-        Self {
-            pointer: without_credentials(&pointer).into_owned(),
-            code,
-            detail: without_credentials(&detail).into_owned(),
-        }
-    }
-}
 
 /// A refusal, ready to be answered. Clones share it.
 #[derive(Clone)]
@@ -51,6 +26,8 @@ pub(super) struct Content {
     pub(super) action: Action,
     pub(super) terminal: bool,
     pub(super) errors: Vec<FieldError>,
+    /// The same as a kept refusal lists them.
+    kept_errors: Vec<FieldError>,
     pub(super) retry_after: Option<u64>,
     pub(super) allow: Vec<Method>,
     pub(super) challenge_parameters: Vec<(&'static str, String)>,
@@ -74,6 +51,7 @@ impl Problem {
             action: code.action(),
             terminal: code.is_terminal(),
             errors: Vec::new(),
+            kept_errors: Vec::new(),
             retry_after: None,
             allow: Vec::new(),
             challenge_parameters: Vec::new(),
@@ -84,13 +62,22 @@ impl Problem {
     /// Everything wrong with a request's content, at once.
     #[must_use]
     pub fn validation(errors: Vec<FieldError>) -> Self {
+        Self::of_errors(errors.into_iter().collect())
+    }
+
+    /// The same of errors that were collected.
+    #[must_use]
+    pub fn of_errors(errors: FieldErrors) -> Self {
+        let (count, kept_errors) = (errors.len(), errors.kept());
+        let errors = errors.into_entries();
         let detail = match errors.as_slice() {
             [error] if error.pointer.is_empty() => format!("The request is invalid: {}.", error.detail),
             [error] => format!("{}: {}.", error.pointer, error.detail),
-            several => format!("{} things are wrong with the request; `errors` lists them.", several.len()),
+            _ => format!("{count} things are wrong with the request; `errors` lists them."),
         };
         let mut problem = Self::new(Code::ValidationFailed, detail);
-        Arc::make_mut(&mut problem.0).errors = errors;
+        let content = Arc::make_mut(&mut problem.0);
+        (content.errors, content.kept_errors) = (errors, kept_errors);
         problem
     }
 
@@ -165,7 +152,7 @@ impl Problem {
         &self.0.members
     }
 
-    /// What is kept of it: all that the answer says of the refusal itself.
+    /// Returns what a record keeps of it: what the answer says of the refusal itself, of many field errors the first.
     #[must_use]
     pub fn essence(&self) -> Value {
         let content = self.content();
@@ -176,8 +163,8 @@ impl Problem {
         essence.insert("action".to_owned(), json!(content.action));
         essence.insert("terminal".to_owned(), json!(content.terminal));
         essence.extend(content.members.clone());
-        if !content.errors.is_empty() {
-            essence.insert("errors".to_owned(), json!(content.errors));
+        if !content.kept_errors.is_empty() {
+            essence.insert("errors".to_owned(), json!(content.kept_errors));
         }
         Value::Object(essence)
     }

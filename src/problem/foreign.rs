@@ -4,8 +4,9 @@ use actix_web::Error;
 use actix_web::error::{PathError, PayloadError, QueryPayloadError};
 use actix_web::http::StatusCode;
 
-use super::body::{FieldError, Problem};
+use super::body::Problem;
 use super::code::Code;
+use super::field_errors::FieldError;
 
 /// A bug of ours.
 #[must_use]

@@ -4,14 +4,16 @@
 pub mod body;
 pub mod challenge;
 pub mod code;
+pub mod field_errors;
 pub mod finish;
 pub mod foreign;
 pub mod pages;
 pub mod redacted;
 pub mod translated;
 
-pub use body::{FieldError, Problem};
+pub use body::Problem;
 pub use code::{Action, Challenge, Code};
+pub use field_errors::{FieldError, FieldErrors};
 pub use finish::{Asked, Refused, Rendering, RequestId, finish, mark};
 pub use foreign::from_actix;
 pub use redacted::{unmatched_path, without_credentials};

@@ -11,6 +11,8 @@ const USERNAME_MAX: usize = 150;
 /// Bytes that an address may have (RFC 5321, section 4.5.3.1.3), and its part before the @.
 const EMAIL_MAX: usize = 254;
 const LOCAL_MAX: usize = 64;
+/// Bytes of a text that is composed: composing shortens it to a third at most, so no longer one becomes a username.
+const COMPOSED_MAX: usize = 4 * 4 * USERNAME_MAX;
 
 /// Why a name is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -71,7 +73,7 @@ impl Username {
     /// # Errors
     /// See [`NameFlaw`].
     pub fn parse(text: &str) -> Result<Self, NameFlaw> {
-        let typed = composed(text);
+        let typed = composed(text).ok_or(NameFlaw::TooLong(USERNAME_MAX))?;
         check_characters(&typed)?;
         if typed.chars().count() > USERNAME_MAX {
             return Err(NameFlaw::TooLong(USERNAME_MAX));
@@ -156,7 +158,7 @@ impl EmailAddress {
     /// # Errors
     /// See [`NameFlaw`].
     pub fn parse(text: &str) -> Result<Self, NameFlaw> {
-        let typed = composed(text);
+        let typed = composed(text).ok_or(NameFlaw::TooLong(EMAIL_MAX))?;
         check_characters(&typed)?;
         check_address(&typed)?;
         let folded = canonical(&typed);
@@ -186,11 +188,13 @@ impl EmailAddress {
 #[must_use]
 pub fn fold_typed(text: &str) -> Option<String> {
     let fits = !text.is_empty() && text.len() <= 4 * EMAIL_MAX && !text.contains('\0');
-    fits.then(|| canonical(&composed(text)))
+    composed(text).filter(|_| fits).map(|typed| canonical(&typed))
 }
 
-fn composed(text: &str) -> String {
-    ComposingNormalizerBorrowed::new_nfc().normalize(text).into_owned()
+/// Composes a text (NFC); `None`: it is longer than any name.
+fn composed(text: &str) -> Option<String> {
+    let fits = text.len() <= COMPOSED_MAX;
+    fits.then(|| ComposingNormalizerBorrowed::new_nfc().normalize(text).into_owned())
 }
 
 fn check_characters(text: &str) -> Result<(), NameFlaw> {

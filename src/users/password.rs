@@ -15,6 +15,8 @@ use crate::random;
 
 /// Bytes that a password may have; all of them count.
 pub const MAX_BYTES: usize = 1_000;
+/// Bytes of a text that is composed.
+const COMPOSED_MAX: usize = 4 * MAX_BYTES;
 /// bcrypt's own alphabet.
 const ALPHABET: &[u8; 64] = b"./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 const PREFIX: &str = "$bcrypt-sha256$v=2,t=2b,r=";
@@ -32,9 +34,13 @@ impl fmt::Debug for PlainPassword {
 }
 
 impl PlainPassword {
-    /// Takes a password out of sight, composed as RFC 8265, section 4.2, says.
+    /// Takes a password out of sight, composed as RFC 8265, section 4.2, says. One that is too long is left as it is:
+    /// composing shortens a text to a third at most, so it cannot be anybody's.
     #[must_use]
     pub fn new(text: &str) -> Self {
+        if text.len() > COMPOSED_MAX {
+            return Self(text.to_owned());
+        }
         Self(ComposingNormalizerBorrowed::new_nfc().normalize(text).into_owned())
     }
 
@@ -100,7 +106,7 @@ impl PasswordPolicy {
             flaws.push(PasswordFlaw::TooShort(self.min_length));
         }
         if text.len() > MAX_BYTES {
-            // Nothing more is asked of it: what follows takes longer the longer it is.
+            // The checks below take longer the longer it is.
             flaws.push(PasswordFlaw::TooLong);
             return flaws;
         }
@@ -335,6 +341,15 @@ mod tests {
     fn composed_and_decomposed_letters_are_one_password() {
         let hash = PasswordHash::new(&plain("caf\u{e9} au lait"), 4).unwrap();
         assert_eq!(check(Some(&hash), &plain("cafe\u{301} au lait"), 4), Ok(true));
+    }
+
+    #[test]
+    fn text_longer_than_any_password_is_not_composed() {
+        let long = |count: usize| PlainPassword::new(&"e\u{301}".repeat(count)).0.len();
+        assert_eq!(long(COMPOSED_MAX / 3), COMPOSED_MAX / 3 * 2);
+        assert_eq!(long(COMPOSED_MAX / 3 + 1), (COMPOSED_MAX / 3 + 1) * 3);
+        let policy = PasswordPolicy { min_length: 12 };
+        assert_eq!(policy.flaws(&plain(&"e\u{301}".repeat(2_000)), &[]), [PasswordFlaw::TooLong]);
     }
 
     #[test]

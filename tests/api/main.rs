@@ -5,6 +5,7 @@
 mod abuse;
 mod admin_pages;
 mod audit;
+mod bounds;
 mod browser;
 mod examples;
 mod explain;

@@ -7,6 +7,7 @@ use actix_web::{HttpMessage, HttpRequest};
 use serde_json::{Map, Value};
 
 use super::multipart;
+use super::shallow::Shallow;
 use crate::guard::input::{Form, Input, read_body};
 use crate::problem::{Code, FieldError, Problem};
 
@@ -80,7 +81,7 @@ fn read_fields(request: &HttpRequest, text: &[u8]) -> Result<Map<String, Value>,
     let media_type = request.content_type().trim().to_ascii_lowercase();
     match media_type.as_str() {
         "application/json" => read_json(text),
-        "application/x-www-form-urlencoded" => Ok(fields_of(Form::parse(text).into_fields())),
+        "application/x-www-form-urlencoded" => read_form(text),
         "multipart/form-data" => multipart::read(content_type(request), text),
         _ => {
             let sent: String = content_type(request).chars().take(100).collect();
@@ -95,15 +96,22 @@ fn content_type(request: &HttpRequest) -> &str {
 }
 
 /// Of several fields of one name the last counts.
-fn fields_of(pairs: Vec<(String, String)>) -> Map<String, Value> {
-    pairs.into_iter().map(|(name, value)| (name, Value::String(value))).collect()
+fn read_form(text: &[u8]) -> Result<Map<String, Value>, Problem> {
+    let form = Form::parse(text);
+    if let Some(surplus) = form.surplus() {
+        return Err(Problem::validation(vec![surplus]));
+    }
+    Ok(form.into_fields().into_iter().map(|(name, value)| (name, Value::String(value))).collect())
 }
 
 fn read_json(text: &[u8]) -> Result<Map<String, Value>, Problem> {
-    let value = serde_json::from_slice(text).map_err(|error| {
+    let malformed = |found: &str| Problem::new(Code::MalformedJson, format!("JSON parse error - {found}"));
+    if text.starts_with(b"\xef\xbb\xbf") {
+        return Err(malformed("it begins with a byte order mark: send it without one"));
+    }
+    let Shallow(value) = serde_json::from_slice(text).map_err(|error| {
         let found = if error.is_eof() { "it ends too soon" } else { "it is no JSON" };
-        let (line, column) = (error.line(), error.column());
-        Problem::new(Code::MalformedJson, format!("JSON parse error - {found}: line {line} column {column}"))
+        malformed(&format!("{found}: line {} column {}", error.line(), error.column()))
     })?;
     let found = match value {
         Value::Object(fields) => return Ok(fields),

@@ -8,6 +8,7 @@ pub mod multipart;
 pub mod obtain;
 pub mod refresh;
 pub mod refusal;
+mod shallow;
 pub mod verify;
 
 use actix_web::HttpResponse;

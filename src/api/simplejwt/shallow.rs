@@ -1,0 +1,113 @@
+//! A JSON value without what lists and nested objects hold: the routes take texts alone, and need the kind of all else.
+
+use std::fmt;
+
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Number, Value};
+
+/// Members that the routes take. Those of other names are skipped.
+const TAKEN: [&str; 4] = ["username", "password", "refresh", "token"];
+
+/// A value, and the members that the routes take if it is an object: of several of one name the last.
+pub(super) struct Shallow(pub(super) Value);
+
+impl<'de> Deserialize<'de> for Shallow {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Level { is_outer: true }.deserialize(deserializer).map(Self)
+    }
+}
+
+struct Level {
+    is_outer: bool,
+}
+
+impl<'de> DeserializeSeed<'de> for Level {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Level {
+    type Value = Value;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("JSON")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(Value::Number(value.into()))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(Value::Number(value.into()))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(Number::from_f64(value).map_or(Value::Null, Value::Number))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Value, E> {
+        Ok(Value::String(text.to_owned()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        while items.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Value::Array(Vec::new()))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
+        let mut taken = Map::new();
+        while self.is_outer
+            && let Some(name) = members.next_key::<String>()?
+        {
+            if TAKEN.contains(&name.as_str()) {
+                let value = members.next_value_seed(Self { is_outer: false })?;
+                taken.insert(name, value);
+            } else {
+                members.next_value::<IgnoredAny>()?;
+            }
+        }
+        while members.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(Value::Object(taken))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn read(text: &str) -> Option<Value> {
+        serde_json::from_str(text).map(|Shallow(value)| value).ok()
+    }
+
+    #[test]
+    fn members_that_are_taken_are_read_and_others_skipped() {
+        let text =
+            r#"{"token":"a","x":{"token":"b"},"username":[1,[2]],"password":{"y":1},"token":"\u0063"}"#;
+        assert_eq!(read(text), Some(json!({"token": "c", "username": [], "password": {}})));
+        for (text, value) in [("7", json!(7)), ("-7", json!(-7)), ("1.5", json!(1.5)), ("null", json!(null))]
+        {
+            assert_eq!(read(text), Some(value));
+        }
+        for (text, value) in
+            [("true", json!(true)), ("[{}]", json!([])), ("\"x\"", json!("x")), ("{}", json!({}))]
+        {
+            assert_eq!(read(text), Some(value));
+        }
+        for text in ["", "{\"token\":}", "[1,]", "{} {}", "{\"x\":[}"] {
+            assert_eq!(read(text), None, "{text}");
+        }
+    }
+}

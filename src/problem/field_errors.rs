@@ -1,0 +1,184 @@
+//! The errors of a request's content: listed up to a bound, counted past it.
+
+use serde::Serialize;
+
+use super::redacted::without_credentials;
+
+/// Errors that an answer lists, and their bytes in all.
+const LISTED_MAX: usize = 50;
+const BYTES_MAX: usize = 16 * 1024;
+/// Errors that a kept refusal lists, and their bytes in all.
+const KEPT_MAX: usize = 10;
+const KEPT_BYTES_MAX: usize = 2 * 1024;
+/// Characters of a pointer and of a detail. Both may repeat what a client sent.
+const POINTER_MAX: usize = 200;
+const DETAIL_MAX: usize = 500;
+
+/// One thing wrong with a request's content.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub struct FieldError {
+    /// Where: a JSON pointer (RFC 6901) into the body, or `/name` of a query parameter. A long one is cut.
+    #[schema(example = "/title")]
+    pub pointer: String,
+    /// What, for programs.
+    #[schema(example = "too_long")]
+    pub code: &'static str,
+    /// What, for people.
+    pub detail: String,
+}
+
+impl FieldError {
+    /// Says what is wrong where.
+    #[must_use]
+    pub fn new(pointer: impl Into<String>, code: &'static str, detail: String) -> Self {
+        let pointer = without_credentials(&pointer.into()).into_owned();
+        let detail = without_credentials(&detail).into_owned();
+        Self { pointer: shortened(pointer, POINTER_MAX), code, detail: shortened(detail, DETAIL_MAX) }
+    }
+
+    /// Counts errors that are not listed.
+    fn of_more(more: usize) -> Self {
+        let detail = if more == 1 {
+            "1 more thing is wrong".to_owned()
+        } else {
+            format!("{more} more things are wrong")
+        };
+        Self { pointer: String::new(), code: "too_many", detail }
+    }
+
+    /// Returns the bytes that its texts take in JSON at most: a control character takes six.
+    fn bytes(&self) -> usize {
+        let texts = [&self.pointer, &self.detail].into_iter();
+        texts
+            .flat_map(|text| text.chars())
+            .map(|letter| if letter < ' ' { 6 } else { letter.len_utf8() })
+            .sum()
+    }
+}
+
+/// Cuts a text to `most` characters, and says so with an ellipsis.
+fn shortened(mut text: String, most: usize) -> String {
+    if text.len() > most
+        && let Some((end, _)) = text.char_indices().nth(most)
+    {
+        text.truncate(end);
+        text.push('…');
+    }
+    text
+}
+
+/// Collects the errors of a request's content.
+#[derive(Clone, Debug, Default)]
+pub struct FieldErrors {
+    listed: Vec<FieldError>,
+    bytes: usize,
+    more: usize,
+}
+
+impl FieldErrors {
+    /// Lists an error, or counts it if there is no room for it.
+    pub fn push(&mut self, error: FieldError) {
+        let bytes = error.bytes();
+        if self.more == 0 && self.listed.len() < LISTED_MAX && self.bytes + bytes <= BYTES_MAX {
+            self.listed.push(error);
+            self.bytes += bytes;
+        } else {
+            self.more += 1;
+        }
+    }
+
+    /// Counts errors that nobody needs to be listed.
+    pub fn count(&mut self, more: usize) {
+        self.more += more;
+    }
+
+    /// Returns true if nothing is wrong.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.listed.is_empty() && self.more == 0
+    }
+
+    /// Returns the number of errors, those that are only counted among them.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.listed.len() + self.more
+    }
+
+    /// Returns the listed errors; a last one counts the others.
+    #[must_use]
+    pub fn into_entries(self) -> Vec<FieldError> {
+        let mut entries = self.listed;
+        if self.more > 0 {
+            entries.push(FieldError::of_more(self.more));
+        }
+        entries
+    }
+
+    /// Returns the entries that a kept refusal lists.
+    #[must_use]
+    pub(super) fn kept(&self) -> Vec<FieldError> {
+        let mut bytes = 0;
+        let fits = |error: &&FieldError| {
+            bytes += error.bytes();
+            bytes <= KEPT_BYTES_MAX
+        };
+        let listed: Vec<FieldError> = self.listed.iter().take(KEPT_MAX).take_while(fits).cloned().collect();
+        Self { more: self.len() - listed.len(), listed, bytes: 0 }.into_entries()
+    }
+}
+
+impl FromIterator<FieldError> for FieldErrors {
+    fn from_iter<I: IntoIterator<Item = FieldError>>(errors: I) -> Self {
+        let mut collected = Self::default();
+        errors.into_iter().for_each(|error| collected.push(error));
+        collected
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn errors(count: usize, pointer: &str) -> FieldErrors {
+        (0..count).map(|_| FieldError::new(pointer, "invalid", "no".into())).collect()
+    }
+
+    #[test]
+    fn errors_past_the_bound_are_counted() {
+        let entries = errors(LISTED_MAX + 7, "/a").into_entries();
+        assert_eq!(entries.len(), LISTED_MAX + 1);
+        assert_eq!(
+            (entries[LISTED_MAX].code, &*entries[LISTED_MAX].detail),
+            ("too_many", "7 more things are wrong")
+        );
+        assert_eq!(errors(LISTED_MAX, "/a").into_entries().len(), LISTED_MAX);
+        let mut counted = errors(1, "/a");
+        counted.count(1);
+        assert_eq!(counted.into_entries()[1].detail, "1 more thing is wrong");
+    }
+
+    #[test]
+    fn errors_past_the_bytes_are_counted() {
+        for letter in ["\u{1}", "~", "\u{1f600}"] {
+            let all = errors(40, &letter.repeat(10_000));
+            let text = serde_json::to_string(&all.clone().into_entries()).expect("JSON");
+            assert!(text.len() < BYTES_MAX + 8 * 1024, "{}", text.len());
+            let kept = serde_json::to_string(&all.kept()).expect("JSON");
+            assert!(kept.len() < KEPT_BYTES_MAX + 1024, "{}", kept.len());
+        }
+    }
+
+    #[test]
+    fn kept_errors_are_fewer_and_count_the_rest() {
+        let kept = errors(60, "/a").kept();
+        assert_eq!((kept.len(), &*kept[KEPT_MAX].detail), (KEPT_MAX + 1, "50 more things are wrong"));
+        assert_eq!(errors(3, "/a").kept().len(), 3);
+    }
+
+    #[test]
+    fn long_pointer_is_cut_and_says_so() {
+        let pointer = |length: usize| FieldError::new("é".repeat(length), "invalid", String::new()).pointer;
+        assert_eq!(pointer(POINTER_MAX), "é".repeat(POINTER_MAX));
+        assert_eq!(pointer(POINTER_MAX + 1), format!("{}…", "é".repeat(POINTER_MAX)));
+    }
+}
