@@ -4,10 +4,11 @@ use super::refusal;
 use super::services::Services;
 use crate::problem::Problem;
 use crate::users::password::{PasswordHash, PlainPassword};
+use crate::users::passwords::NewHash;
 
 impl Services {
     /// Refuses a new password for all that is wrong with it, its likeness to the account's name and address among that;
-    /// hashes a good one.
+    /// hashes a good one. Both happen on the hashing threads.
     ///
     /// # Errors
     /// `validation_failed` at `pointer`; a fault of ours as a 5xx.
@@ -17,21 +18,10 @@ impl Services {
         (username, email): (&str, Option<&str>),
         pointer: &str,
     ) -> Result<PasswordHash, Problem> {
-        self.refuse_flaws(&password, (username, email), pointer)?;
-        self.passwords.hash(password).await.map_err(refusal::hashing)
-    }
-
-    /// The same without the hash.
-    ///
-    /// # Errors
-    /// `validation_failed` at `pointer`.
-    pub fn refuse_flaws(
-        &self,
-        password: &PlainPassword,
-        (username, email): (&str, Option<&str>),
-        pointer: &str,
-    ) -> Result<(), Problem> {
-        let names: Vec<&str> = std::iter::once(username).chain(email).collect();
-        refusal::password_flaws(&self.passwords.flaws(password, &names), pointer)
+        let names = std::iter::once(username).chain(email).map(str::to_owned).collect();
+        match self.passwords.hash_new(password, names).await.map_err(refusal::hashing)? {
+            NewHash::Made(hash) => Ok(hash),
+            NewHash::Refused(errors) => Err(refusal::password_flaws(&errors, pointer)),
+        }
     }
 }

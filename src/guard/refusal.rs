@@ -396,16 +396,11 @@ pub fn name_taken(taken: NameTaken) -> Problem {
     Problem::new(Code::Conflict, detail).with("pointer", format!("/{member}"))
 }
 
-/// Refuses a new password for all that is wrong with it.
-///
-/// # Errors
-/// `validation_failed`.
-pub fn password_flaws(flaws: &[PasswordFlaw], pointer: &str) -> Result<(), Problem> {
-    if flaws.is_empty() {
-        return Ok(());
-    }
-    let errors = flaws.iter().map(|flaw| FieldError::new(pointer, flaw.code(), flaw.to_string())).collect();
-    Err(Problem::validation(errors))
+/// A new password with something wrong with it.
+#[must_use]
+pub fn password_flaws(flaws: &[PasswordFlaw], pointer: &str) -> Problem {
+    let errors = flaws.iter().map(|flaw| FieldError::new(pointer, flaw.code(), flaw.to_string()));
+    Problem::validation(errors.collect())
 }
 
 /// A wrong password within a session: a 401 would make clients refresh or sign out.

@@ -50,18 +50,21 @@ impl Services {
         Err(Problem::new(Code::NotFound, detail))
     }
 
-    /// Makes an account. It counts before its password is hashed; a name that is taken counts too.
+    /// Makes an account. It counts before its password is checked and hashed. A name that is taken counts too; a password
+    /// that is refused does not.
     ///
     /// # Errors
     /// `not_found` where it is closed, `validation_failed`, `conflict`, `too_many_attempts`; a fault of ours as a 5xx.
     pub async fn register(&self, request: RegisterRequest, origin: Origin) -> Result<User, Problem> {
         self.refuse_closed_registration()?;
-        let names = (request.username.as_str(), request.email.as_ref().map(EmailAddress::as_str));
-        self.refuse_flaws(&request.password, names, "/password")?;
         let reservation = self.reserve_registration(&origin).await?;
         let made = self.make_account(request, origin).await;
         match &made {
-            Err(problem) if problem.code().status().is_server_error() => self.give_back(reservation).await,
+            Err(problem)
+                if problem.code() == Code::ValidationFailed || problem.code().status().is_server_error() =>
+            {
+                self.give_back(reservation).await;
+            }
             // The account stands already where this fails; the try counts as it is.
             _ => self.settle(reservation, Outcome::Failed).await.unwrap_or_default(),
         }
@@ -69,7 +72,8 @@ impl Services {
     }
 
     async fn make_account(&self, request: RegisterRequest, origin: Origin) -> Result<User, Problem> {
-        let hash = self.passwords.hash(request.password).await.map_err(refusal::hashing)?;
+        let names = (request.username.as_str(), request.email.as_ref().map(EmailAddress::as_str));
+        let hash = self.hash_new_password(request.password, names, "/password").await?;
         let new = NewUser {
             username: request.username,
             email: request.email,

@@ -2,6 +2,9 @@
 //! dress them up (capitals, digits, years, l33t, doubling, keyboard walks, sequences), so that a short list covers
 //! what a long one of finished passwords would, at the lengths that are asked for here.
 
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
 /// Words that stand at the top of every leak.
 const WORDS: &str = "
 password passwort passwd pass word passcode secret letmein welcome login admin administrator root user guest test
@@ -51,24 +54,40 @@ const FEW: usize = 4;
 /// Different words of the list of which a password must have more, to be a phrase.
 const WORDS_OF_A_PHRASE: usize = 3;
 
-/// Whether a password is made of little more than what is guessed first.
+/// Characters of a password that are looked at. The search takes longer the longer they are.
+const LOOKED_AT: usize = 128;
+/// Letters that the shortest word and the shortest walk have.
+const SHORTEST: usize = 3;
+
+/// The words of the list by their first letter.
+static WORDS_BY_LETTER: LazyLock<HashMap<char, Vec<Vec<char>>>> = LazyLock::new(|| {
+    let mut words: HashMap<char, Vec<Vec<char>>> = HashMap::new();
+    for word in WORDS.split_ascii_whitespace().filter(|word| word.len() >= SHORTEST) {
+        words.entry(char::from(word.as_bytes()[0])).or_default().push(word.chars().collect());
+    }
+    words
+});
+
+/// The walks in both directions.
+static WALKS_BOTH_WAYS: LazyLock<Vec<Vec<char>>> = LazyLock::new(|| {
+    WALKS.iter().flat_map(|keys| [keys.chars().collect(), keys.chars().rev().collect()]).collect()
+});
+
+/// Returns true if the first characters of a password are little more than what is guessed first.
 #[must_use]
 pub fn is_common(password: &str) -> bool {
-    let words: Vec<&str> = WORDS.split_ascii_whitespace().collect();
-    readings(password).iter().any(|text| is_made_of(text, &words))
+    readings(password).iter().any(|text| is_made_of(text, &[]))
 }
 
-/// Whether a password is made of little more than one of these names and what is guessed first.
+/// Returns true if the first characters of a password are little more than one of these names and what is guessed first.
 #[must_use]
 pub fn is_like(password: &str, names: &[&str]) -> bool {
     let names: Vec<String> = names.iter().map(|name| name.to_lowercase()).collect();
-    let parts = names
-        .iter()
-        .flat_map(|name| name.split(|c: char| !c.is_alphanumeric()))
-        .filter(|part| part.len() > 2);
-    let wholes = names.iter().map(String::as_str).filter(|name| name.chars().count() > 2);
-    let mut words: Vec<&str> = WORDS.split_ascii_whitespace().collect();
-    words.extend(parts.chain(wholes));
+    let parts = names.iter().flat_map(|name| name.split(|c: char| !c.is_alphanumeric()));
+    let wholes = names.iter().map(String::as_str);
+    let words = parts.filter(|part| part.len() > 2).chain(wholes);
+    let words = words.map(|word| word.chars().collect::<Vec<char>>());
+    let words: Vec<Vec<char>> = words.filter(|word| word.len() >= SHORTEST).collect();
     readings(password).iter().any(|text| is_made_of(text, &words))
 }
 
@@ -80,7 +99,8 @@ struct Reading {
 
 /// The ways to read a password, forwards and backwards.
 fn readings(password: &str) -> Vec<Reading> {
-    let typed: Vec<char> = password.to_lowercase().chars().collect();
+    let looked_at = password.char_indices().nth(LOOKED_AT).map_or(password, |(end, _)| &password[..end]);
+    let typed: Vec<char> = looked_at.to_lowercase().chars().collect();
     let backwards: Vec<char> = typed.iter().rev().copied().collect();
     let read_as = |typed: &[char], one: char| Reading {
         typed: typed.to_vec(),
@@ -103,11 +123,11 @@ fn letter(typed: char, one: char) -> char {
     }
 }
 
-/// Whether the longest known pieces, taken from the left, leave few characters over, and hold few different words.
-fn is_made_of(text: &Reading, words: &[&str]) -> bool {
+/// Returns true if the longest known pieces, taken from the left, leave few characters over, and hold few different words.
+fn is_made_of(text: &Reading, words: &[Vec<char>]) -> bool {
     let (mut at, mut left_over) = (0, 0);
     let mut words_found: Vec<&[char]> = Vec::new();
-    while at < text.typed.len() {
+    while at < text.typed.len() && left_over <= FEW && words_found.len() <= WORDS_OF_A_PHRASE {
         let (typed, read) = (&text.typed[at..], &text.read[at..]);
         let as_word = word(typed, words).max(word(read, words));
         let as_row = walk(typed).max(run(typed)).max(year(typed));
@@ -118,7 +138,7 @@ fn is_made_of(text: &Reading, words: &[&str]) -> bool {
             continue;
         }
         let piece = &text.typed[at..at + length];
-        if as_word >= as_row.max(1) && !words_found.contains(&piece) {
+        if as_word == length && !words_found.contains(&piece) {
             words_found.push(piece);
         }
         at += length;
@@ -126,26 +146,20 @@ fn is_made_of(text: &Reading, words: &[&str]) -> bool {
     left_over <= FEW && words_found.len() <= WORDS_OF_A_PHRASE
 }
 
-fn word(rest: &[char], words: &[&str]) -> usize {
-    let begins =
-        |word: &&&str| word.chars().count() <= rest.len() && word.chars().zip(rest).all(|(a, b)| a == *b);
-    words
-        .iter()
-        .filter(begins)
-        .map(|word| word.chars().count())
-        .filter(|length| *length > 2)
-        .max()
-        .unwrap_or(0)
+/// Returns the length of the longest word that the text begins with: of the list, or of these.
+fn word(rest: &[char], words: &[Vec<char>]) -> usize {
+    let listed = WORDS_BY_LETTER.get(&rest[0]).into_iter().flatten();
+    let found = listed.chain(words).filter(|word| rest.starts_with(word.as_slice()));
+    found.map(Vec::len).max().unwrap_or(0)
 }
 
-/// Three or more keys along a row, in either direction.
+/// Returns how many keys the text follows a row, in either direction; fewer than three are none.
 fn walk(rest: &[char]) -> usize {
-    let along = |keys: Vec<char>| {
+    let along = |keys: &Vec<char>| {
         let from = |start: usize| keys[start..].iter().zip(rest).take_while(|(a, b)| a == b).count();
         (0..keys.len()).map(from).max().unwrap_or(0)
     };
-    let both = |keys: &str| along(keys.chars().collect()).max(along(keys.chars().rev().collect()));
-    WALKS.iter().map(|keys| both(keys)).max().filter(|length| *length > 2).unwrap_or(0)
+    WALKS_BOTH_WAYS.iter().map(along).max().filter(|length| *length >= SHORTEST).unwrap_or(0)
 }
 
 /// The same character again and again.
@@ -305,6 +319,13 @@ mod tests {
         ] {
             assert!(!is_common(password), "{password}");
         }
+    }
+
+    #[test]
+    fn only_the_first_characters_are_looked_at() {
+        let begun = "password".repeat(LOOKED_AT / 8);
+        assert!(is_common(&format!("{begun}{}", "x7#kQ!v2mB9s".repeat(70))));
+        assert!(!is_common(&format!("{}{begun}", "x7#kQ!v2mB9s".repeat(11))));
     }
 
     #[test]

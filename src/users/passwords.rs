@@ -51,6 +51,15 @@ pub struct Verified {
     pub upgraded: Option<PasswordHash>,
 }
 
+/// The outcome of [`Passwords::hash_new`].
+#[derive(Debug)]
+pub enum NewHash {
+    /// The hash of a good password.
+    Made(PasswordHash),
+    /// Everything wrong with another one.
+    Refused(Vec<PasswordFlaw>),
+}
+
 impl Passwords {
     /// Hashes at `cost`, on `threads` threads.
     #[must_use]
@@ -69,12 +78,6 @@ impl Passwords {
     #[must_use]
     pub fn policy(&self) -> &PasswordPolicy {
         &self.policy
-    }
-
-    /// Everything wrong with a new password for an account of these names.
-    #[must_use]
-    pub fn flaws(&self, plain: &PlainPassword, names: &[&str]) -> Vec<PasswordFlaw> {
-        self.policy.flaws(plain, names)
     }
 
     /// Whether `plain` is the password that `stored` is the hash of. A failure takes as long whether there was a
@@ -111,16 +114,22 @@ impl Passwords {
         self.verified.load(Ordering::Relaxed)
     }
 
-    /// The hash of a new password.
+    /// Checks a new password for an account of these names against the policy, and hashes a good one.
     ///
     /// # Errors
     /// See [`HashError`].
-    pub async fn hash(&self, plain: PlainPassword) -> Result<PasswordHash, HashError> {
-        let cost = self.cost;
-        self.threads
-            .run(DEADLINE, move || PasswordHash::new(&plain, cost))
-            .await?
-            .map_err(|_| HashError::OddHash)
+    pub async fn hash_new(&self, plain: PlainPassword, names: Vec<String>) -> Result<NewHash, HashError> {
+        let (cost, policy) = (self.cost, self.policy.clone());
+        let work = move || -> Result<NewHash, OddHash> {
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            let errors = policy.flaws(&plain, &names);
+            if errors.is_empty() {
+                PasswordHash::new(&plain, cost).map(NewHash::Made)
+            } else {
+                Ok(NewHash::Refused(errors))
+            }
+        };
+        self.threads.run(DEADLINE, work).await?.map_err(|_| HashError::OddHash)
     }
 
     /// The threads' pool, for metrics.
