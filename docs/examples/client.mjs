@@ -95,11 +95,10 @@ export class Doorward {
   }
 
   async #hold(tokens) {
-    const refreshToken = tokens.refresh_token ?? this.#refreshToken; // a step-up leaves the one in hand good
-    if (refreshToken !== this.#refreshToken) await this.#save(refreshToken); // before the new access token is used
+    await this.#save(tokens.refresh_token); // before the new access token is used
     const life = tokens.expires_in;
     this.#refreshAt = performance.now() + (life - Math.min(30, life / 10)) * 1000;
-    this.#refreshToken = refreshToken;
+    this.#refreshToken = tokens.refresh_token;
     this.#accessToken = tokens.access_token;
   }
 

@@ -91,12 +91,10 @@ class Doorward:
         self._hold(answer.json())
 
     def _hold(self, tokens):
-        refresh_token = tokens.get("refresh_token", self._refresh_token)  # a step-up leaves the one in hand good
-        if refresh_token != self._refresh_token:
-            self._save(refresh_token)  # before the new access token is used
+        self._save(tokens["refresh_token"])  # before the new access token is used
         life = tokens["expires_in"]
         self._refresh_at = time.monotonic() + life - min(30, life / 10)
-        self._refresh_token, self._access_token = refresh_token, tokens["access_token"]
+        self._refresh_token, self._access_token = tokens["refresh_token"], tokens["access_token"]
 
     def _forget(self, access_token):
         with self._lock:

@@ -184,11 +184,9 @@ impl Doorward {
     fn hold(&self, tokens: &mut MutexGuard<'_, Tokens>, answer: &Answer) -> Result<(), Error> {
         let text = |name: &str| answer.body[name].as_str().map(str::to_owned);
         let access = text("access_token").ok_or(Error::Foreign(answer.status))?;
-        // A step-up gives no refresh token: the one in hand stays good.
-        if let Some(refresh) = text("refresh_token") {
-            (self.save)(Some(&refresh)).map_err(Error::Unsaved)?; // before the new access token is used
-            tokens.refresh = Some(refresh);
-        }
+        let refresh = text("refresh_token").ok_or(Error::Foreign(answer.status))?;
+        (self.save)(Some(&refresh)).map_err(Error::Unsaved)?; // before the new access token is used
+        tokens.refresh = Some(refresh);
         let life = Duration::from_secs(answer.body["expires_in"].as_u64().unwrap_or(0));
         tokens.refresh_at = Some(Instant::now() + life - (life / 10).min(Duration::from_secs(30)));
         tokens.access = Some(access);

@@ -73,7 +73,7 @@ refuse() {
     exit 1
 }
 
-# Stores the tokens before they are used, and whole or not at all. A step-up leaves the refresh token as it is.
+# Stores the tokens before they are used, and whole or not at all.
 hold() {
     [ -s "$held" ] || echo '{}' >"$held"
     jq -s '.[0] * .[1]' "$held" "$work/answer" >"$held.new"

@@ -105,7 +105,8 @@ settings! {
         Text("30d"), kinds::duration(SECOND..=TEN_YEARS);
     /// How long a session lives at most.
     session_ttl: Duration = "DOORWARD_SESSION_TTL", Text("90d"), kinds::duration(SECOND..=TEN_YEARS);
-    /// How long a spent refresh token may be repeated; `0s`: no time.
+    /// How long a spent refresh token may be repeated, and what was held before a step-up may still be used once the new
+    /// cookie or token was; `0s`: no time.
     refresh_grace: Duration = "DOORWARD_REFRESH_GRACE",
         Text("10s"), kinds::duration(Duration::ZERO..=HOUR);
     /// How long a browser's session lives without being used.

@@ -30,6 +30,20 @@ diesel::table! {
 }
 
 diesel::table! {
+    former_secrets (digest) {
+        digest -> Bytea,
+        session_id -> Uuid,
+        successor -> Int4,
+        auth_time -> Timestamptz,
+        replaced_at -> Timestamptz,
+        superseded_at -> Nullable<Timestamptz>,
+        is_over -> Bool,
+        generation -> Nullable<Int4>,
+        rotated_at -> Array<Timestamptz>,
+    }
+}
+
+diesel::table! {
     instance (only_row) {
         only_row -> Bool,
         check_value -> Bytea,
@@ -136,6 +150,8 @@ diesel::table! {
         ended_at -> Nullable<Timestamptz>,
         ended_reason -> Nullable<Text>,
         outcome -> Text,
+        first_generation -> Int4,
+        renewals -> Int4,
     }
 }
 
@@ -175,6 +191,7 @@ diesel::table! {
         ended_reason -> Nullable<Text>,
         cookie_digest -> Nullable<Bytea>,
         idle_seconds -> Nullable<Int4>,
+        is_kept -> Nullable<Bool>,
     }
 }
 
@@ -215,12 +232,14 @@ diesel::joinable!(login_names -> users (user_id));
 diesel::joinable!(password_links -> users (user_id));
 diesel::joinable!(sessions -> users (user_id));
 diesel::joinable!(refresh_tokens -> sessions (session_id));
+diesel::joinable!(former_secrets -> sessions (session_id));
 diesel::joinable!(personal_tokens -> users (user_id));
 diesel::joinable!(notes -> users (owner_id));
 
 diesel::allow_tables_to_appear_in_same_query!(
     attempts,
     audit_events,
+    former_secrets,
     instance,
     known_addresses,
     login_names,

@@ -3,7 +3,8 @@
 use chrono::TimeDelta;
 use uuid::Uuid;
 
-use super::caller::{ACCOUNT_WRITE, Caller};
+use super::caller::{ACCOUNT_WRITE, Caller, Credential};
+use super::cookie_store::NewCookie;
 use super::fields::{Fields, FromFields, Scope};
 use super::refusal;
 use super::services::Services;
@@ -12,7 +13,8 @@ use super::step_up::{lapsed, made};
 use super::user_tag::Expected;
 use crate::audit::Origin;
 use crate::problem::{FieldError, Problem};
-use crate::sessions::{self, EndReason, Verified, end_sessions, session};
+use crate::sessions::renewal::{self, Kept};
+use crate::sessions::{self, Before, EndReason, NewSecret, Verified, end_sessions, session};
 use crate::tokens::personal_token::{
     self, NewPersonalToken, PersonalToken, PlainPersonalToken, RevokeReason, Which,
 };
@@ -153,7 +155,8 @@ impl Services {
         }
     }
 
-    /// Changes the caller's own password; every other session ends.
+    /// Changes the caller's own password; every other session ends. A browser's session gets a new cookie, and the old one
+    /// is refused from now on; an API client keeps what it holds.
     ///
     /// # Errors
     /// `validation_failed`, `too_many_attempts`, `session_ended`, `account_disabled`, `account_deleted`; a fault of ours
@@ -163,16 +166,19 @@ impl Services {
         caller: &Caller,
         request: PasswordChange,
         origin: Origin,
-    ) -> Result<(), Problem> {
+    ) -> Result<Option<(NewCookie, Kept)>, Problem> {
         let mut verified_hash =
             self.verify_current(caller, request.current_password.clone(), &origin).await?;
         let names = (caller.username.as_str(), caller.email.as_deref());
         let new_hash = self.hash_new_password(request.new_password, names, "/new_password").await?;
         for _ in 0..ATTEMPTS {
-            let (new_hash, revoke_tokens) = (new_hash.clone(), request.revoke_tokens);
-            let changed = self.replace_password(caller, verified_hash, new_hash, revoke_tokens, &origin);
-            if changed.await?.is_some() {
-                return Ok(());
+            let hashes = (verified_hash, new_hash.clone());
+            let cookie =
+                matches!(caller.credential, Credential::SessionCookie { .. }).then(NewCookie::generate);
+            let digest = cookie.as_ref().map(NewCookie::digest);
+            let changed = self.replace_password(caller, hashes, digest, request.revoke_tokens, &origin);
+            if let Some(kept) = changed.await? {
+                return Ok(cookie.zip(kept));
             }
             verified_hash = self.verify_current(caller, request.current_password.clone(), &origin).await?;
         }
@@ -183,24 +189,30 @@ impl Services {
     async fn replace_password(
         &self,
         caller: &Caller,
-        verified_hash: String,
-        new_hash: PasswordHash,
+        (verified_hash, new_hash): (String, PasswordHash),
+        cookie: Option<[u8; 32]>,
         revoke_tokens: bool,
         origin: &Origin,
-    ) -> Result<Option<User>, Problem> {
+    ) -> Result<Option<Option<Kept>>, Problem> {
         let (user_id, kept, origin) = (caller.user_id, caller.credential.session_id(), origin.clone());
+        let limits = self.limits.clone();
         let changed = self.database.transaction(move |connection| {
             if let Some(lapse) = sessions::find_lapse(connection, user_id, kept)? {
                 return Ok(Verified::Lapsed(lapse));
             }
             let changed =
                 set_password::change_own(connection, user_id, &verified_hash, &new_hash, kept, &origin)?;
-            let Some(user) = changed else { return Ok(Verified::Outdated) };
+            if changed.is_none() {
+                return Ok(Verified::Outdated);
+            }
             if revoke_tokens {
                 let (all, reason) = (Which::AllOf(user_id), RevokeReason::PasswordChanged);
                 personal_token::revoke(connection, all, reason, &origin)?;
             }
-            Ok(Verified::Done(user))
+            let Some((id, digest)) = kept.zip(cookie) else { return Ok(Verified::Done(None)) };
+            let renewed = renewal::renew(connection, id, &NewSecret::Cookie(digest), Before::Over, &limits)?;
+            renewal::announce(connection, id)?;
+            Ok(Verified::Done(renewed.map(|renewed| renewed.kept)))
         });
         made(changed.await.map_err(refusal::database)?)
     }

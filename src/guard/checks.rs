@@ -111,6 +111,10 @@ async fn identify_browser(
     trace.credential_id = Some(id);
     trace.session_id = Some(id);
     trace.user_id = standing.user.as_ref().map(|user| user.id);
+    if let Some(former) = browser.former.filter(|former| former.is_over) {
+        trace.stop(Check::Revocation);
+        return Err(refusal::cookie_replaced(former.replaced_at));
+    }
     trace.check(Check::Session, refuse_ended(standing.ended.as_ref()))?;
     trace.check(Check::Session, refuse_expired(browser.expired_at))?;
     let user = check_user(standing.user.as_ref(), trace)?;
@@ -354,6 +358,10 @@ async fn check_standing<'a>(
         trace.stop(Check::Revocation);
         let raised = services.version_raised(user.id, claims.ver).await?;
         return Err(refusal::version_raised(raised));
+    }
+    if let Some(at) = standing.replaced_at(claims.generation) {
+        trace.stop(Check::Revocation);
+        return Err(refusal::access_token_replaced(at));
     }
     trace.pass(Check::Revocation);
     find_in_session(standing, trace);

@@ -21,6 +21,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use super::services::Services;
 use crate::random;
 use crate::sessions::CookieKey;
+use crate::sessions::renewal::Kept;
 
 /// Where the key stands in actix-session's state.
 const KEY: &str = "key";
@@ -108,16 +109,23 @@ pub fn sent(request: &HttpRequest, settings: &BrowserSettings) -> SentCookie {
     }
 }
 
-/// Gives the browser the cookie of the session that was just begun. The browser keeps it for `kept` after it was
-/// closed.
+/// Gives the browser the cookie of a session that has just been started or renewed. The browser keeps it for `kept` after
+/// it was closed.
 pub fn give(request: &HttpRequest, answer: &mut HttpResponse, cookie: &NewCookie, kept: Option<Duration>) {
     let session = request.get_session();
     session.renew();
     // A text always becomes JSON.
     let _ = session.insert(KEY, &cookie.text);
     if let Some(kept) = kept {
-        answer.extensions_mut().insert(Kept(kept));
+        answer.extensions_mut().insert(KeptFor(kept));
     }
+}
+
+/// How long the browser keeps a session's new cookie after it was closed, as it was asked at the sign-in.
+#[must_use]
+pub fn kept_for(settings: &BrowserSettings, kept: Kept) -> Option<Duration> {
+    let is_kept = kept.is_kept.unwrap_or(kept.idle_ttl > settings.idle_ttl);
+    is_kept.then_some(kept.left)
 }
 
 /// Takes the cookie back.
@@ -127,7 +135,7 @@ pub fn take_back(request: &HttpRequest) {
 
 /// The cookie is to outlive the browser.
 #[derive(Clone, Copy)]
-struct Kept(Duration);
+struct KeptFor(Duration);
 
 /// Cookies of ours that a request may send, and the bytes of each. Reading takes some hundred bytes of memory a cookie.
 const COOKIES_MAX: usize = 8;
@@ -162,8 +170,8 @@ pub async fn keep<B: MessageBody>(
         drop_others(request.headers_mut(), &ours);
     }
     let mut response = next.call(request).await?;
-    let kept = response.response().extensions().get::<Kept>().copied();
-    if let Some(Kept(kept)) = kept {
+    let kept = response.response().extensions().get::<KeptFor>().copied();
+    if let Some(KeptFor(kept)) = kept {
         let cookies: Vec<HeaderValue> = response.headers_mut().remove(SET_COOKIE).collect();
         for cookie in cookies {
             let text = cookie.to_str().map(|text| format!("{text}; Max-Age={}", kept.as_secs()));

@@ -27,7 +27,7 @@ pub struct TokenAnswer {
     /// Seconds until the access token expires.
     #[schema(example = 300)]
     pub expires_in: i64,
-    /// Good once, at `POST /api/v1/auth/refresh`. A step-up gives none: the one in hand stays good.
+    /// Good once, at `POST /api/v1/auth/refresh`. That of a step-up replaces the one in hand.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refresh_token: Option<String>,
     /// Seconds until the refresh token expires if it is not used.

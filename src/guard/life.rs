@@ -10,6 +10,7 @@ use super::refusal;
 use super::services::Services;
 use crate::audit::event::{self, Event, Filter};
 use crate::problem::Problem;
+use crate::sessions::renewal::SESSION_RENEWED;
 use crate::sessions::{EndReason, SessionLife, find_life};
 use crate::tokens::personal_token::{self, PersonalToken, TokenLife};
 
@@ -21,7 +22,7 @@ const EVENTS: i64 = 200;
 pub struct LifeEvent {
     /// When.
     pub at: DateTime<Utc>,
-    /// What, for programs: an audit event's type, or `refreshed`, `last_used`, `expires`, `expired`.
+    /// What, for programs: an audit event's type, or `refreshed`, `session_renewed`, `last_used`, `expires`, `expired`.
     pub event: String,
     /// What, for people.
     pub text: String,
@@ -226,6 +227,11 @@ fn of_row(life: &SessionLife, events: &[LifeEvent]) -> Vec<LifeEvent> {
         let times = if count == 1 { String::new() } else { format!(", {count} times in all") };
         more.push(LifeEvent::plain(at, "refreshed", format!("refreshed{times}")));
     }
+    let secret = if life.kind == "browser" { "cookie" } else { "refresh token" };
+    more.extend(life.renewed_at.iter().map(|at| {
+        let text = format!("the session got a new {secret}");
+        LifeEvent::plain(*at, SESSION_RENEWED, text)
+    }));
     if life.last_used_at > life.created_at {
         more.push(last_used(life.last_used_at));
     }

@@ -35,6 +35,9 @@ type Digest = [u8; 32];
 /// When and why a user's version was raised past that of a token.
 pub type Raised = Option<(DateTime<Utc>, String)>;
 
+/// A browser's session, by its present cookie or by the one before that: each has a sign-in time of its own.
+type BrowserKey = (Uuid, bool);
+
 /// What is remembered, and until when.
 type Held<T> = (Arc<T>, Instant);
 
@@ -47,8 +50,8 @@ pub struct Memory {
     forged: Cache<Digest, ()>,
     sessions: Cache<Uuid, Arc<Standing>>,
     /// Whose a cookie is.
-    cookies: Cache<Digest, Uuid>,
-    browsers: Cache<Uuid, Held<BrowserStanding>>,
+    cookies: Cache<Digest, BrowserKey>,
+    browsers: Cache<BrowserKey, Held<BrowserStanding>>,
     /// Which personal token a text is.
     personal_digests: Cache<Digest, Uuid>,
     personal_tokens: Cache<Uuid, Held<TokenStanding>>,
@@ -124,10 +127,11 @@ impl Memory {
         self.live(&self.sessions, &id)
     }
 
-    /// How a browser's session stands.
+    /// Returns the state of a browser's session that was found by this very cookie.
     #[must_use]
     pub fn browser(&self, cookie: &Digest) -> Option<Arc<BrowserStanding>> {
-        self.held(&self.browsers, &self.cookies.get(cookie)?)
+        let standing = self.held(&self.browsers, &self.cookies.get(cookie)?)?;
+        (standing.cookie_digest == *cookie).then_some(standing)
     }
 
     /// How a personal token stands.
@@ -146,8 +150,8 @@ impl Memory {
         if self.feed.is_live() { cache.get(key) } else { None }
     }
 
-    fn held<T>(&self, cache: &Cache<Uuid, Held<T>>, id: &Uuid) -> Option<Arc<T>> {
-        let (value, until) = self.live(cache, id)?;
+    fn held<K: Hash + Eq, T>(&self, cache: &Cache<K, Held<T>>, key: &K) -> Option<Arc<T>> {
+        let (value, until) = self.live(cache, key)?;
         (Instant::now() < until).then_some(value)
     }
 
@@ -164,19 +168,15 @@ impl Memory {
         self.remember(ticket, Some(id), user_id, || self.sessions.insert(id, Arc::clone(standing)));
     }
 
-    /// Remembers how a browser's session stands. `good_for`: until it expires if it is not used.
-    pub fn remember_browser(
-        &self,
-        ticket: Ticket,
-        cookie: Digest,
-        standing: &Arc<BrowserStanding>,
-        good_for: Duration,
-    ) {
+    /// Remembers the state of a browser's session. `good_for`: until it expires if it is not used, or the cookie is
+    /// refused because it was replaced.
+    pub fn remember_browser(&self, ticket: Ticket, standing: &Arc<BrowserStanding>, good_for: Duration) {
         let (id, user_id) = (standing.id, standing.standing.user.as_ref().map(|user| user.id));
+        let key = (id, standing.former.is_some());
         let held = (Arc::clone(standing), Instant::now() + good_for.min(BROWSER_FOR));
         self.remember(ticket, Some(id), user_id, || {
-            self.browsers.insert(id, held);
-            self.cookies.insert(cookie, id);
+            self.browsers.insert(key, held);
+            self.cookies.insert(standing.cookie_digest, key);
         });
     }
 
@@ -229,7 +229,8 @@ impl Memory {
                 Revoked::Session(id) | Revoked::SessionChanged(id) => {
                     named.name(*id);
                     self.sessions.remove(id);
-                    self.browsers.remove(id);
+                    self.browsers.remove(&(*id, false));
+                    self.browsers.remove(&(*id, true));
                 }
                 Revoked::PersonalToken(id) => {
                     named.name(*id);
@@ -378,7 +379,13 @@ mod tests {
     }
 
     fn standing() -> Arc<Standing> {
-        Arc::new(Standing { ended: None, expires_at: DateTime::UNIX_EPOCH, scope: None, user: None })
+        Arc::new(Standing {
+            ended: None,
+            expires_at: DateTime::UNIX_EPOCH,
+            scope: None,
+            user: None,
+            replaced: Box::default(),
+        })
     }
 
     /// So many ids: two that were named long ago, at the counts 5 and 7, the others just now, at 9.

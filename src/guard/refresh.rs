@@ -7,7 +7,7 @@ use super::trace::{Check, Trace};
 use crate::audit::Origin;
 use crate::problem::{Action, Code, Problem};
 use crate::sessions::refresh_token::{self, PlainRefreshToken, RefreshToken};
-use crate::sessions::{Grant, Presented, Rotation, SessionLife, Turn, rotate, session};
+use crate::sessions::{Grant, Presented, Rotation, SessionLife, Turn, rotate, rotate_former, session};
 
 /// What is refreshed.
 #[derive(Clone, Debug)]
@@ -91,7 +91,14 @@ impl Services {
             return Ok(decided);
         }
         let limits = self.limits.clone();
-        let alone = move |connection: &mut _| rotate(connection, &turn.presented, &limits, &turn.origin);
+        let alone = move |connection: &mut _| {
+            let Turn { presented, origin } = &turn;
+            match rotate(connection, presented, &limits, origin)? {
+                // The session may have had it before a step-up.
+                Rotation::Unknown => rotate_former(connection, presented, &limits, origin),
+                decided => Ok(decided),
+            }
+        };
         self.database.run(alone).await.map_err(refusal::database)
     }
 

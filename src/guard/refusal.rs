@@ -10,6 +10,7 @@ use crate::database::DatabaseError;
 use crate::problem::{Action, Code, FieldError, Problem};
 use crate::sessions::EndReason;
 use crate::sessions::refresh_token::RefreshTokenFlaw;
+use crate::sessions::renewal::SESSION_RENEWED;
 use crate::tokens::access_token::AccessTokenFlaw;
 use crate::tokens::names::Names;
 use crate::tokens::personal_token::PersonalTokenFlaw;
@@ -223,6 +224,30 @@ pub fn personal_token_unknown() -> Problem {
 pub fn cookie_unknown() -> Problem {
     let detail = "The session cookie is of no session known here. Sign in again.";
     Problem::new(Code::TokenUnknown, detail)
+}
+
+/// A session cookie that was replaced, after the grace.
+#[must_use]
+pub fn cookie_replaced(replaced_at: DateTime<Utc>) -> Problem {
+    let detail = format!(
+        "This session cookie was replaced at {}, when the password was given again or changed, and the new one has been \
+         used since. Send the new cookie, or sign in again.",
+        time(replaced_at)
+    );
+    Problem::new(Code::TokenUnknown, detail).with("reason", SESSION_RENEWED)
+}
+
+/// An access token that was issued before a step-up, after the grace.
+#[must_use]
+pub fn access_token_replaced(revoked_at: DateTime<Utc>) -> Problem {
+    let detail = format!(
+        "The access token was replaced by a step-up, and what was issued before it is refused since {}. Send the access \
+         token of the step-up, or refresh with its refresh token.",
+        time(revoked_at)
+    );
+    Problem::new(Code::TokenRevoked, detail)
+        .with("revoked_at", time(revoked_at))
+        .with("reason", SESSION_RENEWED)
 }
 
 /// A Basic user name that is not the token's.

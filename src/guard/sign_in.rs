@@ -7,7 +7,10 @@ use super::services::Services;
 use crate::audit::event::{self, EventType, Origin, Subject};
 use crate::problem::{Code, Problem};
 use crate::random;
-use crate::sessions::{self, EndReason, Grant, HeldBy, NewSession, Which, end_sessions, session};
+use crate::sessions::standing::FormerCookie;
+use crate::sessions::{
+    self, EndReason, Grant, HeldBy, NewSession, Which, end_sessions, find_browser_standing, session,
+};
 use crate::users::attempts::{Outcome, Reservation};
 use crate::users::known_address;
 use crate::users::name::fold_typed;
@@ -123,7 +126,10 @@ impl Services {
             .transaction(move |connection| {
                 let begun = sessions::begin(connection, &new, &limits, &origin)?;
                 if let Some(digest) = replaces.filter(|_| begun.is_some()) {
-                    let which = Which::OfCookie(digest);
+                    let held = find_browser_standing(connection, &digest, limits.refresh_grace, false)?;
+                    let is_over = |former: FormerCookie| former.is_over;
+                    let held = held.filter(|browser| !browser.former.is_some_and(is_over));
+                    let which = Which::These(held.iter().map(|browser| browser.id).collect());
                     end_sessions(connection, &which, EndReason::SignedInAgain, &origin)?;
                 }
                 if let Some(grant) = &begun {

@@ -70,7 +70,8 @@ impl Services {
             return Ok(Found::Standing(standing));
         }
         let (ticket, kid) = (self.memory.ticket(), kid.to_owned());
-        let found = self.database.run(move |connection| find_standing(connection, id, &kid)).await;
+        let grace = self.limits.refresh_grace;
+        let found = self.database.run(move |connection| find_standing(connection, id, &kid, grace)).await;
         let (key_revoked_at, standing) = found.map_err(refusal::database)?;
         if key_revoked_at.is_some() {
             return Ok(Found::KeyRevoked);
@@ -85,7 +86,8 @@ impl Services {
         Ok(Found::Standing(standing))
     }
 
-    /// How the browser's session of this cookie stands; `None`: it stands nowhere.
+    /// Returns the state of the session that this cookie belongs, or belonged, to; `None`: there is none. The cookie
+    /// counts as presented.
     ///
     /// # Errors
     /// A fault of ours as a 5xx.
@@ -93,8 +95,9 @@ impl Services {
         if let Some(standing) = self.memory.browser(&cookie) {
             return Ok(Some(standing));
         }
-        let ticket = self.memory.ticket();
-        let found = self.database.run(move |connection| find_browser_standing(connection, &cookie)).await;
+        let (ticket, grace) = (self.memory.ticket(), self.limits.refresh_grace);
+        let find = move |connection: &mut _| find_browser_standing(connection, &cookie, grace, true);
+        let found = self.database.run(find).await;
         let found = found.map_err(refusal::database)?.map(|mut browser| {
             self.share_names(browser.standing.user.as_mut());
             let standing = &mut browser.standing;
@@ -102,7 +105,9 @@ impl Services {
             Arc::new(browser)
         });
         if let (Some(ticket), Some(standing)) = (ticket, &found) {
-            self.memory.remember_browser(ticket, cookie, standing, good_for(standing.left));
+            let until_over = standing.former.filter(|former| !former.is_over).and_then(|former| former.left);
+            let left = good_for(standing.left).min(until_over.unwrap_or(Duration::MAX));
+            self.memory.remember_browser(ticket, standing, left);
         }
         Ok(found)
     }

@@ -10,13 +10,12 @@ use super::services::Services;
 use super::sign_in::{ATTEMPTS, changed_meanwhile};
 use crate::audit::event::{self, EventType, Origin, Subject};
 use crate::problem::Problem;
-use crate::sessions::session::{self, SteppedUp};
-use crate::sessions::{Lapse, Verified};
+use crate::sessions::{Lapse, NewSecret, SteppedUp, Verified, step_up};
 use crate::users::attempts::{Outcome, Reservation};
 use crate::users::password::PlainPassword;
 
 impl Services {
-    /// Verifies the password of a session's user; the session's `auth_time` is then now.
+    /// Verifies the password of a session's user; the session's `auth_time` is then now, and this is its secret.
     ///
     /// # Errors
     /// `validation_failed` at `pointer` for a wrong one, `too_many_attempts`, `session_ended`, `account_disabled`,
@@ -27,14 +26,16 @@ impl Services {
         session_id: Uuid,
         password: PlainPassword,
         pointer: &str,
+        secret: NewSecret,
         origin: Origin,
     ) -> Result<SteppedUp, Problem> {
         for _ in 0..ATTEMPTS {
             let failed = (EventType::StepUpFailed, json!({}));
             let verified_hash = self.verify_again(caller, password.clone(), pointer, &origin, failed).await?;
-            let (user_id, origin) = (caller.user_id, origin.clone());
+            let (user_id, limits, origin) = (caller.user_id, self.limits.clone(), origin.clone());
             let stepped_up = self.database.transaction(move |connection| {
-                session::step_up(connection, session_id, user_id, &verified_hash, &origin)
+                let user = (user_id, verified_hash.as_str());
+                step_up::step_up(connection, session_id, user, &secret, &limits, &origin)
             });
             if let Some(stepped_up) = made(stepped_up.await.map_err(refusal::database)?)? {
                 return Ok(stepped_up);

@@ -153,7 +153,7 @@ pub async fn begin(
         password: PlainPassword::new(wish.password),
         scope: None,
         device: Some(device_of(request)),
-        held_by: HeldBy::Cookie { digest: cookie.digest(), idle_ttl },
+        held_by: HeldBy::Cookie { digest: cookie.digest(), idle_ttl, is_kept: wish.keep },
         replaces: match cookie_store::sent(request, settings) {
             SentCookie::Signed(digest) => Some(digest),
             SentCookie::Missing | SentCookie::Forged => None,

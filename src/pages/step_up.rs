@@ -3,16 +3,18 @@
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::LOCATION;
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 use serde::Deserialize;
 
 use super::refused::see_other;
 use super::shell::Shell;
 use super::{answer, next};
+use crate::guard::cookie_store::{self, NewCookie};
 use crate::guard::input::{Form, Query};
 use crate::guard::{AnyCaller, Authorized, Services, refusal};
 use crate::problem::{self, Code, Problem};
+use crate::sessions::NewSecret;
 use crate::users::password::PlainPassword;
 
 /// The field's name: another than those of the forms that it is sent along with.
@@ -70,9 +72,10 @@ pub fn ask_again(target: &str, problem: &Problem) -> Result<HttpResponse, Proble
     answer(problem.code().status(), &page)
 }
 
-/// Steps up and goes on.
+/// Steps up and goes on, with a new cookie.
 pub async fn step_up(
     services: web::Data<Services>,
+    request: HttpRequest,
     guarded: Authorized<AnyCaller, Form>,
 ) -> Result<HttpResponse, Problem> {
     let Authorized { caller, input: sent, origin, .. } = guarded;
@@ -81,11 +84,19 @@ pub async fn step_up(
     let repeat = next::path(sent.field("repeat")).unwrap_or_default().to_owned();
     let next = next::path(sent.field("next")).unwrap_or_default().to_owned();
     let pointer = format!("/{PASSWORD}");
-    match services.step_up(&caller, session_id, password, &pointer, origin).await {
-        Ok(_) if !repeat.is_empty() => {
-            Ok(HttpResponse::TemporaryRedirect().insert_header((LOCATION, repeat)).finish())
+    let cookie = NewCookie::generate();
+    let secret = NewSecret::Cookie(cookie.digest());
+    match services.step_up(&caller, session_id, password, &pointer, secret, origin).await {
+        Ok(stepped_up) => {
+            let mut answer = match (repeat.as_str(), next.as_str()) {
+                ("", "") => see_other("/account"),
+                ("", next) => see_other(next),
+                (repeat, _) => HttpResponse::TemporaryRedirect().insert_header((LOCATION, repeat)).finish(),
+            };
+            let kept = cookie_store::kept_for(&services.browser, stepped_up.kept);
+            cookie_store::give(&request, &mut answer, &cookie, kept);
+            Ok(answer)
         }
-        Ok(_) => Ok(see_other(if next.is_empty() { "/account" } else { &next })),
         Err(problem) if matches!(problem.code(), Code::ValidationFailed | Code::TooManyAttempts) => {
             let shell = Shell::of(&caller);
             let own = [CSRF, PASSWORD, "next", "repeat"];

@@ -181,6 +181,7 @@ pub(super) static TOKEN_UNKNOWN: Page = Page {
         "A personal access token of another installation.",
         "It expired so long ago that its row is gone.",
         "With Basic: the user name is not that of the token's owner.",
+        "A session cookie of before a step-up or a change of password (`reason` is `session_renewed`): the new one was used since, or the password changed.",
     ],
     for_client: "Sign in and make a new personal access token; with Basic, send its owner's username.",
     for_user: "Sign in again. A token of a script is made anew on your account's page.",
@@ -193,6 +194,7 @@ pub(super) static TOKEN_REVOKED: Page = Page {
     causes: &[
         "The owner or an admin revoked the personal access token, or an admin reset the owner's password.",
         "The user's role or status changed, so access tokens have to be issued anew.",
+        "A step-up replaced the access token (`reason` is `session_renewed`), and its answer was used.",
         "The database was restored to an earlier state, and cannot tell which tokens were revoked since.",
     ],
     for_client: "For an access token: refresh, the session goes on. For a personal access token (`terminal` is true): make a new one.",
@@ -232,7 +234,7 @@ pub(super) static AUTHENTICATION_TOO_OLD: Page = Page {
     causes: &[
         "The user signed in more than 15 minutes ago (the default) and makes a token or manages users.",
     ],
-    for_client: "Ask for the password, send it to POST /api/v1/auth/step-up, and repeat the request with the access token that it gives.",
+    for_client: "Ask for the password, send it to POST /api/v1/auth/step-up, and repeat the request with the access token that it gives. Store its refresh token: it replaces the one in hand.",
     for_user: "Give your password once more: what you are about to do needs a recent sign-in.",
     for_operator: "DOORWARD_STEP_UP_MAX_AGE sets the age.",
     example: include_str!("examples/authentication_too_old.txt"),
@@ -272,6 +274,7 @@ pub(super) static REFRESH_TOKEN_REUSED: Page = Page {
     meaning: "A refresh token that was traded before was presented again, after somebody had used what it was traded for. One of two has a copy, so the session was ended.",
     causes: &[
         "The client keeps an old token and ignores the new one.",
+        "The client keeps the refresh token of before a step-up, and ignores the one in its answer.",
         "Two processes share one token and do not share what it is traded for.",
         "The token was stolen.",
     ],

@@ -48,6 +48,8 @@ pub enum HeldBy {
         digest: [u8; 32],
         /// How long the session lives without being used.
         idle_ttl: Duration,
+        /// Whether the browser keeps the cookie after it is closed.
+        is_kept: bool,
     },
 }
 
@@ -57,19 +59,22 @@ struct Held<'a> {
     secret_digest: Option<&'a [u8]>,
     cookie_digest: Option<&'a [u8]>,
     idle_seconds: Option<i32>,
+    is_kept: Option<bool>,
 }
 
 impl<'a> Held<'a> {
     fn of(held_by: &'a HeldBy) -> Self {
         match held_by {
             HeldBy::RefreshToken(digest) => {
-                Self { kind: "api", secret_digest: Some(digest), cookie_digest: None, idle_seconds: None }
+                let (cookie_digest, idle_seconds, is_kept) = (None, None, None);
+                Self { kind: "api", secret_digest: Some(digest), cookie_digest, idle_seconds, is_kept }
             }
-            HeldBy::Cookie { digest, idle_ttl } => Self {
+            HeldBy::Cookie { digest, idle_ttl, is_kept } => Self {
                 kind: "browser",
                 secret_digest: None,
                 cookie_digest: Some(digest),
                 idle_seconds: Some(i32::try_from(idle_ttl.as_secs()).unwrap_or(i32::MAX)),
+                is_kept: Some(*is_kept),
             },
         }
     }
@@ -169,9 +174,9 @@ const STATEMENT: &str = "
         RETURNING u.id, u.username, u.version, u.role
     ), begun AS (
         INSERT INTO sessions (id, user_id, kind, device, address, scope, auth_time, created_at, last_used_at, expires_at,
-            cookie_digest, idle_seconds)
+            cookie_digest, idle_seconds, is_kept)
         SELECT g.session_id, u.id, g.kind, g.device, g.address, g.scope, now(), now(), now(), now() + g.session_ttl,
-            g.cookie_digest, g.idle_seconds
+            g.cookie_digest, g.idle_seconds, g.is_kept
           FROM signing_in AS u, given AS g
         RETURNING id, expires_at
     ), held AS (
@@ -210,6 +215,8 @@ impl QueryFragment<Pg> for Beginning<'_> {
         out.push_sql(" AS cookie_digest, ");
         out.push_bind_param::<Nullable<Integer>, _>(&self.held.idle_seconds)?;
         out.push_sql(" AS idle_seconds, ");
+        out.push_bind_param::<Nullable<Bool>, _>(&self.held.is_kept)?;
+        out.push_sql(" AS is_kept, ");
         out.push_bind_param::<Nullable<Text>, _>(&new.device)?;
         out.push_sql(" AS device, ");
         out.push_bind_param::<Nullable<Array<Text>>, _>(&new.scope)?;

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::audit::event::{self, EventType, Origin, Subject};
 use crate::database::now;
-use crate::database::schema::{refresh_tokens, sessions};
+use crate::database::schema::{former_secrets, refresh_tokens, sessions};
 use crate::tokens::revocation::{self, Revoked};
 
 /// Why a session ended.
@@ -84,10 +84,8 @@ pub enum Which {
     OthersOf(Uuid, Uuid),
     /// One, if it is this user's.
     OneOf(Uuid, Uuid),
-    /// The one whose refresh token has random bytes of this digest.
+    /// The one whose refresh token has, or had, random bytes of this digest.
     OfRefreshToken(Uuid, [u8; 32]),
-    /// The browser's session whose cookie has this digest.
-    OfCookie([u8; 32]),
     /// Every session there is; with a time, those begun by then.
     Every(Option<DateTime<Utc>>),
 }
@@ -172,9 +170,12 @@ pub fn find_unended(connection: &mut PgConnection, which: &Which) -> QueryResult
             let genuine = refresh_tokens::table
                 .filter(refresh_tokens::secret_digest.eq(digest.as_slice()))
                 .select(refresh_tokens::session_id);
-            query.filter(sessions::id.eq(id).and(sessions::id.eq_any(genuine)))
+            let former = former_secrets::table
+                .filter(former_secrets::digest.eq(digest.as_slice()))
+                .select(former_secrets::session_id);
+            let is_genuine = sessions::id.eq_any(genuine).or(sessions::id.eq_any(former));
+            query.filter(sessions::id.eq(id).and(is_genuine))
         }
-        Which::OfCookie(digest) => query.filter(sessions::cookie_digest.eq(digest.to_vec())),
         Which::Every(None) => query,
         Which::Every(Some(by)) => query.filter(sessions::created_at.le(by)),
     };

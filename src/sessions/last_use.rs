@@ -161,7 +161,7 @@ struct Locked {
     id: Uuid,
 }
 
-/// Gives the ids of rows that others hold locked.
+/// Gives the ids of rows that others hold locked. An access token that a step-up gave starts the grace of those before it.
 fn write_generations(connection: &mut PgConnection, batch: &[(Uuid, SessionUse)]) -> QueryResult<Vec<Uuid>> {
     let ids: Vec<Uuid> = batch.iter().map(|(id, _)| *id).collect();
     let generations: Vec<i32> = batch.iter().map(|(_, used)| used.generation).collect();
@@ -177,6 +177,14 @@ fn write_generations(connection: &mut PgConnection, batch: &[(Uuid, SessionUse)]
         ), written AS (
             UPDATE refresh_tokens AS t SET used_generation = greatest(t.used_generation, seen.generation)
               FROM seen, free WHERE free.session_id = t.session_id AND seen.id = t.session_id
+        ), superseded AS (
+            UPDATE former_secrets AS f SET superseded_at = now()
+              FROM seen, free WHERE free.session_id = f.session_id AND seen.id = f.session_id
+                AND f.successor <= seen.generation AND f.superseded_at IS NULL
+            RETURNING f.session_id
+        ), renewed AS (
+            INSERT INTO revocations (kind, subject, reason, matters_until)
+            SELECT DISTINCT 'session_changed', session_id::text, 'session_renewed', now() FROM superseded
         )
         SELECT session_id AS id FROM due EXCEPT SELECT session_id FROM free",
     )

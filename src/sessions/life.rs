@@ -5,9 +5,10 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use uuid::Uuid;
 
+use super::renewal::GENERATIONS_LEFT;
 use super::session::browser_idle_end;
 use crate::database::now;
-use crate::database::schema::{refresh_tokens, sessions, users};
+use crate::database::schema::{former_secrets, refresh_tokens, sessions, users};
 
 /// What became of a session.
 #[derive(Clone, Debug)]
@@ -38,9 +39,11 @@ pub struct SessionLife {
     pub ended: Option<(DateTime<Utc>, String)>,
     /// How often it was refreshed, and when last.
     pub refreshed: Option<(i32, Option<DateTime<Utc>>)>,
+    /// When its latest secrets were replaced, the earliest first.
+    pub renewed_at: Vec<DateTime<Utc>>,
 }
 
-/// The life of a session; with a digest, only if its refresh token has random bytes of that digest.
+/// The life of a session; with a digest, only if its refresh token has, or had, random bytes of that digest.
 ///
 /// # Errors
 /// PostgreSQL's.
@@ -53,7 +56,7 @@ pub fn find_life(
     type Times = (DateTime<Utc>, DateTime<Utc>, DateTime<Utc>, Option<DateTime<Utc>>, DateTime<Utc>);
     type Ended = (Option<DateTime<Utc>>, Option<String>);
     type User = Option<(Uuid, String, String)>;
-    type Refresh = Option<(i32, Vec<DateTime<Utc>>, DateTime<Utc>)>;
+    type Refresh = Option<((i32, i32), Vec<DateTime<Utc>>, DateTime<Utc>)>;
     let mut query = sessions::table
         .left_join(users::table)
         .left_join(refresh_tokens::table)
@@ -63,18 +66,37 @@ pub fn find_life(
             (sessions::created_at, sessions::last_used_at, sessions::expires_at, browser_idle_end(), now()),
             (sessions::ended_at, sessions::ended_reason),
             (users::id, users::username, users::status).nullable(),
-            (refresh_tokens::generation, refresh_tokens::rotated_at, refresh_tokens::expires_at).nullable(),
+            (
+                (refresh_tokens::generation, refresh_tokens::renewals),
+                refresh_tokens::rotated_at,
+                refresh_tokens::expires_at,
+            )
+                .nullable(),
         ))
         .into_boxed();
     if let Some(digest) = secret_digest {
-        query = query.filter(refresh_tokens::secret_digest.eq(digest.to_vec()));
+        let former = former_secrets::table
+            .filter(former_secrets::digest.eq(digest.to_vec()))
+            .select(former_secrets::session_id);
+        let is_own = refresh_tokens::secret_digest.eq(digest.to_vec()).or(sessions::id.eq_any(former));
+        query = query.filter(is_own);
     }
     let row: Option<(Of, Times, Ended, User, Refresh)> = query.first(connection).optional()?;
+    let former: Vec<(DateTime<Utc>, Vec<DateTime<Utc>>)> = former_secrets::table
+        .filter(former_secrets::session_id.eq(id))
+        .order(former_secrets::successor)
+        .select((former_secrets::replaced_at, former_secrets::rotated_at))
+        .load(connection)?;
+    let rotated_before = former.iter().filter_map(|(_, rotated)| rotated.first().copied()).max();
+    let renewed_at = former.into_iter().map(|(replaced_at, _)| replaced_at).collect();
     Ok(row.map(|(of, times, (ended_at, reason), user, refresh)| {
         let (id, kind, device, address) = of;
         let (created_at, used, ends, browser_ends, now) = times;
         let idle_ends = refresh.as_ref().map(|(.., expires_at)| *expires_at).or(browser_ends);
-        let refreshed = refresh.map(|(generation, rotated, _)| (generation - 1, rotated.first().copied()));
+        let refreshed = refresh.map(|((generation, renewals), rotated, _)| {
+            let count = generation - 1 - renewals * GENERATIONS_LEFT;
+            (count, rotated.first().copied().max(rotated_before))
+        });
         let rotated = refreshed.and_then(|(_, last)| last);
         let expires_at = idle_ends.map_or(ends, |idle_ends| ends.min(idle_ends));
         SessionLife {
@@ -91,6 +113,7 @@ pub fn find_life(
             is_expired: expires_at <= now,
             ended: ended_at.zip(reason),
             refreshed,
+            renewed_at,
         }
     }))
 }

@@ -239,7 +239,7 @@ macro_rules! outcome {
 }
 
 /// What follows `WITH given AS MATERIALIZED (SELECT …), `, which names the parameters. The benchmarks run it by
-/// themselves too.
+/// themselves too. A token that a step-up gave starts the grace of those before it.
 pub const STATEMENT: &str = concat!(
     "turn AS (
         UPDATE refresh_tokens AS t SET
@@ -261,8 +261,8 @@ pub const STATEMENT: &str = concat!(
         FROM given AS g, sessions AS s
             LEFT JOIN users AS u ON u.id = s.user_id LEFT JOIN roles AS r ON r.name = u.role
         WHERE t.session_id = g.session_id AND t.secret_digest = g.secret_digest AND s.id = t.session_id
-        RETURNING t.outcome, t.session_id, t.generation, t.expires_at, t.ended_at, t.ended_reason, s.auth_time,
-            s.scope, u.id AS user_id, u.username, u.version, r.permissions, s.expires_at AS session_expires_at
+        RETURNING t.outcome, t.session_id, t.generation, t.first_generation, t.expires_at, t.ended_at, t.ended_reason,
+            s.auth_time, s.scope, u.id AS user_id, u.username, u.version, r.permissions, s.expires_at AS session_expires_at
     ), session_ended AS (
         UPDATE sessions AS s SET ended_at = now(), ended_reason = 'refresh_token_reused'
         FROM turn WHERE turn.outcome = 'reused' AND s.id = turn.session_id AND s.ended_at IS NULL
@@ -270,6 +270,13 @@ pub const STATEMENT: &str = concat!(
         INSERT INTO revocations (kind, subject, reason, matters_until)
         SELECT 'session', session_id::text, 'refresh_token_reused', session_expires_at
         FROM turn WHERE outcome = 'reused'
+    ), superseded AS (
+        UPDATE former_secrets AS f SET superseded_at = now()
+        FROM turn WHERE turn.first_generation > 1 AND f.session_id = turn.session_id AND f.superseded_at IS NULL
+        RETURNING f.session_id
+    ), renewed AS (
+        INSERT INTO revocations (kind, subject, reason, matters_until)
+        SELECT DISTINCT 'session_changed', session_id::text, 'session_renewed', now() FROM superseded
     ), noted AS (
         INSERT INTO audit_events (id, type, subject_id, subject_name, session_id, address, request_id, details)
         SELECT g.event_id, CASE turn.outcome WHEN 'reused' THEN 'refresh_token_reused' ELSE 'refresh_repeated' END,

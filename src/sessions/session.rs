@@ -1,4 +1,4 @@
-//! The session: a signed-in device, its row, and how it is listed and proven anew.
+//! The session: a signed-in device, its row, and how it is listed.
 
 use std::time::Duration;
 
@@ -8,14 +8,10 @@ use diesel::dsl::sql;
 use diesel::expression::SqlLiteral;
 use diesel::prelude::*;
 use diesel::sql_types::{Nullable, Timestamptz};
-use serde_json::json;
 use uuid::Uuid;
 
-use super::standing::{Verified, find_lapse};
-use crate::audit::event::{self, EventType, Origin, Subject};
 use crate::database::now;
-use crate::database::schema::{refresh_tokens, sessions, users};
-use crate::tokens::revocation::{self, Revoked};
+use crate::database::schema::{refresh_tokens, sessions};
 
 /// How long things last, and how many there may be. Settings.
 #[derive(Clone, Debug)]
@@ -150,50 +146,4 @@ pub fn list(connection: &mut PgConnection, user_id: Uuid) -> QueryResult<Vec<Ses
 /// When a browser's session ends if it is not used again; NULL for an API client's.
 pub(super) fn browser_idle_end() -> SqlLiteral<Nullable<Timestamptz>> {
     sql("(sessions.last_used_at + sessions.idle_seconds * interval '1 second')")
-}
-
-/// What became of a step-up whose password was right.
-#[derive(Clone, Debug)]
-pub struct SteppedUp {
-    /// The new time of sign-in.
-    pub auth_time: DateTime<Utc>,
-    /// The user's version, as this statement read it.
-    pub version: i64,
-    /// The end of the session's whole life.
-    pub session_ends: DateTime<Utc>,
-}
-
-/// Notes that the session's user has just given his password.
-///
-/// # Errors
-/// PostgreSQL's.
-pub fn step_up(
-    connection: &mut PgConnection,
-    id: Uuid,
-    user_id: Uuid,
-    verified_hash: &str,
-    origin: &Origin,
-) -> QueryResult<Verified<SteppedUp>> {
-    if let Some(lapse) = find_lapse(connection, user_id, Some(id))? {
-        return Ok(Verified::Lapsed(lapse));
-    }
-    let user: Option<(String, i64)> = users::table
-        .filter(users::id.eq(user_id))
-        .filter(users::password_hash.eq(verified_hash))
-        .select((users::username, users::version))
-        .first(connection)
-        .optional()?;
-    let Some((username, version)) = user else { return Ok(Verified::Outdated) };
-    let updated: Option<(DateTime<Utc>, DateTime<Utc>)> = diesel::update(sessions::table)
-        .filter(sessions::id.eq(id).and(sessions::ended_at.is_null()))
-        .set(sessions::auth_time.eq(now()))
-        .returning((sessions::auth_time, sessions::expires_at))
-        .get_result(connection)
-        .optional()?;
-    // It ended just now: the next look finds why.
-    let Some((auth_time, session_ends)) = updated else { return Ok(Verified::Outdated) };
-    revocation::insert_change(connection, &Revoked::SessionChanged(id), "stepped_up")?;
-    let subject = Subject { id: Some(user_id), name: Some(&username) };
-    event::insert(connection, origin, EventType::SteppedUp, subject, &json!({}))?;
-    Ok(Verified::Done(SteppedUp { auth_time, version, session_ends }))
 }

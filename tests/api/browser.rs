@@ -424,20 +424,21 @@ async fn what_grants_power_asks_for_the_password_again_and_then_goes_on_where_it
 async fn a_step_up_with_a_cookie_needs_no_other_answer_than_that_it_is_done() {
     let world = World::new().await;
     world.user("alice", "member");
-    let browser = Browser::signed_in(&world, "alice").await;
+    let mut browser = Browser::signed_in(&world, "alice").await;
     world.advance(TimeDelta::minutes(20));
     let me = browser.ask(Method::GET, "/api/v1/me").send().await;
     let token = me.body["credential"]["csrf_token"].as_str().unwrap();
-    let ask = |path: &str| {
+    let ask = |browser: &Browser<'_>, path: &str| {
         let ask = browser.ask(Method::POST, path).header("sec-fetch-site", "same-origin");
         ask.header("x-csrf-token", token)
     };
     let new = json!({ "name": "x", "scope": "notes:read" });
-    ask("/api/v1/me/tokens").json(&new).send().await.refused("authentication_too_old");
-    let answer = ask("/api/v1/auth/step-up").json(&json!({ "password": PASSWORD })).send().await;
+    ask(&browser, "/api/v1/me/tokens").json(&new).send().await.refused("authentication_too_old");
+    let answer = ask(&browser, "/api/v1/auth/step-up").json(&json!({ "password": PASSWORD })).send().await;
     assert_eq!(answer.status, 204);
-    assert_eq!(ask("/api/v1/me/tokens").json(&new).send().await.status, 201);
-    assert_eq!(ask("/api/v1/auth/logout").send().await.status, 204);
+    browser.keep(&answer);
+    assert_eq!(ask(&browser, "/api/v1/me/tokens").json(&new).send().await.status, 201);
+    assert_eq!(ask(&browser, "/api/v1/auth/logout").send().await.status, 204);
     browser.ask(Method::GET, "/api/v1/me").send().await.refused("session_ended");
 }
 

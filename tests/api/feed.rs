@@ -398,7 +398,7 @@ async fn an_answer_that_the_feed_overtook_is_not_remembered() {
     let session: uuid::Uuid = serde_json::from_value(session).unwrap();
     memory.forget();
     let ticket = memory.ticket().unwrap();
-    let (_, standing) = find_standing(&mut world.connection(), session, "").unwrap();
+    let (_, standing) = find_standing(&mut world.connection(), session, "", Duration::ZERO).unwrap();
     world.post("/api/v1/auth/logout", &alice.access, json!({})).await;
     memory.remember_session(ticket, session, &standing.clone().unwrap().into());
     assert!(memory.session(session).is_none());

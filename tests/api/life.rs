@@ -101,9 +101,10 @@ async fn a_session_tells_what_became_of_it_and_of_its_user() {
     );
     let ended = "the session was ended: password changed, by alicia";
     let stepped_up = "the password was given again, by alicia";
+    let renewed = "the session got a new refresh token";
     assert_eq!(
         texts(&life_of(&world, &other.access).await),
-        ["signed in (api session), by alicia", stepped_up, of_user[0], of_user[1], ended, changed]
+        ["signed in (api session), by alicia", stepped_up, renewed, of_user[0], of_user[1], ended, changed]
     );
 }
 

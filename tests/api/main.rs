@@ -28,6 +28,7 @@ mod openapi;
 mod prune;
 mod refresh;
 mod refusals;
+mod renewal;
 mod restored;
 mod simplejwt;
 mod spellings;

@@ -97,6 +97,18 @@ async fn a_right_password_whose_hash_is_made_anew_meanwhile_is_verified_again() 
 }
 
 #[actix_web::test]
+async fn step_up_grants_no_permission_that_was_lost_meanwhile() {
+    let world = World::new().await;
+    let tokens = world.signed_in("alice", "member").await;
+    let demoted = "UPDATE users SET role = 'viewer', version = version + 1 WHERE username = 'alice'";
+    let stepped_up = overtaken(&world, demoted, step_up(&world, &tokens.access)).await;
+    assert_eq!(stepped_up.status, 200, "{}", stepped_up.body);
+    assert_eq!(stepped_up.body["scope"], "account:read account:write notes:read");
+    let me = world.get("/api/v1/me", &stepped_up.text("access_token")).await;
+    assert_eq!(me.body["credential"]["scope"], json!(["account:read", "account:write", "notes:read"]));
+}
+
+#[actix_web::test]
 async fn a_password_that_another_one_replaces_meanwhile_is_wrong() {
     let world = World::new().await;
     let tokens = world.signed_in("alice", "member").await;

@@ -1,10 +1,11 @@
 //! `/account/password`: another password for oneself.
 
 use actix_web::http::StatusCode;
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 
 use crate::guard::account::PasswordChange;
+use crate::guard::cookie_store;
 use crate::guard::input::Form;
 use crate::guard::requirements::AccountWrite;
 use crate::guard::{Authorized, Services};
@@ -37,27 +38,33 @@ pub async fn show(
 /// Changes it; every other session ends.
 pub async fn change(
     services: web::Data<Services>,
+    request: HttpRequest,
     guarded: Authorized<AccountWrite, Form>,
 ) -> Result<HttpResponse, Problem> {
     let Authorized { caller, input: sent, origin, .. } = guarded;
     let field = |name: &str| sent.field(name).unwrap_or_default();
     let revoke_tokens = sent.field("revoke_tokens").is_some();
     let changed = if field("new_password") == field("again") {
-        let request = PasswordChange {
+        let change = PasswordChange {
             current_password: PlainPassword::new(field("current_password")),
             new_password: PlainPassword::new(field("new_password")),
             revoke_tokens,
         };
-        services.change_password(&caller, request, origin).await.map_err(Flaws::of)
+        services.change_password(&caller, change, origin).await.map_err(Flaws::of)
     } else {
         Err(Ok(Flaws::of_field("again", "This is not the same as above.")))
     };
     let hint = set_password::hint(&services);
     let page = Password { shell: Shell::of(&caller), hint, revoke_tokens, flaws: Flaws::none(), done: None };
     match changed {
-        Ok(()) => {
+        Ok(renewed) => {
             let done = Some("Your password is changed, and every other session is signed out.");
-            answer(StatusCode::OK, &Password { revoke_tokens: false, done, ..page })
+            let mut answer = answer(StatusCode::OK, &Password { revoke_tokens: false, done, ..page })?;
+            if let Some((cookie, kept)) = renewed {
+                let kept = cookie_store::kept_for(&services.browser, kept);
+                cookie_store::give(&request, &mut answer, &cookie, kept);
+            }
+            Ok(answer)
         }
         Err(flaws) => flaws?.shown_by(|flaws| Password { flaws, ..page }),
     }

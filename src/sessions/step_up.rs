@@ -1,0 +1,72 @@
+//! A step-up: the session's sign-in is now, and a new secret holds it.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use serde_json::json;
+use uuid::Uuid;
+
+use super::renewal::{self, Before, Kept, NewSecret};
+use super::session::{Grant, Limits};
+use super::standing::{Verified, find_lapse};
+use crate::audit::event::{self, EventType, Origin, Subject};
+use crate::database::now;
+use crate::database::schema::{roles, sessions, users};
+use crate::tokens::revocation::{self, Revoked};
+
+/// A session whose user has just given the password.
+#[derive(Clone, Debug)]
+pub struct SteppedUp {
+    /// What goes into an access token.
+    pub grant: Grant,
+    /// How the browser keeps the cookie.
+    pub kept: Kept,
+}
+
+/// Raises a session to a sign-in of now and replaces its secret, in the caller's transaction. Everything that is issued
+/// goes by what this reads.
+///
+/// # Errors
+/// PostgreSQL's.
+pub fn step_up(
+    connection: &mut PgConnection,
+    id: Uuid,
+    (user_id, verified_hash): (Uuid, &str),
+    secret: &NewSecret,
+    limits: &Limits,
+    origin: &Origin,
+) -> QueryResult<Verified<SteppedUp>> {
+    if let Some(lapse) = find_lapse(connection, user_id, Some(id))? {
+        return Ok(Verified::Lapsed(lapse));
+    }
+    let user: Option<(String, i64, Vec<String>)> = users::table
+        .inner_join(roles::table)
+        .filter(users::id.eq(user_id).and(users::password_hash.eq(verified_hash)))
+        .select((users::username, users::version, roles::permissions))
+        .first(connection)
+        .optional()?;
+    let Some((username, version, permissions)) = user else { return Ok(Verified::Outdated) };
+    let renewed = renewal::renew(connection, id, secret, Before::Superseded, limits)?;
+    // It ended just now: the next look finds why.
+    let Some(renewed) = renewed else { return Ok(Verified::Outdated) };
+    let (auth_time, session_scope): (DateTime<Utc>, Option<Vec<String>>) =
+        diesel::update(sessions::table.find(id))
+            .set(sessions::auth_time.eq(now()))
+            .returning((sessions::auth_time, sessions::scope))
+            .get_result(connection)?;
+    revocation::insert_change(connection, &Revoked::SessionChanged(id), "stepped_up")?;
+    let subject = Subject { id: Some(user_id), name: Some(&username) };
+    event::insert(connection, origin, EventType::SteppedUp, subject, &json!({}))?;
+    let grant = Grant {
+        session_id: id,
+        user_id,
+        username,
+        version,
+        permissions,
+        session_scope,
+        auth_time,
+        generation: renewed.generation,
+        refresh_expires_at: renewed.idle_ends,
+        issued_at: auth_time,
+    };
+    Ok(Verified::Done(SteppedUp { grant, kept: renewed.kept }))
+}
