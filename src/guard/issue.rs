@@ -28,12 +28,10 @@ pub struct TokenAnswer {
     #[schema(example = 300)]
     pub expires_in: i64,
     /// Good once, at `POST /api/v1/auth/refresh`. That of a step-up replaces the one in hand.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub refresh_token: Option<String>,
+    pub refresh_token: String,
     /// Seconds until the refresh token expires if it is not used.
-    #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = 2_592_000)]
-    pub refresh_expires_in: Option<i64>,
+    pub refresh_expires_in: i64,
     /// What the access token may do, separated by spaces.
     #[schema(example = "notes:read notes:write")]
     pub scope: String,
@@ -57,8 +55,8 @@ impl Services {
             access_token,
             token_type: "Bearer",
             expires_in,
-            refresh_token: Some(refresh_token.expose().to_owned()),
-            refresh_expires_in: Some((grant.refresh_expires_at - grant.issued_at).num_seconds().max(0)),
+            refresh_token: refresh_token.expose().to_owned(),
+            refresh_expires_in: (grant.refresh_expires_at - grant.issued_at).num_seconds().max(0),
             scope,
         })
     }

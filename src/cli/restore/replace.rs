@@ -10,10 +10,11 @@ use crate::cli::failure::Failure;
 use crate::cli::libpq::{client, judge, not_started, program};
 
 /// Every table that a migration has made, whether a later one dropped it or not.
-const TABLES: [&str; 17] = [
+const TABLES: [&str; 18] = [
     "__diesel_schema_migrations",
     "attempts",
     "audit_events",
+    "former_secrets",
     "instance",
     "known_addresses",
     "login_names",
