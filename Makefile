@@ -1,6 +1,6 @@
 # Everything a newcomer needs. The logic is in scripts/, which also run without make.
 .DEFAULT_GOAL := help
-.PHONY: help run test fuzz chaos audit lint bench strangers cluster bench-data bench-size screenshots release
+.PHONY: help run test fuzz chaos audit lint bench strangers fair cluster bench-data bench-size screenshots release
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\): ## /\1	/p' Makefile | awk -F '\t' '{ printf "  make %-12s%s\n", $$1, $$2 }'
@@ -31,6 +31,9 @@ bench: ## measure against the limits in benches/
 
 strangers: ## what the clock tells of refused sign-ins, and how long others wait beside a thousand idle and slow connections
 	@./benches/strangers
+
+fair: ## what others notice of a flood of right passwords, and of searches through two million notes
+	@./benches/fair
 
 cluster: ## three nodes behind a balancer: how soon what one ends the others refuse, while parts are killed
 	@./benches/cluster

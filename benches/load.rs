@@ -14,6 +14,8 @@
 mod bare;
 #[path = "load/client.rs"]
 mod client;
+#[path = "load/fair.rs"]
+mod fair;
 #[path = "load/hold.rs"]
 mod hold;
 #[path = "load/measure.rs"]
@@ -41,6 +43,7 @@ const FLOOD: usize = 64;
 const USAGE: &str = "load statement | raw-bcrypt COST SECONDS
      | refresh | login | me | forged | revoked | note | flood ADDRESS PASSWORD SECONDS
      | paced ADDRESS PASSWORD SECONDS | hold ADDRESS IDLE SLOW | timing ADDRESS PASSWORD TRIES
+     | sign-ins | searches ADDRESS PASSWORD SECONDS
      | size-of-me ADDRESS PASSWORD | bare-me BYTES SECONDS | bare-note | pooled-note | bare-refresh DATABASE CONNECTIONS SECONDS";
 
 fn main() {
@@ -88,6 +91,8 @@ async fn run(kind: &str, rest: &[&str]) {
                 "note" => note(&target).await,
                 "paced" => paced(&target, &target.access_token().await, Vec::new()).await,
                 "flood" => return flood(&target).await,
+                "sign-ins" => return fair::sign_ins(&target).await,
+                "searches" => return fair::searches(&target).await,
                 _ => panic!("{USAGE}"),
             }
         }

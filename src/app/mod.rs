@@ -23,6 +23,7 @@ use actix_web::middleware::{Condition, from_fn};
 use actix_web::{App, Error, web};
 
 use crate::api::{self, health::Draining};
+use crate::blocking::caller::{self, Caller};
 use crate::config::{Origin, SimplejwtRoutes};
 use crate::database;
 use crate::guard::{Services, cookie_store};
@@ -76,11 +77,15 @@ pub struct Parts {
     pub cors_origins: Vec<Origin>,
 }
 
-async fn within_one_deadline(
+/// Names the caller of the request's work, and gives all its database work one deadline.
+async fn serve_request(
     request: ServiceRequest,
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
-    database::within_one_deadline(next.call(request)).await
+    let services = request.app_data::<web::Data<Services>>();
+    let address = services.and_then(|services| services.trusted_proxies.client_address(request.request()));
+    let served = database::within_one_deadline(next.call(request));
+    caller::in_the_name_of(Caller::at(address), served).await
 }
 
 /// Starts to serve on this socket.
@@ -99,7 +104,7 @@ pub fn serve(parts: Parts, listener: TcpListener, workers: usize) -> std::io::Re
             .app_data(web::Data::new(parts.draining))
             .app_data(web::Data::new(simplejwt))
             .app_data(table.clone())
-            .wrap(from_fn(within_one_deadline))
+            .wrap(from_fn(serve_request))
             .wrap(cookies)
             .wrap(from_fn(cookie_store::keep))
             .wrap(Condition::new(!parts.cors_origins.is_empty(), cors::middleware(&parts.cors_origins)))

@@ -19,7 +19,7 @@ use super::signals::Signals;
 use super::telemetry::{self, Log};
 use crate::app::start::{FirstAdmin, Prepared, StartError, prepare};
 use crate::app::{self, background, listen, state, waiting};
-use crate::blocking::BlockingPool;
+use crate::blocking::{BlockingPool, Caller, Lane, Limits};
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::database::{Database, DatabaseError, hopeless, instance};
@@ -237,7 +237,7 @@ impl<'a> Start<'a> {
 
     /// Opens the database and prepares it, however long it is not there; `None`: a signal came first.
     async fn run(&mut self, access: &mut Option<DatabaseAccess>) -> Result<Option<Prepared>, Failure> {
-        let thread = BlockingPool::new("start", 1, 1);
+        let thread = BlockingPool::new("start", Limits::new(1, 1));
         let settings = self.settings;
         // A private one says itself what it does.
         let opened = self.wait_for(open(&thread, settings), Self::stand_in).await?;
@@ -308,7 +308,8 @@ impl<'a> Start<'a> {
 /// Finds the database; a private one is made or started, and recovers if it has to.
 async fn open(thread: &BlockingPool, settings: &Settings) -> Result<DatabaseAccess, Failure> {
     let for_thread = settings.clone();
-    let opened = thread.run(PREPARED_WITHIN, move || DatabaseAccess::make(&for_thread)).await;
+    let claim = Caller::default().claim(Lane::Ordinary);
+    let opened = thread.run(PREPARED_WITHIN, claim, move || DatabaseAccess::make(&for_thread)).await;
     let access = opened.map_err(|error| Failure::new(error.to_string()))??;
     if access.beside_server {
         let folder = settings.data_dir.display();
@@ -326,7 +327,8 @@ async fn try_prepare(
     url: &str,
 ) -> Result<Result<Prepared, String>, Failure> {
     let (settings, url) = (settings.clone(), url.to_owned());
-    let prepared = thread.run(PREPARED_WITHIN, move || {
+    let claim = Caller::default().claim(Lane::Ordinary);
+    let prepared = thread.run(PREPARED_WITHIN, claim, move || {
         let mut connection = Database::connect(&url)?;
         instance::warn_of_foreign_messages(&mut connection);
         Ok(prepare(&mut connection, &settings))

@@ -18,6 +18,8 @@ mod search;
 mod together;
 mod waiting;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use diesel::sql_types::BigInt;
@@ -26,7 +28,7 @@ use diesel::{Connection as _, PgConnection, QueryResult, QueryableByName, RunQue
 use self::failure::is_worth_another_try;
 use self::feed::Feed;
 use self::waiting::within_patience;
-use crate::blocking::{BlockingError, BlockingPool};
+use crate::blocking::{BlockingError, BlockingPool, Lane, LaneLimits, Limits, caller};
 
 pub use self::failure::{DatabaseError, describe};
 pub use self::search::SEARCH_TIMEOUT;
@@ -67,10 +69,9 @@ impl Database {
             .test_on_check_out(true)
             .error_handler(Box::new(Log))
             .build_unchecked(pool::Manager::new(url.to_owned()));
-        let threads = connections as usize;
         Self {
             connections: pool,
-            threads: BlockingPool::new("database", threads, threads * QUEUE_PER_CONNECTION),
+            threads: BlockingPool::new("database", limits(connections as usize)),
             feed: Feed::default(),
         }
     }
@@ -85,9 +86,29 @@ impl Database {
         T: Send + 'static,
         F: FnOnce(&mut PgConnection) -> QueryResult<T> + Send + 'static,
     {
+        self.run_in(Lane::Ordinary, None, work).await
+    }
+
+    /// Runs `work` in this lane. Sets `is_started` once it has a thread.
+    async fn run_in<T, F>(
+        &self,
+        lane: Lane,
+        is_started: Option<Arc<AtomicBool>>,
+        work: F,
+    ) -> Result<T, DatabaseError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut PgConnection) -> QueryResult<T> + Send + 'static,
+    {
         let connections = self.connections.clone();
-        let work = move || feed::listen(|| with_connection(&connections, work));
-        wait_for(&self.feed, |patience| self.threads.run(patience, work)).await?
+        let work = move || {
+            if let Some(is_started) = is_started {
+                is_started.store(true, Ordering::Relaxed);
+            }
+            feed::listen(|| with_connection(&connections, work))
+        };
+        let claim = caller::current().claim(lane);
+        wait_for(&self.feed, |patience| self.threads.run(patience, claim, work)).await?
     }
 
     /// Runs `work` in one transaction; `Err` rolls back, so what must persist is an `Ok`. Begins again when
@@ -129,6 +150,19 @@ impl Database {
         let state = self.connections.state();
         (state.connections, state.idle_connections)
     }
+}
+
+/// Shares the connections: one caller leaves a quarter of them to the others, and all expensive reads together three
+/// quarters.
+fn limits(connections: usize) -> Limits {
+    let quarter = (connections / 4).max(1);
+    let waiting = connections * QUEUE_PER_CONNECTION;
+    let running_per_party = (connections - quarter).max(1);
+    let ordinary = LaneLimits { running: connections, running_per_party, waiting };
+    let expensive = LaneLimits { running: quarter, running_per_party: 1, waiting: waiting / 4 };
+    Limits::new(connections, waiting)
+        .with_lane(Lane::Ordinary, ordinary)
+        .with_lane(Lane::Expensive, expensive)
 }
 
 /// Runs `work` in a transaction on a connection of the caller's, as [`Database::transaction`] does.

@@ -1,18 +1,21 @@
 //! Reads that may be expensive, such as a search: they have a timeout of their own, shorter than other statements'.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use diesel::result::DatabaseErrorKind;
 use diesel::{PgConnection, QueryResult, RunQueryDsl};
 
 use super::{Database, DatabaseError, QueryError};
+use crate::blocking::Lane;
 
-/// How long each statement of an expensive read may run.
+/// The time that each statement of an expensive read may run.
 pub const SEARCH_TIMEOUT: Duration = Duration::from_millis(1_500);
 
 impl Database {
     /// Runs an expensive read in a read-only transaction. PostgreSQL cancels each of its statements after
-    /// [`SEARCH_TIMEOUT`].
+    /// [`SEARCH_TIMEOUT`]. Of each caller one runs at a time, and of all of them as many as a quarter of the connections.
     ///
     /// # Errors
     /// [`DatabaseError::TooExpensive`] when a statement ran into the timeout; otherwise see [`DatabaseError`].
@@ -21,8 +24,18 @@ impl Database {
         T: Send + 'static,
         F: FnOnce(&mut PgConnection) -> QueryResult<T> + Send + 'static,
     {
-        let found = self.run(move |connection| run_limited(connection, SEARCH_TIMEOUT, work)).await?;
-        found.ok_or(DatabaseError::TooExpensive)
+        let is_started = Arc::new(AtomicBool::new(false));
+        let found = self.run_in(Lane::Expensive, Some(Arc::clone(&is_started)), move |connection| {
+            run_limited(connection, SEARCH_TIMEOUT, work)
+        });
+        match found.await {
+            Ok(found) => found.ok_or(DatabaseError::TooExpensive),
+            // Other searches were before it all the time.
+            Err(DatabaseError::Unavailable(_)) if !is_started.load(Ordering::Relaxed) => {
+                Err(DatabaseError::Overloaded)
+            }
+            Err(error) => Err(error),
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use diesel::{PgConnection, QueryResult};
 use super::failure::is_broken_off;
 use super::feed::{self, Feed};
 use super::{Database, DatabaseError, wait_for, with_connection};
+use crate::blocking::Claim;
 use crate::blocking::batch::{Asked, Batch};
 
 /// See [`Database::together`].
@@ -44,12 +45,12 @@ impl Database {
 
 impl<A: Asked, T: Send + 'static> Together<A, T> {
     /// The answer to this one; `None`: it is to be asked for alone. What the others with it announced on the feed is in
-    /// force here too when this ends.
+    /// force here too when this ends. Past what one statement answers, those of different claims take turns.
     ///
     /// # Errors
     /// See [`DatabaseError`].
-    pub async fn run(&self, asked: A) -> Result<Option<T>, DatabaseError> {
-        let answer = wait_for(&self.feed, |patience| self.batch.run(patience, asked)).await?;
+    pub async fn run(&self, claim: Claim, asked: A) -> Result<Option<T>, DatabaseError> {
+        let answer = wait_for(&self.feed, |patience| self.batch.run(patience, claim, asked)).await?;
         answer.map_err(DatabaseError::Unavailable)
     }
 }

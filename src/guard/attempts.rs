@@ -13,9 +13,10 @@ use super::caller::Caller;
 use super::refusal;
 use super::services::Services;
 use crate::audit::event::{self, EventType, Origin, Subject};
+use crate::blocking::caller;
 use crate::clock::Clock;
 use crate::database::{self, Connection};
-use crate::problem::Problem;
+use crate::problem::{Code, Problem};
 use crate::users::attempts::{self, CountedBy, Held, Limits, Outcome, Reservation, Reserved};
 use crate::users::known_address::network;
 use crate::users::name::fold_typed;
@@ -24,6 +25,9 @@ use crate::users::user;
 /// How long a try waits here for the outcome of those before it, which may all be right.
 const PATIENCE: Duration = Duration::from_secs(5);
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
+/// How long a refusal for overload is held back. Whoever asks again at once then leaves the cores to the threads that
+/// hash, which have a low priority. Shorter than `Retry-After`.
+const OVERLOAD_DELAY: Duration = Duration::from_secs(1);
 /// Tries that wait here at once; further ones are refused.
 const WAITING: usize = 64;
 /// How long this node goes by what the database said of a name that is held up: a flood of tries for it is then refused
@@ -192,14 +196,24 @@ impl Services {
     /// all else. Where it fails too, the try goes on counting.
     pub async fn give_back(&self, reservation: Reservation) {
         let database = self.database.clone();
-        let given = actix_web::rt::spawn(async move {
+        let giving = async move {
             let settle =
                 move |connection: &mut Connection| reservation.settle(connection, Outcome::GivenBack);
             if let Err(error) = database.transaction(settle).await {
                 tracing::debug!(%error, "a try that was not made goes on counting");
             }
-        });
+        };
+        let given = actix_web::rt::spawn(caller::in_the_name_of(caller::current(), giving));
         let _ = tokio::time::timeout(database::patience(), given).await;
+    }
+
+    /// Gives a try back that was refused, and returns the refusal. One for overload is held back for a while.
+    pub(super) async fn give_back_refused(&self, reservation: Reservation, problem: Problem) -> Problem {
+        self.give_back(reservation).await;
+        if problem.code() == Code::Overloaded {
+            tokio::time::sleep(OVERLOAD_DELAY).await;
+        }
+        problem
     }
 
     /// Counts a request that proves nothing against its address.

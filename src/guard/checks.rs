@@ -13,6 +13,7 @@ use super::services::Services;
 use super::standing::Found;
 use super::trace::{Check, CredentialKind, Trace};
 use super::{csrf, refusal};
+use crate::blocking;
 use crate::problem::{Code, Problem};
 use crate::routing::Rule;
 use crate::sessions::Standing;
@@ -39,6 +40,7 @@ pub async fn identify(
 ) -> Result<Caller, Problem> {
     let sent = read(services, request, trace)?;
     let caller = identify_sent(services, &sent, trace).await?;
+    blocking::caller::note_user(caller.user_id);
     if matches!(sent, Sent::Basic { .. }) && !csrf::is_safe(request.method()) {
         trace.check(Check::Csrf, csrf::refuse_cross_site(request, &services.browser))?;
     }

@@ -1,7 +1,7 @@
 //! What the guard remembers between requests: tokens that were verified, and how sessions and personal tokens stand. The
 //! feed names what has changed, and that is forgotten; while it is silent nothing here is looked at.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::hash::Hash;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -11,6 +11,7 @@ use quick_cache::sync::Cache;
 use uuid::Uuid;
 
 use super::repeat::repeat_what_is_lost;
+use crate::cache::tickets::{NAMED_FOR, Named, Ticket, Tickets};
 use crate::database::feed::{Feed, Follower};
 use crate::database::{Connection, QueryError};
 use crate::secret_key::SecretKeys;
@@ -24,10 +25,6 @@ use crate::tokens::revocation::{self, Bookmark, News, Revoked};
 
 /// A browser's session moves its end with each use, elsewhere too: how it stands is looked up this often.
 const BROWSER_FOR: Duration = Duration::from_secs(30);
-/// Longer than a query may take: what was named earlier is in the answer of any query that still runs.
-const NAMED_FOR: Duration = Duration::from_secs(10);
-/// Names kept before they are looked over.
-const NAMED_BEFORE_PRUNING: usize = 4_096;
 
 /// SHA-256.
 type Digest = [u8; 32];
@@ -59,22 +56,9 @@ pub struct Memory {
     raised: Cache<(Uuid, i64), Raised>,
     /// The permissions of the few roles and the scopes that are in use: each is held once.
     names: Cache<Names, Names>,
-    named: RwLock<Named>,
+    tickets: Tickets,
     recent: RwLock<Recent>,
 }
-
-/// What the feed has named of late: an answer to a query that began before that is not remembered.
-struct Named {
-    /// Counts the times that something was named.
-    count: u64,
-    /// A query that began before this count may have missed anything.
-    floor: u64,
-    at: HashMap<Uuid, (u64, Instant)>,
-}
-
-/// The beginning of a query whose answer is to be remembered.
-#[derive(Clone, Copy, Debug)]
-pub struct Ticket(u64);
 
 impl Memory {
     /// Remembers up to `entries` of each kind.
@@ -92,7 +76,7 @@ impl Memory {
             personal_tokens: Cache::new(entries),
             raised: Cache::new(small),
             names: Cache::new(small),
-            named: RwLock::new(Named { count: 0, floor: 0, at: HashMap::new() }),
+            tickets: Tickets::default(),
             recent: RwLock::default(),
         }
     }
@@ -158,14 +142,14 @@ impl Memory {
     /// To be drawn before a query whose answer is to be remembered; `None`: it cannot be.
     #[must_use]
     pub fn ticket(&self) -> Option<Ticket> {
-        let named = self.named.read().unwrap_or_else(PoisonError::into_inner);
-        self.feed.is_live().then_some(Ticket(named.count))
+        let ticket = self.tickets.draw();
+        self.feed.is_live().then_some(ticket)
     }
 
     /// Remembers how an API client's session stands.
     pub fn remember_session(&self, ticket: Ticket, id: Uuid, standing: &Arc<Standing>) {
         let user_id = standing.user.as_ref().map(|user| user.id);
-        self.remember(ticket, Some(id), user_id, || self.sessions.insert(id, Arc::clone(standing)));
+        self.tickets.fill(ticket, [Some(id), user_id], || self.sessions.insert(id, Arc::clone(standing)));
     }
 
     /// Remembers the state of a browser's session. `good_for`: until it expires if it is not used, or the cookie is
@@ -174,7 +158,7 @@ impl Memory {
         let (id, user_id) = (standing.id, standing.standing.user.as_ref().map(|user| user.id));
         let key = (id, standing.former.is_some());
         let held = (Arc::clone(standing), Instant::now() + good_for.min(BROWSER_FOR));
-        self.remember(ticket, Some(id), user_id, || {
+        self.tickets.fill(ticket, [Some(id), user_id], || {
             self.browsers.insert(key, held);
             self.cookies.insert(standing.cookie_digest, key);
         });
@@ -190,7 +174,7 @@ impl Memory {
     ) {
         let (id, user_id) = (standing.id, standing.user.as_ref().map(|user| user.id));
         let until = Instant::now().checked_add(good_for).unwrap_or_else(|| Instant::now() + NAMED_FOR);
-        self.remember(ticket, Some(id), user_id, || {
+        self.tickets.fill(ticket, [Some(id), user_id], || {
             self.personal_tokens.insert(id, (Arc::clone(standing), until));
             self.personal_digests.insert(digest, id);
         });
@@ -198,18 +182,9 @@ impl Memory {
 
     /// Remembers when and why a user's version was raised.
     pub fn remember_raised(&self, ticket: Ticket, user_id: Uuid, version: i64, raised: &Raised) {
-        self.remember(ticket, None, Some(user_id), || {
+        self.tickets.fill(ticket, [None, Some(user_id)], || {
             self.raised.insert((user_id, version), raised.clone());
         });
-    }
-
-    /// Under the lock, so that nothing is named between the look and the insertion.
-    fn remember(&self, ticket: Ticket, id: Option<Uuid>, user_id: Option<Uuid>, insert: impl FnOnce()) {
-        let named = self.named.read().unwrap_or_else(PoisonError::into_inner);
-        let was_named = |id: &Uuid| named.at.get(id).is_some_and(|(count, _)| *count > ticket.0);
-        if ticket.0 >= named.floor && ![id, user_id].iter().flatten().any(was_named) {
-            insert();
-        }
     }
 
     /// When and why a session or personal token ended, where that was of late: the database may have lost it.
@@ -221,8 +196,10 @@ impl Memory {
     /// Forgets what the feed names.
     pub fn apply(&self, news: &[News]) {
         self.recent.write().unwrap_or_else(PoisonError::into_inner).note(news);
-        let mut named = self.named.write().unwrap_or_else(PoisonError::into_inner);
-        named.count += 1;
+        self.tickets.evict(|named| self.evict(news, named));
+    }
+
+    fn evict(&self, news: &[News], named: &mut Named) {
         let mut users = HashSet::new();
         for News { revoked, .. } in news {
             match revoked {
@@ -242,13 +219,12 @@ impl Memory {
                 }
                 // The ring of keys is loaded anew.
                 Revoked::Key(_) => {}
-                Revoked::Everything => self.forget_all(&mut named),
+                Revoked::Everything => self.forget_all(named),
             }
         }
         if !users.is_empty() {
             self.forget_users(&users);
         }
-        named.prune();
     }
 
     /// Rare enough to go through everything.
@@ -262,12 +238,11 @@ impl Memory {
 
     /// Forgets how everything stands.
     pub fn forget(&self) {
-        self.forget_all(&mut self.named.write().unwrap_or_else(PoisonError::into_inner));
+        self.tickets.evict(|named| self.forget_all(named));
     }
 
     fn forget_all(&self, named: &mut Named) {
-        named.count += 1;
-        named.floor = named.count;
+        named.name_everything();
         self.sessions.clear();
         self.browsers.clear();
         self.personal_tokens.clear();
@@ -284,27 +259,6 @@ impl Memory {
             ("browser_sessions", self.browsers.len()),
             ("personal_tokens", self.personal_tokens.len()),
         ]
-    }
-}
-
-impl Named {
-    fn name(&mut self, id: Uuid) {
-        self.at.insert(id, (self.count, Instant::now()));
-    }
-
-    fn prune(&mut self) {
-        if self.at.len() < NAMED_BEFORE_PRUNING {
-            return;
-        }
-        let mut floor = self.floor;
-        self.at.retain(|_, (count, at)| {
-            let stays = at.elapsed() < NAMED_FOR;
-            if !stays {
-                floor = floor.max(*count);
-            }
-            stays
-        });
-        self.floor = floor;
     }
 }
 
@@ -373,11 +327,6 @@ mod tests {
         Memory::new(Feed::default(), 100)
     }
 
-    /// As one is drawn while the feed is live.
-    fn ticket(memory: &Memory) -> Ticket {
-        Ticket(memory.named.read().expect("no panic").count)
-    }
-
     fn standing() -> Arc<Standing> {
         Arc::new(Standing {
             ended: None,
@@ -386,20 +335,6 @@ mod tests {
             user: None,
             replaced: Box::default(),
         })
-    }
-
-    /// So many ids: two that were named long ago, at the counts 5 and 7, the others just now, at 9.
-    fn named(ids: usize) -> Named {
-        let long_ago = NAMED_FOR + Duration::from_secs(1);
-        let long_ago = Instant::now().checked_sub(long_ago).expect("a time");
-        let mut named = Named { count: 9, floor: 3, at: HashMap::new() };
-        for count in [5, 7] {
-            named.at.insert(crate::random::id(), (count, long_ago));
-        }
-        while named.at.len() < ids {
-            named.name(crate::random::id());
-        }
-        named
     }
 
     #[test]
@@ -411,40 +346,19 @@ mod tests {
             memory.apply(&[News { revoked: Revoked::Everything, age, reason, revoked_at, matters_until }]);
         };
         for forget in [Memory::forget, told] {
-            let before = ticket(&memory);
+            let before = memory.tickets.draw();
             forget(&memory);
             memory.remember_session(before, id, &standing());
             assert!(memory.sessions.get(&id).is_none());
-            memory.remember_session(ticket(&memory), id, &standing());
+            memory.remember_session(memory.tickets.draw(), id, &standing());
             assert!(memory.sessions.get(&id).is_some());
-        }
-    }
-
-    #[test]
-    fn what_was_named_long_ago_makes_room_once_there_is_much_and_counts_for_every_earlier_query() {
-        for (ids, left, floor) in [
-            (NAMED_BEFORE_PRUNING - 1, NAMED_BEFORE_PRUNING - 1, 3),
-            (NAMED_BEFORE_PRUNING, NAMED_BEFORE_PRUNING - 2, 7),
-            (NAMED_BEFORE_PRUNING + 1, NAMED_BEFORE_PRUNING - 1, 7),
-        ] {
-            let memory = Memory { named: RwLock::new(named(ids)), ..memory() };
-            memory.apply(&[]);
-            {
-                let named = memory.named.read().expect("no panic");
-                assert_eq!((named.at.len(), named.floor), (left, floor), "{ids}");
-            }
-            for (count, is_remembered) in [(floor - 1, false), (floor, true)] {
-                let id = crate::random::id();
-                memory.remember_session(Ticket(count), id, &standing());
-                assert_eq!(memory.sessions.get(&id).is_some(), is_remembered, "{ids}: {count}");
-            }
         }
     }
 
     #[test]
     fn whoever_begins_to_follow_anew_remembers_nothing_from_before() {
         let (memory, id) = (Arc::new(memory()), crate::random::id());
-        memory.remember_session(ticket(&memory), id, &standing());
+        memory.remember_session(memory.tickets.draw(), id, &standing());
         let secret_keys = SecretKeys::derive(["a key of at least thirty-two characters"]).expect("one");
         let mut reader = Reader::new(Arc::clone(&memory), Keys::new(KeyRing::default()), secret_keys);
         reader.begin_anew();
@@ -463,7 +377,7 @@ mod tests {
             revoked: None,
             user: None,
         });
-        memory.remember_personal_token(ticket(&memory), [7; 32], &standing, standing.left);
+        memory.remember_personal_token(memory.tickets.draw(), [7; 32], &standing, standing.left);
         let (_, until) = memory.personal_tokens.get(&id).expect("it is remembered");
         assert!(until > Instant::now() && until <= Instant::now() + NAMED_FOR);
         assert_eq!(memory.personal_digests.get(&[7; 32]), Some(id));

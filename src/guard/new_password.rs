@@ -2,6 +2,7 @@
 
 use super::refusal;
 use super::services::Services;
+use crate::blocking::caller;
 use crate::problem::Problem;
 use crate::users::password::{PasswordHash, PlainPassword};
 use crate::users::passwords::NewHash;
@@ -19,7 +20,8 @@ impl Services {
         pointer: &str,
     ) -> Result<PasswordHash, Problem> {
         let names = std::iter::once(username).chain(email).map(str::to_owned).collect();
-        match self.passwords.hash_new(password, names).await.map_err(refusal::hashing)? {
+        let claim = caller::current().claim_of_password();
+        match self.passwords.hash_new(claim, password, names).await.map_err(refusal::hashing)? {
             NewHash::Made(hash) => Ok(hash),
             NewHash::Refused(errors) => Err(refusal::password_flaws(&errors, pointer)),
         }

@@ -5,6 +5,7 @@ use super::refusal;
 use super::services::Services;
 use super::trace::{Check, Trace};
 use crate::audit::Origin;
+use crate::blocking::{Lane, caller};
 use crate::problem::{Action, Code, Problem};
 use crate::sessions::refresh_token::{self, PlainRefreshToken, RefreshToken};
 use crate::sessions::{Grant, Presented, Rotation, SessionLife, Turn, rotate, rotate_former, session};
@@ -87,7 +88,11 @@ impl Services {
 
     /// Together with those that come at the same time, if it can be.
     async fn rotate(&self, turn: Turn) -> Result<Rotation, Problem> {
-        if let Some(decided) = self.rotations.run(turn.clone()).await.map_err(refusal::database)? {
+        // The token does not say whose it is; a session that was looked up does.
+        let session_id = turn.presented.session_id;
+        let owner = self.memory.session(session_id).and_then(|found| found.user.as_ref().map(|user| user.id));
+        let claim = caller::current().claim_of_account(Lane::Ordinary, &owner.unwrap_or(session_id));
+        if let Some(decided) = self.rotations.run(claim, turn.clone()).await.map_err(refusal::database)? {
             return Ok(decided);
         }
         let limits = self.limits.clone();

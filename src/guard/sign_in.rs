@@ -5,6 +5,7 @@ use serde_json::json;
 use super::refusal;
 use super::services::Services;
 use crate::audit::event::{self, EventType, Origin, Subject};
+use crate::blocking::{Claim, Lane, caller};
 use crate::problem::{Code, Problem};
 use crate::random;
 use crate::sessions::standing::FormerCookie;
@@ -47,10 +48,7 @@ impl Services {
         let reservation = self.reserve_sign_in(&wanted.username, origin).await?;
         match self.try_sign_in(wanted, &reservation, origin).await {
             Ok(settled) => settled,
-            Err(problem) => {
-                self.give_back(reservation).await;
-                Err(problem)
-            }
+            Err(problem) => Err(self.give_back_refused(reservation, problem).await),
         }
     }
 
@@ -64,7 +62,8 @@ impl Services {
         for _ in 0..ATTEMPTS {
             let found = self.find_login(&wanted.username).await?;
             let hash = found.as_ref().and_then(|login| login.password_hash.clone());
-            let verified = self.passwords.verify(hash.clone(), wanted.password.clone()).await;
+            let claim = claim_of(wanted, found.as_ref(), reservation);
+            let verified = self.passwords.verify(claim, hash.clone(), wanted.password.clone()).await;
             let (Some(login), Some(hash), Some(verified)) =
                 (found.clone(), hash, verified.map_err(refusal::hashing)?)
             else {
@@ -202,6 +201,15 @@ impl Services {
             (Ok(()), Code::AccountDisabled) => refusal::account_disabled(),
             (Ok(()), _) => refusal::invalid_credentials(),
         }
+    }
+}
+
+/// Returns what the check of this password counts against. An account that does not exist has a share like any other.
+fn claim_of(wanted: &SignIn, found: Option<&Login>, reservation: &Reservation) -> Claim {
+    let lane = if reservation.is_at_known_address() { Lane::KnownAddress } else { Lane::Ordinary };
+    match found {
+        Some(login) => caller::current().claim_of_account(lane, &login.user.id),
+        None => caller::current().claim_of_account(lane, &fold_typed(&wanted.username)),
     }
 }
 

@@ -9,6 +9,7 @@ use super::refusal;
 use super::services::Services;
 use super::sign_in::{ATTEMPTS, changed_meanwhile};
 use crate::audit::event::{self, EventType, Origin, Subject};
+use crate::blocking::caller;
 use crate::problem::Problem;
 use crate::sessions::{Lapse, NewSecret, SteppedUp, Verified, step_up};
 use crate::users::attempts::{Outcome, Reservation};
@@ -78,10 +79,7 @@ impl Services {
                 self.note_wrong_password(caller, origin, failed, reservation).await?;
                 Err(refusal::wrong_password(pointer))
             }
-            Err(problem) => {
-                self.give_back(reservation).await;
-                Err(problem)
-            }
+            Err(problem) => Err(self.give_back_refused(reservation, problem).await),
         }
     }
 
@@ -91,7 +89,9 @@ impl Services {
         password: PlainPassword,
     ) -> Result<Option<String>, Problem> {
         let hash = self.password_hash_of(caller.user_id).await?;
-        let verified = self.passwords.verify(hash.clone(), password).await.map_err(refusal::hashing)?;
+        let claim = caller::current().claim_of_password();
+        let verified =
+            self.passwords.verify(claim, hash.clone(), password).await.map_err(refusal::hashing)?;
         Ok(hash.filter(|_| verified.is_some()))
     }
 

@@ -378,13 +378,15 @@ pub(super) static OVERLOADED: Page = Page {
     meaning: "More requests arrive than can be answered in time, so this one was refused at once.",
     causes: &[
         "A flood of sign-ins: each costs a password hash.",
+        "Your network, account or user has more requests waiting than anybody else; the newest of them are refused first.",
         "The database is slower than the requests that come in.",
         "A search that took too long; the detail then says to narrow it.",
     ],
     for_client: "Wait for as many seconds as `Retry-After` says and try again. Nothing was done. Narrow a search before it \
                  is sent again.",
     for_user: "Wait a moment and try again. Nothing is wrong with your account.",
-    for_operator: "The metrics show the depth of both queues (doorward_pool_waiting).",
+    for_operator: "The metrics show the depth of both queues (doorward_pool_waiting), and how much was refused of which \
+                   lane (doorward_pool_shed_total): signed_in, known_address, ordinary, expensive.",
     example: include_str!("examples/overloaded.txt"),
 };
 

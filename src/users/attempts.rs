@@ -305,6 +305,12 @@ const GIVEN_BACK: &str = "UPDATE attempts SET pending = greatest(pending - 1, 0)
     WHERE kind = $1 AND digest = $2";
 
 impl Reservation {
+    /// Returns whether the account was signed in to from there before.
+    #[must_use]
+    pub fn is_at_known_address(&self) -> bool {
+        self.counters.iter().any(|counter| counter.by == CountedBy::KnownAddress)
+    }
+
     /// Says what the try came to, in the caller's transaction.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::password::{self, OddHash, PasswordFlaw, PasswordHash, PasswordPolicy, PlainPassword};
-use crate::blocking::{BlockingError, BlockingPool};
+use crate::blocking::{BlockingError, BlockingPool, Claim, Lane, LaneLimits, Limits};
 
 /// How long a request waits for its hash, queueing included.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -60,11 +60,21 @@ pub enum NewHash {
     Refused(Vec<PasswordFlaw>),
 }
 
+/// Keeps a quarter of the queue for those who are signed in, and another one for them and for sign-ins from known
+/// addresses.
+fn limits(threads: usize) -> Limits {
+    let waiting = threads * QUEUE_PER_THREAD;
+    let lane = |waiting| LaneLimits { running: threads, running_per_party: threads, waiting };
+    Limits::new(threads, waiting)
+        .with_lane(Lane::KnownAddress, lane(waiting / 4 * 3))
+        .with_lane(Lane::Ordinary, lane(waiting / 2))
+}
+
 impl Passwords {
     /// Hashes at `cost`, on `threads` threads.
     #[must_use]
     pub fn new(policy: PasswordPolicy, cost: u32, threads: usize) -> Self {
-        let threads = BlockingPool::of_low_priority("hashing", threads, threads * QUEUE_PER_THREAD);
+        let threads = BlockingPool::of_low_priority("hashing", limits(threads));
         let highest_cost = Arc::new(AtomicU32::new(cost));
         Self { policy, cost, highest_cost, verified: Arc::default(), threads }
     }
@@ -87,6 +97,7 @@ impl Passwords {
     /// See [`HashError`].
     pub async fn verify(
         &self,
+        claim: Claim,
         stored: Option<String>,
         plain: PlainPassword,
     ) -> Result<Option<Verified>, HashError> {
@@ -105,7 +116,7 @@ impl Passwords {
             let upgraded = stale.map(|_| PasswordHash::new(&plain, cost)).transpose()?;
             Ok(right.then_some(Verified { upgraded }))
         };
-        self.threads.run(DEADLINE, work).await?.map_err(|_| HashError::OddHash)
+        self.threads.run(DEADLINE, claim, work).await?.map_err(|_| HashError::OddHash)
     }
 
     /// How many passwords were verified by this process, right or wrong.
@@ -118,7 +129,12 @@ impl Passwords {
     ///
     /// # Errors
     /// See [`HashError`].
-    pub async fn hash_new(&self, plain: PlainPassword, names: Vec<String>) -> Result<NewHash, HashError> {
+    pub async fn hash_new(
+        &self,
+        claim: Claim,
+        plain: PlainPassword,
+        names: Vec<String>,
+    ) -> Result<NewHash, HashError> {
         let (cost, policy) = (self.cost, self.policy.clone());
         let work = move || -> Result<NewHash, OddHash> {
             let names: Vec<&str> = names.iter().map(String::as_str).collect();
@@ -129,7 +145,7 @@ impl Passwords {
                 Ok(NewHash::Refused(errors))
             }
         };
-        self.threads.run(DEADLINE, work).await?.map_err(|_| HashError::OddHash)
+        self.threads.run(DEADLINE, claim, work).await?.map_err(|_| HashError::OddHash)
     }
 
     /// The threads' pool, for metrics.

@@ -9,6 +9,7 @@ mod bounds;
 mod browser;
 mod examples;
 mod explain;
+mod fair_shares;
 mod faults;
 mod feed;
 mod guard;

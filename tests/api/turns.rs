@@ -199,7 +199,7 @@ async fn what_is_made_while_its_account_is_deleted_is_refused_and_no_fault_of_ou
 async fn of_twenty_sign_ins_at_once_as_many_sessions_live_as_a_user_may_have() {
     let world = World::with(|settings| {
         settings.max_sessions = 3;
-        settings.database_connections = 24;
+        settings.database_connections = 28;
     });
     let world = world.await;
     world.user("alice", "member");
@@ -224,7 +224,7 @@ async fn of_twenty_sign_ins_at_once_as_many_sessions_live_as_a_user_may_have() {
 
 #[actix_web::test]
 async fn of_twenty_links_that_are_made_at_once_one_sets_the_password() {
-    let world = World::with(|settings| settings.database_connections = 24).await;
+    let world = World::with(|settings| settings.database_connections = 28).await;
     let admin = world.login("admin").await.access;
     let path = format!("/api/v1/users/{}/password", world.user("alice", "member"));
     // All of them have begun before the first is made.

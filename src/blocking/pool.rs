@@ -1,0 +1,329 @@
+//! A pool of blocking threads with a fair, bounded queue in front of them. The threads are the pool's own: one that is
+//! done takes the next work off the queue without a detour over the async threads, and those that hash have a low
+//! priority.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use super::fair_queue::{Claim, FairQueue, Lane, Limits, Queued};
+use super::sync::{Condvar, Mutex, MutexGuard, planted, thread};
+
+/// The niceness of a low priority (nice(2)): beside a busy core about a tenth of it is left.
+const LOW: i32 = 10;
+
+/// A bounded number of blocking threads and a bounded queue in front of them. Clones share both.
+#[derive(Clone, Debug)]
+pub struct BlockingPool {
+    handle: Arc<Handle>,
+}
+
+/// The reason why work was not done, or gave no result in time.
+#[derive(Debug, thiserror::Error, Clone, Copy, PartialEq, Eq)]
+pub enum BlockingError {
+    /// As much waits as may wait, and nobody has more of it than who sent this. It was not started.
+    #[error("the queue for {0} is full")]
+    QueueFull(&'static str),
+    /// The deadline passed. Work that was started goes on and keeps its thread until it ends.
+    #[error("{0} did not finish before its deadline")]
+    DeadlinePassed(&'static str),
+    /// The work panicked.
+    #[error("{0} panicked")]
+    Panicked(&'static str),
+}
+
+/// The result of work, once there is one.
+pub type Answer<T> = oneshot::Receiver<Result<T, BlockingError>>;
+
+/// The askers' end: the threads end with the last of them.
+#[derive(Debug)]
+struct Handle {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    name: &'static str,
+    limits: Limits,
+    niceness: i32,
+    state: Mutex<State>,
+    work_arrived: Condvar,
+}
+
+struct State {
+    queue: FairQueue<Box<dyn Work>>,
+    threads: usize,
+    /// Threads that wait for work.
+    sleeping: usize,
+    closed: bool,
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let state = self.lock();
+        let (running, waiting) = (state.queue.running(), state.queue.waiting());
+        write!(formatter, "Shared({running} of {} running, {waiting} waiting)", state.threads)
+    }
+}
+
+/// Work that waits for a thread, of any kind.
+trait Work: Queued + Send {
+    fn run(self: Box<Self>, place: Place);
+    fn refuse(self: Box<Self>);
+}
+
+impl Queued for Box<dyn Work> {
+    fn is_wanted(&self) -> bool {
+        (**self).is_wanted()
+    }
+
+    fn is_refusable(&self) -> bool {
+        (**self).is_refusable()
+    }
+}
+
+/// Work that somebody waits for.
+struct Asked<T, F> {
+    work: F,
+    answer: oneshot::Sender<Result<T, BlockingError>>,
+    pool: &'static str,
+}
+
+impl<T, F> Queued for Asked<T, F> {
+    fn is_wanted(&self) -> bool {
+        !self.answer.is_closed()
+    }
+}
+
+impl<T: Send, F: FnOnce() -> T + Send> Work for Asked<T, F> {
+    fn run(self: Box<Self>, place: Place) {
+        let Self { work, answer, pool } = *self;
+        // The work shares only locks that ignore poison.
+        let done = catch_unwind(AssertUnwindSafe(work)).map_err(|_| BlockingError::Panicked(pool));
+        // Its place is free again when the asker hears of it.
+        drop(place);
+        let _ = answer.send(done);
+    }
+
+    fn refuse(self: Box<Self>) {
+        let _ = self.answer.send(Err(BlockingError::QueueFull(self.pool)));
+    }
+}
+
+/// Work that nobody waits for and that must be done.
+struct Started<F>(F);
+
+impl<F> Queued for Started<F> {
+    fn is_wanted(&self) -> bool {
+        true
+    }
+
+    fn is_refusable(&self) -> bool {
+        false
+    }
+}
+
+impl<F: FnOnce() + Send> Work for Started<F> {
+    fn run(self: Box<Self>, place: Place) {
+        (self.0)();
+        drop(place);
+    }
+
+    fn refuse(self: Box<Self>) {}
+}
+
+/// A thread's place among those that run.
+struct Place {
+    shared: Arc<Shared>,
+    claim: Claim,
+}
+
+impl Drop for Place {
+    /// Wakes nobody: the thread that had the place looks for work itself.
+    fn drop(&mut self) {
+        self.shared.lock().queue.finish(&self.claim);
+    }
+}
+
+impl BlockingPool {
+    /// Creates a pool with these limits; `name` is its name in metrics and errors.
+    #[must_use]
+    pub fn new(name: &'static str, limits: Limits) -> Self {
+        Self::with_niceness(name, limits, 0)
+    }
+
+    /// Creates a pool for work that keeps a core busy: whatever else wants the core has precedence.
+    #[must_use]
+    pub fn of_low_priority(name: &'static str, limits: Limits) -> Self {
+        Self::with_niceness(name, limits, LOW)
+    }
+
+    fn with_niceness(name: &'static str, limits: Limits, niceness: i32) -> Self {
+        metrics::gauge!("doorward_pool_threads", "pool" => name).set(limits.running() as f64);
+        let queue = FairQueue::new(limits);
+        let state = Mutex::new(State { queue, threads: 0, sleeping: 0, closed: false });
+        let shared = Shared { name, limits, niceness, state, work_arrived: Condvar::new() };
+        Self { handle: Arc::new(Handle { shared: Arc::new(shared) }) }
+    }
+
+    /// Runs `work` on a blocking thread, within `deadline` from now, waiting included. Work is not
+    /// started once its asker has gone.
+    ///
+    /// # Errors
+    /// See [`BlockingError`].
+    pub async fn run<T, F>(&self, deadline: Duration, claim: Claim, work: F) -> Result<T, BlockingError>
+    where
+        T: Send + 'static,
+        F: FnOnce() -> T + Send + 'static,
+    {
+        let name = self.name();
+        match tokio::time::timeout(deadline, self.ask(claim, work)).await {
+            Ok(answer) => answer.unwrap_or(Err(BlockingError::Panicked(name))),
+            Err(_) => Err(BlockingError::DeadlinePassed(name)),
+        }
+    }
+
+    /// Puts work into the queue.
+    pub fn ask<T, F>(&self, claim: Claim, work: F) -> Answer<T>
+    where
+        T: Send + 'static,
+        F: FnOnce() -> T + Send + 'static,
+    {
+        let (answer, answered) = oneshot::channel();
+        self.handle.shared.enqueue(claim, Box::new(Asked { work, answer, pool: self.name() }));
+        answered
+    }
+
+    /// Queues `work` that nobody waits for and that must not panic. It is never refused, so the caller bounds how much of
+    /// it there is. Returns false if there is no thread for it.
+    pub(super) fn start(&self, claim: Claim, work: impl FnOnce() + Send + 'static) -> bool {
+        self.handle.shared.enqueue(claim, Box::new(Started(work)))
+    }
+
+    /// Returns how much may wait for a thread.
+    pub(super) fn queue_limit(&self) -> usize {
+        self.handle.shared.limits.waiting()
+    }
+
+    /// Returns how many threads are at work, and how many calls wait for one.
+    #[must_use]
+    pub fn depth(&self) -> (usize, usize) {
+        let state = self.handle.shared.lock();
+        (state.queue.running(), state.queue.waiting())
+    }
+
+    /// Returns how many threads were started.
+    #[must_use]
+    pub fn threads(&self) -> usize {
+        self.handle.shared.lock().threads
+    }
+
+    /// The pool's name in metrics.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.handle.shared.name
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.shared.lock().closed = true;
+        self.shared.work_arrived.notify_all();
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts work into the queue, with a thread for it where there are too few. Refuses what leaves the queue for it.
+    /// Returns false if there is no thread at all.
+    fn enqueue(self: &Arc<Self>, claim: Claim, work: Box<dyn Work>) -> bool {
+        let mut state = self.lock();
+        let admitted = state.queue.running() + state.queue.waiting();
+        if admitted >= state.threads && state.threads < self.limits.running() {
+            self.spawn(&mut state);
+        }
+        if state.threads == 0 {
+            drop(state);
+            self.refuse(claim.lane(), work);
+            return false;
+        }
+        let removed = state.queue.push(claim, work);
+        let wakes = state.sleeping > 0 && state.queue.may_run(&claim);
+        drop(state);
+        planted!(LostWakeup => { return true; });
+        if wakes {
+            self.work_arrived.notify_one();
+        }
+        for work in removed {
+            self.refuse(claim.lane(), work);
+        }
+        true
+    }
+
+    fn refuse(&self, lane: Lane, work: Box<dyn Work>) {
+        if work.is_wanted() {
+            count_shed(self.name, lane);
+        }
+        work.refuse();
+    }
+
+    fn spawn(self: &Arc<Self>, state: &mut State) {
+        let shared = Arc::clone(self);
+        let spawned = thread::Builder::new().name(self.name.to_owned()).spawn(move || shared.attend());
+        match spawned {
+            Ok(_) => state.threads += 1,
+            Err(error) => tracing::error!(%error, pool = self.name, "no thread could be started"),
+        }
+    }
+
+    /// A thread's life: one work after the other, until the askers have gone.
+    fn attend(self: Arc<Self>) {
+        stand_back(self.niceness);
+        let mut discarded = Vec::new();
+        let mut state = self.lock();
+        loop {
+            if let Some((claim, work)) = state.queue.take(&mut discarded) {
+                // The work that ended before may have been in the way of more than one.
+                let wakes = state.sleeping > 0 && state.queue.has_runnable();
+                drop(state);
+                if wakes {
+                    self.work_arrived.notify_one();
+                }
+                discarded.clear();
+                work.run(Place { shared: Arc::clone(&self), claim });
+                state = self.lock();
+            } else if !discarded.is_empty() {
+                drop(state);
+                discarded.clear();
+                state = self.lock();
+            } else if state.closed {
+                return;
+            } else {
+                state.sleeping += 1;
+                state = self.work_arrived.wait(state).unwrap_or_else(PoisonError::into_inner);
+                state.sleeping -= 1;
+            }
+        }
+    }
+}
+
+/// Counts what was refused for want of room.
+pub(super) fn count_shed(pool: &'static str, lane: Lane) {
+    metrics::counter!("doorward_pool_shed_total", "pool" => pool, "lane" => lane.as_str()).increment(1);
+}
+
+/// Linux knows a niceness for each thread; elsewhere it is the process's, and nothing is done.
+fn stand_back(niceness: i32) {
+    #[cfg(target_os = "linux")]
+    if niceness > 0
+        && let Err(error) = rustix::process::nice(niceness)
+    {
+        tracing::debug!(%error, "the priority stays as it is");
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = niceness;
+}

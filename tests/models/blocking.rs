@@ -1,0 +1,10 @@
+//! The files of `src/blocking/` that are modelled, with shuttle's locks and threads.
+
+#[path = "../../src/blocking/batch.rs"]
+pub mod batch;
+#[path = "../../src/blocking/fair_queue.rs"]
+pub mod fair_queue;
+#[path = "../../src/blocking/pool.rs"]
+pub mod pool;
+#[path = "sync.rs"]
+pub mod sync;

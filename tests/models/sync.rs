@@ -1,0 +1,14 @@
+//! shuttle's locks and threads, in the place of `src/blocking/sync.rs`.
+
+pub use shuttle::sync::{Condvar, Mutex, MutexGuard, RwLock};
+pub use shuttle::thread;
+
+/// Runs the block where its fault is planted.
+macro_rules! planted {
+    ($fault:ident => $block:block) => {
+        if crate::planted::is(crate::planted::Fault::$fault) {
+            $block
+        }
+    };
+}
+pub(crate) use planted;
