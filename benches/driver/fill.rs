@@ -55,11 +55,12 @@ pub const NOTES: Kind = Kind {
     table: "notes",
     first_id: 0x019b_0000_0000_7000_8003_0000_0000_0000,
     batch: 50_000,
-    statements: &["INSERT INTO notes (id, owner_id, title, body, shared)
+    statements: &["INSERT INTO notes (id, owner_id, title, body, shared, search_text)
         SELECT ('019b0000-0000-7000-8003-' || lpad(to_hex(n), 12, '0'))::uuid,
             ('019b0000-0000-7000-8001-' || lpad(to_hex(n % $3), 12, '0'))::uuid,
-            'note ' || n, repeat(md5(n::text) || ' ', 6), n % 20 = 0
-        FROM generate_series($1, $2) AS n WHERE $4 = $4"],
+            'note ' || n, body, n % 20 = 0, 'note ' || n || E'\\nA\\n' || body
+        FROM generate_series($1, $2) AS n, LATERAL (SELECT repeat(md5(n::text) || ' ', 6) AS body) AS written
+        WHERE $4 = $4"],
 };
 
 /// The random bytes of a generated session's refresh token.
