@@ -267,6 +267,7 @@ mod tests {
             ("DOORWARD_KNOWN_ADDRESS_RETENTION", "forever"),
             ("DOORWARD_REGISTRATIONS_PER_ADDRESS", "0"),
             ("DOORWARD_TOKENS_PER_USER", "1.5"),
+            ("DOORWARD_TOKEN_TTL_MAX", "3651d"),
             ("DOORWARD_UNPROVEN_PER_ADDRESS", "1000001"),
             ("DOORWARD_CORS_ORIGINS", "*"),
             ("DOORWARD_REFUSAL_RETENTION", "-1d"),

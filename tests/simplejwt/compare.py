@@ -194,7 +194,7 @@ ON_PURPOSE = {
     ) for door in ("refresh with", "blacklist")},
     # Taken back.
     "verify the access token of a user who is disabled": (
-        GOOD, TAKEN_BACK, "a token that no resource takes is not called good",
+        GOOD, NO_ACCOUNT, "a token that no resource takes is not called good",
     ),
     "verify the refresh token of a user who is disabled": (
         GOOD, NO_ACCOUNT, "a token that no refresh takes is not called good",
