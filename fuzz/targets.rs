@@ -14,11 +14,12 @@ use chrono::{DateTime, Utc};
 use doorward::api::auth::login::LoginRequest;
 use doorward::api::simplejwt::multipart;
 use doorward::config::{Inputs, resolve};
-use doorward::guard::address::TrustedProxies;
+use doorward::guard::address::{ProxyHeader, TrustedProxies};
 use doorward::guard::conditions::Conditions;
 use doorward::guard::cookie_store::{self, BrowserSettings, SentCookie};
 use doorward::guard::credential::{self, Sent};
 use doorward::guard::fields::Fields;
+use doorward::guard::forwarded as forwarded_header;
 use doorward::guard::input::Form;
 use doorward::guard::{cursor, json, label, pasted};
 use doorward::pages::next;
@@ -267,15 +268,16 @@ fn forwarded(bytes: &[u8]) {
     let name = if is_standard { "forwarded" } else { "x-forwarded-for" };
     let headers = headers(&HeaderName::from_static(name), lines);
     let peer: IpAddr = "10.0.0.1".parse().expect("an address");
-    assert_eq!(TrustedProxies::default().behind(peer, &headers), peer);
-    let trusted = TrustedProxies::new(vec!["10.0.0.0/8".parse().expect("a network")]);
-    let found = trusted.behind(peer, &headers);
+    assert_eq!(TrustedProxies::default().behind(peer, &headers), peer.into());
+    let networks = vec!["10.0.0.0/8".parse().expect("a network")];
+    let trusted = TrustedProxies::new(networks, ProxyHeader::Auto);
+    let found = trusted.behind(peer, &headers).address;
     let text = String::from_utf8_lossy(lines);
-    let mut hops = text.split([',', '\n']).filter_map(|hop| hop.trim().parse::<IpAddr>().ok());
-    // The standard's hops are quoted, with ports: whether one stands there is its own parser's promise.
+    let mut hops = text.split([',', '\n']).filter_map(|hop| forwarded_header::address(hop.trim()));
+    // Hops of the standard are quoted; its parser promises for itself that one is there.
     assert!(is_standard || found == peer || hops.any(|hop| hop.to_canonical() == found), "{found}");
     let stranger: IpAddr = "192.0.2.1".parse().expect("an address");
-    assert_eq!(trusted.behind(stranger, &headers), stranger);
+    assert_eq!(trusted.behind(stranger, &headers), stranger.into());
 }
 
 /// An entity tag that is not listed never matches.

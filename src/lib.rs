@@ -11,6 +11,7 @@ pub mod config;
 pub mod database;
 pub mod files;
 pub mod guard;
+pub mod limits;
 pub mod pages;
 pub mod problem;
 pub mod random;

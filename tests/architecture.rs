@@ -16,7 +16,7 @@ use circle::{Import, find_circle};
 use source::{Source, read_all};
 
 const DOORS: &[&str] = &["api", "oauth", "pages", "resources"];
-const NOUNS: &[&str] = &["users", "sessions", "tokens", "audit"];
+const NOUNS: &[&str] = &["users", "sessions", "tokens", "audit", "limits"];
 const GROUND: &[&str] = &["database", "blocking", "clock", "random", "secret_key", "files"];
 
 const DOOR: &[&[&str]] = &[&["guard", "problem", "routing", "services"], NOUNS, GROUND];
@@ -43,6 +43,7 @@ const MAY_IMPORT: &[(&str, &[&[&str]])] = &[
     ("sessions", NOUN),
     ("tokens", NOUN),
     ("audit", NOUN),
+    ("limits", &[GROUND]),
     ("database", &[&["blocking", "clock", "random", "files"]]),
     ("secret_key", &[&["random"]]),
     ("config", &[]),
@@ -65,7 +66,7 @@ struct Reserved {
 const RESERVED: &[Reserved] = &[
     Reserved {
         names: &["diesel*"],
-        places: &["database", "users", "sessions", "tokens", "audit", "resources"],
+        places: &["database", "users", "sessions", "tokens", "audit", "limits", "resources"],
         instead: "a query belongs to its noun, beside its row",
     },
     Reserved { names: &["r2d2*"], places: &["database"], instead: "use Database::run" },

@@ -13,6 +13,7 @@ use tracing::Level;
 use uuid::Uuid;
 
 use super::meters;
+use crate::audit::event::AddressDoubt;
 use crate::audit::refusals::{Lane, NewRefusal};
 use crate::guard::Services;
 use crate::guard::trace::{Check, CredentialKind, Trace};
@@ -90,8 +91,7 @@ impl Seen<'_> {
     }
 
     fn record(&self, services: &Services, lane: Lane) -> NewRefusal {
-        let address = services.trusted_proxies.client_address(self.request);
-        let header = |name| self.request.headers().get(name).map(|value| printable(value.as_bytes()));
+        let client = services.trusted_proxies.client_address(self.request);
         let problem = self.refused.as_ref();
         NewRefusal {
             request_id: self.request_id().unwrap_or_default(),
@@ -101,9 +101,9 @@ impl Seen<'_> {
             route: self.route.to_owned(),
             path: self.path(),
             status: i16::try_from(self.status.as_u16()).unwrap_or_default(),
-            address: address.map(|address| address.to_string()),
+            address: client.map(|client| client.address.to_string()),
             peer: self.request.peer_addr().map(|peer| peer.ip().to_string()),
-            forwarded_for: header("x-forwarded-for").or_else(|| header("forwarded")),
+            forwarded_for: self.forwarded_for(),
             credential_kind: self.trace.kind.map(CredentialKind::as_str),
             credential_id: self.trace.credential_id,
             session_id: self.trace.session_id,
@@ -111,6 +111,15 @@ impl Seen<'_> {
             code: problem.map(|problem| problem.code().as_str()),
             problem: problem.map(Problem::essence).unwrap_or_default(),
             checks: json!(self.trace.lines(problem)),
+        }
+    }
+
+    /// Returns what proxies sent of the client: `X-Forwarded-For`, and `Forwarded` beside or in place of it.
+    fn forwarded_for(&self) -> Option<String> {
+        let header = |name| self.request.headers().get(name).map(|value| printable(value.as_bytes()));
+        match (header("x-forwarded-for"), header("forwarded")) {
+            (Some(old), Some(standard)) => Some(format!("{old} (Forwarded: {standard})")),
+            (old, standard) => old.or(standard),
         }
     }
 
@@ -135,7 +144,9 @@ impl Seen<'_> {
         }
         let request_id = self.request_id().map(|id| id.to_string());
         let services = self.request.app_data::<web::Data<Services>>();
-        let address = services.and_then(|services| services.trusted_proxies.client_address(self.request));
+        let client = services.and_then(|services| services.trusted_proxies.client_address(self.request));
+        let address_doubt =
+            client.as_ref().and_then(|client| client.doubt.as_ref()).map(AddressDoubt::as_str);
         let came_in = self.request.headers().get("x-request-id").map(|id| printable(id.as_bytes()));
         let (method, path, route) = (method_name(self.request), self.path(), self.route);
         let user = self.trace.user_id.map(|id| id.to_string());
@@ -145,8 +156,8 @@ impl Seen<'_> {
         let check = code.and_then(|code| self.trace.failed_at(code)).map(Check::as_str);
         let code = code.map(Code::as_str);
         let status = self.status.as_u16();
-        let (address, milliseconds) =
-            (address.map(|address| address.to_string()), (seconds * 1e6).round() / 1e3);
+        let address = client.map(|client| client.address.to_string());
+        let milliseconds = (seconds * 1e6).round() / 1e3;
         macro_rules! line {
             ($level:ident) => {
                 tracing::$level!(
@@ -163,6 +174,7 @@ impl Seen<'_> {
                     code,
                     check,
                     address,
+                    address_doubt,
                     "request"
                 )
             };

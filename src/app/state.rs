@@ -13,11 +13,11 @@ use crate::api::simplejwt;
 use crate::audit::refusal_counts::RefusalCounts;
 use crate::audit::refusals::KeptRefusals;
 use crate::clock::Clock;
-use crate::config::{Registration, Settings, SigningAlgorithm, SimplejwtRoutes};
+use crate::config::{self, Registration, Settings, SigningAlgorithm, SimplejwtRoutes};
 use crate::database::Database;
 use crate::database::prune::Retention;
 use crate::guard::Services;
-use crate::guard::address::TrustedProxies;
+use crate::guard::address::{ProxyHeader, TrustedProxies};
 use crate::guard::attempts::{Attempts, NodeLimits};
 use crate::guard::cookie_store::BrowserSettings;
 use crate::guard::memory::Memory;
@@ -66,6 +66,7 @@ pub fn attempts(settings: &Settings, clock: &Clock) -> Attempts {
     let limits = attempts::Limits {
         failures: settings.login_failures,
         failures_per_address: settings.login_failures_per_address,
+        failures_per_known_address: settings.login_failures_per_known_address,
         failures_in_all: settings.login_failures_in_all,
         registrations_per_address: settings.registrations_per_address,
         longest_wait: settings.login_wait_max,
@@ -75,6 +76,17 @@ pub fn attempts(settings: &Settings, clock: &Clock) -> Attempts {
         tokens_per_user: settings.tokens_per_user,
     };
     Attempts::new(limits, of_node, clock)
+}
+
+/// Returns the proxies whose headers are believed.
+#[must_use]
+pub fn trusted_proxies(settings: &Settings) -> TrustedProxies {
+    let header = match settings.proxy_header {
+        config::ProxyHeader::Auto => ProxyHeader::Auto,
+        config::ProxyHeader::XForwardedFor => ProxyHeader::XForwardedFor,
+        config::ProxyHeader::Forwarded => ProxyHeader::Forwarded,
+    };
+    TrustedProxies::new(settings.trusted_proxies.clone(), header)
 }
 
 /// By what new signing keys sign.
@@ -162,7 +174,7 @@ pub fn parts(
         registration_open: settings.registration == Registration::Open,
         simplejwt_rotates: settings.simplejwt_routes == SimplejwtRoutes::Rotate,
         browser,
-        trusted_proxies: TrustedProxies::new(settings.trusted_proxies.clone()),
+        trusted_proxies: trusted_proxies(settings),
     };
     Parts {
         services: web::Data::new(services),

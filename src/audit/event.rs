@@ -1,5 +1,7 @@
 //! One audit event, its row and its queries.
 
+use std::net::IpAddr;
+
 use chrono::{DateTime, Datelike, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::{Nullable, Text};
@@ -125,6 +127,26 @@ impl EventType {
     }
 }
 
+/// The reason why a request's address is not certain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AddressDoubt {
+    /// `X-Forwarded-For` and `Forwarded` name different clients. The address of the latter, if it names one.
+    Conflict(Option<IpAddr>),
+    /// The header of a trusted proxy names no address that can be read.
+    Unreadable,
+}
+
+impl AddressDoubt {
+    /// Returns the name in metrics, the log and the audit log.
+    #[must_use]
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Conflict(_) => "conflict",
+            Self::Unreadable => "unreadable",
+        }
+    }
+}
+
 /// From whom and where a request came.
 #[derive(Clone, Debug, Default)]
 pub struct Origin {
@@ -136,11 +158,26 @@ pub struct Origin {
     pub session_id: Option<Uuid>,
     /// The client's address.
     pub address: Option<String>,
+    /// Why that address is not certain.
+    pub address_doubt: Option<AddressDoubt>,
     /// The request's id.
     pub request_id: Option<Uuid>,
 }
 
 impl Origin {
+    /// Returns an event's details with the doubt about the address, if there is one.
+    #[must_use]
+    pub fn with_doubt(&self, details: &Value) -> Value {
+        let mut details = details.clone();
+        if let (Some(doubt), Some(members)) = (&self.address_doubt, details.as_object_mut()) {
+            members.insert("address_doubt".to_owned(), doubt.as_str().into());
+            if let AddressDoubt::Conflict(Some(forwarded)) = doubt {
+                members.insert("forwarded_address".to_owned(), forwarded.to_string().into());
+            }
+        }
+        details
+    }
+
     /// The origin of what an operator does on the command line.
     #[must_use]
     pub fn command_line() -> Self {
@@ -222,7 +259,7 @@ pub fn insert(
             audit_events::session_id.eq(origin.session_id),
             audit_events::address.eq(origin.address.as_deref()),
             audit_events::request_id.eq(origin.request_id),
-            audit_events::details.eq(details),
+            audit_events::details.eq(origin.with_doubt(details)),
         ))
         .execute(connection)
         .map(|_| ())

@@ -9,7 +9,9 @@ use ipnet::IpNet;
 
 use super::addresses::{Origin, PublicUrl};
 use super::database_url::DatabaseUrl;
-use super::kinds::{self, LogFilter, LogFormat, Registration, SigningAlgorithm, SimplejwtRoutes};
+use super::kinds::{
+    self, LogFilter, LogFormat, ProxyHeader, Registration, SigningAlgorithm, SimplejwtRoutes,
+};
 use super::resolve::Pass;
 use super::secret::{Secret, SecretKeys};
 use super::setting::DefaultValue::{Computed, Nothing, Text};
@@ -92,6 +94,9 @@ settings! {
     metrics_listen: SocketAddr = "DOORWARD_METRICS_LISTEN", Text("127.0.0.1:9464"), kinds::socket_address();
     /// The proxies whose `Forwarded` and `X-Forwarded-For` are believed.
     trusted_proxies: Vec<IpNet> = "DOORWARD_TRUSTED_PROXIES", Nothing(""), kinds::networks();
+    /// The header that these proxies write. `auto` reads both.
+    /// With `auto`, requests in which the two name different clients have no known address and share one limit.
+    proxy_header: ProxyHeader = "DOORWARD_PROXY_HEADER", Text("auto"), kinds::proxy_header();
     /// The first admin's name, made at the first start of an empty database.
     admin_username: String = "DOORWARD_ADMIN_USERNAME", Text("admin"), kinds::username();
     /// The first admin's password.
@@ -134,10 +139,15 @@ settings! {
     /// Wrong passwords an hour that cost no wait, for one name; those after them cost 2, 4, 8 … s.
     /// An address from which its account was signed in to before has a count of its own.
     login_failures: u32 = "DOORWARD_LOGIN_FAILURES", Text("5"), kinds::number(1..=1_000_000);
-    /// The same for all names from one address, or one IPv6 network of 64 bits.
+    /// The same for all names from one address.
+    /// An IPv6 address counts by its first 64 bits, by 56 with half as many more, and by 48 with twice as many.
     login_failures_per_address: u32 = "DOORWARD_LOGIN_FAILURES_PER_ADDRESS",
         Text("50"), kinds::number(1..=1_000_000);
-    /// The same for all names from all addresses.
+    /// Wrong passwords an hour from one address for the names whose accounts were signed in to from there before.
+    /// The first for a name counts whole, further ones less. Past it one try an hour is free for each of these names there.
+    login_failures_per_known_address: u32 = "DOORWARD_LOGIN_FAILURES_PER_KNOWN_ADDRESS",
+        Text("100"), kinds::number(1..=1_000_000);
+    /// Wrong passwords an hour that cost no wait, for all names from all addresses.
     login_failures_in_all: u32 = "DOORWARD_LOGIN_FAILURES_IN_ALL",
         Text("10000"), kinds::number(1..=1_000_000);
     /// The longest of these waits.

@@ -280,6 +280,23 @@ pub enum LogFormat {
     Json,
 }
 
+/// The header that the trusted proxies write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProxyHeader {
+    /// Either.
+    Auto,
+    /// `X-Forwarded-For`.
+    XForwardedFor,
+    /// `Forwarded` (RFC 7239).
+    Forwarded,
+}
+
+/// `auto`, `x-forwarded-for` or `forwarded`.
+pub fn proxy_header() -> Kind<ProxyHeader> {
+    use ProxyHeader::{Auto, Forwarded, XForwardedFor};
+    words([("auto", Auto), ("x-forwarded-for", XForwardedFor), ("forwarded", Forwarded)])
+}
+
 /// Who may make an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Registration {

@@ -23,7 +23,7 @@ pub use database_url::DatabaseUrl;
 pub use definitions::{SETTINGS, Settings};
 pub use flags::SettingFlags;
 pub use inputs::Inputs;
-pub use kinds::{LogFilter, LogFormat, Registration, SigningAlgorithm, SimplejwtRoutes};
+pub use kinds::{LogFilter, LogFormat, ProxyHeader, Registration, SigningAlgorithm, SimplejwtRoutes};
 pub use listing::markdown;
 pub use process::{
     executable, load, search_path, stderr_is_terminal, stdin_is_terminal, stdout_is_terminal,

@@ -9,6 +9,8 @@ diesel::table! {
         counted_at -> Timestamptz,
         next_at -> Timestamptz,
         noted_at -> Nullable<Timestamptz>,
+        free -> Nullable<Int4>,
+        successes -> Int8,
     }
 }
 

@@ -1,76 +1,201 @@
 //! The client's address: the peer's, unless the peer is a proxy that the settings trust.
 
 use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use actix_web::HttpRequest;
 use actix_web::http::header::HeaderMap;
+use actix_web::{HttpMessage, HttpRequest};
 use ipnet::IpNet;
 
 use super::forwarded;
+use crate::audit::event::AddressDoubt;
 
-/// Whom `Forwarded` and `X-Forwarded-For` are believed from.
+/// The header in which proxies name the clients of old; each proxy appends the address that it was asked from.
+const X_FORWARDED_FOR: &str = "x-forwarded-for";
+/// The standard's header (RFC 7239).
+const FORWARDED: &str = "forwarded";
+/// Bytes of a header that a warning shows.
+const SHOWN: usize = 200;
+
+/// The header that the trusted proxies write.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ProxyHeader {
+    /// Either. Requests in which both name different clients have an address in doubt.
+    #[default]
+    Auto,
+    /// `X-Forwarded-For`; `Forwarded` is not read.
+    XForwardedFor,
+    /// `Forwarded`; `X-Forwarded-For` is not read.
+    Forwarded,
+}
+
+/// The address that a request came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientAddress {
+    /// The address to record.
+    pub address: IpAddr,
+    /// Why the address is not certain; `None`: it is.
+    pub doubt: Option<AddressDoubt>,
+}
+
+impl From<IpAddr> for ClientAddress {
+    fn from(address: IpAddr) -> Self {
+        Self { address, doubt: None }
+    }
+}
+
+/// The proxies whose headers are believed.
 #[derive(Clone, Debug, Default)]
-pub struct TrustedProxies(Vec<IpNet>);
+pub struct TrustedProxies {
+    networks: Vec<IpNet>,
+    header: ProxyHeader,
+    warned: Arc<Warned>,
+}
+
+/// Warnings that this process has written already, since each request could cause one.
+#[derive(Debug, Default)]
+struct Warned {
+    of_conflict: AtomicBool,
+    of_unreadable: AtomicBool,
+}
 
 impl TrustedProxies {
-    /// These networks.
+    /// Trusts the proxies in these networks to write this header.
     #[must_use]
-    pub fn new(networks: Vec<IpNet>) -> Self {
-        Self(networks)
+    pub fn new(networks: Vec<IpNet>, header: ProxyHeader) -> Self {
+        Self { networks, header, warned: Arc::default() }
     }
 
     fn trusts(&self, address: IpAddr) -> bool {
-        self.0.iter().any(|network| network.contains(&address))
+        self.networks.iter().any(|network| network.contains(&address))
     }
 
-    /// The address that the request came from, as far as it can be believed.
+    /// Returns the address of the request's client, read once a request.
     #[must_use]
-    pub fn client_address(&self, request: &HttpRequest) -> Option<IpAddr> {
+    pub fn client_address(&self, request: &HttpRequest) -> Option<ClientAddress> {
+        if let Some(read) = request.extensions().get::<ClientAddress>() {
+            return Some(read.clone());
+        }
         let peer = request.peer_addr()?.ip().to_canonical();
-        Some(self.behind(peer, request.headers()))
+        let client = self.behind(peer, request.headers());
+        if let Some(doubt) = &client.doubt {
+            self.report(doubt, peer, request.headers());
+        }
+        request.extensions_mut().insert(client.clone());
+        Some(client)
     }
 
-    /// A proxy that writes one of the two headers may hand the other on as its client made it up: where both stand and
-    /// name different clients, neither is believed.
+    /// Returns the address of the client of whom `peer` asks on behalf, as the headers say.
     #[must_use]
-    pub fn behind(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+    pub fn behind(&self, peer: IpAddr, headers: &HeaderMap) -> ClientAddress {
         if !self.trusts(peer) {
-            return peer;
+            return peer.into();
         }
-        // What is no text is no address either.
-        let lines =
-            |name| -> Vec<&str> { headers.get_all(name).map(|line| line.to_str().unwrap_or("\"")).collect() };
-        let (old, standard) = (lines("x-forwarded-for"), lines("forwarded"));
-        let of_old = || {
-            let hops = old.iter().rev().flat_map(|line| line.rsplit(','));
-            self.walk(peer, hops.map(|hop| hop.trim().parse().ok()))
-        };
-        let of_standard = || {
-            let hops = |line: &&str| forwarded::hops(line).unwrap_or_else(|| vec![None]).into_iter().rev();
-            self.walk(peer, standard.iter().rev().flat_map(hops))
-        };
-        match (old.is_empty(), standard.is_empty()) {
-            (_, true) => of_old(),
-            (true, false) => of_standard(),
-            (false, false) => Some(of_old()).filter(|client| *client == of_standard()).unwrap_or(peer),
+        let of = |hops: &[Hop]| self.walk(peer, hops);
+        match self.header {
+            ProxyHeader::XForwardedFor => of(&x_forwarded_for(headers)),
+            ProxyHeader::Forwarded => of(&standard(headers)),
+            ProxyHeader::Auto => match (x_forwarded_for(headers), standard(headers)) {
+                (old, standard) if standard.is_empty() => of(&old),
+                (old, standard) if old.is_empty() => of(&standard),
+                (old, standard) => agreed(of(&old), of(&standard)),
+            },
         }
     }
 
-    /// Walks from the last hop to the first: each was written by the one after it, so the first that is not a trusted
-    /// proxy is the client; nothing before it can be believed.
-    fn walk(&self, peer: IpAddr, hops: impl Iterator<Item = Option<IpAddr>>) -> IpAddr {
+    /// Walks from the last hop to the first. Each was written by the one after it, so the first that is not a trusted
+    /// proxy is the client. Nothing before it can be believed.
+    fn walk(&self, peer: IpAddr, hops: &[Hop]) -> ClientAddress {
         let mut client = peer;
-        for hop in hops {
+        for hop in hops.iter().rev() {
             if !self.trusts(client) {
                 break;
             }
             match hop {
-                Some(address) => client = address.to_canonical(),
-                None => break,
+                Hop::Address(address) => client = address.to_canonical(),
+                Hop::Unreadable { last } => {
+                    let address = last.map_or(client, |last| last.to_canonical());
+                    return ClientAddress { address, doubt: Some(AddressDoubt::Unreadable) };
+                }
             }
         }
-        client
+        client.into()
     }
+
+    /// Counts a doubt, and warns of the first of its kind.
+    fn report(&self, doubt: &AddressDoubt, peer: IpAddr, headers: &HeaderMap) {
+        metrics::counter!("doorward_addresses_in_doubt_total", "reason" => doubt.as_str()).increment(1);
+        let warned = match doubt {
+            AddressDoubt::Conflict(_) => &self.warned.of_conflict,
+            AddressDoubt::Unreadable => &self.warned.of_unreadable,
+        };
+        if warned.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let (x_forwarded_for, forwarded) = (shown(headers, X_FORWARDED_FOR), shown(headers, FORWARDED));
+        match doubt {
+            AddressDoubt::Conflict(_) => tracing::warn!(
+                %peer, x_forwarded_for, forwarded,
+                "a trusted proxy sent X-Forwarded-For and Forwarded that name different clients; such requests share one \
+                 limit. Set DOORWARD_PROXY_HEADER to the header that your proxies write"
+            ),
+            AddressDoubt::Unreadable => tracing::warn!(
+                %peer, x_forwarded_for, forwarded,
+                "the header of a trusted proxy names no client address that can be read; such requests share one limit. \
+                 Have the proxy write addresses, or set DOORWARD_PROXY_HEADER to the header that it writes"
+            ),
+        }
+    }
+}
+
+/// A hop of a header.
+enum Hop {
+    /// The address that the next hop was asked from.
+    Address(IpAddr),
+    /// A hop or line that names no address; the address at the very end of the line, which the last proxy appended.
+    Unreadable { last: Option<IpAddr> },
+}
+
+/// Returns the hops of `X-Forwarded-For`, oldest first. Empty elements count for nothing (RFC 9110, section 5.6.1).
+/// Hops are read one by one, so that bytes that a client sent make no proxy's hop unreadable.
+fn x_forwarded_for(headers: &HeaderMap) -> Vec<Hop> {
+    let hops = headers.get_all(X_FORWARDED_FOR).flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
+    let hops = hops.map(<[u8]>::trim_ascii).filter(|hop| !hop.is_empty());
+    let read = |hop: &[u8]| std::str::from_utf8(hop).ok().and_then(forwarded::address);
+    hops.map(|hop| read(hop).map_or(Hop::Unreadable { last: None }, Hop::Address)).collect()
+}
+
+/// Returns the hops of `Forwarded`, oldest first. A line that is not whole is one hop: its parts cannot be told apart.
+fn standard(headers: &HeaderMap) -> Vec<Hop> {
+    let mut hops = Vec::new();
+    for line in headers.get_all(FORWARDED) {
+        match line.to_str().ok().and_then(forwarded::hops) {
+            Some(read) => {
+                let of = |hop: Option<IpAddr>| hop.map_or(Hop::Unreadable { last: None }, Hop::Address);
+                hops.extend(read.into_iter().map(of));
+            }
+            None => hops.push(Hop::Unreadable { last: forwarded::last_hop(line.as_bytes()) }),
+        }
+    }
+    hops
+}
+
+/// Returns the client that both headers name. A proxy that writes one of them may pass on the other as its client made it
+/// up, so neither is believed where they differ; `X-Forwarded-For`, which most proxies write, is recorded.
+fn agreed(old: ClientAddress, standard: ClientAddress) -> ClientAddress {
+    if old == standard {
+        return old;
+    }
+    let forwarded = Some(standard.address).filter(|_| standard.doubt.is_none());
+    ClientAddress { address: old.address, doubt: Some(AddressDoubt::Conflict(forwarded)) }
+}
+
+/// Returns a header for a log line: escaped, and cut.
+fn shown(headers: &HeaderMap, name: &str) -> Option<String> {
+    let lines: Vec<&[u8]> = headers.get_all(name).map(|line| line.as_bytes()).collect();
+    let bytes = lines.iter().flat_map(|line| line.iter().chain(b",")).take(SHOWN);
+    (!lines.is_empty()).then(|| bytes.flat_map(|byte| byte.escape_ascii()).map(char::from).collect())
 }
 
 #[cfg(test)]
@@ -79,62 +204,155 @@ mod tests {
 
     use super::*;
 
-    fn client(trusted: &[&str], peer: &str, forwarded: &[&'static str]) -> String {
-        client_of_both(trusted, peer, forwarded, &[])
-    }
-
-    fn client_of_both(
-        trusted: &[&str],
-        peer: &str,
-        old: &[&'static str],
-        standard: &[&'static str],
-    ) -> String {
-        let networks = trusted.iter().map(|network| network.parse().expect("a network")).collect();
+    fn headers(old: &[&str], standard: &[&str]) -> HeaderMap {
         let mut headers = HeaderMap::new();
-        for (name, lines) in [("x-forwarded-for", old), ("forwarded", standard)] {
+        for (name, lines) in [(X_FORWARDED_FOR, old), (FORWARDED, standard)] {
             for line in lines {
-                headers.append(HeaderName::from_static(name), HeaderValue::from_static(line));
+                // `?` is a byte that is no text.
+                let bytes: Vec<u8> =
+                    line.bytes().map(|byte| if byte == b'?' { 0xff } else { byte }).collect();
+                headers.append(
+                    HeaderName::from_static(name),
+                    HeaderValue::from_bytes(&bytes).expect("a header"),
+                );
             }
         }
-        TrustedProxies::new(networks).behind(peer.parse().expect("an address"), &headers).to_string()
+        headers
+    }
+
+    /// The client of a request from the proxy 10.0.0.1.
+    fn client(header: ProxyHeader, old: &[&str], standard: &[&str]) -> ClientAddress {
+        let proxies = TrustedProxies::new(vec!["10.0.0.0/8".parse().expect("a network")], header);
+        proxies.behind(address("10.0.0.1"), &headers(old, standard))
+    }
+
+    fn address(text: &str) -> IpAddr {
+        text.parse().expect("an address")
+    }
+
+    fn certain(text: &str) -> ClientAddress {
+        address(text).into()
+    }
+
+    fn unreadable(text: &str) -> ClientAddress {
+        ClientAddress { address: address(text), doubt: Some(AddressDoubt::Unreadable) }
+    }
+
+    fn conflict(text: &str, forwarded: Option<&str>) -> ClientAddress {
+        let doubt = AddressDoubt::Conflict(forwarded.map(address));
+        ClientAddress { address: address(text), doubt: Some(doubt) }
     }
 
     #[test]
-    fn the_standard_header_is_walked_like_the_old_one() {
-        let of = |lines: &[&'static str]| client_of_both(&["10.0.0.0/8"], "10.0.0.1", &[], lines);
-        assert_eq!(of(&["for=198.51.100.7"]), "198.51.100.7");
-        assert_eq!(of(&["for=6.6.6.6, for=\"198.51.100.7:81\";proto=https, for=10.0.0.2"]), "198.51.100.7");
-        assert_eq!(of(&["for=6.6.6.6", "for=\"[2001:db8::7]\""]), "2001:db8::7");
-        assert_eq!(of(&["for=198.51.100.7, for=unknown"]), "10.0.0.1");
-        // What a client sent cannot take the line over that a proxy adds.
-        assert_eq!(of(&["for=\"6.6.6.6", "for=198.51.100.7"]), "198.51.100.7");
-        assert_eq!(of(&["for=\"6.6.6.6, for=198.51.100.7"]), "10.0.0.1");
-        assert_eq!(client_of_both(&[], "192.0.2.1", &[], &["for=198.51.100.7"]), "192.0.2.1");
+    fn headers_are_ignored_unless_the_peer_is_trusted() {
+        let all = headers(&["198.51.100.7"], &["for=198.51.100.7"]);
+        let peer = address("192.0.2.1");
+        assert_eq!(TrustedProxies::default().behind(peer, &all), certain("192.0.2.1"));
+        let others = TrustedProxies::new(vec!["10.0.0.0/8".parse().expect("a network")], ProxyHeader::Auto);
+        assert_eq!(others.behind(peer, &all), certain("192.0.2.1"));
     }
 
     #[test]
-    fn two_headers_that_name_different_clients_are_not_believed() {
-        let of = |old: &'static str, standard: &'static str| {
-            client_of_both(&["10.0.0.0/8"], "10.0.0.1", &[old], &[standard])
-        };
-        assert_eq!(of("198.51.100.7", "for=198.51.100.7"), "198.51.100.7");
-        assert_eq!(of("198.51.100.7", "for=6.6.6.6"), "10.0.0.1");
-        assert_eq!(of("6.6.6.6", "for=198.51.100.7"), "10.0.0.1");
-        assert_eq!(of("198.51.100.7", "nonsense"), "10.0.0.1");
+    fn client_is_the_last_hop_that_is_no_trusted_proxy() {
+        let of = |lines: &[&str]| client(ProxyHeader::Auto, lines, &[]);
+        assert_eq!(of(&["198.51.100.7"]), certain("198.51.100.7"));
+        assert_eq!(of(&["6.6.6.6, 198.51.100.7, 10.0.0.2"]), certain("198.51.100.7"));
+        assert_eq!(of(&["6.6.6.6", "198.51.100.7"]), certain("198.51.100.7"));
+        assert_eq!(of(&["10.0.0.3, 10.0.0.2"]), certain("10.0.0.3"));
+        assert_eq!(of(&[]), certain("10.0.0.1"));
     }
 
     #[test]
-    fn nobody_is_believed_unless_the_settings_say_so() {
-        assert_eq!(client(&[], "192.0.2.1", &["198.51.100.7"]), "192.0.2.1");
+    fn hops_are_read_in_every_form_that_proxies_write() {
+        for (line, expected) in [
+            ("203.0.113.5:4711", "203.0.113.5"),
+            ("[2001:db8::9]:443", "2001:db8::9"),
+            ("[2001:db8::1]", "2001:db8::1"),
+            ("2001:db8::1", "2001:db8::1"),
+            ("::ffff:203.0.113.5", "203.0.113.5"),
+            ("[::ffff:203.0.113.5]:80", "203.0.113.5"),
+            ("203.0.113.5,", "203.0.113.5"),
+            (",, 203.0.113.5 , ,", "203.0.113.5"),
+            ("  203.0.113.5\t", "203.0.113.5"),
+            ("6.6.6.6:1, [2001:db8::9]:443, 10.0.0.2:80", "2001:db8::9"),
+            (",", "10.0.0.1"),
+            ("", "10.0.0.1"),
+        ] {
+            assert_eq!(client(ProxyHeader::Auto, &[line], &[]), certain(expected), "{line}");
+        }
     }
 
     #[test]
-    fn the_last_hop_that_is_no_trusted_proxy_is_the_client() {
-        let trusted = ["10.0.0.0/8"];
-        assert_eq!(client(&trusted, "10.0.0.1", &["198.51.100.7"]), "198.51.100.7");
-        assert_eq!(client(&trusted, "10.0.0.1", &["6.6.6.6, 198.51.100.7, 10.0.0.2"]), "198.51.100.7");
-        assert_eq!(client(&trusted, "10.0.0.1", &["6.6.6.6", "198.51.100.7"]), "198.51.100.7");
-        assert_eq!(client(&trusted, "10.0.0.1", &["junk"]), "10.0.0.1");
-        assert_eq!(client(&trusted, "10.0.0.1", &["198.51.100.7, junk"]), "10.0.0.1");
+    fn unreadable_hops_leave_the_address_in_doubt() {
+        for line in [
+            "junk",
+            "198.51.100.7, junk",
+            "unknown",
+            "203.0.113.5:",
+            "203.0.113.5:x",
+            "203.0.113.5:123456",
+            "[2001:db8::9",
+            "2001:db8::9]",
+            "[203.0.113.5]",
+            "[2001:db8::9]443",
+            "203.0.113.5 203.0.113.6",
+            "?",
+        ] {
+            assert_eq!(client(ProxyHeader::Auto, &[line], &[]), unreadable("10.0.0.1"), "{line}");
+        }
+        assert_eq!(client(ProxyHeader::Auto, &["junk, 10.0.0.2"], &[]), unreadable("10.0.0.2"));
+    }
+
+    #[test]
+    fn client_bytes_do_not_hide_the_hop_of_the_proxy() {
+        assert_eq!(client(ProxyHeader::Auto, &["?, 198.51.100.7"], &[]), certain("198.51.100.7"));
+        assert_eq!(client(ProxyHeader::Auto, &["junk,198.51.100.7"], &[]), certain("198.51.100.7"));
+        let of = |line: &str| client(ProxyHeader::Auto, &[], &[line]);
+        assert_eq!(of("for=\"6.6.6.6, for=198.51.100.7"), unreadable("198.51.100.7"));
+        assert_eq!(of("?, for=198.51.100.7"), unreadable("198.51.100.7"));
+        assert_eq!(of("for=\"6.6.6.6, for=10.0.0.1:\""), unreadable("10.0.0.1"));
+    }
+
+    #[test]
+    fn forwarded_is_walked_like_x_forwarded_for() {
+        let of = |lines: &[&str]| client(ProxyHeader::Auto, &[], lines);
+        assert_eq!(of(&["for=198.51.100.7"]), certain("198.51.100.7"));
+        assert_eq!(
+            of(&["for=6.6.6.6, for=\"198.51.100.7:81\";proto=https, for=10.0.0.2"]),
+            certain("198.51.100.7")
+        );
+        assert_eq!(of(&["for=6.6.6.6", "for=\"[2001:db8::7]\""]), certain("2001:db8::7"));
+        assert_eq!(of(&["for=\"6.6.6.6", "for=198.51.100.7"]), certain("198.51.100.7"));
+        assert_eq!(of(&["for=198.51.100.7, for=unknown"]), unreadable("10.0.0.1"));
+    }
+
+    #[test]
+    fn headers_that_differ_leave_the_address_in_doubt() {
+        let of = |old, standard| client(ProxyHeader::Auto, &[old], &[standard]);
+        assert_eq!(of("198.51.100.7:80", "for=198.51.100.7"), certain("198.51.100.7"));
+        assert_eq!(of("198.51.100.7", "for=6.6.6.6"), conflict("198.51.100.7", Some("6.6.6.6")));
+        assert_eq!(of("198.51.100.7", "nonsense"), conflict("198.51.100.7", None));
+        assert_eq!(of("junk", "for=6.6.6.6"), conflict("10.0.0.1", Some("6.6.6.6")));
+        assert_eq!(of("198.51.100.7", ","), certain("198.51.100.7"));
+        assert_eq!(of(",", "for=198.51.100.7"), certain("198.51.100.7"));
+    }
+
+    #[test]
+    fn only_the_header_of_the_setting_is_read() {
+        let of = |header, old, standard| client(header, &[old], &[standard]);
+        let (x_forwarded_for, forwarded) = (ProxyHeader::XForwardedFor, ProxyHeader::Forwarded);
+        assert_eq!(of(x_forwarded_for, "198.51.100.7", "for=6.6.6.6"), certain("198.51.100.7"));
+        assert_eq!(of(forwarded, "6.6.6.6", "for=198.51.100.7"), certain("198.51.100.7"));
+        assert_eq!(client(x_forwarded_for, &[], &["for=6.6.6.6"]), certain("10.0.0.1"));
+        assert_eq!(client(forwarded, &["6.6.6.6"], &[]), certain("10.0.0.1"));
+    }
+
+    #[test]
+    fn warnings_show_a_header_escaped_and_cut() {
+        let all = headers(&["a\tb?", "203.0.113.5"], &[]);
+        assert_eq!(shown(&all, X_FORWARDED_FOR).as_deref(), Some("a\\tb\\xff,203.0.113.5,"));
+        assert_eq!(shown(&all, FORWARDED), None);
+        let long = "x".repeat(60_000);
+        assert_eq!(shown(&headers(&[&long], &[]), X_FORWARDED_FOR).expect("a header").len(), SHOWN);
     }
 }

@@ -8,7 +8,7 @@ use serde_json::json;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
-use super::bucket::Buckets;
+use super::bucket::{Buckets, NetworkBuckets};
 use super::caller::Caller;
 use super::refusal;
 use super::services::Services;
@@ -83,7 +83,7 @@ pub struct Attempts {
     clock: Clock,
     /// By folded name and network.
     held: Cache<(String, String), HeldUntil>,
-    unproven: Buckets<String>,
+    unproven: NetworkBuckets,
     tokens: Buckets<Uuid>,
     waiting: Semaphore,
     bursts: Buckets<(HeldBy, String)>,
@@ -98,7 +98,7 @@ impl Attempts {
             limits,
             clock: clock.clone(),
             held: Cache::new(HELD),
-            unproven: Buckets::per_minute(of_node.unproven_per_address, clock),
+            unproven: NetworkBuckets::per_minute(of_node.unproven_per_address, clock),
             tokens: Buckets::per_hour(of_node.tokens_per_user, clock),
             waiting: Semaphore::new(WAITING),
             bursts: Buckets::per_hour(1, clock),
@@ -128,21 +128,21 @@ impl Services {
     /// `too_many_attempts`; a fault of ours as a 5xx.
     pub async fn reserve_sign_in(&self, name: &str, origin: &Origin) -> Result<Reservation, Problem> {
         // What is no name shares one that nobody has.
-        let key = (fold_typed(name).unwrap_or_default(), network(origin.address.as_deref()));
+        let key = (fold_typed(name).unwrap_or_default(), network(origin).narrowest());
         if let Some((by, wait)) = self.attempts.find_held(&key) {
             return Err(refusal::too_many_attempts(HeldBy::Counted(by), wait));
         }
-        let (begun, mut place) = (Instant::now(), None);
+        let (begun, mut place, mut waited_since) = (Instant::now(), None, None);
         let held = loop {
-            let ((folded, network), limits) = (key.clone(), self.attempts.limits.clone());
-            let reserved = self
-                .database
-                .run(move |connection| attempts::reserve_sign_in(connection, &folded, &network, &limits))
-                .await
-                .map_err(refusal::database)?;
+            let (folded, origin, limits) = (key.0.clone(), origin.clone(), self.attempts.limits.clone());
+            let reserve = move |connection: &mut Connection| {
+                attempts::reserve_sign_in(connection, &folded, &origin, &limits, waited_since)
+            };
+            let reserved = self.database.run(reserve).await.map_err(refusal::database)?;
             match reserved {
                 Reserved::Taken(reservation) => return Ok(reservation),
                 Reserved::Held(held) if held.is_busy && begun.elapsed() < PATIENCE => {
+                    waited_since = waited_since.or(Some(held.successes));
                     place = place.or_else(|| self.attempts.waiting.try_acquire().ok());
                     if place.is_none() {
                         break held;
@@ -166,10 +166,10 @@ impl Services {
     /// # Errors
     /// `too_many_attempts`; a fault of ours as a 5xx.
     pub async fn reserve_registration(&self, origin: &Origin) -> Result<Reservation, Problem> {
-        let (network, limits) = (network(origin.address.as_deref()), self.attempts.limits.clone());
+        let (from, limits) = (origin.clone(), self.attempts.limits.clone());
         let reserved = self
             .database
-            .run(move |connection| attempts::reserve_registration(connection, &network, &limits))
+            .run(move |connection| attempts::reserve_registration(connection, &from, &limits))
             .await
             .map_err(refusal::database)?;
         match reserved {
@@ -221,8 +221,7 @@ impl Services {
     /// # Errors
     /// `too_many_attempts`.
     pub async fn count_unproven(&self, origin: &Origin) -> Result<(), Problem> {
-        let network = network(origin.address.as_deref());
-        let Err(wait) = self.attempts.unproven.take(&network) else { return Ok(()) };
+        let Err((network, wait)) = self.attempts.unproven.take(&network(origin)) else { return Ok(()) };
         let nobody = Subject { id: None, name: None };
         self.note_own_burst(HeldBy::Unproven, network, nobody, origin, wait).await;
         Err(refusal::too_many_attempts(HeldBy::Unproven, wait))

@@ -128,9 +128,11 @@ impl<R: Requirement, I> Asks for Authorized<R, I> {
 /// Where a request comes from, before anything is known of its caller.
 pub(super) fn origin(request: &HttpRequest) -> Origin {
     let services = request.app_data::<web::Data<Services>>();
-    let address = services.and_then(|services| services.trusted_proxies.client_address(request));
+    let client = services.and_then(|services| services.trusted_proxies.client_address(request));
+    let (address, address_doubt) = client.map(|client| (client.address.to_string(), client.doubt)).unzip();
     Origin {
-        address: address.map(|address| address.to_string()),
+        address,
+        address_doubt: address_doubt.flatten(),
         request_id: request.extensions().get::<RequestId>().map(|id| id.0),
         ..Origin::default()
     }

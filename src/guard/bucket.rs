@@ -15,6 +15,7 @@ use governor::{NotUntil, Quota, RateLimiter};
 use quick_cache::sync::Cache;
 
 use crate::clock::Clock;
+use crate::limits::network::{self, ClientNetwork};
 
 /// Buckets of a kind that are kept.
 const KEPT: usize = 20_000;
@@ -81,6 +82,32 @@ impl<K: Hash + Eq + Clone> Buckets<K> {
     }
 }
 
+/// Buckets of networks: an IPv6 address has one at each width that it counts at.
+pub struct NetworkBuckets {
+    /// From the narrowest to the widest.
+    by_width: Vec<Buckets<String>>,
+}
+
+impl NetworkBuckets {
+    /// Makes buckets of which each holds `count` for the narrowest networks, and fills up in a minute.
+    #[must_use]
+    pub fn per_minute(count: u32, clock: &Clock) -> Self {
+        let of = |count| Buckets::per_minute(count, clock);
+        Self { by_width: network::limits_by_width(count).map(of).into() }
+    }
+
+    /// Takes one out of the bucket of each width, from the narrowest on: what it refuses costs no wider network anything.
+    ///
+    /// # Errors
+    /// The network whose bucket is empty, and how long until there is one again.
+    pub fn take(&self, network: &ClientNetwork) -> Result<(), (String, Duration)> {
+        for (buckets, network) in self.by_width.iter().zip(network.widths()) {
+            buckets.take(&network).map_err(|wait| (network, wait))?;
+        }
+        Ok(())
+    }
+}
+
 fn at_least_one(count: u32) -> NonZeroU32 {
     NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN)
 }
@@ -102,6 +129,23 @@ mod tests {
         clock.advance(TimeDelta::seconds(20));
         assert!(buckets.take(&"one").is_ok());
         assert!(buckets.take(&"one").is_err());
+    }
+
+    #[test]
+    fn ipv6_networks_have_a_bucket_at_each_width() {
+        let buckets = NetworkBuckets::per_minute(4, &Clock::default());
+        let of = |address: &str| ClientNetwork::of(Some(address));
+        let taken = |addresses: &mut dyn Iterator<Item = String>| {
+            addresses.filter(|address| buckets.take(&of(address)).is_ok()).count()
+        };
+        assert_eq!(taken(&mut (0..9).map(|_| "192.0.2.1".to_owned())), 4);
+        assert_eq!(taken(&mut (0..9).map(|at| format!("2001:db8:1:1::{at}"))), 4);
+        // Of the /56 six, four of which are taken; of the /48 eight.
+        assert_eq!(taken(&mut (0..9).map(|at| format!("2001:db8:1:{:x}::", 2 + at))), 2);
+        assert_eq!(taken(&mut (0..9).map(|at| format!("2001:db8:1:{:x}00::", 2 + at))), 2);
+        let (network, wait) = buckets.take(&of("2001:db8:1:ff00::")).expect_err("the /48 is empty");
+        assert!(network == "2001:db8:1::/48" && wait <= Duration::from_secs(8), "{network} {wait:?}");
+        assert_eq!(taken(&mut (0..9).map(|_| "2001:db8:2::".to_owned())), 4);
     }
 
     #[test]

@@ -17,6 +17,15 @@ pub fn hops(line: &str) -> Option<Vec<Option<IpAddr>>> {
     Some(hops)
 }
 
+/// Returns the address after the last comma of a line that is not whole. A proxy appends its hop there, and what a client
+/// sent before may have swallowed it.
+#[must_use]
+pub fn last_hop(line: &[u8]) -> Option<IpAddr> {
+    let last = line.rsplit(|byte| *byte == b',').next()?;
+    let mut read = hops(std::str::from_utf8(last).ok()?)?;
+    read.pop().flatten()
+}
+
 const OWS: [char; 2] = [' ', '\t'];
 
 /// The outer `None`: it is no element.
@@ -82,8 +91,13 @@ fn unquote(value: &str) -> Option<String> {
     Some(text)
 }
 
-/// An address with or without a port; `unknown` and names that are made up are none (RFC 7239, section 6).
-fn address(node: &str) -> Option<IpAddr> {
+/// Parses an address with or without a port (RFC 7239, section 6), and an IPv6 address without brackets, as
+/// `X-Forwarded-For` has it. Returns nothing for `unknown` and names that are made up.
+#[must_use]
+pub fn address(node: &str) -> Option<IpAddr> {
+    if let Ok(address) = node.parse() {
+        return Some(address);
+    }
     if let Some(rest) = node.strip_prefix('[') {
         let (address, port) = rest.split_once(']')?;
         let address: Ipv6Addr = address.parse().ok()?;

@@ -183,8 +183,11 @@ pub fn too_many_attempts(by: HeldBy, wait: Duration) -> Problem {
         HeldBy::Counted(CountedBy::Name | CountedBy::KnownAddress) => {
             format!("Too many wrong passwords were given for this name. The next try is taken in {when}.")
         }
-        HeldBy::Counted(CountedBy::Address) => {
+        HeldBy::Counted(CountedBy::Address | CountedBy::Spray) => {
             format!("Too many sign-ins have failed from your address. The next try is taken in {when}.")
+        }
+        HeldBy::Counted(CountedBy::Network) => {
+            format!("Too many sign-ins have failed from your network. The next try is taken in {when}.")
         }
         HeldBy::Counted(CountedBy::All) => format!(
             "More sign-ins fail here than are taken from new addresses. Try again in {when}, or from where you have \

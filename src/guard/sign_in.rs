@@ -132,8 +132,7 @@ impl Services {
                     end_sessions(connection, &which, EndReason::SignedInAgain, &origin)?;
                 }
                 if let Some(grant) = &begun {
-                    let network = known_address::network(origin.address.as_deref());
-                    known_address::note(connection, grant.user_id, &network)?;
+                    known_address::note(connection, grant.user_id, &known_address::network(&origin))?;
                     // Last: others wait for these rows.
                     reservation.settle(connection, Outcome::Right)?;
                 }

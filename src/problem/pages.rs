@@ -369,8 +369,10 @@ pub(super) static TOO_MANY_ATTEMPTS: Page = Page {
                Whoever runs the service can lift the wait.",
     for_operator: "The audit log says `too_many_attempts` once for each burst, with the address and what was counted; \
                    doorward_attempts_held_total counts all. `doorward user unlock` lifts an account's wait, and \
-                   DOORWARD_LOGIN_FAILURES and the settings beside it move the limits. Where all requests seem to \
-                   come from one address, set DOORWARD_TRUSTED_PROXIES.",
+                   DOORWARD_LOGIN_FAILURES and the settings beside it move the limits. `by: spray` names a network \
+                   that tried wrong passwords for many accounts known there; doorward_password_spray_failures_total \
+                   counts them. If all requests seem to come from one address, set DOORWARD_TRUSTED_PROXIES. If \
+                   doorward_addresses_in_doubt_total grows, set DOORWARD_PROXY_HEADER.",
     example: include_str!("examples/too_many_attempts.txt"),
 };
 

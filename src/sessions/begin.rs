@@ -93,7 +93,7 @@ pub fn begin(
     let held = Held::of(&new.held_by);
     let beginning = Beginning {
         new,
-        details: json!({ "kind": held.kind, "device": new.device, "scope": new.scope }),
+        details: origin.with_doubt(&json!({ "kind": held.kind, "device": new.device, "scope": new.scope })),
         held,
         origin,
         session_ttl: interval(limits.session_ttl),

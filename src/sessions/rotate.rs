@@ -10,8 +10,9 @@ use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_types::{
-    Array, BigInt, Binary, Bool, Integer, Interval, Nullable, Text, Timestamptz, Uuid as SqlUuid,
+    Array, BigInt, Binary, Bool, Integer, Interval, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid,
 };
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::session::{Grant, Limits, interval};
@@ -96,7 +97,8 @@ pub fn rotate(
     limits: &Limits,
     origin: &Origin,
 ) -> QueryResult<Rotation> {
-    let given = One { presented, origin, event_id: random::id(), lifetimes: Lifetimes::new(limits) };
+    let doubt = origin.with_doubt(&json!({}));
+    let given = One { presented, origin, doubt, event_id: random::id(), lifetimes: Lifetimes::new(limits) };
     let decided = Decide { given }.get_result(connection).optional()?;
     Ok(decided.map_or(Rotation::Unknown, |decided| rotation(presented, decided)))
 }
@@ -281,7 +283,7 @@ pub const STATEMENT: &str = concat!(
         INSERT INTO audit_events (id, type, subject_id, subject_name, session_id, address, request_id, details)
         SELECT g.event_id, CASE turn.outcome WHEN 'reused' THEN 'refresh_token_reused' ELSE 'refresh_repeated' END,
             turn.user_id, turn.username, turn.session_id, g.address, g.request_id,
-            jsonb_build_object('presented_generation', g.generation, 'live_generation', turn.generation)
+            jsonb_build_object('presented_generation', g.generation, 'live_generation', turn.generation) || g.doubt
         FROM turn JOIN given AS g ON g.session_id = turn.session_id WHERE turn.outcome IN ('reused', 'repeated')
     )
     SELECT outcome, session_id, generation, expires_at, ended_at, ended_reason, auth_time, scope, user_id, username,
@@ -322,6 +324,7 @@ impl Lifetimes {
 struct One<'a> {
     presented: &'a Presented,
     origin: &'a Origin,
+    doubt: Value,
     event_id: Uuid,
     lifetimes: Lifetimes,
 }
@@ -349,6 +352,8 @@ impl QueryFragment<Pg> for One<'_> {
         out.push_sql(" AS address, ");
         out.push_bind_param::<Nullable<SqlUuid>, _>(&self.origin.request_id)?;
         out.push_sql(" AS request_id, ");
+        out.push_bind_param::<Jsonb, _>(&self.doubt)?;
+        out.push_sql(" AS doubt, ");
         self.lifetimes.walk_ast(&mut out)
     }
 }
@@ -362,6 +367,8 @@ struct Many<'a> {
     event_ids: Vec<Uuid>,
     addresses: Vec<Option<&'a str>>,
     request_ids: Vec<Option<Uuid>>,
+    /// What the events say of doubt about the address.
+    doubts: Vec<Value>,
     lifetimes: Lifetimes,
 }
 
@@ -376,6 +383,7 @@ impl<'a> Many<'a> {
             event_ids: turns.iter().map(|_| random::id()).collect(),
             addresses: turns.iter().map(|turn| turn.origin.address.as_deref()).collect(),
             request_ids: turns.iter().map(|turn| turn.origin.request_id).collect(),
+            doubts: turns.iter().map(|turn| turn.origin.with_doubt(&json!({}))).collect(),
             lifetimes,
         }
     }
@@ -406,8 +414,10 @@ impl QueryFragment<Pg> for Many<'_> {
         out.push_bind_param::<Array<Nullable<Text>>, _>(&self.addresses)?;
         out.push_sql("), (SELECT ");
         out.push_bind_param::<Array<Nullable<SqlUuid>>, _>(&self.request_ids)?;
+        out.push_sql("), (SELECT ");
+        out.push_bind_param::<Array<Jsonb>, _>(&self.doubts)?;
         out.push_sql(
-            ")) AS asked (session_id, secret_digest, generation, spends, event_id, address, request_id)
+            ")) AS asked (session_id, secret_digest, generation, spends, event_id, address, request_id, doubt)
             JOIN refresh_tokens AS held ON held.session_id = asked.session_id
             FOR NO KEY UPDATE OF held SKIP LOCKED",
         );

@@ -4,22 +4,26 @@
 
 use std::time::Duration;
 
-use aws_lc_rs::digest::{SHA256, digest as sha256};
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::result::Error;
 use diesel::sql_types::{Binary, Double, Integer, Text, Timestamptz};
+use serde_json::json;
 use uuid::Uuid;
 
-use super::known_address;
+use super::known_address::{self, Account, network};
+use crate::audit::event::{self, EventType, Origin, Subject};
 use crate::database::schema::attempts;
 use crate::database::{now, transaction};
+pub use crate::limits::counter::CountedBy;
+use crate::limits::counter::Counter;
+pub use crate::limits::counter_row::Held;
+use crate::limits::counter_row::{Row, Taken, load, note, take};
+use crate::limits::network::ClientNetwork;
+use crate::limits::spray::{self, FREE_PAST_LIMIT, SprayCounter};
 
-/// A try whose outcome nobody told by then has failed: its node was killed, or its asker went away. Longer than a hash
-/// may take, waiting included.
-const PENDING_FOR: TimeDelta = TimeDelta::seconds(30);
-/// How long after the audit log was told of a burst the next is another.
-const BURST: TimeDelta = TimeDelta::hours(1);
+/// The part of the limit over all that one IPv6 network wider than 64 bits may use up at once.
+const PART_OF_ALL: u32 = 4;
 
 /// How many tries an hour are free, and the longest wait between those that are not. Settings.
 #[derive(Clone, Debug)]
@@ -28,6 +32,8 @@ pub struct Limits {
     pub failures: u32,
     /// Wrong passwords from an address.
     pub failures_per_address: u32,
+    /// Wrong passwords from an address for the names that are known there, weighted.
+    pub failures_per_known_address: u32,
     /// Wrong passwords for all names from all addresses.
     pub failures_in_all: u32,
     /// Accounts made from an address.
@@ -36,91 +42,79 @@ pub struct Limits {
     pub longest_wait: Duration,
 }
 
-/// What a try counts against.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum CountedBy {
-    /// A name, with an address that its account was signed in to from before: for all who share that address.
-    KnownAddress,
-    /// A name, from everywhere else, whether or not it is an account's.
-    Name,
-    /// An address, for all names.
-    Address,
-    /// Everything.
-    All,
-    /// An address from which accounts are made.
-    Registration,
-}
-
-impl CountedBy {
-    /// The name in the database, metrics and the audit log.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::KnownAddress => "known_address",
-            Self::Name => "name",
-            Self::Address => "address",
-            Self::All => "all",
-            Self::Registration => "registration",
-        }
+impl Limits {
+    /// Returns the networks of an address with the limit of each. No wider one uses up the limit over all.
+    fn of_networks(&self, network: &ClientNetwork) -> Vec<(String, u32)> {
+        let most = self.failures_per_address.max(self.failures_in_all / PART_OF_ALL);
+        let networks = network.with_limits(self.failures_per_address).into_iter();
+        networks.map(|(network, limit)| (network, limit.min(most))).collect()
     }
 }
 
-/// A row that a try counts against.
+/// The rows that a try counts against.
 #[derive(Clone, Debug)]
-struct Counter {
-    by: CountedBy,
-    digest: [u8; 32],
-    free: u32,
+struct Rows {
+    /// Those that hold it up, in the order in which all lock them: the one that most tries have in common last, and so
+    /// for the shortest time.
+    counters: Vec<Counter>,
+    /// Those of its network, for names that are known there.
+    sprayed: Vec<SprayCounter>,
 }
 
-impl Counter {
-    fn new(by: CountedBy, against: &[&str], free: u32) -> Self {
-        let mut digest = [0; 32];
-        // Neither names nor networks have a NUL.
-        digest.copy_from_slice(sha256(&SHA256, against.join("\0").as_bytes()).as_ref());
-        Self { by, digest, free }
+impl Rows {
+    /// An account has the same rows by whichever of its names it is called; a name that nobody has, as many of its own.
+    fn of_sign_in(folded: &str, account: Option<Account>, network: &ClientNetwork, limits: &Limits) -> Self {
+        if let Some((Account { id, is_known: true }, network_text)) = account.zip(network.known_as()) {
+            let counter = of_known_address(id, &network_text, limits.failures);
+            let sprayed = spray::counters(network, limits.failures_per_known_address);
+            return Self { counters: vec![counter], sprayed };
+        }
+        let of_name = match account {
+            Some(account) => of_account(account.id, limits.failures),
+            None => Counter::new(CountedBy::Name, &[folded], limits.failures),
+        };
+        let of_network = |(at, (network, limit)): (usize, (String, u32))| {
+            let by = if at == 0 { CountedBy::Address } else { CountedBy::Network };
+            Counter::new(by, &[&network], limit)
+        };
+        let of_networks = limits.of_networks(network).into_iter().enumerate().map(of_network);
+        let of_all = Counter::new(CountedBy::All, &[], limits.failures_in_all);
+        Self { counters: [of_name].into_iter().chain(of_networks).chain([of_all]).collect(), sprayed: vec![] }
     }
 
-    /// In the order in which all lock them: the one that most tries have in common last, and so for the shortest time.
-    fn of_sign_in(folded: &str, network: &str, is_known: bool, limits: &Limits) -> Vec<Self> {
-        if is_known {
-            return vec![Self::new(CountedBy::KnownAddress, &[folded, network], limits.failures)];
-        }
-        vec![
-            Self::new(CountedBy::Name, &[folded], limits.failures),
-            Self::new(CountedBy::Address, &[network], limits.failures_per_address),
-            Self::new(CountedBy::All, &[], limits.failures_in_all),
-        ]
+    fn all(&self) -> impl Iterator<Item = &Counter> {
+        self.counters.iter().chain(self.sprayed.iter().map(|sprayed| &sprayed.counter))
     }
+
+    fn of_registration(network: &ClientNetwork, limits: &Limits) -> Self {
+        let of_network =
+            |(network, limit): (String, u32)| Counter::new(CountedBy::Registration, &[&network], limit);
+        let networks = network.with_limits(limits.registrations_per_address);
+        Self { counters: networks.into_iter().map(of_network).collect(), sprayed: vec![] }
+    }
+}
+
+/// Tells the rows of an account from those of a name that is written like its id.
+const ACCOUNT: &str = "account";
+
+fn of_account(id: Uuid, free: u32) -> Counter {
+    Counter::new(CountedBy::Name, &[&id.to_string(), ACCOUNT], free)
+}
+
+fn of_known_address(id: Uuid, network: &str, free: u32) -> Counter {
+    Counter::new(CountedBy::KnownAddress, &[&id.to_string(), network, ACCOUNT], free)
 }
 
 /// A try that was taken and counts. It has to be settled.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Reservation {
-    counters: Vec<Counter>,
+    rows: Rows,
+    /// The level that the try brought its first row to.
+    level: f64,
     longest_wait: Duration,
     reserved_at: DateTime<Utc>,
-}
-
-/// A try that was not taken.
-#[derive(Clone, Debug)]
-pub struct Held {
-    counter: Counter,
-    /// How long until one is.
-    pub wait: Duration,
-    /// Whether it is held up only by tries whose outcome is not known yet.
-    pub is_busy: bool,
-    /// Whether the audit log knows of this burst.
-    pub is_noted: bool,
-}
-
-impl Held {
-    /// What it counts against that holds it up.
-    #[must_use]
-    pub fn by(&self) -> CountedBy {
-        self.counter.by
-    }
+    origin: Origin,
 }
 
 /// What became of a try that was to be reserved.
@@ -144,160 +138,113 @@ pub enum Outcome {
     GivenBack,
 }
 
-/// Reserves a check of the password of this name, from this network.
+/// Reserves a check of the password of this name. `waited_since`: the successes of the row that held it up before.
 ///
 /// # Errors
 /// PostgreSQL's.
 pub fn reserve_sign_in(
     connection: &mut PgConnection,
     folded: &str,
-    network: &str,
+    origin: &Origin,
     limits: &Limits,
+    waited_since: Option<i64>,
 ) -> QueryResult<Reserved> {
-    let is_known = known_address::is_known(connection, folded, network)?;
-    reserve(connection, Counter::of_sign_in(folded, network, is_known, limits), limits.longest_wait)
+    let network = network(origin);
+    let account = known_address::find_account(connection, folded, &network)?;
+    let rows = Rows::of_sign_in(folded, account, &network, limits);
+    Trying { rows, waited_since, longest_wait: limits.longest_wait, origin }.reserve(connection)
 }
 
-/// Reserves the making of an account from this network.
+/// Reserves the making of an account from this request's network.
 ///
 /// # Errors
 /// PostgreSQL's.
 pub fn reserve_registration(
     connection: &mut PgConnection,
-    network: &str,
+    origin: &Origin,
     limits: &Limits,
 ) -> QueryResult<Reserved> {
-    let counter = Counter::new(CountedBy::Registration, &[network], limits.registrations_per_address);
-    reserve(connection, vec![counter], limits.longest_wait)
+    let rows = Rows::of_registration(&network(origin), limits);
+    Trying { rows, waited_since: None, longest_wait: limits.longest_wait, origin }.reserve(connection)
 }
 
-/// All of the rows or none: a try that one of them holds up counts against no other.
-fn reserve(
-    connection: &mut PgConnection,
-    counters: Vec<Counter>,
+/// A try that is to be reserved.
+struct Trying<'a> {
+    rows: Rows,
+    waited_since: Option<i64>,
     longest_wait: Duration,
-) -> QueryResult<Reserved> {
-    // Most of a flood ends here, without a lock and without a write.
-    if let Some(held) = find_held(connection, &counters, longest_wait)? {
-        return Ok(Reserved::Held(held));
+    origin: &'a Origin,
+}
+
+impl Trying<'_> {
+    /// Takes the try from all of the rows or none: one that a row holds up counts against no other.
+    fn reserve(mut self, connection: &mut PgConnection) -> QueryResult<Reserved> {
+        // Most of a flood ends here, without a lock and without a write.
+        if let Some(held) = self.find_held(connection)? {
+            return Ok(Reserved::Held(held));
+        }
+        let taken = transaction(connection, |connection| {
+            let mut first: Option<Taken> = None;
+            for counter in &self.rows.counters {
+                let Some(taken) = take(connection, counter, self.longest_wait)? else {
+                    return Err(Error::RollbackTransaction);
+                };
+                first.get_or_insert(taken);
+            }
+            first.ok_or(Error::RollbackTransaction)
+        });
+        match taken {
+            Ok(Taken { counted_at, level }) => {
+                let Self { rows, longest_wait, .. } = self;
+                let (reserved_at, origin) = (counted_at, self.origin.clone());
+                Ok(Reserved::Taken(Reservation { rows, level, longest_wait, reserved_at, origin }))
+            }
+            Err(Error::RollbackTransaction) => {
+                // Another was faster by a hair.
+                let held = self.find_held(connection)?;
+                let counter = self.rows.counters[0].clone();
+                let again =
+                    Held { counter, wait: Duration::ZERO, is_busy: true, is_noted: true, successes: 0 };
+                Ok(Reserved::Held(held.unwrap_or(again)))
+            }
+            Err(error) => Err(error),
+        }
     }
-    let taken = transaction(connection, |connection| {
-        let mut reserved_at = None;
-        for counter in &counters {
-            reserved_at = take(connection, counter, longest_wait)?;
-            if reserved_at.is_none() {
-                break;
+
+    /// Finds which of the rows holds the try up the longest, if any does.
+    fn find_held(&mut self, connection: &mut PgConnection) -> QueryResult<Option<Held>> {
+        let found = load(connection, self.rows.all())?;
+        self.narrow(&found);
+        let held = self.rows.counters.iter().filter_map(|counter| {
+            let (row, now) = found.iter().find(|(row, _)| row.is_of(counter))?;
+            row.held(counter, *now, self.longest_wait)
+        });
+        Ok(held.max_by_key(|held| (!held.is_busy, held.wait)))
+    }
+
+    /// Past the limit of its network, an account has fewer free tries there. A try that waited for others of the account,
+    /// one of which was right by now, is the owner's.
+    fn narrow(&mut self, found: &[(Row, DateTime<Utc>)]) {
+        let row_of = |counter: &Counter| found.iter().find(|(row, _)| row.is_of(counter));
+        let is_past = |counter: &Counter| {
+            row_of(counter).is_some_and(|(row, now)| spray::is_past(row.level_at(*now, counter), counter))
+        };
+        if !self.rows.sprayed.iter().any(|sprayed| is_past(&sprayed.counter)) {
+            return;
+        }
+        for counter in &mut self.rows.counters {
+            let successes = row_of(counter).map_or(0, |(row, _)| row.successes);
+            if self.waited_since.is_none_or(|before| successes <= before) {
+                counter.free = FREE_PAST_LIMIT;
             }
         }
-        reserved_at.ok_or(Error::RollbackTransaction)
-    });
-    match taken {
-        Ok(reserved_at) => Ok(Reserved::Taken(Reservation { counters, longest_wait, reserved_at })),
-        Err(Error::RollbackTransaction) => {
-            // Another was faster by a hair.
-            let held = find_held(connection, &counters, longest_wait)?;
-            let again =
-                || Held { counter: counters[0].clone(), wait: Duration::ZERO, is_busy: true, is_noted: true };
-            Ok(Reserved::Held(held.unwrap_or_else(again)))
-        }
-        Err(error) => Err(error),
     }
-}
-
-/// A row as it was when it was last counted.
-#[derive(Queryable, Selectable)]
-#[diesel(table_name = attempts, check_for_backend(diesel::pg::Pg))]
-struct Row {
-    kind: String,
-    level: f64,
-    pending: i32,
-    counted_at: DateTime<Utc>,
-    next_at: DateTime<Utc>,
-    noted_at: Option<DateTime<Utc>>,
-}
-
-impl Row {
-    /// Whether it is for want of an outcome that the next try has to wait.
-    fn is_busy(&self, free: u32, now: DateTime<Utc>) -> bool {
-        let pending = if now - self.counted_at < PENDING_FOR { self.pending } else { 0 };
-        pending > 0 && (self.level - f64::from(pending)).ceil() < f64::from(free)
-    }
-}
-
-/// Which of the rows holds a try up the longest, if any does.
-fn find_held(
-    connection: &mut PgConnection,
-    counters: &[Counter],
-    longest_wait: Duration,
-) -> QueryResult<Option<Held>> {
-    let mut held: Option<Held> = None;
-    for (row, now) in load(connection, counters)? {
-        let Some(counter) = counters.iter().find(|counter| counter.by.as_str() == row.kind) else { continue };
-        // More than the longest wait is a clock that was set back.
-        let wait = (row.next_at - now).to_std().ok().filter(|wait| !wait.is_zero() && *wait <= longest_wait);
-        let Some(wait) = wait else { continue };
-        let candidate = Held {
-            counter: counter.clone(),
-            wait,
-            is_busy: row.is_busy(counter.free, now),
-            is_noted: row.noted_at.is_some_and(|noted_at| now - noted_at < BURST),
-        };
-        let rank = |held: &Held| (!held.is_busy, held.wait);
-        if held.as_ref().is_none_or(|held| rank(&candidate) > rank(held)) {
-            held = Some(candidate);
-        }
-    }
-    Ok(held)
-}
-
-fn load(connection: &mut PgConnection, counters: &[Counter]) -> QueryResult<Vec<(Row, DateTime<Utc>)>> {
-    let mut query = attempts::table.select((Row::as_select(), now())).into_boxed();
-    for counter in counters {
-        query = query.or_filter(
-            attempts::kind.eq(counter.by.as_str()).and(attempts::digest.eq(counter.digest.as_slice())),
-        );
-    }
-    query.load(connection)
-}
-
-/// Counts a try against a row unless the row holds it up. What has fallen of the level since is taken off first. A wait
-/// of more than the longest is a clock that was set back.
-const TAKE: &str = "
-    INSERT INTO attempts AS a (kind, digest, level, pending, counted_at, next_at)
-    VALUES ($1, $2, 1, 1, now(), now() + attempt_wait(1, $3, $4))
-    ON CONFLICT (kind, digest) DO UPDATE SET (level, pending, counted_at, next_at) = (
-        SELECT n.level, n.pending, now(), now() + attempt_wait(n.level, $3, $4)
-          FROM (SELECT
-            1 + greatest(a.level - $3 * greatest(extract(epoch FROM now() - a.counted_at)::float8, 0) / 3600, 0) AS level,
-            1 + CASE WHEN a.counted_at > now() - interval '30 s' THEN a.pending ELSE 0 END AS pending) AS n)
-     WHERE a.next_at <= now() OR a.next_at > now() + $4 * interval '1 second'
-    RETURNING counted_at";
-
-#[derive(QueryableByName)]
-struct Taken {
-    #[diesel(sql_type = Timestamptz)]
-    counted_at: DateTime<Utc>,
-}
-
-fn take(
-    connection: &mut PgConnection,
-    counter: &Counter,
-    longest_wait: Duration,
-) -> QueryResult<Option<DateTime<Utc>>> {
-    let taken: Option<Taken> = diesel::sql_query(TAKE)
-        .bind::<Text, _>(counter.by.as_str())
-        .bind::<Binary, _>(counter.digest.as_slice())
-        .bind::<Integer, _>(counter.free.cast_signed())
-        .bind::<Double, _>(longest_wait.as_secs_f64())
-        .get_result(connection)
-        .optional()?;
-    Ok(taken.map(|taken| taken.counted_at))
 }
 
 const FAILED: &str = "UPDATE attempts SET pending = greatest(pending - 1, 0) WHERE kind = $1 AND digest = $2";
 /// Of other tries those go on counting that are not settled yet.
 const FORGOTTEN: &str = "UPDATE attempts SET pending = greatest(pending - 1, 0), level = greatest(pending - 1, 0), \
-    next_at = now(), noted_at = NULL WHERE kind = $1 AND digest = $2";
+    next_at = now(), noted_at = NULL, successes = successes + 1 WHERE kind = $1 AND digest = $2";
 /// Where nothing was tried since, the next may be at once, as this one was.
 const GIVEN_BACK: &str = "UPDATE attempts SET pending = greatest(pending - 1, 0), level = greatest(level - 1, 0), \
     next_at = CASE WHEN counted_at = $5 THEN counted_at \
@@ -308,7 +255,7 @@ impl Reservation {
     /// Returns whether the account was signed in to from there before.
     #[must_use]
     pub fn is_at_known_address(&self) -> bool {
-        self.counters.iter().any(|counter| counter.by == CountedBy::KnownAddress)
+        self.rows.counters.iter().any(|counter| counter.by == CountedBy::KnownAddress)
     }
 
     /// Says what the try came to, in the caller's transaction.
@@ -316,7 +263,7 @@ impl Reservation {
     /// # Errors
     /// PostgreSQL's.
     pub fn settle(&self, connection: &mut PgConnection, outcome: Outcome) -> QueryResult<()> {
-        for counter in &self.counters {
+        for counter in &self.rows.counters {
             let (kind, digest) = (counter.by.as_str(), counter.digest.as_slice());
             let statement = match (outcome, counter.by) {
                 (Outcome::Failed, _) => FAILED,
@@ -337,6 +284,26 @@ impl Reservation {
                 .bind::<Binary, _>(digest)
                 .execute(connection)?;
         }
+        if outcome == Outcome::Failed { self.charge_networks(connection) } else { Ok(()) }
+    }
+
+    /// Counts a failure against the networks at which its account is known, and reports those past their limit.
+    fn charge_networks(&self, connection: &mut PgConnection) -> QueryResult<()> {
+        let mut is_past = false;
+        for SprayCounter { network, counter } in &self.rows.sprayed {
+            if !spray::charge(connection, counter, spray::weight(self.level))? {
+                continue;
+            }
+            is_past = true;
+            if note(connection, counter)? {
+                let nobody = Subject { id: None, name: None };
+                let details = json!({ "by": counter.by.as_str(), "network": network, "limit": counter.free });
+                event::insert(connection, &self.origin, EventType::TooManyAttempts, nobody, &details)?;
+            }
+        }
+        if is_past {
+            metrics::counter!("doorward_password_spray_failures_total").increment(1);
+        }
         Ok(())
     }
 }
@@ -346,30 +313,25 @@ impl Reservation {
 /// # Errors
 /// PostgreSQL's.
 pub fn note_burst(connection: &mut PgConnection, held: &Held) -> QueryResult<bool> {
-    let row = attempts::table.find((held.counter.by.as_str(), held.counter.digest.as_slice()));
-    let moment: DateTime<Utc> = diesel::select(now()).get_result(connection)?;
-    let unnoted = attempts::noted_at.is_null().or(attempts::noted_at.lt(moment - BURST));
-    let noted = diesel::update(row.filter(unnoted.assume_not_null()))
-        .set(attempts::noted_at.eq(moment))
-        .execute(connection)?;
-    Ok(noted > 0)
+    note(connection, &held.counter)
 }
 
-/// Rows of an account: its names', from everywhere and from each address known to it.
-fn of_account(
+/// Returns the rows of an account, from everywhere and from each address known to it. Those of its names were counted
+/// before it existed, or by a node of the version before.
+fn rows_of(
     connection: &mut PgConnection,
     user_id: Uuid,
     names: &[String],
 ) -> QueryResult<Vec<(&'static str, [u8; 32])>> {
     let networks = known_address::list(connection, user_id)?;
-    let mut rows = Vec::new();
+    let mut counters = vec![of_account(user_id, 0)];
+    counters.extend(networks.iter().map(|network| of_known_address(user_id, network, 0)));
     for name in names {
-        let of_name = Counter::new(CountedBy::Name, &[name], 0);
-        let of_networks =
-            networks.iter().map(|network| Counter::new(CountedBy::KnownAddress, &[name, network], 0));
-        rows.extend(of_networks.chain([of_name]).map(|counter| (counter.by.as_str(), counter.digest)));
+        counters.push(Counter::new(CountedBy::Name, &[name], 0));
+        let of_network = |network: &String| Counter::new(CountedBy::KnownAddress, &[name, network], 0);
+        counters.extend(networks.iter().map(of_network));
     }
-    Ok(rows)
+    Ok(counters.into_iter().map(|counter| (counter.by.as_str(), counter.digest)).collect())
 }
 
 /// Until when the next try for one of an account's folded names has to wait, somewhere; `None`: it has not.
@@ -382,7 +344,7 @@ pub fn find_wait(
     names: &[String],
 ) -> QueryResult<Option<DateTime<Utc>>> {
     let mut latest = None;
-    for (kind, digest) in of_account(connection, user_id, names)? {
+    for (kind, digest) in rows_of(connection, user_id, names)? {
         let next_at: Option<DateTime<Utc>> = attempts::table
             .find((kind, digest.as_slice()))
             .filter(attempts::next_at.gt(now()))
@@ -400,7 +362,7 @@ pub fn find_wait(
 /// PostgreSQL's.
 pub fn clear(connection: &mut PgConnection, user_id: Uuid, names: &[String]) -> QueryResult<bool> {
     let mut was_counted = false;
-    for (kind, digest) in of_account(connection, user_id, names)? {
+    for (kind, digest) in rows_of(connection, user_id, names)? {
         let level: Option<f64> = diesel::delete(attempts::table.find((kind, digest.as_slice())))
             .returning(attempts::level)
             .get_result(connection)

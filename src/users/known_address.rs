@@ -1,51 +1,67 @@
 //! From where an account was signed in to before: there its owner's tries have a count of their own, which nobody
 //! elsewhere can use up.
 
-use std::net::{IpAddr, Ipv6Addr};
-
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::prelude::*;
 use uuid::Uuid;
 
+use crate::audit::Origin;
 use crate::database::now;
 use crate::database::schema::{known_addresses, login_names};
+use crate::limits::network::ClientNetwork;
 
 /// Addresses that an account remembers; those used longest ago make room.
 const PER_ACCOUNT: i64 = 20;
 /// How much older than its last use a row may say that it is: one that is used is not written each time.
 const WRITTEN_EVERY: TimeDelta = TimeDelta::days(1);
 
-/// What counts as one address: an IPv4 address whole, of an IPv6 address the first 64 bits, which one subscriber has.
+/// Returns the network that a request came from.
 #[must_use]
-pub fn network(address: Option<&str>) -> String {
-    match address.and_then(|text| text.parse::<IpAddr>().ok()).map(|address| address.to_canonical()) {
-        Some(IpAddr::V4(address)) => address.to_string(),
-        Some(IpAddr::V6(address)) => {
-            let prefix = Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX));
-            format!("{prefix}/64")
-        }
-        None => "none".to_owned(),
+pub fn network(origin: &Origin) -> ClientNetwork {
+    if origin.address_doubt.is_some() {
+        return ClientNetwork::InDoubt;
     }
+    ClientNetwork::of(origin.address.as_deref())
 }
 
-/// Whether the account of this name was signed in to from there.
+/// An account that somebody wants to sign in to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// Its id.
+    pub id: Uuid,
+    /// Whether it was signed in to from this network before.
+    pub is_known: bool,
+}
+
+/// Finds the account of a folded name, by the same query whether or not there is one and wherever it is known.
 ///
 /// # Errors
 /// PostgreSQL's.
-pub fn is_known(connection: &mut PgConnection, folded: &str, network: &str) -> QueryResult<bool> {
-    let found = login_names::table
-        .inner_join(known_addresses::table.on(known_addresses::user_id.eq(login_names::user_id)))
-        .filter(login_names::folded.eq(folded).and(known_addresses::network.eq(network)));
-    diesel::select(diesel::dsl::exists(found)).get_result(connection)
+pub fn find_account(
+    connection: &mut PgConnection,
+    folded: &str,
+    network: &ClientNetwork,
+) -> QueryResult<Option<Account>> {
+    // No row has the empty network.
+    let text = network.known_as().unwrap_or_default();
+    let here = known_addresses::user_id.eq(login_names::user_id).and(known_addresses::network.eq(text));
+    let found: Option<(Uuid, Option<Uuid>)> = login_names::table
+        .left_join(known_addresses::table.on(here))
+        .filter(login_names::folded.eq(folded))
+        .select((login_names::user_id, known_addresses::user_id.nullable()))
+        .first(connection)
+        .optional()?;
+    Ok(found.map(|(id, known)| Account { id, is_known: known.is_some() }))
 }
 
-/// The account was signed in to from there just now.
+/// Remembers that the account was signed in to from there just now. An address that is in doubt is not remembered.
 ///
 /// # Errors
 /// PostgreSQL's.
-pub fn note(connection: &mut PgConnection, user_id: Uuid, network: &str) -> QueryResult<()> {
+pub fn note(connection: &mut PgConnection, user_id: Uuid, network: &ClientNetwork) -> QueryResult<()> {
+    let Some(network) = network.known_as() else { return Ok(()) };
     let written: Option<(DateTime<Utc>, DateTime<Utc>)> = known_addresses::table
-        .find((user_id, network))
+        .find((user_id, &network))
         .select((known_addresses::last_used_at, now()))
         .first(connection)
         .optional()?;
@@ -55,7 +71,7 @@ pub fn note(connection: &mut PgConnection, user_id: Uuid, network: &str) -> Quer
     diesel::insert_into(known_addresses::table)
         .values((
             known_addresses::user_id.eq(user_id),
-            known_addresses::network.eq(network),
+            known_addresses::network.eq(&network),
             known_addresses::last_used_at.eq(now()),
         ))
         .on_conflict((known_addresses::user_id, known_addresses::network))
@@ -89,25 +105,4 @@ pub fn list(connection: &mut PgConnection, user_id: Uuid) -> QueryResult<Vec<Str
         .filter(known_addresses::user_id.eq(user_id))
         .select(known_addresses::network)
         .load(connection)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_ipv6_address_counts_by_its_first_64_bits_and_an_ipv4_address_whole() {
-        for (address, counted) in [
-            ("192.0.2.7", "192.0.2.7"),
-            ("::ffff:192.0.2.7", "192.0.2.7"),
-            ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
-            ("2001:db8:1:2:ffff::1", "2001:db8:1:2::/64"),
-            ("2001:db8:1:3::1", "2001:db8:1:3::/64"),
-            ("::1", "::/64"),
-            ("nonsense", "none"),
-        ] {
-            assert_eq!(network(Some(address)), counted, "{address}");
-        }
-        assert_eq!(network(None), "none");
-    }
 }

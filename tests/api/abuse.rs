@@ -13,36 +13,36 @@ use serde_json::{Value, json};
 use crate::support::{Answer, Ask, Browser, PASSWORD, Tokens, World, limit_tries};
 
 /// Where nobody has signed in before, and where everybody has.
-const ELSEWHERE: &str = "198.51.100.66";
-const HOME: &str = "192.0.2.10";
+pub const ELSEWHERE: &str = "198.51.100.66";
+pub const HOME: &str = "192.0.2.10";
 
 /// With the limits as they are by default, behind a proxy that says where a request comes from.
-async fn limited() -> World {
+pub async fn limited() -> World {
     let world = World::with(behind_a_proxy).await;
     world.stop_time();
     world
 }
 
-fn behind_a_proxy(settings: &mut doorward::config::Settings) {
+pub fn behind_a_proxy(settings: &mut doorward::config::Settings) {
     limit_tries(settings);
     settings.trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()];
 }
 
-fn ask_from(world: &World, address: &str, path: &str) -> Ask {
+pub fn ask_from(world: &World, address: &str, path: &str) -> Ask {
     world.ask(Method::POST, path).header("x-forwarded-for", address)
 }
 
-async fn login(world: &World, address: &str, name: &str, password: &str) -> Answer {
+pub async fn login(world: &World, address: &str, name: &str, password: &str) -> Answer {
     let body = json!({ "username": name, "password": password });
     ask_from(world, address, "/api/v1/auth/login").json(&body).send().await
 }
 
-async fn guess(world: &World, address: &str, name: &str) -> Answer {
+pub async fn guess(world: &World, address: &str, name: &str) -> Answer {
     login(world, address, name, "a guess that is wrong").await
 }
 
 /// As many wrong guesses as are free.
-async fn use_up(world: &World, address: &str, name: &str) {
+pub async fn use_up(world: &World, address: &str, name: &str) {
     for _ in 0..5 {
         guess(world, address, name).await.refused("invalid_credentials");
     }
@@ -50,7 +50,7 @@ async fn use_up(world: &World, address: &str, name: &str) {
 
 /// Holds the answer to be a whole 429; gives for how long.
 #[track_caller]
-fn held(answer: &Answer) -> u64 {
+pub fn held(answer: &Answer) -> u64 {
     answer.refused_with("too_many_attempts", "wait", false);
     let wait = answer.body["retry_after"].as_u64().unwrap();
     assert_eq!(answer.header("retry-after"), Some(wait.to_string().as_str()));
@@ -58,22 +58,22 @@ fn held(answer: &Answer) -> u64 {
 }
 
 /// How often passwords were verified since this was last asked.
-struct Hashes<'a>(&'a [&'a World], AtomicU64);
+pub struct Hashes<'a>(&'a [&'a World], AtomicU64);
 
 impl<'a> Hashes<'a> {
-    fn of(worlds: &'a [&'a World]) -> Self {
+    pub fn of(worlds: &'a [&'a World]) -> Self {
         let hashes = Self(worlds, AtomicU64::new(0));
         hashes.since();
         hashes
     }
 
-    fn since(&self) -> u64 {
+    pub fn since(&self) -> u64 {
         let all = self.0.iter().map(|world| world.services.passwords.verified()).sum();
         all - self.1.swap(all, Ordering::Relaxed)
     }
 }
 
-fn count(answers: &[Answer], status: u16) -> usize {
+pub fn count(answers: &[Answer], status: u16) -> usize {
     answers.iter().filter(|answer| answer.status == status).count()
 }
 

@@ -289,6 +289,7 @@ pub fn settings_at(public_url: &str) -> Settings {
     (settings.login_failures, settings.login_failures_per_address) = (1_000_000, 1_000_000);
     (settings.unproven_per_address, settings.tokens_per_user) = (1_000_000, 1_000_000);
     settings.registrations_per_address = 1_000_000;
+    settings.login_failures_per_known_address = 1_000_000;
     settings
 }
 
@@ -297,6 +298,7 @@ pub fn limit_tries(settings: &mut Settings) {
     let defaults = resolve(&Inputs::default()).expect("settings");
     settings.login_failures = defaults.login_failures;
     settings.login_failures_per_address = defaults.login_failures_per_address;
+    settings.login_failures_per_known_address = defaults.login_failures_per_known_address;
     settings.unproven_per_address = defaults.unproven_per_address;
     settings.tokens_per_user = defaults.tokens_per_user;
     settings.registrations_per_address = defaults.registrations_per_address;

@@ -1,0 +1,196 @@
+//! A row of `attempts` in the database: how it holds tries up, and how it counts them.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use diesel::prelude::*;
+use diesel::sql_types::{Binary, Double, Integer, Text, Timestamptz};
+
+use super::counter::{CountedBy, Counter};
+use crate::database::now;
+use crate::database::schema::attempts;
+
+/// After this time a try that nobody settled has failed: its node was killed, or its client went away. It is longer than a
+/// hash may take, waiting included.
+const PENDING_FOR: TimeDelta = TimeDelta::seconds(30);
+/// After this time a burst is reported again.
+const BURST: TimeDelta = TimeDelta::hours(1);
+
+/// A try that was not taken.
+#[derive(Clone, Debug)]
+pub struct Held {
+    /// The row that holds it up.
+    pub counter: Counter,
+    /// How long until one is.
+    pub wait: Duration,
+    /// Whether it is held up only by tries whose outcome is not known yet.
+    pub is_busy: bool,
+    /// Whether the audit log knows of this burst.
+    pub is_noted: bool,
+    /// Right passwords that the row had counted by then.
+    pub successes: i64,
+}
+
+impl Held {
+    /// What it counts against that holds it up.
+    #[must_use]
+    pub fn by(&self) -> CountedBy {
+        self.counter.by
+    }
+}
+
+/// A row as it was when it was last counted.
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = attempts, check_for_backend(diesel::pg::Pg))]
+pub struct Row {
+    kind: String,
+    digest: Vec<u8>,
+    level: f64,
+    pending: i32,
+    counted_at: DateTime<Utc>,
+    next_at: DateTime<Utc>,
+    noted_at: Option<DateTime<Utc>>,
+    free: Option<i32>,
+    /// Right passwords that were counted.
+    pub successes: i64,
+}
+
+impl Row {
+    /// Returns whether this is the row of a counter.
+    #[must_use]
+    pub fn is_of(&self, counter: &Counter) -> bool {
+        self.kind == counter.by.as_str() && self.digest == counter.digest
+    }
+
+    /// Returns the level without what has fallen of it since.
+    #[must_use]
+    pub fn level_at(&self, now: DateTime<Utc>, counter: &Counter) -> f64 {
+        let hours = (now - self.counted_at).to_std().unwrap_or_default().as_secs_f64() / 3_600.0;
+        (self.level - f64::from(counter.free) * hours).max(0.0)
+    }
+
+    /// Returns for how long the row holds a try up, if it does.
+    #[must_use]
+    pub fn held(&self, counter: &Counter, now: DateTime<Utc>, longest_wait: Duration) -> Option<Held> {
+        // More than the longest wait is a clock that was set back.
+        let is_wait = |wait: &Duration| !wait.is_zero() && *wait <= longest_wait;
+        let wait = (self.next_at(counter, longest_wait) - now).to_std().ok().filter(is_wait)?;
+        Some(Held {
+            counter: counter.clone(),
+            wait,
+            is_busy: self.is_busy(counter.free, now),
+            is_noted: self.noted_at.is_some_and(|noted_at| now - noted_at < BURST),
+            successes: self.successes,
+        })
+    }
+
+    /// Returns when the next try is taken. Where fewer are free than when the last was counted, it waits as if that had
+    /// been so before.
+    fn next_at(&self, counter: &Counter, longest_wait: Duration) -> DateTime<Utc> {
+        if self.free.is_none_or(|free| free <= counter.free.cast_signed()) {
+            return self.next_at;
+        }
+        self.next_at.max(self.counted_at + wait_after(self.level, counter.free, longest_wait))
+    }
+
+    /// Returns whether the next try has to wait for want of an outcome alone.
+    fn is_busy(&self, free: u32, now: DateTime<Utc>) -> bool {
+        let pending = if now - self.counted_at < PENDING_FOR { self.pending } else { 0 };
+        pending > 0 && (self.level - f64::from(pending)).ceil() < f64::from(free)
+    }
+}
+
+/// Returns what PostgreSQL's `attempt_wait` does.
+fn wait_after(level: f64, free: u32, longest_wait: Duration) -> Duration {
+    let beyond = level.ceil() - f64::from(free);
+    if beyond < 0.0 {
+        return Duration::ZERO;
+    }
+    Duration::from_secs_f64((beyond + 1.0).min(30.0).exp2()).min(longest_wait)
+}
+
+/// Loads the rows of these counters, with the time.
+///
+/// # Errors
+/// PostgreSQL's.
+pub fn load<'a>(
+    connection: &mut PgConnection,
+    counters: impl Iterator<Item = &'a Counter>,
+) -> QueryResult<Vec<(Row, DateTime<Utc>)>> {
+    let mut query = attempts::table.select((Row::as_select(), now())).into_boxed();
+    for counter in counters {
+        query = query.or_filter(
+            attempts::kind.eq(counter.by.as_str()).and(attempts::digest.eq(counter.digest.as_slice())),
+        );
+    }
+    query.load(connection)
+}
+
+/// Counts a try against a row unless the row holds it up. What has fallen of the level since is taken off first. A wait
+/// of more than the longest is a clock that was set back.
+const TAKE: &str = "
+    INSERT INTO attempts AS a (kind, digest, level, pending, counted_at, next_at, free)
+    VALUES ($1, $2, 1, 1, now(), now() + attempt_wait(1, $3, $4), $3)
+    ON CONFLICT (kind, digest) DO UPDATE SET (level, pending, counted_at, next_at, free) = (
+        SELECT n.level, n.pending, now(), now() + attempt_wait(n.level, $3, $4), $3
+          FROM (SELECT
+            1 + greatest(a.level - $3 * greatest(extract(epoch FROM now() - a.counted_at)::float8, 0) / 3600, 0) AS level,
+            1 + CASE WHEN a.counted_at > now() - interval '30 s' THEN a.pending ELSE 0 END AS pending) AS n)
+     WHERE a.next_at <= now() OR a.next_at > now() + $4 * interval '1 second'
+    RETURNING counted_at, level";
+
+/// A try as it was counted in a row.
+#[derive(QueryableByName)]
+pub struct Taken {
+    /// When.
+    #[diesel(sql_type = Timestamptz)]
+    pub counted_at: DateTime<Utc>,
+    /// The level that it brought the row to.
+    #[diesel(sql_type = Double)]
+    pub level: f64,
+}
+
+/// Counts a try in a row. Returns nothing if the row holds it up.
+///
+/// # Errors
+/// PostgreSQL's.
+pub fn take(
+    connection: &mut PgConnection,
+    counter: &Counter,
+    longest_wait: Duration,
+) -> QueryResult<Option<Taken>> {
+    diesel::sql_query(TAKE)
+        .bind::<Text, _>(counter.by.as_str())
+        .bind::<Binary, _>(counter.digest.as_slice())
+        .bind::<Integer, _>(counter.free.cast_signed())
+        .bind::<Double, _>(longest_wait.as_secs_f64())
+        .get_result(connection)
+        .optional()
+}
+
+/// Marks the burst of a row as reported, once an hour. Returns whether this call did.
+///
+/// # Errors
+/// PostgreSQL's.
+pub fn note(connection: &mut PgConnection, counter: &Counter) -> QueryResult<bool> {
+    let row = attempts::table.find((counter.by.as_str(), counter.digest.as_slice()));
+    let moment: DateTime<Utc> = diesel::select(now()).get_result(connection)?;
+    let unnoted = attempts::noted_at.is_null().or(attempts::noted_at.lt(moment - BURST));
+    let noted = diesel::update(row.filter(unnoted.assume_not_null()))
+        .set(attempts::noted_at.eq(moment))
+        .execute(connection)?;
+    Ok(noted > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_double_past_the_free_tries_up_to_the_longest() {
+        let of = |level, free| wait_after(level, free, Duration::from_secs(900)).as_secs();
+        assert_eq!([1.0, 4.0, 5.0, 6.0, 7.0].map(|level| of(level, 5)), [0, 0, 2, 4, 8]);
+        assert_eq!([0.0, 0.1, 1.0, 1.1, 4.0].map(|level| of(level, 1)), [0, 2, 2, 4, 16]);
+        assert_eq!([14.0, 1e9, f64::INFINITY].map(|level| of(level, 5)), [900, 900, 900]);
+    }
+}

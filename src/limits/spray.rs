@@ -1,0 +1,72 @@
+//! Password spraying: wrong passwords from one network for many accounts that were signed in to from there.
+//!
+//! The row of a network holds no try up. Past its limit fewer tries are free for each of those accounts. A right password
+//! writes nothing here.
+
+use diesel::prelude::*;
+use diesel::sql_types::{Binary, Double, Integer, Text};
+
+use super::counter::{CountedBy, Counter};
+use super::network::ClientNetwork;
+
+/// Tries an hour that are free for an account at a network past its limit.
+pub const FREE_PAST_LIMIT: u32 = 1;
+
+/// The row of one network.
+#[derive(Clone, Debug)]
+pub struct SprayCounter {
+    /// The network.
+    pub network: String,
+    /// The row; its free tries are the network's limit.
+    pub counter: Counter,
+}
+
+/// Returns the rows of a client's networks.
+#[must_use]
+pub fn counters(network: &ClientNetwork, limit: u32) -> Vec<SprayCounter> {
+    let of = |(network, limit): (String, u32)| {
+        let counter = Counter::new(CountedBy::Spray, &[&network], limit);
+        SprayCounter { network, counter }
+    };
+    network.with_limits(limit).into_iter().map(of).collect()
+}
+
+/// Returns the weight of an account's try, which brought its level to this. The first counts whole and further ones less,
+/// so that many names weigh more than many tries for one.
+#[must_use]
+pub fn weight(level: f64) -> f64 {
+    1.0 / level.max(1.0)
+}
+
+const CHARGE: &str = "
+    INSERT INTO attempts AS a (kind, digest, level, pending, counted_at, next_at, free)
+    VALUES ($1, $2, $4, 0, now(), now(), $3)
+    ON CONFLICT (kind, digest) DO UPDATE SET counted_at = now(), free = $3,
+        level = $4 + greatest(a.level - $3 * greatest(extract(epoch FROM now() - a.counted_at)::float8, 0) / 3600, 0)
+    RETURNING level";
+
+#[derive(QueryableByName)]
+struct Charged {
+    #[diesel(sql_type = Double)]
+    level: f64,
+}
+
+/// Adds a failed try of this weight to a network's row. Returns whether the row is past its limit now.
+///
+/// # Errors
+/// PostgreSQL's.
+pub fn charge(connection: &mut PgConnection, counter: &Counter, weight: f64) -> QueryResult<bool> {
+    let charged: Charged = diesel::sql_query(CHARGE)
+        .bind::<Text, _>(counter.by.as_str())
+        .bind::<Binary, _>(counter.digest.as_slice())
+        .bind::<Integer, _>(counter.free.cast_signed())
+        .bind::<Double, _>(weight)
+        .get_result(connection)?;
+    Ok(is_past(charged.level, counter))
+}
+
+/// Returns whether a level is past the limit of its row.
+#[must_use]
+pub fn is_past(level: f64, counter: &Counter) -> bool {
+    level.ceil() >= f64::from(counter.free)
+}
