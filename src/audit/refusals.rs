@@ -86,7 +86,7 @@ pub struct NewRefusal {
     pub address: Option<String>,
     /// Who the connection was from.
     pub peer: Option<String>,
-    /// What `X-Forwarded-For`, or else `Forwarded`, said, believed or not.
+    /// What `X-Forwarded-For` said, believed or not, with `Forwarded` beside or in place of it.
     pub forwarded_for: Option<String>,
     /// What was sent.
     pub credential_kind: Option<&'static str>,
@@ -308,7 +308,7 @@ pub struct Refusal {
     pub address: Option<String>,
     /// Who the connection was from.
     pub peer: Option<String>,
-    /// What `X-Forwarded-For`, or else `Forwarded`, said, believed or not.
+    /// What `X-Forwarded-For` said, believed or not, with `Forwarded` beside or in place of it.
     pub forwarded_for: Option<String>,
     /// What was sent.
     pub credential_kind: Option<String>,

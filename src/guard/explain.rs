@@ -122,7 +122,7 @@ pub struct ExplainedRequest {
     pub address: Option<String>,
     /// Who the connection was from.
     pub peer: Option<String>,
-    /// What `X-Forwarded-For`, or else `Forwarded`, said, believed or not.
+    /// What `X-Forwarded-For` said, believed or not, with `Forwarded` beside or in place of it.
     pub forwarded_for: Option<String>,
 }
 

@@ -49,3 +49,35 @@ fn a_log_that_nobody_reads_stops_nothing_and_what_is_dropped_is_counted() {
     };
     assert_eq!(code, Some(0));
 }
+
+#[test]
+fn unreadable_proxy_header_is_reported_once_and_escaped() {
+    let folder = Folder::new();
+    let mut command = folder.command(&["serve"]);
+    command.env("DOORWARD_TRUSTED_PROXIES", "127.0.0.1").env("DOORWARD_LOG", "info");
+    let server = folder.serve_as(command);
+    let ask = |headers: &[u8]| {
+        let mut stream = TcpStream::connect(("127.0.0.1", server.port)).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        let head = b"GET /api/v1/nothing HTTP/1.1\r\nhost: x\r\nconnection: close\r\n";
+        stream.write_all(&[head.as_slice(), headers, b"\r\n\r\n"].concat()).unwrap();
+        stream.read_to_end(&mut Vec::new()).unwrap();
+    };
+    for _ in 0..3 {
+        ask(b"x-forwarded-for: no \xff address");
+        ask(b"x-forwarded-for: 192.0.2.1\r\nforwarded: for=192.0.2.2");
+        ask(&[b"x-forwarded-for: ".as_slice(), &[b'x'; 9_000]].concat());
+    }
+    let metrics = folder.metrics();
+    for (reason, count) in [("unreadable", 6), ("conflict", 3)] {
+        let line = format!("doorward_addresses_in_doubt_total{{reason=\"{reason}\"}} {count}");
+        assert!(metrics.lines().any(|found| found == line), "{line}: {metrics}");
+    }
+    server.signal(Signal::SIGTERM);
+    let (_, _, log) = server.wait();
+    let lines = |text: &str| log.lines().filter(|line| line.contains(text)).count();
+    assert_eq!(lines("names no client address that can be read"), 1, "{log}");
+    assert_eq!(lines("name different clients"), 1, "{log}");
+    assert_eq!(lines("no \\\\xff address"), 1, "{log}");
+    assert!(!log.contains(&"x".repeat(300)), "{log}");
+}
