@@ -83,7 +83,10 @@ async fn serve_request(
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
     let services = request.app_data::<web::Data<Services>>();
-    let address = services.and_then(|services| services.trusted_proxies.client_address(request.request()));
+    let client = services.and_then(|services| services.trusted_proxies.client_address(request.request()));
+    // Requests whose address is in doubt share the place of their proxy.
+    let peer = || request.peer_addr().map(|peer| peer.ip());
+    let address = client.filter(|client| client.doubt.is_none()).map(|client| client.address).or_else(peer);
     let served = database::within_one_deadline(next.call(request));
     caller::in_the_name_of(Caller::at(address), served).await
 }

@@ -127,16 +127,15 @@ impl Services {
     /// # Errors
     /// `too_many_attempts`; a fault of ours as a 5xx.
     pub async fn reserve_sign_in(&self, name: &str, origin: &Origin) -> Result<Reservation, Problem> {
-        // What is no name shares one that nobody has.
         let key = (fold_typed(name).unwrap_or_default(), network(origin).narrowest());
         if let Some((by, wait)) = self.attempts.find_held(&key) {
             return Err(refusal::too_many_attempts(HeldBy::Counted(by), wait));
         }
         let (begun, mut place, mut waited_since) = (Instant::now(), None, None);
         let held = loop {
-            let (folded, origin, limits) = (key.0.clone(), origin.clone(), self.attempts.limits.clone());
+            let (name, origin, limits) = (name.to_owned(), origin.clone(), self.attempts.limits.clone());
             let reserve = move |connection: &mut Connection| {
-                attempts::reserve_sign_in(connection, &folded, &origin, &limits, waited_since)
+                attempts::reserve_sign_in(connection, &name, &origin, &limits, waited_since)
             };
             let reserved = self.database.run(reserve).await.map_err(refusal::database)?;
             match reserved {
@@ -155,8 +154,9 @@ impl Services {
         let (by, wait) = (held.by(), held.wait);
         if !held.is_busy {
             self.attempts.remember_held(key.clone(), &held);
-            let folded = Some(key.0).filter(|_| matches!(by, CountedBy::Name | CountedBy::KnownAddress));
-            self.note_counted_burst(held, folded, origin).await;
+            let is_of_name = matches!(by, CountedBy::Name | CountedBy::KnownAddress) && !key.0.is_empty();
+            let name = is_of_name.then(|| (name.to_owned(), key.0));
+            self.note_counted_burst(held, name, origin).await;
         }
         Err(refusal::too_many_attempts(HeldBy::Counted(by), wait))
     }
@@ -238,8 +238,9 @@ impl Services {
         Err(refusal::too_many_attempts(HeldBy::Tokens, wait))
     }
 
-    /// Tells the audit log of the first refusal of a burst that all nodes count, and whose account it is about.
-    async fn note_counted_burst(&self, held: Held, folded: Option<String>, origin: &Origin) {
+    /// Tells the audit log of the first refusal of a burst that all nodes count, and whose account it is about: a name as it
+    /// was typed, and folded.
+    async fn note_counted_burst(&self, held: Held, name: Option<(String, String)>, origin: &Origin) {
         metrics::counter!("doorward_attempts_held_total", "by" => held.by().as_str()).increment(1);
         if held.is_noted || self.attempts.noted.take(&()).is_err() {
             return;
@@ -249,9 +250,10 @@ impl Services {
             if !attempts::note_burst(connection, &held)? {
                 return Ok(());
             }
-            let account =
-                folded.as_deref().map_or(Ok(None), |folded| user::find_by_name(connection, folded))?;
-            let name = account.as_ref().map(|user| user.username.as_str()).or(folded.as_deref());
+            let typed = name.as_ref().map(|(typed, _)| typed);
+            let account = typed.map_or(Ok(None), |typed| user::find_by_name(connection, typed))?;
+            let folded = name.as_ref().map(|(_, folded)| folded.as_str());
+            let name = account.as_ref().map(|user| user.username.as_str()).or(folded);
             let name: Option<String> = name.map(|name| name.chars().take(150).collect());
             let subject = Subject { id: account.as_ref().map(|user| user.id), name: name.as_deref() };
             let details = json!({ "by": held.by().as_str(), "retry_after": whole_seconds(held.wait) });

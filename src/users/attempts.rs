@@ -12,6 +12,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::known_address::{self, Account, network};
+use super::name::fold_typed;
 use crate::audit::event::{self, EventType, Origin, Subject};
 use crate::database::schema::attempts;
 use crate::database::{now, transaction};
@@ -138,20 +139,23 @@ pub enum Outcome {
     GivenBack,
 }
 
-/// Reserves a check of the password of this name. `waited_since`: the successes of the row that held it up before.
+/// Reserves a check of the password of this name, as it was typed. `waited_since`: the successes of the row that held it up
+/// before.
 ///
 /// # Errors
 /// PostgreSQL's.
 pub fn reserve_sign_in(
     connection: &mut PgConnection,
-    folded: &str,
+    typed: &str,
     origin: &Origin,
     limits: &Limits,
     waited_since: Option<i64>,
 ) -> QueryResult<Reserved> {
     let network = network(origin);
-    let account = known_address::find_account(connection, folded, &network)?;
-    let rows = Rows::of_sign_in(folded, account, &network, limits);
+    // What is no name shares one that nobody has.
+    let (typed, folded) = fold_typed(typed).map_or(("", String::new()), |folded| (typed, folded));
+    let account = known_address::find_account(connection, typed, &network)?;
+    let rows = Rows::of_sign_in(&folded, account, &network, limits);
     Trying { rows, waited_since, longest_wait: limits.longest_wait, origin }.reserve(connection)
 }
 

@@ -5,6 +5,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use diesel::prelude::*;
 use uuid::Uuid;
 
+use super::address::look_up_forms;
+use super::user::place_in;
 use crate::audit::Origin;
 use crate::database::now;
 use crate::database::schema::{known_addresses, login_names};
@@ -33,21 +35,24 @@ pub struct Account {
     pub is_known: bool,
 }
 
-/// Finds the account of a folded name, by the same query whether or not there is one and wherever it is known.
+/// Finds the account of a name as it was typed, as a sign-in does, by the same query whether or not there is one and
+/// wherever it is known.
 ///
 /// # Errors
 /// PostgreSQL's.
 pub fn find_account(
     connection: &mut PgConnection,
-    folded: &str,
+    typed: &str,
     network: &ClientNetwork,
 ) -> QueryResult<Option<Account>> {
+    let forms = look_up_forms(typed);
     // No row has the empty network.
     let text = network.known_as().unwrap_or_default();
     let here = known_addresses::user_id.eq(login_names::user_id).and(known_addresses::network.eq(text));
     let found: Option<(Uuid, Option<Uuid>)> = login_names::table
         .left_join(known_addresses::table.on(here))
-        .filter(login_names::folded.eq(folded))
+        .filter(login_names::folded.eq_any(&forms))
+        .order(place_in(&forms, login_names::folded))
         .select((login_names::user_id, known_addresses::user_id.nullable()))
         .first(connection)
         .optional()?;

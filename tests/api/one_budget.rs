@@ -107,3 +107,19 @@ async fn rows_of_the_version_before_hold_no_account_up() {
     // That of a name without an account goes on counting.
     assert_eq!(held(&guess(&world, ELSEWHERE, "nobody").await), 300);
 }
+
+#[actix_web::test]
+async fn two_spellings_share_one_budget() {
+    let world = limited().await;
+    world.user("alice", "member");
+    world.sql(
+        "UPDATE users SET email = 'al@xn--mnchen-3ya.de', email_folded = 'al@xn--mnchen-3ya.de' WHERE username = 'alice'",
+    );
+    let spellings = ["al@xn--mnchen-3ya.de", "AL@münchen.de"];
+    assert_eq!(login(&world, HOME, spellings[1], PASSWORD).await.status, 200);
+    for address in [ELSEWHERE, HOME] {
+        let answers = guess_in_turns(&world, address, spellings).await;
+        assert_eq!((count(&answers, 401), count(&answers, 429)), (5, 1), "{address}");
+        held(&login(&world, address, "alice", PASSWORD).await);
+    }
+}
