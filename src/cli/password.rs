@@ -83,6 +83,11 @@ fn read_line(input: &mut impl BufRead) -> Result<Secret, Failure> {
     if password.is_empty() {
         return Err(Failure::new("standard input holds no password in its first line"));
     }
+    if password.contains(char::is_control) {
+        return Err(Failure::new(
+            "the password has a control character, of an arrow key or a tab perhaps: nobody would type it again",
+        ));
+    }
     Ok(Secret::new(password.to_owned()))
 }
 
@@ -144,6 +149,13 @@ mod tests {
             );
         }
         assert!(read(&"x".repeat(20_000)).is_err());
+    }
+
+    #[test]
+    fn control_characters_are_refused() {
+        for wrong in ["correct\u{1b}[D horse\n", "correct\thorse", "correct horse\r\r\n"] {
+            assert!(read(wrong).is_err(), "{wrong:?}");
+        }
     }
 
     #[test]

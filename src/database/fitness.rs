@@ -55,6 +55,9 @@ struct Facts {
     schema: Option<String>,
     #[diesel(sql_type = Bool)]
     may_create: bool,
+    /// The language of our triggers.
+    #[diesel(sql_type = Bool)]
+    has_plpgsql: bool,
     /// Of the tables with our names, those that are there.
     #[diesel(sql_type = Array<Text>)]
     tables: Vec<String>,
@@ -74,11 +77,12 @@ SELECT current_setting('server_version_num')::int AS version,
        current_setting('default_transaction_isolation') AS isolation,
        current_database()::text AS database, current_user::text AS role, current_schema()::text AS schema,
        coalesce(has_schema_privilege(current_schema()::text, 'CREATE'), false) AS may_create,
+       EXISTS (SELECT FROM pg_catalog.pg_language WHERE lanname = 'plpgsql') AS has_plpgsql,
        ARRAY(SELECT name FROM here ORDER BY name) AS tables,
        ARRAY(SELECT name FROM here WHERE NOT (has_table_privilege(oid, 'SELECT') AND has_table_privilege(oid, 'INSERT')
              AND has_table_privilege(oid, 'UPDATE') AND has_table_privilege(oid, 'DELETE')) ORDER BY name) AS closed";
 
-/// Returns everything that stands in the way of doorward; nothing where the database is fit for it.
+/// Returns everything that keeps doorward from this database; nothing if it is fit.
 ///
 /// # Errors
 /// PostgreSQL's.
@@ -137,6 +141,12 @@ fn judge_server(facts: &Facts) -> Vec<Unfit> {
             advice: "doorward needs UTF8. Make a database with it: CREATE DATABASE … ENCODING 'UTF8' LOCALE 'C.UTF-8' \
                      TEMPLATE template0, and set DATABASE_URL to that"
                 .to_owned(),
+        });
+    }
+    if !facts.has_plpgsql {
+        unfit.push(Unfit {
+            found: format!("the database {database} has no plpgsql"),
+            advice: "run CREATE EXTENSION plpgsql in it, as its owner".to_owned(),
         });
     }
     if isolation != "read committed" {
@@ -201,6 +211,7 @@ mod tests {
             role: "site".to_owned(),
             schema: Some("public".to_owned()),
             may_create: true,
+            has_plpgsql: true,
             tables: Vec::new(),
             closed: Vec::new(),
         }
@@ -225,6 +236,7 @@ mod tests {
             (Facts { version: 120_022, ..facts() }, OURS, "PostgreSQL 12", "13 or later"),
             (Facts { encoding: "LATIN1".into(), ..facts() }, OURS, "LATIN1", "ENCODING 'UTF8'"),
             (Facts { isolation: "serializable".into(), ..facts() }, OURS, "serializable", "RESET"),
+            (Facts { has_plpgsql: false, ..facts() }, OURS, "no plpgsql", "CREATE EXTENSION plpgsql"),
             (Facts { schema: None, ..facts() }, OURS, "search_path", "CREATE SCHEMA"),
             (Facts { tables: theirs, ..facts() }, Migrations::default(), "users", "a database of its own"),
             (

@@ -25,7 +25,7 @@ const CERTIFICATE: &str = "set sslrootcert in DATABASE_URL to the certificate of
                            PostgreSQL, and the host to a name in that";
 
 /// What a refusal says, and what to do.
-const NEVER: [(&str, &str); 28] = [
+const NEVER: [(&str, &str); 32] = [
     ("certificate verify failed", CERTIFICATE),
     ("does not match host name", CERTIFICATE),
     ("root certificate file", CERTIFICATE),
@@ -33,6 +33,10 @@ const NEVER: [(&str, &str); 28] = [
     ("server does not support SSL", "set ssl = on in PostgreSQL, or correct sslmode in DATABASE_URL"),
     ("SSL support is not compiled in", NO_TLS),
     ("sslmode value", NO_TLS),
+    ("support is not compiled in", URL),
+    ("channel binding required", URL),
+    ("authentication method requirement", URL),
+    ("could not match", URL),
     ("could not load private key file", URL),
     ("private key file", URL),
     ("could not open certificate file", URL),
@@ -74,6 +78,9 @@ pub fn find_advice(said: &str) -> Option<&'static str> {
     if missing("database") {
         return Some("run CREATE DATABASE …, or correct the name in DATABASE_URL");
     }
+    if said.lines().any(|line| line.contains("invalid ") && line.contains(" value: \"")) {
+        return Some(URL);
+    }
     NEVER.iter().find(|(words, _)| said.contains(words)).map(|(_, advice)| *advice)
 }
 
@@ -94,6 +101,11 @@ mod tests {
             ("sslmode value \"require\" invalid when SSL support is not compiled in\n", "feature `tls`"),
             ("FATAL:  no pg_hba.conf entry for host \"10.0.0.1\"\n", "pg_hba.conf"),
             ("FATAL:  unsupported startup parameter: options\n", "pooler"),
+            (
+                "gssencmode value \"require\" invalid when GSSAPI support is not compiled in\n",
+                "correct DATABASE_URL",
+            ),
+            ("invalid target_session_attrs value: \"primry\"\n", "correct DATABASE_URL"),
         ] {
             let found = find_advice(&format!("{AT}{said}"));
             assert!(found.is_some_and(|found| found.contains(advice)), "{said}: {found:?}");

@@ -158,7 +158,16 @@ fn user_without_a_name_is_named_with_a_remedy() {
     }
     let folder = Folder::new();
     chown(folder.path(), Some(OTHER), Some(OTHER)).unwrap();
-    let output = folder.command(&["serve"]).uid(OTHER).gid(OTHER).output().unwrap();
+    // A copy that this user reaches, wherever the build is.
+    let settings = folder.command(&[]);
+    let program = folder.path().join("program");
+    fs::copy(settings.get_program(), &program).unwrap();
+    let mut command = Command::new(&program);
+    command.arg("serve").current_dir(folder.path()).env_clear().uid(OTHER).gid(OTHER);
+    for (name, value) in settings.get_envs() {
+        value.map(|value| command.env(name, value));
+    }
+    let output = command.output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("/etc/passwd") && said.contains(&format!("useradd --uid {OTHER}")), "{said}");
 }

@@ -58,6 +58,12 @@ fn server_is_no_superuser_of_its_postgresql() {
     ] {
         assert!(connection.batch_execute(beyond).is_err(), "{beyond}");
     }
+    let elsewhere = PrivatePostgres::running(&folder.data_dir()).unwrap().unwrap();
+    let (location, _) = elsewhere.expose().rsplit_once('/').unwrap();
+    assert!(
+        PgConnection::establish(&format!("{location}/postgres")).is_err(),
+        "it owns one database, and enters no other"
+    );
     let doctor = folder.ok(&["doctor"]);
     assert!(doctor.contains("users are found by indexes"), "{doctor}");
 }

@@ -124,11 +124,11 @@ impl TlsPostgres {
         }
         let password = fs::read_to_string(cluster.data_dir().join("doorward.password")).unwrap();
         let postgres = Self { child: command.spawn().unwrap(), port, password };
-        let begun = Instant::now();
+        let started_at = Instant::now();
         let is_ready =
             || fs::read_to_string(data.join("postmaster.pid")).is_ok_and(|text| text.contains("ready"));
         while !is_ready() {
-            assert!(begun.elapsed() < Duration::from_secs(60), "PostgreSQL does not start");
+            assert!(started_at.elapsed() < Duration::from_secs(60), "PostgreSQL does not start");
             pause();
         }
         postgres

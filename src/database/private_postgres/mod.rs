@@ -8,9 +8,9 @@ mod roles;
 mod supervisor;
 
 use std::fmt;
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::io::{Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -286,6 +286,8 @@ fn lock(data_dir: &Path) -> Result<Flock<File>, Error> {
     let mut options = File::options();
     options.read(true).write(true).create(true).truncate(false).mode(FILE_MODE);
     let mut file = options.open(&path).map_err(|error| Error::io(&path, error))?;
+    // An umask may have taken more than others' access; where the file is another's, this is not ours to change.
+    let _ = file.set_permissions(Permissions::from_mode(FILE_MODE));
     let mut pid = String::new();
     let _ = file.read_to_string(&mut pid);
     let held = |_| Error::Locked { folder: data_dir.to_owned(), pid: pid.trim().to_owned() };

@@ -67,6 +67,8 @@ pub(super) fn create_owner_and_database(
     connection.batch_execute(&format!(
         "ALTER ROLE {OWNER} LOGIN NOSUPERUSER NOCREATEROLE NOCREATEDB NOREPLICATION NOBYPASSRLS PASSWORD '{password}'"
     ))?;
+    // Nobody else has anything to do there.
+    connection.batch_execute("REVOKE ALL ON DATABASE postgres, template1 FROM PUBLIC")?;
     let database = format!("SELECT EXISTS (SELECT FROM pg_database WHERE datname = '{DATABASE}') AS answer");
     if ask(connection, &database)? {
         connection.batch_execute(&format!("ALTER DATABASE {DATABASE} OWNER TO {OWNER}"))

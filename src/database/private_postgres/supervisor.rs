@@ -1,9 +1,9 @@
 //! The thread that starts PostgreSQL, waits for it, and starts it again when it dies unasked. It lives as long as
 //! PostgreSQL does, since PostgreSQL is bound to end with the thread that forked it.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::io::{Read, Seek, SeekFrom};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -189,6 +189,7 @@ impl Starter {
         }
         let mut log =
             File::options().create(true).append(true).mode(FILE_MODE).open(&log_file).map_err(io)?;
+        log.set_permissions(Permissions::from_mode(FILE_MODE)).map_err(io)?;
         let log_from = log.seek(SeekFrom::End(0)).map_err(io)?;
         let (user, group) = match &self.cluster.owner {
             Some(owner) => (owner.uid.to_string(), owner.gid.to_string()),
