@@ -63,10 +63,39 @@ const NEVER: [(&str, &str); 32] = [
     ("unsupported frontend protocol", "use a PostgreSQL of a supported version"),
 ];
 
-/// Returns what to do about a refused connection where waiting does not help.
+/// Returns what to do about a refused connection where waiting does not help: each host of the URL refuses for good, by one
+/// of its addresses at least.
 #[must_use]
 pub fn find_advice(said: &str) -> Option<&'static str> {
-    if PASSING.iter().any(|words| said.contains(words)) {
+    let mut hosts: Vec<(&str, Option<&'static str>)> = Vec::new();
+    for attempt in find_attempts(said) {
+        let host = attempt.split('"').nth(1).unwrap_or(attempt);
+        let advice = advise(attempt);
+        match hosts.iter_mut().find(|(known, _)| *known == host) {
+            Some((_, found)) => *found = found.or(advice),
+            None => hosts.push((host, advice)),
+        }
+    }
+    let advice: Option<Vec<&'static str>> = hosts.into_iter().map(|(_, advice)| advice).collect();
+    advice?.first().copied()
+}
+
+/// libpq tries each address of each host, and says how each attempt failed.
+fn find_attempts(said: &str) -> Vec<&str> {
+    let mut pieces: Vec<&str> = said.split("connection to server ").collect();
+    // Before the first attempt a host may have no address at all.
+    if pieces.len() > 1 && !is_passing(pieces[0]) {
+        pieces.remove(0);
+    }
+    pieces
+}
+
+fn is_passing(said: &str) -> bool {
+    PASSING.iter().any(|words| said.contains(words))
+}
+
+fn advise(said: &str) -> Option<&'static str> {
+    if is_passing(said) {
         return None;
     }
     let missing = |kind: &str| {
@@ -128,7 +157,29 @@ mod tests {
 
     #[test]
     fn host_that_is_away_may_yet_answer() {
-        let said = format!("{AT}Connection refused\n{AT}FATAL:  database \"auth\" does not exist\n");
-        assert_eq!(find_advice(&said), None);
+        let at = |host: &str| format!("connection to server at \"{host}\" (192.0.2.7), port 5432 failed: ");
+        let (one, other) = (at("one"), at("other"));
+        let gone = "FATAL:  database \"auth\" does not exist\n";
+        for said in [
+            format!("the database is unavailable: {one}Connection refused\n{other}{gone}"),
+            format!(
+                "could not translate host name \"one\" to address: Name or service not known\n{other}{gone}"
+            ),
+        ] {
+            assert_eq!(find_advice(&said), None, "{said}");
+        }
+        assert!(find_advice(&format!("{one}{gone}{other}{gone}")).is_some());
+    }
+
+    #[test]
+    fn other_address_of_a_host_does_not_hide_its_refusal() {
+        let at =
+            |address: &str| format!("connection to server at \"localhost\" ({address}), port 5432 failed: ");
+        let said = format!(
+            "{}Connection refused\n{}SSL error: certificate verify failed\n",
+            at("::1"),
+            at("127.0.0.1")
+        );
+        assert!(find_advice(&said).is_some_and(|advice| advice.contains("sslrootcert")), "{said}");
     }
 }
