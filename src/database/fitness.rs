@@ -89,7 +89,7 @@ SELECT current_setting('server_version_num')::int AS version,
 pub fn find_unfit(connection: &mut PgConnection) -> QueryResult<Vec<Unfit>> {
     let names: Vec<&str> = TABLES.into_iter().chain([MIGRATIONS_TABLE]).collect();
     let facts: Facts = diesel::sql_query(FACTS).bind::<Array<Text>, _>(names).get_result(connection)?;
-    let ours = if facts.closed.is_empty() && has(&facts, MIGRATIONS_TABLE) {
+    let ours = if has_migrations(&facts.tables) && !has_migrations(&facts.closed) {
         Migrations::find(connection)?
     } else {
         Migrations::default()
@@ -97,8 +97,8 @@ pub fn find_unfit(connection: &mut PgConnection) -> QueryResult<Vec<Unfit>> {
     Ok(judge(&facts, ours))
 }
 
-fn has(facts: &Facts, table: &str) -> bool {
-    facts.tables.iter().any(|name| name == table)
+fn has_migrations(tables: &[String]) -> bool {
+    tables.iter().any(|name| name == MIGRATIONS_TABLE)
 }
 
 /// What diesel's table says.
@@ -171,7 +171,12 @@ fn judge_rights(facts: &Facts, ours: Migrations) -> Option<Unfit> {
             ),
         });
     };
-    if !ours.has_first && (ours.has_any || facts.tables.iter().any(|name| name != MIGRATIONS_TABLE)) {
+    // A table that the role may not read says nothing of whose it is.
+    let is_known = !has_migrations(closed);
+    if is_known
+        && !ours.has_first
+        && (ours.has_any || facts.tables.iter().any(|name| name != MIGRATIONS_TABLE))
+    {
         let theirs = facts.tables.join(", ");
         return Some(Unfit {
             found: format!(
@@ -252,6 +257,16 @@ mod tests {
                 "GRANT CREATE, USAGE ON SCHEMA public TO site",
             ),
             (Facts { closed: vec!["users".into()], ..facts() }, OURS, "users", "GRANT SELECT, INSERT"),
+            (
+                Facts {
+                    tables: vec![MIGRATIONS_TABLE.into(), "users".into()],
+                    closed: vec![MIGRATIONS_TABLE.into(), "users".into()],
+                    ..facts()
+                },
+                Migrations::default(),
+                "may not read and write",
+                "GRANT SELECT, INSERT",
+            ),
         ] {
             let unfit = judge(&facts, ours);
             assert_eq!(unfit.len(), 1, "{unfit:?}");
