@@ -96,6 +96,23 @@ async fn a_right_password_whose_hash_is_made_anew_meanwhile_is_verified_again() 
     world.login_with(json!({"username": "alice", "password": NEW})).await;
 }
 
+/// A verifier that asks nobody reads the scope alone.
+#[actix_web::test]
+async fn step_up_hands_on_only_what_its_statement_read() {
+    let world = World::new().await;
+    let tokens = world.signed_in("alice", "admin").await;
+    let demote = "UPDATE users SET role = 'member', version = version + 1 WHERE username = 'alice'";
+    let stepped_up = overtaken(&world, demote, step_up(&world, &tokens.access)).await;
+    assert_eq!(stepped_up.status, 200, "{}", stepped_up.body);
+    let access = stepped_up.text("access_token");
+    let claims: Value = jsonwebtoken::dangerous::insecure_decode(&access).unwrap().claims;
+    let of_role = "SELECT array_to_string(ARRAY(SELECT unnest(permissions) ORDER BY 1), ' ') AS text \
+                   FROM roles WHERE name = 'member'";
+    assert_eq!(claims["scope"], world.text(of_role));
+    assert_eq!(stepped_up.body["scope"], claims["scope"]);
+    assert_eq!(world.get("/api/v1/me", &access).await.status, 200);
+}
+
 #[actix_web::test]
 async fn step_up_grants_no_permission_that_was_lost_meanwhile() {
     let world = World::new().await;
