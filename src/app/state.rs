@@ -15,6 +15,7 @@ use crate::audit::refusals::KeptRefusals;
 use crate::clock::Clock;
 use crate::config::{self, Registration, Settings, SigningAlgorithm, SimplejwtRoutes};
 use crate::database::Database;
+use crate::database::database_clock::DatabaseClock;
 use crate::database::prune::Retention;
 use crate::guard::Services;
 use crate::guard::address::{ProxyHeader, TrustedProxies};
@@ -159,6 +160,7 @@ pub fn parts(
         limits,
         memory: Arc::new(memory),
         clock: clock.clone(),
+        database_clock: DatabaseClock::new(&clock),
         secret_keys,
         keys: Keys::new(ring),
         issuer: Issuer { url: url.clone(), audiences: settings.audiences.clone() },

@@ -135,6 +135,18 @@ impl Feed {
         let _ = tokio::time::timeout(SILENT_AFTER, carried_out.wait_for(|last| *last >= order)).await;
     }
 
+    /// Waits for a read that begins after this call: it happens by itself within [`READ_EVERY`], so that waiting costs no query.
+    /// While the feed is silent it returns at once.
+    pub async fn wait_for_next_read(&self) {
+        let (shared, called_at) = (&self.shared, self.shared.micros());
+        if !self.is_live() {
+            return;
+        }
+        let mut carried_out = shared.carried_out.subscribe();
+        let is_read = |_: &u64| shared.read_at.load(Ordering::Acquire) > called_at;
+        let _ = tokio::time::timeout(SILENT_AFTER, carried_out.wait_for(is_read)).await;
+    }
+
     /// Begins to follow the database at `url`, on a thread that ends with what is given back.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! PostgreSQL: the one pool, on threads of its own, and what its failures mean.
 
+pub mod database_clock;
 mod failure;
 pub mod feed;
 pub mod fitness;
@@ -9,6 +10,7 @@ pub mod hopeless;
 pub mod indexes;
 pub mod instance;
 pub mod migrate;
+pub mod nodes;
 mod pool;
 pub mod private_postgres;
 pub mod prune;
@@ -22,6 +24,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use diesel::sql_types::BigInt;
 use diesel::{Connection as _, PgConnection, QueryResult, QueryableByName, RunQueryDsl};
 
@@ -230,6 +233,14 @@ impl<E: std::error::Error> r2d2::HandleError<E> for Log {
 /// PostgreSQL's.
 pub fn without_timeout(connection: &mut PgConnection) -> QueryResult<()> {
     diesel::sql_query("SET statement_timeout = 0").execute(connection).map(|_| ())
+}
+
+/// Returns the database's time.
+///
+/// # Errors
+/// PostgreSQL's.
+pub fn find_time(connection: &mut PgConnection) -> QueryResult<DateTime<Utc>> {
+    diesel::select(now()).get_result(connection)
 }
 
 /// Waits for an advisory lock, and holds it until the transaction ends.

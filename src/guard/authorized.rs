@@ -83,7 +83,7 @@ async fn let_in(
         }
         _ => payload,
     };
-    checks::permit(services, &caller, rule, trace).map_err(|problem| {
+    checks::permit(services, &caller, rule, trace).await.map_err(|problem| {
         let sent = request.extensions().get::<Form>().cloned();
         problem.with_form(sent.map(Form::into_fields).unwrap_or_default())
     })?;

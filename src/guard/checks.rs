@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use actix_web::HttpRequest;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::caller::{Caller, Credential};
 use super::credential::{self, Sent};
@@ -24,6 +24,9 @@ use crate::tokens::holder::Holder;
 use crate::tokens::names::Names;
 use crate::tokens::personal_token;
 use crate::users::name::fold_typed;
+
+/// How far ahead of the database's clock a sign-in may be dated: no further than `nbf` and `iat` of a token.
+const LEEWAY: TimeDelta = TimeDelta::seconds(5);
 
 /// What the token itself decides, in order.
 const OF_ACCESS_TOKEN: [Check; 6] =
@@ -82,10 +85,15 @@ pub async fn identify_sent(services: &Services, sent: &Sent, trace: &mut Trace) 
 /// The checks of what the caller may do; what he is let in with counts as used.
 ///
 /// # Errors
-/// `permission_denied`, `insufficient_scope`, `authentication_too_old`.
-pub fn permit(services: &Services, caller: &Caller, rule: Rule, trace: &mut Trace) -> Result<(), Problem> {
+/// `permission_denied`, `insufficient_scope`, `authentication_too_old`; a fault of ours as a 5xx.
+pub async fn permit(
+    services: &Services,
+    caller: &Caller,
+    rule: Rule,
+    trace: &mut Trace,
+) -> Result<(), Problem> {
     check_permission(caller, rule, trace)?;
-    check_freshness(services, caller, rule, trace)?;
+    check_freshness(services, caller, rule, trace).await?;
     if let Some(session_id) = caller.credential.session_id().filter(|_| !trace.explains()) {
         services.last_use.note_used(session_id);
     }
@@ -253,9 +261,18 @@ fn note_claims(trace: &mut Trace, claims: &Claims) {
 }
 
 /// What the token alone decides.
-fn verify_access_token(services: &Services, token: &str, trace: &mut Trace) -> Result<Arc<Signed>, Problem> {
+async fn verify_access_token(
+    services: &Services,
+    token: &str,
+    trace: &mut Trace,
+) -> Result<Arc<Signed>, Problem> {
+    let mut signed = services.signed_access_token(token);
+    if let Err(AccessTokenFlaw::KeyUnknown | AccessTokenFlaw::KeyRetired { .. }) = signed {
+        // Another node may know a key, or its later retirement, a few milliseconds earlier.
+        services.database.feed().wait_for_next_read().await;
+        signed = services.signed_access_token(token);
+    }
     let now = services.clock.now();
-    let signed = services.signed_access_token(token);
     if let Ok(signed) = &signed {
         let claims = &signed.claims;
         note_claims(trace, claims);
@@ -313,7 +330,7 @@ async fn identify_access_token(
     trace: &mut Trace,
 ) -> Result<Caller, Problem> {
     note_kind(trace, CredentialKind::AccessToken);
-    let signed = verify_access_token(services, token, trace)?;
+    let signed = verify_access_token(services, token, trace).await?;
     let claims = &signed.claims;
     let found = services.session_standing(claims.sid, &signed.kid).await;
     let standing = match found.inspect_err(|_| trace.stop(Check::Revocation))? {
@@ -498,23 +515,27 @@ fn check_permission(caller: &Caller, rule: Rule, trace: &mut Trace) -> Result<()
     Ok(())
 }
 
-fn check_freshness(
+/// Checks the age of the last sign-in by the database's clock, which dated it.
+async fn check_freshness(
     services: &Services,
     caller: &Caller,
     rule: Rule,
     trace: &mut Trace,
 ) -> Result<(), Problem> {
     let Some(auth_time) = caller.credential.auth_time().filter(|_| rule.fresh) else { return Ok(()) };
-    let age = services.clock.now() - auth_time;
-    let max_age = services.step_up_max_age;
+    let now = services.database_time().await.inspect_err(|_| trace.stop(Check::Freshness))?;
+    let (age, max_age) = (now - auth_time, services.step_up_max_age);
     trace.find(
         Check::Freshness,
         || format!("a sign-in within the last {} s", max_age.as_secs()),
-        || format!("the last one was {} s ago", age.num_seconds()),
+        || match age.num_seconds() {
+            seconds @ 0.. => format!("the last one was {seconds} s ago"),
+            ahead => format!("the last one is dated {} s ahead of the database's clock", -ahead),
+        },
     );
-    if age > session::delta(max_age) {
+    if age > session::delta(max_age) || age < -LEEWAY {
         trace.stop(Check::Freshness);
-        return Err(refusal::authentication_too_old(auth_time, max_age));
+        return Err(refusal::authentication_too_old(auth_time, max_age, now));
     }
     trace.pass(Check::Freshness);
     Ok(())

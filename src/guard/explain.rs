@@ -166,10 +166,12 @@ impl Services {
             Ok(PastedCredential::Sent(sent)) => {
                 let caller = checks::identify_sent(self, &sent, &mut trace).await;
                 let request = target.as_ref().map(|target| demanded(routes, target));
-                let let_in = caller.and_then(|caller| match &target {
-                    Some(target) => self.would_permit(&caller, routes, target, &mut trace),
-                    None => Ok(()),
-                });
+                let let_in = match (caller, &target) {
+                    (Ok(caller), Some(target)) => {
+                        self.would_permit(&caller, routes, target, &mut trace).await
+                    }
+                    (caller, _) => caller.map(|_| ()),
+                };
                 let refused = let_in.err();
                 let verdict = if refused.is_some() { Verdict::Refused } else { Verdict::LetIn };
                 Judged { trace, refused, verdict, request }
@@ -183,7 +185,7 @@ impl Services {
         self.explanation(judged, asker).await
     }
 
-    fn would_permit(
+    async fn would_permit(
         &self,
         caller: &Caller,
         routes: &RouteTable,
@@ -191,7 +193,7 @@ impl Services {
         trace: &mut Trace,
     ) -> Result<(), Problem> {
         match routes.find(&target.method, &target.path) {
-            Found::Guarded(rule) => checks::permit(self, caller, rule, trace),
+            Found::Guarded(rule) => checks::permit(self, caller, rule, trace).await,
             Found::Open => Ok(()),
             Found::Nothing => Err(Problem::new(
                 Code::NotFound,

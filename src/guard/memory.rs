@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::repeat::repeat_what_is_lost;
 use crate::cache::tickets::{NAMED_FOR, Named, Ticket, Tickets};
+use crate::database::database_clock::DatabaseClock;
 use crate::database::feed::{Feed, Follower};
 use crate::database::{Connection, QueryError};
 use crate::secret_key::SecretKeys;
@@ -267,14 +268,20 @@ pub struct Reader {
     memory: Arc<Memory>,
     keys: Keys,
     secret_keys: SecretKeys,
+    database_clock: DatabaseClock,
     bookmark: Option<Bookmark>,
 }
 
 impl Reader {
-    /// For this memory and this ring.
+    /// For this memory, this ring and this clock.
     #[must_use]
-    pub fn new(memory: Arc<Memory>, keys: Keys, secret_keys: SecretKeys) -> Self {
-        Self { memory, keys, secret_keys, bookmark: None }
+    pub fn new(
+        memory: Arc<Memory>,
+        keys: Keys,
+        secret_keys: SecretKeys,
+        database_clock: DatabaseClock,
+    ) -> Self {
+        Self { memory, keys, secret_keys, database_clock, bookmark: None }
     }
 
     fn reload_keys(&self, connection: &mut Connection) -> Result<(), QueryError> {
@@ -285,7 +292,9 @@ impl Reader {
 
 impl Follower for Reader {
     fn read(&mut self, connection: &mut Connection) -> Result<(), QueryError> {
+        let begun_at = self.database_clock.elapsed();
         let reading = revocation::read(connection, self.bookmark.as_ref())?;
+        self.database_clock.set(reading.time, begun_at);
         match &reading.news {
             None => {
                 self.memory.forget();
@@ -360,7 +369,8 @@ mod tests {
         let (memory, id) = (Arc::new(memory()), crate::random::id());
         memory.remember_session(memory.tickets.draw(), id, &standing());
         let secret_keys = SecretKeys::derive(["a key of at least thirty-two characters"]).expect("one");
-        let mut reader = Reader::new(Arc::clone(&memory), Keys::new(KeyRing::default()), secret_keys);
+        let clock = DatabaseClock::new(&crate::clock::Clock::default());
+        let mut reader = Reader::new(Arc::clone(&memory), Keys::new(KeyRing::default()), secret_keys, clock);
         reader.begin_anew();
         assert!(memory.sessions.get(&id).is_none());
     }

@@ -391,9 +391,10 @@ pub fn scope_refused(required: &[String], granted: &[String], advice: &str) -> P
 
 /// The sign-in is older than this request allows (RFC 9470).
 #[must_use]
-pub fn authentication_too_old(auth_time: DateTime<Utc>, max_age: Duration) -> Problem {
+pub fn authentication_too_old(auth_time: DateTime<Utc>, max_age: Duration, now: DateTime<Utc>) -> Problem {
+    let ahead = if auth_time > now { ", ahead of the server's clock" } else { "" };
     let detail = format!(
-        "This needs a sign-in within the last {} s; the last one was at {}. Give the password again at POST \
+        "This needs a sign-in within the last {} s; the last one was at {}{ahead}. Give the password again at POST \
          /api/v1/auth/step-up.",
         max_age.as_secs(),
         time(auth_time)

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::{HttpRequest, web};
+use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::address::TrustedProxies;
@@ -15,8 +16,9 @@ use super::server::ShownSetting;
 use crate::audit::refusal_counts::RefusalCounts;
 use crate::audit::refusals::KeptRefusals;
 use crate::clock::Clock;
+use crate::database::database_clock::DatabaseClock;
 use crate::database::feed::Following;
-use crate::database::{Database, Together};
+use crate::database::{Database, Together, find_time};
 use crate::problem::{FieldError, Problem};
 use crate::secret_key::SecretKeys;
 use crate::sessions::{LastUse, Limits, Rotation, Turn};
@@ -32,6 +34,8 @@ pub struct Services {
     pub database: Database,
     /// The wall clock.
     pub clock: Clock,
+    /// The database's clock, by which sign-ins are dated.
+    pub database_clock: DatabaseClock,
     /// What seals keys at rest, derives refresh tokens and signs cursors.
     pub secret_keys: SecretKeys,
     /// The keys that sign and verify access tokens.
@@ -86,8 +90,24 @@ impl Services {
     /// # Errors
     /// When no thread can be had.
     pub fn follow(&self, url: &str) -> std::io::Result<Following> {
-        let reader = Reader::new(Arc::clone(&self.memory), self.keys.clone(), self.secret_keys.clone());
+        let reader = Reader::new(
+            Arc::clone(&self.memory),
+            self.keys.clone(),
+            self.secret_keys.clone(),
+            self.database_clock.clone(),
+        );
         self.database.feed().follow(url, reader)
+    }
+
+    /// Returns the database's time: as the feed last read it, or from the database where it has not read it yet.
+    ///
+    /// # Errors
+    /// A fault of ours as a 5xx.
+    pub async fn database_time(&self) -> Result<DateTime<Utc>, Problem> {
+        match self.database_clock.now() {
+            Some(time) => Ok(time),
+            None => self.database.run(find_time).await.map_err(refusal::database),
+        }
     }
 
     /// The stored hash of a user's password.

@@ -172,6 +172,8 @@ pub struct News {
 pub struct Reading {
     /// For the next read.
     pub bookmark: Bookmark,
+    /// The database's time, at the beginning of the query.
+    pub time: DateTime<Utc>,
     /// What is new; `None`: what was read before is worth nothing, since there was no read before, or the database is
     /// another or has gone back in time.
     pub news: Option<Vec<News>>,
@@ -187,6 +189,8 @@ struct Row {
     server: i64,
     #[diesel(sql_type = BigInt)]
     table: i64,
+    #[diesel(sql_type = Timestamptz)]
+    time: DateTime<Utc>,
     #[diesel(sql_type = Nullable<Text>)]
     kind: Option<String>,
     #[diesel(sql_type = Nullable<Text>)]
@@ -216,7 +220,7 @@ pub fn read(connection: &mut PgConnection, last: Option<&Bookmark>) -> QueryResu
          FROM (SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS next,
                 ARRAY(SELECT x::text::bigint FROM pg_snapshot_xip(pg_current_snapshot()) AS x) AS running,
                 (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint AS server,
-                pg_relation_filenode('revocations')::bigint AS \"table\") AS here
+                pg_relation_filenode('revocations')::bigint AS \"table\", now() AS time) AS here
          LEFT JOIN revocations AS r ON r.transaction >= $1 OR r.transaction = ANY ($2)
          ORDER BY r.position",
     )
@@ -225,9 +229,10 @@ pub fn read(connection: &mut PgConnection, last: Option<&Bookmark>) -> QueryResu
     .load(connection)?;
     let first = rows.first().ok_or(diesel::NotFound)?;
     let place = Place { server: first.server, table: first.table };
-    let bookmark = Bookmark { next: first.next, running: first.running.clone(), place };
+    let (bookmark, time) = (Bookmark { next: first.next, running: first.running.clone(), place }, first.time);
     let goes_on = last.is_some_and(|last| last.place == place && last.next <= bookmark.next);
-    Ok(Reading { bookmark, news: goes_on.then(|| rows.into_iter().filter_map(Row::into_news).collect()) })
+    let news = goes_on.then(|| rows.into_iter().filter_map(Row::into_news).collect());
+    Ok(Reading { bookmark, time, news })
 }
 
 impl Row {

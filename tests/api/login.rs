@@ -1,10 +1,11 @@
 //! Signing in, stepping up and signing out.
 
 use chrono::TimeDelta;
+use doorward::database::find_time;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, PASSWORD, World};
+use crate::support::{Answer, Browser, PASSWORD, World};
 
 async fn login(world: &World, body: Value) -> Answer {
     world.ask(Method::POST, "/api/v1/auth/login").json(&body).send().await
@@ -228,6 +229,68 @@ async fn what_grants_power_asks_for_the_password_again_after_a_while() {
     let refreshed = world.refresh(&stepped_up.text("refresh_token")).await;
     let made = world.post("/api/v1/me/tokens", &refreshed.text("access_token"), token).await;
     assert_eq!(made.status, 201);
+}
+
+async fn make_token(world: &World, access: &str) -> Answer {
+    world.post("/api/v1/me/tokens", access, json!({"name": "x", "scope": "notes:read"})).await
+}
+
+#[actix_web::test]
+async fn old_sign_in_stays_old_when_the_nodes_clock_is_set_back() {
+    let world = World::new().await;
+    let tokens = world.signed_in("alice", "member").await;
+    world.advance(TimeDelta::seconds(902));
+    let access = world.refresh(&tokens.refresh).await.text("access_token");
+    // Within the leeway of the token's own times.
+    world.services.clock.advance(TimeDelta::seconds(-4));
+    make_token(&world, &access).await.refused("authentication_too_old");
+    let mut browser = Browser::signed_in(&world, "alice").await;
+    world.advance(TimeDelta::minutes(16));
+    world.services.clock.advance(TimeDelta::minutes(-10));
+    let answer = browser.get("/account/tokens/new").await;
+    assert!(answer.header("location").is_some_and(|to| to.starts_with("/step-up")), "{}", answer.body);
+}
+
+#[actix_web::test]
+async fn new_sign_in_is_fresh_when_the_nodes_clock_is_ahead() {
+    let world = World::new().await;
+    world.services.clock.advance(TimeDelta::minutes(20));
+    world
+        .services
+        .database_clock
+        .set(find_time(&mut world.connection()).unwrap(), world.services.clock.elapsed());
+    let tokens = world.signed_in("alice", "member").await;
+    assert_eq!(make_token(&world, &tokens.access).await.status, 201);
+}
+
+#[actix_web::test]
+async fn sign_in_dated_ahead_is_not_fresh_past_the_leeway() {
+    let world = World::new().await;
+    world.stop_time();
+    world.advance(TimeDelta::zero());
+    let tokens = world.signed_in("alice", "member").await;
+    for (ahead, is_fresh) in [(60, false), (7, false), (4, true), (0, true)] {
+        world.sql(&format!("UPDATE sessions SET auth_time = now() + interval '{ahead} seconds'"));
+        let access = world.refresh(&tokens.refresh).await.text("access_token");
+        let answer = make_token(&world, &access).await;
+        assert_eq!(answer.status, if is_fresh { 201 } else { 401 }, "{ahead}: {}", answer.body);
+        if !is_fresh {
+            answer.refused_with("authentication_too_old", "step_up", false);
+            assert!(answer.text("detail").contains("ahead of the server's clock"), "{}", answer.body);
+        }
+    }
+}
+
+#[actix_web::test]
+async fn freshness_asks_the_database_until_the_feed_has_read_its_clock() {
+    let world = World::without_feed().await;
+    let tokens = world.signed_in("alice", "member").await;
+    assert_eq!(world.services.database_clock.now(), None);
+    world.services.clock.advance(TimeDelta::seconds(-4));
+    assert_eq!(make_token(&world, &tokens.access).await.status, 201);
+    world.sql("UPDATE sessions SET auth_time = now() - interval '901 seconds'");
+    let access = world.refresh(&tokens.refresh).await.text("access_token");
+    make_token(&world, &access).await.refused("authentication_too_old");
 }
 
 #[actix_web::test]

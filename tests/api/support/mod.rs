@@ -20,7 +20,7 @@ use doorward::audit::Origin;
 use doorward::clock::Clock;
 use doorward::config::{Inputs, Settings, resolve};
 use doorward::database::feed::Following;
-use doorward::database::{Database, transaction};
+use doorward::database::{Database, find_time, transaction};
 use doorward::guard::Services;
 use doorward::users::name::Username;
 use doorward::users::password::{PasswordHash, PlainPassword};
@@ -72,8 +72,17 @@ impl World {
         Self::on(Arc::clone(&self.database), change).await
     }
 
+    /// A server that has not begun to follow the feed.
+    pub async fn without_feed() -> Self {
+        Self::make(Arc::new(TestDatabase::make()), |_| {}, false).await
+    }
+
     /// A server on this database.
     pub async fn on(database: Arc<TestDatabase>, change: impl FnOnce(&mut Settings)) -> Self {
+        Self::make(database, change, true).await
+    }
+
+    async fn make(database: Arc<TestDatabase>, change: impl FnOnce(&mut Settings), follows: bool) -> Self {
         let mut settings = settings();
         change(&mut settings);
         let mut connection = Database::connect(&database.url).expect("the test's database");
@@ -83,7 +92,7 @@ impl World {
         let clock = Clock::default();
         let parts = state::parts(&settings, address, &database.url, prepared, clock.clone());
         let services = parts.services.clone();
-        let following = services.follow(&database.url).expect("a thread");
+        let following = follows.then(|| services.follow(&database.url).expect("a thread"));
         let server = app::serve(parts, listener, 1).expect("a server");
         let handle = server.handle();
         actix_web::rt::spawn(server);
@@ -92,7 +101,6 @@ impl World {
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .expect("a client");
-        let following = Some(following);
         Self { base: format!("http://{address}"), clock, services, database, client, handle, following }
     }
 
@@ -258,6 +266,10 @@ impl Time {
         let moved = format!("UPDATE clock.shift SET by = by + {seconds} * interval '1 second'");
         let mut connection = Database::connect(&self.database_url).expect("the test's database");
         connection.batch_execute(&moved).expect(&moved);
+        // As the feed reads it a moment later.
+        let database_clock = &self.services.database_clock;
+        let at = database_clock.elapsed();
+        database_clock.set(find_time(&mut connection).expect("the test's database"), at);
         self.services.memory.forget();
     }
 }

@@ -1,0 +1,188 @@
+//! The nodes that serve on this database, as each reports itself: its settings, and when it was last seen.
+
+use std::collections::BTreeMap;
+
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Jsonb, Nullable, Text, Uuid as SqlUuid};
+use uuid::Uuid;
+
+/// A node counts as live if it reported within this many seconds. It reports three times as often.
+pub const LIVE_FOR_SECONDS: i64 = 30;
+/// Rows kept at most.
+const MOST: i64 = 1_000;
+/// Names of nodes in a message; the rest are counted.
+const NAMED: usize = 3;
+
+/// A node, as it reports itself.
+#[derive(Clone, Debug, QueryableByName)]
+pub struct Node {
+    /// The id of its process.
+    #[diesel(sql_type = SqlUuid)]
+    pub id: Uuid,
+    /// Host name and port.
+    #[diesel(sql_type = Text)]
+    pub name: String,
+    /// The program's version.
+    #[diesel(sql_type = Text)]
+    pub version: String,
+    /// The lifetime of the access tokens that it issues.
+    #[diesel(sql_type = BigInt)]
+    pub access_ttl_seconds: i64,
+    #[diesel(sql_type = Jsonb)]
+    settings: serde_json::Value,
+}
+
+impl Node {
+    /// Creates a node's report of itself. `settings` are those that all nodes must share, by their names.
+    #[must_use]
+    pub fn new(id: Uuid, name: String, access_ttl_seconds: i64, settings: &BTreeMap<&str, String>) -> Self {
+        let version = env!("CARGO_PKG_VERSION").to_owned();
+        Self { id, name, version, access_ttl_seconds, settings: serde_json::json!(settings) }
+    }
+
+    fn setting(&self, name: &str) -> Option<&str> {
+        self.settings.get(name)?.as_str()
+    }
+}
+
+/// Writes a starting node's row. A node that was killed has left a row of the same name, which goes.
+///
+/// # Errors
+/// PostgreSQL's.
+pub fn insert(connection: &mut PgConnection, node: &Node) -> QueryResult<()> {
+    diesel::sql_query("DELETE FROM nodes WHERE name = $1").bind::<Text, _>(&node.name).execute(connection)?;
+    update(connection, node)
+}
+
+/// Reports that a node is live. Deletes the rows of nodes that were not seen for a day, and the oldest past the bound.
+///
+/// # Errors
+/// PostgreSQL's.
+pub fn update(connection: &mut PgConnection, node: &Node) -> QueryResult<()> {
+    diesel::sql_query(
+        "INSERT INTO nodes (id, name, version, access_ttl_seconds, settings, started_at, seen_at)
+         VALUES ($1, $2, $3, $4, $5, now(), now())
+         ON CONFLICT (id) DO UPDATE SET seen_at = excluded.seen_at",
+    )
+    .bind::<SqlUuid, _>(node.id)
+    .bind::<Text, _>(&node.name)
+    .bind::<Text, _>(&node.version)
+    .bind::<BigInt, _>(node.access_ttl_seconds)
+    .bind::<Jsonb, _>(&node.settings)
+    .execute(connection)?;
+    // Others may delete the same rows at the same time.
+    diesel::sql_query(
+        "DELETE FROM nodes WHERE id IN (
+            SELECT id FROM nodes WHERE seen_at < now() - interval '1 day'
+                OR id IN (SELECT id FROM nodes ORDER BY seen_at DESC OFFSET $1)
+            FOR UPDATE SKIP LOCKED)",
+    )
+    .bind::<BigInt, _>(MOST)
+    .execute(connection)
+    .map(|_| ())
+}
+
+/// Deletes the row of a node that stops.
+///
+/// # Errors
+/// PostgreSQL's.
+pub fn delete(connection: &mut PgConnection, id: Uuid) -> QueryResult<()> {
+    diesel::sql_query("DELETE FROM nodes WHERE id = $1")
+        .bind::<SqlUuid, _>(id)
+        .execute(connection)
+        .map(|_| ())
+}
+
+/// Lists the live nodes by name.
+///
+/// # Errors
+/// PostgreSQL's.
+pub fn list_live(connection: &mut PgConnection) -> QueryResult<Vec<Node>> {
+    // A clock that was set back leaves rows from the future.
+    diesel::sql_query(
+        "SELECT id, name, version, access_ttl_seconds, settings FROM nodes
+         WHERE abs(extract(epoch FROM now() - seen_at)) <= $1 ORDER BY name, id",
+    )
+    .bind::<BigInt, _>(LIVE_FOR_SECONDS)
+    .load(connection)
+}
+
+/// Returns the longest lifetime of access tokens among the nodes of the last day, in seconds.
+///
+/// # Errors
+/// PostgreSQL's.
+pub fn find_longest_ttl(connection: &mut PgConnection) -> QueryResult<Option<i64>> {
+    #[derive(QueryableByName)]
+    struct Longest {
+        #[diesel(sql_type = Nullable<BigInt>)]
+        longest: Option<i64>,
+    }
+    let found: Longest =
+        diesel::sql_query("SELECT max(access_ttl_seconds) AS longest FROM nodes").get_result(connection)?;
+    Ok(found.longest)
+}
+
+/// A setting that live nodes must share and do not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// The setting's environment variable.
+    pub setting: String,
+    /// The nodes that have each value.
+    values: BTreeMap<String, Vec<String>>,
+}
+
+impl std::fmt::Display for Difference {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let value = |(value, names): (&String, &Vec<String>)| {
+            let named = names.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
+            let more = names.len().saturating_sub(NAMED);
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            format!("{value} on {named}{more}")
+        };
+        let values: Vec<String> = self.values.iter().map(value).collect();
+        write!(formatter, "{} is {}", self.setting, values.join("; "))
+    }
+}
+
+/// Finds the settings in which nodes differ. A setting that a node of another version does not report is not compared there.
+#[must_use]
+pub fn find_differences(nodes: &[Node]) -> Vec<Difference> {
+    let mut settings: BTreeMap<&str, BTreeMap<String, Vec<String>>> = BTreeMap::new();
+    for node in nodes {
+        let names = node.settings.as_object().into_iter().flat_map(|settings| settings.keys());
+        for (name, value) in names.filter_map(|name| Some((name, node.setting(name)?))) {
+            settings.entry(name).or_default().entry(value.to_owned()).or_default().push(node.name.clone());
+        }
+    }
+    let differing = settings.into_iter().filter(|(_, values)| values.len() > 1);
+    differing.map(|(setting, values)| Difference { setting: setting.to_owned(), values }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn node(name: &str, settings: &[(&str, &str)]) -> Node {
+        let settings = settings.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+        Node::new(crate::random::id(), name.to_owned(), 300, &settings)
+    }
+
+    #[test]
+    fn nodes_that_agree_differ_in_nothing() {
+        let both = [("A", "1"), ("B", "2")];
+        assert_eq!(find_differences(&[node("a", &both), node("b", &both)]), []);
+        assert_eq!(find_differences(&[]), []);
+        // One of another version knows other settings.
+        assert_eq!(find_differences(&[node("a", &both), node("b", &both[..1]), node("c", &[])]), []);
+    }
+
+    #[test]
+    fn differences_name_each_value_and_its_nodes() {
+        let names = ["a", "b", "c", "d", "e"];
+        let mut nodes = names.map(|name| node(name, &[("A", "1"), ("B", "2")])).to_vec();
+        nodes.push(node("f", &[("A", "9"), ("B", "2")]));
+        let found = find_differences(&nodes);
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].to_string(), "A is 1 on a, b, c and 2 more; 9 on f");
+    }
+}
