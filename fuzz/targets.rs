@@ -10,7 +10,7 @@ use actix_web::test::{self, TestRequest};
 use actix_web::{App, HttpRequest, HttpResponse, web};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use doorward::api::auth::login::LoginRequest;
 use doorward::api::simplejwt::multipart;
 use doorward::config::{Inputs, resolve};
@@ -107,7 +107,9 @@ fn credential(bytes: &[u8]) {
 const NOW: i64 = 1_800_000_000;
 
 static SIGNING_KEY: LazyLock<SigningKey> = LazyLock::new(|| {
-    let times = Times { signs_from: DateTime::UNIX_EPOCH, retires_at: None, revoked_at: None };
+    let (retires_at, revoked_at) = (None, None);
+    let longest_ttl = TimeDelta::minutes(5);
+    let times = Times { signs_from: DateTime::UNIX_EPOCH, retires_at, revoked_at, longest_ttl };
     let private = PrivateKey::generate(Algorithm::EdDsa).expect("a key");
     SigningKey::new(private, times).expect("a working key")
 });

@@ -6,8 +6,10 @@ use actix_web::web;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
+use super::node::{REPORT_EVERY, Watch};
 use crate::audit::refusals;
 use crate::database::feed::FeedState;
+use crate::database::nodes::Node;
 use crate::database::prune::{self, Pruned, Retention};
 use crate::guard::Services;
 use crate::resources::notes::refold;
@@ -36,11 +38,12 @@ impl Tasks {
 
 /// Begins all of them on this thread's runtime.
 #[must_use]
-pub fn start(services: &web::Data<Services>, retention: Retention) -> Tasks {
+pub fn start(services: &web::Data<Services>, node: Option<&Node>, retention: Retention) -> Tasks {
     let (flushing, keeping, reloading, pruning, measuring) =
         (services.clone(), services.clone(), services.clone(), services.clone(), services.clone());
     let (refolding, naming) = (services.clone(), services.clone());
-    Tasks(vec![
+    let reporting = node.map(|node| actix_web::rt::spawn(report(services.clone(), node.clone())));
+    let mut tasks = vec![
         actix_web::rt::spawn(async move {
             every(FLUSH_EVERY, || async {
                 if let Err(error) = flushing.last_use.flush(&flushing.database).await {
@@ -62,7 +65,7 @@ pub fn start(services: &web::Data<Services>, retention: Retention) -> Tasks {
         }),
         actix_web::rt::spawn(async move {
             every(KEYS_EVERY, || async {
-                if let Err(error) = reloading.keys.reload(&reloading.database, &reloading.secret_keys).await {
+                if let Err(error) = reloading.reload_signing_keys().await {
                     tracing::warn!(%error, "the signing keys could not be looked at; those in hand go on");
                 }
             })
@@ -83,7 +86,19 @@ pub fn start(services: &web::Data<Services>, retention: Retention) -> Tasks {
         actix_web::rt::spawn(async move {
             every(MEASURE_EVERY, || async { measure(&measuring) }).await;
         }),
-    ])
+    ];
+    tasks.extend(reporting);
+    Tasks(tasks)
+}
+
+async fn report(services: web::Data<Services>, node: Node) {
+    let mut watch = Watch::default();
+    loop {
+        if let Err(error) = watch.report(&services.database, &node).await {
+            tracing::debug!(%error, "this node could not be reported to the others");
+        }
+        tokio::time::sleep(REPORT_EVERY).await;
+    }
 }
 
 async fn every<F: Future<Output = ()>>(pause: Duration, mut work: impl FnMut() -> F) {

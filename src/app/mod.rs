@@ -6,6 +6,7 @@ pub mod cors;
 mod headers;
 pub mod listen;
 mod meters;
+pub mod node;
 pub mod observe;
 pub mod openapi;
 pub mod secrets;

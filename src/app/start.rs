@@ -1,17 +1,19 @@
 //! What happens to the database before a server serves on it: migrations, the secret key's check, the first signing
 //! key, the first admin.
 
+use super::node;
 use super::secrets::{self, SecretsError};
 use super::{background, state};
 use crate::audit::Origin;
 use crate::clock::Clock;
 use crate::config::{Secret, Settings};
 use crate::database::migrate::{self, MigrateError};
+use crate::database::nodes::{self, Node};
 use crate::database::{Connection, QueryError, describe, instance, transaction};
 use crate::secret_key::{SealError, SecretKeys};
 use crate::sessions::CookieKey;
 use crate::sessions::cookie_key::{self, SealedCookieKey};
-use crate::sessions::session::delta;
+use crate::tokens::lifetime;
 use crate::tokens::private_key::{KeyError, PrivateKey};
 use crate::tokens::revocation::{self, Revoked};
 use crate::tokens::signing_key::{self, KeyRing};
@@ -66,6 +68,8 @@ pub struct Prepared {
     pub ring: KeyRing,
     /// The key that signs session cookies.
     pub cookie_key: CookieKey,
+    /// The server, as it has reported itself to the others; `None`: a command, which does not serve.
+    pub node: Option<Node>,
     /// The highest cost among the stored password hashes.
     pub highest_cost: Option<u32>,
     /// The first admin, made just now, with a random password that is to be told once.
@@ -96,11 +100,12 @@ pub fn prepare(connection: &mut Connection, settings: &Settings) -> Result<Prepa
     }
     revocation::adopt(connection)?;
     let secret_keys = find_or_make_secret_keys(connection, settings)?;
+    let node = report_node(connection, settings)?;
     let ring = load_keys(connection, settings, &secret_keys)?;
     let cookie_key = cookie_key::find_or_make(connection, &secret_keys)??;
     let first_admin = make_first_admin(connection, settings)?;
     let highest_cost = user::find_highest_cost(connection)?.and_then(|cost| u32::try_from(cost).ok());
-    Ok(Prepared { secret_keys, ring, cookie_key, highest_cost, first_admin })
+    Ok(Prepared { secret_keys, ring, cookie_key, node: Some(node), highest_cost, first_admin })
 }
 
 /// What stands on a database that a server has prepared, for a command beside it; makes nothing.
@@ -114,7 +119,7 @@ pub fn open(connection: &mut Connection, settings: &Settings) -> Result<Prepared
         return Err(StartError::NeverServed);
     }
     let cookie_key = cookie_key::find_or_make(connection, &secret_keys)??;
-    Ok(Prepared { secret_keys, ring, cookie_key, highest_cost: None, first_admin: None })
+    Ok(Prepared { secret_keys, ring, cookie_key, node: None, highest_cost: None, first_admin: None })
 }
 
 /// The secret keys, which must open the database's check value; makes nothing.
@@ -140,6 +145,16 @@ fn find_or_make_secret_keys(
     check_secret_keys(connection, settings)
 }
 
+/// Reports the server to the others, and stores the lifetime of its access tokens before it issues the first one.
+fn report_node(connection: &mut Connection, settings: &Settings) -> Result<Node, StartError> {
+    let node = node::of(settings);
+    transaction(connection, |connection| {
+        nodes::insert(connection, &node)?;
+        lifetime::raise_longest_ttl(connection, node.access_ttl_seconds)
+    })?;
+    Ok(node)
+}
+
 fn load_keys(
     connection: &mut Connection,
     settings: &Settings,
@@ -152,10 +167,9 @@ fn load_keys(
         return Ok(ring);
     }
     let private = PrivateKey::generate(wanted)?;
-    let ttl = delta(settings.access_token_ttl);
     let origin = Origin::server();
     transaction(connection, |connection| {
-        signing_key::insert_unless(connection, &private, secret_keys, ttl, &origin, |newest| {
+        signing_key::insert_unless(connection, &private, secret_keys, &origin, |newest| {
             newest.algorithm == wanted.as_str()
         })
     })?;

@@ -17,7 +17,6 @@ use crate::clock::Clock;
 use crate::config::Settings;
 use crate::database::{Connection, QueryError, instance, transaction};
 use crate::sessions::cookie_key;
-use crate::sessions::session::delta;
 use crate::tokens::key_state::KeyState;
 use crate::tokens::private_key::PrivateKey;
 use crate::tokens::signing_key::{self, Row};
@@ -37,6 +36,7 @@ pub enum KeyAction {
     /// List the signing keys.
     List(KeyListArgs),
     /// Make a new signing key; the old one verifies until its last token has expired.
+    /// The lifetime of tokens is that of the nodes, whatever the settings of this command.
     Rotate(KeyRotateArgs),
     /// Revoke a leaked signing key: whatever it signed is refused at once, on every node.
     Revoke(KeyRevokeArgs),
@@ -91,6 +91,7 @@ struct Item {
     published_at: String,
     signs_from: String,
     retires_at: Option<String>,
+    longest_ttl_seconds: i64,
     revoked_at: Option<String>,
 }
 
@@ -105,6 +106,7 @@ impl Item {
             published_at: time(row.published_at),
             signs_from: time(row.signs_from),
             retires_at: row.retires_at.map(time),
+            longest_ttl_seconds: row.longest_ttl_seconds,
             revoked_at: row.revoked_at.map(time),
         }
     }
@@ -142,25 +144,36 @@ fn list(connection: &mut Connection, args: &KeyListArgs) -> Result<(), Failure> 
 fn rotate(connection: &mut Connection, settings: &Settings, args: &KeyRotateArgs) -> Result<(), Failure> {
     let secret_keys = check_secret_keys(connection, settings).map_err(failed)?;
     let private = PrivateKey::generate(state::algorithm(settings)).map_err(failed)?;
-    let ttl = delta(settings.access_token_ttl);
     let row = transaction(connection, |connection| {
-        signing_key::insert(connection, &private, &secret_keys, ttl, &Origin::command_line())
+        signing_key::insert(connection, &private, &secret_keys, &Origin::command_line())
     });
     let row = row.map_err(failed)?.ok_or_else(|| Failure::new("no signing key could be made"))?;
-    let line = format!(
-        "{} is published, and signs from {}; the keys before it verify until their last token has expired.",
-        row.kid,
-        time(row.signs_from)
-    );
     let rows = signing_key::list(connection).map_err(failed)?;
+    let line =
+        format!("{} is published, and signs from {}.{}", row.kid, time(row.signs_from), replaced(&rows));
     Output::stdout(args.format).result(&Item::of(&row, &rows), &line)
+}
+
+/// Says when the last key before the new one retires, and by which lifetime.
+fn replaced(rows: &[Row]) -> String {
+    let now = Clock::default().now();
+    let live = rows.iter().filter(|row| row.times().is_live_at(now));
+    let Some((row, retires_at)) =
+        live.filter_map(|row| Some((row, row.retires_at?))).max_by_key(|(_, retires_at)| *retires_at)
+    else {
+        return String::new();
+    };
+    format!(
+        " The keys before it verify until {}: the longest lifetime of an access token that this database knows of is {} s.",
+        time(retires_at),
+        row.longest_ttl_seconds
+    )
 }
 
 fn revoke(connection: &mut Connection, settings: &Settings, args: &KeyRevokeArgs) -> Result<(), Failure> {
     // Another key may have to be made: nothing is revoked where that would fail.
     let secret_keys = check_secret_keys(connection, settings).map_err(failed)?;
     let private = PrivateKey::generate(state::algorithm(settings)).map_err(failed)?;
-    let ttl = delta(settings.access_token_ttl);
     let what = format!(
         "this refuses at once every access token that {} has signed; clients have to refresh",
         args.kid
@@ -174,7 +187,7 @@ fn revoke(connection: &mut Connection, settings: &Settings, args: &KeyRevokeArgs
         // The servers must be able to sign on.
         match signing_key::may_sign(connection)? {
             true => Ok(Some(None)),
-            false => signing_key::insert(connection, &private, &secret_keys, ttl, &origin).map(Some),
+            false => signing_key::insert(connection, &private, &secret_keys, &origin).map(Some),
         }
     });
     let Some(made) = revoked.map_err(failed)? else {

@@ -14,11 +14,9 @@ use super::user::time;
 use crate::app::start::check_secret_keys;
 use crate::app::state;
 use crate::audit::event::{self, EventType, Origin, Subject};
-use crate::clock::Clock;
 use crate::config::Settings;
-use crate::database::{Connection, QueryError, transaction, without_timeout};
+use crate::database::{Connection, QueryError, find_time, transaction, without_timeout};
 use crate::secret_key::SecretKeys;
-use crate::sessions::session::delta;
 use crate::sessions::{self, EndReason, end_sessions, find_unended};
 use crate::tokens::personal_token::{self, RevokeReason};
 use crate::tokens::private_key::PrivateKey;
@@ -104,14 +102,16 @@ impl RestoredArgs {
     /// # Errors
     /// When the database cannot be reached, is not of this version, or the answer is not yes.
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
-        if self.since.is_some_and(|since| since > Clock::default().now()) {
-            return Err(Failure::new("--since lies ahead: give the time at which the database went back"));
-        }
         let settings = context.settings()?;
         DatabaseAccess::use_for(&settings, |connection| self.act(connection, &settings))
     }
 
     fn act(&self, connection: &mut Connection, settings: &Settings) -> Result<(), Failure> {
+        // Times in the database are by its clock.
+        let now = find_time(connection).map_err(|error| Failure::new(error.to_string()))?;
+        if self.since.is_some_and(|since| since > now) {
+            return Err(Failure::new("--since lies ahead: give the time at which the database went back"));
+        }
         let secret_keys = check_secret_keys(connection, settings);
         let secret_keys = secret_keys.map_err(|error| Failure::new(error.to_string()))?;
         let ended = if self.dry_run {
@@ -194,17 +194,15 @@ pub fn end_what_came_back(
 ) -> Result<Ended, Failure> {
     let private = PrivateKey::generate(state::algorithm(settings));
     let private = private.map_err(|error| Failure::new(error.to_string()))?;
-    let ttl = delta(settings.access_token_ttl);
     without_timeout(connection)?;
     let (ended, new_key) = transaction(connection, |connection| {
         revocation::adopt(connection)?;
         let counts = end(connection, kept, since)?;
         let new_key = if counts.signing_keys > 0 {
-            let origin = Origin::command_line();
-            let now = Clock::default().now();
-            signing_key::insert_unless(connection, &private, secret_keys, ttl, &origin, |newest| {
-                newest.signs_from <= now
-            })?
+            match signing_key::may_sign(connection)? {
+                true => None,
+                false => signing_key::insert(connection, &private, secret_keys, &Origin::command_line())?,
+            }
         } else {
             None
         };

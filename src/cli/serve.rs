@@ -22,6 +22,7 @@ use crate::app::{self, background, listen, state, waiting};
 use crate::blocking::{BlockingPool, Caller, Lane, Limits};
 use crate::clock::Clock;
 use crate::config::Settings;
+use crate::database::nodes::{self, Node};
 use crate::database::{Database, DatabaseError, hopeless, instance};
 use crate::guard::Services;
 
@@ -148,13 +149,13 @@ async fn serve(
     let prepared = start.run(access).await;
     start.end().await;
     let (Some(mut prepared), Some(access)) = (prepared?, access) else { return Ok(()) };
-    let first_admin = prepared.first_admin.take();
+    let (first_admin, node) = (prepared.first_admin.take(), prepared.node.take());
     let parts = state::parts(settings, address, access.url(), prepared, clock);
     let (services, draining) = (parts.services.clone(), parts.draining.clone());
     let server = app::serve(parts, listener, state::cores()).map_err(failed)?;
     let handle = server.handle();
     let following = services.follow(access.url()).map_err(failed)?;
-    let tasks = background::start(&services, state::retention(settings));
+    let tasks = background::start(&services, node.as_ref(), state::retention(settings));
     announce(&services.issuer.url, first_admin)?;
     tracing::info!(url = %services.issuer.url, %address, "serving");
     let mut server = actix_web::rt::spawn(server);
@@ -172,23 +173,28 @@ async fn serve(
     let _ = server.await;
     tasks.stop();
     drop(following);
-    flush(&services).await;
+    flush(&services, node).await;
     tracing::info!("stopped");
     Ok(())
 }
 
 /// Writes what is still to be written, all of it within one deadline: a PostgreSQL that does not answer holds up the end no
 /// longer.
-async fn flush(services: &Services) {
+async fn flush(services: &Services, node: Option<Node>) {
     let database = &services.database;
+    let leave = async {
+        let Some(node) = node else { return Ok(()) };
+        database.run(move |connection| nodes::delete(connection, node.id)).await
+    };
     let all = async {
         tokio::join!(
             services.last_use.flush(database),
             services.kept_refusals.flush(database),
             services.refusal_counts.flush(database),
+            leave,
         )
     };
-    let Ok((uses, refusals, counts)) = tokio::time::timeout(FLUSHED_WITHIN, all).await else {
+    let Ok((uses, refusals, counts, left)) = tokio::time::timeout(FLUSHED_WITHIN, all).await else {
         tracing::warn!(
             "PostgreSQL does not answer: last uses and refusals of the last seconds are not written"
         );
@@ -202,6 +208,9 @@ async fn flush(services: &Services) {
     }
     if let Err(error) = counts {
         tracing::warn!(%error, "the refusals of the last seconds are not counted");
+    }
+    if let Err(error) = left {
+        tracing::debug!(%error, "the row of this node stays until the others delete it");
     }
 }
 

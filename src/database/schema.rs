@@ -71,6 +71,18 @@ diesel::table! {
 }
 
 diesel::table! {
+    nodes (id) {
+        id -> Uuid,
+        name -> Text,
+        version -> Text,
+        access_ttl_seconds -> Int8,
+        settings -> Jsonb,
+        started_at -> Timestamptz,
+        seen_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
     notes (id) {
         id -> Uuid,
         owner_id -> Uuid,
@@ -207,6 +219,7 @@ diesel::table! {
         signs_from -> Timestamptz,
         retires_at -> Nullable<Timestamptz>,
         revoked_at -> Nullable<Timestamptz>,
+        longest_ttl_seconds -> Int8,
     }
 }
 
@@ -245,6 +258,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     instance,
     known_addresses,
     login_names,
+    nodes,
     notes,
     password_links,
     personal_tokens,

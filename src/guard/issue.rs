@@ -61,7 +61,7 @@ impl Services {
         })
     }
 
-    /// An access token of a session, which does not outlive `session_ends`; and its seconds of life.
+    /// An access token of a session, which outlives neither `session_ends` nor the key that signs it; and its seconds of life.
     ///
     /// # Errors
     /// `internal_error` when no key can sign.
@@ -89,11 +89,11 @@ impl Services {
             exp: now + ttl,
         };
         let token = access_token::issue(&self.keys.current(), &self.issuer, &claims, reader, now);
-        let token = token.map_err(|error| {
+        let (token, expires_at) = token.map_err(|error| {
             tracing::error!(%error, "no access token could be signed");
             refusal::internal()
         })?;
-        Ok((token, ttl.num_seconds()))
+        Ok((token, (expires_at - now).num_seconds().max(0)))
     }
 
     /// The refresh token of a session's live generation.

@@ -165,7 +165,8 @@ pub enum IssueError {
     Signing,
 }
 
-/// Signs an access token with the key that signs at `now`.
+/// Signs an access token with the key that signs at `now`, and returns it with the time at which it expires. That is `exp` of the
+/// claims, or earlier: the token does not outlive its key.
 ///
 /// # Errors
 /// See [`IssueError`].
@@ -175,13 +176,15 @@ pub fn issue(
     claims: &Claims,
     reader: Reader,
     now: DateTime<Utc>,
-) -> Result<String, IssueError> {
+) -> Result<(String, DateTime<Utc>), IssueError> {
     let key = ring.signing_at(now).ok_or(IssueError::NoKey)?;
+    let expires_at = claims.exp.min(key.times().latest_expiry(now));
     let mut wire = wire(issuer, claims);
+    wire.exp = expires_at.timestamp();
     if reader == Reader::Simplejwt {
         (wire.token_type, wire.user_id) = (Some("access"), Some(claims.sub));
     }
-    sign(key, &wire)
+    Ok((sign(key, &wire)?, expires_at))
 }
 
 /// The compact form (RFC 7515, section 7.1).
@@ -394,6 +397,7 @@ mod tests {
     use crate::tokens::private_key::{Algorithm, PrivateKey};
 
     const NOW: i64 = 1_800_000_000;
+    const LONGEST_TTL: TimeDelta = TimeDelta::minutes(5);
 
     fn verify(
         ring: &KeyRing,
@@ -411,7 +415,7 @@ mod tests {
 
     fn key(algorithm: Algorithm) -> SigningKey {
         let private = PrivateKey::generate(algorithm).expect("a key");
-        let times = Times { signs_from: at(0), retires_at: None, revoked_at: None };
+        let times = Times { signs_from: at(0), retires_at: None, revoked_at: None, longest_ttl: LONGEST_TTL };
         SigningKey::new(private, times).expect("a working key")
     }
 
@@ -457,7 +461,7 @@ mod tests {
     fn what_is_issued_is_good_until_the_second_it_expires() {
         for algorithm in [Algorithm::Es256, Algorithm::EdDsa, Algorithm::Rs256] {
             let ring = KeyRing::new(vec![key(algorithm)]);
-            let token = issue(&ring, &issuer(), &claims(), Reader::Standard, at(NOW)).expect("a token");
+            let (token, _) = issue(&ring, &issuer(), &claims(), Reader::Standard, at(NOW)).expect("a token");
             let verified = verify(&ring, &issuer(), &token, at(NOW + 299)).expect("good");
             assert_eq!(verified.claims, claims());
             let expired = verify(&ring, &issuer(), &token, at(NOW + 300)).err();
@@ -608,12 +612,12 @@ mod tests {
     fn what_outlives_its_retired_key_is_not_believed_remembered_or_not() {
         let with = |private: &[u8], retires_at| {
             let private = PrivateKey::new(Algorithm::Es256, private.to_vec()).expect("a key");
-            let times = Times { signs_from: at(0), retires_at, revoked_at: None };
+            let times = Times { signs_from: at(0), retires_at, revoked_at: None, longest_ttl: LONGEST_TTL };
             KeyRing::new(vec![SigningKey::new(private, times).expect("a working key")])
         };
         let private = PrivateKey::generate(Algorithm::Es256).expect("a key").pkcs8;
         let before = with(&private, None);
-        let token = issue(&before, &issuer(), &claims(), Reader::Standard, at(NOW)).expect("a token");
+        let (token, _) = issue(&before, &issuer(), &claims(), Reader::Standard, at(NOW)).expect("a token");
         let remembered = verify_signature(&before, &issuer(), &token).expect("ours");
         for (retires_at, flaw) in
             [(remembered.claims.exp, None), (remembered.claims.exp - TimeDelta::seconds(1), Some(()))]
@@ -628,7 +632,8 @@ mod tests {
     #[test]
     fn what_a_revoked_key_signed_is_not_believed() {
         let private = PrivateKey::generate(Algorithm::Es256).expect("a key");
-        let times = Times { signs_from: at(0), retires_at: None, revoked_at: Some(at(NOW)) };
+        let revoked_at = Some(at(NOW));
+        let times = Times { signs_from: at(0), retires_at: None, revoked_at, longest_ttl: LONGEST_TTL };
         let key = SigningKey::new(private, times).expect("a working key");
         let ring = KeyRing::new(vec![key.clone()]);
         let found = flaw(&ring, &forge(&key, |_, _| {}));

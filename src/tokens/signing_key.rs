@@ -11,6 +11,7 @@ use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{DecodingKey, EncodingKey};
 use serde_json::json;
 
+use super::lifetime;
 use super::private_key::{Algorithm, KeyError, PrivateKey, Signer};
 use super::revocation::{self, Revoked};
 use crate::audit::event::{self, EventType, Origin, Subject};
@@ -22,10 +23,6 @@ use crate::secret_key::SecretKeys;
 pub const ACCESS_TOKEN_TYPE: &str = "at+jwt";
 /// How long a new key is published before it signs: verifiers keep the key set for at most half of it.
 pub const PUBLISHED_AHEAD: TimeDelta = TimeDelta::minutes(10);
-/// How much longer than a token's life a replaced key stays.
-const RETIRES_AFTER: TimeDelta = TimeDelta::minutes(1);
-/// For those that do not know how long access tokens live: a key stays published the longer for it.
-const LONGEST_LIKELY_TTL: TimeDelta = TimeDelta::days(1);
 
 /// A key, opened. Never prints its private half.
 #[derive(Clone)]
@@ -153,6 +150,8 @@ pub struct Times {
     pub retires_at: Option<DateTime<Utc>>,
     /// Refused from then on.
     pub revoked_at: Option<DateTime<Utc>>,
+    /// The longest lifetime of a token that any node may issue with it.
+    pub longest_ttl: TimeDelta,
 }
 
 impl Times {
@@ -161,6 +160,14 @@ impl Times {
     #[must_use]
     pub fn is_live_at(&self, now: DateTime<Utc>) -> bool {
         self.revoked_at.is_none() && self.retires_at.is_none_or(|retires_at| retires_at > now)
+    }
+
+    /// Returns the latest time at which a token may expire that the key signs now: within the stored lifetime, by which the
+    /// key retires, and before it retires.
+    #[must_use]
+    pub fn latest_expiry(&self, now: DateTime<Utc>) -> DateTime<Utc> {
+        let latest = now.checked_add_signed(self.longest_ttl).unwrap_or(DateTime::<Utc>::MAX_UTC);
+        self.retires_at.map_or(latest, |retires_at| latest.min(retires_at))
     }
 }
 
@@ -210,6 +217,13 @@ impl KeyRing {
         self.keys.iter().filter(move |key| key.times.is_live_at(now))
     }
 
+    /// Checks whether a key that signs now or later has too short a stored lifetime for tokens of this one.
+    #[must_use]
+    pub fn needs_longer_ttl(&self, ttl: TimeDelta, now: DateTime<Utc>) -> bool {
+        let signs_from = self.signing_at(now).map(|key| key.times.signs_from);
+        self.live_at(now).any(|key| Some(key.times.signs_from) >= signs_from && key.times.longest_ttl < ttl)
+    }
+
     /// The published key set (RFC 7517, section 5): what signs, what will, and what signed tokens that still live.
     #[must_use]
     pub fn jwks_at(&self, now: DateTime<Utc>) -> serde_json::Value {
@@ -235,14 +249,17 @@ pub struct Row {
     pub retires_at: Option<DateTime<Utc>>,
     /// See [`Times`].
     pub revoked_at: Option<DateTime<Utc>>,
+    /// See [`Times`].
+    pub longest_ttl_seconds: i64,
 }
 
 impl Row {
     /// When it does what.
     #[must_use]
     pub fn times(&self) -> Times {
-        let Self { signs_from, retires_at, revoked_at, .. } = *self;
-        Times { signs_from, retires_at, revoked_at }
+        let Self { signs_from, retires_at, revoked_at, longest_ttl_seconds, .. } = *self;
+        let longest_ttl = TimeDelta::try_seconds(longest_ttl_seconds).unwrap_or(TimeDelta::MAX);
+        Times { signs_from, retires_at, revoked_at, longest_ttl }
     }
 }
 
@@ -251,7 +268,8 @@ impl Row {
 /// # Errors
 /// PostgreSQL's.
 pub fn list(connection: &mut PgConnection) -> QueryResult<Vec<Row>> {
-    signing_keys::table.select(Row::as_select()).order(signing_keys::signs_from).load(connection)
+    let order = (signing_keys::signs_from, signing_keys::kid);
+    signing_keys::table.select(Row::as_select()).order(order).load(connection)
 }
 
 /// Opens the rows.
@@ -262,8 +280,8 @@ pub fn open(rows: &[Row], keys: &SecretKeys) -> Result<KeyRing, KeyError> {
     rows.iter().map(|row| SigningKey::open(row, keys)).collect::<Result<_, _>>().map(KeyRing::new)
 }
 
-/// Publishes a key. It signs at once when none else can, otherwise when every verifier has had the time to fetch it;
-/// those before it stay until the last token they sign has expired.
+/// Publishes a key. It signs at once when none else can, otherwise when every verifier has had the time to fetch it. A
+/// trigger sets when each earlier key retires.
 ///
 /// # Errors
 /// PostgreSQL's.
@@ -271,10 +289,9 @@ pub fn insert(
     connection: &mut PgConnection,
     private: &PrivateKey,
     keys: &SecretKeys,
-    access_ttl: TimeDelta,
     origin: &Origin,
 ) -> QueryResult<Option<Row>> {
-    insert_unless(connection, private, keys, access_ttl, origin, |_| false)
+    insert_unless(connection, private, keys, origin, |_| false)
 }
 
 /// Publishes a key, unless the newest that is not revoked is good enough already.
@@ -285,12 +302,11 @@ pub fn insert_unless(
     connection: &mut PgConnection,
     private: &PrivateKey,
     keys: &SecretKeys,
-    access_ttl: TimeDelta,
     origin: &Origin,
     is_enough: impl Fn(&Row) -> bool,
 ) -> QueryResult<Option<Row>> {
     // One at a time, or two starting nodes would each make the first key.
-    diesel::sql_query("LOCK TABLE signing_keys IN SHARE ROW EXCLUSIVE MODE").execute(connection)?;
+    lifetime::lock(connection)?;
     let moment: DateTime<Utc> = diesel::select(now()).get_result(connection)?;
     let newest = list(connection)?.into_iter().rfind(|row| row.times().is_live_at(moment));
     if newest.as_ref().is_some_and(is_enough) {
@@ -298,17 +314,8 @@ pub fn insert_unless(
     }
     let PrivateKey { kid, jwk, .. } = private;
     let signs_from = if may_sign(connection)? { moment + PUBLISHED_AHEAD } else { moment };
-    let live = signing_keys::revoked_at.is_null();
-    // One that was published to sign later does so, and this one makes way for it.
-    let successor: Option<DateTime<Utc>> = signing_keys::table
-        .filter(live.and(signing_keys::signs_from.gt(signs_from)))
-        .select(diesel::dsl::min(signing_keys::signs_from))
-        .first(connection)?;
-    let before = live.and(signing_keys::signs_from.le(signs_from));
-    diesel::update(signing_keys::table.filter(before.and(signing_keys::retires_at.is_null())))
-        .set(signing_keys::retires_at.eq(signs_from + access_ttl + RETIRES_AFTER))
-        .execute(connection)?;
-    let row = diesel::insert_into(signing_keys::table)
+    let longest_ttl = lifetime::find_longest_ttl(connection)?;
+    diesel::insert_into(signing_keys::table)
         .values((
             signing_keys::kid.eq(kid),
             signing_keys::algorithm.eq(private.algorithm.as_str()),
@@ -316,10 +323,14 @@ pub fn insert_unless(
             signing_keys::public_jwk.eq(json!(jwk)),
             signing_keys::published_at.eq(moment),
             signing_keys::signs_from.eq(signs_from),
-            signing_keys::retires_at.eq(successor.map(|at| at + access_ttl + RETIRES_AFTER)),
+            signing_keys::longest_ttl_seconds.eq(longest_ttl),
         ))
-        .returning(Row::as_returning())
-        .get_result(connection)?;
+        .execute(connection)?;
+    // The trigger may have set when it retires: another was published before, to sign later.
+    let row: Row = signing_keys::table.find(kid).select(Row::as_select()).first(connection)?;
+    if signs_from == moment && newest.is_some() {
+        lifetime::announce(connection)?;
+    }
     let details = json!({ "kid": kid, "algorithm": row.algorithm, "signs_from": signs_from });
     let nobody = Subject { id: None, name: None };
     event::insert(connection, origin, EventType::SigningKeyPublished, nobody, &details)?;
@@ -356,7 +367,7 @@ pub fn insert_where_none_signs(
     let private = PrivateKey::generate(algorithm);
     let private =
         private.map_err(|error| diesel::result::Error::QueryBuilderError(error.to_string().into()))?;
-    insert(connection, &private, keys, LONGEST_LIKELY_TTL, origin)
+    insert(connection, &private, keys, origin)
 }
 
 /// Revokes a leaked key: all that it signed is refused at once. The one before it signs on where it still may; where none
@@ -442,7 +453,8 @@ mod tests {
     fn the_key_set_holds_what_verifies_and_the_newest_is_the_last_to_sign() {
         let at = |seconds| DateTime::from_timestamp(seconds, 0).expect("a time");
         let key = |signs_from, retires_at, revoked_at| {
-            let times = Times { signs_from: at(signs_from), retires_at, revoked_at };
+            let longest_ttl = TimeDelta::minutes(5);
+            let times = Times { signs_from: at(signs_from), retires_at, revoked_at, longest_ttl };
             SigningKey::new(PrivateKey::generate(Algorithm::Es256).expect("a key"), times).expect("it works")
         };
         let old = key(100, Some(at(300)), None);

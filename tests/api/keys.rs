@@ -41,7 +41,7 @@ fn rotate(world: &World, algorithm: Algorithm) -> String {
     let private = PrivateKey::generate(algorithm).expect("a key");
     let keys = &world.services.secret_keys;
     let row = transaction(&mut world.connection(), |connection| {
-        signing_key::insert(connection, &private, keys, TimeDelta::minutes(5), &Origin::command_line())
+        signing_key::insert(connection, &private, keys, &Origin::command_line())
     });
     row.expect("the database").expect("a key").kid
 }
@@ -198,6 +198,172 @@ async fn a_key_signs_ten_minutes_after_it_is_published_and_stays_a_minute_longer
     let stopgap = rotate(&world, Algorithm::Es256);
     assert_eq!(of(&stopgap).signs_from, of(&stopgap).published_at);
     assert_eq!(of(&stopgap).retires_at, Some(of(&second).signs_from + TimeDelta::minutes(6)));
+}
+
+fn seconds_of_life(token: &str) -> i64 {
+    let claims: Value = jsonwebtoken::dangerous::insecure_decode(token).unwrap().claims;
+    claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap()
+}
+
+async fn is_good(world: &World, access: &str) {
+    let answer = world.get("/api/v1/me", access).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+}
+
+#[actix_web::test]
+async fn rotation_elsewhere_refuses_no_token_of_a_longer_lifetime() {
+    let hour = std::time::Duration::from_secs(3_600);
+    let long = World::with(|settings| settings.access_token_ttl = hour).await;
+    let short = long.another_node().await;
+    let before = long.signed_in("alice", "member").await;
+    // By a command, and by a node with a shorter lifetime.
+    rotate(&long, Algorithm::Es256);
+    short.services.rotate_signing_key(Origin::command_line()).await.expect("a key");
+    for world in [&long, &short] {
+        reload(world).await;
+    }
+    let after = long.login("alice").await;
+    assert_eq!(seconds_of_life(&after.access), 3_600);
+    let old = rows(&long)[0].clone();
+    assert_eq!(old.retires_at, Some(rows(&long)[1].signs_from + TimeDelta::minutes(61)));
+    for world in [&long, &short] {
+        is_good(world, &before.access).await;
+        is_good(world, &after.access).await;
+    }
+    // To its last minute.
+    long.advance(TimeDelta::minutes(59));
+    is_good(&long, &after.access).await;
+    assert!(jwks(&long).await.find(&old.kid).is_some());
+}
+
+#[actix_web::test]
+async fn restart_with_a_longer_lifetime_refuses_no_token() {
+    let before = World::new().await;
+    let first = before.signed_in("alice", "member").await;
+    rotate(&before, Algorithm::Es256);
+    reload(&before).await;
+    let hour = std::time::Duration::from_secs(3_600);
+    let after = before.another_node_with(|settings| settings.access_token_ttl = hour).await;
+    let tokens = after.login("alice").await;
+    assert_eq!(seconds_of_life(&tokens.access), 3_600);
+    let refreshed = after.refresh(&first.refresh).await;
+    assert_eq!(refreshed.body["expires_in"], 3_600);
+    // The first node has not looked at its keys again, but by the feed.
+    for world in [&before, &after] {
+        is_good(world, &tokens.access).await;
+        is_good(world, &refreshed.text("access_token")).await;
+    }
+    let retires_at = rows(&before)[0].retires_at;
+    assert_eq!(retires_at, Some(rows(&before)[1].signs_from + TimeDelta::minutes(61)));
+}
+
+#[actix_web::test]
+async fn restart_with_a_shorter_lifetime_refuses_no_token() {
+    let hour = std::time::Duration::from_secs(3_600);
+    let before = World::with(|settings| settings.access_token_ttl = hour).await;
+    let tokens = before.signed_in("alice", "member").await;
+    let after = before.another_node().await;
+    rotate(&after, Algorithm::Es256);
+    reload(&after).await;
+    is_good(&after, &tokens.access).await;
+    assert_eq!(rows(&after)[0].retires_at, Some(rows(&after)[1].signs_from + TimeDelta::minutes(61)));
+}
+
+/// Such a node computes the retirement from its own lifetime, and knows neither the column nor the table of nodes.
+#[actix_web::test]
+async fn rotation_by_an_earlier_version_refuses_no_token() {
+    let hour = std::time::Duration::from_secs(3_600);
+    let world = World::with(|settings| settings.access_token_ttl = hour).await;
+    let tokens = world.signed_in("alice", "member").await;
+    world.sql(
+        "BEGIN;
+         UPDATE signing_keys SET retires_at = now() + interval '16 minutes';
+         INSERT INTO signing_keys (kid, algorithm, sealed_key, public_jwk, published_at, signs_from)
+         SELECT 'x', algorithm, sealed_key, public_jwk, now(), now() + interval '10 minutes' FROM signing_keys;
+         COMMIT",
+    );
+    let [old, new] = <[_; 2]>::try_from(rows(&world)).unwrap_or_else(|_| panic!("two keys"));
+    assert_eq!(old.retires_at, Some(new.signs_from + TimeDelta::minutes(61)));
+    assert_eq!(new.longest_ttl_seconds, 86_400, "nobody knows what that version issues");
+    world.sql("DELETE FROM signing_keys WHERE kid = 'x'");
+    reload(&world).await;
+    is_good(&world, &tokens.access).await;
+}
+
+#[actix_web::test]
+async fn node_issues_no_longer_token_than_its_key_has_stored() {
+    let world = World::new().await;
+    world.user("alice", "member");
+    // As a restored backup has it, or a key that was made while the node was not seen.
+    world.sql("UPDATE signing_keys SET longest_ttl_seconds = 60");
+    reload(&world).await;
+    let bounded = world.login("alice").await;
+    assert_eq!(seconds_of_life(&bounded.access), 60);
+    world.services.reload_signing_keys().await.expect("the keys");
+    assert_eq!(seconds_of_life(&world.login("alice").await.access), 300);
+    assert_eq!(rows(&world)[0].longest_ttl_seconds, 300);
+}
+
+#[actix_web::test]
+async fn token_expires_with_its_key() {
+    let world = World::new().await;
+    world.user("alice", "member");
+    rotate(&world, Algorithm::Es256);
+    world.sql(
+        "UPDATE signing_keys SET retires_at = now() + interval '100 seconds' WHERE retires_at IS NOT NULL",
+    );
+    reload(&world).await;
+    let login = serde_json::json!({ "username": "alice", "password": crate::support::PASSWORD });
+    let answer = world.ask(Method::POST, "/api/v1/auth/login").json(&login).send().await;
+    assert!(answer.body["expires_in"].as_i64().is_some_and(|seconds| seconds <= 100), "{}", answer.body);
+    let access = answer.text("access_token");
+    assert!(seconds_of_life(&access) <= 100);
+    is_good(&world, &access).await;
+}
+
+#[actix_web::test]
+async fn key_signs_until_the_next_one_when_the_one_between_is_revoked() {
+    let world = World::new().await;
+    world.stop_time();
+    rotate(&world, Algorithm::Es256);
+    world.sql("UPDATE clock.shift SET by = by + interval '5 minutes'");
+    rotate(&world, Algorithm::Es256);
+    let [first, second, third] = <[_; 3]>::try_from(rows(&world)).unwrap_or_else(|_| panic!("three keys"));
+    assert_eq!(first.retires_at, Some(second.signs_from + TimeDelta::minutes(6)));
+    assert!(revoke(&world, &second.kid));
+    assert_eq!(rows(&world)[0].retires_at, Some(third.signs_from + TimeDelta::minutes(6)));
+}
+
+#[actix_web::test]
+async fn raised_lifetime_brings_no_retired_key_back() {
+    let world = World::new().await;
+    rotate(&world, Algorithm::Es256);
+    world.advance(TimeDelta::hours(1));
+    let before = rows(&world);
+    let hour = std::time::Duration::from_secs(3_600);
+    let _longer = world.another_node_with(|settings| settings.access_token_ttl = hour).await;
+    let after = rows(&world);
+    assert_eq!(after[0].retires_at, before[0].retires_at);
+    assert_eq!((after[0].longest_ttl_seconds, after[1].longest_ttl_seconds), (300, 3_600));
+}
+
+#[actix_web::test]
+async fn key_that_signs_at_once_is_known_to_every_node_at_once() {
+    let world = World::new().await;
+    world.user("alice", "member");
+    let other = world.another_node().await;
+    for _ in 0..5 {
+        let kid = rows(&world).pop().expect("a key").kid;
+        let private = PrivateKey::generate(Algorithm::Es256).expect("a key");
+        let keys = &world.services.secret_keys;
+        let replaced = transaction(&mut world.connection(), |connection| {
+            signing_key::revoke(connection, &kid, &Origin::command_line())?;
+            signing_key::insert(connection, &private, keys, &Origin::command_line())
+        });
+        replaced.expect("the database");
+        reload(&world).await;
+        is_good(&other, &world.login("alice").await.access).await;
+    }
 }
 
 #[actix_web::test]

@@ -25,6 +25,7 @@ mod me;
 mod migrations;
 mod mistakes;
 mod names;
+mod nodes;
 mod note_search;
 mod notes;
 mod one_budget;

@@ -10,6 +10,7 @@ mod file_modes;
 mod hostile;
 mod log;
 mod looking;
+mod nodes;
 mod private_postgres;
 mod secrets;
 mod server_role;

@@ -11,6 +11,7 @@ use crate::cli::user::time;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::database::health::{self, Health};
+use crate::database::nodes::{self, Difference};
 use crate::database::{Connection, describe, fitness, indexes, migrate};
 use crate::tokens::key_state::KeyState;
 use crate::tokens::signing_key::{self, Row};
@@ -58,6 +59,7 @@ pub(super) fn examine(settings: &Settings, access: &DatabaseAccess) -> Vec<Findi
         findings.push(search(&mut connection));
         findings.push(names(&mut connection));
         findings.extend(keys(&mut connection, settings));
+        findings.extend(nodes(&mut connection));
         findings.extend(history(&mut connection));
     }
     findings
@@ -146,6 +148,31 @@ fn history(connection: &mut Connection) -> Option<Finding> {
         Ok(_) => None,
         Err(error) => Some(Finding::fail("history", error.to_string(), "See PostgreSQL's log.")),
     }
+}
+
+/// Looks whether the live nodes share the settings that they must share.
+fn nodes(connection: &mut Connection) -> Vec<Finding> {
+    let live = match nodes::list_live(connection) {
+        Ok(live) => live,
+        Err(error) => return vec![Finding::fail("nodes", error.to_string(), "See PostgreSQL's log.")],
+    };
+    let differences = nodes::find_differences(&live);
+    if differences.is_empty() {
+        let found = match live.len() {
+            0 => "none is live".to_owned(),
+            1 => format!("one is live: {}", live[0].name),
+            count => format!("{count} are live, and share their settings"),
+        };
+        return vec![Finding::pass("nodes", found)];
+    }
+    let advice = "Give all nodes the same value, and restart those that have another.";
+    let finding = |difference: &Difference| {
+        let found = format!("live nodes differ: {difference}");
+        // Each node refuses the tokens of the other.
+        let refuses = difference.setting == "DOORWARD_PUBLIC_URL";
+        if refuses { Finding::fail("nodes", found, advice) } else { Finding::warn("nodes", found, advice) }
+    };
+    differences.iter().map(finding).collect()
 }
 
 /// Users and notes are searched by indexes that not every PostgreSQL lets a server make.

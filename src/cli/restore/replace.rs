@@ -18,6 +18,7 @@ const TABLES: [&str; 18] = [
     "instance",
     "known_addresses",
     "login_names",
+    "nodes",
     "notes",
     "password_links",
     "personal_tokens",
@@ -32,8 +33,13 @@ const TABLES: [&str; 18] = [
 ];
 
 /// Every function that a migration has made.
-const FUNCTIONS: [&str; 4] =
-    ["announce_revocation", "attempt_wait", "keep_login_names", "unfold_changed_note"];
+const FUNCTIONS: [&str; 5] = [
+    "announce_revocation",
+    "attempt_wait",
+    "keep_login_names",
+    "retire_replaced_signing_keys",
+    "unfold_changed_note",
+];
 
 /// psql's exit code where a statement failed, which undid the transaction.
 const STATEMENT_FAILED: i32 = 3;

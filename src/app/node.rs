@@ -1,0 +1,120 @@
+//! This server as one of the nodes on its database: what it reports of itself, and the warning where nodes differ.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::config::Settings;
+use crate::database::nodes::{self, Difference, Node};
+use crate::database::{Database, DatabaseError};
+use crate::random;
+use crate::tokens::lifetime;
+
+/// How often a node reports itself.
+pub const REPORT_EVERY: Duration = Duration::from_secs(10);
+
+/// The settings that all nodes must share: a token or session of one node is presented to the others.
+const SHARED: [&str; 11] = [
+    "public_url",
+    "audiences",
+    "trusted_proxies",
+    "access_token_ttl",
+    "refresh_token_ttl",
+    "session_ttl",
+    "refresh_grace",
+    "browser_session_idle_ttl",
+    "browser_session_kept_ttl",
+    "step_up_max_age",
+    "signing_algorithm",
+];
+
+/// Creates the report of a server with these settings.
+#[must_use]
+pub fn of(settings: &Settings) -> Node {
+    let host = nix::unistd::gethostname().unwrap_or_default();
+    let name = format!("{}:{}", host.to_string_lossy(), settings.listen.port());
+    let shared = settings.entries().iter().filter(|entry| SHARED.contains(&entry.setting.key));
+    let shared: BTreeMap<&str, String> = shared
+        .map(|entry| (entry.setting.environment, in_one_order(entry.value.as_deref().unwrap_or_default())))
+        .collect();
+    Node::new(random::id(), name, lifetime::in_seconds(settings.access_token_ttl), &shared)
+}
+
+/// Sorts a list: its order has no meaning in these settings.
+fn in_one_order(value: &str) -> String {
+    let mut values: Vec<&str> = value.split(',').map(str::trim).collect();
+    values.sort_unstable();
+    let joined = values.join(",");
+    if joined.is_empty() { "none".to_owned() } else { joined }
+}
+
+/// Reports this node and compares the live ones. Warns once of each set of differences.
+#[derive(Debug, Default)]
+pub struct Watch {
+    told: Vec<Difference>,
+}
+
+impl Watch {
+    /// Reports the node, and tells the log where the live nodes' settings differ.
+    ///
+    /// # Errors
+    /// See [`DatabaseError`].
+    pub async fn report(&mut self, database: &Database, node: &Node) -> Result<(), DatabaseError> {
+        let node = node.clone();
+        let live = database
+            .transaction(move |connection| {
+                nodes::update(connection, &node)?;
+                nodes::list_live(connection)
+            })
+            .await?;
+        let found = nodes::find_differences(&live);
+        metrics::gauge!("doorward_differing_settings").set(found.len() as f64);
+        self.tell(found);
+        Ok(())
+    }
+
+    fn tell(&mut self, found: Vec<Difference>) {
+        for difference in found.iter().filter(|difference| !self.told.contains(difference)) {
+            tracing::warn!(
+                setting = difference.setting,
+                "live nodes on this database differ: {difference}. Give all of them the same value and restart them"
+            );
+        }
+        if found.is_empty() && !self.told.is_empty() {
+            tracing::info!("the live nodes on this database share their settings again");
+        }
+        self.told = found;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Inputs, SETTINGS, resolve};
+
+    #[test]
+    fn shared_settings_exist_and_are_no_secrets() {
+        for key in SHARED {
+            let setting = SETTINGS.iter().find(|setting| setting.key == key);
+            assert!(setting.is_some_and(|setting| !setting.secret), "{key}");
+        }
+    }
+
+    #[test]
+    fn nodes_with_one_list_in_two_orders_do_not_differ() {
+        let node = |proxies: &str, ttl: &str| {
+            let inputs = Inputs::default()
+                .variable("DOORWARD_TRUSTED_PROXIES", proxies)
+                .variable("DOORWARD_ACCESS_TOKEN_TTL", ttl);
+            of(&resolve(&inputs).expect("settings"))
+        };
+        let nodes = [node("10.0.0.0/8,192.0.2.7", "5m"), node("192.0.2.7,10.0.0.0/8", "300s")];
+        assert_eq!(nodes::find_differences(&nodes), []);
+        assert_eq!(nodes[0].access_ttl_seconds, 300);
+        let found = nodes::find_differences(&[node("", "5m"), node("192.0.2.7", "5m")]);
+        assert!(
+            found[0].to_string().starts_with("DOORWARD_TRUSTED_PROXIES is 192.0.2.7/32 on "),
+            "{found:?}"
+        );
+        assert!(found[0].to_string().contains("; none on "), "{found:?}");
+    }
+}
