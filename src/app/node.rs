@@ -50,7 +50,7 @@ fn in_one_order(value: &str) -> String {
 /// Reports this node and compares the live ones. Warns once of each set of differences.
 #[derive(Debug, Default)]
 pub struct Watch {
-    told: Vec<Difference>,
+    warned: Vec<Difference>,
 }
 
 impl Watch {
@@ -73,16 +73,16 @@ impl Watch {
     }
 
     fn tell(&mut self, found: Vec<Difference>) {
-        for difference in found.iter().filter(|difference| !self.told.contains(difference)) {
+        for difference in found.iter().filter(|difference| !self.warned.contains(difference)) {
             tracing::warn!(
                 setting = difference.setting,
                 "live nodes on this database differ: {difference}. Give all of them the same value and restart them"
             );
         }
-        if found.is_empty() && !self.told.is_empty() {
+        if found.is_empty() && !self.warned.is_empty() {
             tracing::info!("the live nodes on this database share their settings again");
         }
-        self.told = found;
+        self.warned = found;
     }
 }
 

@@ -456,7 +456,11 @@ async fn identify_personal_token(
     trace.find(
         Check::Times,
         || format!("before {}", refusal::time(expires_at)),
-        || format!("it is {} here", refusal::time(services.clock.now())),
+        || {
+            // By the clock that decides.
+            let now = services.database_clock.now().unwrap_or_else(|| services.clock.now());
+            format!("it is {} here", refusal::time(now))
+        },
     );
     let times = standing.expired_at.map_or(Ok(()), |at| Err(refusal::personal_token_expired(at)));
     trace.check(Check::Times, times)?;

@@ -182,7 +182,7 @@ impl Services {
         let is_its_own = |event: &Event| event.details.get("token_id").and_then(Value::as_str) == Some(&text);
         events.retain(|event| is_its_own(event) || concerns_credentials(event));
         let events = oldest_first(events);
-        let more = of_token(&life, &events, self.clock.now());
+        let more = of_token(&life, &events, self.database_time().await?);
         Ok(in_order(events, more))
     }
 

@@ -292,9 +292,9 @@ impl Reader {
 
 impl Follower for Reader {
     fn read(&mut self, connection: &mut Connection) -> Result<(), QueryError> {
-        let begun_at = self.database_clock.elapsed();
+        let started_at = self.database_clock.elapsed();
         let reading = revocation::read(connection, self.bookmark.as_ref())?;
-        self.database_clock.set(reading.time, begun_at);
+        self.database_clock.set(reading.time, started_at);
         match &reading.news {
             None => {
                 self.memory.forget();

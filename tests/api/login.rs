@@ -282,7 +282,7 @@ async fn sign_in_dated_ahead_is_not_fresh_past_the_leeway() {
 }
 
 #[actix_web::test]
-async fn freshness_asks_the_database_until_the_feed_has_read_its_clock() {
+async fn freshness_asks_the_database_before_the_feed_reads_its_clock() {
     let world = World::without_feed().await;
     let tokens = world.signed_in("alice", "member").await;
     assert_eq!(world.services.database_clock.now(), None);

@@ -83,7 +83,7 @@ async fn start_reports_the_node_before_it_issues_a_token() {
 }
 
 #[actix_web::test]
-async fn new_key_takes_the_lifetime_of_the_key_before_where_no_node_is_known() {
+async fn new_key_takes_the_lifetime_of_the_last_one_without_nodes() {
     let world = World::new().await;
     world.sql("DELETE FROM nodes; UPDATE signing_keys SET longest_ttl_seconds = 1234");
     assert_eq!(lifetime::find_longest_ttl(&mut world.connection()).expect("the database"), 1_234);

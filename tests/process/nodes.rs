@@ -158,7 +158,7 @@ fn key_rotate_from_a_bare_shell_refuses_no_good_token() {
 }
 
 #[test]
-fn restart_with_a_longer_lifetime_after_a_rotation_refuses_no_token() {
+fn longer_lifetime_after_a_rotation_refuses_no_token() {
     let fleet = Fleet::new();
     let (first, second) = (fleet.serve_first("5m"), fleet.serve_second("5m"));
     rotate(&fleet, [&first, &second]);
@@ -194,11 +194,11 @@ fn doctor_and_log_say_where_live_nodes_differ() {
     second.signal(nix::sys::signal::Signal::SIGTERM);
     let (code, _, log) = second.wait();
     assert_eq!(code, Some(0), "{log}");
-    let told = |setting: &str| {
+    let warnings = |setting: &str| {
         let words = format!("live nodes on this database differ: {setting} is ");
         log.lines().filter(|line| line.contains(&words)).count()
     };
-    assert_eq!((told("DOORWARD_ACCESS_TOKEN_TTL"), told("DOORWARD_AUDIENCES")), (1, 1), "{log}");
+    assert_eq!((warnings("DOORWARD_ACCESS_TOKEN_TTL"), warnings("DOORWARD_AUDIENCES")), (1, 1), "{log}");
     // It has left, and comes back as the others are.
     assert!(fleet.nodes_finding().1.starts_with("one is live: "));
     let _second = fleet.serve_second("60m");

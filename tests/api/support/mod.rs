@@ -72,7 +72,7 @@ impl World {
         Self::on(Arc::clone(&self.database), change).await
     }
 
-    /// A server that has not begun to follow the feed.
+    /// A server that does not follow the feed.
     pub async fn without_feed() -> Self {
         Self::make(Arc::new(TestDatabase::make()), |_| {}, false).await
     }
