@@ -10,7 +10,7 @@ use crate::cli::failure::Failure;
 use crate::cli::libpq::{client, judge, not_started, program};
 
 /// Every table that a migration has made, whether a later one dropped it or not.
-const TABLES: [&str; 18] = [
+const TABLES: [&str; 19] = [
     "__diesel_schema_migrations",
     "attempts",
     "audit_events",
