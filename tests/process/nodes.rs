@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::process::Command;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use doorward::database::private_postgres::PrivatePostgres;
@@ -58,6 +59,8 @@ impl Fleet {
 struct Seen {
     good: AtomicUsize,
     refused: AtomicUsize,
+    /// The first refusal.
+    first: OnceLock<String>,
     stop: AtomicBool,
 }
 
@@ -66,7 +69,7 @@ impl Seen {
         if status == 200 {
             self.good.fetch_add(1, Ordering::Relaxed);
         } else {
-            println!("{status}: {answer}");
+            self.first.get_or_init(|| format!("{status}: {answer}"));
             self.refused.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -148,8 +151,7 @@ fn key_rotate_from_a_bare_shell_refuses_no_good_token() {
         seen.stop.store(true, Ordering::Relaxed);
     });
     let (good, refused) = (seen.good.into_inner(), seen.refused.into_inner());
-    println!("{good} requests with good tokens, {refused} refused");
-    assert!(good > 200 && refused == 0, "{good} good, {refused} refused");
+    assert!(good > 200 && refused == 0, "{good} good, {refused} refused: {:?}", seen.first);
     let said = fleet.first.ok(&["key", "rotate"]);
     assert!(
         said.contains("the longest lifetime of an access token that this database knows of is 3600 s"),
