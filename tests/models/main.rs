@@ -14,7 +14,7 @@ mod tickets;
 use planted::Fault;
 
 /// Orders that are tried of each kind: random ones, and random ones that change threads at few places.
-const ORDERS: usize = 4_000;
+const ORDERS: usize = 2_000;
 /// The number of these places.
 const CHANGES: usize = 3;
 

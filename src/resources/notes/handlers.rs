@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::note::{self, BODY_MAX, Content, Filter, Listed, Note, TITLE_MAX};
 use super::{NOTES_MANAGE, NotesRead, NotesWrite};
+use crate::database::Connection;
 use crate::database::folded_text::Needle;
 use crate::guard::conditions::{Conditions, IfMatch, IfNoneMatch};
 use crate::guard::fields::{Fields, FromFields};
@@ -114,12 +115,12 @@ pub async fn list(
         q: query.q.filter(|q| !q.is_empty()).map(|q| Needle::new(&q)),
         before: request.before,
     };
-    let limit = request.limit();
-    let Listed { notes, next } = services
-        .database
-        .search(move |connection| note::list(connection, &filter, limit))
-        .await
-        .map_err(refusal::database)?;
+    let (limit, is_search) = (request.limit(), filter.q.is_some());
+    let find = move |connection: &mut Connection| note::list(connection, &filter, limit);
+    // An index has a plain list in its order, so it does not wait for searches.
+    let listed =
+        if is_search { services.database.search(find).await } else { services.database.run(find).await };
+    let Listed { notes, next } = listed.map_err(refusal::database)?;
     let items = notes.into_iter().map(item).collect();
     Ok(private(HttpResponse::Ok()).json(request.page_before(&services, items, next)))
 }
