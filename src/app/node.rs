@@ -13,10 +13,11 @@ use crate::tokens::lifetime;
 pub const REPORT_EVERY: Duration = Duration::from_secs(10);
 
 /// The settings that all nodes must share: a token or session of one node is presented to the others.
-const SHARED: [&str; 11] = [
+const SHARED: [&str; 13] = [
     "public_url",
     "audiences",
     "trusted_proxies",
+    "proxy_header",
     "access_token_ttl",
     "refresh_token_ttl",
     "session_ttl",
@@ -24,6 +25,7 @@ const SHARED: [&str; 11] = [
     "browser_session_idle_ttl",
     "browser_session_kept_ttl",
     "step_up_max_age",
+    "token_ttl_max",
     "signing_algorithm",
 ];
 
