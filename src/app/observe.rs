@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::meters;
 use crate::audit::event::AddressDoubt;
-use crate::audit::refusals::{Lane, NewRefusal};
+use crate::audit::refusals::{Lane, NewRefusal, Owner};
 use crate::guard::Services;
 use crate::guard::trace::{Check, CredentialKind, Trace};
 use crate::problem::{Code, Problem, Refused, RequestId, unmatched_path, without_credentials};
@@ -83,11 +83,34 @@ impl Seen<'_> {
     fn keep(&self, services: &Services) {
         if let Some(problem) = &self.refused {
             services.refusal_counts.count(problem.code().as_str());
-            let lane = if self.trace.is_proven() { Lane::Proven } else { Lane::Unproven };
-            services.kept_refusals.offer(lane, || self.record(services, lane));
+            let lane = self.lane(problem.code());
+            services.kept_refusals.offer(lane, self.owner(services, lane), || self.record(services, lane));
         } else if self.trace.is_proven() && self.request.headers().contains_key(TRACE) {
-            services.kept_refusals.offer(Lane::LetIn, || self.record(services, Lane::LetIn));
+            let (lane, owner) = (Lane::LetIn, self.owner(services, Lane::LetIn));
+            services.kept_refusals.offer(lane, owner, || self.record(services, lane));
         }
+    }
+
+    /// Returns the lane of a refusal. A proven credential that is over counts as less than a live one, since its holder
+    /// can repeat it at will.
+    fn lane(&self, code: Code) -> Lane {
+        const OVER: [Check; 4] = [Check::Times, Check::Revocation, Check::Session, Check::User];
+        if !self.trace.is_proven() {
+            Lane::Unproven
+        } else if self.trace.failed_at(code).is_some_and(|check| OVER.contains(&check)) {
+            Lane::Dead
+        } else {
+            Lane::Proven
+        }
+    }
+
+    fn owner(&self, services: &Services, lane: Lane) -> Owner {
+        let of_session = || self.trace.session_id.map(Owner::Session);
+        let known = self.trace.user_id.map(Owner::User).or_else(of_session);
+        known.filter(|_| lane != Lane::Unproven).unwrap_or_else(|| {
+            let client = services.trusted_proxies.client_address(self.request);
+            Owner::Address(client.map(|client| client.address.to_string()))
+        })
     }
 
     fn record(&self, services: &Services, lane: Lane) -> NewRefusal {

@@ -4,7 +4,8 @@ use std::net::IpAddr;
 
 use chrono::{DateTime, Datelike, Utc};
 use diesel::prelude::*;
-use diesel::sql_types::{Nullable, Text};
+use diesel::sql_types::{Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::upsert::excluded;
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -15,6 +16,16 @@ diesel::define_sql_function! {
     /// The first that is not null.
     #[sql_name = "coalesce"]
     fn first_of(one: Nullable<Text>, other: Nullable<Text>) -> Nullable<Text>;
+}
+
+diesel::define_sql_function! {
+    /// The key of a session's events of one type within one minute; null for no session.
+    fn event_repeat_key(session_id: Nullable<SqlUuid>, event_type: Text, at: Timestamptz) -> Nullable<SqlUuid>;
+}
+
+diesel::define_sql_function! {
+    /// The details of an event with its count raised by one, and the address of the repetition if it is another.
+    fn event_counted(details: Jsonb, address: Nullable<Text>, other_address: Nullable<Text>) -> Jsonb;
 }
 
 /// What can have happened.
@@ -127,6 +138,13 @@ impl EventType {
     }
 }
 
+impl EventType {
+    /// Whether a client can repeat it at will within a session: then it is one row a minute, with a count.
+    const fn is_repeatable(self) -> bool {
+        matches!(self, Self::SteppedUp | Self::StepUpFailed | Self::RefreshRepeated)
+    }
+}
+
 /// The reason why a request's address is not certain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AddressDoubt {
@@ -234,7 +252,8 @@ pub struct Event {
     pub details: Value,
 }
 
-/// Writes an event, in the caller's transaction. PostgreSQL looks the subject's name up where it is not given.
+/// Writes an event, in the caller's transaction. PostgreSQL looks the subject's name up if it is not given. A repeatable
+/// event of the same session and minute is counted in the row that is there.
 ///
 /// # Errors
 /// PostgreSQL's.
@@ -247,6 +266,8 @@ pub fn insert(
 ) -> QueryResult<()> {
     let stands = users::table.filter(users::id.nullable().eq(subject.id)).select(users::username);
     let subject_name = first_of(subject.name, stands.single_value());
+    let repeated = origin.session_id.filter(|_| event_type.is_repeatable());
+    let repeat_key = event_repeat_key(repeated, event_type.as_str(), crate::database::now());
     diesel::insert_into(audit_events::table)
         .values((
             audit_events::id.eq(random::id()),
@@ -260,7 +281,15 @@ pub fn insert(
             audit_events::address.eq(origin.address.as_deref()),
             audit_events::request_id.eq(origin.request_id),
             audit_events::details.eq(origin.with_doubt(details)),
+            audit_events::repeat_key.eq(repeat_key),
         ))
+        .on_conflict(audit_events::repeat_key)
+        .do_update()
+        .set(audit_events::details.eq(event_counted(
+            audit_events::details,
+            audit_events::address,
+            excluded(audit_events::address),
+        )))
         .execute(connection)
         .map(|_| ())
 }

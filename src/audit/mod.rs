@@ -3,6 +3,7 @@
 pub mod daily;
 pub mod event;
 pub mod refusal_counts;
+mod refusal_queue;
 pub mod refusals;
 
 pub use event::{Event, EventType, Origin, Subject};

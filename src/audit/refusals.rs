@@ -1,6 +1,6 @@
-//! The kept refusals: each refused request stands for a while under its request id. They wait in memory, in lanes that
-//! each have room for so many, and are written in batches off the requests' path; what finds no room is dropped and
-//! counted. Of each lane the database keeps only the latest rows.
+//! Keeps refused requests for a while under their request ids. They are queued in memory and written in batches off the
+//! requests' path; those that find no room are dropped and counted. Of each lane the database keeps a bounded number of
+//! rows, shared fairly among users.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,60 +9,21 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use diesel::dsl::sql;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Nullable, Uuid as SqlUuid};
+use diesel::sql_types::{BigInt, Nullable, Text, Uuid as SqlUuid};
 use serde_json::Value;
 use uuid::Uuid;
 
 use super::event::comparable;
+use super::refusal_queue::{Queue, fair_share};
 use crate::database::schema::refusals;
 use crate::database::{Database, DatabaseError};
+
+pub use super::refusal_queue::{Lane, Owner};
 
 /// How often the batch is written.
 pub const FLUSH_EVERY: Duration = Duration::from_secs(1);
 /// Rows that one statement inserts.
 const BATCH: usize = 250;
-
-/// Which refusals push out which.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lane {
-    /// A credential was proven.
-    Proven,
-    /// None was: anybody can make as many of these as he likes.
-    Unproven,
-    /// Nothing was refused; its sender asked for the trace.
-    LetIn,
-}
-
-impl Lane {
-    const ALL: [Self; 3] = [Self::Proven, Self::Unproven, Self::LetIn];
-
-    /// The name in the database.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Proven => "proven",
-            Self::Unproven => "unproven",
-            Self::LetIn => "let_in",
-        }
-    }
-
-    /// Rows that may wait at once, and so be written in a second.
-    const fn room(self) -> usize {
-        match self {
-            Self::Proven => 1_000,
-            Self::Unproven => 250,
-            Self::LetIn => 100,
-        }
-    }
-
-    /// Rows of it that the database keeps, of `rows` in all of the first lane.
-    fn share(self, rows: u32) -> i64 {
-        i64::from(match self {
-            Self::Proven => rows,
-            Self::Unproven | Self::LetIn => rows / 10,
-        })
-    }
-}
 
 /// A refusal to be kept.
 #[derive(Clone, Debug, Insertable)]
@@ -121,7 +82,7 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct Waiting {
-    lanes: [Vec<NewRefusal>; 3],
+    queue: Queue,
     /// Rows written since the oldest were last deleted.
     untrimmed: usize,
 }
@@ -146,27 +107,26 @@ impl KeptRefusals {
         self.shared.keeps
     }
 
-    /// Takes a refusal where its lane has room; only then it is made at all.
-    pub fn offer(&self, lane: Lane, make: impl FnOnce() -> NewRefusal) {
+    /// Queues a refusal if its lane has a place for its owner; only then it is made at all.
+    pub fn offer(&self, lane: Lane, owner: Owner, make: impl FnOnce() -> NewRefusal) {
         if !self.shared.keeps {
             return;
         }
-        let mut waiting = self.lock();
-        let queue = &mut waiting.lanes[lane as usize];
-        if queue.len() < lane.room() {
+        let make = || {
             let mut refusal = make();
             refusal.problem = storable(refusal.problem);
-            queue.push(refusal);
-        } else {
-            drop(waiting);
-            self.drop(1);
+            refusal
+        };
+        let dropped = self.lock().queue.offer(lane, owner, make);
+        if dropped > 0 {
+            self.drop(dropped);
         }
     }
 
     /// Whether the refusal of this request waits to be written.
     #[must_use]
     pub fn is_waiting(&self, request_id: Uuid) -> bool {
-        self.lock().lanes.iter().flatten().any(|refusal| refusal.request_id == request_id)
+        self.lock().queue.contains(request_id)
     }
 
     fn drop(&self, count: usize) {
@@ -190,10 +150,10 @@ impl KeptRefusals {
     /// The database's.
     pub async fn flush(&self, database: &Database) -> Result<(), DatabaseError> {
         for lane in Lane::ALL {
-            let taken = std::mem::take(&mut self.lock().lanes[lane as usize]);
+            let taken = self.lock().queue.take(lane);
             let mut batches = taken.chunks(BATCH);
             while let Some(batch) = batches.next() {
-                let rows = batch.to_vec();
+                let rows: Vec<NewRefusal> = batch.iter().map(|(_, row)| row.clone()).collect();
                 if let Err(error) = database.run(move |connection| insert(connection, &rows)).await {
                     let left = batch.iter().chain(batches.flatten()).cloned().collect();
                     self.put_back(lane, left);
@@ -207,21 +167,14 @@ impl KeptRefusals {
         self.trim(database).await
     }
 
-    /// What was not written waits on, before what came meanwhile, as far as there is room.
-    fn put_back(&self, lane: Lane, mut left: Vec<NewRefusal>) {
-        let mut waiting = self.lock();
-        let queue = &mut waiting.lanes[lane as usize];
-        left.append(queue);
-        let over = left.len().saturating_sub(lane.room());
-        left.truncate(lane.room());
-        *queue = left;
-        std::mem::drop(waiting);
+    fn put_back(&self, lane: Lane, left: Vec<(Owner, NewRefusal)>) {
+        let over = self.lock().queue.put_back(lane, left);
         if over > 0 {
             self.drop(over);
         }
     }
 
-    /// Deletes the oldest once a tenth of the bound was written.
+    /// Deletes rows beyond the bound once a hundredth of it was written.
     async fn trim(&self, database: &Database) -> Result<(), DatabaseError> {
         let rows = self.shared.rows;
         if self.lock().untrimmed < (rows / 100).max(1) as usize {
@@ -268,6 +221,7 @@ fn insert(connection: &mut PgConnection, rows: &[NewRefusal]) -> QueryResult<()>
 
 fn trim(connection: &mut PgConnection, rows: u32) -> QueryResult<()> {
     for lane in Lane::ALL {
+        trim_owners(connection, lane, lane.share(rows))?;
         let newest_to_go = refusals::table
             .filter(refusals::lane.eq(lane.as_str()))
             .order(refusals::position.desc())
@@ -282,6 +236,36 @@ fn trim(connection: &mut PgConnection, rows: u32) -> QueryResult<()> {
         }
     }
     Ok(())
+}
+
+/// The party that a row counts against, as [`Owner`] has it.
+const OWNER: &str = "coalesce(user_id::text, session_id::text, address, '')";
+
+#[derive(QueryableByName)]
+struct OwnersRows {
+    #[diesel(sql_type = BigInt)]
+    count: i64,
+}
+
+/// Deletes the oldest rows of those owners who have more than a fair share of a lane that is over its bound.
+fn trim_owners(connection: &mut PgConnection, lane: Lane, room: i64) -> QueryResult<()> {
+    let grouped = format!("SELECT count(*) AS count FROM refusals WHERE lane = $1 GROUP BY {OWNER}");
+    let rows: Vec<OwnersRows> = diesel::sql_query(grouped).bind::<Text, _>(lane.as_str()).load(connection)?;
+    let share = fair_share(rows.into_iter().map(|rows| rows.count).collect(), room);
+    if share == i64::MAX {
+        return Ok(());
+    }
+    diesel::sql_query(format!(
+        "DELETE FROM refusals WHERE position IN (
+            SELECT position FROM (
+                SELECT position, row_number() OVER (PARTITION BY {OWNER} ORDER BY position DESC) AS number
+                FROM refusals WHERE lane = $1) AS numbered
+            WHERE number > $2)"
+    ))
+    .bind::<Text, _>(lane.as_str())
+    .bind::<BigInt, _>(share.max(1))
+    .execute(connection)
+    .map(|_| ())
 }
 
 /// A kept refusal.

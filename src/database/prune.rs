@@ -28,8 +28,12 @@ pub struct Retention {
 pub struct Pruned {
     /// Sessions past their whole lifetime, with their refresh tokens.
     pub sessions: usize,
+    /// Ended sessions of which nothing could still be presented.
+    pub ended_sessions: usize,
     /// Personal tokens past their time.
     pub personal_tokens: usize,
+    /// Personal tokens that were revoked longer ago than the audit log remembers.
+    pub revoked_tokens: usize,
     /// Rows of the feed that concern nothing any more.
     pub revocations: usize,
     /// Links past their time.
@@ -60,14 +64,16 @@ impl Pruned {
 
     /// Each kind's name in metrics, and its rows.
     #[must_use]
-    pub fn by_kind(mut self) -> [(&'static str, usize); 8] {
+    pub fn by_kind(mut self) -> [(&'static str, usize); 10] {
         self.by_kind_mut().map(|(kind, rows)| (kind, *rows))
     }
 
-    fn by_kind_mut(&mut self) -> [(&'static str, &mut usize); 8] {
+    fn by_kind_mut(&mut self) -> [(&'static str, &mut usize); 10] {
         [
             ("sessions", &mut self.sessions),
+            ("ended_sessions", &mut self.ended_sessions),
             ("personal_tokens", &mut self.personal_tokens),
+            ("revoked_tokens", &mut self.revoked_tokens),
             ("revocations", &mut self.revocations),
             ("password_links", &mut self.password_links),
             ("audit_events", &mut self.audit_events),
@@ -93,13 +99,20 @@ struct Stale {
 const DAY: f64 = 86_400.0;
 
 /// Whose rows go when, in the order of [`Pruned::by_kind`].
-fn stale(retention: Retention) -> [Stale; 8] {
+fn stale(retention: Retention) -> [Stale; 10] {
     let of = |table, key, at, after| Stale { table, key, at, after, may_be_locked: false };
     [
-        // A session's row stays until its whole lifetime is over, ended or not: until then a copied refresh token is found
-        // out by it. A day more lets what is late be refused with its reason.
+        // A session that was not ended keeps its row until its whole lifetime is over: until then a copied refresh token is
+        // found out by it. A day more lets what is late be refused with its reason.
         Stale { may_be_locked: true, ..of("sessions", "id", "expires_at", DAY) },
+        // One that was ended is there only to say so to whoever presents what it left.
+        Stale { may_be_locked: true, ..of("sessions", "id", "presentable_until", DAY) },
         Stale { may_be_locked: true, ..of("personal_tokens", "id", "expires_at", 30.0 * DAY) },
+        // Who revoked it, and when, is in the audit log as long.
+        Stale {
+            may_be_locked: true,
+            ..of("personal_tokens", "id", "revoked_at", retention.audit_events.as_secs_f64())
+        },
         of("revocations", "position", "matters_until", DAY),
         of("password_links", "digest", "expires_at", DAY),
         of("audit_events", "id", "occurred_at", retention.audit_events.as_secs_f64()),

@@ -28,6 +28,7 @@ diesel::table! {
         address -> Nullable<Text>,
         request_id -> Nullable<Uuid>,
         details -> Jsonb,
+        repeat_key -> Nullable<Uuid>,
     }
 }
 
@@ -206,6 +207,7 @@ diesel::table! {
         cookie_digest -> Nullable<Bytea>,
         idle_seconds -> Nullable<Int4>,
         is_kept -> Nullable<Bool>,
+        presentable_until -> Nullable<Timestamptz>,
     }
 }
 

@@ -280,11 +280,15 @@ pub const STATEMENT: &str = concat!(
         INSERT INTO revocations (kind, subject, reason, matters_until)
         SELECT DISTINCT 'session_changed', session_id::text, 'session_renewed', now() FROM superseded
     ), noted AS (
-        INSERT INTO audit_events (id, type, subject_id, subject_name, session_id, address, request_id, details)
+        INSERT INTO audit_events
+            (id, type, subject_id, subject_name, session_id, address, request_id, details, repeat_key)
         SELECT g.event_id, CASE turn.outcome WHEN 'reused' THEN 'refresh_token_reused' ELSE 'refresh_repeated' END,
             turn.user_id, turn.username, turn.session_id, g.address, g.request_id,
-            jsonb_build_object('presented_generation', g.generation, 'live_generation', turn.generation) || g.doubt
+            jsonb_build_object('presented_generation', g.generation, 'live_generation', turn.generation) || g.doubt,
+            CASE turn.outcome WHEN 'repeated' THEN event_repeat_key(turn.session_id, 'refresh_repeated', now()) END
         FROM turn JOIN given AS g ON g.session_id = turn.session_id WHERE turn.outcome IN ('reused', 'repeated')
+        ON CONFLICT (repeat_key) DO UPDATE SET details = 
+            event_counted(audit_events.details, audit_events.address, excluded.address)
     )
     SELECT outcome, session_id, generation, expires_at, ended_at, ended_reason, auth_time, scope, user_id, username,
         version, permissions, now()

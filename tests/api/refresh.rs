@@ -412,3 +412,21 @@ async fn the_use_of_a_token_that_is_kept_is_noted_and_a_rotation_stands_in_the_r
     world.flush().await;
     assert_ne!(noted(), begun);
 }
+
+#[actix_web::test]
+async fn repeat_from_another_address_is_kept_beside_the_count() {
+    let world = World::with(|settings| {
+        settings.trusted_proxies = vec!["127.0.0.0/8".parse().expect("a network")];
+    })
+    .await;
+    let tokens = world.signed_in("alice", "member").await;
+    world.refresh(&tokens.refresh).await;
+    for address in ["198.51.100.1", "198.51.100.1", "203.0.113.9", "203.0.113.9"] {
+        let ask = world.ask(Method::POST, "/api/v1/auth/refresh").header("x-forwarded-for", address);
+        assert_eq!(ask.json(&json!({ "refresh_token": tokens.refresh })).send().await.status, 200);
+    }
+    let all = "SELECT string_agg(address || details::text, ' ') AS text FROM audit_events
+               WHERE type = 'refresh_repeated'";
+    let text = world.text(all);
+    assert!(text.contains("198.51.100.1") && text.contains("203.0.113.9"), "{text}");
+}

@@ -67,13 +67,28 @@ pub async fn show(
                 event.type_.as_str(),
                 "login_failed" | "step_up_failed" | "too_many_attempts" | "refresh_token_reused"
             );
-            let what = words(&event);
-            let address = event.address.unwrap_or_default();
+            let what = counted(words(&event), &event);
+            let address = addresses(&event);
             Item { when: Moment::new(event.occurred_at, now), what, address, alarming }
         },
     );
     let page = Activity { shell: Shell::of(&guarded.caller), items: page.items, next: page.next_cursor };
     answer(StatusCode::OK, &page)
+}
+
+/// The addresses that it came from.
+fn addresses(event: &Event) -> String {
+    let others = event.details.get("other_addresses").and_then(Value::as_array);
+    let others = others.into_iter().flatten().filter_map(Value::as_str);
+    event.address.as_deref().into_iter().chain(others).collect::<Vec<_>>().join(", ")
+}
+
+/// Adds how often it happened within its minute.
+fn counted(words: String, event: &Event) -> String {
+    match event.details.get("count").and_then(Value::as_u64) {
+        Some(count) => format!("{words} This happened {count} times within a minute."),
+        None => words,
+    }
 }
 
 /// An event as its subject reads it.

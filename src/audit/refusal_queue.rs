@@ -1,0 +1,239 @@
+//! Queues refusals in memory until they are written, in lanes with a bound each. A lane is shared fairly: once it is full,
+//! the owner with the most entries gives one up for an owner with fewer.
+
+use std::collections::HashMap;
+
+use uuid::Uuid;
+
+use super::refusals::NewRefusal;
+
+/// The kinds of refusals that cannot displace each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lane {
+    /// The credential was proven, and was live.
+    Proven,
+    /// The credential was proven, and had expired, ended or been revoked: its holder can repeat it at will.
+    Dead,
+    /// No credential was proven: anybody can send as many of these as they like.
+    Unproven,
+    /// The request was authorized; its sender asked for the trace.
+    LetIn,
+}
+
+impl Lane {
+    /// Every lane, in the order of the queue.
+    pub const ALL: [Self; 4] = [Self::Proven, Self::Dead, Self::Unproven, Self::LetIn];
+
+    /// The name in the database.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Proven => "proven",
+            Self::Dead => "dead",
+            Self::Unproven => "unproven",
+            Self::LetIn => "let_in",
+        }
+    }
+
+    /// The number of entries that may wait at once, and so be written in a second.
+    const fn room(self) -> usize {
+        match self {
+            Self::Proven => 1_000,
+            Self::Dead | Self::Unproven => 250,
+            Self::LetIn => 100,
+        }
+    }
+
+    /// The number of rows that the database keeps, if it keeps `rows` of the first lane.
+    pub(super) fn share(self, rows: u32) -> i64 {
+        i64::from(match self {
+            Self::Proven => rows,
+            Self::Dead => rows / 4,
+            Self::Unproven | Self::LetIn => rows / 10,
+        })
+    }
+}
+
+/// The party that an entry counts against.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Owner {
+    /// The user of a proven credential.
+    User(Uuid),
+    /// The session of a proven credential whose user was not looked up.
+    Session(Uuid),
+    /// The address of a request that proved nothing.
+    Address(Option<String>),
+}
+
+/// One lane's entries, in the order of their arrival.
+#[derive(Debug, Default)]
+struct Entries {
+    rows: Vec<(Owner, NewRefusal)>,
+    counts: HashMap<Owner, usize>,
+}
+
+/// The queue: a lane's entries each.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    lanes: [Entries; 4],
+}
+
+impl Queue {
+    /// Adds what `make` returns if the lane has a place for the owner. Returns the number of refusals that were dropped:
+    /// this one, or the one that gave way.
+    pub(super) fn offer(&mut self, lane: Lane, owner: Owner, make: impl FnOnce() -> NewRefusal) -> usize {
+        let entries = &mut self.lanes[lane as usize];
+        if entries.rows.len() < lane.room() {
+            entries.push(owner, make());
+            return 0;
+        }
+        if entries.give_way(&owner) {
+            entries.push(owner, make());
+        }
+        1
+    }
+
+    /// Whether the refusal of this request waits here.
+    pub(super) fn contains(&self, request_id: Uuid) -> bool {
+        self.lanes.iter().flat_map(|entries| &entries.rows).any(|(_, row)| row.request_id == request_id)
+    }
+
+    /// Takes all entries of a lane.
+    pub(super) fn take(&mut self, lane: Lane) -> Vec<(Owner, NewRefusal)> {
+        std::mem::take(&mut self.lanes[lane as usize]).rows
+    }
+
+    /// Puts entries that were not written back before those that came meanwhile, as far as there is room. Returns the number
+    /// that was dropped.
+    pub(super) fn put_back(&mut self, lane: Lane, mut left: Vec<(Owner, NewRefusal)>) -> usize {
+        left.append(&mut self.take(lane));
+        let over = left.len().saturating_sub(lane.room());
+        left.truncate(lane.room());
+        let entries = &mut self.lanes[lane as usize];
+        left.into_iter().for_each(|(owner, row)| entries.push(owner, row));
+        over
+    }
+}
+
+impl Entries {
+    fn push(&mut self, owner: Owner, row: NewRefusal) {
+        *self.counts.entry(owner.clone()).or_default() += 1;
+        self.rows.push((owner, row));
+    }
+
+    /// Removes the latest entry of the owner with the most, if `owner` would still have no more than that one.
+    fn give_way(&mut self, owner: &Owner) -> bool {
+        let own = self.counts.get(owner).copied().unwrap_or_default();
+        let most = self.counts.iter().max_by_key(|(_, count)| **count);
+        let Some((largest, _)) = most.filter(|(_, count)| own + 1 < **count) else { return false };
+        let largest = largest.clone();
+        let Some(at) = self.rows.iter().rposition(|(owner, _)| *owner == largest) else { return false };
+        self.rows.remove(at);
+        if let Some(count) = self.counts.get_mut(&largest) {
+            *count -= 1;
+        }
+        true
+    }
+}
+
+/// Returns the greatest number of rows that each owner may keep so that all of them fit into `room`.
+pub(super) fn fair_share(mut counts: Vec<i64>, room: i64) -> i64 {
+    counts.sort_unstable();
+    let (mut left, mut owners) = (room, counts.len() as i64);
+    for count in counts {
+        if count * owners > left {
+            return left / owners;
+        }
+        left -= count;
+        owners -= 1;
+    }
+    i64::MAX
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+    use serde_json::Value;
+
+    use super::*;
+
+    fn refusal(request_id: u128) -> NewRefusal {
+        NewRefusal {
+            request_id: Uuid::from_u128(request_id),
+            lane: Lane::Proven.as_str(),
+            occurred_at: DateTime::UNIX_EPOCH,
+            method: "GET",
+            route: String::new(),
+            path: String::new(),
+            status: 403,
+            address: None,
+            peer: None,
+            forwarded_for: None,
+            credential_kind: None,
+            credential_id: None,
+            session_id: None,
+            user_id: None,
+            code: None,
+            problem: Value::Null,
+            checks: Value::Null,
+        }
+    }
+
+    fn owner(number: u128) -> Owner {
+        Owner::User(Uuid::from_u128(number))
+    }
+
+    #[test]
+    fn full_lane_is_shared_among_its_owners() {
+        let mut queue = Queue::default();
+        let room = Lane::Proven.room();
+        for id in 0..2 * room as u128 {
+            queue.offer(Lane::Proven, owner(1), || refusal(id));
+        }
+        assert!(queue.contains(Uuid::from_u128(0)), "the owner's first entries stay");
+        for id in 10_000..20_000 {
+            queue.offer(Lane::Proven, owner(2), || refusal(id));
+        }
+        let taken = queue.take(Lane::Proven);
+        let of = |number| taken.iter().filter(|(of, _)| *of == owner(number)).count();
+        assert_eq!((taken.len(), of(1), of(2)), (room, room / 2, room / 2));
+        assert!(queue.take(Lane::Proven).is_empty());
+    }
+
+    #[test]
+    fn lanes_do_not_displace_each_other() {
+        let mut queue = Queue::default();
+        assert_eq!(queue.offer(Lane::Proven, owner(1), || refusal(1)), 0);
+        for lane in [Lane::Dead, Lane::Unproven, Lane::LetIn] {
+            let dropped: usize = (0..2_000).map(|id| queue.offer(lane, owner(1), || refusal(id + 10))).sum();
+            assert_eq!(dropped, 2_000 - lane.room());
+        }
+        assert!(queue.contains(Uuid::from_u128(1)));
+    }
+
+    #[test]
+    fn entries_that_were_not_written_keep_their_place() {
+        let mut queue = Queue::default();
+        queue.offer(Lane::LetIn, owner(1), || refusal(1));
+        let left = queue.take(Lane::LetIn);
+        for id in 2..200 {
+            queue.offer(Lane::LetIn, owner(2), || refusal(id));
+        }
+        assert_eq!(queue.put_back(Lane::LetIn, left), 1);
+        let taken = queue.take(Lane::LetIn);
+        assert_eq!((taken.len(), taken[0].1.request_id), (Lane::LetIn.room(), Uuid::from_u128(1)));
+    }
+
+    #[test]
+    fn fair_share_fills_the_room() {
+        for (counts, room, share) in [
+            (vec![1, 400], 100, 99),
+            (vec![50, 50], 100, i64::MAX),
+            (vec![10, 200, 200], 100, 45),
+            (vec![5, 5, 5], 2, 0),
+            (vec![], 100, i64::MAX),
+        ] {
+            assert_eq!(fair_share(counts.clone(), room), share, "{counts:?}");
+        }
+    }
+}
