@@ -170,7 +170,7 @@ settings! {
     /// How long refused requests are kept, to be looked up by their ids; `0s`: not at all.
     refusal_retention: Duration = "DOORWARD_REFUSAL_RETENTION",
         Text("7d"), kinds::duration(Duration::ZERO..=TEN_YEARS);
-    /// Refused requests that are kept at most, and a tenth as many in which no credential was proven.
+    /// Refused requests that are kept at most: a quarter as many of credentials that were over, and a tenth as many in which none was proven. Users share what is full.
     refusal_rows: u32 = "DOORWARD_REFUSAL_ROWS", Text("100000"), kinds::number(100..=10_000_000);
     /// How long audit events are kept.
     audit_retention: Duration = "DOORWARD_AUDIT_RETENTION",

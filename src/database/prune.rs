@@ -92,6 +92,8 @@ struct Stale {
     at: &'static str,
     /// How long after it they go, in seconds.
     after: f64,
+    /// The rows among them that another kind counts and deletes.
+    others: &'static str,
     /// Whether others write them too, so that some may be locked.
     may_be_locked: bool,
 }
@@ -100,16 +102,21 @@ const DAY: f64 = 86_400.0;
 
 /// Whose rows go when, in the order of [`Pruned::by_kind`].
 fn stale(retention: Retention) -> [Stale; 10] {
-    let of = |table, key, at, after| Stale { table, key, at, after, may_be_locked: false };
+    let of = |table, key, at, after| Stale { table, key, at, after, others: "false", may_be_locked: false };
     [
         // A session that was not ended keeps its row until its whole lifetime is over: until then a copied refresh token is
         // found out by it. A day more lets what is late be refused with its reason.
         Stale { may_be_locked: true, ..of("sessions", "id", "expires_at", DAY) },
         // One that was ended is there only to say so to whoever presents what it left.
-        Stale { may_be_locked: true, ..of("sessions", "id", "presentable_until", DAY) },
+        Stale {
+            others: "expires_at < now() - interval '1 day'",
+            may_be_locked: true,
+            ..of("sessions", "id", "presentable_until", DAY)
+        },
         Stale { may_be_locked: true, ..of("personal_tokens", "id", "expires_at", 30.0 * DAY) },
         // Who revoked it, and when, is in the audit log as long.
         Stale {
+            others: "expires_at < now() - interval '30 days'",
             may_be_locked: true,
             ..of("personal_tokens", "id", "revoked_at", retention.audit_events.as_secs_f64())
         },
@@ -129,7 +136,7 @@ const REFUSAL_COUNTS: &str = "DELETE FROM refusal_counts WHERE day < now() - $1 
 
 impl Stale {
     fn condition(&self) -> String {
-        format!("{} < now() - $1 * interval '1 second'", self.at)
+        format!("{} < now() - $1 * interval '1 second' AND NOT ({})", self.at, self.others)
     }
 
     fn delete_batch(&self, connection: &mut PgConnection) -> QueryResult<usize> {

@@ -485,6 +485,44 @@ async fn a_flood_is_dropped_and_counted_and_pushes_out_nothing_of_worth() {
     assert_eq!(left, 1);
 }
 
+/// Sends so many requests with this token, and writes the record after each two hundred.
+async fn repeat_refused(world: &World, path: &str, token: &str, times: usize) {
+    for number in 1..=times {
+        assert!(world.get(path, token).await.status >= 400);
+        if number % 200 == 0 {
+            keep(world).await;
+        }
+    }
+}
+
+#[actix_web::test]
+async fn dead_credential_displaces_no_refusal_of_a_live_one() {
+    let world = World::with(|settings| settings.refusal_rows = 100).await;
+    let alice = world.signed_in("alice", "member").await;
+    let mallory = world.signed_in("mallory", "member").await;
+    let worthy = world.get("/api/v1/users", &alice.access).await.text("request_id");
+    keep(&world).await;
+    world.post("/api/v1/auth/logout", &mallory.access, json!({})).await;
+    repeat_refused(&world, "/api/v1/me", &mallory.access, 400).await;
+    let left = world.count(&format!("SELECT count(*) FROM refusals WHERE request_id = '{worthy}'"));
+    assert_eq!(left, 1);
+    let dead = world.count("SELECT count(*) FROM refusals WHERE lane = 'dead'");
+    assert!((1..=25).contains(&dead), "{dead}");
+}
+
+#[actix_web::test]
+async fn live_credential_displaces_its_own_refusals_first() {
+    let world = World::with(|settings| settings.refusal_rows = 100).await;
+    let alice = world.signed_in("alice", "member").await;
+    let mallory = world.signed_in("mallory", "member").await;
+    let worthy = world.get("/api/v1/users", &alice.access).await.text("request_id");
+    keep(&world).await;
+    repeat_refused(&world, "/api/v1/users", &mallory.access, 400).await;
+    let left = world.count(&format!("SELECT count(*) FROM refusals WHERE request_id = '{worthy}'"));
+    assert_eq!(left, 1);
+    assert_eq!(world.count("SELECT count(*) FROM refusals WHERE lane = 'proven'"), 100);
+}
+
 #[actix_web::test]
 async fn what_cannot_be_written_waits_and_slows_nothing() {
     let world = World::new().await;

@@ -8,7 +8,7 @@ use diesel::connection::SimpleConnection;
 use doorward::database::prune::{self, Pruned, Retention, prune_batch};
 use serde_json::Value;
 
-use crate::support::World;
+use crate::support::{Browser, World};
 
 /// The advisory lock's number.
 const LOCK: &str = "x'7072756e65'::bigint";
@@ -131,4 +131,53 @@ async fn a_nodes_own_run_counts_what_it_deleted_and_says_when_it_was() {
     let at = rendered.lines().find_map(|line| line.strip_prefix("doorward_pruned_at_seconds ")).unwrap();
     let age = world.services.clock.now().timestamp() as f64 - at.parse::<f64>().unwrap();
     assert!((0.0..600.0).contains(&age), "{rendered}");
+}
+
+/// Prunes, and counts the sessions that are left.
+async fn sessions_left(world: &World) -> i64 {
+    prune::run(&world.services.database, retention(), |_| ()).await.unwrap().unwrap();
+    world.count("SELECT count(*) FROM sessions")
+}
+
+#[actix_web::test]
+async fn ended_session_goes_when_nothing_of_it_is_presentable() {
+    let world = World::new().await;
+    let alice = world.signed_in("alice", "member").await;
+    let mut browser = Browser::signed_in(&world, "alice").await;
+    world.post("/api/v1/auth/logout", &alice.access, serde_json::json!({})).await;
+    browser.fill_in("/account", "/logout", &[]).await;
+    assert_eq!(sessions_left(&world).await, 2);
+    world.advance(TimeDelta::hours(37));
+    assert_eq!(sessions_left(&world).await, 1, "a cookie is good for twelve hours");
+    world.advance(TimeDelta::days(28));
+    world.refresh(&alice.refresh).await.refused("session_ended");
+    world.advance(TimeDelta::days(2));
+    assert_eq!(sessions_left(&world).await, 0, "a refresh token is good for thirty days");
+    world.refresh(&alice.refresh).await.refused("refresh_token_unknown");
+}
+
+#[actix_web::test]
+async fn live_session_outlasts_its_idle_lifetime() {
+    let world = World::new().await;
+    world.signed_in("alice", "member").await;
+    world.advance(TimeDelta::days(60));
+    assert_eq!(sessions_left(&world).await, 1);
+    world.advance(TimeDelta::days(32));
+    assert_eq!(sessions_left(&world).await, 0);
+}
+
+#[actix_web::test]
+async fn revoked_token_goes_with_the_audit_log() {
+    let world = World::new().await;
+    let alice = world.signed_in("alice", "member").await;
+    let body = serde_json::json!({ "name": "a", "scope": "notes:read", "expires_in": 10 * 365 * 86_400 });
+    let made = world.post("/api/v1/me/tokens", &alice.access, body).await;
+    world.delete(&format!("/api/v1/me/tokens/{}", made.text("id")), &alice.access).await;
+    let left = || world.count("SELECT count(*) FROM personal_tokens");
+    world.advance(TimeDelta::days(399));
+    sessions_left(&world).await;
+    assert_eq!(left(), 1);
+    world.advance(TimeDelta::days(2));
+    sessions_left(&world).await;
+    assert_eq!(left(), 0);
 }

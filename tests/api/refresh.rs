@@ -430,3 +430,31 @@ async fn repeat_from_another_address_is_kept_beside_the_count() {
     let text = world.text(all);
     assert!(text.contains("198.51.100.1") && text.contains("203.0.113.9"), "{text}");
 }
+
+#[actix_web::test]
+async fn repeats_within_a_minute_are_one_event_with_a_count() {
+    let world = World::new().await;
+    let tokens = world.signed_in("alice", "member").await;
+    world.refresh(&tokens.refresh).await;
+    for _ in 0..20 {
+        assert_eq!(world.refresh(&tokens.refresh).await.status, 200);
+    }
+    let rows = world.count("SELECT count(*) FROM audit_events WHERE type = 'refresh_repeated'");
+    assert!((1..=2).contains(&rows), "a minute may end meanwhile: {rows}");
+    assert_eq!(world.events("refresh_repeated"), 20);
+}
+
+#[actix_web::test]
+async fn step_ups_within_a_minute_are_one_event_with_a_count() {
+    let world = World::new().await;
+    let mut tokens = world.signed_in("alice", "member").await;
+    for _ in 0..3 {
+        let answer =
+            world.post("/api/v1/auth/step-up", &tokens.access, json!({ "password": PASSWORD })).await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        tokens = Tokens::of(&answer);
+    }
+    let rows = world.count("SELECT count(*) FROM audit_events WHERE type = 'stepped_up'");
+    assert!((1..=2).contains(&rows), "a minute may end meanwhile: {rows}");
+    assert_eq!(world.events("stepped_up"), 3);
+}

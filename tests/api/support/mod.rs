@@ -234,9 +234,12 @@ impl World {
         row.text
     }
 
-    /// How many audit events of this type there are.
+    /// How many audit events of this type there are; one that was repeated counts as often as it says.
     pub fn events(&self, event_type: &str) -> i64 {
-        self.count(&format!("SELECT count(*) FROM audit_events WHERE type = '{event_type}'"))
+        self.count(&format!(
+            "SELECT coalesce(sum(coalesce((details ->> 'count')::bigint, 1)), 0)::bigint AS count
+             FROM audit_events WHERE type = '{event_type}'"
+        ))
     }
 }
 
