@@ -120,7 +120,7 @@ async fn look_at_all(name: &str, look: Look) {
         check(&page, picture, name).await;
     }
     page.go(&format!("/admin/users/{disabled}")).await;
-    world.sql("UPDATE users SET email = 'bob@example.org' WHERE username = 'bob'");
+    world.sql("UPDATE users SET role = 'viewer' WHERE username = 'bob'");
     page.press("Save").await;
     page.shows("Nothing was saved").await;
     check(&page, "admin-user-stale", name).await;
