@@ -33,10 +33,13 @@ const TABLES: [&str; 19] = [
 ];
 
 /// Every function that a migration has made.
-const FUNCTIONS: [&str; 5] = [
+const FUNCTIONS: [&str; 8] = [
     "announce_revocation",
     "attempt_wait",
+    "event_counted",
+    "event_repeat_key",
     "keep_login_names",
+    "note_presentable_until",
     "retire_replaced_signing_keys",
     "unfold_changed_note",
 ];
