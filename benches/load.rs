@@ -20,6 +20,8 @@ mod fair;
 mod hold;
 #[path = "load/measure.rs"]
 mod measure;
+#[path = "load/readers.rs"]
+mod readers;
 #[path = "load/timing.rs"]
 mod timing;
 
@@ -43,7 +45,7 @@ const FLOOD: usize = 64;
 const USAGE: &str = "load statement | raw-bcrypt COST SECONDS
      | refresh | login | me | forged | revoked | note | flood ADDRESS PASSWORD SECONDS
      | paced ADDRESS PASSWORD SECONDS | hold ADDRESS IDLE SLOW | timing ADDRESS PASSWORD TRIES
-     | sign-ins | searches ADDRESS PASSWORD SECONDS
+     | readers ADDRESS PROCESS | sign-ins | searches ADDRESS PASSWORD SECONDS
      | size-of-me ADDRESS PASSWORD | bare-me BYTES SECONDS | bare-note | pooled-note | bare-refresh DATABASE CONNECTIONS SECONDS";
 
 fn main() {
@@ -76,6 +78,9 @@ async fn run(kind: &str, rest: &[&str]) {
         }
         ("hold", [address, idle, slow]) => {
             return hold::hold(address, number(idle) as usize, number(slow) as usize).await;
+        }
+        ("readers", [address, process]) => {
+            return readers::measure(address, number(process)).await;
         }
         ("timing", [address, password, tries]) => {
             return timing::measure(&Target::new(address, password, "0"), number(tries)).await;
