@@ -1,10 +1,14 @@
 //! Every file of fuzz/corpus/, whole, cut short and with each of its bits turned, given to the parser whose promises it
-//! tried once. `make fuzz` looks for others.
+//! tried once; and what each parser allocates as an input grows. `make fuzz` looks for others.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods)]
 
 #[path = "../fuzz/targets.rs"]
 mod targets;
+
+// In a folder of its own, since cargo makes a test binary of every file beside this one.
+#[path = "corpus/linear.rs"]
+mod linear;
 
 use std::collections::BTreeSet;
 use std::fs;
