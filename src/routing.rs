@@ -6,7 +6,7 @@ use actix_web::http::Method;
 use actix_web::http::header::{ALLOW, HeaderValue};
 use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder, Route, web};
 
-use crate::problem::{Code, Problem, unmatched_path};
+use crate::problem::{ACCEPT_PATCH, Code, PATCHES, Problem, unmatched_path};
 
 /// What an endpoint asks of its caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -262,7 +262,7 @@ impl HttpServiceFactory for Endpoint {
         let mut allowed: Vec<Method> = self.methods();
         allowed.push(Method::OPTIONS);
         allowed.sort_by(|one, other| one.as_str().cmp(other.as_str()));
-        let options = allow(&allowed);
+        let (options, takes_patches) = (allow(&allowed), allowed.contains(&Method::PATCH));
         let mut resource = Resource::new(self.path).app_data(Matched(self.path));
         if self.cookie_only {
             resource = resource.app_data(CookieOnly);
@@ -273,7 +273,13 @@ impl HttpServiceFactory for Endpoint {
         resource
             .route(web::method(Method::OPTIONS).to(move || {
                 let options = options.clone();
-                async move { HttpResponse::NoContent().insert_header((ALLOW, options)).finish() }
+                async move {
+                    let mut answer = HttpResponse::NoContent();
+                    if takes_patches {
+                        answer.insert_header((ACCEPT_PATCH, PATCHES));
+                    }
+                    answer.insert_header((ALLOW, options)).finish()
+                }
             }))
             .default_service(web::to(move |method: Method| {
                 let allowed = allowed.clone();

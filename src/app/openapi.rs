@@ -115,6 +115,7 @@ pub fn document(base: &str, simplejwt: SimplejwtRoutes) -> Value {
         leave_out_simplejwt(&mut document);
     }
     refine_bodies(&mut document);
+    add_merge_patches(&mut document);
     for endpoint in super::routes(simplejwt) {
         for method in endpoint.methods() {
             describe(&mut document, &endpoint, &method);
@@ -156,6 +157,19 @@ fn refine_bodies(document: &mut Value) {
     }
     for name in named {
         document["components"]["schemas"][name]["additionalProperties"] = json!(false);
+    }
+}
+
+/// A change takes a merge patch (RFC 7396) too.
+fn add_merge_patches(document: &mut Value) {
+    let paths = document["paths"].as_object_mut();
+    for item in paths.into_iter().flat_map(|paths| paths.values_mut()) {
+        let content = item.pointer_mut("/patch/requestBody/content").and_then(Value::as_object_mut);
+        if let Some(content) = content
+            && let Some(json) = content.get("application/json").cloned()
+        {
+            content.insert("application/merge-patch+json".to_owned(), json);
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use clap::Args;
 use nix::sys::termios::{LocalFlags, SetArg, Termios, tcgetattr, tcsetattr};
 
 use super::failure::Failure;
-use crate::config::{Secret, stdin_is_terminal};
+use crate::config::{BYTE_ORDER_MARK, Secret, stdin_is_terminal};
 use crate::random;
 
 /// More than any password, so that a wrong file on standard input does not fill the memory.
@@ -78,7 +78,8 @@ fn read_line(input: &mut impl BufRead) -> Result<Secret, Failure> {
     if line.len() as u64 == LONGEST_LINE {
         return Err(Failure::new("the first line of standard input is too long for a password"));
     }
-    let password = line.strip_suffix('\n').unwrap_or(&line);
+    let password = line.trim_start_matches(BYTE_ORDER_MARK);
+    let password = password.strip_suffix('\n').unwrap_or(password);
     let password = password.strip_suffix('\r').unwrap_or(password);
     if password.is_empty() {
         return Err(Failure::new("standard input holds no password in its first line"));
@@ -138,6 +139,7 @@ mod tests {
     fn the_first_line_is_the_password_without_its_end() {
         assert_eq!(read("correct horse \r\nsecond\n"), Ok("correct horse ".to_owned()));
         assert_eq!(read("no newline"), Ok("no newline".to_owned()));
+        assert_eq!(read("\u{feff}correct horse\r\n"), Ok("correct horse".to_owned()));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use toml::de::{DeTable, DeValue};
 
 use super::nearest::nearest;
+use super::secret::BYTE_ORDER_MARK;
 
 /// A key of the file.
 pub struct FileValue {
@@ -29,6 +30,7 @@ impl SettingsFile {
     /// # Errors
     /// One line for every error of its form, with line and column.
     pub fn read(path: &Path, text: &str) -> Result<Self, Vec<String>> {
+        let text = text.trim_start_matches(BYTE_ORDER_MARK);
         let (table, mut errors) = DeTable::parse_recoverable(text);
         if !errors.is_empty() {
             let start = |error: &toml::de::Error| error.span().map_or(0, |span| span.start);
@@ -121,6 +123,17 @@ mod tests {
             assert_eq!((value.text.clone(), value.line), (Ok(text.to_owned()), line));
         }
         assert!(file.find("e").is_none());
+    }
+
+    #[test]
+    fn byte_order_mark_is_skipped() {
+        let file = read("\u{feff}a = \"x\"\n").unwrap();
+        assert_eq!(
+            file.find("a").map(|value| (value.text.clone(), value.line)),
+            Some((Ok("x".to_owned()), 1))
+        );
+        let errors = read("\u{feff}a = \n").err().unwrap();
+        assert!(errors[0].starts_with("doorward.toml:1:5:"), "{errors:?}");
     }
 
     #[test]

@@ -30,5 +30,5 @@ pub use process::{
     temporary_folder, wants_colour,
 };
 pub use resolve::{SettingsErrors, resolve};
-pub use secret::{Secret, SecretKeys};
+pub use secret::{BYTE_ORDER_MARK, Secret, SecretKeys};
 pub use setting::{DefaultValue, Entry, Place, Setting, Source};

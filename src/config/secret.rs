@@ -5,6 +5,9 @@ use std::fmt;
 /// What stands in place of a secret wherever settings are shown.
 pub const MASK: &str = "***";
 
+/// What some editors put before a text. It is no part of a secret.
+pub const BYTE_ORDER_MARK: char = '\u{feff}';
+
 const KEY_LENGTHS: std::ops::RangeInclusive<usize> = 32..=1024;
 
 /// A text that never prints: `Debug` masks it and there is no `Display`.
@@ -49,6 +52,7 @@ impl SecretKeys {
     /// # Errors
     /// Says which key of the file is wrong and why, without a byte of it.
     pub fn from_lines(text: &str) -> Result<Self, String> {
+        let text = text.trim_start_matches(BYTE_ORDER_MARK);
         Self::from_parts(text.lines().map(str::trim).filter(|line| !line.is_empty()))
     }
 
@@ -96,6 +100,7 @@ mod tests {
         let list = SecretKeys::from_list(&format!("{ONE}, {TWO}")).unwrap();
         let file = SecretKeys::from_lines(&format!("{ONE}\r\n\n{TWO}\n")).unwrap();
         assert_eq!(list, file);
+        assert_eq!(SecretKeys::from_lines(&format!("\u{feff}{ONE}\n{TWO}")).unwrap(), list);
         assert_eq!(list.iter().map(Secret::expose).collect::<Vec<_>>(), [ONE, TWO]);
     }
 

@@ -1,13 +1,13 @@
 //! The audit log, as it is asked for through the API and on pages.
 
 use chrono::{DateTime, Utc};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use uuid::Uuid;
 
 use super::page::{Page, PageRequest};
-use super::refusal;
 use super::services::Services;
-use crate::audit::event::{self, Event};
+use super::{parameters, refusal};
+use crate::audit::event::{self, Event, EventType};
 use crate::problem::Problem;
 
 /// Which events.
@@ -22,15 +22,23 @@ pub struct EventQuery {
     /// Of this type.
     #[serde(rename = "type")]
     #[param(rename = "type")]
+    #[serde(default, deserialize_with = "event_type")]
     pub type_: Option<String>,
     /// Not before this time (RFC 3339).
     pub since: Option<DateTime<Utc>>,
     /// Items on a page, 1 to 200.
     #[param(default = 50, minimum = 1, maximum = 200)]
+    #[serde(default, deserialize_with = "super::page::limit")]
     pub limit: Option<u32>,
     /// The `next_cursor` of the page before.
     #[param(min_length = 1)]
+    #[serde(default, deserialize_with = "super::page::cursor")]
     pub cursor: Option<String>,
+}
+
+/// Reads the parameter `type`.
+fn event_type<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    parameters::one_of(deserializer, &EventType::ALL.map(EventType::as_str)).map(Some)
 }
 
 impl Services {

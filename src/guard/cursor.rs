@@ -16,15 +16,23 @@ pub fn seal(keys: &SecretKeys, list: &str, last: Uuid) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
+/// The detail of a refused cursor.
+pub const REFUSED: &str =
+    "this cursor was not given out for this list; begin again without one, with the same filters";
+
+/// Returns true if a text has the form of a cursor.
+#[must_use]
+pub fn has_form(cursor: &str) -> bool {
+    cursor.len() == 43 && URL_SAFE_NO_PAD.decode(cursor).is_ok()
+}
+
 /// Reads a cursor of this list.
 ///
 /// # Errors
 /// `validation_failed` for one that was not made here, for this list.
 pub fn open(keys: &SecretKeys, list: &str, cursor: &str) -> Result<Uuid, Problem> {
     read(keys, list, cursor).ok_or_else(|| {
-        let detail =
-            "this cursor was not given out for this list; begin again without one, with the same filters";
-        Problem::validation(vec![FieldError::new("/cursor", "invalid_cursor", detail.into())])
+        Problem::validation(vec![FieldError::new("/cursor", "invalid_cursor", REFUSED.into())])
     })
 }
 

@@ -200,30 +200,51 @@ impl Fields {
 
     /// A scope, sorted and without repetitions; `None` when it is left out or null.
     pub fn optional_scope(&mut self, name: &str) -> Option<Vec<String>> {
-        let mut scope: Vec<String> = match self.members.remove(name)? {
+        let (items, is_list) = match self.members.remove(name)? {
             Value::Null => return None,
             Value::String(text) => {
-                text.split(' ').filter(|name| !name.is_empty()).map(str::to_owned).collect()
+                let names = text.split(' ').filter(|name| !name.is_empty()).take(SCOPE_MAX + 1);
+                (names.map(Value::from).collect(), false)
             }
-            Value::Array(items) if items.iter().all(Value::is_string) => {
-                items.iter().filter_map(Value::as_str).map(str::to_owned).collect()
-            }
+            Value::Array(items) => (items, true),
             other => return self.wrong_type(name, "names separated by spaces, or a list of names", &other),
         };
-        if scope.is_empty() {
+        if items.is_empty() {
             self.refuse(name, "too_short", "must name at least one permission; leave it out to get all");
             return None;
         }
-        // RFC 6749, section 3.3: scope-token.
-        let is_token = |name: &String| name.bytes().all(|b| matches!(b, 0x21 | 0x23..=0x5b | 0x5d..=0x7e));
-        let is_name = |name: &String| (1..=SCOPE_NAME_MAX).contains(&name.len()) && is_token(name);
-        if scope.len() > SCOPE_MAX || !scope.iter().all(is_name) {
-            self.refuse(name, "invalid", "at most 100 names of 1 to 100 visible ASCII characters each");
+        if items.len() > SCOPE_MAX {
+            self.refuse(name, "invalid", format!("at most {SCOPE_MAX} names are allowed"));
             return None;
         }
+        let names =
+            items.into_iter().enumerate().map(|(index, item)| self.scope_name(name, index, item, is_list));
+        // Every name is looked at before the first bad one ends it.
+        let names: Vec<Option<String>> = names.collect();
+        let mut scope: Vec<String> = names.into_iter().collect::<Option<_>>()?;
         scope.sort();
         scope.dedup();
         Some(scope)
+    }
+
+    /// Reads a name in a scope (RFC 6749, section 3.3: scope-token). In a list it has a pointer of its own.
+    fn scope_name(&mut self, member: &str, index: usize, item: Value, is_list: bool) -> Option<String> {
+        let is_token = |name: &str| name.bytes().all(|b| matches!(b, 0x21 | 0x23..=0x5b | 0x5d..=0x7e));
+        let (code, detail) = match item {
+            Value::String(name) if (1..=SCOPE_NAME_MAX).contains(&name.len()) && is_token(&name) => {
+                return Some(name);
+            }
+            Value::String(_) => ("invalid", "a name has 1 to 100 visible ASCII characters".to_owned()),
+            other => ("wrong_type", format!("expected a text, found {}", kind(&other))),
+        };
+        let (item, place) = if is_list {
+            (format!("/{index}"), String::new())
+        } else {
+            (String::new(), format!("name {}: ", index + 1))
+        };
+        let pointer = format!("{}{item}", json::step(member));
+        self.errors.push(FieldError::new(pointer, code, format!("{place}{detail}")));
+        None
     }
 
     fn as_text(&mut self, name: &str, value: Value) -> Option<String> {
@@ -429,6 +450,19 @@ mod tests {
         assert_eq!(label("a b"), (Some("a b".into()), vec![]));
         let (made, wrong) = label("a\u{202e}");
         assert_eq!((made, wrong.len()), (None, 1));
+    }
+
+    #[test]
+    fn every_bad_name_of_a_scope_is_named_at_its_place() {
+        let scope = json!(["notes:read", "", 7, "a b", "notes:write"]);
+        let problem = Fields::read::<Sample>(json!({"title": "x", "scope": scope})).expect_err("bad names");
+        let found: Vec<_> =
+            problem.field_errors().iter().map(|error| (error.pointer.as_str(), error.code)).collect();
+        assert_eq!(found, [("/scope/1", "invalid"), ("/scope/2", "wrong_type"), ("/scope/3", "invalid")]);
+        let problem = Fields::read::<Sample>(json!({"title": "x", "scope": "a \u{e9} b \u{e8}"}))
+            .expect_err("bad names");
+        let found: Vec<_> = problem.field_errors().iter().map(|error| &error.detail[..7]).collect();
+        assert_eq!(found, ["name 2:", "name 4:"]);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use actix_web::dev::Payload;
+use actix_web::http::Method;
 use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
 use futures_util::StreamExt;
@@ -13,7 +14,7 @@ use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use super::fields::{Fields, FromFields};
-use super::json;
+use super::{json, parameters};
 use crate::problem::{self, Code, FieldError, FieldErrors, Problem};
 use crate::routing::Asks;
 
@@ -60,19 +61,13 @@ pub fn not_found() -> Problem {
     Problem::new(Code::NotFound, "Nothing of this id stands here, or nothing that you may see.")
 }
 
-/// The query string; unknown and ill-formed parameters are refused.
+/// The query string; unknown and ill-formed parameters are refused, all at once. Every parameter may be left out.
 #[derive(Clone, Debug)]
 pub struct Query<T>(pub T);
 
 impl<T: DeserializeOwned + 'static> Input for Query<T> {
     async fn read(request: &HttpRequest, _: Payload) -> Result<Self, Problem> {
-        if request.query_string().contains("%00") {
-            let error = FieldError::new("", "invalid_character", "U+0000 cannot stand in the query".into());
-            return Err(Problem::validation(vec![error]));
-        }
-        web::Query::<T>::from_query(request.query_string())
-            .map(|query| Self(query.into_inner()))
-            .map_err(|error| problem::from_actix(&error.into()))
+        parameters::read(request.query_string()).map(Self)
     }
 }
 
@@ -207,8 +202,11 @@ where
     }
 }
 
+/// A change may say that it is a merge patch (RFC 7396), as it is anyway: a member that is left out stays as it is.
 fn is_json(request: &HttpRequest) -> bool {
-    request.content_type().trim().eq_ignore_ascii_case("application/json")
+    let sent = request.content_type().trim();
+    sent.eq_ignore_ascii_case("application/json")
+        || (request.method() == Method::PATCH && sent.eq_ignore_ascii_case("application/merge-patch+json"))
 }
 
 /// A body that trickles in is cut off: it would hold its connection for as long as it likes.

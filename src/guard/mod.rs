@@ -26,6 +26,7 @@ pub mod life;
 pub mod memory;
 pub mod new_password;
 pub mod page;
+pub mod parameters;
 pub mod pasted;
 pub mod refresh;
 pub mod refusal;

@@ -1,11 +1,11 @@
 //! A page of a list: newest first, by cursors that hold for that list alone.
 
-use serde::Serialize;
+use serde::{Deserialize, Deserializer, Serialize};
 use uuid::Uuid;
 
-use super::cursor;
 use super::services::Services;
-use crate::problem::{FieldError, Problem};
+use super::{cursor, parameters};
+use crate::problem::Problem;
 
 /// Items when none are asked for, and at most.
 const LIMIT_DEFAULT: u32 = 50;
@@ -28,6 +28,34 @@ impl<T> Page<T> {
     }
 }
 
+/// Reads the parameter `limit`: 1 to 200.
+///
+/// # Errors
+/// `invalid` or `out_of_range`.
+pub fn limit<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if !is_number {
+        return Err(parameters::refuse("invalid", format!("send a whole number from 1 to {LIMIT_MAX}")));
+    }
+    let limit = text.parse().ok().filter(|limit| (1..=LIMIT_MAX).contains(limit));
+    let refused = || parameters::refuse("out_of_range", format!("this is not between 1 and {LIMIT_MAX}"));
+    limit.map(Some).ok_or_else(refused)
+}
+
+/// Reads the parameter `cursor`, as far as its form goes.
+///
+/// # Errors
+/// `invalid_cursor`.
+pub fn cursor<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if cursor::has_form(&text) {
+        Ok(Some(text))
+    } else {
+        Err(parameters::refuse("invalid_cursor", cursor::REFUSED))
+    }
+}
+
 /// What is asked of a list.
 #[derive(Clone, Debug)]
 pub struct PageRequest {
@@ -39,7 +67,7 @@ pub struct PageRequest {
 }
 
 impl PageRequest {
-    /// Reads the limit (1 to 200, 50 when none is given) and the cursor.
+    /// Takes the limit (50 when none is given) and reads the cursor.
     ///
     /// # Errors
     /// `validation_failed`.
@@ -49,11 +77,7 @@ impl PageRequest {
         limit: Option<u32>,
         cursor: Option<&str>,
     ) -> Result<Self, Problem> {
-        let limit = limit.unwrap_or(LIMIT_DEFAULT);
-        if !(1..=LIMIT_MAX).contains(&limit) {
-            let detail = format!("{limit} is not between 1 and {LIMIT_MAX}");
-            return Err(Problem::validation(vec![FieldError::new("/limit", "out_of_range", detail)]));
-        }
+        let limit = limit.unwrap_or(LIMIT_DEFAULT).clamp(1, LIMIT_MAX);
         let before = cursor.map(|cursor| cursor::open(&services.secret_keys, &list, cursor)).transpose()?;
         Ok(Self { list, limit: limit as usize, before })
     }

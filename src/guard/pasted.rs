@@ -26,6 +26,11 @@ pub enum PastedCredential {
     RefreshToken(String),
 }
 
+/// Bytes that a path may have. An explanation repeats it.
+pub const PATH_MAX: usize = 2_000;
+/// Bytes that a method may have.
+pub const METHOD_MAX: usize = 32;
+
 /// What was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
@@ -38,7 +43,8 @@ pub struct Target {
 /// Reads what was pasted.
 #[must_use]
 pub fn read(text: &str) -> Pasted {
-    let text = text.trim();
+    // An editor or a shell may have put a byte order mark before it.
+    let text = text.trim().trim_start_matches('\u{feff}').trim_start();
     let first = text.split_whitespace().next().unwrap_or_default();
     if first == "curl" || first.ends_with("/curl") {
         return read_curl(text);
@@ -109,6 +115,9 @@ fn target(method: &str, address: &str) -> Option<Target> {
         None => address,
     };
     let path = path.split(['?', '#']).next().filter(|path| path.starts_with('/'))?;
+    if path.len() > PATH_MAX || method.as_str().len() > METHOD_MAX {
+        return None;
+    }
     Some(Target { method, path: path.to_owned() })
 }
 
@@ -152,6 +161,7 @@ mod tests {
         for text in [
             "abc.def.ghi",
             "  abc.def.ghi\n",
+            "\u{feff}abc.def.ghi",
             "Bearer abc.def.ghi",
             "authorization: bearer abc.def.ghi",
             "GET /api/v1/me HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer abc.def.ghi\r\n",
@@ -205,6 +215,8 @@ mod tests {
         }
         assert_eq!(target("GET /a HTTP/1.1\nAuthorization: Bearer x").as_deref(), Some("GET /a"));
         assert_eq!(target("Bearer x"), None);
+        let long = format!("curl {header} http://h/{}", "a".repeat(PATH_MAX));
+        assert_eq!((target(&long), bearer(&long).as_deref()), (None, Some("x")));
     }
 
     #[test]

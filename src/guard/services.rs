@@ -121,19 +121,18 @@ impl Services {
             .map_err(refusal::database)
     }
 
-    /// Refuses the first of these names that no role has: it is a slip of the pen and not a lack of rights.
+    /// Refuses the names that no role has: they are slips of the pen and not a lack of rights.
     ///
     /// # Errors
     /// `validation_failed` at `/scope`; a fault of ours as a 5xx.
     pub async fn refuse_unknown_scope(&self, names: &[String]) -> Result<(), Problem> {
         let roles = self.database.run(user::list_roles).await.map_err(refusal::database)?;
         let is_known = |name: &&String| roles.iter().any(|(_, permissions)| permissions.contains(name));
-        match names.iter().find(|name| !is_known(name)) {
-            None => Ok(()),
-            Some(unknown) => {
-                let detail = format!("`{unknown}` is no permission known here");
-                Err(Problem::validation(vec![FieldError::new("/scope", "unknown_scope", detail)]))
-            }
-        }
+        let unknown = names.iter().filter(|name| !is_known(name)).map(|unknown| {
+            let detail = format!("`{unknown}` is no permission known here");
+            FieldError::new("/scope", "unknown_scope", detail)
+        });
+        let unknown: Vec<FieldError> = unknown.collect();
+        if unknown.is_empty() { Ok(()) } else { Err(Problem::validation(unknown)) }
     }
 }

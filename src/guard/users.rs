@@ -1,16 +1,16 @@
 //! What is done to other people's accounts, through the API and on pages alike.
 
 use chrono::{DateTime, Utc};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use uuid::Uuid;
 
 use super::caller::{ACCOUNT_WRITE, Caller};
 use super::fields::{Fields, FromFields};
 use super::input::not_found;
 use super::page::{Page, PageRequest};
-use super::refusal;
 use super::services::Services;
 use super::user_tag::Expected;
+use super::{parameters, refusal};
 use crate::audit::Origin;
 use crate::problem::{Code, FieldError, Problem};
 use crate::sessions::{EndReason, Which, end_sessions};
@@ -38,13 +38,21 @@ pub struct UserQuery {
     pub role: Option<String>,
     /// `active` or `disabled`.
     #[param(value_type = Option<Status>, inline)]
+    #[serde(default, deserialize_with = "status")]
     pub status: Option<String>,
     /// Items on a page, 1 to 200.
     #[param(default = 50, minimum = 1, maximum = 200)]
+    #[serde(default, deserialize_with = "super::page::limit")]
     pub limit: Option<u32>,
     /// The `next_cursor` of the page before.
     #[param(min_length = 1)]
+    #[serde(default, deserialize_with = "super::page::cursor")]
     pub cursor: Option<String>,
+}
+
+/// Reads the parameter `status`. A page's form sends an empty one for any.
+fn status<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    parameters::one_of(deserializer, &[ACTIVE, DISABLED, ""]).map(Some)
 }
 
 /// Whether an account is let in, for its description.
@@ -171,6 +179,7 @@ impl Services {
     /// # Errors
     /// `validation_failed`; a fault of ours as a 5xx.
     pub async fn list_users(&self, query: UserQuery) -> Result<Page<User>, Problem> {
+        self.refuse_unknown_role(query.role.as_deref()).await?;
         let status = query.status.as_deref();
         if status.is_some_and(|status| ![ACTIVE, DISABLED].contains(&status)) {
             let detail = "either `active` or `disabled`".to_owned();
@@ -192,6 +201,18 @@ impl Services {
             .await
             .map_err(refusal::database)?;
         Ok(request.page(self, users, |user| user.id, |user| user))
+    }
+
+    /// Refuses to look for accounts with a role that there is not.
+    async fn refuse_unknown_role(&self, role: Option<&str>) -> Result<(), Problem> {
+        let Some(role) = role else { return Ok(()) };
+        let roles = self.database.run(user::list_roles).await.map_err(refusal::database)?;
+        let names: Vec<&str> = roles.iter().map(|(name, _)| name.as_str()).collect();
+        if names.contains(&role) {
+            return Ok(());
+        }
+        let detail = format!("send one of `{}`, or leave it out", names.join("`, `"));
+        Err(Problem::validation(vec![FieldError::new("/role", "unknown_role", detail)]))
     }
 
     /// A user.

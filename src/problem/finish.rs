@@ -22,6 +22,7 @@ use uuid::Uuid;
 
 use super::body::Problem;
 use super::challenge;
+use super::code::Code;
 use super::foreign;
 use super::translated::Translated;
 use crate::clock::Clock;
@@ -49,6 +50,10 @@ pub struct Rendering {
 }
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The header that names the media types of a PATCH (RFC 5789, section 3.1).
+pub const ACCEPT_PATCH: HeaderName = HeaderName::from_static("accept-patch");
+/// See [`ACCEPT_PATCH`].
+pub const PATCHES: HeaderValue = HeaderValue::from_static("application/merge-patch+json, application/json");
 const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
 
 /// What is kept of a request while it is handled: actix wants to be its only holder.
@@ -166,6 +171,9 @@ fn render(kept: &HeaderMap, problem: &Problem, asked: &Asked) -> HttpResponse {
     answer.headers_mut().insert(CONTENT_TYPE, PROBLEM_JSON);
     answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     write_special_headers(problem, asked.by_tool, answer.headers_mut());
+    if problem.code() == Code::UnsupportedMediaType && asked.method == Method::PATCH {
+        answer.headers_mut().insert(ACCEPT_PATCH, PATCHES);
+    }
     with_body(answer, &Value::Object(body(problem, asked)), problem, asked)
 }
 

@@ -14,7 +14,7 @@ pub mod translated;
 pub use body::Problem;
 pub use code::{Action, Challenge, Code};
 pub use field_errors::{FieldError, FieldErrors};
-pub use finish::{Asked, Refused, Rendering, RequestId, finish, mark};
+pub use finish::{ACCEPT_PATCH, Asked, PATCHES, Refused, Rendering, RequestId, finish, mark};
 pub use foreign::from_actix;
 pub use redacted::{unmatched_path, without_credentials};
 pub use translated::Translated;

@@ -151,6 +151,22 @@ async fn worst_forms_and_multipart_bodies_get_small_answers() {
 }
 
 #[actix_web::test]
+async fn long_target_is_not_repeated_by_an_explanation() {
+    let world = World::new().await;
+    let explain =
+        async |body: Value| world.ask(Method::POST, "/api/v1/auth/explain").json(&body).send().await;
+    let long = format!("/{}", "a".repeat(40_000));
+    let refused = explain(json!({ "token": "x", "method": "A".repeat(40), "path": long })).await;
+    let errors = refused.refused("validation_failed").body["errors"].as_array().unwrap();
+    let pointers: Vec<_> = errors.iter().map(|error| (&error["pointer"], &error["code"])).collect();
+    assert_eq!(pointers, [(&json!("/method"), &json!("too_long")), (&json!("/path"), &json!("too_long"))]);
+    let pasted = format!("curl -H 'Authorization: Bearer x' http://h{long}");
+    let explained = explain(json!({ "token": pasted })).await;
+    assert_eq!((explained.status, &explained.body["request"]), (200, &Value::Null));
+    is_small(&world, "a long path", &explained).await;
+}
+
+#[actix_web::test]
 async fn other_cookies_do_not_hide_ours() {
     let world = World::new().await;
     world.user("alice", "member");

@@ -4,6 +4,7 @@
 
 mod abuse;
 mod admin_pages;
+mod all_at_once;
 mod audit;
 mod bounds;
 mod browser;

@@ -10,7 +10,7 @@ use crate::guard::explain::{Asker, Explanation, NOT_KEPT};
 use crate::guard::fields::{Fields, FromFields};
 use crate::guard::input::{From, Json};
 use crate::guard::issue::no_store;
-use crate::guard::pasted::{self, Target};
+use crate::guard::pasted::{self, METHOD_MAX, PATH_MAX, Target};
 use crate::problem::{Code, Problem};
 use crate::routing::RouteTable;
 
@@ -73,6 +73,15 @@ impl FromFields for Question {
 fn read_target(fields: &mut Fields) -> Option<Option<Target>> {
     match (fields.optional_text("method"), fields.optional_text("path")) {
         (None, None) => Some(None),
+        (Some(method), Some(path)) if method.len() > METHOD_MAX || path.len() > PATH_MAX => {
+            for (name, length, most) in [("method", method.len(), METHOD_MAX), ("path", path.len(), PATH_MAX)]
+            {
+                if length > most {
+                    fields.refuse(name, "too_long", format!("{length} bytes, of which {most} are allowed"));
+                }
+            }
+            None
+        }
         (Some(method), Some(path)) => {
             let known = Method::from_bytes(method.to_ascii_uppercase().as_bytes());
             let path_only = path.split(['?', '#']).next().unwrap_or_default().to_owned();

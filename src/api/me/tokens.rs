@@ -61,9 +61,11 @@ pub fn item(token: PersonalToken) -> TokenItem {
 pub struct TokenQuery {
     /// Items on a page, 1 to 200.
     #[param(default = 50, minimum = 1, maximum = 200)]
+    #[serde(default, deserialize_with = "crate::guard::page::limit")]
     pub limit: Option<u32>,
     /// The `next_cursor` of the page before.
     #[param(min_length = 1)]
+    #[serde(default, deserialize_with = "crate::guard::page::cursor")]
     pub cursor: Option<String>,
 }
 

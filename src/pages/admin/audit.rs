@@ -116,13 +116,27 @@ impl AuditQuery {
         let query = EventQuery {
             actor: find_user(services, &self.actor, "/actor", &mut wrong).await?,
             subject: find_user(services, &self.subject, "/subject", &mut wrong).await?,
-            type_: Some(self.type_.clone()).filter(|name| !name.is_empty()),
+            type_: read_choice(&self.type_, "/type", &EventType::ALL.map(EventType::as_str), &mut wrong),
             since: read_day(&self.since, &mut wrong),
             limit: None,
             cursor: self.cursor.clone(),
         };
         if wrong.is_empty() { Ok(query) } else { Err(Problem::validation(wrong)) }
     }
+}
+
+/// Reads what was chosen of a list, if anything was. A value that is not on it is noted as wrong.
+pub(super) fn read_choice(
+    chosen: &str,
+    pointer: &str,
+    values: &[&str],
+    wrong: &mut Vec<FieldError>,
+) -> Option<String> {
+    if chosen.is_empty() || values.contains(&chosen) {
+        return Some(chosen.to_owned()).filter(|chosen| !chosen.is_empty());
+    }
+    wrong.push(FieldError::new(pointer, "invalid", "choose one of the list".to_owned()));
+    None
 }
 
 /// The begin of a day (UTC), if anything was typed. What is none is noted as wrong.

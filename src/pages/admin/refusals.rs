@@ -7,7 +7,7 @@ use askama::Template;
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::audit::{find_user, read_day};
+use super::audit::{find_user, read_choice, read_day};
 use super::chart::Chart;
 use super::overview::{DAYS, days};
 use crate::audit::refusal_counts;
@@ -66,10 +66,11 @@ impl RefusalsQuery {
 
     async fn read(&self, services: &Services) -> Result<RefusalQuery, Problem> {
         let mut wrong = Vec::new();
+        let codes: Vec<&str> = Code::ALL.iter().map(|code| code.as_str()).collect();
         let filled = |text: &str| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
         let query = RefusalQuery {
             user: find_user(services, &self.user, "/user", &mut wrong).await?,
-            code: filled(&self.code),
+            code: read_choice(&self.code, "/code", &codes, &mut wrong),
             route: filled(&self.route),
             since: read_day(&self.since, &mut wrong),
             cursor: self.cursor.clone(),

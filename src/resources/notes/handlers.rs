@@ -2,7 +2,7 @@
 
 use actix_web::http::header::{ETAG, LOCATION};
 use actix_web::{HttpResponse, web};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use uuid::Uuid;
 
 use super::note::{self, BODY_MAX, Content, Filter, Listed, Note, TITLE_MAX};
@@ -14,8 +14,9 @@ use crate::guard::fields::{Fields, FromFields};
 use crate::guard::input::{Json, Path, Query, not_found};
 use crate::guard::issue::private;
 use crate::guard::page::{Page, PageRequest};
+use crate::guard::parameters;
 use crate::guard::{Authorized, Caller, Services, refusal};
-use crate::problem::{Code, FieldError, Problem};
+use crate::problem::{Code, Problem};
 
 /// How often a change is tried again when another one came between and no `If-Match` was sent.
 const ATTEMPTS: usize = 5;
@@ -83,15 +84,23 @@ pub struct NoteQuery {
     pub q: Option<String>,
     /// `me`: only one's own.
     #[param(pattern = "^me$")]
+    #[serde(default, deserialize_with = "owner")]
     pub owner: Option<String>,
     /// Only shared ones, or only private ones.
     pub shared: Option<bool>,
     /// Items on a page, 1 to 200.
     #[param(default = 50, minimum = 1, maximum = 200)]
+    #[serde(default, deserialize_with = "crate::guard::page::limit")]
     pub limit: Option<u32>,
     /// The `next_cursor` of the page before.
     #[param(min_length = 1)]
+    #[serde(default, deserialize_with = "crate::guard::page::cursor")]
     pub cursor: Option<String>,
+}
+
+/// Reads the parameter `owner`.
+fn owner<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    parameters::one_of(deserializer, &["me"]).map(Some)
 }
 
 /// Lists one's own notes and the shared ones.
@@ -102,10 +111,6 @@ pub async fn list(
     guarded: Authorized<NotesRead, Query<NoteQuery>>,
 ) -> Result<HttpResponse, Problem> {
     let (caller, Query(query)) = (guarded.caller, guarded.input);
-    if query.owner.as_deref().is_some_and(|owner| owner != "me") {
-        let detail = "the only owner to ask for is `me`".to_owned();
-        return Err(Problem::validation(vec![FieldError::new("/owner", "invalid", detail)]));
-    }
     let list = format!("notes of {} {:?} {:?} {:?}", caller.user_id, query.q, query.owner, query.shared);
     let request = PageRequest::read(&services, list, query.limit, query.cursor.as_deref())?;
     let filter = Filter {
