@@ -17,7 +17,7 @@ use crate::problem::{Code, Problem};
 const METHODS: [Method; 6] =
     [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
 
-/// What scripts may send, besides what browsers always let them: ours, and what tracing libraries add to each request.
+/// Headers that scripts may send besides those that browsers always allow: ours, and those that tracing libraries add.
 const HEADERS: [&str; 10] = [
     "authorization",
     "baggage",

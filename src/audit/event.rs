@@ -139,7 +139,7 @@ impl EventType {
 }
 
 impl EventType {
-    /// Whether a client can repeat it at will within a session: then it is one row a minute, with a count.
+    /// Returns whether a client can repeat it at will within a session: then it is one row a minute, with a count.
     const fn is_repeatable(self) -> bool {
         matches!(self, Self::SteppedUp | Self::StepUpFailed | Self::RefreshRepeated)
     }

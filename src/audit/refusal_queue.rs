@@ -93,7 +93,7 @@ impl Queue {
         1
     }
 
-    /// Whether the refusal of this request waits here.
+    /// Returns whether the refusal of this request waits here.
     pub(super) fn contains(&self, request_id: Uuid) -> bool {
         self.lanes.iter().flat_map(|entries| &entries.rows).any(|(_, row)| row.request_id == request_id)
     }

@@ -56,7 +56,7 @@ impl PublicUrl {
         self.0.local
     }
 
-    /// Whether its host is `0.0.0.0` or `[::]`: a place to listen at, which nobody can open.
+    /// Returns whether its host is `0.0.0.0` or `[::]`: a place to listen at, which nobody can open.
     #[must_use]
     pub fn is_unspecified(&self) -> bool {
         ["://0.0.0.0", "://[::]"].iter().any(|host| self.as_str().contains(host))

@@ -152,7 +152,7 @@ fn ends_with_escaped_line_break(text: &str) -> bool {
     [r"\n", r"\r", "%0A", "%0a", "%0D", "%0d"].iter().any(|escape| text.ends_with(escape))
 }
 
-/// Whether a word has the form of a credential: a prefix of ours, a JWT, or more characters than a scheme has.
+/// Returns whether a word has the form of a credential: a prefix of ours, a JWT, or more characters than a scheme has.
 fn looks_like_token(word: &str) -> bool {
     ["dwp_", "dwr_", "eyJ"].iter().any(|prefix| word.starts_with(prefix)) || word.len() >= 32
 }

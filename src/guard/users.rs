@@ -131,7 +131,7 @@ impl FromFields for UserChanges {
 }
 
 impl UserChanges {
-    /// Whether it disables the account and does nothing else.
+    /// Returns whether it disables the account and does nothing else.
     fn only_disables(&self) -> bool {
         self.status == Some(false) && self.username.is_none() && self.email.is_none() && self.role.is_none()
     }
@@ -146,7 +146,7 @@ pub struct PasswordReset {
     /// `true` for a one-time link in its place.
     #[schema(value_type = Option<bool>)]
     pub link: bool,
-    /// Whether every personal token of the user is revoked too; of a link, now and when it is used.
+    /// True if every personal token of the user is revoked too; of a link, now and when it is used.
     #[schema(value_type = Option<bool>, default = true)]
     pub revoke_tokens: bool,
 }

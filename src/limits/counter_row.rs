@@ -23,9 +23,9 @@ pub struct Held {
     pub counter: Counter,
     /// How long until one is.
     pub wait: Duration,
-    /// Whether it is held up only by tries whose outcome is not known yet.
+    /// True if it is held up only by tries whose outcome is not known yet.
     pub is_busy: bool,
-    /// Whether the audit log knows of this burst.
+    /// True if the audit log knows of this burst.
     pub is_noted: bool,
     /// Right passwords that the row had counted by then.
     pub successes: i64,

@@ -59,7 +59,7 @@ pub fn refused(problem: &Problem, asked: &Asked) -> Option<HttpResponse> {
     }
 }
 
-/// Whether a 401 is shown at its own address: a sign-in would not change what was sent.
+/// Returns whether a 401 is shown at its own address: a sign-in would not change what was sent.
 fn stays(code: Code) -> bool {
     matches!(code, Code::InvalidCredentials | Code::SchemeUnsupported)
 }

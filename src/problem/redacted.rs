@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
-/// How a credential begins, and the least number of characters behind that.
+/// The start of a credential, and the least number of characters behind that.
 const FORMS: [(&str, usize); 3] = [("dwp_", 8), ("dwr_", 8), ("eyJ", 16)];
 
 /// Replaces each word of a credential's form (a personal token, a refresh token, a JWT) by its first characters and an

@@ -48,7 +48,7 @@ pub enum HeldBy {
         digest: [u8; 32],
         /// How long the session lives without being used.
         idle_ttl: Duration,
-        /// Whether the browser keeps the cookie after it is closed.
+        /// True if the browser keeps the cookie after it is closed.
         is_kept: bool,
     },
 }

@@ -95,7 +95,7 @@ pub struct BrowserStanding {
     pub id: Uuid,
     /// SHA-256 of the key of the cookie that it was found by.
     pub cookie_digest: [u8; 32],
-    /// Whether that cookie was replaced.
+    /// True if that cookie was replaced.
     pub former: Option<FormerCookie>,
     /// The last sign-in or step-up before the cookie was replaced, if it was.
     pub auth_time: DateTime<Utc>,
@@ -112,7 +112,7 @@ pub struct BrowserStanding {
 pub struct FormerCookie {
     /// When.
     pub replaced_at: DateTime<Utc>,
-    /// Whether it is refused by now.
+    /// True if it is refused by now.
     pub is_over: bool,
     /// How long until then; `None`: no later cookie was presented yet.
     pub left: Option<Duration>,

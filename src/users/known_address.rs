@@ -31,7 +31,7 @@ pub fn network(origin: &Origin) -> ClientNetwork {
 pub struct Account {
     /// Its id.
     pub id: Uuid,
-    /// Whether it was signed in to from this network before.
+    /// True if it was signed in to from this network before.
     pub is_known: bool,
 }
 

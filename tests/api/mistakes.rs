@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::support::{Browser, PUBLIC_URL, World};
 
-/// Whether anything that the database keeps of refusals has this text in it.
+/// Returns whether anything that the database keeps of refusals has this text in it.
 async fn keeps(world: &World, text: &str) -> bool {
     world.services.kept_refusals.flush(&world.services.database).await.expect("the database");
     world.count(&format!("SELECT count(*) FROM refusals AS r WHERE r::text LIKE '%{text}%'")) > 0
