@@ -95,7 +95,7 @@ pub struct BrowserStanding {
     pub id: Uuid,
     /// SHA-256 of the key of the cookie that it was found by.
     pub cookie_digest: [u8; 32],
-    /// True if that cookie was replaced.
+    /// The replacement of that cookie, if it was replaced.
     pub former: Option<FormerCookie>,
     /// The last sign-in or step-up before the cookie was replaced, if it was.
     pub auth_time: DateTime<Utc>,
