@@ -195,6 +195,11 @@ impl Services {
     /// Gives a reserved try back that was not made, through no fault of its asker's, who waits for that no longer than for
     /// all else. Where it fails too, the try goes on counting.
     pub async fn give_back(&self, reservation: Reservation) {
+        let given = self.start_giving_back(reservation);
+        let _ = tokio::time::timeout(database::patience(), given).await;
+    }
+
+    fn start_giving_back(&self, reservation: Reservation) -> tokio::task::JoinHandle<()> {
         let database = self.database.clone();
         let giving = async move {
             let settle =
@@ -203,12 +208,16 @@ impl Services {
                 tracing::debug!(%error, "a try that was not made goes on counting");
             }
         };
-        let given = actix_web::rt::spawn(caller::in_the_name_of(caller::current(), giving));
-        let _ = tokio::time::timeout(database::patience(), given).await;
+        actix_web::rt::spawn(caller::in_the_name_of(caller::current(), giving))
     }
 
-    /// Gives a try back that was refused, and returns the refusal. One for overload is held back for a while.
+    /// Gives a try back that was refused, and returns the refusal. One for overload is held back for a while. One for a
+    /// database that does not answer is returned at once: waiting for the same database again would only add to it.
     pub(super) async fn give_back_refused(&self, reservation: Reservation, problem: Problem) -> Problem {
+        if problem.code() == Code::DatabaseUnavailable {
+            drop(self.start_giving_back(reservation));
+            return problem;
+        }
         self.give_back(reservation).await;
         if problem.code() == Code::Overloaded {
             tokio::time::sleep(OVERLOAD_DELAY).await;
