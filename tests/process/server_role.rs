@@ -65,7 +65,7 @@ fn server_is_no_superuser_of_its_postgresql() {
         "it owns one database, and enters no other"
     );
     let doctor = folder.ok(&["doctor"]);
-    assert!(doctor.contains("users are found by indexes"), "{doctor}");
+    assert!(doctor.contains("users and notes are found by indexes"), "{doctor}");
 }
 
 /// As a server left it that connected as the superuser.
