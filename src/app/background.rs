@@ -19,9 +19,9 @@ use crate::users::canonical_names::{self, Report};
 /// How often the keys are looked at: far more often than they are published ahead.
 const KEYS_EVERY: Duration = Duration::from_secs(5);
 const MEASURE_EVERY: Duration = Duration::from_secs(5);
-/// How often notes are looked for that lack their folded text, and the pause between batches of them.
+/// The time between searches for notes without folded text, and between batches of them.
 const REFOLD_EVERY: Duration = Duration::from_secs(5);
-/// How often accounts are looked for whose names a node of an earlier version wrote.
+/// The time between searches for account names that a node of an earlier version wrote.
 const NAMES_EVERY: Duration = Duration::from_secs(600);
 const REFOLD_PAUSE: Duration = Duration::from_millis(10);
 const PRUNE_EVERY: Duration = Duration::from_secs(600);

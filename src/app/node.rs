@@ -9,7 +9,7 @@ use crate::database::{Database, DatabaseError};
 use crate::random;
 use crate::tokens::lifetime;
 
-/// How often a node reports itself.
+/// The time between reports of a node.
 pub const REPORT_EVERY: Duration = Duration::from_secs(10);
 
 /// The settings that all nodes must share: a token or session of one node is presented to the others.

@@ -11,7 +11,7 @@ use crate::secret_key::{DeriveError, SecretKeys};
 
 /// The file in the data folder.
 const FILE: &str = "secret.key";
-/// What errors call it.
+/// The name of the file in errors.
 const WHAT: &str = "the secret key file";
 
 /// Why there are no secret keys.

@@ -42,7 +42,7 @@ fn a_name_voids_earlier_tickets_of_its_id_alone() {
 }
 
 #[test]
-fn old_names_are_pruned_once_there_are_many_and_void_every_earlier_ticket() {
+fn pruned_names_void_every_earlier_ticket() {
     for (ids, left, floor) in [
         (NAMED_BEFORE_PRUNING - 1, NAMED_BEFORE_PRUNING - 1, 3),
         (NAMED_BEFORE_PRUNING, NAMED_BEFORE_PRUNING - 2, 7),

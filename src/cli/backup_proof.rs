@@ -25,7 +25,7 @@ pub struct Copied {
     mac: Option<[u8; MAC_LEN]>,
 }
 
-/// What a backup's end says of it.
+/// The proof at a backup's end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Proof {
     /// A holder of a secret key made it, and nothing has changed since.

@@ -6,7 +6,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::failure::Failure;
 use crate::config::stderr_is_terminal;
 
-/// What says to stop.
+/// The signals that stop the server.
 pub struct Signals {
     terminate: Signal,
     interrupt: Signal,

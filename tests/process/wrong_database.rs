@@ -167,7 +167,7 @@ fn connection_that_never_works_stops_the_start() {
 }
 
 #[test]
-fn connection_that_may_yet_work_is_waited_for_and_its_reason_logged() {
+fn connection_that_may_yet_work_is_retried_and_logged() {
     let folder = Folder::new();
     // Nobody listens there.
     let mut command = folder.command(&["serve", "--database-url", "postgres://site@127.0.0.1:1/auth"]);

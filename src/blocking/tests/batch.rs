@@ -37,7 +37,7 @@ async fn taken<R: Send + 'static>(batch: &Batch<u32, R>, pool: &BlockingPool) {
 }
 
 #[actix_web::test]
-async fn what_arrives_meanwhile_is_answered_together_and_each_gets_its_own() {
+async fn requests_that_wait_are_batched_and_answered_each() {
     let pool = pool(2, 100);
     let (batch, go) = counting(&pool, 1);
     let first = batch.run(LONG, claim(1), 1);

@@ -55,7 +55,7 @@ async fn work_whose_asker_has_gone_is_not_begun() {
 }
 
 #[actix_web::test]
-async fn threads_are_begun_as_they_are_needed_and_never_more_than_may_be() {
+async fn threads_start_as_needed_up_to_the_limit() {
     let pool = pool(3, 100);
     assert_eq!(pool.threads(), 0);
     pool.run(LONG, claim(1), || ()).await.expect("done");
