@@ -1,10 +1,14 @@
 //! A path with its methods: HEAD as GET, OPTIONS for the asking, and 405 with `Allow` for the rest (RFC 9110,
 //! section 15.5.6).
 
-use actix_web::dev::{AppService, HttpServiceFactory, ResourceDef};
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{AppService, HttpServiceFactory, ResourceDef, ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
 use actix_web::http::header::{ALLOW, HeaderValue};
-use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder, Route, web};
+use actix_web::middleware::Next;
+use actix_web::{
+    Error, FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder, ResponseError, Route, web,
+};
 
 use crate::problem::{ACCEPT_PATCH, Code, PATCHES, Problem, unmatched_path};
 
@@ -234,6 +238,27 @@ impl RouteTable {
             None => Found::OtherMethods(methods.iter().map(|(method, _)| method.clone()).collect()),
         }
     }
+}
+
+/// Bytes of a path. No route of ours has more.
+const PATH_MAX: usize = 2_000;
+
+/// Middleware: refuses a path that is too long for any route before every route's pattern is run on it.
+///
+/// # Errors
+/// The inner service's.
+pub async fn refuse_long_path<B: MessageBody + 'static>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let bytes = request.uri().path().len();
+    if bytes > PATH_MAX {
+        let detail = format!(
+            "The path has {bytes} bytes, and no route has more than {PATH_MAX}; /openapi.json lists those that exist."
+        );
+        return Ok(request.into_response(Problem::new(Code::NotFound, detail).error_response()));
+    }
+    next.call(request).await.map(ServiceResponse::map_into_boxed_body)
 }
 
 /// Answers what no route matches. Names the path with or without a slash at its end if there is one, since frameworks

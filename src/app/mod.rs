@@ -111,6 +111,7 @@ pub fn serve(parts: Parts, listener: TcpListener, workers: usize) -> std::io::Re
             .wrap(from_fn(serve_request))
             .wrap(cookies)
             .wrap(from_fn(cookie_store::keep))
+            .wrap(from_fn(routing::refuse_long_path))
             .wrap(Condition::new(!parts.cors_origins.is_empty(), cors::middleware(&parts.cors_origins)))
             .wrap(from_fn(cors::check_preflight))
             .wrap(from_fn(problem::finish))

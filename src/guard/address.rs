@@ -15,6 +15,9 @@ use crate::audit::event::AddressDoubt;
 const X_FORWARDED_FOR: &str = "x-forwarded-for";
 /// The standard's header (RFC 7239).
 const FORWARDED: &str = "forwarded";
+/// Bytes of a header that are read, from its end: more than two hundred hops. Proxies append, so that what is past them
+/// is what a client sent.
+const READ_MAX: usize = 4_096;
 /// Bytes of a header that a warning shows.
 const SHOWN: usize = 200;
 
@@ -160,22 +163,48 @@ enum Hop {
 /// Returns the hops of `X-Forwarded-For`, oldest first. Empty elements count for nothing (RFC 9110, section 5.6.1).
 /// Hops are read one by one, so that bytes that a client sent make no proxy's hop unreadable.
 fn x_forwarded_for(headers: &HeaderMap) -> Vec<Hop> {
-    let hops = headers.get_all(X_FORWARDED_FOR).flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
-    let hops = hops.map(<[u8]>::trim_ascii).filter(|hop| !hop.is_empty());
+    let (lines, is_cut) = last_lines(headers, X_FORWARDED_FOR);
+    let hops = lines.into_iter().flat_map(|line| line.split(|byte| *byte == b','));
+    // The first hop of a header that is cut may be half of one.
+    let hops = hops.skip(usize::from(is_cut)).map(<[u8]>::trim_ascii).filter(|hop| !hop.is_empty());
     let read = |hop: &[u8]| std::str::from_utf8(hop).ok().and_then(forwarded::address);
-    hops.map(|hop| read(hop).map_or(Hop::Unreadable { last: None }, Hop::Address)).collect()
+    let hops = hops.map(|hop| read(hop).map_or(Hop::Unreadable { last: None }, Hop::Address));
+    let rest = is_cut.then_some(Hop::Unreadable { last: None });
+    rest.into_iter().chain(hops).collect()
+}
+
+/// Returns the lines of a header, as many of their last bytes as are read; true if there were more.
+fn last_lines<'a>(headers: &'a HeaderMap, name: &str) -> (Vec<&'a [u8]>, bool) {
+    let mut left = READ_MAX;
+    let mut is_cut = false;
+    let lines: Vec<&[u8]> = headers.get_all(name).map(|line| line.as_bytes()).collect();
+    let mut read = Vec::new();
+    for line in lines.into_iter().rev() {
+        let cut = line.len().saturating_sub(left);
+        left -= line.len() - cut;
+        read.push(&line[cut..]);
+        is_cut = cut > 0;
+        if is_cut {
+            break;
+        }
+    }
+    read.reverse();
+    (read, is_cut)
 }
 
 /// Returns the hops of `Forwarded`, oldest first. A line that is not whole is one hop: its parts cannot be told apart.
 fn standard(headers: &HeaderMap) -> Vec<Hop> {
+    let (lines, is_cut) = last_lines(headers, FORWARDED);
     let mut hops = Vec::new();
-    for line in headers.get_all(FORWARDED) {
-        match line.to_str().ok().and_then(forwarded::hops) {
+    for (at, line) in lines.into_iter().enumerate() {
+        let is_whole = at > 0 || !is_cut;
+        let text = std::str::from_utf8(line).ok().filter(|text| is_whole && text.is_ascii());
+        match text.and_then(forwarded::hops) {
             Some(read) => {
                 let of = |hop: Option<IpAddr>| hop.map_or(Hop::Unreadable { last: None }, Hop::Address);
                 hops.extend(read.into_iter().map(of));
             }
-            None => hops.push(Hop::Unreadable { last: forwarded::last_hop(line.as_bytes()) }),
+            None => hops.push(Hop::Unreadable { last: forwarded::last_hop(line) }),
         }
     }
     hops
@@ -335,6 +364,24 @@ mod tests {
         assert_eq!(of("junk", "for=6.6.6.6"), conflict("10.0.0.1", Some("6.6.6.6")));
         assert_eq!(of("198.51.100.7", ","), certain("198.51.100.7"));
         assert_eq!(of(",", "for=198.51.100.7"), certain("198.51.100.7"));
+    }
+
+    #[test]
+    fn long_headers_are_read_from_their_end() {
+        let of = |line: &str| client(ProxyHeader::Auto, &[line], &[]);
+        assert_eq!(of(&format!("{}198.51.100.7", "6.6.6.6, ".repeat(6_000))), certain("198.51.100.7"));
+        assert_eq!(of(&"10.0.0.2,".repeat(6_000)), unreadable("10.0.0.2"));
+        for spaces in 0..20 {
+            let line = format!("198.51.100.7,{}{}", " ".repeat(spaces), "10.0.0.2,".repeat(454));
+            let expected =
+                if line.len() > READ_MAX { unreadable("10.0.0.2") } else { certain("198.51.100.7") };
+            assert_eq!(of(&line), expected, "half a hop is no hop: {} bytes", line.len());
+        }
+        let of = |lines: &[&str]| client(ProxyHeader::Auto, &[], lines);
+        let long = "for=6.6.6.6,".repeat(5_000);
+        assert_eq!(of(&[&format!("{long}for=198.51.100.7")]), unreadable("198.51.100.7"));
+        assert_eq!(of(&[&long, "for=198.51.100.7"]), certain("198.51.100.7"));
+        assert_eq!(of(&[&";".repeat(60_000)]), unreadable("10.0.0.1"));
     }
 
     #[test]

@@ -94,9 +94,12 @@ fn refuse_header(headers: &HeaderMap) -> Result<(), Problem> {
 /// Headers and query parameters in which clients of other servers send their tokens.
 const OTHER_HEADERS: [&str; 5] = ["authentication", "x-access-token", "x-api-key", "x-auth-token", "token"];
 const OTHER_PARAMETERS: [&str; 5] = ["access_token", "api_key", "apikey", "auth_token", "token"];
+/// Parameters among which they are looked for.
+const PARAMETERS_MAX: usize = 100;
 
 fn missing(request: &HttpRequest) -> Problem {
-    let mut names = request.query_string().split('&').filter_map(|pair| pair.split('=').next());
+    let names = request.query_string().split('&').filter_map(|pair| pair.split('=').next());
+    let mut names = names.take(PARAMETERS_MAX);
     let detail = if let Some(name) =
         OTHER_HEADERS.into_iter().find(|name| request.headers().contains_key(*name))
     {

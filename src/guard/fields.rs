@@ -12,8 +12,6 @@ use crate::users::name::{EmailAddress, Username};
 pub struct Fields {
     members: Map<String, Value>,
     errors: FieldErrors,
-    /// False if the body was too long to be read to its end: a member that is missing may be in the rest.
-    is_whole: bool,
 }
 
 /// Names in a scope, and characters of a name.
@@ -49,7 +47,7 @@ impl Fields {
     /// # Errors
     /// `validation_failed` with everything that is wrong: unknown members too.
     pub fn read<T: FromFields>(value: Value) -> Result<T, Problem> {
-        Self::read_parsed(json::Parsed { value, repeated: Vec::new(), more_repeated: 0, unread: 0 })
+        Self::read_parsed(json::Parsed { value, repeated: Vec::new(), more_repeated: 0, is_cut: false })
     }
 
     /// Reads a body.
@@ -61,26 +59,29 @@ impl Fields {
     }
 
     fn read_parsed<T: FromFields>(parsed: json::Parsed) -> Result<T, Problem> {
+        let mut errors = FieldErrors::default();
+        if parsed.is_cut {
+            let detail = format!("the body has more than {} members and items; send fewer", json::VALUES_MAX);
+            errors.push(FieldError::new("", "too_many", detail));
+        }
+        for pointer in parsed.repeated {
+            let detail = "this member was sent more than once; send it once";
+            errors.push(FieldError::new(pointer, "duplicate_field", detail.to_owned()));
+        }
+        errors.count(parsed.more_repeated);
+        if parsed.is_cut {
+            return Err(Problem::of_errors(errors));
+        }
         let Value::Object(members) = parsed.value else {
             let detail = format!("expected an object, found {}", kind(&parsed.value));
             return Err(Problem::validation(vec![FieldError::new("", "wrong_type", detail)]));
         };
-        let mut fields = Self { members, errors: FieldErrors::default(), is_whole: parsed.unread == 0 };
-        if !fields.is_whole {
-            let (read, all) = (json::VALUES_MAX, json::VALUES_MAX + parsed.unread);
-            let detail =
-                format!("the body has {all} members and items, of which {read} are read; send fewer");
-            fields.errors.push(FieldError::new("", "too_many", detail));
-        }
-        for pointer in parsed.repeated {
-            let detail = "this member was sent more than once; send it once";
-            fields.errors.push(FieldError::new(pointer, "duplicate_field", detail.to_owned()));
-        }
-        fields.errors.count(parsed.more_repeated);
+        let mut fields = Self { members, errors };
         let made = T::from_fields(&mut fields);
         for name in std::mem::take(&mut fields.members).keys() {
             let detail = "this member is not known here; check its spelling or leave it out";
-            fields.refuse(name, "unknown_field", detail);
+            let error = || FieldError::new(json::step(name), "unknown_field", detail.to_owned());
+            fields.errors.push_with(error);
         }
         match made {
             Some(made) if fields.errors.is_empty() => Ok(made),
@@ -260,9 +261,7 @@ impl Fields {
     }
 
     fn missing<T>(&mut self, name: &str) -> Option<T> {
-        if self.is_whole {
-            self.refuse(name, "missing_field", "this member is required");
-        }
+        self.refuse(name, "missing_field", "this member is required");
         None
     }
 
@@ -402,7 +401,7 @@ mod tests {
     /// Reads one member, `of`, as something; gives what was made of it with what was wrong.
     fn one<T>(of: Value, read: impl FnOnce(&mut Fields) -> T) -> (T, Vec<(&'static str, String)>) {
         let members = Map::from_iter([("of".to_owned(), of)]);
-        let mut fields = Fields { members, errors: FieldErrors::default(), is_whole: true };
+        let mut fields = Fields { members, errors: FieldErrors::default() };
         let made = read(&mut fields);
         (made, fields.errors.into_entries().into_iter().map(|error| (error.code, error.detail)).collect())
     }

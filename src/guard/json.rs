@@ -4,15 +4,14 @@
 use std::cell::{Cell, RefCell};
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::error::Category;
 use serde_json::{Map, Number, Value};
 
 use crate::problem::{Code, Problem};
 
-/// Values (members and items) that are read of a text: more than any endpoint takes. Those past it are skipped and
-/// counted.
-pub const VALUES_MAX: usize = 1_000;
+/// Values (members and items) that are read of a text: more than any endpoint takes. The rest of the text is not looked at.
+pub const VALUES_MAX: usize = 200;
 /// Repeated members that are listed; those past it are counted.
 const REPEATED_MAX: usize = 50;
 /// Bytes of a pointer, from which on no further step is added.
@@ -21,14 +20,14 @@ const POINTER_MAX: usize = 200;
 /// What was read.
 #[derive(Clone, Debug)]
 pub struct Parsed {
-    /// The value; of members of one name the first.
+    /// The value; of members of one name the first. Null if the text has too many values.
     pub value: Value,
     /// Pointers (RFC 6901) to the members whose name another one has, up to a bound.
     pub repeated: Vec<String>,
     /// The number of such members that are not listed.
     pub more_repeated: usize,
-    /// The number of values that were skipped. If there are any, the value is not whole.
-    pub unread: usize,
+    /// Whether the text has more values than are read.
+    pub is_cut: bool,
 }
 
 /// Parses a text.
@@ -43,13 +42,16 @@ pub fn parse(text: &[u8]) -> Result<Parsed, Problem> {
     let reading = Reading::default();
     let mut reader = serde_json::Deserializer::from_str(text);
     let value = Strict { reading: &reading, place: None }.deserialize(&mut reader);
-    let value = value.and_then(|value| reader.end().map(|()| value)).map_err(|error| explain(&error))?;
-    let Reading { repeated, more_repeated, unread, .. } = reading;
+    let value = match value {
+        Err(_) if reading.is_cut.get() => Value::Null,
+        value => value.and_then(|value| reader.end().map(|()| value)).map_err(|error| explain(&error))?,
+    };
+    let Reading { repeated, more_repeated, is_cut, .. } = reading;
     Ok(Parsed {
         value,
         repeated: repeated.into_inner(),
         more_repeated: more_repeated.get(),
-        unread: unread.get(),
+        is_cut: is_cut.get(),
     })
 }
 
@@ -133,20 +135,18 @@ struct Reading {
     read: Cell<usize>,
     repeated: RefCell<Vec<String>>,
     more_repeated: Cell<usize>,
-    unread: Cell<usize>,
+    is_cut: Cell<bool>,
 }
 
 impl Reading {
-    fn has_room(&self) -> bool {
-        self.read.get() < VALUES_MAX
-    }
-
-    fn note_read(&self) {
+    /// Counts a value. Fails once there are too many, which ends the reading.
+    fn note_read<E: serde::de::Error>(&self) -> Result<(), E> {
         self.read.set(self.read.get() + 1);
-    }
-
-    fn note_unread(&self) {
-        self.unread.set(self.unread.get() + 1);
+        if self.read.get() > VALUES_MAX {
+            self.is_cut.set(true);
+            return Err(E::custom("too many values"));
+        }
+        Ok(())
     }
 
     fn note_repeated(&self, place: &Place<'_>) {
@@ -209,25 +209,20 @@ impl<'de> Visitor<'de> for Strict<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
         let mut list = Vec::new();
-        while self.reading.has_room() {
+        loop {
             let place = Place { step: Step::Item(list.len()), within: self.place };
             match items.next_element_seed(Strict { reading: self.reading, place: Some(&place) })? {
                 Some(item) => list.push(item),
                 None => return Ok(Value::Array(list)),
             }
-            self.reading.note_read();
+            self.reading.note_read()?;
         }
-        while items.next_element::<IgnoredAny>()?.is_some() {
-            self.reading.note_unread();
-        }
-        Ok(Value::Array(list))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
         let mut object = Map::new();
-        while self.reading.has_room() {
-            let Some(name) = members.next_key::<String>()? else { return Ok(Value::Object(object)) };
-            self.reading.note_read();
+        while let Some(name) = members.next_key::<String>()? {
+            self.reading.note_read()?;
             let place = Place { step: Step::Member(&name), within: self.place };
             let value = members.next_value_seed(Strict { reading: self.reading, place: Some(&place) })?;
             if object.contains_key(&name) {
@@ -235,9 +230,6 @@ impl<'de> Visitor<'de> for Strict<'_> {
             } else {
                 object.insert(name, value);
             }
-        }
-        while members.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {
-            self.reading.note_unread();
         }
         Ok(Value::Object(object))
     }
@@ -314,23 +306,28 @@ mod tests {
             "{:?}",
             parsed.repeated
         );
-        // 120 members hold others; of the innermost the first is no repetition.
+        // 120 members hold others; of the innermost the first is no repetition, and the last that is read is one too many.
         let read = VALUES_MAX - 120;
-        assert_eq!((parsed.more_repeated, parsed.unread), (read - 1 - REPEATED_MAX, 8_500 - read));
+        assert_eq!((parsed.more_repeated, parsed.is_cut), (read - 1 - REPEATED_MAX, true));
     }
 
     #[test]
-    fn values_past_the_bound_are_counted() {
-        for (text, unread) in [
-            (format!("[{}]", vec!["1"; VALUES_MAX].join(",")), 0),
-            (format!("[{}]", vec!["1"; VALUES_MAX + 3].join(",")), 3),
-            (format!("[{}]", vec!["[1,2]"; VALUES_MAX].join(",")), 667),
+    fn text_is_not_looked_at_past_the_bound() {
+        for (text, is_cut) in [
+            (format!("[{}]", vec!["1"; VALUES_MAX].join(",")), false),
+            (format!("[{}]", vec!["1"; VALUES_MAX + 1].join(",")), true),
+            (format!("[{}]", vec!["[1,2]"; VALUES_MAX / 3].join(",")), false),
+            (format!("[{}]", vec!["[1,2]"; VALUES_MAX / 3 + 1].join(",")), true),
+            (format!("[{}, nonsense", vec!["1"; VALUES_MAX + 1].join(",")), true),
         ] {
-            assert_eq!(parse(text.as_bytes()).expect("JSON").unread, unread);
+            let parsed = parse(text.as_bytes()).expect("JSON as far as it is read");
+            assert_eq!((parsed.is_cut, parsed.value.is_null()), (is_cut, is_cut));
         }
         let members: Vec<String> = (0..VALUES_MAX + 5).map(|number| format!("\"{number}\":[]")).collect();
-        let parsed = parse(format!("{{{}}}", members.join(",")).as_bytes()).expect("JSON");
-        assert_eq!((parsed.value.as_object().map(Map::len), parsed.unread), (Some(VALUES_MAX), 5));
+        let object =
+            |count: usize| parse(format!("{{{}}}", members[..count].join(",")).as_bytes()).expect("JSON");
+        assert_eq!(object(VALUES_MAX).value.as_object().map(Map::len), Some(VALUES_MAX));
+        assert!(object(VALUES_MAX + 1).is_cut);
     }
 
     #[test]

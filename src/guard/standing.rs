@@ -43,6 +43,9 @@ impl Services {
     /// # Errors
     /// The flaw of form, key or signature.
     pub fn signed_access_token(&self, token: &str) -> Result<Arc<Signed>, AccessTokenFlaw> {
+        if token.len() > access_token::MAX_LEN {
+            return Err(AccessTokenFlaw::Malformed);
+        }
         let (ring, digest) = (self.keys.current(), digest(token));
         match self.memory.access_token(&digest) {
             Some(Some(signed)) => return signed.check_key(&ring).map(|()| signed),

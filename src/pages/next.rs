@@ -1,18 +1,25 @@
 //! Where to go on after a sign-in: a path of ours, never another host's.
 
+/// Bytes of a path to go on at.
+const PATH_MAX: usize = 2_000;
+
 /// The path that `?next=` names, if it is one of ours. Browsers read `//`, `/\` and control characters in between as
 /// the beginning of another host, so none of these passes.
 #[must_use]
 pub fn path(next: Option<&str>) -> Option<&str> {
     let next = next?;
     let rest = next.strip_prefix('/')?;
-    let is_plain = next.len() <= 2_000 && next.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
+    let is_plain =
+        next.len() <= PATH_MAX && next.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
     (is_plain && !rest.starts_with('/') && !next.starts_with("/login")).then_some(next)
 }
 
-/// The address of a page of ours that goes on to `target`.
+/// Returns the address of a page of ours that goes on to `target`. A target that the page would not follow is left out.
 #[must_use]
 pub fn after(page: &str, target: &str) -> String {
+    if target.len() > PATH_MAX {
+        return page.to_owned();
+    }
     let query: String =
         url::form_urlencoded::Serializer::new(String::new()).append_pair("next", target).finish();
     format!("{page}?{query}")
@@ -20,7 +27,16 @@ pub fn after(page: &str, target: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::path;
+    use super::*;
+
+    #[test]
+    fn address_leaves_out_a_target_that_is_too_long() {
+        let long = format!("/{}", "a".repeat(PATH_MAX));
+        assert_eq!(after("/login", &long), "/login");
+        assert_eq!(path(Some(&long)), None);
+        let longest = &long[..PATH_MAX];
+        assert!(after("/login", longest).starts_with("/login?next=%2Faaa") && path(Some(longest)).is_some());
+    }
 
     #[test]
     fn only_paths_of_ours_are_followed() {

@@ -87,6 +87,15 @@ impl FieldErrors {
         }
     }
 
+    /// Lists the error that `make` returns. Counts it without making it once no more are listed.
+    pub fn push_with(&mut self, make: impl FnOnce() -> FieldError) {
+        if self.more == 0 && self.listed.len() < LISTED_MAX {
+            self.push(make());
+        } else {
+            self.more += 1;
+        }
+    }
+
     /// Counts errors that nobody needs to be listed.
     pub fn count(&mut self, more: usize) {
         self.more += more;

@@ -13,7 +13,7 @@ use super::signing_key::{ACCESS_TOKEN_TYPE, KeyRing, SigningKey, Times};
 /// How far ahead of our clock `nbf` and `iat` may be. `exp` has no leeway.
 const LEEWAY: TimeDelta = TimeDelta::seconds(5);
 /// Bytes that a token may have.
-const MAX_LEN: usize = 8 * 1024;
+pub const MAX_LEN: usize = 8 * 1024;
 
 /// Whom tokens are from and for.
 #[derive(Clone, Debug)]
