@@ -85,7 +85,7 @@ impl Claim {
 pub struct LaneLimits {
     /// Work of this lane and of those after it that may run at a time.
     pub running: usize,
-    /// Work of one party that may run at a time.
+    /// Work of one party that may run at a time, of this lane and of those after it.
     pub running_per_party: usize,
     /// Work of this lane and of those after it that may wait. The rest is kept for the lanes before it.
     pub waiting: usize,
@@ -168,10 +168,34 @@ impl Hasher for AsItIs {
 /// The state of a party.
 #[derive(Clone, Copy, Default)]
 struct PartyState {
-    /// The round in which its next work is due (start-time fair queueing).
-    due: u64,
+    /// The round in which its next work is due (start-time fair queueing), apart for its expensive work: that would never
+    /// be due beside constant work of other lanes.
+    due: [u64; 2],
     waiting: usize,
-    running: usize,
+    running: [usize; LANES],
+}
+
+impl PartyState {
+    fn due(&self, lane: Lane) -> u64 {
+        self.due[usize::from(lane == Lane::Expensive)]
+    }
+
+    fn set_due(&mut self, lane: Lane, round: u64) {
+        self.due[usize::from(lane == Lane::Expensive)] = round;
+    }
+
+    /// Returns how much of its work runs, of this lane and of those after it.
+    fn running_from(&self, lane: Lane) -> usize {
+        self.running[lane as usize..].iter().sum()
+    }
+
+    fn is_in_use(&self) -> bool {
+        self.waiting > 0 || self.running_from(Lane::SignedIn) > 0
+    }
+
+    fn is_owed_after(&self, round: u64) -> bool {
+        self.due.iter().any(|due| *due > round)
+    }
 }
 
 /// The queue. It holds no lock and starts no thread.
@@ -252,8 +276,8 @@ impl<W: Queued> FairQueue<W> {
             self.running_by_lane[claim.lane as usize] += 1;
             for party in claim.parties() {
                 let state = self.parties.entry(party).or_default();
-                state.due = due + 1;
-                state.running += 1;
+                state.set_due(claim.lane, due + 1);
+                state.running[claim.lane as usize] += 1;
             }
             return Some((claim, work));
         }
@@ -270,7 +294,7 @@ impl<W: Queued> FairQueue<W> {
         self.running_by_lane[claim.lane as usize] -= 1;
         for party in claim.parties() {
             if let Some(state) = self.parties.get_mut(&party) {
-                state.running -= 1;
+                state.running[claim.lane as usize] -= 1;
             }
         }
     }
@@ -280,8 +304,8 @@ impl<W: Queued> FairQueue<W> {
     pub fn may_run(&self, claim: &Claim) -> bool {
         let limits = self.limits.lanes[claim.lane as usize];
         let in_lanes: usize = self.running_by_lane[claim.lane as usize..].iter().sum();
-        in_lanes < limits.running
-            && claim.parties().all(|party| self.state_of(party).running < limits.running_per_party)
+        let of_party = |party| self.state_of(party).running_from(claim.lane);
+        in_lanes < limits.running && claim.parties().all(|party| of_party(party) < limits.running_per_party)
     }
 
     /// Returns whether anything that waits may run.
@@ -298,8 +322,8 @@ impl<W: Queued> FairQueue<W> {
     /// their share: lanes have precedence there. Beyond it a network's accounts alternate.
     fn next(&self, fits: &impl Fn(&W) -> bool) -> Option<(usize, u64)> {
         let rank = |(at, (claim, _)): (usize, &(Claim, W))| {
-            let of_account = claim.account.map_or(0, |account| self.state_of(account).due);
-            let due = self.round.max(self.state_of(claim.party).due).max(of_account);
+            let of_account = claim.account.map_or(0, |account| self.state_of(account).due(claim.lane));
+            let due = self.round.max(self.state_of(claim.party).due(claim.lane)).max(of_account);
             let account_due = if due > self.round { of_account } else { 0 };
             (due, account_due, claim.lane, at)
         };
@@ -359,12 +383,11 @@ impl<W: Queued> FairQueue<W> {
             return;
         }
         let round = self.round;
-        let is_in_use = |state: &PartyState| state.waiting > 0 || state.running > 0;
-        self.parties.retain(|_, state| is_in_use(state) || state.due > round);
+        self.parties.retain(|_, state| state.is_in_use() || state.is_owed_after(round));
         if self.parties.len() >= most {
             // Everybody was served once: the next round begins.
             self.round += 1;
-            self.parties.retain(|_, state| is_in_use(state));
+            self.parties.retain(|_, state| state.is_in_use());
         }
     }
 }

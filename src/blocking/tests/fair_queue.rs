@@ -189,6 +189,48 @@ fn a_party_at_its_limit_waits_and_others_run() {
     assert_eq!(queue.take(&mut Vec::new()).map(|(_, job)| job.0), Some("one 3"));
 }
 
+/// Limits of eight threads as the database's pool has them.
+fn limits_of_eight() -> Limits {
+    let lane = |running, running_per_party| LaneLimits { running, running_per_party, waiting: 64 };
+    Limits::new(8, 64).with_lane(Lane::Ordinary, lane(8, 6)).with_lane(Lane::Expensive, lane(2, 1))
+}
+
+#[test]
+fn expensive_work_runs_beside_ordinary_work_of_its_party() {
+    let mut queue = FairQueue::new(limits_of_eight());
+    let (ordinary, search) = (Claim::new(Lane::Ordinary, party(1)), Claim::new(Lane::Expensive, party(1)));
+    push_all(&mut queue, [(ordinary, "read"), (search, "search 1"), (search, "search 2")]);
+    let mut take = || queue.take(&mut Vec::new()).map(|(_, job)| job.0);
+    assert_eq!([take(), take(), take()], [Some("read"), Some("search 1"), None]);
+    queue.finish(&search);
+    assert!(queue.may_run(&search));
+    // Ordinary work counts the expensive work of its party too: a quarter of the threads is left to others.
+    push_all(&mut queue, ["2", "3", "4", "5", "6"].map(|name| (ordinary, name)));
+    while queue.take(&mut Vec::new()).is_some() {}
+    assert_eq!((queue.running(), queue.waiting()), (6, 1));
+}
+
+#[test]
+fn expensive_work_is_due_beside_constant_work_of_its_party() {
+    let mut queue = FairQueue::new(limits_of_eight());
+    let reads = [1, 2].map(|number| Claim::new(Lane::Ordinary, party(number)));
+    // Two parties keep all threads at work, and more of theirs always waits.
+    push_all(&mut queue, (0..16).map(|number| (reads[number % 2], "read")));
+    let mut running: Vec<Claim> =
+        std::iter::from_fn(|| queue.take(&mut Vec::new())).map(|(claim, _)| claim).collect();
+    assert_eq!(running.len(), 8);
+    push_all(&mut queue, [(Claim::new(Lane::Expensive, party(1)), "search")]);
+    let served = (0..8).find(|_| {
+        let done = running.remove(0);
+        queue.finish(&done);
+        push_all(&mut queue, [(done, "read")]);
+        let (claim, job) = queue.take(&mut Vec::new()).expect("reads wait");
+        running.push(claim);
+        job == Job("search")
+    });
+    assert!(served.is_some(), "the search waits for ever");
+}
+
 #[test]
 fn what_nobody_waits_for_makes_room_and_is_not_served() {
     let mut queue = busy(Limits::new(1, 2));
