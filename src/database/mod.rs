@@ -49,6 +49,8 @@ diesel::define_sql_function! {
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Calls that may wait for each connection before further ones are refused.
 const QUEUE_PER_CONNECTION: usize = 32;
+/// Calls that may wait in all. Each operation of the queue looks at all of them under one lock.
+const QUEUE_MAX: usize = 1_024;
 /// How often a transaction that PostgreSQL broke up (a deadlock) is begun again.
 const ATTEMPTS: usize = 4;
 
@@ -159,7 +161,7 @@ impl Database {
 /// quarters.
 fn limits(connections: usize) -> Limits {
     let quarter = (connections / 4).max(1);
-    let waiting = connections * QUEUE_PER_CONNECTION;
+    let waiting = (connections * QUEUE_PER_CONNECTION).min(QUEUE_MAX);
     let running_per_party = (connections - quarter).max(1);
     let ordinary = LaneLimits { running: connections, running_per_party, waiting };
     let expensive = LaneLimits { running: quarter, running_per_party: 1, waiting: waiting / 4 };
