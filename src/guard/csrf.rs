@@ -58,19 +58,20 @@ pub async fn check(
 
 /// Checks that the request comes from a page of ours (Fetch Metadata; RFC 6454 for browsers or connections without it).
 fn check_site(request: &HttpRequest, settings: &BrowserSettings) -> Result<(), Problem> {
-    let header = |name: &str| request.headers().get(name).map(|value| shown(value.as_bytes()));
+    let header = |name: &str| request.headers().get(name).map(|value| value.as_bytes());
     let ours = &settings.origin;
     match (header(SITE), header(ORIGIN.as_str())) {
-        (Some(site), _) if site == "same-origin" => Ok(()),
-        (None, Some(origin)) if origin == *ours => Ok(()),
+        (Some(b"same-origin"), _) => Ok(()),
+        (None, Some(origin)) if origin == ours.as_bytes() => Ok(()),
         (_, Some(origin)) => Err(failed(&format!(
-            "The request comes from a page at `{origin}`, and this server's own pages are at `{ours}`. Open that \
-             address instead. If people reach this server at another address, its operator sets DOORWARD_PUBLIC_URL \
-             to it.",
+            "The request comes from a page at `{}`, and this server's own pages are at `{ours}`. Open that address \
+             instead. If people reach this server at another address, its operator sets DOORWARD_PUBLIC_URL to it.",
+            shown(origin),
         ))),
         (Some(site), None) => Err(failed(&format!(
-            "The request comes from another site's page (`Sec-Fetch-Site: {site}`). Send it from a page at `{ours}`, \
-             or use an access token instead of the cookie.",
+            "The request comes from another site's page (`Sec-Fetch-Site: {}`). Send it from a page at `{ours}`, or \
+             use an access token instead of the cookie.",
+            shown(site),
         ))),
         (None, None) => Err(failed(
             "The request has neither `Sec-Fetch-Site` nor `Origin`, so nothing shows which page it comes from. A \
