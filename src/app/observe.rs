@@ -15,6 +15,7 @@ use uuid::Uuid;
 use super::meters;
 use crate::audit::event::AddressDoubt;
 use crate::audit::refusals::{Lane, NewRefusal, Owner};
+use crate::blocking::caller;
 use crate::guard::Services;
 use crate::guard::trace::{Check, CredentialKind, Trace};
 use crate::problem::{Code, Problem, Refused, RequestId, unmatched_path, without_credentials};
@@ -109,7 +110,7 @@ impl Seen<'_> {
         let known = self.trace.user_id.map(Owner::User).or_else(of_session);
         known.filter(|_| lane != Lane::Unproven).unwrap_or_else(|| {
             let client = services.trusted_proxies.client_address(self.request);
-            Owner::Address(client.map(|client| client.address.to_string()))
+            Owner::Network(client.map(|client| caller::network(client.address)))
         })
     }
 

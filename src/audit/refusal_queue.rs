@@ -2,6 +2,7 @@
 //! the owner with the most entries gives one up for an owner with fewer.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 
 use uuid::Uuid;
 
@@ -61,8 +62,8 @@ pub enum Owner {
     User(Uuid),
     /// The session of a proven credential whose user was not looked up.
     Session(Uuid),
-    /// The address of a request that proved nothing.
-    Address(Option<String>),
+    /// The network of a request that proved nothing: an IPv4 address, or the first bits of an IPv6 address.
+    Network(Option<IpAddr>),
 }
 
 /// One lane's entries, in the order of their arrival.

@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use super::event::comparable;
 use super::refusal_queue::{Queue, fair_share};
+use crate::blocking::caller::IPV6_PREFIX;
 use crate::database::schema::refusals;
 use crate::database::{Database, DatabaseError};
 
@@ -238,8 +239,17 @@ fn trim(connection: &mut PgConnection, rows: u32) -> QueryResult<()> {
     Ok(())
 }
 
-/// The party that a row counts against, as [`Owner`] has it.
-const OWNER: &str = "coalesce(user_id::text, session_id::text, address, '')";
+/// Returns the expression for the party that a row counts against, as [`Owner`] has it. What no credential proved names
+/// anybody whom its sender likes.
+fn owner() -> String {
+    format!(
+        "CASE WHEN lane <> '{unproven}' AND coalesce(user_id, session_id) IS NOT NULL \
+             THEN coalesce(user_id, session_id)::text \
+         WHEN address LIKE '%:%' THEN network(set_masklen(address::inet, {IPV6_PREFIX}))::text \
+         ELSE coalesce(address, '') END",
+        unproven = Lane::Unproven.as_str()
+    )
+}
 
 #[derive(QueryableByName)]
 struct OwnersRows {
@@ -249,7 +259,8 @@ struct OwnersRows {
 
 /// Deletes the oldest rows of those owners who have more than a fair share of a lane that is over its bound.
 fn trim_owners(connection: &mut PgConnection, lane: Lane, room: i64) -> QueryResult<()> {
-    let grouped = format!("SELECT count(*) AS count FROM refusals WHERE lane = $1 GROUP BY {OWNER}");
+    let owner = owner();
+    let grouped = format!("SELECT count(*) AS count FROM refusals WHERE lane = $1 GROUP BY {owner}");
     let rows: Vec<OwnersRows> = diesel::sql_query(grouped).bind::<Text, _>(lane.as_str()).load(connection)?;
     let share = fair_share(rows.into_iter().map(|rows| rows.count).collect(), room);
     if share == i64::MAX {
@@ -258,7 +269,7 @@ fn trim_owners(connection: &mut PgConnection, lane: Lane, room: i64) -> QueryRes
     diesel::sql_query(format!(
         "DELETE FROM refusals WHERE position IN (
             SELECT position FROM (
-                SELECT position, row_number() OVER (PARTITION BY {OWNER} ORDER BY position DESC) AS number
+                SELECT position, row_number() OVER (PARTITION BY {owner} ORDER BY position DESC) AS number
                 FROM refusals WHERE lane = $1) AS numbered
             WHERE number > $2)"
     ))

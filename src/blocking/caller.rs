@@ -15,7 +15,7 @@ static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 
 /// Bits of an IPv6 address that one subscriber does not choose: providers hand out prefixes of up to /48. Those who share
 /// one also share its place in a queue, where their accounts alternate.
-const IPV6_PREFIX: u32 = 48;
+pub const IPV6_PREFIX: u32 = 48;
 
 tokio::task_local! {
     static CALLER: Cell<Caller>;
@@ -41,7 +41,8 @@ fn party(of: &impl Hash) -> Party {
 }
 
 /// Returns the network that is counted as one: an IPv4 address, or the first bits of an IPv6 address.
-fn network(address: IpAddr) -> IpAddr {
+#[must_use]
+pub fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {
             Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << (u128::BITS - IPV6_PREFIX))).into()

@@ -587,3 +587,32 @@ async fn the_document_says_which_letters_a_method_may_have() {
         assert_eq!(answer.status == 200, said(letter), "{letter:?}: {}", answer.body);
     }
 }
+
+#[actix_web::test]
+async fn one_ipv6_network_displaces_no_refusal_of_another() {
+    let world = World::with(|settings| {
+        crate::abuse::behind_a_proxy(settings);
+        settings.refusal_rows = 100;
+    })
+    .await;
+    let ask = async |address: &str| {
+        let ask = world.ask(Method::GET, "/api/v1/me").bearer("garbage").header("x-forwarded-for", address);
+        ask.send().await.refused("token_malformed");
+    };
+    for _ in 0..5 {
+        ask("198.51.100.7").await;
+    }
+    keep(&world).await;
+    for at in 0..40 {
+        ask(&format!("2001:db8:1:{at:x}::{at:x}")).await;
+        if at % 20 == 19 {
+            keep(&world).await;
+        }
+    }
+    let of = |address: &str| {
+        let count =
+            format!("SELECT count(*) FROM refusals WHERE lane = 'unproven' AND address LIKE '{address}'");
+        world.count(&count)
+    };
+    assert_eq!((of("198.51.100.7"), of("2001:db8:1:%")), (5, 5));
+}
