@@ -74,12 +74,13 @@ pub async fn change(
             answer(StatusCode::OK, &Profile { done: Some("Your details are saved."), ..page(&caller) })
         }
         Err(problem) => {
+            let flaws = Flaws::of(problem)?;
             // What others changed may not have reached this node's memory.
             let user = services.find_user(caller.user_id).await?;
             caller.username = user.username;
             caller.email = user.email;
             let (username, email) = (field("username").to_owned(), field("email").to_owned());
-            Flaws::of(problem)?.shown_by(|flaws| Profile { username, email, flaws, ..page(&caller) })
+            flaws.shown_by(|flaws| Profile { username, email, flaws, ..page(&caller) })
         }
     }
 }
