@@ -7,11 +7,16 @@ use actix_web::http::header::{HeaderMap, IF_MATCH, IF_NONE_MATCH};
 use super::input::Input;
 use crate::problem::{Code, Problem};
 
+/// Tags that are read of a header: more than any client has seen of a record.
+const TAGS_MAX: usize = 100;
+
 /// The conditions of a request.
 #[derive(Clone, Debug, Default)]
 pub struct Conditions {
     if_match: Option<Vec<String>>,
     if_none_match: Option<Vec<String>>,
+    /// Whether `If-None-Match` has more tags than are read.
+    is_cut: bool,
 }
 
 /// What a change may ask, for its description.
@@ -38,7 +43,9 @@ impl Conditions {
     /// Reads them.
     #[must_use]
     pub fn of(headers: &HeaderMap) -> Self {
-        Self { if_match: tags(headers, IF_MATCH), if_none_match: tags(headers, IF_NONE_MATCH) }
+        let (if_match, _) = tags(headers, IF_MATCH);
+        let (if_none_match, is_cut) = tags(headers, IF_NONE_MATCH);
+        Self { if_match, if_none_match, is_cut }
     }
 
     /// For a read: whether what stands there is what the client has (weak comparison).
@@ -67,6 +74,12 @@ impl Conditions {
             let detail = format!(
                 "`If-None-Match` asks that there be no such version, and {tag} is the current one. Leave the header \
                  out to change it."
+            );
+            return Err(Problem::new(Code::PreconditionFailed, detail));
+        }
+        if self.is_cut {
+            let detail = format!(
+                "`If-None-Match` has more than {TAGS_MAX} tags, and no more are read. Send fewer tags, or `*`."
             );
             return Err(Problem::new(Code::PreconditionFailed, detail));
         }
@@ -99,12 +112,13 @@ impl Conditions {
     }
 }
 
-fn tags(headers: &HeaderMap, name: actix_web::http::header::HeaderName) -> Option<Vec<String>> {
-    let lines: Vec<&str> = headers.get_all(name).map(|line| line.to_str().unwrap_or("")).collect();
-    if lines.is_empty() {
-        return None;
-    }
-    Some(lines.iter().flat_map(|line| line.split(',')).map(|tag| tag.trim().to_owned()).collect())
+/// Returns the tags of a header, of many the first; true if there are more.
+fn tags(headers: &HeaderMap, name: actix_web::http::header::HeaderName) -> (Option<Vec<String>>, bool) {
+    let is_sent = headers.contains_key(&name);
+    let lines = headers.get_all(name).map(|line| line.to_str().unwrap_or(""));
+    let mut tags = lines.flat_map(|line| line.split(',')).map(str::trim);
+    let read: Vec<String> = tags.by_ref().take(TAGS_MAX).map(str::to_owned).collect();
+    (is_sent.then_some(read), tags.next().is_some())
 }
 
 impl Input for Conditions {
@@ -128,7 +142,24 @@ mod tests {
         let list = |text: &str| {
             (!text.is_empty()).then(|| text.split(',').map(|tag| tag.trim().to_owned()).collect::<Vec<_>>())
         };
-        Conditions { if_match: list(if_match), if_none_match: list(if_none_match) }
+        Conditions { if_match: list(if_match), if_none_match: list(if_none_match), is_cut: false }
+    }
+
+    #[test]
+    fn tags_past_the_bound_fail_the_condition_of_a_change() {
+        let listed =
+            |count: usize| (0..count).map(|number| format!("\"{number}\"")).collect::<Vec<_>>().join(",");
+        let of = |name, count| {
+            let value = actix_web::http::header::HeaderValue::from_str(&listed(count)).expect("a header");
+            Conditions::of(&HeaderMap::from_iter([(name, value)]))
+        };
+        let last = format!("\"{}\"", TAGS_MAX - 1);
+        assert!(of(IF_MATCH, TAGS_MAX).check(&last).is_ok());
+        assert!(of(IF_MATCH, 20_000).check("\"15000\"").is_err());
+        assert!(of(IF_NONE_MATCH, TAGS_MAX).check("\"x\"").is_ok());
+        let refused = of(IF_NONE_MATCH, TAGS_MAX + 1).check("\"x\"").expect_err("a refusal");
+        assert!(refused.detail().contains("more than 100 tags"), "{}", refused.detail());
+        assert!(!of(IF_NONE_MATCH, 20_000).is_unmodified("\"15000\""), "the answer is sent whole");
     }
 
     #[test]

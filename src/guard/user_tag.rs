@@ -17,15 +17,16 @@ pub fn entity_tag(user: &User) -> String {
     format!("\"{}{SEPARATOR}{updated:x}-{login:x}\"", user.edit_tag())
 }
 
-/// Returns whether a listed tag is of the account in its present state. A sign-in gives the account another tag, but
+/// Returns whether a listed tag is of the account whose edit tag this is. A sign-in gives the account another tag, but
 /// is no reason to refuse a change: only what is edited is compared.
-fn is_current(listed: &str, user: &User) -> bool {
+fn is_current(listed: &str, edit_tag: &str) -> bool {
     let edited = listed.strip_prefix('"').and_then(|rest| rest.split_once(SEPARATOR));
-    edited.is_some_and(|(tag, rest)| rest.ends_with('"') && tag == user.edit_tag())
+    edited.is_some_and(|(tag, rest)| rest.ends_with('"') && tag == edit_tag)
 }
 
 fn check(conditions: &Conditions, user: &User) -> Result<(), Problem> {
-    conditions.check_by(&entity_tag(user), |listed| is_current(listed, user))
+    let edit_tag = user.edit_tag();
+    conditions.check_by(&entity_tag(user), |listed| is_current(listed, &edit_tag))
 }
 
 /// What somebody must have seen of an account for a change to be made.
@@ -103,12 +104,12 @@ mod tests {
             last_login_at: None,
         };
         let tag = entity_tag(&user);
-        assert!(is_current(&tag, &user));
+        assert!(is_current(&tag, &user.edit_tag()));
         let signed_in = User { last_login_at: DateTime::from_timestamp(7, 0), ..user.clone() };
         assert_ne!(entity_tag(&signed_in), tag);
-        assert!(is_current(&tag, &signed_in));
+        assert!(is_current(&tag, &signed_in.edit_tag()));
         let promoted = User { role: "admin".to_owned(), ..user.clone() };
-        assert!(!is_current(&tag, &promoted));
+        assert!(!is_current(&tag, &promoted.edit_tag()));
         for odd in [
             "",
             "\"",
@@ -119,7 +120,7 @@ mod tests {
             tag.trim_matches('"'),
             &tag[..tag.len() - 1],
         ] {
-            assert!(!is_current(odd, &user), "{odd}");
+            assert!(!is_current(odd, &user.edit_tag()), "{odd}");
         }
     }
 }
