@@ -1,6 +1,7 @@
 //! The admin's pages: who may see them, and all that they do.
 
 use chrono::TimeDelta;
+use diesel::connection::SimpleConnection;
 use reqwest::Method;
 use serde_json::json;
 
@@ -661,4 +662,26 @@ async fn a_link_says_when_it_expires_and_that_the_old_password_is_gone() {
     assert!(!html(&set).contains("You can sign in"), "{}", html(&set));
     let refused = Browser::new(&world).sign_in("alice", "a phrase of my own", &[]).await;
     assert!(html(&refused).contains("disabled"), "{}", html(&refused));
+}
+
+#[actix_web::test]
+async fn overview_is_shown_without_what_takes_too_long_to_count() {
+    let world = World::new().await;
+    world.user("root", "admin");
+    let mut browser = Browser::signed_in(&world, "root").await;
+    let whole = browser.get("/admin").await;
+    assert!(
+        html(&whole).contains("Sessions ended") && !html(&whole).contains("Not shown"),
+        "{}",
+        html(&whole)
+    );
+    let mut holder = world.connection();
+    let lock = "SET idle_in_transaction_session_timeout = 0; BEGIN; LOCK TABLE audit_events";
+    holder.batch_execute(lock).unwrap();
+    let answer = browser.get("/admin").await;
+    holder.batch_execute("ROLLBACK").unwrap();
+    assert_eq!(answer.status, 200, "{}", html(&answer));
+    let said = "Not shown, because counting took longer than 1.5 s: sign-ins and sessions ended.";
+    assert!(html(&answer).contains(said) && html(&answer).contains("Live sessions"), "{}", html(&answer));
+    assert!(!html(&answer).contains("Sessions ended"), "{}", html(&answer));
 }

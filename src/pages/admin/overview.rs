@@ -10,12 +10,13 @@ use chrono::{Days, NaiveDate};
 use super::chart::{Chart, Day};
 use crate::audit::daily::{self, DayCount};
 use crate::audit::refusal_counts;
+use crate::database::{DatabaseError, SEARCH_TIMEOUT};
 use crate::guard::requirements::ServerRead;
 use crate::guard::{Authorized, Services, refusal};
 use crate::pages::answer;
 use crate::pages::shell::Shell;
 use crate::problem::Problem;
-use crate::sessions::statistics;
+use crate::sessions::statistics::{self, LiveSessions};
 
 /// How a session ends before its time. One that a copied refresh token ends has no event but the second.
 const ENDS: [&str; 2] = ["session_ended", "refresh_token_reused"];
@@ -28,54 +29,97 @@ pub(super) const DAYS: u32 = 14;
 struct Overview {
     shell: Shell,
     charts: Vec<Chart>,
+    /// What could not be counted in time.
+    uncounted: Option<String>,
 }
 
-/// Shows it.
+/// Returns what a search counted; `None` if that took too long.
+fn counted<T>(found: Result<T, DatabaseError>) -> Result<Option<T>, Problem> {
+    match found {
+        Ok(counted) => Ok(Some(counted)),
+        Err(DatabaseError::TooExpensive) => Ok(None),
+        Err(error) => Err(refusal::database(error)),
+    }
+}
+
+/// Shows it. A chart that would take too long to count is left out.
 pub async fn show(
     services: web::Data<Services>,
     guarded: Authorized<ServerRead>,
 ) -> Result<HttpResponse, Problem> {
-    let (events, live, refusals) = services
-        .database
-        .search(|connection| {
-            let days = DAYS.cast_signed();
-            let types = ["login_succeeded", "login_failed", ENDS[0], ENDS[1]];
-            let events = daily::count_events(connection, &types, days)?;
-            let live = statistics::count_live(connection, days)?;
-            Ok((events, live, refusal_counts::list(connection, days)?))
-        })
-        .await
-        .map_err(refusal::database)?;
-    let today = live.last().map_or_else(|| services.clock.now().date_naive(), |day| day.day);
-    let (right, wrong) = (sum(&events, "login_succeeded"), sum(&events, "login_failed"));
-    let sign_ins = days(today, |day| {
-        let (right, wrong) = (on(&events, day, "login_succeeded"), on(&events, day, "login_failed"));
+    const PAST: i32 = DAYS.cast_signed();
+    let types = ["login_succeeded", "login_failed", ENDS[0], ENDS[1]];
+    let database = &services.database;
+    let refusals = counted(database.search(|connection| refusal_counts::list(connection, PAST)).await)?;
+    let events = database.search(move |connection| daily::count_events(connection, &types, PAST)).await;
+    let events = counted(events)?;
+    let live = counted(database.search(|connection| statistics::count_live(connection, PAST)).await)?;
+    let last = live.as_ref().and_then(|live| live.last());
+    let today = last.map_or_else(|| services.clock.now().date_naive(), |day| day.day);
+    let uncounted = uncounted(&[
+        ("sign-ins and sessions ended", events.is_none()),
+        ("live sessions", live.is_none()),
+        ("refusals", refusals.is_none()),
+    ]);
+    let charts = [
+        events.as_ref().map(|events| sign_ins(events, today)),
+        refusals.map(|refusals| refused(&refusals, today)),
+        live.map(|live| lived(&live, today)),
+        events.as_ref().map(|events| ended(events, today)),
+    ];
+    let charts = charts.into_iter().flatten().collect();
+    answer(StatusCode::OK, &Overview { shell: Shell::of(&guarded.caller), charts, uncounted })
+}
+
+/// Returns the notice that names what was not counted.
+fn uncounted(parts: &[(&str, bool)]) -> Option<String> {
+    let names: Vec<&str> =
+        parts.iter().filter(|(_, is_missing)| *is_missing).map(|(name, _)| *name).collect();
+    (!names.is_empty()).then(|| {
+        format!(
+            "Not shown, because counting took longer than {} s: {}. Open the page again when the database is less busy.",
+            SEARCH_TIMEOUT.as_secs_f32(),
+            names.join(", ")
+        )
+    })
+}
+
+fn sign_ins(events: &[DayCount], today: NaiveDate) -> Chart {
+    let (right, wrong) = (sum(events, "login_succeeded"), sum(events, "login_failed"));
+    let days = days(today, |day| {
+        let (right, wrong) = (on(events, day, "login_succeeded"), on(events, day, "login_failed"));
         (right, wrong, format!("{right} sign-ins, {wrong} refused"))
     });
-    let ended = days(today, |day| {
-        let [ended, reused] = ENDS.map(|how| on(&events, day, how));
+    Chart::new("Sign-ins", format!("{right} sign-ins and {wrong} refused in {DAYS} days"), days)
+}
+
+fn ended(events: &[DayCount], today: NaiveDate) -> Chart {
+    let all: i64 = ENDS.map(|how| sum(events, how)).iter().sum();
+    let days = days(today, |day| {
+        let [ended, reused] = ENDS.map(|how| on(events, day, how));
         let ended = ended + reused;
         (ended, 0, format!("{ended} ended, {reused} of them by a copied refresh token"))
     });
-    let refused = days(today, |day| {
+    Chart::new("Sessions ended", format!("{all} in {DAYS} days"), days)
+}
+
+fn refused(refusals: &[DayCount], today: NaiveDate) -> Chart {
+    let days = days(today, |day| {
         let on: Vec<&DayCount> = refusals.iter().filter(|count| count.day == day).collect();
         let codes: Vec<String> = on.iter().map(|count| format!("{} {}", count.what, count.count)).collect();
         let label = if codes.is_empty() { "none".to_owned() } else { codes.join(", ") };
         (0, on.iter().map(|count| count.count).sum(), label)
     });
-    let lived = days(today, |day| {
+    Chart::new("Refusals", most_frequent(refusals), days)
+}
+
+fn lived(live: &[LiveSessions], today: NaiveDate) -> Chart {
+    let now = live.last().map_or(0, |day| day.count);
+    let days = days(today, |day| {
         let count = live.iter().find(|found| found.day == day).map_or(0, |found| found.count);
         (count, 0, format!("{count} live"))
     });
-    let now = live.last().map_or(0, |day| day.count);
-    let all_ended: i64 = ENDS.map(|how| sum(&events, how)).iter().sum();
-    let charts = vec![
-        Chart::new("Sign-ins", format!("{right} sign-ins and {wrong} refused in {DAYS} days"), sign_ins),
-        Chart::new("Refusals", most_frequent(&refusals), refused),
-        Chart::new("Live sessions", format!("{now} now"), lived),
-        Chart::new("Sessions ended", format!("{all_ended} in {DAYS} days"), ended),
-    ];
-    answer(StatusCode::OK, &Overview { shell: Shell::of(&guarded.caller), charts })
+    Chart::new("Live sessions", format!("{now} now"), days)
 }
 
 /// The codes that were answered most, in words.
