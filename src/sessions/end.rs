@@ -167,10 +167,14 @@ pub fn find_unended(connection: &mut PgConnection, which: &Which) -> QueryResult
         }
         Which::OneOf(user_id, id) => query.filter(sessions::user_id.eq(user_id).and(sessions::id.eq(id))),
         Which::OfRefreshToken(id, digest) => {
+            // No index has the digests of refresh tokens: under an OR, PostgreSQL runs each subquery by itself, so each
+            // names the session too.
             let genuine = refresh_tokens::table
+                .filter(refresh_tokens::session_id.eq(id))
                 .filter(refresh_tokens::secret_digest.eq(digest.as_slice()))
                 .select(refresh_tokens::session_id);
             let former = former_secrets::table
+                .filter(former_secrets::session_id.eq(id))
                 .filter(former_secrets::digest.eq(digest.as_slice()))
                 .select(former_secrets::session_id);
             let is_genuine = sessions::id.eq_any(genuine).or(sessions::id.eq_any(former));

@@ -32,6 +32,7 @@ mod notes;
 mod one_budget;
 mod openapi;
 mod prune;
+mod query_plans;
 mod refresh;
 mod refusals;
 mod renewal;

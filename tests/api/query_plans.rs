@@ -1,0 +1,68 @@
+//! Queries that requests repeat use indexes, however large the tables are.
+
+use diesel::connection::SimpleConnection;
+use diesel::result::Error;
+use diesel::sql_types::Text;
+use diesel::{Connection, PgConnection, QueryResult, QueryableByName, RunQueryDsl};
+use doorward::sessions::end::{self, Which};
+use doorward::sessions::life;
+use uuid::Uuid;
+
+use crate::support::World;
+
+#[derive(QueryableByName)]
+struct Table {
+    #[diesel(sql_type = Text)]
+    name: String,
+}
+
+/// Returns the tables that `work` reads from one end to the other. The planner avoids that where an index helps at all,
+/// as it would if the tables were large.
+fn find_scanned(
+    connection: &mut PgConnection,
+    work: impl FnOnce(&mut PgConnection) -> QueryResult<()>,
+) -> Vec<String> {
+    let mut scanned = Vec::new();
+    let ended: QueryResult<()> = connection.transaction(|connection| {
+        connection.batch_execute("SET LOCAL enable_seqscan = off")?;
+        work(connection)?;
+        let tables: Vec<Table> = diesel::sql_query(
+            "SELECT relname::text AS name FROM pg_stat_xact_user_tables WHERE seq_scan > 0 ORDER BY relname",
+        )
+        .load(connection)?;
+        scanned = tables.into_iter().map(|table| table.name).collect();
+        Err(Error::RollbackTransaction)
+    });
+    assert_eq!(ended, Err(Error::RollbackTransaction));
+    scanned
+}
+
+#[actix_web::test]
+async fn sessions_are_found_by_indexes_however_they_are_named() {
+    let world = World::new().await;
+    world.signed_in("alice", "member").await;
+    let connection = &mut world.connection();
+    let (id, digest) = (Uuid::now_v7(), [7; 32]);
+    for which in [
+        Which::These(vec![id]),
+        Which::AllOf(id),
+        Which::OthersOf(id, id),
+        Which::OneOf(id, id),
+        Which::OfRefreshToken(id, digest),
+    ] {
+        let find = |connection: &mut PgConnection| end::find_unended(connection, &which).map(|_| ());
+        assert_eq!(find_scanned(connection, find), Vec::<String>::new(), "{which:?}");
+    }
+    let find = |connection: &mut PgConnection| life::find_life(connection, id, Some(digest)).map(|_| ());
+    assert_eq!(find_scanned(connection, find), Vec::<String>::new());
+    let by_digest = |connection: &mut PgConnection| {
+        diesel::sql_query("SELECT FROM refresh_tokens WHERE secret_digest = ''")
+            .execute(connection)
+            .map(|_| ())
+    };
+    assert_eq!(
+        find_scanned(connection, by_digest),
+        ["refresh_tokens"],
+        "a read of the whole table is noticed"
+    );
+}
