@@ -1,7 +1,7 @@
 ALTER TABLE audit_events DROP COLUMN repeat_key;
 DROP FUNCTION event_repeat_key;
 DROP FUNCTION event_counted;
-DROP INDEX personal_tokens_revoked_at;
+DROP INDEX IF EXISTS personal_tokens_revoked_at;
 DROP TRIGGER note_presentable_until ON sessions;
 DROP FUNCTION note_presentable_until;
 ALTER TABLE sessions DROP COLUMN presentable_until;

@@ -1,4 +1,5 @@
-//! What a serving process does by itself: writes last uses, looks for new keys, prunes, measures its pools.
+//! What a serving process does by itself: writes last uses, looks for new keys, prunes, measures its pools,
+//! makes missing indexes.
 
 use std::time::Duration;
 
@@ -6,6 +7,7 @@ use actix_web::web;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
+use super::indexes;
 use super::node::{REPORT_EVERY, Watch};
 use crate::audit::refusals;
 use crate::database::feed::FeedState;
@@ -36,14 +38,15 @@ impl Tasks {
     }
 }
 
-/// Begins all of them on this thread's runtime.
+/// Starts all of them on this thread's runtime. `url` is the database's.
 #[must_use]
-pub fn start(services: &web::Data<Services>, node: Option<&Node>, retention: Retention) -> Tasks {
+pub fn start(services: &web::Data<Services>, node: Option<&Node>, retention: Retention, url: &str) -> Tasks {
     let (flushing, keeping, reloading, pruning, measuring) =
         (services.clone(), services.clone(), services.clone(), services.clone(), services.clone());
     let (refolding, naming) = (services.clone(), services.clone());
     let reporting = node.map(|node| actix_web::rt::spawn(report(services.clone(), node.clone())));
     let mut tasks = vec![
+        actix_web::rt::spawn(indexes::run(url.to_owned())),
         actix_web::rt::spawn(async move {
             every(FLUSH_EVERY, || async {
                 if let Err(error) = flushing.last_use.flush(&flushing.database).await {
@@ -131,7 +134,8 @@ pub async fn prune(services: &Services, retention: Retention) {
 async fn bring_names_into_form(services: &Services) {
     let mut after = Uuid::nil();
     loop {
-        let batch = services.database.run(move |connection| canonical_names::run_batch(connection, after));
+        let batch =
+            services.database.run(move |connection| canonical_names::run_batch_by_index(connection, after));
         match batch.await {
             Ok(report) => {
                 log_names(&report);

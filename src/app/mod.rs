@@ -4,6 +4,7 @@ pub mod background;
 mod connection;
 pub mod cors;
 mod headers;
+mod indexes;
 pub mod listen;
 mod meters;
 pub mod node;

@@ -98,6 +98,10 @@ pub fn prepare(connection: &mut Connection, settings: &Settings) -> Result<Prepa
             background::log_names(&canonical_names::run(connection)?);
         }
     }
+    if user::is_empty(connection)? {
+        // An empty database gets every index at once, another one beside the service.
+        migrate::make_indexes(connection)?;
+    }
     revocation::adopt(connection)?;
     let secret_keys = find_or_make_secret_keys(connection, settings)?;
     let node = report_node(connection, settings)?;

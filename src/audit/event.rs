@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use chrono::{DateTime, Datelike, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::{Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
-use diesel::upsert::excluded;
+use diesel::upsert::{DecoratableTarget, excluded};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -284,6 +284,7 @@ pub fn insert(
             audit_events::repeat_key.eq(repeat_key),
         ))
         .on_conflict(audit_events::repeat_key)
+        .filter_target(audit_events::repeat_key.is_not_null())
         .do_update()
         .set(audit_events::details.eq(event_counted(
             audit_events::details,

@@ -7,7 +7,8 @@ use super::Context;
 use super::database::DatabaseAccess;
 use super::failure::Failure;
 use super::output::{Format, Output};
-use crate::database::migrate;
+use crate::database::Connection;
+use crate::database::migrate::{self, MigrateError};
 
 /// Arguments of `doorward migrate`.
 #[derive(Args, Debug)]
@@ -30,8 +31,7 @@ impl MigrateArgs {
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
         let settings = context.settings()?;
         let access = DatabaseAccess::make(&settings)?;
-        let ran =
-            migrate::run(&mut access.connect_to_any()?).map_err(|error| Failure::new(error.to_string()));
+        let ran = run(&mut access.connect_to_any()?).map_err(|error| Failure::new(error.to_string()));
         access.stop();
         let ran = ran?;
         let line = match ran.len() {
@@ -40,4 +40,11 @@ impl MigrateArgs {
         };
         Output::stdout(self.format).result(&Migrated { ran }, &line)
     }
+}
+
+/// Makes the indexes too, which a server makes only once it serves.
+fn run(connection: &mut Connection) -> Result<Vec<String>, MigrateError> {
+    let ran = migrate::run(connection)?;
+    migrate::make_indexes(connection)?;
+    Ok(ran)
 }

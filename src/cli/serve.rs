@@ -155,7 +155,7 @@ async fn serve(
     let server = app::serve(parts, listener, state::cores()).map_err(failed)?;
     let handle = server.handle();
     let following = services.follow(access.url()).map_err(failed)?;
-    let tasks = background::start(&services, node.as_ref(), state::retention(settings));
+    let tasks = background::start(&services, node.as_ref(), state::retention(settings), access.url());
     announce(&services.issuer.url, first_admin)?;
     tracing::info!(url = %services.issuer.url, %address, "serving");
     let mut server = actix_web::rt::spawn(server);

@@ -74,9 +74,9 @@ struct Locked {
     locked: bool,
 }
 
-/// Brings the schema up to date; gives the names of the migrations that it ran. Where nothing is pending or missing the
-/// lock is not taken: behind a pooler that hands out connections by transaction it may stay with a connection that others
-/// use.
+/// Brings the schema up to date, with the indexes that a server cannot serve without. Returns the names of the migrations
+/// that it ran. Where nothing is pending or missing the lock is not taken: behind a pooler that hands out connections by
+/// transaction it may stay with a connection that others use.
 ///
 /// # Errors
 /// See [`MigrateError`].
@@ -86,18 +86,42 @@ pub fn run(connection: &mut PgConnection) -> Result<Vec<String>, MigrateError> {
         return Err(MigrateError::Unfit(unfit));
     }
     let ran = if is_pending(connection)? { locked(connection, run_pending)? } else { Vec::new() };
-    if indexes::is_any_missing(connection)? {
-        locked(connection, |connection| {
-            match indexes::make_missing(connection) {
-                Ok(made) => tracing::info!(made, "made indexes"),
-                Err(error) => {
-                    tracing::warn!(%error, "an index could not be made: see `doorward doctor`; without it lists and searches are slow");
-                }
-            }
-            Ok(())
-        })?;
+    if indexes::is_any_required_missing(connection)? {
+        locked(connection, |connection| Ok(indexes::make_required(connection)?))?;
     }
     Ok(ran)
+}
+
+/// The outcome of [`make_indexes`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Indexes {
+    /// Every index exists that this database can have.
+    Complete,
+    /// Some are missing: making them failed, or another process is making them.
+    Missing,
+}
+
+/// Makes the indexes that are missing. Does not wait for another process that makes them or migrates.
+///
+/// # Errors
+/// PostgreSQL's. An index that cannot be made is no error: the log says why.
+pub fn make_indexes(connection: &mut PgConnection) -> Result<Indexes, MigrateError> {
+    if !indexes::is_any_missing(connection)? {
+        return Ok(Indexes::Complete);
+    }
+    if !ask(connection, "SELECT pg_try_advisory_lock($1) AS locked")? {
+        return Ok(Indexes::Missing);
+    }
+    let made = indexes::make_missing(connection);
+    ask(connection, "SELECT pg_advisory_unlock($1) AS locked")?;
+    let made = made?;
+    if made.made > 0 {
+        tracing::info!(made = made.made, "made indexes");
+    }
+    for (index, error) in &made.failed {
+        tracing::warn!(%index, %error, "an index could not be made: see `doorward doctor`; lists, searches or pruning are slow without it");
+    }
+    Ok(if made.failed.is_empty() { Indexes::Complete } else { Indexes::Missing })
 }
 
 fn run_pending(connection: &mut PgConnection) -> Result<Vec<String>, MigrateError> {

@@ -287,7 +287,7 @@ pub const STATEMENT: &str = concat!(
             jsonb_build_object('presented_generation', g.generation, 'live_generation', turn.generation) || g.doubt,
             CASE turn.outcome WHEN 'repeated' THEN event_repeat_key(turn.session_id, 'refresh_repeated', now()) END
         FROM turn JOIN given AS g ON g.session_id = turn.session_id WHERE turn.outcome IN ('reused', 'repeated')
-        ON CONFLICT (repeat_key) DO UPDATE SET details = 
+        ON CONFLICT (repeat_key) WHERE repeat_key IS NOT NULL DO UPDATE SET details = 
             event_counted(audit_events.details, audit_events.address, excluded.address)
     )
     SELECT outcome, session_id, generation, expires_at, ended_at, ended_reason, auth_time, scope, user_id, username,

@@ -1,15 +1,18 @@
 //! The schema: up, down and up again, by one process at a time, and as the code has it.
 
+use std::path::Path;
 use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
 use diesel::sql_types::{BigInt, Text};
 use diesel::{PgConnection, QueryableByName, RunQueryDsl};
 use diesel_migrations::MigrationHarness;
-use doorward::database::migrate::{self, MIGRATIONS};
+use doorward::app::start;
+use doorward::database::migrate::{self, Indexes, MIGRATIONS};
 use doorward::database::{Database, indexes};
+use serde_json::json;
 
-use crate::support::{TestDatabase, World};
+use crate::support::{PASSWORD, TestDatabase, World, settings};
 
 #[test]
 fn every_migration_goes_down_and_up_again() {
@@ -52,20 +55,26 @@ fn eight_at_once_migrate_one_database() {
     }
 }
 
-/// A connection of a pooler's may hold the lock for good.
+/// A connection of a pooler's may hold the lock for good, and a node that makes indexes holds it for minutes.
 #[test]
-fn what_is_migrated_already_waits_for_nobodys_lock() {
+fn migrated_database_waits_for_nobodys_lock() {
     let database = TestDatabase::make();
     let mut holder = Database::connect(&database.url).unwrap();
-    diesel::sql_query("SELECT pg_advisory_lock(x'646f6f7277617264'::bigint)").execute(&mut holder).unwrap();
+    holder
+        .batch_execute("DROP INDEX notes_by_sharing; SELECT pg_advisory_lock(x'646f6f7277617264'::bigint)")
+        .unwrap();
     let (done, ran) = std::sync::mpsc::channel();
     let url = database.url.clone();
-    std::thread::spawn(move || done.send(migrate::run(&mut Database::connect(&url).unwrap()).unwrap()));
-    assert_eq!(ran.recv_timeout(Duration::from_secs(10)).ok(), Some(Vec::new()));
+    std::thread::spawn(move || {
+        let mut connection = Database::connect(&url).unwrap();
+        let ran = migrate::run(&mut connection).unwrap();
+        done.send((ran, migrate::make_indexes(&mut connection).unwrap()))
+    });
+    assert_eq!(ran.recv_timeout(Duration::from_secs(10)).ok(), Some((Vec::new(), Indexes::Missing)));
 }
 
 #[test]
-fn missing_and_invalid_indexes_are_made_at_the_start() {
+fn missing_and_invalid_indexes_are_made() {
     let database = TestDatabase::make();
     let mut connection = Database::connect(&database.url).unwrap();
     let repair = |connection: &mut PgConnection| indexes::find_repair(connection).unwrap().len();
@@ -77,11 +86,94 @@ fn missing_and_invalid_indexes_are_made_at_the_start() {
         )
         .unwrap();
     assert_eq!(repair(&mut connection), 7, "the extension, and two statements for each index");
-    assert!(migrate::run(&mut connection).unwrap().is_empty());
+    assert_eq!(migrate::make_indexes(&mut connection).unwrap(), Indexes::Complete);
     assert_eq!(repair(&mut connection), 0);
     connection.batch_execute("DROP EXTENSION pg_trgm CASCADE").unwrap();
-    migrate::run(&mut connection).unwrap();
+    assert_eq!(migrate::make_indexes(&mut connection).unwrap(), Indexes::Complete);
     assert_eq!(repair(&mut connection), 9, "four need the extension");
+}
+
+#[test]
+fn index_that_cannot_be_made_does_not_hold_up_the_others() {
+    let database = TestDatabase::make();
+    let mut connection = Database::connect(&database.url).unwrap();
+    connection
+        .batch_execute(
+            "DROP INDEX sessions_presentable_until, notes_unfolded;
+             CREATE TABLE sessions_presentable_until ()",
+        )
+        .unwrap();
+    assert_eq!(migrate::make_indexes(&mut connection).unwrap(), Indexes::Missing);
+    assert!(indexes::exists(&mut connection, indexes::NOTES_UNFOLDED).unwrap());
+    connection.batch_execute("DROP TABLE sessions_presentable_until").unwrap();
+    assert_eq!(migrate::make_indexes(&mut connection).unwrap(), Indexes::Complete);
+    assert!(indexes::exists(&mut connection, "sessions_presentable_until").unwrap());
+}
+
+/// Audit events name the unique index; nothing else is worth a wait.
+#[test]
+fn start_makes_only_the_indexes_that_it_cannot_serve_without() {
+    let database = TestDatabase::make();
+    let mut connection = Database::connect(&database.url).unwrap();
+    let dropped = "DROP INDEX notes_by_sharing, audit_events_repeat_key";
+    connection.batch_execute(dropped).unwrap();
+    start::prepare(&mut connection, &settings()).unwrap();
+    assert!(indexes::exists(&mut connection, "audit_events_repeat_key").unwrap());
+    assert!(!indexes::exists(&mut connection, "notes_by_sharing").unwrap());
+    connection
+        .batch_execute("DROP INDEX audit_events_repeat_key; CREATE TABLE audit_events_repeat_key ()")
+        .unwrap();
+    start::prepare(&mut connection, &settings()).map(|_| ()).unwrap_err();
+}
+
+/// Databases that took an earlier form of the migration have one.
+#[actix_web::test]
+async fn events_are_counted_by_an_index_of_all_rows_too() {
+    let world = World::new().await;
+    let alice = world.signed_in("alice", "member").await;
+    world.stop_time();
+    world.sql(
+        "DROP INDEX audit_events_repeat_key;
+         CREATE UNIQUE INDEX audit_events_repeat_key ON audit_events (repeat_key)",
+    );
+    for _ in 0..2 {
+        let body = json!({ "password": format!("not {PASSWORD}") });
+        world.post("/api/v1/auth/step-up", &alice.access, body).await.refused("validation_failed");
+    }
+    assert_eq!(world.refresh(&alice.refresh).await.status, 200);
+    for _ in 0..2 {
+        assert_eq!(world.refresh(&alice.refresh).await.status, 200);
+    }
+    for event in ["step_up_failed", "refresh_repeated"] {
+        let rows = format!("SELECT count(*) FROM audit_events WHERE type = '{event}'");
+        assert_eq!((world.events(event), world.count(&rows)), (2, 1), "{event}");
+    }
+}
+
+/// A migration keeps its locks until it ends: nodes of the version before cannot read the table meanwhile.
+#[test]
+fn migrations_read_no_table_of_an_earlier_one_whole() {
+    let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations"));
+    let mut checked = 0;
+    for migration in std::fs::read_dir(folder).unwrap().flatten().map(|entry| entry.path()) {
+        // Those before are released.
+        if migration.file_name().unwrap().to_str().unwrap() < "2026-11-30" {
+            continue;
+        }
+        checked += 1;
+        let script = std::fs::read_to_string(migration.join("up.sql")).unwrap();
+        for line in script.lines().map(str::trim).filter(|line| !line.starts_with("--")) {
+            if line.starts_with("CREATE INDEX ") || line.starts_with("CREATE UNIQUE INDEX ") {
+                let (_, table) = line.split_once(" ON ").unwrap();
+                let table = table.split(' ').next().unwrap();
+                let makes_table = script.contains(&format!("CREATE TABLE {table} "));
+                assert!(makes_table, "make it a line of src/database/indexes.rs: {line}");
+            }
+            let checks_rows = line.contains("ADD CONSTRAINT ") && !line.contains("NOT VALID");
+            assert!(!checks_rows, "make it NOT VALID, which checks new rows alone: {line}");
+        }
+    }
+    assert!(checked > 0);
 }
 
 /// schema.rs is what the queries are checked against.

@@ -1,6 +1,6 @@
 //! Search of notes: alike on every locale, by folded text, within bounds.
 
-use doorward::database::Database;
+use doorward::database::{Database, migrate};
 use doorward::resources::notes::refold;
 use serde_json::{Value, json};
 
@@ -205,4 +205,19 @@ async fn search_goes_through_all_pages_of_own_and_shared_notes() {
     let admin = world.login("admin").await;
     assert_eq!(search_all(&world, &admin, "number").await.0.len(), 9);
     assert_eq!(search_all(&world, &admin, "number&shared=false").await.0.len(), 4);
+}
+
+#[actix_web::test]
+async fn folding_waits_for_the_index_that_finds_notes() {
+    let world = World::new().await;
+    let alice = world.signed_in("alice", "member").await;
+    write(&world, &alice, "Tea", "green").await;
+    world.sql("UPDATE notes SET search_text = NULL; DROP INDEX notes_unfolded");
+    let unfolded = || world.count("SELECT count(*) FROM notes WHERE search_text IS NULL");
+    refold_all(&world).await;
+    assert_eq!(unfolded(), 1);
+    assert_eq!(titles(&search(&world, &alice, "gree").await), ["Tea"], "it is found meanwhile");
+    migrate::make_indexes(&mut world.connection()).unwrap();
+    refold_all(&world).await;
+    assert_eq!(unfolded(), 0);
 }

@@ -4,6 +4,7 @@ use diesel::connection::SimpleConnection;
 use doorward::users::canonical_names::{self, Report};
 use reqwest::Method;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use crate::support::{Answer, PASSWORD, World};
 
@@ -166,4 +167,17 @@ async fn an_account_without_another_name_is_not_locked_out() {
         }
         assert!(canonical_names::find_unresolved(&mut world.connection()).unwrap().is_empty());
     }
+}
+
+#[actix_web::test]
+async fn names_wait_for_the_index_that_finds_them() {
+    let world = World::new().await;
+    insert_as_before(&world, "alice", Some(UNICODE), 1);
+    let definition = world.text("SELECT pg_get_indexdef('users_with_spellings'::regclass) AS text");
+    world.sql("DROP INDEX users_with_spellings");
+    let by_index = || canonical_names::run_batch_by_index(&mut world.connection(), Uuid::nil()).unwrap();
+    let report = by_index();
+    assert_eq!((report.last, report.changed), (None, 0));
+    world.sql(&definition);
+    assert_eq!(by_index().changed, 1);
 }

@@ -2,6 +2,7 @@
 //! the doctor says can be done.
 
 use std::fs;
+use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection;
 use diesel::sql_types::BigInt;
@@ -119,6 +120,20 @@ fn the_doctor_names_the_statements_that_make_the_search_quick() {
             connection.batch_execute(statement).unwrap_or_else(|error| panic!("{statement}: {error}"));
         }
         assert_eq!(finding(&folder, "search")["level"], "pass", "{harm}");
+    }
+}
+
+#[test]
+fn serving_node_makes_missing_indexes() {
+    let folder = Folder::new();
+    let server = folder.serve();
+    let harm = "DROP INDEX notes_by_sharing";
+    PgConnection::establish(&url(&folder, "doorward")).unwrap().batch_execute(harm).unwrap();
+    drop(server);
+    let _server = folder.serve();
+    let begun = Instant::now();
+    while finding(&folder, "search")["level"] != "pass" {
+        assert!(begun.elapsed() < Duration::from_secs(60), "not made in time");
     }
 }
 

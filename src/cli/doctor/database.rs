@@ -175,7 +175,7 @@ fn nodes(connection: &mut Connection) -> Vec<Finding> {
     differences.iter().map(finding).collect()
 }
 
-/// Users and notes are searched by indexes that not every PostgreSQL lets a server make.
+/// Users and notes are searched, and old rows pruned, by indexes that not every PostgreSQL lets a server make.
 fn search(connection: &mut Connection) -> Finding {
     let statements = match indexes::find_repair(connection) {
         Ok(statements) => statements,
@@ -184,8 +184,12 @@ fn search(connection: &mut Connection) -> Finding {
     if statements.is_empty() {
         return Finding::pass("search", "users and notes are found by indexes");
     }
-    let advice = format!("In psql, as the owner of the database, run each: {};", statements.join("; "));
-    Finding::warn("search", "indexes are missing: searching users or notes reads them all", advice)
+    let advice = format!(
+        "A server makes what it can within the hour; its log says why it cannot. In psql, as the owner of the database, \
+         run each: {};",
+        statements.join("; ")
+    );
+    Finding::warn("search", "indexes are missing: searches and pruning read whole tables", advice)
 }
 
 /// An earlier version took one address in two spellings for two.

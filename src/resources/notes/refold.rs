@@ -6,7 +6,7 @@ use diesel::sql_types::{Array, BigInt, Bool, Text, Uuid as SqlUuid};
 use uuid::Uuid;
 
 use super::note::search_text;
-use crate::database::{Database, DatabaseError};
+use crate::database::{Database, DatabaseError, indexes};
 
 /// Notes in a transaction.
 const BATCH: usize = 200;
@@ -29,7 +29,8 @@ struct Unfolded {
     body: String,
 }
 
-/// Folds a batch, the newest first. Returns whether there may be more; not where another node is folding.
+/// Folds a batch, the newest first. Returns whether there may be more; not where another node is folding. Folds none while
+/// the index that finds them is missing: whatever repeats this would read the whole table each time.
 ///
 /// # Errors
 /// See [`DatabaseError`].
@@ -38,6 +39,9 @@ pub async fn run_batch(database: &Database) -> Result<bool, DatabaseError> {
 }
 
 fn refold(connection: &mut PgConnection) -> QueryResult<usize> {
+    if !indexes::exists(connection, indexes::NOTES_UNFOLDED)? {
+        return Ok(0);
+    }
     let mut folded = 0;
     for scope in ["shared", "NOT shared"] {
         let rows = read(connection, scope, BATCH - folded)?;

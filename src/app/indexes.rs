@@ -1,0 +1,37 @@
+//! Makes missing indexes while the server serves, on a thread and a connection of their own: that may take minutes.
+
+use std::time::Duration;
+
+use crate::blocking::{BlockingPool, Caller, Lane, Limits};
+use crate::database::migrate::{self, Indexes};
+use crate::database::{Database, DatabaseError};
+
+/// The time between two attempts; it doubles with each.
+const RETRY_FIRST: Duration = Duration::from_secs(60);
+const RETRY_LAST: Duration = Duration::from_secs(3_600);
+/// The time that making all of them may take.
+const MADE_WITHIN: Duration = Duration::from_secs(86_400);
+
+/// Makes the missing indexes, and tries again what failed or what another node was at.
+pub async fn run(url: String) {
+    let thread = BlockingPool::new("indexes", Limits::new(1, 1));
+    let mut pause = RETRY_FIRST;
+    loop {
+        match make(&thread, url.clone()).await {
+            Ok(Indexes::Complete) => pause = RETRY_LAST,
+            Ok(Indexes::Missing) => {}
+            Err(error) => tracing::warn!(%error, "looking for missing indexes failed; retrying later"),
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(RETRY_LAST);
+    }
+}
+
+async fn make(thread: &BlockingPool, url: String) -> Result<Indexes, DatabaseError> {
+    let claim = Caller::default().claim(Lane::Ordinary);
+    let made = thread.run(MADE_WITHIN, claim, move || {
+        let mut connection = Database::connect(&url)?;
+        Ok(migrate::make_indexes(&mut connection)?)
+    });
+    made.await?
+}
