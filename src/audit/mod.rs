@@ -4,6 +4,7 @@ pub mod daily;
 pub mod event;
 pub mod refusal_counts;
 mod refusal_queue;
+mod refusal_trim;
 pub mod refusals;
 
 pub use event::{Event, EventType, Origin, Subject};

@@ -9,17 +9,18 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use diesel::dsl::sql;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Nullable, Text, Uuid as SqlUuid};
+use diesel::sql_types::{BigInt, Nullable, Uuid as SqlUuid};
 use serde_json::Value;
 use uuid::Uuid;
 
 use super::event::comparable;
-use super::refusal_queue::{Queue, fair_share};
-use crate::blocking::caller::IPV6_PREFIX;
+use super::refusal_queue::Queue;
+use super::refusal_trim;
 use crate::database::schema::refusals;
 use crate::database::{Database, DatabaseError};
 
 pub use super::refusal_queue::{Lane, Owner};
+pub use super::refusal_trim::find_newest_to_go;
 
 /// How often the batch is written.
 pub const FLUSH_EVERY: Duration = Duration::from_secs(1);
@@ -84,8 +85,8 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Waiting {
     queue: Queue,
-    /// Rows written since the oldest were last deleted.
-    untrimmed: usize,
+    /// Rows of each lane that were written since its oldest were last deleted.
+    untrimmed: [i64; Lane::ALL.len()],
 }
 
 impl KeptRefusals {
@@ -162,7 +163,7 @@ impl KeptRefusals {
                 }
                 self.shared.kept.fetch_add(batch.len() as u64, Ordering::Relaxed);
                 metrics::counter!("doorward_refusals_kept_total").increment(batch.len() as u64);
-                self.lock().untrimmed += batch.len();
+                self.lock().untrimmed[lane as usize] += i64::try_from(batch.len()).unwrap_or(i64::MAX);
             }
         }
         self.trim(database).await
@@ -175,14 +176,21 @@ impl KeptRefusals {
         }
     }
 
-    /// Deletes rows beyond the bound once a hundredth of it was written.
+    /// Deletes a lane's rows beyond its bound once a hundredth of it was written. After a failure it waits for as many rows
+    /// again.
     async fn trim(&self, database: &Database) -> Result<(), DatabaseError> {
-        let rows = self.shared.rows;
-        if self.lock().untrimmed < (rows / 100).max(1) as usize {
-            return Ok(());
+        for lane in Lane::ALL {
+            let room = lane.share(self.shared.rows);
+            let untrimmed = self.lock().untrimmed[lane as usize];
+            if untrimmed < (room / 100).max(1) {
+                continue;
+            }
+            self.lock().untrimmed[lane as usize] = 0;
+            if let Err(error) = refusal_trim::run(database, lane, room).await {
+                tracing::warn!(%error, lane = lane.as_str(), "old refusals could not be deleted; retrying later");
+                return Err(error);
+            }
         }
-        database.run(move |connection| trim(connection, rows)).await?;
-        self.lock().untrimmed = 0;
         Ok(())
     }
 }
@@ -218,65 +226,6 @@ fn insert(connection: &mut PgConnection, rows: &[NewRefusal]) -> QueryResult<()>
         )))
         .execute(connection)
         .map(|_| ())
-}
-
-fn trim(connection: &mut PgConnection, rows: u32) -> QueryResult<()> {
-    for lane in Lane::ALL {
-        trim_owners(connection, lane, lane.share(rows))?;
-        let newest_to_go = refusals::table
-            .filter(refusals::lane.eq(lane.as_str()))
-            .order(refusals::position.desc())
-            .offset(lane.share(rows))
-            .select(refusals::position)
-            .first::<i64>(connection)
-            .optional()?;
-        if let Some(position) = newest_to_go {
-            diesel::delete(refusals::table)
-                .filter(refusals::lane.eq(lane.as_str()).and(refusals::position.le(position)))
-                .execute(connection)?;
-        }
-    }
-    Ok(())
-}
-
-/// Returns the expression for the party that a row counts against, as [`Owner`] has it. What no credential proved names
-/// anybody whom its sender likes.
-fn owner() -> String {
-    format!(
-        "CASE WHEN lane <> '{unproven}' AND coalesce(user_id, session_id) IS NOT NULL \
-             THEN coalesce(user_id, session_id)::text \
-         WHEN address LIKE '%:%' THEN network(set_masklen(address::inet, {IPV6_PREFIX}))::text \
-         ELSE coalesce(address, '') END",
-        unproven = Lane::Unproven.as_str()
-    )
-}
-
-#[derive(QueryableByName)]
-struct OwnersRows {
-    #[diesel(sql_type = BigInt)]
-    count: i64,
-}
-
-/// Deletes the oldest rows of those owners who have more than a fair share of a lane that is over its bound.
-fn trim_owners(connection: &mut PgConnection, lane: Lane, room: i64) -> QueryResult<()> {
-    let owner = owner();
-    let grouped = format!("SELECT count(*) AS count FROM refusals WHERE lane = $1 GROUP BY {owner}");
-    let rows: Vec<OwnersRows> = diesel::sql_query(grouped).bind::<Text, _>(lane.as_str()).load(connection)?;
-    let share = fair_share(rows.into_iter().map(|rows| rows.count).collect(), room);
-    if share == i64::MAX {
-        return Ok(());
-    }
-    diesel::sql_query(format!(
-        "DELETE FROM refusals WHERE position IN (
-            SELECT position FROM (
-                SELECT position, row_number() OVER (PARTITION BY {owner} ORDER BY position DESC) AS number
-                FROM refusals WHERE lane = $1) AS numbered
-            WHERE number > $2)"
-    ))
-    .bind::<Text, _>(lane.as_str())
-    .bind::<BigInt, _>(share.max(1))
-    .execute(connection)
-    .map(|_| ())
 }
 
 /// A kept refusal.

@@ -523,6 +523,60 @@ async fn live_credential_displaces_its_own_refusals_first() {
     assert_eq!(world.count("SELECT count(*) FROM refusals WHERE lane = 'proven'"), 100);
 }
 
+/// Refuses to delete refusals by statements that contain this.
+fn refuse_deletes(world: &World, part: &str) {
+    world.sql(&format!(
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+         BEGIN
+             IF current_query() LIKE '%{part}%' THEN RAISE 'refused'; END IF;
+             RETURN NULL;
+         END $$;
+         CREATE TRIGGER refuse BEFORE DELETE ON refusals EXECUTE FUNCTION refuse()"
+    ));
+}
+
+#[actix_web::test]
+async fn trimming_that_fails_waits_for_more_rows() {
+    let world = World::with(|settings| settings.refusal_rows = 1_000).await;
+    let alice = world.signed_in("alice", "member").await;
+    let flush = || world.services.kept_refusals.flush(&world.services.database);
+    world.get("/api/v1/users", &alice.access).await;
+    keep(&world).await;
+    world.sql(
+        "INSERT INTO refusals (request_id, lane, occurred_at, method, route, path, status, problem, checks)
+         SELECT gen_random_uuid(), lane, occurred_at, method, route, path, status, problem, checks
+         FROM refusals, generate_series(1, 12000)",
+    );
+    refuse_deletes(&world, "DELETE FROM refusals");
+    for _ in 0..10 {
+        world.get("/api/v1/users", &alice.access).await;
+    }
+    assert!(flush().await.is_err());
+    assert!(flush().await.is_ok(), "nothing was written since");
+    world.sql("DROP TRIGGER refuse ON refusals");
+    for _ in 0..10 {
+        world.get("/api/v1/users", &alice.access).await;
+    }
+    keep(&world).await;
+    assert_eq!(world.count("SELECT count(*) FROM refusals"), 1_000);
+}
+
+#[actix_web::test]
+async fn oldest_refusals_go_when_owners_cannot_be_counted() {
+    let world = World::with(|settings| settings.refusal_rows = 100).await;
+    let alice = world.signed_in("alice", "member").await;
+    let mallory = world.signed_in("mallory", "member").await;
+    world.get("/api/v1/users", &alice.access).await;
+    refuse_deletes(&world, "row_number");
+    repeat_refused(&world, "/api/v1/users", &mallory.access, 200).await;
+    let rows = |user: &str| {
+        world.count(&format!(
+            "SELECT count(*) FROM refusals JOIN users ON users.id = user_id WHERE username = '{user}'"
+        ))
+    };
+    assert_eq!((rows("alice"), rows("mallory")), (0, 100));
+}
+
 #[actix_web::test]
 async fn what_cannot_be_written_waits_and_slows_nothing() {
     let world = World::new().await;

@@ -2,8 +2,9 @@
 
 use diesel::connection::SimpleConnection;
 use diesel::result::Error;
-use diesel::sql_types::Text;
+use diesel::sql_types::{BigInt, Text};
 use diesel::{Connection, PgConnection, QueryResult, QueryableByName, RunQueryDsl};
+use doorward::audit::refusals::{self, Lane};
 use doorward::sessions::end::{self, Which};
 use doorward::sessions::life;
 use uuid::Uuid;
@@ -65,4 +66,37 @@ async fn sessions_are_found_by_indexes_however_they_are_named() {
         ["refresh_tokens"],
         "a read of the whole table is noticed"
     );
+}
+
+#[actix_web::test]
+async fn lane_within_its_bound_is_not_counted() {
+    #[derive(QueryableByName)]
+    struct Read {
+        #[diesel(sql_type = BigInt)]
+        rows: i64,
+    }
+    let world = World::new().await;
+    world.sql(
+        "INSERT INTO refusals (request_id, lane, occurred_at, method, route, path, status, problem, checks)
+         SELECT gen_random_uuid(), 'proven', now(), 'GET', '', '', 403, '{}', '{}' FROM generate_series(1, 5000);
+         ANALYZE refusals",
+    );
+    let find = |room| {
+        let mut found = (None, 0);
+        let ended: QueryResult<()> = world.connection().transaction(|connection| {
+            let newest = refusals::find_newest_to_go(connection, Lane::Proven, room)?;
+            let read: Read = diesel::sql_query(
+                "SELECT seq_tup_read + idx_tup_fetch AS rows FROM pg_stat_xact_user_tables WHERE relname = 'refusals'",
+            )
+            .get_result(connection)?;
+            found = (newest, read.rows);
+            Err(Error::RollbackTransaction)
+        });
+        assert_eq!(ended, Err(Error::RollbackTransaction));
+        found
+    };
+    let (newest, rows) = find(5_000);
+    assert!(newest.is_none() && rows < 5, "{newest:?}: {rows}");
+    let first = world.count("SELECT min(position) AS count FROM refusals");
+    assert_eq!(find(4_999).0, Some(first));
 }
