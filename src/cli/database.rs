@@ -95,7 +95,8 @@ impl DatabaseAccess {
     pub fn connect_to_any(&self) -> Result<Connection, Failure> {
         Database::connect(&self.url).map_err(|error| {
             let said = error.to_string();
-            hopeless::find_advice(&said).map_or_else(|| Failure::new(&said), |advice| refused(&said, advice))
+            hopeless::find_advice(&said)
+                .map_or_else(|| Failure::new(&said), |advice| Failure::new(refused(&said, advice.text)))
         })
     }
 
@@ -118,11 +119,11 @@ impl DatabaseAccess {
     }
 }
 
-/// A connection that is refused however often it is tried.
+/// Returns the line about a connection that is refused however often it is tried.
 #[must_use]
-pub fn refused(said: &str, advice: &str) -> Failure {
+pub fn refused(said: &str, advice: &str) -> String {
     let lines: Vec<&str> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    Failure::new(format!("{}: {advice}", lines.join("; ")))
+    format!("{}: {advice}", lines.join("; "))
 }
 
 fn options(settings: &Settings) -> Result<Options, Failure> {

@@ -22,8 +22,9 @@ use crate::app::{self, background, listen, state, waiting};
 use crate::blocking::{BlockingPool, Caller, Lane, Limits};
 use crate::clock::Clock;
 use crate::config::Settings;
+use crate::database::hopeless::{self, Advice, Patience};
 use crate::database::nodes::{self, Node};
-use crate::database::{Database, DatabaseError, hopeless, instance};
+use crate::database::{Database, DatabaseError, instance};
 use crate::guard::Services;
 
 /// How long the server is not ready but serves, so that balancers look elsewhere first.
@@ -225,6 +226,8 @@ struct Start<'a> {
     stand_in: Option<ServerHandle>,
     /// When the log says again why PostgreSQL is not there.
     reminder: Reminder,
+    /// How long a role or a database may be missing.
+    patience: Patience,
 }
 
 impl<'a> Start<'a> {
@@ -241,6 +244,7 @@ impl<'a> Start<'a> {
             listener: Some(listener),
             stand_in: None,
             reminder: Reminder::default(),
+            patience: Patience::default(),
         }
     }
 
@@ -259,7 +263,7 @@ impl<'a> Start<'a> {
                 None => return Ok(None),
                 Some(tried) => match tried? {
                     Ok(prepared) => return Ok(Some(prepared)),
-                    Err(error) => self.tell(&error)?,
+                    Err(not_yet) => self.bear(&not_yet)?,
                 },
             }
             tokio::select! {
@@ -283,6 +287,17 @@ impl<'a> Start<'a> {
                 _ = self.signals.next() => return Ok(None),
             }
         }
+    }
+
+    /// Ends the start where waiting does not help, or tells why it waits.
+    fn bear(&mut self, not_yet: &NotYet) -> Result<(), Failure> {
+        let NotYet { said, advice } = not_yet;
+        let Some(advice) = *advice else {
+            self.patience.restart();
+            return self.tell(said);
+        };
+        let line = refused(said, advice.text);
+        if self.patience.is_over(advice, Instant::now()) { Err(Failure::new(line)) } else { self.tell(&line) }
     }
 
     /// Tells the log now and then why PostgreSQL is not there, and everybody else to wait.
@@ -329,12 +344,20 @@ async fn open(thread: &BlockingPool, settings: &Settings) -> Result<DatabaseAcce
     Ok(access)
 }
 
+/// Why PostgreSQL cannot be served on yet.
+struct NotYet {
+    /// In its own words.
+    said: String,
+    /// What to do, where waiting for long does not help.
+    advice: Option<Advice>,
+}
+
 /// The outer error ends the start; the inner one says that PostgreSQL is not there.
 async fn try_prepare(
     thread: &BlockingPool,
     settings: &Settings,
     url: &str,
-) -> Result<Result<Prepared, String>, Failure> {
+) -> Result<Result<Prepared, NotYet>, Failure> {
     let (settings, url) = (settings.clone(), url.to_owned());
     let claim = Caller::default().claim(Lane::Ordinary);
     let prepared = thread.run(PREPARED_WITHIN, claim, move || {
@@ -346,17 +369,12 @@ async fn try_prepare(
         prepared.await.map_err(|error| Failure::new(error.to_string()))?;
     match prepared.map(|prepared| prepared.map_err(unavailability)) {
         Ok(Ok(prepared)) => Ok(Ok(prepared)),
-        Ok(Err(failure)) => failure.map(Err),
-        Err(error) => waits(&error),
-    }
-}
-
-/// A refused connection is waited for, but not where a setting is wrong.
-fn waits<T>(error: &DatabaseError) -> Result<Result<T, String>, Failure> {
-    let said = error.to_string();
-    match hopeless::find_advice(&said) {
-        Some(advice) => Err(refused(&said, advice)),
-        None => Ok(Err(said)),
+        Ok(Err(failure)) => failure.map(|said| Err(NotYet { said, advice: None })),
+        Err(error) => {
+            let said = error.to_string();
+            let advice = hopeless::find_advice(&said);
+            Ok(Err(NotYet { said, advice }))
+        }
     }
 }
 

@@ -1,5 +1,39 @@
-//! Refused connections that waiting does not mend: a setting is wrong. diesel hands on no SQLSTATE, so they are known by the
+//! Refused connections that waiting does not mend: a setting is wrong, or a role or database is still to be made. diesel hands on no SQLSTATE, so they are known by the
 //! words of libpq and of PostgreSQL in English; in another language the server waits, and says why.
+
+use std::time::{Duration, Instant};
+
+/// The time that a role, its password or a database may be missing: what sets PostgreSQL up makes them moments after it
+/// accepts connections.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What to do about a refused connection where waiting does not help.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Advice {
+    /// For people.
+    pub text: &'static str,
+    /// Whether a job that sets PostgreSQL up may yet mend it.
+    pub may_be_set_up: bool,
+}
+
+/// The wait for a job that sets PostgreSQL up.
+#[derive(Debug, Default)]
+pub struct Patience {
+    refused_since: Option<Instant>,
+}
+
+impl Patience {
+    /// Returns whether to give up at this moment: at once, or a minute after the first of such refusals in a row.
+    pub fn is_over(&mut self, advice: Advice, now: Instant) -> bool {
+        let since = *self.refused_since.get_or_insert(now);
+        !advice.may_be_set_up || now.saturating_duration_since(since) >= PATIENCE
+    }
+
+    /// Notes that PostgreSQL gave another answer, or none.
+    pub fn restart(&mut self) {
+        self.refused_since = None;
+    }
+}
 
 /// What may yet change by itself, on one of the hosts of a list.
 const PASSING: [&str; 14] = [
@@ -63,11 +97,20 @@ const NEVER: [(&str, &str); 32] = [
     ("unsupported frontend protocol", "use a PostgreSQL of a supported version"),
 ];
 
+/// What a job that sets PostgreSQL up may still have to do.
+const SET_UP: [&str; 5] = [
+    "authentication failed",
+    "is not permitted to log in",
+    "permission denied for database",
+    "no such database",
+    "no such user",
+];
+
 /// Returns what to do about a refused connection where waiting does not help: each host of the URL refuses for good, by one
 /// of its addresses at least.
 #[must_use]
-pub fn find_advice(said: &str) -> Option<&'static str> {
-    let mut hosts: Vec<(&str, Option<&'static str>)> = Vec::new();
+pub fn find_advice(said: &str) -> Option<Advice> {
+    let mut hosts: Vec<(&str, Option<Advice>)> = Vec::new();
     for attempt in find_attempts(said) {
         let host = attempt.split('"').nth(1).unwrap_or(attempt);
         let advice = advise(attempt);
@@ -76,8 +119,9 @@ pub fn find_advice(said: &str) -> Option<&'static str> {
             None => hosts.push((host, advice)),
         }
     }
-    let advice: Option<Vec<&'static str>> = hosts.into_iter().map(|(_, advice)| advice).collect();
-    advice?.first().copied()
+    let advice = hosts.into_iter().map(|(_, advice)| advice).collect::<Option<Vec<Advice>>>()?;
+    let may_be_set_up = advice.iter().any(|advice| advice.may_be_set_up);
+    advice.first().map(|first| Advice { may_be_set_up, ..*first })
 }
 
 /// libpq tries each address of each host, and says how each attempt failed.
@@ -94,7 +138,7 @@ fn is_passing(said: &str) -> bool {
     PASSING.iter().any(|words| said.contains(words))
 }
 
-fn advise(said: &str) -> Option<&'static str> {
+fn advise(said: &str) -> Option<Advice> {
     if is_passing(said) {
         return None;
     }
@@ -102,15 +146,18 @@ fn advise(said: &str) -> Option<&'static str> {
         said.lines().any(|line| line.contains(&format!("{kind} \"")) && line.contains("\" does not exist"))
     };
     if missing("role") {
-        return Some("run CREATE ROLE … LOGIN PASSWORD …, or correct the user in DATABASE_URL");
+        let text = "run CREATE ROLE … LOGIN PASSWORD …, or correct the user in DATABASE_URL";
+        return Some(Advice { text, may_be_set_up: true });
     }
     if missing("database") {
-        return Some("run CREATE DATABASE …, or correct the name in DATABASE_URL");
+        let text = "run CREATE DATABASE …, or correct the name in DATABASE_URL";
+        return Some(Advice { text, may_be_set_up: true });
     }
     if said.lines().any(|line| line.contains("invalid ") && line.contains(" value: \"")) {
-        return Some(URL);
+        return Some(Advice { text: URL, may_be_set_up: false });
     }
-    NEVER.iter().find(|(words, _)| said.contains(words)).map(|(_, advice)| *advice)
+    let (words, text) = NEVER.iter().find(|(words, _)| said.contains(words))?;
+    Some(Advice { text, may_be_set_up: SET_UP.contains(words) })
 }
 
 #[cfg(test)]
@@ -137,7 +184,7 @@ mod tests {
             ("invalid target_session_attrs value: \"primry\"\n", "correct DATABASE_URL"),
         ] {
             let found = find_advice(&format!("{AT}{said}"));
-            assert!(found.is_some_and(|found| found.contains(advice)), "{said}: {found:?}");
+            assert!(found.is_some_and(|found| found.text.contains(advice)), "{said}: {found:?}");
         }
         for said in [
             "Connection refused\n\tIs the server running on that host and accepting TCP/IP connections?\n",
@@ -180,6 +227,28 @@ mod tests {
             at("::1"),
             at("127.0.0.1")
         );
-        assert!(find_advice(&said).is_some_and(|advice| advice.contains("sslrootcert")), "{said}");
+        assert!(find_advice(&said).is_some_and(|advice| advice.text.contains("sslrootcert")), "{said}");
+    }
+
+    #[test]
+    fn role_password_and_database_may_be_set_up_for_a_minute() {
+        let start = Instant::now();
+        let at = |second| start + Duration::from_secs(second);
+        for said in [
+            "FATAL:  role \"site\" does not exist\n",
+            "FATAL:  database \"auth\" does not exist\n",
+            "FATAL:  password authentication failed for user \"site\"\n",
+            "FATAL:  role \"site\" is not permitted to log in\n",
+        ] {
+            let advice = find_advice(&format!("{AT}{said}")).expect("advice");
+            let mut patience = Patience::default();
+            assert!(!patience.is_over(advice, at(0)) && !patience.is_over(advice, at(59)), "{said}");
+            assert!(patience.is_over(advice, at(60)), "{said}");
+            patience.restart();
+            assert!(!patience.is_over(advice, at(61)), "{said}: PostgreSQL was away in between");
+        }
+        let certificate =
+            find_advice(&format!("{AT}SSL error: certificate verify failed\n")).expect("advice");
+        assert!(Patience::default().is_over(certificate, start), "nobody mends that meanwhile");
     }
 }

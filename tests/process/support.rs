@@ -108,6 +108,11 @@ impl Folder {
         server
     }
 
+    /// Waits until a server that was started on this folder is ready.
+    pub fn wait_until_ready(&self) {
+        Server { child: None, port: self.port }.wait_until_ready();
+    }
+
     /// PostgreSQL's main process on this folder.
     pub fn postmaster(&self) -> Option<i32> {
         let text = fs::read_to_string(self.data_dir().join("postgres/postmaster.pid")).ok()?;

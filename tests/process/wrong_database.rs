@@ -2,7 +2,7 @@
 //! do. What may yet change is waited for.
 
 use std::io::{BufRead, BufReader};
-use std::process::Stdio;
+use std::process::{Child, Stdio};
 
 use diesel::connection::SimpleConnection;
 use diesel::sql_types::BigInt;
@@ -146,9 +146,6 @@ fn connection_that_never_works_stops_the_start() {
     let site = Site::new();
     site.execute("postgres", "CREATE DATABASE auth OWNER site");
     for (url, words, advice) in [
-        (site.url("nobody:right", "auth"), "authentication failed", "correct the user and the password"),
-        (site.url("site:wrong", "auth"), "authentication failed", "correct the user and the password"),
-        (site.url("site:right", "auht"), "database \"auht\" does not exist", "CREATE DATABASE"),
         (site.url("site:right", "auth?schema=public"), "libpq has no parameter schema", "options="),
         (
             site.url("site:right", "auth?options=-cnonsense%3D1"),
@@ -179,4 +176,52 @@ fn connection_that_may_yet_work_is_retried_and_logged() {
     assert!(server.try_wait().unwrap().is_none());
     kill(Pid::from_raw(server.id().cast_signed()), Signal::SIGTERM).unwrap();
     assert!(server.wait().unwrap().success());
+}
+
+/// A server that waits for PostgreSQL, and what its log says first about that.
+fn wait_at(folder: &Folder, url: &str) -> (Child, String) {
+    let mut command = folder.command(&["serve", "--database-url", url]);
+    let mut server = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut log = BufReader::new(server.stderr.take().unwrap()).lines();
+    let line = log.find(|line| line.as_ref().unwrap().contains("PostgreSQL is not there yet"));
+    // Read on, or the server could not write.
+    std::thread::spawn(move || log.for_each(drop));
+    (server, line.unwrap().unwrap())
+}
+
+fn end(mut server: Child) {
+    assert!(server.try_wait().unwrap().is_none());
+    kill(Pid::from_raw(server.id().cast_signed()), Signal::SIGTERM).unwrap();
+    assert!(server.wait().unwrap().success());
+}
+
+#[test]
+fn role_and_database_may_be_made_after_the_start() {
+    let site = Site::new();
+    let (server, line) = wait_at(&site.folder, &site.url("late:right", "late"));
+    assert!(
+        line.contains("authentication failed") && line.contains("correct the user and the password"),
+        "{line}"
+    );
+    let doctor = site.folder.run(&["doctor", "--database-url", &site.url("late:right", "late")]);
+    assert_eq!(doctor.status.code(), Some(1), "commands do not wait");
+    site.execute("postgres", "CREATE ROLE late LOGIN PASSWORD 'right'");
+    site.execute("postgres", "CREATE DATABASE late OWNER late");
+    site.folder.wait_until_ready();
+    end(server);
+}
+
+#[test]
+fn refusal_that_may_pass_is_logged_with_advice() {
+    let site = Site::new();
+    site.execute("postgres", "CREATE DATABASE auth OWNER site");
+    for (url, words, advice) in [
+        (site.url("site:wrong", "auth"), "authentication failed", "correct the user and the password"),
+        (site.url("site:right", "auht"), "auht\\\" does not exist", "CREATE DATABASE"),
+    ] {
+        let (server, line) = wait_at(&site.folder, &url);
+        assert!(line.contains(words) && line.contains(advice), "{line}");
+        assert!(!line.contains("right@") && !line.contains("wrong@"), "no password is shown: {line}");
+        end(server);
+    }
 }
