@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use nix::sys::statvfs::{FsFlags, statvfs};
 use nix::unistd::{Uid, User, geteuid};
+use uuid::Uuid;
 
 /// The mode of every file.
 pub const FILE_MODE: u32 = 0o600;
@@ -114,6 +115,24 @@ pub fn create(path: &Path, content: &[u8]) -> io::Result<File> {
     file.write_all(content)?;
     file.sync_all()?;
     Ok(file)
+}
+
+/// Deletes the files `prefix`, a UUID, `suffix` in a folder that a killed process left there. A file that another process
+/// has locked is in use.
+pub fn delete_leftovers(folder: &Path, prefix: &str, suffix: &str) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let id = name.to_str().and_then(|name| name.strip_prefix(prefix)?.strip_suffix(suffix));
+        if id.is_none_or(|id| Uuid::try_parse(id).is_err())
+            || !entry.file_type().is_ok_and(|kind| kind.is_file())
+        {
+            continue;
+        }
+        let is_unused = File::open(entry.path()).is_ok_and(|file| file.try_lock().is_ok());
+        if is_unused && fs::remove_file(entry.path()).is_ok() {
+            tracing::info!(file = %entry.path().display(), "deleted what a killed process left");
+        }
+    }
 }
 
 /// Checks the data folder's owner, and takes from others what a copy or Kubernetes' `fsGroup` has granted them.
@@ -340,5 +359,27 @@ mod tests {
         let refused = read_secret("the password file", &path.join("gone")).unwrap_err();
         let said = refused.to_string();
         assert!(said.starts_with("the password file /") && said.contains("Put it back"), "{said}");
+    }
+
+    #[test]
+    fn leftovers_are_deleted_unless_they_are_in_use() {
+        let (_folder, path) = folder();
+        let id = "0192d7a0-0000-7000-8000-00000000000";
+        for name in ["1.unfinished", "2.unfinished", "3.unfinished.old", "4"] {
+            fs::write(path.join(format!("secret.{id}{name}")), "").unwrap();
+        }
+        for name in ["secret.key", "secret.key.unfinished"] {
+            fs::write(path.join(name), "").unwrap();
+        }
+        let in_use = File::open(path.join(format!("secret.{id}2.unfinished"))).unwrap();
+        in_use.lock().unwrap();
+        delete_leftovers(&path, "secret.", ".unfinished");
+        let mut left: Vec<_> =
+            fs::read_dir(&path).unwrap().flatten().map(|entry| entry.file_name()).collect();
+        left.sort();
+        let [used, other, bare] =
+            ["2.unfinished", "3.unfinished.old", "4"].map(|end| format!("secret.{id}{end}"));
+        assert_eq!(left, [used.as_str(), &other, &bare, "secret.key", "secret.key.unfinished"]);
+        delete_leftovers(&path.join("nowhere"), "secret.", ".unfinished");
     }
 }

@@ -13,6 +13,8 @@ use crate::secret_key::{DeriveError, SecretKeys};
 const FILE: &str = "secret.key";
 /// The name of the file in errors.
 const WHAT: &str = "the secret key file";
+/// The beginning and the end of a name that the file has while it is written.
+const UNFINISHED: (&str, &str) = ("secret.", ".unfinished");
 
 /// Why there are no secret keys.
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +56,8 @@ pub fn load(settings: &Settings, database_is_new: bool) -> Result<SecretKeys, Se
     if fs::symlink_metadata(&path).is_ok_and(|found| found.is_file()) {
         files::put_data_folder_right(&settings.data_dir)?;
         files::put_right(WHAT, &path, files::FILE_MODE)?;
+        // They may be further names of the key.
+        files::delete_leftovers(&settings.data_dir, UNFINISHED.0, UNFINISHED.1);
     }
     match read(&path) {
         Err(SecretsError::File(error)) if error.kind() == Some(ErrorKind::NotFound) && database_is_new => {
@@ -81,13 +85,15 @@ fn create(folder: &Path, path: &Path) -> Result<SecretKeys, SecretsError> {
     files::create_folders("the data folder", folder, files::data_folder_mode())?;
     files::put_data_folder_right(folder)?;
     // Whole or not at all: beside its place first, under a name that nobody guesses.
-    let unfinished = path.with_extension(format!("{}.unfinished", random::id()));
+    let unfinished = folder.join(format!("{}{}{}", UNFINISHED.0, random::id(), UNFINISHED.1));
     let key = format!("{}\n", SecretKeys::generate());
     let created = files::create(&unfinished, key.as_bytes());
     // Of two processes that start at once the first makes the file, and the other reads it.
     let linked = created.and_then(|_| fs::hard_link(&unfinished, path));
     let _ = fs::remove_file(&unfinished);
     match linked {
+        // Another process has made the file, and deleted this one's as a leftover.
+        Err(error) if error.kind() == ErrorKind::NotFound && path.is_file() => read(path),
         Err(error) if error.kind() != ErrorKind::AlreadyExists => {
             Err(FileError::io(WHAT, path, error).into())
         }

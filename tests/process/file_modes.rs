@@ -171,3 +171,24 @@ fn user_without_a_name_is_named_with_a_remedy() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("/etc/passwd") && said.contains(&format!("useradd --uid {OTHER}")), "{said}");
 }
+
+#[test]
+fn files_that_killed_processes_left_are_deleted() {
+    let folder = Folder::new();
+    drop(folder.serve());
+    let left = [
+        "secret.0192d7a0-0000-7000-8000-000000000001.unfinished",
+        "doorward.restore.0192d7a0-0000-7000-8000-000000000002",
+    ]
+    .map(|name| folder.data_dir().join(name));
+    for file in &left {
+        fs::write(file, "a secret").unwrap();
+    }
+    let dump = folder.path().join("doorward.dump");
+    folder.ok(&["backup", dump.to_str().unwrap()]);
+    folder.ok(&["restore", dump.to_str().unwrap(), "--yes"]);
+    for file in &left {
+        assert!(!file.exists(), "{}", file.display());
+    }
+    assert!(folder.data_dir().join("secret.key").is_file());
+}

@@ -12,9 +12,14 @@ use crate::config::{Settings, temporary_folder};
 use crate::files;
 use crate::random;
 
+/// The beginning of the copies' names.
+const PREFIX: &str = "doorward.restore.";
+
 /// The copy, removed with this.
 pub struct Verified {
     path: PathBuf,
+    /// Locked while this lives: another restore leaves it alone.
+    _file: File,
 }
 
 impl Verified {
@@ -24,9 +29,13 @@ impl Verified {
     /// When it cannot be read or copied, its proof is wrong, or it has none and `unauthenticated` is false.
     pub fn copy(file: &Path, settings: &Settings, unauthenticated: bool) -> Result<Self, Failure> {
         let folder = if settings.data_dir.is_dir() { settings.data_dir.clone() } else { temporary_folder() };
+        files::delete_leftovers(&folder, PREFIX, "");
+        let path = folder.join(format!("{PREFIX}{}", random::id()));
+        let to = files::create(&path, b"").map_err(|error| failed(&path, &error))?;
         // Removed however this ends.
-        let verified = Self { path: folder.join(format!("doorward.restore.{}", random::id())) };
-        let to = files::create(&verified.path, b"").map_err(|error| failed(&verified.path, &error))?;
+        let verified = Self { path, _file: to.try_clone().map_err(|error| failed(file, &error))? };
+        // Without locks, as on some network file systems, no copy is deleted as a leftover.
+        let _ = to.try_lock();
         let copied = if file.as_os_str() == "-" {
             copy(io::stdin().lock(), &to)
         } else {
