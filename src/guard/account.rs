@@ -210,7 +210,8 @@ impl Services {
                 personal_token::revoke(connection, all, reason, &origin)?;
             }
             let Some((id, digest)) = kept.zip(cookie) else { return Ok(Verified::Done(None)) };
-            let renewed = renewal::renew(connection, id, &NewSecret::Cookie(digest), Before::Over, &limits)?;
+            let renewed =
+                renewal::renew(connection, id, &NewSecret::Cookie(digest), Before::Over, &limits, &origin)?;
             renewal::announce(connection, id)?;
             Ok(Verified::Done(renewed.map(|renewed| renewed.kept)))
         });

@@ -33,10 +33,12 @@ pub enum EndReason {
     AccountDeleted,
     /// The database was restored to an earlier state.
     DatabaseRestored,
+    /// Its refresh token was renewed as often as its numbers allow.
+    RenewalsUsedUp,
 }
 
 impl EndReason {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::Logout,
         Self::EndedByUser,
         Self::EndedByAdmin,
@@ -47,6 +49,7 @@ impl EndReason {
         Self::SignedInAgain,
         Self::AccountDeleted,
         Self::DatabaseRestored,
+        Self::RenewalsUsedUp,
     ];
 
     /// The reason of this name.
@@ -69,6 +72,7 @@ impl EndReason {
             Self::SignedInAgain => "signed_in_again",
             Self::AccountDeleted => "account_deleted",
             Self::DatabaseRestored => "database_restored",
+            Self::RenewalsUsedUp => "renewals_used_up",
         }
     }
 }

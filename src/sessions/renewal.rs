@@ -9,9 +9,11 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Uuid as SqlUuid};
 use uuid::Uuid;
 
+use super::end::{EndReason, Which, end_sessions};
 use super::session::{Limits, delta};
+use crate::audit::event::Origin;
+use crate::database::now;
 use crate::database::schema::{former_secrets, refresh_tokens, sessions};
-use crate::database::{QueryError, now};
 use crate::tokens::revocation::{self, Revoked};
 
 /// The reason in the feed, in refusals and in a session's history.
@@ -63,7 +65,7 @@ pub struct Kept {
 }
 
 /// Replaces the secret of a session, in the caller's transaction, which writes the feed's row too. `None`: the session
-/// has ended, or it holds another kind of secret.
+/// has ended, maybe by this, or it holds another kind of secret.
 ///
 /// # Errors
 /// PostgreSQL's.
@@ -73,9 +75,12 @@ pub fn renew(
     secret: &NewSecret,
     before: Before,
     limits: &Limits,
+    origin: &Origin,
 ) -> QueryResult<Option<Renewed>> {
     let renewed = match secret {
-        NewSecret::RefreshToken(digest) => renew_refresh_token(connection, id, digest, before, limits)?,
+        NewSecret::RefreshToken(digest) => {
+            renew_refresh_token(connection, id, digest, before, limits, origin)?
+        }
         NewSecret::Cookie(digest) => renew_cookie(connection, id, digest, before)?,
     };
     if renewed.is_some() {
@@ -90,6 +95,7 @@ fn renew_refresh_token(
     digest: &[u8; 32],
     before: Before,
     limits: &Limits,
+    origin: &Origin,
 ) -> QueryResult<Option<Renewed>> {
     type Row = (Vec<u8>, i32, Vec<DateTime<Utc>>);
     // Locked first, as rotation locks it first.
@@ -102,8 +108,11 @@ fn renew_refresh_token(
         .optional()?;
     let Some((old_digest, generation, rotated_at)) = row else { return Ok(None) };
     let Some(session) = lock_session(connection, id)? else { return Ok(None) };
-    // Half a million renewals of one session use the numbers up.
-    let first = generation.checked_add(GENERATIONS_LEFT).ok_or(QueryError::RollbackTransaction)?;
+    // Half a million renewals use the numbers up: another sign-in begins with 1.
+    let Some(first) = generation.checked_add(GENERATIONS_LEFT) else {
+        end_sessions(connection, &Which::These(vec![id]), EndReason::RenewalsUsedUp, origin)?;
+        return Ok(None);
+    };
     let chain = Some((generation, rotated_at));
     let former = Former { digest: old_digest, successor: first, chain };
     insert(connection, id, &session, former, before)?;

@@ -45,7 +45,7 @@ pub fn step_up(
         .first(connection)
         .optional()?;
     let Some((username, version, permissions)) = user else { return Ok(Verified::Outdated) };
-    let renewed = renewal::renew(connection, id, secret, Before::Superseded, limits)?;
+    let renewed = renewal::renew(connection, id, secret, Before::Superseded, limits, origin)?;
     // It ended just now: the next look finds why.
     let Some(renewed) = renewed else { return Ok(Verified::Outdated) };
     let (auth_time, session_scope): (DateTime<Utc>, Option<Vec<String>>) =

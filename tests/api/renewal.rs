@@ -653,3 +653,15 @@ async fn former_refresh_token_is_kept_where_none_is_spent() {
         world.advance(TimeDelta::days(20));
     }
 }
+
+#[actix_web::test]
+async fn session_ends_when_its_renewals_are_used_up() {
+    let world = World::new().await;
+    let alice = world.signed_in("alice", "member").await;
+    world.sql("UPDATE refresh_tokens SET generation = 2147483000, first_generation = 2147480000");
+    let refused = world.post("/api/v1/auth/step-up", &alice.access, json!({ "password": PASSWORD })).await;
+    assert_eq!(refused.refused("session_ended").body["reason"], "renewals_used_up");
+    world.get("/api/v1/me", &alice.access).await.refused("session_ended");
+    assert_eq!(world.events("session_ended"), 1);
+    assert!(!world.login("alice").await.access.is_empty(), "another sign-in is as good");
+}

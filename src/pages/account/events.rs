@@ -160,6 +160,7 @@ fn session_ended(reason: &str, device: &str, who: &str) -> String {
         Some(EndReason::SignedInAgain) => "its browser signed in again".to_owned(),
         Some(EndReason::AccountDeleted) => "the account was deleted".to_owned(),
         Some(EndReason::DatabaseRestored) => RESTORED.to_owned(),
+        Some(EndReason::RenewalsUsedUp) => "the password was confirmed too often in it".to_owned(),
         None => reason.replace('_', " "),
     };
     format!("{session} ended: {why}.")
