@@ -278,3 +278,15 @@ pub fn count_other_clients(connection: &mut PgConnection) -> QueryResult<i64> {
     .get_result(connection)?;
     Ok(others.count)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn queue_grows_with_the_connections_up_to_a_bound() {
+        for (connections, waiting) in [(2, 64), (8, 256), (32, QUEUE_MAX), (1_000, QUEUE_MAX)] {
+            assert_eq!(limits(connections).waiting(), waiting, "{connections}");
+        }
+    }
+}

@@ -144,8 +144,11 @@ const COOKIE_BYTES_MAX: usize = 4_096;
 /// Drops the cookies that are none of ours: a request may carry thousands, and a broken one would hide ours.
 fn drop_others(headers: &mut HeaderMap, ours: &[String]) {
     let is_ours = |cookie: &&[u8]| {
-        let name = cookie.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii();
-        cookie.len() <= COOKIE_BYTES_MAX && ours.iter().any(|own| own.as_bytes() == name)
+        let is_named = |own: &String| {
+            let rest = cookie.strip_prefix(own.as_bytes()).map(<[u8]>::trim_ascii_start);
+            rest.is_some_and(|rest| rest.first().is_none_or(|byte| *byte == b'='))
+        };
+        cookie.len() <= COOKIE_BYTES_MAX && ours.iter().any(is_named)
     };
     let sent = headers.get_all(COOKIE).flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
     let kept: Vec<&[u8]> = sent.map(<[u8]>::trim_ascii).filter(is_ours).take(COOKIES_MAX).collect();
@@ -253,7 +256,8 @@ mod tests {
             kept(&["a=1; doorward=x;doorward-form = y ;;broken", "doorward=z"]),
             ["doorward=x; doorward-form = y; doorward=z"]
         );
-        assert!(kept(&["a=1; doorwardx=2; =3; DOORWARD=4"]).is_empty());
+        assert!(kept(&["a=1; doorwardx=2; =3; DOORWARD=4; doorward x=5; xdoorward=6"]).is_empty());
+        assert_eq!(kept(&["doorward; doorward\t=x"]), ["doorward; doorward\t=x"]);
         assert!(kept(&[&"a=;".repeat(20_000)]).is_empty());
         assert_eq!(kept(&[&"doorward=x; ".repeat(3_000)])[0].matches("doorward").count(), COOKIES_MAX);
         assert!(kept(&[&format!("doorward={}", "x".repeat(COOKIE_BYTES_MAX))]).is_empty());
