@@ -287,7 +287,7 @@ fn forwarded(bytes: &[u8]) {
     assert_eq!(trusted.behind(stranger, &headers), stranger.into());
 }
 
-/// An entity tag that is not listed never matches.
+/// An entity tag that is not listed never matches. A change with more tags than are read may be refused.
 fn conditions(bytes: &[u8]) {
     const TAG: &str = "\"a tag that no input of the fuzzer's holds\"";
     let text = String::from_utf8_lossy(bytes);
@@ -299,8 +299,9 @@ fn conditions(bytes: &[u8]) {
     let reads = headers(&HeaderName::from_static("if-none-match"), bytes);
     let conditions = Conditions::of(&reads);
     assert!(!conditions.is_unmodified(TAG) || is_possible);
+    let is_long = bytes.iter().filter(|byte| b",\n".contains(byte)).count() >= 100;
     // `*` refuses a change of what is there (RFC 9110, section 13.1.2).
-    assert!(conditions.check(TAG).is_ok() || is_possible);
+    assert!(conditions.check(TAG).is_ok() || is_possible || is_long);
 }
 
 /// It agrees with serde_json, but for names that stand twice, and for what is past the values that are read; a body is
