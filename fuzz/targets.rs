@@ -12,20 +12,21 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, TimeDelta, Utc};
 use doorward::api::auth::login::LoginRequest;
-use doorward::api::simplejwt::multipart;
 use doorward::config::{Inputs, resolve};
-use doorward::guard::address::{ProxyHeader, TrustedProxies};
-use doorward::guard::conditions::Conditions;
-use doorward::guard::cookie_store::{self, BrowserSettings, SentCookie};
+use doorward::explain::pasted;
 use doorward::guard::credential::{self, Sent};
-use doorward::guard::fields::Fields;
-use doorward::guard::forwarded as forwarded_header;
-use doorward::guard::input::Form;
-use doorward::guard::{cursor, json, label, pasted};
+use doorward::guard::session_cookie::{self, SentCookie};
+use doorward::http::client_address::{ProxyHeader, TrustedProxies};
+use doorward::http::conditions::Conditions;
+use doorward::http::cookies::BrowserSettings;
+use doorward::http::fields::Fields;
+use doorward::http::request::Form;
+use doorward::http::{cursor, forwarded as forwarded_header, json, label};
 use doorward::pages::next;
-use doorward::problem::Code;
+use doorward::refusal::Code;
 use doorward::secret_key::SecretKeys;
 use doorward::sessions::{CookieKey, refresh_token};
+use doorward::simplejwt::multipart;
 use doorward::tokens::access_token::{self, Issuer};
 use doorward::tokens::personal_token;
 use doorward::tokens::private_key::{Algorithm, PrivateKey};
@@ -243,14 +244,14 @@ fn cookie(bytes: &[u8]) {
         static SYSTEM: actix_web::rt::SystemRunner = actix_web::rt::System::new();
     }
     async fn look(request: HttpRequest) -> HttpResponse {
-        match cookie_store::sent(&request, &BROWSERS.settings) {
+        match session_cookie::sent(&request, &BROWSERS.settings) {
             SentCookie::Signed(_) => HttpResponse::Ok().finish(),
             SentCookie::Missing | SentCookie::Forged => HttpResponse::Unauthorized().finish(),
         }
     }
     let ask = async {
         let app = App::new()
-            .wrap(cookie_store::middleware(&BROWSERS.settings, &BROWSERS.key))
+            .wrap(session_cookie::middleware(&BROWSERS.settings, &BROWSERS.key))
             .default_service(web::to(look));
         let app = test::init_service(app).await;
         let mut request = TestRequest::get();

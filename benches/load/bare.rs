@@ -10,7 +10,7 @@ use diesel::r2d2::{ConnectionManager, Pool};
 use diesel::{PgConnection, QueryResult};
 use doorward::audit::Origin;
 use doorward::database::Database;
-use doorward::resources::notes::note;
+use doorward::resources::notes::{note, search};
 use doorward::sessions::{Limits, Presented, Rotation, rotate};
 use serde_json::json;
 use uuid::Uuid;
@@ -79,7 +79,7 @@ impl Connections {
 
 /// The query of a note.
 pub async fn note(database: Connections, time: Duration) -> Figures {
-    let any = |connection: &mut _| note::list(connection, &note::Filter::default(), 1);
+    let any = |connection: &mut _| note::list(connection, &search::Filter::default(), 1);
     let id = database.run(any).await.notes.first().expect("a note of the guarded run").id;
     let state = web::Data::new(database);
     let (handle, address) = serve(move || web::resource("/notes/{id}").app_data(state.clone()).to(show));

@@ -5,14 +5,16 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::audit::event::Event;
-use crate::guard::audit_log::EventQuery;
-use crate::guard::input::Query;
-use crate::guard::issue::private;
-use crate::guard::page::Page;
 use crate::guard::requirements::AuditRead;
-use crate::guard::{Authorized, Services, refusal};
-use crate::problem::Problem;
-use crate::routing::Endpoint;
+use crate::guard::{Authorized, refusals};
+use crate::http::pagination::Page;
+use crate::http::request::Query;
+use crate::http::response::private;
+use crate::http::routing::Endpoint;
+use crate::operations::list_events::EventQuery;
+use crate::operations::list_events::ListEvents;
+use crate::refusal::Problem;
+use crate::state::State;
 
 /// The routes.
 #[must_use]
@@ -63,7 +65,7 @@ fn account(id: Option<Uuid>, username: Option<String>) -> Option<Account> {
 fn item(event: Event) -> EventItem {
     EventItem {
         id: event.id,
-        occurred_at: refusal::time(event.occurred_at),
+        occurred_at: refusals::time(event.occurred_at),
         type_: event.type_,
         actor: account(event.actor_id, event.actor_name),
         subject: account(event.subject_id, event.subject_name),
@@ -78,10 +80,10 @@ fn item(event: Event) -> EventItem {
 #[utoipa::path(get, path = "/api/v1/audit-events", tag = "audit", params(EventQuery),
     responses((status = 200, description = "The events, newest first", body = Page<EventItem>)))]
 pub async fn list(
-    services: web::Data<Services>,
+    state: web::Data<State>,
     guarded: Authorized<AuditRead, Query<EventQuery>>,
 ) -> Result<HttpResponse, Problem> {
     let Query(query) = guarded.input;
-    let page = services.list_events(query).await?;
+    let page = ListEvents { query }.run(&state).await?;
     Ok(private(HttpResponse::Ok()).json(page.map(item)))
 }

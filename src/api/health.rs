@@ -9,8 +9,8 @@ use serde::Serialize;
 
 use crate::database::feed::FeedState;
 use crate::database::migrate;
-use crate::guard::Services;
-use crate::routing::Endpoint;
+use crate::http::routing::Endpoint;
+use crate::state::State;
 
 /// Whether the server is about to stop. Clones share it.
 #[derive(Clone, Debug, Default)]
@@ -72,8 +72,8 @@ pub struct Readiness {
 #[utoipa::path(get, path = "/readyz", tag = "operation", security(()),
     responses((status = 200, description = "Ready", body = Readiness),
         (status = 503, description = "Not ready", body = Readiness)))]
-pub async fn readyz(services: web::Data<Services>, draining: web::Data<Draining>) -> HttpResponse {
-    let asked = services.database.run(|connection| Ok(migrate::is_pending(connection))).await;
+pub async fn readyz(state: web::Data<State>, draining: web::Data<Draining>) -> HttpResponse {
+    let asked = state.core.database.run(|connection| Ok(migrate::is_pending(connection))).await;
     let (database, migrations) = match asked {
         Ok(Ok(false)) => ("reached", "done"),
         Ok(Ok(true)) => ("reached", "pending"),
@@ -83,7 +83,7 @@ pub async fn readyz(services: web::Data<Services>, draining: web::Data<Draining>
     let is_ready = migrations == "done" && !draining;
     let status = if is_ready { "ready" } else { "not_ready" };
     let mut answer = if is_ready { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
-    let feed = services.database.feed().state().as_str();
+    let feed = state.core.database.feed().state().as_str();
     let readiness = Readiness { status, database, migrations, draining, feed };
     answer.insert_header((CACHE_CONTROL, "no-store")).json(readiness)
 }

@@ -5,10 +5,9 @@ pub mod auth;
 pub mod health;
 pub mod jwks;
 pub mod me;
-pub mod simplejwt;
 pub mod users;
 
-use crate::routing::Endpoint;
+use crate::http::routing::Endpoint;
 
 /// Every route under `/api/v1` that is not a resource's.
 #[must_use]

@@ -13,9 +13,10 @@ use crate::audit::refusals;
 use crate::database::feed::FeedState;
 use crate::database::nodes::Node;
 use crate::database::prune::{self, Pruned, Retention};
-use crate::guard::Services;
+use crate::operations::signing_keys::ReloadSigningKeys;
 use crate::resources::notes::refold;
 use crate::sessions::last_use::FLUSH_EVERY;
+use crate::state::State;
 use crate::users::canonical_names::{self, Report};
 
 /// How often the keys are looked at: far more often than they are published ahead.
@@ -40,7 +41,7 @@ impl Tasks {
 
 /// Starts all of them on this thread's runtime. `url` is the database's.
 #[must_use]
-pub fn start(services: &web::Data<Services>, node: Option<&Node>, retention: Retention, url: &str) -> Tasks {
+pub fn start(services: &web::Data<State>, node: Option<&Node>, retention: Retention, url: &str) -> Tasks {
     let (flushing, keeping, reloading, pruning, measuring) =
         (services.clone(), services.clone(), services.clone(), services.clone(), services.clone());
     let (refolding, naming) = (services.clone(), services.clone());
@@ -49,10 +50,10 @@ pub fn start(services: &web::Data<Services>, node: Option<&Node>, retention: Ret
         actix_web::rt::spawn(indexes::run(url.to_owned())),
         actix_web::rt::spawn(async move {
             every(FLUSH_EVERY, || async {
-                if let Err(error) = flushing.last_use.flush(&flushing.database).await {
+                if let Err(error) = flushing.recorder.last_use.flush(&flushing.core.database).await {
                     tracing::debug!(%error, "last uses are kept for later");
                 }
-                if let Err(error) = flushing.refusal_counts.flush(&flushing.database).await {
+                if let Err(error) = flushing.recorder.refusal_counts.flush(&flushing.core.database).await {
                     tracing::debug!(%error, "the counts of refusals are kept for later");
                 }
             })
@@ -60,7 +61,7 @@ pub fn start(services: &web::Data<Services>, node: Option<&Node>, retention: Ret
         }),
         actix_web::rt::spawn(async move {
             every(refusals::FLUSH_EVERY, || async {
-                if let Err(error) = keeping.kept_refusals.flush(&keeping.database).await {
+                if let Err(error) = keeping.recorder.kept_refusals.flush(&keeping.core.database).await {
                     tracing::debug!(%error, "refusals wait to be kept");
                 }
             })
@@ -68,7 +69,7 @@ pub fn start(services: &web::Data<Services>, node: Option<&Node>, retention: Ret
         }),
         actix_web::rt::spawn(async move {
             every(KEYS_EVERY, || async {
-                if let Err(error) = reloading.reload_signing_keys().await {
+                if let Err(error) = ReloadSigningKeys.run(&reloading).await {
                     tracing::warn!(%error, "the signing keys could not be looked at; those in hand go on");
                 }
             })
@@ -94,10 +95,10 @@ pub fn start(services: &web::Data<Services>, node: Option<&Node>, retention: Ret
     Tasks(tasks)
 }
 
-async fn report(services: web::Data<Services>, node: Node) {
+async fn report(services: web::Data<State>, node: Node) {
     let mut watch = Watch::default();
     loop {
-        if let Err(error) = watch.report(&services.database, &node).await {
+        if let Err(error) = watch.report(&services.core.database, &node).await {
             tracing::debug!(%error, "this node could not be reported to the others");
         }
         tokio::time::sleep(REPORT_EVERY).await;
@@ -112,15 +113,15 @@ async fn every<F: Future<Output = ()>>(pause: Duration, mut work: impl FnMut() -
 }
 
 /// Deletes what is past its time, unless another node is at it.
-pub async fn prune(services: &Services, retention: Retention) {
+pub async fn prune(services: &State, retention: Retention) {
     let each = |batch: Pruned| {
         for (kind, rows) in batch.by_kind() {
             metrics::counter!("doorward_pruned_rows_total", "kind" => kind).increment(rows as u64);
         }
     };
-    match prune::run(&services.database, retention, each).await {
+    match prune::run(&services.core.database, retention, each).await {
         Ok(Some(pruned)) => {
-            metrics::gauge!("doorward_pruned_at_seconds").set(services.clock.now().timestamp() as f64);
+            metrics::gauge!("doorward_pruned_at_seconds").set(services.core.clock.now().timestamp() as f64);
             if pruned.total() > 0 {
                 tracing::info!(rows = pruned.total(), "pruned");
             }
@@ -131,11 +132,13 @@ pub async fn prune(services: &Services, retention: Retention) {
 }
 
 /// Brings names that an earlier version wrote into the canonical form, a batch at a time.
-async fn bring_names_into_form(services: &Services) {
+async fn bring_names_into_form(services: &State) {
     let mut after = Uuid::nil();
     loop {
-        let batch =
-            services.database.run(move |connection| canonical_names::run_batch_by_index(connection, after));
+        let batch = services
+            .core
+            .database
+            .run(move |connection| canonical_names::run_batch_by_index(connection, after));
         match batch.await {
             Ok(report) => {
                 log_names(&report);
@@ -165,9 +168,9 @@ pub fn log_names(report: &Report) {
 }
 
 /// Folds the text of notes that lack it, a batch at a time.
-async fn refold_notes(services: &Services) {
+async fn refold_notes(services: &State) {
     loop {
-        match refold::run_batch(&services.database).await {
+        match refold::run_batch(&services.core.database).await {
             Ok(true) => tokio::time::sleep(REFOLD_PAUSE).await,
             Ok(false) => return,
             Err(error) => {
@@ -178,21 +181,21 @@ async fn refold_notes(services: &Services) {
     }
 }
 
-fn measure(services: &Services) {
-    for pool in [services.database.threads(), services.passwords.threads()] {
+fn measure(services: &State) {
+    for pool in [services.core.database.threads(), services.core.passwords.threads()] {
         let (busy, waiting) = pool.depth();
         metrics::gauge!("doorward_pool_busy", "pool" => pool.name()).set(busy as f64);
         metrics::gauge!("doorward_pool_waiting", "pool" => pool.name()).set(waiting as f64);
     }
-    let state = services.database.feed().state();
+    let state = services.core.database.feed().state();
     for each in [FeedState::Live, FeedState::Polled, FeedState::Silent] {
         let is_it = f64::from(u8::from(each == state));
         metrics::gauge!("doorward_feed_state", "state" => each.as_str()).set(is_it);
     }
-    for (what, entries) in services.memory.sizes() {
+    for (what, entries) in services.cache.sizes() {
         metrics::gauge!("doorward_remembered", "what" => what).set(entries as f64);
     }
-    let (open, idle) = services.database.connections();
+    let (open, idle) = services.core.database.connections();
     metrics::gauge!("doorward_database_connections", "state" => "open").set(f64::from(open));
     metrics::gauge!("doorward_database_connections", "state" => "idle").set(f64::from(idle));
 }

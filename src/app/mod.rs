@@ -2,15 +2,13 @@
 
 pub mod background;
 mod connection;
-pub mod cors;
-mod headers;
 mod indexes;
 pub mod listen;
-mod meters;
+pub mod middleware;
 pub mod node;
-pub mod observe;
 pub mod openapi;
 pub mod secrets;
+pub mod settings;
 pub mod start;
 pub mod state;
 pub mod waiting;
@@ -24,16 +22,15 @@ use actix_web::middleware::Next;
 use actix_web::middleware::{Condition, from_fn};
 use actix_web::{App, Error, web};
 
-use crate::api::{self, health::Draining};
+use crate::api::health::Draining;
 use crate::blocking::caller::{self, Caller};
 use crate::config::{Origin, SimplejwtRoutes};
-use crate::database;
-use crate::guard::{Services, cookie_store};
-use crate::pages;
-use crate::problem::{self, Rendering};
-use crate::resources;
-use crate::routing::{self, Endpoint, RouteTable};
+use crate::guard::session_cookie;
+use crate::http::routing::{self, Endpoint, RouteTable};
+use crate::refusal::{self, Rendering};
 use crate::sessions::CookieKey;
+use crate::state::State;
+use crate::{api, database, pages, resources, simplejwt};
 
 /// How long requests in flight may take once the server stops.
 const SHUTDOWN: u64 = 5;
@@ -42,7 +39,7 @@ const SHUTDOWN: u64 = 5;
 /// those that a pattern is run for, and among these the resources first, which are asked for the most.
 #[must_use]
 pub fn routes(simplejwt: SimplejwtRoutes) -> Vec<Endpoint> {
-    let simplejwt = if simplejwt == SimplejwtRoutes::Off { Vec::new() } else { api::simplejwt::routes() };
+    let simplejwt = if simplejwt == SimplejwtRoutes::Off { Vec::new() } else { simplejwt::routes() };
     let doors = [
         resources::routes(),
         api::routes(),
@@ -66,7 +63,7 @@ pub fn route_table(simplejwt: SimplejwtRoutes) -> RouteTable {
 #[derive(Clone)]
 pub struct Parts {
     /// The state that handlers work with.
-    pub services: web::Data<Services>,
+    pub services: web::Data<State>,
     /// What problems are written with.
     pub rendering: web::Data<Rendering>,
     /// The key that signs session cookies.
@@ -84,8 +81,8 @@ async fn serve_request(
     request: ServiceRequest,
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
-    let services = request.app_data::<web::Data<Services>>();
-    let client = services.and_then(|services| services.trusted_proxies.client_address(request.request()));
+    let services = request.app_data::<web::Data<State>>();
+    let client = services.and_then(|services| services.web.trusted_proxies.client_address(request.request()));
     // Requests whose address is in doubt share the place of their proxy.
     let peer = || request.peer_addr().map(|peer| peer.ip());
     let address = client.filter(|client| client.doubt.is_none()).map(|client| client.address).or_else(peer);
@@ -99,25 +96,29 @@ async fn serve_request(
 /// When the socket cannot be used.
 pub fn serve(parts: Parts, listener: TcpListener, workers: usize) -> std::io::Result<Server> {
     let table = web::Data::new(route_table(parts.simplejwt));
+    let document = web::Data::new(openapi::Served::new(&parts.rendering.base, &routes(parts.simplejwt)));
     let factory = move || {
         let parts = parts.clone();
-        let cookies = cookie_store::middleware(&parts.services.browser, &parts.cookie_key);
+        let cookies = session_cookie::middleware(&parts.services.web.browser, &parts.cookie_key);
         let simplejwt = parts.simplejwt;
         let app = App::new()
             .app_data(parts.services)
             .app_data(parts.rendering)
             .app_data(web::Data::new(parts.draining))
-            .app_data(web::Data::new(simplejwt))
+            .app_data(document.clone())
             .app_data(table.clone())
             .wrap(from_fn(serve_request))
             .wrap(cookies)
-            .wrap(from_fn(cookie_store::keep))
+            .wrap(from_fn(session_cookie::keep))
             .wrap(from_fn(routing::refuse_long_path))
-            .wrap(Condition::new(!parts.cors_origins.is_empty(), cors::middleware(&parts.cors_origins)))
-            .wrap(from_fn(cors::check_preflight))
-            .wrap(from_fn(problem::finish))
-            .wrap(from_fn(observe::observe))
-            .wrap(from_fn(headers::write))
+            .wrap(Condition::new(
+                !parts.cors_origins.is_empty(),
+                middleware::cors::middleware(&parts.cors_origins),
+            ))
+            .wrap(from_fn(middleware::cors::check_preflight))
+            .wrap(from_fn(refusal::finish))
+            .wrap(from_fn(middleware::observe::observe))
+            .wrap(from_fn(middleware::headers::write))
             .default_service(web::to(routing::no_route));
         routes(simplejwt).into_iter().fold(app, App::service)
     };

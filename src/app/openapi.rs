@@ -5,18 +5,19 @@ use std::sync::Arc;
 
 use actix_web::http::Method;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName};
+use actix_web::web::Bytes;
 use actix_web::{HttpResponse, web};
 use serde_json::{Value, json};
 use utoipa::OpenApi;
 use utoipa_swagger_ui::Config;
 
-use crate::api::{audit_events, auth, health, jwks, me, simplejwt, users};
-use crate::config::SimplejwtRoutes;
-use crate::guard::issue::{FOR_ALL, TokenAnswer};
-use crate::guard::refusal;
-use crate::problem::{Action, Code, FieldError, Problem, Rendering};
+use crate::api::{audit_events, auth, health, jwks, me, users};
+use crate::http::response::FOR_ALL;
+use crate::http::routing::Endpoint;
+use crate::operations::issue_tokens::TokenAnswer;
+use crate::refusal::{self, Action, Code, FieldError, Problem};
 use crate::resources::notes;
-use crate::routing::Endpoint;
+use crate::simplejwt;
 
 /// What the guard itself may answer with, on every operation that it guards.
 const GUARD: [Code; 21] = [
@@ -85,6 +86,17 @@ const BODY: [Code; 4] =
 )]
 struct Document;
 
+/// The text of the document, made once: it is long.
+pub struct Served(Bytes);
+
+impl Served {
+    /// Makes the text.
+    #[must_use]
+    pub fn new(base: &str, endpoints: &[Endpoint]) -> Self {
+        Self(document(base, endpoints).to_string().into())
+    }
+}
+
 /// The routes.
 #[must_use]
 pub fn routes() -> Vec<Endpoint> {
@@ -95,9 +107,9 @@ pub fn routes() -> Vec<Endpoint> {
     ]
 }
 
-/// The OpenAPI document (3.1), for a server at `base` with this setting.
+/// Returns the OpenAPI document (3.1) of these endpoints, for a server at `base`.
 #[must_use]
-pub fn document(base: &str, simplejwt: SimplejwtRoutes) -> Value {
+pub fn document(base: &str, endpoints: &[Endpoint]) -> Value {
     let mut document = serde_json::to_value(Document::openapi()).unwrap_or_default();
     document["servers"] = json!([{ "url": base }]);
     document["components"]["securitySchemes"] = json!({
@@ -111,23 +123,27 @@ pub fn document(base: &str, simplejwt: SimplejwtRoutes) -> Value {
                             `__Host-doorward`." },
     });
     document["components"]["schemas"]["Problem"] = problem_schema();
-    if simplejwt == SimplejwtRoutes::Off {
-        leave_out_simplejwt(&mut document);
-    }
+    leave_out_unserved(&mut document, endpoints);
     refine_bodies(&mut document);
     add_merge_patches(&mut document);
-    for endpoint in super::routes(simplejwt) {
+    for endpoint in endpoints {
         for method in endpoint.methods() {
-            describe(&mut document, &endpoint, &method);
+            describe(&mut document, endpoint, &method);
         }
     }
     document
 }
 
-fn leave_out_simplejwt(document: &mut Value) {
-    let paths: Vec<&str> = simplejwt::routes().iter().map(Endpoint::path).collect();
+/// simplejwt's routes are described always and served by a setting.
+fn leave_out_unserved(document: &mut Value, endpoints: &[Endpoint]) {
+    let is_served = |path: &str| endpoints.iter().any(|endpoint| endpoint.path() == path);
+    let unserved: Vec<&str> =
+        simplejwt::routes().iter().map(Endpoint::path).filter(|path| !is_served(path)).collect();
+    if unserved.is_empty() {
+        return;
+    }
     if let Some(described) = document["paths"].as_object_mut() {
-        described.retain(|path, _| !paths.contains(&path.as_str()));
+        described.retain(|path, _| !unserved.contains(&path.as_str()));
     }
     if let Some(schemas) = document["components"]["schemas"].as_object_mut() {
         schemas.retain(|name, _| !name.starts_with("Simplejwt"));
@@ -246,15 +262,12 @@ fn problem_schema() -> Value {
 /// The OpenAPI document.
 #[utoipa::path(get, path = "/openapi.json", tag = "documentation", security(()),
     responses((status = 200, description = "This document", body = Object)))]
-async fn openapi_json(
-    rendering: web::Data<Rendering>,
-    simplejwt: web::Data<SimplejwtRoutes>,
-) -> HttpResponse {
-    let document = document(&rendering.base, *simplejwt.get_ref());
+async fn openapi_json(document: web::Data<Served>) -> HttpResponse {
     HttpResponse::Ok()
         .insert_header((CACHE_CONTROL, "public, max-age=300"))
         .insert_header(FOR_ALL)
-        .json(document)
+        .content_type("application/json")
+        .body(document.0.clone())
 }
 
 async fn docs_folder() -> HttpResponse {

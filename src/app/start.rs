@@ -1,9 +1,9 @@
 //! What happens to the database before a server serves on it: migrations, the secret key's check, the first signing
 //! key, the first admin.
 
+use super::background;
 use super::node;
 use super::secrets::{self, SecretsError};
-use super::{background, state};
 use crate::audit::Origin;
 use crate::clock::Clock;
 use crate::config::{Secret, Settings};
@@ -164,7 +164,7 @@ fn load_keys(
     settings: &Settings,
     secret_keys: &SecretKeys,
 ) -> Result<KeyRing, StartError> {
-    let wanted = state::algorithm(settings);
+    let wanted = super::settings::algorithm(settings);
     let ring = signing_key::open(&signing_key::list(connection)?, secret_keys)?;
     let newest = ring.newest_at(Clock::default().now());
     if newest.is_some_and(|key| key.algorithm() == wanted) {
@@ -196,7 +196,7 @@ fn make_first_admin(
             (plain, Some(Secret::new(text)))
         }
     };
-    let flaws = state::password_policy(settings).flaws(&plain, &[username.as_str()]);
+    let flaws = super::settings::password_policy(settings).flaws(&plain, &[username.as_str()]);
     if let Some(flaw) = flaws.first() {
         return Err(StartError::Admin(format!("PASSWORD: {flaw}")));
     }

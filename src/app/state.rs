@@ -2,103 +2,28 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::thread::available_parallelism;
 
 use actix_web::web;
 
 use super::Parts;
+use super::settings::{algorithm, attempts, cores, limits, password_policy, trusted_proxies};
 use super::start::Prepared;
 use crate::api::health::Draining;
-use crate::api::simplejwt;
 use crate::audit::refusal_counts::RefusalCounts;
 use crate::audit::refusals::KeptRefusals;
+use crate::cache::remembered::Memory;
 use crate::clock::Clock;
-use crate::config::{self, Registration, Settings, SigningAlgorithm, SimplejwtRoutes};
+use crate::config::{Registration, Settings, SimplejwtRoutes};
 use crate::database::Database;
 use crate::database::database_clock::DatabaseClock;
-use crate::database::prune::Retention;
-use crate::guard::Services;
-use crate::guard::address::{ProxyHeader, TrustedProxies};
-use crate::guard::attempts::{Attempts, NodeLimits};
-use crate::guard::cookie_store::BrowserSettings;
-use crate::guard::memory::Memory;
-use crate::guard::server::ShownSetting;
-use crate::pages;
-use crate::problem::Rendering;
-use crate::sessions::{LastUse, Limits, rotate_all};
+use crate::http::cookies::BrowserSettings;
+use crate::refusal::Rendering;
+use crate::sessions::{LastUse, rotate_all};
+use crate::state::{Core, Recorder, ShownSetting, State, TokenIssuer, WebSettings};
 use crate::tokens::access_token::Issuer;
 use crate::tokens::key_ring::Keys;
-use crate::tokens::private_key::Algorithm;
-use crate::users::attempts;
-use crate::users::password::PasswordPolicy;
 use crate::users::passwords::Passwords;
-
-/// What the settings say of sessions.
-#[must_use]
-pub fn limits(settings: &Settings) -> Limits {
-    Limits {
-        access_ttl: settings.access_token_ttl,
-        refresh_ttl: settings.refresh_token_ttl,
-        session_ttl: settings.session_ttl,
-        refresh_grace: settings.refresh_grace,
-        max_sessions: settings.max_sessions,
-    }
-}
-
-/// What the settings say of passwords.
-#[must_use]
-pub fn password_policy(settings: &Settings) -> PasswordPolicy {
-    PasswordPolicy { min_length: settings.password_min_length as usize }
-}
-
-/// How long what happened is kept.
-#[must_use]
-pub fn retention(settings: &Settings) -> Retention {
-    Retention {
-        audit_events: settings.audit_retention,
-        refusals: settings.refusal_retention,
-        known_addresses: settings.known_address_retention,
-    }
-}
-
-/// What the settings say of tries that guess or cost.
-#[must_use]
-pub fn attempts(settings: &Settings, clock: &Clock) -> Attempts {
-    let limits = attempts::Limits {
-        failures: settings.login_failures,
-        failures_per_address: settings.login_failures_per_address,
-        failures_per_known_address: settings.login_failures_per_known_address,
-        failures_in_all: settings.login_failures_in_all,
-        registrations_per_address: settings.registrations_per_address,
-        longest_wait: settings.login_wait_max,
-    };
-    let of_node = NodeLimits {
-        unproven_per_address: settings.unproven_per_address,
-        tokens_per_user: settings.tokens_per_user,
-    };
-    Attempts::new(limits, of_node, clock)
-}
-
-/// Returns the proxies whose headers are believed.
-#[must_use]
-pub fn trusted_proxies(settings: &Settings) -> TrustedProxies {
-    let header = match settings.proxy_header {
-        config::ProxyHeader::Auto => ProxyHeader::Auto,
-        config::ProxyHeader::XForwardedFor => ProxyHeader::XForwardedFor,
-        config::ProxyHeader::Forwarded => ProxyHeader::Forwarded,
-    };
-    TrustedProxies::new(settings.trusted_proxies.clone(), header)
-}
-
-/// By what new signing keys sign.
-#[must_use]
-pub fn algorithm(settings: &Settings) -> Algorithm {
-    match settings.signing_algorithm {
-        SigningAlgorithm::Es256 => Algorithm::Es256,
-        SigningAlgorithm::EdDsa => Algorithm::EdDsa,
-        SigningAlgorithm::Rs256 => Algorithm::Rs256,
-    }
-}
+use crate::{pages, simplejwt};
 
 /// What answers are written with, at this public URL.
 #[must_use]
@@ -118,12 +43,6 @@ fn shown(settings: &Settings) -> Vec<ShownSetting> {
         source: entry.source.to_string(),
     });
     shown.collect()
-}
-
-/// How many threads to use for what keeps a core busy.
-#[must_use]
-pub fn cores() -> usize {
-    available_parallelism().map_or(1, usize::from)
 }
 
 /// The parts of a server that listens at `address`, on this database.
@@ -154,29 +73,37 @@ pub fn parts(
     let limits = limits(settings);
     let for_rotations = limits.clone();
     let rotations = database.together(move |connection, turns| rotate_all(connection, turns, &for_rotations));
-    let services = Services {
-        database,
-        rotations,
-        limits,
-        memory: Arc::new(memory),
-        clock: clock.clone(),
-        database_clock: DatabaseClock::new(&clock),
-        secret_keys,
-        keys: Keys::new(ring),
-        issuer: Issuer { url: url.clone(), audiences: settings.audiences.clone() },
-        passwords,
-        attempts: attempts(settings, &clock),
-        last_use: LastUse::default(),
-        refusal_counts: RefusalCounts::default(),
-        kept_refusals: KeptRefusals::new(settings.refusal_retention, settings.refusal_rows),
-        step_up_max_age: settings.step_up_max_age,
-        token_ttl_max: settings.token_ttl_max,
-        signing_algorithm: algorithm(settings),
-        settings: shown(settings),
-        registration_open: settings.registration == Registration::Open,
-        simplejwt_rotates: settings.simplejwt_routes == SimplejwtRoutes::Rotate,
-        browser,
-        trusted_proxies: trusted_proxies(settings),
+    let services = State {
+        core: Core {
+            database,
+            clock: clock.clone(),
+            database_clock: DatabaseClock::new(&clock),
+            secret_keys,
+            passwords,
+        },
+        tokens: TokenIssuer {
+            keys: Keys::new(ring),
+            issuer: Issuer { url: url.clone(), audiences: settings.audiences.clone() },
+            signing_algorithm: algorithm(settings),
+            lifetimes: limits,
+            rotations,
+        },
+        cache: Arc::new(memory),
+        limits: attempts(settings, &clock),
+        recorder: Recorder {
+            last_use: LastUse::default(),
+            refusal_counts: RefusalCounts::default(),
+            kept_refusals: KeptRefusals::new(settings.refusal_retention, settings.refusal_rows),
+        },
+        web: WebSettings {
+            browser,
+            trusted_proxies: trusted_proxies(settings),
+            registration_open: settings.registration == Registration::Open,
+            simplejwt_rotates: settings.simplejwt_routes == SimplejwtRoutes::Rotate,
+            settings: shown(settings),
+            step_up_max_age: settings.step_up_max_age,
+            token_ttl_max: settings.token_ttl_max,
+        },
     };
     Parts {
         services: web::Data::new(services),

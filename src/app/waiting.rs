@@ -6,12 +6,12 @@ use actix_web::dev::Server;
 use actix_web::middleware::from_fn;
 use actix_web::{App, HttpResponse, web};
 
-use super::{headers, listen};
+use super::listen;
+use super::middleware::headers;
 use crate::api::health;
 use crate::database::DatabaseError;
-use crate::guard::refusal;
-use crate::problem::{self, Problem, Rendering};
-use crate::routing::Endpoint;
+use crate::http::routing::Endpoint;
+use crate::refusal::{self, Problem, Rendering};
 
 /// How long requests in flight may take once PostgreSQL is there.
 const SHUTDOWN: u64 = 1;
@@ -25,7 +25,7 @@ pub fn serve(rendering: Rendering, listener: TcpListener) -> std::io::Result<Ser
     let factory = move || {
         App::new()
             .app_data(rendering.clone())
-            .wrap(from_fn(problem::finish))
+            .wrap(from_fn(refusal::finish))
             .wrap(from_fn(headers::write))
             .service(Endpoint::at("/healthz").get(health::healthz))
             .service(Endpoint::at("/readyz").get(health::waiting))
@@ -35,5 +35,5 @@ pub fn serve(rendering: Rendering, listener: TcpListener) -> std::io::Result<Ser
 }
 
 async fn wait() -> Result<HttpResponse, Problem> {
-    Err(refusal::database(DatabaseError::Unavailable("it was not reached since the start".into())))
+    Err(Problem::from(DatabaseError::Unavailable("it was not reached since the start".into())))
 }

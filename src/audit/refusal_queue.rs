@@ -4,9 +4,52 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use serde_json::Value;
 use uuid::Uuid;
 
-use super::refusals::NewRefusal;
+use crate::database::schema::refusals;
+
+/// A refusal to be kept.
+#[derive(Clone, Debug, Insertable)]
+#[diesel(table_name = refusals)]
+pub struct NewRefusal {
+    /// The request's id.
+    pub request_id: Uuid,
+    /// See [`Lane::as_str`].
+    pub lane: &'static str,
+    /// By this node's clock.
+    pub occurred_at: DateTime<Utc>,
+    /// The request's method.
+    pub method: &'static str,
+    /// The pattern that its path matched.
+    pub route: String,
+    /// Its path, without the query.
+    pub path: String,
+    /// The answer's status.
+    pub status: i16,
+    /// The client's address, as far as proxies are believed.
+    pub address: Option<String>,
+    /// Who the connection was from.
+    pub peer: Option<String>,
+    /// What `X-Forwarded-For` said, believed or not, with `Forwarded` beside or in place of it.
+    pub forwarded_for: Option<String>,
+    /// What was sent.
+    pub credential_kind: Option<&'static str>,
+    /// Its public id.
+    pub credential_id: Option<Uuid>,
+    /// Its session.
+    pub session_id: Option<Uuid>,
+    /// Whose it is.
+    pub user_id: Option<Uuid>,
+    /// The refusal's code; none: let in.
+    pub code: Option<&'static str>,
+    /// What the answer said.
+    pub problem: Value,
+    /// The checks with their outcomes.
+    pub checks: Value,
+}
 
 /// The kinds of refusals that cannot displace each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

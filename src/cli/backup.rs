@@ -7,8 +7,8 @@ use std::process::Stdio;
 
 use clap::{Args, ValueHint};
 
-use super::Context;
 use super::backup_proof::{self, copy_dump};
+use super::context::Context;
 use super::database::DatabaseAccess;
 use super::failure::{Failure, complain};
 use super::libpq::{client, judge, not_started, run};

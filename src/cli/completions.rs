@@ -1,9 +1,8 @@
 //! `doorward completions`: a script for a shell.
 
-use clap::{Args, CommandFactory};
+use clap::{Args, Command};
 use clap_complete::{Shell, generate};
 
-use super::Cli;
 use super::failure::Failure;
 use super::output::{Format, Output};
 
@@ -20,26 +19,29 @@ impl CompletionsArgs {
     ///
     /// # Errors
     /// Where standard output cannot be written.
-    pub fn run(&self) -> Result<(), Failure> {
-        Output::stdout(Format::default()).verbatim(&self.script())
+    pub fn run(&self, mut command: Command) -> Result<(), Failure> {
+        Output::stdout(Format::default()).verbatim(&self.script(&mut command))
     }
 
     /// The generator panics where it cannot write, so it writes to memory.
-    fn script(&self) -> String {
+    fn script(&self, command: &mut Command) -> String {
         let mut script = Vec::new();
-        generate(self.shell, &mut Cli::command(), "doorward", &mut script);
+        generate(self.shell, command, "doorward", &mut script);
         String::from_utf8_lossy(&script).into_owned()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory;
+
     use super::*;
+    use crate::cli::Cli;
 
     #[test]
     fn every_shells_script_knows_commands_and_settings() {
         for shell in [Shell::Bash, Shell::Zsh, Shell::Fish, Shell::Elvish, Shell::PowerShell] {
-            let script = CompletionsArgs { shell }.script();
+            let script = CompletionsArgs { shell }.script(&mut Cli::command());
             assert!(script.contains("set-password") && script.contains("access-token-ttl"), "{shell}");
         }
     }

@@ -3,7 +3,7 @@
 use clap::Args;
 use serde::Serialize;
 
-use super::Context;
+use super::context::Context;
 use super::failure::{Failure, complain};
 use super::output::{Format, Output};
 use crate::config::{Settings, markdown};

@@ -28,7 +28,7 @@ impl Confirmation {
             return Err(Failure::new(format!("{what}: say --yes to do so")));
         }
         let mut stderr = io::stderr();
-        let question = format!("{}. Go on? Type yes: ", super::output::printable(what));
+        let question = format!("{}. Go on? Type yes: ", super::terminal::printable(what));
         let _ = stderr.write_all(question.as_bytes()).and_then(|()| stderr.flush());
         if is_yes(&mut io::stdin().lock()) { Ok(()) } else { Err(Failure::new("nothing was done")) }
     }

@@ -6,16 +6,18 @@ use actix_web::http::Method;
 use clap::Args;
 use uuid::Uuid;
 
-use super::Context;
+use super::context::Context;
 use super::database::DatabaseAccess;
 use super::failure::Failure;
-use super::output::{Format, Output, printable};
+use super::output::{Format, Output};
+use super::terminal::printable;
 use crate::app::{self, start, state};
 use crate::clock::Clock;
 use crate::config::{Settings, stdin_is_terminal, wants_colour};
-use crate::guard::explain::{Asker, Explanation, NOT_KEPT, Verdict};
-use crate::guard::pasted::{self, Target};
-use crate::guard::refusal::time;
+use crate::explain::explanation;
+use crate::explain::explanation::{Asker, Explanation, NOT_KEPT, Verdict};
+use crate::explain::pasted::{self, Target};
+use crate::guard::refusals::time;
 use crate::guard::trace::{Line, Outcome};
 
 /// Bytes that may come on standard input.
@@ -110,15 +112,17 @@ fn explain(
     let services = &parts.services;
     let explained = actix_web::rt::System::new().block_on(async {
         let Ok(request_id) = Uuid::try_parse(subject.trim_start_matches("urn:uuid:")) else {
-            return services.explain(pasted::read(subject), target, &routes, Asker::Operator).await.map(Some);
+            return explanation::explain(services, pasted::read(subject), target, &routes, Asker::Operator)
+                .await
+                .map(Some);
         };
-        let found = services.explain_request(request_id, Asker::Operator).await?;
+        let found = explanation::explain_request(services, request_id, Asker::Operator).await?;
         if found.is_some() {
             return Ok(found);
         }
         // A server writes its refusals down once a second.
         tokio::time::sleep(WRITTEN_WITHIN).await;
-        services.explain_request(request_id, Asker::Operator).await
+        explanation::explain_request(services, request_id, Asker::Operator).await
     });
     match explained {
         Ok(Some(explanation)) => Ok(explanation),
@@ -227,7 +231,7 @@ impl Tree {
     }
 
     fn life(&self, explanation: &Explanation) -> Vec<String> {
-        let event = |event: &crate::guard::life::LifeEvent| {
+        let event = |event: &crate::explain::history::LifeEvent| {
             let by = event.by.as_ref().map(|by| format!(", by {by}")).unwrap_or_default();
             let from = event.address.as_ref().map(|address| format!(", from {address}")).unwrap_or_default();
             let said = printable(&format!("{}{by}{from}", event.text));

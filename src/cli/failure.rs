@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use super::output::printable;
+use super::terminal::printable;
 use crate::config::SettingsErrors;
 use crate::database::{QueryError, describe};
 

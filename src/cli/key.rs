@@ -4,14 +4,14 @@ use clap::{Args, Subcommand};
 
 use serde::Serialize;
 
-use super::Context;
 use super::confirmation::Confirmation;
+use super::context::Context;
 use super::database::DatabaseAccess;
 use super::failure::Failure;
 use super::output::{Format, Output};
 use super::user::time;
+use crate::app;
 use crate::app::start::check_secret_keys;
-use crate::app::state;
 use crate::audit::Origin;
 use crate::clock::Clock;
 use crate::config::Settings;
@@ -143,7 +143,7 @@ fn list(connection: &mut Connection, args: &KeyListArgs) -> Result<(), Failure> 
 
 fn rotate(connection: &mut Connection, settings: &Settings, args: &KeyRotateArgs) -> Result<(), Failure> {
     let secret_keys = check_secret_keys(connection, settings).map_err(failed)?;
-    let private = PrivateKey::generate(state::algorithm(settings)).map_err(failed)?;
+    let private = PrivateKey::generate(app::settings::algorithm(settings)).map_err(failed)?;
     let row = transaction(connection, |connection| {
         signing_key::insert(connection, &private, &secret_keys, &Origin::command_line())
     });
@@ -173,7 +173,7 @@ fn replaced(rows: &[Row]) -> String {
 fn revoke(connection: &mut Connection, settings: &Settings, args: &KeyRevokeArgs) -> Result<(), Failure> {
     // Another key may have to be made: nothing is revoked where that would fail.
     let secret_keys = check_secret_keys(connection, settings).map_err(failed)?;
-    let private = PrivateKey::generate(state::algorithm(settings)).map_err(failed)?;
+    let private = PrivateKey::generate(app::settings::algorithm(settings)).map_err(failed)?;
     let what = format!(
         "this refuses at once every access token that {} has signed; clients have to refresh",
         args.kid

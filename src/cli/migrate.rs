@@ -3,7 +3,7 @@
 use clap::Args;
 use serde::Serialize;
 
-use super::Context;
+use super::context::Context;
 use super::database::DatabaseAccess;
 use super::failure::Failure;
 use super::output::{Format, Output};

@@ -2,15 +2,16 @@
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::config::{SettingFlags, Settings, load};
+use crate::config::SettingFlags;
 
 pub mod backup;
 pub mod backup_proof;
 pub mod completions;
 pub mod config;
 pub mod confirmation;
+pub mod context;
 pub mod database;
 pub mod doctor;
 pub mod explain;
@@ -30,9 +31,11 @@ pub mod restored;
 pub mod serve;
 pub mod signals;
 pub mod telemetry;
+pub mod terminal;
 pub mod token;
 pub mod user;
 
+use context::Context;
 use failure::Failure;
 
 const VERSION: &str = if cfg!(feature = "tls") {
@@ -100,27 +103,11 @@ pub enum Command {
     PrivatePostgresChild(private_postgres_child::PrivatePostgresChildArgs),
 }
 
-/// What a command is run with.
-#[derive(Debug)]
-pub struct Context {
-    flags: SettingFlags,
-}
-
-impl Context {
-    /// The settings in force.
-    ///
-    /// # Errors
-    /// Everything that is wrong with them, a line each.
-    pub fn settings(&self) -> Result<Settings, Failure> {
-        Ok(load(&self.flags)?)
-    }
-}
-
 /// Reads the command line and does what it says. Wrong usage ends the process with 2.
 #[must_use]
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
-    let context = Context { flags: cli.flags };
+    let context = Context::new(cli.flags);
     let command = cli.command.unwrap_or(Command::Serve(serve::ServeArgs {}));
     match dispatch(&command, &context) {
         Ok(()) => ExitCode::SUCCESS,
@@ -143,14 +130,13 @@ fn dispatch(command: &Command, context: &Context) -> Result<(), Failure> {
         Command::Restored(args) => args.run(context),
         Command::Config(args) => args.run(context),
         Command::Openapi(args) => args.run(context),
-        Command::Completions(args) => args.run(),
+        Command::Completions(args) => args.run(Cli::command()),
         Command::PrivatePostgresChild(args) => args.run(),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
     use clap::error::ErrorKind;
 
     use super::*;

@@ -2,9 +2,10 @@
 
 use clap::Args;
 
-use super::Context;
+use super::context::Context;
 use super::failure::Failure;
 use super::output::{Format, Output};
+use crate::app;
 use crate::app::openapi::document;
 
 /// Arguments of `doorward openapi`.
@@ -20,6 +21,6 @@ impl OpenapiArgs {
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
         let settings = context.settings()?;
         Output::stdout(Format::default())
-            .json(&document(settings.public_url.as_str(), settings.simplejwt_routes))
+            .json(&document(settings.public_url.as_str(), &app::routes(settings.simplejwt_routes)))
     }
 }

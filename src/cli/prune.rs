@@ -3,12 +3,12 @@
 use clap::Args;
 use serde::Serialize;
 
-use super::Context;
+use super::context::Context;
 use super::database::DatabaseAccess;
 use super::failure::Failure;
 use super::output::{Format, Output};
 use super::progress::Progress;
-use crate::app::state;
+use crate::app;
 use crate::database::prune::{self, Pruned, Retention, prune_batch};
 use crate::database::{Connection, QueryError, without_timeout};
 
@@ -40,7 +40,7 @@ impl PruneArgs {
     /// When the database cannot be reached.
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
         let settings = context.settings()?;
-        let retention = state::retention(&settings);
+        let retention = app::settings::retention(&settings);
         let done = DatabaseAccess::use_for(&settings, |connection| Ok(self.act(connection, retention)?))?;
         Output::stdout(self.format).result(&done, &done.in_words())
     }

@@ -5,14 +5,14 @@ use clap::Args;
 use serde::Serialize;
 use serde_json::json;
 
-use super::Context;
 use super::confirmation::Confirmation;
+use super::context::Context;
 use super::database::DatabaseAccess;
 use super::failure::Failure;
 use super::output::{Format, Output};
 use super::user::time;
+use crate::app;
 use crate::app::start::check_secret_keys;
-use crate::app::state;
 use crate::audit::event::{self, EventType, Origin, Subject};
 use crate::config::Settings;
 use crate::database::{Connection, QueryError, find_time, transaction, without_timeout};
@@ -192,7 +192,7 @@ pub fn end_what_came_back(
     kept: Kept,
     since: Option<DateTime<Utc>>,
 ) -> Result<Ended, Failure> {
-    let private = PrivateKey::generate(state::algorithm(settings));
+    let private = PrivateKey::generate(app::settings::algorithm(settings));
     let private = private.map_err(|error| Failure::new(error.to_string()))?;
     without_timeout(connection)?;
     let (ended, new_key) = transaction(connection, |connection| {

@@ -10,7 +10,7 @@ use actix_web::{App, HttpResponse, HttpServer, web};
 use clap::Args;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
-use super::Context;
+use super::context::Context;
 use super::database::{DatabaseAccess, refused};
 use super::failure::{Failure, complain};
 use super::output::{Format, Output};
@@ -25,7 +25,7 @@ use crate::config::Settings;
 use crate::database::hopeless::{self, Advice, Patience};
 use crate::database::nodes::{self, Node};
 use crate::database::{Database, DatabaseError, instance};
-use crate::guard::Services;
+use crate::state::State;
 
 /// How long the server is not ready but serves, so that balancers look elsewhere first.
 const DRAIN: Duration = Duration::from_secs(2);
@@ -153,12 +153,12 @@ async fn serve(
     let (first_admin, node) = (prepared.first_admin.take(), prepared.node.take());
     let parts = state::parts(settings, address, access.url(), prepared, clock);
     let (services, draining) = (parts.services.clone(), parts.draining.clone());
-    let server = app::serve(parts, listener, state::cores()).map_err(failed)?;
+    let server = app::serve(parts, listener, app::settings::cores()).map_err(failed)?;
     let handle = server.handle();
-    let following = services.follow(access.url()).map_err(failed)?;
-    let tasks = background::start(&services, node.as_ref(), state::retention(settings), access.url());
-    announce(&services.issuer.url, first_admin)?;
-    tracing::info!(url = %services.issuer.url, %address, "serving");
+    let following = crate::state::follow(&services, access.url()).map_err(failed)?;
+    let tasks = background::start(&services, node.as_ref(), app::settings::retention(settings), access.url());
+    announce(&services.tokens.issuer.url, first_admin)?;
+    tracing::info!(url = %services.tokens.issuer.url, %address, "serving");
     let mut server = actix_web::rt::spawn(server);
     tokio::select! {
         ended = &mut server => return ended.map_err(|error| Failure::new(error.to_string()))?.map_err(failed),
@@ -181,17 +181,17 @@ async fn serve(
 
 /// Writes what is still to be written, all of it within one deadline: a PostgreSQL that does not answer holds up the end no
 /// longer.
-async fn flush(services: &Services, node: Option<Node>) {
-    let database = &services.database;
+async fn flush(services: &State, node: Option<Node>) {
+    let database = &services.core.database;
     let leave = async {
         let Some(node) = node else { return Ok(()) };
         database.run(move |connection| nodes::delete(connection, node.id)).await
     };
     let all = async {
         tokio::join!(
-            services.last_use.flush(database),
-            services.kept_refusals.flush(database),
-            services.refusal_counts.flush(database),
+            services.recorder.last_use.flush(database),
+            services.recorder.kept_refusals.flush(database),
+            services.recorder.refusal_counts.flush(database),
             leave,
         )
     };

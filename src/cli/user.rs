@@ -6,19 +6,19 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::Context;
 use super::confirmation::Confirmation;
+use super::context::Context;
 use super::database::DatabaseAccess;
 use super::failure::Failure;
 use super::output::{Format, Output};
 use super::password::{NewPassword, PasswordArgs};
-use crate::app::state::password_policy;
+use crate::app::settings::password_policy;
 use crate::audit::Origin;
 use crate::audit::event::{self, EventType, Subject};
 use crate::config::{Secret, Settings};
 use crate::database::{Connection, QueryError, transaction};
+use crate::limits::counters;
 use crate::sessions::{EndReason, Which, end_sessions, session};
-use crate::users::attempts;
 use crate::users::change::{self, Change, Changes};
 use crate::users::name::{EmailAddress, Username, fold_typed};
 use crate::users::password::{PasswordHash, PlainPassword};
@@ -362,7 +362,7 @@ fn list(connection: &mut Connection, args: &UserListArgs) -> Result<(), Failure>
 fn show(connection: &mut Connection, args: &OneUserArgs) -> Result<(), Failure> {
     let user = find(connection, &args.user)?;
     let sessions = session::list(connection, user.id)?.len();
-    let waits_until = attempts::find_wait(connection, user.id, &folded_names(&user))?.map(time);
+    let waits_until = counters::find_wait(connection, user.id, &folded_names(&user))?.map(time);
     let row = Row { sessions: Some(sessions), sign_in_waits_until: waits_until, ..Row::from(user) };
     let waits = row.sign_in_waits_until.as_ref().map_or(String::new(), |until| {
         format!("; too many wrong passwords were given, the next sign-in is taken at {until}")
@@ -393,7 +393,7 @@ fn unlock(connection: &mut Connection, args: &OneUserArgs) -> Result<(), Failure
     let user = find(connection, &args.user)?;
     let names = folded_names(&user);
     let cleared = transaction(connection, |connection| {
-        let cleared = attempts::clear(connection, user.id, &names)?;
+        let cleared = counters::clear(connection, user.id, &names)?;
         if cleared {
             let subject = Subject { id: Some(user.id), name: Some(&user.username) };
             let origin = Origin::command_line();

@@ -12,7 +12,7 @@ use super::database_url::DatabaseUrl;
 use super::kinds::{
     self, LogFilter, LogFormat, ProxyHeader, Registration, SigningAlgorithm, SimplejwtRoutes,
 };
-use super::resolve::Pass;
+use super::pass::Pass;
 use super::secret::{Secret, SecretKeys};
 use super::setting::DefaultValue::{Computed, Nothing, Text};
 use super::setting::{Entry, Place, Setting, Source};

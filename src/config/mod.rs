@@ -13,10 +13,12 @@ mod kinds;
 mod libpq_parameters;
 mod listing;
 mod nearest;
+mod pass;
 mod process;
 mod resolve;
 mod secret;
 mod setting;
+mod unknown_variables;
 
 pub use addresses::{Origin, PublicUrl};
 pub use database_url::DatabaseUrl;

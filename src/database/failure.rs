@@ -2,8 +2,8 @@
 
 use diesel::result::{DatabaseErrorInformation, DatabaseErrorKind};
 
-use super::QueryError;
 use crate::blocking::BlockingError;
+pub use diesel::result::Error as QueryError;
 
 /// Why the database gave no answer. None of these says anything about the caller's credentials.
 #[derive(Debug, thiserror::Error)]

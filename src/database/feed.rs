@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 use diesel::{PgConnection, QueryResult, RunQueryDsl};
 use tokio::sync::watch;
 
-use super::{DatabaseError, health, pool};
+use super::failure::DatabaseError;
+use super::{health, pool};
 
 /// The channel that PostgreSQL announces revocations on.
 const CHANNEL: &str = "doorward_revocations";

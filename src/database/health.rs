@@ -6,7 +6,8 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Text, Timestamptz};
 
-use super::{Database, DatabaseError};
+use super::failure::DatabaseError;
+use super::pool::establish;
 
 /// What PostgreSQL says of itself.
 #[derive(Clone, Debug, QueryableByName)]
@@ -60,7 +61,7 @@ const PROBE_PAUSE: Duration = Duration::from_millis(5);
 #[allow(clippy::disallowed_methods)] // on a thread that has nothing else to do
 pub fn hears_notifications(connection: &mut PgConnection, url: &str) -> Result<bool, DatabaseError> {
     diesel::sql_query(format!("LISTEN {PROBE}")).execute(connection)?;
-    let mut other = Database::connect(url)?;
+    let mut other = establish(url).map_err(|error| DatabaseError::Unavailable(error.to_string()))?;
     diesel::sql_query(format!("NOTIFY {PROBE}")).execute(&mut other)?;
     let begun = Instant::now();
     let mut heard = false;

@@ -33,12 +33,11 @@ use self::feed::Feed;
 use self::waiting::within_patience;
 use crate::blocking::{BlockingError, BlockingPool, Lane, LaneLimits, Limits, caller};
 
-pub use self::failure::{DatabaseError, describe};
+pub use self::failure::{DatabaseError, QueryError, describe};
 pub use self::search::SEARCH_TIMEOUT;
 pub use self::together::Together;
 pub use self::waiting::{patience, within_one_deadline};
 pub use diesel::PgConnection as Connection;
-pub use diesel::result::Error as QueryError;
 
 diesel::define_sql_function! {
     /// PostgreSQL's clock: the start of the transaction.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use diesel::connection::SimpleConnection;
 use diesel::{Connection, PgConnection, QueryResult, RunQueryDsl};
 
-use super::DatabaseError;
+use super::failure::DatabaseError;
 
 /// After this long unused, a connection is tested before use.
 const IDLE_BEFORE_TEST: Duration = Duration::from_secs(1);

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
-use super::DatabaseError;
+use super::failure::DatabaseError;
 use crate::blocking::BlockingError;
 
 /// How long a request waits for all of its database work, queueing included; and how long any other call does.

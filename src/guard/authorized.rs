@@ -5,18 +5,17 @@ use std::marker::PhantomData;
 use std::pin::Pin;
 
 use actix_web::dev::Payload;
-use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
+use actix_web::{FromRequest, HttpMessage, HttpRequest};
 
 use super::caller::{Caller, Credential};
-use super::checks;
-use super::credential;
-use super::csrf;
-use super::input::{Form, Input};
-use super::services::{self, Services};
+use super::origin::origin;
 use super::trace::{Check, Trace};
+use super::{checks, credential, csrf};
 use crate::audit::Origin;
-use crate::problem::{Problem, RequestId};
-use crate::routing::{Asks, Rule};
+use crate::http::request::{Form, Input};
+use crate::http::routing::{Asks, Rule};
+use crate::refusal::Problem;
+use crate::state::{self, State};
 
 /// What an endpoint asks of its caller, as a type.
 pub trait Requirement: 'static {
@@ -54,9 +53,9 @@ impl<R: Requirement, I: Input> FromRequest for Authorized<R, I> {
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let (request, payload) = (request.clone(), payload.take());
         Box::pin(async move {
-            let services = services::of(&request)?;
+            let state = state::of(&request)?;
             let mut trace = Trace::default();
-            let let_in = let_in(services, &request, payload, R::RULE, &mut trace).await;
+            let let_in = let_in(state, &request, payload, R::RULE, &mut trace).await;
             trace.keep(&request);
             let (caller, payload) = let_in?;
             let input = I::read(&request, payload).await?;
@@ -69,21 +68,21 @@ impl<R: Requirement, I: Input> FromRequest for Authorized<R, I> {
 
 /// The guard itself; gives the body back for what is read of it next.
 async fn let_in(
-    services: &Services,
+    state: &State,
     request: &HttpRequest,
     payload: Payload,
     rule: Rule,
     trace: &mut Trace,
 ) -> Result<(Caller, Payload), Problem> {
-    let caller = checks::identify(services, request, trace).await?;
+    let caller = checks::identify(state, request, trace).await?;
     let payload = match caller.credential {
         Credential::SessionCookie { session_id, .. } if !csrf::is_safe(request.method()) => {
-            let checked = csrf::check(services, request, payload, session_id).await;
+            let checked = csrf::check(state, request, payload, session_id).await;
             trace.check(Check::Csrf, checked)?
         }
         _ => payload,
     };
-    checks::permit(services, &caller, rule, trace).await.map_err(|problem| {
+    checks::permit(state, &caller, rule, trace).await.map_err(|problem| {
         let sent = request.extensions().get::<Form>().cloned();
         problem.with_form(sent.map(Form::into_fields).unwrap_or_default())
     })?;
@@ -106,12 +105,12 @@ impl<I: Input> FromRequest for Known<I> {
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let (request, payload) = (request.clone(), payload.take());
         Box::pin(async move {
-            let services = services::of(&request)?;
-            if !credential::is_sent(&request, &services.browser) {
+            let state = state::of(&request)?;
+            if !credential::is_sent(&request, &state.web.browser) {
                 return Ok(Self { caller: None, input: I::read(&request, payload).await? });
             }
             let mut trace = Trace::default();
-            let let_in = let_in(services, &request, payload, AnyCaller::RULE, &mut trace).await;
+            let let_in = let_in(state, &request, payload, AnyCaller::RULE, &mut trace).await;
             trace.keep(&request);
             let (caller, payload) = let_in?;
             Ok(Self { caller: Some(caller), input: I::read(&request, payload).await? })
@@ -123,17 +122,4 @@ impl<I> Asks for Known<I> {}
 
 impl<R: Requirement, I> Asks for Authorized<R, I> {
     const RULE: Option<Rule> = Some(R::RULE);
-}
-
-/// Where a request comes from, before anything is known of its caller.
-pub(super) fn origin(request: &HttpRequest) -> Origin {
-    let services = request.app_data::<web::Data<Services>>();
-    let client = services.and_then(|services| services.trusted_proxies.client_address(request));
-    let (address, address_doubt) = client.map(|client| (client.address.to_string(), client.doubt)).unzip();
-    Origin {
-        address,
-        address_doubt: address_doubt.flatten(),
-        request_id: request.extensions().get::<RequestId>().map(|id| id.0),
-        ..Origin::default()
-    }
 }

@@ -9,16 +9,16 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::caller::{Caller, Credential};
 use super::credential::{self, Sent};
-use super::services::Services;
-use super::standing::Found;
+use super::lookup::Found;
 use super::trace::{Check, CredentialKind, Trace};
-use super::{csrf, refusal};
+use super::{csrf, refusals};
 use crate::blocking;
-use crate::problem::{Code, Problem};
-use crate::routing::Rule;
-use crate::sessions::Standing;
+use crate::guard::lookup;
+use crate::http::routing::Rule;
+use crate::refusal::{Code, Problem};
 use crate::sessions::refresh_token::{self, RefreshToken, RefreshTokenFlaw};
-use crate::sessions::session;
+use crate::sessions::{Standing, session};
+use crate::state::State;
 use crate::tokens::access_token::{AccessTokenFlaw, Claims, Signed};
 use crate::tokens::holder::Holder;
 use crate::tokens::names::Names;
@@ -36,22 +36,18 @@ const OF_ACCESS_TOKEN: [Check; 6] =
 ///
 /// # Errors
 /// The refusal of the first check that fails; a fault of ours as a 5xx.
-pub async fn identify(
-    services: &Services,
-    request: &HttpRequest,
-    trace: &mut Trace,
-) -> Result<Caller, Problem> {
-    let sent = read(services, request, trace)?;
-    let caller = identify_sent(services, &sent, trace).await?;
+pub async fn identify(state: &State, request: &HttpRequest, trace: &mut Trace) -> Result<Caller, Problem> {
+    let sent = read(state, request, trace)?;
+    let caller = identify_sent(state, &sent, trace).await?;
     blocking::caller::note_user(caller.user_id);
     if matches!(sent, Sent::Basic { .. }) && !csrf::is_safe(request.method()) {
-        trace.check(Check::Csrf, csrf::refuse_cross_site(request, &services.browser))?;
+        trace.check(Check::Csrf, csrf::refuse_cross_site(request, &state.web.browser))?;
     }
     Ok(caller)
 }
 
-fn read(services: &Services, request: &HttpRequest, trace: &mut Trace) -> Result<Sent, Problem> {
-    let sent = credential::read(request, &services.browser);
+fn read(state: &State, request: &HttpRequest, trace: &mut Trace) -> Result<Sent, Problem> {
+    let sent = credential::read(request, &state.web.browser);
     if let Err(problem) = &sent {
         trace.stop(credential::check_of(problem.code()));
     }
@@ -62,7 +58,7 @@ fn read(services: &Services, request: &HttpRequest, trace: &mut Trace) -> Result
 ///
 /// # Errors
 /// As [`identify`].
-pub async fn identify_sent(services: &Services, sent: &Sent, trace: &mut Trace) -> Result<Caller, Problem> {
+pub async fn identify_sent(state: &State, sent: &Sent, trace: &mut Trace) -> Result<Caller, Problem> {
     trace.find(
         Check::Header,
         || "one Authorization header, or the session cookie".into(),
@@ -71,14 +67,14 @@ pub async fn identify_sent(services: &Services, sent: &Sent, trace: &mut Trace) 
     trace.pass(Check::Header);
     match sent {
         Sent::Bearer(token) if token.starts_with(personal_token::PREFIX) => {
-            identify_personal_token(services, token, None, trace).await
+            identify_personal_token(state, token, None, trace).await
         }
         Sent::Bearer(token) if token.starts_with(refresh_token::PREFIX) => {
-            Err(refuse_refresh_token(services, token, trace))
+            Err(refuse_refresh_token(state, token, trace))
         }
-        Sent::Bearer(token) => identify_access_token(services, token, trace).await,
-        Sent::Basic { username, token } => identify_basic(services, username, token, trace).await,
-        Sent::Cookie(digest) => identify_browser(services, *digest, trace).await,
+        Sent::Bearer(token) => identify_access_token(state, token, trace).await,
+        Sent::Basic { username, token } => identify_basic(state, username, token, trace).await,
+        Sent::Cookie(digest) => identify_browser(state, *digest, trace).await,
     }
 }
 
@@ -86,16 +82,11 @@ pub async fn identify_sent(services: &Services, sent: &Sent, trace: &mut Trace) 
 ///
 /// # Errors
 /// `permission_denied`, `insufficient_scope`, `authentication_too_old`; a fault of ours as a 5xx.
-pub async fn permit(
-    services: &Services,
-    caller: &Caller,
-    rule: Rule,
-    trace: &mut Trace,
-) -> Result<(), Problem> {
+pub async fn permit(state: &State, caller: &Caller, rule: Rule, trace: &mut Trace) -> Result<(), Problem> {
     check_permission(caller, rule, trace)?;
-    check_freshness(services, caller, rule, trace).await?;
+    check_freshness(state, caller, rule, trace).await?;
     if let Some(session_id) = caller.credential.session_id().filter(|_| !trace.explains()) {
-        services.last_use.note_used(session_id);
+        state.recorder.last_use.note_used(session_id);
     }
     Ok(())
 }
@@ -109,13 +100,13 @@ fn note_kind(trace: &mut Trace, kind: CredentialKind) {
 }
 
 async fn identify_browser(
-    services: &Services,
+    state: &State,
     cookie_digest: [u8; 32],
     trace: &mut Trace,
 ) -> Result<Caller, Problem> {
     note_kind(trace, CredentialKind::SessionCookie);
-    let found = services.browser_standing(cookie_digest).await;
-    let found = found.and_then(|found| found.ok_or_else(refusal::cookie_unknown));
+    let found = lookup::browser_standing(state, cookie_digest).await;
+    let found = found.and_then(|found| found.ok_or_else(refusals::cookie_unknown));
     let browser = trace.check(Check::Signature, found)?;
     let (id, standing) = (browser.id, &browser.standing);
     trace.credential_id = Some(id);
@@ -123,7 +114,7 @@ async fn identify_browser(
     trace.user_id = standing.user.as_ref().map(|user| user.id);
     if let Some(former) = browser.former.filter(|former| former.is_over) {
         trace.stop(Check::Revocation);
-        return Err(refusal::cookie_replaced(former.replaced_at));
+        return Err(refusals::cookie_replaced(former.replaced_at));
     }
     trace.check(Check::Session, refuse_ended(standing.ended.as_ref()))?;
     trace.check(Check::Session, refuse_expired(browser.expired_at))?;
@@ -132,21 +123,21 @@ async fn identify_browser(
         session_id: id,
         auth_time: browser.auth_time,
         expires_at: standing.expires_at,
-        csrf_token: csrf::token_of_session(&services.secret_keys, id),
+        csrf_token: csrf::token_of_session(&state.core.secret_keys, id),
     };
     Ok(caller(user, user.permissions.clone(), credential))
 }
 
 fn refuse_ended(ended: Option<&(DateTime<Utc>, String)>) -> Result<(), Problem> {
-    ended.map_or(Ok(()), |(ended_at, reason)| Err(refusal::session_ended(*ended_at, reason)))
+    ended.map_or(Ok(()), |(ended_at, reason)| Err(refusals::session_ended(*ended_at, reason)))
 }
 
 fn refuse_expired(expired_at: Option<DateTime<Utc>>) -> Result<(), Problem> {
-    expired_at.map_or(Ok(()), |expired_at| Err(refusal::session_expired(expired_at)))
+    expired_at.map_or(Ok(()), |expired_at| Err(refusals::session_expired(expired_at)))
 }
 
 async fn identify_basic(
-    services: &Services,
+    state: &State,
     username: &str,
     token: &str,
     trace: &mut Trace,
@@ -157,15 +148,15 @@ async fn identify_basic(
                       POST /api/v1/me/tokens.";
         return Err(Problem::new(Code::TokenMalformed, detail));
     }
-    identify_personal_token(services, token, Some(username), trace).await
+    identify_personal_token(state, token, Some(username), trace).await
 }
 
 /// A refresh token where an access token belongs.
-fn refuse_refresh_token(services: &Services, token: &str, trace: &mut Trace) -> Problem {
-    match check_refresh_token(services, token, trace) {
+fn refuse_refresh_token(state: &State, token: &str, trace: &mut Trace) -> Problem {
+    match check_refresh_token(state, token, trace) {
         Ok(_) => {
             trace.stop(Check::Type);
-            refusal::type_mismatch(
+            refusals::type_mismatch(
                 "access_token",
                 "refresh_token",
                 "This is a refresh token. Trade it at POST /api/v1/auth/refresh and send the access token that it \
@@ -176,7 +167,7 @@ fn refuse_refresh_token(services: &Services, token: &str, trace: &mut Trace) -> 
     }
 }
 
-fn check_refresh_token(services: &Services, text: &str, trace: &mut Trace) -> Result<RefreshToken, Problem> {
+fn check_refresh_token(state: &State, text: &str, trace: &mut Trace) -> Result<RefreshToken, Problem> {
     trace.kind = Some(CredentialKind::RefreshToken);
     trace.pass(Check::Kind);
     trace.find(
@@ -185,14 +176,14 @@ fn check_refresh_token(services: &Services, text: &str, trace: &mut Trace) -> Re
         || format!("{} characters", text.len()),
     );
     trace.pass(Check::Form);
-    let token = match refresh_token::parse(&services.secret_keys, text) {
+    let token = match refresh_token::parse(&state.core.secret_keys, text) {
         Ok(token) => token,
         Err(flaw) => {
             trace.stop(match flaw {
                 RefreshTokenFlaw::Malformed => Check::Form,
                 RefreshTokenFlaw::Forged => Check::Signature,
             });
-            return Err(refusal::refresh_token_flaw(flaw));
+            return Err(refusals::refresh_token_flaw(flaw));
         }
     };
     trace.find(Check::Signature, || "an HMAC under this server's key".into(), || "it is".into());
@@ -206,36 +197,32 @@ fn check_refresh_token(services: &Services, text: &str, trace: &mut Trace) -> Re
 ///
 /// # Errors
 /// `token_malformed`, `token_signature_invalid`, `token_type_mismatch`.
-pub fn read_refresh_token(
-    services: &Services,
-    text: &str,
-    trace: &mut Trace,
-) -> Result<RefreshToken, Problem> {
+pub fn read_refresh_token(state: &State, text: &str, trace: &mut Trace) -> Result<RefreshToken, Problem> {
     if text.starts_with(refresh_token::PREFIX) {
-        return check_refresh_token(services, text, trace);
+        return check_refresh_token(state, text, trace);
     }
     let advice = "Send the refresh token (dwr_…) that came with it.";
     if text.starts_with(personal_token::PREFIX) {
         trace.kind = Some(CredentialKind::PersonalToken);
-        trace.check(Check::Form, personal_token::parse(text).map_err(refusal::personal_token_flaw))?;
+        trace.check(Check::Form, personal_token::parse(text).map_err(refusals::personal_token_flaw))?;
         trace.stop(Check::Type);
         let detail = format!("This is a personal access token, which is never refreshed. {advice}");
-        return Err(refusal::type_mismatch("refresh_token", "personal_token", &detail));
+        return Err(refusals::type_mismatch("refresh_token", "personal_token", &detail));
     }
     trace.kind = Some(CredentialKind::AccessToken);
     // Whether it has expired is of no matter here: it is the wrong one of the two.
-    match services.signed_access_token(text) {
+    match lookup::signed_access_token(state, text) {
         Ok(signed) => {
             trace.pass_until(&OF_ACCESS_TOKEN, Check::Times);
             note_claims(trace, &signed.claims);
             trace.stop(Check::Type);
             let detail = format!("This is an access token. {advice}");
-            Err(refusal::type_mismatch("refresh_token", "access_token", &detail))
+            Err(refusals::type_mismatch("refresh_token", "access_token", &detail))
         }
         Err(flaw) => {
             trace.pass_until(&OF_ACCESS_TOKEN, check_of(&flaw));
             trace.stop(check_of(&flaw));
-            Err(refusal::access_token_flaw(flaw))
+            Err(refusals::access_token_flaw(flaw))
         }
     }
 }
@@ -261,37 +248,33 @@ fn note_claims(trace: &mut Trace, claims: &Claims) {
 }
 
 /// What the token alone decides.
-async fn verify_access_token(
-    services: &Services,
-    token: &str,
-    trace: &mut Trace,
-) -> Result<Arc<Signed>, Problem> {
-    let mut signed = services.signed_access_token(token);
+async fn verify_access_token(state: &State, token: &str, trace: &mut Trace) -> Result<Arc<Signed>, Problem> {
+    let mut signed = lookup::signed_access_token(state, token);
     if let Err(AccessTokenFlaw::KeyUnknown | AccessTokenFlaw::KeyRetired { .. }) = signed {
         // Another node may know a key, or its later retirement, a few milliseconds earlier.
-        services.database.feed().wait_for_next_read().await;
-        signed = services.signed_access_token(token);
+        state.core.database.feed().wait_for_next_read().await;
+        signed = lookup::signed_access_token(state, token);
     }
-    let now = services.clock.now();
+    let now = state.core.clock.now();
     if let Ok(signed) = &signed {
         let claims = &signed.claims;
         note_claims(trace, claims);
-        find_in_claims(services, claims, now, trace);
+        find_in_claims(state, claims, now, trace);
         if !trace.explains() {
             // Whether or not it is let in: the answer that carried it has arrived.
-            services.last_use.note_presented(claims.sid, claims.generation);
+            state.recorder.last_use.note_presented(claims.sid, claims.generation);
         }
     }
-    let verified = signed.and_then(|signed| signed.judge(&services.issuer, now).map(|()| signed));
+    let verified = signed.and_then(|signed| signed.judge(&state.tokens.issuer, now).map(|()| signed));
     let stop = verified.as_ref().err().map(check_of);
     trace.pass_until(&OF_ACCESS_TOKEN, stop.unwrap_or(Check::Revocation));
     if let Some(stop) = stop {
         trace.stop(stop);
     }
-    verified.map_err(refusal::access_token_flaw)
+    verified.map_err(refusals::access_token_flaw)
 }
 
-fn find_in_claims(services: &Services, claims: &Claims, now: DateTime<Utc>, trace: &mut Trace) {
+fn find_in_claims(state: &State, claims: &Claims, now: DateTime<Utc>, trace: &mut Trace) {
     trace.find(Check::Form, || "a JWT as RFC 9068 has it".into(), || "one, with every claim".into());
     trace.find(Check::Key, || "a key of this server".into(), || "one that may sign".into());
     trace.find(Check::Signature, || "by that key".into(), || "it is".into());
@@ -300,8 +283,8 @@ fn find_in_claims(services: &Services, claims: &Claims, now: DateTime<Utc>, trac
         || {
             format!(
                 "from {} (5 s of leeway) until before {}",
-                refusal::time(claims.nbf),
-                refusal::time(claims.exp)
+                refusals::time(claims.nbf),
+                refusals::time(claims.exp)
             )
         },
         || {
@@ -313,39 +296,35 @@ fn find_in_claims(services: &Services, claims: &Claims, now: DateTime<Utc>, trac
             };
             let end =
                 if claims.exp > now { format!("{left} s left") } else { format!("expired {} s ago", -left) };
-            format!("it is {} here: {skew}, {end}", refusal::time(now))
+            format!("it is {} here: {skew}, {end}", refusals::time(now))
         },
     );
     trace.find(
         Check::Issuer,
-        || format!("from and for {}", services.issuer.url),
+        || format!("from and for {}", state.tokens.issuer.url),
         || "as the token says".into(),
     );
     trace.find(Check::Type, || "at+jwt".into(), || "as the token says".into());
 }
 
-async fn identify_access_token(
-    services: &Services,
-    token: &str,
-    trace: &mut Trace,
-) -> Result<Caller, Problem> {
+async fn identify_access_token(state: &State, token: &str, trace: &mut Trace) -> Result<Caller, Problem> {
     note_kind(trace, CredentialKind::AccessToken);
-    let signed = verify_access_token(services, token, trace).await?;
+    let signed = verify_access_token(state, token, trace).await?;
     let claims = &signed.claims;
-    let found = services.session_standing(claims.sid, &signed.kid).await;
+    let found = lookup::session_standing(state, claims.sid, &signed.kid).await;
     let standing = match found.inspect_err(|_| trace.stop(Check::Revocation))? {
         Found::Standing(standing) => standing,
         Found::Nothing => {
             trace.stop(Check::Session);
-            return Err(refusal::session_unknown());
+            return Err(refusals::session_unknown());
         }
         Found::KeyRevoked => {
             // Whoever has the key may have signed this: what it says of anybody is worth nothing.
             trace.disprove(Check::Key);
-            return Err(refusal::access_token_flaw(AccessTokenFlaw::SignatureInvalid));
+            return Err(refusals::access_token_flaw(AccessTokenFlaw::SignatureInvalid));
         }
     };
-    let user = check_standing(services, claims, &standing, trace).await?;
+    let user = check_standing(state, claims, &standing, trace).await?;
     let credential = Credential::AccessToken {
         session_id: claims.sid,
         session_scope: standing.scope.clone(),
@@ -357,7 +336,7 @@ async fn identify_access_token(
 }
 
 async fn check_standing<'a>(
-    services: &Services,
+    state: &State,
     claims: &Claims,
     standing: &'a Standing,
     trace: &mut Trace,
@@ -375,12 +354,12 @@ async fn check_standing<'a>(
             return check_user(Some(user), trace);
         }
         trace.stop(Check::Revocation);
-        let raised = services.version_raised(user.id, claims.ver).await?;
-        return Err(refusal::version_raised(raised));
+        let raised = lookup::version_raised(state, user.id, claims.ver).await?;
+        return Err(refusals::version_raised(raised));
     }
     if let Some(at) = standing.replaced_at(claims.generation) {
         trace.stop(Check::Revocation);
-        return Err(refusal::access_token_replaced(at));
+        return Err(refusals::access_token_replaced(at));
     }
     trace.pass(Check::Revocation);
     find_in_session(standing, trace);
@@ -393,16 +372,16 @@ fn find_in_session(standing: &Standing, trace: &mut Trace) {
         Check::Session,
         || "one that lives".into(),
         || match &standing.ended {
-            None => format!("it lives until {} at most", refusal::time(standing.expires_at)),
+            None => format!("it lives until {} at most", refusals::time(standing.expires_at)),
             Some((at, reason)) => {
-                format!("it was ended at {} ({})", refusal::time(*at), reason.replace('_', " "))
+                format!("it was ended at {} ({})", refusals::time(*at), reason.replace('_', " "))
             }
         },
     );
 }
 
 fn check_user<'a>(user: Option<&'a Holder>, trace: &mut Trace) -> Result<&'a Holder, Problem> {
-    let user = user.ok_or_else(refusal::account_deleted).inspect_err(|_| trace.stop(Check::User))?;
+    let user = user.ok_or_else(refusals::account_deleted).inspect_err(|_| trace.stop(Check::User))?;
     find_in_user(user, trace);
     trace.check(Check::User, check_status(&user.status))?;
     Ok(user)
@@ -417,7 +396,7 @@ fn find_in_user(user: &Holder, trace: &mut Trace) {
 }
 
 fn check_status(status: &str) -> Result<(), Problem> {
-    if status == crate::users::user::ACTIVE { Ok(()) } else { Err(refusal::account_disabled()) }
+    if status == crate::users::user::ACTIVE { Ok(()) } else { Err(refusals::account_disabled()) }
 }
 
 fn caller(user: &Holder, scope: Names, credential: Credential) -> Caller {
@@ -433,7 +412,7 @@ fn caller(user: &Holder, scope: Names, credential: Credential) -> Caller {
 }
 
 async fn identify_personal_token(
-    services: &Services,
+    state: &State,
     token: &str,
     username: Option<&str>,
     trace: &mut Trace,
@@ -445,9 +424,9 @@ async fn identify_personal_token(
         || format!("{} characters", token.len()),
     );
     let digest =
-        trace.check(Check::Form, personal_token::parse(token).map_err(refusal::personal_token_flaw))?;
-    let found = services.personal_token_standing(digest).await;
-    let found = found.and_then(|found| found.ok_or_else(refusal::personal_token_unknown));
+        trace.check(Check::Form, personal_token::parse(token).map_err(refusals::personal_token_flaw))?;
+    let found = lookup::personal_token_standing(state, digest).await;
+    let found = found.and_then(|found| found.ok_or_else(refusals::personal_token_unknown));
     let standing = trace.check(Check::Signature, found)?;
     trace.credential_id = Some(standing.id);
     trace.user_id = standing.user.as_ref().map(|user| user.id);
@@ -455,14 +434,14 @@ async fn identify_personal_token(
     trace.find(Check::Signature, || "the digest of a token that was made here".into(), || "it is".into());
     trace.find(
         Check::Times,
-        || format!("before {}", refusal::time(expires_at)),
+        || format!("before {}", refusals::time(expires_at)),
         || {
             // By the clock that decides.
-            let now = services.database_clock.now().unwrap_or_else(|| services.clock.now());
-            format!("it is {} here", refusal::time(now))
+            let now = state.core.database_clock.now().unwrap_or_else(|| state.core.clock.now());
+            format!("it is {} here", refusals::time(now))
         },
     );
-    let times = standing.expired_at.map_or(Ok(()), |at| Err(refusal::personal_token_expired(at)));
+    let times = standing.expired_at.map_or(Ok(()), |at| Err(refusals::personal_token_expired(at)));
     trace.check(Check::Times, times)?;
     let revocation = standing.revoked.as_ref();
     trace.find(
@@ -470,23 +449,23 @@ async fn identify_personal_token(
         || "not revoked".into(),
         || {
             revocation.map_or("it is not".into(), |(at, reason)| {
-                format!("revoked at {} ({})", refusal::time(*at), reason.replace('_', " "))
+                format!("revoked at {} ({})", refusals::time(*at), reason.replace('_', " "))
             })
         },
     );
     let revocation =
-        revocation.map_or(Ok(()), |(at, reason)| Err(refusal::personal_token_revoked(*at, reason)));
+        revocation.map_or(Ok(()), |(at, reason)| Err(refusals::personal_token_revoked(*at, reason)));
     trace.check(Check::Revocation, revocation)?;
-    let user = standing.user.as_ref().ok_or_else(refusal::account_deleted);
+    let user = standing.user.as_ref().ok_or_else(refusals::account_deleted);
     let user = user.inspect_err(|_| trace.stop(Check::User))?;
     find_in_user(user, trace);
     if username.is_some_and(|name| !is_one_of(name, &[Some(&user.username), user.email.as_deref()])) {
         trace.stop(Check::User);
-        return Err(refusal::basic_name_mismatch());
+        return Err(refusals::basic_name_mismatch());
     }
     trace.check(Check::User, check_status(&user.status))?;
     if !trace.explains() {
-        services.last_use.note_personal_token(standing.id);
+        state.recorder.last_use.note_personal_token(standing.id);
     }
     let credential = Credential::PersonalToken { id: standing.id, expires_at };
     Ok(caller(user, standing.scope.clone(), credential))
@@ -507,13 +486,13 @@ fn check_permission(caller: &Caller, rule: Rule, trace: &mut Trace) -> Result<()
     let required = [permission.to_owned()];
     if !caller.permissions.iter().any(|name| name == permission) {
         trace.stop(Check::Permission);
-        return Err(refusal::permission_denied(&required, &caller.role));
+        return Err(refusals::permission_denied(&required, &caller.role));
     }
     trace.pass(Check::Permission);
     trace.find(Check::Scope, || permission.to_owned(), || caller.scope.join(" "));
     if !caller.may(permission) {
         trace.stop(Check::Scope);
-        return Err(refusal::insufficient_scope(&required, &caller.scope, &caller.credential));
+        return Err(refusals::insufficient_scope(&required, &caller.scope, &caller.credential));
     }
     trace.pass(Check::Scope);
     Ok(())
@@ -521,14 +500,14 @@ fn check_permission(caller: &Caller, rule: Rule, trace: &mut Trace) -> Result<()
 
 /// Checks the age of the last sign-in by the database's clock, which dated it.
 async fn check_freshness(
-    services: &Services,
+    state: &State,
     caller: &Caller,
     rule: Rule,
     trace: &mut Trace,
 ) -> Result<(), Problem> {
     let Some(auth_time) = caller.credential.auth_time().filter(|_| rule.fresh) else { return Ok(()) };
-    let now = services.database_time().await.inspect_err(|_| trace.stop(Check::Freshness))?;
-    let (age, max_age) = (now - auth_time, services.step_up_max_age);
+    let now = lookup::database_time(state).await.inspect_err(|_| trace.stop(Check::Freshness))?;
+    let (age, max_age) = (now - auth_time, state.web.step_up_max_age);
     trace.find(
         Check::Freshness,
         || format!("a sign-in within the last {} s", max_age.as_secs()),
@@ -539,7 +518,7 @@ async fn check_freshness(
     );
     if age > session::delta(max_age) || age < -LEEWAY {
         trace.stop(Check::Freshness);
-        return Err(refusal::authentication_too_old(auth_time, max_age, now));
+        return Err(refusals::authentication_too_old(auth_time, max_age, now));
     }
     trace.pass(Check::Freshness);
     Ok(())

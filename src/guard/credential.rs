@@ -6,11 +6,12 @@ use base64::Engine;
 use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 
-use super::cookie_store::{self, BrowserSettings, SentCookie};
+use super::session_cookie::{self, SentCookie};
 use super::trace::Check;
-use super::{header_mistakes, refusal};
-use crate::problem::{Code, Problem};
-use crate::routing::CookieOnly;
+use super::{header_mistakes, refusals};
+use crate::http::cookies::BrowserSettings;
+use crate::http::routing::CookieOnly;
+use crate::refusal::{Code, Problem};
 use crate::tokens::personal_token;
 
 /// A credential, as it was sent.
@@ -74,9 +75,9 @@ pub fn read(request: &HttpRequest, settings: &BrowserSettings) -> Result<Sent, P
     } else if let Some(sent) = read_header(request.headers())? {
         return Ok(sent);
     }
-    match cookie_store::sent(request, settings) {
+    match session_cookie::sent(request, settings) {
         SentCookie::Signed(digest) => Ok(Sent::Cookie(digest)),
-        SentCookie::Forged => Err(refusal::cookie_unknown()),
+        SentCookie::Forged => Err(refusals::cookie_unknown()),
         SentCookie::Missing => Err(missing(request)),
     }
 }
@@ -176,7 +177,7 @@ fn read_bearer(rest: &str) -> Result<Sent, Problem> {
 #[must_use]
 pub fn is_sent(request: &HttpRequest, settings: &BrowserSettings) -> bool {
     request.headers().contains_key(AUTHORIZATION)
-        || cookie_store::sent(request, settings) != SentCookie::Missing
+        || session_cookie::sent(request, settings) != SentCookie::Missing
 }
 
 fn read_basic(encoded: &str) -> Result<Sent, Problem> {

@@ -11,12 +11,12 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use uuid::Uuid;
 
-use super::cookie_store::{BrowserSettings, FORM_COOKIE};
-use super::input::{Form, Input};
-use super::services::Services;
-use crate::problem::{Code, Problem};
+use crate::http::cookies::{BrowserSettings, FORM_COOKIE};
+use crate::http::request::{Form, Input, read_body};
 use crate::random;
+use crate::refusal::{Code, Problem};
 use crate::secret_key::{Purpose, SecretKeys};
+use crate::state::State;
 
 /// The header and the form field that carry the token.
 const HEADER: &str = "x-csrf-token";
@@ -46,14 +46,14 @@ pub fn is_safe(method: &Method) -> bool {
 /// # Errors
 /// `csrf_failed`, or what is wrong with the body.
 pub async fn check(
-    services: &Services,
+    state: &State,
     request: &HttpRequest,
     payload: Payload,
     session_id: Uuid,
 ) -> Result<Payload, Problem> {
-    check_site(request, &services.browser)?;
+    check_site(request, &state.web.browser)?;
     let bound_to: [&[u8]; 2] = [b"session", session_id.as_bytes()];
-    check_token(services, request, payload, &bound_to).await
+    check_token(state, request, payload, &bound_to).await
 }
 
 /// Checks that the request comes from a page of ours (Fetch Metadata; RFC 6454 for browsers or connections without it).
@@ -87,7 +87,7 @@ fn shown(value: &[u8]) -> String {
 }
 
 async fn check_token(
-    services: &Services,
+    state: &State,
     request: &HttpRequest,
     payload: Payload,
     bound_to: &[&[u8]],
@@ -95,7 +95,7 @@ async fn check_token(
     let (token, payload) = match request.headers().get(HEADER) {
         Some(token) => (token.to_str().unwrap_or_default().to_owned(), payload),
         None if Form::is_sent(request) => {
-            let body = super::input::read_body(request, payload).await?;
+            let body = read_body(request, payload).await?;
             let form = Form::parse(&body);
             let token = form.field(FIELD).unwrap_or_default().to_owned();
             request.extensions_mut().insert(form);
@@ -103,7 +103,7 @@ async fn check_token(
         }
         None => (String::new(), payload),
     };
-    if is_token_of(&services.secret_keys, bound_to, &token) {
+    if is_token_of(&state.core.secret_keys, bound_to, &token) {
         return Ok(payload);
     }
     Err(failed(
@@ -153,17 +153,17 @@ pub struct Before {
 impl Before {
     /// For a form that is about to be shown.
     #[must_use]
-    pub fn of(services: &Services, request: &HttpRequest) -> Self {
-        let name = services.browser.cookie_name(FORM_COOKIE);
+    pub fn of(state: &State, request: &HttpRequest) -> Self {
+        let name = state.web.browser.cookie_name(FORM_COOKIE);
         if let Some(sent) = request.cookie(&name).filter(|cookie| cookie.value().len() == 43) {
-            return Self { token: token_before(services, sent.value()), cookie: None };
+            return Self { token: token_before(state, sent.value()), cookie: None };
         }
         let value = URL_SAFE_NO_PAD.encode(random::bytes::<32>());
-        let token = token_before(services, &value);
+        let token = token_before(state, &value);
         let cookie = Cookie::build(name, value)
             .path("/")
             .http_only(true)
-            .secure(services.browser.secure)
+            .secure(state.web.browser.secure)
             .same_site(SameSite::Lax)
             .finish();
         Self { token, cookie: Some(cookie) }
@@ -180,8 +180,8 @@ impl Before {
     }
 }
 
-fn token_before(services: &Services, cookie: &str) -> String {
-    URL_SAFE_NO_PAD.encode(services.secret_keys.mac(Purpose::Csrf, &[b"form", cookie.as_bytes()]))
+fn token_before(state: &State, cookie: &str) -> String {
+    URL_SAFE_NO_PAD.encode(state.core.secret_keys.mac(Purpose::Csrf, &[b"form", cookie.as_bytes()]))
 }
 
 /// A form that was sent before there is a session, with its proof.
@@ -189,13 +189,13 @@ pub struct FormBefore(pub Form);
 
 impl Input for FormBefore {
     async fn read(request: &HttpRequest, payload: Payload) -> Result<Self, Problem> {
-        let services = super::services::of(request)?;
-        check_site(request, &services.browser)?;
+        let state = crate::state::of(request)?;
+        check_site(request, &state.web.browser)?;
         let form = Form::read(request, payload).await?;
-        let cookie = request.cookie(&services.browser.cookie_name(FORM_COOKIE));
+        let cookie = request.cookie(&state.web.browser.cookie_name(FORM_COOKIE));
         let bound = cookie.as_ref().map(|cookie| cookie.value().as_bytes()).unwrap_or_default();
         let token = form.field(FIELD).unwrap_or_default();
-        if cookie.is_none() || !is_token_of(&services.secret_keys, &[b"form", bound], token) {
+        if cookie.is_none() || !is_token_of(&state.core.secret_keys, &[b"form", bound], token) {
             return Err(failed(
                 "The form's token is missing or another browser's. Load the page again; the browser must take cookies.",
             ));

@@ -5,7 +5,7 @@ use actix_web::{HttpMessage, HttpRequest};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::problem::{Code, Problem};
+use crate::refusal::{Code, Problem};
 
 /// One of the checks, in their order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize, utoipa::ToSchema)]

@@ -1,6 +1,11 @@
 //! Abuse limits: the rows that tries count against, and the networks that they come from.
 
+pub mod attempts;
+pub mod buckets;
 pub mod counter;
 pub mod counter_row;
+pub mod counters;
+pub mod held_by;
+pub mod known_address;
 pub mod network;
 pub mod spray;

@@ -6,8 +6,8 @@ use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use actix_web::{HttpResponse, web};
 use aws_lc_rs::digest::{SHA256, digest};
 
-use crate::problem::{Code, Problem};
-use crate::routing::Endpoint;
+use crate::http::routing::Endpoint;
+use crate::refusal::{Code, Problem};
 
 /// A file of `static/`.
 pub struct Asset {

@@ -8,14 +8,13 @@ use actix_web::http::header::{ACCEPT, CONTENT_TYPE};
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 
-use super::answer;
+use super::answer::answer;
 use super::markdown::{self, Rendered};
 use super::problems::kept;
 use super::shell::Shell;
-use crate::guard::Services;
-use crate::guard::refusal;
-use crate::problem::{Code, Problem};
-use crate::routing::Endpoint;
+use crate::http::routing::Endpoint;
+use crate::refusal::{self, Code, Problem};
+use crate::state::State;
 
 /// Where a document is served, and its source.
 const DOCUMENTS: &[(&str, &str)] = &[
@@ -59,11 +58,11 @@ pub fn routes() -> Vec<Endpoint> {
 }
 
 /// Shows a document: as a page, or as its source to who asks for Markdown.
-pub async fn show(services: web::Data<Services>, request: HttpRequest) -> Result<HttpResponse, Problem> {
+pub async fn show(state: web::Data<State>, request: HttpRequest) -> Result<HttpResponse, Problem> {
     let path = request.path();
     let found = DOCUMENTS.iter().find(|(at, _)| *at == path).zip(PAGES.get(path));
     let ((_, source), document) = found.ok_or_else(refusal::internal)?;
-    let here = |text: &str| text.replace(EXAMPLE_BASE, &services.issuer.url);
+    let here = |text: &str| text.replace(EXAMPLE_BASE, &state.tokens.issuer.url);
     if wants_markdown(&request) {
         return Ok(kept(plain("text/markdown; charset=utf-8", here(source))));
     }

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::moment::Moment;
 use super::shell::Shell;
 use crate::audit::refusals::Refusal;
-use crate::guard::explain::{Explanation, Step, Verdict};
+use crate::explain::explanation::{Explanation, Step, Verdict};
 use crate::guard::trace::{Line, Outcome};
 
 /// A refusal on one line.

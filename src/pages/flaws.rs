@@ -4,8 +4,8 @@ use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use askama::Template;
 
-use super::answer;
-use crate::problem::{self, Code, Problem};
+use super::answer::answer;
+use crate::refusal::{self, Code, Problem};
 
 /// What is wrong with a form.
 #[derive(Default)]
@@ -83,7 +83,7 @@ impl Flaws {
             return answer(StatusCode::UNPROCESSABLE_ENTITY, &page(self));
         };
         let mut answer = answer(held.code().status(), &page(self))?;
-        problem::mark(&mut answer, &held);
+        refusal::mark(&mut answer, &held);
         Ok(answer)
     }
 }

@@ -4,9 +4,9 @@ use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use askama::Template;
 
-use super::answer;
+use super::answer::answer;
 use super::shell::Shell;
-use crate::problem::Problem;
+use crate::refusal::Problem;
 
 #[derive(Template)]
 #[template(path = "home.html")]

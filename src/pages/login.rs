@@ -6,18 +6,22 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 use serde::Deserialize;
 
-use super::refused::see_other;
+use super::answer::answer;
+use super::redirect::see_other;
 use super::shell::Shell;
-use super::{answer, device, next};
+use super::{device, next};
 use crate::audit::Origin;
-use crate::guard::cookie_store::{self, NewCookie, SentCookie};
 use crate::guard::csrf::{Before, FormBefore};
-use crate::guard::input::{Form, From, Open, Query};
-use crate::guard::sign_in::SignIn;
+use crate::guard::origin::RequestOrigin;
+use crate::guard::session_cookie::{self, NewCookie, SentCookie};
 use crate::guard::trace::Trace;
-use crate::guard::{AnyCaller, Authorized, Services, checks};
-use crate::problem::{self, Code, Problem};
+use crate::guard::{AnyCaller, Authorized, checks};
+use crate::http::request::{Form, Open, Query};
+use crate::operations::own_account::EndOwnSessions;
+use crate::operations::sign_in::SignIn;
+use crate::refusal::{self, Code, Problem};
 use crate::sessions::{EndReason, HeldBy, Which};
+use crate::state::State;
 use crate::users::password::PlainPassword;
 
 /// Where a sign-in leads when nothing else was asked for.
@@ -37,14 +41,14 @@ struct Login {
 }
 
 impl Login {
-    fn empty(services: &Services) -> Self {
+    fn empty(state: &State) -> Self {
         Self {
             shell: Shell::bare(),
             csrf_token: String::new(),
             next: String::new(),
             username: String::new(),
             keep: false,
-            registers: services.registration_open,
+            registers: state.web.registration_open,
             notice: None,
             flaw: None,
         }
@@ -60,17 +64,17 @@ pub struct LoginQuery {
 
 /// The form; who is signed in already goes on.
 pub async fn show(
-    services: web::Data<Services>,
+    state: web::Data<State>,
     request: HttpRequest,
     Open(Query(query)): Open<Query<LoginQuery>>,
 ) -> Result<HttpResponse, Problem> {
     let next = next::path(query.next.as_deref());
-    let notice = match checks::identify(&services, &request, &mut Trace::default()).await {
+    let notice = match checks::identify(&state, &request, &mut Trace::default()).await {
         Ok(_) => return Ok(see_other(next.unwrap_or(HOME))),
         Err(problem) => notice(&problem, next, query.signed_out.is_some())?,
     };
-    let page = Login { next: next.unwrap_or_default().to_owned(), notice, ..Login::empty(&services) };
-    form(&services, &request, StatusCode::OK, page)
+    let page = Login { next: next.unwrap_or_default().to_owned(), notice, ..Login::empty(&state) };
+    form(&state, &request, StatusCode::OK, page)
 }
 
 /// Why there is something to sign in to again, in words.
@@ -84,21 +88,21 @@ fn notice(problem: &Problem, next: Option<&str>, signed_out: bool) -> Result<Opt
 }
 
 fn form(
-    services: &Services,
+    state: &State,
     request: &HttpRequest,
     status: StatusCode,
     mut page: Login,
 ) -> Result<HttpResponse, Problem> {
-    let before = Before::of(services, request);
+    let before = Before::of(state, request);
     page.csrf_token.clone_from(&before.token);
     Ok(before.on(answer(status, &page)?))
 }
 
 /// Signs in.
 pub async fn sign_in(
-    services: web::Data<Services>,
+    state: web::Data<State>,
     request: HttpRequest,
-    from: From,
+    from: RequestOrigin,
     Open(FormBefore(sent)): Open<FormBefore>,
 ) -> Result<HttpResponse, Problem> {
     Trace::of_password().keep(&request);
@@ -106,17 +110,17 @@ pub async fn sign_in(
     let next = next::path(sent.field("next")).unwrap_or(HOME);
     let username = sent.field("username").unwrap_or_default();
     let wish = Wish { username, password: sent.field("password").unwrap_or_default(), keep, next };
-    match begin(&services, &request, &from.0, &wish).await {
+    match begin(&state, &request, &from.0, &wish).await {
         Err(problem) if is_about_the_form(&problem) => {
             let page = Login {
                 next: next.to_owned(),
                 username: username.to_owned(),
                 keep,
                 flaw: Some(problem.detail().to_owned()),
-                ..Login::empty(&services)
+                ..Login::empty(&state)
             };
-            let mut answer = form(&services, &request, problem.code().status(), page)?;
-            problem::mark(&mut answer, &problem);
+            let mut answer = form(&state, &request, problem.code().status(), page)?;
+            refusal::mark(&mut answer, &problem);
             Ok(answer)
         }
         answer => answer,
@@ -138,15 +142,15 @@ pub struct Wish<'a> {
 /// Begins a browser's session: the answer carries its cookie and leads on.
 ///
 /// # Errors
-/// See [`Services::sign_in`].
+/// See [`State::sign_in`].
 pub async fn begin(
-    services: &Services,
+    state: &State,
     request: &HttpRequest,
     origin: &Origin,
     wish: &Wish<'_>,
 ) -> Result<HttpResponse, Problem> {
     let cookie = NewCookie::generate();
-    let settings = &services.browser;
+    let settings = &state.web.browser;
     let idle_ttl = if wish.keep { settings.kept_ttl } else { settings.idle_ttl };
     let wanted = SignIn {
         username: wish.username.to_owned(),
@@ -154,14 +158,19 @@ pub async fn begin(
         scope: None,
         device: Some(device_of(request)),
         held_by: HeldBy::Cookie { digest: cookie.digest(), idle_ttl, is_kept: wish.keep },
-        replaces: match cookie_store::sent(request, settings) {
+        replaces: match session_cookie::sent(request, settings) {
             SentCookie::Signed(digest) => Some(digest),
             SentCookie::Missing | SentCookie::Forged => None,
         },
     };
-    services.sign_in(&wanted, origin).await?;
+    wanted.run(state, origin).await?;
     let mut answer = see_other(wish.next);
-    cookie_store::give(request, &mut answer, &cookie, wish.keep.then_some(services.limits.session_ttl));
+    session_cookie::give(
+        request,
+        &mut answer,
+        &cookie,
+        wish.keep.then_some(state.tokens.lifetimes.session_ttl),
+    );
     Ok(answer)
 }
 
@@ -176,12 +185,12 @@ fn device_of(request: &HttpRequest) -> String {
 
 /// Signs out.
 pub async fn sign_out(
-    services: web::Data<Services>,
+    state: web::Data<State>,
     request: HttpRequest,
     guarded: Authorized<AnyCaller, Form>,
 ) -> Result<HttpResponse, Problem> {
     let which = Which::These(guarded.caller.credential.session_id().into_iter().collect());
-    services.end_own_sessions(which, EndReason::Logout, guarded.origin).await?;
-    cookie_store::take_back(&request);
+    EndOwnSessions { which, reason: EndReason::Logout }.run(&state, guarded.origin).await?;
+    session_cookie::take_back(&request);
     Ok(see_other("/login?signed_out=1"))
 }

@@ -2,6 +2,7 @@
 
 pub mod account;
 pub mod admin;
+pub mod answer;
 pub mod assets;
 pub mod device;
 pub mod docs;
@@ -13,6 +14,7 @@ pub mod markdown;
 pub mod moment;
 pub mod next;
 pub mod problems;
+pub mod redirect;
 pub mod refused;
 pub mod register;
 pub mod seen;
@@ -20,20 +22,10 @@ pub mod set_password;
 pub mod shell;
 pub mod step_up;
 
-use actix_web::HttpResponse;
-use actix_web::http::StatusCode;
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use askama::Template;
-
-use crate::guard::refusal;
-use crate::problem::{Code, Problem};
-use crate::routing::Endpoint;
+use crate::http::routing::Endpoint;
+use crate::refusal::Code;
 
 pub use refused::refused;
-
-/// What a page may load and where its forms may go.
-const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; base-uri 'none'; \
-                      form-action 'self'; frame-ancestors 'none'";
 
 /// The routes.
 #[must_use]
@@ -59,17 +51,4 @@ pub fn routes() -> Vec<Endpoint> {
         assets::routes(),
     ];
     own.into_iter().chain(others.into_iter().flatten()).map(Endpoint::cookie_only).collect()
-}
-
-/// A page, which no cache keeps.
-fn answer(status: StatusCode, page: &impl Template) -> Result<HttpResponse, Problem> {
-    let html = page.render().map_err(|error| {
-        tracing::error!(%error, "a page could not be made");
-        refusal::internal()
-    })?;
-    Ok(HttpResponse::build(status)
-        .insert_header((CONTENT_TYPE, "text/html; charset=utf-8"))
-        .insert_header((CACHE_CONTROL, "no-store"))
-        .insert_header(("content-security-policy", POLICY))
-        .body(html))
 }

@@ -6,13 +6,13 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 use serde::Serialize;
 
-use super::answer;
+use super::answer::answer;
 use super::shell::Shell;
-use crate::guard::Services;
-use crate::guard::issue::FOR_ALL;
-use crate::problem::pages::{Example, Page};
-use crate::problem::{Action, Code, Problem};
-use crate::routing::Endpoint;
+use crate::http::response::FOR_ALL;
+use crate::http::routing::Endpoint;
+use crate::refusal::help::{Example, Page};
+use crate::refusal::{Action, Code, Problem};
+use crate::state::State;
 
 /// The routes.
 #[must_use]
@@ -42,7 +42,7 @@ struct Entry {
 }
 
 impl Entry {
-    fn of(code: Code, services: &Services) -> Self {
+    fn of(code: Code, state: &State) -> Self {
         let action_name =
             serde_json::to_value(code.action()).ok().and_then(|name| name.as_str().map(str::to_owned));
         Self {
@@ -54,7 +54,7 @@ impl Entry {
             terminal: code.is_terminal(),
             members: code.members(),
             page: code.page(),
-            example: Example::read(code.page().example, &services.issuer.url),
+            example: Example::read(code.page().example, &state.tokens.issuer.url),
             guide: match code.action() {
                 Action::Login => "sign-in",
                 Action::Refresh => "refresh",
@@ -87,8 +87,8 @@ struct EntryPage {
 }
 
 /// Lists the codes: as a page, or as JSON to who asks for that.
-pub async fn list(services: web::Data<Services>, request: HttpRequest) -> Result<HttpResponse, Problem> {
-    let entries: Vec<Entry> = Code::ALL.iter().map(|code| Entry::of(*code, &services)).collect();
+pub async fn list(state: web::Data<State>, request: HttpRequest) -> Result<HttpResponse, Problem> {
+    let entries: Vec<Entry> = Code::ALL.iter().map(|code| Entry::of(*code, &state)).collect();
     if wants_json(&request) {
         return Ok(kept(HttpResponse::Ok().insert_header(FOR_ALL).json(entries)));
     }
@@ -97,14 +97,14 @@ pub async fn list(services: web::Data<Services>, request: HttpRequest) -> Result
 
 /// Explains a code.
 pub async fn show(
-    services: web::Data<Services>,
+    state: web::Data<State>,
     request: HttpRequest,
     code: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
     let found = Code::find(&code);
     let code =
         found.ok_or_else(|| Problem::new(Code::NotFound, "No such code; /problems lists them all."))?;
-    let entry = Entry::of(code, &services);
+    let entry = Entry::of(code, &state);
     if wants_json(&request) {
         return Ok(kept(HttpResponse::Ok().insert_header(FOR_ALL).json(entry)));
     }

@@ -1,13 +1,14 @@
 //! A refusal as a person sees it: a page, or the way to sign in.
 
 use actix_web::HttpResponse;
-use actix_web::http::header::LOCATION;
 use actix_web::http::{Method, StatusCode};
 use askama::Template;
 
+use super::answer::answer;
+use super::redirect::see_other;
 use super::shell::Shell;
-use super::{answer, next, step_up};
-use crate::problem::{Asked, Code, Problem};
+use super::{next, step_up};
+use crate::refusal::{Asked, Code, Problem};
 
 /// Where the HTML door is. What is asked elsewhere is shown as a page to who says that he takes HTML.
 const PAGES: [&str; 7] =
@@ -83,10 +84,4 @@ fn page(problem: &Problem, asked: &Asked) -> Refused {
         retry: passes.then(|| if is_safe(asked) { Retry::Link } else { Retry::Form }),
         signs_in: code == Code::InvalidCredentials,
     }
-}
-
-/// On to another page (RFC 9110, section 15.4.4).
-#[must_use]
-pub fn see_other(location: &str) -> HttpResponse {
-    HttpResponse::SeeOther().insert_header((LOCATION, location)).finish()
 }

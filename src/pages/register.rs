@@ -5,21 +5,24 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 use serde_json::json;
 
+use super::answer::answer;
 use super::flaws::Flaws;
 use super::login::{self, Wish};
+use super::set_password;
 use super::shell::Shell;
-use super::{answer, set_password};
-use crate::guard::Services;
 use crate::guard::csrf::{Before, FormBefore};
-use crate::guard::fields::Fields;
-use crate::guard::input::From;
-use crate::guard::input::Open;
-use crate::guard::registration::RegisterRequest;
-use crate::problem::Problem;
+use crate::guard::origin::RequestOrigin;
+use crate::http::fields::Fields;
+use crate::http::request::Open;
+use crate::operations::register;
+use crate::operations::register::Register;
+use crate::operations::register::RegisterRequest;
+use crate::refusal::Problem;
+use crate::state::State;
 
 #[derive(Template)]
 #[template(path = "register.html")]
-struct Register {
+struct RegisterPage {
     shell: Shell,
     csrf_token: String,
     username: String,
@@ -29,29 +32,29 @@ struct Register {
 }
 
 /// The form.
-pub async fn show(services: web::Data<Services>, request: HttpRequest) -> Result<HttpResponse, Problem> {
-    services.refuse_closed_registration()?;
-    let before = Before::of(&services, &request);
-    let page = form(&services, &before, ("", ""), Flaws::none());
+pub async fn show(state: web::Data<State>, request: HttpRequest) -> Result<HttpResponse, Problem> {
+    register::refuse_closed_registration(&state)?;
+    let before = Before::of(&state, &request);
+    let page = form(&state, &before, ("", ""), Flaws::none());
     Ok(before.on(answer(StatusCode::OK, &page)?))
 }
 
-fn form(services: &Services, before: &Before, (username, email): (&str, &str), flaws: Flaws) -> Register {
-    Register {
+fn form(state: &State, before: &Before, (username, email): (&str, &str), flaws: Flaws) -> RegisterPage {
+    RegisterPage {
         shell: Shell::bare(),
         csrf_token: before.token.clone(),
         username: username.to_owned(),
         email: email.to_owned(),
-        hint: set_password::hint(services),
+        hint: set_password::hint(state),
         flaws,
     }
 }
 
 /// Makes the account, and signs its user in.
 pub async fn register(
-    services: web::Data<Services>,
+    state: web::Data<State>,
     request: HttpRequest,
-    from: From,
+    from: RequestOrigin,
     Open(FormBefore(sent)): Open<FormBefore>,
 ) -> Result<HttpResponse, Problem> {
     let field = |name: &str| sent.field(name).unwrap_or_default();
@@ -61,17 +64,17 @@ pub async fn register(
         typed["email"] = email.into();
     }
     let made = match Fields::read::<RegisterRequest>(typed) {
-        Ok(wanted) => services.register(wanted, from.0.clone()).await,
+        Ok(wanted) => Register { request: wanted }.run(&state, from.0.clone()).await,
         Err(problem) => Err(problem),
     };
     match made {
         Ok(_) => {
             let wish = Wish { username, password: field("password"), keep: false, next: "/account" };
-            login::begin(&services, &request, &from.0, &wish).await
+            login::begin(&state, &request, &from.0, &wish).await
         }
         Err(problem) => {
-            let before = Before::of(&services, &request);
-            let page = |flaws| form(&services, &before, (username, email), flaws);
+            let before = Before::of(&state, &request);
+            let page = |flaws| form(&state, &before, (username, email), flaws);
             let answer = Flaws::of(problem)?.shown_by(page)?;
             Ok(before.on(answer))
         }

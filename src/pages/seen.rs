@@ -1,7 +1,7 @@
 //! The hidden fields of a form that say what its page showed, so that a stale form changes nothing.
 
-use crate::guard::input::Form;
-use crate::guard::user_tag::Expected;
+use crate::http::request::Form;
+use crate::operations::user_tag::Expected;
 use crate::users::seen::Seen;
 
 /// Reads them; the macro `seen` of fields.html writes them.

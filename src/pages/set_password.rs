@@ -6,14 +6,17 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
 use askama::Template;
 
-use super::answer;
+use super::answer::answer;
 use super::flaws::Flaws;
 use super::shell::Shell;
 use crate::audit::Origin;
-use crate::guard::input::{Form, From, Open};
-use crate::guard::{Services, refusal};
-use crate::problem::{Code, Problem};
-use crate::routing::Endpoint;
+use crate::guard::origin::RequestOrigin;
+use crate::http::request::{Form, Open};
+use crate::http::routing::Endpoint;
+use crate::operations::new_password;
+use crate::operations::throttle;
+use crate::refusal::{Code, Problem};
+use crate::state::State;
 use crate::users::User;
 use crate::users::password::PlainPassword;
 use crate::users::set_password::{self, Ended, LinkToken, Setting};
@@ -74,68 +77,69 @@ fn done(user: &User, ended: Ended) -> Message {
 }
 
 /// Each look counts against its address, whether or not there is such a link.
-async fn find(services: &Services, token: &str, origin: &Origin) -> Result<Option<User>, Problem> {
-    services.count_unproven(origin).await?;
+async fn find(state: &State, token: &str, origin: &Origin) -> Result<Option<User>, Problem> {
+    throttle::count_unproven(state, origin).await?;
     let digest = LinkToken::digest(token);
-    services
+    state
+        .core
         .database
         .run(move |connection| set_password::find_by_link(connection, &digest))
         .await
-        .map_err(refusal::database)
+        .map_err(Problem::from)
 }
 
 async fn show(
-    services: web::Data<Services>,
+    state: web::Data<State>,
     token: web::Path<String>,
-    from: From,
+    from: RequestOrigin,
 ) -> Result<HttpResponse, Problem> {
-    let Some(user) = find(&services, &token, &from.0).await? else {
+    let Some(user) = find(&state, &token, &from.0).await? else {
         return answer(StatusCode::NOT_FOUND, &*GONE);
     };
-    answer(StatusCode::OK, &form(&services, user.username, Flaws::none()))
+    answer(StatusCode::OK, &form(&state, user.username, Flaws::none()))
 }
 
-fn form(services: &Services, username: String, flaws: Flaws) -> SetPassword {
-    SetPassword { shell: Shell::bare(), username, hint: hint(services), flaws }
+fn form(state: &State, username: String, flaws: Flaws) -> SetPassword {
+    SetPassword { shell: Shell::bare(), username, hint: hint(state), flaws }
 }
 
 /// What a new password must be like.
 #[must_use]
-pub fn hint(services: &Services) -> String {
-    let least = services.passwords.policy().min_length;
+pub fn hint(state: &State) -> String {
+    let least = state.core.passwords.policy().min_length;
     format!("At least {least} characters. A phrase of a few words is good; nothing else is asked of it.")
 }
 
 async fn set(
-    services: web::Data<Services>,
+    state: web::Data<State>,
     token: web::Path<String>,
-    from: From,
+    from: RequestOrigin,
     Open(sent): Open<Form>,
 ) -> Result<HttpResponse, Problem> {
-    let Some(user) = find(&services, &token, &from.0).await? else {
+    let Some(user) = find(&state, &token, &from.0).await? else {
         return answer(StatusCode::NOT_FOUND, &*GONE);
     };
     let typed = sent.field("new_password").unwrap_or_default();
     let password = PlainPassword::new(typed);
     let names = (user.username.as_str(), user.email.as_deref());
     let hashed = if sent.field("again") == Some(typed) {
-        services.hash_new_password(password, names, "/new_password").await.map_err(Flaws::of)
+        new_password::hash_new_password(&state, password, names, "/new_password").await.map_err(Flaws::of)
     } else {
         Err(Ok(Flaws::of_field("again", "This is not the same as above.")))
     };
     let hash = match hashed {
         Ok(hash) => hash,
         Err(flaws) => {
-            let page = form(&services, user.username, flaws?);
+            let page = form(&state, user.username, flaws?);
             return answer(StatusCode::UNPROCESSABLE_ENTITY, &page);
         }
     };
     let digest = LinkToken::digest(&token);
-    let set = services
+    let set = state
+        .core
         .database
         .transaction(move |connection| set_password::consume_link(connection, &digest, &hash, &from.0))
-        .await
-        .map_err(refusal::database)?;
+        .await?;
     match set {
         Setting::Done(user, ended) => answer(StatusCode::OK, &done(&user, ended)),
         Setting::NotFound | Setting::Denied(_) => answer(StatusCode::NOT_FOUND, &*GONE),

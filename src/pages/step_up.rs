@@ -7,14 +7,17 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 use serde::Deserialize;
 
-use super::refused::see_other;
+use super::answer::answer;
+use super::next;
+use super::redirect::see_other;
 use super::shell::Shell;
-use super::{answer, next};
-use crate::guard::cookie_store::{self, NewCookie};
-use crate::guard::input::{Form, Query};
-use crate::guard::{AnyCaller, Authorized, Services, refusal};
-use crate::problem::{self, Code, Problem};
+use crate::guard::session_cookie::{self, NewCookie};
+use crate::guard::{AnyCaller, Authorized, refusals};
+use crate::http::request::{Form, Query};
+use crate::operations::step_up::StepUp;
+use crate::refusal::{self, Code, Problem};
 use crate::sessions::NewSecret;
+use crate::state::State;
 use crate::users::password::PlainPassword;
 
 /// The field's name: another than those of the forms that it is sent along with.
@@ -23,7 +26,7 @@ const CSRF: &str = "csrf_token";
 
 #[derive(Template)]
 #[template(path = "step_up.html")]
-struct StepUp {
+struct StepUpPage {
     shell: Shell,
     csrf_token: String,
     next: String,
@@ -42,7 +45,7 @@ pub struct StepUpQuery {
 pub async fn show(guarded: Authorized<AnyCaller, Query<StepUpQuery>>) -> Result<HttpResponse, Problem> {
     let Query(query) = guarded.input;
     let shell = Shell::of(&guarded.caller);
-    let page = StepUp {
+    let page = StepUpPage {
         csrf_token: shell.csrf_token().to_owned(),
         shell,
         next: next::path(query.next.as_deref()).unwrap_or_default().to_owned(),
@@ -60,7 +63,7 @@ pub async fn show(guarded: Authorized<AnyCaller, Query<StepUpQuery>>) -> Result<
 pub fn ask_again(target: &str, problem: &Problem) -> Result<HttpResponse, Problem> {
     let sent = problem.form();
     let field = |name: &str| sent.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
-    let page = StepUp {
+    let page = StepUpPage {
         shell: Shell::bare(),
         csrf_token: field(CSRF).unwrap_or_default(),
         next: String::new(),
@@ -74,33 +77,33 @@ pub fn ask_again(target: &str, problem: &Problem) -> Result<HttpResponse, Proble
 
 /// Steps up and goes on, with a new cookie.
 pub async fn step_up(
-    services: web::Data<Services>,
+    state: web::Data<State>,
     request: HttpRequest,
     guarded: Authorized<AnyCaller, Form>,
 ) -> Result<HttpResponse, Problem> {
     let Authorized { caller, input: sent, origin, .. } = guarded;
-    let session_id = caller.credential.session_id().ok_or_else(refusal::session_unknown)?;
+    let session_id = caller.credential.session_id().ok_or_else(refusals::session_unknown)?;
     let password = PlainPassword::new(sent.field(PASSWORD).unwrap_or_default());
     let repeat = next::path(sent.field("repeat")).unwrap_or_default().to_owned();
     let next = next::path(sent.field("next")).unwrap_or_default().to_owned();
     let pointer = format!("/{PASSWORD}");
     let cookie = NewCookie::generate();
     let secret = NewSecret::Cookie(cookie.digest());
-    match services.step_up(&caller, session_id, password, &pointer, secret, origin).await {
+    match (StepUp { session_id, password, pointer: &pointer, secret }).run(&state, &caller, origin).await {
         Ok(stepped_up) => {
             let mut answer = match (repeat.as_str(), next.as_str()) {
                 ("", "") => see_other("/account"),
                 ("", next) => see_other(next),
                 (repeat, _) => HttpResponse::TemporaryRedirect().insert_header((LOCATION, repeat)).finish(),
             };
-            let kept = cookie_store::kept_for(&services.browser, stepped_up.kept);
-            cookie_store::give(&request, &mut answer, &cookie, kept);
+            let kept = session_cookie::kept_for(&state.web.browser, stepped_up.kept);
+            session_cookie::give(&request, &mut answer, &cookie, kept);
             Ok(answer)
         }
         Err(problem) if matches!(problem.code(), Code::ValidationFailed | Code::TooManyAttempts) => {
             let shell = Shell::of(&caller);
             let own = [CSRF, PASSWORD, "next", "repeat"];
-            let page = StepUp {
+            let page = StepUpPage {
                 csrf_token: shell.csrf_token().to_owned(),
                 shell,
                 next,
@@ -117,7 +120,7 @@ pub async fn step_up(
             };
             let mut answer = answer(problem.code().status(), &page)?;
             if problem.code() == Code::TooManyAttempts {
-                problem::mark(&mut answer, &problem);
+                refusal::mark(&mut answer, &problem);
             }
             Ok(answer)
         }

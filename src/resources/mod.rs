@@ -2,7 +2,7 @@
 
 pub mod notes;
 
-use crate::routing::Endpoint;
+use crate::http::routing::Endpoint;
 
 /// Every resource's routes. A new resource adds its line here.
 #[must_use]

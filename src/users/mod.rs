@@ -1,11 +1,9 @@
 //! Users: accounts, their names, roles and passwords.
 
-mod address;
-pub mod attempts;
+pub mod address;
 pub mod canonical_names;
 pub mod change;
 pub mod common_passwords;
-pub mod known_address;
 pub mod name;
 pub mod password;
 pub mod passwords;

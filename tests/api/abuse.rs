@@ -68,7 +68,7 @@ impl<'a> Hashes<'a> {
     }
 
     pub fn since(&self) -> u64 {
-        let all = self.0.iter().map(|world| world.services.passwords.verified()).sum();
+        let all = self.0.iter().map(|world| world.services.core.passwords.verified()).sum();
         all - self.1.swap(all, Ordering::Relaxed)
     }
 }
@@ -424,7 +424,7 @@ async fn a_refusal_is_kept_counted_and_explained() {
     assert_eq!(explained.body["problem"]["retry_after"], refused.body["retry_after"]);
     let reached = |line: &&Value| line["outcome"] != "not_reached";
     assert_eq!(explained.body["checks"].as_array().unwrap().iter().filter(reached).count(), 0);
-    world.services.refusal_counts.flush(&world.services.database).await.unwrap();
+    world.services.recorder.refusal_counts.flush(&world.services.core.database).await.unwrap();
     let counted = "SELECT sum(count)::bigint AS count FROM refusal_counts WHERE code = 'too_many_attempts'";
     assert_eq!(world.count(counted), 1);
 }
@@ -697,7 +697,7 @@ async fn the_pages_say_for_how_long_beside_the_form() {
         assert!(html.contains("The next try is taken in") && html.contains("<form"), "{html}");
         assert!(html.contains(kept), "{html}");
     }
-    world.services.kept_refusals.flush(&world.services.database).await.unwrap();
+    world.services.recorder.kept_refusals.flush(&world.services.core.database).await.unwrap();
     let kept = "SELECT count(*) FROM refusals WHERE code = 'too_many_attempts' AND status = 429";
     assert_eq!(world.count(kept), 4);
 }
@@ -735,14 +735,17 @@ async fn what_was_counted_is_pruned_and_addresses_after_their_retention() {
     use_up(&world, ELSEWHERE, "alice").await;
     let days = |days: u64| Duration::from_secs(days * 86_400);
     let retention = Retention { audit_events: days(400), refusals: days(7), known_addresses: days(90) };
-    assert_eq!(prune::run(&world.services.database, retention, |_| ()).await.unwrap().unwrap().total(), 0);
+    assert_eq!(
+        prune::run(&world.services.core.database, retention, |_| ()).await.unwrap().unwrap().total(),
+        0
+    );
     world.advance(TimeDelta::days(3));
     // Used, and so written anew.
     login(&world, "192.0.2.24", "alice", PASSWORD).await;
-    let pruned = prune::run(&world.services.database, retention, |_| ()).await.unwrap().unwrap();
+    let pruned = prune::run(&world.services.core.database, retention, |_| ()).await.unwrap().unwrap();
     assert!(pruned.attempts > 20 && pruned.known_addresses == 0, "{pruned:?}");
     world.advance(TimeDelta::days(88));
-    let pruned = prune::run(&world.services.database, retention, |_| ()).await.unwrap().unwrap();
+    let pruned = prune::run(&world.services.core.database, retention, |_| ()).await.unwrap().unwrap();
     assert_eq!(pruned.known_addresses, 19);
     world.sql("DELETE FROM users WHERE username = 'alice'");
     assert_eq!(world.count("SELECT count(*) FROM known_addresses"), 0);

@@ -386,7 +386,7 @@ async fn the_overview_counts_and_the_keys_rotate() {
         for _ in 0..2 {
             server.ask(Method::GET, "/api/v1/me").send().await.refused("credentials_missing");
         }
-        server.services.refusal_counts.flush(&server.services.database).await.unwrap();
+        server.services.recorder.refusal_counts.flush(&server.services.core.database).await.unwrap();
     }
     let overview = admin.get("/admin").await;
     assert!(
@@ -435,8 +435,8 @@ async fn refusals_are_listed_found_counted_and_explained() {
     }
     let note = json!({"title": "x", "body": ""});
     let denied = world.post("/api/v1/notes", &alice.access, note).await.text("request_id");
-    world.services.kept_refusals.flush(&world.services.database).await.unwrap();
-    world.services.refusal_counts.flush(&world.services.database).await.unwrap();
+    world.services.recorder.kept_refusals.flush(&world.services.core.database).await.unwrap();
+    world.services.recorder.refusal_counts.flush(&world.services.core.database).await.unwrap();
     let mut browser = Browser::signed_in(&world, "root").await;
     let lines = |answer: &Answer| html(answer).matches("<a href=\"/admin/refusals/").count();
     let all = browser.get("/admin/refusals").await;
@@ -490,7 +490,7 @@ async fn a_wrong_filter_is_told_beside_its_field_and_the_form_stays_as_it_was() 
     let world = World::new().await;
     world.user("root", "admin");
     world.ask(Method::GET, "/api/v1/me").send().await.refused("credentials_missing");
-    world.services.kept_refusals.flush(&world.services.database).await.unwrap();
+    world.services.recorder.kept_refusals.flush(&world.services.core.database).await.unwrap();
     let mut admin = Browser::signed_in(&world, "root").await;
     let wrong = "actor=nobdy&subject=%3Cnoone%3E&type=login_failed&since=yesterday";
     let page = admin.get(&format!("/admin/audit?{wrong}")).await;

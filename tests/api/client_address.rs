@@ -41,7 +41,7 @@ async fn headers_that_differ_are_both_recorded() {
     assert_eq!(login_with(&world, &headers, "alice", PASSWORD).await.status, 200);
     let (address, details) = newest_event(&world);
     assert_eq!((address.as_str(), &details["forwarded_address"]), ("203.0.113.50", &json!("10.9.9.9")));
-    world.services.kept_refusals.flush(&world.services.database).await.unwrap();
+    world.services.recorder.kept_refusals.flush(&world.services.core.database).await.unwrap();
     let kept = world.text("SELECT address || ' ' || peer || ' ' || forwarded_for AS text FROM refusals");
     assert_eq!(kept, "203.0.113.50 127.0.0.1 203.0.113.50 (Forwarded: for=10.9.9.9)");
     // Where they agree there is no doubt.

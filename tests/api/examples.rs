@@ -11,11 +11,11 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, TimeDelta};
 use diesel::connection::SimpleConnection;
-use doorward::app::state::cores;
+use doorward::app::settings::cores;
 use doorward::blocking::{Caller, Lane};
 use doorward::database::Database;
-use doorward::problem::Code;
-use doorward::problem::pages::Example;
+use doorward::refusal::Code;
+use doorward::refusal::help::Example;
 use reqwest::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -172,7 +172,7 @@ fn resigned(world: &World, token: &str, claim: &str, value: &str) -> String {
     let payload = URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap();
     let mut claims: Value = serde_json::from_slice(&payload).unwrap();
     claims[claim] = json!(value);
-    let ring = world.services.keys.current();
+    let ring = world.services.tokens.keys.current();
     let key = ring.signing_at(world.clock.now()).unwrap();
     jsonwebtoken::encode(&jsonwebtoken::decode_header(token).unwrap(), &claims, key.encoding_key()).unwrap()
 }
@@ -192,7 +192,7 @@ type Held = (mpsc::Sender<()>, Vec<doorward::blocking::Answer<()>>);
 
 /// Keeps every hashing thread busy, and every place for sign-ins from known addresses, each from another network.
 async fn fill_hashing(world: &World) -> Held {
-    let threads = world.services.passwords.threads();
+    let threads = world.services.core.passwords.threads();
     let (release, held) = mpsc::channel::<()>();
     let held = Arc::new(Mutex::new(held));
     let ask = |number: usize| {
@@ -276,7 +276,7 @@ async fn shows_its_page(code: Code, world: &World) {
 }
 
 async fn stands_in_the_record(code: Code, request_id: &str, world: &World) {
-    world.services.kept_refusals.flush(&world.services.database).await.unwrap();
+    world.services.recorder.kept_refusals.flush(&world.services.core.database).await.unwrap();
     let kept = format!("SELECT code AS text FROM refusals WHERE request_id = '{request_id}'");
     assert_eq!(world.text(&kept), code.as_str());
 }
@@ -320,7 +320,7 @@ async fn holds(code: Code) {
     let (answer, body) = shown(&ran);
     assert_eq!(body["code"], code.as_str(), "{}\n{answer}", example.command);
     if std::env::var_os("DOORWARD_WRITE_EXAMPLES").is_some() {
-        let file = format!("{}/src/problem/examples/{code}.txt", env!("CARGO_MANIFEST_DIR"));
+        let file = format!("{}/src/refusal/examples/{code}.txt", env!("CARGO_MANIFEST_DIR"));
         let (request, _) = code.page().example.split_once("\n\n").unwrap();
         let answer = answer.replace(PUBLIC_URL, "$BASE").replace(&world.base, "$BASE");
         std::fs::write(file, format!("{request}\n\n{answer}")).unwrap();

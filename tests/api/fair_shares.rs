@@ -3,7 +3,7 @@
 use std::cell::Cell;
 
 use diesel::connection::SimpleConnection;
-use doorward::app::state::cores;
+use doorward::app::settings::cores;
 use doorward::blocking::{Answer as Waiting, Caller, Lane};
 use futures_util::future::join_all;
 use reqwest::Method;
@@ -22,7 +22,7 @@ async fn sign_in(world: &World, name: &str, address: &str) -> Answer {
 
 /// Keeps every hashing thread busy until the sender is dropped.
 async fn hold_hashing(world: &World) -> (std::sync::mpsc::Sender<()>, Vec<Waiting<()>>) {
-    let threads = world.services.passwords.threads();
+    let threads = world.services.core.passwords.threads();
     let (release, held) = std::sync::mpsc::channel::<()>();
     let held = std::sync::Arc::new(std::sync::Mutex::new(held));
     let hold = |_| {
@@ -55,7 +55,7 @@ async fn right_passwords_in_a_loop_hold_nobody_else_up() {
     let (release, _holding) = hold_hashing(&world).await;
     let answered = Cell::new(0);
     let waiting = async |asked: usize| {
-        while answered.get() + world.services.passwords.threads().depth().1 < asked {
+        while answered.get() + world.services.core.passwords.threads().depth().1 < asked {
             tokio::task::yield_now().await;
         }
     };
@@ -66,7 +66,7 @@ async fn right_passwords_in_a_loop_hold_nobody_else_up() {
     }));
     let rest = async {
         waiting(20 * cores()).await;
-        assert_eq!(world.services.passwords.threads().depth().1, places);
+        assert_eq!(world.services.core.passwords.threads().depth().1, places);
         let others = join_all(others.iter().zip(10..).map(async |(name, at)| {
             let answer = sign_in(&world, name, &format!("203.0.113.{at}")).await;
             answered.set(answered.get() + 1);
@@ -79,7 +79,7 @@ async fn right_passwords_in_a_loop_hold_nobody_else_up() {
                 world.post("/api/v1/auth/step-up", &admin, password),
                 sign_in(&world, "regular", "203.0.113.9"),
                 async {
-                    while world.services.passwords.threads().depth().1 < places + 2 {
+                    while world.services.core.passwords.threads().depth().1 < places + 2 {
                         tokio::task::yield_now().await;
                     }
                     drop(release);
@@ -109,7 +109,7 @@ async fn one_user_leaves_connections_to_the_others() {
     holder
         .batch_execute("SET idle_in_transaction_session_timeout = 0; BEGIN; LOCK TABLE notes IN SHARE MODE")
         .unwrap();
-    let threads = world.services.database.threads();
+    let threads = world.services.core.database.threads();
     let note = json!({ "title": "one of many", "body": "" });
     let flood = join_all((0..20).map(|_| world.post("/api/v1/notes", &flooding, note.clone())));
     let rest = async {
@@ -135,7 +135,7 @@ async fn a_full_queue_of_the_database_refuses_who_fills_it() {
     holder
         .batch_execute("SET idle_in_transaction_session_timeout = 0; BEGIN; LOCK TABLE notes IN SHARE MODE")
         .unwrap();
-    let threads = world.services.database.threads();
+    let threads = world.services.core.database.threads();
     let note = json!({ "title": "one of many", "body": "" });
     let answered = Cell::new(0);
     let flood = join_all((0..80).map(async |_| {

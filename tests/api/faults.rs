@@ -137,13 +137,13 @@ async fn a_flood_of_sign_ins_is_shed_and_the_rest_goes_on() {
 #[actix_web::test]
 async fn a_search_past_its_timeout_is_told_to_narrow() {
     let world = World::with(|settings| settings.database_connections = 2).await;
-    let database = &world.services.database;
+    let database = &world.services.core.database;
     let execute = |statement: &'static str| {
         move |connection: &mut _| diesel::sql_query(statement).execute(connection).map(|_| ())
     };
     for _ in 0..3 {
         let canceled = database.search(execute("SELECT pg_sleep(60)")).await.expect_err("too expensive");
-        let refused = doorward::guard::refusal::database(canceled);
+        let refused = doorward::refusal::Problem::from(canceled);
         assert_eq!(refused.code().as_str(), "overloaded");
         assert!(refused.detail().contains("Narrow the search"), "{}", refused.detail());
         assert_eq!(refused.members()["retry_after"], 2);

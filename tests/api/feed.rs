@@ -17,7 +17,7 @@ use crate::support::{Answer, Browser, PASSWORD, World, refused_in_time};
 
 /// Waits until the feed stands so.
 async fn until(world: &World, state: FeedState) {
-    in_time(&format!("the feed is {state:?}"), || world.services.database.feed().state() == state).await;
+    in_time(&format!("the feed is {state:?}"), || world.services.core.database.feed().state() == state).await;
 }
 
 /// Waits until it is so.
@@ -92,8 +92,8 @@ async fn a_signature_is_verified_once_and_the_memory_tells_how_much_it_holds_of_
         ("browser_sessions", 1),
         ("personal_tokens", 1),
     ];
-    assert_eq!(world.services.memory.sizes(), expected);
-    let verified = || world.services.signed_access_token(&bob.access).unwrap();
+    assert_eq!(world.services.cache.sizes(), expected);
+    let verified = || doorward::guard::lookup::signed_access_token(&world.services, &bob.access).unwrap();
     assert!(std::sync::Arc::ptr_eq(&verified(), &verified()), "the same, and not one that is equal");
 }
 
@@ -126,10 +126,10 @@ async fn why_an_older_access_token_is_refused_is_asked_once_until_its_user_is_ch
 async fn a_read_that_finds_nothing_new_is_no_news() {
     let world = World::new().await;
     until(&world, FeedState::Live).await;
-    let drawn = || format!("{:?}", world.services.memory.ticket());
+    let drawn = || format!("{:?}", world.services.cache.ticket());
     let before = drawn();
     for _ in 0..3 {
-        world.services.database.feed().catch_up().await;
+        world.services.core.database.feed().catch_up().await;
     }
     assert_eq!(drawn(), before);
     let alice = world.signed_in("alice", "member").await;
@@ -153,7 +153,7 @@ async fn what_a_node_knows_to_be_ended_it_refuses_although_the_database_has_lost
     let ended = format!("{} {personal_id}", world.text(ended));
     let ended: Vec<uuid::Uuid> = ended.split(' ').map(|id| id.parse().unwrap()).collect();
     assert_eq!(ended.len(), 3);
-    in_time("it knows all three", || ended.iter().all(|id| world.services.memory.ended(*id).is_some())).await;
+    in_time("it knows all three", || ended.iter().all(|id| world.services.cache.ended(*id).is_some())).await;
 
     world.sql(
         "UPDATE sessions SET ended_at = NULL, ended_reason = NULL;
@@ -393,7 +393,7 @@ async fn an_answer_that_the_feed_overtook_is_not_remembered() {
     let world = World::new().await;
     until(&world, FeedState::Live).await;
     let alice = world.signed_in("alice", "member").await;
-    let memory = &world.services.memory;
+    let memory = &world.services.cache;
     let session = world.get("/api/v1/me", &alice.access).await.body["credential"]["session_id"].clone();
     let session: uuid::Uuid = serde_json::from_value(session).unwrap();
     memory.forget();
@@ -440,7 +440,7 @@ async fn a_feed_whose_connection_is_killed_is_back_and_forgets_what_it_may_have_
         until(&world, FeedState::Live).await;
         world.get("/api/v1/me", &alice.access).await.refused("session_ended");
         world.connection().batch_execute("UPDATE sessions SET ended_at = NULL, ended_reason = NULL").unwrap();
-        world.services.memory.forget();
+        world.services.cache.forget();
         assert_eq!(world.get("/api/v1/me", &alice.access).await.status, 200);
     }
 }

@@ -34,7 +34,8 @@ fn filled(path: &str) -> String {
 
 fn guarded() -> Vec<(Method, String)> {
     let endpoints = doorward::app::routes(SimplejwtRoutes::On);
-    let pages: Vec<&str> = doorward::pages::routes().iter().map(doorward::routing::Endpoint::path).collect();
+    let pages: Vec<&str> =
+        doorward::pages::routes().iter().map(doorward::http::routing::Endpoint::path).collect();
     let guarded = endpoints
         .iter()
         .filter(|endpoint| !OPEN.contains(&endpoint.path()) && !pages.contains(&endpoint.path()));

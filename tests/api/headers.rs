@@ -50,7 +50,7 @@ fn held(answer: &Answer, path: &str, is_https: bool) {
 fn paths() -> Vec<(Method, String)> {
     let id = "0192d7a0-0000-7000-8000-000000000000";
     let endpoints = doorward::app::routes(SimplejwtRoutes::On);
-    let of = |endpoint: &doorward::routing::Endpoint| {
+    let of = |endpoint: &doorward::http::routing::Endpoint| {
         let mut path = endpoint.path().replace("{code}", "token_expired").replace("{file:.*}", "");
         while let (Some(from), Some(to)) = (path.find('{'), path.find('}')) {
             path.replace_range(from..=to, id);

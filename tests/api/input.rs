@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use doorward::config::{Registration, SimplejwtRoutes};
-use doorward::problem::Code;
+use doorward::refusal::Code;
 use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -28,7 +28,7 @@ async fn everything_open() -> World {
 /// Every path with its methods, its parameters filled with this.
 fn routes(id: &str) -> Vec<(Method, String)> {
     let endpoints = doorward::app::routes(SimplejwtRoutes::On);
-    let of = |endpoint: &doorward::routing::Endpoint| {
+    let of = |endpoint: &doorward::http::routing::Endpoint| {
         let mut path = endpoint.path().to_owned();
         while let (Some(from), Some(to)) = (path.find('{'), path.find('}')) {
             path.replace_range(from..=to, id);
@@ -58,7 +58,7 @@ fn held(answer: &Answer, what: &str) {
 /// Nothing panicked, nothing was a fault of ours, and others are served.
 async fn unharmed(world: &World) {
     assert_eq!(world.ask(Method::GET, "/healthz").send().await.status, 200);
-    world.services.refusal_counts.flush(&world.services.database).await.expect("the database");
+    world.services.recorder.refusal_counts.flush(&world.services.core.database).await.expect("the database");
     let faults = "SELECT coalesce(sum(count), 0)::bigint AS count FROM refusal_counts
                   WHERE code IN ('internal_error', 'database_unavailable', 'overloaded')";
     assert_eq!(world.count(faults), 0);
@@ -461,7 +461,8 @@ async fn forms_of_every_page_are_refused_as_pages_whatever_they_hold() {
     let world = everything_open().await;
     world.user("alice", "member");
     let id = "0192d7a0-0000-7000-8000-000000000000";
-    let pages: Vec<&str> = doorward::pages::routes().iter().map(doorward::routing::Endpoint::path).collect();
+    let pages: Vec<&str> =
+        doorward::pages::routes().iter().map(doorward::http::routing::Endpoint::path).collect();
     let forms = doorward::app::routes(SimplejwtRoutes::On);
     let forms = forms.iter().filter(|endpoint| pages.contains(&endpoint.path()));
     let forms = forms.filter(|endpoint| endpoint.methods().iter().any(|method| method.as_str() == "POST"));

@@ -311,7 +311,7 @@ async fn uses_of_sessions_and_tokens_that_cannot_be_written_are_written_the_next
         world.sql(&format!(
             "CREATE TRIGGER refuse BEFORE UPDATE ON {table} FOR EACH ROW EXECUTE FUNCTION refuse()"
         ));
-        world.services.last_use.flush(&world.services.database).await.unwrap_err();
+        world.services.recorder.last_use.flush(&world.services.core.database).await.unwrap_err();
         assert_eq!(uses_of_tokens(&world), 0, "{table}");
         world.sql(&format!("DROP TRIGGER refuse ON {table}"));
         world.flush().await;

@@ -8,7 +8,7 @@ use crate::support::{Browser, PUBLIC_URL, World};
 
 /// Returns whether anything that the database keeps of refusals has this text in it.
 async fn keeps(world: &World, text: &str) -> bool {
-    world.services.kept_refusals.flush(&world.services.database).await.expect("the database");
+    world.services.recorder.kept_refusals.flush(&world.services.core.database).await.expect("the database");
     world.count(&format!("SELECT count(*) FROM refusals AS r WHERE r::text LIKE '%{text}%'")) > 0
 }
 

@@ -96,9 +96,9 @@ async fn node_whose_row_is_gone_reports_itself_again() {
     let world = World::new().await;
     let mut watch = Watch::default();
     let own = node::of(&settings());
-    watch.report(&world.services.database, &own).await.expect("the database");
+    watch.report(&world.services.core.database, &own).await.expect("the database");
     world.sql("DELETE FROM nodes");
-    watch.report(&world.services.database, &own).await.expect("the database");
+    watch.report(&world.services.core.database, &own).await.expect("the database");
     assert_eq!(live(&world), [own.name]);
 }
 

@@ -3,15 +3,16 @@
 use std::collections::BTreeSet;
 
 use doorward::app::openapi::{document, documented_path};
+use doorward::app::routes;
 use doorward::config::SimplejwtRoutes;
-use doorward::problem::Code;
+use doorward::refusal::Code;
 use reqwest::Method;
 
 use crate::support::World;
 
 /// Every operation but the pages', as it is described and as it is routed, with this setting.
 fn operations(simplejwt: SimplejwtRoutes) -> [BTreeSet<String>; 2] {
-    let document = document("http://doorward.test", simplejwt);
+    let document = document("http://doorward.test", &routes(simplejwt));
     assert!(document["openapi"].as_str().unwrap().starts_with("3.1"));
     let mut described = BTreeSet::new();
     for (path, item) in document["paths"].as_object().unwrap() {
@@ -21,8 +22,8 @@ fn operations(simplejwt: SimplejwtRoutes) -> [BTreeSet<String>; 2] {
     }
     let mut routed = BTreeSet::new();
     let pages: BTreeSet<&str> =
-        doorward::pages::routes().iter().map(doorward::routing::Endpoint::path).collect();
-    let endpoints = doorward::app::routes(simplejwt).into_iter();
+        doorward::pages::routes().iter().map(doorward::http::routing::Endpoint::path).collect();
+    let endpoints = routes(simplejwt).into_iter();
     for endpoint in endpoints.filter(|endpoint| !pages.contains(endpoint.path())) {
         let methods =
             endpoint.methods().into_iter().filter(|method| *method != actix_web::http::Method::HEAD);
@@ -51,7 +52,7 @@ fn every_route_is_described_and_every_description_has_its_route() {
 
 #[test]
 fn simplejwts_routes_are_described_in_its_words_and_leave_no_trace_where_they_are_off() {
-    let on = document("http://doorward.test", SimplejwtRoutes::Rotate);
+    let on = document("http://doorward.test", &routes(SimplejwtRoutes::Rotate));
     let obtain = &on["paths"]["/api/token/"]["post"];
     let kinds: Vec<&String> = obtain["requestBody"]["content"].as_object().unwrap().keys().collect();
     assert_eq!(kinds.len(), 3, "{kinds:?}");
@@ -59,13 +60,13 @@ fn simplejwts_routes_are_described_in_its_words_and_leave_no_trace_where_they_ar
     let schema = &refused["application/json"]["schema"]["$ref"];
     assert_eq!(schema, "#/components/schemas/SimplejwtRefusal", "{obtain}");
     assert_eq!(dangling(&on), None);
-    let off = document("http://doorward.test", SimplejwtRoutes::Off);
+    let off = document("http://doorward.test", &routes(SimplejwtRoutes::Off));
     assert!(!off.to_string().to_lowercase().contains("simplejwt"));
 }
 
 #[test]
 fn a_simplejwt_refusal_of_a_body_is_described_in_both_of_its_forms() {
-    let document = document("http://doorward.test", SimplejwtRoutes::On);
+    let document = document("http://doorward.test", &routes(SimplejwtRoutes::On));
     let refused =
         &document["paths"]["/api/token/"]["post"]["responses"]["400"]["content"]["application/json"];
     let schema = refused["schema"]["$ref"].as_str().unwrap().rsplit('/').next().unwrap();
@@ -82,7 +83,7 @@ fn body_schema<'a>(document: &'a serde_json::Value, path: &str, method: &str) ->
 
 #[test]
 fn a_body_is_described_with_the_bounds_that_it_is_read_with() {
-    let document = document("http://doorward.test", SimplejwtRoutes::Off);
+    let document = document("http://doorward.test", &routes(SimplejwtRoutes::Off));
     for (path, item) in document["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
             if operation.get("requestBody").is_some() {
@@ -113,7 +114,7 @@ fn a_body_is_described_with_the_bounds_that_it_is_read_with() {
 
 #[test]
 fn times_and_conditions_are_described() {
-    let document = document("http://doorward.test", SimplejwtRoutes::Off);
+    let document = document("http://doorward.test", &routes(SimplejwtRoutes::Off));
     for (name, schema) in document["components"]["schemas"].as_object().unwrap() {
         let members = schema["properties"].as_object().into_iter().flatten();
         for (member, described) in members.filter(|(member, _)| member.ends_with("_at")) {
@@ -137,7 +138,7 @@ fn dangling(document: &serde_json::Value) -> Option<String> {
 
 #[test]
 fn every_code_stands_in_the_document_and_some_operation_answers_with_it() {
-    let document = document("http://doorward.test", SimplejwtRoutes::Off);
+    let document = document("http://doorward.test", &routes(SimplejwtRoutes::Off));
     let codes =
         document["components"]["schemas"]["Problem"]["properties"]["code"]["enum"].as_array().unwrap();
     assert_eq!(codes.len(), Code::ALL.len());
@@ -153,7 +154,7 @@ fn every_code_stands_in_the_document_and_some_operation_answers_with_it() {
 async fn the_document_and_its_viewer_are_served_without_any_outside_host() {
     let world = World::new().await;
     let served = world.ask(Method::GET, "/openapi.json").send().await;
-    assert_eq!(served.body, document("http://doorward.test", SimplejwtRoutes::Off));
+    assert_eq!(served.body, document("http://doorward.test", &routes(SimplejwtRoutes::Off)));
     let page = world.ask(Method::GET, "/docs/").send().await;
     assert_eq!(page.status, 200);
     let html = page.body.as_str().unwrap();
@@ -196,7 +197,7 @@ fn refusals(document: &serde_json::Value, path: &str, method: &str, status: &str
 
 #[test]
 fn an_operation_is_described_with_the_refusals_that_it_answers_with_and_no_others() {
-    let document = document("http://doorward.test", SimplejwtRoutes::Off);
+    let document = document("http://doorward.test", &routes(SimplejwtRoutes::Off));
     let has = |path: &str, method: &str, status: &str, code: &str| {
         refusals(&document, path, method, status).iter().any(|found| found == code)
     };
@@ -226,8 +227,8 @@ fn an_operation_is_described_with_the_refusals_that_it_answers_with_and_no_other
 
 #[test]
 fn every_operation_that_asks_for_a_recent_sign_in_says_so_and_no_other() {
-    let document = document("http://doorward.test", SimplejwtRoutes::Off);
-    for endpoint in doorward::app::routes(SimplejwtRoutes::Off) {
+    let document = document("http://doorward.test", &routes(SimplejwtRoutes::Off));
+    for endpoint in routes(SimplejwtRoutes::Off) {
         for method in endpoint.methods() {
             let name = method.as_str().to_lowercase();
             if document["paths"][endpoint.path()].get(&name).is_none() {
@@ -243,7 +244,7 @@ fn every_operation_that_asks_for_a_recent_sign_in_says_so_and_no_other() {
 
 #[test]
 fn what_a_browser_is_known_by_and_what_a_conflict_is_about_are_described() {
-    let document = document("http://doorward.test", SimplejwtRoutes::Off);
+    let document = document("http://doorward.test", &routes(SimplejwtRoutes::Off));
     let schemas = &document["components"]["schemas"];
     let kind = schemas["MyCredential"]["properties"]["kind"]["description"].as_str().unwrap();
     for name in ["access_token", "session_cookie", "personal_token"] {

@@ -387,7 +387,7 @@ async fn the_record_of_a_refused_refresh_names_the_check_that_refused_it() {
         }
         let refused = world.ask(Method::POST, "/api/v1/auth/refresh").json(&body).send().await;
         let request_id = refused.refused(code).text("request_id");
-        world.services.kept_refusals.flush(&world.services.database).await.unwrap();
+        world.services.recorder.kept_refusals.flush(&world.services.core.database).await.unwrap();
         let failed = format!(
             "SELECT line->>'check' AS text FROM refusals, jsonb_array_elements(checks) AS line
              WHERE request_id = '{request_id}' AND line->>'outcome' = 'failed'"

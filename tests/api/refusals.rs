@@ -1,6 +1,6 @@
 //! The catalogue against the contract's table, which stands here a second time and independently.
 
-use doorward::problem::{Action, Challenge, Code};
+use doorward::refusal::{Action, Challenge, Code};
 
 const BARE: Challenge = Challenge::Bare;
 const NONE: Challenge = Challenge::Absent;
@@ -100,7 +100,7 @@ mod panics {
     use actix_web::middleware::from_fn;
     use actix_web::{App, HttpResponse, test, web};
     use doorward::clock::Clock;
-    use doorward::problem::{Rendering, finish};
+    use doorward::refusal::{Rendering, finish};
 
     async fn explode() -> HttpResponse {
         panic!("on purpose, with a secret");

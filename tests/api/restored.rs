@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use diesel::connection::SimpleConnection;
-use doorward::guard::repeat::repeat_what_is_lost;
+use doorward::cache::reapply::repeat_what_is_lost;
 use doorward::tokens::recent::Recent;
 use doorward::tokens::revocation::{News, Revoked};
 use metrics_exporter_prometheus::PrometheusBuilder;
@@ -273,7 +273,7 @@ async fn what_a_running_node_remembers_to_be_ended_it_ends_again_when_the_databa
 
 /// What a node has read of these ends, a minute ago.
 fn read_of(world: &World, ended: &[(Revoked, &str)]) -> Recent {
-    let revoked_at = world.services.clock.now() - TimeDelta::minutes(1);
+    let revoked_at = world.services.core.clock.now() - TimeDelta::minutes(1);
     let matters_until = revoked_at + TimeDelta::days(1);
     let news = ended.iter().cloned().map(|(revoked, reason)| News {
         revoked,
@@ -330,7 +330,8 @@ async fn each_kind_of_end_that_is_lost_alone_is_noticed_repeated_and_counted() {
         let recorder = PrometheusBuilder::new().build_recorder();
         for _ in 0..2 {
             metrics::with_local_recorder(&recorder, || {
-                repeat_what_is_lost(&mut world.connection(), &recent, &world.services.secret_keys).unwrap();
+                repeat_what_is_lost(&mut world.connection(), &recent, &world.services.core.secret_keys)
+                    .unwrap();
             });
         }
         noticed += i64::from(expected.is_some());

@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::TimeDelta;
 use doorward::config::SimplejwtRoutes;
-use doorward::problem::Code;
+use doorward::refusal::Code;
 use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};

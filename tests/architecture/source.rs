@@ -12,7 +12,8 @@ pub struct Source {
     pub text: String,
     /// What its code names, outside of tests.
     pub names: Vec<Name>,
-    module: Vec<String>,
+    /// The module's path from the crate's root on.
+    pub module: Vec<String>,
     tests: Vec<Vec<String>>,
 }
 
@@ -22,6 +23,8 @@ pub struct Name {
     pub line: usize,
     /// As written; `super` and `self` at its beginning are resolved to `crate`.
     pub segments: Vec<String>,
+    /// Whether a `pub use` names it.
+    pub is_reexport: bool,
 }
 
 impl Source {
@@ -30,7 +33,8 @@ impl Source {
     pub fn read(path: &str, text: &str) -> Self {
         let tokens: TokenStream = text.parse().unwrap_or_else(|error| panic!("{path}: {error}"));
         let module = module_of(path);
-        let mut reader = Reader { module: module.clone(), names: Vec::new(), tests: Vec::new() };
+        let mut reader =
+            Reader { module: module.clone(), names: Vec::new(), tests: Vec::new(), in_reexport: false };
         reader.read(tokens);
         let Reader { names, tests, .. } = reader;
         Self { path: path.to_owned(), text: text.to_owned(), names, module, tests }
@@ -108,6 +112,7 @@ struct Reader {
     module: Vec<String>,
     names: Vec<Name>,
     tests: Vec<Vec<String>>,
+    in_reexport: bool,
 }
 
 impl Reader {
@@ -128,6 +133,23 @@ impl Reader {
                     self.read(body.stream());
                     self.module.pop();
                     at + 3
+                }
+                [TokenTree::Ident(public), TokenTree::Ident(word), ..]
+                    if public == "pub" && word == "use" =>
+                {
+                    self.in_reexport = true;
+                    at + 2
+                }
+                // `pub(super)`: the words in the brackets import nothing.
+                [TokenTree::Ident(public), TokenTree::Group(places), rest @ ..]
+                    if public == "pub" && places.delimiter() == Delimiter::Parenthesis =>
+                {
+                    self.in_reexport = matches!(rest, [TokenTree::Ident(word), ..] if word == "use");
+                    at + 2
+                }
+                [TokenTree::Punct(end), ..] if end.as_char() == ';' => {
+                    self.in_reexport = false;
+                    at + 1
                 }
                 [TokenTree::Ident(_), ..] => self.read_path(&tokens, at, &[]),
                 [TokenTree::Group(group), ..] => {
@@ -192,7 +214,7 @@ impl Reader {
             }
         };
         if segments.len() > 1 {
-            self.names.push(Name { line, segments });
+            self.names.push(Name { line, segments, is_reexport: self.in_reexport });
         }
     }
 
@@ -264,7 +286,7 @@ mod tests {
         let source = Source::read("src/a/mod.rs", text);
         assert_eq!(
             source.names,
-            [Name { line: 7, segments: ["crate", "f", "G"].map(str::to_owned).to_vec() }]
+            [Name { line: 7, segments: ["crate", "f", "G"].map(str::to_owned).to_vec(), is_reexport: false }]
         );
         assert_eq!(source.tests, [["a", "slow"]]);
     }

@@ -71,8 +71,8 @@ async fn refused(world: &World) -> String {
     world.post("/api/v1/auth/logout", &gone.access, json!({})).await;
     world.get("/api/v1/me", "garbage").await;
     let refused = world.get("/api/v1/notes", &gone.access).await;
-    world.services.kept_refusals.flush(&world.services.database).await.unwrap();
-    world.services.refusal_counts.flush(&world.services.database).await.unwrap();
+    world.services.recorder.kept_refusals.flush(&world.services.core.database).await.unwrap();
+    world.services.recorder.refusal_counts.flush(&world.services.core.database).await.unwrap();
     refused.text("request_id")
 }
 

@@ -4,15 +4,18 @@ use actix_web::http::Method;
 use actix_web::{HttpResponse, web};
 use uuid::Uuid;
 
-use crate::guard::Services;
+use crate::explain::explanation;
+use crate::explain::explanation::{Asker, Explanation, NOT_KEPT};
+use crate::explain::pasted::{self, METHOD_MAX, PATH_MAX, Target};
 use crate::guard::authorized::Known;
-use crate::guard::explain::{Asker, Explanation, NOT_KEPT};
-use crate::guard::fields::{Fields, FromFields};
-use crate::guard::input::{From, Json};
-use crate::guard::issue::no_store;
-use crate::guard::pasted::{self, METHOD_MAX, PATH_MAX, Target};
-use crate::problem::{Code, Problem};
-use crate::routing::RouteTable;
+use crate::guard::origin::RequestOrigin;
+use crate::http::fields::{Fields, FromFields};
+use crate::http::request::Json;
+use crate::http::response::no_store;
+use crate::http::routing::RouteTable;
+use crate::operations::throttle;
+use crate::refusal::{Code, Problem};
+use crate::state::State;
 
 /// What to explain: a token, which is neither spent nor noted as used by it, or a request by its id.
 #[derive(Clone, utoipa::ToSchema)]
@@ -114,22 +117,22 @@ fn read_target(fields: &mut Fields) -> Option<Option<Target>> {
     security((), ("bearer" = []), ("basic" = []), ("cookie" = [])),
     responses((status = 200, description = "Why, check by check", body = Explanation)))]
 pub async fn explain(
-    services: web::Data<Services>,
+    state: web::Data<State>,
     routes: web::Data<RouteTable>,
-    from: From,
+    from: RequestOrigin,
     known: Known<Json<Question>>,
 ) -> Result<HttpResponse, Problem> {
     let Known { caller, input: Json(question) } = known;
     if caller.is_none() {
-        services.count_unproven(&from.0).await?;
+        throttle::count_unproven(&state, &from.0).await?;
     }
     let asker = caller.as_ref().map_or(Asker::Nobody, Asker::Caller);
     let explanation = match question {
         Question::Token(text, target) => {
-            services.explain(pasted::read(&text), target, &routes, asker).await?
+            explanation::explain(&state, pasted::read(&text), target, &routes, asker).await?
         }
         Question::Request(id) => {
-            let found = services.explain_request(id, asker).await?;
+            let found = explanation::explain_request(&state, id, asker).await?;
             found.ok_or_else(|| Problem::new(Code::NotFound, NOT_KEPT))?
         }
     };

@@ -2,15 +2,17 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use crate::guard::Services;
-use crate::guard::fields::{Fields, FromFields, Scope};
-use crate::guard::input::{From, Json, Open};
-use crate::guard::issue::no_store;
-use crate::guard::sign_in::SignIn;
+use crate::guard::origin::RequestOrigin;
 use crate::guard::trace::Trace;
-use crate::problem::Problem;
+use crate::http::fields::{Fields, FromFields, Scope};
+use crate::http::request::{Json, Open};
+use crate::http::response::no_store;
+use crate::operations::issue_tokens;
+use crate::operations::sign_in::SignIn;
 use crate::random;
+use crate::refusal::Problem;
 use crate::sessions::{HeldBy, refresh_token};
+use crate::state::State;
 use crate::users::password::PlainPassword;
 
 /// Characters that a device's name may have.
@@ -47,11 +49,11 @@ impl FromFields for LoginRequest {
 
 /// Signs in.
 #[utoipa::path(post, path = "/api/v1/auth/login", tag = "auth", request_body = LoginRequest, security(()),
-    responses((status = 200, description = "A new session's tokens", body = crate::guard::issue::TokenAnswer)))]
+    responses((status = 200, description = "A new session's tokens", body = crate::operations::issue_tokens::TokenAnswer)))]
 pub async fn login(
-    services: web::Data<Services>,
+    state: web::Data<State>,
     asked: HttpRequest,
-    from: From,
+    from: RequestOrigin,
     Open(Json(request)): Open<Json<LoginRequest>>,
 ) -> Result<HttpResponse, Problem> {
     Trace::of_password().keep(&asked);
@@ -64,7 +66,12 @@ pub async fn login(
         held_by: HeldBy::RefreshToken(refresh_token::digest(&secret)),
         replaces: None,
     };
-    let grant = services.sign_in(&wanted, &from.0).await?;
-    let answer = services.token_answer(&grant, None, &services.refresh_token(&grant, secret))?;
+    let grant = wanted.run(&state, &from.0).await?;
+    let answer = issue_tokens::token_answer(
+        &state,
+        &grant,
+        None,
+        &issue_tokens::refresh_token(&state, &grant, secret),
+    )?;
     Ok(no_store(HttpResponse::Ok()).json(answer))
 }

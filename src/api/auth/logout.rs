@@ -2,14 +2,16 @@
 
 use actix_web::{FromRequest, HttpRequest, HttpResponse, web};
 
-use crate::guard::fields::{Fields, FromFields};
-use crate::guard::input::{From, Open, OptionalJson};
-use crate::guard::issue::private;
+use crate::guard::origin::RequestOrigin;
 use crate::guard::trace::Trace;
-use crate::guard::{AnyCaller, Authorized, Services, checks};
-use crate::problem::{Code, Problem};
-use crate::sessions::refresh_token;
-use crate::sessions::{EndReason, Which};
+use crate::guard::{AnyCaller, Authorized, checks};
+use crate::http::fields::{Fields, FromFields};
+use crate::http::request::{Open, OptionalJson};
+use crate::http::response::private;
+use crate::operations::own_account::EndOwnSessions;
+use crate::refusal::{Code, Problem};
+use crate::sessions::{EndReason, Which, refresh_token};
+use crate::state::State;
 
 /// Which session to end; without a body, that of the `Authorization` header.
 #[derive(Clone, utoipa::ToSchema)]
@@ -29,21 +31,21 @@ impl FromFields for LogoutRequest {
 #[utoipa::path(post, path = "/api/v1/auth/logout", tag = "auth", request_body = Option<LogoutRequest>,
     responses((status = 204, description = "The session has ended")))]
 pub async fn logout(
-    services: web::Data<Services>,
+    state: web::Data<State>,
     request: HttpRequest,
-    from: From,
+    from: RequestOrigin,
     Open(OptionalJson(body)): Open<OptionalJson<LogoutRequest>>,
 ) -> Result<HttpResponse, Problem> {
     match body.and_then(|body| body.refresh_token) {
         // The header is not looked at.
         Some(text) => {
             let mut trace = Trace::default();
-            let token = checks::read_refresh_token(&services, &text, &mut trace);
+            let token = checks::read_refresh_token(&state, &text, &mut trace);
             trace.keep(&request);
             let token = token?;
             let digest = refresh_token::digest(&token.secret);
             let which = Which::OfRefreshToken(token.session_id, digest);
-            services.end_own_sessions(which, EndReason::Logout, from.0).await?;
+            EndOwnSessions { which, reason: EndReason::Logout }.run(&state, from.0).await?;
         }
         None => {
             let guarded = Authorized::<AnyCaller>::extract(&request).await?;
@@ -55,7 +57,7 @@ pub async fn logout(
                     .with("role", guarded.caller.role));
             };
             let which = Which::These(vec![session_id]);
-            services.end_own_sessions(which, EndReason::Logout, guarded.origin).await?;
+            EndOwnSessions { which, reason: EndReason::Logout }.run(&state, guarded.origin).await?;
         }
     }
     Ok(private(HttpResponse::NoContent()).finish())

@@ -7,8 +7,8 @@ pub mod refresh;
 pub mod register;
 pub mod step_up;
 
-use crate::problem::Code;
-use crate::routing::Endpoint;
+use crate::http::routing::Endpoint;
+use crate::refusal::Code;
 
 /// The routes.
 #[must_use]

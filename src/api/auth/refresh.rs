@@ -2,13 +2,15 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use crate::guard::Services;
-use crate::guard::fields::{Fields, FromFields, Scope};
-use crate::guard::input::{From, Json, Open};
-use crate::guard::issue::no_store;
-use crate::guard::refresh::{Refresh, Refreshed};
+use crate::guard::origin::RequestOrigin;
 use crate::guard::trace::Trace;
-use crate::problem::Problem;
+use crate::http::fields::{Fields, FromFields, Scope};
+use crate::http::request::{Json, Open};
+use crate::http::response::no_store;
+use crate::operations::issue_tokens;
+use crate::operations::refresh::{Refresh, Refreshed};
+use crate::refusal::Problem;
+use crate::state::State;
 
 /// What is refreshed.
 #[derive(Clone, utoipa::ToSchema)]
@@ -31,19 +33,19 @@ impl FromFields for RefreshRequest {
 
 /// Refreshes. A repeat within the grace window, or of an answer that was lost, is answered with the same successor.
 #[utoipa::path(post, path = "/api/v1/auth/refresh", tag = "auth", request_body = RefreshRequest, security(()),
-    responses((status = 200, description = "The session's new tokens", body = crate::guard::issue::TokenAnswer)))]
+    responses((status = 200, description = "The session's new tokens", body = crate::operations::issue_tokens::TokenAnswer)))]
 pub async fn refresh(
-    services: web::Data<Services>,
+    state: web::Data<State>,
     asked: HttpRequest,
-    from: From,
+    from: RequestOrigin,
     Open(Json(request)): Open<Json<RefreshRequest>>,
 ) -> Result<HttpResponse, Problem> {
     let mut trace = Trace::default();
     let RefreshRequest { refresh_token, scope } = request;
     let wanted = Refresh { token: refresh_token, scope, spends: true };
-    let refreshed = services.refresh(&wanted, from.0, &mut trace).await;
+    let refreshed = wanted.run(&state, from.0, &mut trace).await;
     trace.keep(&asked);
     let Refreshed { grant, successor } = refreshed?;
-    let answer = services.token_answer(&grant, wanted.scope, &successor)?;
+    let answer = issue_tokens::token_answer(&state, &grant, wanted.scope, &successor)?;
     Ok(no_store(HttpResponse::Ok()).json(answer))
 }

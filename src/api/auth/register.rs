@@ -4,11 +4,13 @@ use actix_web::{HttpResponse, web};
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::guard::Services;
-use crate::guard::input::{From, Json, Open};
-use crate::guard::issue::no_store;
-use crate::guard::registration::RegisterRequest;
-use crate::problem::Problem;
+use crate::guard::origin::RequestOrigin;
+use crate::http::request::{Json, Open};
+use crate::http::response::no_store;
+use crate::operations::register::Register;
+use crate::operations::register::RegisterRequest;
+use crate::refusal::Problem;
+use crate::state::State;
 
 /// An account that was just made.
 #[derive(Serialize, utoipa::ToSchema)]
@@ -29,11 +31,11 @@ pub struct Registered {
 #[utoipa::path(post, path = "/api/v1/auth/register", tag = "auth", request_body = RegisterRequest, security(()),
     responses((status = 201, description = "The account", body = Registered)))]
 pub async fn register(
-    services: web::Data<Services>,
-    from: From,
+    state: web::Data<State>,
+    from: RequestOrigin,
     Open(Json(request)): Open<Json<RegisterRequest>>,
 ) -> Result<HttpResponse, Problem> {
-    let user = services.register(request, from.0).await?;
+    let user = Register { request }.run(&state, from.0).await?;
     let answer = Registered { id: user.id, username: user.username, email: user.email, role: user.role };
     Ok(no_store(HttpResponse::Created()).json(answer))
 }

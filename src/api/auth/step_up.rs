@@ -3,15 +3,18 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use crate::guard::caller::Credential;
-use crate::guard::cookie_store::{self, NewCookie};
-use crate::guard::fields::{Fields, FromFields};
-use crate::guard::input::Json;
-use crate::guard::issue::{TokenAnswer, no_store, private};
-use crate::guard::{AnyCaller, Authorized, Services};
-use crate::problem::{Code, Problem};
+use crate::guard::session_cookie::{self, NewCookie};
+use crate::guard::{AnyCaller, Authorized};
+use crate::http::fields::{Fields, FromFields};
+use crate::http::request::Json;
+use crate::http::response::{no_store, private};
+use crate::operations::issue_tokens;
+use crate::operations::issue_tokens::TokenAnswer;
+use crate::operations::step_up::StepUp;
 use crate::random;
-use crate::sessions::refresh_token;
-use crate::sessions::{NewSecret, SteppedUp};
+use crate::refusal::{Code, Problem};
+use crate::sessions::{NewSecret, SteppedUp, refresh_token};
+use crate::state::State;
 use crate::users::password::PlainPassword;
 
 /// The password's place in the body.
@@ -38,7 +41,7 @@ impl FromFields for StepUpRequest {
             body = TokenAnswer),
         (status = 204, description = "The browser's session has the new `auth_time`, and a new cookie")))]
 pub async fn step_up(
-    services: web::Data<Services>,
+    state: web::Data<State>,
     request: HttpRequest,
     guarded: Authorized<AnyCaller, Json<StepUpRequest>>,
 ) -> Result<HttpResponse, Problem> {
@@ -48,22 +51,26 @@ pub async fn step_up(
             let secret: [u8; 16] = random::bytes();
             let digest = NewSecret::RefreshToken(refresh_token::digest(&secret));
             let SteppedUp { grant, .. } =
-                services.step_up(&caller, *session_id, password, POINTER, digest, origin).await?;
+                StepUp { session_id: *session_id, password, pointer: POINTER, secret: digest }
+                    .run(&state, &caller, origin)
+                    .await?;
             // No more than the token that was presented, and no more than the user may now.
             let mut scope = grant.scope();
             scope.retain(|name| caller.scope.contains(name));
-            let successor = services.refresh_token(&grant, secret);
-            let answer = services.token_answer(&grant, Some(scope), &successor)?;
+            let successor = issue_tokens::refresh_token(&state, &grant, secret);
+            let answer = issue_tokens::token_answer(&state, &grant, Some(scope), &successor)?;
             Ok(no_store(HttpResponse::Ok()).json(answer))
         }
         Credential::SessionCookie { session_id, .. } => {
             let cookie = NewCookie::generate();
             let digest = NewSecret::Cookie(cookie.digest());
             let SteppedUp { kept, .. } =
-                services.step_up(&caller, *session_id, password, POINTER, digest, origin).await?;
+                StepUp { session_id: *session_id, password, pointer: POINTER, secret: digest }
+                    .run(&state, &caller, origin)
+                    .await?;
             let mut answer = private(HttpResponse::NoContent()).finish();
-            let kept = cookie_store::kept_for(&services.browser, kept);
-            cookie_store::give(&request, &mut answer, &cookie, kept);
+            let kept = session_cookie::kept_for(&state.web.browser, kept);
+            session_cookie::give(&request, &mut answer, &cookie, kept);
             Ok(answer)
         }
         Credential::PersonalToken { .. } => {

@@ -2,29 +2,30 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use crate::guard::account::PasswordChange;
-use crate::guard::cookie_store;
-use crate::guard::input::Json;
-use crate::guard::issue::private;
 use crate::guard::requirements::AccountWrite;
-use crate::guard::{Authorized, Services};
-use crate::problem::Problem;
+use crate::guard::{Authorized, session_cookie};
+use crate::http::request::Json;
+use crate::http::response::private;
+use crate::operations::own_account::ChangePassword;
+use crate::operations::own_account::PasswordChange;
+use crate::refusal::Problem;
+use crate::state::State;
 
 /// Changes the password; every other session ends. A browser gets a new session cookie, and the old one is refused from
 /// then on.
 #[utoipa::path(post, path = "/api/v1/me/password", tag = "me", request_body = PasswordChange,
     responses((status = 204, description = "It is changed")))]
 pub async fn change(
-    services: web::Data<Services>,
+    state: web::Data<State>,
     request: HttpRequest,
     guarded: Authorized<AccountWrite, Json<PasswordChange>>,
 ) -> Result<HttpResponse, Problem> {
     let Authorized { caller, input: Json(change), origin, .. } = guarded;
-    let renewed = services.change_password(&caller, change, origin).await?;
+    let renewed = ChangePassword { request: change }.run(&state, &caller, origin).await?;
     let mut answer = private(HttpResponse::NoContent()).finish();
     if let Some((cookie, kept)) = renewed {
-        let kept = cookie_store::kept_for(&services.browser, kept);
-        cookie_store::give(&request, &mut answer, &cookie, kept);
+        let kept = session_cookie::kept_for(&state.web.browser, kept);
+        session_cookie::give(&request, &mut answer, &cookie, kept);
     }
     Ok(answer)
 }

@@ -4,13 +4,15 @@ use actix_web::{HttpResponse, web};
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::guard::account::MeChanges;
-use crate::guard::input::Json;
-use crate::guard::issue::private;
 use crate::guard::requirements::AccountWrite;
-use crate::guard::user_tag::Expected;
-use crate::guard::{AnyCaller, Authorized, Caller, Services, refusal};
-use crate::problem::Problem;
+use crate::guard::{AnyCaller, Authorized, Caller, refusals};
+use crate::http::request::Json;
+use crate::http::response::private;
+use crate::operations::own_account::ChangeProfile;
+use crate::operations::own_account::MeChanges;
+use crate::operations::user_tag::Expected;
+use crate::refusal::Problem;
+use crate::state::State;
 use crate::tokens::names::Names;
 
 /// Oneself.
@@ -67,8 +69,8 @@ fn me(caller: Caller) -> Me {
         kind: caller.credential.kind(),
         scope: caller.scope,
         session_id: caller.credential.session_id(),
-        auth_time: caller.credential.auth_time().map(refusal::time),
-        expires_at: refusal::time(caller.credential.expires_at()),
+        auth_time: caller.credential.auth_time().map(refusals::time),
+        expires_at: refusals::time(caller.credential.expires_at()),
         csrf_token,
     };
     Me {
@@ -85,11 +87,11 @@ fn me(caller: Caller) -> Me {
 #[utoipa::path(patch, path = "/api/v1/me", tag = "me", request_body = MeChanges,
     responses((status = 200, description = "Oneself, changed", body = Me)))]
 pub async fn update(
-    services: web::Data<Services>,
+    state: web::Data<State>,
     guarded: Authorized<AccountWrite, Json<MeChanges>>,
 ) -> Result<HttpResponse, Problem> {
     let Authorized { mut caller, input: Json(request), origin, .. } = guarded;
-    let user = services.change_profile(&caller, request, Expected::Anything, origin).await?;
+    let user = ChangeProfile { request, expected: Expected::Anything }.run(&state, &caller, origin).await?;
     caller.username = user.username;
     caller.email = user.email;
     Ok(private(HttpResponse::Ok()).json(me(caller)))

@@ -4,13 +4,15 @@ use actix_web::{HttpResponse, web};
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::guard::input::{Path, not_found};
-use crate::guard::issue::private;
-use crate::guard::page::Page;
 use crate::guard::requirements::{AccountRead, AccountWrite};
-use crate::guard::{Authorized, Services, refusal};
-use crate::problem::Problem;
+use crate::guard::{Authorized, refusals};
+use crate::http::pagination::Page;
+use crate::http::request::{Path, not_found};
+use crate::http::response::private;
+use crate::operations::own_account::EndOwnSessions;
+use crate::refusal::Problem;
 use crate::sessions::{EndReason, Session, Which, session};
+use crate::state::State;
 
 /// A session, browser or API.
 #[derive(Serialize, utoipa::ToSchema)]
@@ -45,9 +47,9 @@ pub fn item(session: Session, current: Option<Uuid>) -> SessionItem {
         kind: session.kind,
         device: session.device,
         address: session.address,
-        created_at: refusal::time(session.created_at),
-        last_used_at: refusal::time(session.last_used_at),
-        expires_at: refusal::time(session.expires_at),
+        created_at: refusals::time(session.created_at),
+        last_used_at: refusals::time(session.last_used_at),
+        expires_at: refusals::time(session.expires_at),
         current: current == Some(session.id),
     }
 }
@@ -56,15 +58,11 @@ pub fn item(session: Session, current: Option<Uuid>) -> SessionItem {
 #[utoipa::path(get, path = "/api/v1/me/sessions", tag = "me",
     responses((status = 200, description = "The live sessions, latest first", body = Page<SessionItem>)))]
 pub async fn list(
-    services: web::Data<Services>,
+    state: web::Data<State>,
     guarded: Authorized<AccountRead>,
 ) -> Result<HttpResponse, Problem> {
     let (user_id, current) = (guarded.caller.user_id, guarded.caller.credential.session_id());
-    let sessions = services
-        .database
-        .run(move |connection| session::list(connection, user_id))
-        .await
-        .map_err(refusal::database)?;
+    let sessions = state.core.database.run(move |connection| session::list(connection, user_id)).await?;
     let items = sessions.into_iter().map(|session| item(session, current)).collect();
     Ok(private(HttpResponse::Ok()).json(Page { items, next_cursor: None }))
 }
@@ -73,12 +71,12 @@ pub async fn list(
 #[utoipa::path(delete, path = "/api/v1/me/sessions/{id}", tag = "me", params(("id" = Uuid, Path)),
     responses((status = 204, description = "It has ended")))]
 pub async fn end(
-    services: web::Data<Services>,
+    state: web::Data<State>,
     guarded: Authorized<AccountWrite, Path<Uuid>>,
 ) -> Result<HttpResponse, Problem> {
     let Authorized { caller, input: Path(id), origin, .. } = guarded;
     let which = Which::OneOf(caller.user_id, id);
-    let ended = services.end_own_sessions(which, EndReason::EndedByUser, origin).await?;
+    let ended = EndOwnSessions { which, reason: EndReason::EndedByUser }.run(&state, origin).await?;
     if ended.is_empty() { Err(not_found()) } else { Ok(private(HttpResponse::NoContent()).finish()) }
 }
 
@@ -86,7 +84,7 @@ pub async fn end(
 #[utoipa::path(delete, path = "/api/v1/me/sessions", tag = "me",
     responses((status = 204, description = "They have ended")))]
 pub async fn end_others(
-    services: web::Data<Services>,
+    state: web::Data<State>,
     guarded: Authorized<AccountWrite>,
 ) -> Result<HttpResponse, Problem> {
     let user_id = guarded.caller.user_id;
@@ -94,6 +92,6 @@ pub async fn end_others(
         Some(current) => Which::OthersOf(user_id, current),
         None => Which::AllOf(user_id),
     };
-    services.end_own_sessions(which, EndReason::EndedByUser, guarded.origin).await?;
+    EndOwnSessions { which, reason: EndReason::EndedByUser }.run(&state, guarded.origin).await?;
     Ok(private(HttpResponse::NoContent()).finish())
 }

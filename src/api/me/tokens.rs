@@ -5,13 +5,16 @@ use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::guard::account::NewTokenRequest;
-use crate::guard::input::{Json, Path, Query, not_found};
-use crate::guard::issue::{no_store, private};
-use crate::guard::page::{Page, PageRequest};
 use crate::guard::requirements::{AccountRead, AccountWrite, FreshAccountWrite};
-use crate::guard::{Authorized, Services, refusal};
-use crate::problem::Problem;
+use crate::guard::{Authorized, refusals};
+use crate::http::pagination::{Page, PageRequest};
+use crate::http::request::{Json, Path, Query, not_found};
+use crate::http::response::{no_store, private};
+use crate::operations::own_account::MakePersonalToken;
+use crate::operations::own_account::NewTokenRequest;
+use crate::operations::own_account::RevokeOwnToken;
+use crate::refusal::Problem;
+use crate::state::State;
 use crate::tokens::personal_token::{self, PersonalToken};
 
 /// A personal access token.
@@ -47,9 +50,9 @@ pub fn item(token: PersonalToken) -> TokenItem {
         id: token.id,
         name: token.name,
         scope: token.scope.join(" "),
-        created_at: refusal::time(token.created_at),
-        expires_at: refusal::time(token.expires_at),
-        last_used_at: token.last_used_at.map(refusal::time),
+        created_at: refusals::time(token.created_at),
+        expires_at: refusals::time(token.expires_at),
+        last_used_at: token.last_used_at.map(refusals::time),
         token: None,
     }
 }
@@ -61,11 +64,11 @@ pub fn item(token: PersonalToken) -> TokenItem {
 pub struct TokenQuery {
     /// Items on a page, 1 to 200.
     #[param(default = 50, minimum = 1, maximum = 200)]
-    #[serde(default, deserialize_with = "crate::guard::page::limit")]
+    #[serde(default, deserialize_with = "crate::http::pagination::limit")]
     pub limit: Option<u32>,
     /// The `next_cursor` of the page before.
     #[param(min_length = 1)]
-    #[serde(default, deserialize_with = "crate::guard::page::cursor")]
+    #[serde(default, deserialize_with = "crate::http::pagination::cursor")]
     pub cursor: Option<String>,
 }
 
@@ -73,42 +76,43 @@ pub struct TokenQuery {
 #[utoipa::path(get, path = "/api/v1/me/tokens", tag = "me", params(TokenQuery),
     responses((status = 200, description = "The tokens, latest first", body = Page<TokenItem>)))]
 pub async fn list(
-    services: web::Data<Services>,
+    state: web::Data<State>,
     guarded: Authorized<AccountRead, Query<TokenQuery>>,
 ) -> Result<HttpResponse, Problem> {
     let Query(query) = guarded.input;
-    list_of(&services, guarded.caller.user_id, &query).await
+    list_of(&state, guarded.caller.user_id, &query).await
 }
 
 /// A page of a user's good tokens.
 ///
 /// # Errors
 /// `validation_failed`; a fault of ours as a 5xx.
-pub async fn list_of(
-    services: &Services,
-    user_id: Uuid,
-    query: &TokenQuery,
-) -> Result<HttpResponse, Problem> {
+pub async fn list_of(state: &State, user_id: Uuid, query: &TokenQuery) -> Result<HttpResponse, Problem> {
     let list = format!("tokens of {user_id}");
-    let request = PageRequest::read(services, list, query.limit, query.cursor.as_deref())?;
+    let request = PageRequest::read(&state.core.secret_keys, list, query.limit, query.cursor.as_deref())?;
     let (before, rows) = (request.before, request.rows());
-    let tokens = services
+    let tokens = state
+        .core
         .database
         .run(move |connection| personal_token::list(connection, Some(user_id), before, rows))
-        .await
-        .map_err(refusal::database)?;
-    Ok(private(HttpResponse::Ok()).json(request.page(services, tokens, |token| token.id, item)))
+        .await?;
+    Ok(private(HttpResponse::Ok()).json(request.page(
+        &state.core.secret_keys,
+        tokens,
+        |token| token.id,
+        item,
+    )))
 }
 
 /// Makes a token. Asks for a recent sign-in.
 #[utoipa::path(post, path = "/api/v1/me/tokens", tag = "me", request_body = NewTokenRequest,
     responses((status = 201, description = "The token, shown this once", body = TokenItem)))]
 pub async fn create(
-    services: web::Data<Services>,
+    state: web::Data<State>,
     guarded: Authorized<FreshAccountWrite, Json<NewTokenRequest>>,
 ) -> Result<HttpResponse, Problem> {
     let Authorized { caller, input: Json(request), origin, .. } = guarded;
-    let (plain, token) = services.make_personal_token(&caller, request, origin).await?;
+    let (plain, token) = MakePersonalToken { request }.run(&state, &caller, origin).await?;
     let location = format!("/api/v1/me/tokens/{}", token.id);
     let shown = TokenItem { token: Some(plain.expose().to_owned()), ..item(token) };
     Ok(no_store(HttpResponse::Created()).insert_header((LOCATION, location)).json(shown))
@@ -118,10 +122,10 @@ pub async fn create(
 #[utoipa::path(delete, path = "/api/v1/me/tokens/{id}", tag = "me", params(("id" = Uuid, Path)),
     responses((status = 204, description = "It is revoked")))]
 pub async fn revoke(
-    services: web::Data<Services>,
+    state: web::Data<State>,
     guarded: Authorized<AccountWrite, Path<Uuid>>,
 ) -> Result<HttpResponse, Problem> {
     let Authorized { caller, input: Path(id), origin, .. } = guarded;
-    let was_good = services.revoke_own_token(&caller, id, origin).await?;
+    let was_good = RevokeOwnToken { id }.run(&state, &caller, origin).await?;
     if was_good { Ok(private(HttpResponse::NoContent()).finish()) } else { Err(not_found()) }
 }

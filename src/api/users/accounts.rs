@@ -5,15 +5,21 @@ use actix_web::{HttpResponse, web};
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::guard::conditions::{Conditions, IfMatch, IfNoneMatch};
-use crate::guard::input::{Json, Path, Query};
-use crate::guard::issue::private;
-use crate::guard::page::Page;
 use crate::guard::requirements::{UsersRead, UsersWrite};
-use crate::guard::user_tag::{Expected, entity_tag};
-use crate::guard::users::{NewUserRequest, UserChanges, UserQuery};
-use crate::guard::{Authorized, Services, refusal};
-use crate::problem::Problem;
+use crate::guard::{Authorized, refusals};
+use crate::http::conditions::{Conditions, IfMatch, IfNoneMatch};
+use crate::http::pagination::Page;
+use crate::http::request::{Json, Path, Query};
+use crate::http::response::private;
+use crate::operations::manage_users::CreateUser;
+use crate::operations::manage_users::DeleteUser;
+use crate::operations::manage_users::FindUser;
+use crate::operations::manage_users::ListUsers;
+use crate::operations::manage_users::UpdateUser;
+use crate::operations::manage_users::{NewUserRequest, UserChanges, UserQuery};
+use crate::operations::user_tag::{Expected, entity_tag};
+use crate::refusal::Problem;
+use crate::state::State;
 use crate::users::User;
 
 /// An account.
@@ -50,9 +56,9 @@ fn item(user: User) -> UserItem {
         email: user.email,
         role: user.role,
         status: user.status,
-        created_at: refusal::time(user.created_at),
-        updated_at: refusal::time(user.updated_at),
-        last_login_at: user.last_login_at.map(refusal::time),
+        created_at: refusals::time(user.created_at),
+        updated_at: refusals::time(user.updated_at),
+        last_login_at: user.last_login_at.map(refusals::time),
     }
 }
 
@@ -60,11 +66,11 @@ fn item(user: User) -> UserItem {
 #[utoipa::path(get, path = "/api/v1/users", tag = "users", params(UserQuery),
     responses((status = 200, description = "The users, latest made first", body = Page<UserItem>)))]
 pub async fn list(
-    services: web::Data<Services>,
+    state: web::Data<State>,
     guarded: Authorized<UsersRead, Query<UserQuery>>,
 ) -> Result<HttpResponse, Problem> {
     let Query(query) = guarded.input;
-    let page = services.list_users(query).await?;
+    let page = ListUsers { query }.run(&state).await?;
     Ok(private(HttpResponse::Ok()).json(page.map(item)))
 }
 
@@ -73,11 +79,11 @@ pub async fn list(
     responses((status = 200, description = "The user", body = UserItem),
         (status = 304, description = "It is still what `If-None-Match` names")))]
 pub async fn show(
-    services: web::Data<Services>,
+    state: web::Data<State>,
     guarded: Authorized<UsersRead, (Path<Uuid>, Conditions)>,
 ) -> Result<HttpResponse, Problem> {
     let (Path(id), conditions) = guarded.input;
-    let user = services.find_user(id).await?;
+    let user = FindUser { id }.run(&state).await?;
     let tag = entity_tag(&user);
     conditions.check_match(&tag)?;
     if conditions.is_unmodified(&tag) {
@@ -90,11 +96,11 @@ pub async fn show(
 #[utoipa::path(post, path = "/api/v1/users", tag = "users", request_body = NewUserRequest,
     responses((status = 201, description = "The user", body = UserItem)))]
 pub async fn create(
-    services: web::Data<Services>,
+    state: web::Data<State>,
     guarded: Authorized<UsersWrite, Json<NewUserRequest>>,
 ) -> Result<HttpResponse, Problem> {
     let Authorized { caller, input: Json(request), origin, .. } = guarded;
-    let user = services.create_user(&caller, request, origin).await?;
+    let user = CreateUser { request }.run(&state, &caller, origin).await?;
     let location = format!("/api/v1/users/{}", user.id);
     Ok(private(HttpResponse::Created())
         .insert_header((LOCATION, location))
@@ -114,11 +120,13 @@ type ConditionalChange = (Path<Uuid>, (Conditions, Json<UserChanges>));
 #[utoipa::path(patch, path = "/api/v1/users/{id}", tag = "users", params(("id" = Uuid, Path), IfMatch),
     request_body = UserChanges, responses((status = 200, description = "The user, changed", body = UserItem)))]
 pub async fn update(
-    services: web::Data<Services>,
+    state: web::Data<State>,
     guarded: Authorized<UsersWrite, ConditionalChange>,
 ) -> Result<HttpResponse, Problem> {
     let Authorized { caller, input: (Path(id), (conditions, Json(request))), origin, .. } = guarded;
-    let user = services.update_user(&caller, id, request, Expected::Tagged(conditions), origin).await?;
+    let user = UpdateUser { id, request, expected: Expected::Tagged(conditions) }
+        .run(&state, &caller, origin)
+        .await?;
     Ok(private(HttpResponse::Ok()).insert_header((ETAG, entity_tag(&user))).json(item(user)))
 }
 
@@ -126,10 +134,10 @@ pub async fn update(
 #[utoipa::path(delete, path = "/api/v1/users/{id}", tag = "users", params(("id" = Uuid, Path), IfMatch),
     responses((status = 204, description = "The account is deleted")))]
 pub async fn delete(
-    services: web::Data<Services>,
+    state: web::Data<State>,
     guarded: Authorized<UsersWrite, (Path<Uuid>, Conditions)>,
 ) -> Result<HttpResponse, Problem> {
     let Authorized { caller, input: (Path(id), conditions), origin, .. } = guarded;
-    services.delete_user(&caller, id, Expected::Tagged(conditions), origin).await?;
+    DeleteUser { id, expected: Expected::Tagged(conditions) }.run(&state, &caller, origin).await?;
     Ok(private(HttpResponse::NoContent()).finish())
 }

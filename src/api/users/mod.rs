@@ -7,8 +7,8 @@ pub mod tokens;
 
 use actix_web::http::Method;
 
-use crate::problem::Code;
-use crate::routing::Endpoint;
+use crate::http::routing::Endpoint;
+use crate::refusal::Code;
 
 /// The routes.
 #[must_use]

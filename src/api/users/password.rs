@@ -4,12 +4,15 @@ use actix_web::{HttpResponse, web};
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::guard::input::{Json, Path};
-use crate::guard::issue::{no_store, private};
 use crate::guard::requirements::UsersWrite;
-use crate::guard::users::PasswordReset;
-use crate::guard::{Authorized, Services, refusal};
-use crate::problem::Problem;
+use crate::guard::{Authorized, refusals};
+use crate::http::request::{Json, Path};
+use crate::http::response::{no_store, private};
+use crate::operations::manage_users::MakePasswordLink;
+use crate::operations::manage_users::PasswordReset;
+use crate::operations::manage_users::ResetPassword;
+use crate::refusal::Problem;
+use crate::state::State;
 
 /// A link by which a user sets a password.
 #[derive(Serialize, utoipa::ToSchema)]
@@ -37,20 +40,24 @@ pub struct PasswordLink {
         (status = 204, description = "The password is set, every session has ended, and every personal token is revoked \
                                       unless these were to be kept")))]
 pub async fn set(
-    services: web::Data<Services>,
+    state: web::Data<State>,
     guarded: Authorized<UsersWrite, (Path<Uuid>, Json<PasswordReset>)>,
 ) -> Result<HttpResponse, Problem> {
     let Authorized { caller, input: (Path(id), Json(request)), origin, .. } = guarded;
     match request.new_password {
         Some(password) => {
-            services.reset_password(&caller, id, password, request.revoke_tokens, origin).await?;
+            ResetPassword { id, password, revokes_tokens: request.revoke_tokens }
+                .run(&state, &caller, origin)
+                .await?;
             Ok(private(HttpResponse::NoContent()).finish())
         }
         None => {
-            let made = services.make_password_link(&caller, id, request.revoke_tokens, origin).await?;
+            let made = MakePasswordLink { id, revokes_tokens: request.revoke_tokens }
+                .run(&state, &caller, origin)
+                .await?;
             let answer = PasswordLink {
                 link: made.url,
-                expires_at: refusal::time(made.expires_at),
+                expires_at: refusals::time(made.expires_at),
                 sessions_ended: made.ended.sessions,
                 tokens_revoked: made.ended.tokens.unwrap_or(0),
             };

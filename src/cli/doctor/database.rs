@@ -2,9 +2,9 @@
 
 use chrono::TimeDelta;
 
-use super::{Finding, Level, in_one_line};
+use super::finding::{Finding, Level, in_one_line};
+use crate::app;
 use crate::app::start::{StartError, check_secret_keys};
-use crate::app::state;
 use crate::audit::event::{self, EventType, Filter};
 use crate::cli::database::DatabaseAccess;
 use crate::cli::user::time;
@@ -239,7 +239,7 @@ fn signing_keys(connection: &mut Connection, settings: &Settings) -> Vec<Finding
         return vec![Finding::fail("signing keys", "none may sign", advice)];
     };
     let mut findings = vec![signing_key(signing, (now - signing.signs_from).num_days())];
-    let wanted = state::algorithm(settings).as_str();
+    let wanted = app::settings::algorithm(settings).as_str();
     if signing.algorithm != wanted && !rows.iter().any(|row| row.algorithm == wanted && row.signs_from > now)
     {
         let found = format!("{} signs, DOORWARD_SIGNING_ALGORITHM is {wanted}", signing.algorithm);

@@ -1,18 +1,20 @@
 //! `doorward doctor`: whether everything is in order, a line each, and what to do where it is not.
 
 mod database;
+mod finding;
 mod public_url;
 
 use std::path::Path;
 
 use clap::Args;
 use nix::sys::statvfs::statvfs;
-use serde::Serialize;
 
-use super::Context;
+use self::finding::{Finding, Level, in_one_line};
+use super::context::Context;
 use super::database::DatabaseAccess;
 use super::failure::Failure;
-use super::output::{Format, Output, printable};
+use super::output::{Format, Output};
+use super::terminal::printable;
 use crate::config::{Settings, wants_colour};
 
 const MEBIBYTE: u64 = 1024 * 1024;
@@ -24,42 +26,6 @@ pub struct DoctorArgs {
     /// Text or JSON.
     #[command(flatten)]
     pub format: Format,
-}
-
-/// How it is with one thing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Level {
-    /// In order.
-    Pass,
-    /// It works, and something should be done.
-    Warn,
-    /// It does not work.
-    Fail,
-}
-
-/// One thing that was looked at.
-#[derive(Debug, Serialize)]
-pub struct Finding {
-    check: &'static str,
-    level: Level,
-    found: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    advice: Option<String>,
-}
-
-impl Finding {
-    fn pass(check: &'static str, found: impl Into<String>) -> Self {
-        Self { check, level: Level::Pass, found: found.into(), advice: None }
-    }
-
-    fn warn(check: &'static str, found: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self { check, level: Level::Warn, found: found.into(), advice: Some(advice.into()) }
-    }
-
-    fn fail(check: &'static str, found: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self { check, level: Level::Fail, found: found.into(), advice: Some(advice.into()) }
-    }
 }
 
 impl DoctorArgs {
@@ -106,14 +72,6 @@ fn examine(context: &Context) -> Result<Vec<Finding>, Failure> {
         }
     }
     Ok(findings)
-}
-
-/// What a failure says to whom it is shown.
-fn in_one_line(failure: Failure) -> String {
-    match failure {
-        Failure::Wrong(lines) => lines.join("; "),
-        Failure::ReaderGone => "nobody reads the output".to_owned(),
-    }
 }
 
 fn examine_settings(settings: &Settings) -> Vec<Finding> {

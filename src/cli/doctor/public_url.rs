@@ -7,7 +7,7 @@ use serde_json::Value;
 use ureq::tls::{RootCerts, TlsConfig};
 use uuid::Uuid;
 
-use super::{Finding, in_one_line};
+use super::finding::{Finding, in_one_line};
 use crate::app::start;
 use crate::audit::refusals::{self, Refusal};
 use crate::cli::database::DatabaseAccess;

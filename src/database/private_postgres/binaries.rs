@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::Error;
+use super::error::Error;
 
 /// A folder with PostgreSQL's server programs.
 #[derive(Clone, Debug, PartialEq, Eq)]

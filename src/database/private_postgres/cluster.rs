@@ -10,8 +10,10 @@ use aws_lc_rs::digest::{SHA256, digest};
 use nix::sys::statvfs::statvfs;
 use nix::unistd::{User, geteuid};
 
+use super::binaries::Binaries;
+use super::error::Error;
+use super::place::{LOCK_FILE, SocketUrl};
 use super::roles::{self, DATABASE, OWNER, SUPERUSER};
-use super::{Binaries, Error, LOCK_FILE, SocketUrl};
 use crate::files::{self, FILE_MODE, FOLDER_MODE};
 use crate::random;
 

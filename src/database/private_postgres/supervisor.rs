@@ -16,8 +16,10 @@ use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use super::binaries::Binaries;
 use super::cluster::Cluster;
-use super::{Binaries, Error, Options};
+use super::error::Error;
+use super::place::Options;
 use crate::files::FILE_MODE;
 
 /// How long a process may live before it says that it starts. From then on it is waited for: a recovery takes as long as it

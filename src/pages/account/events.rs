@@ -7,15 +7,16 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::audit::event::{self, Event, Filter};
-use crate::guard::input::Query;
-use crate::guard::page::PageRequest;
+use crate::guard::Authorized;
 use crate::guard::requirements::AccountRead;
-use crate::guard::{Authorized, Services, refusal};
-use crate::pages::answer;
+use crate::http::pagination::PageRequest;
+use crate::http::request::Query;
+use crate::pages::answer::answer;
 use crate::pages::moment::Moment;
 use crate::pages::shell::Shell;
-use crate::problem::Problem;
+use crate::refusal::Problem;
 use crate::sessions::EndReason;
+use crate::state::State;
 use crate::tokens::personal_token::RevokeReason;
 
 /// Why what the database cannot vouch for was ended.
@@ -44,22 +45,22 @@ pub struct ActivityQuery {
 
 /// Lists it.
 pub async fn show(
-    services: web::Data<Services>,
+    state: web::Data<State>,
     guarded: Authorized<AccountRead, Query<ActivityQuery>>,
 ) -> Result<HttpResponse, Problem> {
     let (user_id, Query(query)) = (guarded.caller.user_id, guarded.input);
-    let request =
-        PageRequest::read(&services, format!("activity of {user_id}"), None, query.cursor.as_deref())?;
+    let request = PageRequest::read(
+        &state.core.secret_keys,
+        format!("activity of {user_id}"),
+        None,
+        query.cursor.as_deref(),
+    )?;
     let (before, rows) = (request.before, request.rows());
     let filter = Filter { subject_id: Some(user_id), before, ..Filter::default() };
-    let events = services
-        .database
-        .search(move |connection| event::list(connection, &filter, rows))
-        .await
-        .map_err(refusal::database)?;
-    let now = services.clock.now();
+    let events = state.core.database.search(move |connection| event::list(connection, &filter, rows)).await?;
+    let now = state.core.clock.now();
     let page = request.page(
-        &services,
+        &state.core.secret_keys,
         events,
         |event| event.id,
         |event| {

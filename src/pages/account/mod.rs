@@ -7,8 +7,8 @@ pub mod refusals;
 pub mod sessions;
 pub mod tokens;
 
-use crate::problem::Code;
-use crate::routing::Endpoint;
+use crate::http::routing::Endpoint;
+use crate::refusal::Code;
 
 /// The routes.
 #[must_use]

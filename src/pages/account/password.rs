@@ -4,15 +4,17 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 
-use crate::guard::account::PasswordChange;
-use crate::guard::cookie_store;
-use crate::guard::input::Form;
 use crate::guard::requirements::AccountWrite;
-use crate::guard::{Authorized, Services};
+use crate::guard::{Authorized, session_cookie};
+use crate::http::request::Form;
+use crate::operations::own_account::ChangePassword;
+use crate::operations::own_account::PasswordChange;
+use crate::pages::answer::answer;
 use crate::pages::flaws::Flaws;
+use crate::pages::set_password;
 use crate::pages::shell::Shell;
-use crate::pages::{answer, set_password};
-use crate::problem::Problem;
+use crate::refusal::Problem;
+use crate::state::State;
 use crate::users::password::PlainPassword;
 
 #[derive(Template)]
@@ -27,17 +29,17 @@ struct Password {
 
 /// The form.
 pub async fn show(
-    services: web::Data<Services>,
+    state: web::Data<State>,
     guarded: Authorized<AccountWrite>,
 ) -> Result<HttpResponse, Problem> {
-    let (shell, hint) = (Shell::of(&guarded.caller), set_password::hint(&services));
+    let (shell, hint) = (Shell::of(&guarded.caller), set_password::hint(&state));
     let page = Password { shell, hint, revoke_tokens: false, flaws: Flaws::none(), done: None };
     answer(StatusCode::OK, &page)
 }
 
 /// Changes it; every other session ends.
 pub async fn change(
-    services: web::Data<Services>,
+    state: web::Data<State>,
     request: HttpRequest,
     guarded: Authorized<AccountWrite, Form>,
 ) -> Result<HttpResponse, Problem> {
@@ -50,19 +52,19 @@ pub async fn change(
             new_password: PlainPassword::new(field("new_password")),
             revoke_tokens,
         };
-        services.change_password(&caller, change, origin).await.map_err(Flaws::of)
+        ChangePassword { request: change }.run(&state, &caller, origin).await.map_err(Flaws::of)
     } else {
         Err(Ok(Flaws::of_field("again", "This is not the same as above.")))
     };
-    let hint = set_password::hint(&services);
+    let hint = set_password::hint(&state);
     let page = Password { shell: Shell::of(&caller), hint, revoke_tokens, flaws: Flaws::none(), done: None };
     match changed {
         Ok(renewed) => {
             let done = Some("Your password is changed, and every other session is signed out.");
             let mut answer = answer(StatusCode::OK, &Password { revoke_tokens: false, done, ..page })?;
             if let Some((cookie, kept)) = renewed {
-                let kept = cookie_store::kept_for(&services.browser, kept);
-                cookie_store::give(&request, &mut answer, &cookie, kept);
+                let kept = session_cookie::kept_for(&state.web.browser, kept);
+                session_cookie::give(&request, &mut answer, &cookie, kept);
             }
             Ok(answer)
         }

@@ -5,15 +5,19 @@ use actix_web::{HttpResponse, web};
 use askama::Template;
 use serde_json::json;
 
-use crate::guard::account::MeChanges;
-use crate::guard::fields::Fields;
-use crate::guard::input::Form;
 use crate::guard::requirements::{AccountRead, AccountWrite};
-use crate::guard::{Authorized, Caller, Services};
+use crate::guard::{Authorized, Caller};
+use crate::http::fields::Fields;
+use crate::http::request::Form;
+use crate::operations::manage_users::FindUser;
+use crate::operations::own_account::ChangeProfile;
+use crate::operations::own_account::MeChanges;
+use crate::pages::answer::answer;
 use crate::pages::flaws::Flaws;
+use crate::pages::seen;
 use crate::pages::shell::Shell;
-use crate::pages::{answer, seen};
-use crate::problem::Problem;
+use crate::refusal::Problem;
+use crate::state::State;
 use crate::tokens::names::Names;
 use crate::users::seen::Seen;
 
@@ -55,7 +59,7 @@ pub async fn show(guarded: Authorized<AccountRead>) -> Result<HttpResponse, Prob
 
 /// Changes the name or the address, if the account is still what the page showed.
 pub async fn change(
-    services: web::Data<Services>,
+    state: web::Data<State>,
     guarded: Authorized<AccountWrite, Form>,
 ) -> Result<HttpResponse, Problem> {
     let Authorized { mut caller, input: sent, origin, .. } = guarded;
@@ -64,7 +68,9 @@ pub async fn change(
     let typed = json!({ "username": field("username"), "email": email,
         "current_password": sent.field("current_password").unwrap_or_default() });
     let changed = match Fields::read::<MeChanges>(typed) {
-        Ok(request) => services.change_profile(&caller, request, seen::read(&sent), origin).await,
+        Ok(request) => {
+            ChangeProfile { request, expected: seen::read(&sent) }.run(&state, &caller, origin).await
+        }
         Err(problem) => Err(problem),
     };
     match changed {
@@ -76,7 +82,7 @@ pub async fn change(
         Err(problem) => {
             let flaws = Flaws::of(problem)?;
             // What others changed may not have reached this node's memory.
-            let user = services.find_user(caller.user_id).await?;
+            let user = FindUser { id: caller.user_id }.run(&state).await?;
             caller.username = user.username;
             caller.email = user.email;
             let (username, email) = (field("username").to_owned(), field("email").to_owned());

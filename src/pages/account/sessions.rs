@@ -6,15 +6,17 @@ use askama::Template;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::guard::input::{Form, Path};
+use crate::guard::Authorized;
 use crate::guard::requirements::{AccountRead, AccountWrite};
-use crate::guard::{Authorized, Services, refusal};
-use crate::pages::answer;
+use crate::http::request::{Form, Path};
+use crate::operations::own_account::EndOwnSessions;
+use crate::pages::answer::answer;
 use crate::pages::moment::Moment;
-use crate::pages::refused::see_other;
+use crate::pages::redirect::see_other;
 use crate::pages::shell::Shell;
-use crate::problem::Problem;
+use crate::refusal::Problem;
 use crate::sessions::{EndReason, Session, Which, session};
+use crate::state::State;
 
 const HERE: &str = "/account/sessions";
 
@@ -64,16 +66,12 @@ pub fn item(session: Session, current: Option<Uuid>, now: DateTime<Utc>) -> Item
 
 /// Lists them.
 pub async fn show(
-    services: web::Data<Services>,
+    state: web::Data<State>,
     guarded: Authorized<AccountRead>,
 ) -> Result<HttpResponse, Problem> {
     let (user_id, current) = (guarded.caller.user_id, guarded.caller.credential.session_id());
-    let sessions = services
-        .database
-        .run(move |connection| session::list(connection, user_id))
-        .await
-        .map_err(refusal::database)?;
-    let now = services.clock.now();
+    let sessions = state.core.database.run(move |connection| session::list(connection, user_id)).await?;
+    let now = state.core.clock.now();
     let items: Vec<Item> = sessions.into_iter().map(|session| item(session, current, now)).collect();
     let has_others = items.iter().any(|item| !item.current);
     answer(StatusCode::OK, &Sessions { shell: Shell::of(&guarded.caller), items, has_others })
@@ -81,24 +79,24 @@ pub async fn show(
 
 /// Ends one.
 pub async fn end(
-    services: web::Data<Services>,
+    state: web::Data<State>,
     guarded: Authorized<AccountWrite, (Path<Uuid>, Form)>,
 ) -> Result<HttpResponse, Problem> {
     let (Path(id), _) = guarded.input;
     // One that has ended meanwhile is as it should be.
     let which = Which::OneOf(guarded.caller.user_id, id);
-    services.end_own_sessions(which, EndReason::EndedByUser, guarded.origin).await?;
+    EndOwnSessions { which, reason: EndReason::EndedByUser }.run(&state, guarded.origin).await?;
     Ok(see_other(HERE))
 }
 
 /// Ends all but this one.
 pub async fn end_others(
-    services: web::Data<Services>,
+    state: web::Data<State>,
     guarded: Authorized<AccountWrite, Form>,
 ) -> Result<HttpResponse, Problem> {
     let user_id = guarded.caller.user_id;
     let kept = guarded.caller.credential.session_id();
     let which = kept.map_or(Which::AllOf(user_id), |kept| Which::OthersOf(user_id, kept));
-    services.end_own_sessions(which, EndReason::EndedByUser, guarded.origin).await?;
+    EndOwnSessions { which, reason: EndReason::EndedByUser }.run(&state, guarded.origin).await?;
     Ok(see_other(HERE))
 }

@@ -10,19 +10,22 @@ use serde::Deserialize;
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::guard::account::NewTokenRequest;
 use crate::guard::caller::ACCOUNT_WRITE;
-use crate::guard::fields::Fields;
-use crate::guard::input::{Form, Path, Query};
-use crate::guard::page::PageRequest;
 use crate::guard::requirements::{AccountRead, AccountWrite, FreshAccountWrite};
-use crate::guard::{Authorized, Caller, Services, refusal};
-use crate::pages::answer;
+use crate::guard::{Authorized, Caller};
+use crate::http::fields::Fields;
+use crate::http::pagination::PageRequest;
+use crate::http::request::{Form, Path, Query};
+use crate::operations::own_account::MakePersonalToken;
+use crate::operations::own_account::NewTokenRequest;
+use crate::operations::own_account::RevokeOwnToken;
+use crate::pages::answer::answer;
 use crate::pages::flaws::Flaws;
 use crate::pages::moment::Moment;
-use crate::pages::refused::see_other;
+use crate::pages::redirect::see_other;
 use crate::pages::shell::Shell;
-use crate::problem::Problem;
+use crate::refusal::Problem;
+use crate::state::State;
 use crate::tokens::personal_token::{self, PersonalToken};
 
 /// Lives that the form offers, in days.
@@ -106,30 +109,34 @@ pub fn item(token: PersonalToken, now: DateTime<Utc>) -> Item {
 
 /// Lists the good ones.
 pub async fn show(
-    services: web::Data<Services>,
+    state: web::Data<State>,
     guarded: Authorized<AccountRead, Query<TokensQuery>>,
 ) -> Result<HttpResponse, Problem> {
     let (user_id, Query(query)) = (guarded.caller.user_id, guarded.input);
-    let request =
-        PageRequest::read(&services, format!("tokens of {user_id}"), None, query.cursor.as_deref())?;
+    let request = PageRequest::read(
+        &state.core.secret_keys,
+        format!("tokens of {user_id}"),
+        None,
+        query.cursor.as_deref(),
+    )?;
     let (before, rows) = (request.before, request.rows());
-    let tokens = services
+    let tokens = state
+        .core
         .database
         .run(move |connection| personal_token::list(connection, Some(user_id), before, rows))
-        .await
-        .map_err(refusal::database)?;
-    let now = services.clock.now();
-    let page = request.page(&services, tokens, |token| token.id, |token| item(token, now));
+        .await?;
+    let now = state.core.clock.now();
+    let page = request.page(&state.core.secret_keys, tokens, |token| token.id, |token| item(token, now));
     let page = Tokens { shell: Shell::of(&guarded.caller), items: page.items, next: page.next_cursor };
     answer(StatusCode::OK, &page)
 }
 
 /// The form for another.
 pub async fn new(
-    services: web::Data<Services>,
+    state: web::Data<State>,
     guarded: Authorized<FreshAccountWrite>,
 ) -> Result<HttpResponse, Problem> {
-    let lives = lives(services.token_ttl_max, "");
+    let lives = lives(state.web.token_ttl_max, "");
     answer(StatusCode::OK, &form(&guarded.caller, String::new(), &[], lives, Flaws::none()))
 }
 
@@ -173,7 +180,7 @@ fn form(caller: &Caller, name: String, chosen: &[&str], lives: Vec<Choice>, flaw
 
 /// Makes one, and shows it this once.
 pub async fn make(
-    services: web::Data<Services>,
+    state: web::Data<State>,
     guarded: Authorized<FreshAccountWrite, Form>,
 ) -> Result<HttpResponse, Problem> {
     let Authorized { caller, input: sent, origin, .. } = guarded;
@@ -181,7 +188,7 @@ pub async fn make(
     let scope: Vec<&str> = sent.all("scope").collect();
     let chosen = sent.field("days").unwrap_or_default();
     let seconds = match chosen {
-        LONGEST => services.token_ttl_max.as_secs().try_into().unwrap_or(i64::MAX),
+        LONGEST => state.web.token_ttl_max.as_secs().try_into().unwrap_or(i64::MAX),
         days => days.parse().unwrap_or(DAYS_DEFAULT).saturating_mul(DAY),
     };
     let typed = json!({ "name": name, "scope": scope.join(" "), "expires_in": seconds });
@@ -189,7 +196,7 @@ pub async fn make(
         _ if scope.is_empty() => {
             Err(Ok(Flaws::of_field("scope", "Choose at least one thing that it may do.")))
         }
-        Ok(request) => services.make_personal_token(&caller, request, origin).await.map_err(Flaws::of),
+        Ok(request) => MakePersonalToken { request }.run(&state, &caller, origin).await.map_err(Flaws::of),
         Err(problem) => Err(Flaws::of(problem)),
     };
     match made {
@@ -198,13 +205,13 @@ pub async fn make(
                 shell: Shell::of(&caller),
                 name: token.name,
                 token: plain.expose().to_owned(),
-                url: services.issuer.url.clone(),
-                expires: Moment::new(token.expires_at, services.clock.now()),
+                url: state.tokens.issuer.url.clone(),
+                expires: Moment::new(token.expires_at, state.core.clock.now()),
             };
             answer(StatusCode::CREATED, &page)
         }
         Err(flaws) => {
-            let lives = lives(services.token_ttl_max, chosen);
+            let lives = lives(state.web.token_ttl_max, chosen);
             flaws?.shown_by(|flaws| form(&caller, name, &scope, lives, flaws))
         }
     }
@@ -212,10 +219,10 @@ pub async fn make(
 
 /// Revokes one.
 pub async fn revoke(
-    services: web::Data<Services>,
+    state: web::Data<State>,
     guarded: Authorized<AccountWrite, (Path<Uuid>, Form)>,
 ) -> Result<HttpResponse, Problem> {
     let Authorized { caller, input: (Path(id), _), origin, .. } = guarded;
-    services.revoke_own_token(&caller, id, origin).await?;
+    RevokeOwnToken { id }.run(&state, &caller, origin).await?;
     Ok(see_other("/account/tokens"))
 }

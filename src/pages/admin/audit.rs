@@ -10,15 +10,17 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::audit::event::{Event, EventType};
-use crate::guard::audit_log::EventQuery;
-use crate::guard::input::Query;
 use crate::guard::requirements::AuditRead;
-use crate::guard::{Authorized, Caller, Services, refusal};
-use crate::pages::answer;
+use crate::guard::{Authorized, Caller, refusals};
+use crate::http::request::Query;
+use crate::operations::list_events::EventQuery;
+use crate::operations::list_events::ListEvents;
+use crate::pages::answer::answer;
 use crate::pages::flaws::Flaws;
 use crate::pages::moment::Moment;
 use crate::pages::shell::Shell;
-use crate::problem::{FieldError, Problem};
+use crate::refusal::{FieldError, Problem};
+use crate::state::State;
 use crate::users::name::fold_typed;
 use crate::users::user;
 
@@ -111,11 +113,11 @@ impl AuditQuery {
         query.finish()
     }
 
-    async fn read(&self, services: &Services) -> Result<EventQuery, Problem> {
+    async fn read(&self, state: &State) -> Result<EventQuery, Problem> {
         let mut wrong = Vec::new();
         let query = EventQuery {
-            actor: find_user(services, &self.actor, "/actor", &mut wrong).await?,
-            subject: find_user(services, &self.subject, "/subject", &mut wrong).await?,
+            actor: find_user(state, &self.actor, "/actor", &mut wrong).await?,
+            subject: find_user(state, &self.subject, "/subject", &mut wrong).await?,
             type_: read_choice(&self.type_, "/type", &EventType::ALL.map(EventType::as_str), &mut wrong),
             since: read_day(&self.since, &mut wrong),
             limit: None,
@@ -154,7 +156,7 @@ pub(super) fn read_day(typed: &str, wrong: &mut Vec<FieldError>) -> Option<DateT
 
 /// The user of this name or id, if anything was typed. A name that nobody has is noted as wrong.
 pub(super) async fn find_user(
-    services: &Services,
+    state: &State,
     typed: &str,
     pointer: &str,
     wrong: &mut Vec<FieldError>,
@@ -169,11 +171,9 @@ pub(super) async fn find_user(
     }
     let found = match fold_typed(typed) {
         None => None,
-        Some(folded) => services
-            .database
-            .run(move |connection| user::find_by_name(connection, &folded))
-            .await
-            .map_err(refusal::database)?,
+        Some(folded) => {
+            state.core.database.run(move |connection| user::find_by_name(connection, &folded)).await?
+        }
     };
     if found.is_none() {
         let detail = format!("there is no user `{typed}`; one who was deleted is found by id");
@@ -197,16 +197,16 @@ fn empty(caller: &Caller, sent: AuditQuery, flaws: Flaws) -> Audit {
 
 /// Lists them.
 pub async fn show(
-    services: web::Data<Services>,
+    state: web::Data<State>,
     guarded: Authorized<AuditRead, Query<AuditQuery>>,
 ) -> Result<HttpResponse, Problem> {
     let Authorized { caller, input: Query(sent), .. } = guarded;
-    let filters = match sent.read(&services).await {
+    let filters = match sent.read(&state).await {
         Ok(filters) => filters,
         Err(problem) => return Flaws::of(problem)?.shown_by(|flaws| empty(&caller, sent, flaws)),
     };
-    let page = services.list_events(filters).await?;
-    let now = services.clock.now();
+    let page = ListEvents { query: filters }.run(&state).await?;
+    let now = state.core.clock.now();
     let query = sent.without_cursor();
     let next = page.next_cursor.as_ref().map(|cursor| {
         let mut next = url::form_urlencoded::Serializer::new(query.clone());
@@ -218,11 +218,11 @@ pub async fn show(
 }
 
 /// The events of these filters, newest first, at most [`EXPORTED`].
-async fn collect(services: &Services, sent: &AuditQuery) -> Result<Vec<Event>, Problem> {
-    let mut query = EventQuery { limit: Some(200), ..sent.read(services).await? };
+async fn collect(state: &State, sent: &AuditQuery) -> Result<Vec<Event>, Problem> {
+    let mut query = EventQuery { limit: Some(200), ..sent.read(state).await? };
     let mut events = Vec::new();
     loop {
-        let page = services.list_events(query.clone()).await?;
+        let page = ListEvents { query: query.clone() }.run(state).await?;
         events.extend(page.items);
         query.cursor = page.next_cursor;
         if query.cursor.is_none() || events.len() >= EXPORTED {
@@ -233,15 +233,15 @@ async fn collect(services: &Services, sent: &AuditQuery) -> Result<Vec<Event>, P
 
 /// As JSON.
 pub async fn json(
-    services: web::Data<Services>,
+    state: web::Data<State>,
     guarded: Authorized<AuditRead, Query<AuditQuery>>,
 ) -> Result<HttpResponse, Problem> {
     let Query(sent) = guarded.input;
-    let events = collect(&services, &sent).await?;
+    let events = collect(&state, &sent).await?;
     let rows: Vec<Value> = events
         .into_iter()
         .map(|event| {
-            json!({ "id": event.id, "occurred_at": refusal::time(event.occurred_at), "type": event.type_,
+            json!({ "id": event.id, "occurred_at": refusals::time(event.occurred_at), "type": event.type_,
                 "actor_id": event.actor_id, "actor": event.actor_name, "subject_id": event.subject_id,
                 "subject": event.subject_name, "session_id": event.session_id, "address": event.address,
                 "request_id": event.request_id, "details": event.details })
@@ -266,11 +266,11 @@ const COLUMNS: [&str; 10] = [
 
 /// As comma-separated values (RFC 4180).
 pub async fn csv(
-    services: web::Data<Services>,
+    state: web::Data<State>,
     guarded: Authorized<AuditRead, Query<AuditQuery>>,
 ) -> Result<HttpResponse, Problem> {
     let Query(sent) = guarded.input;
-    let events = collect(&services, &sent).await?;
+    let events = collect(&state, &sent).await?;
     let mut text = format!("{}\r\n", COLUMNS.join(","));
     for event in events {
         let fields: [String; COLUMNS.len()] = [

@@ -4,14 +4,16 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
 use askama::Template;
 
-use crate::guard::input::Form;
+use crate::guard::Authorized;
 use crate::guard::requirements::{ServerRead, ServerWrite};
-use crate::guard::{Authorized, Services, refusal};
-use crate::pages::answer;
+use crate::http::request::Form;
+use crate::operations::signing_keys::RotateSigningKey;
+use crate::pages::answer::answer;
 use crate::pages::moment::Moment;
-use crate::pages::refused::see_other;
+use crate::pages::redirect::see_other;
 use crate::pages::shell::Shell;
-use crate::problem::Problem;
+use crate::refusal::Problem;
+use crate::state::State;
 use crate::tokens::key_state::KeyState;
 use crate::tokens::signing_key;
 
@@ -31,12 +33,9 @@ struct Item {
 }
 
 /// Lists them, the newest first.
-pub async fn show(
-    services: web::Data<Services>,
-    guarded: Authorized<ServerRead>,
-) -> Result<HttpResponse, Problem> {
-    let rows = services.database.run(signing_key::list).await.map_err(refusal::database)?;
-    let now = services.clock.now();
+pub async fn show(state: web::Data<State>, guarded: Authorized<ServerRead>) -> Result<HttpResponse, Problem> {
+    let rows = state.core.database.run(signing_key::list).await?;
+    let now = state.core.clock.now();
     let items = rows.iter().rev().map(|row| Item {
         kid: row.kid.clone(),
         algorithm: row.algorithm.clone(),
@@ -55,9 +54,9 @@ pub async fn show(
 
 /// Publishes another, which signs as soon as every verifier has had the time to fetch it.
 pub async fn rotate(
-    services: web::Data<Services>,
+    state: web::Data<State>,
     guarded: Authorized<ServerWrite, Form>,
 ) -> Result<HttpResponse, Problem> {
-    services.rotate_signing_key(guarded.origin).await?;
+    RotateSigningKey.run(&state, guarded.origin).await?;
     Ok(see_other("/admin/keys"))
 }

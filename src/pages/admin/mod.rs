@@ -3,14 +3,15 @@
 pub mod audit;
 pub mod chart;
 pub mod keys;
+pub mod link;
 pub mod overview;
 pub mod refusals;
 pub mod settings;
 pub mod user;
 pub mod users;
 
-use crate::problem::Code;
-use crate::routing::Endpoint;
+use crate::http::routing::Endpoint;
+use crate::refusal::Code;
 
 /// The routes.
 #[must_use]

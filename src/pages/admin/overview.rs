@@ -11,12 +11,13 @@ use super::chart::{Chart, Day};
 use crate::audit::daily::{self, DayCount};
 use crate::audit::refusal_counts;
 use crate::database::{DatabaseError, SEARCH_TIMEOUT};
+use crate::guard::Authorized;
 use crate::guard::requirements::ServerRead;
-use crate::guard::{Authorized, Services, refusal};
-use crate::pages::answer;
+use crate::pages::answer::answer;
 use crate::pages::shell::Shell;
-use crate::problem::Problem;
+use crate::refusal::Problem;
 use crate::sessions::statistics::{self, LiveSessions};
+use crate::state::State;
 
 /// How a session ends before its time. One that a copied refresh token ends has no event but the second.
 const ENDS: [&str; 2] = ["session_ended", "refresh_token_reused"];
@@ -38,24 +39,21 @@ fn counted<T>(found: Result<T, DatabaseError>) -> Result<Option<T>, Problem> {
     match found {
         Ok(counted) => Ok(Some(counted)),
         Err(DatabaseError::TooExpensive) => Ok(None),
-        Err(error) => Err(refusal::database(error)),
+        Err(error) => Err(Problem::from(error)),
     }
 }
 
 /// Shows it. A chart that would take too long to count is left out.
-pub async fn show(
-    services: web::Data<Services>,
-    guarded: Authorized<ServerRead>,
-) -> Result<HttpResponse, Problem> {
+pub async fn show(state: web::Data<State>, guarded: Authorized<ServerRead>) -> Result<HttpResponse, Problem> {
     const PAST: i32 = DAYS.cast_signed();
     let types = ["login_succeeded", "login_failed", ENDS[0], ENDS[1]];
-    let database = &services.database;
+    let database = &state.core.database;
     let refusals = counted(database.search(|connection| refusal_counts::list(connection, PAST)).await)?;
     let events = database.search(move |connection| daily::count_events(connection, &types, PAST)).await;
     let events = counted(events)?;
     let live = counted(database.search(|connection| statistics::count_live(connection, PAST)).await)?;
     let last = live.as_ref().and_then(|live| live.last());
-    let today = last.map_or_else(|| services.clock.now().date_naive(), |day| day.day);
+    let today = last.map_or_else(|| state.core.clock.now().date_naive(), |day| day.day);
     let uncounted = uncounted(&[
         ("sign-ins and sessions ended", events.is_none()),
         ("live sessions", live.is_none()),

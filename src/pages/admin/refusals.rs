@@ -11,16 +11,19 @@ use super::audit::{find_user, read_choice, read_day};
 use super::chart::Chart;
 use super::overview::{DAYS, days};
 use crate::audit::refusal_counts;
-use crate::guard::explain::{Asker, NOT_KEPT};
-use crate::guard::input::{Path, Query};
-use crate::guard::refusal_log::RefusalQuery;
+use crate::explain::explanation;
+use crate::explain::explanation::{Asker, NOT_KEPT};
+use crate::explain::kept_refusals;
+use crate::explain::kept_refusals::RefusalQuery;
 use crate::guard::requirements::AuditRead;
-use crate::guard::{Authorized, Caller, Services, refusal};
-use crate::pages::answer;
+use crate::guard::{Authorized, Caller};
+use crate::http::request::{Path, Query};
+use crate::pages::answer::answer;
 use crate::pages::explanation::{ExplanationPage, Item};
 use crate::pages::flaws::Flaws;
 use crate::pages::shell::Shell;
-use crate::problem::{Code, Problem};
+use crate::refusal::{Code, Problem};
+use crate::state::State;
 
 /// Seconds between two looks at the live list.
 const LIVE_EVERY: HeaderValue = HeaderValue::from_static("5");
@@ -64,12 +67,12 @@ impl RefusalsQuery {
         query.finish()
     }
 
-    async fn read(&self, services: &Services) -> Result<RefusalQuery, Problem> {
+    async fn read(&self, state: &State) -> Result<RefusalQuery, Problem> {
         let mut wrong = Vec::new();
         let codes: Vec<&str> = Code::ALL.iter().map(|code| code.as_str()).collect();
         let filled = |text: &str| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
         let query = RefusalQuery {
-            user: find_user(services, &self.user, "/user", &mut wrong).await?,
+            user: find_user(state, &self.user, "/user", &mut wrong).await?,
             code: read_choice(&self.code, "/code", &codes, &mut wrong),
             route: filled(&self.route),
             since: read_day(&self.since, &mut wrong),
@@ -81,7 +84,7 @@ impl RefusalsQuery {
 
 /// The page without a line.
 async fn empty(
-    services: &Services,
+    state: &State,
     caller: &Caller,
     sent: RefusalsQuery,
     flaws: Flaws,
@@ -90,8 +93,8 @@ async fn empty(
         shell: Shell::of(caller),
         items: Vec::new(),
         codes: Code::ALL.iter().map(|code| code.as_str()).collect(),
-        chart: count(services, &sent.code).await?,
-        keeps: services.kept_refusals.keeps(),
+        chart: count(state, &sent.code).await?,
+        keeps: state.recorder.kept_refusals.keeps(),
         sent,
         query: String::new(),
         next: None,
@@ -101,19 +104,19 @@ async fn empty(
 
 /// Lists them.
 pub async fn show(
-    services: web::Data<Services>,
+    state: web::Data<State>,
     guarded: Authorized<AuditRead, Query<RefusalsQuery>>,
 ) -> Result<HttpResponse, Problem> {
     let Authorized { caller, input: Query(sent), .. } = guarded;
-    let filters = match sent.read(&services).await {
+    let filters = match sent.read(&state).await {
         Ok(filters) => filters,
         Err(problem) => {
-            let page = empty(&services, &caller, sent, Flaws::of(problem)?).await?;
+            let page = empty(&state, &caller, sent, Flaws::of(problem)?).await?;
             return answer(StatusCode::UNPROCESSABLE_ENTITY, &page);
         }
     };
-    let page = services.list_refusals(filters).await?;
-    let now = services.clock.now();
+    let page = kept_refusals::list_refusals(&state, filters).await?;
+    let now = state.core.clock.now();
     let query = sent.without_cursor();
     let next = page.next_cursor.as_ref().map(|cursor| {
         let mut next = url::form_urlencoded::Serializer::new(query.clone());
@@ -121,7 +124,7 @@ pub async fn show(
     });
     let is_live = sent.live.is_some();
     let items = page.items.into_iter().map(|refusal| Item::new(refusal, now)).collect();
-    let page = empty(&services, &caller, sent, Flaws::none()).await?;
+    let page = empty(&state, &caller, sent, Flaws::none()).await?;
     let page = Refusals { items, query, next, ..page };
     let mut answer = answer(StatusCode::OK, &page)?;
     if is_live {
@@ -131,16 +134,13 @@ pub async fn show(
 }
 
 /// How many there were by day, dropped ones too: of one code, or of all.
-async fn count(services: &Services, code: &str) -> Result<Chart, Problem> {
-    let counts = services
-        .database
-        .run(|connection| refusal_counts::list(connection, DAYS.cast_signed()))
-        .await
-        .map_err(refusal::database)?;
+async fn count(state: &State, code: &str) -> Result<Chart, Problem> {
+    let counts =
+        state.core.database.run(|connection| refusal_counts::list(connection, DAYS.cast_signed())).await?;
     let of_code = counts.into_iter().filter(|count| code.is_empty() || count.what == code);
     let counts: Vec<_> = of_code.collect();
     let total: i64 = counts.iter().map(|count| count.count).sum();
-    let bars = days(services.clock.now().date_naive(), |day| {
+    let bars = days(state.core.clock.now().date_naive(), |day| {
         let on_day: Vec<_> = counts.iter().filter(|count| count.day == day).collect();
         let label: Vec<String> =
             on_day.iter().map(|count| format!("{} {}", count.what, count.count)).collect();
@@ -152,13 +152,13 @@ async fn count(services: &Services, code: &str) -> Result<Chart, Problem> {
 
 /// Explains one.
 pub async fn explain(
-    services: web::Data<Services>,
+    state: web::Data<State>,
     guarded: Authorized<AuditRead, Path<Uuid>>,
 ) -> Result<HttpResponse, Problem> {
     let Path(request_id) = guarded.input;
-    let found = services.explain_request(request_id, Asker::Caller(&guarded.caller)).await?;
+    let found = explanation::explain_request(&state, request_id, Asker::Caller(&guarded.caller)).await?;
     let explanation = found.ok_or_else(|| Problem::new(Code::NotFound, NOT_KEPT))?;
     let list = ("/admin/refusals", "All refusals");
-    let page = ExplanationPage::new(Shell::of(&guarded.caller), list, explanation, services.clock.now());
+    let page = ExplanationPage::new(Shell::of(&guarded.caller), list, explanation, state.core.clock.now());
     answer(StatusCode::OK, &page)
 }

@@ -4,12 +4,13 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
 use askama::Template;
 
+use crate::guard::Authorized;
 use crate::guard::requirements::ServerRead;
-use crate::guard::server::ShownSetting;
-use crate::guard::{Authorized, Services};
-use crate::pages::answer;
+use crate::pages::answer::answer;
 use crate::pages::shell::Shell;
-use crate::problem::Problem;
+use crate::refusal::Problem;
+use crate::state::ShownSetting;
+use crate::state::State;
 
 #[derive(Template)]
 #[template(path = "admin/settings.html")]
@@ -20,10 +21,10 @@ struct Settings<'a> {
 }
 
 /// Lists them, secrets masked.
-pub async fn show(
-    services: web::Data<Services>,
-    guarded: Authorized<ServerRead>,
-) -> Result<HttpResponse, Problem> {
+pub async fn show(state: web::Data<State>, guarded: Authorized<ServerRead>) -> Result<HttpResponse, Problem> {
     let shell = Shell::of(&guarded.caller);
-    answer(StatusCode::OK, &Settings { shell, items: &services.settings, version: env!("CARGO_PKG_VERSION") })
+    answer(
+        StatusCode::OK,
+        &Settings { shell, items: &state.web.settings, version: env!("CARGO_PKG_VERSION") },
+    )
 }

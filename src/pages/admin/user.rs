@@ -8,23 +8,34 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::audit::{Line, line};
-use super::users::list_roles;
+use super::link::show_link;
 use crate::audit::event;
-use crate::guard::fields::Fields;
-use crate::guard::input::{Form, Path, Query};
 use crate::guard::requirements::{UsersRead, UsersWrite};
-use crate::guard::user_tag::Expected;
-use crate::guard::users::{PasswordLink, UserChanges};
-use crate::guard::{Authorized, Caller, Services, refusal};
+use crate::guard::{Authorized, Caller};
+use crate::http::fields::Fields;
+use crate::http::request::{Form, Path, Query};
+use crate::operations::manage_users::DeleteUser;
+use crate::operations::manage_users::DisableUser;
+use crate::operations::manage_users::EndSessionsOf;
+use crate::operations::manage_users::FindUser;
+use crate::operations::manage_users::MakePasswordLink;
+use crate::operations::manage_users::ResetPassword;
+use crate::operations::manage_users::RevokeTokensOf;
+use crate::operations::manage_users::UpdateUser;
+use crate::operations::manage_users::UserChanges;
+use crate::operations::roles::ListRoleNames;
+use crate::operations::user_tag::Expected;
 use crate::pages::account::sessions::{self, Item};
 use crate::pages::account::tokens;
+use crate::pages::answer::answer;
 use crate::pages::flaws::Flaws;
 use crate::pages::moment::Moment;
-use crate::pages::refused::see_other;
+use crate::pages::redirect::see_other;
 use crate::pages::shell::Shell;
-use crate::pages::{answer, seen, set_password};
-use crate::problem::Problem;
+use crate::pages::{seen, set_password};
+use crate::refusal::Problem;
 use crate::sessions::{Which, session};
+use crate::state::State;
 use crate::tokens::personal_token;
 use crate::users::User;
 use crate::users::password::PlainPassword;
@@ -54,17 +65,6 @@ struct Page {
     events: Vec<Line>,
     flaws: Flaws,
     done: Option<&'static str>,
-}
-
-#[derive(Template)]
-#[template(path = "admin/link.html")]
-struct Link {
-    shell: Shell,
-    id: Uuid,
-    username: String,
-    link: String,
-    expires: Moment,
-    keeps_tokens: bool,
 }
 
 #[derive(Template)]
@@ -124,20 +124,21 @@ fn back(id: Uuid, done: &str) -> HttpResponse {
 
 /// Shows it.
 pub async fn show(
-    services: web::Data<Services>,
+    state: web::Data<State>,
     guarded: Authorized<UsersRead, (Path<Uuid>, Query<UserPageQuery>)>,
 ) -> Result<HttpResponse, Problem> {
     let (Path(id), Query(query)) = guarded.input;
-    let user = services.find_user(id).await?;
-    let mut page = page(&services, &guarded.caller, user).await?;
+    let user = FindUser { id }.run(&state).await?;
+    let mut page = page(&state, &guarded.caller, user).await?;
     page.done = query.done.as_deref().and_then(in_words);
     answer(StatusCode::OK, &page)
 }
 
-async fn page(services: &Services, caller: &Caller, user: User) -> Result<Page, Problem> {
+async fn page(state: &State, caller: &Caller, user: User) -> Result<Page, Problem> {
     let (id, seen) = (user.id, Seen::of(&user));
     let sees_events = caller.may("audit:read");
-    let (live, tokens, events) = services
+    let (live, tokens, events) = state
+        .core
         .database
         .run(move |connection| {
             let live = session::list(connection, id)?;
@@ -148,9 +149,8 @@ async fn page(services: &Services, caller: &Caller, user: User) -> Result<Page, 
             let events = if sees_events { event::list(connection, &filter, shown)? } else { Vec::new() };
             Ok((live, tokens, events))
         })
-        .await
-        .map_err(refusal::database)?;
-    let (now, current) = (services.clock.now(), caller.credential.session_id());
+        .await?;
+    let (now, current) = (state.core.clock.now(), caller.credential.session_id());
     Ok(Page {
         shell: Shell::of(caller),
         id,
@@ -161,9 +161,9 @@ async fn page(services: &Services, caller: &Caller, user: User) -> Result<Page, 
         username: user.username,
         email: user.email.unwrap_or_default(),
         role: user.role,
-        roles: list_roles(services).await?,
+        roles: ListRoleNames.run(state).await?,
         seen,
-        hint: set_password::hint(services),
+        hint: set_password::hint(state),
         sessions: live.into_iter().map(|session| sessions::item(session, current, now)).collect(),
         has_older_tokens: tokens.len() > SHOWN,
         tokens: tokens.into_iter().take(SHOWN).map(|token| tokens::item(token, now)).collect(),
@@ -175,22 +175,22 @@ async fn page(services: &Services, caller: &Caller, user: User) -> Result<Page, 
 
 /// The page once more, with what is wrong with one of its forms.
 async fn page_with(
-    services: &Services,
+    state: &State,
     caller: &Caller,
     id: Uuid,
     problem: Problem,
     change: impl FnOnce(&mut Page),
 ) -> Result<HttpResponse, Problem> {
     let flaws = Flaws::of(problem)?;
-    let user = services.find_user(id).await?;
-    let mut page = page(services, caller, user).await?;
+    let user = FindUser { id }.run(state).await?;
+    let mut page = page(state, caller, user).await?;
     change(&mut page);
     flaws.shown_by(|flaws| Page { flaws, ..page })
 }
 
 /// Changes name or address, if the account is still what the page showed.
 pub async fn change(
-    services: web::Data<Services>,
+    state: web::Data<State>,
     guarded: Authorized<UsersWrite, (Path<Uuid>, Form)>,
 ) -> Result<HttpResponse, Problem> {
     let Authorized { caller, input: (Path(id), sent), origin, .. } = guarded;
@@ -198,7 +198,9 @@ pub async fn change(
     let email = Some(field("email")).filter(|email| !email.is_empty());
     let typed = json!({ "username": field("username"), "email": email });
     let changed = match Fields::read::<UserChanges>(typed) {
-        Ok(request) => services.update_user(&caller, id, request, seen::read(&sent), origin).await,
+        Ok(request) => {
+            UpdateUser { id, request, expected: seen::read(&sent) }.run(&state, &caller, origin).await
+        }
         Err(problem) => Err(problem),
     };
     match changed {
@@ -208,7 +210,7 @@ pub async fn change(
                 page.username = field("username");
                 page.email = field("email");
             };
-            page_with(&services, &caller, id, problem, keep).await
+            page_with(&state, &caller, id, problem, keep).await
         }
     }
 }
@@ -216,33 +218,33 @@ pub async fn change(
 type OnUser = Authorized<UsersWrite, (Path<Uuid>, Form)>;
 
 /// Changes the role, if the account is still what the page showed.
-pub async fn change_role(services: web::Data<Services>, guarded: OnUser) -> Result<HttpResponse, Problem> {
+pub async fn change_role(state: web::Data<State>, guarded: OnUser) -> Result<HttpResponse, Problem> {
     let Authorized { caller, input: (Path(id), sent), origin, .. } = guarded;
     let role = sent.field("role").unwrap_or_default().to_owned();
     let request = UserChanges { role: Some(role.clone()), ..UserChanges::default() };
-    match services.update_user(&caller, id, request, seen::read(&sent), origin).await {
+    match (UpdateUser { id, request, expected: seen::read(&sent) }).run(&state, &caller, origin).await {
         Ok(_) => Ok(back(id, "role")),
-        Err(problem) => page_with(&services, &caller, id, problem, |page| page.role = role).await,
+        Err(problem) => page_with(&state, &caller, id, problem, |page| page.role = role).await,
     }
 }
 
 /// Disables it, and ends its sessions where the form says so.
-pub async fn disable(services: web::Data<Services>, guarded: OnUser) -> Result<HttpResponse, Problem> {
+pub async fn disable(state: web::Data<State>, guarded: OnUser) -> Result<HttpResponse, Problem> {
     let Authorized { caller, input: (Path(id), sent), origin, .. } = guarded;
     let ends_sessions = sent.field("end_sessions").is_some();
-    match services.disable_user(&caller, id, ends_sessions, origin).await {
+    match (DisableUser { id, ends_sessions }).run(&state, &caller, origin).await {
         Ok(_) => Ok(back(id, if ends_sessions { "disabled-ended" } else { "disabled" })),
-        Err(problem) => page_with(&services, &caller, id, problem, |_| ()).await,
+        Err(problem) => page_with(&state, &caller, id, problem, |_| ()).await,
     }
 }
 
 /// Enables it.
-pub async fn enable(services: web::Data<Services>, guarded: OnUser) -> Result<HttpResponse, Problem> {
+pub async fn enable(state: web::Data<State>, guarded: OnUser) -> Result<HttpResponse, Problem> {
     let Authorized { caller, input: (Path(id), _), origin, .. } = guarded;
     let request = UserChanges { status: Some(true), ..UserChanges::default() };
-    match services.update_user(&caller, id, request, Expected::Anything, origin).await {
+    match (UpdateUser { id, request, expected: Expected::Anything }).run(&state, &caller, origin).await {
         Ok(_) => Ok(back(id, "enabled")),
-        Err(problem) => page_with(&services, &caller, id, problem, |_| ()).await,
+        Err(problem) => page_with(&state, &caller, id, problem, |_| ()).await,
     }
 }
 
@@ -252,106 +254,86 @@ fn keeps_tokens(sent: &Form) -> bool {
 }
 
 /// Sets its password.
-pub async fn set_password(services: web::Data<Services>, guarded: OnUser) -> Result<HttpResponse, Problem> {
+pub async fn set_password(state: web::Data<State>, guarded: OnUser) -> Result<HttpResponse, Problem> {
     let Authorized { caller, input: (Path(id), sent), origin, .. } = guarded;
     let password = PlainPassword::new(sent.field("new_password").unwrap_or_default());
     let keeps = keeps_tokens(&sent);
-    match services.reset_password(&caller, id, password, !keeps, origin).await {
+    match (ResetPassword { id, password, revokes_tokens: !keeps }).run(&state, &caller, origin).await {
         Ok(_) => Ok(back(id, if keeps { "password-kept" } else { "password" })),
-        Err(problem) => page_with(&services, &caller, id, problem, |_| ()).await,
+        Err(problem) => page_with(&state, &caller, id, problem, |_| ()).await,
     }
 }
 
 /// Makes a link by which its user sets a password.
-pub async fn make_link(services: web::Data<Services>, guarded: OnUser) -> Result<HttpResponse, Problem> {
+pub async fn make_link(state: web::Data<State>, guarded: OnUser) -> Result<HttpResponse, Problem> {
     let Authorized { caller, input: (Path(id), sent), origin, .. } = guarded;
-    let user = services.find_user(id).await?;
-    let link = services.make_password_link(&caller, id, !keeps_tokens(&sent), origin).await?;
-    show_link(&services, &caller, &user, link)
-}
-
-/// Shows a link, this once.
-///
-/// # Errors
-/// `internal_error` when the page cannot be made.
-pub fn show_link(
-    services: &Services,
-    caller: &Caller,
-    user: &User,
-    link: PasswordLink,
-) -> Result<HttpResponse, Problem> {
-    let page = Link {
-        shell: Shell::of(caller),
-        id: user.id,
-        username: user.username.clone(),
-        link: link.url,
-        expires: Moment::new(link.expires_at, services.clock.now()),
-        keeps_tokens: link.ended.tokens.is_none(),
-    };
-    answer(StatusCode::CREATED, &page)
+    let user = FindUser { id }.run(&state).await?;
+    let link =
+        MakePasswordLink { id, revokes_tokens: !keeps_tokens(&sent) }.run(&state, &caller, origin).await?;
+    show_link(&state, &caller, &user, link)
 }
 
 /// Ends all its sessions.
-pub async fn end_sessions(services: web::Data<Services>, guarded: OnUser) -> Result<HttpResponse, Problem> {
+pub async fn end_sessions(state: web::Data<State>, guarded: OnUser) -> Result<HttpResponse, Problem> {
     let Authorized { caller, input: (Path(id), _), origin, .. } = guarded;
-    services.end_sessions_of(&caller, id, Which::AllOf(id), origin).await?;
+    EndSessionsOf { user_id: id, which: Which::AllOf(id) }.run(&state, &caller, origin).await?;
     Ok(back(id, "sessions"))
 }
 
 /// Ends one of its sessions.
 pub async fn end_session(
-    services: web::Data<Services>,
+    state: web::Data<State>,
     guarded: Authorized<UsersWrite, (Path<(Uuid, Uuid)>, Form)>,
 ) -> Result<HttpResponse, Problem> {
     let Authorized { caller, input: (Path((id, session_id)), _), origin, .. } = guarded;
-    services.end_sessions_of(&caller, id, Which::OneOf(id, session_id), origin).await?;
+    EndSessionsOf { user_id: id, which: Which::OneOf(id, session_id) }.run(&state, &caller, origin).await?;
     Ok(back(id, "session"))
 }
 
 /// Revokes one of its tokens.
 pub async fn revoke_token(
-    services: web::Data<Services>,
+    state: web::Data<State>,
     guarded: Authorized<UsersWrite, (Path<(Uuid, Uuid)>, Form)>,
 ) -> Result<HttpResponse, Problem> {
     let Authorized { caller, input: (Path((id, token_id)), _), origin, .. } = guarded;
-    services.revoke_tokens_of(&caller, id, Some(token_id), origin).await?;
+    RevokeTokensOf { user_id: id, token_id: Some(token_id) }.run(&state, &caller, origin).await?;
     Ok(back(id, "token"))
 }
 
 /// Asks whether to revoke all its tokens.
 pub async fn ask_revoke_tokens(
-    services: web::Data<Services>,
+    state: web::Data<State>,
     guarded: Authorized<UsersWrite, Path<Uuid>>,
 ) -> Result<HttpResponse, Problem> {
     let Path(id) = guarded.input;
-    let username = services.find_user(id).await?.username;
+    let username = FindUser { id }.run(&state).await?.username;
     answer(StatusCode::OK, &RevokeTokens { shell: Shell::of(&guarded.caller), id, username })
 }
 
 /// Revokes all its tokens.
-pub async fn revoke_tokens(services: web::Data<Services>, guarded: OnUser) -> Result<HttpResponse, Problem> {
+pub async fn revoke_tokens(state: web::Data<State>, guarded: OnUser) -> Result<HttpResponse, Problem> {
     let Authorized { caller, input: (Path(id), _), origin, .. } = guarded;
-    services.revoke_tokens_of(&caller, id, None, origin).await?;
+    RevokeTokensOf { user_id: id, token_id: None }.run(&state, &caller, origin).await?;
     Ok(back(id, "tokens"))
 }
 
 /// Asks for the name, so that nobody is deleted by a slip.
 pub async fn ask_delete(
-    services: web::Data<Services>,
+    state: web::Data<State>,
     guarded: Authorized<UsersWrite, Path<Uuid>>,
 ) -> Result<HttpResponse, Problem> {
     let Path(id) = guarded.input;
-    let username = services.find_user(id).await?.username;
+    let username = FindUser { id }.run(&state).await?.username;
     let page = Delete { shell: Shell::of(&guarded.caller), id, username, flaws: Flaws::none() };
     answer(StatusCode::OK, &page)
 }
 
 /// Deletes it.
-pub async fn delete(services: web::Data<Services>, guarded: OnUser) -> Result<HttpResponse, Problem> {
+pub async fn delete(state: web::Data<State>, guarded: OnUser) -> Result<HttpResponse, Problem> {
     let Authorized { caller, input: (Path(id), sent), origin, .. } = guarded;
-    let username = services.find_user(id).await?.username;
+    let username = FindUser { id }.run(&state).await?.username;
     let deleted = if sent.field("confirm").map(str::trim) == Some(username.as_str()) {
-        services.delete_user(&caller, id, Expected::Anything, origin).await.map_err(Flaws::of)
+        DeleteUser { id, expected: Expected::Anything }.run(&state, &caller, origin).await.map_err(Flaws::of)
     } else {
         Err(Ok(Flaws::of_field("confirm", "This is not the account's name.")))
     };

@@ -6,18 +6,25 @@ use askama::Template;
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::guard::fields::Fields;
-use crate::guard::input::{Form, Query};
+use super::link::show_link;
 use crate::guard::requirements::{UsersRead, UsersWrite};
-use crate::guard::users::{NewUserRequest, UserQuery};
-use crate::guard::{Authorized, Caller, Services, refusal};
+use crate::guard::{Authorized, Caller};
+use crate::http::fields::Fields;
+use crate::http::request::{Form, Query};
+use crate::operations::manage_users::CreateUser;
+use crate::operations::manage_users::ListUsers;
+use crate::operations::manage_users::MakePasswordLink;
+use crate::operations::manage_users::{NewUserRequest, UserQuery};
+use crate::operations::roles::ListRoleNames;
+use crate::pages::answer::answer;
 use crate::pages::flaws::Flaws;
 use crate::pages::moment::Moment;
-use crate::pages::refused::see_other;
+use crate::pages::redirect::see_other;
+use crate::pages::set_password;
 use crate::pages::shell::Shell;
-use crate::pages::{answer, set_password};
-use crate::problem::Problem;
-use crate::users::{User, user};
+use crate::refusal::Problem;
+use crate::state::State;
+use crate::users::User;
 
 #[derive(Template)]
 #[template(path = "admin/users.html")]
@@ -55,18 +62,9 @@ struct NewUser {
     flaws: Flaws,
 }
 
-/// The names of the roles.
-///
-/// # Errors
-/// A fault of ours as a 5xx.
-pub async fn list_roles(services: &Services) -> Result<Vec<String>, Problem> {
-    let roles = services.database.run(user::list_roles).await.map_err(refusal::database)?;
-    Ok(roles.into_iter().map(|(name, _)| name).collect())
-}
-
 /// Lists them.
 pub async fn show(
-    services: web::Data<Services>,
+    state: web::Data<State>,
     guarded: Authorized<UsersRead, Query<UserQuery>>,
 ) -> Result<HttpResponse, Problem> {
     let Query(mut query) = guarded.input;
@@ -75,8 +73,8 @@ pub async fn show(
         *field = field.take().map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
     }
     let shown = query.clone();
-    let page = services.list_users(query).await?;
-    let now = services.clock.now();
+    let page = ListUsers { query }.run(&state).await?;
+    let now = state.core.clock.now();
     let item = |user: User| Item {
         id: user.id,
         is_active: user.is_active(),
@@ -95,7 +93,7 @@ pub async fn show(
         q: shown.q.unwrap_or_default(),
         role: shown.role.unwrap_or_default(),
         status: shown.status.unwrap_or_default(),
-        roles: list_roles(&services).await?,
+        roles: ListRoleNames.run(&state).await?,
     };
     answer(StatusCode::OK, &page)
 }
@@ -110,15 +108,12 @@ fn next_page(query: &UserQuery, cursor: &str) -> String {
 }
 
 /// The form for another.
-pub async fn new(
-    services: web::Data<Services>,
-    guarded: Authorized<UsersWrite>,
-) -> Result<HttpResponse, Problem> {
-    let page = form(&services, &guarded.caller, &Form::default(), Flaws::none()).await?;
+pub async fn new(state: web::Data<State>, guarded: Authorized<UsersWrite>) -> Result<HttpResponse, Problem> {
+    let page = form(&state, &guarded.caller, &Form::default(), Flaws::none()).await?;
     answer(StatusCode::OK, &page)
 }
 
-async fn form(services: &Services, caller: &Caller, typed: &Form, flaws: Flaws) -> Result<NewUser, Problem> {
+async fn form(state: &State, caller: &Caller, typed: &Form, flaws: Flaws) -> Result<NewUser, Problem> {
     let field = |name: &str| typed.field(name).unwrap_or_default().trim().to_owned();
     let role = field("role");
     Ok(NewUser {
@@ -127,15 +122,15 @@ async fn form(services: &Services, caller: &Caller, typed: &Form, flaws: Flaws) 
         email: field("email"),
         role: if role.is_empty() { "member".to_owned() } else { role },
         by_link: typed.field("by").is_none_or(|by| by == "link"),
-        roles: list_roles(services).await?,
-        hint: set_password::hint(services),
+        roles: ListRoleNames.run(state).await?,
+        hint: set_password::hint(state),
         flaws,
     })
 }
 
 /// Makes one: with a password, or with a link by which its user sets one.
 pub async fn create(
-    services: web::Data<Services>,
+    state: web::Data<State>,
     guarded: Authorized<UsersWrite, Form>,
 ) -> Result<HttpResponse, Problem> {
     let Authorized { caller, input: sent, origin, .. } = guarded;
@@ -149,17 +144,18 @@ pub async fn create(
         typed["password"] = field("password").into();
     }
     let made = match Fields::read::<NewUserRequest>(typed) {
-        Ok(request) => services.create_user(&caller, request, origin.clone()).await,
+        Ok(request) => CreateUser { request }.run(&state, &caller, origin.clone()).await,
         Err(problem) => Err(problem),
     };
     match made {
         Ok(user) if by_link => {
-            let link = services.make_password_link(&caller, user.id, true, origin).await?;
-            super::user::show_link(&services, &caller, &user, link)
+            let link =
+                MakePasswordLink { id: user.id, revokes_tokens: true }.run(&state, &caller, origin).await?;
+            show_link(&state, &caller, &user, link)
         }
         Ok(user) => Ok(see_other(&format!("/admin/users/{}?done=made", user.id))),
         Err(problem) => {
-            let page = form(&services, &caller, &sent, Flaws::of(problem)?).await?;
+            let page = form(&state, &caller, &sent, Flaws::of(problem)?).await?;
             answer(StatusCode::UNPROCESSABLE_ENTITY, &page)
         }
     }

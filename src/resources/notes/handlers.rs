@@ -5,18 +5,20 @@ use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Deserializer, Serialize};
 use uuid::Uuid;
 
-use super::note::{self, BODY_MAX, Content, Filter, Listed, Note, TITLE_MAX};
-use super::{NOTES_MANAGE, NotesRead, NotesWrite};
+use super::note::{self, BODY_MAX, Content, Listed, Note, TITLE_MAX};
+use super::permissions::{NOTES_MANAGE, NotesRead, NotesWrite};
+use super::search::Filter;
 use crate::database::Connection;
 use crate::database::folded_text::Needle;
-use crate::guard::conditions::{Conditions, IfMatch, IfNoneMatch};
-use crate::guard::fields::{Fields, FromFields};
-use crate::guard::input::{Json, Path, Query, not_found};
-use crate::guard::issue::private;
-use crate::guard::page::{Page, PageRequest};
-use crate::guard::parameters;
-use crate::guard::{Authorized, Caller, Services, refusal};
-use crate::problem::{Code, Problem};
+use crate::guard::{Authorized, Caller, refusals};
+use crate::http::conditions::{Conditions, IfMatch, IfNoneMatch};
+use crate::http::fields::{Fields, FromFields};
+use crate::http::pagination::{Page, PageRequest};
+use crate::http::parameters;
+use crate::http::request::{Json, Path, Query, not_found};
+use crate::http::response::private;
+use crate::refusal::{Code, Problem};
+use crate::state::State;
 
 /// How often a change is tried again when another one came between and no `If-Match` was sent.
 const ATTEMPTS: usize = 5;
@@ -64,8 +66,8 @@ fn item(note: Note) -> NoteItem {
         body: note.body,
         shared: note.shared,
         owner: Owner { id: note.owner_id, username: note.owner_name },
-        created_at: refusal::time(note.created_at),
-        updated_at: refusal::time(note.updated_at),
+        created_at: refusals::time(note.created_at),
+        updated_at: refusals::time(note.updated_at),
     }
 }
 
@@ -90,11 +92,11 @@ pub struct NoteQuery {
     pub shared: Option<bool>,
     /// Items on a page, 1 to 200.
     #[param(default = 50, minimum = 1, maximum = 200)]
-    #[serde(default, deserialize_with = "crate::guard::page::limit")]
+    #[serde(default, deserialize_with = "crate::http::pagination::limit")]
     pub limit: Option<u32>,
     /// The `next_cursor` of the page before.
     #[param(min_length = 1)]
-    #[serde(default, deserialize_with = "crate::guard::page::cursor")]
+    #[serde(default, deserialize_with = "crate::http::pagination::cursor")]
     pub cursor: Option<String>,
 }
 
@@ -107,12 +109,12 @@ fn owner<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D
 #[utoipa::path(get, path = "/api/v1/notes", tag = "notes", params(NoteQuery),
     responses((status = 200, description = "The notes, newest first", body = Page<NoteItem>)))]
 pub async fn list(
-    services: web::Data<Services>,
+    state: web::Data<State>,
     guarded: Authorized<NotesRead, Query<NoteQuery>>,
 ) -> Result<HttpResponse, Problem> {
     let (caller, Query(query)) = (guarded.caller, guarded.input);
     let list = format!("notes of {} {:?} {:?} {:?}", caller.user_id, query.q, query.owner, query.shared);
-    let request = PageRequest::read(&services, list, query.limit, query.cursor.as_deref())?;
+    let request = PageRequest::read(&state.core.secret_keys, list, query.limit, query.cursor.as_deref())?;
     let filter = Filter {
         visible_to: (!caller.may(NOTES_MANAGE)).then_some(caller.user_id),
         owner_id: query.owner.map(|_| caller.user_id),
@@ -124,10 +126,10 @@ pub async fn list(
     let find = move |connection: &mut Connection| note::list(connection, &filter, limit);
     // An index has a plain list in its order, so it does not wait for searches.
     let listed =
-        if is_search { services.database.search(find).await } else { services.database.run(find).await };
-    let Listed { notes, next } = listed.map_err(refusal::database)?;
+        if is_search { state.core.database.search(find).await } else { state.core.database.run(find).await };
+    let Listed { notes, next } = listed?;
     let items = notes.into_iter().map(item).collect();
-    Ok(private(HttpResponse::Ok()).json(request.page_before(&services, items, next)))
+    Ok(private(HttpResponse::Ok()).json(request.page_before(&state.core.secret_keys, items, next)))
 }
 
 /// What stands in a new note, or in the place of an old one.
@@ -165,17 +167,17 @@ impl From<NoteContent> for Content {
 #[utoipa::path(post, path = "/api/v1/notes", tag = "notes", request_body = NoteContent,
     responses((status = 201, description = "The note", body = NoteItem)))]
 pub async fn create(
-    services: web::Data<Services>,
+    state: web::Data<State>,
     guarded: Authorized<NotesWrite, Json<NoteContent>>,
 ) -> Result<HttpResponse, Problem> {
     let (owner_id, Json(content)) = (guarded.caller.user_id, guarded.input);
     let content = Content::from(content);
-    let made = services
+    let made = state
+        .core
         .database
         .transaction(move |connection| note::insert(connection, owner_id, &content))
-        .await
-        .map_err(refusal::database)?;
-    let Some(note) = made else { return Err(refusal::account_deleted()) };
+        .await?;
+    let Some(note) = made else { return Err(refusals::account_deleted()) };
     let location = format!("/api/v1/notes/{}", note.id);
     Ok(private(HttpResponse::Created())
         .insert_header((LOCATION, location))
@@ -188,11 +190,11 @@ pub async fn create(
     responses((status = 200, description = "The note", body = NoteItem),
         (status = 304, description = "It is still what `If-None-Match` names")))]
 pub async fn show(
-    services: web::Data<Services>,
+    state: web::Data<State>,
     guarded: Authorized<NotesRead, (Path<Uuid>, Conditions)>,
 ) -> Result<HttpResponse, Problem> {
     let (Path(id), conditions) = &guarded.input;
-    let note = find_visible(&services, &guarded.caller, *id).await?;
+    let note = find_visible(&state, &guarded.caller, *id).await?;
     let tag = entity_tag(&note);
     conditions.check_match(&tag)?;
     if conditions.is_unmodified(&tag) {
@@ -239,39 +241,39 @@ impl NoteChanges {
 #[utoipa::path(patch, path = "/api/v1/notes/{id}", tag = "notes", params(("id" = Uuid, Path), IfMatch),
     request_body = NoteChanges, responses((status = 200, description = "The note, changed", body = NoteItem)))]
 pub async fn update(
-    services: web::Data<Services>,
+    state: web::Data<State>,
     guarded: Authorized<NotesWrite, ConditionalWrite<NoteChanges>>,
 ) -> Result<HttpResponse, Problem> {
     let (Path(id), (conditions, Json(changes))) = guarded.input;
-    write(&services, &guarded.caller, id, &conditions, |note| changes.applied_to(note)).await
+    write(&state, &guarded.caller, id, &conditions, |note| changes.applied_to(note)).await
 }
 
 /// Replaces a note's content.
 #[utoipa::path(put, path = "/api/v1/notes/{id}", tag = "notes", params(("id" = Uuid, Path), IfMatch),
     request_body = NoteContent, responses((status = 200, description = "The note, replaced", body = NoteItem)))]
 pub async fn replace(
-    services: web::Data<Services>,
+    state: web::Data<State>,
     guarded: Authorized<NotesWrite, ConditionalWrite<NoteContent>>,
 ) -> Result<HttpResponse, Problem> {
     let (Path(id), (conditions, Json(content))) = guarded.input;
-    write(&services, &guarded.caller, id, &conditions, |_| content.clone().into()).await
+    write(&state, &guarded.caller, id, &conditions, |_| content.clone().into()).await
 }
 
 async fn write(
-    services: &Services,
+    state: &State,
     caller: &Caller,
     id: Uuid,
     conditions: &Conditions,
     change: impl Fn(&Note) -> Content,
 ) -> Result<HttpResponse, Problem> {
     for _ in 0..ATTEMPTS {
-        let note = find_own(services, caller, id, conditions).await?;
+        let note = find_own(state, caller, id, conditions).await?;
         let content = change(&note);
-        let updated = services
+        let updated = state
+            .core
             .database
             .transaction(move |connection| note::update(connection, &note, &content))
-            .await
-            .map_err(refusal::database)?;
+            .await?;
         if let Some(note) = updated {
             return Ok(private(HttpResponse::Ok()).insert_header((ETAG, entity_tag(&note))).json(item(note)));
         }
@@ -283,17 +285,13 @@ async fn write(
 #[utoipa::path(delete, path = "/api/v1/notes/{id}", tag = "notes", params(("id" = Uuid, Path), IfMatch),
     responses((status = 204, description = "It is deleted")))]
 pub async fn delete(
-    services: web::Data<Services>,
+    state: web::Data<State>,
     guarded: Authorized<NotesWrite, (Path<Uuid>, Conditions)>,
 ) -> Result<HttpResponse, Problem> {
     let (Path(id), conditions) = guarded.input;
     for _ in 0..ATTEMPTS {
-        let note = find_own(&services, &guarded.caller, id, &conditions).await?;
-        let deleted = services
-            .database
-            .run(move |connection| note::delete(connection, &note))
-            .await
-            .map_err(refusal::database)?;
+        let note = find_own(&state, &guarded.caller, id, &conditions).await?;
+        let deleted = state.core.database.run(move |connection| note::delete(connection, &note)).await?;
         if deleted {
             return Ok(private(HttpResponse::NoContent()).finish());
         }
@@ -306,24 +304,20 @@ fn changed_meanwhile() -> Problem {
     Problem::new(Code::Conflict, detail)
 }
 
-async fn find_visible(services: &Services, caller: &Caller, id: Uuid) -> Result<Note, Problem> {
-    let found = services
-        .database
-        .run(move |connection| note::find(connection, id))
-        .await
-        .map_err(refusal::database)?;
+async fn find_visible(state: &State, caller: &Caller, id: Uuid) -> Result<Note, Problem> {
+    let found = state.core.database.run(move |connection| note::find(connection, id)).await?;
     let is_visible = |note: &Note| note.shared || note.owner_id == caller.user_id || caller.may(NOTES_MANAGE);
     found.filter(is_visible).ok_or_else(not_found)
 }
 
 /// The note, if the caller may change it and it is still what `If-Match` names.
 async fn find_own(
-    services: &Services,
+    state: &State,
     caller: &Caller,
     id: Uuid,
     conditions: &Conditions,
 ) -> Result<Note, Problem> {
-    let note = find_visible(services, caller, id).await?;
+    let note = find_visible(state, caller, id).await?;
     if note.owner_id != caller.user_id && !caller.may(NOTES_MANAGE) {
         let detail = format!("The note is {}'s; only its owner may change it.", note.owner_name);
         return Err(Problem::new(Code::NotOwner, detail));

@@ -2,31 +2,14 @@
 
 pub mod handlers;
 pub mod note;
+pub mod permissions;
 pub mod refold;
-mod search;
+pub mod search;
 
 use actix_web::http::Method;
 
-use crate::guard::Requirement;
-use crate::problem::Code;
-use crate::routing::Endpoint;
-
-/// To read notes.
-pub struct NotesRead;
-
-impl Requirement for NotesRead {
-    const PERMISSION: Option<&'static str> = Some("notes:read");
-}
-
-/// To write one's own notes.
-pub struct NotesWrite;
-
-impl Requirement for NotesWrite {
-    const PERMISSION: Option<&'static str> = Some("notes:write");
-}
-
-/// Lifts ownership and visibility.
-pub const NOTES_MANAGE: &str = "notes:manage";
+use crate::http::routing::Endpoint;
+use crate::refusal::Code;
 
 /// The routes.
 #[must_use]

@@ -4,8 +4,8 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use uuid::Uuid;
 
-use super::search;
-use crate::database::folded_text::{Needle, fold, to_ascii};
+use super::search::{self, Filter};
+use crate::database::folded_text::{fold, to_ascii};
 use crate::database::now;
 use crate::database::schema::{notes, users};
 use crate::random;
@@ -47,21 +47,6 @@ pub struct Content {
     pub body: String,
     /// Whether others may read it.
     pub shared: bool,
-}
-
-/// What to list; every condition set must hold.
-#[derive(Clone, Debug, Default)]
-pub struct Filter {
-    /// Only those that this user may see; `None`: all.
-    pub visible_to: Option<Uuid>,
-    /// Only this user's.
-    pub owner_id: Option<Uuid>,
-    /// Only shared ones, or only private ones.
-    pub shared: Option<bool>,
-    /// A part of the title or the body.
-    pub q: Option<Needle>,
-    /// Only those made before this one: the last of the page before.
-    pub before: Option<Uuid>,
 }
 
 type Columns = (

@@ -5,8 +5,22 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text, Uuid as SqlUuid};
 use uuid::Uuid;
 
-use super::note::Filter;
 use crate::database::folded_text::Needle;
+
+/// What to list; every condition set must hold.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// Only those that this user may see; `None`: all.
+    pub visible_to: Option<Uuid>,
+    /// Only this user's.
+    pub owner_id: Option<Uuid>,
+    /// Only shared ones, or only private ones.
+    pub shared: Option<bool>,
+    /// A part of the title or the body.
+    pub q: Option<Needle>,
+    /// Only those made before this one: the last of the page before.
+    pub before: Option<Uuid>,
+}
 
 /// Rows that a search reads in order before it asks the index of trigrams: of what is frequent it finds enough there.
 const RECENT_ROWS: i64 = 1_000;

@@ -7,7 +7,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 
 use actix_web::{App, HttpResponse, HttpServer, web};
 use chrono::TimeDelta;
-use doorward::guard::Services;
+use doorward::state::State;
 
 use super::{PASSWORD, Time, World};
 
@@ -78,9 +78,9 @@ fn control(world: &World) -> String {
 }
 
 /// What was noted as used is written first, as it is every few seconds.
-async fn advance(seconds: web::Path<i64>, hands: web::Data<(Time, web::Data<Services>)>) -> HttpResponse {
+async fn advance(seconds: web::Path<i64>, hands: web::Data<(Time, web::Data<State>)>) -> HttpResponse {
     let (time, services) = hands.get_ref();
-    services.last_use.flush(&services.database).await.expect("the database");
+    services.recorder.last_use.flush(&services.core.database).await.expect("the database");
     time.advance(TimeDelta::seconds(*seconds));
     HttpResponse::NoContent().finish()
 }

@@ -80,7 +80,7 @@ impl Answer {
     /// The same of a server with another public URL.
     #[track_caller]
     pub fn refused_at(&self, code: &str, public_url: &str) -> &Self {
-        let found = doorward::problem::Code::find(code).expect("a code");
+        let found = doorward::refusal::Code::find(code).expect("a code");
         assert_eq!(self.body["code"], code, "{} {}", self.status, self.body);
         assert_eq!(self.status, found.status().as_u16(), "{}", self.body);
         assert_eq!(self.body["status"], self.status);
@@ -93,7 +93,7 @@ impl Answer {
         assert!(!self.text("detail").is_empty() && !self.text("title").is_empty());
         assert!(self.body["terminal"].is_boolean() && self.body["action"].is_string(), "{}", self.body);
         assert!(found.members().iter().all(|member| self.body.get(*member).is_some()), "{}", self.body);
-        let is_challenged = found.challenge() != doorward::problem::Challenge::Absent;
+        let is_challenged = found.challenge() != doorward::refusal::Challenge::Absent;
         assert_eq!(self.challenges().is_empty(), !is_challenged, "{}", self.body);
         self
     }

@@ -21,7 +21,7 @@ use doorward::clock::Clock;
 use doorward::config::{Inputs, Settings, resolve};
 use doorward::database::feed::Following;
 use doorward::database::{Database, find_time, transaction};
-use doorward::guard::Services;
+use doorward::state::State;
 use doorward::users::name::Username;
 use doorward::users::password::{PasswordHash, PlainPassword};
 use doorward::users::user::{self, Authority, Insertion, NewUser};
@@ -44,7 +44,7 @@ pub struct World {
     /// Where it listens.
     pub base: String,
     pub clock: Clock,
-    pub services: web::Data<Services>,
+    pub services: web::Data<State>,
     pub database: Arc<TestDatabase>,
     client: reqwest::Client,
     handle: ServerHandle,
@@ -92,7 +92,7 @@ impl World {
         let clock = Clock::default();
         let parts = state::parts(&settings, address, &database.url, prepared, clock.clone());
         let services = parts.services.clone();
-        let following = follows.then(|| services.follow(&database.url).expect("a thread"));
+        let following = follows.then(|| doorward::state::follow(&services, &database.url).expect("a thread"));
         let server = app::serve(parts, listener, 1).expect("a server");
         let handle = server.handle();
         actix_web::rt::spawn(server);
@@ -174,7 +174,7 @@ impl World {
 
     /// Writes what was noted as used, as a server does every few seconds.
     pub async fn flush(&self) {
-        self.services.last_use.flush(&self.services.database).await.expect("the database");
+        self.services.recorder.last_use.flush(&self.services.core.database).await.expect("the database");
     }
 
     /// From now on this node hears nothing of what others end.
@@ -209,7 +209,7 @@ impl World {
     /// Runs statements, which no node knows of unless it asks the database.
     pub fn sql(&self, statements: &str) {
         self.connection().batch_execute(statements).expect(statements);
-        self.services.memory.forget();
+        self.services.cache.forget();
     }
 
     /// A number out of the database.
@@ -258,22 +258,22 @@ pub async fn refused_in_time(ask: impl AsyncFn() -> Answer) -> Answer {
 /// Moves time, a server's and its database's.
 #[derive(Clone)]
 pub struct Time {
-    services: web::Data<Services>,
+    services: web::Data<State>,
     database_url: String,
 }
 
 impl Time {
     pub fn advance(&self, by: TimeDelta) {
-        self.services.clock.advance(by);
+        self.services.core.clock.advance(by);
         let seconds = by.num_milliseconds() as f64 / 1e3;
         let moved = format!("UPDATE clock.shift SET by = by + {seconds} * interval '1 second'");
         let mut connection = Database::connect(&self.database_url).expect("the test's database");
         connection.batch_execute(&moved).expect(&moved);
         // As the feed reads it a moment later.
-        let database_clock = &self.services.database_clock;
+        let database_clock = &self.services.core.database_clock;
         let at = database_clock.elapsed();
         database_clock.set(find_time(&mut connection).expect("the test's database"), at);
-        self.services.memory.forget();
+        self.services.cache.forget();
     }
 }
 

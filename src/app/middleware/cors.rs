@@ -1,0 +1,100 @@
+//! Scripts of other web origins: none, unless the settings name them. A preflight is answered before the guard.
+
+use actix_cors::Cors;
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::Method;
+use actix_web::http::header::{
+    ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, HeaderName, ORIGIN,
+};
+use actix_web::middleware::Next;
+use actix_web::{Error, ResponseError, web};
+
+use crate::config::Origin;
+use crate::refusal::{Code, Problem};
+use crate::state::State;
+
+const METHODS: [Method; 6] =
+    [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
+
+/// Headers that scripts may send besides those that browsers always allow: ours, and those that tracing libraries add.
+const HEADERS: [&str; 10] = [
+    "authorization",
+    "baggage",
+    "content-type",
+    "if-match",
+    "if-none-match",
+    "sentry-trace",
+    "traceparent",
+    "tracestate",
+    "x-doorward-trace",
+    "x-request-id",
+];
+
+/// What scripts may read of an answer.
+const EXPOSED: [&str; 5] = ["www-authenticate", "retry-after", "x-request-id", "etag", "location"];
+
+/// The middleware. Credentials that a browser sends by itself are not let through: tokens are set by the script.
+pub fn middleware(origins: &[Origin]) -> Cors {
+    let cors = Cors::default()
+        .allowed_methods(METHODS)
+        .allowed_headers(HEADERS.map(HeaderName::from_static))
+        .expose_headers(EXPOSED.map(HeaderName::from_static))
+        .max_age(600)
+        // Others get their answer without the headers, which their browser then keeps from the script.
+        .block_on_origin_mismatch(false);
+    origins.iter().fold(cors, |cors, origin| cors.allowed_origin(origin.as_str()))
+}
+
+/// Middleware: refuses a preflight that the browser would have to fail, and says which part of it is not allowed (Fetch
+/// standard, section 4.8).
+///
+/// # Errors
+/// The inner service's.
+pub async fn check_preflight<B: MessageBody + 'static>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    match find_mistake(&request) {
+        Some(detail) => {
+            let problem = Problem::new(Code::PreflightRefused, detail);
+            Ok(request.into_response(problem.error_response()))
+        }
+        None => next.call(request).await.map(ServiceResponse::map_into_boxed_body),
+    }
+}
+
+fn find_mistake(request: &ServiceRequest) -> Option<String> {
+    let header = |name: HeaderName| request.headers().get(name).map(|value| value.to_str().unwrap_or("?"));
+    let (origin, method) = (header(ORIGIN)?, header(ACCESS_CONTROL_REQUEST_METHOD)?);
+    if request.method() != Method::OPTIONS {
+        return None;
+    }
+    let settings = &request.app_data::<web::Data<State>>()?.web.browser;
+    if origin != settings.origin && !settings.script_origins.iter().any(|allowed| allowed == origin) {
+        return Some(format!(
+            "Scripts of `{}` are not allowed to call this server. Its operator adds the origin to \
+             DOORWARD_CORS_ORIGINS if they should be.",
+            shown(origin)
+        ));
+    }
+    if !METHODS.iter().any(|allowed| allowed.as_str() == method) {
+        let allowed: Vec<&str> = METHODS.iter().map(Method::as_str).collect();
+        let (method, allowed) = (shown(method), allowed.join(", "));
+        return Some(format!(
+            "The method `{method}` is not allowed to scripts of other origins; {allowed} are."
+        ));
+    }
+    let sent = header(ACCESS_CONTROL_REQUEST_HEADERS).unwrap_or_default().split(',').map(str::trim);
+    let is_allowed = |name: &&str| HEADERS.iter().any(|allowed| allowed.eq_ignore_ascii_case(name));
+    let unknown: Vec<&str> = sent.filter(|name| !name.is_empty() && !is_allowed(name)).collect();
+    (!unknown.is_empty()).then(|| {
+        let (unknown, allowed) = (shown(&unknown.join(",")), HEADERS.join(", "));
+        format!("Scripts of other origins may not send the header `{unknown}`. Leave it out; allowed are {allowed}.")
+    })
+}
+
+/// A header's value as a detail repeats it: 200 printable characters at most.
+fn shown(value: &str) -> String {
+    value.chars().filter(|c| c.is_ascii_graphic() && *c != '`').take(200).collect()
+}

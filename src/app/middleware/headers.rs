@@ -1,0 +1,95 @@
+//! The headers that every answer carries, whatever answers: what browsers may do with it.
+
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::error::InternalError;
+use actix_web::http::header::{
+    CONTENT_SECURITY_POLICY, HeaderMap, HeaderName, HeaderValue, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY,
+    X_CONTENT_TYPE_OPTIONS,
+};
+use actix_web::middleware::Next;
+use actix_web::{Error, web};
+
+use crate::refusal::Rendering;
+
+const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
+const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
+const PERMISSIONS_POLICY: HeaderName = HeaderName::from_static("permissions-policy");
+
+/// What holds where the answer itself says nothing else: pages have a policy of their own, and what is public may be
+/// loaded by all.
+const ALWAYS: [(HeaderName, HeaderValue); 6] = [
+    (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    (REFERRER_POLICY, HeaderValue::from_static("same-origin")),
+    (OPENER_POLICY, HeaderValue::from_static("same-origin")),
+    (RESOURCE_POLICY, HeaderValue::from_static("same-origin")),
+    (PERMISSIONS_POLICY, HeaderValue::from_static(PERMISSIONS)),
+    (CONTENT_SECURITY_POLICY, HeaderValue::from_static(NOTHING)),
+];
+
+/// What is no page loads nothing.
+const NOTHING: &str = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// Nothing here asks for any of it; copying to the clipboard is left.
+const PERMISSIONS: &str = "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()";
+
+/// For two years (RFC 6797). Other hosts under the same name are not ours to speak for.
+const STRICT_TRANSPORT: HeaderValue = HeaderValue::from_static("max-age=63072000");
+
+/// The middleware.
+///
+/// # Errors
+/// The inner service's, with the headers on its answer.
+pub async fn write(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let is_https =
+        request.app_data::<web::Data<Rendering>>().is_some_and(|found| found.base.starts_with("https://"));
+    match next.call(request).await {
+        Ok(response) => {
+            let mut response = response.map_into_boxed_body();
+            complete(response.headers_mut(), is_https);
+            Ok(response)
+        }
+        Err(error) => {
+            let mut response = error.error_response();
+            complete(response.headers_mut(), is_https);
+            Err(InternalError::from_response(error, response).into())
+        }
+    }
+}
+
+fn complete(headers: &mut HeaderMap, is_https: bool) {
+    for (name, value) in ALWAYS {
+        if !headers.contains_key(&name) {
+            headers.insert(name, value);
+        }
+    }
+    if is_https {
+        headers.insert(STRICT_TRANSPORT_SECURITY, STRICT_TRANSPORT);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::middleware::from_fn;
+    use actix_web::{App, HttpResponse, test};
+
+    use super::*;
+    use crate::refusal;
+
+    #[actix_web::test]
+    async fn even_the_answer_to_a_panic_carries_them() {
+        let explode = || async { if true { panic!("on purpose") } else { HttpResponse::Ok().finish() } };
+        let app =
+            App::new().wrap(from_fn(refusal::finish)).wrap(from_fn(write)).default_service(web::to(explode));
+        let app = test::init_service(app).await;
+        let answered = test::try_call_service(&app, test::TestRequest::get().to_request()).await;
+        let Err(error) = answered else { panic!("no panic") };
+        let answer = error.error_response();
+        assert_eq!(answer.status(), 500);
+        assert!(ALWAYS.iter().all(|(name, value)| answer.headers().get(name) == Some(value)));
+        assert!(answer.headers().contains_key("x-request-id"));
+    }
+}

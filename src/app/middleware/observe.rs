@@ -1,0 +1,238 @@
+//! One log line and the metrics for each request, and the record of each refused one, made from the same values as its
+//! answer. Never a secret: paths without their queries, and neither headers nor bodies.
+
+use std::time::Instant;
+
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::StatusCode;
+use actix_web::middleware::Next;
+use actix_web::{Error, HttpMessage, HttpRequest, web};
+use serde_json::json;
+use tracing::Level;
+use uuid::Uuid;
+
+use super::meters;
+use crate::audit::event::AddressDoubt;
+use crate::audit::refusals::{Lane, NewRefusal, Owner};
+use crate::blocking::caller;
+use crate::guard::trace::{Check, CredentialKind, Trace};
+use crate::http::routing::Matched;
+use crate::refusal::{Code, Problem, Refused, RequestId, unmatched_path, without_credentials};
+use crate::state::State;
+
+/// The header by which a sender asks that the trace of a request that is let in be kept, too.
+const TRACE: &str = "x-doorward-trace";
+/// The route of a request that no route matches.
+const UNMATCHED: &str = "none";
+/// Characters of what a client sends that stand in the log.
+const SHOWN: usize = 128;
+
+/// The middleware.
+///
+/// # Errors
+/// The inner service's.
+pub async fn observe<B: MessageBody>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<B>, Error> {
+    let begun = Instant::now();
+    let response = match next.call(request).await {
+        Ok(response) => response,
+        Err(error) => {
+            // A panic, which is logged where it is caught.
+            let status = error.as_response_error().status_code().as_u16();
+            meters::count_request("unknown", "unknown", status, begun.elapsed().as_secs_f64());
+            meters::count_refusal(Code::InternalError.as_str(), "none");
+            return Err(error);
+        }
+    };
+    let seconds = begun.elapsed().as_secs_f64();
+    let request = response.request();
+    let route = request.app_data::<Matched>().map_or(UNMATCHED, |matched| matched.0);
+    let status = response.status();
+    let refused = response.response().extensions().get::<Refused>().map(|refused| refused.0.clone());
+    let trace = request.extensions_mut().remove::<Trace>().unwrap_or_default();
+    let seen = Seen { request, route, status, refused, trace };
+    seen.measure(seconds);
+    if let Some(services) = request.app_data::<web::Data<State>>() {
+        seen.keep(services);
+    }
+    seen.log(seconds);
+    Ok(response)
+}
+
+/// A request with its answer: what log, metrics and record are made of.
+struct Seen<'a> {
+    request: &'a HttpRequest,
+    route: &'static str,
+    status: StatusCode,
+    refused: Option<Problem>,
+    trace: Trace,
+}
+
+impl Seen<'_> {
+    fn measure(&self, seconds: f64) {
+        meters::count_request(method_name(self.request), self.route, self.status.as_u16(), seconds);
+        if let Some(problem) = &self.refused {
+            let check = self.trace.failed_at(problem.code()).map_or("none", Check::as_str);
+            meters::count_refusal(problem.code().as_str(), check);
+        }
+    }
+
+    /// Counts and keeps what was refused, and the trace of what was let in where its sender asked for it.
+    fn keep(&self, services: &State) {
+        if let Some(problem) = &self.refused {
+            services.recorder.refusal_counts.count(problem.code().as_str());
+            let lane = self.lane(problem.code());
+            services
+                .recorder
+                .kept_refusals
+                .offer(lane, self.owner(services, lane), || self.record(services, lane));
+        } else if self.trace.is_proven() && self.request.headers().contains_key(TRACE) {
+            let (lane, owner) = (Lane::LetIn, self.owner(services, Lane::LetIn));
+            services.recorder.kept_refusals.offer(lane, owner, || self.record(services, lane));
+        }
+    }
+
+    /// Returns the lane of a refusal. A proven credential that is over counts as less than a live one, since its holder
+    /// can repeat it at will.
+    fn lane(&self, code: Code) -> Lane {
+        const OVER: [Check; 4] = [Check::Times, Check::Revocation, Check::Session, Check::User];
+        if !self.trace.is_proven() {
+            Lane::Unproven
+        } else if self.trace.failed_at(code).is_some_and(|check| OVER.contains(&check)) {
+            Lane::Dead
+        } else {
+            Lane::Proven
+        }
+    }
+
+    fn owner(&self, services: &State, lane: Lane) -> Owner {
+        let of_session = || self.trace.session_id.map(Owner::Session);
+        let known = self.trace.user_id.map(Owner::User).or_else(of_session);
+        known.filter(|_| lane != Lane::Unproven).unwrap_or_else(|| {
+            let client = services.web.trusted_proxies.client_address(self.request);
+            Owner::Network(client.map(|client| caller::network(client.address)))
+        })
+    }
+
+    fn record(&self, services: &State, lane: Lane) -> NewRefusal {
+        let client = services.web.trusted_proxies.client_address(self.request);
+        let problem = self.refused.as_ref();
+        NewRefusal {
+            request_id: self.request_id().unwrap_or_default(),
+            lane: lane.as_str(),
+            occurred_at: services.core.clock.now(),
+            method: method_name(self.request),
+            route: self.route.to_owned(),
+            path: self.path(),
+            status: i16::try_from(self.status.as_u16()).unwrap_or_default(),
+            address: client.map(|client| client.address.to_string()),
+            peer: self.request.peer_addr().map(|peer| peer.ip().to_string()),
+            forwarded_for: self.forwarded_for(),
+            credential_kind: self.trace.kind.map(CredentialKind::as_str),
+            credential_id: self.trace.credential_id,
+            session_id: self.trace.session_id,
+            user_id: self.trace.user_id,
+            code: problem.map(|problem| problem.code().as_str()),
+            problem: problem.map(Problem::essence).unwrap_or_default(),
+            checks: json!(self.trace.lines(problem)),
+        }
+    }
+
+    /// Returns what proxies sent of the client: `X-Forwarded-For`, and `Forwarded` beside or in place of it.
+    fn forwarded_for(&self) -> Option<String> {
+        let header = |name| self.request.headers().get(name).map(|value| printable(value.as_bytes()));
+        match (header("x-forwarded-for"), header("forwarded")) {
+            (Some(old), Some(standard)) => Some(format!("{old} (Forwarded: {standard})")),
+            (old, standard) => old.or(standard),
+        }
+    }
+
+    fn request_id(&self) -> Option<Uuid> {
+        self.request.extensions().get::<RequestId>().map(|id| id.0)
+    }
+
+    /// Returns the path without what may be a secret: the route alone if its path holds one.
+    fn path(&self) -> String {
+        match self.route {
+            route if route.contains("{token}") => route.to_owned(),
+            UNMATCHED => unmatched_path(self.request.path(), SHOWN),
+            _ => without_credentials(&printable(self.request.path().as_bytes())).into_owned(),
+        }
+    }
+
+    fn log(&self, seconds: f64) {
+        let is_ours = self.status.is_server_error();
+        let is_read = tracing::enabled!(Level::INFO) || is_ours && tracing::enabled!(Level::WARN);
+        if !is_read {
+            return;
+        }
+        let request_id = self.request_id().map(|id| id.to_string());
+        let services = self.request.app_data::<web::Data<State>>();
+        let client = services.and_then(|services| services.web.trusted_proxies.client_address(self.request));
+        let address_doubt =
+            client.as_ref().and_then(|client| client.doubt.as_ref()).map(AddressDoubt::as_str);
+        let came_in = self.request.headers().get("x-request-id").map(|id| printable(id.as_bytes()));
+        let (method, path, route) = (method_name(self.request), self.path(), self.route);
+        let user = self.trace.user_id.map(|id| id.to_string());
+        let session = self.trace.session_id.map(|id| id.to_string());
+        let credential = self.trace.kind.map(CredentialKind::as_str);
+        let code = self.refused.as_ref().map(|problem| problem.code());
+        let check = code.and_then(|code| self.trace.failed_at(code)).map(Check::as_str);
+        let code = code.map(Code::as_str);
+        let status = self.status.as_u16();
+        let address = client.map(|client| client.address.to_string());
+        let milliseconds = (seconds * 1e6).round() / 1e3;
+        macro_rules! line {
+            ($level:ident) => {
+                tracing::$level!(
+                    method,
+                    path,
+                    route,
+                    status,
+                    milliseconds,
+                    request_id,
+                    came_in,
+                    user,
+                    session,
+                    credential,
+                    code,
+                    check,
+                    address,
+                    address_doubt,
+                    "request"
+                )
+            };
+        }
+        match route {
+            _ if is_ours => line!(warn),
+            "/healthz" | "/readyz" => line!(debug),
+            _ => line!(info),
+        }
+    }
+}
+
+/// Methods that nobody defined would make as many time series as somebody likes.
+fn method_name(request: &HttpRequest) -> &'static str {
+    const KNOWN: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+    KNOWN.into_iter().find(|method| *method == request.method().as_str()).unwrap_or("other")
+}
+
+/// What a client sent, without what could forge a line or move a cursor.
+fn printable(bytes: &[u8]) -> String {
+    let shown = |byte: &u8| if byte.is_ascii_graphic() { char::from(*byte) } else { '?' };
+    bytes.iter().take(SHOWN).map(shown).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_could_forge_a_line_is_not_shown() {
+        assert_eq!(printable(b"/a\r\n\x1b[31m\xc3\xa9"), "/a???[31m??");
+        assert_eq!(printable(&[b'x'; 200]).len(), SHOWN);
+    }
+}

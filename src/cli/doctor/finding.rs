@@ -1,0 +1,49 @@
+//! A finding of the doctor.
+
+use serde::Serialize;
+
+use crate::cli::failure::Failure;
+
+/// How it is with one thing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Level {
+    /// In order.
+    Pass,
+    /// It works, and something should be done.
+    Warn,
+    /// It does not work.
+    Fail,
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Serialize)]
+pub struct Finding {
+    pub check: &'static str,
+    pub level: Level,
+    pub found: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub advice: Option<String>,
+}
+
+impl Finding {
+    pub fn pass(check: &'static str, found: impl Into<String>) -> Self {
+        Self { check, level: Level::Pass, found: found.into(), advice: None }
+    }
+
+    pub fn warn(check: &'static str, found: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self { check, level: Level::Warn, found: found.into(), advice: Some(advice.into()) }
+    }
+
+    pub fn fail(check: &'static str, found: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self { check, level: Level::Fail, found: found.into(), advice: Some(advice.into()) }
+    }
+}
+
+/// What a failure says to whom it is shown.
+pub fn in_one_line(failure: Failure) -> String {
+    match failure {
+        Failure::Wrong(lines) => lines.join("; "),
+        Failure::ReaderGone => "nobody reads the output".to_owned(),
+    }
+}

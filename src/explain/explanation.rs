@@ -1,0 +1,411 @@
+//! Why a credential is let in or refused, check by check. The same checks as the guard's decide; explaining spends
+//! nothing and notes nothing as used. Who asks learns what he may: of a token no more than its refusal would say, and
+//! its life only if it is his own or the audit log is open to him.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::history::{self, LifeEvent};
+use super::pasted::{Pasted, PastedCredential, Target};
+use crate::audit::refusals::{self, Refusal};
+use crate::guard::caller::{Caller, Credential};
+use crate::guard::trace::{Check, CredentialKind, Line, Outcome, Trace};
+use crate::guard::{checks, credential, refusals as reasons};
+use crate::http::routing::{Found, RouteTable};
+use crate::refusal::{Code, Problem};
+use crate::state::State;
+use crate::users::user;
+
+/// Who asks.
+#[derive(Clone, Copy, Debug)]
+pub enum Asker<'a> {
+    /// Somebody without a credential of his own.
+    Nobody,
+    /// A caller.
+    Caller(&'a Caller),
+    /// Who runs the server, on its terminal.
+    Operator,
+}
+
+impl Asker<'_> {
+    /// Whether he may learn of the life of what belongs to this user. A personal token shows none.
+    fn may_see(self, user_id: Option<Uuid>) -> bool {
+        match self {
+            Self::Nobody => false,
+            Self::Operator => true,
+            Self::Caller(caller) => {
+                let is_present = !matches!(caller.credential, Credential::PersonalToken { .. });
+                let is_own = user_id == Some(caller.user_id) && caller.may("account:read");
+                is_present && (is_own || caller.may("audit:read"))
+            }
+        }
+    }
+}
+
+/// Why nothing may be kept under a request id.
+pub const NOT_KEPT: &str = "Nothing is kept under this request id: it was let in, is too long ago, came with too many \
+                            others at once, or was answered within the last second by another node.";
+
+/// What is said of a credential.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// It is, or was, let in.
+    LetIn,
+    /// It is, or was, refused.
+    Refused,
+    /// A refresh token whose session lives: whether it is good itself is told only by presenting it.
+    SessionLives,
+}
+
+/// An explanation.
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
+pub struct Explanation {
+    /// In a word.
+    pub verdict: Verdict,
+    /// What the refusal says: `code`, `title`, `detail`, `action`, `terminal` and the code's own members.
+    #[schema(value_type = Option<Object>)]
+    pub problem: Option<Value>,
+    /// What was sent.
+    pub credential: Option<ExplainedCredential>,
+    /// The request, when one was asked for.
+    pub request: Option<ExplainedRequest>,
+    /// The checks, in order.
+    pub checks: Vec<Line>,
+    /// What became of it; null where it is none of the asker's business.
+    pub life: Option<Vec<LifeEvent>>,
+    /// What to do, and who.
+    pub next: Vec<Step>,
+}
+
+/// The credential.
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
+pub struct ExplainedCredential {
+    /// Which kind.
+    #[schema(example = "access_token")]
+    pub kind: String,
+    /// Its public id: `jti`, or that of its row.
+    pub id: Option<Uuid>,
+    /// Its session.
+    pub session_id: Option<Uuid>,
+    /// Whose it is; null where it is none of the asker's business.
+    pub user_id: Option<Uuid>,
+    /// That user's name.
+    #[schema(example = "alice")]
+    pub username: Option<String>,
+}
+
+/// The request.
+#[derive(Clone, Debug, Default, Serialize, utoipa::ToSchema)]
+pub struct ExplainedRequest {
+    /// Its id, where it was made.
+    pub request_id: Option<Uuid>,
+    /// When it was made.
+    pub occurred_at: Option<DateTime<Utc>>,
+    /// The method.
+    #[schema(example = "GET")]
+    pub method: String,
+    /// The path.
+    #[schema(example = "/api/v1/notes")]
+    pub path: String,
+    /// The status of the answer.
+    pub status: Option<i16>,
+    /// The permission that it needs.
+    pub permission: Option<String>,
+    /// Whether it needs a recent sign-in.
+    pub fresh: Option<bool>,
+    /// The client's address, as far as proxies are believed.
+    pub address: Option<String>,
+    /// Who the connection was from.
+    pub peer: Option<String>,
+    /// What `X-Forwarded-For` said, believed or not, with `Forwarded` beside or in place of it.
+    pub forwarded_for: Option<String>,
+}
+
+/// What somebody can do.
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
+pub struct Step {
+    /// `client`: the developer of the client; `user`: who uses it; `operator`: who runs the server.
+    pub who: &'static str,
+    /// What.
+    pub text: String,
+}
+
+/// What the checks gave.
+struct Judged {
+    trace: Trace,
+    refused: Option<Problem>,
+    verdict: Verdict,
+    request: Option<ExplainedRequest>,
+}
+
+/// Explains what was pasted. With a target, also whether that request would be let in, without making it.
+///
+/// # Errors
+/// A fault of ours as a 5xx.
+pub async fn explain(
+    state: &State,
+    pasted: Pasted,
+    target: Option<Target>,
+    routes: &RouteTable,
+    asker: Asker<'_>,
+) -> Result<Explanation, Problem> {
+    let target = target.or(pasted.target);
+    let mut trace = Trace::explaining();
+    let judged = match pasted.credential {
+        Err(problem) => {
+            trace.stop(credential::check_of(problem.code()));
+            Judged { trace, verdict: Verdict::Refused, refused: Some(problem), request: None }
+        }
+        Ok(PastedCredential::RefreshToken(text)) => judge_refresh_token(state, &text, trace, asker).await?,
+        Ok(PastedCredential::Sent(sent)) => {
+            let caller = checks::identify_sent(state, &sent, &mut trace).await;
+            let request = target.as_ref().map(|target| demanded(routes, target));
+            let let_in = match (caller, &target) {
+                (Ok(caller), Some(target)) => would_permit(state, &caller, routes, target, &mut trace).await,
+                (caller, _) => caller.map(|_| ()),
+            };
+            let refused = let_in.err();
+            let verdict = if refused.is_some() { Verdict::Refused } else { Verdict::LetIn };
+            Judged { trace, refused, verdict, request }
+        }
+    };
+    if let Some(ours) = judged.refused.as_ref().filter(|problem| problem.code().status().is_server_error()) {
+        return Err(ours.clone());
+    }
+    explanation(state, judged, asker).await
+}
+
+async fn would_permit(
+    state: &State,
+    caller: &Caller,
+    routes: &RouteTable,
+    target: &Target,
+    trace: &mut Trace,
+) -> Result<(), Problem> {
+    match routes.find(&target.method, &target.path) {
+        Found::Guarded(rule) => checks::permit(state, caller, rule, trace).await,
+        Found::Open => Ok(()),
+        Found::Nothing => {
+            Err(Problem::new(Code::NotFound, "Nothing stands at this path; /openapi.json lists what does."))
+        }
+        Found::OtherMethods(methods) => {
+            let names: Vec<&str> = methods.iter().map(actix_web::http::Method::as_str).collect();
+            let detail = format!("This method is not answered here; what is: {}.", names.join(", "));
+            Err(Problem::new(Code::MethodNotAllowed, detail))
+        }
+    }
+}
+
+/// Form, signature and whether the session lives; never whether the token is spent, or would be forgiven.
+async fn judge_refresh_token(
+    state: &State,
+    text: &str,
+    mut trace: Trace,
+    asker: Asker<'_>,
+) -> Result<Judged, Problem> {
+    let refused =
+        |trace, problem| Judged { trace, verdict: Verdict::Refused, refused: Some(problem), request: None };
+    let token = match checks::read_refresh_token(state, text, &mut trace) {
+        Ok(token) => token,
+        Err(problem) => return Ok(refused(trace, problem)),
+    };
+    let life = match check_session_of(state, &token, &mut trace).await {
+        Ok(life) => life,
+        Err(problem) => return Ok(refused(trace, problem)),
+    };
+    if asker.may_see(life.user_id) && life.user_status.as_deref() != Some(user::ACTIVE) {
+        trace.stop(Check::User);
+        return Ok(refused(trace, reasons::account_disabled()));
+    }
+    Ok(Judged { trace, verdict: Verdict::SessionLives, refused: None, request: None })
+}
+
+async fn explanation(state: &State, judged: Judged, asker: Asker<'_>) -> Result<Explanation, Problem> {
+    let Judged { trace, refused, verdict, request } = judged;
+    let sees = trace.is_proven() && asker.may_see(trace.user_id);
+    let lines = trace.lines(refused.as_ref());
+    let detail = refused.as_ref().map(Problem::detail);
+    let credential = trace.kind.map(|kind| ExplainedCredential {
+        kind: kind.as_str().to_owned(),
+        id: trace.credential_id,
+        session_id: trace.session_id,
+        user_id: trace.user_id.filter(|_| sees),
+        username: None,
+    });
+    let life = if sees { Some(life(state, credential.as_ref(), None).await?) } else { None };
+    Ok(Explanation {
+        verdict,
+        problem: refused.as_ref().map(Problem::essence),
+        credential: named(state, credential).await?,
+        request,
+        checks: if sees { lines } else { told_to_holder(lines, trace.is_proven(), detail) },
+        life,
+        next: next_steps(refused.map(|problem| problem.code()), verdict),
+    })
+}
+
+/// Explains a request that was refused, or whose trace was asked for; `None`: nothing is kept under this id.
+///
+/// # Errors
+/// A fault of ours as a 5xx.
+pub async fn explain_request(
+    state: &State,
+    request_id: Uuid,
+    asker: Asker<'_>,
+) -> Result<Option<Explanation>, Problem> {
+    if state.recorder.kept_refusals.is_waiting(request_id) {
+        state.recorder.kept_refusals.flush(&state.core.database).await?;
+    }
+    let found = state.core.database.run(move |connection| refusals::find(connection, request_id)).await?;
+    match found {
+        Some(kept) => explanation_of_kept(state, kept, asker).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+async fn explanation_of_kept(state: &State, kept: Refusal, asker: Asker<'_>) -> Result<Explanation, Problem> {
+    let sees = asker.may_see(kept.user_id);
+    let code = kept.code.as_deref().and_then(Code::find);
+    let verdict = if code.is_some() { Verdict::Refused } else { Verdict::LetIn };
+    let lines: Vec<Line> = serde_json::from_value(kept.checks).unwrap_or_default();
+    let credential = kept.credential_kind.map(|kind| ExplainedCredential {
+        kind,
+        id: kept.credential_id,
+        session_id: kept.session_id,
+        user_id: kept.user_id.filter(|_| sees),
+        username: None,
+    });
+    let life = if sees { Some(life(state, credential.as_ref(), Some(kept.request_id)).await?) } else { None };
+    let only_for = |text: Option<String>| text.filter(|_| sees);
+    let request = ExplainedRequest {
+        request_id: Some(kept.request_id),
+        occurred_at: Some(kept.occurred_at),
+        method: kept.method,
+        path: if sees { kept.path } else { kept.route },
+        status: Some(kept.status),
+        address: only_for(kept.address),
+        peer: only_for(kept.peer),
+        forwarded_for: only_for(kept.forwarded_for),
+        ..ExplainedRequest::default()
+    };
+    Ok(Explanation {
+        verdict,
+        checks: if sees { lines } else { told_to_holder(lines, true, kept.problem["detail"].as_str()) },
+        problem: Some(kept.problem).filter(|problem| !problem.is_null()),
+        credential: named(state, credential).await?,
+        request: Some(request),
+        life,
+        next: next_steps(code, verdict),
+    })
+}
+
+/// What became of a credential, and what else the request did.
+async fn life(
+    state: &State,
+    credential: Option<&ExplainedCredential>,
+    request_id: Option<Uuid>,
+) -> Result<Vec<LifeEvent>, Problem> {
+    let of_personal_token = credential
+        .filter(|credential| credential.kind == CredentialKind::PersonalToken.as_str())
+        .and_then(|credential| credential.id);
+    let mut events = match (of_personal_token, credential.and_then(|credential| credential.session_id)) {
+        (Some(id), _) => history::events_of_personal_token(state, id).await?,
+        (None, Some(id)) => match history::session_life(state, id, None).await? {
+            Some(life) => history::events_of_session(state, &life).await?,
+            None => Vec::new(),
+        },
+        (None, None) => Vec::new(),
+    };
+    if let Some(request_id) = request_id {
+        let is_known = |event: &LifeEvent| event.request_id == Some(request_id);
+        if !events.iter().any(is_known) {
+            events = history::in_order(events, history::events_of_request(state, request_id).await?);
+        }
+    }
+    Ok(events)
+}
+
+async fn named(
+    state: &State,
+    credential: Option<ExplainedCredential>,
+) -> Result<Option<ExplainedCredential>, Problem> {
+    let Some(mut credential) = credential else { return Ok(None) };
+    if let Some(id) = credential.user_id {
+        let found = state.core.database.run(move |connection| user::find(connection, id)).await;
+        credential.username = found?.map(|user| user.username);
+    }
+    Ok(Some(credential))
+}
+
+/// What a request asks for, as far as its route says.
+fn demanded(routes: &RouteTable, target: &Target) -> ExplainedRequest {
+    let rule = match routes.find(&target.method, &target.path) {
+        Found::Guarded(rule) => Some(rule),
+        Found::Open | Found::Nothing | Found::OtherMethods(_) => None,
+    };
+    ExplainedRequest {
+        method: target.method.to_string(),
+        path: target.path.clone(),
+        permission: rule.and_then(|rule| rule.permission.map(str::to_owned)),
+        fresh: rule.map(|rule| rule.fresh),
+        ..ExplainedRequest::default()
+    }
+}
+
+/// Who holds a token and is nobody else may know what it says itself, and what its refusal says.
+fn told_to_holder(mut lines: Vec<Line>, is_proven: bool, refusal: Option<&str>) -> Vec<Line> {
+    for line in lines.iter_mut().filter(|line| !is_proven || line.check > Check::Type) {
+        line.expected = None;
+        line.found = refusal.filter(|_| line.outcome == Outcome::Failed).map(str::to_owned);
+    }
+    lines
+}
+
+fn next_steps(code: Option<Code>, verdict: Verdict) -> Vec<Step> {
+    match (code, verdict) {
+        (Some(code), _) => {
+            let page = code.page();
+            vec![
+                Step { who: "client", text: page.for_client.to_owned() },
+                Step { who: "user", text: page.for_user.to_owned() },
+                Step { who: "operator", text: page.for_operator.to_owned() },
+            ]
+        }
+        (None, Verdict::SessionLives) => {
+            let text = "Present it at POST /api/v1/auth/refresh: only that tells whether it is spent.";
+            vec![Step { who: "client", text: text.to_owned() }]
+        }
+        (None, _) => Vec::new(),
+    }
+}
+
+/// Whether a refresh token's session lives. It is not presented by this: nothing is spent, and whether it is
+/// spent, or would be forgiven, is not told.
+///
+/// # Errors
+/// `refresh_token_unknown`, `session_ended`, `session_expired`; a fault of ours as a 5xx.
+pub async fn check_session_of(
+    state: &State,
+    token: &crate::sessions::refresh_token::RefreshToken,
+    trace: &mut Trace,
+) -> Result<crate::sessions::life::SessionLife, Problem> {
+    let found = history::session_life(
+        state,
+        token.session_id,
+        Some(crate::sessions::refresh_token::digest(&token.secret)),
+    )
+    .await;
+    let found = found.and_then(|found| found.ok_or_else(reasons::refresh_token_unknown));
+    let life = found.inspect_err(|_| trace.stop(Check::Session))?;
+    trace.user_id = life.user_id;
+    let lives = match &life.ended {
+        Some((at, reason)) => Err(reasons::session_ended(*at, reason)),
+        None if life.is_expired => Err(reasons::session_expired(life.expires_at)),
+        None => Ok(()),
+    };
+    trace.check(Check::Session, lives)?;
+    Ok(life)
+}

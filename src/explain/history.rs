@@ -1,0 +1,301 @@
+//! The life of a session or a personal token, in words: issued when, by which sign-in, from where; refreshed; ended by
+//! whom, when and why.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::audit::event::{self, Event, Filter};
+use crate::guard::lookup;
+use crate::refusal::Problem;
+use crate::sessions::renewal::SESSION_RENEWED;
+use crate::sessions::{EndReason, SessionLife, find_life};
+use crate::state::State;
+use crate::tokens::personal_token::{self, PersonalToken, TokenLife};
+
+/// Events of a life that are looked at.
+const EVENTS: i64 = 200;
+
+/// One thing that happened.
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
+pub struct LifeEvent {
+    /// When.
+    pub at: DateTime<Utc>,
+    /// What, for programs: an audit event's type, or `refreshed`, `session_renewed`, `last_used`, `expires`, `expired`.
+    pub event: String,
+    /// What, for people.
+    pub text: String,
+    /// Who did it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// From which address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// In which request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<Uuid>,
+}
+
+impl LifeEvent {
+    fn plain(at: DateTime<Utc>, event: &str, text: String) -> Self {
+        Self { at, event: event.to_owned(), text, by: None, address: None, request_id: None }
+    }
+}
+
+impl From<Event> for LifeEvent {
+    fn from(event: Event) -> Self {
+        let (text, by) = (in_words(&event), by_whom(&event));
+        Self {
+            at: event.occurred_at,
+            event: event.type_,
+            text,
+            by,
+            address: event.address,
+            request_id: event.request_id,
+        }
+    }
+}
+
+fn by_whom(event: &Event) -> Option<String> {
+    let is_logout = event.details.get("reason").and_then(Value::as_str) == Some(EndReason::Logout.as_str());
+    // A sign-out without an Authorization header.
+    let by_refresh_token = || is_logout.then(|| "whoever holds its refresh token".to_owned());
+    event.actor_name.clone().or_else(by_refresh_token)
+}
+
+/// What happened, without who did it.
+fn in_words(event: &Event) -> String {
+    let detail = |name: &str| event.details.get(name).and_then(Value::as_str).unwrap_or_default();
+    match event.type_.as_str() {
+        "login_succeeded" => signed_in(detail("kind"), detail("device")),
+        // Of an account's change, within a session.
+        "login_failed" if detail("code") == "wrong_password" => "a wrong password was given".to_owned(),
+        "login_failed" => "a sign-in failed".to_owned(),
+        "stepped_up" => "the password was given again".to_owned(),
+        "step_up_failed" => "a wrong password was given".to_owned(),
+        "refresh_repeated" => "a spent refresh token was presented again and forgiven".to_owned(),
+        "refresh_token_reused" => "a spent refresh token was used again: the session was ended".to_owned(),
+        "session_ended" => session_ended(detail("reason")),
+        "user_role_changed" => "the user's role was changed".to_owned(),
+        "user_disabled" => "the account was disabled".to_owned(),
+        "user_enabled" => "the account was enabled".to_owned(),
+        "user_deleted" => "the account was deleted".to_owned(),
+        "password_changed" => "the password was changed".to_owned(),
+        "personal_token_created" => token_made(detail("name")),
+        "personal_token_revoked" => token_revoked(detail("reason")),
+        other => other.replace('_', " "),
+    }
+}
+
+fn signed_in(kind: &str, device: &str) -> String {
+    let with = if device.is_empty() { String::new() } else { format!(" with {device}") };
+    format!("signed in ({kind} session){with}")
+}
+
+fn session_ended(reason: &str) -> String {
+    format!("the session was ended: {}", reason.replace('_', " "))
+}
+
+fn token_made(name: &str) -> String {
+    format!("the token “{name}” was made")
+}
+
+fn token_revoked(reason: &str) -> String {
+    format!("the token was revoked: {}", reason.replace('_', " "))
+}
+
+/// What of a user's events bears on what he holds.
+fn concerns_credentials(event: &Event) -> bool {
+    const TYPES: [&str; 5] =
+        ["user_role_changed", "user_disabled", "user_enabled", "user_deleted", "password_changed"];
+    TYPES.contains(&event.type_.as_str())
+}
+
+/// A session's row, whatever became of it; with a digest, only if it is its refresh token's.
+///
+/// # Errors
+/// A fault of ours as a 5xx.
+pub async fn session_life(
+    state: &State,
+    id: Uuid,
+    digest: Option<[u8; 32]>,
+) -> Result<Option<SessionLife>, Problem> {
+    state.core.database.run(move |connection| find_life(connection, id, digest)).await.map_err(Problem::from)
+}
+
+/// What happened to a session, in order.
+///
+/// # Errors
+/// A fault of ours as a 5xx.
+pub async fn events_of_session(state: &State, life: &SessionLife) -> Result<Vec<LifeEvent>, Problem> {
+    let (id, user_id, since) = (life.id, life.user_id, life.created_at);
+    // What somebody did to others in his session stands in their lives.
+    let is_of_others = move |event: &Event| user_id.is_some() && event.subject_id != user_id;
+    let events = state
+        .core
+        .database
+        .run(move |connection| {
+            let of_session = Filter { session_id: Some(id), ..Filter::default() };
+            let mut events = event::list(connection, &of_session, EVENTS)?;
+            events.retain(|event| !is_of_others(event));
+            if user_id.is_some() {
+                let of_user = Filter { subject_id: user_id, since: Some(since), ..Filter::default() };
+                let others = event::list(connection, &of_user, EVENTS)?;
+                let others = others.into_iter().filter(concerns_credentials);
+                let known: Vec<Uuid> = events.iter().map(|event| event.id).collect();
+                events.extend(others.filter(|event| !known.contains(&event.id)));
+            }
+            Ok(events)
+        })
+        .await?;
+    let events = oldest_first(events);
+    let more = of_row(life, &events);
+    Ok(in_order(events, more))
+}
+
+/// What happened to a personal token, in order.
+///
+/// # Errors
+/// A fault of ours as a 5xx.
+pub async fn events_of_personal_token(state: &State, id: Uuid) -> Result<Vec<LifeEvent>, Problem> {
+    let found = state
+        .core
+        .database
+        .run(move |connection| {
+            let Some(life) = personal_token::find_life(connection, id)? else { return Ok(None) };
+            let PersonalToken { user_id, created_at, .. } = life.token;
+            let filter = Filter { subject_id: user_id, since: Some(created_at), ..Filter::default() };
+            let events = match user_id {
+                Some(_) => event::list(connection, &filter, EVENTS)?,
+                None => Vec::new(),
+            };
+            Ok(Some((life, events)))
+        })
+        .await?;
+    let Some((life, mut events)) = found else { return Ok(Vec::new()) };
+    let text = id.to_string();
+    let is_its_own = |event: &Event| event.details.get("token_id").and_then(Value::as_str) == Some(&text);
+    events.retain(|event| is_its_own(event) || concerns_credentials(event));
+    let events = oldest_first(events);
+    let more = of_token(&life, &events, lookup::database_time(state).await?);
+    Ok(in_order(events, more))
+}
+
+/// What the audit log says of a request.
+///
+/// # Errors
+/// A fault of ours as a 5xx.
+pub async fn events_of_request(state: &State, request_id: Uuid) -> Result<Vec<LifeEvent>, Problem> {
+    let filter = Filter { request_id: Some(request_id), ..Filter::default() };
+    let events =
+        state.core.database.search(move |connection| event::list(connection, &filter, EVENTS)).await?;
+    Ok(oldest_first(events))
+}
+
+/// Those of one moment in the order in which they were written.
+fn oldest_first(mut events: Vec<Event>) -> Vec<LifeEvent> {
+    events.sort_by_key(|event| (event.occurred_at, event.id));
+    events.into_iter().map(LifeEvent::from).collect()
+}
+
+/// Those of one moment as they are here.
+pub fn in_order(mut events: Vec<LifeEvent>, more: Vec<LifeEvent>) -> Vec<LifeEvent> {
+    events.extend(more);
+    events.sort_by_key(|event| event.at);
+    events
+}
+
+/// What the row says and no event does: uses and refreshes are too many to be events, and old events are pruned.
+fn of_row(life: &SessionLife, events: &[LifeEvent]) -> Vec<LifeEvent> {
+    let has = |name: &str| events.iter().any(|event| event.event == name);
+    let mut more = Vec::new();
+    if !has("login_succeeded") {
+        let text = signed_in(&life.kind, life.device.as_deref().unwrap_or_default());
+        let begun = LifeEvent::plain(life.created_at, "login_succeeded", text);
+        more.push(LifeEvent { address: life.address.clone(), ..begun });
+    }
+    if let Some((count @ 1.., Some(at))) = life.refreshed {
+        let times = if count == 1 { String::new() } else { format!(", {count} times in all") };
+        more.push(LifeEvent::plain(at, "refreshed", format!("refreshed{times}")));
+    }
+    let secret = if life.kind == "browser" { "cookie" } else { "refresh token" };
+    more.extend(life.renewed_at.iter().map(|at| {
+        let text = format!("the session got a new {secret}");
+        LifeEvent::plain(*at, SESSION_RENEWED, text)
+    }));
+    if life.last_used_at > life.created_at {
+        more.push(last_used(life.last_used_at));
+    }
+    match &life.ended {
+        Some((at, reason)) if !has("session_ended") && !has("refresh_token_reused") => {
+            more.push(LifeEvent::plain(*at, "session_ended", session_ended(reason)));
+        }
+        Some(_) => {}
+        None => more.push(end_of(life.expires_at, life.is_expired, "expires if it is not used until then")),
+    }
+    more
+}
+
+/// The same of a personal token, whose uses do not put off its end.
+fn of_token(life: &TokenLife, events: &[LifeEvent], now: DateTime<Utc>) -> Vec<LifeEvent> {
+    let TokenLife { token, revoked_at, revoked_reason } = life;
+    let has = |name: &str| events.iter().any(|event| event.event == name);
+    let mut more = Vec::new();
+    if !has("personal_token_created") {
+        more.push(LifeEvent::plain(token.created_at, "personal_token_created", token_made(&token.name)));
+    }
+    more.extend(token.last_used_at.map(last_used));
+    match revoked_at {
+        Some(at) if !has("personal_token_revoked") => {
+            let text = token_revoked(revoked_reason.as_deref().unwrap_or_default());
+            more.push(LifeEvent::plain(*at, "personal_token_revoked", text));
+        }
+        Some(_) => {}
+        None => more.push(end_of(token.expires_at, token.expires_at <= now, "expires")),
+    }
+    more
+}
+
+fn last_used(at: DateTime<Utc>) -> LifeEvent {
+    LifeEvent::plain(at, "last_used", "last used".to_owned())
+}
+
+fn end_of(at: DateTime<Utc>, is_over: bool, expires: &str) -> LifeEvent {
+    let (event, text) = if is_over { ("expired", "expired") } else { ("expires", expires) };
+    LifeEvent::plain(at, event, text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn who_did_it_is_told_as_far_as_it_is_known() {
+        let (address, request) = (Some("192.0.2.1"), Some(Uuid::nil()));
+        for (actor, address, request_id, reason, by) in [
+            (Some("alice"), address, request, "logout", Some("alice")),
+            (Some("command line"), None, None, "ended_by_admin", Some("command line")),
+            (None, address, request, "logout", Some("whoever holds its refresh token")),
+            // Somebody sent a request, and nothing says who.
+            (None, address, request, "refresh_token_reused", None),
+        ] {
+            let event = Event {
+                id: Uuid::nil(),
+                occurred_at: DateTime::UNIX_EPOCH,
+                type_: "session_ended".into(),
+                actor_id: None,
+                actor_name: actor.map(str::to_owned),
+                subject_id: None,
+                subject_name: None,
+                session_id: None,
+                address: address.map(str::to_owned),
+                request_id,
+                details: json!({ "reason": reason }),
+            };
+            assert_eq!(by_whom(&event).as_deref(), by, "{event:?}");
+        }
+    }
+}

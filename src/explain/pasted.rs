@@ -1,0 +1,252 @@
+//! What somebody pasted to have it explained: a token by itself, an `Authorization` header, a whole request, a token
+//! answer, or a curl command line.
+
+use actix_web::http::Method;
+use actix_web::http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use serde_json::Value;
+
+use super::curl::Curl;
+use crate::guard::credential::{self, Sent};
+use crate::refusal::{Code, Problem};
+use crate::sessions::refresh_token;
+
+/// What was found in it.
+pub struct Pasted {
+    /// The credential.
+    pub credential: Result<PastedCredential, Problem>,
+    /// The request that it was sent with, where that stands there too.
+    pub target: Option<Target>,
+}
+
+/// A credential that was pasted.
+pub enum PastedCredential {
+    /// As a guarded endpoint takes it.
+    Sent(Sent),
+    /// A refresh token, which `POST /api/v1/auth/refresh` takes.
+    RefreshToken(String),
+}
+
+/// Bytes that a path may have. An explanation repeats it.
+pub const PATH_MAX: usize = 2_000;
+/// Bytes that a method may have.
+pub const METHOD_MAX: usize = 32;
+
+/// What was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// The method.
+    pub method: Method,
+    /// The path, without host and query.
+    pub path: String,
+}
+
+/// Reads what was pasted.
+#[must_use]
+pub fn read(text: &str) -> Pasted {
+    // An editor or a shell may have put a byte order mark before it.
+    let text = text.trim().trim_start_matches('\u{feff}').trim_start();
+    let first = text.split_whitespace().next().unwrap_or_default();
+    if first == "curl" || first.ends_with("/curl") {
+        return read_curl(text);
+    }
+    if let Ok(Value::Object(members)) = serde_json::from_str::<Value>(text) {
+        return alone(of_members(|name| members.get(name)?.as_str().map(str::to_owned)));
+    }
+    if let Some(value) = header_line(text) {
+        return Pasted { credential: of_header(value), target: request_line(first, text) };
+    }
+    if text.split_whitespace().nth(1).is_some() {
+        return alone(of_header(text));
+    }
+    alone(Ok(bare(text)))
+}
+
+fn alone(credential: Result<PastedCredential, Problem>) -> Pasted {
+    Pasted { credential, target: None }
+}
+
+/// A token by itself is taken for what it belongs to.
+fn bare(token: &str) -> PastedCredential {
+    if token.starts_with(refresh_token::PREFIX) {
+        PastedCredential::RefreshToken(token.to_owned())
+    } else {
+        PastedCredential::Sent(Sent::Bearer(token.to_owned()))
+    }
+}
+
+fn missing() -> Problem {
+    let detail = "No credential stands in what was pasted. Paste a token, an Authorization header, or the curl command \
+                  line with it.";
+    Problem::new(Code::CredentialsMissing, detail)
+}
+
+/// The token of a token answer or of a request's body.
+fn of_members(member: impl Fn(&str) -> Option<String>) -> Result<PastedCredential, Problem> {
+    let token = ["access_token", "token", "refresh_token"].into_iter().find_map(member);
+    token.map(|token| bare(&token)).ok_or_else(missing)
+}
+
+fn of_header(value: &str) -> Result<PastedCredential, Problem> {
+    let mut headers = HeaderMap::new();
+    if let Ok(value) = HeaderValue::from_str(value) {
+        headers.insert(AUTHORIZATION, value);
+    }
+    credential::read_header(&headers)?.map(PastedCredential::Sent).ok_or_else(missing)
+}
+
+/// The value of the `Authorization` header among lines of text.
+fn header_line(text: &str) -> Option<&str> {
+    text.lines().find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        name.trim().eq_ignore_ascii_case("authorization").then(|| value.trim())
+    })
+}
+
+/// `GET /path HTTP/1.1` (RFC 9112, section 3), or the same without its version.
+fn request_line(method: &str, text: &str) -> Option<Target> {
+    let path = text.lines().next()?.split_whitespace().nth(1)?;
+    target(method, path)
+}
+
+fn target(method: &str, address: &str) -> Option<Target> {
+    let method = Method::from_bytes(method.as_bytes()).ok()?;
+    let path = match address.split_once("://") {
+        Some((_, rest)) => rest.find('/').map_or("/", |at| &rest[at..]),
+        None => address,
+    };
+    let path = path.split(['?', '#']).next().filter(|path| path.starts_with('/'))?;
+    if path.len() > PATH_MAX || method.as_str().len() > METHOD_MAX {
+        return None;
+    }
+    Some(Target { method, path: path.to_owned() })
+}
+
+fn read_curl(text: &str) -> Pasted {
+    let Some(curl) = Curl::read(text) else {
+        let detail = "The command line has a quotation mark without its other; paste it whole.";
+        return alone(Err(Problem::new(Code::CredentialsMalformed, detail)));
+    };
+    let header = curl.headers.iter().rev().find_map(|line| header_line(line));
+    let credential = match (header, &curl.data) {
+        (Some(value), _) => of_header(value),
+        (None, Some(data)) => of_body(data),
+        (None, None) => Err(missing()),
+    };
+    let target = curl.address.as_deref().and_then(|address| target(curl.method(), address));
+    Pasted { credential, target }
+}
+
+fn of_body(data: &str) -> Result<PastedCredential, Problem> {
+    match serde_json::from_str::<Value>(data) {
+        Ok(Value::Object(members)) => of_members(|name| members.get(name)?.as_str().map(str::to_owned)),
+        _ => Err(missing()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn bearer(text: &str) -> Option<String> {
+        match read(text).credential {
+            Ok(PastedCredential::Sent(Sent::Bearer(token))) => Some(token),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn a_token_is_found_however_it_is_pasted() {
+        for text in [
+            "abc.def.ghi",
+            "  abc.def.ghi\n",
+            "\u{feff}abc.def.ghi",
+            "Bearer abc.def.ghi",
+            "authorization: bearer abc.def.ghi",
+            "GET /api/v1/me HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer abc.def.ghi\r\n",
+            "{\"access_token\": \"abc.def.ghi\", \"refresh_token\": \"dwr_x\"}",
+            "curl -i -H 'Authorization: Bearer abc.def.ghi' http://x/api/v1/me",
+            "curl --header \"Authorization: Bearer abc.def.ghi\" \\\n  http://x/api/v1/me",
+            "curl -sSH'Authorization: Bearer abc.def.ghi' http://x",
+            "/usr/bin/curl --oauth2-bearer abc.def.ghi http://x",
+        ] {
+            assert_eq!(bearer(text).as_deref(), Some("abc.def.ghi"), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_request_of_a_command_line_is_found_with_it() {
+        let target =
+            |text: &str| read(text).target.map(|target| format!("{} {}", target.method, target.path));
+        let header = "-H 'Authorization: Bearer x'";
+        assert_eq!(
+            target(&format!("curl {header} http://h:1/api/v1/me?x=1")).as_deref(),
+            Some("GET /api/v1/me")
+        );
+        assert_eq!(target(&format!("curl -XPUT {header} https://h/a")).as_deref(), Some("PUT /a"));
+        assert_eq!(target(&format!("curl {header} -d '{{}}' https://h/a")).as_deref(), Some("POST /a"));
+        assert_eq!(
+            target(&format!("curl -sX DELETE {header} -o out https://h")).as_deref(),
+            Some("DELETE /")
+        );
+        for (options, found) in [
+            ("-I https://h/a", "HEAD /a"),
+            ("--head https://h/a", "HEAD /a"),
+            ("-sI https://h/a", "HEAD /a"),
+            ("-IX GET https://h/a", "GET /a"),
+            ("-d {} https://h/a", "POST /a"),
+            ("-Gd x=1 https://h/a", "GET /a"),
+            ("--data-urlencode x=1 https://h/a", "POST /a"),
+            ("-F file=@x https://h/a", "POST /a"),
+            ("-T x https://h/a", "PUT /a"),
+            ("--url https://h/a", "GET /a"),
+            ("localhost:8000/a?b", "GET /a"),
+            ("localhost:8000", "GET /"),
+            // The value of another option is no address, whatever it looks like.
+            ("https://h/a -o out", "GET /a"),
+            ("-o /tmp/out https://h/a", "GET /a"),
+            ("https://h/a -sSo /tmp/out", "GET /a"),
+            ("-xhttp://proxy/b --referer https://b/b https://h/a", "GET /a"),
+            ("-e https://b/b -A 'bot (+http://b/b)' https://h/a", "GET /a"),
+            ("https://h/a https://h/b", "GET /a"),
+        ] {
+            assert_eq!(target(&format!("curl {options} {header}")).as_deref(), Some(found), "{options}");
+        }
+        assert_eq!(target("GET /a HTTP/1.1\nAuthorization: Bearer x").as_deref(), Some("GET /a"));
+        assert_eq!(target("Bearer x"), None);
+        let long = format!("curl {header} http://h/{}", "a".repeat(PATH_MAX));
+        assert_eq!((target(&long), bearer(&long).as_deref()), (None, Some("x")));
+    }
+
+    #[test]
+    fn a_refresh_token_is_told_by_where_it_was_sent() {
+        let is_refresh = |text| matches!(read(text).credential, Ok(PastedCredential::RefreshToken(token)) if token == "dwr_x");
+        assert!(is_refresh("dwr_x"));
+        assert!(is_refresh("curl --json '{\"refresh_token\":\"dwr_x\"}' http://h/api/v1/auth/refresh"));
+        // Sent as a bearer it is the wrong one of the two, and that is what is explained.
+        assert_eq!(bearer("Bearer dwr_x").as_deref(), Some("dwr_x"));
+    }
+
+    #[test]
+    fn basic_is_read_from_its_option_and_nothing_from_nothing() {
+        let basic = read("curl -u alice:dwp_y http://h").credential;
+        let expected = Sent::Basic { username: "alice".into(), token: "dwp_y".into() };
+        assert!(matches!(basic, Ok(PastedCredential::Sent(sent)) if sent == expected));
+        for (text, code) in [
+            ("curl http://h", Code::CredentialsMissing),
+            ("curl 'http://h", Code::CredentialsMalformed),
+            ("{\"a\": 1}", Code::CredentialsMissing),
+            ("Token abc", Code::SchemeUnsupported),
+        ] {
+            assert_eq!(read(text).credential.err().map(|problem| problem.code()), Some(code), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_pasted_is_read_without_a_panic(text in "(curl )?[\\PC '\"\\\\-]{0,200}") {
+            let _ = read(&text);
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! How a credential stands at this moment: out of the memory where the feed keeps that current, otherwise out of the
+//! database.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_lc_rs::digest::{SHA256, digest as sha256};
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use crate::cache::remembered::Raised;
+use crate::refusal::Problem;
+use crate::sessions::{BrowserStanding, Standing, find_browser_standing, find_standing};
+use crate::state::State;
+use crate::tokens::access_token::{self, AccessTokenFlaw, Signed};
+use crate::tokens::holder::Holder;
+use crate::tokens::personal_token::{self, TokenStanding};
+use crate::tokens::revocation;
+
+/// What is over stays so; it is looked up anew all the same, now and then.
+const OVER_FOR: Duration = Duration::from_secs(60);
+
+/// What was found of an API client's session.
+pub enum Found {
+    /// How it stands.
+    Standing(Arc<Standing>),
+    /// It stands nowhere.
+    Nothing,
+    /// The key that signed the access token is revoked.
+    KeyRevoked,
+}
+
+fn digest(text: &str) -> [u8; 32] {
+    let mut digest = [0; 32];
+    digest.copy_from_slice(sha256(&SHA256, text.as_bytes()).as_ref());
+    digest
+}
+
+/// What an access token says whose signature is ours, verified once.
+///
+/// # Errors
+/// The flaw of form, key or signature.
+pub fn signed_access_token(state: &State, token: &str) -> Result<Arc<Signed>, AccessTokenFlaw> {
+    if token.len() > access_token::MAX_LEN {
+        return Err(AccessTokenFlaw::Malformed);
+    }
+    let (ring, digest) = (state.tokens.keys.current(), digest(token));
+    match state.cache.access_token(&digest) {
+        Some(Some(signed)) => return signed.check_key(&ring).map(|()| signed),
+        Some(None) => return Err(AccessTokenFlaw::SignatureInvalid),
+        None => {}
+    }
+    let verified = access_token::verify_signature(&ring, &state.tokens.issuer, token).map(|mut signed| {
+        signed.scope = state.cache.share(&signed.scope);
+        Arc::new(signed)
+    });
+    match &verified {
+        Ok(signed) => state.cache.remember_access_token(digest, Some(Arc::clone(signed))),
+        Err(AccessTokenFlaw::SignatureInvalid) => state.cache.remember_access_token(digest, None),
+        Err(_) => {}
+    }
+    verified
+}
+
+/// How the session of an access token stands, and whether the key that signed it is still good.
+///
+/// # Errors
+/// A fault of ours as a 5xx.
+pub async fn session_standing(state: &State, id: Uuid, kid: &str) -> Result<Found, Problem> {
+    if let Some(standing) = state.cache.session(id) {
+        return Ok(Found::Standing(standing));
+    }
+    let (ticket, kid) = (state.cache.ticket(), kid.to_owned());
+    let grace = state.tokens.lifetimes.refresh_grace;
+    let found = state.core.database.run(move |connection| find_standing(connection, id, &kid, grace)).await;
+    let (key_revoked_at, standing) = found?;
+    if key_revoked_at.is_some() {
+        return Ok(Found::KeyRevoked);
+    }
+    let Some(mut standing) = standing else { return Ok(Found::Nothing) };
+    share_names(state, standing.user.as_mut());
+    end_what_is_lost(state, id, &mut standing.ended, standing.user.as_ref());
+    let standing = Arc::new(standing);
+    if let Some(ticket) = ticket {
+        state.cache.remember_session(ticket, id, &standing);
+    }
+    Ok(Found::Standing(standing))
+}
+
+/// Returns the state of the session that this cookie belongs, or belonged, to; `None`: there is none. The cookie
+/// counts as presented.
+///
+/// # Errors
+/// A fault of ours as a 5xx.
+pub async fn browser_standing(
+    state: &State,
+    cookie: [u8; 32],
+) -> Result<Option<Arc<BrowserStanding>>, Problem> {
+    if let Some(standing) = state.cache.browser(&cookie) {
+        return Ok(Some(standing));
+    }
+    let (ticket, grace) = (state.cache.ticket(), state.tokens.lifetimes.refresh_grace);
+    let find = move |connection: &mut _| find_browser_standing(connection, &cookie, grace, true);
+    let found = state.core.database.run(find).await;
+    let found = found?.map(|mut browser| {
+        share_names(state, browser.standing.user.as_mut());
+        let standing = &mut browser.standing;
+        end_what_is_lost(state, browser.id, &mut standing.ended, standing.user.as_ref());
+        Arc::new(browser)
+    });
+    if let (Some(ticket), Some(standing)) = (ticket, &found) {
+        let until_over = standing.former.filter(|former| !former.is_over).and_then(|former| former.left);
+        let left = good_for(standing.left).min(until_over.unwrap_or(Duration::MAX));
+        state.cache.remember_browser(ticket, standing, left);
+    }
+    Ok(found)
+}
+
+/// How the personal token of this digest stands; `None`: it stands nowhere.
+///
+/// # Errors
+/// A fault of ours as a 5xx.
+pub async fn personal_token_standing(
+    state: &State,
+    digest: [u8; 32],
+) -> Result<Option<Arc<TokenStanding>>, Problem> {
+    if let Some(standing) = state.cache.personal_token(&digest) {
+        return Ok(Some(standing));
+    }
+    let ticket = state.cache.ticket();
+    let found =
+        state.core.database.run(move |connection| personal_token::find_standing(connection, &digest)).await;
+    let found = found?.map(|mut standing| {
+        standing.scope = state.cache.share(&standing.scope);
+        share_names(state, standing.user.as_mut());
+        end_what_is_lost(state, standing.id, &mut standing.revoked, standing.user.as_ref());
+        Arc::new(standing)
+    });
+    if let (Some(ticket), Some(standing)) = (ticket, &found) {
+        state.cache.remember_personal_token(ticket, digest, standing, good_for(standing.left));
+    }
+    Ok(found)
+}
+
+/// What lives by the database, and whose user does, is over where this node knows better: its end may be lost.
+fn end_what_is_lost(
+    state: &State,
+    id: Uuid,
+    ended: &mut Option<(DateTime<Utc>, String)>,
+    user: Option<&Holder>,
+) {
+    if ended.is_none() && user.is_some() {
+        *ended = state.cache.ended(id);
+    }
+}
+
+fn share_names(state: &State, holder: Option<&mut Holder>) {
+    if let Some(holder) = holder {
+        holder.permissions = state.cache.share(&holder.permissions);
+    }
+}
+
+/// When and why a user's version was raised past that of a token.
+///
+/// # Errors
+/// A fault of ours as a 5xx.
+pub async fn version_raised(state: &State, user_id: Uuid, version: i64) -> Result<Raised, Problem> {
+    if let Some(raised) = state.cache.raised(user_id, version) {
+        return Ok(raised);
+    }
+    let ticket = state.cache.ticket();
+    let found = state
+        .core
+        .database
+        .run(move |connection| revocation::find_of_user(connection, user_id, version))
+        .await?;
+    if let Some(ticket) = ticket {
+        state.cache.remember_raised(ticket, user_id, version, &found);
+    }
+    Ok(found)
+}
+
+/// Returns the database's time: as the feed last read it, or from the database where it has not read it yet.
+///
+/// # Errors
+/// A fault of ours as a 5xx.
+pub async fn database_time(state: &State) -> Result<DateTime<Utc>, Problem> {
+    match state.core.database_clock.now() {
+        Some(time) => Ok(time),
+        None => state.core.database.run(crate::database::find_time).await.map_err(Problem::from),
+    }
+}
+
+fn good_for(left: Duration) -> Duration {
+    if left.is_zero() { OVER_FOR } else { left }
+}

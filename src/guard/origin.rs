@@ -1,0 +1,38 @@
+//! The origin of a request: its address, its device and its id, for the audit log.
+
+use std::future::{Ready, ready};
+
+use actix_web::dev::Payload;
+use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
+
+use crate::audit::Origin;
+use crate::http::routing::Asks;
+use crate::refusal::{Problem, RequestId};
+use crate::state::State;
+
+/// Extracts the origin of a request whose caller is not known.
+pub struct RequestOrigin(pub Origin);
+
+impl Asks for RequestOrigin {}
+
+impl FromRequest for RequestOrigin {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(Ok(Self(origin(request))))
+    }
+}
+
+/// Where a request comes from, before anything is known of its caller.
+pub(super) fn origin(request: &HttpRequest) -> Origin {
+    let state = request.app_data::<web::Data<State>>();
+    let client = state.and_then(|state| state.web.trusted_proxies.client_address(request));
+    let (address, address_doubt) = client.map(|client| (client.address.to_string(), client.doubt)).unzip();
+    Origin {
+        address,
+        address_doubt: address_doubt.flatten(),
+        request_id: request.extensions().get::<RequestId>().map(|id| id.0),
+        ..Origin::default()
+    }
+}

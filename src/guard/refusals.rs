@@ -1,0 +1,462 @@
+//! What the guard found, in the words of the catalogue: every refusal of a credential is made here.
+
+use std::time::Duration;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+
+use super::caller::{ACCOUNT_WRITE, Credential};
+use crate::database::DatabaseError;
+use crate::http::fields::FieldFault;
+use crate::limits::counters::CountedBy;
+use crate::limits::held_by::{HeldBy, whole_seconds};
+use crate::refusal::{self, Action, Code, FieldError, Problem};
+use crate::sessions::EndReason;
+use crate::sessions::refresh_token::RefreshTokenFlaw;
+use crate::sessions::renewal::SESSION_RENEWED;
+use crate::tokens::access_token::AccessTokenFlaw;
+use crate::tokens::names::Names;
+use crate::tokens::personal_token::PersonalTokenFlaw;
+use crate::users::name::NameFlaw;
+use crate::users::password::PasswordFlaw;
+use crate::users::passwords::HashError;
+use crate::users::user::NameTaken;
+
+impl FieldFault for NameFlaw {
+    fn code(&self) -> &'static str {
+        self.code()
+    }
+}
+
+/// How long a client should wait for a fault of ours to pass.
+pub const RETRY_AFTER: Duration = Duration::from_secs(2);
+
+/// A time as it stands in details and members (RFC 3339, UTC, whole seconds).
+#[must_use]
+pub fn time(moment: DateTime<Utc>) -> String {
+    moment.to_rfc3339_opts(SecondsFormat::Secs, true)
+}
+
+/// A database that gives no answer is our fault, never the caller's.
+impl From<DatabaseError> for Problem {
+    fn from(error: DatabaseError) -> Self {
+        match error {
+            DatabaseError::Overloaded => Problem::new(
+                Code::Overloaded,
+                "More requests arrive than can be answered; try again shortly.",
+            )
+            .retry_after(RETRY_AFTER),
+            DatabaseError::Unavailable(why) => {
+                tracing::warn!(%why, "the database is unavailable");
+                let detail = "The database cannot be reached just now. Nothing is wrong with your credentials; try again \
+                              shortly.";
+                Problem::new(Code::DatabaseUnavailable, detail).retry_after(RETRY_AFTER)
+            }
+            DatabaseError::TooExpensive => {
+                let detail = "The search took too long and was canceled. Narrow the search: ask for a longer or rarer part, \
+                              or for fewer records.";
+                Problem::new(Code::Overloaded, detail).retry_after(RETRY_AFTER)
+            }
+            DatabaseError::Statement(error) => {
+                tracing::error!(%error, "a statement failed");
+                refusal::internal()
+            }
+        }
+    }
+}
+
+/// A password that cannot be hashed or compared is our fault, never the caller's.
+impl From<HashError> for Problem {
+    fn from(error: HashError) -> Self {
+        match error {
+            HashError::Overloaded => {
+                let detail = "More sign-ins arrive than can be checked; try again shortly.";
+                Problem::new(Code::Overloaded, detail).retry_after(RETRY_AFTER)
+            }
+            HashError::OddHash => {
+                tracing::error!(%error, "a password could not be checked");
+                refusal::internal()
+            }
+        }
+    }
+}
+
+/// The access token's first flaw.
+#[must_use]
+pub fn access_token_flaw(flaw: AccessTokenFlaw) -> Problem {
+    match flaw {
+        AccessTokenFlaw::Malformed => Problem::new(
+            Code::TokenMalformed,
+            "What was sent is neither a JWT nor a token of a form known here. Check that it was copied whole.",
+        ),
+        AccessTokenFlaw::KeyUnknown
+        | AccessTokenFlaw::SignatureInvalid
+        | AccessTokenFlaw::KeyRevoked { .. }
+        | AccessTokenFlaw::KeyRetired { .. } => Problem::new(
+            Code::TokenSignatureInvalid,
+            "The token's signature is not by a key of this server: it was altered, forged, or issued elsewhere. \
+             Refresh, or sign in again.",
+        ),
+        AccessTokenFlaw::Expired { expired_at, .. } => Problem::new(
+            Code::TokenExpired,
+            format!(
+                "The access token expired at {}. Refresh it and send the request again.",
+                time(expired_at)
+            ),
+        )
+        .with("expired_at", time(expired_at)),
+        AccessTokenFlaw::NotYetValid { valid_from, .. } => Problem::new(
+            Code::TokenNotYetValid,
+            format!(
+                "The access token is good only from {}. Wait until then, and check the clocks.",
+                time(valid_from)
+            ),
+        )
+        .with("valid_from", time(valid_from)),
+        AccessTokenFlaw::IssuerMismatch { expected, found, .. } => Problem::new(
+            Code::TokenIssuerMismatch,
+            format!("The token was issued for `{found}`; this is `{expected}`. Refresh it here."),
+        )
+        .with("expected", expected)
+        .with("found", found),
+        AccessTokenFlaw::AudienceMismatch { expected, found, .. } => Problem::new(
+            Code::TokenAudienceMismatch,
+            format!("The token is for `{}`, not for `{expected}`. Refresh it here.", found.join(" ")),
+        )
+        .with("expected", expected)
+        .with("found", found),
+        AccessTokenFlaw::TypeMismatch { found, .. } => type_mismatch(
+            "access_token",
+            &found,
+            "The token is genuine but is no access token. Send the access token of the sign-in.",
+        ),
+    }
+}
+
+/// A genuine token of another kind than belongs here.
+#[must_use]
+pub fn type_mismatch(expected: &str, found: &str, detail: &str) -> Problem {
+    Problem::new(Code::TokenTypeMismatch, detail).with("expected", expected).with("found", found)
+}
+
+/// A refresh token that is not genuine.
+#[must_use]
+pub fn refresh_token_flaw(flaw: RefreshTokenFlaw) -> Problem {
+    match flaw {
+        RefreshTokenFlaw::Malformed => Problem::new(
+            Code::TokenMalformed,
+            "This begins like a refresh token (dwr_) but is not one. Check that it was copied whole.",
+        ),
+        RefreshTokenFlaw::Forged => Problem::new(
+            Code::TokenSignatureInvalid,
+            "The refresh token was not made by this server, or was altered. Sign in again.",
+        )
+        .action(Action::Login),
+    }
+}
+
+/// A spent refresh token that is not forgiven.
+#[must_use]
+pub fn refresh_token_reused() -> Problem {
+    let detail = "This refresh token was used before, and somebody has used what it was traded for. One of two has a \
+                  copy, so the session has just been ended. Sign in again.";
+    Problem::new(Code::RefreshTokenReused, detail)
+}
+
+/// A genuine refresh token that stands nowhere.
+#[must_use]
+pub fn refresh_token_unknown() -> Problem {
+    let detail = "The refresh token is genuine, but its session is no longer known here. Sign in again.";
+    Problem::new(Code::RefreshTokenUnknown, detail)
+}
+
+/// A wrong name or password; nobody learns which.
+#[must_use]
+pub fn invalid_credentials() -> Problem {
+    let detail = "The username or the password is wrong. Check both and try again.";
+    Problem::new(Code::InvalidCredentials, detail)
+}
+
+/// Too many tries came; the next is taken after this wait. It says as much of a name that is nobody's.
+#[must_use]
+pub fn too_many_attempts(by: HeldBy, wait: Duration) -> Problem {
+    let seconds = whole_seconds(wait).max(1);
+    let when = if seconds < 120 { format!("{seconds} s") } else { format!("{} min", seconds.div_ceil(60)) };
+    let detail = match by {
+        HeldBy::Counted(CountedBy::Name | CountedBy::KnownAddress) => {
+            format!("Too many wrong passwords were given for this name. The next try is taken in {when}.")
+        }
+        HeldBy::Counted(CountedBy::Address | CountedBy::Spray) => {
+            format!("Too many sign-ins have failed from your address. The next try is taken in {when}.")
+        }
+        HeldBy::Counted(CountedBy::Network) => {
+            format!("Too many sign-ins have failed from your network. The next try is taken in {when}.")
+        }
+        HeldBy::Counted(CountedBy::All) => format!(
+            "More sign-ins fail here than are taken from new addresses. Try again in {when}, or from where you have \
+             signed in before."
+        ),
+        HeldBy::Counted(CountedBy::Registration) => {
+            format!("Too many accounts were made from your address. The next can be made in {when}.")
+        }
+        HeldBy::Unproven => {
+            format!("Too many requests that prove nothing came from your address. Try again in {when}.")
+        }
+        HeldBy::Tokens => {
+            format!("You have made many tokens in a short time. The next can be made in {when}.")
+        }
+    };
+    Problem::new(Code::TooManyAttempts, detail).retry_after(Duration::from_secs(seconds))
+}
+
+/// A personal token of a broken form.
+#[must_use]
+pub fn personal_token_flaw(_: PersonalTokenFlaw) -> Problem {
+    let detail = "This begins like a personal access token (dwp_) but its checksum fails. Check that it was copied \
+                  whole.";
+    Problem::new(Code::TokenMalformed, detail)
+}
+
+/// A personal token of the right form that stands nowhere.
+#[must_use]
+pub fn personal_token_unknown() -> Problem {
+    let detail = "No such personal access token stands here. It was deleted long ago, or made elsewhere; make a new \
+                  one.";
+    Problem::new(Code::TokenUnknown, detail)
+}
+
+/// A session cookie that stands nowhere.
+#[must_use]
+pub fn cookie_unknown() -> Problem {
+    let detail = "The session cookie is of no session known here. Sign in again.";
+    Problem::new(Code::TokenUnknown, detail)
+}
+
+/// A session cookie that was replaced, after the grace.
+#[must_use]
+pub fn cookie_replaced(replaced_at: DateTime<Utc>) -> Problem {
+    let detail = format!(
+        "This session cookie was replaced at {}, when the password was given again or changed, and the new one has been \
+         used since. Send the new cookie, or sign in again.",
+        time(replaced_at)
+    );
+    Problem::new(Code::TokenUnknown, detail).with("reason", SESSION_RENEWED)
+}
+
+/// An access token that was issued before a step-up, after the grace.
+#[must_use]
+pub fn access_token_replaced(revoked_at: DateTime<Utc>) -> Problem {
+    let detail = format!(
+        "The access token was replaced by a step-up, and what was issued before it is refused since {}. Send the access \
+         token of the step-up, or refresh with its refresh token.",
+        time(revoked_at)
+    );
+    Problem::new(Code::TokenRevoked, detail)
+        .with("revoked_at", time(revoked_at))
+        .with("reason", SESSION_RENEWED)
+}
+
+/// A Basic user name that is not the token's.
+#[must_use]
+pub fn basic_name_mismatch() -> Problem {
+    let detail = "The user name sent with Basic is not that of the token's owner. Send the owner's username, or the \
+                  token alone as `Authorization: Bearer …`.";
+    Problem::new(Code::TokenUnknown, detail)
+}
+
+/// A username that is not allowed.
+#[must_use]
+pub fn username_flaw(flaw: &NameFlaw) -> Problem {
+    Problem::validation(vec![FieldError::new("/username", flaw.code(), flaw.to_string())])
+}
+
+/// A personal token past its time.
+#[must_use]
+pub fn personal_token_expired(expired_at: DateTime<Utc>) -> Problem {
+    let detail =
+        format!("The personal access token expired at {}. Sign in and make a new one.", time(expired_at));
+    Problem::new(Code::TokenExpired, detail)
+        .with("expired_at", time(expired_at))
+        .action(Action::Login)
+        .terminal(true)
+}
+
+/// A personal token that was revoked.
+#[must_use]
+pub fn personal_token_revoked(revoked_at: DateTime<Utc>, reason: &str) -> Problem {
+    let detail = format!(
+        "The personal access token was revoked at {} ({}). Sign in and make a new one.",
+        time(revoked_at),
+        in_words(reason)
+    );
+    Problem::new(Code::TokenRevoked, detail)
+        .with("revoked_at", time(revoked_at))
+        .with("reason", reason)
+        .action(Action::Login)
+        .terminal(true)
+}
+
+/// An access token that was issued before its user's role or status changed.
+#[must_use]
+pub fn version_raised(found: Option<(DateTime<Utc>, String)>) -> Problem {
+    let (when, reason) =
+        found.map_or((None, "account_changed".to_owned()), |(at, reason)| (Some(time(at)), reason));
+    let since = when.as_deref().map_or(String::new(), |at| format!(" at {at}"));
+    let detail = format!(
+        "The access token was revoked{since} ({}); the session goes on. Refresh it and send the request again.",
+        in_words(&reason)
+    );
+    Problem::new(Code::TokenRevoked, detail).with("revoked_at", when).with("reason", reason)
+}
+
+/// The session of a token was ended.
+#[must_use]
+pub fn session_ended(ended_at: DateTime<Utc>, reason: &str) -> Problem {
+    if reason == EndReason::AccountDeleted.as_str() {
+        return account_deleted();
+    }
+    let detail =
+        format!("The session was ended at {} ({}). Sign in again.", time(ended_at), in_words(reason));
+    Problem::new(Code::SessionEnded, detail).with("ended_at", time(ended_at)).with("reason", reason)
+}
+
+/// A genuine token whose session stands nowhere: it was pruned, or lost with a restore.
+#[must_use]
+pub fn session_unknown() -> Problem {
+    let detail = "The token is genuine, but its session is no longer known here. Sign in again.";
+    Problem::new(Code::SessionEnded, detail).with("ended_at", None::<String>).with("reason", "unknown")
+}
+
+/// The session's lifetime is over.
+#[must_use]
+pub fn session_expired(expired_at: DateTime<Utc>) -> Problem {
+    let detail = format!("The session expired at {}. Sign in again.", time(expired_at));
+    Problem::new(Code::SessionExpired, detail).with("expired_at", time(expired_at))
+}
+
+/// The user is disabled.
+#[must_use]
+pub fn account_disabled() -> Problem {
+    Problem::new(Code::AccountDisabled, "The account is disabled. Ask an administrator to enable it.")
+}
+
+/// The user is no more.
+#[must_use]
+pub fn account_deleted() -> Problem {
+    Problem::new(Code::AccountDeleted, "The account was deleted. An administrator can tell you more.")
+}
+
+/// The user may not.
+#[must_use]
+pub fn permission_denied(required: &[String], role: &str) -> Problem {
+    let detail =
+        format!("This needs the permission {}, which the role `{role}` does not have.", listed(required));
+    Problem::new(Code::PermissionDenied, detail).with("required", required).with("role", role)
+}
+
+/// The user may, this credential may not.
+#[must_use]
+pub fn insufficient_scope(required: &[String], granted: &[String], credential: &Credential) -> Problem {
+    let session_may = |scope: &Option<Names>| {
+        scope.as_ref().is_none_or(|scope| required.iter().all(|name| scope.contains(name)))
+    };
+    let (action, advice) = match credential {
+        // At its next refresh a session has what its sign-in asked for, or whatever its user may.
+        Credential::AccessToken { session_scope, .. } if session_may(session_scope) => {
+            (Action::Refresh, "Refresh with a wider scope; the session has it.")
+        }
+        Credential::AccessToken { .. } => (Action::Login, "Sign in again with a wider scope."),
+        Credential::PersonalToken { .. } if required.iter().any(|name| name == ACCOUNT_WRITE) => (
+            Action::Login,
+            "No personal token can carry `account:write`. Sign in, and change your own account under /api/v1/me or \
+             /account.",
+        ),
+        Credential::PersonalToken { .. } | Credential::SessionCookie { .. } => {
+            (Action::Login, "Sign in, or make a token with this scope.")
+        }
+    };
+    scope_refused(required, granted, advice).action(action)
+}
+
+/// More was asked for than is to be had.
+#[must_use]
+pub fn scope_refused(required: &[String], granted: &[String], advice: &str) -> Problem {
+    let detail = format!(
+        "This needs the scope {}; what was sent carries {}. {advice}",
+        listed(required),
+        listed(granted)
+    );
+    Problem::new(Code::InsufficientScope, detail)
+        .with("required", required)
+        .with("granted", granted)
+        .challenge_scope(&required.join(" "))
+}
+
+/// The sign-in is older than this request allows (RFC 9470).
+#[must_use]
+pub fn authentication_too_old(auth_time: DateTime<Utc>, max_age: Duration, now: DateTime<Utc>) -> Problem {
+    let ahead = if auth_time > now { ", ahead of the server's clock" } else { "" };
+    let detail = format!(
+        "This needs a sign-in within the last {} s; the last one was at {}{ahead}. Give the password again at POST \
+         /api/v1/auth/step-up.",
+        max_age.as_secs(),
+        time(auth_time)
+    );
+    Problem::new(Code::AuthenticationTooOld, detail)
+        .with("auth_time", time(auth_time))
+        .with("max_age", max_age.as_secs())
+        .challenge_max_age(max_age)
+}
+
+fn listed(names: &[String]) -> String {
+    if names.is_empty() { "nothing".to_owned() } else { format!("`{}`", names.join(" ")) }
+}
+
+/// A stored reason as a person reads it.
+fn in_words(reason: &str) -> String {
+    reason.replace('_', " ")
+}
+
+/// A name that is another's, as a username or an address.
+#[must_use]
+pub fn name_taken(taken: NameTaken) -> Problem {
+    let member = match taken {
+        NameTaken::Username => "username",
+        NameTaken::Email => "email",
+    };
+    let detail = format!("The {member} is taken already, as a username or an address; choose another.");
+    Problem::new(Code::Conflict, detail).with("pointer", format!("/{member}"))
+}
+
+/// A new password with something wrong with it.
+#[must_use]
+pub fn password_flaws(flaws: &[PasswordFlaw], pointer: &str) -> Problem {
+    let errors = flaws.iter().map(|flaw| FieldError::new(pointer, flaw.code(), flaw.to_string()));
+    Problem::validation(errors.collect())
+}
+
+/// A wrong password within a session: a 401 would make clients refresh or sign out.
+#[must_use]
+pub fn wrong_password(pointer: &str) -> Problem {
+    let detail = "this is not the account's password".to_owned();
+    Problem::validation(vec![FieldError::new(pointer, "wrong_password", detail)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_is_told_in_whole_seconds_and_a_long_one_in_minutes() {
+        for (milliseconds, told, retry_after) in [
+            (0, "in 1 s", 1),
+            (1_001, "in 2 s", 2),
+            (119_000, "in 119 s", 119),
+            (120_000, "in 2 min", 120),
+            (120_001, "in 3 min", 121),
+        ] {
+            let refused = too_many_attempts(HeldBy::Unproven, Duration::from_millis(milliseconds));
+            assert!(refused.detail().contains(told), "{}", refused.detail());
+            assert_eq!(refused.members()["retry_after"], retry_after, "{milliseconds} ms");
+        }
+    }
+}

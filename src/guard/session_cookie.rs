@@ -1,0 +1,232 @@
+//! The session cookie, through actix-session: it carries a random key, signed. The row behind it is a session's like
+//! any other: the sign-in's transaction writes it, the guard reads it where it reads every credential, and what ends
+//! sessions ends it. So the store itself only hands the key from cookie to request and back, and cannot fail.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use actix_session::config::{BrowserSession, CookieContentSecurity};
+use actix_session::storage::{LoadError, SaveError, SessionKey, SessionStore, UpdateError};
+use actix_session::{SessionExt, SessionMiddleware};
+use actix_web::body::MessageBody;
+use actix_web::cookie::{Key, SameSite, time};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{COOKIE, HeaderMap, HeaderValue, SET_COOKIE};
+use actix_web::middleware::Next;
+use actix_web::{Error, HttpRequest, HttpResponse, web};
+use aws_lc_rs::digest::{SHA256, digest};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use crate::http::cookies::BrowserSettings;
+use crate::random;
+use crate::sessions::CookieKey;
+use crate::sessions::renewal::Kept;
+use crate::state::State;
+
+/// Where the key stands in actix-session's state.
+const KEY: &str = "key";
+
+/// What a cookie's session is known by.
+#[derive(Clone, Debug)]
+pub struct NewCookie {
+    text: String,
+}
+
+impl NewCookie {
+    /// A new random key of 32 bytes.
+    #[must_use]
+    pub fn generate() -> Self {
+        Self { text: URL_SAFE_NO_PAD.encode(random::bytes::<32>()) }
+    }
+
+    /// What stands in the database.
+    #[must_use]
+    pub fn digest(&self) -> [u8; 32] {
+        digest_of(&self.text)
+    }
+}
+
+/// The SHA-256 of a cookie's key.
+#[must_use]
+pub fn digest_of(key: &str) -> [u8; 32] {
+    let mut bytes = [0; 32];
+    bytes.copy_from_slice(digest(&SHA256, key.as_bytes()).as_ref());
+    bytes
+}
+
+/// A session cookie as it was sent.
+#[derive(Clone, PartialEq, Eq)]
+pub enum SentCookie {
+    /// None.
+    Missing,
+    /// One whose signature is not ours.
+    Forged,
+    /// One of ours, with this digest of its key.
+    Signed([u8; 32]),
+}
+
+/// The request's session cookie.
+#[must_use]
+pub fn sent(request: &HttpRequest, settings: &BrowserSettings) -> SentCookie {
+    match request.get_session().get::<String>(KEY) {
+        Ok(Some(key)) => SentCookie::Signed(digest_of(&key)),
+        _ if request.cookie(&settings.session_cookie()).is_some() => SentCookie::Forged,
+        _ => SentCookie::Missing,
+    }
+}
+
+/// Gives the browser the cookie of a session that has just been started or renewed. The browser keeps it for `kept` after
+/// it was closed.
+pub fn give(request: &HttpRequest, answer: &mut HttpResponse, cookie: &NewCookie, kept: Option<Duration>) {
+    let session = request.get_session();
+    session.renew();
+    // A text always becomes JSON.
+    let _ = session.insert(KEY, &cookie.text);
+    if let Some(kept) = kept {
+        answer.extensions_mut().insert(KeptFor(kept));
+    }
+}
+
+/// How long the browser keeps a session's new cookie after it was closed, as it was asked at the sign-in.
+#[must_use]
+pub fn kept_for(settings: &BrowserSettings, kept: Kept) -> Option<Duration> {
+    let is_kept = kept.is_kept.unwrap_or(kept.idle_ttl > settings.idle_ttl);
+    is_kept.then_some(kept.left)
+}
+
+/// Takes the cookie back.
+pub fn take_back(request: &HttpRequest) {
+    request.get_session().purge();
+}
+
+/// The cookie is to outlive the browser.
+#[derive(Clone, Copy)]
+struct KeptFor(Duration);
+
+/// Cookies of ours that a request may send, and the bytes of each. Reading takes some hundred bytes of memory a cookie.
+const COOKIES_MAX: usize = 8;
+const COOKIE_BYTES_MAX: usize = 4_096;
+
+/// Drops the cookies that are none of ours: a request may carry thousands, and a broken one would hide ours.
+fn drop_others(headers: &mut HeaderMap, ours: &[String]) {
+    let is_ours = |cookie: &&[u8]| {
+        let is_named = |own: &String| {
+            let rest = cookie.strip_prefix(own.as_bytes()).map(<[u8]>::trim_ascii_start);
+            rest.is_some_and(|rest| rest.first().is_none_or(|byte| *byte == b'='))
+        };
+        cookie.len() <= COOKIE_BYTES_MAX && ours.iter().any(is_named)
+    };
+    let sent = headers.get_all(COOKIE).flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
+    let kept: Vec<&[u8]> = sent.map(<[u8]>::trim_ascii).filter(is_ours).take(COOKIES_MAX).collect();
+    let kept = HeaderValue::from_bytes(&kept.join(&b"; "[..])).ok().filter(|value| !value.is_empty());
+    match kept {
+        Some(kept) => drop(headers.insert(COOKIE, kept)),
+        None => drop(headers.remove(COOKIE)),
+    }
+}
+
+/// Lets only our cookies in, and adds the lifetime that a sign-in asked for to the cookie that goes out: actix-session
+/// knows one lifetime for all.
+///
+/// # Errors
+/// None of its own.
+pub async fn keep<B: MessageBody>(
+    mut request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<B>, Error> {
+    let ours = request.app_data::<web::Data<State>>().map(|state| state.web.browser.cookie_names());
+    if let Some(ours) = ours.filter(|_| request.headers().contains_key(COOKIE)) {
+        drop_others(request.headers_mut(), &ours);
+    }
+    let mut response = next.call(request).await?;
+    let kept = response.response().extensions().get::<KeptFor>().copied();
+    if let Some(KeptFor(kept)) = kept {
+        let cookies: Vec<HeaderValue> = response.headers_mut().remove(SET_COOKIE).collect();
+        for cookie in cookies {
+            let text = cookie.to_str().map(|text| format!("{text}; Max-Age={}", kept.as_secs()));
+            let longer = text.ok().and_then(|text| HeaderValue::from_str(&text).ok());
+            response.headers_mut().append(SET_COOKIE, longer.unwrap_or(cookie));
+        }
+    }
+    Ok(response)
+}
+
+/// The middleware that reads and writes the cookie.
+#[must_use]
+pub fn middleware(settings: &BrowserSettings, key: &CookieKey) -> SessionMiddleware<CookieStore> {
+    SessionMiddleware::builder(CookieStore, Key::from(key.expose()))
+        .cookie_name(settings.session_cookie())
+        .cookie_content_security(CookieContentSecurity::Signed)
+        .cookie_secure(settings.secure)
+        .cookie_http_only(true)
+        .cookie_same_site(SameSite::Lax)
+        .cookie_path("/".to_owned())
+        .session_lifecycle(BrowserSession::default())
+        .build()
+}
+
+/// The store.
+pub struct CookieStore;
+
+impl SessionStore for CookieStore {
+    async fn load(&self, key: &SessionKey) -> Result<Option<HashMap<String, String>>, LoadError> {
+        let text = serde_json::Value::from(key.as_ref()).to_string();
+        Ok(Some(HashMap::from([(KEY.to_owned(), text)])))
+    }
+
+    async fn save(
+        &self,
+        state: HashMap<String, String>,
+        _: &time::Duration,
+    ) -> Result<SessionKey, SaveError> {
+        let key = state.get(KEY).and_then(|text| serde_json::from_str::<String>(text).ok());
+        let key = key.and_then(|key| SessionKey::try_from(key).ok());
+        key.ok_or_else(|| SaveError::Other(std::io::Error::other("a session without a key").into()))
+    }
+
+    async fn update(
+        &self,
+        _: SessionKey,
+        state: HashMap<String, String>,
+        ttl: &time::Duration,
+    ) -> Result<SessionKey, UpdateError> {
+        self.save(state, ttl).await.map_err(|error| UpdateError::Other(error.into()))
+    }
+
+    async fn update_ttl(&self, _: &SessionKey, _: &time::Duration) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    /// The session has ended in the transaction that said so.
+    async fn delete(&self, _: &SessionKey) -> anyhow::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kept(lines: &[&str]) -> Vec<String> {
+        let mut headers = HeaderMap::new();
+        for line in lines {
+            headers.append(COOKIE, HeaderValue::from_str(line).expect("header text"));
+        }
+        drop_others(&mut headers, &["doorward".to_owned(), "doorward-form".to_owned()]);
+        headers.get_all(COOKIE).map(|line| line.to_str().expect("ASCII").to_owned()).collect()
+    }
+
+    #[test]
+    fn only_our_cookies_are_read() {
+        assert_eq!(
+            kept(&["a=1; doorward=x;doorward-form = y ;;broken", "doorward=z"]),
+            ["doorward=x; doorward-form = y; doorward=z"]
+        );
+        assert!(kept(&["a=1; doorwardx=2; =3; DOORWARD=4; doorward x=5; xdoorward=6"]).is_empty());
+        assert_eq!(kept(&["doorward; doorward\t=x"]), ["doorward; doorward\t=x"]);
+        assert!(kept(&[&"a=;".repeat(20_000)]).is_empty());
+        assert_eq!(kept(&[&"doorward=x; ".repeat(3_000)])[0].matches("doorward").count(), COOKIES_MAX);
+        assert!(kept(&[&format!("doorward={}", "x".repeat(COOKIE_BYTES_MAX))]).is_empty());
+    }
+}

@@ -1,0 +1,192 @@
+//! Conditional requests (RFC 9110, section 13): `If-Match` and `If-None-Match`.
+
+use actix_web::HttpRequest;
+use actix_web::dev::Payload;
+use actix_web::http::header::{HeaderMap, IF_MATCH, IF_NONE_MATCH};
+
+use super::request::Input;
+use crate::refusal::{Code, Problem};
+
+/// Tags that are read of a header: more than any client has seen of a record.
+const TAGS_MAX: usize = 100;
+
+/// The conditions of a request.
+#[derive(Clone, Debug, Default)]
+pub struct Conditions {
+    if_match: Option<Vec<String>>,
+    if_none_match: Option<Vec<String>>,
+    /// Whether `If-None-Match` has more tags than are read.
+    is_cut: bool,
+}
+
+/// What a change may ask, for its description.
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Header)]
+#[allow(dead_code)] // of the description alone
+pub struct IfMatch {
+    /// The `ETag` that was seen: 412 when it has changed since.
+    #[param(rename = "If-Match", example = "\"3\"")]
+    pub if_match: Option<String>,
+}
+
+/// What a read may ask, for its description.
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Header)]
+#[allow(dead_code)] // of the description alone
+pub struct IfNoneMatch {
+    /// The `ETag` that the client has: 304 when it is still that.
+    #[param(rename = "If-None-Match", example = "\"3\"")]
+    pub if_none_match: Option<String>,
+}
+
+impl Conditions {
+    /// Reads them.
+    #[must_use]
+    pub fn of(headers: &HeaderMap) -> Self {
+        let (if_match, _) = tags(headers, IF_MATCH);
+        let (if_none_match, is_cut) = tags(headers, IF_NONE_MATCH);
+        Self { if_match, if_none_match, is_cut }
+    }
+
+    /// For a read: whether what stands there is what the client has (weak comparison).
+    #[must_use]
+    pub fn is_unmodified(&self, tag: &str) -> bool {
+        let weak = |listed: &String| listed == "*" || listed.strip_prefix("W/").unwrap_or(listed) == tag;
+        self.if_none_match.as_ref().is_some_and(|tags| tags.iter().any(weak))
+    }
+
+    /// Checks the conditions of a change against the current tag: `If-Match` by strong comparison, `If-None-Match` by
+    /// weak comparison (RFC 9110, sections 13.1.1 and 13.1.2).
+    ///
+    /// # Errors
+    /// `precondition_failed`.
+    pub fn check(&self, tag: &str) -> Result<(), Problem> {
+        self.check_by(tag, |listed| listed == tag)
+    }
+
+    /// Checks them where other tags than `tag` are current too: those of `If-Match` for which `is_current` holds.
+    ///
+    /// # Errors
+    /// `precondition_failed`.
+    pub fn check_by(&self, tag: &str, is_current: impl Fn(&str) -> bool) -> Result<(), Problem> {
+        self.check_match_by(tag, is_current)?;
+        if self.is_unmodified(tag) {
+            let detail = format!(
+                "`If-None-Match` asks that there be no such version, and {tag} is the current one. Leave the header \
+                 out to change it."
+            );
+            return Err(Problem::new(Code::PreconditionFailed, detail));
+        }
+        if self.is_cut {
+            let detail = format!(
+                "`If-None-Match` has more than {TAGS_MAX} tags, and no more are read. Send fewer tags, or `*`."
+            );
+            return Err(Problem::new(Code::PreconditionFailed, detail));
+        }
+        Ok(())
+    }
+
+    /// Checks `If-Match` alone, as a read does before it looks at `If-None-Match` (RFC 9110, section 13.2.2).
+    ///
+    /// # Errors
+    /// `precondition_failed`.
+    pub fn check_match(&self, tag: &str) -> Result<(), Problem> {
+        self.check_match_by(tag, |listed| listed == tag)
+    }
+
+    fn check_match_by(&self, tag: &str, is_current: impl Fn(&str) -> bool) -> Result<(), Problem> {
+        let Some(listed) = &self.if_match else { return Ok(()) };
+        if listed.iter().any(|listed| listed == "*" || is_current(listed)) {
+            return Ok(());
+        }
+        let is_weak = listed.iter().any(|listed| listed.strip_prefix("W/").is_some_and(&is_current));
+        let detail = if is_weak {
+            format!(
+                "`If-Match` has the weak tag W/{tag}, which never matches (RFC 9110, section 8.8.3.2). A proxy that \
+                 compresses answers makes tags weak. Send {tag}, the version is still current."
+            )
+        } else {
+            format!("It has changed since it was read: its ETag is now {tag}. Read it again.")
+        };
+        Err(Problem::new(Code::PreconditionFailed, detail))
+    }
+}
+
+/// Returns the tags of a header, of many the first; true if there are more.
+fn tags(headers: &HeaderMap, name: actix_web::http::header::HeaderName) -> (Option<Vec<String>>, bool) {
+    let is_sent = headers.contains_key(&name);
+    let lines = headers.get_all(name).map(|line| line.to_str().unwrap_or(""));
+    let mut tags = lines.flat_map(|line| line.split(',')).map(str::trim);
+    let read: Vec<String> = tags.by_ref().take(TAGS_MAX).map(str::to_owned).collect();
+    (is_sent.then_some(read), tags.next().is_some())
+}
+
+impl Input for Conditions {
+    async fn read(request: &HttpRequest, _: Payload) -> Result<Self, Problem> {
+        Ok(Self::of(request.headers()))
+    }
+}
+
+impl<B: Input> Input for (Conditions, B) {
+    async fn read(request: &HttpRequest, payload: Payload) -> Result<Self, Problem> {
+        let conditions = Conditions::read(request, Payload::None).await?;
+        Ok((conditions, B::read(request, payload).await?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn conditions(if_match: &str, if_none_match: &str) -> Conditions {
+        let list = |text: &str| {
+            (!text.is_empty()).then(|| text.split(',').map(|tag| tag.trim().to_owned()).collect::<Vec<_>>())
+        };
+        Conditions { if_match: list(if_match), if_none_match: list(if_none_match), is_cut: false }
+    }
+
+    #[test]
+    fn tags_past_the_bound_fail_the_condition_of_a_change() {
+        let listed =
+            |count: usize| (0..count).map(|number| format!("\"{number}\"")).collect::<Vec<_>>().join(",");
+        let of = |name, count| {
+            let value = actix_web::http::header::HeaderValue::from_str(&listed(count)).expect("a header");
+            Conditions::of(&HeaderMap::from_iter([(name, value)]))
+        };
+        let last = format!("\"{}\"", TAGS_MAX - 1);
+        assert!(of(IF_MATCH, TAGS_MAX).check(&last).is_ok());
+        assert!(of(IF_MATCH, 20_000).check("\"15000\"").is_err());
+        assert!(of(IF_NONE_MATCH, TAGS_MAX).check("\"x\"").is_ok());
+        let refused = of(IF_NONE_MATCH, TAGS_MAX + 1).check("\"x\"").expect_err("a refusal");
+        assert!(refused.detail().contains("more than 100 tags"), "{}", refused.detail());
+        assert!(!of(IF_NONE_MATCH, 20_000).is_unmodified("\"15000\""), "the answer is sent whole");
+    }
+
+    #[test]
+    fn a_change_compares_strongly_and_a_read_weakly() {
+        assert!(conditions("", "").check("\"1\"").is_ok());
+        assert!(conditions("\"1\", \"2\"", "").check("\"2\"").is_ok());
+        assert!(conditions("*", "").check("\"2\"").is_ok());
+        assert!(conditions("W/\"2\"", "").check("\"2\"").is_err());
+        assert!(conditions("\"1\"", "").check("\"2\"").is_err());
+        assert!(conditions("", "W/\"2\"").is_unmodified("\"2\""));
+        assert!(conditions("", "*").is_unmodified("\"2\""));
+        assert!(!conditions("", "\"1\"").is_unmodified("\"2\""));
+        assert!(!conditions("", "").is_unmodified("\"2\""));
+    }
+
+    #[test]
+    fn if_none_match_is_checked_for_changes() {
+        for (listed, passes) in [("*", false), ("\"2\"", false), ("W/\"2\"", false), ("\"1\"", true)] {
+            assert_eq!(conditions("", listed).check("\"2\"").is_ok(), passes, "{listed}");
+        }
+    }
+
+    #[test]
+    fn weak_tag_in_if_match_is_named() {
+        let refused = conditions("W/\"2\"", "").check("\"2\"").expect_err("a refusal");
+        assert!(refused.detail().contains("weak tag W/\"2\"") && refused.detail().contains("proxy"));
+        let stale = conditions("W/\"1\"", "").check("\"2\"").expect_err("a refusal");
+        assert!(stale.detail().contains("has changed"), "{}", stale.detail());
+    }
+}

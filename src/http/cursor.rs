@@ -1,0 +1,44 @@
+//! Positions in a list, handed to the client in a form that cannot be forged or carried to another list.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use uuid::Uuid;
+
+use crate::refusal::{FieldError, Problem};
+use crate::secret_key::{Purpose, SecretKeys};
+
+/// Makes the cursor of the page after `last`, in the list that `list` names (its route, its caller and its filters).
+#[must_use]
+pub fn seal(keys: &SecretKeys, list: &str, last: Uuid) -> String {
+    let mac = keys.mac(Purpose::Cursor, &[list.as_bytes(), last.as_bytes()]);
+    let mut bytes = last.as_bytes().to_vec();
+    bytes.extend_from_slice(&mac[..16]);
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// The detail of a refused cursor.
+pub const REFUSED: &str =
+    "this cursor was not given out for this list; begin again without one, with the same filters";
+
+/// Returns true if a text has the form of a cursor.
+#[must_use]
+pub fn has_form(cursor: &str) -> bool {
+    cursor.len() == 43 && URL_SAFE_NO_PAD.decode(cursor).is_ok()
+}
+
+/// Reads a cursor of this list.
+///
+/// # Errors
+/// `validation_failed` for one that was not made here, for this list.
+pub fn open(keys: &SecretKeys, list: &str, cursor: &str) -> Result<Uuid, Problem> {
+    read(keys, list, cursor).ok_or_else(|| {
+        Problem::validation(vec![FieldError::new("/cursor", "invalid_cursor", REFUSED.into())])
+    })
+}
+
+fn read(keys: &SecretKeys, list: &str, cursor: &str) -> Option<Uuid> {
+    let bytes = URL_SAFE_NO_PAD.decode(cursor).ok()?;
+    let (id, mac) = bytes.split_at_checked(16)?;
+    let id = Uuid::from_slice(id).ok()?;
+    keys.verify_mac(Purpose::Cursor, &[list.as_bytes(), id.as_bytes()], mac).then_some(id)
+}

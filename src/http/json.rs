@@ -1,0 +1,342 @@
+//! JSON text (RFC 8259) in which every member has a name of its own: of two of one name, programs in between may have
+//! looked at the other one.
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::error::Category;
+use serde_json::{Map, Number, Value};
+
+use crate::refusal::{Code, Problem};
+
+/// Values (members and items) that are read of a text: more than any endpoint takes. The rest of the text is not looked at.
+pub const VALUES_MAX: usize = 200;
+/// Repeated members that are listed; those past it are counted.
+const REPEATED_MAX: usize = 50;
+/// Bytes of a pointer, from which on no further step is added.
+const POINTER_MAX: usize = 200;
+
+/// What was read.
+#[derive(Clone, Debug)]
+pub struct Parsed {
+    /// The value; of members of one name the first. Null if the text has too many values.
+    pub value: Value,
+    /// Pointers (RFC 6901) to the members whose name another one has, up to a bound.
+    pub repeated: Vec<String>,
+    /// The number of such members that are not listed.
+    pub more_repeated: usize,
+    /// Whether the text has more values than are read.
+    pub is_cut: bool,
+}
+
+/// Parses a text.
+///
+/// # Errors
+/// `malformed_json`, which says where and why.
+pub fn parse(text: &[u8]) -> Result<Parsed, Problem> {
+    refuse_byte_order_mark(text)?;
+    let text = std::str::from_utf8(text).map_err(|error| {
+        malformed(&format!("The body is not UTF-8: see byte {}.", error.valid_up_to() + 1))
+    })?;
+    let reading = Reading::default();
+    let mut reader = serde_json::Deserializer::from_str(text);
+    let value = Strict { reading: &reading, place: None }.deserialize(&mut reader);
+    let value = match value {
+        Err(_) if reading.is_cut.get() => Value::Null,
+        value => value.and_then(|value| reader.end().map(|()| value)).map_err(|error| explain(&error))?,
+    };
+    let Reading { repeated, more_repeated, is_cut, .. } = reading;
+    Ok(Parsed {
+        value,
+        repeated: repeated.into_inner(),
+        more_repeated: more_repeated.get(),
+        is_cut: is_cut.get(),
+    })
+}
+
+/// RFC 8259, section 8.1: no byte order mark, and no other encoding than UTF-8.
+fn refuse_byte_order_mark(text: &[u8]) -> Result<(), Problem> {
+    if text.starts_with(b"\xef\xbb\xbf") {
+        return Err(malformed("The body begins with a byte order mark (U+FEFF). Send it without one."));
+    }
+    if text.starts_with(b"\xff\xfe") || text.starts_with(b"\xfe\xff") {
+        return Err(malformed("The body is UTF-16, as its byte order mark says. Send UTF-8 without one."));
+    }
+    Ok(())
+}
+
+/// A name as a step of a JSON pointer (RFC 6901, section 3). A long one is cut: what a client sends is not worth more
+/// in its answer and in the record.
+#[must_use]
+pub fn step(name: &str) -> String {
+    const SHOWN: usize = 100;
+    let mut shown: String = name.chars().take(SHOWN).collect();
+    if shown.len() < name.len() {
+        shown.push('…');
+    }
+    format!("/{}", shown.replace('~', "~0").replace('/', "~1"))
+}
+
+fn malformed(detail: &str) -> Problem {
+    Problem::new(Code::MalformedJson, detail)
+}
+
+/// serde_json's kinds of errors in our words; it tells three of them apart in its text alone.
+fn explain(error: &serde_json::Error) -> Problem {
+    let text = error.to_string();
+    let found = match error.classify() {
+        Category::Eof => "The body ends before its JSON does",
+        _ if text.starts_with("recursion limit") => {
+            "The body is nested deeper than the 127 levels that are read"
+        }
+        _ if text.starts_with("number out of range") => "A number in the body is too large to be read",
+        _ if text.contains("surrogate") || text.starts_with("unexpected end of hex escape") => {
+            "An escape in the body stands for half a character"
+        }
+        _ => "The body is not JSON",
+    };
+    malformed(&format!("{found}: see line {}, column {}.", error.line(), error.column()))
+}
+
+/// Where a value stands: the step to it, and where that leads on from.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    step: Step<'a>,
+    within: Option<&'a Place<'a>>,
+}
+
+#[derive(Clone, Copy)]
+enum Step<'a> {
+    Member(&'a str),
+    Item(usize),
+}
+
+impl Place<'_> {
+    fn pointer(&self) -> String {
+        let mut pointer = self.within.map_or(String::new(), Place::pointer);
+        if pointer.len() >= POINTER_MAX {
+            if !pointer.ends_with("/…") {
+                pointer.push_str("/…");
+            }
+            return pointer;
+        }
+        match self.step {
+            Step::Member(name) => pointer.push_str(&step(name)),
+            Step::Item(index) => pointer.push_str(&format!("/{index}")),
+        }
+        pointer
+    }
+}
+
+/// The state of one text's reading.
+#[derive(Default)]
+struct Reading {
+    read: Cell<usize>,
+    repeated: RefCell<Vec<String>>,
+    more_repeated: Cell<usize>,
+    is_cut: Cell<bool>,
+}
+
+impl Reading {
+    /// Counts a value. Fails once there are too many, which ends the reading.
+    fn note_read<E: serde::de::Error>(&self) -> Result<(), E> {
+        self.read.set(self.read.get() + 1);
+        if self.read.get() > VALUES_MAX {
+            self.is_cut.set(true);
+            return Err(E::custom("too many values"));
+        }
+        Ok(())
+    }
+
+    fn note_repeated(&self, place: &Place<'_>) {
+        let mut repeated = self.repeated.borrow_mut();
+        if repeated.len() < REPEATED_MAX {
+            repeated.push(place.pointer());
+        } else {
+            self.more_repeated.set(self.more_repeated.get() + 1);
+        }
+    }
+}
+
+struct Strict<'a> {
+    reading: &'a Reading,
+    place: Option<&'a Place<'a>>,
+}
+
+impl<'de> DeserializeSeed<'de> for Strict<'_> {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Strict<'_> {
+    type Value = Value;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("JSON")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(Value::Number(value.into()))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(Value::Number(value.into()))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(Number::from_f64(value).map_or(Value::Null, Value::Number))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Value, E> {
+        Ok(Value::String(text.to_owned()))
+    }
+
+    fn visit_string<E>(self, text: String) -> Result<Value, E> {
+        Ok(Value::String(text))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let mut list = Vec::new();
+        loop {
+            let place = Place { step: Step::Item(list.len()), within: self.place };
+            match items.next_element_seed(Strict { reading: self.reading, place: Some(&place) })? {
+                Some(item) => list.push(item),
+                None => return Ok(Value::Array(list)),
+            }
+            self.reading.note_read()?;
+        }
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
+        let mut object = Map::new();
+        while let Some(name) = members.next_key::<String>()? {
+            self.reading.note_read()?;
+            let place = Place { step: Step::Member(&name), within: self.place };
+            let value = members.next_value_seed(Strict { reading: self.reading, place: Some(&place) })?;
+            if object.contains_key(&name) {
+                self.reading.note_repeated(&place);
+            } else {
+                object.insert(name, value);
+            }
+        }
+        Ok(Value::Object(object))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn repeated(text: &str) -> Vec<String> {
+        parse(text.as_bytes()).expect("JSON").repeated
+    }
+
+    #[test]
+    fn a_name_that_stands_again_is_found_wherever_it_is() {
+        assert_eq!(repeated(r#"{"a":1,"b":{"a":1},"c":[{"a":1},{"a":2}]}"#), [""; 0]);
+        assert_eq!(repeated(r#"{"a":1,"b":2,"a":3,"a":4}"#), ["/a", "/a"]);
+        assert_eq!(repeated(r#"{"a/b":[0,{"x~":1,"x~":2}]}"#), ["/a~1b/1/x~0"]);
+        // The same name, written otherwise.
+        assert_eq!(repeated(r#"{"a":1,"\u0061":2}"#), ["/a"]);
+        let first = parse(br#"{"a":1,"a":2}"#).expect("JSON").value;
+        assert_eq!(first, json!({"a": 1}));
+    }
+
+    #[test]
+    fn a_long_name_is_cut_and_says_so() {
+        let whole = "é".repeat(100);
+        assert_eq!(step(&whole), format!("/{whole}"));
+        assert_eq!(step(&format!("{whole}a")), format!("/{whole}…"));
+        // Cut first, escaped then: no escape is torn apart.
+        assert_eq!(step(&"~".repeat(101)), format!("/{}…", "~0".repeat(100)));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_told_with_its_place_and_reason() {
+        for (text, said) in [
+            (&b"{\"a\":\n nope}"[..], "The body is not JSON: see line 2, column"),
+            (b"{\"a\":", "The body ends before its JSON does"),
+            (b"", "The body ends before its JSON does"),
+            (b"{} {}", "The body is not JSON: see line 1, column 4."),
+            (b"{\"a\":\"\xff\"}", "The body is not UTF-8: see byte 7."),
+            (b"\"\\ud800\"", "half a character"),
+            (b"\"\\ud800\\u0041\"", "half a character"),
+            (b"\"\\udc00\"", "half a character"),
+            (b"1e400", "too large to be read"),
+            (b"NaN", "The body is not JSON"),
+            (b"{'a':1}", "The body is not JSON"),
+            (b"{\"a\":1,}", "The body is not JSON"),
+            (b"\xef\xbb\xbf{}", "a byte order mark (U+FEFF)"),
+            (b"\xff\xfe{\0}\0", "The body is UTF-16"),
+            (b"\xfe\xff\0{\0}", "The body is UTF-16"),
+        ] {
+            let problem = parse(text).expect_err("no JSON");
+            assert_eq!(problem.code(), Code::MalformedJson);
+            assert!(problem.detail().contains(said), "{}", problem.detail());
+        }
+    }
+
+    /// Levels of long names whose escapes are twice as long, and in the innermost one name again and again.
+    fn deep_repetition(levels: usize, members: usize) -> String {
+        let head = format!("{{\"{}\":", "~".repeat(100)).repeat(levels);
+        let repeated = vec!["\"a\":1"; members].join(",");
+        format!("{head}{{{repeated}}}{}", "}".repeat(levels))
+    }
+
+    #[test]
+    fn repeated_members_are_listed_up_to_a_bound_and_counted() {
+        let parsed = parse(deep_repetition(120, 8_500).as_bytes()).expect("JSON");
+        assert_eq!(parsed.repeated.len(), REPEATED_MAX);
+        assert!(
+            parsed.repeated.iter().all(|pointer| pointer.len() < 2 * POINTER_MAX + 20),
+            "{:?}",
+            parsed.repeated
+        );
+        // 120 members hold others; of the innermost the first is no repetition, and the last that is read is one too many.
+        let read = VALUES_MAX - 120;
+        assert_eq!((parsed.more_repeated, parsed.is_cut), (read - 1 - REPEATED_MAX, true));
+    }
+
+    #[test]
+    fn text_is_not_looked_at_past_the_bound() {
+        for (text, is_cut) in [
+            (format!("[{}]", vec!["1"; VALUES_MAX].join(",")), false),
+            (format!("[{}]", vec!["1"; VALUES_MAX + 1].join(",")), true),
+            (format!("[{}]", vec!["[1,2]"; VALUES_MAX / 3].join(",")), false),
+            (format!("[{}]", vec!["[1,2]"; VALUES_MAX / 3 + 1].join(",")), true),
+            (format!("[{}, nonsense", vec!["1"; VALUES_MAX + 1].join(",")), true),
+        ] {
+            let parsed = parse(text.as_bytes()).expect("JSON as far as it is read");
+            assert_eq!((parsed.is_cut, parsed.value.is_null()), (is_cut, is_cut));
+        }
+        let members: Vec<String> = (0..VALUES_MAX + 5).map(|number| format!("\"{number}\":[]")).collect();
+        let object =
+            |count: usize| parse(format!("{{{}}}", members[..count].join(",")).as_bytes()).expect("JSON");
+        assert_eq!(object(VALUES_MAX).value.as_object().map(Map::len), Some(VALUES_MAX));
+        assert!(object(VALUES_MAX + 1).is_cut);
+    }
+
+    #[test]
+    fn depth_has_a_limit_and_what_is_below_it_is_read() {
+        let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        assert!(parse(nested(127).as_bytes()).is_ok());
+        for depth in [128, 30_000] {
+            let problem = parse(nested(depth).as_bytes()).expect_err("too deep");
+            assert!(problem.detail().contains("deeper than the 127 levels"), "{}", problem.detail());
+        }
+    }
+}

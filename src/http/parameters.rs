@@ -1,0 +1,192 @@
+//! Reads a query string, so that everything wrong with it is reported at once (RFC 9457).
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+use std::fmt::Display;
+
+use actix_web::error::QueryPayloadError;
+use actix_web::web::Query;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
+
+use crate::refusal::{FieldError, FieldErrors, Problem};
+
+/// Parameters that are read: more than any endpoint takes. Those past it are counted.
+const PARAMETERS_MAX: usize = 100;
+
+/// The codes that [`refuse`] may be given.
+const CODES: [&str; 3] = ["invalid", "invalid_cursor", "out_of_range"];
+
+type Pair<'a> = (Cow<'a, str>, Cow<'a, str>);
+
+/// Reads a query string into a type none of whose members is required.
+///
+/// # Errors
+/// `validation_failed` with everything that is wrong.
+pub fn read<T: DeserializeOwned>(query: &str) -> Result<T, Problem> {
+    let sent = query.split('&').filter(|pair| !pair.is_empty()).count();
+    if sent <= PARAMETERS_MAX
+        && !query.contains("%00")
+        && let Ok(read) = Query::<T>::from_query(query)
+    {
+        return Ok(read.into_inner());
+    }
+    let mut errors = FieldErrors::default();
+    if sent > PARAMETERS_MAX {
+        let detail =
+            format!("the query has {sent} parameters, of which {PARAMETERS_MAX} are read; send fewer");
+        errors.push(FieldError::new("", "too_many", detail));
+    }
+    let pairs: Vec<Pair<'_>> = url::form_urlencoded::parse(query.as_bytes()).take(PARAMETERS_MAX).collect();
+    let mut seen = HashSet::new();
+    for pair in &pairs {
+        if !seen.insert(&pair.0)
+            && let Some(error) = repetition::<T>(pair)
+        {
+            errors.push(error);
+        }
+    }
+    for error in pairs.iter().filter_map(mistake::<T>) {
+        errors.push(error);
+    }
+    Err(Problem::of_errors(errors))
+}
+
+/// Returns why these pairs alone are no `T`.
+fn reason<T: DeserializeOwned>(pairs: &[&Pair<'_>]) -> Option<String> {
+    let query =
+        url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs.iter().copied()).finish();
+    match Query::<T>::from_query(&query) {
+        Err(QueryPayloadError::Deserialize(reason)) => Some(reason.to_string()),
+        Err(_) => Some(String::new()),
+        Ok(_) => None,
+    }
+}
+
+/// Returns the error of a parameter that was sent before, unless the type overlooks its name.
+fn repetition<T: DeserializeOwned>(pair: &Pair<'_>) -> Option<FieldError> {
+    let is_known = match reason::<T>(&[pair]) {
+        Some(reason) => !reason.starts_with("unknown field"),
+        None => reason::<T>(&[pair, pair]).is_some(),
+    };
+    let detail = "this parameter was sent more than once; send it once".to_owned();
+    is_known.then(|| FieldError::new(super::json::step(&pair.0), "duplicate_field", detail))
+}
+
+/// Returns the error of a parameter by itself.
+fn mistake<T: DeserializeOwned>(pair: &Pair<'_>) -> Option<FieldError> {
+    let (code, detail) = if [&pair.0, &pair.1].iter().any(|text| text.contains('\0')) {
+        ("invalid_character", "U+0000 cannot be sent in a parameter".to_owned())
+    } else {
+        let reason = reason::<T>(&[pair])?;
+        let own =
+            CODES.into_iter().find_map(|code| Some((code, reason.strip_prefix(code)?.strip_prefix(": ")?)));
+        match own {
+            Some((code, detail)) => (code, detail.to_owned()),
+            None if reason.starts_with("unknown field") => {
+                let detail = "this parameter is not known here; check its spelling or leave it out";
+                ("unknown_field", detail.to_owned())
+            }
+            None => {
+                ("invalid", "this is not of the parameter's type; /openapi.json says which it has".to_owned())
+            }
+        }
+    };
+    Some(FieldError::new(super::json::step(&pair.0), code, detail))
+}
+
+/// Makes the error of a parameter whose value is refused while it is read; `code` is one of [`CODES`].
+pub fn refuse<E: serde::de::Error>(code: &'static str, detail: impl Display) -> E {
+    E::custom(format!("{code}: {detail}"))
+}
+
+/// Reads one of these values.
+///
+/// # Errors
+/// `invalid`, with the values that there are.
+pub fn one_of<'de, D: Deserializer<'de>>(deserializer: D, values: &[&str]) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if values.contains(&text.as_str()) {
+        return Ok(text);
+    }
+    let named: Vec<&str> = values.iter().copied().filter(|value| !value.is_empty()).collect();
+    Err(refuse("invalid", format!("send one of `{}`, or leave it out", named.join("`, `"))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::pagination;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Sample {
+        q: Option<String>,
+        shared: Option<bool>,
+        #[serde(default, deserialize_with = "pagination::limit")]
+        limit: Option<u32>,
+        #[serde(default, deserialize_with = "pagination::cursor")]
+        cursor: Option<String>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    struct Tolerant {
+        q: Option<String>,
+    }
+
+    fn errors<T: DeserializeOwned + std::fmt::Debug>(query: &str) -> Vec<(String, &'static str)> {
+        let refused = read::<T>(query).expect_err("something is wrong");
+        refused.field_errors().iter().map(|error| (error.pointer.clone(), error.code)).collect()
+    }
+
+    #[test]
+    fn every_mistake_is_named_at_its_parameter() {
+        let found = errors::<Sample>("limit=abc&foo=1&shared=maybe&q=a%00&a/b=2&q=b&cursor=x");
+        let expected = [
+            ("/q", "duplicate_field"),
+            ("/limit", "invalid"),
+            ("/foo", "unknown_field"),
+            ("/shared", "invalid"),
+            ("/q", "invalid_character"),
+            ("/a~1b", "unknown_field"),
+            ("/cursor", "invalid_cursor"),
+        ];
+        let expected: Vec<_> =
+            expected.iter().map(|(pointer, code)| ((*pointer).to_owned(), *code)).collect();
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn limit_is_held_to_its_range() {
+        let limit = |text: &str| read::<Sample>(&format!("limit={text}")).map(|sample| sample.limit);
+        for (text, number) in [("1", 1), ("200", 200), ("%31", 1)] {
+            assert_eq!(limit(text).ok(), Some(Some(number)));
+        }
+        for (text, code) in [
+            ("0", "out_of_range"),
+            ("201", "out_of_range"),
+            ("99999999999", "out_of_range"),
+            ("", "invalid"),
+            ("1.5", "invalid"),
+        ] {
+            assert_eq!(limit(text).expect_err("none").field_errors()[0].code, code, "{text}");
+        }
+    }
+
+    #[test]
+    fn unknown_parameters_are_overlooked_where_the_type_does() {
+        let read_q = |query: &str| read::<Tolerant>(query).ok().and_then(|read| read.q);
+        assert_eq!(read_q("utm=1&q=a&utm=2").as_deref(), Some("a"));
+        assert_eq!(errors::<Tolerant>("utm=1&q=a&utm=2&q=b"), [("/q".to_owned(), "duplicate_field")]);
+        let sample = read::<Sample>("q=a%20b&shared=true").expect("good");
+        assert_eq!((sample.q.as_deref(), sample.shared, sample.cursor), (Some("a b"), Some(true), None));
+    }
+
+    #[test]
+    fn parameters_past_the_bound_are_counted() {
+        let refused = read::<Tolerant>(&"a=1&".repeat(30_000)).expect_err("too many");
+        assert_eq!(refused.field_errors().len(), 1);
+        assert!(refused.field_errors()[0].detail.contains("30000 parameters"), "{refused:?}");
+        assert!(read::<Tolerant>(&"a=1&".repeat(PARAMETERS_MAX)).is_ok());
+    }
+}

@@ -1,0 +1,298 @@
+//! What an endpoint reads of a request once its caller is let in: path, query and JSON body.
+
+use std::collections::HashSet;
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use actix_web::dev::Payload;
+use actix_web::http::Method;
+use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
+use futures_util::StreamExt;
+use serde::de::DeserializeOwned;
+use uuid::Uuid;
+
+use super::fields::{Fields, FromFields};
+use super::routing::Asks;
+use super::{json, parameters};
+use crate::refusal::{self, Code, FieldError, FieldErrors, Problem};
+
+/// Bytes that a body may have.
+pub const BODY_MAX: usize = 64 * 1024;
+
+/// How long a body may take to arrive.
+const BODY_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Something that is read from a request after the guard.
+pub trait Input: Sized + 'static {
+    /// Reads it.
+    fn read(request: &HttpRequest, payload: Payload) -> impl Future<Output = Result<Self, Problem>>;
+}
+
+impl Input for () {
+    async fn read(_: &HttpRequest, _: Payload) -> Result<Self, Problem> {
+        Ok(())
+    }
+}
+
+/// The ids in the path, in their order. One that is no UUID is nobody's: 404.
+#[derive(Clone, Copy, Debug)]
+pub struct Path<T>(pub T);
+
+impl Input for Path<Uuid> {
+    async fn read(request: &HttpRequest, _: Payload) -> Result<Self, Problem> {
+        web::Path::<Uuid>::extract(request).await.map(|id| Self(id.into_inner())).map_err(|_| not_found())
+    }
+}
+
+impl Input for Path<(Uuid, Uuid)> {
+    async fn read(request: &HttpRequest, _: Payload) -> Result<Self, Problem> {
+        web::Path::<(Uuid, Uuid)>::extract(request)
+            .await
+            .map(|ids| Self(ids.into_inner()))
+            .map_err(|_| not_found())
+    }
+}
+
+/// Nothing stands there, for this caller.
+#[must_use]
+pub fn not_found() -> Problem {
+    Problem::new(Code::NotFound, "Nothing of this id stands here, or nothing that you may see.")
+}
+
+/// The query string; unknown and ill-formed parameters are refused, all at once. Every parameter may be left out.
+#[derive(Clone, Debug)]
+pub struct Query<T>(pub T);
+
+impl<T: DeserializeOwned + 'static> Input for Query<T> {
+    async fn read(request: &HttpRequest, _: Payload) -> Result<Self, Problem> {
+        parameters::read(request.query_string()).map(Self)
+    }
+}
+
+/// A JSON body (RFC 8259), read member by member so that everything wrong with it is told at once.
+#[derive(Clone, Debug)]
+pub struct Json<T>(pub T);
+
+impl<T: FromFields + 'static> Input for Json<T> {
+    async fn read(request: &HttpRequest, payload: Payload) -> Result<Self, Problem> {
+        if !is_json(request) {
+            let detail = "The body must be JSON: send `Content-Type: application/json`.";
+            return Err(Problem::new(Code::UnsupportedMediaType, detail));
+        }
+        let text = read_body(request, payload).await?;
+        Fields::read_text(&text).map(Self)
+    }
+}
+
+/// A JSON body that may be left out.
+#[derive(Clone, Debug)]
+pub struct OptionalJson<T>(pub Option<T>);
+
+impl<T: FromFields + 'static> Input for OptionalJson<T> {
+    async fn read(request: &HttpRequest, payload: Payload) -> Result<Self, Problem> {
+        if request.headers().contains_key(CONTENT_TYPE) {
+            return Json::<T>::read(request, payload).await.map(|Json(body)| Self(Some(body)));
+        }
+        let text = read_body(request, payload).await?;
+        if text.is_empty() {
+            return Ok(Self(None));
+        }
+        let detail = "The body must be JSON: send `Content-Type: application/json`.";
+        Err(Problem::new(Code::UnsupportedMediaType, detail))
+    }
+}
+
+/// Fields of forms that may be sent several times: boxes to tick.
+const REPEATABLE: [&str; 1] = ["scope"];
+
+/// Fields that are read of a form: more than any of ours has. Those past it are counted.
+const FIELDS_MAX: usize = 1_000;
+
+/// The fields of a form (URL Standard, application/x-www-form-urlencoded).
+#[derive(Clone, Debug, Default)]
+pub struct Form {
+    fields: Vec<(String, String)>,
+    unread: usize,
+}
+
+impl Form {
+    /// A field's value.
+    #[must_use]
+    pub fn field(&self, name: &str) -> Option<&str> {
+        self.fields.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+}
+
+impl Form {
+    /// Whether the request says that its body is a form.
+    #[must_use]
+    pub fn is_sent(request: &HttpRequest) -> bool {
+        request.content_type().trim().eq_ignore_ascii_case("application/x-www-form-urlencoded")
+    }
+
+    /// Every value of a field that may be sent several times.
+    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.fields.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// Every field with its value, in order.
+    #[must_use]
+    pub fn into_fields(self) -> Vec<(String, String)> {
+        self.fields
+    }
+
+    /// Reads a body, up to a bound of fields.
+    #[must_use]
+    pub fn parse(body: &[u8]) -> Self {
+        let fields = url::form_urlencoded::parse(body).take(FIELDS_MAX);
+        let fields: Vec<_> = fields.map(|(name, value)| (name.into_owned(), value.into_owned())).collect();
+        let all = if fields.len() < FIELDS_MAX {
+            fields.len()
+        } else {
+            body.split(|byte| *byte == b'&').filter(|field| !field.is_empty()).count()
+        };
+        Self { unread: all - fields.len(), fields }
+    }
+
+    /// Returns the error of a form that was too long to be read to its end.
+    #[must_use]
+    pub fn surplus(&self) -> Option<FieldError> {
+        let all = self.unread + self.fields.len();
+        let detail = format!("the form has {all} fields, of which {FIELDS_MAX} are read; send fewer");
+        (self.unread > 0).then(|| FieldError::new("", "too_many", detail))
+    }
+
+    /// Refuses a form with two fields of one name: a program in between may have looked at the other one.
+    ///
+    /// # Errors
+    /// `validation_failed`.
+    fn check(self) -> Result<Self, Problem> {
+        let mut seen = HashSet::new();
+        let names = self.fields.iter().map(|(name, _)| name.as_str());
+        let repeated = names.filter(|name| !REPEATABLE.contains(name) && !seen.insert(*name)).map(|name| {
+            let detail = "this field was sent more than once; send it once".to_owned();
+            FieldError::new(json::step(name), "duplicate_field", detail)
+        });
+        let errors: FieldErrors = self.surplus().into_iter().chain(repeated).collect();
+        if errors.is_empty() { Ok(self) } else { Err(Problem::of_errors(errors)) }
+    }
+}
+
+impl Input for Form {
+    async fn read(request: &HttpRequest, payload: Payload) -> Result<Self, Problem> {
+        if !Self::is_sent(request) {
+            let detail = "The body must be a form: send `Content-Type: application/x-www-form-urlencoded`.";
+            return Err(Problem::new(Code::UnsupportedMediaType, detail));
+        }
+        Self::parse(&read_body(request, payload).await?).check()
+    }
+}
+
+impl<A, B> Input for (Path<A>, B)
+where
+    A: 'static,
+    Path<A>: Input,
+    B: Input,
+{
+    async fn read(request: &HttpRequest, payload: Payload) -> Result<Self, Problem> {
+        let path = Path::<A>::read(request, Payload::None).await?;
+        Ok((path, B::read(request, payload).await?))
+    }
+}
+
+/// A change may say that it is a merge patch (RFC 7396), as it is anyway: a member that is left out stays as it is.
+fn is_json(request: &HttpRequest) -> bool {
+    let sent = request.content_type().trim();
+    sent.eq_ignore_ascii_case("application/json")
+        || (request.method() == Method::PATCH && sent.eq_ignore_ascii_case("application/merge-patch+json"))
+}
+
+/// A body that trickles in is cut off: it would hold its connection for as long as it likes.
+///
+/// # Errors
+/// `payload_too_large`, `malformed_json`, `unsupported_media_type`.
+pub async fn read_body(request: &HttpRequest, payload: Payload) -> Result<Vec<u8>, Problem> {
+    check_head(request)?;
+    match tokio::time::timeout(BODY_DEADLINE, collect(payload)).await {
+        Ok(body) => body,
+        Err(_) => {
+            let detail = format!("The body was not whole after {} s.", BODY_DEADLINE.as_secs());
+            Err(Problem::new(Code::MalformedJson, detail))
+        }
+    }
+}
+
+/// What the head says of a body that is not worth being read.
+fn check_head(request: &HttpRequest) -> Result<(), Problem> {
+    let headers = request.headers();
+    if headers.get_all(CONTENT_TYPE).count() > 1 {
+        let detail = "More than one Content-Type header was sent; send exactly one.";
+        return Err(Problem::new(Code::UnsupportedMediaType, detail));
+    }
+    if headers.get_all(CONTENT_ENCODING).any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
+        let detail = "A compressed body is not taken; send it as it is, without `Content-Encoding`.";
+        return Err(Problem::new(Code::UnsupportedMediaType, detail));
+    }
+    let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    if length.is_some_and(|length| length > BODY_MAX as u64) {
+        return Err(too_large());
+    }
+    Ok(())
+}
+
+fn too_large() -> Problem {
+    let detail = format!("The body is larger than the {BODY_MAX} bytes allowed.");
+    Problem::new(Code::PayloadTooLarge, detail)
+}
+
+async fn collect(mut payload: Payload) -> Result<Vec<u8>, Problem> {
+    let mut body = Vec::new();
+    while let Some(chunk) = payload.next().await {
+        let chunk = chunk.map_err(|error| refusal::from_actix(&error.into()))?;
+        if body.len() + chunk.len() > BODY_MAX {
+            return Err(too_large());
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+/// What an endpoint that is open to all reads.
+pub struct Open<I>(pub I);
+
+impl<I: Input> FromRequest for Open<I> {
+    type Error = Problem;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let (request, payload) = (request.clone(), payload.take());
+        Box::pin(async move { I::read(&request, payload).await.map(Open) })
+    }
+}
+
+impl<I> Asks for Open<I> {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_repeated_field_of_a_form_is_named() {
+        let refused = Form::parse(b"a=1&b=2&scope=x&a=3&b=4&scope=y").check().expect_err("twice");
+        let pointers: Vec<&str> = refused.field_errors().iter().map(|error| error.pointer.as_str()).collect();
+        assert_eq!(pointers, ["/a", "/b"]);
+    }
+
+    #[test]
+    fn fields_past_the_bound_are_counted() {
+        let body = |count: usize| vec!["a=1"; count].join("&&");
+        assert!(Form::parse(body(FIELDS_MAX).as_bytes()).surplus().is_none());
+        let form = Form::parse(body(FIELDS_MAX + 7).as_bytes());
+        assert_eq!((form.fields.len(), form.unread), (FIELDS_MAX, 7));
+        let refused = form.check().expect_err("too many");
+        assert!(refused.field_errors()[0].detail.contains("1007 fields"), "{:?}", refused.field_errors());
+        assert_eq!(refused.field_errors().len(), 51);
+    }
+}

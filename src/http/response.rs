@@ -1,0 +1,21 @@
+//! The caching headers of answers.
+
+use actix_web::HttpResponseBuilder;
+use actix_web::http::header::{CACHE_CONTROL, VARY};
+
+/// An answer that no cache may keep (RFC 6749, section 5.1).
+#[must_use]
+pub fn no_store(mut answer: HttpResponseBuilder) -> HttpResponseBuilder {
+    answer.insert_header((CACHE_CONTROL, "no-store"));
+    answer
+}
+
+/// An answer that depends on who asks and may be kept by the asker alone.
+#[must_use]
+pub fn private(mut answer: HttpResponseBuilder) -> HttpResponseBuilder {
+    answer.insert_header((CACHE_CONTROL, "private, no-cache")).insert_header((VARY, "Authorization, Cookie"));
+    answer
+}
+
+/// On what is public, other sites' pages may load it too (Fetch Standard, `Cross-Origin-Resource-Policy`).
+pub const FOR_ALL: (&str, &str) = ("cross-origin-resource-policy", "cross-origin");

@@ -1,0 +1,377 @@
+//! How often something was tried that guesses or costs: a row for each name, address and so on that it counts against,
+//! the same for all nodes. A try is reserved before it is made, by one conditional statement for each row, and settled
+//! when its outcome is known.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel::result::Error;
+use diesel::sql_types::{Binary, Double, Integer, Text, Timestamptz};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::counter::Counter;
+use super::counter_row::{Row, Taken, load, note, take};
+use super::known_address::{self, Account, network};
+use super::network::ClientNetwork;
+use super::spray::{self, FREE_PAST_LIMIT, SprayCounter};
+use crate::audit::event::{self, EventType, Origin, Subject};
+use crate::database::schema::attempts;
+use crate::database::{now, transaction};
+pub use crate::limits::counter::CountedBy;
+pub use crate::limits::counter_row::Held;
+use crate::users::name::fold_typed;
+
+/// The part of the limit over all that one IPv6 network wider than 64 bits may use up at once.
+const PART_OF_ALL: u32 = 4;
+
+/// How many tries an hour are free, and the longest wait between those that are not. Settings.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Wrong passwords for a name.
+    pub failures: u32,
+    /// Wrong passwords from an address.
+    pub failures_per_address: u32,
+    /// Wrong passwords from an address for the names that are known there, weighted.
+    pub failures_per_known_address: u32,
+    /// Wrong passwords for all names from all addresses.
+    pub failures_in_all: u32,
+    /// Accounts made from an address.
+    pub registrations_per_address: u32,
+    /// The longest wait.
+    pub longest_wait: Duration,
+}
+
+impl Limits {
+    /// Returns the networks of an address with the limit of each. No wider one uses up the limit over all.
+    fn of_networks(&self, network: &ClientNetwork) -> Vec<(String, u32)> {
+        let most = self.failures_per_address.max(self.failures_in_all / PART_OF_ALL);
+        let networks = network.with_limits(self.failures_per_address).into_iter();
+        networks.map(|(network, limit)| (network, limit.min(most))).collect()
+    }
+}
+
+/// The rows that a try counts against.
+#[derive(Clone, Debug)]
+struct Rows {
+    /// Those that hold it up, in the order in which all lock them: the one that most tries have in common last, and so
+    /// for the shortest time.
+    counters: Vec<Counter>,
+    /// Those of its network, for names that are known there.
+    sprayed: Vec<SprayCounter>,
+}
+
+impl Rows {
+    /// An account has the same rows by whichever of its names it is called; a name that nobody has, as many of its own.
+    fn of_sign_in(folded: &str, account: Option<Account>, network: &ClientNetwork, limits: &Limits) -> Self {
+        if let Some((Account { id, is_known: true }, network_text)) = account.zip(network.known_as()) {
+            let counter = of_known_address(id, &network_text, limits.failures);
+            let sprayed = spray::counters(network, limits.failures_per_known_address);
+            return Self { counters: vec![counter], sprayed };
+        }
+        let of_name = match account {
+            Some(account) => of_account(account.id, limits.failures),
+            None => Counter::new(CountedBy::Name, &[folded], limits.failures),
+        };
+        let of_network = |(at, (network, limit)): (usize, (String, u32))| {
+            let by = if at == 0 { CountedBy::Address } else { CountedBy::Network };
+            Counter::new(by, &[&network], limit)
+        };
+        let of_networks = limits.of_networks(network).into_iter().enumerate().map(of_network);
+        let of_all = Counter::new(CountedBy::All, &[], limits.failures_in_all);
+        Self { counters: [of_name].into_iter().chain(of_networks).chain([of_all]).collect(), sprayed: vec![] }
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Counter> {
+        self.counters.iter().chain(self.sprayed.iter().map(|sprayed| &sprayed.counter))
+    }
+
+    fn of_registration(network: &ClientNetwork, limits: &Limits) -> Self {
+        let of_network =
+            |(network, limit): (String, u32)| Counter::new(CountedBy::Registration, &[&network], limit);
+        let networks = network.with_limits(limits.registrations_per_address);
+        Self { counters: networks.into_iter().map(of_network).collect(), sprayed: vec![] }
+    }
+}
+
+/// Tells the rows of an account from those of a name that is written like its id.
+const ACCOUNT: &str = "account";
+
+fn of_account(id: Uuid, free: u32) -> Counter {
+    Counter::new(CountedBy::Name, &[&id.to_string(), ACCOUNT], free)
+}
+
+fn of_known_address(id: Uuid, network: &str, free: u32) -> Counter {
+    Counter::new(CountedBy::KnownAddress, &[&id.to_string(), network, ACCOUNT], free)
+}
+
+/// A try that was taken and counts. It has to be settled.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Reservation {
+    rows: Rows,
+    /// The level that the try brought its first row to.
+    level: f64,
+    longest_wait: Duration,
+    reserved_at: DateTime<Utc>,
+    origin: Origin,
+}
+
+/// What became of a try that was to be reserved.
+#[derive(Debug)]
+pub enum Reserved {
+    /// It counts, and may be made.
+    Taken(Reservation),
+    /// It may not be made, and counts for nothing.
+    Held(Held),
+}
+
+/// What a reserved try came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The password was wrong: it goes on counting.
+    Failed,
+    /// The password was right: what was counted for this name from an address known to it is forgotten, and everything
+    /// else has its one try back.
+    Right,
+    /// Nothing was tried: it counts no more.
+    GivenBack,
+}
+
+/// Reserves a check of the password of this name, as it was typed. `waited_since`: the successes of the row that held it up
+/// before.
+///
+/// # Errors
+/// PostgreSQL's.
+pub fn reserve_sign_in(
+    connection: &mut PgConnection,
+    typed: &str,
+    origin: &Origin,
+    limits: &Limits,
+    waited_since: Option<i64>,
+) -> QueryResult<Reserved> {
+    let network = network(origin);
+    // What is no name shares one that nobody has.
+    let (typed, folded) = fold_typed(typed).map_or(("", String::new()), |folded| (typed, folded));
+    let account = known_address::find_account(connection, typed, &network)?;
+    let rows = Rows::of_sign_in(&folded, account, &network, limits);
+    Trying { rows, waited_since, longest_wait: limits.longest_wait, origin }.reserve(connection)
+}
+
+/// Reserves the making of an account from this request's network.
+///
+/// # Errors
+/// PostgreSQL's.
+pub fn reserve_registration(
+    connection: &mut PgConnection,
+    origin: &Origin,
+    limits: &Limits,
+) -> QueryResult<Reserved> {
+    let rows = Rows::of_registration(&network(origin), limits);
+    Trying { rows, waited_since: None, longest_wait: limits.longest_wait, origin }.reserve(connection)
+}
+
+/// A try that is to be reserved.
+struct Trying<'a> {
+    rows: Rows,
+    waited_since: Option<i64>,
+    longest_wait: Duration,
+    origin: &'a Origin,
+}
+
+impl Trying<'_> {
+    /// Takes the try from all of the rows or none: one that a row holds up counts against no other.
+    fn reserve(mut self, connection: &mut PgConnection) -> QueryResult<Reserved> {
+        // Most of a flood ends here, without a lock and without a write.
+        if let Some(held) = self.find_held(connection)? {
+            return Ok(Reserved::Held(held));
+        }
+        let taken = transaction(connection, |connection| {
+            let mut first: Option<Taken> = None;
+            for counter in &self.rows.counters {
+                let Some(taken) = take(connection, counter, self.longest_wait)? else {
+                    return Err(Error::RollbackTransaction);
+                };
+                first.get_or_insert(taken);
+            }
+            first.ok_or(Error::RollbackTransaction)
+        });
+        match taken {
+            Ok(Taken { counted_at, level }) => {
+                let Self { rows, longest_wait, .. } = self;
+                let (reserved_at, origin) = (counted_at, self.origin.clone());
+                Ok(Reserved::Taken(Reservation { rows, level, longest_wait, reserved_at, origin }))
+            }
+            Err(Error::RollbackTransaction) => {
+                // Another was faster by a hair.
+                let held = self.find_held(connection)?;
+                let counter = self.rows.counters[0].clone();
+                let again =
+                    Held { counter, wait: Duration::ZERO, is_busy: true, is_noted: true, successes: 0 };
+                Ok(Reserved::Held(held.unwrap_or(again)))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Finds which of the rows holds the try up the longest, if any does.
+    fn find_held(&mut self, connection: &mut PgConnection) -> QueryResult<Option<Held>> {
+        let found = load(connection, self.rows.all())?;
+        self.narrow(&found);
+        let held = self.rows.counters.iter().filter_map(|counter| {
+            let (row, now) = found.iter().find(|(row, _)| row.is_of(counter))?;
+            row.held(counter, *now, self.longest_wait)
+        });
+        Ok(held.max_by_key(|held| (!held.is_busy, held.wait)))
+    }
+
+    /// Past the limit of its network, an account has fewer free tries there. A try that waited for others of the account,
+    /// one of which was right by now, is the owner's.
+    fn narrow(&mut self, found: &[(Row, DateTime<Utc>)]) {
+        let row_of = |counter: &Counter| found.iter().find(|(row, _)| row.is_of(counter));
+        let is_past = |counter: &Counter| {
+            row_of(counter).is_some_and(|(row, now)| spray::is_past(row.level_at(*now, counter), counter))
+        };
+        if !self.rows.sprayed.iter().any(|sprayed| is_past(&sprayed.counter)) {
+            return;
+        }
+        for counter in &mut self.rows.counters {
+            let successes = row_of(counter).map_or(0, |(row, _)| row.successes);
+            if self.waited_since.is_none_or(|before| successes <= before) {
+                counter.free = FREE_PAST_LIMIT;
+            }
+        }
+    }
+}
+
+const FAILED: &str = "UPDATE attempts SET pending = greatest(pending - 1, 0) WHERE kind = $1 AND digest = $2";
+/// Of other tries those go on counting that are not settled yet.
+const FORGOTTEN: &str = "UPDATE attempts SET pending = greatest(pending - 1, 0), level = greatest(pending - 1, 0), \
+    next_at = now(), noted_at = NULL, successes = successes + 1 WHERE kind = $1 AND digest = $2";
+/// Where nothing was tried since, the next may be at once, as this one was.
+const GIVEN_BACK: &str = "UPDATE attempts SET pending = greatest(pending - 1, 0), level = greatest(level - 1, 0), \
+    next_at = CASE WHEN counted_at = $5 THEN counted_at \
+        ELSE least(next_at, counted_at + attempt_wait(greatest(level - 1, 0), $3, $4)) END \
+    WHERE kind = $1 AND digest = $2";
+
+impl Reservation {
+    /// Returns whether the account was signed in to from there before.
+    #[must_use]
+    pub fn is_at_known_address(&self) -> bool {
+        self.rows.counters.iter().any(|counter| counter.by == CountedBy::KnownAddress)
+    }
+
+    /// Says what the try came to, in the caller's transaction.
+    ///
+    /// # Errors
+    /// PostgreSQL's.
+    pub fn settle(&self, connection: &mut PgConnection, outcome: Outcome) -> QueryResult<()> {
+        for counter in &self.rows.counters {
+            let (kind, digest) = (counter.by.as_str(), counter.digest.as_slice());
+            let statement = match (outcome, counter.by) {
+                (Outcome::Failed, _) => FAILED,
+                (Outcome::Right, CountedBy::KnownAddress) => FORGOTTEN,
+                (Outcome::Right | Outcome::GivenBack, _) => {
+                    diesel::sql_query(GIVEN_BACK)
+                        .bind::<Text, _>(kind)
+                        .bind::<Binary, _>(digest)
+                        .bind::<Integer, _>(counter.free.cast_signed())
+                        .bind::<Double, _>(self.longest_wait.as_secs_f64())
+                        .bind::<Timestamptz, _>(self.reserved_at)
+                        .execute(connection)?;
+                    continue;
+                }
+            };
+            diesel::sql_query(statement)
+                .bind::<Text, _>(kind)
+                .bind::<Binary, _>(digest)
+                .execute(connection)?;
+        }
+        if outcome == Outcome::Failed { self.charge_networks(connection) } else { Ok(()) }
+    }
+
+    /// Counts a failure against the networks at which its account is known, and reports those past their limit.
+    fn charge_networks(&self, connection: &mut PgConnection) -> QueryResult<()> {
+        let mut is_past = false;
+        for SprayCounter { network, counter } in &self.rows.sprayed {
+            if !spray::charge(connection, counter, spray::weight(self.level))? {
+                continue;
+            }
+            is_past = true;
+            if note(connection, counter)? {
+                let nobody = Subject { id: None, name: None };
+                let details = json!({ "by": counter.by.as_str(), "network": network, "limit": counter.free });
+                event::insert(connection, &self.origin, EventType::TooManyAttempts, nobody, &details)?;
+            }
+        }
+        if is_past {
+            metrics::counter!("doorward_password_spray_failures_total").increment(1);
+        }
+        Ok(())
+    }
+}
+
+/// Whether this is the one refusal of its burst that the audit log is told of.
+///
+/// # Errors
+/// PostgreSQL's.
+pub fn note_burst(connection: &mut PgConnection, held: &Held) -> QueryResult<bool> {
+    note(connection, &held.counter)
+}
+
+/// Returns the rows of an account, from everywhere and from each address known to it. Those of its names were counted
+/// before it existed, or by a node of the version before.
+fn rows_of(
+    connection: &mut PgConnection,
+    user_id: Uuid,
+    names: &[String],
+) -> QueryResult<Vec<(&'static str, [u8; 32])>> {
+    let networks = known_address::list(connection, user_id)?;
+    let mut counters = vec![of_account(user_id, 0)];
+    counters.extend(networks.iter().map(|network| of_known_address(user_id, network, 0)));
+    for name in names {
+        counters.push(Counter::new(CountedBy::Name, &[name], 0));
+        let of_network = |network: &String| Counter::new(CountedBy::KnownAddress, &[name, network], 0);
+        counters.extend(networks.iter().map(of_network));
+    }
+    Ok(counters.into_iter().map(|counter| (counter.by.as_str(), counter.digest)).collect())
+}
+
+/// Until when the next try for one of an account's folded names has to wait, somewhere; `None`: it has not.
+///
+/// # Errors
+/// PostgreSQL's.
+pub fn find_wait(
+    connection: &mut PgConnection,
+    user_id: Uuid,
+    names: &[String],
+) -> QueryResult<Option<DateTime<Utc>>> {
+    let mut latest = None;
+    for (kind, digest) in rows_of(connection, user_id, names)? {
+        let next_at: Option<DateTime<Utc>> = attempts::table
+            .find((kind, digest.as_slice()))
+            .filter(attempts::next_at.gt(now()))
+            .select(attempts::next_at)
+            .first(connection)
+            .optional()?;
+        latest = latest.max(next_at);
+    }
+    Ok(latest)
+}
+
+/// Forgets what was counted against an account's folded names; gives whether anything was.
+///
+/// # Errors
+/// PostgreSQL's.
+pub fn clear(connection: &mut PgConnection, user_id: Uuid, names: &[String]) -> QueryResult<bool> {
+    let mut was_counted = false;
+    for (kind, digest) in rows_of(connection, user_id, names)? {
+        let level: Option<f64> = diesel::delete(attempts::table.find((kind, digest.as_slice())))
+            .returning(attempts::level)
+            .get_result(connection)
+            .optional()?;
+        was_counted |= level.is_some_and(|level| level > 0.0);
+    }
+    Ok(was_counted)
+}

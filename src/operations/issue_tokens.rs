@@ -1,0 +1,99 @@
+//! The token answer: what login, refresh and step-up give.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::Serialize;
+
+use crate::random;
+use crate::refusal::{self, Problem};
+use crate::sessions::refresh_token::{self, PlainRefreshToken};
+use crate::sessions::{Grant, session};
+use crate::state::State;
+use crate::tokens::access_token::{self, Claims, Reader};
+
+/// The client id of access tokens that doorward's own login gives (RFC 9068, section 2.2).
+const CLIENT_ID: &str = "doorward";
+
+/// A token answer (RFC 6749, section 5.1).
+#[derive(Serialize, utoipa::ToSchema)]
+pub struct TokenAnswer {
+    /// To be sent as `Authorization: Bearer …`.
+    pub access_token: String,
+    /// Always `Bearer`.
+    #[schema(example = "Bearer")]
+    pub token_type: &'static str,
+    /// Seconds until the access token expires.
+    #[schema(example = 300)]
+    pub expires_in: i64,
+    /// Good once, at `POST /api/v1/auth/refresh`. That of a step-up replaces the one in hand.
+    pub refresh_token: String,
+    /// Seconds until the refresh token expires if it is not used.
+    #[schema(example = 2_592_000)]
+    pub refresh_expires_in: i64,
+    /// What the access token may do, separated by spaces.
+    #[schema(example = "notes:read notes:write")]
+    pub scope: String,
+}
+
+/// Both tokens of a session.
+///
+/// # Errors
+/// `internal_error` when no key can sign.
+pub fn token_answer(
+    state: &State,
+    grant: &Grant,
+    scope: Option<Vec<String>>,
+    refresh_token: &PlainRefreshToken,
+) -> Result<TokenAnswer, Problem> {
+    let scope = scope.unwrap_or_else(|| grant.scope()).join(" ");
+    let (access_token, expires_in) =
+        access_token(state, grant, &scope, grant.refresh_expires_at, Reader::Standard)?;
+    Ok(TokenAnswer {
+        access_token,
+        token_type: "Bearer",
+        expires_in,
+        refresh_token: refresh_token.expose().to_owned(),
+        refresh_expires_in: (grant.refresh_expires_at - grant.issued_at).num_seconds().max(0),
+        scope,
+    })
+}
+
+/// An access token of a session, which outlives neither `session_ends` nor the key that signs it; and its seconds of life.
+///
+/// # Errors
+/// `internal_error` when no key can sign.
+pub fn access_token(
+    state: &State,
+    grant: &Grant,
+    scope: &str,
+    session_ends: DateTime<Utc>,
+    reader: Reader,
+) -> Result<(String, i64), Problem> {
+    let left = (session_ends - grant.issued_at).max(TimeDelta::zero());
+    let ttl = session::delta(state.tokens.lifetimes.access_ttl).min(left);
+    let now = state.core.clock.now();
+    let claims = Claims {
+        sub: grant.user_id,
+        jti: random::id(),
+        sid: grant.session_id,
+        generation: grant.generation,
+        ver: grant.version,
+        client_id: CLIENT_ID.to_owned(),
+        scope: scope.to_owned(),
+        auth_time: grant.auth_time,
+        iat: now,
+        nbf: now,
+        exp: now + ttl,
+    };
+    let token = access_token::issue(&state.tokens.keys.current(), &state.tokens.issuer, &claims, reader, now);
+    let (token, expires_at) = token.map_err(|error| {
+        tracing::error!(%error, "no access token could be signed");
+        refusal::internal()
+    })?;
+    Ok((token, (expires_at - now).num_seconds().max(0)))
+}
+
+/// The refresh token of a session's live generation.
+#[must_use]
+pub fn refresh_token(state: &State, grant: &Grant, secret: [u8; 16]) -> PlainRefreshToken {
+    refresh_token::issue(&state.core.secret_keys, grant.session_id, secret, grant.generation)
+}

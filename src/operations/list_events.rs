@@ -1,0 +1,69 @@
+//! The audit log, as it is asked for through the API and on pages.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Deserializer};
+use uuid::Uuid;
+
+use crate::audit::event::{self, Event, EventType};
+use crate::http::pagination::{Page, PageRequest};
+use crate::http::parameters;
+use crate::refusal::Problem;
+use crate::state::State;
+
+/// Which events.
+#[derive(Clone, Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct EventQuery {
+    /// Done by this user.
+    pub actor: Option<Uuid>,
+    /// Concerning this user.
+    pub subject: Option<Uuid>,
+    /// Of this type.
+    #[serde(rename = "type")]
+    #[param(rename = "type")]
+    #[serde(default, deserialize_with = "event_type")]
+    pub type_: Option<String>,
+    /// Not before this time (RFC 3339).
+    pub since: Option<DateTime<Utc>>,
+    /// Items on a page, 1 to 200.
+    #[param(default = 50, minimum = 1, maximum = 200)]
+    #[serde(default, deserialize_with = "crate::http::pagination::limit")]
+    pub limit: Option<u32>,
+    /// The `next_cursor` of the page before.
+    #[param(min_length = 1)]
+    #[serde(default, deserialize_with = "crate::http::pagination::cursor")]
+    pub cursor: Option<String>,
+}
+
+/// Reads the parameter `type`.
+fn event_type<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    parameters::one_of(deserializer, &EventType::ALL.map(EventType::as_str)).map(Some)
+}
+
+/// A page of the audit log.
+pub struct ListEvents {
+    pub query: EventQuery,
+}
+
+impl ListEvents {
+    /// # Errors
+    /// `validation_failed`; a fault of ours as a 5xx.
+    pub async fn run(self, state: &State) -> Result<Page<Event>, Problem> {
+        let Self { query } = self;
+        let list = format!("audit {:?} {:?} {:?} {:?}", query.actor, query.subject, query.type_, query.since);
+        let request = PageRequest::read(&state.core.secret_keys, list, query.limit, query.cursor.as_deref())?;
+        let filter = event::Filter {
+            actor_id: query.actor,
+            subject_id: query.subject,
+            type_: query.type_,
+            since: query.since,
+            before: request.before,
+            ..event::Filter::default()
+        };
+        let rows = request.rows();
+        let events =
+            state.core.database.search(move |connection| event::list(connection, &filter, rows)).await?;
+        Ok(request.page(&state.core.secret_keys, events, |event| event.id, |event| event))
+    }
+}

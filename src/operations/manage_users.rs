@@ -1,0 +1,544 @@
+//! What is done to other people's accounts, through the API and on pages alike.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Deserializer};
+use uuid::Uuid;
+
+use super::user_tag::Expected;
+use crate::audit::Origin;
+use crate::guard::caller::{ACCOUNT_WRITE, Caller};
+use crate::guard::refusals;
+use crate::http::fields::{Fields, FromFields};
+use crate::http::pagination::{Page, PageRequest};
+use crate::http::parameters;
+use crate::http::request::not_found;
+use crate::operations::new_password;
+use crate::refusal::{Code, FieldError, Problem};
+use crate::sessions::{EndReason, Which, end_sessions};
+use crate::state::State;
+use crate::tokens::personal_token::{self, RevokeReason};
+use crate::users::change::{self, Change, Changes};
+use crate::users::name::{EmailAddress, Username, fold_typed};
+use crate::users::password::PlainPassword;
+use crate::users::set_password::{self, Ended, LinkToken, MadeLink, Setting};
+use crate::users::user::{
+    self, ACTIVE, Access, Authority, DISABLED, Exempt, Filter, Insertion, NewUser, User,
+};
+
+/// The role of an account when none is said.
+const ROLE_DEFAULT: &str = "member";
+
+/// Which users.
+#[derive(Clone, Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct UserQuery {
+    /// A part of the username or address, folded as these are. 503 `overloaded` says that too much would have to be read:
+    /// narrow the search.
+    pub q: Option<String>,
+    /// With this role.
+    pub role: Option<String>,
+    /// `active` or `disabled`.
+    #[param(value_type = Option<Status>, inline)]
+    #[serde(default, deserialize_with = "status")]
+    pub status: Option<String>,
+    /// Items on a page, 1 to 200.
+    #[param(default = 50, minimum = 1, maximum = 200)]
+    #[serde(default, deserialize_with = "crate::http::pagination::limit")]
+    pub limit: Option<u32>,
+    /// The `next_cursor` of the page before.
+    #[param(min_length = 1)]
+    #[serde(default, deserialize_with = "crate::http::pagination::cursor")]
+    pub cursor: Option<String>,
+}
+
+/// Reads the parameter `status`. A page's form sends an empty one for any.
+fn status<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    parameters::one_of(deserializer, &[ACTIVE, DISABLED, ""]).map(Some)
+}
+
+/// Whether an account is let in, for its description.
+#[derive(utoipa::ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[allow(dead_code)] // of the description alone
+pub enum Status {
+    /// It is.
+    Active,
+    /// It is not.
+    Disabled,
+}
+
+/// An account to be made.
+#[derive(Clone, utoipa::ToSchema)]
+pub struct NewUserRequest {
+    /// Its username, without a colon. One with an @ must be an address.
+    #[schema(value_type = String, example = "alice", min_length = 1, max_length = 150)]
+    pub username: Username,
+    /// Its password; without one it is set by a one-time link.
+    #[schema(value_type = Option<String>, format = Password, min_length = 8, max_length = 1_000)]
+    pub password: Option<PlainPassword>,
+    /// Its e-mail address.
+    #[schema(value_type = Option<String>, format = Email, min_length = 3, max_length = 254)]
+    pub email: Option<EmailAddress>,
+    /// Its role; `member` unless said.
+    #[schema(default = "member")]
+    pub role: Option<String>,
+}
+
+impl FromFields for NewUserRequest {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        let username =
+            fields.text("username").and_then(|text| fields.parsed("username", Username::parse_new(&text)));
+        let password = fields.optional_text("password").map(|text| PlainPassword::new(&text));
+        let email =
+            fields.optional_text("email").and_then(|text| fields.parsed("email", EmailAddress::parse(&text)));
+        let role = fields.optional_text("role");
+        Some(Self { username: username?, password, email, role })
+    }
+}
+
+/// What is to be changed.
+#[derive(Clone, Default, utoipa::ToSchema)]
+pub struct UserChanges {
+    /// Another username.
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 150)]
+    pub username: Option<Username>,
+    /// Another address; null removes it.
+    #[schema(value_type = Option<String>, format = Email, min_length = 3, max_length = 254)]
+    pub email: Option<Option<EmailAddress>>,
+    /// Another role.
+    pub role: Option<String>,
+    /// `active` or `disabled`.
+    #[schema(value_type = Option<Status>, example = "disabled")]
+    pub status: Option<bool>,
+}
+
+impl FromFields for UserChanges {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        let username = fields
+            .optional_text("username")
+            .and_then(|text| fields.parsed("username", Username::parse(&text)));
+        let email = match fields.nullable_text("email") {
+            Some(Some(text)) => fields.parsed("email", EmailAddress::parse(&text)).map(Some),
+            other => other.map(|_| None),
+        };
+        let role = fields.optional_text("role");
+        let status = match fields.optional_text("status").as_deref() {
+            None => None,
+            Some(ACTIVE) => Some(true),
+            Some(DISABLED) => Some(false),
+            Some(_) => {
+                fields.refuse("status", "invalid", "either `active` or `disabled`");
+                None
+            }
+        };
+        Some(Self { username, email, role, status })
+    }
+}
+
+impl UserChanges {
+    /// Returns whether it disables the account and does nothing else.
+    fn only_disables(&self) -> bool {
+        self.status == Some(false) && self.username.is_none() && self.email.is_none() && self.role.is_none()
+    }
+}
+
+/// A new password, or the request for a link. Either way the old password is gone at once.
+#[derive(Clone, utoipa::ToSchema)]
+pub struct PasswordReset {
+    /// The new password.
+    #[schema(value_type = Option<String>, format = Password, min_length = 8, max_length = 1_000)]
+    pub new_password: Option<PlainPassword>,
+    /// `true` for a one-time link in its place.
+    #[schema(value_type = Option<bool>)]
+    pub link: bool,
+    /// True if every personal token of the user is revoked too; of a link, now and when it is used.
+    #[schema(value_type = Option<bool>, default = true)]
+    pub revoke_tokens: bool,
+}
+
+impl FromFields for PasswordReset {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        let new_password = fields.optional_text("new_password").map(|text| PlainPassword::new(&text));
+        let link = fields.optional_flag("link").unwrap_or(false);
+        let revoke_tokens = fields.optional_flag("revoke_tokens").unwrap_or(true);
+        if new_password.is_some() == link {
+            fields.refuse("", "one_of", "send either `new_password` or `\"link\": true`");
+        }
+        Some(Self { new_password, link, revoke_tokens })
+    }
+}
+
+/// A one-time link by which a user sets a password.
+pub struct PasswordLink {
+    /// The link, shown this once.
+    pub url: String,
+    /// When it expires.
+    pub expires_at: DateTime<Utc>,
+    /// What ended with the old password.
+    pub ended: Ended,
+}
+
+/// A page of users.
+pub struct ListUsers {
+    pub query: UserQuery,
+}
+
+impl ListUsers {
+    /// # Errors
+    /// `validation_failed`; a fault of ours as a 5xx.
+    pub async fn run(self, state: &State) -> Result<Page<User>, Problem> {
+        let Self { query } = self;
+        refuse_unknown_role(state, query.role.as_deref()).await?;
+        let status = query.status.as_deref();
+        if status.is_some_and(|status| ![ACTIVE, DISABLED].contains(&status)) {
+            let detail = "either `active` or `disabled`".to_owned();
+            return Err(Problem::validation(vec![FieldError::new("/status", "invalid", detail)]));
+        }
+        let list = format!("users {:?} {:?} {:?}", query.q, query.role, query.status);
+        let request = PageRequest::read(&state.core.secret_keys, list, query.limit, query.cursor.as_deref())?;
+        let q = query.q.as_deref().filter(|q| !q.is_empty()).map(fold_typed);
+        if q == Some(None) {
+            // No name can have it.
+            return Ok(request.page(&state.core.secret_keys, Vec::new(), |user: &User| user.id, |user| user));
+        }
+        let filter =
+            Filter { q: q.flatten(), role: query.role, status: query.status, before: request.before };
+        let rows = request.rows();
+        let users =
+            state.core.database.search(move |connection| user::list(connection, &filter, rows)).await?;
+        Ok(request.page(&state.core.secret_keys, users, |user| user.id, |user| user))
+    }
+}
+
+/// Refuses to look for accounts with a role that there is not.
+async fn refuse_unknown_role(state: &State, role: Option<&str>) -> Result<(), Problem> {
+    let Some(role) = role else { return Ok(()) };
+    let roles = state.core.database.run(user::list_roles).await?;
+    let names: Vec<&str> = roles.iter().map(|(name, _)| name.as_str()).collect();
+    if names.contains(&role) {
+        return Ok(());
+    }
+    let detail = format!("send one of `{}`, or leave it out", names.join("`, `"));
+    Err(Problem::validation(vec![FieldError::new("/role", "unknown_role", detail)]))
+}
+
+/// A user.
+pub struct FindUser {
+    pub id: Uuid,
+}
+
+impl FindUser {
+    /// # Errors
+    /// `not_found`; a fault of ours as a 5xx.
+    pub async fn run(self, state: &State) -> Result<User, Problem> {
+        let Self { id } = self;
+        let found = state.core.database.run(move |connection| user::find(connection, id)).await;
+        found?.ok_or_else(not_found)
+    }
+}
+
+/// Makes a user.
+pub struct CreateUser {
+    pub request: NewUserRequest,
+}
+
+impl CreateUser {
+    /// # Errors
+    /// `validation_failed`, `conflict`, `permission_denied`, `insufficient_scope`; a fault of ours as a 5xx.
+    pub async fn run(self, state: &State, caller: &Caller, origin: Origin) -> Result<User, Problem> {
+        let Self { request } = self;
+        let password_hash = match request.password {
+            None => None,
+            Some(password) => {
+                let names = (request.username.as_str(), request.email.as_ref().map(EmailAddress::as_str));
+                Some(new_password::hash_new_password(state, password, names, "/password").await?)
+            }
+        };
+        let role = request.role.unwrap_or_else(|| ROLE_DEFAULT.to_owned());
+        let new = NewUser { username: request.username, email: request.email, password_hash, role };
+        let authority = Authority::Limited { held: held(caller), exempt: Exempt::Ordinary };
+        let inserted = state
+            .core
+            .database
+            .transaction(move |connection| user::insert(connection, &new, &authority, &origin))
+            .await?;
+        match inserted {
+            Insertion::Inserted(user) => Ok(user),
+            Insertion::NameTaken(taken) => Err(refusals::name_taken(taken)),
+            Insertion::UnknownRole => Err(unknown_role()),
+            Insertion::Denied(lacking) => Err(refuse_lacking(&lacking, caller)),
+        }
+    }
+}
+
+/// Changes a user, if the account is still what was expected. A change of role or status also raises the version,
+/// so that access tokens have to be refreshed.
+pub struct UpdateUser {
+    pub id: Uuid,
+    pub request: UserChanges,
+    pub expected: Expected,
+}
+
+impl UpdateUser {
+    /// # Errors
+    /// `not_found`, `validation_failed`, `precondition_failed`, `conflict`, `last_admin`, `permission_denied`,
+    /// `insufficient_scope`; a fault of ours as a 5xx.
+    pub async fn run(self, state: &State, caller: &Caller, origin: Origin) -> Result<User, Problem> {
+        let Self { id, request, expected } = self;
+        let effect = if request.only_disables() { Effect::TakesAway } else { Effect::Gives };
+        let changes = Changes {
+            username: request.username,
+            email: request.email,
+            role: request.role,
+            active: request.status,
+        };
+        let authority = authority(caller, id, effect)?;
+        let asked = expected.clone();
+        let changed = state
+            .core
+            .database
+            .transaction(move |connection| {
+                let is_as_seen = |user: &User| asked.holds(user);
+                change::update(connection, id, &changes, is_as_seen, &authority, &origin)
+            })
+            .await?;
+        changed_user(changed, &expected, caller)
+    }
+}
+
+/// Deletes a user with everything of theirs, if the account is still what was expected.
+pub struct DeleteUser {
+    pub id: Uuid,
+    pub expected: Expected,
+}
+
+impl DeleteUser {
+    /// # Errors
+    /// `not_found`, `precondition_failed`, `last_admin`, `permission_denied`, `insufficient_scope`; a fault of ours as a 5xx.
+    pub async fn run(self, state: &State, caller: &Caller, origin: Origin) -> Result<User, Problem> {
+        let Self { id, expected } = self;
+        let authority = authority(caller, id, Effect::TakesAway)?;
+        let asked = expected.clone();
+        let deleted = state
+            .core
+            .database
+            .transaction(move |connection| {
+                change::delete(connection, id, |user| asked.holds(user), &authority, &origin)
+            })
+            .await?;
+        changed_user(deleted, &expected, caller)
+    }
+}
+
+/// Disables a user and, if `ends_sessions`, ends every session; gives how many sessions ended.
+pub struct DisableUser {
+    pub id: Uuid,
+    pub ends_sessions: bool,
+}
+
+impl DisableUser {
+    /// # Errors
+    /// `not_found`, `last_admin`, `permission_denied`, `insufficient_scope`; a fault of ours as a 5xx.
+    pub async fn run(self, state: &State, caller: &Caller, origin: Origin) -> Result<usize, Problem> {
+        let Self { id, ends_sessions } = self;
+        let authority = authority(caller, id, Effect::TakesAway)?;
+        let disabled = state
+            .core
+            .database
+            .transaction(move |connection| {
+                change::disable(connection, id, ends_sessions, &authority, &origin)
+            })
+            .await?;
+        let (change, ended) = disabled;
+        changed_user(change, &Expected::Anything, caller).map(|_| ended)
+    }
+}
+
+/// Makes a one-time link by which a user sets a password. Every session of the user ends, and every personal token
+/// if `revokes_tokens`.
+pub struct MakePasswordLink {
+    pub id: Uuid,
+    pub revokes_tokens: bool,
+}
+
+impl MakePasswordLink {
+    /// # Errors
+    /// `not_found`, `permission_denied`, `insufficient_scope`; a fault of ours as a 5xx.
+    pub async fn run(self, state: &State, caller: &Caller, origin: Origin) -> Result<PasswordLink, Problem> {
+        let Self { id, revokes_tokens } = self;
+        let authority = authority(caller, id, Effect::Gives)?;
+        let (token, digest) = LinkToken::mint();
+        let made = state
+            .core
+            .database
+            .transaction(move |connection| {
+                set_password::insert_link(connection, id, &digest, revokes_tokens, &authority, &origin)
+            })
+            .await?;
+        let MadeLink { expires_at, ended } = made.map_err(|refused| refuse_setting(refused, caller))?;
+        let url = format!("{}/set-password/{}", state.tokens.issuer.url, token.expose());
+        Ok(PasswordLink { url, expires_at, ended })
+    }
+}
+
+/// Sets a user's password. Every session of the user ends, and every personal token if `revokes_tokens`.
+pub struct ResetPassword {
+    pub id: Uuid,
+    pub password: PlainPassword,
+    pub revokes_tokens: bool,
+}
+
+impl ResetPassword {
+    /// # Errors
+    /// `not_found`, `validation_failed`, `permission_denied`, `insufficient_scope`; a fault of ours as a 5xx.
+    pub async fn run(self, state: &State, caller: &Caller, origin: Origin) -> Result<Ended, Problem> {
+        let Self { id, password, revokes_tokens } = self;
+        let authority = authority(caller, id, Effect::Gives)?;
+        let user = FindUser { id }.run(state).await?;
+        let names = (user.username.as_str(), user.email.as_deref());
+        let hash = new_password::hash_new_password(state, password, names, "/new_password").await?;
+        let set = state
+            .core
+            .database
+            .transaction(move |connection| {
+                set_password::reset(connection, id, &hash, revokes_tokens, &authority, &origin)
+            })
+            .await?;
+        match set {
+            Setting::Done(_, ended) => Ok(ended),
+            refused => Err(refuse_setting(refused, caller)),
+        }
+    }
+}
+
+/// Ends sessions of a user; gives those that had not ended before.
+pub struct EndSessionsOf {
+    pub user_id: Uuid,
+    pub which: Which,
+}
+
+impl EndSessionsOf {
+    /// # Errors
+    /// `not_found`, `permission_denied`, `insufficient_scope`; a fault of ours as a 5xx.
+    pub async fn run(self, state: &State, caller: &Caller, origin: Origin) -> Result<Vec<Uuid>, Problem> {
+        let Self { user_id, which } = self;
+        let authority = authority(caller, user_id, Effect::TakesAway)?;
+        let ended = state
+            .core
+            .database
+            .transaction(move |connection| match user::check_access(connection, user_id, &authority)? {
+                Access::Granted => end_sessions(connection, &which, EndReason::EndedByAdmin, &origin).map(Ok),
+                refused => Ok(Err(refused)),
+            })
+            .await?;
+        ended.map_err(|refused| refuse_access(refused, caller))
+    }
+}
+
+/// Revokes a token of a user, or all of them; gives those that had not been revoked before.
+pub struct RevokeTokensOf {
+    pub user_id: Uuid,
+    pub token_id: Option<Uuid>,
+}
+
+impl RevokeTokensOf {
+    /// # Errors
+    /// `not_found`, `permission_denied`, `insufficient_scope`; a fault of ours as a 5xx.
+    pub async fn run(self, state: &State, caller: &Caller, origin: Origin) -> Result<Vec<Uuid>, Problem> {
+        let Self { user_id, token_id } = self;
+        let authority = authority(caller, user_id, Effect::TakesAway)?;
+        let which = token_id.map_or(personal_token::Which::AllOf(user_id), |token_id| {
+            personal_token::Which::OneOf(user_id, token_id)
+        });
+        let revoked = state
+            .core
+            .database
+            .transaction(move |connection| match user::check_access(connection, user_id, &authority)? {
+                Access::Granted => {
+                    personal_token::revoke(connection, which, RevokeReason::ByAdmin, &origin).map(Ok)
+                }
+                refused => Ok(Err(refused)),
+            })
+            .await?;
+        revoked.map_err(|refused| refuse_access(refused, caller))
+    }
+}
+
+/// What an action does to the account that it is about.
+#[derive(Clone, Copy)]
+enum Effect {
+    /// It can give the caller control of the account, or the account more power.
+    Gives,
+    /// It only takes something away.
+    TakesAway,
+}
+
+/// Returns what a caller may do to the account `id`: no more than their role and their credential both allow.
+///
+/// # Errors
+/// `permission_denied` or `insufficient_scope` where the account is the caller's own and they may not change that.
+fn authority(caller: &Caller, id: Uuid, effect: Effect) -> Result<Authority, Problem> {
+    let exempt = match effect {
+        _ if id == caller.user_id => {
+            if !caller.may(ACCOUNT_WRITE) {
+                return Err(refuse_lacking(&[ACCOUNT_WRITE.to_owned()], caller));
+            }
+            Exempt::None
+        }
+        Effect::Gives => Exempt::Ordinary,
+        Effect::TakesAway => Exempt::All,
+    };
+    Ok(Authority::Limited { held: held(caller), exempt })
+}
+
+fn held(caller: &Caller) -> Vec<String> {
+    caller.permissions.iter().filter(|name| caller.may(name)).cloned().collect()
+}
+
+/// What the role lacks is told first: no other credential would have it.
+fn refuse_lacking(lacking: &[String], caller: &Caller) -> Problem {
+    let by_role: Vec<String> =
+        lacking.iter().filter(|name| !caller.permissions.contains(name)).cloned().collect();
+    if by_role.is_empty() {
+        refusals::insufficient_scope(lacking, &caller.scope, &caller.credential)
+    } else {
+        refusals::permission_denied(&by_role, &caller.role)
+    }
+}
+
+fn changed_user(change: Change, expected: &Expected, caller: &Caller) -> Result<User, Problem> {
+    Err(match change {
+        Change::Done(user) => return Ok(user),
+        Change::NotFound => not_found(),
+        Change::NameTaken(taken) => refusals::name_taken(taken),
+        Change::NameRefused(flaw) => refusals::username_flaw(&flaw),
+        Change::UnknownRole => unknown_role(),
+        Change::Denied(lacking) => refuse_lacking(&lacking, caller),
+        Change::Stale(user) => expected.refuse(&user),
+        Change::LastAdmin => {
+            let detail = "This is the last active admin, who can be neither disabled, demoted nor deleted. Make \
+                          another one first.";
+            Problem::new(Code::LastAdmin, detail)
+        }
+    })
+}
+
+fn unknown_role() -> Problem {
+    let detail = "no such role; the built-in ones are viewer, member and admin".to_owned();
+    Problem::validation(vec![FieldError::new("/role", "unknown_role", detail)])
+}
+
+fn refuse_access(access: Access, caller: &Caller) -> Problem {
+    match access {
+        Access::Denied(lacking) => refuse_lacking(&lacking, caller),
+        Access::NotFound | Access::Granted => not_found(),
+    }
+}
+
+fn refuse_setting(setting: Setting, caller: &Caller) -> Problem {
+    match setting {
+        Setting::Denied(lacking) => refuse_lacking(&lacking, caller),
+        Setting::NotFound | Setting::Done(..) => not_found(),
+    }
+}

@@ -1,0 +1,339 @@
+//! What people change of their own accounts, through the API and on pages alike.
+
+use chrono::TimeDelta;
+use uuid::Uuid;
+
+use super::sign_in::{ATTEMPTS, changed_meanwhile};
+use super::step_up::{lapsed, made};
+use super::user_tag::Expected;
+use crate::audit::Origin;
+use crate::guard::caller::{ACCOUNT_WRITE, Caller, Credential};
+use crate::guard::refusals;
+use crate::guard::session_cookie::NewCookie;
+use crate::http::fields::{Fields, FromFields, Scope};
+use crate::operations::new_password;
+use crate::operations::roles;
+use crate::operations::step_up;
+use crate::operations::throttle;
+use crate::refusal::{self, FieldError, Problem};
+use crate::sessions::renewal::{self, Kept};
+use crate::sessions::{self, Before, EndReason, NewSecret, Verified, end_sessions, session};
+use crate::state::State;
+use crate::tokens::personal_token::{
+    self, NewPersonalToken, PersonalToken, PlainPersonalToken, RevokeReason, Which,
+};
+use crate::users::change::{self, Change, Changes};
+use crate::users::name::{EmailAddress, Username};
+use crate::users::password::{PasswordHash, PlainPassword};
+use crate::users::user::Authority;
+use crate::users::{User, set_password};
+
+/// Seconds that a token is good when nothing is said, unless the setting allows fewer.
+pub const TOKEN_TTL_DEFAULT: i64 = 90 * 86_400;
+
+/// Another name or address.
+#[derive(Clone, utoipa::ToSchema)]
+pub struct MeChanges {
+    /// Another username, without a colon or an @.
+    #[schema(value_type = String, required = false, min_length = 1, max_length = 150)]
+    pub username: Option<Username>,
+    /// Another address; null removes it.
+    #[schema(value_type = Option<String>, format = Email, min_length = 3, max_length = 254)]
+    pub email: Option<Option<EmailAddress>>,
+    /// The password of the account.
+    #[schema(value_type = String, format = Password)]
+    pub current_password: PlainPassword,
+}
+
+impl FromFields for MeChanges {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        let username = fields.nullable_text("username");
+        let email = fields.nullable_text("email");
+        let current_password = fields.text("current_password");
+        let username = match username {
+            Some(None) => {
+                fields.refuse("username", "wrong_type", "a username cannot be removed");
+                None
+            }
+            other => other.flatten().and_then(|text| fields.parsed("username", Username::parse(&text))),
+        };
+        let email = match email {
+            Some(Some(text)) => fields.parsed("email", EmailAddress::parse(&text)).map(Some),
+            other => other.map(|_| None),
+        };
+        Some(Self { username, email, current_password: PlainPassword::new(&current_password?) })
+    }
+}
+
+/// The old password and the new one.
+#[derive(Clone, utoipa::ToSchema)]
+pub struct PasswordChange {
+    /// The password of the account.
+    #[schema(value_type = String, format = Password)]
+    pub current_password: PlainPassword,
+    /// Another one: by default at least 12 characters, at most 1,000 bytes.
+    #[schema(value_type = String, format = Password, min_length = 8, max_length = 1_000)]
+    pub new_password: PlainPassword,
+    /// Whether every personal token is revoked too.
+    #[schema(value_type = Option<bool>, default = false)]
+    pub revoke_tokens: bool,
+}
+
+impl FromFields for PasswordChange {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        let current = fields.text("current_password");
+        let new = fields.text("new_password");
+        let revoke_tokens = fields.optional_flag("revoke_tokens").unwrap_or(false);
+        Some(Self {
+            current_password: PlainPassword::new(&current?),
+            new_password: PlainPassword::new(&new?),
+            revoke_tokens,
+        })
+    }
+}
+
+/// A token to be made.
+#[derive(Clone, utoipa::ToSchema)]
+pub struct NewTokenRequest {
+    /// What to call it; at most 100 characters.
+    #[schema(example = "backup script", min_length = 1, max_length = 100)]
+    pub name: String,
+    /// What it may do: within what this credential may.
+    #[schema(value_type = Scope, example = "notes:read")]
+    pub scope: Vec<String>,
+    /// Seconds until it expires: at most what `DOORWARD_TOKEN_TTL_MAX` allows (3,650 days unless set otherwise). 90 days
+    /// unless said, or as long as allowed if that is less.
+    #[schema(value_type = Option<i64>, default = 7_776_000, minimum = 1, maximum = 315_360_000)]
+    pub expires_in: Option<i64>,
+}
+
+impl FromFields for NewTokenRequest {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        let name = fields.text("name");
+        let name = fields.label("name", name, 100);
+        let scope = fields.scope("scope");
+        if scope.as_ref().is_some_and(|scope| scope.iter().any(|name| name == ACCOUNT_WRITE)) {
+            fields.refuse("scope", "not_allowed", format!("no personal token may carry `{ACCOUNT_WRITE}`"));
+        }
+        // The setting's bound is checked where it is known.
+        let expires_in = fields.optional_integer("expires_in", 1, i64::MAX);
+        Some(Self { name: name?, scope: scope?, expires_in })
+    }
+}
+
+/// Changes the caller's own name or address, if the account is still what was expected.
+pub struct ChangeProfile {
+    pub request: MeChanges,
+    pub expected: Expected,
+}
+
+impl ChangeProfile {
+    /// # Errors
+    /// `validation_failed`, `precondition_failed`, `conflict`, `account_deleted`; a fault of ours as a 5xx.
+    pub async fn run(self, state: &State, caller: &Caller, origin: Origin) -> Result<User, Problem> {
+        let Self { request, expected } = self;
+        let renamed = request.username.as_ref().filter(|name| !name.is_spelling_of(&caller.username));
+        if let Some(flaw) = renamed.and_then(|name| name.check_own().err()) {
+            return Err(refusals::username_flaw(&flaw));
+        }
+        step_up::verify_current(state, caller, request.current_password, &origin).await?;
+        let changes = Changes { username: request.username, email: request.email, ..Changes::default() };
+        let (user_id, asked) = (caller.user_id, expected.clone());
+        let changed = state
+            .core
+            .database
+            .transaction(move |connection| {
+                let is_as_seen = |user: &User| asked.holds(user);
+                change::update(connection, user_id, &changes, is_as_seen, &Authority::Unlimited, &origin)
+            })
+            .await?;
+        match changed {
+            Change::Done(user) => Ok(user),
+            Change::NameTaken(taken) => Err(refusals::name_taken(taken)),
+            Change::NameRefused(flaw) => Err(refusals::username_flaw(&flaw)),
+            Change::NotFound => Err(refusals::account_deleted()),
+            Change::Stale(user) => Err(expected.refuse(&user)),
+            Change::UnknownRole | Change::Denied(_) | Change::LastAdmin => Err(refusal::internal()),
+        }
+    }
+}
+
+/// Changes the caller's own password; every other session ends. A browser's session gets a new cookie, and the old one
+/// is refused from now on; an API client keeps what it holds.
+pub struct ChangePassword {
+    pub request: PasswordChange,
+}
+
+impl ChangePassword {
+    /// # Errors
+    /// `validation_failed`, `too_many_attempts`, `session_ended`, `account_disabled`, `account_deleted`; a fault of ours
+    /// as a 5xx.
+    pub async fn run(
+        self,
+        state: &State,
+        caller: &Caller,
+        origin: Origin,
+    ) -> Result<Option<(NewCookie, Kept)>, Problem> {
+        let Self { request } = self;
+        let mut verified_hash =
+            step_up::verify_current(state, caller, request.current_password.clone(), &origin).await?;
+        let names = (caller.username.as_str(), caller.email.as_deref());
+        let new_hash =
+            new_password::hash_new_password(state, request.new_password, names, "/new_password").await?;
+        for _ in 0..ATTEMPTS {
+            let hashes = (verified_hash, new_hash.clone());
+            let cookie =
+                matches!(caller.credential, Credential::SessionCookie { .. }).then(NewCookie::generate);
+            let digest = cookie.as_ref().map(NewCookie::digest);
+            let changed = replace_password(state, caller, hashes, digest, request.revoke_tokens, &origin);
+            if let Some(kept) = changed.await? {
+                return Ok(cookie.zip(kept));
+            }
+            verified_hash =
+                step_up::verify_current(state, caller, request.current_password.clone(), &origin).await?;
+        }
+        Err(changed_meanwhile())
+    }
+}
+
+/// `None`: it is no longer the one that was verified.
+async fn replace_password(
+    state: &State,
+    caller: &Caller,
+    (verified_hash, new_hash): (String, PasswordHash),
+    cookie: Option<[u8; 32]>,
+    revoke_tokens: bool,
+    origin: &Origin,
+) -> Result<Option<Option<Kept>>, Problem> {
+    let (user_id, kept, origin) = (caller.user_id, caller.credential.session_id(), origin.clone());
+    let limits = state.tokens.lifetimes.clone();
+    let changed = state.core.database.transaction(move |connection| {
+        if let Some(lapse) = sessions::find_lapse(connection, user_id, kept)? {
+            return Ok(Verified::Lapsed(lapse));
+        }
+        let changed =
+            set_password::change_own(connection, user_id, &verified_hash, &new_hash, kept, &origin)?;
+        if changed.is_none() {
+            return Ok(Verified::Outdated);
+        }
+        if revoke_tokens {
+            let (all, reason) = (Which::AllOf(user_id), RevokeReason::PasswordChanged);
+            personal_token::revoke(connection, all, reason, &origin)?;
+        }
+        let Some((id, digest)) = kept.zip(cookie) else { return Ok(Verified::Done(None)) };
+        let renewed =
+            renewal::renew(connection, id, &NewSecret::Cookie(digest), Before::Over, &limits, &origin)?;
+        renewal::announce(connection, id)?;
+        Ok(Verified::Done(renewed.map(|renewed| renewed.kept)))
+    });
+    made(changed.await?)
+}
+
+/// Ends sessions of the caller's own; gives those that had not ended before.
+pub struct EndOwnSessions {
+    pub which: sessions::Which,
+    pub reason: EndReason,
+}
+
+impl EndOwnSessions {
+    /// # Errors
+    /// A fault of ours as a 5xx.
+    pub async fn run(self, state: &State, origin: Origin) -> Result<Vec<Uuid>, Problem> {
+        let Self { which, reason } = self;
+        state
+            .core
+            .database
+            .transaction(move |connection| end_sessions(connection, &which, reason, &origin))
+            .await
+            .map_err(Problem::from)
+    }
+}
+
+/// Revokes a personal token of the caller's own; gives whether it was good until then.
+pub struct RevokeOwnToken {
+    pub id: Uuid,
+}
+
+impl RevokeOwnToken {
+    /// # Errors
+    /// A fault of ours as a 5xx.
+    pub async fn run(self, state: &State, caller: &Caller, origin: Origin) -> Result<bool, Problem> {
+        let Self { id } = self;
+        let which = Which::OneOf(caller.user_id, id);
+        state
+            .core
+            .database
+            .transaction(move |connection| {
+                personal_token::revoke(connection, which, RevokeReason::ByUser, &origin)
+            })
+            .await
+            .map(|revoked| !revoked.is_empty())
+            .map_err(Problem::from)
+    }
+}
+
+/// Makes a personal access token of the caller's.
+pub struct MakePersonalToken {
+    pub request: NewTokenRequest,
+}
+
+impl MakePersonalToken {
+    /// # Errors
+    /// `permission_denied`, `insufficient_scope`, `validation_failed`, `too_many_attempts`, `session_ended`,
+    /// `account_disabled`, `account_deleted`; a fault of ours as a 5xx.
+    pub async fn run(
+        self,
+        state: &State,
+        caller: &Caller,
+        origin: Origin,
+    ) -> Result<(PlainPersonalToken, PersonalToken), Problem> {
+        let Self { request } = self;
+        let ttl = token_ttl(state, request.expires_in)?;
+        check_token_scope(state, caller, &request.scope).await?;
+        throttle::count_token(state, caller, &origin).await?;
+        let (plain, digest) = personal_token::mint();
+        let new = NewPersonalToken {
+            user_id: caller.user_id,
+            name: request.name,
+            digest,
+            scope: request.scope,
+            ttl,
+        };
+        let session_id = caller.credential.session_id();
+        let made = state.core.database.transaction(move |connection| {
+            // What revokes all of a user's tokens finds this one, or is found here to have ended the session.
+            match sessions::find_lapse(connection, new.user_id, session_id)? {
+                Some(lapse) => Ok(Err(lapse)),
+                None => personal_token::insert(connection, &new, &origin).map(Ok),
+            }
+        });
+        let token = made.await?.map_err(lapsed)?;
+        Ok((plain, token))
+    }
+}
+
+/// Returns how long a new token is good.
+fn token_ttl(state: &State, expires_in: Option<i64>) -> Result<TimeDelta, Problem> {
+    let most = state.web.token_ttl_max.as_secs().try_into().unwrap_or(i64::MAX);
+    let seconds = expires_in.unwrap_or(TOKEN_TTL_DEFAULT.min(most));
+    if seconds <= most {
+        return Ok(TimeDelta::seconds(seconds));
+    }
+    let detail =
+        format!("{seconds} is not between 1 and {most}, the most that DOORWARD_TOKEN_TTL_MAX allows");
+    Err(Problem::validation(vec![FieldError::new("/expires_in", "out_of_range", detail)]))
+}
+
+/// A new token carries nothing that its user or the credential lacks.
+async fn check_token_scope(state: &State, caller: &Caller, scope: &[String]) -> Result<(), Problem> {
+    let denied = session::missing(Some(scope), &caller.permissions);
+    if !denied.is_empty() {
+        roles::refuse_unknown_scope(state, &denied).await?;
+        return Err(refusals::permission_denied(&denied, &caller.role));
+    }
+    let beyond = session::missing(Some(scope), &caller.scope);
+    if !beyond.is_empty() {
+        return Err(refusals::insufficient_scope(&beyond, &caller.scope, &caller.credential));
+    }
+    Ok(())
+}

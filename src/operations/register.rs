@@ -1,0 +1,102 @@
+//! Making an account for oneself, where the setting lets anybody do it.
+
+use crate::audit::Origin;
+use crate::guard::refusals;
+use crate::http::fields::{Fields, FromFields};
+use crate::limits::counters::Outcome;
+use crate::operations::new_password;
+use crate::operations::throttle;
+use crate::refusal::{self, Code, Problem};
+use crate::state::State;
+use crate::users::User;
+use crate::users::name::{EmailAddress, Username};
+use crate::users::password::PlainPassword;
+use crate::users::user::{self, Authority, Insertion, NewUser};
+
+/// The role of an account that somebody makes for himself.
+const ROLE: &str = "member";
+
+/// An account to be made by its own user.
+#[derive(Clone, utoipa::ToSchema)]
+pub struct RegisterRequest {
+    /// The username, without a colon or an @.
+    #[schema(value_type = String, example = "alice", min_length = 1, max_length = 150)]
+    pub username: Username,
+    /// The password.
+    #[schema(value_type = String, format = Password, min_length = 8, max_length = 1_000)]
+    pub password: PlainPassword,
+    /// The address, if any.
+    #[schema(value_type = Option<String>, format = Email, min_length = 3, max_length = 254)]
+    pub email: Option<EmailAddress>,
+}
+
+impl FromFields for RegisterRequest {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        let username =
+            fields.text("username").and_then(|text| fields.parsed("username", Username::parse_own(&text)));
+        let password = fields.text("password").map(|text| PlainPassword::new(&text));
+        let email =
+            fields.optional_text("email").and_then(|text| fields.parsed("email", EmailAddress::parse(&text)));
+        Some(Self { username: username?, password: password?, email })
+    }
+}
+
+/// Refuses where nobody may make an account for himself.
+///
+/// # Errors
+/// `not_found`.
+pub fn refuse_closed_registration(state: &State) -> Result<(), Problem> {
+    if state.web.registration_open {
+        return Ok(());
+    }
+    let detail = "Nobody can make an account for himself here. Ask an administrator for one.";
+    Err(Problem::new(Code::NotFound, detail))
+}
+
+/// Makes an account. It counts before its password is checked and hashed. A name that is taken counts too; a password
+/// that is refused does not.
+pub struct Register {
+    pub request: RegisterRequest,
+}
+
+impl Register {
+    /// # Errors
+    /// `not_found` where it is closed, `validation_failed`, `conflict`, `too_many_attempts`; a fault of ours as a 5xx.
+    pub async fn run(self, state: &State, origin: Origin) -> Result<User, Problem> {
+        let Self { request } = self;
+        refuse_closed_registration(state)?;
+        let reservation = throttle::reserve_registration(state, &origin).await?;
+        let made = make_account(state, request, origin).await;
+        match &made {
+            Err(problem)
+                if problem.code() == Code::ValidationFailed || problem.code().status().is_server_error() =>
+            {
+                throttle::give_back(state, reservation).await;
+            }
+            // The account stands already where this fails; the try counts as it is.
+            _ => throttle::settle(state, reservation, Outcome::Failed).await.unwrap_or_default(),
+        }
+        made
+    }
+}
+
+async fn make_account(state: &State, request: RegisterRequest, origin: Origin) -> Result<User, Problem> {
+    let names = (request.username.as_str(), request.email.as_ref().map(EmailAddress::as_str));
+    let hash = new_password::hash_new_password(state, request.password, names, "/password").await?;
+    let new = NewUser {
+        username: request.username,
+        email: request.email,
+        password_hash: Some(hash),
+        role: ROLE.to_owned(),
+    };
+    let inserted = state
+        .core
+        .database
+        .transaction(move |connection| user::insert(connection, &new, &Authority::Unlimited, &origin))
+        .await?;
+    match inserted {
+        Insertion::Inserted(user) => Ok(user),
+        Insertion::NameTaken(taken) => Err(refusals::name_taken(taken)),
+        Insertion::UnknownRole | Insertion::Denied(_) => Err(refusal::internal()),
+    }
+}

@@ -1,0 +1,223 @@
+//! Signing in with a password: the same for an API client's tokens and for a browser's cookie.
+
+use serde_json::json;
+
+use crate::audit::event::{self, EventType, Origin, Subject};
+use crate::blocking::{Claim, Lane, caller};
+use crate::guard::refusals;
+use crate::limits::counters::{Outcome, Reservation};
+use crate::limits::known_address;
+use crate::operations::roles;
+use crate::operations::throttle;
+use crate::random;
+use crate::refusal::{Code, Problem};
+use crate::sessions::standing::FormerCookie;
+use crate::sessions::{
+    self, EndReason, Grant, HeldBy, NewSession, Which, end_sessions, find_browser_standing, session,
+};
+use crate::state::State;
+use crate::users::name::fold_typed;
+use crate::users::password::PlainPassword;
+use crate::users::user::{self, Login};
+
+/// How often a password is verified when it changes meanwhile.
+pub(super) const ATTEMPTS: usize = 3;
+
+/// Who wants to sign in, and what for.
+#[derive(Clone, Debug)]
+pub struct SignIn {
+    /// The username, or the e-mail address.
+    pub username: String,
+    /// The password.
+    pub password: PlainPassword,
+    /// A narrower scope for the whole session.
+    pub scope: Option<Vec<String>>,
+    /// What the device calls itself.
+    pub device: Option<String>,
+    /// What the session will be known by.
+    pub held_by: HeldBy,
+    /// The digest of the cookie that the browser has of an earlier session, which this one replaces.
+    pub replaces: Option<[u8; 32]>,
+}
+
+impl SignIn {
+    /// Verifies the password and begins a session. The try counts before it is made, and has to be free.
+    ///
+    /// # Errors
+    /// `too_many_attempts`, `invalid_credentials`, `account_disabled` to the right password, `permission_denied` and
+    /// `validation_failed` for the scope; a fault of ours as a 5xx.
+    pub async fn run(&self, state: &State, origin: &Origin) -> Result<Grant, Problem> {
+        let reservation = throttle::reserve_sign_in(state, &self.username, origin).await?;
+        match try_sign_in(state, self, &reservation, origin).await {
+            Ok(settled) => settled,
+            Err(problem) => Err(throttle::give_back_refused(state, reservation, problem).await),
+        }
+    }
+}
+
+/// The inner result is that of a try that was settled; the outer error of one in which nothing was guessed.
+async fn try_sign_in(
+    state: &State,
+    wanted: &SignIn,
+    reservation: &Reservation,
+    origin: &Origin,
+) -> Result<Result<Grant, Problem>, Problem> {
+    for _ in 0..ATTEMPTS {
+        let found = find_login(state, &wanted.username).await?;
+        let hash = found.as_ref().and_then(|login| login.password_hash.clone());
+        let claim = claim_of(wanted, found.as_ref(), reservation);
+        let verified = state.core.passwords.verify(claim, hash.clone(), wanted.password.clone()).await;
+        let (Some(login), Some(hash), Some(verified)) = (found.clone(), hash, verified?) else {
+            let refused = refuse_sign_in(state, wanted, found, reservation, origin, Code::InvalidCredentials);
+            return Ok(Err(refused.await));
+        };
+        // Said only to the right password.
+        if !login.user.is_active() {
+            let refused =
+                refuse_sign_in(state, wanted, Some(login), reservation, origin, Code::AccountDisabled);
+            return Ok(Err(refused.await));
+        }
+        if let Some(scope) = &wanted.scope
+            && let Err(problem) = check_scope_of(state, scope, &login).await
+        {
+            return refuse_scope_of(state, &login, problem, reservation, origin).await.map(Err);
+        }
+        let upgraded = verified.upgraded.map(|hash| hash.expose().to_owned());
+        if let Some(grant) = begin(state, wanted, &login, (hash, upgraded), reservation, origin).await? {
+            return Ok(Ok(grant));
+        }
+        // The password or the status changed since it was verified: once more from the start.
+    }
+    Err(changed_meanwhile())
+}
+
+async fn find_login(state: &State, username: &str) -> Result<Option<Login>, Problem> {
+    if fold_typed(username).is_none() {
+        return Ok(None);
+    }
+    let username = username.to_owned();
+    state
+        .core
+        .database
+        .run(move |connection| user::find_login(connection, &username))
+        .await
+        .map_err(Problem::from)
+}
+
+async fn begin(
+    state: &State,
+    wanted: &SignIn,
+    login: &Login,
+    (verified_hash, upgraded_hash): (String, Option<String>),
+    reservation: &Reservation,
+    origin: &Origin,
+) -> Result<Option<Grant>, Problem> {
+    let new = NewSession {
+        id: random::id(),
+        user_id: login.user.id,
+        verified_hash,
+        upgraded_hash,
+        device: wanted.device.clone(),
+        scope: wanted.scope.clone(),
+        held_by: wanted.held_by.clone(),
+    };
+    let (limits, origin, replaces) = (state.tokens.lifetimes.clone(), origin.clone(), wanted.replaces);
+    let reservation = reservation.clone();
+    state
+        .core
+        .database
+        .transaction(move |connection| {
+            let begun = sessions::begin(connection, &new, &limits, &origin)?;
+            if let Some(digest) = replaces.filter(|_| begun.is_some()) {
+                let held = find_browser_standing(connection, &digest, limits.refresh_grace, false)?;
+                let is_over = |former: FormerCookie| former.is_over;
+                let held = held.filter(|browser| !browser.former.is_some_and(is_over));
+                let which = Which::These(held.iter().map(|browser| browser.id).collect());
+                end_sessions(connection, &which, EndReason::SignedInAgain, &origin)?;
+            }
+            if let Some(grant) = &begun {
+                known_address::note(connection, grant.user_id, &known_address::network(&origin))?;
+                // Last: others wait for these rows.
+                reservation.settle(connection, Outcome::Right)?;
+            }
+            Ok(begun)
+        })
+        .await
+        .map_err(Problem::from)
+}
+
+/// A name that nothing knows is a slip of the pen; one that the role lacks is a refusal.
+async fn check_scope_of(state: &State, scope: &[String], login: &Login) -> Result<(), Problem> {
+    let denied = session::missing(Some(scope), &login.permissions);
+    if denied.is_empty() {
+        return Ok(());
+    }
+    roles::refuse_unknown_scope(state, &denied).await?;
+    Err(refusals::permission_denied(&denied, &login.user.role))
+}
+
+/// The password was right, so the try counts for nothing; that it was confirmed, the audit log is told.
+async fn refuse_scope_of(
+    state: &State,
+    login: &Login,
+    problem: Problem,
+    reservation: &Reservation,
+    origin: &Origin,
+) -> Result<Problem, Problem> {
+    let code = problem.code();
+    if code.status().is_server_error() {
+        return Err(problem);
+    }
+    let (user, origin, reservation) = (login.user.clone(), origin.clone(), reservation.clone());
+    let noted = state.core.database.transaction(move |connection| {
+        let subject = Subject { id: Some(user.id), name: Some(&user.username) };
+        let details = json!({ "code": code.as_str() });
+        event::insert(connection, &origin, EventType::LoginFailed, subject, &details)?;
+        reservation.settle(connection, Outcome::GivenBack)
+    });
+    noted.await.map_err(Problem::from).map(|()| problem)
+}
+
+/// One answer for an unknown user, a wrong password and a user without one; the audit log tells them apart.
+async fn refuse_sign_in(
+    state: &State,
+    wanted: &SignIn,
+    login: Option<Login>,
+    reservation: &Reservation,
+    origin: &Origin,
+    code: Code,
+) -> Problem {
+    let typed: String = wanted.username.chars().filter(|c| !c.is_control()).take(150).collect();
+    let (origin, reservation) = (origin.clone(), reservation.clone());
+    let noted = state
+        .core
+        .database
+        .transaction(move |connection| {
+            let user = login.as_ref().map(|login| &login.user);
+            let subject = Subject { id: user.map(|user| user.id), name: Some(&typed) };
+            let details = json!({ "code": code.as_str(), "known": user.is_some() });
+            event::insert(connection, &origin, EventType::LoginFailed, subject, &details)?;
+            reservation.settle(connection, Outcome::Failed)
+        })
+        .await;
+    match (noted, code) {
+        (Err(error), _) => Problem::from(error),
+        (Ok(()), Code::AccountDisabled) => refusals::account_disabled(),
+        (Ok(()), _) => refusals::invalid_credentials(),
+    }
+}
+
+/// Returns what the check of this password counts against. An account that does not exist has a share like any other.
+fn claim_of(wanted: &SignIn, found: Option<&Login>, reservation: &Reservation) -> Claim {
+    let lane = if reservation.is_at_known_address() { Lane::KnownAddress } else { Lane::Ordinary };
+    match found {
+        Some(login) => caller::current().claim_of_account(lane, &login.user.id),
+        None => caller::current().claim_of_account(lane, &fold_typed(&wanted.username)),
+    }
+}
+
+/// The password changes as often as it is verified.
+pub(super) fn changed_meanwhile() -> Problem {
+    let detail = "The account is being changed just now; try again.";
+    Problem::new(Code::Overloaded, detail).retry_after(refusals::RETRY_AFTER)
+}

@@ -1,0 +1,54 @@
+//! What is done to the server itself, from its pages.
+
+use crate::audit::Origin;
+use crate::refusal::{self, Problem};
+use crate::sessions::session::delta;
+use crate::state::State;
+use crate::tokens::key_ring::LoadError;
+use crate::tokens::private_key::PrivateKey;
+use crate::tokens::{lifetime, signing_key};
+
+/// Loads the signing keys again. A key that allows too short a lifetime for this node's tokens is raised: it was published
+/// while this node was not seen, or it signs again.
+pub struct ReloadSigningKeys;
+
+impl ReloadSigningKeys {
+    /// # Errors
+    /// See [`LoadError`]; the keys in hand stay.
+    pub async fn run(self, state: &State) -> Result<(), LoadError> {
+        state.tokens.keys.reload(&state.core.database, &state.core.secret_keys).await?;
+        let ttl = state.tokens.lifetimes.access_ttl;
+        if state.tokens.keys.current().needs_longer_ttl(delta(ttl), state.core.clock.now()) {
+            let seconds = lifetime::in_seconds(ttl);
+            state
+                .core
+                .database
+                .transaction(move |connection| lifetime::raise_longest_ttl(connection, seconds))
+                .await?;
+            state.tokens.keys.reload(&state.core.database, &state.core.secret_keys).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Publishes another signing key; it signs as soon as every verifier has had the time to fetch it.
+pub struct RotateSigningKey;
+
+impl RotateSigningKey {
+    /// # Errors
+    /// A fault of ours as a 5xx.
+    pub async fn run(self, state: &State, origin: Origin) -> Result<(), Problem> {
+        let private = PrivateKey::generate(state.tokens.signing_algorithm).map_err(|error| {
+            tracing::error!(%error, "no signing key could be made");
+            refusal::internal()
+        })?;
+        let secret_keys = Box::new(state.core.secret_keys.clone());
+        state
+            .core
+            .database
+            .transaction(move |connection| signing_key::insert(connection, &private, &secret_keys, &origin))
+            .await
+            .map(|_| ())
+            .map_err(Problem::from)
+    }
+}

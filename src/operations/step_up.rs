@@ -1,0 +1,149 @@
+//! The password once more within a session: for what asks for a recent sign-in (RFC 9470), and before one's own name,
+//! address or password is changed.
+
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::sign_in::{ATTEMPTS, changed_meanwhile};
+use crate::audit::event::{self, EventType, Origin, Subject};
+use crate::blocking::caller;
+use crate::guard::caller::Caller;
+use crate::guard::refusals;
+use crate::limits::counters::{Outcome, Reservation};
+use crate::operations::throttle;
+use crate::refusal::Problem;
+use crate::sessions::{Lapse, NewSecret, SteppedUp, Verified, step_up};
+use crate::state::State;
+use crate::users::password::PlainPassword;
+
+/// Verifies the password of a session's user; the session's `auth_time` is then now, and this is its secret.
+pub struct StepUp<'a> {
+    pub session_id: Uuid,
+    pub password: PlainPassword,
+    pub pointer: &'a str,
+    pub secret: NewSecret,
+}
+
+impl<'a> StepUp<'a> {
+    /// # Errors
+    /// `validation_failed` at `pointer` for a wrong one, `too_many_attempts`, `session_ended`, `account_disabled`,
+    /// `account_deleted`; a fault of ours as a 5xx.
+    pub async fn run(self, state: &State, caller: &Caller, origin: Origin) -> Result<SteppedUp, Problem> {
+        let Self { session_id, password, pointer, secret } = self;
+        for _ in 0..ATTEMPTS {
+            let failed = (EventType::StepUpFailed, json!({}));
+            let verified_hash =
+                verify_again(state, caller, password.clone(), pointer, &origin, failed).await?;
+            let (user_id, limits, origin) = (caller.user_id, state.tokens.lifetimes.clone(), origin.clone());
+            let stepped_up = state.core.database.transaction(move |connection| {
+                let user = (user_id, verified_hash.as_str());
+                step_up::step_up(connection, session_id, user, &secret, &limits, &origin)
+            });
+            if let Some(stepped_up) = made(stepped_up.await?)? {
+                return Ok(stepped_up);
+            }
+        }
+        Err(changed_meanwhile())
+    }
+}
+
+/// Verifies the caller's own password before a change; gives the hash that it was verified against. A wrong one
+/// counts as a failed sign-in.
+///
+/// # Errors
+/// `validation_failed` at `/current_password` for a wrong one, `too_many_attempts`; a fault of ours as a 5xx.
+pub async fn verify_current(
+    state: &State,
+    caller: &Caller,
+    password: PlainPassword,
+    origin: &Origin,
+) -> Result<String, Problem> {
+    let failed = (EventType::LoginFailed, json!({ "code": "wrong_password" }));
+    verify_again(state, caller, password, "/current_password", origin, failed).await
+}
+
+/// A wrong password is no 401, which would make clients refresh or sign out.
+async fn verify_again(
+    state: &State,
+    caller: &Caller,
+    password: PlainPassword,
+    pointer: &str,
+    origin: &Origin,
+    failed: (EventType, Value),
+) -> Result<String, Problem> {
+    let reservation = throttle::reserve_sign_in(state, &caller.username, origin).await?;
+    match verify_reserved(state, caller, password).await {
+        Ok(Some(hash)) => {
+            throttle::settle(state, reservation, Outcome::Right).await?;
+            Ok(hash)
+        }
+        Ok(None) => {
+            note_wrong_password(state, caller, origin, failed, reservation).await?;
+            Err(refusals::wrong_password(pointer))
+        }
+        Err(problem) => Err(throttle::give_back_refused(state, reservation, problem).await),
+    }
+}
+
+async fn verify_reserved(
+    state: &State,
+    caller: &Caller,
+    password: PlainPassword,
+) -> Result<Option<String>, Problem> {
+    let hash = password_hash_of(state, caller.user_id).await?;
+    let claim = caller::current().claim_of_password();
+    let verified = state.core.passwords.verify(claim, hash.clone(), password).await?;
+    Ok(hash.filter(|_| verified.is_some()))
+}
+
+async fn note_wrong_password(
+    state: &State,
+    caller: &Caller,
+    origin: &Origin,
+    (event_type, details): (EventType, Value),
+    reservation: Reservation,
+) -> Result<(), Problem> {
+    let (user_id, username, origin) = (caller.user_id, caller.username.clone(), origin.clone());
+    state
+        .core
+        .database
+        .transaction(move |connection| {
+            let subject = Subject { id: Some(user_id), name: Some(&username) };
+            event::insert(connection, &origin, event_type, subject, &details)?;
+            reservation.settle(connection, Outcome::Failed)
+        })
+        .await
+        .map_err(Problem::from)
+}
+
+/// The stored hash of a user's password.
+///
+/// # Errors
+/// A fault of ours as a 5xx.
+pub async fn password_hash_of(state: &State, user_id: Uuid) -> Result<Option<String>, Problem> {
+    state
+        .core
+        .database
+        .run(move |connection| crate::users::user::find_password_hash(connection, user_id))
+        .await
+        .map_err(Problem::from)
+}
+
+/// `None`: the password has to be verified again.
+pub(super) fn made<T>(verified: Verified<T>) -> Result<Option<T>, Problem> {
+    match verified {
+        Verified::Done(done) => Ok(Some(done)),
+        Verified::Outdated => Ok(None),
+        Verified::Lapsed(lapse) => Err(lapsed(lapse)),
+    }
+}
+
+/// What the guard would say now of a caller whom it let in.
+pub(super) fn lapsed(lapse: Lapse) -> Problem {
+    match lapse {
+        Lapse::SessionEnded(at, reason) => refusals::session_ended(at, &reason),
+        Lapse::SessionUnknown => refusals::session_unknown(),
+        Lapse::AccountDeleted => refusals::account_deleted(),
+        Lapse::AccountDisabled => refusals::account_disabled(),
+    }
+}

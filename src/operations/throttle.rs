@@ -1,0 +1,199 @@
+//! Abuse limits: what guesses or costs is counted before it is done, and past a number of tries the next one waits. What
+//! must hold on all nodes together stands in the database; the rest are buckets of this node.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::audit::event::{self, EventType, Origin, Subject};
+use crate::blocking::caller;
+use crate::database::{self, Connection};
+use crate::guard::caller::Caller;
+use crate::guard::refusals;
+use crate::limits::counters::{self, CountedBy, Held, Outcome, Reservation, Reserved};
+use crate::limits::held_by::{HeldBy, whole_seconds};
+use crate::limits::known_address::network;
+use crate::refusal::{Code, Problem};
+use crate::state::State;
+use crate::users::name::fold_typed;
+use crate::users::user;
+
+/// How long a try waits here for the outcome of those before it, which may all be right.
+const PATIENCE: Duration = Duration::from_secs(5);
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+/// How long a refusal for overload is held back. Whoever asks again at once then leaves the cores to the threads that
+/// hash, which have a low priority. Shorter than `Retry-After`.
+const OVERLOAD_DELAY: Duration = Duration::from_secs(1);
+/// Reserves a check of the password of this name, before it is hashed.
+///
+/// # Errors
+/// `too_many_attempts`; a fault of ours as a 5xx.
+pub async fn reserve_sign_in(state: &State, name: &str, origin: &Origin) -> Result<Reservation, Problem> {
+    let key = (fold_typed(name).unwrap_or_default(), network(origin).narrowest());
+    if let Some((by, wait)) = state.limits.find_held(&key) {
+        return Err(refusals::too_many_attempts(HeldBy::Counted(by), wait));
+    }
+    let (begun, mut place, mut waited_since) = (Instant::now(), None, None);
+    let held = loop {
+        let (name, origin, limits) = (name.to_owned(), origin.clone(), state.limits.limits.clone());
+        let reserve = move |connection: &mut Connection| {
+            counters::reserve_sign_in(connection, &name, &origin, &limits, waited_since)
+        };
+        let reserved = state.core.database.run(reserve).await?;
+        match reserved {
+            Reserved::Taken(reservation) => return Ok(reservation),
+            Reserved::Held(held) if held.is_busy && begun.elapsed() < PATIENCE => {
+                waited_since = waited_since.or(Some(held.successes));
+                place = place.or_else(|| state.limits.waiting.try_acquire().ok());
+                if place.is_none() {
+                    break held;
+                }
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+            Reserved::Held(held) => break held,
+        }
+    };
+    let (by, wait) = (held.by(), held.wait);
+    if !held.is_busy {
+        state.limits.remember_held(key.clone(), &held);
+        let is_of_name = matches!(by, CountedBy::Name | CountedBy::KnownAddress) && !key.0.is_empty();
+        let name = is_of_name.then(|| (name.to_owned(), key.0));
+        note_counted_burst(state, held, name, origin).await;
+    }
+    Err(refusals::too_many_attempts(HeldBy::Counted(by), wait))
+}
+
+/// Reserves the making of an account, before its password is hashed.
+///
+/// # Errors
+/// `too_many_attempts`; a fault of ours as a 5xx.
+pub async fn reserve_registration(state: &State, origin: &Origin) -> Result<Reservation, Problem> {
+    let (from, limits) = (origin.clone(), state.limits.limits.clone());
+    let reserved = state
+        .core
+        .database
+        .run(move |connection| counters::reserve_registration(connection, &from, &limits))
+        .await?;
+    match reserved {
+        Reserved::Taken(reservation) => Ok(reservation),
+        Reserved::Held(held) => {
+            let (by, wait) = (held.by(), held.wait);
+            note_counted_burst(state, held, None, origin).await;
+            Err(refusals::too_many_attempts(HeldBy::Counted(by), wait))
+        }
+    }
+}
+
+/// Says what a reserved try came to.
+///
+/// # Errors
+/// A fault of ours as a 5xx.
+pub async fn settle(state: &State, reservation: Reservation, outcome: Outcome) -> Result<(), Problem> {
+    let settled =
+        state.core.database.transaction(move |connection| reservation.settle(connection, outcome)).await;
+    settled.map_err(Problem::from)
+}
+
+/// Gives a reserved try back that was not made, through no fault of its asker's, who waits for that no longer than for
+/// all else. Where it fails too, the try goes on counting.
+pub async fn give_back(state: &State, reservation: Reservation) {
+    let given = start_giving_back(state, reservation);
+    let _ = tokio::time::timeout(database::patience(), given).await;
+}
+
+fn start_giving_back(state: &State, reservation: Reservation) -> tokio::task::JoinHandle<()> {
+    let database = state.core.database.clone();
+    let giving = async move {
+        let settle = move |connection: &mut Connection| reservation.settle(connection, Outcome::GivenBack);
+        if let Err(error) = database.transaction(settle).await {
+            tracing::debug!(%error, "a try that was not made goes on counting");
+        }
+    };
+    actix_web::rt::spawn(caller::in_the_name_of(caller::current(), giving))
+}
+
+/// Gives a try back that was refused, and returns the refusal. One for overload is held back for a while. One for a
+/// database that does not answer is returned at once: waiting for the same database again would only add to it.
+pub(super) async fn give_back_refused(state: &State, reservation: Reservation, problem: Problem) -> Problem {
+    if problem.code() == Code::DatabaseUnavailable {
+        drop(start_giving_back(state, reservation));
+        return problem;
+    }
+    give_back(state, reservation).await;
+    if problem.code() == Code::Overloaded {
+        tokio::time::sleep(OVERLOAD_DELAY).await;
+    }
+    problem
+}
+
+/// Counts a request that proves nothing against its address.
+///
+/// # Errors
+/// `too_many_attempts`.
+pub async fn count_unproven(state: &State, origin: &Origin) -> Result<(), Problem> {
+    let Err((network, wait)) = state.limits.unproven.take(&network(origin)) else { return Ok(()) };
+    let nobody = Subject { id: None, name: None };
+    note_own_burst(state, HeldBy::Unproven, network, nobody, origin, wait).await;
+    Err(refusals::too_many_attempts(HeldBy::Unproven, wait))
+}
+
+/// Counts a personal token that the caller makes.
+///
+/// # Errors
+/// `too_many_attempts`.
+pub async fn count_token(state: &State, caller: &Caller, origin: &Origin) -> Result<(), Problem> {
+    let Err(wait) = state.limits.tokens.take(&caller.user_id) else { return Ok(()) };
+    let subject = Subject { id: Some(caller.user_id), name: Some(&caller.username) };
+    note_own_burst(state, HeldBy::Tokens, caller.user_id.to_string(), subject, origin, wait).await;
+    Err(refusals::too_many_attempts(HeldBy::Tokens, wait))
+}
+
+/// Tells the audit log of the first refusal of a burst that all nodes count, and whose account it is about: a name as it
+/// was typed, and folded.
+async fn note_counted_burst(state: &State, held: Held, name: Option<(String, String)>, origin: &Origin) {
+    metrics::counter!("doorward_attempts_held_total", "by" => held.by().as_str()).increment(1);
+    if held.is_noted || state.limits.noted.take(&()).is_err() {
+        return;
+    }
+    let origin = origin.clone();
+    let noted = state.core.database.transaction(move |connection| {
+        if !counters::note_burst(connection, &held)? {
+            return Ok(());
+        }
+        let typed = name.as_ref().map(|(typed, _)| typed);
+        let account = typed.map_or(Ok(None), |typed| user::find_by_name(connection, typed))?;
+        let folded = name.as_ref().map(|(_, folded)| folded.as_str());
+        let name = account.as_ref().map(|user| user.username.as_str()).or(folded);
+        let name: Option<String> = name.map(|name| name.chars().take(150).collect());
+        let subject = Subject { id: account.as_ref().map(|user| user.id), name: name.as_deref() };
+        let details = json!({ "by": held.by().as_str(), "retry_after": whole_seconds(held.wait) });
+        event::insert(connection, &origin, EventType::TooManyAttempts, subject, &details)
+    });
+    if let Err(error) = noted.await {
+        tracing::warn!(%error, "the audit log could not be told of too many attempts");
+    }
+}
+
+/// The same of a burst that this node counts.
+async fn note_own_burst(
+    state: &State,
+    by: HeldBy,
+    of: String,
+    subject: Subject<'_>,
+    origin: &Origin,
+    wait: Duration,
+) {
+    metrics::counter!("doorward_attempts_held_total", "by" => by.as_str()).increment(1);
+    if state.limits.bursts.take(&(by, of)).is_err() || state.limits.noted.take(&()).is_err() {
+        return;
+    }
+    let (origin, id, name) = (origin.clone(), subject.id, subject.name.map(str::to_owned));
+    let details = json!({ "by": by.as_str(), "retry_after": whole_seconds(wait) });
+    let noted = state.core.database.run(move |connection| {
+        let subject = Subject { id, name: name.as_deref() };
+        event::insert(connection, &origin, EventType::TooManyAttempts, subject, &details)
+    });
+    if let Err(error) = noted.await {
+        tracing::warn!(%error, "the audit log could not be told of too many attempts");
+    }
+}

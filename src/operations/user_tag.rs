@@ -1,0 +1,125 @@
+//! The entity tag of an account, and what a client or a page must have seen of it for a change to be made.
+
+use crate::http::conditions::Conditions;
+use crate::refusal::{self, Code, Problem};
+use crate::users::User;
+use crate::users::seen::Seen;
+
+/// Separates what is edited from what else is shown. Neither part contains it.
+const SEPARATOR: char = '.';
+
+/// Returns the strong entity tag of an account: a digest of what is edited, then the times that are shown with it.
+#[must_use]
+pub fn entity_tag(user: &User) -> String {
+    let times = [Some(user.updated_at), user.last_login_at];
+    let [updated, login] = times.map(|time| time.map_or(0, |time| time.timestamp_micros()));
+    format!("\"{}{SEPARATOR}{updated:x}-{login:x}\"", user.edit_tag())
+}
+
+/// Returns whether a listed tag is of the account whose edit tag this is. A sign-in gives the account another tag, but
+/// is no reason to refuse a change: only what is edited is compared.
+fn is_current(listed: &str, edit_tag: &str) -> bool {
+    let edited = listed.strip_prefix('"').and_then(|rest| rest.split_once(SEPARATOR));
+    edited.is_some_and(|(tag, rest)| rest.ends_with('"') && tag == edit_tag)
+}
+
+fn check(conditions: &Conditions, user: &User) -> Result<(), Problem> {
+    let edit_tag = user.edit_tag();
+    conditions.check_by(&entity_tag(user), |listed| is_current(listed, &edit_tag))
+}
+
+/// What somebody must have seen of an account for a change to be made.
+#[derive(Clone, Debug)]
+pub enum Expected {
+    /// Nothing.
+    Anything,
+    /// What `If-Match` names.
+    Tagged(Conditions),
+    /// What a page showed; `None`: the form does not say.
+    Shown(Option<Seen>),
+}
+
+impl Expected {
+    /// Returns whether it is what the account is now.
+    #[must_use]
+    pub fn holds(&self, user: &User) -> bool {
+        match self {
+            Self::Anything => true,
+            Self::Tagged(conditions) => check(conditions, user).is_ok(),
+            Self::Shown(seen) => seen.as_ref().is_some_and(|seen| seen.differences(user).is_empty()),
+        }
+    }
+
+    /// Refuses a change of an account for which it does not hold.
+    #[must_use]
+    pub fn refuse(&self, user: &User) -> Problem {
+        match self {
+            Self::Tagged(conditions) => check(conditions, user).err().unwrap_or_else(refusal::internal),
+            Self::Anything => refusal::internal(),
+            Self::Shown(None) => {
+                let detail = "This form does not say what it showed, so nothing was saved. Check the fields, then \
+                              send it again.";
+                Problem::new(Code::PreconditionFailed, detail)
+            }
+            Self::Shown(Some(seen)) => Problem::new(Code::PreconditionFailed, in_words(seen, user)),
+        }
+    }
+}
+
+fn in_words(seen: &Seen, user: &User) -> String {
+    let quoted = |value: &str| if value.is_empty() { "none".to_owned() } else { format!("“{value}”") };
+    let changes: Vec<String> = seen
+        .differences(user)
+        .iter()
+        .map(|change| {
+            format!("the {} was {} and is now {}", change.field, quoted(&change.seen), quoted(&change.now))
+        })
+        .collect();
+    let changes = changes.join("; ");
+    format!(
+        "Nothing was saved, because the account has changed since this page was opened: {changes}. Check the fields, \
+         then send the form again."
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn tag_is_current_until_an_edited_field_changes() {
+        let user = User {
+            id: Uuid::nil(),
+            username: "alice".to_owned(),
+            email: None,
+            role: "member".to_owned(),
+            status: "active".to_owned(),
+            version: 1,
+            created_at: DateTime::UNIX_EPOCH,
+            updated_at: DateTime::UNIX_EPOCH,
+            last_login_at: None,
+        };
+        let tag = entity_tag(&user);
+        assert!(is_current(&tag, &user.edit_tag()));
+        let signed_in = User { last_login_at: DateTime::from_timestamp(7, 0), ..user.clone() };
+        assert_ne!(entity_tag(&signed_in), tag);
+        assert!(is_current(&tag, &signed_in.edit_tag()));
+        let promoted = User { role: "admin".to_owned(), ..user.clone() };
+        assert!(!is_current(&tag, &promoted.edit_tag()));
+        for odd in [
+            "",
+            "\"",
+            "\"\"",
+            "\".\"",
+            "W/",
+            &format!("W/{tag}"),
+            tag.trim_matches('"'),
+            &tag[..tag.len() - 1],
+        ] {
+            assert!(!is_current(odd, &user.edit_tag()), "{odd}");
+        }
+    }
+}

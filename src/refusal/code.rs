@@ -1,0 +1,197 @@
+//! The codes. One row of the table is all that a code is; a code without a page does not compile.
+
+use std::fmt;
+
+use actix_web::http::StatusCode;
+use serde::{Serialize, Serializer};
+
+use super::help::{self, Page};
+
+/// What the client should do next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// Sign in again.
+    Login,
+    /// Refresh the access token.
+    Refresh,
+    /// Give the password again, within the session.
+    StepUp,
+    /// Try again later, as `Retry-After` or the detail says.
+    Wait,
+    /// Correct the request.
+    FixRequest,
+    /// Ask somebody for the right.
+    RequestAccess,
+    /// Ask an administrator.
+    ContactAdmin,
+}
+
+/// What `WWW-Authenticate` says besides the realm (RFC 6750, section 3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Challenge {
+    /// The header is not sent.
+    Absent,
+    /// The realm alone: no credential, or none that was judged.
+    Bare,
+    /// `error="…"`.
+    Error(&'static str),
+}
+
+/// One row of the catalogue.
+struct Row {
+    name: &'static str,
+    status: StatusCode,
+    title: &'static str,
+    action: Action,
+    terminal: bool,
+    challenge: Challenge,
+    members: &'static [&'static str],
+    page: &'static Page,
+}
+
+macro_rules! catalogue {
+    ($($code:ident $name:literal $status:ident $action:ident $terminal:literal ($challenge:expr) [$($member:literal)*] $page:ident $title:literal;)*) => {
+        /// Why a request was refused.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[allow(missing_docs)] // each has a page
+        pub enum Code { $($code,)* }
+
+        impl Code {
+            /// Every code, in the order of the documentation.
+            pub const ALL: &'static [Self] = &[$(Self::$code,)*];
+
+            const fn row(self) -> &'static Row {
+                match self {
+                    $(Self::$code => const { &Row {
+                        name: $name,
+                        status: StatusCode::$status,
+                        title: $title,
+                        action: Action::$action,
+                        terminal: $terminal,
+                        challenge: $challenge,
+                        members: &[$($member),*],
+                        page: &help::$page,
+                    } },)*
+                }
+            }
+        }
+    };
+}
+
+const INVALID_REQUEST: Challenge = Challenge::Error("invalid_request");
+const INVALID_TOKEN: Challenge = Challenge::Error("invalid_token");
+const TOO_OLD: Challenge = Challenge::Error("insufficient_user_authentication");
+const SCOPE: Challenge = Challenge::Error("insufficient_scope");
+const BARE: Challenge = Challenge::Bare;
+const NONE: Challenge = Challenge::Absent;
+
+catalogue! {
+    CredentialsMissing "credentials_missing" UNAUTHORIZED Login false (BARE) [] CREDENTIALS_MISSING "No credentials were sent";
+    SchemeUnsupported "scheme_unsupported" UNAUTHORIZED FixRequest false (BARE) ["scheme"] SCHEME_UNSUPPORTED "The authorization scheme is not supported";
+    CredentialsMalformed "credentials_malformed" BAD_REQUEST FixRequest false (INVALID_REQUEST) [] CREDENTIALS_MALFORMED "The Authorization header is malformed";
+    CredentialsAmbiguous "credentials_ambiguous" BAD_REQUEST FixRequest false (INVALID_REQUEST) [] CREDENTIALS_AMBIGUOUS "More than one Authorization header was sent";
+    TokenMalformed "token_malformed" UNAUTHORIZED FixRequest false (INVALID_TOKEN) [] TOKEN_MALFORMED "The token is malformed";
+    TokenSignatureInvalid "token_signature_invalid" UNAUTHORIZED Refresh false (INVALID_TOKEN) [] TOKEN_SIGNATURE_INVALID "The token's signature is invalid";
+    TokenExpired "token_expired" UNAUTHORIZED Refresh false (INVALID_TOKEN) ["expired_at"] TOKEN_EXPIRED "The token has expired";
+    TokenNotYetValid "token_not_yet_valid" UNAUTHORIZED Wait false (INVALID_TOKEN) ["valid_from"] TOKEN_NOT_YET_VALID "The token is not valid yet";
+    TokenIssuerMismatch "token_issuer_mismatch" UNAUTHORIZED Refresh false (INVALID_TOKEN) ["expected" "found"] TOKEN_ISSUER_MISMATCH "The token was issued for another server";
+    TokenAudienceMismatch "token_audience_mismatch" UNAUTHORIZED Refresh false (INVALID_TOKEN) ["expected" "found"] TOKEN_AUDIENCE_MISMATCH "The token is for another audience";
+    TokenTypeMismatch "token_type_mismatch" UNAUTHORIZED FixRequest false (INVALID_TOKEN) ["expected" "found"] TOKEN_TYPE_MISMATCH "Another type of token belongs here";
+    TokenUnknown "token_unknown" UNAUTHORIZED Login false (INVALID_TOKEN) [] TOKEN_UNKNOWN "The token is unknown";
+    TokenRevoked "token_revoked" UNAUTHORIZED Refresh false (INVALID_TOKEN) ["revoked_at" "reason"] TOKEN_REVOKED "The token was revoked";
+    SessionEnded "session_ended" UNAUTHORIZED Login true (INVALID_TOKEN) ["ended_at" "reason"] SESSION_ENDED "The session has ended";
+    SessionExpired "session_expired" UNAUTHORIZED Login true (INVALID_TOKEN) ["expired_at"] SESSION_EXPIRED "The session has expired";
+    AuthenticationTooOld "authentication_too_old" UNAUTHORIZED StepUp false (TOO_OLD) ["auth_time" "max_age"] AUTHENTICATION_TOO_OLD "The sign-in is too old for this";
+    AccountDisabled "account_disabled" UNAUTHORIZED ContactAdmin false (INVALID_TOKEN) [] ACCOUNT_DISABLED "The account is disabled";
+    AccountDeleted "account_deleted" UNAUTHORIZED ContactAdmin true (INVALID_TOKEN) [] ACCOUNT_DELETED "The account was deleted";
+    InvalidCredentials "invalid_credentials" UNAUTHORIZED Login false (BARE) [] INVALID_CREDENTIALS "Wrong username or password";
+    RefreshTokenReused "refresh_token_reused" UNAUTHORIZED Login true (INVALID_TOKEN) [] REFRESH_TOKEN_REUSED "The refresh token was used before";
+    RefreshTokenUnknown "refresh_token_unknown" UNAUTHORIZED Login true (INVALID_TOKEN) [] REFRESH_TOKEN_UNKNOWN "The refresh token is unknown";
+    InsufficientScope "insufficient_scope" FORBIDDEN Refresh false (SCOPE) ["required" "granted"] INSUFFICIENT_SCOPE "The token's scope does not cover this";
+    PermissionDenied "permission_denied" FORBIDDEN RequestAccess false (NONE) ["required" "role"] PERMISSION_DENIED "The permission is missing";
+    NotOwner "not_owner" FORBIDDEN RequestAccess false (NONE) [] NOT_OWNER "This belongs to somebody else";
+    CsrfFailed "csrf_failed" FORBIDDEN FixRequest false (NONE) [] CSRF_FAILED "The proof against cross-site requests is missing";
+    PreflightRefused "preflight_refused" FORBIDDEN FixRequest false (NONE) [] PREFLIGHT_REFUSED "The cross-origin request is not allowed";
+    TooManyAttempts "too_many_attempts" TOO_MANY_REQUESTS Wait false (NONE) ["retry_after"] TOO_MANY_ATTEMPTS "Too many attempts";
+    Overloaded "overloaded" SERVICE_UNAVAILABLE Wait false (NONE) ["retry_after"] OVERLOADED "The server is overloaded";
+    DatabaseUnavailable "database_unavailable" SERVICE_UNAVAILABLE Wait false (NONE) ["retry_after"] DATABASE_UNAVAILABLE "The database is unavailable";
+    MalformedJson "malformed_json" BAD_REQUEST FixRequest false (NONE) [] MALFORMED_JSON "The body is not JSON";
+    ValidationFailed "validation_failed" UNPROCESSABLE_ENTITY FixRequest false (NONE) ["errors"] VALIDATION_FAILED "The request is invalid";
+    UnsupportedMediaType "unsupported_media_type" UNSUPPORTED_MEDIA_TYPE FixRequest false (NONE) [] UNSUPPORTED_MEDIA_TYPE "The media type is not supported";
+    PayloadTooLarge "payload_too_large" PAYLOAD_TOO_LARGE FixRequest false (NONE) [] PAYLOAD_TOO_LARGE "The body is too large";
+    NotFound "not_found" NOT_FOUND FixRequest false (NONE) [] NOT_FOUND "Not found";
+    MethodNotAllowed "method_not_allowed" METHOD_NOT_ALLOWED FixRequest false (NONE) [] METHOD_NOT_ALLOWED "The method is not allowed here";
+    Conflict "conflict" CONFLICT FixRequest false (NONE) ["pointer"] CONFLICT "It conflicts with what stands there";
+    LastAdmin "last_admin" CONFLICT FixRequest false (NONE) [] LAST_ADMIN "The last admin stays";
+    PreconditionFailed "precondition_failed" PRECONDITION_FAILED FixRequest false (NONE) [] PRECONDITION_FAILED "It has changed since it was read";
+    InternalError "internal_error" INTERNAL_SERVER_ERROR ContactAdmin false (NONE) [] INTERNAL_ERROR "Something went wrong here";
+}
+
+impl Code {
+    /// The name in bodies, logs and addresses.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        self.row().name
+    }
+
+    /// The status that it is answered with.
+    #[must_use]
+    pub const fn status(self) -> StatusCode {
+        self.row().status
+    }
+
+    /// A short summary, the same each time.
+    #[must_use]
+    pub const fn title(self) -> &'static str {
+        self.row().title
+    }
+
+    /// What the client should do next, unless the refusal says otherwise.
+    #[must_use]
+    pub const fn action(self) -> Action {
+        self.row().action
+    }
+
+    /// Whether the session is over, unless the refusal says otherwise.
+    #[must_use]
+    pub const fn is_terminal(self) -> bool {
+        self.row().terminal
+    }
+
+    /// What `WWW-Authenticate` says.
+    #[must_use]
+    pub const fn challenge(self) -> Challenge {
+        self.row().challenge
+    }
+
+    /// The members of the body that only some codes have.
+    #[must_use]
+    pub const fn members(self) -> &'static [&'static str] {
+        self.row().members
+    }
+
+    /// Its documentation.
+    #[must_use]
+    pub const fn page(self) -> &'static Page {
+        self.row().page
+    }
+
+    /// The code of this name.
+    #[must_use]
+    pub fn find(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|code| code.as_str() == name)
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}
+
+impl Serialize for Code {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}

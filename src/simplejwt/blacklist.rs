@@ -1,0 +1,51 @@
+//! `POST /api/token/blacklist/`: ends the session that a refresh token belongs to, and with it its access tokens.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+
+use super::answer::{Nothing, answer};
+use super::body::Sent;
+use super::refresh::RefreshToken;
+use super::refusal::Refusals;
+use crate::audit::Origin;
+use crate::explain::explanation;
+use crate::guard::origin::RequestOrigin;
+use crate::guard::trace::Trace;
+use crate::guard::{checks, refusals};
+use crate::http::request::Open;
+use crate::operations::own_account::EndOwnSessions;
+use crate::refusal::Problem;
+use crate::sessions::{EndReason, Which, refresh_token};
+use crate::state::State;
+
+/// Signs out, as simplejwt's TokenBlacklistView. Any genuine refresh token of a session that lives ends it, a spent one
+/// too.
+#[utoipa::path(post, path = "/api/token/blacklist/", tag = "simplejwt", operation_id = "simplejwt_blacklist", security(()),
+    request_body(content((RefreshToken = "application/json"), (RefreshToken = "application/x-www-form-urlencoded"),
+        (RefreshToken = "multipart/form-data"))),
+    responses((status = 200, description = "The session has ended", body = Nothing), Refusals))]
+pub async fn blacklist(
+    state: web::Data<State>,
+    asked: HttpRequest,
+    from: RequestOrigin,
+    Open(Sent(sent)): Open<Sent<RefreshToken>>,
+) -> Result<HttpResponse, Problem> {
+    let mut trace = Trace::default();
+    let ended = end(&state, &sent.refresh, from.0, &mut trace).await;
+    trace.keep(&asked);
+    ended?;
+    Ok(answer(&Nothing {}))
+}
+
+async fn end(state: &State, text: &str, origin: Origin, trace: &mut Trace) -> Result<(), Problem> {
+    let token = checks::read_refresh_token(state, text, trace)?;
+    // Tells why there is nothing to end. Whether there is, is decided below.
+    explanation::check_session_of(state, &token, trace).await?;
+    let which = Which::OfRefreshToken(token.session_id, refresh_token::digest(&token.secret));
+    let ended = EndOwnSessions { which, reason: EndReason::Logout }.run(state, origin).await?;
+    if ended.is_empty() {
+        // Another request was faster by a hair.
+        explanation::check_session_of(state, &token, trace).await?;
+        return Err(refusals::session_unknown());
+    }
+    Ok(())
+}

@@ -1,0 +1,85 @@
+//! `POST /api/token/`: a password for the first pair of tokens.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde::Serialize;
+
+use super::answer::answer;
+use super::body::{Body, FromBody, Sent};
+use super::refusal::Refusals;
+use crate::guard::origin::RequestOrigin;
+use crate::guard::trace::Trace;
+use crate::http::request::Open;
+use crate::operations::issue_tokens;
+use crate::operations::sign_in::SignIn;
+use crate::random;
+use crate::refusal::Problem;
+use crate::sessions::{Grant, HeldBy, refresh_token};
+use crate::state::State;
+use crate::tokens::access_token::Reader;
+use crate::users::password::PlainPassword;
+
+/// What signs in.
+#[derive(utoipa::ToSchema)]
+#[schema(as = SimplejwtObtain)]
+pub struct Obtain {
+    /// The username, or the e-mail address.
+    #[schema(example = "alice", pattern = r"^[^\u0000]*[^\s\u0000\u001c-\u001f\u0085][^\u0000]*$")]
+    pub username: String,
+    /// The password.
+    #[schema(value_type = String, format = Password, pattern = r"^[^\u0000]*[^\s\u0000\u001c-\u001f\u0085][^\u0000]*$")]
+    pub password: PlainPassword,
+}
+
+impl FromBody for Obtain {
+    fn from_body(body: &mut Body) -> Option<Self> {
+        let username = body.text("username");
+        let password = body.untrimmed_text("password");
+        Some(Self { username: username?, password: PlainPassword::new(&password?) })
+    }
+}
+
+/// The tokens of a new session.
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = SimplejwtPair)]
+pub struct Pair {
+    /// Opaque here.
+    #[schema(example = "dwr_…")]
+    pub refresh: String,
+    /// To be sent as `Authorization: Bearer …`.
+    pub access: String,
+}
+
+/// Signs in, as simplejwt's TokenObtainPairView.
+#[utoipa::path(post, path = "/api/token/", tag = "simplejwt", operation_id = "simplejwt_obtain", security(()),
+    request_body(content((Obtain = "application/json"), (Obtain = "application/x-www-form-urlencoded"),
+        (Obtain = "multipart/form-data"))),
+    responses((status = 200, description = "A new session's tokens", body = Pair), Refusals))]
+pub async fn obtain(
+    state: web::Data<State>,
+    asked: HttpRequest,
+    from: RequestOrigin,
+    Open(Sent(sent)): Open<Sent<Obtain>>,
+) -> Result<HttpResponse, Problem> {
+    Trace::of_password().keep(&asked);
+    let secret = random::bytes();
+    let wanted = SignIn {
+        username: sent.username,
+        password: sent.password,
+        scope: None,
+        device: None,
+        held_by: HeldBy::RefreshToken(refresh_token::digest(&secret)),
+        replaces: None,
+    };
+    let grant = wanted.run(&state, &from.0).await?;
+    let access = access_token(&state, &grant)?;
+    let refresh = issue_tokens::refresh_token(&state, &grant, secret).expose().to_owned();
+    Ok(answer(&Pair { refresh, access }))
+}
+
+/// An access token that simplejwt can read.
+pub(super) fn access_token(state: &State, grant: &Grant) -> Result<String, Problem> {
+    let scope = grant.scope().join(" ");
+    let (token, _) =
+        issue_tokens::access_token(state, grant, &scope, grant.refresh_expires_at, Reader::Simplejwt)?;
+    Ok(token)
+}

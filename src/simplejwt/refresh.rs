@@ -1,0 +1,64 @@
+//! `POST /api/token/refresh/`: a refresh token for a new access token. The refresh token is kept, or spent where the
+//! setting says so.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde::Serialize;
+
+use super::answer::answer;
+use super::body::{Body, FromBody, Sent};
+use super::obtain::access_token;
+use super::refusal::Refusals;
+use crate::guard::origin::RequestOrigin;
+use crate::guard::trace::Trace;
+use crate::http::request::Open;
+use crate::operations::refresh::{Refresh, Refreshed};
+use crate::refusal::Problem;
+use crate::state::State;
+
+/// A refresh token.
+#[derive(utoipa::ToSchema)]
+#[schema(as = SimplejwtRefresh)]
+pub struct RefreshToken {
+    /// The refresh token.
+    #[schema(example = "dwr_…", pattern = r"^[^\u0000]*[^\s\u0000\u001c-\u001f\u0085][^\u0000]*$")]
+    pub refresh: String,
+}
+
+impl FromBody for RefreshToken {
+    fn from_body(body: &mut Body) -> Option<Self> {
+        body.text("refresh").map(|refresh| Self { refresh })
+    }
+}
+
+/// What a refresh gives.
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = SimplejwtRefreshed)]
+pub struct Tokens {
+    /// To be sent as `Authorization: Bearer …`.
+    pub access: String,
+    /// The successor, where the setting `rotate` spends what was sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "dwr_…")]
+    pub refresh: Option<String>,
+}
+
+/// Refreshes, as simplejwt's TokenRefreshView.
+#[utoipa::path(post, path = "/api/token/refresh/", tag = "simplejwt", operation_id = "simplejwt_refresh", security(()),
+    request_body(content((RefreshToken = "application/json"), (RefreshToken = "application/x-www-form-urlencoded"),
+        (RefreshToken = "multipart/form-data"))),
+    responses((status = 200, description = "A new access token", body = Tokens), Refusals))]
+pub async fn refresh(
+    state: web::Data<State>,
+    asked: HttpRequest,
+    from: RequestOrigin,
+    Open(Sent(sent)): Open<Sent<RefreshToken>>,
+) -> Result<HttpResponse, Problem> {
+    let mut trace = Trace::default();
+    let wanted = Refresh { token: sent.refresh, scope: None, spends: state.web.simplejwt_rotates };
+    let refreshed = wanted.run(&state, from.0, &mut trace).await;
+    trace.keep(&asked);
+    let Refreshed { grant, successor } = refreshed?;
+    let access = access_token(&state, &grant)?;
+    let refresh = wanted.spends.then(|| successor.expose().to_owned());
+    Ok(answer(&Tokens { access, refresh }))
+}

@@ -1,0 +1,66 @@
+//! `POST /api/token/verify/`: whether an access or refresh token is good. Nothing is spent by asking.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+
+use super::answer::{Nothing, answer};
+use super::body::{Body, FromBody, Sent};
+use super::refusal::Refusals;
+use crate::explain::explanation;
+use crate::guard::trace::{Check, Trace};
+use crate::guard::{checks, credential, refusals};
+use crate::http::request::Open;
+use crate::refusal::Problem;
+use crate::sessions::refresh_token;
+use crate::state::State;
+use crate::tokens::personal_token;
+use crate::users::user::ACTIVE;
+
+/// A token.
+#[derive(utoipa::ToSchema)]
+#[schema(as = SimplejwtToken)]
+pub struct Token {
+    /// An access or refresh token.
+    #[schema(pattern = r"^[^\u0000]*[^\s\u0000\u001c-\u001f\u0085][^\u0000]*$")]
+    pub token: String,
+}
+
+impl FromBody for Token {
+    fn from_body(body: &mut Body) -> Option<Self> {
+        body.text("token").map(|token| Self { token })
+    }
+}
+
+/// Looks at a token, as simplejwt's TokenVerifyView. Of a refresh token it is told whether its session lives, not whether
+/// it is spent.
+#[utoipa::path(post, path = "/api/token/verify/", tag = "simplejwt", operation_id = "simplejwt_verify", security(()),
+    request_body(content((Token = "application/json"), (Token = "application/x-www-form-urlencoded"),
+        (Token = "multipart/form-data"))),
+    responses((status = 200, description = "It is good", body = Nothing), Refusals))]
+pub async fn verify(
+    state: web::Data<State>,
+    asked: HttpRequest,
+    Open(Sent(sent)): Open<Sent<Token>>,
+) -> Result<HttpResponse, Problem> {
+    let mut trace = Trace::default();
+    let good = look_at(&state, &sent.token, &mut trace).await;
+    trace.keep(&asked);
+    good?;
+    Ok(answer(&Nothing {}))
+}
+
+async fn look_at(state: &State, text: &str, trace: &mut Trace) -> Result<(), Problem> {
+    let is_personal = text.starts_with(personal_token::PREFIX);
+    if !is_personal && !text.starts_with(refresh_token::PREFIX) {
+        let sent = credential::Sent::Bearer(text.to_owned());
+        return checks::identify_sent(state, &sent, trace).await.map(|_| ());
+    }
+    // A personal token is neither of the two, and is refused here.
+    let token = checks::read_refresh_token(state, text, trace)?;
+    let life = explanation::check_session_of(state, &token, trace).await?;
+    let lets_in = match life.user_status.as_deref() {
+        Some(ACTIVE) => Ok(()),
+        Some(_) => Err(refusals::account_disabled()),
+        None => Err(refusals::account_deleted()),
+    };
+    trace.check(Check::User, lets_in)
+}
