@@ -1,7 +1,7 @@
 //! `doorward backup`: the database in a file.
 
 use std::fs::{self, File};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -17,7 +17,7 @@ use crate::app::secrets;
 use crate::app::start::{StartError, check_secret_keys};
 use crate::config::{Settings, stdout_is_terminal};
 use crate::database::Connection;
-use crate::files;
+use crate::files::{self, FileError};
 use crate::secret_key::SecretKeys;
 
 /// Arguments of `doorward backup`.
@@ -111,27 +111,42 @@ fn stream(access: &DatabaseAccess, keys: &SecretKeys) -> Result<(), Failure> {
 fn dump(access: &DatabaseAccess, keys: &SecretKeys, file: &Path) -> Result<(), Failure> {
     let command = pg_dump(access)?;
     let unfinished = unfinished(file);
-    let io = |error: io::Error| Failure::new(format!("{}: {error}", unfinished.display()));
-    let out = files::create(&unfinished, b"").map_err(|error| match error.kind() {
+    let mut written = files::create(&unfinished, b"").map_err(|error| match error.kind() {
         ErrorKind::AlreadyExists => Failure::new(format!(
             "{} is there already: a backup that was cut off left it; remove it",
             unfinished.display()
         )),
-        _ => io(error),
+        _ => not_written(file, error),
     })?;
+    let out = written.try_clone().map_err(|error| not_written(file, error))?;
     let dumped = run(command, Stdio::from(out)).and_then(|_| {
-        append_proof(&unfinished, keys).map_err(io)?;
+        append_proof(&mut written, keys).map_err(|error| not_written(file, error))?;
         put_in_place(&unfinished, file)
     });
     let _ = fs::remove_file(&unfinished);
     dumped
 }
 
-fn append_proof(file: &Path, keys: &SecretKeys) -> io::Result<()> {
-    let digest = copy_dump(File::open(file)?, io::sink())?;
-    let mut end = File::options().append(true).open(file)?;
-    backup_proof::write(keys, &digest, &mut end)?;
-    end.sync_all()
+/// Takes the open file: in a folder that others write to, its name may be another file's by now.
+fn append_proof(file: &mut File, keys: &SecretKeys) -> io::Result<()> {
+    file.rewind()?;
+    let digest = copy_dump(&*file, io::sink())?;
+    file.seek(SeekFrom::End(0))?;
+    backup_proof::write(keys, &digest, &mut *file)?;
+    file.sync_all()
+}
+
+fn not_written(file: &Path, error: io::Error) -> Failure {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+    match folder {
+        Some(folder) if error.kind() == ErrorKind::NotFound => Failure::new(format!(
+            "the backup {}: there is no folder {}: create it (mkdir -p {}), or name another place",
+            file.display(),
+            folder.display(),
+            folder.display()
+        )),
+        _ => Failure::new(FileError::io("the backup", file, error).to_string()),
+    }
 }
 
 /// `auth.mon` and `auth.tue` are written side by side: the whole name, and whose it is.
@@ -146,7 +161,7 @@ fn put_in_place(unfinished: &Path, file: &Path) -> Result<(), Failure> {
     match fs::hard_link(unfinished, file) {
         Err(error) if error.kind() != ErrorKind::AlreadyExists && fs::symlink_metadata(file).is_err() => {
             let renamed = fs::rename(unfinished, file);
-            renamed.map_err(|error| Failure::new(format!("{}: {error}", file.display())))
+            renamed.map_err(|error| not_written(file, error))
         }
         Err(_) => Err(is_there_already(file)),
         Ok(()) => Ok(()),
@@ -154,7 +169,7 @@ fn put_in_place(unfinished: &Path, file: &Path) -> Result<(), Failure> {
 }
 
 fn is_there_already(file: &Path) -> Failure {
-    Failure::new(format!("{} is there already", file.display()))
+    Failure::new(format!("{} is there already: move it away, or name another file", file.display()))
 }
 
 #[cfg(test)]

@@ -160,6 +160,9 @@ fn a_backup_brings_back_what_was_and_signs_everybody_out() {
     folder.ok(&["backup", file]);
     assert_eq!(fs::metadata(file).unwrap().permissions().mode() & 0o777, 0o600);
     assert!(folder.fails(&["backup", file]).contains("is there already"));
+    let nowhere = folder.path().join("nowhere/auth.dump");
+    let said = folder.fails(&["backup", nowhere.to_str().unwrap()]);
+    assert!(said.contains("there is no folder") && said.contains("create it (mkdir -p "), "{said}");
     folder.ok(&["user", "add", "later", "--generate"]);
     assert!(folder.fails(&["restore", file, "--yes"]).contains("stop it"));
     drop(server);
