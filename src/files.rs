@@ -6,6 +6,7 @@ use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use nix::libc::{O_NOFOLLOW, O_NONBLOCK};
 use nix::sys::statvfs::{FsFlags, statvfs};
 use nix::unistd::{Uid, User, geteuid};
 use uuid::Uuid;
@@ -58,6 +59,19 @@ pub enum FileError {
         /// What to do.
         advice: String,
     },
+    /// It leads to a file of somebody else.
+    #[error(
+        "{what} {path} {why}, and doorward does not write through it: see where it leads, delete it (rm {path}) and try \
+         again; give doorward a folder that nobody else writes to"
+    )]
+    Elsewhere {
+        /// What the file is for.
+        what: &'static str,
+        /// Which.
+        path: PathBuf,
+        /// Why it may be another file.
+        why: String,
+    },
 }
 
 impl FileError {
@@ -72,7 +86,7 @@ impl FileError {
     pub fn kind(&self) -> Option<ErrorKind> {
         match self {
             Self::Io { error, .. } => Some(error.kind()),
-            Self::Owner { .. } | Self::Open { .. } => None,
+            Self::Owner { .. } | Self::Open { .. } | Self::Elsewhere { .. } => None,
         }
     }
 }
@@ -110,10 +124,38 @@ fn is_there(path: &Path) -> bool {
 /// # Errors
 /// The operating system's.
 pub fn create(path: &Path, content: &[u8]) -> io::Result<File> {
-    let mut file = File::options().write(true).create_new(true).mode(FILE_MODE).open(path)?;
+    let mut file = File::options().read(true).write(true).create_new(true).mode(FILE_MODE).open(path)?;
     file.set_permissions(Permissions::from_mode(FILE_MODE))?;
     file.write_all(content)?;
     file.sync_all()?;
+    Ok(file)
+}
+
+/// Opens a file that doorward keeps, for reading and appending, and creates it if it is missing. Others may have planted
+/// something under its name: a link of theirs is not followed, and a file with a second name is not opened.
+///
+/// # Errors
+/// [`FileError::Elsewhere`], or the operating system's.
+pub fn open_kept(what: &'static str, path: &Path) -> Result<File, FileError> {
+    let io = |error| FileError::io(what, path, error);
+    let elsewhere = |why| FileError::Elsewhere { what, path: path.to_owned(), why };
+    let link = fs::symlink_metadata(path).ok().filter(Metadata::is_symlink);
+    let place = match link.map(|link| Uid::from_raw(link.uid())) {
+        None => path.to_owned(),
+        Some(owner) if owner.is_root() || owner == geteuid() => fs::canonicalize(path).map_err(io)?,
+        Some(owner) => return Err(elsewhere(format!("is a link of {}", user_name(owner)))),
+    };
+    let mut options = File::options();
+    // A pipe would hold up who opens it.
+    options.read(true).append(true).create(true).mode(FILE_MODE).custom_flags(O_NOFOLLOW | O_NONBLOCK);
+    let file = options.open(place).map_err(io)?;
+    let found = file.metadata().map_err(io)?;
+    if !found.is_file() {
+        return Err(elsewhere("is not a regular file".to_owned()));
+    }
+    if found.nlink() > 1 {
+        return Err(elsewhere("has another name too (a hard link)".to_owned()));
+    }
     Ok(file)
 }
 
@@ -275,6 +317,7 @@ fn remedy(path: &Path, error: &io::Error) -> String {
         }
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => ". Free some space and try again".to_owned(),
         ErrorKind::NotFound => ". Put it back from a copy, or name the right place".to_owned(),
+        ErrorKind::InvalidData => ". It is not UTF-8 text: put it back from a copy".to_owned(),
         _ => String::new(),
     }
 }
@@ -314,6 +357,30 @@ mod tests {
             assert_eq!(refused.kind(), ErrorKind::AlreadyExists);
         }
         assert!(!path.join("elsewhere").exists());
+    }
+
+    #[test]
+    fn kept_file_is_opened_through_no_planted_name() {
+        let (_kept, path) = folder();
+        fs::write(path.join("victim"), "kept").unwrap();
+        fs::hard_link(path.join("victim"), path.join("second name")).unwrap();
+        nix::unistd::mkfifo(&path.join("pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let link = |name: &str| std::os::unix::fs::symlink(path.join("victim"), path.join(name)).unwrap();
+        for (name, why) in [("second name", "a hard link"), ("pipe", "is not a regular file")] {
+            let refused = open_kept("the lock", &path.join(name)).unwrap_err().to_string();
+            assert!(refused.contains(why) && refused.contains("delete it (rm "), "{refused}");
+        }
+        fs::remove_file(path.join("second name")).unwrap();
+        link("link");
+        open_kept("the log", &path.join("link")).unwrap().write_all(b" by its owner").unwrap();
+        assert_eq!(fs::read_to_string(path.join("victim")).unwrap(), "kept by its owner");
+        open_kept("the log", &path.join("new")).unwrap();
+        assert_eq!(mode(&path.join("new")), 0o600);
+        if geteuid().is_root() {
+            std::os::unix::fs::lchown(path.join("link"), Some(54321), None).unwrap();
+            let refused = open_kept("the log", &path.join("link")).unwrap_err().to_string();
+            assert!(refused.contains("is a link of the user id 54321"), "{refused}");
+        }
     }
 
     #[test]

@@ -23,7 +23,10 @@ pub enum SecretsError {
     #[error(transparent)]
     File(#[from] FileError),
     /// Its content is no list of keys.
-    #[error("the secret key file {path}: {why}")]
+    #[error(
+        "the secret key file {path}: {why}. Put the key back that this database was made with, 32 to 1024 visible ASCII \
+         characters in a line; a new database takes a new one, such as `openssl rand -base64 32` prints"
+    )]
     Content {
         /// Which.
         path: PathBuf,

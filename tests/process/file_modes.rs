@@ -96,6 +96,29 @@ fn file_of_another_owner_stops_the_start() {
 }
 
 #[test]
+fn planted_link_is_not_written_through() {
+    if !is_root() {
+        return;
+    }
+    let folder = Folder::new();
+    let (data, victim) = (folder.data_dir(), folder.path().join("victim"));
+    fs::write(&victim, "kept").unwrap();
+    fs::set_permissions(&victim, fs::Permissions::from_mode(0o644)).unwrap();
+    for name in ["doorward.lock", "postgres.log"] {
+        let _ = fs::remove_dir_all(&data);
+        fs::create_dir(&data).unwrap();
+        fs::set_permissions(&data, fs::Permissions::from_mode(0o777)).unwrap();
+        std::os::unix::fs::symlink(&victim, data.join(name)).unwrap();
+        std::os::unix::fs::lchown(data.join(name), Some(OTHER), Some(OTHER)).unwrap();
+        let said = folder.fails(&["serve"]);
+        assert!(said.contains(&format!("{name} is a link of the user id {OTHER}")), "{said}");
+        assert!(said.contains("delete it (rm "), "{said}");
+        assert_eq!(fs::read_to_string(&victim).unwrap(), "kept", "{name}");
+        assert_eq!(mode(&victim), 0o644, "{name}");
+    }
+}
+
+#[test]
 fn data_folder_with_others_files_keeps_its_mode() {
     let folder = Folder::new();
     let data = folder.data_dir();

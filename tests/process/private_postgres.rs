@@ -263,6 +263,46 @@ fn a_second_server_on_the_folder_is_told_so() {
 }
 
 #[test]
+fn lost_cluster_is_not_replaced_by_an_empty_one() {
+    let folder = Folder::new();
+    folder.ok(&["migrate"]);
+    let data = folder.data_dir();
+    let password = fs::read_to_string(data.join("postgres.password")).unwrap();
+    fs::rename(data.join("postgres"), folder.path().join("away")).unwrap();
+    for command in [&["serve"][..], &["migrate"], &["user", "list"]] {
+        let said = folder.fails(command);
+        assert!(said.contains("data/postgres is missing") && said.contains("put it back"), "{said}");
+        assert!(said.contains("delete postgres.password, doorward.password, postgres.log in "), "{said}");
+    }
+    assert!(!data.join("postgres").exists());
+    assert_eq!(fs::read_to_string(data.join("postgres.password")).unwrap(), password);
+    fs::rename(folder.path().join("away"), data.join("postgres")).unwrap();
+    drop(folder.serve());
+}
+
+#[test]
+fn cluster_that_a_killed_process_left_unfinished_is_made_again() {
+    let folder = Folder::new();
+    let data = folder.data_dir();
+    fs::create_dir_all(data.join("postgres.unfinished.1")).unwrap();
+    fs::write(data.join("postgres.password"), "of the unfinished one").unwrap();
+    folder.ok(&["migrate"]);
+}
+
+#[test]
+fn cluster_of_another_owner_is_named_with_a_remedy() {
+    if !nix::unistd::geteuid().is_root() {
+        return;
+    }
+    let folder = Folder::new();
+    folder.ok(&["migrate"]);
+    let cluster = folder.data_dir().join("postgres");
+    std::os::unix::fs::chown(&cluster, Some(54321), None).unwrap();
+    let said = folder.fails(&["serve"]);
+    assert!(said.contains("belongs to the user id 54321") && said.contains("chown -R "), "{said}");
+}
+
+#[test]
 fn a_folder_of_another_version_is_named_with_both() {
     let folder = Folder::new();
     folder.ok(&["migrate"]);

@@ -128,6 +128,39 @@ fn lost_password_of_the_owner_is_set_again() {
 }
 
 #[test]
+fn odd_password_of_the_owner_is_set_or_named_with_a_remedy() {
+    let folder = Folder::new();
+    folder.ok(&["migrate"]);
+    let path = folder.data_dir().join("doorward.password");
+    for (content, why) in
+        [("", "is empty"), (" \n", "is empty"), ("se\0cret", "has a control character in it")]
+    {
+        fs::write(&path, content).unwrap();
+        let said = folder.fails(&["serve"]);
+        assert!(said.contains(why) && said.contains("delete it, and the next start makes another"), "{said}");
+        assert!(!said.contains("se\0cret") && !said.contains("DATABASE_URL"), "{said}");
+    }
+    for content in ["new one", "a/b@c:d?e#f", r"it's a \ %20"] {
+        fs::write(&path, content).unwrap();
+        assert_eq!(folder.serve().login("admin", PASSWORD).0, 200, "{content}");
+    }
+    fs::write(folder.data_dir().join("postgres.password"), "").unwrap();
+    fs::remove_file(&path).unwrap();
+    let said = folder.fails(&["serve"]);
+    assert!(said.contains("postgres.password") && said.contains("is empty: put it back"), "{said}");
+}
+
+#[test]
+fn empty_secret_key_file_is_named_with_a_remedy() {
+    let folder = Folder::new();
+    folder.ok(&["migrate"]);
+    drop(folder.serve());
+    fs::write(folder.data_dir().join("secret.key"), "").unwrap();
+    let said = folder.fails(&["serve"]);
+    assert!(said.contains("it holds no key. Put the key back that this database was made with"), "{said}");
+}
+
+#[test]
 fn lost_password_of_the_superuser_is_named_with_a_remedy() {
     let folder = Folder::new();
     folder.ok(&["migrate"]);

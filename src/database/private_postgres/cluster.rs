@@ -1,5 +1,6 @@
 //! The private PostgreSQL's files: the cluster, its password, its socket's folder, and who owns them.
 
+use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, Permissions};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
@@ -8,7 +9,7 @@ use std::process::Command;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use nix::sys::statvfs::statvfs;
-use nix::unistd::{User, geteuid};
+use nix::unistd::{Uid, User, geteuid};
 
 use super::binaries::Binaries;
 use super::error::Error;
@@ -28,9 +29,15 @@ const FOLDER: &str = "postgres";
 /// The files of the superuser's password and of the owner's.
 const SUPERUSER_PASSWORD: &str = "postgres.password";
 const OWNER_PASSWORD: &str = "doorward.password";
+/// What PostgreSQL writes of itself.
+const LOG: &str = "postgres.log";
+const OLD_LOG: &str = "postgres.log.1";
 
 /// Bytes of a segment of PostgreSQL's log.
 const WAL_SEGMENT: u64 = 16 * 1024 * 1024;
+
+/// The character that some editors put before a text.
+const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// Who runs PostgreSQL, which refuses to run as root.
 #[derive(Clone, Debug)]
@@ -43,6 +50,27 @@ pub(super) struct Owner {
 /// Whether there is a cluster in this data folder.
 pub(super) fn is_in(data_dir: &Path) -> bool {
     data_dir.join(FOLDER).exists()
+}
+
+/// Checks that a data folder without a cluster has had none. Whatever makes one and is broken off leaves its unfinished
+/// folder, and the superuser's password at most.
+pub(super) fn check_not_lost(data_dir: &Path) -> Result<(), Error> {
+    let is_there = |name: &str| fs::symlink_metadata(data_dir.join(name)).is_ok_and(|found| found.is_file());
+    let is_unfinished = fs::read_dir(data_dir)
+        .is_ok_and(|entries| entries.flatten().any(|entry| is_of_unfinished(&entry.file_name())));
+    let mut left: Vec<&str> =
+        [OWNER_PASSWORD, LOG, OLD_LOG].into_iter().filter(|name| is_there(name)).collect();
+    if is_there(SUPERUSER_PASSWORD) && !(is_unfinished && left.is_empty()) {
+        left.insert(0, SUPERUSER_PASSWORD);
+    }
+    if left.is_empty() {
+        return Ok(());
+    }
+    Err(Error::LostCluster { folder: data_dir.join(FOLDER), left: left.join(", ") })
+}
+
+fn is_of_unfinished(name: &OsStr) -> bool {
+    name.as_encoded_bytes().starts_with(UNFINISHED.as_bytes())
 }
 
 /// The files of one private PostgreSQL.
@@ -68,17 +96,34 @@ impl Cluster {
     }
 
     pub(super) fn log_file(&self) -> PathBuf {
-        self.data_dir.join("postgres.log")
+        self.data_dir.join(LOG)
     }
 
     /// Takes from others what they may do with the data folder and what is in it.
     pub(super) fn put_right(&self) -> Result<(), Error> {
         files::put_data_folder_right(&self.data_dir)?;
+        self.check_owner()?;
         files::put_right("PostgreSQL's folder", &self.folder(), FOLDER_MODE)?;
-        for name in [SUPERUSER_PASSWORD, OWNER_PASSWORD, LOCK_FILE, "postgres.log", "postgres.log.1"] {
+        for name in [SUPERUSER_PASSWORD, OWNER_PASSWORD, LOCK_FILE, LOG, OLD_LOG] {
             files::put_right("a file of the data folder", &self.data_dir.join(name), FILE_MODE)?;
         }
         Ok(())
+    }
+
+    /// Checks the owner of PostgreSQL's folder as PostgreSQL itself does.
+    fn check_owner(&self) -> Result<(), Error> {
+        let Ok(found) = fs::metadata(self.folder()) else { return Ok(()) };
+        let user = self.owner.as_ref().map_or_else(geteuid, |owner| Uid::from_raw(owner.uid));
+        if found.uid() == user.as_raw() {
+            return Ok(());
+        }
+        let owner = files::user_name(Uid::from_raw(found.uid()));
+        Err(Error::ClusterOwner { folder: self.folder(), owner, user: self.user() })
+    }
+
+    /// The name of the user that PostgreSQL runs as.
+    fn user(&self) -> String {
+        self.owner.as_ref().map_or_else(|| files::user_name(geteuid()), |owner| owner.name.clone())
     }
 
     /// The socket's folder: beside the cluster, or where the path would be too long, or cut in two by PostgreSQL, which
@@ -110,6 +155,9 @@ impl Cluster {
 
     /// Makes what is missing, and checks what is there.
     pub(super) fn prepare(&self, binaries: &Binaries) -> Result<(), Error> {
+        if !self.folder().exists() {
+            check_not_lost(&self.data_dir)?;
+        }
         self.make_folder(&self.socket_folder())?;
         if !self.folder().exists() {
             return self.make(binaries);
@@ -146,6 +194,8 @@ impl Cluster {
     /// Makes the cluster beside its place and moves it there, so that a crash leaves nothing half made.
     fn make(&self, binaries: &Binaries) -> Result<(), Error> {
         check_user_name()?;
+        // First, since without an unfinished folder it says that there was a cluster.
+        let _ = fs::remove_file(self.data_dir.join(SUPERUSER_PASSWORD));
         self.remove_unfinished();
         // A name of its own: the initdb of a killed process may still write to its folder.
         let unfinished = self.data_dir.join(format!("{UNFINISHED}{}", std::process::id()));
@@ -168,6 +218,7 @@ impl Cluster {
         let done = done.map_err(|error| Error::io(&binaries.program("initdb"), error))?;
         if !done.status.success() {
             let failure = self.failure(&String::from_utf8_lossy(&done.stderr));
+            let _ = fs::remove_file(self.data_dir.join(SUPERUSER_PASSWORD));
             let _ = fs::remove_dir_all(&unfinished);
             return Err(failure);
         }
@@ -176,7 +227,7 @@ impl Cluster {
 
     fn remove_unfinished(&self) {
         for entry in fs::read_dir(&self.data_dir).into_iter().flatten().flatten() {
-            if entry.file_name().as_encoded_bytes().starts_with(UNFINISHED.as_bytes()) {
+            if is_of_unfinished(&entry.file_name()) {
                 let _ = fs::remove_dir_all(entry.path());
             }
         }
@@ -218,9 +269,21 @@ impl Cluster {
     }
 
     fn url_of(&self, role: &str, password_file: &str, database: &str) -> Result<SocketUrl, Error> {
-        let path = self.data_dir.join(password_file);
-        let password = files::read_secret("the password file of the private PostgreSQL", &path)?;
-        Ok(SocketUrl::new(&self.socket_folder(), role, password.trim(), database))
+        let password = self.read_password(password_file)?;
+        Ok(SocketUrl::new(&self.socket_folder(), role, &password, database))
+    }
+
+    fn read_password(&self, name: &str) -> Result<String, Error> {
+        let path = self.data_dir.join(name);
+        let text = files::read_secret("the password file of the private PostgreSQL", &path)?;
+        let password =
+            text.trim_matches(|letter| matches!(letter, ' ' | '\t' | '\r' | '\n' | BYTE_ORDER_MARK));
+        let why = match password {
+            "" => "is empty",
+            odd if odd.contains(char::is_control) => "has a control character in it",
+            _ => return Ok(password.to_owned()),
+        };
+        Err(if name == OWNER_PASSWORD { Error::OwnerPassword { path, why } } else { self.lost_password(why) })
     }
 
     fn lost_password(&self, how: &'static str) -> Error {
@@ -228,7 +291,7 @@ impl Cluster {
             path: self.data_dir.join(SUPERUSER_PASSWORD),
             how,
             folder: self.folder(),
-            user: self.owner.as_ref().map_or_else(|| files::user_name(geteuid()), |owner| owner.name.clone()),
+            user: self.user(),
         }
     }
 
@@ -249,12 +312,9 @@ impl Cluster {
         };
         let failed = |error: diesel::result::Error| self.failure(&error.to_string());
         let mut connection = connect(&of_superuser)?;
-        let password = if path.exists() {
-            files::read_secret("the password file of the private PostgreSQL", &path)?
-        } else {
-            create_password(&path)?
-        };
-        roles::create_owner_and_database(&mut connection, password.trim()).map_err(failed)?;
+        let password =
+            if path.exists() { self.read_password(OWNER_PASSWORD)? } else { create_password(&path)? };
+        roles::create_owner_and_database(&mut connection, &password).map_err(failed)?;
         roles::hand_over(&mut connect(&self.superuser_url(DATABASE)?)?).map_err(failed)
     }
 }

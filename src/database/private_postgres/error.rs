@@ -95,6 +95,42 @@ pub enum Error {
         /// The user that PostgreSQL runs as.
         user: String,
     },
+    /// Files of a cluster are there, and the cluster is not.
+    #[error(
+        "the data folder has {left} of a private PostgreSQL, but {folder} is missing, and doorward makes no empty one in \
+         its place: mount it, or put it back from a copy of the data folder. To begin with an empty database, which \
+         `doorward restore` fills from a backup, delete {left} in {}",
+        folder.parent().unwrap_or(folder).display()
+    )]
+    LostCluster {
+        /// The cluster.
+        folder: PathBuf,
+        /// The files that are left of it.
+        left: String,
+    },
+    /// Neither PostgreSQL nor doorward has access to the cluster.
+    #[error(
+        "{folder} belongs to {owner}, and PostgreSQL, which runs as {user}, does not start on another user's folder: give \
+         it to that user (chown -R {user} {folder}; in a container the volume's owner, runAsUser or --user)"
+    )]
+    ClusterOwner {
+        /// The cluster.
+        folder: PathBuf,
+        /// The user that owns it.
+        owner: String,
+        /// The user that PostgreSQL runs as.
+        user: String,
+    },
+    /// The file of the owner's password holds none.
+    #[error(
+        "the password file {path} of the private PostgreSQL {why}: delete it, and the next start makes another"
+    )]
+    OwnerPassword {
+        /// The file.
+        path: PathBuf,
+        /// Why it is no password.
+        why: &'static str,
+    },
     /// initdb runs as no user that has no name.
     #[error(
         "the user id {0} has no entry in /etc/passwd, and PostgreSQL makes no data folder without one: add an entry \

@@ -11,7 +11,7 @@ mod supervisor;
 
 use std::fs::{File, Permissions};
 use std::io::{Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -66,6 +66,7 @@ impl PrivatePostgres {
         })?;
         std::fs::read_dir(&data_dir).map_err(|error| FileError::io("the data folder", &data_dir, error))?;
         if !cluster::is_in(&data_dir) {
+            cluster::check_not_lost(&data_dir)?;
             return Err(Error::NoCluster(data_dir));
         }
         Self::begin(options, &data_dir, silence)
@@ -88,7 +89,7 @@ impl PrivatePostgres {
     /// See [`Error`].
     pub fn running(data_dir: &Path) -> Result<Option<SocketUrl>, Error> {
         let Ok(data_dir) = data_dir.canonicalize() else { return Ok(None) };
-        if !data_dir.join(LOCK_FILE).exists() {
+        if std::fs::symlink_metadata(data_dir.join(LOCK_FILE)).is_err() {
             return Ok(None);
         }
         match lock(&data_dir) {
@@ -128,20 +129,15 @@ impl PrivatePostgres {
 /// One process a folder. The lock goes with the process, however that ends.
 fn lock(data_dir: &Path) -> Result<Flock<File>, Error> {
     let path = data_dir.join(LOCK_FILE);
-    let mut options = File::options();
-    options.read(true).write(true).create(true).truncate(false).mode(FILE_MODE);
-    let mut file = options.open(&path).map_err(|error| Error::io(&path, error))?;
+    let mut file = files::open_kept("the lock of the data folder", &path)?;
     // An umask may have taken more than others' access; where the file is another's, this is not ours to change.
     let _ = file.set_permissions(Permissions::from_mode(FILE_MODE));
     let mut pid = String::new();
     let _ = file.read_to_string(&mut pid);
     let held = |_| Error::Locked { folder: data_dir.to_owned(), pid: pid.trim().to_owned() };
     let mut lock = Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, error)| held(error))?;
-    let written = lock.set_len(0).and_then(|()| {
-        use std::io::Seek;
-        lock.rewind()?;
-        write!(lock, "{}", std::process::id())
-    });
+    // It is open for appending.
+    let written = lock.set_len(0).and_then(|()| write!(lock, "{}", std::process::id()));
     written.map_err(|error| Error::io(&path, error))?;
     Ok(lock)
 }

@@ -34,8 +34,9 @@ impl SocketUrl {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' => char::from(byte).to_string(),
             other => format!("%{other:02X}"),
         };
-        let folder: String =
-            socket_folder.as_os_str().as_encoded_bytes().iter().copied().map(escape).collect();
+        let escaped = |bytes: &[u8]| bytes.iter().copied().map(escape).collect::<String>();
+        let (password, folder) =
+            (escaped(password.as_bytes()), escaped(socket_folder.as_os_str().as_encoded_bytes()));
         Self(format!("postgresql://{role}:{password}@{folder}/{database}"))
     }
 }

@@ -63,9 +63,10 @@ pub(super) fn create_owner_and_database(
     if !ask(connection, &role)? {
         connection.batch_execute(&format!("CREATE ROLE {OWNER}"))?;
     }
-    // The password is hexadecimal.
+    // Whoever has written a password of their own into its file may have used these two.
+    let password = password.replace('\\', r"\\").replace('\'', r"\'");
     connection.batch_execute(&format!(
-        "ALTER ROLE {OWNER} LOGIN NOSUPERUSER NOCREATEROLE NOCREATEDB NOREPLICATION NOBYPASSRLS PASSWORD '{password}'"
+        "ALTER ROLE {OWNER} LOGIN NOSUPERUSER NOCREATEROLE NOCREATEDB NOREPLICATION NOBYPASSRLS PASSWORD E'{password}'"
     ))?;
     // Nobody else has anything to do there.
     connection.batch_execute("REVOKE ALL ON DATABASE postgres, template1 FROM PUBLIC")?;

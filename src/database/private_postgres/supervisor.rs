@@ -3,7 +3,7 @@
 
 use std::fs::{self, File, Permissions};
 use std::io::{Read, Seek, SeekFrom};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -20,7 +20,7 @@ use super::binaries::Binaries;
 use super::cluster::Cluster;
 use super::error::Error;
 use super::place::Options;
-use crate::files::FILE_MODE;
+use crate::files::{self, FILE_MODE};
 
 /// How long a process may live before it says that it starts. From then on it is waited for: a recovery takes as long as it
 /// takes, and one that is broken off begins again.
@@ -189,8 +189,7 @@ impl Starter {
         if fs::metadata(&log_file).is_ok_and(|found| found.len() > LOG_MAX) {
             fs::rename(&log_file, log_file.with_extension("log.1")).map_err(io)?;
         }
-        let mut log =
-            File::options().create(true).append(true).mode(FILE_MODE).open(&log_file).map_err(io)?;
+        let mut log = files::open_kept("the log of the private PostgreSQL", &log_file)?;
         log.set_permissions(Permissions::from_mode(FILE_MODE)).map_err(io)?;
         let log_from = log.seek(SeekFrom::End(0)).map_err(io)?;
         let (user, group) = match &self.cluster.owner {
