@@ -303,7 +303,11 @@ impl<'a> Start<'a> {
     /// Tells the log now and then why PostgreSQL is not there, and everybody else to wait.
     fn tell(&mut self, error: &str) -> Result<(), Failure> {
         if self.reminder.is_due(error, Instant::now()) {
-            tracing::warn!(%error, "PostgreSQL is not there yet; waiting for it");
+            if takes_no_writes(error) {
+                tracing::warn!(%error, "PostgreSQL takes no writes: it is a standby, or set to read-only; waiting until it does");
+            } else {
+                tracing::warn!(%error, "PostgreSQL is not there yet; waiting for it");
+            }
         }
         self.stand_in()
     }
@@ -327,6 +331,13 @@ impl<'a> Start<'a> {
             stand_in.stop(true).await;
         }
     }
+}
+
+/// Returns true if a PostgreSQL that answers has refused a write, or libpq a server that only reads.
+fn takes_no_writes(said: &str) -> bool {
+    ["read-only transaction", "during recovery", "session is read-only", "hot standby mode"]
+        .iter()
+        .any(|words| said.contains(words))
 }
 
 /// Finds the database; a private one is made or started, and recovers if it has to.

@@ -53,8 +53,14 @@ struct Facts {
     role: String,
     #[diesel(sql_type = Nullable<Text>)]
     schema: Option<String>,
+    /// Of the schemas of the search path, one that the role may not use.
+    #[diesel(sql_type = Nullable<Text>)]
+    closed_schema: Option<String>,
     #[diesel(sql_type = Bool)]
     may_create: bool,
+    /// The source of `default_transaction_read_only`, as `pg_settings` names it, if that is on.
+    #[diesel(sql_type = Nullable<Text>)]
+    read_only_by: Option<String>,
     /// The language of our triggers.
     #[diesel(sql_type = Bool)]
     has_plpgsql: bool,
@@ -77,6 +83,11 @@ SELECT current_setting('server_version_num')::int AS version,
        current_setting('default_transaction_isolation') AS isolation,
        current_database()::text AS database, current_user::text AS role, current_schema()::text AS schema,
        coalesce(has_schema_privilege(current_schema()::text, 'CREATE'), false) AS may_create,
+       (SELECT nspname::text FROM pg_catalog.pg_namespace
+         WHERE nspname::text = ANY (string_to_array(translate(current_setting('search_path'), chr(34) || ' ', ''), ','))
+           AND NOT has_schema_privilege(oid, 'USAGE') ORDER BY 1 LIMIT 1) AS closed_schema,
+       (SELECT source FROM pg_catalog.pg_settings WHERE name = 'default_transaction_read_only' AND setting = 'on'
+           AND NOT pg_is_in_recovery()) AS read_only_by,
        EXISTS (SELECT FROM pg_catalog.pg_language WHERE lanname = 'plpgsql') AS has_plpgsql,
        ARRAY(SELECT name FROM here ORDER BY name) AS tables,
        ARRAY(SELECT name FROM here WHERE NOT (has_table_privilege(oid, 'SELECT') AND has_table_privilege(oid, 'INSERT')
@@ -158,12 +169,37 @@ fn judge_server(facts: &Facts) -> Vec<Unfit> {
             ),
         });
     }
+    unfit.extend(judge_writes(facts));
     unfit
+}
+
+/// Returns what to reset where a setting of the database, the role or the connection says read-only. The one of the whole
+/// server may pass: a failover or a full disk sets it for a time.
+fn judge_writes(facts: &Facts) -> Option<Unfit> {
+    const SETTING: &str = "default_transaction_read_only";
+    let Facts { database, role, .. } = facts;
+    let advice = match facts.read_only_by.as_deref()? {
+        "database" => format!("run ALTER DATABASE {database} RESET {SETTING}"),
+        "user" => format!("run ALTER ROLE {role} RESET {SETTING}"),
+        "database user" => format!("run ALTER ROLE {role} IN DATABASE {database} RESET {SETTING}"),
+        "global" => format!("run ALTER ROLE ALL RESET {SETTING}"),
+        "client" | "environment variable" => {
+            format!("take {SETTING} out of the options of DATABASE_URL, or out of PGOPTIONS")
+        }
+        _ => return None,
+    };
+    Some(Unfit { found: "transactions begin read-only, and doorward writes".to_owned(), advice })
 }
 
 fn judge_rights(facts: &Facts, ours: Migrations) -> Option<Unfit> {
     let Facts { database, role, closed, .. } = facts;
     let Some(schema) = &facts.schema else {
+        if let Some(closed) = &facts.closed_schema {
+            return Some(Unfit {
+                found: format!("the role {role} may not use the schema {closed} of the database {database}"),
+                advice: format!("run GRANT CREATE, USAGE ON SCHEMA {closed} TO {role}"),
+            });
+        }
         return Some(Unfit {
             found: format!("no schema of the search_path is in the database {database}, or open to {role}"),
             advice: format!(
@@ -186,20 +222,21 @@ fn judge_rights(facts: &Facts, ours: Migrations) -> Option<Unfit> {
                 .to_owned(),
         });
     }
+    // diesel creates its table if it is missing, for which PostgreSQL wants the right even where it is there.
+    let on_schema = format!("GRANT CREATE, USAGE ON SCHEMA {schema} TO {role}");
     if !closed.is_empty() {
+        let on_schema = if facts.may_create { String::new() } else { format!("{on_schema}, and then ") };
         return Some(Unfit {
             found: format!("the role {role} may not read and write {}", closed.join(", ")),
             advice: format!(
-                "set DATABASE_URL to the role that owns them, or run GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN \
-                 SCHEMA {schema} TO {role}; migrations need the owner"
+                "set DATABASE_URL to the role that owns them, or run {on_schema}GRANT SELECT, INSERT, UPDATE, DELETE ON ALL \
+                 TABLES IN SCHEMA {schema} TO {role}; migrations need the owner"
             ),
         });
     }
-    (!facts.may_create && !ours.has_first).then(|| Unfit {
+    (!facts.may_create).then(|| Unfit {
         found: format!("the role {role} may make nothing in the schema {schema}"),
-        advice: format!(
-            "run GRANT CREATE, USAGE ON SCHEMA {schema} TO {role}, or ALTER DATABASE {database} OWNER TO {role}"
-        ),
+        advice: format!("run {on_schema}, or ALTER DATABASE {database} OWNER TO {role}"),
     })
 }
 
@@ -215,7 +252,9 @@ mod tests {
             database: "auth".to_owned(),
             role: "site".to_owned(),
             schema: Some("public".to_owned()),
+            closed_schema: None,
             may_create: true,
+            read_only_by: None,
             has_plpgsql: true,
             tables: Vec::new(),
             closed: Vec::new(),
@@ -227,11 +266,19 @@ mod tests {
     #[test]
     fn new_database_and_a_migrated_one_are_fit() {
         assert_eq!(judge(&facts(), Migrations::default()), []);
-        let migrated =
-            Facts { tables: vec![MIGRATIONS_TABLE.into(), "users".into()], may_create: false, ..facts() };
+        let migrated = Facts { tables: vec![MIGRATIONS_TABLE.into(), "users".into()], ..facts() };
         assert_eq!(judge(&migrated, OURS), []);
         let broken_off = Facts { tables: vec![MIGRATIONS_TABLE.into()], ..facts() };
         assert_eq!(judge(&broken_off, Migrations::default()), [], "diesel made its table, and nothing else");
+    }
+
+    fn read_only_by(source: &str) -> Facts {
+        Facts { read_only_by: Some(source.to_owned()), ..facts() }
+    }
+
+    #[test]
+    fn server_that_is_read_only_for_a_time_is_fit() {
+        assert_eq!(judge(&read_only_by("configuration file"), OURS), []);
     }
 
     #[test]
@@ -256,7 +303,25 @@ mod tests {
                 "may make nothing in the schema public",
                 "GRANT CREATE, USAGE ON SCHEMA public TO site",
             ),
-            (Facts { closed: vec!["users".into()], ..facts() }, OURS, "users", "GRANT SELECT, INSERT"),
+            (Facts { closed: vec!["users".into()], ..facts() }, OURS, "users", "or run GRANT SELECT, INSERT"),
+            (
+                Facts { closed: vec!["users".into()], may_create: false, ..facts() },
+                OURS,
+                "users",
+                "GRANT CREATE, USAGE ON SCHEMA public TO site, and then GRANT SELECT, INSERT",
+            ),
+            (Facts { may_create: false, ..facts() }, OURS, "may make nothing", "GRANT CREATE, USAGE"),
+            (
+                Facts { schema: None, closed_schema: Some("public".into()), ..facts() },
+                OURS,
+                "may not use the schema public",
+                "GRANT CREATE, USAGE ON SCHEMA public TO site",
+            ),
+            (read_only_by("database"), OURS, "read-only", "ALTER DATABASE auth RESET"),
+            (read_only_by("user"), OURS, "read-only", "ALTER ROLE site RESET"),
+            (read_only_by("database user"), OURS, "read-only", "ALTER ROLE site IN DATABASE auth RESET"),
+            (read_only_by("global"), OURS, "read-only", "ALTER ROLE ALL RESET"),
+            (read_only_by("client"), OURS, "read-only", "out of the options of DATABASE_URL"),
             (
                 Facts {
                     tables: vec![MIGRATIONS_TABLE.into(), "users".into()],

@@ -82,6 +82,18 @@ fn unfit_database_stops_the_start_before_anything_is_made() {
         ),
         ("theirs", "OWNER doorward", closed, "GRANT CREATE, USAGE ON SCHEMA public TO site"),
         (
+            "still",
+            "OWNER site",
+            "ALTER DATABASE still SET default_transaction_read_only = on",
+            "ALTER DATABASE still RESET default_transaction_read_only",
+        ),
+        (
+            "quiet",
+            "OWNER site",
+            "ALTER ROLE site IN DATABASE quiet SET default_transaction_read_only = on",
+            "ALTER ROLE site IN DATABASE quiet RESET default_transaction_read_only",
+        ),
+        (
             "nowhere",
             "OWNER site",
             "ALTER ROLE site IN DATABASE nowhere SET search_path = gone",
@@ -104,6 +116,10 @@ fn unfit_database_stops_the_start_before_anything_is_made() {
     // As the advice says.
     site.execute("theirs", "GRANT CREATE, USAGE ON SCHEMA public TO site");
     site.folder.ok(&["migrate", "--database-url", &site.url("site:right", "theirs")]);
+    site.execute("postgres", "CREATE DATABASE reading OWNER site");
+    let options = "options=-cdefault_transaction_read_only%3Don";
+    let said = site.refused(&site.url("site:right", &format!("reading?{options}")));
+    assert!(said.contains("take default_transaction_read_only out of the options of DATABASE_URL"), "{said}");
 }
 
 #[test]
@@ -139,6 +155,35 @@ fn tables_without_rights_are_named_with_the_grant() {
         said.contains("the role reader may not read and write") && said.contains("GRANT SELECT"),
         "{said}"
     );
+    // As the advice says, and no more than that.
+    let (_, advice) = said.split_once("or run ").unwrap();
+    let (grants, _) = advice.split_once("; migrations").unwrap();
+    site.execute("auth", &grants.replace(", and then ", "; "));
+    let command = site.folder.command(&["serve", "--database-url", &site.url("reader:right", "auth")]);
+    drop(site.folder.serve_as(command));
+    site.execute("auth", "REVOKE ALL ON SCHEMA public FROM PUBLIC, reader");
+    let said = site.refused(&site.url("reader:right", "auth"));
+    assert!(said.contains("GRANT CREATE, USAGE ON SCHEMA public TO reader"), "{said}");
+}
+
+#[test]
+fn server_that_takes_no_writes_is_named_as_such() {
+    let site = Site::new();
+    site.execute("postgres", "CREATE DATABASE auth OWNER site");
+    let set = |value: &str| {
+        site.execute("postgres", &format!("ALTER SYSTEM SET default_transaction_read_only = {value}"));
+        site.execute("postgres", "SELECT pg_reload_conf()");
+    };
+    set("on");
+    let mut command = site.folder.command(&["serve", "--database-url", &site.url("site:right", "auth")]);
+    let mut server = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut log = BufReader::new(server.stderr.take().unwrap()).lines();
+    let line = log.find(|line| line.as_ref().unwrap().contains("waiting")).unwrap().unwrap();
+    std::thread::spawn(move || log.for_each(drop));
+    assert!(line.contains("PostgreSQL takes no writes: it is a standby, or set to read-only"), "{line}");
+    set("off");
+    site.folder.wait_until_ready();
+    end(server);
 }
 
 #[test]
