@@ -8,7 +8,7 @@ use clap::Args;
 use nix::sys::termios::{LocalFlags, SetArg, Termios, tcgetattr, tcsetattr};
 
 use super::failure::Failure;
-use crate::config::{BYTE_ORDER_MARK, Secret, stdin_is_terminal};
+use crate::config::{BYTE_ORDER_MARK, Secret, check_typed, stdin_is_terminal};
 use crate::random;
 
 /// More than any password, so that a wrong file on standard input does not fill the memory.
@@ -84,11 +84,7 @@ fn read_line(input: &mut impl BufRead) -> Result<Secret, Failure> {
     if password.is_empty() {
         return Err(Failure::new("standard input holds no password in its first line"));
     }
-    if password.contains(char::is_control) {
-        return Err(Failure::new(
-            "the password has a control character, of an arrow key or a tab perhaps: nobody would type it again",
-        ));
-    }
+    check_typed(password).map_err(|why| Failure::new(format!("the password cannot be used: {why}")))?;
     Ok(Secret::new(password.to_owned()))
 }
 
@@ -154,8 +150,10 @@ mod tests {
     }
 
     #[test]
-    fn control_characters_are_refused() {
-        for wrong in ["correct\u{1b}[D horse\n", "correct\thorse", "correct horse\r\r\n"] {
+    fn unseen_characters_are_refused() {
+        for wrong in
+            ["correct\u{1b}[D horse\n", "correct\thorse", "correct horse\r\r\n", "correct\u{200b} horse"]
+        {
             assert!(read(wrong).is_err(), "{wrong:?}");
         }
     }

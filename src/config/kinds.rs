@@ -12,7 +12,7 @@ use url::Url;
 use super::addresses::{self, Origin, PublicUrl};
 use super::database_url::DatabaseUrl;
 use super::duration;
-use super::secret::{MASK, Secret, SecretKeys};
+use super::secret::{MASK, Secret, SecretKeys, check_typed};
 
 /// The most of a wrong value that a message repeats, in characters.
 const SHOWN: usize = 100;
@@ -182,13 +182,7 @@ pub fn secret_keys() -> Kind<SecretKeys> {
 
 /// A password.
 pub fn password() -> Kind<Secret> {
-    let read = |text: &str| {
-        if text.contains(char::is_control) {
-            Err("it has a control character, such as a tab or a line break in its midst".to_owned())
-        } else {
-            Ok(Secret::new(text.to_owned()))
-        }
-    };
+    let read = |text: &str| check_typed(text).map(|()| Secret::new(text.to_owned()));
     let allowed = "a password as long as DOORWARD_PASSWORD_MIN_LENGTH asks";
     Kind::new(allowed, read, |_| MASK.to_owned()).secret()
 }

@@ -32,5 +32,5 @@ pub use process::{
     temporary_folder, wants_colour,
 };
 pub use resolve::{SettingsErrors, resolve};
-pub use secret::{BYTE_ORDER_MARK, Secret, SecretKeys};
+pub use secret::{BYTE_ORDER_MARK, Secret, SecretKeys, check_typed};
 pub use setting::{DefaultValue, Entry, Place, Setting, Source};

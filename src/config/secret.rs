@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use icu_properties::props::{DefaultIgnorableCodePoint, GeneralCategory};
+use icu_properties::{CodePointMapData, CodePointSetData};
+
 /// What stands in place of a secret wherever settings are shown.
 pub const MASK: &str = "***";
 
@@ -31,6 +34,51 @@ impl Secret {
 impl fmt::Debug for Secret {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(MASK)
+    }
+}
+
+/// Checks a password that people type: no character of it may look like nothing, or like a space that it is not.
+///
+/// # Errors
+/// Names the character and its position, without the rest.
+pub fn check_typed(password: &str) -> Result<(), String> {
+    let letters: Vec<char> = password.chars().collect();
+    let at = |index: Option<usize>| index.and_then(|index| letters.get(index).copied());
+    for (index, letter) in letters.iter().copied().enumerate() {
+        let [before, after] = [at(index.checked_sub(1)), at(Some(index + 1))];
+        if is_unseen(letter) && !is_part_of_sign(letter, before, after) {
+            return Err(format!(
+                "its character {} is U+{:04X}, which looks like nothing or like a space: nobody would type it again",
+                index + 1,
+                u32::from(letter)
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn is_unseen(letter: char) -> bool {
+    match CodePointMapData::<GeneralCategory>::new().get(letter) {
+        GeneralCategory::Control
+        | GeneralCategory::Format
+        | GeneralCategory::LineSeparator
+        | GeneralCategory::ParagraphSeparator => true,
+        GeneralCategory::SpaceSeparator => letter != ' ',
+        // The Braille pattern of no dots is blank, and no property of Unicode says so.
+        _ => letter == '\u{2800}' || CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(letter),
+    }
+}
+
+/// Keyboards write joiners and variation selectors inside of emoji, and of words of some scripts.
+fn is_part_of_sign(letter: char, before: Option<char>, after: Option<char>) -> bool {
+    let is_letter =
+        |letter: Option<char>| letter.is_some_and(|letter| !letter.is_ascii() && !is_unseen(letter));
+    match letter {
+        '\u{200c}' | '\u{200d}' => {
+            (is_letter(before) || before.is_some_and(|before| before == '\u{fe0f}')) && is_letter(after)
+        }
+        '\u{fe0e}' | '\u{fe0f}' => is_letter(before) || after == Some('\u{20e3}'),
+        _ => false,
     }
 }
 
@@ -93,6 +141,35 @@ mod tests {
         let keys = SecretKeys::from_list(ONE).unwrap();
         assert_eq!(format!("{keys:?}"), "SecretKeys([***])");
         assert_eq!(format!("{:?}", Secret::new("hunter2".into())), "***");
+    }
+
+    #[test]
+    fn typed_password_has_no_unseen_characters() {
+        for good in [
+            "an unusual pass phrase",
+            "Ünïcode£",
+            "👩\u{200d}💻 ❤\u{fe0f}\u{200d}🔥 1\u{fe0f}\u{20e3}",
+            "نامه\u{200c}ها",
+        ] {
+            assert_eq!(check_typed(good), Ok(()), "{good}");
+        }
+        for (unseen, position, code) in [
+            ("\u{feff}correct horse", 1, "U+FEFF"),
+            ("correct\u{200b} horse", 8, "U+200B"),
+            ("é\u{2028}correct horse", 2, "U+2028"),
+            ("correct\u{a0}horse", 8, "U+00A0"),
+            ("correct\thorse", 8, "U+0009"),
+            ("correct\u{200d}horse", 8, "U+200D"),
+            ("correct é\u{200d}", 10, "U+200D"),
+            ("correct\u{fe0f}horse", 8, "U+FE0F"),
+            ("correct\u{ad}horse", 8, "U+00AD"),
+            ("correct\u{3164}horse", 8, "U+3164"),
+            ("correct\u{2800}horse", 8, "U+2800"),
+        ] {
+            let why = check_typed(unseen).unwrap_err();
+            assert!(why.starts_with(&format!("its character {position} is {code}, ")), "{why}");
+            assert!(!why.contains("correct"), "{why}");
+        }
     }
 
     #[test]
