@@ -15,9 +15,33 @@ pub struct Signals {
     hangup: Option<Signal>,
 }
 
-/// Signals that would end a process that does not take them.
-const IGNORED: [Number; 6] =
-    [Number::SIGUSR1, Number::SIGUSR2, Number::SIGALRM, Number::SIGIO, Number::SIGVTALRM, Number::SIGPROF];
+/// Signals that would end a process that does not take them. Those that report a fault of the process itself are not
+/// among them.
+const IGNORED: [Number; 8] = [
+    Number::SIGUSR1,
+    Number::SIGUSR2,
+    Number::SIGALRM,
+    Number::SIGIO,
+    Number::SIGVTALRM,
+    Number::SIGPROF,
+    Number::SIGXCPU,
+    Number::SIGXFSZ,
+];
+
+/// The further ones of Linux, and the real-time signals, which have numbers alone.
+#[cfg(target_os = "linux")]
+fn further() -> Vec<(i32, String)> {
+    let named = [Number::SIGPWR, Number::SIGSTKFLT].map(|number| (number as i32, number.as_str().to_owned()));
+    let first = nix::libc::SIGRTMIN();
+    let real_time =
+        (first..=nix::libc::SIGRTMAX()).map(|number| (number, format!("SIGRTMIN+{}", number - first)));
+    named.into_iter().chain(real_time).collect()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn further() -> Vec<(i32, String)> {
+    Vec::new()
+}
 
 impl Signals {
     /// Takes the signals from now on.
@@ -25,15 +49,16 @@ impl Signals {
     /// # Errors
     /// The operating system's.
     pub fn new() -> Result<Self, Failure> {
-        for number in IGNORED {
-            ignore(on(SignalKind::from_raw(number as i32))?, number.as_str());
+        let named = IGNORED.map(|number| (number as i32, number.as_str().to_owned()));
+        for (number, name) in named.into_iter().chain(further()) {
+            ignore(on(SignalKind::from_raw(number))?, name);
         }
         let hangup = on(SignalKind::hangup())?;
         // Without its terminal a server would go on where nobody sees it.
         let hangup = if stderr_is_terminal() {
             Some(hangup)
         } else {
-            ignore(hangup, "SIGHUP");
+            ignore(hangup, "SIGHUP".to_owned());
             None
         };
         Ok(Self {
@@ -66,7 +91,7 @@ fn on(kind: SignalKind) -> Result<Signal, Failure> {
 }
 
 /// Says that a signal changes nothing. Settings are read at the start alone, and the log is a stream that others rotate.
-fn ignore(mut signal: Signal, name: &'static str) {
+fn ignore(mut signal: Signal, name: String) {
     actix_web::rt::spawn(async move {
         while signal.recv().await.is_some() {
             tracing::info!(

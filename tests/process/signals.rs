@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::process::Command;
 
 use nix::sys::signal::Signal;
 use serde_json::json;
@@ -38,9 +39,22 @@ fn signals_without_a_meaning_end_nothing() {
         Signal::SIGIO,
         Signal::SIGVTALRM,
         Signal::SIGPROF,
+        Signal::SIGXCPU,
+        Signal::SIGXFSZ,
+        #[cfg(target_os = "linux")]
+        Signal::SIGPWR,
+        #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+        Signal::SIGSTKFLT,
     ] {
         let in_flight = begin_login(server.port);
         server.signal(signal);
+        assert_eq!(finish(in_flight), "HTTP/1.1 200 OK", "{signal}");
+        assert!(server.ended().is_none(), "{signal}");
+    }
+    for signal in ["RTMIN", "RTMIN+1", "RTMAX"].iter().filter(|_| cfg!(target_os = "linux")) {
+        let in_flight = begin_login(server.port);
+        let sent = Command::new("bash").arg("-c").arg(format!("kill -{signal} {}", server.pid())).status();
+        assert!(sent.unwrap().success(), "{signal}");
         assert_eq!(finish(in_flight), "HTTP/1.1 200 OK", "{signal}");
         assert!(server.ended().is_none(), "{signal}");
     }
