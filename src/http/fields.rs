@@ -1,11 +1,13 @@
 //! Reads a JSON object member by member, so that everything wrong with it is reported at once (RFC 9457).
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value};
 use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, OneOfBuilder, Type};
 use utoipa::openapi::{RefOr, Schema};
 
 use super::{json, label};
-use crate::refusal::{FieldError, FieldErrors, Problem};
+use crate::refusal::{FieldError, FieldErrors, Problem, without_credentials};
 
 /// An error of a field's text, with the code that the refusal of the field carries.
 pub trait FieldFault: std::fmt::Display {
@@ -120,6 +122,31 @@ impl Fields {
         }
     }
 
+    /// Refuses a member that is sent as null: in a merge patch that removes it (RFC 7396, section 2), and this one is always
+    /// there. Returns whether it may be read.
+    fn is_kept(&mut self, name: &str) -> bool {
+        let is_null = self.members.get(name).is_some_and(Value::is_null);
+        if is_null {
+            self.members.remove(name);
+            self.refuse(
+                name,
+                "wrong_type",
+                "null would remove it, and it is required; send a value or leave it out",
+            );
+        }
+        !is_null
+    }
+
+    /// A text that a change may leave out, and that is never removed.
+    pub fn changed_text(&mut self, name: &str) -> Option<String> {
+        if self.is_kept(name) { self.optional_text(name) } else { None }
+    }
+
+    /// `true` or `false`, which a change may leave out, and which is never removed.
+    pub fn changed_flag(&mut self, name: &str) -> Option<bool> {
+        if self.is_kept(name) { self.optional_flag(name) } else { None }
+    }
+
     /// A text of `least` to `most` characters, if there is one.
     pub fn within(&mut self, name: &str, text: Option<String>, least: usize, most: usize) -> Option<String> {
         let text = text?;
@@ -147,6 +174,18 @@ impl Fields {
                 None
             }
         }
+    }
+
+    /// A label that the audit log keeps, and that therefore contains no credential.
+    pub fn audited_label(&mut self, name: &str, text: Option<String>, most: usize) -> Option<String> {
+        let text = self.label(name, text, most)?;
+        if matches!(without_credentials(&text), Cow::Borrowed(_)) {
+            return Some(text);
+        }
+        let detail =
+            "contains a token, and this name is shown and kept in the audit log; send a name without one";
+        self.refuse(name, "contains_credential", detail);
+        None
     }
 
     /// Takes what a field's text was parsed to, or refuses the field by the error.
@@ -405,6 +444,20 @@ mod tests {
         let optional = |of: Value| one(of, |fields| fields.optional_text("of"));
         assert_eq!(optional(json!("x")), (Some("x".into()), vec![]));
         assert_eq!(optional(Value::Null), (None, vec![]));
+    }
+
+    #[test]
+    fn null_removes_no_required_member() {
+        let refused = [(
+            "wrong_type",
+            "null would remove it, and it is required; send a value or leave it out".to_owned(),
+        )];
+        assert_eq!(one(Value::Null, |fields| fields.changed_text("of")), (None, refused.to_vec()));
+        assert_eq!(one(Value::Null, |fields| fields.changed_flag("of")), (None, refused.to_vec()));
+        assert_eq!(one(json!("x"), |fields| fields.changed_text("of")), (Some("x".into()), vec![]));
+        assert_eq!(one(json!(true), |fields| fields.changed_flag("of")), (Some(true), vec![]));
+        let left_out = |fields: &mut Fields| (fields.changed_text("x"), fields.changed_flag("x"));
+        assert_eq!(one(json!(1), left_out), ((None, None), vec![]));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use actix_web::{
     Error, FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder, ResponseError, Route, web,
 };
 
-use crate::refusal::{ACCEPT_PATCH, Code, PATCHES, Problem, unmatched_path};
+use crate::refusal::{ACCEPT_PATCH, Code, PATCHES, Problem, path_without_secrets};
 
 /// What an endpoint asks of its caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -268,14 +268,14 @@ pub async fn refuse_long_path<B: MessageBody + 'static>(
 /// `not_found`, always.
 pub async fn no_route(request: HttpRequest, table: web::Data<RouteTable>) -> Result<HttpResponse, Problem> {
     let path = request.path();
-    let shown = unmatched_path(path, 200);
+    let shown = path_without_secrets(path, 200);
     let other = match path.strip_suffix('/') {
         Some(without) => without.trim_end_matches('/').to_owned(),
         None => format!("{path}/"),
     };
     let has_route = !other.is_empty() && table.find(request.method(), &other) != Found::Nothing;
     let detail = if has_route {
-        format!("No route matches {shown}. Send the request to {}.", unmatched_path(&other, 200))
+        format!("No route matches {shown}. Send the request to {}.", path_without_secrets(&other, 200))
     } else {
         format!("No route matches {shown}; /openapi.json lists those that exist.")
     };

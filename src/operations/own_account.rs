@@ -47,16 +47,10 @@ pub struct MeChanges {
 
 impl FromFields for MeChanges {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
-        let username = fields.nullable_text("username");
+        let username = fields.changed_text("username");
         let email = fields.nullable_text("email");
         let current_password = fields.text("current_password");
-        let username = match username {
-            Some(None) => {
-                fields.refuse("username", "wrong_type", "a username cannot be removed");
-                None
-            }
-            other => other.flatten().and_then(|text| fields.parsed("username", Username::parse(&text))),
-        };
+        let username = username.and_then(|text| fields.parsed("username", Username::parse(&text)));
         let email = match email {
             Some(Some(text)) => fields.parsed("email", EmailAddress::parse(&text)).map(Some),
             other => other.map(|_| None),
@@ -110,7 +104,7 @@ pub struct NewTokenRequest {
 impl FromFields for NewTokenRequest {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
         let name = fields.text("name");
-        let name = fields.label("name", name, 100);
+        let name = fields.audited_label("name", name, 100);
         let scope = fields.scope("scope");
         if scope.as_ref().is_some_and(|scope| scope.iter().any(|name| name == ACCOUNT_WRITE)) {
             fields.refuse("scope", "not_allowed", format!("no personal token may carry `{ACCOUNT_WRITE}`"));

@@ -187,7 +187,7 @@ async fn refuse_sign_in(
     origin: &Origin,
     code: Code,
 ) -> Problem {
-    let typed: String = wanted.username.chars().filter(|c| !c.is_control()).take(150).collect();
+    let typed = throttle::name_for_audit(&wanted.username);
     let (origin, reservation) = (origin.clone(), reservation.clone());
     let noted = state
         .core

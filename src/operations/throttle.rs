@@ -13,7 +13,7 @@ use crate::guard::refusals;
 use crate::limits::counters::{self, CountedBy, Held, Outcome, Reservation, Reserved};
 use crate::limits::held_by::{HeldBy, whole_seconds};
 use crate::limits::known_address::network;
-use crate::refusal::{Code, Problem};
+use crate::refusal::{Code, Problem, without_credentials};
 use crate::state::State;
 use crate::users::name::fold_typed;
 use crate::users::user;
@@ -162,9 +162,8 @@ async fn note_counted_burst(state: &State, held: Held, name: Option<(String, Str
         }
         let typed = name.as_ref().map(|(typed, _)| typed);
         let account = typed.map_or(Ok(None), |typed| user::find_by_name(connection, typed))?;
-        let folded = name.as_ref().map(|(_, folded)| folded.as_str());
-        let name = account.as_ref().map(|user| user.username.as_str()).or(folded);
-        let name: Option<String> = name.map(|name| name.chars().take(150).collect());
+        let unknown = || name.as_ref().map(|(_, folded)| name_for_audit(folded));
+        let name = account.as_ref().map(|user| user.username.clone()).or_else(unknown);
         let subject = Subject { id: account.as_ref().map(|user| user.id), name: name.as_deref() };
         let details = json!({ "by": held.by().as_str(), "retry_after": whole_seconds(held.wait) });
         event::insert(connection, &origin, EventType::TooManyAttempts, subject, &details)
@@ -172,6 +171,12 @@ async fn note_counted_burst(state: &State, held: Held, name: Option<(String, Str
     if let Err(error) = noted.await {
         tracing::warn!(%error, "the audit log could not be told of too many attempts");
     }
+}
+
+/// Returns a name that nobody has, as the audit log keeps it. A client may have sent a token for it.
+pub(super) fn name_for_audit(typed: &str) -> String {
+    let shown: String = typed.chars().filter(|c| !c.is_control()).collect();
+    without_credentials(&shown).chars().take(150).collect()
 }
 
 /// The same of a burst that this node counts.

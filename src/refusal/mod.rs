@@ -17,4 +17,4 @@ pub use dialect::Translated;
 pub use field_errors::{FieldError, FieldErrors};
 pub use finish::{ACCEPT_PATCH, Asked, PATCHES, Refused, Rendering, RequestId, finish, mark};
 pub use from_actix::{from_actix, internal};
-pub use redacted::{unmatched_path, without_credentials};
+pub use redacted::{path_without_secrets, without_credentials};

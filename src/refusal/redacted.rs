@@ -4,56 +4,142 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
-/// The start of a credential, and the least number of characters behind that.
-const FORMS: [(&str, usize); 3] = [("dwp_", 8), ("dwr_", 8), ("eyJ", 16)];
+/// The start of a personal or a refresh token, and the least number of characters behind it.
+const TOKENS: [&str; 2] = ["dwp_", "dwr_"];
+const TOKEN_REST: usize = 8;
+/// The start of a JWT, and the least number of characters behind it. Inside a word they must be those of its header.
+const JWT: &str = "eyJ";
+const JWT_REST: usize = 16;
 
-/// Replaces each word of a credential's form (a personal token, a refresh token, a JWT) by its first characters and an
-/// ellipsis. Takes linear time, and copies only if it finds one.
+/// Replaces what has a credential's form (a personal token, a refresh token, a JWT) by its first characters and an
+/// ellipsis, percent-encoded or not, at the start of a word or inside it. Takes linear time.
 #[must_use]
 pub fn without_credentials(text: &str) -> Cow<'_, str> {
-    let mut kept: Option<String> = None;
+    let mut kept = String::new();
     let mut copied = 0;
+    let mut word = Word::default();
     let mut at = 0;
-    while let Some(end) = next_word(text, &mut at) {
-        let start = at;
-        at = end;
-        let Some(shown) = credential_start(&text[start..end]) else { continue };
-        let kept = kept.get_or_insert_default();
+    while word.read(text, &mut at) {
+        let Some((start, shown)) = word.credential() else { continue };
         kept.push_str(&text[copied..start]);
         kept.push_str(shown);
         kept.push('…');
-        copied = end;
+        copied = at;
     }
-    match kept {
-        None => Cow::Borrowed(text),
-        Some(mut kept) => {
-            kept.push_str(&text[copied..]);
-            Cow::Owned(kept)
-        }
+    if copied == 0 {
+        return Cow::Borrowed(text);
     }
+    kept.push_str(&text[copied..]);
+    Cow::Owned(kept)
 }
 
 /// The least length of a run in a path that may be the secret of a link. Those are 43 characters; a path may break one.
 const SECRET_RUN: usize = 20;
 
-/// Returns a path that no route matched as it may be shown: printable ASCII, `limit` characters at most, and an ellipsis
-/// for each run of letters and digits that is long enough to be a secret. A misspelt address of a link still holds it.
+/// Returns a path without what may be a secret, for paths that no route fixes: printable ASCII, `limit` characters at
+/// most, and an ellipsis for each run of letters and digits, percent-encoded or not, that is long enough and no UUID. A
+/// misspelt address of a link still holds its secret.
 #[must_use]
-pub fn unmatched_path(path: &str, limit: usize) -> String {
-    let is_of_run = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+pub fn path_without_secrets(path: &str, limit: usize) -> String {
+    let is_of_run = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    let window = path.get(..path.floor_char_boundary(4 * limit)).unwrap_or_default();
+    let is_cut = window.len() < path.len();
+    let window = without_credentials(window);
     let mut shown = String::new();
-    let mut rest = path.get(..path.floor_char_boundary(4 * limit)).unwrap_or_default();
-    while let Some(first) = rest.chars().next() {
-        let end = rest.find(|c| is_of_run(c) != is_of_run(first)).unwrap_or(rest.len());
-        let (run, behind) = rest.split_at(end);
-        rest = behind;
-        let is_secret = is_of_run(first) && run.len() >= SECRET_RUN && uuid::Uuid::try_parse(run).is_err();
-        match is_secret {
+    let mut run = Vec::new();
+    let mut at = 0;
+    while at < window.len() {
+        let start = at;
+        run.clear();
+        while let Some((byte, length)) =
+            decoded(&window.as_bytes()[at..]).filter(|(byte, _)| is_of_run(*byte))
+        {
+            run.push(byte);
+            at += length;
+        }
+        let may_go_on = is_cut && at == window.len();
+        let is_secret = run.len() >= SECRET_RUN && uuid::Uuid::try_parse_ascii(&run).is_err();
+        match is_secret || may_go_on && !run.is_empty() {
             true => shown.push('…'),
-            false => shown.extend(run.chars().map(|c| if c.is_ascii_graphic() { c } else { '?' })),
+            false => shown.push_str(&window[start..at]),
+        }
+        if let Some(letter) = window[at..].chars().next() {
+            at += letter.len_utf8();
+            shown.push(if letter.is_ascii_graphic() || letter == '…' { letter } else { '?' });
         }
     }
     shown.chars().take(limit).collect()
+}
+
+/// Returns the next byte, decoded if it is percent-encoded once or several times, and the bytes that it takes.
+fn decoded(bytes: &[u8]) -> Option<(u8, usize)> {
+    let first = *bytes.first()?;
+    if first != b'%' {
+        return Some((first, 1));
+    }
+    let nested = bytes[1..].chunks_exact(2).take_while(|pair| *pair == b"25").count();
+    let digits = 1 + 2 * nested;
+    let hex = bytes.get(digits..digits + 2).and_then(|pair| {
+        let digit = |byte: u8| char::from(byte).to_digit(16);
+        u8::try_from(16 * digit(pair[0])? + digit(pair[1])?).ok()
+    });
+    Some(hex.map_or((b'%', digits), |byte| (byte, digits + 2)))
+}
+
+/// A word of a text, decoded.
+#[derive(Default)]
+struct Word {
+    bytes: Vec<u8>,
+    /// Where each byte starts in the text.
+    starts: Vec<usize>,
+}
+
+impl Word {
+    /// Reads the next word from `at`, and moves `at` behind it. Returns false at the end of the text.
+    fn read(&mut self, text: &str, at: &mut usize) -> bool {
+        self.bytes.clear();
+        self.starts.clear();
+        while let Some((byte, length)) = decoded(&text.as_bytes()[*at..]) {
+            let is_of_word = byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
+            if !is_of_word && !self.bytes.is_empty() {
+                return true;
+            }
+            if is_of_word {
+                self.bytes.push(byte);
+                self.starts.push(*at);
+            }
+            *at += length;
+        }
+        !self.bytes.is_empty()
+    }
+
+    /// Returns where in the text a credential starts, and as what it is shown.
+    fn credential(&self) -> Option<(usize, &'static str)> {
+        let mut dot = None;
+        (0..self.bytes.len()).find_map(|at| {
+            let rest = &self.bytes[at..];
+            if dot.is_none_or(|dot| dot < at) {
+                let next = rest.iter().position(|byte| *byte == b'.');
+                dot = Some(next.map_or(usize::MAX, |next| at + next));
+            }
+            let header_end = dot.filter(|dot| *dot < self.bytes.len());
+            credential_start(rest, at == 0, header_end.map(|end| end - at))
+                .map(|shown| (self.starts[at], shown))
+        })
+    }
+}
+
+fn credential_start(rest: &[u8], is_word: bool, header_end: Option<usize>) -> Option<&'static str> {
+    let is_token = |start: &&str| {
+        let (head, behind) = rest.split_at(start.len().min(rest.len()));
+        head.eq_ignore_ascii_case(start.as_bytes()) && behind.len() >= TOKEN_REST
+    };
+    if let Some(start) = TOKENS.into_iter().find(is_token) {
+        return Some(start);
+    }
+    let least = JWT.len() + JWT_REST;
+    let length = if is_word { header_end.map(|_| rest.len()) } else { header_end };
+    (rest.starts_with(JWT.as_bytes()) && length.is_some_and(|length| length >= least)).then_some(JWT)
 }
 
 /// Does the same as [`without_credentials`] in every string of a JSON value.
@@ -68,23 +154,6 @@ pub(super) fn redact(value: &mut Value) {
         Value::Object(members) => members.values_mut().for_each(redact),
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
-}
-
-/// Moves `at` to the start of the next word and returns the word's end.
-fn next_word(text: &str, at: &mut usize) -> Option<usize> {
-    let is_of_word = |byte: &u8| byte.is_ascii_alphanumeric() || b"_-.".contains(byte);
-    let bytes = text.as_bytes();
-    *at += bytes[*at..].iter().position(is_of_word)?;
-    let length = bytes[*at..].iter().position(|byte| !is_of_word(byte));
-    Some(length.map_or(bytes.len(), |length| *at + length))
-}
-
-fn credential_start(word: &str) -> Option<&'static str> {
-    let (start, _) = FORMS.into_iter().find(|(start, least)| {
-        let behind = word.strip_prefix(start);
-        behind.is_some_and(|behind| behind.len() >= *least && (*start != "eyJ" || behind.contains('.')))
-    })?;
-    Some(start)
 }
 
 #[cfg(test)]
@@ -103,20 +172,43 @@ mod tests {
             ("ä dwp_abcdefgh1 ß", "ä dwp_… ß"),
             ("begins with dwp_ or dwr_", "begins with dwp_ or dwr_"),
             ("eyJob is a word", "eyJob is a word"),
+            ("/notes/%20dwp_abcdefgh1", "/notes/%20dwp_…"),
+            ("/%22dwp_abcdefgh1%22", "/%22dwp_…%22"),
+            ("/%3Cdwr_abcdefgh1%3E/x", "/%3Cdwr_…%3E/x"),
+            ("/Bearer%20eyJhbGciOiJFUzI1NiJ9%2Ee30.c2ln", "/Bearer%20eyJ…"),
+            ("/%64wp%5Fabcd%65fgh1", "/dwp_…"),
+            ("/%2564wp_abcdefgh1 %252564wp%25255Fabcdefgh1", "/dwp_… dwp_…"),
+            ("/_dwp_abcdefgh1", "/_dwp_…"),
+            ("kdwp_abcdefgh1 x", "kdwp_… x"),
+            ("Dwp_abcdefgh1", "dwp_…"),
+            ("tokeneyJhbGciOiJFUzI1NiJ9.e30.c2ln", "tokeneyJ…"),
+            ("monkeyJungle.example.org", "monkeyJungle.example.org"),
+            ("100%", "100%"),
+            ("%2", "%2"),
+            ("%25%2525", "%25%2525"),
+            ("ä%C3%A4 %zz", "ä%C3%A4 %zz"),
         ] {
             assert_eq!(without_credentials(text), kept);
         }
     }
 
     #[test]
-    fn unmatched_path_hides_what_may_be_a_secret() {
+    fn path_hides_what_may_be_a_secret() {
         let secret = "Zt9secretZt9secretZt9secretZt9secretZt9secr";
-        for before in ["/set-password/", "/Set-Password/", "//setpassword/", "/set%2Dpassword%2F", "/"] {
-            for behind in ["", "/", ".", "?", "%0A", "/x"] {
-                let shown = unmatched_path(&format!("{before}{secret}{behind}"), 128);
-                assert!(!shown.contains("secret"), "{shown}");
+        let encoded =
+            |percent: &str| -> String { secret.bytes().map(|byte| format!("{percent}{byte:02X}")).collect() };
+        let half = format!("%5A%74{}", &secret[2..]);
+        for sent in [secret.to_owned(), encoded("%"), encoded("%25"), half] {
+            for before in ["/set-password/", "/Set-Password/", "//setpassword/", "/set%2Dpassword%2F", "/"] {
+                for behind in ["", "/", ".", "?", "%0A", "/x"] {
+                    let shown = path_without_secrets(&format!("{before}{sent}{behind}"), 128);
+                    assert!(!shown.contains("secret") && !shown.contains("65"), "{shown}");
+                }
             }
         }
+        let late = format!("/{}/{secret}", "a".repeat(490));
+        assert_eq!(path_without_secrets(&late, 128), "/…/…");
+        assert_eq!(path_without_secrets("/dwp_abcdefgh1/x", 128), "/dwp_…/x");
         for (path, shown) in [
             ("/api/v1/nowhere", "/api/v1/nowhere"),
             (
@@ -125,9 +217,9 @@ mod tests {
             ),
             ("/a\r\n\u{1b}ä", "/a????"),
         ] {
-            assert_eq!(unmatched_path(path, 128), shown);
+            assert_eq!(path_without_secrets(path, 128), shown);
         }
-        assert_eq!(unmatched_path(&"/a".repeat(1000), 128).len(), 128);
+        assert_eq!(path_without_secrets(&"/a".repeat(1000), 128).len(), 128);
     }
 
     #[test]

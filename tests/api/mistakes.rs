@@ -4,7 +4,7 @@ use doorward::config::Origin;
 use reqwest::Method;
 use serde_json::json;
 
-use crate::support::{Browser, PUBLIC_URL, World};
+use crate::support::{Browser, PASSWORD, PUBLIC_URL, World};
 
 /// Returns whether anything that the database keeps of refusals has this text in it.
 async fn keeps(world: &World, text: &str) -> bool {
@@ -170,6 +170,64 @@ async fn path_with_an_odd_slash_is_named_without_it() {
 }
 
 #[actix_web::test]
+async fn encoded_and_glued_tokens_are_not_repeated() {
+    let world = World::new().await;
+    let tokens = world.signed_in("alice", "member").await;
+    let (personal, _) = world.personal_token(&tokens.access, "notes:read").await;
+    let secret = &personal[8..24];
+    for before in ["%20", "%22", "%3C", "Bearer%20", "_", "k", "%64wp%5F"] {
+        let sent = personal.strip_prefix("dwp_").filter(|_| before.ends_with("%5F")).unwrap_or(&personal);
+        for path in ["/api/v1/notes", "/api/v1/me/tokens", "/problems", "/static"] {
+            let answer = world.get(&format!("{path}/{before}{sent}%22"), &tokens.access).await;
+            assert!(answer.status >= 400 && !answer.body.to_string().contains(secret), "{}", answer.body);
+        }
+        let body = json!({ "title": "a", "body": "", format!("{before}{sent}"): 1 });
+        let answer = world.post("/api/v1/notes", &tokens.access, body).await;
+        assert!(!answer.refused("validation_failed").body.to_string().contains(secret), "{}", answer.body);
+        let body = json!({ "name": "a", "scope": format!("{before}{sent}") });
+        let answer = world.post("/api/v1/me/tokens", &tokens.access, body).await;
+        assert!(answer.status >= 400 && !answer.body.to_string().contains(secret), "{}", answer.body);
+    }
+    for header in ["x-forwarded-for", "forwarded", "x-request-id"] {
+        let ask = world.ask(Method::GET, "/api/v1/notes/x").bearer(&tokens.access);
+        assert_eq!(ask.header(header, &personal).send().await.status, 404);
+    }
+    let cookie_like = "Zt9cookieZt9cookieZt9cookieZt9cookieZt9cook";
+    assert_eq!(world.get(&format!("/api/v1/notes/{cookie_like}"), &tokens.access).await.status, 404);
+    assert!(!keeps(&world, secret).await && !keeps(&world, "Zt9cookie").await);
+}
+
+#[actix_web::test]
+async fn token_for_a_name_is_not_kept_by_the_audit_log() {
+    let world = World::new().await;
+    let tokens = world.signed_in("alice", "member").await;
+    let (personal, _) = world.personal_token(&tokens.access, "notes:read").await;
+    for token in [&personal, &tokens.refresh, &format!("x {}", tokens.access)] {
+        let named = json!({ "username": token, "password": "a wrong pass phrase" });
+        let answer = world.ask(Method::POST, "/api/v1/auth/login").json(&named).send().await;
+        assert_eq!(answer.refused("invalid_credentials").status, 401);
+        for _ in 0..12 {
+            world.ask(Method::POST, "/api/v1/auth/login").json(&named).send().await;
+        }
+        let device: String = token.chars().take(100).collect();
+        let body = json!({ "username": "alice", "password": PASSWORD, "device": device });
+        let answer = world.ask(Method::POST, "/api/v1/auth/login").json(&body).send().await;
+        if token.contains("dw") {
+            assert_eq!(answer.refused("validation_failed").body["errors"][0]["code"], "contains_credential");
+            let body = json!({ "name": token, "scope": "notes:read" });
+            let answer = world.post("/api/v1/me/tokens", &tokens.access, body).await;
+            assert_eq!(answer.refused("validation_failed").body["errors"][0]["pointer"], "/name");
+        }
+    }
+    for secret in [&personal[8..24], &tokens.refresh[8..24], &tokens.access[tokens.access.len() - 20..]] {
+        let lower = secret.to_lowercase();
+        let audited = format!("SELECT count(*) FROM audit_events AS e WHERE lower(e::text) LIKE '%{lower}%'");
+        assert_eq!(world.count(&audited), 0, "{secret}");
+    }
+    assert!(world.count("SELECT count(*) FROM audit_events WHERE subject_name LIKE '%…'") >= 3);
+}
+
+#[actix_web::test]
 async fn misspelt_link_is_not_kept() {
     let world = World::new().await;
     let admin = world.login("admin").await;
@@ -184,15 +242,24 @@ async fn misspelt_link_is_not_kept() {
         "/set_password/T",
         "/T",
         "/set-password/T/x",
+        "/Set-Password/E",
+        "/set-password/E/",
+        "/set-password/D/",
     ] {
-        let path = path.replace('T', &secret);
+        let encoded =
+            |percent: &str| -> String { secret.bytes().map(|byte| format!("{percent}{byte:02X}")).collect() };
+        let path = path.replace('D', &encoded("%25")).replace('E', &encoded("%")).replace('T', &secret);
         for accept in ["text/html", "application/json"] {
             let answer = world.ask(Method::GET, &path).header("accept", accept).send().await;
             assert_eq!(answer.status, 404, "{path}");
             assert!(!answer.body.to_string().contains(&secret), "{}", answer.body);
+            let first = format!("{:02X}", secret.as_bytes()[0]);
+            assert!(!answer.body.to_string().contains(&format!("%{first}")), "{}", answer.body);
         }
     }
     assert!(!keeps(&world, &secret[..20]).await);
+    let encoded: Vec<String> = secret.bytes().take(8).map(|byte| format!("{byte:02X}")).collect();
+    assert!(!keeps(&world, &encoded.join("\\%")).await && !keeps(&world, &encoded.join("\\%25")).await);
     assert!(keeps(&world, "No route matches").await, "the refusals themselves are kept");
     let shown = world.ask(Method::GET, &format!("/set-password/{secret}")).send().await;
     assert_eq!(shown.status, 200, "the link still works");

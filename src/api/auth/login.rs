@@ -42,7 +42,7 @@ impl FromFields for LoginRequest {
         let password = fields.text("password");
         let scope = fields.optional_scope("scope");
         let device = fields.optional_text("device");
-        let device = fields.label("device", device, DEVICE_MAX);
+        let device = fields.audited_label("device", device, DEVICE_MAX);
         Some(Self { username: username?, password: PlainPassword::new(&password?), scope, device })
     }
 }

@@ -18,7 +18,7 @@ use crate::audit::refusals::{Lane, NewRefusal, Owner};
 use crate::blocking::caller;
 use crate::guard::trace::{Check, CredentialKind, Trace};
 use crate::http::routing::Matched;
-use crate::refusal::{Code, Problem, Refused, RequestId, unmatched_path, without_credentials};
+use crate::refusal::{Code, Problem, Refused, RequestId, path_without_secrets, without_credentials};
 use crate::state::State;
 
 /// The header by which a sender asks that the trace of a request that is let in be kept, too.
@@ -158,9 +158,16 @@ impl Seen<'_> {
     fn path(&self) -> String {
         match self.route {
             route if route.contains("{token}") => route.to_owned(),
-            UNMATCHED => unmatched_path(self.request.path(), SHOWN),
-            _ => without_credentials(&printable(self.request.path().as_bytes())).into_owned(),
+            route if route == UNMATCHED || self.may_hold_anything(route) => {
+                path_without_secrets(self.request.path(), SHOWN)
+            }
+            _ => printable(self.request.path().as_bytes()),
         }
+    }
+
+    /// Returns whether the path has a part that is meant for an id, or that names nothing.
+    fn may_hold_anything(&self, route: &str) -> bool {
+        route.contains("id}") || route.contains('{') && self.status == StatusCode::NOT_FOUND
     }
 
     fn log(&self, seconds: f64) {
@@ -220,10 +227,11 @@ fn method_name(request: &HttpRequest) -> &'static str {
     KNOWN.into_iter().find(|method| *method == request.method().as_str()).unwrap_or("other")
 }
 
-/// What a client sent, without what could forge a line or move a cursor.
+/// Returns what a client sent, without credentials and without what could forge a line or move a cursor.
 fn printable(bytes: &[u8]) -> String {
     let shown = |byte: &u8| if byte.is_ascii_graphic() { char::from(*byte) } else { '?' };
-    bytes.iter().take(SHOWN).map(shown).collect()
+    let text: String = bytes.iter().take(SHOWN).map(shown).collect();
+    without_credentials(&text).into_owned()
 }
 
 #[cfg(test)]
@@ -234,5 +242,6 @@ mod tests {
     fn what_could_forge_a_line_is_not_shown() {
         assert_eq!(printable(b"/a\r\n\x1b[31m\xc3\xa9"), "/a???[31m??");
         assert_eq!(printable(&[b'x'; 200]).len(), SHOWN);
+        assert_eq!(printable(b"1.2.3.4, for=dwp_abcdefgh1"), "1.2.3.4,?for=dwp_…");
     }
 }
