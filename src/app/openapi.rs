@@ -205,6 +205,9 @@ fn describe(document: &mut Value, endpoint: &Endpoint, method: &Method) {
     codes.extend(endpoint.problem_codes(method));
     if !is_open {
         codes.extend_from_slice(&GUARD);
+        if !method.is_safe() {
+            codes.push(Code::PreconditionFailed);
+        }
     }
     if operation.get("requestBody").is_some() {
         codes.extend_from_slice(&BODY);

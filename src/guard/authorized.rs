@@ -12,6 +12,7 @@ use super::origin::origin;
 use super::trace::{Check, Trace};
 use super::{checks, credential, csrf};
 use crate::audit::Origin;
+use crate::http::conditions::Conditions;
 use crate::http::request::{Form, Input};
 use crate::http::routing::{Asks, Rule};
 use crate::refusal::Problem;
@@ -59,6 +60,9 @@ impl<R: Requirement, I: Input> FromRequest for Authorized<R, I> {
             trace.keep(&request);
             let (caller, payload) = let_in?;
             let input = I::read(&request, payload).await?;
+            if !I::READS_CONDITIONS && !csrf::is_safe(request.method()) {
+                Conditions::of(request.headers()).check_untagged()?;
+            }
             let mut origin = origin(&request).of(caller.user_id, &caller.username);
             origin.session_id = caller.credential.session_id();
             Ok(Self { caller, input, origin, requirement: PhantomData })

@@ -86,6 +86,20 @@ impl Conditions {
         Ok(())
     }
 
+    /// Checks the conditions of a change of what has no tag: no tag in `If-Match` is current.
+    ///
+    /// # Errors
+    /// `precondition_failed`.
+    pub fn check_untagged(&self) -> Result<(), Problem> {
+        let Some(listed) = &self.if_match else { return Ok(()) };
+        if listed.iter().any(|listed| listed == "*") {
+            return Ok(());
+        }
+        let detail = "`If-Match` names a version, and nothing here has versions, so none of its tags matches. Leave the \
+                      header out.";
+        Err(Problem::new(Code::PreconditionFailed, detail))
+    }
+
     /// Checks `If-Match` alone, as a read does before it looks at `If-None-Match` (RFC 9110, section 13.2.2).
     ///
     /// # Errors
@@ -122,12 +136,16 @@ fn tags(headers: &HeaderMap, name: actix_web::http::header::HeaderName) -> (Opti
 }
 
 impl Input for Conditions {
+    const READS_CONDITIONS: bool = true;
+
     async fn read(request: &HttpRequest, _: Payload) -> Result<Self, Problem> {
         Ok(Self::of(request.headers()))
     }
 }
 
 impl<B: Input> Input for (Conditions, B) {
+    const READS_CONDITIONS: bool = true;
+
     async fn read(request: &HttpRequest, payload: Payload) -> Result<Self, Problem> {
         let conditions = Conditions::read(request, Payload::None).await?;
         Ok((conditions, B::read(request, payload).await?))
@@ -173,6 +191,13 @@ mod tests {
         assert!(conditions("", "*").is_unmodified("\"2\""));
         assert!(!conditions("", "\"1\"").is_unmodified("\"2\""));
         assert!(!conditions("", "").is_unmodified("\"2\""));
+    }
+
+    #[test]
+    fn tag_of_what_has_none_never_matches() {
+        for (listed, passes) in [("", true), ("*", true), ("\"1\"", false), ("W/\"1\", x", false)] {
+            assert_eq!(conditions(listed, "").check_untagged().is_ok(), passes, "{listed}");
+        }
     }
 
     #[test]

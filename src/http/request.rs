@@ -26,6 +26,9 @@ const BODY_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Something that is read from a request after the guard.
 pub trait Input: Sized + 'static {
+    /// Whether it reads the request's conditions. Where nothing does, no `If-Match` of a change names a current version.
+    const READS_CONDITIONS: bool = false;
+
     /// Reads it.
     fn read(request: &HttpRequest, payload: Payload) -> impl Future<Output = Result<Self, Problem>>;
 }
@@ -196,6 +199,8 @@ where
     Path<A>: Input,
     B: Input,
 {
+    const READS_CONDITIONS: bool = B::READS_CONDITIONS;
+
     async fn read(request: &HttpRequest, payload: Payload) -> Result<Self, Problem> {
         let path = Path::<A>::read(request, Payload::None).await?;
         Ok((path, B::read(request, payload).await?))

@@ -1,9 +1,11 @@
 //! The entity tag of an account, and what a client or a page must have seen of it for a change to be made.
 
+use crate::guard::Caller;
 use crate::http::conditions::Conditions;
 use crate::refusal::{self, Code, Problem};
 use crate::users::User;
-use crate::users::seen::Seen;
+use crate::users::seen::{self, Seen};
+use crate::users::user::ACTIVE;
 
 /// Separates what is edited from what else is shown. Neither part contains it.
 const SEPARATOR: char = '.';
@@ -14,6 +16,14 @@ pub fn entity_tag(user: &User) -> String {
     let times = [Some(user.updated_at), user.last_login_at];
     let [updated, login] = times.map(|time| time.map_or(0, |time| time.timestamp_micros()));
     format!("\"{}{SEPARATOR}{updated:x}-{login:x}\"", user.edit_tag())
+}
+
+/// Returns the strong entity tag of the caller's own account, as it is shown with the credential that was sent. It is
+/// current for as long as [`entity_tag`] of the account is.
+#[must_use]
+pub fn own_entity_tag(caller: &Caller, shown: &str) -> String {
+    let edited = seen::edit_tag(&caller.username, caller.email.as_deref(), &caller.role, ACTIVE);
+    format!("\"{edited}{SEPARATOR}{}\"", seen::digest_tag(&[shown]))
 }
 
 /// Returns whether a listed tag is of the account whose edit tag this is. A sign-in gives the account another tag, but

@@ -68,16 +68,27 @@ impl User {
     /// it, since that concerns access tokens.
     #[must_use]
     pub fn edit_tag(&self) -> String {
-        let mut digest = Context::new(&SHA256);
-        let has_email = if self.email.is_some() { "1" } else { "0" };
-        let email = self.email.as_deref().unwrap_or_default();
-        // Each with its length, so that no two accounts give the same bytes.
-        for field in [self.username.as_str(), has_email, email, self.role.as_str(), self.status.as_str()] {
-            digest.update(&(field.len() as u64).to_be_bytes());
-            digest.update(field.as_bytes());
-        }
-        URL_SAFE_NO_PAD.encode(&digest.finish().as_ref()[..TAG_LEN])
+        edit_tag(&self.username, self.email.as_deref(), &self.role, &self.status)
     }
+}
+
+/// Returns [`User::edit_tag`] of an account with these fields.
+#[must_use]
+pub fn edit_tag(username: &str, email: Option<&str>, role: &str, status: &str) -> String {
+    let has_email = if email.is_some() { "1" } else { "0" };
+    digest_tag(&[username, has_email, email.unwrap_or_default(), role, status])
+}
+
+/// Returns a digest of some texts as a part of a tag.
+#[must_use]
+pub fn digest_tag(texts: &[&str]) -> String {
+    let mut digest = Context::new(&SHA256);
+    // Each with its length, so that no two lists of texts give the same bytes.
+    for text in texts {
+        digest.update(&(text.len() as u64).to_be_bytes());
+        digest.update(text.as_bytes());
+    }
+    URL_SAFE_NO_PAD.encode(&digest.finish().as_ref()[..TAG_LEN])
 }
 
 #[cfg(test)]

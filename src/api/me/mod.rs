@@ -17,6 +17,7 @@ pub fn routes() -> Vec<Endpoint> {
         Endpoint::at("/api/v1/me")
             .get(profile::show)
             .patch(profile::update)
+            .codes(&[Code::PreconditionFailed])
             .codes_of(&Method::PATCH, &[Code::Conflict, Code::TooManyAttempts]),
         Endpoint::at("/api/v1/me/password").post(password::change).codes(&[Code::TooManyAttempts]),
         Endpoint::at("/api/v1/me/sessions").get(sessions::list).delete(sessions::end_others),

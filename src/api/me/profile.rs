@@ -1,17 +1,19 @@
 //! `GET` and `PATCH /api/v1/me`: who I am, and by which credential; another name or address for myself.
 
+use actix_web::http::header::{ContentType, ETAG};
 use actix_web::{HttpResponse, web};
 use serde::Serialize;
 use uuid::Uuid;
 
 use crate::guard::requirements::AccountWrite;
 use crate::guard::{AnyCaller, Authorized, Caller, refusals};
+use crate::http::conditions::{Conditions, IfMatch, IfNoneMatch};
 use crate::http::request::Json;
 use crate::http::response::private;
 use crate::operations::own_account::ChangeProfile;
 use crate::operations::own_account::MeChanges;
-use crate::operations::user_tag::Expected;
-use crate::refusal::Problem;
+use crate::operations::user_tag::{Expected, own_entity_tag};
+use crate::refusal::{self, Problem};
 use crate::state::State;
 use crate::tokens::names::Names;
 
@@ -58,9 +60,28 @@ pub struct MyCredential {
 }
 
 /// Shows oneself. Needs no permission.
-#[utoipa::path(get, path = "/api/v1/me", tag = "me", responses((status = 200, description = "Oneself", body = Me)))]
-pub async fn show(guarded: Authorized<AnyCaller>) -> HttpResponse {
-    private(HttpResponse::Ok()).json(me(guarded.caller))
+#[utoipa::path(get, path = "/api/v1/me", tag = "me", params(IfNoneMatch),
+    responses((status = 200, description = "Oneself", body = Me),
+        (status = 304, description = "It is still what `If-None-Match` names")))]
+pub async fn show(guarded: Authorized<AnyCaller, Conditions>) -> Result<HttpResponse, Problem> {
+    let Authorized { caller, input: conditions, .. } = guarded;
+    let (tag, body) = shown(caller)?;
+    conditions.check_match(&tag)?;
+    if conditions.is_unmodified(&tag) {
+        return Ok(private(HttpResponse::NotModified()).insert_header((ETAG, tag)).finish());
+    }
+    Ok(answer(tag, body))
+}
+
+/// Returns what is shown of the caller, after its entity tag.
+fn shown(caller: Caller) -> Result<(String, String), Problem> {
+    let shown = me(caller.clone());
+    let body = serde_json::to_string(&shown).map_err(|_| refusal::internal())?;
+    Ok((own_entity_tag(&caller, &body), body))
+}
+
+fn answer(tag: String, body: String) -> HttpResponse {
+    private(HttpResponse::Ok()).insert_header((ETAG, tag)).content_type(ContentType::json()).body(body)
 }
 
 fn me(caller: Caller) -> Me {
@@ -84,15 +105,17 @@ fn me(caller: Caller) -> Me {
 }
 
 /// Changes oneself.
-#[utoipa::path(patch, path = "/api/v1/me", tag = "me", request_body = MeChanges,
+#[utoipa::path(patch, path = "/api/v1/me", tag = "me", params(IfMatch), request_body = MeChanges,
     responses((status = 200, description = "Oneself, changed", body = Me)))]
 pub async fn update(
     state: web::Data<State>,
-    guarded: Authorized<AccountWrite, Json<MeChanges>>,
+    guarded: Authorized<AccountWrite, (Conditions, Json<MeChanges>)>,
 ) -> Result<HttpResponse, Problem> {
-    let Authorized { mut caller, input: Json(request), origin, .. } = guarded;
-    let user = ChangeProfile { request, expected: Expected::Anything }.run(&state, &caller, origin).await?;
+    let Authorized { mut caller, input: (conditions, Json(request)), origin, .. } = guarded;
+    let expected = Expected::Tagged(conditions);
+    let user = ChangeProfile { request, expected }.run(&state, &caller, origin).await?;
     caller.username = user.username;
     caller.email = user.email;
-    Ok(private(HttpResponse::Ok()).json(me(caller)))
+    let (tag, body) = shown(caller)?;
+    Ok(answer(tag, body))
 }
