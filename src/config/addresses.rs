@@ -29,7 +29,7 @@ impl PublicUrl {
         let default_port = address.port() == 80;
         let text =
             if default_port { format!("http://{}", host(address.ip())) } else { format!("http://{address}") };
-        Self(Origin { text, local: address.ip().is_loopback() })
+        Self(Origin { text, local: address.ip().to_canonical().is_loopback() })
     }
 
     /// The URL without a slash at its end: the `iss` of tokens (RFC 8414, section 2).
@@ -56,10 +56,11 @@ impl PublicUrl {
         self.0.local
     }
 
-    /// Returns whether its host is `0.0.0.0` or `[::]`: a place to listen at, which nobody can open.
+    /// Returns whether its host is `0.0.0.0` or `[::]`, in whatever form: a place to listen at, which nobody can open.
     #[must_use]
     pub fn is_unspecified(&self) -> bool {
-        ["://0.0.0.0", "://[::]"].iter().any(|host| self.as_str().contains(host))
+        let url = Url::parse(self.as_str());
+        url.is_ok_and(|url| address(&url).is_some_and(|address| address.is_unspecified()))
     }
 
     /// The URL of a path here, which begins with a slash.
@@ -107,11 +108,18 @@ impl Origin {
     fn of(url: &Url) -> Self {
         let local = match url.host() {
             Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-            Some(Host::Ipv4(address)) => address.is_loopback(),
-            Some(Host::Ipv6(address)) => address.is_loopback(),
-            None => false,
+            _ => address(url).is_some_and(|address| address.is_loopback()),
         };
         Self { text: url.origin().ascii_serialization(), local }
+    }
+}
+
+/// Returns the address that the host is, if it is one: of an IPv4 address in IPv6 form, the former.
+fn address(url: &Url) -> Option<IpAddr> {
+    match url.host()? {
+        Host::Domain(_) => None,
+        Host::Ipv4(address) => Some(IpAddr::V4(address)),
+        Host::Ipv6(address) => Some(IpAddr::V6(address).to_canonical()),
     }
 }
 
@@ -179,6 +187,7 @@ mod tests {
         assert!(url.is_https() && !url.is_local());
         assert!(PublicUrl::read("http://[::1]:1").unwrap().is_local());
         assert!(PublicUrl::read("http://localhost").unwrap().is_local());
+        assert!(PublicUrl::read("http://[::ffff:127.0.0.1]").unwrap().is_local());
     }
 
     #[test]

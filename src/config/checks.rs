@@ -285,7 +285,7 @@ mod tests {
 
     #[test]
     fn public_url_that_nobody_can_open_is_a_warning() {
-        for url in ["http://0.0.0.0:8080", "http://[::]:8080"] {
+        for url in ["http://0.0.0.0:8080", "http://[::]:8080", "http://[::ffff:0.0.0.0]:8080", "http://0"] {
             let settings = resolve(&Inputs::default().variable("DOORWARD_PUBLIC_URL", url)).unwrap();
             assert!(settings.warnings().iter().any(|warning| warning.contains("nobody can open")), "{url}");
         }

@@ -101,29 +101,30 @@ impl FromFields for NewUserRequest {
 #[derive(Clone, Default, utoipa::ToSchema)]
 pub struct UserChanges {
     /// Another username.
-    #[schema(value_type = Option<String>, min_length = 1, max_length = 150)]
+    #[schema(value_type = String, required = false, min_length = 1, max_length = 150)]
     pub username: Option<Username>,
     /// Another address; null removes it.
     #[schema(value_type = Option<String>, format = Email, min_length = 3, max_length = 254)]
     pub email: Option<Option<EmailAddress>>,
     /// Another role.
+    #[schema(value_type = String, required = false)]
     pub role: Option<String>,
     /// `active` or `disabled`.
-    #[schema(value_type = Option<Status>, example = "disabled")]
+    #[schema(value_type = Status, required = false, example = "disabled")]
     pub status: Option<bool>,
 }
 
 impl FromFields for UserChanges {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
         let username = fields
-            .optional_text("username")
+            .changed_text("username")
             .and_then(|text| fields.parsed("username", Username::parse(&text)));
         let email = match fields.nullable_text("email") {
             Some(Some(text)) => fields.parsed("email", EmailAddress::parse(&text)).map(Some),
             other => other.map(|_| None),
         };
-        let role = fields.optional_text("role");
-        let status = match fields.optional_text("status").as_deref() {
+        let role = fields.changed_text("role");
+        let status = match fields.changed_text("status").as_deref() {
             None => None,
             Some(ACTIVE) => Some(true),
             Some(DISABLED) => Some(false),

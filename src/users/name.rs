@@ -82,6 +82,10 @@ impl Username {
             check_address(&typed)?;
         }
         let folded = canonical(&typed);
+        if typed.contains('@') {
+            // A domain in ASCII may contain what its Unicode form shows.
+            check_characters(&folded)?;
+        }
         Ok(Self { typed, folded })
     }
 
@@ -162,6 +166,7 @@ impl EmailAddress {
         check_characters(&typed)?;
         check_address(&typed)?;
         let folded = canonical(&typed);
+        check_characters(&folded)?;
         Ok(Self { typed, folded })
     }
 
@@ -318,6 +323,18 @@ mod tests {
         assert_eq!((address.as_str(), address.folded()), ("Alice@Example.ORG", "alice@example.org"));
         assert_eq!(folded("ALICE@example.org"), address.folded());
         assert!(EmailAddress::parse(&format!("{}@b", "a".repeat(65))).is_err());
+    }
+
+    #[test]
+    fn domain_is_refused_in_either_form_if_it_is_invisible() {
+        // Sinhala, with a zero-width joiner as its spelling has it.
+        let typed = "a@\u{dc1}\u{dca}\u{200d}\u{dbb}\u{dd3}.com";
+        let ascii = format!("a@{}", idna::domain_to_ascii(&typed[2..]).expect("a domain"));
+        assert!(ascii.starts_with("a@xn--"), "{ascii}");
+        for text in [typed, &ascii] {
+            assert_eq!(EmailAddress::parse(text), Err(NameFlaw::InvisibleCharacter(0x200d)), "{text}");
+            assert_eq!(Username::parse(text), Err(NameFlaw::InvisibleCharacter(0x200d)), "{text}");
+        }
     }
 
     #[test]

@@ -168,3 +168,21 @@ async fn everything_wrong_with_a_note_is_told_at_once() {
     ];
     assert_eq!(found, expected);
 }
+
+#[actix_web::test]
+async fn null_removes_no_member_of_a_note() {
+    let world = World::new().await;
+    let tokens = world.signed_in("alice", "member").await;
+    let made = world.post("/api/v1/notes", &tokens.access, json!({"title": "a", "body": "b"})).await;
+    let path = format!("/api/v1/notes/{}", made.text("id"));
+    for member in ["title", "body", "shared"] {
+        let refused = world.patch(&path, &tokens.access, json!({ member: null })).await;
+        assert_eq!(refused.refused("validation_failed").body["errors"][0]["pointer"], format!("/{member}"));
+    }
+    let admin = world.login("admin").await;
+    let user = format!("/api/v1/users/{}", world.get("/api/v1/me", &tokens.access).await.text("id"));
+    for member in ["username", "role", "status"] {
+        let refused = world.patch(&user, &admin.access, json!({ member: null })).await;
+        assert_eq!(refused.refused("validation_failed").body["errors"][0]["pointer"], format!("/{member}"));
+    }
+}

@@ -207,22 +207,23 @@ pub async fn show(
 #[derive(Clone, utoipa::ToSchema)]
 pub struct NoteChanges {
     /// 1 to 200 characters on one line.
-    #[schema(min_length = 1, max_length = 200)]
+    #[schema(value_type = String, required = false, min_length = 1, max_length = 200)]
     pub title: Option<String>,
     /// At most 20,000 characters, and no more than fit into a request of 64 KiB.
-    #[schema(max_length = 20_000)]
+    #[schema(value_type = String, required = false, max_length = 20_000)]
     pub body: Option<String>,
     /// Whether others may read it.
+    #[schema(value_type = bool, required = false)]
     pub shared: Option<bool>,
 }
 
 impl FromFields for NoteChanges {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
-        let title = fields.optional_text("title");
+        let title = fields.changed_text("title");
         let title = fields.label("title", title, TITLE_MAX);
-        let body = fields.optional_text("body");
+        let body = fields.changed_text("body");
         let body = fields.within("body", body, 0, BODY_MAX);
-        let shared = fields.optional_flag("shared");
+        let shared = fields.changed_flag("shared");
         Some(Self { title, body, shared })
     }
 }
