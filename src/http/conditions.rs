@@ -64,13 +64,14 @@ impl Conditions {
         self.check_by(tag, |listed| listed == tag)
     }
 
-    /// Checks them where other tags than `tag` are current too: those of `If-Match` for which `is_current` holds.
+    /// Checks them where other tags than `tag` are current too: those for which `is_current` holds.
     ///
     /// # Errors
     /// `precondition_failed`.
     pub fn check_by(&self, tag: &str, is_current: impl Fn(&str) -> bool) -> Result<(), Problem> {
-        self.check_match_by(tag, is_current)?;
-        if self.is_unmodified(tag) {
+        self.check_match_by(tag, &is_current)?;
+        let is_seen = |listed: &String| is_current(listed.strip_prefix("W/").unwrap_or(listed));
+        if self.is_unmodified(tag) || self.if_none_match.iter().flatten().any(is_seen) {
             let detail = format!(
                 "`If-None-Match` asks that there be no such version, and {tag} is the current one. Leave the header \
                  out to change it."
