@@ -57,15 +57,23 @@ pub fn path_without_secrets(path: &str, limit: usize) -> String {
             run.push(byte);
             at += length;
         }
-        let may_go_on = is_cut && at == window.len();
+        // An escape may be cut too.
+        let may_go_on = is_cut && at + 3 > window.len();
         let is_secret = run.len() >= SECRET_RUN && uuid::Uuid::try_parse_ascii(&run).is_err();
         match is_secret || may_go_on && !run.is_empty() {
             true => shown.push('…'),
             false => shown.push_str(&window[start..at]),
         }
-        if let Some(letter) = window[at..].chars().next() {
-            at += letter.len_utf8();
-            shown.push(if letter.is_ascii_graphic() || letter == '…' { letter } else { '?' });
+        match (window[at..].chars().next(), decoded(&window.as_bytes()[at..])) {
+            (Some('%'), Some((_, length))) => {
+                shown.push_str(&window[at..at + length]);
+                at += length;
+            }
+            (Some(letter), _) => {
+                shown.push(if letter.is_ascii_graphic() || letter == '…' { letter } else { '?' });
+                at += letter.len_utf8();
+            }
+            (None, _) => {}
         }
     }
     shown.chars().take(limit).collect()
@@ -216,6 +224,8 @@ mod tests {
                 "/api/v1/users/0192d7a0-0000-7000-8000-000000000000/x",
             ),
             ("/a\r\n\u{1b}ä", "/a????"),
+            ("/%200192d7a0-0000-7000-8000-000000000000%20", "/%200192d7a0-0000-7000-8000-000000000000%20"),
+            ("/%C3%A4%zz%", "/%C3%A4%zz%"),
         ] {
             assert_eq!(path_without_secrets(path, 128), shown);
         }
