@@ -105,12 +105,25 @@ pub struct Session {
 /// # Errors
 /// PostgreSQL's.
 pub fn list(connection: &mut PgConnection, user_id: Uuid) -> QueryResult<Vec<Session>> {
+    list_page(connection, user_id, None, i64::MAX)
+}
+
+/// At most `limit` of them, of those begun before the session `before`.
+///
+/// # Errors
+/// PostgreSQL's.
+pub fn list_page(
+    connection: &mut PgConnection,
+    user_id: Uuid,
+    before: Option<Uuid>,
+    limit: i64,
+) -> QueryResult<Vec<Session>> {
     type Times = (DateTime<Utc>, Vec<DateTime<Utc>>);
     type Row = (Uuid, String, Option<String>, Option<String>, DateTime<Utc>, DateTime<Utc>, DateTime<Utc>);
     type BrowserEnds = Option<DateTime<Utc>>;
     let rows: Vec<(Row, BrowserEnds, Option<Times>)> = sessions::table
         .left_join(refresh_tokens::table)
-        .filter(sessions::user_id.eq(user_id))
+        .filter(sessions::user_id.eq(user_id).and(sessions::id.lt(before.unwrap_or(Uuid::max()))))
         .filter(sessions::ended_at.is_null().and(sessions::expires_at.gt(now())))
         .filter(
             refresh_tokens::expires_at
@@ -133,6 +146,7 @@ pub fn list(connection: &mut PgConnection, user_id: Uuid) -> QueryResult<Vec<Ses
             (refresh_tokens::expires_at, refresh_tokens::rotated_at).nullable(),
         ))
         .order(sessions::id.desc())
+        .limit(limit)
         .load(connection)?;
     let session = |(row, browser_ends, refresh): (Row, BrowserEnds, Option<Times>)| {
         let (id, kind, device, address, created_at, used, ends) = row;

@@ -1,13 +1,14 @@
 //! My sessions: `GET` and `DELETE /api/v1/me/sessions`, `DELETE /api/v1/me/sessions/{id}`.
 
 use actix_web::{HttpResponse, web};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::database::Connection;
 use crate::guard::requirements::{AccountRead, AccountWrite};
-use crate::guard::{Authorized, refusals};
-use crate::http::pagination::Page;
-use crate::http::request::{Path, not_found};
+use crate::guard::{Authorized, Caller, refusals};
+use crate::http::pagination::{Page, PageRequest};
+use crate::http::request::{Path, Query, not_found};
 use crate::http::response::private;
 use crate::operations::own_account::EndOwnSessions;
 use crate::refusal::Problem;
@@ -54,17 +55,51 @@ pub fn item(session: Session, current: Option<Uuid>) -> SessionItem {
     }
 }
 
-/// Lists my live sessions, all on one page: a user has only so many.
-#[utoipa::path(get, path = "/api/v1/me/sessions", tag = "me",
+/// Which part of the list.
+#[derive(Clone, Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct SessionQuery {
+    /// Items on a page, 1 to 200.
+    #[param(default = 50, minimum = 1, maximum = 200)]
+    #[serde(default, deserialize_with = "crate::http::pagination::limit")]
+    pub limit: Option<u32>,
+    /// The `next_cursor` of the page before.
+    #[param(min_length = 1)]
+    #[serde(default, deserialize_with = "crate::http::pagination::cursor")]
+    pub cursor: Option<String>,
+}
+
+/// Lists my live sessions.
+#[utoipa::path(get, path = "/api/v1/me/sessions", tag = "me", params(SessionQuery),
     responses((status = 200, description = "The live sessions, latest first", body = Page<SessionItem>)))]
 pub async fn list(
     state: web::Data<State>,
-    guarded: Authorized<AccountRead>,
+    guarded: Authorized<AccountRead, Query<SessionQuery>>,
 ) -> Result<HttpResponse, Problem> {
-    let (user_id, current) = (guarded.caller.user_id, guarded.caller.credential.session_id());
-    let sessions = state.core.database.run(move |connection| session::list(connection, user_id)).await?;
-    let items = sessions.into_iter().map(|session| item(session, current)).collect();
-    Ok(private(HttpResponse::Ok()).json(Page { items, next_cursor: None }))
+    let Query(query) = guarded.input;
+    list_of(&state, guarded.caller.user_id, &guarded.caller, &query).await
+}
+
+/// Returns a page of a user's live sessions; the caller's own is marked.
+///
+/// # Errors
+/// `validation_failed`; a fault of ours as a 5xx.
+pub async fn list_of(
+    state: &State,
+    user_id: Uuid,
+    caller: &Caller,
+    query: &SessionQuery,
+) -> Result<HttpResponse, Problem> {
+    let keys = &state.core.secret_keys;
+    let list = format!("sessions of {user_id}");
+    let request = PageRequest::read(keys, list, query.limit, query.cursor.as_deref())?;
+    let (before, rows) = (request.before, request.rows());
+    let find = move |connection: &mut Connection| session::list_page(connection, user_id, before, rows);
+    let sessions = state.core.database.run(find).await?;
+    let current = caller.credential.session_id();
+    let shown = |session| item(session, current);
+    Ok(private(HttpResponse::Ok()).json(request.page(keys, sessions, |session| session.id, shown)))
 }
 
 /// Ends one of my sessions; a live one that is not mine is not found.

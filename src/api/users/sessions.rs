@@ -3,31 +3,28 @@
 use actix_web::{HttpResponse, web};
 use uuid::Uuid;
 
-use crate::api::me::sessions::{SessionItem, item};
+use crate::api::me::sessions::{SessionItem, SessionQuery, list_of};
 use crate::guard::Authorized;
 use crate::guard::requirements::{UsersRead, UsersWrite};
 use crate::http::pagination::Page;
-use crate::http::request::{Path, not_found};
+use crate::http::request::{Path, Query, not_found};
 use crate::http::response::private;
 use crate::operations::manage_users::EndSessionsOf;
 use crate::operations::manage_users::FindUser;
 use crate::refusal::Problem;
-use crate::sessions::{Which, session};
+use crate::sessions::Which;
 use crate::state::State;
 
 /// Lists a user's live sessions.
-#[utoipa::path(get, path = "/api/v1/users/{id}/sessions", tag = "users", params(("id" = Uuid, Path)),
+#[utoipa::path(get, path = "/api/v1/users/{id}/sessions", tag = "users", params(("id" = Uuid, Path), SessionQuery),
     responses((status = 200, description = "The live sessions, latest first", body = Page<SessionItem>)))]
 pub async fn list(
     state: web::Data<State>,
-    guarded: Authorized<UsersRead, Path<Uuid>>,
+    guarded: Authorized<UsersRead, (Path<Uuid>, Query<SessionQuery>)>,
 ) -> Result<HttpResponse, Problem> {
-    let Path(id) = guarded.input;
+    let (Path(id), Query(query)) = guarded.input;
     FindUser { id }.run(&state).await?;
-    let sessions = state.core.database.run(move |connection| session::list(connection, id)).await?;
-    let current = guarded.caller.credential.session_id();
-    let items = sessions.into_iter().map(|session| item(session, current)).collect();
-    Ok(private(HttpResponse::Ok()).json(Page { items, next_cursor: None }))
+    list_of(&state, id, &guarded.caller, &query).await
 }
 
 /// Ends all sessions of a user.
