@@ -266,7 +266,13 @@ pub fn basic_name_mismatch() -> Problem {
 /// A username that is not allowed.
 #[must_use]
 pub fn username_flaw(flaw: &NameFlaw) -> Problem {
-    Problem::validation(vec![FieldError::new("/username", flaw.code(), flaw.to_string())])
+    Problem::validation(vec![username_error(flaw)])
+}
+
+/// What is wrong with a username, among other errors.
+#[must_use]
+pub fn username_error(flaw: &NameFlaw) -> FieldError {
+    FieldError::new("/username", flaw.code(), flaw.to_string())
 }
 
 /// A personal token past its time.
@@ -430,8 +436,13 @@ pub fn name_taken(taken: NameTaken) -> Problem {
 /// A new password with something wrong with it.
 #[must_use]
 pub fn password_flaws(flaws: &[PasswordFlaw], pointer: &str) -> Problem {
-    let errors = flaws.iter().map(|flaw| FieldError::new(pointer, flaw.code(), flaw.to_string()));
-    Problem::validation(errors.collect())
+    Problem::validation(password_errors(flaws, pointer))
+}
+
+/// Everything wrong with a new password, among other errors.
+#[must_use]
+pub fn password_errors(flaws: &[PasswordFlaw], pointer: &str) -> Vec<FieldError> {
+    flaws.iter().map(|flaw| FieldError::new(pointer, flaw.code(), flaw.to_string())).collect()
 }
 
 /// A wrong password within a session: a 401 would make clients refresh or sign out.

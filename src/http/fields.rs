@@ -48,6 +48,30 @@ pub trait FromFields: Sized {
     fn from_fields(fields: &mut Fields) -> Option<Self>;
 }
 
+/// What a body asks for, with what is wrong with it so far. Whoever knows more than the body adds to that, so that
+/// everything wrong is reported at once.
+#[derive(Clone, Debug)]
+pub struct Draft<T> {
+    value: T,
+    errors: FieldErrors,
+}
+
+impl<T> Draft<T> {
+    /// Returns what was read. A member that is wrong has its default.
+    pub fn value(&self) -> &T {
+        &self.value
+    }
+
+    /// Takes what was read, if nothing is wrong with it.
+    ///
+    /// # Errors
+    /// `validation_failed` with everything that is wrong, `more` included.
+    pub fn finish(mut self, more: Vec<FieldError>) -> Result<T, Problem> {
+        more.into_iter().for_each(|error| self.errors.push(error));
+        if self.errors.is_empty() { Ok(self.value) } else { Err(Problem::of_errors(self.errors)) }
+    }
+}
+
 impl Fields {
     /// Reads a whole object.
     ///
@@ -65,7 +89,25 @@ impl Fields {
         Self::read_parsed(json::parse(text)?)
     }
 
+    /// Reads a body of which more may turn out to be wrong.
+    ///
+    /// # Errors
+    /// Those of [`Fields::read_text`] for a body that no `T` can be made of.
+    pub fn read_draft<T: FromFields>(text: &[u8]) -> Result<Draft<T>, Problem> {
+        match Self::read_members(json::parse(text)?)? {
+            (Some(value), errors) => Ok(Draft { value, errors }),
+            (None, errors) => Err(Problem::of_errors(errors)),
+        }
+    }
+
     fn read_parsed<T: FromFields>(parsed: json::Parsed) -> Result<T, Problem> {
+        match Self::read_members(parsed)? {
+            (Some(made), errors) if errors.is_empty() => Ok(made),
+            (_, errors) => Err(Problem::of_errors(errors)),
+        }
+    }
+
+    fn read_members<T: FromFields>(parsed: json::Parsed) -> Result<(Option<T>, FieldErrors), Problem> {
         let mut errors = FieldErrors::default();
         if parsed.is_cut {
             let detail = format!("the body has more than {} members and items; send fewer", json::VALUES_MAX);
@@ -90,10 +132,7 @@ impl Fields {
             let error = || FieldError::new(json::step(name), "unknown_field", detail.to_owned());
             fields.errors.push_with(error);
         }
-        match made {
-            Some(made) if fields.errors.is_empty() => Ok(made),
-            _ => Err(Problem::of_errors(fields.errors)),
-        }
+        Ok((made, fields.errors))
     }
 
     /// Notes that a member is wrong.

@@ -13,7 +13,7 @@ use futures_util::StreamExt;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
-use super::fields::{Fields, FromFields};
+use super::fields::{Draft, Fields, FromFields};
 use super::routing::Asks;
 use super::{json, parameters};
 use crate::refusal::{self, Code, FieldError, FieldErrors, Problem};
@@ -80,13 +80,22 @@ pub struct Json<T>(pub T);
 
 impl<T: FromFields + 'static> Input for Json<T> {
     async fn read(request: &HttpRequest, payload: Payload) -> Result<Self, Problem> {
-        if !is_json(request) {
-            let detail = "The body must be JSON: send `Content-Type: application/json`.";
-            return Err(Problem::new(Code::UnsupportedMediaType, detail));
-        }
-        let text = read_body(request, payload).await?;
-        Fields::read_text(&text).map(Self)
+        Fields::read_text(&read_json(request, payload).await?).map(Self)
     }
+}
+
+impl<T: FromFields + 'static> Input for Draft<T> {
+    async fn read(request: &HttpRequest, payload: Payload) -> Result<Self, Problem> {
+        Fields::read_draft(&read_json(request, payload).await?)
+    }
+}
+
+async fn read_json(request: &HttpRequest, payload: Payload) -> Result<Vec<u8>, Problem> {
+    if !is_json(request) {
+        let detail = "The body must be JSON: send `Content-Type: application/json`.";
+        return Err(Problem::new(Code::UnsupportedMediaType, detail));
+    }
+    read_body(request, payload).await
 }
 
 /// A JSON body that may be left out.

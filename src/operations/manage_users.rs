@@ -87,14 +87,59 @@ pub struct NewUserRequest {
 
 impl FromFields for NewUserRequest {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
+        NewUserDraft::from_fields(fields)?.complete()
+    }
+}
+
+/// An account to be made, as far as it can be read.
+#[derive(Clone)]
+pub struct NewUserDraft {
+    username: Option<Username>,
+    password: Option<PlainPassword>,
+    email: Option<EmailAddress>,
+    role: Option<String>,
+}
+
+impl FromFields for NewUserDraft {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
         let username =
             fields.text("username").and_then(|text| fields.parsed("username", Username::parse_new(&text)));
         let password = fields.optional_text("password").map(|text| PlainPassword::new(&text));
         let email =
             fields.optional_text("email").and_then(|text| fields.parsed("email", EmailAddress::parse(&text)));
         let role = fields.optional_text("role");
-        Some(Self { username: username?, password, email, role })
+        Some(Self { username, password, email, role })
     }
+}
+
+impl NewUserDraft {
+    /// Returns what is wrong with it here: a role that there is not, and a password that breaks the policy.
+    ///
+    /// # Errors
+    /// A fault of ours as a 5xx.
+    pub async fn mistakes(&self, state: &State) -> Result<Vec<FieldError>, Problem> {
+        let mut mistakes = find_unknown_role(state, self.role.as_deref()).await?;
+        if let Some(password) = &self.password {
+            let username = self.username.as_ref().map(Username::as_str);
+            let names = username.into_iter().chain(self.email.as_ref().map(EmailAddress::as_str));
+            mistakes.extend(new_password::find_errors(state, password.clone(), names, "/password").await?);
+        }
+        Ok(mistakes)
+    }
+
+    /// Returns the account, if its name is good.
+    #[must_use]
+    pub fn complete(self) -> Option<NewUserRequest> {
+        let Self { username, password, email, role } = self;
+        Some(NewUserRequest { username: username?, password, email, role })
+    }
+}
+
+/// Returns the error of a role that there is not.
+async fn find_unknown_role(state: &State, role: Option<&str>) -> Result<Vec<FieldError>, Problem> {
+    let Some(role) = role.map(str::to_owned) else { return Ok(Vec::new()) };
+    let found = state.core.database.run(move |connection| user::find_permissions(connection, &role)).await?;
+    Ok(if found.is_none() { vec![unknown_role_error()] } else { Vec::new() })
 }
 
 /// What is to be changed.
@@ -138,6 +183,23 @@ impl FromFields for UserChanges {
 }
 
 impl UserChanges {
+    /// Returns what is wrong with it for this account, which keeps a username of an earlier version.
+    ///
+    /// # Errors
+    /// A fault of ours as a 5xx.
+    pub async fn mistakes(&self, state: &State, id: Uuid) -> Result<Vec<FieldError>, Problem> {
+        let mut mistakes = find_unknown_role(state, self.role.as_deref()).await?;
+        if let Some(name) = &self.username
+            && let Err(fault) = name.check_new()
+        {
+            let found = state.core.database.run(move |connection| user::find(connection, id)).await?;
+            if found.is_some_and(|user| !name.is_spelling_of(&user.username)) {
+                mistakes.insert(0, refusals::username_error(&fault));
+            }
+        }
+        Ok(mistakes)
+    }
+
     /// Returns whether it disables the account and does nothing else.
     fn only_disables(&self) -> bool {
         self.status == Some(false) && self.username.is_none() && self.email.is_none() && self.role.is_none()
@@ -526,8 +588,12 @@ fn changed_user(change: Change, expected: &Expected, caller: &Caller) -> Result<
 }
 
 fn unknown_role() -> Problem {
+    Problem::validation(vec![unknown_role_error()])
+}
+
+fn unknown_role_error() -> FieldError {
     let detail = "no such role; the built-in ones are viewer, member and admin".to_owned();
-    Problem::validation(vec![FieldError::new("/role", "unknown_role", detail)])
+    FieldError::new("/role", "unknown_role", detail)
 }
 
 fn refuse_access(access: Access, caller: &Caller) -> Problem {

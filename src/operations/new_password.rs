@@ -2,7 +2,7 @@
 
 use crate::blocking::caller;
 use crate::guard::refusals;
-use crate::refusal::Problem;
+use crate::refusal::{FieldError, Problem};
 use crate::state::State;
 use crate::users::password::{PasswordHash, PlainPassword};
 use crate::users::passwords::NewHash;
@@ -24,4 +24,20 @@ pub async fn hash_new_password(
         NewHash::Made(hash) => Ok(hash),
         NewHash::Refused(errors) => Err(refusals::password_flaws(&errors, pointer)),
     }
+}
+
+/// Returns all that is wrong with a new password, for a report of further errors beside it.
+///
+/// # Errors
+/// A fault of ours as a 5xx.
+pub async fn find_errors(
+    state: &State,
+    password: PlainPassword,
+    names: impl Iterator<Item = &str>,
+    pointer: &str,
+) -> Result<Vec<FieldError>, Problem> {
+    let names = names.map(str::to_owned).collect();
+    let claim = caller::current().claim_of_password();
+    let flaws = state.core.passwords.find_flaws(claim, password, names).await?;
+    Ok(refusals::password_errors(&flaws, pointer))
 }

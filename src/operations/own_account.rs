@@ -55,7 +55,18 @@ impl FromFields for MeChanges {
             Some(Some(text)) => fields.parsed("email", EmailAddress::parse(&text)).map(Some),
             other => other.map(|_| None),
         };
-        Some(Self { username, email, current_password: PlainPassword::new(&current_password?) })
+        let current_password = PlainPassword::new(current_password.as_deref().unwrap_or(""));
+        Some(Self { username, email, current_password })
+    }
+}
+
+impl MeChanges {
+    /// Returns what is wrong with it for this account, which keeps a username of an earlier version.
+    #[must_use]
+    pub fn mistakes(&self, caller: &Caller) -> Vec<FieldError> {
+        let renamed = self.username.as_ref().filter(|name| !name.is_spelling_of(&caller.username));
+        let fault = renamed.and_then(|name| name.check_own().err());
+        fault.iter().map(refusals::username_error).collect()
     }
 }
 
@@ -111,7 +122,22 @@ impl FromFields for NewTokenRequest {
         }
         // The setting's bound is checked where it is known.
         let expires_in = fields.optional_integer("expires_in", 1, i64::MAX);
-        Some(Self { name: name?, scope: scope?, expires_in })
+        Some(Self { name: name.unwrap_or_default(), scope: scope.unwrap_or_default(), expires_in })
+    }
+}
+
+impl NewTokenRequest {
+    /// Returns what is wrong with it here: a lifetime that is not allowed, and names in the scope that no role has.
+    ///
+    /// # Errors
+    /// A fault of ours as a 5xx.
+    pub async fn mistakes(&self, state: &State, caller: &Caller) -> Result<Vec<FieldError>, Problem> {
+        let mut mistakes: Vec<FieldError> = token_ttl(state, self.expires_in).err().into_iter().collect();
+        let denied = session::missing(Some(&self.scope), &caller.permissions);
+        if !denied.is_empty() {
+            mistakes.extend(roles::find_unknown_scope(state, &denied).await?);
+        }
+        Ok(mistakes)
     }
 }
 
@@ -126,9 +152,9 @@ impl ChangeProfile {
     /// `validation_failed`, `precondition_failed`, `conflict`, `account_deleted`; a fault of ours as a 5xx.
     pub async fn run(self, state: &State, caller: &Caller, origin: Origin) -> Result<User, Problem> {
         let Self { request, expected } = self;
-        let renamed = request.username.as_ref().filter(|name| !name.is_spelling_of(&caller.username));
-        if let Some(flaw) = renamed.and_then(|name| name.check_own().err()) {
-            return Err(refusals::username_flaw(&flaw));
+        let mistakes = request.mistakes(caller);
+        if !mistakes.is_empty() {
+            return Err(Problem::validation(mistakes));
         }
         step_up::verify_current(state, caller, request.current_password, &origin).await?;
         let changes = Changes { username: request.username, email: request.email, ..Changes::default() };
@@ -282,8 +308,12 @@ impl MakePersonalToken {
         origin: Origin,
     ) -> Result<(PlainPersonalToken, PersonalToken), Problem> {
         let Self { request } = self;
-        let ttl = token_ttl(state, request.expires_in)?;
-        check_token_scope(state, caller, &request.scope).await?;
+        let mistakes = request.mistakes(state, caller).await?;
+        if !mistakes.is_empty() {
+            return Err(Problem::validation(mistakes));
+        }
+        let ttl = token_ttl(state, request.expires_in).map_err(|error| Problem::validation(vec![error]))?;
+        check_token_scope(caller, &request.scope)?;
         throttle::count_token(state, caller, &origin).await?;
         let (plain, digest) = personal_token::mint();
         let new = NewPersonalToken {
@@ -307,7 +337,7 @@ impl MakePersonalToken {
 }
 
 /// Returns how long a new token is good.
-fn token_ttl(state: &State, expires_in: Option<i64>) -> Result<TimeDelta, Problem> {
+fn token_ttl(state: &State, expires_in: Option<i64>) -> Result<TimeDelta, FieldError> {
     let most = state.web.token_ttl_max.as_secs().try_into().unwrap_or(i64::MAX);
     let seconds = expires_in.unwrap_or(TOKEN_TTL_DEFAULT.min(most));
     if seconds <= most {
@@ -315,14 +345,13 @@ fn token_ttl(state: &State, expires_in: Option<i64>) -> Result<TimeDelta, Proble
     }
     let detail =
         format!("{seconds} is not between 1 and {most}, the most that DOORWARD_TOKEN_TTL_MAX allows");
-    Err(Problem::validation(vec![FieldError::new("/expires_in", "out_of_range", detail)]))
+    Err(FieldError::new("/expires_in", "out_of_range", detail))
 }
 
 /// A new token carries nothing that its user or the credential lacks.
-async fn check_token_scope(state: &State, caller: &Caller, scope: &[String]) -> Result<(), Problem> {
+fn check_token_scope(caller: &Caller, scope: &[String]) -> Result<(), Problem> {
     let denied = session::missing(Some(scope), &caller.permissions);
     if !denied.is_empty() {
-        roles::refuse_unknown_scope(state, &denied).await?;
         return Err(refusals::permission_denied(&denied, &caller.role));
     }
     let beyond = session::missing(Some(scope), &caller.scope);

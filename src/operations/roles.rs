@@ -21,12 +21,20 @@ impl ListRoleNames {
 /// # Errors
 /// `validation_failed` at `/scope`; a fault of ours as a 5xx.
 pub async fn refuse_unknown_scope(state: &State, names: &[String]) -> Result<(), Problem> {
+    let unknown = find_unknown_scope(state, names).await?;
+    if unknown.is_empty() { Ok(()) } else { Err(Problem::validation(unknown)) }
+}
+
+/// Returns the errors of the names that no role has.
+///
+/// # Errors
+/// A fault of ours as a 5xx.
+pub async fn find_unknown_scope(state: &State, names: &[String]) -> Result<Vec<FieldError>, Problem> {
     let roles = state.core.database.run(user::list_roles).await?;
     let is_known = |name: &&String| roles.iter().any(|(_, permissions)| permissions.contains(name));
     let unknown = names.iter().filter(|name| !is_known(name)).map(|unknown| {
         let detail = format!("`{unknown}` is no permission known here");
         FieldError::new("/scope", "unknown_scope", detail)
     });
-    let unknown: Vec<FieldError> = unknown.collect();
-    if unknown.is_empty() { Ok(()) } else { Err(Problem::validation(unknown)) }
+    Ok(unknown.collect())
 }

@@ -490,6 +490,7 @@ pub(super) static PRECONDITION_FAILED: Page = Page {
     causes: &[
         "Somebody else, or another tab, saved in between.",
         "A form was sent from a page that shows the account as it was before.",
+        "`If-Match` names a version of something that has no versions, such as a session.",
     ],
     for_client: "Read it again, apply the change anew, and send the new ETag.",
     for_user: "Load it again: somebody changed it meanwhile. Then make your change anew.",

@@ -148,6 +148,24 @@ impl Passwords {
         self.threads.run(DEADLINE, claim, work).await?.map_err(|_| HashError::OddHash)
     }
 
+    /// Checks a new password for an account of these names against the policy alone.
+    ///
+    /// # Errors
+    /// See [`HashError`].
+    pub async fn find_flaws(
+        &self,
+        claim: Claim,
+        plain: PlainPassword,
+        names: Vec<String>,
+    ) -> Result<Vec<PasswordFlaw>, HashError> {
+        let policy = self.policy.clone();
+        let work = move || {
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            policy.flaws(&plain, &names)
+        };
+        Ok(self.threads.run(DEADLINE, claim, work).await?)
+    }
+
     /// The threads' pool, for metrics.
     #[must_use]
     pub fn threads(&self) -> &BlockingPool {

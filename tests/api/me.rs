@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Browser, PASSWORD, World};
+use crate::support::{Answer, Browser, PASSWORD, World};
 
 #[actix_web::test]
 async fn me_says_who_i_am_and_by_which_credential() {
@@ -398,4 +398,67 @@ async fn if_match_fails_where_nothing_has_a_tag() {
     assert_eq!(world.get("/api/v1/me", &other.access).await.status, 200);
     assert_eq!(world.get("/api/v1/notes", &personal).await.status, 200);
     assert_eq!(ask(Method::DELETE, &sessions, &tokens.access, "*").send().await.status, 204);
+}
+
+#[actix_web::test]
+async fn list_of_sessions_has_pages_and_refuses_other_parameters() {
+    let world = World::new().await;
+    let tokens = world.signed_in("alice", "member").await;
+    for _ in 0..4 {
+        world.login("alice").await;
+    }
+    let admin = world.login("admin").await;
+    let own = "/api/v1/me/sessions".to_owned();
+    let of_user =
+        format!("/api/v1/users/{}/sessions", world.get("/api/v1/me", &tokens.access).await.text("id"));
+    for (path, bearer) in [(own, &tokens.access), (of_user, &admin.access)] {
+        let whole = world.get(&path, bearer).await.body;
+        let ids = |page: &Value| -> Vec<Value> {
+            page["items"].as_array().unwrap().iter().map(|item| item["id"].clone()).collect()
+        };
+        assert_eq!((ids(&whole).len(), &whole["next_cursor"]), (5, &Value::Null));
+        let (mut seen, mut next) = (Vec::new(), format!("{path}?limit=2"));
+        loop {
+            let page = world.get(&next, bearer).await.body;
+            assert!(ids(&page).len() <= 2);
+            seen.extend(ids(&page));
+            let Some(cursor) = page["next_cursor"].as_str() else { break };
+            next = format!("{path}?limit=2&cursor={cursor}");
+        }
+        assert_eq!(seen, ids(&whole));
+        let refused = world.get(&format!("{path}?limit=0&foo=1&cursor=x"), bearer).await;
+        let pointers = pointers(refused.refused("validation_failed"));
+        assert_eq!(pointers, ["/limit", "/foo", "/cursor"]);
+    }
+}
+
+fn pointers(refused: &Answer) -> Vec<&str> {
+    let errors = refused.body["errors"].as_array().unwrap();
+    errors.iter().map(|error| error["pointer"].as_str().unwrap()).collect()
+}
+
+#[actix_web::test]
+async fn mistakes_of_every_phase_are_reported_at_once() {
+    let world = World::new().await;
+    let tokens = world.signed_in("alice", "member").await;
+    let admin = world.login("admin").await;
+    let id = world.get("/api/v1/me", &tokens.access).await.text("id");
+    let me = world.patch("/api/v1/me", &tokens.access, json!({"username": "a:b", "email": "nope", "x": 1}));
+    assert_eq!(
+        pointers(me.await.refused("validation_failed")),
+        ["/current_password", "/email", "/x", "/username"]
+    );
+    let token = json!({"name": "", "scope": "openid", "expires_in": 1_000_000_000});
+    let token = world.post("/api/v1/me/tokens", &tokens.access, token).await;
+    assert_eq!(pointers(token.refused("validation_failed")), ["/name", "/expires_in", "/scope"]);
+    for (username, expected) in
+        [("ok", vec!["/role", "/password"]), ("a:b", vec!["/username", "/role", "/password"])]
+    {
+        let body = json!({"username": username, "password": "short", "role": "nobody"});
+        let refused = world.post("/api/v1/users", &admin.access, body).await;
+        assert_eq!(pointers(refused.refused("validation_failed")), expected);
+    }
+    let body = json!({"username": "a:b", "email": "nope", "role": "nobody", "status": 1});
+    let refused = world.patch(&format!("/api/v1/users/{id}"), &admin.access, body).await;
+    assert_eq!(pointers(refused.refused("validation_failed")), ["/email", "/status", "/username", "/role"]);
 }

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::guard::requirements::AccountWrite;
 use crate::guard::{AnyCaller, Authorized, Caller, refusals};
 use crate::http::conditions::{Conditions, IfMatch, IfNoneMatch};
-use crate::http::request::Json;
+use crate::http::fields::Draft;
 use crate::http::response::private;
 use crate::operations::own_account::ChangeProfile;
 use crate::operations::own_account::MeChanges;
@@ -109,9 +109,11 @@ fn me(caller: Caller) -> Me {
     responses((status = 200, description = "Oneself, changed", body = Me)))]
 pub async fn update(
     state: web::Data<State>,
-    guarded: Authorized<AccountWrite, (Conditions, Json<MeChanges>)>,
+    guarded: Authorized<AccountWrite, (Conditions, Draft<MeChanges>)>,
 ) -> Result<HttpResponse, Problem> {
-    let Authorized { mut caller, input: (conditions, Json(request)), origin, .. } = guarded;
+    let Authorized { mut caller, input: (conditions, draft), origin, .. } = guarded;
+    let mistakes = draft.value().mistakes(&caller);
+    let request = draft.finish(mistakes)?;
     let expected = Expected::Tagged(conditions);
     let user = ChangeProfile { request, expected }.run(&state, &caller, origin).await?;
     caller.username = user.username;

@@ -7,8 +7,9 @@ use uuid::Uuid;
 
 use crate::guard::requirements::{AccountRead, AccountWrite, FreshAccountWrite};
 use crate::guard::{Authorized, refusals};
+use crate::http::fields::Draft;
 use crate::http::pagination::{Page, PageRequest};
-use crate::http::request::{Json, Path, Query, not_found};
+use crate::http::request::{Path, Query, not_found};
 use crate::http::response::{no_store, private};
 use crate::operations::own_account::MakePersonalToken;
 use crate::operations::own_account::NewTokenRequest;
@@ -109,9 +110,11 @@ pub async fn list_of(state: &State, user_id: Uuid, query: &TokenQuery) -> Result
     responses((status = 201, description = "The token, shown this once", body = TokenItem)))]
 pub async fn create(
     state: web::Data<State>,
-    guarded: Authorized<FreshAccountWrite, Json<NewTokenRequest>>,
+    guarded: Authorized<FreshAccountWrite, Draft<NewTokenRequest>>,
 ) -> Result<HttpResponse, Problem> {
-    let Authorized { caller, input: Json(request), origin, .. } = guarded;
+    let Authorized { caller, input: draft, origin, .. } = guarded;
+    let mistakes = draft.value().mistakes(&state, &caller).await?;
+    let request = draft.finish(mistakes)?;
     let (plain, token) = MakePersonalToken { request }.run(&state, &caller, origin).await?;
     let location = format!("/api/v1/me/tokens/{}", token.id);
     let shown = TokenItem { token: Some(plain.expose().to_owned()), ..item(token) };

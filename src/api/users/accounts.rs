@@ -8,17 +8,18 @@ use uuid::Uuid;
 use crate::guard::requirements::{UsersRead, UsersWrite};
 use crate::guard::{Authorized, refusals};
 use crate::http::conditions::{Conditions, IfMatch, IfNoneMatch};
+use crate::http::fields::Draft;
 use crate::http::pagination::Page;
-use crate::http::request::{Json, Path, Query};
+use crate::http::request::{Path, Query};
 use crate::http::response::private;
 use crate::operations::manage_users::CreateUser;
 use crate::operations::manage_users::DeleteUser;
 use crate::operations::manage_users::FindUser;
 use crate::operations::manage_users::ListUsers;
 use crate::operations::manage_users::UpdateUser;
-use crate::operations::manage_users::{NewUserRequest, UserChanges, UserQuery};
+use crate::operations::manage_users::{NewUserDraft, NewUserRequest, UserChanges, UserQuery};
 use crate::operations::user_tag::{Expected, entity_tag};
-use crate::refusal::Problem;
+use crate::refusal::{self, Problem};
 use crate::state::State;
 use crate::users::User;
 
@@ -97,9 +98,11 @@ pub async fn show(
     responses((status = 201, description = "The user", body = UserItem)))]
 pub async fn create(
     state: web::Data<State>,
-    guarded: Authorized<UsersWrite, Json<NewUserRequest>>,
+    guarded: Authorized<UsersWrite, Draft<NewUserDraft>>,
 ) -> Result<HttpResponse, Problem> {
-    let Authorized { caller, input: Json(request), origin, .. } = guarded;
+    let Authorized { caller, input: draft, origin, .. } = guarded;
+    let mistakes = draft.value().mistakes(&state).await?;
+    let request = draft.finish(mistakes)?.complete().ok_or_else(refusal::internal)?;
     let user = CreateUser { request }.run(&state, &caller, origin).await?;
     let location = format!("/api/v1/users/{}", user.id);
     Ok(private(HttpResponse::Created())
@@ -109,7 +112,7 @@ pub async fn create(
 }
 
 /// The account's id, the conditions, and what to change.
-type ConditionalChange = (Path<Uuid>, (Conditions, Json<UserChanges>));
+type ConditionalChange = (Path<Uuid>, (Conditions, Draft<UserChanges>));
 
 /// Changes a user.
 ///
@@ -123,7 +126,9 @@ pub async fn update(
     state: web::Data<State>,
     guarded: Authorized<UsersWrite, ConditionalChange>,
 ) -> Result<HttpResponse, Problem> {
-    let Authorized { caller, input: (Path(id), (conditions, Json(request))), origin, .. } = guarded;
+    let Authorized { caller, input: (Path(id), (conditions, draft)), origin, .. } = guarded;
+    let mistakes = draft.value().mistakes(&state, id).await?;
+    let request = draft.finish(mistakes)?;
     let user = UpdateUser { id, request, expected: Expected::Tagged(conditions) }
         .run(&state, &caller, origin)
         .await?;
