@@ -13,7 +13,7 @@ use crate::audit::refusal_counts::RefusalCounts;
 use crate::audit::refusals::KeptRefusals;
 use crate::cache::remembered::Memory;
 use crate::clock::Clock;
-use crate::config::{Registration, Settings, SimplejwtRoutes};
+use crate::config::{PublicUrl, Registration, Settings, SimplejwtRoutes};
 use crate::database::Database;
 use crate::database::database_clock::DatabaseClock;
 use crate::http::cookies::BrowserSettings;
@@ -22,6 +22,7 @@ use crate::sessions::{LastUse, rotate_all};
 use crate::state::{Core, Recorder, ShownSetting, State, TokenIssuer, WebSettings};
 use crate::tokens::access_token::Issuer;
 use crate::tokens::key_ring::Keys;
+use crate::tokens::signing_key::KeyRing;
 use crate::users::passwords::Passwords;
 use crate::{pages, simplejwt};
 
@@ -57,23 +58,21 @@ pub fn parts(
     let public_url = settings.public_url_for(address);
     let url = public_url.as_str().to_owned();
     let Prepared { secret_keys, ring, cookie_key, highest_cost, .. } = prepared;
+    let database = Database::new(database_url, settings.database_connections);
     let passwords = Passwords::new(password_policy(settings), settings.bcrypt_cost, cores());
     if let Some(cost) = highest_cost {
         passwords.note_cost(cost);
     }
-    let browser = BrowserSettings {
-        origin: public_url.origin().as_str().to_owned(),
-        script_origins: settings.cors_origins.iter().map(|origin| origin.as_str().to_owned()).collect(),
-        secure: public_url.is_https(),
-        idle_ttl: settings.browser_session_idle_ttl,
-        kept_ttl: settings.browser_session_kept_ttl,
-    };
-    let database = Database::new(database_url, settings.database_connections);
-    let memory = Memory::new(database.feed().clone(), settings.remembered as usize);
-    let limits = limits(settings);
-    let for_rotations = limits.clone();
-    let rotations = database.together(move |connection, turns| rotate_all(connection, turns, &for_rotations));
-    let services = State {
+    let state = State {
+        tokens: token_issuer(settings, &database, ring, url.clone()),
+        cache: Arc::new(Memory::new(database.feed().clone(), settings.remembered as usize)),
+        limits: attempts(settings, &clock),
+        recorder: Recorder {
+            last_use: LastUse::default(),
+            refusal_counts: RefusalCounts::default(),
+            kept_refusals: KeptRefusals::new(settings.refusal_retention, settings.refusal_rows),
+        },
+        web: web_settings(settings, &public_url),
         core: Core {
             database,
             clock: clock.clone(),
@@ -81,36 +80,44 @@ pub fn parts(
             secret_keys,
             passwords,
         },
-        tokens: TokenIssuer {
-            keys: Keys::new(ring),
-            issuer: Issuer { url: url.clone(), audiences: settings.audiences.clone() },
-            signing_algorithm: algorithm(settings),
-            lifetimes: limits,
-            rotations,
-        },
-        cache: Arc::new(memory),
-        limits: attempts(settings, &clock),
-        recorder: Recorder {
-            last_use: LastUse::default(),
-            refusal_counts: RefusalCounts::default(),
-            kept_refusals: KeptRefusals::new(settings.refusal_retention, settings.refusal_rows),
-        },
-        web: WebSettings {
-            browser,
-            trusted_proxies: trusted_proxies(settings),
-            registration_open: settings.registration == Registration::Open,
-            simplejwt_rotates: settings.simplejwt_routes == SimplejwtRoutes::Rotate,
-            settings: shown(settings),
-            step_up_max_age: settings.step_up_max_age,
-            token_ttl_max: settings.token_ttl_max,
-        },
     };
     Parts {
-        services: web::Data::new(services),
+        services: web::Data::new(state),
         rendering: web::Data::new(rendering(settings, url, clock)),
         cookie_key,
         draining: Draining::default(),
         simplejwt: settings.simplejwt_routes,
         cors_origins: settings.cors_origins.clone(),
+    }
+}
+
+fn token_issuer(settings: &Settings, database: &Database, ring: KeyRing, url: String) -> TokenIssuer {
+    let lifetimes = limits(settings);
+    let for_rotations = lifetimes.clone();
+    TokenIssuer {
+        keys: Keys::new(ring),
+        issuer: Issuer { url, audiences: settings.audiences.clone() },
+        signing_algorithm: algorithm(settings),
+        lifetimes,
+        rotations: database.together(move |connection, turns| rotate_all(connection, turns, &for_rotations)),
+    }
+}
+
+fn web_settings(settings: &Settings, public_url: &PublicUrl) -> WebSettings {
+    let browser = BrowserSettings {
+        origin: public_url.origin().as_str().to_owned(),
+        script_origins: settings.cors_origins.iter().map(|origin| origin.as_str().to_owned()).collect(),
+        secure: public_url.is_https(),
+        idle_ttl: settings.browser_session_idle_ttl,
+        kept_ttl: settings.browser_session_kept_ttl,
+    };
+    WebSettings {
+        browser,
+        trusted_proxies: trusted_proxies(settings),
+        registration_open: settings.registration == Registration::Open,
+        simplejwt_rotates: settings.simplejwt_routes == SimplejwtRoutes::Rotate,
+        settings: shown(settings),
+        step_up_max_age: settings.step_up_max_age,
+        token_ttl_max: settings.token_ttl_max,
     }
 }

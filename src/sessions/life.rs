@@ -43,6 +43,13 @@ pub struct SessionLife {
     pub renewed_at: Vec<DateTime<Utc>>,
 }
 
+type Of = (Uuid, String, Option<String>, Option<String>);
+type Times = (DateTime<Utc>, DateTime<Utc>, DateTime<Utc>, Option<DateTime<Utc>>, DateTime<Utc>);
+type Ended = (Option<DateTime<Utc>>, Option<String>);
+type User = Option<(Uuid, String, String)>;
+type Refresh = Option<((i32, i32), Vec<DateTime<Utc>>, DateTime<Utc>)>;
+type Row = (Of, Times, Ended, User, Refresh);
+
 /// The life of a session; with a digest, only if its refresh token has, or had, random bytes of that digest.
 ///
 /// # Errors
@@ -52,11 +59,6 @@ pub fn find_life(
     id: Uuid,
     secret_digest: Option<[u8; 32]>,
 ) -> QueryResult<Option<SessionLife>> {
-    type Of = (Uuid, String, Option<String>, Option<String>);
-    type Times = (DateTime<Utc>, DateTime<Utc>, DateTime<Utc>, Option<DateTime<Utc>>, DateTime<Utc>);
-    type Ended = (Option<DateTime<Utc>>, Option<String>);
-    type User = Option<(Uuid, String, String)>;
-    type Refresh = Option<((i32, i32), Vec<DateTime<Utc>>, DateTime<Utc>)>;
     let mut query = sessions::table
         .left_join(users::table)
         .left_join(refresh_tokens::table)
@@ -81,39 +83,44 @@ pub fn find_life(
         let is_own = refresh_tokens::secret_digest.eq(digest.to_vec()).or(sessions::id.eq_any(former));
         query = query.filter(is_own);
     }
-    let row: Option<(Of, Times, Ended, User, Refresh)> = query.first(connection).optional()?;
-    let former: Vec<(DateTime<Utc>, Vec<DateTime<Utc>>)> = former_secrets::table
+    let row: Option<Row> = query.first(connection).optional()?;
+    let Some(row) = row else { return Ok(None) };
+    let former = former_secrets::table
         .filter(former_secrets::session_id.eq(id))
         .order(former_secrets::successor)
         .select((former_secrets::replaced_at, former_secrets::rotated_at))
         .load(connection)?;
+    Ok(Some(read(row, former)))
+}
+
+/// Reads a session's row, and of each of its former secrets when it was replaced and when it was last rotated.
+fn read(row: Row, former: Vec<(DateTime<Utc>, Vec<DateTime<Utc>>)>) -> SessionLife {
+    let (of, times, (ended_at, reason), user, refresh) = row;
     let rotated_before = former.iter().filter_map(|(_, rotated)| rotated.first().copied()).max();
     let renewed_at = former.into_iter().map(|(replaced_at, _)| replaced_at).collect();
-    Ok(row.map(|(of, times, (ended_at, reason), user, refresh)| {
-        let (id, kind, device, address) = of;
-        let (created_at, used, ends, browser_ends, now) = times;
-        let idle_ends = refresh.as_ref().map(|(.., expires_at)| *expires_at).or(browser_ends);
-        let refreshed = refresh.map(|((generation, renewals), rotated, _)| {
-            let count = generation - 1 - renewals * GENERATIONS_LEFT;
-            (count, rotated.first().copied().max(rotated_before))
-        });
-        let rotated = refreshed.and_then(|(_, last)| last);
-        let expires_at = idle_ends.map_or(ends, |idle_ends| ends.min(idle_ends));
-        SessionLife {
-            id,
-            user_id: user.as_ref().map(|(id, ..)| *id),
-            username: user.as_ref().map(|(_, name, _)| name.clone()),
-            user_status: user.map(|(.., status)| status),
-            kind,
-            device,
-            address,
-            created_at,
-            last_used_at: rotated.map_or(used, |rotated| used.max(rotated)),
-            expires_at,
-            is_expired: expires_at <= now,
-            ended: ended_at.zip(reason),
-            refreshed,
-            renewed_at,
-        }
-    }))
+    let (id, kind, device, address) = of;
+    let (created_at, used, ends, browser_ends, now) = times;
+    let idle_ends = refresh.as_ref().map(|(.., expires_at)| *expires_at).or(browser_ends);
+    let refreshed = refresh.map(|((generation, renewals), rotated, _)| {
+        let count = generation - 1 - renewals * GENERATIONS_LEFT;
+        (count, rotated.first().copied().max(rotated_before))
+    });
+    let rotated = refreshed.and_then(|(_, last)| last);
+    let expires_at = idle_ends.map_or(ends, |idle_ends| ends.min(idle_ends));
+    SessionLife {
+        id,
+        user_id: user.as_ref().map(|(id, ..)| *id),
+        username: user.as_ref().map(|(_, name, _)| name.clone()),
+        user_status: user.map(|(.., status)| status),
+        kind,
+        device,
+        address,
+        created_at,
+        last_used_at: rotated.map_or(used, |rotated| used.max(rotated)),
+        expires_at,
+        is_expired: expires_at <= now,
+        ended: ended_at.zip(reason),
+        refreshed,
+        renewed_at,
+    }
 }
