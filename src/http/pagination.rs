@@ -16,7 +16,8 @@ const LIMIT_MAX: u32 = 200;
 pub struct Page<T> {
     /// The items, newest first.
     pub items: Vec<T>,
-    /// For the next page; null on the last one.
+    /// For the next page; null on the last one. It alone tells whether there is a next page: this page may have fewer
+    /// items than asked for.
     pub next_cursor: Option<String>,
 }
 

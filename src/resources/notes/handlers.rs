@@ -80,9 +80,8 @@ fn entity_tag(note: &Note) -> String {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct NoteQuery {
-    /// A part of the title or the text, in capitals or small letters, composed or not. A page of a search may have
-    /// fewer items than asked for, even none, and still a `next_cursor`: go on with it. 503 `overloaded` says that too
-    /// much would have to be read: narrow the search.
+    /// A part of the title or the text, in capitals or small letters, composed or not. A page of a search may have no
+    /// items and still a `next_cursor`. 503 `overloaded` says that too much would have to be read: narrow the search.
     pub q: Option<String>,
     /// `me`: only one's own.
     #[param(pattern = "^me$")]
@@ -90,7 +89,8 @@ pub struct NoteQuery {
     pub owner: Option<String>,
     /// Only shared ones, or only private ones.
     pub shared: Option<bool>,
-    /// Items on a page, 1 to 200.
+    /// Items on a page, 1 to 200. A page ends earlier once its notes have 512 KiB of text, so it may have fewer items
+    /// and still a `next_cursor`.
     #[param(default = 50, minimum = 1, maximum = 200)]
     #[serde(default, deserialize_with = "crate::http::pagination::limit")]
     pub limit: Option<u32>,

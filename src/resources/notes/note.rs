@@ -1,7 +1,9 @@
 //! A note: its row and its queries.
 
 use chrono::{DateTime, Utc};
+use diesel::dsl::sql;
 use diesel::prelude::*;
+use diesel::sql_types::{Array, BigInt, Bool, Nullable, Uuid as SqlUuid};
 use uuid::Uuid;
 
 use super::search::{self, Filter};
@@ -14,6 +16,8 @@ use crate::random;
 pub const TITLE_MAX: usize = 200;
 /// Characters that a body may have.
 pub const BODY_MAX: usize = 20_000;
+/// Bytes of titles and bodies after which a page ends: the note that reaches it is its last one.
+const PAGE_BYTES: i64 = 512 * 1024;
 
 /// A note with its owner's name.
 #[derive(Clone, Debug, Queryable)]
@@ -95,7 +99,7 @@ pub struct Listed {
     pub next: Option<Uuid>,
 }
 
-/// Lists at most `limit` notes. A page of a search may have fewer, and still be followed by others.
+/// Lists at most `limit` notes, and no more than fill a page. A page may have fewer, and still be followed by others.
 ///
 /// # Errors
 /// PostgreSQL's.
@@ -105,18 +109,42 @@ pub fn list(connection: &mut PgConnection, filter: &Filter, limit: usize) -> Que
     let mut found = search::find(connection, filter, rows)?;
     let has_more = found.ids.len() > limit;
     found.ids.truncate(limit);
-    let next = if has_more { found.ids.last().copied() } else { found.stopped_at };
-    // Again who may see it: it may have been changed since.
-    let mut query = notes::table
-        .inner_join(users::table)
-        .filter(notes::id.eq_any(found.ids))
-        .select(COLUMNS)
-        .into_boxed();
-    if let Some(user_id) = filter.visible_to {
-        query = query.filter(notes::owner_id.eq(user_id).or(notes::shared));
-    }
-    let notes = query.order(notes::id.desc()).load(connection)?;
+    let last_found = found.ids.last().copied();
+    let notes = load_page(connection, found.ids, filter.visible_to)?;
+    let last_shown = notes.last().map(|note| note.id);
+    let next = if last_shown.is_some_and(|shown| last_found.is_some_and(|found| found < shown)) {
+        last_shown
+    } else if has_more {
+        last_found
+    } else {
+        found.stopped_at
+    };
     Ok(Listed { notes, next })
+}
+
+/// Loads the first of these notes that fill a page. It reads again who may see them: that may have changed since.
+fn load_page(
+    connection: &mut PgConnection,
+    ids: Vec<Uuid>,
+    visible_to: Option<Uuid>,
+) -> QueryResult<Vec<Note>> {
+    // The lengths are read without the texts, so that PostgreSQL sends no text that the page has no room for.
+    let is_on_page = sql::<Bool>(
+        "notes.id IN (SELECT id FROM (SELECT id, sum(octet_length(title) + octet_length(body)) OVER (ORDER BY id DESC \
+         ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS bytes_before FROM notes WHERE id = ANY(",
+    )
+    .bind::<Array<SqlUuid>, _>(ids)
+    .sql(") AND (shared OR owner_id = coalesce(")
+    .bind::<Nullable<SqlUuid>, _>(visible_to)
+    .sql(", owner_id))) AS found WHERE coalesce(bytes_before, 0) < ")
+    .bind::<BigInt, _>(PAGE_BYTES)
+    .sql(")");
+    notes::table
+        .inner_join(users::table)
+        .filter(is_on_page)
+        .select(COLUMNS)
+        .order(notes::id.desc())
+        .load(connection)
 }
 
 /// Returns title and body as a search compares them. No needle holds the letter between them: it begins the code of a
