@@ -107,6 +107,7 @@ pub fn serve(parts: Parts, listener: TcpListener, workers: usize) -> std::io::Re
             .app_data(web::Data::new(parts.draining))
             .app_data(document.clone())
             .app_data(table.clone())
+            .wrap(from_fn(middleware::answers::bound))
             .wrap(from_fn(serve_request))
             .wrap(cookies)
             .wrap(from_fn(session_cookie::keep))

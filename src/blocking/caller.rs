@@ -34,6 +34,7 @@ enum Kind {
     Server,
     Network(IpAddr),
     User(Uuid),
+    UsersAt(Option<IpAddr>),
 }
 
 fn party(of: &impl Hash) -> Party {
@@ -81,6 +82,15 @@ impl Caller {
     #[must_use]
     pub fn claim_of_account(self, lane: Lane, account: &impl Hash) -> Claim {
         Claim::of_account(lane, self.network_party(), party(&(lane.as_str(), account)))
+    }
+
+    /// Returns the party of the user, or else of the network, and the party of all users at a user's network.
+    #[must_use]
+    pub fn with_users_of_network(self) -> (Party, Option<Party>) {
+        match self.user_id {
+            Some(id) => (party(&Kind::User(id)), Some(party(&Kind::UsersAt(self.network)))),
+            None => (self.network_party(), None),
+        }
     }
 
     fn network_party(self) -> Party {

@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::buckets::{Buckets, NetworkBuckets};
 use super::counters::{CountedBy, Held, Limits};
 use super::held_by::HeldBy;
+use super::unread_answers::UnreadAnswers;
 use crate::clock::Clock;
 
 /// Tries that wait here at once; further ones are refused.
@@ -48,6 +49,7 @@ pub struct Attempts {
     pub waiting: Semaphore,
     pub bursts: Buckets<(HeldBy, String)>,
     pub noted: Buckets<()>,
+    pub unread_answers: UnreadAnswers,
 }
 
 impl Attempts {
@@ -63,6 +65,7 @@ impl Attempts {
             waiting: Semaphore::new(WAITING),
             bursts: Buckets::per_hour(1, clock),
             noted: Buckets::per_minute(NOTED_PER_MINUTE, clock),
+            unread_answers: UnreadAnswers::default(),
         }
     }
 

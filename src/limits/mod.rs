@@ -1,4 +1,4 @@
-//! Abuse limits: the rows that tries count against, and the networks that they come from.
+//! Abuse limits: the rows that tries count against, the networks that they come from, and the answers that nobody reads.
 
 pub mod attempts;
 pub mod buckets;
@@ -9,3 +9,4 @@ pub mod held_by;
 pub mod known_address;
 pub mod network;
 pub mod spray;
+pub mod unread_answers;

@@ -1,5 +1,6 @@
 //! Use cases: each file is something that an interface can ask for. They return a refusal, never an HTTP answer.
 
+pub mod hold_answer;
 pub mod issue_tokens;
 pub mod list_events;
 pub mod manage_users;

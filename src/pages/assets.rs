@@ -2,10 +2,12 @@
 
 use std::sync::LazyLock;
 
+use actix_web::HttpResponse;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use actix_web::{HttpResponse, web};
+use actix_web::web::{self, Bytes};
 use aws_lc_rs::digest::{SHA256, digest};
 
+use crate::http::response::in_memory_once;
 use crate::http::routing::Endpoint;
 use crate::refusal::{Code, Problem};
 
@@ -54,8 +56,9 @@ pub async fn show(file: web::Path<String>) -> Result<HttpResponse, Problem> {
     let assets = [&STYLE, &SCRIPT, &ICON];
     let found = assets.iter().find(|asset| asset.path.strip_prefix("/static/") == Some(file.as_str()));
     let asset = found.ok_or_else(|| Problem::new(Code::NotFound, "There is no such file."))?;
-    Ok(HttpResponse::Ok()
+    let mut answer = HttpResponse::Ok();
+    answer
         .insert_header((CONTENT_TYPE, asset.content_type))
-        .insert_header((CACHE_CONTROL, "public, max-age=31536000, immutable"))
-        .body(asset.bytes))
+        .insert_header((CACHE_CONTROL, "public, max-age=31536000, immutable"));
+    Ok(in_memory_once(answer, Bytes::from_static(asset.bytes)))
 }

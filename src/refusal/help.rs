@@ -383,9 +383,10 @@ pub(super) static OVERLOADED: Page = Page {
         "Your network, account or user has more requests waiting than anybody else; the newest of them are refused first.",
         "The database is slower than the requests that come in.",
         "A search that took too long; the detail then says to narrow it.",
+        "Large answers that you, or others at your network, have asked for and not read.",
     ],
     for_client: "Wait for as many seconds as `Retry-After` says and try again. Nothing was done. Narrow a search before it \
-                 is sent again.",
+                 is sent again. Read each answer to its end, or close its connection; ask for fewer large pages at once.",
     for_user: "Wait a moment and try again. Nothing is wrong with your account.",
     for_operator: "The metrics show the depth of both queues (doorward_pool_waiting), and how much was refused of which \
                    lane (doorward_pool_shed_total): signed_in, known_address, ordinary, expensive.",

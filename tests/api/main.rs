@@ -20,6 +20,7 @@ mod headers;
 mod input;
 mod ipv6;
 mod keys;
+mod large_answers;
 mod life;
 mod login;
 mod me;

@@ -13,6 +13,8 @@ use crate::audit::event::{Event, EventType};
 use crate::guard::requirements::AuditRead;
 use crate::guard::{Authorized, Caller, refusals};
 use crate::http::request::Query;
+use crate::limits::unread_answers::CALLER_MAX;
+use crate::operations::hold_answer::hold_answer;
 use crate::operations::list_events::EventQuery;
 use crate::operations::list_events::ListEvents;
 use crate::pages::answer::answer;
@@ -217,8 +219,9 @@ pub async fn show(
     answer(StatusCode::OK, &page)
 }
 
-/// The events of these filters, newest first, at most [`EXPORTED`].
+/// The events of these filters, newest first, at most [`EXPORTED`]. One export of each user is made at a time.
 async fn collect(state: &State, sent: &AuditQuery) -> Result<Vec<Event>, Problem> {
+    let _alone = hold_answer(state, CALLER_MAX)?;
     let mut query = EventQuery { limit: Some(200), ..sent.read(state).await? };
     let mut events = Vec::new();
     loop {

@@ -1,0 +1,68 @@
+//! Sends large answers in parts, and bounds those that one caller has not read yet.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use actix_web::Error;
+use actix_web::body::{BodySize, BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::Method;
+use actix_web::middleware::Next;
+use actix_web::web::{Bytes, Data};
+
+use crate::http::response::IsInMemoryOnce;
+use crate::limits::unread_answers::Held;
+use crate::operations::hold_answer::hold_answer;
+use crate::state::State;
+
+/// Bytes up to which an answer is neither counted nor divided.
+const SMALL: usize = 64 * 1024;
+/// Bytes that are handed to the connection at once. It copies them, and takes the next ones when they are sent.
+const PART: usize = 32 * 1024;
+
+/// The middleware.
+///
+/// # Errors
+/// The inner service's.
+pub async fn bound(request: ServiceRequest, next: Next<BoxBody>) -> Result<ServiceResponse, Error> {
+    let (request, response) = next.call(request).await?.into_parts();
+    let is_in_memory_once = response.extensions().contains::<IsInMemoryOnce>();
+    let (head, body) = response.into_parts();
+    let bytes = match body.try_into_bytes() {
+        Ok(bytes) if bytes.len() > SMALL => bytes,
+        Ok(bytes) => return Ok(ServiceResponse::new(request, head.set_body(BoxBody::new(bytes)))),
+        Err(body) => return Ok(ServiceResponse::new(request, head.set_body(body))),
+    };
+    // An answer to a change is not refused, since the change is made.
+    let is_counted = !is_in_memory_once && matches!(*request.method(), Method::GET | Method::HEAD);
+    let state = request.app_data::<Data<State>>().filter(|_| is_counted);
+    let held = state.map(|state| hold_answer(state, bytes.len())).transpose();
+    Ok(match held {
+        Ok(held) => ServiceResponse::new(request, head.set_body(BoxBody::new(Parts { bytes, held }))),
+        Err(problem) => ServiceResponse::from_err(problem, request),
+    })
+}
+
+/// A body that is sent in parts.
+struct Parts {
+    bytes: Bytes,
+    held: Option<Held>,
+}
+
+impl MessageBody for Parts {
+    type Error = Infallible;
+
+    fn size(&self) -> BodySize {
+        BodySize::Sized(self.bytes.len() as u64)
+    }
+
+    fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Bytes, Infallible>>> {
+        let this = self.get_mut();
+        let part = this.bytes.split_to(PART.min(this.bytes.len()));
+        if this.bytes.is_empty() {
+            this.held = None;
+        }
+        Poll::Ready((!part.is_empty()).then_some(Ok(part)))
+    }
+}

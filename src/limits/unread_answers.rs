@@ -1,0 +1,92 @@
+//! Bounds the bytes of large answers that one caller has asked for and not read yet.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::blocking::fair_queue::Party;
+
+/// Bytes of unread answers that a caller may have: a user, or all at one network who are not signed in.
+pub const CALLER_MAX: usize = 8 * 1024 * 1024;
+/// Bytes of unread answers that the users at one network may have together.
+const USERS_MAX: usize = 4 * CALLER_MAX;
+
+/// The bytes of each caller and of the users at each network; clones share them.
+#[derive(Clone, Default)]
+pub struct UnreadAnswers(Arc<Mutex<HashMap<Party, usize>>>);
+
+impl UnreadAnswers {
+    /// Counts an answer to this caller until the value returned is dropped; if the caller is a user, also to the users at
+    /// that network. Returns `None` if it is more than either may have. A single answer is always admitted, however large
+    /// it is.
+    #[must_use]
+    pub fn hold(&self, caller: Party, users: Option<Party>, bytes: usize) -> Option<Held> {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let has_room =
+            |party, limit| counts.get(&party).is_none_or(|held: &usize| held.saturating_add(bytes) <= limit);
+        if !has_room(caller, CALLER_MAX) || users.is_some_and(|users| !has_room(users, USERS_MAX)) {
+            return None;
+        }
+        let parties = [Some(caller), users];
+        for party in parties.into_iter().flatten() {
+            let count = counts.entry(party).or_default();
+            *count = count.saturating_add(bytes);
+        }
+        Some(Held { answers: self.clone(), parties, bytes })
+    }
+}
+
+/// An answer that is not read yet.
+pub struct Held {
+    answers: UnreadAnswers,
+    parties: [Option<Party>; 2],
+    bytes: usize,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let mut counts = self.answers.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for party in self.parties.into_iter().flatten() {
+            if let Some(count) = counts.get_mut(&party) {
+                *count = count.saturating_sub(self.bytes);
+                if *count == 0 {
+                    counts.remove(&party);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALICE: Party = Party::of_hash(1);
+    const BOB: Party = Party::of_hash(2);
+    const OFFICE: Party = Party::of_hash(3);
+    const HOME: Party = Party::of_hash(4);
+
+    #[test]
+    fn user_has_room_again_when_an_answer_is_read() {
+        let answers = UnreadAnswers::default();
+        let half = answers.hold(ALICE, Some(OFFICE), CALLER_MAX / 2);
+        let other_half = answers.hold(ALICE, Some(HOME), CALLER_MAX / 2);
+        assert!(half.is_some() && other_half.is_some());
+        assert!(answers.hold(ALICE, Some(OFFICE), 1).is_none());
+        assert!(answers.hold(BOB, Some(OFFICE), 1).is_some(), "another user has a share of their own");
+        drop(half);
+        assert!(answers.hold(ALICE, Some(OFFICE), CALLER_MAX / 2 + 1).is_none());
+        assert!(answers.hold(ALICE, Some(OFFICE), CALLER_MAX / 2).is_some());
+        drop(other_half);
+        assert!(answers.0.lock().unwrap().is_empty(), "who holds nothing is forgotten");
+    }
+
+    #[test]
+    fn single_answer_is_admitted_whatever_its_size() {
+        let answers = UnreadAnswers::default();
+        let export = answers.hold(ALICE, Some(OFFICE), USERS_MAX + 1);
+        assert!(export.is_some());
+        assert!(answers.hold(ALICE, Some(HOME), 1).is_none());
+        assert!(answers.hold(BOB, Some(OFFICE), 1).is_none(), "the users of a network share a limit");
+        assert!(answers.hold(BOB, Some(HOME), 1).is_some());
+    }
+}
