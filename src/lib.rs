@@ -3,6 +3,7 @@
 pub mod api;
 pub mod app;
 pub mod audit;
+pub mod blank;
 pub mod blocking;
 pub mod cache;
 pub mod cli;

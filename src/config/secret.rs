@@ -5,6 +5,8 @@ use std::fmt;
 use icu_properties::props::{DefaultIgnorableCodePoint, GeneralCategory};
 use icu_properties::{CodePointMapData, CodePointSetData};
 
+use crate::blank::is_blank;
+
 /// What stands in place of a secret wherever settings are shown.
 pub const MASK: &str = "***";
 
@@ -64,8 +66,7 @@ fn is_unseen(letter: char) -> bool {
         | GeneralCategory::LineSeparator
         | GeneralCategory::ParagraphSeparator => true,
         GeneralCategory::SpaceSeparator => letter != ' ',
-        // The Braille pattern of no dots is blank, and no property of Unicode says so.
-        _ => letter == '\u{2800}' || CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(letter),
+        _ => is_blank(letter) || CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(letter),
     }
 }
 

@@ -4,6 +4,8 @@
 use icu_properties::props::{DefaultIgnorableCodePoint, GeneralCategory};
 use icu_properties::{CodePointMapData, CodePointSetData};
 
+use crate::blank::is_blank;
+
 /// Why a label is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LabelFlaw {
@@ -52,7 +54,7 @@ pub fn check(text: &str) -> Result<(), LabelFlaw> {
             _ => {}
         }
     }
-    let is_seen = |letter: char| !letter.is_whitespace() && !ignorable.contains(letter);
+    let is_seen = |letter: char| !letter.is_whitespace() && !ignorable.contains(letter) && !is_blank(letter);
     if text.chars().any(is_seen) { Ok(()) } else { Err(LabelFlaw::Invisible) }
 }
 
@@ -71,6 +73,8 @@ mod tests {
             ("a\u{2067}b", LabelFlaw::Direction(0x2067)),
             ("\u{200b}", LabelFlaw::Invisible),
             (" \u{3164}\u{feff} ", LabelFlaw::Invisible),
+            ("\u{2800}", LabelFlaw::Invisible),
+            ("\u{2800} \u{1d159}\u{fffc}", LabelFlaw::Invisible),
             ("", LabelFlaw::Invisible),
         ] {
             assert_eq!(check(text), Err(flaw), "{text:?}");

@@ -5,6 +5,7 @@ use icu_properties::props::{DefaultIgnorableCodePoint, GeneralCategory};
 use icu_properties::{CodePointMapData, CodePointSetData};
 
 use super::address::{self, canonical};
+use crate::blank::is_blank;
 
 /// Characters that a username may have.
 const USERNAME_MAX: usize = 150;
@@ -218,7 +219,9 @@ fn check_characters(text: &str) -> Result<(), NameFlaw> {
             | GeneralCategory::PrivateUse
             | GeneralCategory::Surrogate
             | GeneralCategory::Unassigned => return Err(NameFlaw::InvisibleCharacter(code)),
-            _ if ignorable.contains(character) => return Err(NameFlaw::InvisibleCharacter(code)),
+            _ if ignorable.contains(character) || is_blank(character) => {
+                return Err(NameFlaw::InvisibleCharacter(code));
+            }
             _ => {}
         }
     }
@@ -294,6 +297,11 @@ mod tests {
             ("a\u{FEFF}b", "invisible_character"),
             ("a\u{AD}b", "invisible_character"),
             ("a\u{3164}b", "invisible_character"),
+            ("a\u{2800}b", "invisible_character"),
+            ("a\u{fffc}b", "invisible_character"),
+            ("a\u{13441}b", "invisible_character"),
+            ("a\u{16fe4}b", "invisible_character"),
+            ("a\u{1d159}b", "invisible_character"),
             ("a\u{FE0F}b", "invisible_character"),
             ("a\u{E000}b", "invisible_character"),
             ("a\u{378}b", "invisible_character"),
