@@ -2,7 +2,7 @@
 //! could have written them.
 
 use std::fs::{self, DirBuilder, File, Metadata, Permissions};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -17,6 +17,8 @@ pub const FILE_MODE: u32 = 0o600;
 pub const FOLDER_MODE: u32 = 0o700;
 /// The mode of a folder that PostgreSQL's user passes through.
 const PASSABLE_MODE: u32 = 0o711;
+/// Bytes that a secret file may have.
+const SECRET_MAX: u64 = 64 * 1024;
 /// Beginnings of the names that doorward and its PostgreSQL give in the data folder.
 const OWN_NAMES: [&str; 5] = ["postgres", "secret.", "doorward.", "socket", "lost+found"];
 
@@ -241,15 +243,24 @@ fn octal(found: &Metadata) -> String {
 /// [`FileError`].
 pub fn read_secret(what: &'static str, path: &Path) -> Result<String, FileError> {
     let io = |error| FileError::io(what, path, error);
+    // A pipe is not opened: that would wait for whoever writes to it.
+    let is_file = fs::metadata(path).map_err(io)?.is_file();
+    if !is_file {
+        return Err(io(io::Error::new(ErrorKind::InvalidInput, "not a regular file")));
+    }
     let file = File::open(path).map_err(io)?;
     let found = file.metadata().map_err(io)?;
     check_owner(what, path, &found)?;
+    if found.len() > SECRET_MAX {
+        let reason = format!("longer than {SECRET_MAX} bytes");
+        return Err(io(io::Error::new(ErrorKind::FileTooLarge, reason)));
+    }
     if is_open(&found) {
         let is_own = geteuid().is_root() || found.uid() == geteuid().as_raw();
         let advice = how_to_close(path, &octal(&found), is_own, is_read_only(path));
         return Err(FileError::Open { what, path: path.to_owned(), advice });
     }
-    io::read_to_string(file).map_err(io)
+    io::read_to_string(file.take(SECRET_MAX)).map_err(io)
 }
 
 fn check_owner(what: &'static str, path: &Path, found: &Metadata) -> Result<(), FileError> {
@@ -357,6 +368,20 @@ mod tests {
             assert_eq!(refused.kind(), ErrorKind::AlreadyExists);
         }
         assert!(!path.join("elsewhere").exists());
+    }
+
+    #[test]
+    fn secret_is_read_from_a_regular_file_of_bounded_size() {
+        let (_kept, path) = folder();
+        nix::unistd::mkfifo(&path.join("pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        create(&path.join("whole"), &[b'x'; 64 * 1024]).unwrap();
+        create(&path.join("long"), &[b'x'; 64 * 1024 + 1]).unwrap();
+        let read = |name: &str| read_secret("the secret key", &path.join(name));
+        assert_eq!(read("whole").unwrap().len(), 64 * 1024);
+        for (name, reason) in [("pipe", "not a regular file"), ("long", "longer than 65536 bytes")] {
+            let refused = read(name).unwrap_err().to_string();
+            assert!(refused.contains(reason), "{refused}");
+        }
     }
 
     #[test]

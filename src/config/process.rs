@@ -1,7 +1,7 @@
 //! The only place that reads the process: its environment, its user, its terminal, the settings file.
 
 use std::ffi::OsStr;
-use std::io::{ErrorKind, IsTerminal};
+use std::io::{ErrorKind, IsTerminal, Read};
 use std::path::{Path, PathBuf};
 use std::thread::available_parallelism;
 
@@ -13,6 +13,8 @@ use super::resolve::{SettingsErrors, resolve};
 use super::setting::Source;
 
 const DEFAULT_FILE: &str = "doorward.toml";
+/// Bytes that a settings file may have.
+const SETTINGS_MAX: u64 = 1024 * 1024;
 
 /// Makes the settings from the flags, this process's environment and the settings file.
 ///
@@ -109,8 +111,9 @@ fn read_file((path, source): &(PathBuf, Source)) -> Result<Option<(PathBuf, Stri
     let wrong = |reason: String| {
         format!("{CONFIG_VARIABLE} = {path:?} ({source}): {reason}; allowed: a readable file")
     };
-    let bytes = match std::fs::read(path) {
-        Ok(bytes) => bytes,
+    let bytes = match read_bounded(path) {
+        Ok(Ok(bytes)) => bytes,
+        Ok(Err(reason)) => return Err(wrong(reason)),
         Err(error) if error.kind() == ErrorKind::NotFound && *source == Source::Default => return Ok(None),
         Err(error) => return Err(wrong(error.to_string())),
     };
@@ -121,9 +124,34 @@ fn read_file((path, source): &(PathBuf, Source)) -> Result<Option<(PathBuf, Stri
     Ok(Some((path.clone(), text)))
 }
 
+/// Reads a regular file; the inner error says why it is not read. A pipe may never end, nor a device.
+fn read_bounded(path: &Path) -> std::io::Result<Result<Vec<u8>, String>> {
+    let found = std::fs::metadata(path)?;
+    if !found.is_file() && !found.is_dir() {
+        return Ok(Err("not a regular file".to_owned()));
+    }
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)?.take(SETTINGS_MAX + 1).read_to_end(&mut bytes)?;
+    let is_whole = bytes.len() as u64 <= SETTINGS_MAX;
+    Ok(if is_whole { Ok(bytes) } else { Err(format!("longer than {SETTINGS_MAX} bytes")) })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn settings_file_is_a_regular_file_of_bounded_size() {
+        let device = read_file(&("/dev/zero".into(), Source::Flag("config".into()))).unwrap_err();
+        assert!(device.contains("not a regular file; allowed: a readable file"), "{device}");
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("doorward.toml");
+        std::fs::write(&path, " ".repeat(1024 * 1024)).unwrap();
+        assert!(read_file(&(path.clone(), Source::Environment)).is_ok());
+        std::fs::write(&path, " ".repeat(1024 * 1024 + 1)).unwrap();
+        let long = read_file(&(path, Source::Environment)).unwrap_err();
+        assert!(long.contains("longer than 1048576 bytes"), "{long}");
+    }
 
     #[test]
     fn the_flag_names_the_file_before_the_environment() {

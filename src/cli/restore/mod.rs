@@ -64,7 +64,10 @@ impl RestoreArgs {
                 ));
             }
         } else if !self.file.is_file() {
-            return Err(Failure::new(format!("there is no file {}", self.file.display())));
+            return Err(Failure::new(format!(
+                "{} is missing or not a regular file: name a backup",
+                self.file.display()
+            )));
         }
         let access = DatabaseAccess::make(&settings)?;
         if access.beside_server {
