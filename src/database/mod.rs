@@ -38,6 +38,7 @@ pub use self::search::SEARCH_TIMEOUT;
 pub use self::together::Together;
 pub use self::waiting::{patience, within_one_deadline};
 pub use diesel::PgConnection as Connection;
+pub use diesel::QueryResult as Queried;
 
 diesel::define_sql_function! {
     /// PostgreSQL's clock: the start of the transaction.

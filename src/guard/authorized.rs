@@ -78,7 +78,8 @@ async fn let_in(
     rule: Rule,
     trace: &mut Trace,
 ) -> Result<(Caller, Payload), Problem> {
-    let caller = checks::identify(state, request, trace).await?;
+    let mut caller = checks::identify(state, request, trace).await?;
+    caller.required = rule.permission;
     let payload = match caller.credential {
         Credential::SessionCookie { session_id, .. } if !csrf::is_safe(request.method()) => {
             let checked = csrf::check(state, request, payload, session_id).await;

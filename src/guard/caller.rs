@@ -26,6 +26,10 @@ pub struct Caller {
     pub scope: Names,
     /// Which credential it was.
     pub credential: Credential,
+    /// The user's version.
+    pub version: i64,
+    /// The permission that the endpoint requires.
+    pub required: Option<&'static str>,
 }
 
 /// A credential that was found good.
@@ -43,6 +47,10 @@ pub enum Credential {
         auth_time: DateTime<Utc>,
         /// When the token expires.
         expires_at: DateTime<Utc>,
+        /// The key that signed it.
+        kid: String,
+        /// The user's version that it was issued with.
+        version: i64,
     },
     /// The cookie of a browser's session.
     SessionCookie {
@@ -54,6 +62,8 @@ pub enum Credential {
         expires_at: DateTime<Utc>,
         /// What unsafe requests prove themselves with.
         csrf_token: String,
+        /// The digest of its key.
+        digest: [u8; 32],
     },
     /// A personal access token.
     PersonalToken {
@@ -61,6 +71,8 @@ pub enum Credential {
         id: Uuid,
         /// When it expires.
         expires_at: DateTime<Utc>,
+        /// The digest of its text.
+        digest: [u8; 32],
     },
 }
 

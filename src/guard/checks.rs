@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use actix_web::HttpRequest;
 use chrono::{DateTime, TimeDelta, Utc};
+use uuid::Uuid;
 
 use super::caller::{Caller, Credential};
 use super::credential::{self, Sent};
@@ -17,12 +18,12 @@ use crate::guard::lookup;
 use crate::http::routing::Rule;
 use crate::refusal::{Code, Problem};
 use crate::sessions::refresh_token::{self, RefreshToken, RefreshTokenFlaw};
-use crate::sessions::{Standing, session};
+use crate::sessions::{BrowserStanding, Standing, session};
 use crate::state::State;
 use crate::tokens::access_token::{AccessTokenFlaw, Claims, Signed};
 use crate::tokens::holder::Holder;
 use crate::tokens::names::Names;
-use crate::tokens::personal_token;
+use crate::tokens::personal_token::{self, TokenStanding};
 use crate::users::name::fold_typed;
 
 /// How far ahead of the database's clock a sign-in may be dated: no further than `nbf` and `iat` of a token.
@@ -108,24 +109,34 @@ async fn identify_browser(
     let found = lookup::browser_standing(state, cookie_digest).await;
     let found = found.and_then(|found| found.ok_or_else(refusals::cookie_unknown));
     let browser = trace.check(Check::Signature, found)?;
-    let (id, standing) = (browser.id, &browser.standing);
+    let id = browser.id;
     trace.credential_id = Some(id);
     trace.session_id = Some(id);
-    trace.user_id = standing.user.as_ref().map(|user| user.id);
+    trace.user_id = browser.standing.user.as_ref().map(|user| user.id);
+    let user = check_browser(&browser, trace)?;
+    let credential = Credential::SessionCookie {
+        session_id: id,
+        auth_time: browser.auth_time,
+        expires_at: browser.standing.expires_at,
+        csrf_token: csrf::token_of_session(&state.core.secret_keys, id),
+        digest: cookie_digest,
+    };
+    Ok(caller(user, user.permissions.clone(), credential))
+}
+
+/// The checks of a browser's session, in order; gives its user.
+pub(super) fn check_browser<'a>(
+    browser: &'a BrowserStanding,
+    trace: &mut Trace,
+) -> Result<&'a Holder, Problem> {
+    let standing = &browser.standing;
     if let Some(former) = browser.former.filter(|former| former.is_over) {
         trace.stop(Check::Revocation);
         return Err(refusals::cookie_replaced(former.replaced_at));
     }
     trace.check(Check::Session, refuse_ended(standing.ended.as_ref()))?;
     trace.check(Check::Session, refuse_expired(browser.expired_at))?;
-    let user = check_user(standing.user.as_ref(), trace)?;
-    let credential = Credential::SessionCookie {
-        session_id: id,
-        auth_time: browser.auth_time,
-        expires_at: standing.expires_at,
-        csrf_token: csrf::token_of_session(&state.core.secret_keys, id),
-    };
-    Ok(caller(user, user.permissions.clone(), credential))
+    check_user(standing.user.as_ref(), trace)
 }
 
 fn refuse_ended(ended: Option<&(DateTime<Utc>, String)>) -> Result<(), Problem> {
@@ -324,47 +335,69 @@ async fn identify_access_token(state: &State, token: &str, trace: &mut Trace) ->
             return Err(refusals::access_token_flaw(AccessTokenFlaw::SignatureInvalid));
         }
     };
-    let user = check_standing(state, claims, &standing, trace).await?;
+    let user = match check_standing(claims.ver, claims.generation, &standing, trace) {
+        Ok(user) => user,
+        Err(Outdated::Refused(problem)) => return Err(problem),
+        Err(Outdated::VersionRaised(user_id)) => {
+            let raised = lookup::version_raised(state, user_id, claims.ver).await?;
+            return Err(refusals::version_raised(raised));
+        }
+    };
     let credential = Credential::AccessToken {
         session_id: claims.sid,
         session_scope: standing.scope.clone(),
         generation: claims.generation,
         auth_time: claims.auth_time,
         expires_at: claims.exp,
+        kid: signed.kid.clone(),
+        version: claims.ver,
     };
     Ok(caller(user, signed.scope.clone(), credential))
 }
 
-async fn check_standing<'a>(
-    state: &State,
-    claims: &Claims,
+/// Why an access token of a session is refused.
+pub(super) enum Outdated {
+    Refused(Problem),
+    /// The version of this user was raised past the token's.
+    VersionRaised(Uuid),
+}
+
+impl From<Problem> for Outdated {
+    fn from(problem: Problem) -> Self {
+        Self::Refused(problem)
+    }
+}
+
+/// The checks of an API client's session, in order, for an access token of this version and generation.
+pub(super) fn check_standing<'a>(
+    version: i64,
+    generation: i32,
     standing: &'a Standing,
     trace: &mut Trace,
-) -> Result<&'a Holder, Problem> {
+) -> Result<&'a Holder, Outdated> {
     if let Some(user) = &standing.user {
         trace.find(
             Check::Revocation,
             || "the user's version as it is now, or a later one".into(),
-            || format!("the token has version {}, the user {}", claims.ver, user.version),
+            || format!("the token has version {version}, the user {}", user.version),
         );
     }
-    if let Some(user) = standing.user.as_ref().filter(|user| claims.ver < user.version) {
+    if let Some(user) = standing.user.as_ref().filter(|user| version < user.version) {
         if check_status(&user.status).is_err() {
             // A refresh could only be refused for the same.
-            return check_user(Some(user), trace);
+            return Ok(check_user(Some(user), trace)?);
         }
         trace.stop(Check::Revocation);
-        let raised = lookup::version_raised(state, user.id, claims.ver).await?;
-        return Err(refusals::version_raised(raised));
+        return Err(Outdated::VersionRaised(user.id));
     }
-    if let Some(at) = standing.replaced_at(claims.generation) {
+    if let Some(at) = standing.replaced_at(generation) {
         trace.stop(Check::Revocation);
-        return Err(refusals::access_token_replaced(at));
+        return Err(refusals::access_token_replaced(at).into());
     }
     trace.pass(Check::Revocation);
     find_in_session(standing, trace);
     trace.check(Check::Session, refuse_ended(standing.ended.as_ref()))?;
-    check_user(standing.user.as_ref(), trace)
+    Ok(check_user(standing.user.as_ref(), trace)?)
 }
 
 fn find_in_session(standing: &Standing, trace: &mut Trace) {
@@ -408,6 +441,8 @@ fn caller(user: &Holder, scope: Names, credential: Credential) -> Caller {
         permissions: user.permissions.clone(),
         scope,
         credential,
+        version: user.version,
+        required: None,
     }
 }
 
@@ -441,6 +476,20 @@ async fn identify_personal_token(
             format!("it is {} here", refusals::time(now))
         },
     );
+    let user = check_personal_token(&standing, username, trace)?;
+    if !trace.explains() {
+        state.recorder.last_use.note_personal_token(standing.id);
+    }
+    let credential = Credential::PersonalToken { id: standing.id, expires_at, digest };
+    Ok(caller(user, standing.scope.clone(), credential))
+}
+
+/// The checks of a personal token, in order; gives its user.
+pub(super) fn check_personal_token<'a>(
+    standing: &'a TokenStanding,
+    username: Option<&str>,
+    trace: &mut Trace,
+) -> Result<&'a Holder, Problem> {
     let times = standing.expired_at.map_or(Ok(()), |at| Err(refusals::personal_token_expired(at)));
     trace.check(Check::Times, times)?;
     let revocation = standing.revoked.as_ref();
@@ -464,11 +513,7 @@ async fn identify_personal_token(
         return Err(refusals::basic_name_mismatch());
     }
     trace.check(Check::User, check_status(&user.status))?;
-    if !trace.explains() {
-        state.recorder.last_use.note_personal_token(standing.id);
-    }
-    let credential = Credential::PersonalToken { id: standing.id, expires_at };
-    Ok(caller(user, standing.scope.clone(), credential))
+    Ok(user)
 }
 
 fn is_one_of(typed: &str, own: &[Option<&str>]) -> bool {
@@ -476,7 +521,7 @@ fn is_one_of(typed: &str, own: &[Option<&str>]) -> bool {
     typed.is_some() && own.iter().flatten().any(|name| fold_typed(name) == typed)
 }
 
-fn check_permission(caller: &Caller, rule: Rule, trace: &mut Trace) -> Result<(), Problem> {
+pub(super) fn check_permission(caller: &Caller, rule: Rule, trace: &mut Trace) -> Result<(), Problem> {
     let Some(permission) = rule.permission else { return Ok(()) };
     trace.find(
         Check::Permission,

@@ -9,6 +9,7 @@ mod header_mistakes;
 pub mod lookup;
 pub mod origin;
 pub mod refusals;
+pub mod rejudge;
 pub mod requirements;
 pub mod session_cookie;
 pub mod trace;

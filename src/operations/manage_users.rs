@@ -6,8 +6,9 @@ use uuid::Uuid;
 
 use super::user_tag::Expected;
 use crate::audit::Origin;
+use crate::database::{Connection, Queried};
 use crate::guard::caller::{ACCOUNT_WRITE, Caller};
-use crate::guard::refusals;
+use crate::guard::{refusals, rejudge};
 use crate::http::fields::{Fields, FromFields};
 use crate::http::pagination::{Page, PageRequest};
 use crate::http::parameters;
@@ -320,18 +321,16 @@ impl CreateUser {
         };
         let role = request.role.unwrap_or_else(|| ROLE_DEFAULT.to_owned());
         let new = NewUser { username: request.username, email: request.email, password_hash, role };
-        let authority = Authority::Limited { held: held(caller), exempt: Exempt::Ordinary };
-        let inserted = state
-            .core
-            .database
-            .transaction(move |connection| user::insert(connection, &new, &authority, &origin))
-            .await?;
-        match inserted {
-            Insertion::Inserted(user) => Ok(user),
-            Insertion::NameTaken(taken) => Err(refusals::name_taken(taken)),
-            Insertion::UnknownRole => Err(unknown_role()),
-            Insertion::Denied(lacking) => Err(refuse_lacking(&lacking, caller)),
-        }
+        let insert = move |connection: &mut Connection, caller: &Caller| {
+            let authority = Authority::Limited { held: held(caller), exempt: Exempt::Ordinary };
+            Ok(match user::insert(connection, &new, &authority, &origin)? {
+                Insertion::Inserted(user) => Ok(user),
+                Insertion::NameTaken(taken) => Err(refusals::name_taken(taken)),
+                Insertion::UnknownRole => Err(unknown_role()),
+                Insertion::Denied(lacking) => Err(refuse_lacking(&lacking, caller)),
+            })
+        };
+        rejudge::transaction(state, caller, None, insert).await
     }
 }
 
@@ -356,17 +355,12 @@ impl UpdateUser {
             role: request.role,
             active: request.status,
         };
-        let authority = authority(caller, id, effect)?;
-        let asked = expected.clone();
-        let changed = state
-            .core
-            .database
-            .transaction(move |connection| {
-                let is_as_seen = |user: &User| asked.holds(user);
-                change::update(connection, id, &changes, is_as_seen, &authority, &origin)
-            })
-            .await?;
-        changed_user(changed, &expected, caller)
+        change_account(state, caller, id, effect, move |connection, caller, authority| {
+            let is_as_seen = |user: &User| expected.holds(user);
+            let changed = change::update(connection, id, &changes, is_as_seen, authority, &origin)?;
+            Ok(changed_user(changed, &expected, caller))
+        })
+        .await
     }
 }
 
@@ -381,16 +375,12 @@ impl DeleteUser {
     /// `not_found`, `precondition_failed`, `last_admin`, `permission_denied`, `insufficient_scope`; a fault of ours as a 5xx.
     pub async fn run(self, state: &State, caller: &Caller, origin: Origin) -> Result<User, Problem> {
         let Self { id, expected } = self;
-        let authority = authority(caller, id, Effect::TakesAway)?;
-        let asked = expected.clone();
-        let deleted = state
-            .core
-            .database
-            .transaction(move |connection| {
-                change::delete(connection, id, |user| asked.holds(user), &authority, &origin)
-            })
-            .await?;
-        changed_user(deleted, &expected, caller)
+        change_account(state, caller, id, Effect::TakesAway, move |connection, caller, authority| {
+            let is_as_seen = |user: &User| expected.holds(user);
+            let deleted = change::delete(connection, id, is_as_seen, authority, &origin)?;
+            Ok(changed_user(deleted, &expected, caller))
+        })
+        .await
     }
 }
 
@@ -405,16 +395,11 @@ impl DisableUser {
     /// `not_found`, `last_admin`, `permission_denied`, `insufficient_scope`; a fault of ours as a 5xx.
     pub async fn run(self, state: &State, caller: &Caller, origin: Origin) -> Result<usize, Problem> {
         let Self { id, ends_sessions } = self;
-        let authority = authority(caller, id, Effect::TakesAway)?;
-        let disabled = state
-            .core
-            .database
-            .transaction(move |connection| {
-                change::disable(connection, id, ends_sessions, &authority, &origin)
-            })
-            .await?;
-        let (change, ended) = disabled;
-        changed_user(change, &Expected::Anything, caller).map(|_| ended)
+        change_account(state, caller, id, Effect::TakesAway, move |connection, caller, authority| {
+            let (change, ended) = change::disable(connection, id, ends_sessions, authority, &origin)?;
+            Ok(changed_user(change, &Expected::Anything, caller).map(|_| ended))
+        })
+        .await
     }
 }
 
@@ -430,16 +415,13 @@ impl MakePasswordLink {
     /// `not_found`, `permission_denied`, `insufficient_scope`; a fault of ours as a 5xx.
     pub async fn run(self, state: &State, caller: &Caller, origin: Origin) -> Result<PasswordLink, Problem> {
         let Self { id, revokes_tokens } = self;
-        let authority = authority(caller, id, Effect::Gives)?;
         let (token, digest) = LinkToken::mint();
-        let made = state
-            .core
-            .database
-            .transaction(move |connection| {
-                set_password::insert_link(connection, id, &digest, revokes_tokens, &authority, &origin)
-            })
-            .await?;
-        let MadeLink { expires_at, ended } = made.map_err(|refused| refuse_setting(refused, caller))?;
+        let made = change_account(state, caller, id, Effect::Gives, move |connection, caller, authority| {
+            let made =
+                set_password::insert_link(connection, id, &digest, revokes_tokens, authority, &origin)?;
+            Ok(made.map_err(|refused| refuse_setting(refused, caller)))
+        });
+        let MadeLink { expires_at, ended } = made.await?;
         let url = format!("{}/set-password/{}", state.tokens.issuer.url, token.expose());
         Ok(PasswordLink { url, expires_at, ended })
     }
@@ -457,21 +439,18 @@ impl ResetPassword {
     /// `not_found`, `validation_failed`, `permission_denied`, `insufficient_scope`; a fault of ours as a 5xx.
     pub async fn run(self, state: &State, caller: &Caller, origin: Origin) -> Result<Ended, Problem> {
         let Self { id, password, revokes_tokens } = self;
-        let authority = authority(caller, id, Effect::Gives)?;
+        authority(caller, id, Effect::Gives)?;
         let user = FindUser { id }.run(state).await?;
         let names = (user.username.as_str(), user.email.as_deref());
         let hash = new_password::hash_new_password(state, password, names, "/new_password").await?;
-        let set = state
-            .core
-            .database
-            .transaction(move |connection| {
-                set_password::reset(connection, id, &hash, revokes_tokens, &authority, &origin)
+        change_account(state, caller, id, Effect::Gives, move |connection, caller, authority| {
+            let set = set_password::reset(connection, id, &hash, revokes_tokens, authority, &origin)?;
+            Ok(match set {
+                Setting::Done(_, ended) => Ok(ended),
+                refused => Err(refuse_setting(refused, caller)),
             })
-            .await?;
-        match set {
-            Setting::Done(_, ended) => Ok(ended),
-            refused => Err(refuse_setting(refused, caller)),
-        }
+        })
+        .await
     }
 }
 
@@ -486,16 +465,13 @@ impl EndSessionsOf {
     /// `not_found`, `permission_denied`, `insufficient_scope`; a fault of ours as a 5xx.
     pub async fn run(self, state: &State, caller: &Caller, origin: Origin) -> Result<Vec<Uuid>, Problem> {
         let Self { user_id, which } = self;
-        let authority = authority(caller, user_id, Effect::TakesAway)?;
-        let ended = state
-            .core
-            .database
-            .transaction(move |connection| match user::check_access(connection, user_id, &authority)? {
+        change_account(state, caller, user_id, Effect::TakesAway, move |connection, caller, authority| {
+            match user::check_access(connection, user_id, authority)? {
                 Access::Granted => end_sessions(connection, &which, EndReason::EndedByAdmin, &origin).map(Ok),
-                refused => Ok(Err(refused)),
-            })
-            .await?;
-        ended.map_err(|refused| refuse_access(refused, caller))
+                refused => Ok(Err(refuse_access(refused, caller))),
+            }
+        })
+        .await
     }
 }
 
@@ -510,21 +486,18 @@ impl RevokeTokensOf {
     /// `not_found`, `permission_denied`, `insufficient_scope`; a fault of ours as a 5xx.
     pub async fn run(self, state: &State, caller: &Caller, origin: Origin) -> Result<Vec<Uuid>, Problem> {
         let Self { user_id, token_id } = self;
-        let authority = authority(caller, user_id, Effect::TakesAway)?;
         let which = token_id.map_or(personal_token::Which::AllOf(user_id), |token_id| {
             personal_token::Which::OneOf(user_id, token_id)
         });
-        let revoked = state
-            .core
-            .database
-            .transaction(move |connection| match user::check_access(connection, user_id, &authority)? {
+        change_account(state, caller, user_id, Effect::TakesAway, move |connection, caller, authority| {
+            match user::check_access(connection, user_id, authority)? {
                 Access::Granted => {
                     personal_token::revoke(connection, which, RevokeReason::ByAdmin, &origin).map(Ok)
                 }
-                refused => Ok(Err(refused)),
-            })
-            .await?;
-        revoked.map_err(|refused| refuse_access(refused, caller))
+                refused => Ok(Err(refuse_access(refused, caller))),
+            }
+        })
+        .await
     }
 }
 
@@ -535,6 +508,25 @@ enum Effect {
     Gives,
     /// It only takes something away.
     TakesAway,
+}
+
+/// Changes the account `id` in one transaction, by what its caller may do to it then.
+async fn change_account<T, F>(
+    state: &State,
+    caller: &Caller,
+    id: Uuid,
+    effect: Effect,
+    mut work: F,
+) -> Result<T, Problem>
+where
+    T: Send + 'static,
+    F: FnMut(&mut Connection, &Caller, &Authority) -> Queried<Result<T, Problem>> + Send + 'static,
+{
+    let work = move |connection: &mut Connection, caller: &Caller| match authority(caller, id, effect) {
+        Ok(authority) => work(connection, caller, &authority),
+        Err(refused) => Ok(Err(refused)),
+    };
+    rejudge::transaction(state, caller, Some(id), work).await
 }
 
 /// Returns what a caller may do to the account `id`: no more than their role and their credential both allow.

@@ -4,12 +4,12 @@ use chrono::TimeDelta;
 use uuid::Uuid;
 
 use super::sign_in::{ATTEMPTS, changed_meanwhile};
-use super::step_up::{lapsed, made};
 use super::user_tag::Expected;
 use crate::audit::Origin;
+use crate::database::Connection;
 use crate::guard::caller::{ACCOUNT_WRITE, Caller, Credential};
-use crate::guard::refusals;
 use crate::guard::session_cookie::NewCookie;
+use crate::guard::{refusals, rejudge};
 use crate::http::fields::{Fields, FromFields, Scope};
 use crate::operations::new_password;
 use crate::operations::roles;
@@ -17,7 +17,7 @@ use crate::operations::step_up;
 use crate::operations::throttle;
 use crate::refusal::{self, FieldError, Problem};
 use crate::sessions::renewal::{self, Kept};
-use crate::sessions::{self, Before, EndReason, NewSecret, Verified, end_sessions, session};
+use crate::sessions::{self, Before, EndReason, NewSecret, end_sessions, session};
 use crate::state::State;
 use crate::tokens::personal_token::{
     self, NewPersonalToken, PersonalToken, PlainPersonalToken, RevokeReason, Which,
@@ -158,23 +158,21 @@ impl ChangeProfile {
         }
         step_up::verify_current(state, caller, request.current_password, &origin).await?;
         let changes = Changes { username: request.username, email: request.email, ..Changes::default() };
-        let (user_id, asked) = (caller.user_id, expected.clone());
-        let changed = state
-            .core
-            .database
-            .transaction(move |connection| {
-                let is_as_seen = |user: &User| asked.holds(user);
-                change::update(connection, user_id, &changes, is_as_seen, &Authority::Unlimited, &origin)
+        let user_id = caller.user_id;
+        let change = move |connection: &mut Connection, _: &Caller| {
+            let is_as_seen = |user: &User| expected.holds(user);
+            let everything = Authority::Unlimited;
+            let changed = change::update(connection, user_id, &changes, is_as_seen, &everything, &origin)?;
+            Ok(match changed {
+                Change::Done(user) => Ok(user),
+                Change::NameTaken(taken) => Err(refusals::name_taken(taken)),
+                Change::NameRefused(flaw) => Err(refusals::username_flaw(&flaw)),
+                Change::NotFound => Err(refusals::account_deleted()),
+                Change::Stale(user) => Err(expected.refuse(&user)),
+                Change::UnknownRole | Change::Denied(_) | Change::LastAdmin => Err(refusal::internal()),
             })
-            .await?;
-        match changed {
-            Change::Done(user) => Ok(user),
-            Change::NameTaken(taken) => Err(refusals::name_taken(taken)),
-            Change::NameRefused(flaw) => Err(refusals::username_flaw(&flaw)),
-            Change::NotFound => Err(refusals::account_deleted()),
-            Change::Stale(user) => Err(expected.refuse(&user)),
-            Change::UnknownRole | Change::Denied(_) | Change::LastAdmin => Err(refusal::internal()),
-        }
+        };
+        rejudge::transaction(state, caller, Some(user_id), change).await
     }
 }
 
@@ -227,45 +225,59 @@ async fn replace_password(
 ) -> Result<Option<Option<Kept>>, Problem> {
     let (user_id, kept, origin) = (caller.user_id, caller.credential.session_id(), origin.clone());
     let limits = state.tokens.lifetimes.clone();
-    let changed = state.core.database.transaction(move |connection| {
-        if let Some(lapse) = sessions::find_lapse(connection, user_id, kept)? {
-            return Ok(Verified::Lapsed(lapse));
-        }
+    let change = move |connection: &mut Connection, _: &Caller| {
         let changed =
             set_password::change_own(connection, user_id, &verified_hash, &new_hash, kept, &origin)?;
         if changed.is_none() {
-            return Ok(Verified::Outdated);
+            return Ok(Ok(None));
         }
         if revoke_tokens {
             let (all, reason) = (Which::AllOf(user_id), RevokeReason::PasswordChanged);
             personal_token::revoke(connection, all, reason, &origin)?;
         }
-        let Some((id, digest)) = kept.zip(cookie) else { return Ok(Verified::Done(None)) };
+        let Some((id, digest)) = kept.zip(cookie) else { return Ok(Ok(Some(None))) };
         let renewed =
             renewal::renew(connection, id, &NewSecret::Cookie(digest), Before::Over, &limits, &origin)?;
         renewal::announce(connection, id)?;
-        Ok(Verified::Done(renewed.map(|renewed| renewed.kept)))
-    });
-    made(changed.await?)
+        Ok(Ok(Some(renewed.map(|renewed| renewed.kept))))
+    };
+    rejudge::transaction(state, caller, Some(user_id), change).await
+}
+
+/// Signs out: ends the session that a credential belongs to. One that has ended already is signed out too. Gives those
+/// that had not ended before.
+pub struct SignOut {
+    pub which: sessions::Which,
+}
+
+impl SignOut {
+    /// # Errors
+    /// A fault of ours as a 5xx.
+    pub async fn run(self, state: &State, origin: Origin) -> Result<Vec<Uuid>, Problem> {
+        let Self { which } = self;
+        state
+            .core
+            .database
+            .transaction(move |connection| end_sessions(connection, &which, EndReason::Logout, &origin))
+            .await
+            .map_err(Problem::from)
+    }
 }
 
 /// Ends sessions of the caller's own; gives those that had not ended before.
 pub struct EndOwnSessions {
     pub which: sessions::Which,
-    pub reason: EndReason,
 }
 
 impl EndOwnSessions {
     /// # Errors
-    /// A fault of ours as a 5xx.
-    pub async fn run(self, state: &State, origin: Origin) -> Result<Vec<Uuid>, Problem> {
-        let Self { which, reason } = self;
-        state
-            .core
-            .database
-            .transaction(move |connection| end_sessions(connection, &which, reason, &origin))
-            .await
-            .map_err(Problem::from)
+    /// `session_ended`, `account_disabled`, `account_deleted`; a fault of ours as a 5xx.
+    pub async fn run(self, state: &State, caller: &Caller, origin: Origin) -> Result<Vec<Uuid>, Problem> {
+        let Self { which } = self;
+        let end = move |connection: &mut Connection, _: &Caller| {
+            end_sessions(connection, &which, EndReason::EndedByUser, &origin).map(Ok)
+        };
+        rejudge::transaction(state, caller, Some(caller.user_id), end).await
     }
 }
 
@@ -276,19 +288,15 @@ pub struct RevokeOwnToken {
 
 impl RevokeOwnToken {
     /// # Errors
-    /// A fault of ours as a 5xx.
+    /// `session_ended`, `account_disabled`, `account_deleted`; a fault of ours as a 5xx.
     pub async fn run(self, state: &State, caller: &Caller, origin: Origin) -> Result<bool, Problem> {
         let Self { id } = self;
         let which = Which::OneOf(caller.user_id, id);
-        state
-            .core
-            .database
-            .transaction(move |connection| {
-                personal_token::revoke(connection, which, RevokeReason::ByUser, &origin)
-            })
-            .await
-            .map(|revoked| !revoked.is_empty())
-            .map_err(Problem::from)
+        let revoke = move |connection: &mut Connection, _: &Caller| {
+            personal_token::revoke(connection, which, RevokeReason::ByUser, &origin).map(Ok)
+        };
+        let revoked = rejudge::transaction(state, caller, Some(caller.user_id), revoke).await?;
+        Ok(!revoked.is_empty())
     }
 }
 
@@ -323,15 +331,13 @@ impl MakePersonalToken {
             scope: request.scope,
             ttl,
         };
-        let session_id = caller.credential.session_id();
-        let made = state.core.database.transaction(move |connection| {
-            // What revokes all of a user's tokens finds this one, or is found here to have ended the session.
-            match sessions::find_lapse(connection, new.user_id, session_id)? {
-                Some(lapse) => Ok(Err(lapse)),
-                None => personal_token::insert(connection, &new, &origin).map(Ok),
-            }
-        });
-        let token = made.await?.map_err(lapsed)?;
+        // What revokes all of a user's tokens finds this one, or is found to have ended the session.
+        let insert =
+            move |connection: &mut Connection, caller: &Caller| match check_token_scope(caller, &new.scope) {
+                Ok(()) => personal_token::insert(connection, &new, &origin).map(Ok),
+                Err(refused) => Ok(Err(refused)),
+            };
+        let token = rejudge::transaction(state, caller, Some(caller.user_id), insert).await?;
         Ok((plain, token))
     }
 }

@@ -1,6 +1,8 @@
 //! What is done to the server itself, from its pages.
 
 use crate::audit::Origin;
+use crate::database::Connection;
+use crate::guard::{Caller, rejudge};
 use crate::refusal::{self, Problem};
 use crate::sessions::session::delta;
 use crate::state::State;
@@ -36,19 +38,16 @@ pub struct RotateSigningKey;
 
 impl RotateSigningKey {
     /// # Errors
-    /// A fault of ours as a 5xx.
-    pub async fn run(self, state: &State, origin: Origin) -> Result<(), Problem> {
+    /// What ended the caller's authority meanwhile; a fault of ours as a 5xx.
+    pub async fn run(self, state: &State, caller: &Caller, origin: Origin) -> Result<(), Problem> {
         let private = PrivateKey::generate(state.tokens.signing_algorithm).map_err(|error| {
             tracing::error!(%error, "no signing key could be made");
             refusal::internal()
         })?;
         let secret_keys = Box::new(state.core.secret_keys.clone());
-        state
-            .core
-            .database
-            .transaction(move |connection| signing_key::insert(connection, &private, &secret_keys, &origin))
-            .await
-            .map(|_| ())
-            .map_err(Problem::from)
+        let insert = move |connection: &mut Connection, _: &Caller| {
+            signing_key::insert(connection, &private, &secret_keys, &origin).map(|_| Ok(()))
+        };
+        rejudge::transaction(state, caller, None, insert).await
     }
 }

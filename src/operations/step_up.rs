@@ -130,7 +130,7 @@ pub async fn password_hash_of(state: &State, user_id: Uuid) -> Result<Option<Str
 }
 
 /// `None`: the password has to be verified again.
-pub(super) fn made<T>(verified: Verified<T>) -> Result<Option<T>, Problem> {
+fn made<T>(verified: Verified<T>) -> Result<Option<T>, Problem> {
     match verified {
         Verified::Done(done) => Ok(Some(done)),
         Verified::Outdated => Ok(None),
@@ -139,7 +139,7 @@ pub(super) fn made<T>(verified: Verified<T>) -> Result<Option<T>, Problem> {
 }
 
 /// What the guard would say now of a caller whom it let in.
-pub(super) fn lapsed(lapse: Lapse) -> Problem {
+fn lapsed(lapse: Lapse) -> Problem {
     match lapse {
         Lapse::SessionEnded(at, reason) => refusals::session_ended(at, &reason),
         Lapse::SessionUnknown => refusals::session_unknown(),

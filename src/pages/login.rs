@@ -17,10 +17,10 @@ use crate::guard::session_cookie::{self, NewCookie, SentCookie};
 use crate::guard::trace::Trace;
 use crate::guard::{AnyCaller, Authorized, checks};
 use crate::http::request::{Form, Open, Query};
-use crate::operations::own_account::EndOwnSessions;
+use crate::operations::own_account::SignOut;
 use crate::operations::sign_in::SignIn;
 use crate::refusal::{self, Code, Problem};
-use crate::sessions::{EndReason, HeldBy, Which};
+use crate::sessions::{HeldBy, Which};
 use crate::state::State;
 use crate::users::password::PlainPassword;
 
@@ -190,7 +190,7 @@ pub async fn sign_out(
     guarded: Authorized<AnyCaller, Form>,
 ) -> Result<HttpResponse, Problem> {
     let which = Which::These(guarded.caller.credential.session_id().into_iter().collect());
-    EndOwnSessions { which, reason: EndReason::Logout }.run(&state, guarded.origin).await?;
+    SignOut { which }.run(&state, guarded.origin).await?;
     session_cookie::take_back(&request);
     Ok(see_other("/login?signed_out=1"))
 }

@@ -13,6 +13,7 @@ pub mod session;
 pub mod standing;
 pub mod statistics;
 pub mod step_up;
+pub mod unchanged;
 
 pub use begin::{HeldBy, NewSession, begin};
 pub use cookie_key::CookieKey;

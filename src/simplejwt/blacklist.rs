@@ -12,9 +12,9 @@ use crate::guard::origin::RequestOrigin;
 use crate::guard::trace::Trace;
 use crate::guard::{checks, refusals};
 use crate::http::request::Open;
-use crate::operations::own_account::EndOwnSessions;
+use crate::operations::own_account::SignOut;
 use crate::refusal::Problem;
-use crate::sessions::{EndReason, Which, refresh_token};
+use crate::sessions::{Which, refresh_token};
 use crate::state::State;
 
 /// Signs out, as simplejwt's TokenBlacklistView. Any genuine refresh token of a session that lives ends it, a spent one
@@ -41,7 +41,7 @@ async fn end(state: &State, text: &str, origin: Origin, trace: &mut Trace) -> Re
     // Tells why there is nothing to end. Whether there is, is decided below.
     explanation::check_session_of(state, &token, trace).await?;
     let which = Which::OfRefreshToken(token.session_id, refresh_token::digest(&token.secret));
-    let ended = EndOwnSessions { which, reason: EndReason::Logout }.run(state, origin).await?;
+    let ended = SignOut { which }.run(state, origin).await?;
     if ended.is_empty() {
         // Another request was faster by a hair.
         explanation::check_session_of(state, &token, trace).await?;

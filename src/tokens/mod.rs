@@ -11,3 +11,4 @@ pub mod private_key;
 pub mod recent;
 pub mod revocation;
 pub mod signing_key;
+pub mod unchanged;

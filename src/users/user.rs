@@ -376,6 +376,15 @@ pub fn lock(connection: &mut PgConnection, id: Uuid) -> QueryResult<Option<(User
     Ok(Some((user, permissions)))
 }
 
+/// Locks a user's row until the transaction ends, if there is one.
+///
+/// # Errors
+/// PostgreSQL's.
+pub fn lock_row(connection: &mut PgConnection, id: Uuid) -> QueryResult<()> {
+    let row = users::table.find(id).select(users::id).for_no_key_update();
+    row.first::<Uuid>(connection).optional().map(|_| ())
+}
+
 /// Whether somebody may touch an account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Access {

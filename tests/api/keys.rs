@@ -10,7 +10,7 @@ use jsonwebtoken::{DecodingKey, Validation, decode, decode_header};
 use reqwest::Method;
 use serde_json::Value;
 
-use crate::support::World;
+use crate::support::{Browser, World};
 
 async fn jwks(world: &World) -> JwkSet {
     let answer = world.ask(Method::GET, "/.well-known/jwks.json").send().await;
@@ -219,10 +219,9 @@ async fn rotation_elsewhere_refuses_no_token_of_a_longer_lifetime() {
     let before = long.signed_in("alice", "member").await;
     // By a command, and by a node with a shorter lifetime.
     rotate(&long, Algorithm::Es256);
-    doorward::operations::signing_keys::RotateSigningKey
-        .run(&short.services, Origin::command_line())
-        .await
-        .expect("a key");
+    short.user("root", "admin");
+    let mut root = Browser::signed_in(&short, "root").await;
+    assert_eq!(root.fill_in("/admin/keys", "/admin/keys/rotate", &[]).await.status, 303);
     for world in [&long, &short] {
         reload(world).await;
     }

@@ -21,6 +21,7 @@ mod input;
 mod ipv6;
 mod keys;
 mod large_answers;
+mod late_requests;
 mod life;
 mod login;
 mod me;

@@ -8,9 +8,9 @@ use crate::guard::{AnyCaller, Authorized, checks};
 use crate::http::fields::{Fields, FromFields};
 use crate::http::request::{Open, OptionalJson};
 use crate::http::response::private;
-use crate::operations::own_account::EndOwnSessions;
+use crate::operations::own_account::SignOut;
 use crate::refusal::{Code, Problem};
-use crate::sessions::{EndReason, Which, refresh_token};
+use crate::sessions::{Which, refresh_token};
 use crate::state::State;
 
 /// Which session to end; without a body, that of the `Authorization` header.
@@ -45,7 +45,7 @@ pub async fn logout(
             let token = token?;
             let digest = refresh_token::digest(&token.secret);
             let which = Which::OfRefreshToken(token.session_id, digest);
-            EndOwnSessions { which, reason: EndReason::Logout }.run(&state, from.0).await?;
+            SignOut { which }.run(&state, from.0).await?;
         }
         None => {
             let guarded = Authorized::<AnyCaller>::extract(&request).await?;
@@ -57,7 +57,7 @@ pub async fn logout(
                     .with("role", guarded.caller.role));
             };
             let which = Which::These(vec![session_id]);
-            EndOwnSessions { which, reason: EndReason::Logout }.run(&state, guarded.origin).await?;
+            SignOut { which }.run(&state, guarded.origin).await?;
         }
     }
     Ok(private(HttpResponse::NoContent()).finish())

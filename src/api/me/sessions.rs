@@ -12,7 +12,7 @@ use crate::http::request::{Path, Query, not_found};
 use crate::http::response::private;
 use crate::operations::own_account::EndOwnSessions;
 use crate::refusal::Problem;
-use crate::sessions::{EndReason, Session, Which, session};
+use crate::sessions::{Session, Which, session};
 use crate::state::State;
 
 /// A session, browser or API.
@@ -111,7 +111,7 @@ pub async fn end(
 ) -> Result<HttpResponse, Problem> {
     let Authorized { caller, input: Path(id), origin, .. } = guarded;
     let which = Which::OneOf(caller.user_id, id);
-    let ended = EndOwnSessions { which, reason: EndReason::EndedByUser }.run(&state, origin).await?;
+    let ended = EndOwnSessions { which }.run(&state, &caller, origin).await?;
     if ended.is_empty() { Err(not_found()) } else { Ok(private(HttpResponse::NoContent()).finish()) }
 }
 
@@ -127,6 +127,6 @@ pub async fn end_others(
         Some(current) => Which::OthersOf(user_id, current),
         None => Which::AllOf(user_id),
     };
-    EndOwnSessions { which, reason: EndReason::EndedByUser }.run(&state, guarded.origin).await?;
+    EndOwnSessions { which }.run(&state, &guarded.caller, guarded.origin).await?;
     Ok(private(HttpResponse::NoContent()).finish())
 }

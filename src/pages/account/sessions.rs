@@ -15,7 +15,7 @@ use crate::pages::moment::Moment;
 use crate::pages::redirect::see_other;
 use crate::pages::shell::Shell;
 use crate::refusal::Problem;
-use crate::sessions::{EndReason, Session, Which, session};
+use crate::sessions::{Session, Which, session};
 use crate::state::State;
 
 const HERE: &str = "/account/sessions";
@@ -85,7 +85,7 @@ pub async fn end(
     let (Path(id), _) = guarded.input;
     // One that has ended meanwhile is as it should be.
     let which = Which::OneOf(guarded.caller.user_id, id);
-    EndOwnSessions { which, reason: EndReason::EndedByUser }.run(&state, guarded.origin).await?;
+    EndOwnSessions { which }.run(&state, &guarded.caller, guarded.origin).await?;
     Ok(see_other(HERE))
 }
 
@@ -97,6 +97,6 @@ pub async fn end_others(
     let user_id = guarded.caller.user_id;
     let kept = guarded.caller.credential.session_id();
     let which = kept.map_or(Which::AllOf(user_id), |kept| Which::OthersOf(user_id, kept));
-    EndOwnSessions { which, reason: EndReason::EndedByUser }.run(&state, guarded.origin).await?;
+    EndOwnSessions { which }.run(&state, &guarded.caller, guarded.origin).await?;
     Ok(see_other(HERE))
 }

@@ -57,6 +57,6 @@ pub async fn rotate(
     state: web::Data<State>,
     guarded: Authorized<ServerWrite, Form>,
 ) -> Result<HttpResponse, Problem> {
-    RotateSigningKey.run(&state, guarded.origin).await?;
+    RotateSigningKey.run(&state, &guarded.caller, guarded.origin).await?;
     Ok(see_other("/admin/keys"))
 }

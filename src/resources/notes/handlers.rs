@@ -10,7 +10,7 @@ use super::permissions::{NOTES_MANAGE, NotesRead, NotesWrite};
 use super::search::Filter;
 use crate::database::Connection;
 use crate::database::folded_text::Needle;
-use crate::guard::{Authorized, Caller, refusals};
+use crate::guard::{Authorized, Caller, refusals, rejudge};
 use crate::http::conditions::{Conditions, IfMatch, IfNoneMatch};
 use crate::http::fields::{Fields, FromFields};
 use crate::http::pagination::{Page, PageRequest};
@@ -172,12 +172,10 @@ pub async fn create(
 ) -> Result<HttpResponse, Problem> {
     let (owner_id, Json(content)) = (guarded.caller.user_id, guarded.input);
     let content = Content::from(content);
-    let made = state
-        .core
-        .database
-        .transaction(move |connection| note::insert(connection, owner_id, &content))
-        .await?;
-    let Some(note) = made else { return Err(refusals::account_deleted()) };
+    let insert = move |connection: &mut Connection, _: &Caller| {
+        Ok(note::insert(connection, owner_id, &content)?.ok_or_else(refusals::account_deleted))
+    };
+    let note = rejudge::transaction(&state, &guarded.caller, None, insert).await?;
     let location = format!("/api/v1/notes/{}", note.id);
     Ok(private(HttpResponse::Created())
         .insert_header((LOCATION, location))
@@ -270,11 +268,11 @@ async fn write(
     for _ in 0..ATTEMPTS {
         let note = find_own(state, caller, id, conditions).await?;
         let content = change(&note);
-        let updated = state
-            .core
-            .database
-            .transaction(move |connection| note::update(connection, &note, &content))
-            .await?;
+        let update = move |connection: &mut Connection, caller: &Caller| match check_owner(caller, &note) {
+            Ok(()) => note::update(connection, &note, &content).map(Ok),
+            Err(refused) => Ok(Err(refused)),
+        };
+        let updated = rejudge::transaction(state, caller, None, update).await?;
         if let Some(note) = updated {
             return Ok(private(HttpResponse::Ok()).insert_header((ETAG, entity_tag(&note))).json(item(note)));
         }
@@ -292,8 +290,11 @@ pub async fn delete(
     let (Path(id), conditions) = guarded.input;
     for _ in 0..ATTEMPTS {
         let note = find_own(&state, &guarded.caller, id, &conditions).await?;
-        let deleted = state.core.database.run(move |connection| note::delete(connection, &note)).await?;
-        if deleted {
+        let delete = move |connection: &mut Connection, caller: &Caller| match check_owner(caller, &note) {
+            Ok(()) => note::delete(connection, &note).map(Ok),
+            Err(refused) => Ok(Err(refused)),
+        };
+        if rejudge::transaction(&state, &guarded.caller, None, delete).await? {
             return Ok(private(HttpResponse::NoContent()).finish());
         }
     }
@@ -307,8 +308,23 @@ fn changed_meanwhile() -> Problem {
 
 async fn find_visible(state: &State, caller: &Caller, id: Uuid) -> Result<Note, Problem> {
     let found = state.core.database.run(move |connection| note::find(connection, id)).await?;
-    let is_visible = |note: &Note| note.shared || note.owner_id == caller.user_id || caller.may(NOTES_MANAGE);
-    found.filter(is_visible).ok_or_else(not_found)
+    found.filter(|note| is_visible(caller, note)).ok_or_else(not_found)
+}
+
+fn is_visible(caller: &Caller, note: &Note) -> bool {
+    note.shared || note.owner_id == caller.user_id || caller.may(NOTES_MANAGE)
+}
+
+/// Refuses a caller who may not change this note.
+fn check_owner(caller: &Caller, note: &Note) -> Result<(), Problem> {
+    if note.owner_id == caller.user_id || caller.may(NOTES_MANAGE) {
+        return Ok(());
+    }
+    if !is_visible(caller, note) {
+        return Err(not_found());
+    }
+    let detail = format!("The note is {}'s; only its owner may change it.", note.owner_name);
+    Err(Problem::new(Code::NotOwner, detail))
 }
 
 /// The note, if the caller may change it and it is still what `If-Match` names.
@@ -319,10 +335,7 @@ async fn find_own(
     conditions: &Conditions,
 ) -> Result<Note, Problem> {
     let note = find_visible(state, caller, id).await?;
-    if note.owner_id != caller.user_id && !caller.may(NOTES_MANAGE) {
-        let detail = format!("The note is {}'s; only its owner may change it.", note.owner_name);
-        return Err(Problem::new(Code::NotOwner, detail));
-    }
+    check_owner(caller, &note)?;
     conditions.check(&entity_tag(&note))?;
     Ok(note)
 }

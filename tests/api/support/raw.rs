@@ -72,6 +72,14 @@ impl Connection {
         self.0.write_all(bytes).await.expect("a connection");
     }
 
+    /// Sends the last bytes, and reads until the server closes the connection.
+    pub async fn finish(mut self, bytes: &[u8]) -> Bytes {
+        self.send(bytes).await;
+        let mut found = Bytes { is_closed: true, ..Bytes::default() };
+        self.0.read_to_end(&mut found.bytes).await.expect("an answer");
+        found
+    }
+
     /// Sends these bytes again and again, slowly, until the server closes the connection or the time is over.
     pub async fn dawdle(self, bytes: &[u8], time: Duration) -> Bytes {
         let (mut reader, mut writer) = self.0.into_split();

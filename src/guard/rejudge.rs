@@ -1,0 +1,147 @@
+//! Judges the caller again in the transaction that makes a change. The guard looks when the head of a request has arrived;
+//! its body and its turn to hash take seconds, and what was ended meanwhile must change nothing.
+
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::caller::{Caller, Credential};
+use super::checks::{self, Outdated};
+use super::refusals;
+use super::trace::Trace;
+use crate::database::{Connection, Queried};
+use crate::http::routing::Rule;
+use crate::refusal::Problem;
+use crate::sessions::unchanged::{self, SentSecret};
+use crate::sessions::{find_browser_standing, find_standing};
+use crate::state::State;
+use crate::tokens::access_token::AccessTokenFlaw;
+use crate::tokens::holder::Holder;
+use crate::tokens::{personal_token, revocation};
+use crate::users::user;
+
+/// Makes a change in one transaction, for a caller who may still do what the guard authorized. `account` is the one whose
+/// row the change locks. `work` gets the caller as they are now.
+///
+/// # Errors
+/// What the guard would answer now; what `work` refuses; a fault of ours as a 5xx.
+pub async fn transaction<T, F>(
+    state: &State,
+    caller: &Caller,
+    account: Option<Uuid>,
+    mut work: F,
+) -> Result<T, Problem>
+where
+    T: Send + 'static,
+    F: FnMut(&mut Connection, &Caller) -> Queried<Result<T, Problem>> + Send + 'static,
+{
+    let (seen, grace) = (caller.clone(), state.tokens.lifetimes.refresh_grace);
+    let made =
+        state.core.database.transaction(move |connection| match judge(connection, &seen, account, grace)? {
+            Ok(caller) => work(connection, &caller),
+            Err(refused) => Ok(Err(refused)),
+        });
+    made.await?
+}
+
+/// Users' rows are locked in the order of their ids, or two who act on each other would wait for each other. A row that is
+/// to be written is locked at once as it will be then.
+fn judge(
+    connection: &mut Connection,
+    seen: &Caller,
+    account: Option<Uuid>,
+    grace: Duration,
+) -> Queried<Result<Caller, Problem>> {
+    if let Some(first) = account.filter(|id| *id <= seen.user_id) {
+        user::lock_row(connection, first)?;
+    }
+    let locks = account != Some(seen.user_id);
+    if is_unchanged(connection, seen, locks, grace)? {
+        return Ok(Ok(seen.clone()));
+    }
+    look_again(connection, seen, grace)
+}
+
+/// One statement, for what is so nearly always.
+fn is_unchanged(connection: &mut Connection, seen: &Caller, locks: bool, grace: Duration) -> Queried<bool> {
+    let user = (seen.user_id, seen.version);
+    match &seen.credential {
+        Credential::AccessToken { session_id, kid, generation, .. } => {
+            let sent = SentSecret::AccessToken { kid, generation: *generation, grace };
+            unchanged::is_unchanged(connection, user, *session_id, sent, locks)
+        }
+        Credential::SessionCookie { session_id, digest, .. } => {
+            unchanged::is_unchanged(connection, user, *session_id, SentSecret::Cookie(digest), locks)
+        }
+        Credential::PersonalToken { id, .. } => {
+            crate::tokens::unchanged::is_unchanged(connection, user, *id, locks)
+        }
+    }
+}
+
+/// The guard's checks of the rows as they are now.
+fn look_again(
+    connection: &mut Connection,
+    seen: &Caller,
+    grace: Duration,
+) -> Queried<Result<Caller, Problem>> {
+    let trace = &mut Trace::default();
+    let judged = match &seen.credential {
+        Credential::AccessToken { session_id, kid, version, generation, .. } => {
+            let presented = (*version, *generation);
+            check_access_token(connection, *session_id, kid, presented, grace)?
+        }
+        Credential::SessionCookie { digest, .. } => {
+            let browser = find_browser_standing(connection, digest, grace, false)?;
+            let browser = browser.as_ref().ok_or_else(refusals::cookie_unknown);
+            browser.and_then(|browser| checks::check_browser(browser, trace).cloned())
+        }
+        Credential::PersonalToken { digest, .. } => {
+            let token = personal_token::find_standing(connection, digest)?;
+            let token = token.as_ref().ok_or_else(refusals::personal_token_unknown);
+            token.and_then(|token| checks::check_personal_token(token, None, trace).cloned())
+        }
+    };
+    Ok(judged.and_then(|user| {
+        let caller = with_user(seen, user);
+        let rule = Rule { permission: caller.required, fresh: false };
+        checks::check_permission(&caller, rule, trace).map(|()| caller)
+    }))
+}
+
+fn check_access_token(
+    connection: &mut Connection,
+    session_id: Uuid,
+    kid: &str,
+    (version, generation): (i64, i32),
+    grace: Duration,
+) -> Queried<Result<Holder, Problem>> {
+    let (key_revoked_at, standing) = find_standing(connection, session_id, kid, grace)?;
+    if key_revoked_at.is_some() {
+        return Ok(Err(refusals::access_token_flaw(AccessTokenFlaw::SignatureInvalid)));
+    }
+    let Some(standing) = standing else { return Ok(Err(refusals::session_unknown())) };
+    Ok(match checks::check_standing(version, generation, &standing, &mut Trace::default()) {
+        Ok(user) => Ok(user.clone()),
+        Err(Outdated::Refused(problem)) => Err(problem),
+        Err(Outdated::VersionRaised(user_id)) => {
+            Err(refusals::version_raised(revocation::find_of_user(connection, user_id, version)?))
+        }
+    })
+}
+
+fn with_user(seen: &Caller, user: Holder) -> Caller {
+    let scope = match seen.credential {
+        Credential::SessionCookie { .. } => user.permissions.clone(),
+        Credential::AccessToken { .. } | Credential::PersonalToken { .. } => seen.scope.clone(),
+    };
+    Caller {
+        username: user.username,
+        email: user.email,
+        role: user.role,
+        permissions: user.permissions,
+        version: user.version,
+        scope,
+        ..seen.clone()
+    }
+}
