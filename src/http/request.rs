@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use actix_web::dev::Payload;
 use actix_web::http::Method;
-use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING, UPGRADE};
 use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
 use futures_util::StreamExt;
 use serde::de::DeserializeOwned;
@@ -229,7 +229,7 @@ fn is_json(request: &HttpRequest) -> bool {
 /// `payload_too_large`, `malformed_json`, `unsupported_media_type`.
 pub async fn read_body(request: &HttpRequest, payload: Payload) -> Result<Vec<u8>, Problem> {
     check_head(request)?;
-    match tokio::time::timeout(BODY_DEADLINE, collect(payload)).await {
+    match tokio::time::timeout(BODY_DEADLINE, collect(payload, length_beside_upgrade(request))).await {
         Ok(body) => body,
         Err(_) => {
             let detail = format!("The body was not whole after {} s.", BODY_DEADLINE.as_secs());
@@ -249,11 +249,23 @@ fn check_head(request: &HttpRequest) -> Result<(), Problem> {
         let detail = "A compressed body is not taken; send it as it is, without `Content-Encoding`.";
         return Err(Problem::new(Code::UnsupportedMediaType, detail));
     }
-    let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    if length.is_some_and(|length| length > BODY_MAX as u64) {
+    if content_length(request).is_some_and(|length| length > BODY_MAX as u64) {
         return Err(too_large());
     }
     Ok(())
+}
+
+fn content_length(request: &HttpRequest) -> Option<u64> {
+    request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok())
+}
+
+/// Returns the length of a body that the HTTP parser reads to the end of the connection, since it takes `Upgrade:
+/// websocket` as accepted. The header is ignored here (RFC 9110, section 7.8).
+fn length_beside_upgrade(request: &HttpRequest) -> Option<usize> {
+    let headers = request.headers();
+    let is_read_to_end = headers.contains_key(UPGRADE) && !headers.contains_key(TRANSFER_ENCODING);
+    let length = || usize::try_from(content_length(request).unwrap_or(0)).unwrap_or(usize::MAX);
+    is_read_to_end.then(length)
 }
 
 fn too_large() -> Problem {
@@ -261,15 +273,18 @@ fn too_large() -> Problem {
     Problem::new(Code::PayloadTooLarge, detail)
 }
 
-async fn collect(mut payload: Payload) -> Result<Vec<u8>, Problem> {
+/// Reads the body, at most so many bytes if a length is given.
+async fn collect(mut payload: Payload, length: Option<usize>) -> Result<Vec<u8>, Problem> {
     let mut body = Vec::new();
-    while let Some(chunk) = payload.next().await {
+    while length.is_none_or(|length| body.len() < length) {
+        let Some(chunk) = payload.next().await else { break };
         let chunk = chunk.map_err(|error| refusal::from_actix(&error.into()))?;
         if body.len() + chunk.len() > BODY_MAX {
             return Err(too_large());
         }
         body.extend_from_slice(&chunk);
     }
+    body.truncate(length.unwrap_or(usize::MAX));
     Ok(body)
 }
 

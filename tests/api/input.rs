@@ -737,6 +737,13 @@ async fn odd_requests_that_are_good_are_answered_as_they_should_be() {
             "access_token",
         ),
         (
+            "an upgrade that is ignored",
+            post(&format!("upgrade: websocket\r\ncontent-length: {length}\r\n"), &login),
+            200,
+            "access_token",
+        ),
+        ("the same without a body", post("upgrade: websocket\r\n", ""), 400, "malformed_json"),
+        (
             "an expectation of nobody",
             post(&format!("content-length: {length}\r\nexpect: 200-maybe\r\n"), &login),
             200,
