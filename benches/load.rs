@@ -323,7 +323,7 @@ fn pgbench_script() -> String {
         ('00000000-0000-7000-8000-' || lpad(:client_id::text, 12, '0'))::uuid AS session_id, \
         decode(repeat('00', 32), 'hex') AS secret_digest, :live_generation::int AS generation, NULL::text[] AS scope, true AS spends, \
         interval '10 seconds' AS grace, interval '30 days' AS refresh_ttl, gen_random_uuid() AS event_id, \
-        '127.0.0.1'::text AS address, gen_random_uuid() AS request_id), ";
+        '127.0.0.1'::text AS address, gen_random_uuid() AS request_id, '{}'::jsonb AS doubt), ";
     let statement: Vec<&str> = STATEMENT.lines().map(str::trim).collect();
     // Only what the next round needs is kept of the answer.
     format!("{given}{} \\gset live_", statement.join(" "))
