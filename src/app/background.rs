@@ -1,4 +1,4 @@
-//! What a serving process does by itself: writes last uses, looks for new keys, prunes, measures its pools,
+//! Background tasks of a serving process: writes last uses, looks for new keys, prunes, measures its pools,
 //! makes missing indexes.
 
 use std::time::Duration;

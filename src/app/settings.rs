@@ -12,7 +12,7 @@ use crate::sessions::Limits;
 use crate::tokens::private_key::Algorithm;
 use crate::users::password::PasswordPolicy;
 
-/// What the settings say of sessions.
+/// Returns the lifetimes and the number of sessions.
 #[must_use]
 pub fn limits(settings: &Settings) -> Limits {
     Limits {
@@ -24,13 +24,13 @@ pub fn limits(settings: &Settings) -> Limits {
     }
 }
 
-/// What the settings say of passwords.
+/// Returns the rules of new passwords.
 #[must_use]
 pub fn password_policy(settings: &Settings) -> PasswordPolicy {
     PasswordPolicy { min_length: settings.password_min_length as usize }
 }
 
-/// How long what happened is kept.
+/// Returns how long records are kept.
 #[must_use]
 pub fn retention(settings: &Settings) -> Retention {
     Retention {
@@ -40,7 +40,7 @@ pub fn retention(settings: &Settings) -> Retention {
     }
 }
 
-/// What the settings say of tries that guess or cost.
+/// Returns the limits of what guesses or costs.
 #[must_use]
 pub fn attempts(settings: &Settings, clock: &Clock) -> Attempts {
     let limits = counters::Limits {
@@ -69,7 +69,7 @@ pub fn trusted_proxies(settings: &Settings) -> TrustedProxies {
     TrustedProxies::new(settings.trusted_proxies.clone(), header)
 }
 
-/// By what new signing keys sign.
+/// Returns the algorithm of new signing keys.
 #[must_use]
 pub fn algorithm(settings: &Settings) -> Algorithm {
     match settings.signing_algorithm {
@@ -79,7 +79,7 @@ pub fn algorithm(settings: &Settings) -> Algorithm {
     }
 }
 
-/// How many threads to use for what keeps a core busy.
+/// Returns the number of threads to use for what keeps a core busy.
 #[must_use]
 pub fn cores() -> usize {
     available_parallelism().map_or(1, usize::from)

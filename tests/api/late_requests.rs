@@ -213,7 +213,7 @@ async fn late_personal_token_changes_nothing_once_it_is_over() {
 }
 
 #[actix_web::test]
-async fn form_with_a_password_changes_nothing_once_its_session_is_over() {
+async fn form_with_a_password_changes_nothing_once_its_session_ends() {
     for (ending, status) in
         [(Ending::Sessions, 303), (Ending::Disabled, 303), (Ending::Demoted, 403), (Ending::Deleted, 303)]
     {

@@ -1,4 +1,4 @@
-//! What every request passes on its way to a handler and back.
+//! Middleware: the log, the metrics and the record of requests, headers of every answer, CORS, answers in memory.
 
 pub mod answers;
 pub mod cors;
