@@ -31,11 +31,11 @@ pub struct NewRefusal {
     pub status: i16,
     /// The client's address, as far as proxies are believed.
     pub address: Option<String>,
-    /// Who the connection was from.
+    /// The address of the connection's peer.
     pub peer: Option<String>,
-    /// What `X-Forwarded-For` said, believed or not, with `Forwarded` beside or in place of it.
+    /// The value of `X-Forwarded-For`, trusted or not, with that of `Forwarded` if there is one.
     pub forwarded_for: Option<String>,
-    /// What was sent.
+    /// The kind of the credential that was sent.
     pub credential_kind: Option<&'static str>,
     /// Its public id.
     pub credential_id: Option<Uuid>,
@@ -43,9 +43,9 @@ pub struct NewRefusal {
     pub session_id: Option<Uuid>,
     /// Whose it is.
     pub user_id: Option<Uuid>,
-    /// The refusal's code; none: let in.
+    /// The refusal's code; `None` if the request was authorized.
     pub code: Option<&'static str>,
-    /// What the answer said.
+    /// The body of the refusal.
     pub problem: Value,
     /// The checks with their outcomes.
     pub checks: Value,

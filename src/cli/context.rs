@@ -3,7 +3,7 @@
 use super::failure::Failure;
 use crate::config::{SettingFlags, Settings, load};
 
-/// What a command is run with.
+/// The flags that every command has.
 #[derive(Debug)]
 pub struct Context {
     flags: SettingFlags,

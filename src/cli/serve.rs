@@ -226,7 +226,7 @@ struct Start<'a> {
     stand_in: Option<ServerHandle>,
     /// When the log says again why PostgreSQL is not there.
     reminder: Reminder,
-    /// How long a role or a database may be missing.
+    /// The time for which a role or a database may be missing.
     patience: Patience,
 }
 

@@ -1,4 +1,4 @@
-//! What settings are made from.
+//! Inputs of the settings: flags, environment, file, machine.
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;

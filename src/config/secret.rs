@@ -10,7 +10,7 @@ use crate::blank::is_blank;
 /// What stands in place of a secret wherever settings are shown.
 pub const MASK: &str = "***";
 
-/// What some editors put before a text. It is no part of a secret.
+/// The byte order mark that some editors put before a text. A secret does not include it.
 pub const BYTE_ORDER_MARK: char = '\u{feff}';
 
 const KEY_LENGTHS: std::ops::RangeInclusive<usize> = 32..=1024;

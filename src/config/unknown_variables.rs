@@ -23,7 +23,7 @@ pub fn unknown_variables(inputs: &Inputs) -> impl Iterator<Item = String> + '_ {
     })
 }
 
-/// Whether Kubernetes gives this variable to every container beside a Service named doorward.
+/// Returns whether Kubernetes sets this variable for every container beside a Service named doorward.
 fn is_service_link(name: &str, value: &OsStr) -> bool {
     match name.strip_prefix("DOORWARD_").unwrap_or_default() {
         "PORT" => value.to_string_lossy().contains("://"),

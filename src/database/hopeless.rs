@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 /// accepts connections.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What to do about a refused connection where waiting does not help.
+/// Advice on a refused connection that waiting does not mend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Advice {
     /// For people.
@@ -97,7 +97,7 @@ const NEVER: [(&str, &str); 32] = [
     ("unsupported frontend protocol", "use a PostgreSQL of a supported version"),
 ];
 
-/// What a job that sets PostgreSQL up may still have to do.
+/// The step that a job which sets PostgreSQL up may still have to take.
 const SET_UP: [&str; 5] = [
     "authentication failed",
     "is not permitted to log in",

@@ -5,7 +5,7 @@ use std::time::Duration;
 /// The cookie that binds a form which is shown before there is a session.
 pub const FORM_COOKIE: &str = "doorward-form";
 
-/// How session cookies look. Settings.
+/// Settings of session cookies.
 #[derive(Clone, Debug)]
 pub struct BrowserSettings {
     /// The public URL's origin (RFC 6454), for the CSRF proof.
@@ -14,7 +14,7 @@ pub struct BrowserSettings {
     pub script_origins: Vec<String>,
     /// Whether the public URL is https: cookies are then `Secure` and `__Host-`.
     pub secure: bool,
-    /// How long a session lives without being used.
+    /// The lifetime of a session that is not used.
     pub idle_ttl: Duration,
     /// The same where the user asked to be kept signed in.
     pub kept_ttl: Duration,

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::cli::failure::Failure;
 
-/// How it is with one thing.
+/// The outcome of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Level {
@@ -40,7 +40,7 @@ impl Finding {
     }
 }
 
-/// What a failure says to whom it is shown.
+/// Returns the text of a failure in one line.
 pub fn in_one_line(failure: Failure) -> String {
     match failure {
         Failure::Wrong(lines) => lines.join("; "),

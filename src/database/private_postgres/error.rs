@@ -63,7 +63,7 @@ pub enum Error {
          or set DOORWARD_DATA_DIR to a folder that it can reach, such as /var/lib/doorward"
     )]
     Unreachable {
-        /// Who runs PostgreSQL.
+        /// The user that runs PostgreSQL.
         user: String,
         /// The folder that shuts him out.
         blocked: PathBuf,

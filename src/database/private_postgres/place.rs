@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 
 pub(super) const LOCK_FILE: &str = "doorward.lock";
 
-/// Where everything is and runs from.
+/// The folders and programs of the private PostgreSQL.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The data folder.
     pub data_dir: PathBuf,
-    /// Where to look for PostgreSQL's programs first.
+    /// Folders that are searched first for PostgreSQL's programs.
     pub path: Vec<PathBuf>,
     /// doorward itself, which stands between the server and its PostgreSQL when that starts.
     pub executable: PathBuf,
@@ -18,7 +18,7 @@ pub struct Options {
     pub max_connections: u32,
 }
 
-/// How to reach the private PostgreSQL. Never prints, since the password stands in it.
+/// The URL of the private PostgreSQL. It contains the password, so it never prints.
 #[derive(Clone)]
 pub struct SocketUrl(String);
 
