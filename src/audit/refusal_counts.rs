@@ -61,7 +61,7 @@ fn write(connection: &mut PgConnection, counted: &BTreeMap<&'static str, i64>) -
     .map(|_| ())
 }
 
-/// Returns the counts of the last days, including today. The most frequent code of a day comes first.
+/// Returns the counts of the last days, including today. Within a day, the most frequent code is first.
 pub fn list(connection: &mut PgConnection, days: i32) -> QueryResult<Vec<DayCount>> {
     diesel::sql_query(
         "SELECT day, code AS what, count FROM refusal_counts \

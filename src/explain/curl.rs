@@ -6,7 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 /// A parsed command line.
 #[derive(Default)]
 pub struct Curl {
-    /// The header lines, including those that options stand for.
+    /// The header lines, including those that options add.
     pub headers: Vec<String>,
     /// The body.
     pub data: Option<String>,

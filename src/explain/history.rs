@@ -1,5 +1,5 @@
-//! Builds the history of a session or personal token in words: its issue, its refreshes, and its end, with
-//! the actor, the address and the reason.
+//! Builds the history of a session or personal token in words. It covers the sign-in or creation, the
+//! refreshes, and the end, with the actor, the address and the reason.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;

@@ -23,7 +23,7 @@ use crate::state::{self, State};
 pub trait Requirement: 'static {
     /// The permission that both the role and the credential must have. `None` accepts any caller.
     const PERMISSION: Option<&'static str>;
-    /// Whether the sign-in must be recent (RFC 9470). Personal tokens are exempt.
+    /// True if the sign-in must be recent (RFC 9470). Personal tokens are exempt.
     const FRESH: bool = false;
     /// Both requirements as one value.
     const RULE: Rule = Rule { permission: Self::PERMISSION, fresh: Self::FRESH };

@@ -80,7 +80,8 @@ pub async fn identify_sent(state: &State, sent: &Sent, trace: &mut Trace) -> Res
     }
 }
 
-/// Checks the caller's permission, scope and freshness. If they pass, the session is recorded as used.
+/// Checks the caller's permission, scope and freshness. If they pass and this is not an explanation, the
+/// session is recorded as used.
 ///
 /// # Errors
 /// `permission_denied`, `insufficient_scope`, `authentication_too_old`.

@@ -145,10 +145,10 @@ pub struct Line {
     pub check: Check,
     /// The outcome of the check.
     pub outcome: Outcome,
-    /// What the check requires, if that was recorded.
+    /// The requirement of the check, if it was recorded.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expected: Option<String>,
-    /// What the check found.
+    /// The state that the check found. If the check failed without recording one, the detail of the refusal.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub found: Option<String>,
 }

@@ -1,5 +1,5 @@
 //! Rate limits: counters in the database, buckets in memory, known addresses, and bounds on answers that
-//! nobody reads.
+//! clients do not read.
 
 pub mod attempts;
 pub mod buckets;

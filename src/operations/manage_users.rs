@@ -380,7 +380,7 @@ impl DeleteUser {
     }
 }
 
-/// Disables a user. Returns the number of sessions that ended, which is zero unless `ends_sessions`.
+/// Disables a user and, if `ends_sessions`, ends their sessions. Returns the number of sessions that ended.
 pub struct DisableUser {
     pub id: Uuid,
     pub ends_sessions: bool,

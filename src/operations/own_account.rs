@@ -121,7 +121,7 @@ impl FromFields for NewTokenRequest {
         if scope.as_ref().is_some_and(|scope| scope.iter().any(|name| name == ACCOUNT_WRITE)) {
             fields.refuse("scope", "not_allowed", format!("no personal token may carry `{ACCOUNT_WRITE}`"));
         }
-        // The setting's bound is checked by [`token_ttl`], because it is not known here.
+        // The bound is a setting, which only [`token_ttl`] can check.
         let expires_in = fields.optional_integer("expires_in", 1, i64::MAX);
         Some(Self { name: name.unwrap_or_default(), scope: scope.unwrap_or_default(), expires_in })
     }

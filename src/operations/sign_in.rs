@@ -71,7 +71,7 @@ async fn try_sign_in(
             let refused = refuse_sign_in(state, wanted, found, reservation, origin, Code::InvalidCredentials);
             return Ok(Err(refused.await));
         };
-        // Only someone with the right password is told this.
+        // Only someone with the right password learns this.
         if !login.user.is_active() {
             let refused =
                 refuse_sign_in(state, wanted, Some(login), reservation, origin, Code::AccountDisabled);

@@ -26,7 +26,7 @@ pub struct NewSession {
     pub user_id: Uuid,
     /// The password hash that was verified. The session does not start if the user has another hash by now.
     pub verified_hash: String,
-    /// A new hash of the same password, if the stored one has another cost.
+    /// A new hash of the same password, if the stored one has an outdated cost or format.
     pub upgraded_hash: Option<String>,
     /// The name that the device gave itself.
     pub device: Option<String>,

@@ -57,7 +57,7 @@ struct Found {
     issued_at: DateTime<Utc>,
 }
 
-/// Makes the checks of the rotating statement, in that order, and checks the secret as well.
+/// Runs the checks of the rotating statement in that order, and checks the secret as well.
 const DECIDE: &str = "
     SELECT CASE
             WHEN f.digest IS NULL AND g.generation >= t.first_generation THEN 'unknown'
@@ -189,8 +189,8 @@ fn note_use(connection: &mut PgConnection, presented: &Presented, found: &Found)
 }
 
 impl Found {
-    /// Returns the generation after the presented one. The last one before the next secret's first stays the
-    /// same.
+    /// Returns the generation after the presented one. It stays at the last generation reserved for this
+    /// secret.
     fn next(&self, presented: &Presented) -> i32 {
         let last = self.successor.unwrap_or(i32::MAX) - 1;
         presented.generation.saturating_add(1).min(last)

@@ -44,7 +44,7 @@ pub enum Rotation {
     Rotated(Box<Grant>),
     /// A token that was already rotated was presented, and that is forgiven. The current token is sent again,
     /// and nothing is rotated. A client that keeps its token gets an access token of the generation that it
-    /// presented, because nothing proves that it ever received the current one.
+    /// presented. Nothing proves that it ever received the current token.
     Repeated(Box<Grant>),
     /// A token that was already rotated was presented, and that is not forgiven. The session has just been
     /// ended.
@@ -99,8 +99,8 @@ pub fn rotate(
 }
 
 /// Rotates refresh tokens of different sessions. Returns the outcomes in the order of `turns`. `None` means
-/// that the token must be rotated alone, because it requests a scope, its row is locked by someone else, or
-/// it does not exist.
+/// that the token must be rotated alone. It requests a scope, its row is locked by someone else, or it does
+/// not exist.
 ///
 /// # Errors
 /// PostgreSQL's. Then no token was rotated.

@@ -96,7 +96,7 @@ pub struct Session {
     pub expires_at: DateTime<Utc>,
 }
 
-/// Returns the live sessions of a user. The latest sign-in comes first.
+/// Returns the live sessions of a user, the latest sign-in first.
 pub fn list(connection: &mut PgConnection, user_id: Uuid) -> QueryResult<Vec<Session>> {
     list_page(connection, user_id, None, i64::MAX)
 }

@@ -163,7 +163,7 @@ pub fn find_standing(connection: &mut PgConnection, digest: &[u8; 32]) -> QueryR
     }))
 }
 
-/// Returns the valid tokens of a user, or of all users. The latest come first.
+/// Returns the valid tokens of a user, or of all users, the latest first.
 pub fn list(
     connection: &mut PgConnection,
     user_id: Option<Uuid>,

@@ -1,7 +1,7 @@
-//! Recognizes passwords that attackers try first. The list was made for doorward. It contains words that are
-//! common in leaks. The code knows how people vary them (capitals, digits, years, l33t, doubling, keyboard
-//! walks, sequences). With that, a short list covers as much as a long list of passwords would at the lengths
-//! required here.
+//! Recognizes passwords that attackers guess first. The list was written for doorward and contains words that
+//! are common in leaks. The code recognizes the usual variations of them (capitals, digits, years, l33t,
+//! doubling, keyboard walks, sequences). A short list of words therefore covers as much as a long list of
+//! passwords would, at the lengths that doorward requires.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -93,7 +93,7 @@ pub fn is_like(password: &str, names: &[&str]) -> bool {
 }
 
 /// A password in lower case, and its copy in which digits and signs are replaced by the letters that they
-/// stand for.
+/// represent.
 struct Reading {
     typed: Vec<char>,
     read: Vec<char>,

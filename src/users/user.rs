@@ -123,7 +123,7 @@ pub struct Filter {
     pub before: Option<Uuid>,
 }
 
-/// Returns at most `limit` users. The latest come first.
+/// Returns at most `limit` users, the latest first.
 pub fn list(connection: &mut PgConnection, filter: &Filter, limit: i64) -> QueryResult<Vec<User>> {
     let mut query = users::table.select(User::as_select()).into_boxed();
     if let Some(q) = &filter.q {
