@@ -54,7 +54,7 @@ pub enum FileError {
         /// The purpose of the file.
         what: &'static str,
         path: PathBuf,
-        /// What to do.
+        /// Instructions to correct it.
         advice: String,
     },
     /// The path leads to a file of another user.

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep_until};
 
-/// The time from the first byte of a request to the first byte of its response, and the time for which a peer
-/// may refuse to read. It exceeds the sum of all waits of a request in this server.
+/// The time from the first byte of a request to that of its response. Also the time for which a peer may fail
+/// to read. It exceeds the sum of all waits of a request in this server.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A stream that ends if its peer takes too long.

@@ -56,8 +56,8 @@ impl Conditions {
         self.if_none_match.as_ref().is_some_and(|tags| tags.iter().any(weak))
     }
 
-    /// Checks the conditions of a change against the current tag: `If-Match` by strong comparison, `If-None-Match` by
-    /// weak comparison (RFC 9110, sections 13.1.1 and 13.1.2).
+    /// Checks the conditions of a change against the current tag. Compares `If-Match` strongly and
+    /// `If-None-Match` weakly (RFC 9110, sections 13.1.1 and 13.1.2).
     ///
     /// # Errors
     /// `precondition_failed`.
