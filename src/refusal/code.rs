@@ -21,7 +21,7 @@ pub enum Action {
     Wait,
     /// Correct the request.
     FixRequest,
-    /// Ask someone to grant the permission.
+    /// Ask someone who can grant access.
     RequestAccess,
     /// Contact an administrator.
     ContactAdmin,

@@ -41,8 +41,8 @@ const SECRET_RUN: usize = 20;
 /// Returns a path that matches no route, without what may be a secret: a mistyped link still contains its
 /// secret.
 ///
-/// Replaces runs of letters, digits, `-` and `_` by an ellipsis, percent-encoded or not. A run stays if it is a
-/// UUID or has fewer than `SECRET_RUN` characters. Other characters than printable ASCII become `?`. The
+/// Replaces runs of letters, digits, `-` and `_` by an ellipsis, percent-encoded or not. A run stays if it is
+/// a UUID or has fewer than `SECRET_RUN` characters. Other characters than printable ASCII become `?`. The
 /// result has at most `limit` characters.
 #[must_use]
 pub fn path_without_secrets(path: &str, limit: usize) -> String {

@@ -34,7 +34,7 @@ impl FromFields for RefreshRequest {
 /// Exchanges a refresh token for a new one and an access token.
 ///
 /// A retry within `DOORWARD_REFRESH_GRACE` receives the current refresh token again. So does a later retry if
-/// the response was lost.
+/// the response was lost, that is, if the current token has never been used.
 #[utoipa::path(post, path = "/api/v1/auth/refresh", tag = "auth", request_body = RefreshRequest, security(()),
     responses((status = 200, description = "The session's new tokens", body = crate::operations::issue_tokens::TokenAnswer)))]
 pub async fn refresh(

@@ -216,8 +216,8 @@ pub async fn show(
     answer(StatusCode::OK, &page)
 }
 
-/// Returns the newest events that match the filters, at most [`EXPORTED`]. Reserves the caller's whole allowance
-/// of unread responses, so that each user can run only one export at a time.
+/// Returns the newest events that match the filters, at most [`EXPORTED`]. Reserves the caller's whole
+/// allowance of unread responses, so that each user can run only one export at a time.
 async fn collect(state: &State, sent: &AuditQuery) -> Result<Vec<Event>, Problem> {
     let _alone = hold_answer(state, CALLER_MAX)?;
     let mut query = EventQuery { limit: Some(200), ..sent.read(state).await? };
