@@ -71,8 +71,10 @@ impl<A: Asked, R: Send + 'static> Batch<A, R> {
     }
 
     /// Returns the answer of `answer_all` to this request, within `deadline` from now. As many requests may
-    /// wait as calls may wait for a thread of the pool. | | # Errors See [`BlockingError`]. A request past
-    /// its deadline may still be answered; the answer is dropped.
+    /// wait as calls may wait for a thread of the pool.
+    ///
+    /// # Errors
+    /// See [`BlockingError`]. A request past its deadline may still be answered; the answer is dropped.
     pub async fn run(&self, deadline: Duration, claim: Claim, asked: A) -> Result<R, BlockingError> {
         let name = self.shared.pool.name();
         match tokio::time::timeout(deadline, self.ask(claim, asked)).await {

@@ -167,7 +167,7 @@ impl BlockingPool {
     }
 
     /// Runs `work` on a blocking thread, within `deadline` from now, including the time in the queue. Work is
-    /// not started after its caller is gone. | | # Errors See [`BlockingError`].
+    /// not started after its caller is gone.
     pub async fn run<T, F>(&self, deadline: Duration, claim: Claim, work: F) -> Result<T, BlockingError>
     where
         T: Send + 'static,
