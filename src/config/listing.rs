@@ -1,8 +1,8 @@
-//! The settings' table for the documentation.
+//! The table of settings for the documentation.
 
 use super::definitions::SETTINGS;
 
-/// The settings as a table in Markdown, as it stands in the README. It needs no settings in force.
+/// Returns the settings as a Markdown table for the documentation. Does not need valid settings.
 #[must_use]
 pub fn markdown() -> String {
     let mut table = "| setting | flag | default | what it does | allowed |\n\
