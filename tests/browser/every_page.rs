@@ -1,4 +1,5 @@
-//! Every page, looked at by axe (WCAG 2.2, level AA) in each look, and on pictures where they are asked for.
+//! Checks every page with axe (WCAG 2.2, level AA) under different conditions, and takes pictures if they are
+//! requested.
 
 use std::path::PathBuf;
 
@@ -7,7 +8,7 @@ use serde_json::{Value, json};
 use crate::chromium::{Chromium, Look};
 use crate::support::{PASSWORD, World};
 
-/// A page: its picture's name, its path, and whether it is behind the sign-in.
+/// The pages, each with the name of its picture, its path, and whether it is behind the sign-in.
 const PAGES: [(&str, &str, bool); 29] = [
     ("home", "/", false),
     ("login", "/login", false),
@@ -65,7 +66,7 @@ async fn check(page: &Chromium, name: &str, look: &str) {
     }
 }
 
-/// A few refused requests of hers; gives the id of one whose session was ended.
+/// Makes a few refused requests. Returns the request id of one with an ended session.
 async fn refused(world: &World) -> String {
     let gone = world.login("alice.of-wonderland").await;
     world.post("/api/v1/auth/logout", &gone.access, json!({})).await;
