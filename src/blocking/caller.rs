@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::fair_queue::{Claim, Lane, Party};
 
-/// The key of the parties' hashes. It is random, so that nobody can choose a name that collides with
+/// The key of the parties' hashes. It is random, so that no one can choose a name that collides with
 /// another's.
 static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 

@@ -7,7 +7,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 /// The number of parties that the queue remembers in addition to those of a full queue.
 const PARTIES_SPARE: usize = 64;
 
-/// A network, account or user whose work is counted together. It is a keyed hash, so that nobody can aim at
+/// A network, account or user whose work is counted together. It is a keyed hash, so that no one can aim at
 /// another's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Party(u64);

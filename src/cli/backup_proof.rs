@@ -1,4 +1,4 @@
-//! The proof at the end of a backup. It is an HMAC under the secret key, so that nobody without the key can
+//! The proof at the end of a backup. It is an HMAC under the secret key, so that no one without the key can
 //! change what a restore brings back.
 
 use std::io::{self, Read, Write};

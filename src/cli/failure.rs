@@ -12,7 +12,7 @@ use crate::database::{QueryError, describe};
 pub enum Failure {
     /// Something went wrong. Usually this is one line.
     Wrong(Vec<String>),
-    /// The reader of the output is gone, as in `doorward user list | head`. This is not an error, and nobody
+    /// The reader of the output is gone, as in `doorward user list | head`. This is not an error, and no one
     /// reads a message.
     ReaderGone,
 }

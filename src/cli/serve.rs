@@ -125,7 +125,7 @@ fn serve_metrics(
     let server = server.map_err(|error| Failure::new(format!("DOORWARD_METRICS_LISTEN: {error}")))?.run();
     let handle = server.handle();
     actix_web::rt::spawn(server);
-    // Without this upkeep, measurements pile up if nobody fetches them.
+    // Without this upkeep, measurements pile up if no one fetches them.
     actix_web::rt::spawn(async move {
         loop {
             tokio::time::sleep(UPKEEP_EVERY).await;

@@ -24,7 +24,7 @@ impl Log {
 }
 
 /// Starts the log as the settings say. Both formats escape control characters. Requests do not wait for their
-/// lines to be written, so that a pipe that nobody reads cannot stop the server.
+/// lines to be written, so that a pipe that no one reads cannot stop the server.
 pub fn start(settings: &Settings) -> Log {
     // actix's messages about its workers are of no use. actix also logs malformed requests as errors, several
     // times each, with which a stranger could fill the log.

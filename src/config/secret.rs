@@ -15,7 +15,7 @@ pub const BYTE_ORDER_MARK: char = '\u{feff}';
 
 const KEY_LENGTHS: std::ops::RangeInclusive<usize> = 32..=1024;
 
-/// A text that is never printed. `Debug` masks it, and there is no `Display`.
+/// A text that is never printed. `Debug` masks it, and it does not implement `Display`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 

@@ -507,7 +507,7 @@ async fn forms_of_every_page_are_refused_as_pages_whatever_they_hold() {
             (b"csrf_token=%ff%fe&csrf_token".to_vec(), &[403, 422]),
         ] {
             let answer = ask(body).send().await;
-            // Whether the link is valid is checked before the fields.
+            // The server checks the link before the fields.
             let is_link = path.starts_with("/set-password/") && answer.status == 404;
             let is_expected = statuses.contains(&answer.status) || is_link;
             assert!(is_expected, "{path}: {} {}", answer.status, answer.body);

@@ -1,4 +1,4 @@
-//! `doorward restore`: replaces the database with a backup. verified.rs makes a copy that nobody else can
+//! `doorward restore`: replaces the database with a backup. verified.rs makes a copy that no one else can
 //! change, dump.rs reads the facts about the backup, and replace.rs restores it.
 
 mod dump;

@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-/// What the proxy does with a request.
+/// The action of the proxy on a request.
 #[derive(Clone, Debug)]
 pub enum Fate {
     /// The server answers, but the answer is lost.

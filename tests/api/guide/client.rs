@@ -26,7 +26,7 @@ pub enum Language {
     Rust,
 }
 
-/// What a client reports about an answer.
+/// A client's report of an answer.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Told {
     Answer(Value),
