@@ -108,7 +108,7 @@ struct Chains {
     limits: Limits,
 }
 
-/// Measures a route that runs the statement of a refresh on pgbench's sessions, one after the other.
+/// Measures a route that runs the statement of a refresh on pgbench's sessions, one for each connection.
 pub async fn refresh(database: Connections, time: Duration) -> Figures {
     let seconds = Duration::from_secs;
     let limits = Limits {
