@@ -74,7 +74,8 @@ impl<A: Asked, R: Send + 'static> Batch<A, R> {
     /// wait as calls may wait for a thread of the pool.
     ///
     /// # Errors
-    /// See [`BlockingError`]. A request past its deadline may still be answered; the answer is dropped.
+    /// See [`BlockingError`]. A request past its deadline may still be answered, but no one receives the
+    /// answer.
     pub async fn run(&self, deadline: Duration, claim: Claim, asked: A) -> Result<R, BlockingError> {
         let name = self.shared.pool.name();
         match tokio::time::timeout(deadline, self.ask(claim, asked)).await {

@@ -87,8 +87,8 @@ impl Caller {
         Claim::of_account(lane, self.network_party(), party(&(lane.as_str(), account)))
     }
 
-    /// Returns the party of the user and the party of all users at that user's network, or the network's
-    /// party alone if the user is not identified yet.
+    /// Returns the user's party and the party of all users at their network. Returns only the network's party
+    /// if the user is not identified yet.
     #[must_use]
     pub fn with_users_of_network(self) -> (Party, Option<Party>) {
         match self.user_id {

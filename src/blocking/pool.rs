@@ -276,7 +276,7 @@ impl Shared {
         }
     }
 
-    /// Runs a thread of the pool: takes one piece of work after the other until all handles are dropped.
+    /// Runs a thread of the pool. It takes one piece of work after the other until all handles are dropped.
     fn attend(self: Arc<Self>) {
         stand_back(self.niceness);
         let mut discarded = Vec::new();

@@ -26,8 +26,8 @@ impl Log {
 /// Starts the log as the settings say. Both formats escape control characters. Requests do not wait for their
 /// lines to be written, so that a pipe that no one reads cannot stop the server.
 pub fn start(settings: &Settings) -> Log {
-    // actix's messages about its workers are of no use. actix also logs malformed requests as errors, several
-    // times each, with which a stranger could fill the log.
+    // actix's messages about its workers are of no use. actix also logs each malformed request as several
+    // errors, so a stranger could fill the log.
     let filter = EnvFilter::new(format!("actix_server=warn,actix_http=off,{}", settings.log.as_str()));
     let as_text = match settings.log_format {
         LogFormat::Text => true,

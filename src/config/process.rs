@@ -71,7 +71,7 @@ pub fn stdout_is_terminal() -> bool {
     std::io::stdout().is_terminal()
 }
 
-/// Returns whether to colour the output: it goes to a terminal, and `NO_COLOR` is not set.
+/// Returns whether to colour the output. Colours are used if it goes to a terminal and `NO_COLOR` is not set.
 #[must_use]
 #[allow(clippy::disallowed_methods)] // the only place that may
 pub fn wants_colour() -> bool {

@@ -51,8 +51,8 @@ impl From<QueryError> for DatabaseError {
 }
 
 /// Returns PostgreSQL's message. Appends a remedy if the message is typical of a pooler that hands out
-/// connections by transaction, where a statement that was prepared on one connection does not exist on the
-/// next.
+/// connections by transaction. Behind one, a statement that was prepared on one connection does not exist on
+/// the next.
 #[must_use]
 pub fn describe(error: &QueryError) -> String {
     let said = error.to_string();

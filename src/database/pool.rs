@@ -1,5 +1,5 @@
-//! Connections to PostgreSQL, pooled by r2d2. A connection is tested before use only if it is in doubt, so
-//! that a request normally costs only its own statements and no additional round trip.
+//! Connections to PostgreSQL, pooled by r2d2. A connection is tested before use only if it is in doubt. So a
+//! request normally costs only its own statements and no additional round trip.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

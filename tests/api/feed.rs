@@ -432,7 +432,7 @@ async fn a_feed_whose_connection_is_killed_is_back_and_forgets_what_it_may_have_
     let alice = world.signed_in("alice", "member").await;
     assert_eq!(world.get("/api/v1/me", &alice.access).await.status, 200);
     for _ in 0..5 {
-        // In one transaction: the session ends unnoticed, because no one listens.
+        // In one transaction, so that the session ends unnoticed while no one listens.
         let kill = "BEGIN; SELECT pg_terminate_backend(pid) FROM pg_stat_activity
                 WHERE datname = current_database() AND application_name = 'doorward-feed';
             UPDATE sessions SET ended_at = now(), ended_reason = 'logout'; COMMIT";

@@ -770,9 +770,9 @@ async fn whoever_dawdles_is_cut_off_and_others_are_served_meanwhile() {
     let host = world.base.strip_prefix("http://").unwrap();
     let fast = "GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n";
     let long = "POST /api/v1/auth/login HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 60000\r\n\r\n";
-    // Each case has the bytes sent at once, the byte that is then sent repeatedly, the status of the last
-    // answer, and the time limit in seconds. After an answer the server keeps reading chunks, in case another
-    // request follows.
+    // Each case has the bytes sent at once, the byte sent repeatedly after them, the last answer's status,
+    // and the time limit in seconds. After an answer the server keeps reading chunks, in case another request
+    // follows.
     let cases = [
         ("nothing", String::new(), "", 408, 5),
         ("a head", "GET /healthz HTTP/1.1\r\nx-a: ".to_owned(), "a", 408, 5),

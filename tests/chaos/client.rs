@@ -406,8 +406,8 @@ async fn use_what_is_dead(caller: &mut Caller, token: &str) -> Result<(), Broken
     }
 }
 
-/// Requests everything that needs no database from every node without a pause: the process's health, the
-/// keys, pages that are the same for all, and refusals that only the token determines.
+/// Requests everything that needs no database, from every node without a pause. This is the process's health,
+/// the keys, pages that are the same for all, and refusals that only the token determines.
 pub async fn ask_what_needs_no_database(mut caller: Caller) -> Result<(), Broken> {
     let genuine = caller.login().await?.access;
     let (head, signature) = genuine.rsplit_once('.').unwrap_or_default();

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use crate::drill::{Drill, Setup, rounds};
 use crate::proxy::Cut;
 
-/// Words in the committed statements: a refresh, a note, an end of sessions, a sign-in, a change of the
-/// password, and a personal token that is created and revoked. The short run uses the first ones.
+/// Words in the committed statements. They are a refresh, a note, an end of sessions, a sign-in, a change of
+/// the password, and the creation and revocation of a personal token. The short run uses the first ones.
 const COMMITS: [&str; 7] = [
     "turn AS (",
     "INSERT INTO \"notes\"",

@@ -53,9 +53,11 @@ impl RestoreArgs {
     /// session that was signed out later would be valid again.
     ///
     /// # Errors
-    /// A server runs on the private PostgreSQL, the file cannot be read or was changed, no secret key opens
-    /// it, the schema has tables of other programs, or PostgreSQL fails. The database then stays as it was,
-    /// unless the message says otherwise.
+    /// * A server runs on the private PostgreSQL, or others are connected to the database.
+    /// * The file cannot be read or was changed, or no secret key opens it.
+    /// * The schema has tables of other programs, or PostgreSQL fails.
+    ///
+    /// The database then stays as it was, unless the message says otherwise.
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
         let settings = context.settings()?;
         if self.file.as_os_str() == "-" {

@@ -126,8 +126,9 @@ impl Cluster {
         self.owner.as_ref().map_or_else(|| files::user_name(geteuid()), |owner| owner.name.clone())
     }
 
-    /// Returns the socket's folder, which is beside the cluster. It is in the folder for temporary files if
-    /// the path would be too long, or if PostgreSQL, which takes a list of paths, would split it.
+    /// Returns the socket's folder, which is beside the cluster if possible. Otherwise it is in the folder
+    /// for temporary files. This is the case if the path would be too long, or if PostgreSQL would split it,
+    /// since it takes a list of paths.
     pub(super) fn socket_folder(&self) -> PathBuf {
         let beside = self.data_dir.join("socket");
         let path = beside.as_os_str().as_encoded_bytes();
