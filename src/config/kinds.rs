@@ -17,7 +17,7 @@ use super::secret::{MASK, Secret, SecretKeys, check_typed};
 /// The number of characters of a wrong value that a message repeats.
 const SHOWN: usize = 100;
 
-/// Quotes a wrong value on one line, shortened to [`SHOWN`] characters.
+/// Quotes a wrong value on one line, shortened to `SHOWN` characters.
 pub fn quote(text: &str) -> String {
     let cut: String = text.chars().take(SHOWN).collect();
     let ellipsis = if cut.len() < text.len() { "…" } else { "" };

@@ -18,7 +18,7 @@ pub enum DatabaseError {
     /// An expensive read exceeded its timeout. See [`super::Database::search`].
     #[error("the search took too long")]
     TooExpensive,
-    /// A statement failed because of a server error.
+    /// A statement failed. This is a server error.
     #[error("a statement failed: {}", describe(.0))]
     Statement(QueryError),
 }

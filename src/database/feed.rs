@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use super::failure::DatabaseError;
 use super::{health, pool};
 
-/// The channel that PostgreSQL notifies of revocations.
+/// The channel on which PostgreSQL publishes revocations.
 const CHANNEL: &str = "doorward_revocations";
 /// The feed counts as silent if its last answered read started longer ago than this.
 pub const SILENT_AFTER: Duration = Duration::from_millis(500);

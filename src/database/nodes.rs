@@ -52,7 +52,7 @@ pub fn insert(connection: &mut PgConnection, node: &Node) -> QueryResult<()> {
 }
 
 /// Reports that a node is live. Deletes the rows of nodes not seen for a day, and the oldest rows beyond
-/// [`MOST`].
+/// `MOST`.
 pub fn update(connection: &mut PgConnection, node: &Node) -> QueryResult<()> {
     diesel::sql_query(
         "INSERT INTO nodes (id, name, version, access_ttl_seconds, settings, started_at, seen_at)
