@@ -8,6 +8,15 @@ pub mod me;
 pub mod users;
 
 use crate::http::routing::Endpoint;
+use crate::refusal::Dialect;
+
+/// The roots of endpoints for programs. Unmatched paths below them are refused with a problem document.
+pub const ROOTS: [(&str, Dialect); 4] = [
+    ("api", Dialect::Problem),
+    (".well-known", Dialect::Problem),
+    ("healthz", Dialect::Problem),
+    ("readyz", Dialect::Problem),
+];
 
 /// Returns all routes under `/api/v1`, except those of resources.
 #[must_use]

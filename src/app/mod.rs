@@ -28,7 +28,7 @@ use crate::blocking::caller::{self, Caller};
 use crate::config::{Origin, SimplejwtRoutes};
 use crate::guard::session_cookie;
 use crate::http::routing::{self, Endpoint, RouteTable};
-use crate::refusal::{self, Rendering};
+use crate::refusal::Rendering;
 use crate::sessions::CookieKey;
 use crate::state::State;
 use crate::{api, database, pages, resources, simplejwt};
@@ -55,10 +55,10 @@ pub fn routes(simplejwt: SimplejwtRoutes) -> Vec<Endpoint> {
     routes
 }
 
-/// Returns the table of all routes with their requirements.
+/// Returns the table of all routes with their requirements and dialects.
 #[must_use]
 pub fn route_table(simplejwt: SimplejwtRoutes) -> RouteTable {
-    RouteTable::of(&routes(simplejwt))
+    RouteTable::of(&routes(simplejwt), &[&api::ROOTS[..], &pages::ROOTS].concat())
 }
 
 /// The parts of which the server is assembled. Clones share them.
@@ -120,7 +120,7 @@ pub fn serve(parts: Parts, listener: TcpListener, workers: usize) -> std::io::Re
                 middleware::cors::middleware(&parts.cors_origins),
             ))
             .wrap(from_fn(middleware::cors::check_preflight))
-            .wrap(from_fn(refusal::finish))
+            .wrap(from_fn(middleware::finish::finish))
             .wrap(from_fn(middleware::observe::observe))
             .wrap(from_fn(middleware::headers::write))
             .default_service(web::to(routing::no_route));

@@ -102,8 +102,8 @@ impl Served {
 pub fn routes() -> Vec<Endpoint> {
     vec![
         Endpoint::at("/openapi.json").get(openapi_json),
-        Endpoint::at("/docs").get(docs_folder),
-        Endpoint::at("/docs/{file:.*}").get(docs).codes(&[Code::NotFound]),
+        Endpoint::at("/docs").refused_as(Dialect::ByAccept).get(docs_folder),
+        Endpoint::at("/docs/{file:.*}").refused_as(Dialect::ByAccept).get(docs).codes(&[Code::NotFound]),
     ]
 }
 

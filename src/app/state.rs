@@ -24,17 +24,6 @@ use crate::tokens::access_token::Issuer;
 use crate::tokens::key_ring::Keys;
 use crate::tokens::signing_key::KeyRing;
 use crate::users::passwords::Passwords;
-use crate::{pages, simplejwt};
-
-/// Returns the settings and functions that render refusals, for this public URL.
-#[must_use]
-pub fn rendering(settings: &Settings, base: String, clock: Clock) -> Rendering {
-    let translate = match settings.simplejwt_routes {
-        SimplejwtRoutes::Off => |_: &_, _: &_| None,
-        SimplejwtRoutes::On | SimplejwtRoutes::Rotate => simplejwt::translate,
-    };
-    Rendering { base, clock, translate, page: pages::refused }
-}
 
 fn shown(settings: &Settings) -> Vec<ShownSetting> {
     let shown = settings.entries().iter().map(|entry| ShownSetting {
@@ -83,7 +72,7 @@ pub fn parts(
     };
     Parts {
         services: web::Data::new(state),
-        rendering: web::Data::new(rendering(settings, url, clock)),
+        rendering: web::Data::new(Rendering { base: url, clock }),
         cookie_key,
         draining: Draining::default(),
         simplejwt: settings.simplejwt_routes,

@@ -8,11 +8,12 @@ use actix_web::middleware::from_fn;
 use actix_web::{App, HttpResponse, web};
 
 use super::listen;
-use super::middleware::headers;
+use super::middleware::{finish, headers};
 use crate::api::health;
+use crate::config::SimplejwtRoutes;
 use crate::database::DatabaseError;
 use crate::http::routing::Endpoint;
-use crate::refusal::{self, Problem, Rendering};
+use crate::refusal::{Problem, Rendering};
 
 /// The seconds that running requests get once PostgreSQL is reached.
 const SHUTDOWN: u64 = 1;
@@ -21,12 +22,18 @@ const SHUTDOWN: u64 = 1;
 ///
 /// # Errors
 /// If the socket cannot be used.
-pub fn serve(rendering: Rendering, listener: TcpListener) -> std::io::Result<Server> {
+pub fn serve(
+    rendering: Rendering,
+    simplejwt: SimplejwtRoutes,
+    listener: TcpListener,
+) -> std::io::Result<Server> {
     let rendering = web::Data::new(rendering);
+    let table = web::Data::new(super::route_table(simplejwt));
     let factory = move || {
         App::new()
             .app_data(rendering.clone())
-            .wrap(from_fn(refusal::finish))
+            .app_data(table.clone())
+            .wrap(from_fn(finish::finish))
             .wrap(from_fn(headers::write))
             .service(Endpoint::at("/healthz").get(health::healthz))
             .service(Endpoint::at("/readyz").get(health::waiting))

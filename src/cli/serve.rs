@@ -25,6 +25,7 @@ use crate::config::Settings;
 use crate::database::hopeless::{self, Advice, Patience};
 use crate::database::nodes::{self, Node};
 use crate::database::{Database, DatabaseError, instance};
+use crate::refusal::Rendering;
 use crate::state::State;
 
 /// The time that the server still serves but reports itself as not ready, so that load balancers stop using
@@ -321,8 +322,8 @@ impl<'a> Start<'a> {
         let Some(listener) = self.listener.take() else { return Ok(()) };
         let address = listener.local_addr().map_err(failed)?;
         let base = self.settings.public_url_for(address).as_str().to_owned();
-        let rendering = state::rendering(self.settings, base, self.clock.clone());
-        let server = waiting::serve(rendering, listener).map_err(failed)?;
+        let rendering = Rendering { base, clock: self.clock.clone() };
+        let server = waiting::serve(rendering, self.settings.simplejwt_routes, listener).map_err(failed)?;
         self.stand_in = Some(server.handle());
         actix_web::rt::spawn(server);
         Ok(())

@@ -14,7 +14,7 @@ use super::trace::{Check, Trace};
 use super::{checks, credential, csrf};
 use crate::audit::Origin;
 use crate::http::conditions::Conditions;
-use crate::http::request::{Form, Input};
+use crate::http::request::Input;
 use crate::http::routing::{Asks, Rule};
 use crate::refusal::Problem;
 use crate::state::{self, State};
@@ -89,10 +89,7 @@ async fn let_in(
         }
         _ => payload,
     };
-    checks::permit(state, &caller, rule, trace).await.map_err(|problem| {
-        let sent = request.extensions().get::<Form>().cloned();
-        problem.with_form(sent.map(Form::into_fields).unwrap_or_default())
-    })?;
+    checks::permit(state, &caller, rule, trace).await?;
     Ok((caller, payload))
 }
 

@@ -11,8 +11,7 @@ use super::session_cookie::{self, SentCookie};
 use super::trace::Check;
 use super::{header_mistakes, refusals};
 use crate::http::cookies::BrowserSettings;
-use crate::http::routing::CookieOnly;
-use crate::refusal::{Code, Problem};
+use crate::refusal::{Code, Dialect, Problem};
 use crate::tokens::personal_token;
 
 /// A credential as it was sent.
@@ -72,7 +71,7 @@ impl std::fmt::Debug for Sent {
 /// `credentials_missing`, `credentials_ambiguous`, `credentials_malformed`, `scheme_unsupported`. A cookie
 /// that this server did not sign is `token_unknown`.
 pub fn read(request: &HttpRequest, settings: &BrowserSettings) -> Result<Sent, Problem> {
-    if request.app_data::<CookieOnly>().is_some() {
+    if request.app_data::<Dialect>().is_some_and(|dialect| dialect.takes_cookie_alone()) {
         refuse_header(request.headers())?;
     } else if let Some(sent) = read_header(request.headers())? {
         return Ok(sent);

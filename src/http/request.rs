@@ -151,6 +151,12 @@ impl Form {
 
     /// Returns all fields with their values, in order.
     #[must_use]
+    pub fn fields(&self) -> &[(String, String)] {
+        &self.fields
+    }
+
+    /// Returns all fields with their values, in order.
+    #[must_use]
     pub fn into_fields(self) -> Vec<(String, String)> {
         self.fields
     }

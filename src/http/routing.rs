@@ -1,6 +1,8 @@
 //! Registers a path with its methods. Answers HEAD like GET, OPTIONS with the methods, and any other method
 //! with 405 and `Allow` (RFC 9110, section 15.5.6).
 
+use std::collections::HashMap;
+
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{AppService, HttpServiceFactory, ResourceDef, ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
@@ -10,7 +12,7 @@ use actix_web::{
     Error, FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder, ResponseError, Route, web,
 };
 
-use crate::refusal::{ACCEPT_PATCH, Code, PATCHES, Problem, path_without_secrets};
+use crate::refusal::{ACCEPT_PATCH, Code, Dialect, PATCHES, Problem, path_without_secrets};
 
 /// The requirements of an endpoint on its caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,25 +68,21 @@ pub struct Endpoint {
     routes: Vec<Answering>,
     codes: Vec<Code>,
     codes_of_methods: Vec<(Method, Code)>,
-    cookie_only: bool,
+    dialect: Dialect,
 }
-
-/// Marks a path, in its app data, that accepts only the session cookie. A request with an `Authorization`
-/// header is refused.
-#[derive(Clone, Copy, Debug)]
-pub struct CookieOnly;
 
 impl Endpoint {
     /// Creates an endpoint without methods.
     #[must_use]
     pub fn at(path: &'static str) -> Self {
-        Self { path, routes: Vec::new(), codes: Vec::new(), codes_of_methods: Vec::new(), cookie_only: false }
+        let dialect = Dialect::default();
+        Self { path, routes: Vec::new(), codes: Vec::new(), codes_of_methods: Vec::new(), dialect }
     }
 
-    /// Accepts only the session cookie, for pages opened in a browser.
+    /// Sets the dialect of the refusals. The default is [`Dialect::Problem`].
     #[must_use]
-    pub fn cookie_only(mut self) -> Self {
-        self.cookie_only = true;
+    pub fn refused_as(mut self, dialect: Dialect) -> Self {
+        self.dialect = dialect;
         self
     }
 
@@ -195,11 +193,20 @@ impl Endpoint {
 #[derive(Clone, Copy, Debug)]
 pub struct Matched(pub &'static str);
 
-/// All routes with their requirements. Explanations use it to look up what a request requires.
-pub struct RouteTable(Vec<(ResourceDef, Vec<Asked>)>);
+/// All routes with their requirements and dialects. Explanations and refusals look them up.
+pub struct RouteTable {
+    rows: Vec<Row>,
+    /// The rows whose paths have no parameters.
+    by_path: HashMap<&'static str, usize>,
+    /// The dialects of unmatched paths, by first segment.
+    roots: HashMap<&'static str, Dialect>,
+}
 
-/// A method with its requirements.
-type Asked = (Method, Option<Rule>);
+struct Row {
+    pattern: ResourceDef,
+    methods: Vec<(Method, Option<Rule>)>,
+    dialect: Dialect,
+}
 
 /// The result of looking up a method and a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -215,20 +222,28 @@ pub enum Found {
 }
 
 impl RouteTable {
-    /// Builds the table from the endpoints.
+    /// Builds the table from the endpoints. `roots` maps the first segment of a path to the dialect in which
+    /// unmatched paths below it are refused. The default is [`Dialect::ByAccept`].
     #[must_use]
-    pub fn of(endpoints: &[Endpoint]) -> Self {
-        let row = |endpoint: &Endpoint| {
-            let methods = endpoint.routes.iter().map(|answering| (answering.method.clone(), answering.rule));
-            (ResourceDef::new(endpoint.path), methods.collect())
+    pub fn of(endpoints: &[Endpoint], roots: &[(&'static str, Dialect)]) -> Self {
+        let row = |endpoint: &Endpoint| Row {
+            pattern: ResourceDef::new(endpoint.path),
+            methods: endpoint.routes.iter().map(|route| (route.method.clone(), route.rule)).collect(),
+            dialect: endpoint.dialect,
         };
-        Self(endpoints.iter().map(row).collect())
+        let is_fixed = |(_, endpoint): &(usize, &Endpoint)| !endpoint.path.contains('{');
+        let fixed = endpoints.iter().enumerate().filter(is_fixed);
+        Self {
+            rows: endpoints.iter().map(row).collect(),
+            by_path: fixed.map(|(index, endpoint)| (endpoint.path, index)).collect(),
+            roots: roots.iter().copied().collect(),
+        }
     }
 
     /// Looks up the route for a method and a path.
     #[must_use]
     pub fn find(&self, method: &Method, path: &str) -> Found {
-        let Some((_, methods)) = self.0.iter().find(|(pattern, _)| pattern.is_match(path)) else {
+        let Some(Row { methods, .. }) = self.row(path) else {
             return Found::Nothing;
         };
         match methods.iter().find(|(answering, _)| answering == method) {
@@ -236,6 +251,22 @@ impl RouteTable {
             Some((_, None)) => Found::Open,
             None => Found::OtherMethods(methods.iter().map(|(method, _)| method.clone()).collect()),
         }
+    }
+
+    /// Returns the dialect in which requests for this path are refused.
+    #[must_use]
+    pub fn dialect(&self, path: &str) -> Dialect {
+        let of_root = || {
+            let segment = path.get(1..).and_then(|rest| rest.split('/').next()).unwrap_or_default();
+            self.roots.get(segment).copied().unwrap_or(Dialect::ByAccept)
+        };
+        let row = if path.len() > PATH_MAX { None } else { self.row(path) };
+        row.map_or_else(of_root, |row| row.dialect)
+    }
+
+    fn row(&self, path: &str) -> Option<&Row> {
+        let fixed = self.by_path.get(path).and_then(|index| self.rows.get(*index));
+        fixed.or_else(|| self.rows.iter().find(|row| row.pattern.is_match(path)))
     }
 }
 
@@ -284,10 +315,7 @@ impl HttpServiceFactory for Endpoint {
         allowed.push(Method::OPTIONS);
         allowed.sort_by(|one, other| one.as_str().cmp(other.as_str()));
         let (options, takes_patches) = (allow(&allowed), allowed.contains(&Method::PATCH));
-        let mut resource = Resource::new(self.path).app_data(Matched(self.path));
-        if self.cookie_only {
-            resource = resource.app_data(CookieOnly);
-        }
+        let mut resource = Resource::new(self.path).app_data(Matched(self.path)).app_data(self.dialect);
         for answering in self.routes {
             resource = resource.route(answering.route);
         }

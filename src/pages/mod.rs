@@ -23,11 +23,22 @@ pub mod shell;
 pub mod step_up;
 
 use crate::http::routing::Endpoint;
-use crate::refusal::Code;
+use crate::refusal::{Code, Dialect};
 
 pub use refused::refused;
 
-/// Returns the routes of all pages. They accept only the session cookie.
+/// The roots of the pages. Unmatched paths below them are refused with a page.
+pub const ROOTS: [(&str, Dialect); 7] = [
+    ("account", Dialect::Page),
+    ("admin", Dialect::Page),
+    ("login", Dialect::Page),
+    ("logout", Dialect::Page),
+    ("register", Dialect::Page),
+    ("set-password", Dialect::Page),
+    ("step-up", Dialect::Page),
+];
+
+/// Returns the routes of all pages and of the public documents. They accept only the session cookie.
 #[must_use]
 pub fn routes() -> Vec<Endpoint> {
     let own = vec![
@@ -42,13 +53,9 @@ pub fn routes() -> Vec<Endpoint> {
         Endpoint::at("/logout").post(login::sign_out),
         Endpoint::at("/step-up").get(step_up::show).post(step_up::step_up),
     ];
-    let others = [
-        account::routes(),
-        admin::routes(),
-        set_password::routes(),
-        problems::routes(),
-        docs::routes(),
-        assets::routes(),
-    ];
-    own.into_iter().chain(others.into_iter().flatten()).map(Endpoint::cookie_only).collect()
+    let pages = [own, account::routes(), admin::routes(), set_password::routes()];
+    let documents = [problems::routes(), docs::routes(), assets::routes()];
+    let pages = pages.into_iter().flatten().map(|page| page.refused_as(Dialect::Page));
+    let documents = documents.into_iter().flatten().map(|document| document.refused_as(Dialect::ByAccept));
+    pages.chain(documents).collect()
 }

@@ -1,20 +1,15 @@
 //! Shows refusals to people: as a page, or as a redirect to sign in.
 
 use actix_web::HttpResponse;
-use actix_web::http::{Method, StatusCode};
+use actix_web::http::StatusCode;
 use askama::Template;
 
 use super::answer::answer;
 use super::redirect::see_other;
 use super::shell::Shell;
 use super::{next, step_up};
-use crate::refusal::{Asked, Code, Problem};
-
-/// The roots of pages. Elsewhere, a refusal is shown as a page only if the client accepts HTML.
-const PAGES: [&str; 7] =
-    ["/register", "/login", "/logout", "/step-up", "/account", "/admin", "/set-password"];
-/// The roots of paths for programs, which never get a page.
-const PROGRAMS: [&str; 5] = ["/api", "/.well-known", "/openapi.json", "/healthz", "/readyz"];
+use crate::http::request::Form;
+use crate::refusal::{Code, Problem, RequestSummary};
 
 #[derive(Template)]
 #[template(path = "refused.html")]
@@ -37,26 +32,23 @@ enum Retry {
     Form,
 }
 
-/// Shows a refusal to a person. Returns `None` if a program sent the request, so that it gets JSON.
-#[must_use]
-pub fn refused(problem: &Problem, asked: &Asked) -> Option<HttpResponse> {
-    let path = asked.target().split('?').next().unwrap_or_default();
-    let is_under =
-        |root: &&str| path.strip_prefix(*root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-    let is_page = path == "/" || PAGES.iter().any(is_under);
-    if !is_page && (PROGRAMS.iter().any(is_under) || !asked.takes_html) {
-        return None;
-    }
-    let is_safe = is_safe(asked);
+/// Shows a refusal to a person: as a page, or as a redirect to the form that they must submit first.
+pub fn refused(
+    problem: &Problem,
+    request: &RequestSummary,
+    form: Option<&Form>,
+) -> Result<HttpResponse, Problem> {
     match problem.code() {
-        Code::AuthenticationTooOld if is_safe => Some(see_other(&next::after("/step-up", asked.target()))),
-        Code::AuthenticationTooOld => step_up::ask_again(asked.target(), problem).ok(),
+        Code::AuthenticationTooOld if request.is_safe() => {
+            Ok(see_other(&next::after("/step-up", request.target())))
+        }
+        Code::AuthenticationTooOld => step_up::ask_again(request.target(), problem, form),
         code if code.status() == StatusCode::UNAUTHORIZED && !stays(code) => {
             // A form's own path may have no page to return to.
-            let target = if is_safe { asked.target() } else { "/account" };
-            Some(see_other(&next::after("/login", target)))
+            let target = if request.is_safe() { request.target() } else { "/account" };
+            Ok(see_other(&next::after("/login", target)))
         }
-        code => answer(code.status(), &page(problem, asked)).ok(),
+        code => answer(code.status(), &page(problem, request)),
     }
 }
 
@@ -65,11 +57,7 @@ fn stays(code: Code) -> bool {
     matches!(code, Code::InvalidCredentials | Code::SchemeUnsupported)
 }
 
-fn is_safe(asked: &Asked) -> bool {
-    matches!(asked.method, Method::GET | Method::HEAD)
-}
-
-fn page(problem: &Problem, asked: &Asked) -> Refused {
+fn page(problem: &Problem, request: &RequestSummary) -> Refused {
     let code = problem.code();
     let passes = matches!(code, Code::Overloaded | Code::DatabaseUnavailable | Code::TooManyAttempts);
     let mut shell = Shell::open();
@@ -80,8 +68,8 @@ fn page(problem: &Problem, asked: &Asked) -> Refused {
         detail: problem.detail().to_owned(),
         code: code.as_str(),
         status: code.status().as_u16(),
-        request_id: asked.id.0.to_string(),
-        retry: passes.then(|| if is_safe(asked) { Retry::Link } else { Retry::Form }),
+        request_id: request.id.0.to_string(),
+        retry: passes.then(|| if request.is_safe() { Retry::Link } else { Retry::Form }),
         signs_in: code == Code::InvalidCredentials,
     }
 }

@@ -57,17 +57,17 @@ pub async fn show(guarded: Authorized<AnyCaller, Query<StepUpQuery>>) -> Result<
     answer(StatusCode::OK, &page)
 }
 
-/// Shows the form in place of the refusal, with the fields of the refused form.
-pub fn ask_again(target: &str, problem: &Problem) -> Result<HttpResponse, Problem> {
-    let sent = problem.form();
-    let field = |name: &str| sent.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
+/// Shows the form in place of the refusal, with the fields of the form that was refused.
+pub fn ask_again(target: &str, problem: &Problem, sent: Option<&Form>) -> Result<HttpResponse, Problem> {
+    let is_repeated = |name: &str| name != CSRF && !name.contains("password");
+    let fields = sent.into_iter().flat_map(Form::fields).filter(|(name, _)| is_repeated(name));
     let page = StepUpPage {
         shell: Shell::bare(),
-        csrf_token: field(CSRF).unwrap_or_default(),
+        csrf_token: sent.and_then(|form| form.field(CSRF)).unwrap_or_default().to_owned(),
         next: String::new(),
         repeat: target.to_owned(),
         // A page must not contain a password. The user enters it again.
-        fields: sent.iter().filter(|(name, _)| name != CSRF && !name.contains("password")).cloned().collect(),
+        fields: fields.cloned().collect(),
         flaw: None,
     };
     answer(problem.code().status(), &page)

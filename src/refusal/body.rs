@@ -31,7 +31,6 @@ pub(super) struct Content {
     pub(super) retry_after: Option<u64>,
     pub(super) allow: Vec<Method>,
     pub(super) challenge_parameters: Vec<(&'static str, String)>,
-    pub(super) form: Vec<(String, String)>,
 }
 
 impl Problem {
@@ -55,7 +54,6 @@ impl Problem {
             retry_after: None,
             allow: Vec::new(),
             challenge_parameters: Vec::new(),
-            form: Vec::new(),
         }))
     }
 
@@ -131,18 +129,6 @@ impl Problem {
     pub fn challenge_max_age(mut self, max_age: Duration) -> Self {
         Arc::make_mut(&mut self.0).challenge_parameters.push(("max_age", max_age.as_secs().to_string()));
         self
-    }
-
-    /// Attaches the refused form, so that a page can send it again. No JSON body contains it.
-    #[must_use]
-    pub fn with_form(mut self, fields: Vec<(String, String)>) -> Self {
-        Arc::make_mut(&mut self.0).form = fields;
-        self
-    }
-
-    #[must_use]
-    pub fn form(&self) -> &[(String, String)] {
-        &self.0.form
     }
 
     /// Returns the body members that not every code has.

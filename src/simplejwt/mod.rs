@@ -14,16 +14,18 @@ pub mod verify;
 
 use self::answer::{BLACKLIST, OBTAIN, REFRESH, VERIFY};
 use crate::http::routing::Endpoint;
+use crate::refusal::Dialect;
 
-pub use refusal::translate;
+pub use refusal::refused;
 
 /// Returns the routes. A setting decides whether they are served.
 #[must_use]
 pub fn routes() -> Vec<Endpoint> {
-    vec![
+    let routes = [
         Endpoint::at(OBTAIN).post(obtain::obtain),
         Endpoint::at(REFRESH).post(refresh::refresh),
         Endpoint::at(VERIFY).post(verify::verify),
         Endpoint::at(BLACKLIST).post(blacklist::blacklist),
-    ]
+    ];
+    routes.map(|route| route.refused_as(Dialect::SimpleJwt)).into()
 }

@@ -1,10 +1,13 @@
 //! Rewords every refusal like simplejwt: its status and its body.
 
+use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
+use actix_web::http::header::{ALLOW, HeaderValue};
 use serde_json::{Map, Value, json};
 
-use super::answer::{ALLOWED, BLACKLIST, OBTAIN, REFRESH, VERIFY};
-use crate::refusal::{Asked, Code, Problem, Translated};
+use super::answer::{ALLOWED, OBTAIN, VERIFY};
+use crate::refusal::answer::foreign_document;
+use crate::refusal::{Code, Problem, RequestSummary};
 
 /// The realm in simplejwt's challenge.
 const REALM: &str = "api";
@@ -71,15 +74,13 @@ pub enum BodyRefusal {
     Detail(Detail),
 }
 
-/// Rewords a refusal at one of simplejwt's paths. Returns `None` for other paths.
+/// Writes a refusal as simplejwt does.
 #[must_use]
-pub fn translate(problem: &Problem, asked: &Asked) -> Option<Translated> {
-    let path = asked.target().split('?').next().unwrap_or_default();
-    if ![OBTAIN, REFRESH, VERIFY, BLACKLIST].contains(&path) {
-        return None;
-    }
-    let (status, body) = say(problem, asked.method.as_str(), path);
-    Some(Translated { status, body, realm: REALM, allow: ALLOWED })
+pub fn refused(problem: &Problem, request: &RequestSummary) -> HttpResponse {
+    let (status, body) = say(problem, request.method.as_str(), &request.path());
+    let mut answer = foreign_document(problem, status, &body, REALM);
+    answer.headers_mut().insert(ALLOW, HeaderValue::from_static(ALLOWED));
+    answer
 }
 
 fn say(problem: &Problem, method: &str, path: &str) -> (StatusCode, Value) {
@@ -156,6 +157,7 @@ fn field_errors(problem: &Problem) -> Value {
 mod tests {
     use std::time::Duration;
 
+    use super::super::answer::REFRESH;
     use super::*;
 
     #[test]

@@ -99,8 +99,9 @@ mod panics {
     use actix_web::http::StatusCode;
     use actix_web::middleware::from_fn;
     use actix_web::{App, HttpResponse, test, web};
+    use doorward::app::middleware::finish::finish;
     use doorward::clock::Clock;
-    use doorward::refusal::{Rendering, finish};
+    use doorward::refusal::Rendering;
 
     async fn explode() -> HttpResponse {
         panic!("on purpose, with a secret");
@@ -108,12 +109,7 @@ mod panics {
 
     #[actix_web::test]
     async fn a_panic_is_a_problem_and_the_server_goes_on() {
-        let rendering = web::Data::new(Rendering {
-            base: "http://x".into(),
-            clock: Clock::default(),
-            translate: |_, _| None,
-            page: |_, _| None,
-        });
+        let rendering = web::Data::new(Rendering { base: "http://x".into(), clock: Clock::default() });
         let app = App::new()
             .app_data(rendering)
             .wrap(from_fn(finish))

@@ -76,14 +76,13 @@ mod tests {
     use actix_web::middleware::from_fn;
     use actix_web::{App, HttpResponse, test};
 
+    use super::super::finish::finish;
     use super::*;
-    use crate::refusal;
 
     #[actix_web::test]
     async fn even_the_answer_to_a_panic_carries_them() {
         let explode = || async { if true { panic!("on purpose") } else { HttpResponse::Ok().finish() } };
-        let app =
-            App::new().wrap(from_fn(refusal::finish)).wrap(from_fn(write)).default_service(web::to(explode));
+        let app = App::new().wrap(from_fn(finish)).wrap(from_fn(write)).default_service(web::to(explode));
         let app = test::init_service(app).await;
         let answered = test::try_call_service(&app, test::TestRequest::get().to_request()).await;
         let Err(error) = answered else { panic!("no panic") };

@@ -1,8 +1,9 @@
-//! Middleware: logs, metrics and kept refusals; headers of every response; CORS; bounds on responses in
-//! memory.
+//! Middleware: refusals in the dialect of their endpoint; logs, metrics and kept refusals; headers of every
+//! response; CORS; bounds on responses in memory.
 
 pub mod answers;
 pub mod cors;
+pub mod finish;
 pub mod headers;
 pub mod meters;
 pub mod observe;

@@ -1,0 +1,130 @@
+//! Builds responses that carry a refusal: the problem document, the headers of a code, the request ID.
+
+use actix_web::HttpResponse;
+use actix_web::http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER,
+};
+use actix_web::http::{Method, StatusCode};
+use chrono::SecondsFormat;
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use super::body::Problem;
+use super::challenge;
+use super::code::Code;
+use super::dialect::RequestSummary;
+use crate::clock::Clock;
+
+/// The request ID, generated here. An ID sent by the client is only logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RequestId(pub Uuid);
+
+/// The refusal in a response's extensions, for the log, the metrics and the kept refusals.
+#[derive(Clone, Debug)]
+pub struct Refused(pub Problem);
+
+/// The settings with which problem documents are written.
+#[derive(Clone, Debug, Default)]
+pub struct Rendering {
+    /// The public URL. The URIs of problem types are below it.
+    pub base: String,
+    /// The clock for `server_time`.
+    pub clock: Clock,
+}
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The header that lists the media types of PATCH (RFC 5789, section 3.1).
+pub const ACCEPT_PATCH: HeaderName = HeaderName::from_static("accept-patch");
+/// The media types of PATCH.
+pub const PATCHES: HeaderValue = HeaderValue::from_static("application/merge-patch+json, application/json");
+
+/// Adds the request ID to the headers of a response.
+pub fn write_request_id(headers: &mut HeaderMap, id: RequestId) {
+    let mut text = Uuid::encode_buffer();
+    if let Ok(value) = HeaderValue::from_str(id.0.hyphenated().encode_lower(&mut text)) {
+        headers.insert(REQUEST_ID, value);
+    }
+}
+
+/// Returns the problem document of a refusal (RFC 9457).
+#[must_use]
+pub fn problem_document(problem: &Problem, request: &RequestSummary, rendering: &Rendering) -> HttpResponse {
+    let members = Value::Object(members(problem, request.id, rendering));
+    let mut answer = json(problem.code().status(), "application/problem+json", &members);
+    write_headers(problem, request.is_tool, answer.headers_mut());
+    if problem.code() == Code::UnsupportedMediaType && request.method == Method::PATCH {
+        answer.headers_mut().insert(ACCEPT_PATCH, PATCHES);
+    }
+    answer
+}
+
+/// Returns the JSON response of another dialect. Adds `Retry-After`, and to a 401 a challenge with this realm.
+#[must_use]
+pub fn foreign_document(problem: &Problem, status: StatusCode, body: &Value, realm: &str) -> HttpResponse {
+    let mut answer = json(status, "application/json", body);
+    if status == StatusCode::UNAUTHORIZED {
+        challenge::write_realm(realm, answer.headers_mut());
+    }
+    write_retry_after(problem, answer.headers_mut());
+    answer
+}
+
+/// Adds the headers of a refusal to a page that shows it and has its status. Logs and metrics then count the
+/// page as that refusal.
+pub fn mark(page: &mut HttpResponse, problem: &Problem) {
+    if page.status() == problem.code().status() {
+        write_headers(problem, false, page.headers_mut());
+    }
+    page.extensions_mut().insert(Refused(problem.clone()));
+}
+
+fn json(status: StatusCode, content_type: &'static str, body: &Value) -> HttpResponse {
+    let mut answer = HttpResponse::new(status);
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer.map_body(|_, _| actix_web::body::BoxBody::new(body.to_string()))
+}
+
+/// Adds the headers that the code or this refusal requires.
+fn write_headers(problem: &Problem, is_tool: bool, headers: &mut HeaderMap) {
+    let content = problem.content();
+    challenge::write(content, is_tool, headers);
+    write_retry_after(problem, headers);
+    let methods: Vec<&str> = content.allow.iter().map(Method::as_str).collect();
+    if let Ok(allow) = HeaderValue::from_str(&methods.join(", "))
+        && !methods.is_empty()
+    {
+        headers.insert(ALLOW, allow);
+    }
+}
+
+fn write_retry_after(problem: &Problem, headers: &mut HeaderMap) {
+    if let Some(seconds) = problem.content().retry_after {
+        headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+}
+
+/// Returns the members of a problem document, in the documented order.
+fn members(problem: &Problem, id: RequestId, rendering: &Rendering) -> Map<String, Value> {
+    let content = problem.content();
+    let code = content.code;
+    let mut members = Map::new();
+    let mut put = |name: &str, value: Value| members.insert(name.to_owned(), value);
+    put("type", json!(format!("{}/problems/{code}", rendering.base)));
+    put("title", json!(code.title()));
+    put("status", json!(code.status().as_u16()));
+    put("detail", json!(content.detail));
+    put("instance", json!(format!("urn:uuid:{}", id.0)));
+    put("code", json!(code));
+    put("request_id", json!(id.0));
+    put("action", json!(content.action));
+    put("terminal", json!(content.terminal));
+    put("server_time", json!(rendering.clock.now().to_rfc3339_opts(SecondsFormat::Secs, true)));
+    for (name, value) in &content.members {
+        put(name, value.clone());
+    }
+    if !content.errors.is_empty() {
+        put("errors", json!(content.errors));
+    }
+    members
+}
