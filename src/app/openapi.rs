@@ -17,7 +17,7 @@ use crate::api::{audit_events, auth, health, jwks, me, users};
 use crate::http::response::{FOR_ALL, in_memory_once};
 use crate::http::routing::Endpoint;
 use crate::operations::issue_tokens::TokenAnswer;
-use crate::refusal::{self, Action, Code, FieldError, Problem};
+use crate::refusal::{self, Action, Code, Dialect, FieldError, Problem};
 use crate::resources::notes;
 use crate::simplejwt;
 

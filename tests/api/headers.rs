@@ -5,10 +5,11 @@ use std::net::TcpListener;
 
 use doorward::clock::Clock;
 use doorward::config::{Origin, SimplejwtRoutes};
+use doorward::refusal::Rendering;
 use reqwest::Method;
 use serde_json::json;
 
-use crate::support::{Answer, Browser, PASSWORD, World, settings, settings_at};
+use crate::support::{Answer, Browser, PASSWORD, World, settings_at};
 
 const HTTPS: &str = "https://auth.example";
 /// Public resources, which other sites' pages may load.
@@ -123,8 +124,8 @@ async fn every_answer_of_every_route_carries_them_and_names_no_server() {
 async fn what_answers_before_postgresql_is_there_carries_them_too() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());
-    let rendering = doorward::app::state::rendering(&settings(), HTTPS.to_owned(), Clock::default());
-    let server = doorward::app::waiting::serve(rendering, listener).unwrap();
+    let rendering = Rendering { base: HTTPS.to_owned(), clock: Clock::default() };
+    let server = doorward::app::waiting::serve(rendering, SimplejwtRoutes::On, listener).unwrap();
     let handle = server.handle();
     actix_web::rt::spawn(server);
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
@@ -132,6 +133,15 @@ async fn what_answers_before_postgresql_is_there_carries_them_too() {
         let answer = crate::support::Ask::new(client.get(format!("{base}{path}"))).send().await;
         assert_eq!(answer.status, status, "{path}");
         held(&answer, path, true);
+    }
+    for (path, content_type) in [
+        ("/api/v1/me", "application/problem+json"),
+        ("/api/token/", "application/json"),
+        ("/account", "text/html; charset=utf-8"),
+        ("/docs", "application/problem+json"),
+    ] {
+        let answer = crate::support::Ask::new(client.get(format!("{base}{path}"))).send().await;
+        assert_eq!((answer.status, answer.header("content-type")), (503, Some(content_type)), "{path}");
     }
     handle.stop(false).await;
 }

@@ -96,37 +96,59 @@ async fn a_problem_has_its_members_in_the_contracts_order() {
 }
 
 mod panics {
+    use actix_web::dev::{Service, ServiceResponse};
     use actix_web::http::StatusCode;
     use actix_web::middleware::from_fn;
     use actix_web::{App, HttpResponse, test, web};
     use doorward::app::middleware::finish::finish;
+    use doorward::app::route_table;
     use doorward::clock::Clock;
+    use doorward::config::SimplejwtRoutes;
     use doorward::refusal::Rendering;
 
     async fn explode() -> HttpResponse {
         panic!("on purpose, with a secret");
     }
 
-    #[actix_web::test]
-    async fn a_panic_is_a_problem_and_the_server_goes_on() {
-        let rendering = web::Data::new(Rendering { base: "http://x".into(), clock: Clock::default() });
+    async fn refuse_panic(path: &str, accept: &str) -> HttpResponse {
         let app = App::new()
-            .app_data(rendering)
+            .app_data(web::Data::new(Rendering { base: "http://x".into(), clock: Clock::default() }))
+            .app_data(web::Data::new(route_table(SimplejwtRoutes::On)))
             .wrap(from_fn(finish))
-            .route("/explode", web::get().to(explode))
-            .route("/fine", web::get().to(HttpResponse::Ok));
+            .route("/fine", web::get().to(HttpResponse::Ok))
+            .default_service(web::to(explode));
         let app = test::init_service(app).await;
-        let error = test::try_call_service(&app, test::TestRequest::get().uri("/explode").to_request()).await;
-        let response = match error {
-            Ok(response) => response.into_parts().1.map_into_boxed_body(),
-            Err(error) => error.error_response(),
-        };
-        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
-        assert!(response.headers().contains_key("x-request-id"));
-        let body = actix_web::body::to_bytes(response.into_body()).await.unwrap();
-        let text = String::from_utf8(body.to_vec()).unwrap();
-        assert!(text.contains("\"code\":\"internal_error\"") && !text.contains("on purpose"), "{text}");
-        let fine = test::call_service(&app, test::TestRequest::get().uri("/fine").to_request()).await;
-        assert_eq!(fine.status(), StatusCode::OK);
+        let request = test::TestRequest::get().uri(path).insert_header(("accept", accept)).to_request();
+        let Err(error) = test::try_call_service(&app, request).await else { panic!("{path}: no panic") };
+        let fine = app.call(test::TestRequest::get().uri("/fine").to_request()).await;
+        assert_eq!(fine.map(|fine: ServiceResponse<_>| fine.status()).unwrap(), StatusCode::OK);
+        error.error_response()
+    }
+
+    #[actix_web::test]
+    async fn panics_are_refused_in_the_dialect_of_their_endpoint() {
+        for (path, accept, content_type) in [
+            ("/api/v1/me", "text/html", "application/problem+json"),
+            ("/api/v1/notes/7", "*/*", "application/problem+json"),
+            ("/api/nothing", "text/html", "application/problem+json"),
+            ("/api/token/", "text/html", "application/json"),
+            ("/api/%74oken/", "*/*", "application/json"),
+            ("/", "*/*", "text/html; charset=utf-8"),
+            ("/account", "*/*", "text/html; charset=utf-8"),
+            ("/account/nothing", "*/*", "text/html; charset=utf-8"),
+            ("/admin/users/7", "application/json", "text/html; charset=utf-8"),
+            ("/problems/not_found", "text/html", "text/html; charset=utf-8"),
+            ("/problems/not_found", "application/json", "application/problem+json"),
+            ("/nothing", "text/html", "text/html; charset=utf-8"),
+            ("/nothing", "*/*", "application/problem+json"),
+        ] {
+            let answer = refuse_panic(path, accept).await;
+            assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
+            assert_eq!(answer.headers().get("content-type").unwrap(), content_type, "{path} {accept}");
+            assert!(answer.headers().contains_key("x-request-id"));
+            let body = actix_web::body::to_bytes(answer.into_body()).await.unwrap();
+            let text = String::from_utf8(body.to_vec()).unwrap();
+            assert!(text.contains("internal_error") && !text.contains("on purpose"), "{text}");
+        }
     }
 }

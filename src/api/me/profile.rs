@@ -20,33 +20,33 @@ use crate::tokens::names::Names;
 
 /// The caller's account, with the credential of the request.
 #[derive(Serialize, utoipa::ToSchema)]
-pub struct Me {
+pub struct Me<'a> {
     /// The ID of the user.
     pub id: Uuid,
     /// The username of the user.
     #[schema(example = "alice")]
-    pub username: String,
+    pub username: &'a str,
     /// The e-mail address of the user.
-    pub email: Option<String>,
+    pub email: Option<&'a str>,
     /// The role of the user.
     #[schema(example = "member")]
-    pub role: String,
+    pub role: &'a str,
     /// The permissions of the role.
     #[schema(value_type = Vec<String>)]
-    pub permissions: Names,
+    pub permissions: &'a Names,
     /// The credential of the request.
-    pub credential: MyCredential,
+    pub credential: MyCredential<'a>,
 }
 
 /// The credential that a request was sent with.
 #[derive(Serialize, utoipa::ToSchema)]
-pub struct MyCredential {
+pub struct MyCredential<'a> {
     /// `access_token`, `session_cookie` or `personal_token`.
     #[schema(example = "access_token")]
     pub kind: &'static str,
     /// The scope of the credential.
     #[schema(value_type = Vec<String>)]
-    pub scope: Names,
+    pub scope: &'a Names,
     /// The session of the credential; null for a personal token.
     pub session_id: Option<Uuid>,
     /// The time when the user last entered the password; null for a personal token.
@@ -57,7 +57,7 @@ pub struct MyCredential {
     pub expires_at: String,
     /// The token that unsafe requests with a session cookie must send as `X-CSRF-Token`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub csrf_token: Option<String>,
+    pub csrf_token: Option<&'a str>,
 }
 
 /// Shows the caller's own account and credential.
@@ -68,7 +68,7 @@ pub struct MyCredential {
         (status = 304, description = "It is still what `If-None-Match` names")))]
 pub async fn show(guarded: Authorized<AnyCaller, Conditions>) -> Result<HttpResponse, Problem> {
     let Authorized { caller, input: conditions, .. } = guarded;
-    let (tag, body) = shown(caller)?;
+    let (tag, body) = shown(&caller)?;
     conditions.check_match(&tag)?;
     if conditions.is_unmodified(&tag) {
         return Ok(private(HttpResponse::NotModified()).insert_header((ETAG, tag)).finish());
@@ -77,33 +77,31 @@ pub async fn show(guarded: Authorized<AnyCaller, Conditions>) -> Result<HttpResp
 }
 
 /// Returns the entity tag and the body that describe the caller.
-fn shown(caller: Caller) -> Result<(String, String), Problem> {
-    let shown = me(caller.clone());
-    let body = serde_json::to_string(&shown).map_err(|_| refusal::internal())?;
-    Ok((own_entity_tag(&caller, &body), body))
+fn shown(caller: &Caller) -> Result<(String, String), Problem> {
+    let body = serde_json::to_string(&me(caller)).map_err(|_| refusal::internal())?;
+    Ok((own_entity_tag(caller, &body), body))
 }
 
 fn answer(tag: String, body: String) -> HttpResponse {
     private(HttpResponse::Ok()).insert_header((ETAG, tag)).content_type(ContentType::json()).body(body)
 }
 
-fn me(caller: Caller) -> Me {
-    let csrf_token = caller.credential.csrf_token().map(str::to_owned);
-    let credential = MyCredential {
-        kind: caller.credential.kind(),
-        scope: caller.scope,
-        session_id: caller.credential.session_id(),
-        auth_time: caller.credential.auth_time().map(refusals::time),
-        expires_at: refusals::time(caller.credential.expires_at()),
-        csrf_token,
-    };
+fn me(caller: &Caller) -> Me<'_> {
+    let credential = &caller.credential;
     Me {
         id: caller.user_id,
-        username: caller.username,
-        email: caller.email,
-        role: caller.role,
-        permissions: caller.permissions,
-        credential,
+        username: &caller.username,
+        email: caller.email.as_deref(),
+        role: &caller.role,
+        permissions: &caller.permissions,
+        credential: MyCredential {
+            kind: credential.kind(),
+            scope: &caller.scope,
+            session_id: credential.session_id(),
+            auth_time: credential.auth_time().map(refusals::time),
+            expires_at: refusals::time(credential.expires_at()),
+            csrf_token: credential.csrf_token(),
+        },
     }
 }
 
@@ -121,6 +119,6 @@ pub async fn update(
     let user = ChangeProfile { request, expected }.run(&state, &caller, origin).await?;
     caller.username = user.username;
     caller.email = user.email;
-    let (tag, body) = shown(caller)?;
+    let (tag, body) = shown(&caller)?;
     Ok(answer(tag, body))
 }
