@@ -12,12 +12,8 @@ use uuid::Uuid;
 use super::body::Problem;
 use super::challenge;
 use super::code::Code;
-use super::dialect::RequestSummary;
+use super::dialect::{RequestId, RequestSummary};
 use crate::clock::Clock;
-
-/// The request ID, generated here. An ID sent by the client is only logged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RequestId(pub Uuid);
 
 /// The refusal in a response's extensions, for the log, the metrics and the kept refusals.
 #[derive(Clone, Debug)]

@@ -4,8 +4,8 @@ use actix_web::HttpMessage;
 use actix_web::dev::{ServiceRequest, Url};
 use actix_web::http::header::{ACCEPT, ORIGIN};
 use actix_web::http::{Method, Uri};
+use uuid::Uuid;
 
-use super::answer::RequestId;
 use crate::random;
 
 /// The dialect of an endpoint's refusals. Logs, metrics, kept refusals and explanations use our own code in any
@@ -31,6 +31,10 @@ impl Dialect {
         matches!(self, Self::Page | Self::ByAccept)
     }
 }
+
+/// The request ID, generated here. An ID sent by the client is only logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RequestId(pub Uuid);
 
 /// The parts of a request that are needed after it was handled. A clone of the request cannot be kept, because
 /// actix-web must be its only owner.

@@ -11,10 +11,10 @@ pub mod from_actix;
 pub mod help;
 pub mod redacted;
 
-pub use answer::{ACCEPT_PATCH, PATCHES, Refused, Rendering, RequestId, mark};
+pub use answer::{ACCEPT_PATCH, PATCHES, Refused, Rendering, mark};
 pub use body::Problem;
 pub use code::{Action, Challenge, Code};
-pub use dialect::{Dialect, RequestSummary};
+pub use dialect::{Dialect, RequestId, RequestSummary};
 pub use field_errors::{FieldError, FieldErrors};
 pub use from_actix::{from_actix, internal};
 pub use redacted::{path_without_secrets, without_credentials};
