@@ -40,9 +40,9 @@ impl FieldError {
     /// Creates the entry that counts the errors which are not listed.
     fn of_more(more: usize) -> Self {
         let detail = if more == 1 {
-            "1 more thing is wrong".to_owned()
+            "1 more error".to_owned()
         } else {
-            format!("{more} more things are wrong")
+            format!("{more} more errors")
         };
         Self { pointer: String::new(), code: "too_many", detail }
     }
