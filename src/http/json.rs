@@ -58,10 +58,11 @@ pub fn parse(text: &[u8]) -> Result<Parsed, Problem> {
 /// Refuses a byte order mark and UTF-16 (RFC 8259, section 8.1).
 fn refuse_byte_order_mark(text: &[u8]) -> Result<(), Problem> {
     if text.starts_with(b"\xef\xbb\xbf") {
-        return Err(malformed("The body begins with a byte order mark (U+FEFF). Send it without one."));
+        return Err(malformed("The body starts with a byte order mark (U+FEFF). Send it without one."));
     }
     if text.starts_with(b"\xff\xfe") || text.starts_with(b"\xfe\xff") {
-        return Err(malformed("The body is UTF-16, as its byte order mark says. Send UTF-8 without one."));
+        return Err(malformed("The body is UTF-16, as its byte order mark shows. Send UTF-8 without a byte \
+                              order mark."));
     }
     Ok(())
 }
@@ -86,15 +87,15 @@ fn malformed(detail: &str) -> Problem {
 fn explain(error: &serde_json::Error) -> Problem {
     let text = error.to_string();
     let found = match error.classify() {
-        Category::Eof => "The body ends before its JSON does",
+        Category::Eof => "The JSON in the body is incomplete",
         _ if text.starts_with("recursion limit") => {
-            "The body is nested deeper than the 127 levels that are read"
+            "The body has more than 127 levels of nesting"
         }
-        _ if text.starts_with("number out of range") => "A number in the body is too large to be read",
+        _ if text.starts_with("number out of range") => "A number in the body is too large",
         _ if text.contains("surrogate") || text.starts_with("unexpected end of hex escape") => {
-            "An escape in the body stands for half a character"
+            "An escape in the body is half of a surrogate pair"
         }
-        _ => "The body is not JSON",
+        _ => "The body is not valid JSON",
     };
     malformed(&format!("{found}: see line {}, column {}.", error.line(), error.column()))
 }
