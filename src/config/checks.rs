@@ -58,7 +58,7 @@ impl Checks<'_> {
         let both =
             self.partial.secret_key.as_ref()?.is_some() && self.partial.secret_key_file.as_ref()?.is_some();
         let [key, file] = ["secret_key", "secret_key_file"].map(|key| self.shown(key));
-        both.then(|| format!("{key}: {file} is set too; keep one of them"))
+        both.then(|| format!("{key}: {file} is also set; keep only one of them"))
     }
 
     fn two_listeners(&self) -> Option<String> {
@@ -89,7 +89,7 @@ impl Checks<'_> {
         let unknown = url.unknown_parameter()?;
         let hint = match unknown {
             "schema" | "search_path" | "currentSchema" => {
-                "; for a schema say options=-csearch_path%3DNAME".to_owned()
+                "; to choose a schema, write options=-csearch_path%3DNAME".to_owned()
             }
             other => nearest(other, PARAMETERS.into_iter())
                 .map(|known| format!("; did you mean {known}?"))
@@ -108,13 +108,13 @@ impl Checks<'_> {
         let sslmode = sslmode.as_str();
         if !modes.contains(&sslmode) {
             let sslmode = sslmode.escape_debug();
-            return Some(format!("{entry}: there is no sslmode {sslmode}; allowed: {}", modes.join(", ")));
+            return Some(format!("{entry}: sslmode {sslmode} does not exist; allowed: {}", modes.join(", ")));
         }
         let works = self.inputs.libpq_has_tls || modes[..3].contains(&sslmode);
         (!works).then(|| {
             format!(
-                "{entry}: this build's libpq has no TLS, and sslmode={sslmode} asks for it; use a build with the feature \
-                 `tls`, or say sslmode=disable if the way there is safe"
+                "{entry}: this build's libpq has no TLS, but sslmode={sslmode} requires it; use a build with \
+                 the feature `tls`, or write sslmode=disable if the network to PostgreSQL is safe"
             )
         })
     }
@@ -133,8 +133,9 @@ impl Checks<'_> {
         let entry = self.shown("database_url");
         let host = host.escape_debug();
         Some(format!(
-            "{entry}: this build's libpq has no TLS, and would send everything to the host {host} in the clear; \
-             use a build with the feature `tls`, or say sslmode=disable in the URL if the way there is safe"
+            "{entry}: this build's libpq has no TLS, and would send everything to the host {host} \
+             unencrypted; use a build with the feature `tls`, or write sslmode=disable in the URL if the \
+             network to PostgreSQL is safe"
         ))
     }
 }
@@ -152,19 +153,21 @@ impl Settings {
         let mut warnings = Vec::new();
         if !self.public_url.is_https() && !self.public_url.is_local() {
             warnings.push(format!(
-                "DOORWARD_PUBLIC_URL is {}: passwords and tokens travel in the clear without https",
+                "DOORWARD_PUBLIC_URL is {}: without https, passwords and tokens travel unencrypted",
                 self.public_url
             ));
         }
         if self.public_url.is_unspecified() {
             warnings.push(format!(
-                "DOORWARD_PUBLIC_URL is {}, an address that nobody can open: set it to the one that people and clients use",
+                "DOORWARD_PUBLIC_URL is {}, an address that no one can open: set it to the address that \
+                 people and clients use",
                 self.public_url
             ));
         }
         if self.trusted_proxies.iter().any(|network| network.prefix_len() == 0) {
             warnings.push(
-                "DOORWARD_TRUSTED_PROXIES holds a whole address family: anyone may claim any address".into(),
+                "DOORWARD_TRUSTED_PROXIES contains all addresses of a family, so anyone can claim any \
+                 address".into(),
             );
         }
         warnings

@@ -15,7 +15,7 @@ pub fn read(text: &str) -> Result<Duration, String> {
         return Err("it is not a whole number with a unit".to_owned());
     }
     let Some((_, seconds)) = UNITS.iter().find(|(name, _)| *name == unit) else {
-        let reason = if unit.is_empty() { "it has no unit" } else { "its unit is none of s, m, h and d" };
+        let reason = if unit.is_empty() { "it has no unit" } else { "its unit is not s, m, h or d" };
         return Err(reason.to_owned());
     };
     let seconds = digits.parse::<u64>().ok().and_then(|count| count.checked_mul(*seconds));

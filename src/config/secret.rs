@@ -49,7 +49,8 @@ pub fn check_typed(password: &str) -> Result<(), String> {
         let [before, after] = [at(index.checked_sub(1)), at(Some(index + 1))];
         if is_unseen(letter) && !is_part_of_sign(letter, before, after) {
             return Err(format!(
-                "its character {} is U+{:04X}, which looks like nothing or like a space: nobody would type it again",
+                "its character {} is U+{:04X}, which is invisible or looks like a space, so no one could \
+                 type it again",
                 index + 1,
                 u32::from(letter)
             ));
@@ -118,15 +119,15 @@ impl SecretKeys {
                 return Err(format!("key {number} has {} characters", part.len()));
             }
             if !part.bytes().all(|byte| byte.is_ascii_graphic() && byte != b',') {
-                return Err(format!("key {number} has a character that is not visible ASCII, or a comma"));
+                return Err(format!("key {number} has a comma or a character that is not visible ASCII"));
             }
             let key = Secret::new(part.to_owned());
             if keys.contains(&key) {
-                return Err(format!("key {number} stands in the list twice"));
+                return Err(format!("key {number} is listed twice"));
             }
             keys.push(key);
         }
-        if keys.is_empty() { Err("it holds no key".to_owned()) } else { Ok(Self(keys)) }
+        if keys.is_empty() { Err("it contains no key".to_owned()) } else { Ok(Self(keys)) }
     }
 }
 
