@@ -36,5 +36,5 @@ pub fn serve(rendering: Rendering, listener: TcpListener) -> std::io::Result<Ser
 }
 
 async fn wait() -> Result<HttpResponse, Problem> {
-    Err(Problem::from(DatabaseError::Unavailable("it was not reached since the start".into())))
+    Err(Problem::from(DatabaseError::Unavailable("PostgreSQL has not been reached since the start".into())))
 }
