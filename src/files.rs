@@ -397,7 +397,7 @@ mod tests {
         if geteuid().is_root() {
             std::os::unix::fs::lchown(path.join("link"), Some(54321), None).unwrap();
             let refused = open_kept("the log", &path.join("link")).unwrap_err().to_string();
-            assert!(refused.contains("is a link of the user id 54321"), "{refused}");
+            assert!(refused.contains("is a link that belongs to the user id 54321"), "{refused}");
         }
     }
 
@@ -443,7 +443,7 @@ mod tests {
         let (_kept, path) = folder();
         let refused = read_secret("the password file", &path.join("gone")).unwrap_err();
         let said = refused.to_string();
-        assert!(said.starts_with("the password file /") && said.contains("Put it back"), "{said}");
+        assert!(said.starts_with("the password file /") && said.contains("Restore it"), "{said}");
     }
 
     #[test]

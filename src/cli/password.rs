@@ -146,7 +146,7 @@ mod tests {
         for nothing in ["", "\n", "\r\n"] {
             assert_eq!(
                 read(nothing),
-                Err(Failure::new("standard input holds no password in its first line"))
+                Err(Failure::new("the first line of standard input has no password"))
             );
         }
         assert!(read(&"x".repeat(20_000)).is_err());

@@ -186,15 +186,15 @@ mod tests {
     fn database_url_that_never_works_is_refused() {
         let with = |url: &str| errors(&Inputs::default().variable("DATABASE_URL", url));
         for (url, why) in [
-            ("postgres:///auth?schema=public", "libpq has no parameter schema; for a schema say options="),
+            ("postgres:///auth?schema=public", "libpq has no parameter schema; to choose a schema, write options="),
             ("postgres:///auth?sslmod=disable", "libpq has no parameter sslmod; did you mean sslmode?"),
             ("postgres:///auth?pgbouncer=true", "libpq has no parameter pgbouncer"),
             (
                 "postgres:///auth?sslmode=require",
-                "sslmode=require asks for it; use a build with the feature `tls`",
+                "sslmode=require requires it; use a build with the feature `tls`",
             ),
             ("postgres://db.example/auth?sslmode=verify-full", "use a build with the feature `tls`"),
-            ("postgres:///auth?sslmode=on", "there is no sslmode on; allowed: disable, allow"),
+            ("postgres:///auth?sslmode=on", "sslmode on does not exist; allowed: disable, allow"),
         ] {
             let lines = with(url);
             assert!(lines.len() == 1 && lines[0].contains(why), "{url}: {lines:?}");
@@ -250,7 +250,7 @@ mod tests {
         assert_eq!(
             errors(&both),
             ["DOORWARD_SECRET_KEY = *** (environment): \
-              DOORWARD_SECRET_KEY_FILE = /run/key (flag --secret-key-file) is set too; keep one of them"]
+              DOORWARD_SECRET_KEY_FILE = /run/key (flag --secret-key-file) is also set; keep only one of them"]
         );
     }
 
@@ -290,12 +290,12 @@ mod tests {
     fn public_url_that_nobody_can_open_is_a_warning() {
         for url in ["http://0.0.0.0:8080", "http://[::]:8080", "http://[::ffff:0.0.0.0]:8080", "http://0"] {
             let settings = resolve(&Inputs::default().variable("DOORWARD_PUBLIC_URL", url)).unwrap();
-            assert!(settings.warnings().iter().any(|warning| warning.contains("nobody can open")), "{url}");
+            assert!(settings.warnings().iter().any(|warning| warning.contains("no one can open")), "{url}");
         }
         for listen in ["0.0.0.0:8080", "[::]:8080"] {
             let settings = resolve(&Inputs::default().variable("DOORWARD_LISTEN", listen)).unwrap();
             assert!(
-                settings.warnings().iter().any(|warning| warning.contains("nobody can open")),
+                settings.warnings().iter().any(|warning| warning.contains("no one can open")),
                 "{listen}"
             );
         }

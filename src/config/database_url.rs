@@ -27,7 +27,7 @@ impl DatabaseUrl {
         let after = ["postgres://", "postgresql://"].iter().find_map(|scheme| text.strip_prefix(scheme));
         let rest = after.ok_or("it does not begin with postgres:// or postgresql://")?;
         if text.contains(|letter: char| letter.is_control() || letter.is_whitespace()) {
-            return Err("it has a space or a control character: percent-encode it".to_owned());
+            return Err("it contains a space or a control character: percent-encode it".to_owned());
         }
         let scheme = &text[..text.len() - rest.len()];
         let (user, rest) = split_user(rest);

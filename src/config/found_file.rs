@@ -111,7 +111,7 @@ mod tests {
             set_mode(path, open);
             let said = distrust(&file, own).unwrap();
             let shown = path.canonicalize().unwrap();
-            assert!(said.contains(&format!("others may write to {}", shown.display())), "{said}");
+            assert!(said.contains(&format!("others can write to {}", shown.display())), "{said}");
             assert!(said.contains("--config"), "{said}");
             set_mode(path, closed);
         }

@@ -353,7 +353,7 @@ mod tests {
         let both = shown(&origins(), "https://b.example, https://a.example:443").unwrap();
         assert_eq!(both.as_deref(), Some("https://b.example,https://a.example"));
         let twice = shown(&networks(), "192.0.2.1,192.0.2.1/32").unwrap_err();
-        assert_eq!(twice, "\"192.0.2.1/32\" stands in it twice");
+        assert_eq!(twice, "\"192.0.2.1/32\" is listed twice");
     }
 
     #[test]
@@ -363,8 +363,8 @@ mod tests {
         assert_eq!(shown(&bounded, "9"), Err("it is too small".to_owned()));
         assert_eq!(shown(&bounded, "16"), Err("it is too large".to_owned()));
         assert_eq!(shown(&bounded, "99999999999"), Err("it is too large".to_owned()));
-        assert_eq!(shown(&bounded, "+12"), Err("it is no whole number".to_owned()));
-        assert_eq!(shown(&bounded, "twelve"), Err("it is no whole number".to_owned()));
+        assert_eq!(shown(&bounded, "+12"), Err("it is not a whole number".to_owned()));
+        assert_eq!(shown(&bounded, "twelve"), Err("it is not a whole number".to_owned()));
         let seconds = duration(Duration::from_secs(1)..=Duration::from_secs(60));
         assert_eq!(shown(&seconds, "60s"), Ok(Some("1m".to_owned())));
         assert_eq!(shown(&seconds, "0s"), Err("it is too short".to_owned()));

@@ -290,17 +290,17 @@ mod tests {
             (Facts { isolation: "serializable".into(), ..facts() }, OURS, "serializable", "RESET"),
             (Facts { has_plpgsql: false, ..facts() }, OURS, "no plpgsql", "CREATE EXTENSION plpgsql"),
             (Facts { schema: None, ..facts() }, OURS, "search_path", "CREATE SCHEMA"),
-            (Facts { tables: theirs, ..facts() }, Migrations::default(), "users", "a database of its own"),
+            (Facts { tables: theirs, ..facts() }, Migrations::default(), "users", "its own database"),
             (
                 Facts { tables: vec![MIGRATIONS_TABLE.into()], ..facts() },
                 Migrations { has_first: false, has_any: true },
                 "another program",
-                "a database of its own",
+                "its own database",
             ),
             (
                 Facts { may_create: false, ..facts() },
                 Migrations::default(),
-                "may make nothing in the schema public",
+                "may not create anything in the schema public",
                 "GRANT CREATE, USAGE ON SCHEMA public TO site",
             ),
             (Facts { closed: vec!["users".into()], ..facts() }, OURS, "users", "or run GRANT SELECT, INSERT"),
@@ -310,7 +310,7 @@ mod tests {
                 "users",
                 "GRANT CREATE, USAGE ON SCHEMA public TO site, and then GRANT SELECT, INSERT",
             ),
-            (Facts { may_create: false, ..facts() }, OURS, "may make nothing", "GRANT CREATE, USAGE"),
+            (Facts { may_create: false, ..facts() }, OURS, "may not create anything", "GRANT CREATE, USAGE"),
             (
                 Facts { schema: None, closed_schema: Some("public".into()), ..facts() },
                 OURS,
@@ -321,7 +321,7 @@ mod tests {
             (read_only_by("user"), OURS, "read-only", "ALTER ROLE site RESET"),
             (read_only_by("database user"), OURS, "read-only", "ALTER ROLE site IN DATABASE auth RESET"),
             (read_only_by("global"), OURS, "read-only", "ALTER ROLE ALL RESET"),
-            (read_only_by("client"), OURS, "read-only", "out of the options of DATABASE_URL"),
+            (read_only_by("client"), OURS, "read-only", "from the options of DATABASE_URL"),
             (
                 Facts {
                     tables: vec![MIGRATIONS_TABLE.into(), "users".into()],

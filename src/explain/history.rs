@@ -267,7 +267,7 @@ mod tests {
         for (actor, address, request_id, reason, by) in [
             (Some("alice"), address, request, "logout", Some("alice")),
             (Some("command line"), None, None, "ended_by_admin", Some("command line")),
-            (None, address, request, "logout", Some("whoever holds its refresh token")),
+            (None, address, request, "logout", Some("someone with its refresh token")),
             // Someone sent a request, but it does not identify them.
             (None, address, request, "refresh_token_reused", None),
         ] {

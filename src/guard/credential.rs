@@ -263,7 +263,7 @@ mod tests {
             headers.append(AUTHORIZATION, HeaderValue::from_static(value));
             read_header(&headers).expect_err("a refusal").detail().to_owned()
         };
-        assert!(detail("Bearer").contains("No token follows"));
+        assert!(detail("Bearer").contains("not followed by a token"));
         assert!(detail("Bearer a b").contains("more than one word"));
     }
 

@@ -173,11 +173,11 @@ mod tests {
             ("${TOKEN}", "placeholder"),
             ("{{ token }}", "placeholder"),
             ("undefined", "placeholder"),
-            ("Authorization: Bearer abc", "name is repeated"),
-            ("Bearer:abc", "followed by a space"),
-            ("Bearer: abc", "followed by a space"),
-            ("bearerabc", "followed by a space"),
-            ("correct horse battery", "does not begin with a scheme"),
+            ("Authorization: Bearer abc", "repeats the header"),
+            ("Bearer:abc", "followed by one space"),
+            ("Bearer: abc", "followed by one space"),
+            ("bearerabc", "followed by one space"),
+            ("correct horse battery", "does not start with a supported scheme"),
         ] {
             assert!(of_value(value).contains(named), "{value}: {}", of_value(value));
         }

@@ -459,7 +459,7 @@ mod tests {
         let errors = problem.field_errors();
         assert_eq!(errors.len(), 51);
         assert!(errors.iter().all(|error| error.pointer.chars().count() <= 102), "{errors:?}");
-        assert_eq!(errors[50].detail, "2951 more things are wrong");
+        assert_eq!(errors[50].detail, "2951 more errors");
     }
 
     #[test]
@@ -531,7 +531,7 @@ mod tests {
         assert_eq!(within("\u{e4}bc", 3), (true, None));
         assert_eq!(within("", 1), (false, Some("must not be empty".into())));
         assert_eq!(within("a", 2), (false, Some("at least 2 characters".into())));
-        assert_eq!(within("abcd", 1), (false, Some("4 characters, of which 3 are allowed".into())));
+        assert_eq!(within("abcd", 1), (false, Some("4 characters were sent, but only 3 are allowed".into())));
         let label = |text: &str| one(Value::Null, |fields| fields.label("of", Some(text.into()), 3));
         assert_eq!(label("a b"), (Some("a b".into()), vec![]));
         let (made, wrong) = label("a\u{202e}");

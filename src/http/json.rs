@@ -269,18 +269,18 @@ mod tests {
     #[test]
     fn what_cannot_be_read_is_told_with_its_place_and_reason() {
         for (text, said) in [
-            (&b"{\"a\":\n nope}"[..], "The body is not JSON: see line 2, column"),
-            (b"{\"a\":", "The body ends before its JSON does"),
-            (b"", "The body ends before its JSON does"),
-            (b"{} {}", "The body is not JSON: see line 1, column 4."),
+            (&b"{\"a\":\n nope}"[..], "The body is not valid JSON: see line 2, column"),
+            (b"{\"a\":", "The JSON in the body is incomplete"),
+            (b"", "The JSON in the body is incomplete"),
+            (b"{} {}", "The body is not valid JSON: see line 1, column 4."),
             (b"{\"a\":\"\xff\"}", "The body is not UTF-8: see byte 7."),
-            (b"\"\\ud800\"", "half a character"),
-            (b"\"\\ud800\\u0041\"", "half a character"),
-            (b"\"\\udc00\"", "half a character"),
-            (b"1e400", "too large to be read"),
-            (b"NaN", "The body is not JSON"),
-            (b"{'a':1}", "The body is not JSON"),
-            (b"{\"a\":1,}", "The body is not JSON"),
+            (b"\"\\ud800\"", "half of a surrogate pair"),
+            (b"\"\\ud800\\u0041\"", "half of a surrogate pair"),
+            (b"\"\\udc00\"", "half of a surrogate pair"),
+            (b"1e400", "too large"),
+            (b"NaN", "The body is not valid JSON"),
+            (b"{'a':1}", "The body is not valid JSON"),
+            (b"{\"a\":1,}", "The body is not valid JSON"),
             (b"\xef\xbb\xbf{}", "a byte order mark (U+FEFF)"),
             (b"\xff\xfe{\0}\0", "The body is UTF-16"),
             (b"\xfe\xff\0{\0}", "The body is UTF-16"),
@@ -339,7 +339,7 @@ mod tests {
         assert!(parse(nested(127).as_bytes()).is_ok());
         for depth in [128, 30_000] {
             let problem = parse(nested(depth).as_bytes()).expect_err("too deep");
-            assert!(problem.detail().contains("deeper than the 127 levels"), "{}", problem.detail());
+            assert!(problem.detail().contains("more than 127 levels"), "{}", problem.detail());
         }
     }
 }
