@@ -175,7 +175,7 @@ async fn refold_notes(services: &State) {
             Ok(true) => tokio::time::sleep(REFOLD_PAUSE).await,
             Ok(false) => return,
             Err(error) => {
-                tracing::debug!(%error, "some notes have no folded search text yet; retrying later");
+                tracing::debug!(%error, "some notes have no search text yet; retrying later");
                 return;
             }
         }

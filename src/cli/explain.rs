@@ -176,7 +176,7 @@ impl Tree {
             Verdict::LetIn => self.paint(GREEN, "✓ accepted"),
             Verdict::SessionLives => self.paint(
                 YELLOW,
-                "? the session is alive; only presenting this token shows whether it was used",
+                "? the session is active; only presenting this token shows whether it was used",
             ),
             Verdict::Refused => {
                 format!("{} — {}", self.paint(RED, &format!("✗ {}", text("code"))), printable(text("title")))

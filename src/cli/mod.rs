@@ -90,7 +90,7 @@ pub enum Command {
     Backup(backup::BackupArgs),
     /// Replace the database with a backup, and end its sessions, tokens and keys.
     Restore(restore::RestoreArgs),
-    /// End sessions, tokens and keys that may be alive again after the database went back in time.
+    /// End sessions, tokens and keys that may be active again after the database was reset to an earlier state.
     Restored(restored::RestoredArgs),
     /// Print the settings in force and where each came from, secrets masked.
     Config(config::ConfigArgs),

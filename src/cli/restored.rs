@@ -39,7 +39,8 @@ const NAMED: usize = 20;
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct RestoredArgs {
-    /// The time to which the database went back (RFC 3339). Sessions and tokens created after it are left alone.
+    /// The time at which the database was reset, such as that of the promotion (RFC 3339). Sessions and tokens created
+    /// after it are left alone.
     #[arg(long, value_name = "TIME", value_parser = read_time)]
     pub since: Option<DateTime<Utc>>,
     /// What is left as the database has it.
@@ -111,7 +112,7 @@ impl RestoredArgs {
         // Compare with the database's clock, which set the times in the database.
         let now = find_time(connection).map_err(|error| Failure::new(error.to_string()))?;
         if self.since.is_some_and(|since| since > now) {
-            return Err(Failure::new("--since is in the future: give the time to which the database went back"));
+            return Err(Failure::new("--since is in the future: give the time at which the database was reset"));
         }
         let secret_keys = check_secret_keys(connection, settings);
         let secret_keys = secret_keys.map_err(|error| Failure::new(error.to_string()))?;

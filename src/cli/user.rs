@@ -368,7 +368,7 @@ fn show(connection: &mut Connection, args: &OneUserArgs) -> Result<(), Failure> 
         format!("; after too many wrong passwords, the next sign-in is possible at {until}")
     });
     let line = format!(
-        "{} ({}), {}, {}; created {}, last sign-in {}; {sessions} live sessions{waits}; id {}",
+        "{} ({}), {}, {}; created {}, last sign-in {}; {sessions} active sessions{waits}; id {}",
         row.username,
         row.email.as_deref().unwrap_or("no e-mail address"),
         row.role,

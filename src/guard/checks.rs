@@ -406,9 +406,9 @@ pub(super) fn check_standing<'a>(
 fn find_in_session(standing: &Standing, trace: &mut Trace) {
     trace.find(
         Check::Session,
-        || "a live session".into(),
+        || "an active session".into(),
         || match &standing.ended {
-            None => format!("it is alive, and ends at {} at the latest", refusals::time(standing.expires_at)),
+            None => format!("it is active, and ends at {} at the latest", refusals::time(standing.expires_at)),
             Some((at, reason)) => {
                 format!("it ended at {} ({})", refusals::time(*at), reason.replace('_', " "))
             }

@@ -312,7 +312,7 @@ pub fn version_raised(found: Option<(DateTime<Utc>, String)>) -> Problem {
         found.map_or((None, "account_changed".to_owned()), |(at, reason)| (Some(time(at)), reason));
     let since = when.as_deref().map_or(String::new(), |at| format!(" at {at}"));
     let detail = format!(
-        "The access token was revoked{since} ({}). Its session is still alive. Refresh the token and send \
+        "The access token was revoked{since} ({}). Its session is still active. Refresh the token and send \
          the request again.",
         in_words(&reason)
     );

@@ -212,7 +212,7 @@ pub(super) static TOKEN_REVOKED: Page = Page {
         "The database was restored to an earlier state and no longer knows which tokens were revoked since \
          then.",
     ],
-    for_client: "If it is an access token, refresh it: the session is still alive. If it is a personal \
+    for_client: "If it is an access token, refresh it: the session is still active. If it is a personal \
                  access token (`terminal` is true), create a new one.",
     for_user: "Your account page shows when and why your token was revoked. If it was not you, change your \
                password.",
@@ -401,7 +401,7 @@ pub(super) static TOO_MANY_ATTEMPTS: Page = Page {
         "A client retries without waiting.",
     ],
     for_client: "Wait for the number of seconds in `Retry-After`, and do not send a wrong password again. \
-                 Refreshing a live session still works.",
+                 Refreshing an active session still works.",
     for_user: "Wait for as long as the answer says, then try again, or sign in from where you have signed in \
                before. The operator of this service can lift the wait.",
     for_operator: "The audit log has one `too_many_attempts` event for each burst, with the address and what \

@@ -66,7 +66,7 @@ async fn an_account_is_made_by_a_link_or_with_a_password() {
     assert!(answer.status == 422 && html(&answer).contains("value=\"ROOT\""), "{}", html(&answer));
     let taken = [("username", "ROOT"), ("email", ""), ("role", "viewer"), ("by", "link")];
     let answer = browser.fill_in(new, new, &taken).await;
-    assert!(answer.status == 422 && html(&answer).contains("taken already"));
+    assert!(answer.status == 422 && html(&answer).contains("already in use"));
     let by_link = [("username", "carol"), ("email", "carol@example.com"), ("role", "viewer"), ("by", "link")];
     let answer = browser.fill_in(new, new, &by_link).await;
     assert_eq!(answer.status, 201);
@@ -239,7 +239,7 @@ async fn an_account_is_edited_and_a_mistake_keeps_what_was_typed() {
     let wrong = [("username", "root"), ("email", "a@example.com")];
     let answer = admin.fill_in(&page, &page, &wrong).await;
     assert!(
-        answer.status == 422 && html(&answer).contains("taken") && html(&answer).contains("a@example.com")
+        answer.status == 422 && html(&answer).contains("already in use") && html(&answer).contains("a@example.com")
     );
     let good = [("username", "alicia"), ("email", "a@example.com")];
     assert_eq!(admin.fill_in(&page, &page, &good).await.status, 303);

@@ -70,7 +70,7 @@ fn a_token_is_read_from_standard_input_without_a_server() {
     let may = text(&may.stdout);
     assert!(may.contains("✗ permission_denied") && may.contains("requires users:read"), "{may}");
     let lives = text(&run_with(&folder, &["explain"], &refresh).stdout);
-    assert!(lives.starts_with("? the session is alive"), "{lives}");
+    assert!(lives.starts_with("? the session is active"), "{lives}");
     let nothing = run_with(&folder, &["explain"], "");
     assert_eq!(nothing.status.code(), Some(1));
     assert!(text(&nothing.stderr).contains("standard input was empty"));

@@ -73,7 +73,7 @@ pub struct SessionQuery {
 
 /// Lists the active sessions of the caller.
 #[utoipa::path(get, path = "/api/v1/me/sessions", tag = "me", params(SessionQuery),
-    responses((status = 200, description = "The live sessions, newest first", body = Page<SessionItem>)))]
+    responses((status = 200, description = "The active sessions, newest first", body = Page<SessionItem>)))]
 pub async fn list(
     state: web::Data<State>,
     guarded: Authorized<AccountRead, Query<SessionQuery>>,

@@ -18,7 +18,7 @@ use crate::state::State;
 
 /// Lists the active sessions of a user.
 #[utoipa::path(get, path = "/api/v1/users/{id}/sessions", tag = "users", params(("id" = Uuid, Path), SessionQuery),
-    responses((status = 200, description = "The live sessions, newest first", body = Page<SessionItem>)))]
+    responses((status = 200, description = "The active sessions, newest first", body = Page<SessionItem>)))]
 pub async fn list(
     state: web::Data<State>,
     guarded: Authorized<UsersRead, (Path<Uuid>, Query<SessionQuery>)>,

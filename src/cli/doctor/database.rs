@@ -143,7 +143,7 @@ fn history(connection: &mut Connection) -> Option<Finding> {
             let went_back = time(went_back + TimeDelta::seconds(1));
             Some(Finding::fail(
                 "history",
-                format!("a node found at {went_back} that the database had gone back in time"),
+                format!("a node found at {went_back} that the database had been reset to an earlier state"),
                 format!("Run `doorward restored --since {went_back}`. See docs/backups.md."),
             ))
         }
