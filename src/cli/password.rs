@@ -144,10 +144,7 @@ mod tests {
     #[test]
     fn nothing_and_too_much_are_no_password() {
         for nothing in ["", "\n", "\r\n"] {
-            assert_eq!(
-                read(nothing),
-                Err(Failure::new("the first line of standard input has no password"))
-            );
+            assert_eq!(read(nothing), Err(Failure::new("the first line of standard input has no password")));
         }
         assert!(read(&"x".repeat(20_000)).is_err());
     }

@@ -112,7 +112,9 @@ impl RestoredArgs {
         // Compare with the database's clock, which set the times in the database.
         let now = find_time(connection).map_err(|error| Failure::new(error.to_string()))?;
         if self.since.is_some_and(|since| since > now) {
-            return Err(Failure::new("--since is in the future: give the time at which the database was reset"));
+            return Err(Failure::new(
+                "--since is in the future: give the time at which the database was reset",
+            ));
         }
         let secret_keys = check_secret_keys(connection, settings);
         let secret_keys = secret_keys.map_err(|error| Failure::new(error.to_string()))?;
@@ -153,11 +155,11 @@ impl Ended {
             output.line(&format!("{kid} signs from now on."))?;
         }
         output.line("Check what else changed in the lost time, which doorward cannot know:")?;
-        output.line("- Passwords are the earlier ones. Set new ones if they were changed because others knew \
-                     them.")?;
         output.line(
-            "- Accounts that were disabled, demoted or deleted since then are as they were before.",
+            "- Passwords are the earlier ones. Set new ones if they were changed because others knew them.",
         )?;
+        output
+            .line("- Accounts that were disabled, demoted or deleted since then are as they were before.")?;
         let (named, more) = (self.powerful.iter().take(NAMED), self.powerful.len().saturating_sub(NAMED));
         let named = named.map(String::as_str).collect::<Vec<_>>().join(", ");
         let more = if more > 0 { format!(" and {more} more (`doorward user list`)") } else { String::new() };

@@ -197,9 +197,7 @@ async fn flush(services: &State, node: Option<Node>) {
         )
     };
     let Ok((uses, refusals, counts, left)) = tokio::time::timeout(FLUSHED_WITHIN, all).await else {
-        tracing::warn!(
-            "PostgreSQL does not answer; the last uses and refusals of the last seconds are lost"
-        );
+        tracing::warn!("PostgreSQL does not answer; the last uses and refusals of the last seconds are lost");
         return;
     };
     if let Err(error) = uses {

@@ -314,7 +314,8 @@ fn obtain(args: PasswordArgs, settings: &Settings) -> Result<(PlainPassword, Opt
 
 fn refuse_flaws(settings: &Settings, plain: &PlainPassword, names: &[&str]) -> Result<(), Failure> {
     let flaws = password_policy(settings).flaws(plain, names);
-    let lines: Vec<String> = flaws.iter().map(|flaw| format!("the password is not allowed: {flaw}")).collect();
+    let lines: Vec<String> =
+        flaws.iter().map(|flaw| format!("the password is not allowed: {flaw}")).collect();
     if lines.is_empty() { Ok(()) } else { Err(Failure::Wrong(lines)) }
 }
 
@@ -424,10 +425,8 @@ fn disable(connection: &mut Connection, args: &UserDisableArgs) -> Result<(), Fa
     } else {
         "Enabling the account restores its sessions and personal tokens".to_owned()
     };
-    let line = format!(
-        "{} is now {}. {left}, unless they have ended or expired.",
-        user.username, user.status
-    );
+    let line =
+        format!("{} is now {}. {left}, unless they have ended or expired.", user.username, user.status);
     let row = Row { sessions_ended: args.end_sessions.then_some(ended), ..Row::from(user) };
     Output::stdout(args.format).result(&row, &line)
 }

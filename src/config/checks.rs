@@ -166,8 +166,8 @@ impl Settings {
         }
         if self.trusted_proxies.iter().any(|network| network.prefix_len() == 0) {
             warnings.push(
-                "DOORWARD_TRUSTED_PROXIES contains all addresses of a family, so anyone can claim any \
-                 address".into(),
+                "DOORWARD_TRUSTED_PROXIES contains all addresses of a family, so anyone can claim any address"
+                    .into(),
             );
         }
         warnings
@@ -186,7 +186,10 @@ mod tests {
     fn database_url_that_never_works_is_refused() {
         let with = |url: &str| errors(&Inputs::default().variable("DATABASE_URL", url));
         for (url, why) in [
-            ("postgres:///auth?schema=public", "libpq has no parameter schema; to choose a schema, write options="),
+            (
+                "postgres:///auth?schema=public",
+                "libpq has no parameter schema; to choose a schema, write options=",
+            ),
             ("postgres:///auth?sslmod=disable", "libpq has no parameter sslmod; did you mean sslmode?"),
             ("postgres:///auth?pgbouncer=true", "libpq has no parameter pgbouncer"),
             (

@@ -35,9 +35,8 @@ impl DatabaseUrl {
         let (authority, database) = location.split_once('/').unwrap_or((location, ""));
         // A second @ belongs to the password, and the text before it would be shown.
         if rest.contains('@') || database.contains('/') {
-            return Err(
-                "it has one @ or / too many: percent-encode those that belong to a part (%40, %2F)".to_owned()
-            );
+            return Err("it has one @ or / too many: percent-encode those that belong to a part (%40, %2F)"
+                .to_owned());
         }
         decode(database)?;
         let (name, password) = user.map_or(("", None), split_password);

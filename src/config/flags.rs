@@ -36,7 +36,8 @@ impl Args for SettingFlags {
             .global(true)
             .help_heading("Settings");
         let flags = SETTINGS.iter().map(|setting| {
-            let warning = if setting.secret { " Other users can see flags in the list of processes." } else { "" };
+            let warning =
+                if setting.secret { " Other users can see flags in the list of processes." } else { "" };
             let default = setting.default.to_string().replace('`', "");
             let (help, allowed, name) = (&setting.help, &setting.allowed, setting.environment);
             Arg::new(name)

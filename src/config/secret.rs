@@ -190,10 +190,7 @@ mod tests {
         let spaced = SecretKeys::from_list("0123456789abcdef 123456789abcdef").unwrap_err();
         assert!(spaced.starts_with("key 1 has a comma or a character"), "{spaced}");
         assert!(SecretKeys::from_lines(&format!("{ONE},{TWO}")).is_err());
-        assert_eq!(
-            SecretKeys::from_list(&format!("{ONE},{ONE}")).unwrap_err(),
-            "key 2 is listed twice"
-        );
+        assert_eq!(SecretKeys::from_list(&format!("{ONE},{ONE}")).unwrap_err(), "key 2 is listed twice");
         assert_eq!(SecretKeys::from_lines("\n \n").unwrap_err(), "it contains no key");
         assert!(SecretKeys::from_list(&format!("{ONE},")).is_err());
     }

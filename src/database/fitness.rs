@@ -198,8 +198,9 @@ fn judge_rights(facts: &Facts, ours: Migrations) -> Option<Unfit> {
             });
         }
         return Some(Unfit {
-            found: format!("no schema of the search_path exists in the database {database}, or {role} may \
-                            not use it"),
+            found: format!(
+                "no schema of the search_path exists in the database {database}, or {role} may not use it"
+            ),
             advice: format!(
                 "run CREATE SCHEMA … AUTHORIZATION {role}, or ALTER ROLE {role} RESET search_path"
             ),
@@ -218,7 +219,7 @@ fn judge_rights(facts: &Facts, ours: Migrations) -> Option<Unfit> {
             ),
             advice: "doorward needs its own database: run CREATE DATABASE, and set DATABASE_URL to the new \
                      one"
-                .to_owned(),
+            .to_owned(),
         });
     }
     // diesel runs CREATE TABLE IF NOT EXISTS, for which PostgreSQL requires the CREATE privilege even if the

@@ -74,7 +74,9 @@ fn in_words(event: &Event) -> String {
         "stepped_up" => "the password was confirmed".to_owned(),
         "step_up_failed" => "a wrong password was entered".to_owned(),
         "refresh_repeated" => "a used refresh token was presented again and accepted".to_owned(),
-        "refresh_token_reused" => "a used refresh token was presented again, so the session was ended".to_owned(),
+        "refresh_token_reused" => {
+            "a used refresh token was presented again, so the session was ended".to_owned()
+        }
         "session_ended" => session_ended(detail("reason")),
         "user_role_changed" => "the user's role was changed".to_owned(),
         "user_disabled" => "the account was disabled".to_owned(),

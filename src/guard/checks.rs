@@ -289,7 +289,11 @@ async fn verify_access_token(state: &State, token: &str, trace: &mut Trace) -> R
 }
 
 fn find_in_claims(state: &State, claims: &Claims, now: DateTime<Utc>, trace: &mut Trace) {
-    trace.find(Check::Form, || "a JWT that follows RFC 9068".into(), || "a JWT with every required claim".into());
+    trace.find(
+        Check::Form,
+        || "a JWT that follows RFC 9068".into(),
+        || "a JWT with every required claim".into(),
+    );
     trace.find(Check::Key, || "a key of this server".into(), || "a key that may sign".into());
     trace.find(Check::Signature, || "a signature made with that key".into(), || "verified".into());
     trace.find(
@@ -408,7 +412,9 @@ fn find_in_session(standing: &Standing, trace: &mut Trace) {
         Check::Session,
         || "an active session".into(),
         || match &standing.ended {
-            None => format!("it is active, and ends at {} at the latest", refusals::time(standing.expires_at)),
+            None => {
+                format!("it is active, and ends at {} at the latest", refusals::time(standing.expires_at))
+            }
             Some((at, reason)) => {
                 format!("it ended at {} ({})", refusals::time(*at), reason.replace('_', " "))
             }

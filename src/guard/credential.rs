@@ -106,9 +106,7 @@ fn missing(request: &HttpRequest) -> Problem {
     let detail = if let Some(name) =
         OTHER_HEADERS.into_iter().find(|name| request.headers().contains_key(*name))
     {
-        format!(
-            "The header `{name}` is not read. Send the token as `Authorization: Bearer <access token>`."
-        )
+        format!("The header `{name}` is not read. Send the token as `Authorization: Bearer <access token>`.")
     } else if names.any(|name| OTHER_PARAMETERS.contains(&name)) {
         "Tokens in the query string are not read, because URLs are logged on the way. Send the token as \
          `Authorization: Bearer <access token>`."

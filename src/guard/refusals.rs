@@ -202,8 +202,9 @@ pub fn too_many_attempts(by: HeldBy, wait: Duration) -> Problem {
             format!("Too many accounts were created from your address. Try again in {when}.")
         }
         HeldBy::Unproven => {
-            format!("Too many requests without a valid credential came from your address. Try again in \
-                     {when}.")
+            format!(
+                "Too many requests without a valid credential came from your address. Try again in {when}."
+            )
         }
         HeldBy::Tokens => {
             format!("You have created too many tokens in a short time. Try again in {when}.")
@@ -325,8 +326,7 @@ pub fn session_ended(ended_at: DateTime<Utc>, reason: &str) -> Problem {
     if reason == EndReason::AccountDeleted.as_str() {
         return account_deleted();
     }
-    let detail =
-        format!("The session ended at {} ({}). Sign in again.", time(ended_at), in_words(reason));
+    let detail = format!("The session ended at {} ({}). Sign in again.", time(ended_at), in_words(reason));
     Problem::new(Code::SessionEnded, detail).with("ended_at", time(ended_at)).with("reason", reason)
 }
 
@@ -435,8 +435,8 @@ pub fn name_taken(taken: NameTaken) -> Problem {
         NameTaken::Username => "username",
         NameTaken::Email => "email",
     };
-    let detail = format!("The {member} is already in use, as a username or as an e-mail address. Choose \
-                          another.");
+    let detail =
+        format!("The {member} is already in use, as a username or as an e-mail address. Choose another.");
     Problem::new(Code::Conflict, detail).with("pointer", format!("/{member}"))
 }
 

@@ -197,8 +197,11 @@ impl Fields {
             return None;
         }
         if length > most {
-            self.refuse(name, "too_long", format!("{length} characters were sent, but only {most} are \
-                                                   allowed"));
+            self.refuse(
+                name,
+                "too_long",
+                format!("{length} characters were sent, but only {most} are allowed"),
+            );
             return None;
         }
         Some(text)
@@ -282,8 +285,11 @@ impl Fields {
             other => return self.wrong_type(name, "names separated by spaces, or a list of names", &other),
         };
         if items.is_empty() {
-            self.refuse(name, "too_short", "must contain at least one permission; leave the member out to \
-                                            get all");
+            self.refuse(
+                name,
+                "too_short",
+                "must contain at least one permission; leave the member out to get all",
+            );
             return None;
         }
         if items.len() > SCOPE_MAX {

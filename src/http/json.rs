@@ -61,8 +61,9 @@ fn refuse_byte_order_mark(text: &[u8]) -> Result<(), Problem> {
         return Err(malformed("The body starts with a byte order mark (U+FEFF). Send it without one."));
     }
     if text.starts_with(b"\xff\xfe") || text.starts_with(b"\xfe\xff") {
-        return Err(malformed("The body is UTF-16, as its byte order mark shows. Send UTF-8 without a byte \
-                              order mark."));
+        return Err(malformed(
+            "The body is UTF-16, as its byte order mark shows. Send UTF-8 without a byte order mark.",
+        ));
     }
     Ok(())
 }
@@ -88,9 +89,7 @@ fn explain(error: &serde_json::Error) -> Problem {
     let text = error.to_string();
     let found = match error.classify() {
         Category::Eof => "The JSON in the body is incomplete",
-        _ if text.starts_with("recursion limit") => {
-            "The body has more than 127 levels of nesting"
-        }
+        _ if text.starts_with("recursion limit") => "The body has more than 127 levels of nesting",
         _ if text.starts_with("number out of range") => "A number in the body is too large",
         _ if text.contains("surrogate") || text.starts_with("unexpected end of hex escape") => {
             "An escape in the body is half of a surrogate pair"

@@ -88,9 +88,10 @@ fn mistake<T: DeserializeOwned>(pair: &Pair<'_>) -> Option<FieldError> {
                 let detail = "this parameter is unknown; check its spelling or leave it out";
                 ("unknown_field", detail.to_owned())
             }
-            None => {
-                ("invalid", "this value has the wrong type; /openapi.json says which type the parameter has".to_owned())
-            }
+            None => (
+                "invalid",
+                "this value has the wrong type; /openapi.json says which type the parameter has".to_owned(),
+            ),
         }
     };
     Some(FieldError::new(super::json::step(&pair.0), code, detail))

@@ -235,7 +235,8 @@ pub async fn read_body(request: &HttpRequest, payload: Payload) -> Result<Vec<u8
     match tokio::time::timeout(BODY_DEADLINE, collect(payload, length_beside_upgrade(request))).await {
         Ok(body) => body,
         Err(_) => {
-            let detail = format!("The body did not arrive within {} s. Send it again.", BODY_DEADLINE.as_secs());
+            let detail =
+                format!("The body did not arrive within {} s. Send it again.", BODY_DEADLINE.as_secs());
             Err(Problem::new(Code::MalformedJson, detail))
         }
     }

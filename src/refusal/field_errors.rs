@@ -39,11 +39,7 @@ impl FieldError {
 
     /// Creates the entry that counts the errors which are not listed.
     fn of_more(more: usize) -> Self {
-        let detail = if more == 1 {
-            "1 more error".to_owned()
-        } else {
-            format!("{more} more errors")
-        };
+        let detail = if more == 1 { "1 more error".to_owned() } else { format!("{more} more errors") };
         Self { pointer: String::new(), code: "too_many", detail }
     }
 
@@ -157,10 +153,7 @@ mod tests {
     fn errors_past_the_bound_are_counted() {
         let entries = errors(LISTED_MAX + 7, "/a").into_entries();
         assert_eq!(entries.len(), LISTED_MAX + 1);
-        assert_eq!(
-            (entries[LISTED_MAX].code, &*entries[LISTED_MAX].detail),
-            ("too_many", "7 more errors")
-        );
+        assert_eq!((entries[LISTED_MAX].code, &*entries[LISTED_MAX].detail), ("too_many", "7 more errors"));
         assert_eq!(errors(LISTED_MAX, "/a").into_entries().len(), LISTED_MAX);
         let mut counted = errors(1, "/a");
         counted.count(1);

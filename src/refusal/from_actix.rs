@@ -32,8 +32,9 @@ pub fn from_actix(error: &Error) -> Problem {
         return from_payload(payload);
     }
     match error.as_response_error().status_code() {
-        StatusCode::NOT_FOUND => Problem::new(Code::NotFound, "Nothing exists at this address. Check the \
-                                                               path."),
+        StatusCode::NOT_FOUND => {
+            Problem::new(Code::NotFound, "Nothing exists at this address. Check the path.")
+        }
         StatusCode::PAYLOAD_TOO_LARGE => {
             Problem::new(Code::PayloadTooLarge, "The body is too large. Send a smaller one.")
         }
@@ -53,8 +54,9 @@ pub fn from_actix(error: &Error) -> Problem {
 
 fn from_payload(error: &PayloadError) -> Problem {
     match error {
-        PayloadError::Overflow => Problem::new(Code::PayloadTooLarge, "The body is too large. Send a smaller \
-                                                                       one."),
+        PayloadError::Overflow => {
+            Problem::new(Code::PayloadTooLarge, "The body is too large. Send a smaller one.")
+        }
         PayloadError::EncodingCorrupted => {
             let detail = "The body's chunks do not follow `Transfer-Encoding: chunked`.";
             Problem::new(Code::MalformedJson, detail)

@@ -367,7 +367,10 @@ pub(super) static NOT_OWNER: Page = Page {
 pub(super) static CSRF_FAILED: Page = Page {
     meaning: "A browser sent the credential automatically, and nothing proves that the user wanted this \
               request.",
-    causes: &["A form or script on another site sent the request.", "The browser remembers a Basic credential and sent it."],
+    causes: &[
+        "A form or script on another site sent the request.",
+        "The browser remembers a Basic credential and sent it.",
+    ],
     for_client: "Send the token as `Authorization: Bearer`, which browsers never send automatically.",
     for_user: "Go back, reload the page and try again. If another site led you here, leave it.",
     for_operator: "Many of these mean that a site tries to make your users' browsers send requests.",
@@ -436,8 +439,10 @@ pub(super) static OVERLOADED: Page = Page {
 
 pub(super) static DATABASE_UNAVAILABLE: Page = Page {
     meaning: "The database cannot be reached or does not respond. This says nothing about the credential.",
-    causes: &["PostgreSQL is restarting, or its disk is full.", "The network between this server and the \
-                                                             database is down."],
+    causes: &[
+        "PostgreSQL is restarting, or its disk is full.",
+        "The network between this server and the database is down.",
+    ],
     for_client: "Keep your tokens, wait for the number of seconds in `Retry-After`, and try again. A refresh \
                  can be repeated safely.",
     for_user: "Wait a moment and try again. You are still signed in.",

@@ -239,7 +239,9 @@ async fn an_account_is_edited_and_a_mistake_keeps_what_was_typed() {
     let wrong = [("username", "root"), ("email", "a@example.com")];
     let answer = admin.fill_in(&page, &page, &wrong).await;
     assert!(
-        answer.status == 422 && html(&answer).contains("already in use") && html(&answer).contains("a@example.com")
+        answer.status == 422
+            && html(&answer).contains("already in use")
+            && html(&answer).contains("a@example.com")
     );
     let good = [("username", "alicia"), ("email", "a@example.com")];
     assert_eq!(admin.fill_in(&page, &page, &good).await.status, 303);

@@ -262,8 +262,7 @@ async fn a_request_tells_what_it_did_beside_the_life_of_its_credential() {
         world.ask(Method::DELETE, &path).bearer(&admin.access).header("x-doorward-trace", "1").send().await;
     assert_eq!(ending.status, 204);
     let question = json!({ "request_id": ending.header("x-request-id") });
-    let (begun, end) =
-        ("signed in (api session), by admin", "the session ended: ended by admin, by admin");
+    let (begun, end) = ("signed in (api session), by admin", "the session ended: ended by admin, by admin");
     assert_eq!(texts(&life(explained(&world, question).await)), [begun, end, EXPIRES]);
     assert_eq!(texts(&life_of(&world, &tokens.access).await), [BEGUN, end]);
     // The event is only in the history of the request's caller.

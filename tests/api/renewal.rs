@@ -484,7 +484,11 @@ async fn owner_finds_the_renewal_in_the_explanation() {
     assert_eq!(failed.unwrap()["check"], "revocation");
     // Strangers do not see the history.
     let told = world.ask(Method::POST, "/api/v1/auth/explain").json(&body).send().await;
-    assert!(told.body["history"].is_null() && told.body["problem"]["code"] == "token_unknown", "{}", told.body);
+    assert!(
+        told.body["history"].is_null() && told.body["problem"]["code"] == "token_unknown",
+        "{}",
+        told.body
+    );
 }
 
 #[actix_web::test]

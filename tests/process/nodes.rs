@@ -155,10 +155,7 @@ fn key_rotate_from_a_bare_shell_refuses_no_good_token() {
     let (good, refused) = (seen.good.into_inner(), seen.refused.into_inner());
     assert!(good > 200 && refused == 0, "{good} good, {refused} refused: {:?}", seen.first);
     let said = fleet.first.ok(&["key", "rotate"]);
-    assert!(
-        said.contains("the longest access token lifetime in this database is 3600 s"),
-        "{said}"
-    );
+    assert!(said.contains("the longest access token lifetime in this database is 3600 s"), "{said}");
 }
 
 #[test]

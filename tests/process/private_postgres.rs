@@ -271,7 +271,10 @@ fn lost_cluster_is_not_replaced_by_an_empty_one() {
     fs::rename(data.join("postgres"), folder.path().join("away")).unwrap();
     for command in [&["serve"][..], &["migrate"], &["user", "list"]] {
         let said = folder.fails(command);
-        assert!(said.contains("data/postgres is missing") && said.contains("restore it from a copy"), "{said}");
+        assert!(
+            said.contains("data/postgres is missing") && said.contains("restore it from a copy"),
+            "{said}"
+        );
         assert!(said.contains("delete postgres.password, doorward.password, postgres.log in "), "{said}");
     }
     assert!(!data.join("postgres").exists());

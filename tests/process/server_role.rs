@@ -137,7 +137,10 @@ fn odd_password_of_the_owner_is_set_or_named_with_a_remedy() {
     {
         fs::write(&path, content).unwrap();
         let said = folder.fails(&["serve"]);
-        assert!(said.contains(why) && said.contains("delete it, and the next start creates another"), "{said}");
+        assert!(
+            said.contains(why) && said.contains("delete it, and the next start creates another"),
+            "{said}"
+        );
         assert!(!said.contains("se\0cret") && !said.contains("DATABASE_URL"), "{said}");
     }
     for content in ["new one", "a/b@c:d?e#f", r"it's a \ %20"] {
@@ -157,7 +160,10 @@ fn empty_secret_key_file_is_named_with_a_remedy() {
     drop(folder.serve());
     fs::write(folder.data_dir().join("secret.key"), "").unwrap();
     let said = folder.fails(&["serve"]);
-    assert!(said.contains("it contains no key. Restore the key that this database was created with"), "{said}");
+    assert!(
+        said.contains("it contains no key. Restore the key that this database was created with"),
+        "{said}"
+    );
 }
 
 #[test]

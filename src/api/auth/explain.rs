@@ -82,8 +82,11 @@ fn read_target(fields: &mut Fields) -> Option<Option<Target>> {
             for (name, length, most) in [("method", method.len(), METHOD_MAX), ("path", path.len(), PATH_MAX)]
             {
                 if length > most {
-                    fields.refuse(name, "too_long", format!("{length} bytes were sent, but only {most} are \
-                                                             allowed"));
+                    fields.refuse(
+                        name,
+                        "too_long",
+                        format!("{length} bytes were sent, but only {most} are allowed"),
+                    );
                 }
             }
             None
@@ -94,8 +97,11 @@ fn read_target(fields: &mut Fields) -> Option<Option<Target>> {
             match known {
                 Ok(method) if path_only.starts_with('/') => Some(Some(Target { method, path: path_only })),
                 Ok(_) => {
-                    fields.refuse("path", "invalid", "is not a path; send one that starts with `/`, without \
-                                                      a host");
+                    fields.refuse(
+                        "path",
+                        "invalid",
+                        "is not a path; send one that starts with `/`, without a host",
+                    );
                     None
                 }
                 Err(_) => {

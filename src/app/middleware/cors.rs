@@ -90,8 +90,10 @@ fn find_mistake(request: &ServiceRequest) -> Option<String> {
     let unknown: Vec<&str> = sent.filter(|name| !name.is_empty() && !is_allowed(name)).collect();
     (!unknown.is_empty()).then(|| {
         let (unknown, allowed) = (shown(&unknown.join(",")), HEADERS.join(", "));
-        format!("Scripts of other origins may not send the header `{unknown}`. Leave it out. Allowed \
-                 headers: {allowed}.")
+        format!(
+            "Scripts of other origins may not send the header `{unknown}`. Leave it out. Allowed headers: \
+             {allowed}."
+        )
     })
 }
 

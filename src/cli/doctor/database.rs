@@ -259,11 +259,7 @@ fn signing_keys(connection: &mut Connection, settings: &Settings) -> Vec<Finding
 fn signing_key(row: &Row, days: i64) -> Finding {
     let found = format!("{} ({}) has signed for {days} days", row.kid, row.algorithm);
     if days > KEY_DAYS {
-        return Finding::warn(
-            "signing keys",
-            found,
-            "Run `doorward key rotate`. It signs no one out.",
-        );
+        return Finding::warn("signing keys", found, "Run `doorward key rotate`. It signs no one out.");
     }
     Finding::pass("signing keys", found)
 }

@@ -81,8 +81,9 @@ fn keys(settings: &Settings, access: &DatabaseAccess, url: &str) -> Finding {
     let check = "published keys";
     let served = match ask(&format!("{url}/.well-known/jwks.json")) {
         Ok(served) => served,
-        Err(error) => return Finding::fail(check, error, "Configure the proxy to pass on \
-                                                          /.well-known/jwks.json."),
+        Err(error) => {
+            return Finding::fail(check, error, "Configure the proxy to pass on /.well-known/jwks.json.");
+        }
     };
     let prepared = access
         .connect()

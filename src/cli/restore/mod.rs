@@ -75,9 +75,7 @@ impl RestoreArgs {
         }
         let access = DatabaseAccess::make(&settings)?;
         if access.beside_server {
-            return Err(Failure::new(
-                "a server runs on this data folder: stop it first",
-            ));
+            return Err(Failure::new("a server runs on this data folder: stop it first"));
         }
         let done = self.restore(&access, &settings);
         access.stop();
@@ -97,7 +95,8 @@ impl RestoreArgs {
         self.end(&mut access.connect_to_any()?, settings).map_err(|failure| match failure {
             Failure::Wrong(mut lines) => {
                 lines.push(
-                    "the backup was restored, but no sessions or tokens were ended: run `doorward restored`".into(),
+                    "the backup was restored, but no sessions or tokens were ended: run `doorward restored`"
+                        .into(),
                 );
                 Failure::Wrong(lines)
             }

@@ -16,8 +16,9 @@ pub enum Error {
     )]
     NoBinaries(String),
     /// The data folder does not exist, and the command does not create it.
-    #[error("the data folder {0} does not exist: start the server once, or set DOORWARD_DATA_DIR or \
-             DATABASE_URL")]
+    #[error(
+        "the data folder {0} does not exist: start the server once, or set DOORWARD_DATA_DIR or DATABASE_URL"
+    )]
     NoFolder(PathBuf),
     /// The data folder has no PostgreSQL, and the command does not create one.
     #[error(
@@ -71,9 +72,7 @@ pub enum Error {
         blocked: PathBuf,
     },
     /// No user exists that PostgreSQL could run as.
-    #[error(
-        "PostgreSQL does not run as root, and there is no user `postgres` or `nobody` to run it as"
-    )]
+    #[error("PostgreSQL does not run as root, and there is no user `postgres` or `nobody` to run it as")]
     NoUser,
     #[error("the disk of {0} is full: free some space and try again")]
     DiskFull(PathBuf),

@@ -153,7 +153,9 @@ fn supervise(starter: &Starter, shared: &Shared, tell: &mpsc::Sender<Result<(), 
                 patience = POLL;
                 wait(child, shared);
             }
-            Err(error) => tracing::error!(%error, "the private PostgreSQL could not be started yet; retrying"),
+            Err(error) => {
+                tracing::error!(%error, "the private PostgreSQL could not be started yet; retrying")
+            }
         }
     }
     starter.cluster.remove_socket_folder();
