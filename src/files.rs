@@ -193,8 +193,8 @@ pub fn put_data_folder_right(folder: &Path) -> Result<(), FileError> {
             "doorward may not change its mode: set DOORWARD_DATA_DIR to a folder below it, which doorward \
              creates"
         };
-        tracing::warn!(folder = %folder.display(), mode = %octal(&found), advice, "others can write to the \
-                                                                                   data folder");
+        let folder = folder.display();
+        tracing::warn!(%folder, mode = %octal(&found), advice, "others can write to the data folder");
     }
     Ok(())
 }
@@ -219,11 +219,8 @@ pub fn put_right(what: &'static str, path: &Path, mode: u32) -> Result<(), FileE
     }
     let changed = fs::set_permissions(path, Permissions::from_mode(mode));
     changed.map_err(|error| FileError::io(what, path, error))?;
-    tracing::warn!(path = %path.display(), before = %octal(&found), now = format!("{mode:04o}"), "others had \
-                                                                                                  access to \
-                                                                                                  this file; \
-                                                                                                  doorward \
-                                                                                                  removed it");
+    let (path, before, now) = (path.display(), octal(&found), format!("{mode:04o}"));
+    tracing::warn!(%path, %before, now, "removed the access of other users");
     Ok(())
 }
 

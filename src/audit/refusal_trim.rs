@@ -44,8 +44,7 @@ pub(super) async fn run(database: &Database, lane: Lane, room: i64) -> Result<()
         return Ok(());
     }
     if let Err(error) = trim_owners(database, lane, room).await {
-        tracing::debug!(%error, lane = lane.as_str(), "there are too many refusals; the oldest are deleted, \
-                                                       of all users");
+        tracing::debug!(%error, lane = lane.as_str(), "too many refusals; deleting the oldest of all users");
     }
     let Some(position) = database.run(find).await? else { return Ok(()) };
     loop {

@@ -158,8 +158,7 @@ impl Feed {
             while !shared.lock().stop {
                 if let Err(error) = attend(&shared, &url, &mut follower, &mut told) {
                     if !std::mem::replace(&mut told, true) {
-                        tracing::warn!(%error, "the revocation feed is down: every request queries the \
-                                                database");
+                        tracing::warn!(%error, "the revocation feed is down; requests query the database");
                     }
                     shared.wait_for_stop(RECONNECT_AFTER);
                 }

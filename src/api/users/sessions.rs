@@ -44,8 +44,8 @@ pub async fn end_all(
 
 /// Ends a session of a user.
 #[utoipa::path(delete, path = "/api/v1/users/{id}/sessions/{sid}", tag = "users",
-    params(("id" = Uuid, Path), ("sid" = Uuid, Path)), responses((status = 204, description = "The session \
-                                                                                               ended")))]
+    params(("id" = Uuid, Path), ("sid" = Uuid, Path)),
+    responses((status = 204, description = "The session ended")))]
 pub async fn end(
     state: web::Data<State>,
     guarded: Authorized<UsersWrite, Path<(Uuid, Uuid)>>,

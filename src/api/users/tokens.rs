@@ -42,8 +42,8 @@ pub async fn revoke_all(
 
 /// Revokes a personal token of a user.
 #[utoipa::path(delete, path = "/api/v1/users/{id}/tokens/{tid}", tag = "users",
-    params(("id" = Uuid, Path), ("tid" = Uuid, Path)), responses((status = 204, description = "The token was \
-                                                                                               revoked")))]
+    params(("id" = Uuid, Path), ("tid" = Uuid, Path)),
+    responses((status = 204, description = "The token was revoked")))]
 pub async fn revoke(
     state: web::Data<State>,
     guarded: Authorized<UsersWrite, Path<(Uuid, Uuid)>>,

@@ -45,9 +45,8 @@ pub struct RestoreArgs {
 }
 
 /// The warning before the backup is read.
-const WHAT: &str = "this replaces the database with the backup: everything written after the backup is lost; \
-                    sessions, personal tokens, signing keys and one-time links end, because some may have \
-                    been ended after the backup";
+const WHAT: &str = "this replaces the database with the backup: everything written after the backup is lost, and every \
+                    session, personal token, signing key and one-time link ends, unless a --keep option keeps it";
 
 impl RestoreArgs {
     /// Restores the backup, and then ends everything that may have been ended after it was made. Otherwise a
