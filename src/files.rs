@@ -35,9 +35,9 @@ pub enum FileError {
     },
     /// Another user owns the file.
     #[error(
-        "{what} {path} belongs to {owner}, and doorward runs as {}: whoever owns it can replace what is in it. Run \
-         doorward as its owner, or give it to that user (chown {} {path}; in Kubernetes runAsUser, in Docker --user \
-         and the volume's owner)",
+        "{what} {path} belongs to {owner}, but doorward runs as {}, so its owner could replace its content. \
+         Run doorward as its owner, or give it to doorward's user (chown {} {path}; in Kubernetes runAsUser, \
+         in Docker --user and the volume's owner)",
         user_name(geteuid()),
         geteuid()
     )]
@@ -49,7 +49,7 @@ pub enum FileError {
         owner: String,
     },
     /// Other users may read or write the file.
-    #[error("{what} {path} may be read by others: {advice}")]
+    #[error("others can read {what} {path}: {advice}")]
     Open {
         /// The purpose of the file.
         what: &'static str,
@@ -59,8 +59,8 @@ pub enum FileError {
     },
     /// The path leads to a file of another user.
     #[error(
-        "{what} {path} {why}, and doorward does not write through it: see where it leads, delete it (rm {path}) and try \
-         again; give doorward a folder that nobody else writes to"
+        "{what} {path} {why}, and doorward does not write through it. Check where it leads, delete it (rm \
+         {path}) and try again. Give doorward a folder that no one else writes to"
     )]
     Elsewhere {
         /// The purpose of the file.
@@ -136,7 +136,7 @@ pub fn open_kept(what: &'static str, path: &Path) -> Result<File, FileError> {
     let place = match link.map(|link| Uid::from_raw(link.uid())) {
         None => path.to_owned(),
         Some(owner) if owner.is_root() || owner == geteuid() => fs::canonicalize(path).map_err(io)?,
-        Some(owner) => return Err(elsewhere(format!("is a link of {}", user_name(owner)))),
+        Some(owner) => return Err(elsewhere(format!("is a link that belongs to {}", user_name(owner)))),
     };
     let mut options = File::options();
     // Without `O_NONBLOCK`, opening a pipe would wait for its writer.
@@ -147,7 +147,7 @@ pub fn open_kept(what: &'static str, path: &Path) -> Result<File, FileError> {
         return Err(elsewhere("is not a regular file".to_owned()));
     }
     if found.nlink() > 1 {
-        return Err(elsewhere("has another name too (a hard link)".to_owned()));
+        return Err(elsewhere("has a second name (a hard link)".to_owned()));
     }
     Ok(file)
 }
@@ -165,7 +165,7 @@ pub fn delete_leftovers(folder: &Path, prefix: &str, suffix: &str) {
         }
         let is_unused = File::open(entry.path()).is_ok_and(|file| file.try_lock().is_ok());
         if is_unused && fs::remove_file(entry.path()).is_ok() {
-            tracing::info!(file = %entry.path().display(), "deleted what a killed process left");
+            tracing::info!(file = %entry.path().display(), "deleted a file that a killed process left behind");
         }
     }
 }
@@ -188,12 +188,13 @@ pub fn put_data_folder_right(folder: &Path) -> Result<(), FileError> {
     }
     if found.mode() & 0o022 != 0 {
         let advice = if is_own {
-            "it holds other files too: give doorward a folder of its own"
+            "it also contains other files: give doorward a folder of its own"
         } else {
-            "its mode is not ours to change: set DOORWARD_DATA_DIR to a folder below it, which doorward creates for \
-             itself"
+            "doorward may not change its mode: set DOORWARD_DATA_DIR to a folder below it, which doorward \
+             creates"
         };
-        tracing::warn!(folder = %folder.display(), mode = %octal(&found), advice, "others can write to the data folder");
+        let folder = folder.display();
+        tracing::warn!(%folder, mode = %octal(&found), advice, "others can write to the data folder");
     }
     Ok(())
 }
@@ -218,7 +219,8 @@ pub fn put_right(what: &'static str, path: &Path, mode: u32) -> Result<(), FileE
     }
     let changed = fs::set_permissions(path, Permissions::from_mode(mode));
     changed.map_err(|error| FileError::io(what, path, error))?;
-    tracing::warn!(path = %path.display(), before = %octal(&found), now = format!("{mode:04o}"), "others had access; not any more");
+    let (path, before, now) = (path.display(), octal(&found), format!("{mode:04o}"));
+    tracing::warn!(%path, %before, now, "removed the access of other users");
     Ok(())
 }
 
@@ -282,8 +284,9 @@ fn how_to_close(path: &Path, mode: &str, is_own: bool, is_read_only: bool) -> St
     }
     let why = if is_own { "the mount is read-only" } else { "root owns it" };
     format!(
-        "its mode is {mode}, and {why}: set the mode where it is mounted. Kubernetes: defaultMode: 0400, or 0440 with an \
-         fsGroup where doorward does not run as root; Docker and Compose: mode: 0400 and the uid of doorward's user"
+        "its mode is {mode}, and {why}. Set the mode where the file is mounted. Kubernetes: defaultMode: \
+         0400, or 0440 with an fsGroup if doorward does not run as root; Docker and Compose: mode: 0400 and \
+         the uid of doorward's user"
     )
 }
 
@@ -303,19 +306,19 @@ fn remedy(path: &Path, error: &io::Error) -> String {
     let user = user_name(geteuid());
     match error.kind() {
         ErrorKind::PermissionDenied => format!(
-            ". Run doorward as the owner, or let {user} read and write there (in a container: the volume's owner, \
-             runAsUser, fsGroup or --user)"
+            ". Run doorward as the owner, or let {user} read and write there (in a container: the volume's \
+             owner, runAsUser, fsGroup or --user)"
         ),
         ErrorKind::ReadOnlyFilesystem => {
-            ". The file system is read-only: mount a writable one there, or name a folder on another"
+            ". The file system is read-only: mount a writable one there, or choose a folder on another one"
                 .to_owned()
         }
         ErrorKind::NotADirectory | ErrorKind::IsADirectory | ErrorKind::AlreadyExists => {
-            format!(". Something else has this name: move {} away, or name another place", path.display())
+            format!(". Something else has this name: move {} away, or choose another place", path.display())
         }
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => ". Free some space and try again".to_owned(),
-        ErrorKind::NotFound => ". Put it back from a copy, or name the right place".to_owned(),
-        ErrorKind::InvalidData => ". It is not UTF-8 text: put it back from a copy".to_owned(),
+        ErrorKind::NotFound => ". Restore it from a copy, or choose the right place".to_owned(),
+        ErrorKind::InvalidData => ". It is not UTF-8 text: restore it from a copy".to_owned(),
         _ => String::new(),
     }
 }
@@ -391,7 +394,7 @@ mod tests {
         if geteuid().is_root() {
             std::os::unix::fs::lchown(path.join("link"), Some(54321), None).unwrap();
             let refused = open_kept("the log", &path.join("link")).unwrap_err().to_string();
-            assert!(refused.contains("is a link of the user id 54321"), "{refused}");
+            assert!(refused.contains("is a link that belongs to the user id 54321"), "{refused}");
         }
     }
 
@@ -437,7 +440,7 @@ mod tests {
         let (_kept, path) = folder();
         let refused = read_secret("the password file", &path.join("gone")).unwrap_err();
         let said = refused.to_string();
-        assert!(said.starts_with("the password file /") && said.contains("Put it back"), "{said}");
+        assert!(said.starts_with("the password file /") && said.contains("Restore it"), "{said}");
     }
 
     #[test]

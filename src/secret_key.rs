@@ -51,22 +51,22 @@ struct SecretKey {
 
 /// The error for sealed data that does not open: it was sealed with another key, or altered.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("it was sealed under another secret key, or altered")]
+#[error("it was encrypted with another secret key, or altered")]
 pub struct Unsealable;
 
 /// The error of a cipher that failed to seal. Nothing is stored in place of the sealed data.
 #[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
-#[error("the cipher did not seal: the cryptographic library failed")]
+#[error("encryption failed in the cryptographic library")]
 pub struct SealError;
 
 /// The reason why no keys could be derived.
 #[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum DeriveError {
     /// The list is empty.
-    #[error("there is no secret key: set DOORWARD_SECRET_KEY or DOORWARD_SECRET_KEY_FILE")]
+    #[error("no secret key is set: set DOORWARD_SECRET_KEY or DOORWARD_SECRET_KEY_FILE")]
     NoKey,
     /// HKDF failed.
-    #[error("no keys could be derived of the secret key: the cryptographic library failed")]
+    #[error("no keys could be derived from the secret key: the cryptographic library failed")]
     Failed,
 }
 

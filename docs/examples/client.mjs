@@ -1,15 +1,15 @@
-// A client of doorward. It signs in, calls, refreshes by itself, and says when the user must sign in
-// again, and why. For Node 18 and later, and for browsers. It needs nothing else.
+// A client of doorward. It signs in, sends requests, refreshes automatically, and says when and why the
+// user must sign in again. It needs Node 18 or later, or a browser, and nothing else.
 
 const LOGIN = "/api/v1/auth/login";
 const REFRESH = "/api/v1/auth/refresh";
 const LOGOUT = "/api/v1/auth/logout";
 const STEP_UP = "/api/v1/auth/step-up";
-const TRIES = 4; // how often one thing is asked for
-const LONGEST_WAIT = 30; // seconds; who is told to wait longer hears of it at once
-const TIMEOUT = 30_000; // milliseconds until an answer is whole
+const TRIES = 4; // attempts for one request
+const LONGEST_WAIT = 30; // seconds; a refusal with a longer wait is thrown immediately
+const TIMEOUT = 30_000; // milliseconds for a whole answer
 
-/** doorward said no. `action` is what to do next; `problem` is all that it said. */
+/** doorward refused the request. `action` is what to do next; `problem` is the whole refusal. */
 export class Refused extends Error {
   constructor(problem) {
     super(`${problem.detail} (${problem.code}, request ${problem.request_id})`);
@@ -21,7 +21,7 @@ export class Refused extends Error {
   }
 }
 
-/** Nothing but a sign-in by the user helps; the message says why. */
+/** The user must sign in again; the message says why. */
 export class SignInAgain extends Refused {}
 
 export class Doorward {
@@ -30,23 +30,23 @@ export class Doorward {
   #refreshToken;
   #accessToken = null;
   #refreshAt = 0;
-  #refreshing = null; // one refresh in flight: all who need it wait for this promise
+  #refreshing = null; // one refresh at a time; the others wait for this promise
 
-  /** `save` puts the refresh token where the next start finds it; with null it deletes what it put there. */
+  /** `save` stores the refresh token for the next start; with null it deletes the stored token. */
   constructor(base, { refreshToken = null, save = async () => {} } = {}) {
     this.#base = base.replace(/\/+$/, "");
     this.#refreshToken = refreshToken;
     this.#save = save;
   }
 
-  /** `more`: `device`, a name in the list of sessions; `scope`, to hold less than the user may. */
+  /** `more`: `device`, a name in the list of sessions; `scope`, to request fewer permissions. */
   async signIn(username, password, more = {}) {
     await this.#refreshing?.catch(() => {});
     const answer = await this.#ask("POST", LOGIN, { json: { username, password, ...more } });
     await this.#hold(answer.body);
   }
 
-  /** `{ status, headers, body }` of an answer that is no refusal; `json` is the body to send. */
+  /** Returns `{ status, headers, body }` of a successful answer; `json` is the body to send. */
   async call(method, path, { json, headers } = {}) {
     let refusedToken;
     for (const isLast of [false, true]) {
@@ -61,7 +61,7 @@ export class Doorward {
     }
   }
 
-  /** What to do when `action` is `step_up`; then call again. */
+  /** Use this when `action` is `step_up`; then call again. */
   async stepUp(password) {
     const answer = await this.call("POST", STEP_UP, { json: { password } });
     await this.#refreshing?.catch(() => {});
@@ -74,7 +74,7 @@ export class Doorward {
     await this.#drop();
   }
 
-  /** The access token, refreshed if it is old or the one refused; null when nobody is signed in. */
+  /** Returns the access token, refreshed if it is old or was refused; null if no one is signed in. */
   async #access(refusedToken) {
     const isStale = this.#accessToken === refusedToken || performance.now() >= this.#refreshAt;
     if (this.#refreshing || (this.#refreshToken && isStale)) {
@@ -108,7 +108,7 @@ export class Doorward {
     await this.#save(null);
   }
 
-  /** Asks, and asks again where that helps and does nothing twice. */
+  /** Sends a request, and retries it if that is safe. */
   async #ask(method, path, { json, headers, accessToken }) {
     const isRepeatable = ["GET", "HEAD"].includes(method) || [REFRESH, LOGOUT].includes(path);
     const request = { method, credentials: "omit", redirect: "error", headers: { ...headers } };
@@ -127,20 +127,20 @@ export class Doorward {
         if (answer.ok || answer.status === 304) return { status: answer.status, headers: answer.headers, body };
         if (!type.startsWith("application/problem+json")) throw new Error(`${method} ${path}: status ${answer.status}`);
         failure = new (body.action === "login" ? SignInAgain : Refused)(body);
-        // With the database away nobody can say whether a change was still made.
+        // Without the database, it is unknown whether a change was made.
         again = failure.action === "wait" && (isRepeatable || failure.code !== "database_unavailable");
         wait = Number.parseInt(answer.headers.get("Retry-After"), 10) || 2;
       } catch (fault) {
-        [failure, again, wait] = [fault, isRepeatable, 1]; // no answer, or one that is not doorward's: nobody is signed out
+        [failure, again, wait] = [fault, isRepeatable, 1]; // no answer from doorward: the user stays signed in
       }
       if (!again || triesLeft === 0 || wait > LONGEST_WAIT) throw failure;
-      const pause = (wait + Math.random()) * 1000; // not all clients at the same moment
+      const pause = (wait + Math.random()) * 1000; // so that not all clients retry at the same time
       await new Promise((resolve) => setTimeout(resolve, pause));
     }
   }
 }
 
-// Run by Node itself: client.mjs BASE USERNAME, the password on standard input.
+// Run from the command line: client.mjs BASE USERNAME, with the password on standard input.
 if (globalThis.process?.argv[1]?.endsWith("client.mjs")) {
   const { createInterface } = await import("node:readline/promises");
   const [base, username] = process.argv.slice(2);

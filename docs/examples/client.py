@@ -1,5 +1,5 @@
-"""A client of doorward. It signs in, calls, refreshes by itself, and says when the user must sign in
-again, and why. It needs `requests`. Any number of threads may share one Doorward.
+"""A client of doorward. It signs in, sends requests, refreshes automatically, and says when and why the
+user must sign in again. It needs `requests`. Any number of threads can share one Doorward.
 """
 
 import random
@@ -13,13 +13,13 @@ LOGIN = "/api/v1/auth/login"
 REFRESH = "/api/v1/auth/refresh"
 LOGOUT = "/api/v1/auth/logout"
 STEP_UP = "/api/v1/auth/step-up"
-TRIES = 4  # how often one thing is asked for
-LONGEST_WAIT = 30  # seconds; who is told to wait longer hears of it at once
-TIMEOUT = (5, 30)  # seconds to connect, and without a byte of the answer
+TRIES = 4  # attempts for one request
+LONGEST_WAIT = 30  # seconds; a refusal with a longer wait is raised immediately
+TIMEOUT = (5, 30)  # seconds to connect, and between two bytes of the answer
 
 
 class Refused(Exception):
-    """doorward said no. `action` is what to do next; `problem` is all that it said."""
+    """doorward refused the request. `action` is what to do next; `problem` is the whole refusal."""
 
     def __init__(self, problem):
         super().__init__(f"{problem['detail']} ({problem['code']}, request {problem['request_id']})")
@@ -30,25 +30,25 @@ class Refused(Exception):
 
 
 class SignInAgain(Refused):
-    """Nothing but a sign-in by the user helps; the text says why."""
+    """The user must sign in again; the text says why."""
 
 
 class Doorward:
     def __init__(self, base, refresh_token=None, save=lambda refresh_token: None):
-        """`save` puts the refresh token where the next start finds it; with None it deletes what it put there."""
+        """`save` stores the refresh token for the next start; with None it deletes the stored token."""
         self._base, self._save = base.rstrip("/"), save
         self._refresh_token, self._access_token, self._refresh_at = refresh_token, None, 0.0
-        self._lock = threading.Lock()  # one refresh in flight: who comes second finds it done
+        self._lock = threading.Lock()  # one refresh at a time; the others wait and use its result
         self._http = requests.Session()
-        self._http.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))  # nothing that threads would share
+        self._http.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))  # threads must not share cookies
 
     def sign_in(self, username, password, **more):
-        """`more`: `device`, a name in the list of sessions; `scope`, to hold less than the user may."""
+        """`more`: `device`, a name in the list of sessions; `scope`, to request fewer permissions."""
         with self._lock:
             self._hold(self._ask("POST", LOGIN, json={"username": username, "password": password, **more}).json())
 
     def call(self, method, path, **options):
-        """An answer that is no refusal. `options` are those of requests; a body is one that can be sent twice."""
+        """Returns a successful answer. `options` are those of requests; a body must be one that can be sent twice."""
         refused_token = None
         for is_last in (False, True):
             access_token = self._access(refused_token)
@@ -62,7 +62,7 @@ class Doorward:
                 refused_token = access_token
 
     def step_up(self, password):
-        """What to do when `action` is `step_up`; then call again."""
+        """Use this when `action` is `step_up`; then call again."""
         answer = self.call("POST", STEP_UP, json={"password": password})
         with self._lock:
             self._hold(answer.json())
@@ -74,7 +74,7 @@ class Doorward:
             self._drop()
 
     def _access(self, refused_token):
-        """The access token, refreshed if it is old or the one refused; None when nobody is signed in."""
+        """Returns the access token, refreshed if it is old or was refused; None if no one is signed in."""
         with self._lock:
             is_stale = self._access_token == refused_token or time.monotonic() >= self._refresh_at
             if self._refresh_token and is_stale:
@@ -106,7 +106,7 @@ class Doorward:
         self._save(None)
 
     def _ask(self, method, path, access_token=None, **options):
-        """Asks, and asks again where that helps and does nothing twice."""
+        """Sends a request, and retries it if that is safe."""
         is_repeatable = method in ("GET", "HEAD") or path in (REFRESH, LOGOUT)
         for tries_left in reversed(range(TRIES)):
             try:
@@ -118,18 +118,18 @@ class Doorward:
                     answer.raise_for_status()
                     return answer
                 failure = (SignInAgain if problem["action"] == "login" else Refused)(problem)
-                # With the database away nobody can say whether a change was still made.
+                # Without the database, it is unknown whether a change was made.
                 again = failure.action == "wait" and (is_repeatable or failure.code != "database_unavailable")
                 wait = _retry_after(answer)
-            except requests.RequestException as fault:  # no answer, or one that is not doorward's: nobody is signed out
+            except requests.RequestException as fault:  # no answer from doorward: the user stays signed in
                 failure, again, wait = fault, is_repeatable, 1
             if not again or not tries_left or wait > LONGEST_WAIT:
                 raise failure
-            time.sleep(wait + random.random())  # not all clients at the same moment
+            time.sleep(wait + random.random())  # so that not all clients retry at the same time
 
 
 def _bearer(access_token):
-    def authorize(request):  # given as `auth`, so that no ~/.netrc puts a password in its place
+    def authorize(request):  # passed as `auth`, so that requests does not use ~/.netrc instead
         if access_token:
             request.headers["Authorization"] = f"Bearer {access_token}"
         return request

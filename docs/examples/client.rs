@@ -1,7 +1,8 @@
-//! A client of doorward: signs in, calls, refreshes by itself, and says when the user must sign in again, and why.
+//! A client of doorward. It signs in, sends requests, refreshes automatically, and says when and why the user
+//! must sign in again.
 //!
-//! Needs reqwest (`json`), serde (`derive`), serde_json and tokio (`rt`, `macros`, `sync`, `time`). Any number of tasks may share one
-//! [`Doorward`], in an `Arc`.
+//! Needs reqwest (`json`), serde (`derive`), serde_json and tokio (`rt`, `macros`, `sync`, `time`). Any number of tasks can share one
+//! [`Doorward`] in an `Arc`.
 
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
@@ -19,41 +20,41 @@ const LOGIN: &str = "/api/v1/auth/login";
 const REFRESH: &str = "/api/v1/auth/refresh";
 const LOGOUT: &str = "/api/v1/auth/logout";
 const STEP_UP: &str = "/api/v1/auth/step-up";
-/// How often one thing is asked for.
+/// The number of attempts for one request.
 const TRIES: u32 = 4;
-/// Who is told to wait longer hears of it at once.
+/// A refusal with a longer wait is returned immediately.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
-/// A refusal, in doorward's words. `action` is what to do next.
+/// A refusal from doorward. `action` is what to do next.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Problem {
-    /// The answer's status.
+    /// The status of the answer.
     pub status: u16,
-    /// Why, for programs; `/problems/<code>` has its page.
+    /// The reason, for programs; its page is at `/problems/<code>`.
     pub code: String,
     /// What to do next.
     pub action: String,
-    /// Whether what is held is over for good.
+    /// True if the session is over, so that its tokens are useless.
     pub terminal: bool,
-    /// What was found and what to do next, for people.
+    /// The finding and what to do next, for people.
     pub detail: String,
-    /// To look it up by.
+    /// The id with which the refusal can be looked up.
     pub request_id: String,
-    /// What only some codes have: `reason`, `ended_at`, `errors`, …
+    /// Members that only some codes have: `reason`, `ended_at`, `errors`, …
     #[serde(flatten)]
     pub more: serde_json::Map<String, Value>,
 }
 
-/// Why there is no answer to use.
+/// The reason why there is no successful answer.
 #[derive(Debug)]
 pub enum Error {
-    /// doorward said no. Nothing but a sign-in by the user helps where `action` is `login`.
+    /// doorward refused the request. If `action` is `login`, the user must sign in again.
     Refused(Box<Problem>),
-    /// No answer: nobody is signed out by it.
+    /// There was no answer. The user stays signed in.
     Unreachable(reqwest::Error),
-    /// An answer that is not doorward's, such as a proxy's: nobody is signed out by it either.
+    /// The answer is not from doorward, but for example from a proxy. The user stays signed in.
     Foreign(StatusCode),
-    /// The refresh token could not be stored, so what came with it is not used.
+    /// The refresh token could not be stored, so the access token that came with it is not used.
     Unsaved(std::io::Error),
 }
 
@@ -63,7 +64,7 @@ impl fmt::Display for Error {
             Self::Refused(it) => write!(formatter, "{} ({}, request {})", it.detail, it.code, it.request_id),
             Self::Unreachable(error) => write!(formatter, "no answer: {error}"),
             Self::Foreign(status) => {
-                write!(formatter, "an answer that is not doorward's, with status {status}")
+                write!(formatter, "an answer with status {status} that is not from doorward")
             }
             Self::Unsaved(error) => write!(formatter, "the refresh token could not be stored: {error}"),
         }
@@ -72,14 +73,14 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// An answer that is no refusal.
+/// A successful answer.
 #[derive(Debug)]
 pub struct Answer {
-    /// Below 400.
+    /// The status, below 400.
     pub status: StatusCode,
-    /// `ETag`, `Location`, …
+    /// The headers: `ETag`, `Location`, …
     pub headers: HeaderMap,
-    /// JSON; null where there is none.
+    /// The JSON body; null if there is none.
     pub body: Value,
 }
 
@@ -92,17 +93,18 @@ struct Tokens {
 
 type Save = Box<dyn Fn(Option<&str>) -> std::io::Result<()> + Send + Sync>;
 
-/// A session, or none yet.
+/// A client with at most one session.
 pub struct Doorward {
     http: reqwest::Client,
     base: String,
     save: Save,
-    /// Held while refreshing: one refresh in flight, and who comes second finds it done.
+    /// Locked while refreshing, so that only one refresh runs. The others wait and use its result.
     tokens: Mutex<Tokens>,
 }
 
 impl Doorward {
-    /// `save` puts the refresh token where the next start finds it; with `None` it deletes what it put there.
+    /// Creates a client. `save` stores the refresh token for the next start. With `None` it deletes the
+    /// stored token.
     pub fn new(base: &str, refresh_token: Option<String>, save: Save) -> reqwest::Result<Self> {
         let http = reqwest::Client::builder()
             .connect_timeout(Duration::from_secs(5))
@@ -113,7 +115,7 @@ impl Doorward {
         Ok(Self { http, base: base.trim_end_matches('/').to_owned(), save, tokens })
     }
 
-    /// `device` is a name in the list of sessions.
+    /// Signs in. `device` is a name in the list of sessions.
     pub async fn sign_in(&self, username: &str, password: &str, device: &str) -> Result<(), Error> {
         let mut tokens = self.tokens.lock().await;
         let body = json!({ "username": username, "password": password, "device": device });
@@ -121,7 +123,7 @@ impl Doorward {
         self.hold(&mut tokens, &answer)
     }
 
-    /// An answer that is no refusal, or the refusal that no refresh and no waiting helped against.
+    /// Sends a request. Returns a successful answer, or a refusal that neither refreshing nor waiting resolved.
     pub async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Answer, Error> {
         let access = self.access(None).await?;
         match self.ask(method.clone(), path, access.as_deref(), body).await {
@@ -133,7 +135,7 @@ impl Doorward {
         self.judged(other, access.as_deref()).await
     }
 
-    /// What to do when `action` is `step_up`; then call again.
+    /// Steps up. Use this when `action` is `step_up`; then call again.
     pub async fn step_up(&self, password: &str) -> Result<(), Error> {
         let answer = self.call(Method::POST, STEP_UP, Some(&json!({ "password": password }))).await?;
         self.hold(&mut self.tokens.lock().await, &answer)
@@ -148,7 +150,7 @@ impl Doorward {
         self.discard(&mut tokens)
     }
 
-    /// The access token, refreshed if it is old or the one refused; `None` when nobody is signed in.
+    /// Returns the access token, refreshed if it is old or was refused; `None` if no one is signed in.
     async fn access(&self, refused: Option<&str>) -> Result<Option<String>, Error> {
         let mut tokens = self.tokens.lock().await;
         let is_old = tokens.refresh_at.is_none_or(|at| Instant::now() >= at);
@@ -170,7 +172,7 @@ impl Doorward {
         }
     }
 
-    /// Throws away what a terminal refusal says is over, unless the user has signed in anew meanwhile.
+    /// Discards the tokens after a terminal refusal, unless the user has signed in again in the meantime.
     async fn judged(&self, result: Result<Answer, Error>, access: Option<&str>) -> Result<Answer, Error> {
         if matches!(&result, Err(Error::Refused(problem)) if problem.terminal) {
             let mut tokens = self.tokens.lock().await;
@@ -198,7 +200,7 @@ impl Doorward {
         (self.save)(None).map_err(Error::Unsaved)
     }
 
-    /// Asks, and asks again where that helps and does nothing twice.
+    /// Sends a request, and retries it if that is safe.
     async fn ask(
         &self,
         method: Method,
@@ -213,7 +215,7 @@ impl Doorward {
             let (failure, again, wait) = match self.ask_once(&method, path, access, body).await {
                 Ok((answer, None)) => return Ok(answer),
                 Ok((answer, Some(problem))) => {
-                    // With the database away nobody can say whether a change was still made.
+                    // Without the database, it is unknown whether a change was made.
                     let is_undone = is_repeatable || problem.code != "database_unavailable";
                     let again = problem.action == "wait" && is_undone;
                     (Error::Refused(Box::new(problem)), again, retry_after(&answer.headers))
@@ -223,7 +225,7 @@ impl Doorward {
             if !again || tries_left == 0 || wait > LONGEST_WAIT {
                 return Err(failure);
             }
-            // Not all clients at the same moment.
+            // So that not all clients retry at the same time.
             sleep(wait + Duration::from_millis(RandomState::new().hash_one(path) % 1000)).await;
         }
     }
@@ -262,7 +264,7 @@ fn retry_after(headers: &HeaderMap) -> Duration {
     Duration::from_secs(seconds.unwrap_or(2))
 }
 
-/// `client BASE USERNAME`, the password on standard input.
+/// Runs `client BASE USERNAME`, with the password on standard input.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);

@@ -1,14 +1,14 @@
 #!/bin/sh
-# A client of doorward for scripts. It signs in, calls, refreshes by itself, and says when to sign in
-# again, and why. It needs curl, jq and flock. Any number of processes may share one session.
+# A client of doorward for scripts. It signs in, sends requests, refreshes automatically, and says when
+# and why to sign in again. It needs curl, jq and flock. Any number of processes can share one session.
 #
-#   client.sh login USERNAME             the password on standard input
+#   client.sh login USERNAME             reads the password from standard input
 #   client.sh call METHOD PATH [JSON]    prints the answer
-#   client.sh step-up                    the password on standard input; then call again
+#   client.sh step-up                    reads the password from standard input; then call again
 #   client.sh logout
 #
-# DOORWARD_BASE is the server, DOORWARD_TOKENS the file of the session. Status: 0; 3: sign in again;
-# 1: refused otherwise, or no answer. Standard error says why.
+# DOORWARD_BASE is the server, DOORWARD_TOKENS the file with the session's tokens. Exit status: 0;
+# 3: sign in again; 1: another refusal, or no answer. Standard error says why.
 set -eu
 umask 077
 base=${DOORWARD_BASE:-http://127.0.0.1:8080}
@@ -17,12 +17,12 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM HUP
 
-# A member of a JSON file; nothing where it is missing.
+# Prints a member of a JSON file, or nothing if it is missing.
 member() {
     jq -r "if type == \"object\" then .$1 // empty else empty end" "$2" 2>/dev/null || true
 }
 
-# send METHOD PATH TOKEN BODY: one request. Neither token nor body stands where `ps` shows it.
+# send METHOD PATH TOKEN BODY: sends one request. `ps` shows neither the token nor the body.
 send() {
     printf '%s' "$4" >"$work/body"
     : >"$work/answer"
@@ -33,7 +33,7 @@ send() {
         --output "$work/answer" --write-out '%{http_code} %{content_type}' "$base$2") || status='000'
 }
 
-# ask METHOD PATH TOKEN BODY: asks again where that helps and does nothing twice. Fails with $action set.
+# ask METHOD PATH TOKEN BODY: sends a request, and retries it if that is safe. Fails with $action set.
 ask() {
     tries=4
     while :; do
@@ -47,40 +47,40 @@ ask() {
             ;;
         esac
         tries=$((tries - 1))
-        # Nothing is asked again but what doorward says to wait for, or what had no answer of doorward's.
+        # Retry only if doorward says to wait, or if there was no answer from doorward.
         case $action in '' | wait) ;; *) return 1 ;; esac
-        # With the database away, or without an answer, nobody can say whether a change was still made.
+        # Without the database, or without an answer, it is unknown whether a change was made.
         case "$1 $2" in
         'GET '* | 'POST /api/v1/auth/refresh' | 'POST /api/v1/auth/logout') ;;
         *) case $code in '' | database_unavailable) return 1 ;; esac ;;
         esac
-        # Who is told to wait for longer than half a minute hears of it at once.
+        # If the wait is longer than half a minute, report the refusal immediately.
         [ "$tries" -gt 0 ] && [ "${wait:-2}" -le 30 ] || return 1
         sleep "${wait:-2}"
     done
 }
 
-# Says what the last answer was, and ends. Only doorward's own word may end what is held.
+# Prints the last answer, and exits. Only an answer from doorward itself can discard the tokens.
 refuse() {
     [ "$(member terminal "$work/answer")" != true ] || [ -z "$action" ] || rm -f "$held"
     if [ -n "$action" ]; then
         jq -r '"\(.detail) (\(.code), request \(.request_id); next: \(.action))",
             (.errors // [] | .[] | "  \(.pointer): \(.detail)")' "$work/answer" >&2
     else
-        echo "no answer of doorward's (status ${status%% *}); nothing is lost, try again later" >&2
+        echo "no answer from doorward (status ${status%% *}); nothing is lost, try again later" >&2
     fi
     [ "$action" != login ] || exit 3
     exit 1
 }
 
-# Stores the tokens before they are used, and whole or not at all.
+# Stores the tokens before they are used, completely or not at all.
 hold() {
     [ -s "$held" ] || echo '{}' >"$held"
     jq -s '.[0] * .[1]' "$held" "$work/answer" >"$held.new"
     mv "$held.new" "$held"
 }
 
-# One at a time, until `unlock` or the end of this process, however it ends.
+# Holds the lock until `unlock` or the end of this process.
 lock() {
     exec 9>"$held.lock"
     flock 9
@@ -90,7 +90,7 @@ unlock() {
     exec 9>&-
 }
 
-# refresh TOKEN: who waited finds it done, the token held is then no longer the one refused.
+# refresh TOKEN: refreshes, unless another process has already replaced this token.
 refresh() {
     lock
     if [ -s "$held" ] && [ "$(member access_token "$held")" = "$1" ]; then

@@ -44,7 +44,7 @@ pub struct Health {
 ///
 /// Checks nothing else.
 #[utoipa::path(get, path = "/healthz", tag = "operation", security(()),
-    responses((status = 200, description = "It lives", body = Health)))]
+    responses((status = 200, description = "The process is running", body = Health)))]
 pub async fn healthz() -> HttpResponse {
     HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(Health { status: "ok" })
 }

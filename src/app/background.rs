@@ -51,10 +51,10 @@ pub fn start(services: &web::Data<State>, node: Option<&Node>, retention: Retent
         actix_web::rt::spawn(async move {
             every(FLUSH_EVERY, || async {
                 if let Err(error) = flushing.recorder.last_use.flush(&flushing.core.database).await {
-                    tracing::debug!(%error, "last uses are kept for later");
+                    tracing::debug!(%error, "last uses could not be saved yet; retrying later");
                 }
                 if let Err(error) = flushing.recorder.refusal_counts.flush(&flushing.core.database).await {
-                    tracing::debug!(%error, "the counts of refusals are kept for later");
+                    tracing::debug!(%error, "the counts of refusals could not be saved yet; retrying later");
                 }
             })
             .await;
@@ -62,7 +62,7 @@ pub fn start(services: &web::Data<State>, node: Option<&Node>, retention: Retent
         actix_web::rt::spawn(async move {
             every(refusals::FLUSH_EVERY, || async {
                 if let Err(error) = keeping.recorder.kept_refusals.flush(&keeping.core.database).await {
-                    tracing::debug!(%error, "refusals wait to be kept");
+                    tracing::debug!(%error, "refusals could not be saved yet; retrying later");
                 }
             })
             .await;
@@ -70,7 +70,7 @@ pub fn start(services: &web::Data<State>, node: Option<&Node>, retention: Retent
         actix_web::rt::spawn(async move {
             every(KEYS_EVERY, || async {
                 if let Err(error) = ReloadSigningKeys.run(&reloading).await {
-                    tracing::warn!(%error, "the signing keys could not be looked at; those in hand go on");
+                    tracing::warn!(%error, "the signing keys could not be read; the loaded keys stay in use");
                 }
             })
             .await;
@@ -126,8 +126,8 @@ pub async fn prune(services: &State, retention: Retention) {
                 tracing::info!(rows = pruned.total(), "pruned");
             }
         }
-        Ok(None) => tracing::debug!("another node prunes"),
-        Err(error) => tracing::warn!(%error, "pruning is put off"),
+        Ok(None) => tracing::debug!("another node is pruning"),
+        Err(error) => tracing::warn!(%error, "pruning is postponed"),
     }
 }
 
@@ -146,7 +146,7 @@ async fn bring_names_into_form(services: &State) {
                 after = last;
             }
             Err(error) => {
-                tracing::warn!(%error, "names of earlier versions are looked at later");
+                tracing::warn!(%error, "names from earlier versions could not be checked; retrying later");
                 return;
             }
         }
@@ -156,14 +156,15 @@ async fn bring_names_into_form(services: &State) {
 /// Logs the result of converting names.
 pub fn log_names(report: &Report) {
     if report.changed > 0 {
-        tracing::info!(accounts = report.changed, "brought addresses into the canonical form");
+        tracing::info!(accounts = report.changed, "converted e-mail addresses to canonical form");
     }
     for loss in &report.lost {
         tracing::warn!(username = %loss.username, name = %loss.name, kept_by = %loss.kept_by,
             "two accounts had one address in two spellings: the older account keeps it");
     }
     for username in &report.unresolved {
-        tracing::warn!(%username, "this account's only name is another account's in another spelling: give it another");
+        tracing::warn!(%username, "this account's only name is another account's name in another spelling: \
+                                   give it another username");
     }
 }
 
@@ -174,7 +175,7 @@ async fn refold_notes(services: &State) {
             Ok(true) => tokio::time::sleep(REFOLD_PAUSE).await,
             Ok(false) => return,
             Err(error) => {
-                tracing::debug!(%error, "notes wait for their folded text");
+                tracing::debug!(%error, "some notes have no search text yet; retrying later");
                 return;
             }
         }

@@ -91,7 +91,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Connection<S> {
             return polled;
         }
         let since = *this.stuck.get_or_insert_with(Instant::now);
-        let too_late = || Err(io::Error::new(io::ErrorKind::TimedOut, "the answer is not taken"));
+        let too_late = || Err(io::Error::new(io::ErrorKind::TimedOut, "the client does not read the answer"));
         this.poll_overdue(since, context).map(|()| too_late())
     }
 

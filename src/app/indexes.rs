@@ -21,7 +21,7 @@ pub async fn run(url: String) {
         match make(&thread, url.clone()).await {
             Ok(Indexes::Complete) => pause = RETRY_LAST,
             Ok(Indexes::Missing) => {}
-            Err(error) => tracing::warn!(%error, "looking for missing indexes failed; retrying later"),
+            Err(error) => tracing::warn!(%error, "the check for missing indexes failed; retrying later"),
         }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(RETRY_LAST);

@@ -78,7 +78,8 @@ impl Watch {
         for difference in found.iter().filter(|difference| !self.warned.contains(difference)) {
             tracing::warn!(
                 setting = difference.setting,
-                "live nodes on this database differ: {difference}. Give all of them the same value and restart them"
+                "live nodes on this database have different settings: {difference}. Give all of them the \
+                 same value and restart them"
             );
         }
         if found.is_empty() && !self.warned.is_empty() {

@@ -60,9 +60,10 @@ const BODY: [Code; 4] =
         title = "doorward",
         // The version of the API. The version of the server is not disclosed.
         version = "1",
-        description = "Authentication and tokens that tell you why they said no. Every refusal under /api is a problem \
-                       (RFC 9457) with a code; each code has a page under [/problems](/problems). How a client signs \
-                       in, refreshes and reads a refusal stands in the [guide](/docs/guide)."
+        description = "Authentication and tokens, with a reason for every refusal. Every refusal under /api \
+                       is a problem (RFC 9457) with a code. Each code has a page under \
+                       [/problems](/problems). The [guide](/docs/guide) describes how a client signs in, \
+                       refreshes and reads a refusal."
     ),
     paths(
         auth::login::login, auth::refresh::refresh, auth::logout::logout, auth::register::register, auth::step_up::step_up,
@@ -116,11 +117,11 @@ pub fn document(base: &str, endpoints: &[Endpoint]) -> Value {
         "bearer": { "type": "http", "scheme": "bearer",
             "description": "An access token (JWT, RFC 9068) or a personal access token (dwp_…)." },
         "basic": { "type": "http", "scheme": "basic",
-            "description": "A username with a personal access token for the password." },
+            "description": "A username, with a personal access token as the password." },
         "cookie": { "type": "apiKey", "in": "cookie", "name": "doorward",
-            "description": "A browser's session. Unsafe requests come from a page of this server and carry \
-                            `credential.csrf_token` of GET /api/v1/me as `X-CSRF-Token`. Over https the name is \
-                            `__Host-doorward`." },
+            "description": "A browser's session. Unsafe requests must come from a page of this server and \
+                            carry `credential.csrf_token` of GET /api/v1/me as `X-CSRF-Token`. Over https \
+                            the cookie's name is `__Host-doorward`." },
     });
     document["components"]["schemas"]["Problem"] = problem_schema();
     leave_out_unserved(&mut document, endpoints);
@@ -256,7 +257,7 @@ fn problem_schema() -> Value {
             "code": { "type": "string", "enum": codes },
             "request_id": { "type": "string", "format": "uuid" },
             "action": { "$ref": "#/components/schemas/Action" },
-            "terminal": { "type": "boolean", "description": "The session is over: discard what you hold of it." },
+            "terminal": { "type": "boolean", "description": "The session is over: discard its tokens." },
             "server_time": { "type": "string", "format": "date-time" },
             "errors": { "type": "array", "items": { "$ref": "#/components/schemas/FieldError" } },
         }
@@ -291,11 +292,11 @@ async fn docs(file: web::Path<String>) -> Result<HttpResponse, Problem> {
                           img-src 'self' data:; connect-src 'self'; base-uri 'none'; frame-ancestors 'none'";
     let config = Arc::new(Config::from("/openapi.json"));
     let served = utoipa_swagger_ui::serve(&file, config).map_err(|error| {
-        tracing::error!(%error, "the viewer could not be served");
+        tracing::error!(%error, "the API viewer could not be served");
         refusal::internal()
     })?;
     let found =
-        served.ok_or_else(|| Problem::new(Code::NotFound, "The viewer has no such file; see /docs/."))?;
+        served.ok_or_else(|| Problem::new(Code::NotFound, "The viewer has no such file. See /docs/."))?;
     let mut answer = HttpResponse::Ok();
     answer
         .insert_header((CONTENT_TYPE, found.content_type))

@@ -25,8 +25,9 @@ pub enum SecretsError {
     File(#[from] FileError),
     /// The content of the file is not a list of keys.
     #[error(
-        "the secret key file {path}: {why}. Put the key back that this database was made with, 32 to 1024 visible ASCII \
-         characters in a line; a new database takes a new one, such as `openssl rand -base64 32` prints"
+        "the secret key file {path}: {why}. Restore the key that this database was created with: 32 to 1024 \
+         visible ASCII characters in one line. For a new database, use a new key, such as the output of \
+         `openssl rand -base64 32`"
     )]
     Content {
         path: PathBuf,
@@ -35,8 +36,8 @@ pub enum SecretsError {
     },
     /// The file is missing, but the database was sealed with a key.
     #[error(
-        "the secret key file {0} is not there, and this database was made with one: put it back, or set \
-         DOORWARD_SECRET_KEY"
+        "the secret key file {0} is missing, but this database was created with one: restore the file, or \
+         set DOORWARD_SECRET_KEY"
     )]
     Missing(PathBuf),
     /// No keys could be derived from the texts.

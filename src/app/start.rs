@@ -36,8 +36,8 @@ pub enum StartError {
     Secrets(#[from] SecretsError),
     /// None of the secret keys belongs to this database.
     #[error(
-        "none of the secret keys opens this database: it was made with another. Set DOORWARD_SECRET_KEY to the one \
-         that all its nodes have"
+        "none of the secret keys matches this database, because it was created with another. Set \
+         DOORWARD_SECRET_KEY to the key that all its nodes use"
     )]
     WrongSecretKey,
     /// The check value cannot be sealed.
@@ -45,8 +45,8 @@ pub enum StartError {
     Seal(#[from] SealError),
     /// A command needs values that only a server creates.
     #[error(
-        "no server has been started on this database yet: start `doorward serve` on it once, or set DATABASE_URL to \
-         the one that is meant"
+        "this database has never been served: start `doorward serve` on it once, or set DATABASE_URL to the \
+         right one"
     )]
     NeverServed,
     /// A signing key cannot be opened or used.

@@ -43,5 +43,5 @@ pub fn serve(
 }
 
 async fn wait() -> Result<HttpResponse, Problem> {
-    Err(Problem::from(DatabaseError::Unavailable("it was not reached since the start".into())))
+    Err(Problem::from(DatabaseError::Unavailable("PostgreSQL has not been reached since the start".into())))
 }

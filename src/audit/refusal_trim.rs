@@ -44,7 +44,7 @@ pub(super) async fn run(database: &Database, lane: Lane, room: i64) -> Result<()
         return Ok(());
     }
     if let Err(error) = trim_owners(database, lane, room).await {
-        tracing::debug!(%error, lane = lane.as_str(), "the oldest refusals are deleted, whoever they belong to");
+        tracing::debug!(%error, lane = lane.as_str(), "refusals could not be trimmed by owner; deleting the oldest");
     }
     let Some(position) = database.run(find).await? else { return Ok(()) };
     loop {

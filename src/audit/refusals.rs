@@ -144,7 +144,7 @@ impl KeptRefusals {
             }
             self.lock().untrimmed[lane as usize] = 0;
             if let Err(error) = refusal_trim::run(database, lane, room).await {
-                tracing::warn!(%error, lane = lane.as_str(), "old refusals could not be deleted; retrying later");
+                tracing::warn!(%error, lane = lane.as_str(), "old refusals could not be deleted; will retry");
                 return Err(error);
             }
         }

@@ -319,7 +319,7 @@ fn stand_back(niceness: i32) {
     if niceness > 0
         && let Err(error) = rustix::process::nice(niceness)
     {
-        tracing::debug!(%error, "the priority stays as it is");
+        tracing::debug!(%error, "the thread's priority could not be changed");
     }
     #[cfg(not(target_os = "linux"))]
     let _ = niceness;

@@ -69,8 +69,8 @@ pub fn repeat_what_is_lost(
             personal_tokens = repeated.personal_tokens,
             signing_keys = repeated.signing_keys,
             accounts = ?repeated.accounts,
-            "the database went back in time: what this node knew to be ended is ended again. What else was lost it cannot \
-             know: run `doorward restored`, see docs/backups.md"
+            "the database was reset to an earlier state; this node re-applied the revocations that it knew. Others may \
+             be lost: run `doorward restored`, see docs/backups.md"
         );
     }
     Ok(())

@@ -27,9 +27,9 @@ Examples:
   doorward backup doorward.dump
   doorward backup - | gpg --encrypt -r ops@example.org > doorward.dump.gpg
 
-The backup ends with an HMAC under the secret key: `doorward restore` takes only what was not changed since.")]
+The backup ends with an HMAC made with the secret key. `doorward restore` refuses a backup that was changed.")]
 pub struct BackupArgs {
-    /// The file to make; one that exists is not overwritten. `-` is standard output.
+    /// The file to create. An existing file is not overwritten. `-` is standard output.
     #[arg(value_hint = ValueHint::FilePath)]
     pub file: PathBuf,
 }
@@ -44,7 +44,7 @@ impl BackupArgs {
         let settings = context.settings()?;
         let to_stdout = self.file.as_os_str() == "-";
         if to_stdout && stdout_is_terminal() {
-            return Err(Failure::new("a backup is not text: send standard output into a file or a program"));
+            return Err(Failure::new("a backup is binary: redirect standard output to a file or a program"));
         }
         if !to_stdout && fs::symlink_metadata(&self.file).is_ok() {
             return Err(is_there_already(&self.file));
@@ -60,13 +60,13 @@ impl BackupArgs {
     }
 
     fn tell(&self, to_stdout: bool) -> Result<(), Failure> {
-        let holds = "It holds password hashes and sealed keys; the secret key is not in it.";
+        let holds = "It contains password hashes and encrypted keys, but not the secret key.";
         if to_stdout {
-            complain(&[format!("The backup is written. {holds}")]);
+            complain(&[format!("The backup was written. {holds}")]);
             return Ok(());
         }
         let size = fs::metadata(&self.file).map_or(0, |found| found.len());
-        let line = format!("The backup is {} ({size} bytes). {holds}", self.file.display());
+        let line = format!("Wrote the backup {} ({size} bytes). {holds}", self.file.display());
         Output::stdout(Format::default()).line(&line)
     }
 }
@@ -115,7 +115,7 @@ fn dump(access: &DatabaseAccess, keys: &SecretKeys, file: &Path) -> Result<(), F
     let unfinished = unfinished(file);
     let mut written = files::create(&unfinished, b"").map_err(|error| match error.kind() {
         ErrorKind::AlreadyExists => Failure::new(format!(
-            "{} is there already: a backup that was cut off left it; remove it",
+            "{} already exists: an interrupted backup left it. Delete it and try again",
             unfinished.display()
         )),
         _ => not_written(file, error),
@@ -143,7 +143,8 @@ fn not_written(file: &Path, error: io::Error) -> Failure {
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
     match folder {
         Some(folder) if error.kind() == ErrorKind::NotFound => Failure::new(format!(
-            "the backup {}: there is no folder {}: create it (mkdir -p {}), or name another place",
+            "cannot write the backup {}: the folder {} does not exist. Create it (mkdir -p {}), or choose \
+             another place",
             file.display(),
             folder.display(),
             folder.display()
@@ -174,7 +175,7 @@ fn put_in_place(unfinished: &Path, file: &Path) -> Result<(), Failure> {
 }
 
 fn is_there_already(file: &Path) -> Failure {
-    Failure::new(format!("{} is there already: move it away, or name another file", file.display()))
+    Failure::new(format!("{} already exists: move it away, or choose another file", file.display()))
 }
 
 #[cfg(test)]

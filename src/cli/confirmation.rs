@@ -25,12 +25,12 @@ impl Confirmation {
             return Ok(());
         }
         if !stdin_is_terminal() {
-            return Err(Failure::new(format!("{what}: say --yes to do so")));
+            return Err(Failure::new(format!("{what}: add --yes to confirm")));
         }
         let mut stderr = io::stderr();
-        let question = format!("{}. Go on? Type yes: ", super::terminal::printable(what));
+        let question = format!("{}. Continue? Type yes: ", super::terminal::printable(what));
         let _ = stderr.write_all(question.as_bytes()).and_then(|()| stderr.flush());
-        if is_yes(&mut io::stdin().lock()) { Ok(()) } else { Err(Failure::new("nothing was done")) }
+        if is_yes(&mut io::stdin().lock()) { Ok(()) } else { Err(Failure::new("nothing was changed")) }
     }
 }
 

@@ -84,7 +84,9 @@ impl DatabaseAccess {
         let pending =
             migrate::is_pending(&mut connection).map_err(|error| Failure::new(error.to_string()))?;
         if pending {
-            return Err(Failure::new("the database is not of this version: run `doorward migrate` first"));
+            return Err(Failure::new(
+                "the database does not have this version's schema: run `doorward migrate` first",
+            ));
         }
         Ok(connection)
     }
@@ -128,7 +130,8 @@ pub fn refused(said: &str, advice: &str) -> String {
 }
 
 fn options(settings: &Settings) -> Result<Options, Failure> {
-    let executable = executable().map_err(|error| Failure::new(format!("doorward's own file: {error}")))?;
+    let executable =
+        executable().map_err(|error| Failure::new(format!("one of doorward's own files: {error}")))?;
     Ok(Options {
         data_dir: settings.data_dir.clone(),
         path: search_path(),

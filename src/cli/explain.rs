@@ -30,17 +30,17 @@ const WRITTEN_WITHIN: std::time::Duration = std::time::Duration::from_millis(1_5
 #[command(
     after_help = "Examples:\n  doorward explain 0b6a1f2e-…               the request id of a refusal\n  doorward explain \
                   < token.txt             a token that stays out of the shell's history\n  doorward explain --method \
-                  DELETE --path /api/v1/notes/1 < token.txt\n\nA pasted Authorization header or curl command line is \
-                  taken, too. Explaining spends nothing."
+                  DELETE --path /api/v1/notes/1 < token.txt\n\nYou can also paste an Authorization header or a curl \
+                  command line. Explaining does not use the token."
 )]
 pub struct ExplainArgs {
-    /// A request id or a token; without it, or as `-`, the token is read from standard input.
+    /// A request id or a token. Without it, or if it is `-`, the token is read from standard input.
     #[arg(allow_hyphen_values = true)]
     pub subject: Option<String>,
-    /// Whether a request of this method to `--path` would be let in with the token.
+    /// Also check whether the token would be accepted for a request with this method to `--path`.
     #[arg(long, requires = "path")]
     pub method: Option<String>,
-    /// See `--method`.
+    /// The path for `--method`.
     #[arg(long, requires = "method")]
     pub path: Option<String>,
     /// Text or JSON.
@@ -74,9 +74,9 @@ impl ExplainArgs {
     fn target(&self) -> Result<Option<Target>, Failure> {
         let (Some(method), Some(path)) = (&self.method, &self.path) else { return Ok(None) };
         let method = Method::from_bytes(method.to_ascii_uppercase().as_bytes())
-            .map_err(|_| Failure::new(format!("--method {method}: no method of HTTP")))?;
+            .map_err(|_| Failure::new(format!("--method {method}: not an HTTP method")))?;
         if !path.starts_with('/') {
-            return Err(Failure::new(format!("--path {path}: a path begins with `/`, without a host")));
+            return Err(Failure::new(format!("--path {path}: a path starts with `/`, without a host")));
         }
         Ok(Some(Target { method, path: path.clone() }))
     }
@@ -93,7 +93,7 @@ fn read_stdin() -> Result<String, Failure> {
         .map_err(|error| Failure::new(format!("cannot read standard input: {error}")))?;
     if text.trim().is_empty() {
         return Err(Failure::new(
-            "nothing came on standard input: give a token there, or a request id as the argument",
+            "standard input was empty: send a token there, or give a request id as the argument",
         ));
     }
     Ok(text)
@@ -155,7 +155,7 @@ impl Tree {
             ("request", self.request(explanation)),
             ("credential", self.credential(explanation)),
             ("checks", explanation.checks.iter().map(|line| self.check(line)).collect()),
-            ("life", self.life(explanation)),
+            ("history", self.life(explanation)),
             ("next", explanation.next.iter().map(|step| self.step(step.who, &step.text)).collect()),
         ];
         branches.retain(|(_, leaves)| !leaves.is_empty());
@@ -173,10 +173,10 @@ impl Tree {
             explanation.problem.as_ref().and_then(|problem| problem[name].as_str()).unwrap_or("")
         };
         match explanation.verdict {
-            Verdict::LetIn => self.paint(GREEN, "✓ let in"),
+            Verdict::LetIn => self.paint(GREEN, "✓ accepted"),
             Verdict::SessionLives => self.paint(
                 YELLOW,
-                "? the session lives; whether this token is spent is told only by presenting it",
+                "? the session is active; only presenting this token shows whether it was used",
             ),
             Verdict::Refused => {
                 format!("{} — {}", self.paint(RED, &format!("✗ {}", text("code"))), printable(text("title")))
@@ -188,7 +188,7 @@ impl Tree {
         let Some(request) = &explanation.request else { return Vec::new() };
         let mut lines = vec![printable(&format!("{} {}", request.method, request.path))];
         if let Some(permission) = &request.permission {
-            lines.push(format!("needs {}", printable(permission)));
+            lines.push(format!("requires {}", printable(permission)));
         }
         if let (Some(at), Some(status)) = (request.occurred_at, request.status) {
             lines.push(format!("answered with {status} at {}", time(at)));
@@ -214,7 +214,7 @@ impl Tree {
         let name = format!("{:<11}", line.check.as_str());
         let said = match (&line.found, &line.expected) {
             (Some(found), Some(expected)) if line.outcome == Outcome::Failed => {
-                format!("{found} (asked for: {expected})")
+                format!("{found} (expected: {expected})")
             }
             (Some(found), _) => found.clone(),
             (None, _) => String::new(),
@@ -223,9 +223,9 @@ impl Tree {
         let line = match line.outcome {
             Outcome::Passed => format!("{} {name}{text}", self.paint(GREEN, "✓")),
             Outcome::Failed => format!("{} {}{text}", self.paint(RED, "✗"), self.paint(RED, &name)),
-            Outcome::Undecided => format!("{} {name}could not be decided", self.paint(YELLOW, "?")),
+            Outcome::Undecided => format!("{} {name}could not be checked", self.paint(YELLOW, "?")),
             Outcome::NotReached => self.paint(FAINT, &format!("· {name}not reached")),
-            Outcome::NotApplicable => self.paint(FAINT, &format!("· {name}asks nothing here")),
+            Outcome::NotApplicable => self.paint(FAINT, &format!("· {name}not needed here")),
         };
         line.trim_end().to_owned()
     }
@@ -237,7 +237,7 @@ impl Tree {
             let said = printable(&format!("{}{by}{from}", event.text));
             format!("{} {said}", self.paint(FAINT, &time(event.at)))
         };
-        explanation.life.iter().flatten().map(event).collect()
+        explanation.history.iter().flatten().map(event).collect()
     }
 
     fn step(&self, who: &str, text: &str) -> String {

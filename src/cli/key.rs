@@ -35,12 +35,12 @@ pub struct KeyArgs {
 pub enum KeyAction {
     /// List the signing keys.
     List(KeyListArgs),
-    /// Make a new signing key; the old one verifies until its last token has expired.
-    /// The lifetime of tokens is that of the nodes, whatever the settings of this command.
+    /// Create a new signing key. The old one verifies until its last token has expired.
+    /// The lifetime of tokens is that of the nodes, and does not depend on this command's settings.
     Rotate(KeyRotateArgs),
-    /// Revoke a leaked signing key: whatever it signed is refused at once, on every node.
+    /// Revoke a leaked signing key. Every node immediately refuses the tokens that it signed.
     Revoke(KeyRevokeArgs),
-    /// Seal the keys anew under the first of `DOORWARD_SECRET_KEY`.
+    /// Encrypt the stored keys again with the first of `DOORWARD_SECRET_KEY`.
     Reseal(KeyResealArgs),
 }
 
@@ -63,7 +63,7 @@ pub struct KeyRotateArgs {
 /// Arguments of `doorward key revoke`.
 #[derive(Args, Debug)]
 pub struct KeyRevokeArgs {
-    /// The key's `kid`, as the list has it; one in 64 begins with a hyphen.
+    /// The key's `kid` from the list. One in 64 starts with a hyphen.
     #[arg(allow_hyphen_values = true)]
     pub kid: String,
     /// The answer, given beforehand.
@@ -147,7 +147,7 @@ fn rotate(connection: &mut Connection, settings: &Settings, args: &KeyRotateArgs
     let row = transaction(connection, |connection| {
         signing_key::insert(connection, &private, &secret_keys, &Origin::command_line())
     });
-    let row = row.map_err(failed)?.ok_or_else(|| Failure::new("no signing key could be made"))?;
+    let row = row.map_err(failed)?.ok_or_else(|| Failure::new("no signing key could be created"))?;
     let rows = signing_key::list(connection).map_err(failed)?;
     let line =
         format!("{} is published, and signs from {}.{}", row.kid, time(row.signs_from), replaced(&rows));
@@ -164,7 +164,8 @@ fn replaced(rows: &[Row]) -> String {
         return String::new();
     };
     format!(
-        " The keys before it verify until {}: the longest lifetime of an access token that this database knows of is {} s.",
+        " The previous keys verify until {}, because the longest access token lifetime in this database is \
+         {} s.",
         time(retires_at),
         row.longest_ttl_seconds
     )
@@ -175,7 +176,7 @@ fn revoke(connection: &mut Connection, settings: &Settings, args: &KeyRevokeArgs
     let secret_keys = check_secret_keys(connection, settings).map_err(failed)?;
     let private = PrivateKey::generate(app::settings::algorithm(settings)).map_err(failed)?;
     let what = format!(
-        "this refuses at once every access token that {} has signed; clients have to refresh",
+        "this immediately invalidates every access token that {} signed; clients must refresh",
         args.kid
     );
     args.confirmation.ask(&what)?;
@@ -191,9 +192,9 @@ fn revoke(connection: &mut Connection, settings: &Settings, args: &KeyRevokeArgs
         }
     });
     let Some(made) = revoked.map_err(failed)? else {
-        return Err(Failure::new(format!("there is no signing key {} that could be revoked", args.kid)));
+        return Err(Failure::new(format!("there is no signing key {} that can be revoked", args.kid)));
     };
-    let mut line = format!("{} is revoked.", args.kid);
+    let mut line = format!("{} was revoked.", args.kid);
     if let Some(made) = &made {
         line += &format!(" {} signs from now on.", made.kid);
     }
@@ -219,9 +220,9 @@ fn reseal(connection: &mut Connection, settings: &Settings, args: &KeyResealArgs
         Ok(resealed)
     });
     if let Some(why) = unopened {
-        return Err(Failure::new(format!("{why}; nothing is sealed anew")));
+        return Err(Failure::new(format!("{why}; no key was resealed")));
     }
     let resealed = resealed.map_err(failed)?;
-    let line = format!("{resealed} keys are sealed anew under the first secret key.");
+    let line = format!("{resealed} keys were resealed with the first secret key.");
     Output::stdout(args.format).result(&serde_json::json!({ "resealed": resealed }), &line)
 }

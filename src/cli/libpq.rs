@@ -35,8 +35,8 @@ fn tell(command: &mut Command, address: &str) -> Result<(), Failure> {
     let url = url.map_err(|why| Failure::new(format!("the database's address cannot be read: {why}")))?;
     if let Some(secret) = url.other_secret() {
         return Err(Failure::new(format!(
-            "the database's address has {secret}, which PostgreSQL's programs could be told only where others read it: \
-             leave it out for this command, with a DATABASE_URL that needs none"
+            "the database's address contains {secret}, which could be passed to PostgreSQL's programs only \
+             where others can read it. For this command, use a DATABASE_URL without it"
         )));
     }
     command.arg("--no-password").arg(format!("--dbname={}", url.without_secrets()));
@@ -61,7 +61,7 @@ pub fn run(mut command: Command, out: Stdio) -> Result<Vec<u8>, Failure> {
 #[must_use]
 pub fn not_started(command: &Command, error: &std::io::Error) -> Failure {
     let program = command.get_program().to_string_lossy();
-    Failure::new(format!("{program}: {error}: PostgreSQL's client programs are needed (postgresql-client)"))
+    Failure::new(format!("{program}: {error}. Install PostgreSQL's client programs (postgresql-client)"))
 }
 
 /// Checks whether a program succeeded.

@@ -35,8 +35,8 @@ impl MigrateArgs {
         access.stop();
         let ran = ran?;
         let line = match ran.len() {
-            0 => "The database is of this version already.".to_owned(),
-            count => format!("{count} migrations were run: {}.", ran.join(", ")),
+            0 => "The database already has this version's schema.".to_owned(),
+            count => format!("Ran {count} migrations: {}.", ran.join(", ")),
         };
         Output::stdout(self.format).result(&Migrated { ran }, &line)
     }

@@ -46,14 +46,14 @@ const VERSION: &str = if cfg!(feature = "tls") {
 
 const EXAMPLES: &str = "\
 Examples:
-  doorward                                    serve on 127.0.0.1:8080 with a PostgreSQL of its own
+  doorward                                    serve on 127.0.0.1:8080 with a private PostgreSQL
   doorward --listen 0.0.0.0:8080 --public-url https://id.example.org
-  doorward user add alice --role member       asks for the password
-  doorward config                             the settings in force, and where each came from
+  doorward user add alice --role member       create a user; asks for the password
+  doorward config                             print the settings in force, and where each came from
 
 Every setting is a flag, an environment variable and a key of doorward.toml, in this order:
   --access-token-ttl 5m    DOORWARD_ACCESS_TOKEN_TTL=5m    access_token_ttl = \"5m\"
-`doorward --help` names them all.";
+`doorward --help` lists all settings.";
 
 /// An authentication and token service that tells you why it said no.
 #[derive(Debug, Parser)]
@@ -62,7 +62,7 @@ pub struct Cli {
     /// The settings given as flags.
     #[command(flatten)]
     pub flags: SettingFlags,
-    /// The command; none is `serve`.
+    /// The command. Without one, doorward serves.
     #[command(subcommand)]
     pub command: Option<Command>,
 }
@@ -70,27 +70,27 @@ pub struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Migrate the database, then serve; also with no command.
+    /// Migrate the database, then serve. This is the default command.
     Serve(serve::ServeArgs),
-    /// Bring the database to this version's schema.
+    /// Migrate the database to this version's schema.
     Migrate(migrate::MigrateArgs),
-    /// Make, see and change users.
+    /// Create, show and change users.
     User(user::UserArgs),
-    /// See and revoke personal access tokens.
+    /// List and revoke personal access tokens.
     Token(token::TokenArgs),
-    /// See and change the keys that sign access tokens.
+    /// List and change the keys that sign access tokens.
     Key(key::KeyArgs),
-    /// Say why a token or a request was refused, check by check.
+    /// Explain why a token or a request was refused, check by check.
     Explain(explain::ExplainArgs),
-    /// Look whether everything is in order, and say what to do where it is not.
+    /// Check the installation, and say how to fix what is wrong.
     Doctor(doctor::DoctorArgs),
-    /// Delete what is past its time; a running server does so by itself.
+    /// Delete old records. A running server does this automatically.
     Prune(prune::PruneArgs),
-    /// Write the database into a file.
+    /// Write the database to a file.
     Backup(backup::BackupArgs),
-    /// Put a backup in place of the database, and end what it cannot vouch for.
+    /// Replace the database with a backup, and end its sessions, tokens and keys.
     Restore(restore::RestoreArgs),
-    /// End what a database that went back in time brought back to life.
+    /// End sessions, tokens and keys that may be active again after the database was reset to an earlier state.
     Restored(restored::RestoredArgs),
     /// Print the settings in force and where each came from, secrets masked.
     Config(config::ConfigArgs),

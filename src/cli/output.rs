@@ -63,7 +63,7 @@ impl Output {
     /// The value cannot be serialized, standard output cannot be written, or its reader is gone.
     pub fn json(&mut self, value: &impl Serialize) -> Result<(), Failure> {
         let text = serde_json::to_string_pretty(value);
-        let text = text.map_err(|error| Failure::new(format!("cannot make JSON: {error}")))?;
+        let text = text.map_err(|error| Failure::new(format!("cannot write JSON: {error}")))?;
         self.verbatim(&(text + "\n"))
     }
 

@@ -22,10 +22,10 @@ const MADE_LENGTH: usize = 24;
 /// Where a new password comes from.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct PasswordArgs {
-    /// Read the password from the first line of standard input, and do not ask at a terminal.
+    /// Read the password from the first line of standard input instead of asking at the terminal.
     #[arg(long, conflicts_with = "generate")]
     pub password_stdin: bool,
-    /// Make a random password and print it once.
+    /// Generate a random password and print it once.
     #[arg(long)]
     pub generate: bool,
 }
@@ -85,7 +85,7 @@ fn read_line(input: &mut impl BufRead) -> Result<Secret, Failure> {
     let password = password.strip_suffix('\n').unwrap_or(password);
     let password = password.strip_suffix('\r').unwrap_or(password);
     if password.is_empty() {
-        return Err(Failure::new("standard input holds no password in its first line"));
+        return Err(Failure::new("the first line of standard input has no password"));
     }
     check_typed(password).map_err(|why| Failure::new(format!("the password cannot be used: {why}")))?;
     Ok(Secret::new(password.to_owned()))
@@ -144,10 +144,7 @@ mod tests {
     #[test]
     fn nothing_and_too_much_are_no_password() {
         for nothing in ["", "\n", "\r\n"] {
-            assert_eq!(
-                read(nothing),
-                Err(Failure::new("standard input holds no password in its first line"))
-            );
+            assert_eq!(read(nothing), Err(Failure::new("the first line of standard input has no password")));
         }
         assert!(read(&"x".repeat(20_000)).is_err());
     }

@@ -15,7 +15,7 @@ use crate::database::{Connection, QueryError, without_timeout};
 /// Arguments of `doorward prune`.
 #[derive(Args, Debug)]
 pub struct PruneArgs {
-    /// Count what would be deleted, and delete nothing.
+    /// Count the rows that would be deleted, and delete nothing.
     #[arg(long)]
     pub dry_run: bool,
     /// Text or JSON.
@@ -73,7 +73,7 @@ impl Done {
         let (last, others) =
             rows.split_last().map_or(("", &[][..]), |(last, others)| (last.as_str(), others));
         let verb = if self.dry_run { "would be deleted" } else { "were deleted" };
-        let rest = if self.elsewhere { " Another process is at it: the rest was left to it." } else { "" };
+        let rest = if self.elsewhere { " Another process is pruning and deletes the rest." } else { "" };
         format!("{} and {last} {verb}.{rest}", others.join(", "))
     }
 }
@@ -81,7 +81,7 @@ impl Done {
 fn named(kind: &'static str) -> String {
     match kind {
         "password_links" => "one-time links".to_owned(),
-        "attempts" => "counts of tries".to_owned(),
+        "attempts" => "attempt counters".to_owned(),
         kind => kind.replace('_', " "),
     }
 }

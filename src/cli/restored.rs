@@ -29,8 +29,8 @@ use crate::users::user::{self, ACTIVE, Filter};
 const EXAMPLES: &str = "\
 Examples:
   doorward restored --dry-run
-  doorward restored --yes                                the database is a snapshot, and nobody has used it yet
-  doorward restored --since 2026-11-25T20:14:03Z --yes   a standby that lacked the last second was promoted then";
+  doorward restored --yes                                the database is a snapshot that no one has used yet
+  doorward restored --since 2026-11-25T20:14:03Z --yes   a standby that lacked the last second was promoted at that time";
 
 /// The maximum number of accounts that are named. `doorward user list` shows the others.
 const NAMED: usize = 20;
@@ -39,13 +39,14 @@ const NAMED: usize = 20;
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct RestoredArgs {
-    /// When the database went back (RFC 3339): what was begun or made after that is left alone.
+    /// The time at which the database was reset, such as that of the promotion (RFC 3339). Sessions and tokens created
+    /// after it are left alone.
     #[arg(long, value_name = "TIME", value_parser = read_time)]
     pub since: Option<DateTime<Utc>>,
     /// What is left as the database has it.
     #[command(flatten)]
     pub kept: Kept,
-    /// Say what would end, and end nothing.
+    /// Show what would end, and change nothing.
     #[arg(long)]
     pub dry_run: bool,
     /// The answer, given beforehand.
@@ -59,13 +60,13 @@ pub struct RestoredArgs {
 /// What is left as the database has it.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct Kept {
-    /// Leave the sessions alive, those too that were ended in the time that is lost.
+    /// Keep all sessions, including those that were ended in the lost time.
     #[arg(long)]
     pub keep_sessions: bool,
-    /// Leave the personal tokens good, those too that were revoked in the time that is lost.
+    /// Keep all personal tokens, including those that were revoked in the lost time.
     #[arg(long)]
     pub keep_personal_tokens: bool,
-    /// Leave the signing keys good, those too that were revoked in the time that is lost.
+    /// Keep all signing keys, including those that were revoked in the lost time.
     #[arg(long)]
     pub keep_signing_keys: bool,
 }
@@ -93,7 +94,7 @@ pub struct Ended {
 
 fn read_time(text: &str) -> Result<DateTime<Utc>, String> {
     let moment = DateTime::parse_from_rfc3339(text)
-        .map_err(|error| format!("{error}; a time looks like 2026-11-25T20:14:03Z"))?;
+        .map_err(|error| format!("{error}; write a time like 2026-11-25T20:14:03Z"))?;
     Ok(moment.to_utc())
 }
 
@@ -111,7 +112,9 @@ impl RestoredArgs {
         // Compare with the database's clock, which set the times in the database.
         let now = find_time(connection).map_err(|error| Failure::new(error.to_string()))?;
         if self.since.is_some_and(|since| since > now) {
-            return Err(Failure::new("--since lies ahead: give the time at which the database went back"));
+            return Err(Failure::new(
+                "--since is in the future: give the time at which the database was reset",
+            ));
         }
         let secret_keys = check_secret_keys(connection, settings);
         let secret_keys = secret_keys.map_err(|error| Failure::new(error.to_string()))?;
@@ -151,15 +154,16 @@ impl Ended {
         if let Some(kid) = &self.new_signing_key {
             output.line(&format!("{kid} signs from now on."))?;
         }
-        output.line("Only you can know what else was changed in the time that is lost:")?;
-        output.line("- passwords are the earlier ones: set those anew that were changed since because others knew them;")?;
+        output.line("Check what else changed in the lost time, which doorward cannot know:")?;
         output.line(
-            "- accounts that were disabled, given a lesser role or deleted since are as they were before.",
+            "- Passwords are the earlier ones. Set new ones if they were changed because others knew them.",
         )?;
+        output
+            .line("- Accounts that were disabled, demoted or deleted since then are as they were before.")?;
         let (named, more) = (self.powerful.iter().take(NAMED), self.powerful.len().saturating_sub(NAMED));
         let named = named.map(String::as_str).collect::<Vec<_>>().join(", ");
         let more = if more > 0 { format!(" and {more} more (`doorward user list`)") } else { String::new() };
-        output.line(&format!("These may change other accounts: {named}{more}."))
+        output.line(&format!("These accounts can change other accounts: {named}{more}."))
     }
 }
 

@@ -94,9 +94,9 @@ fn bind(address: SocketAddr, setting: &str) -> Result<TcpListener, Failure> {
     bound.map_err(|error| {
         let advice = match error.kind() {
             ErrorKind::AddrInUse => "another program listens there: stop it, or set another port",
-            ErrorKind::AddrNotAvailable => "no interface of this machine has that address: set another",
+            ErrorKind::AddrNotAvailable => "this machine has no such address: set another one",
             ErrorKind::PermissionDenied => {
-                "ports below 1024 are root's: set another, or grant CAP_NET_BIND_SERVICE"
+                "only root may use ports below 1024: set another port, or grant CAP_NET_BIND_SERVICE"
             }
             _ => "set another address",
         };
@@ -198,22 +198,20 @@ async fn flush(services: &State, node: Option<Node>) {
         )
     };
     let Ok((uses, refusals, counts, left)) = tokio::time::timeout(FLUSHED_WITHIN, all).await else {
-        tracing::warn!(
-            "PostgreSQL does not answer: last uses and refusals of the last seconds are not written"
-        );
+        tracing::warn!("PostgreSQL does not answer; the last uses and refusals of the last seconds are lost");
         return;
     };
     if let Err(error) = uses {
-        tracing::warn!(%error, "the last uses of the last seconds are not written");
+        tracing::warn!(%error, "the last uses of the last seconds could not be saved");
     }
     if let Err(error) = refusals {
-        tracing::warn!(%error, "the refusals of the last second are not kept");
+        tracing::warn!(%error, "the refusals of the last second could not be saved");
     }
     if let Err(error) = counts {
-        tracing::warn!(%error, "the refusals of the last seconds are not counted");
+        tracing::warn!(%error, "the refusals of the last seconds could not be counted");
     }
     if let Err(error) = left {
-        tracing::debug!(%error, "the row of this node stays until the others delete it");
+        tracing::debug!(%error, "this node's row could not be deleted; other nodes delete it later");
     }
 }
 
@@ -308,9 +306,10 @@ impl<'a> Start<'a> {
     fn tell(&mut self, error: &str) -> Result<(), Failure> {
         if self.reminder.is_due(error, Instant::now()) {
             if takes_no_writes(error) {
-                tracing::warn!(%error, "PostgreSQL takes no writes: it is a standby, or set to read-only; waiting until it does");
+                tracing::warn!(%error, "PostgreSQL accepts no writes because it is a standby or read-only; \
+                                        waiting until it does");
             } else {
-                tracing::warn!(%error, "PostgreSQL is not there yet; waiting for it");
+                tracing::warn!(%error, "PostgreSQL is not available yet; waiting for it");
             }
         }
         self.stand_in()
@@ -414,11 +413,11 @@ fn announce(url: &str, first_admin: Option<FirstAdmin>) -> Result<(), Failure> {
     if let Some(admin) = first_admin {
         match admin.password {
             Some(password) => output.line(&format!(
-                "The first admin is `{}`, with the password {} (shown this once).",
+                "The first administrator is `{}`, with the password {} (shown only once).",
                 admin.username,
                 password.expose()
             ))?,
-            None => output.line(&format!("The first admin is `{}`.", admin.username))?,
+            None => output.line(&format!("The first administrator is `{}`.", admin.username))?,
         }
     }
     output.line(&format!("doorward serves at {url} (documentation: {url}/docs)"))

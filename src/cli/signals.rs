@@ -93,7 +93,8 @@ fn ignore(mut signal: Signal, name: String) {
         while signal.recv().await.is_some() {
             tracing::info!(
                 signal = name,
-                "nothing is read again: restart the server for other settings; keys and roles are followed by themselves"
+                "this signal reloads nothing: restart the server to change settings; keys and roles are \
+                 followed automatically"
             );
         }
     });

@@ -28,16 +28,16 @@ pub struct TokenArgs {
 /// What to do with tokens.
 #[derive(Debug, Subcommand)]
 pub enum TokenAction {
-    /// List the tokens, never their secrets.
+    /// List the tokens, without their secrets.
     List(TokenListArgs),
-    /// Revoke a token, or all of a user's: they are refused from the next request on.
+    /// Revoke a token, or all tokens of a user, from the next request on.
     Revoke(TokenRevokeArgs),
 }
 
 /// Arguments of `doorward token list`.
 #[derive(Args, Debug)]
 pub struct TokenListArgs {
-    /// Only this user's: the username, e-mail address or id.
+    /// List only this user's tokens: the username, e-mail address or id.
     #[arg(long)]
     pub user: Option<String>,
     /// Text or JSON.
@@ -48,10 +48,10 @@ pub struct TokenListArgs {
 /// Arguments of `doorward token revoke`.
 #[derive(Args, Debug)]
 pub struct TokenRevokeArgs {
-    /// The token's id, as the list has it.
+    /// The token's id from the list.
     #[arg(required_unless_present = "all_of", conflicts_with = "all_of")]
     pub id: Option<Uuid>,
-    /// Every token of this user: the username, e-mail address or id.
+    /// Revoke every token of this user: the username, e-mail address or id.
     #[arg(long, value_name = "USER")]
     pub all_of: Option<String>,
     /// Text or JSON.
@@ -117,7 +117,7 @@ fn list(connection: &mut Connection, args: &TokenListArgs) -> Result<(), Failure
     }
     let mut output = Output::stdout(args.format);
     if rows.is_empty() && !output.is_json() {
-        return output.line("There is no personal access token.");
+        return output.line("There are no personal access tokens.");
     }
     output.list(&rows, ["name", "user", "scope", "expires", "last used", "id"], |row| {
         let used = row.last_used_at.clone().unwrap_or_else(|| "never".to_owned());
@@ -137,16 +137,16 @@ fn revoke(connection: &mut Connection, args: &TokenRevokeArgs) -> Result<(), Fai
         (Some(id), _) => revoke_one(connection, id, args.format),
         (None, Some(named)) => revoke_all(connection, named, args.format),
         // clap requires one of the two.
-        (None, None) => Err(Failure::new("name a token, or a user with --all-of")),
+        (None, None) => Err(Failure::new("give a token's id, or a user with --all-of")),
     }
 }
 
 fn revoke_one(connection: &mut Connection, id: Uuid, format: Format) -> Result<(), Failure> {
     let revoked = revoke_which(connection, Which::One(id))?;
     if revoked.is_empty() {
-        return Err(Failure::new(format!("there is no good personal access token {id}")));
+        return Err(Failure::new(format!("there is no valid personal access token {id}")));
     }
-    let line = format!("{id} is revoked, from the next request on.");
+    let line = format!("{id} was revoked, from the next request on.");
     Output::stdout(format).result(&serde_json::json!({ "id": id, "revoked": true }), &line)
 }
 
@@ -154,7 +154,7 @@ fn revoke_all(connection: &mut Connection, named: &str, format: Format) -> Resul
     let user = find(connection, named)?;
     let revoked = revoke_which(connection, Which::AllOf(user.id))?.len();
     let line =
-        format!("{revoked} personal tokens of {} are revoked, from the next request on.", user.username);
+        format!("{revoked} personal tokens of {} were revoked, from the next request on.", user.username);
     Output::stdout(format)
         .result(&serde_json::json!({ "username": user.username, "revoked": revoked }), &line)
 }

@@ -44,25 +44,25 @@ pub struct UserArgs {
 /// What to do with users.
 #[derive(Debug, Subcommand)]
 pub enum UserAction {
-    /// Make a user; the password is asked for, read from standard input, or made.
+    /// Create a user. The password is asked for, read from standard input, or generated.
     Add(UserAddArgs),
     /// List users.
     List(UserListArgs),
     /// Show a user.
     Show(OneUserArgs),
-    /// Refuse a user from the next request on; enabling brings back the sessions and tokens that are left.
+    /// Disable a user, from the next request on. Enabling restores the remaining sessions and tokens.
     Disable(UserDisableArgs),
-    /// Let a disabled user in again, with the sessions and tokens that have neither ended nor expired.
+    /// Enable a disabled user again, with the sessions and tokens that have not ended or expired.
     Enable(OneUserArgs),
-    /// Forget the wrong passwords that were given for a user, so that the next sign-in waits no more.
+    /// Clear a user's failed attempts, so that the next sign-in does not have to wait.
     Unlock(OneUserArgs),
-    /// Give a user another role.
+    /// Change a user's role.
     SetRole(UserSetRoleArgs),
-    /// Give a user another password; every session ends, and every personal token is revoked.
+    /// Change a user's password. Every session ends, and every personal token is revoked.
     SetPassword(UserSetPasswordArgs),
     /// End every session of a user.
     Logout(OneUserArgs),
-    /// Delete a user and everything of theirs.
+    /// Delete a user with all notes, sessions and tokens.
     Delete(UserDeleteArgs),
 }
 
@@ -71,7 +71,7 @@ pub enum UserAction {
 pub struct UserAddArgs {
     /// The username.
     pub username: String,
-    /// The e-mail address, with which one can sign in too.
+    /// The e-mail address. The user can also sign in with it.
     #[arg(long)]
     pub email: Option<String>,
     /// The role, such as viewer, member or admin.
@@ -88,16 +88,16 @@ pub struct UserAddArgs {
 /// Arguments of `doorward user list`.
 #[derive(Args, Debug)]
 pub struct UserListArgs {
-    /// Only those with this in their username or e-mail address.
+    /// List only users whose username or e-mail address contains this text.
     #[arg(long, short)]
     pub query: Option<String>,
-    /// Only those of this role.
+    /// List only users with this role.
     #[arg(long)]
     pub role: Option<String>,
-    /// Only those of this status.
+    /// List only users with this status.
     #[arg(long)]
     pub status: Option<UserStatus>,
-    /// At most as many; all when not given.
+    /// The maximum number of users to list. Without it, all are listed.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     pub limit: Option<u32>,
     /// Text or JSON.
@@ -108,9 +108,9 @@ pub struct UserListArgs {
 /// A user's status, as the command line has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum UserStatus {
-    /// Let in.
+    /// Can sign in.
     Active,
-    /// Let in no more.
+    /// Cannot sign in.
     Disabled,
 }
 
@@ -129,7 +129,7 @@ pub struct OneUserArgs {
 pub struct UserDisableArgs {
     /// The username, e-mail address or id.
     pub user: String,
-    /// End every session too, so that enabling the user does not bring it back.
+    /// End every session too, so that enabling the user does not restore it.
     #[arg(long)]
     pub end_sessions: bool,
     /// Text or JSON.
@@ -157,7 +157,7 @@ pub struct UserSetPasswordArgs {
     /// Where the password comes from.
     #[command(flatten)]
     pub password: PasswordArgs,
-    /// Leave the user's personal tokens good.
+    /// Do not revoke the user's personal tokens.
     #[arg(long)]
     pub keep_tokens: bool,
     /// Text or JSON.
@@ -293,9 +293,9 @@ fn add(connection: &mut Connection, settings: &Settings, args: &UserAddArgs) -> 
     });
     match inserted? {
         Insertion::Inserted(user) => {
-            let mut line = format!("{} was made, with the role {}.", user.username, user.role);
+            let mut line = format!("Created {}, with the role {}.", user.username, user.role);
             if let Some(password) = &made {
-                line += &format!(" The password is {} (shown this once).", password.expose());
+                line += &format!(" The password is {} (shown only once).", password.expose());
             }
             let row = Row { password: made.map(|made| made.expose().to_owned()), ..Row::from(user) };
             Output::stdout(args.format).result(&row, &line)
@@ -314,7 +314,8 @@ fn obtain(args: PasswordArgs, settings: &Settings) -> Result<(PlainPassword, Opt
 
 fn refuse_flaws(settings: &Settings, plain: &PlainPassword, names: &[&str]) -> Result<(), Failure> {
     let flaws = password_policy(settings).flaws(plain, names);
-    let lines: Vec<String> = flaws.iter().map(|flaw| format!("the password is refused: {flaw}")).collect();
+    let lines: Vec<String> =
+        flaws.iter().map(|flaw| format!("the password is not allowed: {flaw}")).collect();
     if lines.is_empty() { Ok(()) } else { Err(Failure::Wrong(lines)) }
 }
 
@@ -323,11 +324,11 @@ fn name_taken(taken: NameTaken) -> Failure {
         NameTaken::Username => "username",
         NameTaken::Email => "e-mail address",
     };
-    Failure::new(format!("the {which} is taken already, as a username or an address"))
+    Failure::new(format!("the {which} is already in use, as a username or as an e-mail address"))
 }
 
 fn unknown_role(role: &str) -> Failure {
-    Failure::new(format!("there is no role {role}; the built-in ones are viewer, member and admin"))
+    Failure::new(format!("there is no role {role}; the built-in roles are viewer, member and admin"))
 }
 
 fn list(connection: &mut Connection, args: &UserListArgs) -> Result<(), Failure> {
@@ -350,7 +351,7 @@ fn list(connection: &mut Connection, args: &UserListArgs) -> Result<(), Failure>
     rows.truncate(most);
     let mut output = Output::stdout(args.format);
     if rows.is_empty() && !output.is_json() {
-        return output.line("There is no such user.");
+        return output.line("There are no such users.");
     }
     output.list(&rows, ["username", "e-mail", "role", "status", "last sign-in", "id"], |row| {
         let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
@@ -365,10 +366,10 @@ fn show(connection: &mut Connection, args: &OneUserArgs) -> Result<(), Failure> 
     let waits_until = counters::find_wait(connection, user.id, &folded_names(&user))?.map(time);
     let row = Row { sessions: Some(sessions), sign_in_waits_until: waits_until, ..Row::from(user) };
     let waits = row.sign_in_waits_until.as_ref().map_or(String::new(), |until| {
-        format!("; too many wrong passwords were given, the next sign-in is taken at {until}")
+        format!("; after too many wrong passwords, the next sign-in is possible at {until}")
     });
     let line = format!(
-        "{} ({}), {}, {}; made {}, last sign-in {}; {sessions} live sessions{waits}; id {}",
+        "{} ({}), {}, {}; created {}, last sign-in {}; {sessions} active sessions{waits}; id {}",
         row.username,
         row.email.as_deref().unwrap_or("no e-mail address"),
         row.role,
@@ -403,10 +404,10 @@ fn unlock(connection: &mut Connection, args: &OneUserArgs) -> Result<(), Failure
     })?;
     let line = match cleared {
         true => format!(
-            "What was counted against {} is forgotten; the next sign-in waits no more.",
+            "Cleared the failed attempts of {}. The next sign-in does not have to wait.",
             user.username
         ),
-        false => format!("Nothing was counted against {}.", user.username),
+        false => format!("{} has no failed attempts.", user.username),
     };
     Output::stdout(args.format)
         .result(&serde_json::json!({ "username": user.username, "unlocked": cleared }), &line)
@@ -420,14 +421,12 @@ fn disable(connection: &mut Connection, args: &UserDisableArgs) -> Result<(), Fa
     })?;
     let user = done(change, &args.user, "")?;
     let left = if args.end_sessions {
-        format!("{ended} sessions have ended; enabling the account brings back its personal tokens")
+        format!("{ended} sessions ended; enabling the account restores its personal tokens")
     } else {
-        "Enabling the account brings back its sessions and personal tokens".to_owned()
+        "Enabling the account restores its sessions and personal tokens".to_owned()
     };
-    let line = format!(
-        "{} is now {}. {left}, as far as these have neither ended nor expired.",
-        user.username, user.status
-    );
+    let line =
+        format!("{} is now {}. {left}, unless they have ended or expired.", user.username, user.status);
     let row = Row { sessions_ended: args.end_sessions.then_some(ended), ..Row::from(user) };
     Output::stdout(args.format).result(&row, &line)
 }
@@ -452,8 +451,8 @@ fn done(change: Change, named: &str, role: &str) -> Result<User, Failure> {
     match change {
         Change::Done(user) => Ok(user),
         Change::LastAdmin => {
-            let why = "is the last active admin, who can be neither disabled, demoted nor deleted";
-            Err(Failure::new(format!("{named} {why}: make another one first")))
+            let why = "is the last active administrator, who cannot be disabled, demoted or deleted";
+            Err(Failure::new(format!("{named} {why}: make someone else an administrator first")))
         }
         Change::NameTaken(taken) => Err(name_taken(taken)),
         Change::NameRefused(flaw) => Err(Failure::new(format!("the username {flaw}"))),
@@ -481,13 +480,13 @@ fn set_password(
         return Err(Failure::new(format!("there is no user {}", args.user)));
     };
     let tokens = match ended.tokens {
-        Some(revoked) => format!("{revoked} personal tokens are revoked"),
-        None => "its personal tokens are still good".to_owned(),
+        Some(revoked) => format!("{revoked} personal tokens were revoked"),
+        None => "its personal tokens are still valid".to_owned(),
     };
     let mut line =
-        format!("{} has another password; {} sessions have ended, {tokens}.", user.username, ended.sessions);
+        format!("Changed the password of {}; {} sessions ended, {tokens}.", user.username, ended.sessions);
     if let Some(password) = &made {
-        line += &format!(" It is {} (shown this once).", password.expose());
+        line += &format!(" The new password is {} (shown only once).", password.expose());
     }
     let row = Row {
         sessions_ended: Some(ended.sessions),
@@ -504,7 +503,7 @@ fn logout(connection: &mut Connection, args: &OneUserArgs) -> Result<(), Failure
         end_sessions(connection, &Which::AllOf(user.id), EndReason::EndedByAdmin, &Origin::command_line())
     });
     let ended = ended?.len();
-    let line = format!("{ended} sessions of {} have ended.", user.username);
+    let line = format!("{ended} sessions of {} ended.", user.username);
     Output::stdout(args.format)
         .result(&serde_json::json!({ "username": user.username, "ended": ended }), &line)
 }
@@ -517,7 +516,7 @@ fn delete(connection: &mut Connection, args: &UserDeleteArgs) -> Result<(), Fail
         change::delete(connection, user.id, |_| true, &Authority::Unlimited, &Origin::command_line())
     });
     let user = done(deleted?, &args.user, "")?;
-    let line = format!("{} is deleted.", user.username);
+    let line = format!("Deleted {}.", user.username);
     Output::stdout(args.format).result(&Row::from(user), &line)
 }
 

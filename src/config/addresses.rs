@@ -92,7 +92,7 @@ impl Origin {
     /// The message says why the text is not an exact origin.
     pub fn read(text: &str) -> Result<Self, String> {
         if text.contains('*') {
-            return Err("a wildcard is no exact origin".to_owned());
+            return Err("a wildcard is not an exact origin".to_owned());
         }
         let url = web_url(text)?;
         if url.path() != "/" || text.ends_with('/') {
@@ -144,7 +144,7 @@ fn web_url(text: &str) -> Result<Url, String> {
     }
     let url = Url::parse(text).map_err(|error| error.to_string())?;
     if text.contains('@') {
-        return Err("it has a user name or an @".to_owned());
+        return Err("it has a username or an @".to_owned());
     }
     if url.query().is_some() || url.fragment().is_some() {
         return Err("it has a query or a fragment".to_owned());
@@ -160,11 +160,11 @@ pub fn network(text: &str) -> Result<IpNet, String> {
     if let Ok(address) = text.parse::<IpAddr>() {
         return Ok(IpNet::from(address));
     }
-    let network: IpNet = text.parse().map_err(|_| "it is neither an address nor a network".to_owned())?;
+    let network: IpNet = text.parse().map_err(|_| "it is not an address or a network".to_owned())?;
     if network.trunc() == network {
         Ok(network)
     } else {
-        Err(format!("it is an address inside of a network: is {} meant?", network.trunc()))
+        Err(format!("it is an address inside a network; did you mean {}?", network.trunc()))
     }
 }
 
@@ -209,8 +209,8 @@ mod tests {
             ("https://id.example.org/auth", "it has a path"),
             ("https://id.example.org/?a", "it has a query or a fragment"),
             ("https://id.example.org/#a", "it has a query or a fragment"),
-            ("https://me@id.example.org", "it has a user name or an @"),
-            ("https://@id.example.org", "it has a user name or an @"),
+            ("https://me@id.example.org", "it has a username or an @"),
+            ("https://@id.example.org", "it has a username or an @"),
             ("https://id.example.org:70000", "invalid port number"),
             ("https://", "empty host"),
             ("https://id example.org", "it has a space, a control character or a backslash"),

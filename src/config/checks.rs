@@ -58,7 +58,7 @@ impl Checks<'_> {
         let both =
             self.partial.secret_key.as_ref()?.is_some() && self.partial.secret_key_file.as_ref()?.is_some();
         let [key, file] = ["secret_key", "secret_key_file"].map(|key| self.shown(key));
-        both.then(|| format!("{key}: {file} is set too; keep one of them"))
+        both.then(|| format!("{key}: {file} is also set; keep only one of them"))
     }
 
     fn two_listeners(&self) -> Option<String> {
@@ -89,7 +89,7 @@ impl Checks<'_> {
         let unknown = url.unknown_parameter()?;
         let hint = match unknown {
             "schema" | "search_path" | "currentSchema" => {
-                "; for a schema say options=-csearch_path%3DNAME".to_owned()
+                "; to choose a schema, write options=-csearch_path%3DNAME".to_owned()
             }
             other => nearest(other, PARAMETERS.into_iter())
                 .map(|known| format!("; did you mean {known}?"))
@@ -108,13 +108,13 @@ impl Checks<'_> {
         let sslmode = sslmode.as_str();
         if !modes.contains(&sslmode) {
             let sslmode = sslmode.escape_debug();
-            return Some(format!("{entry}: there is no sslmode {sslmode}; allowed: {}", modes.join(", ")));
+            return Some(format!("{entry}: sslmode {sslmode} does not exist; allowed: {}", modes.join(", ")));
         }
         let works = self.inputs.libpq_has_tls || modes[..3].contains(&sslmode);
         (!works).then(|| {
             format!(
-                "{entry}: this build's libpq has no TLS, and sslmode={sslmode} asks for it; use a build with the feature \
-                 `tls`, or say sslmode=disable if the way there is safe"
+                "{entry}: this build's libpq has no TLS, but sslmode={sslmode} requires it; use a build with \
+                 the feature `tls`, or write sslmode=disable if the network to PostgreSQL is safe"
             )
         })
     }
@@ -133,8 +133,9 @@ impl Checks<'_> {
         let entry = self.shown("database_url");
         let host = host.escape_debug();
         Some(format!(
-            "{entry}: this build's libpq has no TLS, and would send everything to the host {host} in the clear; \
-             use a build with the feature `tls`, or say sslmode=disable in the URL if the way there is safe"
+            "{entry}: this build's libpq has no TLS, and would send everything to the host {host} \
+             unencrypted; use a build with the feature `tls`, or write sslmode=disable in the URL if the \
+             network to PostgreSQL is safe"
         ))
     }
 }
@@ -152,19 +153,21 @@ impl Settings {
         let mut warnings = Vec::new();
         if !self.public_url.is_https() && !self.public_url.is_local() {
             warnings.push(format!(
-                "DOORWARD_PUBLIC_URL is {}: passwords and tokens travel in the clear without https",
+                "DOORWARD_PUBLIC_URL is {}: without https, passwords and tokens travel unencrypted",
                 self.public_url
             ));
         }
         if self.public_url.is_unspecified() {
             warnings.push(format!(
-                "DOORWARD_PUBLIC_URL is {}, an address that nobody can open: set it to the one that people and clients use",
+                "DOORWARD_PUBLIC_URL is {}, an address that no one can open: set it to the address that \
+                 people and clients use",
                 self.public_url
             ));
         }
         if self.trusted_proxies.iter().any(|network| network.prefix_len() == 0) {
             warnings.push(
-                "DOORWARD_TRUSTED_PROXIES holds a whole address family: anyone may claim any address".into(),
+                "DOORWARD_TRUSTED_PROXIES contains all addresses of a family, so anyone can claim any address"
+                    .into(),
             );
         }
         warnings
@@ -183,15 +186,18 @@ mod tests {
     fn database_url_that_never_works_is_refused() {
         let with = |url: &str| errors(&Inputs::default().variable("DATABASE_URL", url));
         for (url, why) in [
-            ("postgres:///auth?schema=public", "libpq has no parameter schema; for a schema say options="),
+            (
+                "postgres:///auth?schema=public",
+                "libpq has no parameter schema; to choose a schema, write options=",
+            ),
             ("postgres:///auth?sslmod=disable", "libpq has no parameter sslmod; did you mean sslmode?"),
             ("postgres:///auth?pgbouncer=true", "libpq has no parameter pgbouncer"),
             (
                 "postgres:///auth?sslmode=require",
-                "sslmode=require asks for it; use a build with the feature `tls`",
+                "sslmode=require requires it; use a build with the feature `tls`",
             ),
             ("postgres://db.example/auth?sslmode=verify-full", "use a build with the feature `tls`"),
-            ("postgres:///auth?sslmode=on", "there is no sslmode on; allowed: disable, allow"),
+            ("postgres:///auth?sslmode=on", "sslmode on does not exist; allowed: disable, allow"),
         ] {
             let lines = with(url);
             assert!(lines.len() == 1 && lines[0].contains(why), "{url}: {lines:?}");
@@ -247,7 +253,7 @@ mod tests {
         assert_eq!(
             errors(&both),
             ["DOORWARD_SECRET_KEY = *** (environment): \
-              DOORWARD_SECRET_KEY_FILE = /run/key (flag --secret-key-file) is set too; keep one of them"]
+              DOORWARD_SECRET_KEY_FILE = /run/key (flag --secret-key-file) is also set; keep only one of them"]
         );
     }
 
@@ -287,12 +293,12 @@ mod tests {
     fn public_url_that_nobody_can_open_is_a_warning() {
         for url in ["http://0.0.0.0:8080", "http://[::]:8080", "http://[::ffff:0.0.0.0]:8080", "http://0"] {
             let settings = resolve(&Inputs::default().variable("DOORWARD_PUBLIC_URL", url)).unwrap();
-            assert!(settings.warnings().iter().any(|warning| warning.contains("nobody can open")), "{url}");
+            assert!(settings.warnings().iter().any(|warning| warning.contains("no one can open")), "{url}");
         }
         for listen in ["0.0.0.0:8080", "[::]:8080"] {
             let settings = resolve(&Inputs::default().variable("DOORWARD_LISTEN", listen)).unwrap();
             assert!(
-                settings.warnings().iter().any(|warning| warning.contains("nobody can open")),
+                settings.warnings().iter().any(|warning| warning.contains("no one can open")),
                 "{listen}"
             );
         }

@@ -27,7 +27,7 @@ impl DatabaseUrl {
         let after = ["postgres://", "postgresql://"].iter().find_map(|scheme| text.strip_prefix(scheme));
         let rest = after.ok_or("it does not begin with postgres:// or postgresql://")?;
         if text.contains(|letter: char| letter.is_control() || letter.is_whitespace()) {
-            return Err("it has a space or a control character: percent-encode it".to_owned());
+            return Err("it contains a space or a control character: percent-encode it".to_owned());
         }
         let scheme = &text[..text.len() - rest.len()];
         let (user, rest) = split_user(rest);
@@ -35,9 +35,8 @@ impl DatabaseUrl {
         let (authority, database) = location.split_once('/').unwrap_or((location, ""));
         // A second @ belongs to the password, and the text before it would be shown.
         if rest.contains('@') || database.contains('/') {
-            return Err(
-                "it has an @ or / too many: percent-encode those inside of a part (%40, %2F)".to_owned()
-            );
+            return Err("it has one @ or / too many: percent-encode those that belong to a part (%40, %2F)"
+                .to_owned());
         }
         decode(database)?;
         let (name, password) = user.map_or(("", None), split_password);
@@ -189,11 +188,11 @@ fn read_hosts(authority: &str) -> Result<Vec<String>, String> {
 
 fn read_host(text: &str) -> Result<String, String> {
     let (host, port) = match text.strip_prefix('[') {
-        Some(rest) => rest.split_once(']').ok_or("a host's [ is not closed")?,
+        Some(rest) => rest.split_once(']').ok_or("the [ of a host is not closed")?,
         None => text.split_at(text.find(':').unwrap_or(text.len())),
     };
     if text.starts_with('[') && !host.parse::<IpAddr>().is_ok_and(|address| address.is_ipv6()) {
-        return Err("the host in brackets is no IPv6 address".to_owned());
+        return Err("the host in brackets is not an IPv6 address".to_owned());
     }
     let port = match port.strip_prefix(':') {
         Some(port) => port,
@@ -202,7 +201,7 @@ fn read_host(text: &str) -> Result<String, String> {
     };
     let number = || !port.starts_with('+') && port.parse::<u16>().is_ok_and(|port| port > 0);
     if !port.is_empty() && !number() {
-        return Err("a port is no number from 1 to 65535".to_owned());
+        return Err("a port is not a number from 1 to 65535".to_owned());
     }
     decode(host)
 }
@@ -227,10 +226,10 @@ fn decode(text: &str) -> Result<String, String> {
     for piece in pieces {
         let digits = piece.get(..2).filter(|two| two.bytes().all(|byte| byte.is_ascii_hexdigit()));
         let byte = digits.and_then(|two| u8::from_str_radix(two, 16).ok()).filter(|&byte| byte != 0);
-        bytes.push(byte.ok_or("a % is not followed by the two digits of a character: write %25")?);
+        bytes.push(byte.ok_or("a % is not followed by two hexadecimal digits: write %25")?);
         bytes.extend_from_slice(&piece.as_bytes()[2..]);
     }
-    String::from_utf8(bytes).map_err(|_| "what it percent-encodes is not UTF-8".to_owned())
+    String::from_utf8(bytes).map_err(|_| "its percent-encoded bytes are not UTF-8".to_owned())
 }
 
 #[cfg(test)]

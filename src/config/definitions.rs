@@ -73,118 +73,132 @@ macro_rules! settings {
 
 settings! {
     /// The PostgreSQL to use.
-    /// Without TLS in this build (see `doorward --version`), one on this machine, or `sslmode=disable`.
+    /// If this build has no TLS (see `doorward --version`), it must be on this machine, or use
+    /// `sslmode=disable`.
     database_url: Option<DatabaseUrl> = "DATABASE_URL",
-        Nothing("a private PostgreSQL under the data folder"), kinds::database_url().optional();
+        Nothing("a private PostgreSQL in the data folder"), kinds::database_url().optional();
     /// The folder of the private PostgreSQL and of the secret key file.
     data_dir: PathBuf = "DOORWARD_DATA_DIR",
         Computed("`./data`; as root `/var/lib/doorward`", Place::data_dir), kinds::path();
-    /// Seals signing keys at rest and derives refresh tokens: the same on all nodes.
-    /// Of several, the first makes and all open.
+    /// Encrypts stored signing keys and derives refresh tokens. It must be the same on all nodes.
+    /// With several keys, the first encrypts and any can decrypt.
     secret_key: Option<SecretKeys> = "DOORWARD_SECRET_KEY",
         Nothing("the key file"), kinds::secret_keys().optional();
     /// A file with the secret keys, one per line.
     secret_key_file: Option<PathBuf> = "DOORWARD_SECRET_KEY_FILE",
-        Nothing("a file in the data folder, made for an empty database"), kinds::path().optional();
-    /// Where the server listens.
+        Nothing("a file in the data folder, created for an empty database"), kinds::path().optional();
+    /// The address on which the server listens.
     listen: SocketAddr = "DOORWARD_LISTEN", Text("127.0.0.1:8080"), kinds::socket_address();
-    /// How people and clients reach the server: the issuer of tokens, links; over https, secure cookies.
+    /// The URL at which people and clients reach the server: the issuer of tokens, and the base of links.
+    /// With https, cookies are secure.
     public_url: PublicUrl = "DOORWARD_PUBLIC_URL",
         Computed("`http://<listen>`", Place::public_url), kinds::public_url();
-    /// Where the metrics are served.
+    /// The address on which the metrics are served.
     metrics_listen: SocketAddr = "DOORWARD_METRICS_LISTEN", Text("127.0.0.1:9464"), kinds::socket_address();
-    /// The proxies whose `Forwarded` and `X-Forwarded-For` are believed.
+    /// The proxies whose `Forwarded` and `X-Forwarded-For` headers are trusted.
     trusted_proxies: Vec<IpNet> = "DOORWARD_TRUSTED_PROXIES", Nothing(""), kinds::networks();
     /// The header that these proxies write. `auto` reads both.
-    /// With `auto`, requests in which the two name different clients have no known address and share one limit.
+    /// With `auto`, requests whose two headers name different clients have no known address and share one
+    /// limit.
     proxy_header: ProxyHeader = "DOORWARD_PROXY_HEADER", Text("auto"), kinds::proxy_header();
-    /// The first admin's name, made at the first start of an empty database.
+    /// The username of the first administrator, who is created when the server first starts on an empty
+    /// database.
     admin_username: String = "DOORWARD_ADMIN_USERNAME", Text("admin"), kinds::username();
-    /// The first admin's password.
+    /// The password of the first administrator.
     admin_password: Option<Secret> = "DOORWARD_ADMIN_PASSWORD",
         Nothing("a random one, printed once"), kinds::password().optional();
-    /// How long an access token is good.
+    /// The lifetime of an access token.
     access_token_ttl: Duration = "DOORWARD_ACCESS_TOKEN_TTL",
         Text("5m"), kinds::duration(SECOND..=TEN_YEARS);
-    /// How long a session lives without a refresh.
+    /// The lifetime of a session without a refresh.
     refresh_token_ttl: Duration = "DOORWARD_REFRESH_TOKEN_TTL",
         Text("30d"), kinds::duration(SECOND..=TEN_YEARS);
-    /// How long a session lives at most.
+    /// The maximum lifetime of a session.
     session_ttl: Duration = "DOORWARD_SESSION_TTL", Text("90d"), kinds::duration(SECOND..=TEN_YEARS);
-    /// How long a spent refresh token may be repeated, and what was held before a step-up may still be used once the new
-    /// cookie or token was; `0s`: no time.
+    /// The time for which a used refresh token is still accepted.
+    /// Tokens and cookies from before a step-up are also accepted for this time after the new ones are first
+    /// used.
+    /// `0s` accepts neither.
     refresh_grace: Duration = "DOORWARD_REFRESH_GRACE",
         Text("10s"), kinds::duration(Duration::ZERO..=HOUR);
-    /// How long a browser's session lives without being used.
+    /// The lifetime of an unused browser session.
     browser_session_idle_ttl: Duration = "DOORWARD_BROWSER_SESSION_IDLE_TTL",
         Text("12h"), kinds::duration(MINUTE..=TEN_YEARS);
-    /// The same where the user asked to be kept signed in.
+    /// The lifetime of an unused browser session if the user chose to stay signed in.
     browser_session_kept_ttl: Duration = "DOORWARD_BROWSER_SESSION_KEPT_TTL",
         Text("30d"), kinds::duration(MINUTE..=TEN_YEARS);
-    /// How old a sign-in may be for what grants power.
+    /// The maximum age of the sign-in for requests that grant power.
     step_up_max_age: Duration = "DOORWARD_STEP_UP_MAX_AGE",
         Text("15m"), kinds::duration(SECOND..=TEN_YEARS);
-    /// Sessions per user; past it the one used longest ago ends.
+    /// The maximum number of sessions per user. Above it, the least recently used session ends.
     max_sessions: u32 = "DOORWARD_MAX_SESSIONS", Text("100"), kinds::number(1..=10_000);
-    /// Further audiences of access tokens.
+    /// Additional audiences of access tokens.
     audiences: Vec<String> = "DOORWARD_AUDIENCES", Nothing(""), kinds::audiences();
-    /// What new signing keys are made for.
+    /// The algorithm of new signing keys.
     signing_algorithm: SigningAlgorithm = "DOORWARD_SIGNING_ALGORITHM",
         Text("ES256"), kinds::signing_algorithm();
-    /// The fewest characters of a new password.
+    /// The minimum number of characters in a new password.
     password_min_length: u32 = "DOORWARD_PASSWORD_MIN_LENGTH", Text("12"), kinds::number(8..=64);
-    /// Whether anybody may make an account for himself.
+    /// `open` lets people create their own accounts.
     registration: Registration = "DOORWARD_REGISTRATION", Text("closed"), kinds::registration();
-    /// Whether `/api/token/…` answers as djangorestframework-simplejwt does; `rotate`: a refresh spends its token.
+    /// `on` makes `/api/token/…` answer as djangorestframework-simplejwt does.
+    /// With `rotate`, a refresh also replaces the refresh token.
     simplejwt_routes: SimplejwtRoutes = "DOORWARD_SIMPLEJWT_ROUTES", Text("off"), kinds::simplejwt_routes();
-    /// Wrong passwords an hour that cost no wait, for one name; those after them cost 2, 4, 8 … s.
-    /// An address from which its account was signed in to before has a count of its own.
+    /// Wrong passwords per hour for one name without a wait. Further ones cause waits of 2, 4, 8 … s.
+    /// An address from which the account has signed in before has its own count.
     login_failures: u32 = "DOORWARD_LOGIN_FAILURES", Text("5"), kinds::number(1..=1_000_000);
-    /// The same for all names from one address.
-    /// An IPv6 address counts by its first 64 bits, by 56 with half as many more, and by 48 with twice as many.
+    /// Wrong passwords per hour from one address without a wait, for all names together.
+    /// IPv6 addresses are counted by their first 64 bits, by 56 bits with 1.5 times and by 48 bits with twice
+    /// this limit.
     login_failures_per_address: u32 = "DOORWARD_LOGIN_FAILURES_PER_ADDRESS",
         Text("50"), kinds::number(1..=1_000_000);
-    /// Wrong passwords an hour from one address for the names whose accounts were signed in to from there before.
-    /// The first for a name counts whole, further ones less. Past it one try an hour is free for each of these names there.
+    /// Wrong passwords per hour from one address without a wait, for accounts that have signed in from there
+    /// before.
+    /// The first one for a name counts fully, further ones count less.
+    /// Above the limit, each of these names still has one free attempt per hour from there.
     login_failures_per_known_address: u32 = "DOORWARD_LOGIN_FAILURES_PER_KNOWN_ADDRESS",
         Text("100"), kinds::number(1..=1_000_000);
-    /// Wrong passwords an hour that cost no wait, for all names from all addresses.
+    /// Wrong passwords per hour without a wait, for all names and addresses together.
     login_failures_in_all: u32 = "DOORWARD_LOGIN_FAILURES_IN_ALL",
         Text("10000"), kinds::number(1..=1_000_000);
-    /// The longest of these waits.
+    /// The maximum wait after failed sign-ins or registrations.
     login_wait_max: Duration = "DOORWARD_LOGIN_WAIT_MAX", Text("15m"), kinds::duration(SECOND..=DAY);
-    /// How long an address counts as one that an account was signed in to from.
+    /// How long an address is remembered as a known sign-in location of an account.
     known_address_retention: Duration = "DOORWARD_KNOWN_ADDRESS_RETENTION",
         Text("90d"), kinds::duration(Duration::ZERO..=TEN_YEARS);
-    /// Accounts an hour that may be made from one address without a wait.
+    /// Accounts that can be created per hour from one address without a wait.
     registrations_per_address: u32 = "DOORWARD_REGISTRATIONS_PER_ADDRESS",
         Text("10"), kinds::number(1..=1_000_000);
-    /// Personal tokens that a user may make in an hour, on each node.
+    /// Personal tokens that a user can create per hour, on each node.
     tokens_per_user: u32 = "DOORWARD_TOKENS_PER_USER", Text("60"), kinds::number(1..=1_000_000);
-    /// How long a personal token may be good; those that were made before a change are not affected.
+    /// The maximum lifetime of a personal token. Changing it does not affect existing tokens.
     token_ttl_max: Duration = "DOORWARD_TOKEN_TTL_MAX", Text("3650d"), kinds::duration(SECOND..=TEN_YEARS);
-    /// Requests that prove nothing from one address in a minute, on each node.
+    /// Requests per minute from one address without a valid credential, on each node.
     /// They are unknown refresh tokens, one-time links, and explanations without a credential.
     unproven_per_address: u32 = "DOORWARD_UNPROVEN_PER_ADDRESS", Text("60"), kinds::number(1..=1_000_000);
     /// The web origins whose scripts may call the API.
     cors_origins: Vec<Origin> = "DOORWARD_CORS_ORIGINS", Nothing(""), kinds::origins();
-    /// How long refused requests are kept, to be looked up by their ids; `0s`: not at all.
+    /// How long refused requests are kept, so that they can be looked up by their ids. `0s` keeps none.
     refusal_retention: Duration = "DOORWARD_REFUSAL_RETENTION",
         Text("7d"), kinds::duration(Duration::ZERO..=TEN_YEARS);
-    /// Refused requests that are kept at most: a quarter as many of credentials that were over, and a tenth as many in which none was proven. Users share what is full.
+    /// The maximum number of refused requests that are kept.
+    /// At most a quarter of it are kept for ended or expired credentials, and a tenth for requests without a
+    /// verified one.
+    /// When the limit is reached, users share it.
     refusal_rows: u32 = "DOORWARD_REFUSAL_ROWS", Text("100000"), kinds::number(100..=10_000_000);
     /// How long audit events are kept.
     audit_retention: Duration = "DOORWARD_AUDIT_RETENTION",
         Text("400d"), kinds::duration(SECOND..=TEN_YEARS);
-    /// What is logged.
+    /// The log level.
     log: LogFilter = "DOORWARD_LOG", Text("info"), kinds::log_filter();
-    /// How log lines are written; `auto`: text on a terminal, JSON otherwise.
+    /// The format of log lines. `auto` is text on a terminal, JSON otherwise.
     log_format: LogFormat = "DOORWARD_LOG_FORMAT", Text("auto"), kinds::log_format();
-    /// The cost of password hashes; one of another cost is made anew at the next sign-in.
+    /// The cost of password hashes. A hash with another cost is replaced at the next sign-in.
     bcrypt_cost: u32 = "DOORWARD_BCRYPT_COST", Text("12"), kinds::number(10..=15);
-    /// Tokens and sessions of each kind that a node remembers, so that their requests ask no database.
+    /// The number of tokens and sessions of each kind that a node caches, so that their requests need no
+    /// database query.
     remembered: u32 = "DOORWARD_REMEMBERED", Text("100000"), kinds::number(1_000..=10_000_000);
-    /// Connections to PostgreSQL.
+    /// The maximum number of connections to PostgreSQL.
     database_connections: u32 = "DOORWARD_DATABASE_CONNECTIONS",
         Computed("twice the cores, at least 8", Place::database_connections), kinds::number(2..=1_000);
 }

@@ -15,7 +15,7 @@ pub fn read(text: &str) -> Result<Duration, String> {
         return Err("it is not a whole number with a unit".to_owned());
     }
     let Some((_, seconds)) = UNITS.iter().find(|(name, _)| *name == unit) else {
-        let reason = if unit.is_empty() { "it has no unit" } else { "its unit is none of s, m, h and d" };
+        let reason = if unit.is_empty() { "it has no unit" } else { "its unit is not s, m, h or d" };
         return Err(reason.to_owned());
     };
     let seconds = digits.parse::<u64>().ok().and_then(|count| count.checked_mul(*seconds));
@@ -51,12 +51,12 @@ mod tests {
             ("s", "it is not a whole number with a unit"),
             ("-5m", "it is not a whole number with a unit"),
             ("1.5h", "it is not a whole number with a unit"),
-            ("5 m", "its unit is none of s, m, h and d"),
+            ("5 m", "its unit is not s, m, h or d"),
             ("1h30m", "it is not a whole number with a unit"),
             ("300", "it has no unit"),
-            ("5M", "its unit is none of s, m, h and d"),
-            ("5w", "its unit is none of s, m, h and d"),
-            ("5µ", "its unit is none of s, m, h and d"),
+            ("5M", "its unit is not s, m, h or d"),
+            ("5w", "its unit is not s, m, h or d"),
+            ("5µ", "its unit is not s, m, h or d"),
             ("99999999999999999999s", "it is too large"),
             ("999999999999999999d", "it is too large"),
         ] {

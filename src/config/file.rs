@@ -92,7 +92,7 @@ fn as_text(value: &DeValue<'_>) -> Result<String, String> {
 
 fn as_item(value: &DeValue<'_>) -> Result<String, String> {
     match value {
-        DeValue::Array(_) | DeValue::Table(_) => Err("it holds a list or a table".to_owned()),
+        DeValue::Array(_) | DeValue::Table(_) => Err("it contains a list or a table".to_owned()),
         simple => as_text(simple),
     }
 }

@@ -32,11 +32,12 @@ impl Args for SettingFlags {
             .value_name("FILE")
             .value_parser(PathBufValueParser::new())
             .value_hint(ValueHint::FilePath)
-            .help("The settings file [default: ./doorward.toml, when it is there]")
+            .help("The settings file [default: ./doorward.toml, if it exists]")
             .global(true)
             .help_heading("Settings");
         let flags = SETTINGS.iter().map(|setting| {
-            let warning = if setting.secret { " A flag is seen in the list of processes." } else { "" };
+            let warning =
+                if setting.secret { " Other users can see flags in the list of processes." } else { "" };
             let default = setting.default.to_string().replace('`', "");
             let (help, allowed, name) = (&setting.help, &setting.allowed, setting.environment);
             Arg::new(name)

@@ -17,12 +17,13 @@ const STICKY: u32 = 0o1000;
 pub fn distrust(file: &Path, trusted: u32) -> Option<String> {
     let reason = match find_reason(file, trusted) {
         Ok(reason) => reason?,
-        Err(error) => format!("that cannot be looked at: {error}"),
+        Err(error) => format!("it cannot be read: {error}"),
     };
     let name = file.display();
     Some(format!(
-        "{name}: doorward runs as root, nobody named this file, and {reason}. If you trust it, name it: --config {name} or \
-         DOORWARD_CONFIG={name}. If not, run doorward from another folder"
+        "{name}: doorward runs as root, no flag or variable names this file, and {reason}. If you trust the \
+         file, name it: --config {name} or DOORWARD_CONFIG={name}. Otherwise run doorward from another \
+         folder"
     ))
 }
 
@@ -63,7 +64,7 @@ fn judge(path: &Path, found: &Metadata, trusted: u32, forbidden: u32) -> Option<
         return Some(format!("{path} belongs to {owner}"));
     }
     (found.mode() & forbidden != 0)
-        .then(|| format!("others may write to {path} (mode {:04o})", found.mode() & 0o7777))
+        .then(|| format!("others can write to {path} (mode {:04o})", found.mode() & 0o7777))
 }
 
 #[cfg(test)]
@@ -110,7 +111,7 @@ mod tests {
             set_mode(path, open);
             let said = distrust(&file, own).unwrap();
             let shown = path.canonicalize().unwrap();
-            assert!(said.contains(&format!("others may write to {}", shown.display())), "{said}");
+            assert!(said.contains(&format!("others can write to {}", shown.display())), "{said}");
             assert!(said.contains("--config"), "{said}");
             set_mode(path, closed);
         }

@@ -85,7 +85,7 @@ impl<T: 'static> Kind<T> {
             for part in parts {
                 let value = read(part).map_err(|reason| format!("{}: {reason}", quote(part)))?;
                 if values.contains(&value) {
-                    return Err(format!("{} stands in it twice", quote(part)));
+                    return Err(format!("{} is listed twice", quote(part)));
                 }
                 values.push(value);
             }
@@ -123,7 +123,7 @@ pub fn number(bounds: RangeInclusive<u32>) -> Kind<u32> {
             Some(value) if value < *bounds.start() => Err("it is too small".to_owned()),
             Some(_) => Err("it is too large".to_owned()),
             None if digits => Err("it is too large".to_owned()),
-            None => Err("it is no whole number".to_owned()),
+            None => Err("it is not a whole number".to_owned()),
         }
     };
     Kind::new(allowed, read, u32::to_string)
@@ -132,7 +132,7 @@ pub fn number(bounds: RangeInclusive<u32>) -> Kind<u32> {
 pub fn path() -> Kind<PathBuf> {
     let read = |text: &str| {
         if text.contains(char::is_control) {
-            Err("it has a control character".to_owned())
+            Err("it contains a control character".to_owned())
         } else {
             Ok(PathBuf::from(text))
         }
@@ -142,13 +142,13 @@ pub fn path() -> Kind<PathBuf> {
 
 /// Returns the kind of addresses and ports to listen on.
 pub fn socket_address() -> Kind<SocketAddr> {
-    let read = |text: &str| text.parse().map_err(|_| "it is no IP address with a port".to_owned());
-    let allowed = "an IP address and a port, such as 127.0.0.1:8080 or [::1]:8080; port 0: any free one";
+    let read = |text: &str| text.parse().map_err(|_| "it is not an IP address with a port".to_owned());
+    let allowed = "an IP address and a port, such as 127.0.0.1:8080 or [::1]:8080; port 0 chooses a free one";
     Kind::new(allowed, read, SocketAddr::to_string)
 }
 
 pub fn public_url() -> Kind<PublicUrl> {
-    let allowed = "http:// or https://, a host and perhaps a port, such as https://id.example.org";
+    let allowed = "http:// or https://, a host and optionally a port, such as https://id.example.org";
     Kind::new(allowed, PublicUrl::read, PublicUrl::to_string)
 }
 
@@ -175,7 +175,7 @@ pub fn secret_keys() -> Kind<SecretKeys> {
 
 pub fn password() -> Kind<Secret> {
     let read = |text: &str| check_typed(text).map(|()| Secret::new(text.to_owned()));
-    let allowed = "a password as long as DOORWARD_PASSWORD_MIN_LENGTH asks";
+    let allowed = "a password of at least DOORWARD_PASSWORD_MIN_LENGTH characters";
     Kind::new(allowed, read, |_| MASK.to_owned()).secret()
 }
 
@@ -183,7 +183,7 @@ pub fn password() -> Kind<Secret> {
 pub fn username() -> Kind<String> {
     let read = |text: &str| {
         if text.chars().any(char::is_control) || text.trim() != text {
-            Err("it has a control character, or a space at an end".to_owned())
+            Err("it contains a control character, or starts or ends with a space".to_owned())
         } else {
             Ok(text.to_owned())
         }
@@ -195,10 +195,10 @@ pub fn username() -> Kind<String> {
 pub fn audiences() -> Kind<Vec<String>> {
     let read = |text: &str| {
         if text.contains(|letter: char| letter.is_whitespace() || letter.is_control()) {
-            return Err("it has a space or a control character".to_owned());
+            return Err("it contains a space or a control character".to_owned());
         }
         if text.contains(':') && Url::parse(text).is_err() {
-            return Err("it has a colon and is no URI".to_owned());
+            return Err("it contains a colon but is not a URI".to_owned());
         }
         Ok(text.to_owned())
     };
@@ -224,11 +224,11 @@ impl LogFilter {
             let (target, level) = directive.split_once('=').unwrap_or(("doorward", directive));
             let named = target.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_:-".contains(&byte));
             if target.is_empty() || !named {
-                return Err(format!("{} is no part of a program", quote(target)));
+                return Err(format!("{} is not a part of the program", quote(target)));
             }
             let word = level.bytes().all(|byte| byte.is_ascii_alphabetic()) && !level.is_empty();
             if !word || level.parse::<LevelFilter>().is_err() {
-                return Err(format!("{} is no level", quote(level)));
+                return Err(format!("{} is not a level", quote(level)));
             }
         }
         Ok(Self(text.to_owned()))
@@ -353,7 +353,7 @@ mod tests {
         let both = shown(&origins(), "https://b.example, https://a.example:443").unwrap();
         assert_eq!(both.as_deref(), Some("https://b.example,https://a.example"));
         let twice = shown(&networks(), "192.0.2.1,192.0.2.1/32").unwrap_err();
-        assert_eq!(twice, "\"192.0.2.1/32\" stands in it twice");
+        assert_eq!(twice, "\"192.0.2.1/32\" is listed twice");
     }
 
     #[test]
@@ -363,8 +363,8 @@ mod tests {
         assert_eq!(shown(&bounded, "9"), Err("it is too small".to_owned()));
         assert_eq!(shown(&bounded, "16"), Err("it is too large".to_owned()));
         assert_eq!(shown(&bounded, "99999999999"), Err("it is too large".to_owned()));
-        assert_eq!(shown(&bounded, "+12"), Err("it is no whole number".to_owned()));
-        assert_eq!(shown(&bounded, "twelve"), Err("it is no whole number".to_owned()));
+        assert_eq!(shown(&bounded, "+12"), Err("it is not a whole number".to_owned()));
+        assert_eq!(shown(&bounded, "twelve"), Err("it is not a whole number".to_owned()));
         let seconds = duration(Duration::from_secs(1)..=Duration::from_secs(60));
         assert_eq!(shown(&seconds, "60s"), Ok(Some("1m".to_owned())));
         assert_eq!(shown(&seconds, "0s"), Err("it is too short".to_owned()));

@@ -7,7 +7,7 @@ use super::definitions::SETTINGS;
 pub fn markdown() -> String {
     let mut table = "| setting | flag | default | what it does | allowed |\n\
                      | --- | --- | --- | --- | --- |\n\
-                     | `DOORWARD_CONFIG` | `--config` | `./doorward.toml`, when it is there | The settings file. | a path |\n"
+                     | `DOORWARD_CONFIG` | `--config` | `./doorward.toml`, if it exists | The settings file. | a path |\n"
         .to_owned();
     for setting in SETTINGS.iter() {
         let cells = [

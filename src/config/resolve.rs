@@ -123,8 +123,10 @@ mod tests {
         let inputs = Inputs::default().flag("listen", "localhost");
         assert_eq!(
             errors(&inputs),
-            ["DOORWARD_LISTEN = \"localhost\" (flag --listen): it is no IP address with a port; allowed: \
-              an IP address and a port, such as 127.0.0.1:8080 or [::1]:8080; port 0: any free one"]
+            [
+                "DOORWARD_LISTEN = \"localhost\" (flag --listen): it is not an IP address with a port; allowed: \
+                 an IP address and a port, such as 127.0.0.1:8080 or [::1]:8080; port 0 chooses a free one"
+            ]
         );
         let wrong = [
             ("DATABASE_URL", "mysql://db"),

@@ -49,7 +49,8 @@ pub fn check_typed(password: &str) -> Result<(), String> {
         let [before, after] = [at(index.checked_sub(1)), at(Some(index + 1))];
         if is_unseen(letter) && !is_part_of_sign(letter, before, after) {
             return Err(format!(
-                "its character {} is U+{:04X}, which looks like nothing or like a space: nobody would type it again",
+                "its character {} is U+{:04X}, which is invisible or looks like a space, so no one could \
+                 type it again",
                 index + 1,
                 u32::from(letter)
             ));
@@ -118,15 +119,15 @@ impl SecretKeys {
                 return Err(format!("key {number} has {} characters", part.len()));
             }
             if !part.bytes().all(|byte| byte.is_ascii_graphic() && byte != b',') {
-                return Err(format!("key {number} has a character that is not visible ASCII, or a comma"));
+                return Err(format!("key {number} has a comma or a character that is not visible ASCII"));
             }
             let key = Secret::new(part.to_owned());
             if keys.contains(&key) {
-                return Err(format!("key {number} stands in the list twice"));
+                return Err(format!("key {number} is listed twice"));
             }
             keys.push(key);
         }
-        if keys.is_empty() { Err("it holds no key".to_owned()) } else { Ok(Self(keys)) }
+        if keys.is_empty() { Err("it contains no key".to_owned()) } else { Ok(Self(keys)) }
     }
 }
 
@@ -187,13 +188,10 @@ mod tests {
         let short = SecretKeys::from_list(&format!("{ONE},tooshort")).unwrap_err();
         assert_eq!(short, "key 2 has 8 characters");
         let spaced = SecretKeys::from_list("0123456789abcdef 123456789abcdef").unwrap_err();
-        assert!(spaced.starts_with("key 1 has a character"), "{spaced}");
+        assert!(spaced.starts_with("key 1 has a comma or a character"), "{spaced}");
         assert!(SecretKeys::from_lines(&format!("{ONE},{TWO}")).is_err());
-        assert_eq!(
-            SecretKeys::from_list(&format!("{ONE},{ONE}")).unwrap_err(),
-            "key 2 stands in the list twice"
-        );
-        assert_eq!(SecretKeys::from_lines("\n \n").unwrap_err(), "it holds no key");
+        assert_eq!(SecretKeys::from_list(&format!("{ONE},{ONE}")).unwrap_err(), "key 2 is listed twice");
+        assert_eq!(SecretKeys::from_lines("\n \n").unwrap_err(), "it contains no key");
         assert!(SecretKeys::from_list(&format!("{ONE},")).is_err());
     }
 }

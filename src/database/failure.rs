@@ -29,7 +29,7 @@ impl From<BlockingError> for DatabaseError {
             BlockingError::QueueFull(_) => Self::Overloaded,
             BlockingError::DeadlinePassed(_) => Self::Unavailable("no answer in time".into()),
             BlockingError::Panicked(_) => {
-                Self::Statement(QueryError::QueryBuilderError("the work panicked".into()))
+                Self::Statement(QueryError::QueryBuilderError("the query's thread panicked".into()))
             }
         }
     }
@@ -60,8 +60,8 @@ pub fn describe(error: &QueryError) -> String {
         && ["does not exist", "already exists"].iter().any(|end| said.contains(end));
     if is_of_pooler {
         format!(
-            "{said}: a pooler hands out connections by transaction. Give DATABASE_URL a direct address or the pooler's \
-             session mode, or set max_prepared_statements in PgBouncer (1.21 or later)"
+            "{said}: a pooler hands out connections by transaction. Give DATABASE_URL a direct address or \
+             the pooler's session mode, or set max_prepared_statements in PgBouncer (1.21 or later)"
         )
     } else {
         said

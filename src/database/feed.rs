@@ -158,7 +158,7 @@ impl Feed {
             while !shared.lock().stop {
                 if let Err(error) = attend(&shared, &url, &mut follower, &mut told) {
                     if !std::mem::replace(&mut told, true) {
-                        tracing::warn!(%error, "the feed is silent: every request asks the database");
+                        tracing::warn!(%error, "the revocation feed is down; requests query the database");
                     }
                     shared.wait_for_stop(RECONNECT_AFTER);
                 }
@@ -203,11 +203,11 @@ fn attend(
 
 fn tell(hears: bool) {
     if hears {
-        tracing::info!("the feed is live");
+        tracing::info!("the revocation feed is live");
     } else {
         tracing::warn!(
-            "notifications are lost on the way to the feed (a pooler that hands out connections by transaction?): it \
-             reads {} times a second instead",
+            "notifications do not reach the revocation feed (does a pooler hand out connections by \
+             transaction?); it polls {} times a second instead",
             1_000 / READ_EVERY.as_millis()
         );
     }

@@ -145,8 +145,8 @@ fn judge_server(facts: &Facts) -> Vec<Unfit> {
     if encoding != "UTF8" {
         unfit.push(Unfit {
             found: format!("the database {database} has the encoding {encoding}"),
-            advice: "doorward needs UTF8. Make a database with it: CREATE DATABASE … ENCODING 'UTF8' LOCALE 'C.UTF-8' \
-                     TEMPLATE template0, and set DATABASE_URL to that"
+            advice: "doorward needs UTF8. Create a database with it: CREATE DATABASE … ENCODING 'UTF8' \
+                     LOCALE 'C.UTF-8' TEMPLATE template0, and set DATABASE_URL to that"
                 .to_owned(),
         });
     }
@@ -158,10 +158,11 @@ fn judge_server(facts: &Facts) -> Vec<Unfit> {
     }
     if isolation != "read committed" {
         unfit.push(Unfit {
-            found: format!("transactions begin with the isolation {isolation}"),
+            found: format!("transactions start with the isolation level {isolation}"),
             advice: format!(
-                "doorward needs read committed. Run ALTER DATABASE {database} RESET default_transaction_isolation, and the \
-                 same with ALTER ROLE, or take it out of DATABASE_URL or postgresql.conf"
+                "doorward needs read committed. Run ALTER DATABASE {database} RESET \
+                 default_transaction_isolation, and the same with ALTER ROLE, or remove it from DATABASE_URL \
+                 or postgresql.conf"
             ),
         });
     }
@@ -180,11 +181,11 @@ fn judge_writes(facts: &Facts) -> Option<Unfit> {
         "database user" => format!("run ALTER ROLE {role} IN DATABASE {database} RESET {SETTING}"),
         "global" => format!("run ALTER ROLE ALL RESET {SETTING}"),
         "client" | "environment variable" => {
-            format!("take {SETTING} out of the options of DATABASE_URL, or out of PGOPTIONS")
+            format!("remove {SETTING} from the options of DATABASE_URL, or from PGOPTIONS")
         }
         _ => return None,
     };
-    Some(Unfit { found: "transactions begin read-only, and doorward writes".to_owned(), advice })
+    Some(Unfit { found: "transactions start read-only, but doorward must write".to_owned(), advice })
 }
 
 fn judge_rights(facts: &Facts, ours: Migrations) -> Option<Unfit> {
@@ -197,7 +198,9 @@ fn judge_rights(facts: &Facts, ours: Migrations) -> Option<Unfit> {
             });
         }
         return Some(Unfit {
-            found: format!("no schema of the search_path is in the database {database}, or open to {role}"),
+            found: format!(
+                "no schema of the search_path exists in the database {database}, or {role} may not use it"
+            ),
             advice: format!(
                 "run CREATE SCHEMA … AUTHORIZATION {role}, or ALTER ROLE {role} RESET search_path"
             ),
@@ -214,8 +217,9 @@ fn judge_rights(facts: &Facts, ours: Migrations) -> Option<Unfit> {
             found: format!(
                 "the schema {schema} of the database {database} has tables of another program: {theirs}"
             ),
-            advice: "doorward needs a database of its own: run CREATE DATABASE, and set DATABASE_URL to that"
-                .to_owned(),
+            advice: "doorward needs its own database: run CREATE DATABASE, and set DATABASE_URL to the new \
+                     one"
+            .to_owned(),
         });
     }
     // diesel runs CREATE TABLE IF NOT EXISTS, for which PostgreSQL requires the CREATE privilege even if the
@@ -232,7 +236,7 @@ fn judge_rights(facts: &Facts, ours: Migrations) -> Option<Unfit> {
         });
     }
     (!facts.may_create).then(|| Unfit {
-        found: format!("the role {role} may make nothing in the schema {schema}"),
+        found: format!("the role {role} may not create anything in the schema {schema}"),
         advice: format!("run {on_schema}, or ALTER DATABASE {database} OWNER TO {role}"),
     })
 }
@@ -287,17 +291,17 @@ mod tests {
             (Facts { isolation: "serializable".into(), ..facts() }, OURS, "serializable", "RESET"),
             (Facts { has_plpgsql: false, ..facts() }, OURS, "no plpgsql", "CREATE EXTENSION plpgsql"),
             (Facts { schema: None, ..facts() }, OURS, "search_path", "CREATE SCHEMA"),
-            (Facts { tables: theirs, ..facts() }, Migrations::default(), "users", "a database of its own"),
+            (Facts { tables: theirs, ..facts() }, Migrations::default(), "users", "its own database"),
             (
                 Facts { tables: vec![MIGRATIONS_TABLE.into()], ..facts() },
                 Migrations { has_first: false, has_any: true },
                 "another program",
-                "a database of its own",
+                "its own database",
             ),
             (
                 Facts { may_create: false, ..facts() },
                 Migrations::default(),
-                "may make nothing in the schema public",
+                "may not create anything in the schema public",
                 "GRANT CREATE, USAGE ON SCHEMA public TO site",
             ),
             (Facts { closed: vec!["users".into()], ..facts() }, OURS, "users", "or run GRANT SELECT, INSERT"),
@@ -307,7 +311,7 @@ mod tests {
                 "users",
                 "GRANT CREATE, USAGE ON SCHEMA public TO site, and then GRANT SELECT, INSERT",
             ),
-            (Facts { may_create: false, ..facts() }, OURS, "may make nothing", "GRANT CREATE, USAGE"),
+            (Facts { may_create: false, ..facts() }, OURS, "may not create anything", "GRANT CREATE, USAGE"),
             (
                 Facts { schema: None, closed_schema: Some("public".into()), ..facts() },
                 OURS,
@@ -318,7 +322,7 @@ mod tests {
             (read_only_by("user"), OURS, "read-only", "ALTER ROLE site RESET"),
             (read_only_by("database user"), OURS, "read-only", "ALTER ROLE site IN DATABASE auth RESET"),
             (read_only_by("global"), OURS, "read-only", "ALTER ROLE ALL RESET"),
-            (read_only_by("client"), OURS, "read-only", "out of the options of DATABASE_URL"),
+            (read_only_by("client"), OURS, "read-only", "from the options of DATABASE_URL"),
             (
                 Facts {
                     tables: vec![MIGRATIONS_TABLE.into(), "users".into()],

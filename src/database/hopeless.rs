@@ -57,8 +57,8 @@ const PASSING: [&str; 14] = [
 
 const URL: &str = "correct DATABASE_URL";
 const NO_TLS: &str = "correct sslmode in DATABASE_URL, or use a build with the feature `tls`";
-const CERTIFICATE: &str = "set sslrootcert in DATABASE_URL to the certificate of the authority that signed the one of \
-                           PostgreSQL, and the host to a name in that";
+const CERTIFICATE: &str = "set sslrootcert in DATABASE_URL to the CA certificate that signed PostgreSQL's \
+                           certificate, and the host to a name in PostgreSQL's certificate";
 
 /// Words of a refusal, and the action to take.
 const NEVER: [(&str, &str); 32] = [
@@ -83,20 +83,20 @@ const NEVER: [(&str, &str); 32] = [
     ("invalid integer value", URL),
     ("unrecognized configuration parameter", "correct options in DATABASE_URL"),
     ("invalid value for parameter", "correct options in DATABASE_URL"),
-    ("unsupported startup parameter", "leave it out of DATABASE_URL, or let the pooler take it"),
+    ("unsupported startup parameter", "remove it from DATABASE_URL, or let the pooler accept it"),
     ("definition of service", "correct service in DATABASE_URL, or PGSERVICEFILE"),
     ("no password supplied", "put the password into DATABASE_URL"),
     ("authentication failed", "correct the user and the password in DATABASE_URL, or ALTER ROLE … PASSWORD"),
     ("is not permitted to log in", "run ALTER ROLE … LOGIN, or name another role in DATABASE_URL"),
     (
         "no pg_hba.conf entry",
-        "let pg_hba.conf take this user from this address (with or without TLS, as it says)",
+        "allow this user from this address in pg_hba.conf (with or without TLS, as it says)",
     ),
-    ("pg_hba.conf rejects", "let pg_hba.conf take this user from this address"),
+    ("pg_hba.conf rejects", "allow this user from this address in pg_hba.conf"),
     ("permission denied for database", "run GRANT CONNECT ON DATABASE … TO the role of DATABASE_URL"),
     ("no such database", "run CREATE DATABASE, or correct the name in DATABASE_URL"),
     ("no such user", "correct the user in DATABASE_URL"),
-    ("unsupported frontend protocol", "use a PostgreSQL of a supported version"),
+    ("unsupported frontend protocol", "use a supported version of PostgreSQL"),
 ];
 
 /// Words of refusals that a job which sets PostgreSQL up may still fix.

@@ -62,8 +62,8 @@ pub fn warn_of_foreign_messages(connection: &mut PgConnection) {
     {
         tracing::warn!(
             lc_messages,
-            "PostgreSQL's messages are not in English, so that some of its failures are answered with a 500 in place of a \
-             503: have a superuser run ALTER DATABASE … SET lc_messages = 'C'"
+            "PostgreSQL's messages are not in English, so some of its failures are answered with 500 instead \
+             of 503: have a superuser run ALTER DATABASE … SET lc_messages = 'C'"
         );
     }
 }

@@ -28,7 +28,7 @@ pub enum MigrateError {
     #[error("a migration failed: {0}")]
     Migration(String),
     /// The database does not meet doorward's requirements. Nothing was created in it.
-    #[error("{}; nothing was made there", in_one_line(.0))]
+    #[error("{}; nothing was created there", in_one_line(.0))]
     Unfit(Vec<Unfit>),
     /// Another process has held the lock for too long.
     #[error("another process has been migrating this database for {} s", PATIENCE.as_secs())]
@@ -112,10 +112,11 @@ pub fn make_indexes(connection: &mut PgConnection) -> Result<Indexes, MigrateErr
     ask(connection, "SELECT pg_advisory_unlock($1) AS locked")?;
     let made = made?;
     if made.made > 0 {
-        tracing::info!(made = made.made, "made indexes");
+        tracing::info!(made = made.made, "created indexes");
     }
     for (index, error) in &made.failed {
-        tracing::warn!(%index, %error, "an index could not be made: see `doorward doctor`; lists, searches or pruning are slow without it");
+        tracing::warn!(%index, %error, "an index could not be created, so lists, searches or pruning are \
+                                        slow: see `doorward doctor`");
     }
     Ok(if made.failed.is_empty() { Indexes::Complete } else { Indexes::Missing })
 }

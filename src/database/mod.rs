@@ -218,7 +218,7 @@ struct Log;
 
 impl<E: std::error::Error> r2d2::HandleError<E> for Log {
     fn handle_error(&self, error: E) {
-        tracing::warn!(%error, "a connection to PostgreSQL could not be made or failed its test");
+        tracing::warn!(%error, "a connection to PostgreSQL could not be opened, or failed its test");
     }
 }
 

@@ -48,8 +48,9 @@ impl Asker<'_> {
 }
 
 /// The reasons why nothing may be stored under a request ID.
-pub const NOT_KEPT: &str = "Nothing is kept under this request id: it was let in, is too long ago, came with too many \
-                            others at once, or was answered within the last second by another node.";
+pub const NOT_KEPT: &str = "No refusal is kept under this request id. The request was accepted, its record \
+                            was deleted, too many others came at once, or another node answered it within \
+                            the last second.";
 
 /// The result of the checks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
@@ -79,7 +80,7 @@ pub struct Explanation {
     /// The checks, in order.
     pub checks: Vec<Line>,
     /// The history of the credential. Null if the caller may not see it.
-    pub life: Option<Vec<LifeEvent>>,
+    pub history: Option<Vec<LifeEvent>>,
     /// Advice on what to do, and for whom.
     pub next: Vec<Step>,
 }
@@ -192,11 +193,11 @@ async fn would_permit(
         Found::Guarded(rule) => checks::permit(state, caller, rule, trace).await,
         Found::Open => Ok(()),
         Found::Nothing => {
-            Err(Problem::new(Code::NotFound, "Nothing stands at this path; /openapi.json lists what does."))
+            Err(Problem::new(Code::NotFound, "No route matches this path. See /openapi.json for all routes."))
         }
         Found::OtherMethods(methods) => {
             let names: Vec<&str> = methods.iter().map(actix_web::http::Method::as_str).collect();
-            let detail = format!("This method is not answered here; what is: {}.", names.join(", "));
+            let detail = format!("This path does not support the method. Use one of: {}.", names.join(", "));
             Err(Problem::new(Code::MethodNotAllowed, detail))
         }
     }
@@ -246,7 +247,7 @@ async fn explanation(state: &State, judged: Judged, asker: Asker<'_>) -> Result<
         credential: named(state, credential).await?,
         request,
         checks: if sees { lines } else { told_to_holder(lines, trace.is_proven(), detail) },
-        life,
+        history: life,
         next: next_steps(refused.map(|problem| problem.code()), verdict),
     })
 }
@@ -299,7 +300,7 @@ async fn explanation_of_kept(state: &State, kept: Refusal, asker: Asker<'_>) -> 
         problem: Some(kept.problem).filter(|problem| !problem.is_null()),
         credential: named(state, credential).await?,
         request: Some(request),
-        life,
+        history: life,
         next: next_steps(code, verdict),
     })
 }
@@ -378,7 +379,7 @@ fn next_steps(code: Option<Code>, verdict: Verdict) -> Vec<Step> {
             ]
         }
         (None, Verdict::SessionLives) => {
-            let text = "Present it at POST /api/v1/auth/refresh: only that tells whether it is spent.";
+            let text = "Present the token at POST /api/v1/auth/refresh. Only that shows whether it was used.";
             vec![Step { who: "client", text: text.to_owned() }]
         }
         (None, _) => Vec::new(),

@@ -59,7 +59,7 @@ impl From<Event> for LifeEvent {
 fn by_whom(event: &Event) -> Option<String> {
     let is_logout = event.details.get("reason").and_then(Value::as_str) == Some(EndReason::Logout.as_str());
     // It was a sign-out without an Authorization header.
-    let by_refresh_token = || is_logout.then(|| "whoever holds its refresh token".to_owned());
+    let by_refresh_token = || is_logout.then(|| "someone with its refresh token".to_owned());
     event.actor_name.clone().or_else(by_refresh_token)
 }
 
@@ -69,12 +69,14 @@ fn in_words(event: &Event) -> String {
     match event.type_.as_str() {
         "login_succeeded" => signed_in(detail("kind"), detail("device")),
         // This is a wrong password within a session, when changing the account.
-        "login_failed" if detail("code") == "wrong_password" => "a wrong password was given".to_owned(),
+        "login_failed" if detail("code") == "wrong_password" => "a wrong password was entered".to_owned(),
         "login_failed" => "a sign-in failed".to_owned(),
-        "stepped_up" => "the password was given again".to_owned(),
-        "step_up_failed" => "a wrong password was given".to_owned(),
-        "refresh_repeated" => "a spent refresh token was presented again and forgiven".to_owned(),
-        "refresh_token_reused" => "a spent refresh token was used again: the session was ended".to_owned(),
+        "stepped_up" => "the password was confirmed".to_owned(),
+        "step_up_failed" => "a wrong password was entered".to_owned(),
+        "refresh_repeated" => "a used refresh token was presented again and accepted".to_owned(),
+        "refresh_token_reused" => {
+            "a used refresh token was presented again, so the session was ended".to_owned()
+        }
         "session_ended" => session_ended(detail("reason")),
         "user_role_changed" => "the user's role was changed".to_owned(),
         "user_disabled" => "the account was disabled".to_owned(),
@@ -93,11 +95,11 @@ fn signed_in(kind: &str, device: &str) -> String {
 }
 
 fn session_ended(reason: &str) -> String {
-    format!("the session was ended: {}", reason.replace('_', " "))
+    format!("the session ended: {}", reason.replace('_', " "))
 }
 
 fn token_made(name: &str) -> String {
-    format!("the token “{name}” was made")
+    format!("the token “{name}” was created")
 }
 
 fn token_revoked(reason: &str) -> String {
@@ -205,7 +207,7 @@ fn of_row(life: &SessionLife, events: &[LifeEvent]) -> Vec<LifeEvent> {
         more.push(LifeEvent { address: life.address.clone(), ..begun });
     }
     if let Some((count @ 1.., Some(at))) = life.refreshed {
-        let times = if count == 1 { String::new() } else { format!(", {count} times in all") };
+        let times = if count == 1 { String::new() } else { format!(", {count} times in total") };
         more.push(LifeEvent::plain(at, "refreshed", format!("refreshed{times}")));
     }
     let secret = if life.kind == "browser" { "cookie" } else { "refresh token" };
@@ -221,7 +223,7 @@ fn of_row(life: &SessionLife, events: &[LifeEvent]) -> Vec<LifeEvent> {
             more.push(LifeEvent::plain(*at, "session_ended", session_ended(reason)));
         }
         Some(_) => {}
-        None => more.push(end_of(life.expires_at, life.is_expired, "expires if it is not used until then")),
+        None => more.push(end_of(life.expires_at, life.is_expired, "expires unless it is used before")),
     }
     more
 }
@@ -267,7 +269,7 @@ mod tests {
         for (actor, address, request_id, reason, by) in [
             (Some("alice"), address, request, "logout", Some("alice")),
             (Some("command line"), None, None, "ended_by_admin", Some("command line")),
-            (None, address, request, "logout", Some("whoever holds its refresh token")),
+            (None, address, request, "logout", Some("someone with its refresh token")),
             // Someone sent a request, but it does not identify them.
             (None, address, request, "refresh_token_reused", None),
         ] {

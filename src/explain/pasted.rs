@@ -73,8 +73,8 @@ fn bare(token: &str) -> PastedCredential {
 }
 
 fn missing() -> Problem {
-    let detail = "No credential stands in what was pasted. Paste a token, an Authorization header, or the curl command \
-                  line with it.";
+    let detail = "The text contains no credential. Paste a token, an Authorization header, or the curl \
+                  command line with it.";
     Problem::new(Code::CredentialsMissing, detail)
 }
 
@@ -121,7 +121,7 @@ fn target(method: &str, address: &str) -> Option<Target> {
 
 fn read_curl(text: &str) -> Pasted {
     let Some(curl) = Curl::read(text) else {
-        let detail = "The command line has a quotation mark without its other; paste it whole.";
+        let detail = "The command line has an unclosed quotation mark. Paste all of it.";
         return alone(Err(Problem::new(Code::CredentialsMalformed, detail)));
     };
     let header = curl.headers.iter().rev().find_map(|line| header_line(line));

@@ -157,8 +157,8 @@ async fn identify_basic(
 ) -> Result<Caller, Problem> {
     if !token.starts_with(personal_token::PREFIX) {
         trace.stop(Check::Form);
-        let detail = "Basic takes a personal access token (dwp_…) for the password, never a password. Make one at \
-                      POST /api/v1/me/tokens.";
+        let detail = "Basic accepts a personal access token (dwp_…) as the password, but not the account's \
+                      password. Create one at POST /api/v1/me/tokens.";
         return Err(Problem::new(Code::TokenMalformed, detail));
     }
     identify_personal_token(state, token, Some(username), trace).await
@@ -172,8 +172,8 @@ fn refuse_refresh_token(state: &State, token: &str, trace: &mut Trace) -> Proble
             refusals::type_mismatch(
                 "access_token",
                 "refresh_token",
-                "This is a refresh token. Trade it at POST /api/v1/auth/refresh and send the access token that it \
-                 gives.",
+                "This is a refresh token. Exchange it at POST /api/v1/auth/refresh and send the new access \
+                 token.",
             )
         }
         Err(problem) => problem,
@@ -199,7 +199,7 @@ fn check_refresh_token(state: &State, text: &str, trace: &mut Trace) -> Result<R
             return Err(refusals::refresh_token_flaw(flaw));
         }
     };
-    trace.find(Check::Signature, || "an HMAC under this server's key".into(), || "it is".into());
+    trace.find(Check::Signature, || "an HMAC made with this server's key".into(), || "verified".into());
     trace.pass(Check::Signature);
     trace.credential_id = Some(token.session_id);
     trace.session_id = Some(token.session_id);
@@ -214,12 +214,12 @@ pub fn read_refresh_token(state: &State, text: &str, trace: &mut Trace) -> Resul
     if text.starts_with(refresh_token::PREFIX) {
         return check_refresh_token(state, text, trace);
     }
-    let advice = "Send the refresh token (dwr_…) that came with it.";
+    let advice = "Send the refresh token (dwr_…) of the same sign-in.";
     if text.starts_with(personal_token::PREFIX) {
         trace.kind = Some(CredentialKind::PersonalToken);
         trace.check(Check::Form, personal_token::parse(text).map_err(refusals::personal_token_flaw))?;
         trace.stop(Check::Type);
-        let detail = format!("This is a personal access token, which is never refreshed. {advice}");
+        let detail = format!("This is a personal access token, which cannot be refreshed. {advice}");
         return Err(refusals::type_mismatch("refresh_token", "personal_token", &detail));
     }
     trace.kind = Some(CredentialKind::AccessToken);
@@ -289,9 +289,13 @@ async fn verify_access_token(state: &State, token: &str, trace: &mut Trace) -> R
 }
 
 fn find_in_claims(state: &State, claims: &Claims, now: DateTime<Utc>, trace: &mut Trace) {
-    trace.find(Check::Form, || "a JWT as RFC 9068 has it".into(), || "one, with every claim".into());
-    trace.find(Check::Key, || "a key of this server".into(), || "one that may sign".into());
-    trace.find(Check::Signature, || "by that key".into(), || "it is".into());
+    trace.find(
+        Check::Form,
+        || "a JWT that follows RFC 9068".into(),
+        || "a JWT with every required claim".into(),
+    );
+    trace.find(Check::Key, || "a key of this server".into(), || "a key that may sign".into());
+    trace.find(Check::Signature, || "a signature made with that key".into(), || "verified".into());
     trace.find(
         Check::Times,
         || {
@@ -310,15 +314,15 @@ fn find_in_claims(state: &State, claims: &Claims, now: DateTime<Utc>, trace: &mu
             };
             let end =
                 if claims.exp > now { format!("{left} s left") } else { format!("expired {} s ago", -left) };
-            format!("it is {} here: {skew}, {end}", refusals::time(now))
+            format!("this server's time is {}: {skew}, {end}", refusals::time(now))
         },
     );
     trace.find(
         Check::Issuer,
-        || format!("from and for {}", state.tokens.issuer.url),
-        || "as the token says".into(),
+        || format!("issuer and audience {}", state.tokens.issuer.url),
+        || "what the token says".into(),
     );
-    trace.find(Check::Type, || "at+jwt".into(), || "as the token says".into());
+    trace.find(Check::Type, || "at+jwt".into(), || "what the token says".into());
 }
 
 async fn identify_access_token(state: &State, token: &str, trace: &mut Trace) -> Result<Caller, Problem> {
@@ -381,8 +385,8 @@ pub(super) fn check_standing<'a>(
     if let Some(user) = &standing.user {
         trace.find(
             Check::Revocation,
-            || "the user's version as it is now, or a later one".into(),
-            || format!("the token has version {version}, the user {}", user.version),
+            || "the user's current version, or a later one".into(),
+            || format!("the token has version {version}, the user has {}", user.version),
         );
     }
     if let Some(user) = standing.user.as_ref().filter(|user| version < user.version) {
@@ -406,11 +410,13 @@ pub(super) fn check_standing<'a>(
 fn find_in_session(standing: &Standing, trace: &mut Trace) {
     trace.find(
         Check::Session,
-        || "one that lives".into(),
+        || "an active session".into(),
         || match &standing.ended {
-            None => format!("it lives until {} at most", refusals::time(standing.expires_at)),
+            None => {
+                format!("it is active, and ends at {} at the latest", refusals::time(standing.expires_at))
+            }
             Some((at, reason)) => {
-                format!("it was ended at {} ({})", refusals::time(*at), reason.replace('_', " "))
+                format!("it ended at {} ({})", refusals::time(*at), reason.replace('_', " "))
             }
         },
     );
@@ -458,7 +464,7 @@ async fn identify_personal_token(
     note_kind(trace, CredentialKind::PersonalToken);
     trace.find(
         Check::Form,
-        || "dwp_, 43 characters and a checksum of 6".into(),
+        || "dwp_, 43 characters and a checksum of 6 characters".into(),
         || format!("{} characters", token.len()),
     );
     let digest =
@@ -469,14 +475,14 @@ async fn identify_personal_token(
     trace.credential_id = Some(standing.id);
     trace.user_id = standing.user.as_ref().map(|user| user.id);
     let expires_at = standing.expires_at;
-    trace.find(Check::Signature, || "the digest of a token that was made here".into(), || "it is".into());
+    trace.find(Check::Signature, || "the digest of a token that was created here".into(), || "found".into());
     trace.find(
         Check::Times,
         || format!("before {}", refusals::time(expires_at)),
         || {
             // Use the clock that decided.
             let now = state.core.database_clock.now().unwrap_or_else(|| state.core.clock.now());
-            format!("it is {} here", refusals::time(now))
+            format!("this server's time is {}", refusals::time(now))
         },
     );
     let user = check_personal_token(&standing, username, trace)?;
@@ -500,7 +506,7 @@ pub(super) fn check_personal_token<'a>(
         Check::Revocation,
         || "not revoked".into(),
         || {
-            revocation.map_or("it is not".into(), |(at, reason)| {
+            revocation.map_or("not revoked".into(), |(at, reason)| {
                 format!("revoked at {} ({})", refusals::time(*at), reason.replace('_', " "))
             })
         },
@@ -561,8 +567,8 @@ async fn check_freshness(
         Check::Freshness,
         || format!("a sign-in within the last {} s", max_age.as_secs()),
         || match age.num_seconds() {
-            seconds @ 0.. => format!("the last one was {seconds} s ago"),
-            ahead => format!("the last one is dated {} s ahead of the database's clock", -ahead),
+            seconds @ 0.. => format!("the last sign-in was {seconds} s ago"),
+            ahead => format!("the last sign-in is dated {} s ahead of the database's clock", -ahead),
         },
     );
     if age > session::delta(max_age) || age < -LEEWAY {

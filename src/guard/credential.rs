@@ -88,8 +88,8 @@ fn refuse_header(headers: &HeaderMap) -> Result<(), Problem> {
     let Some(header) = headers.get(AUTHORIZATION) else { return Ok(()) };
     let word = header.to_str().ok().and_then(|text| text.split_ascii_whitespace().next());
     let scheme = word.and_then(header_mistakes::scheme);
-    let detail = "Pages are opened with the session cookie alone, and an Authorization header was sent. Open the page \
-                  without it, or send the token to the API below /api/v1.";
+    let detail = "Pages accept only the session cookie, but an Authorization header was sent. Open the page \
+                  without the header, or send the token to the API under /api/v1.";
     Err(Problem::new(Code::SchemeUnsupported, detail).with("scheme", scheme))
 }
 
@@ -105,11 +105,9 @@ fn missing(request: &HttpRequest) -> Problem {
     let detail = if let Some(name) =
         OTHER_HEADERS.into_iter().find(|name| request.headers().contains_key(*name))
     {
-        format!(
-            "The header `{name}` is not read here. Send the token as `Authorization: Bearer <access token>`."
-        )
+        format!("The header `{name}` is not read. Send the token as `Authorization: Bearer <access token>`.")
     } else if names.any(|name| OTHER_PARAMETERS.contains(&name)) {
-        "A token in the query string is never read, because addresses are logged on the way. Send it as \
+        "Tokens in the query string are not read, because URLs are logged on the way. Send the token as \
          `Authorization: Bearer <access token>`."
             .to_owned()
     } else {
@@ -128,7 +126,7 @@ pub fn read_header(headers: &HeaderMap) -> Result<Option<Sent>, Problem> {
     let mut sent = headers.get_all(AUTHORIZATION);
     let Some(header) = sent.next() else { return Ok(None) };
     if sent.next().is_some() {
-        let detail = "More than one Authorization header was sent; send exactly one.";
+        let detail = "More than one Authorization header was sent. Send exactly one.";
         return Err(Problem::new(Code::CredentialsAmbiguous, detail));
     }
     // A header must be visible ASCII. Tokens are long enough that `is_ascii`, which compares whole machine
@@ -136,7 +134,7 @@ pub fn read_header(headers: &HeaderMap) -> Result<Option<Sent>, Problem> {
     let text = std::str::from_utf8(header.as_bytes()).ok().filter(|text| text.is_ascii());
     let Some(text) = text else {
         return Err(malformed(
-            "The Authorization header holds bytes that are no header text; send visible ASCII.",
+            "The Authorization header contains bytes that are not allowed in a header. Send visible ASCII.",
         ));
     };
     read_value(text.trim_ascii()).map(Some)
@@ -146,7 +144,7 @@ fn read_value(text: &str) -> Result<Sent, Problem> {
     let (scheme, rest) = text.split_once([' ', '\t']).unwrap_or((text, ""));
     if scheme.is_empty() {
         return Err(malformed(
-            "The Authorization header is empty; send `Authorization: Bearer <access token>`.",
+            "The Authorization header is empty. Send `Authorization: Bearer <access token>`.",
         ));
     }
     if scheme.eq_ignore_ascii_case("bearer") {
@@ -168,9 +166,9 @@ fn read_bearer(rest: &str) -> Result<Sent, Problem> {
     match (words.next(), words.next(), mistake) {
         (Some(token), None, None) => Ok(Sent::Bearer(token.to_owned())),
         (Some(_), None, Some(mistake)) => Err(Problem::new(Code::TokenMalformed, mistake)),
-        (None, ..) => Err(malformed("No token follows `Bearer`; send `Bearer <access token>`.")),
+        (None, ..) => Err(malformed("`Bearer` is not followed by a token. Send `Bearer <access token>`.")),
         (_, _, mistake) => Err(malformed(
-            mistake.unwrap_or("`Bearer` is followed by more than one word; a token has no spaces."),
+            mistake.unwrap_or("`Bearer` is followed by more than one word. A token contains no spaces."),
         )),
     }
 }
@@ -209,8 +207,8 @@ fn unsupported(value: &str, scheme: &str, rest: &str) -> Problem {
     let known = header_mistakes::other_scheme(scheme).filter(|_| !rest.trim_ascii().is_empty());
     let detail = match known {
         Some(name) => format!(
-            "The scheme `{name}` is not supported here; send `Bearer <token>`, or `Basic` with a personal access token \
-             for the password."
+            "The scheme `{name}` is not supported. Send `Bearer <token>`, or `Basic` with a personal access \
+             token as the password."
         ),
         None => header_mistakes::of_value(value).to_owned(),
     };
@@ -262,7 +260,7 @@ mod tests {
             headers.append(AUTHORIZATION, HeaderValue::from_static(value));
             read_header(&headers).expect_err("a refusal").detail().to_owned()
         };
-        assert!(detail("Bearer").contains("No token follows"));
+        assert!(detail("Bearer").contains("not followed by a token"));
         assert!(detail("Bearer a b").contains("more than one word"));
     }
 

@@ -66,8 +66,9 @@ fn check_site(request: &HttpRequest, settings: &BrowserSettings) -> Result<(), P
         (Some(b"same-origin"), _) => Ok(()),
         (None, Some(origin)) if origin == ours.as_bytes() => Ok(()),
         (_, Some(origin)) => Err(failed(&format!(
-            "The request comes from a page at `{}`, and this server's own pages are at `{ours}`. Open that address \
-             instead. If people reach this server at another address, its operator sets DOORWARD_PUBLIC_URL to it.",
+            "The request comes from a page at `{}`, but this server's own pages are at `{ours}`. Open that \
+             address instead. If people reach this server at another address, its operator must set \
+             DOORWARD_PUBLIC_URL to that address.",
             shown(origin),
         ))),
         (Some(site), None) => Err(failed(&format!(
@@ -76,8 +77,8 @@ fn check_site(request: &HttpRequest, settings: &BrowserSettings) -> Result<(), P
             shown(site),
         ))),
         (None, None) => Err(failed(
-            "The request has neither `Sec-Fetch-Site` nor `Origin`, so nothing shows which page it comes from. A \
-             program sends an access token instead of a cookie.",
+            "The request has neither `Sec-Fetch-Site` nor `Origin`, so its page is unknown. If you are \
+             writing a program, send an access token instead of the cookie.",
         )),
     }
 }
@@ -110,7 +111,7 @@ async fn check_token(
         return Ok(payload);
     }
     Err(failed(
-        "The session's CSRF token is missing or not this session's. Load the page again; a script sends \
+        "The CSRF token is missing, or belongs to another session. Reload the page. A script sends \
          `credential.csrf_token` of GET /api/v1/me as `X-CSRF-Token`.",
     ))
 }
@@ -141,8 +142,8 @@ pub fn refuse_cross_site(request: &HttpRequest, settings: &BrowserSettings) -> R
         return Ok(());
     }
     Err(failed(
-        "A browser sent this Basic credential from another site's page, so it proves nothing about the user's will. \
-         Send the token as `Authorization: Bearer …` instead.",
+        "A page on another site caused this request, and the browser added the Basic credential \
+         automatically. Send the token as `Authorization: Bearer …` instead.",
     ))
 }
 
@@ -200,7 +201,8 @@ impl Input for FormBefore {
         let token = form.field(FIELD).unwrap_or_default();
         if cookie.is_none() || !is_token_of(&state.core.secret_keys, &[b"form", bound], token) {
             return Err(failed(
-                "The form's token is missing or another browser's. Load the page again; the browser must take cookies.",
+                "The form's token is missing, or belongs to another browser. Reload the page. The browser \
+                 must accept cookies.",
             ));
         }
         Ok(Self(form))

@@ -64,16 +64,16 @@ pub(super) fn of_value(text: &str) -> &'static str {
     } else if is_unfilled(text) {
         UNFILLED_VARIABLE
     } else if lower.starts_with("authorization:") {
-        "The header's name is repeated in its value. Send `Bearer <token>` as the value alone."
+        "The header's value repeats the header's name. Send only `Bearer <token>` as the value."
     } else if lower.starts_with("bearer") || lower.starts_with("basic") {
-        "The scheme must be followed by a space and nothing else. Send `Bearer <token>`."
+        "The scheme must be followed by one space. Send `Bearer <token>`."
     } else if is_one_word && looks_like_token(text) {
         "The word `Bearer` is missing before the token. Send `Bearer <token>`."
     } else if is_one_word {
-        "The header holds one word and no scheme. Send `Bearer <token>`."
+        "The header contains one word and no scheme. Send `Bearer <token>`."
     } else {
-        "The header does not begin with a scheme that is supported here. Send `Bearer <token>`, or `Basic` with a \
-         personal access token for the password."
+        "The header does not start with a supported scheme. Send `Bearer <token>`, or `Basic` with a \
+         personal access token as the password."
     }
 }
 
@@ -87,7 +87,7 @@ pub(super) fn of_bearer(rest: &str) -> Option<&'static str> {
     } else if rest.get(..7).is_some_and(|start| start.eq_ignore_ascii_case("bearer ")) {
         Some("The word `Bearer` was sent twice. Send it once: `Bearer <token>`.")
     } else if rest.ends_with([',', ';']) {
-        Some("A comma or semicolon follows the token. Send `Bearer <token>` and nothing behind it.")
+        Some("A comma or semicolon follows the token. Send `Bearer <token>` and nothing after it.")
     } else if ends_with_escaped_line_break(rest) {
         Some(
             "An escaped line break follows the token. Remove it where the token is read, for example with `trim`.",
@@ -100,15 +100,15 @@ pub(super) fn of_bearer(rest: &str) -> Option<&'static str> {
 /// Explains the text after `Basic` if it is not base64 of a pair.
 pub(super) fn of_basic(encoded: &str) -> &'static str {
     if is_quoted(encoded) {
-        "What follows `Basic` is in quotation marks. Send it without them."
+        "The text after `Basic` is in quotation marks. Send it without them."
     } else if is_unfilled(encoded) {
         UNFILLED_VARIABLE
     } else if encoded.contains(':') {
-        "What follows `Basic` is not encoded. Send base64 of `username:token`."
+        "The text after `Basic` is not encoded. Send base64 of `username:token`."
     } else if looks_like_token(encoded) {
         "A token follows `Basic`. Send it as `Bearer <token>`, or send base64 of `username:token`."
     } else {
-        "What follows `Basic` is not base64 of `username:token` in UTF-8."
+        "The text after `Basic` is not base64 of `username:token` in UTF-8."
     }
 }
 
@@ -128,7 +128,7 @@ pub(super) fn of_basic_token(token: &str) -> Option<&'static str> {
 }
 
 const UNFILLED_VARIABLE: &str =
-    "The header holds a placeholder where the token belongs. Fill in the variable that the program sends.";
+    "The header contains a placeholder instead of a token. Fill in the variable that the program sends.";
 
 fn is_quoted(text: &str) -> bool {
     text.starts_with(['"', '\'', '`'])
@@ -173,11 +173,11 @@ mod tests {
             ("${TOKEN}", "placeholder"),
             ("{{ token }}", "placeholder"),
             ("undefined", "placeholder"),
-            ("Authorization: Bearer abc", "name is repeated"),
-            ("Bearer:abc", "followed by a space"),
-            ("Bearer: abc", "followed by a space"),
-            ("bearerabc", "followed by a space"),
-            ("correct horse battery", "does not begin with a scheme"),
+            ("Authorization: Bearer abc", "repeats the header"),
+            ("Bearer:abc", "followed by one space"),
+            ("Bearer: abc", "followed by one space"),
+            ("bearerabc", "followed by one space"),
+            ("correct horse battery", "does not start with a supported scheme"),
         ] {
             assert!(of_value(value).contains(named), "{value}: {}", of_value(value));
         }

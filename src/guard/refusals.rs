@@ -42,22 +42,22 @@ impl From<DatabaseError> for Problem {
         match error {
             DatabaseError::Overloaded => Problem::new(
                 Code::Overloaded,
-                "More requests arrive than can be answered; try again shortly.",
+                "The server receives more requests than it can answer. Try again shortly.",
             )
             .retry_after(RETRY_AFTER),
             DatabaseError::Unavailable(why) => {
                 tracing::warn!(%why, "the database is unavailable");
-                let detail = "The database cannot be reached just now. Nothing is wrong with your credentials; try again \
-                              shortly.";
+                let detail = "The database cannot be reached at the moment. Your credentials are fine. Try \
+                              again shortly.";
                 Problem::new(Code::DatabaseUnavailable, detail).retry_after(RETRY_AFTER)
             }
             DatabaseError::TooExpensive => {
-                let detail = "The search took too long and was canceled. Narrow the search: ask for a longer or rarer part, \
-                              or for fewer records.";
+                let detail = "The search took too long and was canceled. Narrow it: search for a longer or \
+                              rarer text, or for fewer records.";
                 Problem::new(Code::Overloaded, detail).retry_after(RETRY_AFTER)
             }
             DatabaseError::Statement(error) => {
-                tracing::error!(%error, "a statement failed");
+                tracing::error!(%error, "a database statement failed");
                 refusal::internal()
             }
         }
@@ -69,11 +69,11 @@ impl From<HashError> for Problem {
     fn from(error: HashError) -> Self {
         match error {
             HashError::Overloaded => {
-                let detail = "More sign-ins arrive than can be checked; try again shortly.";
+                let detail = "The server receives more sign-ins than it can check. Try again shortly.";
                 Problem::new(Code::Overloaded, detail).retry_after(RETRY_AFTER)
             }
             HashError::OddHash => {
-                tracing::error!(%error, "a password could not be checked");
+                tracing::error!(%error, "a stored password hash could not be checked");
                 refusal::internal()
             }
         }
@@ -86,15 +86,16 @@ pub fn access_token_flaw(flaw: AccessTokenFlaw) -> Problem {
     match flaw {
         AccessTokenFlaw::Malformed => Problem::new(
             Code::TokenMalformed,
-            "What was sent is neither a JWT nor a token of a form known here. Check that it was copied whole.",
+            "The token is neither a JWT nor in a form that this server issues. Check that you copied all of \
+             it.",
         ),
         AccessTokenFlaw::KeyUnknown
         | AccessTokenFlaw::SignatureInvalid
         | AccessTokenFlaw::KeyRevoked { .. }
         | AccessTokenFlaw::KeyRetired { .. } => Problem::new(
             Code::TokenSignatureInvalid,
-            "The token's signature is not by a key of this server: it was altered, forged, or issued elsewhere. \
-             Refresh, or sign in again.",
+            "No key of this server made the token's signature: it was altered, forged, or issued elsewhere. \
+             Refresh it, or sign in again.",
         ),
         AccessTokenFlaw::Expired { expired_at, .. } => Problem::new(
             Code::TokenExpired,
@@ -107,14 +108,14 @@ pub fn access_token_flaw(flaw: AccessTokenFlaw) -> Problem {
         AccessTokenFlaw::NotYetValid { valid_from, .. } => Problem::new(
             Code::TokenNotYetValid,
             format!(
-                "The access token is good only from {}. Wait until then, and check the clocks.",
+                "The access token is not valid until {}. Wait until then, and check the clocks.",
                 time(valid_from)
             ),
         )
         .with("valid_from", time(valid_from)),
         AccessTokenFlaw::IssuerMismatch { expected, found, .. } => Problem::new(
             Code::TokenIssuerMismatch,
-            format!("The token was issued for `{found}`; this is `{expected}`. Refresh it here."),
+            format!("The token was issued for `{found}`, but this server is `{expected}`. Refresh it here."),
         )
         .with("expected", expected)
         .with("found", found),
@@ -127,7 +128,7 @@ pub fn access_token_flaw(flaw: AccessTokenFlaw) -> Problem {
         AccessTokenFlaw::TypeMismatch { found, .. } => type_mismatch(
             "access_token",
             &found,
-            "The token is genuine but is no access token. Send the access token of the sign-in.",
+            "The token is genuine, but it is not an access token. Send the access token of the sign-in.",
         ),
     }
 }
@@ -144,11 +145,12 @@ pub fn refresh_token_flaw(flaw: RefreshTokenFlaw) -> Problem {
     match flaw {
         RefreshTokenFlaw::Malformed => Problem::new(
             Code::TokenMalformed,
-            "This begins like a refresh token (dwr_) but is not one. Check that it was copied whole.",
+            "The token starts like a refresh token (dwr_), but it is malformed. Check that you copied all of \
+             it.",
         ),
         RefreshTokenFlaw::Forged => Problem::new(
             Code::TokenSignatureInvalid,
-            "The refresh token was not made by this server, or was altered. Sign in again.",
+            "This server did not issue the refresh token, or it was altered. Sign in again.",
         )
         .action(Action::Login),
     }
@@ -157,15 +159,15 @@ pub fn refresh_token_flaw(flaw: RefreshTokenFlaw) -> Problem {
 /// Refuses a refresh token that was already rotated and is not forgiven.
 #[must_use]
 pub fn refresh_token_reused() -> Problem {
-    let detail = "This refresh token was used before, and somebody has used what it was traded for. One of two has a \
-                  copy, so the session has just been ended. Sign in again.";
+    let detail = "This refresh token was already used, and the token that replaced it was used too. Two \
+                  parties have a copy, so the session has just been ended. Sign in again.";
     Problem::new(Code::RefreshTokenReused, detail)
 }
 
 /// Refuses a genuine refresh token that no longer exists.
 #[must_use]
 pub fn refresh_token_unknown() -> Problem {
-    let detail = "The refresh token is genuine, but its session is no longer known here. Sign in again.";
+    let detail = "The refresh token is genuine, but its session no longer exists. Sign in again.";
     Problem::new(Code::RefreshTokenUnknown, detail)
 }
 
@@ -184,26 +186,28 @@ pub fn too_many_attempts(by: HeldBy, wait: Duration) -> Problem {
     let when = if seconds < 120 { format!("{seconds} s") } else { format!("{} min", seconds.div_ceil(60)) };
     let detail = match by {
         HeldBy::Counted(CountedBy::Name | CountedBy::KnownAddress) => {
-            format!("Too many wrong passwords were given for this name. The next try is taken in {when}.")
+            format!("Too many wrong passwords were sent for this name. Try again in {when}.")
         }
         HeldBy::Counted(CountedBy::Address | CountedBy::Spray) => {
-            format!("Too many sign-ins have failed from your address. The next try is taken in {when}.")
+            format!("Too many sign-ins from your address have failed. Try again in {when}.")
         }
         HeldBy::Counted(CountedBy::Network) => {
-            format!("Too many sign-ins have failed from your network. The next try is taken in {when}.")
+            format!("Too many sign-ins from your network have failed. Try again in {when}.")
         }
         HeldBy::Counted(CountedBy::All) => format!(
-            "More sign-ins fail here than are taken from new addresses. Try again in {when}, or from where you have \
-             signed in before."
+            "Too many sign-ins are failing, so new addresses have to wait. Try again in {when}, or sign in \
+             from where you have signed in before."
         ),
         HeldBy::Counted(CountedBy::Registration) => {
-            format!("Too many accounts were made from your address. The next can be made in {when}.")
+            format!("Too many accounts were created from your address. Try again in {when}.")
         }
         HeldBy::Unproven => {
-            format!("Too many requests that prove nothing came from your address. Try again in {when}.")
+            format!(
+                "Too many requests without a valid credential came from your address. Try again in {when}."
+            )
         }
         HeldBy::Tokens => {
-            format!("You have made many tokens in a short time. The next can be made in {when}.")
+            format!("You have created too many tokens in a short time. Try again in {when}.")
         }
     };
     Problem::new(Code::TooManyAttempts, detail).retry_after(Duration::from_secs(seconds))
@@ -212,23 +216,23 @@ pub fn too_many_attempts(by: HeldBy, wait: Duration) -> Problem {
 /// Refuses a malformed personal token.
 #[must_use]
 pub fn personal_token_flaw(_: PersonalTokenFlaw) -> Problem {
-    let detail = "This begins like a personal access token (dwp_) but its checksum fails. Check that it was copied \
-                  whole.";
+    let detail = "The token starts like a personal access token (dwp_), but its checksum is wrong. Check \
+                  that you copied all of it.";
     Problem::new(Code::TokenMalformed, detail)
 }
 
 /// Refuses a well-formed personal token that does not exist.
 #[must_use]
 pub fn personal_token_unknown() -> Problem {
-    let detail = "No such personal access token stands here. It was deleted long ago, or made elsewhere; make a new \
-                  one.";
+    let detail = "This personal access token does not exist. It was deleted long ago, or created elsewhere. \
+                  Create a new one.";
     Problem::new(Code::TokenUnknown, detail)
 }
 
 /// Refuses a session cookie that belongs to no session.
 #[must_use]
 pub fn cookie_unknown() -> Problem {
-    let detail = "The session cookie is of no session known here. Sign in again.";
+    let detail = "The session cookie does not belong to an existing session. Sign in again.";
     Problem::new(Code::TokenUnknown, detail)
 }
 
@@ -236,8 +240,8 @@ pub fn cookie_unknown() -> Problem {
 #[must_use]
 pub fn cookie_replaced(replaced_at: DateTime<Utc>) -> Problem {
     let detail = format!(
-        "This session cookie was replaced at {}, when the password was given again or changed, and the new one has been \
-         used since. Send the new cookie, or sign in again.",
+        "This session cookie was replaced at {}, when the password was confirmed or changed, and the new \
+         cookie has been used since. Send the new cookie, or sign in again.",
         time(replaced_at)
     );
     Problem::new(Code::TokenUnknown, detail).with("reason", SESSION_RENEWED)
@@ -247,8 +251,8 @@ pub fn cookie_replaced(replaced_at: DateTime<Utc>) -> Problem {
 #[must_use]
 pub fn access_token_replaced(revoked_at: DateTime<Utc>) -> Problem {
     let detail = format!(
-        "The access token was replaced by a step-up, and what was issued before it is refused since {}. Send the access \
-         token of the step-up, or refresh with its refresh token.",
+        "A step-up replaced the access token, and tokens issued before it have been refused since {}. Send \
+         the new access token, or refresh with the new refresh token.",
         time(revoked_at)
     );
     Problem::new(Code::TokenRevoked, detail)
@@ -259,8 +263,8 @@ pub fn access_token_replaced(revoked_at: DateTime<Utc>) -> Problem {
 /// Refuses a Basic credential whose username is not the token owner's.
 #[must_use]
 pub fn basic_name_mismatch() -> Problem {
-    let detail = "The user name sent with Basic is not that of the token's owner. Send the owner's username, or the \
-                  token alone as `Authorization: Bearer …`.";
+    let detail = "The username sent with Basic is not that of the token's owner. Send the owner's username, \
+                  or send only the token as `Authorization: Bearer …`.";
     Problem::new(Code::TokenUnknown, detail)
 }
 
@@ -280,7 +284,7 @@ pub fn username_error(flaw: &NameFlaw) -> FieldError {
 #[must_use]
 pub fn personal_token_expired(expired_at: DateTime<Utc>) -> Problem {
     let detail =
-        format!("The personal access token expired at {}. Sign in and make a new one.", time(expired_at));
+        format!("The personal access token expired at {}. Sign in and create a new one.", time(expired_at));
     Problem::new(Code::TokenExpired, detail)
         .with("expired_at", time(expired_at))
         .action(Action::Login)
@@ -291,7 +295,7 @@ pub fn personal_token_expired(expired_at: DateTime<Utc>) -> Problem {
 #[must_use]
 pub fn personal_token_revoked(revoked_at: DateTime<Utc>, reason: &str) -> Problem {
     let detail = format!(
-        "The personal access token was revoked at {} ({}). Sign in and make a new one.",
+        "The personal access token was revoked at {} ({}). Sign in and create a new one.",
         time(revoked_at),
         in_words(reason)
     );
@@ -309,7 +313,8 @@ pub fn version_raised(found: Option<(DateTime<Utc>, String)>) -> Problem {
         found.map_or((None, "account_changed".to_owned()), |(at, reason)| (Some(time(at)), reason));
     let since = when.as_deref().map_or(String::new(), |at| format!(" at {at}"));
     let detail = format!(
-        "The access token was revoked{since} ({}); the session goes on. Refresh it and send the request again.",
+        "The access token was revoked{since} ({}). Its session is still active. Refresh the token and send \
+         the request again.",
         in_words(&reason)
     );
     Problem::new(Code::TokenRevoked, detail).with("revoked_at", when).with("reason", reason)
@@ -321,15 +326,14 @@ pub fn session_ended(ended_at: DateTime<Utc>, reason: &str) -> Problem {
     if reason == EndReason::AccountDeleted.as_str() {
         return account_deleted();
     }
-    let detail =
-        format!("The session was ended at {} ({}). Sign in again.", time(ended_at), in_words(reason));
+    let detail = format!("The session ended at {} ({}). Sign in again.", time(ended_at), in_words(reason));
     Problem::new(Code::SessionEnded, detail).with("ended_at", time(ended_at)).with("reason", reason)
 }
 
 /// Refuses a genuine token whose session does not exist, because it was pruned or lost with a restore.
 #[must_use]
 pub fn session_unknown() -> Problem {
-    let detail = "The token is genuine, but its session is no longer known here. Sign in again.";
+    let detail = "The token is genuine, but its session no longer exists. Sign in again.";
     Problem::new(Code::SessionEnded, detail).with("ended_at", None::<String>).with("reason", "unknown")
 }
 
@@ -356,7 +360,7 @@ pub fn account_deleted() -> Problem {
 #[must_use]
 pub fn permission_denied(required: &[String], role: &str) -> Problem {
     let detail =
-        format!("This needs the permission {}, which the role `{role}` does not have.", listed(required));
+        format!("This requires the permission {}, which the role `{role}` does not have.", listed(required));
     Problem::new(Code::PermissionDenied, detail).with("required", required).with("role", role)
 }
 
@@ -370,16 +374,16 @@ pub fn insufficient_scope(required: &[String], granted: &[String], credential: &
         // The next refresh gives the session the scope that its sign-in requested, or all of the user's
         // permissions.
         Credential::AccessToken { session_scope, .. } if session_may(session_scope) => {
-            (Action::Refresh, "Refresh with a wider scope; the session has it.")
+            (Action::Refresh, "Refresh with a wider scope. The session has it.")
         }
         Credential::AccessToken { .. } => (Action::Login, "Sign in again with a wider scope."),
         Credential::PersonalToken { .. } if required.iter().any(|name| name == ACCOUNT_WRITE) => (
             Action::Login,
-            "No personal token can carry `account:write`. Sign in, and change your own account under /api/v1/me or \
-             /account.",
+            "Personal tokens cannot have `account:write`. Sign in, and change your own account under \
+             /api/v1/me or /account.",
         ),
         Credential::PersonalToken { .. } | Credential::SessionCookie { .. } => {
-            (Action::Login, "Sign in, or make a token with this scope.")
+            (Action::Login, "Sign in, or create a token with this scope.")
         }
     };
     scope_refused(required, granted, advice).action(action)
@@ -389,7 +393,7 @@ pub fn insufficient_scope(required: &[String], granted: &[String], credential: &
 #[must_use]
 pub fn scope_refused(required: &[String], granted: &[String], advice: &str) -> Problem {
     let detail = format!(
-        "This needs the scope {}; what was sent carries {}. {advice}",
+        "This requires the scope {}, but the token has {}. {advice}",
         listed(required),
         listed(granted)
     );
@@ -404,8 +408,8 @@ pub fn scope_refused(required: &[String], granted: &[String], advice: &str) -> P
 pub fn authentication_too_old(auth_time: DateTime<Utc>, max_age: Duration, now: DateTime<Utc>) -> Problem {
     let ahead = if auth_time > now { ", ahead of the server's clock" } else { "" };
     let detail = format!(
-        "This needs a sign-in within the last {} s; the last one was at {}{ahead}. Give the password again at POST \
-         /api/v1/auth/step-up.",
+        "This requires a sign-in within the last {} s, but the last one was at {}{ahead}. Send the password \
+         again to POST /api/v1/auth/step-up.",
         max_age.as_secs(),
         time(auth_time)
     );
@@ -431,7 +435,8 @@ pub fn name_taken(taken: NameTaken) -> Problem {
         NameTaken::Username => "username",
         NameTaken::Email => "email",
     };
-    let detail = format!("The {member} is taken already, as a username or an address; choose another.");
+    let detail =
+        format!("The {member} is already in use, as a username or as an e-mail address. Choose another.");
     Problem::new(Code::Conflict, detail).with("pointer", format!("/{member}"))
 }
 

@@ -140,13 +140,15 @@ impl TrustedProxies {
         match doubt {
             AddressDoubt::Conflict(_) => tracing::warn!(
                 %peer, x_forwarded_for, forwarded,
-                "a trusted proxy sent X-Forwarded-For and Forwarded that name different clients; such requests share one \
-                 limit. Set DOORWARD_PROXY_HEADER to the header that your proxies write"
+                "a trusted proxy sent X-Forwarded-For and Forwarded headers that name different clients, so \
+                 these requests share one rate limit; set DOORWARD_PROXY_HEADER to the header that your \
+                 proxies write"
             ),
             AddressDoubt::Unreadable => tracing::warn!(
                 %peer, x_forwarded_for, forwarded,
-                "the header of a trusted proxy names no client address that can be read; such requests share one limit. \
-                 Have the proxy write addresses, or set DOORWARD_PROXY_HEADER to the header that it writes"
+                "a trusted proxy's header does not name a readable client address, so these requests share \
+                 one rate limit; configure the proxy to write addresses, or set DOORWARD_PROXY_HEADER to the \
+                 header that it writes"
             ),
         }
     }

@@ -75,14 +75,15 @@ impl Conditions {
         let is_seen = |listed: &String| is_current(listed.strip_prefix("W/").unwrap_or(listed));
         if self.is_unmodified(tag) || self.if_none_match.iter().flatten().any(is_seen) {
             let detail = format!(
-                "`If-None-Match` asks that there be no such version, and {tag} is the current one. Leave the header \
-                 out to change it."
+                "`If-None-Match` requires that no such version exists, but {tag} is the current one. Leave \
+                 the header out to change it."
             );
             return Err(Problem::new(Code::PreconditionFailed, detail));
         }
         if self.is_cut {
             let detail = format!(
-                "`If-None-Match` has more than {TAGS_MAX} tags, and no more are read. Send fewer tags, or `*`."
+                "`If-None-Match` has more than {TAGS_MAX} tags, but no more are read. Send fewer tags, or \
+                 `*`."
             );
             return Err(Problem::new(Code::PreconditionFailed, detail));
         }
@@ -98,7 +99,7 @@ impl Conditions {
         if listed.iter().any(|listed| listed == "*") {
             return Ok(());
         }
-        let detail = "`If-Match` names a version, and nothing here has versions, so none of its tags matches. Leave the \
+        let detail = "`If-Match` names a version, but this has no versions, so no tag matches. Leave the \
                       header out.";
         Err(Problem::new(Code::PreconditionFailed, detail))
     }
@@ -120,11 +121,11 @@ impl Conditions {
         let is_weak = listed.iter().any(|listed| listed.strip_prefix("W/").is_some_and(&is_current));
         let detail = if is_weak {
             format!(
-                "`If-Match` has the weak tag W/{tag}, which never matches (RFC 9110, section 8.8.3.2). A proxy that \
-                 compresses answers makes tags weak. Send {tag}, the version is still current."
+                "`If-Match` has the weak tag W/{tag}, which never matches (RFC 9110, section 8.8.3.2). A \
+                 proxy that compresses answers makes tags weak. Send {tag}: this version is still current."
             )
         } else {
-            format!("It has changed since it was read: its ETag is now {tag}. Read it again.")
+            format!("This has changed since you read it. Its ETag is now {tag}. Read it again.")
         };
         Err(Problem::new(Code::PreconditionFailed, detail))
     }

@@ -19,7 +19,7 @@ pub fn seal(keys: &SecretKeys, list: &str, last: Uuid) -> String {
 
 /// The detail of the error for a refused cursor.
 pub const REFUSED: &str =
-    "this cursor was not given out for this list; begin again without one, with the same filters";
+    "this cursor does not belong to this list; start again without a cursor, with the same filters";
 
 /// Returns true if a text has the form of a cursor.
 #[must_use]

@@ -128,7 +128,7 @@ impl Fields {
         let mut fields = Self { members, errors };
         let made = T::from_fields(&mut fields);
         for name in std::mem::take(&mut fields.members).keys() {
-            let detail = "this member is not known here; check its spelling or leave it out";
+            let detail = "this member is unknown; check its spelling or leave it out";
             let error = || FieldError::new(json::step(name), "unknown_field", detail.to_owned());
             fields.errors.push_with(error);
         }
@@ -197,7 +197,11 @@ impl Fields {
             return None;
         }
         if length > most {
-            self.refuse(name, "too_long", format!("{length} characters, of which {most} are allowed"));
+            self.refuse(
+                name,
+                "too_long",
+                format!("{length} characters were sent, but only {most} are allowed"),
+            );
             return None;
         }
         Some(text)
@@ -281,7 +285,11 @@ impl Fields {
             other => return self.wrong_type(name, "names separated by spaces, or a list of names", &other),
         };
         if items.is_empty() {
-            self.refuse(name, "too_short", "must name at least one permission; leave it out to get all");
+            self.refuse(
+                name,
+                "too_short",
+                "must contain at least one permission; leave the member out to get all",
+            );
             return None;
         }
         if items.len() > SCOPE_MAX {
@@ -306,7 +314,7 @@ impl Fields {
             Value::String(name) if (1..=SCOPE_NAME_MAX).contains(&name.len()) && is_token(&name) => {
                 return Some(name);
             }
-            Value::String(_) => ("invalid", "a name has 1 to 100 visible ASCII characters".to_owned()),
+            Value::String(_) => ("invalid", "a name must have 1 to 100 visible ASCII characters".to_owned()),
             other => ("wrong_type", format!("expected a text, found {}", kind(&other))),
         };
         let (item, place) = if is_list {
@@ -323,7 +331,7 @@ impl Fields {
         match value {
             // PostgreSQL cannot store U+0000 in a text.
             Value::String(text) if text.contains('\0') => {
-                self.refuse(name, "invalid_character", "U+0000 cannot stand in a text");
+                self.refuse(name, "invalid_character", "U+0000 is not allowed in a text");
                 None
             }
             Value::String(text) => Some(text),
@@ -457,7 +465,7 @@ mod tests {
         let errors = problem.field_errors();
         assert_eq!(errors.len(), 51);
         assert!(errors.iter().all(|error| error.pointer.chars().count() <= 102), "{errors:?}");
-        assert_eq!(errors[50].detail, "2951 more things are wrong");
+        assert_eq!(errors[50].detail, "2951 more errors");
     }
 
     #[test]
@@ -529,7 +537,7 @@ mod tests {
         assert_eq!(within("\u{e4}bc", 3), (true, None));
         assert_eq!(within("", 1), (false, Some("must not be empty".into())));
         assert_eq!(within("a", 2), (false, Some("at least 2 characters".into())));
-        assert_eq!(within("abcd", 1), (false, Some("4 characters, of which 3 are allowed".into())));
+        assert_eq!(within("abcd", 1), (false, Some("4 characters were sent, but only 3 are allowed".into())));
         let label = |text: &str| one(Value::Null, |fields| fields.label("of", Some(text.into()), 3));
         assert_eq!(label("a b"), (Some("a b".into()), vec![]));
         let (made, wrong) = label("a\u{202e}");

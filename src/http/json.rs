@@ -58,10 +58,12 @@ pub fn parse(text: &[u8]) -> Result<Parsed, Problem> {
 /// Refuses a byte order mark and UTF-16 (RFC 8259, section 8.1).
 fn refuse_byte_order_mark(text: &[u8]) -> Result<(), Problem> {
     if text.starts_with(b"\xef\xbb\xbf") {
-        return Err(malformed("The body begins with a byte order mark (U+FEFF). Send it without one."));
+        return Err(malformed("The body starts with a byte order mark (U+FEFF). Send it without one."));
     }
     if text.starts_with(b"\xff\xfe") || text.starts_with(b"\xfe\xff") {
-        return Err(malformed("The body is UTF-16, as its byte order mark says. Send UTF-8 without one."));
+        return Err(malformed(
+            "The body is UTF-16, as its byte order mark shows. Send UTF-8 without a byte order mark.",
+        ));
     }
     Ok(())
 }
@@ -86,15 +88,13 @@ fn malformed(detail: &str) -> Problem {
 fn explain(error: &serde_json::Error) -> Problem {
     let text = error.to_string();
     let found = match error.classify() {
-        Category::Eof => "The body ends before its JSON does",
-        _ if text.starts_with("recursion limit") => {
-            "The body is nested deeper than the 127 levels that are read"
-        }
-        _ if text.starts_with("number out of range") => "A number in the body is too large to be read",
+        Category::Eof => "The JSON in the body is incomplete",
+        _ if text.starts_with("recursion limit") => "The body has more than 127 levels of nesting",
+        _ if text.starts_with("number out of range") => "A number in the body is too large",
         _ if text.contains("surrogate") || text.starts_with("unexpected end of hex escape") => {
-            "An escape in the body stands for half a character"
+            "An escape in the body is half of a surrogate pair"
         }
-        _ => "The body is not JSON",
+        _ => "The body is not valid JSON",
     };
     malformed(&format!("{found}: see line {}, column {}.", error.line(), error.column()))
 }
@@ -268,18 +268,18 @@ mod tests {
     #[test]
     fn what_cannot_be_read_is_told_with_its_place_and_reason() {
         for (text, said) in [
-            (&b"{\"a\":\n nope}"[..], "The body is not JSON: see line 2, column"),
-            (b"{\"a\":", "The body ends before its JSON does"),
-            (b"", "The body ends before its JSON does"),
-            (b"{} {}", "The body is not JSON: see line 1, column 4."),
+            (&b"{\"a\":\n nope}"[..], "The body is not valid JSON: see line 2, column"),
+            (b"{\"a\":", "The JSON in the body is incomplete"),
+            (b"", "The JSON in the body is incomplete"),
+            (b"{} {}", "The body is not valid JSON: see line 1, column 4."),
             (b"{\"a\":\"\xff\"}", "The body is not UTF-8: see byte 7."),
-            (b"\"\\ud800\"", "half a character"),
-            (b"\"\\ud800\\u0041\"", "half a character"),
-            (b"\"\\udc00\"", "half a character"),
-            (b"1e400", "too large to be read"),
-            (b"NaN", "The body is not JSON"),
-            (b"{'a':1}", "The body is not JSON"),
-            (b"{\"a\":1,}", "The body is not JSON"),
+            (b"\"\\ud800\"", "half of a surrogate pair"),
+            (b"\"\\ud800\\u0041\"", "half of a surrogate pair"),
+            (b"\"\\udc00\"", "half of a surrogate pair"),
+            (b"1e400", "too large"),
+            (b"NaN", "The body is not valid JSON"),
+            (b"{'a':1}", "The body is not valid JSON"),
+            (b"{\"a\":1,}", "The body is not valid JSON"),
             (b"\xef\xbb\xbf{}", "a byte order mark (U+FEFF)"),
             (b"\xff\xfe{\0}\0", "The body is UTF-16"),
             (b"\xfe\xff\0{\0}", "The body is UTF-16"),
@@ -338,7 +338,7 @@ mod tests {
         assert!(parse(nested(127).as_bytes()).is_ok());
         for depth in [128, 30_000] {
             let problem = parse(nested(depth).as_bytes()).expect_err("too deep");
-            assert!(problem.detail().contains("deeper than the 127 levels"), "{}", problem.detail());
+            assert!(problem.detail().contains("more than 127 levels"), "{}", problem.detail());
         }
     }
 }

@@ -10,13 +10,13 @@ use crate::blank::is_blank;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LabelFlaw {
     /// A control character or a line break.
-    #[error("contains U+{0:04X}, which does not belong on one line of text")]
+    #[error("contains U+{0:04X}, which is not allowed in a single line of text")]
     Control(u32),
     /// A character that changes the direction of all text after it, beyond the label itself.
-    #[error("contains U+{0:04X}, which turns the direction of the text around it")]
+    #[error("contains U+{0:04X}, which changes the direction of the text around it")]
     Direction(u32),
     /// A label without any visible character.
-    #[error("shows nothing")]
+    #[error("contains no visible character")]
     Invisible,
 }
 

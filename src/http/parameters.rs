@@ -35,7 +35,7 @@ pub fn read<T: DeserializeOwned>(query: &str) -> Result<T, Problem> {
     let mut errors = FieldErrors::default();
     if sent > PARAMETERS_MAX {
         let detail =
-            format!("the query has {sent} parameters, of which {PARAMETERS_MAX} are read; send fewer");
+            format!("the query has {sent} parameters, but only {PARAMETERS_MAX} are read; send fewer");
         errors.push(FieldError::new("", "too_many", detail));
     }
     let pairs: Vec<Pair<'_>> = url::form_urlencoded::parse(query.as_bytes()).take(PARAMETERS_MAX).collect();
@@ -77,7 +77,7 @@ fn repetition<T: DeserializeOwned>(pair: &Pair<'_>) -> Option<FieldError> {
 /// Returns the error of a single parameter.
 fn mistake<T: DeserializeOwned>(pair: &Pair<'_>) -> Option<FieldError> {
     let (code, detail) = if [&pair.0, &pair.1].iter().any(|text| text.contains('\0')) {
-        ("invalid_character", "U+0000 cannot be sent in a parameter".to_owned())
+        ("invalid_character", "U+0000 is not allowed in a parameter".to_owned())
     } else {
         let reason = reason::<T>(&[pair])?;
         let own =
@@ -85,12 +85,13 @@ fn mistake<T: DeserializeOwned>(pair: &Pair<'_>) -> Option<FieldError> {
         match own {
             Some((code, detail)) => (code, detail.to_owned()),
             None if reason.starts_with("unknown field") => {
-                let detail = "this parameter is not known here; check its spelling or leave it out";
+                let detail = "this parameter is unknown; check its spelling or leave it out";
                 ("unknown_field", detail.to_owned())
             }
-            None => {
-                ("invalid", "this is not of the parameter's type; /openapi.json says which it has".to_owned())
-            }
+            None => (
+                "invalid",
+                "this value has the wrong type; /openapi.json says which type the parameter has".to_owned(),
+            ),
         }
     };
     Some(FieldError::new(super::json::step(&pair.0), code, detail))

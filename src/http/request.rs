@@ -61,7 +61,7 @@ impl Input for Path<(Uuid, Uuid)> {
 /// Creates the refusal for a record that does not exist or that the caller may not see.
 #[must_use]
 pub fn not_found() -> Problem {
-    Problem::new(Code::NotFound, "Nothing of this id stands here, or nothing that you may see.")
+    Problem::new(Code::NotFound, "Not found, or you do not have access to it.")
 }
 
 /// The query string. Reports all unknown and malformed parameters at once. Every parameter is optional.
@@ -178,7 +178,7 @@ impl Form {
     #[must_use]
     pub fn surplus(&self) -> Option<FieldError> {
         let all = self.unread + self.fields.len();
-        let detail = format!("the form has {all} fields, of which {FIELDS_MAX} are read; send fewer");
+        let detail = format!("the form has {all} fields, but only {FIELDS_MAX} are read; send fewer");
         (self.unread > 0).then(|| FieldError::new("", "too_many", detail))
     }
 
@@ -241,7 +241,8 @@ pub async fn read_body(request: &HttpRequest, payload: Payload) -> Result<Vec<u8
     match tokio::time::timeout(BODY_DEADLINE, collect(payload, length_beside_upgrade(request))).await {
         Ok(body) => body,
         Err(_) => {
-            let detail = format!("The body was not whole after {} s.", BODY_DEADLINE.as_secs());
+            let detail =
+                format!("The body did not arrive within {} s. Send it again.", BODY_DEADLINE.as_secs());
             Err(Problem::new(Code::MalformedJson, detail))
         }
     }
@@ -251,11 +252,12 @@ pub async fn read_body(request: &HttpRequest, payload: Payload) -> Result<Vec<u8
 fn check_head(request: &HttpRequest) -> Result<(), Problem> {
     let headers = request.headers();
     if headers.get_all(CONTENT_TYPE).count() > 1 {
-        let detail = "More than one Content-Type header was sent; send exactly one.";
+        let detail = "More than one Content-Type header was sent. Send exactly one.";
         return Err(Problem::new(Code::UnsupportedMediaType, detail));
     }
     if headers.get_all(CONTENT_ENCODING).any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
-        let detail = "A compressed body is not taken; send it as it is, without `Content-Encoding`.";
+        let detail = "Compressed bodies are not accepted. Send the body uncompressed, without \
+                      `Content-Encoding`.";
         return Err(Problem::new(Code::UnsupportedMediaType, detail));
     }
     if content_length(request).is_some_and(|length| length > BODY_MAX as u64) {
@@ -279,7 +281,7 @@ fn length_beside_upgrade(request: &HttpRequest) -> Option<usize> {
 }
 
 fn too_large() -> Problem {
-    let detail = format!("The body is larger than the {BODY_MAX} bytes allowed.");
+    let detail = format!("The body is larger than the allowed {BODY_MAX} bytes. Send a smaller one.");
     Problem::new(Code::PayloadTooLarge, detail)
 }
 

@@ -281,7 +281,8 @@ pub async fn refuse_long_path<B: MessageBody + 'static>(
     let bytes = request.uri().path().len();
     if bytes > PATH_MAX {
         let detail = format!(
-            "The path has {bytes} bytes, and no route has more than {PATH_MAX}; /openapi.json lists those that exist."
+            "The path has {bytes} bytes, but no route has more than {PATH_MAX}. See /openapi.json for all \
+             routes."
         );
         return Ok(request.into_response(Problem::new(Code::NotFound, detail).error_response()));
     }
@@ -304,7 +305,7 @@ pub async fn no_route(request: HttpRequest, table: web::Data<RouteTable>) -> Res
     let detail = if has_route {
         format!("No route matches {shown}. Send the request to {}.", path_without_secrets(&other, 200))
     } else {
-        format!("No route matches {shown}; /openapi.json lists those that exist.")
+        format!("No route matches {shown}. See /openapi.json for all routes.")
     };
     Err(Problem::new(Code::NotFound, detail))
 }
@@ -346,6 +347,6 @@ fn allow(methods: &[Method]) -> HeaderValue {
 fn refuse(method: &Method, allowed: &[Method]) -> Problem {
     let names: Vec<&str> = allowed.iter().map(Method::as_str).collect();
     let shown: String = method.as_str().chars().take(20).collect();
-    let detail = format!("{shown} is not answered here; what is: {}.", names.join(", "));
+    let detail = format!("This address does not support {shown}. Use one of: {}.", names.join(", "));
     Problem::new(Code::MethodNotAllowed, detail).allow(allowed)
 }

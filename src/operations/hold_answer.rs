@@ -13,8 +13,8 @@ use crate::state::State;
 pub fn hold_answer(state: &State, bytes: usize) -> Result<Held, Problem> {
     let (caller, users) = caller::current().with_users_of_network();
     state.limits.unread_answers.hold(caller, users, bytes).ok_or_else(|| {
-        let detail = "Too many large answers to you, or to others at your network, are not read yet. Read them, or ask \
-                      for fewer at once; then try again.";
+        let detail = "You, or others on your network, requested too many large answers that are not read \
+                      yet. Read them, or request fewer at once. Then try again.";
         Problem::new(Code::Overloaded, detail).retry_after(RETRY_AFTER)
     })
 }

@@ -571,8 +571,8 @@ fn changed_user(change: Change, expected: &Expected, caller: &Caller) -> Result<
         Change::Denied(lacking) => refuse_lacking(&lacking, caller),
         Change::Stale(user) => expected.refuse(&user),
         Change::LastAdmin => {
-            let detail = "This is the last active admin, who can be neither disabled, demoted nor deleted. Make \
-                          another one first.";
+            let detail = "This is the last active administrator, who cannot be disabled, demoted or deleted. \
+                          Make someone else an administrator first.";
             Problem::new(Code::LastAdmin, detail)
         }
     })
@@ -583,7 +583,7 @@ fn unknown_role() -> Problem {
 }
 
 fn unknown_role_error() -> FieldError {
-    let detail = "no such role; the built-in ones are viewer, member and admin".to_owned();
+    let detail = "no such role; the built-in roles are viewer, member and admin".to_owned();
     FieldError::new("/role", "unknown_role", detail)
 }
 

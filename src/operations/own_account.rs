@@ -119,7 +119,7 @@ impl FromFields for NewTokenRequest {
         let name = fields.audited_label("name", name, 100);
         let scope = fields.scope("scope");
         if scope.as_ref().is_some_and(|scope| scope.iter().any(|name| name == ACCOUNT_WRITE)) {
-            fields.refuse("scope", "not_allowed", format!("no personal token may carry `{ACCOUNT_WRITE}`"));
+            fields.refuse("scope", "not_allowed", format!("personal tokens cannot have `{ACCOUNT_WRITE}`"));
         }
         // The bound is a setting, which only [`token_ttl`] can check.
         let expires_in = fields.optional_integer("expires_in", 1, i64::MAX);
@@ -347,7 +347,7 @@ fn token_ttl(state: &State, expires_in: Option<i64>) -> Result<TimeDelta, FieldE
         return Ok(TimeDelta::seconds(seconds));
     }
     let detail =
-        format!("{seconds} is not between 1 and {most}, the most that DOORWARD_TOKEN_TTL_MAX allows");
+        format!("{seconds} is not between 1 and {most}, the maximum that DOORWARD_TOKEN_TTL_MAX allows");
     Err(FieldError::new("/expires_in", "out_of_range", detail))
 }
 

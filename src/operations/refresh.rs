@@ -126,7 +126,8 @@ async fn refuse_scope(state: &State, wanted: &Refresh, granted: &[String]) -> Pr
     if let Err(problem) = roles::refuse_unknown_scope(state, &session::missing(Some(&scope), granted)).await {
         return problem;
     }
-    let advice = "Ask for less, or sign in again with more; the refresh token was not spent.";
+    let advice = "Request a narrower scope, or sign in again with a wider one. The refresh token was not \
+                  used.";
     refusals::scope_refused(&scope, granted, advice).action(Action::Login)
 }
 

@@ -49,7 +49,7 @@ pub fn refuse_closed_registration(state: &State) -> Result<(), Problem> {
     if state.web.registration_open {
         return Ok(());
     }
-    let detail = "Nobody can make an account for himself here. Ask an administrator for one.";
+    let detail = "People cannot create their own accounts on this server. Ask an administrator for one.";
     Err(Problem::new(Code::NotFound, detail))
 }
 

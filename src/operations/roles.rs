@@ -28,7 +28,7 @@ pub async fn find_unknown_scope(state: &State, names: &[String]) -> Result<Vec<F
     let roles = state.core.database.run(user::list_roles).await?;
     let is_known = |name: &&String| roles.iter().any(|(_, permissions)| permissions.contains(name));
     let unknown = names.iter().filter(|name| !is_known(name)).map(|unknown| {
-        let detail = format!("`{unknown}` is no permission known here");
+        let detail = format!("`{unknown}` is not a known permission");
         FieldError::new("/scope", "unknown_scope", detail)
     });
     Ok(unknown.collect())

@@ -222,6 +222,6 @@ fn claim_of(wanted: &SignIn, found: Option<&Login>, reservation: &Reservation) -
 
 /// Refuses a request because the account changed during each attempt.
 pub(super) fn changed_meanwhile() -> Problem {
-    let detail = "The account is being changed just now; try again.";
+    let detail = "The account is being changed right now. Try again.";
     Problem::new(Code::Overloaded, detail).retry_after(refusals::RETRY_AFTER)
 }

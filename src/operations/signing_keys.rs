@@ -41,7 +41,7 @@ impl RotateSigningKey {
     /// The guard's refusal if the caller has lost the authority since.
     pub async fn run(self, state: &State, caller: &Caller, origin: Origin) -> Result<(), Problem> {
         let private = PrivateKey::generate(state.tokens.signing_algorithm).map_err(|error| {
-            tracing::error!(%error, "no signing key could be made");
+            tracing::error!(%error, "no signing key could be created");
             refusal::internal()
         })?;
         let secret_keys = Box::new(state.core.secret_keys.clone());

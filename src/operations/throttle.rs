@@ -104,7 +104,7 @@ fn start_giving_back(state: &State, reservation: Reservation) -> tokio::task::Jo
     let giving = async move {
         let settle = move |connection: &mut Connection| reservation.settle(connection, Outcome::GivenBack);
         if let Err(error) = database.transaction(settle).await {
-            tracing::debug!(%error, "a try that was not made goes on counting");
+            tracing::debug!(%error, "an attempt that was not made could not be given back; it still counts");
         }
     };
     actix_web::rt::spawn(caller::in_the_name_of(caller::current(), giving))
@@ -168,7 +168,7 @@ async fn note_counted_burst(state: &State, held: Held, name: Option<(String, Str
         event::insert(connection, &origin, EventType::TooManyAttempts, subject, &details)
     });
     if let Err(error) = noted.await {
-        tracing::warn!(%error, "the audit log could not be told of too many attempts");
+        tracing::warn!(%error, "too many attempts could not be recorded in the audit log");
     }
 }
 
@@ -199,6 +199,6 @@ async fn note_own_burst(
         event::insert(connection, &origin, EventType::TooManyAttempts, subject, &details)
     });
     if let Err(error) = noted.await {
-        tracing::warn!(%error, "the audit log could not be told of too many attempts");
+        tracing::warn!(%error, "too many attempts could not be recorded in the audit log");
     }
 }

@@ -73,8 +73,8 @@ impl Expected {
             Self::Tagged(conditions) => check(conditions, user).err().unwrap_or_else(refusal::internal),
             Self::Anything => refusal::internal(),
             Self::Shown(None) => {
-                let detail = "This form does not say what it showed, so nothing was saved. Check the fields, then \
-                              send it again.";
+                let detail = "The form does not say which values it showed, so nothing was saved. Check the \
+                              fields, then send it again.";
                 Problem::new(Code::PreconditionFailed, detail)
             }
             Self::Shown(Some(seen)) => Problem::new(Code::PreconditionFailed, in_words(seen, user)),

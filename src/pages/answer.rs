@@ -14,7 +14,7 @@ const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; i
 /// Renders a page that no cache may store.
 pub fn answer(status: StatusCode, page: &impl Template) -> Result<HttpResponse, Problem> {
     let html = page.render().map_err(|error| {
-        tracing::error!(%error, "a page could not be made");
+        tracing::error!(%error, "a page could not be rendered");
         refusal::internal()
     })?;
     Ok(HttpResponse::build(status)

@@ -77,7 +77,7 @@ pub async fn show(state: web::Data<State>, request: HttpRequest) -> Result<HttpR
 pub async fn example(file: web::Path<String>) -> Result<HttpResponse, Problem> {
     let found = EXAMPLES.iter().find(|(name, _)| *name == file.as_str());
     let (_, source) =
-        found.ok_or_else(|| Problem::new(Code::NotFound, "There is no such example; see /docs/guide."))?;
+        found.ok_or_else(|| Problem::new(Code::NotFound, "There is no such example. See /docs/guide."))?;
     Ok(kept(plain("text/plain; charset=utf-8", (*source).to_owned())))
 }
 

@@ -54,7 +54,7 @@ pub struct ExplanationPage {
     detail: String,
     facts: Vec<(&'static str, String)>,
     checks: Vec<Row>,
-    life: Vec<Happening>,
+    history: Vec<Happening>,
     next: Vec<Step>,
 }
 
@@ -83,7 +83,7 @@ impl ExplanationPage {
             let text = explanation.problem.as_ref().and_then(|problem| problem[name].as_str());
             text.unwrap_or_default().to_owned()
         };
-        let life = explanation.life.iter().flatten().map(|event| {
+        let life = explanation.history.iter().flatten().map(|event| {
             let by = event.by.as_ref().map(|by| format!(", by {by}")).unwrap_or_default();
             let from = event.address.as_ref().map(|address| format!(", from {address}")).unwrap_or_default();
             Happening { when: Moment::new(event.at, now), text: format!("{}{by}{from}", event.text) }
@@ -95,11 +95,11 @@ impl ExplanationPage {
             code: problem("code"),
             title: match explanation.verdict {
                 Verdict::Refused => problem("title"),
-                Verdict::LetIn | Verdict::SessionLives => "It was let in".to_owned(),
+                Verdict::LetIn | Verdict::SessionLives => "It was accepted".to_owned(),
             },
             detail: problem("detail"),
             facts: facts(&explanation, now),
-            life: life.collect(),
+            history: life.collect(),
             checks: explanation.checks.into_iter().map(Row::from).collect(),
             next: explanation.next,
         }
@@ -141,9 +141,9 @@ impl From<Line> for Row {
         let (outcome, class) = match line.outcome {
             Outcome::Passed => ("passed", "good"),
             Outcome::Failed => ("failed", "bad"),
-            Outcome::Undecided => ("could not be decided", "bad"),
+            Outcome::Undecided => ("could not be checked", "bad"),
             Outcome::NotReached => ("not reached", ""),
-            Outcome::NotApplicable => ("asks nothing here", ""),
+            Outcome::NotApplicable => ("not needed here", ""),
         };
         Self { check: line.check.as_str(), outcome, class, said: line.found.unwrap_or_default() }
     }

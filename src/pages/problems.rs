@@ -102,8 +102,8 @@ pub async fn show(
     code: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
     let found = Code::find(&code);
-    let code =
-        found.ok_or_else(|| Problem::new(Code::NotFound, "No such code; /problems lists them all."))?;
+    let code = found
+        .ok_or_else(|| Problem::new(Code::NotFound, "There is no such code. See /problems for all codes."))?;
     let entry = Entry::of(code, &state);
     if wants_json(&request) {
         return Ok(kept(HttpResponse::Ok().insert_header(FOR_ALL).json(entry)));

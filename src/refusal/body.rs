@@ -71,7 +71,7 @@ impl Problem {
         let detail = match errors.as_slice() {
             [error] if error.pointer.is_empty() => format!("The request is invalid: {}.", error.detail),
             [error] => format!("{}: {}.", error.pointer, error.detail),
-            _ => format!("{count} things are wrong with the request; `errors` lists them."),
+            _ => format!("The request has {count} errors. They are listed in `errors`."),
         };
         let mut problem = Self::new(Code::ValidationFailed, detail);
         let content = Arc::make_mut(&mut problem.0);

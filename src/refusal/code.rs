@@ -97,35 +97,35 @@ catalogue! {
     TokenNotYetValid "token_not_yet_valid" UNAUTHORIZED Wait false (INVALID_TOKEN) ["valid_from"] TOKEN_NOT_YET_VALID "The token is not valid yet";
     TokenIssuerMismatch "token_issuer_mismatch" UNAUTHORIZED Refresh false (INVALID_TOKEN) ["expected" "found"] TOKEN_ISSUER_MISMATCH "The token was issued for another server";
     TokenAudienceMismatch "token_audience_mismatch" UNAUTHORIZED Refresh false (INVALID_TOKEN) ["expected" "found"] TOKEN_AUDIENCE_MISMATCH "The token is for another audience";
-    TokenTypeMismatch "token_type_mismatch" UNAUTHORIZED FixRequest false (INVALID_TOKEN) ["expected" "found"] TOKEN_TYPE_MISMATCH "Another type of token belongs here";
+    TokenTypeMismatch "token_type_mismatch" UNAUTHORIZED FixRequest false (INVALID_TOKEN) ["expected" "found"] TOKEN_TYPE_MISMATCH "Wrong token type";
     TokenUnknown "token_unknown" UNAUTHORIZED Login false (INVALID_TOKEN) [] TOKEN_UNKNOWN "The token is unknown";
     TokenRevoked "token_revoked" UNAUTHORIZED Refresh false (INVALID_TOKEN) ["revoked_at" "reason"] TOKEN_REVOKED "The token was revoked";
     SessionEnded "session_ended" UNAUTHORIZED Login true (INVALID_TOKEN) ["ended_at" "reason"] SESSION_ENDED "The session has ended";
     SessionExpired "session_expired" UNAUTHORIZED Login true (INVALID_TOKEN) ["expired_at"] SESSION_EXPIRED "The session has expired";
-    AuthenticationTooOld "authentication_too_old" UNAUTHORIZED StepUp false (TOO_OLD) ["auth_time" "max_age"] AUTHENTICATION_TOO_OLD "The sign-in is too old for this";
+    AuthenticationTooOld "authentication_too_old" UNAUTHORIZED StepUp false (TOO_OLD) ["auth_time" "max_age"] AUTHENTICATION_TOO_OLD "A more recent sign-in is required";
     AccountDisabled "account_disabled" UNAUTHORIZED ContactAdmin false (INVALID_TOKEN) [] ACCOUNT_DISABLED "The account is disabled";
     AccountDeleted "account_deleted" UNAUTHORIZED ContactAdmin true (INVALID_TOKEN) [] ACCOUNT_DELETED "The account was deleted";
     InvalidCredentials "invalid_credentials" UNAUTHORIZED Login false (BARE) [] INVALID_CREDENTIALS "Wrong username or password";
-    RefreshTokenReused "refresh_token_reused" UNAUTHORIZED Login true (INVALID_TOKEN) [] REFRESH_TOKEN_REUSED "The refresh token was used before";
+    RefreshTokenReused "refresh_token_reused" UNAUTHORIZED Login true (INVALID_TOKEN) [] REFRESH_TOKEN_REUSED "The refresh token was already used";
     RefreshTokenUnknown "refresh_token_unknown" UNAUTHORIZED Login true (INVALID_TOKEN) [] REFRESH_TOKEN_UNKNOWN "The refresh token is unknown";
-    InsufficientScope "insufficient_scope" FORBIDDEN Refresh false (SCOPE) ["required" "granted"] INSUFFICIENT_SCOPE "The token's scope does not cover this";
-    PermissionDenied "permission_denied" FORBIDDEN RequestAccess false (NONE) ["required" "role"] PERMISSION_DENIED "The permission is missing";
-    NotOwner "not_owner" FORBIDDEN RequestAccess false (NONE) [] NOT_OWNER "This belongs to somebody else";
-    CsrfFailed "csrf_failed" FORBIDDEN FixRequest false (NONE) [] CSRF_FAILED "The proof against cross-site requests is missing";
+    InsufficientScope "insufficient_scope" FORBIDDEN Refresh false (SCOPE) ["required" "granted"] INSUFFICIENT_SCOPE "The token's scope is insufficient";
+    PermissionDenied "permission_denied" FORBIDDEN RequestAccess false (NONE) ["required" "role"] PERMISSION_DENIED "The user lacks the permission";
+    NotOwner "not_owner" FORBIDDEN RequestAccess false (NONE) [] NOT_OWNER "Only the owner can change this";
+    CsrfFailed "csrf_failed" FORBIDDEN FixRequest false (NONE) [] CSRF_FAILED "The CSRF check failed";
     PreflightRefused "preflight_refused" FORBIDDEN FixRequest false (NONE) [] PREFLIGHT_REFUSED "The cross-origin request is not allowed";
     TooManyAttempts "too_many_attempts" TOO_MANY_REQUESTS Wait false (NONE) ["retry_after"] TOO_MANY_ATTEMPTS "Too many attempts";
     Overloaded "overloaded" SERVICE_UNAVAILABLE Wait false (NONE) ["retry_after"] OVERLOADED "The server is overloaded";
     DatabaseUnavailable "database_unavailable" SERVICE_UNAVAILABLE Wait false (NONE) ["retry_after"] DATABASE_UNAVAILABLE "The database is unavailable";
-    MalformedJson "malformed_json" BAD_REQUEST FixRequest false (NONE) [] MALFORMED_JSON "The body is not JSON";
+    MalformedJson "malformed_json" BAD_REQUEST FixRequest false (NONE) [] MALFORMED_JSON "The body is not valid JSON";
     ValidationFailed "validation_failed" UNPROCESSABLE_ENTITY FixRequest false (NONE) ["errors"] VALIDATION_FAILED "The request is invalid";
     UnsupportedMediaType "unsupported_media_type" UNSUPPORTED_MEDIA_TYPE FixRequest false (NONE) [] UNSUPPORTED_MEDIA_TYPE "The media type is not supported";
     PayloadTooLarge "payload_too_large" PAYLOAD_TOO_LARGE FixRequest false (NONE) [] PAYLOAD_TOO_LARGE "The body is too large";
     NotFound "not_found" NOT_FOUND FixRequest false (NONE) [] NOT_FOUND "Not found";
-    MethodNotAllowed "method_not_allowed" METHOD_NOT_ALLOWED FixRequest false (NONE) [] METHOD_NOT_ALLOWED "The method is not allowed here";
-    Conflict "conflict" CONFLICT FixRequest false (NONE) ["pointer"] CONFLICT "It conflicts with what stands there";
-    LastAdmin "last_admin" CONFLICT FixRequest false (NONE) [] LAST_ADMIN "The last admin stays";
-    PreconditionFailed "precondition_failed" PRECONDITION_FAILED FixRequest false (NONE) [] PRECONDITION_FAILED "It has changed since it was read";
-    InternalError "internal_error" INTERNAL_SERVER_ERROR ContactAdmin false (NONE) [] INTERNAL_ERROR "Something went wrong here";
+    MethodNotAllowed "method_not_allowed" METHOD_NOT_ALLOWED FixRequest false (NONE) [] METHOD_NOT_ALLOWED "The method is not allowed";
+    Conflict "conflict" CONFLICT FixRequest false (NONE) ["pointer"] CONFLICT "Conflicts with an existing record";
+    LastAdmin "last_admin" CONFLICT FixRequest false (NONE) [] LAST_ADMIN "Cannot remove the last administrator";
+    PreconditionFailed "precondition_failed" PRECONDITION_FAILED FixRequest false (NONE) [] PRECONDITION_FAILED "The precondition failed";
+    InternalError "internal_error" INTERNAL_SERVER_ERROR ContactAdmin false (NONE) [] INTERNAL_ERROR "Internal server error";
 }
 
 impl Code {

@@ -39,11 +39,7 @@ impl FieldError {
 
     /// Creates the entry that counts the errors which are not listed.
     fn of_more(more: usize) -> Self {
-        let detail = if more == 1 {
-            "1 more thing is wrong".to_owned()
-        } else {
-            format!("{more} more things are wrong")
-        };
+        let detail = if more == 1 { "1 more error".to_owned() } else { format!("{more} more errors") };
         Self { pointer: String::new(), code: "too_many", detail }
     }
 
@@ -157,14 +153,11 @@ mod tests {
     fn errors_past_the_bound_are_counted() {
         let entries = errors(LISTED_MAX + 7, "/a").into_entries();
         assert_eq!(entries.len(), LISTED_MAX + 1);
-        assert_eq!(
-            (entries[LISTED_MAX].code, &*entries[LISTED_MAX].detail),
-            ("too_many", "7 more things are wrong")
-        );
+        assert_eq!((entries[LISTED_MAX].code, &*entries[LISTED_MAX].detail), ("too_many", "7 more errors"));
         assert_eq!(errors(LISTED_MAX, "/a").into_entries().len(), LISTED_MAX);
         let mut counted = errors(1, "/a");
         counted.count(1);
-        assert_eq!(counted.into_entries()[1].detail, "1 more thing is wrong");
+        assert_eq!(counted.into_entries()[1].detail, "1 more error");
     }
 
     #[test]
@@ -181,7 +174,7 @@ mod tests {
     #[test]
     fn kept_errors_are_fewer_and_count_the_rest() {
         let kept = errors(60, "/a").kept();
-        assert_eq!((kept.len(), &*kept[KEPT_MAX].detail), (KEPT_MAX + 1, "50 more things are wrong"));
+        assert_eq!((kept.len(), &*kept[KEPT_MAX].detail), (KEPT_MAX + 1, "50 more errors"));
         assert_eq!(errors(3, "/a").kept().len(), 3);
     }
 

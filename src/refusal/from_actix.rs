@@ -11,8 +11,8 @@ use super::field_errors::FieldError;
 /// Creates the refusal for a bug in the server.
 #[must_use]
 pub fn internal() -> Problem {
-    let detail = "Something went wrong here; nothing is wrong with your request. The operator finds it in the log \
-                  under this request id.";
+    let detail = "The server failed; your request is fine. Try again later. The operator can find the cause \
+                  in the log under this request id.";
     Problem::new(Code::InternalError, detail)
 }
 
@@ -26,25 +26,27 @@ pub fn from_actix(error: &Error) -> Problem {
         return query(&reason.to_string());
     }
     if error.as_error::<PathError>().is_some() {
-        return Problem::new(Code::NotFound, "Nothing of this id stands here, or nothing that you may see.");
+        return Problem::new(Code::NotFound, "Not found, or you do not have access to it.");
     }
     if let Some(payload) = error.as_error::<PayloadError>() {
         return from_payload(payload);
     }
     match error.as_response_error().status_code() {
-        StatusCode::NOT_FOUND => Problem::new(Code::NotFound, "Nothing stands at this address."),
+        StatusCode::NOT_FOUND => {
+            Problem::new(Code::NotFound, "Nothing exists at this address. Check the path.")
+        }
         StatusCode::PAYLOAD_TOO_LARGE => {
-            Problem::new(Code::PayloadTooLarge, "The body is larger than is allowed.")
+            Problem::new(Code::PayloadTooLarge, "The body is too large. Send a smaller one.")
         }
         StatusCode::UNSUPPORTED_MEDIA_TYPE => {
-            Problem::new(Code::UnsupportedMediaType, "The body is of a type that is not taken here.")
+            Problem::new(Code::UnsupportedMediaType, "This endpoint does not accept the body's media type.")
         }
         status if status.is_client_error() => {
-            let error = FieldError::new("", "invalid", "it could not be read".into());
+            let error = FieldError::new("", "invalid", "the form or query could not be read".into());
             Problem::validation(vec![error])
         }
         _ => {
-            tracing::error!(%error, "an error that nothing here makes");
+            tracing::error!(%error, "an unexpected error of actix-web");
             internal()
         }
     }
@@ -52,12 +54,14 @@ pub fn from_actix(error: &Error) -> Problem {
 
 fn from_payload(error: &PayloadError) -> Problem {
     match error {
-        PayloadError::Overflow => Problem::new(Code::PayloadTooLarge, "The body is larger than is allowed."),
+        PayloadError::Overflow => {
+            Problem::new(Code::PayloadTooLarge, "The body is too large. Send a smaller one.")
+        }
         PayloadError::EncodingCorrupted => {
-            let detail = "The body's chunks are not as `Transfer-Encoding: chunked` has them.";
+            let detail = "The body's chunks do not follow `Transfer-Encoding: chunked`.";
             Problem::new(Code::MalformedJson, detail)
         }
-        _ => Problem::new(Code::MalformedJson, "The body ended before it was whole."),
+        _ => Problem::new(Code::MalformedJson, "The body ended too early. Send it again."),
     }
 }
 
@@ -68,11 +72,11 @@ fn query(reason: &str) -> Problem {
         .nth(1)
         .filter(|name| name.len() <= 100 && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'));
     let (code, detail) = if reason.starts_with("unknown field") {
-        ("unknown_field", "this parameter is not known here; check its spelling or leave it out")
+        ("unknown_field", "this parameter is unknown; check its spelling or leave it out")
     } else if reason.starts_with("duplicate field") {
-        ("duplicate_field", "this parameter was sent more than once")
+        ("duplicate_field", "this parameter was sent more than once; send it once")
     } else {
-        ("invalid", "a parameter is not of its type; /openapi.json says which it has")
+        ("invalid", "a parameter has the wrong type; /openapi.json says which type it has")
     };
     let pointer = named.filter(|_| code != "invalid").map_or(String::new(), |name| format!("/{name}"));
     Problem::validation(vec![FieldError::new(pointer, code, detail.into())])

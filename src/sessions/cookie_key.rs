@@ -13,7 +13,7 @@ const SEAL_NAME: &str = "cookie key";
 
 /// Error: the stored key is encrypted under a secret key that is not configured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the key of session cookies is sealed under a secret key that is not among those set")]
+#[error("the key of session cookies is encrypted with a secret key that is not set")]
 pub struct SealedCookieKey;
 
 /// The key that signs session cookies. `Debug` does not print it.

@@ -23,7 +23,7 @@ use crate::state::State;
 #[utoipa::path(post, path = "/api/token/blacklist/", tag = "simplejwt", operation_id = "simplejwt_blacklist", security(()),
     request_body(content((RefreshToken = "application/json"), (RefreshToken = "application/x-www-form-urlencoded"),
         (RefreshToken = "multipart/form-data"))),
-    responses((status = 200, description = "The session has ended", body = Nothing), Refusals))]
+    responses((status = 200, description = "The session ended", body = Nothing), Refusals))]
 pub async fn blacklist(
     state: web::Data<State>,
     asked: HttpRequest,

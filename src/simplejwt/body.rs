@@ -108,10 +108,10 @@ fn read_form(text: &[u8]) -> Result<Map<String, Value>, Problem> {
 fn read_json(text: &[u8]) -> Result<Map<String, Value>, Problem> {
     let malformed = |found: &str| Problem::new(Code::MalformedJson, format!("JSON parse error - {found}"));
     if text.starts_with(b"\xef\xbb\xbf") {
-        return Err(malformed("it begins with a byte order mark: send it without one"));
+        return Err(malformed("it starts with a byte order mark: send it without one"));
     }
     let Shallow(value) = serde_json::from_slice(text).map_err(|error| {
-        let found = if error.is_eof() { "it ends too soon" } else { "it is no JSON" };
+        let found = if error.is_eof() { "it is incomplete" } else { "it is not valid JSON" };
         malformed(&format!("{found}: line {} column {}", error.line(), error.column()))
     })?;
     let found = match value {

@@ -21,7 +21,7 @@ const PARAMETERS_MAX: usize = 16;
 pub fn read(content_type: &str, body: &[u8]) -> Result<Map<String, Value>, Problem> {
     let boundary = parameter(content_type, "boundary").filter(|boundary| is_boundary(boundary));
     let Some(boundary) = boundary else {
-        return Err(malformed("the Content-Type names no boundary".to_owned()));
+        return Err(malformed("the Content-Type has no boundary".to_owned()));
     };
     // This puts a line break before the first delimiter too.
     let body = [b"\r\n", body].concat();
@@ -51,7 +51,7 @@ fn is_boundary(text: &str) -> bool {
 fn field(part: &[u8]) -> Result<Option<(String, Value)>, Problem> {
     let Some(head_len) = memmem::find(part, b"\r\n\r\n") else { return Ok(None) };
     if head_len > HEAD_MAX {
-        return Err(malformed(format!("a part's head has more than {HEAD_MAX} bytes")));
+        return Err(malformed(format!("the header of a part has more than {HEAD_MAX} bytes")));
     }
     let (head, value) = (String::from_utf8_lossy(&part[..head_len]), &part[head_len + 4..]);
     let disposition = head.lines().take(LINES_MAX).find_map(|line| {

@@ -36,7 +36,7 @@ impl FromBody for Token {
 #[utoipa::path(post, path = "/api/token/verify/", tag = "simplejwt", operation_id = "simplejwt_verify", security(()),
     request_body(content((Token = "application/json"), (Token = "application/x-www-form-urlencoded"),
         (Token = "multipart/form-data"))),
-    responses((status = 200, description = "It is good", body = Nothing), Refusals))]
+    responses((status = 200, description = "The token is valid", body = Nothing), Refusals))]
 pub async fn verify(
     state: web::Data<State>,
     asked: HttpRequest,

@@ -149,13 +149,13 @@ pub enum AccessTokenFlaw {
 #[derive(Debug, thiserror::Error)]
 pub enum IssueError {
     /// No key may sign at this time.
-    #[error("there is no key that may sign")]
+    #[error("no key can sign")]
     NoKey,
     /// The claims could not be encoded as JSON.
     #[error("{0}")]
     Encoding(#[from] serde_json::Error),
     /// The library failed.
-    #[error("the key does not sign")]
+    #[error("the key cannot sign")]
     Signing,
 }
 

@@ -54,13 +54,13 @@ impl Algorithm {
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
     /// It is encrypted under a secret key that is not configured.
-    #[error("the signing key {0} is sealed under a secret key that is not among those set")]
+    #[error("the signing key {0} is encrypted with a secret key that is not set")]
     Sealed(String),
     /// The library rejects it, or its signatures do not verify.
     #[error("the signing key {0} does not work: {1}")]
     Broken(String, String),
     /// The library could not generate a key.
-    #[error("no signing key could be made: {0}")]
+    #[error("no signing key could be created: {0}")]
     Generation(String),
 }
 

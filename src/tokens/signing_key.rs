@@ -61,7 +61,7 @@ impl SigningKey {
                 let signer = Arc::new(signer);
                 Ok(Self { kid, algorithm, signer, header, encoding_key, decoding_key, jwk, times })
             }
-            Ok(None) => Err(KeyError::Broken(kid, "what it signs does not verify".into())),
+            Ok(None) => Err(KeyError::Broken(kid, "its signatures do not verify".into())),
             Err(error) => Err(KeyError::Broken(kid, error.to_string())),
         }
     }
@@ -80,7 +80,7 @@ impl SigningKey {
 
     fn open(row: &Row, keys: &SecretKeys) -> Result<Self, KeyError> {
         let algorithm = Algorithm::parse(&row.algorithm)
-            .ok_or_else(|| KeyError::Broken(row.kid.clone(), "its algorithm is not known".into()))?;
+            .ok_or_else(|| KeyError::Broken(row.kid.clone(), "its algorithm is unknown".into()))?;
         let pkcs8 = keys
             .open(&seal_name(&row.kid), &row.sealed_key)
             .map_err(|_| KeyError::Sealed(row.kid.clone()))?;

@@ -28,16 +28,16 @@ pub enum NameFlaw {
     #[error("must not contain white space (U+{0:04X})")]
     WhiteSpace(u32),
     /// It contains a character that is invisible, changes how others are displayed, or has no meaning.
-    #[error("contains U+{0:04X}, which cannot be seen or has no fixed meaning")]
+    #[error("contains U+{0:04X}, which is invisible or has no fixed meaning")]
     InvisibleCharacter(u32),
     /// It begins with a mark that combines with a preceding character.
-    #[error("begins with the combining mark U+{0:04X}")]
+    #[error("starts with the combining mark U+{0:04X}")]
     CombiningMark(u32),
     /// It contains a colon, which ends the username in Basic credentials (RFC 7617, section 2).
     #[error("must not contain a colon")]
     Colon,
     /// Users cannot choose an address as a username, because it may belong to someone else.
-    #[error("must not contain @: an address goes into `email`")]
+    #[error("must not contain @; put an address into `email`")]
     AtSign,
     /// It is not a valid address, although it contains an @ or must be an address.
     #[error("is not an e-mail address")]

@@ -68,10 +68,10 @@ pub enum PasswordFlaw {
     #[error("at most {MAX_BYTES} bytes are allowed")]
     TooLong,
     /// It contains U+0000.
-    #[error("U+0000 cannot stand in a password")]
+    #[error("U+0000 is not allowed in a password")]
     Nul,
     /// It is one of the passwords that attackers try first.
-    #[error("this is one of the passwords that are guessed first; choose one that nobody else would")]
+    #[error("this is one of the first passwords that attackers guess; choose one that nobody else would")]
     Common,
     /// It is little more than the account's own name.
     #[error("this is little more than the account's own name")]
@@ -127,7 +127,7 @@ impl PasswordPolicy {
 
 /// Error: a stored hash has an unknown format, or a cost that is not allowed. This is a server error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the stored password hash is of no known form")]
+#[error("the stored password hash has an unknown format")]
 pub struct OddHash;
 
 /// The hash of a password. `Debug` does not print it.

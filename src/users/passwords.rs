@@ -31,7 +31,7 @@ pub enum HashError {
     #[error("too many passwords are being hashed")]
     Overloaded,
     /// A stored hash has an unknown format. This is a server error.
-    #[error("a stored password hash is of no known form")]
+    #[error("a stored password hash has an unknown format")]
     OddHash,
 }
 

@@ -640,7 +640,7 @@ async fn registrations_are_counted_by_address_on_all_nodes_before_the_hash() {
         browser.fill_in("/register", "/register", &[("username", "dave"), ("password", PASSWORD)]).await;
     assert_eq!(page.status, 429);
     let html = page.body.as_str().unwrap();
-    assert!(html.contains("Too many accounts were made from your address"), "{html}");
+    assert!(html.contains("Too many accounts were created from your address"), "{html}");
     assert!(html.contains("value=\"dave\"") && page.header("retry-after").is_some(), "{html}");
 }
 
@@ -695,7 +695,7 @@ async fn the_pages_say_for_how_long_beside_the_form() {
         let html = answer.body.as_str().unwrap();
         assert_eq!(answer.status, 429, "{html}");
         assert_eq!(answer.header("retry-after"), Some("2"), "{html}");
-        assert!(html.contains("The next try is taken in") && html.contains("<form"), "{html}");
+        assert!(html.contains("Try again in") && html.contains("<form"), "{html}");
         assert!(html.contains(kept), "{html}");
     }
     world.services.recorder.kept_refusals.flush(&world.services.core.database).await.unwrap();
@@ -791,14 +791,14 @@ async fn an_operator_sees_who_has_to_wait_and_lifts_it() {
         shown.get("sign_in_waits_until").cloned().unwrap_or_default()
     };
     assert_eq!(waits_until(), Value::Null);
-    assert!(doorward(&world, &["user", "unlock", "alice"]).contains("Nothing was counted"));
+    assert!(doorward(&world, &["user", "unlock", "alice"]).contains("has no failed attempts"));
     for (address, name) in [(ELSEWHERE, "alice"), (ELSEWHERE, "al@example.org"), (HOME, "alice")] {
         use_up(&world, address, name).await;
         held(&guess(&world, address, name).await);
         assert!(waits_until().is_string(), "{name} from {address}");
         let said = doorward(&world, &["user", "show", "alice"]);
-        assert!(said.contains("the next sign-in is taken at"), "{said}");
-        assert!(doorward(&world, &["user", "unlock", "AL@example.org"]).contains("waits no more"));
+        assert!(said.contains("the next sign-in is possible at"), "{said}");
+        assert!(doorward(&world, &["user", "unlock", "AL@example.org"]).contains("does not have to wait"));
         assert_eq!(waits_until(), Value::Null);
         // A node caches the database's answer for at most a second.
         let begun = std::time::Instant::now();

@@ -66,7 +66,7 @@ async fn an_account_is_made_by_a_link_or_with_a_password() {
     assert!(answer.status == 422 && html(&answer).contains("value=\"ROOT\""), "{}", html(&answer));
     let taken = [("username", "ROOT"), ("email", ""), ("role", "viewer"), ("by", "link")];
     let answer = browser.fill_in(new, new, &taken).await;
-    assert!(answer.status == 422 && html(&answer).contains("taken already"));
+    assert!(answer.status == 422 && html(&answer).contains("already in use"));
     let by_link = [("username", "carol"), ("email", "carol@example.com"), ("role", "viewer"), ("by", "link")];
     let answer = browser.fill_in(new, new, &by_link).await;
     assert_eq!(answer.status, 201);
@@ -166,7 +166,7 @@ async fn stale_page_changes_nothing_and_says_what_changed() {
     assert_eq!(bare[0].0, "csrf_token");
     let answer = admin.send_form(&page, bare, &old).await;
     assert_eq!((answer.status, state()), (412, "alicia a&b@example.org member".to_owned()));
-    assert!(html(&answer).contains("does not say what it showed"), "{}", html(&answer));
+    assert!(html(&answer).contains("does not say which values it showed"), "{}", html(&answer));
 }
 
 #[actix_web::test]
@@ -239,7 +239,9 @@ async fn an_account_is_edited_and_a_mistake_keeps_what_was_typed() {
     let wrong = [("username", "root"), ("email", "a@example.com")];
     let answer = admin.fill_in(&page, &page, &wrong).await;
     assert!(
-        answer.status == 422 && html(&answer).contains("taken") && html(&answer).contains("a@example.com")
+        answer.status == 422
+            && html(&answer).contains("already in use")
+            && html(&answer).contains("a@example.com")
     );
     let good = [("username", "alicia"), ("email", "a@example.com")];
     assert_eq!(admin.fill_in(&page, &page, &good).await.status, 303);
@@ -258,9 +260,9 @@ async fn an_account_is_edited_and_a_mistake_keeps_what_was_typed() {
     world.sql("UPDATE users SET status = 'disabled' WHERE username = 'admin'");
     let own = format!("/admin/users/{root}");
     let answer = admin.fill_in(&own, &format!("{own}/role"), &[("role", "member")]).await;
-    assert!(answer.status == 422 && html(&answer).contains("last active admin"), "{}", html(&answer));
+    assert!(answer.status == 422 && html(&answer).contains("last active administrator"), "{}", html(&answer));
     let answer = admin.fill_in(&own, &format!("{own}/disable"), &[]).await;
-    assert!(answer.status == 422 && html(&answer).contains("last active admin"));
+    assert!(answer.status == 422 && html(&answer).contains("last active administrator"));
 }
 
 #[actix_web::test]
@@ -622,7 +624,7 @@ async fn a_request_that_was_let_in_is_explained_as_such() {
     ];
     for page in &pages {
         assert_eq!(page.status, 200);
-        for said in ["<h1>It was let in</h1>", "<title>It was let in", "GET /api/v1/notes", "passed"] {
+        for said in ["<h1>It was accepted</h1>", "<title>It was accepted", "GET /api/v1/notes", "passed"] {
             assert!(html(page).contains(said), "{said}: {}", html(page));
         }
         for unsaid in ["/problems/", "What to do", "class=\"lead\"", "<code></code>"] {

@@ -112,7 +112,7 @@ async fn errors_that_are_not_listed_are_counted() {
     let counted = 1 + (200 - 121) - (errors.len() - 1);
     assert_eq!(
         (last["code"].as_str(), last["detail"].as_str()),
-        (Some("too_many"), Some(&*format!("{counted} more things are wrong")))
+        (Some("too_many"), Some(&*format!("{counted} more errors")))
     );
     assert!(!refused.body.to_string().contains("missing_field"), "{}", refused.body);
 }

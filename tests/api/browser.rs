@@ -303,7 +303,7 @@ async fn an_account_is_changed_on_its_pages_and_a_mistake_keeps_what_was_typed()
     assert!(html(&answer).contains("value=\"Alice2\"") && html(&answer).contains("value=\"not an address\""));
     let taken = [("username", "BOB"), ("email", ""), ("current_password", PASSWORD)];
     let answer = browser.fill_in("/account", "/account", &taken).await;
-    assert!(answer.status == 422 && html(&answer).contains("taken already"), "{}", html(&answer));
+    assert!(answer.status == 422 && html(&answer).contains("already in use"), "{}", html(&answer));
     let wrong = [("username", "alice2"), ("email", ""), ("current_password", "wrong")];
     let answer = browser.fill_in("/account", "/account", &wrong).await;
     assert!(answer.status == 422 && html(&answer).contains("not the account"), "{}", html(&answer));
@@ -535,7 +535,7 @@ async fn an_account_is_made_by_its_own_user_only_where_that_is_open() {
     let typed = [("username", "CAROL"), ("email", ""), ("password", PASSWORD)];
     let answer = browser.fill_in("/register", "/register", &typed).await;
     assert!(
-        answer.status == 422 && html(&answer).contains("taken already") && html(&answer).contains("CAROL")
+        answer.status == 422 && html(&answer).contains("already in use") && html(&answer).contains("CAROL")
     );
     let typed = [("username", "dave"), ("email", "dave@example.com"), ("password", PASSWORD)];
     let answer = browser.fill_in("/register", "/register", &typed).await;

@@ -34,8 +34,8 @@ fn line<'a>(explanation: &'a Value, check: &str) -> &'a Value {
 }
 
 fn happened(explanation: &Value) -> Vec<&str> {
-    let life = explanation["life"].as_array().unwrap_or_else(|| panic!("no life: {explanation}"));
-    life.iter().map(|event| event["event"].as_str().unwrap()).collect()
+    let history = explanation["history"].as_array().unwrap_or_else(|| panic!("no history: {explanation}"));
+    history.iter().map(|event| event["event"].as_str().unwrap()).collect()
 }
 
 async fn keep(world: &World) {
@@ -90,22 +90,22 @@ async fn whoever_has_no_credential_learns_what_the_refusal_says_and_nothing_of_i
     for member in ["code", "title", "detail", "action", "terminal", "ended_at", "reason"] {
         assert_eq!(told["problem"][member], refused.body[member], "{member}");
     }
-    assert_eq!((&told["life"], &told["credential"]["username"]), (&Value::Null, &Value::Null));
+    assert_eq!((&told["history"], &told["credential"]["username"]), (&Value::Null, &Value::Null));
     assert_eq!(line(&told, "revocation")["found"], Value::Null, "{told}");
     assert_eq!(line(&told, "session")["outcome"], "failed");
     assert_eq!(line(&told, "scope")["outcome"], "not_reached");
     // Another user sees no more than that. The admin also sees who ended the session.
     let bob = world.signed_in("bob", "member").await;
-    assert_eq!(explained(&world, Some(&bob.access), &alice.access).await["life"], Value::Null);
+    assert_eq!(explained(&world, Some(&bob.access), &alice.access).await["history"], Value::Null);
     let admin = world.login("admin").await;
     let all = explained(&world, Some(&admin.access), &alice.access).await;
-    let ended = all["life"].as_array().unwrap().iter().find(|event| event["event"] == "session_ended");
+    let ended = all["history"].as_array().unwrap().iter().find(|event| event["event"] == "session_ended");
     let ended = ended.unwrap_or_else(|| panic!("{all}"));
-    assert_eq!((&ended["by"], &ended["text"]), (&json!("alice"), &json!("the session was ended: logout")));
+    assert_eq!((&ended["by"], &ended["text"]), (&json!("alice"), &json!("the session ended: logout")));
     assert!(ended["at"].is_string() && ended["address"].is_string() && ended["request_id"].is_string());
     // The admin's personal token shows no history, because it may have leaked.
     let (personal, _) = world.personal_token(&admin.access, "audit:read account:read").await;
-    assert_eq!(explained(&world, Some(&personal), &alice.access).await["life"], Value::Null);
+    assert_eq!(explained(&world, Some(&personal), &alice.access).await["history"], Value::Null);
 }
 
 /// Returns a line for each check, with its outcome and with which of the two texts it has.
@@ -235,7 +235,7 @@ async fn a_forged_token_learns_nothing_of_what_it_says() {
             assert_eq!(told["credential"][member], Value::Null, "{told}");
         }
         assert_eq!(
-            (line(&told, "signature")["outcome"].as_str(), &told["life"]),
+            (line(&told, "signature")["outcome"].as_str(), &told["history"]),
             (Some("failed"), &Value::Null)
         );
         assert_eq!(line(&told, "times")["outcome"], "not_reached");
@@ -402,17 +402,17 @@ async fn a_refused_request_stands_under_its_id_with_who_ended_what() {
     let from = ["address", "peer", "forwarded_for"].map(|name| told["request"][name].clone());
     assert_eq!(from, ["127.0.0.1", "127.0.0.1", "203.0.113.9"]);
     let ended =
-        told["life"].as_array().unwrap().iter().find(|event| event["event"] == "session_ended").unwrap();
+        told["history"].as_array().unwrap().iter().find(|event| event["event"] == "session_ended").unwrap();
     assert_eq!(
         (&ended["by"], &ended["text"]),
-        (&json!("admin"), &json!("the session was ended: ended by admin"))
+        (&json!("admin"), &json!("the session ended: ended by admin"))
     );
     assert_eq!(line(&told, "session")["outcome"], "failed");
     // An anonymous caller with the id sees what the answer said, but neither the user nor the address.
     let told = explain(&world, None, question).await.body;
     assert_eq!(told["problem"]["code"], "session_ended");
     let from = ["address", "peer", "forwarded_for"].map(|name| &told["request"][name]);
-    for hidden in [&told["credential"]["username"], &told["life"]].into_iter().chain(from) {
+    for hidden in [&told["credential"]["username"], &told["history"]].into_iter().chain(from) {
         assert_eq!(hidden, &Value::Null, "{told}");
     }
 }

@@ -145,7 +145,7 @@ async fn a_search_past_its_timeout_is_told_to_narrow() {
         let canceled = database.search(execute("SELECT pg_sleep(60)")).await.expect_err("too expensive");
         let refused = doorward::refusal::Problem::from(canceled);
         assert_eq!(refused.code().as_str(), "overloaded");
-        assert!(refused.detail().contains("Narrow the search"), "{}", refused.detail());
+        assert!(refused.detail().contains("Narrow it"), "{}", refused.detail());
         assert_eq!(refused.members()["retry_after"], 2);
     }
     database.search(execute("SELECT")).await.expect("a cheap one");

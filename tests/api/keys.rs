@@ -143,7 +143,7 @@ async fn keys_are_sealed_anew_when_the_secret_key_changes_and_nobody_is_signed_o
     let new = SecretKeys::derive(["another secret key, of the same length"]).expect("keys");
     assert!(signing_key::open(&rows, &new).is_ok());
     let unopened = signing_key::open(&rows, &world.services.core.secret_keys).map(|_| ());
-    assert!(unopened.is_err_and(|error| error.to_string().contains("sealed under a secret key")));
+    assert!(unopened.is_err_and(|error| error.to_string().contains("encrypted with a secret key")));
     assert_eq!(world.get("/api/v1/me", &tokens.access).await.status, 200);
 }
 

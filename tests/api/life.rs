@@ -14,7 +14,7 @@ use crate::support::{PASSWORD, Tokens, World};
 
 const BEGUN: &str = "signed in (api session), by alice";
 const USED: &str = "last used";
-const EXPIRES: &str = "expires if it is not used until then";
+const EXPIRES: &str = "expires unless it is used before";
 
 /// Returns the explanation that an admin sees.
 async fn explained(world: &World, question: Value) -> Value {
@@ -29,7 +29,7 @@ async fn life_of(world: &World, token: &str) -> Vec<Value> {
 }
 
 fn life(explanation: Value) -> Vec<Value> {
-    explanation["life"].as_array().unwrap_or_else(|| panic!("no life: {explanation}")).clone()
+    explanation["history"].as_array().unwrap_or_else(|| panic!("no history: {explanation}")).clone()
 }
 
 /// Returns the events as a page prints them.
@@ -64,7 +64,7 @@ async fn a_session_tells_what_became_of_it_and_of_its_user() {
     let once = "refreshed";
     assert_eq!(texts(&life_of(&world, &second.access).await), [begun, once, USED, EXPIRES]);
     let third = refreshed(&world, &second).await;
-    let twice = "refreshed, 2 times in all";
+    let twice = "refreshed, 2 times in total";
     assert_eq!(texts(&life_of(&world, &third.access).await), [begun, twice, USED, EXPIRES]);
 
     // Events that affect the session appear, whoever caused them. A change of the username and another
@@ -95,14 +95,14 @@ async fn a_session_tells_what_became_of_it_and_of_its_user() {
             "the user's role was changed, by admin",
             of_user[0],
             of_user[1],
-            "refreshed, 3 times in all",
+            "refreshed, 3 times in total",
             USED,
             changed,
-            "the session was ended: logout, by alicia",
+            "the session ended: logout, by alicia",
         ]
     );
-    let ended = "the session was ended: password changed, by alicia";
-    let stepped_up = "the password was given again, by alicia";
+    let ended = "the session ended: password changed, by alicia";
+    let stepped_up = "the password was confirmed, by alicia";
     let renewed = "the session got a new refresh token";
     assert_eq!(
         texts(&life_of(&world, &other.access).await),
@@ -120,7 +120,7 @@ async fn the_end_of_a_session_is_told_once_with_who_ended_it_even_when_its_event
     world.advance(TimeDelta::minutes(1));
     let body = json!({ "refresh_token": signed_out.refresh });
     assert_eq!(world.ask(Method::POST, "/api/v1/auth/logout").json(&body).send().await.status, 204);
-    ended.push((signed_out, "logout", Some("whoever holds its refresh token")));
+    ended.push((signed_out, "logout", Some("someone with its refresh token")));
 
     let from_elsewhere = world.login("alice").await;
     let elsewhere = world.login("alice").await;
@@ -141,7 +141,7 @@ async fn the_end_of_a_session_is_told_once_with_who_ended_it_even_when_its_event
 
     for (tokens, reason, by) in &ended {
         let by = by.map(|by| format!(", by {by}")).unwrap_or_default();
-        let end = format!("the session was ended: {reason}{by}");
+        let end = format!("the session ended: {reason}{by}");
         assert_eq!(texts(&life_of(&world, &tokens.access).await), [BEGUN, &end]);
     }
 
@@ -153,8 +153,8 @@ async fn the_end_of_a_session_is_told_once_with_who_ended_it_even_when_its_event
     world.advance(TimeDelta::minutes(1));
     let reused = world.refresh(&first.refresh).await;
     reused.refused("refresh_token_reused");
-    let twice = "refreshed, 2 times in all";
-    let end = "a spent refresh token was used again: the session was ended";
+    let twice = "refreshed, 2 times in total";
+    let end = "a used refresh token was presented again, so the session was ended";
     assert_eq!(texts(&life_of(&world, &third.access).await), [BEGUN, twice, USED, end]);
     let of_request = life(explained(&world, json!({ "request_id": reused.text("request_id") })).await);
     assert_eq!(texts(&of_request), [BEGUN, twice, USED, end]);
@@ -170,7 +170,7 @@ async fn the_end_of_a_session_is_told_once_with_who_ended_it_even_when_its_event
         assert_eq!(life[0]["address"], "127.0.0.1");
         let told = texts(&life);
         assert_eq!(told[0], "signed in (api session)");
-        assert_eq!(told[told.len() - 1], format!("the session was ended: {reason}"));
+        assert_eq!(told[told.len() - 1], format!("the session ended: {reason}"));
         let rotations: &[&str] = if *reason == "refresh token reused" { &[twice, USED] } else { &[] };
         assert_eq!(told[1..told.len() - 1], *rotations);
     }
@@ -197,7 +197,7 @@ async fn a_personal_token_tells_of_itself_and_its_user_and_of_no_other_token() {
     };
     let (lasting, id) = make(864_000).await;
     let (brief, _) = make(3_600).await;
-    let made = "the token “a script” was made";
+    let made = "the token “a script” was created";
     assert_eq!(texts(&life_of(&world, &lasting).await), [format!("{made}, by alice"), "expires".to_owned()]);
     world.advance(TimeDelta::minutes(1));
     assert_eq!(world.get("/api/v1/notes", &lasting).await.status, 200);
@@ -245,7 +245,7 @@ async fn what_somebody_did_to_others_stands_in_their_lives_alone_and_in_its_orde
     let told = ["the user's role was changed, by admin", "the account was disabled, by admin"];
     assert_eq!(
         texts(&life_of(&world, &alice.access).await),
-        [BEGUN, "a wrong password was given, by alice", told[0], told[1], EXPIRES]
+        [BEGUN, "a wrong password was entered, by alice", told[0], told[1], EXPIRES]
     );
     assert_eq!(texts(&life_of(&world, &admin.access).await), ["signed in (api session), by admin", EXPIRES]);
 }
@@ -262,8 +262,7 @@ async fn a_request_tells_what_it_did_beside_the_life_of_its_credential() {
         world.ask(Method::DELETE, &path).bearer(&admin.access).header("x-doorward-trace", "1").send().await;
     assert_eq!(ending.status, 204);
     let question = json!({ "request_id": ending.header("x-request-id") });
-    let (begun, end) =
-        ("signed in (api session), by admin", "the session was ended: ended by admin, by admin");
+    let (begun, end) = ("signed in (api session), by admin", "the session ended: ended by admin, by admin");
     assert_eq!(texts(&life(explained(&world, question).await)), [begun, end, EXPIRES]);
     assert_eq!(texts(&life_of(&world, &tokens.access).await), [BEGUN, end]);
     // The event is only in the history of the request's caller.

@@ -27,7 +27,7 @@ async fn header_mistakes_are_named_and_not_repeated() {
         (format!("Bearer Bearer {personal}"), "sent twice"),
         (format!("Bearer {personal},"), "comma"),
         (format!(r"Bearer {personal}\n"), "line break"),
-        (format!("Bearer:{personal}"), "followed by a space"),
+        (format!("Bearer:{personal}"), "followed by one space"),
         ("Bearer ${TOKEN}".to_owned(), "placeholder"),
         ("Bearer undefined".to_owned(), "placeholder"),
         ("Bearer [object Object]".to_owned(), "placeholder"),
@@ -280,7 +280,7 @@ async fn pages_take_no_authorization_header() {
         let answer = sent.header("origin", "https://evil.example").send().await;
         let page = answer.body.as_str().expect("a page");
         assert_eq!(answer.status, 401, "{page}");
-        assert!(page.contains("session cookie alone"), "{page}");
+        assert!(page.contains("only the session cookie"), "{page}");
         assert!(answer.challenges().iter().all(|challenge| !challenge.starts_with("Basic")), "{page}");
         assert_eq!(answer.header("location"), None);
     }

@@ -69,7 +69,7 @@ async fn of_two_nodes_one_prunes_and_the_other_leaves_it_to_it() {
     assert!(run.is_none() && batches == 0);
     let said = doorward_json(&world, &["prune", "--json"]);
     assert_eq!((&said["elsewhere"], &said["audit_events"]), (&true.into(), &0.into()));
-    assert!(doorward(&world, &["prune"]).0.contains("Another process is at it"));
+    assert!(doorward(&world, &["prune"]).0.contains("Another process is pruning"));
     assert_eq!(world.count("SELECT count(*) FROM audit_events"), 12_001);
     holder.batch_execute("COMMIT").unwrap();
 

@@ -477,14 +477,18 @@ async fn owner_finds_the_renewal_in_the_explanation() {
     let body = json!({ "request_id": me(&former).await.text("request_id") });
     let told = send(&browser, &token, "/api/v1/auth/explain", body.clone()).await;
     assert_eq!(told.body["problem"]["reason"], "session_renewed", "{}", told.body);
-    let life = told.body["life"].as_array().expect("its own");
+    let life = told.body["history"].as_array().expect("its own");
     let renewed = life.iter().find(|event| event["event"] == "session_renewed").expect("the renewal");
     assert_eq!(renewed["text"], "the session got a new cookie");
     let failed = told.body["checks"].as_array().unwrap().iter().find(|line| line["outcome"] == "failed");
     assert_eq!(failed.unwrap()["check"], "revocation");
     // Strangers do not see the history.
     let told = world.ask(Method::POST, "/api/v1/auth/explain").json(&body).send().await;
-    assert!(told.body["life"].is_null() && told.body["problem"]["code"] == "token_unknown", "{}", told.body);
+    assert!(
+        told.body["history"].is_null() && told.body["problem"]["code"] == "token_unknown",
+        "{}",
+        told.body
+    );
 }
 
 #[actix_web::test]

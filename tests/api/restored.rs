@@ -451,7 +451,7 @@ async fn without_a_yes_or_with_a_time_to_come_nothing_ends() {
     assert_eq!(world.get("/api/v1/me", &alice.access).await.status, 200);
     let said = String::from_utf8(run(&world, &["restored", "--dry-run"]).stdout).unwrap();
     assert!(
-        said.contains("Would end: 1 sessions") && said.contains("passwords are the earlier ones"),
+        said.contains("Would end: 1 sessions") && said.contains("Passwords are the earlier ones"),
         "{said}"
     );
 }

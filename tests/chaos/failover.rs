@@ -229,7 +229,7 @@ fn of_what_an_asynchronous_standby_lacks_the_nodes_end_again_what_they_know_and_
 
     // The operator sees this, and runs this command.
     let said = world.nodes.iter().map(Node::said).collect::<String>();
-    assert!(said.contains("the database went back in time"), "{said}");
+    assert!(said.contains("the database was reset to an earlier state"), "{said}");
     let went_back =
         "SELECT '' AS one, count(*)::text AS other FROM audit_events WHERE type = 'database_went_back'";
     world.standby.wait_for(went_back, "1");

@@ -125,7 +125,7 @@ fn a_node_ends_in_time_beside_a_postgresql_that_does_not_answer() {
         assert!(node.wait().success(), "{}", node.said());
         assert!(begun.elapsed() < STOP, "{:?}", begun.elapsed());
     });
-    assert!(node.said().contains("are not written"), "{}", node.said());
+    assert!(node.said().contains("are lost"), "{}", node.said());
 }
 
 #[test]

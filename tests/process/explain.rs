@@ -53,7 +53,7 @@ fn a_request_id_alone_tells_who_ended_which_session_when_and_why() {
     let told: Value = serde_json::from_str(&folder.ok(&["explain", id, "--json"])).unwrap();
     assert_eq!((&told["problem"]["code"], &told["verdict"]), (&json!("session_ended"), &json!("refused")));
     let unknown = folder.fails(&["explain", "0192d7a0-0000-7000-8000-000000000000"]);
-    assert!(unknown.contains("Nothing is kept"), "{unknown}");
+    assert!(unknown.contains("No refusal is kept"), "{unknown}");
 }
 
 #[test]
@@ -65,15 +65,15 @@ fn a_token_is_read_from_standard_input_without_a_server() {
     let good = run_with(&folder, &["explain"], &format!("Authorization: Bearer {access}\n"));
     assert!(good.status.success(), "{}", text(&good.stderr));
     let good = text(&good.stdout);
-    assert!(good.starts_with("✓ let in") && good.contains("signed in (api session)"), "{good}");
+    assert!(good.starts_with("✓ accepted") && good.contains("signed in (api session)"), "{good}");
     let may = run_with(&folder, &["explain", "-", "--method", "get", "--path", "/api/v1/users"], &access);
     let may = text(&may.stdout);
-    assert!(may.contains("✗ permission_denied") && may.contains("needs users:read"), "{may}");
+    assert!(may.contains("✗ permission_denied") && may.contains("requires users:read"), "{may}");
     let lives = text(&run_with(&folder, &["explain"], &refresh).stdout);
-    assert!(lives.starts_with("? the session lives"), "{lives}");
+    assert!(lives.starts_with("? the session is active"), "{lives}");
     let nothing = run_with(&folder, &["explain"], "");
     assert_eq!(nothing.status.code(), Some(1));
-    assert!(text(&nothing.stderr).contains("nothing came on standard input"));
+    assert!(text(&nothing.stderr).contains("standard input was empty"));
     assert!(folder.fails(&["explain", "x", "--method", "GET", "--path", "http://h/"]).contains("--path"));
 }
 

@@ -112,7 +112,7 @@ fn planted_link_is_not_written_through() {
         std::os::unix::fs::symlink(&victim, data.join(name)).unwrap();
         std::os::unix::fs::lchown(data.join(name), Some(OTHER), Some(OTHER)).unwrap();
         let said = folder.fails(&["serve"]);
-        assert!(said.contains(&format!("{name} is a link of the user id {OTHER}")), "{said}");
+        assert!(said.contains(&format!("{name} is a link that belongs to the user id {OTHER}")), "{said}");
         assert!(said.contains("delete it (rm "), "{said}");
         assert_eq!(fs::read_to_string(&victim).unwrap(), "kept", "{name}");
         assert_eq!(mode(&victim), 0o644, "{name}");
@@ -152,9 +152,9 @@ fn root_takes_no_settings_file_that_others_could_write() {
     type Change<'a> = (&'a Path, u32, u32, &'a str);
     let changes: [Change; 4] = [
         (&file, OTHER, 0o644, "belongs to the user id 54321"),
-        (&file, 0, 0o666, "others may write to"),
+        (&file, 0, 0o666, "others can write to"),
         (folder.path(), OTHER, 0o755, "belongs to the user id 54321"),
-        (folder.path(), 0, 0o777, "others may write to"),
+        (folder.path(), 0, 0o777, "others can write to"),
     ];
     for (path, owner, mode, why) in changes {
         let before = fs::metadata(path).unwrap().permissions();

@@ -76,7 +76,7 @@ fn unreadable_proxy_header_is_reported_once_and_escaped() {
     server.signal(Signal::SIGTERM);
     let (_, _, log) = server.wait();
     let lines = |text: &str| log.lines().filter(|line| line.contains(text)).count();
-    assert_eq!(lines("names no client address that can be read"), 1, "{log}");
+    assert_eq!(lines("does not name a readable client address"), 1, "{log}");
     assert_eq!(lines("name different clients"), 1, "{log}");
     assert_eq!(lines("no \\\\xff address"), 1, "{log}");
     assert!(!log.contains(&"x".repeat(300)), "{log}");

@@ -65,7 +65,7 @@ fn server_is_no_superuser_of_its_postgresql() {
         "it owns one database, and enters no other"
     );
     let doctor = folder.ok(&["doctor"]);
-    assert!(doctor.contains("users and notes are found by indexes"), "{doctor}");
+    assert!(doctor.contains("users and notes are searched with indexes"), "{doctor}");
 }
 
 /// Creates a data folder of an earlier version, whose server connected as the superuser.
@@ -133,11 +133,14 @@ fn odd_password_of_the_owner_is_set_or_named_with_a_remedy() {
     folder.ok(&["migrate"]);
     let path = folder.data_dir().join("doorward.password");
     for (content, why) in
-        [("", "is empty"), (" \n", "is empty"), ("se\0cret", "has a control character in it")]
+        [("", "is empty"), (" \n", "is empty"), ("se\0cret", "contains a control character")]
     {
         fs::write(&path, content).unwrap();
         let said = folder.fails(&["serve"]);
-        assert!(said.contains(why) && said.contains("delete it, and the next start makes another"), "{said}");
+        assert!(
+            said.contains(why) && said.contains("delete it, and the next start creates another"),
+            "{said}"
+        );
         assert!(!said.contains("se\0cret") && !said.contains("DATABASE_URL"), "{said}");
     }
     for content in ["new one", "a/b@c:d?e#f", r"it's a \ %20"] {
@@ -147,7 +150,7 @@ fn odd_password_of_the_owner_is_set_or_named_with_a_remedy() {
     fs::write(folder.data_dir().join("postgres.password"), "").unwrap();
     fs::remove_file(&path).unwrap();
     let said = folder.fails(&["serve"]);
-    assert!(said.contains("postgres.password") && said.contains("is empty: put it back"), "{said}");
+    assert!(said.contains("postgres.password") && said.contains("is empty: restore it"), "{said}");
 }
 
 #[test]
@@ -157,7 +160,10 @@ fn empty_secret_key_file_is_named_with_a_remedy() {
     drop(folder.serve());
     fs::write(folder.data_dir().join("secret.key"), "").unwrap();
     let said = folder.fails(&["serve"]);
-    assert!(said.contains("it holds no key. Put the key back that this database was made with"), "{said}");
+    assert!(
+        said.contains("it contains no key. Restore the key that this database was created with"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -168,6 +174,6 @@ fn lost_password_of_the_superuser_is_named_with_a_remedy() {
     fs::remove_file(&path).unwrap();
     let said = folder.fails(&["serve"]);
     let path = path.canonicalize().unwrap_or(path);
-    assert!(said.contains(&*path.to_string_lossy()) && said.contains("put it back from a copy"), "{said}");
+    assert!(said.contains(&*path.to_string_lossy()) && said.contains("restore it from a copy"), "{said}");
     assert!(said.contains("postgres --single"), "{said}");
 }

@@ -84,7 +84,7 @@ fn signal_that_is_not_taken_is_logged() {
     server.signal(Signal::SIGTERM);
     let (_, _, log) = server.wait();
     assert!(
-        log.lines().any(|line| line.contains("SIGHUP") && line.contains("nothing is read again")),
+        log.lines().any(|line| line.contains("SIGHUP") && line.contains("this signal reloads nothing")),
         "{log}"
     );
 }

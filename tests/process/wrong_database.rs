@@ -106,7 +106,7 @@ fn unfit_database_stops_the_start_before_anything_is_made() {
         let before = site.count_tables(database);
         let url = site.url("site:right", database);
         let said = site.refused(&url);
-        assert!(said.contains(advice) && said.contains("nothing was made"), "{database}: {said}");
+        assert!(said.contains(advice) && said.contains("nothing was created"), "{database}: {said}");
         assert!(site.folder.fails(&["migrate", "--database-url", &url]).contains(advice), "{database}");
         let doctor = site.folder.run(&["doctor", "--database-url", &url]);
         let found = String::from_utf8_lossy(&doctor.stdout);
@@ -119,7 +119,7 @@ fn unfit_database_stops_the_start_before_anything_is_made() {
     site.execute("postgres", "CREATE DATABASE reading OWNER site");
     let options = "options=-cdefault_transaction_read_only%3Don";
     let said = site.refused(&site.url("site:right", &format!("reading?{options}")));
-    assert!(said.contains("take default_transaction_read_only out of the options of DATABASE_URL"), "{said}");
+    assert!(said.contains("remove default_transaction_read_only from the options of DATABASE_URL"), "{said}");
 }
 
 #[test]
@@ -139,7 +139,7 @@ fn database_of_another_program_is_left_alone() {
         site.execute(database, "GRANT ALL ON ALL TABLES IN SCHEMA public TO site");
         let before = site.count_tables(database);
         let said = site.refused(&site.url("site:right", database));
-        assert!(said.contains("a database of its own"), "{database}: {said}");
+        assert!(said.contains("its own database"), "{database}: {said}");
         assert_eq!(site.count_tables(database), before, "{database}");
     }
 }
@@ -180,7 +180,7 @@ fn server_that_takes_no_writes_is_named_as_such() {
     let mut log = BufReader::new(server.stderr.take().unwrap()).lines();
     let line = log.find(|line| line.as_ref().unwrap().contains("waiting")).unwrap().unwrap();
     std::thread::spawn(move || log.for_each(drop));
-    assert!(line.contains("PostgreSQL takes no writes: it is a standby, or set to read-only"), "{line}");
+    assert!(line.contains("PostgreSQL accepts no writes because it is a standby or read-only"), "{line}");
     set("off");
     site.folder.wait_until_ready();
     end(server);
@@ -216,7 +216,7 @@ fn connection_that_may_yet_work_is_retried_and_logged() {
     let mut server = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let mut log = BufReader::new(server.stderr.take().unwrap()).lines();
     let line =
-        log.find(|line| line.as_ref().unwrap().contains("PostgreSQL is not there yet")).unwrap().unwrap();
+        log.find(|line| line.as_ref().unwrap().contains("PostgreSQL is not available yet")).unwrap().unwrap();
     assert!(line.contains("Connection refused"), "{line}");
     assert!(server.try_wait().unwrap().is_none());
     kill(Pid::from_raw(server.id().cast_signed()), Signal::SIGTERM).unwrap();
@@ -228,7 +228,7 @@ fn wait_at(folder: &Folder, url: &str) -> (Child, String) {
     let mut command = folder.command(&["serve", "--database-url", url]);
     let mut server = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let mut log = BufReader::new(server.stderr.take().unwrap()).lines();
-    let line = log.find(|line| line.as_ref().unwrap().contains("PostgreSQL is not there yet"));
+    let line = log.find(|line| line.as_ref().unwrap().contains("PostgreSQL is not available yet"));
     // Keep reading the log, or the server could not write.
     std::thread::spawn(move || log.for_each(drop));
     (server, line.unwrap().unwrap())

@@ -57,7 +57,7 @@ impl FromFields for Question {
                     fields.refuse(
                         "request_id",
                         "invalid",
-                        "is no request id; a refusal's `request_id` is a UUID",
+                        "is not a request id; a refusal's `request_id` is a UUID",
                     );
                     None
                 }
@@ -82,7 +82,11 @@ fn read_target(fields: &mut Fields) -> Option<Option<Target>> {
             for (name, length, most) in [("method", method.len(), METHOD_MAX), ("path", path.len(), PATH_MAX)]
             {
                 if length > most {
-                    fields.refuse(name, "too_long", format!("{length} bytes, of which {most} are allowed"));
+                    fields.refuse(
+                        name,
+                        "too_long",
+                        format!("{length} bytes were sent, but only {most} are allowed"),
+                    );
                 }
             }
             None
@@ -93,21 +97,25 @@ fn read_target(fields: &mut Fields) -> Option<Option<Target>> {
             match known {
                 Ok(method) if path_only.starts_with('/') => Some(Some(Target { method, path: path_only })),
                 Ok(_) => {
-                    fields.refuse("path", "invalid", "is no path: it begins with `/`, without a host");
+                    fields.refuse(
+                        "path",
+                        "invalid",
+                        "is not a path; send one that starts with `/`, without a host",
+                    );
                     None
                 }
                 Err(_) => {
-                    fields.refuse("method", "invalid", "is no method of HTTP");
+                    fields.refuse("method", "invalid", "is not an HTTP method");
                     None
                 }
             }
         }
         (Some(_), None) => {
-            fields.refuse("path", "required", "is missing; `method` asks about a request");
+            fields.refuse("path", "required", "is missing; it is required with `method`");
             None
         }
         (None, Some(_)) => {
-            fields.refuse("method", "required", "is missing; `path` asks about a request");
+            fields.refuse("method", "required", "is missing; it is required with `path`");
             None
         }
     }
@@ -119,7 +127,7 @@ fn read_target(fields: &mut Fields) -> Option<Option<Target>> {
 /// its owner and to callers with `audit:read`.
 #[utoipa::path(post, path = "/api/v1/auth/explain", tag = "auth", request_body = ExplainRequest,
     security((), ("bearer" = []), ("basic" = []), ("cookie" = [])),
-    responses((status = 200, description = "Why, check by check", body = Explanation)))]
+    responses((status = 200, description = "The explanation, check by check", body = Explanation)))]
 pub async fn explain(
     state: web::Data<State>,
     routes: web::Data<RouteTable>,

@@ -50,7 +50,7 @@ impl FromFields for LoginRequest {
 
 /// Signs in with a password, and starts a session.
 #[utoipa::path(post, path = "/api/v1/auth/login", tag = "auth", request_body = LoginRequest, security(()),
-    responses((status = 200, description = "A new session's tokens", body = crate::operations::issue_tokens::TokenAnswer)))]
+    responses((status = 200, description = "The tokens of a new session", body = crate::operations::issue_tokens::TokenAnswer)))]
 pub async fn login(
     state: web::Data<State>,
     asked: HttpRequest,

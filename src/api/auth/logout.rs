@@ -31,7 +31,7 @@ impl FromFields for LogoutRequest {
 ///
 /// Also succeeds if the session has already ended.
 #[utoipa::path(post, path = "/api/v1/auth/logout", tag = "auth", request_body = Option<LogoutRequest>,
-    responses((status = 204, description = "The session has ended")))]
+    responses((status = 204, description = "The session ended")))]
 pub async fn logout(
     state: web::Data<State>,
     request: HttpRequest,
@@ -52,7 +52,7 @@ pub async fn logout(
         None => {
             let guarded = Authorized::<AnyCaller>::extract(&request).await?;
             let Some(session_id) = guarded.caller.credential.session_id() else {
-                let detail = "A personal access token belongs to no session; revoke it at DELETE \
+                let detail = "A personal access token has no session. To revoke it, send DELETE \
                               /api/v1/me/tokens/{id}.";
                 return Err(Problem::new(Code::PermissionDenied, detail)
                     .with("required", ["session"])

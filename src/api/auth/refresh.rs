@@ -36,7 +36,7 @@ impl FromFields for RefreshRequest {
 /// A retry within `DOORWARD_REFRESH_GRACE` receives the current refresh token again. So does a later retry if
 /// the response was lost, that is, if the current token has never been used.
 #[utoipa::path(post, path = "/api/v1/auth/refresh", tag = "auth", request_body = RefreshRequest, security(()),
-    responses((status = 200, description = "The session's new tokens", body = crate::operations::issue_tokens::TokenAnswer)))]
+    responses((status = 200, description = "The new tokens of the session", body = crate::operations::issue_tokens::TokenAnswer)))]
 pub async fn refresh(
     state: web::Data<State>,
     asked: HttpRequest,

@@ -31,7 +31,7 @@ pub struct Registered {
 ///
 /// The response is 404 (`not_found`) if `DOORWARD_REGISTRATION` is `closed`.
 #[utoipa::path(post, path = "/api/v1/auth/register", tag = "auth", request_body = RegisterRequest, security(()),
-    responses((status = 201, description = "The account", body = Registered)))]
+    responses((status = 201, description = "The new account", body = Registered)))]
 pub async fn register(
     state: web::Data<State>,
     from: RequestOrigin,

@@ -42,7 +42,7 @@ impl FromFields for StepUpRequest {
 #[utoipa::path(post, path = "/api/v1/auth/step-up", tag = "auth", request_body = StepUpRequest,
     responses((status = 200, description = "An access token with the new `auth_time`, and the session's new refresh token",
             body = TokenAnswer),
-        (status = 204, description = "The browser's session has the new `auth_time`, and a new cookie")))]
+        (status = 204, description = "The browser session has the new `auth_time` and a new cookie")))]
 pub async fn step_up(
     state: web::Data<State>,
     request: HttpRequest,
@@ -77,7 +77,7 @@ pub async fn step_up(
             Ok(answer)
         }
         Credential::PersonalToken { .. } => {
-            let detail = "A personal access token has no sign-in to renew; sign in instead.";
+            let detail = "A personal access token has no sign-in to renew. Sign in instead.";
             Err(Problem::new(Code::PermissionDenied, detail)
                 .with("required", ["session"])
                 .with("role", caller.role.as_str()))

@@ -16,7 +16,7 @@ use crate::state::State;
 /// All other sessions of the user end. A browser receives a new session cookie, and the old one is refused
 /// from then on.
 #[utoipa::path(post, path = "/api/v1/me/password", tag = "me", request_body = PasswordChange,
-    responses((status = 204, description = "It is changed")))]
+    responses((status = 204, description = "The password was changed")))]
 pub async fn change(
     state: web::Data<State>,
     request: HttpRequest,

@@ -65,7 +65,7 @@ pub struct MyCredential<'a> {
 /// Requires no permission.
 #[utoipa::path(get, path = "/api/v1/me", tag = "me", params(IfNoneMatch),
     responses((status = 200, description = "Oneself", body = Me),
-        (status = 304, description = "It is still what `If-None-Match` names")))]
+        (status = 304, description = "Still the version that `If-None-Match` names")))]
 pub async fn show(guarded: Authorized<AnyCaller, Conditions>) -> Result<HttpResponse, Problem> {
     let Authorized { caller, input: conditions, .. } = guarded;
     let (tag, body) = shown(&caller)?;
@@ -107,7 +107,7 @@ fn me(caller: &Caller) -> Me<'_> {
 
 /// Changes the username or e-mail address of the caller.
 #[utoipa::path(patch, path = "/api/v1/me", tag = "me", params(IfMatch), request_body = MeChanges,
-    responses((status = 200, description = "Oneself, changed", body = Me)))]
+    responses((status = 200, description = "The changed account", body = Me)))]
 pub async fn update(
     state: web::Data<State>,
     guarded: Authorized<AccountWrite, (Conditions, Draft<MeChanges>)>,

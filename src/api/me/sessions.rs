@@ -73,7 +73,7 @@ pub struct SessionQuery {
 
 /// Lists the active sessions of the caller.
 #[utoipa::path(get, path = "/api/v1/me/sessions", tag = "me", params(SessionQuery),
-    responses((status = 200, description = "The live sessions, latest first", body = Page<SessionItem>)))]
+    responses((status = 200, description = "The active sessions, newest first", body = Page<SessionItem>)))]
 pub async fn list(
     state: web::Data<State>,
     guarded: Authorized<AccountRead, Query<SessionQuery>>,
@@ -104,7 +104,7 @@ pub async fn list_of(
 ///
 /// The response is 404 if the caller has no active session with this ID.
 #[utoipa::path(delete, path = "/api/v1/me/sessions/{id}", tag = "me", params(("id" = Uuid, Path)),
-    responses((status = 204, description = "It has ended")))]
+    responses((status = 204, description = "The session ended")))]
 pub async fn end(
     state: web::Data<State>,
     guarded: Authorized<AccountWrite, Path<Uuid>>,
@@ -117,7 +117,7 @@ pub async fn end(
 
 /// Ends all sessions of the caller except the current one.
 #[utoipa::path(delete, path = "/api/v1/me/sessions", tag = "me",
-    responses((status = 204, description = "They have ended")))]
+    responses((status = 204, description = "All other sessions ended")))]
 pub async fn end_others(
     state: web::Data<State>,
     guarded: Authorized<AccountWrite>,

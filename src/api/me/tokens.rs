@@ -76,7 +76,7 @@ pub struct TokenQuery {
 
 /// Lists the valid personal tokens of the caller.
 #[utoipa::path(get, path = "/api/v1/me/tokens", tag = "me", params(TokenQuery),
-    responses((status = 200, description = "The tokens, latest first", body = Page<TokenItem>)))]
+    responses((status = 200, description = "The tokens, newest first", body = Page<TokenItem>)))]
 pub async fn list(
     state: web::Data<State>,
     guarded: Authorized<AccountRead, Query<TokenQuery>>,
@@ -107,7 +107,7 @@ pub async fn list_of(state: &State, user_id: Uuid, query: &TokenQuery) -> Result
 ///
 /// Requires a recent sign-in. The token itself is shown only in this response.
 #[utoipa::path(post, path = "/api/v1/me/tokens", tag = "me", request_body = NewTokenRequest,
-    responses((status = 201, description = "The token, shown this once", body = TokenItem)))]
+    responses((status = 201, description = "The token, shown only once", body = TokenItem)))]
 pub async fn create(
     state: web::Data<State>,
     guarded: Authorized<FreshAccountWrite, Draft<NewTokenRequest>>,
@@ -125,7 +125,7 @@ pub async fn create(
 ///
 /// The response is 404 if the caller has no valid token with this ID.
 #[utoipa::path(delete, path = "/api/v1/me/tokens/{id}", tag = "me", params(("id" = Uuid, Path)),
-    responses((status = 204, description = "It is revoked")))]
+    responses((status = 204, description = "The token was revoked")))]
 pub async fn revoke(
     state: web::Data<State>,
     guarded: Authorized<AccountWrite, Path<Uuid>>,

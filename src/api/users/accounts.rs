@@ -65,7 +65,7 @@ fn item(user: User) -> UserItem {
 
 /// Lists the accounts, newest first.
 #[utoipa::path(get, path = "/api/v1/users", tag = "users", params(UserQuery),
-    responses((status = 200, description = "The users, latest made first", body = Page<UserItem>)))]
+    responses((status = 200, description = "The users, newest first", body = Page<UserItem>)))]
 pub async fn list(
     state: web::Data<State>,
     guarded: Authorized<UsersRead, Query<UserQuery>>,
@@ -78,7 +78,7 @@ pub async fn list(
 /// Shows an account.
 #[utoipa::path(get, path = "/api/v1/users/{id}", tag = "users", params(("id" = Uuid, Path), IfNoneMatch),
     responses((status = 200, description = "The user", body = UserItem),
-        (status = 304, description = "It is still what `If-None-Match` names")))]
+        (status = 304, description = "Still the version that `If-None-Match` names")))]
 pub async fn show(
     state: web::Data<State>,
     guarded: Authorized<UsersRead, (Path<Uuid>, Conditions)>,
@@ -95,7 +95,7 @@ pub async fn show(
 
 /// Creates an account.
 #[utoipa::path(post, path = "/api/v1/users", tag = "users", request_body = NewUserRequest,
-    responses((status = 201, description = "The user", body = UserItem)))]
+    responses((status = 201, description = "The new user", body = UserItem)))]
 pub async fn create(
     state: web::Data<State>,
     guarded: Authorized<UsersWrite, Draft<NewUserDraft>>,
@@ -123,7 +123,7 @@ type ConditionalChange = (Path<Uuid>, (Conditions, Draft<UserChanges>));
 ///
 /// Changing your own account also requires `account:write`, which no personal token can have.
 #[utoipa::path(patch, path = "/api/v1/users/{id}", tag = "users", params(("id" = Uuid, Path), IfMatch),
-    request_body = UserChanges, responses((status = 200, description = "The user, changed", body = UserItem)))]
+    request_body = UserChanges, responses((status = 200, description = "The changed user", body = UserItem)))]
 pub async fn update(
     state: web::Data<State>,
     guarded: Authorized<UsersWrite, ConditionalChange>,
@@ -139,7 +139,7 @@ pub async fn update(
 
 /// Deletes an account and everything that belongs to it.
 #[utoipa::path(delete, path = "/api/v1/users/{id}", tag = "users", params(("id" = Uuid, Path), IfMatch),
-    responses((status = 204, description = "The account is deleted")))]
+    responses((status = 204, description = "The account was deleted")))]
 pub async fn delete(
     state: web::Data<State>,
     guarded: Authorized<UsersWrite, (Path<Uuid>, Conditions)>,

@@ -40,9 +40,9 @@ pub struct PasswordLink {
 /// have; use `POST /api/v1/me/password` instead.
 #[utoipa::path(post, path = "/api/v1/users/{id}/password", tag = "users", params(("id" = Uuid, Path)),
     request_body = PasswordReset, responses(
-        (status = 200, description = "The link, when one was asked for", body = PasswordLink),
-        (status = 204, description = "The password is set, every session has ended, and every personal token is revoked \
-                                      unless these were to be kept")))]
+        (status = 200, description = "The link, if one was requested", body = PasswordLink),
+        (status = 204, description = "The password was set and every session ended. Every personal token was \
+                                      revoked, unless the request asked to keep them")))]
 pub async fn set(
     state: web::Data<State>,
     guarded: Authorized<UsersWrite, (Path<Uuid>, Json<PasswordReset>)>,

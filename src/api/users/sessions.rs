@@ -18,7 +18,7 @@ use crate::state::State;
 
 /// Lists the active sessions of a user.
 #[utoipa::path(get, path = "/api/v1/users/{id}/sessions", tag = "users", params(("id" = Uuid, Path), SessionQuery),
-    responses((status = 200, description = "The live sessions, latest first", body = Page<SessionItem>)))]
+    responses((status = 200, description = "The active sessions, newest first", body = Page<SessionItem>)))]
 pub async fn list(
     state: web::Data<State>,
     guarded: Authorized<UsersRead, (Path<Uuid>, Query<SessionQuery>)>,
@@ -30,7 +30,7 @@ pub async fn list(
 
 /// Ends all sessions of a user.
 #[utoipa::path(delete, path = "/api/v1/users/{id}/sessions", tag = "users", params(("id" = Uuid, Path)),
-    responses((status = 204, description = "They have ended")))]
+    responses((status = 204, description = "All sessions ended")))]
 pub async fn end_all(
     state: web::Data<State>,
     guarded: Authorized<UsersWrite, Path<Uuid>>,
@@ -44,7 +44,8 @@ pub async fn end_all(
 
 /// Ends a session of a user.
 #[utoipa::path(delete, path = "/api/v1/users/{id}/sessions/{sid}", tag = "users",
-    params(("id" = Uuid, Path), ("sid" = Uuid, Path)), responses((status = 204, description = "It has ended")))]
+    params(("id" = Uuid, Path), ("sid" = Uuid, Path)),
+    responses((status = 204, description = "The session ended")))]
 pub async fn end(
     state: web::Data<State>,
     guarded: Authorized<UsersWrite, Path<(Uuid, Uuid)>>,

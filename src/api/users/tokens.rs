@@ -18,7 +18,7 @@ use crate::state::State;
 /// Lists the valid personal tokens of a user.
 #[utoipa::path(get, path = "/api/v1/users/{id}/tokens", tag = "users",
     params(("id" = Uuid, Path), TokenQuery),
-    responses((status = 200, description = "The tokens, latest first", body = Page<TokenItem>)))]
+    responses((status = 200, description = "The tokens, newest first", body = Page<TokenItem>)))]
 pub async fn list(
     state: web::Data<State>,
     guarded: Authorized<UsersRead, (Path<Uuid>, Query<TokenQuery>)>,
@@ -30,7 +30,7 @@ pub async fn list(
 
 /// Revokes all personal tokens of a user.
 #[utoipa::path(delete, path = "/api/v1/users/{id}/tokens", tag = "users", params(("id" = Uuid, Path)),
-    responses((status = 204, description = "They are revoked")))]
+    responses((status = 204, description = "All tokens were revoked")))]
 pub async fn revoke_all(
     state: web::Data<State>,
     guarded: Authorized<UsersWrite, Path<Uuid>>,
@@ -42,7 +42,8 @@ pub async fn revoke_all(
 
 /// Revokes a personal token of a user.
 #[utoipa::path(delete, path = "/api/v1/users/{id}/tokens/{tid}", tag = "users",
-    params(("id" = Uuid, Path), ("tid" = Uuid, Path)), responses((status = 204, description = "It is revoked")))]
+    params(("id" = Uuid, Path), ("tid" = Uuid, Path)),
+    responses((status = 204, description = "The token was revoked")))]
 pub async fn revoke(
     state: web::Data<State>,
     guarded: Authorized<UsersWrite, Path<(Uuid, Uuid)>>,

@@ -73,8 +73,8 @@ fn find_mistake(request: &ServiceRequest) -> Option<String> {
     let settings = &request.app_data::<web::Data<State>>()?.web.browser;
     if origin != settings.origin && !settings.script_origins.iter().any(|allowed| allowed == origin) {
         return Some(format!(
-            "Scripts of `{}` are not allowed to call this server. Its operator adds the origin to \
-             DOORWARD_CORS_ORIGINS if they should be.",
+            "Scripts of `{}` may not call this server. Its operator can add the origin to \
+             DOORWARD_CORS_ORIGINS.",
             shown(origin)
         ));
     }
@@ -82,7 +82,7 @@ fn find_mistake(request: &ServiceRequest) -> Option<String> {
         let allowed: Vec<&str> = METHODS.iter().map(Method::as_str).collect();
         let (method, allowed) = (shown(method), allowed.join(", "));
         return Some(format!(
-            "The method `{method}` is not allowed to scripts of other origins; {allowed} are."
+            "Scripts of other origins may not use the method `{method}`. Use one of: {allowed}."
         ));
     }
     let sent = header(ACCESS_CONTROL_REQUEST_HEADERS).unwrap_or_default().split(',').map(str::trim);
@@ -90,7 +90,10 @@ fn find_mistake(request: &ServiceRequest) -> Option<String> {
     let unknown: Vec<&str> = sent.filter(|name| !name.is_empty() && !is_allowed(name)).collect();
     (!unknown.is_empty()).then(|| {
         let (unknown, allowed) = (shown(&unknown.join(",")), HEADERS.join(", "));
-        format!("Scripts of other origins may not send the header `{unknown}`. Leave it out; allowed are {allowed}.")
+        format!(
+            "Scripts of other origins may not send the header `{unknown}`. Leave it out. Allowed headers: \
+             {allowed}."
+        )
     })
 }
 

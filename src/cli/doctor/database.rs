@@ -69,7 +69,7 @@ fn server(health: &Health) -> Finding {
     let found = format!("PostgreSQL {}, {} MiB", health.version, health.size / (1024 * 1024));
     if health.is_read_only {
         let advice = "Point DATABASE_URL at the primary (target_session_attrs=read-write chooses it).";
-        return Finding::fail("database", format!("{found}; it takes no writes"), advice);
+        return Finding::fail("database", format!("{found}; it accepts no writes"), advice);
     }
     Finding::pass("database", found)
 }
@@ -85,7 +85,7 @@ fn connections(settings: &Settings, health: &Health) -> Finding {
         return Finding::warn(
             "connections",
             found,
-            "Raise max_connections of PostgreSQL before they run out.",
+            "Raise max_connections of PostgreSQL before the connections run out.",
         );
     }
     Finding::pass("connections", found)
@@ -94,7 +94,8 @@ fn connections(settings: &Settings, health: &Health) -> Finding {
 fn clock(health: &Health) -> Finding {
     let apart = (Clock::default().now() - health.clock).num_milliseconds();
     let found = format!("{apart} ms ahead of the database's");
-    let advice = "Let both machines take their time from NTP: tokens are issued by this clock and sessions end by that.";
+    let advice = "Synchronize both machines with NTP. This clock dates tokens, and the database's clock ends \
+                  sessions.";
     match apart.abs() / 1_000 {
         0..APART_WARN => Finding::pass("clock", found),
         APART_WARN..APART_FAIL => Finding::warn("clock", found, advice),
@@ -116,12 +117,12 @@ fn migrations(connection: &mut Connection) -> Finding {
 fn feed(connection: &mut Connection, url: &str) -> Finding {
     match health::hears_notifications(connection, url) {
         Ok(true) => {
-            Finding::pass("feed", "notifications arrive: nodes learn within milliseconds what was ended")
+            Finding::pass("feed", "notifications arrive: nodes learn of revocations within milliseconds")
         }
         Ok(false) => Finding::warn(
             "feed",
-            "notifications do not arrive (a pooler that hands out connections by transaction stands in between): nodes \
-             read ten times a second instead",
+            "notifications do not arrive, because a pooler hands out connections by transaction: nodes poll \
+             ten times a second instead",
             "Give DATABASE_URL a direct address, or the pooler's session mode.",
         ),
         Err(error) => Finding::fail("feed", error.to_string(), "See PostgreSQL's log."),
@@ -142,8 +143,8 @@ fn history(connection: &mut Connection) -> Option<Finding> {
             let went_back = time(went_back + TimeDelta::seconds(1));
             Some(Finding::fail(
                 "history",
-                format!("at {went_back} a node found that the database had gone back in time"),
-                format!("Run `doorward restored --since {went_back}`; docs/backups.md says what it does."),
+                format!("a node found at {went_back} that the database had been reset to an earlier state"),
+                format!("Run `doorward restored --since {went_back}`. See docs/backups.md."),
             ))
         }
         Ok(_) => None,
@@ -160,13 +161,13 @@ fn nodes(connection: &mut Connection) -> Vec<Finding> {
     let differences = nodes::find_differences(&live);
     if differences.is_empty() {
         let found = match live.len() {
-            0 => "none is live".to_owned(),
-            1 => format!("one is live: {}", live[0].name),
-            count => format!("{count} are live, and share their settings"),
+            0 => "no node is live".to_owned(),
+            1 => format!("one node is live: {}", live[0].name),
+            count => format!("{count} nodes are live, and share their settings"),
         };
         return vec![Finding::pass("nodes", found)];
     }
-    let advice = "Give all nodes the same value, and restart those that have another.";
+    let advice = "Give all nodes the same value, and restart the nodes that have another.";
     let finding = |difference: &Difference| {
         let found = format!("live nodes differ: {difference}");
         // With different public URLs, each node refuses the other's tokens.
@@ -183,11 +184,11 @@ fn search(connection: &mut Connection) -> Finding {
         Err(error) => return Finding::fail("search", error.to_string(), "See PostgreSQL's log."),
     };
     if statements.is_empty() {
-        return Finding::pass("search", "users and notes are found by indexes");
+        return Finding::pass("search", "users and notes are searched with indexes");
     }
     let advice = format!(
-        "A server makes what it can within the hour; its log says why it cannot. In psql, as the owner of the database, \
-         run each: {};",
+        "A server creates the indexes it can within the hour. Its log says why it cannot create the others. \
+         In psql, as the owner of the database, run each of these: {};",
         statements.join("; ")
     );
     Finding::warn("search", "indexes are missing: searches and pruning read whole tables", advice)
@@ -203,9 +204,10 @@ fn names(connection: &mut Connection) -> Finding {
         Ok(usernames) => {
             let some = usernames.iter().take(NAMES_SHOWN).cloned().collect::<Vec<_>>().join(", ");
             let found =
-                format!("{} accounts have an address that is not in its one form: {some}", usernames.len());
-            let advice = "Start a server, which brings them into form. An account that stays has only a name which \
-                          another has in another spelling: give it another username, on its page under /admin/users.";
+                format!("{} accounts have an address that is not in canonical form: {some}", usernames.len());
+            let advice = "Start a server: it brings the addresses into canonical form. If an account stays, \
+                          its only name is another account's in another spelling. Give it another username \
+                          on its page under /admin/users.";
             Finding::warn("names", found, advice)
         }
         Err(error) => Finding::fail("names", error.to_string(), "See PostgreSQL's log."),
@@ -216,13 +218,13 @@ fn names(connection: &mut Connection) -> Finding {
 fn keys(connection: &mut Connection, settings: &Settings) -> Vec<Finding> {
     let check = "secret key";
     let secret_key = match check_secret_keys(connection, settings) {
-        Ok(_) => Finding::pass(check, "it opens this database"),
+        Ok(_) => Finding::pass(check, "it matches this database"),
         Err(StartError::NeverServed) => {
-            let advice = "Start `doorward serve` on it once, or set DATABASE_URL to the one that is meant.";
+            let advice = "Start `doorward serve` on it once, or set DATABASE_URL to the right one.";
             return vec![Finding::warn(check, "no server has been started on this database yet", advice)];
         }
         Err(error) => {
-            Finding::fail(check, error.to_string(), "Set DOORWARD_SECRET_KEY as on the other nodes.")
+            Finding::fail(check, error.to_string(), "Set the same DOORWARD_SECRET_KEY as on the other nodes.")
         }
     };
     let mut findings = vec![secret_key];
@@ -237,14 +239,14 @@ fn signing_keys(connection: &mut Connection, settings: &Settings) -> Vec<Finding
     };
     let now = Clock::default().now();
     let Some(signing) = rows.iter().find(|row| KeyState::of(row, &rows, now) == KeyState::Signs) else {
-        let advice = "Run `doorward key rotate`: without a key nobody can sign in.";
-        return vec![Finding::fail("signing keys", "none may sign", advice)];
+        let advice = "Run `doorward key rotate`: without a signing key, no one can sign in.";
+        return vec![Finding::fail("signing keys", "no key can sign", advice)];
     };
     let mut findings = vec![signing_key(signing, (now - signing.signs_from).num_days())];
     let wanted = app::settings::algorithm(settings).as_str();
     if signing.algorithm != wanted && !rows.iter().any(|row| row.algorithm == wanted && row.signs_from > now)
     {
-        let found = format!("{} signs, DOORWARD_SIGNING_ALGORITHM is {wanted}", signing.algorithm);
+        let found = format!("{} signs, but DOORWARD_SIGNING_ALGORITHM is {wanted}", signing.algorithm);
         findings.push(Finding::warn(
             "signing keys",
             found,
@@ -255,13 +257,9 @@ fn signing_keys(connection: &mut Connection, settings: &Settings) -> Vec<Finding
 }
 
 fn signing_key(row: &Row, days: i64) -> Finding {
-    let found = format!("{} ({}) signs since {days} days", row.kid, row.algorithm);
+    let found = format!("{} ({}) has signed for {days} days", row.kid, row.algorithm);
     if days > KEY_DAYS {
-        return Finding::warn(
-            "signing keys",
-            found,
-            "Run `doorward key rotate`: nobody is signed out by it.",
-        );
+        return Finding::warn("signing keys", found, "Run `doorward key rotate`. It signs no one out.");
     }
     Finding::pass("signing keys", found)
 }

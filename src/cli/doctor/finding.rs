@@ -43,6 +43,6 @@ impl Finding {
 pub fn in_one_line(failure: Failure) -> String {
     match failure {
         Failure::Wrong(lines) => lines.join("; "),
-        Failure::ReaderGone => "nobody reads the output".to_owned(),
+        Failure::ReaderGone => "no one reads the output".to_owned(),
     }
 }

@@ -21,7 +21,7 @@ const MEBIBYTE: u64 = 1024 * 1024;
 
 /// Arguments of `doorward doctor`.
 #[derive(Args, Debug)]
-#[command(after_help = "Exits with 1 where something fails; a warning alone does not.")]
+#[command(after_help = "Exits with 1 if a check fails. Warnings alone do not count.")]
 pub struct DoctorArgs {
     /// Text or JSON.
     #[command(flatten)]
@@ -43,8 +43,8 @@ impl DoctorArgs {
         }
         match findings.iter().filter(|finding| finding.level == Level::Fail).count() {
             0 => Ok(()),
-            1 => Err(Failure::new("one check fails")),
-            count => Err(Failure::new(format!("{count} checks fail"))),
+            1 => Err(Failure::new("one check failed")),
+            count => Err(Failure::new(format!("{count} checks failed"))),
         }
     }
 }
@@ -53,7 +53,7 @@ fn examine(context: &Context) -> Result<Vec<Finding>, Failure> {
     let settings = match context.settings() {
         Ok(settings) => settings,
         Err(Failure::Wrong(lines)) => {
-            let advice = "Correct it; `doorward --help` says what each setting allows.";
+            let advice = "Correct the setting. `doorward --help` says what each setting allows.";
             return Ok(lines.into_iter().map(|line| Finding::fail("settings", line, advice)).collect());
         }
         Err(gone) => return Err(gone),
@@ -77,7 +77,7 @@ fn examine(context: &Context) -> Result<Vec<Finding>, Failure> {
 fn examine_settings(settings: &Settings) -> Vec<Finding> {
     let set =
         settings.entries().iter().filter(|entry| entry.source != crate::config::Source::Default).count();
-    let mut findings = vec![Finding::pass("settings", format!("{set} are set, and all are allowed"))];
+    let mut findings = vec![Finding::pass("settings", format!("{set} are set, and all are valid"))];
     let advice = "See `doorward config`.";
     findings
         .extend(settings.warnings().into_iter().map(|warning| Finding::warn("settings", warning, advice)));

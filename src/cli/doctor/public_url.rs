@@ -27,7 +27,7 @@ pub(super) fn examine(settings: &Settings, access: &DatabaseAccess) -> Vec<Findi
     let refusal = match ask(&format!("{url}/api/v1/me")) {
         Ok(refusal) => refusal,
         Err(error) => {
-            let advice = "Start the server, or look at DNS, the proxy and DOORWARD_PUBLIC_URL.";
+            let advice = "Start the server, or check DNS, the proxy and DOORWARD_PUBLIC_URL.";
             return vec![Finding::warn(CHECK, format!("{url} does not answer: {error}"), advice)];
         }
     };
@@ -54,7 +54,7 @@ fn ask(url: &str) -> Result<Value, String> {
     let mut answer = agent.get(url).call().map_err(|error| error.to_string())?;
     let text = answer.body_mut().read_to_string().map_err(|error| error.to_string())?;
     serde_json::from_str(&text)
-        .map_err(|_| format!("what answers there is not doorward (status {})", answer.status()))
+        .map_err(|_| format!("another program answers there, not doorward (status {})", answer.status()))
 }
 
 fn issuer(url: &str, refusal: &Value) -> Finding {
@@ -65,13 +65,13 @@ fn issuer(url: &str, refusal: &Value) -> Finding {
         }
         Some((issuer, _)) => Finding::fail(
             CHECK,
-            format!("{url} answers, and takes itself for {issuer}"),
+            format!("{url} answers, but its issuer is {issuer}"),
             "Give the server and this command the same DOORWARD_PUBLIC_URL.",
         ),
         None => Finding::fail(
             CHECK,
-            format!("what answers at {url} is not doorward"),
-            "Look at DNS and the proxy.",
+            format!("another program answers at {url}, not doorward"),
+            "Check DNS and the proxy.",
         ),
     }
 }
@@ -81,7 +81,9 @@ fn keys(settings: &Settings, access: &DatabaseAccess, url: &str) -> Finding {
     let check = "published keys";
     let served = match ask(&format!("{url}/.well-known/jwks.json")) {
         Ok(served) => served,
-        Err(error) => return Finding::fail(check, error, "Let the proxy pass /.well-known/jwks.json."),
+        Err(error) => {
+            return Finding::fail(check, error, "Configure the proxy to pass on /.well-known/jwks.json.");
+        }
     };
     let prepared = access
         .connect()
@@ -89,7 +91,7 @@ fn keys(settings: &Settings, access: &DatabaseAccess, url: &str) -> Finding {
         .and_then(|mut connection| start::open(&mut connection, settings).map_err(|error| error.to_string()));
     let ring = match prepared {
         Ok(prepared) => prepared.ring,
-        Err(error) => return Finding::fail(check, error, "See what fails above."),
+        Err(error) => return Finding::fail(check, error, "Correct the failed check above."),
     };
     let kids: Vec<&str> =
         served["keys"].as_array().into_iter().flatten().filter_map(|key| key["kid"].as_str()).collect();
@@ -102,8 +104,8 @@ fn keys(settings: &Settings, access: &DatabaseAccess, url: &str) -> Finding {
         }
         _ => Finding::fail(
             check,
-            format!("the newest key of this database is not among the {} that {url} serves", kids.len()),
-            "The server there is on another database, or a cache keeps an old answer.",
+            format!("the newest key of this database is not among the {} keys that {url} serves", kids.len()),
+            "That server uses another database, or a cache returns an old answer.",
         ),
     }
 }
@@ -112,23 +114,23 @@ fn keys(settings: &Settings, access: &DatabaseAccess, url: &str) -> Finding {
 fn proxy(settings: &Settings, access: &DatabaseAccess, request_id: Uuid) -> Finding {
     let check = "proxy";
     if settings.refusal_retention.is_zero() {
-        let advice = "DOORWARD_REFUSAL_RETENTION is 0s; with refusals kept this can be told.";
-        return Finding::warn(check, "what the server sees of its clients cannot be looked up", advice);
+        let advice = "DOORWARD_REFUSAL_RETENTION is 0s. Set it above 0s to check this.";
+        return Finding::warn(check, "the client address that the server sees cannot be looked up", advice);
     }
     let Some(seen) = find(access, request_id) else {
-        let advice = "The server there is on another database, or very busy.";
-        return Finding::warn(check, "the request that was made there is not found in this database", advice);
+        let advice = "That server uses another database, or is very busy.";
+        return Finding::warn(check, "this database does not have the request that was made there", advice);
     };
     let address = seen.address.clone().unwrap_or_default();
     let peer = seen.peer.clone().unwrap_or_default();
     match &seen.forwarded_for {
-        None => Finding::pass(check, format!("none in between: the server saw {address}")),
+        None => Finding::pass(check, format!("no proxy: the server saw {address}")),
         Some(forwarded) if address == peer => Finding::warn(
             check,
-            format!("the server saw {peer}, which says that it forwards for {forwarded} and is not believed"),
+            format!("the server saw {peer}, an untrusted proxy that forwards for {forwarded}"),
             format!("If {peer} is your proxy, set DOORWARD_TRUSTED_PROXIES={peer}."),
         ),
-        Some(_) => Finding::pass(check, format!("{peer} is believed: the server saw {address}")),
+        Some(_) => Finding::pass(check, format!("{peer} is a trusted proxy: the server saw {address}")),
     }
 }
 

@@ -35,7 +35,7 @@ impl Dump {
         };
         let list = ask(&["--list"])?;
         let instance = ask(&["--data-only", "--table=instance", "--file=-"])?;
-        let of_others = || Failure::new(format!("{} is no backup of doorward's", file.display()));
+        let of_others = || Failure::new(format!("{} is not a backup of doorward", file.display()));
         let (schema, check_value) = read_instance(&instance).ok_or_else(of_others)?;
         let list: String =
             list.lines().filter(|line| is_wanted(line, &schema)).map(|line| format!("{line}\n")).collect();

@@ -29,11 +29,11 @@ use crate::database::{Connection, count_other_clients, migrate};
     after_help = "Examples:\n  doorward restore doorward.dump --yes\n  gpg --decrypt doorward.dump.gpg | doorward restore - --yes"
 )]
 pub struct RestoreArgs {
-    /// The file that `doorward backup` made; `-` is standard input.
+    /// The file that `doorward backup` wrote. `-` is standard input.
     #[arg(value_hint = ValueHint::FilePath)]
     pub file: PathBuf,
-    /// Take a backup without an HMAC: of an earlier doorward, or of pg_dump. Whoever could write to such a file may have
-    /// put users, passwords and statements of their own into it, and this brings them into the database.
+    /// Accept a backup without an HMAC, from an earlier doorward or from pg_dump. Anyone who could write to such a file
+    /// may have added users, passwords and statements, which this puts into the database.
     #[arg(long)]
     pub unauthenticated: bool,
     /// What is left as the backup has it.
@@ -45,8 +45,8 @@ pub struct RestoreArgs {
 }
 
 /// The warning before the backup is read.
-const WHAT: &str = "this puts the backup in place of the database: whatever was written after it was made is lost, and \
-                    what it cannot vouch for ends, every session first of all";
+const WHAT: &str = "this replaces the database with the backup: everything written after the backup is lost, and every \
+                    session, personal token, signing key and one-time link ends, unless a --keep option keeps it";
 
 impl RestoreArgs {
     /// Restores the backup, and then ends everything that may have been ended after it was made. Otherwise a
@@ -63,26 +63,24 @@ impl RestoreArgs {
         if self.file.as_os_str() == "-" {
             if stdin_is_terminal() {
                 return Err(Failure::new(
-                    "no backup arrives on standard input: `… | doorward restore - --yes`",
+                    "standard input is a terminal: pipe a backup in, as in `… | doorward restore - --yes`",
                 ));
             }
         } else if !self.file.is_file() {
             return Err(Failure::new(format!(
-                "{} is missing or not a regular file: name a backup",
+                "{} is missing or not a regular file: give the path of a backup",
                 self.file.display()
             )));
         }
         let access = DatabaseAccess::make(&settings)?;
         if access.beside_server {
-            return Err(Failure::new(
-                "a server runs on this data folder: stop it before its database is replaced",
-            ));
+            return Err(Failure::new("a server runs on this data folder: stop it first"));
         }
         let done = self.restore(&access, &settings);
         access.stop();
         let ended = done?;
         let mut output = Output::stdout(Format::default());
-        output.line("The backup is restored.")?;
+        output.line("The backup was restored.")?;
         ended.tell(&mut output)
     }
 
@@ -96,7 +94,8 @@ impl RestoreArgs {
         self.end(&mut access.connect_to_any()?, settings).map_err(|failure| match failure {
             Failure::Wrong(mut lines) => {
                 lines.push(
-                    "the backup is restored, and nothing of it has ended: run `doorward restored`".into(),
+                    "the backup was restored, but no sessions or tokens were ended: run `doorward restored`"
+                        .into(),
                 );
                 Failure::Wrong(lines)
             }
@@ -122,8 +121,8 @@ fn check_key_of(dump: &Dump, settings: &Settings) -> Result<(), Failure> {
         return Ok(());
     }
     Err(Failure::new(
-        "none of the secret keys opens this backup: put the one that it was made under into DOORWARD_SECRET_KEY, behind \
-         the present one if that has replaced it; nothing was done",
+        "none of the secret keys matches this backup. Add the key that it was made with to \
+         DOORWARD_SECRET_KEY, after the current key if it has been replaced; nothing was changed",
     ))
 }
 
@@ -133,7 +132,7 @@ fn refuse_other_clients(connection: &mut Connection) -> Result<(), Failure> {
     match count_other_clients(connection).map_err(|error| Failure::new(error.to_string()))? {
         0 => Ok(()),
         others => Err(Failure::new(format!(
-            "{others} others are connected to this database: stop the servers first"
+            "{others} other clients are connected to this database: stop the servers first"
         ))),
     }
 }

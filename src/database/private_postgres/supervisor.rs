@@ -144,16 +144,18 @@ fn supervise(starter: &Starter, shared: &Shared, tell: &mpsc::Sender<Result<(), 
     }
     let mut patience = POLL;
     while !shared.stopping.load(Ordering::SeqCst) {
-        tracing::warn!("the private PostgreSQL has died; it is started again");
+        tracing::warn!("the private PostgreSQL has died; starting it again");
         pause(patience);
         patience = (patience * 4).min(LONGEST_PAUSE);
         match starter.start(shared) {
             Ok(child) => {
-                tracing::info!("the private PostgreSQL is back");
+                tracing::info!("the private PostgreSQL is running again");
                 patience = POLL;
                 wait(child, shared);
             }
-            Err(error) => tracing::error!(%error, "the private PostgreSQL does not come back yet"),
+            Err(error) => {
+                tracing::error!(%error, "the private PostgreSQL could not be started yet; retrying")
+            }
         }
     }
     starter.cluster.remove_socket_folder();
@@ -250,7 +252,7 @@ impl Starter {
             if !says("starting") && begun.elapsed() > self.silence {
                 let has_ended = || child.try_wait().is_ok_and(|ended| ended.is_some());
                 stop_by_signals(STOPPED_WITHIN, || pid, has_ended);
-                return Err(format!("it did not begin to start within {} s", self.silence.as_secs()));
+                return Err(format!("it did not start within {} s", self.silence.as_secs()));
             }
             if begun.elapsed() > told_at {
                 told_at += TOLD_EVERY;
@@ -262,7 +264,7 @@ impl Starter {
 
     fn tell_that_it_starts(&self, since: Duration) {
         let (seconds, log) = (since.as_secs(), self.cluster.log_file());
-        tracing::info!(seconds, log = %log.display(), "PostgreSQL recovers; it is waited for");
+        tracing::info!(seconds, log = %log.display(), "PostgreSQL is recovering; waiting for it");
     }
 }
 

@@ -191,7 +191,7 @@ pub async fn create(
 /// Shows a note.
 #[utoipa::path(get, path = "/api/v1/notes/{id}", tag = "notes", params(("id" = Uuid, Path), IfNoneMatch),
     responses((status = 200, description = "The note", body = NoteItem),
-        (status = 304, description = "It is still what `If-None-Match` names")))]
+        (status = 304, description = "Still the version that `If-None-Match` names")))]
 pub async fn show(
     state: web::Data<State>,
     guarded: Authorized<NotesRead, (Path<Uuid>, Conditions)>,
@@ -243,7 +243,7 @@ impl NoteChanges {
 
 /// Changes the given members of a note.
 #[utoipa::path(patch, path = "/api/v1/notes/{id}", tag = "notes", params(("id" = Uuid, Path), IfMatch),
-    request_body = NoteChanges, responses((status = 200, description = "The note, changed", body = NoteItem)))]
+    request_body = NoteChanges, responses((status = 200, description = "The changed note", body = NoteItem)))]
 pub async fn update(
     state: web::Data<State>,
     guarded: Authorized<NotesWrite, ConditionalWrite<NoteChanges>>,
@@ -254,7 +254,7 @@ pub async fn update(
 
 /// Replaces the whole content of a note.
 #[utoipa::path(put, path = "/api/v1/notes/{id}", tag = "notes", params(("id" = Uuid, Path), IfMatch),
-    request_body = NoteContent, responses((status = 200, description = "The note, replaced", body = NoteItem)))]
+    request_body = NoteContent, responses((status = 200, description = "The replaced note", body = NoteItem)))]
 pub async fn replace(
     state: web::Data<State>,
     guarded: Authorized<NotesWrite, ConditionalWrite<NoteContent>>,
@@ -289,7 +289,7 @@ async fn write(
 
 /// Deletes a note.
 #[utoipa::path(delete, path = "/api/v1/notes/{id}", tag = "notes", params(("id" = Uuid, Path), IfMatch),
-    responses((status = 204, description = "It is deleted")))]
+    responses((status = 204, description = "The note was deleted")))]
 pub async fn delete(
     state: web::Data<State>,
     guarded: Authorized<NotesWrite, (Path<Uuid>, Conditions)>,
@@ -309,7 +309,7 @@ pub async fn delete(
 }
 
 fn changed_meanwhile() -> Problem {
-    let detail = "Others keep changing this note; read it again and send `If-Match` with its ETag.";
+    let detail = "Others keep changing this note. Read it again and send `If-Match` with its ETag.";
     Problem::new(Code::Conflict, detail)
 }
 
@@ -333,7 +333,7 @@ fn check_owner(caller: &Caller, note: &Note) -> Result<(), Problem> {
     if !is_visible(caller, note) {
         return Err(not_found());
     }
-    let detail = format!("The note is {}'s; only its owner may change it.", note.owner_name);
+    let detail = format!("The note belongs to {}. Only its owner can change it.", note.owner_name);
     Err(Problem::new(Code::NotOwner, detail))
 }
 
