@@ -15,7 +15,7 @@ pub struct ConfigArgs {
     /// Text or JSON.
     #[command(flatten)]
     pub format: Format,
-    /// Print every setting's names, default and bounds as a table in Markdown, whatever is in force.
+    /// Print a page in Markdown about all settings, whatever is in force.
     #[arg(long, conflicts_with = "json")]
     pub markdown: bool,
 }
