@@ -19,6 +19,8 @@ use crate::state::State;
 /// Where a document is served, and its source.
 const DOCUMENTS: &[(&str, &str)] = &[
     ("/docs/guide", include_str!("../../docs/guide.md")),
+    ("/docs/settings", include_str!("../../docs/settings.md")),
+    ("/docs/operations", include_str!("../../docs/operations.md")),
     ("/docs/django-rest-framework", include_str!("../../docs/django-rest-framework.md")),
     ("/docs/security", include_str!("../../docs/security.md")),
     ("/docs/reliability", include_str!("../../docs/reliability.md")),
@@ -32,6 +34,9 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("client.py", include_str!("../../docs/examples/client.py")),
     ("client.mjs", include_str!("../../docs/examples/client.mjs")),
     ("client.rs", include_str!("../../docs/examples/client.rs")),
+    ("verify.py", include_str!("../../docs/examples/verify.py")),
+    ("verify.mjs", include_str!("../../docs/examples/verify.mjs")),
+    ("verify.rs", include_str!("../../docs/examples/verify.rs")),
 ];
 
 /// The server of the sources' examples. A page names its own instead.
