@@ -7,7 +7,7 @@ use super::setting::Setting;
 const INTRODUCTION: &str = "# Settings
 
 doorward takes each setting from the first of these that has it: a flag, an environment variable, `doorward.toml`, the default.
-`doorward config` prints the settings in force and where each comes from. `doorward config --markdown` prints this page.
+`doorward config` prints the settings in force and the source of each. `doorward config --markdown` prints this page.
 
 - **Names.** `DOORWARD_PUBLIC_URL` is also the flag `--public-url` and the key `public_url` in `doorward.toml`. `DATABASE_URL` is
   `--database-url` and `database_url`.

@@ -11,7 +11,7 @@ use crate::support::Answer;
 const LARGE: (u32, u32) = (1_300, 1_700);
 const USUAL: (u32, u32) = (1_200, 900);
 
-/// Puts the refusal's body beside the explanation. Of the page the bar and what stands below the history go.
+/// Puts the refusal's body beside the explanation. Removes the page's bar and the advice below the history.
 const COMPOSE: &str = "
     const main = document.querySelector('main');
     main.querySelector('p').remove();
