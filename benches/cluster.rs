@@ -1,5 +1,6 @@
-//! The drill of `make cluster`: several nodes on one PostgreSQL behind a balancer, load through it, and how long what one
-//! node ended the others still let in; while all is well, and while parts of it are killed. `benches/cluster` calls it.
+//! The drill of `make cluster`, which `benches/cluster` runs. Several nodes share one PostgreSQL behind a
+//! balancer, with load through it. Measures how long the other nodes still accept what one node has ended,
+//! undisturbed and while parts of the cluster are killed.
 
 #![allow(
     clippy::unwrap_used,
@@ -31,16 +32,17 @@ mod nodes;
 #[path = "driver/wire.rs"]
 mod wire;
 
-/// What a lag may be, half of all and nearly all, where notifications arrive. The worst may be [`PROMISED`].
+/// Limits of the lag if notifications arrive: of half of all sign-outs, and of 99 of 100. The worst may be
+/// [`PROMISED`].
 const MEDIAN: Duration = Duration::from_millis(20);
 const NEARLY_ALL: Duration = Duration::from_millis(200);
-/// How soon after PostgreSQL everything is served again.
+/// The time after PostgreSQL's return within which everything is served again.
 const RECOVERY: Duration = Duration::from_secs(3);
-/// PostgreSQL is restarted, and a node killed, this often in its phase.
+/// The number of PostgreSQL's restarts, and of kills of a node, in their phases.
 const FAULTS: usize = 6;
 const FAULT_EVERY: Duration = Duration::from_secs(4);
 const FEEDS_EVERY: Duration = Duration::from_secs(1);
-/// However it goes, a phase and the whole end.
+/// Limits of the length of a phase and of the whole drill.
 const PHASE_AT_MOST: Duration = Duration::from_secs(60);
 const ALL_AT_MOST: Duration = Duration::from_secs(300);
 
@@ -89,23 +91,24 @@ struct Drill {
     ledger: Ledger,
     credentials: Value,
     rounds: usize,
-    /// Notifications are lost in a pooler: the feeds read ten times a second.
+    /// True if a pooler loses notifications, so that the feeds read ten times a second.
     is_pooled: bool,
     broken: Vec<String>,
     table: String,
 }
 
-/// What was done in a phase, and when.
+/// The faults of a phase, and their times.
 #[derive(Clone, Default)]
 struct Faults {
-    /// When each began and, of PostgreSQL's restarts, when it answered again.
+    /// The time at which each fault started. For restarts of PostgreSQL, also the time at which it answered
+    /// again.
     done: Arc<Mutex<Vec<(Instant, Instant)>>>,
     begun: usize,
     last: Option<Instant>,
 }
 
 impl Faults {
-    /// Whether one is due, and which; the first after a while.
+    /// Returns the number of the next fault if it is due. The first one is due after the interval.
     fn due(&mut self, every: Duration) -> Option<usize> {
         let last = *self.last.get_or_insert_with(Instant::now);
         (last.elapsed() >= every).then(|| {
@@ -155,7 +158,7 @@ impl Drill {
         self.broken
     }
 
-    /// On a thread of its own: what is measured does not wait for it.
+    /// Starts the load on a separate thread, so that the measurement does not wait for it.
     fn start_load(&self, balancer: String) -> std::thread::JoinHandle<Vec<String>> {
         let (ledger, credentials) = (self.ledger.clone(), self.credentials.clone());
         std::thread::spawn(move || {
@@ -195,14 +198,15 @@ impl Drill {
         for address in &self.nodes.setup.addresses {
             self.nodes.until_ready(address).await;
         }
-        // What comes back late is late in this phase.
+        // A late failure still counts in this phase.
         tokio::time::sleep(Duration::from_millis(500)).await;
         let counts = self.ledger.take();
         self.judge(phase, &rounds, &counts, &faults);
         Ok(())
     }
 
-    /// The nodes take turns as A, B and C. A fault comes right before the sign-out is sent, or right after it was answered.
+    /// Runs a round. The nodes take turns as A, B and C. A fault happens just before the sign-out is sent, or
+    /// just after it was answered.
     async fn round(
         &self,
         fault: Fault,
@@ -249,7 +253,7 @@ impl Drill {
         }
     }
 
-    /// Tells what a phase gave, and notes which promises it broke.
+    /// Reports the results of a phase, and records the promises that it broke.
     fn judge(
         &mut self,
         (fault, name, allowed): (Fault, &'static str, &[&str]),
@@ -310,7 +314,7 @@ impl Drill {
         let _ = writeln!(self.table, " {} |", listed.join(", "));
         self.demand(counts.answers.contains_key("200"), name, "there was no load".to_owned());
         for (answer, count) in &counts.answers {
-            // Behind a pooler the feeds' connections are others' too.
+            // Behind a pooler, killing a feed's connection also hits other connections.
             let by_pooler = self.is_pooled && UNAVAILABLE.contains(&answer.as_str());
             let is_promised = answer == "200" || allowed.contains(&answer.as_str()) || by_pooler;
             self.demand(is_promised, name, format!("{count} answers were {answer}"));
@@ -323,7 +327,8 @@ impl Drill {
             name,
             format!("a node asked directly answered {failed:?}"),
         );
-        // What was under way at the node; a request asked again may meet its port before the balancer knows.
+        // Requests that ran on the killed node may be lost. A retry may meet its port before the balancer
+        // notices.
         let lost: u64 = FROM_BALANCER.iter().filter_map(|name| counts.answers.get(*name)).sum();
         let most = (2 * CLIENTS * faults) as u64;
         self.demand(lost <= most, name, format!("{lost} answers were lost with {faults} nodes"));
@@ -341,7 +346,7 @@ fn milliseconds(time: Duration) -> String {
     format!("{:.1}", time.as_secs_f64() * 1_000.0)
 }
 
-/// In each round the node after A is B, and the one after that C.
+/// Returns the median lag on each node. In each round B is the node after A, and C the one after B.
 fn on_each_node(rounds: &[Round], nodes: usize) -> Vec<String> {
     let is_on = |number: usize, look: usize, node: usize| (number + 1 + look) % nodes == node;
     let lags = |node: usize| {
@@ -353,7 +358,7 @@ fn on_each_node(rounds: &[Round], nodes: usize) -> Vec<String> {
     (0..nodes).map(|node| milliseconds(Distribution::new(lags(node)).at(0.5))).collect()
 }
 
-/// How long after PostgreSQL was back the last request of the load began that failed.
+/// Returns the time from PostgreSQL's return to the start of the last failed request of the load.
 fn recovery(counts: &Counts, restarts: &[(Instant, Instant)]) -> Duration {
     let after = |at: &Instant| {
         let back = restarts.iter().filter(|(began, _)| began <= at).map(|(_, back)| *back).max()?;
@@ -362,7 +367,7 @@ fn recovery(counts: &Counts, restarts: &[(Instant, Instant)]) -> Duration {
     counts.failures.iter().filter_map(after).max().unwrap_or_default()
 }
 
-/// How long after the sign-out and PostgreSQL's return the right answer was asked for.
+/// Returns the time from the sign-out and PostgreSQL's return to the request that got the right answer.
 fn until_right(rounds: &[Round], restarts: &[(Instant, Instant)]) -> Duration {
     let wait = |ended_at: Instant, right_at: Instant| {
         let back = restarts.iter().filter(|(began, _)| *began <= right_at).map(|(_, back)| *back).max();

@@ -1,4 +1,4 @@
-"""Reads lines of `kind milliseconds`; compares each two kinds, and fails where they can be told apart."""
+"""Reads lines of `kind milliseconds`, compares each pair of kinds, and fails if any two can be told apart."""
 
 import itertools
 import statistics

@@ -1,5 +1,5 @@
-//! The load of `make bench`: small, stateful where it must be, and never in the product's binary. `benches/run` calls
-//! it and puts each figure beside its limit.
+//! The load of `make bench`. It is small, keeps state only where needed, and is not part of the released
+//! binary. `benches/run` runs it and compares each figure with its limit.
 
 #![allow(
     clippy::unwrap_used,
@@ -37,9 +37,9 @@ use bare::Connections;
 use client::{Connection, request};
 use measure::{Figures, Rounds, Task, measure};
 
-/// Connections, where nothing else is said.
+/// The default number of connections.
 const CONNECTIONS: usize = 16;
-/// Connections of a flood.
+/// The number of connections of a flood.
 const FLOOD: usize = 64;
 
 const USAGE: &str = "load statement | raw-bcrypt COST SECONDS
@@ -114,7 +114,7 @@ fn time(seconds: &str) -> Duration {
     Duration::from_secs(number(seconds).into())
 }
 
-/// A doorward, and how long it is loaded.
+/// A doorward server, and how long to load it.
 struct Target {
     address: String,
     password: String,
@@ -139,12 +139,12 @@ fn text(answer: &Value, name: &str) -> String {
     answer[name].as_str().unwrap_or_else(|| panic!("no {name} in {answer}")).to_owned()
 }
 
-/// The same request on every connection, again and again.
+/// Sends the same request repeatedly on every connection.
 async fn ask_for(address: &str, request: Vec<u8>, status: u16, time: Duration) -> Figures {
     ask_each(vec![request; CONNECTIONS], address, status, time).await
 }
 
-/// A request for each connection, again and again.
+/// Sends one of the requests repeatedly on each connection.
 async fn ask_each(requests: Vec<Vec<u8>>, address: &str, status: u16, time: Duration) -> Figures {
     let mut ready = Vec::new();
     for request in requests {
@@ -168,7 +168,7 @@ fn asking(mut connection: Connection, request: Vec<u8>, status: u16, rounds: &Ro
     })
 }
 
-/// Each connection refreshes a chain of its own: the next token is the one that the last answer gave.
+/// Refreshes a different session on each connection, each time with the token from the last answer.
 async fn refresh(target: &Target) -> Figures {
     let mut chains = Vec::new();
     for _ in 0..CONNECTIONS {
@@ -207,7 +207,7 @@ async fn login(target: &Target, connections: usize) -> Figures {
     measure(target.time, |rounds| (0..connections).map(|_| task(rounds.clone())).collect()).await
 }
 
-/// On as many threads as there are cores.
+/// Hashes on as many threads as there are cores.
 fn raw_bcrypt(cost: u32, time: Duration) -> Figures {
     let begun = Instant::now();
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
@@ -226,13 +226,13 @@ fn raw_bcrypt(cost: u32, time: Duration) -> Figures {
     Figures::of_rate(f64::from(done) / begun.elapsed().as_secs_f64())
 }
 
-/// A guarded request without data of its own.
+/// Sends guarded requests that need no data of their own.
 async fn me(target: &Target) -> Figures {
     let token = target.access_token().await;
     ask_for(&target.address, request("GET", "/api/v1/me", &token, ""), 200, target.time).await
 }
 
-/// The same with another character in the middle of the signature.
+/// Sends the requests with another character in the middle of the token's signature.
 async fn forged(target: &Target) -> Figures {
     let mut token = target.access_token().await.into_bytes();
     let at = token.len() - 20;
@@ -241,7 +241,7 @@ async fn forged(target: &Target) -> Figures {
     ask_for(&target.address, request("GET", "/api/v1/me", &token, ""), 401, target.time).await
 }
 
-/// The same after a sign-out.
+/// Sends the requests after a sign-out.
 async fn revoked(target: &Target) -> Figures {
     let token = target.access_token().await;
     let mut connection = Connection::open(&target.address).await;
@@ -259,7 +259,8 @@ async fn note(target: &Target) -> Figures {
     ask_for(&target.address, request("GET", &path, &token, ""), 200, target.time).await
 }
 
-/// Guarded reads at a moderate pace, first alone, then beside a flood of sign-ins; how the flood was answered.
+/// Makes guarded reads at a moderate rate, first alone, and then beside a flood of sign-ins. Prints how the
+/// flood was answered.
 async fn flood(target: &Target) {
     let token = target.access_token().await;
     let idle = paced(target, &token, Vec::new()).await;
@@ -275,7 +276,7 @@ async fn flood(target: &Target) {
                     let (status, _) = connection.ask("POST", "/api/v1/auth/login", "", &body).await;
                     *answers.borrow_mut().entry(status).or_default() += 1;
                     if status >= 429 {
-                        // Even a flood reads `Retry-After`, a little.
+                        // Even a flooding client waits a little after `Retry-After`.
                         tokio::time::sleep(Duration::from_millis(50)).await;
                     }
                 }
@@ -286,7 +287,7 @@ async fn flood(target: &Target) {
     println!("{idle}\n{flooded}\n{:?}", answers.borrow());
 }
 
-/// 500 guarded reads a second.
+/// Makes 500 guarded reads a second.
 async fn paced(target: &Target, token: &str, beside: Vec<Task>) -> Figures {
     let beside: Vec<_> = beside.into_iter().map(actix_web::rt::spawn).collect();
     let request = request("GET", "/api/v1/me", token, "");
@@ -299,7 +300,7 @@ async fn paced(target: &Target, token: &str, beside: Vec<Task>) -> Figures {
         Box::pin(async move {
             let mut pace = tokio::time::interval(Duration::from_millis(20));
             while rounds.go_on() {
-                // From when it was due: one that had to wait for the last counts its wait.
+                // The time counts from when the request was due, so a wait for the previous one counts too.
                 let due = pace.tick().await;
                 let (status, _) = connection.send(&request).await;
                 assert_eq!(status, 200);
@@ -317,7 +318,7 @@ async fn paced(target: &Target, token: &str, beside: Vec<Task>) -> Figures {
     figures
 }
 
-/// The statement of a refresh as a script of pgbench, each client with a chain of its own.
+/// Returns the statement of a refresh as a pgbench script, in which each client has its own session.
 fn pgbench_script() -> String {
     let given = "WITH given AS MATERIALIZED (SELECT \
         ('00000000-0000-7000-8000-' || lpad(:client_id::text, 12, '0'))::uuid AS session_id, \
@@ -325,6 +326,6 @@ fn pgbench_script() -> String {
         interval '10 seconds' AS grace, interval '30 days' AS refresh_ttl, gen_random_uuid() AS event_id, \
         '127.0.0.1'::text AS address, gen_random_uuid() AS request_id, '{}'::jsonb AS doubt), ";
     let statement: Vec<&str> = STATEMENT.lines().map(str::trim).collect();
-    // Only what the next round needs is kept of the answer.
+    // Only the value that the next round needs is kept.
     format!("{given}{} \\gset live_", statement.join(" "))
 }

@@ -1,4 +1,4 @@
-//! What things cost as the database grows: it fills one, and measures on it. `benches/data` calls it.
+//! Measures costs as the database grows. It fills a database and measures on it. `benches/data` runs it.
 
 #![allow(
     clippy::unwrap_used,
@@ -34,15 +34,15 @@ mod fill;
 #[path = "driver/wire.rs"]
 mod wire;
 
-/// Connections of the load: few, since what is measured is how long one answer takes.
+/// The load has few connections, because the duration of a single answer is measured.
 const CONNECTIONS: usize = 4;
-/// Sessions that the load refreshes, and of these the ones that it reads with.
+/// The number of sessions that the load refreshes, and the number of those that it also reads with.
 const REFRESHED: u64 = 20_000;
 const READING: usize = 2_000;
-/// Measured this often; the median counts.
+/// The number of measurements. The median counts.
 const SLICES: usize = 3;
 const STARTS: usize = 5;
-/// Sign-outs under way at once, and sessions made for them.
+/// The number of concurrent sign-outs, and of the sessions created for them.
 const ENDING: usize = 16;
 const TO_END: u64 = 60_000;
 
@@ -77,7 +77,7 @@ fn connect(url: &str) -> PgConnection {
     PgConnection::establish(url).expect("the database")
 }
 
-/// A session, as the load presents it.
+/// A session's credentials, as the load presents them.
 #[derive(Clone)]
 struct Held {
     refresh: String,
@@ -95,11 +95,11 @@ struct Stands {
     note: Option<Uuid>,
 }
 
-/// Up to `count` of the generated sessions, spread over all of them, in no order.
+/// Returns up to `count` of the generated sessions, spread over all of them, in no particular order.
 fn some_sessions(connection: &mut PgConnection, count: u64) -> Vec<Held> {
     let all = SESSIONS.count(connection);
     let count = count.min(all);
-    // A step that has no divisor in common with the power of two above meets every number once.
+    // The step is odd and the size is a power of two, so every number occurs once.
     let size = all.next_power_of_two();
     let scattered = (0..size).map(|at| (at * 0x9e37_79b1 + 12_345) % size).filter(|number| *number < all);
     let ids: Vec<Uuid> = scattered.take(count as usize).map(|number| SESSIONS.id(number)).collect();
@@ -143,7 +143,7 @@ fn right(answer: &Answer) -> Value {
     answer.json()
 }
 
-/// Splits the work among the connections, and gives what each made of its share.
+/// Splits the work among the connections. Returns the result of each share.
 async fn on_connections<T, W>(
     address: &str,
     shares: Vec<T>,
@@ -171,7 +171,7 @@ fn shares(held: Vec<Held>) -> Vec<Vec<Held>> {
     shares
 }
 
-/// p50 and p99 in milliseconds.
+/// Returns the 50th and the 99th percentile in milliseconds.
 fn percentiles(mut times: Vec<Duration>) -> (f64, f64) {
     times.sort_unstable();
     let at =
@@ -184,7 +184,7 @@ fn median(mut figures: Vec<f64>) -> f64 {
     figures[figures.len() / 2]
 }
 
-/// Prints p50 and p99 of a refresh and of a read, in milliseconds.
+/// Prints the 50th and 99th percentiles of a refresh and of a read, in milliseconds.
 async fn measure(address: &str, url: &str, seconds: u64) {
     let mut held = some_sessions(&mut connect(url), REFRESHED);
     assert!(held.len() >= CONNECTIONS, "there are no sessions: fill first");
@@ -201,13 +201,13 @@ async fn measure(address: &str, url: &str, seconds: u64) {
                 refresh(&mut connection, &mut share[at]).await;
                 times.push(began.elapsed());
             }
-            // The next round begins with those that this one did not come to.
+            // The next round starts with the sessions that this one did not reach.
             share.rotate_left(times.len() % count);
             (times, share)
         };
         let made = on_connections(address, shares(held), refreshing).await;
         held = made.iter().flat_map(|(_, share)| share.clone()).collect();
-        // The first is the warming up.
+        // The first round is a warm-up.
         if round > 0 {
             refreshes.push(percentiles(made.into_iter().flat_map(|(times, _)| times).collect()));
         }
@@ -246,8 +246,8 @@ async fn measure(address: &str, url: &str, seconds: u64) {
     println!();
 }
 
-/// Presents as many access tokens as there are sessions to have one of; prints how many, and the node's megabytes before
-/// and after.
+/// Presents up to `count` access tokens, each of another session. Prints their number, and the node's memory
+/// before and after in megabytes.
 async fn memory(address: &str, url: &str, pid: &str, count: u64) {
     let before = megabytes(pid);
     let held = some_sessions(&mut connect(url), count);
@@ -269,7 +269,8 @@ fn megabytes(pid: &str) -> f64 {
     number(line.trim().trim_end_matches(" kB")) as f64 * 1024.0 / 1e6
 }
 
-/// Prints how many sign-outs a second one node and its PostgreSQL bear. The sessions are made for it and go with it.
+/// Prints how many sign-outs a second one node and its PostgreSQL can handle. Creates the sessions for this
+/// and deletes them afterwards.
 async fn ends(address: &str, url: &str, seconds: u64) {
     const FIRST: u64 = 0x0fff_0000_0000;
     let mut connection = connect(url);
@@ -325,7 +326,7 @@ async fn ends(address: &str, url: &str, seconds: u64) {
     made(&format!("{gone}{ids}) AS made)"), &mut connection);
 }
 
-/// Prints how long a node takes from its start until `/readyz` is 200, in milliseconds: the median of some.
+/// Prints the median time from the start of a node until `/readyz` is 200, in milliseconds.
 async fn start(binary: &str, address: &str) {
     let mut times = Vec::new();
     for _ in 0..STARTS {
@@ -353,7 +354,8 @@ async fn start(binary: &str, address: &str) {
     println!("{:.0}", median(times));
 }
 
-/// Prints the picture of figures: a line for each size, the size and the four percentiles.
+/// Prints the picture of the figures. The file has a line for each size, with the size and the four
+/// percentiles.
 fn draw(figures: &str) {
     let text = std::fs::read_to_string(figures).expect("figures");
     let rows: Vec<Vec<&str>> = text.lines().map(|line| line.split_whitespace().collect()).collect();

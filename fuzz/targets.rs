@@ -1,5 +1,5 @@
-//! What each parser promises, whatever it is given. The fuzzer (fuzz/src/main.rs) looks for bytes that break a promise;
-//! tests/corpus.rs holds those that are in fuzz/corpus/.
+//! The promises of each parser for any input. The fuzzer (fuzz/src/main.rs) searches for bytes that break a
+//! promise. tests/corpus.rs checks those in fuzz/corpus/.
 
 use std::net::IpAddr;
 use std::sync::LazyLock;
@@ -34,10 +34,10 @@ use doorward::tokens::signing_key::{KeyRing, SigningKey, Times};
 use doorward::users::name::{EmailAddress, Username, fold_typed};
 use uuid::Uuid;
 
-/// A parser's promises.
+/// A function that panics if a parser breaks one of its promises.
 pub type Target = fn(&[u8]);
 
-/// All of them, by the names of their folders in fuzz/corpus/.
+/// All targets, by the names of their folders in fuzz/corpus/.
 pub const TARGETS: [(&str, Target); 17] = [
     ("access_token", access_token),
     ("conditions", conditions),
@@ -62,13 +62,13 @@ const SECRET: &str = "a-secret-key-that-only-the-fuzzer-has";
 
 static KEYS: LazyLock<SecretKeys> = LazyLock::new(|| SecretKeys::derive([SECRET]).expect("a key"));
 
-/// The bytes up to the first line break, and the rest.
+/// Returns the bytes before the first line break, and those after it.
 fn first_line(bytes: &[u8]) -> (&[u8], &[u8]) {
     let at = bytes.iter().position(|byte| *byte == b'\n').unwrap_or(bytes.len());
     (&bytes[..at], bytes.get(at + 1..).unwrap_or_default())
 }
 
-/// Headers as the HTTP parser lets them through: a line each, of one name.
+/// Returns headers with this name, one for each line, as far as the HTTP parser accepts them.
 fn headers(name: &HeaderName, lines: &[u8]) -> HeaderMap {
     let mut headers = HeaderMap::new();
     for value in lines.split(|byte| *byte == b'\n').filter_map(|line| HeaderValue::from_bytes(line).ok()) {
@@ -77,7 +77,7 @@ fn headers(name: &HeaderName, lines: &[u8]) -> HeaderMap {
     headers
 }
 
-/// A good header holds one credential, and says the same when it is written again.
+/// Checks that a valid header has one credential, which is the same when it is written and read again.
 fn credential(bytes: &[u8]) {
     let headers = headers(&AUTHORIZATION, bytes);
     let again = |text: String| {
@@ -93,7 +93,7 @@ fn credential(bytes: &[u8]) {
             assert!(again(format!("Bearer {token}")) == Sent::Bearer(token));
         }
         Ok(Some(Sent::Basic { username, token })) => {
-            // A name of before may have a colon: the token is looked for from the right.
+            // Older usernames may contain a colon, so the parser searches for the token from the right.
             assert!(!username.contains(':') || token.starts_with("dwp_"));
             let pair = base64::engine::general_purpose::STANDARD.encode(format!("{username}:{token}"));
             assert!(again(format!("Basic {pair}")) == Sent::Basic { username, token });
@@ -125,8 +125,8 @@ static ISSUER: LazyLock<Issuer> = LazyLock::new(|| Issuer {
     audiences: vec!["https://reports.example".to_owned()],
 });
 
-/// Nothing is believed that this key did not sign; and whatever it signed (a header, a line break, claims), nothing
-/// is good that is not of this issuer, for this audience, of this type and of this moment.
+/// Checks that no token is accepted that this key did not sign. The input is also signed as a header, a line
+/// break and claims. Even then the token is only valid for this issuer, audience, type and time.
 fn access_token(bytes: &[u8]) {
     let now = DateTime::<Utc>::from_timestamp(NOW, 0).expect("a time");
     if let Ok(text) = std::str::from_utf8(bytes) {
@@ -152,14 +152,14 @@ fn access_token(bytes: &[u8]) {
     assert!(time("exp") > NOW && time("nbf") <= NOW + 5 && time("iat") <= NOW + 5, "{claims}");
 }
 
-/// A token that is let through is the one that is made of what it says.
+/// Checks that an accepted token equals the one that is issued for its content.
 fn refresh_token(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     if let Ok(token) = refresh_token::parse(&KEYS, text) {
         let made = refresh_token::issue(&KEYS, token.session_id, token.secret, token.generation);
         assert_eq!(made.expose(), text);
     }
-    // What is made here is read, and not when anything is added to it.
+    // An issued token is accepted, but not with anything appended.
     let mut seed = [0; 36];
     let length = bytes.len().min(36);
     seed[..length].copy_from_slice(&bytes[..length]);
@@ -172,7 +172,7 @@ fn refresh_token(bytes: &[u8]) {
     assert!(refresh_token::parse(&KEYS, &format!("{}{text}", made.expose())).is_err() || text.is_empty());
 }
 
-/// A token that is let through has the form, to the letter.
+/// Checks that an accepted token has exactly the expected form.
 fn personal_token(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     if personal_token::parse(text).is_ok() {
@@ -184,7 +184,7 @@ fn personal_token(bytes: &[u8]) {
     }
 }
 
-/// A position that is let through is the one that was handed out for this list.
+/// Checks that an accepted cursor is the one that was issued for this list.
 fn cursor(bytes: &[u8]) {
     let (list, text) = first_line(bytes);
     let (Ok(list), Ok(text)) = (std::str::from_utf8(list), std::str::from_utf8(text)) else { return };
@@ -196,8 +196,8 @@ fn cursor(bytes: &[u8]) {
     assert!(cursor::open(&KEYS, &format!("{list} "), &sealed).is_err());
 }
 
-/// Lines `NAME=value` for the environment, a line `---`, a settings file. What is wrong is told a line each, without
-/// what could move a terminal, and without the secret.
+/// Checks that settings errors have a line each, without control characters and without the secret. The input
+/// has lines `NAME=value` for the environment, a line `---`, and a settings file.
 fn settings(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     let (variables, file) = text.split_once("---\n").unwrap_or((&text, ""));
@@ -238,7 +238,7 @@ static BROWSERS: LazyLock<Browsers> = LazyLock::new(|| Browsers {
     key: CookieKey::generate(),
 });
 
-/// No cookie is ours that this server did not sign, and none is a fault of ours.
+/// Checks that a cookie that this server did not sign is refused, and never causes a server error.
 fn cookie(bytes: &[u8]) {
     thread_local! {
         static SYSTEM: actix_web::rt::SystemRunner = actix_web::rt::System::new();
@@ -268,8 +268,8 @@ fn cookie(bytes: &[u8]) {
     SYSTEM.with(|system| system.block_on(ask));
 }
 
-/// `X-Forwarded-For` or `Forwarded`, as the first byte says: the address is the peer's, or one that stands in the
-/// header; it is always the peer's where the peer is no trusted proxy.
+/// Checks that the client address is the peer's or one in the header, and always the peer's if the peer is
+/// not a trusted proxy. The first byte selects `Forwarded` or `X-Forwarded-For`.
 fn forwarded(bytes: &[u8]) {
     let Some((which, lines)) = bytes.split_first() else { return };
     let is_standard = *which == b'f';
@@ -282,13 +282,14 @@ fn forwarded(bytes: &[u8]) {
     let found = trusted.behind(peer, &headers).address;
     let text = String::from_utf8_lossy(lines);
     let mut hops = text.split([',', '\n']).filter_map(|hop| forwarded_header::address(hop.trim()));
-    // Hops of the standard are quoted; its parser promises for itself that one is there.
+    // Addresses in `Forwarded` may be quoted. Its parser has its own test that the address is in the header.
     assert!(is_standard || found == peer || hops.any(|hop| hop.to_canonical() == found), "{found}");
     let stranger: IpAddr = "192.0.2.1".parse().expect("an address");
     assert_eq!(trusted.behind(stranger, &headers), stranger.into());
 }
 
-/// An entity tag that is not listed never matches. A change with more tags than are read may be refused.
+/// Checks that an entity tag which is not listed never matches. A change with more tags than the parser reads
+/// may be refused.
 fn conditions(bytes: &[u8]) {
     const TAG: &str = "\"a tag that no input of the fuzzer's holds\"";
     let text = String::from_utf8_lossy(bytes);
@@ -301,12 +302,12 @@ fn conditions(bytes: &[u8]) {
     let conditions = Conditions::of(&reads);
     assert!(!conditions.is_unmodified(TAG) || is_possible);
     let is_long = bytes.iter().filter(|byte| b",\n".contains(byte)).count() >= 100;
-    // `*` refuses a change of what is there (RFC 9110, section 13.1.2).
+    // `*` in `If-None-Match` refuses a change of an existing resource (RFC 9110, section 13.1.2).
     assert!(conditions.check(TAG).is_ok() || is_possible || is_long);
 }
 
-/// It agrees with serde_json, but for names that stand twice, and for what is past the values that are read; a body is
-/// read or refused with a code of its own.
+/// Checks that the parser agrees with serde_json, except for duplicate names and for anything beyond the
+/// number of values that it reads. Also checks that a body is accepted, or refused with one of two codes.
 fn json(bytes: &[u8]) {
     match (json::parse(bytes), serde_json::from_slice::<serde_json::Value>(bytes)) {
         (Ok(parsed), _) if parsed.is_cut => assert!(parsed.repeated.len() <= 50),
@@ -323,7 +324,8 @@ fn json(bytes: &[u8]) {
     }
 }
 
-/// A Content-Type, a line break, a body. No field is longer than what was sent.
+/// Checks that the fields are not longer than the body. The input has a Content-Type, a line break and a
+/// body.
 fn multipart(bytes: &[u8]) {
     let (content_type, body) = first_line(bytes);
     let Ok(content_type) = std::str::from_utf8(content_type) else { return };
@@ -338,14 +340,14 @@ fn multipart(bytes: &[u8]) {
     }
 }
 
-/// Written again, a form holds the same fields.
+/// Checks that a form has the same fields after it is written and read again.
 fn form(bytes: &[u8]) {
     let fields = Form::parse(bytes).into_fields();
     let written = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(&fields).finish();
     assert_eq!(Form::parse(written.as_bytes()).into_fields(), fields);
 }
 
-/// What is pasted is never more than looked at; a path begins with a slash.
+/// Checks that a pasted text gives a path that begins with a slash, or one of the expected refusals.
 fn pasted(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let found = pasted::read(text);
@@ -362,7 +364,7 @@ fn pasted(bytes: &[u8]) {
     }
 }
 
-/// A good name is good again as it is shown, and is the same name however it is typed.
+/// Checks that a valid username is valid again as it is shown, and folds to the same name.
 fn username(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let folded = fold_typed(text);
@@ -375,7 +377,7 @@ fn username(bytes: &[u8]) {
     }
 }
 
-/// The same of an address.
+/// Checks that a valid address is valid again as it is shown, and folds to the same address.
 fn email(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     if let Ok(address) = EmailAddress::parse(text) {
@@ -386,7 +388,7 @@ fn email(bytes: &[u8]) {
     }
 }
 
-/// A good label is one line.
+/// Checks that a valid label has one line and is not blank.
 fn label(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     if label::check(text).is_ok() {
@@ -394,7 +396,7 @@ fn label(bytes: &[u8]) {
     }
 }
 
-/// What is followed is a path of ours, to every browser.
+/// Checks that an accepted path leads to this origin in every browser.
 fn next(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     if let Some(path) = next::path(Some(text)) {

@@ -1,4 +1,4 @@
-//! The only reader of the wall clock, so that a test can move time.
+//! Reads the wall clock. No other file does, so that tests can move time.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 
-/// The wall clock, in PostgreSQL's resolution of a microsecond. Clones share one offset.
+/// The wall clock, truncated to microseconds like PostgreSQL's. Clones share their offset.
 #[derive(Clone, Debug)]
 pub struct Clock {
     offset_micros: Arc<AtomicI64>,
     begun: Instant,
-    /// What was added to the time since then. It never falls.
+    /// The time by which the clock was moved forward since then. It never decreases.
     skipped_micros: Arc<AtomicU64>,
 }
 
@@ -22,7 +22,7 @@ impl Default for Clock {
 }
 
 impl Clock {
-    /// The present moment.
+    /// Returns the current time.
     #[must_use]
     #[allow(clippy::disallowed_methods)] // the one place
     pub fn now(&self) -> DateTime<Utc> {
@@ -30,13 +30,13 @@ impl Clock {
         (Utc::now() + offset).trunc_subsecs(6)
     }
 
-    /// The time since this clock was made, which goes on whatever becomes of the wall clock.
+    /// Returns the time since this clock was created. Changes of the system clock do not affect it.
     #[must_use]
     pub fn elapsed(&self) -> Duration {
         self.begun.elapsed() + Duration::from_micros(self.skipped_micros.load(Ordering::Relaxed))
     }
 
-    /// Moves this clock and its clones forward (or back) against the machine's.
+    /// Moves this clock and its clones relative to the system clock, forward or back.
     pub fn advance(&self, by: TimeDelta) {
         let by = by.num_microseconds().unwrap_or(0);
         self.offset_micros.fetch_add(by, Ordering::Relaxed);

@@ -1,5 +1,5 @@
-//! Files and folders of our own: created for their owner alone, put right at each start, and read only if nobody else
-//! could have written them.
+//! Creates and checks doorward's own files and folders. They are created for their owner alone, corrected at
+//! each start, and read only if nobody else could have written them.
 
 use std::fs::{self, DirBuilder, File, Metadata, Permissions};
 use std::io::{self, ErrorKind, Read, Write};
@@ -11,31 +11,29 @@ use nix::sys::statvfs::{FsFlags, statvfs};
 use nix::unistd::{Uid, User, geteuid};
 use uuid::Uuid;
 
-/// The mode of every file.
+/// The mode of all files.
 pub const FILE_MODE: u32 = 0o600;
-/// The mode of a folder that nobody else enters.
+/// The mode of a folder that only its owner may enter.
 pub const FOLDER_MODE: u32 = 0o700;
-/// The mode of a folder that PostgreSQL's user passes through.
+/// The mode of a folder that PostgreSQL's user must pass through.
 const PASSABLE_MODE: u32 = 0o711;
-/// Bytes that a secret file may have.
+/// The largest secret file, in bytes.
 const SECRET_MAX: u64 = 64 * 1024;
-/// Beginnings of the names that doorward and its PostgreSQL give in the data folder.
+/// The prefixes of names in the data folder that doorward, its PostgreSQL or the file system creates.
 const OWN_NAMES: [&str; 5] = ["postgres", "secret.", "doorward.", "socket", "lost+found"];
 
-/// Why a file or folder cannot be used, and what to do.
+/// The reason why a file or folder cannot be used, and what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
-    /// The operating system refuses.
+    /// The operating system reported an error.
     #[error("{what} {path}: {error}{}", remedy(path, error))]
     Io {
-        /// What the file is for.
+        /// The purpose of the file.
         what: &'static str,
-        /// Which.
         path: PathBuf,
-        /// Why.
         error: io::Error,
     },
-    /// Another user owns it.
+    /// Another user owns the file.
     #[error(
         "{what} {path} belongs to {owner}, and doorward runs as {}: whoever owns it can replace what is in it. Run \
          doorward as its owner, or give it to that user (chown {} {path}; in Kubernetes runAsUser, in Docker --user \
@@ -44,46 +42,43 @@ pub enum FileError {
         geteuid()
     )]
     Owner {
-        /// What the file is for.
+        /// The purpose of the file.
         what: &'static str,
-        /// Which.
         path: PathBuf,
-        /// Who owns it.
+        /// The name of the owner.
         owner: String,
     },
-    /// Others may read or write it.
+    /// Other users may read or write the file.
     #[error("{what} {path} may be read by others: {advice}")]
     Open {
-        /// What the file is for.
+        /// The purpose of the file.
         what: &'static str,
-        /// Which.
         path: PathBuf,
-        /// What to do.
+        /// Instructions to correct it.
         advice: String,
     },
-    /// It leads to a file of somebody else.
+    /// The path leads to a file of another user.
     #[error(
         "{what} {path} {why}, and doorward does not write through it: see where it leads, delete it (rm {path}) and try \
          again; give doorward a folder that nobody else writes to"
     )]
     Elsewhere {
-        /// What the file is for.
+        /// The purpose of the file.
         what: &'static str,
-        /// Which.
         path: PathBuf,
-        /// Why it may be another file.
+        /// The reason why it may be another file.
         why: String,
     },
 }
 
 impl FileError {
-    /// The operating system's refusal.
+    /// Creates an error from one of the operating system.
     #[must_use]
     pub fn io(what: &'static str, path: &Path, error: io::Error) -> Self {
         Self::Io { what, path: path.to_owned(), error }
     }
 
-    /// The operating system's kind of refusal, if it refused.
+    /// Returns the kind of the operating system's error, if it reported one.
     #[must_use]
     pub fn kind(&self) -> Option<ErrorKind> {
         match self {
@@ -93,16 +88,13 @@ impl FileError {
     }
 }
 
-/// The mode of the data folder: as root, PostgreSQL runs as another user in a folder below.
+/// Returns the mode of the data folder. As root, PostgreSQL runs as another user in a folder below it.
 #[must_use]
 pub fn data_folder_mode() -> u32 {
     if geteuid().is_root() { PASSABLE_MODE } else { FOLDER_MODE }
 }
 
-/// Creates the folder and those above it that are missing. Their modes do not depend on the umask.
-///
-/// # Errors
-/// [`FileError::Io`].
+/// Creates a folder and its missing parents. Their modes do not depend on the umask.
 pub fn create_folders(what: &'static str, folder: &Path, mode: u32) -> Result<(), FileError> {
     let missing: Vec<&Path> = folder.ancestors().take_while(|path| !is_there(path)).collect();
     for path in missing.into_iter().rev() {
@@ -121,10 +113,8 @@ fn is_there(path: &Path) -> bool {
     path.as_os_str().is_empty() || fs::metadata(path).is_ok()
 }
 
-/// Creates a file with this content. No file is overwritten, and its mode does not depend on the umask.
-///
-/// # Errors
-/// The operating system's.
+/// Creates a file with this content. It does not overwrite any file, and the mode does not depend on the
+/// umask.
 pub fn create(path: &Path, content: &[u8]) -> io::Result<File> {
     let mut file = File::options().read(true).write(true).create_new(true).mode(FILE_MODE).open(path)?;
     file.set_permissions(Permissions::from_mode(FILE_MODE))?;
@@ -133,11 +123,12 @@ pub fn create(path: &Path, content: &[u8]) -> io::Result<File> {
     Ok(file)
 }
 
-/// Opens a file that doorward keeps, for reading and appending, and creates it if it is missing. Others may have planted
-/// something under its name: a link of theirs is not followed, and a file with a second name is not opened.
+/// Opens a file for reading and appending, and creates it if it is missing. Others may have planted something
+/// under its name. A link of another user is therefore not followed, and a file with a second name is
+/// refused.
 ///
 /// # Errors
-/// [`FileError::Elsewhere`], or the operating system's.
+/// [`FileError::Elsewhere`] for such a file; otherwise the operating system's.
 pub fn open_kept(what: &'static str, path: &Path) -> Result<File, FileError> {
     let io = |error| FileError::io(what, path, error);
     let elsewhere = |why| FileError::Elsewhere { what, path: path.to_owned(), why };
@@ -148,7 +139,7 @@ pub fn open_kept(what: &'static str, path: &Path) -> Result<File, FileError> {
         Some(owner) => return Err(elsewhere(format!("is a link of {}", user_name(owner)))),
     };
     let mut options = File::options();
-    // A pipe would hold up who opens it.
+    // Without `O_NONBLOCK`, opening a pipe would wait for its writer.
     options.read(true).append(true).create(true).mode(FILE_MODE).custom_flags(O_NOFOLLOW | O_NONBLOCK);
     let file = options.open(place).map_err(io)?;
     let found = file.metadata().map_err(io)?;
@@ -161,8 +152,8 @@ pub fn open_kept(what: &'static str, path: &Path) -> Result<File, FileError> {
     Ok(file)
 }
 
-/// Deletes the files `prefix`, a UUID, `suffix` in a folder that a killed process left there. A file that another process
-/// has locked is in use.
+/// Deletes files that a killed process left in a folder. Their names are `prefix`, a UUID and `suffix`. A
+/// file that another process has locked is in use and stays.
 pub fn delete_leftovers(folder: &Path, prefix: &str, suffix: &str) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let name = entry.file_name();
@@ -179,7 +170,8 @@ pub fn delete_leftovers(folder: &Path, prefix: &str, suffix: &str) {
     }
 }
 
-/// Checks the data folder's owner, and takes from others what a copy or Kubernetes' `fsGroup` has granted them.
+/// Checks the owner of the data folder. Revokes access that a copy or Kubernetes' `fsGroup` has granted to
+/// others.
 ///
 /// # Errors
 /// [`FileError::Owner`], or the operating system's.
@@ -215,10 +207,7 @@ fn holds_only_own(folder: &Path) -> bool {
     })
 }
 
-/// Takes from others what they may do with a file or folder of ours. Nothing happens where it does not exist.
-///
-/// # Errors
-/// The operating system's.
+/// Revokes other users' access to a file or folder. Does nothing if it does not exist.
 pub fn put_right(what: &'static str, path: &Path, mode: u32) -> Result<(), FileError> {
     let found = match fs::symlink_metadata(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
@@ -237,13 +226,10 @@ fn octal(found: &Metadata) -> String {
     format!("{:04o}", found.mode() & 0o7777)
 }
 
-/// Reads a file that only its owner may read. The owner is this process's user or root.
-///
-/// # Errors
-/// [`FileError`].
+/// Reads a file that only its owner may read. The owner must be the user of this process or root.
 pub fn read_secret(what: &'static str, path: &Path) -> Result<String, FileError> {
     let io = |error| FileError::io(what, path, error);
-    // A pipe is not opened: that would wait for whoever writes to it.
+    // A pipe is not opened, because that would wait for its writer.
     let is_file = fs::metadata(path).map_err(io)?.is_file();
     if !is_file {
         return Err(io(io::Error::new(ErrorKind::InvalidInput, "not a regular file")));
@@ -276,7 +262,8 @@ fn is_open(found: &Metadata) -> bool {
     found.mode() & 0o777 & !allowed_mode(is_readers) != 0
 }
 
-/// Root's file may be read by a group of this process: so Kubernetes mounts a secret with `fsGroup`.
+/// Returns the permissions that a secret file may grant. A group of this process may read a file of root,
+/// because Kubernetes mounts secrets like this with `fsGroup`.
 fn allowed_mode(is_roots_for_own_group: bool) -> u32 {
     if is_roots_for_own_group { 0o740 } else { 0o700 }
 }
@@ -304,14 +291,14 @@ fn is_read_only(path: &Path) -> bool {
     statvfs(path).is_ok_and(|mount| mount.flags().contains(FsFlags::ST_RDONLY))
 }
 
-/// A user's name, or the number of one without a name.
+/// Returns the name of a user, or their number if they have no name.
 #[must_use]
 pub fn user_name(uid: Uid) -> String {
     let named = User::from_uid(uid).ok().flatten();
     named.map_or_else(|| format!("the user id {uid}"), |user| user.name)
 }
 
-/// What to do where the operating system refuses; a sentence of its own, or nothing.
+/// Returns what to do about an error of the operating system: a sentence, or an empty text.
 fn remedy(path: &Path, error: &io::Error) -> String {
     let user = user_name(geteuid());
     match error.kind() {

@@ -1,14 +1,14 @@
-//! The only source of randomness and of ids.
+//! Creates random bytes and IDs. No other file does.
 
 use std::cell::RefCell;
 
 use aws_lc_rs::rand::SystemRandom;
 use uuid::Uuid;
 
-/// `N` bytes from the operating system's generator.
+/// Returns `N` bytes from the operating system's generator.
 ///
 /// # Panics
-/// Where the operating system has no randomness to give: nothing here may go on without.
+/// If the operating system has no randomness. Nothing here may continue without it.
 #[must_use]
 #[allow(clippy::disallowed_methods, clippy::expect_used)] // the one place
 pub fn bytes<const N: usize>() -> [u8; N] {
@@ -17,27 +17,28 @@ pub fn bytes<const N: usize>() -> [u8; N] {
     bytes
 }
 
-/// The same source, for a library that draws from it by itself.
+/// Returns the generator itself, for libraries that draw from it.
 #[must_use]
 pub fn source() -> SystemRandom {
     SystemRandom::new()
 }
 
-/// A new id: UUID version 7 (RFC 9562, section 5.7), so that rows stand in the order of their making.
+/// Returns a new ID: UUID version 7 (RFC 9562, section 5.7), so that rows sort by creation.
 #[must_use]
 #[allow(clippy::disallowed_methods)] // the one place
 pub fn id() -> Uuid {
     Uuid::now_v7()
 }
 
-/// Bytes that a thread draws at once for request ids: each request needs one, and the generator's cost is in the call.
+/// The bytes that a thread draws at once for request IDs. Each request needs an ID, and the cost of the
+/// generator is in the call.
 const DRAWN: usize = 1024;
 
 thread_local! {
     static FOR_REQUEST_IDS: RefCell<Vec<[u8; 16]>> = const { RefCell::new(Vec::new()) };
 }
 
-/// A new request id: UUID version 4, since it tells its reader nothing about the time.
+/// Returns a new request ID: UUID version 4, because it must not reveal the time.
 #[must_use]
 pub fn request_id() -> Uuid {
     FOR_REQUEST_IDS.with_borrow_mut(|drawn| {

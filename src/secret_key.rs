@@ -1,5 +1,5 @@
-//! The server's secret keys: they seal what is stored, derive refresh tokens and sign cursors. The first of the list
-//! makes, all open.
+//! The secret keys of the server: they seal stored data, derive refresh tokens and sign cursors. The first
+//! key in the list seals and signs; all of them open and verify.
 
 use std::fmt;
 
@@ -10,12 +10,12 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::random;
 
-/// What a derived key is for: no two uses share one.
+/// The use of a derived key. No two uses share a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
     /// The HMAC of refresh tokens.
     RefreshToken,
-    /// The HMAC of positions in lists.
+    /// The HMAC of cursors in lists.
     Cursor,
     /// The HMAC of a browser's CSRF tokens.
     Csrf,
@@ -23,16 +23,16 @@ pub enum Purpose {
     Backup,
 }
 
-/// Bytes of an HMAC-SHA-256.
+/// The bytes of an HMAC-SHA-256.
 pub const MAC_LEN: usize = 32;
-/// The form of what is sealed, in its first byte.
+/// The format of sealed data, in its first byte.
 const SEALED_V1: u8 = 1;
-/// Bytes that tell which key sealed.
+/// The bytes that identify the key which sealed the data.
 const FINGERPRINT_LEN: usize = 8;
-/// What the check value holds.
+/// The content of the check value.
 const CHECK_TEXT: &[u8] = b"doorward";
 
-/// The secret keys, never empty. Clones are cheap enough for a start, not for a request.
+/// The secret keys, never empty. Cloning them is cheap enough for a start, but not for each request.
 #[derive(Clone)]
 pub struct SecretKeys {
     first: SecretKey,
@@ -49,17 +49,17 @@ struct SecretKey {
     fingerprint: [u8; FINGERPRINT_LEN],
 }
 
-/// What is sealed does not open: another key sealed it, or it was altered.
+/// The error for sealed data that does not open: it was sealed with another key, or altered.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("it was sealed under another secret key, or altered")]
 pub struct Unsealable;
 
-/// The cipher did not seal. Nothing is stored in place of what was to be sealed.
+/// The error of a cipher that failed to seal. Nothing is stored in place of the sealed data.
 #[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
 #[error("the cipher did not seal: the cryptographic library failed")]
 pub struct SealError;
 
-/// No keys could be derived.
+/// The reason why no keys could be derived.
 #[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum DeriveError {
     /// The list is empty.
@@ -77,18 +77,15 @@ impl fmt::Debug for SecretKeys {
 }
 
 impl SecretKeys {
-    /// Derives the keys from their texts. The texts are bytes of enough randomness (config/ bounds them), of which
-    /// HKDF (RFC 5869) makes one key for each purpose.
-    ///
-    /// # Errors
-    /// [`DeriveError`].
+    /// Derives the keys from their texts. The texts need enough randomness; config/ checks their length. HKDF
+    /// (RFC 5869) derives a separate key for each purpose.
     pub fn derive<'a>(texts: impl IntoIterator<Item = &'a str>) -> Result<Self, DeriveError> {
         let mut keys = texts.into_iter().map(SecretKey::derive);
         let first = keys.next().ok_or(DeriveError::NoKey)??;
         Ok(Self { first, others: keys.collect::<Result<_, _>>()? })
     }
 
-    /// A new key's text: 32 random bytes in base64url.
+    /// Returns the text of a new key: 32 random bytes in base64url.
     #[must_use]
     pub fn generate() -> String {
         URL_SAFE_NO_PAD.encode(random::bytes::<32>())
@@ -98,13 +95,15 @@ impl SecretKeys {
         std::iter::once(&self.first).chain(&self.others)
     }
 
-    /// HMAC-SHA-256 of the parts by the first key. The parts are of fixed length, or the last alone is not.
+    /// Returns the HMAC-SHA-256 of the parts with the first key. At most one part may vary in length, so that
+    /// different parts never yield the same input.
     #[must_use]
     pub fn mac(&self, purpose: Purpose, parts: &[&[u8]]) -> [u8; MAC_LEN] {
         self.first.mac(purpose, parts)
     }
 
-    /// Whether `mac`, or the beginning of one of at least 16 bytes, is of any of the keys; in constant time.
+    /// Returns true if `mac` is valid for any of the keys. It may be cut to 16 bytes or more. The comparison
+    /// takes constant time.
     #[must_use]
     pub fn verify_mac(&self, purpose: Purpose, parts: &[&[u8]], mac: &[u8]) -> bool {
         (16..=MAC_LEN).contains(&mac.len())
@@ -114,11 +113,8 @@ impl SecretKeys {
             })
     }
 
-    /// Seals `plain` with AES-256-GCM under the first key, bound to `name`: what is sealed under one name does not
-    /// open under another.
-    ///
-    /// # Errors
-    /// [`SealError`].
+    /// Seals `plain` with AES-256-GCM and the first key. Data sealed for one `name` does not open for
+    /// another.
     pub fn seal(&self, name: &str, plain: &[u8]) -> Result<Vec<u8>, SealError> {
         let nonce: [u8; NONCE_LEN] = random::bytes();
         let mut sealed = vec![SEALED_V1];
@@ -132,10 +128,7 @@ impl SecretKeys {
         Ok(sealed)
     }
 
-    /// Opens what was sealed under this name by any of the keys.
-    ///
-    /// # Errors
-    /// [`Unsealable`].
+    /// Opens data that any of the keys has sealed for this name.
     pub fn open(&self, name: &str, sealed: &[u8]) -> Result<Vec<u8>, Unsealable> {
         let (fingerprint, rest) = split(sealed).ok_or(Unsealable)?;
         let key = self.all().find(|key| key.fingerprint == fingerprint).ok_or(Unsealable)?;
@@ -148,21 +141,18 @@ impl SecretKeys {
         Ok(plain.to_vec())
     }
 
-    /// Whether the first key sealed it.
+    /// Returns true if the first key sealed the data.
     #[must_use]
     pub fn is_sealed_by_first(&self, sealed: &[u8]) -> bool {
         split(sealed).is_some_and(|(fingerprint, _)| fingerprint == self.first.fingerprint)
     }
 
-    /// A value to store, by which a start with the wrong keys is noticed.
-    ///
-    /// # Errors
-    /// [`SealError`].
+    /// Returns a value to store. It detects a later start with the wrong keys.
     pub fn check_value(&self) -> Result<Vec<u8>, SealError> {
         self.seal("check value", CHECK_TEXT)
     }
 
-    /// Whether one of the keys opens the stored check value.
+    /// Returns true if one of the keys opens the stored check value.
     #[must_use]
     pub fn opens(&self, check_value: &[u8]) -> bool {
         self.open("check value", check_value).is_ok_and(|text| text == CHECK_TEXT)

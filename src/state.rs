@@ -1,4 +1,4 @@
-//! What every door shares: the nouns' long-lived parts, made once by app.rs.
+//! The state that all request handlers share. `app/state.rs` creates it once.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,103 +23,100 @@ use crate::tokens::key_ring::Keys;
 use crate::tokens::private_key::Algorithm;
 use crate::users::passwords::Passwords;
 
-/// What handlers share, in parts that can be handed on alone.
+/// The state that all request handlers share, in parts that can be passed separately.
 pub struct State {
-    /// The database, the clocks, the keys and the threads that hash.
+    /// The database, the clocks, the secret keys and the hashing threads.
     pub core: Core,
-    /// What tokens are issued with.
+    /// The keys and settings for issuing tokens.
     pub tokens: TokenIssuer,
     /// Verified tokens, and the state of sessions and personal tokens.
     pub cache: Arc<Memory>,
-    /// Limits of what guesses or costs.
+    /// The rate limits.
     pub limits: Attempts,
-    /// Records of uses and refusals, written off the requests' path.
+    /// Records of uses and refusals, which are written outside the requests.
     pub recorder: Recorder,
-    /// Settings of the interfaces.
     pub web: WebSettings,
 }
 
 /// The parts that everything else needs.
 pub struct Core {
-    /// PostgreSQL.
     pub database: Database,
-    /// The wall clock.
     pub clock: Clock,
-    /// The database's clock, by which sign-ins are dated.
+    /// The database's clock, which dates sign-ins.
     pub database_clock: DatabaseClock,
-    /// What seals keys at rest, derives refresh tokens and signs cursors.
+    /// The keys that encrypt stored keys, derive refresh tokens and sign cursors.
     pub secret_keys: SecretKeys,
-    /// Verifies and makes password hashes, off the async threads.
+    /// Verifies and creates password hashes, outside the async threads.
     pub passwords: Passwords,
 }
 
-/// What tokens are issued with.
+/// The keys and settings for issuing tokens.
 pub struct TokenIssuer {
     /// The keys that sign and verify access tokens.
     pub keys: Keys,
-    /// Whom access tokens are from and for.
+    /// The issuer and the audiences of access tokens.
     pub issuer: Issuer,
-    /// What new signing keys are made for.
+    /// The algorithm of new signing keys.
     pub signing_algorithm: Algorithm,
-    /// How long sessions and tokens last.
+    /// The lifetimes of sessions and tokens.
     pub lifetimes: Limits,
-    /// Trades refresh tokens that are presented at the same time.
+    /// Rotates refresh tokens, and batches those that are presented at the same time.
     pub rotations: Together<Turn, Rotation>,
 }
 
-/// Records that are written off the requests' path.
+/// Records that are written outside the requests.
 pub struct Recorder {
-    /// Notes what was used.
+    /// Records the last use of sessions and personal tokens.
     pub last_use: LastUse,
-    /// Counts what was refused.
+    /// Counts the refusals by code.
     pub refusal_counts: RefusalCounts,
-    /// Keeps what was refused.
+    /// Keeps refused requests for explanations.
     pub kept_refusals: KeptRefusals,
 }
 
-/// Settings of the interfaces.
+/// Settings of the API and the pages.
 pub struct WebSettings {
-    /// How browsers' sessions are kept.
+    /// The settings of session cookies.
     pub browser: BrowserSettings,
-    /// Whom `Forwarded` and `X-Forwarded-For` are believed from.
+    /// The proxies whose `Forwarded` and `X-Forwarded-For` headers are trusted.
     pub trusted_proxies: TrustedProxies,
-    /// Whether anybody may make an account for himself.
+    /// True if anyone may register an account.
     pub registration_open: bool,
-    /// Whether a refresh in simplejwt's words spends its refresh token.
+    /// True if a refresh with simplejwt's endpoint rotates the refresh token.
     pub simplejwt_rotates: bool,
-    /// The settings in force, secrets masked.
+    /// The current settings, with secrets masked.
     pub settings: Vec<ShownSetting>,
-    /// How old a sign-in may be for what grants power.
+    /// The maximum age of a sign-in for sensitive requests.
     pub step_up_max_age: Duration,
-    /// How long a new personal token may be good.
+    /// The maximum lifetime of a new personal token.
     pub token_ttl_max: Duration,
 }
 
-/// A setting as it is shown, secrets masked.
+/// A setting as it is shown, with secrets masked.
 #[derive(Clone, Debug)]
 pub struct ShownSetting {
     /// The environment variable.
     pub name: &'static str,
-    /// What it does.
+    /// The description.
     pub help: String,
-    /// Its value.
     pub value: String,
-    /// Where the value came from.
+    /// The source of the value.
     pub source: String,
 }
 
-/// Returns the state of the server that answers this request.
+/// Returns the state of the server that handles this request.
 ///
 /// # Errors
-/// `internal_error`: the App was built without them.
+/// `internal_error` if the app was built without the state.
 pub fn of(request: &HttpRequest) -> Result<&State, Problem> {
     request.app_data::<web::Data<State>>().map(|state| state.get_ref()).ok_or_else(refusal::internal)
 }
 
-/// Begins to follow what is ended anywhere, on the database at `url`; ends with what is given back.
+/// Starts to follow the revocation feed of the database at `url`. It stops when the returned value is
+/// dropped.
 ///
 /// # Errors
-/// When no thread can be had.
+/// If no thread can be started.
 pub fn follow(state: &State, url: &str) -> std::io::Result<Following> {
     let reader = Reader::new(
         Arc::clone(&state.cache),

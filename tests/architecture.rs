@@ -1,8 +1,8 @@
-//! Who may import whom, as a table, and the house rules that a compiler does not know.
+//! Checks a table of which module may import which, and the project's rules that the compiler does not check.
 
 #![allow(clippy::expect_used, clippy::panic)] // a source that cannot be read fails the test
 
-// In a folder of its own, since cargo makes a test binary of every file beside this one.
+// These are in a separate folder, because cargo makes a test binary of every file beside this one.
 #[path = "architecture/circle.rs"]
 mod circle;
 #[path = "architecture/files.rs"]
@@ -24,8 +24,8 @@ const GROUND: &[&str] = &["database", "blocking", "clock", "random", "secret_key
 
 const INTERFACE: &[&[&str]] = &[APPLICATION, DOMAIN, GROUND];
 
-/// Every module right under src/, and the others that it may import: the arrows of ARCHITECTURE.md.
-/// An interface imports no other interface: what two of them need is an operation or belongs to the domain.
+/// Every module directly under src/, and the others that it may import, as ARCHITECTURE.md shows them. An
+/// interface imports no other interface. Code that two of them need is an operation or belongs to the domain.
 const MAY_IMPORT: &[(&str, &[&[&str]])] = &[
     ("main", &[&["cli"]]),
     ("lib", &[]),
@@ -43,7 +43,7 @@ const MAY_IMPORT: &[(&str, &[&[&str]])] = &[
     ("guard", &[&["cache", "state", "http", "refusal"], DOMAIN, GROUND]),
     ("state", &[&["cache", "http", "refusal"], DOMAIN, GROUND]),
     ("cache", &[DOMAIN, GROUND]),
-    // Of the domain, the audit log's word for an address that is in doubt.
+    // http needs only one thing of the domain: the audit log's term for an address that is in doubt.
     ("http", &[&["refusal", "audit"], GROUND]),
     ("refusal", &[&["clock", "random"]]),
     ("limits", &[&["users", "audit"], GROUND]),
@@ -61,12 +61,12 @@ const MAY_IMPORT: &[(&str, &[&[&str]])] = &[
     ("files", &[]),
 ];
 
-/// What stands in some places only.
+/// Names that may be used only in some places.
 struct Reserved {
-    /// Names that follow each other in a path; a last `*` stands for the rest of a name, and the path
-    /// begins there.
+    /// Names that follow each other in a path. A last `*` stands for the rest of a name, and the path must
+    /// begin there.
     names: &'static [&'static str],
-    /// Modules right under src/, or files and folders.
+    /// Modules directly under src/, or files and folders.
     places: &'static [&'static str],
     instead: &'static str,
 }
@@ -122,7 +122,7 @@ const RESERVED: &[Reserved] = &[
     },
 ];
 
-/// Names that say nothing of what is inside.
+/// Names that do not say what is inside.
 const EMPTY_NAMES: &[&str] = &[
     "util", "utils", "helper", "helpers", "common", "misc", "type", "types", "manager", "managers", "service",
 ];
@@ -192,7 +192,7 @@ fn badly_named(paths: &[String]) -> Vec<String> {
     empty.chain(beside).collect()
 }
 
-/// Generated files say that they are.
+/// Returns the files that do not say what they are for. Generated files are exempt.
 fn without_purpose(sources: &[Source]) -> Vec<String> {
     let headless = sources.iter().filter(|source| {
         let words = source.text.strip_prefix("//!").and_then(|rest| rest.lines().next());
@@ -246,7 +246,7 @@ fn the_binary_is_thin() {
     assert!(lines < 40, "src/main.rs has {lines} lines, 40 are too many: move what it does to cli/");
 }
 
-// The rules themselves, on made-up sources: that they can fail.
+// Tests of the rules themselves, with made-up sources, which show that each rule can fail.
 
 #[test]
 fn an_import_against_the_arrows_is_found_with_its_line() {

@@ -1,12 +1,12 @@
-//! Every file of fuzz/corpus/, whole, cut short and with each of its bits turned, given to the parser whose promises it
-//! tried once; and what each parser allocates as an input grows. `make fuzz` looks for others.
+//! Tries each parser on every file of its folder in fuzz/corpus/: whole, truncated, and with each bit
+//! flipped. Also checks what each parser allocates as an input grows. `make fuzz` searches for more inputs.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods)]
 
 #[path = "../fuzz/targets.rs"]
 mod targets;
 
-// In a folder of its own, since cargo makes a test binary of every file beside this one.
+// This is in a separate folder, because cargo makes a test binary of every file beside this one.
 #[path = "corpus/linear.rs"]
 mod linear;
 
@@ -15,7 +15,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 const CORPUS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/corpus");
-/// Larger files are tried whole alone.
+/// Larger files are only tried whole.
 const SMALL: usize = 512;
 
 fn files(folder: &Path) -> BTreeSet<PathBuf> {

@@ -1,4 +1,4 @@
-//! The figures as a picture: lines over a logarithmic axis, light, with every value in the table beside it.
+//! Draws the figures as lines over a logarithmic axis. The table beside the picture has every value.
 
 use std::fmt::Write;
 
@@ -16,7 +16,8 @@ pub struct Line {
     pub values: Vec<f64>,
 }
 
-/// The columns stand at equal distances: each is ten times the one before, but the first, which is (nearly) nothing.
+/// Draws a chart. The columns have equal distances, because each size is ten times the one before, except the
+/// first, which is nearly zero.
 pub fn draw(title: &str, x_name: &str, y_name: &str, columns: &[String], lines: &[Line]) -> String {
     let highest = lines.iter().flat_map(|line| &line.values).fold(0.0_f64, |most, value| most.max(*value));
     let step = step_for(highest);
@@ -84,7 +85,7 @@ pub fn draw(title: &str, x_name: &str, y_name: &str, columns: &[String], lines: 
     svg
 }
 
-/// Of 1, 2 and 5 with their tenfolds the one that gives some five lines.
+/// Returns the step of 1, 2 or 5 times a power of ten that gives about five lines.
 fn step_for(highest: f64) -> f64 {
     let rough = (highest / 5.0).max(1e-3);
     let power = 10_f64.powf(rough.log10().floor());

@@ -1,4 +1,4 @@
-//! A client on a connection that is kept, and a name for each kind of answer.
+//! A client with a persistent connection, and a name for each kind of answer.
 
 use std::io::Error;
 use std::time::{Duration, Instant};
@@ -7,12 +7,14 @@ use serde_json::Value;
 
 use super::wire::{Answer, Connection};
 
-/// No wait for an answer is longer.
+/// The longest wait for an answer.
 pub const PATIENCE: Duration = Duration::from_secs(15);
-/// A connection that was not used for this long is not used again: the server may be about to close it.
+/// A connection that was not used for this long is not used again, because the server may be about to close
+/// it.
 const KEPT: Duration = Duration::from_secs(2);
 
-/// The kind of an answer. What doorward answered has an id; what has none is the balancer's own.
+/// Returns the kind of an answer. doorward's answers have a request id. Answers without one are the
+/// balancer's.
 pub fn name_of(answer: &Result<Answer, Error>) -> String {
     match answer {
         Err(error) if error.kind() == std::io::ErrorKind::TimedOut => "no answer in time".to_owned(),
@@ -28,7 +30,7 @@ pub fn name_of(answer: &Result<Answer, Error>) -> String {
     }
 }
 
-/// A connection that is opened again when it was closed.
+/// A connection that is opened again after it was closed.
 pub struct Client {
     address: String,
     connection: Option<(Connection, Instant)>,

@@ -1,6 +1,6 @@
-//! Fills a database with users, sessions and notes, in batches, and goes on where it stopped the last time: the ids say
-//! which rows are there. The random bytes of a session's refresh token follow from its number, so that the load can
-//! present it.
+//! Fills a database with users, sessions and notes in batches, and continues where it stopped the last time.
+//! The ids show which rows exist. The random bytes of a session's refresh token are computed from its number,
+//! so that the load can present it.
 
 use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
@@ -13,8 +13,8 @@ use diesel::{PgConnection, sql_query};
 use doorward::users::password::{PasswordHash, PlainPassword};
 use uuid::Uuid;
 
-/// What a kind of row is made with: `$1` and `$2` are the first and the last number, `$3` the users that there are, `$4` a
-/// password hash.
+/// A kind of row. In its statements `$1` and `$2` are the first and the last number, `$3` is the number of
+/// users, and `$4` is a password hash.
 pub struct Kind {
     pub table: &'static str,
     first_id: u128,
@@ -63,7 +63,7 @@ pub const NOTES: Kind = Kind {
         WHERE $4 = $4"],
 };
 
-/// The random bytes of a generated session's refresh token.
+/// Returns the random bytes of a generated session's refresh token.
 pub fn secret(number: u64) -> [u8; 16] {
     let mut secret = [0; 16];
     secret.copy_from_slice(&digest(&SHA256, format!("session {number}").as_bytes()).as_ref()[..16]);
@@ -79,7 +79,7 @@ impl Kind {
         u64::try_from(id.as_u128() - self.first_id).unwrap_or_default()
     }
 
-    /// How many there are: they are made in order.
+    /// Returns the number of existing rows. They are inserted in order, so this is the last number.
     pub fn count(&self, connection: &mut PgConnection) -> u64 {
         #[derive(QueryableByName)]
         struct Last {
@@ -124,7 +124,7 @@ impl Kind {
     }
 }
 
-/// Fills up to these numbers; more that is there already stays.
+/// Fills the tables up to these numbers of rows. Does not delete any that are beyond them.
 pub fn fill(url: &str, users: u64, sessions: u64, notes: u64) {
     let begun = Instant::now();
     let mut connection = PgConnection::establish(url).expect("the database");
@@ -132,7 +132,8 @@ pub fn fill(url: &str, users: u64, sessions: u64, notes: u64) {
     let hash = PasswordHash::new(&PlainPassword::new(&password), 10).expect("a hash").expose().to_owned();
     let mut made = USERS.fill(&mut connection, users, users, &hash);
     let users = USERS.count(&mut connection).max(1);
-    // Where the role may: what is made here refers to what is there, and need not be looked up row by row.
+    // Disables foreign key checks if the role may, because the new rows refer to existing ones and each check
+    // would be a lookup.
     let _ = connection.batch_execute("SET session_replication_role = replica");
     made += SESSIONS.fill(&mut connection, sessions, users, &hash);
     made += NOTES.fill(&mut connection, notes, users, &hash);
@@ -172,7 +173,7 @@ fn report(connection: &mut PgConnection, made: u64, took: Duration) {
     }
 }
 
-/// How far it is: one line that changes on a terminal, a line for each tenth elsewhere.
+/// Shows the progress: one line that changes on a terminal, and otherwise a line for each tenth.
 struct Bar {
     name: &'static str,
     from: u64,

@@ -1,10 +1,11 @@
-//! Rounds that measure how long a session that was ended on one node is still let in on the others.
+//! Measures in rounds how long other nodes still accept a session that one node has ended.
 //!
-//! What is measured: a session is begun on node A, and its access token is let in on B and C, so that both remember it. It
-//! is signed out on A. From the moment when the answer to that has arrived here, B and C are each asked without a pause on
-//! a connection that is kept. The lag is the time from that moment to the *beginning* of the first request after which no
-//! request was let in any more: a request that began earlier may have been let in by right, one that begins later is not. So
-//! it is too long by up to the duration of one request (the last that was let in), and never too short.
+//! A round starts a session on node A and uses its access token on B and C, so that both cache it. It then
+//! signs the session out on A. When the answer has arrived, it sends requests to B and C without a pause on
+//! persistent connections. The lag is the time from that answer to the *start* of the first request after
+//! which no request was accepted. A request that started earlier may be accepted rightly, and one that starts
+//! later is not accepted. So the measured lag is too long by at most the duration of the last accepted
+//! request, and never too short.
 
 use std::io::Error;
 use std::time::{Duration, Instant};
@@ -14,31 +15,31 @@ use serde_json::{Value, json};
 use super::client::{Client, name_of};
 use super::wire::Answer;
 
-/// Whatever begins later than this after the sign-out was answered must not be let in.
+/// A request that starts later than this after the answer to the sign-out must not be accepted.
 pub const PROMISED: Duration = Duration::from_secs(1);
-/// A pause after an answer that is none (a node that is away): the answer that matters comes later.
+/// The pause after a failure, for example of a node that is down, since the right answer comes later.
 const PAUSE: Duration = Duration::from_millis(2);
-/// How long a node may keep on without the right answer.
+/// The longest time to wait for the right answer of a node.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What B or C did after a sign-out.
+/// The answers of B or C after a sign-out.
 pub struct Watched {
     pub lag: Duration,
-    /// When the request began that was first answered as it should be: 401 `session_ended`.
+    /// The start of the first request with the right answer, which is 401 `session_ended`.
     pub right_at: Instant,
-    /// Requests that were let in although they began after [`PROMISED`].
+    /// The number of requests that were accepted although they started after [`PROMISED`].
     pub late: u64,
-    /// Answers that were neither: the node or its database was away.
+    /// Answers that were neither, because the node or its database was down.
     pub failures: Vec<String>,
 }
 
 pub struct Round {
-    /// When the answer to the sign-out arrived.
+    /// The time at which the answer to the sign-out arrived.
     pub ended_at: Instant,
     pub watched: [Watched; 2],
 }
 
-/// One round; `before` and `after` are run right before the sign-out is sent and right after it was answered.
+/// Runs a round. Calls `before` just before the sign-out is sent, and `after` just after it was answered.
 pub async fn round(
     [a, b, c]: [&mut Client; 3],
     credentials: &Value,
@@ -53,7 +54,8 @@ pub async fn round(
         until_let_in(c, "GET", "/api/v1/me", &access, &Value::Null).await?;
     }
     before();
-    // By the refresh token: one that has ended already is answered likewise, so a lost answer is asked for again.
+    // Signs out with the refresh token. A second sign-out gets the same answer, so the request is repeated if
+    // its answer is lost.
     let body = json!({ "refresh_token": text("refresh_token") });
     until_let_in(a, "POST", "/api/v1/auth/logout", "", &body).await?;
     let ended_at = Instant::now();
@@ -62,7 +64,7 @@ pub async fn round(
     Ok(Round { ended_at, watched: [on_b?, on_c?] })
 }
 
-/// Asks until it is let in; no refusal is right here.
+/// Repeats a request until it is accepted. Any refusal is an error.
 async fn until_let_in(
     client: &mut Client,
     method: &str,
@@ -130,7 +132,7 @@ fn judge(answer: &Result<Answer, Error>) -> Judged {
     }
 }
 
-/// The times of a phase, sorted.
+/// The sorted times of a phase.
 pub struct Distribution(Vec<Duration>);
 
 impl Distribution {
@@ -139,7 +141,7 @@ impl Distribution {
         Self(times)
     }
 
-    /// The least time that at least this share of all do not exceed.
+    /// Returns the shortest time that at least this share of all times do not exceed.
     pub fn at(&self, share: f64) -> Duration {
         let rank = (share * self.0.len() as f64).ceil() as usize;
         self.0.get(rank.clamp(1, self.0.len().max(1)) - 1).copied().unwrap_or_default()
@@ -149,7 +151,7 @@ impl Distribution {
         self.0.last().copied().unwrap_or_default()
     }
 
-    /// A line for each bound that any time is under.
+    /// Returns a line for each bound that has times below it.
     pub fn histogram(&self) -> String {
         const BOUNDS: [u64; 10] = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000];
         let (mut lines, mut from) = (String::new(), 0);

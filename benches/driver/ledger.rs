@@ -1,4 +1,4 @@
-//! The load through the balancer and its ledger: what every client was answered, under one name for each kind of answer.
+//! The load through the balancer, and its ledger, which counts the answers of each kind.
 
 use std::collections::BTreeMap;
 use std::io::Error;
@@ -11,24 +11,24 @@ use serde_json::{Value, json};
 use super::client::{Client, name_of};
 use super::wire::Answer;
 
-/// Clients at once; each has a session, and one request under way.
+/// The number of concurrent clients. Each has one session and one request at a time.
 pub const CLIENTS: usize = 12;
-/// Reads between two refreshes.
+/// The number of reads between two refreshes.
 const READS: usize = 4;
-/// A client's pause after each answer: the load keeps everything busy, and is not what is measured.
+/// A client's pause after each answer. The load only keeps everything busy and is not measured itself.
 const PAUSE: Duration = Duration::from_millis(20);
-/// Answers of the balancer's own, for want of one of a node's.
+/// The balancer's own answers when a node does not answer.
 pub const FROM_BALANCER: [&str; 3] = ["502 of the balancer", "504 of the balancer", "hung up"];
 pub const UNAVAILABLE: [&str; 2] = ["503 database_unavailable", "503 overloaded"];
 
 #[derive(Default)]
 pub struct Counts {
     pub answers: BTreeMap<String, u64>,
-    /// When the requests began that were not answered with 200.
+    /// The start times of the requests that were not answered with 200.
     pub failures: Vec<Instant>,
 }
 
-/// Clones share it.
+/// The ledger. Clones share it.
 #[derive(Clone, Default)]
 pub struct Ledger {
     counts: Arc<Mutex<Counts>>,
@@ -58,8 +58,8 @@ impl Ledger {
     }
 }
 
-/// A client of the load: it refreshes its chain, reads with what it got, and asks again whatever was not answered with
-/// 200. A refusal ends the drill: nobody may be signed out.
+/// Runs a client of the load. It refreshes its session, reads with the new access token, and repeats every
+/// request that was not answered with 200. A refusal ends the drill, because no one may be signed out.
 pub async fn run(ledger: Ledger, balancer: String, credentials: Value) -> Result<(), String> {
     let mut client = Client::new(&balancer);
     let tokens = ask(&ledger, &mut client, "POST", "/api/v1/auth/login", "", &credentials).await?;
@@ -86,7 +86,7 @@ fn text(value: &Value, member: &str) -> String {
     value[member].as_str().unwrap_or_default().to_owned()
 }
 
-/// Asks until the answer is 200; an answer that blames the client is a promise broken.
+/// Repeats a request until the answer is 200. An answer that blames the client is a broken promise.
 async fn ask(
     ledger: &Ledger,
     client: &mut Client,

@@ -1,4 +1,4 @@
-//! The cluster's processes as the driver sees them, and what is done to them.
+//! The processes of the cluster, and the actions on them.
 
 use std::fs::{self, OpenOptions};
 use std::path::PathBuf;
@@ -11,17 +11,18 @@ use diesel::{Connection as _, PgConnection, QueryableByName, RunQueryDsl, sql_qu
 
 use super::wire::Connection;
 
-/// How long a killed node stays away.
+/// The time before a killed node is started again.
 const AWAY: Duration = Duration::from_secs(1);
 
-/// What the script tells by the environment; DOORWARD_… beside these are the nodes' own settings.
+/// The parameters that the script passes in the environment. Other DOORWARD_ variables are the nodes'
+/// settings.
 pub struct Setup {
     pub binary: String,
     pub folder: PathBuf,
     pub addresses: Vec<String>,
     pub metrics: Vec<String>,
     pub balancer: String,
-    /// PostgreSQL itself, past any pooler.
+    /// The URL of PostgreSQL itself, not of a pooler.
     pub postgres: String,
     pub restart: String,
 }
@@ -42,7 +43,7 @@ impl Setup {
     }
 }
 
-/// The nodes. Each process's id stands in a file, so that the script ends them if the driver cannot.
+/// The nodes. A file contains each process's id, so that the script can end it if the driver cannot.
 #[derive(Clone)]
 pub struct Nodes {
     pub setup: Arc<Setup>,
@@ -76,7 +77,7 @@ impl Nodes {
         child
     }
 
-    /// Kills a node with SIGKILL, and starts it again after a while; gives when.
+    /// Kills a node with SIGKILL and starts it again after a while. Returns the time of the start.
     pub fn kill_for_a_while(&self, at: usize) -> Instant {
         let killed = self.running.lock().unwrap()[at].take();
         let mut child = killed.expect("it runs");
@@ -95,7 +96,7 @@ impl Nodes {
         }
     }
 
-    /// Waits until every node is ready and its feed is no longer silent; gives how the feeds stand.
+    /// Waits until the node is ready and its feed is not silent. Returns the state of its feed.
     pub async fn until_ready(&self, address: &str) -> String {
         let begun = Instant::now();
         loop {
@@ -118,7 +119,7 @@ struct Count {
     count: i64,
 }
 
-/// Ends the connections that the nodes' feeds read by; gives how many there were.
+/// Ends the connections of the nodes' feeds. Returns their number.
 pub fn kill_feeds(url: &str) -> i64 {
     let mut connection = PgConnection::establish(url).expect("PostgreSQL");
     let killed: Count = sql_query(
@@ -130,7 +131,7 @@ pub fn kill_feeds(url: &str) -> i64 {
     killed.count
 }
 
-/// Restarts PostgreSQL without a shutdown, as after a crash; gives when it answers again.
+/// Restarts PostgreSQL without a shutdown, as after a crash. Returns the time at which it answers again.
 pub fn restart_postgres(setup: &Setup) -> Instant {
     let way = Command::new(&setup.restart).arg("immediate").status().expect("the restart");
     assert!(way.success(), "PostgreSQL did not restart");

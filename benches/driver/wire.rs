@@ -1,4 +1,5 @@
-//! A connection that is kept, and little else: the client runs on the cores that it measures.
+//! A persistent connection with as little work as possible, because the client runs on the cores that it
+//! measures.
 
 use std::io::{Error, ErrorKind, Result};
 

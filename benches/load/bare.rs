@@ -1,4 +1,5 @@
-//! Routes that do what doorward's do without guarding anything: what a guard could cost at best.
+//! Routes that do the work of doorward's routes without guarding anything, which is the best that a guard
+//! could reach.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
@@ -19,7 +20,8 @@ use crate::client::request;
 use crate::measure::Figures;
 use crate::{CONNECTIONS, ask_for};
 
-/// The length of an access token. As long a header comes here too: the parser reads it in any case.
+/// The length of an access token. These requests have a header of the same length, because the parser reads
+/// it in any case.
 const TOKEN: usize = 700;
 
 fn serve(resource: impl Fn() -> Resource + Clone + Send + 'static) -> (ServerHandle, String) {
@@ -32,7 +34,7 @@ fn serve(resource: impl Fn() -> Resource + Clone + Send + 'static) -> (ServerHan
     (handle, address)
 }
 
-/// A body of as many bytes, out of memory.
+/// Measures a route that answers with this many bytes from memory.
 pub async fn me(bytes: usize, time: Duration) -> Figures {
     let body = web::Bytes::from(vec![b'x'; bytes]);
     let (handle, address) = serve(move || {
@@ -47,12 +49,12 @@ pub async fn me(bytes: usize, time: Duration) -> Figures {
     figures
 }
 
-/// How a bare route comes to a connection.
+/// The way in which a bare route gets a connection.
 #[derive(Clone)]
 pub enum Connections {
-    /// As an actix program does: r2d2's pool, on the threads of `web::block`.
+    /// r2d2's pool on the threads of `web::block`, as in a usual actix program.
     Plain(Pool<ConnectionManager<PgConnection>>),
-    /// As doorward does.
+    /// doorward's own pool and threads.
     Own(Database),
 }
 
@@ -77,7 +79,7 @@ impl Connections {
     }
 }
 
-/// The query of a note.
+/// Measures a route that runs the query of a note.
 pub async fn note(database: Connections, time: Duration) -> Figures {
     let any = |connection: &mut _| note::list(connection, &search::Filter::default(), 1);
     let id = database.run(any).await.notes.first().expect("a note of the guarded run").id;
@@ -99,14 +101,14 @@ async fn show(database: web::Data<Connections>, id: web::Path<Uuid>) -> HttpResp
     }))
 }
 
-/// The live generation of each of pgbench's chains, and what a refresh is run with.
+/// The live generation of each of pgbench's sessions, and the limits of a refresh.
 struct Chains {
     database: Connections,
     live: Vec<AtomicI32>,
     limits: Limits,
 }
 
-/// The statement of a refresh on the chains that pgbench has too, one after the other.
+/// Measures a route that runs the statement of a refresh on pgbench's sessions, one for each connection.
 pub async fn refresh(database: Connections, time: Duration) -> Figures {
     let seconds = Duration::from_secs;
     let limits = Limits {

@@ -1,4 +1,5 @@
-//! A connection that is kept, and little else: the client runs on the cores that it measures.
+//! A persistent connection with as little work as possible, because the client runs on the cores that it
+//! measures.
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -13,12 +14,12 @@ impl Connection {
         Self(stream)
     }
 
-    /// Status and body of the answer.
+    /// Sends a request. Returns the status and body of the answer.
     pub async fn ask(&mut self, method: &str, path: &str, token: &str, body: &str) -> (u16, Vec<u8>) {
         self.send(&request(method, path, token, body)).await
     }
 
-    /// The same for a request that was put together already.
+    /// Sends an encoded request. Returns the status and body of the answer.
     pub async fn send(&mut self, request: &[u8]) -> (u16, Vec<u8>) {
         self.0.write_all(request).await.expect("a request");
         let mut answer = Vec::with_capacity(2048);
@@ -35,13 +36,13 @@ impl Connection {
         (status, answer.split_off(head_end))
     }
 
-    /// Until the server closes it.
+    /// Waits until the server closes the connection.
     pub async fn closed(mut self) {
         let mut rest = [0; 64];
         while self.0.read(&mut rest).await.is_ok_and(|read| read > 0) {}
     }
 
-    /// The JSON of an answer that is no refusal.
+    /// Sends a request that must not be refused. Returns the answer's JSON.
     pub async fn ask_json(&mut self, method: &str, path: &str, token: &str, body: &Value) -> Value {
         let (status, answer) = self.ask(method, path, token, &body.to_string()).await;
         assert!(status < 300, "{status} {}", String::from_utf8_lossy(&answer));

@@ -1,4 +1,5 @@
-//! Others beside those who take too much: sign-ins beside a flood of right passwords, and reads beside searches.
+//! Measures others beside callers who take too much: sign-ins beside a flood of right passwords, and reads
+//! beside searches.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -11,14 +12,14 @@ use crate::client::{Connection, request};
 use crate::measure::Task;
 use crate::{Target, paced, text};
 
-/// Connections of the flood, its accounts, and those who sign in beside it.
+/// The numbers of the flood's connections, of its accounts, and of the other users who sign in.
 const FLOOD: usize = 60;
 const ACCOUNTS: usize = 10;
 const OTHERS: usize = 20;
-/// Searches at a time.
+/// The number of concurrent searches.
 const SEARCHES: usize = 16;
 
-/// Counts of each status.
+/// The number of answers with each status.
 type Answers = Rc<RefCell<BTreeMap<u16, u32>>>;
 
 fn sign_in(name: &str, password: &str, address: &str) -> Vec<u8> {
@@ -40,8 +41,8 @@ async fn make_accounts(target: &Target, kind: &str, count: usize) {
     }
 }
 
-/// Prints one line for each: median, 95th percentile in milliseconds, and the answers of the others, alone and beside the
-/// flood; then the flood's answers.
+/// Prints a line for the others alone and one for them beside the flood: the median and the 95th percentile
+/// in milliseconds, and the answers. Then prints the flood's answers.
 pub async fn sign_ins(target: &Target) {
     make_accounts(target, "flood", ACCOUNTS).await;
     make_accounts(target, "other", OTHERS).await;
@@ -50,7 +51,7 @@ pub async fn sign_ins(target: &Target) {
     let until = Instant::now() + target.time + Duration::from_secs(2);
     let flood: Vec<_> =
         (0..FLOOD).map(|number| actix_web::rt::spawn(flooding(target, number, until, &answers))).collect();
-    // The flood's queue is full by then.
+    // The flood has filled the queue by then.
     tokio::time::sleep(Duration::from_secs(1)).await;
     println!("{}", others(target).await);
     for task in flood {
@@ -71,7 +72,7 @@ fn flooding(target: &Target, number: usize, until: Instant, answers: &Answers) -
     })
 }
 
-/// One sign-in a second in all, each of another account at another address.
+/// Signs in once a second in total, each time with another account from another address.
 async fn others(target: &Target) -> String {
     let (answers, times) = (Answers::default(), Rc::new(RefCell::new(Vec::new())));
     let mut pace = tokio::time::interval(Duration::from_secs(1));
@@ -97,8 +98,8 @@ async fn others(target: &Target) -> String {
     format!("{:.1} {:.1} {:?}", at(0.5), at(0.95), answers.borrow())
 }
 
-/// Prints the figures of 500 guarded reads a second, alone and beside searches of another user; then the answers to the
-/// searches. `searcher` is an account with many notes.
+/// Prints the figures of 500 guarded reads a second, alone and beside another user's searches. Then prints
+/// the answers to the searches. `searcher` is an account with many notes.
 pub async fn searches(target: &Target) {
     let token = target.access_token().await;
     println!("{}", paced(target, &token, Vec::new()).await);

@@ -1,5 +1,4 @@
-//! Connections that others would rather not have beside them: some that rest after a request, some that never get to the
-//! end of one.
+//! Keeps burdensome connections open: some rest after a request, and some never complete one.
 
 use std::time::Duration;
 
@@ -9,10 +8,11 @@ use tokio::net::TcpStream;
 
 use crate::client::Connection;
 
-/// Between two bytes of a slow connection.
+/// The pause between two bytes of a slow connection.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// Opens them all, says so, and keeps as many open whatever the server does about them, until it is killed.
+/// Opens all connections, says so, and keeps the same number open until it is killed. Connections that the
+/// server closes are opened again.
 pub async fn hold(address: &str, idle: usize, slow: usize) {
     for _ in 0..idle {
         let (address, resting) = (address.to_owned(), rest(address).await);
@@ -26,7 +26,7 @@ pub async fn hold(address: &str, idle: usize, slow: usize) {
     for number in 0..slow {
         let address = address.to_owned();
         spawn(async move {
-            // Not all at the same moment.
+            // The slow connections do not start at the same moment.
             tokio::time::sleep(PAUSE.mul_f64(number as f64 / slow as f64)).await;
             loop {
                 dribble(&address, number % 2 == 0).await;
@@ -43,7 +43,7 @@ async fn rest(address: &str) -> Connection {
     connection
 }
 
-/// A head or a body, a byte at a time, until the server has had enough.
+/// Sends a head or a body, one byte at a time, until the server closes the connection.
 async fn dribble(address: &str, has_body: bool) {
     let Ok(mut stream) = TcpStream::connect(address).await else { return };
     if has_body {

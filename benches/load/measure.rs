@@ -1,4 +1,4 @@
-//! Rounds a second, and how long one takes.
+//! Measures rounds a second and the duration of a round.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-/// What a task goes on with until the time is over, noting each round.
+/// The state with which a task runs rounds until the time is over, and records each.
 #[derive(Clone)]
 pub struct Rounds {
     until: Instant,
@@ -28,7 +28,7 @@ impl Rounds {
     }
 }
 
-/// A second's rounds, and the median and the 99th percentile of their durations.
+/// The number of rounds in a second, with the median and the 99th percentile of their durations.
 pub struct Figures {
     rate: f64,
     p50: Duration,
@@ -49,7 +49,7 @@ impl Figures {
 }
 
 impl fmt::Display for Figures {
-    /// The rate, then both durations in milliseconds.
+    /// Writes the rate, and then both durations in milliseconds.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let milliseconds = |duration: Duration| duration.as_secs_f64() * 1e3;
         write!(formatter, "{:.2} {:.3} {:.3}", self.rate, milliseconds(self.p50), milliseconds(self.p99))
@@ -58,7 +58,7 @@ impl fmt::Display for Figures {
 
 pub type Task = Pin<Box<dyn Future<Output = ()>>>;
 
-/// All tasks at once, until the time is over.
+/// Runs all tasks at once until the time is over.
 pub async fn measure(time: Duration, tasks: impl FnOnce(&Rounds) -> Vec<Task>) -> Figures {
     let begun = Instant::now();
     let rounds = Rounds::until(begun + time);

@@ -1,25 +1,27 @@
-//! CPU time of the server for the worst that each reader of a stranger's bytes can be given, beside a plain request of
-//! the same size. Both are refused before a password is hashed.
+//! Measures the server's CPU time for the worst input to each reader of a stranger's bytes, beside a plain
+//! request of the same size. Both are refused before a password is hashed.
 
 use std::fs;
 
 use crate::client::Connection;
 
-/// Requests of each kind that are measured, and that are sent before.
+/// The number of requests of each kind that are measured, and that are sent before as a warm-up.
 const REQUESTS: u32 = 500;
 const BEFORE: u32 = 50;
-/// Bytes of a body; of a request's line, or of its headers, which with the rest stay below what the HTTP parser takes.
+/// The size in bytes of a body, and of a request line or the headers. The latter stay below the HTTP parser's
+/// limit together with the rest.
 const BODY: usize = 64 * 1024;
 const HEAD: usize = 60 * 1024;
 
-/// A plain request, and others of its size that are meant to cost more.
+/// A plain request, and requests of the same size that are meant to cost more.
 struct Reader {
     name: &'static str,
     plain: Vec<u8>,
     bad: Vec<(&'static str, Vec<u8>)>,
 }
 
-/// Prints `reader|plain|worst|ratio|what`, the times in microseconds, for each reader of the server with this process.
+/// Prints `reader|plain|worst|ratio|what` for each reader of the server with this process id, with the times
+/// in microseconds.
 pub async fn measure(address: &str, process: u32) {
     for reader in [json(), form(), multipart(), query(), headers(), cookie()] {
         let plain = cpu_of(address, process, &reader.plain).await;
@@ -34,7 +36,7 @@ pub async fn measure(address: &str, process: u32) {
     }
 }
 
-/// Microseconds of all of the server's threads for a request.
+/// Returns the CPU time of all of the server's threads for a request, in microseconds.
 async fn cpu_of(address: &str, process: u32, request: &[u8]) -> f64 {
     let mut connection = Connection::open(address).await;
     let mut send = async |count: u32| {
@@ -49,7 +51,7 @@ async fn cpu_of(address: &str, process: u32, request: &[u8]) -> f64 {
     (cpu(process) - begun) as f64 / 1e3 / f64::from(REQUESTS)
 }
 
-/// Nanoseconds that the threads of a process have run.
+/// Returns the CPU time of a process's threads, in nanoseconds.
 fn cpu(process: u32) -> u64 {
     let threads = fs::read_dir(format!("/proc/{process}/task")).expect("a process");
     let of = |thread: fs::DirEntry| {
@@ -72,7 +74,7 @@ fn get(path: &str, headers: &str) -> Vec<u8> {
     format!("GET {path} HTTP/1.1\r\nhost: x\r\n{headers}\r\n").into_bytes()
 }
 
-/// As many items as fit between head and tail.
+/// Returns a text with as many items as fit between head and tail.
 fn filled(size: usize, head: &str, item: impl Fn(usize) -> String, tail: &str) -> String {
     let mut text = head.to_owned();
     for number in 0.. {

@@ -1,4 +1,5 @@
-//! How long a sign-in takes that is refused, by why it is: one try at a name, as who looks for names makes them.
+//! Measures how long refused sign-ins take, by the reason of the refusal. Each name is tried once, as by
+//! someone who searches for valid names.
 
 use std::time::{Duration, Instant};
 
@@ -7,10 +8,10 @@ use serde_json::json;
 use crate::Target;
 use crate::client::Connection;
 
-/// Why a sign-in is refused.
+/// The reasons of refusals.
 const KINDS: [&str; 4] = ["unknown", "wrong", "disabled", "passwordless"];
 
-/// Prints `kind milliseconds` for so many tries of each kind, in turn, each at a name of its own.
+/// Prints `kind milliseconds` for this many sign-ins of each kind, in turn, each with another name.
 pub async fn measure(target: &Target, tries: u32) {
     let mut connection = Connection::open(&target.address).await;
     let token = target.access_token().await;
@@ -21,7 +22,7 @@ pub async fn measure(target: &Target, tries: u32) {
     }
     for number in 0..tries {
         for turn in 0..KINDS.len() {
-            // None is always the one after the same other.
+            // The order varies, so that no kind always follows the same other kind.
             let kind = KINDS[(turn * (1 + 2 * (number as usize / 4 % 2)) + number as usize) % KINDS.len()];
             let body = json!({ "username": name(kind, number), "password": "not the password" }).to_string();
             let begun = Instant::now();
@@ -29,7 +30,7 @@ pub async fn measure(target: &Target, tries: u32) {
             let taken = begun.elapsed();
             assert_eq!(status, 401, "{}", String::from_utf8_lossy(&answer));
             println!("{kind} {:.4}", taken.as_secs_f64() * 1e3);
-            // What an answer leaves to be done is not the next one's.
+            // The work that an answer leaves behind must not affect the next one.
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }

@@ -1,4 +1,4 @@
-//! The fuzzer: libFuzzer with the target that DOORWARD_FUZZ_TARGET names. `make fuzz` builds and runs it.
+//! Runs libFuzzer with the target that DOORWARD_FUZZ_TARGET names. `make fuzz` builds and starts it.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! `GET /api/v1/audit-events`: what happened.
+//! `GET /api/v1/audit-events`: lists the events of the audit log.
 
 use actix_web::{HttpResponse, web};
 use serde::Serialize;
@@ -16,45 +16,44 @@ use crate::operations::list_events::ListEvents;
 use crate::refusal::Problem;
 use crate::state::State;
 
-/// The routes.
 #[must_use]
 pub fn routes() -> Vec<Endpoint> {
     vec![Endpoint::at("/api/v1/audit-events").get(list)]
 }
 
-/// An event of the audit log.
+/// An event in the audit log.
 #[derive(Serialize, utoipa::ToSchema)]
 pub struct EventItem {
-    /// Its id.
+    /// The ID of the event.
     pub id: Uuid,
-    /// When it happened.
+    /// The time of the event.
     #[schema(format = DateTime)]
     pub occurred_at: String,
-    /// What happened.
+    /// The type of the event.
     #[serde(rename = "type")]
     #[schema(example = "login_succeeded")]
     pub type_: String,
-    /// Who did it; null when nobody was signed in.
+    /// The account that acted; null for an anonymous caller.
     pub actor: Option<Account>,
-    /// Whom it concerned.
+    /// The account that the event concerns.
     pub subject: Option<Account>,
-    /// The session concerned.
+    /// The session that the event concerns.
     pub session_id: Option<Uuid>,
-    /// The client's address.
+    /// The client address.
     pub address: Option<String>,
-    /// The request that did it.
+    /// The ID of the request that caused the event.
     pub request_id: Option<Uuid>,
-    /// What else is to be known, by type.
+    /// Further details, which depend on the type.
     #[schema(value_type = Object)]
     pub details: serde_json::Value,
 }
 
-/// An account as it was named at the time.
+/// An account, with its name at the time of the event.
 #[derive(Serialize, utoipa::ToSchema)]
 pub struct Account {
-    /// Its id; null for a name that no account has.
+    /// The ID of the account; null if no account had this name.
     pub id: Option<Uuid>,
-    /// Its name.
+    /// The username of the account.
     pub username: Option<String>,
 }
 
@@ -76,7 +75,7 @@ fn item(event: Event) -> EventItem {
     }
 }
 
-/// Lists events.
+/// Lists the events of the audit log, newest first.
 #[utoipa::path(get, path = "/api/v1/audit-events", tag = "audit", params(EventQuery),
     responses((status = 200, description = "The events, newest first", body = Page<EventItem>)))]
 pub async fn list(

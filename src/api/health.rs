@@ -1,4 +1,4 @@
-//! `/healthz` and `/readyz`: for load balancers.
+//! `/healthz` and `/readyz`: report the health of the server to load balancers.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,12 +12,12 @@ use crate::database::migrate;
 use crate::http::routing::Endpoint;
 use crate::state::State;
 
-/// Whether the server is about to stop. Clones share it.
+/// A flag that is set when the server starts to shut down. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct Draining(Arc<AtomicBool>);
 
 impl Draining {
-    /// From now on not ready.
+    /// Makes `/readyz` respond 503 from now on.
     pub fn begin(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
@@ -27,13 +27,12 @@ impl Draining {
     }
 }
 
-/// The routes.
 #[must_use]
 pub fn routes() -> Vec<Endpoint> {
     vec![Endpoint::at("/healthz").get(healthz), Endpoint::at("/readyz").get(readyz)]
 }
 
-/// Whether the process lives.
+/// The health of the process.
 #[derive(Serialize, utoipa::ToSchema)]
 pub struct Health {
     /// Always `ok`.
@@ -41,14 +40,16 @@ pub struct Health {
     pub status: &'static str,
 }
 
-/// The process lives; nothing else is looked at.
+/// Reports that the process is alive.
+///
+/// Checks nothing else.
 #[utoipa::path(get, path = "/healthz", tag = "operation", security(()),
     responses((status = 200, description = "It lives", body = Health)))]
 pub async fn healthz() -> HttpResponse {
     HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(Health { status: "ok" })
 }
 
-/// Whether requests should be sent here.
+/// The readiness of the server for requests.
 #[derive(Serialize, utoipa::ToSchema)]
 pub struct Readiness {
     /// `ready` or `not_ready`.
@@ -60,15 +61,18 @@ pub struct Readiness {
     /// `done`, `pending` or `unknown`.
     #[schema(example = "done")]
     pub migrations: &'static str,
-    /// Whether the server is about to stop.
+    /// True if the server is shutting down.
     pub draining: bool,
-    /// How this node learns what was ended: `live` hears of it, `polled` asks ten times a second since notifications are
-    /// lost on the way, `silent` asks the database for every request.
+    /// The state of the revocation feed. `live`: notifications of revocations arrive. `polled`: notifications
+    /// are lost on the way, so the server polls ten times a second. `silent`: the feed is down, so the server
+    /// queries the database for every request.
     #[schema(example = "live")]
     pub feed: &'static str,
 }
 
-/// It can serve: the database is reached and migrated, and the server is not about to stop.
+/// Reports whether the server is ready for requests.
+///
+/// It is ready if the database is reachable, all migrations are done, and the server is not shutting down.
 #[utoipa::path(get, path = "/readyz", tag = "operation", security(()),
     responses((status = 200, description = "Ready", body = Readiness),
         (status = 503, description = "Not ready", body = Readiness)))]
@@ -88,7 +92,7 @@ pub async fn readyz(state: web::Data<State>, draining: web::Data<Draining>) -> H
     answer.insert_header((CACHE_CONTROL, "no-store")).json(readiness)
 }
 
-/// `/readyz` before the database was first reached.
+/// Responds to `/readyz` before the database was first reached.
 pub async fn waiting() -> HttpResponse {
     let readiness = Readiness {
         status: "not_ready",

@@ -1,4 +1,4 @@
-//! The JSON door.
+//! The JSON API.
 
 pub mod audit_events;
 pub mod auth;
@@ -9,13 +9,13 @@ pub mod users;
 
 use crate::http::routing::Endpoint;
 
-/// Every route under `/api/v1` that is not a resource's.
+/// Returns all routes under `/api/v1`, except those of resources.
 #[must_use]
 pub fn routes() -> Vec<Endpoint> {
     [auth::routes(), me::routes(), users::routes(), audit_events::routes()].into_iter().flatten().collect()
 }
 
-/// What stands beside `/api/v1`, for those who operate and integrate.
+/// Returns the public routes outside of `/api/v1`, for operators and integrators.
 #[must_use]
 pub fn open_routes() -> Vec<Endpoint> {
     [health::routes(), jwks::routes()].into_iter().flatten().collect()

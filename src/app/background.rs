@@ -1,5 +1,5 @@
-//! Background tasks of a serving process: writes last uses, looks for new keys, prunes, measures its pools,
-//! makes missing indexes.
+//! Runs the background tasks of a server: writes last uses and refusals, reloads keys, prunes, measures
+//! pools, updates notes and names of earlier versions, and creates missing indexes.
 
 use std::time::Duration;
 
@@ -19,27 +19,27 @@ use crate::sessions::last_use::FLUSH_EVERY;
 use crate::state::State;
 use crate::users::canonical_names::{self, Report};
 
-/// How often the keys are looked at: far more often than they are published ahead.
+/// The interval of reloading the keys, far shorter than the time that a key is published before it signs.
 const KEYS_EVERY: Duration = Duration::from_secs(5);
 const MEASURE_EVERY: Duration = Duration::from_secs(5);
-/// The time between searches for notes without folded text, and between batches of them.
+/// The interval of searching for notes without search text.
 const REFOLD_EVERY: Duration = Duration::from_secs(5);
-/// The time between searches for account names that a node of an earlier version wrote.
+/// The interval of searching for account names that a node of an earlier version wrote.
 const NAMES_EVERY: Duration = Duration::from_secs(600);
+/// The pause between two batches of notes.
 const REFOLD_PAUSE: Duration = Duration::from_millis(10);
 const PRUNE_EVERY: Duration = Duration::from_secs(600);
 
-/// The tasks; they end with [`Tasks::stop`].
+/// The running tasks.
 pub struct Tasks(Vec<JoinHandle<()>>);
 
 impl Tasks {
-    /// Ends them.
     pub fn stop(self) {
         self.0.iter().for_each(JoinHandle::abort);
     }
 }
 
-/// Starts all of them on this thread's runtime. `url` is the database's.
+/// Starts all tasks on the runtime of this thread. `url` is that of the database.
 #[must_use]
 pub fn start(services: &web::Data<State>, node: Option<&Node>, retention: Retention, url: &str) -> Tasks {
     let (flushing, keeping, reloading, pruning, measuring) =
@@ -112,7 +112,7 @@ async fn every<F: Future<Output = ()>>(pause: Duration, mut work: impl FnMut() -
     }
 }
 
-/// Deletes what is past its time, unless another node is at it.
+/// Deletes rows that are past their retention, unless another node is doing so.
 pub async fn prune(services: &State, retention: Retention) {
     let each = |batch: Pruned| {
         for (kind, rows) in batch.by_kind() {
@@ -131,7 +131,7 @@ pub async fn prune(services: &State, retention: Retention) {
     }
 }
 
-/// Brings names that an earlier version wrote into the canonical form, a batch at a time.
+/// Converts names that an earlier version wrote to the canonical form, batch by batch.
 async fn bring_names_into_form(services: &State) {
     let mut after = Uuid::nil();
     loop {
@@ -153,7 +153,7 @@ async fn bring_names_into_form(services: &State) {
     }
 }
 
-/// Logs what became of names that an earlier version wrote.
+/// Logs the result of converting names.
 pub fn log_names(report: &Report) {
     if report.changed > 0 {
         tracing::info!(accounts = report.changed, "brought addresses into the canonical form");
@@ -167,7 +167,7 @@ pub fn log_names(report: &Report) {
     }
 }
 
-/// Folds the text of notes that lack it, a batch at a time.
+/// Fills in the missing search text of notes, batch by batch.
 async fn refold_notes(services: &State) {
     loop {
         match refold::run_batch(&services.core.database).await {

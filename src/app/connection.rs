@@ -1,5 +1,5 @@
-//! How long a connection's peer may take: to send a request whole, and to take the answer. The HTTP parser has a
-//! deadline for the first head of a connection alone.
+//! Limits the time in which a peer must send a request and read the response. The HTTP parser has a deadline
+//! only for the first head of a connection.
 
 use std::io;
 use std::pin::Pin;
@@ -9,19 +9,19 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep_until};
 
-/// From a request's first byte to its answer's, and for an answer that the peer does not take. Longer than all that a
-/// request may wait for here, one after the other.
+/// The time from the first byte of a request to that of its response. Also the time for which a peer may fail
+/// to read. It exceeds the sum of all waits of a request in this server.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A stream that ends when its peer takes too long.
+/// A stream that ends if its peer takes too long.
 pub(super) struct Connection<S> {
     stream: S,
     patience: Duration,
-    /// Since when something was sent that is not answered yet.
+    /// The time since which a request has been unanswered.
     asked: Option<Instant>,
-    /// Since when an answer is not taken.
+    /// The time since which the peer has not read the response.
     stuck: Option<Instant>,
-    /// Wakes at the deadline, or before: it is set again only when it has gone off.
+    /// A timer that fires at the deadline or earlier. It is set again only after it has fired.
     alarm: Pin<Box<Sleep>>,
     is_set: bool,
 }
@@ -36,7 +36,7 @@ impl<S> Connection<S> {
         Self { stream, patience, asked: None, stuck: None, alarm, is_set: false }
     }
 
-    /// Whether the peer has taken too long since then; if not, this task is woken when it has.
+    /// Returns ready if the peer has taken too long since then. Otherwise this task is woken at that time.
     fn poll_overdue(&mut self, since: Instant, context: &mut Context<'_>) -> Poll<()> {
         let deadline = since + self.patience;
         loop {
@@ -60,7 +60,7 @@ impl<S> Connection<S> {
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Connection<S> {
-    /// What comes too late is never read: for the HTTP parser the peer has stopped to send.
+    /// Ignores bytes that arrive too late. The HTTP parser sees the end of the stream instead.
     fn poll_read(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,

@@ -1,4 +1,5 @@
-//! Makes missing indexes while the server serves, on a thread and a connection of their own: that may take minutes.
+//! Creates missing indexes while the server runs, on a thread and a connection of their own, because this may
+//! take minutes.
 
 use std::time::Duration;
 
@@ -6,13 +7,13 @@ use crate::blocking::{BlockingPool, Caller, Lane, Limits};
 use crate::database::migrate::{self, Indexes};
 use crate::database::{Database, DatabaseError};
 
-/// The time between two attempts; it doubles with each.
+/// The first and the longest pause between two attempts. The pause doubles each time.
 const RETRY_FIRST: Duration = Duration::from_secs(60);
 const RETRY_LAST: Duration = Duration::from_secs(3_600);
-/// The time that making all of them may take.
+/// The time limit for creating all of them.
 const MADE_WITHIN: Duration = Duration::from_secs(86_400);
 
-/// Makes the missing indexes, and tries again what failed or what another node was at.
+/// Creates the missing indexes. Retries those that failed or that another node was creating.
 pub async fn run(url: String) {
     let thread = BlockingPool::new("indexes", Limits::new(1, 1));
     let mut pause = RETRY_FIRST;

@@ -1,4 +1,4 @@
-//! The sockets: how many connections there may be, and what each may take of time.
+//! Accepts connections. Limits their number, and the time that each may take.
 
 use std::fmt;
 use std::net::TcpListener;
@@ -14,17 +14,19 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 
 use super::connection::Connection;
 
-/// How long the first head of a connection may take, and how long an idle connection is kept.
+/// The time in which the first head of a connection must arrive, and the time that an idle connection stays
+/// open.
 const HEAD_DEADLINE: Duration = Duration::from_secs(5);
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
-/// How long a refused body is thrown away before its connection is closed.
+/// The time for which the body of a refused request is discarded before the connection is closed.
 const LINGER: Duration = Duration::from_secs(1);
-/// Open files that are kept for all else: the database's connections, logs, the metrics' clients.
+/// The number of open files reserved for everything else: database connections, logs, clients of the metrics.
 const OTHER_FILES: u64 = 256;
-/// Connections at most, however many files may be open: each may hold some 130 KB while its request is read.
+/// The most connections, even if more files may be open. Each may need about 130 KB while its request is
+/// read.
 const CONNECTIONS_MAX: u64 = 20_000;
 
-/// Asks for as many open files as the system lets this process have: every connection is one.
+/// Raises the limit of open files to the maximum of this process. Every connection is an open file.
 pub fn open_more_files() {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
@@ -33,8 +35,8 @@ pub fn open_more_files() {
     }
 }
 
-/// How many connections each of these threads may have: the next ones wait to be accepted, rather than find that no file
-/// can be opened any more.
+/// Returns the number of connections for each of these threads. Further connections wait to be accepted, so
+/// that the process does not run out of open files.
 fn connections_of_each(workers: usize) -> usize {
     let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     let room = files.saturating_sub(OTHER_FILES).max(files / 2).min(CONNECTIONS_MAX);
@@ -42,10 +44,11 @@ fn connections_of_each(workers: usize) -> usize {
     usize::try_from(each).unwrap_or(usize::MAX).max(1)
 }
 
-/// Serves what the factory makes on this socket, as actix's own server would, but for the deadlines of [`Connection`].
+/// Serves the factory's service on this socket. Unlike actix-web's own server, it applies the deadlines of
+/// [`Connection`].
 ///
 /// # Errors
-/// When the socket cannot be used.
+/// If the socket cannot be used.
 pub fn serve<F, I, S, B>(
     factory: F,
     listener: TcpListener,
@@ -84,7 +87,8 @@ where
             .local_addr(address)
             .h1(map_config(app, |()| AppConfig::default()));
         fn_service(|stream: TcpStream| async {
-            // An answer goes out in whole parts, none of which waits for the peer to acknowledge another.
+            // Responses are written in whole parts, so none should wait until the peer has acknowledged the
+            // previous one.
             let _ = stream.set_nodelay(true);
             let peer = stream.peer_addr().ok();
             Ok((Connection::new(stream), peer))

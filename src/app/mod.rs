@@ -1,4 +1,5 @@
-//! Builds the App: shared state and every door's routes. Alone knows all doors.
+//! Assembles the server: the shared state, the middleware and the routes of all interfaces. Only this module
+//! knows every interface.
 
 pub mod background;
 mod connection;
@@ -32,11 +33,12 @@ use crate::sessions::CookieKey;
 use crate::state::State;
 use crate::{api, database, pages, resources, simplejwt};
 
-/// How long requests in flight may take once the server stops.
+/// The seconds that running requests get when the server stops.
 const SHUTDOWN: u64 = 5;
 
-/// Every route that there is, with this setting. They are tried in this order: those that are compared as they stand before
-/// those that a pattern is run for, and among these the resources first, which are asked for the most.
+/// Returns all routes under this setting, in the order in which they are tried. Fixed paths come first,
+/// because they are only compared. Paths with patterns follow; resources come first among them, because they
+/// are requested most.
 #[must_use]
 pub fn routes(simplejwt: SimplejwtRoutes) -> Vec<Endpoint> {
     let simplejwt = if simplejwt == SimplejwtRoutes::Off { Vec::new() } else { simplejwt::routes() };
@@ -53,47 +55,48 @@ pub fn routes(simplejwt: SimplejwtRoutes) -> Vec<Endpoint> {
     routes
 }
 
-/// The same as a table that says what each asks for.
+/// Returns the table of all routes with their requirements.
 #[must_use]
 pub fn route_table(simplejwt: SimplejwtRoutes) -> RouteTable {
     RouteTable::of(&routes(simplejwt))
 }
 
-/// What the App is built of; clones share it.
+/// The parts of which the server is assembled. Clones share them.
 #[derive(Clone)]
 pub struct Parts {
-    /// The state that handlers work with.
+    /// The state for handlers.
     pub services: web::Data<State>,
-    /// What problems are written with.
+    /// The settings and functions that render refusals.
     pub rendering: web::Data<Rendering>,
     /// The key that signs session cookies.
     pub cookie_key: CookieKey,
-    /// Whether the server is about to stop.
+    /// A flag that is set when the server is about to stop.
     pub draining: Draining,
-    /// Whether simplejwt's routes are answered.
+    /// The setting of simplejwt's routes.
     pub simplejwt: SimplejwtRoutes,
     /// The web origins whose scripts may call the API.
     pub cors_origins: Vec<Origin>,
 }
 
-/// Names the caller of the request's work, and gives all its database work one deadline.
+/// Attributes the work of the request to its client, so that queues are fair. Gives all database work of the
+/// request one deadline.
 async fn serve_request(
     request: ServiceRequest,
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
     let services = request.app_data::<web::Data<State>>();
     let client = services.and_then(|services| services.web.trusted_proxies.client_address(request.request()));
-    // Requests whose address is in doubt share the place of their proxy.
+    // A request whose client address is in doubt counts as one of its proxy.
     let peer = || request.peer_addr().map(|peer| peer.ip());
     let address = client.filter(|client| client.doubt.is_none()).map(|client| client.address).or_else(peer);
     let served = database::within_one_deadline(next.call(request));
     caller::in_the_name_of(Caller::at(address), served).await
 }
 
-/// Starts to serve on this socket.
+/// Starts serving on this socket.
 ///
 /// # Errors
-/// When the socket cannot be used.
+/// If the socket cannot be used.
 pub fn serve(parts: Parts, listener: TcpListener, workers: usize) -> std::io::Result<Server> {
     let table = web::Data::new(route_table(parts.simplejwt));
     let document = web::Data::new(openapi::Served::new(&parts.rendering.base, &routes(parts.simplejwt)));

@@ -1,4 +1,4 @@
-//! This server as one of the nodes on its database: what it reports of itself, and the warning where nodes differ.
+//! Reports this server as a node on its database, and warns if the settings of the nodes differ.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,10 +9,10 @@ use crate::database::{Database, DatabaseError};
 use crate::random;
 use crate::tokens::lifetime;
 
-/// The time between reports of a node.
+/// The interval of a node's reports.
 pub const REPORT_EVERY: Duration = Duration::from_secs(10);
 
-/// The settings that all nodes must share: a token or session of one node is presented to the others.
+/// The settings that all nodes must share, because each node receives tokens and sessions of the others.
 const SHARED: [&str; 13] = [
     "public_url",
     "audiences",
@@ -41,7 +41,7 @@ pub fn of(settings: &Settings) -> Node {
     Node::new(random::id(), name, lifetime::in_seconds(settings.access_token_ttl), &shared)
 }
 
-/// Sorts a list: its order has no meaning in these settings.
+/// Sorts a list, because the order has no meaning in these settings.
 fn in_one_order(value: &str) -> String {
     let mut values: Vec<&str> = value.split(',').map(str::trim).collect();
     values.sort_unstable();
@@ -49,14 +49,14 @@ fn in_one_order(value: &str) -> String {
     if joined.is_empty() { "none".to_owned() } else { joined }
 }
 
-/// Reports this node and compares the live ones. Warns once of each set of differences.
+/// Reports this node and compares it with the other live nodes. Each set of differences is logged only once.
 #[derive(Debug, Default)]
 pub struct Watch {
     warned: Vec<Difference>,
 }
 
 impl Watch {
-    /// Reports the node, and tells the log where the live nodes' settings differ.
+    /// Reports the node, and logs a warning if the settings of the live nodes differ.
     ///
     /// # Errors
     /// See [`DatabaseError`].

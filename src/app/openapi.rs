@@ -1,4 +1,5 @@
-//! `/openapi.json` and `/docs`: the description of the API, made of the code that answers, and a viewer for it.
+//! `/openapi.json` and `/docs`: the OpenAPI document, generated from the code of the handlers, and a viewer
+//! for it.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -20,7 +21,7 @@ use crate::refusal::{self, Action, Code, FieldError, Problem};
 use crate::resources::notes;
 use crate::simplejwt;
 
-/// What the guard itself may answer with, on every operation that it guards.
+/// The codes that the guard can return for every guarded operation.
 const GUARD: [Code; 21] = [
     Code::CredentialsMissing,
     Code::SchemeUnsupported,
@@ -45,11 +46,11 @@ const GUARD: [Code; 21] = [
     Code::DatabaseUnavailable,
 ];
 
-/// What any operation may answer with.
+/// The codes that any operation can return.
 const ANY: [Code; 4] =
     [Code::MethodNotAllowed, Code::Overloaded, Code::InternalError, Code::DatabaseUnavailable];
 
-/// What an operation with a body may answer with.
+/// The codes that any operation with a body can return.
 const BODY: [Code; 4] =
     [Code::MalformedJson, Code::ValidationFailed, Code::UnsupportedMediaType, Code::PayloadTooLarge];
 
@@ -57,7 +58,7 @@ const BODY: [Code; 4] =
 #[openapi(
     info(
         title = "doorward",
-        // Of the API. Which release answers is nobody's business.
+        // The version of the API. The version of the server is not disclosed.
         version = "1",
         description = "Authentication and tokens that tell you why they said no. Every refusal under /api is a problem \
                        (RFC 9457) with a code; each code has a page under [/problems](/problems). How a client signs \
@@ -87,18 +88,16 @@ const BODY: [Code; 4] =
 )]
 struct Document;
 
-/// The text of the document, made once: it is long.
+/// The text of the document. It is long, so it is generated only once.
 pub struct Served(Bytes);
 
 impl Served {
-    /// Makes the text.
     #[must_use]
     pub fn new(base: &str, endpoints: &[Endpoint]) -> Self {
         Self(document(base, endpoints).to_string().into())
     }
 }
 
-/// The routes.
 #[must_use]
 pub fn routes() -> Vec<Endpoint> {
     vec![
@@ -135,7 +134,7 @@ pub fn document(base: &str, endpoints: &[Endpoint]) -> Value {
     document
 }
 
-/// simplejwt's routes are described always and served by a setting.
+/// Removes simplejwt's routes unless a setting serves them. The generated document always has them.
 fn leave_out_unserved(document: &mut Value, endpoints: &[Endpoint]) {
     let is_served = |path: &str| endpoints.iter().any(|endpoint| endpoint.path() == path);
     let unserved: Vec<&str> =
@@ -151,7 +150,8 @@ fn leave_out_unserved(document: &mut Value, endpoints: &[Endpoint]) {
     }
 }
 
-/// What the types do not say of a body: a member that is not known is refused, and an optional body is left out, not null.
+/// Adds what the types do not express: a body's unknown members are refused, and an optional body is omitted
+/// instead of null.
 fn refine_bodies(document: &mut Value) {
     let mut named = Vec::new();
     let Some(paths) = document["paths"].as_object_mut() else { return };
@@ -177,7 +177,7 @@ fn refine_bodies(document: &mut Value) {
     }
 }
 
-/// A change takes a merge patch (RFC 7396) too.
+/// Declares that every PATCH also accepts a merge patch (RFC 7396).
 fn add_merge_patches(document: &mut Value) {
     let paths = document["paths"].as_object_mut();
     for item in paths.into_iter().flat_map(|paths| paths.values_mut()) {
@@ -190,7 +190,7 @@ fn add_merge_patches(document: &mut Value) {
     }
 }
 
-/// Adds to an operation the problems that it may answer with.
+/// Adds the refusals that an operation can return.
 fn describe(document: &mut Value, endpoint: &Endpoint, method: &Method) {
     let path = documented_path(endpoint.path());
     let name = method.as_str().to_ascii_lowercase();
@@ -198,7 +198,7 @@ fn describe(document: &mut Value, endpoint: &Endpoint, method: &Method) {
         return;
     };
     if operation["tags"] == json!(["simplejwt"]) {
-        // Refused in simplejwt's words, which its description says itself.
+        // The descriptions of simplejwt's routes list their refusals themselves.
         return;
     }
     let is_open = operation["security"] == json!([{}]);
@@ -232,7 +232,7 @@ fn describe(document: &mut Value, endpoint: &Endpoint, method: &Method) {
     }
 }
 
-/// A route's path as OpenAPI writes it: without patterns.
+/// Returns a route's path without patterns, as OpenAPI requires.
 #[must_use]
 pub fn documented_path(path: &str) -> &str {
     if path == "/docs/{file:.*}" { "/docs/{file}" } else { path }
@@ -263,7 +263,7 @@ fn problem_schema() -> Value {
     })
 }
 
-/// The OpenAPI document.
+/// Returns the OpenAPI document.
 #[utoipa::path(get, path = "/openapi.json", tag = "documentation", security(()),
     responses((status = 200, description = "This document", body = Object)))]
 async fn openapi_json(document: web::Data<Served>) -> HttpResponse {
@@ -279,12 +279,14 @@ async fn docs_folder() -> HttpResponse {
     HttpResponse::SeeOther().insert_header(("location", "/docs/")).finish()
 }
 
-/// The viewer of the OpenAPI document; nothing of it comes from another host.
+/// Serves the viewer of the OpenAPI document.
+///
+/// All its files come from this server.
 #[utoipa::path(get, path = "/docs/{file}", tag = "documentation", security(()),
     params(("file" = String, Path, description = "Nothing, or a file of the viewer")),
     responses((status = 200, description = "The viewer", content_type = "text/html", body = String)))]
 async fn docs(file: web::Path<String>) -> Result<HttpResponse, Problem> {
-    // The viewer writes styles of its own into the page.
+    // The viewer adds its own inline styles to the page.
     const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
                           img-src 'self' data:; connect-src 'self'; base-uri 'none'; frame-ancestors 'none'";
     let config = Arc::new(Config::from("/openapi.json"));
@@ -300,7 +302,7 @@ async fn docs(file: web::Path<String>) -> Result<HttpResponse, Problem> {
         .insert_header((CACHE_CONTROL, "public, max-age=3600"))
         .insert_header((HeaderName::from_static("content-security-policy"), POLICY));
     Ok(match found.bytes {
-        // A copy for each reader would take 1.4 MB.
+        // Copying the file for each reader would take 1.4 MB.
         Cow::Borrowed(bytes) => in_memory_once(answer, Bytes::from_static(bytes)),
         Cow::Owned(bytes) => answer.body(bytes),
     })

@@ -1,4 +1,5 @@
-//! Where the secret keys come from: the setting, its file, or a file that is made for an empty database.
+//! Loads the secret keys: from the setting, from its file, or from a file that is created for an empty
+//! database.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -9,42 +10,42 @@ use crate::files::{self, FileError};
 use crate::random;
 use crate::secret_key::{DeriveError, SecretKeys};
 
-/// The file in the data folder.
+/// The name of the file in the data folder.
 const FILE: &str = "secret.key";
-/// The name of the file in errors.
+/// The description of the file in errors.
 const WHAT: &str = "the secret key file";
-/// The beginning and the end of a name that the file has while it is written.
+/// The prefix and the suffix of the file's name while it is being written.
 const UNFINISHED: (&str, &str) = ("secret.", ".unfinished");
 
-/// Why there are no secret keys.
+/// The reason why there are no secret keys.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretsError {
-    /// The file cannot be read or made, or others have access to it.
+    /// The file cannot be read or created, or others have access to it.
     #[error(transparent)]
     File(#[from] FileError),
-    /// Its content is no list of keys.
+    /// The content of the file is not a list of keys.
     #[error(
         "the secret key file {path}: {why}. Put the key back that this database was made with, 32 to 1024 visible ASCII \
          characters in a line; a new database takes a new one, such as `openssl rand -base64 32` prints"
     )]
     Content {
-        /// Which.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         why: String,
     },
-    /// There is none, but the database is sealed under one.
+    /// The file is missing, but the database was sealed with a key.
     #[error(
         "the secret key file {0} is not there, and this database was made with one: put it back, or set \
          DOORWARD_SECRET_KEY"
     )]
     Missing(PathBuf),
-    /// No keys could be derived of the texts.
+    /// No keys could be derived from the texts.
     #[error(transparent)]
     Derive(#[from] DeriveError),
 }
 
-/// The secret keys of the settings; a new file's where the database is new and nothing is set.
+/// Loads the secret keys of the settings. If none are set and the database is new, creates a file with a new
+/// key.
 ///
 /// # Errors
 /// See [`SecretsError`].
@@ -59,7 +60,7 @@ pub fn load(settings: &Settings, database_is_new: bool) -> Result<SecretKeys, Se
     if fs::symlink_metadata(&path).is_ok_and(|found| found.is_file()) {
         files::put_data_folder_right(&settings.data_dir)?;
         files::put_right(WHAT, &path, files::FILE_MODE)?;
-        // They may be further names of the key.
+        // Leftovers may be additional links to the key's file.
         files::delete_leftovers(&settings.data_dir, UNFINISHED.0, UNFINISHED.1);
     }
     match read(&path) {
@@ -87,15 +88,16 @@ fn read(path: &Path) -> Result<SecretKeys, SecretsError> {
 fn create(folder: &Path, path: &Path) -> Result<SecretKeys, SecretsError> {
     files::create_folders("the data folder", folder, files::data_folder_mode())?;
     files::put_data_folder_right(folder)?;
-    // Whole or not at all: beside its place first, under a name that nobody guesses.
+    // The file must never be incomplete. It is therefore written under a name that nobody can guess, and then
+    // linked to its own name.
     let unfinished = folder.join(format!("{}{}{}", UNFINISHED.0, random::id(), UNFINISHED.1));
     let key = format!("{}\n", SecretKeys::generate());
     let created = files::create(&unfinished, key.as_bytes());
-    // Of two processes that start at once the first makes the file, and the other reads it.
+    // If two processes start at once, the first creates the file and the other reads it.
     let linked = created.and_then(|_| fs::hard_link(&unfinished, path));
     let _ = fs::remove_file(&unfinished);
     match linked {
-        // Another process has made the file, and deleted this one's as a leftover.
+        // Another process has created the file, and has deleted the unfinished one as a leftover.
         Err(error) if error.kind() == ErrorKind::NotFound && path.is_file() => read(path),
         Err(error) if error.kind() != ErrorKind::AlreadyExists => {
             Err(FileError::io(WHAT, path, error).into())

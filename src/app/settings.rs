@@ -1,4 +1,4 @@
-//! The settings in the words of the parts that they are for.
+//! Converts settings to the types of the parts that use them.
 
 use std::thread::available_parallelism;
 
@@ -12,7 +12,7 @@ use crate::sessions::Limits;
 use crate::tokens::private_key::Algorithm;
 use crate::users::password::PasswordPolicy;
 
-/// Returns the lifetimes and the number of sessions.
+/// Returns the lifetimes of sessions and tokens, and the most sessions of a user.
 #[must_use]
 pub fn limits(settings: &Settings) -> Limits {
     Limits {
@@ -24,13 +24,13 @@ pub fn limits(settings: &Settings) -> Limits {
     }
 }
 
-/// Returns the rules of new passwords.
+/// Returns the rules for new passwords.
 #[must_use]
 pub fn password_policy(settings: &Settings) -> PasswordPolicy {
     PasswordPolicy { min_length: settings.password_min_length as usize }
 }
 
-/// Returns how long records are kept.
+/// Returns the retention of each kind of record.
 #[must_use]
 pub fn retention(settings: &Settings) -> Retention {
     Retention {
@@ -40,7 +40,7 @@ pub fn retention(settings: &Settings) -> Retention {
     }
 }
 
-/// Returns the limits of what guesses or costs.
+/// Returns the limits on attempts and costly requests.
 #[must_use]
 pub fn attempts(settings: &Settings, clock: &Clock) -> Attempts {
     let limits = counters::Limits {
@@ -58,7 +58,7 @@ pub fn attempts(settings: &Settings, clock: &Clock) -> Attempts {
     Attempts::new(limits, of_node, clock)
 }
 
-/// Returns the proxies whose headers are believed.
+/// Returns the proxies whose headers are trusted.
 #[must_use]
 pub fn trusted_proxies(settings: &Settings) -> TrustedProxies {
     let header = match settings.proxy_header {
@@ -79,7 +79,7 @@ pub fn algorithm(settings: &Settings) -> Algorithm {
     }
 }
 
-/// Returns the number of threads to use for what keeps a core busy.
+/// Returns the number of threads for work that keeps a core busy.
 #[must_use]
 pub fn cores() -> usize {
     available_parallelism().map_or(1, usize::from)

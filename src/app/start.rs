@@ -1,5 +1,5 @@
-//! What happens to the database before a server serves on it: migrations, the secret key's check, the first signing
-//! key, the first admin.
+//! Prepares a database before a server runs on it: migrates it, checks the secret keys, and creates the first
+//! signing key and the first administrator.
 
 use super::background;
 use super::node;
@@ -22,19 +22,19 @@ use crate::users::name::Username;
 use crate::users::password::{PasswordHash, PlainPassword};
 use crate::users::user::{self, Authority, Insertion, NewUser};
 
-/// Why the server does not start on this database.
+/// The reason why the server does not start on this database.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// PostgreSQL failed.
     #[error("{}", describe(.0))]
     Query(#[from] QueryError),
-    /// The schema is not to be had.
+    /// The schema cannot be migrated.
     #[error(transparent)]
     Migrate(#[from] MigrateError),
     /// There are no secret keys.
     #[error(transparent)]
     Secrets(#[from] SecretsError),
-    /// The secret keys are others than this database's.
+    /// None of the secret keys belongs to this database.
     #[error(
         "none of the secret keys opens this database: it was made with another. Set DOORWARD_SECRET_KEY to the one \
          that all its nodes have"
@@ -43,44 +43,40 @@ pub enum StartError {
     /// The check value cannot be sealed.
     #[error(transparent)]
     Seal(#[from] SealError),
-    /// A command looks for what only a server makes.
+    /// A command needs values that only a server creates.
     #[error(
         "no server has been started on this database yet: start `doorward serve` on it once, or set DATABASE_URL to \
          the one that is meant"
     )]
     NeverServed,
-    /// A signing key does not open or work.
+    /// A signing key cannot be opened or used.
     #[error(transparent)]
     Key(#[from] KeyError),
-    /// The key of session cookies does not open.
+    /// The key of session cookies cannot be opened.
     #[error(transparent)]
     CookieKey(#[from] SealedCookieKey),
-    /// The first admin cannot be made as the settings say.
+    /// The first administrator cannot be created as the settings require.
     #[error("DOORWARD_ADMIN_{0}")]
     Admin(String),
 }
 
-/// What a server needs of its database.
+/// The values that a server needs from its database.
 pub struct Prepared {
-    /// The secret keys.
     pub secret_keys: SecretKeys,
-    /// The signing keys.
     pub ring: KeyRing,
     /// The key that signs session cookies.
     pub cookie_key: CookieKey,
-    /// The server, as it has reported itself to the others; `None`: a command, which does not serve.
+    /// This server as reported to the other nodes; `None` for a command, which does not serve.
     pub node: Option<Node>,
     /// The highest cost among the stored password hashes.
     pub highest_cost: Option<u32>,
-    /// The first admin, made just now, with a random password that is to be told once.
+    /// The first administrator, if it was just created. A generated password is shown only once.
     pub first_admin: Option<FirstAdmin>,
 }
 
-/// The first admin.
 pub struct FirstAdmin {
-    /// The name.
     pub username: String,
-    /// The password, when it was made here.
+    /// The password, if it was generated.
     pub password: Option<Secret>,
 }
 
@@ -93,13 +89,13 @@ pub fn prepare(connection: &mut Connection, settings: &Settings) -> Result<Prepa
     if !ran.is_empty() {
         tracing::info!(migrations = ran.len(), "migrated the database");
         if !user::is_empty(connection)? {
-            // Nodes that serve meanwhile remember what roles might do before.
+            // Nodes that are running still cache the former permissions of roles.
             revocation::insert_change(connection, &Revoked::Everything, "migrated")?;
             background::log_names(&canonical_names::run(connection)?);
         }
     }
     if user::is_empty(connection)? {
-        // An empty database gets every index at once, another one beside the service.
+        // An empty database gets all indexes at once. Other databases get them while the server runs.
         migrate::make_indexes(connection)?;
     }
     revocation::adopt(connection)?;
@@ -112,7 +108,7 @@ pub fn prepare(connection: &mut Connection, settings: &Settings) -> Result<Prepa
     Ok(Prepared { secret_keys, ring, cookie_key, node: Some(node), highest_cost, first_admin })
 }
 
-/// What stands on a database that a server has prepared, for a command beside it; makes nothing.
+/// Reads the values from a prepared database, for a command that runs beside the server. Creates nothing.
 ///
 /// # Errors
 /// See [`StartError`].
@@ -126,7 +122,7 @@ pub fn open(connection: &mut Connection, settings: &Settings) -> Result<Prepared
     Ok(Prepared { secret_keys, ring, cookie_key, node: None, highest_cost: None, first_admin: None })
 }
 
-/// The secret keys, which must open the database's check value; makes nothing.
+/// Returns the secret keys, after checking that they open the database's check value. Creates nothing.
 ///
 /// # Errors
 /// See [`StartError`].
@@ -136,7 +132,7 @@ pub fn check_secret_keys(connection: &mut Connection, settings: &Settings) -> Re
     if secret_keys.opens(&stored) { Ok(secret_keys) } else { Err(StartError::WrongSecretKey) }
 }
 
-/// The same for a server: a new database gets its check value, of a key that is made where none is set.
+/// Returns the secret keys for a server. A new database gets a check value; if no key is set, one is created.
 fn find_or_make_secret_keys(
     connection: &mut Connection,
     settings: &Settings,
@@ -145,11 +141,12 @@ fn find_or_make_secret_keys(
         let made = secrets::load(settings, true)?;
         instance::insert_check_value(connection, &made.check_value()?)?;
     }
-    // Read again: another node may have been first.
+    // The value is read again, because another node may have inserted its own first.
     check_secret_keys(connection, settings)
 }
 
-/// Reports the server to the others, and stores the lifetime of its access tokens before it issues the first one.
+/// Reports the server to the other nodes. Stores the lifetime of its access tokens before it issues the first
+/// one.
 fn report_node(connection: &mut Connection, settings: &Settings) -> Result<Node, StartError> {
     let node = node::of(settings);
     transaction(connection, |connection| {
@@ -208,7 +205,7 @@ fn make_first_admin(
     })?;
     match inserted {
         Insertion::Inserted(user) => Ok(Some(FirstAdmin { username: user.username, password: made })),
-        // Another node was first.
+        // Another node has created the account first.
         Insertion::NameTaken(_) | Insertion::UnknownRole | Insertion::Denied(_) => Ok(None),
     }
 }

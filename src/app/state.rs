@@ -1,4 +1,4 @@
-//! The state of the handlers, made of the settings.
+//! Builds the state for handlers from the settings.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ use crate::tokens::signing_key::KeyRing;
 use crate::users::passwords::Passwords;
 use crate::{pages, simplejwt};
 
-/// What answers are written with, at this public URL.
+/// Returns the settings and functions that render refusals, for this public URL.
 #[must_use]
 pub fn rendering(settings: &Settings, base: String, clock: Clock) -> Rendering {
     let translate = match settings.simplejwt_routes {
@@ -46,7 +46,7 @@ fn shown(settings: &Settings) -> Vec<ShownSetting> {
     shown.collect()
 }
 
-/// The parts of a server that listens at `address`, on this database.
+/// Builds the parts of a server that listens at `address` and uses this database.
 #[must_use]
 pub fn parts(
     settings: &Settings,

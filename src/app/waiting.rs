@@ -1,4 +1,5 @@
-//! What answers while PostgreSQL is not there yet: the process lives, and everything else is told to wait.
+//! Serves until PostgreSQL is reached for the first time. `/healthz` reports that the process is alive; other
+//! requests are refused and should be retried later.
 
 use std::net::TcpListener;
 
@@ -13,13 +14,13 @@ use crate::database::DatabaseError;
 use crate::http::routing::Endpoint;
 use crate::refusal::{self, Problem, Rendering};
 
-/// How long requests in flight may take once PostgreSQL is there.
+/// The seconds that running requests get once PostgreSQL is reached.
 const SHUTDOWN: u64 = 1;
 
-/// Answers on this socket until it is stopped.
+/// Serves on this socket until it is stopped.
 ///
 /// # Errors
-/// When the socket cannot be used.
+/// If the socket cannot be used.
 pub fn serve(rendering: Rendering, listener: TcpListener) -> std::io::Result<Server> {
     let rendering = web::Data::new(rendering);
     let factory = move || {

@@ -1,4 +1,4 @@
-//! One audit event, its row and its queries.
+//! Defines audit events, and writes and lists them.
 
 use std::net::IpAddr;
 
@@ -13,43 +13,46 @@ use crate::database::schema::{audit_events, users};
 use crate::random;
 
 diesel::define_sql_function! {
-    /// The first that is not null.
+    /// Returns the first value that is not null.
     #[sql_name = "coalesce"]
     fn first_of(one: Nullable<Text>, other: Nullable<Text>) -> Nullable<Text>;
 }
 
 diesel::define_sql_function! {
-    /// The key of a session's events of one type within one minute; null for no session.
+    /// Returns the key of a session's events of one type within one minute. It is null without a session.
     fn event_repeat_key(session_id: Nullable<SqlUuid>, event_type: Text, at: Timestamptz) -> Nullable<SqlUuid>;
 }
 
 diesel::define_sql_function! {
-    /// The details of an event with its count raised by one, and the address of the repetition if it is another.
+    /// Returns an event's details with the count increased by one. The repetition's address is added if it
+    /// differs.
     fn event_counted(details: Jsonb, address: Nullable<Text>, other_address: Nullable<Text>) -> Jsonb;
 }
 
-/// What can have happened.
+/// The types of audit events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EventType {
     /// A sign-in with the right password.
     LoginSucceeded,
-    /// A sign-in that was refused: a wrong password, a disabled account, or the right password for more than the user may.
+    /// A refused sign-in. The password was wrong, the account is disabled, or the requested scope exceeds the
+    /// user's permissions.
     LoginFailed,
-    /// A password was asked for again within a session, and was right.
+    /// A step-up with the right password.
     SteppedUp,
-    /// A password was asked for again within a session, and was wrong.
+    /// A step-up with a wrong password.
     StepUpFailed,
-    /// Tries were refused because too many came before; the first refusal of a burst alone.
+    /// Attempts were throttled. Only the first refusal of a burst is recorded.
     TooManyAttempts,
-    /// A spent refresh token was presented again and forgiven.
+    /// A refresh token that was already rotated was presented again, and that was forgiven.
     RefreshRepeated,
-    /// A spent refresh token was presented again and was not forgiven: its session is ended.
+    /// A refresh token that was already rotated was presented again, and that was not forgiven. Its session
+    /// was ended.
     RefreshTokenReused,
-    /// A session was ended; `details.reason` says why.
+    /// A session was ended. `details.reason` has the reason.
     SessionEnded,
-    /// An account was made.
+    /// An account was created.
     UserCreated,
-    /// A name or an address was changed.
+    /// A username or an e-mail address was changed.
     UserUpdated,
     /// A role was changed.
     UserRoleChanged,
@@ -57,15 +60,15 @@ pub enum EventType {
     UserDisabled,
     /// A disabled account was enabled.
     UserEnabled,
-    /// What was counted against an account's sign-ins was forgotten.
+    /// The throttling of an account's sign-ins was reset.
     UserUnlocked,
     /// An account was deleted.
     UserDeleted,
     /// A password was changed or set.
     PasswordChanged,
-    /// A one-time link to set a password was made.
+    /// A one-time link to set a password was created.
     PasswordLinkCreated,
-    /// A personal access token was made.
+    /// A personal access token was created.
     PersonalTokenCreated,
     /// A personal access token was revoked.
     PersonalTokenRevoked,
@@ -73,9 +76,10 @@ pub enum EventType {
     SigningKeyPublished,
     /// A signing key was revoked.
     SigningKeyRevoked,
-    /// The database was restored to an earlier state, and what it cannot vouch for was ended.
+    /// The database was restored to an earlier state, and the credentials that may have been revoked since
+    /// then were ended.
     DatabaseRestored,
-    /// A node found that the database had lost what was ended of late, and ended it again.
+    /// A node found that the database had lost recent revocations, and re-applied them.
     DatabaseWentBack,
 }
 
@@ -107,7 +111,7 @@ impl EventType {
         Self::DatabaseWentBack,
     ];
 
-    /// The name in the database and the API.
+    /// Returns the name in the database and the API.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -139,18 +143,20 @@ impl EventType {
 }
 
 impl EventType {
-    /// Returns whether a client can repeat it at will within a session: then it is one row a minute, with a count.
+    /// Returns whether a client can repeat the event at will within a session. Such events are one row per
+    /// minute, with a count.
     const fn is_repeatable(self) -> bool {
         matches!(self, Self::SteppedUp | Self::StepUpFailed | Self::RefreshRepeated)
     }
 }
 
-/// The reason why a request's address is not certain.
+/// The reason why a request's address is uncertain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AddressDoubt {
-    /// `X-Forwarded-For` and `Forwarded` name different clients. The address of the latter, if it names one.
+    /// `X-Forwarded-For` and `Forwarded` name different clients. The value is the address in `Forwarded`, if
+    /// it has one.
     Conflict(Option<IpAddr>),
-    /// The header of a trusted proxy names no address that can be read.
+    /// The header of a trusted proxy has no address that can be parsed.
     Unreadable,
 }
 
@@ -165,25 +171,23 @@ impl AddressDoubt {
     }
 }
 
-/// From whom and where a request came.
+/// The sender of a request.
 #[derive(Clone, Debug, Default)]
 pub struct Origin {
-    /// Who is signed in, when known.
+    /// The user that is signed in, if known.
     pub actor_id: Option<Uuid>,
-    /// That user's name at the time, or what else did it: the command line, the server.
+    /// That user's name at the time, or the name of another actor, such as the command line or the server.
     pub actor_name: Option<String>,
-    /// The session that the request belongs to.
     pub session_id: Option<Uuid>,
-    /// The client's address.
+    /// The client address.
     pub address: Option<String>,
-    /// Why that address is not certain.
+    /// The reason why the address is uncertain, if it is.
     pub address_doubt: Option<AddressDoubt>,
-    /// The request's id.
     pub request_id: Option<Uuid>,
 }
 
 impl Origin {
-    /// Returns an event's details with the doubt about the address, if there is one.
+    /// Returns an event's details. If the address is in doubt, the doubt is added.
     #[must_use]
     pub fn with_doubt(&self, details: &Value) -> Value {
         let mut details = details.clone();
@@ -196,67 +200,59 @@ impl Origin {
         details
     }
 
-    /// The origin of what an operator does on the command line.
+    /// Returns the origin of an operator's actions on the command line.
     #[must_use]
     pub fn command_line() -> Self {
         Self { actor_name: Some("command line".into()), ..Self::default() }
     }
 
-    /// The origin of what the server does by itself.
+    /// Returns the origin of the server's own actions.
     #[must_use]
     pub fn server() -> Self {
         Self { actor_name: Some("server".into()), ..Self::default() }
     }
 
-    /// The same request, by this user.
+    /// Returns this origin with the user as the actor.
     #[must_use]
     pub fn of(&self, user_id: Uuid, username: &str) -> Self {
         Self { actor_id: Some(user_id), actor_name: Some(username.to_owned()), ..self.clone() }
     }
 }
 
-/// The account that something happened to.
+/// The account that an event concerns.
 #[derive(Clone, Copy, Debug)]
 pub struct Subject<'a> {
-    /// Its id; none when there is no such account.
+    /// `None` if the account does not exist.
     pub id: Option<Uuid>,
-    /// Its name, or what was typed for one; none: the one that stands in its row.
+    /// The account's name, or what was typed as one. `None` means the name in the account's row.
     pub name: Option<&'a str>,
 }
 
-/// An event as it stands in the database.
+/// An audit event as it is stored.
 #[derive(Clone, Debug, Queryable, Selectable, Insertable)]
 #[diesel(table_name = audit_events, check_for_backend(diesel::pg::Pg))]
 pub struct Event {
-    /// UUID version 7: events stand in the order of their making.
+    /// A UUID version 7, so the IDs have the order of the events.
     pub id: Uuid,
-    /// By the database's clock.
+    /// The time by the database's clock.
     pub occurred_at: DateTime<Utc>,
-    /// See [`EventType::as_str`].
     pub type_: String,
-    /// Who did it.
+    /// The user who caused the event.
     pub actor_id: Option<Uuid>,
-    /// The actor's name at the time.
     pub actor_name: Option<String>,
-    /// Whom it concerned.
+    /// The user whom the event concerns.
     pub subject_id: Option<Uuid>,
-    /// The subject's name at the time.
     pub subject_name: Option<String>,
-    /// The session concerned.
     pub session_id: Option<Uuid>,
-    /// The client's address.
     pub address: Option<String>,
-    /// The request that did it.
+    /// The ID of the request that caused the event.
     pub request_id: Option<Uuid>,
-    /// What else is to be known, by type.
+    /// Further details, which depend on the type.
     pub details: Value,
 }
 
-/// Writes an event, in the caller's transaction. PostgreSQL looks the subject's name up if it is not given. A repeatable
-/// event of the same session and minute is counted in the row that is there.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Writes an event, in the caller's transaction. PostgreSQL looks up the subject's name if it is not given. A
+/// repeatable event is counted in the row of the same session and minute, if there is one.
 pub fn insert(
     connection: &mut PgConnection,
     origin: &Origin,
@@ -295,34 +291,27 @@ pub fn insert(
         .map(|_| ())
 }
 
-/// What to list; every condition set must hold.
+/// The conditions of a listing. All that are set must hold.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
-    /// Who did it.
     pub actor_id: Option<Uuid>,
-    /// Whom it concerned.
     pub subject_id: Option<Uuid>,
-    /// Of this type.
     pub type_: Option<String>,
-    /// Concerning this session.
     pub session_id: Option<Uuid>,
-    /// Done by this request.
     pub request_id: Option<Uuid>,
-    /// Not before.
+    /// The earliest time.
     pub since: Option<DateTime<Utc>>,
-    /// Only those made before this one: the last of the page before.
+    /// Lists only events written before this one, which is the last of the previous page.
     pub before: Option<Uuid>,
 }
 
-/// The time to compare with: one before the year 1 means from the beginning, since PostgreSQL's begin in 4713 BC.
+/// Returns the time for a comparison. A time before the year 1 means no limit, because PostgreSQL's times
+/// start in 4713 BC.
 pub(super) fn comparable(since: Option<DateTime<Utc>>) -> Option<DateTime<Utc>> {
     since.filter(|since| since.year() > 0)
 }
 
-/// At most `limit` events, newest first.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Returns at most `limit` events, newest first.
 pub fn list(connection: &mut PgConnection, filter: &Filter, limit: i64) -> QueryResult<Vec<Event>> {
     let mut query = audit_events::table.select(Event::as_select()).into_boxed();
     if let Some(actor_id) = filter.actor_id {

@@ -1,4 +1,5 @@
-//! What happened, who did it, to whom: events that are written in the transaction of what they tell.
+//! The audit log and the kept refusals. Events are written in the transaction of the change that they
+//! describe.
 
 pub mod daily;
 pub mod event;

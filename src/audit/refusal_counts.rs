@@ -1,4 +1,4 @@
-//! How often each code was answered: counted in memory, written in batches, all nodes together.
+//! Counts refusals by code. The counts are collected in memory and written in batches, summed over all nodes.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,14 +9,14 @@ use diesel::sql_types::{Array, BigInt, Integer, Text};
 use super::daily::DayCount;
 use crate::database::{Database, DatabaseError};
 
-/// What was counted and not written yet. Clones share it. There are only so many codes, so it stays small.
+/// Counts that are not written yet. Clones share them. The number of codes is fixed, so they stay small.
 #[derive(Clone, Debug, Default)]
 pub struct RefusalCounts {
     counted: Arc<Mutex<BTreeMap<&'static str, i64>>>,
 }
 
 impl RefusalCounts {
-    /// This code was answered.
+    /// Counts one refusal.
     pub fn count(&self, code: &'static str) {
         *self.lock().entry(code).or_default() += 1;
     }
@@ -25,10 +25,10 @@ impl RefusalCounts {
         self.counted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes what was counted; what could not be written is kept for the next time.
+    /// Writes the counts. Counts that could not be written stay for the next call.
     ///
     /// # Errors
-    /// The database's; nothing is lost by it.
+    /// The database's. No count is lost.
     pub async fn flush(&self, database: &Database) -> Result<(), DatabaseError> {
         let counted = std::mem::take(&mut *self.lock());
         if counted.is_empty() {
@@ -46,7 +46,7 @@ impl RefusalCounts {
     }
 }
 
-/// In the order of the codes, so that two nodes lock rows in the same one.
+/// Writes in the order of the codes, so that two nodes lock the rows in the same order.
 fn write(connection: &mut PgConnection, counted: &BTreeMap<&'static str, i64>) -> QueryResult<()> {
     let (codes, counts): (Vec<&str>, Vec<i64>) = counted.iter().map(|(code, count)| (*code, *count)).unzip();
     diesel::sql_query(
@@ -61,10 +61,7 @@ fn write(connection: &mut PgConnection, counted: &BTreeMap<&'static str, i64>) -
     .map(|_| ())
 }
 
-/// The counts of the last days, today among them, the most frequent code of a day first.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Returns the counts of the last days, including today. Within a day, the most frequent code is first.
 pub fn list(connection: &mut PgConnection, days: i32) -> QueryResult<Vec<DayCount>> {
     diesel::sql_query(
         "SELECT day, code AS what, count FROM refusal_counts \

@@ -1,5 +1,5 @@
-//! Queues refusals in memory until they are written, in lanes with a bound each. A lane is shared fairly: once it is full,
-//! the owner with the most entries gives one up for an owner with fewer.
+//! Queues refusals in memory until they are written, in lanes with separate bounds. A lane is shared fairly.
+//! Once it is full, the owner with the most entries loses one to an owner with fewer.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -11,39 +11,35 @@ use uuid::Uuid;
 
 use crate::database::schema::refusals;
 
-/// A refusal to be kept.
+/// A refusal to keep.
 #[derive(Clone, Debug, Insertable)]
 #[diesel(table_name = refusals)]
 pub struct NewRefusal {
-    /// The request's id.
     pub request_id: Uuid,
     /// See [`Lane::as_str`].
     pub lane: &'static str,
-    /// By this node's clock.
+    /// The time by this node's clock.
     pub occurred_at: DateTime<Utc>,
-    /// The request's method.
     pub method: &'static str,
-    /// The pattern that its path matched.
+    /// The pattern that the path matched.
     pub route: String,
-    /// Its path, without the query.
     pub path: String,
-    /// The answer's status.
+    /// The status of the response.
     pub status: i16,
-    /// The client's address, as far as proxies are believed.
+    /// The client address. Only headers of trusted proxies are used to determine it.
     pub address: Option<String>,
     /// The address of the connection's peer.
     pub peer: Option<String>,
     /// The value of `X-Forwarded-For`, trusted or not, with that of `Forwarded` if there is one.
     pub forwarded_for: Option<String>,
-    /// The kind of the credential that was sent.
+    /// The kind of the credential that was presented.
     pub credential_kind: Option<&'static str>,
-    /// Its public id.
+    /// The credential's public ID.
     pub credential_id: Option<Uuid>,
-    /// Its session.
     pub session_id: Option<Uuid>,
-    /// Whose it is.
+    /// The user of the credential.
     pub user_id: Option<Uuid>,
-    /// The refusal's code; `None` if the request was authorized.
+    /// The refusal's code. `None` if the request was authorized.
     pub code: Option<&'static str>,
     /// The body of the refusal.
     pub problem: Value,
@@ -51,16 +47,17 @@ pub struct NewRefusal {
     pub checks: Value,
 }
 
-/// The kinds of refusals that cannot displace each other.
+/// The kinds of refusals. Those of one lane cannot displace those of another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lane {
-    /// The credential was proven, and was live.
+    /// The credential was verified and is live.
     Proven,
-    /// The credential was proven, and had expired, ended or been revoked: its holder can repeat it at will.
+    /// The credential was verified, but has expired, ended or been revoked. Its owner can repeat the request
+    /// at will.
     Dead,
-    /// No credential was proven: anybody can send as many of these as they like.
+    /// No credential was verified. Anyone can send any number of these.
     Unproven,
-    /// The request was authorized; its sender asked for the trace.
+    /// The request was authorized, and its sender asked for the trace.
     LetIn,
 }
 
@@ -68,7 +65,7 @@ impl Lane {
     /// Every lane, in the order of the queue.
     pub const ALL: [Self; 4] = [Self::Proven, Self::Dead, Self::Unproven, Self::LetIn];
 
-    /// The name in the database.
+    /// Returns the name in the database.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -79,7 +76,7 @@ impl Lane {
         }
     }
 
-    /// The number of entries that may wait at once, and so be written in a second.
+    /// Returns the number of entries that may be queued at once, and therefore be written per second.
     const fn room(self) -> usize {
         match self {
             Self::Proven => 1_000,
@@ -88,7 +85,7 @@ impl Lane {
         }
     }
 
-    /// The number of rows that the database keeps, if it keeps `rows` of the first lane.
+    /// Returns the number of rows that the database keeps, if it keeps `rows` of the first lane.
     pub(super) fn share(self, rows: u32) -> i64 {
         i64::from(match self {
             Self::Proven => rows,
@@ -101,30 +98,31 @@ impl Lane {
 /// The party that an entry counts against.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Owner {
-    /// The user of a proven credential.
+    /// The user of a verified credential.
     User(Uuid),
-    /// The session of a proven credential whose user was not looked up.
+    /// The session of a verified credential whose user was not looked up.
     Session(Uuid),
-    /// The network of a request that proved nothing: an IPv4 address, or the first bits of an IPv6 address.
+    /// The network of a request without a verified credential, as an IPv4 address or the first bits of an
+    /// IPv6 address.
     Network(Option<IpAddr>),
 }
 
-/// One lane's entries, in the order of their arrival.
+/// The entries of one lane, oldest first.
 #[derive(Debug, Default)]
 struct Entries {
     rows: Vec<(Owner, NewRefusal)>,
     counts: HashMap<Owner, usize>,
 }
 
-/// The queue: a lane's entries each.
+/// The queue, with the entries of each lane.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     lanes: [Entries; 4],
 }
 
 impl Queue {
-    /// Adds what `make` returns if the lane has a place for the owner. Returns the number of refusals that were dropped:
-    /// this one, or the one that gave way.
+    /// Adds the result of `make` if the lane has room for the owner. Returns the number of refusals that were
+    /// dropped, which may be this one or the one that it displaced.
     pub(super) fn offer(&mut self, lane: Lane, owner: Owner, make: impl FnOnce() -> NewRefusal) -> usize {
         let entries = &mut self.lanes[lane as usize];
         if entries.rows.len() < lane.room() {
@@ -137,7 +135,7 @@ impl Queue {
         1
     }
 
-    /// Returns whether the refusal of this request waits here.
+    /// Returns whether the refusal of this request is queued.
     pub(super) fn contains(&self, request_id: Uuid) -> bool {
         self.lanes.iter().flat_map(|entries| &entries.rows).any(|(_, row)| row.request_id == request_id)
     }
@@ -147,8 +145,8 @@ impl Queue {
         std::mem::take(&mut self.lanes[lane as usize]).rows
     }
 
-    /// Puts entries that were not written back before those that came meanwhile, as far as there is room. Returns the number
-    /// that was dropped.
+    /// Puts entries that were not written back before those that were queued meanwhile, as far as there is
+    /// room. Returns the number that was dropped.
     pub(super) fn put_back(&mut self, lane: Lane, mut left: Vec<(Owner, NewRefusal)>) -> usize {
         left.append(&mut self.take(lane));
         let over = left.len().saturating_sub(lane.room());
@@ -165,7 +163,8 @@ impl Entries {
         self.rows.push((owner, row));
     }
 
-    /// Removes the latest entry of the owner with the most, if `owner` would still have no more than that one.
+    /// Removes the latest entry of the owner with the most entries. `owner` must not get more entries than
+    /// that one then has. Returns whether an entry was removed.
     fn give_way(&mut self, owner: &Owner) -> bool {
         let own = self.counts.get(owner).copied().unwrap_or_default();
         let most = self.counts.iter().max_by_key(|(_, count)| **count);
@@ -180,7 +179,7 @@ impl Entries {
     }
 }
 
-/// Returns the greatest number of rows that each owner may keep so that all of them fit into `room`.
+/// Returns the number of rows that each owner may keep at most, so that all of them fit into `room`.
 pub(super) fn fair_share(mut counts: Vec<i64>, room: i64) -> i64 {
     counts.sort_unstable();
     let (mut left, mut owners) = (room, counts.len() as i64);

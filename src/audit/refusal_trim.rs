@@ -1,5 +1,5 @@
-//! Keeps each lane of stored refusals within its bound. A lane is shared fairly: the owners with the most rows give up their
-//! oldest ones. Where counting them takes too long, the oldest rows of the lane go.
+//! Keeps each lane of stored refusals within its bound. A lane is shared fairly, so the owners with the most
+//! rows lose their oldest ones. If counting the rows takes too long, the lane's oldest rows are deleted.
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
@@ -8,11 +8,12 @@ use super::refusal_queue::{Lane, fair_share};
 use crate::blocking::caller::IPV6_PREFIX;
 use crate::database::{Database, DatabaseError};
 
-/// Rows that one statement deletes.
+/// The number of rows that one statement deletes.
 const BATCH: usize = 5_000;
 
-/// Returns the expression for the party that a row counts against, as [`Owner`](super::refusal_queue::Owner) has it. What
-/// no credential proved names anybody whom its sender likes.
+/// Returns the SQL expression for the party that a row counts against, which is an
+/// [`Owner`](super::refusal_queue::Owner). A credential that was not verified can name any user, so its
+/// network counts.
 fn owner() -> String {
     format!(
         "CASE WHEN lane <> '{unproven}' AND coalesce(user_id, session_id) IS NOT NULL \
@@ -35,10 +36,8 @@ struct OwnersRows {
     count: i64,
 }
 
-/// Deletes what a lane has beyond `room` rows. Costs nothing that grows with the table while the lane is within its bound.
-///
-/// # Errors
-/// See [`DatabaseError`].
+/// Deletes a lane's rows beyond `room`. While the lane is within its bound, the cost does not grow with the
+/// table.
 pub(super) async fn run(database: &Database, lane: Lane, room: i64) -> Result<(), DatabaseError> {
     let find = move |connection: &mut PgConnection| find_newest_to_go(connection, lane, room);
     if database.run(find).await?.is_none() {
@@ -56,11 +55,8 @@ pub(super) async fn run(database: &Database, lane: Lane, room: i64) -> Result<()
     }
 }
 
-/// Returns the position of the newest row that a lane has no room for. The first and the last position say at once that a
-/// lane has few rows.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Returns the position of the newest row that a lane has no room for. Comparing the first and last positions
+/// is a quick check for lanes with few rows.
 pub fn find_newest_to_go(connection: &mut PgConnection, lane: Lane, room: i64) -> QueryResult<Option<i64>> {
     let found: Option<Position> = diesel::sql_query(
         "SELECT position FROM refusals
@@ -74,7 +70,7 @@ pub fn find_newest_to_go(connection: &mut PgConnection, lane: Lane, room: i64) -
     Ok(found.map(|found| found.position))
 }
 
-/// Deletes the oldest rows of those owners who have more than a fair share.
+/// Deletes the oldest rows of the owners with more than a fair share.
 async fn trim_owners(database: &Database, lane: Lane, room: i64) -> Result<(), DatabaseError> {
     let share = database.search(move |connection| find_share(connection, lane, room)).await?;
     database.run(move |connection| delete_beyond(connection, lane, share)).await

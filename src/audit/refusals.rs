@@ -1,6 +1,6 @@
-//! Keeps refused requests for a while under their request ids. They are queued in memory and written in batches off the
-//! requests' path; those that find no room are dropped and counted. Of each lane the database keeps a bounded number of
-//! rows, shared fairly among users.
+//! Keeps refused requests for a while under their request IDs. They are queued in memory and written in
+//! batches, outside the requests. Refusals that find no room are dropped and counted. The database keeps a
+//! bounded number of rows for each lane, shared fairly among owners.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,12 +22,12 @@ use crate::database::{Database, DatabaseError};
 pub use super::refusal_queue::{Lane, NewRefusal, Owner};
 pub use super::refusal_trim::find_newest_to_go;
 
-/// How often the batch is written.
+/// The interval between two writes of the batch.
 pub const FLUSH_EVERY: Duration = Duration::from_secs(1);
-/// Rows that one statement inserts.
+/// The number of rows that one statement inserts.
 const BATCH: usize = 250;
 
-/// What waits to be written. Clones share it.
+/// The refusals that are queued to be written. Clones share them.
 #[derive(Clone, Debug)]
 pub struct KeptRefusals {
     shared: Arc<Shared>,
@@ -45,12 +45,12 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Waiting {
     queue: Queue,
-    /// Rows of each lane that were written since its oldest were last deleted.
+    /// The number of rows of each lane that were written since the lane was last trimmed.
     untrimmed: [i64; Lane::ALL.len()],
 }
 
 impl KeptRefusals {
-    /// Keeps refusals for `retention`, none when it is zero, and at most `rows` of them.
+    /// Keeps refusals for `retention`, or none if that is zero. `rows` bounds the rows of the first lane.
     #[must_use]
     pub fn new(retention: Duration, rows: u32) -> Self {
         let shared = Shared {
@@ -63,13 +63,13 @@ impl KeptRefusals {
         Self { shared: Arc::new(shared) }
     }
 
-    /// Whether any is kept at all.
+    /// Returns whether refusals are kept at all.
     #[must_use]
     pub fn keeps(&self) -> bool {
         self.shared.keeps
     }
 
-    /// Queues a refusal if its lane has a place for its owner; only then it is made at all.
+    /// Queues a refusal if its lane has room for its owner. Otherwise `make` is not called.
     pub fn offer(&self, lane: Lane, owner: Owner, make: impl FnOnce() -> NewRefusal) {
         if !self.shared.keeps {
             return;
@@ -85,7 +85,7 @@ impl KeptRefusals {
         }
     }
 
-    /// Whether the refusal of this request waits to be written.
+    /// Returns whether the refusal of this request is queued.
     #[must_use]
     pub fn is_waiting(&self, request_id: Uuid) -> bool {
         self.lock().queue.contains(request_id)
@@ -100,16 +100,13 @@ impl KeptRefusals {
         self.shared.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How many were written, and how many dropped, by this process.
+    /// Returns how many refusals this process has written and dropped.
     #[must_use]
     pub fn counts(&self) -> (u64, u64) {
         (self.shared.kept.load(Ordering::Relaxed), self.shared.dropped.load(Ordering::Relaxed))
     }
 
-    /// Writes what waits; while the database does not take it, it goes on waiting.
-    ///
-    /// # Errors
-    /// The database's.
+    /// Writes the queued refusals. Those that the database does not accept stay queued.
     pub async fn flush(&self, database: &Database) -> Result<(), DatabaseError> {
         for lane in Lane::ALL {
             let taken = self.lock().queue.take(lane);
@@ -136,8 +133,8 @@ impl KeptRefusals {
         }
     }
 
-    /// Deletes a lane's rows beyond its bound once a hundredth of it was written. After a failure it waits for as many rows
-    /// again.
+    /// Deletes each lane's rows beyond its bound, after a hundredth of that many were written. After a
+    /// failure it waits for as many rows again.
     async fn trim(&self, database: &Database) -> Result<(), DatabaseError> {
         for lane in Lane::ALL {
             let room = lane.share(self.shared.rows);
@@ -155,8 +152,8 @@ impl KeptRefusals {
     }
 }
 
-/// PostgreSQL has no U+0000, and the name of a member that a stranger sent may hold one: a row that can never be written would
-/// hold up all after it.
+/// Replaces U+0000, which PostgreSQL cannot store. A client can send it in the name of a member. A row that
+/// can never be written would block all rows after it.
 fn storable(value: Value) -> Value {
     let text = |text: String| text.replace('\0', "\u{fffd}");
     match value {
@@ -169,7 +166,8 @@ fn storable(value: Value) -> Value {
     }
 }
 
-/// A token that was refused names its session alone where its user was not looked up: it is looked up here.
+/// Inserts refusals. A refused token whose user was not looked up has only its session, so the user is looked
+/// up here.
 fn insert(connection: &mut PgConnection, rows: &[NewRefusal]) -> QueryResult<()> {
     diesel::insert_into(refusals::table).values(rows).execute(connection)?;
     let unowned: Vec<Uuid> = rows
@@ -192,48 +190,41 @@ fn insert(connection: &mut PgConnection, rows: &[NewRefusal]) -> QueryResult<()>
 #[derive(Clone, Debug, Queryable, Selectable)]
 #[diesel(table_name = refusals, check_for_backend(diesel::pg::Pg))]
 pub struct Refusal {
-    /// In the order of writing.
+    /// The rows have the order in which they were written.
     pub position: i64,
-    /// The request's id.
     pub request_id: Uuid,
     /// See [`Lane::as_str`].
     pub lane: String,
-    /// By the node's clock.
+    /// The time by the node's clock.
     pub occurred_at: DateTime<Utc>,
-    /// The request's method.
     pub method: String,
-    /// The pattern that its path matched.
+    /// The pattern that the path matched.
     pub route: String,
-    /// Its path, without the query.
     pub path: String,
-    /// The answer's status.
+    /// The status of the response.
     pub status: i16,
-    /// The client's address, as far as proxies are believed.
+    /// The client address. Only headers of trusted proxies are used to determine it.
     pub address: Option<String>,
-    /// Who the connection was from.
+    /// The address of the connection's peer.
     pub peer: Option<String>,
-    /// What `X-Forwarded-For` said, believed or not, with `Forwarded` beside or in place of it.
+    /// The value of `X-Forwarded-For`, trusted or not, with that of `Forwarded` if there is one.
     pub forwarded_for: Option<String>,
-    /// What was sent.
+    /// The kind of the credential that was presented.
     pub credential_kind: Option<String>,
-    /// Its public id.
+    /// The credential's public ID.
     pub credential_id: Option<Uuid>,
-    /// Its session.
     pub session_id: Option<Uuid>,
-    /// Whose it is.
+    /// The user of the credential.
     pub user_id: Option<Uuid>,
-    /// The refusal's code; none: let in.
+    /// The refusal's code. `None` if the request was authorized.
     pub code: Option<String>,
-    /// What the answer said.
+    /// The body of the refusal.
     pub problem: Value,
     /// The checks with their outcomes.
     pub checks: Value,
 }
 
-/// The refusal of this request.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Returns the refusal of a request.
 pub fn find(connection: &mut PgConnection, request_id: Uuid) -> QueryResult<Option<Refusal>> {
     refusals::table
         .filter(refusals::request_id.eq(request_id))
@@ -242,25 +233,21 @@ pub fn find(connection: &mut PgConnection, request_id: Uuid) -> QueryResult<Opti
         .optional()
 }
 
-/// What to list; every condition set must hold.
+/// The conditions of a listing. All that are set must hold.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
-    /// Whose credential it was.
+    /// The user of the credential.
     pub user_id: Option<Uuid>,
-    /// Of this code.
     pub code: Option<String>,
-    /// On a route or path that contains this.
+    /// A part of the route or path.
     pub route: Option<String>,
-    /// Not before.
+    /// The earliest time.
     pub since: Option<DateTime<Utc>>,
-    /// Only those written before that of this request.
+    /// Lists only refusals written before that of this request.
     pub before: Option<Uuid>,
 }
 
-/// At most `limit` refusals, newest first.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Returns at most `limit` refusals, newest first.
 pub fn list(connection: &mut PgConnection, filter: &Filter, limit: i64) -> QueryResult<Vec<Refusal>> {
     let mut query =
         refusals::table.filter(refusals::code.is_not_null()).select(Refusal::as_select()).into_boxed();
@@ -288,10 +275,7 @@ pub fn list(connection: &mut PgConnection, filter: &Filter, limit: i64) -> Query
     query.order(refusals::position.desc()).limit(limit).load(connection)
 }
 
-/// Forgets where the refused requests of a user came from, whose account is deleted.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Deletes the addresses from a user's refusals, because the account is deleted.
 pub fn forget_addresses(connection: &mut PgConnection, user_id: Uuid) -> QueryResult<()> {
     let nothing = None::<String>;
     diesel::update(refusals::table.filter(refusals::user_id.eq(user_id)))
@@ -304,10 +288,7 @@ pub fn forget_addresses(connection: &mut PgConnection, user_id: Uuid) -> QueryRe
         .map(|_| ())
 }
 
-/// How many are kept.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Returns the number of kept refusals.
 pub fn count(connection: &mut PgConnection) -> QueryResult<i64> {
     refusals::table.select(sql::<BigInt>("count(*)")).first(connection)
 }

@@ -1,6 +1,6 @@
-//! Batches requests of one kind: those that arrive while others are answered wait, and the next call answers all of them
-//! at once. A single request is never delayed to fill a batch. When more wait than one call answers, their parties
-//! alternate.
+//! Answers requests of one kind in batches. Requests that arrive while others are answered wait, and the next
+//! call answers them all. A single request is never delayed to fill a batch. When more wait than one call
+//! answers, their parties alternate.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, PoisonError};
@@ -12,18 +12,18 @@ use super::fair_queue::{Claim, FairQueue, Lane, Limits, Party, Queued};
 use super::pool::{Answer, BlockingError, BlockingPool, count_shed};
 use super::sync::{Mutex, MutexGuard, planted};
 
-/// The most that one call answers.
+/// The maximum number of requests that one call answers.
 pub const MOST: usize = 32;
-/// The party that all calls of batches are of, in the pool's queue.
+/// The party of all batch calls in the pool's queue.
 const BATCHES: Party = Party::of_hash(0x6261_7463_6865_7321);
 
-/// A request of a batch.
+/// A request that can be answered in a batch.
 pub trait Asked: Send + 'static {
-    /// Returns whether one call may answer both.
+    /// Returns whether one call may answer both requests.
     fn goes_with(&self, other: &Self) -> bool;
 }
 
-/// Puts calls together and has them answered on a pool's threads.
+/// Collects requests into batches and answers them on a pool's threads.
 pub struct Batch<A, R> {
     shared: Arc<Shared<A, R>>,
 }
@@ -32,7 +32,7 @@ type AnswerAll<A, R> = Box<dyn Fn(&[A]) -> Vec<R> + Send + Sync>;
 
 struct Shared<A, R> {
     pool: BlockingPool,
-    /// Calls at a time. The fewer, the more are answered by each.
+    /// Limits the concurrent calls. The fewer there are, the more requests each answers.
     calls: usize,
     answer_all: AnswerAll<A, R>,
     state: Mutex<State<A, R>>,
@@ -40,7 +40,7 @@ struct Shared<A, R> {
 
 struct State<A, R> {
     queue: FairQueue<Waiting<A, R>>,
-    /// Calls that are under way or wait for a thread.
+    /// Counts the calls that run or wait for a thread.
     calls: usize,
 }
 
@@ -56,7 +56,8 @@ impl<A, R> Queued for Waiting<A, R> {
 }
 
 impl<A: Asked, R: Send + 'static> Batch<A, R> {
-    /// `answer_all` gives an answer to each that it is given, in their order; at most `calls` of it run at a time.
+    /// Creates a batch. `answer_all` returns one answer for each request, in order. At most `calls` of them
+    /// run at a time.
     pub fn new(
         pool: &BlockingPool,
         calls: usize,
@@ -69,10 +70,12 @@ impl<A: Asked, R: Send + 'static> Batch<A, R> {
         }
     }
 
-    /// Returns the answer of `answer_all` to it, within `deadline` from now. As many may wait as for a thread of the pool.
+    /// Returns the answer of `answer_all` to this request, within `deadline` from now. As many requests may
+    /// wait as calls may wait for a thread of the pool.
     ///
     /// # Errors
-    /// See [`BlockingError`]. Past the deadline it may be answered all the same, to nobody.
+    /// See [`BlockingError`]. A request past its deadline may still be answered, but no one receives the
+    /// answer.
     pub async fn run(&self, deadline: Duration, claim: Claim, asked: A) -> Result<R, BlockingError> {
         let name = self.shared.pool.name();
         match tokio::time::timeout(deadline, self.ask(claim, asked)).await {
@@ -81,14 +84,14 @@ impl<A: Asked, R: Send + 'static> Batch<A, R> {
         }
     }
 
-    /// Puts it into the queue, and starts a call where there are too few.
+    /// Queues a request, and starts a call if fewer than allowed run.
     pub fn ask(&self, claim: Claim, asked: A) -> Answer<R> {
         let (answer, answered) = oneshot::channel();
         self.shared.admit(claim, Waiting { asked, answer });
         answered
     }
 
-    /// Returns how many wait to be answered, and how many calls are under way.
+    /// Returns how many requests wait, and how many calls run or wait for a thread.
     #[must_use]
     pub fn depth(&self) -> (usize, usize) {
         let state = self.shared.lock();
@@ -122,7 +125,7 @@ impl<A: Asked, R: Send + 'static> Shared<A, R> {
         }
     }
 
-    /// One call, and on to the next behind whatever else waits for the pool by then.
+    /// Answers one batch, then queues the next call behind all other work that waits for the pool.
     fn attend(self: Arc<Self>) {
         loop {
             let (asked, answers): (Vec<A>, Vec<_>) =
@@ -148,7 +151,7 @@ impl<A: Asked, R: Send + 'static> Shared<A, R> {
         }
     }
 
-    /// Takes those that are due first, as many as one call answers.
+    /// Takes the requests that are due first, as many as one call answers.
     fn take(&self) -> Vec<Waiting<A, R>> {
         let mut state = self.lock();
         let mut taken: Vec<Waiting<A, R>> = Vec::with_capacity(state.queue.waiting().min(MOST));

@@ -1,5 +1,6 @@
-//! Names the caller whose work is done, so that the pools can share their threads fairly: the user once the guard knows
-//! them, before that the network, and a party of its own for what the server does by itself.
+//! Identifies the caller that work is done for, so that the pools share their threads fairly. The caller is
+//! the user once the guard has identified them, and the network before that. The server's own work has its
+//! own party.
 
 use std::cell::Cell;
 use std::hash::{BuildHasher, Hash, RandomState};
@@ -10,25 +11,27 @@ use uuid::Uuid;
 
 use super::fair_queue::{Claim, Lane, Party};
 
-/// The key of the parties' hashes: nobody can choose a name that collides with another's.
+/// The key of the parties' hashes. It is random, so that no one can choose a name that collides with
+/// another's.
 static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 
-/// Bits of an IPv6 address that one subscriber does not choose: providers hand out prefixes of up to /48. Those who share
-/// one also share its place in a queue, where their accounts alternate.
+/// The number of leading bits of an IPv6 address that a subscriber cannot choose, since providers assign
+/// prefixes of up to /48. Subscribers that share a prefix share its place in a queue, where their accounts
+/// alternate.
 pub const IPV6_PREFIX: u32 = 48;
 
 tokio::task_local! {
     static CALLER: Cell<Caller>;
 }
 
-/// A caller, as far as they are known.
+/// The caller of a request, as far as it is identified.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Caller {
     network: Option<IpAddr>,
     user_id: Option<Uuid>,
 }
 
-/// The parties of different kinds never collide by their values.
+/// The kinds of parties. They are hashed with the value, so that parties of different kinds never collide.
 #[derive(Hash)]
 enum Kind {
     Server,
@@ -41,7 +44,7 @@ fn party(of: &impl Hash) -> Party {
     Party::of_hash(KEY.hash_one(of))
 }
 
-/// Returns the network that is counted as one: an IPv4 address, or the first bits of an IPv6 address.
+/// Returns the network that an address counts as: the IPv4 address itself, or the prefix of an IPv6 address.
 #[must_use]
 pub fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
@@ -53,13 +56,13 @@ pub fn network(address: IpAddr) -> IpAddr {
 }
 
 impl Caller {
-    /// A caller at this address whom nobody knows yet.
+    /// Creates the caller at this address, before the user is identified.
     #[must_use]
     pub fn at(address: Option<IpAddr>) -> Self {
         Self { network: address.map(network), user_id: None }
     }
 
-    /// Returns the claim of the user, or else of the network.
+    /// Returns the claim of the user, or of the network if the user is not identified yet.
     #[must_use]
     pub fn claim(self, lane: Lane) -> Claim {
         match self.user_id {
@@ -68,7 +71,7 @@ impl Caller {
         }
     }
 
-    /// Returns the claim for hashing a password: a signed-in user's, or else the network's.
+    /// Returns the claim for hashing a password: the signed-in user's, or the network's.
     #[must_use]
     pub fn claim_of_password(self) -> Claim {
         match self.user_id {
@@ -77,14 +80,15 @@ impl Caller {
         }
     }
 
-    /// Returns the claim of an account at the caller's network. An account has a share in each lane, so that a stranger
-    /// who names it takes nothing from its owner.
+    /// Returns the claim of an account at the caller's network. An account has a separate share in each lane,
+    /// so that a stranger who names the account takes nothing from its owner.
     #[must_use]
     pub fn claim_of_account(self, lane: Lane, account: &impl Hash) -> Claim {
         Claim::of_account(lane, self.network_party(), party(&(lane.as_str(), account)))
     }
 
-    /// Returns the party of the user, or else of the network, and the party of all users at a user's network.
+    /// Returns the user's party and the party of all users at their network. Returns only the network's party
+    /// if the user is not identified yet.
     #[must_use]
     pub fn with_users_of_network(self) -> (Party, Option<Party>) {
         match self.user_id {
@@ -98,17 +102,17 @@ impl Caller {
     }
 }
 
-/// Runs `work` in the name of this caller.
+/// Runs `work` on behalf of this caller.
 pub async fn in_the_name_of<T>(caller: Caller, work: impl Future<Output = T>) -> T {
     CALLER.scope(Cell::new(caller), work).await
 }
 
-/// Notes that the request served here is this user's.
+/// Records that the current request comes from this user.
 pub fn note_user(user_id: Uuid) {
     let _ = CALLER.try_with(|caller| caller.set(Caller { user_id: Some(user_id), ..caller.get() }));
 }
 
-/// Returns whose work is done here. Outside a request it is the server's own.
+/// Returns the caller of the current work. Outside a request it is the server.
 #[must_use]
 pub fn current() -> Caller {
     CALLER.try_with(Cell::get).unwrap_or_default()

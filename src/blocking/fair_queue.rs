@@ -1,41 +1,41 @@
-//! A bounded queue that is fair to those who wait in it. Parties are served alternately, however much of theirs waits. Past
-//! the limit the newest work of the party with the most is refused.
+//! A bounded queue that is fair to those who wait in it. It serves the parties alternately, however much work
+//! each has waiting. Once it is full, it refuses the newest work of the party with the most waiting.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
-/// Parties that are remembered beside those of a full queue.
+/// The number of parties that the queue remembers in addition to those of a full queue.
 const PARTIES_SPARE: usize = 64;
 
-/// One whose work is counted together: a network, an account or a user, by a keyed hash that nobody can aim at.
+/// A network, account or user whose work is counted together. It is a keyed hash, so that no one can aim at
+/// another's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Party(u64);
 
 impl Party {
-    /// The party of this hash.
     #[must_use]
     pub const fn of_hash(hash: u64) -> Self {
         Self(hash)
     }
 }
 
-/// Kinds of work, in the order of precedence among those who are entitled alike.
+/// The kinds of work, in order of precedence among parties that are due equally.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Lane {
-    /// A signed-in user's password: a step-up, a change of password.
+    /// Hashing a signed-in user's password, for a step-up or a change of password.
     SignedIn,
-    /// A sign-in from an address that the account is known at.
+    /// A sign-in from an address that the account is known to use.
     KnownAddress,
     /// Everything else.
     Ordinary,
-    /// A read that may take long.
+    /// A database read that may take long.
     Expensive,
 }
 
 const LANES: usize = 4;
 
 impl Lane {
-    /// The name in metrics.
+    /// Returns the lane's name in metrics.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -47,29 +47,29 @@ impl Lane {
     }
 }
 
-/// The lane and the parties that work counts against. With two parties the work is due when it is due for both.
+/// The lane and the parties that work counts against. Work with two parties is due when it is due for both.
 #[derive(Clone, Copy, Debug)]
 pub struct Claim {
     lane: Lane,
     party: Party,
-    /// A part of the first party, such as an account that signs in from a network.
+    /// A subdivision of the first party, such as an account that signs in from a network.
     account: Option<Party>,
 }
 
 impl Claim {
-    /// A claim of one party.
+    /// Creates a claim with one party.
     #[must_use]
     pub const fn new(lane: Lane, party: Party) -> Self {
         Self { lane, party, account: None }
     }
 
-    /// The claim of an account at a network: neither gets more than its share by way of the other.
+    /// Creates the claim of an account at a network. The account cannot exceed its share by using many
+    /// networks, nor the network by using many accounts.
     #[must_use]
     pub const fn of_account(lane: Lane, network: Party, account: Party) -> Self {
         Self { lane, party: network, account: Some(account) }
     }
 
-    /// The lane.
     #[must_use]
     pub const fn lane(&self) -> Lane {
         self.lane
@@ -83,15 +83,15 @@ impl Claim {
 /// The part of a queue that a lane may use.
 #[derive(Clone, Copy, Debug)]
 pub struct LaneLimits {
-    /// Work of this lane and of those after it that may run at a time.
+    /// The limit of work that runs at a time, in this lane and the lanes after it.
     pub running: usize,
-    /// Work of one party that may run at a time, of this lane and of those after it.
+    /// The limit of one party's work that runs at a time, in this lane and the lanes after it.
     pub running_per_party: usize,
-    /// Work of this lane and of those after it that may wait. The rest is kept for the lanes before it.
+    /// The limit of work that waits, in this lane and the lanes after it. The remaining places are kept for
+    /// the lanes before it.
     pub waiting: usize,
 }
 
-/// The limits of a queue.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     running: usize,
@@ -100,52 +100,52 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// So much may run and so much may wait, whichever lane it is of.
+    /// Creates limits on running and waiting work that are the same for all lanes.
     #[must_use]
     pub const fn new(running: usize, waiting: usize) -> Self {
         let lane = LaneLimits { running, running_per_party: running, waiting };
         Self { running, waiting, lanes: [lane; LANES] }
     }
 
-    /// So much may wait; the queue's owner bounds what runs.
+    /// Creates a limit on waiting work alone. The queue's owner limits what runs.
     #[must_use]
     pub const fn of_waiting(waiting: usize) -> Self {
         let lane = LaneLimits { running: usize::MAX, running_per_party: usize::MAX, waiting };
         Self { running: 0, waiting, lanes: [lane; LANES] }
     }
 
-    /// Limits a lane further.
+    /// Sets further limits for one lane.
     #[must_use]
     pub const fn with_lane(mut self, lane: Lane, limits: LaneLimits) -> Self {
         self.lanes[lane as usize] = limits;
         self
     }
 
-    /// Returns how much may run.
+    /// Returns the limit of running work.
     #[must_use]
     pub const fn running(&self) -> usize {
         self.running
     }
 
-    /// Returns how much may wait.
+    /// Returns the limit of waiting work.
     #[must_use]
     pub const fn waiting(&self) -> usize {
         self.waiting
     }
 }
 
-/// Work that waits.
+/// Work that waits in a queue.
 pub trait Queued {
-    /// Returns whether somebody still waits for its result.
+    /// Returns whether anyone still waits for the result.
     fn is_wanted(&self) -> bool;
 
-    /// Returns whether it may be refused once it is in the queue.
+    /// Returns whether the queue may refuse the work after accepting it.
     fn is_refusable(&self) -> bool {
         true
     }
 }
 
-/// A party's hash is one already.
+/// A hasher that returns its input unchanged, since a party is already a hash.
 #[derive(Default)]
 struct AsItIs(u64);
 
@@ -165,11 +165,11 @@ impl Hasher for AsItIs {
     }
 }
 
-/// The state of a party.
+/// A party's work in the queue.
 #[derive(Clone, Copy, Default)]
 struct PartyState {
-    /// The round in which its next work is due (start-time fair queueing), apart for its expensive work: that would never
-    /// be due beside constant work of other lanes.
+    /// The round in which the party's next work is due (start-time fair queueing). Expensive work has a round
+    /// of its own. Otherwise it would never be due while the party has constant work in other lanes.
     due: [u64; 2],
     waiting: usize,
     running: [usize; LANES],
@@ -184,7 +184,7 @@ impl PartyState {
         self.due[usize::from(lane == Lane::Expensive)] = round;
     }
 
-    /// Returns how much of its work runs, of this lane and of those after it.
+    /// Returns how much of the party's work runs, in this lane and the lanes after it.
     fn running_from(&self, lane: Lane) -> usize {
         self.running[lane as usize..].iter().sum()
     }
@@ -198,10 +198,10 @@ impl PartyState {
     }
 }
 
-/// The queue. It holds no lock and starts no thread.
+/// The queue. It takes no lock and starts no thread.
 pub struct FairQueue<W> {
     limits: Limits,
-    /// In the order of arrival.
+    /// Waiting work in order of arrival.
     waiting: Vec<(Claim, W)>,
     running: usize,
     waiting_by_lane: [usize; LANES],
@@ -212,7 +212,6 @@ pub struct FairQueue<W> {
 }
 
 impl<W: Queued> FairQueue<W> {
-    /// An empty queue.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
         Self {
@@ -226,26 +225,26 @@ impl<W: Queued> FairQueue<W> {
         }
     }
 
-    /// Returns how much waits.
+    /// Returns how much work waits.
     #[must_use]
     pub fn waiting(&self) -> usize {
         self.waiting.len()
     }
 
-    /// Returns how much runs.
+    /// Returns how much work runs.
     #[must_use]
     pub fn running(&self) -> usize {
         self.running
     }
 
-    /// Returns how many parties are remembered.
+    /// Returns how many parties the queue remembers.
     #[must_use]
     pub fn parties(&self) -> usize {
         self.parties.len()
     }
 
-    /// Adds work. Returns what leaves the queue for it: work that nobody waits for, or one that is refused, which may be
-    /// the new one.
+    /// Adds work. Returns the work that leaves the queue for it: abandoned work, or one piece of work that is
+    /// refused, which may be the new one.
     pub fn push(&mut self, claim: Claim, work: W) -> Vec<W> {
         self.forget_parties();
         self.waiting_by_lane[claim.lane as usize] += 1;
@@ -256,13 +255,13 @@ impl<W: Queued> FairQueue<W> {
         if self.is_over(claim.lane) { self.make_room(claim.lane) } else { Vec::new() }
     }
 
-    /// Takes the work that is due first, unless all that waits has to wait longer for a limit. It runs until
-    /// [`FairQueue::finish`]. What nobody waits for is moved to `discarded`.
+    /// Takes the work that is due first, or `None` if limits keep all waiting work from running. The work
+    /// counts as running until [`FairQueue::finish`]. Abandoned work is moved to `discarded`.
     pub fn take(&mut self, discarded: &mut Vec<W>) -> Option<(Claim, W)> {
         self.take_if(discarded, |_| true)
     }
 
-    /// Takes the work that is due first among those that `fits` accepts.
+    /// Takes the work that is due first among the work that `fits` accepts.
     pub fn take_if(&mut self, discarded: &mut Vec<W>, fits: impl Fn(&W) -> bool) -> Option<(Claim, W)> {
         loop {
             let (at, due) = self.next(&fits)?;
@@ -283,12 +282,12 @@ impl<W: Queued> FairQueue<W> {
         }
     }
 
-    /// Removes all that waits.
+    /// Removes all waiting work.
     pub fn drain(&mut self) -> Vec<W> {
         (0..self.waiting.len()).rev().map(|at| self.remove(at).1).collect()
     }
 
-    /// Notes that work of this claim has ended.
+    /// Records that work with this claim has ended.
     pub fn finish(&mut self, claim: &Claim) {
         self.running -= 1;
         self.running_by_lane[claim.lane as usize] -= 1;
@@ -299,7 +298,7 @@ impl<W: Queued> FairQueue<W> {
         }
     }
 
-    /// Returns whether work of this claim would not have to wait for a limit.
+    /// Returns whether the limits let work with this claim run now.
     #[must_use]
     pub fn may_run(&self, claim: &Claim) -> bool {
         let limits = self.limits.lanes[claim.lane as usize];
@@ -308,7 +307,7 @@ impl<W: Queued> FairQueue<W> {
         in_lanes < limits.running && claim.parties().all(|party| of_party(party) < limits.running_per_party)
     }
 
-    /// Returns whether anything that waits may run.
+    /// Returns whether the limits let any waiting work run now.
     #[must_use]
     pub fn has_runnable(&self) -> bool {
         self.waiting.iter().any(|(claim, _)| self.may_run(claim))
@@ -318,8 +317,9 @@ impl<W: Queued> FairQueue<W> {
         self.parties.get(&party).copied().unwrap_or_default()
     }
 
-    /// Finds the work that is due first, and its round. Work of the current round is of those who have had no more than
-    /// their share: lanes have precedence there. Beyond it a network's accounts alternate.
+    /// Finds the index and the round of the work that is due first. Work due in the current round belongs to
+    /// parties that have not exceeded their share, and is ordered by lane. Work due in later rounds
+    /// alternates among a network's accounts.
     fn next(&self, fits: &impl Fn(&W) -> bool) -> Option<(usize, u64)> {
         let rank = |(at, (claim, _)): (usize, &(Claim, W))| {
             let of_account = claim.account.map_or(0, |account| self.state_of(account).due(claim.lane));
@@ -348,7 +348,8 @@ impl<W: Queued> FairQueue<W> {
         self.running + waiting > self.limits.running + self.limits.lanes[lane as usize].waiting
     }
 
-    /// Removes what nobody waits for, and otherwise the newest work of whoever has the most waiting.
+    /// Removes all abandoned work. If that is not enough, removes the newest work of the party with the most
+    /// waiting.
     fn make_room(&mut self, lane: Lane) -> Vec<W> {
         let mut removed = Vec::new();
         for at in (0..self.waiting.len()).rev() {
@@ -376,7 +377,7 @@ impl<W: Queued> FairQueue<W> {
         (0..self.waiting.len()).filter(refusable).max_by_key(weight)
     }
 
-    /// Drops parties that have nothing in the queue and are owed nothing, once there are many.
+    /// Drops parties that have no work in the queue and are not ahead of their share, once there are many.
     fn forget_parties(&mut self) {
         let most = 2 * (self.limits.running + self.limits.waiting) + PARTIES_SPARE;
         if self.parties.len() < most {
@@ -385,7 +386,7 @@ impl<W: Queued> FairQueue<W> {
         let round = self.round;
         self.parties.retain(|_, state| state.is_in_use() || state.is_owed_after(round));
         if self.parties.len() >= most {
-            // Everybody was served once: the next round begins.
+            // Every party was served at least once, so the next round begins.
             self.round += 1;
             self.parties.retain(|_, state| state.is_in_use());
         }

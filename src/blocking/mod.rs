@@ -1,5 +1,5 @@
-//! The only way onto a blocking thread: bounded pools with a queue limit and a deadline, so that overload is refused
-//! at once instead of piling up, and to those who cause it.
+//! Blocking threads in bounded pools with a queue limit and a deadline. No other module may block a thread.
+//! Overload is refused at once, to those who cause it, instead of piling up.
 
 pub mod batch;
 pub mod caller;

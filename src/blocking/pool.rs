@@ -1,6 +1,6 @@
-//! A pool of blocking threads with a fair, bounded queue in front of them. The threads are the pool's own: one that is
-//! done takes the next work off the queue without a detour over the async threads, and those that hash have a low
-//! priority.
+//! A pool of blocking threads with a fair, bounded queue. The threads belong to the pool. A thread that has
+//! finished takes the next work from the queue itself, without involving the async threads. Threads that hash
+//! passwords run at low priority.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, PoisonError};
@@ -11,33 +11,32 @@ use tokio::sync::oneshot;
 use super::fair_queue::{Claim, FairQueue, Lane, Limits, Queued};
 use super::sync::{Condvar, Mutex, MutexGuard, planted, thread};
 
-/// The niceness of a low priority (nice(2)): beside a busy core about a tenth of it is left.
+/// The niceness of a low-priority thread (nice(2)). It leaves such a thread about a tenth of a busy core.
 const LOW: i32 = 10;
 
-/// A bounded number of blocking threads and a bounded queue in front of them. Clones share both.
+/// A bounded number of blocking threads with a bounded queue. Clones share both.
 #[derive(Clone, Debug)]
 pub struct BlockingPool {
     handle: Arc<Handle>,
 }
 
-/// The reason why work was not done, or gave no result in time.
+/// Why work was not done, or returned no result in time.
 #[derive(Debug, thiserror::Error, Clone, Copy, PartialEq, Eq)]
 pub enum BlockingError {
-    /// As much waits as may wait, and nobody has more of it than who sent this. It was not started.
+    /// The queue is full, and no other party has more work waiting than the sender. The work was not started.
     #[error("the queue for {0} is full")]
     QueueFull(&'static str),
-    /// The deadline passed. Work that was started goes on and keeps its thread until it ends.
+    /// The deadline passed. Work that had started continues and keeps its thread until it ends.
     #[error("{0} did not finish before its deadline")]
     DeadlinePassed(&'static str),
-    /// The work panicked.
     #[error("{0} panicked")]
     Panicked(&'static str),
 }
 
-/// The result of work, once there is one.
+/// A receiver of the work's result.
 pub type Answer<T> = oneshot::Receiver<Result<T, BlockingError>>;
 
-/// The askers' end: the threads end with the last of them.
+/// The callers' side of the pool. The threads end when the last handle is dropped.
 #[derive(Debug)]
 struct Handle {
     shared: Arc<Shared>,
@@ -54,7 +53,7 @@ struct Shared {
 struct State {
     queue: FairQueue<Box<dyn Work>>,
     threads: usize,
-    /// Threads that wait for work.
+    /// Counts the threads that wait for work.
     sleeping: usize,
     closed: bool,
 }
@@ -67,7 +66,7 @@ impl std::fmt::Debug for Shared {
     }
 }
 
-/// Work that waits for a thread, of any kind.
+/// Queued work with any result type.
 trait Work: Queued + Send {
     fn run(self: Box<Self>, place: Place);
     fn refuse(self: Box<Self>);
@@ -83,7 +82,7 @@ impl Queued for Box<dyn Work> {
     }
 }
 
-/// Work that somebody waits for.
+/// Work whose caller waits for the result.
 struct Asked<T, F> {
     work: F,
     answer: oneshot::Sender<Result<T, BlockingError>>,
@@ -99,9 +98,9 @@ impl<T, F> Queued for Asked<T, F> {
 impl<T: Send, F: FnOnce() -> T + Send> Work for Asked<T, F> {
     fn run(self: Box<Self>, place: Place) {
         let Self { work, answer, pool } = *self;
-        // The work shares only locks that ignore poison.
+        // Catching the panic is safe, because the work shares only locks that ignore poison.
         let done = catch_unwind(AssertUnwindSafe(work)).map_err(|_| BlockingError::Panicked(pool));
-        // Its place is free again when the asker hears of it.
+        // Free the place first, so that it is available when the caller receives the result.
         drop(place);
         let _ = answer.send(done);
     }
@@ -111,7 +110,7 @@ impl<T: Send, F: FnOnce() -> T + Send> Work for Asked<T, F> {
     }
 }
 
-/// Work that nobody waits for and that must be done.
+/// Work that has no waiting caller and must be done.
 struct Started<F>(F);
 
 impl<F> Queued for Started<F> {
@@ -133,27 +132,27 @@ impl<F: FnOnce() + Send> Work for Started<F> {
     fn refuse(self: Box<Self>) {}
 }
 
-/// A thread's place among those that run.
+/// A running thread's place under the limits. Dropping it frees the place.
 struct Place {
     shared: Arc<Shared>,
     claim: Claim,
 }
 
 impl Drop for Place {
-    /// Wakes nobody: the thread that had the place looks for work itself.
+    /// Does not wake another thread, since this one looks for work itself.
     fn drop(&mut self) {
         self.shared.lock().queue.finish(&self.claim);
     }
 }
 
 impl BlockingPool {
-    /// Creates a pool with these limits; `name` is its name in metrics and errors.
+    /// Creates a pool with these limits. `name` identifies it in metrics and errors.
     #[must_use]
     pub fn new(name: &'static str, limits: Limits) -> Self {
         Self::with_niceness(name, limits, 0)
     }
 
-    /// Creates a pool for work that keeps a core busy: whatever else wants the core has precedence.
+    /// Creates a pool for work that keeps a core busy. All other work on the core has precedence.
     #[must_use]
     pub fn of_low_priority(name: &'static str, limits: Limits) -> Self {
         Self::with_niceness(name, limits, LOW)
@@ -167,11 +166,8 @@ impl BlockingPool {
         Self { handle: Arc::new(Handle { shared: Arc::new(shared) }) }
     }
 
-    /// Runs `work` on a blocking thread, within `deadline` from now, waiting included. Work is not
-    /// started once its asker has gone.
-    ///
-    /// # Errors
-    /// See [`BlockingError`].
+    /// Runs `work` on a blocking thread, within `deadline` from now, including the time in the queue. Work is
+    /// not started after its caller is gone.
     pub async fn run<T, F>(&self, deadline: Duration, claim: Claim, work: F) -> Result<T, BlockingError>
     where
         T: Send + 'static,
@@ -184,7 +180,7 @@ impl BlockingPool {
         }
     }
 
-    /// Puts work into the queue.
+    /// Queues work and returns the receiver of its result.
     pub fn ask<T, F>(&self, claim: Claim, work: F) -> Answer<T>
     where
         T: Send + 'static,
@@ -195,18 +191,18 @@ impl BlockingPool {
         answered
     }
 
-    /// Queues `work` that nobody waits for and that must not panic. It is never refused, so the caller bounds how much of
-    /// it there is. Returns false if there is no thread for it.
+    /// Queues `work` that has no waiting caller and must not panic. It is never refused, so the caller must
+    /// limit how much it queues. Returns false if the pool has no thread to run it.
     pub(super) fn start(&self, claim: Claim, work: impl FnOnce() + Send + 'static) -> bool {
         self.handle.shared.enqueue(claim, Box::new(Started(work)))
     }
 
-    /// Returns how much may wait for a thread.
+    /// Returns the limit of work that waits for a thread.
     pub(super) fn queue_limit(&self) -> usize {
         self.handle.shared.limits.waiting()
     }
 
-    /// Returns how many threads are at work, and how many calls wait for one.
+    /// Returns how much work runs, and how much waits for a thread.
     #[must_use]
     pub fn depth(&self) -> (usize, usize) {
         let state = self.handle.shared.lock();
@@ -219,7 +215,7 @@ impl BlockingPool {
         self.handle.shared.lock().threads
     }
 
-    /// The pool's name in metrics.
+    /// Returns the pool's name in metrics and errors.
     #[must_use]
     pub fn name(&self) -> &'static str {
         self.handle.shared.name
@@ -238,8 +234,8 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts work into the queue, with a thread for it where there are too few. Refuses what leaves the queue for it.
-    /// Returns false if there is no thread at all.
+    /// Queues work, starting another thread if fewer than allowed exist. Refuses the work that the queue
+    /// drops for it. Returns false if the pool has no thread.
     fn enqueue(self: &Arc<Self>, claim: Claim, work: Box<dyn Work>) -> bool {
         let mut state = self.lock();
         let admitted = state.queue.running() + state.queue.waiting();
@@ -280,14 +276,14 @@ impl Shared {
         }
     }
 
-    /// A thread's life: one work after the other, until the askers have gone.
+    /// Runs a thread of the pool. It takes one piece of work after the other until all handles are dropped.
     fn attend(self: Arc<Self>) {
         stand_back(self.niceness);
         let mut discarded = Vec::new();
         let mut state = self.lock();
         loop {
             if let Some((claim, work)) = state.queue.take(&mut discarded) {
-                // The work that ended before may have been in the way of more than one.
+                // The work that ended before may have kept more than one other from running.
                 let wakes = state.sleeping > 0 && state.queue.has_runnable();
                 drop(state);
                 if wakes {
@@ -311,12 +307,13 @@ impl Shared {
     }
 }
 
-/// Counts what was refused for want of room.
+/// Counts work that was refused because the queue was full.
 pub(super) fn count_shed(pool: &'static str, lane: Lane) {
     metrics::counter!("doorward_pool_shed_total", "pool" => pool, "lane" => lane.as_str()).increment(1);
 }
 
-/// Linux knows a niceness for each thread; elsewhere it is the process's, and nothing is done.
+/// Lowers the current thread's priority. Does nothing outside Linux, where niceness belongs to the whole
+/// process.
 fn stand_back(niceness: i32) {
     #[cfg(target_os = "linux")]
     if niceness > 0

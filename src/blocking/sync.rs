@@ -1,10 +1,10 @@
-//! The locks and threads of what is modelled. `tests/models/` compiles the same files with shuttle's, which try the
-//! orders in which threads can run.
+//! The locks and threads that the modelled files use. `tests/models/` compiles those files with shuttle's
+//! versions, which try many orders in which the threads can run.
 
 pub use std::sync::{Condvar, Mutex, MutexGuard, RwLock};
 pub use std::thread;
 
-/// A fault that a model must find. There is none in what ships: the block is dropped.
+/// Marks a fault that a model must find. In the released code the block is dropped.
 macro_rules! planted {
     ($fault:ident => $block:block) => {};
 }

@@ -1,4 +1,4 @@
-//! Caches of a node. Today: the tickets that keep stale answers out of them.
+//! The caches of a node. They hold verified tokens and the state of sessions and personal tokens.
 
 pub mod reapply;
 pub mod remembered;

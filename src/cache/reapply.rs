@@ -1,4 +1,4 @@
-//! A database that went back in time has lost what was ended since: what this node knows of that is ended once more.
+//! Re-applies recent revocations that a restore or failover has lost.
 
 use std::collections::BTreeMap;
 
@@ -15,30 +15,32 @@ use crate::tokens::revocation::{News, Revoked};
 use crate::tokens::signing_key;
 use crate::users::change;
 
-/// The advisory lock's number: "repeat" in ASCII. Of nodes that know of the same the first repeats it.
+/// The number of the advisory lock: "repeat" in ASCII. If several nodes know the same revocations, the first
+/// one re-applies them.
 const LOCK: i64 = 0x7265_7065_6174;
 
-/// What was repeated.
+/// The revocations that were re-applied.
 #[derive(Debug, Default)]
 struct Repeated {
     sessions: usize,
     personal_tokens: usize,
     signing_keys: usize,
-    /// Accounts whose role or status was changed, and what was done to each.
+    /// Accounts whose role or status had changed, with a description of the action.
     accounts: BTreeMap<String, &'static str>,
 }
 
-/// What was lost of an account: the last of its changes decides.
+/// The lost changes of one account. The last one decides.
 struct Account {
     version: i64,
     reason: String,
     shuts_out: bool,
 }
 
-/// Ends what the database has lost, in one transaction, and says so in the log and in the audit log.
+/// Re-applies the revocations that the database has lost, in one transaction. Writes them to the log and the
+/// audit log.
 ///
 /// # Errors
-/// PostgreSQL's; then nothing is repeated.
+/// PostgreSQL's. Then nothing is re-applied.
 pub fn repeat_what_is_lost(
     connection: &mut Connection,
     recent: &Recent,
@@ -52,7 +54,7 @@ pub fn repeat_what_is_lost(
         let lost = recent.find_lost(connection)?;
         let repeated = repeat(connection, &lost)?;
         if repeated.signing_keys > 0 {
-            // Its successor is lost as well.
+            // The key's successor is lost as well.
             signing_key::insert_where_none_signs(connection, secret_keys, &Origin::server())?;
         }
         if !repeated.is_nothing() {

@@ -1,5 +1,5 @@
-//! What the guard remembers between requests: tokens that were verified, and how sessions and personal tokens stand. The
-//! feed names what has changed, and that is forgotten; while it is silent nothing here is looked at.
+//! Caches verified tokens and the state of sessions and personal tokens. The revocation feed evicts entries.
+//! While the feed is down, the cache is bypassed.
 
 use std::collections::HashSet;
 use std::hash::Hash;
@@ -24,45 +24,47 @@ use crate::tokens::personal_token::TokenStanding;
 use crate::tokens::recent::Recent;
 use crate::tokens::revocation::{self, Bookmark, News, Revoked};
 
-/// A browser's session moves its end with each use, elsewhere too: how it stands is looked up this often.
+/// A browser's session is cached for this long at most. Each use extends the session, also on other nodes,
+/// and the feed does not publish that.
 const BROWSER_FOR: Duration = Duration::from_secs(30);
 
 /// SHA-256.
 type Digest = [u8; 32];
 
-/// When and why a user's version was raised past that of a token.
+/// The time and the reason of the first increase of a user's version past that of a token.
 pub type Raised = Option<(DateTime<Utc>, String)>;
 
-/// A browser's session, by its present cookie or by the one before that: each has a sign-in time of its own.
+/// A browser's session by its ID, and whether a replaced cookie was presented. Each cookie has its own
+/// sign-in time.
 type BrowserKey = (Uuid, bool);
 
-/// What is remembered, and until when.
+/// A cached value and the time until which it is valid.
 type Held<T> = (Arc<T>, Instant);
 
-/// The memory of a node. Each part holds a bounded number of entries; those used least make room.
+/// The cache of a node. Each part has a bounded number of entries, and the least used ones are dropped.
 pub struct Memory {
     feed: Feed,
-    /// Access tokens whose signature is ours, by their digests.
+    /// Access tokens with a valid signature, by their digests.
     signed: Cache<Digest, Arc<Signed>>,
-    /// Access tokens whose signature is not.
+    /// Access tokens with an invalid signature.
     forged: Cache<Digest, ()>,
     sessions: Cache<Uuid, Arc<Standing>>,
-    /// Whose a cookie is.
+    /// The session of each cookie.
     cookies: Cache<Digest, BrowserKey>,
     browsers: Cache<BrowserKey, Held<BrowserStanding>>,
-    /// Which personal token a text is.
+    /// The ID of each personal token, by its digest.
     personal_digests: Cache<Digest, Uuid>,
     personal_tokens: Cache<Uuid, Held<TokenStanding>>,
-    /// By user and version of the token.
+    /// By the user's ID and the token's version.
     raised: Cache<(Uuid, i64), Raised>,
-    /// The permissions of the few roles and the scopes that are in use: each is held once.
+    /// The permissions of the few roles and the scopes in use. Each list is stored once.
     names: Cache<Names, Names>,
     tickets: Tickets,
     recent: RwLock<Recent>,
 }
 
 impl Memory {
-    /// Remembers up to `entries` of each kind.
+    /// Creates a cache for up to `entries` of each kind.
     #[must_use]
     pub fn new(feed: Feed, entries: usize) -> Self {
         let small = (entries / 10).max(100);
@@ -82,7 +84,7 @@ impl Memory {
         }
     }
 
-    /// The same names as others that are remembered have them.
+    /// Returns an equal list of names that is cached already, so that all entries share one copy.
     #[must_use]
     pub fn share(&self, names: &Names) -> Names {
         self.names.get(names).unwrap_or_else(|| {
@@ -91,14 +93,16 @@ impl Memory {
         })
     }
 
-    /// Whether an access token is known: one of ours with what it says, or (`None` inside) one that is not.
+    /// Returns the cached result of verifying an access token. The inner `None` means that the token is
+    /// forged.
     #[must_use]
     pub fn access_token(&self, digest: &Digest) -> Option<Option<Arc<Signed>>> {
         let signed = self.signed.get(digest).map(Some);
         signed.or_else(|| self.forged.get(digest).map(|()| None))
     }
 
-    /// Remembers what the signature of an access token proved. It stays true, whatever the feed says.
+    /// Caches the result of verifying an access token's signature. It stays true, so the feed does not evict
+    /// it.
     pub fn remember_access_token(&self, digest: Digest, signed: Option<Arc<Signed>>) {
         match signed {
             Some(signed) => self.signed.insert(digest, signed),
@@ -106,26 +110,26 @@ impl Memory {
         }
     }
 
-    /// How an API client's session stands.
+    /// Returns the cached state of an API client's session.
     #[must_use]
     pub fn session(&self, id: Uuid) -> Option<Arc<Standing>> {
         self.live(&self.sessions, &id)
     }
 
-    /// Returns the state of a browser's session that was found by this very cookie.
+    /// Returns the cached state of a browser's session, if it was found by this cookie.
     #[must_use]
     pub fn browser(&self, cookie: &Digest) -> Option<Arc<BrowserStanding>> {
         let standing = self.held(&self.browsers, &self.cookies.get(cookie)?)?;
         (standing.cookie_digest == *cookie).then_some(standing)
     }
 
-    /// How a personal token stands.
+    /// Returns the cached state of a personal token.
     #[must_use]
     pub fn personal_token(&self, digest: &Digest) -> Option<Arc<TokenStanding>> {
         self.held(&self.personal_tokens, &self.personal_digests.get(digest)?)
     }
 
-    /// When and why a user's version was raised past this one.
+    /// Returns the cached time and reason of the first increase of a user's version past this one.
     #[must_use]
     pub fn raised(&self, user_id: Uuid, version: i64) -> Option<Raised> {
         self.live(&self.raised, &(user_id, version))
@@ -140,21 +144,22 @@ impl Memory {
         (Instant::now() < until).then_some(value)
     }
 
-    /// To be drawn before a query whose answer is to be remembered; `None`: it cannot be.
+    /// Draws a ticket. It is needed before a query whose answer is to be cached. Returns `None` while the
+    /// feed is down.
     #[must_use]
     pub fn ticket(&self) -> Option<Ticket> {
         let ticket = self.tickets.draw();
         self.feed.is_live().then_some(ticket)
     }
 
-    /// Remembers how an API client's session stands.
+    /// Caches the state of an API client's session.
     pub fn remember_session(&self, ticket: Ticket, id: Uuid, standing: &Arc<Standing>) {
         let user_id = standing.user.as_ref().map(|user| user.id);
         self.tickets.fill(ticket, [Some(id), user_id], || self.sessions.insert(id, Arc::clone(standing)));
     }
 
-    /// Remembers the state of a browser's session. `good_for`: until it expires if it is not used, or the cookie is
-    /// refused because it was replaced.
+    /// Caches the state of a browser's session. `good_for` is the time until it expires if it is not used, or
+    /// until a replaced cookie is refused.
     pub fn remember_browser(&self, ticket: Ticket, standing: &Arc<BrowserStanding>, good_for: Duration) {
         let (id, user_id) = (standing.id, standing.standing.user.as_ref().map(|user| user.id));
         let key = (id, standing.former.is_some());
@@ -165,7 +170,7 @@ impl Memory {
         });
     }
 
-    /// Remembers how a personal token stands, until it expires.
+    /// Caches the state of a personal token until it expires.
     pub fn remember_personal_token(
         &self,
         ticket: Ticket,
@@ -181,20 +186,21 @@ impl Memory {
         });
     }
 
-    /// Remembers when and why a user's version was raised.
+    /// Caches when and why a user's version was increased.
     pub fn remember_raised(&self, ticket: Ticket, user_id: Uuid, version: i64, raised: &Raised) {
         self.tickets.fill(ticket, [None, Some(user_id)], || {
             self.raised.insert((user_id, version), raised.clone());
         });
     }
 
-    /// When and why a session or personal token ended, where that was of late: the database may have lost it.
+    /// Returns when and why a session or personal token ended, if that was recent. The database may have lost
+    /// it.
     #[must_use]
     pub fn ended(&self, id: Uuid) -> Option<(DateTime<Utc>, String)> {
         self.recent.read().unwrap_or_else(PoisonError::into_inner).ended(id)
     }
 
-    /// Forgets what the feed names.
+    /// Evicts the entries that the feed's events concern.
     pub fn apply(&self, news: &[News]) {
         self.recent.write().unwrap_or_else(PoisonError::into_inner).note(news);
         self.tickets.evict(|named| self.evict(news, named));
@@ -218,7 +224,7 @@ impl Memory {
                     named.name(*id);
                     users.insert(*id);
                 }
-                // The ring of keys is loaded anew.
+                // The key ring is reloaded instead.
                 Revoked::Key(_) => {}
                 Revoked::Everything => self.forget_all(named),
             }
@@ -228,7 +234,7 @@ impl Memory {
         }
     }
 
-    /// Rare enough to go through everything.
+    /// Evicts all entries of these users. This is rare enough to scan the caches.
     fn forget_users(&self, users: &HashSet<Uuid>) {
         let is_other = |id: Option<Uuid>| id.is_none_or(|id| !users.contains(&id));
         self.sessions.retain(|_, standing| is_other(standing.user.as_ref().map(|user| user.id)));
@@ -237,7 +243,7 @@ impl Memory {
         self.raised.retain(|(id, _), _| is_other(Some(*id)));
     }
 
-    /// Forgets how everything stands.
+    /// Evicts the state of all sessions, personal tokens and users.
     pub fn forget(&self) {
         self.tickets.evict(|named| self.forget_all(named));
     }
@@ -250,7 +256,7 @@ impl Memory {
         self.raised.clear();
     }
 
-    /// How many entries each part holds, for metrics.
+    /// Returns the number of entries in each part, for metrics.
     #[must_use]
     pub fn sizes(&self) -> [(&'static str, usize); 5] {
         [
@@ -263,7 +269,7 @@ impl Memory {
     }
 }
 
-/// Keeps the memory, and the ring of keys, at what the feed says.
+/// Follows the feed. It updates the cache, the key ring and the database clock.
 pub struct Reader {
     memory: Arc<Memory>,
     keys: Keys,
@@ -273,7 +279,6 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// For this memory, this ring and this clock.
     #[must_use]
     pub fn new(
         memory: Arc<Memory>,

@@ -1,4 +1,4 @@
-//! Tests of the tickets. They are not in the file itself, which `tests/models/` compiles too.
+//! Tests of the tickets. They have a file of their own because `tests/models/` compiles `tickets.rs` too.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ fn is_filled(tickets: &Tickets, ticket: Ticket) -> bool {
     is_filled
 }
 
-/// So many ids: two that were named long ago, at the counts 5 and 7, the others just now, at 9.
+/// Returns `ids` names. Two were named long ago, at the counts 5 and 7, and the others just now, at 9.
 fn named(ids: usize) -> Tickets {
     let long_ago = Instant::now().checked_sub(NAMED_FOR + Duration::from_secs(1)).expect("a time");
     let mut named = Named { count: 9, floor: 3, ..Named::default() };

@@ -1,6 +1,6 @@
-//! Decides whether an answer of the database may be cached. The feed evicts what has changed, and a query that began
-//! before that may still return with the old row. So each query draws a ticket first, which is void if the feed has named
-//! its session, token or user since.
+//! Decides whether an answer of the database may be cached. The feed evicts what has changed, but a query
+//! that started before may still return the old row. Therefore each query draws a ticket first. The ticket is
+//! void if the feed has named the query's session, token or user since.
 
 use std::collections::HashMap;
 use std::sync::PoisonError;
@@ -10,40 +10,41 @@ use uuid::Uuid;
 
 use crate::blocking::sync::{RwLock, planted};
 
-/// Longer than a query may take: what was named earlier is in the answer of any query that still runs.
+/// Longer than a query may take. Every query that still runs started after names that are older than this.
 pub const NAMED_FOR: Duration = Duration::from_secs(10);
-/// Names kept before the old ones are removed.
+/// The number of names from which old ones are removed.
 pub(super) const NAMED_BEFORE_PRUNING: usize = 4_096;
 
-/// The beginning of a query whose answer is to be cached.
+/// The time at which a query started whose answer is to be cached, as a count of evictions.
 #[derive(Clone, Copy, Debug)]
 pub struct Ticket(pub(super) u64);
 
-/// The ids that the feed has named recently.
+/// The IDs that the feed has named recently.
 #[derive(Default)]
 pub struct Tickets {
     pub(super) named: RwLock<Named>,
 }
 
-/// The names, while the feed evicts.
+/// The named IDs, locked while the feed evicts.
 #[derive(Default)]
 pub struct Named {
-    /// Counts the evictions.
+    /// The number of evictions.
     pub(super) count: u64,
-    /// A query that began before this count may have missed anything.
+    /// Tickets below this count are void, because names from after they were drawn may have been removed.
     pub(super) floor: u64,
     pub(super) at: HashMap<Uuid, (u64, Instant)>,
 }
 
 impl Tickets {
-    /// Draws a ticket before a query.
+    /// Draws a ticket, before a query.
     #[must_use]
     pub fn draw(&self) -> Ticket {
         Ticket(self.named.read().unwrap_or_else(PoisonError::into_inner).count)
     }
 
-    /// Inserts the answer to a query about these ids, unless the feed has named one of them since its ticket was drawn.
-    /// The insertion is made under the lock, so that nothing is named between the check and it.
+    /// Inserts the answer to a query about these IDs, unless the feed has named one of them since the ticket
+    /// was drawn. The insertion happens under the lock, so that nothing is named between the check and the
+    /// insertion.
     pub fn fill(&self, ticket: Ticket, ids: [Option<Uuid>; 2], insert: impl FnOnce()) {
         let named = self.named.read().unwrap_or_else(PoisonError::into_inner);
         let was_named = |id: &Uuid| named.at.get(id).is_some_and(|(count, _)| *count > ticket.0);
@@ -54,7 +55,7 @@ impl Tickets {
         }
     }
 
-    /// Evicts what the feed names: `evict` names each, and removes it from the cache.
+    /// Evicts what the feed names. `evict` must name each ID and remove it from the cache.
     pub fn evict(&self, evict: impl FnOnce(&mut Named)) {
         let mut named = self.named.write().unwrap_or_else(PoisonError::into_inner);
         named.count += 1;
@@ -64,7 +65,7 @@ impl Tickets {
 }
 
 impl Named {
-    /// Voids the tickets of all queries about this id that began earlier.
+    /// Voids the tickets of all queries about this ID that started earlier.
     pub fn name(&mut self, id: Uuid) {
         self.at.insert(id, (self.count, Instant::now()));
     }

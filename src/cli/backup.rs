@@ -1,4 +1,4 @@
-//! `doorward backup`: the database in a file.
+//! `doorward backup`: writes the database into a file.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Seek, SeekFrom, Write};
@@ -35,10 +35,11 @@ pub struct BackupArgs {
 }
 
 impl BackupArgs {
-    /// Writes the backup: pg_dump's own format and the proof behind it, whole or not at all.
+    /// Writes the backup, which is a dump in pg_dump's custom format followed by a proof. A file is
+    /// either complete or not created.
     ///
     /// # Errors
-    /// When the file exists, there is no secret key, or pg_dump fails.
+    /// The file exists, there is no secret key, or pg_dump fails.
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
         let settings = context.settings()?;
         let to_stdout = self.file.as_os_str() == "-";
@@ -70,8 +71,8 @@ impl BackupArgs {
     }
 }
 
-/// Returns the keys that the proof is made with: those of the database, or the set ones where no server has bound it to
-/// any yet.
+/// Returns the keys that sign the proof. They are the keys of the database. If no server has started on it
+/// yet, they are the keys from the settings.
 fn find_keys(connection: &mut Connection, settings: &Settings) -> Result<SecretKeys, Failure> {
     let keys = match check_secret_keys(connection, settings) {
         Err(StartError::NeverServed)
@@ -90,7 +91,7 @@ fn pg_dump(access: &DatabaseAccess) -> Result<std::process::Command, Failure> {
     Ok(command)
 }
 
-/// Writes to standard output. What was cut off has no proof, so that no restore takes it.
+/// Writes the backup to standard output. A truncated backup has no proof, so a restore refuses it.
 fn stream(access: &DatabaseAccess, keys: &SecretKeys) -> Result<(), Failure> {
     let mut command = pg_dump(access)?;
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -107,7 +108,8 @@ fn stream(access: &DatabaseAccess, keys: &SecretKeys) -> Result<(), Failure> {
     written.map_err(|error| Failure::printing(&error))
 }
 
-/// Writes beside the file first, under a name of this process's own, so that the file is whole once it is there.
+/// Writes the backup to a temporary file beside the final one, so that the final file is complete once it
+/// exists.
 fn dump(access: &DatabaseAccess, keys: &SecretKeys, file: &Path) -> Result<(), Failure> {
     let command = pg_dump(access)?;
     let unfinished = unfinished(file);
@@ -127,7 +129,8 @@ fn dump(access: &DatabaseAccess, keys: &SecretKeys, file: &Path) -> Result<(), F
     dumped
 }
 
-/// Takes the open file: in a folder that others write to, its name may be another file's by now.
+/// Appends the proof. Takes the open file, because in a folder that others can write to, its name may refer
+/// to another file by now.
 fn append_proof(file: &mut File, keys: &SecretKeys) -> io::Result<()> {
     file.rewind()?;
     let digest = copy_dump(&*file, io::sink())?;
@@ -149,14 +152,16 @@ fn not_written(file: &Path, error: io::Error) -> Failure {
     }
 }
 
-/// `auth.mon` and `auth.tue` are written side by side: the whole name, and whose it is.
+/// Returns the name of the temporary file. It contains the whole file name and the process id, so that
+/// backups to `auth.mon` and `auth.tue` can run at the same time.
 fn unfinished(file: &Path) -> PathBuf {
     let mut name = file.as_os_str().to_owned();
     name.push(format!(".{}.unfinished", std::process::id()));
     PathBuf::from(name)
 }
 
-/// A link overwrites nothing, unlike a rename; some file systems have none.
+/// Links the temporary file to its final name, because a link overwrites nothing, unlike a rename. Renames it
+/// where the file system has no links.
 fn put_in_place(unfinished: &Path, file: &Path) -> Result<(), Failure> {
     match fs::hard_link(unfinished, file) {
         Err(error) if error.kind() != ErrorKind::AlreadyExists && fs::symlink_metadata(file).is_err() => {

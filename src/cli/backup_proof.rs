@@ -1,5 +1,5 @@
-//! The proof at the end of a backup: an HMAC under the secret key, so that nobody without the key can change what a restore
-//! brings back.
+//! The proof at the end of a backup. It is an HMAC under the secret key, so that no one without the key can
+//! change what a restore brings back.
 
 use std::io::{self, Read, Write};
 
@@ -7,15 +7,15 @@ use aws_lc_rs::digest::{Context, SHA256};
 
 use crate::secret_key::{MAC_LEN, Purpose, SecretKeys};
 
-/// Comes before the HMAC, which is in hexadecimal digits with a line feed behind them.
+/// The text before the HMAC. The HMAC follows as hexadecimal digits and a line feed.
 const LABEL: &[u8] = b"\nDOORWARD-BACKUP-HMAC-SHA256-1 ";
 const DIGITS: usize = 2 * MAC_LEN;
-/// Bytes of a proof.
+/// The length of a proof in bytes.
 const PROOF_LEN: usize = LABEL.len() + DIGITS + 1;
-/// Bytes that are read at once.
+/// The number of bytes that are read at once.
 const CHUNK: usize = 64 * 1024;
 
-/// A backup's SHA-256, of which the HMAC is made.
+/// A backup's SHA-256, which the HMAC is computed over.
 pub type Digest = [u8; 32];
 
 /// A backup that was read to its end.
@@ -25,21 +25,18 @@ pub struct Copied {
     mac: Option<[u8; MAC_LEN]>,
 }
 
-/// The proof at a backup's end.
+/// The result of checking a backup's proof.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Proof {
-    /// A holder of a secret key made it, and nothing has changed since.
+    /// A holder of one of the secret keys made the backup, and it has not changed since.
     Good,
-    /// It has a proof that none of the keys verifies.
+    /// The backup has a proof, but none of the keys verifies it.
     Wrong,
-    /// It has none.
+    /// The backup has no proof.
     Missing,
 }
 
-/// Copies a dump; returns its digest.
-///
-/// # Errors
-/// The reader's, the writer's.
+/// Copies a dump and returns its digest.
 pub fn copy_dump(mut from: impl Read, mut to: impl Write) -> io::Result<Digest> {
     let mut context = Context::new(&SHA256);
     let mut chunk = vec![0; CHUNK];
@@ -56,9 +53,6 @@ pub fn copy_dump(mut from: impl Read, mut to: impl Write) -> io::Result<Digest> 
 }
 
 /// Writes the proof of a dump with this digest.
-///
-/// # Errors
-/// The writer's.
 pub fn write(keys: &SecretKeys, digest: &Digest, mut to: impl Write) -> io::Result<()> {
     let mac = keys.mac(Purpose::Backup, &[digest]);
     let digits: String = mac.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -68,13 +62,10 @@ pub fn write(keys: &SecretKeys, digest: &Digest, mut to: impl Write) -> io::Resu
 }
 
 /// Copies a backup without its proof.
-///
-/// # Errors
-/// The reader's, the writer's.
 pub fn copy(mut from: impl Read, mut to: impl Write) -> io::Result<Copied> {
     let mut context = Context::new(&SHA256);
     let mut chunk = vec![0; CHUNK];
-    // The last bytes may be the proof.
+    // Hold back the last bytes, because they may be the proof.
     let mut held: Vec<u8> = Vec::with_capacity(CHUNK + PROOF_LEN);
     loop {
         let length = match from.read(&mut chunk) {
@@ -98,7 +89,7 @@ pub fn copy(mut from: impl Read, mut to: impl Write) -> io::Result<Copied> {
 }
 
 impl Copied {
-    /// Returns what the proof says. Any of the keys may have made it.
+    /// Checks the proof against each of the keys.
     #[must_use]
     pub fn proof(&self, keys: &SecretKeys) -> Proof {
         match &self.mac {
@@ -108,7 +99,7 @@ impl Copied {
         }
     }
 
-    /// Returns true if it has a proof, good or not.
+    /// Returns whether the backup has a proof, valid or not.
     #[must_use]
     pub fn has_proof(&self) -> bool {
         self.mac.is_some()

@@ -1,4 +1,4 @@
-//! `doorward completions`: a script for a shell.
+//! `doorward completions`: prints a completion script for a shell.
 
 use clap::{Args, Command};
 use clap_complete::{Shell, generate};
@@ -15,15 +15,11 @@ pub struct CompletionsArgs {
 }
 
 impl CompletionsArgs {
-    /// Prints the script.
-    ///
-    /// # Errors
-    /// Where standard output cannot be written.
     pub fn run(&self, mut command: Command) -> Result<(), Failure> {
         Output::stdout(Format::default()).verbatim(&self.script(&mut command))
     }
 
-    /// The generator panics where it cannot write, so it writes to memory.
+    /// Returns the script. The generator panics if it cannot write, so it writes to memory.
     fn script(&self, command: &mut Command) -> String {
         let mut script = Vec::new();
         generate(self.shell, command, "doorward", &mut script);

@@ -1,4 +1,4 @@
-//! `doorward config`: the settings in force.
+//! `doorward config`: prints the settings in force.
 
 use clap::Args;
 use serde::Serialize;
@@ -21,10 +21,10 @@ pub struct ConfigArgs {
 }
 
 impl ConfigArgs {
-    /// Prints each setting with its value, secrets masked, and where that came from.
+    /// Prints each setting with its value and its source. Secrets are masked.
     ///
     /// # Errors
-    /// Everything that is wrong with the settings.
+    /// All errors in the settings, or standard output cannot be written.
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
         let mut output = Output::stdout(self.format);
         if self.markdown {
@@ -36,7 +36,7 @@ impl ConfigArgs {
     }
 }
 
-/// The listing for programs.
+/// The JSON output.
 #[derive(Serialize)]
 struct Listing<'a> {
     file: Option<String>,

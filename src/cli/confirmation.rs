@@ -1,4 +1,4 @@
-//! The question before what cannot be undone.
+//! Asks for confirmation before a command does something that cannot be undone.
 
 use std::io::{self, BufRead, Read, Write};
 
@@ -16,10 +16,10 @@ pub struct Confirmation {
 }
 
 impl Confirmation {
-    /// Asks at the terminal, after telling `what` will happen, unless the answer was given.
+    /// Asks at the terminal, after saying `what` will happen, unless `--yes` was given.
     ///
     /// # Errors
-    /// Where the answer is not `yes`, or there is nobody to ask.
+    /// The answer is not `yes`, or standard input is not a terminal.
     pub fn ask(self, what: &str) -> Result<(), Failure> {
         if self.yes {
             return Ok(());

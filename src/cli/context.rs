@@ -1,25 +1,24 @@
-//! The context of a command: the flags of settings that it was given.
+//! The context of a command, which is the settings given as flags.
 
 use super::failure::Failure;
 use crate::config::{SettingFlags, Settings, load};
 
-/// The flags that every command has.
+/// The settings that a command was given as flags.
 #[derive(Debug)]
 pub struct Context {
     flags: SettingFlags,
 }
 
 impl Context {
-    /// With these flags.
     #[must_use]
     pub fn new(flags: SettingFlags) -> Self {
         Self { flags }
     }
 
-    /// The settings in force.
+    /// Loads the settings in force.
     ///
     /// # Errors
-    /// Everything that is wrong with them, a line each.
+    /// All errors in the settings, one per line.
     pub fn settings(&self) -> Result<Settings, Failure> {
         Ok(load(&self.flags)?)
     }

@@ -1,4 +1,5 @@
-//! The database of a command: that of `DATABASE_URL`, a running server's private one, or a private one of its own.
+//! The database of a command: the one of `DATABASE_URL`, a running server's private one, or a private one
+//! that the command starts.
 
 use std::time::Duration;
 
@@ -7,41 +8,41 @@ use crate::config::{Settings, executable, search_path};
 use crate::database::private_postgres::{Binaries, Options, PrivatePostgres, find_binaries};
 use crate::database::{Connection, Database, hopeless, migrate};
 
-/// How long a private PostgreSQL may take to stop in good order.
+/// The time that a private PostgreSQL has for an orderly stop.
 pub const STOP_DEADLINE: Duration = Duration::from_secs(3);
-/// Connections beside the server's own: commands, backups, people.
+/// Connections in addition to the server's own, for commands, backups and people.
 const SPARE_CONNECTIONS: u32 = 20;
 
-/// Where the database is, and what keeps it there.
+/// Access to the database. Keeps a private PostgreSQL running if this process started it.
 pub struct DatabaseAccess {
     url: String,
-    /// Stopped with this, when this process started it.
+    /// The private PostgreSQL, if this process started it.
     postgres: Option<PrivatePostgres>,
-    /// Whether another process runs the private PostgreSQL.
+    /// True if another process runs the private PostgreSQL.
     pub beside_server: bool,
 }
 
 impl DatabaseAccess {
-    /// Finds the database for a command, which makes no folder.
+    /// Finds the database for a command. Does not create a data folder.
     ///
     /// # Errors
-    /// When there is none, or it cannot be started.
+    /// There is no database, or it cannot be started.
     pub fn find(settings: &Settings) -> Result<Self, Failure> {
         Self::get(settings, PrivatePostgres::open)
     }
 
-    /// Finds the database, and makes the data folder where it is missing.
+    /// Finds the database, and creates the data folder if it is missing.
     ///
     /// # Errors
-    /// When it cannot be started.
+    /// The database cannot be started.
     pub fn make(settings: &Settings) -> Result<Self, Failure> {
         Self::get(settings, PrivatePostgres::start)
     }
 
-    /// Does a command's work on a connection.
+    /// Runs a command's work on a connection.
     ///
     /// # Errors
-    /// When there is no database, or the work's own.
+    /// There is no database, or the work fails.
     pub fn use_for<T>(
         settings: &Settings,
         work: impl FnOnce(&mut Connection) -> Result<T, Failure>,
@@ -68,16 +69,16 @@ impl DatabaseAccess {
         Ok(Self { url, postgres: Some(postgres), beside_server: false })
     }
 
-    /// For libpq.
+    /// Returns the connection URL for libpq.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// A connection to a database that this version's server has been started on.
+    /// Opens a connection to a database with this version's schema.
     ///
     /// # Errors
-    /// When it cannot be reached, or was not migrated.
+    /// The database cannot be reached, or a migration is pending.
     pub fn connect(&self) -> Result<Connection, Failure> {
         let mut connection = self.connect_to_any()?;
         let pending =
@@ -88,10 +89,10 @@ impl DatabaseAccess {
         Ok(connection)
     }
 
-    /// A connection to whatever stands there.
+    /// Opens a connection to the database, whatever its schema.
     ///
     /// # Errors
-    /// When it cannot be reached.
+    /// The database cannot be reached.
     pub fn connect_to_any(&self) -> Result<Connection, Failure> {
         Database::connect(&self.url).map_err(|error| {
             let said = error.to_string();
@@ -100,10 +101,10 @@ impl DatabaseAccess {
         })
     }
 
-    /// PostgreSQL's client programs.
+    /// Finds PostgreSQL's client programs.
     ///
     /// # Errors
-    /// When there are none.
+    /// There are none.
     pub fn binaries(&self) -> Result<Binaries, Failure> {
         match &self.postgres {
             Some(postgres) => Ok(postgres.binaries().clone()),
@@ -111,7 +112,7 @@ impl DatabaseAccess {
         }
     }
 
-    /// Stops what this process started.
+    /// Stops the private PostgreSQL if this process started it.
     pub fn stop(self) {
         if let Some(postgres) = self.postgres {
             postgres.stop(STOP_DEADLINE);
@@ -119,7 +120,7 @@ impl DatabaseAccess {
     }
 }
 
-/// Returns the line about a connection that is refused however often it is tried.
+/// Returns the error line for a connection that is refused permanently.
 #[must_use]
 pub fn refused(said: &str, advice: &str) -> String {
     let lines: Vec<&str> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();

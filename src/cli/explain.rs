@@ -1,4 +1,4 @@
-//! `doorward explain`: why a token is let in or refused, or why a request was; as a short tree.
+//! `doorward explain`: explains as a short tree why a token or a request was accepted or refused.
 
 use std::io::Read;
 
@@ -20,9 +20,9 @@ use crate::explain::pasted::{self, Target};
 use crate::guard::refusals::time;
 use crate::guard::trace::{Line, Outcome};
 
-/// Bytes that may come on standard input.
+/// The limit of bytes read from standard input.
 const LONGEST: u64 = 64 * 1024;
-/// How long a server may take to write a refusal down.
+/// The longest time until a server has written a refusal.
 const WRITTEN_WITHIN: std::time::Duration = std::time::Duration::from_millis(1_500);
 
 /// Arguments of `doorward explain`.
@@ -49,10 +49,10 @@ pub struct ExplainArgs {
 }
 
 impl ExplainArgs {
-    /// Explains it.
+    /// Prints the explanation.
     ///
     /// # Errors
-    /// When the database cannot be reached, or nothing is kept under the request id.
+    /// The database cannot be reached, or no refusal is kept under the request id.
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
         let settings = context.settings()?;
         let subject = match self.subject.as_deref() {
@@ -120,7 +120,7 @@ fn explain(
         if found.is_some() {
             return Ok(found);
         }
-        // A server writes its refusals down once a second.
+        // A server writes its refusals once a second, so look again.
         tokio::time::sleep(WRITTEN_WITHIN).await;
         explanation::explain_request(services, request_id, Asker::Operator).await
     });
@@ -131,7 +131,7 @@ fn explain(
     }
 }
 
-/// An explanation as text.
+/// Formats an explanation as text.
 struct Tree {
     coloured: bool,
 }

@@ -1,4 +1,4 @@
-//! How a command fails: lines on standard error and exit code 1.
+//! Failures of a command: lines on standard error and exit code 1.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -7,23 +7,24 @@ use super::terminal::printable;
 use crate::config::SettingsErrors;
 use crate::database::{QueryError, describe};
 
-/// Why a command did not do what it was asked to.
+/// Why a command failed.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Failure {
-    /// Something is wrong: a line each, mostly one.
+    /// Something went wrong. Usually this is one line.
     Wrong(Vec<String>),
-    /// Who read the output has gone (`doorward user list | head`): nothing is wrong, and nobody listens.
+    /// The reader of the output is gone, as in `doorward user list | head`. This is not an error, and no one
+    /// reads a message.
     ReaderGone,
 }
 
 impl Failure {
-    /// A failure that one line tells.
+    /// Creates a failure with a one-line message.
     #[must_use]
     pub fn new(message: impl Into<String>) -> Self {
         Self::Wrong(vec![message.into()])
     }
 
-    /// The failure to print, from standard output's error.
+    /// Converts an error of standard output.
     #[must_use]
     pub fn printing(error: &io::Error) -> Self {
         match error.kind() {
@@ -32,7 +33,7 @@ impl Failure {
         }
     }
 
-    /// Prints the lines on standard error; exit code 1, or 0 where only the reader has gone.
+    /// Prints the lines on standard error. Returns exit code 1, or 0 if only the reader is gone.
     #[must_use]
     pub fn report(&self) -> ExitCode {
         let Self::Wrong(lines) = self else { return ExitCode::SUCCESS };
@@ -53,7 +54,8 @@ impl From<QueryError> for Failure {
     }
 }
 
-/// Prints each line on standard error behind the program's name. Where that is closed nobody can be told.
+/// Prints each line on standard error after the program's name. Ignores errors, since they could not be
+/// reported.
 pub fn complain(lines: &[String]) {
     let mut stderr = io::stderr().lock();
     for line in lines {

@@ -1,4 +1,4 @@
-//! `doorward key`: the keys that sign access tokens.
+//! `doorward key`: lists and changes the keys that sign access tokens.
 
 use clap::{Args, Subcommand};
 
@@ -82,7 +82,7 @@ pub struct KeyResealArgs {
     pub format: Format,
 }
 
-/// A key as it is listed.
+/// A key in the list.
 #[derive(Serialize)]
 struct Item {
     kid: String,
@@ -96,7 +96,7 @@ struct Item {
 }
 
 impl Item {
-    /// `all` is what the row stands among.
+    /// Creates the entry of a key. `all` are all keys, which determine its state.
     fn of(row: &Row, all: &[Row]) -> Self {
         let state = KeyState::of(row, all, Clock::default().now()).as_str();
         Self {
@@ -113,10 +113,10 @@ impl Item {
 }
 
 impl KeyArgs {
-    /// Does it.
+    /// Runs the command.
     ///
     /// # Errors
-    /// When the database cannot be reached, or refuses for a reason that is told.
+    /// The database cannot be reached, or the change is refused. The message gives the reason.
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
         let settings = context.settings()?;
         DatabaseAccess::use_for(&settings, |connection| match &self.action {
@@ -154,7 +154,7 @@ fn rotate(connection: &mut Connection, settings: &Settings, args: &KeyRotateArgs
     Output::stdout(args.format).result(&Item::of(&row, &rows), &line)
 }
 
-/// Says when the last key before the new one retires, and by which lifetime.
+/// Says when the last of the earlier keys retires, and which token lifetime determines this.
 fn replaced(rows: &[Row]) -> String {
     let now = Clock::default().now();
     let live = rows.iter().filter(|row| row.times().is_live_at(now));
@@ -171,7 +171,7 @@ fn replaced(rows: &[Row]) -> String {
 }
 
 fn revoke(connection: &mut Connection, settings: &Settings, args: &KeyRevokeArgs) -> Result<(), Failure> {
-    // Another key may have to be made: nothing is revoked where that would fail.
+    // Create a replacement first, in case one is needed. If that fails, nothing is revoked.
     let secret_keys = check_secret_keys(connection, settings).map_err(failed)?;
     let private = PrivateKey::generate(app::settings::algorithm(settings)).map_err(failed)?;
     let what = format!(
@@ -184,7 +184,7 @@ fn revoke(connection: &mut Connection, settings: &Settings, args: &KeyRevokeArgs
         if !signing_key::revoke(connection, &args.kid, &origin)? {
             return Ok(None);
         }
-        // The servers must be able to sign on.
+        // The servers must always have a key to sign with.
         match signing_key::may_sign(connection)? {
             true => Ok(Some(None)),
             false => signing_key::insert(connection, &private, &secret_keys, &origin).map(Some),
@@ -202,7 +202,7 @@ fn revoke(connection: &mut Connection, settings: &Settings, args: &KeyRevokeArgs
     Output::stdout(args.format).result(&result, &line)
 }
 
-/// All of it or nothing.
+/// Reseals all keys, or none if one fails.
 fn reseal(connection: &mut Connection, settings: &Settings, args: &KeyResealArgs) -> Result<(), Failure> {
     let secret_keys = check_secret_keys(connection, settings).map_err(failed)?;
     let mut unopened = None;

@@ -1,4 +1,4 @@
-//! PostgreSQL's client programs: which database they are told, and what comes of running them.
+//! Runs PostgreSQL's client programs on the command's database.
 
 use std::process::{Command, ExitStatus, Stdio};
 
@@ -6,29 +6,30 @@ use super::database::DatabaseAccess;
 use super::failure::Failure;
 use crate::config::DatabaseUrl;
 
-/// Lines of a program's complaint that are handed on.
+/// The maximum number of lines of a program's error output that are printed.
 const LINES: usize = 10;
 
-/// A program that is told no database.
+/// Creates the command of a program that does not connect to a database.
 ///
 /// # Errors
-/// When PostgreSQL's programs are not to be found.
+/// PostgreSQL's programs are not found.
 pub fn program(access: &DatabaseAccess, name: &str) -> Result<Command, Failure> {
     Ok(Command::new(access.binaries()?.program(name)))
 }
 
-/// A program that is told this database, and asks nobody for a password.
+/// Creates the command of a program that connects to this database and never asks for a password.
 ///
 /// # Errors
-/// When there is no such program, or the address has a secret that it could be told only where others read it.
+/// The program is not found, or the URL has a secret that could only be passed where others can read it.
 pub fn client(access: &DatabaseAccess, name: &str) -> Result<Command, Failure> {
     let mut command = program(access, name)?;
     tell(&mut command, access.url())?;
     Ok(command)
 }
 
-/// Others can read a command line: the password goes by the environment. The rest goes as libpq itself reads it, since
-/// a service would go before what stands in the environment.
+/// Passes the database to the program. The password goes through the environment, because others can read a
+/// command line. The rest goes as a URL that libpq reads itself, because a service takes precedence over the
+/// environment.
 fn tell(command: &mut Command, address: &str) -> Result<(), Failure> {
     let url = DatabaseUrl::read(address);
     let url = url.map_err(|why| Failure::new(format!("the database's address cannot be read: {why}")))?;
@@ -45,10 +46,10 @@ fn tell(command: &mut Command, address: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Runs a program to its end; gives what it printed, where `out` is a pipe.
+/// Runs a program to its end. Returns its output if `out` is a pipe.
 ///
 /// # Errors
-/// What it complained of.
+/// The program cannot be started or fails. The message has its error output.
 pub fn run(mut command: Command, out: Stdio) -> Result<Vec<u8>, Failure> {
     let done = command.stdin(Stdio::null()).stdout(out).stderr(Stdio::piped()).output();
     let done = done.map_err(|error| not_started(&command, &error))?;
@@ -56,17 +57,17 @@ pub fn run(mut command: Command, out: Stdio) -> Result<Vec<u8>, Failure> {
     Ok(done.stdout)
 }
 
-/// A program that could not be run.
+/// Returns the failure for a program that could not be started.
 #[must_use]
 pub fn not_started(command: &Command, error: &std::io::Error) -> Failure {
     let program = command.get_program().to_string_lossy();
     Failure::new(format!("{program}: {error}: PostgreSQL's client programs are needed (postgresql-client)"))
 }
 
-/// Whether a program did what it was asked to.
+/// Checks whether a program succeeded.
 ///
 /// # Errors
-/// What it complained of.
+/// The program failed. The message has its error output.
 pub fn judge(command: &Command, status: ExitStatus, complaint: &[u8]) -> Result<(), Failure> {
     if status.success() {
         return Ok(());

@@ -1,4 +1,4 @@
-//! `doorward migrate`: bring the database to this version's schema.
+//! `doorward migrate`: brings the database to this version's schema.
 
 use clap::Args;
 use serde::Serialize;
@@ -24,10 +24,10 @@ struct Migrated {
 }
 
 impl MigrateArgs {
-    /// Migrates, and says what was run.
+    /// Migrates the database and prints which migrations ran.
     ///
     /// # Errors
-    /// When the database cannot be reached or a migration fails.
+    /// The database cannot be reached, or a migration fails.
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
         let settings = context.settings()?;
         let access = DatabaseAccess::make(&settings)?;
@@ -42,7 +42,7 @@ impl MigrateArgs {
     }
 }
 
-/// Makes the indexes too, which a server makes only once it serves.
+/// Also creates the indexes, which a server creates only while it serves.
 fn run(connection: &mut Connection) -> Result<Vec<String>, MigrateError> {
     let ran = migrate::run(connection)?;
     migrate::make_indexes(connection)?;

@@ -1,4 +1,4 @@
-//! The command line: its words, one file per command, and what all commands share.
+//! The command line: the parser, one file per command, and what the commands share.
 
 use std::process::ExitCode;
 
@@ -103,7 +103,7 @@ pub enum Command {
     PrivatePostgresChild(private_postgres_child::PrivatePostgresChildArgs),
 }
 
-/// Reads the command line and does what it says. Wrong usage ends the process with 2.
+/// Parses the command line and runs the command. Wrong usage ends the process with exit code 2.
 #[must_use]
 pub fn run() -> ExitCode {
     let cli = Cli::parse();

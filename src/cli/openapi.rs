@@ -1,4 +1,4 @@
-//! `doorward openapi`: the description of the API.
+//! `doorward openapi`: prints the OpenAPI document.
 
 use clap::Args;
 
@@ -14,10 +14,10 @@ use crate::app::openapi::document;
 pub struct OpenapiArgs {}
 
 impl OpenapiArgs {
-    /// Prints the OpenAPI document of the server that the settings describe.
+    /// Prints the OpenAPI document of a server with these settings.
     ///
     /// # Errors
-    /// Everything that is wrong with the settings.
+    /// All errors in the settings, or standard output cannot be written.
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
         let settings = context.settings()?;
         Output::stdout(Format::default())

@@ -1,4 +1,4 @@
-//! What commands print on standard output: lines and aligned columns for people, JSON for programs.
+//! The output of commands: lines and aligned columns for people, JSON for programs.
 
 use std::io::{self, Write};
 
@@ -16,43 +16,42 @@ pub struct Format {
     pub json: bool,
 }
 
-/// Standard output, or what stands for it.
+/// Standard output, or another writer in tests.
 pub struct Output {
     json: bool,
     writer: Box<dyn Write>,
 }
 
 impl Output {
-    /// The process's standard output.
     #[must_use]
     pub fn stdout(format: Format) -> Self {
         Self::new(format, Box::new(io::stdout()))
     }
 
-    /// Another writer.
+    /// Creates an output with this writer.
     #[must_use]
     pub fn new(format: Format, writer: Box<dyn Write>) -> Self {
         Self { json: format.json, writer }
     }
 
-    /// Whether JSON is asked for.
+    /// Returns whether JSON was requested.
     #[must_use]
     pub fn is_json(&self) -> bool {
         self.json
     }
 
-    /// Prints one line; control characters in it are escaped.
+    /// Prints one line. Control characters in it are escaped.
     ///
     /// # Errors
-    /// Where standard output cannot be written, or its reader has gone.
+    /// Standard output cannot be written, or its reader is gone.
     pub fn line(&mut self, text: &str) -> Result<(), Failure> {
         self.verbatim(&format!("{}\n", printable(text)))
     }
 
-    /// Prints a whole document of our own making as it is.
+    /// Prints a whole document unchanged. It must not contain untrusted text that is not escaped.
     ///
     /// # Errors
-    /// Where standard output cannot be written, or its reader has gone.
+    /// Standard output cannot be written, or its reader is gone.
     pub fn verbatim(&mut self, text: &str) -> Result<(), Failure> {
         let written = self.writer.write_all(text.as_bytes()).and_then(|()| self.writer.flush());
         written.map_err(|error| Failure::printing(&error))
@@ -61,25 +60,19 @@ impl Output {
     /// Prints a value as indented JSON.
     ///
     /// # Errors
-    /// Where the value is not to be had as JSON, standard output cannot be written, or its reader has gone.
+    /// The value cannot be serialized, standard output cannot be written, or its reader is gone.
     pub fn json(&mut self, value: &impl Serialize) -> Result<(), Failure> {
         let text = serde_json::to_string_pretty(value);
         let text = text.map_err(|error| Failure::new(format!("cannot make JSON: {error}")))?;
         self.verbatim(&(text + "\n"))
     }
 
-    /// Prints the outcome of a command: the value as JSON, or the line.
-    ///
-    /// # Errors
-    /// As `line` and `json`.
+    /// Prints a command's result, which is the value as JSON or the line as text.
     pub fn result(&mut self, value: &impl Serialize, line: &str) -> Result<(), Failure> {
         if self.json { self.json(value) } else { self.line(line) }
     }
 
-    /// Prints a listing: an array as JSON, or columns under their headings.
-    ///
-    /// # Errors
-    /// As `line` and `json`.
+    /// Prints a list, which is an array as JSON or a table as text.
     pub fn list<T: Serialize, const N: usize>(
         &mut self,
         items: &[T],
@@ -93,9 +86,6 @@ impl Output {
     }
 
     /// Prints rows in aligned columns under their headings.
-    ///
-    /// # Errors
-    /// Where standard output cannot be written, or its reader has gone.
     pub fn table<const N: usize>(
         &mut self,
         headings: [&str; N],

@@ -1,4 +1,5 @@
-//! Passwords on the command line: typed unseen, read from standard input, or made; never arguments.
+//! Passwords on the command line. They are typed without echo, read from standard input, or generated. They
+//! are never arguments.
 
 use std::io::{self, BufRead, Read, Write};
 
@@ -11,10 +12,11 @@ use super::failure::Failure;
 use crate::config::{BYTE_ORDER_MARK, Secret, check_typed, stdin_is_terminal};
 use crate::random;
 
-/// More than any password, so that a wrong file on standard input does not fill the memory.
+/// The longest line that is read. It is longer than any password, and limits memory if standard input is a
+/// wrong file.
 const LONGEST_LINE: u64 = 16 * 1024;
 
-/// The fewest characters of a password made here: of 62 each, 142 bits.
+/// The minimum length of a generated password. With 62 possible characters each, that is 142 bits.
 const MADE_LENGTH: usize = 24;
 
 /// Where a new password comes from.
@@ -28,20 +30,20 @@ pub struct PasswordArgs {
     pub generate: bool,
 }
 
-/// A new password.
 #[derive(Debug)]
 pub enum NewPassword {
-    /// A person chose it.
+    /// A person chose the password.
     Given(Secret),
-    /// It was made here, and has to be printed.
+    /// The password was generated here and must be printed.
     Made(Secret),
 }
 
 impl PasswordArgs {
-    /// Takes the password from where the arguments say; one made here has at least `min_length` characters.
+    /// Gets the password from the source that the arguments name. A generated one has at least `min_length`
+    /// characters.
     ///
     /// # Errors
-    /// Where nothing or too much comes, or what is typed again differs.
+    /// There is no password, it is too long or has an invisible character, or the two entries differ.
     pub fn obtain(self, min_length: u32) -> Result<NewPassword, Failure> {
         if self.generate {
             return Ok(NewPassword::Made(make(min_length as usize)));
@@ -60,7 +62,8 @@ impl PasswordArgs {
     }
 }
 
-/// Letters and digits, so that it survives every shell, and a double click marks it whole.
+/// Generates a password of letters and digits. These need no quoting in a shell, and a double click selects
+/// them all.
 fn make(min_length: usize) -> Secret {
     let mut password = String::new();
     while password.len() < min_length.max(MADE_LENGTH) {
@@ -88,7 +91,7 @@ fn read_line(input: &mut impl BufRead) -> Result<Secret, Failure> {
     Ok(Secret::new(password.to_owned()))
 }
 
-/// Asks at the terminal and reads what is typed, unseen.
+/// Asks at the terminal and reads the answer without echo.
 fn ask(stdin: &mut io::StdinLock<'_>, question: &str) -> Result<Secret, Failure> {
     let hidden = Unseen::begin();
     let hidden =
@@ -101,7 +104,7 @@ fn ask(stdin: &mut io::StdinLock<'_>, question: &str) -> Result<Secret, Failure>
     typed
 }
 
-/// The terminal without echo, until it is dropped.
+/// Turns the terminal's echo off until it is dropped.
 struct Unseen {
     before: Termios,
 }
@@ -118,7 +121,7 @@ impl Unseen {
 
 impl Drop for Unseen {
     fn drop(&mut self) {
-        // There is nobody to tell, and the terminal may be the thing that has gone.
+        // An error could not be reported, since the terminal itself may be gone.
         let _ = tcsetattr(io::stdin(), SetArg::TCSAFLUSH, &self.before);
     }
 }

@@ -1,4 +1,4 @@
-//! `doorward private-postgres-child`: what the server starts in order to start its PostgreSQL.
+//! `doorward private-postgres-child`: the process that the server starts to become its PostgreSQL.
 
 use std::ffi::OsString;
 
@@ -16,10 +16,7 @@ pub struct PrivatePostgresChildArgs {
 }
 
 impl PrivatePostgresChildArgs {
-    /// Becomes PostgreSQL.
-    ///
-    /// # Errors
-    /// When that is not possible; otherwise this does not return.
+    /// Becomes PostgreSQL. Does not return if that succeeds.
     pub fn run(&self) -> Result<(), Failure> {
         Err(Failure::new(exec_child(&self.arguments)))
     }

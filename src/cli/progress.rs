@@ -1,17 +1,17 @@
-//! How far a long command is: one line of standard error that is rewritten in place, or, where nobody looks on, a line
-//! now and then.
+//! Shows the progress of a long command on standard error. On a terminal it rewrites one line in place, and
+//! otherwise it writes a line now and then.
 
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
 use crate::config::stderr_is_terminal;
 
-/// How often the line is rewritten at most.
+/// The minimum time between two updates on a terminal.
 const ON_TERMINAL: Duration = Duration::from_millis(100);
-/// How often a line is written where it goes into a log.
+/// The minimum time between two lines in a log.
 const OTHERWISE: Duration = Duration::from_secs(10);
 
-/// The line.
+/// A progress display.
 pub struct Progress {
     writer: Box<dyn Write>,
     on_terminal: bool,
@@ -21,7 +21,7 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Of so many, on standard error; not at all where the output is for programs.
+    /// Creates a display for `of` rows on standard error. Shows nothing if `is_quiet`, as with JSON output.
     #[must_use]
     pub fn of(of: usize, is_quiet: bool) -> Self {
         let writer: Box<dyn Write> = if is_quiet { Box::new(io::sink()) } else { Box::new(io::stderr()) };
@@ -32,7 +32,7 @@ impl Progress {
         Self { writer, on_terminal, of, shown_at: Instant::now(), is_shown: false }
     }
 
-    /// So many are done.
+    /// Reports how many rows are done.
     pub fn step(&mut self, done: usize) {
         let pause = if self.on_terminal { ON_TERMINAL } else { OTHERWISE };
         if self.shown_at.elapsed() >= pause {
@@ -41,10 +41,10 @@ impl Progress {
     }
 
     fn show(&mut self, done: usize) {
-        // Others add to it, and take from it, while this goes on.
+        // The total may change meanwhile, so it must not fall below the rows that are done.
         let of = self.of.max(done).max(1);
         let line = format!("{done} of {of} rows ({} %)", done * 100 / of);
-        // Where it is closed nobody can be told.
+        // A closed standard error could not be reported anywhere.
         let _ = if self.on_terminal {
             write!(self.writer, "\r\u{1b}[K{line}").and_then(|()| self.writer.flush())
         } else {
@@ -55,7 +55,7 @@ impl Progress {
 }
 
 impl Drop for Progress {
-    /// What comes next begins on a clean line.
+    /// Clears the line on a terminal, so that further output starts on an empty one.
     fn drop(&mut self) {
         if self.on_terminal && self.is_shown {
             let _ = write!(self.writer, "\r\u{1b}[K").and_then(|()| self.writer.flush());
@@ -73,7 +73,7 @@ mod tests {
         let mut progress = Progress::new(20_000, Box::new(page.clone()), on_terminal);
         for done in steps {
             progress.show(*done);
-            // At once again: too soon.
+            // Another step follows too soon to be shown.
             progress.step(*done + 1);
         }
         drop(progress);

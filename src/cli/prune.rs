@@ -1,4 +1,4 @@
-//! `doorward prune`: delete what is past its time.
+//! `doorward prune`: deletes expired rows.
 
 use clap::Args;
 use serde::Serialize;
@@ -23,21 +23,21 @@ pub struct PruneArgs {
     pub format: Format,
 }
 
-/// What was done.
+/// The outcome.
 #[derive(Serialize)]
 struct Done {
     #[serde(flatten)]
     pruned: Pruned,
     dry_run: bool,
-    /// Whether another process was at it, and the rest was left to it.
+    /// True if another process was pruning, so that this one stopped.
     elsewhere: bool,
 }
 
 impl PruneArgs {
-    /// Prunes batch by batch, and says what was deleted.
+    /// Prunes in batches and prints the number of deleted rows.
     ///
     /// # Errors
-    /// When the database cannot be reached.
+    /// The database cannot be reached.
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
         let settings = context.settings()?;
         let retention = app::settings::retention(&settings);

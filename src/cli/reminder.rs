@@ -1,13 +1,13 @@
-//! The pauses between two log lines that say the same: at first soon, then ever more rarely.
+//! Limits how often the same message is logged. The pauses between repetitions grow.
 
 use std::time::{Duration, Instant};
 
-/// The pause after the first line, and after one with another reason.
+/// The pause after the first message, and after one with a different reason.
 const FIRST: Duration = Duration::from_secs(10);
 /// The longest pause.
 const LONGEST: Duration = Duration::from_secs(600);
 
-/// Decides whether a reason is said again.
+/// Decides whether a reason is logged again.
 #[derive(Debug, Default)]
 pub struct Reminder {
     said: Option<(String, Instant)>,
@@ -15,7 +15,8 @@ pub struct Reminder {
 }
 
 impl Reminder {
-    /// Returns true if the reason is to be said at this moment: the first at once, each further one after its pause.
+    /// Returns whether to log the reason now. The first is logged at once, and each further one after its
+    /// pause.
     pub fn is_due(&mut self, reason: &str, now: Instant) -> bool {
         let is_other = match &self.said {
             None => true,

@@ -1,4 +1,5 @@
-//! `doorward restored`: what a database that went back in time brought back to life ends again.
+//! `doorward restored`: ends again everything that a restore or failover of the database may have brought
+//! back.
 
 use chrono::{DateTime, Utc};
 use clap::Args;
@@ -31,7 +32,7 @@ Examples:
   doorward restored --yes                                the database is a snapshot, and nobody has used it yet
   doorward restored --since 2026-11-25T20:14:03Z --yes   a standby that lacked the last second was promoted then";
 
-/// Accounts that are named before the rest is left to `doorward user list`.
+/// The maximum number of accounts that are named. `doorward user list` shows the others.
 const NAMED: usize = 20;
 
 /// Arguments of `doorward restored`.
@@ -69,7 +70,7 @@ pub struct Kept {
     pub keep_signing_keys: bool,
 }
 
-/// How much of each ends.
+/// The number of ended items of each kind.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Counts {
     sessions: usize,
@@ -78,15 +79,15 @@ pub struct Counts {
     password_links: usize,
 }
 
-/// What has ended, and what a person has to look at.
+/// The items that ended, and what a person must check.
 #[derive(Debug, Serialize)]
 pub struct Ended {
     dry_run: bool,
     #[serde(flatten)]
     counts: Counts,
-    /// The one that signs from now on, where one had to be made.
+    /// The key that signs from now on, if a new one was needed.
     new_signing_key: Option<String>,
-    /// Active accounts that may change others, as the database has them.
+    /// Active accounts that may change other accounts, according to the database.
     powerful: Vec<String>,
 }
 
@@ -97,17 +98,17 @@ fn read_time(text: &str) -> Result<DateTime<Utc>, String> {
 }
 
 impl RestoredArgs {
-    /// Counts, asks, ends, and says what it cannot know.
+    /// Counts the items, asks for confirmation, ends them, and prints what a person must check.
     ///
     /// # Errors
-    /// When the database cannot be reached, is not of this version, or the answer is not yes.
+    /// The database cannot be reached, it has another version's schema, or the answer is not `yes`.
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
         let settings = context.settings()?;
         DatabaseAccess::use_for(&settings, |connection| self.act(connection, &settings))
     }
 
     fn act(&self, connection: &mut Connection, settings: &Settings) -> Result<(), Failure> {
-        // Times in the database are by its clock.
+        // Compare with the database's clock, which set the times in the database.
         let now = find_time(connection).map_err(|error| Failure::new(error.to_string()))?;
         if self.since.is_some_and(|since| since > now) {
             return Err(Failure::new("--since lies ahead: give the time at which the database went back"));
@@ -140,10 +141,10 @@ impl Counts {
 }
 
 impl Ended {
-    /// What has ended, and what nobody but a person can put right.
+    /// Prints what has ended, and what a person must check.
     ///
     /// # Errors
-    /// Where standard output cannot be written, or its reader has gone.
+    /// Standard output cannot be written, or its reader is gone.
     pub fn tell(&self, output: &mut Output) -> Result<(), Failure> {
         let verb = if self.dry_run { "Would end" } else { "Ended" };
         output.line(&format!("{verb}: {}.", self.counts.in_words()))?;
@@ -180,11 +181,11 @@ fn count(
     Ok(Counts { sessions, personal_tokens, signing_keys, password_links })
 }
 
-/// Ends what may have been ended in the time that is lost, in one transaction, and makes every node forget what it
-/// remembers.
+/// Ends everything that may have been ended in the lost time, in one transaction. Makes every node clear its
+/// cache.
 ///
 /// # Errors
-/// When PostgreSQL fails, or no signing key can be made; then nothing has ended.
+/// PostgreSQL fails, or no signing key can be created. Nothing has ended then.
 pub fn end_what_came_back(
     connection: &mut Connection,
     settings: &Settings,
@@ -255,7 +256,7 @@ fn note(
     event::insert(connection, &Origin::command_line(), EventType::DatabaseRestored, nobody, &details)
 }
 
-/// Who may change other accounts, or the server.
+/// Lists the users who may change other accounts or the server.
 fn list_powerful(connection: &mut Connection) -> Result<Vec<String>, QueryError> {
     let grants = |permissions: &[String]| {
         permissions.iter().any(|permission| ["users:write", "server:write"].contains(&permission.as_str()))

@@ -1,4 +1,4 @@
-//! `doorward serve`: migrate, then serve.
+//! `doorward serve`: migrates the database and then serves.
 
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
@@ -27,17 +27,18 @@ use crate::database::nodes::{self, Node};
 use crate::database::{Database, DatabaseError, instance};
 use crate::state::State;
 
-/// How long the server is not ready but serves, so that balancers look elsewhere first.
+/// The time that the server still serves but reports itself as not ready, so that load balancers stop using
+/// it.
 const DRAIN: Duration = Duration::from_secs(2);
-/// How long between two looks at a PostgreSQL that is not there yet.
+/// The delay before another attempt to connect to PostgreSQL.
 const RETRY: Duration = Duration::from_millis(500);
-/// How long it may say nothing before others are told to wait.
+/// The time without an answer after which clients are told to wait.
 const SILENCE: Duration = Duration::from_secs(2);
-/// However long a recovery and migrations take.
+/// The deadline of the preparation, which is long enough for any recovery and migration.
 const PREPARED_WITHIN: Duration = Duration::from_secs(86_400);
-/// How long the end waits for what is still to be written.
+/// The time for writing buffered rows when the server stops.
 const FLUSHED_WITHIN: Duration = Duration::from_secs(2);
-/// How often what was measured is summed up.
+/// The interval of summing up the metrics.
 const UPKEEP_EVERY: Duration = Duration::from_secs(1);
 const BUCKETS: [f64; 14] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
@@ -50,10 +51,10 @@ const BUCKETS: [f64; 14] =
 pub struct ServeArgs {}
 
 impl ServeArgs {
-    /// Serves until a signal says to stop.
+    /// Serves until a signal asks the process to stop.
     ///
     /// # Errors
-    /// When something that the server needs is not to be had.
+    /// Something that the server needs is not available.
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
         let settings = context.settings()?;
         complain(&settings.warnings());
@@ -102,7 +103,7 @@ fn bind(address: SocketAddr, setting: &str) -> Result<TcpListener, Failure> {
     })
 }
 
-/// Prometheus's own listener: what it tells is nobody else's business.
+/// Serves the metrics on a listener of their own, because they are only for Prometheus.
 fn serve_metrics(
     metrics: PrometheusHandle,
     listener: TcpListener,
@@ -124,7 +125,7 @@ fn serve_metrics(
     let server = server.map_err(|error| Failure::new(format!("DOORWARD_METRICS_LISTEN: {error}")))?.run();
     let handle = server.handle();
     actix_web::rt::spawn(server);
-    // Or what was measured piles up where nobody asks for it.
+    // Without this upkeep, measurements pile up if no one fetches them.
     actix_web::rt::spawn(async move {
         loop {
             tokio::time::sleep(UPKEEP_EVERY).await;
@@ -135,7 +136,7 @@ fn serve_metrics(
     Ok(handle)
 }
 
-/// `access` is for the caller to stop, when all that uses it has ended.
+/// Runs the server. The caller must stop `access` after everything that uses it has ended.
 async fn serve(
     settings: &Settings,
     listener: TcpListener,
@@ -165,7 +166,7 @@ async fn serve(
         name = signals.next() => tracing::info!(signal = name, "stopping"),
     }
     draining.begin();
-    // A second signal says that nobody wants to wait.
+    // A second signal skips the wait.
     tokio::select! {
         () = tokio::time::sleep(DRAIN) => {}
         _ = signals.next() => {}
@@ -179,8 +180,8 @@ async fn serve(
     Ok(())
 }
 
-/// Writes what is still to be written, all of it within one deadline: a PostgreSQL that does not answer holds up the end no
-/// longer.
+/// Writes all buffered rows within one deadline, so that a PostgreSQL that does not answer cannot delay the
+/// stop.
 async fn flush(services: &State, node: Option<Node>) {
     let database = &services.core.database;
     let leave = async {
@@ -215,16 +216,16 @@ async fn flush(services: &State, node: Option<Node>) {
     }
 }
 
-/// The way to a database that can be served on. Who comes meanwhile is told to wait, once it takes long.
+/// The start of the server, until the database is ready. If that takes long, clients are told to wait.
 struct Start<'a> {
     settings: &'a Settings,
     clock: &'a Clock,
     signals: &'a mut Signals,
-    /// Until somebody answers on it.
+    /// The listener, until the stand-in server uses it.
     listener: Option<TcpListener>,
-    /// Who answers.
+    /// The server that tells clients to wait.
     stand_in: Option<ServerHandle>,
-    /// When the log says again why PostgreSQL is not there.
+    /// Decides when to log again why PostgreSQL is not available.
     reminder: Reminder,
     /// The time for which a role or a database may be missing.
     patience: Patience,
@@ -248,16 +249,17 @@ impl<'a> Start<'a> {
         }
     }
 
-    /// Opens the database and prepares it, however long it is not there; `None`: a signal came first.
+    /// Opens and prepares the database, waiting for PostgreSQL as long as needed. Returns `None` if a signal
+    /// arrived first.
     async fn run(&mut self, access: &mut Option<DatabaseAccess>) -> Result<Option<Prepared>, Failure> {
         let thread = BlockingPool::new("start", Limits::new(1, 1));
         let settings = self.settings;
-        // A private one says itself what it does.
+        // A private PostgreSQL logs its own progress.
         let opened = self.wait_for(open(&thread, settings), Self::stand_in).await?;
         let Some(opened) = opened else { return Ok(None) };
         let url = access.insert(opened?).url().to_owned();
         loop {
-            // One that is paused takes connections and says nothing.
+            // A paused PostgreSQL accepts connections but does not answer.
             let silent = |start: &mut Self| start.tell("no answer yet");
             match self.wait_for(try_prepare(&thread, settings, &url), silent).await? {
                 None => return Ok(None),
@@ -273,7 +275,8 @@ impl<'a> Start<'a> {
         }
     }
 
-    /// Waits for work, and says so when it takes long; `None`: a signal came first.
+    /// Waits for work, and calls `on_silence` at intervals while it takes long. Returns `None` if a signal
+    /// arrived first.
     async fn wait_for<T>(
         &mut self,
         work: impl Future<Output = T>,
@@ -289,7 +292,7 @@ impl<'a> Start<'a> {
         }
     }
 
-    /// Ends the start where waiting does not help, or tells why it waits.
+    /// Fails if waiting does not help. Otherwise logs why the server waits.
     fn bear(&mut self, not_yet: &NotYet) -> Result<(), Failure> {
         let NotYet { said, advice } = not_yet;
         let Some(advice) = *advice else {
@@ -300,7 +303,7 @@ impl<'a> Start<'a> {
         if self.patience.is_over(advice, Instant::now()) { Err(Failure::new(line)) } else { self.tell(&line) }
     }
 
-    /// Tells the log now and then why PostgreSQL is not there, and everybody else to wait.
+    /// Logs now and then why PostgreSQL is not available, and starts telling clients to wait.
     fn tell(&mut self, error: &str) -> Result<(), Failure> {
         if self.reminder.is_due(error, Instant::now()) {
             if takes_no_writes(error) {
@@ -312,7 +315,7 @@ impl<'a> Start<'a> {
         self.stand_in()
     }
 
-    /// Begins to answer.
+    /// Starts the stand-in server, unless it already runs.
     fn stand_in(&mut self) -> Result<(), Failure> {
         let failed = |error: std::io::Error| Failure::new(error.to_string());
         let Some(listener) = self.listener.take() else { return Ok(()) };
@@ -325,7 +328,7 @@ impl<'a> Start<'a> {
         Ok(())
     }
 
-    /// Ends the answering.
+    /// Stops the stand-in server.
     async fn end(self) {
         if let Some(stand_in) = self.stand_in {
             stand_in.stop(true).await;
@@ -333,14 +336,14 @@ impl<'a> Start<'a> {
     }
 }
 
-/// Returns true if a PostgreSQL that answers has refused a write, or libpq a server that only reads.
+/// Returns whether PostgreSQL refused a write, or libpq refused a read-only server.
 fn takes_no_writes(said: &str) -> bool {
     ["read-only transaction", "during recovery", "session is read-only", "hot standby mode"]
         .iter()
         .any(|words| said.contains(words))
 }
 
-/// Finds the database; a private one is made or started, and recovers if it has to.
+/// Finds the database. Creates or starts a private one, which may have to recover.
 async fn open(thread: &BlockingPool, settings: &Settings) -> Result<DatabaseAccess, Failure> {
     let for_thread = settings.clone();
     let claim = Caller::default().claim(Lane::Ordinary);
@@ -355,15 +358,16 @@ async fn open(thread: &BlockingPool, settings: &Settings) -> Result<DatabaseAcce
     Ok(access)
 }
 
-/// Why PostgreSQL cannot be served on yet.
+/// Why the server cannot use PostgreSQL yet.
 struct NotYet {
-    /// In its own words.
+    /// The error message.
     said: String,
-    /// What to do, where waiting for long does not help.
+    /// The advice if waiting does not help.
     advice: Option<Advice>,
 }
 
-/// The outer error ends the start; the inner one says that PostgreSQL is not there.
+/// Prepares the database. The outer error ends the start, and the inner one means that PostgreSQL is not
+/// available yet.
 async fn try_prepare(
     thread: &BlockingPool,
     settings: &Settings,
@@ -389,7 +393,7 @@ async fn try_prepare(
     }
 }
 
-/// Why PostgreSQL is not there, or does not do what a start needs; any other failure ends the start.
+/// Returns why PostgreSQL is not available or cannot be used yet. Any other error ends the start.
 fn unavailability(error: StartError) -> Result<String, Failure> {
     let failure = Failure::new(error.to_string());
     let cause = match error {
@@ -403,7 +407,7 @@ fn unavailability(error: StartError) -> Result<String, Failure> {
     }
 }
 
-/// Says where the server is, and once the first admin's password, on standard output.
+/// Prints the server's URL, and the first admin's password if the account was just created.
 fn announce(url: &str, first_admin: Option<FirstAdmin>) -> Result<(), Failure> {
     let mut output = Output::stdout(Format::default());
     if let Some(admin) = first_admin {

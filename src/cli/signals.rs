@@ -1,4 +1,4 @@
-//! The signals that a server takes: some stop it in good order, the others change nothing and lose nothing.
+//! The signals that a server handles. Some stop it in order, and the others are ignored.
 
 use nix::sys::signal::Signal as Number;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -6,17 +6,16 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::failure::Failure;
 use crate::config::stderr_is_terminal;
 
-/// The signals that stop the server.
 pub struct Signals {
     terminate: Signal,
     interrupt: Signal,
     quit: Signal,
-    /// Only where the terminal that the server runs in hangs up.
+    /// Set only if the server runs in a terminal, which may hang up.
     hangup: Option<Signal>,
 }
 
-/// Signals that would end a process that does not take them. Those that report a fault of the process itself are not
-/// among them.
+/// Signals that would end a process that does not handle them. Signals that report a fault of the process
+/// itself are not included.
 const IGNORED: [Number; 8] = [
     Number::SIGUSR1,
     Number::SIGUSR2,
@@ -28,7 +27,7 @@ const IGNORED: [Number; 8] = [
     Number::SIGXFSZ,
 ];
 
-/// The further ones of Linux, and the real-time signals, which have numbers alone.
+/// Returns Linux's additional signals, and the real-time signals, which have only numbers.
 #[cfg(target_os = "linux")]
 fn further() -> Vec<(i32, String)> {
     let named = [Number::SIGPWR, Number::SIGSTKFLT].map(|number| (number as i32, number.as_str().to_owned()));
@@ -44,17 +43,14 @@ fn further() -> Vec<(i32, String)> {
 }
 
 impl Signals {
-    /// Takes the signals from now on.
-    ///
-    /// # Errors
-    /// The operating system's.
+    /// Starts handling the signals.
     pub fn new() -> Result<Self, Failure> {
         let named = IGNORED.map(|number| (number as i32, number.as_str().to_owned()));
         for (number, name) in named.into_iter().chain(further()) {
             ignore(on(SignalKind::from_raw(number))?, name);
         }
         let hangup = on(SignalKind::hangup())?;
-        // Without its terminal a server would go on where nobody sees it.
+        // In a terminal, SIGHUP stops the server, which would otherwise run on unseen.
         let hangup = if stderr_is_terminal() {
             Some(hangup)
         } else {
@@ -69,7 +65,7 @@ impl Signals {
         })
     }
 
-    /// Waits for the next signal to stop; returns its name.
+    /// Waits for the next signal that asks the process to stop, and returns its name.
     pub async fn next(&mut self) -> &'static str {
         let hangup = async {
             match &mut self.hangup {
@@ -90,7 +86,8 @@ fn on(kind: SignalKind) -> Result<Signal, Failure> {
     signal(kind).map_err(|error| Failure::new(format!("signals: {error}")))
 }
 
-/// Says that a signal changes nothing. Settings are read at the start alone, and the log is a stream that others rotate.
+/// Logs that a signal has no effect. Settings are read only at the start, and the log is a stream that others
+/// rotate.
 fn ignore(mut signal: Signal, name: String) {
     actix_web::rt::spawn(async move {
         while signal.recv().await.is_some() {

@@ -1,4 +1,4 @@
-//! Logs: text on a terminal, JSON otherwise, on standard error.
+//! Writes the log to standard error, as text on a terminal and as JSON otherwise.
 
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
@@ -6,28 +6,28 @@ use tracing_subscriber::fmt;
 
 use crate::config::{LogFormat, Settings, stderr_is_terminal};
 
-/// Lines that wait to be written; those past them are dropped and counted.
+/// The maximum number of lines that wait to be written. Further lines are dropped and counted.
 const WAITING: usize = 8_192;
 
-/// The log that was begun. It ends with this, once what waits is written, or after a second.
+/// The log. Dropping it waits until queued lines are written, for at most a second.
 pub struct Log {
     dropped: ErrorCounter,
     _writer: WorkerGuard,
 }
 
 impl Log {
-    /// How many lines were dropped because nobody took them.
+    /// Returns how many lines were dropped because they could not be written in time.
     #[must_use]
     pub fn dropped_lines(&self) -> u64 {
         self.dropped.dropped_lines() as u64
     }
 }
 
-/// Begins to log as the settings say. Control characters in what is logged are escaped in both forms. Requests do not wait
-/// for their lines to be written: a pipe that nobody reads would stop the server.
+/// Starts the log as the settings say. Both formats escape control characters. Requests do not wait for their
+/// lines to be written, so that a pipe that no one reads cannot stop the server.
 pub fn start(settings: &Settings) -> Log {
-    // What actix says of its workers is nobody's news, and of bytes that are no request, which it takes for errors and
-    // repeats, a stranger could fill the log.
+    // actix's messages about its workers are of no use. actix also logs each malformed request as several
+    // errors, so a stranger could fill the log.
     let filter = EnvFilter::new(format!("actix_server=warn,actix_http=off,{}", settings.log.as_str()));
     let as_text = match settings.log_format {
         LogFormat::Text => true,
@@ -38,7 +38,7 @@ pub fn start(settings: &Settings) -> Log {
     let (writer, guard) = writing.thread_name("log").finish(std::io::stderr());
     let log = Log { dropped: writer.error_counter(), _writer: guard };
     let logs = fmt().with_env_filter(filter).with_writer(writer);
-    // A second start in one process keeps the first.
+    // A second start in the same process keeps the first log.
     let _ = if as_text {
         logs.with_ansi(stderr_is_terminal()).with_target(false).try_init()
     } else {

@@ -1,7 +1,7 @@
-//! Text that a terminal may show.
+//! Escapes text for a terminal.
 
-/// The text with everything escaped that a terminal would act on instead of showing: control characters,
-/// line separators and marks that turn the direction of writing.
+/// Escapes all characters that a terminal would act on instead of showing: control characters, line
+/// separators and marks that change the direction of writing.
 #[must_use]
 pub fn printable(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());

@@ -1,4 +1,4 @@
-//! `doorward token`: personal access tokens.
+//! `doorward token`: lists and revokes personal access tokens.
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
@@ -59,10 +59,10 @@ pub struct TokenRevokeArgs {
     pub format: Format,
 }
 
-/// Rows that a listing fetches at a time.
+/// The number of rows that a list fetches at a time.
 const BATCH: i64 = 500;
 
-/// A token as it is listed.
+/// A token in the list.
 #[derive(Serialize)]
 struct Row {
     id: Uuid,
@@ -74,10 +74,10 @@ struct Row {
 }
 
 impl TokenArgs {
-    /// Does it.
+    /// Runs the command.
     ///
     /// # Errors
-    /// When the database cannot be reached, or there is no such user or token.
+    /// The database cannot be reached, or the user or token does not exist.
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
         let settings = context.settings()?;
         DatabaseAccess::use_for(&settings, |connection| match &self.action {
@@ -136,7 +136,7 @@ fn revoke(connection: &mut Connection, args: &TokenRevokeArgs) -> Result<(), Fai
     match (args.id, &args.all_of) {
         (Some(id), _) => revoke_one(connection, id, args.format),
         (None, Some(named)) => revoke_all(connection, named, args.format),
-        // clap demands one of the two.
+        // clap requires one of the two.
         (None, None) => Err(Failure::new("name a token, or a user with --all-of")),
     }
 }
@@ -162,7 +162,8 @@ fn revoke_all(connection: &mut Connection, named: &str, format: Format) -> Resul
 fn revoke_which(connection: &mut Connection, which: Which) -> Result<Vec<Uuid>, Failure> {
     let revoked = transaction(connection, |connection| {
         if let Which::AllOf(user_id) = which {
-            // A token that is being made is found, or is made after this.
+            // The lock waits for a token that is being created, so that it is revoked too. Later
+            // tokens are created after this revocation.
             user::lock(connection, user_id)?;
         }
         personal_token::revoke(connection, which, RevokeReason::ByAdmin, &Origin::command_line())

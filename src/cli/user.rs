@@ -1,4 +1,4 @@
-//! `doorward user`: users, beside a running server or without one.
+//! `doorward user`: lists and changes users, with or without a running server.
 
 use clap::{Args, Subcommand, ValueEnum};
 
@@ -178,10 +178,10 @@ pub struct UserDeleteArgs {
     pub format: Format,
 }
 
-/// Rows that a listing fetches at a time.
+/// The number of rows that a list fetches at a time.
 const BATCH: i64 = 500;
 
-/// A user as it is listed.
+/// A user in the list.
 #[derive(Serialize)]
 struct Row {
     id: Uuid,
@@ -222,16 +222,16 @@ impl From<User> for Row {
     }
 }
 
-/// A time as commands print it.
+/// Formats a time for the output of commands.
 pub(super) fn time(moment: DateTime<Utc>) -> String {
     moment.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
 impl UserArgs {
-    /// Does it.
+    /// Runs the command.
     ///
     /// # Errors
-    /// When the database cannot be reached, or refuses for a reason that is told.
+    /// The database cannot be reached, or the change is refused. The message gives the reason.
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
         let settings = context.settings()?;
         DatabaseAccess::use_for(&settings, |connection| self.act(connection, &settings))
@@ -263,13 +263,13 @@ impl UserArgs {
     }
 }
 
-/// The user of this id, username or address.
+/// Finds a user by id, username or e-mail address.
 pub(super) fn find(connection: &mut Connection, named: &str) -> Result<User, Failure> {
     let by_name = |connection: &mut Connection| -> Result<Option<User>, QueryError> {
         fold_typed(named).map_or(Ok(None), |_| user::find_by_name(connection, named))
     };
     let by_id = Uuid::parse_str(named).ok().map(|id| user::find(connection, id)).transpose()?.flatten();
-    // A username may have the form of an id.
+    // A username may look like an id.
     let found = match by_id {
         Some(user) => Some(user),
         None => by_name(connection)?,
@@ -336,7 +336,7 @@ fn list(connection: &mut Connection, args: &UserListArgs) -> Result<(), Failure>
         UserStatus::Disabled => DISABLED.to_owned(),
     });
     let q = args.query.as_deref().filter(|q| !q.is_empty()).map(fold_typed);
-    // What does not fold no name can have.
+    // No name matches text that cannot be folded.
     let is_nobodys = q == Some(None);
     let mut filter = Filter { q: q.flatten(), role: args.role.clone(), status, before: None };
     let most = if is_nobodys { 0 } else { args.limit.map_or(usize::MAX, |limit| limit as usize) };
@@ -380,7 +380,7 @@ fn show(connection: &mut Connection, args: &OneUserArgs) -> Result<(), Failure> 
     Output::stdout(args.format).result(&row, &line)
 }
 
-/// What may be typed for a user at the sign-in.
+/// Returns the names that the user can sign in with.
 fn folded_names(user: &User) -> Vec<String> {
     [Some(user.username.as_str()), user.email.as_deref()]
         .into_iter()

@@ -1,4 +1,4 @@
-//! Addresses of the web as settings hold them: the public URL, origins, networks.
+//! Web addresses in settings: the public URL, origins, and networks.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -6,15 +6,16 @@ use std::net::{IpAddr, SocketAddr};
 use ipnet::IpNet;
 use url::{Host, Url};
 
-/// Where people and clients reach this service: `http` or `https`, a host, perhaps a port; no path.
+/// The URL at which people and clients reach this service. It has `http` or `https`, a host and perhaps a
+/// port, but no path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublicUrl(Origin);
 
 impl PublicUrl {
-    /// Reads the URL; a single slash at its end is taken off.
+    /// Parses the URL, without a single slash at its end.
     ///
     /// # Errors
-    /// Says which part of the URL is wrong.
+    /// The message says which part of the URL is wrong.
     pub fn read(text: &str) -> Result<Self, String> {
         let url = web_url(text)?;
         if url.path() != "/" {
@@ -23,7 +24,7 @@ impl PublicUrl {
         Ok(Self(Origin::of(&url)))
     }
 
-    /// The URL of a listener that nothing stands in front of.
+    /// Returns the URL of a listener with no proxy in front of it.
     #[must_use]
     pub fn of_listener(address: SocketAddr) -> Self {
         let default_port = address.port() == 80;
@@ -32,38 +33,39 @@ impl PublicUrl {
         Self(Origin { text, local: address.ip().to_canonical().is_loopback() })
     }
 
-    /// The URL without a slash at its end: the `iss` of tokens (RFC 8414, section 2).
+    /// Returns the URL without a slash at its end, as in the `iss` claim of tokens (RFC 8414, section 2).
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0.text
     }
 
-    /// The same, as the `Origin` header of this service's own pages has it (RFC 6454, section 6.2).
+    /// Returns the URL as the `Origin` header of this service's own pages has it (RFC 6454, section 6.2).
     #[must_use]
     pub fn origin(&self) -> &Origin {
         &self.0
     }
 
-    /// Whether it is reached over TLS, so that cookies are `Secure`.
+    /// Returns whether the URL uses TLS, so that cookies are `Secure`.
     #[must_use]
     pub fn is_https(&self) -> bool {
         self.0.text.starts_with("https://")
     }
 
-    /// Whether its host is this machine alone: `localhost`, a name under it, or a loopback address.
+    /// Returns whether the host is this machine alone: `localhost`, a name under it, or a loopback address.
     #[must_use]
     pub fn is_local(&self) -> bool {
         self.0.local
     }
 
-    /// Returns whether its host is `0.0.0.0` or `[::]`, in whatever form: a place to listen at, which nobody can open.
+    /// Returns whether the host is `0.0.0.0` or `[::]` in any form. A server can listen there, but no client
+    /// can open it.
     #[must_use]
     pub fn is_unspecified(&self) -> bool {
         let url = Url::parse(self.as_str());
         url.is_ok_and(|url| address(&url).is_some_and(|address| address.is_unspecified()))
     }
 
-    /// The URL of a path here, which begins with a slash.
+    /// Returns the URL of a path on this service. The path begins with a slash.
     #[must_use]
     pub fn join(&self, path: &str) -> String {
         format!("{}{path}", self.as_str())
@@ -76,7 +78,7 @@ impl fmt::Display for PublicUrl {
     }
 }
 
-/// An exact web origin, in the form that the `Origin` header has (RFC 6454, section 6.2).
+/// An exact web origin, in the form of the `Origin` header (RFC 6454, section 6.2).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
     text: String,
@@ -84,10 +86,10 @@ pub struct Origin {
 }
 
 impl Origin {
-    /// Reads `scheme://host[:port]`.
+    /// Parses `scheme://host[:port]`.
     ///
     /// # Errors
-    /// Says why it is no exact origin.
+    /// The message says why the text is not an exact origin.
     pub fn read(text: &str) -> Result<Self, String> {
         if text.contains('*') {
             return Err("a wildcard is no exact origin".to_owned());
@@ -99,7 +101,7 @@ impl Origin {
         Ok(Self::of(&url))
     }
 
-    /// The origin as the header has it.
+    /// Returns the origin in the form of the header.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
@@ -114,7 +116,7 @@ impl Origin {
     }
 }
 
-/// Returns the address that the host is, if it is one: of an IPv4 address in IPv6 form, the former.
+/// Returns the IP address of a URL whose host is one. An IPv4 address in IPv6 form becomes an IPv4 address.
 fn address(url: &Url) -> Option<IpAddr> {
     match url.host()? {
         Host::Domain(_) => None,
@@ -130,13 +132,13 @@ fn host(address: IpAddr) -> String {
     }
 }
 
-/// A URL of the web with nothing but scheme, host, port and path.
+/// Parses a web URL that has only a scheme, a host, a port and a path.
 fn web_url(text: &str) -> Result<Url, String> {
     let lower = text.to_ascii_lowercase();
     if !lower.starts_with("http://") && !lower.starts_with("https://") {
         return Err("it does not begin with http:// or https://".to_owned());
     }
-    // The parser repairs these; whoever wrote them meant something else.
+    // The URL parser would repair these, but whoever wrote them meant something else.
     if text.contains(|letter: char| letter.is_whitespace() || letter.is_control() || letter == '\\') {
         return Err("it has a space, a control character or a backslash".to_owned());
     }
@@ -150,10 +152,10 @@ fn web_url(text: &str) -> Result<Url, String> {
     Ok(url)
 }
 
-/// Reads a network such as `10.0.0.0/8`, or an address, which is a network of one.
+/// Parses a network such as `10.0.0.0/8`, or an address, which is a network of one.
 ///
 /// # Errors
-/// Says what is wrong with it.
+/// The message says what is wrong.
 pub fn network(text: &str) -> Result<IpNet, String> {
     if let Ok(address) = text.parse::<IpAddr>() {
         return Ok(IpNet::from(address));

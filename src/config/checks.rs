@@ -1,4 +1,4 @@
-//! Settings that are right each by itself and do not go together.
+//! Checks settings that are valid individually but contradict each other.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use super::libpq_parameters::PARAMETERS;
 use super::nearest::nearest;
 use super::setting::Entry;
 
-/// A line for every contradiction among the settings that could be read.
+/// Returns a line for every contradiction among the settings that could be parsed.
 pub fn contradictions(partial: &Partial, entries: &[Entry], inputs: &Inputs) -> Vec<String> {
     let checks = Checks { partial, entries, inputs };
     [
@@ -99,7 +99,7 @@ impl Checks<'_> {
         Some(format!("{entry}: libpq has no parameter {}{hint}", unknown.escape_debug()))
     }
 
-    /// libpq refuses `require` and what is stricter where it cannot encrypt.
+    /// Checks `sslmode`. A libpq that cannot encrypt refuses `require` and stricter modes.
     fn database_without_tls(&self) -> Option<String> {
         let url = self.partial.database_url.as_ref()?.as_ref()?;
         let sslmode = url.sslmode(|name| self.variable(name))?;
@@ -119,7 +119,7 @@ impl Checks<'_> {
         })
     }
 
-    /// A variable of the environment that libpq reads; an empty one is none.
+    /// Returns an environment variable that libpq reads. An empty variable counts as not set.
     fn variable(&self, name: &str) -> Option<String> {
         let value = self.inputs.find_variable(name).filter(|value| !value.is_empty())?;
         Some(value.to_string_lossy().into_owned())
@@ -139,14 +139,14 @@ impl Checks<'_> {
     }
 }
 
-/// Whether one of the two could not listen beside the other.
+/// Returns whether the two addresses cannot both be listened on.
 fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
     let any = one.ip().is_unspecified() || other.ip().is_unspecified();
     one.port() == other.port() && one.port() != 0 && (one.ip() == other.ip() || any)
 }
 
 impl Settings {
-    /// What is allowed but seldom meant, a line each.
+    /// Returns a line for each value that is allowed but rarely intended.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();

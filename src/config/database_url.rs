@@ -1,4 +1,4 @@
-//! A libpq connection URL: which hosts it reaches, how it may be shown, and what of it others may see.
+//! A libpq connection URL: its hosts, its parameters, and the forms in which it may be shown.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use super::libpq_parameters::PARAMETERS;
 use super::secret::MASK;
 
-/// A connection URL of PostgreSQL, as libpq reads it. Prints with its passwords masked.
+/// A PostgreSQL connection URL, parsed as libpq does. It prints with its passwords masked.
 #[derive(Clone, PartialEq, Eq)]
 pub struct DatabaseUrl {
     text: String,
@@ -18,10 +18,11 @@ pub struct DatabaseUrl {
 }
 
 impl DatabaseUrl {
-    /// Reads `postgresql://[user[:password]@][host[:port],…][/database][?parameter=value&…]`.
+    /// Parses `postgresql://[user[:password]@][host[:port],…][/database][?parameter=value&…]`.
     ///
     /// # Errors
-    /// Says which part is wrong, without the part itself: it may hold a piece of the password.
+    /// The message says which part is wrong. It does not repeat that part, which may contain a piece of the
+    /// password.
     pub fn read(text: &str) -> Result<Self, String> {
         let after = ["postgres://", "postgresql://"].iter().find_map(|scheme| text.strip_prefix(scheme));
         let rest = after.ok_or("it does not begin with postgres:// or postgresql://")?;
@@ -32,7 +33,7 @@ impl DatabaseUrl {
         let (user, rest) = split_user(rest);
         let (location, query) = rest.split_once('?').unwrap_or((rest, ""));
         let (authority, database) = location.split_once('/').unwrap_or((location, ""));
-        // A second @ is one of the password's: what stands before it would be shown.
+        // A second @ belongs to the password, and the text before it would be shown.
         if rest.contains('@') || database.contains('/') {
             return Err(
                 "it has an @ or / too many: percent-encode those inside of a part (%40, %2F)".to_owned()
@@ -50,34 +51,35 @@ impl DatabaseUrl {
         Ok(Self { text: text.to_owned(), masked, without_secrets, user_password, hosts, parameters })
     }
 
-    /// The URL with its passwords, for libpq.
+    /// Returns the URL with its passwords, for libpq.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.text
     }
 
-    /// The URL for libpq without its passwords: what others may read.
+    /// Returns the URL without its secrets, for libpq. Others may read it.
     #[must_use]
     pub fn without_secrets(&self) -> &str {
         &self.without_secrets
     }
 
-    /// The password that libpq signs in with: a parameter goes before what stands behind the user's name.
+    /// Returns the password that libpq uses. A parameter takes precedence over the password after the user's
+    /// name.
     #[must_use]
     pub fn password(&self) -> Option<&str> {
         let parameter = self.parameters.iter().rev().find(|(key, _)| key == "password");
         parameter.map(|(_, value)| value).or(self.user_password.as_ref()).map(String::as_str)
     }
 
-    /// The first parameter that is secret and is not the password, such as `sslpassword`.
+    /// Returns the first secret parameter other than the password, such as `sslpassword`.
     #[must_use]
     pub fn other_secret(&self) -> Option<&str> {
         let mut names = self.parameters.iter().map(|(key, _)| key.as_str());
         names.find(|key| is_secret(key) && *key != "password")
     }
 
-    /// The first host or address that is not on this machine. What the URL leaves open libpq takes from the
-    /// environment: `PGSERVICE`, `PGHOSTADDR` and `PGHOST`.
+    /// Returns the first host or address that is not this machine. libpq takes anything that the URL leaves
+    /// out from the environment: `PGSERVICE`, `PGHOSTADDR` and `PGHOST`.
     #[must_use]
     pub fn remote_host(&self, environment: impl Fn(&str) -> Option<String>) -> Option<String> {
         let given = |name: &str| self.last(name).map(str::to_owned);
@@ -94,20 +96,20 @@ impl DatabaseUrl {
         hosts.into_iter().find(|host| !is_local(host))
     }
 
-    /// Whether the URL itself says `sslmode=disable`.
+    /// Returns whether the URL itself has `sslmode=disable`.
     #[must_use]
     pub fn renounces_tls(&self) -> bool {
         self.last("sslmode") == Some("disable")
     }
 
-    /// Returns the first parameter that libpq does not know: it refuses the whole URL.
+    /// Returns the first parameter that libpq does not know. libpq refuses a URL with such a parameter.
     #[must_use]
     pub fn unknown_parameter(&self) -> Option<&str> {
         let mut names = self.parameters.iter().map(|(key, _)| key.as_str());
         names.find(|key| !PARAMETERS.contains(key))
     }
 
-    /// Returns the URL's `sslmode`, or that of the environment.
+    /// Returns the `sslmode` of the URL, or of the environment if the URL has none.
     #[must_use]
     pub fn sslmode(&self, environment: impl Fn(&str) -> Option<String>) -> Option<String> {
         self.last("sslmode").map(str::to_owned).or_else(|| environment("PGSSLMODE"))
@@ -131,19 +133,19 @@ impl fmt::Debug for DatabaseUrl {
     }
 }
 
-/// Whether libpq reaches this host without leaving the machine.
+/// Returns whether libpq reaches this host without leaving the machine.
 fn is_local(host: &str) -> bool {
     let by_address = || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
     host.is_empty() || host.starts_with(['/', '@']) || host == "localhost" || by_address()
 }
 
-/// What stands before the first `@`, as libpq looks for it: not past a slash.
+/// Splits off the user at the first `@`. Like libpq, this does not search beyond a slash.
 fn split_user(rest: &str) -> (Option<&str>, &str) {
     let end = rest.find(['@', '/']).filter(|&end| rest[end..].starts_with('@'));
     end.map_or((None, rest), |end| (Some(&rest[..end]), &rest[end + 1..]))
 }
 
-/// A name, and the password behind its first colon.
+/// Splits a user into the name and the password after the first colon.
 fn split_password(user: &str) -> (&str, Option<&str>) {
     user.split_once(':').map_or((user, None), |(name, password)| (name, Some(password)))
 }

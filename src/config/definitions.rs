@@ -1,4 +1,4 @@
-//! The settings: each defined here once, and nowhere else.
+//! The definition of every setting. Nothing else defines one.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -18,17 +18,18 @@ use super::setting::DefaultValue::{Computed, Nothing, Text};
 use super::setting::{Entry, Place, Setting, Source};
 
 const SECOND: Duration = Duration::from_secs(1);
-/// Last uses are written in batches of some seconds: an idle lifetime shorter than this would end what is in use.
+/// The shortest idle lifetime. Last uses are written in batches every few seconds, so a shorter one would end
+/// sessions that are in use.
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3_600);
 const DAY: Duration = Duration::from_secs(86_400);
 const TEN_YEARS: Duration = Duration::from_secs(3_650 * 86_400);
 
-/// From one definition per setting: the field, the flag, the environment variable, the key of
-/// `doorward.toml`, the listing and the documentation. The comment above a field is its help text.
+/// Defines each setting once: its field, flag, environment variable, key in `doorward.toml`, entry in the
+/// list, and documentation. The comment above a field is its help text.
 macro_rules! settings {
     ($( $(#[doc = $help:literal])+ $field:ident: $type:ty = $environment:literal, $default:expr, $kind:expr; )+) => {
-        /// Every setting as it is in force.
+        /// The settings in force.
         #[derive(Debug, Clone)]
         pub struct Settings {
             $( $(#[doc = $help])+ pub $field: $type, )+
@@ -36,12 +37,12 @@ macro_rules! settings {
             file: Option<PathBuf>,
         }
 
-        /// The settings as far as they could be read.
+        /// The settings that could be parsed.
         pub(super) struct Partial {
             $( pub(super) $field: Option<$type>, )+
         }
 
-        /// Every setting's definition, in the order of the documentation.
+        /// The definitions of all settings, in the order of the documentation.
         pub static SETTINGS: LazyLock<Vec<Setting>> = LazyLock::new(|| vec![ $( {
             let kind = $kind;
             Setting {
@@ -56,13 +57,13 @@ macro_rules! settings {
         } ),+ ]);
 
         impl Partial {
-            /// Reads every setting, so that every wrong one is found.
+            /// Parses every setting, so that all errors are found.
             pub(super) fn read(pass: &mut Pass<'_>) -> Self {
                 let mut definitions = SETTINGS.iter();
                 Self { $( $field: definitions.next().and_then(|it| pass.take(it, &$kind)), )+ }
             }
 
-            /// The settings, if each could be read.
+            /// Returns the settings if each could be parsed.
             pub(super) fn complete(self, entries: Vec<Entry>, file: Option<PathBuf>) -> Option<Settings> {
                 Some(Settings { $( $field: self.$field?, )+ entries, file })
             }
@@ -189,19 +190,20 @@ settings! {
 }
 
 impl Settings {
-    /// Every setting with its shown value and source, passwords masked.
+    /// Returns every setting with its displayed value and its source. Passwords are masked.
     #[must_use]
     pub fn entries(&self) -> &[Entry] {
         &self.entries
     }
 
-    /// The settings file that was read, if any.
+    /// Returns the path of the settings file, if there was one.
     #[must_use]
     pub fn file(&self) -> Option<&Path> {
         self.file.as_deref()
     }
 
-    /// The public URL, which follows the listener's real address (port 0 asks for any) unless it is set.
+    /// Returns the public URL. If it is not set, it follows the listener's actual address, since port 0
+    /// stands for any port.
     #[must_use]
     pub fn public_url_for(&self, bound: SocketAddr) -> PublicUrl {
         let set = |entry: &Entry| entry.setting.key == "public_url" && entry.source != Source::Default;

@@ -1,13 +1,13 @@
-//! Durations as people write them: `90s`, `5m`, `2h`, `30d`.
+//! Parses and writes durations such as `90s`, `5m`, `2h` and `30d`.
 
 use std::time::Duration;
 
 const UNITS: [(&str, u64); 4] = [("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)];
 
-/// Reads a whole number with one unit.
+/// Parses a whole number with one unit.
 ///
 /// # Errors
-/// Says what is missing or too much.
+/// The message says what is wrong.
 pub fn read(text: &str) -> Result<Duration, String> {
     let digits = text.trim_end_matches(|letter: char| !letter.is_ascii_digit());
     let unit = &text[digits.len()..];
@@ -22,7 +22,7 @@ pub fn read(text: &str) -> Result<Duration, String> {
     seconds.map(Duration::from_secs).ok_or_else(|| "it is too large".to_owned())
 }
 
-/// Writes a duration in its largest unit that loses nothing; parts of a second are not shown.
+/// Writes a duration in the largest unit that is exact. Fractions of a second are not shown.
 #[must_use]
 pub fn write(duration: Duration) -> String {
     let seconds = duration.as_secs();

@@ -1,4 +1,4 @@
-//! The settings file `doorward.toml`: its keys with their lines, or everything wrong with its form.
+//! Parses the settings file `doorward.toml` into keys with their line numbers, or reports all syntax errors.
 
 use std::path::{Path, PathBuf};
 
@@ -7,17 +7,15 @@ use toml::de::{DeTable, DeValue};
 use super::nearest::nearest;
 use super::secret::BYTE_ORDER_MARK;
 
-/// A key of the file.
+/// A key of the file, with its value.
 pub struct FileValue {
-    /// The key.
     pub key: String,
-    /// The value as text, lists joined by commas; an error says why it can be none.
+    /// The value as text, with lists joined by commas. An error says why it is not a valid value.
     pub text: Result<String, String>,
-    /// The line it stands on, counted from 1.
+    /// The line of the key, counted from 1.
     pub line: usize,
 }
 
-/// The file's path and keys.
 #[derive(Default)]
 pub struct SettingsFile {
     path: PathBuf,
@@ -25,10 +23,10 @@ pub struct SettingsFile {
 }
 
 impl SettingsFile {
-    /// Reads the file's text.
+    /// Parses the text of the file.
     ///
     /// # Errors
-    /// One line for every error of its form, with line and column.
+    /// One line for each syntax error, with its line and column.
     pub fn read(path: &Path, text: &str) -> Result<Self, Vec<String>> {
         let text = text.trim_start_matches(BYTE_ORDER_MARK);
         let (table, mut errors) = DeTable::parse_recoverable(text);
@@ -54,17 +52,16 @@ impl SettingsFile {
         Ok(Self { path: path.to_owned(), values })
     }
 
-    /// Where the file is.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The value of a key, if the file has it.
+    /// Returns a key with its value, if the file has it.
     pub fn find(&self, key: &str) -> Option<&FileValue> {
         self.values.iter().find(|value| value.key == key)
     }
 
-    /// A line for every key that is none of `known`.
+    /// Returns a line for every key that is not in `known`.
     pub fn unknown<'a>(&'a self, known: &'a [&'a str]) -> impl Iterator<Item = String> + 'a {
         let strange = self.values.iter().filter(|value| !known.contains(&value.key.as_str()));
         strange.map(|value| {
@@ -76,7 +73,7 @@ impl SettingsFile {
     }
 }
 
-/// The text of a value, so that the kinds have one way to be read.
+/// Returns a value as text, which is what the kinds of settings parse.
 fn as_text(value: &DeValue<'_>) -> Result<String, String> {
     match value {
         DeValue::String(text) => Ok(text.to_string()),
@@ -100,7 +97,7 @@ fn as_item(value: &DeValue<'_>) -> Result<String, String> {
     }
 }
 
-/// Line and column of a byte, both counted from 1, the column in characters.
+/// Returns the line and column of a byte, both counted from 1. The column counts characters.
 fn position(text: &str, byte: usize) -> (usize, usize) {
     let before = text.get(..byte).unwrap_or(text);
     let line_start = before.rfind('\n').map_or(0, |end| end + 1);

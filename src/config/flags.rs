@@ -1,4 +1,4 @@
-//! The flags of the command line, made from the settings' definitions.
+//! Creates the command line's flags from the definitions of the settings.
 
 use std::ffi::OsString;
 use std::path::PathBuf;

@@ -1,4 +1,5 @@
-//! The settings file that nobody named: root reads the current folder's only if no other user could have put it there.
+//! Checks a settings file that no one named. As root, doorward reads the one in the current folder only if no
+//! other user could have put it there.
 
 use std::fs::{self, Metadata};
 use std::io;
@@ -7,12 +8,12 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::{Uid, User};
 
-/// Others may write: the group, or everybody.
+/// The mode bits that let others write: the group, or all users.
 const WRITABLE: u32 = 0o022;
-/// In such a folder a user can replace their own files alone.
+/// The mode bit of a folder in which users can replace only their own files.
 const STICKY: u32 = 0o1000;
 
-/// Returns what to say where a user other than root and `trusted` could have written or replaced the file.
+/// Returns a message if a user other than root and `trusted` could have written or replaced the file.
 pub fn distrust(file: &Path, trusted: u32) -> Option<String> {
     let reason = match find_reason(file, trusted) {
         Ok(reason) => reason?,
@@ -32,7 +33,7 @@ fn find_reason(file: &Path, trusted: u32) -> io::Result<Option<String>> {
     folder.pop();
     let named = folder.canonicalize()?;
     for path in [folder.join(file.file_name().unwrap_or_default()), real.clone()] {
-        // A link's own mode says nothing.
+        // The mode of a link has no effect.
         let found = fs::symlink_metadata(&path)?;
         let judged = judge(&path, &found, trusted, if found.is_symlink() { 0 } else { WRITABLE });
         if judged.is_some() {
@@ -75,7 +76,7 @@ mod tests {
         fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
     }
 
-    /// `outer/inner/doorward.toml`, of this process's user.
+    /// Creates `outer/inner/doorward.toml`, which belongs to this process's user.
     fn file() -> (tempfile::TempDir, PathBuf, u32) {
         let outer = tempfile::tempdir().unwrap();
         let inner = outer.path().join("inner");

@@ -1,4 +1,4 @@
-//! The kinds of value that settings take: how each is read, shown and described.
+//! The kinds of values that settings take, and how each is parsed, shown and described.
 
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
@@ -14,10 +14,10 @@ use super::database_url::DatabaseUrl;
 use super::duration;
 use super::secret::{MASK, Secret, SecretKeys, check_typed};
 
-/// The most of a wrong value that a message repeats, in characters.
+/// The number of characters of a wrong value that a message repeats.
 const SHOWN: usize = 100;
 
-/// A wrong value in quotes, on one line and not too long.
+/// Quotes a wrong value on one line, shortened to `SHOWN` characters.
 pub fn quote(text: &str) -> String {
     let cut: String = text.chars().take(SHOWN).collect();
     let ellipsis = if cut.len() < text.len() { "…" } else { "" };
@@ -27,17 +27,16 @@ pub fn quote(text: &str) -> String {
 type Read<T> = Box<dyn Fn(&str) -> Result<T, String>>;
 type Show<T> = Box<dyn Fn(&T) -> Option<String>>;
 
-/// A kind of value.
 pub struct Kind<T> {
-    /// What is allowed, in words.
+    /// A description of the allowed values.
     pub allowed: String,
-    /// Whether a wrong value must not be repeated.
+    /// True if a wrong value must not be repeated in messages.
     pub secret: bool,
-    /// Reads the text; an error says why not.
+    /// Parses the text. An error gives the reason.
     pub read: Read<T>,
-    /// The value in one form, passwords masked.
+    /// Formats the value, with passwords masked.
     pub show: Show<T>,
-    /// The value of a setting that has none.
+    /// Creates the value of a setting that is not given, if the kind allows that.
     pub absent: Option<fn() -> T>,
 }
 
@@ -62,7 +61,7 @@ impl<T: 'static> Kind<T> {
         Self { secret: true, ..self }
     }
 
-    /// The same kind for a setting that may have no value.
+    /// Makes the value optional.
     pub fn optional(self) -> Kind<Option<T>> {
         let Self { allowed, secret, read, show, .. } = self;
         Kind {
@@ -74,7 +73,7 @@ impl<T: 'static> Kind<T> {
         }
     }
 
-    /// A comma-separated list of this kind, without repetition; it may be empty.
+    /// Returns the kind of a comma-separated list without duplicates. The list may be empty.
     fn list(self, allowed: impl Into<String>) -> Kind<Vec<T>>
     where
         T: PartialEq,
@@ -106,7 +105,7 @@ pub const DURATION: &str = "a duration such as 90s, 5m, 2h or 30d, from ";
 /// The form of a number, in words. Its bounds follow.
 pub const NUMBER: &str = "a whole number from ";
 
-/// A duration within bounds.
+/// Returns the kind of durations within these bounds.
 pub fn duration(bounds: RangeInclusive<Duration>) -> Kind<Duration> {
     let [low, high] = [bounds.start(), bounds.end()].map(|bound| duration::write(*bound));
     let read = move |text: &str| match duration::read(text)? {
@@ -118,7 +117,7 @@ pub fn duration(bounds: RangeInclusive<Duration>) -> Kind<Duration> {
     Kind::new(allowed, read, |value| duration::write(*value))
 }
 
-/// A whole number within bounds.
+/// Returns the kind of whole numbers within these bounds.
 pub fn number(bounds: RangeInclusive<u32>) -> Kind<u32> {
     let allowed = format!("{NUMBER}{} to {}", bounds.start(), bounds.end());
     let read = move |text: &str| {
@@ -135,7 +134,6 @@ pub fn number(bounds: RangeInclusive<u32>) -> Kind<u32> {
     Kind::new(allowed, read, u32::to_string)
 }
 
-/// A path of the file system.
 pub fn path() -> Kind<PathBuf> {
     let read = |text: &str| {
         if text.contains(char::is_control) {
@@ -147,52 +145,46 @@ pub fn path() -> Kind<PathBuf> {
     Kind::new("a path", read, |path| path.display().to_string())
 }
 
-/// An address and a port to listen on.
+/// Returns the kind of addresses and ports to listen on.
 pub fn socket_address() -> Kind<SocketAddr> {
     let read = |text: &str| text.parse().map_err(|_| "it is no IP address with a port".to_owned());
     let allowed = "an IP address and a port, such as 127.0.0.1:8080 or [::1]:8080; port 0: any free one";
     Kind::new(allowed, read, SocketAddr::to_string)
 }
 
-/// A public URL.
 pub fn public_url() -> Kind<PublicUrl> {
     let allowed = "http:// or https://, a host and perhaps a port, such as https://id.example.org";
     Kind::new(allowed, PublicUrl::read, PublicUrl::to_string)
 }
 
-/// Web origins.
 pub fn origins() -> Kind<Vec<Origin>> {
     let allowed =
         "a comma-separated list of exact origins, such as https://app.example.org or http://localhost:3000";
     Kind::new("", Origin::read, |origin| origin.as_str().to_owned()).list(allowed)
 }
 
-/// IP networks.
 pub fn networks() -> Kind<Vec<IpNet>> {
     let allowed = "a comma-separated list of IP addresses and networks, such as 10.0.0.0/8,192.0.2.7";
     Kind::new("", addresses::network, IpNet::to_string).list(allowed)
 }
 
-/// A connection URL of PostgreSQL.
 pub fn database_url() -> Kind<DatabaseUrl> {
     let allowed = "a connection URL of libpq, such as postgres://user:password@host:5432/database";
     Kind::new(allowed, DatabaseUrl::read, DatabaseUrl::to_string).secret()
 }
 
-/// The server's secret keys.
 pub fn secret_keys() -> Kind<SecretKeys> {
     let allowed = "a comma-separated list of keys, each of 32 to 1024 visible ASCII characters";
     Kind::new(allowed, SecretKeys::from_list, |_| MASK.to_owned()).secret()
 }
 
-/// A password.
 pub fn password() -> Kind<Secret> {
     let read = |text: &str| check_typed(text).map(|()| Secret::new(text.to_owned()));
     let allowed = "a password as long as DOORWARD_PASSWORD_MIN_LENGTH asks";
     Kind::new(allowed, read, |_| MASK.to_owned()).secret()
 }
 
-/// A username; what else usernames must be is decided where users are made.
+/// Returns the kind of usernames. Code that creates users checks the other rules for names.
 pub fn username() -> Kind<String> {
     let read = |text: &str| {
         if text.chars().any(char::is_control) || text.trim() != text {
@@ -204,7 +196,7 @@ pub fn username() -> Kind<String> {
     Kind::new("a username", read, String::clone)
 }
 
-/// Audiences of access tokens: each a StringOrURI (RFC 7519, section 2).
+/// Returns the kind of access tokens' audiences, each of which is a StringOrURI (RFC 7519, section 2).
 pub fn audiences() -> Kind<Vec<String>> {
     let read = |text: &str| {
         if text.contains(|letter: char| letter.is_whitespace() || letter.is_control()) {
@@ -219,18 +211,19 @@ pub fn audiences() -> Kind<Vec<String>> {
     Kind::new("", read, String::clone).list(allowed)
 }
 
-/// What is logged: a level, and levels for parts of the program.
+/// A log filter, which is a level with optional levels for parts of the program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogFilter(String);
 
 impl LogFilter {
-    /// The filter's directives, as `tracing_subscriber` reads them.
+    /// Returns the directives for `tracing_subscriber`.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Stricter than the reader of directives, which takes a misspelt level for the name of a part.
+    /// Parses the directives. This is stricter than `tracing_subscriber`, which takes a misspelt level for
+    /// the name of a part.
     fn read(text: &str) -> Result<Self, String> {
         for directive in text.split(',') {
             let (target, level) = directive.split_once('=').unwrap_or(("doorward", directive));
@@ -247,14 +240,13 @@ impl LogFilter {
     }
 }
 
-/// A log filter.
 pub fn log_filter() -> Kind<LogFilter> {
     let allowed =
         "off, error, warn, info, debug or trace, also for parts of the program: info,doorward::guard=debug";
     Kind::new(allowed, LogFilter::read, |filter| filter.0.clone())
 }
 
-/// A kind of which every value is a word: the words are the table's.
+/// Returns the kind whose values are the words of this table.
 fn words<T: Copy + PartialEq + 'static, const N: usize>(table: [(&'static str, T); N]) -> Kind<T> {
     let allowed = table.map(|(word, _)| word).join(", ");
     let read = move |text: &str| {
@@ -268,82 +260,76 @@ fn words<T: Copy + PartialEq + 'static, const N: usize>(table: [(&'static str, T
     Kind::new(format!("one of {allowed}"), read, show)
 }
 
-/// How log lines are written.
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
     /// Text on a terminal, JSON otherwise.
     Auto,
-    /// A line for people.
+    /// Lines for people.
     Text,
     /// A JSON object per line.
     Json,
 }
 
-/// The header that the trusted proxies write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProxyHeader {
-    /// Either.
+    /// Both headers are read.
     Auto,
-    /// `X-Forwarded-For`.
+    /// Only `X-Forwarded-For` is read.
     XForwardedFor,
-    /// `Forwarded` (RFC 7239).
+    /// Only `Forwarded` (RFC 7239) is read.
     Forwarded,
 }
 
-/// `auto`, `x-forwarded-for` or `forwarded`.
 pub fn proxy_header() -> Kind<ProxyHeader> {
     use ProxyHeader::{Auto, Forwarded, XForwardedFor};
     words([("auto", Auto), ("x-forwarded-for", XForwardedFor), ("forwarded", Forwarded)])
 }
 
-/// Who may make an account.
+/// The registration mode, which says who may create an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Registration {
-    /// Admins alone.
+    /// Only administrators.
     Closed,
-    /// Anybody, for himself.
+    /// Anyone, for themselves.
     Open,
 }
 
-/// `closed` or `open`.
 pub fn registration() -> Kind<Registration> {
     words([("closed", Registration::Closed), ("open", Registration::Open)])
 }
 
-/// A log format.
 pub fn log_format() -> Kind<LogFormat> {
     words([("auto", LogFormat::Auto), ("text", LogFormat::Text), ("json", LogFormat::Json)])
 }
 
-/// Whether the routes of djangorestframework-simplejwt are answered.
+/// The mode of the routes for djangorestframework-simplejwt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SimplejwtRoutes {
-    /// They are not there.
+    /// The routes do not exist.
     Off,
-    /// A refresh answers with an access token alone; the refresh token stays good.
+    /// A refresh returns only an access token, and the refresh token stays valid.
     On,
-    /// A refresh spends the refresh token and answers with both.
+    /// A refresh rotates the refresh token and returns both tokens.
     Rotate,
 }
 
-/// `off`, `on` or `rotate`.
 pub fn simplejwt_routes() -> Kind<SimplejwtRoutes> {
     use SimplejwtRoutes::{Off, On, Rotate};
     words([("off", Off), ("on", On), ("rotate", Rotate)])
 }
 
-/// What new signing keys are made for (RFC 7518, section 3.1; RFC 8037, section 3.1).
+/// The algorithm of new signing keys (RFC 7518, section 3.1; RFC 8037, section 3.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SigningAlgorithm {
-    /// ECDSA on P-256.
+    /// ECDSA with P-256 and SHA-256.
     Es256,
     /// Ed25519.
     EdDsa,
-    /// RSA with SHA-256.
+    /// RSASSA-PKCS1-v1_5 with SHA-256.
     Rs256,
 }
 
-/// A signing algorithm.
 pub fn signing_algorithm() -> Kind<SigningAlgorithm> {
     use SigningAlgorithm::{EdDsa, Es256, Rs256};
     words([("ES256", Es256), ("EdDSA", EdDsa), ("RS256", Rs256)])

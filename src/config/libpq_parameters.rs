@@ -1,6 +1,7 @@
-//! The parameters that libpq takes in a URL.
+//! The parameters that libpq accepts in a URL.
 
-/// Every parameter of libpq 18 (fe-connect.c), and `ssl`, which a URL may have for JDBC's sake.
+/// Every parameter of libpq 18 (fe-connect.c), and `ssl`, which libpq accepts in a URL for compatibility with
+/// JDBC.
 pub(super) const PARAMETERS: [&str; 51] = [
     "application_name",
     "channel_binding",

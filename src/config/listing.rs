@@ -80,7 +80,7 @@ const GROUPS: [(&str, &[&str]); 6] = [
     ("Logging", &["log", "log_format"]),
 ];
 
-/// Writes the page. It does not depend on the settings in force.
+/// Returns the page. It does not depend on the settings in force.
 #[must_use]
 pub fn markdown() -> String {
     let mut page = INTRODUCTION.to_owned();

@@ -1,4 +1,4 @@
-//! Every setting once, and the only reader of the process's environment.
+//! The settings. This is the only module that reads the process's environment.
 
 mod addresses;
 mod checks;

@@ -1,6 +1,6 @@
-//! The known name that an unknown one was probably meant to be.
+//! Finds the known name that was probably meant by an unknown one.
 
-/// The candidate with the fewest edits to `name`, unless even that one is too far off to be meant.
+/// Returns the candidate with the fewest edits to `name`, or `None` if even that one is too different.
 #[must_use]
 pub fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let wanted = plain(name);
@@ -12,13 +12,13 @@ pub fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Opt
         .map(|(_, candidate)| candidate)
 }
 
-/// The name without its prefix, case and kind of hyphen, since these are mistaken as a whole.
+/// Normalizes a name's prefix, case and hyphens, which are usually mistaken as a whole.
 fn plain(name: &str) -> String {
     let name = name.to_ascii_lowercase().replace('-', "_");
     name.strip_prefix("doorward_").map(str::to_owned).unwrap_or(name)
 }
 
-/// Insertions, deletions, replacements and swaps of neighbours between the two.
+/// Counts the insertions, deletions, replacements and swaps of neighbours between two names.
 fn distance(left: &str, right: &str) -> usize {
     let left: Vec<char> = left.chars().take(128).collect();
     let right: Vec<char> = right.chars().collect();

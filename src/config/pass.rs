@@ -1,4 +1,4 @@
-//! One pass over all settings: the value in force for each, or what is wrong with it.
+//! Reads each setting's value in force, and collects all errors.
 
 use std::ffi::OsStr;
 
@@ -8,7 +8,7 @@ use super::kinds::{self, Kind, quote};
 use super::secret::MASK;
 use super::setting::{DefaultValue, Entry, Place, Setting, Source};
 
-/// One reading of all settings.
+/// One pass over all settings.
 pub struct Pass<'a> {
     inputs: &'a Inputs,
     pub(super) file: SettingsFile,
@@ -18,7 +18,7 @@ pub struct Pass<'a> {
 }
 
 impl<'a> Pass<'a> {
-    /// Begins with these settings, and with what is wrong already.
+    /// Starts a pass. `errors` are those found before.
     pub(super) fn new(inputs: &'a Inputs, settings: &[Setting], mut errors: Vec<String>) -> Self {
         let read = inputs.toml.as_ref().map(|(path, text)| SettingsFile::read(path, text));
         let file = read.unwrap_or_else(|| Ok(SettingsFile::default())).unwrap_or_else(|wrong| {
@@ -34,7 +34,7 @@ impl<'a> Pass<'a> {
         pass
     }
 
-    /// The value in force for a setting; where it is wrong, a line more among the errors.
+    /// Returns the value in force for a setting. If it is wrong, records an error and returns `None`.
     pub fn take<T: 'static>(&mut self, setting: &'static Setting, kind: &Kind<T>) -> Option<T> {
         let (value, source) = self.value(setting, kind);
         match value {
@@ -63,7 +63,7 @@ impl<'a> Pass<'a> {
         (value, source)
     }
 
-    /// The text of the first source that has the setting.
+    /// Returns the text from the first source that has the setting.
     fn given(&self, setting: &Setting) -> Option<(Result<String, Wrong>, Source)> {
         let flag = self.inputs.flags.iter().find(|(key, _)| *key == setting.key);
         if let Some((_, text)) = flag {
@@ -90,13 +90,13 @@ impl<'a> Pass<'a> {
     }
 }
 
-/// The text without the one line break that `echo` and editors put behind it.
+/// Removes one line break from the end, which `echo` and editors add.
 fn without_line_break(text: &str) -> &str {
     let text = text.strip_suffix('\n').unwrap_or(text);
     text.strip_suffix('\r').unwrap_or(text)
 }
 
-/// A value that is not allowed, as a message shows it, and why.
+/// A value that is not allowed, as a message shows it, and the reason.
 struct Wrong {
     shown: String,
     reason: String,

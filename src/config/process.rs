@@ -1,4 +1,4 @@
-//! The only place that reads the process: its environment, its user, its terminal, the settings file.
+//! Reads the process's environment, user and terminals, and the settings file. No other file does.
 
 use std::ffi::OsStr;
 use std::io::{ErrorKind, IsTerminal, Read};
@@ -13,13 +13,13 @@ use super::resolve::{SettingsErrors, resolve};
 use super::setting::Source;
 
 const DEFAULT_FILE: &str = "doorward.toml";
-/// Bytes that a settings file may have.
+/// The maximum size of a settings file in bytes.
 const SETTINGS_MAX: u64 = 1024 * 1024;
 
-/// Makes the settings from the flags, this process's environment and the settings file.
+/// Loads the settings from the flags, this process's environment and the settings file.
 ///
 /// # Errors
-/// Everything that is wrong with them, at once.
+/// All errors in the settings at once.
 pub fn load(flags: &SettingFlags) -> Result<Settings, SettingsErrors> {
     let mut inputs = Inputs {
         flags: flags.values.clone(),
@@ -42,53 +42,49 @@ pub fn load(flags: &SettingFlags) -> Result<Settings, SettingsErrors> {
     }
 }
 
-/// Where programs are looked for (`PATH`).
+/// Returns the folders in which programs are searched (`PATH`).
 #[must_use]
-#[allow(clippy::disallowed_methods)] // the one place
+#[allow(clippy::disallowed_methods)] // the only place that may
 pub fn search_path() -> Vec<PathBuf> {
     std::env::var_os("PATH").map_or_else(Vec::new, |path| std::env::split_paths(&path).collect())
 }
 
-/// The folder for temporary files.
 #[must_use]
 pub fn temporary_folder() -> PathBuf {
     std::env::temp_dir()
 }
 
-/// The file of this program.
-///
-/// # Errors
-/// Where the operating system does not tell.
+/// Returns the path of this program.
 pub fn executable() -> std::io::Result<PathBuf> {
     std::env::current_exe()
 }
 
-/// Whether a person types what is read.
+/// Returns whether standard input is a terminal.
 #[must_use]
 pub fn stdin_is_terminal() -> bool {
     std::io::stdin().is_terminal()
 }
 
-/// Whether a person reads what is printed.
+/// Returns whether standard output is a terminal.
 #[must_use]
 pub fn stdout_is_terminal() -> bool {
     std::io::stdout().is_terminal()
 }
 
-/// Whether what is printed should be coloured: a person reads it, and did not set `NO_COLOR`.
+/// Returns whether to colour the output. Colours are used if it goes to a terminal and `NO_COLOR` is not set.
 #[must_use]
-#[allow(clippy::disallowed_methods)] // the one place
+#[allow(clippy::disallowed_methods)] // the only place that may
 pub fn wants_colour() -> bool {
     stdout_is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
-/// Whether a person reads the errors and the log.
+/// Returns whether standard error, which has errors and the log, is a terminal.
 #[must_use]
 pub fn stderr_is_terminal() -> bool {
     std::io::stderr().is_terminal()
 }
 
-/// The settings file to read, and who named it.
+/// Returns the settings file to read, and the source of its name.
 fn settings_file(flag: Option<&Path>, variable: Option<&OsStr>) -> (PathBuf, Source) {
     match (flag, variable) {
         (Some(path), _) => (path.to_owned(), Source::Flag("config".to_owned())),
@@ -97,7 +93,8 @@ fn settings_file(flag: Option<&Path>, variable: Option<&OsStr>) -> (PathBuf, Sou
     }
 }
 
-/// Refuses a file that root did not name and that another user could have put there. A named one is the operator's choice.
+/// Refuses a file that root did not name and that another user could have put there. A named file is the
+/// operator's choice.
 fn judge((path, source): &(PathBuf, Source), is_root: bool) -> Result<(), String> {
     let is_found = *source == Source::Default && std::fs::symlink_metadata(path).is_ok();
     if !is_root || !is_found {
@@ -106,7 +103,7 @@ fn judge((path, source): &(PathBuf, Source), is_root: bool) -> Result<(), String
     distrust(path, 0).map_or(Ok(()), Err)
 }
 
-/// The file's text; none where nobody named it and it is not there.
+/// Returns the file's text. Returns `None` if no one named the file and it does not exist.
 fn read_file((path, source): &(PathBuf, Source)) -> Result<Option<(PathBuf, String)>, String> {
     let wrong = |reason: String| {
         format!("{CONFIG_VARIABLE} = {path:?} ({source}): {reason}; allowed: a readable file")
@@ -124,7 +121,7 @@ fn read_file((path, source): &(PathBuf, Source)) -> Result<Option<(PathBuf, Stri
     Ok(Some((path.clone(), text)))
 }
 
-/// Reads a regular file; the inner error says why it is not read. A pipe may never end, nor a device.
+/// Reads a regular file. The inner error says why it was not read. A pipe or a device may never end.
 fn read_bounded(path: &Path) -> std::io::Result<Result<Vec<u8>, String>> {
     let found = std::fs::metadata(path)?;
     if !found.is_file() && !found.is_dir() {

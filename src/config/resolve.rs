@@ -1,4 +1,4 @@
-//! From flags, environment, file and defaults to the settings, or to everything wrong with them at once.
+//! Combines flags, environment, file and defaults into the settings, or reports all errors at once.
 
 use std::fmt;
 
@@ -8,10 +8,10 @@ use super::inputs::Inputs;
 use super::pass::Pass;
 use super::unknown_variables::unknown_variables;
 
-/// Everything that is wrong with the settings, a line each. Secrets are masked.
+/// All errors in the settings, one per line. Secrets are masked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SettingsErrors {
-    /// The lines; at least one.
+    /// The lines. There is at least one.
     pub lines: Vec<String>,
 }
 
@@ -23,10 +23,10 @@ impl fmt::Display for SettingsErrors {
 
 impl std::error::Error for SettingsErrors {}
 
-/// Makes the settings.
+/// Resolves the settings.
 ///
 /// # Errors
-/// Every unknown name, every wrong value and every pair that does not go together.
+/// Every unknown name, every wrong value and every contradiction between settings.
 pub fn resolve(inputs: &Inputs) -> Result<Settings, SettingsErrors> {
     let mut pass = Pass::new(inputs, &SETTINGS, unknown_variables(inputs).collect());
     let partial = Partial::read(&mut pass);

@@ -7,26 +7,25 @@ use icu_properties::{CodePointMapData, CodePointSetData};
 
 use crate::blank::is_blank;
 
-/// What stands in place of a secret wherever settings are shown.
+/// The text that replaces a secret wherever settings are shown.
 pub const MASK: &str = "***";
 
-/// The byte order mark that some editors put before a text. A secret does not include it.
+/// The byte order mark that some editors put before a text. It is not part of a secret.
 pub const BYTE_ORDER_MARK: char = '\u{feff}';
 
 const KEY_LENGTHS: std::ops::RangeInclusive<usize> = 32..=1024;
 
-/// A text that never prints: `Debug` masks it and there is no `Display`.
+/// A text that is never printed. `Debug` masks it, and it does not implement `Display`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
 impl Secret {
-    /// Takes the text out of sight.
     #[must_use]
     pub fn new(text: String) -> Self {
         Self(text)
     }
 
-    /// The text itself, for the one place that needs it.
+    /// Returns the text itself, for the one place that needs it.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
@@ -39,10 +38,10 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Checks a password that people type: no character of it may look like nothing, or like a space that it is not.
+/// Checks that a password which people type has no invisible characters, and no spaces other than U+0020.
 ///
 /// # Errors
-/// Names the character and its position, without the rest.
+/// The message names the character and its position, and nothing else of the password.
 pub fn check_typed(password: &str) -> Result<(), String> {
     let letters: Vec<char> = password.chars().collect();
     let at = |index: Option<usize>| index.and_then(|index| letters.get(index).copied());
@@ -70,7 +69,8 @@ fn is_unseen(letter: char) -> bool {
     }
 }
 
-/// Keyboards write joiners and variation selectors inside of emoji, and of words of some scripts.
+/// Returns whether a joiner or variation selector is part of a visible sign. Keyboards write them inside
+/// emoji, and inside words of some scripts.
 fn is_part_of_sign(letter: char, before: Option<char>, after: Option<char>) -> bool {
     let is_letter =
         |letter: Option<char>| letter.is_some_and(|letter| !letter.is_ascii() && !is_unseen(letter));
@@ -83,29 +83,29 @@ fn is_part_of_sign(letter: char, before: Option<char>, after: Option<char>) -> b
     }
 }
 
-/// The server's secret keys: the first makes, all open. Never empty.
+/// The server's secret keys. The first encrypts, and any can decrypt. There is at least one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SecretKeys(Vec<Secret>);
 
 impl SecretKeys {
-    /// Reads a comma-separated list, as in `DOORWARD_SECRET_KEY`.
+    /// Parses a comma-separated list, as in `DOORWARD_SECRET_KEY`.
     ///
     /// # Errors
-    /// Says which key of the list is wrong and why, without a byte of it.
+    /// The message says which key of the list is wrong and why, without revealing any of it.
     pub fn from_list(text: &str) -> Result<Self, String> {
         Self::from_parts(text.split(',').map(str::trim))
     }
 
-    /// Reads the content of a key file: one key per line, empty lines are passed over.
+    /// Parses the content of a key file, with one key per line. Empty lines are skipped.
     ///
     /// # Errors
-    /// Says which key of the file is wrong and why, without a byte of it.
+    /// The message says which key of the file is wrong and why, without revealing any of it.
     pub fn from_lines(text: &str) -> Result<Self, String> {
         let text = text.trim_start_matches(BYTE_ORDER_MARK);
         Self::from_parts(text.lines().map(str::trim).filter(|line| !line.is_empty()))
     }
 
-    /// The keys, the one that makes first.
+    /// Returns the keys, beginning with the one that encrypts.
     pub fn iter(&self) -> impl Iterator<Item = &Secret> {
         self.0.iter()
     }

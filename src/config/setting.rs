@@ -1,4 +1,4 @@
-//! What is known of a setting beside its typed value.
+//! Definitions and sources of settings, without the typed values.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -6,59 +6,60 @@ use std::path::PathBuf;
 
 use super::addresses::PublicUrl;
 
-/// A setting's definition, as flags, listings and the documentation draw on it.
+/// A setting's definition, for flags, lists and the documentation.
 #[derive(Debug)]
 pub struct Setting {
-    /// Its key in `doorward.toml`, which is also the name of its field in `Settings`.
+    /// The key in `doorward.toml`, which is also the field's name in `Settings`.
     pub key: &'static str,
-    /// Its environment variable, the name that messages use.
+    /// The environment variable, which messages use as the name.
     pub environment: &'static str,
-    /// Its flag, without the two hyphens.
+    /// The flag without its two hyphens.
     pub flag: String,
-    /// What it does, in a sentence or two.
+    /// A description in one or two sentences.
     pub help: String,
-    /// What holds where it is not given.
+    /// The value if the setting is not given.
     pub default: DefaultValue,
-    /// What values it takes, in words.
+    /// A description of the allowed values.
     pub allowed: String,
-    /// Whether a wrong value must not be repeated, since it may hold a password.
+    /// True if a wrong value must not be repeated, because it may contain a password.
     pub secret: bool,
 }
 
-/// What holds where a setting is not given.
+/// The value of a setting that is not given.
 #[derive(Debug, Clone, Copy)]
 pub enum DefaultValue {
-    /// No value; the text says what that means.
+    /// No value. The text says what this means.
     Nothing(&'static str),
-    /// This value.
+    /// A fixed value.
     Text(&'static str),
-    /// A value that depends on where the program runs; the text says how.
+    /// A value that depends on where the program runs. The text describes it.
     Computed(&'static str, fn(&Place) -> String),
 }
 
-/// What computed defaults depend on.
+/// The facts that computed defaults depend on.
 #[derive(Debug, Clone)]
 pub struct Place {
-    /// Whether the process is root's.
+    /// True if the process runs as root.
     pub is_root: bool,
-    /// Processors that the process may use; 0 where unknown.
+    /// The number of processors that the process may use, or 0 if unknown.
     pub processors: usize,
-    /// The address in force for `DOORWARD_LISTEN`, unless that is wrong.
+    /// The value of `DOORWARD_LISTEN`, unless it is wrong.
     pub listen: Option<SocketAddr>,
 }
 
 impl Place {
-    /// `./data`, or root's own folder.
+    /// Returns `./data`, or root's own folder.
     pub(super) fn data_dir(&self) -> String {
         if self.is_root { "/var/lib/doorward" } else { "./data" }.to_owned()
     }
 
-    /// `http://` and the listener's address; beside a wrong one any will do, since that stops the start.
+    /// Returns `http://` with the listener's address. Any URL will do if that address is wrong, because the
+    /// server then does not start.
     pub(super) fn public_url(&self) -> String {
         self.listen.map_or_else(|| "http://localhost".to_owned(), |it| PublicUrl::of_listener(it).to_string())
     }
 
-    /// Twice the processors, within what the setting allows.
+    /// Returns twice the number of processors, within the bounds of the setting.
     pub(super) fn database_connections(&self) -> String {
         self.processors.saturating_mul(2).clamp(8, 1000).to_string()
     }
@@ -75,16 +76,15 @@ impl fmt::Display for DefaultValue {
     }
 }
 
-/// Where the value in force came from.
+/// The source of the value in force.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
-    /// The command line: the flag, without hyphens.
+    /// The command line, with the flag's name without hyphens.
     Flag(String),
-    /// The environment.
     Environment,
-    /// The settings file, and the line in it, counted from 1.
+    /// The settings file, with the line, counted from 1.
     File(PathBuf, usize),
-    /// Nowhere: the default.
+    /// The default, since no source has the setting.
     Default,
 }
 
@@ -99,14 +99,12 @@ impl fmt::Display for Source {
     }
 }
 
-/// A setting as it is in force.
+/// A setting in force.
 #[derive(Debug, Clone)]
 pub struct Entry {
-    /// Which one.
     pub setting: &'static Setting,
-    /// Its value in one form, passwords masked; none where it has no value.
+    /// The value, with passwords masked. `None` if the setting has no value.
     pub value: Option<String>,
-    /// Where the value came from.
     pub source: Source,
 }
 

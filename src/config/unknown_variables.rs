@@ -1,4 +1,4 @@
-//! Variables of the environment that begin like ours and are no settings.
+//! Finds environment variables that begin with `DOORWARD_` but are not settings.
 
 use std::ffi::OsStr;
 
@@ -6,7 +6,7 @@ use super::definitions::SETTINGS;
 use super::inputs::{CONFIG_VARIABLE, Inputs, TEST_VARIABLE};
 use super::nearest::nearest;
 
-/// A line for every variable of ours that is no setting.
+/// Returns a line for every such variable.
 pub fn unknown_variables(inputs: &Inputs) -> impl Iterator<Item = String> + '_ {
     let known = || SETTINGS.iter().map(|setting| setting.environment).chain([CONFIG_VARIABLE]);
     let all = inputs.environment.iter().map(|(name, value)| (name.to_string_lossy(), value));

@@ -1,4 +1,5 @@
-//! The database's clock as this node last read it. Monotonic time carries it on, whatever becomes of the node's own clock.
+//! The database's clock as this node last read it. Monotonic time carries it forward, so it does not depend
+//! on the node's own wall clock.
 
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -17,24 +18,24 @@ pub struct DatabaseClock {
 #[derive(Clone, Copy, Debug)]
 struct Read {
     time: DateTime<Utc>,
-    /// By the node's monotonic time, before the query.
+    /// The node's monotonic time before the query that read the clock.
     at: Duration,
 }
 
 impl DatabaseClock {
-    /// Creates a clock that was not read yet. It goes on by the monotonic time of `clock`.
+    /// Creates a clock without a reading. `clock` provides the monotonic time.
     #[must_use]
     pub fn new(clock: &Clock) -> Self {
         Self { clock: clock.clone(), read: Arc::default() }
     }
 
-    /// Returns the monotonic time, for [`DatabaseClock::set`].
     #[must_use]
     pub fn elapsed(&self) -> Duration {
         self.clock.elapsed()
     }
 
-    /// Stores the time that a query returned which began at `at`, unless a later one was stored already.
+    /// Stores the time that a query returned. `at` is the monotonic time when the query started. A reading of
+    /// a query that started later is kept.
     pub fn set(&self, time: DateTime<Utc>, at: Duration) {
         let mut read = self.read.write().unwrap_or_else(PoisonError::into_inner);
         if read.is_none_or(|read| read.at <= at) {
@@ -42,7 +43,7 @@ impl DatabaseClock {
         }
     }
 
-    /// Returns the database's time; `None`: it was not read yet.
+    /// Returns the database's time, or `None` if it was never read.
     #[must_use]
     pub fn now(&self) -> Option<DateTime<Utc>> {
         let Read { time, at } = (*self.read.read().unwrap_or_else(PoisonError::into_inner))?;
@@ -67,7 +68,7 @@ mod tests {
         assert!(now >= time && now < time + TimeDelta::minutes(1), "{now}");
         clock.advance(TimeDelta::hours(2));
         assert!(database_clock.now().is_some_and(|now| now >= time + TimeDelta::hours(2)));
-        // A query that began before it changes nothing.
+        // The reading of a query that started earlier is ignored.
         let before = database_clock.now();
         database_clock.set(DateTime::UNIX_EPOCH, Duration::ZERO);
         assert!(database_clock.now() >= before);

@@ -1,23 +1,24 @@
-//! What failures of the database mean: that it is away, that others were in the way, or that a statement of ours is wrong.
+//! Classifies database failures: the database is unavailable, other transactions interfered, or a statement
+//! is wrong.
 
 use diesel::result::{DatabaseErrorInformation, DatabaseErrorKind};
 
 use crate::blocking::BlockingError;
 pub use diesel::result::Error as QueryError;
 
-/// Why the database gave no answer. None of these says anything about the caller's credentials.
+/// Why the database gave no answer. No variant says anything about the caller's credentials.
 #[derive(Debug, thiserror::Error)]
 pub enum DatabaseError {
-    /// More calls wait than may.
+    /// Too many calls wait already.
     #[error("too many calls wait for the database")]
     Overloaded,
-    /// It cannot be reached, does not answer in time, or cannot write.
+    /// The database cannot be reached, does not answer in time, or cannot write.
     #[error("the database is unavailable: {0}")]
     Unavailable(String),
-    /// An expensive read ran into its timeout. See [`super::Database::search`].
+    /// An expensive read exceeded its timeout. See [`super::Database::search`].
     #[error("the search took too long")]
     TooExpensive,
-    /// A statement failed: a fault of ours.
+    /// A statement failed. This is a server error.
     #[error("a statement failed: {}", describe(.0))]
     Statement(QueryError),
 }
@@ -49,8 +50,9 @@ impl From<QueryError> for DatabaseError {
     }
 }
 
-/// Returns PostgreSQL's words. Where they are those of a pooler that hands out connections by transaction, the remedy
-/// follows: statements that were prepared on one connection are not on the next.
+/// Returns PostgreSQL's message. Appends a remedy if the message is typical of a pooler that hands out
+/// connections by transaction. Behind one, a statement that was prepared on one connection does not exist on
+/// the next.
 #[must_use]
 pub fn describe(error: &QueryError) -> String {
     let said = error.to_string();
@@ -67,12 +69,14 @@ pub fn describe(error: &QueryError) -> String {
 }
 
 const DEADLOCK: &str = "deadlock detected";
-/// What PostgreSQL says where it gives a statement up for others' locks, or for its time.
+/// PostgreSQL's words for a statement that it canceled because of locks held by others, or because of its
+/// timeout.
 const BROKEN_OFF: [&str; 2] = ["canceling statement due to", DEADLOCK];
-/// What the details of a deadlock name, in every language: who waits for which lock.
+/// Words in the details of a deadlock that are the same in every language. They name the locks that were
+/// waited for.
 const LOCKS: [&str; 2] = ["ShareLock", "ExclusiveLock"];
 
-/// Whether it was given up so.
+/// Returns whether PostgreSQL canceled the statement because of locks or a timeout.
 pub(super) fn is_broken_off(message: &str) -> bool {
     BROKEN_OFF.iter().any(|words| message.contains(words))
 }
@@ -82,7 +86,8 @@ fn is_deadlock(info: &dyn DatabaseErrorInformation) -> bool {
     info.message().contains(DEADLOCK) || info.details().is_some_and(names_locks)
 }
 
-/// diesel hands on no SQLSTATE, so what it has no kind for is told by PostgreSQL's words.
+/// Returns whether the error means that the database is unavailable. diesel passes on no SQLSTATE, so errors
+/// without a diesel kind are recognized by PostgreSQL's words.
 fn is_unavailability(kind: &DatabaseErrorKind, message: &str) -> bool {
     const WORDS: [&str; 11] = [
         "terminating connection",
@@ -107,7 +112,7 @@ fn is_unavailability(kind: &DatabaseErrorKind, message: &str) -> bool {
         || WORDS.iter().any(|words| message.contains(words))
 }
 
-/// Whether it was broken up because of others.
+/// Returns whether other transactions made this one fail, so that a retry may succeed.
 pub(super) fn is_worth_another_try(error: &QueryError) -> bool {
     match error {
         QueryError::DatabaseError(DatabaseErrorKind::SerializationFailure, _) => true,
@@ -151,7 +156,7 @@ mod tests {
         );
     }
 
-    /// As German is spoken.
+    /// A deadlock reported in German.
     struct Verklemmung;
 
     impl DatabaseErrorInformation for Verklemmung {

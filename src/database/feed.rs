@@ -1,6 +1,6 @@
-//! The feed: a connection of its own, on a thread of its own, hears by LISTEN that something was ended, and reads what.
-//! It also reads without being told, ten times a second: that is what proves it to be live, and all that is left of it
-//! behind a pooler that loses notifications.
+//! The revocation feed. A thread with its own connection hears by LISTEN that something was ended, and reads
+//! the changes. It also reads ten times a second without a notification. This proves that the feed is live,
+//! and is the only source behind a pooler that loses notifications.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -14,43 +14,43 @@ use tokio::sync::watch;
 use super::failure::DatabaseError;
 use super::{health, pool};
 
-/// The channel that PostgreSQL announces revocations on.
+/// The channel on which PostgreSQL publishes revocations.
 const CHANNEL: &str = "doorward_revocations";
-/// The feed counts as silent when the last read that was answered began longer ago than this.
+/// The feed counts as silent if its last answered read started longer ago than this.
 pub const SILENT_AFTER: Duration = Duration::from_millis(500);
-/// How often is read without being told.
+/// The interval of reads without a notification.
 const READ_EVERY: Duration = Duration::from_millis(100);
-/// How often is listened: diesel's connection cannot be waited for.
+/// The interval of checks for notifications. diesel offers no way to wait for them.
 const LISTEN_EVERY: Duration = Duration::from_millis(5);
-/// How long until a lost connection is tried again.
+/// The delay before the feed reconnects.
 const RECONNECT_AFTER: Duration = Duration::from_millis(200);
 
-/// What reads the feed. It lives on the feed's thread and keeps there how far it has read.
+/// A reader of the feed. It lives on the feed's thread and remembers how far it has read.
 pub trait Follower: Send + 'static {
-    /// Reads what is new since the last time, and takes it in.
+    /// Reads and applies what is new since the last call.
     ///
     /// # Errors
-    /// PostgreSQL's; the connection is then made anew.
+    /// Any error of a query. The feed then reconnects.
     fn read(&mut self, connection: &mut PgConnection) -> QueryResult<()>;
 
-    /// What was read so far may be worth nothing: the connection was lost, and the next one may lead to a database that
-    /// went back in time.
+    /// Discards the read position. The connection was lost, and the next one may lead to a database that was
+    /// restored to an earlier state.
     fn begin_anew(&mut self);
 }
 
-/// How the feed stands.
+/// The state of the feed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FeedState {
     /// Notifications arrive, and reads are answered.
     Live,
-    /// Notifications are lost on the way; reads are answered.
+    /// Notifications do not arrive, but reads are answered.
     Polled,
-    /// No read was answered lately: whoever must know asks the database.
+    /// No read was answered recently. Requests must ask the database.
     Silent,
 }
 
 impl FeedState {
-    /// The name in answers and metrics.
+    /// Returns the name in answers and metrics.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -61,7 +61,7 @@ impl FeedState {
     }
 }
 
-/// The feed, as requests see it. Clones share it.
+/// The feed's state, as requests see it. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Feed {
     shared: Arc<Shared>,
@@ -70,18 +70,18 @@ pub struct Feed {
 #[derive(Debug)]
 struct Shared {
     epoch: Instant,
-    /// Microseconds after `epoch` at which the last answered read began; 0: none.
+    /// Microseconds from `epoch` to the start of the last answered read. 0 means that there was none.
     read_at: AtomicU64,
     hears: AtomicBool,
     orders: Mutex<Orders>,
     ordered: Condvar,
-    /// The last order that a read has carried out.
+    /// The number of the last order that a read has completed.
     carried_out: watch::Sender<u64>,
 }
 
 #[derive(Debug, Default)]
 struct Orders {
-    /// Counts those who asked for a read.
+    /// Counts the orders, which are requests for a read.
     last: u64,
     stop: bool,
 }
@@ -102,7 +102,6 @@ impl Default for Feed {
 }
 
 impl Feed {
-    /// How it stands.
     #[must_use]
     pub fn state(&self) -> FeedState {
         match (self.is_live(), self.shared.hears.load(Ordering::Relaxed)) {
@@ -112,16 +111,16 @@ impl Feed {
         }
     }
 
-    /// Whether what was read is good to decide by: everything is known that was ended longer ago than
-    /// [`SILENT_AFTER`].
+    /// Returns whether the cache may be trusted. If true, everything that was ended longer ago than
+    /// [`SILENT_AFTER`] has been read.
     #[must_use]
     pub fn is_live(&self) -> bool {
         let read_at = self.shared.read_at.load(Ordering::Acquire);
         read_at != 0 && self.shared.micros().saturating_sub(read_at) <= SILENT_AFTER.as_micros() as u64
     }
 
-    /// Waits until everything that is committed by now was read, so that it is in force for the next request here.
-    /// While the feed is silent there is nothing to wait for: each request asks the database.
+    /// Waits until the feed has read everything committed so far, so that it applies to the next request on
+    /// this node. Returns at once if the feed is silent, since each request then asks the database.
     pub async fn catch_up(&self) {
         if !self.is_live() {
             return;
@@ -136,8 +135,8 @@ impl Feed {
         let _ = tokio::time::timeout(SILENT_AFTER, carried_out.wait_for(|last| *last >= order)).await;
     }
 
-    /// Waits for a read that begins after this call: it happens by itself within [`READ_EVERY`], so that waiting costs no query.
-    /// While the feed is silent it returns at once.
+    /// Waits for a read that starts after this call. Such a read happens within [`READ_EVERY`] anyway, so
+    /// waiting costs no query. Returns at once if the feed is silent.
     pub async fn wait_for_next_read(&self) {
         let (shared, called_at) = (&self.shared, self.shared.micros());
         if !self.is_live() {
@@ -148,10 +147,10 @@ impl Feed {
         let _ = tokio::time::timeout(SILENT_AFTER, carried_out.wait_for(is_read)).await;
     }
 
-    /// Begins to follow the database at `url`, on a thread that ends with what is given back.
+    /// Starts following the database at `url`, on a thread that ends when the returned value is dropped.
     ///
     /// # Errors
-    /// When no thread can be had.
+    /// The thread cannot be started.
     pub fn follow(&self, url: &str, mut follower: impl Follower) -> std::io::Result<Following> {
         let (shared, url) = (Arc::clone(&self.shared), url.to_owned());
         let thread = std::thread::Builder::new().name("feed".to_owned()).spawn(move || {
@@ -171,7 +170,7 @@ impl Feed {
     }
 }
 
-/// Follows until told to stop, or until the connection is lost.
+/// Follows the feed until asked to stop, or until the connection is lost.
 fn attend(
     shared: &Shared,
     url: &str,
@@ -179,7 +178,7 @@ fn attend(
     told: &mut bool,
 ) -> Result<(), DatabaseError> {
     let mut connection = pool::establish_feed(url)?;
-    // First listen, then read: what is announced in between is read, and what is announced later is heard.
+    // LISTEN comes before the first read. Events published in between are read, and later ones are heard.
     diesel::sql_query(format!("LISTEN {CHANNEL}")).execute(&mut connection)?;
     let hears = health::hears_notifications(&mut connection, url)?;
     shared.hears.store(hears, Ordering::Relaxed);
@@ -214,7 +213,7 @@ fn tell(hears: bool) {
     }
 }
 
-/// Takes what was announced off the connection.
+/// Takes the pending notifications off the connection. Returns whether there were any.
 fn hears_any(connection: &mut PgConnection) -> QueryResult<bool> {
     let heard = connection.notifications_iter().collect::<QueryResult<Vec<_>>>()?;
     Ok(!heard.is_empty())
@@ -238,7 +237,7 @@ impl Shared {
         let _ = self.ordered.wait_timeout_while(self.lock(), pause, |orders| !orders.stop);
     }
 
-    /// Waits this long, or until there is an order; gives whether there is one.
+    /// Waits this long, or until there is an order. Returns whether there is one.
     fn wait(&self, pause: Duration) -> bool {
         let is_idle = |orders: &mut Orders| !orders.stop && orders.last == *self.carried_out.borrow();
         let waited = self.ordered.wait_timeout_while(self.lock(), pause, is_idle);
@@ -246,7 +245,7 @@ impl Shared {
     }
 }
 
-/// A thread that follows; it ends with this.
+/// A running feed thread. Dropping it stops the thread.
 #[derive(Debug)]
 pub struct Following {
     shared: Arc<Shared>,
@@ -257,7 +256,7 @@ impl Drop for Following {
     fn drop(&mut self) {
         self.shared.lock().stop = true;
         self.shared.ordered.notify_one();
-        // One that waits for an answer which does not come is left to itself.
+        // A silent thread waits for an answer that may never come, so it is not joined.
         if let Some(thread) =
             self.thread.take().filter(|_| Feed { shared: Arc::clone(&self.shared) }.is_live())
         {
@@ -267,16 +266,16 @@ impl Drop for Following {
 }
 
 thread_local! {
-    /// Whether the work on this thread wrote something that the feed carries.
+    /// True if the work on this thread wrote something that the feed carries.
     static ANNOUNCED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Notes that the work on this thread writes something that the feed carries.
+/// Records that the work on this thread writes something that the feed carries.
 pub fn announce() {
     ANNOUNCED.set(true);
 }
 
-/// Does this work; gives whether it announced anything, too.
+/// Runs `work`. Returns its result, and whether it wrote something that the feed carries.
 pub(super) fn listen<T>(work: impl FnOnce() -> T) -> (T, bool) {
     ANNOUNCED.set(false);
     let done = work();

@@ -1,16 +1,15 @@
-//! The checks of a database before anything is made in it: its version, encoding, isolation, rights, and that it is nobody
-//! else's.
+//! Checks a database before doorward creates anything in it: its version, encoding, isolation level and
+//! privileges, and that no other program uses it.
 
 use diesel::prelude::*;
 use diesel::sql_types::{Array, Bool, Integer, Nullable, Text};
 
-/// PostgreSQL 13: the feed reads `pg_current_xact_id()`.
+/// PostgreSQL 13, since the feed reads `pg_current_xact_id()`.
 const LEAST_VERSION: i32 = 130_000;
 /// The version of the first migration, as diesel stores it.
 const FIRST_MIGRATION: &str = "20261123100000";
-/// diesel's own table.
 const MIGRATIONS_TABLE: &str = "__diesel_schema_migrations";
-/// Tables that other programs have too.
+/// doorward's tables with names that another program's tables may have too.
 const TABLES: [&str; 15] = [
     "attempts",
     "audit_events",
@@ -29,13 +28,13 @@ const TABLES: [&str; 15] = [
     "users",
 ];
 
-/// Something that the database must be and is not.
+/// A requirement that the database does not meet.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{found}: {advice}")]
 pub struct Unfit {
-    /// What it is.
+    /// The actual state.
     pub found: String,
-    /// What to do.
+    /// The action to take.
     pub advice: String,
 }
 
@@ -53,21 +52,21 @@ struct Facts {
     role: String,
     #[diesel(sql_type = Nullable<Text>)]
     schema: Option<String>,
-    /// Of the schemas of the search path, one that the role may not use.
+    /// A schema of the search path that the role has no USAGE privilege on.
     #[diesel(sql_type = Nullable<Text>)]
     closed_schema: Option<String>,
     #[diesel(sql_type = Bool)]
     may_create: bool,
-    /// The source of `default_transaction_read_only`, as `pg_settings` names it, if that is on.
+    /// The source of `default_transaction_read_only`, as `pg_settings` names it, if that setting is on.
     #[diesel(sql_type = Nullable<Text>)]
     read_only_by: Option<String>,
-    /// The language of our triggers.
+    /// True if plpgsql is installed, the language of doorward's triggers.
     #[diesel(sql_type = Bool)]
     has_plpgsql: bool,
-    /// Of the tables with our names, those that are there.
+    /// The existing tables that have one of doorward's names.
     #[diesel(sql_type = Array<Text>)]
     tables: Vec<String>,
-    /// Of those, the ones that the role may not read and write.
+    /// Those of the existing tables that the role may not read and write.
     #[diesel(sql_type = Array<Text>)]
     closed: Vec<String>,
 }
@@ -93,10 +92,7 @@ SELECT current_setting('server_version_num')::int AS version,
        ARRAY(SELECT name FROM here WHERE NOT (has_table_privilege(oid, 'SELECT') AND has_table_privilege(oid, 'INSERT')
              AND has_table_privilege(oid, 'UPDATE') AND has_table_privilege(oid, 'DELETE')) ORDER BY name) AS closed";
 
-/// Returns everything that keeps doorward from this database; nothing if it is fit.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Returns every requirement that the database does not meet. The list is empty if doorward can use it.
 pub fn find_unfit(connection: &mut PgConnection) -> QueryResult<Vec<Unfit>> {
     let names: Vec<&str> = TABLES.into_iter().chain([MIGRATIONS_TABLE]).collect();
     let facts: Facts = diesel::sql_query(FACTS).bind::<Array<Text>, _>(names).get_result(connection)?;
@@ -112,7 +108,7 @@ fn has_migrations(tables: &[String]) -> bool {
     tables.iter().any(|name| name == MIGRATIONS_TABLE)
 }
 
-/// What diesel's table says.
+/// The migrations that diesel has recorded.
 #[derive(Clone, Copy, Debug, Default, QueryableByName)]
 struct Migrations {
     #[diesel(sql_type = Bool)]
@@ -173,8 +169,8 @@ fn judge_server(facts: &Facts) -> Vec<Unfit> {
     unfit
 }
 
-/// Returns what to reset where a setting of the database, the role or the connection says read-only. The one of the whole
-/// server may pass: a failover or a full disk sets it for a time.
+/// Advises which setting to reset if the database, the role or the connection makes transactions read-only. A
+/// server-wide setting is accepted, since a failover or a full disk may set it for a time.
 fn judge_writes(facts: &Facts) -> Option<Unfit> {
     const SETTING: &str = "default_transaction_read_only";
     let Facts { database, role, .. } = facts;
@@ -207,7 +203,7 @@ fn judge_rights(facts: &Facts, ours: Migrations) -> Option<Unfit> {
             ),
         });
     };
-    // A table that the role may not read says nothing of whose it is.
+    // A migrations table that the role may not read does not show which program owns it.
     let is_known = !has_migrations(closed);
     if is_known
         && !ours.has_first
@@ -222,7 +218,8 @@ fn judge_rights(facts: &Facts, ours: Migrations) -> Option<Unfit> {
                 .to_owned(),
         });
     }
-    // diesel creates its table if it is missing, for which PostgreSQL wants the right even where it is there.
+    // diesel runs CREATE TABLE IF NOT EXISTS, for which PostgreSQL requires the CREATE privilege even if the
+    // table exists.
     let on_schema = format!("GRANT CREATE, USAGE ON SCHEMA {schema} TO {role}");
     if !closed.is_empty() {
         let on_schema = if facts.may_create { String::new() } else { format!("{on_schema}, and then ") };

@@ -1,19 +1,20 @@
-//! Text in the form that look-ups and searches compare, computed here and not by the database, whose locale varies.
+//! Folds text into the form that lookups and searches compare. The server computes it, since the database's
+//! locale varies.
 
 use icu_casemap::CaseMapper;
 use icu_normalizer::ComposingNormalizerBorrowed;
 
-/// Letters that begin the code of a character, and letters that continue it.
+/// The first of the letters that begin a character's code, and the first of those that continue it.
 const FIRST: u32 = b'A' as u32;
 const NEXT: u32 = b'N' as u32;
-/// Letters in each half of the alphabet.
+/// The number of letters in each half of the alphabet.
 const HALF: u32 = 13;
-/// First letters of codes of 3, 5 and 7 letters.
+/// The number of first letters for codes of 3, 5 and 7 letters.
 const LEADS: [u32; 3] = [9, 2, 2];
-/// A run of letters and digits of this length has a trigram.
+/// The length from which a run of letters and digits has a trigram.
 const TRIGRAM: usize = 3;
 
-/// Folds by NFKC and full case folding, until neither changes anything (Unicode, section 3.13).
+/// Folds text by NFKC and full case folding, until neither changes anything (Unicode, section 3.13).
 #[must_use]
 pub fn fold(text: &str) -> String {
     if text.is_ascii() {
@@ -30,9 +31,10 @@ pub fn fold(text: &str) -> String {
     }
 }
 
-/// Writes folded text in ASCII: each other character as three to seven capital letters, which folded text does not have.
-/// PostgreSQL's trigrams see only ASCII letters where the locale is `C`. A part of the text is a part of its code and
-/// the reverse, since the letters that begin a character's code never continue one.
+/// Encodes folded text in ASCII. Each other character becomes three to seven capital letters, which folded
+/// text does not contain. PostgreSQL's trigrams see only ASCII letters in the locale `C`. A text contains
+/// another exactly if its code contains the other's code, since the letters that begin a character's code
+/// never continue one.
 #[must_use]
 pub fn to_ascii(folded: &str) -> String {
     let mut ascii = String::with_capacity(folded.len());
@@ -64,7 +66,7 @@ fn letter(code: u32) -> char {
     char::from_u32(code).unwrap_or('Z')
 }
 
-/// A part of a text that is searched for.
+/// A search term.
 #[derive(Clone, Debug)]
 pub struct Needle {
     folded: String,
@@ -72,7 +74,7 @@ pub struct Needle {
 }
 
 impl Needle {
-    /// Folds what was typed.
+    /// Folds a search term as typed by a user.
     #[must_use]
     pub fn new(typed: &str) -> Self {
         let folded = fold(typed);
@@ -80,19 +82,19 @@ impl Needle {
         Self { folded, ascii }
     }
 
-    /// Returns the pattern for `LIKE` over what [`to_ascii`] wrote.
+    /// Returns the `LIKE` pattern that matches text encoded by [`to_ascii`].
     #[must_use]
     pub fn pattern(&self) -> String {
         format!("%{}%", super::escape_like(&self.ascii))
     }
 
-    /// Returns whether an index of trigrams narrows the search down.
+    /// Returns whether a trigram index can narrow the search.
     #[must_use]
     pub fn has_trigrams(&self) -> bool {
         self.ascii.split(|c: char| !c.is_ascii_alphanumeric()).any(|run| run.len() >= TRIGRAM)
     }
 
-    /// Returns whether a text contains it.
+    /// Returns whether `text` contains the search term.
     #[must_use]
     pub fn is_in(&self, text: &str) -> bool {
         fold(text).contains(&self.folded)

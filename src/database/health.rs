@@ -1,4 +1,4 @@
-//! How PostgreSQL itself stands, for who looks after it.
+//! Facts about PostgreSQL for operators: version, clock, connections, size, and whether notifications arrive.
 
 use std::time::{Duration, Instant};
 
@@ -9,33 +9,27 @@ use diesel::sql_types::{BigInt, Bool, Text, Timestamptz};
 use super::failure::DatabaseError;
 use super::pool::establish;
 
-/// What PostgreSQL says of itself.
+/// The facts that PostgreSQL reports about itself.
 #[derive(Clone, Debug, QueryableByName)]
 pub struct Health {
-    /// Its version.
     #[diesel(sql_type = Text)]
     pub version: String,
-    /// Whether it takes no writes: a standby, or set so.
+    /// True if PostgreSQL takes no writes, because it is a standby or is set to read-only.
     #[diesel(sql_type = Bool)]
     pub is_read_only: bool,
-    /// Its clock.
     #[diesel(sql_type = Timestamptz)]
     pub clock: DateTime<Utc>,
-    /// Connections in use, of all databases and users.
+    /// The number of client connections in use, across all databases and users.
     #[diesel(sql_type = BigInt)]
     pub connections_used: i64,
-    /// Connections that it allows.
+    /// The value of `max_connections`.
     #[diesel(sql_type = BigInt)]
     pub connections_allowed: i64,
-    /// Bytes of the database.
+    /// The database's size in bytes.
     #[diesel(sql_type = BigInt)]
     pub size: i64,
 }
 
-/// Asks it.
-///
-/// # Errors
-/// PostgreSQL's.
 pub fn find(connection: &mut PgConnection) -> QueryResult<Health> {
     diesel::sql_query(
         "SELECT current_setting('server_version') AS version, \
@@ -47,18 +41,19 @@ pub fn find(connection: &mut PgConnection) -> QueryResult<Health> {
     .get_result(connection)
 }
 
-/// Channel for the asking.
+/// The channel that notifications are tested on.
 const PROBE: &str = "doorward_probe";
-/// How long a notification may be under way.
+/// The longest time to wait for the test notification.
 const PROBE_PATIENCE: Duration = Duration::from_millis(500);
 const PROBE_PAUSE: Duration = Duration::from_millis(5);
 
-/// Whether a notification reaches this connection while it is idle: behind a pooler that hands out connections by
-/// transaction none does. Another connection sends it, since one's own comes with the answer to NOTIFY.
+/// Returns whether a notification reaches this connection while it is idle. None does behind a pooler that
+/// hands out connections by transaction. A second connection sends the notification, because a connection
+/// receives its own together with the answer to NOTIFY.
 ///
 /// # Errors
-/// When PostgreSQL fails, or the other connection cannot be had.
-#[allow(clippy::disallowed_methods)] // on a thread that has nothing else to do
+/// A query fails, or the second connection cannot be opened.
+#[allow(clippy::disallowed_methods)] // this thread does nothing else
 pub fn hears_notifications(connection: &mut PgConnection, url: &str) -> Result<bool, DatabaseError> {
     diesel::sql_query(format!("LISTEN {PROBE}")).execute(connection)?;
     let mut other = establish(url).map_err(|error| DatabaseError::Unavailable(error.to_string()))?;

@@ -1,41 +1,43 @@
-//! Refused connections that waiting does not mend: a setting is wrong, or a role or database is still to be made. diesel hands on no SQLSTATE, so they are known by the
-//! words of libpq and of PostgreSQL in English; in another language the server waits, and says why.
+//! Recognizes refused connections that waiting does not fix, such as a wrong setting or a role or database
+//! that does not exist. diesel passes on no SQLSTATE, so they are recognized by the English words of libpq
+//! and PostgreSQL. In another language the server keeps waiting and logs the reason.
 
 use std::time::{Duration, Instant};
 
-/// The time that a role, its password or a database may be missing: what sets PostgreSQL up makes them moments after it
-/// accepts connections.
+/// The time that a role, its password or a database may be missing. A job that sets PostgreSQL up creates
+/// them shortly after PostgreSQL accepts connections.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Advice on a refused connection that waiting does not mend.
+/// Advice on a refused connection that waiting does not fix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Advice {
-    /// For people.
+    /// The action to take, for people.
     pub text: &'static str,
-    /// Whether a job that sets PostgreSQL up may yet mend it.
+    /// True if a job that sets PostgreSQL up may still fix it.
     pub may_be_set_up: bool,
 }
 
-/// The wait for a job that sets PostgreSQL up.
+/// The time spent waiting for a job that sets PostgreSQL up.
 #[derive(Debug, Default)]
 pub struct Patience {
     refused_since: Option<Instant>,
 }
 
 impl Patience {
-    /// Returns whether to give up at this moment: at once, or a minute after the first of such refusals in a row.
+    /// Returns whether to give up. That is at once, or a minute after the first of an unbroken series of
+    /// refusals if a setup job may still fix them.
     pub fn is_over(&mut self, advice: Advice, now: Instant) -> bool {
         let since = *self.refused_since.get_or_insert(now);
         !advice.may_be_set_up || now.saturating_duration_since(since) >= PATIENCE
     }
 
-    /// Notes that PostgreSQL gave another answer, or none.
+    /// Restarts the wait, because PostgreSQL gave another answer, or none.
     pub fn restart(&mut self) {
         self.refused_since = None;
     }
 }
 
-/// What may yet change by itself, on one of the hosts of a list.
+/// Words of failures that may end without intervention, on one of the hosts of a list.
 const PASSING: [&str; 14] = [
     "Connection refused",
     "could not translate host name",
@@ -58,7 +60,7 @@ const NO_TLS: &str = "correct sslmode in DATABASE_URL, or use a build with the f
 const CERTIFICATE: &str = "set sslrootcert in DATABASE_URL to the certificate of the authority that signed the one of \
                            PostgreSQL, and the host to a name in that";
 
-/// What a refusal says, and what to do.
+/// Words of a refusal, and the action to take.
 const NEVER: [(&str, &str); 32] = [
     ("certificate verify failed", CERTIFICATE),
     ("does not match host name", CERTIFICATE),
@@ -97,7 +99,7 @@ const NEVER: [(&str, &str); 32] = [
     ("unsupported frontend protocol", "use a PostgreSQL of a supported version"),
 ];
 
-/// The step that a job which sets PostgreSQL up may still have to take.
+/// Words of refusals that a job which sets PostgreSQL up may still fix.
 const SET_UP: [&str; 5] = [
     "authentication failed",
     "is not permitted to log in",
@@ -106,8 +108,8 @@ const SET_UP: [&str; 5] = [
     "no such user",
 ];
 
-/// Returns what to do about a refused connection where waiting does not help: each host of the URL refuses for good, by one
-/// of its addresses at least.
+/// Returns advice on a refused connection that waiting does not fix. That is the case if each host of the URL
+/// refuses permanently at one or more of its addresses.
 #[must_use]
 pub fn find_advice(said: &str) -> Option<Advice> {
     let mut hosts: Vec<(&str, Option<Advice>)> = Vec::new();
@@ -124,10 +126,11 @@ pub fn find_advice(said: &str) -> Option<Advice> {
     advice.first().map(|first| Advice { may_be_set_up, ..*first })
 }
 
-/// libpq tries each address of each host, and says how each attempt failed.
+/// Splits libpq's message into its attempts. libpq tries each address of each host and reports how each
+/// attempt failed.
 fn find_attempts(said: &str) -> Vec<&str> {
     let mut pieces: Vec<&str> = said.split("connection to server ").collect();
-    // Before the first attempt a host may have no address at all.
+    // Before the first attempt, the message may say that a host has no address at all.
     if pieces.len() > 1 && !is_passing(pieces[0]) {
         pieces.remove(0);
     }

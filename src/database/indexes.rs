@@ -1,33 +1,32 @@
-//! Indexes that are made beside the running service: large tables must take writes meanwhile. A migration cannot make them
-//! well, since it holds its locks until it ends, one that is broken off leaves an invalid index behind, and some need an
-//! extension.
+//! Creates indexes while the service runs, because large tables must accept writes meanwhile. A migration is
+//! unsuitable. It holds its locks until it ends, an interrupted one leaves an invalid index, and some indexes
+//! need an extension.
 
 use diesel::prelude::*;
 use diesel::sql_types::{Array, Bool, Text};
 
 use super::without_timeout;
 
-/// An index.
 struct Index {
     name: &'static str,
     definition: &'static str,
     need: Need,
 }
 
-/// The need of an index and for it.
+/// Why an index is needed, and what it needs itself.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Need {
-    /// Without it some reads are slow.
+    /// Some reads are slow without the index.
     Fast,
-    /// As [`Need::Fast`]. It needs `pg_trgm`.
+    /// Like [`Need::Fast`], but the index needs the extension `pg_trgm`.
     FastByTrigrams,
-    /// It is unique, and statements name it in `ON CONFLICT`: a server does not serve without it.
+    /// The index is unique, and statements name it in `ON CONFLICT`. A server does not serve without it.
     Unique,
 }
 
 /// The index that finds notes without folded text.
 pub const NOTES_UNFOLDED: &str = "notes_unfolded";
-/// The index that finds names which an earlier version may have written in another form.
+/// The index that finds names that an earlier version may have stored in another form.
 pub const USERS_WITH_SPELLINGS: &str = "users_with_spellings";
 
 const INDEXES: [Index; 12] = [
@@ -91,7 +90,7 @@ const INDEXES: [Index; 12] = [
     },
 ];
 
-/// How long the making of one waits for transactions that were open before it.
+/// Limits how long creating one index waits for transactions that were open before it.
 const PATIENCE: &str = "SET lock_timeout = '60s'";
 const PATIENCE_BEFORE: &str = "SET lock_timeout = '3s'";
 
@@ -107,10 +106,8 @@ struct Installed {
     installed: bool,
 }
 
-/// Returns the statements that make the indexes which are missing or were left invalid, each to be run by itself.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Returns the statements that create the missing and invalid indexes. Each must run separately and outside a
+/// transaction.
 pub fn find_repair(connection: &mut PgConnection) -> QueryResult<Vec<String>> {
     let missing = find_missing(connection)?;
     let mut statements = Vec::new();
@@ -122,53 +119,41 @@ pub fn find_repair(connection: &mut PgConnection) -> QueryResult<Vec<String>> {
 }
 
 /// Returns whether an index exists and is valid.
-///
-/// # Errors
-/// PostgreSQL's.
 pub fn exists(connection: &mut PgConnection, name: &str) -> QueryResult<bool> {
     find_valid(connection, &[name]).map(|found| !found.is_empty())
 }
 
-/// The outcome of making indexes.
+/// The outcome of creating indexes.
 #[derive(Debug, Default)]
 pub struct Made {
-    /// The number of indexes that were made.
+    /// The number of indexes that were created.
     pub made: usize,
-    /// The names of those that could not be made, with PostgreSQL's words.
+    /// The names of the indexes that could not be created, with PostgreSQL's errors.
     pub failed: Vec<(&'static str, diesel::result::Error)>,
 }
 
 /// Returns whether an index is missing that a server cannot serve without.
-///
-/// # Errors
-/// PostgreSQL's.
 pub(super) fn is_any_required_missing(connection: &mut PgConnection) -> QueryResult<bool> {
     find_missing(connection).map(|missing| missing.iter().any(|index| index.need == Need::Unique))
 }
 
-/// Makes the missing indexes that a server cannot serve without.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Creates the missing indexes that a server cannot serve without.
 pub(super) fn make_required(connection: &mut PgConnection) -> QueryResult<()> {
     let missing = find_missing(connection)?;
     let required = missing.into_iter().filter(|index| index.need == Need::Unique).collect();
     make_each(connection, required)?.failed.into_iter().next().map_or(Ok(()), |(_, error)| Err(error))
 }
 
-/// Returns whether [`make_missing`] would make any.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Returns whether [`make_missing`] would create any index.
 pub(super) fn is_any_missing(connection: &mut PgConnection) -> QueryResult<bool> {
     find_makeable(connection).map(|indexes| !indexes.is_empty())
 }
 
-/// Makes the indexes that are missing, as far as the database has what they need. One that fails does not keep the others
-/// from being made.
+/// Creates the missing indexes, except those that need an extension the database does not have. A failure
+/// does not keep the other indexes from being created.
 ///
 /// # Errors
-/// PostgreSQL's, where not even the first can be tried.
+/// A query fails that does not itself create an index. [`Made::failed`] has the errors of single indexes.
 pub(super) fn make_missing(connection: &mut PgConnection) -> QueryResult<Made> {
     let indexes = find_makeable(connection)?;
     make_each(connection, indexes)
@@ -212,7 +197,8 @@ fn find_valid(connection: &mut PgConnection, names: &[&str]) -> QueryResult<Vec<
 }
 
 impl Index {
-    /// An index whose making was broken off exists, and is not valid.
+    /// Returns the statements that create the index. The first drops an invalid index, which an interrupted
+    /// creation left.
     fn statements(&self) -> [String; 2] {
         let Self { name, definition, need } = self;
         let unique = if *need == Need::Unique { "UNIQUE " } else { "" };

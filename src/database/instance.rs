@@ -1,22 +1,16 @@
-//! The row that stands for the installation: by its check value a start with the wrong secret key is noticed.
+//! The row of the installation. Its check value detects a start with a wrong secret key.
 
 use diesel::prelude::*;
 use diesel::sql_types::Text;
 
 use super::schema::instance;
 
-/// The stored check value; `None`: no server has started on this database yet.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Returns the stored check value, or `None` if no server has started on this database yet.
 pub fn find_check_value(connection: &mut PgConnection) -> QueryResult<Option<Vec<u8>>> {
     instance::table.select(instance::check_value).first(connection).optional()
 }
 
-/// Stores the check value of a new installation; of two that start at once the first stays.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Stores the check value of a new installation. If two servers start at once, the first value is kept.
 pub fn insert_check_value(connection: &mut PgConnection, check_value: &[u8]) -> QueryResult<()> {
     diesel::insert_into(instance::table)
         .values(instance::check_value.eq(check_value))
@@ -25,26 +19,17 @@ pub fn insert_check_value(connection: &mut PgConnection, check_value: &[u8]) -> 
         .map(|_| ())
 }
 
-/// Replaces the check value, when the secret key changes.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Replaces the check value when the secret key changes.
 pub fn update_check_value(connection: &mut PgConnection, check_value: &[u8]) -> QueryResult<()> {
     diesel::update(instance::table).set(instance::check_value.eq(check_value)).execute(connection).map(|_| ())
 }
 
-/// The sealed key that signs session cookies; `None`: no server has made it yet.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Returns the sealed key that signs session cookies, or `None` if no server has created it yet.
 pub fn find_cookie_key(connection: &mut PgConnection) -> QueryResult<Option<Vec<u8>>> {
     instance::table.select(instance::sealed_cookie_key).first(connection).optional().map(Option::flatten)
 }
 
-/// Stores the cookie key; of two that start at once the first stays.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Stores the cookie key. If two servers start at once, the first key is kept.
 pub fn insert_cookie_key(connection: &mut PgConnection, sealed: &[u8]) -> QueryResult<()> {
     diesel::update(instance::table.filter(instance::sealed_cookie_key.is_null()))
         .set(instance::sealed_cookie_key.eq(sealed))
@@ -52,10 +37,7 @@ pub fn insert_cookie_key(connection: &mut PgConnection, sealed: &[u8]) -> QueryR
         .map(|_| ())
 }
 
-/// Replaces the cookie key's seal, when the secret key changes.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Replaces the sealed cookie key when the secret key changes.
 pub fn update_cookie_key(connection: &mut PgConnection, sealed: &[u8]) -> QueryResult<()> {
     diesel::update(instance::table)
         .set(instance::sealed_cookie_key.eq(sealed))
@@ -69,8 +51,9 @@ struct Setting {
     lc_messages: String,
 }
 
-/// Tells the log where PostgreSQL may say what failed in another language than English: diesel hands on no SQLSTATE, so that
-/// a lock that others held too long, or a server that stops, is then taken for a fault of ours. Only a superuser may set it.
+/// Logs a warning if PostgreSQL's messages are not in English. diesel passes on no SQLSTATE, so a lock held
+/// too long by others or a server shutdown then counts as a server error. Only a superuser may change
+/// `lc_messages`.
 pub fn warn_of_foreign_messages(connection: &mut PgConnection) {
     let found =
         diesel::sql_query("SELECT current_setting('lc_messages') AS lc_messages").get_result(connection);

@@ -1,4 +1,4 @@
-//! Migrations, embedded in the binary and run by one process at a time.
+//! Runs the migrations, which are embedded in the binary, in one process at a time.
 
 use std::time::{Duration, Instant};
 
@@ -10,28 +10,27 @@ use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use super::fitness::{self, Unfit};
 use super::{DatabaseError, QueryError, indexes};
 
-/// All of them, oldest first.
+/// All migrations, oldest first.
 pub const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
 
 /// The advisory lock's number: "doorward" in ASCII.
 const LOCK: i64 = 0x646f_6f72_7761_7264;
-/// How long another process may take over its migrations.
+/// The longest time to wait while another process migrates.
 const PATIENCE: Duration = Duration::from_secs(600);
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Why the schema is not as this binary wants it.
+/// Why the schema could not be brought up to date.
 #[derive(Debug, thiserror::Error)]
 pub enum MigrateError {
-    /// PostgreSQL failed.
     #[error("{0}")]
     Query(#[from] QueryError),
-    /// A migration failed; what it had done is rolled back.
+    /// A migration failed. Its changes were rolled back.
     #[error("a migration failed: {0}")]
     Migration(String),
-    /// The database is not what doorward needs; nothing was made in it.
+    /// The database does not meet doorward's requirements. Nothing was created in it.
     #[error("{}; nothing was made there", in_one_line(.0))]
     Unfit(Vec<Unfit>),
-    /// Somebody else has held the lock for too long.
+    /// Another process has held the lock for too long.
     #[error("another process has been migrating this database for {} s", PATIENCE.as_secs())]
     Locked,
 }
@@ -49,7 +48,7 @@ impl From<MigrateError> for DatabaseError {
     fn from(error: MigrateError) -> Self {
         match error {
             MigrateError::Query(error) => error.into(),
-            // Of a migration's own statements diesel hands on PostgreSQL's words alone.
+            // diesel passes on only PostgreSQL's message when a statement of a migration fails.
             MigrateError::Migration(words) => {
                 let is_read_only = words.contains("in a read-only transaction");
                 let read_only = DatabaseErrorKind::ReadOnlyTransaction;
@@ -74,12 +73,9 @@ struct Locked {
     locked: bool,
 }
 
-/// Brings the schema up to date, with the indexes that a server cannot serve without. Returns the names of the migrations
-/// that it ran. Where nothing is pending or missing the lock is not taken: behind a pooler that hands out connections by
-/// transaction it may stay with a connection that others use.
-///
-/// # Errors
-/// See [`MigrateError`].
+/// Brings the schema up to date, including the indexes that a server cannot serve without. Returns the names
+/// of the migrations that it ran. Takes the lock only if something is pending or missing. Behind a pooler
+/// that hands out connections by transaction, the lock may otherwise stay on a connection that others use.
 pub fn run(connection: &mut PgConnection) -> Result<Vec<String>, MigrateError> {
     let unfit = fitness::find_unfit(connection)?;
     if !unfit.is_empty() {
@@ -97,14 +93,14 @@ pub fn run(connection: &mut PgConnection) -> Result<Vec<String>, MigrateError> {
 pub enum Indexes {
     /// Every index exists that this database can have.
     Complete,
-    /// Some are missing: making them failed, or another process is making them.
+    /// Some indexes are missing, because creating them failed or another process is creating them.
     Missing,
 }
 
-/// Makes the indexes that are missing. Does not wait for another process that makes them or migrates.
+/// Creates the missing indexes. Does not wait for another process that creates them or migrates.
 ///
 /// # Errors
-/// PostgreSQL's. An index that cannot be made is no error: the log says why.
+/// A query fails that does not itself create an index. If an index cannot be created, the log says why.
 pub fn make_indexes(connection: &mut PgConnection) -> Result<Indexes, MigrateError> {
     if !indexes::is_any_missing(connection)? {
         return Ok(Indexes::Complete);
@@ -130,8 +126,8 @@ fn run_pending(connection: &mut PgConnection) -> Result<Vec<String>, MigrateErro
     Ok(ran.iter().map(ToString::to_string).collect())
 }
 
-/// Runs `work` under the lock. It is tried in a loop: one that waits inside PostgreSQL would hold up `CREATE INDEX
-/// CONCURRENTLY`.
+/// Runs `work` under the lock. Tries for the lock in a loop, because waiting inside PostgreSQL would block
+/// `CREATE INDEX CONCURRENTLY`.
 fn locked<T>(
     connection: &mut PgConnection,
     work: impl FnOnce(&mut PgConnection) -> Result<T, MigrateError>,
@@ -148,12 +144,10 @@ fn locked<T>(
     done
 }
 
-/// Whether migrations are pending; makes nothing.
-///
-/// # Errors
-/// See [`MigrateError`].
+/// Returns whether migrations are pending. Creates nothing.
 pub fn is_pending(connection: &mut PgConnection) -> Result<bool, MigrateError> {
-    // Asked first: diesel makes this table to look into it, and two that make it at once disturb each other.
+    // Check for diesel's table first. diesel would create it, and two processes that create it at once
+    // conflict.
     let has_begun = "SELECT to_regclass('__diesel_schema_migrations') IS NOT NULL AND $1 > 0 AS locked";
     Ok(!ask(connection, has_begun)? || connection.has_pending_migration(MIGRATIONS)?)
 }
@@ -164,7 +158,7 @@ fn ask(connection: &mut PgConnection, question: &str) -> diesel::QueryResult<boo
     Ok(answer.locked)
 }
 
-#[allow(clippy::disallowed_methods)] // runs before the server does, on a thread of its own
+#[allow(clippy::disallowed_methods)] // runs before the server does, on a separate thread
 fn pause() {
     std::thread::sleep(PAUSE);
 }

@@ -1,4 +1,4 @@
-//! PostgreSQL: the one pool, on threads of its own, and what its failures mean.
+//! PostgreSQL: the connection pool with its threads, and the classification of failures.
 
 pub mod database_clock;
 mod failure;
@@ -41,20 +41,21 @@ pub use diesel::PgConnection as Connection;
 pub use diesel::QueryResult as Queried;
 
 diesel::define_sql_function! {
-    /// PostgreSQL's clock: the start of the transaction.
+    /// PostgreSQL's clock at the start of the transaction.
     fn now() -> Timestamptz;
 }
 
-/// How long r2d2 tries for a connection before it calls PostgreSQL away.
+/// The longest time that r2d2 tries to get a connection before PostgreSQL counts as unavailable.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// Calls that may wait for each connection before further ones are refused.
+/// The number of calls per connection that may wait. Further calls are refused.
 const QUEUE_PER_CONNECTION: usize = 32;
-/// Calls that may wait in all. Each operation of the queue looks at all of them under one lock.
+/// The limit of waiting calls in total. Each queue operation scans all of them under one lock.
 const QUEUE_MAX: usize = 1_024;
-/// How often a transaction that PostgreSQL broke up (a deadlock) is begun again.
+/// The number of times that a transaction is tried when PostgreSQL aborts it, for example because of a
+/// deadlock.
 const ATTEMPTS: usize = 4;
 
-/// The database: a pool of connections, and as many threads that use them. Clones share both.
+/// The database: a pool of connections with one thread for each. Clones share both.
 #[derive(Clone)]
 pub struct Database {
     connections: r2d2::Pool<pool::Manager>,
@@ -63,8 +64,8 @@ pub struct Database {
 }
 
 impl Database {
-    /// A pool of at most `connections` to the database at `url`. Opens none yet: the server may start before
-    /// PostgreSQL does.
+    /// Creates a pool of at most `connections` connections to the database at `url`. Opens none yet, so that
+    /// the server can start before PostgreSQL.
     #[must_use]
     pub fn new(url: &str, connections: u32) -> Self {
         let pool = r2d2::Pool::builder()
@@ -81,11 +82,8 @@ impl Database {
         }
     }
 
-    /// Runs `work` with a connection, each statement committing by itself. What it announced on the feed is in force here
-    /// when this ends.
-    ///
-    /// # Errors
-    /// See [`DatabaseError`].
+    /// Runs `work` with a connection. Each statement commits separately. If `work` published feed events,
+    /// they apply on this node when this returns.
     pub async fn run<T, F>(&self, work: F) -> Result<T, DatabaseError>
     where
         T: Send + 'static,
@@ -94,7 +92,7 @@ impl Database {
         self.run_in(Lane::Ordinary, None, work).await
     }
 
-    /// Runs `work` in this lane. Sets `is_started` once it has a thread.
+    /// Runs `work` in this lane. Sets `is_started` once a thread runs it.
     async fn run_in<T, F>(
         &self,
         lane: Lane,
@@ -116,11 +114,8 @@ impl Database {
         wait_for(&self.feed, |patience| self.threads.run(patience, claim, work)).await?
     }
 
-    /// Runs `work` in one transaction; `Err` rolls back, so what must persist is an `Ok`. Begins again when
-    /// PostgreSQL broke the transaction up because of others.
-    ///
-    /// # Errors
-    /// See [`DatabaseError`].
+    /// Runs `work` in a transaction. An `Err` rolls it back, so anything that must persist needs an `Ok`.
+    /// Retries if PostgreSQL aborted the transaction because of others.
     pub async fn transaction<T, F>(&self, mut work: F) -> Result<T, DatabaseError>
     where
         T: Send + 'static,
@@ -129,27 +124,27 @@ impl Database {
         self.run(move |connection| transaction(connection, &mut work)).await
     }
 
-    /// A connection outside the pool, for the command line.
+    /// Opens a connection outside the pool, for the command line.
     ///
     /// # Errors
-    /// [`DatabaseError::Unavailable`].
+    /// Returns [`DatabaseError::Unavailable`] if PostgreSQL cannot be reached or refuses.
     pub fn connect(url: &str) -> Result<PgConnection, DatabaseError> {
         pool::establish(url).map_err(|error| DatabaseError::Unavailable(error.to_string()))
     }
 
-    /// The feed of what was ended.
+    /// Returns the revocation feed.
     #[must_use]
     pub fn feed(&self) -> &Feed {
         &self.feed
     }
 
-    /// The threads' pool, for metrics.
+    /// Returns the pool of threads, for metrics.
     #[must_use]
     pub fn threads(&self) -> &BlockingPool {
         &self.threads
     }
 
-    /// Connections open now, and how many of them are idle.
+    /// Returns the number of open connections, and how many of them are idle.
     #[must_use]
     pub fn connections(&self) -> (u32, u32) {
         let state = self.connections.state();
@@ -157,8 +152,8 @@ impl Database {
     }
 }
 
-/// Shares the connections: one caller leaves a quarter of them to the others, and all expensive reads together three
-/// quarters.
+/// Limits how callers share the connections. One caller leaves a quarter of them to others, and all expensive
+/// reads together leave three quarters.
 fn limits(connections: usize) -> Limits {
     let quarter = (connections / 4).max(1);
     let waiting = (connections * QUEUE_PER_CONNECTION).min(QUEUE_MAX);
@@ -170,10 +165,7 @@ fn limits(connections: usize) -> Limits {
         .with_lane(Lane::Expensive, expensive)
 }
 
-/// Runs `work` in a transaction on a connection of the caller's, as [`Database::transaction`] does.
-///
-/// # Errors
-/// `work`'s own, or PostgreSQL's.
+/// Runs `work` in a transaction on the caller's connection, as [`Database::transaction`] does.
 pub fn transaction<T>(
     connection: &mut PgConnection,
     mut work: impl FnMut(&mut PgConnection) -> QueryResult<T>,
@@ -187,7 +179,8 @@ pub fn transaction<T>(
     }
 }
 
-/// Waits for work as long as its request still may, and until what it announced is in force here.
+/// Waits for `work` within the request's remaining database time. If it published feed events, also waits
+/// until they apply on this node.
 async fn wait_for<T, W>(feed: &Feed, work: impl FnOnce(Duration) -> W) -> Result<T, DatabaseError>
 where
     W: Future<Output = Result<(T, bool), BlockingError>>,
@@ -219,7 +212,7 @@ fn with_connection<T>(
     }
 }
 
-/// r2d2's own failures, told once in our log.
+/// Logs r2d2's own failures.
 #[derive(Debug)]
 struct Log;
 
@@ -229,32 +222,26 @@ impl<E: std::error::Error> r2d2::HandleError<E> for Log {
     }
 }
 
-/// Lets statements on this connection take as long as they need: nobody waits for an answer but whoever runs a command.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Removes the statement timeout from this connection, for commands and migrations that may take long.
 pub fn without_timeout(connection: &mut PgConnection) -> QueryResult<()> {
     diesel::sql_query("SET statement_timeout = 0").execute(connection).map(|_| ())
 }
 
 /// Returns the database's time.
-///
-/// # Errors
-/// PostgreSQL's.
 pub fn find_time(connection: &mut PgConnection) -> QueryResult<DateTime<Utc>> {
     diesel::select(now()).get_result(connection)
 }
 
-/// Waits for an advisory lock, and holds it until the transaction ends.
+/// Takes an advisory lock and holds it until the transaction ends.
 ///
 /// # Errors
-/// PostgreSQL's, where others hold it for too long.
+/// Others hold the lock longer than `lock_timeout`, or the query fails.
 pub fn lock_until_the_end(connection: &mut PgConnection, lock: i64) -> QueryResult<()> {
     let taken = diesel::sql_query("SELECT pg_advisory_xact_lock($1)").bind::<BigInt, _>(lock);
     taken.execute(connection).map(|_| ())
 }
 
-/// Escapes what `LIKE` would take for a wildcard.
+/// Escapes the wildcards of `LIKE`.
 #[must_use]
 pub fn escape_like(text: &str) -> String {
     text.replace('\\', r"\\").replace('%', r"\%").replace('_', r"\_")
@@ -266,10 +253,7 @@ struct Count {
     count: i64,
 }
 
-/// How many others are connected to this database.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Returns the number of other clients connected to this database.
 pub fn count_other_clients(connection: &mut PgConnection) -> QueryResult<i64> {
     let others: Count = diesel::sql_query(
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \

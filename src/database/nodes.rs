@@ -1,4 +1,4 @@
-//! The nodes that serve on this database, as each reports itself: its settings, and when it was last seen.
+//! The nodes that serve on this database. Each node reports its settings and when it was last seen.
 
 use std::collections::BTreeMap;
 
@@ -8,24 +8,23 @@ use uuid::Uuid;
 
 /// A node counts as live if it reported within this many seconds. It reports three times as often.
 pub const LIVE_FOR_SECONDS: i64 = 30;
-/// Rows kept at most.
+/// The maximum number of rows kept.
 const MOST: i64 = 1_000;
-/// Names of nodes in a message; the rest are counted.
+/// The maximum number of node names in a message. The rest are counted.
 const NAMED: usize = 3;
 
 /// A node, as it reports itself.
 #[derive(Clone, Debug, QueryableByName)]
 pub struct Node {
-    /// The id of its process.
+    /// The id of the node's process.
     #[diesel(sql_type = SqlUuid)]
     pub id: Uuid,
-    /// Host name and port.
+    /// The node's host name and port.
     #[diesel(sql_type = Text)]
     pub name: String,
-    /// The program's version.
     #[diesel(sql_type = Text)]
     pub version: String,
-    /// The lifetime of the access tokens that it issues.
+    /// The lifetime of the access tokens that the node issues.
     #[diesel(sql_type = BigInt)]
     pub access_ttl_seconds: i64,
     #[diesel(sql_type = Jsonb)]
@@ -33,7 +32,8 @@ pub struct Node {
 }
 
 impl Node {
-    /// Creates a node's report of itself. `settings` are those that all nodes must share, by their names.
+    /// Creates a node's report. `settings` maps the names of the settings that all nodes must share to their
+    /// values.
     #[must_use]
     pub fn new(id: Uuid, name: String, access_ttl_seconds: i64, settings: &BTreeMap<&str, String>) -> Self {
         let version = env!("CARGO_PKG_VERSION").to_owned();
@@ -45,19 +45,14 @@ impl Node {
     }
 }
 
-/// Writes a starting node's row. A node that was killed has left a row of the same name, which goes.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Inserts a starting node's row. Deletes a row with the same name, which a killed node may have left.
 pub fn insert(connection: &mut PgConnection, node: &Node) -> QueryResult<()> {
     diesel::sql_query("DELETE FROM nodes WHERE name = $1").bind::<Text, _>(&node.name).execute(connection)?;
     update(connection, node)
 }
 
-/// Reports that a node is live. Deletes the rows of nodes that were not seen for a day, and the oldest past the bound.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Reports that a node is live. Deletes the rows of nodes not seen for a day, and the oldest rows beyond
+/// `MOST`.
 pub fn update(connection: &mut PgConnection, node: &Node) -> QueryResult<()> {
     diesel::sql_query(
         "INSERT INTO nodes (id, name, version, access_ttl_seconds, settings, started_at, seen_at)
@@ -70,7 +65,7 @@ pub fn update(connection: &mut PgConnection, node: &Node) -> QueryResult<()> {
     .bind::<BigInt, _>(node.access_ttl_seconds)
     .bind::<Jsonb, _>(&node.settings)
     .execute(connection)?;
-    // Others may delete the same rows at the same time.
+    // Other nodes may delete the same rows at the same time, so locked rows are skipped.
     diesel::sql_query(
         "DELETE FROM nodes WHERE id IN (
             SELECT id FROM nodes WHERE seen_at < now() - interval '1 day'
@@ -83,9 +78,6 @@ pub fn update(connection: &mut PgConnection, node: &Node) -> QueryResult<()> {
 }
 
 /// Deletes the row of a node that stops.
-///
-/// # Errors
-/// PostgreSQL's.
 pub fn delete(connection: &mut PgConnection, id: Uuid) -> QueryResult<()> {
     diesel::sql_query("DELETE FROM nodes WHERE id = $1")
         .bind::<SqlUuid, _>(id)
@@ -94,11 +86,8 @@ pub fn delete(connection: &mut PgConnection, id: Uuid) -> QueryResult<()> {
 }
 
 /// Lists the live nodes by name.
-///
-/// # Errors
-/// PostgreSQL's.
 pub fn list_live(connection: &mut PgConnection) -> QueryResult<Vec<Node>> {
-    // A clock that was set back leaves rows from the future.
+    // `abs` also excludes rows from the future, which a clock that was set back leaves.
     diesel::sql_query(
         "SELECT id, name, version, access_ttl_seconds, settings FROM nodes
          WHERE abs(extract(epoch FROM now() - seen_at)) <= $1 ORDER BY name, id",
@@ -107,10 +96,7 @@ pub fn list_live(connection: &mut PgConnection) -> QueryResult<Vec<Node>> {
     .load(connection)
 }
 
-/// Returns the longest lifetime of access tokens among the nodes of the last day, in seconds.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Returns the longest access token lifetime among the nodes of the last day, in seconds.
 pub fn find_longest_ttl(connection: &mut PgConnection) -> QueryResult<Option<i64>> {
     #[derive(QueryableByName)]
     struct Longest {
@@ -122,12 +108,12 @@ pub fn find_longest_ttl(connection: &mut PgConnection) -> QueryResult<Option<i64
     Ok(found.longest)
 }
 
-/// A setting that live nodes must share and do not.
+/// A setting that live nodes must share but do not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
     /// The setting's environment variable.
     pub setting: String,
-    /// The nodes that have each value.
+    /// The names of the nodes for each value.
     values: BTreeMap<String, Vec<String>>,
 }
 
@@ -144,7 +130,7 @@ impl std::fmt::Display for Difference {
     }
 }
 
-/// Finds the settings in which nodes differ. A setting that a node of another version does not report is not compared there.
+/// Finds the settings in which nodes differ. Ignores nodes of other versions that do not report the setting.
 #[must_use]
 pub fn find_differences(nodes: &[Node]) -> Vec<Difference> {
     let mut settings: BTreeMap<&str, BTreeMap<String, Vec<String>>> = BTreeMap::new();
@@ -172,7 +158,7 @@ mod tests {
         let both = [("A", "1"), ("B", "2")];
         assert_eq!(find_differences(&[node("a", &both), node("b", &both)]), []);
         assert_eq!(find_differences(&[]), []);
-        // One of another version knows other settings.
+        // A node of another version reports other settings.
         assert_eq!(find_differences(&[node("a", &both), node("b", &both[..1]), node("c", &[])]), []);
     }
 

@@ -1,5 +1,5 @@
-//! Connections to PostgreSQL, kept by r2d2. A connection is tested before use only when something gives reason to
-//! doubt it, so that a request costs its own statements and no round trip more.
+//! Connections to PostgreSQL, pooled by r2d2. A connection is tested before use only if it is in doubt. So a
+//! request normally costs only its own statements and no additional round trip.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,23 +10,23 @@ use diesel::{Connection, PgConnection, QueryResult, RunQueryDsl};
 
 use super::failure::DatabaseError;
 
-/// After this long unused, a connection is tested before use.
+/// A connection that was unused for longer than this is tested before use.
 const IDLE_BEFORE_TEST: Duration = Duration::from_secs(1);
 
-/// What every connection is set to. The deadline of blocking.rs is the one that holds when PostgreSQL does not
-/// answer at all; these free its side.
+/// The settings of every connection. They end work on PostgreSQL's side. If PostgreSQL does not answer at
+/// all, the deadline of the blocking pool applies instead.
 const SETTINGS: &str = "SET timezone = 'UTC'; SET statement_timeout = '4s'; SET lock_timeout = '3s'; \
                         SET idle_in_transaction_session_timeout = '10s'";
 
-/// Makes and judges connections for r2d2.
+/// Opens and checks connections for r2d2.
 #[derive(Debug)]
 pub(super) struct Manager {
     url: String,
-    /// Raised whenever any connection failed: those not tested since are in doubt.
+    /// Counts failures of connections. A connection that was not tested since the last failure is in doubt.
     doubts: Arc<AtomicU64>,
 }
 
-/// A connection and what is known of its health.
+/// A connection, and when it last worked.
 pub(super) struct Pooled {
     pub(super) connection: PgConnection,
     tested_at: Instant,
@@ -36,7 +36,8 @@ pub(super) struct Pooled {
 }
 
 impl Pooled {
-    /// Notes that the connection failed: it is thrown away, and its siblings are tested before their next use.
+    /// Records that the connection failed. It is discarded, and the other connections are tested before their
+    /// next use.
     pub(super) fn doubt(&mut self) {
         self.failed = true;
         self.doubts.fetch_add(1, Ordering::Relaxed);
@@ -47,7 +48,7 @@ impl Pooled {
             || self.tested_at.elapsed() > IDLE_BEFORE_TEST
     }
 
-    /// Notes that it just worked.
+    /// Records that the connection just worked.
     pub(super) fn trust(&mut self) {
         self.tested_at = Instant::now();
     }
@@ -59,8 +60,9 @@ impl Manager {
     }
 }
 
-/// What an end of the network or of PostgreSQL's machine is noticed by: nobody waits longer than this for a connection, and
-/// over TCP what is not taken there within two seconds breaks it. Otherwise a thread waits for a quarter of an hour.
+/// libpq parameters that detect a failed network or host. Connecting takes at most two seconds. A TCP
+/// connection breaks if sent data is not acknowledged within two seconds. By default a thread would wait for
+/// a quarter of an hour.
 const WATCHED: [(&str, &str); 5] = [
     ("connect_timeout", "2"),
     ("tcp_user_timeout", "2000"),
@@ -69,21 +71,22 @@ const WATCHED: [(&str, &str); 5] = [
     ("keepalives_count", "2"),
 ];
 
-/// The same database, watched. Of a parameter that stands twice libpq takes the last: what the URL itself sets stays.
+/// Returns the URL with these parameters first. libpq takes the last of duplicate parameters, so the URL's
+/// own values win.
 fn watched(url: &str) -> String {
     let (address, own) = split_query(url);
     let first = WATCHED.map(|(name, value)| format!("{name}={value}")).join("&");
     with_query(address, [&first, own])
 }
 
-/// The same database by a connection of this name, whatever the URL calls itself.
+/// Returns the URL with this application name last, so that it overrides the URL's own.
 fn named(url: &str, name: &str) -> String {
     let (address, own) = split_query(url);
     with_query(address, [own, &format!("application_name={name}")])
 }
 
-/// The query begins where libpq has it begin: behind the user and the password, which may hold a `?`. config/ has seen to
-/// it that an `@` ends them.
+/// Splits a URL at its query, where libpq does. The user and the password may contain a `?`, so the search
+/// starts after the last `@`. The config module ensures that an `@` ends them.
 fn split_query(url: &str) -> (&str, &str) {
     let host = url.rfind('@').map_or(0, |at| at + 1);
     url[host..].find('?').map_or((url, ""), |at| (&url[..host + at], &url[host + at + 1..]))
@@ -95,10 +98,10 @@ fn with_query(address: &str, parts: [&str; 2]) -> String {
     format!("{address}?{first}{between}{last}")
 }
 
-/// Opens one connection, set up as all are.
+/// Opens a connection and applies [`SETTINGS`].
 ///
 /// # Errors
-/// When PostgreSQL cannot be reached or refuses.
+/// PostgreSQL cannot be reached or refuses.
 pub(super) fn establish(url: &str) -> Result<PgConnection, diesel::r2d2::Error> {
     let mut connection =
         PgConnection::establish(&watched(url)).map_err(diesel::r2d2::Error::ConnectionError)?;
@@ -106,10 +109,10 @@ pub(super) fn establish(url: &str) -> Result<PgConnection, diesel::r2d2::Error> 
     Ok(connection)
 }
 
-/// Opens the feed's, which is known by its name.
+/// Opens the feed's connection, with an application name of its own.
 ///
 /// # Errors
-/// When PostgreSQL cannot be reached or refuses.
+/// PostgreSQL cannot be reached or refuses.
 pub(super) fn establish_feed(url: &str) -> Result<PgConnection, DatabaseError> {
     establish(&named(url, "doorward-feed")).map_err(|error| DatabaseError::Unavailable(error.to_string()))
 }

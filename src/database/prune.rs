@@ -1,4 +1,4 @@
-//! Deletes what is past its time, in batches, by one process at a time.
+//! Deletes expired rows in batches, in one process at a time.
 
 use std::time::Duration;
 
@@ -7,62 +7,61 @@ use diesel::{PgConnection, QueryResult, QueryableByName, RunQueryDsl};
 
 use super::{Database, DatabaseError};
 
-/// Rows that one statement deletes at most.
+/// The maximum number of rows that one statement deletes.
 const BATCH: i64 = 5_000;
 /// The advisory lock's number: "prune" in ASCII.
 const LOCK: i64 = 0x70_7275_6e65;
 
-/// How long what happened is kept. Settings.
+/// The retention periods from the settings.
 #[derive(Clone, Copy, Debug)]
 pub struct Retention {
-    /// The audit log.
+    /// The retention of audit events.
     pub audit_events: Duration,
-    /// Refused requests.
+    /// The retention of refused requests.
     pub refusals: Duration,
-    /// From where accounts were signed in to.
+    /// The retention of addresses that accounts were signed in to from.
     pub known_addresses: Duration,
 }
 
-/// Rows that were deleted.
+/// The number of deleted rows of each kind.
 #[derive(Clone, Copy, Debug, Default, serde::Serialize)]
 pub struct Pruned {
     /// Sessions past their whole lifetime, with their refresh tokens.
     pub sessions: usize,
-    /// Ended sessions of which nothing could still be presented.
+    /// Ended sessions whose tokens have all expired.
     pub ended_sessions: usize,
-    /// Personal tokens past their time.
+    /// Expired personal tokens.
     pub personal_tokens: usize,
-    /// Personal tokens that were revoked longer ago than the audit log remembers.
+    /// Personal tokens that were revoked longer ago than audit events are kept.
     pub revoked_tokens: usize,
-    /// Rows of the feed that concern nothing any more.
+    /// Rows of the feed that no longer affect any token.
     pub revocations: usize,
-    /// Links past their time.
+    /// Expired links for setting a password.
     pub password_links: usize,
     /// Audit events past their retention.
     pub audit_events: usize,
     /// Refused requests past their retention.
     pub refusals: usize,
-    /// Counts of tries that have fallen to nothing.
+    /// Attempt counters that have dropped to zero.
     pub attempts: usize,
     /// Addresses past their retention.
     pub known_addresses: usize,
 }
 
 impl Pruned {
-    /// Counts another batch in.
+    /// Adds the counts of another batch.
     pub fn add(&mut self, batch: Self) {
         for ((_, sum), (_, rows)) in self.by_kind_mut().into_iter().zip(batch.by_kind()) {
             *sum += rows;
         }
     }
 
-    /// All of them.
     #[must_use]
     pub fn total(&self) -> usize {
         self.by_kind().iter().map(|(_, rows)| rows).sum()
     }
 
-    /// Each kind's name in metrics, and its rows.
+    /// Returns each kind's name in metrics, with its number of rows.
     #[must_use]
     pub fn by_kind(mut self) -> [(&'static str, usize); 10] {
         self.by_kind_mut().map(|(kind, rows)| (kind, *rows))
@@ -84,37 +83,37 @@ impl Pruned {
     }
 }
 
-/// Rows of a kind that are past their time.
+/// A rule that selects the expired rows of one kind.
 struct Stale {
     table: &'static str,
     key: &'static str,
-    /// What says when their time was.
+    /// The column with the time at which a row expires.
     at: &'static str,
-    /// How long after it they go, in seconds.
+    /// The number of seconds between that time and the deletion.
     after: f64,
-    /// The rows among them that another kind counts and deletes.
+    /// The condition for rows that another kind counts and deletes.
     others: &'static str,
-    /// Whether others write them too, so that some may be locked.
+    /// True if others also write these rows, so that some may be locked.
     may_be_locked: bool,
 }
 
 const DAY: f64 = 86_400.0;
 
-/// Whose rows go when, in the order of [`Pruned::by_kind`].
+/// Returns the rules for all kinds, in the order of [`Pruned::by_kind`].
 fn stale(retention: Retention) -> [Stale; 10] {
     let of = |table, key, at, after| Stale { table, key, at, after, others: "false", may_be_locked: false };
     [
-        // A session that was not ended keeps its row until its whole lifetime is over: until then a copied refresh token is
-        // found out by it. A day more lets what is late be refused with its reason.
+        // A session that was not ended keeps its row for its whole lifetime, because the row detects a copied
+        // refresh token. With another day, late requests are refused with the right reason.
         Stale { may_be_locked: true, ..of("sessions", "id", "expires_at", DAY) },
-        // One that was ended is there only to say so to whoever presents what it left.
+        // An ended session's row only serves to give the reason when one of its tokens is presented.
         Stale {
             others: "expires_at < now() - interval '1 day'",
             may_be_locked: true,
             ..of("sessions", "id", "presentable_until", DAY)
         },
         Stale { may_be_locked: true, ..of("personal_tokens", "id", "expires_at", 30.0 * DAY) },
-        // Who revoked it, and when, is in the audit log as long.
+        // The audit log keeps who revoked the token, and when, for the same time.
         Stale {
             others: "expires_at < now() - interval '30 days'",
             may_be_locked: true,
@@ -124,14 +123,14 @@ fn stale(retention: Retention) -> [Stale; 10] {
         of("password_links", "digest", "expires_at", DAY),
         of("audit_events", "id", "occurred_at", retention.audit_events.as_secs_f64()),
         of("refusals", "position", "occurred_at", retention.refusals.as_secs_f64()),
-        // A count falls to nothing within hours of the last try, and no wait is longer than a day. There are only as many
-        // rows as tries are taken.
+        // A count drops to zero within hours of the last attempt, and no wait is longer than a day. The
+        // number of rows is limited by the number of attempts.
         Stale { may_be_locked: true, ..of("attempts", "kind, digest", "counted_at", 2.0 * DAY) },
         of("known_addresses", "user_id, network", "last_used_at", retention.known_addresses.as_secs_f64()),
     ]
 }
 
-/// A few rows a day, which nobody misses in the count of what was deleted.
+/// Deletes old refusal counts. There are only a few rows a day, so they are not counted as deleted.
 const REFUSAL_COUNTS: &str = "DELETE FROM refusal_counts WHERE day < now() - $1 * interval '1 second'";
 
 impl Stale {
@@ -158,11 +157,11 @@ impl Stale {
     }
 }
 
-/// Prunes everything, a batch at a time, on the pool. `None`: another process is at it, and this one leaves the rest to
-/// it; what it had deleted by then was counted by `each`, batch by batch.
+/// Prunes everything in batches on the pool. Calls `each` after every batch. Returns `None` if another
+/// process is pruning, and leaves the rest to it.
 ///
 /// # Errors
-/// See [`DatabaseError`]; what was deleted by then is.
+/// See [`DatabaseError`]. Batches that were deleted before stay deleted.
 pub async fn run(
     database: &Database,
     retention: Retention,
@@ -192,10 +191,7 @@ struct Locked {
     locked: bool,
 }
 
-/// Counts what is past its time; deletes nothing, and waits for nobody.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Counts the expired rows. Deletes nothing, and does not wait for locks.
 pub fn count(connection: &mut PgConnection, retention: Retention) -> QueryResult<Pruned> {
     let mut counted = Pruned::default();
     for (stale, (_, rows)) in stale(retention).iter().zip(counted.by_kind_mut()) {
@@ -204,10 +200,7 @@ pub fn count(connection: &mut PgConnection, retention: Retention) -> QueryResult
     Ok(counted)
 }
 
-/// Deletes at most a batch of each; `None`: another process is at it.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Deletes at most one batch of each kind. Returns `None` if another process is pruning.
 pub fn prune_batch(connection: &mut PgConnection, retention: Retention) -> QueryResult<Option<Pruned>> {
     super::transaction(connection, |connection| {
         let lock: Locked = diesel::sql_query("SELECT pg_try_advisory_xact_lock($1) AS locked")

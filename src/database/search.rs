@@ -1,4 +1,4 @@
-//! Reads that may be expensive, such as a search: they have a timeout of their own, shorter than other statements'.
+//! Runs reads that may be expensive, such as searches, with a shorter timeout than other statements have.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,15 +10,17 @@ use diesel::{PgConnection, QueryResult, RunQueryDsl};
 use super::{Database, DatabaseError, QueryError};
 use crate::blocking::Lane;
 
-/// The time that each statement of an expensive read may run.
+/// The timeout of each statement of an expensive read.
 pub const SEARCH_TIMEOUT: Duration = Duration::from_millis(1_500);
 
 impl Database {
     /// Runs an expensive read in a read-only transaction. PostgreSQL cancels each of its statements after
-    /// [`SEARCH_TIMEOUT`]. Of each caller one runs at a time, and of all of them as many as a quarter of the connections.
+    /// [`SEARCH_TIMEOUT`]. Each caller may run one at a time, and all callers together may use a quarter of
+    /// the connections.
     ///
     /// # Errors
-    /// [`DatabaseError::TooExpensive`] when a statement ran into the timeout; otherwise see [`DatabaseError`].
+    /// Returns [`DatabaseError::TooExpensive`] if a statement exceeded the timeout. Otherwise see
+    /// [`DatabaseError`].
     pub async fn search<T, F>(&self, work: F) -> Result<T, DatabaseError>
     where
         T: Send + 'static,
@@ -30,7 +32,7 @@ impl Database {
         });
         match found.await {
             Ok(found) => found.ok_or(DatabaseError::TooExpensive),
-            // Other searches were before it all the time.
+            // It never started, because other searches used all of their connections.
             Err(DatabaseError::Unavailable(_)) if !is_started.load(Ordering::Relaxed) => {
                 Err(DatabaseError::Overloaded)
             }
@@ -39,7 +41,8 @@ impl Database {
     }
 }
 
-/// Runs `work` with this timeout for each statement. Returns `None` if PostgreSQL canceled one for it.
+/// Runs `work` with this timeout for each statement. Returns `None` if PostgreSQL canceled a statement
+/// because of it.
 fn run_limited<T>(
     connection: &mut PgConnection,
     timeout: Duration,
@@ -58,8 +61,8 @@ fn run_limited<T>(
     }
 }
 
-/// Returns whether the statement alone failed. PostgreSQL's words for a timeout depend on its language, and diesel hands
-/// on no SQLSTATE, so the connection is asked whether it still works.
+/// Returns whether only the statement failed. PostgreSQL's words for a timeout depend on its language, and
+/// diesel passes on no SQLSTATE. So this checks whether the connection still works.
 fn is_canceled(connection: &mut PgConnection, error: &QueryError) -> bool {
     matches!(error, QueryError::DatabaseError(DatabaseErrorKind::Unknown, _))
         && diesel::sql_query("SELECT").execute(connection).is_ok()

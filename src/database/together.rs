@@ -1,4 +1,4 @@
-//! Calls of one kind that one statement answers together, so that many cost little more than one.
+//! Answers several calls of one kind with one statement, so that many cost little more than one.
 
 use diesel::{PgConnection, QueryResult};
 
@@ -8,15 +8,16 @@ use super::{Database, DatabaseError, wait_for, with_connection};
 use crate::blocking::Claim;
 use crate::blocking::batch::{Asked, Batch};
 
-/// See [`Database::together`].
+/// The calls of one kind. See [`Database::together`].
 pub struct Together<A, T> {
     batch: Batch<A, (Result<Option<T>, String>, bool)>,
     feed: Feed,
 }
 
 impl Database {
-    /// Has calls of one kind answered together: `work` answers each, in their order, or leaves it to be asked for alone.
-    /// A quarter of the connections are at it at a time at most, or two where that is less.
+    /// Creates batched calls of one kind. `work` answers all calls of a batch, in their order, or returns
+    /// `None` for those that must be asked alone. Batches use at most a quarter of the connections at a time,
+    /// or two if that is more.
     #[must_use]
     pub fn together<A, T, F>(&self, work: F) -> Together<A, T>
     where
@@ -34,7 +35,7 @@ impl Database {
                 Err(DatabaseError::Unavailable(why)) if !is_broken_off(&why) => {
                     asked.iter().map(|_| Err(why.clone())).collect()
                 }
-                // Whose fault it is, or whose locks, shows when each is asked for alone.
+                // Each call is then asked alone, which shows whose statement failed or met a lock.
                 Err(_) => asked.iter().map(|_| Ok(None)).collect(),
             };
             each.into_iter().map(|answer| (answer, announced)).collect()
@@ -44,11 +45,9 @@ impl Database {
 }
 
 impl<A: Asked, T: Send + 'static> Together<A, T> {
-    /// The answer to this one; `None`: it is to be asked for alone. What the others with it announced on the feed is in
-    /// force here too when this ends. Past what one statement answers, those of different claims take turns.
-    ///
-    /// # Errors
-    /// See [`DatabaseError`].
+    /// Returns the answer to this call, or `None` if it must be asked alone. Feed events that any call of the
+    /// batch published apply on this node when this returns. If more calls wait than one statement answers,
+    /// the parties of their claims alternate.
     pub async fn run(&self, claim: Claim, asked: A) -> Result<Option<T>, DatabaseError> {
         let answer = wait_for(&self.feed, |patience| self.batch.run(patience, claim, asked)).await?;
         answer.map_err(DatabaseError::Unavailable)

@@ -1,4 +1,5 @@
-//! How long a request waits for the database: all that it asks one after the other may take as long as one call of others.
+//! Limits how long a request waits for the database. All database calls of one request share the deadline of
+//! a single call.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
@@ -6,44 +7,47 @@ use std::time::{Duration, Instant};
 use super::failure::DatabaseError;
 use crate::blocking::BlockingError;
 
-/// How long a request waits for all of its database work, queueing included; and how long any other call does.
+/// The time that a request may wait for all of its database work, including queueing. It is also the deadline
+/// of a call outside a request.
 const DEADLINE: Duration = Duration::from_secs(4);
-/// How long a call waits at least that comes late in its request, where the database was not what it waited for.
+/// The minimum time for a call that comes late in its request, if the earlier time was not spent on the
+/// database.
 const LEAST: Duration = Duration::from_secs(1);
 
 tokio::task_local! {
-    /// What the request that is served here has waited for so far.
+    /// The time that the current request has waited so far.
     static WAITED: Cell<Waited>;
 }
 
 #[derive(Clone, Copy, Default)]
 struct Waited {
-    /// When it first asked the database.
+    /// The time of the request's first database call.
     since: Option<Instant>,
-    /// For the database alone.
+    /// The time spent on the database alone.
     time: Duration,
 }
 
 impl Waited {
-    /// What it did in between (a hash takes its time) counts too, but for the least that a call needs.
+    /// Returns the time left for the next call. Other work of the request, such as a password hash, counts
+    /// too, but leaves at least [`LEAST`].
     fn patience(&self) -> Duration {
         let left = DEADLINE.saturating_sub(self.since.map_or(Duration::ZERO, |since| since.elapsed()));
         left.max(LEAST.min(DEADLINE.saturating_sub(self.time)))
     }
 }
 
-/// Serves a request: all that it asks of the database one after the other may take as long as one call of others.
+/// Serves a request with one deadline for all of its database calls together.
 pub async fn within_one_deadline<T>(request: impl Future<Output = T>) -> T {
     WAITED.scope(Cell::default(), request).await
 }
 
-/// How long the next call here waits for the database.
+/// Returns how long the next database call may wait.
 #[must_use]
 pub fn patience() -> Duration {
     WAITED.try_with(|waited| waited.get().patience()).unwrap_or(DEADLINE)
 }
 
-/// Notes that a call of this request waited since then.
+/// Records that a call of this request waited from `since` until now.
 fn note_waited(since: Instant) {
     let _ = WAITED.try_with(|waited| {
         let Waited { since: first, time } = waited.get();
@@ -51,7 +55,7 @@ fn note_waited(since: Instant) {
     });
 }
 
-/// Waits for a call as long as its request still may.
+/// Runs a call within the request's remaining database time.
 pub(super) async fn within_patience<T, W>(call: impl FnOnce(Duration) -> W) -> Result<T, DatabaseError>
 where
     W: Future<Output = Result<T, BlockingError>>,

@@ -1,24 +1,24 @@
-//! What a curl command line sends, as far as a credential and its request are concerned.
+//! Parses a curl command line as far as its request and credential are concerned.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-/// What it says.
+/// A parsed command line.
 #[derive(Default)]
 pub struct Curl {
-    /// The header lines, those too that options stand for.
+    /// The header lines, including those that options add.
     pub headers: Vec<String>,
     /// The body.
     pub data: Option<String>,
-    /// Where it goes: an address with its scheme, or a path.
+    /// The URL with its scheme, or a path.
     pub address: Option<String>,
-    /// As `-X` says.
+    /// The method given with `-X`.
     method: Option<String>,
-    /// As other options imply.
+    /// The method that other options imply.
     implied_method: Option<&'static str>,
 }
 
-/// curl's options that carry a value: the letters, and of the names those that are in use.
+/// The options of curl that take a value: all letters, and those names that are in common use.
 const VALUED_LETTERS: &str = "AbcCdDeEFHKmoPQrtTuUwxXyYz";
 const VALUED_NAMES: &[&str] = &[
     "aws-sigv4",
@@ -81,14 +81,14 @@ const VALUED_NAMES: &[&str] = &[
 ];
 
 impl Curl {
-    /// Reads the words behind `curl`; `None`: a quotation mark is without its other.
+    /// Parses the words after `curl`. Returns `None` if a quotation mark is unmatched.
     #[must_use]
     pub fn read(text: &str) -> Option<Self> {
         let mut words = shlex::split(text)?.into_iter().skip(1);
         let mut curl = Self::default();
         while let Some(word) = words.next() {
             if let Some(name) = word.strip_prefix("--") {
-                // `--url` is followed by what is an address without it too.
+                // `--url` needs no value here, because the URL after it is recognized by itself.
                 let value = if VALUED_NAMES.contains(&name) { words.next() } else { None };
                 curl.take(name, value.unwrap_or_default());
             } else if let Some(letters) = word.strip_prefix('-') {
@@ -109,7 +109,7 @@ impl Curl {
         Some(curl)
     }
 
-    /// The method of its request.
+    /// Returns the method of the request.
     #[must_use]
     pub fn method(&self) -> &str {
         let by_data = if self.data.is_some() { "POST" } else { "GET" };
@@ -134,7 +134,7 @@ impl Curl {
     }
 }
 
-/// The name of a short option, as far as it matters here.
+/// Returns the name of a short option, if it is relevant here.
 fn name_of(letter: char) -> &'static str {
     match letter {
         'H' => "header",

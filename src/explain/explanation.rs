@@ -1,6 +1,8 @@
-//! Why a credential is let in or refused, check by check. The same checks as the guard's decide; explaining spends
-//! nothing and notes nothing as used. Who asks learns what he may: of a token no more than its refusal would say, and
-//! its life only if it is his own or the audit log is open to him.
+//! Explains check by check why a credential is accepted or refused. It runs the guard's own checks.
+//! Explaining rotates no token and records no use.
+//!
+//! Callers see the history of their own credentials only, unless they have `audit:read`. For other tokens
+//! they see only what the refusal already said.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -18,19 +20,20 @@ use crate::refusal::{Code, Problem};
 use crate::state::State;
 use crate::users::user;
 
-/// Who asks.
+/// The person who requests an explanation.
 #[derive(Clone, Copy, Debug)]
 pub enum Asker<'a> {
-    /// Somebody without a credential of his own.
+    /// Someone without a credential of their own.
     Nobody,
-    /// A caller.
+    /// An authorized caller.
     Caller(&'a Caller),
-    /// Who runs the server, on its terminal.
+    /// The server's operator, at its terminal.
     Operator,
 }
 
 impl Asker<'_> {
-    /// Whether he may learn of the life of what belongs to this user. A personal token shows none.
+    /// Returns whether they may see the history of a credential of this user. A caller with a personal token
+    /// may not.
     fn may_see(self, user_id: Option<Uuid>) -> bool {
         match self {
             Self::Nobody => false,
@@ -44,96 +47,98 @@ impl Asker<'_> {
     }
 }
 
-/// Why nothing may be kept under a request id.
+/// The reasons why nothing may be stored under a request ID.
 pub const NOT_KEPT: &str = "Nothing is kept under this request id: it was let in, is too long ago, came with too many \
                             others at once, or was answered within the last second by another node.";
 
-/// What is said of a credential.
+/// The result of the checks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// It is, or was, let in.
+    /// The credential is, or was, accepted.
     LetIn,
-    /// It is, or was, refused.
+    /// The credential is, or was, refused.
     Refused,
-    /// A refresh token whose session lives: whether it is good itself is told only by presenting it.
+    /// It is a refresh token of a live session. Only presenting it shows whether the token itself is
+    /// accepted.
     SessionLives,
 }
 
-/// An explanation.
+/// An explanation of a credential or a request.
 #[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 pub struct Explanation {
-    /// In a word.
+    /// The result of the checks.
     pub verdict: Verdict,
-    /// What the refusal says: `code`, `title`, `detail`, `action`, `terminal` and the code's own members.
+    /// The refusal's `code`, `title`, `detail`, `action`, `terminal` and the code's own members.
     #[schema(value_type = Option<Object>)]
     pub problem: Option<Value>,
-    /// What was sent.
+    /// The credential that was sent.
     pub credential: Option<ExplainedCredential>,
-    /// The request, when one was asked for.
+    /// The request, if the explanation is about one.
     pub request: Option<ExplainedRequest>,
     /// The checks, in order.
     pub checks: Vec<Line>,
-    /// What became of it; null where it is none of the asker's business.
+    /// The history of the credential. Null if the caller may not see it.
     pub life: Option<Vec<LifeEvent>>,
-    /// What to do, and who.
+    /// Advice on what to do, and for whom.
     pub next: Vec<Step>,
 }
 
-/// The credential.
+/// The credential that is explained.
 #[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 pub struct ExplainedCredential {
-    /// Which kind.
+    /// The kind of the credential.
     #[schema(example = "access_token")]
     pub kind: String,
-    /// Its public id: `jti`, or that of its row.
+    /// The public ID of the credential, such as the `jti`.
     pub id: Option<Uuid>,
-    /// Its session.
+    /// The ID of its session.
     pub session_id: Option<Uuid>,
-    /// Whose it is; null where it is none of the asker's business.
+    /// The ID of its user. Null if the caller may not see it.
     pub user_id: Option<Uuid>,
-    /// That user's name.
+    /// The name of its user.
     #[schema(example = "alice")]
     pub username: Option<String>,
 }
 
-/// The request.
+/// The request that is explained.
 #[derive(Clone, Debug, Default, Serialize, utoipa::ToSchema)]
 pub struct ExplainedRequest {
-    /// Its id, where it was made.
+    /// The request's ID, if it was sent.
     pub request_id: Option<Uuid>,
-    /// When it was made.
+    /// The time of the request.
     pub occurred_at: Option<DateTime<Utc>>,
-    /// The method.
+    /// The request's method.
     #[schema(example = "GET")]
     pub method: String,
-    /// The path.
+    /// The request's path.
     #[schema(example = "/api/v1/notes")]
     pub path: String,
-    /// The status of the answer.
+    /// The status of the response.
     pub status: Option<i16>,
-    /// The permission that it needs.
+    /// The permission that the request requires.
     pub permission: Option<String>,
-    /// Whether it needs a recent sign-in.
+    /// True if the request requires a recent sign-in.
     pub fresh: Option<bool>,
-    /// The client's address, as far as proxies are believed.
+    /// The client address. Only headers of trusted proxies are used to determine it.
     pub address: Option<String>,
-    /// Who the connection was from.
+    /// The address of the connection's peer.
     pub peer: Option<String>,
-    /// What `X-Forwarded-For` said, believed or not, with `Forwarded` beside or in place of it.
+    /// The value of `X-Forwarded-For`, trusted or not, with that of `Forwarded` if there is one.
     pub forwarded_for: Option<String>,
 }
 
-/// What somebody can do.
+/// Advice on what to do.
 #[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 pub struct Step {
-    /// `client`: the developer of the client; `user`: who uses it; `operator`: who runs the server.
+    /// The reader of the advice: `client` is the client's developer, `user` its user, and `operator` runs the
+    /// server.
     pub who: &'static str,
-    /// What.
+    /// The advice.
     pub text: String,
 }
 
-/// What the checks gave.
+/// The result of running the checks.
 struct Judged {
     trace: Trace,
     refused: Option<Problem>,
@@ -141,10 +146,8 @@ struct Judged {
     request: Option<ExplainedRequest>,
 }
 
-/// Explains what was pasted. With a target, also whether that request would be let in, without making it.
-///
-/// # Errors
-/// A fault of ours as a 5xx.
+/// Explains a pasted credential. With a target, also explains whether that request would be authorized,
+/// without making it.
 pub async fn explain(
     state: &State,
     pasted: Pasted,
@@ -199,7 +202,8 @@ async fn would_permit(
     }
 }
 
-/// Form, signature and whether the session lives; never whether the token is spent, or would be forgiven.
+/// Checks a refresh token's format and signature, and whether its session is live. It never reveals whether
+/// the token was already used or would be forgiven.
 async fn judge_refresh_token(
     state: &State,
     text: &str,
@@ -247,10 +251,8 @@ async fn explanation(state: &State, judged: Judged, asker: Asker<'_>) -> Result<
     })
 }
 
-/// Explains a request that was refused, or whose trace was asked for; `None`: nothing is kept under this id.
-///
-/// # Errors
-/// A fault of ours as a 5xx.
+/// Explains a request that was refused, or whose trace was requested. Returns `None` if nothing is stored
+/// under this ID.
 pub async fn explain_request(
     state: &State,
     request_id: Uuid,
@@ -302,7 +304,7 @@ async fn explanation_of_kept(state: &State, kept: Refusal, asker: Asker<'_>) -> 
     })
 }
 
-/// What became of a credential, and what else the request did.
+/// Returns the history of a credential, and the other events of the request.
 async fn life(
     state: &State,
     credential: Option<&ExplainedCredential>,
@@ -340,7 +342,7 @@ async fn named(
     Ok(Some(credential))
 }
 
-/// What a request asks for, as far as its route says.
+/// Describes a request with the requirements of its route.
 fn demanded(routes: &RouteTable, target: &Target) -> ExplainedRequest {
     let rule = match routes.find(&target.method, &target.path) {
         Found::Guarded(rule) => Some(rule),
@@ -355,7 +357,8 @@ fn demanded(routes: &RouteTable, target: &Target) -> ExplainedRequest {
     }
 }
 
-/// Who holds a token and is nobody else may know what it says itself, and what its refusal says.
+/// Reduces the checks to what anyone with the token may see, which is what the token says itself and what the
+/// refusal said.
 fn told_to_holder(mut lines: Vec<Line>, is_proven: bool, refusal: Option<&str>) -> Vec<Line> {
     for line in lines.iter_mut().filter(|line| !is_proven || line.check > Check::Type) {
         line.expected = None;
@@ -382,11 +385,11 @@ fn next_steps(code: Option<Code>, verdict: Verdict) -> Vec<Step> {
     }
 }
 
-/// Whether a refresh token's session lives. It is not presented by this: nothing is spent, and whether it is
-/// spent, or would be forgiven, is not told.
+/// Checks whether a refresh token's session is live. The token is not rotated. The result does not reveal
+/// whether the token was already used or would be forgiven.
 ///
 /// # Errors
-/// `refresh_token_unknown`, `session_ended`, `session_expired`; a fault of ours as a 5xx.
+/// `refresh_token_unknown`, `session_ended`, `session_expired`.
 pub async fn check_session_of(
     state: &State,
     token: &crate::sessions::refresh_token::RefreshToken,

@@ -1,5 +1,5 @@
-//! The life of a session or a personal token, in words: issued when, by which sign-in, from where; refreshed; ended by
-//! whom, when and why.
+//! Builds the history of a session or personal token in words. It covers the sign-in or creation, the
+//! refreshes, and the end, with the actor, the address and the reason.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -14,25 +14,24 @@ use crate::sessions::{EndReason, SessionLife, find_life};
 use crate::state::State;
 use crate::tokens::personal_token::{self, PersonalToken, TokenLife};
 
-/// Events of a life that are looked at.
+/// The number of events that are read for a history.
 const EVENTS: i64 = 200;
 
-/// One thing that happened.
+/// An event in the history of a session or personal token.
 #[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 pub struct LifeEvent {
-    /// When.
     pub at: DateTime<Utc>,
-    /// What, for programs: an audit event's type, or `refreshed`, `session_renewed`, `last_used`, `expires`, `expired`.
+    /// The type of an audit event, or `refreshed`, `session_renewed`, `last_used`, `expires` or `expired`.
     pub event: String,
-    /// What, for people.
+    /// A description for people.
     pub text: String,
-    /// Who did it.
+    /// The actor, if known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
-    /// From which address.
+    /// The client address.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
-    /// In which request.
+    /// The ID of the request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request_id: Option<Uuid>,
 }
@@ -59,17 +58,17 @@ impl From<Event> for LifeEvent {
 
 fn by_whom(event: &Event) -> Option<String> {
     let is_logout = event.details.get("reason").and_then(Value::as_str) == Some(EndReason::Logout.as_str());
-    // A sign-out without an Authorization header.
+    // It was a sign-out without an Authorization header.
     let by_refresh_token = || is_logout.then(|| "whoever holds its refresh token".to_owned());
     event.actor_name.clone().or_else(by_refresh_token)
 }
 
-/// What happened, without who did it.
+/// Describes an event without its actor.
 fn in_words(event: &Event) -> String {
     let detail = |name: &str| event.details.get(name).and_then(Value::as_str).unwrap_or_default();
     match event.type_.as_str() {
         "login_succeeded" => signed_in(detail("kind"), detail("device")),
-        // Of an account's change, within a session.
+        // This is a wrong password within a session, when changing the account.
         "login_failed" if detail("code") == "wrong_password" => "a wrong password was given".to_owned(),
         "login_failed" => "a sign-in failed".to_owned(),
         "stepped_up" => "the password was given again".to_owned(),
@@ -105,17 +104,15 @@ fn token_revoked(reason: &str) -> String {
     format!("the token was revoked: {}", reason.replace('_', " "))
 }
 
-/// What of a user's events bears on what he holds.
+/// Returns whether an event of a user affects their credentials.
 fn concerns_credentials(event: &Event) -> bool {
     const TYPES: [&str; 5] =
         ["user_role_changed", "user_disabled", "user_enabled", "user_deleted", "password_changed"];
     TYPES.contains(&event.type_.as_str())
 }
 
-/// A session's row, whatever became of it; with a digest, only if it is its refresh token's.
-///
-/// # Errors
-/// A fault of ours as a 5xx.
+/// Returns the history of a session, even if it has ended. With a digest, the session's refresh token must
+/// have this one.
 pub async fn session_life(
     state: &State,
     id: Uuid,
@@ -124,13 +121,10 @@ pub async fn session_life(
     state.core.database.run(move |connection| find_life(connection, id, digest)).await.map_err(Problem::from)
 }
 
-/// What happened to a session, in order.
-///
-/// # Errors
-/// A fault of ours as a 5xx.
+/// Returns the events of a session, in order.
 pub async fn events_of_session(state: &State, life: &SessionLife) -> Result<Vec<LifeEvent>, Problem> {
     let (id, user_id, since) = (life.id, life.user_id, life.created_at);
-    // What somebody did to others in his session stands in their lives.
+    // Actions on other accounts belong to the history of those accounts.
     let is_of_others = move |event: &Event| user_id.is_some() && event.subject_id != user_id;
     let events = state
         .core
@@ -154,10 +148,7 @@ pub async fn events_of_session(state: &State, life: &SessionLife) -> Result<Vec<
     Ok(in_order(events, more))
 }
 
-/// What happened to a personal token, in order.
-///
-/// # Errors
-/// A fault of ours as a 5xx.
+/// Returns the events of a personal token, in order.
 pub async fn events_of_personal_token(state: &State, id: Uuid) -> Result<Vec<LifeEvent>, Problem> {
     let found = state
         .core
@@ -182,10 +173,7 @@ pub async fn events_of_personal_token(state: &State, id: Uuid) -> Result<Vec<Lif
     Ok(in_order(events, more))
 }
 
-/// What the audit log says of a request.
-///
-/// # Errors
-/// A fault of ours as a 5xx.
+/// Returns the audit events of a request.
 pub async fn events_of_request(state: &State, request_id: Uuid) -> Result<Vec<LifeEvent>, Problem> {
     let filter = Filter { request_id: Some(request_id), ..Filter::default() };
     let events =
@@ -193,20 +181,21 @@ pub async fn events_of_request(state: &State, request_id: Uuid) -> Result<Vec<Li
     Ok(oldest_first(events))
 }
 
-/// Those of one moment in the order in which they were written.
+/// Sorts events by time. Events of the same time have the order in which they were written.
 fn oldest_first(mut events: Vec<Event>) -> Vec<LifeEvent> {
     events.sort_by_key(|event| (event.occurred_at, event.id));
     events.into_iter().map(LifeEvent::from).collect()
 }
 
-/// Those of one moment as they are here.
+/// Merges two lists by time. Events of the same time keep their order in the lists.
 pub fn in_order(mut events: Vec<LifeEvent>, more: Vec<LifeEvent>) -> Vec<LifeEvent> {
     events.extend(more);
     events.sort_by_key(|event| event.at);
     events
 }
 
-/// What the row says and no event does: uses and refreshes are too many to be events, and old events are pruned.
+/// Adds what only the session's row says. Uses and refreshes are too frequent to be audit events, and old
+/// events are pruned.
 fn of_row(life: &SessionLife, events: &[LifeEvent]) -> Vec<LifeEvent> {
     let has = |name: &str| events.iter().any(|event| event.event == name);
     let mut more = Vec::new();
@@ -237,7 +226,7 @@ fn of_row(life: &SessionLife, events: &[LifeEvent]) -> Vec<LifeEvent> {
     more
 }
 
-/// The same of a personal token, whose uses do not put off its end.
+/// Adds what only a personal token's row says. Using the token does not extend its lifetime.
 fn of_token(life: &TokenLife, events: &[LifeEvent], now: DateTime<Utc>) -> Vec<LifeEvent> {
     let TokenLife { token, revoked_at, revoked_reason } = life;
     let has = |name: &str| events.iter().any(|event| event.event == name);
@@ -279,7 +268,7 @@ mod tests {
             (Some("alice"), address, request, "logout", Some("alice")),
             (Some("command line"), None, None, "ended_by_admin", Some("command line")),
             (None, address, request, "logout", Some("whoever holds its refresh token")),
-            // Somebody sent a request, and nothing says who.
+            // Someone sent a request, but it does not identify them.
             (None, address, request, "refresh_token_reused", None),
         ] {
             let event = Event {

@@ -1,4 +1,4 @@
-//! The kept refusals, as pages list them.
+//! Lists kept refusals for the pages.
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -8,25 +8,25 @@ use crate::http::pagination::{Page, PageRequest};
 use crate::refusal::Problem;
 use crate::state::State;
 
-/// Which refusals.
+/// The parameters of a listing of kept refusals.
 #[derive(Clone, Debug, Default)]
 pub struct RefusalQuery {
-    /// Of this user's credentials.
+    /// Only refusals of this user's credentials.
     pub user: Option<Uuid>,
-    /// With this code.
+    /// Only refusals with this code.
     pub code: Option<String>,
-    /// On a route or path that contains this.
+    /// Only refusals on routes or paths that contain this text.
     pub route: Option<String>,
-    /// Not before this time.
+    /// Only refusals from this time on.
     pub since: Option<DateTime<Utc>>,
-    /// The `next_cursor` of the page before.
+    /// The `next_cursor` of the previous page.
     pub cursor: Option<String>,
 }
 
-/// A page of the kept refusals.
+/// Returns a page of the kept refusals.
 ///
 /// # Errors
-/// `validation_failed`; a fault of ours as a 5xx.
+/// `validation_failed`.
 pub async fn list_refusals(state: &State, query: RefusalQuery) -> Result<Page<Refusal>, Problem> {
     let list = format!("refusals {:?} {:?} {:?} {:?}", query.user, query.code, query.route, query.since);
     let request = PageRequest::read(&state.core.secret_keys, list, None, query.cursor.as_deref())?;

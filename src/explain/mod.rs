@@ -1,4 +1,4 @@
-//! Explains why a credential was refused, and tells the history of the session or token behind it.
+//! Explains why a credential was refused, and shows the history of its session or token.
 
 mod curl;
 pub mod explanation;

@@ -1,5 +1,5 @@
-//! What somebody pasted to have it explained: a token by itself, an `Authorization` header, a whole request, a token
-//! answer, or a curl command line.
+//! Parses text that someone pasted to have it explained: a token, an `Authorization` header, a whole request,
+//! a token response, or a curl command line.
 
 use actix_web::http::Method;
 use actix_web::http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
@@ -10,40 +10,38 @@ use crate::guard::credential::{self, Sent};
 use crate::refusal::{Code, Problem};
 use crate::sessions::refresh_token;
 
-/// What was found in it.
+/// The result of parsing.
 pub struct Pasted {
-    /// The credential.
     pub credential: Result<PastedCredential, Problem>,
-    /// The request that it was sent with, where that stands there too.
+    /// The request that the credential was sent with, if the text contains it.
     pub target: Option<Target>,
 }
 
 /// A credential that was pasted.
 pub enum PastedCredential {
-    /// As a guarded endpoint takes it.
+    /// A credential for a guarded endpoint.
     Sent(Sent),
-    /// A refresh token, which `POST /api/v1/auth/refresh` takes.
+    /// A refresh token for `POST /api/v1/auth/refresh`.
     RefreshToken(String),
 }
 
-/// Bytes that a path may have. An explanation repeats it.
+/// The maximum length of a path, in bytes. Explanations repeat the path.
 pub const PATH_MAX: usize = 2_000;
-/// Bytes that a method may have.
+/// The maximum length of a method, in bytes.
 pub const METHOD_MAX: usize = 32;
 
-/// What was asked for.
+/// The request to explain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
-    /// The method.
     pub method: Method,
     /// The path, without host and query.
     pub path: String,
 }
 
-/// Reads what was pasted.
+/// Parses pasted text.
 #[must_use]
 pub fn read(text: &str) -> Pasted {
-    // An editor or a shell may have put a byte order mark before it.
+    // An editor or a shell may have added a byte order mark.
     let text = text.trim().trim_start_matches('\u{feff}').trim_start();
     let first = text.split_whitespace().next().unwrap_or_default();
     if first == "curl" || first.ends_with("/curl") {
@@ -65,7 +63,7 @@ fn alone(credential: Result<PastedCredential, Problem>) -> Pasted {
     Pasted { credential, target: None }
 }
 
-/// A token by itself is taken for what it belongs to.
+/// Treats a token without a header as sent to the endpoint for its type.
 fn bare(token: &str) -> PastedCredential {
     if token.starts_with(refresh_token::PREFIX) {
         PastedCredential::RefreshToken(token.to_owned())
@@ -80,7 +78,7 @@ fn missing() -> Problem {
     Problem::new(Code::CredentialsMissing, detail)
 }
 
-/// The token of a token answer or of a request's body.
+/// Returns the token in the members of a token response or a request body.
 fn of_members(member: impl Fn(&str) -> Option<String>) -> Result<PastedCredential, Problem> {
     let token = ["access_token", "token", "refresh_token"].into_iter().find_map(member);
     token.map(|token| bare(&token)).ok_or_else(missing)
@@ -94,7 +92,7 @@ fn of_header(value: &str) -> Result<PastedCredential, Problem> {
     credential::read_header(&headers)?.map(PastedCredential::Sent).ok_or_else(missing)
 }
 
-/// The value of the `Authorization` header among lines of text.
+/// Returns the value of the `Authorization` header among lines of text.
 fn header_line(text: &str) -> Option<&str> {
     text.lines().find_map(|line| {
         let (name, value) = line.split_once(':')?;
@@ -102,7 +100,7 @@ fn header_line(text: &str) -> Option<&str> {
     })
 }
 
-/// `GET /path HTTP/1.1` (RFC 9112, section 3), or the same without its version.
+/// Parses `GET /path HTTP/1.1` (RFC 9112, section 3). The version may be missing.
 fn request_line(method: &str, text: &str) -> Option<Target> {
     let path = text.lines().next()?.split_whitespace().nth(1)?;
     target(method, path)
@@ -203,7 +201,7 @@ mod tests {
             ("--url https://h/a", "GET /a"),
             ("localhost:8000/a?b", "GET /a"),
             ("localhost:8000", "GET /"),
-            // The value of another option is no address, whatever it looks like.
+            // The value of another option is not the URL, whatever it looks like.
             ("https://h/a -o out", "GET /a"),
             ("-o /tmp/out https://h/a", "GET /a"),
             ("https://h/a -sSo /tmp/out", "GET /a"),
@@ -224,7 +222,7 @@ mod tests {
         let is_refresh = |text| matches!(read(text).credential, Ok(PastedCredential::RefreshToken(token)) if token == "dwr_x");
         assert!(is_refresh("dwr_x"));
         assert!(is_refresh("curl --json '{\"refresh_token\":\"dwr_x\"}' http://h/api/v1/auth/refresh"));
-        // Sent as a bearer it is the wrong one of the two, and that is what is explained.
+        // A refresh token sent as a bearer token has the wrong type. The explanation must say so.
         assert_eq!(bearer("Bearer dwr_x").as_deref(), Some("dwr_x"));
     }
 

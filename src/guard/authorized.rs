@@ -1,4 +1,5 @@
-//! The guard, as it stands in a handler's signature: the only way to a caller.
+//! Extracts the caller of a request in a handler's signature, after all checks of the guard. Handlers have no
+//! other way to get a caller.
 
 use std::future::Future;
 use std::marker::PhantomData;
@@ -18,31 +19,32 @@ use crate::http::routing::{Asks, Rule};
 use crate::refusal::Problem;
 use crate::state::{self, State};
 
-/// What an endpoint asks of its caller, as a type.
+/// An endpoint's requirements for its caller, as a type.
 pub trait Requirement: 'static {
-    /// The permission that role and credential must both have; `None`: any caller.
+    /// The permission that both the role and the credential must have. `None` accepts any caller.
     const PERMISSION: Option<&'static str>;
-    /// Whether the sign-in must be recent (RFC 9470). Personal tokens are exempt.
+    /// True if the sign-in must be recent (RFC 9470). Personal tokens are exempt.
     const FRESH: bool = false;
-    /// Both of them.
+    /// Both requirements as one value.
     const RULE: Rule = Rule { permission: Self::PERMISSION, fresh: Self::FRESH };
 }
 
-/// Any caller, whatever he may.
+/// Accepts any caller, whatever their permissions.
 pub struct AnyCaller;
 
 impl Requirement for AnyCaller {
     const PERMISSION: Option<&'static str> = None;
 }
 
-/// A caller who may do `R`, and what was read of the request after he was let in. One extractor does both, since two
-/// would race and a broken body could answer before the guard.
+/// A caller who meets the requirement `R`, and the input `I`, which is read from the request after
+/// authorization. One extractor does both. Two extractors would race, and an invalid body could be reported
+/// before the guard's refusal.
 pub struct Authorized<R, I = ()> {
-    /// Who sent the request.
+    /// The sender of the request.
     pub caller: Caller,
-    /// What was read.
+    /// The parsed input.
     pub input: I,
-    /// The request as the audit log names it.
+    /// The request's origin, for the audit log.
     pub origin: Origin,
     requirement: PhantomData<R>,
 }
@@ -70,7 +72,7 @@ impl<R: Requirement, I: Input> FromRequest for Authorized<R, I> {
     }
 }
 
-/// The guard itself; gives the body back for what is read of it next.
+/// Runs the guard's checks. Returns the body too, because the input is still to be read from it.
 async fn let_in(
     state: &State,
     request: &HttpRequest,
@@ -94,12 +96,12 @@ async fn let_in(
     Ok((caller, payload))
 }
 
-/// A caller if there is one, and what was read of the request: for what anybody may ask, and some learn more from. A
-/// credential that is sent must be good all the same.
+/// The caller, if the request has a credential, and the input. It is for endpoints that anyone may use and
+/// that show some callers more. A credential must be valid if one is sent.
 pub struct Known<I> {
-    /// Who sent the request; `None`: nobody who says so.
+    /// The sender of the request. `None` if no credential was sent.
     pub caller: Option<Caller>,
-    /// What was read.
+    /// The parsed input.
     pub input: I,
 }
 

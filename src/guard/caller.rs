@@ -1,4 +1,4 @@
-//! The caller: who sent this request, after the guard.
+//! Describes the caller, who is the authorized sender of a request.
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -6,78 +6,70 @@ use uuid::Uuid;
 use super::trace::CredentialKind;
 use crate::tokens::names::Names;
 
-/// The permission to change one's own account. No personal token can carry it, since one that did could make others.
+/// The permission to change one's own account. Personal tokens cannot have it, because such a token could
+/// create others.
 pub const ACCOUNT_WRITE: &str = "account:write";
 
-/// Who sent this request, and by which credential.
+/// The sender of a request and their credential.
 #[derive(Clone, Debug)]
 pub struct Caller {
-    /// The user's id.
     pub user_id: Uuid,
-    /// The user's name.
     pub username: String,
-    /// The user's address.
     pub email: Option<String>,
-    /// The user's role.
     pub role: String,
-    /// What the role may, sorted.
+    /// The role's permissions, sorted.
     pub permissions: Names,
-    /// What the credential carries, sorted.
+    /// The credential's scope, sorted.
     pub scope: Names,
-    /// Which credential it was.
+    /// The credential that was presented.
     pub credential: Credential,
-    /// The user's version.
     pub version: i64,
     /// The permission that the endpoint requires.
     pub required: Option<&'static str>,
 }
 
-/// A credential that was found good.
+/// A credential that was accepted.
 #[derive(Clone, Debug)]
 pub enum Credential {
     /// An access token of an API client's session.
     AccessToken {
-        /// The session.
         session_id: Uuid,
-        /// What the sign-in asked for; `None`: whatever the user may.
+        /// The scope that the sign-in requested. `None` means all of the user's permissions.
         session_scope: Option<Names>,
         /// The generation of the refresh token that it was issued with.
         generation: i32,
-        /// The last sign-in or step-up.
+        /// The time of the last sign-in or step-up.
         auth_time: DateTime<Utc>,
-        /// When the token expires.
         expires_at: DateTime<Utc>,
-        /// The key that signed it.
+        /// The ID of the key that signed it.
         kid: String,
-        /// The user's version that it was issued with.
+        /// The user's version at the time of issue.
         version: i64,
     },
     /// The cookie of a browser's session.
     SessionCookie {
-        /// The session.
         session_id: Uuid,
-        /// The last sign-in or step-up.
+        /// The time of the last sign-in or step-up.
         auth_time: DateTime<Utc>,
-        /// When the session ends if it is not used again.
+        /// The time when the session expires if it is not used again.
         expires_at: DateTime<Utc>,
-        /// What unsafe requests prove themselves with.
+        /// The token that unsafe requests must carry.
         csrf_token: String,
-        /// The digest of its key.
+        /// The digest of the cookie's key.
         digest: [u8; 32],
     },
     /// A personal access token.
     PersonalToken {
-        /// Its row.
+        /// The token's ID.
         id: Uuid,
-        /// When it expires.
         expires_at: DateTime<Utc>,
-        /// The digest of its text.
+        /// The digest of the token's text.
         digest: [u8; 32],
     },
 }
 
 impl Credential {
-    /// The name in `GET /api/v1/me`.
+    /// Returns the name in `GET /api/v1/me`.
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {
@@ -88,7 +80,7 @@ impl Credential {
         .as_str()
     }
 
-    /// The session that it belongs to.
+    /// Returns the ID of the session that it belongs to.
     #[must_use]
     pub fn session_id(&self) -> Option<Uuid> {
         match self {
@@ -99,7 +91,7 @@ impl Credential {
         }
     }
 
-    /// When its user last proved to be present.
+    /// Returns the time when the user last entered the password. Personal tokens have none.
     #[must_use]
     pub fn auth_time(&self) -> Option<DateTime<Utc>> {
         match self {
@@ -108,7 +100,6 @@ impl Credential {
         }
     }
 
-    /// When it expires.
     #[must_use]
     pub fn expires_at(&self) -> DateTime<Utc> {
         match self {
@@ -118,7 +109,7 @@ impl Credential {
         }
     }
 
-    /// The token that a browser's unsafe requests carry.
+    /// Returns the token that a browser's unsafe requests must carry.
     #[must_use]
     pub fn csrf_token(&self) -> Option<&str> {
         match self {
@@ -129,7 +120,7 @@ impl Credential {
 }
 
 impl Caller {
-    /// Whether both the user and the credential may do this.
+    /// Returns whether both the user and the credential have this permission.
     #[must_use]
     pub fn may(&self, permission: &str) -> bool {
         let holds = |names: &[String]| names.iter().any(|name| name == permission);

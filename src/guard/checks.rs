@@ -1,6 +1,6 @@
-//! The ordered checks that every guarded request goes through: header, form, signature or digest, times, issuer and
-//! audience, type, revocation, session, user, permission, scope, freshness. The first that fails is the refusal; how
-//! far each came stands in its [`Trace`].
+//! Runs the ordered checks of every guarded request: header, form, signature or digest, times, issuer and
+//! audience, type, revocation, session, user, permission, scope, freshness. The first check that fails is the
+//! refusal. The [`Trace`] records how far each request came.
 
 use std::sync::Arc;
 
@@ -26,17 +26,18 @@ use crate::tokens::names::Names;
 use crate::tokens::personal_token::{self, TokenStanding};
 use crate::users::name::fold_typed;
 
-/// How far ahead of the database's clock a sign-in may be dated: no further than `nbf` and `iat` of a token.
+/// A sign-in's time may be this far ahead of the database's clock. `nbf` and `iat` of a token have the same
+/// leeway.
 const LEEWAY: TimeDelta = TimeDelta::seconds(5);
 
-/// What the token itself decides, in order.
+/// The checks that need only the token itself, in order.
 const OF_ACCESS_TOKEN: [Check; 6] =
     [Check::Form, Check::Key, Check::Signature, Check::Times, Check::Issuer, Check::Type];
 
-/// The checks of the credential itself; gives whose it is.
+/// Checks the request's credential. Returns its owner as the caller.
 ///
 /// # Errors
-/// The refusal of the first check that fails; a fault of ours as a 5xx.
+/// The refusal of the first check that fails.
 pub async fn identify(state: &State, request: &HttpRequest, trace: &mut Trace) -> Result<Caller, Problem> {
     let sent = read(state, request, trace)?;
     let caller = identify_sent(state, &sent, trace).await?;
@@ -55,10 +56,10 @@ fn read(state: &State, request: &HttpRequest, trace: &mut Trace) -> Result<Sent,
     sent
 }
 
-/// The same for a credential that was read already, or pasted into an explanation.
+/// Checks a credential that was already read from the request, or pasted into an explanation.
 ///
 /// # Errors
-/// As [`identify`].
+/// The refusal of the first check that fails.
 pub async fn identify_sent(state: &State, sent: &Sent, trace: &mut Trace) -> Result<Caller, Problem> {
     trace.find(
         Check::Header,
@@ -79,10 +80,11 @@ pub async fn identify_sent(state: &State, sent: &Sent, trace: &mut Trace) -> Res
     }
 }
 
-/// The checks of what the caller may do; what he is let in with counts as used.
+/// Checks the caller's permission, scope and freshness. If they pass and this is not an explanation, the
+/// session is recorded as used.
 ///
 /// # Errors
-/// `permission_denied`, `insufficient_scope`, `authentication_too_old`; a fault of ours as a 5xx.
+/// `permission_denied`, `insufficient_scope`, `authentication_too_old`.
 pub async fn permit(state: &State, caller: &Caller, rule: Rule, trace: &mut Trace) -> Result<(), Problem> {
     check_permission(caller, rule, trace)?;
     check_freshness(state, caller, rule, trace).await?;
@@ -92,7 +94,7 @@ pub async fn permit(state: &State, caller: &Caller, rule: Rule, trace: &mut Trac
     Ok(())
 }
 
-/// What it is, and that this is taken here.
+/// Records the kind of the credential, which this server accepts.
 fn note_kind(trace: &mut Trace, kind: CredentialKind) {
     trace.kind = Some(kind);
     let expected = || "an access token, a personal access token or a session cookie".to_owned();
@@ -124,7 +126,7 @@ async fn identify_browser(
     Ok(caller(user, user.permissions.clone(), credential))
 }
 
-/// The checks of a browser's session, in order; gives its user.
+/// Checks a browser's session, in order. Returns its user.
 pub(super) fn check_browser<'a>(
     browser: &'a BrowserStanding,
     trace: &mut Trace,
@@ -162,7 +164,7 @@ async fn identify_basic(
     identify_personal_token(state, token, Some(username), trace).await
 }
 
-/// A refresh token where an access token belongs.
+/// Refuses a refresh token that was sent in place of an access token.
 fn refuse_refresh_token(state: &State, token: &str, trace: &mut Trace) -> Problem {
     match check_refresh_token(state, token, trace) {
         Ok(_) => {
@@ -204,7 +206,7 @@ fn check_refresh_token(state: &State, text: &str, trace: &mut Trace) -> Result<R
     Ok(token)
 }
 
-/// Reads a refresh token where one belongs, and tells another kind of token from a broken one.
+/// Parses a refresh token. Distinguishes tokens of another type from malformed ones.
 ///
 /// # Errors
 /// `token_malformed`, `token_signature_invalid`, `token_type_mismatch`.
@@ -221,7 +223,7 @@ pub fn read_refresh_token(state: &State, text: &str, trace: &mut Trace) -> Resul
         return Err(refusals::type_mismatch("refresh_token", "personal_token", &detail));
     }
     trace.kind = Some(CredentialKind::AccessToken);
-    // Whether it has expired is of no matter here: it is the wrong one of the two.
+    // An access token is the wrong type here, even if it has expired.
     match lookup::signed_access_token(state, text) {
         Ok(signed) => {
             trace.pass_until(&OF_ACCESS_TOKEN, Check::Times);
@@ -238,7 +240,7 @@ pub fn read_refresh_token(state: &State, text: &str, trace: &mut Trace) -> Resul
     }
 }
 
-/// Which check found this.
+/// Returns the check that finds this error.
 fn check_of(flaw: &AccessTokenFlaw) -> Check {
     match flaw {
         AccessTokenFlaw::Malformed => Check::Form,
@@ -258,11 +260,11 @@ fn note_claims(trace: &mut Trace, claims: &Claims) {
     trace.user_id = Some(claims.sub);
 }
 
-/// What the token alone decides.
+/// Runs the checks that need only the token itself.
 async fn verify_access_token(state: &State, token: &str, trace: &mut Trace) -> Result<Arc<Signed>, Problem> {
     let mut signed = lookup::signed_access_token(state, token);
     if let Err(AccessTokenFlaw::KeyUnknown | AccessTokenFlaw::KeyRetired { .. }) = signed {
-        // Another node may know a key, or its later retirement, a few milliseconds earlier.
+        // Another node may have read a new key, or a key's later retirement, a few milliseconds earlier.
         state.core.database.feed().wait_for_next_read().await;
         signed = lookup::signed_access_token(state, token);
     }
@@ -272,7 +274,8 @@ async fn verify_access_token(state: &State, token: &str, trace: &mut Trace) -> R
         note_claims(trace, claims);
         find_in_claims(state, claims, now, trace);
         if !trace.explains() {
-            // Whether or not it is let in: the answer that carried it has arrived.
+            // Record this even if the request is refused, because it proves that the response with the token
+            // arrived.
             state.recorder.last_use.note_presented(claims.sid, claims.generation);
         }
     }
@@ -330,7 +333,7 @@ async fn identify_access_token(state: &State, token: &str, trace: &mut Trace) ->
             return Err(refusals::session_unknown());
         }
         Found::KeyRevoked => {
-            // Whoever has the key may have signed this: what it says of anybody is worth nothing.
+            // Anyone who has the key may have signed this token, so its claims prove nothing.
             trace.disprove(Check::Key);
             return Err(refusals::access_token_flaw(AccessTokenFlaw::SignatureInvalid));
         }
@@ -355,10 +358,10 @@ async fn identify_access_token(state: &State, token: &str, trace: &mut Trace) ->
     Ok(caller(user, signed.scope.clone(), credential))
 }
 
-/// Why an access token of a session is refused.
+/// The reason why an access token of a session is refused.
 pub(super) enum Outdated {
     Refused(Problem),
-    /// The version of this user was raised past the token's.
+    /// The version of this user was increased past the token's.
     VersionRaised(Uuid),
 }
 
@@ -368,7 +371,7 @@ impl From<Problem> for Outdated {
     }
 }
 
-/// The checks of an API client's session, in order, for an access token of this version and generation.
+/// Checks an API client's session, in order, for an access token with this version and generation.
 pub(super) fn check_standing<'a>(
     version: i64,
     generation: i32,
@@ -384,7 +387,7 @@ pub(super) fn check_standing<'a>(
     }
     if let Some(user) = standing.user.as_ref().filter(|user| version < user.version) {
         if check_status(&user.status).is_err() {
-            // A refresh could only be refused for the same.
+            // A refresh would be refused for the same reason.
             return Ok(check_user(Some(user), trace)?);
         }
         trace.stop(Check::Revocation);
@@ -471,7 +474,7 @@ async fn identify_personal_token(
         Check::Times,
         || format!("before {}", refusals::time(expires_at)),
         || {
-            // By the clock that decides.
+            // Use the clock that decided.
             let now = state.core.database_clock.now().unwrap_or_else(|| state.core.clock.now());
             format!("it is {} here", refusals::time(now))
         },
@@ -484,7 +487,7 @@ async fn identify_personal_token(
     Ok(caller(user, standing.scope.clone(), credential))
 }
 
-/// The checks of a personal token, in order; gives its user.
+/// Checks a personal token, in order. Returns its user.
 pub(super) fn check_personal_token<'a>(
     standing: &'a TokenStanding,
     username: Option<&str>,
@@ -543,7 +546,8 @@ pub(super) fn check_permission(caller: &Caller, rule: Rule, trace: &mut Trace) -
     Ok(())
 }
 
-/// Checks the age of the last sign-in by the database's clock, which dated it.
+/// Checks the age of the last sign-in by the database's clock, because that clock set the time of the
+/// sign-in.
 async fn check_freshness(
     state: &State,
     caller: &Caller,

@@ -1,4 +1,5 @@
-//! What was sent to prove who the caller is: the header, and its form. Nothing here asks whether it is good.
+//! Reads the credential from a request and checks its format. It does not check whether the credential is
+//! valid.
 
 use actix_web::HttpRequest;
 use actix_web::http::header::{AUTHORIZATION, HeaderMap};
@@ -14,24 +15,24 @@ use crate::http::routing::CookieOnly;
 use crate::refusal::{Code, Problem};
 use crate::tokens::personal_token;
 
-/// A credential, as it was sent.
+/// A credential as it was sent.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Sent {
     /// `Authorization: Bearer …` (RFC 6750, section 2.1).
     Bearer(String),
-    /// `Authorization: Basic …` (RFC 7617) with a personal access token for a password.
+    /// `Authorization: Basic …` (RFC 7617), with a personal access token as the password.
     Basic {
-        /// Whose token it is said to be.
+        /// The name of the token's alleged owner.
         username: String,
-        /// What stood in the password's place.
+        /// The text sent as the password.
         token: String,
     },
-    /// The session cookie: the digest of its key.
+    /// The session cookie, by the digest of its key.
     Cookie([u8; 32]),
 }
 
 impl Sent {
-    /// How it was sent.
+    /// Describes how the credential was sent.
     #[must_use]
     pub fn in_words(&self) -> String {
         match self {
@@ -43,7 +44,7 @@ impl Sent {
     }
 }
 
-/// The check that a refusal of [`read`] comes from.
+/// Returns the check that a refusal of [`read`] belongs to.
 #[must_use]
 pub fn check_of(code: Code) -> Check {
     match code {
@@ -64,11 +65,12 @@ impl std::fmt::Debug for Sent {
     }
 }
 
-/// Reads the request's credential. A header wins over a cookie, and a bad one is refused, never overlooked.
+/// Reads the request's credential. A header takes precedence over a cookie, and an invalid header is refused
+/// instead of being ignored.
 ///
 /// # Errors
-/// `credentials_missing`, `credentials_ambiguous`, `credentials_malformed`, `scheme_unsupported`; `token_unknown` for a
-/// cookie that is not ours.
+/// `credentials_missing`, `credentials_ambiguous`, `credentials_malformed`, `scheme_unsupported`. A cookie
+/// that this server did not sign is `token_unknown`.
 pub fn read(request: &HttpRequest, settings: &BrowserSettings) -> Result<Sent, Problem> {
     if request.app_data::<CookieOnly>().is_some() {
         refuse_header(request.headers())?;
@@ -82,7 +84,7 @@ pub fn read(request: &HttpRequest, settings: &BrowserSettings) -> Result<Sent, P
     }
 }
 
-/// Refuses whatever an `Authorization` header holds: browsers add one to other sites' forms too, and no page needs it.
+/// Refuses any `Authorization` header. Browsers also add one to forms of other sites, and no page needs it.
 fn refuse_header(headers: &HeaderMap) -> Result<(), Problem> {
     let Some(header) = headers.get(AUTHORIZATION) else { return Ok(()) };
     let word = header.to_str().ok().and_then(|text| text.split_ascii_whitespace().next());
@@ -95,7 +97,7 @@ fn refuse_header(headers: &HeaderMap) -> Result<(), Problem> {
 /// Headers and query parameters in which clients of other servers send their tokens.
 const OTHER_HEADERS: [&str; 5] = ["authentication", "x-access-token", "x-api-key", "x-auth-token", "token"];
 const OTHER_PARAMETERS: [&str; 5] = ["access_token", "api_key", "apikey", "auth_token", "token"];
-/// Parameters among which they are looked for.
+/// The number of parameters that are searched for them.
 const PARAMETERS_MAX: usize = 100;
 
 fn missing(request: &HttpRequest) -> Problem {
@@ -119,7 +121,7 @@ fn missing(request: &HttpRequest) -> Problem {
     Problem::new(Code::CredentialsMissing, detail)
 }
 
-/// Reads the `Authorization` header; `None`: there is none.
+/// Reads the `Authorization` header. Returns `None` if there is none.
 ///
 /// # Errors
 /// `credentials_ambiguous`, `credentials_malformed`, `scheme_unsupported`.
@@ -130,7 +132,8 @@ pub fn read_header(headers: &HeaderMap) -> Result<Option<Sent>, Problem> {
         let detail = "More than one Authorization header was sent; send exactly one.";
         return Err(Problem::new(Code::CredentialsAmbiguous, detail));
     }
-    // Header text is visible ASCII; a token is long enough for the check to be worth its whole words at a time.
+    // A header must be visible ASCII. Tokens are long enough that `is_ascii`, which compares whole machine
+    // words, pays off.
     let text = std::str::from_utf8(header.as_bytes()).ok().filter(|text| text.is_ascii());
     let Some(text) = text else {
         return Err(malformed(
@@ -173,7 +176,7 @@ fn read_bearer(rest: &str) -> Result<Sent, Problem> {
     }
 }
 
-/// Whether anything was sent at all.
+/// Returns whether the request has a credential.
 #[must_use]
 pub fn is_sent(request: &HttpRequest, settings: &BrowserSettings) -> bool {
     request.headers().contains_key(AUTHORIZATION)
@@ -185,7 +188,7 @@ fn read_basic(encoded: &str) -> Result<Sent, Problem> {
         GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
     let engine = GeneralPurpose::new(&base64::alphabet::STANDARD, LENIENT);
     let decoded = engine.decode(encoded).ok().and_then(|bytes| String::from_utf8(bytes).ok());
-    // Usernames with a colon were allowed once: a personal token is found from the right.
+    // Earlier versions allowed usernames with a colon, so a personal token is searched for from the right.
     let from_right = |text| str::rsplit_once(text, ':').filter(|(_, end)| personal_token::is_in_form(end));
     let pair = decoded.as_deref().and_then(|text| from_right(text).or_else(|| text.split_once(':')));
     let Some((username, token)) = pair else {
@@ -201,7 +204,8 @@ fn malformed(detail: &str) -> Problem {
     Problem::new(Code::CredentialsMalformed, detail)
 }
 
-/// A scheme is repeated only if it is a known one with something behind it: anything else may be a secret.
+/// Refuses an unsupported scheme. The scheme is repeated only if it is a known one followed by something.
+/// Anything else may be a secret.
 fn unsupported(value: &str, scheme: &str, rest: &str) -> Problem {
     let known = header_mistakes::other_scheme(scheme).filter(|_| !rest.trim_ascii().is_empty());
     let detail = match known {

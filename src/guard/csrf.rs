@@ -1,5 +1,5 @@
-//! The proof that a person meant an unsafe request which a browser authenticated by itself: it comes from a page of
-//! ours, and carries the session's token.
+//! Protects against cross-site request forgery. An unsafe request that a browser authenticates by itself must
+//! come from one of this server's pages and carry the session's token.
 
 use actix_web::cookie::{Cookie, SameSite};
 use actix_web::dev::Payload;
@@ -21,10 +21,10 @@ use crate::state::State;
 /// The header and the form field that carry the token.
 const HEADER: &str = "x-csrf-token";
 const FIELD: &str = "csrf_token";
-/// Says how the page that sent a request relates to this server (Fetch Metadata).
+/// The header that relates the page that sent a request to this server (Fetch Metadata).
 const SITE: &str = "sec-fetch-site";
 
-/// The token of a session: the same as long as it lives.
+/// Returns the token of a session. It never changes.
 #[must_use]
 pub fn token_of_session(keys: &SecretKeys, session_id: Uuid) -> String {
     URL_SAFE_NO_PAD.encode(keys.mac(Purpose::Csrf, &[b"session", session_id.as_bytes()]))
@@ -35,16 +35,17 @@ fn is_token_of(keys: &SecretKeys, bound_to: &[&[u8]], token: &str) -> bool {
     mac.is_ok_and(|mac| mac.len() == 32 && keys.verify_mac(Purpose::Csrf, bound_to, &mac))
 }
 
-/// Whether a request of this method changes nothing (RFC 9110, section 9.2.1).
+/// Returns whether requests with this method change nothing (RFC 9110, section 9.2.1).
 #[must_use]
 pub fn is_safe(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
 }
 
-/// Checks an unsafe request of a browser's session; gives the body back, which may have had to be read.
+/// Checks an unsafe request of a browser's session. Returns the body, which may have been read to find the
+/// token.
 ///
 /// # Errors
-/// `csrf_failed`, or what is wrong with the body.
+/// `csrf_failed`, or the error of the body.
 pub async fn check(
     state: &State,
     request: &HttpRequest,
@@ -56,7 +57,8 @@ pub async fn check(
     check_token(state, request, payload, &bound_to).await
 }
 
-/// Checks that the request comes from a page of ours (Fetch Metadata; RFC 6454 for browsers or connections without it).
+/// Checks that the request comes from one of this server's pages, by Fetch Metadata. For browsers and
+/// connections without it, the `Origin` decides (RFC 6454).
 fn check_site(request: &HttpRequest, settings: &BrowserSettings) -> Result<(), Problem> {
     let header = |name: &str| request.headers().get(name).map(|value| value.as_bytes());
     let ours = &settings.origin;
@@ -80,7 +82,8 @@ fn check_site(request: &HttpRequest, settings: &BrowserSettings) -> Result<(), P
     }
 }
 
-/// A header's value as a detail repeats it: printable ASCII without backquotes, 200 characters at most.
+/// Returns a header's value for a detail, with only printable ASCII except backquotes, and at most 200
+/// characters.
 fn shown(value: &[u8]) -> String {
     let printable = value.iter().copied().filter(|byte| byte.is_ascii_graphic() && *byte != b'`');
     printable.take(200).map(char::from).collect()
@@ -121,8 +124,8 @@ fn failed(detail: &str) -> Problem {
     Problem::new(Code::CsrfFailed, detail)
 }
 
-/// Refuses an unsafe Basic request from another site: a browser sends such a credential by itself, from other sites' pages
-/// too. Browsers without Fetch Metadata still send `Origin`.
+/// Refuses an unsafe Basic request from another site, because a browser adds such a credential to other
+/// sites' requests too. Browsers without Fetch Metadata still send `Origin`.
 ///
 /// # Errors
 /// `csrf_failed`.
@@ -143,15 +146,15 @@ pub fn refuse_cross_site(request: &HttpRequest, settings: &BrowserSettings) -> R
     ))
 }
 
-/// The proof of a form that is there before any session: its token is bound to a random cookie, without a row.
+/// The CSRF token of a form that is shown before sign-in. It is bound to a random cookie and needs no row.
 pub struct Before {
-    /// What stands in the form.
+    /// The value of the form's field.
     pub token: String,
     cookie: Option<Cookie<'static>>,
 }
 
 impl Before {
-    /// For a form that is about to be shown.
+    /// Creates the token for a form that is about to be shown.
     #[must_use]
     pub fn of(state: &State, request: &HttpRequest) -> Self {
         let name = state.web.browser.cookie_name(FORM_COOKIE);
@@ -169,11 +172,11 @@ impl Before {
         Self { token, cookie: Some(cookie) }
     }
 
-    /// The answer that shows the form, with the cookie where the browser has none yet.
+    /// Returns the response that shows the form. It sets the cookie if the browser has none yet.
     #[must_use]
     pub fn on(self, mut answer: HttpResponse) -> HttpResponse {
         if let Some(cookie) = self.cookie {
-            // Its name and value are ours and always good.
+            // The cookie's name and value are always valid.
             let _ = answer.add_cookie(&cookie);
         }
         answer
@@ -184,7 +187,7 @@ fn token_before(state: &State, cookie: &str) -> String {
     URL_SAFE_NO_PAD.encode(state.core.secret_keys.mac(Purpose::Csrf, &[b"form", cookie.as_bytes()]))
 }
 
-/// A form that was sent before there is a session, with its proof.
+/// A form that was sent before sign-in, with a valid CSRF token.
 pub struct FormBefore(pub Form);
 
 impl Input for FormBefore {

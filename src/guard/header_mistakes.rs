@@ -1,8 +1,8 @@
-//! Names the commonest mistakes in an `Authorization` header. What was sent may be a secret in the wrong place, so no
-//! text here repeats any of it.
+//! Explains the most frequent mistakes in an `Authorization` header. The value may be a secret in the wrong
+//! place, so no explanation repeats any of it.
 
-/// Schemes that other servers use, as a client may send them: the IANA registry of HTTP authentication schemes, and
-/// those in use without an entry. Nothing else that was sent in a scheme's place is ever repeated.
+/// The schemes of other servers that clients may send: those in the IANA registry of HTTP authentication
+/// schemes, and unregistered ones in use. No other text in place of a scheme is ever repeated.
 const OTHER_SCHEMES: [&str; 22] = [
     "ApiKey",
     "AWS4-HMAC-SHA256",
@@ -28,7 +28,7 @@ const OTHER_SCHEMES: [&str; 22] = [
     "vapid",
 ];
 
-/// Words that programs write where a variable is empty or was never filled in.
+/// Words that programs insert for a variable that is empty or was never set.
 const UNFILLED: [&str; 12] = [
     "undefined",
     "null",
@@ -44,18 +44,18 @@ const UNFILLED: [&str; 12] = [
     "your_access_token",
 ];
 
-/// Returns the scheme of this name, ours or another, as the registry writes it.
+/// Returns a known scheme, supported or not, as the registry spells it.
 pub(super) fn scheme(word: &str) -> Option<&'static str> {
     let ours = ["Bearer", "Basic"].into_iter().find(|name| name.eq_ignore_ascii_case(word));
     ours.or_else(|| other_scheme(word))
 }
 
-/// Returns the other server's scheme of this name, as the registry writes it.
+/// Returns an unsupported scheme, as the registry spells it.
 pub(super) fn other_scheme(word: &str) -> Option<&'static str> {
     OTHER_SCHEMES.into_iter().find(|name| name.eq_ignore_ascii_case(word))
 }
 
-/// Explains a header value that begins with no scheme of ours.
+/// Explains a header's value that does not begin with a supported scheme.
 pub(super) fn of_value(text: &str) -> &'static str {
     let lower = text.get(..text.len().min(16)).unwrap_or_default().to_ascii_lowercase();
     let is_one_word = !text.contains([' ', '\t']);
@@ -77,7 +77,7 @@ pub(super) fn of_value(text: &str) -> &'static str {
     }
 }
 
-/// Explains what follows `Bearer`, if it shows a mistake that is known by its form.
+/// Explains the text after `Bearer`, if it has the form of a known mistake.
 pub(super) fn of_bearer(rest: &str) -> Option<&'static str> {
     let rest = rest.trim_ascii();
     if is_quoted(rest) {
@@ -97,7 +97,7 @@ pub(super) fn of_bearer(rest: &str) -> Option<&'static str> {
     }
 }
 
-/// Explains what follows `Basic` where it is no base64 of a pair.
+/// Explains the text after `Basic` if it is not base64 of a pair.
 pub(super) fn of_basic(encoded: &str) -> &'static str {
     if is_quoted(encoded) {
         "What follows `Basic` is in quotation marks. Send it without them."
@@ -112,7 +112,7 @@ pub(super) fn of_basic(encoded: &str) -> &'static str {
     }
 }
 
-/// Explains the password of a Basic credential, if it shows a mistake that is known by its form.
+/// Explains the password of a Basic credential, if it has the form of a known mistake.
 pub(super) fn of_basic_token(token: &str) -> Option<&'static str> {
     if token.ends_with(['\n', '\r']) {
         Some(
@@ -134,7 +134,7 @@ fn is_quoted(text: &str) -> bool {
     text.starts_with(['"', '\'', '`'])
 }
 
-/// A template that nothing filled in, or the text that a language writes for a missing value.
+/// Returns whether a text is an unfilled template, or a language's text for a missing value.
 fn is_unfilled(text: &str) -> bool {
     let inner = |open: &str, close: &str| text.strip_prefix(open).is_some_and(|rest| rest.ends_with(close));
     let is_variable = text.strip_prefix('$').is_some_and(|name| {
@@ -152,7 +152,8 @@ fn ends_with_escaped_line_break(text: &str) -> bool {
     [r"\n", r"\r", "%0A", "%0a", "%0D", "%0d"].iter().any(|escape| text.ends_with(escape))
 }
 
-/// Returns whether a word has the form of a credential: a prefix of ours, a JWT, or more characters than a scheme has.
+/// Returns whether a word looks like a credential. It has a prefix of this server's tokens or of JWTs, or is
+/// longer than a scheme.
 fn looks_like_token(word: &str) -> bool {
     ["dwp_", "dwr_", "eyJ"].iter().any(|prefix| word.starts_with(prefix)) || word.len() >= 32
 }

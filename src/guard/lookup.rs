@@ -1,4 +1,4 @@
-//! How a credential stands at this moment: out of the memory where the feed keeps that current, otherwise out of the
+//! Looks up the current state of a session or token, in the cache while the feed is up, and otherwise in the
 //! database.
 
 use std::sync::Arc;
@@ -17,14 +17,14 @@ use crate::tokens::holder::Holder;
 use crate::tokens::personal_token::{self, TokenStanding};
 use crate::tokens::revocation;
 
-/// What is over stays so; it is looked up anew all the same, now and then.
+/// Expired credentials stay expired, but they are looked up again after this time.
 const OVER_FOR: Duration = Duration::from_secs(60);
 
-/// What was found of an API client's session.
+/// The result of looking up an API client's session.
 pub enum Found {
-    /// How it stands.
+    /// The session's state.
     Standing(Arc<Standing>),
-    /// It stands nowhere.
+    /// The session does not exist.
     Nothing,
     /// The key that signed the access token is revoked.
     KeyRevoked,
@@ -36,10 +36,10 @@ fn digest(text: &str) -> [u8; 32] {
     digest
 }
 
-/// What an access token says whose signature is ours, verified once.
+/// Verifies an access token's signature, and caches the result.
 ///
 /// # Errors
-/// The flaw of form, key or signature.
+/// The error of the format, the key or the signature.
 pub fn signed_access_token(state: &State, token: &str) -> Result<Arc<Signed>, AccessTokenFlaw> {
     if token.len() > access_token::MAX_LEN {
         return Err(AccessTokenFlaw::Malformed);
@@ -62,10 +62,7 @@ pub fn signed_access_token(state: &State, token: &str) -> Result<Arc<Signed>, Ac
     verified
 }
 
-/// How the session of an access token stands, and whether the key that signed it is still good.
-///
-/// # Errors
-/// A fault of ours as a 5xx.
+/// Returns the state of an access token's session, or that the key that signed the token is revoked.
 pub async fn session_standing(state: &State, id: Uuid, kid: &str) -> Result<Found, Problem> {
     if let Some(standing) = state.cache.session(id) {
         return Ok(Found::Standing(standing));
@@ -87,11 +84,8 @@ pub async fn session_standing(state: &State, id: Uuid, kid: &str) -> Result<Foun
     Ok(Found::Standing(standing))
 }
 
-/// Returns the state of the session that this cookie belongs, or belonged, to; `None`: there is none. The cookie
-/// counts as presented.
-///
-/// # Errors
-/// A fault of ours as a 5xx.
+/// Returns the state of the session that this cookie belongs, or belonged, to. Returns `None` if there is
+/// none. The lookup records the cookie as presented.
 pub async fn browser_standing(
     state: &State,
     cookie: [u8; 32],
@@ -116,10 +110,7 @@ pub async fn browser_standing(
     Ok(found)
 }
 
-/// How the personal token of this digest stands; `None`: it stands nowhere.
-///
-/// # Errors
-/// A fault of ours as a 5xx.
+/// Returns the state of the personal token with this digest, or `None` if it does not exist.
 pub async fn personal_token_standing(
     state: &State,
     digest: [u8; 32],
@@ -142,7 +133,8 @@ pub async fn personal_token_standing(
     Ok(found)
 }
 
-/// What lives by the database, and whose user does, is over where this node knows better: its end may be lost.
+/// Sets the end of a live session or token if this node knows that it has ended. The database may have lost
+/// that.
 fn end_what_is_lost(
     state: &State,
     id: Uuid,
@@ -160,10 +152,7 @@ fn share_names(state: &State, holder: Option<&mut Holder>) {
     }
 }
 
-/// When and why a user's version was raised past that of a token.
-///
-/// # Errors
-/// A fault of ours as a 5xx.
+/// Returns when and why a user's version was first increased past that of a token.
 pub async fn version_raised(state: &State, user_id: Uuid, version: i64) -> Result<Raised, Problem> {
     if let Some(raised) = state.cache.raised(user_id, version) {
         return Ok(raised);
@@ -180,10 +169,8 @@ pub async fn version_raised(state: &State, user_id: Uuid, version: i64) -> Resul
     Ok(found)
 }
 
-/// Returns the database's time: as the feed last read it, or from the database where it has not read it yet.
-///
-/// # Errors
-/// A fault of ours as a 5xx.
+/// Returns the database's time, as the feed last read it, or from the database if the feed has not read it
+/// yet.
 pub async fn database_time(state: &State) -> Result<DateTime<Utc>, Problem> {
     match state.core.database_clock.now() {
         Some(time) => Ok(time),

@@ -1,4 +1,5 @@
-//! The guard: who may pass. Between the doors and the nouns, and the only way to a caller.
+//! The guard authenticates and authorizes requests for the API and the pages. Handlers get a caller only from
+//! it.
 
 pub mod authorized;
 pub mod caller;

@@ -1,4 +1,4 @@
-//! The origin of a request: its address, its device and its id, for the audit log.
+//! Extracts the origin of a request for the audit log, which is its client address and its ID.
 
 use std::future::{Ready, ready};
 
@@ -10,7 +10,7 @@ use crate::http::routing::Asks;
 use crate::refusal::{Problem, RequestId};
 use crate::state::State;
 
-/// Extracts the origin of a request whose caller is not known.
+/// Extracts the origin of a request without its caller.
 pub struct RequestOrigin(pub Origin);
 
 impl Asks for RequestOrigin {}
@@ -24,7 +24,7 @@ impl FromRequest for RequestOrigin {
     }
 }
 
-/// Where a request comes from, before anything is known of its caller.
+/// Returns the origin of a request whose caller is not known yet.
 pub(super) fn origin(request: &HttpRequest) -> Origin {
     let state = request.app_data::<web::Data<State>>();
     let client = state.and_then(|state| state.web.trusted_proxies.client_address(request));

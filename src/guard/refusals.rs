@@ -1,4 +1,4 @@
-//! What the guard found, in the words of the catalogue: every refusal of a credential is made here.
+//! Creates the refusals of credentials and related errors, with their codes and texts.
 
 use std::time::Duration;
 
@@ -27,16 +27,16 @@ impl FieldFault for NameFlaw {
     }
 }
 
-/// How long a client should wait for a fault of ours to pass.
+/// The time after which a client should retry a server error.
 pub const RETRY_AFTER: Duration = Duration::from_secs(2);
 
-/// A time as it stands in details and members (RFC 3339, UTC, whole seconds).
+/// Formats a time for details and members (RFC 3339, UTC, whole seconds).
 #[must_use]
 pub fn time(moment: DateTime<Utc>) -> String {
     moment.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
-/// A database that gives no answer is our fault, never the caller's.
+/// A database error is a server error, never the client's.
 impl From<DatabaseError> for Problem {
     fn from(error: DatabaseError) -> Self {
         match error {
@@ -64,7 +64,7 @@ impl From<DatabaseError> for Problem {
     }
 }
 
-/// A password that cannot be hashed or compared is our fault, never the caller's.
+/// A password that cannot be hashed or compared is a server error, never the client's.
 impl From<HashError> for Problem {
     fn from(error: HashError) -> Self {
         match error {
@@ -80,7 +80,7 @@ impl From<HashError> for Problem {
     }
 }
 
-/// The access token's first flaw.
+/// Refuses an access token with this error.
 #[must_use]
 pub fn access_token_flaw(flaw: AccessTokenFlaw) -> Problem {
     match flaw {
@@ -132,13 +132,13 @@ pub fn access_token_flaw(flaw: AccessTokenFlaw) -> Problem {
     }
 }
 
-/// A genuine token of another kind than belongs here.
+/// Refuses a genuine token of the wrong type.
 #[must_use]
 pub fn type_mismatch(expected: &str, found: &str, detail: &str) -> Problem {
     Problem::new(Code::TokenTypeMismatch, detail).with("expected", expected).with("found", found)
 }
 
-/// A refresh token that is not genuine.
+/// Refuses a refresh token that is not genuine.
 #[must_use]
 pub fn refresh_token_flaw(flaw: RefreshTokenFlaw) -> Problem {
     match flaw {
@@ -154,7 +154,7 @@ pub fn refresh_token_flaw(flaw: RefreshTokenFlaw) -> Problem {
     }
 }
 
-/// A spent refresh token that is not forgiven.
+/// Refuses a refresh token that was already rotated and is not forgiven.
 #[must_use]
 pub fn refresh_token_reused() -> Problem {
     let detail = "This refresh token was used before, and somebody has used what it was traded for. One of two has a \
@@ -162,21 +162,22 @@ pub fn refresh_token_reused() -> Problem {
     Problem::new(Code::RefreshTokenReused, detail)
 }
 
-/// A genuine refresh token that stands nowhere.
+/// Refuses a genuine refresh token that no longer exists.
 #[must_use]
 pub fn refresh_token_unknown() -> Problem {
     let detail = "The refresh token is genuine, but its session is no longer known here. Sign in again.";
     Problem::new(Code::RefreshTokenUnknown, detail)
 }
 
-/// A wrong name or password; nobody learns which.
+/// Refuses a wrong username or password, without revealing which of them is wrong.
 #[must_use]
 pub fn invalid_credentials() -> Problem {
     let detail = "The username or the password is wrong. Check both and try again.";
     Problem::new(Code::InvalidCredentials, detail)
 }
 
-/// Too many tries came; the next is taken after this wait. It says as much of a name that is nobody's.
+/// Refuses a throttled request, with the time until the next one is allowed. For a name without an account
+/// the text is the same.
 #[must_use]
 pub fn too_many_attempts(by: HeldBy, wait: Duration) -> Problem {
     let seconds = whole_seconds(wait).max(1);
@@ -208,7 +209,7 @@ pub fn too_many_attempts(by: HeldBy, wait: Duration) -> Problem {
     Problem::new(Code::TooManyAttempts, detail).retry_after(Duration::from_secs(seconds))
 }
 
-/// A personal token of a broken form.
+/// Refuses a malformed personal token.
 #[must_use]
 pub fn personal_token_flaw(_: PersonalTokenFlaw) -> Problem {
     let detail = "This begins like a personal access token (dwp_) but its checksum fails. Check that it was copied \
@@ -216,7 +217,7 @@ pub fn personal_token_flaw(_: PersonalTokenFlaw) -> Problem {
     Problem::new(Code::TokenMalformed, detail)
 }
 
-/// A personal token of the right form that stands nowhere.
+/// Refuses a well-formed personal token that does not exist.
 #[must_use]
 pub fn personal_token_unknown() -> Problem {
     let detail = "No such personal access token stands here. It was deleted long ago, or made elsewhere; make a new \
@@ -224,14 +225,14 @@ pub fn personal_token_unknown() -> Problem {
     Problem::new(Code::TokenUnknown, detail)
 }
 
-/// A session cookie that stands nowhere.
+/// Refuses a session cookie that belongs to no session.
 #[must_use]
 pub fn cookie_unknown() -> Problem {
     let detail = "The session cookie is of no session known here. Sign in again.";
     Problem::new(Code::TokenUnknown, detail)
 }
 
-/// A session cookie that was replaced, after the grace.
+/// Refuses a session cookie that was replaced, after the grace period.
 #[must_use]
 pub fn cookie_replaced(replaced_at: DateTime<Utc>) -> Problem {
     let detail = format!(
@@ -242,7 +243,7 @@ pub fn cookie_replaced(replaced_at: DateTime<Utc>) -> Problem {
     Problem::new(Code::TokenUnknown, detail).with("reason", SESSION_RENEWED)
 }
 
-/// An access token that was issued before a step-up, after the grace.
+/// Refuses an access token from before a step-up, after the grace period.
 #[must_use]
 pub fn access_token_replaced(revoked_at: DateTime<Utc>) -> Problem {
     let detail = format!(
@@ -255,7 +256,7 @@ pub fn access_token_replaced(revoked_at: DateTime<Utc>) -> Problem {
         .with("reason", SESSION_RENEWED)
 }
 
-/// A Basic user name that is not the token's.
+/// Refuses a Basic credential whose username is not the token owner's.
 #[must_use]
 pub fn basic_name_mismatch() -> Problem {
     let detail = "The user name sent with Basic is not that of the token's owner. Send the owner's username, or the \
@@ -263,19 +264,19 @@ pub fn basic_name_mismatch() -> Problem {
     Problem::new(Code::TokenUnknown, detail)
 }
 
-/// A username that is not allowed.
+/// Refuses a username that is not allowed.
 #[must_use]
 pub fn username_flaw(flaw: &NameFlaw) -> Problem {
     Problem::validation(vec![username_error(flaw)])
 }
 
-/// What is wrong with a username, among other errors.
+/// Returns the field error for a username that is not allowed.
 #[must_use]
 pub fn username_error(flaw: &NameFlaw) -> FieldError {
     FieldError::new("/username", flaw.code(), flaw.to_string())
 }
 
-/// A personal token past its time.
+/// Refuses an expired personal token.
 #[must_use]
 pub fn personal_token_expired(expired_at: DateTime<Utc>) -> Problem {
     let detail =
@@ -286,7 +287,7 @@ pub fn personal_token_expired(expired_at: DateTime<Utc>) -> Problem {
         .terminal(true)
 }
 
-/// A personal token that was revoked.
+/// Refuses a revoked personal token.
 #[must_use]
 pub fn personal_token_revoked(revoked_at: DateTime<Utc>, reason: &str) -> Problem {
     let detail = format!(
@@ -301,7 +302,7 @@ pub fn personal_token_revoked(revoked_at: DateTime<Utc>, reason: &str) -> Proble
         .terminal(true)
 }
 
-/// An access token that was issued before its user's role or status changed.
+/// Refuses an access token that was issued before the user's role or status changed.
 #[must_use]
 pub fn version_raised(found: Option<(DateTime<Utc>, String)>) -> Problem {
     let (when, reason) =
@@ -314,7 +315,7 @@ pub fn version_raised(found: Option<(DateTime<Utc>, String)>) -> Problem {
     Problem::new(Code::TokenRevoked, detail).with("revoked_at", when).with("reason", reason)
 }
 
-/// The session of a token was ended.
+/// Refuses a token whose session was ended.
 #[must_use]
 pub fn session_ended(ended_at: DateTime<Utc>, reason: &str) -> Problem {
     if reason == EndReason::AccountDeleted.as_str() {
@@ -325,33 +326,33 @@ pub fn session_ended(ended_at: DateTime<Utc>, reason: &str) -> Problem {
     Problem::new(Code::SessionEnded, detail).with("ended_at", time(ended_at)).with("reason", reason)
 }
 
-/// A genuine token whose session stands nowhere: it was pruned, or lost with a restore.
+/// Refuses a genuine token whose session does not exist, because it was pruned or lost with a restore.
 #[must_use]
 pub fn session_unknown() -> Problem {
     let detail = "The token is genuine, but its session is no longer known here. Sign in again.";
     Problem::new(Code::SessionEnded, detail).with("ended_at", None::<String>).with("reason", "unknown")
 }
 
-/// The session's lifetime is over.
+/// Refuses a token whose session has expired.
 #[must_use]
 pub fn session_expired(expired_at: DateTime<Utc>) -> Problem {
     let detail = format!("The session expired at {}. Sign in again.", time(expired_at));
     Problem::new(Code::SessionExpired, detail).with("expired_at", time(expired_at))
 }
 
-/// The user is disabled.
+/// Refuses a disabled user.
 #[must_use]
 pub fn account_disabled() -> Problem {
     Problem::new(Code::AccountDisabled, "The account is disabled. Ask an administrator to enable it.")
 }
 
-/// The user is no more.
+/// Refuses a user whose account was deleted.
 #[must_use]
 pub fn account_deleted() -> Problem {
     Problem::new(Code::AccountDeleted, "The account was deleted. An administrator can tell you more.")
 }
 
-/// The user may not.
+/// Refuses a user whose role lacks the permission.
 #[must_use]
 pub fn permission_denied(required: &[String], role: &str) -> Problem {
     let detail =
@@ -359,14 +360,15 @@ pub fn permission_denied(required: &[String], role: &str) -> Problem {
     Problem::new(Code::PermissionDenied, detail).with("required", required).with("role", role)
 }
 
-/// The user may, this credential may not.
+/// Refuses a credential whose scope lacks the permission, although the user has it.
 #[must_use]
 pub fn insufficient_scope(required: &[String], granted: &[String], credential: &Credential) -> Problem {
     let session_may = |scope: &Option<Names>| {
         scope.as_ref().is_none_or(|scope| required.iter().all(|name| scope.contains(name)))
     };
     let (action, advice) = match credential {
-        // At its next refresh a session has what its sign-in asked for, or whatever its user may.
+        // The next refresh gives the session the scope that its sign-in requested, or all of the user's
+        // permissions.
         Credential::AccessToken { session_scope, .. } if session_may(session_scope) => {
             (Action::Refresh, "Refresh with a wider scope; the session has it.")
         }
@@ -383,7 +385,7 @@ pub fn insufficient_scope(required: &[String], granted: &[String], credential: &
     scope_refused(required, granted, advice).action(action)
 }
 
-/// More was asked for than is to be had.
+/// Refuses a scope that exceeds what was granted.
 #[must_use]
 pub fn scope_refused(required: &[String], granted: &[String], advice: &str) -> Problem {
     let detail = format!(
@@ -397,7 +399,7 @@ pub fn scope_refused(required: &[String], granted: &[String], advice: &str) -> P
         .challenge_scope(&required.join(" "))
 }
 
-/// The sign-in is older than this request allows (RFC 9470).
+/// Refuses a request that needs a more recent sign-in (RFC 9470).
 #[must_use]
 pub fn authentication_too_old(auth_time: DateTime<Utc>, max_age: Duration, now: DateTime<Utc>) -> Problem {
     let ahead = if auth_time > now { ", ahead of the server's clock" } else { "" };
@@ -417,12 +419,12 @@ fn listed(names: &[String]) -> String {
     if names.is_empty() { "nothing".to_owned() } else { format!("`{}`", names.join(" ")) }
 }
 
-/// A stored reason as a person reads it.
+/// Formats a stored reason for people.
 fn in_words(reason: &str) -> String {
     reason.replace('_', " ")
 }
 
-/// A name that is another's, as a username or an address.
+/// Refuses a name that another account has as a username or an address.
 #[must_use]
 pub fn name_taken(taken: NameTaken) -> Problem {
     let member = match taken {
@@ -433,19 +435,19 @@ pub fn name_taken(taken: NameTaken) -> Problem {
     Problem::new(Code::Conflict, detail).with("pointer", format!("/{member}"))
 }
 
-/// A new password with something wrong with it.
+/// Refuses a new password that violates the policy.
 #[must_use]
 pub fn password_flaws(flaws: &[PasswordFlaw], pointer: &str) -> Problem {
     Problem::validation(password_errors(flaws, pointer))
 }
 
-/// Everything wrong with a new password, among other errors.
+/// Returns the field errors for a new password that violates the policy.
 #[must_use]
 pub fn password_errors(flaws: &[PasswordFlaw], pointer: &str) -> Vec<FieldError> {
     flaws.iter().map(|flaw| FieldError::new(pointer, flaw.code(), flaw.to_string())).collect()
 }
 
-/// A wrong password within a session: a 401 would make clients refresh or sign out.
+/// Refuses a wrong password within a session. It is not a 401, which would make clients refresh or sign out.
 #[must_use]
 pub fn wrong_password(pointer: &str) -> Problem {
     let detail = "this is not the account's password".to_owned();

@@ -1,5 +1,6 @@
-//! Judges the caller again in the transaction that makes a change. The guard looks when the head of a request has arrived;
-//! its body and its turn to hash take seconds, and what was ended meanwhile must change nothing.
+//! Checks the caller again, in the transaction that makes a change. The guard's checks run when the head of
+//! the request has arrived. Reading the body and queueing for a hash take seconds, and a caller whose
+//! authority ends meanwhile must not change anything.
 
 use std::time::Duration;
 
@@ -20,11 +21,11 @@ use crate::tokens::holder::Holder;
 use crate::tokens::{personal_token, revocation};
 use crate::users::user;
 
-/// Makes a change in one transaction, for a caller who may still do what the guard authorized. `account` is the one whose
-/// row the change locks. `work` gets the caller as they are now.
+/// Makes a change in one transaction if the caller may still do what the guard authorized. `account` is the
+/// account whose row the change locks. `work` gets the current data of the caller.
 ///
 /// # Errors
-/// What the guard would answer now; what `work` refuses; a fault of ours as a 5xx.
+/// The guard's refusal if the caller may no longer make the change, or the refusal of `work`.
 pub async fn transaction<T, F>(
     state: &State,
     caller: &Caller,
@@ -44,8 +45,9 @@ where
     made.await?
 }
 
-/// Users' rows are locked in the order of their ids, or two who act on each other would wait for each other. A row that is
-/// to be written is locked at once as it will be then.
+/// Locks the rows and checks the caller. Users' rows are locked in the order of their IDs, because two
+/// callers who act on each other would otherwise deadlock. A row that will be written gets the stronger lock
+/// at once.
 fn judge(
     connection: &mut Connection,
     seen: &Caller,
@@ -62,7 +64,7 @@ fn judge(
     look_again(connection, seen, grace)
 }
 
-/// One statement, for what is so nearly always.
+/// Checks with one statement that nothing has changed, which is nearly always so.
 fn is_unchanged(connection: &mut Connection, seen: &Caller, locks: bool, grace: Duration) -> Queried<bool> {
     let user = (seen.user_id, seen.version);
     match &seen.credential {
@@ -79,7 +81,7 @@ fn is_unchanged(connection: &mut Connection, seen: &Caller, locks: bool, grace: 
     }
 }
 
-/// The guard's checks of the rows as they are now.
+/// Repeats the guard's checks on the current rows.
 fn look_again(
     connection: &mut Connection,
     seen: &Caller,

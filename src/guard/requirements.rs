@@ -1,22 +1,22 @@
-//! What endpoints ask of their callers, as types: one for each way to ask.
+//! The requirements of endpoints for their callers, each as a type.
 
 use super::authorized::Requirement;
 
-/// To see one's own account.
+/// Requires the permission to read one's own account.
 pub struct AccountRead;
 
 impl Requirement for AccountRead {
     const PERMISSION: Option<&'static str> = Some("account:read");
 }
 
-/// To change something of one's own account. No personal token carries it.
+/// Requires the permission to change one's own account. Personal tokens cannot have it.
 pub struct AccountWrite;
 
 impl Requirement for AccountWrite {
     const PERMISSION: Option<&'static str> = Some("account:write");
 }
 
-/// To change what grants power, of one's own: also asks for a recent sign-in.
+/// Requires the permission to change one's own account and a recent sign-in, for changes that grant power.
 pub struct FreshAccountWrite;
 
 impl Requirement for FreshAccountWrite {
@@ -24,14 +24,14 @@ impl Requirement for FreshAccountWrite {
     const FRESH: bool = true;
 }
 
-/// To see users.
+/// Requires the permission to read users.
 pub struct UsersRead;
 
 impl Requirement for UsersRead {
     const PERMISSION: Option<&'static str> = Some("users:read");
 }
 
-/// To change users. It grants power, so it asks for a recent sign-in.
+/// Requires the permission to change users and a recent sign-in, because it grants power.
 pub struct UsersWrite;
 
 impl Requirement for UsersWrite {
@@ -39,14 +39,14 @@ impl Requirement for UsersWrite {
     const FRESH: bool = true;
 }
 
-/// To see how the server stands.
+/// Requires the permission to read the server's state.
 pub struct ServerRead;
 
 impl Requirement for ServerRead {
     const PERMISSION: Option<&'static str> = Some("server:read");
 }
 
-/// To change the server's signing keys. It grants power, so it asks for a recent sign-in.
+/// Requires the permission to change the server's signing keys and a recent sign-in, because it grants power.
 pub struct ServerWrite;
 
 impl Requirement for ServerWrite {
@@ -54,7 +54,7 @@ impl Requirement for ServerWrite {
     const FRESH: bool = true;
 }
 
-/// To read the audit log.
+/// Requires the permission to read the audit log.
 pub struct AuditRead;
 
 impl Requirement for AuditRead {

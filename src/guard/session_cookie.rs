@@ -1,6 +1,8 @@
-//! The session cookie, through actix-session: it carries a random key, signed. The row behind it is a session's like
-//! any other: the sign-in's transaction writes it, the guard reads it where it reads every credential, and what ends
-//! sessions ends it. So the store itself only hands the key from cookie to request and back, and cannot fail.
+//! Reads and writes the session cookie, through actix-session. The cookie carries a signed random key. The
+//! session behind it is a row like any other. The sign-in's transaction writes it, the guard reads it, and
+//! ending the session ends it.
+//!
+//! The store therefore only passes the key between cookie and request, and cannot fail.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -24,30 +26,30 @@ use crate::sessions::CookieKey;
 use crate::sessions::renewal::Kept;
 use crate::state::State;
 
-/// Where the key stands in actix-session's state.
+/// The name of the key in actix-session's state.
 const KEY: &str = "key";
 
-/// What a cookie's session is known by.
+/// The key of a new session cookie.
 #[derive(Clone, Debug)]
 pub struct NewCookie {
     text: String,
 }
 
 impl NewCookie {
-    /// A new random key of 32 bytes.
+    /// Generates a random key of 32 bytes.
     #[must_use]
     pub fn generate() -> Self {
         Self { text: URL_SAFE_NO_PAD.encode(random::bytes::<32>()) }
     }
 
-    /// What stands in the database.
+    /// Returns the digest that the database stores.
     #[must_use]
     pub fn digest(&self) -> [u8; 32] {
         digest_of(&self.text)
     }
 }
 
-/// The SHA-256 of a cookie's key.
+/// Returns the SHA-256 of a cookie's key.
 #[must_use]
 pub fn digest_of(key: &str) -> [u8; 32] {
     let mut bytes = [0; 32];
@@ -58,15 +60,15 @@ pub fn digest_of(key: &str) -> [u8; 32] {
 /// A session cookie as it was sent.
 #[derive(Clone, PartialEq, Eq)]
 pub enum SentCookie {
-    /// None.
+    /// No cookie was sent.
     Missing,
-    /// One whose signature is not ours.
+    /// The cookie's signature is invalid.
     Forged,
-    /// One of ours, with this digest of its key.
+    /// The cookie's signature is valid. The value is the digest of its key.
     Signed([u8; 32]),
 }
 
-/// The request's session cookie.
+/// Returns the request's session cookie.
 #[must_use]
 pub fn sent(request: &HttpRequest, settings: &BrowserSettings) -> SentCookie {
     match request.get_session().get::<String>(KEY) {
@@ -76,39 +78,42 @@ pub fn sent(request: &HttpRequest, settings: &BrowserSettings) -> SentCookie {
     }
 }
 
-/// Gives the browser the cookie of a session that has just been started or renewed. The browser keeps it for `kept` after
-/// it was closed.
+/// Sets the cookie of a session that was just started or renewed. The browser keeps it for `kept` after it is
+/// closed.
 pub fn give(request: &HttpRequest, answer: &mut HttpResponse, cookie: &NewCookie, kept: Option<Duration>) {
     let session = request.get_session();
     session.renew();
-    // A text always becomes JSON.
+    // Converting a string to JSON cannot fail.
     let _ = session.insert(KEY, &cookie.text);
     if let Some(kept) = kept {
         answer.extensions_mut().insert(KeptFor(kept));
     }
 }
 
-/// How long the browser keeps a session's new cookie after it was closed, as it was asked at the sign-in.
+/// Returns for how long the browser keeps a session's new cookie after it is closed, as requested at the
+/// sign-in.
 #[must_use]
 pub fn kept_for(settings: &BrowserSettings, kept: Kept) -> Option<Duration> {
     let is_kept = kept.is_kept.unwrap_or(kept.idle_ttl > settings.idle_ttl);
     is_kept.then_some(kept.left)
 }
 
-/// Takes the cookie back.
+/// Removes the cookie from the browser.
 pub fn take_back(request: &HttpRequest) {
     request.get_session().purge();
 }
 
-/// The cookie is to outlive the browser.
+/// Marks a response whose cookie the browser keeps after it is closed, for this long.
 #[derive(Clone, Copy)]
 struct KeptFor(Duration);
 
-/// Cookies of ours that a request may send, and the bytes of each. Reading takes some hundred bytes of memory a cookie.
+/// The number of this server's cookies that a request may send, and the bytes of each. Parsing takes some
+/// hundred bytes of memory per cookie.
 const COOKIES_MAX: usize = 8;
 const COOKIE_BYTES_MAX: usize = 4_096;
 
-/// Drops the cookies that are none of ours: a request may carry thousands, and a broken one would hide ours.
+/// Drops cookies that are not this server's. A request may carry thousands, and a malformed one would hide
+/// this server's.
 fn drop_others(headers: &mut HeaderMap, ours: &[String]) {
     let is_ours = |cookie: &&[u8]| {
         let is_named = |own: &String| {
@@ -126,11 +131,8 @@ fn drop_others(headers: &mut HeaderMap, ours: &[String]) {
     }
 }
 
-/// Lets only our cookies in, and adds the lifetime that a sign-in asked for to the cookie that goes out: actix-session
-/// knows one lifetime for all.
-///
-/// # Errors
-/// None of its own.
+/// Middleware: drops foreign cookies from the request, and adds the lifetime requested at the sign-in to the
+/// response's cookie. actix-session supports only one lifetime for all cookies.
 pub async fn keep<B: MessageBody>(
     mut request: ServiceRequest,
     next: Next<B>,
@@ -152,7 +154,7 @@ pub async fn keep<B: MessageBody>(
     Ok(response)
 }
 
-/// The middleware that reads and writes the cookie.
+/// Creates the middleware that reads and writes the cookie.
 #[must_use]
 pub fn middleware(settings: &BrowserSettings, key: &CookieKey) -> SessionMiddleware<CookieStore> {
     SessionMiddleware::builder(CookieStore, Key::from(key.expose()))
@@ -166,7 +168,7 @@ pub fn middleware(settings: &BrowserSettings, key: &CookieKey) -> SessionMiddlew
         .build()
 }
 
-/// The store.
+/// A store that keeps nothing. It passes the key from the cookie to the request and back.
 pub struct CookieStore;
 
 impl SessionStore for CookieStore {
@@ -198,7 +200,7 @@ impl SessionStore for CookieStore {
         Ok(())
     }
 
-    /// The session has ended in the transaction that said so.
+    /// The caller's transaction has already ended the session.
     async fn delete(&self, _: &SessionKey) -> anyhow::Result<()> {
         Ok(())
     }

@@ -1,5 +1,5 @@
-//! The way of a credential through the ordered checks: one value, of which the log line, the metric, the kept record
-//! and the explanation are made.
+//! Records how far a credential came through the ordered checks. The log line, the metric, the kept refusal
+//! and the explanation are all made from this one value.
 
 use actix_web::{HttpMessage, HttpRequest};
 use serde::{Deserialize, Serialize};
@@ -7,46 +7,45 @@ use uuid::Uuid;
 
 use crate::refusal::{Code, Problem};
 
-/// One of the checks, in their order.
+/// A check of the guard. The checks run in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Check {
-    /// Exactly one credential was sent, in a form that can be read.
+    /// Exactly one credential was sent, and it can be parsed.
     Header,
-    /// It is of a kind that is taken here.
+    /// This server accepts credentials of this kind.
     Kind,
-    /// It is whole.
+    /// The credential is well-formed.
     Form,
-    /// The key that it names is one of ours, and not revoked.
+    /// The key that it names is one of this server's keys, and is not revoked.
     Key,
-    /// It was made here: the signature, the digest or the password is right.
+    /// This server made it. The signature, the digest or the password is right.
     Signature,
-    /// It is good now.
+    /// It is valid at this time.
     Times,
     /// It was issued by this server, for this server.
     Issuer,
-    /// It is of the type that belongs here.
+    /// It has the right type.
     Type,
-    /// It was not revoked, and not spent.
+    /// It was not revoked or already used.
     Revocation,
-    /// Its session lives.
+    /// Its session is live.
     Session,
-    /// Its user is let in.
+    /// Its user may sign in.
     User,
-    /// A browser's unsafe request comes from a page of ours.
+    /// A browser's unsafe request comes from one of this server's pages.
     Csrf,
-    /// The user may do this.
+    /// The user has the permission.
     Permission,
-    /// The credential may do this.
+    /// The credential has the permission.
     Scope,
     /// The sign-in is recent enough.
     Freshness,
-    /// The object is the caller's.
+    /// The object belongs to the caller.
     Ownership,
 }
 
 impl Check {
-    /// Every check, in order.
     pub const ALL: [Self; 16] = [
         Self::Header,
         Self::Kind,
@@ -66,7 +65,7 @@ impl Check {
         Self::Ownership,
     ];
 
-    /// The name in logs, records and answers.
+    /// Returns the name in logs, records and responses.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -94,24 +93,24 @@ impl Check {
     }
 }
 
-/// What was sent to prove who the caller is.
+/// The kind of a credential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CredentialKind {
     /// A JWT of an API client's session.
     AccessToken,
-    /// What access tokens are renewed with.
+    /// A token that is exchanged for new access tokens.
     RefreshToken,
-    /// A long-lived token of a script.
+    /// A long-lived token for scripts.
     PersonalToken,
-    /// A browser's session.
+    /// The cookie of a browser's session.
     SessionCookie,
-    /// A name with its password.
+    /// A username with its password.
     Password,
 }
 
 impl CredentialKind {
-    /// The name in logs, records and answers.
+    /// Returns the name in logs, records and responses.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -124,33 +123,32 @@ impl CredentialKind {
     }
 }
 
-/// How a check ended.
+/// The outcome of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// It found what it asks for.
+    /// The check passed.
     Passed,
-    /// It did not: this is the refusal.
+    /// The check failed. It is the reason for the refusal.
     Failed,
-    /// It could not be made, through a fault of ours.
+    /// The check could not be made because of a server error.
     Undecided,
-    /// A check before it failed, or it is the resource's own.
+    /// An earlier check failed, or the resource makes this check itself.
     NotReached,
-    /// It asks nothing of such a request.
+    /// The check does not apply to this request.
     NotApplicable,
 }
 
 /// A check with its outcome.
 #[derive(Clone, Debug, Deserialize, Serialize, utoipa::ToSchema)]
 pub struct Line {
-    /// Which.
     pub check: Check,
-    /// How it ended.
+    /// The outcome of the check.
     pub outcome: Outcome,
-    /// What it asks for, where that was written down.
+    /// The requirement of the check, if it was recorded.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expected: Option<String>,
-    /// What was there.
+    /// The state that the check found. If the check failed without recording one, the detail of the refusal.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub found: Option<String>,
 }
@@ -161,64 +159,65 @@ struct Finding {
     found: String,
 }
 
-/// How far a credential came.
+/// The progress of a credential through the checks.
 #[derive(Default)]
 pub struct Trace {
-    /// What it is.
+    /// The kind of the credential.
     pub kind: Option<CredentialKind>,
-    /// Its public id: of an access token the `jti`, of a personal token its row's id, otherwise the session's.
+    /// The public ID of the credential. It is an access token's `jti`, a personal token's ID, or the
+    /// session's ID.
     pub credential_id: Option<Uuid>,
     /// The session that it belongs to.
     pub session_id: Option<Uuid>,
-    /// Whose it is.
+    /// The user that it belongs to.
     pub user_id: Option<Uuid>,
     passed: u16,
     stopped: Option<Check>,
-    /// Kept for an explanation alone: a request has no time to write down what is in order.
+    /// Recorded only for explanations, to save time in requests.
     findings: Option<Vec<Finding>>,
 }
 
 impl Trace {
-    /// For an explanation: what each check found is written down, and nothing counts as used.
+    /// Creates a trace for an explanation. It records what each check found, and nothing counts as used.
     #[must_use]
     pub fn explaining() -> Self {
         Self { findings: Some(Vec::new()), ..Self::default() }
     }
 
-    /// Of a sign-in with a name and a password.
+    /// Creates the trace of a sign-in with a username and a password.
     #[must_use]
     pub fn of_password() -> Self {
         Self { kind: Some(CredentialKind::Password), ..Self::default() }
     }
 
-    /// Leaves it with the request, for the log and the record.
+    /// Stores the trace in the request, for the log and the kept refusal.
     pub fn keep(self, request: &HttpRequest) {
         request.extensions_mut().insert(self);
     }
 
-    /// Whether nothing counts as used.
+    /// Returns whether this is an explanation, so that nothing counts as used.
     #[must_use]
     pub fn explains(&self) -> bool {
         self.findings.is_some()
     }
 
-    /// This check found what it asks for.
+    /// Records that a check passed.
     pub fn pass(&mut self, check: Check) {
         self.passed |= check.bit();
     }
 
-    /// These did, in their order up to the one that is stopped at.
+    /// Records that the checks before `stop` passed.
     pub fn pass_until(&mut self, checks: &[Check], stop: Check) {
         checks.iter().filter(|check| **check < stop).for_each(|check| self.pass(*check));
     }
 
-    /// This check is the last one: it failed, or could not be made.
+    /// Records the last check, which failed or could not be made.
     pub fn stop(&mut self, check: Check) {
         self.passed &= check.bit() - 1;
         self.stopped = Some(check);
     }
 
-    /// Stops at this check, and forgets whose the credential said it is.
+    /// Stops at this check, and removes the IDs that the credential claimed.
     pub fn disprove(&mut self, check: Check) {
         (self.credential_id, self.session_id, self.user_id) = (None, None, None);
         if let Some(findings) = &mut self.findings {
@@ -227,15 +226,15 @@ impl Trace {
         self.stop(check);
     }
 
-    /// None of the checks decided. What was sent is all that stays.
+    /// Removes everything except the kind, because none of the checks decided.
     pub fn forget(&mut self) {
         *self = Self { kind: self.kind, ..Self::default() };
     }
 
-    /// Passes, or stops at, this check.
+    /// Records that this check passed, or stops at it.
     ///
     /// # Errors
-    /// What the check itself gave.
+    /// The error in `found`.
     pub fn check<T>(&mut self, check: Check, found: Result<T, Problem>) -> Result<T, Problem> {
         match found {
             Ok(_) => self.pass(check),
@@ -244,20 +243,21 @@ impl Trace {
         found
     }
 
-    /// Writes down what a check asks for and what is there, for an explanation.
+    /// Records what a check requires and what it found, for an explanation.
     pub fn find(&mut self, check: Check, expected: impl FnOnce() -> String, found: impl FnOnce() -> String) {
         if let Some(findings) = &mut self.findings {
             findings.push(Finding { check, expected: expected(), found: found() });
         }
     }
 
-    /// Whether it was proven that the credential was made here.
+    /// Returns whether the credential was verified to be one of this server's.
     #[must_use]
     pub fn is_proven(&self) -> bool {
         self.passed & Check::Signature.bit() != 0
     }
 
-    /// The check that a refusal comes from; `None`: the credential is in order, the request itself is not.
+    /// Returns the check that a refusal comes from. Returns `None` if the credential is valid but the request
+    /// is not.
     #[must_use]
     pub fn failed_at(&self, code: Code) -> Option<Check> {
         self.stopped.or(match code {
@@ -271,7 +271,7 @@ impl Trace {
         })
     }
 
-    /// The checks with their outcomes; `refusal` is what the request was answered with.
+    /// Returns the checks with their outcomes. `refusal` is the response to the request, if it was refused.
     #[must_use]
     pub fn lines(&self, refusal: Option<&Problem>) -> Vec<Line> {
         let failed = refusal.and_then(|problem| self.failed_at(problem.code()));

@@ -1,4 +1,4 @@
-//! The client's address: the peer's, unless the peer is a proxy that the settings trust.
+//! Finds the client address: the peer's own, or the one that a trusted proxy reports in a header.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -11,34 +11,34 @@ use ipnet::IpNet;
 use super::forwarded;
 use crate::audit::event::AddressDoubt;
 
-/// The header in which proxies name the clients of old; each proxy appends the address that it was asked from.
+/// The traditional header. Each proxy appends the address of the peer that connected to it.
 const X_FORWARDED_FOR: &str = "x-forwarded-for";
-/// The standard's header (RFC 7239).
+/// The standard header (RFC 7239).
 const FORWARDED: &str = "forwarded";
-/// Bytes of a header that are read, from its end: more than two hundred hops. Proxies append, so that what is past them
-/// is what a client sent.
+/// The number of bytes read from a header, counted from its end: more than two hundred hops. Proxies append,
+/// so only a client can have sent what comes before.
 const READ_MAX: usize = 4_096;
-/// Bytes of a header that a warning shows.
+/// The number of bytes of a header that a warning shows.
 const SHOWN: usize = 200;
 
 /// The header that the trusted proxies write.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ProxyHeader {
-    /// Either. Requests in which both name different clients have an address in doubt.
+    /// Either header. If both are sent and name different clients, the address is in doubt.
     #[default]
     Auto,
-    /// `X-Forwarded-For`; `Forwarded` is not read.
+    /// Only `X-Forwarded-For`.
     XForwardedFor,
-    /// `Forwarded`; `X-Forwarded-For` is not read.
+    /// Only `Forwarded`.
     Forwarded,
 }
 
-/// The address that a request came from.
+/// The client address of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientAddress {
     /// The address to record.
     pub address: IpAddr,
-    /// Why the address is not certain; `None`: it is.
+    /// The reason why the address is uncertain; `None` if it is certain.
     pub doubt: Option<AddressDoubt>,
 }
 
@@ -48,7 +48,7 @@ impl From<IpAddr> for ClientAddress {
     }
 }
 
-/// The proxies whose headers are believed.
+/// The proxies whose headers are trusted.
 #[derive(Clone, Debug, Default)]
 pub struct TrustedProxies {
     networks: Vec<IpNet>,
@@ -56,7 +56,7 @@ pub struct TrustedProxies {
     warned: Arc<Warned>,
 }
 
-/// Warnings that this process has written already, since each request could cause one.
+/// Flags of the warnings that this process has already logged. Otherwise each request could log one.
 #[derive(Debug, Default)]
 struct Warned {
     of_conflict: AtomicBool,
@@ -64,7 +64,7 @@ struct Warned {
 }
 
 impl TrustedProxies {
-    /// Trusts the proxies in these networks to write this header.
+    /// Trusts the peers in these networks to write this header.
     #[must_use]
     pub fn new(networks: Vec<IpNet>, header: ProxyHeader) -> Self {
         Self { networks, header, warned: Arc::default() }
@@ -74,7 +74,7 @@ impl TrustedProxies {
         self.networks.iter().any(|network| network.contains(&address))
     }
 
-    /// Returns the address of the request's client, read once a request.
+    /// Returns the client address. Computes it once per request and keeps it in the request's extensions.
     #[must_use]
     pub fn client_address(&self, request: &HttpRequest) -> Option<ClientAddress> {
         if let Some(read) = request.extensions().get::<ClientAddress>() {
@@ -89,7 +89,7 @@ impl TrustedProxies {
         Some(client)
     }
 
-    /// Returns the address of the client of whom `peer` asks on behalf, as the headers say.
+    /// Returns the address of the client for which `peer` sends the request, as the headers report it.
     #[must_use]
     pub fn behind(&self, peer: IpAddr, headers: &HeaderMap) -> ClientAddress {
         if !self.trusts(peer) {
@@ -107,8 +107,8 @@ impl TrustedProxies {
         }
     }
 
-    /// Walks from the last hop to the first. Each was written by the one after it, so the first that is not a trusted
-    /// proxy is the client. Nothing before it can be believed.
+    /// Walks from the last hop back to the first. Each hop was written by the proxy after it, so the first
+    /// hop outside the trusted networks is the client. Earlier hops cannot be trusted.
     fn walk(&self, peer: IpAddr, hops: &[Hop]) -> ClientAddress {
         let mut client = peer;
         for hop in hops.iter().rev() {
@@ -126,7 +126,7 @@ impl TrustedProxies {
         client.into()
     }
 
-    /// Counts a doubt, and warns of the first of its kind.
+    /// Counts a doubt, and logs a warning for the first of its kind.
     fn report(&self, doubt: &AddressDoubt, peer: IpAddr, headers: &HeaderMap) {
         metrics::counter!("doorward_addresses_in_doubt_total", "reason" => doubt.as_str()).increment(1);
         let warned = match doubt {
@@ -152,20 +152,21 @@ impl TrustedProxies {
     }
 }
 
-/// A hop of a header.
+/// A hop in a header.
 enum Hop {
-    /// The address that the next hop was asked from.
+    /// The address that connected to the next hop.
     Address(IpAddr),
-    /// A hop or line that names no address; the address at the very end of the line, which the last proxy appended.
+    /// A hop or line without a readable address. `last` is the address at the very end of the line, which the
+    /// last proxy appended.
     Unreadable { last: Option<IpAddr> },
 }
 
-/// Returns the hops of `X-Forwarded-For`, oldest first. Empty elements count for nothing (RFC 9110, section 5.6.1).
-/// Hops are read one by one, so that bytes that a client sent make no proxy's hop unreadable.
+/// Returns the hops of `X-Forwarded-For`, oldest first. Skips empty elements (RFC 9110, section 5.6.1).
+/// Parses each hop alone, so that bytes sent by a client cannot make the hop of a proxy unreadable.
 fn x_forwarded_for(headers: &HeaderMap) -> Vec<Hop> {
     let (lines, is_cut) = last_lines(headers, X_FORWARDED_FOR);
     let hops = lines.into_iter().flat_map(|line| line.split(|byte| *byte == b','));
-    // The first hop of a header that is cut may be half of one.
+    // The first hop of a cut header may be incomplete.
     let hops = hops.skip(usize::from(is_cut)).map(<[u8]>::trim_ascii).filter(|hop| !hop.is_empty());
     let read = |hop: &[u8]| std::str::from_utf8(hop).ok().and_then(forwarded::address);
     let hops = hops.map(|hop| read(hop).map_or(Hop::Unreadable { last: None }, Hop::Address));
@@ -173,7 +174,7 @@ fn x_forwarded_for(headers: &HeaderMap) -> Vec<Hop> {
     rest.into_iter().chain(hops).collect()
 }
 
-/// Returns the lines of a header, as many of their last bytes as are read; true if there were more.
+/// Returns the lines of a header, limited to its last `READ_MAX` bytes; and true if it was cut.
 fn last_lines<'a>(headers: &'a HeaderMap, name: &str) -> (Vec<&'a [u8]>, bool) {
     let mut left = READ_MAX;
     let mut is_cut = false;
@@ -192,7 +193,8 @@ fn last_lines<'a>(headers: &'a HeaderMap, name: &str) -> (Vec<&'a [u8]>, bool) {
     (read, is_cut)
 }
 
-/// Returns the hops of `Forwarded`, oldest first. A line that is not whole is one hop: its parts cannot be told apart.
+/// Returns the hops of `Forwarded`, oldest first. A malformed or cut line counts as one unreadable hop,
+/// because its elements cannot be separated reliably.
 fn standard(headers: &HeaderMap) -> Vec<Hop> {
     let (lines, is_cut) = last_lines(headers, FORWARDED);
     let mut hops = Vec::new();
@@ -210,8 +212,9 @@ fn standard(headers: &HeaderMap) -> Vec<Hop> {
     hops
 }
 
-/// Returns the client that both headers name. A proxy that writes one of them may pass on the other as its client made it
-/// up, so neither is believed where they differ; `X-Forwarded-For`, which most proxies write, is recorded.
+/// Returns the client that both headers name. A proxy that writes one header may pass on the other as a
+/// client invented it. If they differ, the address of `X-Forwarded-For`, which most proxies write, is
+/// returned and marked as in doubt.
 fn agreed(old: ClientAddress, standard: ClientAddress) -> ClientAddress {
     if old == standard {
         return old;
@@ -220,7 +223,7 @@ fn agreed(old: ClientAddress, standard: ClientAddress) -> ClientAddress {
     ClientAddress { address: old.address, doubt: Some(AddressDoubt::Conflict(forwarded)) }
 }
 
-/// Returns a header for a log line: escaped, and cut.
+/// Returns a header for a log line, escaped and cut.
 fn shown(headers: &HeaderMap, name: &str) -> Option<String> {
     let lines: Vec<&[u8]> = headers.get_all(name).map(|line| line.as_bytes()).collect();
     let bytes = lines.iter().flat_map(|line| line.iter().chain(b",")).take(SHOWN);
@@ -237,7 +240,7 @@ mod tests {
         let mut headers = HeaderMap::new();
         for (name, lines) in [(X_FORWARDED_FOR, old), (FORWARDED, standard)] {
             for line in lines {
-                // `?` is a byte that is no text.
+                // `?` stands for a byte that is not UTF-8.
                 let bytes: Vec<u8> =
                     line.bytes().map(|byte| if byte == b'?' { 0xff } else { byte }).collect();
                 headers.append(
@@ -249,7 +252,7 @@ mod tests {
         headers
     }
 
-    /// The client of a request from the proxy 10.0.0.1.
+    /// Returns the client address of a request from the proxy 10.0.0.1.
     fn client(header: ProxyHeader, old: &[&str], standard: &[&str]) -> ClientAddress {
         let proxies = TrustedProxies::new(vec!["10.0.0.0/8".parse().expect("a network")], header);
         proxies.behind(address("10.0.0.1"), &headers(old, standard))

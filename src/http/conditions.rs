@@ -7,7 +7,7 @@ use actix_web::http::header::{HeaderMap, IF_MATCH, IF_NONE_MATCH};
 use super::request::Input;
 use crate::refusal::{Code, Problem};
 
-/// Tags that are read of a header: more than any client has seen of a record.
+/// The number of tags that are read from a header, more than any client has seen of one record.
 const TAGS_MAX: usize = 100;
 
 /// The conditions of a request.
@@ -15,32 +15,32 @@ const TAGS_MAX: usize = 100;
 pub struct Conditions {
     if_match: Option<Vec<String>>,
     if_none_match: Option<Vec<String>>,
-    /// Whether `If-None-Match` has more tags than are read.
+    /// True if `If-None-Match` lists more tags than are read.
     is_cut: bool,
 }
 
-/// What a change may ask, for its description.
+/// The `If-Match` header, for the API description.
 #[derive(utoipa::IntoParams)]
 #[into_params(parameter_in = Header)]
-#[allow(dead_code)] // of the description alone
+#[allow(dead_code)] // for the API description only
 pub struct IfMatch {
-    /// The `ETag` that was seen: 412 when it has changed since.
+    /// The `ETag` that you last read. The response is 412 if the resource has changed since.
     #[param(rename = "If-Match", example = "\"3\"")]
     pub if_match: Option<String>,
 }
 
-/// What a read may ask, for its description.
+/// The `If-None-Match` header, for the API description.
 #[derive(utoipa::IntoParams)]
 #[into_params(parameter_in = Header)]
-#[allow(dead_code)] // of the description alone
+#[allow(dead_code)] // for the API description only
 pub struct IfNoneMatch {
-    /// The `ETag` that the client has: 304 when it is still that.
+    /// The `ETag` that you already have. The response is 304 if it is still current.
     #[param(rename = "If-None-Match", example = "\"3\"")]
     pub if_none_match: Option<String>,
 }
 
 impl Conditions {
-    /// Reads them.
+    /// Parses the conditions of a request.
     #[must_use]
     pub fn of(headers: &HeaderMap) -> Self {
         let (if_match, _) = tags(headers, IF_MATCH);
@@ -48,15 +48,16 @@ impl Conditions {
         Self { if_match, if_none_match, is_cut }
     }
 
-    /// For a read: whether what stands there is what the client has (weak comparison).
+    /// Returns true if the client of a read already has the version `tag`, by weak comparison (RFC 9110,
+    /// section 13.1.2).
     #[must_use]
     pub fn is_unmodified(&self, tag: &str) -> bool {
         let weak = |listed: &String| listed == "*" || listed.strip_prefix("W/").unwrap_or(listed) == tag;
         self.if_none_match.as_ref().is_some_and(|tags| tags.iter().any(weak))
     }
 
-    /// Checks the conditions of a change against the current tag: `If-Match` by strong comparison, `If-None-Match` by
-    /// weak comparison (RFC 9110, sections 13.1.1 and 13.1.2).
+    /// Checks the conditions of a change against the current tag. Compares `If-Match` strongly and
+    /// `If-None-Match` weakly (RFC 9110, sections 13.1.1 and 13.1.2).
     ///
     /// # Errors
     /// `precondition_failed`.
@@ -64,7 +65,8 @@ impl Conditions {
         self.check_by(tag, |listed| listed == tag)
     }
 
-    /// Checks them where other tags than `tag` are current too: those for which `is_current` holds.
+    /// Checks the conditions of a change to something with more than one current tag. `is_current` returns
+    /// true for each of them; `tag` is the one that a refusal names.
     ///
     /// # Errors
     /// `precondition_failed`.
@@ -87,7 +89,7 @@ impl Conditions {
         Ok(())
     }
 
-    /// Checks the conditions of a change of what has no tag: no tag in `If-Match` is current.
+    /// Checks the conditions of a change to something without a tag. Any tag in `If-Match` fails; `*` passes.
     ///
     /// # Errors
     /// `precondition_failed`.
@@ -101,7 +103,8 @@ impl Conditions {
         Err(Problem::new(Code::PreconditionFailed, detail))
     }
 
-    /// Checks `If-Match` alone, as a read does before it looks at `If-None-Match` (RFC 9110, section 13.2.2).
+    /// Checks `If-Match` alone. A read does this before it evaluates `If-None-Match` (RFC 9110,
+    /// section 13.2.2).
     ///
     /// # Errors
     /// `precondition_failed`.
@@ -127,7 +130,7 @@ impl Conditions {
     }
 }
 
-/// Returns the tags of a header, of many the first; true if there are more.
+/// Returns the first `TAGS_MAX` tags of a header, or `None` if it was not sent; and true if there are more.
 fn tags(headers: &HeaderMap, name: actix_web::http::header::HeaderName) -> (Option<Vec<String>>, bool) {
     let is_sent = headers.contains_key(&name);
     let lines = headers.get_all(name).map(|line| line.to_str().unwrap_or(""));

@@ -1,27 +1,28 @@
-//! The names and flags of our cookies.
+//! Names and settings of the cookies.
 
 use std::time::Duration;
 
-/// The cookie that binds a form which is shown before there is a session.
+/// The cookie that protects forms shown before a sign-in, such as the login form, from cross-site requests.
 pub const FORM_COOKIE: &str = "doorward-form";
 
-/// Settings of session cookies.
+/// The settings for browsers and their cookies.
 #[derive(Clone, Debug)]
 pub struct BrowserSettings {
-    /// The public URL's origin (RFC 6454), for the CSRF proof.
+    /// The origin of the public URL (RFC 6454), for the check against cross-site requests.
     pub origin: String,
-    /// Other origins whose scripts may call the API.
+    /// Further origins whose scripts may call the API.
     pub script_origins: Vec<String>,
-    /// Whether the public URL is https: cookies are then `Secure` and `__Host-`.
+    /// True if the public URL is https. Cookies are then `Secure` and have the prefix `__Host-`.
     pub secure: bool,
-    /// The lifetime of a session that is not used.
+    /// The time after which an unused session expires.
     pub idle_ttl: Duration,
-    /// The same where the user asked to be kept signed in.
+    /// The time after which an unused session expires if the user chose to stay signed in.
     pub kept_ttl: Duration,
 }
 
 impl BrowserSettings {
-    /// A cookie's name (RFC 6265bis, section 4.1.3.2): over https no other host can have set it.
+    /// Returns the full name of a cookie (RFC 6265bis, section 4.1.3.2). Over https, the prefix `__Host-`
+    /// ensures that no other host can have set it.
     #[must_use]
     pub fn cookie_name(&self, name: &str) -> String {
         if self.secure { format!("__Host-{name}") } else { name.to_owned() }

@@ -1,4 +1,4 @@
-//! Positions in a list, handed to the client in a form that cannot be forged or carried to another list.
+//! Encodes positions in a list as cursors. A client can neither forge one nor use it for another list.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -7,7 +7,8 @@ use uuid::Uuid;
 use crate::refusal::{FieldError, Problem};
 use crate::secret_key::{Purpose, SecretKeys};
 
-/// Makes the cursor of the page after `last`, in the list that `list` names (its route, its caller and its filters).
+/// Encodes the cursor of the page after the item `last`. `list` names the list: its route, its caller and its
+/// filters.
 #[must_use]
 pub fn seal(keys: &SecretKeys, list: &str, last: Uuid) -> String {
     let mac = keys.mac(Purpose::Cursor, &[list.as_bytes(), last.as_bytes()]);
@@ -16,7 +17,7 @@ pub fn seal(keys: &SecretKeys, list: &str, last: Uuid) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// The detail of a refused cursor.
+/// The detail of the error for a refused cursor.
 pub const REFUSED: &str =
     "this cursor was not given out for this list; begin again without one, with the same filters";
 
@@ -26,10 +27,10 @@ pub fn has_form(cursor: &str) -> bool {
     cursor.len() == 43 && URL_SAFE_NO_PAD.decode(cursor).is_ok()
 }
 
-/// Reads a cursor of this list.
+/// Decodes a cursor.
 ///
 /// # Errors
-/// `validation_failed` for one that was not made here, for this list.
+/// `validation_failed` for a cursor that this server did not issue for this list.
 pub fn open(keys: &SecretKeys, list: &str, cursor: &str) -> Result<Uuid, Problem> {
     read(keys, list, cursor).ok_or_else(|| {
         Problem::validation(vec![FieldError::new("/cursor", "invalid_cursor", REFUSED.into())])

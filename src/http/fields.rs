@@ -1,4 +1,4 @@
-//! Reads a JSON object member by member, so that everything wrong with it is reported at once (RFC 9457).
+//! Reads a JSON object member by member, so that all errors are reported at once (RFC 9457).
 
 use std::borrow::Cow;
 
@@ -9,23 +9,22 @@ use utoipa::openapi::{RefOr, Schema};
 use super::{json, label};
 use crate::refusal::{FieldError, FieldErrors, Problem, without_credentials};
 
-/// An error of a field's text, with the code that the refusal of the field carries.
+/// A parse error of a member, with the code for its entry in `errors`.
 pub trait FieldFault: std::fmt::Display {
-    /// Returns the code.
     fn code(&self) -> &'static str;
 }
 
-/// The members of a JSON object that have not been read yet, and what was wrong with those that have.
+/// The members of a JSON object that have not been read yet, and the errors found so far.
 pub struct Fields {
     members: Map<String, Value>,
     errors: FieldErrors,
 }
 
-/// Names in a scope, and characters of a name.
+/// The most names in a scope, and the most characters in a name.
 const SCOPE_MAX: usize = 100;
 const SCOPE_NAME_MAX: usize = 100;
 
-/// A scope in either of its forms, for its description; see [`Fields::scope`].
+/// The OpenAPI schema of a scope in both of its forms; see [`Fields::scope`].
 pub struct Scope;
 
 impl utoipa::ToSchema for Scope {}
@@ -42,14 +41,15 @@ impl utoipa::PartialSchema for Scope {
     }
 }
 
-/// What can be made of a JSON object.
+/// A type that can be read from a JSON object.
 pub trait FromFields: Sized {
-    /// Reads what it needs; `None` when something was wrong and is noted in `fields`.
+    /// Reads the members that the type has. Returns `None` if the value cannot be built; `fields` then holds
+    /// the errors.
     fn from_fields(fields: &mut Fields) -> Option<Self>;
 }
 
-/// What a body asks for, with what is wrong with it so far. Whoever knows more than the body adds to that, so that
-/// everything wrong is reported at once.
+/// A body that was read, with the errors found so far. A handler can add errors that need more than the body,
+/// so that all errors are reported at once.
 #[derive(Clone, Debug)]
 pub struct Draft<T> {
     value: T,
@@ -57,15 +57,15 @@ pub struct Draft<T> {
 }
 
 impl<T> Draft<T> {
-    /// Returns what was read. A member that is wrong has its default.
+    /// Returns the value. Members with an error have their default.
     pub fn value(&self) -> &T {
         &self.value
     }
 
-    /// Takes what was read, if nothing is wrong with it.
+    /// Returns the value if there are no errors.
     ///
     /// # Errors
-    /// `validation_failed` with everything that is wrong, `more` included.
+    /// `validation_failed` with all errors, `more` included.
     pub fn finish(mut self, more: Vec<FieldError>) -> Result<T, Problem> {
         more.into_iter().for_each(|error| self.errors.push(error));
         if self.errors.is_empty() { Ok(self.value) } else { Err(Problem::of_errors(self.errors)) }
@@ -73,15 +73,15 @@ impl<T> Draft<T> {
 }
 
 impl Fields {
-    /// Reads a whole object.
+    /// Reads an object that was already parsed.
     ///
     /// # Errors
-    /// `validation_failed` with everything that is wrong: unknown members too.
+    /// `validation_failed` with all errors, unknown members included.
     pub fn read<T: FromFields>(value: Value) -> Result<T, Problem> {
         Self::read_parsed(json::Parsed { value, repeated: Vec::new(), more_repeated: 0, is_cut: false })
     }
 
-    /// Reads a body.
+    /// Parses and reads a body.
     ///
     /// # Errors
     /// `malformed_json`, and those of [`Fields::read`].
@@ -89,10 +89,10 @@ impl Fields {
         Self::read_parsed(json::parse(text)?)
     }
 
-    /// Reads a body of which more may turn out to be wrong.
+    /// Parses and reads a body, and keeps its errors so that a handler can add more.
     ///
     /// # Errors
-    /// Those of [`Fields::read_text`] for a body that no `T` can be made of.
+    /// `malformed_json`, and `validation_failed` for a body from which no `T` can be built.
     pub fn read_draft<T: FromFields>(text: &[u8]) -> Result<Draft<T>, Problem> {
         match Self::read_members(json::parse(text)?)? {
             (Some(value), errors) => Ok(Draft { value, errors }),
@@ -135,12 +135,12 @@ impl Fields {
         Ok((made, fields.errors))
     }
 
-    /// Notes that a member is wrong.
+    /// Records an error of a member.
     pub fn refuse(&mut self, name: &str, code: &'static str, detail: impl Into<String>) {
         self.errors.push(FieldError::new(json::step(name), code, detail.into()));
     }
 
-    /// A text that must be there.
+    /// Reads a required text.
     pub fn text(&mut self, name: &str) -> Option<String> {
         match self.members.remove(name) {
             Some(value) => self.as_text(name, value),
@@ -148,12 +148,12 @@ impl Fields {
         }
     }
 
-    /// A text that may be left out or null.
+    /// Reads an optional text. Null counts as omitted.
     pub fn optional_text(&mut self, name: &str) -> Option<String> {
         self.nullable_text(name).flatten()
     }
 
-    /// A text, or null, or left out (`None`).
+    /// Reads an optional text. Returns `None` if it is omitted and `Some(None)` if it is null.
     pub fn nullable_text(&mut self, name: &str) -> Option<Option<String>> {
         match self.members.remove(name)? {
             Value::Null => Some(None),
@@ -161,8 +161,8 @@ impl Fields {
         }
     }
 
-    /// Refuses a member that is sent as null: in a merge patch that removes it (RFC 7396, section 2), and this one is always
-    /// there. Returns whether it may be read.
+    /// Returns false and records an error if a member is null. In a merge patch, null removes a member
+    /// (RFC 7396, section 2), and this one cannot be removed.
     fn is_kept(&mut self, name: &str) -> bool {
         let is_null = self.members.get(name).is_some_and(Value::is_null);
         if is_null {
@@ -176,17 +176,17 @@ impl Fields {
         !is_null
     }
 
-    /// A text that a change may leave out, and that is never removed.
+    /// Reads a text of a merge patch. It may be omitted, but null is refused.
     pub fn changed_text(&mut self, name: &str) -> Option<String> {
         if self.is_kept(name) { self.optional_text(name) } else { None }
     }
 
-    /// `true` or `false`, which a change may leave out, and which is never removed.
+    /// Reads a `true` or `false` of a merge patch. It may be omitted, but null is refused.
     pub fn changed_flag(&mut self, name: &str) -> Option<bool> {
         if self.is_kept(name) { self.optional_flag(name) } else { None }
     }
 
-    /// A text of `least` to `most` characters, if there is one.
+    /// Checks that a text has `least` to `most` characters. An absent text stays absent.
     pub fn within(&mut self, name: &str, text: Option<String>, least: usize, most: usize) -> Option<String> {
         let text = text?;
         let length = text.chars().count();
@@ -203,7 +203,8 @@ impl Fields {
         Some(text)
     }
 
-    /// A label of 1 to `most` characters, if there is one; see [`label::check`].
+    /// Checks that a label has 1 to `most` characters and passes [`label::check`]. An absent label stays
+    /// absent.
     pub fn label(&mut self, name: &str, text: Option<String>, most: usize) -> Option<String> {
         let text = self.within(name, text, 1, most)?;
         match label::check(&text) {
@@ -215,7 +216,7 @@ impl Fields {
         }
     }
 
-    /// A label that the audit log keeps, and that therefore contains no credential.
+    /// Checks a label that the audit log will keep. Such a label must not contain a credential.
     pub fn audited_label(&mut self, name: &str, text: Option<String>, most: usize) -> Option<String> {
         let text = self.label(name, text, most)?;
         if matches!(without_credentials(&text), Cow::Borrowed(_)) {
@@ -227,12 +228,12 @@ impl Fields {
         None
     }
 
-    /// Takes what a field's text was parsed to, or refuses the field by the error.
+    /// Returns the parsed value, or records its error for the member.
     pub fn parsed<T, E: FieldFault>(&mut self, name: &str, parsed: Result<T, E>) -> Option<T> {
         parsed.map_err(|fault| self.refuse(name, fault.code(), fault.to_string())).ok()
     }
 
-    /// `true` or `false`; `None` when it is left out or null.
+    /// Reads an optional `true` or `false`. Null counts as omitted.
     pub fn optional_flag(&mut self, name: &str) -> Option<bool> {
         match self.members.remove(name)? {
             Value::Null => None,
@@ -241,13 +242,14 @@ impl Fields {
         }
     }
 
-    /// A whole number within bounds; `None` when it is left out or null.
+    /// Reads an optional whole number from `least` to `most`. Null counts as omitted.
     pub fn optional_integer(&mut self, name: &str, least: i64, most: i64) -> Option<i64> {
         let value = self.members.remove(name)?;
         if value.is_null() {
             return None;
         }
-        // Written `7`, or `7.0` as some clients do; one of more than 64 bits becomes the largest of these.
+        // Some clients write `7` as `7.0`. The cast saturates for numbers beyond 64 bits, which are then out
+        // of range.
         let whole = || value.as_f64().filter(|number| number.fract() == 0.0).map(|number| number as i64);
         let Some(number) = value.as_i64().or_else(whole) else {
             return self.wrong_type(name, "a whole number", &value);
@@ -259,7 +261,7 @@ impl Fields {
         Some(number)
     }
 
-    /// A scope that must be there: names separated by spaces (RFC 6749, section 3.3), or a list of names.
+    /// Reads a required scope: names separated by spaces (RFC 6749, section 3.3), or a list of names.
     pub fn scope(&mut self, name: &str) -> Option<Vec<String>> {
         if !self.members.contains_key(name) {
             return self.missing(name);
@@ -267,7 +269,7 @@ impl Fields {
         self.optional_scope(name)
     }
 
-    /// A scope, sorted and without repetitions; `None` when it is left out or null.
+    /// Reads an optional scope, sorted and without duplicates. Null counts as omitted.
     pub fn optional_scope(&mut self, name: &str) -> Option<Vec<String>> {
         let (items, is_list) = match self.members.remove(name)? {
             Value::Null => return None,
@@ -288,7 +290,7 @@ impl Fields {
         }
         let names =
             items.into_iter().enumerate().map(|(index, item)| self.scope_name(name, index, item, is_list));
-        // Every name is looked at before the first bad one ends it.
+        // Collecting first checks every name, so that each bad one is reported.
         let names: Vec<Option<String>> = names.collect();
         let mut scope: Vec<String> = names.into_iter().collect::<Option<_>>()?;
         scope.sort();
@@ -296,7 +298,8 @@ impl Fields {
         Some(scope)
     }
 
-    /// Reads a name in a scope (RFC 6749, section 3.3: scope-token). In a list it has a pointer of its own.
+    /// Checks a name of a scope (RFC 6749, section 3.3: `scope-token`). An error in a list points to the
+    /// item; an error in a text gives the number of the name in its detail.
     fn scope_name(&mut self, member: &str, index: usize, item: Value, is_list: bool) -> Option<String> {
         let is_token = |name: &str| name.bytes().all(|b| matches!(b, 0x21 | 0x23..=0x5b | 0x5d..=0x7e));
         let (code, detail) = match item {
@@ -318,7 +321,7 @@ impl Fields {
 
     fn as_text(&mut self, name: &str, value: Value) -> Option<String> {
         match value {
-            // PostgreSQL takes no U+0000 in a text.
+            // PostgreSQL cannot store U+0000 in a text.
             Value::String(text) if text.contains('\0') => {
                 self.refuse(name, "invalid_character", "U+0000 cannot stand in a text");
                 None
@@ -466,7 +469,7 @@ mod tests {
         }
     }
 
-    /// Reads one member, `of`, as something; gives what was made of it with what was wrong.
+    /// Reads from an object with the member `of`, and returns the result and the errors.
     fn one<T>(of: Value, read: impl FnOnce(&mut Fields) -> T) -> (T, Vec<(&'static str, String)>) {
         let members = Map::from_iter([("of".to_owned(), of)]);
         let mut fields = Fields { members, errors: FieldErrors::default() };

@@ -1,15 +1,16 @@
-//! `Forwarded` (RFC 7239): by whom each hop says that it was asked. Nothing else in it is read.
+//! Parses the `for` addresses of a `Forwarded` header (RFC 7239). Ignores its other parameters.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// The hops of a header line in their order; `None` for one that names no address. A line that is not whole says nothing
-/// of anybody: what stands before an open quotation mark may be what somebody wrote to swallow the rest.
+/// Returns the hops of a header line in order; `None` for a hop that names no address. Returns nothing if the
+/// line is malformed: a client may have sent an open quotation mark to swallow the elements that proxies
+/// appended.
 #[must_use]
 pub fn hops(line: &str) -> Option<Vec<Option<IpAddr>>> {
     let mut hops = Vec::new();
     for element in split(line, ',')? {
         let element = element.trim_matches(OWS);
-        // An empty element of a list counts for nothing (RFC 9110, section 5.6.1).
+        // Empty list elements are ignored (RFC 9110, section 5.6.1).
         if !element.is_empty() {
             hops.push(asked_by(element)?);
         }
@@ -17,8 +18,8 @@ pub fn hops(line: &str) -> Option<Vec<Option<IpAddr>>> {
     Some(hops)
 }
 
-/// Returns the address after the last comma of a line that is not whole. A proxy appends its hop there, and what a client
-/// sent before may have swallowed it.
+/// Returns the address after the last comma of a malformed line. The last proxy appended it there, even if an
+/// open quotation mark from the client swallows it.
 #[must_use]
 pub fn last_hop(line: &[u8]) -> Option<IpAddr> {
     let last = line.rsplit(|byte| *byte == b',').next()?;
@@ -28,7 +29,8 @@ pub fn last_hop(line: &[u8]) -> Option<IpAddr> {
 
 const OWS: [char; 2] = [' ', '\t'];
 
-/// The outer `None`: it is no element.
+/// Returns the address in the `for` parameter of an element. The outer `None` means that the element is
+/// malformed.
 fn asked_by(element: &str) -> Option<Option<IpAddr>> {
     let mut found = None;
     for pair in split(element, ';')? {
@@ -41,7 +43,7 @@ fn asked_by(element: &str) -> Option<Option<IpAddr>> {
             return None;
         }
         let value = unquote(value)?;
-        // Each parameter at most once (RFC 7239, section 4).
+        // A parameter must not occur twice (RFC 7239, section 4).
         if name.eq_ignore_ascii_case("for") && found.replace(value).is_some() {
             return None;
         }
@@ -49,7 +51,7 @@ fn asked_by(element: &str) -> Option<Option<IpAddr>> {
     Some(found.and_then(|node| address(&node)))
 }
 
-/// Splits at a separator that stands in no quoted string; `None`: one is not closed.
+/// Splits at separators outside quoted strings. Returns `None` if a quoted string is not closed.
 fn split(text: &str, separator: char) -> Option<Vec<&str>> {
     let (mut parts, mut begin, mut quoted, mut escaped) = (Vec::new(), 0, false, false);
     for (at, letter) in text.char_indices() {
@@ -68,13 +70,13 @@ fn split(text: &str, separator: char) -> Option<Vec<&str>> {
     (!quoted).then_some(parts)
 }
 
-/// RFC 9110, section 5.6.2.
+/// Returns true for a token (RFC 9110, section 5.6.2).
 fn is_token(text: &str) -> bool {
     let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     !text.is_empty() && text.bytes().all(is_part)
 }
 
-/// A token, or what stands in a quoted string (RFC 9110, section 5.6.4).
+/// Returns a token, or the content of a quoted string (RFC 9110, section 5.6.4).
 fn unquote(value: &str) -> Option<String> {
     let Some(inner) = value.strip_prefix('"') else {
         return is_token(value).then(|| value.to_owned());
@@ -91,8 +93,8 @@ fn unquote(value: &str) -> Option<String> {
     Some(text)
 }
 
-/// Parses an address with or without a port (RFC 7239, section 6), and an IPv6 address without brackets, as
-/// `X-Forwarded-For` has it. Returns nothing for `unknown` and names that are made up.
+/// Parses an address with or without a port (RFC 7239, section 6). Also accepts IPv6 without brackets, as
+/// `X-Forwarded-For` writes it. Returns `None` for `unknown` and obfuscated identifiers.
 #[must_use]
 pub fn address(node: &str) -> Option<IpAddr> {
     if let Ok(address) = node.parse() {
@@ -108,7 +110,7 @@ pub fn address(node: &str) -> Option<IpAddr> {
     is_port(port).then_some(IpAddr::V4(address))
 }
 
-/// With its colon, or nothing at all.
+/// Returns true for `:` and a port, and for an empty text.
 fn is_port(text: &str) -> bool {
     let Some(port) = text.strip_prefix(':') else { return text.is_empty() };
     let is_made_up = port.strip_prefix('_').is_some_and(|name| {

@@ -1,5 +1,4 @@
-//! JSON text (RFC 8259) in which every member has a name of its own: of two of one name, programs in between may have
-//! looked at the other one.
+//! Parses JSON (RFC 8259) and reports duplicate keys, because a proxy may have checked a different copy.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -10,30 +9,31 @@ use serde_json::{Map, Number, Value};
 
 use crate::refusal::{Code, Problem};
 
-/// Values (members and items) that are read of a text: more than any endpoint takes. The rest of the text is not looked at.
+/// The number of values (members and items) that are read, more than any endpoint accepts. The rest of the
+/// text is ignored.
 pub const VALUES_MAX: usize = 200;
-/// Repeated members that are listed; those past it are counted.
+/// The number of duplicate keys that are listed. Further ones are only counted.
 const REPEATED_MAX: usize = 50;
-/// Bytes of a pointer, from which on no further step is added.
+/// The length of a pointer, in bytes, from which on no more steps are added.
 const POINTER_MAX: usize = 200;
 
-/// What was read.
+/// A parsed text.
 #[derive(Clone, Debug)]
 pub struct Parsed {
-    /// The value; of members of one name the first. Null if the text has too many values.
+    /// The value. Of duplicate keys it has the first. Null if the text has too many values.
     pub value: Value,
-    /// Pointers (RFC 6901) to the members whose name another one has, up to a bound.
+    /// Pointers (RFC 6901) to the duplicates of earlier keys, at most `REPEATED_MAX`.
     pub repeated: Vec<String>,
-    /// The number of such members that are not listed.
+    /// The number of duplicates that are not listed.
     pub more_repeated: usize,
-    /// Whether the text has more values than are read.
+    /// True if the text has more than `VALUES_MAX` values.
     pub is_cut: bool,
 }
 
 /// Parses a text.
 ///
 /// # Errors
-/// `malformed_json`, which says where and why.
+/// `malformed_json`, with the position and the reason.
 pub fn parse(text: &[u8]) -> Result<Parsed, Problem> {
     refuse_byte_order_mark(text)?;
     let text = std::str::from_utf8(text).map_err(|error| {
@@ -55,7 +55,7 @@ pub fn parse(text: &[u8]) -> Result<Parsed, Problem> {
     })
 }
 
-/// RFC 8259, section 8.1: no byte order mark, and no other encoding than UTF-8.
+/// Refuses a byte order mark and UTF-16 (RFC 8259, section 8.1).
 fn refuse_byte_order_mark(text: &[u8]) -> Result<(), Problem> {
     if text.starts_with(b"\xef\xbb\xbf") {
         return Err(malformed("The body begins with a byte order mark (U+FEFF). Send it without one."));
@@ -66,8 +66,8 @@ fn refuse_byte_order_mark(text: &[u8]) -> Result<(), Problem> {
     Ok(())
 }
 
-/// A name as a step of a JSON pointer (RFC 6901, section 3). A long one is cut: what a client sends is not worth more
-/// in its answer and in the record.
+/// Returns a name as a step of a JSON pointer (RFC 6901, section 3). Cuts it after 100 characters, so that
+/// clients cannot fill responses and kept refusals with long names.
 #[must_use]
 pub fn step(name: &str) -> String {
     const SHOWN: usize = 100;
@@ -82,7 +82,7 @@ fn malformed(detail: &str) -> Problem {
     Problem::new(Code::MalformedJson, detail)
 }
 
-/// serde_json's kinds of errors in our words; it tells three of them apart in its text alone.
+/// Rewords serde_json's errors. Three kinds differ only in serde_json's text, so this compares the text.
 fn explain(error: &serde_json::Error) -> Problem {
     let text = error.to_string();
     let found = match error.classify() {
@@ -99,7 +99,7 @@ fn explain(error: &serde_json::Error) -> Problem {
     malformed(&format!("{found}: see line {}, column {}.", error.line(), error.column()))
 }
 
-/// Where a value stands: the step to it, and where that leads on from.
+/// The location of a value: a step within another location.
 #[derive(Clone, Copy)]
 struct Place<'a> {
     step: Step<'a>,
@@ -129,7 +129,7 @@ impl Place<'_> {
     }
 }
 
-/// The state of one text's reading.
+/// The state of parsing one text.
 #[derive(Default)]
 struct Reading {
     read: Cell<usize>,
@@ -139,7 +139,7 @@ struct Reading {
 }
 
 impl Reading {
-    /// Counts a value. Fails once there are too many, which ends the reading.
+    /// Counts a value. Fails after `VALUES_MAX` values, which stops the parser.
     fn note_read<E: serde::de::Error>(&self) -> Result<(), E> {
         self.read.set(self.read.get() + 1);
         if self.read.get() > VALUES_MAX {
@@ -250,7 +250,7 @@ mod tests {
         assert_eq!(repeated(r#"{"a":1,"b":{"a":1},"c":[{"a":1},{"a":2}]}"#), [""; 0]);
         assert_eq!(repeated(r#"{"a":1,"b":2,"a":3,"a":4}"#), ["/a", "/a"]);
         assert_eq!(repeated(r#"{"a/b":[0,{"x~":1,"x~":2}]}"#), ["/a~1b/1/x~0"]);
-        // The same name, written otherwise.
+        // The same key, once with an escape.
         assert_eq!(repeated(r#"{"a":1,"\u0061":2}"#), ["/a"]);
         let first = parse(br#"{"a":1,"a":2}"#).expect("JSON").value;
         assert_eq!(first, json!({"a": 1}));
@@ -261,7 +261,7 @@ mod tests {
         let whole = "é".repeat(100);
         assert_eq!(step(&whole), format!("/{whole}"));
         assert_eq!(step(&format!("{whole}a")), format!("/{whole}…"));
-        // Cut first, escaped then: no escape is torn apart.
+        // The name is cut before it is escaped, so that no escape is cut in half.
         assert_eq!(step(&"~".repeat(101)), format!("/{}…", "~0".repeat(100)));
     }
 
@@ -290,7 +290,8 @@ mod tests {
         }
     }
 
-    /// Levels of long names whose escapes are twice as long, and in the innermost one name again and again.
+    /// Returns nested objects with long names that double in size when escaped. The innermost object repeats
+    /// one key.
     fn deep_repetition(levels: usize, members: usize) -> String {
         let head = format!("{{\"{}\":", "~".repeat(100)).repeat(levels);
         let repeated = vec!["\"a\":1"; members].join(",");
@@ -306,7 +307,8 @@ mod tests {
             "{:?}",
             parsed.repeated
         );
-        // 120 members hold others; of the innermost the first is no repetition, and the last that is read is one too many.
+        // 120 members lead to the innermost object. Its first key is no duplicate, and the last value read
+        // exceeds the limit.
         let read = VALUES_MAX - 120;
         assert_eq!((parsed.more_repeated, parsed.is_cut), (read - 1 - REPEATED_MAX, true));
     }

@@ -1,27 +1,27 @@
-//! Labels: a title, a device's or a token's name. People read them beside other people's, on one line of a page, a
-//! terminal or a log.
+//! Validates labels, such as a note's title or the name of a device or token. People see them next to other
+//! text on one line of a page, a terminal or a log.
 
 use icu_properties::props::{DefaultIgnorableCodePoint, GeneralCategory};
 use icu_properties::{CodePointMapData, CodePointSetData};
 
 use crate::blank::is_blank;
 
-/// Why a label is refused.
+/// The reason why a label is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LabelFlaw {
-    /// A control character, or the end of a line.
+    /// A control character or a line break.
     #[error("contains U+{0:04X}, which does not belong on one line of text")]
     Control(u32),
-    /// It turns the direction of what follows, the rest of the page included.
+    /// A character that changes the direction of all text after it, beyond the label itself.
     #[error("contains U+{0:04X}, which turns the direction of the text around it")]
     Direction(u32),
-    /// Nothing of it can be seen.
+    /// A label without any visible character.
     #[error("shows nothing")]
     Invisible,
 }
 
 impl LabelFlaw {
-    /// The code in a validation error.
+    /// Returns the code for the entry in `errors`.
     #[must_use]
     pub const fn code(self) -> &'static str {
         match self {
@@ -31,10 +31,7 @@ impl LabelFlaw {
     }
 }
 
-/// Checks a label. Joiners and direction marks, which scripts and emoji need, are kept as they were sent.
-///
-/// # Errors
-/// See [`LabelFlaw`].
+/// Checks a label. Accepts joiners and direction marks, which scripts and emoji need.
 pub fn check(text: &str) -> Result<(), LabelFlaw> {
     let categories = CodePointMapData::<GeneralCategory>::new();
     let ignorable = CodePointSetData::new::<DefaultIgnorableCodePoint>();

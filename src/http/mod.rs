@@ -1,4 +1,5 @@
-//! Requests and answers: reads paths, queries, headers and bodies, and holds the route table. Knows no user, no session and no state.
+//! Reads requests (path, query, headers, body), builds responses, and holds the route table. Knows neither
+//! users nor sessions nor the shared state.
 
 pub mod client_address;
 pub mod conditions;

@@ -1,4 +1,4 @@
-//! A page of a list: newest first, by cursors that hold for that list alone.
+//! Splits lists into pages, newest first. A cursor is valid only for the list that issued it.
 
 use serde::{Deserialize, Deserializer, Serialize};
 use uuid::Uuid;
@@ -7,7 +7,7 @@ use super::{cursor, parameters};
 use crate::refusal::Problem;
 use crate::secret_key::SecretKeys;
 
-/// Items when none are asked for, and at most.
+/// The number of items per page: the default and the maximum.
 const LIMIT_DEFAULT: u32 = 50;
 const LIMIT_MAX: u32 = 200;
 
@@ -16,23 +16,23 @@ const LIMIT_MAX: u32 = 200;
 pub struct Page<T> {
     /// The items, newest first.
     pub items: Vec<T>,
-    /// For the next page; null on the last one. It alone tells whether there is a next page: this page may have fewer
-    /// items than asked for.
+    /// The cursor of the next page, or null on the last page. Only this tells you whether more items follow:
+    /// a page may have fewer items than `limit`.
     pub next_cursor: Option<String>,
 }
 
 impl<T> Page<T> {
-    /// The same page, its items shown otherwise.
+    /// Converts the items, and keeps the cursor.
     #[must_use]
     pub fn map<U>(self, show: impl FnMut(T) -> U) -> Page<U> {
         Page { items: self.items.into_iter().map(show).collect(), next_cursor: self.next_cursor }
     }
 }
 
-/// Reads the parameter `limit`: 1 to 200.
+/// Parses the parameter `limit`.
 ///
 /// # Errors
-/// `invalid` or `out_of_range`.
+/// `invalid` if it is not a whole number; `out_of_range` if it is not from 1 to 200.
 pub fn limit<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
     let text = String::deserialize(deserializer)?;
     let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
@@ -44,7 +44,7 @@ pub fn limit<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, 
     limit.map(Some).ok_or_else(refused)
 }
 
-/// Reads the parameter `cursor`, as far as its form goes.
+/// Checks the format of the parameter `cursor`. [`PageRequest::read`] decodes it.
 ///
 /// # Errors
 /// `invalid_cursor`.
@@ -57,21 +57,21 @@ pub fn cursor<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Strin
     }
 }
 
-/// What is asked of a list.
+/// The requested page of a list.
 #[derive(Clone, Debug)]
 pub struct PageRequest {
-    /// Names the list and its filters: a cursor of another does not open.
+    /// Names the list and its filters. Cursors of another list are refused.
     list: String,
     limit: usize,
-    /// The last item of the page before.
+    /// The last item of the previous page.
     pub before: Option<Uuid>,
 }
 
 impl PageRequest {
-    /// Takes the limit (50 when none is given) and reads the cursor.
+    /// Applies the default limit (50) and decodes the cursor.
     ///
     /// # Errors
-    /// `validation_failed`.
+    /// `validation_failed` for a cursor of another list or a forged one.
     pub fn read(
         keys: &SecretKeys,
         list: String,
@@ -83,26 +83,26 @@ impl PageRequest {
         Ok(Self { list, limit: limit as usize, before })
     }
 
-    /// How many rows to ask for: one more than is shown tells whether there is a next page.
+    /// Returns the number of rows to query. One more than the limit shows whether there is a next page.
     #[must_use]
     pub fn rows(&self) -> i64 {
         self.limit as i64 + 1
     }
 
-    /// Returns how many items a page has at most.
+    /// Returns the maximum number of items on the page.
     #[must_use]
     pub fn limit(&self) -> usize {
         self.limit
     }
 
-    /// Returns the page of these items; `next` is the row before which the next page starts.
+    /// Builds a page of these items. `next` is the row before which the next page starts.
     #[must_use]
     pub fn page_before<T>(&self, keys: &SecretKeys, items: Vec<T>, next: Option<Uuid>) -> Page<T> {
         let next_cursor = next.map(|next| cursor::seal(keys, &self.list, next));
         Page { items, next_cursor }
     }
 
-    /// The page of these rows.
+    /// Builds a page from [`PageRequest::rows`] rows, without the surplus one.
     #[must_use]
     pub fn page<R, T>(
         &self,

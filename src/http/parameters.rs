@@ -1,4 +1,4 @@
-//! Reads a query string, so that everything wrong with it is reported at once (RFC 9457).
+//! Reads a query string, and reports all errors at once (RFC 9457).
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -11,18 +11,19 @@ use serde::{Deserialize, Deserializer};
 
 use crate::refusal::{FieldError, FieldErrors, Problem};
 
-/// Parameters that are read: more than any endpoint takes. Those past it are counted.
+/// The number of parameters that are read, more than any endpoint accepts. Further ones are only counted.
 const PARAMETERS_MAX: usize = 100;
 
-/// The codes that [`refuse`] may be given.
+/// The codes that can be passed to [`refuse`].
 const CODES: [&str; 3] = ["invalid", "invalid_cursor", "out_of_range"];
 
 type Pair<'a> = (Cow<'a, str>, Cow<'a, str>);
 
-/// Reads a query string into a type none of whose members is required.
+/// Reads a query string. Every member of `T` must be optional, since the error search reads parameters one by
+/// one.
 ///
 /// # Errors
-/// `validation_failed` with everything that is wrong.
+/// `validation_failed` with all errors.
 pub fn read<T: DeserializeOwned>(query: &str) -> Result<T, Problem> {
     let sent = query.split('&').filter(|pair| !pair.is_empty()).count();
     if sent <= PARAMETERS_MAX
@@ -52,7 +53,7 @@ pub fn read<T: DeserializeOwned>(query: &str) -> Result<T, Problem> {
     Err(Problem::of_errors(errors))
 }
 
-/// Returns why these pairs alone are no `T`.
+/// Returns serde's reason why these parameters alone are not a `T`; `None` if they are.
 fn reason<T: DeserializeOwned>(pairs: &[&Pair<'_>]) -> Option<String> {
     let query =
         url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs.iter().copied()).finish();
@@ -63,7 +64,7 @@ fn reason<T: DeserializeOwned>(pairs: &[&Pair<'_>]) -> Option<String> {
     }
 }
 
-/// Returns the error of a parameter that was sent before, unless the type overlooks its name.
+/// Returns the error for a repeated parameter, unless `T` ignores its name.
 fn repetition<T: DeserializeOwned>(pair: &Pair<'_>) -> Option<FieldError> {
     let is_known = match reason::<T>(&[pair]) {
         Some(reason) => !reason.starts_with("unknown field"),
@@ -73,7 +74,7 @@ fn repetition<T: DeserializeOwned>(pair: &Pair<'_>) -> Option<FieldError> {
     is_known.then(|| FieldError::new(super::json::step(&pair.0), "duplicate_field", detail))
 }
 
-/// Returns the error of a parameter by itself.
+/// Returns the error of a single parameter.
 fn mistake<T: DeserializeOwned>(pair: &Pair<'_>) -> Option<FieldError> {
     let (code, detail) = if [&pair.0, &pair.1].iter().any(|text| text.contains('\0')) {
         ("invalid_character", "U+0000 cannot be sent in a parameter".to_owned())
@@ -95,15 +96,15 @@ fn mistake<T: DeserializeOwned>(pair: &Pair<'_>) -> Option<FieldError> {
     Some(FieldError::new(super::json::step(&pair.0), code, detail))
 }
 
-/// Makes the error of a parameter whose value is refused while it is read; `code` is one of [`CODES`].
+/// Creates a deserialization error whose entry in `errors` will have this code, one of [`CODES`].
 pub fn refuse<E: serde::de::Error>(code: &'static str, detail: impl Display) -> E {
     E::custom(format!("{code}: {detail}"))
 }
 
-/// Reads one of these values.
+/// Parses one of the given values.
 ///
 /// # Errors
-/// `invalid`, with the values that there are.
+/// `invalid`, with the accepted values.
 pub fn one_of<'de, D: Deserializer<'de>>(deserializer: D, values: &[&str]) -> Result<String, D::Error> {
     let text = String::deserialize(deserializer)?;
     if values.contains(&text.as_str()) {

@@ -1,4 +1,4 @@
-//! What an endpoint reads of a request once its caller is let in: path, query and JSON body.
+//! Reads the path, the query and the body of a request, after the guard has authorized its caller.
 
 use std::collections::HashSet;
 use std::future::Future;
@@ -18,18 +18,18 @@ use super::routing::Asks;
 use super::{json, parameters};
 use crate::refusal::{self, Code, FieldError, FieldErrors, Problem};
 
-/// Bytes that a body may have.
+/// The largest accepted body, in bytes.
 pub const BODY_MAX: usize = 64 * 1024;
 
-/// How long a body may take to arrive.
+/// The time that a body may take to arrive.
 const BODY_DEADLINE: Duration = Duration::from_secs(10);
 
-/// Something that is read from a request after the guard.
+/// A part of a request that is read after the guard has authorized the caller.
 pub trait Input: Sized + 'static {
-    /// Whether it reads the request's conditions. Where nothing does, no `If-Match` of a change names a current version.
+    /// True if this part evaluates the conditional headers (RFC 9110, section 13). If no part of a changing
+    /// request does, the guard refuses an `If-Match` that lists tags, since nothing there has versions.
     const READS_CONDITIONS: bool = false;
 
-    /// Reads it.
     fn read(request: &HttpRequest, payload: Payload) -> impl Future<Output = Result<Self, Problem>>;
 }
 
@@ -39,7 +39,7 @@ impl Input for () {
     }
 }
 
-/// The ids in the path, in their order. One that is no UUID is nobody's: 404.
+/// The UUIDs of the path, in order. A value that is not a UUID is refused with 404, like an unknown ID.
 #[derive(Clone, Copy, Debug)]
 pub struct Path<T>(pub T);
 
@@ -58,13 +58,13 @@ impl Input for Path<(Uuid, Uuid)> {
     }
 }
 
-/// Nothing stands there, for this caller.
+/// Creates the refusal for a record that does not exist or that the caller may not see.
 #[must_use]
 pub fn not_found() -> Problem {
     Problem::new(Code::NotFound, "Nothing of this id stands here, or nothing that you may see.")
 }
 
-/// The query string; unknown and ill-formed parameters are refused, all at once. Every parameter may be left out.
+/// The query string. Reports all unknown and malformed parameters at once. Every parameter is optional.
 #[derive(Clone, Debug)]
 pub struct Query<T>(pub T);
 
@@ -74,7 +74,7 @@ impl<T: DeserializeOwned + 'static> Input for Query<T> {
     }
 }
 
-/// A JSON body (RFC 8259), read member by member so that everything wrong with it is told at once.
+/// A JSON body (RFC 8259). Reads it member by member, to report all errors at once.
 #[derive(Clone, Debug)]
 pub struct Json<T>(pub T);
 
@@ -98,7 +98,7 @@ async fn read_json(request: &HttpRequest, payload: Payload) -> Result<Vec<u8>, P
     read_body(request, payload).await
 }
 
-/// A JSON body that may be left out.
+/// A JSON body that may be omitted.
 #[derive(Clone, Debug)]
 pub struct OptionalJson<T>(pub Option<T>);
 
@@ -116,10 +116,10 @@ impl<T: FromFields + 'static> Input for OptionalJson<T> {
     }
 }
 
-/// Fields of forms that may be sent several times: boxes to tick.
+/// Form fields that may repeat, because a form has a checkbox for each value.
 const REPEATABLE: [&str; 1] = ["scope"];
 
-/// Fields that are read of a form: more than any of ours has. Those past it are counted.
+/// The number of form fields that are read, more than any form here has. Further fields are only counted.
 const FIELDS_MAX: usize = 1_000;
 
 /// The fields of a form (URL Standard, application/x-www-form-urlencoded).
@@ -130,7 +130,7 @@ pub struct Form {
 }
 
 impl Form {
-    /// A field's value.
+    /// Returns the first value of a field.
     #[must_use]
     pub fn field(&self, name: &str) -> Option<&str> {
         self.fields.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
@@ -138,24 +138,24 @@ impl Form {
 }
 
 impl Form {
-    /// Whether the request says that its body is a form.
+    /// Returns true if the `Content-Type` declares a form.
     #[must_use]
     pub fn is_sent(request: &HttpRequest) -> bool {
         request.content_type().trim().eq_ignore_ascii_case("application/x-www-form-urlencoded")
     }
 
-    /// Every value of a field that may be sent several times.
+    /// Returns every value of a field that may repeat.
     pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.fields.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
-    /// Every field with its value, in order.
+    /// Returns all fields with their values, in order.
     #[must_use]
     pub fn into_fields(self) -> Vec<(String, String)> {
         self.fields
     }
 
-    /// Reads a body, up to a bound of fields.
+    /// Parses a body, up to `FIELDS_MAX` fields.
     #[must_use]
     pub fn parse(body: &[u8]) -> Self {
         let fields = url::form_urlencoded::parse(body).take(FIELDS_MAX);
@@ -168,7 +168,7 @@ impl Form {
         Self { unread: all - fields.len(), fields }
     }
 
-    /// Returns the error of a form that was too long to be read to its end.
+    /// Returns an error if the form has more fields than are read.
     #[must_use]
     pub fn surplus(&self) -> Option<FieldError> {
         let all = self.unread + self.fields.len();
@@ -176,10 +176,10 @@ impl Form {
         (self.unread > 0).then(|| FieldError::new("", "too_many", detail))
     }
 
-    /// Refuses a form with two fields of one name: a program in between may have looked at the other one.
+    /// Refuses a form that repeats a field, because a proxy may have checked a different copy.
     ///
     /// # Errors
-    /// `validation_failed`.
+    /// `validation_failed`, with an error for each repeated field.
     fn check(self) -> Result<Self, Problem> {
         let mut seen = HashSet::new();
         let names = self.fields.iter().map(|(name, _)| name.as_str());
@@ -216,17 +216,20 @@ where
     }
 }
 
-/// A change may say that it is a merge patch (RFC 7396), as it is anyway: a member that is left out stays as it is.
+/// Returns true if the body is declared as JSON. PATCH also accepts a merge patch (RFC 7396): every PATCH
+/// here leaves omitted members unchanged.
 fn is_json(request: &HttpRequest) -> bool {
     let sent = request.content_type().trim();
     sent.eq_ignore_ascii_case("application/json")
         || (request.method() == Method::PATCH && sent.eq_ignore_ascii_case("application/merge-patch+json"))
 }
 
-/// A body that trickles in is cut off: it would hold its connection for as long as it likes.
+/// Reads the whole body, up to `BODY_MAX` bytes and within `BODY_DEADLINE`. The deadline stops a slow sender
+/// from keeping its connection open indefinitely.
 ///
 /// # Errors
-/// `payload_too_large`, `malformed_json`, `unsupported_media_type`.
+/// `payload_too_large`; `unsupported_media_type` for a compressed body or a second `Content-Type`;
+/// `malformed_json` for a body that arrives incomplete or too late.
 pub async fn read_body(request: &HttpRequest, payload: Payload) -> Result<Vec<u8>, Problem> {
     check_head(request)?;
     match tokio::time::timeout(BODY_DEADLINE, collect(payload, length_beside_upgrade(request))).await {
@@ -238,7 +241,7 @@ pub async fn read_body(request: &HttpRequest, payload: Payload) -> Result<Vec<u8
     }
 }
 
-/// What the head says of a body that is not worth being read.
+/// Refuses a body by the headers alone, before reading any of it.
 fn check_head(request: &HttpRequest) -> Result<(), Problem> {
     let headers = request.headers();
     if headers.get_all(CONTENT_TYPE).count() > 1 {
@@ -259,8 +262,9 @@ fn content_length(request: &HttpRequest) -> Option<u64> {
     request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok())
 }
 
-/// Returns the length of a body that the HTTP parser reads to the end of the connection, since it takes `Upgrade:
-/// websocket` as accepted. The header is ignored here (RFC 9110, section 7.8).
+/// Returns the declared length of the body (0 if undeclared) of a request with `Upgrade` and without
+/// `Transfer-Encoding`; otherwise `None`. The HTTP parser would read such a body to the end of the
+/// connection, as if the upgrade were accepted. This server ignores `Upgrade` (RFC 9110, section 7.8).
 fn length_beside_upgrade(request: &HttpRequest) -> Option<usize> {
     let headers = request.headers();
     let is_read_to_end = headers.contains_key(UPGRADE) && !headers.contains_key(TRANSFER_ENCODING);
@@ -273,7 +277,7 @@ fn too_large() -> Problem {
     Problem::new(Code::PayloadTooLarge, detail)
 }
 
-/// Reads the body, at most so many bytes if a length is given.
+/// Collects the body, and stops after `length` bytes if a length is given.
 async fn collect(mut payload: Payload, length: Option<usize>) -> Result<Vec<u8>, Problem> {
     let mut body = Vec::new();
     while length.is_none_or(|length| body.len() < length) {
@@ -288,7 +292,7 @@ async fn collect(mut payload: Payload, length: Option<usize>) -> Result<Vec<u8>,
     Ok(body)
 }
 
-/// What an endpoint that is open to all reads.
+/// A part of a request to a public endpoint, read without the guard.
 pub struct Open<I>(pub I);
 
 impl<I: Input> FromRequest for Open<I> {

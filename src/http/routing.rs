@@ -1,5 +1,5 @@
-//! A path with its methods: HEAD as GET, OPTIONS for the asking, and 405 with `Allow` for the rest (RFC 9110,
-//! section 15.5.6).
+//! Registers a path with its methods. Answers HEAD like GET, OPTIONS with the methods, and any other method
+//! with 405 and `Allow` (RFC 9110, section 15.5.6).
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{AppService, HttpServiceFactory, ResourceDef, ServiceRequest, ServiceResponse};
@@ -12,18 +12,19 @@ use actix_web::{
 
 use crate::refusal::{ACCEPT_PATCH, Code, PATCHES, Problem, path_without_secrets};
 
-/// What an endpoint asks of its caller.
+/// The requirements of an endpoint on its caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rule {
-    /// The permission that role and credential must both have; `None`: any caller.
+    /// The permission that both the role and the credential must grant; `None` if any caller may use the
+    /// endpoint.
     pub permission: Option<&'static str>,
-    /// Whether the sign-in must be recent (RFC 9470). Personal tokens are exempt.
+    /// True if the sign-in must be recent (RFC 9470). Personal tokens are exempt.
     pub fresh: bool,
 }
 
-/// What a part of a handler's signature asks of the caller: the guard does, nothing else.
+/// A handler parameter that may state requirements on the caller. Only the parameters of the guard do.
 pub trait Asks {
-    /// `None`: nothing.
+    /// The requirements; `None` if the parameter has none.
     const RULE: Option<Rule> = None;
 }
 
@@ -52,14 +53,14 @@ asks_as_its_parts!(A B);
 asks_as_its_parts!(A B C);
 asks_as_its_parts!(A B C D);
 
-/// A method of a path.
+/// A method of an endpoint.
 struct Answering {
     method: Method,
     rule: Option<Rule>,
     route: Route,
 }
 
-/// A path and what answers there.
+/// A path with its methods and their handlers.
 pub struct Endpoint {
     path: &'static str,
     routes: Vec<Answering>,
@@ -68,25 +69,26 @@ pub struct Endpoint {
     cookie_only: bool,
 }
 
-/// Marks, in a request's app data, a path that takes the session cookie and no `Authorization` header.
+/// Marks a path, in its app data, that accepts only the session cookie. A request with an `Authorization`
+/// header is refused.
 #[derive(Clone, Copy, Debug)]
 pub struct CookieOnly;
 
 impl Endpoint {
-    /// Nothing answers there yet.
+    /// Creates an endpoint without methods.
     #[must_use]
     pub fn at(path: &'static str) -> Self {
         Self { path, routes: Vec::new(), codes: Vec::new(), codes_of_methods: Vec::new(), cookie_only: false }
     }
 
-    /// Takes the session cookie alone: a page, which a browser opens.
+    /// Accepts only the session cookie, for pages opened in a browser.
     #[must_use]
     pub fn cookie_only(mut self) -> Self {
         self.cookie_only = true;
         self
     }
 
-    /// GET, and HEAD without the body.
+    /// Adds GET, and HEAD with the same handler.
     #[must_use]
     pub fn get<F, Args>(self, handler: F) -> Self
     where
@@ -97,7 +99,6 @@ impl Endpoint {
         self.on(Method::HEAD, handler.clone()).on(Method::GET, handler)
     }
 
-    /// POST.
     #[must_use]
     pub fn post<F, Args>(self, handler: F) -> Self
     where
@@ -108,7 +109,6 @@ impl Endpoint {
         self.on(Method::POST, handler)
     }
 
-    /// PUT.
     #[must_use]
     pub fn put<F, Args>(self, handler: F) -> Self
     where
@@ -119,7 +119,6 @@ impl Endpoint {
         self.on(Method::PUT, handler)
     }
 
-    /// PATCH.
     #[must_use]
     pub fn patch<F, Args>(self, handler: F) -> Self
     where
@@ -130,7 +129,6 @@ impl Endpoint {
         self.on(Method::PATCH, handler)
     }
 
-    /// DELETE.
     #[must_use]
     pub fn delete<F, Args>(self, handler: F) -> Self
     where
@@ -152,39 +150,39 @@ impl Endpoint {
         self
     }
 
-    /// Refusals that its methods answer with besides the guard's own.
+    /// Declares the codes that all methods can return, besides those of the guard.
     #[must_use]
     pub fn codes(mut self, codes: &[Code]) -> Self {
         self.codes.extend_from_slice(codes);
         self
     }
 
-    /// The same of one of them.
+    /// Declares codes that only this method can return.
     #[must_use]
     pub fn codes_of(mut self, method: &Method, codes: &[Code]) -> Self {
         self.codes_of_methods.extend(codes.iter().map(|code| (method.clone(), *code)));
         self
     }
 
-    /// The path, with its parameters in braces.
+    /// Returns the path, with its parameters in braces.
     #[must_use]
     pub fn path(&self) -> &'static str {
         self.path
     }
 
-    /// What may be asked for there, OPTIONS aside.
+    /// Returns the methods, except OPTIONS.
     #[must_use]
     pub fn methods(&self) -> Vec<Method> {
         self.routes.iter().map(|answering| answering.method.clone()).collect()
     }
 
-    /// What a method asks of its caller; `None`: nothing, or there is no such method.
+    /// Returns the requirements of a method; `None` if it has none or does not exist.
     #[must_use]
     pub fn rule(&self, method: &Method) -> Option<Rule> {
         self.routes.iter().find(|answering| answering.method == *method)?.rule
     }
 
-    /// See [`Endpoint::codes`] and [`Endpoint::codes_of`].
+    /// Returns the codes declared for a method.
     #[must_use]
     pub fn problem_codes(&self, method: &Method) -> Vec<Code> {
         let own = self.codes_of_methods.iter().filter(|(of, _)| of == method).map(|(_, code)| *code);
@@ -192,31 +190,32 @@ impl Endpoint {
     }
 }
 
-/// The path that a request matched, with its parameters in braces: actix's own answer to that goes over every route again.
+/// The pattern of the matched route, with its parameters in braces. actix-web's own lookup would scan all
+/// routes again.
 #[derive(Clone, Copy, Debug)]
 pub struct Matched(pub &'static str);
 
-/// Every route with what it asks, for who wants to know before he asks.
+/// All routes with their requirements. Explanations use it to look up what a request requires.
 pub struct RouteTable(Vec<(ResourceDef, Vec<Asked>)>);
 
-/// A method with what it asks.
+/// A method with its requirements.
 type Asked = (Method, Option<Rule>);
 
-/// What stands at a path.
+/// The result of looking up a method and a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Found {
-    /// Nothing.
+    /// No route matches the path.
     Nothing,
-    /// Other methods alone.
+    /// The path exists, but only with these methods.
     OtherMethods(Vec<Method>),
-    /// Something that asks for no credential.
+    /// A public endpoint.
     Open,
-    /// Something that is guarded.
+    /// A guarded endpoint.
     Guarded(Rule),
 }
 
 impl RouteTable {
-    /// Of these endpoints.
+    /// Builds the table from the endpoints.
     #[must_use]
     pub fn of(endpoints: &[Endpoint]) -> Self {
         let row = |endpoint: &Endpoint| {
@@ -226,7 +225,7 @@ impl RouteTable {
         Self(endpoints.iter().map(row).collect())
     }
 
-    /// What answers this method at this path.
+    /// Looks up the route for a method and a path.
     #[must_use]
     pub fn find(&self, method: &Method, path: &str) -> Found {
         let Some((_, methods)) = self.0.iter().find(|(pattern, _)| pattern.is_match(path)) else {
@@ -240,13 +239,10 @@ impl RouteTable {
     }
 }
 
-/// Bytes of a path. No route of ours has more.
+/// The maximum length of a path, in bytes. No route here is longer.
 const PATH_MAX: usize = 2_000;
 
-/// Middleware: refuses a path that is too long for any route before every route's pattern is run on it.
-///
-/// # Errors
-/// The inner service's.
+/// Middleware: refuses an overlong path before actix-web matches it against every route.
 pub async fn refuse_long_path<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
@@ -261,11 +257,11 @@ pub async fn refuse_long_path<B: MessageBody + 'static>(
     next.call(request).await.map(ServiceResponse::map_into_boxed_body)
 }
 
-/// Answers what no route matches. Names the path with or without a slash at its end if there is one, since frameworks
-/// differ in which of the two they mean.
+/// Responds when no route matches. The detail suggests the path with or without a trailing slash if that one
+/// exists, because frameworks differ in which they use.
 ///
 /// # Errors
-/// `not_found`, always.
+/// Always `not_found`.
 pub async fn no_route(request: HttpRequest, table: web::Data<RouteTable>) -> Result<HttpResponse, Problem> {
     let path = request.path();
     let shown = path_without_secrets(path, 200);

@@ -1,4 +1,4 @@
-//! The share of the limits that one node keeps: what it knows to be held up, and buckets of its own.
+//! Holds the rate limits and the part of them that one node counts in memory.
 
 use std::time::Duration;
 
@@ -12,25 +12,27 @@ use super::held_by::HeldBy;
 use super::unread_answers::UnreadAnswers;
 use crate::clock::Clock;
 
-/// Tries that wait here at once; further ones are refused.
+/// The number of sign-ins that may wait on this node at once for the outcome of others. Further ones are
+/// refused.
 const WAITING: usize = 64;
-/// How long this node goes by what the database said of a name that is held up: a flood of tries for it is then refused
-/// without a query.
+/// For this long a node caches that the database throttles a name. A flood of attempts for the name is then
+/// refused without a query.
 const HELD_FOR: Duration = Duration::from_secs(1);
 const HELD: usize = 10_000;
-/// Bursts that this node tells the audit log of in a minute: one who has a thousand addresses fills it no faster.
+/// The number of bursts per minute that this node records in the audit log. Someone with a thousand addresses
+/// cannot fill it faster.
 const NOTED_PER_MINUTE: u32 = 60;
 
-/// The limits of a node's own.
+/// The limits that each node counts by itself.
 #[derive(Clone, Copy, Debug)]
 pub struct NodeLimits {
-    /// Requests that prove nothing, from an address in a minute.
+    /// Requests per minute from an address whose credentials are not verified.
     pub unproven_per_address: u32,
-    /// Personal tokens that a user makes in an hour.
+    /// Personal tokens per hour that a user creates.
     pub tokens_per_user: u32,
 }
 
-/// Until when a name is held up, by the clock's time.
+/// A throttled name, with times of the monotonic clock. Until `look_again_at` the database is not asked.
 #[derive(Clone, Copy)]
 struct HeldUntil {
     by: CountedBy,
@@ -38,7 +40,7 @@ struct HeldUntil {
     look_again_at: Duration,
 }
 
-/// The limits, and this node's share of the counting.
+/// The limits and this node's counters.
 pub struct Attempts {
     pub limits: Limits,
     clock: Clock,
@@ -53,7 +55,6 @@ pub struct Attempts {
 }
 
 impl Attempts {
-    /// With these limits, by this clock.
     #[must_use]
     pub fn new(limits: Limits, of_node: NodeLimits, clock: &Clock) -> Self {
         Self {
@@ -69,7 +70,7 @@ impl Attempts {
         }
     }
 
-    /// What this node knows to be held up.
+    /// Returns the limit that throttles the name, and the wait, if this node has them cached.
     pub fn find_held(&self, key: &(String, String)) -> Option<(CountedBy, Duration)> {
         let held = self.held.get(key)?;
         let now = self.clock.elapsed();

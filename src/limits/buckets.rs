@@ -1,5 +1,6 @@
-//! Token buckets of this node, one for each address or user: so many at once, and then one after the other as they fill
-//! up again. Their number is bounded; those used least make room.
+//! Rate limits that one node keeps in memory, as a token bucket for each address or user. A bucket allows a
+//! number of requests at once, and further ones as it refills. The number of buckets is bounded, and the
+//! least used ones are dropped.
 
 use std::convert::Infallible;
 use std::hash::Hash;
@@ -17,10 +18,10 @@ use quick_cache::sync::Cache;
 use super::network::{self, ClientNetwork};
 use crate::clock::Clock;
 
-/// Buckets of a kind that are kept.
+/// The number of buckets kept for each limit.
 const KEPT: usize = 20_000;
 
-/// Time as it goes on, whatever becomes of the wall clock.
+/// Monotonic time, which changes of the wall clock do not affect.
 #[derive(Clone, Debug)]
 struct Monotonic(Clock);
 
@@ -32,7 +33,7 @@ impl GovernorClock for Monotonic {
     }
 }
 
-/// The buckets of a kind.
+/// The state of a limit's buckets.
 struct Kept<K>(Cache<K, Arc<InMemoryState>>);
 
 impl<K: Hash + Eq + Clone> StateStore for Kept<K> {
@@ -48,20 +49,20 @@ impl<K: Hash + Eq + Clone> StateStore for Kept<K> {
     }
 }
 
-/// Buckets, one for each key.
+/// Token buckets, one for each key.
 pub struct Buckets<K: Hash + Eq + Clone> {
     limiter: RateLimiter<K, Kept<K>, Monotonic, NoOpMiddleware<Duration>>,
     clock: Monotonic,
 }
 
 impl<K: Hash + Eq + Clone> Buckets<K> {
-    /// Each holds `count`, and fills up in an hour.
+    /// Creates buckets that hold `count` and refill in an hour.
     #[must_use]
     pub fn per_hour(count: u32, clock: &Clock) -> Self {
         Self::new(Quota::per_hour(at_least_one(count)), clock)
     }
 
-    /// Each holds `count`, and fills up in a minute.
+    /// Creates buckets that hold `count` and refill in a minute.
     #[must_use]
     pub fn per_minute(count: u32, clock: &Clock) -> Self {
         Self::new(Quota::per_minute(at_least_one(count)), clock)
@@ -72,34 +73,35 @@ impl<K: Hash + Eq + Clone> Buckets<K> {
         Self { limiter: RateLimiter::new(quota, Kept(Cache::new(KEPT)), clock.clone()), clock }
     }
 
-    /// Takes one out of a bucket.
+    /// Takes one from a key's bucket.
     ///
     /// # Errors
-    /// Where it is empty: how long until there is one again.
+    /// If the bucket is empty, the time until it has one again.
     pub fn take(&self, key: &K) -> Result<(), Duration> {
         let wait = |empty: NotUntil<Duration>| empty.wait_time_from(self.clock.now());
         self.limiter.check_key(key).map_err(wait)
     }
 }
 
-/// Buckets of networks: an IPv6 address has one at each width that it counts at.
+/// Token buckets of networks. An IPv6 address has one bucket for each prefix length that is limited.
 pub struct NetworkBuckets {
-    /// From the narrowest to the widest.
+    /// From the narrowest networks to the widest.
     by_width: Vec<Buckets<String>>,
 }
 
 impl NetworkBuckets {
-    /// Makes buckets of which each holds `count` for the narrowest networks, and fills up in a minute.
+    /// Creates buckets that refill in a minute. Those of the narrowest networks hold `count`.
     #[must_use]
     pub fn per_minute(count: u32, clock: &Clock) -> Self {
         let of = |count| Buckets::per_minute(count, clock);
         Self { by_width: network::limits_by_width(count).map(of).into() }
     }
 
-    /// Takes one out of the bucket of each width, from the narrowest on: what it refuses costs no wider network anything.
+    /// Takes one from each bucket, starting with the narrowest network. A request that its bucket refuses
+    /// takes nothing from the wider networks.
     ///
     /// # Errors
-    /// The network whose bucket is empty, and how long until there is one again.
+    /// The network whose bucket is empty, and the time until it has one again.
     pub fn take(&self, network: &ClientNetwork) -> Result<(), (String, Duration)> {
         for (buckets, network) in self.by_width.iter().zip(network.widths()) {
             buckets.take(&network).map_err(|wait| (network, wait))?;
@@ -140,7 +142,7 @@ mod tests {
         };
         assert_eq!(taken(&mut (0..9).map(|_| "192.0.2.1".to_owned())), 4);
         assert_eq!(taken(&mut (0..9).map(|at| format!("2001:db8:1:1::{at}"))), 4);
-        // Of the /56 six, four of which are taken; of the /48 eight.
+        // The /56 allows six, and four are taken. The /48 allows eight.
         assert_eq!(taken(&mut (0..9).map(|at| format!("2001:db8:1:{:x}::", 2 + at))), 2);
         assert_eq!(taken(&mut (0..9).map(|at| format!("2001:db8:1:{:x}00::", 2 + at))), 2);
         let (network, wait) = buckets.take(&of("2001:db8:1:ff00::")).expect_err("the /48 is empty");

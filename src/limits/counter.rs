@@ -1,23 +1,25 @@
-//! A row of `attempts`: what a try counts against, and how many are free.
+//! Identifies the rows of the table `attempts`. Each counts the attempts against one account, name or
+//! network.
 
 use aws_lc_rs::digest::{SHA256, digest as sha256};
 
-/// What a try counts against.
+/// The kinds of counters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CountedBy {
-    /// An account, with an address that it was signed in to from before: for all who share that address.
+    /// An account, together with an address from which it was signed in to before. Everyone at that address
+    /// shares it.
     KnownAddress,
-    /// An account or a name that nobody has, from everywhere else.
+    /// An account, or a name without an account, from everywhere else.
     Name,
     /// An address, for all names.
     Address,
-    /// An IPv6 network wider than an address's own, for all names.
+    /// An IPv6 network wider than the address's /64, for all names.
     Network,
-    /// Everything.
+    /// All sign-ins.
     All,
     /// An address, for all accounts that were signed in to from there before.
     Spray,
-    /// An address from which accounts are made.
+    /// An address from which accounts are registered.
     Registration,
 }
 
@@ -37,19 +39,18 @@ impl CountedBy {
     }
 }
 
-/// A row that a try counts against.
+/// A row in which an attempt is counted.
 #[derive(Clone, Debug)]
 pub struct Counter {
-    /// What it counts.
     pub by: CountedBy,
-    /// The SHA-256 of whose tries it counts.
+    /// The SHA-256 of the names and networks that it counts.
     pub digest: [u8; 32],
-    /// Tries an hour that cost no wait.
+    /// The number of attempts per hour that cause no wait.
     pub free: u32,
 }
 
 impl Counter {
-    /// Makes a counter of the tries against these names and networks, none of which has a NUL.
+    /// Creates the counter for these names and networks, which must not contain NUL.
     #[must_use]
     pub fn new(by: CountedBy, against: &[&str], free: u32) -> Self {
         let mut digest = [0; 32];

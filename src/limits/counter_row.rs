@@ -1,4 +1,4 @@
-//! A row of `attempts` in the database: how it holds tries up, and how it counts them.
+//! Reads and writes the rows of the table `attempts`, and decides whether a row throttles an attempt.
 
 use std::time::Duration;
 
@@ -10,36 +10,36 @@ use super::counter::{CountedBy, Counter};
 use crate::database::now;
 use crate::database::schema::attempts;
 
-/// After this time a try that nobody settled has failed: its node was killed, or its client went away. It is longer than a
-/// hash may take, waiting included.
+/// An attempt without an outcome counts as failed after this time. Its node was killed, or its client
+/// disconnected. A hash takes less time, including the queue.
 const PENDING_FOR: TimeDelta = TimeDelta::seconds(30);
-/// After this time a burst is reported again.
+/// A burst is reported again after this time.
 const BURST: TimeDelta = TimeDelta::hours(1);
 
-/// A try that was not taken.
+/// An attempt that was throttled.
 #[derive(Clone, Debug)]
 pub struct Held {
-    /// The row that holds it up.
+    /// The counter that throttles it.
     pub counter: Counter,
-    /// How long until one is.
+    /// The time until the next attempt is allowed.
     pub wait: Duration,
-    /// True if it is held up only by tries whose outcome is not known yet.
+    /// True if only attempts whose outcome is still unknown throttle it.
     pub is_busy: bool,
-    /// True if the audit log knows of this burst.
+    /// True if the audit log has this burst.
     pub is_noted: bool,
-    /// Right passwords that the row had counted by then.
+    /// The number of right passwords that the row had counted.
     pub successes: i64,
 }
 
 impl Held {
-    /// What it counts against that holds it up.
+    /// Returns the kind of counter that throttles the attempt.
     #[must_use]
     pub fn by(&self) -> CountedBy {
         self.counter.by
     }
 }
 
-/// A row as it was when it was last counted.
+/// A row as it was last written.
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = attempts, check_for_backend(diesel::pg::Pg))]
 pub struct Row {
@@ -51,28 +51,28 @@ pub struct Row {
     next_at: DateTime<Utc>,
     noted_at: Option<DateTime<Utc>>,
     free: Option<i32>,
-    /// Right passwords that were counted.
+    /// The number of right passwords.
     pub successes: i64,
 }
 
 impl Row {
-    /// Returns whether this is the row of a counter.
+    /// Returns whether this is the counter's row.
     #[must_use]
     pub fn is_of(&self, counter: &Counter) -> bool {
         self.kind == counter.by.as_str() && self.digest == counter.digest
     }
 
-    /// Returns the level without what has fallen of it since.
+    /// Returns the level at `now`. It falls by the number of free attempts per hour.
     #[must_use]
     pub fn level_at(&self, now: DateTime<Utc>, counter: &Counter) -> f64 {
         let hours = (now - self.counted_at).to_std().unwrap_or_default().as_secs_f64() / 3_600.0;
         (self.level - f64::from(counter.free) * hours).max(0.0)
     }
 
-    /// Returns for how long the row holds a try up, if it does.
+    /// Returns the wait if the row throttles an attempt.
     #[must_use]
     pub fn held(&self, counter: &Counter, now: DateTime<Utc>, longest_wait: Duration) -> Option<Held> {
-        // More than the longest wait is a clock that was set back.
+        // A wait beyond the longest means that a clock was set back, so it is ignored.
         let is_wait = |wait: &Duration| !wait.is_zero() && *wait <= longest_wait;
         let wait = (self.next_at(counter, longest_wait) - now).to_std().ok().filter(is_wait)?;
         Some(Held {
@@ -84,8 +84,8 @@ impl Row {
         })
     }
 
-    /// Returns when the next try is taken. Where fewer are free than when the last was counted, it waits as if that had
-    /// been so before.
+    /// Returns the time when the next attempt is allowed. If fewer attempts are free than at the last one,
+    /// the wait is computed again with the lower number.
     fn next_at(&self, counter: &Counter, longest_wait: Duration) -> DateTime<Utc> {
         if self.free.is_none_or(|free| free <= counter.free.cast_signed()) {
             return self.next_at;
@@ -93,14 +93,14 @@ impl Row {
         self.next_at.max(self.counted_at + wait_after(self.level, counter.free, longest_wait))
     }
 
-    /// Returns whether the next try has to wait for want of an outcome alone.
+    /// Returns whether the next attempt waits only for outcomes that are still unknown.
     fn is_busy(&self, free: u32, now: DateTime<Utc>) -> bool {
         let pending = if now - self.counted_at < PENDING_FOR { self.pending } else { 0 };
         pending > 0 && (self.level - f64::from(pending)).ceil() < f64::from(free)
     }
 }
 
-/// Returns what PostgreSQL's `attempt_wait` does.
+/// Computes the same as the SQL function `attempt_wait`.
 fn wait_after(level: f64, free: u32, longest_wait: Duration) -> Duration {
     let beyond = level.ceil() - f64::from(free);
     if beyond < 0.0 {
@@ -109,10 +109,7 @@ fn wait_after(level: f64, free: u32, longest_wait: Duration) -> Duration {
     Duration::from_secs_f64((beyond + 1.0).min(30.0).exp2()).min(longest_wait)
 }
 
-/// Loads the rows of these counters, with the time.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Loads the rows of these counters, with the current time.
 pub fn load<'a>(
     connection: &mut PgConnection,
     counters: impl Iterator<Item = &'a Counter>,
@@ -126,8 +123,8 @@ pub fn load<'a>(
     query.load(connection)
 }
 
-/// Counts a try against a row unless the row holds it up. What has fallen of the level since is taken off first. A wait
-/// of more than the longest is a clock that was set back.
+/// Counts an attempt in a row unless the row throttles it. The level first falls by the time since the last
+/// attempt. A wait beyond the longest means that a clock was set back, so it is ignored.
 const TAKE: &str = "
     INSERT INTO attempts AS a (kind, digest, level, pending, counted_at, next_at, free)
     VALUES ($1, $2, 1, 1, now(), now() + attempt_wait(1, $3, $4), $3)
@@ -139,21 +136,17 @@ const TAKE: &str = "
      WHERE a.next_at <= now() OR a.next_at > now() + $4 * interval '1 second'
     RETURNING counted_at, level";
 
-/// A try as it was counted in a row.
+/// An attempt as it was counted in a row.
 #[derive(QueryableByName)]
 pub struct Taken {
-    /// When.
     #[diesel(sql_type = Timestamptz)]
     pub counted_at: DateTime<Utc>,
-    /// The level that it brought the row to.
+    /// The level of the row after the attempt.
     #[diesel(sql_type = Double)]
     pub level: f64,
 }
 
-/// Counts a try in a row. Returns nothing if the row holds it up.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Counts an attempt in a row. Returns `None` if the row throttles it.
 pub fn take(
     connection: &mut PgConnection,
     counter: &Counter,
@@ -168,10 +161,7 @@ pub fn take(
         .optional()
 }
 
-/// Marks the burst of a row as reported, once an hour. Returns whether this call did.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Marks the burst of a row as reported, at most once per hour. Returns whether this call did.
 pub fn note(connection: &mut PgConnection, counter: &Counter) -> QueryResult<bool> {
     let row = attempts::table.find((counter.by.as_str(), counter.digest.as_slice()));
     let moment: DateTime<Utc> = diesel::select(now()).get_result(connection)?;

@@ -1,6 +1,6 @@
-//! How often something was tried that guesses or costs: a row for each name, address and so on that it counts against,
-//! the same for all nodes. A try is reserved before it is made, by one conditional statement for each row, and settled
-//! when its outcome is known.
+//! Counts attempts to sign in and to register, for all nodes. Each name, address and network has a row in the
+//! database. An attempt is reserved before it is made, by one conditional statement per row, and settled when
+//! its outcome is known.
 
 use std::time::Duration;
 
@@ -23,28 +23,28 @@ pub use crate::limits::counter::CountedBy;
 pub use crate::limits::counter_row::Held;
 use crate::users::name::fold_typed;
 
-/// The part of the limit over all that one IPv6 network wider than 64 bits may use up at once.
+/// One IPv6 network wider than a /64 can use at most one part in this many of the limit over all sign-ins.
 const PART_OF_ALL: u32 = 4;
 
-/// How many tries an hour are free, and the longest wait between those that are not. Settings.
+/// The configured numbers of free attempts per hour, and the longest wait between the attempts after them.
 #[derive(Clone, Debug)]
 pub struct Limits {
     /// Wrong passwords for a name.
     pub failures: u32,
     /// Wrong passwords from an address.
     pub failures_per_address: u32,
-    /// Wrong passwords from an address for the names that are known there, weighted.
+    /// Wrong passwords from an address for the accounts that are known there, weighted.
     pub failures_per_known_address: u32,
     /// Wrong passwords for all names from all addresses.
     pub failures_in_all: u32,
-    /// Accounts made from an address.
+    /// Accounts registered from an address.
     pub registrations_per_address: u32,
     /// The longest wait.
     pub longest_wait: Duration,
 }
 
 impl Limits {
-    /// Returns the networks of an address with the limit of each. No wider one uses up the limit over all.
+    /// Returns the networks of an address with their limits. No wide network can use up the limit over all.
     fn of_networks(&self, network: &ClientNetwork) -> Vec<(String, u32)> {
         let most = self.failures_per_address.max(self.failures_in_all / PART_OF_ALL);
         let networks = network.with_limits(self.failures_per_address).into_iter();
@@ -52,18 +52,19 @@ impl Limits {
     }
 }
 
-/// The rows that a try counts against.
+/// The rows in which an attempt is counted.
 #[derive(Clone, Debug)]
 struct Rows {
-    /// Those that hold it up, in the order in which all lock them: the one that most tries have in common last, and so
-    /// for the shortest time.
+    /// The rows that can throttle it, in the order in which all transactions lock them. The row that most
+    /// attempts share is last, so it is locked for the shortest time.
     counters: Vec<Counter>,
-    /// Those of its network, for names that are known there.
+    /// The rows of its network, for accounts that are known there.
     sprayed: Vec<SprayCounter>,
 }
 
 impl Rows {
-    /// An account has the same rows by whichever of its names it is called; a name that nobody has, as many of its own.
+    /// Returns the rows of a sign-in. An account has the same rows under each of its names. A name without an
+    /// account has as many rows of its own.
     fn of_sign_in(folded: &str, account: Option<Account>, network: &ClientNetwork, limits: &Limits) -> Self {
         if let Some((Account { id, is_known: true }, network_text)) = account.zip(network.known_as()) {
             let counter = of_known_address(id, &network_text, limits.failures);
@@ -95,7 +96,7 @@ impl Rows {
     }
 }
 
-/// Tells the rows of an account from those of a name that is written like its id.
+/// Distinguishes the row of an account from that of a name that looks like its ID.
 const ACCOUNT: &str = "account";
 
 fn of_account(id: Uuid, free: u32) -> Counter {
@@ -106,44 +107,41 @@ fn of_known_address(id: Uuid, network: &str, free: u32) -> Counter {
     Counter::new(CountedBy::KnownAddress, &[&id.to_string(), network, ACCOUNT], free)
 }
 
-/// A try that was taken and counts. It has to be settled.
+/// An attempt that was allowed and counted. It must be settled.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Reservation {
     rows: Rows,
-    /// The level that the try brought its first row to.
+    /// The level of the first row after the attempt.
     level: f64,
     longest_wait: Duration,
     reserved_at: DateTime<Utc>,
     origin: Origin,
 }
 
-/// What became of a try that was to be reserved.
+/// The outcome of reserving an attempt.
 #[derive(Debug)]
 pub enum Reserved {
-    /// It counts, and may be made.
+    /// The attempt was counted and may be made.
     Taken(Reservation),
-    /// It may not be made, and counts for nothing.
+    /// The attempt may not be made. It was not counted.
     Held(Held),
 }
 
-/// What a reserved try came to.
+/// The outcome of a reserved attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// The password was wrong: it goes on counting.
+    /// The password was wrong. The attempt stays counted.
     Failed,
-    /// The password was right: what was counted for this name from an address known to it is forgotten, and everything
-    /// else has its one try back.
+    /// The password was right. At a known address, the account's row there is reset. Otherwise the attempt is
+    /// taken off each row.
     Right,
-    /// Nothing was tried: it counts no more.
+    /// No password was checked. The attempt is taken off each row.
     GivenBack,
 }
 
-/// Reserves a check of the password of this name, as it was typed. `waited_since`: the successes of the row that held it up
-/// before.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Reserves an attempt to verify the password of a name, as it was typed. `waited_since` is the number of
+/// successes of the row that throttled it before, if one did.
 pub fn reserve_sign_in(
     connection: &mut PgConnection,
     typed: &str,
@@ -152,17 +150,14 @@ pub fn reserve_sign_in(
     waited_since: Option<i64>,
 ) -> QueryResult<Reserved> {
     let network = network(origin);
-    // What is no name shares one that nobody has.
+    // All texts that cannot be a name share one name that no account has.
     let (typed, folded) = fold_typed(typed).map_or(("", String::new()), |folded| (typed, folded));
     let account = known_address::find_account(connection, typed, &network)?;
     let rows = Rows::of_sign_in(&folded, account, &network, limits);
     Trying { rows, waited_since, longest_wait: limits.longest_wait, origin }.reserve(connection)
 }
 
-/// Reserves the making of an account from this request's network.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Reserves the registration of an account from the request's network.
 pub fn reserve_registration(
     connection: &mut PgConnection,
     origin: &Origin,
@@ -172,7 +167,7 @@ pub fn reserve_registration(
     Trying { rows, waited_since: None, longest_wait: limits.longest_wait, origin }.reserve(connection)
 }
 
-/// A try that is to be reserved.
+/// An attempt to reserve.
 struct Trying<'a> {
     rows: Rows,
     waited_since: Option<i64>,
@@ -181,9 +176,10 @@ struct Trying<'a> {
 }
 
 impl Trying<'_> {
-    /// Takes the try from all of the rows or none: one that a row holds up counts against no other.
+    /// Counts the attempt in all rows or in none. An attempt that one row throttles is not counted in the
+    /// others.
     fn reserve(mut self, connection: &mut PgConnection) -> QueryResult<Reserved> {
-        // Most of a flood ends here, without a lock and without a write.
+        // Most of a flood ends here, without a lock or a write.
         if let Some(held) = self.find_held(connection)? {
             return Ok(Reserved::Held(held));
         }
@@ -204,7 +200,7 @@ impl Trying<'_> {
                 Ok(Reserved::Taken(Reservation { rows, level, longest_wait, reserved_at, origin }))
             }
             Err(Error::RollbackTransaction) => {
-                // Another was faster by a hair.
+                // Another attempt was counted between the two statements.
                 let held = self.find_held(connection)?;
                 let counter = self.rows.counters[0].clone();
                 let again =
@@ -215,7 +211,7 @@ impl Trying<'_> {
         }
     }
 
-    /// Finds which of the rows holds the try up the longest, if any does.
+    /// Returns the longest wait that one of the rows requires, if any does.
     fn find_held(&mut self, connection: &mut PgConnection) -> QueryResult<Option<Held>> {
         let found = load(connection, self.rows.all())?;
         self.narrow(&found);
@@ -226,8 +222,8 @@ impl Trying<'_> {
         Ok(held.max_by_key(|held| (!held.is_busy, held.wait)))
     }
 
-    /// Past the limit of its network, an account has fewer free tries there. A try that waited for others of the account,
-    /// one of which was right by now, is the owner's.
+    /// Lowers the free attempts of an account at a network past its limit. An attempt is exempt if it waited
+    /// for others of the account and one of them was right meanwhile, because it is the owner's.
     fn narrow(&mut self, found: &[(Row, DateTime<Utc>)]) {
         let row_of = |counter: &Counter| found.iter().find(|(row, _)| row.is_of(counter));
         let is_past = |counter: &Counter| {
@@ -246,26 +242,23 @@ impl Trying<'_> {
 }
 
 const FAILED: &str = "UPDATE attempts SET pending = greatest(pending - 1, 0) WHERE kind = $1 AND digest = $2";
-/// Of other tries those go on counting that are not settled yet.
+/// Only attempts that are not settled yet stay counted.
 const FORGOTTEN: &str = "UPDATE attempts SET pending = greatest(pending - 1, 0), level = greatest(pending - 1, 0), \
     next_at = now(), noted_at = NULL, successes = successes + 1 WHERE kind = $1 AND digest = $2";
-/// Where nothing was tried since, the next may be at once, as this one was.
+/// If no other attempt was made since, the next one is allowed at once, as this one was.
 const GIVEN_BACK: &str = "UPDATE attempts SET pending = greatest(pending - 1, 0), level = greatest(level - 1, 0), \
     next_at = CASE WHEN counted_at = $5 THEN counted_at \
         ELSE least(next_at, counted_at + attempt_wait(greatest(level - 1, 0), $3, $4)) END \
     WHERE kind = $1 AND digest = $2";
 
 impl Reservation {
-    /// Returns whether the account was signed in to from there before.
+    /// Returns whether the account was signed in to from this address before.
     #[must_use]
     pub fn is_at_known_address(&self) -> bool {
         self.rows.counters.iter().any(|counter| counter.by == CountedBy::KnownAddress)
     }
 
-    /// Says what the try came to, in the caller's transaction.
-    ///
-    /// # Errors
-    /// PostgreSQL's.
+    /// Records the outcome of the attempt, in the caller's transaction.
     pub fn settle(&self, connection: &mut PgConnection, outcome: Outcome) -> QueryResult<()> {
         for counter in &self.rows.counters {
             let (kind, digest) = (counter.by.as_str(), counter.digest.as_slice());
@@ -291,7 +284,8 @@ impl Reservation {
         if outcome == Outcome::Failed { self.charge_networks(connection) } else { Ok(()) }
     }
 
-    /// Counts a failure against the networks at which its account is known, and reports those past their limit.
+    /// Counts a failure against the networks at which the account is known, and reports those past their
+    /// limit.
     fn charge_networks(&self, connection: &mut PgConnection) -> QueryResult<()> {
         let mut is_past = false;
         for SprayCounter { network, counter } in &self.rows.sprayed {
@@ -312,16 +306,13 @@ impl Reservation {
     }
 }
 
-/// Whether this is the one refusal of its burst that the audit log is told of.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Marks the burst of this refusal as reported. Returns whether the caller must write it to the audit log.
 pub fn note_burst(connection: &mut PgConnection, held: &Held) -> QueryResult<bool> {
     note(connection, &held.counter)
 }
 
-/// Returns the rows of an account, from everywhere and from each address known to it. Those of its names were counted
-/// before it existed, or by a node of the version before.
+/// Returns the rows of an account, from everywhere and from each address known to it. The rows of its names
+/// were counted before the account existed, or by a node of the previous version.
 fn rows_of(
     connection: &mut PgConnection,
     user_id: Uuid,
@@ -338,10 +329,8 @@ fn rows_of(
     Ok(counters.into_iter().map(|counter| (counter.by.as_str(), counter.digest)).collect())
 }
 
-/// Until when the next try for one of an account's folded names has to wait, somewhere; `None`: it has not.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Returns the latest time until which sign-ins to an account are throttled somewhere. Returns `None` if they
+/// are not.
 pub fn find_wait(
     connection: &mut PgConnection,
     user_id: Uuid,
@@ -360,10 +349,7 @@ pub fn find_wait(
     Ok(latest)
 }
 
-/// Forgets what was counted against an account's folded names; gives whether anything was.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Deletes the counters of an account and its folded names. Returns whether anything was counted.
 pub fn clear(connection: &mut PgConnection, user_id: Uuid, names: &[String]) -> QueryResult<bool> {
     let mut was_counted = false;
     for (kind, digest) in rows_of(connection, user_id, names)? {

@@ -1,22 +1,22 @@
-//! The limit that holds a request up, and how long to wait for it.
+//! Names the limits that can throttle a request, and rounds the wait.
 
 use std::time::Duration;
 
 use super::counters::CountedBy;
 
-/// What holds a request up.
+/// The limit that throttles a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum HeldBy {
-    /// What all nodes count.
+    /// A counter that all nodes share.
     Counted(CountedBy),
-    /// Requests from an address that prove nothing.
+    /// Requests from an address whose credentials are not verified.
     Unproven,
-    /// Tokens that a user made.
+    /// Personal tokens that a user created.
     Tokens,
 }
 
 impl HeldBy {
-    /// The name in metrics and the audit log.
+    /// Returns the name in metrics and the audit log.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -27,7 +27,7 @@ impl HeldBy {
     }
 }
 
-/// Rounded up: whoever waits as long as he is told is let in.
+/// Rounds a wait up to seconds, so that a client that waits this long is accepted.
 pub fn whole_seconds(wait: Duration) -> u64 {
     wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
 }

@@ -1,5 +1,5 @@
-//! From where an account was signed in to before: there its owner's tries have a count of their own, which nobody
-//! elsewhere can use up.
+//! Remembers the addresses from which each account was signed in to. Sign-ins from there have their own
+//! counter, which no one elsewhere can use up.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::prelude::*;
@@ -12,9 +12,9 @@ use crate::database::schema::{known_addresses, login_names};
 use crate::users::address::look_up_forms;
 use crate::users::user::place_in;
 
-/// Addresses that an account remembers; those used longest ago make room.
+/// The number of addresses remembered for an account. The ones used longest ago are dropped.
 const PER_ACCOUNT: i64 = 20;
-/// How much older than its last use a row may say that it is: one that is used is not written each time.
+/// A row's time of last use is written again after this time, so that not every sign-in writes it.
 const WRITTEN_EVERY: TimeDelta = TimeDelta::days(1);
 
 /// Returns the network that a request came from.
@@ -26,20 +26,16 @@ pub fn network(origin: &Origin) -> ClientNetwork {
     ClientNetwork::of(origin.address.as_deref())
 }
 
-/// An account that somebody wants to sign in to.
+/// An account that someone tries to sign in to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Account {
-    /// Its id.
     pub id: Uuid,
     /// True if it was signed in to from this network before.
     pub is_known: bool,
 }
 
-/// Finds the account of a name as it was typed, as a sign-in does, by the same query whether or not there is one and
-/// wherever it is known.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Finds the account of a typed name, as a sign-in does. It runs the same query whether or not the account
+/// exists and the address is known to it.
 pub fn find_account(
     connection: &mut PgConnection,
     typed: &str,
@@ -59,10 +55,7 @@ pub fn find_account(
     Ok(found.map(|(id, known)| Account { id, is_known: known.is_some() }))
 }
 
-/// Remembers that the account was signed in to from there just now. An address that is in doubt is not remembered.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Remembers the network of a successful sign-in. An address in doubt is not remembered.
 pub fn note(connection: &mut PgConnection, user_id: Uuid, network: &ClientNetwork) -> QueryResult<()> {
     let Some(network) = network.known_as() else { return Ok(()) };
     let written: Option<(DateTime<Utc>, DateTime<Utc>)> = known_addresses::table
@@ -101,10 +94,7 @@ fn delete_beyond_limit(connection: &mut PgConnection, user_id: Uuid) -> QueryRes
     diesel::delete(gone).execute(connection).map(|_| ())
 }
 
-/// All that the account remembers.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Returns the networks that are known to the account.
 pub fn list(connection: &mut PgConnection, user_id: Uuid) -> QueryResult<Vec<String>> {
     known_addresses::table
         .filter(known_addresses::user_id.eq(user_id))

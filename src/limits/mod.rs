@@ -1,4 +1,5 @@
-//! Abuse limits: the rows that tries count against, the networks that they come from, and the answers that nobody reads.
+//! Rate limits: counters in the database, buckets in memory, known addresses, and bounds on answers that
+//! clients do not read.
 
 pub mod attempts;
 pub mod buckets;

@@ -1,9 +1,9 @@
-//! The networks that a client's address counts in.
+//! Determines the networks in which a client address is counted.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Prefix lengths at which an IPv6 address counts, each with its limit in percent of the narrowest one's. A host has 64
-/// bits, a home's connection often 56, a site's 48.
+/// The prefix lengths at which an IPv6 address is counted, with their limits in percent of the narrowest
+/// one's. A host has a /64, a home's connection often a /56, and a site a /48.
 const IPV6_WIDTHS: [(u32, u64); 3] = [(64, 100), (56, 150), (48, 200)];
 
 /// The network that a request came from.
@@ -15,7 +15,7 @@ pub enum ClientNetwork {
     Ipv6(Ipv6Addr),
     /// No address is known.
     Unknown,
-    /// The address is not certain: the headers of a proxy contradict each other, or cannot be read.
+    /// The address is uncertain, because a proxy's headers contradict each other or cannot be parsed.
     InDoubt,
 }
 
@@ -30,7 +30,7 @@ impl ClientNetwork {
         }
     }
 
-    /// Returns the text of the narrowest network.
+    /// Returns the name of the narrowest network.
     #[must_use]
     pub fn narrowest(&self) -> String {
         match self {
@@ -41,14 +41,14 @@ impl ClientNetwork {
         }
     }
 
-    /// Returns the text by which an account remembers the network; nothing if the address is in doubt, since anybody may
-    /// have made it up.
+    /// Returns the name under which an account remembers the network. Returns `None` if the address is in
+    /// doubt, because anyone may have made it up.
     #[must_use]
     pub fn known_as(&self) -> Option<String> {
         (*self != Self::InDoubt).then(|| self.narrowest())
     }
 
-    /// Returns the networks that the address counts in, from the narrowest to the widest.
+    /// Returns the networks in which the address is counted, from the narrowest to the widest.
     #[must_use]
     pub fn widths(&self) -> Vec<String> {
         match self {
@@ -59,14 +59,14 @@ impl ClientNetwork {
         }
     }
 
-    /// Returns the networks that the address counts in with the limit of each.
+    /// Returns the networks in which the address is counted, with their limits.
     #[must_use]
     pub fn with_limits(&self, limit: u32) -> Vec<(String, u32)> {
         self.widths().into_iter().zip(limits_by_width(limit)).collect()
     }
 }
 
-/// Returns the limits of networks whose narrowest has this one, from the narrowest to the widest.
+/// Returns the limits of networks from the narrowest, whose limit is `limit`, to the widest.
 #[must_use]
 pub fn limits_by_width(limit: u32) -> [u32; 3] {
     IPV6_WIDTHS.map(|(_, percent)| share(limit, percent))

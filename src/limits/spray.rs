@@ -1,7 +1,8 @@
-//! Password spraying: wrong passwords from one network for many accounts that were signed in to from there.
+//! Detects password spraying, which is wrong passwords from one network for many accounts that were signed in
+//! to from there.
 //!
-//! The row of a network holds no try up. Past its limit fewer tries are free for each of those accounts. A right password
-//! writes nothing here.
+//! The row of a network throttles no attempt by itself. Past its limit, each of those accounts has fewer free
+//! attempts there. A right password writes nothing here.
 
 use diesel::prelude::*;
 use diesel::sql_types::{Binary, Double, Integer, Text};
@@ -9,19 +10,18 @@ use diesel::sql_types::{Binary, Double, Integer, Text};
 use super::counter::{CountedBy, Counter};
 use super::network::ClientNetwork;
 
-/// Tries an hour that are free for an account at a network past its limit.
+/// The free attempts per hour for an account at a network past its limit.
 pub const FREE_PAST_LIMIT: u32 = 1;
 
-/// The row of one network.
+/// The counter of one network.
 #[derive(Clone, Debug)]
 pub struct SprayCounter {
-    /// The network.
     pub network: String,
-    /// The row; its free tries are the network's limit.
+    /// Its free attempts are the network's limit.
     pub counter: Counter,
 }
 
-/// Returns the rows of a client's networks.
+/// Returns the counters of a client's networks.
 #[must_use]
 pub fn counters(network: &ClientNetwork, limit: u32) -> Vec<SprayCounter> {
     let of = |(network, limit): (String, u32)| {
@@ -31,8 +31,8 @@ pub fn counters(network: &ClientNetwork, limit: u32) -> Vec<SprayCounter> {
     network.with_limits(limit).into_iter().map(of).collect()
 }
 
-/// Returns the weight of an account's try, which brought its level to this. The first counts whole and further ones less,
-/// so that many names weigh more than many tries for one.
+/// Returns the weight of a failed attempt that raised its account's level to `level`. The first attempt
+/// counts in full and later ones less, so that many names weigh more than many attempts for one.
 #[must_use]
 pub fn weight(level: f64) -> f64 {
     1.0 / level.max(1.0)
@@ -51,10 +51,7 @@ struct Charged {
     level: f64,
 }
 
-/// Adds a failed try of this weight to a network's row. Returns whether the row is past its limit now.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Adds a failed attempt of this weight to a network's row. Returns whether the row is now past its limit.
 pub fn charge(connection: &mut PgConnection, counter: &Counter, weight: f64) -> QueryResult<bool> {
     let charged: Charged = diesel::sql_query(CHARGE)
         .bind::<Text, _>(counter.by.as_str())
@@ -65,7 +62,7 @@ pub fn charge(connection: &mut PgConnection, counter: &Counter, weight: f64) -> 
     Ok(is_past(charged.level, counter))
 }
 
-/// Returns whether a level is past the limit of its row.
+/// Returns whether a level is past the counter's limit.
 #[must_use]
 pub fn is_past(level: f64, counter: &Counter) -> bool {
     level.ceil() >= f64::from(counter.free)

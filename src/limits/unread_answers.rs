@@ -1,23 +1,24 @@
-//! Bounds the bytes of large answers that one caller has asked for and not read yet.
+//! Bounds the bytes of large answers that one caller has requested and not read yet.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::blocking::fair_queue::Party;
 
-/// Bytes of unread answers that a caller may have: a user, or all at one network who are not signed in.
+/// The bytes of unread answers that one caller may have. A caller is a user, or everyone at one network who
+/// is not signed in.
 pub const CALLER_MAX: usize = 8 * 1024 * 1024;
-/// Bytes of unread answers that the users at one network may have together.
+/// The bytes of unread answers that the users at one network may have together.
 const USERS_MAX: usize = 4 * CALLER_MAX;
 
-/// The bytes of each caller and of the users at each network; clones share them.
+/// The unread bytes of each caller, and of the users at each network. Clones share them.
 #[derive(Clone, Default)]
 pub struct UnreadAnswers(Arc<Mutex<HashMap<Party, usize>>>);
 
 impl UnreadAnswers {
-    /// Counts an answer to this caller until the value returned is dropped; if the caller is a user, also to the users at
-    /// that network. Returns `None` if it is more than either may have. A single answer is always admitted, however large
-    /// it is.
+    /// Counts an answer to this caller until the returned value is dropped. If the caller is a user, it also
+    /// counts for the users at that network. Returns `None` if the answer exceeds either bound. A single
+    /// answer is always admitted, whatever its size.
     #[must_use]
     pub fn hold(&self, caller: Party, users: Option<Party>, bytes: usize) -> Option<Held> {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -35,7 +36,7 @@ impl UnreadAnswers {
     }
 }
 
-/// An answer that is not read yet.
+/// An answer that has not been read yet. Dropping it takes its bytes off the counts.
 pub struct Held {
     answers: UnreadAnswers,
     parties: [Option<Party>; 2],

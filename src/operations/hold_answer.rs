@@ -1,4 +1,4 @@
-//! Counts a large answer to the caller of this request until it is read.
+//! Counts a large answer against the caller of this request until it is read.
 
 use crate::blocking::caller;
 use crate::guard::refusals::RETRY_AFTER;
@@ -6,10 +6,10 @@ use crate::limits::unread_answers::Held;
 use crate::refusal::{Code, Problem};
 use crate::state::State;
 
-/// Counts an answer of so many bytes until the value returned is dropped.
+/// Counts an answer of this size until the returned value is dropped.
 ///
 /// # Errors
-/// `overloaded`: the caller has not read the answers before.
+/// `overloaded` if the caller has not read enough of their earlier answers.
 pub fn hold_answer(state: &State, bytes: usize) -> Result<Held, Problem> {
     let (caller, users) = caller::current().with_users_of_network();
     state.limits.unread_answers.hold(caller, users, bytes).ok_or_else(|| {

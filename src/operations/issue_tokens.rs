@@ -1,4 +1,4 @@
-//! The token answer: what login, refresh and step-up give.
+//! Builds the token response of login, refresh and step-up.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
@@ -10,13 +10,13 @@ use crate::sessions::{Grant, session};
 use crate::state::State;
 use crate::tokens::access_token::{self, Claims, Reader};
 
-/// The client id of access tokens that doorward's own login gives (RFC 9068, section 2.2).
+/// The client ID of access tokens from doorward's own login (RFC 9068, section 2.2).
 const CLIENT_ID: &str = "doorward";
 
-/// A token answer (RFC 6749, section 5.1).
+/// A token response (RFC 6749, section 5.1).
 #[derive(Serialize, utoipa::ToSchema)]
 pub struct TokenAnswer {
-    /// To be sent as `Authorization: Bearer …`.
+    /// The access token. Send it as `Authorization: Bearer …`.
     pub access_token: String,
     /// Always `Bearer`.
     #[schema(example = "Bearer")]
@@ -24,20 +24,21 @@ pub struct TokenAnswer {
     /// Seconds until the access token expires.
     #[schema(example = 300)]
     pub expires_in: i64,
-    /// Good once, at `POST /api/v1/auth/refresh`. That of a step-up replaces the one in hand.
+    /// The refresh token. It can be used once, at `POST /api/v1/auth/refresh`. After a step-up it replaces
+    /// the previous one.
     pub refresh_token: String,
     /// Seconds until the refresh token expires if it is not used.
     #[schema(example = 2_592_000)]
     pub refresh_expires_in: i64,
-    /// What the access token may do, separated by spaces.
+    /// The scope of the access token, as names separated by spaces.
     #[schema(example = "notes:read notes:write")]
     pub scope: String,
 }
 
-/// Both tokens of a session.
+/// Issues both tokens of a session.
 ///
 /// # Errors
-/// `internal_error` when no key can sign.
+/// `internal_error` if no key can sign.
 pub fn token_answer(
     state: &State,
     grant: &Grant,
@@ -57,10 +58,11 @@ pub fn token_answer(
     })
 }
 
-/// An access token of a session, which outlives neither `session_ends` nor the key that signs it; and its seconds of life.
+/// Issues an access token of a session. It expires at `session_ends` or when its key retires, if either is
+/// earlier. Returns it with its lifetime in seconds.
 ///
 /// # Errors
-/// `internal_error` when no key can sign.
+/// `internal_error` if no key can sign.
 pub fn access_token(
     state: &State,
     grant: &Grant,
@@ -92,7 +94,7 @@ pub fn access_token(
     Ok((token, (expires_at - now).num_seconds().max(0)))
 }
 
-/// The refresh token of a session's live generation.
+/// Issues the refresh token of a session's current generation.
 #[must_use]
 pub fn refresh_token(state: &State, grant: &Grant, secret: [u8; 16]) -> PlainRefreshToken {
     refresh_token::issue(&state.core.secret_keys, grant.session_id, secret, grant.generation)

@@ -1,4 +1,4 @@
-//! The audit log, as it is asked for through the API and on pages.
+//! Lists the audit log for the API and the pages.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer};
@@ -10,45 +10,45 @@ use crate::http::parameters;
 use crate::refusal::Problem;
 use crate::state::State;
 
-/// Which events.
+/// The parameters of a listing of audit events.
 #[derive(Clone, Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct EventQuery {
-    /// Done by this user.
+    /// Only events that this user caused.
     pub actor: Option<Uuid>,
-    /// Concerning this user.
+    /// Only events that concern this user.
     pub subject: Option<Uuid>,
-    /// Of this type.
+    /// Only events of this type.
     #[serde(rename = "type")]
     #[param(rename = "type")]
     #[serde(default, deserialize_with = "event_type")]
     pub type_: Option<String>,
-    /// Not before this time (RFC 3339).
+    /// Only events from this time on (RFC 3339).
     pub since: Option<DateTime<Utc>>,
-    /// Items on a page, 1 to 200.
+    /// The number of items on a page, from 1 to 200.
     #[param(default = 50, minimum = 1, maximum = 200)]
     #[serde(default, deserialize_with = "crate::http::pagination::limit")]
     pub limit: Option<u32>,
-    /// The `next_cursor` of the page before.
+    /// The `next_cursor` of the previous page.
     #[param(min_length = 1)]
     #[serde(default, deserialize_with = "crate::http::pagination::cursor")]
     pub cursor: Option<String>,
 }
 
-/// Reads the parameter `type`.
+/// Parses the parameter `type`.
 fn event_type<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     parameters::one_of(deserializer, &EventType::ALL.map(EventType::as_str)).map(Some)
 }
 
-/// A page of the audit log.
+/// Returns a page of the audit log.
 pub struct ListEvents {
     pub query: EventQuery,
 }
 
 impl ListEvents {
     /// # Errors
-    /// `validation_failed`; a fault of ours as a 5xx.
+    /// `validation_failed`.
     pub async fn run(self, state: &State) -> Result<Page<Event>, Problem> {
         let Self { query } = self;
         let list = format!("audit {:?} {:?} {:?} {:?}", query.actor, query.subject, query.type_, query.since);

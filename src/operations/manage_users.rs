@@ -1,4 +1,4 @@
-//! What is done to other people's accounts, through the API and on pages alike.
+//! Manages other people's accounts, for the API and the pages.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer};
@@ -26,62 +26,62 @@ use crate::users::user::{
     self, ACTIVE, Access, Authority, DISABLED, Exempt, Filter, Insertion, NewUser, User,
 };
 
-/// The role of an account when none is said.
+/// The role of a new account if the request names none.
 const ROLE_DEFAULT: &str = "member";
 
-/// Which users.
+/// The parameters of a listing of users.
 #[derive(Clone, Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct UserQuery {
-    /// A part of the username or address, folded as these are. 503 `overloaded` says that too much would have to be read:
-    /// narrow the search.
+    /// A part of the username or address. Case is ignored, as it is for names. If the search would read too
+    /// much, the answer is 503 `overloaded`. Narrow the search then.
     pub q: Option<String>,
-    /// With this role.
+    /// Only users with this role.
     pub role: Option<String>,
-    /// `active` or `disabled`.
+    /// Only users with this status, `active` or `disabled`.
     #[param(value_type = Option<Status>, inline)]
     #[serde(default, deserialize_with = "status")]
     pub status: Option<String>,
-    /// Items on a page, 1 to 200.
+    /// The number of items on a page, from 1 to 200.
     #[param(default = 50, minimum = 1, maximum = 200)]
     #[serde(default, deserialize_with = "crate::http::pagination::limit")]
     pub limit: Option<u32>,
-    /// The `next_cursor` of the page before.
+    /// The `next_cursor` of the previous page.
     #[param(min_length = 1)]
     #[serde(default, deserialize_with = "crate::http::pagination::cursor")]
     pub cursor: Option<String>,
 }
 
-/// Reads the parameter `status`. A page's form sends an empty one for any.
+/// Parses the parameter `status`. The form on the page sends an empty one for any status.
 fn status<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     parameters::one_of(deserializer, &[ACTIVE, DISABLED, ""]).map(Some)
 }
 
-/// Whether an account is let in, for its description.
+/// The status of an account.
 #[derive(utoipa::ToSchema)]
 #[schema(rename_all = "snake_case")]
 #[allow(dead_code)] // of the description alone
 pub enum Status {
-    /// It is.
+    /// The user can sign in.
     Active,
-    /// It is not.
+    /// The user cannot sign in.
     Disabled,
 }
 
-/// An account to be made.
+/// An account to create.
 #[derive(Clone, utoipa::ToSchema)]
 pub struct NewUserRequest {
-    /// Its username, without a colon. One with an @ must be an address.
+    /// The username, without a colon. If it has an @, it must be an e-mail address.
     #[schema(value_type = String, example = "alice", min_length = 1, max_length = 150)]
     pub username: Username,
-    /// Its password; without one it is set by a one-time link.
+    /// The password. Without it, the user sets one by a one-time link.
     #[schema(value_type = Option<String>, format = Password, min_length = 8, max_length = 1_000)]
     pub password: Option<PlainPassword>,
-    /// Its e-mail address.
+    /// The e-mail address.
     #[schema(value_type = Option<String>, format = Email, min_length = 3, max_length = 254)]
     pub email: Option<EmailAddress>,
-    /// Its role; `member` unless said.
+    /// The role. The default is `member`.
     #[schema(default = "member")]
     pub role: Option<String>,
 }
@@ -92,7 +92,7 @@ impl FromFields for NewUserRequest {
     }
 }
 
-/// An account to be made, as far as it can be read.
+/// The valid fields of a request to create an account.
 #[derive(Clone)]
 pub struct NewUserDraft {
     username: Option<Username>,
@@ -114,10 +114,8 @@ impl FromFields for NewUserDraft {
 }
 
 impl NewUserDraft {
-    /// Returns what is wrong with it here: a role that there is not, and a password that breaks the policy.
-    ///
-    /// # Errors
-    /// A fault of ours as a 5xx.
+    /// Returns the field errors that depend on the server's state: an unknown role, and a password that
+    /// violates the policy.
     pub async fn mistakes(&self, state: &State) -> Result<Vec<FieldError>, Problem> {
         let mut mistakes = find_unknown_role(state, self.role.as_deref()).await?;
         if let Some(password) = &self.password {
@@ -128,7 +126,7 @@ impl NewUserDraft {
         Ok(mistakes)
     }
 
-    /// Returns the account, if its name is good.
+    /// Returns the complete request, if the username is valid.
     #[must_use]
     pub fn complete(self) -> Option<NewUserRequest> {
         let Self { username, password, email, role } = self;
@@ -136,26 +134,26 @@ impl NewUserDraft {
     }
 }
 
-/// Returns the error of a role that there is not.
+/// Returns the field error for a role that does not exist.
 async fn find_unknown_role(state: &State, role: Option<&str>) -> Result<Vec<FieldError>, Problem> {
     let Some(role) = role.map(str::to_owned) else { return Ok(Vec::new()) };
     let found = state.core.database.run(move |connection| user::find_permissions(connection, &role)).await?;
     Ok(if found.is_none() { vec![unknown_role_error()] } else { Vec::new() })
 }
 
-/// What is to be changed.
+/// The fields to change. A field that is left out stays as it is.
 #[derive(Clone, Default, utoipa::ToSchema)]
 pub struct UserChanges {
-    /// Another username.
+    /// The new username.
     #[schema(value_type = String, required = false, min_length = 1, max_length = 150)]
     pub username: Option<Username>,
-    /// Another address; null removes it.
+    /// The new e-mail address. Null removes it.
     #[schema(value_type = Option<String>, format = Email, min_length = 3, max_length = 254)]
     pub email: Option<Option<EmailAddress>>,
-    /// Another role.
+    /// The new role.
     #[schema(value_type = String, required = false)]
     pub role: Option<String>,
-    /// `active` or `disabled`.
+    /// The new status, `active` or `disabled`.
     #[schema(value_type = Status, required = false, example = "disabled")]
     pub status: Option<bool>,
 }
@@ -184,10 +182,8 @@ impl FromFields for UserChanges {
 }
 
 impl UserChanges {
-    /// Returns what is wrong with it for this account, which keeps a username of an earlier version.
-    ///
-    /// # Errors
-    /// A fault of ours as a 5xx.
+    /// Returns the field errors that depend on the account. It may keep a username that only earlier versions
+    /// allowed.
     pub async fn mistakes(&self, state: &State, id: Uuid) -> Result<Vec<FieldError>, Problem> {
         let mut mistakes = find_unknown_role(state, self.role.as_deref()).await?;
         if let Some(name) = &self.username
@@ -201,22 +197,23 @@ impl UserChanges {
         Ok(mistakes)
     }
 
-    /// Returns whether it disables the account and does nothing else.
+    /// Returns whether the only change is to disable the account.
     fn only_disables(&self) -> bool {
         self.status == Some(false) && self.username.is_none() && self.email.is_none() && self.role.is_none()
     }
 }
 
-/// A new password, or the request for a link. Either way the old password is gone at once.
+/// A new password, or a request for a one-time link. Either way, the old password stops working at once.
 #[derive(Clone, utoipa::ToSchema)]
 pub struct PasswordReset {
     /// The new password.
     #[schema(value_type = Option<String>, format = Password, min_length = 8, max_length = 1_000)]
     pub new_password: Option<PlainPassword>,
-    /// `true` for a one-time link in its place.
+    /// If `true`, creates a one-time link in place of a password.
     #[schema(value_type = Option<bool>)]
     pub link: bool,
-    /// True if every personal token of the user is revoked too; of a link, now and when it is used.
+    /// If `true`, every personal token of the user is revoked too. With a link, that happens both now and
+    /// when the link is used.
     #[schema(value_type = Option<bool>, default = true)]
     pub revoke_tokens: bool,
 }
@@ -233,24 +230,23 @@ impl FromFields for PasswordReset {
     }
 }
 
-/// A one-time link by which a user sets a password.
+/// A one-time link with which a user sets a password.
 pub struct PasswordLink {
-    /// The link, shown this once.
+    /// The link, which is shown only once.
     pub url: String,
-    /// When it expires.
     pub expires_at: DateTime<Utc>,
-    /// What ended with the old password.
+    /// The credentials that ended with the old password.
     pub ended: Ended,
 }
 
-/// A page of users.
+/// Returns a page of users.
 pub struct ListUsers {
     pub query: UserQuery,
 }
 
 impl ListUsers {
     /// # Errors
-    /// `validation_failed`; a fault of ours as a 5xx.
+    /// `validation_failed`.
     pub async fn run(self, state: &State) -> Result<Page<User>, Problem> {
         let Self { query } = self;
         refuse_unknown_role(state, query.role.as_deref()).await?;
@@ -263,7 +259,7 @@ impl ListUsers {
         let request = PageRequest::read(&state.core.secret_keys, list, query.limit, query.cursor.as_deref())?;
         let q = query.q.as_deref().filter(|q| !q.is_empty()).map(fold_typed);
         if q == Some(None) {
-            // No name can have it.
+            // No name can contain this.
             return Ok(request.page(&state.core.secret_keys, Vec::new(), |user: &User| user.id, |user| user));
         }
         let filter =
@@ -275,7 +271,7 @@ impl ListUsers {
     }
 }
 
-/// Refuses to look for accounts with a role that there is not.
+/// Refuses a search for a role that does not exist.
 async fn refuse_unknown_role(state: &State, role: Option<&str>) -> Result<(), Problem> {
     let Some(role) = role else { return Ok(()) };
     let roles = state.core.database.run(user::list_roles).await?;
@@ -287,14 +283,14 @@ async fn refuse_unknown_role(state: &State, role: Option<&str>) -> Result<(), Pr
     Err(Problem::validation(vec![FieldError::new("/role", "unknown_role", detail)]))
 }
 
-/// A user.
+/// Returns a user.
 pub struct FindUser {
     pub id: Uuid,
 }
 
 impl FindUser {
     /// # Errors
-    /// `not_found`; a fault of ours as a 5xx.
+    /// `not_found`.
     pub async fn run(self, state: &State) -> Result<User, Problem> {
         let Self { id } = self;
         let found = state.core.database.run(move |connection| user::find(connection, id)).await;
@@ -302,14 +298,14 @@ impl FindUser {
     }
 }
 
-/// Makes a user.
+/// Creates a user.
 pub struct CreateUser {
     pub request: NewUserRequest,
 }
 
 impl CreateUser {
     /// # Errors
-    /// `validation_failed`, `conflict`, `permission_denied`, `insufficient_scope`; a fault of ours as a 5xx.
+    /// `validation_failed`, `conflict`, `permission_denied`, `insufficient_scope`.
     pub async fn run(self, state: &State, caller: &Caller, origin: Origin) -> Result<User, Problem> {
         let Self { request } = self;
         let password_hash = match request.password {
@@ -334,8 +330,8 @@ impl CreateUser {
     }
 }
 
-/// Changes a user, if the account is still what was expected. A change of role or status also raises the version,
-/// so that access tokens have to be refreshed.
+/// Changes a user, if the account is as expected. Changing the role or the status also increases the version,
+/// so that clients must refresh their access tokens.
 pub struct UpdateUser {
     pub id: Uuid,
     pub request: UserChanges,
@@ -344,8 +340,8 @@ pub struct UpdateUser {
 
 impl UpdateUser {
     /// # Errors
-    /// `not_found`, `validation_failed`, `precondition_failed`, `conflict`, `last_admin`, `permission_denied`,
-    /// `insufficient_scope`; a fault of ours as a 5xx.
+    /// `not_found`, `validation_failed`, `precondition_failed`, `conflict`, `last_admin`,
+    /// `permission_denied`, `insufficient_scope`.
     pub async fn run(self, state: &State, caller: &Caller, origin: Origin) -> Result<User, Problem> {
         let Self { id, request, expected } = self;
         let effect = if request.only_disables() { Effect::TakesAway } else { Effect::Gives };
@@ -364,7 +360,7 @@ impl UpdateUser {
     }
 }
 
-/// Deletes a user with everything of theirs, if the account is still what was expected.
+/// Deletes a user and everything that belongs to them, if the account is as expected.
 pub struct DeleteUser {
     pub id: Uuid,
     pub expected: Expected,
@@ -372,7 +368,7 @@ pub struct DeleteUser {
 
 impl DeleteUser {
     /// # Errors
-    /// `not_found`, `precondition_failed`, `last_admin`, `permission_denied`, `insufficient_scope`; a fault of ours as a 5xx.
+    /// `not_found`, `precondition_failed`, `last_admin`, `permission_denied`, `insufficient_scope`.
     pub async fn run(self, state: &State, caller: &Caller, origin: Origin) -> Result<User, Problem> {
         let Self { id, expected } = self;
         change_account(state, caller, id, Effect::TakesAway, move |connection, caller, authority| {
@@ -384,7 +380,7 @@ impl DeleteUser {
     }
 }
 
-/// Disables a user and, if `ends_sessions`, ends every session; gives how many sessions ended.
+/// Disables a user and, if `ends_sessions`, ends their sessions. Returns the number of sessions that ended.
 pub struct DisableUser {
     pub id: Uuid,
     pub ends_sessions: bool,
@@ -392,7 +388,7 @@ pub struct DisableUser {
 
 impl DisableUser {
     /// # Errors
-    /// `not_found`, `last_admin`, `permission_denied`, `insufficient_scope`; a fault of ours as a 5xx.
+    /// `not_found`, `last_admin`, `permission_denied`, `insufficient_scope`.
     pub async fn run(self, state: &State, caller: &Caller, origin: Origin) -> Result<usize, Problem> {
         let Self { id, ends_sessions } = self;
         change_account(state, caller, id, Effect::TakesAway, move |connection, caller, authority| {
@@ -403,8 +399,8 @@ impl DisableUser {
     }
 }
 
-/// Makes a one-time link by which a user sets a password. Every session of the user ends, and every personal token
-/// if `revokes_tokens`.
+/// Creates a one-time link with which a user sets a password. Ends every session of the user and, if
+/// `revokes_tokens`, revokes every personal token.
 pub struct MakePasswordLink {
     pub id: Uuid,
     pub revokes_tokens: bool,
@@ -412,7 +408,7 @@ pub struct MakePasswordLink {
 
 impl MakePasswordLink {
     /// # Errors
-    /// `not_found`, `permission_denied`, `insufficient_scope`; a fault of ours as a 5xx.
+    /// `not_found`, `permission_denied`, `insufficient_scope`.
     pub async fn run(self, state: &State, caller: &Caller, origin: Origin) -> Result<PasswordLink, Problem> {
         let Self { id, revokes_tokens } = self;
         let (token, digest) = LinkToken::mint();
@@ -427,7 +423,8 @@ impl MakePasswordLink {
     }
 }
 
-/// Sets a user's password. Every session of the user ends, and every personal token if `revokes_tokens`.
+/// Sets a user's password. Ends every session of the user and, if `revokes_tokens`, revokes every personal
+/// token.
 pub struct ResetPassword {
     pub id: Uuid,
     pub password: PlainPassword,
@@ -436,7 +433,7 @@ pub struct ResetPassword {
 
 impl ResetPassword {
     /// # Errors
-    /// `not_found`, `validation_failed`, `permission_denied`, `insufficient_scope`; a fault of ours as a 5xx.
+    /// `not_found`, `validation_failed`, `permission_denied`, `insufficient_scope`.
     pub async fn run(self, state: &State, caller: &Caller, origin: Origin) -> Result<Ended, Problem> {
         let Self { id, password, revokes_tokens } = self;
         authority(caller, id, Effect::Gives)?;
@@ -454,7 +451,7 @@ impl ResetPassword {
     }
 }
 
-/// Ends sessions of a user; gives those that had not ended before.
+/// Ends sessions of a user. Returns the IDs of those that had not ended before.
 pub struct EndSessionsOf {
     pub user_id: Uuid,
     pub which: Which,
@@ -462,7 +459,7 @@ pub struct EndSessionsOf {
 
 impl EndSessionsOf {
     /// # Errors
-    /// `not_found`, `permission_denied`, `insufficient_scope`; a fault of ours as a 5xx.
+    /// `not_found`, `permission_denied`, `insufficient_scope`.
     pub async fn run(self, state: &State, caller: &Caller, origin: Origin) -> Result<Vec<Uuid>, Problem> {
         let Self { user_id, which } = self;
         change_account(state, caller, user_id, Effect::TakesAway, move |connection, caller, authority| {
@@ -475,7 +472,8 @@ impl EndSessionsOf {
     }
 }
 
-/// Revokes a token of a user, or all of them; gives those that had not been revoked before.
+/// Revokes one personal token of a user, or all of them. Returns the IDs of those that had not been revoked
+/// before.
 pub struct RevokeTokensOf {
     pub user_id: Uuid,
     pub token_id: Option<Uuid>,
@@ -483,7 +481,7 @@ pub struct RevokeTokensOf {
 
 impl RevokeTokensOf {
     /// # Errors
-    /// `not_found`, `permission_denied`, `insufficient_scope`; a fault of ours as a 5xx.
+    /// `not_found`, `permission_denied`, `insufficient_scope`.
     pub async fn run(self, state: &State, caller: &Caller, origin: Origin) -> Result<Vec<Uuid>, Problem> {
         let Self { user_id, token_id } = self;
         let which = token_id.map_or(personal_token::Which::AllOf(user_id), |token_id| {
@@ -501,7 +499,7 @@ impl RevokeTokensOf {
     }
 }
 
-/// What an action does to the account that it is about.
+/// The effect of an action on an account.
 #[derive(Clone, Copy)]
 enum Effect {
     /// It can give the caller control of the account, or the account more power.
@@ -510,7 +508,7 @@ enum Effect {
     TakesAway,
 }
 
-/// Changes the account `id` in one transaction, by what its caller may do to it then.
+/// Changes the account `id` in one transaction, with the authority that the caller has at that time.
 async fn change_account<T, F>(
     state: &State,
     caller: &Caller,
@@ -529,10 +527,11 @@ where
     rejudge::transaction(state, caller, Some(id), work).await
 }
 
-/// Returns what a caller may do to the account `id`: no more than their role and their credential both allow.
+/// Returns the caller's authority over the account `id`, which is limited to what both role and credential
+/// allow.
 ///
 /// # Errors
-/// `permission_denied` or `insufficient_scope` where the account is the caller's own and they may not change that.
+/// `permission_denied` or `insufficient_scope` if the account is the caller's own and they may not change it.
 fn authority(caller: &Caller, id: Uuid, effect: Effect) -> Result<Authority, Problem> {
     let exempt = match effect {
         _ if id == caller.user_id => {
@@ -551,7 +550,7 @@ fn held(caller: &Caller) -> Vec<String> {
     caller.permissions.iter().filter(|name| caller.may(name)).cloned().collect()
 }
 
-/// What the role lacks is told first: no other credential would have it.
+/// Reports the permissions that the role lacks first, because another credential would not help with those.
 fn refuse_lacking(lacking: &[String], caller: &Caller) -> Problem {
     let by_role: Vec<String> =
         lacking.iter().filter(|name| !caller.permissions.contains(name)).cloned().collect();

@@ -1,4 +1,5 @@
-//! Use cases: each file is something that an interface can ask for. They return a refusal, never an HTTP answer.
+//! Operations are the use cases that the API and the pages share, each in its own file. They return a refusal
+//! on failure, never an HTTP response.
 
 pub mod hold_answer;
 pub mod issue_tokens;

@@ -1,4 +1,4 @@
-//! A password that somebody wants to have from now on.
+//! Checks and hashes new passwords.
 
 use crate::blocking::caller;
 use crate::guard::refusals;
@@ -7,11 +7,11 @@ use crate::state::State;
 use crate::users::password::{PasswordHash, PlainPassword};
 use crate::users::passwords::NewHash;
 
-/// Refuses a new password for all that is wrong with it, its likeness to the account's name and address among that;
-/// hashes a good one. Both happen on the hashing threads.
+/// Hashes a new password, or refuses it with every error, including likeness to the username or address. Both
+/// happen on the hashing threads.
 ///
 /// # Errors
-/// `validation_failed` at `pointer`; a fault of ours as a 5xx.
+/// `validation_failed` at `pointer`.
 pub async fn hash_new_password(
     state: &State,
     password: PlainPassword,
@@ -26,10 +26,7 @@ pub async fn hash_new_password(
     }
 }
 
-/// Returns all that is wrong with a new password, for a report of further errors beside it.
-///
-/// # Errors
-/// A fault of ours as a 5xx.
+/// Returns every error of a new password, so that a caller can report them together with others.
 pub async fn find_errors(
     state: &State,
     password: PlainPassword,

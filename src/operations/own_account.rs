@@ -1,4 +1,4 @@
-//! What people change of their own accounts, through the API and on pages alike.
+//! Changes people's own accounts, for the API and the pages.
 
 use chrono::TimeDelta;
 use uuid::Uuid;
@@ -28,19 +28,19 @@ use crate::users::password::{PasswordHash, PlainPassword};
 use crate::users::user::Authority;
 use crate::users::{User, set_password};
 
-/// Seconds that a token is good when nothing is said, unless the setting allows fewer.
+/// The lifetime of a new token in seconds, unless the request names one or the setting allows less.
 pub const TOKEN_TTL_DEFAULT: i64 = 90 * 86_400;
 
-/// Another name or address.
+/// The new username or address.
 #[derive(Clone, utoipa::ToSchema)]
 pub struct MeChanges {
-    /// Another username, without a colon or an @.
+    /// The new username, without a colon or an @.
     #[schema(value_type = String, required = false, min_length = 1, max_length = 150)]
     pub username: Option<Username>,
-    /// Another address; null removes it.
+    /// The new e-mail address. Null removes it.
     #[schema(value_type = Option<String>, format = Email, min_length = 3, max_length = 254)]
     pub email: Option<Option<EmailAddress>>,
-    /// The password of the account.
+    /// The account's current password.
     #[schema(value_type = String, format = Password)]
     pub current_password: PlainPassword,
 }
@@ -61,7 +61,8 @@ impl FromFields for MeChanges {
 }
 
 impl MeChanges {
-    /// Returns what is wrong with it for this account, which keeps a username of an earlier version.
+    /// Returns the field errors that depend on the account. It may keep a username that only earlier versions
+    /// allowed.
     #[must_use]
     pub fn mistakes(&self, caller: &Caller) -> Vec<FieldError> {
         let renamed = self.username.as_ref().filter(|name| !name.is_spelling_of(&caller.username));
@@ -70,16 +71,16 @@ impl MeChanges {
     }
 }
 
-/// The old password and the new one.
+/// The current password and the new one.
 #[derive(Clone, utoipa::ToSchema)]
 pub struct PasswordChange {
-    /// The password of the account.
+    /// The account's current password.
     #[schema(value_type = String, format = Password)]
     pub current_password: PlainPassword,
-    /// Another one: by default at least 12 characters, at most 1,000 bytes.
+    /// The new password. It must have at least 12 characters by default, and at most 1,000 bytes.
     #[schema(value_type = String, format = Password, min_length = 8, max_length = 1_000)]
     pub new_password: PlainPassword,
-    /// Whether every personal token is revoked too.
+    /// If `true`, every personal token is revoked too.
     #[schema(value_type = Option<bool>, default = false)]
     pub revoke_tokens: bool,
 }
@@ -97,17 +98,17 @@ impl FromFields for PasswordChange {
     }
 }
 
-/// A token to be made.
+/// A personal token to create.
 #[derive(Clone, utoipa::ToSchema)]
 pub struct NewTokenRequest {
-    /// What to call it; at most 100 characters.
+    /// The name of the token. It has at most 100 characters.
     #[schema(example = "backup script", min_length = 1, max_length = 100)]
     pub name: String,
-    /// What it may do: within what this credential may.
+    /// The scope of the token. It must be within the scope of the credential that creates it.
     #[schema(value_type = Scope, example = "notes:read")]
     pub scope: Vec<String>,
-    /// Seconds until it expires: at most what `DOORWARD_TOKEN_TTL_MAX` allows (3,650 days unless set otherwise). 90 days
-    /// unless said, or as long as allowed if that is less.
+    /// Seconds until the token expires. The maximum is `DOORWARD_TOKEN_TTL_MAX`, by default 3,650 days. The
+    /// default is 90 days, or the maximum if that is less.
     #[schema(value_type = Option<i64>, default = 7_776_000, minimum = 1, maximum = 315_360_000)]
     pub expires_in: Option<i64>,
 }
@@ -120,17 +121,15 @@ impl FromFields for NewTokenRequest {
         if scope.as_ref().is_some_and(|scope| scope.iter().any(|name| name == ACCOUNT_WRITE)) {
             fields.refuse("scope", "not_allowed", format!("no personal token may carry `{ACCOUNT_WRITE}`"));
         }
-        // The setting's bound is checked where it is known.
+        // The bound is a setting, which only [`token_ttl`] can check.
         let expires_in = fields.optional_integer("expires_in", 1, i64::MAX);
         Some(Self { name: name.unwrap_or_default(), scope: scope.unwrap_or_default(), expires_in })
     }
 }
 
 impl NewTokenRequest {
-    /// Returns what is wrong with it here: a lifetime that is not allowed, and names in the scope that no role has.
-    ///
-    /// # Errors
-    /// A fault of ours as a 5xx.
+    /// Returns the field errors that depend on the server's state: a lifetime that is not allowed, and names
+    /// in the scope that no role has.
     pub async fn mistakes(&self, state: &State, caller: &Caller) -> Result<Vec<FieldError>, Problem> {
         let mut mistakes: Vec<FieldError> = token_ttl(state, self.expires_in).err().into_iter().collect();
         let denied = session::missing(Some(&self.scope), &caller.permissions);
@@ -141,7 +140,7 @@ impl NewTokenRequest {
     }
 }
 
-/// Changes the caller's own name or address, if the account is still what was expected.
+/// Changes the caller's own username or address, if the account is as expected.
 pub struct ChangeProfile {
     pub request: MeChanges,
     pub expected: Expected,
@@ -149,7 +148,7 @@ pub struct ChangeProfile {
 
 impl ChangeProfile {
     /// # Errors
-    /// `validation_failed`, `precondition_failed`, `conflict`, `account_deleted`; a fault of ours as a 5xx.
+    /// `validation_failed`, `precondition_failed`, `conflict`, `account_deleted`.
     pub async fn run(self, state: &State, caller: &Caller, origin: Origin) -> Result<User, Problem> {
         let Self { request, expected } = self;
         let mistakes = request.mistakes(caller);
@@ -176,16 +175,15 @@ impl ChangeProfile {
     }
 }
 
-/// Changes the caller's own password; every other session ends. A browser's session gets a new cookie, and the old one
-/// is refused from now on; an API client keeps what it holds.
+/// Changes the caller's own password, and ends every other session. A browser's session gets a new cookie,
+/// and the old one is refused at once. An API client keeps its tokens.
 pub struct ChangePassword {
     pub request: PasswordChange,
 }
 
 impl ChangePassword {
     /// # Errors
-    /// `validation_failed`, `too_many_attempts`, `session_ended`, `account_disabled`, `account_deleted`; a fault of ours
-    /// as a 5xx.
+    /// `validation_failed`, `too_many_attempts`, `session_ended`, `account_disabled`, `account_deleted`.
     pub async fn run(
         self,
         state: &State,
@@ -214,7 +212,7 @@ impl ChangePassword {
     }
 }
 
-/// `None`: it is no longer the one that was verified.
+/// Replaces the password. Returns `None` if the stored hash is no longer the one that was verified.
 async fn replace_password(
     state: &State,
     caller: &Caller,
@@ -244,15 +242,13 @@ async fn replace_password(
     rejudge::transaction(state, caller, Some(user_id), change).await
 }
 
-/// Signs out: ends the session that a credential belongs to. One that has ended already is signed out too. Gives those
+/// Signs out by ending sessions. A session that has already ended is not an error. Returns the IDs of those
 /// that had not ended before.
 pub struct SignOut {
     pub which: sessions::Which,
 }
 
 impl SignOut {
-    /// # Errors
-    /// A fault of ours as a 5xx.
     pub async fn run(self, state: &State, origin: Origin) -> Result<Vec<Uuid>, Problem> {
         let Self { which } = self;
         state
@@ -264,14 +260,14 @@ impl SignOut {
     }
 }
 
-/// Ends sessions of the caller's own; gives those that had not ended before.
+/// Ends the caller's own sessions. Returns the IDs of those that had not ended before.
 pub struct EndOwnSessions {
     pub which: sessions::Which,
 }
 
 impl EndOwnSessions {
     /// # Errors
-    /// `session_ended`, `account_disabled`, `account_deleted`; a fault of ours as a 5xx.
+    /// `session_ended`, `account_disabled`, `account_deleted`.
     pub async fn run(self, state: &State, caller: &Caller, origin: Origin) -> Result<Vec<Uuid>, Problem> {
         let Self { which } = self;
         let end = move |connection: &mut Connection, _: &Caller| {
@@ -281,14 +277,14 @@ impl EndOwnSessions {
     }
 }
 
-/// Revokes a personal token of the caller's own; gives whether it was good until then.
+/// Revokes one of the caller's own personal tokens. Returns whether it had not been revoked before.
 pub struct RevokeOwnToken {
     pub id: Uuid,
 }
 
 impl RevokeOwnToken {
     /// # Errors
-    /// `session_ended`, `account_disabled`, `account_deleted`; a fault of ours as a 5xx.
+    /// `session_ended`, `account_disabled`, `account_deleted`.
     pub async fn run(self, state: &State, caller: &Caller, origin: Origin) -> Result<bool, Problem> {
         let Self { id } = self;
         let which = Which::OneOf(caller.user_id, id);
@@ -300,7 +296,7 @@ impl RevokeOwnToken {
     }
 }
 
-/// Makes a personal access token of the caller's.
+/// Creates a personal access token of the caller.
 pub struct MakePersonalToken {
     pub request: NewTokenRequest,
 }
@@ -308,7 +304,7 @@ pub struct MakePersonalToken {
 impl MakePersonalToken {
     /// # Errors
     /// `permission_denied`, `insufficient_scope`, `validation_failed`, `too_many_attempts`, `session_ended`,
-    /// `account_disabled`, `account_deleted`; a fault of ours as a 5xx.
+    /// `account_disabled`, `account_deleted`.
     pub async fn run(
         self,
         state: &State,
@@ -331,7 +327,8 @@ impl MakePersonalToken {
             scope: request.scope,
             ttl,
         };
-        // What revokes all of a user's tokens finds this one, or is found to have ended the session.
+        // A concurrent revocation of all the user's tokens either finds this one or has already ended the
+        // session.
         let insert =
             move |connection: &mut Connection, caller: &Caller| match check_token_scope(caller, &new.scope) {
                 Ok(()) => personal_token::insert(connection, &new, &origin).map(Ok),
@@ -342,7 +339,7 @@ impl MakePersonalToken {
     }
 }
 
-/// Returns how long a new token is good.
+/// Returns the lifetime of a new token.
 fn token_ttl(state: &State, expires_in: Option<i64>) -> Result<TimeDelta, FieldError> {
     let most = state.web.token_ttl_max.as_secs().try_into().unwrap_or(i64::MAX);
     let seconds = expires_in.unwrap_or(TOKEN_TTL_DEFAULT.min(most));
@@ -354,7 +351,7 @@ fn token_ttl(state: &State, expires_in: Option<i64>) -> Result<TimeDelta, FieldE
     Err(FieldError::new("/expires_in", "out_of_range", detail))
 }
 
-/// A new token carries nothing that its user or the credential lacks.
+/// Checks that the user and the credential have everything in the new token's scope.
 fn check_token_scope(caller: &Caller, scope: &[String]) -> Result<(), Problem> {
     let denied = session::missing(Some(scope), &caller.permissions);
     if !denied.is_empty() {

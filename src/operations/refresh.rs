@@ -1,4 +1,4 @@
-//! Refreshing: a refresh token for a new access token, the same for every door.
+//! Exchanges a refresh token for a new access token, for all interfaces.
 
 use crate::audit::Origin;
 use crate::blocking::{Lane, caller};
@@ -12,31 +12,31 @@ use crate::sessions::refresh_token::{self, PlainRefreshToken};
 use crate::sessions::{Grant, Presented, Rotation, Turn, rotate, rotate_former, session};
 use crate::state::State;
 
-/// What is refreshed.
+/// A request to refresh.
 #[derive(Clone, Debug)]
 pub struct Refresh {
     /// The refresh token, as it was sent.
     pub token: String,
-    /// A narrower scope for the new access token alone.
+    /// The scope requested for the access token. It must be within the session's.
     pub scope: Option<Vec<String>>,
-    /// Whether it is spent by this; otherwise its holder keeps it.
+    /// True to rotate the refresh token. If false, the client keeps it.
     pub spends: bool,
 }
 
-/// What a refresh came to.
+/// The result of a refresh.
 pub struct Refreshed {
-    /// All that goes into the new access token.
+    /// The data for the new access token.
     pub grant: Grant,
-    /// The session's live refresh token; not for who keeps the one he has.
+    /// The session's current refresh token. Clients that keep theirs must not get it.
     pub successor: PlainRefreshToken,
 }
 
 impl Refresh {
-    /// Trades, or only looks at, a refresh token. One that stands nowhere counts against its address; a good one is
-    /// taken from there all the same.
+    /// Rotates or checks a refresh token. A token that does not exist counts against its address. A valid
+    /// token is accepted from there all the same.
     ///
     /// # Errors
-    /// What is wrong with the token, its session, its user or the scope, `too_many_attempts`; a fault of ours as a 5xx.
+    /// The refusal of the token, its session, its user or the scope; `too_many_attempts`.
     pub async fn run(&self, state: &State, origin: Origin, trace: &mut Trace) -> Result<Refreshed, Problem> {
         let traded = trade(state, self, origin.clone(), trace).await;
         if let Err(problem) = &traded
@@ -73,7 +73,7 @@ async fn trade(
         Rotation::Rotated(grant) | Rotation::Repeated(grant) => {
             trace.user_id = Some(grant.user_id);
             if !wanted.spends {
-                // A rotation stands in the row by itself.
+                // A rotation is recorded in the row itself.
                 state.recorder.last_use.note_used(grant.session_id);
             }
             let successor = issue_tokens::refresh_token(state, &grant, token.secret);
@@ -89,9 +89,9 @@ async fn trade(
     }
 }
 
-/// Together with those that come at the same time, if it can be.
+/// Decides in one statement with other refreshes if possible, and otherwise alone.
 async fn decide(state: &State, turn: Turn) -> Result<Rotation, Problem> {
-    // The token does not say whose it is; a session that was looked up does.
+    // The token does not name its user, but a cached session does.
     let session_id = turn.presented.session_id;
     let owner = state.cache.session(session_id).and_then(|found| found.user.as_ref().map(|user| user.id));
     let claim = caller::current().claim_of_account(Lane::Ordinary, &owner.unwrap_or(session_id));
@@ -102,7 +102,7 @@ async fn decide(state: &State, turn: Turn) -> Result<Rotation, Problem> {
     let alone = move |connection: &mut _| {
         let Turn { presented, origin } = &turn;
         match rotate(connection, presented, &limits, origin)? {
-            // The session may have had it before a step-up.
+            // The session may have had this token before a step-up.
             Rotation::Unknown => rotate_former(connection, presented, &limits, origin),
             decided => Ok(decided),
         }
@@ -110,7 +110,7 @@ async fn decide(state: &State, turn: Turn) -> Result<Rotation, Problem> {
     state.core.database.run(alone).await.map_err(Problem::from)
 }
 
-/// What would be let in is not where this node knows better: the database may have lost the session's end.
+/// Refuses a session that this node knows to have ended, in case the database has lost that.
 fn unless_lost(state: &State, decided: Rotation) -> Rotation {
     match &decided {
         Rotation::Rotated(grant) | Rotation::Repeated(grant) => {
@@ -130,12 +130,12 @@ async fn refuse_scope(state: &State, wanted: &Refresh, granted: &[String]) -> Pr
     refusals::scope_refused(&scope, granted, advice).action(Action::Login)
 }
 
-/// Whether it may have been made up.
+/// Returns whether someone may have made up the token.
 fn is_guess(code: Code) -> bool {
     matches!(code, Code::TokenMalformed | Code::TokenSignatureInvalid | Code::RefreshTokenUnknown)
 }
 
-/// Which check decided; `None`: all of them let it in.
+/// Returns the check that refused the token, or `None` if all checks passed.
 fn check_of(decided: &Rotation) -> Option<Check> {
     match decided {
         Rotation::Rotated(_) | Rotation::Repeated(_) => None,

@@ -1,4 +1,4 @@
-//! Making an account for oneself, where the setting lets anybody do it.
+//! Registers accounts, if the setting allows anyone to do that.
 
 use crate::audit::Origin;
 use crate::guard::refusals;
@@ -13,10 +13,10 @@ use crate::users::name::{EmailAddress, Username};
 use crate::users::password::PlainPassword;
 use crate::users::user::{self, Authority, Insertion, NewUser};
 
-/// The role of an account that somebody makes for himself.
+/// The role of a registered account.
 const ROLE: &str = "member";
 
-/// An account to be made by its own user.
+/// An account to register.
 #[derive(Clone, utoipa::ToSchema)]
 pub struct RegisterRequest {
     /// The username, without a colon or an @.
@@ -25,7 +25,7 @@ pub struct RegisterRequest {
     /// The password.
     #[schema(value_type = String, format = Password, min_length = 8, max_length = 1_000)]
     pub password: PlainPassword,
-    /// The address, if any.
+    /// The e-mail address, if any.
     #[schema(value_type = Option<String>, format = Email, min_length = 3, max_length = 254)]
     pub email: Option<EmailAddress>,
 }
@@ -41,7 +41,7 @@ impl FromFields for RegisterRequest {
     }
 }
 
-/// Refuses where nobody may make an account for himself.
+/// Refuses registration if the setting does not allow it.
 ///
 /// # Errors
 /// `not_found`.
@@ -53,15 +53,15 @@ pub fn refuse_closed_registration(state: &State) -> Result<(), Problem> {
     Err(Problem::new(Code::NotFound, detail))
 }
 
-/// Makes an account. It counts before its password is checked and hashed. A name that is taken counts too; a password
-/// that is refused does not.
+/// Registers an account. The attempt is counted before the password is checked and hashed. A taken name
+/// counts too, but a refused password does not.
 pub struct Register {
     pub request: RegisterRequest,
 }
 
 impl Register {
     /// # Errors
-    /// `not_found` where it is closed, `validation_failed`, `conflict`, `too_many_attempts`; a fault of ours as a 5xx.
+    /// `not_found` if registration is closed, `validation_failed`, `conflict`, `too_many_attempts`.
     pub async fn run(self, state: &State, origin: Origin) -> Result<User, Problem> {
         let Self { request } = self;
         refuse_closed_registration(state)?;
@@ -73,7 +73,7 @@ impl Register {
             {
                 throttle::give_back(state, reservation).await;
             }
-            // The account stands already where this fails; the try counts as it is.
+            // The account exists even if this fails. The attempt stays counted then.
             _ => throttle::settle(state, reservation, Outcome::Failed).await.unwrap_or_default(),
         }
         made

@@ -1,4 +1,4 @@
-//! Roles and the permissions that they grant, as far as a request names them.
+//! Lists roles, and checks the names of permissions in a request.
 
 use crate::refusal::{FieldError, Problem};
 use crate::state::State;
@@ -8,27 +8,22 @@ use crate::users::user;
 pub struct ListRoleNames;
 
 impl ListRoleNames {
-    /// # Errors
-    /// A fault of ours as a 5xx.
     pub async fn run(self, state: &State) -> Result<Vec<String>, Problem> {
         let roles = state.core.database.run(user::list_roles).await?;
         Ok(roles.into_iter().map(|(name, _)| name).collect())
     }
 }
 
-/// Refuses the names that no role has: they are slips of the pen and not a lack of rights.
+/// Refuses names that no role has. They are typing mistakes rather than missing permissions.
 ///
 /// # Errors
-/// `validation_failed` at `/scope`; a fault of ours as a 5xx.
+/// `validation_failed` at `/scope`.
 pub async fn refuse_unknown_scope(state: &State, names: &[String]) -> Result<(), Problem> {
     let unknown = find_unknown_scope(state, names).await?;
     if unknown.is_empty() { Ok(()) } else { Err(Problem::validation(unknown)) }
 }
 
-/// Returns the errors of the names that no role has.
-///
-/// # Errors
-/// A fault of ours as a 5xx.
+/// Returns the field errors for names that no role has.
 pub async fn find_unknown_scope(state: &State, names: &[String]) -> Result<Vec<FieldError>, Problem> {
     let roles = state.core.database.run(user::list_roles).await?;
     let is_known = |name: &&String| roles.iter().any(|(_, permissions)| permissions.contains(name));

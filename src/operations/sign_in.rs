@@ -1,4 +1,4 @@
-//! Signing in with a password: the same for an API client's tokens and for a browser's cookie.
+//! Signs in with a password, for the tokens of an API client and for the cookie of a browser.
 
 use serde_json::json;
 
@@ -20,32 +20,31 @@ use crate::users::name::fold_typed;
 use crate::users::password::PlainPassword;
 use crate::users::user::{self, Login};
 
-/// How often a password is verified when it changes meanwhile.
+/// The password is verified at most this often, if it changes meanwhile.
 pub(super) const ATTEMPTS: usize = 3;
 
-/// Who wants to sign in, and what for.
+/// A request to sign in.
 #[derive(Clone, Debug)]
 pub struct SignIn {
-    /// The username, or the e-mail address.
+    /// The username or the e-mail address.
     pub username: String,
-    /// The password.
     pub password: PlainPassword,
-    /// A narrower scope for the whole session.
+    /// The scope requested for the session.
     pub scope: Option<Vec<String>>,
-    /// What the device calls itself.
+    /// The name that the device gave itself.
     pub device: Option<String>,
-    /// What the session will be known by.
+    /// The credential that the client gets for the session.
     pub held_by: HeldBy,
-    /// The digest of the cookie that the browser has of an earlier session, which this one replaces.
+    /// The digest of the browser's cookie from an earlier session. The new session replaces that one.
     pub replaces: Option<[u8; 32]>,
 }
 
 impl SignIn {
-    /// Verifies the password and begins a session. The try counts before it is made, and has to be free.
+    /// Verifies the password and starts a session. The attempt is counted first, and must not be throttled.
     ///
     /// # Errors
-    /// `too_many_attempts`, `invalid_credentials`, `account_disabled` to the right password, `permission_denied` and
-    /// `validation_failed` for the scope; a fault of ours as a 5xx.
+    /// `too_many_attempts`, `invalid_credentials`, `account_disabled` if the password is right,
+    /// `permission_denied` and `validation_failed` for the scope.
     pub async fn run(&self, state: &State, origin: &Origin) -> Result<Grant, Problem> {
         let reservation = throttle::reserve_sign_in(state, &self.username, origin).await?;
         match try_sign_in(state, self, &reservation, origin).await {
@@ -55,7 +54,8 @@ impl SignIn {
     }
 }
 
-/// The inner result is that of a try that was settled; the outer error of one in which nothing was guessed.
+/// Tries to sign in. The inner result belongs to an attempt that was settled, the outer error to one in which
+/// no password was checked.
 async fn try_sign_in(
     state: &State,
     wanted: &SignIn,
@@ -71,7 +71,7 @@ async fn try_sign_in(
             let refused = refuse_sign_in(state, wanted, found, reservation, origin, Code::InvalidCredentials);
             return Ok(Err(refused.await));
         };
-        // Said only to the right password.
+        // Only someone with the right password learns this.
         if !login.user.is_active() {
             let refused =
                 refuse_sign_in(state, wanted, Some(login), reservation, origin, Code::AccountDisabled);
@@ -86,7 +86,7 @@ async fn try_sign_in(
         if let Some(grant) = begin(state, wanted, &login, (hash, upgraded), reservation, origin).await? {
             return Ok(Ok(grant));
         }
-        // The password or the status changed since it was verified: once more from the start.
+        // The password or the status has changed since it was verified, so try again.
     }
     Err(changed_meanwhile())
 }
@@ -137,7 +137,7 @@ async fn begin(
             }
             if let Some(grant) = &begun {
                 known_address::note(connection, grant.user_id, &known_address::network(&origin))?;
-                // Last: others wait for these rows.
+                // Do this last, because other transactions wait for these rows.
                 reservation.settle(connection, Outcome::Right)?;
             }
             Ok(begun)
@@ -146,7 +146,8 @@ async fn begin(
         .map_err(Problem::from)
 }
 
-/// A name that nothing knows is a slip of the pen; one that the role lacks is a refusal.
+/// Checks the requested scope. Names that no role has are typing mistakes. A name that the user's role lacks
+/// is refused.
 async fn check_scope_of(state: &State, scope: &[String], login: &Login) -> Result<(), Problem> {
     let denied = session::missing(Some(scope), &login.permissions);
     if denied.is_empty() {
@@ -156,7 +157,8 @@ async fn check_scope_of(state: &State, scope: &[String], login: &Login) -> Resul
     Err(refusals::permission_denied(&denied, &login.user.role))
 }
 
-/// The password was right, so the try counts for nothing; that it was confirmed, the audit log is told.
+/// Refuses the scope. The password was right, so the attempt does not count. The audit log records that the
+/// password was confirmed.
 async fn refuse_scope_of(
     state: &State,
     login: &Login,
@@ -178,7 +180,8 @@ async fn refuse_scope_of(
     noted.await.map_err(Problem::from).map(|()| problem)
 }
 
-/// One answer for an unknown user, a wrong password and a user without one; the audit log tells them apart.
+/// Refuses a sign-in. An unknown user, a wrong password and an account without a password get the same
+/// answer. The audit log distinguishes them.
 async fn refuse_sign_in(
     state: &State,
     wanted: &SignIn,
@@ -207,7 +210,8 @@ async fn refuse_sign_in(
     }
 }
 
-/// Returns what the check of this password counts against. An account that does not exist has a share like any other.
+/// Returns the party that this password check counts against. A name without an account has a share like any
+/// account.
 fn claim_of(wanted: &SignIn, found: Option<&Login>, reservation: &Reservation) -> Claim {
     let lane = if reservation.is_at_known_address() { Lane::KnownAddress } else { Lane::Ordinary };
     match found {
@@ -216,7 +220,7 @@ fn claim_of(wanted: &SignIn, found: Option<&Login>, reservation: &Reservation) -
     }
 }
 
-/// The password changes as often as it is verified.
+/// Refuses a request because the account changed during each attempt.
 pub(super) fn changed_meanwhile() -> Problem {
     let detail = "The account is being changed just now; try again.";
     Problem::new(Code::Overloaded, detail).retry_after(refusals::RETRY_AFTER)

@@ -1,4 +1,4 @@
-//! What is done to the server itself, from its pages.
+//! Reloads and rotates the signing keys.
 
 use crate::audit::Origin;
 use crate::database::Connection;
@@ -10,13 +10,13 @@ use crate::tokens::key_ring::LoadError;
 use crate::tokens::private_key::PrivateKey;
 use crate::tokens::{lifetime, signing_key};
 
-/// Loads the signing keys again. A key that allows too short a lifetime for this node's tokens is raised: it was published
-/// while this node was not seen, or it signs again.
+/// Reloads the signing keys. Raises the stored lifetime of keys that is too short for this node's tokens.
+/// Such a key was published while this node was not reporting, or it signs again.
 pub struct ReloadSigningKeys;
 
 impl ReloadSigningKeys {
     /// # Errors
-    /// See [`LoadError`]; the keys in hand stay.
+    /// The [`LoadError`]. The current keys stay.
     pub async fn run(self, state: &State) -> Result<(), LoadError> {
         state.tokens.keys.reload(&state.core.database, &state.core.secret_keys).await?;
         let ttl = state.tokens.lifetimes.access_ttl;
@@ -33,12 +33,12 @@ impl ReloadSigningKeys {
     }
 }
 
-/// Publishes another signing key; it signs as soon as every verifier has had the time to fetch it.
+/// Publishes another signing key. It signs after every verifier has had time to fetch it.
 pub struct RotateSigningKey;
 
 impl RotateSigningKey {
     /// # Errors
-    /// What ended the caller's authority meanwhile; a fault of ours as a 5xx.
+    /// The guard's refusal if the caller has lost the authority since.
     pub async fn run(self, state: &State, caller: &Caller, origin: Origin) -> Result<(), Problem> {
         let private = PrivateKey::generate(state.tokens.signing_algorithm).map_err(|error| {
             tracing::error!(%error, "no signing key could be made");

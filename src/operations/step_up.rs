@@ -1,5 +1,5 @@
-//! The password once more within a session: for what asks for a recent sign-in (RFC 9470), and before one's own name,
-//! address or password is changed.
+//! Verifies the password again within a session. Requests that need a recent sign-in require that (RFC 9470),
+//! and so do changes of one's own name, address or password.
 
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -16,7 +16,7 @@ use crate::sessions::{Lapse, NewSecret, SteppedUp, Verified, step_up};
 use crate::state::State;
 use crate::users::password::PlainPassword;
 
-/// Verifies the password of a session's user; the session's `auth_time` is then now, and this is its secret.
+/// Verifies the password of a session's user, sets the session's `auth_time` to now and replaces its secret.
 pub struct StepUp<'a> {
     pub session_id: Uuid,
     pub password: PlainPassword,
@@ -26,8 +26,8 @@ pub struct StepUp<'a> {
 
 impl<'a> StepUp<'a> {
     /// # Errors
-    /// `validation_failed` at `pointer` for a wrong one, `too_many_attempts`, `session_ended`, `account_disabled`,
-    /// `account_deleted`; a fault of ours as a 5xx.
+    /// `validation_failed` at `pointer` for a wrong password, `too_many_attempts`, `session_ended`,
+    /// `account_disabled`, `account_deleted`.
     pub async fn run(self, state: &State, caller: &Caller, origin: Origin) -> Result<SteppedUp, Problem> {
         let Self { session_id, password, pointer, secret } = self;
         for _ in 0..ATTEMPTS {
@@ -47,11 +47,11 @@ impl<'a> StepUp<'a> {
     }
 }
 
-/// Verifies the caller's own password before a change; gives the hash that it was verified against. A wrong one
-/// counts as a failed sign-in.
+/// Verifies the caller's own password before a change. Returns the hash that it was verified against. A wrong
+/// password counts as a failed sign-in.
 ///
 /// # Errors
-/// `validation_failed` at `/current_password` for a wrong one, `too_many_attempts`; a fault of ours as a 5xx.
+/// `validation_failed` at `/current_password` for a wrong password, `too_many_attempts`.
 pub async fn verify_current(
     state: &State,
     caller: &Caller,
@@ -62,7 +62,7 @@ pub async fn verify_current(
     verify_again(state, caller, password, "/current_password", origin, failed).await
 }
 
-/// A wrong password is no 401, which would make clients refresh or sign out.
+/// Verifies the password. A wrong one is not a 401, which would make clients refresh or sign out.
 async fn verify_again(
     state: &State,
     caller: &Caller,
@@ -116,10 +116,7 @@ async fn note_wrong_password(
         .map_err(Problem::from)
 }
 
-/// The stored hash of a user's password.
-///
-/// # Errors
-/// A fault of ours as a 5xx.
+/// Returns the stored hash of a user's password.
 pub async fn password_hash_of(state: &State, user_id: Uuid) -> Result<Option<String>, Problem> {
     state
         .core
@@ -129,7 +126,7 @@ pub async fn password_hash_of(state: &State, user_id: Uuid) -> Result<Option<Str
         .map_err(Problem::from)
 }
 
-/// `None`: the password has to be verified again.
+/// Returns `None` if the password must be verified again.
 fn made<T>(verified: Verified<T>) -> Result<Option<T>, Problem> {
     match verified {
         Verified::Done(done) => Ok(Some(done)),
@@ -138,7 +135,7 @@ fn made<T>(verified: Verified<T>) -> Result<Option<T>, Problem> {
     }
 }
 
-/// What the guard would say now of a caller whom it let in.
+/// Returns the refusal that the guard would give the caller now.
 fn lapsed(lapse: Lapse) -> Problem {
     match lapse {
         Lapse::SessionEnded(at, reason) => refusals::session_ended(at, &reason),

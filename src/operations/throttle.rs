@@ -1,5 +1,6 @@
-//! Abuse limits: what guesses or costs is counted before it is done, and past a number of tries the next one waits. What
-//! must hold on all nodes together stands in the database; the rest are buckets of this node.
+//! Enforces the rate limits. Attempts that guess or are expensive are counted before they are made. Past a
+//! number of attempts the next one must wait. Limits for all nodes together are stored in the database, and
+//! the others are buckets of this node.
 
 use std::time::{Duration, Instant};
 
@@ -18,16 +19,16 @@ use crate::state::State;
 use crate::users::name::fold_typed;
 use crate::users::user;
 
-/// How long a try waits here for the outcome of those before it, which may all be right.
+/// A sign-in waits at most this long for the outcomes of earlier attempts, which may all be right.
 const PATIENCE: Duration = Duration::from_secs(5);
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
-/// How long a refusal for overload is held back. Whoever asks again at once then leaves the cores to the threads that
-/// hash, which have a low priority. Shorter than `Retry-After`.
+/// A refusal for overload is delayed by this time. A client that retries at once then leaves the cores to the
+/// hashing threads, which have a low priority. It is shorter than `Retry-After`.
 const OVERLOAD_DELAY: Duration = Duration::from_secs(1);
-/// Reserves a check of the password of this name, before it is hashed.
+/// Reserves an attempt to verify the password of a name, before hashing it.
 ///
 /// # Errors
-/// `too_many_attempts`; a fault of ours as a 5xx.
+/// `too_many_attempts`.
 pub async fn reserve_sign_in(state: &State, name: &str, origin: &Origin) -> Result<Reservation, Problem> {
     let key = (fold_typed(name).unwrap_or_default(), network(origin).narrowest());
     if let Some((by, wait)) = state.limits.find_held(&key) {
@@ -63,10 +64,10 @@ pub async fn reserve_sign_in(state: &State, name: &str, origin: &Origin) -> Resu
     Err(refusals::too_many_attempts(HeldBy::Counted(by), wait))
 }
 
-/// Reserves the making of an account, before its password is hashed.
+/// Reserves a registration, before hashing the password.
 ///
 /// # Errors
-/// `too_many_attempts`; a fault of ours as a 5xx.
+/// `too_many_attempts`.
 pub async fn reserve_registration(state: &State, origin: &Origin) -> Result<Reservation, Problem> {
     let (from, limits) = (origin.clone(), state.limits.limits.clone());
     let reserved = state
@@ -84,18 +85,15 @@ pub async fn reserve_registration(state: &State, origin: &Origin) -> Result<Rese
     }
 }
 
-/// Says what a reserved try came to.
-///
-/// # Errors
-/// A fault of ours as a 5xx.
+/// Records the outcome of a reserved attempt.
 pub async fn settle(state: &State, reservation: Reservation, outcome: Outcome) -> Result<(), Problem> {
     let settled =
         state.core.database.transaction(move |connection| reservation.settle(connection, outcome)).await;
     settled.map_err(Problem::from)
 }
 
-/// Gives a reserved try back that was not made, through no fault of its asker's, who waits for that no longer than for
-/// all else. Where it fails too, the try goes on counting.
+/// Gives back a reserved attempt that was not made, through no fault of the client. The client waits for this
+/// no longer than for any other query. If it fails, the attempt stays counted.
 pub async fn give_back(state: &State, reservation: Reservation) {
     let given = start_giving_back(state, reservation);
     let _ = tokio::time::timeout(database::patience(), given).await;
@@ -112,8 +110,9 @@ fn start_giving_back(state: &State, reservation: Reservation) -> tokio::task::Jo
     actix_web::rt::spawn(caller::in_the_name_of(caller::current(), giving))
 }
 
-/// Gives a try back that was refused, and returns the refusal. One for overload is held back for a while. One for a
-/// database that does not answer is returned at once: waiting for the same database again would only add to it.
+/// Gives back a refused attempt, and returns the refusal. A refusal for overload is delayed. A refusal
+/// because the database is unavailable is returned at once, because waiting for that database again would
+/// only add to the load.
 pub(super) async fn give_back_refused(state: &State, reservation: Reservation, problem: Problem) -> Problem {
     if problem.code() == Code::DatabaseUnavailable {
         drop(start_giving_back(state, reservation));
@@ -126,7 +125,7 @@ pub(super) async fn give_back_refused(state: &State, reservation: Reservation, p
     problem
 }
 
-/// Counts a request that proves nothing against its address.
+/// Counts a request without a verified credential against its address.
 ///
 /// # Errors
 /// `too_many_attempts`.
@@ -137,7 +136,7 @@ pub async fn count_unproven(state: &State, origin: &Origin) -> Result<(), Proble
     Err(refusals::too_many_attempts(HeldBy::Unproven, wait))
 }
 
-/// Counts a personal token that the caller makes.
+/// Counts a personal token that the caller creates.
 ///
 /// # Errors
 /// `too_many_attempts`.
@@ -148,8 +147,8 @@ pub async fn count_token(state: &State, caller: &Caller, origin: &Origin) -> Res
     Err(refusals::too_many_attempts(HeldBy::Tokens, wait))
 }
 
-/// Tells the audit log of the first refusal of a burst that all nodes count, and whose account it is about: a name as it
-/// was typed, and folded.
+/// Records the first refusal of a burst that all nodes count in the audit log, with the account. `name` is
+/// the name as it was typed, and folded.
 async fn note_counted_burst(state: &State, held: Held, name: Option<(String, String)>, origin: &Origin) {
     metrics::counter!("doorward_attempts_held_total", "by" => held.by().as_str()).increment(1);
     if held.is_noted || state.limits.noted.take(&()).is_err() {
@@ -173,13 +172,14 @@ async fn note_counted_burst(state: &State, held: Held, name: Option<(String, Str
     }
 }
 
-/// Returns a name that nobody has, as the audit log keeps it. A client may have sent a token for it.
+/// Returns a name without an account as the audit log stores it. Credentials in it are masked, because a
+/// client may have sent a token as the name.
 pub(super) fn name_for_audit(typed: &str) -> String {
     let shown: String = typed.chars().filter(|c| !c.is_control()).collect();
     without_credentials(&shown).chars().take(150).collect()
 }
 
-/// The same of a burst that this node counts.
+/// Records the first refusal of a burst that this node counts in the audit log.
 async fn note_own_burst(
     state: &State,
     by: HeldBy,

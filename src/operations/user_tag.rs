@@ -1,4 +1,5 @@
-//! The entity tag of an account, and what a client or a page must have seen of it for a change to be made.
+//! Computes the entity tag of an account, and checks that an account is as a client or a page saw it before
+//! it is changed.
 
 use crate::guard::Caller;
 use crate::http::conditions::Conditions;
@@ -7,10 +8,11 @@ use crate::users::User;
 use crate::users::seen::{self, Seen};
 use crate::users::user::ACTIVE;
 
-/// Separates what is edited from what else is shown. Neither part contains it.
+/// Separates the digest of the editable fields from the rest of the tag. Neither part contains it.
 const SEPARATOR: char = '.';
 
-/// Returns the strong entity tag of an account: a digest of what is edited, then the times that are shown with it.
+/// Returns the strong entity tag of an account. It consists of a digest of the editable fields and the times
+/// shown with them.
 #[must_use]
 pub fn entity_tag(user: &User) -> String {
     let times = [Some(user.updated_at), user.last_login_at];
@@ -18,16 +20,16 @@ pub fn entity_tag(user: &User) -> String {
     format!("\"{}{SEPARATOR}{updated:x}-{login:x}\"", user.edit_tag())
 }
 
-/// Returns the strong entity tag of the caller's own account, as it is shown with the credential that was sent. It is
-/// current for as long as [`entity_tag`] of the account is.
+/// Returns the strong entity tag of the caller's own account, as shown with the credential that was sent. It
+/// stays current as long as the account's [`entity_tag`] does.
 #[must_use]
 pub fn own_entity_tag(caller: &Caller, shown: &str) -> String {
     let edited = seen::edit_tag(&caller.username, caller.email.as_deref(), &caller.role, ACTIVE);
     format!("\"{edited}{SEPARATOR}{}\"", seen::digest_tag(&[shown]))
 }
 
-/// Returns whether a listed tag is of the account whose edit tag this is. A sign-in gives the account another tag, but
-/// is no reason to refuse a change: only what is edited is compared.
+/// Returns whether a listed tag belongs to the account with this edit tag. Only the editable fields are
+/// compared. A sign-in gives the account another tag, but must not cause a change to be refused.
 fn is_current(listed: &str, edit_tag: &str) -> bool {
     let edited = listed.strip_prefix('"').and_then(|rest| rest.split_once(SEPARATOR));
     edited.is_some_and(|(tag, rest)| rest.ends_with('"') && tag == edit_tag)
@@ -38,19 +40,19 @@ fn check(conditions: &Conditions, user: &User) -> Result<(), Problem> {
     conditions.check_by(&entity_tag(user), |listed| is_current(listed, &edit_tag))
 }
 
-/// What somebody must have seen of an account for a change to be made.
+/// The state of an account that a change expects.
 #[derive(Clone, Debug)]
 pub enum Expected {
-    /// Nothing.
+    /// Any state.
     Anything,
-    /// What `If-Match` names.
+    /// The tags in `If-Match`.
     Tagged(Conditions),
-    /// What a page showed; `None`: the form does not say.
+    /// The fields that a page showed. `None` if the form does not contain them.
     Shown(Option<Seen>),
 }
 
 impl Expected {
-    /// Returns whether it is what the account is now.
+    /// Returns whether the account is as expected.
     #[must_use]
     pub fn holds(&self, user: &User) -> bool {
         match self {
@@ -60,7 +62,7 @@ impl Expected {
         }
     }
 
-    /// Refuses a change of an account for which it does not hold.
+    /// Refuses a change of an account that is not as expected.
     #[must_use]
     pub fn refuse(&self, user: &User) -> Problem {
         match self {

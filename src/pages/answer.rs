@@ -1,4 +1,4 @@
-//! The answer that carries a page.
+//! Renders pages as responses.
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
@@ -7,11 +7,11 @@ use askama::Template;
 
 use crate::refusal::{self, Problem};
 
-/// What a page may load and where its forms may go.
+/// The Content-Security-Policy: pages load only our own files and send forms only to us.
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; base-uri 'none'; \
                       form-action 'self'; frame-ancestors 'none'";
 
-/// A page, which no cache keeps.
+/// Renders a page that no cache may store.
 pub fn answer(status: StatusCode, page: &impl Template) -> Result<HttpResponse, Problem> {
     let html = page.render().map_err(|error| {
         tracing::error!(%error, "a page could not be made");

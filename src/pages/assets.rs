@@ -1,4 +1,5 @@
-//! What pages are made with: embedded, named by their content, so that a browser asks for each once.
+//! The static files of pages. They are embedded and named by their content, so that a browser requests each
+//! only once.
 
 use std::sync::LazyLock;
 
@@ -11,7 +12,7 @@ use crate::http::response::in_memory_once;
 use crate::http::routing::Endpoint;
 use crate::refusal::{Code, Problem};
 
-/// A file of `static/`.
+/// A file in `static/`.
 pub struct Asset {
     content_type: &'static str,
     bytes: &'static [u8],
@@ -26,32 +27,29 @@ impl Asset {
         Self { content_type, bytes, path: format!("/static/{stem}.{hash}.{kind}") }
     }
 
-    /// Where it is served.
+    /// Returns the path that serves the file.
     #[must_use]
     pub fn path(&self) -> &str {
         &self.path
     }
 }
 
-/// The stylesheet.
 pub static STYLE: LazyLock<Asset> = LazyLock::new(|| {
     Asset::new("app.css", "text/css; charset=utf-8", include_bytes!("../../static/app.css"))
 });
-/// What pages do beyond plain HTML; each works without it.
+/// The script. Every page also works without it.
 pub static SCRIPT: LazyLock<Asset> = LazyLock::new(|| {
     Asset::new("app.js", "text/javascript; charset=utf-8", include_bytes!("../../static/app.js"))
 });
-/// The icon.
 pub static ICON: LazyLock<Asset> =
     LazyLock::new(|| Asset::new("icon.svg", "image/svg+xml", include_bytes!("../../static/icon.svg")));
 
-/// The routes.
 #[must_use]
 pub fn routes() -> Vec<Endpoint> {
     vec![Endpoint::at("/static/{file}").get(show).codes(&[Code::NotFound])]
 }
 
-/// A file that pages are made with.
+/// Serves a static file.
 pub async fn show(file: web::Path<String>) -> Result<HttpResponse, Problem> {
     let assets = [&STYLE, &SCRIPT, &ICON];
     let found = assets.iter().find(|asset| asset.path.strip_prefix("/static/") == Some(file.as_str()));

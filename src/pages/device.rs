@@ -1,6 +1,7 @@
-//! What a browser calls itself, in two words: a device's name in the list of sessions.
+//! Names a browser for the list of sessions.
 
-/// Names by what stands in a User-Agent; the first that is found is it, since many claim to be others too.
+/// Parts of a User-Agent with the names that they stand for. The first match counts, because many browsers
+/// also claim to be others.
 const BROWSERS: [(&str, &str); 7] = [
     ("Edg", "Edge"),
     ("OPR/", "Opera"),
@@ -20,7 +21,7 @@ const SYSTEMS: [(&str, &str); 7] = [
     ("Linux", "Linux"),
 ];
 
-/// Such as `Firefox on Linux`.
+/// Returns a name such as `Firefox on Linux`.
 #[must_use]
 pub fn name(user_agent: &str) -> String {
     let find = |names: &[(&str, &'static str)]| {

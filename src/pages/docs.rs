@@ -1,4 +1,5 @@
-//! `/docs/…`: the documents of the folder `docs/` as pages. A further one is its file and a line of [`DOCUMENTS`].
+//! `/docs/…`: serves the documents in the folder `docs/` as pages. To add one, add its file and a line in
+//! [`DOCUMENTS`].
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -16,7 +17,7 @@ use crate::http::routing::Endpoint;
 use crate::refusal::{self, Code, Problem};
 use crate::state::State;
 
-/// Where a document is served, and its source.
+/// The path of each document, and its source.
 const DOCUMENTS: &[(&str, &str)] = &[
     ("/docs/guide", include_str!("../../docs/guide.md")),
     ("/docs/settings", include_str!("../../docs/settings.md")),
@@ -28,7 +29,7 @@ const DOCUMENTS: &[(&str, &str)] = &[
     ("/docs/backups", include_str!("../../docs/backups.md")),
 ];
 
-/// The programs that documents print, to be fetched as they are.
+/// The programs that the documents print, for downloading.
 const EXAMPLES: &[(&str, &str)] = &[
     ("client.sh", include_str!("../../docs/examples/client.sh")),
     ("client.py", include_str!("../../docs/examples/client.py")),
@@ -39,10 +40,10 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("verify.rs", include_str!("../../docs/examples/verify.rs")),
 ];
 
-/// The server of the sources' examples. A page names its own instead.
+/// The server in the documents' examples. A page replaces it by the address of this server.
 const EXAMPLE_BASE: &str = "http://127.0.0.1:8080";
 
-/// Each document as a page, rendered once.
+/// The documents as pages, each rendered once.
 static PAGES: LazyLock<BTreeMap<&str, Rendered>> =
     LazyLock::new(|| DOCUMENTS.iter().map(|(path, source)| (*path, markdown::render(source))).collect());
 
@@ -55,14 +56,15 @@ struct DocumentPage<'a> {
     sections: String,
 }
 
-/// The routes. They come before the viewer's, which takes everything else under `/docs/`.
+/// Returns the routes. They must precede the route of the API viewer, which accepts everything else under
+/// `/docs/`.
 #[must_use]
 pub fn routes() -> Vec<Endpoint> {
     let documents = DOCUMENTS.iter().map(|(path, _)| Endpoint::at(path).get(show));
     documents.chain([Endpoint::at("/docs/examples/{file}").get(example).codes(&[Code::NotFound])]).collect()
 }
 
-/// Shows a document: as a page, or as its source to who asks for Markdown.
+/// Shows a document as a page, or its source if the client prefers Markdown.
 pub async fn show(state: web::Data<State>, request: HttpRequest) -> Result<HttpResponse, Problem> {
     let path = request.path();
     let found = DOCUMENTS.iter().find(|(at, _)| *at == path).zip(PAGES.get(path));
@@ -76,7 +78,7 @@ pub async fn show(state: web::Data<State>, request: HttpRequest) -> Result<HttpR
     Ok(kept(answer(StatusCode::OK, &page)?))
 }
 
-/// A program that a document prints.
+/// Serves a program that a document prints.
 pub async fn example(file: web::Path<String>) -> Result<HttpResponse, Problem> {
     let found = EXAMPLES.iter().find(|(name, _)| *name == file.as_str());
     let (_, source) =

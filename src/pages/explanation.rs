@@ -1,4 +1,4 @@
-//! A kept refusal on a page: as a line of a list, and explained in full.
+//! Shows a kept refusal: on one line of a list, or with its full explanation.
 
 use askama::Template;
 use chrono::{DateTime, Utc};
@@ -10,26 +10,22 @@ use crate::audit::refusals::Refusal;
 use crate::explain::explanation::{Explanation, Step, Verdict};
 use crate::guard::trace::{Line, Outcome};
 
-/// A refusal on one line.
+/// A refusal on one line of a list.
 pub struct Item {
-    /// The request.
     pub request_id: Uuid,
-    /// When.
     pub when: Moment,
-    /// Its code.
     pub code: String,
-    /// What was asked for.
+    /// The method and the path.
     pub request: String,
-    /// With what.
+    /// The kind of the credential.
     pub credential: String,
-    /// From where.
+    /// The client address.
     pub address: String,
-    /// What was found.
     pub detail: String,
 }
 
 impl Item {
-    /// As seen at `now`.
+    /// Describes a refusal for a page shown at `now`.
     #[must_use]
     pub fn new(refusal: Refusal, now: DateTime<Utc>) -> Self {
         Self {
@@ -44,15 +40,14 @@ impl Item {
     }
 }
 
-/// An explanation, in full.
+/// The page with the full explanation of a refusal.
 #[derive(Template)]
 #[template(path = "explanation.html")]
 pub struct ExplanationPage {
-    /// Around it.
     pub shell: Shell,
-    /// Where the list is.
+    /// The path of the list to which the page links back.
     pub list: &'static str,
-    /// What the list is called.
+    /// The name of that list.
     pub list_name: &'static str,
     code: String,
     title: String,
@@ -76,7 +71,7 @@ struct Happening {
 }
 
 impl ExplanationPage {
-    /// As seen at `now`, with a link back to the list.
+    /// Builds the page, to be shown at `now`, with a link back to the list.
     #[must_use]
     pub fn new(
         shell: Shell,
@@ -110,7 +105,7 @@ impl ExplanationPage {
         }
     }
 
-    /// Only what these can do.
+    /// Keeps only the next steps that these readers can take.
     #[must_use]
     pub fn for_readers(mut self, readers: &[&str]) -> Self {
         self.next.retain(|step| readers.contains(&step.who));

@@ -1,4 +1,4 @@
-//! What is wrong with a form, beside its fields.
+//! Errors of a form, shown next to its fields.
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
@@ -7,24 +7,24 @@ use askama::Template;
 use super::answer::answer;
 use crate::refusal::{self, Code, Problem};
 
-/// What is wrong with a form.
+/// The errors of a form.
 #[derive(Default)]
 pub struct Flaws {
     fields: Vec<(String, String)>,
-    /// What concerns no field.
+    /// An error that concerns no single field.
     pub general: Option<String>,
-    /// The refusal whose status the page has: the form came too soon, or from a stale page.
+    /// The refusal whose status the page gets: the form was throttled, or its page was stale.
     held: Option<Problem>,
 }
 
 impl Flaws {
-    /// Nothing is wrong.
+    /// Returns no errors.
     #[must_use]
     pub fn none() -> Self {
         Self::default()
     }
 
-    /// One field is wrong.
+    /// Returns an error of one field.
     #[must_use]
     pub fn of_field(name: &str, detail: &str) -> Self {
         Self { fields: vec![(name.to_owned(), detail.to_owned())], ..Self::default() }
@@ -34,16 +34,16 @@ impl Flaws {
         Self { general: Some(detail.to_owned()), ..Self::default() }
     }
 
-    /// What a refusal says of the form's fields.
+    /// Returns the errors of a form that a refusal reports.
     ///
     /// # Errors
-    /// The problem itself, where it is not about what was typed.
+    /// The refusal itself, if it is not about the content of the form.
     pub fn of(problem: Problem) -> Result<Self, Problem> {
         match problem.code() {
             Code::ValidationFailed => {
                 let mut flaws = Self::none();
                 for error in problem.field_errors() {
-                    // An item of a list stands with its list.
+                    // An error of a list's item is shown at the list.
                     let name = error.pointer.trim_start_matches('/').split('/').next().unwrap_or_default();
                     flaws.fields.push((name.to_owned(), sentence(&error.detail)));
                 }
@@ -61,23 +61,20 @@ impl Flaws {
         }
     }
 
-    /// What is wrong with this field; empty: nothing.
+    /// Returns the errors of a field, or an empty text if there are none.
     #[must_use]
     pub fn at(&self, name: &str) -> String {
         let found = self.fields.iter().filter(|(field, _)| field == name);
         found.map(|(_, detail)| detail.as_str()).collect::<Vec<_>>().join(" ")
     }
 
-    /// Whether nothing is wrong.
+    /// Returns true if there are no errors.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.fields.is_empty() && self.general.is_none()
     }
 
-    /// The answer that shows the form again, with them.
-    ///
-    /// # Errors
-    /// `internal_error` when the page cannot be made.
+    /// Shows the form again with the errors.
     pub fn shown_by<P: Template>(self, page: impl FnOnce(Self) -> P) -> Result<HttpResponse, Problem> {
         let Some(held) = self.held.clone() else {
             return answer(StatusCode::UNPROCESSABLE_ENTITY, &page(self));
@@ -88,7 +85,7 @@ impl Flaws {
     }
 }
 
-/// A detail as a sentence.
+/// Turns a detail into a sentence.
 fn sentence(detail: &str) -> String {
     let mut letters = detail.chars();
     let first = letters.next().map(|letter| letter.to_uppercase().to_string()).unwrap_or_default();

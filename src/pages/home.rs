@@ -1,4 +1,4 @@
-//! `/`: what this is, and where things are.
+//! `/`: introduces this server and links to its parts.
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
@@ -14,7 +14,7 @@ struct Home {
     shell: Shell,
 }
 
-/// Shows it.
+/// Shows the page.
 pub async fn show() -> Result<HttpResponse, Problem> {
     answer(StatusCode::OK, &Home { shell: Shell::open() })
 }

@@ -1,4 +1,4 @@
-//! `/login` and `/logout`: a browser's session begins and ends.
+//! `/login` and `/logout`: start and end the session of a browser.
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::USER_AGENT;
@@ -24,7 +24,7 @@ use crate::sessions::{HeldBy, Which};
 use crate::state::State;
 use crate::users::password::PlainPassword;
 
-/// Where a sign-in leads when nothing else was asked for.
+/// The page after a sign-in, unless another was requested.
 const HOME: &str = "/account";
 
 #[derive(Template)]
@@ -55,14 +55,14 @@ impl Login {
     }
 }
 
-/// What the address of the page may carry.
+/// The query parameters of the page.
 #[derive(Clone, Debug, Deserialize)]
 pub struct LoginQuery {
     next: Option<String>,
     signed_out: Option<String>,
 }
 
-/// The form; who is signed in already goes on.
+/// Shows the form, or redirects a user who is already signed in.
 pub async fn show(
     state: web::Data<State>,
     request: HttpRequest,
@@ -77,7 +77,7 @@ pub async fn show(
     form(&state, &request, StatusCode::OK, page)
 }
 
-/// Why there is something to sign in to again, in words.
+/// Returns a message that explains why the user has to sign in.
 fn notice(problem: &Problem, next: Option<&str>, signed_out: bool) -> Result<Option<String>, Problem> {
     match problem.code() {
         code if code.status().is_server_error() => Err(problem.clone()),
@@ -98,7 +98,7 @@ fn form(
     Ok(before.on(answer(status, &page)?))
 }
 
-/// Signs in.
+/// Handles the form: signs in.
 pub async fn sign_in(
     state: web::Data<State>,
     request: HttpRequest,
@@ -127,22 +127,21 @@ pub async fn sign_in(
     }
 }
 
-/// Who wants to sign in, and how.
+/// A sign-in that a form requests.
 pub struct Wish<'a> {
-    /// The username, or the e-mail address.
+    /// The username or the e-mail address.
     pub username: &'a str,
-    /// The password.
     pub password: &'a str,
-    /// Whether to stay signed in when the browser is closed.
+    /// True if the session outlives the browser window.
     pub keep: bool,
-    /// Where to go on.
+    /// The path to redirect to.
     pub next: &'a str,
 }
 
-/// Begins a browser's session: the answer carries its cookie and leads on.
+/// Starts a session, and redirects with its cookie.
 ///
 /// # Errors
-/// See [`State::sign_in`].
+/// See [`SignIn::run`].
 pub async fn begin(
     state: &State,
     request: &HttpRequest,
@@ -183,7 +182,7 @@ fn device_of(request: &HttpRequest) -> String {
     device::name(user_agent.unwrap_or_default())
 }
 
-/// Signs out.
+/// Signs out: ends the session and removes its cookie.
 pub async fn sign_out(
     state: web::Data<State>,
     request: HttpRequest,

@@ -1,34 +1,32 @@
-//! A document's Markdown as the body of a page: headings with anchors and a table of contents, and nothing that is wider
-//! than a narrow window. The sources are our own, so their HTML is not looked at.
+//! Renders a Markdown document as the body of a page: headings get anchors and a table of contents, and
+//! nothing is wider than a narrow window. The sources are our own, so their HTML is trusted.
 
 use std::collections::BTreeMap;
 
 use pulldown_cmark::{CodeBlockKind, CowStr, Event, HeadingLevel, Options, Parser, Tag, TagEnd, html};
 
-/// The languages of what a command above is answered with.
+/// The languages of code blocks that show a response to the command above them.
 const ANSWERS: [&str; 3] = ["json", "http", "text"];
 
-/// A document, made ready.
+/// A rendered document.
 pub struct Rendered {
-    /// The text of its first heading.
     pub title: String,
-    /// Its table of contents.
+    /// The sections in the table of contents.
     pub contents: Vec<Section>,
-    /// What comes before the first section, as HTML.
+    /// The HTML before the first section.
     pub introduction: String,
-    /// The rest.
+    /// The HTML of the sections.
     pub sections: String,
 }
 
-/// A line of the table of contents.
+/// An entry in the table of contents.
 pub struct Section {
-    /// The id of its heading.
+    /// The anchor of the section's heading.
     pub anchor: String,
-    /// The text of its heading.
     pub title: String,
 }
 
-/// Makes a document ready.
+/// Renders a document.
 #[must_use]
 pub fn render(source: &str) -> Rendered {
     let (mut title, mut contents) = (String::new(), Vec::new());
@@ -67,7 +65,7 @@ fn html_of(events: Vec<Event<'_>>) -> String {
     text
 }
 
-/// A heading that is a link to itself.
+/// Returns a heading that links to itself. The title of the document has no link.
 fn heading<'a>(level: HeadingLevel, anchor: &str, inner: Vec<Event<'a>>) -> Vec<Event<'a>> {
     let mut events = vec![Event::Html(format!("<{level} id=\"{anchor}\">").into())];
     let links = level != HeadingLevel::H1;
@@ -79,7 +77,8 @@ fn heading<'a>(level: HeadingLevel, anchor: &str, inner: Vec<Event<'a>>) -> Vec<
     events
 }
 
-/// What may be wide scrolls by itself, with the keyboard too. A link to another document leads to its page.
+/// Makes wide content scroll within itself, also with the keyboard. Points links to other documents at their
+/// pages.
 fn fitted(event: Event<'_>) -> Vec<Event<'_>> {
     match event {
         Event::Start(Tag::CodeBlock(kind)) => {
@@ -100,7 +99,7 @@ fn fitted(event: Event<'_>) -> Vec<Event<'_>> {
     }
 }
 
-/// `other.md#part` stands in this folder and is served as `other#part`.
+/// Returns the page for a link: `other.md#part` is a file in the folder `docs/`, served as `other#part`.
 fn page_of(link: CowStr<'_>) -> CowStr<'_> {
     let (path, anchor) = link.split_once('#').map_or((&*link, None), |(path, anchor)| (path, Some(anchor)));
     match path.strip_suffix(".md").filter(|path| !path.contains(':')) {
@@ -117,7 +116,7 @@ fn text_of(events: &[Event<'_>]) -> String {
     texts.collect()
 }
 
-/// The anchors given so far, as GitHub makes them, so that links work in both places.
+/// The anchors used so far. They are those that GitHub generates, so that links work in both places.
 #[derive(Default)]
 struct Anchors(BTreeMap<String, usize>);
 

@@ -1,4 +1,4 @@
-//! The HTML door, for people. Every page works without its script.
+//! The HTML pages, for people. Every page works without its script.
 
 pub mod account;
 pub mod admin;
@@ -27,7 +27,7 @@ use crate::refusal::Code;
 
 pub use refused::refused;
 
-/// The routes.
+/// Returns the routes of all pages. They accept only the session cookie.
 #[must_use]
 pub fn routes() -> Vec<Endpoint> {
     let own = vec![

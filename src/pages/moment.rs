@@ -1,19 +1,19 @@
-//! A time as a page shows it: in words, with the exact one beneath.
+//! Formats times for pages: in words, and exactly.
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 
 /// A time on a page.
 pub struct Moment {
-    /// For programs (RFC 3339).
+    /// The exact time for programs (RFC 3339).
     pub exact: String,
-    /// For people who hover over it.
+    /// The exact time for people, shown on hovering.
     pub long: String,
-    /// For people.
+    /// The time in words, such as `2 hours ago`.
     pub words: String,
 }
 
 impl Moment {
-    /// As seen at `now`.
+    /// Formats a time for a page that is shown at `now`.
     #[must_use]
     pub fn new(time: DateTime<Utc>, now: DateTime<Utc>) -> Self {
         Self {

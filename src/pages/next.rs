@@ -1,10 +1,10 @@
-//! Where to go on after a sign-in: a path of ours, never another host's.
+//! Decides where a sign-in redirects to: to a path of this server, never to another host.
 
-/// Bytes of a path to go on at.
+/// The maximum length of a path, in bytes.
 const PATH_MAX: usize = 2_000;
 
-/// The path that `?next=` names, if it is one of ours. Browsers read `//`, `/\` and control characters in between as
-/// the beginning of another host, so none of these passes.
+/// Returns the path in `?next=`, if it is a path of this server other than `/login`. Browsers treat `//`,
+/// `/\` and control characters in between as the start of another host, so such values are ignored.
 #[must_use]
 pub fn path(next: Option<&str>) -> Option<&str> {
     let next = next?;
@@ -14,7 +14,8 @@ pub fn path(next: Option<&str>) -> Option<&str> {
     (is_plain && !rest.starts_with('/') && !next.starts_with("/login")).then_some(next)
 }
 
-/// Returns the address of a page of ours that goes on to `target`. A target that the page would not follow is left out.
+/// Returns the URL of a page that redirects to `target` afterwards. Omits a target that the page would ignore
+/// for its length.
 #[must_use]
 pub fn after(page: &str, target: &str) -> String {
     if target.len() > PATH_MAX {

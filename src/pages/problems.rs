@@ -1,4 +1,5 @@
-//! `/problems` and `/problems/{code}`: what each code means, for who follows a problem's `type`.
+//! `/problems` and `/problems/{code}`: explains each code to people and programs that follow the `type` of a
+//! problem.
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{ACCEPT, CACHE_CONTROL, HeaderValue, VARY};
@@ -14,7 +15,6 @@ use crate::refusal::help::{Example, Page};
 use crate::refusal::{Action, Code, Problem};
 use crate::state::State;
 
-/// The routes.
 #[must_use]
 pub fn routes() -> Vec<Endpoint> {
     vec![
@@ -23,7 +23,7 @@ pub fn routes() -> Vec<Endpoint> {
     ]
 }
 
-/// A code and its documentation.
+/// A code with its help page.
 #[derive(Serialize)]
 struct Entry {
     code: &'static str,
@@ -36,7 +36,7 @@ struct Entry {
     members: &'static [&'static str],
     page: &'static Page,
     example: Example,
-    /// Which section of the guide tells how a client does what is to be done.
+    /// The section of the guide that describes the next step for a client.
     #[serde(skip)]
     guide: &'static str,
 }
@@ -67,7 +67,7 @@ impl Entry {
     }
 }
 
-/// A text in parts, each with whether it stood between backquotes and is code.
+/// Splits a text at backquotes. True marks the parts that were between them and are code.
 fn parts(text: &str) -> Vec<(bool, &str)> {
     text.split('`').enumerate().map(|(at, part)| (at % 2 == 1, part)).collect()
 }
@@ -86,7 +86,7 @@ struct EntryPage {
     entry: Entry,
 }
 
-/// Lists the codes: as a page, or as JSON to who asks for that.
+/// Lists the codes: as a page, or as JSON if the client prefers that.
 pub async fn list(state: web::Data<State>, request: HttpRequest) -> Result<HttpResponse, Problem> {
     let entries: Vec<Entry> = Code::ALL.iter().map(|code| Entry::of(*code, &state)).collect();
     if wants_json(&request) {
@@ -95,7 +95,7 @@ pub async fn list(state: web::Data<State>, request: HttpRequest) -> Result<HttpR
     Ok(kept(answer(StatusCode::OK, &ListPage { shell: Shell::open(), entries })?))
 }
 
-/// Explains a code.
+/// Shows the help page of a code, or JSON.
 pub async fn show(
     state: web::Data<State>,
     request: HttpRequest,
@@ -116,7 +116,7 @@ fn wants_json(request: &HttpRequest) -> bool {
     accept.is_some_and(|types| types.starts_with("application/json"))
 }
 
-/// The same for everybody, so that caches may keep it.
+/// Lets caches store a response that is the same for everyone.
 pub(super) fn kept(mut answer: HttpResponse) -> HttpResponse {
     answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=3600"));
     answer.headers_mut().insert(VARY, HeaderValue::from_static("Accept"));

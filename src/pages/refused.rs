@@ -1,4 +1,4 @@
-//! A refusal as a person sees it: a page, or the way to sign in.
+//! Shows refusals to people: as a page, or as a redirect to sign in.
 
 use actix_web::HttpResponse;
 use actix_web::http::{Method, StatusCode};
@@ -10,10 +10,10 @@ use super::shell::Shell;
 use super::{next, step_up};
 use crate::refusal::{Asked, Code, Problem};
 
-/// Where the HTML door is. What is asked elsewhere is shown as a page to who says that he takes HTML.
+/// The roots of pages. Elsewhere, a refusal is shown as a page only if the client accepts HTML.
 const PAGES: [&str; 7] =
     ["/register", "/login", "/logout", "/step-up", "/account", "/admin", "/set-password"];
-/// Where programs ask, whatever they say that they take.
+/// The roots of paths for programs, which never get a page.
 const PROGRAMS: [&str; 5] = ["/api", "/.well-known", "/openapi.json", "/healthz", "/readyz"];
 
 #[derive(Template)]
@@ -29,15 +29,15 @@ struct Refused {
     signs_in: bool,
 }
 
-/// How to ask again for what may be answered later.
+/// The way to retry a request that was refused temporarily.
 enum Retry {
-    /// By a link to the same address.
+    /// A link to the same URL.
     Link,
-    /// By a reload: the browser still has the form, and a link would not send it.
+    /// Reloading the page. The browser still has the form, which a link would not send.
     Form,
 }
 
-/// The page of a refusal; `None`: a program asked, which gets the problem itself.
+/// Shows a refusal to a person. Returns `None` if a program sent the request, so that it gets JSON.
 #[must_use]
 pub fn refused(problem: &Problem, asked: &Asked) -> Option<HttpResponse> {
     let path = asked.target().split('?').next().unwrap_or_default();
@@ -52,7 +52,7 @@ pub fn refused(problem: &Problem, asked: &Asked) -> Option<HttpResponse> {
         Code::AuthenticationTooOld if is_safe => Some(see_other(&next::after("/step-up", asked.target()))),
         Code::AuthenticationTooOld => step_up::ask_again(asked.target(), problem).ok(),
         code if code.status() == StatusCode::UNAUTHORIZED && !stays(code) => {
-            // A form's own address may not be one to go on at.
+            // A form's own path may have no page to return to.
             let target = if is_safe { asked.target() } else { "/account" };
             Some(see_other(&next::after("/login", target)))
         }
@@ -60,7 +60,7 @@ pub fn refused(problem: &Problem, asked: &Asked) -> Option<HttpResponse> {
     }
 }
 
-/// Returns whether a 401 is shown at its own address: a sign-in would not change what was sent.
+/// Returns true if a 401 is shown at its own URL instead of redirecting: signing in would not help.
 fn stays(code: Code) -> bool {
     matches!(code, Code::InvalidCredentials | Code::SchemeUnsupported)
 }

@@ -1,4 +1,4 @@
-//! `/register`: an account for oneself, where the setting lets anybody make one.
+//! `/register`: lets people create their own account, if the setting allows it.
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -31,7 +31,7 @@ struct RegisterPage {
     flaws: Flaws,
 }
 
-/// The form.
+/// Shows the form.
 pub async fn show(state: web::Data<State>, request: HttpRequest) -> Result<HttpResponse, Problem> {
     register::refuse_closed_registration(&state)?;
     let before = Before::of(&state, &request);
@@ -50,7 +50,7 @@ fn form(state: &State, before: &Before, (username, email): (&str, &str), flaws: 
     }
 }
 
-/// Makes the account, and signs its user in.
+/// Handles the form: creates the account, and signs its user in.
 pub async fn register(
     state: web::Data<State>,
     request: HttpRequest,

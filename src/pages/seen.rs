@@ -1,10 +1,10 @@
-//! The hidden fields of a form that say what its page showed, so that a stale form changes nothing.
+//! Reads the hidden fields that record the state a form's page showed, so that a stale form changes nothing.
 
 use crate::http::request::Form;
 use crate::operations::user_tag::Expected;
 use crate::users::seen::Seen;
 
-/// Reads them; the macro `seen` of fields.html writes them.
+/// Reads the fields. The macro `seen` in fields.html writes them.
 #[must_use]
 pub fn read(sent: &Form) -> Expected {
     let seen = || {

@@ -1,4 +1,5 @@
-//! `/set-password/{token}`: where a one-time link leads. The link is the proof; it is spent by the new password.
+//! `/set-password/{token}`: the page behind a one-time link. The link authorizes the change, and the new
+//! password uses it up.
 
 use std::sync::LazyLock;
 
@@ -21,7 +22,6 @@ use crate::users::User;
 use crate::users::password::PlainPassword;
 use crate::users::set_password::{self, Ended, LinkToken, Setting};
 
-/// The routes.
 #[must_use]
 pub fn routes() -> Vec<Endpoint> {
     vec![
@@ -76,7 +76,8 @@ fn done(user: &User, ended: Ended) -> Message {
     }
 }
 
-/// Each look counts against its address, whether or not there is such a link.
+/// Looks up the user of a link. Each lookup counts as an attempt of its client address, even if the link
+/// exists.
 async fn find(state: &State, token: &str, origin: &Origin) -> Result<Option<User>, Problem> {
     throttle::count_unproven(state, origin).await?;
     let digest = LinkToken::digest(token);
@@ -103,7 +104,7 @@ fn form(state: &State, username: String, flaws: Flaws) -> SetPassword {
     SetPassword { shell: Shell::bare(), username, hint: hint(state), flaws }
 }
 
-/// What a new password must be like.
+/// Returns a hint about the requirements on a new password.
 #[must_use]
 pub fn hint(state: &State) -> String {
     let least = state.core.passwords.policy().min_length;

@@ -1,40 +1,39 @@
-//! What stands around every page: the bar on top, with who is signed in.
+//! The frame of every page: the bar at the top, which shows who is signed in.
 
 use super::assets;
 use crate::guard::Caller;
 
-/// What base.html is filled with.
+/// The values in the template base.html.
 pub struct Shell {
-    /// Who is signed in, where the page knows.
+    /// The signed-in user, if the page knows them.
     pub user: Option<SignedIn>,
-    /// Whether the bar offers to sign in.
+    /// True if the bar has a link to sign in.
     pub offers_login: bool,
 }
 
-/// Who is signed in.
+/// The signed-in user.
 pub struct SignedIn {
-    /// The username.
     pub username: String,
-    /// What every form carries.
+    /// The CSRF token that every form sends.
     pub csrf_token: String,
-    /// Where the admin's pages begin for him; empty: he may see none.
+    /// The first administration page that the user may see; empty if there is none.
     pub admin: &'static str,
 }
 
 impl Shell {
-    /// Around a page that is the same for everybody.
+    /// Returns the frame of a page that is the same for everyone.
     #[must_use]
     pub fn open() -> Self {
         Self { user: None, offers_login: true }
     }
 
-    /// Around a form that comes before a session.
+    /// Returns the frame of a form that is used before signing in.
     #[must_use]
     pub fn bare() -> Self {
         Self { user: None, offers_login: false }
     }
 
-    /// Around a caller's page.
+    /// Returns the frame of a page for this caller.
     #[must_use]
     pub fn of(caller: &Caller) -> Self {
         let csrf_token = caller.credential.csrf_token().unwrap_or_default().to_owned();
@@ -45,31 +44,31 @@ impl Shell {
         Self { user: Some(user), offers_login: false }
     }
 
-    /// The username; empty without a session.
+    /// Returns the username, or an empty text if nobody is signed in.
     #[must_use]
     pub fn username(&self) -> &str {
         self.user.as_ref().map_or("", |user| &user.username)
     }
 
-    /// The session's CSRF token; empty without one.
+    /// Returns the session's CSRF token, or an empty text without a session.
     #[must_use]
     pub fn csrf_token(&self) -> &str {
         self.user.as_ref().map_or("", |user| &user.csrf_token)
     }
 
-    /// Where the stylesheet is.
+    /// Returns the path of the stylesheet.
     #[must_use]
     pub fn style(&self) -> &'static str {
         assets::STYLE.path()
     }
 
-    /// Where the script is.
+    /// Returns the path of the script.
     #[must_use]
     pub fn script(&self) -> &'static str {
         assets::SCRIPT.path()
     }
 
-    /// Where the icon is.
+    /// Returns the path of the icon.
     #[must_use]
     pub fn icon(&self) -> &'static str {
         assets::ICON.path()

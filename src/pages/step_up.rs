@@ -1,5 +1,6 @@
-//! `/step-up`: the password once more (RFC 9470), and then on to where the person was. A form that was refused is kept
-//! in this one and sent again as it was: 307 tells the browser to repeat it (RFC 9110, section 15.4.8).
+//! `/step-up`: asks for the password again (RFC 9470), then redirects to where the user was. If a form was
+//! refused, this page carries its fields. Afterwards, a 307 makes the browser send them again (RFC 9110,
+//! section 15.4.8).
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::LOCATION;
@@ -20,7 +21,7 @@ use crate::sessions::NewSecret;
 use crate::state::State;
 use crate::users::password::PlainPassword;
 
-/// The field's name: another than those of the forms that it is sent along with.
+/// The name of the password field. It differs from all names in the forms whose fields the page carries.
 const PASSWORD: &str = "step_up_password";
 const CSRF: &str = "csrf_token";
 
@@ -35,13 +36,13 @@ struct StepUpPage {
     flaw: Option<String>,
 }
 
-/// Where to go on.
+/// The query parameters of the page.
 #[derive(Clone, Debug, Deserialize)]
 pub struct StepUpQuery {
     next: Option<String>,
 }
 
-/// The form.
+/// Shows the form.
 pub async fn show(guarded: Authorized<AnyCaller, Query<StepUpQuery>>) -> Result<HttpResponse, Problem> {
     let Query(query) = guarded.input;
     let shell = Shell::of(&guarded.caller);
@@ -56,10 +57,7 @@ pub async fn show(guarded: Authorized<AnyCaller, Query<StepUpQuery>>) -> Result<
     answer(StatusCode::OK, &page)
 }
 
-/// The page that asks again in place of what was refused, with the form that it refused.
-///
-/// # Errors
-/// `internal_error` when the page cannot be made.
+/// Shows the form in place of the refusal, with the fields of the refused form.
 pub fn ask_again(target: &str, problem: &Problem) -> Result<HttpResponse, Problem> {
     let sent = problem.form();
     let field = |name: &str| sent.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
@@ -68,14 +66,14 @@ pub fn ask_again(target: &str, problem: &Problem) -> Result<HttpResponse, Proble
         csrf_token: field(CSRF).unwrap_or_default(),
         next: String::new(),
         repeat: target.to_owned(),
-        // A password does not belong into a page; its field is then asked for again.
+        // A page must not contain a password. The user enters it again.
         fields: sent.iter().filter(|(name, _)| name != CSRF && !name.contains("password")).cloned().collect(),
         flaw: None,
     };
     answer(problem.code().status(), &page)
 }
 
-/// Steps up and goes on, with a new cookie.
+/// Handles the form: verifies the password, sets a new cookie, and redirects.
 pub async fn step_up(
     state: web::Data<State>,
     request: HttpRequest,

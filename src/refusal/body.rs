@@ -1,4 +1,4 @@
-//! A problem: one refusal, with all that is said of it.
+//! A refusal as a value, with everything that its response, log line and kept record report.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -14,7 +14,7 @@ use super::code::{Action, Code};
 use super::field_errors::{FieldError, FieldErrors};
 use super::redacted::{redact, without_credentials};
 
-/// A refusal, ready to be answered. Clones share it.
+/// A refusal. Clones share its content.
 #[derive(Clone)]
 pub struct Problem(Arc<Content>);
 
@@ -26,7 +26,7 @@ pub(super) struct Content {
     pub(super) action: Action,
     pub(super) terminal: bool,
     pub(super) errors: Vec<FieldError>,
-    /// The same as a kept refusal lists them.
+    /// The errors again, limited to those that a kept refusal lists.
     kept_errors: Vec<FieldError>,
     pub(super) retry_after: Option<u64>,
     pub(super) allow: Vec<Method>,
@@ -35,8 +35,8 @@ pub(super) struct Content {
 }
 
 impl Problem {
-    /// Creates a refusal with this code; `detail` says what was found and what to do next. Credentials in it are cut,
-    /// and so are those in its members and errors: a client may have sent one in the wrong place.
+    /// Creates a refusal. `detail` says what was found and what to do next. Credentials in the detail, the
+    /// members and the errors are cut, because a client may have sent one in the wrong place.
     #[must_use]
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
         let detail = detail.into();
@@ -59,13 +59,13 @@ impl Problem {
         }))
     }
 
-    /// Everything wrong with a request's content, at once.
+    /// Creates a `validation_failed` that lists these errors.
     #[must_use]
     pub fn validation(errors: Vec<FieldError>) -> Self {
         Self::of_errors(errors.into_iter().collect())
     }
 
-    /// The same of errors that were collected.
+    /// Creates a `validation_failed` from collected errors.
     #[must_use]
     pub fn of_errors(errors: FieldErrors) -> Self {
         let (count, kept_errors) = (errors.len(), errors.kept());
@@ -90,21 +90,21 @@ impl Problem {
         self
     }
 
-    /// Says another next step than the code's own.
+    /// Replaces the next step that the code suggests.
     #[must_use]
     pub fn action(mut self, action: Action) -> Self {
         Arc::make_mut(&mut self.0).action = action;
         self
     }
 
-    /// Says whether the credential is gone for good.
+    /// Replaces the code's default for `terminal`: true if the session is over.
     #[must_use]
     pub fn terminal(mut self, terminal: bool) -> Self {
         Arc::make_mut(&mut self.0).terminal = terminal;
         self
     }
 
-    /// Says when to try again: in whole seconds, at least one.
+    /// Sets the time after which to retry, in whole seconds and at least 1.
     #[must_use]
     pub fn retry_after(mut self, after: Duration) -> Self {
         let seconds = after.as_secs().max(1);
@@ -112,47 +112,46 @@ impl Problem {
         self.with("retry_after", seconds)
     }
 
-    /// Says which methods there are.
+    /// Sets the allowed methods.
     #[must_use]
     pub fn allow(mut self, methods: &[Method]) -> Self {
         Arc::make_mut(&mut self.0).allow = methods.to_vec();
         self
     }
 
-    /// The scope that the challenge asks for (RFC 6750, section 3).
+    /// Adds the required scope to the challenge (RFC 6750, section 3).
     #[must_use]
     pub fn challenge_scope(mut self, scope: &str) -> Self {
         Arc::make_mut(&mut self.0).challenge_parameters.push(("scope", scope.to_owned()));
         self
     }
 
-    /// The age of a sign-in that the challenge asks for (RFC 9470, section 3).
+    /// Adds the required age of the sign-in to the challenge (RFC 9470, section 3).
     #[must_use]
     pub fn challenge_max_age(mut self, max_age: Duration) -> Self {
         Arc::make_mut(&mut self.0).challenge_parameters.push(("max_age", max_age.as_secs().to_string()));
         self
     }
 
-    /// Keeps the form that was refused, for a page that sends it again. It stands in no body.
+    /// Attaches the refused form, so that a page can send it again. No JSON body contains it.
     #[must_use]
     pub fn with_form(mut self, fields: Vec<(String, String)>) -> Self {
         Arc::make_mut(&mut self.0).form = fields;
         self
     }
 
-    /// The form that was refused.
     #[must_use]
     pub fn form(&self) -> &[(String, String)] {
         &self.0.form
     }
 
-    /// The members that only some codes have.
+    /// Returns the body members that not every code has.
     #[must_use]
     pub fn members(&self) -> &Map<String, Value> {
         &self.0.members
     }
 
-    /// Returns what a record keeps of it: what the answer says of the refusal itself, of many field errors the first.
+    /// Returns the content for a kept refusal: what the response says about the refusal, with fewer errors.
     #[must_use]
     pub fn essence(&self) -> Value {
         let content = self.content();
@@ -169,37 +168,34 @@ impl Problem {
         Value::Object(essence)
     }
 
-    /// What the client should do next.
     #[must_use]
     pub fn next_action(&self) -> Action {
         self.0.action
     }
 
-    /// Whether the credential is gone for good.
+    /// Returns true if the session is over, so that the client should discard its credentials.
     #[must_use]
     pub fn is_terminal(&self) -> bool {
         self.0.terminal
     }
 
-    /// Its code.
     #[must_use]
     pub fn code(&self) -> Code {
         self.0.code
     }
 
-    /// What was found and what to do next.
+    /// Returns what was found and what to do next.
     #[must_use]
     pub fn detail(&self) -> &str {
         &self.0.detail
     }
 
-    /// Everything wrong with the request's content.
     #[must_use]
     pub fn field_errors(&self) -> &[FieldError] {
         &self.0.errors
     }
 
-    /// The member of the body that a conflict is about.
+    /// Returns the name of the body member that a conflict is about.
     #[must_use]
     pub fn pointer(&self) -> Option<&str> {
         self.0.members.get("pointer").and_then(Value::as_str).map(|pointer| pointer.trim_start_matches('/'))
@@ -229,7 +225,8 @@ impl ResponseError for Problem {
         self.0.code.status()
     }
 
-    /// The request is not known here: `finish` writes the body.
+    /// Attaches the refusal to an empty response. The middleware `finish` knows the request and renders the
+    /// body.
     fn error_response(&self) -> HttpResponse {
         let mut response = HttpResponse::new(self.status_code());
         response.extensions_mut().insert(self.clone());

@@ -9,8 +9,8 @@ use super::code::Challenge;
 const REALM: &str = "Bearer realm=\"doorward\"";
 const BASIC: &str = "Basic realm=\"doorward\", charset=\"UTF-8\"";
 
-/// Writes the challenges of a refusal. A tool, which unlike a browser would show no dialogue, is also told of Basic:
-/// without it wget, git and curl never send what they hold.
+/// Writes the challenges of a refusal. Tools also receive `Basic`: without it, wget, git and curl never send
+/// their credentials. Browsers do not receive it, because they would show a password dialog.
 pub(super) fn write(content: &Content, asked_by_tool: bool, headers: &mut HeaderMap) {
     let bearer = match content.code.challenge() {
         Challenge::Absent => None,
@@ -25,7 +25,7 @@ pub(super) fn write(content: &Content, asked_by_tool: bool, headers: &mut Header
     }
 }
 
-/// Writes the challenge of another contract than ours: a bearer token, of this realm.
+/// Writes the `Bearer` challenge of another dialect, with the realm of that dialect.
 pub(super) fn write_realm(realm: &str, headers: &mut HeaderMap) {
     if let Ok(value) = HeaderValue::from_str(&format!("Bearer realm=\"{realm}\"")) {
         headers.insert(WWW_AUTHENTICATE, value);

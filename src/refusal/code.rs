@@ -1,4 +1,4 @@
-//! The codes. One row of the table is all that a code is; a code without a page does not compile.
+//! The codes of refusals, one row of a table for each. A code without a help page does not compile.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 
 use super::help::{self, Page};
 
-/// What the client should do next.
+/// The next step for the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
@@ -15,30 +15,30 @@ pub enum Action {
     Login,
     /// Refresh the access token.
     Refresh,
-    /// Give the password again, within the session.
+    /// Enter the password again, within the same session.
     StepUp,
-    /// Try again later, as `Retry-After` or the detail says.
+    /// Retry later, as `Retry-After` or the detail says.
     Wait,
     /// Correct the request.
     FixRequest,
-    /// Ask somebody for the right.
+    /// Ask someone who can grant access.
     RequestAccess,
-    /// Ask an administrator.
+    /// Contact an administrator.
     ContactAdmin,
 }
 
-/// What `WWW-Authenticate` says besides the realm (RFC 6750, section 3).
+/// The content of `WWW-Authenticate` besides the realm (RFC 6750, section 3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Challenge {
     /// The header is not sent.
     Absent,
-    /// The realm alone: no credential, or none that was judged.
+    /// The realm only: no credential was sent, or none was checked.
     Bare,
     /// `error="…"`.
     Error(&'static str),
 }
 
-/// One row of the catalogue.
+/// A row of the catalogue.
 struct Row {
     name: &'static str,
     status: StatusCode,
@@ -52,13 +52,13 @@ struct Row {
 
 macro_rules! catalogue {
     ($($code:ident $name:literal $status:ident $action:ident $terminal:literal ($challenge:expr) [$($member:literal)*] $page:ident $title:literal;)*) => {
-        /// Why a request was refused.
+        /// The reason why a request was refused.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        #[allow(missing_docs)] // each has a page
+        #[allow(missing_docs)] // each has a help page
         pub enum Code { $($code,)* }
 
         impl Code {
-            /// Every code, in the order of the documentation.
+            /// All codes, in the order of the documentation.
             pub const ALL: &'static [Self] = &[$(Self::$code,)*];
 
             const fn row(self) -> &'static Row {
@@ -129,55 +129,54 @@ catalogue! {
 }
 
 impl Code {
-    /// The name in bodies, logs and addresses.
+    /// Returns the name in bodies, logs and URLs.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         self.row().name
     }
 
-    /// The status that it is answered with.
+    /// Returns the status of the response.
     #[must_use]
     pub const fn status(self) -> StatusCode {
         self.row().status
     }
 
-    /// A short summary, the same each time.
+    /// Returns a short summary, which never varies.
     #[must_use]
     pub const fn title(self) -> &'static str {
         self.row().title
     }
 
-    /// What the client should do next, unless the refusal says otherwise.
+    /// Returns the next step for the client. A refusal can replace it.
     #[must_use]
     pub const fn action(self) -> Action {
         self.row().action
     }
 
-    /// Whether the session is over, unless the refusal says otherwise.
+    /// Returns true if the session is over. A refusal can replace it.
     #[must_use]
     pub const fn is_terminal(self) -> bool {
         self.row().terminal
     }
 
-    /// What `WWW-Authenticate` says.
+    /// Returns the challenge in `WWW-Authenticate`.
     #[must_use]
     pub const fn challenge(self) -> Challenge {
         self.row().challenge
     }
 
-    /// The members of the body that only some codes have.
+    /// Returns the body members that not every code has.
     #[must_use]
     pub const fn members(self) -> &'static [&'static str] {
         self.row().members
     }
 
-    /// Its documentation.
     #[must_use]
     pub const fn page(self) -> &'static Page {
         self.row().page
     }
 
-    /// The code of this name.
+    /// Returns the code with this name.
     #[must_use]
     pub fn find(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|code| code.as_str() == name)

@@ -1,4 +1,4 @@
-//! A refusal in the words of another contract than ours, for clients that were written against that one.
+//! Refusals in another dialect than our own, for clients that were written for another server.
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
@@ -7,21 +7,20 @@ use serde_json::Value;
 
 use super::challenge;
 
-/// What the other contract answers. Log, metrics, record and explanation know the refusal by our code all the same.
+/// A refusal in another dialect. Log lines, metrics, kept refusals and explanations still use our code.
 #[derive(Clone, Debug)]
 pub struct Translated {
-    /// The status.
     pub status: StatusCode,
-    /// The body, JSON.
+    /// The JSON body.
     pub body: Value,
-    /// The realm of a 401's challenge.
+    /// The realm of the challenge that a 401 has.
     pub realm: &'static str,
-    /// The methods that there are.
+    /// The value of `Allow`.
     pub allow: &'static str,
 }
 
 impl Translated {
-    /// The answer but for its body, with the headers that inner parts have set already.
+    /// Builds the response without its body, and keeps the headers that inner services have set.
     pub(super) fn answer(&self, kept: &HeaderMap) -> HttpResponse {
         let mut answer = HttpResponse::new(self.status);
         let headers = answer.headers_mut();

@@ -1,34 +1,35 @@
-//! The errors of a request's content: listed up to a bound, counted past it.
+//! Collects the errors in a request. Lists them up to a limit, and counts the others.
 
 use serde::Serialize;
 
 use super::redacted::without_credentials;
 
-/// Errors that an answer lists, and their bytes in all.
+/// The most errors in a response, and their total size in bytes.
 const LISTED_MAX: usize = 50;
 const BYTES_MAX: usize = 16 * 1024;
-/// Errors that a kept refusal lists, and their bytes in all.
+/// The most errors in a kept refusal, and their total size in bytes.
 const KEPT_MAX: usize = 10;
 const KEPT_BYTES_MAX: usize = 2 * 1024;
-/// Characters of a pointer and of a detail. Both may repeat what a client sent.
+/// The most characters in a pointer and in a detail. Both may repeat text from the client.
 const POINTER_MAX: usize = 200;
 const DETAIL_MAX: usize = 500;
 
-/// One thing wrong with a request's content.
+/// An error in a request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct FieldError {
-    /// Where: a JSON pointer (RFC 6901) into the body, or `/name` of a query parameter. A long one is cut.
+    /// The place of the error: a JSON pointer (RFC 6901) into the body, or `/name` for a query parameter.
+    /// Long ones are cut.
     #[schema(example = "/title")]
     pub pointer: String,
-    /// What, for programs.
+    /// The kind of error, for programs.
     #[schema(example = "too_long")]
     pub code: &'static str,
-    /// What, for people.
+    /// The explanation, for people.
     pub detail: String,
 }
 
 impl FieldError {
-    /// Says what is wrong where.
+    /// Creates an error. Cuts credentials and overlong text.
     #[must_use]
     pub fn new(pointer: impl Into<String>, code: &'static str, detail: String) -> Self {
         let pointer = without_credentials(&pointer.into()).into_owned();
@@ -36,7 +37,7 @@ impl FieldError {
         Self { pointer: shortened(pointer, POINTER_MAX), code, detail: shortened(detail, DETAIL_MAX) }
     }
 
-    /// Counts errors that are not listed.
+    /// Creates the entry that counts the errors which are not listed.
     fn of_more(more: usize) -> Self {
         let detail = if more == 1 {
             "1 more thing is wrong".to_owned()
@@ -46,7 +47,7 @@ impl FieldError {
         Self { pointer: String::new(), code: "too_many", detail }
     }
 
-    /// Returns the bytes that its texts take in JSON at most: a control character takes six.
+    /// Returns the most bytes that its texts can take in JSON, where a control character takes six.
     fn bytes(&self) -> usize {
         let texts = [&self.pointer, &self.detail].into_iter();
         texts
@@ -56,7 +57,7 @@ impl FieldError {
     }
 }
 
-/// Cuts a text to `most` characters, and says so with an ellipsis.
+/// Cuts a text to `most` characters, and marks the cut with an ellipsis.
 fn shortened(mut text: String, most: usize) -> String {
     if text.len() > most
         && let Some((end, _)) = text.char_indices().nth(most)
@@ -67,7 +68,7 @@ fn shortened(mut text: String, most: usize) -> String {
     text
 }
 
-/// Collects the errors of a request's content.
+/// The collected errors of a request.
 #[derive(Clone, Debug, Default)]
 pub struct FieldErrors {
     listed: Vec<FieldError>,
@@ -76,7 +77,7 @@ pub struct FieldErrors {
 }
 
 impl FieldErrors {
-    /// Lists an error, or counts it if there is no room for it.
+    /// Lists an error, or only counts it if the list is full.
     pub fn push(&mut self, error: FieldError) {
         let bytes = error.bytes();
         if self.more == 0 && self.listed.len() < LISTED_MAX && self.bytes + bytes <= BYTES_MAX {
@@ -87,7 +88,7 @@ impl FieldErrors {
         }
     }
 
-    /// Lists the error that `make` returns. Counts it without making it once no more are listed.
+    /// Lists the error that `make` returns. If the list is full, counts it without creating it.
     pub fn push_with(&mut self, make: impl FnOnce() -> FieldError) {
         if self.more == 0 && self.listed.len() < LISTED_MAX {
             self.push(make());
@@ -96,24 +97,24 @@ impl FieldErrors {
         }
     }
 
-    /// Counts errors that nobody needs to be listed.
+    /// Counts errors that need not be listed.
     pub fn count(&mut self, more: usize) {
         self.more += more;
     }
 
-    /// Returns true if nothing is wrong.
+    /// Returns true if there are no errors.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.listed.is_empty() && self.more == 0
     }
 
-    /// Returns the number of errors, those that are only counted among them.
+    /// Returns the number of errors, including those that are only counted.
     #[must_use]
     pub fn len(&self) -> usize {
         self.listed.len() + self.more
     }
 
-    /// Returns the listed errors; a last one counts the others.
+    /// Returns the listed errors. If others were counted, a last entry gives their number.
     #[must_use]
     pub fn into_entries(self) -> Vec<FieldError> {
         let mut entries = self.listed;
@@ -123,7 +124,7 @@ impl FieldErrors {
         entries
     }
 
-    /// Returns the entries that a kept refusal lists.
+    /// Returns the entries for a kept refusal.
     #[must_use]
     pub(super) fn kept(&self) -> Vec<FieldError> {
         let mut bytes = 0;

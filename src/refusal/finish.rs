@@ -1,5 +1,5 @@
-//! The last word on every answer: its request id, and the body of a refusal. Panics and errors that are not ours
-//! become problems here.
+//! Middleware that adds the request ID to every response and renders refusals. It turns panics and
+//! actix-web's own errors into refusals.
 
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
@@ -27,44 +27,42 @@ use super::{challenge, from_actix};
 use crate::clock::Clock;
 use crate::random;
 
-/// The request's id, made here for each; one that came in is only logged.
+/// The request ID, generated here. An ID sent by the client is only logged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestId(pub Uuid);
 
-/// What was refused, for the log, the metrics and the record.
+/// The refusal in a response, for the log, the metrics and the kept refusals.
 #[derive(Clone, Debug)]
 pub struct Refused(pub Problem);
 
-/// What bodies are written with.
+/// The settings and functions with which refusals are rendered.
 #[derive(Clone, Debug)]
 pub struct Rendering {
-    /// The public URL: problem types lie under it.
+    /// The public URL. The URIs of problem types are below it.
     pub base: String,
-    /// For `server_time`.
+    /// The clock for `server_time`.
     pub clock: Clock,
-    /// Says a refusal as another contract has it; `None` where ours holds.
+    /// Rewords a refusal in another dialect. Returns `None` if our own applies.
     pub translate: fn(&Problem, &Asked) -> Option<Translated>,
-    /// Shows a refusal to a person; `None` where a program asked.
+    /// Shows a refusal as a page. Returns `None` if the client is a program.
     pub page: fn(&Problem, &Asked) -> Option<HttpResponse>,
 }
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// The header that names the media types of a PATCH (RFC 5789, section 3.1).
+/// The header that lists the media types of PATCH (RFC 5789, section 3.1).
 pub const ACCEPT_PATCH: HeaderName = HeaderName::from_static("accept-patch");
-/// See [`ACCEPT_PATCH`].
+/// The media types of PATCH.
 pub const PATCHES: HeaderValue = HeaderValue::from_static("application/merge-patch+json, application/json");
 const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
 
-/// What is kept of a request while it is handled: actix wants to be its only holder.
+/// The parts of a request that are needed after it was handled. A clone of the request cannot be kept,
+/// because actix-web must be its only owner.
 #[derive(Debug)]
 pub struct Asked {
-    /// Its id.
     pub id: RequestId,
-    /// Its method.
     pub method: Method,
-    /// What was asked for.
     uri: Uri,
-    /// Whether its sender says that it takes HTML.
+    /// True if `Accept` starts with `text/html`.
     pub takes_html: bool,
     by_tool: bool,
     rendering: Option<web::Data<Rendering>>,
@@ -87,24 +85,24 @@ impl Asked {
         }
     }
 
-    /// Its path with the query.
+    /// Returns the path with the query.
     #[must_use]
     pub fn target(&self) -> &str {
         self.uri.path_and_query().map_or("/", |target| target.as_str())
     }
 }
 
-/// The middleware.
+/// Runs the inner services and finishes their response.
 ///
 /// # Errors
-/// One whose answer is finished already.
+/// An error whose response is already finished.
 pub async fn finish(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let asked = Asked::of(&request);
     request.extensions_mut().insert(asked.id);
-    // A panic poisons nothing here: what handlers share is behind locks that shrug at poison.
+    // This is unwind safe: handlers share state only behind locks that ignore poisoning.
     let problem = match AssertUnwindSafe(next.call(request)).catch_unwind().await {
         Ok(Ok(response)) => return Ok(write(response.map_into_boxed_body(), &asked)),
         Ok(Err(error)) => from_actix::from_actix(&error),
@@ -125,7 +123,7 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
 
 fn write(mut response: ServiceResponse<BoxBody>, asked: &Asked) -> ServiceResponse<BoxBody> {
     if let Some(problem) = problem_of(&response) {
-        // Headers that inner parts have set already (CORS, …) stay.
+        // Keeps the headers that inner services have set (CORS, …).
         let rendered = render(response.headers(), &problem, asked);
         response = response.into_response(rendered);
     }
@@ -140,7 +138,7 @@ fn write_request_id(headers: &mut HeaderMap, id: RequestId) {
     }
 }
 
-/// The problem of an answer: its own, or what an extractor's error stands for.
+/// Returns the refusal of a response: the one attached to it, or the one for an extractor's error.
 fn problem_of(response: &ServiceResponse<BoxBody>) -> Option<Problem> {
     let own = response.response().extensions().get::<Problem>().cloned();
     if own.is_some() {
@@ -179,7 +177,7 @@ fn render(kept: &HeaderMap, problem: &Problem, asked: &Asked) -> HttpResponse {
 fn with_body(answer: HttpResponse, body: &Value, problem: &Problem, asked: &Asked) -> HttpResponse {
     let text = body.to_string();
     let mut answer = if asked.method == Method::HEAD {
-        // The length of what GET would have answered with.
+        // HEAD reports the length of the body that GET would send.
         answer.set_body(BoxBody::new(HeadOf(text.len() as u64)))
     } else {
         answer.set_body(BoxBody::new(text))
@@ -188,7 +186,8 @@ fn with_body(answer: HttpResponse, body: &Value, problem: &Problem, asked: &Aske
     answer
 }
 
-/// Gives a page that shows a refusal the headers of its code; log and metrics count it as that refusal.
+/// Adds the headers of a refusal to a page that shows it and has its status. Logs and metrics then count the
+/// page as that refusal.
 pub fn mark(page: &mut HttpResponse, problem: &Problem) {
     if page.status() == problem.code().status() {
         write_special_headers(problem, false, page.headers_mut());
@@ -196,7 +195,7 @@ pub fn mark(page: &mut HttpResponse, problem: &Problem) {
     page.extensions_mut().insert(Refused(problem.clone()));
 }
 
-/// A body that has a length and is never sent.
+/// A body that has a length but is never sent.
 struct HeadOf(u64);
 
 impl MessageBody for HeadOf {
@@ -211,7 +210,7 @@ impl MessageBody for HeadOf {
     }
 }
 
-/// The headers that a code or this refusal asks for.
+/// Writes the headers that the code or this refusal requires.
 fn write_special_headers(problem: &Problem, asked_by_tool: bool, headers: &mut HeaderMap) {
     let content = problem.content();
     challenge::write(content, asked_by_tool, headers);
@@ -230,7 +229,7 @@ fn write_retry_after(problem: &Problem, headers: &mut HeaderMap) {
     }
 }
 
-/// The members of the body, in the order of the contract.
+/// Returns the members of the body, in the documented order.
 fn body(problem: &Problem, asked: &Asked) -> Map<String, Value> {
     let (content, id) = (problem.content(), asked.id);
     let code = content.code;

@@ -1,4 +1,4 @@
-//! Errors that are not ours, mapped once: what actix's extractors, payloads and router say, in our own words.
+//! Converts actix-web's own errors (from extractors, payloads and the router) into refusals.
 
 use actix_web::Error;
 use actix_web::error::{PathError, PayloadError, QueryPayloadError};
@@ -8,7 +8,7 @@ use super::body::Problem;
 use super::code::Code;
 use super::field_errors::FieldError;
 
-/// A bug of ours.
+/// Creates the refusal for a bug in the server.
 #[must_use]
 pub fn internal() -> Problem {
     let detail = "Something went wrong here; nothing is wrong with your request. The operator finds it in the log \
@@ -16,7 +16,7 @@ pub fn internal() -> Problem {
     Problem::new(Code::InternalError, detail)
 }
 
-/// The problem that an error of actix stands for.
+/// Returns the refusal for an error of actix-web.
 #[must_use]
 pub fn from_actix(error: &Error) -> Problem {
     if let Some(problem) = error.as_error::<Problem>() {
@@ -61,7 +61,7 @@ fn from_payload(error: &PayloadError) -> Problem {
     }
 }
 
-/// serde's words on a query string name the parameter between backquotes.
+/// Parses serde's error for a query string, which names the parameter between backquotes.
 fn query(reason: &str) -> Problem {
     let named = reason
         .split('`')

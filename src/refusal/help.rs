@@ -1,39 +1,39 @@
-//! What each code means, why it comes and what to do: the text behind `/problems/{code}`.
+//! The help text of each code: its meaning, its causes and what to do. It is shown at `/problems/{code}`.
 
 use serde::Serialize;
 
-/// A code's documentation.
+/// The help page of a code.
 #[derive(Debug, Serialize)]
 pub struct Page {
-    /// What it means.
     pub meaning: &'static str,
-    /// Why it usually comes.
+    /// The usual causes.
     pub causes: &'static [&'static str],
-    /// What the developer of a client does.
+    /// Advice for the developers of clients.
     pub for_client: &'static str,
-    /// What the user does who meets it.
+    /// Advice for users who meet the refusal.
     pub for_user: &'static str,
-    /// What the operator of this server does.
+    /// Advice for the operator of this server.
     pub for_operator: &'static str,
-    /// A request that shows it and its answer, as [`Example`] reads them.
+    /// A request that causes the refusal, and its response; see [`Example::read`].
     #[serde(skip)]
     pub example: &'static str,
 }
 
-/// A request that shows a code, and what it was answered with when it was last run. `$BASE` stands for the public URL.
+/// A request that causes a refusal, and its response when the examples were last run. `$BASE` stands for the
+/// public URL.
 #[derive(Clone, Debug, Serialize)]
 pub struct Example {
-    /// What the command's variables stand for, if there are any.
+    /// The meaning of the command's variables, if it has any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub given: Option<String>,
-    /// The command, for a shell.
+    /// The shell command.
     pub command: String,
-    /// The answer: status line, the headers that matter, the body.
+    /// The response: the status line, the relevant headers and the body.
     pub answer: String,
 }
 
 impl Example {
-    /// Reads one: an optional line that begins with `# `, the command, an empty line, the answer.
+    /// Parses an example: an optional line that begins with `# `, the command, an empty line, the response.
     #[must_use]
     pub fn read(text: &str, base: &str) -> Self {
         let (request, answer) = text.split_once("\n\n").unwrap_or((text, ""));

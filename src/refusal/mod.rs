@@ -1,5 +1,5 @@
-//! The catalogue of refusals: each code with its status, title, action and page, and the body that carries it
-//! (RFC 9457).
+//! The catalogue of refusals: each code with its status, title, action and help page, and the response body
+//! that reports it (RFC 9457).
 
 pub mod body;
 pub mod challenge;

@@ -1,18 +1,19 @@
-//! Removes credentials from text that a client sent before the text is answered, logged or kept.
+//! Removes credentials from text sent by a client, before the text is sent back, logged or kept.
 
 use std::borrow::Cow;
 
 use serde_json::Value;
 
-/// The start of a personal or a refresh token, and the least number of characters behind it.
+/// The prefixes of personal and refresh tokens, and the least number of characters after a prefix.
 const TOKENS: [&str; 2] = ["dwp_", "dwr_"];
 const TOKEN_REST: usize = 8;
-/// The start of a JWT, and the least number of characters behind it. Inside a word they must be those of its header.
+/// The prefix of a JWT, and the least number of characters after it. Inside a word, only those before the
+/// first dot count.
 const JWT: &str = "eyJ";
 const JWT_REST: usize = 16;
 
-/// Replaces what has a credential's form (a personal token, a refresh token, a JWT) by its first characters and an
-/// ellipsis, percent-encoded or not, at the start of a word or inside it. Takes linear time.
+/// Replaces each credential (personal token, refresh token or JWT) by its prefix and an ellipsis. Finds
+/// credentials inside words and percent-encoded ones. Takes linear time.
 #[must_use]
 pub fn without_credentials(text: &str) -> Cow<'_, str> {
     let mut kept = String::new();
@@ -33,12 +34,16 @@ pub fn without_credentials(text: &str) -> Cow<'_, str> {
     Cow::Owned(kept)
 }
 
-/// The least length of a run in a path that may be the secret of a link. Those are 43 characters; a path may break one.
+/// The least length of a run of characters in a path that may be the secret of a link. Such secrets have 43
+/// characters, but a path may split one.
 const SECRET_RUN: usize = 20;
 
-/// Returns a path without what may be a secret, for paths that no route fixes: printable ASCII, `limit` characters at
-/// most, and an ellipsis for each run of letters and digits, percent-encoded or not, that is long enough and no UUID. A
-/// misspelt address of a link still holds its secret.
+/// Returns a path that matches no route, without what may be a secret: a mistyped link still contains its
+/// secret.
+///
+/// Replaces runs of letters, digits, `-` and `_` by an ellipsis, percent-encoded or not. A run stays if it is
+/// a UUID or has fewer than `SECRET_RUN` characters. Other characters than printable ASCII become `?`. The
+/// result has at most `limit` characters.
 #[must_use]
 pub fn path_without_secrets(path: &str, limit: usize) -> String {
     let is_of_run = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
@@ -57,7 +62,7 @@ pub fn path_without_secrets(path: &str, limit: usize) -> String {
             run.push(byte);
             at += length;
         }
-        // An escape may be cut too.
+        // The cut may have split an escape too.
         let may_go_on = is_cut && at + 3 > window.len();
         let is_secret = run.len() >= SECRET_RUN && uuid::Uuid::try_parse_ascii(&run).is_err();
         match is_secret || may_go_on && !run.is_empty() {
@@ -79,7 +84,8 @@ pub fn path_without_secrets(path: &str, limit: usize) -> String {
     shown.chars().take(limit).collect()
 }
 
-/// Returns the next byte, decoded if it is percent-encoded once or several times, and the bytes that it takes.
+/// Returns the next byte and the number of bytes that encode it. Decodes percent-encoding, even if it is
+/// nested.
 fn decoded(bytes: &[u8]) -> Option<(u8, usize)> {
     let first = *bytes.first()?;
     if first != b'%' {
@@ -94,11 +100,11 @@ fn decoded(bytes: &[u8]) -> Option<(u8, usize)> {
     Some(hex.map_or((b'%', digits), |byte| (byte, digits + 2)))
 }
 
-/// A word of a text, decoded.
+/// A word of a text, percent-decoded.
 #[derive(Default)]
 struct Word {
     bytes: Vec<u8>,
-    /// Where each byte starts in the text.
+    /// The position of each byte in the text.
     starts: Vec<usize>,
 }
 
@@ -121,7 +127,7 @@ impl Word {
         !self.bytes.is_empty()
     }
 
-    /// Returns where in the text a credential starts, and as what it is shown.
+    /// Returns the position of a credential in the text, and the prefix that replaces it.
     fn credential(&self) -> Option<(usize, &'static str)> {
         let mut dot = None;
         (0..self.bytes.len()).find_map(|at| {
@@ -150,7 +156,7 @@ fn credential_start(rest: &[u8], is_word: bool, header_end: Option<usize>) -> Op
     (rest.starts_with(JWT.as_bytes()) && length.is_some_and(|length| length >= least)).then_some(JWT)
 }
 
-/// Does the same as [`without_credentials`] in every string of a JSON value.
+/// Applies [`without_credentials`] to every string in a JSON value.
 pub(super) fn redact(value: &mut Value) {
     match value {
         Value::String(text) => {

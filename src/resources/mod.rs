@@ -1,10 +1,10 @@
-//! Guarded resources, a folder each: the one place where a door and a noun live together.
+//! Guarded resources, a folder each. Only here do HTTP handlers and database queries share a folder.
 
 pub mod notes;
 
 use crate::http::routing::Endpoint;
 
-/// Every resource's routes. A new resource adds its line here.
+/// Returns the routes of all resources. Add a line here for each new resource.
 #[must_use]
 pub fn routes() -> Vec<Endpoint> {
     [notes::routes()].into_iter().flatten().collect()

@@ -1,4 +1,4 @@
-//! The beginning of a session: a sign-in whose password was right.
+//! Starts a session after a sign-in with the right password.
 
 use std::time::Duration;
 
@@ -18,42 +18,40 @@ use super::session::{Grant, Limits, delta, interval, list};
 use crate::audit::Origin;
 use crate::random;
 
-/// A session to be begun.
+/// A session to start.
 #[derive(Clone, Debug)]
 pub struct NewSession {
-    /// Its id, which its refresh token carries too.
+    /// The refresh token contains this ID too.
     pub id: Uuid,
-    /// Whose it is.
     pub user_id: Uuid,
-    /// The password hash that was verified: no session begins when it is no longer the user's.
+    /// The password hash that was verified. The session does not start if the user has another hash by now.
     pub verified_hash: String,
-    /// The hash anew, where its cost was another.
+    /// A new hash of the same password, if the stored one has an outdated cost or format.
     pub upgraded_hash: Option<String>,
-    /// What the device calls itself.
+    /// The name that the device gave itself.
     pub device: Option<String>,
-    /// What was asked for; `None`: whatever the user may.
+    /// The scope that the sign-in requested. `None` means all of the user's permissions.
     pub scope: Option<Vec<String>>,
-    /// By what it will be known again.
+    /// The credential that the client gets for the session.
     pub held_by: HeldBy,
 }
 
-/// What a session's client holds of it.
+/// The credential that a client holds for its session.
 #[derive(Clone, Debug)]
 pub enum HeldBy {
-    /// An API client: a refresh token whose random bytes have this SHA-256.
+    /// An API client's refresh token, by the SHA-256 of its random bytes.
     RefreshToken([u8; 32]),
-    /// A browser: a cookie whose key has this SHA-256.
+    /// A browser's cookie, by the SHA-256 of its key.
     Cookie {
-        /// The digest.
         digest: [u8; 32],
-        /// How long the session lives without being used.
+        /// The session expires if it is not used for this long.
         idle_ttl: Duration,
         /// True if the browser keeps the cookie after it is closed.
         is_kept: bool,
     },
 }
 
-/// The same as the columns have it.
+/// The columns of a [`HeldBy`].
 struct Held<'a> {
     kind: &'static str,
     secret_digest: Option<&'a [u8]>,
@@ -80,10 +78,8 @@ impl<'a> Held<'a> {
     }
 }
 
-/// Begins a session, in the caller's transaction. `None`: the user's password or status is no longer what was verified.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Starts a session, in the caller's transaction. Returns `None` if the user's password has changed since it
+/// was verified, or if the account is no longer active.
 pub fn begin(
     connection: &mut PgConnection,
     new: &NewSession,
@@ -123,7 +119,7 @@ pub fn begin(
     }))
 }
 
-/// What the statement answers with.
+/// The row that the statement returns.
 #[derive(Queryable)]
 struct Begun {
     username: String,
@@ -132,12 +128,12 @@ struct Begun {
     issued_at: DateTime<Utc>,
     expires_at: DateTime<Utc>,
     sessions: i64,
-    /// Whether others began sessions meanwhile, which are not counted.
+    /// True if other sign-ins of the user committed during the statement. `sessions` does not count theirs.
     is_outrun: bool,
 }
 
-/// The statement: the user, the session, what holds it and the event, in one round trip. A type of its own, so that
-/// diesel prepares it once a connection.
+/// A statement that writes the user, the session, its credential and the event in one round trip. It is a
+/// type of its own so that diesel prepares it once per connection.
 struct Beginning<'a> {
     new: &'a NewSession,
     held: Held<'a>,
@@ -159,9 +155,11 @@ impl Query for Beginning<'_> {
 
 impl RunQueryDsl<PgConnection> for Beginning<'_> {}
 
-/// What follows the parameters. The lock on the user's row makes sign-ins of one user take turns, with each other and
-/// with a change of password. The count is that of the sessions which the statement found when it began, and one more:
-/// where the row that it locked is not the one that it found, others were faster, whose sessions it does not know of.
+/// The statement after its parameters. The lock on the user's row serialises the sign-ins of one user with
+/// each other and with changes of the password.
+///
+/// The count covers the sessions that existed when the statement started, and the new one. If the locked row
+/// is not the one that the statement saw, other sign-ins committed first, and their sessions are not counted.
 const STATEMENT: &str = "
     locked AS (
         SELECT u.id, u.xmin AS written_by FROM users AS u, given AS g
@@ -238,7 +236,7 @@ impl QueryFragment<Pg> for Beginning<'_> {
     }
 }
 
-/// Makes room for the new session: the ones used longest ago end.
+/// Ends the sessions that were used longest ago, to make room for the new one.
 fn end_beyond_limit(
     connection: &mut PgConnection,
     new: &NewSession,

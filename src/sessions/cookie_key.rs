@@ -1,4 +1,5 @@
-//! The key that signs session cookies: random, sealed at rest like a signing key, the same on all nodes.
+//! Stores the key that signs session cookies. It is random, encrypted at rest like the signing keys, and
+//! shared by all nodes.
 
 use diesel::prelude::*;
 
@@ -6,16 +7,16 @@ use crate::database::instance;
 use crate::random;
 use crate::secret_key::SecretKeys;
 
-/// Bytes of the key: HMAC-SHA-256 takes 32, and the same number again is for encryption, which is not used.
+/// Bytes of the key. HMAC-SHA-256 takes 32. Another 32 are for encryption, which doorward does not use.
 const LEN: usize = 64;
 const SEAL_NAME: &str = "cookie key";
 
-/// The stored key is sealed under a secret key that is not among those set.
+/// Error: the stored key is encrypted under a secret key that is not configured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the key of session cookies is sealed under a secret key that is not among those set")]
 pub struct SealedCookieKey;
 
-/// The key that signs session cookies. Never prints.
+/// The key that signs session cookies. `Debug` does not print it.
 #[derive(Clone)]
 pub struct CookieKey([u8; LEN]);
 
@@ -26,23 +27,22 @@ impl std::fmt::Debug for CookieKey {
 }
 
 impl CookieKey {
-    /// A new random one.
+    /// Generates a random key.
     #[must_use]
     pub fn generate() -> Self {
         Self(random::bytes())
     }
 
-    /// Its bytes.
     #[must_use]
     pub fn expose(&self) -> &[u8] {
         &self.0
     }
 }
 
-/// The stored key; the first server on a database makes it.
+/// Returns the stored key. The first server on a database generates it.
 ///
 /// # Errors
-/// PostgreSQL's; inside, [`SealedCookieKey`].
+/// The inner error is [`SealedCookieKey`].
 pub fn find_or_make(
     connection: &mut PgConnection,
     keys: &SecretKeys,
@@ -51,16 +51,16 @@ pub fn find_or_make(
         let made = CookieKey::generate();
         instance::insert_cookie_key(connection, &seal(keys, made.expose())?)?;
     }
-    // Read again: another node may have been first.
+    // Read it again, because another node may have stored its key first.
     let sealed = instance::find_cookie_key(connection)?.ok_or(diesel::NotFound)?;
     let opened = keys.open(SEAL_NAME, &sealed).ok().and_then(|key| key.try_into().ok());
     Ok(opened.map(CookieKey).ok_or(SealedCookieKey))
 }
 
-/// Seals the key anew under the first secret key.
+/// Re-encrypts the stored key under the first secret key.
 ///
 /// # Errors
-/// PostgreSQL's; inside, [`SealedCookieKey`].
+/// The inner error is [`SealedCookieKey`].
 pub fn reseal(connection: &mut PgConnection, keys: &SecretKeys) -> QueryResult<Result<(), SealedCookieKey>> {
     let Some(sealed) = instance::find_cookie_key(connection)? else { return Ok(Ok(())) };
     match keys.open(SEAL_NAME, &sealed) {
@@ -69,7 +69,7 @@ pub fn reseal(connection: &mut PgConnection, keys: &SecretKeys) -> QueryResult<R
     }
 }
 
-/// Seals the key. A failure of the cipher undoes the caller's transaction.
+/// Encrypts the key. A failure of the cipher rolls back the caller's transaction.
 fn seal(keys: &SecretKeys, key: &[u8]) -> QueryResult<Vec<u8>> {
     keys.seal(SEAL_NAME, key).map_err(|error| diesel::result::Error::SerializationError(Box::new(error)))
 }

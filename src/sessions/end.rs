@@ -1,4 +1,4 @@
-//! The end of sessions: their rows, their refresh tokens' rows and the feed, written together.
+//! Ends sessions. Their rows, their refresh tokens' rows and the feed are written together.
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
@@ -10,30 +10,29 @@ use crate::database::now;
 use crate::database::schema::{former_secrets, refresh_tokens, sessions};
 use crate::tokens::revocation::{self, Revoked};
 
-/// Why a session ended.
+/// The reason why a session ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EndReason {
-    /// Its own client signed out.
+    /// The session's own client signed out.
     Logout,
-    /// Its user ended it from another session.
+    /// The user ended it from another session.
     EndedByUser,
-    /// An admin ended it.
     EndedByAdmin,
-    /// Its user changed the password.
+    /// The user changed their password.
     PasswordChanged,
-    /// An admin set the password anew.
+    /// An admin set a new password.
     PasswordReset,
-    /// A spent refresh token of it was used again.
+    /// A refresh token that had already been used was presented again.
     RefreshTokenReused,
-    /// Its user began more sessions than a user may have.
+    /// The user had more sessions than the limit allows.
     TooManySessions,
-    /// Its browser signed in again.
+    /// The browser signed in again.
     SignedInAgain,
-    /// Its user is no more.
+    /// The account was deleted.
     AccountDeleted,
     /// The database was restored to an earlier state.
     DatabaseRestored,
-    /// Its refresh token was renewed as often as its numbers allow.
+    /// The session was renewed as often as its generation numbers allow.
     RenewalsUsedUp,
 }
 
@@ -52,13 +51,11 @@ impl EndReason {
         Self::RenewalsUsedUp,
     ];
 
-    /// The reason of this name.
     #[must_use]
     pub fn read(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|reason| reason.as_str() == name)
     }
 
-    /// The name in the database and in answers.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -77,31 +74,28 @@ impl EndReason {
     }
 }
 
-/// Which sessions to end.
+/// A selection of sessions to end.
 #[derive(Clone, Debug)]
 pub enum Which {
-    /// These, where they have not ended.
+    /// These sessions.
     These(Vec<Uuid>),
-    /// Every one of a user.
+    /// All sessions of a user.
     AllOf(Uuid),
-    /// Every one of a user but this one.
+    /// All sessions of a user except this one.
     OthersOf(Uuid, Uuid),
-    /// One, if it is this user's.
+    /// This session, if it belongs to the user.
     OneOf(Uuid, Uuid),
-    /// The one whose refresh token has, or had, random bytes of this digest.
+    /// This session, if its refresh token has, or had, random bytes with this SHA-256.
     OfRefreshToken(Uuid, [u8; 32]),
-    /// Every session there is; with a time, those begun by then.
+    /// All sessions. With a time, only those that started by then.
     Every(Option<DateTime<Utc>>),
 }
 
-/// Past as many, the feed says `everything`: nodes forget that faster than they read a row for each.
+/// Above this number the feed publishes one `everything` event. Nodes clear their caches faster than they
+/// read a row for each session.
 const NAMED_EACH: usize = 1_000;
 
-/// Ends sessions, in the caller's transaction: their rows, their refresh tokens' rows and the feed are written
-/// together. Gives the ids of those that had not ended before.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Ends sessions, in the caller's transaction. Returns the IDs of those that had not ended before.
 pub fn end_sessions(
     connection: &mut PgConnection,
     which: &Which,
@@ -126,7 +120,7 @@ fn end_batch(
     origin: &Origin,
     names_each: bool,
 ) -> QueryResult<Vec<Uuid>> {
-    // The refresh token's row first, as rotation locks it first.
+    // Lock the refresh token's row first, as rotation does.
     diesel::update(refresh_tokens::table)
         .filter(refresh_tokens::session_id.eq_any(ids).and(refresh_tokens::ended_at.is_null()))
         .set((
@@ -157,10 +151,7 @@ fn end_batch(
     Ok(ended.into_iter().map(|(id, ..)| id).collect())
 }
 
-/// The ids of those that have not ended.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Returns the IDs of the selected sessions that have not ended.
 pub fn find_unended(connection: &mut PgConnection, which: &Which) -> QueryResult<Vec<Uuid>> {
     let mut query = sessions::table.filter(sessions::ended_at.is_null()).select(sessions::id).into_boxed();
     query = match which {
@@ -171,8 +162,8 @@ pub fn find_unended(connection: &mut PgConnection, which: &Which) -> QueryResult
         }
         Which::OneOf(user_id, id) => query.filter(sessions::user_id.eq(user_id).and(sessions::id.eq(id))),
         Which::OfRefreshToken(id, digest) => {
-            // No index has the digests of refresh tokens: under an OR, PostgreSQL runs each subquery by itself, so each
-            // names the session too.
+            // Refresh tokens have no index on their digests. PostgreSQL runs each subquery of an OR
+            // separately, so each subquery names the session too.
             let genuine = refresh_tokens::table
                 .filter(refresh_tokens::session_id.eq(id))
                 .filter(refresh_tokens::secret_digest.eq(digest.as_slice()))

@@ -1,5 +1,6 @@
-//! The refresh tokens that a session had before a step-up, presented again. They rotate as the live ones do, with the sign-in
-//! time of before, until the grace after the first use of a later one is over. From then on each of them is a replay.
+//! Rotates refresh tokens that a step-up has replaced. They keep working, with the sign-in time from before
+//! the step-up, until the grace period after the first use of a later token has passed. After that,
+//! presenting one counts as a replay.
 
 use chrono::{DateTime, Utc};
 use diesel::data_types::PgInterval;
@@ -19,7 +20,7 @@ use crate::database::schema::{former_secrets, refresh_tokens, sessions};
 use crate::database::{now, transaction};
 use crate::tokens::revocation::{self, Revoked};
 
-/// What is read under the lock of the session's refresh token, and decided by that.
+/// The row that is read under the lock on the session's refresh token, with the outcome.
 #[derive(QueryableByName)]
 struct Found {
     #[diesel(sql_type = Text)]
@@ -56,7 +57,7 @@ struct Found {
     issued_at: DateTime<Utc>,
 }
 
-/// The questions and their order are those of the rotating statement; the secret itself is one more.
+/// Runs the checks of the rotating statement in that order, and checks the secret as well.
 const DECIDE: &str = "
     SELECT CASE
             WHEN f.digest IS NULL AND g.generation >= t.first_generation THEN 'unknown'
@@ -86,11 +87,8 @@ const DECIDE: &str = "
         LEFT JOIN users AS u ON u.id = s.user_id
         LEFT JOIN roles AS r ON r.name = u.role";
 
-/// Trades a refresh token that is not among the session's live ones, in a transaction of its own that holds the lock of
-/// the session's row.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Rotates a refresh token that is not in the session's current chain. It runs in a transaction that locks
+/// the session's refresh token.
 pub fn rotate_former(
     connection: &mut PgConnection,
     presented: &Presented,
@@ -99,7 +97,7 @@ pub fn rotate_former(
 ) -> QueryResult<Rotation> {
     transaction(connection, |connection| {
         let id = presented.session_id;
-        // Whatever decides on a refresh token or replaces it holds this row.
+        // All code that rotates or replaces a refresh token locks this row.
         let row = refresh_tokens::table.find(id).select(refresh_tokens::session_id).for_no_key_update();
         if row.first::<Uuid>(connection).optional()?.is_none() {
             return Ok(Rotation::Unknown);
@@ -148,7 +146,7 @@ fn write(
     event::insert(connection, &origin, event_type, subject, &details)
 }
 
-/// Ends the session, whose row the caller has locked.
+/// Ends the session, whose refresh token the caller has locked.
 fn end(connection: &mut PgConnection, id: Uuid, matters_until: DateTime<Utc>) -> QueryResult<()> {
     let reason = EndReason::RefreshTokenReused.as_str();
     diesel::update(refresh_tokens::table.find(id))
@@ -160,7 +158,7 @@ fn end(connection: &mut PgConnection, id: Uuid, matters_until: DateTime<Utc>) ->
     revocation::insert(connection, &Revoked::Session(id), reason, matters_until)
 }
 
-/// Rotates it where that is due, and starts the grace of those before it.
+/// Rotates the former token if it is due, and starts the grace period of earlier ones.
 fn note_use(connection: &mut PgConnection, presented: &Presented, found: &Found) -> QueryResult<()> {
     let id = presented.session_id;
     if found.outcome == "rotated" && presented.spends {
@@ -174,7 +172,7 @@ fn note_use(connection: &mut PgConnection, presented: &Presented, found: &Found)
             ))
             .execute(connection)?;
     }
-    // The session is in use: both of its chains live on.
+    // The session is in use, so neither of its chains may expire.
     let is_due = found.outcome == "rotated" || !presented.spends;
     let expires_at = if is_due { found.renewed_expires_at } else { found.refresh_expires_at };
     diesel::update(refresh_tokens::table.find(id))
@@ -191,7 +189,8 @@ fn note_use(connection: &mut PgConnection, presented: &Presented, found: &Found)
 }
 
 impl Found {
-    /// The generation after the presented one; the last one before the next secret stays the same.
+    /// Returns the generation after the presented one. It stays at the last generation reserved for this
+    /// secret.
     fn next(&self, presented: &Presented) -> i32 {
         let last = self.successor.unwrap_or(i32::MAX) - 1;
         presented.generation.saturating_add(1).min(last)
@@ -209,7 +208,7 @@ impl Found {
             ("reused", ..) => Rotation::Reused,
             ("expired", ..) => Rotation::Expired { at: expired_at },
             ("ended", Some((at, reason)), _) => Rotation::Ended { at, reason },
-            // The account of the remaining ones was deleted.
+            // In the remaining cases the account was deleted.
             _ => Rotation::AccountDeleted,
         }
     }

@@ -1,5 +1,7 @@
-//! When sessions and personal tokens were last used, and which generation's access token was seen: noted in memory,
-//! written in batches off the request's path. An answer that was used has arrived: rotation reads the generation.
+//! Records when sessions and personal tokens were last used, and the latest generation whose access token was
+//! presented. Uses are collected in memory and written in batches outside the requests.
+//!
+//! A presented access token proves that the response with it arrived. Rotation relies on that generation.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,17 +13,18 @@ use uuid::Uuid;
 
 use crate::database::{Database, DatabaseError};
 
-/// How often the batch is written; within 5 s is promised.
+/// Interval between two writes of the batch. The documentation promises 5 s.
 pub const FLUSH_EVERY: Duration = Duration::from_secs(2);
-/// How much later than what stands in a row a use must be to be written: a session that is used all the time is not
-/// written all the time.
+/// A use is written only if it is this much later than the time in the row. A session in constant use is
+/// therefore not written constantly.
 const STEP: Duration = Duration::from_secs(10);
-/// Rows that one statement touches at most.
+/// The most rows that one statement writes.
 const BATCH: usize = 1_000;
-/// Entries kept while the database does not take them; beyond, uses are no longer noted.
+/// The most entries kept while the database accepts no writes. Beyond that, only entries that exist are
+/// updated.
 const MOST: usize = 500_000;
 
-/// What was used and not written yet. Clones share it.
+/// Uses that are not written yet. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct LastUse {
     noted: Arc<Mutex<Noted>>,
@@ -38,22 +41,22 @@ struct SessionUse {
     /// The highest generation whose access token was presented; 0 for a browser's session.
     generation: i32,
     at: Instant,
-    /// Let in, not only presented: moves the time of last use.
+    /// True if the caller was authorized. Only then does the time of last use change.
     let_in: bool,
 }
 
 impl LastUse {
-    /// An access token of this session and generation was presented and its signature is ours, let in or not.
+    /// Records that a genuine access token of this session and generation was presented, whether or not it
+    /// was accepted.
     pub fn note_presented(&self, session_id: Uuid, generation: i32) {
         self.note_session(session_id, SessionUse { generation, at: Instant::now(), let_in: false });
     }
 
-    /// The session was used: its caller was let in.
+    /// Records that a caller was authorized with this session.
     pub fn note_used(&self, session_id: Uuid) {
         self.note_session(session_id, SessionUse { generation: 0, at: Instant::now(), let_in: true });
     }
 
-    /// The personal token was used.
     pub fn note_personal_token(&self, id: Uuid) {
         self.note_token(id, Instant::now());
     }
@@ -76,11 +79,11 @@ impl LastUse {
         self.noted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes what was noted; what could not be written (a row locked by others, the database away) is kept for the
-    /// next time.
+    /// Writes the recorded uses. Rows that someone else has locked, and everything while the database is
+    /// unavailable, stay for the next call.
     ///
     /// # Errors
-    /// The database's; nothing is lost by it.
+    /// The database's. No recorded use is lost.
     pub async fn flush(&self, database: &Database) -> Result<(), DatabaseError> {
         let mut taken = Taken { by: self, noted: std::mem::take(&mut *self.lock()) };
         write_all(database, &mut taken.noted.sessions, write_sessions).await?;
@@ -88,7 +91,7 @@ impl LastUse {
     }
 }
 
-/// What was taken out to be written. What of it is not written goes back with this, however the writing ends.
+/// Uses that were taken out to be written. `Drop` puts back those that were not written.
 struct Taken<'a> {
     by: &'a LastUse,
     noted: Noted,
@@ -105,17 +108,17 @@ impl Drop for Taken<'_> {
     }
 }
 
-/// Writes a batch, sorted by id; gives the ids of those that are dealt with.
+/// Writes a batch sorted by ID. Returns the IDs that need no further write.
 type Write<U> = fn(&mut PgConnection, &[(Uuid, U)]) -> QueryResult<Vec<Uuid>>;
 
-/// Writes in batches until one fails, and takes out what is dealt with.
+/// Writes in batches until one fails, and removes the entries that were written.
 async fn write_all<U: Copy + Send + 'static>(
     database: &Database,
     noted: &mut HashMap<Uuid, U>,
     write: Write<U>,
 ) -> Result<(), DatabaseError> {
     let mut rows: Vec<(Uuid, U)> = noted.iter().map(|(id, used)| (*id, *used)).collect();
-    // Everyone locks rows in the order of their ids.
+    // All code locks rows in the order of their IDs.
     rows.sort_unstable_by_key(|(id, _)| *id);
     for batch in rows.chunks(BATCH) {
         let batch = batch.to_vec();
@@ -126,7 +129,7 @@ async fn write_all<U: Copy + Send + 'static>(
     Ok(())
 }
 
-/// Whether a use is noted where so many are, of one that is among them or is not.
+/// Returns whether another use may be recorded. An entry that exists can always be updated.
 fn has_room(noted: usize, is_noted: bool) -> bool {
     is_noted || noted < MOST
 }
@@ -141,7 +144,7 @@ impl SessionUse {
     }
 }
 
-/// The ids of a batch, but those of rows that others hold locked.
+/// Returns the IDs of a batch without those whose rows are locked by others.
 fn dealt_with<U>(batch: &[(Uuid, U)], locked: &[Uuid]) -> Vec<Uuid> {
     batch.iter().map(|(id, _)| *id).filter(|id| !locked.contains(id)).collect()
 }
@@ -161,7 +164,8 @@ struct Locked {
     id: Uuid,
 }
 
-/// Gives the ids of rows that others hold locked. An access token that a step-up gave starts the grace of those before it.
+/// Writes the generations. Returns the IDs whose rows others have locked. An access token from after a
+/// step-up starts the grace period of the secrets before it.
 fn write_generations(connection: &mut PgConnection, batch: &[(Uuid, SessionUse)]) -> QueryResult<Vec<Uuid>> {
     let ids: Vec<Uuid> = batch.iter().map(|(id, _)| *id).collect();
     let generations: Vec<i32> = batch.iter().map(|(_, used)| used.generation).collect();
@@ -194,7 +198,8 @@ fn write_generations(connection: &mut PgConnection, batch: &[(Uuid, SessionUse)]
     Ok(locked.into_iter().map(|row| row.id).collect())
 }
 
-/// Gives the ids of rows that others hold locked. Ages, not times, are handed over: no clocks are compared.
+/// Writes the times of last use. Returns the IDs whose rows others have locked. The parameters are ages
+/// instead of times, so the clocks of node and database are not compared.
 fn write_times(connection: &mut PgConnection, batch: &[(Uuid, SessionUse)]) -> QueryResult<Vec<Uuid>> {
     let ids: Vec<Uuid> = batch.iter().map(|(id, _)| *id).collect();
     let ages: Vec<f64> = batch.iter().map(|(_, used)| used.at.elapsed().as_secs_f64()).collect();

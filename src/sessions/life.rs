@@ -1,5 +1,4 @@
-//! The life of a session as its row tells it: begun when and from where, refreshed how often, ended why. For
-//! explanations; nothing here counts as a use.
+//! Reads the history of a session from its row, for explanations. Reading it does not count as a use.
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
@@ -10,36 +9,32 @@ use super::session::browser_idle_end;
 use crate::database::now;
 use crate::database::schema::{former_secrets, refresh_tokens, sessions, users};
 
-/// What became of a session.
+/// The history of a session.
 #[derive(Clone, Debug)]
 pub struct SessionLife {
-    /// The session.
     pub id: Uuid,
-    /// Whose it is; none: the account is deleted.
+    /// `None` if the account was deleted.
     pub user_id: Option<Uuid>,
-    /// The user's name.
     pub username: Option<String>,
-    /// The user's status.
     pub user_status: Option<String>,
     /// `browser` or `api`.
     pub kind: String,
-    /// What the device calls itself.
+    /// The name that the device gave itself.
     pub device: Option<String>,
-    /// The address that it was begun from.
+    /// The client address of the sign-in.
     pub address: Option<String>,
-    /// When it was begun.
+    /// The time of the sign-in.
     pub created_at: DateTime<Utc>,
-    /// When it was last used, to within some ten seconds.
+    /// The time of the last use, about 10 s behind at most.
     pub last_used_at: DateTime<Utc>,
-    /// When it ends, or has ended, if it is not used again.
+    /// The time when the session expires, or expired, if it is not used again.
     pub expires_at: DateTime<Utc>,
-    /// Whether that is over.
+    /// True if `expires_at` has passed.
     pub is_expired: bool,
-    /// When and why it was ended.
     pub ended: Option<(DateTime<Utc>, String)>,
-    /// How often it was refreshed, and when last.
+    /// The number of refreshes, and the time of the last one.
     pub refreshed: Option<(i32, Option<DateTime<Utc>>)>,
-    /// When its latest secrets were replaced, the earliest first.
+    /// The times when the latest secrets were replaced, in ascending order.
     pub renewed_at: Vec<DateTime<Utc>>,
 }
 
@@ -50,10 +45,8 @@ type User = Option<(Uuid, String, String)>;
 type Refresh = Option<((i32, i32), Vec<DateTime<Utc>>, DateTime<Utc>)>;
 type Row = (Of, Times, Ended, User, Refresh);
 
-/// The life of a session; with a digest, only if its refresh token has, or had, random bytes of that digest.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Returns the history of a session. With a digest, it returns the history only if the session's refresh
+/// token has, or had, random bytes with this SHA-256.
 pub fn find_life(
     connection: &mut PgConnection,
     id: Uuid,
@@ -93,7 +86,8 @@ pub fn find_life(
     Ok(Some(read(row, former)))
 }
 
-/// Reads a session's row, and of each of its former secrets when it was replaced and when it was last rotated.
+/// Builds the history from a session's row. `former` has the time of replacement and the rotation times of
+/// each former secret.
 fn read(row: Row, former: Vec<(DateTime<Utc>, Vec<DateTime<Utc>>)>) -> SessionLife {
     let (of, times, (ended_at, reason), user, refresh) = row;
     let rotated_before = former.iter().filter_map(|(_, rotated)| rotated.first().copied()).max();

@@ -1,4 +1,4 @@
-//! Sessions: one object behind the browser's cookie and the token pair.
+//! Sessions. One session row is behind a browser's cookie or an API client's token pair.
 
 pub mod begin;
 pub mod cookie_key;

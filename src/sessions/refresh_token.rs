@@ -1,5 +1,8 @@
-//! The form of a refresh token: its row's id, the session's random bytes, a generation, and an HMAC of these. Nothing
-//! that could be presented is stored, and a repeat yields the same token.
+//! Encodes and parses refresh tokens. A token contains the session's ID, the session's random bytes, a
+//! generation, and an HMAC of these.
+//!
+//! The database stores nothing that could be presented as a token. Issuing the same generation again yields
+//! the same token.
 
 use std::fmt;
 
@@ -10,16 +13,16 @@ use uuid::Uuid;
 
 use crate::secret_key::{MAC_LEN, Purpose, SecretKeys};
 
-/// What every refresh token begins with.
+/// Every refresh token starts with this prefix.
 pub const PREFIX: &str = "dwr_";
 const SIGNED_LEN: usize = 16 + 16 + 4;
 
-/// A refresh token as it is handed out. Never prints.
+/// A refresh token in plain text. `Debug` does not print it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PlainRefreshToken(String);
 
 impl PlainRefreshToken {
-    /// The text, for the answer that carries it.
+    /// Returns the text, for the response.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
@@ -32,14 +35,14 @@ impl fmt::Debug for PlainRefreshToken {
     }
 }
 
-/// A genuine refresh token, read.
+/// A parsed refresh token whose HMAC is valid.
 #[derive(Clone)]
 pub struct RefreshToken {
-    /// The session that it belongs to, and its row's id.
+    /// The ID of the session, and of the refresh token's row.
     pub session_id: Uuid,
-    /// The session's random bytes, the same in every generation.
+    /// The session's random bytes. They do not change with the generation.
     pub secret: [u8; 16],
-    /// Which of the chain it is, from 1.
+    /// The position in the session's chain of refresh tokens, from 1.
     pub generation: i32,
 }
 
@@ -49,16 +52,16 @@ impl fmt::Debug for RefreshToken {
     }
 }
 
-/// Why a text is no refresh token of ours.
+/// The reason why a text is not a refresh token of this server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RefreshTokenFlaw {
-    /// It does not have the form.
+    /// It does not have the format.
     Malformed,
-    /// It has the form; its HMAC is not ours.
+    /// It has the format, but its HMAC is invalid.
     Forged,
 }
 
-/// Makes the token of a generation.
+/// Issues the token of a generation.
 #[must_use]
 pub fn issue(keys: &SecretKeys, session_id: Uuid, secret: [u8; 16], generation: i32) -> PlainRefreshToken {
     let mut bytes = Vec::with_capacity(SIGNED_LEN + MAC_LEN);
@@ -70,10 +73,7 @@ pub fn issue(keys: &SecretKeys, session_id: Uuid, secret: [u8; 16], generation: 
     PlainRefreshToken(format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes)))
 }
 
-/// Reads a token; its HMAC is checked before the database is asked.
-///
-/// # Errors
-/// See [`RefreshTokenFlaw`].
+/// Parses a token and verifies its HMAC, before any query of the database.
 pub fn parse(keys: &SecretKeys, text: &str) -> Result<RefreshToken, RefreshTokenFlaw> {
     let encoded = text.strip_prefix(PREFIX).ok_or(RefreshTokenFlaw::Malformed)?;
     let bytes = URL_SAFE_NO_PAD.decode(encoded).map_err(|_| RefreshTokenFlaw::Malformed)?;
@@ -91,7 +91,7 @@ pub fn parse(keys: &SecretKeys, text: &str) -> Result<RefreshToken, RefreshToken
     })
 }
 
-/// SHA-256 of the random bytes: what the row holds.
+/// Returns the SHA-256 of the random bytes, as the database stores it.
 #[must_use]
 pub fn digest(secret: &[u8; 16]) -> [u8; 32] {
     let mut digest = [0; 32];

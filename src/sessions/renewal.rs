@@ -1,6 +1,6 @@
-//! Renewal: a session gets another secret when its sign-in becomes more recent or its password changes, so a copy of the
-//! old one gains nothing. The old secret stays known: it is accepted until the grace after the first use of a later one
-//! has passed, and explained or treated as a replay after that.
+//! Replaces the secret of a session after a step-up or a change of the password, so that a copy of the old
+//! secret gains nothing. The old secret is accepted until the grace period after the first use of a later one
+//! has passed. After that it is refused with an explanation or treated as a replay.
 
 use std::time::Duration;
 
@@ -16,59 +16,58 @@ use crate::database::now;
 use crate::database::schema::{former_secrets, refresh_tokens, sessions};
 use crate::tokens::revocation::{self, Revoked};
 
-/// The reason in the feed, in refusals and in a session's history.
+/// The reason as it appears in the feed, in refusals and in a session's history.
 pub const SESSION_RENEWED: &str = "session_renewed";
-/// Generations that the old refresh tokens may still use after a step-up whose answer was lost, before they stay the same.
+/// The number of generations reserved for the old refresh tokens, in case the response to a step-up is lost.
+/// Once they are used up, the old chain stays at its last generation.
 pub(super) const GENERATIONS_LEFT: i32 = 4_096;
-/// The latest former secrets that a session keeps, besides the one that it may still need.
+/// The number of latest former secrets that a session keeps. The oldest one that is not superseded is kept as
+/// well.
 const KEPT: i64 = 32;
 
-/// The new secret of a session: SHA-256, as the database holds it.
+/// The new secret of a session, as the SHA-256 that the database stores.
 #[derive(Clone, Copy, Debug)]
 pub enum NewSecret {
-    /// Of a refresh token's random bytes.
+    /// The digest of a refresh token's random bytes.
     RefreshToken([u8; 32]),
-    /// Of a cookie's key.
+    /// The digest of a cookie's key.
     Cookie([u8; 32]),
 }
 
-/// How long the secrets of before stay good.
+/// The fate of the session's earlier secrets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Before {
-    /// Until the grace has passed since a later one was first presented.
+    /// They are accepted until the grace period after the first use of a later secret has passed.
     Superseded,
     /// They are refused at once.
     Over,
 }
 
-/// A session's new secret.
+/// A session whose secret was replaced.
 #[derive(Clone, Copy, Debug)]
 pub struct Renewed {
     /// The generation of the new refresh token; 1 for a cookie.
     pub generation: i32,
-    /// The end of the session's idle life; of its whole life for a cookie.
+    /// The end of the refresh token's idle lifetime. For a cookie, the end of the session.
     pub idle_ends: DateTime<Utc>,
-    /// How the browser keeps the cookie.
     pub kept: Kept,
 }
 
-/// How a browser keeps a session's cookie.
+/// The lifetime of a session's cookie in the browser.
 #[derive(Clone, Copy, Debug)]
 pub struct Kept {
-    /// Whether the sign-in asked to keep it after the browser is closed. `None`: a node of the version before, which does
-    /// not note that, began the session.
+    /// Says if the sign-in asked to keep the cookie after the browser is closed. `None` if a node of the
+    /// previous version, which does not record that, started the session.
     pub is_kept: Option<bool>,
-    /// How long the session lives without being used.
+    /// The session expires if it is not used for this long.
     pub idle_ttl: Duration,
-    /// How long it lives at most from now.
+    /// The time until the session expires at the latest.
     pub left: Duration,
 }
 
-/// Replaces the secret of a session, in the caller's transaction, which writes the feed's row too. `None`: the session
-/// has ended, maybe by this, or it holds another kind of secret.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Replaces the secret of a session, in the caller's transaction. The caller must publish the change in the
+/// feed. Returns `None` if the session has ended, possibly by this call, or if it holds another kind of
+/// secret.
 pub fn renew(
     connection: &mut PgConnection,
     id: Uuid,
@@ -98,7 +97,7 @@ fn renew_refresh_token(
     origin: &Origin,
 ) -> QueryResult<Option<Renewed>> {
     type Row = (Vec<u8>, i32, Vec<DateTime<Utc>>);
-    // Locked first, as rotation locks it first.
+    // Lock this row first, as rotation does.
     let row: Option<Row> = refresh_tokens::table
         .find(id)
         .filter(refresh_tokens::ended_at.is_null())
@@ -108,7 +107,7 @@ fn renew_refresh_token(
         .optional()?;
     let Some((old_digest, generation, rotated_at)) = row else { return Ok(None) };
     let Some(session) = lock_session(connection, id)? else { return Ok(None) };
-    // Half a million renewals use the numbers up: another sign-in begins with 1.
+    // About half a million renewals use up the generation numbers. A new sign-in starts at 1 again.
     let Some(first) = generation.checked_add(GENERATIONS_LEFT) else {
         end_sessions(connection, &Which::These(vec![id]), EndReason::RenewalsUsedUp, origin)?;
         return Ok(None);
@@ -151,7 +150,7 @@ fn renew_cookie(
     Ok(Some(Renewed { generation: 1, idle_ends: session.ends, kept: session.kept() }))
 }
 
-/// A session that has not ended.
+/// A session that has not ended, with its row locked.
 #[derive(Queryable)]
 struct Locked {
     auth_time: DateTime<Utc>,
@@ -194,7 +193,7 @@ fn lock_session(connection: &mut PgConnection, id: Uuid) -> QueryResult<Option<L
 struct Former {
     digest: Vec<u8>,
     successor: i32,
-    /// Of refresh tokens: the live generation, and when the last ones were rotated.
+    /// For refresh tokens, the current generation and the times of the latest rotations.
     chain: Option<(i32, Vec<DateTime<Utc>>)>,
 }
 
@@ -226,7 +225,8 @@ fn insert(
     Ok(())
 }
 
-/// Keeps the latest ones, and the oldest that is not superseded: after many lost answers the client still holds it.
+/// Deletes former secrets except the latest ones and the oldest one that is not superseded. A client that
+/// lost many responses still holds that one.
 fn delete_oldest(connection: &mut PgConnection, id: Uuid) -> QueryResult<()> {
     diesel::sql_query(
         "DELETE FROM former_secrets WHERE session_id = $1
@@ -241,11 +241,9 @@ fn delete_oldest(connection: &mut PgConnection, id: Uuid) -> QueryResult<()> {
     .map(|_| ())
 }
 
-/// Starts the grace of a session's former secrets, since a later one was presented: with a number, of those that were
-/// replaced before the former secret of this number. Returns whether there were any whose grace had not started.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Starts the grace period of a session's former secrets, because a later one was presented. With a number,
+/// only the secrets replaced before the former secret of this number are affected. Returns whether any grace
+/// period started.
 pub fn supersede(connection: &mut PgConnection, id: Uuid, before: Option<i32>) -> QueryResult<bool> {
     let superseded = diesel::update(former_secrets::table)
         .filter(former_secrets::session_id.eq(id).and(former_secrets::superseded_at.is_null()))
@@ -255,10 +253,8 @@ pub fn supersede(connection: &mut PgConnection, id: Uuid, before: Option<i32>) -
     Ok(superseded > 0)
 }
 
-/// Tells the nodes that what they remember of a session's secrets is no longer true.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Publishes in the feed that the session's secrets have changed, so that the nodes drop the session from
+/// their caches.
 pub fn announce(connection: &mut PgConnection, id: Uuid) -> QueryResult<()> {
     revocation::insert_change(connection, &Revoked::SessionChanged(id), SESSION_RENEWED)
 }

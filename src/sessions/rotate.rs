@@ -1,6 +1,8 @@
-//! Rotation: a refresh token is traded for its successor by one statement, in one round trip and one commit. It locks
-//! the row that it decides on, so whatever arrives together, on however many nodes, is decided in turn. The same
-//! statement decides where the token is kept instead of spent, and decides on many tokens of as many sessions at once.
+//! Rotates refresh tokens. One statement replaces a token by its successor, in one round trip and one commit.
+//! It locks the row that it decides on, so simultaneous requests on any number of nodes are decided one after
+//! another.
+//!
+//! The same statement handles refreshes that keep the token, and many tokens of as many sessions at once.
 
 use std::collections::HashMap;
 
@@ -21,76 +23,69 @@ use crate::blocking::batch::Asked;
 use crate::database::feed;
 use crate::random;
 
-/// A genuine refresh token that was presented, and what was asked of it.
+/// A genuine refresh token and the request made with it.
 #[derive(Clone, Debug)]
 pub struct Presented {
-    /// The session that it belongs to.
     pub session_id: Uuid,
-    /// SHA-256 of its random bytes.
+    /// SHA-256 of the token's random bytes.
     pub secret_digest: [u8; 32],
-    /// Its generation.
     pub generation: i32,
-    /// A narrower scope for the access token.
+    /// The scope requested for the access token. It must be within the session's.
     pub scope: Option<Vec<String>>,
-    /// Whether it is spent by this; otherwise it stays the live one, and what is answered is an access token alone.
+    /// True to rotate the refresh token. If false, only an access token is issued and the refresh token stays
+    /// current.
     pub spends: bool,
 }
 
-/// How a refresh was decided.
+/// The outcome of a refresh.
 #[derive(Clone, Debug)]
 pub enum Rotation {
-    /// It was the live one: it is spent and its successor lives, or it was to be kept and does.
+    /// The current token was presented. It was rotated, or kept as requested.
     Rotated(Box<Grant>),
-    /// It was spent, and is forgiven: the live one is given out once more, nothing is spent. Who keeps his token gets
-    /// an access token of the generation that he presented: nothing proves that he ever saw the live one.
+    /// A token that was already rotated was presented, and that is forgiven. The current token is sent again,
+    /// and nothing is rotated. A client that keeps its token gets an access token of the generation that it
+    /// presented. Nothing proves that it ever received the current token.
     Repeated(Box<Grant>),
-    /// It was spent, and is not forgiven: the session has just ended.
+    /// A token that was already rotated was presented, and that is not forgiven. The session has just been
+    /// ended.
     Reused,
-    /// No such token stands here (any more).
+    /// The token does not exist, or no longer does.
     Unknown,
-    /// Its session has ended.
+    /// The session has ended.
     Ended {
-        /// When.
         at: DateTime<Utc>,
         /// See [`super::EndReason::as_str`].
         reason: String,
     },
-    /// Its session has expired.
-    Expired {
-        /// When.
-        at: DateTime<Utc>,
-    },
-    /// Its user is no more.
+    /// The session has expired.
+    Expired { at: DateTime<Utc> },
+    /// The user's account was deleted.
     AccountDeleted,
-    /// Its user is disabled; nothing was spent.
+    /// The user is disabled. The token was not rotated.
     AccountDisabled,
-    /// More was asked for than the session has; nothing was spent.
+    /// The requested scope exceeds the session's. The token was not rotated.
     ScopeRefused {
-        /// What the session may have.
+        /// The session's scope.
         granted: Vec<String>,
     },
 }
 
-/// A refresh token that waits to be traded with others.
+/// A refresh token that is queued to be rotated in one statement with others.
 #[derive(Clone, Debug)]
 pub struct Turn {
-    /// The token.
     pub presented: Presented,
-    /// Who presented it.
+    /// The sender of the request.
     pub origin: Origin,
 }
 
 impl Asked for Turn {
-    /// One statement changes a row once.
+    /// One statement can change a row only once.
     fn goes_with(&self, other: &Self) -> bool {
         self.presented.session_id != other.presented.session_id
     }
 }
 
-/// Trades a refresh token for its successor; waits for whoever else holds its row.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Rotates a refresh token. Waits while someone else holds the lock on its row.
 pub fn rotate(
     connection: &mut PgConnection,
     presented: &Presented,
@@ -103,11 +98,12 @@ pub fn rotate(
     Ok(decided.map_or(Rotation::Unknown, |decided| rotation(presented, decided)))
 }
 
-/// Trades refresh tokens of different sessions for their successors, in their order. `None`: it is to be traded alone,
-/// since it asks for a scope of its own, somebody else holds its row, or there is none.
+/// Rotates refresh tokens of different sessions. Returns the outcomes in the order of `turns`. `None` means
+/// that the token must be rotated alone. It requests a scope, its row is locked by someone else, or it does
+/// not exist.
 ///
 /// # Errors
-/// PostgreSQL's: then none was traded.
+/// PostgreSQL's. Then no token was rotated.
 pub fn rotate_all(
     connection: &mut PgConnection,
     turns: &[Turn],
@@ -134,7 +130,7 @@ fn rotation(presented: &Presented, mut decided: Decided) -> Rotation {
     rotation
 }
 
-/// What the statement answers with.
+/// The row that the statement returns for each token.
 #[derive(Queryable)]
 struct Decided {
     outcome: String,
@@ -165,7 +161,7 @@ impl From<Decided> for Rotation {
             ("reused", ..) => Self::Reused,
             ("expired", ..) => Self::Expired { at: expired_at },
             ("ended", (Some(at), Some(reason)), _) => Self::Ended { at, reason },
-            // What is left has no user.
+            // The remaining rows have no user.
             _ => Self::AccountDeleted,
         }
     }
@@ -188,7 +184,7 @@ impl Decided {
     }
 }
 
-/// The statement on what is given. A type of its own, so that diesel prepares it once a connection.
+/// The statement with its parameters. It is a type of its own so that diesel prepares it once per connection.
 #[derive(QueryId)]
 struct Decide<G> {
     given: G,
@@ -214,13 +210,15 @@ impl<G> Query for Decide<G> {
 
 impl<G> RunQueryDsl<PgConnection> for Decide<G> {}
 
-/// The order of the questions is that of http.md: the session, then its user, then the scope.
+/// Decides the outcome. It checks the session first, then the user, then the scope.
 ///
-/// A spent token is forgiven when it was spent within the grace window, or when it is the last one spent and nothing
-/// shows that its answer arrived. A generation ahead of the row is the live one: the row went back in time with a
-/// failover or a restore. One that is kept is 'rotated' too when it is the live one; it moves no generation, but the
-/// idle lifetime begins anew: a session that is refreshed is in use. So does that of a forgiven one which is kept, since
-/// its holder has no other.
+/// A token that was already rotated is forgiven in two cases. It was rotated within the grace period, or it
+/// was the last one rotated and nothing shows that the response arrived. A generation ahead of the row's
+/// counts as the current one, because a failover or a restore took the row back in time.
+///
+/// A current token that is kept has the outcome 'rotated' too. Its generation stays, but the idle lifetime
+/// starts again, because a session that is refreshed is in use. The idle lifetime of a forgiven token that is
+/// kept also starts again, because its client has no other token.
 macro_rules! outcome {
     () => {
         "CASE
@@ -240,8 +238,9 @@ macro_rules! outcome {
     };
 }
 
-/// What follows `WITH given AS MATERIALIZED (SELECT …), `, which names the parameters. The benchmarks run it by
-/// themselves too. A token that a step-up gave starts the grace of those before it.
+/// The statement after `WITH given AS MATERIALIZED (SELECT …), `, which names the parameters. The benchmarks
+/// run it directly too. A refresh token from after a step-up starts the grace period of the secrets before
+/// it.
 pub const STATEMENT: &str = concat!(
     "turn AS (
         UPDATE refresh_tokens AS t SET
@@ -324,7 +323,7 @@ impl Lifetimes {
     }
 }
 
-/// One token.
+/// The parameters of one token.
 struct One<'a> {
     presented: &'a Presented,
     origin: &'a Origin,
@@ -362,7 +361,7 @@ impl QueryFragment<Pg> for One<'_> {
     }
 }
 
-/// Many tokens, a column for each thing that is known of them.
+/// The parameters of many tokens, as one array per column.
 struct Many<'a> {
     session_ids: Vec<Uuid>,
     secret_digests: Vec<&'a [u8]>,
@@ -371,7 +370,7 @@ struct Many<'a> {
     event_ids: Vec<Uuid>,
     addresses: Vec<Option<&'a str>>,
     request_ids: Vec<Option<Uuid>>,
-    /// What the events say of doubt about the address.
+    /// The doubts about the client addresses, for the audit events.
     doubts: Vec<Value>,
     lifetimes: Lifetimes,
 }
@@ -399,8 +398,9 @@ impl QueryId for Many<'_> {
 }
 
 impl QueryFragment<Pg> for Many<'_> {
-    /// A row that somebody else holds is passed over, lest all wait for it. Each array comes by a `SELECT`, where the
-    /// planner does not see how long it is: else it would make a plan anew for each.
+    /// Skips rows that someone else has locked, so that the others do not wait for them. Each array is passed
+    /// in a `SELECT`, which hides its length from the planner. Otherwise PostgreSQL would plan each execution
+    /// again.
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         out.push_sql("asked.*, NULL::text[] AS scope, ");
         self.lifetimes.walk_ast(&mut out)?;

@@ -1,4 +1,4 @@
-//! The session: a signed-in device, its row, and how it is listed.
+//! Defines a session and the data in its tokens, and lists the sessions of a user.
 
 use std::time::Duration;
 
@@ -13,48 +13,45 @@ use uuid::Uuid;
 use crate::database::now;
 use crate::database::schema::{refresh_tokens, sessions};
 
-/// How long things last, and how many there may be. Settings.
+/// The configured lifetimes and the limit on sessions.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// An access token's life.
+    /// Lifetime of an access token.
     pub access_ttl: Duration,
-    /// A refresh token's idle life.
+    /// Idle lifetime of a refresh token.
     pub refresh_ttl: Duration,
-    /// A session's whole life.
+    /// Lifetime of a session, from sign-in.
     pub session_ttl: Duration,
-    /// How long a spent refresh token is forgiven in any case; zero: not at all.
+    /// For this long, a refresh token that was already rotated is forgiven in any case. Zero turns that off.
     pub refresh_grace: Duration,
-    /// Sessions that a user may have at once.
+    /// The number of sessions that a user may have at once.
     pub max_sessions: u32,
 }
 
-/// What a statement that issues tokens read: all that goes into them.
+/// The data that goes into issued tokens, all read by the statement that issues them.
 #[derive(Clone, Debug)]
 pub struct Grant {
-    /// The session.
     pub session_id: Uuid,
-    /// Its user.
     pub user_id: Uuid,
-    /// The user's name.
     pub username: String,
-    /// The user's version, as this statement read it.
+    /// The user's version, as the statement read it.
     pub version: i64,
-    /// What the user may, as this statement read it.
+    /// The user's permissions, as the statement read them.
     pub permissions: Vec<String>,
-    /// What the sign-in asked for; `None`: whatever the user may.
+    /// The scope that the sign-in requested. `None` means all of the user's permissions.
     pub session_scope: Option<Vec<String>>,
-    /// The last sign-in or step-up.
+    /// The time of the last sign-in or step-up.
     pub auth_time: DateTime<Utc>,
-    /// The generation of the live refresh token.
+    /// The generation of the current refresh token.
     pub generation: i32,
-    /// The end of its idle life.
+    /// The end of the refresh token's idle lifetime.
     pub refresh_expires_at: DateTime<Utc>,
     /// The database's time.
     pub issued_at: DateTime<Utc>,
 }
 
 impl Grant {
-    /// What a token of this session may carry at most, sorted by name.
+    /// Returns the widest scope that a token of this session may have, sorted by name.
     #[must_use]
     pub fn scope(&self) -> Vec<String> {
         let within = |name: &&String| self.session_scope.as_ref().is_none_or(|scope| scope.contains(name));
@@ -64,54 +61,47 @@ impl Grant {
     }
 }
 
-/// Those of `wanted` that are not in `had`.
+/// Returns the names in `wanted` that are not in `had`.
 #[must_use]
 pub fn missing(wanted: Option<&[String]>, had: &[String]) -> Vec<String> {
     wanted.unwrap_or_default().iter().filter(|name| !had.contains(name)).cloned().collect()
 }
 
-/// A duration of a setting as a difference of times.
+/// Converts a configured duration to a difference of times.
 #[must_use]
 pub fn delta(duration: Duration) -> TimeDelta {
     TimeDelta::from_std(duration).unwrap_or(TimeDelta::MAX)
 }
 
-/// A duration of a setting as PostgreSQL has it.
+/// Converts a configured duration to a PostgreSQL interval.
 pub(super) fn interval(duration: Duration) -> PgInterval {
     PgInterval::from_microseconds(i64::try_from(duration.as_micros()).unwrap_or(i64::MAX))
 }
 
-/// A live session, for those who may see it.
+/// A live session, as it is listed.
 #[derive(Clone, Debug)]
 pub struct Session {
-    /// Its id.
     pub id: Uuid,
     /// `browser` or `api`.
     pub kind: String,
-    /// What the device calls itself.
+    /// The name that the device gave itself.
     pub device: Option<String>,
-    /// The address that it was begun from.
+    /// The client address of the sign-in.
     pub address: Option<String>,
-    /// When it was begun.
+    /// The time of the sign-in.
     pub created_at: DateTime<Utc>,
-    /// When it was last refreshed or used, to within some ten seconds.
+    /// The time of the last refresh or use, about 10 s behind at most.
     pub last_used_at: DateTime<Utc>,
-    /// When it ends if it is not used again.
+    /// The time when the session expires if it is not used again.
     pub expires_at: DateTime<Utc>,
 }
 
-/// The live sessions of a user, the latest begun first.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Returns the live sessions of a user, the latest sign-in first.
 pub fn list(connection: &mut PgConnection, user_id: Uuid) -> QueryResult<Vec<Session>> {
     list_page(connection, user_id, None, i64::MAX)
 }
 
-/// At most `limit` of them, of those begun before the session `before`.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Returns at most `limit` live sessions of a user that started before the session `before`.
 pub fn list_page(
     connection: &mut PgConnection,
     user_id: Uuid,
@@ -157,7 +147,8 @@ pub fn list_page(
     Ok(rows.into_iter().map(session).collect())
 }
 
-/// When a browser's session ends if it is not used again; NULL for an API client's.
+/// Returns the SQL for the time when an unused browser session expires. It is NULL for an API client's
+/// session.
 pub(super) fn browser_idle_end() -> SqlLiteral<Nullable<Timestamptz>> {
     sql("(sessions.last_used_at + sessions.idle_seconds * interval '1 second')")
 }

@@ -1,4 +1,4 @@
-//! How a session stands at this moment, with its user: what the guard asks for each request.
+//! Looks up the current state of a session and its user. The guard needs it for each request.
 
 use std::time::{Duration, Instant};
 
@@ -17,10 +17,10 @@ use crate::tokens::names::Names;
 
 type Ended = (Option<DateTime<Utc>>, Option<String>);
 
-/// Longer than any grace: keeps what is added to an [`Instant`] within what it can tell.
+/// Longer than any grace period. The bound keeps additions to an [`Instant`] from overflowing.
 const MOST_LEFT: Duration = Duration::from_secs(366 * 86_400);
 
-/// The former refresh tokens of a session whose successors were presented, the earliest first.
+/// Selects the former refresh tokens of a session whose successors were presented, in ascending order.
 macro_rules! of_superseded {
     () => {
         " FROM former_secrets AS f WHERE f.session_id = sessions.id AND f.superseded_at IS NOT NULL \
@@ -28,58 +28,59 @@ macro_rules! of_superseded {
     };
 }
 
-/// Why a caller may no longer do what the guard let him in for.
+/// The reason why an authorized caller may no longer act.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Lapse {
-    /// His session was ended, then and for this reason.
+    /// The session was ended, at this time and for this reason.
     SessionEnded(DateTime<Utc>, String),
-    /// His session stands nowhere.
+    /// The session does not exist.
     SessionUnknown,
-    /// His account is no more.
+    /// The account was deleted.
     AccountDeleted,
-    /// His account is disabled.
+    /// The account is disabled.
     AccountDisabled,
 }
 
-/// What became of a change for which the password was verified.
+/// The outcome of a change for which the password was verified.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verified<T> {
-    /// It is made.
+    /// The change was made.
     Done(T),
-    /// The hash is no longer the one that was verified: verify again.
+    /// The user's password hash is no longer the one that was verified. Verify the password again.
     Outdated,
-    /// It may no longer be made.
+    /// The caller may no longer make the change.
     Lapsed(Lapse),
 }
 
-/// How a session stands at this moment, with its user: what the guard asks for each request.
+/// The current state of a session and its user.
 #[derive(Clone, Debug)]
 pub struct Standing {
-    /// When and why it ended.
+    /// The time when the session ended, and the reason.
     pub ended: Option<(DateTime<Utc>, String)>,
-    /// The end of its whole life.
+    /// The end of the session's lifetime.
     pub expires_at: DateTime<Utc>,
-    /// What its sign-in asked for; `None`: whatever the user may.
+    /// The scope that the sign-in requested. `None` means all of the user's permissions.
     pub scope: Option<Names>,
-    /// Its user; none: the account is deleted.
+    /// `None` if the account was deleted.
     pub user: Option<Holder>,
-    /// Which of its access tokens are refused, and from when, because a step-up replaced them.
+    /// The generations whose access tokens a step-up replaced, with the times from which they are refused.
     pub replaced: Box<[Replaced]>,
 }
 
-/// Access tokens of a session that were issued before a step-up whose answer has arrived.
+/// Access tokens of a session that a step-up has replaced, after the new ones arrived at the client.
 #[derive(Clone, Copy, Debug)]
 pub struct Replaced {
-    /// The first generation after theirs.
+    /// The first generation that is not replaced.
     pub before: i32,
-    /// The end of the grace.
+    /// The end of the grace period, by the database's clock.
     pub over_at: DateTime<Utc>,
-    /// The same by this machine's monotonic time.
+    /// The end of the grace period, by this machine's monotonic clock.
     over_from: Instant,
 }
 
 impl Standing {
-    /// When the access tokens of this generation were replaced, if the grace after that is over.
+    /// Returns the end of the grace period of a generation's access tokens, if they were replaced and it has
+    /// passed.
     #[must_use]
     pub fn replaced_at(&self, generation: i32) -> Option<DateTime<Utc>> {
         let now = Instant::now();
@@ -88,41 +89,37 @@ impl Standing {
     }
 }
 
-/// A browser's session, found by its cookie.
+/// The state of a browser's session, found by its cookie.
 #[derive(Clone, Debug)]
 pub struct BrowserStanding {
-    /// The session.
+    /// The session's ID.
     pub id: Uuid,
-    /// SHA-256 of the key of the cookie that it was found by.
+    /// SHA-256 of the key of the cookie that was presented.
     pub cookie_digest: [u8; 32],
     /// The replacement of that cookie, if it was replaced.
     pub former: Option<FormerCookie>,
-    /// The last sign-in or step-up before the cookie was replaced, if it was.
+    /// The time of the last sign-in or step-up. For a replaced cookie, the last one before the replacement.
     pub auth_time: DateTime<Utc>,
-    /// When it expired, if it has; by the database's clock.
+    /// The time when the session expired by the database's clock, if it has.
     pub expired_at: Option<DateTime<Utc>>,
-    /// How long until then, by the same clock.
+    /// The time until the session expires, by the same clock.
     pub left: Duration,
-    /// How it stands; `expires_at` is the nearer of its two ends.
+    /// Its `expires_at` is the earlier of the idle end and the end of the lifetime.
     pub standing: Standing,
 }
 
-/// A cookie that a step-up or a change of password replaced.
+/// A cookie that a step-up or a change of the password replaced.
 #[derive(Clone, Copy, Debug)]
 pub struct FormerCookie {
-    /// When.
     pub replaced_at: DateTime<Utc>,
-    /// True if it is refused by now.
+    /// True if the cookie is now refused.
     pub is_over: bool,
-    /// How long until then; `None`: no later cookie was presented yet.
+    /// The time until the cookie is refused. `None` if no later cookie was presented yet.
     pub left: Option<Duration>,
 }
 
-/// Returns the browser's session whose cookie has, or had, this digest. If the cookie `is_presented`, the grace of those
-/// before it starts, once.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Returns the browser's session whose cookie has, or had, this digest. If `is_presented`, the grace period
+/// of earlier cookies starts, once.
 pub fn find_browser_standing(
     connection: &mut PgConnection,
     cookie_digest: &[u8; 32],
@@ -137,7 +134,7 @@ pub fn find_browser_standing(
     if awaits && is_presented && standing.former.is_none_or(|former| !former.is_over) {
         let id = standing.id;
         transaction(connection, |connection| {
-            // Those who present it at the same time take turns.
+            // The lock serialises requests that present the cookie at the same time.
             sessions::table.find(id).select(sessions::id).for_no_key_update().first::<Uuid>(connection)?;
             if renewal::supersede(connection, id, successor)? {
                 renewal::announce(connection, id)?;
@@ -150,7 +147,8 @@ pub fn find_browser_standing(
 
 type BrowserTimes = (DateTime<Utc>, DateTime<Utc>, Option<DateTime<Utc>>, DateTime<Utc>);
 type BrowserRow = (Uuid, BrowserTimes, Ended, Option<Holder>);
-/// With the number of a former cookie, and whether there are earlier ones whose grace has not started.
+/// A session, the number of a former cookie, and whether earlier cookies exist whose grace period has not
+/// started.
 type FoundBrowser = (BrowserStanding, Option<i32>, bool);
 
 /// The columns of a [`BrowserRow`].
@@ -232,10 +230,8 @@ fn browser_standing(
     }
 }
 
-/// A session's standing, and when the key that signed the access token was revoked: one round trip.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Returns the time when the access token's signing key was revoked and the session's state, in one round
+/// trip.
 pub fn find_standing(
     connection: &mut PgConnection,
     id: Uuid,
@@ -275,11 +271,9 @@ pub fn find_standing(
     }))
 }
 
-/// Looks again, in the caller's transaction, whether a user may still act in his session; `None`: he may. His row is
-/// locked until the transaction ends: a change of password and a deletion take turns with what is done in it.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Checks again, in the caller's transaction, whether a user may still act in their session. Returns `None`
+/// if they may. The user's row stays locked until the transaction ends, which serialises it with changes of
+/// the password and deletions.
 pub fn find_lapse(
     connection: &mut PgConnection,
     user_id: Uuid,

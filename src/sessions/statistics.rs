@@ -1,25 +1,20 @@
-//! How many sessions there are, and were.
+//! Counts live sessions per day, for charts.
 
 use chrono::NaiveDate;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Date, Integer};
 
-/// Sessions that lived at the end of a day (UTC), or now.
+/// The number of sessions that were live at the end of a day (UTC), or that are live now.
 #[derive(Clone, Debug, QueryableByName)]
 pub struct LiveSessions {
-    /// The day.
     #[diesel(sql_type = Date)]
     pub day: NaiveDate,
-    /// How many.
     #[diesel(sql_type = BigInt)]
     pub count: i64,
 }
 
-/// The sessions that lived at the end of each of the last days; today: now. One pass over the table, whose rows stand
-/// as long as their sessions could have lived.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Counts the sessions that were live at the end of each of the last days. For today it counts those live
+/// now. It takes one pass over the table, which keeps rows as long as their sessions could have lived.
 pub fn count_live(connection: &mut PgConnection, days: i32) -> QueryResult<Vec<LiveSessions>> {
     diesel::sql_query(
         "WITH today AS (SELECT (now() AT TIME ZONE 'UTC')::date AS day), \

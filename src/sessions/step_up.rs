@@ -1,4 +1,5 @@
-//! A step-up: the session's sign-in is now, and a new secret holds it.
+//! Steps up a session. The user has given the password again, so the time of sign-in is now, and the secret
+//! is replaced.
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
@@ -13,20 +14,16 @@ use crate::database::now;
 use crate::database::schema::{roles, sessions, users};
 use crate::tokens::revocation::{self, Revoked};
 
-/// A session whose user has just given the password.
+/// A session after a step-up.
 #[derive(Clone, Debug)]
 pub struct SteppedUp {
-    /// What goes into an access token.
+    /// The data for its access token.
     pub grant: Grant,
-    /// How the browser keeps the cookie.
     pub kept: Kept,
 }
 
-/// Raises a session to a sign-in of now and replaces its secret, in the caller's transaction. Everything that is issued
-/// goes by what this reads.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Sets the session's time of sign-in to now and replaces its secret, in the caller's transaction. Tokens
+/// must be issued from the returned data, which this transaction read.
 pub fn step_up(
     connection: &mut PgConnection,
     id: Uuid,
@@ -46,7 +43,7 @@ pub fn step_up(
         .optional()?;
     let Some((username, version, permissions)) = user else { return Ok(Verified::Outdated) };
     let renewed = renewal::renew(connection, id, secret, Before::Superseded, limits, origin)?;
-    // It ended just now: the next look finds why.
+    // The session has just ended. The next check finds the reason.
     let Some(renewed) = renewed else { return Ok(Verified::Outdated) };
     let (auth_time, session_scope): (DateTime<Utc>, Option<Vec<String>>) =
         diesel::update(sessions::table.find(id))

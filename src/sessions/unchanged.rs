@@ -1,4 +1,5 @@
-//! Checks in a change's transaction that its caller's session, account and secret are what the guard saw.
+//! Checks, in the transaction of a change, that the caller's session, account and secret are as the guard saw
+//! them.
 
 use std::time::Duration;
 
@@ -11,11 +12,10 @@ use super::session::interval;
 /// The secret that a request presented for its session.
 #[derive(Clone, Copy, Debug)]
 pub enum SentSecret<'a> {
-    /// A cookie whose key has this digest.
+    /// The digest of a cookie's key.
     Cookie(&'a [u8; 32]),
-    /// An access token.
     AccessToken {
-        /// The key that signed it.
+        /// The ID of the key that signed the token.
         kid: &'a str,
         /// The generation of the refresh token that it was issued with.
         generation: i32,
@@ -30,7 +30,7 @@ struct Unchanged {
     is_unchanged: bool,
 }
 
-/// A lock that waits gives the latest row, so what the transaction before wrote is seen.
+/// A locking read that had to wait returns the latest row, so it sees what the earlier transaction wrote.
 macro_rules! unchanged {
     ($lock:literal) => {
         concat!(
@@ -45,11 +45,9 @@ macro_rules! unchanged {
     };
 }
 
-/// Returns whether a session and its user of this version, and the secret sent, are good as before. If `locks`, the
-/// rows stay so until the transaction ends; otherwise the caller has locked the user's row.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Returns whether the session, its user at this version, and the presented secret are all still valid. If
+/// `locks`, the rows are locked until the transaction ends. Otherwise the caller must have locked the user's
+/// row.
 pub fn is_unchanged(
     connection: &mut PgConnection,
     (user_id, version): (Uuid, i64),

@@ -1,4 +1,4 @@
-//! The paths of the routes, and their answers.
+//! The paths of the routes, and the form of their responses.
 
 use actix_web::HttpResponse;
 use actix_web::http::header::ALLOW;
@@ -6,24 +6,24 @@ use serde::Serialize;
 
 use crate::http::response::no_store;
 
-/// Where a password is traded for a pair of tokens.
+/// The path that exchanges a password for a pair of tokens.
 pub const OBTAIN: &str = "/api/token/";
-/// Where a refresh token is traded for an access token.
+/// The path that exchanges a refresh token for an access token.
 pub const REFRESH: &str = "/api/token/refresh/";
-/// Where a token is looked at.
+/// The path that checks a token.
 pub const VERIFY: &str = "/api/token/verify/";
-/// Where a refresh token's session is ended.
+/// The path that ends the session of a refresh token.
 pub const BLACKLIST: &str = "/api/token/blacklist/";
 
-/// What may be asked for at each of them, as Django REST framework says with every answer.
+/// The value of `Allow` for each path. Django REST framework sends it with every response.
 pub const ALLOWED: &str = "POST, OPTIONS";
 
-/// Returns an answer that no cache keeps.
+/// Builds a response with status 200 that no cache may store.
 pub fn answer(body: &impl Serialize) -> HttpResponse {
     no_store(HttpResponse::Ok()).insert_header((ALLOW, ALLOWED)).json(body)
 }
 
-/// What is answered where there is nothing to say.
+/// An empty object.
 #[derive(Serialize, utoipa::ToSchema)]
 #[schema(as = SimplejwtNothing)]
 pub struct Nothing {}

@@ -1,4 +1,4 @@
-//! `POST /api/token/blacklist/`: ends the session that a refresh token belongs to, and with it its access tokens.
+//! `POST /api/token/blacklist/`: ends the session of a refresh token, and with it its access tokens.
 
 use actix_web::{HttpRequest, HttpResponse, web};
 
@@ -17,8 +17,9 @@ use crate::refusal::Problem;
 use crate::sessions::{Which, refresh_token};
 use crate::state::State;
 
-/// Signs out, as simplejwt's TokenBlacklistView. Any genuine refresh token of a session that lives ends it, a spent one
-/// too.
+/// Ends the session of a refresh token, like simplejwt's TokenBlacklistView.
+///
+/// Any refresh token of an active session works, even one that was used.
 #[utoipa::path(post, path = "/api/token/blacklist/", tag = "simplejwt", operation_id = "simplejwt_blacklist", security(()),
     request_body(content((RefreshToken = "application/json"), (RefreshToken = "application/x-www-form-urlencoded"),
         (RefreshToken = "multipart/form-data"))),
@@ -38,12 +39,12 @@ pub async fn blacklist(
 
 async fn end(state: &State, text: &str, origin: Origin, trace: &mut Trace) -> Result<(), Problem> {
     let token = checks::read_refresh_token(state, text, trace)?;
-    // Tells why there is nothing to end. Whether there is, is decided below.
+    // This explains why there is no session to end. `SignOut` below decides whether there is one.
     explanation::check_session_of(state, &token, trace).await?;
     let which = Which::OfRefreshToken(token.session_id, refresh_token::digest(&token.secret));
     let ended = SignOut { which }.run(state, origin).await?;
     if ended.is_empty() {
-        // Another request was faster by a hair.
+        // Another request ended the session in between.
         explanation::check_session_of(state, &token, trace).await?;
         return Err(refusals::session_unknown());
     }

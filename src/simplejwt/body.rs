@@ -1,5 +1,5 @@
-//! What is sent, read as Django REST framework does: JSON or a form, each field as its `CharField` takes it, what is not
-//! known overlooked, everything wrong told at once.
+//! Reads request bodies like Django REST framework: JSON or a form, and each field like a `CharField`.
+//! Unknown fields are ignored, and all errors are reported at once.
 
 use actix_web::dev::Payload;
 use actix_web::http::header::CONTENT_TYPE;
@@ -11,19 +11,20 @@ use super::shallow::Shallow;
 use crate::http::request::{Form, Input, read_body};
 use crate::refusal::{Code, FieldError, Problem};
 
-/// The fields that were sent, and what was wrong with those that have been read.
+/// The fields that have not been read yet, and the errors found so far.
 pub struct Body {
     fields: Map<String, Value>,
     errors: Vec<FieldError>,
 }
 
-/// What can be made of the fields.
+/// A type that can be read from the fields of a body.
 pub trait FromBody: Sized {
-    /// Reads what it needs; `None` when something was wrong and is noted in `body`.
+    /// Reads the fields that the type has. Returns `None` if the value cannot be built; `body` then holds the
+    /// errors.
     fn from_body(body: &mut Body) -> Option<Self>;
 }
 
-/// What an endpoint reads.
+/// The body of a request.
 pub struct Sent<T>(pub T);
 
 impl<T: FromBody + 'static> Input for Sent<T> {
@@ -38,12 +39,12 @@ impl<T: FromBody + 'static> Input for Sent<T> {
 }
 
 impl Body {
-    /// A text, without the space around it.
+    /// Reads a required text, without the white space around it.
     pub fn text(&mut self, name: &str) -> Option<String> {
         self.untrimmed_text(name).map(|text| text.trim_matches(is_space).to_owned())
     }
 
-    /// A text as it was sent: a password's spaces are part of it.
+    /// Reads a required text as it was sent. The spaces in a password are part of it.
     pub fn untrimmed_text(&mut self, name: &str) -> Option<String> {
         let text = match self.fields.remove(name) {
             None => return self.refuse(name, "missing_field", "This field is required."),
@@ -69,7 +70,7 @@ impl Body {
     }
 }
 
-/// Python's idea of white space.
+/// Returns true for a character that Python regards as white space.
 fn is_space(letter: char) -> bool {
     letter.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&letter)
 }
@@ -95,7 +96,7 @@ fn content_type(request: &HttpRequest) -> &str {
     request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
-/// Of several fields of one name the last counts.
+/// Reads a form. The last of several fields with the same name counts.
 fn read_form(text: &[u8]) -> Result<Map<String, Value>, Problem> {
     let form = Form::parse(text);
     if let Some(surplus) = form.surplus() {

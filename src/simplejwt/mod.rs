@@ -1,6 +1,6 @@
-//! `/api/token/…`: sign-in, refresh, check and sign-out in the words of djangorestframework-simplejwt, over the same
-//! sessions as everything else. What its clients send is taken as Django REST framework takes it, and they are answered
-//! and refused as it does.
+//! The routes of djangorestframework-simplejwt (`/api/token/…`) over doorward's own sessions: sign-in,
+//! refresh, verification and sign-out. Requests are read, and responses and refusals are written, like Django
+//! REST framework does.
 
 pub mod answer;
 pub mod blacklist;
@@ -17,7 +17,7 @@ use crate::http::routing::Endpoint;
 
 pub use refusal::translate;
 
-/// The routes, where the setting asks for them.
+/// Returns the routes. A setting decides whether they are served.
 #[must_use]
 pub fn routes() -> Vec<Endpoint> {
     vec![

@@ -1,28 +1,29 @@
-//! The fields of a `multipart/form-data` body (RFC 7578), which is small and whole in memory. A browser's `FormData` is
-//! sent like this.
+//! Parses the fields of a `multipart/form-data` body (RFC 7578), which is how a browser sends `FormData`. The
+//! body is small and in memory as a whole.
 
 use memchr::memmem::{self, Finder};
 use serde_json::{Map, Value};
 
 use crate::refusal::{Code, Problem};
 
-/// Parts of a body, bytes of a part's head, lines of a head and parameters of a line that are read. A body of more parts,
-/// or with a longer head, is refused.
+/// The number of parts in a body, bytes in the head of a part, lines in a head, and parameters in a line that
+/// are read. A body with more parts or a longer head is refused. Further lines and parameters are ignored.
 const PARTS_MAX: usize = 100;
 const HEAD_MAX: usize = 1_024;
 const LINES_MAX: usize = 16;
 const PARAMETERS_MAX: usize = 16;
 
-/// The fields by their names; of several of one name the last counts. A file is no text.
+/// Returns the fields by name. The last of several with the same name counts. A file becomes an empty object,
+/// which is refused as a text.
 ///
 /// # Errors
-/// `malformed_json`: no boundary is named, or there is more than is read.
+/// `malformed_json` if no boundary is named, there are too many parts, or a head is too long.
 pub fn read(content_type: &str, body: &[u8]) -> Result<Map<String, Value>, Problem> {
     let boundary = parameter(content_type, "boundary").filter(|boundary| is_boundary(boundary));
     let Some(boundary) = boundary else {
         return Err(malformed("the Content-Type names no boundary".to_owned()));
     };
-    // The first delimiter has no line before it.
+    // This puts a line break before the first delimiter too.
     let body = [b"\r\n", body].concat();
     let delimiter = Finder::new(&format!("\r\n--{boundary}")).into_owned();
     let mut fields = Map::new();
@@ -40,12 +41,13 @@ fn malformed(found: String) -> Problem {
     Problem::new(Code::MalformedJson, format!("Multipart form parse error - {found}"))
 }
 
-/// RFC 2046, section 5.1.1: 1 to 70 characters.
+/// Returns true for 1 to 70 characters that a boundary may have (RFC 2046, section 5.1.1).
 fn is_boundary(text: &str) -> bool {
     (1..=70).contains(&text.len()) && text.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic())
 }
 
-/// A part after its delimiter: the rest of that line, headers, an empty line, the value. `None`: it is no field.
+/// Parses a part: the rest of the delimiter's line, headers, an empty line and the value. Returns `None` if
+/// it is not a field.
 fn field(part: &[u8]) -> Result<Option<(String, Value)>, Problem> {
     let Some(head_len) = memmem::find(part, b"\r\n\r\n") else { return Ok(None) };
     if head_len > HEAD_MAX {
@@ -65,7 +67,7 @@ fn field(part: &[u8]) -> Result<Option<(String, Value)>, Problem> {
     Ok(Some((name, value)))
 }
 
-/// A parameter of a header's value, with or without quotes.
+/// Returns a parameter from the value of a header, with or without quotes.
 fn parameter(header: &str, name: &str) -> Option<String> {
     header.split(';').skip(1).take(PARAMETERS_MAX).find_map(|parameter| {
         let (key, value) = parameter.split_once('=')?;

@@ -1,4 +1,4 @@
-//! `POST /api/token/`: a password for the first pair of tokens.
+//! `POST /api/token/`: verifies a password and issues the first tokens of a new session.
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
@@ -18,11 +18,11 @@ use crate::state::State;
 use crate::tokens::access_token::Reader;
 use crate::users::password::PlainPassword;
 
-/// What signs in.
+/// The credentials of a user.
 #[derive(utoipa::ToSchema)]
 #[schema(as = SimplejwtObtain)]
 pub struct Obtain {
-    /// The username, or the e-mail address.
+    /// The username or the e-mail address.
     #[schema(example = "alice", pattern = r"^[^\u0000]*[^\s\u0000\u001c-\u001f\u0085][^\u0000]*$")]
     pub username: String,
     /// The password.
@@ -42,14 +42,14 @@ impl FromBody for Obtain {
 #[derive(Serialize, utoipa::ToSchema)]
 #[schema(as = SimplejwtPair)]
 pub struct Pair {
-    /// Opaque here.
+    /// The refresh token. It is opaque, not a JWT as with simplejwt itself.
     #[schema(example = "dwr_…")]
     pub refresh: String,
-    /// To be sent as `Authorization: Bearer …`.
+    /// The access token, to be sent as `Authorization: Bearer …`.
     pub access: String,
 }
 
-/// Signs in, as simplejwt's TokenObtainPairView.
+/// Signs in with a password, like simplejwt's TokenObtainPairView.
 #[utoipa::path(post, path = "/api/token/", tag = "simplejwt", operation_id = "simplejwt_obtain", security(()),
     request_body(content((Obtain = "application/json"), (Obtain = "application/x-www-form-urlencoded"),
         (Obtain = "multipart/form-data"))),
@@ -76,7 +76,7 @@ pub async fn obtain(
     Ok(answer(&Pair { refresh, access }))
 }
 
-/// An access token that simplejwt can read.
+/// Creates an access token that simplejwt can read.
 pub(super) fn access_token(state: &State, grant: &Grant) -> Result<String, Problem> {
     let scope = grant.scope().join(" ");
     let (token, _) =

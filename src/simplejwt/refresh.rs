@@ -1,5 +1,5 @@
-//! `POST /api/token/refresh/`: a refresh token for a new access token. The refresh token is kept, or spent where the
-//! setting says so.
+//! `POST /api/token/refresh/`: exchanges a refresh token for a new access token. A setting decides whether
+//! the refresh token is rotated or stays valid.
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
@@ -30,19 +30,19 @@ impl FromBody for RefreshToken {
     }
 }
 
-/// What a refresh gives.
+/// The tokens that a refresh returns.
 #[derive(Serialize, utoipa::ToSchema)]
 #[schema(as = SimplejwtRefreshed)]
 pub struct Tokens {
-    /// To be sent as `Authorization: Bearer …`.
+    /// The access token, to be sent as `Authorization: Bearer …`.
     pub access: String,
-    /// The successor, where the setting `rotate` spends what was sent.
+    /// The new refresh token. It is present only if `DOORWARD_SIMPLEJWT_ROUTES` is `rotate`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "dwr_…")]
     pub refresh: Option<String>,
 }
 
-/// Refreshes, as simplejwt's TokenRefreshView.
+/// Exchanges a refresh token for a new access token, like simplejwt's TokenRefreshView.
 #[utoipa::path(post, path = "/api/token/refresh/", tag = "simplejwt", operation_id = "simplejwt_refresh", security(()),
     request_body(content((RefreshToken = "application/json"), (RefreshToken = "application/x-www-form-urlencoded"),
         (RefreshToken = "multipart/form-data"))),

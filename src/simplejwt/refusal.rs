@@ -1,4 +1,4 @@
-//! Every refusal in simplejwt's words: its statuses and its bodies, made of what the guard found.
+//! Rewords every refusal like simplejwt: its status and its body.
 
 use actix_web::http::StatusCode;
 use serde_json::{Map, Value, json};
@@ -6,33 +6,35 @@ use serde_json::{Map, Value, json};
 use super::answer::{ALLOWED, BLACKLIST, OBTAIN, REFRESH, VERIFY};
 use crate::refusal::{Asked, Code, Problem, Translated};
 
-/// The realm of simplejwt's challenge.
+/// The realm in simplejwt's challenge.
 const REALM: &str = "api";
 
-/// A refusal as simplejwt has it.
+/// A refusal in simplejwt's words.
 #[derive(serde::Serialize, utoipa::ToSchema)]
 #[schema(as = SimplejwtRefusal)]
-#[allow(dead_code)] // of the description alone
+#[allow(dead_code)] // for the API description only
 pub struct Detail {
-    /// What is wrong.
+    /// The explanation of the refusal.
     #[schema(example = "Token is expired")]
     pub detail: String,
-    /// `token_not_valid` of a token; a code of ours where simplejwt has none.
+    /// `token_not_valid` if a token was refused. Otherwise doorward's own code, if simplejwt has no such
+    /// refusal.
     #[schema(example = "token_not_valid")]
     pub code: Option<String>,
 }
 
-/// What the routes refuse with, for their description.
+/// The refusals of the routes, for the API description.
 #[derive(utoipa::IntoResponses)]
-#[allow(dead_code)] // of the description alone
+#[allow(dead_code)] // for the API description only
 pub enum Refusals {
-    /// What is wrong with which field (`non_field_errors`: with all of it), or `detail` where the body is not JSON.
+    /// The errors of each field (`non_field_errors` for the whole body), or a `detail` if the body cannot be
+    /// parsed.
     #[response(status = 400)]
     Fields(BodyRefusal),
-    /// The password or the token is not good.
+    /// The password or the token was refused.
     #[response(status = 401)]
     Credential(Detail),
-    /// Only POST is answered.
+    /// Only POST is allowed.
     #[response(status = 405)]
     Method(Detail),
     /// The body is larger than 64 KiB.
@@ -41,35 +43,35 @@ pub enum Refusals {
     /// The body is neither JSON nor a form.
     #[response(status = 415)]
     Media(Detail),
-    /// Asked too often: `Retry-After` says when to try again.
+    /// Too many attempts: `Retry-After` says when to try again.
     #[response(status = 429)]
     Throttled(Detail),
-    /// A fault of ours.
+    /// An error in the server.
     #[response(status = 500)]
     Internal(Detail),
-    /// A fault of ours that passes: `Retry-After` says when to try again.
+    /// A temporary error in the server: `Retry-After` says when to try again.
     #[response(status = 503)]
     Unavailable(Detail),
 }
 
-/// What is wrong, field by field.
+/// The errors of each field.
 #[derive(serde::Serialize, utoipa::ToSchema)]
 #[schema(as = SimplejwtFieldErrors)]
 pub struct FieldErrors(pub std::collections::BTreeMap<String, Vec<String>>);
 
-/// What is wrong with a body.
+/// The errors in a body.
 #[derive(serde::Serialize, utoipa::ToSchema)]
 #[schema(as = SimplejwtBodyRefusal)]
 #[serde(untagged)]
-#[allow(dead_code)] // of the description alone
+#[allow(dead_code)] // for the API description only
 pub enum BodyRefusal {
-    /// It could be read.
+    /// The body could be parsed, but some fields are invalid.
     Fields(FieldErrors),
-    /// It could not.
+    /// The body could not be parsed.
     Detail(Detail),
 }
 
-/// A refusal at one of simplejwt's paths, in its words.
+/// Rewords a refusal at one of simplejwt's paths. Returns `None` for other paths.
 #[must_use]
 pub fn translate(problem: &Problem, asked: &Asked) -> Option<Translated> {
     let path = asked.target().split('?').next().unwrap_or_default();
@@ -85,13 +87,13 @@ fn say(problem: &Problem, method: &str, path: &str) -> (StatusCode, Value) {
     match code {
         Code::ValidationFailed => (StatusCode::BAD_REQUEST, field_errors(problem)),
         Code::MethodNotAllowed => (code.status(), detail(&format!("Method \"{method}\" not allowed."))),
-        // Said in its words where it was found.
+        // The reader of the body has worded these details already.
         Code::MalformedJson | Code::UnsupportedMediaType | Code::PayloadTooLarge => {
             (code.status(), detail(problem.detail()))
         }
         Code::TooManyAttempts => (code.status(), detail(&throttled(problem))),
         Code::InvalidCredentials => (code.status(), detail(NO_ACCOUNT)),
-        // Which of the two it is stands in the record alone.
+        // The response hides that the account is disabled. Only the kept refusal says it.
         Code::AccountDisabled if path == OBTAIN => (code.status(), detail(NO_ACCOUNT)),
         Code::AccountDisabled | Code::AccountDeleted => (code.status(), detail(NO_ACCOUNT_OF_TOKEN)),
         _ => match verdict(code) {
@@ -110,8 +112,8 @@ const NO_ACCOUNT: &str = "No active account found with the given credentials";
 const NO_ACCOUNT_OF_TOKEN: &str = "No active account found for the given token.";
 const BLACKLISTED: &str = "Token is blacklisted";
 
-/// What simplejwt says of a token; `None`: it is not about the token. What was good and has been taken back is
-/// blacklisted.
+/// Returns simplejwt's message about a token; `None` if the refusal is not about the token. A valid token
+/// that was revoked counts as blacklisted.
 fn verdict(code: Code) -> Option<&'static str> {
     match code {
         Code::SessionEnded | Code::RefreshTokenReused | Code::TokenRevoked => Some(BLACKLISTED),

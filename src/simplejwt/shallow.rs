@@ -1,14 +1,16 @@
-//! A JSON value without what lists and nested objects hold: the routes take texts alone, and need the kind of all else.
+//! Parses JSON without the content of lists and nested objects. The routes accept only texts, and need only
+//! the kind of other values.
 
 use std::fmt;
 
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-/// Members that the routes take. Those of other names are skipped.
+/// The members that the routes read. Others are skipped.
 const TAKEN: [&str; 4] = ["username", "password", "refresh", "token"];
 
-/// A value, and the members that the routes take if it is an object: of several of one name the last.
+/// A value. If it is an object, it has the members that the routes read; the last of several with the same
+/// name counts.
 pub(super) struct Shallow(pub(super) Value);
 
 impl<'de> Deserialize<'de> for Shallow {

@@ -1,4 +1,4 @@
-//! `POST /api/token/verify/`: whether an access or refresh token is good. Nothing is spent by asking.
+//! `POST /api/token/verify/`: checks an access or refresh token without using it up.
 
 use actix_web::{HttpRequest, HttpResponse, web};
 
@@ -30,8 +30,9 @@ impl FromBody for Token {
     }
 }
 
-/// Looks at a token, as simplejwt's TokenVerifyView. Of a refresh token it is told whether its session lives, not whether
-/// it is spent.
+/// Checks a token, like simplejwt's TokenVerifyView.
+///
+/// A refresh token passes if its session and its user are active, even if it was used.
 #[utoipa::path(post, path = "/api/token/verify/", tag = "simplejwt", operation_id = "simplejwt_verify", security(()),
     request_body(content((Token = "application/json"), (Token = "application/x-www-form-urlencoded"),
         (Token = "multipart/form-data"))),
@@ -54,7 +55,7 @@ async fn look_at(state: &State, text: &str, trace: &mut Trace) -> Result<(), Pro
         let sent = credential::Sent::Bearer(text.to_owned());
         return checks::identify_sent(state, &sent, trace).await.map(|_| ());
     }
-    // A personal token is neither of the two, and is refused here.
+    // A personal token is neither of the two, and is refused here as well.
     let token = checks::read_refresh_token(state, text, trace)?;
     let life = explanation::check_session_of(state, &token, trace).await?;
     let lets_in = match life.user_status.as_deref() {

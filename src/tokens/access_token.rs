@@ -1,5 +1,5 @@
-//! Access tokens: JWTs of the profile of RFC 9068. jsonwebtoken makes and checks the signature; the claims are
-//! checked here, in the order of the catalogue of refusals.
+//! Issues and verifies access tokens, which are JWTs with the profile of RFC 9068. jsonwebtoken verifies the
+//! signature. The claims are checked here, in the order of the catalogue of refusals.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -10,53 +10,52 @@ use uuid::Uuid;
 use super::names::Names;
 use super::signing_key::{ACCESS_TOKEN_TYPE, KeyRing, SigningKey, Times};
 
-/// How far ahead of our clock `nbf` and `iat` may be. `exp` has no leeway.
+/// `nbf` and `iat` may be this far ahead of the server's clock. `exp` has no leeway.
 const LEEWAY: TimeDelta = TimeDelta::seconds(5);
-/// Bytes that a token may have.
+/// The maximum length of a token, in bytes.
 pub const MAX_LEN: usize = 8 * 1024;
 
-/// Whom tokens are from and for.
+/// The issuer and the audiences of access tokens.
 #[derive(Clone, Debug)]
 pub struct Issuer {
-    /// The public URL: `iss`, and the audience that must be among `aud`.
+    /// The public URL. It is the `iss` of issued tokens, and it must be in `aud` of verified ones.
     pub url: String,
-    /// Further audiences.
+    /// Further values of `aud` in issued tokens.
     pub audiences: Vec<String>,
 }
 
-/// What an access token says (RFC 9068, section 2.2), times in whole seconds.
+/// The claims of an access token (RFC 9068, section 2.2). Times are whole seconds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claims {
-    /// The user.
+    /// The user's ID.
     pub sub: Uuid,
-    /// The token.
+    /// The token's ID.
     pub jti: Uuid,
-    /// The session.
+    /// The session's ID.
     pub sid: Uuid,
     /// The generation of the refresh token that it was issued with.
     pub generation: i32,
     /// The user's version, as the issuing statement read it.
     pub ver: i64,
-    /// Who asked for it.
+    /// The client that requested the token.
     pub client_id: String,
-    /// What it may do, separated by spaces.
+    /// The scope, as names separated by spaces.
     pub scope: String,
-    /// The last sign-in or step-up.
+    /// The time of the last sign-in or step-up.
     pub auth_time: DateTime<Utc>,
-    /// When it was issued.
     pub iat: DateTime<Utc>,
-    /// From when it is good.
+    /// The token is valid from this time.
     pub nbf: DateTime<Utc>,
-    /// From when it is no longer good.
+    /// The token is invalid from this time.
     pub exp: DateTime<Utc>,
 }
 
-/// Who reads an access token besides this server: what it says twice for his sake.
+/// The kind of software, besides this server, that reads an access token. Some readers need extra claims.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reader {
-    /// Who knows RFC 9068.
+    /// Software that knows RFC 9068.
     Standard,
-    /// djangorestframework-simplejwt too, which wants a `token_type` and a `user_id`.
+    /// djangorestframework-simplejwt as well, which needs `token_type` and `user_id`.
     Simplejwt,
 }
 
@@ -76,7 +75,7 @@ struct WireClaims {
     #[serde(rename = "gen")]
     generation: i32,
     ver: i64,
-    // For others: nothing here reads them.
+    // Only for other readers. This server does not read them.
     #[serde(skip_deserializing, skip_serializing_if = "Option::is_none")]
     token_type: Option<&'static str>,
     #[serde(skip_deserializing, skip_serializing_if = "Option::is_none")]
@@ -91,73 +90,68 @@ enum Audience {
     Several(Vec<String>),
 }
 
-/// The first thing wrong with an access token. What comes after the signature was proven carries the claims.
+/// The first error found in an access token. Errors found after the signature was verified carry the claims.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AccessTokenFlaw {
-    /// No JWT of this profile.
+    /// It is not a JWT of this profile.
     Malformed,
-    /// It names no key of ours.
+    /// It names a key that this server does not have.
     KeyUnknown,
-    /// Not signed by the key that it names, by that key's algorithm.
+    /// It is not signed by the key that it names with that key's algorithm.
     SignatureInvalid,
-    /// Signed by a key that is revoked: whoever has it may have signed this.
+    /// It is signed by a revoked key. Anyone who has that key may have signed it.
     KeyRevoked {
-        /// When.
+        /// The time when the key was revoked.
         revoked_at: DateTime<Utc>,
     },
-    /// It outlives whatever this key signed before others took its place: whoever got hold of it signed this.
+    /// It expires later than any token that the key signed before its successor took over. Someone else who
+    /// has the key signed it.
     KeyRetired {
-        /// When the last that it signed had expired.
+        /// The time when the last token that the key signed had expired.
         retires_at: DateTime<Utc>,
     },
-    /// Past `exp`.
+    /// `exp` has passed.
     Expired {
-        /// `exp`.
+        /// The token's `exp`.
         expired_at: DateTime<Utc>,
-        /// What it says.
+        /// The token's claims.
         claims: Box<Claims>,
     },
-    /// `nbf` or `iat` lies ahead.
     NotYetValid {
-        /// The later of both.
+        /// The later of `nbf` and `iat`.
         valid_from: DateTime<Utc>,
-        /// What it says.
+        /// The token's claims.
         claims: Box<Claims>,
     },
-    /// From somebody else.
+    /// `iss` is another issuer.
     IssuerMismatch {
-        /// Our issuer.
         expected: String,
-        /// The token's.
+        /// The token's `iss`.
         found: String,
-        /// What it says.
         claims: Box<Claims>,
     },
-    /// For somebody else.
+    /// `aud` does not contain this server.
     AudienceMismatch {
-        /// Our audience.
         expected: String,
-        /// The token's.
+        /// The token's `aud`.
         found: Vec<String>,
-        /// What it says.
         claims: Box<Claims>,
     },
-    /// Signed by us, but no access token.
+    /// It is signed by this server, but it is not an access token.
     TypeMismatch {
-        /// Its `typ`.
+        /// The `typ` of its header.
         found: String,
-        /// What it says.
         claims: Box<Claims>,
     },
 }
 
-/// Why no token could be signed.
+/// The reason why no token could be signed.
 #[derive(Debug, thiserror::Error)]
 pub enum IssueError {
-    /// No key may sign at this moment.
+    /// No key may sign at this time.
     #[error("there is no key that may sign")]
     NoKey,
-    /// The claims are no JSON.
+    /// The claims could not be encoded as JSON.
     #[error("{0}")]
     Encoding(#[from] serde_json::Error),
     /// The library failed.
@@ -165,11 +159,8 @@ pub enum IssueError {
     Signing,
 }
 
-/// Signs an access token with the key that signs at `now`, and returns it with the time at which it expires. That is `exp` of the
-/// claims, or earlier: the token does not outlive its key.
-///
-/// # Errors
-/// See [`IssueError`].
+/// Signs an access token with the key that signs at `now`. Returns it with the time at which it expires,
+/// which may be before the `exp` of `claims`, because a token must not outlive its key.
 pub fn issue(
     ring: &KeyRing,
     issuer: &Issuer,
@@ -187,7 +178,7 @@ pub fn issue(
     Ok((sign(key, &wire)?, expires_at))
 }
 
-/// The compact form (RFC 7515, section 7.1).
+/// Signs the claims in the compact serialization (RFC 7515, section 7.1).
 fn sign(key: &SigningKey, claims: &WireClaims) -> Result<String, IssueError> {
     let mut token = format!("{}.", key.header());
     URL_SAFE_NO_PAD.encode_string(serde_json::to_vec(claims)?, &mut token);
@@ -222,19 +213,19 @@ fn wire(issuer: &Issuer, claims: &Claims) -> WireClaims {
     }
 }
 
-/// A token that a key of ours signed, whatever it is good for. Nothing of it changes with time, so it may be remembered.
+/// A token that one of this server's keys signed, for whatever purpose. Nothing in it depends on the time, so
+/// it may be cached.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Signed {
-    /// What it says.
     pub claims: Claims,
-    /// What it may do.
+    /// The token's scope.
     pub scope: Names,
-    /// The key that signed it.
+    /// The ID of the key that signed it.
     pub kid: String,
     misdirected: Option<Box<Misdirected>>,
 }
 
-/// Why a token of ours is of no use here, at whatever time.
+/// The reason why a genuine token is never valid as an access token for this server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Misdirected {
     /// It names another issuer.
@@ -246,10 +237,10 @@ enum Misdirected {
 }
 
 impl Signed {
-    /// Checks what changes with time, then where the token belongs: times, issuer and audience, type.
+    /// Checks the times first, then the issuer and audience, then the type.
     ///
     /// # Errors
-    /// The first flaw, in that order.
+    /// The first error, in that order.
     pub fn judge(&self, issuer: &Issuer, now: DateTime<Utc>) -> Result<(), AccessTokenFlaw> {
         let claims = || Box::new(self.claims.clone());
         if self.claims.exp <= now {
@@ -272,7 +263,7 @@ impl Signed {
         }
     }
 
-    /// Checks that the key is still one of ours: for a token that was remembered.
+    /// Checks a cached token's key again.
     ///
     /// # Errors
     /// [`AccessTokenFlaw::KeyUnknown`], [`AccessTokenFlaw::KeyRevoked`], [`AccessTokenFlaw::KeyRetired`].
@@ -281,7 +272,8 @@ impl Signed {
     }
 }
 
-/// A key that has a successor signed nothing that outlives it: who has got hold of it could.
+/// Checks that the key is not revoked, and that the token does not outlive it. A key with a successor signed
+/// nothing that outlives it, but someone who stole the key could.
 fn check_times_of_key(key: &SigningKey, claims: &Claims) -> Result<(), AccessTokenFlaw> {
     let Times { retires_at, revoked_at, .. } = *key.times();
     if let Some(revoked_at) = revoked_at {
@@ -303,7 +295,8 @@ struct WireHeader {
     crit: Option<serde_json::Value>,
 }
 
-/// Checks form and signature alone, and notes whom the token is from and for.
+/// Checks the format and the signature only. The result records whether issuer, audience and type are this
+/// server's.
 ///
 /// # Errors
 /// [`AccessTokenFlaw::Malformed`], [`AccessTokenFlaw::KeyUnknown`], [`AccessTokenFlaw::SignatureInvalid`],
@@ -317,12 +310,13 @@ pub fn verify_signature(ring: &KeyRing, issuer: &Issuer, token: &str) -> Result<
     let (header, payload) = message.split_once('.').ok_or(Malformed)?;
     let header: WireHeader = decode(header).ok_or(Malformed)?;
     if payload.contains('.') || URL_SAFE_NO_PAD.decode(signature).is_err() || header.crit.is_some() {
-        // RFC 7515, section 4.1.11: no extension is understood here, so one that must be is refused.
+        // doorward understands no extensions, so a token with a critical one must be refused (RFC 7515,
+        // section 4.1.11).
         return Err(Malformed);
     }
     let payload = URL_SAFE_NO_PAD.decode(payload).map_err(|_| Malformed)?;
     let key = ring.find(&header.kid).ok_or(KeyUnknown)?;
-    // The key says by which algorithm, never the token.
+    // The key determines the algorithm, never the token.
     if header.alg != key.algorithm().as_str() {
         return Err(SignatureInvalid);
     }
@@ -361,7 +355,7 @@ fn decode<T: serde::de::DeserializeOwned>(part: &str) -> Option<T> {
     from_json(&URL_SAFE_NO_PAD.decode(part).ok()?)
 }
 
-/// RFC 8259, section 8.1: JSON is UTF-8, members that nothing here reads included.
+/// Parses JSON, which must be UTF-8, including the members that are not read (RFC 8259, section 8.1).
 fn from_json<T: serde::de::DeserializeOwned>(text: &[u8]) -> Option<T> {
     serde_json::from_str(std::str::from_utf8(text).ok()?).ok()
 }
@@ -383,7 +377,7 @@ fn read(wire: &WireClaims) -> Option<Claims> {
     })
 }
 
-/// RFC 9068, section 4: `at+jwt`, with or without `application/`, whatever the case.
+/// Returns whether `typ` is `at+jwt`, in any case, with or without `application/` (RFC 9068, section 4).
 fn is_access_token_type(typ: &str) -> bool {
     typ.eq_ignore_ascii_case(ACCESS_TOKEN_TYPE) || typ.eq_ignore_ascii_case("application/at+jwt")
 }
@@ -439,7 +433,7 @@ mod tests {
         }
     }
 
-    /// Signs whatever claims under whatever header.
+    /// Signs any claims with any header.
     fn forge(key: &SigningKey, change: impl FnOnce(&mut Value, &mut Value)) -> String {
         let mut header =
             json!({ "alg": key.algorithm().as_str(), "typ": ACCESS_TOKEN_TYPE, "kid": key.kid() });
@@ -557,7 +551,7 @@ mod tests {
         }
         let critical = forge(&one, |header, _| header["crit"] = json!(["exp"]));
         assert_eq!(flaw(&ring, &critical), Some(AccessTokenFlaw::Malformed));
-        // HMAC with the public key for a secret: the classic confusion.
+        // HMAC with the public key as the secret is the classic algorithm confusion.
         let public = serde_json::to_string(&ring.jwks_at(at(NOW))).expect("a set");
         let mut header = jsonwebtoken::Header::new(jsonwebtoken::Algorithm::HS256);
         header.kid = Some(one.kid().to_owned());

@@ -1,11 +1,11 @@
-//! The user behind a credential, as the guard sees him.
+//! Reads the user behind a credential, as the guard needs them.
 
 use diesel::prelude::*;
 use uuid::Uuid;
 
 use super::names::Names;
 
-/// The columns of a [`Holder`], where users and roles are joined.
+/// The columns of a [`Holder`]. The query must join users and roles.
 macro_rules! holder_columns {
     () => {{
         use $crate::database::schema::{roles, users};
@@ -26,19 +26,15 @@ pub(crate) use holder_columns;
 /// The user that a session or a token belongs to.
 #[derive(Clone, Debug, Queryable)]
 pub struct Holder {
-    /// The id.
     pub id: Uuid,
-    /// The name.
     pub username: String,
-    /// The address.
     pub email: Option<String>,
     /// `active` or `disabled`.
     pub status: String,
-    /// Raised by changes of role and status.
+    /// Increases when the role or the status changes.
     pub version: i64,
-    /// The role's name.
     pub role: String,
-    /// What the role may.
+    /// The role's permissions.
     #[diesel(deserialize_as = Vec<String>)]
     pub permissions: Names,
 }

@@ -1,4 +1,4 @@
-//! The signing keys as this process holds them, reloaded when they change.
+//! Holds the signing keys of this process and reloads them when they change.
 
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -7,7 +7,7 @@ use super::signing_key::{self, KeyRing};
 use crate::database::{Connection, Database, DatabaseError};
 use crate::secret_key::SecretKeys;
 
-/// The ring that requests use. Clones share it.
+/// The current key ring. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Keys {
     held: Arc<RwLock<Held>>,
@@ -16,38 +16,34 @@ pub struct Keys {
 #[derive(Debug)]
 struct Held {
     ring: Arc<KeyRing>,
-    /// Counts the rings: a slow load does not put an older one in a newer one's place.
+    /// The number of replacements, so that a slow load does not replace a newer ring by an older one.
     count: u64,
 }
 
-/// Why the keys could not be loaded.
+/// The reason why the keys could not be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
-    /// No answer from the database.
+    /// The query failed.
     #[error(transparent)]
     Database(#[from] DatabaseError),
-    /// A key does not open or work.
+    /// A key could not be decrypted or does not work.
     #[error(transparent)]
     Key(#[from] KeyError),
 }
 
 impl Keys {
-    /// This ring.
     #[must_use]
     pub fn new(ring: KeyRing) -> Self {
         Self { held: Arc::new(RwLock::new(Held { ring: Arc::new(ring), count: 0 })) }
     }
 
-    /// The ring of this moment.
+    /// Returns the current ring.
     #[must_use]
     pub fn current(&self) -> Arc<KeyRing> {
         Arc::clone(&self.held.read().unwrap_or_else(PoisonError::into_inner).ring)
     }
 
-    /// Loads the rows again; the old ring stays when that fails.
-    ///
-    /// # Errors
-    /// See [`LoadError`].
+    /// Loads the keys from the database. The old ring stays if that fails.
     pub async fn reload(&self, database: &Database, secret_keys: &SecretKeys) -> Result<(), LoadError> {
         let count = self.count();
         let rows = database.run(signing_key::list).await?;
@@ -55,11 +51,8 @@ impl Keys {
         Ok(())
     }
 
-    /// The same on a connection of the caller's, who knows that the rows have just changed: no load that is under way
-    /// comes after it.
-    ///
-    /// # Errors
-    /// See [`LoadError`].
+    /// Loads the keys on the caller's connection, after the caller has changed the rows. A load that was
+    /// started earlier cannot replace this ring.
     pub fn reload_on(&self, connection: &mut Connection, secret_keys: &SecretKeys) -> Result<(), LoadError> {
         let rows = signing_key::list(connection).map_err(DatabaseError::from)?;
         self.replace(None, signing_key::open(&rows, secret_keys)?);
@@ -70,7 +63,8 @@ impl Keys {
         self.held.read().unwrap_or_else(PoisonError::into_inner).count
     }
 
-    /// A ring that was asked for before another was put in place may be older than that.
+    /// Replaces the ring. A ring whose load started before the last replacement may be older, so it is
+    /// dropped.
     fn replace(&self, asked_at: Option<u64>, ring: KeyRing) {
         let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
         if asked_at.is_none_or(|count| count == held.count) {

@@ -1,26 +1,26 @@
-//! What a signing key is there for at a moment, as it is listed.
+//! Determines the state of a signing key at a given time, for listings.
 
 use chrono::{DateTime, Utc};
 
 use super::signing_key::{Row, find_signing};
 
-/// What a key is there for.
+/// The state of a signing key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyState {
-    /// New tokens are signed by it.
+    /// It signs new tokens.
     Signs,
-    /// It is in the key set, so that verifiers know it when it signs.
+    /// It is in the key set already, so that verifiers know it before it signs.
     Published,
-    /// What it signed is still good.
+    /// It no longer signs, but tokens that it signed are still valid.
     Verifies,
-    /// Nothing that it signed is good any more.
+    /// All tokens that it signed have expired.
     Retired,
-    /// It leaked: whatever it signed is refused.
+    /// It was revoked, and every token that it signed is refused.
     Revoked,
 }
 
 impl KeyState {
-    /// The state at `now` of a row among `all`.
+    /// Returns the state at `now` of one row of `all`.
     #[must_use]
     pub fn of(row: &Row, all: &[Row], now: DateTime<Utc>) -> Self {
         let live = all.iter().filter(|row| row.times().is_live_at(now));
@@ -34,7 +34,7 @@ impl KeyState {
         }
     }
 
-    /// The name in listings for programs.
+    /// Returns the name for machine-readable listings.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {

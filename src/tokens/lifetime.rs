@@ -1,4 +1,5 @@
-//! The longest lifetime of access tokens, stored with each signing key: a key that is replaced retires by it.
+//! Stores the longest lifetime of access tokens with each signing key. It determines when a replaced key
+//! retires.
 
 use std::time::Duration;
 
@@ -9,25 +10,22 @@ use super::revocation::{self, Revoked};
 use crate::database::nodes;
 use crate::database::schema::signing_keys;
 
-/// The lifetime in seconds where neither a node nor a key has one: nodes of an earlier version may serve.
+/// The lifetime in seconds if neither a node nor a key has one. Nodes of an earlier version may be running.
 const UNKNOWN: i64 = 86_400;
 
-/// Returns a lifetime as the database has it.
+/// Converts a lifetime to seconds, as the database stores it.
 #[must_use]
 pub fn in_seconds(ttl: Duration) -> i64 {
     i64::try_from(ttl.as_secs()).unwrap_or(i64::MAX).max(1)
 }
 
-/// Locks the keys against others that insert one or raise a lifetime, until the transaction ends.
+/// Locks the table of keys until the transaction ends, against inserts and changes of lifetimes by others.
 pub(super) fn lock(connection: &mut PgConnection) -> QueryResult<()> {
     diesel::sql_query("LOCK TABLE signing_keys IN SHARE ROW EXCLUSIVE MODE").execute(connection).map(|_| ())
 }
 
-/// Returns the longest lifetime in seconds that a new key has to allow: that of the nodes, or where none has reported itself,
-/// that of the newest key.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Returns the longest lifetime, in seconds, that a new key must allow. It is the nodes' longest, or the
+/// newest key's if no node has reported one.
 pub fn find_longest_ttl(connection: &mut PgConnection) -> QueryResult<i64> {
     if let Some(longest) = nodes::find_longest_ttl(connection)? {
         return Ok(longest);
@@ -41,12 +39,9 @@ pub fn find_longest_ttl(connection: &mut PgConnection) -> QueryResult<i64> {
     Ok(newest.unwrap_or(UNKNOWN))
 }
 
-/// Raises the longest lifetime of each key that signs now or later. A node does so in its own transaction before it issues
-/// tokens of this lifetime. A trigger moves the retirement of a key whose successor is published already. Returns whether any key
-/// was raised.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Raises the longest lifetime of each key that signs now or later. A node does this in its own transaction
+/// before it issues tokens of this lifetime. A trigger postpones the retirement of a key whose successor is
+/// already published. Returns whether any key changed.
 pub fn raise_longest_ttl(connection: &mut PgConnection, ttl_seconds: i64) -> QueryResult<bool> {
     lock(connection)?;
     #[derive(QueryableByName)]
@@ -71,7 +66,7 @@ pub fn raise_longest_ttl(connection: &mut PgConnection, ttl_seconds: i64) -> Que
     Ok(!raised.is_empty())
 }
 
-/// Makes every node load the keys again. Nodes of earlier versions understand this event only.
+/// Makes every node reload the keys. Nodes of earlier versions understand only this event.
 pub(super) fn announce(connection: &mut PgConnection) -> QueryResult<()> {
     revocation::insert_change(connection, &Revoked::Everything, "signing_keys_changed")
 }

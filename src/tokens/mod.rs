@@ -1,4 +1,4 @@
-//! Tokens: signed access tokens, personal access tokens, the keys that sign, and what was revoked.
+//! Access tokens, personal access tokens, signing keys, and the revocation feed.
 
 pub mod access_token;
 pub mod holder;

@@ -1,16 +1,16 @@
-//! Names of permissions, as roles, scopes and callers have them.
+//! Stores the names of permissions of a role, a scope or a caller.
 
 use std::ops::Deref;
 use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
 
-/// Names, sorted. Clones share them: a caller is made for each request.
+/// Sorted names. Clones share them, because a caller is created for each request.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Names(Arc<[String]>);
 
 impl Names {
-    /// Of a scope in its one text (RFC 6749, section 3.3).
+    /// Splits a scope at its spaces (RFC 6749, section 3.3).
     #[must_use]
     pub fn of_scope(scope: &str) -> Self {
         scope.split(' ').filter(|name| !name.is_empty()).map(str::to_owned).collect::<Vec<_>>().into()

@@ -1,4 +1,5 @@
-//! Personal access tokens: long-lived, opaque, for scripts. Shown once, stored as a digest.
+//! Creates, lists, finds and revokes personal access tokens. They are long-lived, opaque and meant for
+//! scripts. The plain token is shown once, and the database stores a digest.
 
 use std::fmt;
 use std::time::Duration;
@@ -17,20 +18,20 @@ use crate::database::now;
 use crate::database::schema::{personal_tokens, roles, users};
 use crate::random;
 
-/// What every personal token begins with.
+/// Every personal token starts with this prefix.
 pub const PREFIX: &str = "dwp_";
-/// Characters of the random part: 43 of base62 hold 256 bits.
+/// The length of the random part. 43 characters of base62 hold 256 bits.
 const RANDOM_LEN: usize = 43;
-/// Characters of the checksum: 6 of base62 hold 32 bits.
+/// The length of the checksum. 6 characters of base62 hold 32 bits.
 const CHECKSUM_LEN: usize = 6;
 const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
-/// A personal token as it is shown once. Never prints.
+/// A personal token in plain text, which is shown once. `Debug` does not print it.
 #[derive(Clone)]
 pub struct PlainPersonalToken(String);
 
 impl PlainPersonalToken {
-    /// The text, for the one answer that carries it.
+    /// Returns the text, for the one response that contains it.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
@@ -43,11 +44,11 @@ impl fmt::Debug for PlainPersonalToken {
     }
 }
 
-/// It is not of the form, or its checksum fails.
+/// The text does not have the format, or its checksum is wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PersonalTokenFlaw;
 
-/// A new token and the digest to store.
+/// Generates a token. Returns it with the digest to store.
 #[must_use]
 pub fn mint() -> (PlainPersonalToken, [u8; 32]) {
     let mut text = PREFIX.to_owned();
@@ -60,15 +61,13 @@ pub fn mint() -> (PlainPersonalToken, [u8; 32]) {
     (PlainPersonalToken(text), digest)
 }
 
-/// Bytes past the last whole multiple of 62 are drawn again, so that every digit is as likely.
+/// Converts a random byte to a digit. Bytes from 248, the last multiple of 62, are rejected, so that all
+/// digits are equally likely.
 fn digit(byte: u8) -> Option<char> {
     (byte < 248).then(|| char::from(DIGITS[usize::from(byte % 62)]))
 }
 
-/// The digest to look a token up by.
-///
-/// # Errors
-/// [`PersonalTokenFlaw`].
+/// Checks the format and the checksum. Returns the digest by which to look up the token.
 pub fn parse(text: &str) -> Result<[u8; 32], PersonalTokenFlaw> {
     let random = text.strip_prefix(PREFIX).ok_or(PersonalTokenFlaw)?;
     let is_base62 = random.bytes().all(|byte| byte.is_ascii_alphanumeric());
@@ -79,13 +78,14 @@ pub fn parse(text: &str) -> Result<[u8; 32], PersonalTokenFlaw> {
     if checksum(body) == sum { Ok(digest(text)) } else { Err(PersonalTokenFlaw) }
 }
 
-/// Returns whether a text has a personal token's form, of any length.
+/// Returns whether a text has the format of a personal token, of any length.
 #[must_use]
 pub fn is_in_form(text: &str) -> bool {
     text.strip_prefix(PREFIX).is_some_and(|random| random.bytes().all(|byte| byte.is_ascii_alphanumeric()))
 }
 
-/// CRC-32 in base62: tells a mistyped token from an unknown one, and secret scanners what they found.
+/// Returns the CRC-32 in base62. It distinguishes a mistyped token from an unknown one, and lets secret
+/// scanners verify what they find.
 fn checksum(text: &str) -> String {
     let mut rest = u64::from(crc32fast::hash(text.as_bytes()));
     let mut digits = ['0'; CHECKSUM_LEN];
@@ -102,49 +102,40 @@ fn digest(text: &str) -> [u8; 32] {
     digest
 }
 
-/// A personal token's row, for those who may see it.
+/// A personal token, as it is listed.
 #[derive(Clone, Debug, Queryable, Selectable)]
 #[diesel(table_name = personal_tokens, check_for_backend(diesel::pg::Pg))]
 pub struct PersonalToken {
-    /// Its id.
     pub id: Uuid,
-    /// Whose it is.
     pub user_id: Option<Uuid>,
-    /// What its owner calls it.
+    /// The name that its owner gave it.
     pub name: String,
-    /// What it may do.
+    /// The token's scope.
     pub scope: Vec<String>,
-    /// When it was made.
     pub created_at: DateTime<Utc>,
-    /// When it expires.
     pub expires_at: DateTime<Utc>,
-    /// When it was last used, to within some ten seconds.
+    /// The time of the last use, about 10 s behind at most.
     pub last_used_at: Option<DateTime<Utc>>,
 }
 
-/// How a personal token stands at this moment, with its user.
+/// The current state of a personal token and its user.
 #[derive(Clone, Debug)]
 pub struct TokenStanding {
-    /// Its id.
     pub id: Uuid,
-    /// What it may do.
+    /// The token's scope.
     pub scope: Names,
-    /// When it expires.
     pub expires_at: DateTime<Utc>,
-    /// The same, when that is over by the database's clock.
+    /// `expires_at`, if that has passed by the database's clock.
     pub expired_at: Option<DateTime<Utc>>,
-    /// How long until then, by the same clock.
+    /// The time until it expires, by the same clock.
     pub left: Duration,
-    /// When and why it was revoked.
+    /// The time when it was revoked, and the reason.
     pub revoked: Option<(DateTime<Utc>, String)>,
-    /// Its user; none: the account is deleted.
+    /// `None` if the account was deleted.
     pub user: Option<Holder>,
 }
 
-/// The standing of the token with this digest: one round trip.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Returns the state of the token with this digest, in one round trip.
 pub fn find_standing(connection: &mut PgConnection, digest: &[u8; 32]) -> QueryResult<Option<TokenStanding>> {
     type Revoked = (Option<DateTime<Utc>>, Option<String>);
     type Row = (Uuid, Vec<String>, DateTime<Utc>, DateTime<Utc>, Revoked, Option<Holder>);
@@ -172,10 +163,7 @@ pub fn find_standing(connection: &mut PgConnection, digest: &[u8; 32]) -> QueryR
     }))
 }
 
-/// The good tokens of a user, or of all, the latest made first.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Returns the valid tokens of a user, or of all users, the latest first.
 pub fn list(
     connection: &mut PgConnection,
     user_id: Option<Uuid>,
@@ -196,47 +184,38 @@ pub fn list(
     query.order(personal_tokens::id.desc()).limit(limit).load(connection)
 }
 
-/// A personal token's row, good or not, with when and why it was revoked.
+/// A personal token that may be expired or revoked, with the time and the reason of its revocation.
 #[derive(Clone, Debug, Queryable, Selectable)]
 #[diesel(table_name = personal_tokens, check_for_backend(diesel::pg::Pg))]
 pub struct TokenLife {
-    /// The token.
     #[diesel(embed)]
     pub token: PersonalToken,
-    /// When it was revoked.
     pub revoked_at: Option<DateTime<Utc>>,
     /// See [`RevokeReason::as_str`].
     pub revoked_reason: Option<String>,
 }
 
-/// Whatever became of a personal token.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Returns a personal token, even if it is expired or revoked.
 pub fn find_life(connection: &mut PgConnection, id: Uuid) -> QueryResult<Option<TokenLife>> {
     personal_tokens::table.find(id).select(TokenLife::as_select()).first(connection).optional()
 }
 
-/// A personal token to be made.
+/// A personal token to create.
 #[derive(Clone, Debug)]
 pub struct NewPersonalToken {
-    /// Whose it is.
     pub user_id: Uuid,
-    /// What its owner calls it.
+    /// The name that its owner gives it.
     pub name: String,
-    /// The digest of what is shown.
+    /// The digest of the plain token.
     pub digest: [u8; 32],
-    /// What it may do.
+    /// The token's scope.
     pub scope: Vec<String>,
-    /// How long it is good.
+    /// The token's lifetime.
     pub ttl: chrono::TimeDelta,
 }
 
-/// Makes a token, in the caller's transaction, which has locked the user's row: what revokes all of a user's tokens
-/// takes turns with this.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Creates a token, in the caller's transaction. The caller must have locked the user's row, so that a
+/// concurrent revocation of all the user's tokens cannot miss it.
 pub fn insert(
     connection: &mut PgConnection,
     new: &NewPersonalToken,
@@ -261,16 +240,16 @@ pub fn insert(
     Ok(token)
 }
 
-/// Why a token was revoked.
+/// The reason why a token was revoked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RevokeReason {
-    /// Its owner did it.
+    /// Its owner revoked it.
     ByUser,
-    /// An admin did it.
+    /// An admin revoked it.
     ByAdmin,
-    /// With a change of password.
+    /// The owner changed their password.
     PasswordChanged,
-    /// With a password that an admin or a one-time link set.
+    /// An admin set a new password, or a one-time link was used to set one.
     PasswordReset,
     /// The database was restored to an earlier state.
     DatabaseRestored,
@@ -280,13 +259,11 @@ impl RevokeReason {
     const ALL: [Self; 5] =
         [Self::ByUser, Self::ByAdmin, Self::PasswordChanged, Self::PasswordReset, Self::DatabaseRestored];
 
-    /// The reason of this name.
     #[must_use]
     pub fn read(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|reason| reason.as_str() == name)
     }
 
-    /// The name in the database and in answers.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -299,23 +276,20 @@ impl RevokeReason {
     }
 }
 
-/// Which tokens to revoke.
+/// A selection of tokens to revoke.
 #[derive(Clone, Copy, Debug)]
 pub enum Which {
-    /// One.
+    /// This token.
     One(Uuid),
-    /// One, if it is this user's.
+    /// This token, if it belongs to the user.
     OneOf(Uuid, Uuid),
-    /// Every one of a user.
+    /// All tokens of a user.
     AllOf(Uuid),
-    /// Every one that has not expired; with a time, those made by then.
+    /// All tokens that have not expired. With a time, only those created by then.
     Every(Option<DateTime<Utc>>),
 }
 
-/// The ids of those that have not been revoked.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Returns the IDs of the selected tokens that have not been revoked.
 pub fn find_unrevoked(connection: &mut PgConnection, which: Which) -> QueryResult<Vec<Uuid>> {
     let mut ids = personal_tokens::table
         .filter(personal_tokens::revoked_at.is_null())
@@ -335,10 +309,7 @@ pub fn find_unrevoked(connection: &mut PgConnection, which: Which) -> QueryResul
     ids.order(personal_tokens::id).load(connection)
 }
 
-/// Revokes tokens, in the caller's transaction; gives the ids of those that had not been revoked before.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Revokes tokens, in the caller's transaction. Returns the IDs of those that had not been revoked before.
 pub fn revoke(
     connection: &mut PgConnection,
     which: Which,

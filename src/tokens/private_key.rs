@@ -1,4 +1,4 @@
-//! The private half of a signing key: by which algorithm it signs, how it is made, stored (PKCS #8, RFC 5958) and used.
+//! Generates, encodes (PKCS #8, RFC 5958) and uses the private half of a signing key.
 
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
 use aws_lc_rs::error::{KeyRejected, Unspecified};
@@ -13,7 +13,7 @@ use jsonwebtoken::jwk::{Jwk, KeyAlgorithm, PublicKeyUse, ThumbprintHash};
 
 use crate::random;
 
-/// By what tokens are signed (RFC 7518, section 3.1; RFC 8037).
+/// An algorithm that signs tokens (RFC 7518, section 3.1; RFC 8037).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Algorithm {
     /// ECDSA on P-256 with SHA-256.
@@ -25,7 +25,7 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
-    /// The name in headers, key sets and settings.
+    /// Returns the name in headers, key sets and settings.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -35,7 +35,7 @@ impl Algorithm {
         }
     }
 
-    /// jsonwebtoken's name of it.
+    /// Returns jsonwebtoken's value for the algorithm.
     #[must_use]
     pub const fn for_jwt(self) -> jsonwebtoken::Algorithm {
         match self {
@@ -50,21 +50,21 @@ impl Algorithm {
     }
 }
 
-/// Why a key cannot be used.
+/// The reason why a key cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
-    /// Its row does not open.
+    /// It is encrypted under a secret key that is not configured.
     #[error("the signing key {0} is sealed under a secret key that is not among those set")]
     Sealed(String),
-    /// The library does not take it, or what it signs does not verify.
+    /// The library rejects it, or its signatures do not verify.
     #[error("the signing key {0} does not work: {1}")]
     Broken(String, String),
-    /// None could be made.
+    /// The library could not generate a key.
     #[error("no signing key could be made: {0}")]
     Generation(String),
 }
 
-/// A key's private half, in PKCS #8, with its public one.
+/// A private key in PKCS #8, with its public half.
 pub struct PrivateKey {
     pub(super) algorithm: Algorithm,
     pub(super) pkcs8: Vec<u8>,
@@ -74,16 +74,16 @@ pub struct PrivateKey {
 }
 
 impl PrivateKey {
-    /// A new one.
+    /// Generates a key.
     ///
     /// # Errors
-    /// [`KeyError::Generation`], [`KeyError::Broken`].
+    /// [`KeyError::Generation`].
     pub fn generate(algorithm: Algorithm) -> Result<Self, KeyError> {
         let pkcs8 = match algorithm {
             Algorithm::Es256 => EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING)
                 .and_then(|key| key.to_pkcs8v1())
                 .map(|document| document.as_ref().to_vec()),
-            // Version 1: version 2 is not read back everywhere.
+            // PKCS #8 version 1, because not every reader accepts version 2.
             Algorithm::EdDsa => Ed25519KeyPair::generate()
                 .and_then(|key| key.to_pkcs8v1())
                 .map(|document| document.as_ref().to_vec()),
@@ -98,7 +98,7 @@ impl PrivateKey {
         let encoding_key = match algorithm {
             Algorithm::Es256 => EncodingKey::from_ec_der(&pkcs8),
             Algorithm::EdDsa => EncodingKey::from_ed_der(&pkcs8),
-            // In DER the library wants PKCS #1; in PEM it takes both.
+            // jsonwebtoken reads PKCS #1 in DER, and both in PEM.
             Algorithm::Rs256 => EncodingKey::from_rsa_pem(pem(&pkcs8).as_bytes())?,
         };
         let mut jwk = Jwk::from_encoding_key(&encoding_key, algorithm.for_jwt())?;
@@ -114,7 +114,7 @@ impl PrivateKey {
     }
 }
 
-/// PKCS #8 in its text form (RFC 7468, section 10).
+/// Encodes PKCS #8 as PEM (RFC 7468, section 10).
 fn pem(pkcs8: &[u8]) -> String {
     let text = STANDARD.encode(pkcs8);
     let lines: Vec<&str> =
@@ -122,8 +122,8 @@ fn pem(pkcs8: &[u8]) -> String {
     format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", lines.join("\n"))
 }
 
-/// The private half, parsed once: jsonwebtoken would parse and check it for every token, which costs as much again as the
-/// signature.
+/// A private key, parsed once. jsonwebtoken would parse and check the key for every token, which costs as
+/// much as the signature.
 pub(super) enum Signer {
     Ecdsa(EcdsaKeyPair),
     Ed25519(Ed25519KeyPair),

@@ -1,4 +1,5 @@
-//! What was ended of late, as this node has read it: what the database has lost when it goes back in time.
+//! Keeps the revocations that this node has read recently, to find those that the database lost in a failover
+//! or restore.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -10,20 +11,21 @@ use uuid::Uuid;
 
 use super::revocation::{News, Revoked};
 
-/// Longer than a standby lags that anybody promotes. Counted while the feed is read: an outage makes nothing old.
+/// Longer than any standby lags that someone would promote. Entries are dropped only when the feed is read,
+/// so an outage drops none.
 const KEPT_FOR: Duration = Duration::from_secs(600);
 const MOST: usize = 10_000;
 
-/// Ends of the last ten minutes.
+/// The revocations of the last ten minutes.
 #[derive(Debug, Default)]
 pub struct Recent {
     rows: VecDeque<(Instant, News)>,
-    /// Sessions and personal tokens among them, since when and why.
+    /// The sessions and personal tokens among them, with the time and the reason.
     ended: HashMap<Uuid, (DateTime<Utc>, String)>,
 }
 
 impl Recent {
-    /// Keeps what is worth being repeated.
+    /// Adds the events that may have to be re-applied, and drops the old ones.
     pub fn note(&mut self, news: &[News]) {
         for row in news {
             match &row.revoked {
@@ -43,24 +45,22 @@ impl Recent {
             else {
                 continue;
             };
-            // A later end of the same has a row of its own.
+            // A later revocation of the same credential has its own row.
             if self.ended.get(&id).is_some_and(|(at, _)| *at == revoked_at) {
                 self.ended.remove(&id);
             }
         }
     }
 
-    /// When and why a session or personal token ended, if that was of late.
+    /// Returns when and why a session or personal token was revoked, if that was recent.
     #[must_use]
     pub fn ended(&self, id: Uuid) -> Option<(DateTime<Utc>, String)> {
         self.ended.get(&id).cloned()
     }
 
-    /// Those that the database knows nothing of, oldest first. A later end of the same counts: somebody has repeated it.
-    /// What was pruned is not lost.
-    ///
-    /// # Errors
-    /// PostgreSQL's.
+    /// Returns the revocations that the database does not have, oldest first. A later revocation of the same
+    /// subject counts as having it, because someone may have re-applied it. Rows that were pruned do not
+    /// count as lost.
     pub fn find_lost(&self, connection: &mut PgConnection) -> QueryResult<Vec<News>> {
         #[derive(QueryableByName)]
         struct Lost {

@@ -1,5 +1,5 @@
-//! The feed's rows: whatever ends something writes one in its own transaction, a trigger announces it, and each node reads
-//! what is new to it.
+//! Reads and writes the rows of the revocation feed. Every revocation writes one in its own transaction, a
+//! trigger notifies the nodes, and each node reads the rows that are new to it.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use uuid::Uuid;
 use crate::database::feed;
 use crate::database::schema::revocations;
 
-/// What is no longer good, or no longer what it was.
+/// A credential that was revoked, or a record that nodes must drop from their caches.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Revoked {
-    /// A session, with all that it issued.
+    /// A session, with all tokens issued for it.
     Session(Uuid),
     /// Access tokens of a user with a version below this one.
     UserBelow(Uuid, i64),
@@ -22,16 +22,16 @@ pub enum Revoked {
     PersonalToken(Uuid),
     /// A signing key, with every token that it signed.
     Key(String),
-    /// Nothing of a session but what is remembered of it: its sign-in is more recent.
+    /// Nothing is revoked. The session's sign-in or secret changed, so caches drop the session.
     SessionChanged(Uuid),
-    /// Nothing of a user but what is remembered of him: his names are others.
+    /// Nothing is revoked. The user's names changed, so caches drop the user.
     UserChanged(Uuid),
-    /// Whatever is remembered.
+    /// Caches drop everything.
     Everything,
 }
 
 impl Revoked {
-    /// The name in the database.
+    /// Returns the name in the database.
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {
@@ -45,7 +45,7 @@ impl Revoked {
         }
     }
 
-    /// Of whom or what, as the database has it.
+    /// Returns the ID of the subject, as the database stores it.
     #[must_use]
     pub fn subject(&self) -> String {
         match self {
@@ -66,7 +66,7 @@ impl Revoked {
         }
     }
 
-    /// What cannot be read, a later version wrote: it may concern anything.
+    /// Parses a row. A row that cannot be parsed was written by a later version and may concern anything.
     fn read(kind: &str, subject: String, least_version: Option<i64>) -> Self {
         match (kind, Uuid::try_parse(&subject), least_version) {
             ("session", Ok(id), _) => Self::Session(id),
@@ -80,11 +80,8 @@ impl Revoked {
     }
 }
 
-/// Writes a row of the feed, in the caller's transaction. After `matters_until` nothing that it concerns can be
-/// presented any more.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Writes a row of the feed, in the caller's transaction. After `matters_until`, no credential that it
+/// concerns can still be valid.
 pub fn insert(
     connection: &mut PgConnection,
     revoked: &Revoked,
@@ -105,19 +102,13 @@ pub fn insert(
         .map(|_| ())
 }
 
-/// Writes a row that matters to whoever remembers something now, and to nobody later.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Writes a row that only concerns caches, and only their present content.
 pub fn insert_change(connection: &mut PgConnection, changed: &Revoked, reason: &str) -> QueryResult<()> {
     let moment: DateTime<Utc> = diesel::select(crate::database::now()).get_result(connection)?;
     insert(connection, changed, reason, moment)
 }
 
-/// When and why a user's version was first raised past `version`.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Returns when and why a user's version first rose above `version`.
 pub fn find_of_user(
     connection: &mut PgConnection,
     user_id: Uuid,
@@ -132,20 +123,20 @@ pub fn find_of_user(
         .optional()
 }
 
-/// How far the feed was read: the snapshot of the last read. A row is new to the next one if its transaction was running
-/// then, or had not begun; so neither the order in which transactions commit nor one that stays open hides a row, and none
-/// is read twice.
+/// The position up to which the feed was read, as the snapshot of that read. A row is new to the next read if
+/// its transaction was running then or had not started. Therefore a read misses no row, in whatever order
+/// transactions commit, and reads none twice.
 #[derive(Clone, Debug)]
 pub struct Bookmark {
-    /// Transactions from this one on had not begun.
+    /// Transactions from this one on had not started.
     next: i64,
-    /// These were running.
+    /// The transactions that were running.
     running: Vec<i64>,
-    /// Where and in which table was read.
+    /// The server and table that were read.
     place: Place,
 }
 
-/// Another server, or a table that was replaced, has nothing to do with what was read before.
+/// A server and a table. After a change of either, earlier reads mean nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Place {
     server: i64,
@@ -155,27 +146,25 @@ struct Place {
 /// A row that is new to its reader.
 #[derive(Clone, Debug)]
 pub struct News {
-    /// What was revoked.
     pub revoked: Revoked,
-    /// How long ago its transaction began, by PostgreSQL's clock.
+    /// The age of its transaction, by PostgreSQL's clock.
     pub age: Duration,
-    /// Why.
     pub reason: String,
-    /// When, by PostgreSQL's clock.
+    /// The time of the revocation, by PostgreSQL's clock.
     pub revoked_at: DateTime<Utc>,
-    /// Until when it concerns anything.
+    /// The row concerns nothing after this time.
     pub matters_until: DateTime<Utc>,
 }
 
-/// What a read gave.
+/// The result of a read.
 #[derive(Clone, Debug)]
 pub struct Reading {
-    /// For the next read.
+    /// The bookmark for the next read.
     pub bookmark: Bookmark,
-    /// The database's time, at the beginning of the query.
+    /// The database's time at the start of the query.
     pub time: DateTime<Utc>,
-    /// What is new; `None`: what was read before is worth nothing, since there was no read before, or the database is
-    /// another or has gone back in time.
+    /// The new rows. `None` if there is no usable earlier read, because this is the first one, the database
+    /// is another, or it has gone back in time. Then caches are invalid.
     pub news: Option<Vec<News>>,
 }
 
@@ -207,12 +196,9 @@ struct Row {
     matters_until: Option<DateTime<Utc>>,
 }
 
-/// Reads the rows that are new since the bookmark was made.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Reads the rows that are new since `last`.
 pub fn read(connection: &mut PgConnection, last: Option<&Bookmark>) -> QueryResult<Reading> {
-    // Without a bookmark no row is asked for: nothing was remembered that one could concern.
+    // Without a bookmark no rows are needed, because nothing is cached that they could concern.
     let (next, running) = last.map_or((i64::MAX, Vec::new()), |last| (last.next, last.running.clone()));
     let rows: Vec<Row> = diesel::sql_query(
         "SELECT here.*, r.kind, r.subject, r.least_version, r.reason, r.revoked_at, r.matters_until,
@@ -244,11 +230,8 @@ impl Row {
     }
 }
 
-/// Gives rows of transactions that this cluster has not seen yet (a dump of another brought them) a transaction that it
-/// has: they would be new to every read.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Assigns a current transaction to rows whose transaction this cluster has not reached yet, as in a dump
+/// from another cluster. Otherwise they would be new to every read.
 pub fn adopt(connection: &mut PgConnection) -> QueryResult<()> {
     diesel::sql_query(
         "UPDATE revocations SET transaction = pg_current_xact_id()::text::bigint

@@ -1,4 +1,5 @@
-//! A key that signs access tokens: its sealed row, its public half (RFC 7517), and the ring of those of this moment.
+//! Stores the keys that sign access tokens, encrypted, and provides the ring of current keys with their
+//! public halves (RFC 7517).
 
 use std::fmt;
 use std::sync::Arc;
@@ -21,10 +22,10 @@ use crate::secret_key::SecretKeys;
 
 /// The type of an access token (RFC 9068, section 2.1).
 pub const ACCESS_TOKEN_TYPE: &str = "at+jwt";
-/// How long a new key is published before it signs: verifiers keep the key set for at most half of it.
+/// A new key is published this long before it signs. Verifiers may cache the key set for at most half of it.
 pub const PUBLISHED_AHEAD: TimeDelta = TimeDelta::minutes(10);
 
-/// A key, opened. Never prints its private half.
+/// A decrypted key. `Debug` does not print its private half.
 #[derive(Clone)]
 pub struct SigningKey {
     kid: String,
@@ -44,8 +45,8 @@ impl fmt::Debug for SigningKey {
 }
 
 impl SigningKey {
-    /// A key that signs and verifies: jsonwebtoken panics at its first use when it is built without its
-    /// cryptography, and a stored key may be damaged, so each key is tried before it is used.
+    /// Builds a key after a trial signature. jsonwebtoken panics at first use if it was built without its
+    /// cryptography, and a stored key may be damaged.
     ///
     /// # Errors
     /// [`KeyError::Broken`].
@@ -65,13 +66,13 @@ impl SigningKey {
         }
     }
 
-    /// The header of the access tokens that it signs, encoded (RFC 9068, section 2.1).
+    /// Returns the encoded header of the access tokens that it signs (RFC 9068, section 2.1).
     #[must_use]
     pub fn header(&self) -> &str {
         &self.header
     }
 
-    /// The signature of a message (RFC 7515, section 5.1, step 5); `None` when the library fails.
+    /// Returns the signature of a message (RFC 7515, section 5.1, step 5), or `None` if the library fails.
     #[must_use]
     pub fn sign(&self, message: &[u8]) -> Option<Vec<u8>> {
         self.signer.sign(message).ok()
@@ -87,31 +88,29 @@ impl SigningKey {
         Self::new(private.map_err(|error| KeyError::Broken(row.kid.clone(), error.to_string()))?, row.times())
     }
 
-    /// Its name: the thumbprint of its public half.
+    /// Returns the key's ID, which is the thumbprint of its public half.
     #[must_use]
     pub fn kid(&self) -> &str {
         &self.kid
     }
 
-    /// By what it signs.
     #[must_use]
     pub fn algorithm(&self) -> Algorithm {
         self.algorithm
     }
 
-    /// For jsonwebtoken to sign other things with than access tokens.
+    /// Returns the key with which jsonwebtoken signs anything that is not an access token.
     #[must_use]
     pub fn encoding_key(&self) -> &EncodingKey {
         &self.encoding_key
     }
 
-    /// For jsonwebtoken to verify with.
+    /// Returns the key with which jsonwebtoken verifies.
     #[must_use]
     pub fn decoding_key(&self) -> &DecodingKey {
         &self.decoding_key
     }
 
-    /// When it does what.
     #[must_use]
     pub fn times(&self) -> &Times {
         &self.times
@@ -135,35 +134,35 @@ fn seal_name(kid: &str) -> String {
     format!("signing key {kid}")
 }
 
-/// Seals a private key. A failure of the cipher undoes the caller's transaction.
+/// Encrypts a private key. A failure of the cipher rolls back the caller's transaction.
 fn seal(keys: &SecretKeys, kid: &str, pkcs8: &[u8]) -> QueryResult<Vec<u8>> {
     keys.seal(&seal_name(kid), pkcs8)
         .map_err(|error| diesel::result::Error::SerializationError(Box::new(error)))
 }
 
-/// When a key does what.
+/// The times when a key's state changes.
 #[derive(Clone, Copy, Debug)]
 pub struct Times {
-    /// Signs from then on, until a later one does.
+    /// It signs from this time until a later key does.
     pub signs_from: DateTime<Utc>,
-    /// When the last token that it signed has expired; none while no successor stands.
+    /// The time when the last token that it signed has expired. `None` while it has no successor.
     pub retires_at: Option<DateTime<Utc>>,
-    /// Refused from then on.
+    /// Tokens that it signed are refused from this time.
     pub revoked_at: Option<DateTime<Utc>>,
     /// The longest lifetime of a token that any node may issue with it.
     pub longest_ttl: TimeDelta,
 }
 
 impl Times {
-    /// Whether it may sign, now or later: it is not revoked, and what it signed may still be good. Those who verify know
-    /// of no other.
+    /// Returns whether tokens that it signed may be valid, or may be signed later. Only such keys are in the
+    /// published set.
     #[must_use]
     pub fn is_live_at(&self, now: DateTime<Utc>) -> bool {
         self.revoked_at.is_none() && self.retires_at.is_none_or(|retires_at| retires_at > now)
     }
 
-    /// Returns the latest time at which a token may expire that the key signs now: within the stored lifetime, by which the
-    /// key retires, and before it retires.
+    /// Returns the latest `exp` of a token that the key signs now. It is within the stored lifetime and
+    /// before the key retires.
     #[must_use]
     pub fn latest_expiry(&self, now: DateTime<Utc>) -> DateTime<Utc> {
         let latest = now.checked_add_signed(self.longest_ttl).unwrap_or(DateTime::<Utc>::MAX_UTC);
@@ -171,8 +170,8 @@ impl Times {
     }
 }
 
-/// Which of those that are live signs: the latest whose time has come. Where none's has, the clock was set back, and it is
-/// the first.
+/// Returns the live key that signs, which is the latest whose time has come. If no key's time has come, the
+/// clock was set back, and the first key signs.
 pub(super) fn find_signing<'a, T>(
     live: impl Iterator<Item = &'a T> + Clone,
     signs_from: impl Fn(&T) -> DateTime<Utc>,
@@ -182,32 +181,31 @@ pub(super) fn find_signing<'a, T>(
     has_come.or_else(|| live.min_by_key(|key| signs_from(key)))
 }
 
-/// The keys of this moment.
+/// The current keys.
 #[derive(Clone, Debug, Default)]
 pub struct KeyRing {
     keys: Vec<SigningKey>,
 }
 
 impl KeyRing {
-    /// These keys.
     #[must_use]
     pub fn new(keys: Vec<SigningKey>) -> Self {
         Self { keys }
     }
 
-    /// The key of this name, revoked ones included.
+    /// Returns the key with this ID, even if it is revoked.
     #[must_use]
     pub fn find(&self, kid: &str) -> Option<&SigningKey> {
         self.keys.iter().find(|key| key.kid == kid)
     }
 
-    /// The key that signs.
+    /// Returns the key that signs at `now`.
     #[must_use]
     pub fn signing_at(&self, now: DateTime<Utc>) -> Option<&SigningKey> {
         find_signing(self.live_at(now), |key| key.times.signs_from, now)
     }
 
-    /// The newest live key, whether it signs already or not.
+    /// Returns the newest live key, even if it does not sign yet.
     #[must_use]
     pub fn newest_at(&self, now: DateTime<Utc>) -> Option<&SigningKey> {
         self.live_at(now).max_by_key(|key| key.times.signs_from)
@@ -217,14 +215,15 @@ impl KeyRing {
         self.keys.iter().filter(move |key| key.times.is_live_at(now))
     }
 
-    /// Checks whether a key that signs now or later has too short a stored lifetime for tokens of this one.
+    /// Returns whether a key that signs now or later has a stored lifetime below `ttl`.
     #[must_use]
     pub fn needs_longer_ttl(&self, ttl: TimeDelta, now: DateTime<Utc>) -> bool {
         let signs_from = self.signing_at(now).map(|key| key.times.signs_from);
         self.live_at(now).any(|key| Some(key.times.signs_from) >= signs_from && key.times.longest_ttl < ttl)
     }
 
-    /// The published key set (RFC 7517, section 5): what signs, what will, and what signed tokens that still live.
+    /// Returns the published key set (RFC 7517, section 5). It contains the keys that sign, will sign, or
+    /// have signed tokens that are still valid.
     #[must_use]
     pub fn jwks_at(&self, now: DateTime<Utc>) -> serde_json::Value {
         let keys: Vec<&Jwk> = self.live_at(now).map(|key| &key.jwk).collect();
@@ -232,16 +231,15 @@ impl KeyRing {
     }
 }
 
-/// A key's row.
+/// A key as the database stores it.
 #[derive(Clone, Queryable, Selectable)]
 #[diesel(table_name = signing_keys, check_for_backend(diesel::pg::Pg))]
 pub struct Row {
-    /// Its name.
     pub kid: String,
     /// See [`Algorithm::as_str`].
     pub algorithm: String,
     sealed_key: Vec<u8>,
-    /// In the key set from then on.
+    /// The key is in the key set from this time.
     pub published_at: DateTime<Utc>,
     /// See [`Times`].
     pub signs_from: DateTime<Utc>,
@@ -254,7 +252,6 @@ pub struct Row {
 }
 
 impl Row {
-    /// When it does what.
     #[must_use]
     pub fn times(&self) -> Times {
         let Self { signs_from, retires_at, revoked_at, longest_ttl_seconds, .. } = *self;
@@ -263,28 +260,22 @@ impl Row {
     }
 }
 
-/// The rows, oldest first.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Returns all keys, oldest first.
 pub fn list(connection: &mut PgConnection) -> QueryResult<Vec<Row>> {
     let order = (signing_keys::signs_from, signing_keys::kid);
     signing_keys::table.select(Row::as_select()).order(order).load(connection)
 }
 
-/// Opens the rows.
+/// Decrypts all keys.
 ///
 /// # Errors
-/// [`KeyError`] of the first that does not open or work.
+/// The [`KeyError`] of the first key that cannot be decrypted or does not work.
 pub fn open(rows: &[Row], keys: &SecretKeys) -> Result<KeyRing, KeyError> {
     rows.iter().map(|row| SigningKey::open(row, keys)).collect::<Result<_, _>>().map(KeyRing::new)
 }
 
-/// Publishes a key. It signs at once when none else can, otherwise when every verifier has had the time to fetch it. A
-/// trigger sets when each earlier key retires.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Publishes a key. It signs at once if no other key can, and otherwise after every verifier had time to
+/// fetch it. A trigger sets when each earlier key retires.
 pub fn insert(
     connection: &mut PgConnection,
     private: &PrivateKey,
@@ -294,10 +285,7 @@ pub fn insert(
     insert_unless(connection, private, keys, origin, |_| false)
 }
 
-/// Publishes a key, unless the newest that is not revoked is good enough already.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Publishes a key, unless `is_enough` accepts the newest live key.
 pub fn insert_unless(
     connection: &mut PgConnection,
     private: &PrivateKey,
@@ -305,7 +293,7 @@ pub fn insert_unless(
     origin: &Origin,
     is_enough: impl Fn(&Row) -> bool,
 ) -> QueryResult<Option<Row>> {
-    // One at a time, or two starting nodes would each make the first key.
+    // The lock keeps two nodes that start at the same time from both creating the first key.
     lifetime::lock(connection)?;
     let moment: DateTime<Utc> = diesel::select(now()).get_result(connection)?;
     let newest = list(connection)?.into_iter().rfind(|row| row.times().is_live_at(moment));
@@ -326,7 +314,7 @@ pub fn insert_unless(
             signing_keys::longest_ttl_seconds.eq(longest_ttl),
         ))
         .execute(connection)?;
-    // The trigger may have set when it retires: another was published before, to sign later.
+    // The trigger may have set its `retires_at`, if a key that signs later was published before.
     let row: Row = signing_keys::table.find(kid).select(Row::as_select()).first(connection)?;
     if signs_from == moment && newest.is_some() {
         lifetime::announce(connection)?;
@@ -337,10 +325,7 @@ pub fn insert_unless(
     Ok(Some(row))
 }
 
-/// Whether any key may sign at this moment.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Returns whether any key may sign now.
 pub fn may_sign(connection: &mut PgConnection) -> QueryResult<bool> {
     let is_live = signing_keys::revoked_at
         .is_null()
@@ -349,10 +334,10 @@ pub fn may_sign(connection: &mut PgConnection) -> QueryResult<bool> {
     diesel::select(diesel::dsl::exists(signing)).get_result(connection)
 }
 
-/// Publishes a key where none may sign, of the algorithm of the latest: nobody could sign in.
+/// Publishes a key with the latest key's algorithm if none may sign, because then no one could sign in.
 ///
 /// # Errors
-/// PostgreSQL's; where no key can be made, as such.
+/// PostgreSQL's, or `QueryBuilderError` if no key can be generated.
 pub fn insert_where_none_signs(
     connection: &mut PgConnection,
     keys: &SecretKeys,
@@ -370,11 +355,9 @@ pub fn insert_where_none_signs(
     insert(connection, &private, keys, origin)
 }
 
-/// Revokes a leaked key: all that it signed is refused at once. The one before it signs on where it still may; where none
-/// may, another is to be made in the same transaction. `false`: no such key, or revoked already.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Revokes a leaked key, so that every token that it signed is refused at once. The key before it signs
+/// again, if it still may. If none may, the caller must create one in the same transaction. Returns false if
+/// the key does not exist or is already revoked.
 pub fn revoke(connection: &mut PgConnection, kid: &str, origin: &Origin) -> QueryResult<bool> {
     let revoked = diesel::update(signing_keys::table.find(kid))
         .filter(signing_keys::revoked_at.is_null())
@@ -384,14 +367,16 @@ pub fn revoke(connection: &mut PgConnection, kid: &str, origin: &Origin) -> Quer
         return Ok(false);
     }
     let moment: DateTime<Utc> = diesel::select(now()).get_result(connection)?;
-    // Its successor may be the one that is revoked: what nobody follows does not retire.
+    // The revoked key may have been the successor of the newest live one. A key without a successor does not
+    // retire.
     let newest = list(connection)?.into_iter().rfind(|row| row.times().is_live_at(moment));
     if let Some(newest) = newest {
         diesel::update(signing_keys::table.find(newest.kid))
             .set(signing_keys::retires_at.eq(None::<DateTime<Utc>>))
             .execute(connection)?;
     }
-    // Who has the key can sign with any `exp`: it matters for as long as its row stands.
+    // Someone who has the key can sign tokens with any `exp`, so the event must matter as long as the key's
+    // row exists.
     revocation::insert(
         connection,
         &Revoked::Key(kid.to_owned()),
@@ -403,10 +388,7 @@ pub fn revoke(connection: &mut PgConnection, kid: &str, origin: &Origin) -> Quer
     Ok(true)
 }
 
-/// The names of those that are not revoked; with a time, of those published by then.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Returns the IDs of the keys that are not revoked. With a time, only those published by then.
 pub fn find_unrevoked(connection: &mut PgConnection, by: Option<DateTime<Utc>>) -> QueryResult<Vec<String>> {
     let mut query =
         signing_keys::table.filter(signing_keys::revoked_at.is_null()).select(signing_keys::kid).into_boxed();
@@ -416,10 +398,11 @@ pub fn find_unrevoked(connection: &mut PgConnection, by: Option<DateTime<Utc>>) 
     query.order(signing_keys::kid).load(connection)
 }
 
-/// Seals the rows anew under the first secret key; gives how many were sealed under another.
+/// Re-encrypts under the first secret key. Returns the number of keys that were encrypted under another one.
 ///
 /// # Errors
-/// PostgreSQL's; a row that does not open is left as it is and named.
+/// The inner error names the first key that cannot be decrypted. The keys before it are already re-encrypted,
+/// unless the caller rolls back.
 pub fn reseal(connection: &mut PgConnection, keys: &SecretKeys) -> QueryResult<Result<usize, KeyError>> {
     let rows: Vec<Row> = signing_keys::table.select(Row::as_select()).for_update().load(connection)?;
     let stale: Vec<&Row> = rows.iter().filter(|row| !keys.is_sealed_by_first(&row.sealed_key)).collect();

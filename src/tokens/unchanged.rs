@@ -1,4 +1,5 @@
-//! Checks in a change's transaction that its caller's personal token and account are what the guard saw.
+//! Checks, in the transaction of a change, that the caller's personal token and account are as the guard saw
+//! them.
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Uuid as SqlUuid};
@@ -10,11 +11,8 @@ struct Unchanged {
     is_unchanged: bool,
 }
 
-/// Returns whether a personal token and its user of this version are good as before. If `locks`, the rows stay
-/// so until the transaction ends; otherwise the caller has locked the user's row.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Returns whether the personal token and its user at this version are still valid. If `locks`, the rows are
+/// locked until the transaction ends. Otherwise the caller must have locked the user's row.
 pub fn is_unchanged(
     connection: &mut PgConnection,
     (user_id, version): (Uuid, i64),

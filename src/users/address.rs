@@ -1,13 +1,13 @@
-//! The canonical form of a name: folded, an address's domain in Unicode. `a@xn--mnchen-3ya.de` is `a@münchen.de`.
+//! Computes the canonical form of usernames and e-mail addresses. It is folded, and an address's domain is in
+//! Unicode. The canonical form of `a@xn--mnchen-3ya.de` is `a@münchen.de`.
 
 use crate::database::folded_text::fold;
 
-/// How a label in ASCII begins (RFC 5890, section 2.3.2.1).
+/// The prefix of internationalized labels in ASCII (RFC 5890, section 2.3.2.1).
 const ACE_PREFIX: &str = "xn--";
-/// Rounds of decoding and folding; the second changes nothing but in labels made to.
+/// Rounds of decoding and folding. The second changes something only in labels that were crafted for it.
 const ROUNDS: usize = 3;
 
-/// Returns the canonical form.
 #[must_use]
 pub fn canonical(text: &str) -> String {
     let mut canonical = fold(text);
@@ -37,7 +37,8 @@ fn decoded_label(label: &str) -> String {
     label.to_owned()
 }
 
-/// Returns the address with its domain in ASCII, if it is an address whose domain has such a form.
+/// Returns the address with its domain in ASCII. Returns `None` if it is not an address, or if its domain has
+/// no such form.
 fn in_ascii(address: &str) -> Option<String> {
     let (local, domain) = address.rsplit_once('@')?;
     let domain = idna::domain_to_ascii(domain).ok()?;
@@ -56,8 +57,8 @@ pub fn aliases(typed: &str) -> Vec<String> {
     aliases
 }
 
-/// Returns the forms under which a name that was typed may be found, the likeliest owner's first. An account that an earlier
-/// version made may still have the form that this one folds further.
+/// Returns the forms under which to look up a typed name, starting with the most likely owner's. An account
+/// that an earlier version created may have a form that this version folds further.
 #[must_use]
 pub fn look_up_forms(typed: &str) -> Vec<String> {
     let mut forms = vec![fold(typed), canonical(typed)];

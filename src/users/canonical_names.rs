@@ -1,5 +1,6 @@
-//! Brings the names of accounts that earlier versions wrote into the canonical form. Where two accounts then have one name,
-//! the older keeps it: the younger loses its address, or signs in by its address in place of its username.
+//! Converts the names that earlier versions stored to their canonical form. If two accounts then have the
+//! same name, the older one keeps it. The younger one loses its e-mail address, or its username becomes its
+//! e-mail address.
 
 use std::collections::BTreeSet;
 
@@ -16,14 +17,14 @@ use crate::database::schema::{login_names, users};
 use crate::database::{indexes, now};
 use crate::tokens::revocation::{self, Revoked};
 
-/// Accounts that are looked at in one go.
+/// The number of accounts in a batch.
 const BATCH: i64 = 500;
-/// Names of an account.
+/// The number of names that an account can have.
 const NAMES: usize = 2;
-/// The advisory lock's number: "canon" in ASCII.
+/// The number of the advisory lock: "canon" in ASCII.
 const LOCK: i64 = 0x63_616e_6f6e;
-/// Names whose canonical form may be another: addresses with letters beyond ASCII, or with a domain written in ASCII. An index
-/// has this condition.
+/// Matches names whose canonical form may differ, which are addresses with non-ASCII letters or with domains
+/// in ASCII. An index has this condition.
 const CONDITION: &str = "((username_folded LIKE '%@%xn--%' OR email_folded LIKE '%@%xn--%') \
                          OR (username_folded LIKE '%@%' AND octet_length(username_folded) <> length(username_folded)) \
                          OR octet_length(email_folded) <> length(email_folded))";
@@ -50,39 +51,37 @@ struct Locked {
     locked: bool,
 }
 
-/// What became of a batch.
+/// The result of a batch.
 #[derive(Debug, Default)]
 pub struct Report {
-    /// How many accounts got the canonical form of a name.
+    /// The number of accounts whose names were converted.
     pub changed: usize,
-    /// Accounts that lost a name to an older one.
+    /// The accounts that lost a name to an older account.
     pub lost: Vec<Loss>,
-    /// Accounts that have no other name, and so keep one that another has in another spelling.
+    /// The usernames of accounts that have no other name. They keep the name, although another account has
+    /// another spelling of it.
     pub unresolved: Vec<String>,
-    /// The last account that was looked at; `None`: there are no more.
+    /// The last account of the batch. `None` if there are no more.
     pub last: Option<Uuid>,
 }
 
-/// A name that belongs to the older of two accounts.
+/// A name that the younger of two accounts lost to the older one.
 #[derive(Clone, Debug)]
 pub struct Loss {
-    /// The younger account's username before.
+    /// The previous username of the younger account.
     pub username: String,
     /// The name that it lost.
     pub name: String,
-    /// The older account.
+    /// The ID of the older account.
     pub kept_by: Uuid,
 }
 
-/// Looks at the accounts after `after`, one transaction for each that is to be changed.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Processes the accounts after `after`, with one transaction for each that must change.
 pub fn run_batch(connection: &mut PgConnection, after: Uuid) -> QueryResult<Report> {
     let rows = list(connection, after)?;
     let mut report = Report { last: rows.last().map(|row| row.id), ..Report::default() };
     for row in rows {
-        // An account may lose one name to an older account, and have another to be written.
+        // An account may lose one name to an older account and still have another name to convert.
         for _ in 0..NAMES {
             if is_canonical(connection, &row)? || !settle_alone(connection, row.id, &mut report)? {
                 break;
@@ -92,11 +91,8 @@ pub fn run_batch(connection: &mut PgConnection, after: Uuid) -> QueryResult<Repo
     Ok(report)
 }
 
-/// Looks at the accounts after `after` as [`run_batch`] does, but finds none while the index that finds them is missing:
-/// whatever repeats this would read the whole table each time.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Processes the accounts after `after` like [`run_batch`], but finds none while the index for the search is
+/// missing. Otherwise periodic calls would read the whole table each time.
 pub fn run_batch_by_index(connection: &mut PgConnection, after: Uuid) -> QueryResult<Report> {
     if !indexes::exists(connection, indexes::USERS_WITH_SPELLINGS)? {
         return Ok(Report::default());
@@ -104,10 +100,7 @@ pub fn run_batch_by_index(connection: &mut PgConnection, after: Uuid) -> QueryRe
     run_batch(connection, after)
 }
 
-/// Looks at all accounts.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Processes all accounts.
 pub fn run(connection: &mut PgConnection) -> QueryResult<Report> {
     let mut sum = Report::default();
     let mut after = Uuid::nil();
@@ -121,7 +114,7 @@ pub fn run(connection: &mut PgConnection) -> QueryResult<Report> {
     }
 }
 
-/// Returns whether the account lost a name.
+/// Processes one account in its own transaction. Returns whether it lost a name.
 fn settle_alone(connection: &mut PgConnection, id: Uuid, report: &mut Report) -> QueryResult<bool> {
     let settled = crate::database::transaction(connection, |connection| {
         let mut settled = Report::default();
@@ -135,10 +128,7 @@ fn settle_alone(connection: &mut PgConnection, id: Uuid, report: &mut Report) ->
     Ok(has_lost)
 }
 
-/// Returns the usernames of accounts one of whose names is another's in another spelling.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Returns the usernames of accounts that have a name that another account has in another spelling.
 pub fn find_unresolved(connection: &mut PgConnection) -> QueryResult<Vec<String>> {
     let (mut found, mut after) = (Vec::new(), Uuid::nil());
     loop {
@@ -178,7 +168,7 @@ impl Row {
         [Some(self.username.as_str()), self.email.as_deref()].into_iter().flatten()
     }
 
-    /// Every name that the account should have, in every spelling.
+    /// Returns every name that the account should have, in every spelling.
     fn wanted(&self) -> BTreeSet<String> {
         self.typed().flat_map(|typed| aliases(typed).into_iter().chain([canonical(typed)])).collect()
     }
@@ -205,8 +195,8 @@ fn is_canonical(connection: &mut PgConnection, row: &Row) -> QueryResult<bool> {
     Ok(row.wanted().is_subset(&had))
 }
 
-/// One process does this at a time. Others write single accounts, and a name that they take meanwhile breaks the
-/// transaction, which the next run does again.
+/// Converts the names of an account. Only one process does this at a time. If another transaction takes a
+/// name meanwhile, this one fails, and the next run tries again.
 fn settle(connection: &mut PgConnection, id: Uuid, report: &mut Report) -> QueryResult<()> {
     let lock: Locked = diesel::sql_query("SELECT pg_try_advisory_xact_lock($1) AS locked")
         .bind::<BigInt, _>(LOCK)
@@ -229,7 +219,7 @@ fn settle(connection: &mut PgConnection, id: Uuid, report: &mut Report) -> Query
             return Ok(());
         }
         if younger.id == id {
-            // What is left of its names is looked at by the next run.
+            // The next run processes the names that it still has.
             return Ok(());
         }
     }
@@ -238,7 +228,7 @@ fn settle(connection: &mut PgConnection, id: Uuid, report: &mut Report) -> Query
     Ok(())
 }
 
-/// Takes a name from an account. Returns whether that leaves it another.
+/// Takes a name from an account. Returns false and changes nothing if it has no other name.
 fn take_from(
     connection: &mut PgConnection,
     younger: &Row,

@@ -1,4 +1,5 @@
-//! Changes of an account by those who may: its names, role and status, and its end.
+//! Changes an account's names, role and status, and deletes accounts. The caller needs authority over the
+//! account.
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
@@ -15,24 +16,23 @@ use crate::database::schema::{personal_tokens, roles, sessions, users};
 use crate::sessions::{EndReason, Which, end_sessions};
 use crate::tokens::revocation::{self, Revoked};
 
-/// The role whose last active user stays.
+/// The last active user of this role must remain.
 const ADMIN: &str = "admin";
 
-/// What is to be changed; `None` leaves it as it is.
+/// The changes to make. `None` leaves a field unchanged.
 #[derive(Clone, Default)]
 pub struct Changes {
-    /// Another username.
     pub username: Option<Username>,
-    /// Another address, or none.
+    /// A new address, or `Some(None)` to remove it.
     pub email: Option<Option<EmailAddress>>,
-    /// Another role.
     pub role: Option<String>,
-    /// `true`: let in; `false`: no longer.
+    /// True to enable the account, false to disable it.
     pub active: Option<bool>,
 }
 
 impl Changes {
-    /// Those of them that change this row: what stands there already is neither written nor announced.
+    /// Returns the changes that differ from the row. Unchanged fields are not written or published in the
+    /// feed.
     fn of(&self, user: &User) -> Self {
         let email =
             |email: &Option<EmailAddress>| email.as_ref().map(EmailAddress::as_str) != user.email.as_deref();
@@ -45,31 +45,28 @@ impl Changes {
     }
 }
 
-/// What became of a change.
+/// The outcome of a change.
 #[derive(Debug)]
 pub enum Change {
-    /// It is done.
+    /// The change was made.
     Done(User),
-    /// There is no such user.
+    /// The user does not exist.
     NotFound,
-    /// A name is another's.
+    /// Another account has the name.
     NameTaken(NameTaken),
     /// The new username is not allowed.
     NameRefused(NameFlaw),
-    /// There is no such role.
+    /// The role does not exist.
     UnknownRole,
-    /// Who asks lacks these permissions, which the account or the new role has.
+    /// The caller lacks these permissions, which the account or the new role has.
     Denied(Vec<String>),
-    /// The account, as it is here, is not what the caller saw.
+    /// The account differs from what the caller saw. This is its current state.
     Stale(User),
-    /// Nobody would be left to administer.
+    /// The change would leave no active administrator.
     LastAdmin,
 }
 
-/// Changes an account, as far as it is not so already. `is_as_seen` is asked under the lock.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Changes an account. Calls `is_as_seen` with the current row, under the lock.
 pub fn update(
     connection: &mut PgConnection,
     id: Uuid,
@@ -102,7 +99,7 @@ pub fn update(
     if (demoted || changes.active == Some(false)) && is_last_admin(connection, &user)? {
         return Ok(Change::LastAdmin);
     }
-    // A savepoint, so that a taken name does not break the transaction.
+    // Use a savepoint, so that a taken name does not break the transaction.
     match connection.transaction(|connection| write(connection, &user, changes, origin)) {
         Ok(user) => Ok(Change::Done(user)),
         Err(error) => match user::name_taken(&error, changes.username.as_ref()) {
@@ -112,11 +109,8 @@ pub fn update(
     }
 }
 
-/// Disables an account and, if `ends_sessions`, ends its sessions, those of an account that is disabled already too;
-/// gives how many ended.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Disables an account and, if `ends_sessions`, ends its sessions, even if it was disabled before. Returns
+/// the number of sessions that ended.
 pub fn disable(
     connection: &mut PgConnection,
     id: Uuid,
@@ -133,8 +127,8 @@ pub fn disable(
     Ok((change, ended))
 }
 
-/// Whether no other active admin would be left. The role's row stands for all its users: locking it makes two who
-/// demote each other take turns.
+/// Returns whether no other active admin would remain. Locking the role's row serialises two admins who
+/// demote each other.
 fn is_last_admin(connection: &mut PgConnection, user: &User) -> QueryResult<bool> {
     if user.role != ADMIN || !user.is_active() {
         return Ok(false);
@@ -195,7 +189,7 @@ fn write_names(connection: &mut PgConnection, user: &User, changes: &Changes) ->
     if let Some(Some(email)) = &changes.email {
         user::insert_aliases(connection, user.id, email.folded(), &email.aliases())?;
     }
-    // A link went to the address that the account had.
+    // An open link was sent to the previous address.
     let was_address = changes.username.is_some() && user.username.contains('@');
     if changes.email.is_some() || was_address {
         set_password::consume_links(connection, user.id)?;
@@ -203,7 +197,7 @@ fn write_names(connection: &mut PgConnection, user: &User, changes: &Changes) ->
     revocation::insert_change(connection, &Revoked::UserChanged(user.id), "renamed")
 }
 
-/// Makes access tokens that were issued before this refused; sessions go on.
+/// Raises the user's version, so that access tokens issued earlier are refused. Sessions continue.
 fn raise_version(connection: &mut PgConnection, id: Uuid, reason: &str) -> QueryResult<()> {
     let version: i64 = diesel::update(users::table.find(id))
         .set((users::version.eq(users::version + 1), users::updated_at.eq(now())))
@@ -213,11 +207,8 @@ fn raise_version(connection: &mut PgConnection, id: Uuid, reason: &str) -> Query
     revocation::insert(connection, &Revoked::UserBelow(id, version), reason, until)
 }
 
-/// Raises a version to one that the database has lost, and disables the account where it was disabled or deleted since;
-/// gives its name. What its role was to be nobody knows.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Re-applies a version that the database has lost. If `shuts_out`, the lost change disabled or deleted the
+/// account, so it is disabled. Returns the account's name. The lost role is unknown and cannot be restored.
 pub fn repeat(
     connection: &mut PgConnection,
     id: Uuid,
@@ -240,7 +231,7 @@ pub fn repeat(
     Ok(Some(user.username))
 }
 
-/// No access token of the user outlives this.
+/// Returns the latest end of the user's sessions. None of the user's access tokens expires later.
 fn latest_session_end(connection: &mut PgConnection, id: Uuid) -> QueryResult<DateTime<Utc>> {
     let latest: Option<DateTime<Utc>> = sessions::table
         .filter(sessions::user_id.eq(id))
@@ -252,11 +243,9 @@ fn latest_session_end(connection: &mut PgConnection, id: Uuid) -> QueryResult<Da
     }
 }
 
-/// Deletes an account with all that hangs on it: its sessions end, its tokens are revoked, its notes go. What it
-/// still holds is refused as `account_deleted` until its lifetime is over. `is_as_seen` is asked under the lock.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Deletes an account, ends its sessions, revokes its tokens and deletes its notes. Its credentials are
+/// refused with `account_deleted` until they would have expired. Calls `is_as_seen` with the current row,
+/// under the lock.
 pub fn delete(
     connection: &mut PgConnection,
     id: Uuid,

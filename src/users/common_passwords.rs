@@ -1,11 +1,12 @@
-//! The passwords that are guessed first. A list made for doorward: words that leaks are full of, and the ways people
-//! dress them up (capitals, digits, years, l33t, doubling, keyboard walks, sequences), so that a short list covers
-//! what a long one of finished passwords would, at the lengths that are asked for here.
+//! Recognizes passwords that attackers guess first. The list was written for doorward and contains words that
+//! are common in leaks. The code recognizes the usual variations of them (capitals, digits, years, l33t,
+//! doubling, keyboard walks, sequences). A short list of words therefore covers as much as a long list of
+//! passwords would, at the lengths that doorward requires.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-/// Words that stand at the top of every leak.
+/// The most frequent words in leaks.
 const WORDS: &str = "
 password passwort passwd pass word passcode secret letmein welcome login admin administrator root user guest test
 tester testing master default changeme change please access system server service support manager office company
@@ -35,7 +36,7 @@ you me new old big little super mega ultra best good great cool nice qwe asd zxc
 temporary private public secure security safe
 ";
 
-/// Rows and columns of keyboards, along which fingers walk.
+/// Sequences of keys on keyboards, along which people move their fingers.
 const WALKS: [&str; 10] = [
     "qwertyuiop",
     "asdfghjkl",
@@ -49,17 +50,17 @@ const WALKS: [&str; 10] = [
     "abcdefghijklmnopqrstuvwxyz",
 ];
 
-/// Characters that no known piece explains, up to which a password is still only pieces.
+/// A password with at most this many characters outside known pieces is still common.
 const FEW: usize = 4;
-/// Different words of the list of which a password must have more, to be a phrase.
+/// A password with more different words than this counts as a phrase.
 const WORDS_OF_A_PHRASE: usize = 3;
 
-/// Characters of a password that are looked at. The search takes longer the longer they are.
+/// The number of characters that are checked. The search takes longer for longer passwords.
 const LOOKED_AT: usize = 128;
-/// Letters that the shortest word and the shortest walk have.
+/// The length of the shortest word and the shortest walk.
 const SHORTEST: usize = 3;
 
-/// The words of the list by their first letter.
+/// The words by their first letter.
 static WORDS_BY_LETTER: LazyLock<HashMap<char, Vec<Vec<char>>>> = LazyLock::new(|| {
     let mut words: HashMap<char, Vec<Vec<char>>> = HashMap::new();
     for word in WORDS.split_ascii_whitespace().filter(|word| word.len() >= SHORTEST) {
@@ -73,13 +74,13 @@ static WALKS_BOTH_WAYS: LazyLock<Vec<Vec<char>>> = LazyLock::new(|| {
     WALKS.iter().flat_map(|keys| [keys.chars().collect(), keys.chars().rev().collect()]).collect()
 });
 
-/// Returns true if the first characters of a password are little more than what is guessed first.
+/// Returns whether the first characters of a password consist mostly of common pieces.
 #[must_use]
 pub fn is_common(password: &str) -> bool {
     readings(password).iter().any(|text| is_made_of(text, &[]))
 }
 
-/// Returns true if the first characters of a password are little more than one of these names and what is guessed first.
+/// Returns whether the first characters of a password consist mostly of one of these names and common pieces.
 #[must_use]
 pub fn is_like(password: &str, names: &[&str]) -> bool {
     let names: Vec<String> = names.iter().map(|name| name.to_lowercase()).collect();
@@ -91,13 +92,14 @@ pub fn is_like(password: &str, names: &[&str]) -> bool {
     readings(password).iter().any(|text| is_made_of(text, &words))
 }
 
-/// A password in lower case, and beside it the same with the digits and signs read that stand for letters.
+/// A password in lower case, and its copy in which digits and signs are replaced by the letters that they
+/// represent.
 struct Reading {
     typed: Vec<char>,
     read: Vec<char>,
 }
 
-/// The ways to read a password, forwards and backwards.
+/// Returns the ways to read a password, forwards and backwards.
 fn readings(password: &str) -> Vec<Reading> {
     let looked_at = password.char_indices().nth(LOOKED_AT).map_or(password, |(end, _)| &password[..end]);
     let typed: Vec<char> = looked_at.to_lowercase().chars().collect();
@@ -123,7 +125,8 @@ fn letter(typed: char, one: char) -> char {
     }
 }
 
-/// Returns true if the longest known pieces, taken from the left, leave few characters over, and hold few different words.
+/// Takes the longest known pieces from the left. Returns whether few characters remain and the pieces contain
+/// few different words.
 fn is_made_of(text: &Reading, words: &[Vec<char>]) -> bool {
     let (mut at, mut left_over) = (0, 0);
     let mut words_found: Vec<&[char]> = Vec::new();
@@ -146,14 +149,15 @@ fn is_made_of(text: &Reading, words: &[Vec<char>]) -> bool {
     left_over <= FEW && words_found.len() <= WORDS_OF_A_PHRASE
 }
 
-/// Returns the length of the longest word that the text begins with: of the list, or of these.
+/// Returns the length of the longest word at the start of the text, from the list or from `words`.
 fn word(rest: &[char], words: &[Vec<char>]) -> usize {
     let listed = WORDS_BY_LETTER.get(&rest[0]).into_iter().flatten();
     let found = listed.chain(words).filter(|word| rest.starts_with(word.as_slice()));
     found.map(Vec::len).max().unwrap_or(0)
 }
 
-/// Returns how many keys the text follows a row, in either direction; fewer than three are none.
+/// Returns the number of keys for which the text follows a walk in either direction. Fewer than three do not
+/// count.
 fn walk(rest: &[char]) -> usize {
     let along = |keys: &Vec<char>| {
         let from = |start: usize| keys[start..].iter().zip(rest).take_while(|(a, b)| a == b).count();
@@ -162,7 +166,7 @@ fn walk(rest: &[char]) -> usize {
     WALKS_BOTH_WAYS.iter().map(along).max().filter(|length| *length >= SHORTEST).unwrap_or(0)
 }
 
-/// The same character again and again.
+/// Returns how often the first character is repeated. Fewer than three do not count.
 fn run(rest: &[char]) -> usize {
     let length = rest.iter().take_while(|c| **c == rest[0]).count();
     if length > 2 { length } else { 0 }
@@ -175,7 +179,7 @@ fn year(rest: &[char]) -> usize {
     if is_year { 4 } else { 0 }
 }
 
-/// What stood just before, once more.
+/// Returns the length of the text before `at` that is repeated at `at`.
 fn repetition(text: &[char], at: usize) -> usize {
     let rest = &text[at..];
     (2..=at.min(rest.len())).rev().find(|length| text[at - length..at] == rest[..*length]).unwrap_or(0)

@@ -1,4 +1,4 @@
-//! Users: accounts, their names, roles and passwords.
+//! User accounts, with their names, roles and passwords.
 
 pub mod address;
 pub mod canonical_names;

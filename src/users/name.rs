@@ -1,4 +1,5 @@
-//! Usernames and e-mail addresses: one namespace, in which names that look alike to Unicode are the same.
+//! Validates usernames and e-mail addresses. Both share one namespace, in which names that look alike to
+//! Unicode are the same name.
 
 use icu_normalizer::ComposingNormalizerBorrowed;
 use icu_properties::props::{DefaultIgnorableCodePoint, GeneralCategory};
@@ -7,45 +8,44 @@ use icu_properties::{CodePointMapData, CodePointSetData};
 use super::address::{self, canonical};
 use crate::blank::is_blank;
 
-/// Characters that a username may have.
+/// The maximum length of a username, in characters.
 const USERNAME_MAX: usize = 150;
-/// Bytes that an address may have (RFC 5321, section 4.5.3.1.3), and its part before the @.
+/// The maximum lengths of an address (RFC 5321, section 4.5.3.1.3) and of its local part, in bytes.
 const EMAIL_MAX: usize = 254;
 const LOCAL_MAX: usize = 64;
-/// Bytes of a text that is composed: composing shortens it to a third at most, so no longer one becomes a username.
+/// The maximum length of a text that is composed, in bytes. Composing shortens a text to a third at most, so
+/// a longer text cannot become a valid username.
 const COMPOSED_MAX: usize = 4 * 4 * USERNAME_MAX;
 
-/// Why a name is refused.
+/// The reason why a name is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NameFlaw {
-    /// Nothing is there.
     #[error("must not be empty")]
     Empty,
-    /// It has more characters than this.
     #[error("is longer than {0} characters")]
     TooLong(usize),
-    /// A space, or another white-space character.
+    /// It contains a space or another white-space character.
     #[error("must not contain white space (U+{0:04X})")]
     WhiteSpace(u32),
-    /// A character that is not seen, or changes how others are seen, or means nothing.
+    /// It contains a character that is invisible, changes how others are displayed, or has no meaning.
     #[error("contains U+{0:04X}, which cannot be seen or has no fixed meaning")]
     InvisibleCharacter(u32),
-    /// It begins with a mark that belongs onto another character.
+    /// It begins with a mark that combines with a preceding character.
     #[error("begins with the combining mark U+{0:04X}")]
     CombiningMark(u32),
-    /// Basic credentials end the username at a colon (RFC 7617, section 2).
+    /// It contains a colon, which ends the username in Basic credentials (RFC 7617, section 2).
     #[error("must not contain a colon")]
     Colon,
-    /// Users do not take an address for a username: it may be another's.
+    /// Users cannot choose an address as a username, because it may belong to someone else.
     #[error("must not contain @: an address goes into `email`")]
     AtSign,
-    /// It has an @ but is no address, or is to be an address and is none.
+    /// It is not a valid address, although it contains an @ or must be an address.
     #[error("is not an e-mail address")]
     NotAnAddress,
 }
 
 impl NameFlaw {
-    /// The code in a validation error.
+    /// Returns the code in a validation error.
     #[must_use]
     pub const fn code(&self) -> &'static str {
         match self {
@@ -61,7 +61,7 @@ impl NameFlaw {
     }
 }
 
-/// A username: as it was typed, and folded.
+/// A username, as typed and folded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Username {
     typed: String,
@@ -69,10 +69,7 @@ pub struct Username {
 }
 
 impl Username {
-    /// Reads a username. One with an @ must be an address, since both share one namespace.
-    ///
-    /// # Errors
-    /// See [`NameFlaw`].
+    /// Parses a username. If it has an @, it must be an address, because both share one namespace.
     pub fn parse(text: &str) -> Result<Self, NameFlaw> {
         let typed = composed(text).ok_or(NameFlaw::TooLong(USERNAME_MAX))?;
         check_characters(&typed)?;
@@ -84,31 +81,25 @@ impl Username {
         }
         let folded = canonical(&typed);
         if typed.contains('@') {
-            // A domain in ASCII may contain what its Unicode form shows.
+            // A domain in ASCII can hide characters that only its Unicode form shows.
             check_characters(&folded)?;
         }
         Ok(Self { typed, folded })
     }
 
-    /// Reads the username of a new account.
-    ///
-    /// # Errors
-    /// See [`NameFlaw`].
+    /// Parses the username of a new account.
     pub fn parse_new(text: &str) -> Result<Self, NameFlaw> {
         let username = Self::parse(text)?;
         username.check_new().map(|()| username)
     }
 
-    /// Reads the username that somebody chooses for a new account of their own.
-    ///
-    /// # Errors
-    /// See [`NameFlaw`].
+    /// Parses a username that someone chooses for their own new account.
     pub fn parse_own(text: &str) -> Result<Self, NameFlaw> {
         let username = Self::parse(text)?;
         username.check_own().map(|()| username)
     }
 
-    /// Checks what a username must not have if it is new; an account that has such a one keeps it.
+    /// Checks what is not allowed in new usernames. Existing accounts may keep such names.
     ///
     /// # Errors
     /// [`NameFlaw::Colon`].
@@ -116,7 +107,7 @@ impl Username {
         if self.folded.contains(':') { Err(NameFlaw::Colon) } else { Ok(()) }
     }
 
-    /// Checks what a username must not have if its user chooses it.
+    /// Checks what is not allowed in usernames that users choose themselves.
     ///
     /// # Errors
     /// [`NameFlaw::Colon`], [`NameFlaw::AtSign`].
@@ -125,19 +116,19 @@ impl Username {
         if self.folded.contains('@') { Err(NameFlaw::AtSign) } else { Ok(()) }
     }
 
-    /// Returns whether a username is this one in another spelling.
+    /// Returns whether `username` is another spelling of this one.
     #[must_use]
     pub fn is_spelling_of(&self, username: &str) -> bool {
         fold_typed(username).is_some_and(|folded| folded == self.folded)
     }
 
-    /// As it was typed.
+    /// Returns the name as it was typed.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.typed
     }
 
-    /// As it is compared.
+    /// Returns the form that is compared.
     #[must_use]
     pub fn folded(&self) -> &str {
         &self.folded
@@ -150,7 +141,7 @@ impl Username {
     }
 }
 
-/// An e-mail address: as it was typed, and folded.
+/// An e-mail address, as typed and folded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EmailAddress {
     typed: String,
@@ -158,10 +149,7 @@ pub struct EmailAddress {
 }
 
 impl EmailAddress {
-    /// Reads an address (RFC 5321 and RFC 6531, without quoted local parts and address literals).
-    ///
-    /// # Errors
-    /// See [`NameFlaw`].
+    /// Parses an address (RFC 5321 and RFC 6531, without quoted local parts and address literals).
     pub fn parse(text: &str) -> Result<Self, NameFlaw> {
         let typed = composed(text).ok_or(NameFlaw::TooLong(EMAIL_MAX))?;
         check_characters(&typed)?;
@@ -171,33 +159,33 @@ impl EmailAddress {
         Ok(Self { typed, folded })
     }
 
-    /// As it was typed.
+    /// Returns the address as it was typed.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.typed
     }
 
-    /// As it is compared.
+    /// Returns the form that is compared.
     #[must_use]
     pub fn folded(&self) -> &str {
         &self.folded
     }
 
-    /// Returns its other spellings, if it is an address.
+    /// Returns its other spellings.
     #[must_use]
     pub fn aliases(&self) -> Vec<String> {
         address::aliases(&self.typed)
     }
 }
 
-/// What somebody typed for a name, as it is compared. `None`: nobody can have such a name.
+/// Folds a name that someone typed, for a comparison. Returns `None` if no account can have the name.
 #[must_use]
 pub fn fold_typed(text: &str) -> Option<String> {
     let fits = !text.is_empty() && text.len() <= 4 * EMAIL_MAX && !text.contains('\0');
     composed(text).filter(|_| fits).map(|typed| canonical(&typed))
 }
 
-/// Composes a text (NFC); `None`: it is longer than any name.
+/// Composes a text (NFC). Returns `None` if it is longer than any name.
 fn composed(text: &str) -> Option<String> {
     let fits = text.len() <= COMPOSED_MAX;
     fits.then(|| ComposingNormalizerBorrowed::new_nfc().normalize(text).into_owned())
@@ -335,7 +323,7 @@ mod tests {
 
     #[test]
     fn domain_is_refused_in_either_form_if_it_is_invisible() {
-        // Sinhala, with a zero-width joiner as its spelling has it.
+        // A Sinhala name whose correct spelling has a zero-width joiner.
         let typed = "a@\u{dc1}\u{dca}\u{200d}\u{dbb}\u{dd3}.com";
         let ascii = format!("a@{}", idna::domain_to_ascii(&typed[2..]).expect("a domain"));
         assert!(ascii.starts_with("a@xn--"), "{ascii}");

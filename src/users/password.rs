@@ -1,7 +1,8 @@
-//! Passwords: what a new one must keep to, its bcrypt hash, and a check that takes as long whoever is asked for.
+//! Checks new passwords against the policy, and hashes and verifies passwords with bcrypt. A failed check
+//! takes equally long for every account, and for names without one.
 //!
-//! bcrypt looks at 72 bytes and stops at a NUL, so what it is given is an HMAC of the password: the form is passlib's
-//! `bcrypt_sha256`, version 2, which others can read.
+//! bcrypt reads only 72 bytes and stops at a NUL, so it hashes an HMAC of the password. The format is
+//! passlib's `bcrypt_sha256`, version 2, which other software can read.
 
 use std::fmt;
 
@@ -13,17 +14,18 @@ use icu_normalizer::ComposingNormalizerBorrowed;
 use super::common_passwords;
 use crate::random;
 
-/// Bytes that a password may have; all of them count.
+/// The maximum length of a password, in bytes. All bytes are significant.
 pub const MAX_BYTES: usize = 1_000;
-/// Bytes of a text that is composed.
+/// The maximum length of a text that is composed, in bytes.
 const COMPOSED_MAX: usize = 4 * MAX_BYTES;
-/// bcrypt's own alphabet.
+/// bcrypt's own base64 alphabet.
 const ALPHABET: &[u8; 64] = b"./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 const PREFIX: &str = "$bcrypt-sha256$v=2,t=2b,r=";
-/// Costs that a stored hash may have: a higher one would let whoever imports a hash hold a thread for minutes.
+/// The costs that a stored hash may have. With a higher cost, an imported hash could block a thread for
+/// minutes.
 const COSTS: std::ops::RangeInclusive<u32> = 4..=16;
 
-/// A password as it was sent. Never prints.
+/// A password in plain text. `Debug` does not print it.
 #[derive(Clone)]
 pub struct PlainPassword(String);
 
@@ -34,8 +36,8 @@ impl fmt::Debug for PlainPassword {
 }
 
 impl PlainPassword {
-    /// Takes a password out of sight, composed as RFC 8265, section 4.2, says. One that is too long is left as it is:
-    /// composing shortens a text to a third at most, so it cannot be anybody's.
+    /// Wraps a password and composes it (RFC 8265, section 4.2). A text that is too long is not composed.
+    /// Composing shortens a text to a third at most, so it cannot be anyone's password.
     #[must_use]
     pub fn new(text: &str) -> Self {
         if text.len() > COMPOSED_MAX {
@@ -44,7 +46,8 @@ impl PlainPassword {
         Self(ComposingNormalizerBorrowed::new_nfc().normalize(text).into_owned())
     }
 
-    /// A random one of 125 bits, easy to read out: five groups of five.
+    /// Generates a random password of 125 bits, in five groups of five characters that are easy to read
+    /// aloud.
     #[must_use]
     pub fn generate() -> (Self, String) {
         const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
@@ -55,19 +58,19 @@ impl PlainPassword {
     }
 }
 
-/// What is wrong with a new password.
+/// The reason why a new password is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PasswordFlaw {
-    /// Fewer characters than this.
+    /// It has fewer characters than this.
     #[error("at least {0} characters are needed")]
     TooShort(usize),
-    /// More bytes than [`MAX_BYTES`].
+    /// It has more bytes than [`MAX_BYTES`].
     #[error("at most {MAX_BYTES} bytes are allowed")]
     TooLong,
     /// It contains U+0000.
     #[error("U+0000 cannot stand in a password")]
     Nul,
-    /// It is among the passwords that are tried first.
+    /// It is one of the passwords that attackers try first.
     #[error("this is one of the passwords that are guessed first; choose one that nobody else would")]
     Common,
     /// It is little more than the account's own name.
@@ -76,7 +79,7 @@ pub enum PasswordFlaw {
 }
 
 impl PasswordFlaw {
-    /// The code in a validation error.
+    /// Returns the code in a validation error.
     #[must_use]
     pub const fn code(&self) -> &'static str {
         match self {
@@ -89,15 +92,15 @@ impl PasswordFlaw {
     }
 }
 
-/// What a new password must keep to. There are no rules of composition.
+/// The requirements for new passwords. Composition rules are not among them.
 #[derive(Clone, Debug)]
 pub struct PasswordPolicy {
-    /// Characters at least.
+    /// The minimum length, in characters.
     pub min_length: usize,
 }
 
 impl PasswordPolicy {
-    /// Everything wrong with a new password for an account of these names.
+    /// Returns every requirement that a new password of an account with these names violates.
     #[must_use]
     pub fn flaws(&self, plain: &PlainPassword, names: &[&str]) -> Vec<PasswordFlaw> {
         let text = &plain.0;
@@ -106,7 +109,7 @@ impl PasswordPolicy {
             flaws.push(PasswordFlaw::TooShort(self.min_length));
         }
         if text.len() > MAX_BYTES {
-            // The checks below take longer the longer it is.
+            // The checks below take longer for longer passwords.
             flaws.push(PasswordFlaw::TooLong);
             return flaws;
         }
@@ -122,12 +125,12 @@ impl PasswordPolicy {
     }
 }
 
-/// A stored hash of no known form, or of a cost out of bounds: a fault of ours, never the caller's.
+/// Error: a stored hash has an unknown format, or a cost that is not allowed. This is a server error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the stored password hash is of no known form")]
 pub struct OddHash;
 
-/// A password's hash. Never prints.
+/// The hash of a password. `Debug` does not print it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PasswordHash {
     form: Form,
@@ -136,9 +139,9 @@ pub struct PasswordHash {
 
 #[derive(Clone, PartialEq, Eq)]
 enum Form {
-    /// Ours: of the HMAC.
+    /// bcrypt of the HMAC, as doorward creates it.
     Sha256 { cost: u32, salt: String, checksum: String },
-    /// bcrypt's own, as it is imported: of the password itself.
+    /// Plain bcrypt of the password, from an import.
     Plain { cost: u32 },
 }
 
@@ -149,10 +152,10 @@ impl fmt::Debug for PasswordHash {
 }
 
 impl PasswordHash {
-    /// Hashes a password with a random salt; takes 2^`cost` rounds.
+    /// Hashes a password with a random salt. It takes 2^`cost` rounds.
     ///
     /// # Errors
-    /// [`OddHash`], where bcrypt does not take the cost: an account is not left with a hash that nothing matches.
+    /// [`OddHash`] if bcrypt rejects the cost. An account must not get a hash that no password matches.
     pub fn new(plain: &PlainPassword, cost: u32) -> Result<Self, OddHash> {
         let salt: [u8; 16] = random::bytes();
         let salt_text = encode_salt(salt);
@@ -161,10 +164,7 @@ impl PasswordHash {
         Ok(Self { form: Form::Sha256 { cost, salt: salt_text, checksum }, text })
     }
 
-    /// Reads a hash from the database.
-    ///
-    /// # Errors
-    /// [`OddHash`].
+    /// Parses a hash from the database.
     pub fn parse(text: &str) -> Result<Self, OddHash> {
         let form = match text.strip_prefix(PREFIX) {
             Some(rest) => Self::parse_sha256(rest)?,
@@ -198,13 +198,13 @@ impl PasswordHash {
         if is_good { Ok(Form::Plain { cost }) } else { Err(OddHash) }
     }
 
-    /// The text for the database.
+    /// Returns the text for the database.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.text
     }
 
-    /// Its cost: it takes 2^cost rounds.
+    /// Returns the cost, as the binary logarithm of the number of rounds.
     #[must_use]
     pub fn cost(&self) -> u32 {
         match &self.form {
@@ -212,7 +212,7 @@ impl PasswordHash {
         }
     }
 
-    /// Whether it should be made anew at `cost`.
+    /// Returns whether the password should be hashed again with `cost`.
     #[must_use]
     pub fn needs_upgrade(&self, cost: u32) -> bool {
         matches!(self.form, Form::Plain { .. }) || self.cost() != cost
@@ -226,7 +226,8 @@ impl PasswordHash {
                 Ok(aws_lc_rs::constant_time::verify_slices_are_equal(own.as_bytes(), checksum.as_bytes())
                     .is_ok())
             }
-            // bcrypt itself would take the first 72 bytes, or those before a NUL, for the whole.
+            // bcrypt ignores everything after the first 72 bytes or after a NUL, so such passwords are
+            // refused here.
             Form::Plain { .. } => {
                 let fits = plain.0.len() <= 72 && !plain.0.contains('\0');
                 let matches = bcrypt::verify(&plain.0, &self.text).map_err(|_| OddHash)?;
@@ -236,7 +237,7 @@ impl PasswordHash {
     }
 }
 
-/// The last 31 characters of bcrypt over the password's HMAC, keyed with the salt.
+/// Returns the last 31 characters of bcrypt over the password's HMAC, which is keyed with the salt.
 fn digest(plain: &PlainPassword, cost: u32, salt: [u8; 16], salt_text: &str) -> Option<String> {
     let key = hmac::Key::new(hmac::HMAC_SHA256, salt_text.as_bytes());
     let mac = STANDARD.encode(hmac::sign(&key, plain.0.as_bytes()));
@@ -244,7 +245,7 @@ fn digest(plain: &PlainPassword, cost: u32, salt: [u8; 16], salt_text: &str) -> 
     parts.format_for_version(bcrypt::Version::TwoB).get(29..).map(str::to_owned)
 }
 
-/// 22 characters of bcrypt's alphabet for 16 bytes.
+/// Encodes 16 bytes as 22 characters of bcrypt's alphabet.
 fn encode_salt(salt: [u8; 16]) -> String {
     let mut text = String::with_capacity(22);
     for chunk in salt.chunks(3) {
@@ -272,12 +273,10 @@ fn decode_salt(text: &str) -> Option<[u8; 16]> {
     bytes.try_into().ok()
 }
 
-/// Whether `plain` is the password that `stored` is the hash of. A failure takes what one check at `highest_cost`
-/// takes, whether or not there was a hash, and whatever its cost: after a check at cost c, ones at c, c + 1, … up to
-/// the highest but one are added, which together make up the difference.
-///
-/// # Errors
-/// [`OddHash`].
+/// Returns whether `plain` is the password behind the hash `stored`. A failure takes as long as one check
+/// with `highest_cost`, whether or not a hash exists, and whatever its cost. After a check with cost c,
+/// checks with the costs c, c + 1, … up to `highest_cost` - 1 are added. Together they make up the
+/// difference.
 pub fn check(
     stored: Option<&PasswordHash>,
     plain: &PlainPassword,
@@ -354,7 +353,7 @@ mod tests {
 
     #[test]
     fn the_form_is_passlibs() {
-        // Made with passlib 1.7.4: bcrypt_sha256.using(rounds=4).hash(…)
+        // Generated with passlib 1.7.4: bcrypt_sha256.using(rounds=4).hash(…)
         for (password, text) in VECTORS {
             let hash = PasswordHash::parse(text).expect("passlib's form");
             assert_eq!(check(Some(&hash), &plain(password), 4), Ok(true), "{password}");

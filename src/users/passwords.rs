@@ -1,5 +1,5 @@
-//! Verifying and hashing passwords on a bounded pool of threads, never on an async one and never while a database
-//! connection is held.
+//! Verifies and hashes passwords on a bounded thread pool. It never blocks an async thread, and no database
+//! connection is held meanwhile.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -8,29 +8,29 @@ use std::time::{Duration, Instant};
 use super::password::{self, OddHash, PasswordFlaw, PasswordHash, PasswordPolicy, PlainPassword};
 use crate::blocking::{BlockingError, BlockingPool, Claim, Lane, LaneLimits, Limits};
 
-/// How long a request waits for its hash, queueing included.
+/// The longest time that a request waits for its hash, including the queue.
 const DEADLINE: Duration = Duration::from_secs(10);
-/// Hashes that may wait for each thread; beyond, sign-ins are refused as overload.
+/// The number of hashes that may be queued per thread. Beyond that, sign-ins are refused as overload.
 const QUEUE_PER_THREAD: usize = 16;
 
-/// Verifies and makes password hashes. Clones share the threads.
+/// Verifies and hashes passwords. Clones share the threads.
 #[derive(Clone, Debug)]
 pub struct Passwords {
     policy: PasswordPolicy,
     cost: u32,
-    /// The highest cost in use, which every failure costs.
+    /// The highest cost in use. Every failed check takes this much time.
     highest_cost: Arc<AtomicU32>,
     verified: Arc<AtomicU64>,
     threads: BlockingPool,
 }
 
-/// Why there is no hash, or no answer about one.
+/// The reason why a password could not be hashed or verified.
 #[derive(Debug, thiserror::Error)]
 pub enum HashError {
-    /// Too many wait already, or it took too long.
+    /// The queue is full, or the deadline has passed.
     #[error("too many passwords are being hashed")]
     Overloaded,
-    /// A stored hash of no known form: a fault of ours.
+    /// A stored hash has an unknown format. This is a server error.
     #[error("a stored password hash is of no known form")]
     OddHash,
 }
@@ -44,24 +44,24 @@ impl From<BlockingError> for HashError {
     }
 }
 
-/// A right password.
+/// A successful verification.
 #[derive(Debug)]
 pub struct Verified {
-    /// The hash anew, where it was of another cost.
+    /// A new hash, if the stored one has an outdated cost or format.
     pub upgraded: Option<PasswordHash>,
 }
 
 /// The outcome of [`Passwords::hash_new`].
 #[derive(Debug)]
 pub enum NewHash {
-    /// The hash of a good password.
+    /// The hash of an acceptable password.
     Made(PasswordHash),
-    /// Everything wrong with another one.
+    /// Every requirement that the password violates.
     Refused(Vec<PasswordFlaw>),
 }
 
-/// Keeps a quarter of the queue for those who are signed in, and another one for them and for sign-ins from known
-/// addresses.
+/// Reserves a quarter of the queue for users who are signed in. Another quarter is for them and for sign-ins
+/// from known addresses.
 fn limits(threads: usize) -> Limits {
     let waiting = threads * QUEUE_PER_THREAD;
     let lane = |waiting| LaneLimits { running: threads, running_per_party: threads, waiting };
@@ -71,7 +71,7 @@ fn limits(threads: usize) -> Limits {
 }
 
 impl Passwords {
-    /// Hashes at `cost`, on `threads` threads.
+    /// Creates hashes with `cost`, on `threads` threads.
     #[must_use]
     pub fn new(policy: PasswordPolicy, cost: u32, threads: usize) -> Self {
         let threads = BlockingPool::of_low_priority("hashing", limits(threads));
@@ -79,22 +79,17 @@ impl Passwords {
         Self { policy, cost, highest_cost, verified: Arc::default(), threads }
     }
 
-    /// Notes a cost in use, so that failures cost as much.
+    /// Records a cost that is in use, so that failures take as long as a check with it.
     pub fn note_cost(&self, cost: u32) {
         self.highest_cost.fetch_max(cost, Ordering::Relaxed);
     }
 
-    /// What a new password must keep to.
     #[must_use]
     pub fn policy(&self) -> &PasswordPolicy {
         &self.policy
     }
 
-    /// Whether `plain` is the password that `stored` is the hash of. A failure takes as long whether there was a
-    /// hash or not.
-    ///
-    /// # Errors
-    /// See [`HashError`].
+    /// Verifies a password against a stored hash. A failure takes equally long whether or not a hash exists.
     pub async fn verify(
         &self,
         claim: Claim,
@@ -119,16 +114,14 @@ impl Passwords {
         self.threads.run(DEADLINE, claim, work).await?.map_err(|_| HashError::OddHash)
     }
 
-    /// How many passwords were verified by this process, right or wrong.
+    /// Returns the number of passwords that this process has verified, right or wrong.
     #[must_use]
     pub fn verified(&self) -> u64 {
         self.verified.load(Ordering::Relaxed)
     }
 
-    /// Checks a new password for an account of these names against the policy, and hashes a good one.
-    ///
-    /// # Errors
-    /// See [`HashError`].
+    /// Checks a new password for an account with these names against the policy, and hashes it if it is
+    /// acceptable.
     pub async fn hash_new(
         &self,
         claim: Claim,
@@ -148,10 +141,7 @@ impl Passwords {
         self.threads.run(DEADLINE, claim, work).await?.map_err(|_| HashError::OddHash)
     }
 
-    /// Checks a new password for an account of these names against the policy alone.
-    ///
-    /// # Errors
-    /// See [`HashError`].
+    /// Checks a new password for an account with these names against the policy, without hashing it.
     pub async fn find_flaws(
         &self,
         claim: Claim,
@@ -166,7 +156,6 @@ impl Passwords {
         Ok(self.threads.run(DEADLINE, claim, work).await?)
     }
 
-    /// The threads' pool, for metrics.
     #[must_use]
     pub fn threads(&self) -> &BlockingPool {
         &self.threads

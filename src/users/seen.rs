@@ -1,4 +1,4 @@
-//! The fields of an account that people edit, as somebody saw them: to find out whether they have changed since.
+//! Detects whether the fields of an account that people edit have changed since someone saw them.
 
 use aws_lc_rs::digest::{Context, SHA256};
 use base64::Engine;
@@ -6,17 +6,15 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::user::User;
 
-/// Bytes of the digest that a tag contains.
+/// The number of bytes of the digest that a tag contains.
 const TAG_LEN: usize = 12;
 
-/// An account's fields as a page or a client saw them; `None`: it did not see that field.
+/// An account's fields as a page or a client saw them. A field that it did not see is `None`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seen {
-    /// The username.
     pub username: String,
-    /// The address; `None`: the account had none.
+    /// The address. `None` if the account had none.
     pub email: Option<String>,
-    /// The role.
     pub role: Option<String>,
     /// `active` or `disabled`.
     pub status: Option<String>,
@@ -27,14 +25,14 @@ pub struct Seen {
 pub struct Difference {
     /// The field's name.
     pub field: &'static str,
-    /// Its value when it was seen; empty: none.
+    /// The value when it was seen. Empty if there was none.
     pub seen: String,
-    /// Its value now; empty: none.
+    /// The current value. Empty if there is none.
     pub now: String,
 }
 
 impl Seen {
-    /// Returns what is to be seen of an account now.
+    /// Returns the current fields of an account.
     #[must_use]
     pub fn of(user: &User) -> Self {
         Self {
@@ -45,7 +43,7 @@ impl Seen {
         }
     }
 
-    /// Returns the fields that have changed since.
+    /// Returns the fields that have changed since then.
     #[must_use]
     pub fn differences(&self, user: &User) -> Vec<Difference> {
         let email = |email: &Option<String>| email.clone().unwrap_or_default();
@@ -64,26 +62,26 @@ impl Seen {
 }
 
 impl User {
-    /// Returns a digest of the fields that people edit: as long as these stay, so does it. The version is no part of
-    /// it, since that concerns access tokens.
+    /// Returns a digest of the fields that people edit. It changes only with them. The version is not
+    /// included, because it concerns access tokens.
     #[must_use]
     pub fn edit_tag(&self) -> String {
         edit_tag(&self.username, self.email.as_deref(), &self.role, &self.status)
     }
 }
 
-/// Returns [`User::edit_tag`] of an account with these fields.
+/// Returns the [`User::edit_tag`] of an account with these fields.
 #[must_use]
 pub fn edit_tag(username: &str, email: Option<&str>, role: &str, status: &str) -> String {
     let has_email = if email.is_some() { "1" } else { "0" };
     digest_tag(&[username, has_email, email.unwrap_or_default(), role, status])
 }
 
-/// Returns a digest of some texts as a part of a tag.
+/// Returns a digest of texts, for use in a tag.
 #[must_use]
 pub fn digest_tag(texts: &[&str]) -> String {
     let mut digest = Context::new(&SHA256);
-    // Each with its length, so that no two lists of texts give the same bytes.
+    // Each text is preceded by its length, so that different lists never produce the same bytes.
     for text in texts {
         digest.update(&(text.len() as u64).to_be_bytes());
         digest.update(text.as_bytes());

@@ -1,4 +1,4 @@
-//! Setting a password: by its owner, by an admin, or by a one-time link.
+//! Sets a password on behalf of its owner, an admin, or someone with a one-time link.
 
 use aws_lc_rs::digest::{SHA256, digest as sha256};
 use base64::Engine;
@@ -17,17 +17,17 @@ use crate::random;
 use crate::sessions::{EndReason, Which, end_sessions};
 use crate::tokens::personal_token::{self, RevokeReason};
 
-/// How long a link is good.
+/// Lifetime of a link.
 pub const LINK_TTL: TimeDelta = TimeDelta::hours(24);
 
-/// Characters of base64url for 32 bytes.
+/// The length of 32 bytes in base64url.
 const TOKEN_LEN: usize = 43;
 
-/// The secret part of a link. Never prints.
+/// The secret part of a link. `Debug` is not implemented.
 pub struct LinkToken(String);
 
 impl LinkToken {
-    /// A new one, and the digest to store.
+    /// Generates a token. Returns it with the digest to store.
     #[must_use]
     pub fn mint() -> (Self, [u8; 32]) {
         let text = URL_SAFE_NO_PAD.encode(random::bytes::<32>());
@@ -35,8 +35,8 @@ impl LinkToken {
         (Self(text), digest)
     }
 
-    /// Returns the digest of what somebody presents. Mail programs take the full stop or bracket behind a link for a
-    /// part of it.
+    /// Returns the digest of a token that someone presents. A full stop or bracket after the token is
+    /// ignored, because mail programs count it as part of the link.
     #[must_use]
     pub fn digest(text: &str) -> [u8; 32] {
         let is_behind = |end: &str| !end.contains(char::is_alphanumeric);
@@ -49,7 +49,7 @@ impl LinkToken {
         digest
     }
 
-    /// The text, for the one answer that carries it.
+    /// Returns the text, for the one response that contains it.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
@@ -59,9 +59,9 @@ impl LinkToken {
 /// The credentials that a reset ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ended {
-    /// How many sessions.
+    /// The number of sessions.
     pub sessions: usize,
-    /// How many personal tokens; `None`: they were to be kept.
+    /// The number of personal tokens. `None` if they were kept.
     pub tokens: Option<usize>,
 }
 
@@ -76,31 +76,27 @@ impl Ended {
     }
 }
 
-/// A link that was made.
+/// A link that was created.
 #[derive(Clone, Copy, Debug)]
 pub struct MadeLink {
-    /// When it expires.
     pub expires_at: DateTime<Utc>,
-    /// What ended with the old password.
+    /// The credentials that ended with the old password.
     pub ended: Ended,
 }
 
-/// What became of a password that was to be set.
+/// The outcome of setting a password.
 #[derive(Debug)]
 pub enum Setting {
-    /// It is set.
+    /// The password was set.
     Done(User, Ended),
-    /// There is no such user, or no such link.
+    /// The user or the link does not exist.
     NotFound,
-    /// Who asks lacks these permissions, which the account has.
+    /// The caller lacks these permissions, which the account has.
     Denied(Vec<String>),
 }
 
-/// Replaces the password that was verified; every other session ends. `None`: it is no longer that one, or the
-/// account is disabled: verify again.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Replaces the password that was verified, and ends every other session. Returns `None` if the user now has
+/// another password, or if the account is disabled. The caller must then verify again.
 pub fn change_own(
     connection: &mut PgConnection,
     id: Uuid,
@@ -123,10 +119,8 @@ pub fn change_own(
     Ok(Some(user))
 }
 
-/// Sets a password without knowing the old one. Every session ends, and every personal token if `revokes_tokens`.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Sets a password without the old one. Ends every session and, if `revokes_tokens`, revokes every personal
+/// token.
 pub fn reset(
     connection: &mut PgConnection,
     id: Uuid,
@@ -143,11 +137,8 @@ pub fn reset(
     Ok(Setting::Done(user, ended))
 }
 
-/// Stores a link's digest. The old password and earlier links are gone at once. Every session ends, and every personal
-/// token if `revokes_tokens`.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Stores a link's digest. The old password and earlier links stop working at once. Ends every session and,
+/// if `revokes_tokens`, revokes every personal token.
 pub fn insert_link(
     connection: &mut PgConnection,
     id: Uuid,
@@ -160,7 +151,7 @@ pub fn insert_link(
         Ok(user) => user,
         Err(refused) => return Ok(Err(refused)),
     };
-    // Before the sessions end: a sign-in with the old password that waits for the row finds it gone.
+    // Remove the password before the sessions end. A sign-in that waits for the row then finds it gone.
     diesel::update(users::table.find(id))
         .set((users::password_hash.eq(None::<String>), users::updated_at.eq(now())))
         .execute(connection)?;
@@ -190,7 +181,7 @@ fn end_credentials(
     Ok(ended)
 }
 
-/// Gives when it expires.
+/// Inserts a link and returns its expiry.
 fn insert_link_row(
     connection: &mut PgConnection,
     id: Uuid,
@@ -211,10 +202,8 @@ fn insert_link_row(
     Ok(expires_at)
 }
 
-/// The user whose password a link may set; `None` when it is spent, expired or was never made.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Returns the user whose password a link may set. Returns `None` if the link is used or expired, or does not
+/// exist.
 pub fn find_by_link(connection: &mut PgConnection, digest: &[u8; 32]) -> QueryResult<Option<User>> {
     password_links::table
         .inner_join(users::table)
@@ -225,10 +214,7 @@ pub fn find_by_link(connection: &mut PgConnection, digest: &[u8; 32]) -> QueryRe
         .optional()
 }
 
-/// Sets a password by a link, which is used up by it. Personal tokens are revoked if the link says so.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Sets a password by a link, which is then used up. Revokes the personal tokens if the link says so.
 pub fn consume_link(
     connection: &mut PgConnection,
     digest: &[u8; 32],
@@ -238,7 +224,7 @@ pub fn consume_link(
     let of_link = password_links::table
         .filter(password_links::digest.eq(digest.as_slice()))
         .select(password_links::user_id);
-    // The user's row first, as whatever else sets a password locks it first.
+    // Lock the user's row first, as all code that sets a password does.
     let user: Option<User> = users::table
         .filter(users::id.eq_any(of_link))
         .select(User::as_select())
@@ -284,7 +270,7 @@ fn write(
     Ok(ended)
 }
 
-/// Ends the links of a user that could be used.
+/// Invalidates a user's open links.
 pub(super) fn consume_links(connection: &mut PgConnection, user_id: Uuid) -> QueryResult<()> {
     diesel::update(password_links::table)
         .filter(password_links::user_id.eq(user_id).and(password_links::consumed_at.is_null()))
@@ -293,10 +279,7 @@ pub(super) fn consume_links(connection: &mut PgConnection, user_id: Uuid) -> Que
     Ok(())
 }
 
-/// Spends every link that could be used; with a time, those made by then. Gives how many.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Invalidates all open links. With a time, only those created by then. Returns their number.
 pub fn consume_every_link(connection: &mut PgConnection, by: Option<DateTime<Utc>>) -> QueryResult<usize> {
     let digests = find_open_links(connection, by)?;
     diesel::update(password_links::table)
@@ -305,10 +288,7 @@ pub fn consume_every_link(connection: &mut PgConnection, by: Option<DateTime<Utc
         .execute(connection)
 }
 
-/// The digests of the links that could be used; with a time, of those made by then.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Returns the digests of the open links. With a time, only of those created by then.
 pub fn find_open_links(
     connection: &mut PgConnection,
     by: Option<DateTime<Utc>>,

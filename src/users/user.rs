@@ -1,4 +1,4 @@
-//! The user: the row, and how it is found, listed and made.
+//! Finds, lists and creates user accounts, and checks who has authority over them.
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
@@ -16,63 +16,56 @@ use crate::database::schema::{login_names, roles, users};
 use crate::random;
 
 diesel::define_sql_function! {
-    /// The place of an element, from 1.
+    /// Returns the position of an element, from 1.
     #[sql_name = "array_position"]
     fn place_in(list: Array<Text>, element: Text) -> Integer;
 }
 
-/// An account. Its password hash is read only where a password is verified.
+/// An account. Its password hash is read only to verify a password.
 #[derive(Clone, Debug, Queryable, Selectable)]
 #[diesel(table_name = users, check_for_backend(diesel::pg::Pg))]
 pub struct User {
-    /// UUID version 7.
+    /// A UUID version 7.
     pub id: Uuid,
-    /// As it was typed.
+    /// The name as it was typed.
     pub username: String,
-    /// As it was typed.
+    /// The address as it was typed.
     pub email: Option<String>,
-    /// The role's name.
     pub role: String,
     /// `active` or `disabled`.
     pub status: String,
-    /// Raised by each change of role or status.
+    /// Increases with each change of the role or the status.
     pub version: i64,
-    /// When the account was made.
     pub created_at: DateTime<Utc>,
-    /// When it was last changed.
     pub updated_at: DateTime<Utc>,
-    /// When somebody last signed in to it.
+    /// The time of the last sign-in.
     pub last_login_at: Option<DateTime<Utc>>,
 }
 
 impl User {
-    /// Whether it may be signed in to.
+    /// Returns whether sign-ins are allowed.
     #[must_use]
     pub fn is_active(&self) -> bool {
         self.status == ACTIVE
     }
 }
 
-/// The status of an account that may be signed in to.
+/// The status of an account that allows sign-ins.
 pub const ACTIVE: &str = "active";
-/// The status of an account that may not.
+/// The status of an account that does not.
 pub const DISABLED: &str = "disabled";
 
-/// What a sign-in needs to know of an account.
+/// The data of an account that a sign-in needs.
 #[derive(Clone, Debug)]
 pub struct Login {
-    /// The account.
     pub user: User,
-    /// Its hash as it stands in the database; none: no password was set yet.
+    /// The stored hash. `None` if no password has been set.
     pub password_hash: Option<String>,
-    /// What its role may.
+    /// The role's permissions.
     pub permissions: Vec<String>,
 }
 
-/// The account that a username or address belongs to, folded or as it was typed.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Returns the account with a username or address, which may be folded or as typed.
 pub fn find_login(connection: &mut PgConnection, name: &str) -> QueryResult<Option<Login>> {
     let forms = look_up_forms(name);
     login_names::table
@@ -85,34 +78,21 @@ pub fn find_login(connection: &mut PgConnection, name: &str) -> QueryResult<Opti
         .map(|row| row.map(|(user, password_hash, permissions)| Login { user, password_hash, permissions }))
 }
 
-/// The hash of a user's password, for asking for it again.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Returns the hash of a user's password, for verifying the password again.
 pub fn find_password_hash(connection: &mut PgConnection, id: Uuid) -> QueryResult<Option<String>> {
     users::table.find(id).select(users::password_hash).first(connection).optional().map(Option::flatten)
 }
 
-/// The highest bcrypt cost among the stored hashes, where any are stored.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Returns the highest bcrypt cost of the stored hashes, if any are stored.
 pub fn find_highest_cost(connection: &mut PgConnection) -> QueryResult<Option<i16>> {
     users::table.select(diesel::dsl::max(users::password_cost)).first(connection)
 }
 
-/// The user of this id.
-///
-/// # Errors
-/// PostgreSQL's.
 pub fn find(connection: &mut PgConnection, id: Uuid) -> QueryResult<Option<User>> {
     users::table.find(id).select(User::as_select()).first(connection).optional()
 }
 
-/// The user of this id, username or address.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Returns the account with a username or address.
 pub fn find_by_name(connection: &mut PgConnection, name: &str) -> QueryResult<Option<User>> {
     let forms = look_up_forms(name);
     login_names::table
@@ -124,32 +104,26 @@ pub fn find_by_name(connection: &mut PgConnection, name: &str) -> QueryResult<Op
         .optional()
 }
 
-/// Whether there is no user at all.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Returns whether there are no users.
 pub fn is_empty(connection: &mut PgConnection) -> QueryResult<bool> {
     diesel::select(diesel::dsl::not(diesel::dsl::exists(users::table.select(users::id))))
         .get_result(connection)
 }
 
-/// What to list; every condition set must hold.
+/// The conditions of a listing. All that are set must hold.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
     /// A part of the folded username or address.
     pub q: Option<String>,
-    /// With this role.
+    /// The role of the listed users.
     pub role: Option<String>,
-    /// With this status.
+    /// The status of the listed users.
     pub status: Option<String>,
-    /// Only those made before this one: the last of the page before.
+    /// Lists only users created before this one, which is the last of the previous page.
     pub before: Option<Uuid>,
 }
 
-/// At most `limit` users, the latest made first.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Returns at most `limit` users, the latest first.
 pub fn list(connection: &mut PgConnection, filter: &Filter, limit: i64) -> QueryResult<Vec<User>> {
     let mut query = users::table.select(User::as_select()).into_boxed();
     if let Some(q) = &filter.q {
@@ -170,72 +144,69 @@ pub fn list(connection: &mut PgConnection, filter: &Filter, limit: i64) -> Query
     query.order(users::id.desc()).limit(limit).load(connection)
 }
 
-/// An account to be made.
+/// An account to create.
 pub struct NewUser {
-    /// Its username.
     pub username: Username,
-    /// Its e-mail address.
     pub email: Option<EmailAddress>,
-    /// Its password's hash; none: it is set by a link.
+    /// `None` if the password will be set by a link.
     pub password_hash: Option<PasswordHash>,
-    /// Its role's name.
     pub role: String,
 }
 
-/// Which name is taken already.
+/// The name that another account has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NameTaken {
-    /// The username, as a username or an address.
+    /// The username is another account's username or address.
     Username,
-    /// The address, as a username or an address.
+    /// The address is another account's username or address.
     Email,
 }
 
-/// What became of an account that was to be made.
+/// The outcome of creating an account.
 pub enum Insertion {
-    /// It is made.
+    /// The account was created.
     Inserted(User),
-    /// A name of it is another's.
+    /// Another account has one of its names.
     NameTaken(NameTaken),
-    /// There is no such role.
+    /// The role does not exist.
     UnknownRole,
-    /// Who makes it lacks these permissions of the role.
+    /// The caller lacks these permissions of the role.
     Denied(Vec<String>),
 }
 
 /// The permissions that every account has over itself.
 const OVER_ITSELF: [&str; 2] = ["account:read", "account:write"];
-/// An account with this permission can act on others, the caller's own account among them.
+/// An account with this permission can act on others, including the caller's own account.
 const USERS_WRITE: &str = "users:write";
 
-/// The accounts on which a caller can act without [`OVER_ITSELF`].
+/// The accounts on which a caller can act without the permissions in [`OVER_ITSELF`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exempt {
     /// None. For the caller's own account.
     None,
-    /// Those that cannot change other accounts. For changes that could give the caller control of the account: control
-    /// of one with `users:write` would lead back to the caller's own.
+    /// Those that cannot change other accounts. For changes that could give the caller control of the
+    /// account. Control of an account with `users:write` would lead back to the caller's own account.
     Ordinary,
     /// All. For changes that only take something away.
     All,
 }
 
-/// The permissions of the actor; nobody grants a permission that they lack.
+/// The permissions of the actor. No one can grant a permission that they lack.
 #[derive(Clone, Debug)]
 pub enum Authority {
-    /// The command line, and the server itself.
+    /// The command line or the server itself.
     Unlimited,
     /// A caller with these permissions.
     Limited {
-        /// Those that role and credential both have.
+        /// The permissions that both the role and the credential have.
         held: Vec<String>,
-        /// The accounts that need no more than that.
+        /// The accounts that the caller can act on without the permissions over itself.
         exempt: Exempt,
     },
 }
 
 impl Authority {
-    /// Returns those of `wanted`, the permissions of an account, that it lacks.
+    /// Returns the permissions in `wanted`, which are an account's, that the actor lacks.
     #[must_use]
     pub fn lacks(&self, wanted: &[String]) -> Vec<String> {
         let Self::Limited { held, exempt } = self else { return Vec::new() };
@@ -253,7 +224,8 @@ impl Authority {
     }
 }
 
-/// Makes an account, in the caller's transaction (which a taken name breaks: see [`insertion`]).
+/// Inserts an account, in the caller's transaction. A taken name breaks the transaction, so [`insert`] uses a
+/// savepoint.
 fn insert_row(connection: &mut PgConnection, new: &NewUser) -> QueryResult<User> {
     diesel::insert_into(users::table)
         .values((
@@ -271,10 +243,7 @@ fn insert_row(connection: &mut PgConnection, new: &NewUser) -> QueryResult<User>
         .get_result(connection)
 }
 
-/// Makes an account.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Creates an account.
 pub fn insert(
     connection: &mut PgConnection,
     new: &NewUser,
@@ -288,7 +257,7 @@ pub fn insert(
     if !lacking.is_empty() {
         return Ok(Insertion::Denied(lacking));
     }
-    // A savepoint, so that a taken name does not break the transaction.
+    // Use a savepoint, so that a taken name does not break the transaction.
     let inserted = connection.transaction(|connection| {
         let user = insert_row(connection, new)?;
         insert_aliases(connection, user.id, new.username.folded(), &new.username.aliases())?;
@@ -308,10 +277,10 @@ pub fn insert(
     }
 }
 
-/// Gives an account the other spellings of one of its names.
+/// Stores the other spellings of one of an account's names.
 ///
 /// # Errors
-/// PostgreSQL's; another account may have one of them.
+/// PostgreSQL's. Another account may have one of the spellings.
 pub(super) fn insert_aliases(
     connection: &mut PgConnection,
     user_id: Uuid,
@@ -332,29 +301,23 @@ pub(super) fn insert_aliases(
     .map(|_| ())
 }
 
-/// What a role may; `None`: there is no such role.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Returns a role's permissions. Returns `None` if the role does not exist.
 pub fn find_permissions(connection: &mut PgConnection, role: &str) -> QueryResult<Option<Vec<String>>> {
     roles::table.find(role).select(roles::permissions).first(connection).optional()
 }
 
-/// The roles and what they may, by name.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Returns the roles and their permissions, by name.
 pub fn list_roles(connection: &mut PgConnection) -> QueryResult<Vec<(String, Vec<String>)>> {
     roles::table.order(roles::name).load(connection)
 }
 
-/// Reads a broken constraint as the name that was taken.
+/// Converts a violated constraint to the name that is taken.
 pub(super) fn name_taken(error: &Error, username: Option<&Username>) -> Option<NameTaken> {
     let Error::DatabaseError(DatabaseErrorKind::UniqueViolation, info) = error else { return None };
     if info.constraint_name() != Some("login_names_pkey") {
         return None;
     }
-    // PostgreSQL may say the words around it in another language. An address has no bracket.
+    // PostgreSQL may phrase the text around it in another language. An address cannot contain a bracket.
     let spellings = username.map(|name| [vec![name.folded().to_owned()], name.aliases()].concat());
     let is_username = info.details().is_some_and(|details| {
         spellings.iter().flatten().any(|spelling| details.contains(&format!("=({spelling})")))
@@ -362,45 +325,36 @@ pub(super) fn name_taken(error: &Error, username: Option<&Username>) -> Option<N
     Some(if is_username { NameTaken::Username } else { NameTaken::Email })
 }
 
-/// The user with what the role may, the row locked until the transaction ends: what is done to an account takes turns, and
-/// goes by what stands there when its turn has come.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Locks a user's row until the transaction ends. Returns the user with the role's permissions. The lock
+/// serialises changes of an account, and each change sees the current row.
 pub fn lock(connection: &mut PgConnection, id: Uuid) -> QueryResult<Option<(User, Vec<String>)>> {
     let user: Option<User> =
         users::table.find(id).select(User::as_select()).for_no_key_update().first(connection).optional()?;
     let Some(user) = user else { return Ok(None) };
-    // No role would mean no permissions, so that anybody could manage the account.
+    // Treating a missing role as one without permissions would let anyone manage the account.
     let permissions = find_permissions(connection, &user.role)?.ok_or(diesel::NotFound)?;
     Ok(Some((user, permissions)))
 }
 
-/// Locks a user's row until the transaction ends, if there is one.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Locks a user's row until the transaction ends, if the user exists.
 pub fn lock_row(connection: &mut PgConnection, id: Uuid) -> QueryResult<()> {
     let row = users::table.find(id).select(users::id).for_no_key_update();
     row.first::<Uuid>(connection).optional().map(|_| ())
 }
 
-/// Whether somebody may touch an account.
+/// The answer to whether a caller may act on an account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// He may.
+    /// The caller may.
     Granted,
-    /// There is no such account.
+    /// The account does not exist.
     NotFound,
-    /// It has these permissions, which he lacks.
+    /// The account has these permissions, which the caller lacks.
     Denied(Vec<String>),
 }
 
-/// Whether this authority reaches the account: nobody touches one that may more than he. In the caller's transaction,
-/// until whose end it stays so.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Checks whether a caller may act on the account. No one may act on an account with permissions that they
+/// lack. The answer stays true until the caller's transaction ends.
 pub fn check_access(connection: &mut PgConnection, id: Uuid, authority: &Authority) -> QueryResult<Access> {
     let Some((_, permissions)) = lock(connection, id)? else { return Ok(Access::NotFound) };
     let lacking = authority.lacks(&permissions);

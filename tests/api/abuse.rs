@@ -1,4 +1,5 @@
-//! Tries that guess or cost are counted before they are made: whom they hold up, for how long, and whom they do not.
+//! Attempts to guess a password or a token, or to cause cost, are counted before they are made. Tests whom
+//! the limits throttle, for how long, and whom they do not.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -12,11 +13,11 @@ use serde_json::{Value, json};
 
 use crate::support::{Answer, Ask, Browser, PASSWORD, Tokens, World, limit_tries};
 
-/// Where nobody has signed in before, and where everybody has.
+/// An address that no one has signed in from, and one that users have signed in from.
 pub const ELSEWHERE: &str = "198.51.100.66";
 pub const HOME: &str = "192.0.2.10";
 
-/// With the limits as they are by default, behind a proxy that says where a request comes from.
+/// Creates a world with the default limits, behind a trusted proxy that names the client address.
 pub async fn limited() -> World {
     let world = World::with(behind_a_proxy).await;
     world.stop_time();
@@ -41,14 +42,14 @@ pub async fn guess(world: &World, address: &str, name: &str) -> Answer {
     login(world, address, name, "a guess that is wrong").await
 }
 
-/// As many wrong guesses as are free.
+/// Makes as many wrong guesses as cost no wait.
 pub async fn use_up(world: &World, address: &str, name: &str) {
     for _ in 0..5 {
         guess(world, address, name).await.refused("invalid_credentials");
     }
 }
 
-/// Holds the answer to be a whole 429; gives for how long.
+/// Checks that the answer is a complete 429, and returns its wait in seconds.
 #[track_caller]
 pub fn held(answer: &Answer) -> u64 {
     answer.refused_with("too_many_attempts", "wait", false);
@@ -57,7 +58,7 @@ pub fn held(answer: &Answer) -> u64 {
     wait
 }
 
-/// How often passwords were verified since this was last asked.
+/// Counts the password verifications since the last call of `since`.
 pub struct Hashes<'a>(&'a [&'a World], AtomicU64);
 
 impl<'a> Hashes<'a> {
@@ -103,7 +104,7 @@ async fn what_is_held_up_is_told_for_how_long_and_the_time_counts_down() {
     world.advance(TimeDelta::seconds(10));
     assert_eq!(waits(guess(&world, ELSEWHERE, "alice").await).0, 6);
     world.advance(TimeDelta::milliseconds(500));
-    // By what this node remembers of a second ago.
+    // The node answers from its cache for up to a second.
     assert_eq!(waits(guess(&world, ELSEWHERE, "alice").await).0, 6);
     world.advance(TimeDelta::milliseconds(4_500));
     assert_eq!(waits(guess(&world, ELSEWHERE, "alice").await).0, 1);
@@ -111,7 +112,7 @@ async fn what_is_held_up_is_told_for_how_long_and_the_time_counts_down() {
     guess(&world, ELSEWHERE, "alice").await.refused("invalid_credentials");
 }
 
-/// What stands there by then shows who was asked.
+/// The deleted rows show whether the node asked the database.
 #[actix_web::test]
 async fn what_the_database_said_of_a_name_that_is_held_up_a_node_goes_by_for_a_second() {
     let world = limited().await;
@@ -146,7 +147,7 @@ async fn no_wait_is_longer_than_the_setting_says_even_where_the_clock_was_set_ba
 async fn wrong_passwords_are_forgotten_one_after_the_other_within_an_hour() {
     let world = limited().await;
     use_up(&world, ELSEWHERE, "alice").await;
-    // A fifth of an hour for each.
+    // One wrong password is forgotten every twelve minutes.
     world.advance(TimeDelta::minutes(25));
     for _ in 0..2 {
         guess(&world, ELSEWHERE, "alice").await.refused("invalid_credentials");
@@ -208,7 +209,7 @@ async fn an_attacker_elsewhere_does_not_hold_up_the_owner_where_he_signed_in_bef
     assert_eq!(login(&world, HOME, "alice", PASSWORD).await.status, 200);
     use_up(&world, ELSEWHERE, "alice").await;
     held(&guess(&world, ELSEWHERE, "alice").await);
-    // From where he never was he waits with the attacker.
+    // From an address that is not known, the owner waits like the attacker.
     held(&login(&world, "203.0.113.5", "alice", PASSWORD).await);
     for _ in 0..10 {
         assert_eq!(login(&world, HOME, "ALICE", PASSWORD).await.status, 200);
@@ -247,21 +248,21 @@ async fn a_success_resets_its_own_count_and_nobody_elses() {
     world.user("alice", "member");
     world.user("mallory", "member");
     login(&world, HOME, "alice", PASSWORD).await;
-    // Its own.
+    // The success resets the count of its own account and address.
     for _ in 0..3 {
         for _ in 0..4 {
             guess(&world, HOME, "alice").await.refused("invalid_credentials");
         }
         assert_eq!(login(&world, HOME, "alice", PASSWORD).await.status, 200);
     }
-    // Not that of the same account elsewhere.
+    // It does not reset the count of the same account elsewhere.
     for _ in 0..4 {
         guess(&world, ELSEWHERE, "alice").await.refused("invalid_credentials");
     }
     assert_eq!(login(&world, HOME, "alice", PASSWORD).await.status, 200);
     guess(&world, ELSEWHERE, "alice").await.refused("invalid_credentials");
     held(&guess(&world, ELSEWHERE, "alice").await);
-    // Not that of another account at the same address, and not the address's.
+    // It resets neither the count of another account at the same address nor the address's.
     for at in 0..45 {
         guess(&world, ELSEWHERE, &format!("name-{at}")).await.refused("invalid_credentials");
         if at % 9 == 0 {
@@ -299,7 +300,7 @@ async fn an_address_is_held_up_for_all_names_but_not_for_those_who_signed_in_the
     assert!(held(&refused) == 2 && refused.text("detail").contains("from your address"), "{}", refused.body);
     assert_eq!(login(&world, HOME, "alice", PASSWORD).await.status, 200);
     assert_eq!(login(&world, ELSEWHERE, "bob", PASSWORD).await.status, 200);
-    // What the address held up did not count against the name.
+    // Attempts that the address's limit throttled do not count against the name.
     assert_eq!(world.count("SELECT count(*) FROM attempts WHERE kind = 'name' AND round(level) > 1"), 0);
 }
 
@@ -332,7 +333,7 @@ async fn an_ipv6_network_of_64_bits_counts_as_one_address() {
     }
     held(&guess(&world, "2001:db8:1:1:ffff::1", "another").await);
     guess(&world, "2001:db8:1:2::1", "another").await.refused("invalid_credentials");
-    // Another address of the owner's network is known to him.
+    // Another address in the owner's network is known too.
     use_up(&world, ELSEWHERE, "alice").await;
     assert_eq!(login(&world, "2001:db8:1:1::2", "alice", PASSWORD).await.status, 200);
     held(&login(&world, "2001:db8:1:3::1", "alice", PASSWORD).await);
@@ -381,7 +382,7 @@ async fn a_flood_is_refused_before_any_hash_and_told_of_once() {
     let noted = "SELECT subject_id || ' ' || address || ' ' || details::text AS text FROM audit_events
         WHERE type = 'too_many_attempts'";
     assert_eq!(world.text(noted), format!("{alice} {ELSEWHERE} {{\"by\": \"name\", \"retry_after\": 2}}"));
-    // Those of the next hour are another burst.
+    // Attempts in the next hour are a new burst.
     world.advance(TimeDelta::hours(2));
     use_up(&world, ELSEWHERE, "alice").await;
     held(&guess(&world, ELSEWHERE, "alice").await);
@@ -469,7 +470,7 @@ async fn a_wrong_password_within_a_session_counts_as_a_failed_sign_in() {
     let ask = world.ask(Method::PATCH, "/api/v1/me").header("x-forwarded-for", ELSEWHERE);
     held(&ask.bearer(&access).json(&renamed).send().await);
     held(&guess(&world, ELSEWHERE, "alice").await);
-    // The owner, where he signed in.
+    // The owner, from the address of their sign-in.
     assert_eq!(step_up(HOME, PASSWORD).await.status, 200);
     let worlds = [&world];
     let hashes = Hashes::of(&worlds);
@@ -516,7 +517,7 @@ async fn a_try_whose_node_was_killed_holds_up_for_half_a_minute_at_most() {
     let world = limited().await;
     world.user("alice", "member");
     use_up(&world, ELSEWHERE, "alice").await;
-    // As if none of them had been told of.
+    // As if a killed node had not reported the result of any of them.
     world.sql("UPDATE attempts SET pending = 5, next_at = now() + interval '1 minute' WHERE kind = 'name'");
     world.advance(TimeDelta::seconds(31));
     held(&guess(&world, ELSEWHERE, "alice").await);
@@ -524,7 +525,7 @@ async fn a_try_whose_node_was_killed_holds_up_for_half_a_minute_at_most() {
     assert_eq!(login(&world, ELSEWHERE, "alice", PASSWORD).await.status, 200);
 }
 
-/// With buckets of three, of which one fills up in twenty seconds.
+/// Creates a world with buckets of three, in which one place becomes free every twenty seconds.
 async fn with_small_buckets() -> World {
     World::with(|settings| {
         behind_a_proxy(settings);
@@ -533,7 +534,7 @@ async fn with_small_buckets() -> World {
     .await
 }
 
-/// The same as [`held`] by a bucket, whose time goes on.
+/// Checks the answer like [`held`], but for a bucket, whose time is not stopped.
 #[track_caller]
 fn held_by_bucket(answer: &Answer) {
     let wait = held(answer);
@@ -622,12 +623,12 @@ async fn registrations_are_counted_by_address_on_all_nodes_before_the_hash() {
     assert_eq!((count(&answers, 201), count(&answers, 429)), (10, 30));
     assert_eq!(one.count("SELECT count(*) FROM users WHERE username LIKE 'user-%'"), 10);
     held(&register(&one, ELSEWHERE, "admin".to_owned()).await);
-    // Everything that is wrong is told without being counted.
+    // Requests with form errors are answered without being counted.
     let wrong = json!({ "username": "a b", "password": "short" });
     let ask = ask_from(&one, ELSEWHERE, "/api/v1/auth/register").json(&wrong);
     ask.send().await.refused("validation_failed");
     assert_eq!(register(&one, HOME, "carol".to_owned()).await.status, 201);
-    // A name that is taken is a guess, too.
+    // A request for a taken name is also a guess.
     for _ in 0..9 {
         register(&one, HOME, "carol".to_owned()).await.refused("conflict");
     }
@@ -740,7 +741,7 @@ async fn what_was_counted_is_pruned_and_addresses_after_their_retention() {
         0
     );
     world.advance(TimeDelta::days(3));
-    // Used, and so written anew.
+    // The use is recent, so it is written again.
     login(&world, "192.0.2.24", "alice", PASSWORD).await;
     let pruned = prune::run(&world.services.core.database, retention, |_| ()).await.unwrap().unwrap();
     assert!(pruned.attempts > 20 && pruned.known_addresses == 0, "{pruned:?}");
@@ -764,7 +765,7 @@ async fn a_guarded_request_and_a_good_refresh_ask_the_database_nothing_more() {
     assert_eq!(before, after);
 }
 
-/// Runs a command beside the server.
+/// Runs a command while the server runs.
 fn doorward(world: &World, arguments: &[&str]) -> String {
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_doorward"));
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("DOORWARD")) {
@@ -799,7 +800,7 @@ async fn an_operator_sees_who_has_to_wait_and_lifts_it() {
         assert!(said.contains("the next sign-in is taken at"), "{said}");
         assert!(doorward(&world, &["user", "unlock", "AL@example.org"]).contains("waits no more"));
         assert_eq!(waits_until(), Value::Null);
-        // A node goes by what the database said for a second at most.
+        // A node caches the database's answer for at most a second.
         let begun = std::time::Instant::now();
         while guess(&world, address, name).await.status == 429 {
             assert!(begun.elapsed().as_millis() < 1_100, "{name} from {address}");

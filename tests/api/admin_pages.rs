@@ -1,4 +1,4 @@
-//! The admin's pages: who may see them, and all that they do.
+//! The administrator's pages: who may see them, and everything that they do.
 
 use chrono::TimeDelta;
 use diesel::connection::SimpleConnection;
@@ -150,18 +150,18 @@ async fn stale_page_changes_nothing_and_says_what_changed() {
     assert!(shown.contains("the role was “admin” and is now “viewer”"), "{shown}");
     assert!(shown.contains("value=\"alicia\"") && shown.contains("value=\"a&#38;b@example.org\""), "{shown}");
     assert!(shown.contains("<option selected>viewer</option>"), "what is true now: {shown}");
-    // An old form grants nothing either.
+    // An outdated form grants nothing either.
     let old = [("username", "alice"), ("email", ""), ("role", "admin")];
     assert_eq!(admin.send_form(&page, &seen, &old).await.status, 412);
     let answer = admin.send_form(&role, &seen_role, &[("role", "member")]).await;
     assert_eq!((answer.status, state()), (412, "alice  viewer".to_owned()));
     assert!(html(&answer).contains("<option selected>member</option>"), "{}", html(&answer));
-    // The page that was answered is of now: sent again, it changes what it says.
+    // The page in the answer is up to date, so its form can be sent.
     assert_eq!(admin.fill_in(&page, &page, &typed).await.status, 303);
     assert_eq!(state(), "alicia a&b@example.org viewer");
     assert_eq!(admin.fill_in(&page, &role, &[("role", "member")]).await.status, 303);
     assert_eq!(state(), "alicia a&b@example.org member");
-    // Nor does one that says nothing of what it showed.
+    // A form without the shown values changes nothing either.
     let bare = &seen[..1];
     assert_eq!(bare[0].0, "csrf_token");
     let answer = admin.send_form(&page, bare, &old).await;
@@ -649,7 +649,7 @@ async fn a_link_says_when_it_expires_and_that_the_old_password_is_gone() {
         "{text}"
     );
     assert_eq!(Browser::new(&world).sign_in("alice", PASSWORD, &[]).await.status, 401);
-    // A link of an account that is disabled sets its password, and lets nobody in.
+    // A disabled account's link sets its password, but does not sign the user in.
     admin.fill_in(&page, &format!("{page}/disable"), &[]).await;
     let path =
         html(&shown).split("value=\"http://doorward.test").nth(1).and_then(|rest| rest.split('"').next());

@@ -1,4 +1,4 @@
-//! Every mistake of a request is named at its place, all of them at once.
+//! Every mistake of a request is named at its place, and all of them at once.
 
 use reqwest::Method;
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! The audit log: who did what to whom.
+//! The audit log records who did what to whom.
 
 use serde_json::json;
 
@@ -89,7 +89,7 @@ async fn whose_session_ended_and_whose_token_it_was_is_told_by_name() {
     assert_eq!(of("session_ended"), [alice.clone(), alice], "also with the account");
     let nameless = "SELECT count(*) FROM audit_events WHERE subject_id IS NOT NULL AND subject_name IS NULL";
     assert_eq!(world.count(nameless), 0);
-    // What was typed for a name stays what it was, and who is nobody gets none.
+    // The name is stored as it was typed. An anonymous caller gets no name.
     world
         .ask(reqwest::Method::POST, "/api/v1/auth/login")
         .json(&json!({"username": "ADMIN", "password": "a wrong pass phrase"}))

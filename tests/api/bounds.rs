@@ -1,17 +1,17 @@
-//! Whatever a stranger sends costs a bounded answer and a bounded record.
+//! Every request of a stranger costs an answer and a record of limited size.
 
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::{Answer, PASSWORD, World};
 
-/// Bytes that a refusal's answer, and its kept record, may have.
+/// The maximum size in bytes of a refusal's answer, and of its kept record.
 const ANSWER_MAX: usize = 32 * 1024;
 const RECORD_MAX: i64 = 8 * 1024;
 
 const BODY_MAX: usize = 64 * 1024;
 
-/// Endpoints that anybody may send JSON to.
+/// Endpoints that accept JSON from anyone.
 const OPEN: [&str; 5] = [
     "/api/v1/auth/login",
     "/api/v1/auth/refresh",
@@ -20,7 +20,7 @@ const OPEN: [&str; 5] = [
     "/api/v1/auth/register",
 ];
 
-/// A list or object of as many of these as fit.
+/// Returns a list or object with as many of these items as fit into a body.
 fn filled(head: &str, item: impl Fn(usize) -> String, tail: &str) -> String {
     let mut text = head.to_owned();
     for number in 0.. {
@@ -34,7 +34,8 @@ fn filled(head: &str, item: impl Fn(usize) -> String, tail: &str) -> String {
     text + tail
 }
 
-/// Levels of long names whose escapes are twice as long, and in the innermost one name again and again.
+/// Returns nested objects with long names whose escapes are twice as long. The innermost repeats one name
+/// many times.
 fn deep_repetition() -> String {
     const LEVELS: usize = 120;
     let head = format!("{{\"{}\":", "~".repeat(100)).repeat(LEVELS) + "{";
@@ -56,7 +57,7 @@ fn worst_bodies() -> Vec<(&'static str, String)> {
     ]
 }
 
-/// Asserts that the answer and the record kept of it are small.
+/// Checks that the answer and its kept record are small.
 async fn is_small(world: &World, what: &str, answer: &Answer) {
     let text = answer.body.to_string();
     assert!(text.len() < ANSWER_MAX, "{what}: {} bytes", text.len());
@@ -107,7 +108,7 @@ async fn errors_that_are_not_listed_are_counted() {
     assert_eq!(errors[1]["code"], "duplicate_field");
     assert!(errors[1]["pointer"].as_str().unwrap().ends_with('…'), "{}", errors[1]);
     let last = errors.last().unwrap();
-    // 120 members hold the others, of which one is no repetition.
+    // The others are in 120 members, one of which is not a repetition.
     let counted = 1 + (200 - 121) - (errors.len() - 1);
     assert_eq!(
         (last["code"].as_str(), last["detail"].as_str()),
@@ -185,7 +186,7 @@ async fn registration_counts_before_it_looks_at_the_password() {
         let body = json!({ "username": name, "password": password });
         world.ask(Method::POST, "/api/v1/auth/register").json(&body).send().await
     };
-    // A password that is refused does not count.
+    // A request whose password is refused does not count.
     for _ in 0..12 {
         let refused = register("user", "password1234").await;
         assert_eq!(refused.refused("validation_failed").body["errors"][0]["code"], "too_common");
@@ -193,7 +194,7 @@ async fn registration_counts_before_it_looks_at_the_password() {
     for number in 0..10 {
         assert_eq!(register(&format!("user-{number}"), PASSWORD).await.status, 201);
     }
-    // It is not looked at once the limit is reached.
+    // Once the limit is reached, the password is not checked.
     register("user", "password1234").await.refused("too_many_attempts");
     let long: Value = json!("é".repeat(30_000));
     register("user", long.as_str().unwrap()).await.refused("too_many_attempts");

@@ -1,4 +1,5 @@
-//! Browsers: the session cookie, the proofs that a person meant it, and the pages behind it.
+//! Browsers: the session cookie, the proofs that a person intended a request, and the pages behind the
+//! sign-in.
 
 use std::sync::Arc;
 
@@ -27,7 +28,7 @@ async fn a_sign_in_gives_a_cookie_that_the_api_takes_too() {
     let me = browser.ask(Method::GET, "/api/v1/me").send().await;
     assert_eq!((me.status, &me.body["credential"]["kind"]), (200, &json!("session_cookie")));
     assert_eq!(me.body["username"], "alice");
-    // What is stored is a digest of what the cookie carries, and nothing in between.
+    // The database stores a digest of the cookie's key, not the key itself.
     let value = cookie.split(['=', ';']).nth(1).unwrap();
     let key = &value[value.len() - 43..];
     assert_eq!(
@@ -166,7 +167,7 @@ async fn a_sign_out_ends_the_session_here_and_on_another_node() {
     assert_eq!(answer.header("location"), Some("/login?signed_out=1"));
     assert!(!browser.cookies.contains_key("doorward"));
     let again = Browser::with(&world, old);
-    // At once here, and there within the second.
+    // The session ends at once on this node, and within a second on the other.
     let refused = again.ask(Method::GET, "/api/v1/me").send().await;
     assert_eq!(refused.refused("session_ended").body["reason"], "logout");
     let refused = refused_in_time(async || there.ask(Method::GET, "/api/v1/me").send().await).await;
@@ -192,7 +193,7 @@ async fn another_sign_in_gives_another_cookie_and_ends_the_session_that_it_repla
     world.user("bob", "member");
     let mut browser = Browser::signed_in(&world, "alice").await;
     let before = browser.cookies["doorward"].clone();
-    // The form of somebody who left the page open.
+    // A form from another browser, left open.
     let token = Browser::new(&world).form_token("/login").await;
     assert_eq!(browser.post("/login", &[("csrf_token", &token)]).await.status, 403);
     browser.cookies.remove("doorward");
@@ -252,7 +253,7 @@ async fn an_unsafe_request_with_a_cookie_needs_both_proofs_and_its_failure_leave
         }
     }
     assert_eq!(world.count("SELECT count(*) FROM notes"), 2);
-    // Another session's token is no proof of this one.
+    // Another session's token does not prove anything for this one.
     let other = Browser::signed_in(&world, "alice").await;
     let answer = other
         .ask(Method::POST, "/api/v1/notes")
@@ -260,7 +261,7 @@ async fn an_unsafe_request_with_a_cookie_needs_both_proofs_and_its_failure_leave
         .header("x-csrf-token", token)
         .json(&note);
     answer.send().await.refused("csrf_failed");
-    // A broken body does not answer before the proof.
+    // The proof is checked before a malformed body is reported.
     let broken =
         browser.ask(Method::POST, "/api/v1/notes").header("content-type", "application/json").body("{");
     broken.send().await.refused("csrf_failed");
@@ -276,7 +277,7 @@ async fn a_form_of_another_site_signs_nobody_in_and_changes_nothing() {
     let answer = browser.sign_in("alice", PASSWORD, &[]).await;
     assert_eq!(answer.status, 403);
     assert!(html(&answer).contains("csrf_failed"));
-    // Nor does one that has no cookie of ours, or another's token.
+    // A form without doorward's cookie, or with another browser's token, signs no one in either.
     let mut browser = Browser::new(&world);
     let token = Browser::new(&world).form_token("/login").await;
     let fields = [("csrf_token", token.as_str()), ("username", "alice"), ("password", PASSWORD)];
@@ -354,7 +355,7 @@ async fn sessions_are_listed_and_ended_on_their_page() {
     browser.fill_in("/account/sessions", "/account/sessions/end-others", &[]).await;
     other.ask(Method::GET, "/api/v1/me").send().await.refused("session_ended");
     assert!(html(&browser.get("/account/sessions").await).contains("signed in nowhere else"));
-    // Another's session is not mine to end.
+    // A user cannot end another user's session.
     world.user("bob", "member");
     let bob = world.login("bob").await;
     let id = world.text("SELECT id::text AS text FROM sessions WHERE ended_at IS NULL AND kind = 'api'");
@@ -402,7 +403,7 @@ async fn what_grants_power_asks_for_the_password_again_and_then_goes_on_where_it
     world.advance(TimeDelta::minutes(20));
     let answer = browser.get(new).await;
     assert_eq!(answer.header("location"), Some("/step-up?next=%2Faccount%2Ftokens%2Fnew"));
-    // A form that was open all the while is kept and sent again.
+    // A form that was open all the time is kept and sent again.
     let fields = [("csrf_token", token.as_str()), ("name", "<kept>"), ("scope", "notes:read"), ("days", "7")];
     let asked = browser.post(new, &fields).await;
     assert_eq!(asked.status, 401);
@@ -585,7 +586,7 @@ async fn who_is_refused_for_now_asks_again_by_a_link_but_sends_a_form_by_a_reloa
     let sent = browser.post(path, &[("new_password", "x"), ("again", "x")]).await;
     assert_eq!(sent.status, 429);
     assert!(html(&sent).contains(form) && !html(&sent).contains(link), "{}", html(&sent));
-    // What no waiting helps says neither.
+    // A page for an error that waiting does not fix suggests neither.
     let missing = browser.get("/account/nothing").await;
     assert!(!html(&missing).contains(link) && !html(&missing).contains(form), "{}", html(&missing));
 }
@@ -672,7 +673,7 @@ async fn profile_form_shows_the_first_of_two_refusals() {
     let world = World::new().await;
     world.user("alice", "member");
     let mut browser = Browser::signed_in(&world, "alice").await;
-    // The account is gone once its password was verified: what is read for the page is not found either.
+    // The account is deleted after its password was verified, so loading the page fails too.
     world.sql(
         "CREATE FUNCTION vanish() RETURNS trigger LANGUAGE plpgsql AS \
            $$ BEGIN DELETE FROM users WHERE username = 'alice'; RETURN NULL; END $$; \

@@ -1,4 +1,4 @@
-//! The address that a request came from: what proxies say of it, and what is made of headers that contradict each other.
+//! The client address of a request: what proxies say about it, and how contradicting headers are handled.
 
 use futures_util::future::join_all;
 use reqwest::Method;
@@ -9,7 +9,7 @@ use crate::support::{Answer, PASSWORD, World};
 
 type Headers<'a> = &'a [(&'a str, &'a str)];
 
-/// A sign-in with these headers.
+/// Signs in with these headers.
 async fn login_with(world: &World, headers: Headers<'_>, name: &str, password: &str) -> Answer {
     let mut ask = world.ask(Method::POST, "/api/v1/auth/login");
     for (header, value) in headers {
@@ -18,7 +18,7 @@ async fn login_with(world: &World, headers: Headers<'_>, name: &str, password: &
     ask.json(&json!({ "username": name, "password": password })).send().await
 }
 
-/// The address and details of the newest event.
+/// Returns the address and the details of the newest audit event.
 fn newest_event(world: &World) -> (String, Value) {
     let text = world.text(
         "SELECT json_build_array(address, details)::text AS text FROM audit_events ORDER BY id DESC LIMIT 1",
@@ -44,7 +44,7 @@ async fn headers_that_differ_are_both_recorded() {
     world.services.recorder.kept_refusals.flush(&world.services.core.database).await.unwrap();
     let kept = world.text("SELECT address || ' ' || peer || ' ' || forwarded_for AS text FROM refusals");
     assert_eq!(kept, "203.0.113.50 127.0.0.1 203.0.113.50 (Forwarded: for=10.9.9.9)");
-    // Where they agree there is no doubt.
+    // There is no doubt if the headers agree.
     let headers = [("x-forwarded-for", "203.0.113.50:80"), ("forwarded", "for=203.0.113.50")];
     login_with(&world, &headers, "alice", "wrong").await.refused("invalid_credentials");
     let (address, details) = newest_event(&world);
@@ -72,7 +72,7 @@ async fn requests_in_doubt_share_one_limit() {
     for address in ["203.0.113.1", "10.9.9.1", "203.0.113.99"] {
         assert_eq!(login(&world, address, "alice", PASSWORD).await.status, 200);
     }
-    // The proxy's own requests do not share it.
+    // The proxy's own requests do not share this limit.
     assert_eq!(login_with(&world, &[], "alice", PASSWORD).await.status, 200);
 }
 
@@ -171,7 +171,7 @@ async fn addresses_with_ports_and_brackets_are_read() {
         assert_eq!((recorded.as_str(), details.get("address_doubt")), (address, None), "{header}");
         assert_eq!(login_with(&world, &[("x-forwarded-for", header)], "alice", PASSWORD).await.status, 200);
     }
-    // Each with a count of its own.
+    // Each address has a count of its own.
     use_up(&world, "203.0.113.5:1", "alice").await;
     held(&login(&world, "203.0.113.5:2", "alice", PASSWORD).await);
     assert_eq!(login(&world, "203.0.113.6", "alice", PASSWORD).await.status, 200);

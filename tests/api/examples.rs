@@ -1,6 +1,6 @@
-//! For every code: a request that produces it, run as its page prints it; the page; the record; the explanation. A
-//! code without any of the four fails here. With `DOORWARD_WRITE_EXAMPLES` set, the answers on the pages are written
-//! anew.
+//! For every code, runs a request that produces it, exactly as its help page prints it. Checks the page, the
+//! record and the explanation, and fails if a code lacks any of the four. Writes the answers into the pages
+//! if `DOORWARD_WRITE_EXAMPLES` is set.
 
 use std::cell::Cell;
 use std::net::Ipv4Addr;
@@ -22,13 +22,13 @@ use uuid::Uuid;
 
 use crate::support::{PASSWORD, PUBLIC_URL, Tokens, World, limit_tries};
 
-/// Headers of an answer that a page shows.
+/// The headers of an answer that a page shows.
 const SHOWN: [&str; 4] = ["content-type", "www-authenticate", "allow", "retry-after"];
 
-/// What a command finds in its shell.
+/// The environment variables of a command.
 type Variables = Vec<(&'static str, String)>;
 
-/// Brings about what the example of a code needs, on a server with one user more than its admin.
+/// Sets up the conditions for the example of a code, on a server with an admin and one other user.
 async fn arrange(code: Code, world: &World) -> Variables {
     let alice = world.signed_in("alice", "member").await;
     let token = || ("TOKEN", alice.access.clone());
@@ -146,7 +146,7 @@ async fn arrange(code: Code, world: &World) -> Variables {
     }
 }
 
-/// Puts right what would be in the way of looking the refusal up.
+/// Undoes what would prevent looking up the refusal.
 fn put_right(code: Code, variables: &Variables) {
     HELD.set(None);
     if code == Code::DatabaseUnavailable {
@@ -160,14 +160,14 @@ fn on_cluster(statement: &str) {
     Database::connect(&url).unwrap().batch_execute(statement).unwrap();
 }
 
-/// The same token with another character in the middle of its signature.
+/// Returns the token with another character in the middle of its signature.
 fn altered(token: &str) -> String {
     let at = token.len() - 20;
     let other = if token.as_bytes()[at] == b'A' { "B" } else { "A" };
     format!("{}{other}{}", &token[..at], &token[at + 1..])
 }
 
-/// A token as our key would have signed it with another value of one claim.
+/// Returns the token with another value of one claim, signed by the server's key.
 fn resigned(world: &World, token: &str, claim: &str, value: &str) -> String {
     let payload = URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap();
     let mut claims: Value = serde_json::from_slice(&payload).unwrap();
@@ -187,10 +187,11 @@ thread_local! {
     static HELD: Cell<Option<Held>> = const { Cell::new(None) };
 }
 
-/// The threads wait for the sender, and the queue for the threads.
+/// The threads wait for the sender, and the queued calls wait for the threads.
 type Held = (mpsc::Sender<()>, Vec<doorward::blocking::Answer<()>>);
 
-/// Keeps every hashing thread busy, and every place for sign-ins from known addresses, each from another network.
+/// Keeps every hashing thread busy, and fills every place for sign-ins from known addresses, each from
+/// another network.
 async fn fill_hashing(world: &World) -> Held {
     let threads = world.services.core.passwords.threads();
     let (release, held) = mpsc::channel::<()>();
@@ -220,9 +221,9 @@ async fn run(command: String, world: &World, variables: &Variables) -> String {
     String::from_utf8(output.stdout).unwrap().replace("\r\n", "\n")
 }
 
-/// An answer as a page shows it, and its body.
+/// Returns an answer as a page shows it, and its body.
 fn shown(answer: &str) -> (String, Value) {
-    // curl -i prints a `100 Continue` too.
+    // curl -i also prints a `100 Continue`.
     let answer = answer.strip_prefix("HTTP/1.1 100 Continue\n\n").unwrap_or(answer);
     let (head, body) = answer.split_once("\n\n").unwrap_or_else(|| panic!("no answer: {answer}"));
     let (status, headers) = head.split_once('\n').unwrap();
@@ -236,7 +237,8 @@ fn shown(answer: &str) -> (String, Value) {
     (format!("{status}\n{}\n\n{pretty}\n", headers.join("\n")), body)
 }
 
-/// The same with placeholders for what no two runs have in common: ids, times, durations, where it ran.
+/// Replaces everything that differs between two runs by placeholders: ids, times, durations, and the server's
+/// URL.
 fn masked(answer: &str, base: &str) -> String {
     let answer = answer.replace(PUBLIC_URL, "$BASE").replace(base, "$BASE");
     let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | ':' | '.');
@@ -281,7 +283,7 @@ async fn stands_in_the_record(code: Code, request_id: &str, world: &World) {
     assert_eq!(world.text(&kept), code.as_str());
 }
 
-/// The admin signs in, as soon as what was brought about lets him.
+/// Signs the admin in, and retries until the conditions of the example allow it.
 async fn admin(world: &World) -> Tokens {
     let login = json!({"username": "admin", "password": PASSWORD});
     loop {
@@ -338,7 +340,7 @@ async fn holds(code: Code) {
     is_explained(code, request_id, &world).await;
 }
 
-/// In a few tests instead of one, so that they run side by side.
+/// Runs a quarter of the codes. Several tests run them in parallel.
 async fn every_fourth_from(first: usize) {
     for code in Code::ALL.iter().copied().skip(first).step_by(4) {
         holds(code).await;

@@ -1,5 +1,5 @@
-//! Explanations: of every kind of token, of requests, to everybody as much as is his to know; and what is kept for
-//! them.
+//! Explanations of every kind of token and of requests. Each caller sees only what they may know. Also tests
+//! which refusals are kept for explanations.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Answer, Tokens, World};
 
-/// What the API says of it: to this caller, or to nobody in particular.
+/// Asks the API for an explanation, as this caller or anonymously.
 async fn explain(world: &World, caller: Option<&str>, question: Value) -> Answer {
     let ask = world.ask(Method::POST, "/api/v1/auth/explain").json(&question);
     let answer = match caller {
@@ -94,7 +94,7 @@ async fn whoever_has_no_credential_learns_what_the_refusal_says_and_nothing_of_i
     assert_eq!(line(&told, "revocation")["found"], Value::Null, "{told}");
     assert_eq!(line(&told, "session")["outcome"], "failed");
     assert_eq!(line(&told, "scope")["outcome"], "not_reached");
-    // Nothing but that is told to another user either; the admin learns who ended it.
+    // Another user sees no more than that. The admin also sees who ended the session.
     let bob = world.signed_in("bob", "member").await;
     assert_eq!(explained(&world, Some(&bob.access), &alice.access).await["life"], Value::Null);
     let admin = world.login("admin").await;
@@ -103,12 +103,12 @@ async fn whoever_has_no_credential_learns_what_the_refusal_says_and_nothing_of_i
     let ended = ended.unwrap_or_else(|| panic!("{all}"));
     assert_eq!((&ended["by"], &ended["text"]), (&json!("alice"), &json!("the session was ended: logout")));
     assert!(ended["at"].is_string() && ended["address"].is_string() && ended["request_id"].is_string());
-    // A personal token of the admin's shows no life: it may have leaked.
+    // The admin's personal token shows no history, because it may have leaked.
     let (personal, _) = world.personal_token(&admin.access, "audit:read account:read").await;
     assert_eq!(explained(&world, Some(&personal), &alice.access).await["life"], Value::Null);
 }
 
-/// The checks in a line each: what became of it, and which of the two texts are told with it.
+/// Returns a line for each check, with its outcome and with which of the two texts it has.
 fn shape(explanation: &Value) -> Vec<String> {
     let lines = explanation["checks"].as_array().unwrap();
     let told = |line: &Value, name: &str| line.get(name).map(|_| format!(", {name}")).unwrap_or_default();
@@ -138,7 +138,7 @@ async fn whoever_merely_holds_a_token_is_told_what_it_says_itself_and_why_it_fai
     let all = explained(&world, Some(&admin.access), &alice.access).await;
     let (revocation, session) = ("revocation passed, expected, found", "session failed, expected, found");
     assert_eq!(shape(&all), expected(revocation, session));
-    // A token that proves nothing is told why it fails, and not what was looked for.
+    // A token that proves nothing gets the reason for its failure, but not the expected value.
     let forged = format!("{}AAAA", &alice.refresh[..alice.refresh.len() - 4]);
     let told = explained(&world, None, &forged).await;
     assert_eq!(
@@ -177,18 +177,18 @@ async fn whoever_merely_holds_a_token_learns_of_its_user_only_what_the_refusal_s
     learns(&alice.access, "revocation", "token_revoked").await;
     world.patch(&format!("/api/v1/users/{id}"), &admin.access, json!({ "status": "disabled" })).await;
     learns(&personal, "user", "account_disabled").await;
-    // One that is older than the account's end is told the same, and what its version is only to who may see it.
+    // An older token gets the same answer. Only callers who may see it are shown the version.
     learns(&alice.access, "user", "account_disabled").await;
     let asked = explained(&world, Some(&admin.access), &alice.access).await;
     assert!(line(&asked, "revocation")["found"].as_str().unwrap().contains("version"), "{asked}");
     assert_eq!(line(&asked, "session")["outcome"], "not_applicable");
 }
 
-/// What is said of a token's times when this server's clock has just come to this second.
+/// Returns what is said about a token's times when the server's clock has just reached this second.
 async fn times_at(world: &World, token: &str, second: DateTime<Utc>) -> String {
     let here = format!("it is {}", second.to_rfc3339_opts(SecondsFormat::Secs, true));
     for _ in 0..20 {
-        // Anew where the machine was too slow, and the second has passed.
+        // Retry if the machine was too slow and the second has passed.
         let clock = &world.services.core.clock;
         clock.advance(second + TimeDelta::milliseconds(50) - clock.now());
         let told = explained(world, None, token).await;
@@ -253,7 +253,8 @@ async fn nobody_learns_whether_a_refresh_token_is_spent_or_would_be_forgiven() {
     let second = Tokens::of(&world.refresh(&first.refresh).await);
     let third = Tokens::of(&world.refresh(&second.refresh).await);
     world.advance(TimeDelta::minutes(1));
-    // Dead, spent and perhaps forgiven, live: all the same to everybody.
+    // An older token, a used one that may still be forgiven, and the live one get the same answer, whoever
+    // asks.
     let admin = world.login("admin").await;
     for caller in [None, Some(admin.access.as_str())] {
         let mut told = Vec::new();
@@ -263,7 +264,7 @@ async fn nobody_learns_whether_a_refresh_token_is_spent_or_would_be_forgiven() {
         assert_eq!(told[0]["verdict"], "session_lives");
         assert!(told.windows(2).all(|pair| pair[0] == pair[1]), "{told:?}");
     }
-    // And nothing was spent by asking: the live one is live.
+    // Explaining rotates nothing, so the live token still works.
     assert_eq!(world.refresh(&third.refresh).await.status, 200);
     world.refresh(&first.refresh).await.refused("refresh_token_reused");
     let told = explained(&world, None, &third.refresh).await;
@@ -292,7 +293,8 @@ async fn explaining_notes_nothing_as_used() {
     }
     world.flush().await;
     assert_eq!(state(), before);
-    // The access token was only explained, so nothing shows that its answer arrived: a repeat is forgiven.
+    // The access token was only explained, so nothing shows that its answer arrived, and a repeat is
+    // forgiven.
     assert_eq!(world.refresh(&alice.refresh).await.status, 200);
 }
 
@@ -374,7 +376,7 @@ async fn a_question_that_cannot_be_answered_says_what_is_wrong_with_it() {
     }
     let unknown = json!({"request_id": "0192d7a0-0000-7000-8000-000000000000"});
     explain(&world, None, unknown).await.refused("not_found");
-    // A credential that is sent must be good all the same.
+    // A credential in the header must be valid nevertheless.
     explain(&world, Some("nonsense"), json!({"token": "x"})).await.refused("token_malformed");
 }
 
@@ -389,14 +391,14 @@ async fn a_refused_request_stands_under_its_id_with_who_ended_what() {
     let refused = ask.header("x-forwarded-for", "203.0.113.9").send().await;
     refused.refused("session_ended");
     let question = json!({"request_id": refused.text("instance")});
-    // It waits to be written, and is found all the same.
+    // The record is found although it is not written yet.
     let told = explain(&world, Some(&admin.access), question.clone()).await.body;
     assert_eq!((&told["request"]["path"], &told["request"]["status"]), (&json!("/api/v1/me"), &json!(401)));
     assert_eq!(
         (&told["credential"]["kind"], &told["credential"]["username"]),
         (&json!("access_token"), &json!("alice"))
     );
-    // No proxy is trusted here.
+    // No proxy is trusted in this test.
     let from = ["address", "peer", "forwarded_for"].map(|name| told["request"][name].clone());
     assert_eq!(from, ["127.0.0.1", "127.0.0.1", "203.0.113.9"]);
     let ended =
@@ -406,7 +408,7 @@ async fn a_refused_request_stands_under_its_id_with_who_ended_what() {
         (&json!("admin"), &json!("the session was ended: ended by admin"))
     );
     assert_eq!(line(&told, "session")["outcome"], "failed");
-    // Who only has the id learns what the answer said, and neither whose it was nor from where.
+    // An anonymous caller with the id sees what the answer said, but neither the user nor the address.
     let told = explain(&world, None, question).await.body;
     assert_eq!(told["problem"]["code"], "session_ended");
     let from = ["address", "peer", "forwarded_for"].map(|name| &told["request"][name]);
@@ -478,14 +480,14 @@ async fn a_flood_is_dropped_and_counted_and_pushes_out_nothing_of_worth() {
     let (kept, dropped) = world.services.recorder.kept_refusals.counts();
     assert_eq!(kept + dropped, sent);
     assert!(dropped > 0 && kept > 0, "{kept} {dropped}");
-    // A tenth of the bound is theirs; one batch may stand above it until the next.
+    // A tenth of the bound belongs to unproven refusals. They may exceed it by one batch until the next.
     let unproven = world.count("SELECT count(*) FROM refusals WHERE lane = 'unproven'");
     assert!(unproven <= 10, "{unproven}");
     let left = world.count(&format!("SELECT count(*) FROM refusals WHERE request_id = '{worthy}'"));
     assert_eq!(left, 1);
 }
 
-/// Sends so many requests with this token, and writes the record after each two hundred.
+/// Sends this many requests with the token, and writes the records after every two hundred.
 async fn repeat_refused(world: &World, path: &str, token: &str, times: usize) {
     for number in 1..=times {
         assert!(world.get(path, token).await.status >= 400);
@@ -523,7 +525,7 @@ async fn live_credential_displaces_its_own_refusals_first() {
     assert_eq!(world.count("SELECT count(*) FROM refusals WHERE lane = 'proven'"), 100);
 }
 
-/// Refuses to delete refusals by statements that contain this.
+/// Makes statements that contain `part` fail to delete refusals.
 fn refuse_deletes(world: &World, part: &str) {
     world.sql(&format!(
         "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$

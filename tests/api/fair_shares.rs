@@ -1,4 +1,4 @@
-//! Nobody holds the others up by taking more than a share of the hashing threads or of the database.
+//! No caller slows others down by taking more than a share of the hashing threads or of the database.
 
 use std::cell::Cell;
 
@@ -50,7 +50,7 @@ async fn right_passwords_in_a_loop_hold_nobody_else_up() {
     world.user("regular", "member");
     assert_eq!(sign_in(&world, "regular", "203.0.113.9").await.status, 200);
 
-    // As many as may wait of those whom nobody knows at their address.
+    // The number of places for callers whose address is not known.
     let places = 8 * cores();
     let (release, _holding) = hold_hashing(&world).await;
     let answered = Cell::new(0);
@@ -113,7 +113,7 @@ async fn one_user_leaves_connections_to_the_others() {
     let note = json!({ "title": "one of many", "body": "" });
     let flood = join_all((0..20).map(|_| world.post("/api/v1/notes", &flooding, note.clone())));
     let rest = async {
-        // Six of eight connections are the most for one user.
+        // One user may use at most six of the eight connections.
         while threads.depth() != (6, 14) {
             tokio::task::yield_now().await;
         }
@@ -144,7 +144,7 @@ async fn a_full_queue_of_the_database_refuses_who_fills_it() {
         answer
     }));
     let rest = async {
-        // One runs, and 64 wait beside a thread that is free.
+        // One call runs, and 64 wait although a thread is free.
         while threads.depth() != (1, 65) || answered.get() < 14 {
             tokio::task::yield_now().await;
         }

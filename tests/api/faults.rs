@@ -1,4 +1,4 @@
-//! When something is wrong with us, it is never the caller's fault.
+//! Server errors are never reported as the caller's mistake.
 
 use std::time::{Duration, Instant};
 
@@ -98,7 +98,7 @@ async fn a_deadlock_with_somebodys_locks_costs_a_refresh_nothing_but_time() {
     let tokens = world.signed_in("alice", "member").await;
     let (mut holder, mut observer) = (world.connection(), world.connection());
     holder.batch_execute("SET idle_in_transaction_session_timeout = 0; BEGIN; LOCK TABLE roles").unwrap();
-    // The refresh has its own rows when it comes to wait for the roles; then the holder asks for those.
+    // The refresh locks its own rows and then waits for the roles. The holder then asks for those rows.
     let holding = std::thread::spawn(move || {
         let waits = "DO $$ BEGIN WHILE NOT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database()
             AND wait_event_type = 'Lock' AND query LIKE '%UPDATE refresh_tokens%') LOOP PERFORM pg_sleep(0.01), pg_stat_clear_snapshot(); END LOOP; END $$";
@@ -116,7 +116,7 @@ async fn a_deadlock_with_somebodys_locks_costs_a_refresh_nothing_but_time() {
 async fn a_flood_of_sign_ins_is_shed_and_the_rest_goes_on() {
     let world = World::with(|settings| settings.bcrypt_cost = 11).await;
     let tokens = world.signed_in("alice", "member").await;
-    // Each at a name of its own: how often one may be tried is another limit.
+    // Each attempt uses another name, because attempts per name have their own limit.
     let body = |number| json!({"username": format!("nobody{number}"), "password": "a wrong pass phrase"});
     let sign_in = |number| world.ask(Method::POST, "/api/v1/auth/login").json(&body(number)).send();
     let flood = (0..120).map(sign_in);

@@ -1,5 +1,5 @@
-//! What is ended on one node is refused on all of them within a second, and a request whose credential is remembered asks
-//! no database.
+//! Anything that ends on one node is refused on all nodes within a second. A request with a cached credential
+//! does not query the database.
 
 use std::time::{Duration, Instant};
 
@@ -15,12 +15,12 @@ use serde_json::json;
 
 use crate::support::{Answer, Browser, PASSWORD, World, refused_in_time};
 
-/// Waits until the feed stands so.
+/// Waits until the feed is in this state.
 async fn until(world: &World, state: FeedState) {
     in_time(&format!("the feed is {state:?}"), || world.services.core.database.feed().state() == state).await;
 }
 
-/// Waits until it is so.
+/// Waits until the condition holds.
 async fn in_time(what: &str, is_so: impl Fn() -> bool) {
     let begun = Instant::now();
     while !is_so() {
@@ -33,7 +33,7 @@ async fn refused_within_a_second(world: &World, token: &str) -> Answer {
     refused_in_time(async || world.get("/api/v1/me", token).await).await
 }
 
-/// Holds every row and table that a guard could ask for, until it is dropped.
+/// Locks every table that the guard reads, until the connection is dropped.
 fn lock_everything(world: &World) -> Connection {
     let mut connection = world.connection();
     let tables = "sessions, users, roles, refresh_tokens, personal_tokens, signing_keys";
@@ -97,7 +97,7 @@ async fn a_signature_is_verified_once_and_the_memory_tells_how_much_it_holds_of_
     assert!(std::sync::Arc::ptr_eq(&verified(), &verified()), "the same, and not one that is equal");
 }
 
-/// What the database says otherwise meanwhile shows who was asked.
+/// The database is changed in between, so the answer shows whether it was asked.
 #[actix_web::test]
 async fn why_an_older_access_token_is_refused_is_asked_once_until_its_user_is_changed_again() {
     let world = World::new().await;
@@ -121,7 +121,7 @@ async fn why_an_older_access_token_is_refused_is_asked_once_until_its_user_is_ch
     assert_eq!(reason().await, "account_disabled", "it is still the first change that counts");
 }
 
-/// Whoever asks the database meanwhile remembers the answer.
+/// Whoever asks the database in the meantime caches the answer.
 #[actix_web::test]
 async fn a_read_that_finds_nothing_new_is_no_news() {
     let world = World::new().await;
@@ -137,7 +137,7 @@ async fn a_read_that_finds_nothing_new_is_no_news() {
     in_time("the end of a session is news", || drawn() != before).await;
 }
 
-/// As after the promotion of a standby that lacked the last moments, before the feed has noticed.
+/// This is the state after a standby without the last changes was promoted, before the feed has noticed.
 #[actix_web::test]
 async fn what_a_node_knows_to_be_ended_it_refuses_although_the_database_has_lost_the_end() {
     let world = World::new().await;
@@ -161,7 +161,8 @@ async fn what_a_node_knows_to_be_ended_it_refuses_although_the_database_has_lost
          UPDATE personal_tokens SET revoked_at = NULL, revoked_reason = NULL;
          DELETE FROM revocations",
     );
-    // By what the database says, then by what is remembered of that; the refresh token as the live one, then as a spent one.
+    // The first answers come from the database and the second from the cache. The refresh token is first the
+    // live one, then a used one.
     for _ in 0..2 {
         for answer in [
             world.get("/api/v1/me", &alice.access).await,
@@ -177,7 +178,7 @@ async fn what_a_node_knows_to_be_ended_it_refuses_although_the_database_has_lost
     assert_eq!(world.count("SELECT count(*) FROM sessions WHERE ended_at IS NOT NULL"), 0);
 }
 
-/// Nodes forget everything faster than they read a row for each.
+/// Clearing the cache costs nodes less than reading so many rows.
 #[actix_web::test]
 async fn up_to_a_thousand_sessions_that_end_at_once_are_named_each_and_more_by_one_row() {
     let one = World::new().await;
@@ -280,7 +281,7 @@ async fn disabled_account_says_so_on_every_path_to_every_credential() {
     let path = format!("/api/v1/users/{id}");
     assert_eq!(one.patch(&path, &admin, json!({"status": "disabled"})).await.status, 200);
     for node in [&one, &other, &silent] {
-        // The second answer is from what the node remembers.
+        // The second answer comes from the node's cache.
         for _ in 0..2 {
             let browser = Browser::with(node, cookies.clone());
             let refused = [
@@ -346,7 +347,7 @@ async fn a_key_that_leaked_is_refused_although_its_tokens_are_remembered() {
     refused_within_a_second(&world, &alice.access).await.refused("token_signature_invalid");
 }
 
-/// A row of a lower position than what was read meanwhile, in a transaction that commits after it.
+/// A row gets a lower position than rows already read, in a transaction that commits after them.
 #[actix_web::test]
 async fn a_transaction_that_commits_late_is_not_missed() {
     let world = World::new().await;
@@ -365,14 +366,14 @@ async fn a_transaction_that_commits_late_is_not_missed() {
     .unwrap();
     world.post("/api/v1/auth/logout", &bob.access, json!({})).await;
     world.get("/api/v1/me", &bob.access).await.refused("session_ended");
-    // Read again a few times, with the later position known.
+    // Let the feed read a few times, when it knows the later position.
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert_eq!(world.get("/api/v1/me", &alice.access).await.status, 200, "nothing is committed yet");
     late.batch_execute("COMMIT").unwrap();
     refused_within_a_second(&world, &alice.access).await.refused("session_ended");
 }
 
-/// It holds back what counts as the oldest transaction, for as long as it is forgotten.
+/// An open transaction holds back the oldest transaction id for as long as it stays open.
 #[actix_web::test]
 async fn a_transaction_left_open_hides_nothing() {
     let world = World::new().await;
@@ -387,7 +388,7 @@ async fn a_transaction_left_open_hides_nothing() {
     }
 }
 
-/// The query reads the row, the row is ended, the feed has nothing to drop, the answer arrives.
+/// The query reads the row, the row is ended, the feed has nothing to evict, and then the answer arrives.
 #[actix_web::test]
 async fn an_answer_that_the_feed_overtook_is_not_remembered() {
     let world = World::new().await;
@@ -403,7 +404,7 @@ async fn an_answer_that_the_feed_overtook_is_not_remembered() {
     memory.remember_session(ticket, session, &standing.clone().unwrap().into());
     assert!(memory.session(session).is_none());
     world.get("/api/v1/me", &alice.access).await.refused("session_ended");
-    // What began later is.
+    // An answer whose query started later is cached.
     memory.remember_session(memory.ticket().unwrap(), session, &standing.unwrap().into());
     assert!(memory.session(session).is_some());
 }
@@ -418,7 +419,7 @@ async fn a_node_whose_feed_is_silent_asks_the_database() {
     until(&world, FeedState::Silent).await;
     let ready = world.ask(Method::GET, "/readyz").send().await;
     assert_eq!((ready.status, ready.text("feed").as_str()), (200, "silent"));
-    // Told to nobody.
+    // Nothing notifies the node.
     let end = "UPDATE sessions SET ended_at = now(), ended_reason = 'logout'";
     world.connection().batch_execute(end).unwrap();
     world.get("/api/v1/me", &alice.access).await.refused("session_ended");
@@ -431,7 +432,7 @@ async fn a_feed_whose_connection_is_killed_is_back_and_forgets_what_it_may_have_
     let alice = world.signed_in("alice", "member").await;
     assert_eq!(world.get("/api/v1/me", &alice.access).await.status, 200);
     for _ in 0..5 {
-        // In one go: ended without a word while nobody listens.
+        // In one transaction, so that the session ends unnoticed while no one listens.
         let kill = "BEGIN; SELECT pg_terminate_backend(pid) FROM pg_stat_activity
                 WHERE datname = current_database() AND application_name = 'doorward-feed';
             UPDATE sessions SET ended_at = now(), ended_reason = 'logout'; COMMIT";
@@ -445,7 +446,7 @@ async fn a_feed_whose_connection_is_killed_is_back_and_forgets_what_it_may_have_
     }
 }
 
-/// As a restore into the running database would do.
+/// A restore into the running database would do this.
 #[actix_web::test]
 async fn a_table_that_was_replaced_makes_the_feed_begin_anew() {
     let world = World::new().await;
@@ -459,7 +460,7 @@ async fn a_table_that_was_replaced_makes_the_feed_begin_anew() {
     refused_within_a_second(&world, &alice.access).await.refused("session_ended");
 }
 
-/// The rows that a dump of another cluster brings may name transactions that this one has not had.
+/// Rows in a dump of another cluster may name transaction ids that this cluster has not reached.
 #[actix_web::test]
 async fn rows_of_another_clusters_transactions_are_adopted_at_the_start() {
     let world = World::new().await;

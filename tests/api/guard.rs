@@ -1,4 +1,4 @@
-//! The guard: every route, every kind of credential, every way that it can be wrong.
+//! The guard: every route, every kind of credential, and every way in which a credential can be wrong.
 
 use chrono::TimeDelta;
 use doorward::config::SimplejwtRoutes;
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Answer, PASSWORD, World};
 
-/// Routes that ask for no credential. Every other one is guarded.
+/// The routes that need no credential. All others are guarded.
 const OPEN: [&str; 15] = [
     "/api/v1/auth/login",
     "/api/v1/auth/refresh",
@@ -78,7 +78,7 @@ async fn every_guarded_route_refuses_alike_and_before_it_reads_anything() {
             ask().bearer(&tokens.refresh).send().await.refused("token_type_mismatch");
             let basic = ask().basic("alice", PASSWORD).send().await;
             basic.refused_with("token_malformed", "fix_request", false);
-            // A token in the query string is never taken.
+            // A token in the query string is never accepted.
             let in_query = format!("{path}?access_token={}", tokens.access);
             world.ask(method.clone(), &in_query).send().await.refused("credentials_missing");
         }
@@ -118,7 +118,7 @@ async fn a_tool_is_told_of_basic_and_a_browser_is_not() {
         let browser = world.ask(Method::GET, "/api/v1/me").header(header, "cors").send().await;
         assert_eq!(browser.challenges(), ["Bearer realm=\"doorward\""]);
     }
-    // A 403 has no challenge but the one that asks for more scope.
+    // A 403 has no challenge, except the one that asks for more scope.
     let viewer = world.signed_in("vi", "viewer").await;
     let denied = world.post("/api/v1/notes", &viewer.access, json!({})).await;
     assert!(denied.challenges().is_empty());
@@ -166,7 +166,7 @@ async fn a_token_of_another_public_url_is_named_with_both() {
     let other = World::on(std::sync::Arc::clone(&world.database), |settings| {
         settings.public_url = doorward::config::PublicUrl::read("http://other.test").expect("a URL");
     });
-    // The setting is not marked as set, so this node's public URL is where it listens: another one in any case.
+    // The setting is not marked as set, so this node uses its listener's address, which differs in any case.
     let other = other.await;
     let refused = other.get("/api/v1/me", &tokens.access).await;
     assert_eq!(refused.body["code"], "token_issuer_mismatch", "{}", refused.body);
@@ -187,7 +187,7 @@ async fn a_personal_token_comes_as_bearer_and_as_basic_and_is_what_it_was_made_f
     refused.refused_with("token_unknown", "login", false);
     let refused = world.post("/api/v1/notes", &token, json!({"title": "x", "body": ""})).await;
     refused.refused_with("insufficient_scope", "login", false);
-    // A leaked one makes nothing stronger of itself.
+    // A leaked personal token cannot be used to create a more powerful one.
     world
         .post("/api/v1/me/tokens", &token, json!({"name": "x", "scope": "notes:read"}))
         .await

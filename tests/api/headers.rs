@@ -1,4 +1,4 @@
-//! The headers of every route and every kind of answer, and the cookies: what browsers may do with them.
+//! The headers of every route and every kind of answer, and the cookies' attributes.
 
 use std::collections::BTreeSet;
 use std::net::TcpListener;
@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::support::{Answer, Browser, PASSWORD, World, settings, settings_at};
 
 const HTTPS: &str = "https://auth.example";
-/// Public things, which other sites' pages may load.
+/// Public resources, which other sites' pages may load.
 const FOR_ALL: [&str; 4] =
     ["/.well-known/jwks.json", "/openapi.json", "/problems", "/problems/token_expired"];
 
@@ -83,7 +83,7 @@ async fn every_answer_of_every_route_carries_them_and_names_no_server() {
             for accept in ["text/html", "application/json"] {
                 let ask = || world.ask(method.clone(), &path).header("accept", accept);
                 let mut answers = vec![ask().send().await];
-                // What changes nothing also as somebody who may all.
+                // A read is also made as a caller with every permission.
                 if [Method::GET, Method::HEAD].contains(&method) {
                     answers.push(ask().bearer(&admin.access).send().await);
                     answers.push(ask().header("if-none-match", "*").bearer(&admin.access).send().await);
@@ -102,7 +102,7 @@ async fn every_answer_of_every_route_carries_them_and_names_no_server() {
                 }
             }
         }
-        // A fault of ours.
+        // A server error.
         world.sql("ALTER TABLE notes RENAME TO notes_that_a_hand_has_moved");
         let fault = world.get("/api/v1/notes", &admin.access).await;
         held(fault.refused_at("internal_error", url), "/api/v1/notes", is_https);
@@ -163,7 +163,7 @@ async fn cookies_over_https_are_this_hosts_alone_and_no_scripts() {
         assert!(has("secure") && has("httponly") && has("samesite=lax") && has("path=/"), "{cookie}");
         assert!(!attributes.iter().any(|attribute| attribute.starts_with("domain")), "{cookie}");
     }
-    // A cookie of the name that http would use is nobody's.
+    // A cookie with the name that http would use is ignored.
     let value = &browser.cookies["__Host-doorward"];
     let plain = world.ask(Method::GET, "/api/v1/me").header("cookie", format!("doorward={value}"));
     plain.send().await.refused_at("credentials_missing", HTTPS);
@@ -208,7 +208,7 @@ async fn scripts_of_the_origins_that_the_settings_name_are_answered_and_no_other
         ] {
             let answer = answer.send().await;
             assert_eq!((answer.status, allowed(&answer).as_deref()), (status, Some(origin)));
-            // Nor may a script send what the browser holds by itself.
+            // A script may not send the browser's own credentials either.
             assert_eq!(answer.header("access-control-allow-credentials"), None);
         }
     }
@@ -236,7 +236,7 @@ async fn scripts_of_the_origins_that_the_settings_name_are_answered_and_no_other
             assert!(answer.status < 500, "{origin}");
         }
     }
-    // Caches are told that an answer depends on the origin, also where none was sent.
+    // Caches are told that an answer depends on the origin, even if the request had none.
     for path in ["/api/v1/me", "/healthz", "/openapi.json", "/problems"] {
         let answer = world.ask(Method::GET, path).send().await;
         let vary: Vec<_> = answer.headers.get_all("vary").iter().map(|vary| vary.to_str().unwrap()).collect();

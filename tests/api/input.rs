@@ -1,5 +1,5 @@
-//! What nobody who means well sends: every route, every part of a request, and what is no HTTP at all. Each is refused
-//! in clear words or its connection is closed, within its deadline; never a 5xx.
+//! Hostile input: every route, every part of a request, and bytes that are not HTTP. Each is refused with a
+//! clear message, or its connection is closed, within its deadline, and never with a 5xx.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ use crate::support::{Answer, Ask, Browser, PASSWORD, World};
 
 const JSON: &str = "application/json";
 const FORM: &str = "application/x-www-form-urlencoded";
-/// Bytes that a body may have.
+/// The maximum size of a body in bytes.
 const BODY_MAX: usize = 64 * 1024;
 
 async fn everything_open() -> World {
@@ -25,7 +25,7 @@ async fn everything_open() -> World {
     .await
 }
 
-/// Every path with its methods, its parameters filled with this.
+/// Returns every path with its methods. `id` replaces its parameters.
 fn routes(id: &str) -> Vec<(Method, String)> {
     let endpoints = doorward::app::routes(SimplejwtRoutes::On);
     let of = |endpoint: &doorward::http::routing::Endpoint| {
@@ -41,7 +41,8 @@ fn routes(id: &str) -> Vec<(Method, String)> {
     endpoints.iter().flat_map(of).collect()
 }
 
-/// Holds an answer to be one of ours: no fault, and where it refuses a program, a whole problem.
+/// Checks that an answer is one of doorward's and not a server error. A refusal of an API request must be a
+/// complete problem.
 #[track_caller]
 fn held(answer: &Answer, what: &str) {
     assert!(answer.status < 500, "{what}: {} {}", answer.status, answer.body);
@@ -55,7 +56,7 @@ fn held(answer: &Answer, what: &str) {
     assert!(answer.status < 400 || size < 64 * 1024, "{what}: a refusal of {size} bytes");
 }
 
-/// Nothing panicked, nothing was a fault of ours, and others are served.
+/// Checks that nothing panicked, that there was no server error, and that other requests are served.
 async fn unharmed(world: &World) {
     assert_eq!(world.ask(Method::GET, "/healthz").send().await.status, 200);
     world.services.recorder.refusal_counts.flush(&world.services.core.database).await.expect("the database");
@@ -65,7 +66,7 @@ async fn unharmed(world: &World) {
     world.login("alice").await;
 }
 
-/// Bodies that no endpoint takes, and the code that each is refused with.
+/// Returns bodies that no endpoint accepts, with the code that refuses each.
 fn broken_bodies() -> Vec<(&'static str, Vec<u8>, &'static str)> {
     let text = |text: &str| text.as_bytes().to_vec();
     let spaces = |length: usize| {
@@ -111,7 +112,7 @@ fn many_members() -> Vec<u8> {
     format!("{{{}}}", members.join(",")).into_bytes()
 }
 
-/// Endpoints under /api that read JSON, simplejwt's aside, with a caller for those that are guarded.
+/// Returns the endpoints under /api that read JSON, except those for simplejwt.
 fn json_routes() -> Vec<(Method, String)> {
     let id = "0192d7a0-0000-7000-8000-000000000000";
     let own_words = |path: &str| path.starts_with("/api/token/");
@@ -133,7 +134,7 @@ async fn every_endpoint_that_reads_json_refuses_what_is_none_with_its_code() {
     for (method, path) in routes {
         let ask = || world.ask(method.clone(), &path).bearer(&admin.access);
         for (what, body, code) in &bodies {
-            // Without a body there is nothing to say whose session is to end.
+            // Without a valid body, logout does not know which session to end.
             let answer = ask().header("content-type", JSON).body(body.clone()).send().await;
             let is_signing_out = path == "/api/v1/auth/logout";
             assert_eq!(answer.body["code"], *code, "{method} {path}: {what}: {}", answer.body);
@@ -179,7 +180,7 @@ async fn a_member_sent_twice_is_refused_and_neither_counts() {
     assert_eq!(refused.body["errors"][0]["code"], "duplicate_field");
     let escaped = format!(r#"{{"username":"alice","user\u006eame":"admin","password":"{PASSWORD}"}}"#);
     json(login(), &escaped).send().await.refused("validation_failed");
-    // Least of all may the second raise what the first asked for.
+    // Above all, the second value must not grant more than the first.
     let make = || world.ask(Method::POST, "/api/v1/users").bearer(&admin.access);
     let raised = r#"{"username":"eve","role":"viewer","role":"admin"}"#;
     json(make(), raised).send().await.refused("validation_failed");
@@ -219,7 +220,7 @@ async fn a_parameter_or_a_field_sent_twice_is_refused_too() {
     ];
     assert_eq!(browser.post("/account", &form).await.status, 422);
     assert_eq!(world.count("SELECT count(*) FROM users WHERE username = 'mallory'"), 0);
-    // Boxes to tick are many of one name.
+    // Checkboxes send several fields with the same name.
     let new = "/account/tokens/new";
     let fields = [("name", "x"), ("scope", "notes:read"), ("scope", "notes:write"), ("days", "7")];
     assert_eq!(browser.fill_in(new, new, &fields).await.status, 201);
@@ -262,26 +263,27 @@ async fn names_and_titles_that_deceive_are_refused_and_what_languages_need_is_ke
         let user = world.post("/api/v1/users", &admin.access, user).await;
         assert_eq!((user.status, errors(&user).as_deref()), (422, Some("/username")), "{text:?}");
     }
-    // Joiners and marks of direction, combining marks, other scripts, what is beyond the basic plane.
+    // Joiners and direction marks, combining marks, other scripts, and characters beyond the Basic
+    // Multilingual Plane.
     for text in ["👩\u{200d}💻", "نامه\u{200c}ها", "שלום\u{200f}", "e\u{301}", "𝔘", "<b>&amp;</b>", "'; --"]
     {
         let note = world.post("/api/v1/notes", &tokens.access, json!({ "title": text, "body": text })).await;
         assert_eq!((note.status, &note.body["title"]), (201, &json!(text)), "{text:?}: {}", note.body);
     }
-    // A body is many lines of whatever its author likes, NUL aside.
+    // A body has many lines of any text, except NUL.
     let body = "a\n\tb\u{202e}c\u{200b}\u{7}";
     let note = world.post("/api/v1/notes", &tokens.access, json!({ "title": "x", "body": body })).await;
     assert_eq!(note.body["body"], body);
     let nul = world.post("/api/v1/notes", &tokens.access, json!({ "title": "x", "body": "a\0b" })).await;
     nul.refused("validation_failed");
-    // A username is one that nobody can mistake: not even what a label may hold.
+    // A username must not be mistaken for another, so it excludes even characters that a label may have.
     for text in ["a\u{200d}b", "a\u{200e}b", "a b", "\u{301}a"] {
         world
             .post("/api/v1/users", &admin.access, json!({ "username": text }))
             .await
             .refused("validation_failed");
     }
-    // What is only compared is never stored, and is nobody.
+    // Text that is only compared is never stored, and matches no user.
     for text in ["\u{202e}alice", "alice\u{200b}", "alice\0", &"x".repeat(60_000)] {
         let login = json!({ "username": text, "password": PASSWORD });
         let login = world.ask(Method::POST, "/api/v1/auth/login").json(&login).send().await;
@@ -305,7 +307,7 @@ async fn lengths_are_held_to_the_character() {
     let user = |length: usize| json!({ "username": "é".repeat(length) });
     assert_eq!(world.post("/api/v1/users", &admin.access, user(150)).await.status, 201);
     assert_eq!(world.post("/api/v1/users", &admin.access, user(151)).await.status, 422);
-    // A password has at most 1,000 bytes, all of which count.
+    // A password has at most 1,000 bytes, and all of them count.
     let words: String = (0..1_000).map(|number| format!("{number} words ")).collect();
     let made = |length: usize| json!({ "username": format!("u{length}"), "password": words[..length] });
     assert_eq!(world.post("/api/v1/users", &admin.access, made(1_000)).await.status, 201);
@@ -324,7 +326,7 @@ async fn lengths_are_held_to_the_character() {
     }
 }
 
-/// What stands where a path has a parameter.
+/// Values for a parameter in a path.
 const IDS: [&str; 14] = [
     "%00",
     "%ff%fe",
@@ -350,7 +352,7 @@ async fn every_path_takes_hostile_parameters_for_what_is_not_there() {
     let host = world.base.strip_prefix("http://").unwrap().to_owned();
     let long = "x".repeat(8_000);
     for id in IDS.iter().copied().chain([long.as_str()]) {
-        // As it stands: clients would resolve the dots.
+        // The path is sent without normalization, because clients would resolve the dots.
         let parameters = routes("\u{1}").into_iter().filter(|(_, path)| path.contains('\u{1}'));
         let asked = parameters.map(|(method, path)| {
             let path = path.replace('\u{1}', id);
@@ -439,7 +441,7 @@ async fn every_route_takes_hostile_queries_headers_and_cookies_without_a_fault()
         }
         for (name, value) in &headers {
             let value = reqwest::header::HeaderValue::from_bytes(value);
-            // A control character stands in no header: not this client's, not the server's.
+            // No header may contain a control character, neither in this client nor in the server.
             let Ok(value) = value else { continue };
             let answer = world.ask(method.clone(), &path).bytes_header(name, value.clone()).send().await;
             held(&answer, &format!("{method} {path}: {name}"));
@@ -480,7 +482,7 @@ async fn forms_of_every_page_are_refused_as_pages_whatever_they_hold() {
     let mut browser = Browser::signed_in(&world, "admin").await;
     let token = browser.form_token("/account").await;
     for path in &forms {
-        // These two end the session that the others are sent with.
+        // These two end the session that the other requests use.
         if ["/logout", "/account/password"].contains(&path.as_str()) {
             continue;
         }
@@ -505,7 +507,7 @@ async fn forms_of_every_page_are_refused_as_pages_whatever_they_hold() {
             (b"csrf_token=%ff%fe&csrf_token".to_vec(), &[403, 422]),
         ] {
             let answer = ask(body).send().await;
-            // Whether a link is any good comes before what is sent with it.
+            // The server checks the link before the fields.
             let is_link = path.starts_with("/set-password/") && answer.status == 404;
             let is_expected = statuses.contains(&answer.status) || is_link;
             assert!(is_expected, "{path}: {} {}", answer.status, answer.body);
@@ -544,8 +546,8 @@ async fn simplejwts_routes_refuse_hostile_bodies_in_its_words() {
     unharmed(&world).await;
 }
 
-/// Requests as bytes, and the status that each is answered with before its connection is closed; 0: it is closed
-/// without an answer.
+/// Returns malformed requests, with the status of the answer that comes before the connection is closed. 0
+/// means that it is closed without an answer.
 fn bytes_that_are_no_good_request() -> Vec<(&'static str, Vec<u8>, u16)> {
     let text = |text: &str| text.as_bytes().to_vec();
     let post = |headers: &str, body: &str| {
@@ -625,7 +627,8 @@ async fn bytes_that_are_no_good_request_are_answered_shortly_and_the_connection_
     let host = world.base.strip_prefix("http://").unwrap();
     for (what, bytes, status) in bytes_that_are_no_good_request() {
         let begun = Instant::now();
-        // A second request in the same breath must never be answered: that is what is smuggled.
+        // A second request sent with the first must never be answered, because that would be request
+        // smuggling.
         let smuggled = b"GET /api/v1/smuggled HTTP/1.1\r\nhost: x\r\n\r\n";
         let answer = exchange(host, &[&bytes[..], smuggled].concat()).await;
         assert_eq!(answer.status(), status, "{what}: {}", answer.text());
@@ -767,8 +770,9 @@ async fn whoever_dawdles_is_cut_off_and_others_are_served_meanwhile() {
     let host = world.base.strip_prefix("http://").unwrap();
     let fast = "GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n";
     let long = "POST /api/v1/auth/login HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 60000\r\n\r\n";
-    // Sent at once, then a byte at a time; the status of the last answer, and the time by which it is over. Chunks are
-    // read on after an answer, in hope of another request.
+    // Each case has the bytes sent at once, the byte sent repeatedly after them, the last answer's status,
+    // and the time limit in seconds. After an answer the server keeps reading chunks, in case another request
+    // follows.
     let cases = [
         ("nothing", String::new(), "", 408, 5),
         ("a head", "GET /healthz HTTP/1.1\r\nx-a: ".to_owned(), "a", 408, 5),
@@ -780,7 +784,7 @@ async fn whoever_dawdles_is_cut_off_and_others_are_served_meanwhile() {
             400,
             40,
         ),
-        // Of these the first request is answered, and nothing after it.
+        // In these cases the first request is answered, and nothing after it.
         ("the second head", format!("{fast}GET /healthz HTTP/1.1\r\nx-a: "), "a", 200, 30),
         ("the second request's body", format!("{fast}{long}"), " ", 400, 10),
         (

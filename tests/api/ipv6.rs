@@ -1,4 +1,4 @@
-//! An IPv6 address counts at three widths, since one subscriber has many of the narrowest.
+//! An IPv6 address counts at three prefix lengths, because a subscriber has many of the longest.
 
 use futures_util::StreamExt;
 use futures_util::stream;
@@ -18,7 +18,7 @@ async fn with(change: impl FnOnce(&mut doorward::config::Settings)) -> World {
     world
 }
 
-/// One wrong password for a name of its own from each of these addresses.
+/// Sends a wrong password from each of these addresses, each for another name.
 async fn guess_from(world: &World, addresses: impl Iterator<Item = String>) -> Vec<Answer> {
     let guesses = addresses
         .enumerate()

@@ -1,4 +1,4 @@
-//! Signing keys: published, rotated, revoked; and verifiers that ask nobody.
+//! Signing keys: publishing, rotation, revocation, and verifiers that do not ask the server.
 
 use chrono::TimeDelta;
 use doorward::audit::Origin;
@@ -22,7 +22,7 @@ async fn jwks(world: &World) -> JwkSet {
     serde_json::from_value(answer.body).expect("a key set")
 }
 
-/// As a service does that trusts the published keys and knows nothing else.
+/// Verifies a token as a service does that trusts the published keys and knows nothing else.
 async fn verify_offline(world: &World, token: &str) -> jsonwebtoken::errors::Result<Value> {
     let header = decode_header(token)?;
     let keys = jwks(world).await;
@@ -30,7 +30,7 @@ async fn verify_offline(world: &World, token: &str) -> jsonwebtoken::errors::Res
         .find(header.kid.as_deref().unwrap_or_default())
         .ok_or(jsonwebtoken::errors::new_error(jsonwebtoken::errors::ErrorKind::InvalidSignature))?;
     let mut validation = Validation::new(header.alg);
-    // The tests' clock may be ahead of this machine's.
+    // The clock of the tests may be ahead of this machine's.
     validation.validate_exp = false;
     validation.set_audience(&["http://doorward.test"]);
     validation.set_issuer(&["http://doorward.test"]);
@@ -120,7 +120,7 @@ async fn what_a_revoked_key_signed_is_refused_at_the_next_request() {
         signing_key::revoke(connection, &kid, &Origin::command_line())
     });
     assert!(revoked.expect("the database"));
-    // Before the keys are looked at again, too.
+    // The token is also refused before the node reloads its keys.
     world.get("/api/v1/me", &tokens.access).await.refused_with("token_signature_invalid", "refresh", false);
     rotate(&world, Algorithm::Es256);
     reload(&world).await;
@@ -147,7 +147,7 @@ async fn keys_are_sealed_anew_when_the_secret_key_changes_and_nobody_is_signed_o
     assert_eq!(world.get("/api/v1/me", &tokens.access).await.status, 200);
 }
 
-/// It signs when its time comes: what it signs then is verified by the published keys.
+/// The key signs when its time comes, and the published keys verify its tokens.
 #[actix_web::test]
 async fn a_key_that_was_published_to_sign_later_stays_published_when_the_one_before_it_is_revoked() {
     let world = World::new().await;
@@ -194,7 +194,7 @@ async fn a_key_signs_ten_minutes_after_it_is_published_and_stays_a_minute_longer
     assert_eq!(of(&second).signs_from - of(&second).published_at, TimeDelta::minutes(10));
     assert_eq!(of(&first).retires_at, Some(of(&second).signs_from + TimeDelta::minutes(6)));
     assert_eq!(of(&second).retires_at, None, "none follows it");
-    // Where none signs, a key signs at once, until the one that was published before it does.
+    // If no key signs, a new one signs at once, until the key that was published earlier does.
     assert!(revoke(&world, &first));
     let stopgap = rotate(&world, Algorithm::Es256);
     assert_eq!(of(&stopgap).signs_from, of(&stopgap).published_at);
@@ -217,7 +217,7 @@ async fn rotation_elsewhere_refuses_no_token_of_a_longer_lifetime() {
     let long = World::with(|settings| settings.access_token_ttl = hour).await;
     let short = long.another_node().await;
     let before = long.signed_in("alice", "member").await;
-    // By a command, and by a node with a shorter lifetime.
+    // One rotation is by a command, and one by a node with a shorter lifetime.
     rotate(&long, Algorithm::Es256);
     short.user("root", "admin");
     let mut root = Browser::signed_in(&short, "root").await;
@@ -233,7 +233,7 @@ async fn rotation_elsewhere_refuses_no_token_of_a_longer_lifetime() {
         is_good(world, &before.access).await;
         is_good(world, &after.access).await;
     }
-    // To its last minute.
+    // The token is valid until its last minute.
     long.advance(TimeDelta::minutes(59));
     is_good(&long, &after.access).await;
     assert!(jwks(&long).await.find(&old.kid).is_some());
@@ -251,7 +251,7 @@ async fn restart_with_a_longer_lifetime_refuses_no_token() {
     assert_eq!(seconds_of_life(&tokens.access), 3_600);
     let refreshed = after.refresh(&first.refresh).await;
     assert_eq!(refreshed.body["expires_in"], 3_600);
-    // The first node has not looked at its keys again, but by the feed.
+    // The first node has not reloaded its keys, except because of the feed.
     for world in [&before, &after] {
         is_good(world, &tokens.access).await;
         is_good(world, &refreshed.text("access_token")).await;
@@ -272,7 +272,8 @@ async fn restart_with_a_shorter_lifetime_refuses_no_token() {
     assert_eq!(rows(&after)[0].retires_at, Some(rows(&after)[1].signs_from + TimeDelta::minutes(61)));
 }
 
-/// Such a node computes the retirement from its own lifetime, and knows neither the column nor the table of nodes.
+/// A node of an earlier version computes the retirement from its own lifetime. It knows neither the column
+/// nor the table of nodes.
 #[actix_web::test]
 async fn rotation_by_an_earlier_version_refuses_no_token() {
     let hour = std::time::Duration::from_secs(3_600);
@@ -297,7 +298,7 @@ async fn rotation_by_an_earlier_version_refuses_no_token() {
 async fn node_issues_no_longer_token_than_its_key_has_stored() {
     let world = World::new().await;
     world.user("alice", "member");
-    // As a restored backup has it, or a key that was made while the node was not seen.
+    // This happens after a backup was restored, or if a key was created while the node was not seen.
     world.sql("UPDATE signing_keys SET longest_ttl_seconds = 60");
     reload(&world).await;
     let bounded = world.login("alice").await;
@@ -395,7 +396,7 @@ async fn a_key_is_made_where_none_may_sign_and_only_there() {
     let first = rows(&world)[0].clone();
     let next = rotate(&world, Algorithm::Es256);
     assert!(revoke(&world, &first.kid));
-    // What is published to sign later does not sign yet.
+    // A key that is published to sign later does not sign yet.
     let (made, algorithm) = make().expect("a key");
     assert_eq!(algorithm, "ES256", "as the latest");
     assert!(made != next && made != first.kid);
@@ -420,7 +421,7 @@ async fn a_key_is_listed_by_what_it_is_there_for() {
         let found = both.each_ref().map(|row| KeyState::of(row, &both, moment));
         assert_eq!(found, states, "{moment}");
     }
-    // One of two whose time came at once does not wait for it.
+    // If the time of two keys comes at once, one signs, and the other verifies instead of waiting.
     let mut twin = new.clone();
     (twin.kid, twin.retires_at) = ("twin".into(), None);
     let three = [new.clone(), twin];
@@ -485,6 +486,6 @@ async fn whoever_got_hold_of_a_retired_key_signs_nothing_that_is_good() {
     for _ in 0..2 {
         world.get("/api/v1/me", &forged).await.refused("token_signature_invalid");
     }
-    // What it signed in its time is told to have expired.
+    // Its former tokens are reported as expired.
     world.get("/api/v1/me", &tokens.access).await.refused("token_expired");
 }

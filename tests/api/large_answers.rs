@@ -1,4 +1,4 @@
-//! A page ends when it is full, and one caller's unread answers are bounded.
+//! A page ends when it is full, and a caller's unread answers are limited.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -8,13 +8,14 @@ use tokio::net::{TcpSocket, TcpStream};
 
 use crate::support::{World, browser::Browser};
 
-/// Bytes of text after which a page ends, and those of a note here that has 20,000 characters of three bytes.
+/// The size of the text after which a page ends, and the size of a note with 20,000 characters of three
+/// bytes, in bytes.
 const PAGE: usize = 512 * 1024;
 const NOTE: usize = 60_000;
-/// Connections that are opened at most until one is refused.
+/// The maximum number of connections that are opened until one is refused.
 const CONNECTIONS: usize = 100;
 
-/// Writes so many notes with this character 20,000 times.
+/// Inserts this many notes, each with the character 20,000 times.
 fn fill(world: &World, owner: &str, count: usize, character: &str) {
     world.sql(&format!(
         "INSERT INTO notes (id, owner_id, title, body, shared, created_at, updated_at) \
@@ -23,7 +24,7 @@ fn fill(world: &World, owner: &str, count: usize, character: &str) {
     ));
 }
 
-/// An answer of which the first bytes are read.
+/// An answer whose first bytes have been read.
 struct Unread {
     stream: TcpStream,
     status: String,
@@ -52,7 +53,7 @@ impl Unread {
     }
 }
 
-/// Asks until an answer is refused, and reads none. Returns the answers and the refusal.
+/// Sends requests without reading their answers until one is refused. Returns the answers and the refusal.
 async fn ask_until_refused(world: &World, token: &str) -> (Vec<Unread>, Unread) {
     let mut unread = Vec::new();
     for _ in 0..CONNECTIONS {
@@ -107,7 +108,7 @@ async fn unread_answers_of_one_caller_are_bounded() {
     let world = World::new().await;
     let alice = world.signed_in("alice", "member").await;
     let bob = world.signed_in("bob", "member").await;
-    // Each of these bytes is six in JSON, so a page has some 3 MB.
+    // Each of these bytes becomes six in JSON, so a page has about 3 MB.
     fill(&world, "alice", 30, "\\x01");
     fill(&world, "bob", 1, "\\x01");
     let (unread, refusal) = ask_until_refused(&world, &alice.access).await;

@@ -1,4 +1,5 @@
-//! Requests of a caller who is ended, demoted, disabled or deleted after the guard has authorized them: they change nothing.
+//! Requests change nothing if their caller is signed out, demoted, disabled or deleted after the guard has
+//! authorized them.
 
 use std::sync::mpsc;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use serde_json::{Value, json};
 use crate::support::raw::{Bytes, Connection};
 use crate::support::{Answer, Browser, PASSWORD, World};
 
-/// The row that tells when the guard has authorized a request.
+/// The row that shows that the guard has authorized a request.
 #[derive(Clone, Copy)]
 enum Used<'a> {
     SessionOf(&'a str),
@@ -42,7 +43,7 @@ impl Used<'_> {
     }
 }
 
-/// A request whose body is complete only after `between`.
+/// Sends a request whose body is complete only after `between`.
 async fn send_slowly(
     world: &World,
     (method, path, token): (&str, &str, &str),
@@ -107,7 +108,7 @@ async fn while_hashing_waits(
     tokio::join!(request, end).0
 }
 
-/// A world with one admin, `mallory`, whom another one acts on.
+/// A world in which the admin `root` acts on the admin `mallory`.
 struct Case {
     world: World,
     root: String,
@@ -152,7 +153,7 @@ enum Ending {
     Deleted,
 }
 
-/// With the code by which an access token is refused then.
+/// Each way of ending with the code that an access token is then refused with.
 const OF_SESSIONS: [(Ending, &str); 4] = [
     (Ending::Sessions, "session_ended"),
     (Ending::Disabled, "account_disabled"),

@@ -1,4 +1,5 @@
-//! The life of a session or a token, as an explanation tells it: each thing once, in order, and who did it.
+//! The history of a session or token in an explanation. Each event appears once, in order, with the user who
+//! caused it.
 
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ const BEGUN: &str = "signed in (api session), by alice";
 const USED: &str = "last used";
 const EXPIRES: &str = "expires if it is not used until then";
 
-/// What an admin is told.
+/// Returns the explanation that an admin sees.
 async fn explained(world: &World, question: Value) -> Value {
     let admin = world.login("admin").await;
     let answer = world.post("/api/v1/auth/explain", &admin.access, question).await;
@@ -31,7 +32,7 @@ fn life(explanation: Value) -> Vec<Value> {
     explanation["life"].as_array().unwrap_or_else(|| panic!("no life: {explanation}")).clone()
 }
 
-/// What happened, as a page prints it.
+/// Returns the events as a page prints them.
 fn texts(life: &[Value]) -> Vec<String> {
     let text = |event: &Value| {
         let text = event["text"].as_str().unwrap();
@@ -40,12 +41,12 @@ fn texts(life: &[Value]) -> Vec<String> {
     life.iter().map(text).collect()
 }
 
-/// What happened, for programs.
+/// Returns the event types.
 fn types(life: &[Value]) -> Vec<&str> {
     life.iter().map(|event| event["event"].as_str().unwrap()).collect()
 }
 
-/// A minute later.
+/// Refreshes a minute later.
 async fn refreshed(world: &World, tokens: &Tokens) -> Tokens {
     world.advance(TimeDelta::minutes(1));
     Tokens::of(&world.refresh(&tokens.refresh).await)
@@ -66,7 +67,8 @@ async fn a_session_tells_what_became_of_it_and_of_its_user() {
     let twice = "refreshed, 2 times in all";
     assert_eq!(texts(&life_of(&world, &third.access).await), [begun, twice, USED, EXPIRES]);
 
-    // What bears on it is told, whoever did it; another name and what another session did are not.
+    // Events that affect the session appear, whoever caused them. A change of the username and another
+    // session's events do not.
     let change = async |body: Value| {
         world.advance(TimeDelta::minutes(1));
         let admin = world.login("admin").await;
@@ -143,7 +145,8 @@ async fn the_end_of_a_session_is_told_once_with_who_ended_it_even_when_its_event
         assert_eq!(texts(&life_of(&world, &tokens.access).await), [BEGUN, &end]);
     }
 
-    // Who used the spent token nobody knows; the request that ended the session tells it once too.
+    // No one knows who replayed the token. The history of the request that ended the session has the end once
+    // too.
     let first = world.login("alice").await;
     let second = refreshed(&world, &first).await;
     let third = refreshed(&world, &second).await;
@@ -157,7 +160,8 @@ async fn the_end_of_a_session_is_told_once_with_who_ended_it_even_when_its_event
     assert_eq!(texts(&of_request), [BEGUN, twice, USED, end]);
     ended.push((third, "refresh token reused", None));
 
-    // And without the events the rows tell it; so they do of one that lives until nobody uses it any more.
+    // Without the events, the rows give the same history. This also holds for a live session, which ends only
+    // if no one uses it.
     let body = json!({ "username": "alice", "password": PASSWORD, "device": "a phone" });
     let lives = world.login_with(body).await;
     world.sql("DELETE FROM audit_events");
@@ -180,7 +184,7 @@ async fn the_end_of_a_session_is_told_once_with_who_ended_it_even_when_its_event
 async fn a_personal_token_tells_of_itself_and_its_user_and_of_no_other_token() {
     let world = World::new().await;
     let path = format!("/api/v1/users/{}", world.user("alice", "member"));
-    // Before the token was made.
+    // These events happen before the token is created.
     let admin = world.login("admin").await;
     world.patch(&path, &admin.access, json!({ "status": "disabled" })).await;
     world.patch(&path, &admin.access, json!({ "status": "active" })).await;
@@ -220,7 +224,7 @@ async fn a_personal_token_tells_of_itself_and_its_user_and_of_no_other_token() {
     );
     assert_eq!(types(&life_of(&world, &brief).await), expired);
 
-    // Without the events the row tells as much.
+    // Without the events, the row gives the same history.
     world.sql("DELETE FROM audit_events");
     assert_eq!(texts(&life_of(&world, &lasting).await), [made, USED, revoked]);
     assert_eq!(texts(&life_of(&world, &brief).await), [made, "expired"]);
@@ -262,7 +266,7 @@ async fn a_request_tells_what_it_did_beside_the_life_of_its_credential() {
         ("signed in (api session), by admin", "the session was ended: ended by admin, by admin");
     assert_eq!(texts(&life(explained(&world, question).await)), [begun, end, EXPIRES]);
     assert_eq!(texts(&life_of(&world, &tokens.access).await), [BEGUN, end]);
-    // It stands in no life but that of who asked for it.
+    // The event is only in the history of the request's caller.
     assert_eq!(texts(&life_of(&world, &admin.access).await), [begun, EXPIRES]);
 
     let wrong = json!({ "username": "alice", "password": "a wrong secret" });

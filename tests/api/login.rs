@@ -147,7 +147,7 @@ async fn the_session_used_longest_ago_ends_when_there_are_too_many() {
         sessions.push(world.login("alice").await);
         world.advance(TimeDelta::seconds(10));
     }
-    // The oldest is refreshed, so the second is now the one used longest ago.
+    // The oldest session is refreshed, so the second is now the one that was used longest ago.
     assert_eq!(world.refresh(&sessions[0].refresh).await.status, 200);
     world.advance(TimeDelta::seconds(10));
     sessions.push(world.login("alice").await);
@@ -225,7 +225,7 @@ async fn what_grants_power_asks_for_the_password_again_after_a_while() {
     assert!(stepped_up.body["refresh_expires_in"].as_i64().is_some_and(|seconds| seconds > 2_591_990));
     let made = world.post("/api/v1/me/tokens", &stepped_up.text("access_token"), token.clone()).await;
     assert_eq!(made.status, 201, "{}", made.body);
-    // The session as a whole is fresh again, by the refresh token of the answer.
+    // The whole session is fresh again, which the refresh token of the answer proves.
     let refreshed = world.refresh(&stepped_up.text("refresh_token")).await;
     let made = world.post("/api/v1/me/tokens", &refreshed.text("access_token"), token).await;
     assert_eq!(made.status, 201);
@@ -241,7 +241,7 @@ async fn old_sign_in_stays_old_when_the_nodes_clock_is_set_back() {
     let tokens = world.signed_in("alice", "member").await;
     world.advance(TimeDelta::seconds(902));
     let access = world.refresh(&tokens.refresh).await.text("access_token");
-    // Within the leeway of the token's own times.
+    // This is within the leeway of the token's times.
     world.services.core.clock.advance(TimeDelta::seconds(-4));
     make_token(&world, &access).await.refused("authentication_too_old");
     let mut browser = Browser::signed_in(&world, "alice").await;
@@ -298,7 +298,7 @@ async fn freshness_asks_the_database_before_the_feed_reads_its_clock() {
 async fn a_step_up_proves_nothing_of_an_answer_that_was_lost() {
     let world = World::new().await;
     let tokens = world.signed_in("alice", "member").await;
-    // The answers to this refresh and to the step-up are lost; the client goes on with what it has.
+    // The answers to this refresh and to the step-up are lost, and the client continues with its old tokens.
     world.refresh(&tokens.refresh).await;
     assert_eq!(
         world.post("/api/v1/auth/step-up", &tokens.access, json!({"password": PASSWORD})).await.status,

@@ -1,4 +1,4 @@
-//! The API from outside: real HTTP against a real PostgreSQL, a database for each test.
+//! Tests the API from outside, with real HTTP and a real PostgreSQL. Each test has its own database.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods)]
 

@@ -1,4 +1,4 @@
-//! Oneself: profile, password, sessions, tokens.
+//! The caller's own account: profile, password, sessions and tokens.
 
 use std::time::Duration;
 
@@ -39,7 +39,7 @@ async fn a_name_and_an_address_are_changed_with_the_password_alone() {
     let removed =
         world.patch("/api/v1/me", &tokens.access, json!({"email": null, "current_password": PASSWORD})).await;
     assert_eq!(removed.body["email"], Value::Null);
-    // Nobody's username is another's address.
+    // A username and another user's address must differ.
     world.user("a@b.example", "member");
     let taken = world
         .patch("/api/v1/me", &tokens.access, json!({"email": "A@b.EXAMPLE", "current_password": PASSWORD}))
@@ -245,7 +245,8 @@ async fn setting_bounds_how_long_a_personal_token_is_good() {
         200,
         "those that were made before stay good"
     );
-    // The page offers no more, and where it could offer nothing, the longest.
+    // The page offers only allowed lifetimes. If none of its choices is allowed, it offers the longest
+    // lifetime.
     let new = "/account/tokens/new";
     let choices = async |node: &World| {
         let page = Browser::signed_in(node, "alice").await.get(new).await.body;
@@ -277,7 +278,7 @@ async fn setting_bounds_how_long_a_personal_token_is_good() {
     assert_eq!(world.count(lives), 1);
 }
 
-/// Personal tokens whose use is written.
+/// Counts the personal tokens whose use is stored.
 fn uses_of_tokens(world: &World) -> i64 {
     world.count("SELECT count(*) FROM personal_tokens WHERE last_used_at IS NOT NULL")
 }

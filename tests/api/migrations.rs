@@ -1,4 +1,4 @@
-//! The schema: up, down and up again, by one process at a time, and as the code has it.
+//! The schema migrates up, down and up again, in one process at a time, and is the one that the code expects.
 
 use std::path::Path;
 use std::time::Duration;
@@ -55,7 +55,7 @@ fn eight_at_once_migrate_one_database() {
     }
 }
 
-/// A connection of a pooler's may hold the lock for good, and a node that makes indexes holds it for minutes.
+/// A pooled connection may hold the lock forever, and a node that creates indexes holds it for minutes.
 #[test]
 fn migrated_database_waits_for_nobodys_lock() {
     let database = TestDatabase::make();
@@ -110,7 +110,7 @@ fn index_that_cannot_be_made_does_not_hold_up_the_others() {
     assert!(indexes::exists(&mut connection, "sessions_presentable_until").unwrap());
 }
 
-/// Audit events name the unique index; nothing else is worth a wait.
+/// The unique index must exist, because inserting audit events refers to it. No other index is worth a wait.
 #[test]
 fn start_makes_only_the_indexes_that_it_cannot_serve_without() {
     let database = TestDatabase::make();
@@ -126,7 +126,7 @@ fn start_makes_only_the_indexes_that_it_cannot_serve_without() {
     start::prepare(&mut connection, &settings()).map(|_| ()).unwrap_err();
 }
 
-/// Databases that took an earlier form of the migration have one.
+/// Databases that ran an earlier form of the migration have such an index.
 #[actix_web::test]
 async fn events_are_counted_by_an_index_of_all_rows_too() {
     let world = World::new().await;
@@ -150,13 +150,14 @@ async fn events_are_counted_by_an_index_of_all_rows_too() {
     }
 }
 
-/// A migration keeps its locks until it ends: nodes of the version before cannot read the table meanwhile.
+/// A migration keeps its locks until it ends, and nodes of the previous version cannot read the table
+/// meanwhile.
 #[test]
 fn migrations_read_no_table_of_an_earlier_one_whole() {
     let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations"));
     let mut checked = 0;
     for migration in std::fs::read_dir(folder).unwrap().flatten().map(|entry| entry.path()) {
-        // Those before are released.
+        // Earlier migrations are already released.
         if migration.file_name().unwrap().to_str().unwrap() < "2026-11-30" {
             continue;
         }
@@ -176,7 +177,7 @@ fn migrations_read_no_table_of_an_earlier_one_whole() {
     assert!(checked > 0);
 }
 
-/// schema.rs is what the queries are checked against.
+/// The queries are checked against schema.rs.
 #[test]
 fn the_generated_schema_is_the_databases() {
     #[derive(QueryableByName)]

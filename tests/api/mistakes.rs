@@ -1,4 +1,4 @@
-//! Mistakes of client developers: each is named, and nothing that may be a secret is repeated or kept.
+//! Mistakes of client developers. Each is named, and nothing that may be secret is repeated or stored.
 
 use doorward::config::Origin;
 use reqwest::Method;
@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::support::{Browser, PASSWORD, PUBLIC_URL, World};
 
-/// Returns whether anything that the database keeps of refusals has this text in it.
+/// Returns whether any stored refusal contains this text.
 async fn keeps(world: &World, text: &str) -> bool {
     world.services.recorder.kept_refusals.flush(&world.services.core.database).await.expect("the database");
     world.count(&format!("SELECT count(*) FROM refusals AS r WHERE r::text LIKE '%{text}%'")) > 0

@@ -1,4 +1,4 @@
-//! Names that some surface cannot carry, names that are another's, and links behind an address.
+//! Names that some credentials cannot carry, names that belong to others, and links sent to an address.
 
 use doorward::config::Registration;
 use reqwest::Method;
@@ -33,7 +33,7 @@ async fn new_usernames_have_no_colon() {
         let renamed = world.patch(&path, &admin.access, json!({ "username": name })).await;
         assert_eq!(flaw(&renamed), ("/username", "colon"));
     }
-    // Who has one keeps it, beside other changes and in another spelling.
+    // A user with such a name keeps it when other things change, and may change its spelling.
     let path = format!("/api/v1/users/{kept}");
     for name in ["a:b", "A:B"] {
         let changed =
@@ -75,7 +75,7 @@ async fn nobody_takes_an_address_for_their_own_username() {
     }
     let address = json!({ "username": "ceo", "email": "ceo@corp.example" });
     assert_eq!(world.post("/api/v1/users", &admin.access, address).await.status, 201);
-    // An administrator may, and who has one keeps it.
+    // An administrator may set such a name, and a user who has one keeps it.
     let id = world.user("bob\u{ff20}corp.example", "member");
     let bob = world.login("bob@corp.example").await;
     let changed = world

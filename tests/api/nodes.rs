@@ -1,4 +1,4 @@
-//! The nodes as they report themselves.
+//! The nodes' reports of themselves.
 
 use std::collections::BTreeMap;
 
@@ -38,7 +38,7 @@ async fn node_is_live_while_it_reports_and_goes_after_a_day() {
     report(&world, &first);
     world.advance(TimeDelta::seconds(2));
     assert_eq!(live(&world), ["a:1"]);
-    // It may still be there, and slow: its lifetime counts.
+    // The silent node may still run slowly, so its lifetime counts.
     let longest = || nodes::find_longest_ttl(&mut world.connection()).expect("the database");
     assert_eq!(longest(), Some(3_600));
     world.advance(TimeDelta::days(1));
@@ -102,7 +102,8 @@ async fn node_whose_row_is_gone_reports_itself_again() {
     assert_eq!(live(&world), [own.name]);
 }
 
-/// Nodes of the version before serve on while the first new one starts, and nobody knows their lifetimes.
+/// Nodes of the previous version keep serving while the first new one starts, and their token lifetimes are
+/// unknown.
 #[test]
 fn keys_of_the_version_before_allow_for_a_day() {
     use diesel::connection::SimpleConnection;

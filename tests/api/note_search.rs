@@ -1,4 +1,4 @@
-//! Search of notes: alike on every locale, by folded text, within bounds.
+//! Searching notes works the same in every locale, by folded text, and within limits.
 
 use doorward::database::{Database, migrate};
 use doorward::resources::notes::refold;
@@ -24,7 +24,7 @@ async fn search(world: &World, tokens: &Tokens, q: &str) -> Value {
     page.body
 }
 
-/// Follows the cursors to the end. Returns the titles and the number of pages.
+/// Follows the cursors to the last page. Returns the titles and the number of pages.
 async fn search_all(world: &World, tokens: &Tokens, q: &str) -> (Vec<String>, usize) {
     let (mut found, mut pages, mut cursor) = (Vec::new(), 0, String::new());
     loop {
@@ -90,7 +90,7 @@ async fn search_finds_what_an_earlier_version_wrote() {
     let world = World::new().await;
     let alice = world.signed_in("alice", "member").await;
     let id = write(&world, &alice, "Apfel", "").await;
-    // As a node writes that knows nothing of folded text.
+    // A node that does not know folded text writes like this.
     world.sql(&format!("UPDATE notes SET title = 'Öl', version = version + 1 WHERE id = '{id}'"));
     world.sql(
         "INSERT INTO notes (id, owner_id, title, body) SELECT gen_random_uuid(), id, 'ÖLUNG', '' FROM users",

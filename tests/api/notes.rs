@@ -41,7 +41,7 @@ async fn one_sees_ones_own_and_the_shared_ones() {
 
     let path = format!("/api/v1/notes/{private}");
     world.get(&path, &bob.access).await.refused("not_found");
-    // Before all else: another's private note is not there, whatever is sent.
+    // This is checked before everything else. Another user's private note does not exist for the caller.
     let stale = world
         .ask(Method::PATCH, &path)
         .bearer(&bob.access)

@@ -1,4 +1,5 @@
-//! An account has one budget of guesses, by whichever of its names it is called; a name without an account is charged alike.
+//! An account has one budget of guesses for all of its names. A name without an account is charged in the
+//! same way.
 
 use futures_util::future::join_all;
 
@@ -7,7 +8,7 @@ use crate::support::{Answer, PASSWORD, World};
 
 const EMAIL: &str = "al@example.org";
 
-/// Makes an account with a username and an address.
+/// Creates an account with a username and an e-mail address.
 fn make_alice(world: &World) {
     world.user("alice", "member");
     world.sql(&format!(
@@ -35,7 +36,7 @@ async fn username_and_address_share_one_budget() {
             held(&login(&world, address, name, PASSWORD).await);
         }
     }
-    // Two names that nobody has are two.
+    // Two names without an account have two budgets.
     let answers = guess_in_turns(&world, "192.0.2.77", ["nobody", "no@example.org"]).await;
     assert_eq!(count(&answers, 401), 6);
 }
@@ -104,7 +105,7 @@ async fn rows_of_the_version_before_hold_no_account_up() {
     for address in [HOME, ELSEWHERE] {
         assert_eq!(login(&world, address, "alice", PASSWORD).await.status, 200);
     }
-    // That of a name without an account goes on counting.
+    // The count of a name without an account continues.
     assert_eq!(held(&guess(&world, ELSEWHERE, "nobody").await), 300);
 }
 

@@ -1,4 +1,4 @@
-//! The description of the API against what answers, and the pages beside it.
+//! The description of the API matches the routes and their answers. Also tests the pages for it.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use reqwest::Method;
 
 use crate::support::World;
 
-/// Every operation but the pages', as it is described and as it is routed, with this setting.
+/// Returns every operation except those of pages, as described and as routed, with this setting.
 fn operations(simplejwt: SimplejwtRoutes) -> [BTreeSet<String>; 2] {
     let document = document("http://doorward.test", &routes(simplejwt));
     assert!(document["openapi"].as_str().unwrap().starts_with("3.1"));
@@ -29,7 +29,7 @@ fn operations(simplejwt: SimplejwtRoutes) -> [BTreeSet<String>; 2] {
             endpoint.methods().into_iter().filter(|method| *method != actix_web::http::Method::HEAD);
         routed.extend(methods.map(|method| format!("{method} {}", documented_path(endpoint.path()))));
     }
-    // A redirect to a page.
+    // This route redirects to a page.
     routed.retain(|route| !route.ends_with(" /docs"));
     [described, routed]
 }
@@ -74,7 +74,7 @@ fn a_simplejwt_refusal_of_a_body_is_described_in_both_of_its_forms() {
     assert!(forms.contains("SimplejwtFieldErrors") && forms.contains("SimplejwtRefusal"), "{forms}");
 }
 
-/// The schema of an operation's body.
+/// Returns the schema of an operation's body.
 fn body_schema<'a>(document: &'a serde_json::Value, path: &str, method: &str) -> &'a serde_json::Value {
     let body = &document["paths"][path][method]["requestBody"]["content"]["application/json"]["schema"];
     let name = body["$ref"].as_str().unwrap_or_else(|| panic!("{method} {path}: {body}"));
@@ -143,7 +143,7 @@ fn every_code_stands_in_the_document_and_some_operation_answers_with_it() {
         document["components"]["schemas"]["Problem"]["properties"]["code"]["enum"].as_array().unwrap();
     assert_eq!(codes.len(), Code::ALL.len());
     let operations = document["paths"].to_string();
-    // A preflight is no operation of the document.
+    // The document has no operation for a preflight.
     for code in Code::ALL.iter().filter(|code| **code != Code::PreflightRefused) {
         assert!(operations.contains(&format!("\"{code}\"")), "{code}");
     }
@@ -188,7 +188,7 @@ async fn every_code_has_a_page() {
     world.ask(Method::GET, "/problems/nonsense").send().await.refused("not_found");
 }
 
-/// The codes that an operation is said to refuse with, with this status.
+/// Returns the codes that an operation's description has for this status.
 fn refusals(document: &serde_json::Value, path: &str, method: &str, status: &str) -> Vec<String> {
     let answer = &document["paths"][path][method]["responses"][status]["content"]["application/problem+json"];
     let codes = answer["schema"]["allOf"][1]["properties"]["code"]["enum"].as_array();

@@ -1,4 +1,4 @@
-//! What is past its time is deleted: by one process at a time, in batches, and counted beforehand for those who ask.
+//! Expired rows are deleted in batches, by one process at a time. A dry run counts them.
 
 use std::process::Command;
 use std::time::Duration;
@@ -34,7 +34,7 @@ fn doorward_json(world: &World, arguments: &[&str]) -> Value {
     serde_json::from_str(&doorward(world, arguments).0).unwrap()
 }
 
-/// More than two batches of audit events past their time, and one that is not.
+/// Inserts more than two batches of expired audit events, and one that is not expired.
 fn old_events(world: &World) {
     world.sql(
         "DELETE FROM audit_events;
@@ -73,7 +73,7 @@ async fn of_two_nodes_one_prunes_and_the_other_leaves_it_to_it() {
     assert_eq!(world.count("SELECT count(*) FROM audit_events"), 12_001);
     holder.batch_execute("COMMIT").unwrap();
 
-    // At once: each batch is one's or the other's, and none of them breaks up.
+    // When both run at once, each batch belongs to one of them, and neither of them fails.
     let of = |world: &World| {
         let database = world.services.core.database.clone();
         async move {
@@ -133,7 +133,7 @@ async fn a_nodes_own_run_counts_what_it_deleted_and_says_when_it_was() {
     assert!((0.0..600.0).contains(&age), "{rendered}");
 }
 
-/// Prunes, and counts the sessions that are left.
+/// Prunes, and counts the remaining sessions.
 async fn sessions_left(world: &World) -> i64 {
     prune::run(&world.services.core.database, retention(), |_| ()).await.unwrap().unwrap();
     world.count("SELECT count(*) FROM sessions")

@@ -1,4 +1,4 @@
-//! Queries that requests repeat use indexes, however large the tables are.
+//! Frequent queries use indexes, however large the tables are.
 
 use diesel::connection::SimpleConnection;
 use diesel::result::Error;
@@ -16,8 +16,8 @@ struct Table {
     name: String,
 }
 
-/// Returns the tables that `work` reads from one end to the other. The planner avoids that where an index helps at all,
-/// as it would if the tables were large.
+/// Returns the tables that `work` reads completely. Sequential scans are disabled, so the planner uses any
+/// index that helps, as it would on large tables.
 fn find_scanned(
     connection: &mut PgConnection,
     work: impl FnOnce(&mut PgConnection) -> QueryResult<()>,
@@ -42,7 +42,7 @@ async fn sessions_are_found_by_indexes_however_they_are_named() {
     let world = World::new().await;
     world.signed_in("alice", "member").await;
     let connection = &mut world.connection();
-    // A session that exists: the others are not compared any further.
+    // The session must exist, or PostgreSQL does not evaluate the other conditions.
     let id = world.text("SELECT session_id::text AS text FROM refresh_tokens").parse().unwrap();
     let digest = [7; 32];
     for which in [

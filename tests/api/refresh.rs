@@ -1,4 +1,5 @@
-//! Refresh rotation: one successor, whatever arrives together; the innocent forgiven, the copied chain found out.
+//! Refresh rotation: concurrent requests get one successor, an honest repeat is forgiven, and a copied token
+//! is detected.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use serde_json::json;
 
 use crate::support::{PASSWORD, Tokens, World};
 
-/// Past the grace window.
+/// Beyond the grace.
 const LATER: TimeDelta = TimeDelta::minutes(1);
 
 #[actix_web::test]
@@ -28,7 +29,7 @@ async fn forty_at_once_make_one_successor_on_two_nodes() {
     assert_eq!(world.count("SELECT generation::bigint AS count FROM refresh_tokens"), 2);
     assert_eq!(world.events("refresh_repeated"), 39);
     assert_eq!(world.events("refresh_token_reused"), 0);
-    // The dead thing is used: the one successor is alive.
+    // The test uses the only successor to show that it works.
     assert_eq!(world.refresh(successors.first().unwrap()).await.status, 200);
 }
 
@@ -63,7 +64,7 @@ async fn what_is_decided_together_is_decided_for_each_by_itself() {
             asked.push((kind, tokens));
         }
     }
-    // While the roles are locked, the first ones wait for them and the others gather.
+    // While the roles are locked, the first requests wait for them and the others collect in the queue.
     let mut holder = world.connection();
     holder.batch_execute("SET idle_in_transaction_session_timeout = 0; BEGIN; LOCK TABLE roles").unwrap();
     let answers = join_all(asked.iter().map(|(_, tokens)| world.refresh(&tokens.refresh)));
@@ -87,7 +88,7 @@ async fn what_is_decided_together_is_decided_for_each_by_itself() {
         };
         answer.refused(expected);
     }
-    // Each event tells of its own session, and the statements were few.
+    // Each event belongs to its own session, and there were few statements.
     for event in ["refresh_repeated", "refresh_token_reused"] {
         let name = if event == "refresh_repeated" { "spent" } else { "reused" };
         let own = format!(
@@ -151,7 +152,7 @@ async fn a_spent_token_whose_answer_was_used_ends_the_session() {
     world.flush().await;
     world.advance(LATER);
     world.refresh(&first.refresh).await.refused_with("refresh_token_reused", "login", true);
-    // The whole session, at once, and whoever has what of it.
+    // The whole session ends at once, for everyone who has any of its tokens.
     let ended = world.get("/api/v1/me", &second.access).await;
     ended.refused_with("session_ended", "login", true);
     assert_eq!(ended.body["reason"], "refresh_token_reused");
@@ -176,7 +177,7 @@ async fn an_access_token_that_was_refused_still_proves_that_its_answer_arrived()
 async fn two_who_share_a_chain_are_found_out_at_the_first_repeat_after_a_use() {
     let world = World::new().await;
     let owner = world.signed_in("alice", "member").await;
-    // The thief copies the chain and refreshes first.
+    // The thief copies the refresh token and refreshes first.
     let thief = Tokens::of(&world.refresh(&owner.refresh).await);
     world.get("/api/v1/me", &thief.access).await;
     world.flush().await;
@@ -240,7 +241,7 @@ async fn a_row_that_went_back_in_time_follows_the_token() {
     for _ in 0..3 {
         live = world.refresh(&live).await.text("refresh_token");
     }
-    // A failover lost the last rotations.
+    // A failover has lost the last rotations.
     world.sql("UPDATE refresh_tokens SET generation = 2, used_generation = 1");
     let followed = world.refresh(&live).await;
     assert_eq!(followed.status, 200, "{}", followed.body);

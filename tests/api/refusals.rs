@@ -1,4 +1,4 @@
-//! The catalogue against the contract's table, which stands here a second time and independently.
+//! Compares the catalogue with the contract's table, which this file repeats independently.
 
 use doorward::refusal::{Action, Challenge, Code};
 
@@ -7,7 +7,7 @@ const NONE: Challenge = Challenge::Absent;
 const REQUEST: Challenge = Challenge::Error("invalid_request");
 const TOKEN: Challenge = Challenge::Error("invalid_token");
 
-/// Name, status, challenge, action, terminal, members.
+/// Code, status, challenge, action, whether it is terminal, and members.
 type Row = (&'static str, u16, Challenge, Action, bool, &'static [&'static str]);
 
 #[test]

@@ -1,4 +1,5 @@
-//! A session's secret changes with its power: a copy that was made before gains nothing, and a lost answer signs nobody out.
+//! A session's secret changes with its power, so that an earlier copy gains nothing. A lost answer signs no
+//! one out.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -12,9 +13,9 @@ use serde_json::json;
 
 use crate::support::{Answer, Browser, PASSWORD, Tokens, World, refused_in_time};
 
-/// Past the age that a sign-in may have for what grants power.
+/// Beyond the age that a sign-in may have for operations that grant power.
 const OLD: TimeDelta = TimeDelta::minutes(20);
-/// Past the grace.
+/// Beyond the grace.
 const LATER: TimeDelta = TimeDelta::minutes(1);
 const NEW: &str = "another unusual pass phrase";
 const SUPERSEDED: &str = "SELECT count(*) FROM former_secrets WHERE superseded_at IS NOT NULL";
@@ -23,7 +24,7 @@ async fn me(browser: &Browser<'_>) -> Answer {
     browser.ask(Method::GET, "/api/v1/me").send().await
 }
 
-/// An unsafe request of a script on one of our pages.
+/// Sends an unsafe request as a script on one of doorward's pages.
 async fn send(browser: &Browser<'_>, csrf: &str, path: &str, body: serde_json::Value) -> Answer {
     let ask = browser.ask(Method::POST, path).header("sec-fetch-site", "same-origin");
     ask.header("x-csrf-token", csrf).json(&body).send().await
@@ -44,7 +45,7 @@ async fn step_up_on_page(browser: &mut Browser<'_>) -> Answer {
     answer
 }
 
-/// Signs in by a form that was open before the browser had its session.
+/// Signs in with a form that was open before the browser had its session.
 async fn sign_in_again(browser: &mut Browser<'_>, name: &str) {
     let held = browser.cookies.remove("doorward").expect("a session");
     let token = browser.form_token("/login").await;
@@ -60,7 +61,7 @@ async fn step_up(world: &World, access: &str) -> Answer {
     answer
 }
 
-/// A chain whose sign-in is old, with an access token that is not.
+/// Returns a session's tokens. Its sign-in is old, but its access token is not.
 async fn old_session(world: &World, name: &str) -> Tokens {
     let tokens = world.login(name).await;
     world.advance(OLD);
@@ -80,7 +81,7 @@ async fn copied_cookie_gains_nothing_from_a_step_up() {
     send(&thief, &token, users, new_admin("mallory")).await.refused("authentication_too_old");
     step_up_on_page(&mut owner).await;
     assert_ne!(owner.cookies["doorward"], thief.cookies["doorward"]);
-    // Before and after the new one is presented.
+    // Check before and after the new cookie is presented.
     send(&thief, &token, users, new_admin("mallory")).await.refused("authentication_too_old");
     assert_eq!(
         send(&owner, &token, users, new_admin("bob")).await.status,
@@ -163,7 +164,7 @@ async fn copied_tokens_gain_nothing_from_a_step_up() {
     world.post("/api/v1/users", &thief.access, body("mallory")).await.refused("authentication_too_old");
     assert_eq!(world.post("/api/v1/users", &owner.access, body("bob")).await.status, 201);
     world.flush().await;
-    // Within the grace, with a sign-in that is as old as before.
+    // The token is refreshed within the grace, but its sign-in is as old as before.
     let thief = Tokens::of(&world.refresh(&thief.refresh).await);
     world.post("/api/v1/users", &thief.access, body("mallory")).await.refused("authentication_too_old");
     world.advance(LATER);
@@ -218,7 +219,7 @@ async fn lost_step_up_answers_leave_the_chain_good() {
     let me = world.get("/api/v1/me", &held.access).await;
     assert_eq!(me.status, 200, "{}", me.body);
     world.flush().await;
-    // The answer of the fourth arrives.
+    // The fourth answer arrives.
     let owner = Tokens::of(&step_up(&world, &held.access).await);
     assert_eq!(world.refresh(&owner.refresh).await.status, 200);
     world.advance(LATER);
@@ -277,7 +278,7 @@ async fn former_secrets_are_accepted_until_the_grace_is_over() {
         assert_eq!(auth_time(&me(&former).await), old);
         let again = world.refresh(&held.refresh).await;
         assert_eq!(auth_time(&world.get("/api/v1/me", &again.text("access_token")).await), old_of_chain);
-        // Its repeat within the window is forgiven.
+        // A repeat within the grace is forgiven.
         assert_eq!(world.refresh(&held.refresh).await.text("refresh_token"), again.text("refresh_token"));
         held = Tokens::of(&again);
     }
@@ -322,7 +323,7 @@ async fn twenty_step_ups_at_once_give_cookies_that_all_work() {
         renewed.push(tab);
     }
     assert_eq!(cookies.len(), 20);
-    // Whichever the browser has kept.
+    // Each of the cookies works, whichever the browser kept.
     for tab in renewed.iter().chain([&browser]) {
         assert_eq!(me(tab).await.status, 200);
     }
@@ -403,7 +404,7 @@ async fn renewal_holds_on_another_node_and_through_a_restart() {
     let old = auth_time(&me(&there).await);
     step_up_on_page(&mut browser).await;
     assert_eq!(auth_time(&me(&there).await), old);
-    // First used on the other node, which remembers the one before.
+    // The new cookie is first used on the other node, which has the old one in its cache.
     assert_ne!(auth_time(&me(&Browser::with(&other, browser.cookies.clone())).await), old);
     assert_eq!(auth_time(&me(&there).await), old, "both are remembered apart");
     assert_eq!(world.count(SUPERSEDED), 1);
@@ -481,7 +482,7 @@ async fn owner_finds_the_renewal_in_the_explanation() {
     assert_eq!(renewed["text"], "the session got a new cookie");
     let failed = told.body["checks"].as_array().unwrap().iter().find(|line| line["outcome"] == "failed");
     assert_eq!(failed.unwrap()["check"], "revocation");
-    // To strangers the life is nothing.
+    // Strangers do not see the history.
     let told = world.ask(Method::POST, "/api/v1/auth/explain").json(&body).send().await;
     assert!(told.body["life"].is_null() && told.body["problem"]["code"] == "token_unknown", "{}", told.body);
 }
@@ -511,7 +512,7 @@ async fn sign_in_ends_the_session_of_a_former_cookie() {
     let mut renewed = Browser::signed_in(&world, "alice").await;
     let mut browser = Browser::with(&world, renewed.cookies.clone());
     step_up_on_page(&mut renewed).await;
-    // The browser has lost the answer, and signs in.
+    // The browser has lost the answer, and signs in again.
     sign_in_again(&mut browser, "alice").await;
     assert_eq!(me(&browser).await.status, 200);
     let ended = me(&renewed).await;
@@ -555,14 +556,14 @@ async fn new_cookie_is_kept_as_long_as_the_sign_in_asked() {
         world.advance(TimeDelta::hours(2));
         for noted in [true, false] {
             if !noted {
-                // A node of the version before began the session.
+                // A node of the previous version started the session.
                 world.sql("UPDATE sessions SET is_kept = NULL");
             }
             let answer = step_up_on_page(&mut browser).await;
             let cookie = answer.header("set-cookie").unwrap();
             let seconds = cookie.split("Max-Age=").nth(1).map(|seconds| seconds.parse::<i64>().unwrap());
             assert_eq!(seconds.is_some(), keep, "{cookie}");
-            // What is left of the session's 90 days.
+            // This is the rest of the session's 90 days.
             assert!(seconds.is_none_or(|seconds| (7_768_000..=7_768_800).contains(&seconds)), "{cookie}");
         }
     }
@@ -605,7 +606,7 @@ async fn forgotten_refresh_token_of_a_renewed_session_is_a_replay() {
     world.sql("DELETE FROM former_secrets");
     world.refresh(&tokens.refresh).await.refused("refresh_token_reused");
     world.refresh(&owner.refresh).await.refused("session_ended");
-    // Of a session that was never renewed nothing is known.
+    // Nothing is known about a session that was never renewed.
     let tokens = world.login("alice").await;
     world.sql("UPDATE refresh_tokens SET secret_digest = sha256(secret_digest) WHERE ended_at IS NULL");
     world.refresh(&tokens.refresh).await.refused("refresh_token_unknown");

@@ -1,4 +1,5 @@
-//! A database that went back in time: what was ended since is alive again, and `doorward restored` ends it.
+//! A database that was reset to an earlier state. Everything that was ended since then is valid again, until
+//! `doorward restored` ends it.
 
 use std::process::{Command, Output};
 use std::time::Duration;
@@ -14,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Answer, Browser, PASSWORD, Tokens, World, refused_in_time};
 
-/// Runs a command beside the server.
+/// Runs a command while the server runs.
 fn run(world: &World, arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_doorward"));
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("DOORWARD")) {
@@ -32,7 +33,7 @@ fn told(world: &World, arguments: &[&str]) -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// Runs one of PostgreSQL's own programs on the test's database.
+/// Runs one of PostgreSQL's programs on the test's database.
 fn postgres(world: &World, program: &str, arguments: &[&str]) {
     let found = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/postgres-bin")).output().unwrap();
     let folder = String::from_utf8(found.stdout).unwrap();
@@ -41,7 +42,7 @@ fn postgres(world: &World, program: &str, arguments: &[&str]) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// A copy of the database, which is put in its place while the server runs.
+/// A copy of the database, which replaces it while the server runs.
 struct Backup(tempfile::TempDir);
 
 impl Backup {
@@ -61,7 +62,7 @@ impl Backup {
     }
 }
 
-/// Everything that can be held of an account.
+/// Every kind of credential of one account.
 struct Holdings<'a> {
     tokens: Tokens,
     browser: Browser<'a>,
@@ -83,7 +84,7 @@ impl<'a> Holdings<'a> {
         Self { browser: Browser::signed_in(world, name).await, tokens, script, link }
     }
 
-    /// The same at another node.
+    /// Moves the credentials to another node.
     fn shown_to<'b>(self, world: &'b World) -> Holdings<'b> {
         let Self { tokens, browser, script, link } = self;
         Holdings { tokens, browser: Browser::with(world, browser.cookies), script, link }
@@ -97,7 +98,8 @@ impl<'a> Holdings<'a> {
         assert_eq!(world.ask(Method::GET, &self.link).send().await.status, 200);
     }
 
-    /// Gives what the access token, the refresh token and the script are answered.
+    /// Checks that the credentials are refused. Returns the answers for the access, refresh and personal
+    /// tokens.
     async fn are_refused(&mut self, world: &World, codes: [&str; 3]) -> [Answer; 3] {
         let access = refused_in_time(async || world.get("/api/v1/me", &self.tokens.access).await).await;
         let script = refused_in_time(async || world.get("/api/v1/notes", &self.script).await).await;
@@ -119,7 +121,7 @@ fn kids(answer: &Answer) -> Vec<String> {
 #[actix_web::test]
 async fn what_a_restore_brought_back_to_life_is_dead_on_every_node_once_restored_was_run() {
     let mut world = World::new().await;
-    // A node that does not know what it might end again.
+    // This node does not remember what ended, so it cannot re-apply it.
     world.stop_following();
     world.user("alice", "member");
     let carol = world.user("carol", "admin");
@@ -131,7 +133,7 @@ async fn what_a_restore_brought_back_to_life_is_dead_on_every_node_once_restored
     let leaked = kids(&world.ask(Method::GET, "/.well-known/jwks.json").send().await);
     let backup = Backup::make(&world);
 
-    // What is ended, changed and revoked since.
+    // The changes and revocations after the backup.
     let change = json!({ "current_password": PASSWORD, "new_password": "no longer the pass phrase" });
     let changed = world.post("/api/v1/me/password", &alice.tokens.access, change).await;
     assert!(changed.status < 300, "{}", changed.body);
@@ -148,7 +150,7 @@ async fn what_a_restore_brought_back_to_life_is_dead_on_every_node_once_restored
     let codes = ["token_signature_invalid", "session_ended", "token_revoked"];
     alice.are_refused(&world, codes).await;
 
-    // All of it is back.
+    // Everything is valid again.
     backup.put_back(&world);
     let (_stopped, world) = (&world, world.another_node().await);
     let served = kids(&world.ask(Method::GET, "/.well-known/jwks.json").send().await);
@@ -171,20 +173,20 @@ async fn what_a_restore_brought_back_to_life_is_dead_on_every_node_once_restored
     assert_eq!(json!(published), json!([ended["new_signing_key"]]));
     assert_eq!(world.events("database_restored"), 1);
 
-    // Whoever has a password signs in with that of the backup.
+    // Anyone who has the password from the backup can sign in.
     let again = world.login("alice").await;
     assert_eq!(world.get("/api/v1/me", &again.access).await.status, 200);
     assert_eq!(
         world.count(&format!("SELECT count(*) FROM users WHERE id = '{carol}' AND status = 'active'")),
         1
     );
-    // Twice is as good as once, for what is older.
+    // Running it again ends nothing more, as nothing older is left.
     let nothing = told(&world, &["restored", "--since", "2020-01-01T00:00:00Z", "--yes", "--json"]);
     assert_eq!((&nothing["sessions"], &nothing["new_signing_key"]), (&json!(0), &Value::Null));
     assert_eq!(world.get("/api/v1/me", &again.access).await.status, 200);
 }
 
-/// As with a standby that lacked the last moments.
+/// This is the state after a standby without the last changes was promoted.
 #[actix_web::test]
 async fn what_a_running_node_remembers_to_be_ended_it_ends_again_when_the_database_goes_back() {
     let world = World::new().await;
@@ -206,7 +208,7 @@ async fn what_a_running_node_remembers_to_be_ended_it_ends_again_when_the_databa
     told(&world, &["user", "disable", "carol", "--json"]);
     told(&world, &["user", "delete", "dave", "--yes", "--json"]);
     told(&world, &["user", "set-role", "erin", "viewer", "--json"]);
-    // Whoever was disabled and let in again is let in.
+    // A user who was disabled and then enabled again stays enabled.
     told(&world, &["user", "disable", "frank", "--json"]);
     told(&world, &["user", "enable", "frank", "--json"]);
     let codes = ["token_signature_invalid", "session_ended", "token_revoked"];
@@ -248,7 +250,7 @@ async fn what_a_running_node_remembers_to_be_ended_it_ends_again_when_the_databa
     assert_eq!(accounts, expected);
     assert!(doctor().contains("doorward restored --since"), "{}", doctor());
 
-    // Once is enough, for all nodes together and whatever becomes of their connections.
+    // The nodes re-apply these events only once in total, even if their connections are lost again.
     told(&world, &["user", "enable", "carol", "--json"]);
     world
         .connection()
@@ -271,7 +273,7 @@ async fn what_a_running_node_remembers_to_be_ended_it_ends_again_when_the_databa
     assert!(!doctor().contains("history"));
 }
 
-/// What a node has read of these ends, a minute ago.
+/// Returns the cache entries of a node that read these events a minute ago.
 fn read_of(world: &World, ended: &[(Revoked, &str)]) -> Recent {
     let revoked_at = world.services.core.clock.now() - TimeDelta::minutes(1);
     let matters_until = revoked_at + TimeDelta::days(1);
@@ -384,7 +386,7 @@ async fn lost_is_what_the_database_has_no_row_of_and_nothing_else() {
         lost.into_iter().map(|news| news.revoked).collect()
     };
     assert_eq!(lost(), ids.map(Revoked::Session));
-    // A row of another kind counts for nothing, nor does one of an earlier time.
+    // Neither a row of another kind nor an older row counts.
     let row = |at: usize, kind: &str, age: &str| {
         world.sql(&format!(
             "INSERT INTO revocations (kind, subject, reason, revoked_at, matters_until)
@@ -398,7 +400,7 @@ async fn lost_is_what_the_database_has_no_row_of_and_nothing_else() {
     row(1, "session", "0");
     row(3, "session", "10 seconds");
     assert_eq!(lost(), [ids[0], ids[2], ids[4]].map(Revoked::Session));
-    // What no longer concerns anything was pruned.
+    // Rows that no longer affect any token were pruned.
     world.advance(TimeDelta::days(3));
     assert!(lost().is_empty());
 }
@@ -454,7 +456,7 @@ async fn without_a_yes_or_with_a_time_to_come_nothing_ends() {
     );
 }
 
-/// A row of the feed for each would be read by every node at once.
+/// Otherwise each node would read thousands of rows at once.
 #[actix_web::test]
 async fn thousands_of_sessions_end_by_one_row_of_the_feed() {
     let world = World::new().await;

@@ -1,4 +1,5 @@
-//! The routes of djangorestframework-simplejwt: beside the real one, and what doorward promises behind them.
+//! The routes of djangorestframework-simplejwt: compared with the original, and checked for doorward's own
+//! promises.
 
 use std::collections::BTreeSet;
 
@@ -28,7 +29,7 @@ impl World {
         self.ask(Method::POST, path).json(&body).send().await
     }
 
-    /// A pair of a new session; `access` and `refresh`.
+    /// Starts a session. Returns `access` and `refresh`.
     async fn pair(&self, name: &str) -> (String, String) {
         let answer = self.ask_simplejwt(OBTAIN, json!({"username": name, "password": PASSWORD})).await;
         assert_eq!(answer.status, 200, "{}", answer.body);
@@ -45,7 +46,7 @@ impl World {
 }
 
 impl Answer {
-    /// A refusal in simplejwt's words: 401 with its challenge.
+    /// Checks for a refusal in simplejwt's form, which is a 401 with its challenge.
     #[track_caller]
     fn token_not_valid(&self, detail: &str) {
         assert_eq!((self.status, &self.body), (401, &json!({"detail": detail, "code": "token_not_valid"})));
@@ -58,7 +59,7 @@ fn claims(token: &str) -> Value {
     serde_json::from_slice(&payload).unwrap()
 }
 
-// Beside the real one.
+// Comparison with the original.
 
 #[actix_web::test]
 async fn every_request_is_answered_as_simplejwt_answers_it() {
@@ -88,7 +89,7 @@ async fn a_rest_framework_service_verifies_our_access_tokens_by_itself() {
     );
     let stateless = "AUTHENTICATION=rest_framework_simplejwt.authentication.JWTStatelessUserAuthentication";
     let known = ["ALGORITHM='ES256'", &keys, &issuer, &audience, stateless];
-    // As simplejwt's settings are, and for the tokens of the rest of the API too.
+    // One site has simplejwt's default settings, and one also accepts the tokens of doorward's other routes.
     let plain = Django::start(&known);
     let any = Django::start(&[known.as_slice(), &["USER_ID_CLAIM='sub'", "TOKEN_TYPE_CLAIM=None"]].concat());
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
@@ -106,7 +107,7 @@ async fn a_rest_framework_service_verifies_our_access_tokens_by_itself() {
     assert_eq!((status, &refused["messages"][0]["message"]), (401, &json!("Token has no type")));
     assert_eq!(ask(&any, &of_login).await.1["id"], id.to_string());
     assert_eq!(ask(&plain, &refresh).await.0, 401, "a refresh token is none of its business");
-    // Who verifies by himself learns of a sign-out when the token expires.
+    // A service that verifies tokens offline notices a sign-out only when the token expires.
     assert_eq!(world.ask_simplejwt(BLACKLIST, json!({"refresh": refresh})).await.status, 200);
     world.get("/api/v1/me", &access).await.refused("session_ended");
     assert_eq!(ask(&plain, &access).await.0, 200);
@@ -176,7 +177,7 @@ async fn whoever_is_blacklisted_is_signed_out_at_once_and_everywhere() {
     );
 }
 
-// A refresh that keeps its token.
+// A refresh that keeps the refresh token.
 
 #[actix_web::test]
 async fn twenty_at_once_with_a_token_that_is_kept_are_all_served_and_nothing_is_spent() {
@@ -223,7 +224,7 @@ async fn a_spent_token_whose_successor_is_in_use_ends_the_session_here_too() {
     assert_eq!(world.get("/api/v1/me", &second.text("access_token")).await.status, 200);
     world.flush().await;
     world.advance(TimeDelta::minutes(1));
-    // Looking at it gives nothing away, and presents nothing.
+    // Verifying a token neither reveals anything nor counts as presenting it.
     assert_eq!(world.ask_simplejwt(VERIFY, json!({"token": first})).await.status, 200);
     assert_eq!(world.events("refresh_token_reused"), 0);
     world.renew(&first).await.token_not_valid("Token is blacklisted");
@@ -242,12 +243,12 @@ async fn who_never_saw_the_successor_goes_on_with_what_he_has() {
         world.advance(TimeDelta::days(20));
         let answer = world.renew(&first).await;
         assert_eq!(answer.status, 200, "{}", answer.body);
-        // An answer that he got and uses proves nothing of the one that he did not get.
+        // The client received and uses this answer. That does not prove that the other answer arrived.
         assert_eq!(world.get("/api/v1/me", &answer.text("access")).await.status, 200);
         world.flush().await;
     }
     assert_eq!(world.generation(), 2, "nothing more was spent");
-    // Once the successor is in use after all, one of two has a copy.
+    // Once the successor is used after all, one of the two clients has a copy.
     assert_eq!(world.refresh(&lost.text("refresh_token")).await.status, 200);
     world.advance(TimeDelta::minutes(1));
     world.renew(&first).await.token_not_valid("Token is blacklisted");
@@ -286,7 +287,7 @@ async fn a_change_of_role_is_in_the_next_access_token() {
     assert_eq!(world.get("/api/v1/notes", &renewed).await.status, 200);
 }
 
-// A refresh that rotates.
+// A refresh that rotates the refresh token.
 
 #[actix_web::test]
 async fn twenty_at_once_with_rotation_make_one_successor() {
@@ -418,7 +419,7 @@ async fn a_body_that_is_too_large_is_told_so() {
     assert!(answer.text("detail").contains("65536"), "{}", answer.body);
 }
 
-// The page for those who come from Django REST framework.
+// The page for users of Django REST framework.
 
 #[test]
 fn the_page_for_those_who_come_from_there_names_codes_that_there_are() {

@@ -1,4 +1,4 @@
-//! An address in two spellings, its domain in Unicode and in ASCII, belongs to one account.
+//! An address belongs to one account in both of its spellings, with the domain in Unicode and in ASCII.
 
 use diesel::connection::SimpleConnection;
 use doorward::users::canonical_names::{self, Report};
@@ -16,7 +16,7 @@ async fn sign_in(world: &World, name: &str) -> Answer {
     world.ask(Method::POST, "/api/v1/auth/login").json(&body).send().await
 }
 
-/// Returns whose account a name signs in to.
+/// Returns the account that a name signs in to.
 async fn owner(world: &World, name: &str) -> Option<String> {
     let signed_in = sign_in(world, name).await;
     if signed_in.status == 401 {
@@ -26,7 +26,7 @@ async fn owner(world: &World, name: &str) -> Option<String> {
     Some(me.text("username"))
 }
 
-/// Makes an account as the version before does: its names folded and no more.
+/// Creates an account as the previous version does, with its names only folded.
 fn insert_as_before(world: &World, username: &str, email: Option<&str>, age: u32) {
     let email = email.map_or("NULL".to_owned(), |email| format!("'{email}'"));
     world.sql(&format!(
@@ -55,7 +55,8 @@ async fn an_address_belongs_to_one_account_in_both_spellings() {
         assert_eq!(taken.refused("conflict").body["pointer"], "/email");
         let taken = make(json!({ "username": other })).await;
         assert_eq!(taken.refused("conflict").body["pointer"], "/username");
-        // Another spelling of one's own is free, and both are once the address is given up.
+        // The account itself may change to the other spelling, and both spellings are free once it gives up
+        // the address.
         let path = format!("/api/v1/users/{}", made.text("id"));
         let changed = world.patch(&path, &admin, json!({ "email": other })).await;
         assert_eq!((changed.status, changed.body["email"].as_str()), (200, Some(other)));
@@ -155,7 +156,7 @@ async fn an_account_without_another_name_is_not_locked_out() {
         }
         let unresolved = canonical_names::find_unresolved(&mut world.connection()).unwrap();
         assert!(!unresolved.is_empty());
-        // An administrator gives it another name.
+        // An administrator changes the account's username.
         let admin = world.login("admin").await.access;
         let id = world.text(&format!("SELECT id::text AS text FROM users WHERE username = '{younger}'"));
         let renamed =

@@ -1,4 +1,5 @@
-//! Wrong passwords from one address for many accounts that are known there, and their owners at that address meanwhile.
+//! Wrong passwords from one address for many accounts that are known there, while their owners sign in at
+//! that address.
 
 use chrono::TimeDelta;
 use futures_util::future::join_all;
@@ -10,10 +11,10 @@ use crate::abuse::{
 };
 use crate::support::{Answer, Browser, PASSWORD, World};
 
-/// The tries of names that the limit of `past_limit` takes.
+/// The number of attempts that the limit in `past_limit` allows, each for another name.
 const LIMIT: u32 = 4;
 
-/// A world in which this many accounts were signed in to from HOME.
+/// Creates this many accounts, each of which was signed in to from HOME.
 async fn known_at_home(world: &World, accounts: usize) -> Vec<String> {
     let names: Vec<String> = (0..accounts).map(|at| format!("clerk-{at}")).collect();
     for name in &names {
@@ -28,7 +29,7 @@ fn low_limit(settings: &mut doorward::config::Settings) {
     settings.login_failures_per_known_address = LIMIT;
 }
 
-/// A world in which somebody at HOME has sprayed past the limit; `owner` is known there and was not tried.
+/// Creates a world in which someone at HOME has exceeded the limit. `owner` is known there and was not tried.
 async fn past_limit() -> World {
     let world = World::with(low_limit).await;
     world.stop_time();
@@ -52,7 +53,7 @@ async fn spraying_from_a_known_address_is_limited() {
         }
         by_name.push((count(&answers, 401), count(&answers, 429)));
     }
-    // A name's tries weigh 1, 1/2, 1/3 and 1/4, so 48 names reach the limit of 100.
+    // The attempts for a name weigh 1, 1/2, 1/3 and 1/4, so that 48 names reach the limit of 100.
     assert!(by_name[..47].iter().all(|counts| *counts == (4, 0)), "{by_name:?}");
     assert!(by_name[48..].iter().all(|counts| *counts == (1, 3)), "{by_name:?}");
     let noted = "SELECT address || ' ' || details::text AS text FROM audit_events
@@ -74,7 +75,7 @@ async fn spraying_in_rounds_is_limited() {
         rounds.push(count(&answers, 401));
     }
     assert_eq!(rounds[0], 80);
-    // Half a try more of 40 names, and of those that were tried at the same time.
+    // These are half an attempt for each of 40 more names, and the attempts that ran at the same time.
     assert!((38..50).contains(&rounds[1]), "{rounds:?}");
     assert_eq!(rounds[2..], [0, 0]);
 }
@@ -110,7 +111,7 @@ async fn few_names_with_many_failures_are_no_spraying() {
 #[actix_web::test]
 async fn names_known_there_have_one_free_try_past_the_limit() {
     let world = past_limit().await;
-    // A name that had its free try waits.
+    // A name that has used its free attempt waits.
     assert_eq!(held(&guess(&world, HOME, "clerk-0").await), 2);
     guess(&world, HOME, "owner").await.refused("invalid_credentials");
     for wait in [2, 4, 8] {
@@ -149,7 +150,7 @@ async fn owner_signs_in_during_spraying_from_that_address() {
     let mut browser = Browser::new(&world);
     browser.address = Some(HOME);
     assert_eq!(browser.sign_in("owner", PASSWORD, &[]).await.status, 303);
-    // After a slip of the pen, and where their own name was sprayed.
+    // This also holds after a typing mistake, and for a name that was sprayed.
     guess(&world, HOME, "owner").await.refused("invalid_credentials");
     for name in ["owner", "clerk-0"] {
         assert_eq!(held(&login(&world, HOME, name, PASSWORD).await), 2);
@@ -157,7 +158,7 @@ async fn owner_signs_in_during_spraying_from_that_address() {
     world.advance(TimeDelta::seconds(2));
     for name in ["owner", "clerk-0"] {
         assert_eq!(login(&world, HOME, name, PASSWORD).await.status, 200);
-        // A success forgets what was counted there.
+        // A success resets the counts of that name there.
         guess(&world, HOME, name).await.refused("invalid_credentials");
     }
 }
@@ -166,7 +167,7 @@ async fn owner_signs_in_during_spraying_from_that_address() {
 async fn owner_is_not_held_up_elsewhere_by_spraying() {
     let world = past_limit().await;
     assert_eq!(login(&world, "192.0.2.99", "owner", PASSWORD).await.status, 200);
-    // Nor there by an attacker elsewhere.
+    // An attacker elsewhere does not throttle the owner at this address either.
     use_up(&world, ELSEWHERE, "owner").await;
     held(&guess(&world, ELSEWHERE, "owner").await);
     assert_eq!(login(&world, HOME, "owner", PASSWORD).await.status, 200);

@@ -1,4 +1,5 @@
-//! What two do to one account at the same time takes turns, and the second goes by what the first has done.
+//! Concurrent changes of one account happen one after the other, and the second one sees the result of the
+//! first.
 
 use diesel::PgConnection;
 use diesel::connection::SimpleConnection;
@@ -12,7 +13,7 @@ use crate::support::{Answer, COST, PASSWORD, Tokens, World};
 const NEW: &str = "another unusual pass phrase";
 const HOLD: &str = "SELECT FROM users WHERE username = 'alice' FOR NO KEY UPDATE";
 
-/// Another transaction that has done this, and has not ended.
+/// Opens a transaction that has run these statements and does not end.
 fn hold(world: &World, statements: &str) -> PgConnection {
     let mut holder = world.connection();
     holder
@@ -21,7 +22,7 @@ fn hold(world: &World, statements: &str) -> PgConnection {
     holder
 }
 
-/// Until so many wait for locks.
+/// Waits until this many statements wait for locks.
 async fn waiting(world: &World, count: u32) {
     let mut observer = world.connection();
     let waits = format!(
@@ -33,7 +34,7 @@ async fn waiting(world: &World, count: u32) {
     waited.await.unwrap().expect("they wait");
 }
 
-/// The answer to a request that had to wait for another transaction, which has done this.
+/// Returns the answer to a request that had to wait for a transaction with these statements.
 async fn overtaken(world: &World, by: &str, request: impl Future<Output = Answer>) -> Answer {
     let mut holder = hold(world, by);
     let commit = async {
@@ -43,7 +44,7 @@ async fn overtaken(world: &World, by: &str, request: impl Future<Output = Answer
     tokio::join!(request, commit).0
 }
 
-/// The answers to two requests, of which the second came while the first had its turn.
+/// Returns the answers to two requests, the second of which arrived while the first was being processed.
 async fn in_turn(
     world: &World,
     first: impl Future<Output = Answer>,
@@ -62,7 +63,8 @@ async fn in_turn(
     (first, second)
 }
 
-/// The same password hashed anew, as a sign-in does where the cost was another.
+/// Returns the statement that stores the same password with a new hash, as a sign-in does if the cost has
+/// changed.
 fn upgrade() -> String {
     let hash = PasswordHash::new(&PlainPassword::new(PASSWORD), COST).expect("a hash");
     format!("UPDATE users SET password_hash = '{}' WHERE username = 'alice'", hash.expose())
@@ -96,7 +98,7 @@ async fn a_right_password_whose_hash_is_made_anew_meanwhile_is_verified_again() 
     world.login_with(json!({"username": "alice", "password": NEW})).await;
 }
 
-/// A verifier that asks nobody reads the scope alone.
+/// A verifier that does not ask the server relies on the scope alone.
 #[actix_web::test]
 async fn step_up_hands_on_only_what_its_statement_read() {
     let world = World::new().await;
@@ -220,7 +222,7 @@ async fn of_twenty_sign_ins_at_once_as_many_sessions_live_as_a_user_may_have() {
     });
     let world = world.await;
     world.user("alice", "member");
-    // None of them sees the session of another when it begins.
+    // None of them sees another's session when it starts.
     let mut holder = hold(&world, HOLD);
     let commit = async {
         waiting(&world, 20).await;
@@ -244,7 +246,7 @@ async fn of_twenty_links_that_are_made_at_once_one_sets_the_password() {
     let world = World::with(|settings| settings.database_connections = 28).await;
     let admin = world.login("admin").await.access;
     let path = format!("/api/v1/users/{}/password", world.user("alice", "member"));
-    // All of them have begun before the first is made.
+    // All of them have started before the first link is created.
     let mut holder = hold(&world, "LOCK TABLE password_links IN SHARE MODE");
     let commit = async {
         waiting(&world, 20).await;

@@ -140,11 +140,11 @@ async fn a_narrow_credential_grants_no_more_than_it_carries_whatever_its_user_ma
         }
     }
     assert_eq!(world.count("SELECT count(*) FROM users WHERE username = 'thief'"), 0);
-    // One that carries what members may makes members.
+    // A token with all permissions of members can create members.
     let wide = "users:write notes:read notes:write";
     let (token, _) = world.personal_token(&admin.access, wide).await;
     assert_eq!(world.post("/api/v1/users", &token, made("member")).await.status, 201);
-    // What the role lacks is told before what the token does.
+    // A permission that the role lacks is reported before one that the token lacks.
     world.sql("INSERT INTO roles VALUES ('helpdesk', ARRAY['account:read', 'account:write', 'users:write', 'notes:read'])");
     let help = world.signed_in("help", "helpdesk").await;
     let (token, _) = world.personal_token(&help.access, "users:write").await;
@@ -163,7 +163,7 @@ async fn a_disabled_user_is_refused_at_the_next_request_with_every_credential() 
     assert_eq!(world.patch(&path, &admin, json!({"status": "disabled"})).await.body["status"], "disabled");
     world.get("/api/v1/notes", &token).await.refused_with("account_disabled", "contact_admin", false);
     world.get("/api/v1/notes", &tokens.access).await.refused_with("account_disabled", "contact_admin", false);
-    // A change before or after it makes no difference.
+    // A change before or after disabling makes no difference.
     world.patch(&path, &admin, json!({"role": "viewer"})).await;
     world.get("/api/v1/notes", &tokens.access).await.refused_with("account_disabled", "contact_admin", false);
     world.patch(&path, &admin, json!({"status": "active"})).await;
@@ -172,7 +172,7 @@ async fn a_disabled_user_is_refused_at_the_next_request_with_every_credential() 
     assert_eq!(refused.refused_with("token_revoked", "refresh", false).body["reason"], "account_disabled");
 }
 
-/// Everything that the admin may do, but `account:write`.
+/// Returns all permissions of the admin except `account:write`.
 async fn all_but_account_write(world: &World, access: &str) -> String {
     let me = world.get("/api/v1/me", access).await;
     let names = me.body["permissions"].as_array().unwrap().iter().filter_map(|name| name.as_str());
@@ -183,7 +183,7 @@ async fn all_but_account_write(world: &World, access: &str) -> String {
 async fn narrow_credential_cannot_change_its_owner_by_user_routes() {
     let world = World::new().await;
     let admin = world.login("admin").await;
-    // So that nothing is refused as the last admin's.
+    // With a second admin, nothing is refused for the sake of the last admin.
     world.user("root", "admin");
     let own = world.get("/api/v1/me", &admin.access).await.text("id");
     let scope = all_but_account_write(&world, &admin.access).await;
@@ -220,7 +220,7 @@ async fn narrow_credential_cannot_change_its_owner_by_user_routes() {
     for good in [&token, &other_token, &session, &admin.access] {
         assert_eq!(world.get("/api/v1/me", good).await.status, 200);
     }
-    // A session with all of it may.
+    // A session with all permissions may.
     assert_eq!(world.patch(&path, &admin.access, json!({"email": "a@example.org"})).await.status, 200);
     let reset = json!({"new_password": "a phrase of the owner"});
     assert_eq!(world.post(&format!("{path}/password"), &admin.access, reset).await.status, 204);
@@ -248,7 +248,7 @@ async fn token_cannot_control_an_account_that_could_change_its_owner() {
         refused.refused("insufficient_scope");
         assert_eq!(refused.body["required"], json!(["account:write"]), "{method} {path} {body}");
     }
-    // Accounts that change no others are within its power, and what only takes away is too.
+    // The token may control accounts that cannot change others. It may also do what only takes access away.
     assert_eq!(world.post(&format!("{alice}/password"), &token, phrase).await.status, 204);
     assert_eq!(world.post("/api/v1/users", &token, made("member")).await.status, 201);
     for under in ["/sessions", "/tokens"] {
@@ -272,7 +272,7 @@ async fn account_is_changed_only_as_it_was_seen() {
     assert!(first.starts_with('"') && first.ends_with('"'), "a strong tag: {first}");
     let same = ask(Method::GET, "if-none-match", &first).send().await;
     assert_eq!((same.status, same.header("etag")), (304, Some(first.as_str())));
-    // A sign-in is shown, and makes no change stale.
+    // The sign-in is visible, but does not make a change stale.
     world.login("alice").await;
     let again = ask(Method::GET, "if-none-match", &first).send().await;
     assert_eq!(again.status, 200, "last_login_at is another");
@@ -336,7 +336,7 @@ async fn reset_revokes_personal_tokens_unless_told_otherwise() {
     let refused = world.get("/api/v1/notes", &token).await;
     assert_eq!(refused.refused_with("token_revoked", "login", true).body["reason"], "password_reset");
     assert_eq!(details("password_changed"), r#"{"sessions_ended": 0, "tokens_revoked": 1}"#);
-    // A link does so when it is made, and when it is used.
+    // A link revokes tokens when it is created, and again when it is used.
     let (token, _) = world.personal_token(&sign_in().await.access, "notes:read").await;
     let made = world.post(&path, &admin, json!({"link": true})).await;
     assert_eq!((&made.body["sessions_ended"], &made.body["tokens_revoked"]), (&json!(1), &json!(1)));
@@ -348,12 +348,13 @@ async fn reset_revokes_personal_tokens_unless_told_otherwise() {
         answer.body.as_str().unwrap_or_default().to_owned()
     };
     assert!(use_link(made.text("link")).await.contains("personal tokens are revoked"));
-    // One that keeps them does so both times.
+    // A link that keeps the tokens keeps them both times.
     let (token, _) = world.personal_token(&sign_in().await.access, "notes:read").await;
     let made = world.post(&path, &admin, json!({"link": true, "revoke_tokens": false})).await;
     assert!(use_link(made.text("link")).await.contains("personal tokens are still good"));
     assert_eq!(world.get("/api/v1/notes", &token).await.status, 200);
-    // What was made between the two, and a link of an earlier version, which says nothing of tokens.
+    // A link of an earlier version has no choice about tokens. It revokes the tokens that exist when it is
+    // used.
     let made = world.post(&path, &admin, json!({"link": true, "revoke_tokens": false})).await;
     world.sql("ALTER TABLE password_links ALTER revokes_tokens SET DEFAULT true");
     world.sql("UPDATE password_links SET revokes_tokens = DEFAULT WHERE consumed_at IS NULL");
@@ -472,7 +473,7 @@ async fn a_link_takes_the_old_password_away_at_once() {
     let old = json!({"username": "alice", "password": PASSWORD});
     let sign_in = |body| world.ask(Method::POST, "/api/v1/auth/login").json(body).send();
     world.advance(chrono::TimeDelta::minutes(1));
-    // Also from those who sign in at the same moment.
+    // This includes sign-ins at the same moment.
     let (sign_ins, made) = tokio::join!(
         join_all((0..10).map(|_| sign_in(&old))),
         world.post(&path, &admin, json!({"link": true}))
@@ -520,7 +521,7 @@ async fn what_stands_there_already_is_neither_written_nor_noted_nor_announced() 
     assert_eq!(world.patch("/api/v1/me", &alice, own).await.status, 200);
     let noted = ["user_updated", "user_role_changed", "user_enabled"].map(|event| world.events(event));
     assert_eq!((noted, announced()), ([0, 0, 0], before));
-    // What is another is told alone; another spelling is another.
+    // Only changed values are reported. A different spelling is a change.
     let changed =
         world.patch(&path, &admin, json!({"username": "alice", "email": "Alice@example.org"})).await;
     assert_eq!(changed.body["email"], "Alice@example.org");

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-/// That one module imports another, and where.
+/// An import of one module by another, and its place.
 pub struct Import {
     pub from: String,
     pub to: String,
@@ -11,7 +11,7 @@ pub struct Import {
 
 type Graph<'a> = BTreeMap<&'a str, BTreeMap<&'a str, &'a str>>;
 
-/// The first circle, an import a line; empty where there is none.
+/// Returns the first circle, with one import per line, or nothing if there is none.
 pub fn find_circle(imports: &[Import]) -> Vec<String> {
     let mut graph = Graph::new();
     for import in imports {
@@ -28,7 +28,7 @@ pub fn find_circle(imports: &[Import]) -> Vec<String> {
     circle.iter().enumerate().map(step).chain([advice]).collect()
 }
 
-/// Depth first; a module that stands on the way already closes the circle.
+/// Searches depth first. A module that is already on the path closes the circle.
 fn follow<'a>(
     graph: &Graph<'a>,
     module: &'a str,

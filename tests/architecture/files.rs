@@ -1,16 +1,17 @@
-//! Imports between files. A name that a `mod.rs` re-exports counts as one of the file that defines it.
+//! Finds the imports between files. A name that a `mod.rs` re-exports counts as a name of the file that
+//! defines it.
 
 use std::collections::BTreeMap;
 
 use crate::circle::Import;
 use crate::source::{Name, Source};
 
-/// Steps from one re-export to the next.
+/// The maximum number of re-exports that are followed.
 const STEPS_MAX: usize = 4;
 
 type Module = Vec<String>;
 
-/// Lists the imports between files, each as the paths of both.
+/// Lists the imports between files, each with the paths of both files.
 pub fn imports(sources: &[Source]) -> Vec<Import> {
     let files: BTreeMap<Module, &str> =
         sources.iter().map(|source| (source.module.clone(), source.path.as_str())).collect();
@@ -30,7 +31,7 @@ fn reexports(sources: &[Source], files: &BTreeMap<Module, &str>) -> BTreeMap<Mod
     sources.iter().flat_map(of).collect()
 }
 
-/// Returns the path that a name leads to, from the crate's root on; `None`: it leads to another crate.
+/// Returns the path that a name leads to, from the crate's root, or `None` if it leads to another crate.
 fn absolute(source: &Source, name: &Name, files: &BTreeMap<Module, &str>) -> Option<Module> {
     if name.segments[0] == "crate" {
         return Some(name.segments[1..].to_vec());

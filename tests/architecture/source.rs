@@ -1,4 +1,4 @@
-//! Reads from a source file the paths that its code names: no comments, strings or tests.
+//! Finds the paths that the code of a source file names. Ignores comments, strings and tests.
 
 use std::fs;
 use std::path::Path;
@@ -7,29 +7,31 @@ use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 
 /// A file under src/.
 pub struct Source {
-    /// From the crate's folder on: `src/users/user.rs`.
+    /// The path from the crate's folder, such as `src/users/user.rs`.
     pub path: String,
     pub text: String,
-    /// What its code names, outside of tests.
+    /// The names in its code, outside of tests.
     pub names: Vec<Name>,
-    /// The module's path from the crate's root on.
+    /// The module's path from the crate's root.
     pub module: Vec<String>,
     tests: Vec<Vec<String>>,
 }
 
-/// A path of two segments or more: an import, each of a group's, or one that stands in the code.
+/// A path of two or more segments. It is an import, a member of a group, or a path in the code.
 #[derive(Debug, PartialEq)]
 pub struct Name {
     pub line: usize,
-    /// As written; `super` and `self` at its beginning are resolved to `crate`.
+    /// The segments as written. A leading `super` or `self` is resolved to a path from `crate`.
     pub segments: Vec<String>,
-    /// Whether a `pub use` names it.
+    /// True if it is part of a `pub use`.
     pub is_reexport: bool,
 }
 
 impl Source {
+    /// Parses a file.
+    ///
     /// # Panics
-    /// Where the text is not Rust.
+    /// The text is not Rust.
     pub fn read(path: &str, text: &str) -> Self {
         let tokens: TokenStream = text.parse().unwrap_or_else(|error| panic!("{path}: {error}"));
         let module = module_of(path);
@@ -40,20 +42,20 @@ impl Source {
         Self { path: path.to_owned(), text: text.to_owned(), names, module, tests }
     }
 
-    /// The module right under src/ that it belongs to; `main` and `lib` for the roots.
+    /// Returns the module directly under src/ that the file belongs to, or `main` or `lib` for the roots.
     pub fn top(&self) -> String {
         let root = || self.path.trim_start_matches("src/").trim_end_matches(".rs").to_owned();
         self.module.first().cloned().unwrap_or_else(root)
     }
 
-    /// The module right under src/ that a name leads to, unless it is one of another crate.
+    /// Returns the module directly under src/ that a name leads to, unless it belongs to another crate.
     pub fn target(&self, name: &Name) -> Option<String> {
         let is_binary = self.path == "src/main.rs";
         let ours = name.segments[0] == "crate" || (is_binary && name.segments[0] == "doorward");
         ours.then(|| name.segments[1].clone())
     }
 
-    /// Whether it belongs to one of these modules, files or folders (which end in a slash).
+    /// Returns whether the file belongs to one of these modules, files or folders (which end with a slash).
     pub fn is_in(&self, places: &[&str]) -> bool {
         places.iter().any(|place| match place.strip_suffix('/') {
             Some(_) => self.path.starts_with(place),
@@ -63,7 +65,7 @@ impl Source {
 }
 
 impl Name {
-    /// Whether these names follow each other in it; a single `name*` is how it begins.
+    /// Returns whether these names follow each other in the path. A single `name*` must be its beginning.
     pub fn holds(&self, names: &[&str]) -> bool {
         match names {
             [name] if name.ends_with('*') => self.segments[0].starts_with(name.trim_end_matches('*')),
@@ -72,10 +74,10 @@ impl Name {
     }
 }
 
-/// All files under a folder named src, save those that are tests as a whole.
+/// Reads all files under a folder named src, except those that contain only tests.
 ///
 /// # Panics
-/// Where one cannot be read.
+/// A file cannot be read.
 pub fn read_all(folder: &Path) -> Vec<Source> {
     let mut sources = Vec::new();
     collect(folder, "src", &mut sources);
@@ -140,7 +142,7 @@ impl Reader {
                     self.in_reexport = true;
                     at + 2
                 }
-                // `pub(super)`: the words in the brackets import nothing.
+                // In `pub(super)`, the words in the brackets import nothing.
                 [TokenTree::Ident(public), TokenTree::Group(places), rest @ ..]
                     if public == "pub" && places.delimiter() == Delimiter::Parenthesis =>
                 {
@@ -161,7 +163,7 @@ impl Reader {
         }
     }
 
-    /// Reads the path whose first identifier stands at `at`; returns where it ends.
+    /// Reads the path whose first identifier is at `at`, and returns its end.
     fn read_path(&mut self, tokens: &[TokenTree], mut at: usize, prefix: &[String]) -> usize {
         let line = tokens[at].span().start().line;
         let mut segments = prefix.to_vec();
@@ -218,7 +220,7 @@ impl Reader {
         }
     }
 
-    /// Skips an item that is there for tests alone; returns where it ends.
+    /// Skips an item that only tests use, and returns its end.
     fn skip_item(&mut self, tokens: &[TokenTree], start: usize) -> usize {
         let ends = |token: &TokenTree| match token {
             TokenTree::Group(group) => group.delimiter() == Delimiter::Brace,

@@ -1,4 +1,4 @@
-"""schemathesis' hooks: who asks, and which refusals of a request that is valid by its schema are none of the schema's."""
+"""schemathesis' hooks: sign the caller in, and accept refusals of valid requests that a schema cannot express."""
 
 import os
 import subprocess
@@ -10,28 +10,28 @@ import schemathesis
 ROLE = os.environ["AUDIT_ROLE"]
 PASSWORD = os.environ["DOORWARD_ADMIN_PASSWORD"]
 
-# Rules across members, and those that a JSON Schema cannot say.
+# Rules that span several members, or that a JSON Schema cannot express.
 UNSAID = {
-    "ambiguous",  # a token and a request id at once
-    "combining_mark",  # a username begins with one
-    "invalid_character",  # U+0000; the end of a line in a label
-    "invalid_cursor",  # not given out for this list
+    "ambiguous", # a token and a request id together
+    "combining_mark", # at the beginning of a username
+    "invalid_character", # U+0000, or a line break in a label
+    "invalid_cursor", # not issued for this list
     "invisible_character",  # in a username
     "like_the_name",  # a password
     "not_an_address",  # a username with an @
-    "one_of",  # a password or a link
+    "one_of", # a username with an @
     "required",  # a token or a request id; a method with a path
     "too_common",  # a password
     "unknown_role",
     "unknown_scope",
-    "not_allowed",  # what no personal token may carry
+    "not_allowed", # a scope that no personal token may have
     "white_space",  # in a username
     "wrong_password",
 }
 
 
 def sign_in():
-    """An account of its own each time: what a test has changed of the last one is nobody's loss."""
+    """Signs in with a new account each time, so that it does not matter what a test changed in the last one."""
     name = f"audit-{ROLE}-{uuid.uuid4().hex[:12]}"
     add = [os.environ["AUDIT_DOORWARD"], "user", "add", name, "--role", ROLE, "--password-stdin"]
     subprocess.run(add, input=PASSWORD + "\n", text=True, check=True, capture_output=True, timeout=30)
@@ -43,7 +43,7 @@ def sign_in():
 
 
 if ROLE != "nobody":
-    # A test that ends the session in use is answered with 401, and the next one signs in anew.
+    # A test that ends the session in use gets a 401, and the next one signs in again.
     @schemathesis.auth(refresh_interval=3600)
     class Caller:
         def get(self, case, context):
@@ -55,7 +55,7 @@ if ROLE != "nobody":
 
 
 def is_unsaid(error, body):
-    # Lengths are of what is seen or stored: after normalisation, and a password's in bytes.
+    # Lengths count what is shown or stored: after normalisation, and a password's in bytes.
     if error["code"] in ("too_short", "too_long"):
         value = body.get(error["pointer"][1:]) if isinstance(body, dict) else None
         return isinstance(value, str) and not (value.isascii() and value.strip().isprintable() and value.strip())
@@ -64,18 +64,19 @@ def is_unsaid(error, body):
 
 @schemathesis.hook
 def filter_failure(context, failure, case, response):
-    """Of the failures, those of a valid request that was refused may be dropped; all others stand."""
-    # An invalid body of more than 64 KiB was refused, for its size.
+    """Drops failures because of a refusal that the schema cannot express. Keeps all others."""
+    # An invalid body of more than 64 KiB was refused because of its size.
     if failure.code == "ST201" and response.status_code == 413:
         return False
     if failure.code != "ST202":
         return True
-    # `If-Match` did what it is for.
+    # `If-Match` has done its job.
     if response.status_code == 412:
         return False
     try:
         refusal = response.json()
-        # The made-up credential of nobody: `Bearer` without a token, say, which RFC 6750 answers with 400.
+        # The anonymous role's made-up credential may be `Bearer` without a token, for example, which RFC 6750
+        # answers with 400.
         if refusal.get("code") == "credentials_malformed":
             return False
         errors = refusal["errors"]

@@ -1,4 +1,4 @@
-//! What a person does, guided by the pages alone.
+//! Tests what a person does with only the pages as a guide.
 
 use chrono::TimeDelta;
 use fantoccini::Locator;
@@ -85,14 +85,15 @@ async fn a_form_of_another_origin_does_nothing() {
     world.user("alice", "member");
     let page = Chromium::open(&world).await;
     page.sign_in("alice").await;
-    // Another port is another origin of the same site, to which the browser does send the cookie; localhost is
-    // another site, from which it does not.
+    // Another port is another origin of the same site, so the browser sends the cookie. localhost is another
+    // site, so the browser does not send it.
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let same_site = format!("http://{}", listener.local_addr().unwrap());
     let cross_site = same_site.replace("127.0.0.1", "localhost");
     actix_web::rt::spawn(serve(listener, "<!doctype html><body>elsewhere</body>".to_owned()));
     for (from, shown) in [(&same_site, "csrf_failed"), (&cross_site, "What you may do")] {
-        // Refused for want of proof, or as if nobody were signed in, which leads to the sign-in and on.
+        // The request is refused without a proof, or as if no one were signed in, which leads through the
+        // sign-in.
         page.client.goto(from).await.unwrap();
         page.run(&format!(
             "const form = document.createElement('form'); form.method = 'post'; form.action = '{}/logout'; \

@@ -1,4 +1,4 @@
-//! What an admin does in a browser.
+//! Tests what an administrator does in a browser.
 
 use fantoccini::Locator;
 use reqwest::Method;

@@ -1,4 +1,4 @@
-//! A Chromium of its own for each test, driven through WebDriver; it goes with the test, failed or not.
+//! A Chromium for each test, driven through WebDriver. It ends with the test, even if that fails.
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
@@ -15,10 +15,10 @@ use serde_json::{Value, json};
 
 use crate::support::{PASSWORD, World};
 
-/// How long a page may take.
+/// The longest time to wait for a page.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(15);
 
-/// How a page is looked at.
+/// The conditions under which a page is shown.
 #[derive(Clone, Copy, Default)]
 pub struct Look {
     pub without_script: bool,
@@ -26,7 +26,7 @@ pub struct Look {
     pub narrow: bool,
 }
 
-/// A window.
+/// A browser window.
 pub struct Chromium {
     pub client: Client,
     base: String,
@@ -40,7 +40,8 @@ impl Chromium {
     }
 
     pub async fn open_as(world: &World, look: Look) -> Self {
-        // A process group of its own: Chromium goes with its driver, and both with this process, however it ends.
+        // Chromium and its driver are in a process group of their own, which is killed when this process ends
+        // in any way.
         let mut driver = Command::new("sh")
             .args(["-c", "chromedriver --port=0 </dev/null & exec >/dev/null; cat; kill -s KILL -- -$$"])
             .stdin(Stdio::piped())
@@ -57,7 +58,7 @@ impl Chromium {
                     .map(|(_, port)| port.trim_end_matches('.').to_owned())
             })
             .expect("chromedriver says its port: make test installs it");
-        // What it says later is of no interest, and a full pipe would stop it.
+        // Its later output is of no interest, but a full pipe would stop it.
         std::thread::spawn(move || lines.for_each(drop));
         let profile = tempfile::tempdir().unwrap();
         let client = ClientBuilder::new(HttpConnector::new())
@@ -72,13 +73,13 @@ impl Chromium {
         self.client.goto(&format!("{}{path}", self.base)).await.unwrap();
     }
 
-    /// The path and query of what is shown.
+    /// Returns the path and query of the current page.
     pub async fn at(&self) -> String {
         let url = self.client.current_url().await.unwrap();
         url.as_str().strip_prefix(&self.base).unwrap_or(url.as_str()).to_owned()
     }
 
-    /// Waits for it: a page that is being left still stands there for a moment.
+    /// Waits for an element, because the previous page is still shown for a moment.
     pub async fn find(&self, what: Locator<'_>) -> Element {
         self.client.wait().at_most(PATIENCE).for_element(what).await.unwrap_or_else(|_| panic!("no {what:?}"))
     }
@@ -89,7 +90,7 @@ impl Chromium {
         field.send_keys(text).await.unwrap();
     }
 
-    /// Ticks the box of this value.
+    /// Ticks the checkbox with this value.
     pub async fn tick(&self, value: &str) {
         self.find(Locator::Css(&format!("input[type=checkbox][value=\"{value}\"]")))
             .await
@@ -98,7 +99,7 @@ impl Chromium {
             .unwrap();
     }
 
-    /// Presses what has this text, or this label.
+    /// Clicks the button or link with this text or label.
     pub async fn press(&self, text: &str) {
         let path = format!(
             "//main//*[self::button or self::a][normalize-space()={text:?} or @aria-label={text:?}] | \
@@ -108,14 +109,14 @@ impl Chromium {
         loop {
             match self.find(Locator::XPath(&path)).await.click().await {
                 Ok(()) => return,
-                // It stood on the page before, which has just gone: it is looked for on this one.
+                // The element belonged to the previous page, so look for it on the new one.
                 Err(error) if error.is_stale_element_reference() && begun.elapsed() < PATIENCE => {}
                 Err(error) => panic!("{text:?}: {error}"),
             }
         }
     }
 
-    /// What stands on the page; nothing while another is on its way.
+    /// Returns the text of the page, or nothing while another one is loading.
     pub async fn text(&self) -> String {
         match self.client.find(Locator::Css("body")).await {
             Ok(body) => body.text().await.unwrap_or_default(),
@@ -123,7 +124,7 @@ impl Chromium {
         }
     }
 
-    /// Waits until this stands on the page.
+    /// Waits until the page contains this text.
     #[track_caller]
     pub fn shows(&self, needle: &str) -> impl Future<Output = ()> {
         let caller = std::panic::Location::caller();
@@ -185,7 +186,7 @@ fn capabilities(profile: &Path, look: Look) -> Capabilities {
     }
     let mut capabilities = Capabilities::new();
     capabilities.insert("goog:chromeOptions".to_owned(), options);
-    // What the pages themselves complain of.
+    // The pages' own errors.
     capabilities.insert("goog:loggingPrefs".to_owned(), json!({ "browser": "ALL" }));
     capabilities
 }

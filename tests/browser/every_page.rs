@@ -1,4 +1,5 @@
-//! Every page, looked at by axe (WCAG 2.2, level AA) in each look, and on pictures where they are asked for.
+//! Checks every page with axe (WCAG 2.2, level AA) under different conditions, and takes pictures if they are
+//! requested.
 
 use std::path::PathBuf;
 
@@ -8,7 +9,7 @@ use crate::chromium::{Chromium, Look};
 use crate::readme;
 use crate::support::{Answer, PASSWORD, World};
 
-/// A page: its picture's name, its path, and whether it is behind the sign-in.
+/// The pages, each with the name of its picture, its path, and whether it is behind the sign-in.
 const PAGES: [(&str, &str, bool); 29] = [
     ("home", "/", false),
     ("login", "/login", false),
@@ -65,14 +66,14 @@ async fn check(page: &Chromium, name: &str, look: &str) {
     }
 }
 
-/// The folder for pictures, if they are wanted.
+/// Returns the folder for pictures, if they are wanted.
 fn pictures() -> Option<PathBuf> {
     let folder = PathBuf::from(std::env::var_os("DOORWARD_SCREENSHOTS")?);
     std::fs::create_dir_all(&folder).unwrap();
     Some(folder)
 }
 
-/// A few refused requests of hers; gives one whose session was ended.
+/// Makes a few refused requests. Returns the answer to one with an ended session.
 async fn refused(world: &World) -> Answer {
     let gone = world.login("alice.of-wonderland").await;
     world.post("/api/v1/auth/logout", &gone.access, json!({})).await;

@@ -1,4 +1,4 @@
-//! The guide's client in a browser, on a page of another origin, as an integrator would have it.
+//! Runs the guide's browser client on a page of another origin, as an integrator would.
 
 use doorward::config::Origin;
 use tokio::net::TcpListener;
@@ -41,7 +41,7 @@ async fn the_guides_client_works_on_a_page_of_another_origin() {
     browser.shows(&["alice"; 8].join(",")).await;
     assert_eq!(world.count("SELECT generation::bigint AS count FROM refresh_tokens"), 2);
     assert_eq!(world.events("refresh_repeated"), 0);
-    // What the page may read across origins.
+    // The page may read this across origins.
     browser.run("show(async () => (await client.call('GET', '/api/v1/users')).body)").await;
     browser.shows("(permission_denied, request ").await;
 }

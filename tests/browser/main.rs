@@ -1,4 +1,4 @@
-//! The pages in a real Chromium, as people use them.
+//! Tests the pages in a real Chromium, as people use them.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods)]
 

@@ -1,14 +1,14 @@
-//! PostgreSQL is there and cannot be reached: paused, unreachable, slow, its connections cut.
+//! PostgreSQL runs but cannot be reached: it is paused, unreachable or slow, or its connections are cut.
 
 use std::time::{Duration, Instant};
 
 use crate::drill::{Drill, Setup, rounds};
 use crate::proxy::Way;
 
-/// Longer than any deadline of ours.
+/// Longer than any of doorward's deadlines.
 const LONG: Duration = Duration::from_millis(5_500);
 
-/// A way of being away, for this long.
+/// Drills a way of being unavailable for this long.
 fn away(setup: Setup, count: usize, way: Way, time: Duration) {
     let mut drill = Drill::begin(setup);
     for _ in 0..rounds(count) {

@@ -1,4 +1,5 @@
-//! The clients: each has a session or several, asks again what it does not know, and enters everything in the ledger.
+//! The clients. Each has one or more sessions, repeats requests with an unknown outcome, and enters every
+//! answer in the ledger.
 
 use std::time::{Duration, Instant};
 
@@ -10,10 +11,10 @@ use crate::ledger::{Broken, ENDED_WITHIN, Fate, Ledger, Outcome, Promise};
 use crate::node::PASSWORD;
 use crate::wire::Answer;
 
-/// After an answer, and after none.
+/// The pauses after an answer and after a failure.
 const PAUSE: Duration = Duration::from_millis(10);
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(30);
-/// After this long without an answer that counts, a client gives up: nothing recovers any more.
+/// A client gives up after this long without an answer that counts, because nothing will recover any more.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 #[derive(Clone, Debug)]
@@ -22,20 +23,20 @@ pub struct Tokens {
     pub refresh: String,
 }
 
-/// One who asks, of any of the nodes.
+/// A user who sends requests to any of the nodes.
 pub struct Caller {
     pub name: String,
     password: String,
     number: usize,
     ledger: Ledger,
     lines: Vec<Client>,
-    /// Whether its answers stand in the table: not those of who only looks.
+    /// True if its answers count in the report, unlike those of a caller who only checks.
     counts: bool,
     next: usize,
     notes: usize,
 }
 
-/// A request but for its node.
+/// A request without its node.
 #[derive(Clone, Copy)]
 pub struct Ask<'a> {
     pub method: &'a str,
@@ -58,7 +59,7 @@ impl<'a> Ask<'a> {
     }
 }
 
-/// What was known at last, and of which node.
+/// The final outcome of a request. If it was done, also has the node that did it.
 pub enum Known {
     Done(usize, Answer),
     Refused(u16, Value),
@@ -87,12 +88,12 @@ impl Caller {
         self.ledger.goes_on()
     }
 
-    /// It has done its part.
+    /// Records that the client has finished.
     pub fn leave(&self) {
         self.ledger.leave(self.number);
     }
 
-    /// The same, whose answers are judged and not counted.
+    /// Makes the caller's answers checked but not counted.
     pub fn uncounted(mut self) -> Self {
         self.counts = false;
         self
@@ -102,7 +103,7 @@ impl Caller {
         self.lines.len()
     }
 
-    /// Asks one node, once.
+    /// Sends a request to one node, once.
     pub async fn once(&mut self, node: usize, ask: Ask<'_>) -> Outcome {
         let Ask { method, path, token, body } = ask;
         let began = Instant::now();
@@ -111,7 +112,8 @@ impl Caller {
         self.ledger.enter((self.number, self.counts), &asked, began, answer)
     }
 
-    /// Asks one node after the other until it is known; whether an earlier try may have done it stands beside.
+    /// Sends a request to one node after the other until its outcome is known. Also returns whether an
+    /// earlier attempt may have done it.
     pub async fn until_known(&mut self, ask: Ask<'_>) -> Result<(Known, bool), Broken> {
         let (begun, mut is_doubtful) = (Instant::now(), false);
         loop {
@@ -134,7 +136,7 @@ impl Caller {
         }
     }
 
-    /// Asks until it is done: no refusal is right here.
+    /// Repeats a request until it is done. Any refusal is wrong.
     pub async fn until_done(&mut self, ask: Ask<'_>) -> Result<(usize, Answer), Broken> {
         match self.until_known(ask).await?.0 {
             Known::Done(node, answer) => Ok((node, answer)),
@@ -160,7 +162,7 @@ impl Caller {
         Ok(Tokens::of(&answer))
     }
 
-    /// Writes notes until one is acknowledged, each with a title of its own; gives its path and body.
+    /// Writes notes with different titles until one is acknowledged. Returns its path and body.
     pub async fn write_note(&mut self, token: &str) -> Result<(String, String), Broken> {
         let begun = Instant::now();
         loop {
@@ -204,7 +206,7 @@ impl Tokens {
     }
 }
 
-/// Writes, reads back, and refreshes its chain; whatever happens, it stays signed in.
+/// Writes notes, reads them back, and refreshes its tokens. It must stay signed in whatever happens.
 pub async fn keep_a_diary(mut caller: Caller) -> Result<(), Broken> {
     let mut tokens = caller.login().await?;
     while caller.goes_on() {
@@ -228,7 +230,7 @@ pub async fn keep_a_diary(mut caller: Caller) -> Result<(), Broken> {
     Ok(())
 }
 
-/// Two tabs that share a chain, and refresh it at the same moment on two nodes.
+/// Acts like two tabs that share a session and refresh it at the same moment on two nodes.
 pub async fn refresh_together(mut one: Caller, mut other: Caller) -> Result<(), Broken> {
     let mut tokens = one.login().await?;
     while one.goes_on() {
@@ -265,7 +267,8 @@ pub async fn refresh_together(mut one: Caller, mut other: Caller) -> Result<(), 
     Ok(())
 }
 
-/// Begins sessions and makes tokens, uses them everywhere, ends them in every way, and looks whether they have ended.
+/// Starts sessions and creates tokens, uses them on every node, ends them in every way, and checks that they
+/// have ended.
 pub async fn end_things(mut caller: Caller) -> Result<(), Broken> {
     let mut main = caller.login().await?;
     for way in (0..4).cycle() {
@@ -322,7 +325,8 @@ async fn end_a_personal_token(caller: &mut Caller, main: &Tokens) -> Result<(), 
     watch_the_end(caller, &token, node, ended_at).await
 }
 
-/// Gives the node that did it, or found it done by a try whose answer was lost; no node is sure to have done it then.
+/// Returns the node that deleted it. Returns `usize::MAX` if an earlier attempt whose answer was lost did,
+/// since the node is then unknown.
 async fn delete(caller: &mut Caller, ask: Ask<'_>) -> Result<usize, Broken> {
     match caller.until_known(ask).await? {
         (Known::Done(node, _), _) => Ok(node),
@@ -331,7 +335,7 @@ async fn delete(caller: &mut Caller, ask: Ask<'_>) -> Result<usize, Broken> {
     }
 }
 
-/// The password that was to be the new one may be it already.
+/// Changes the password. An earlier attempt may have changed it already.
 async fn change_password(caller: &mut Caller, token: &str) -> Result<usize, Broken> {
     let new = if caller.password == PASSWORD { "quite another phrase" } else { PASSWORD };
     let body = json!({ "current_password": caller.password, "new_password": new });
@@ -345,7 +349,8 @@ async fn change_password(caller: &mut Caller, token: &str) -> Result<usize, Brok
     Ok(node)
 }
 
-/// Asks every node until it refuses what was ended: the one that ended it for the next request, the others within a second.
+/// Sends requests to every node until it refuses the ended credential. The node that ended it must refuse the
+/// next request, and the others within a second.
 async fn watch_the_end(
     caller: &mut Caller,
     token: &str,
@@ -376,13 +381,14 @@ async fn watch_the_end(
     Ok(())
 }
 
-/// The refusal of what has been ended.
+/// Returns whether the refusal says that the credential was ended.
 pub fn is_over(body: &Value) -> bool {
     ["session_ended", "token_revoked", "refresh_token_reused"]
         .contains(&body["code"].as_str().unwrap_or_default())
 }
 
-/// Writes a note with a token that has been refused everywhere: it is refused, and never there.
+/// Writes a note with a token that every node has refused. The request must be refused, and the note must not
+/// exist.
 async fn use_what_is_dead(caller: &mut Caller, token: &str) -> Result<(), Broken> {
     let (title, body) = caller.new_note();
     let note = json!({ "title": title, "body": body });
@@ -400,8 +406,8 @@ async fn use_what_is_dead(caller: &mut Caller, token: &str) -> Result<(), Broken
     }
 }
 
-/// What needs no database, asked of every node without a pause: the process, the keys, pages that are the same for all, and
-/// refusals that the token alone decides.
+/// Requests everything that needs no database, from every node without a pause. This is the process's health,
+/// the keys, pages that are the same for all, and refusals that only the token determines.
 pub async fn ask_what_needs_no_database(mut caller: Caller) -> Result<(), Broken> {
     let genuine = caller.login().await?.access;
     let (head, signature) = genuine.rsplit_once('.').unwrap_or_default();

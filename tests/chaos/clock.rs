@@ -1,4 +1,4 @@
-//! The clock of PostgreSQL and of the nodes jumps while they run, forward and back, by libfaketime.
+//! The clocks of PostgreSQL and of the nodes jump forward and back while they run, by libfaketime.
 
 use std::fs;
 use std::path::PathBuf;
@@ -15,12 +15,12 @@ use crate::node::Node;
 use crate::postgres::{self, Postgres};
 use crate::report::Row;
 
-/// Chains that nobody ends.
+/// The number of sessions that no one ends.
 const CHAINS: usize = 3;
-/// Each followed by the right time.
+/// The jumps. The right time follows each.
 const JUMPS: [&str; 5] = ["+1h", "-1h", "+2d", "-2d", "-40s"];
 
-/// The clock of all processes that have its variables.
+/// The clock of all processes with its environment variables.
 struct Clock(PathBuf);
 
 impl Clock {
@@ -30,9 +30,9 @@ impl Clock {
         clock
     }
 
-    /// What it is off by.
+    /// Sets the clock's difference from the right time.
     fn set(&self, by: &str) {
-        // Whole at any moment.
+        // Rename the file, so that it is complete at every moment.
         let new = self.0.with_extension("new");
         fs::write(&new, by).unwrap();
         fs::rename(new, &self.0).unwrap();
@@ -49,14 +49,14 @@ impl Clock {
     }
 }
 
-/// As the program `faketime` would have it loaded.
+/// Returns the library that the program `faketime` would load.
 fn library() -> String {
     let output = Command::new("faketime").args(["-m", "-f", "+0", "printenv", "LD_PRELOAD"]).output();
     let output = output.expect("there is no faketime: scripts/install-missing faketime");
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
-/// What was ended, and must stay so at whatever time.
+/// Ended credentials, which must stay ended whatever the time is.
 struct Ended {
     access: String,
     refresh: String,
@@ -71,7 +71,8 @@ struct Drill {
     ended: Vec<Ended>,
 }
 
-/// An access token whose times are not those of this clock: a new one is to be had, nobody is signed out.
+/// Returns whether an access token is refused only because of its times. The client can get a new one, and no
+/// one is signed out.
 fn is_of_another_time(body: &Value) -> bool {
     let code = text(body, "code");
     ["token_expired", "token_not_yet_valid"].contains(&code.as_str()) && body["terminal"] == false
@@ -88,7 +89,7 @@ impl Drill {
         Ok(Self { caller, ledger: ledger.clone(), chains, personal, ended: Vec::new() })
     }
 
-    /// A session and a personal token, used everywhere and ended.
+    /// Creates a session and a personal token, uses them on every node, and ends them.
     async fn end_something(&mut self) -> Result<(), Broken> {
         let Tokens { access, refresh } = self.caller.login().await?;
         let (personal, id) = make_personal_token(&mut self.caller, &access).await?;
@@ -106,7 +107,7 @@ impl Drill {
         Ok(())
     }
 
-    /// What is live goes on after one refresh at most, and what has ended is refused.
+    /// Checks that live sessions work after at most one refresh, and that ended ones are refused.
     async fn look(&mut self) -> Result<(), Broken> {
         for chain in &mut self.chains {
             let ask = Ask::get("/api/v1/me", &chain.access);

@@ -1,4 +1,4 @@
-//! PostgreSQL dies and comes back.
+//! PostgreSQL dies and is started again.
 
 use std::time::Instant;
 

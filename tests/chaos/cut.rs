@@ -1,12 +1,13 @@
-//! A connection cut right before a commit reaches PostgreSQL, and right after it was done and before anybody heard of that.
+//! A connection is cut just before a commit reaches PostgreSQL, or just after PostgreSQL has done it but
+//! before the client learns of that.
 
 use std::time::{Duration, Instant};
 
 use crate::drill::{Drill, Setup, rounds};
 use crate::proxy::Cut;
 
-/// Words of what is committed: a refresh, a note, an end of sessions, a sign-in, a change of the password, a personal token
-/// made and revoked. The short part has the first ones.
+/// Words in the committed statements. They are a refresh, a note, an end of sessions, a sign-in, a change of
+/// the password, and the creation and revocation of a personal token. The short run uses the first ones.
 const COMMITS: [&str; 7] = [
     "turn AS (",
     "INSERT INTO \"notes\"",

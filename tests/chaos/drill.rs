@@ -1,5 +1,5 @@
-//! A drill: a cluster, nodes on it behind the proxy, a load, and rounds in which a fault falls and goes. At its end the
-//! ledger decides, and a row of the table is written.
+//! A drill: a PostgreSQL, nodes that reach it through the proxy, a load, and rounds in each of which a fault
+//! starts and ends. Finally the ledger decides, and a row of the report is written.
 
 use std::fmt::Write;
 use std::time::{Duration, Instant};
@@ -11,30 +11,31 @@ use crate::postgres::{self, Postgres};
 use crate::proxy::Proxy;
 use crate::report::Row;
 
-/// No request fails that begins later than this after what was away is there again.
+/// No request may fail that starts later than this after the end of a fault.
 pub const RECOVERY: Duration = Duration::from_secs(3);
-/// Answers in a row of each client, after which all is well again.
+/// The number of answers in a row that each client needs before the service counts as recovered.
 const CALM: usize = 4;
 const PATIENCE: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// How many rounds there are of a fault of which `make chaos` has this many: in the short part a few of each hundred.
+/// Returns the number of rounds for a fault that has `of` of them in `make chaos`. The short run has a few
+/// for each hundred.
 pub fn rounds(of: usize) -> usize {
     let hundred = std::env::var("DOORWARD_CHAOS_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(2);
     (of * hundred).div_ceil(100)
 }
 
-/// What a drill is made with.
+/// The parameters of a drill.
 pub struct Setup {
-    /// What its row of the table says.
+    /// The fault's name in the report.
     pub fault: &'static str,
     pub nodes: usize,
-    /// Whether it does so little that nothing may fail.
+    /// True if the fault does so little that nothing may fail.
     pub is_mild: bool,
     pub mix: Mix,
-    /// Further settings of PostgreSQL, as `name=value`.
+    /// Additional settings of PostgreSQL, as `name=value`.
     pub postgres: &'static [&'static str],
-    /// Further settings of the nodes.
+    /// Additional settings of the nodes.
     pub environment: Vec<(&'static str, String)>,
 }
 
@@ -44,7 +45,7 @@ impl Setup {
     }
 }
 
-/// A drill under way; everything goes with it, the nodes first.
+/// A running drill. Dropping it ends everything, the nodes first.
 pub struct Drill {
     fault: &'static str,
     is_mild: bool,
@@ -55,7 +56,8 @@ pub struct Drill {
     _folder: tempfile::TempDir,
     pub ledger: Ledger,
     recoveries: Vec<Duration>,
-    /// From when something was back until it was served again; for what has no such moment, nothing.
+    /// The time from the end of a fault until the service must have recovered. `None` means that there is no
+    /// such limit.
     limit: Option<Duration>,
 }
 
@@ -65,7 +67,7 @@ impl Drill {
         Self::on(postgres, setup)
     }
 
-    /// On a cluster of the caller's.
+    /// Starts a drill on this PostgreSQL.
     pub fn on(postgres: Postgres, setup: Setup) -> Self {
         let folder = postgres::folder();
         let proxy = Proxy::before(postgres.port);
@@ -97,13 +99,13 @@ impl Drill {
         drill
     }
 
-    /// This soon all must be well again.
+    /// Sets the time within which the service must recover.
     pub fn limit(&mut self, limit: Duration) {
         self.limit = Some(limit);
     }
 
-    /// One round: the fault falls and goes; gives back when what was away was there again. Each begins a little later in
-    /// what the clients do.
+    /// Runs a round. `fault` causes the fault and returns the time at which it ended. Each round starts a
+    /// little later in the clients' work.
     pub fn round(&mut self, fault: impl FnOnce(&mut Self) -> Instant) {
         let number = self.recoveries.len() as u64;
         std::thread::sleep(Duration::from_millis(number * 37 % 50));
@@ -117,7 +119,7 @@ impl Drill {
         self.recoveries.push(self.ledger.served_again_after(back));
     }
 
-    /// Waits until every client is served again, or cannot go on.
+    /// Waits until every client is served again, or a promise is broken.
     pub fn settle(&self, since: Instant) {
         let begun = Instant::now();
         while !self.ledger.is_calm_since(since, CALM) && self.ledger.books().broken.is_empty() {
@@ -127,7 +129,7 @@ impl Drill {
         }
     }
 
-    /// Ends the load, looks everything up, and holds the promises.
+    /// Ends the load, checks everything that was acknowledged, and checks the promises.
     pub fn end(mut self) {
         self.load.take().expect("it runs").stop();
         let addresses: Vec<String> = self.nodes.iter().map(|node| node.address.clone()).collect();

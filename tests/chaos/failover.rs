@@ -1,5 +1,5 @@
-//! The primary is lost and its standby promoted: with a synchronous one nothing is missing; an asynchronous one lacks the
-//! last moments, of which the nodes end again what they know.
+//! The primary is lost and its standby promoted. Nothing is missing with a synchronous standby. An
+//! asynchronous one lacks the last changes, of which the nodes re-apply those that they know.
 
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
@@ -14,7 +14,8 @@ use crate::postgres::{self, Postgres, free_port};
 use crate::proxy::{Proxy, Way};
 use crate::wire::Connection;
 
-/// Within this what one node knows is refused on every other, and what the database has lost is known again.
+/// The time until every other node refuses what one node knows to be ended, and until ends that the database
+/// has lost are re-applied.
 const ENDED_WITHIN: Duration = Duration::from_secs(1);
 
 #[test]
@@ -28,7 +29,7 @@ fn a_primary_is_lost_and_a_synchronous_standby_promoted_and_nothing_is_missing()
     let mut drill = Drill::on(primary, Setup { environment, ..Setup::of(fault) });
     for round in 0..rounds(20) {
         if round > 0 {
-            // What was lost comes back as the standby of the other.
+            // The lost primary returns as a standby of the other.
             standby = drill.postgres.standby(standby.port, drill.postgres.port);
             drill.postgres.wait_for_standby();
         }
@@ -49,7 +50,7 @@ fn a_primary_is_lost_and_a_synchronous_standby_promoted_and_nothing_is_missing()
     drill.end();
 }
 
-/// Asks once, on a connection of its own; 0: there was no answer.
+/// Sends a request on a new connection. The status is 0 if there was no answer.
 fn ask(node: &Node, method: &str, path: &str, token: &str, body: &Value) -> (u16, Value) {
     let body = if body.is_null() { String::new() } else { body.to_string() };
     on_a_runtime(async {
@@ -84,7 +85,7 @@ fn done((status, body): (u16, Value)) -> Value {
     body
 }
 
-/// Holds a node to refuse within a second, from this moment on.
+/// Checks that a node refuses the request within a second of `since`.
 #[track_caller]
 fn refused(since: Instant, code: &str, ask: impl Fn() -> (u16, Value)) -> Value {
     loop {
@@ -99,7 +100,7 @@ fn refused(since: Instant, code: &str, ask: impl Fn() -> (u16, Value)) -> Value 
     }
 }
 
-/// Runs a command on the database of the nodes.
+/// Runs a command on the nodes' database.
 fn doorward(url: &str, arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_doorward"));
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("DOORWARD")) {
@@ -116,7 +117,7 @@ fn did(url: &str, arguments: &[&str]) -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// A primary, a standby that hears of it through what can be cut, and two nodes.
+/// A primary, a standby whose connection to it can be cut, and two nodes.
 struct Asynchronous {
     nodes: Vec<Node>,
     cable: Proxy,
@@ -141,7 +142,7 @@ impl Asynchronous {
         Self { nodes, cable, primary, standby, url, _folder: folder }
     }
 
-    /// Everything is with the standby by now; what follows is not.
+    /// Waits until the standby has everything so far, and then cuts it off.
     fn cut(&self) {
         self.primary.wait_for(
             "SELECT '' AS one, (replay_lsn = pg_current_wal_lsn())::text AS other FROM pg_stat_replication",
@@ -173,7 +174,7 @@ fn of_what_an_asynchronous_standby_lacks_the_nodes_end_again_what_they_know_and_
         }
     }
 
-    // The moments that are lost.
+    // The changes that will be lost.
     world.cut();
     let out = json!({ "refresh_token": signed_out["refresh_token"] });
     done(ask(one, "POST", "/api/v1/auth/logout", "", &out));
@@ -191,7 +192,7 @@ fn of_what_an_asynchronous_standby_lacks_the_nodes_end_again_what_they_know_and_
     }
     let ahead = done(refresh(one, &done(refresh(two, &kept))));
     let begun_then = login("alice");
-    // Told to no node.
+    // The nodes do not learn of this.
     world.nodes.iter().for_each(|node| node.signal(Signal::SIGSTOP));
     did(&world.url, &["user", "logout", "alice", "--json"]);
     world.primary.lose();
@@ -218,15 +219,15 @@ fn of_what_an_asynchronous_standby_lacks_the_nodes_end_again_what_they_know_and_
         refused(promoted, "token_revoked", || me(node, script));
         let (status, body) = login_as(node, "bob", PASSWORD);
         assert!(status == 401 || status == 403, "{status} {body}");
-        // Nobody is signed out by it, whose session the standby knew.
+        // A user whose session the standby knew stays signed in.
         done(refresh(node, &ahead));
-        // What nobody knows.
+        // No node knows of these.
         assert_eq!(refresh(node, &begun_then).1["code"], "refresh_token_unknown");
         done(login_as(node, "carol", PASSWORD));
         done(me(node, access(&unknown)));
     }
 
-    // How an operator sees it, and what he does.
+    // The operator sees this, and runs this command.
     let said = world.nodes.iter().map(Node::said).collect::<String>();
     assert!(said.contains("the database went back in time"), "{said}");
     let went_back =

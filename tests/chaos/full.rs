@@ -1,4 +1,4 @@
-//! A disk of PostgreSQL's is full: that of its tables, or that of what it writes ahead.
+//! A PostgreSQL disk is full: that of its tables, or that of its write-ahead log.
 
 use std::fs::File;
 use std::io::Write;
@@ -12,7 +12,7 @@ use crate::postgres::Postgres;
 const SOME_TIME: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// Takes what room is left.
+/// Fills the remaining space.
 fn fill(ballast: &std::path::Path) {
     let mut file = File::create(ballast).unwrap();
     for size in [1 << 20, 1 << 12] {
@@ -41,7 +41,7 @@ fn a_full_disk_is_told_and_written_again_as_soon_as_there_is_room() {
     drill.end();
 }
 
-/// PostgreSQL gives up at once where it cannot write ahead, and does not start before there is room.
+/// PostgreSQL stops at once if it cannot write its write-ahead log, and does not start until there is space.
 #[test]
 fn what_postgresql_wrote_ahead_before_its_disk_was_full_is_there_when_it_runs_again() {
     let fault = "the disk of PostgreSQL's WAL full, started again when there is room";
@@ -56,14 +56,14 @@ fn what_postgresql_wrote_ahead_before_its_disk_was_full_is_there_when_it_runs_ag
             let postgres = &drill.postgres;
             let mut connection = postgres.connect();
             fill(&ballast);
-            // On to a piece that there is no room for. What is left of this one would last a while.
+            // Switch to a segment that has no space. The rest of the current one would last for a while.
             while sql_query("SELECT pg_switch_wal(), txid_current()").execute(&mut connection).is_ok() {}
             while postgres.answers() {
                 std::thread::sleep(PAUSE);
             }
             std::fs::remove_file(&ballast).unwrap();
             while !postgres.answers() {
-                // It ends while it looks for room in vain, or finds some now.
+                // PostgreSQL ends if it finds no space, or it finds some now.
                 if postgres.pid().is_none() {
                     postgres.start();
                 }

@@ -1,4 +1,4 @@
-//! Our own processes are killed, and told to stop.
+//! doorward's own processes are killed, or asked to stop.
 
 use std::time::{Duration, Instant};
 
@@ -11,9 +11,9 @@ use crate::node::PASSWORD;
 use crate::proxy::Way;
 use crate::wire::Connection;
 
-/// From its start to its first answer, on a machine that has other work.
+/// The time from a node's start to its first answer, on a busy machine.
 const START: Duration = Duration::from_secs(10);
-/// From SIGTERM to the end.
+/// The time from SIGTERM to the end of the process.
 const STOP: Duration = Duration::from_secs(10);
 
 #[test]
@@ -34,7 +34,7 @@ fn a_node_killed_at_any_point_loses_nothing_and_signs_nobody_out() {
     drill.end();
 }
 
-/// On a connection of its own; takes several statements.
+/// Signs in on a new connection, which needs several statements.
 async fn sign_in(address: &str) -> u16 {
     let body = format!("{{\"username\":\"admin\",\"password\":\"{PASSWORD}\"}}");
     let mut connection = Connection::open(address).await.expect("it serves");
@@ -42,9 +42,9 @@ async fn sign_in(address: &str) -> u16 {
     answer.map_or(0, |answer| answer.status)
 }
 
-/// The last of two nodes stops, and is started again.
+/// Stops the last of two nodes, and starts it again.
 fn stop_and_start(drill: &mut Drill) -> Instant {
-    // What is under way takes its time.
+    // Requests take a while.
     drill.proxy.set(Way::Delay(Duration::from_millis(100)));
     let node = &mut drill.nodes[1];
     let address = node.address.clone();
@@ -54,8 +54,8 @@ fn stop_and_start(drill: &mut Drill) -> Instant {
         assert!(begun.elapsed() < Duration::from_secs(2), "it is still ready");
         std::thread::sleep(Duration::from_millis(5));
     }
-    // What comes now is still under way when the server closes its socket. They take turns: the last may be too late for its
-    // deadline, and is told so.
+    // These requests are still running when the server closes its socket. They are served one after the
+    // other, so the last may miss its deadline and get a 503.
     let answers = on_a_runtime(join_all((0..3).map(|_| sign_in(&address))));
     assert!(answers.iter().all(|status| [200, 503].contains(status)), "{answers:?}");
     assert!(begun.elapsed() > Duration::from_secs(2), "they were in flight");

@@ -1,4 +1,5 @@
-//! What every client was answered, and what that binds us to: kept while faults fall, looked up when they are over.
+//! Records every answer to every client during the faults, and checks afterwards that the acknowledged
+//! results exist.
 
 use std::collections::BTreeMap;
 use std::io::Error;
@@ -11,26 +12,27 @@ use serde_json::Value;
 use crate::driver::name_of;
 use crate::wire::Answer;
 
-/// Within this a fault is told.
+/// A fault must be reported within this time.
 pub const TOLD_WITHIN: Duration = Duration::from_secs(5);
-/// What is served after all is not told of a fault; it may have waited for a password's hash besides.
+/// Requests that are served in spite of a fault may take this long, since they may also wait for a password
+/// hash.
 const SERVED_WITHIN: Duration = Duration::from_secs(10);
-/// Within this what one node ended is refused on every other.
+/// Every other node must refuse what one node has ended within this time.
 pub const ENDED_WITHIN: Duration = Duration::from_secs(1);
-/// Each kind of broken promise is told this often at most.
+/// The maximum number of reports for each kind of broken promise.
 const TOLD: usize = 12;
 
-/// What an answer says of what was asked for.
+/// The meaning of an answer.
 pub enum Outcome {
     Acknowledged(Answer),
     Refused(u16, Value),
-    /// Nothing was begun.
+    /// Nothing was started.
     Shed,
-    /// It may have happened, or happen yet.
+    /// It may have happened, or may still happen.
     Unknown,
 }
 
-/// What became of a note.
+/// The outcome of writing a note.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
     Acknowledged,
@@ -38,7 +40,7 @@ pub enum Fate {
     Unknown,
 }
 
-/// A note that was to be written; no two have the same title.
+/// A note that was sent. No two have the same title.
 #[derive(Clone, Debug)]
 pub struct Written {
     pub title: String,
@@ -50,33 +52,33 @@ pub struct Written {
 #[derive(Clone, Debug)]
 pub struct Revoked {
     pub what: &'static str,
-    /// What was let in before: an access token or a personal one.
+    /// The credential that was accepted before: an access token or a personal token.
     pub token: String,
-    /// Its session's refresh token, where it has one.
+    /// The session's refresh token, if it has one.
     pub refresh: Option<String>,
 }
 
-/// A session that nobody ended, and its live refresh token.
+/// A session that no one ended, with its live refresh token.
 #[derive(Clone, Debug)]
 pub struct Kept {
     pub whose: String,
     pub refresh: String,
 }
 
-/// A promise, and how it may break.
+/// A broken promise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Promise {
-    /// Nothing acknowledged is missing.
+    /// Something acknowledged is missing.
     Lost,
-    /// Nothing refused happened.
+    /// Something refused happened.
     Happened,
-    /// One live successor a session.
+    /// A session has more than one live successor.
     TwoSuccessors,
-    /// Nothing revoked is let in.
+    /// Something revoked was accepted.
     LetIn,
-    /// Nobody is signed out for nothing.
+    /// Someone was signed out without a reason.
     SignedOut,
-    /// No status but the promised ones, in time.
+    /// An answer had another status than promised, or came too late.
     Wrong,
 }
 
@@ -91,13 +93,14 @@ pub struct Books {
     pub kept: Vec<Kept>,
     pub broken: BTreeMap<Promise, (u64, Vec<String>)>,
     pub slowest: Duration,
-    /// When the requests began that failed.
+    /// The start times of failed requests.
     failures: Vec<Instant>,
-    /// Of each client that has not left, when the requests began and ended that were answered since its last failure.
+    /// The start and end times of the requests that were answered since the last failure, for each client
+    /// that has not left.
     successes: Vec<Option<Vec<(Instant, Instant)>>>,
 }
 
-/// Clones share it.
+/// The ledger. Clones share it.
 #[derive(Clone, Default)]
 pub struct Ledger {
     books: Arc<Mutex<Books>>,
@@ -105,7 +108,7 @@ pub struct Ledger {
     hang_ups: Arc<AtomicBool>,
 }
 
-/// This client cannot go on; why stands in the ledger.
+/// The client cannot continue. The reason is in the ledger.
 #[derive(Debug)]
 pub struct Broken;
 
@@ -122,7 +125,7 @@ impl Ledger {
         !self.stop.load(Ordering::Relaxed)
     }
 
-    /// From now on connections may be closed: our own processes are killed.
+    /// Allows connections to be closed from now on, because doorward's own processes are killed.
     pub fn allow_hang_ups(&self) {
         self.hang_ups.store(true, Ordering::Relaxed);
     }
@@ -131,14 +134,14 @@ impl Ledger {
         self.hang_ups.load(Ordering::Relaxed)
     }
 
-    /// A number for a client, by which its progress is known.
+    /// Returns a number for a new client, which identifies it in the ledger.
     pub fn admit(&self) -> usize {
         let mut books = self.books();
         books.successes.push(Some(Vec::new()));
         books.successes.len() - 1
     }
 
-    /// A client that has done its part is waited for no more.
+    /// Records that a client has finished, so that no one waits for it.
     pub fn leave(&self, client: usize) {
         self.books().successes[client] = None;
     }
@@ -153,7 +156,8 @@ impl Ledger {
         Broken
     }
 
-    /// Enters an answer, and says what it means; whether it counts stands beside its client.
+    /// Enters an answer and returns its meaning. The flag next to the client says whether it counts in the
+    /// report.
     pub fn enter(
         &self,
         (client, counts): (usize, bool),
@@ -194,7 +198,7 @@ impl Ledger {
             successes.clear();
         } else {
             successes.push((began, began + took));
-            // Enough to tell how it fares.
+            // More are not needed to judge how the client is served.
             if successes.len() > 64 {
                 successes.drain(..32);
             }
@@ -202,7 +206,8 @@ impl Ledger {
         outcome
     }
 
-    /// Whether every client has had this many answers in a row to requests that began after this moment.
+    /// Returns whether every client has had this many answers in a row to requests that started after
+    /// `moment`.
     pub fn is_calm_since(&self, moment: Instant, answers: usize) -> bool {
         let books = self.books();
         let is_calm = |successes: &Vec<(Instant, Instant)>| {
@@ -211,14 +216,14 @@ impl Ledger {
         books.successes.iter().flatten().all(is_calm)
     }
 
-    /// How long after this moment the last request began that failed.
+    /// Returns the time from `moment` to the start of the last failed request.
     pub fn last_failure_after(&self, moment: Instant) -> Duration {
         let books = self.books();
         let late = books.failures.iter().map(|began| began.saturating_duration_since(moment));
         late.max().unwrap_or_default()
     }
 
-    /// How long after this moment everybody had an answer again, and no failure after it.
+    /// Returns the time from `moment` until every client had an answer again, with no failure after it.
     pub fn served_again_after(&self, moment: Instant) -> Duration {
         let books = self.books();
         let first = |successes: &Vec<(Instant, Instant)>| {
@@ -247,7 +252,7 @@ impl Books {
         self.broken.get(&promise).map_or(0, |(count, _)| *count)
     }
 
-    /// Looks the notes up among those that are there.
+    /// Compares the recorded notes with the existing ones.
     pub fn missing_and_uninvited(&self, there: &[(String, String)]) -> Vec<(Promise, String)> {
         let mut by_title: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
         for (title, body) in there {

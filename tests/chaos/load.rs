@@ -1,4 +1,4 @@
-//! The load: all clients at once, on a thread of their own, and the look at what they were promised when it is over.
+//! Runs all clients on a thread, and checks afterwards that the promises to them were kept.
 
 use std::thread::JoinHandle;
 
@@ -12,13 +12,13 @@ use crate::ledger::{Broken, Kept, Ledger, Promise, Revoked};
 use crate::node::PASSWORD;
 use crate::postgres::Postgres;
 
-/// How many of each kind there are.
+/// The number of clients of each kind.
 #[derive(Clone, Copy, Debug)]
 pub struct Mix {
     pub diaries: usize,
     pub pairs: usize,
     pub enders: usize,
-    /// Whether somebody asks for what needs no database, all the time.
+    /// True if a client constantly requests what needs no database.
     pub without_database: bool,
 }
 
@@ -28,14 +28,14 @@ impl Default for Mix {
     }
 }
 
-/// A load that runs.
+/// A running load.
 pub struct Load {
     ledger: Ledger,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Load {
-    /// Makes an account for each client and lets them loose on the nodes at these addresses.
+    /// Creates an account for each client, and starts the clients on the nodes at these addresses.
     pub fn start(ledger: &Ledger, addresses: &[String], mix: Mix) -> Self {
         let names: Vec<String> =
             (0..mix.diaries + mix.pairs + mix.enders + 1).map(|at| format!("person{at}")).collect();
@@ -47,7 +47,7 @@ impl Load {
             on_a_runtime(async move {
                 let clients = run_all(callers, seconds, mix);
                 for client in clients {
-                    // What broke stands in the ledger.
+                    // The ledger has the broken promises.
                     let _ = client.await.expect("a client does not panic");
                 }
             });
@@ -55,7 +55,7 @@ impl Load {
         Self { ledger: ledger.clone(), thread: Some(std::thread::spawn(run)) }
     }
 
-    /// Lets every client finish what it has begun.
+    /// Stops the load, and lets every client finish what it has started.
     pub fn stop(mut self) {
         self.ledger.stop();
         self.thread.take().expect("it runs").join().expect("the load");
@@ -104,14 +104,14 @@ async fn make_accounts(ledger: Ledger, addresses: Vec<String>, names: Vec<String
     Ok(())
 }
 
-/// Looks everything up that the ledger says must or must not be.
+/// Checks everything that must or must not exist according to the ledger.
 pub fn look_it_all_up(ledger: &Ledger, addresses: &[String], postgres: &Postgres) {
     let there = postgres.pairs("SELECT title AS one, body AS other FROM notes");
     let broken = ledger.books().missing_and_uninvited(&there);
     for (promise, how) in broken {
         ledger.broke(promise, how);
     }
-    // What broke stands in the ledger.
+    // The ledger has the broken promises.
     let _ = on_a_runtime(ask_for_all(ledger.clone(), addresses.to_vec()));
 }
 
@@ -136,7 +136,7 @@ async fn ask_for_all(ledger: Ledger, addresses: Vec<String>) -> Result<(), Broke
     Ok(())
 }
 
-/// The session still refreshes on every node, and each of them hands out the same live token.
+/// Checks that the session can still be refreshed on every node, and that each returns the same live token.
 async fn has_one_successor(ledger: &Ledger, callers: &mut [Caller], kept: &Kept) -> Result<(), Broken> {
     let mut live: Option<Tokens> = None;
     for caller in callers.iter_mut() {

@@ -1,6 +1,6 @@
-//! Faults, and what is promised under them: real nodes on a PostgreSQL of their own, clients that keep a ledger of every
-//! answer, and rounds in which something is killed, cut, filled or stopped. With all other tests run a few rounds of most;
-//! `make chaos` runs all of them, a hundred rounds where a round is short.
+//! Faults, and the promises that hold under them. Real nodes run on a PostgreSQL of their own, clients record
+//! every answer in a ledger, and each round kills, cuts, fills or stops something. The test suite runs a few
+//! rounds of most faults. `make chaos` runs all of them, with a hundred rounds where a round is short.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! Nodes: real `doorward serve` processes, and what is done to them by their ids.
+//! Real `doorward serve` processes, and the actions on them.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
@@ -12,12 +12,13 @@ use nix::unistd::Pid;
 
 use crate::postgres::free_port;
 
-/// Everybody's password.
+/// The password of every account.
 pub const PASSWORD: &str = "an unusual pass phrase";
 const PATIENCE: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// What every node has: one secret and one name, cheap hashes, no limit of tries, tokens that outlive a drill.
+/// The settings of every node: the same secret key and public URL, cheap hashes, no limits on attempts, and
+/// tokens that outlive a drill.
 const SETTINGS: [(&str, &str); 13] = [
     ("DOORWARD_SECRET_KEY", "the-key-of-a-cluster-that-lives-for-minutes"),
     ("DOORWARD_PUBLIC_URL", "http://doorward.test"),
@@ -34,7 +35,7 @@ const SETTINGS: [(&str, &str); 13] = [
     ("DOORWARD_LOG_FORMAT", "text"),
 ];
 
-/// A node, running or not; killed with this.
+/// A node, running or not. Dropping it kills the process.
 pub struct Node {
     pub address: String,
     metrics: String,
@@ -44,7 +45,7 @@ pub struct Node {
 }
 
 impl Node {
-    /// One that is not started yet, on the database at this URL; its log is in the folder.
+    /// Creates a node for the database at this URL. Does not start it. Its log is in the folder.
     pub fn new(folder: &Path, database_url: &str, environment: &[(&str, &str)]) -> Self {
         let (port, metrics) = (free_port(), free_port());
         let own = [("DATABASE_URL", database_url), ("DOORWARD_DATA_DIR", folder.to_str().unwrap())];
@@ -58,7 +59,7 @@ impl Node {
         }
     }
 
-    /// Starts the process; does not wait.
+    /// Starts the process without waiting for it.
     pub fn start(&mut self) {
         let log = OpenOptions::new().create(true).append(true).open(&self.log).unwrap();
         let mut command = Command::new(binary());
@@ -87,30 +88,30 @@ impl Node {
         kill(self.pid(), signal).unwrap();
     }
 
-    /// Kills it with SIGKILL.
+    /// Kills the process with SIGKILL.
     pub fn kill(&mut self) {
         let mut child = self.child.take().expect("it runs");
         child.kill().unwrap();
         child.wait().unwrap();
     }
 
-    /// Waits for its end.
+    /// Waits for the process to end.
     pub fn wait(&mut self) -> ExitStatus {
         self.child.take().expect("it runs").wait().unwrap()
     }
 
-    /// What `/readyz` says; 0: nothing within moments.
+    /// Returns the answer of `/readyz`. The status is 0 if there is none within a few seconds.
     pub fn readiness(&self) -> (u16, String) {
         ask(&self.address, "/readyz").unwrap_or_default()
     }
 
-    /// A counter among its metrics; 0 where it was never raised.
+    /// Returns a counter from the node's metrics, or 0 if it was never incremented.
     pub fn counter(&self, name: &str) -> f64 {
         let (_, metrics) = ask(&self.metrics, "/metrics").expect("its metrics");
         metrics.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok()).unwrap_or(0.0)
     }
 
-    /// Whether it serves and its feed lives.
+    /// Returns whether the node serves and its feed is live.
     pub fn is_ready(&self) -> bool {
         let (status, body) = self.readiness();
         status == 200 && body.contains("\"feed\":\"live\"")
@@ -130,7 +131,7 @@ impl Node {
         }
     }
 
-    /// The end of its log.
+    /// Returns the last lines of the node's log.
     pub fn said(&self) -> String {
         let log = fs::read_to_string(&self.log).unwrap_or_default();
         let lines: Vec<&str> = log.lines().collect();
@@ -141,19 +142,19 @@ impl Node {
 impl Drop for Node {
     fn drop(&mut self) {
         if let Some(mut child) = self.child.take() {
-            // A paused one dies too.
+            // SIGKILL also ends a paused process.
             let _ = child.kill();
             let _ = child.wait();
         }
     }
 }
 
-/// The program: the one built with the tests, or the one given.
+/// Returns the program to test, which is the one built with the tests unless the environment names another.
 fn binary() -> PathBuf {
     std::env::var_os("DOORWARD_CHAOS_BINARY").map_or(env!("CARGO_BIN_EXE_doorward").into(), PathBuf::from)
 }
 
-/// A GET on a connection of its own.
+/// Sends a GET request on a new connection.
 pub fn ask(address: &str, path: &str) -> Option<(u16, String)> {
     use std::io::Read;
     let mut stream = TcpStream::connect(address).ok()?;

@@ -1,4 +1,4 @@
-//! A PostgreSQL of a test's own: its folder, its processes by id, and what is done to them.
+//! A PostgreSQL for a test: its folder, its processes, and the actions on them.
 
 use std::fs;
 use std::net::TcpListener;
@@ -17,27 +17,28 @@ use nix::unistd::{Pid, Uid, User};
 
 use crate::small_disk::SmallDisk;
 
-/// The superuser's password, on loopback and for as long as a test takes.
+/// The superuser's password, on the loopback interface and for the length of a test.
 pub const PASSWORD: &str = "of-a-cluster-that-lives-for-a-minute";
 const PATIENCE: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(10);
-/// What is killed here is a process, never the machine: what was written is there without a sync.
+/// The settings of every cluster. Only processes are killed, never the machine, so written data survives
+/// without a sync.
 const SETTINGS: [&str; 4] =
     ["fsync=off", "full_page_writes=off", "unix_socket_directories=", "max_connections=60"];
 
-/// A port that is free now.
+/// Returns a port that is free now.
 pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-/// A folder that PostgreSQL's user reaches; it goes with this.
+/// Creates a folder that PostgreSQL's user can reach. It is deleted when the value is dropped.
 pub fn folder() -> tempfile::TempDir {
     let folder = tempfile::Builder::new().prefix("dw").tempdir_in("/tmp").unwrap();
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
     folder
 }
 
-/// The folder of the server's programs.
+/// Returns the folder of PostgreSQL's server programs.
 fn programs() -> &'static Path {
     static FOUND: OnceLock<PathBuf> = OnceLock::new();
     FOUND.get_or_init(|| {
@@ -48,33 +49,33 @@ fn programs() -> &'static Path {
     })
 }
 
-/// PostgreSQL refuses to run as root.
+/// Returns the user to run PostgreSQL as, if this process runs as root. PostgreSQL refuses to run as root.
 fn owner() -> Option<User> {
     let other = || ["postgres", "nobody"].iter().find_map(|name| User::from_name(name).unwrap());
     Uid::effective().is_root().then(|| other().expect("a user for PostgreSQL"))
 }
 
-/// A cluster; it is stopped with this, and its folder removed.
+/// A cluster. Dropping it stops PostgreSQL and deletes the folder.
 pub struct Postgres {
-    /// Unmounted before its folder goes.
+    /// Unmounted before the folder is deleted.
     disk: Option<SmallDisk>,
     folder: tempfile::TempDir,
     data: PathBuf,
     pub port: u16,
     settings: Vec<String>,
-    /// Of its processes.
+    /// The environment variables of its processes.
     environment: Vec<(String, String)>,
-    /// The main process: a child of ours, so that ^C ends it too.
+    /// The main process. It is a child of this process, so that ^C ends it too.
     child: Mutex<Option<Child>>,
 }
 
 impl Postgres {
-    /// A cluster that runs, with further settings, as `name=value`.
+    /// Starts a new cluster with additional settings, as `name=value`.
     pub fn with(settings: &[&str]) -> Self {
         Self::with_environment(settings, &[])
     }
 
-    /// The same whose processes have these variables.
+    /// Starts a new cluster with additional settings and environment variables.
     pub fn with_environment(settings: &[&str], environment: &[(&str, &str)]) -> Self {
         let folder = folder();
         let data = folder.path().join("data");
@@ -85,20 +86,22 @@ impl Postgres {
         postgres
     }
 
-    /// The same with its tables on a small disk of their own, and what it writes ahead elsewhere; `None`: no disk can be
-    /// mounted here.
+    /// Starts a new cluster with its tables on a small disk, and its write-ahead log elsewhere. Returns
+    /// `None` if no disk can be mounted here.
     pub fn on_small_disk(megabytes: usize) -> Option<Self> {
         Self::beside_small_disk(megabytes, &[], |small, other| (small.join("data"), other.join("ahead")), &[])
     }
 
-    /// The other way round: only what it writes ahead is on the small disk, in pieces of a megabyte.
+    /// Starts a new cluster with its write-ahead log on a small disk, in segments of one megabyte, and its
+    /// tables elsewhere. Returns `None` if no disk can be mounted here.
     pub fn writing_ahead_to_small_disk(megabytes: usize) -> Option<Self> {
         let settings = ["min_wal_size=2MB", "max_wal_size=8MB", "wal_recycle=off"];
         let places = |small: &Path, other: &Path| (other.join("data"), small.join("ahead"));
         Self::beside_small_disk(megabytes, &settings, places, &["--wal-segsize=1"])
     }
 
-    /// `places`: where its data and what it writes ahead are, given the small disk's folder and another's.
+    /// Starts a new cluster beside a small disk. `places` returns the folders of the data and of the
+    /// write-ahead log, given the small disk's folder and another one.
     fn beside_small_disk(
         megabytes: usize,
         settings: &[&str],
@@ -120,7 +123,7 @@ impl Postgres {
         Some(postgres)
     }
 
-    /// Makes the cluster, with the nodes' role and database, and starts it.
+    /// Creates the cluster with the nodes' role and database, and starts it.
     fn make(&self, further: &[&str]) {
         let password = self.folder.path().join("password");
         fs::write(&password, PASSWORD).unwrap();
@@ -136,7 +139,7 @@ impl Postgres {
         let arguments = [&arguments[..], &[&password, "-D", self.data_text()], further].concat();
         self.run("initdb", &arguments).unwrap();
         self.start();
-        // Not the superuser: what is kept for that one is not for the nodes.
+        // The nodes do not use the superuser, so that connections reserved for it stay free.
         for statement in [
             format!("CREATE ROLE doorward LOGIN PASSWORD '{PASSWORD}'"),
             "CREATE DATABASE doorward OWNER doorward".to_owned(),
@@ -146,12 +149,12 @@ impl Postgres {
         }
     }
 
-    /// A folder and a port for a cluster that is not made yet.
+    /// Creates the value for a cluster that does not exist yet.
     pub fn not_made(folder: tempfile::TempDir, data: PathBuf, settings: &[&str]) -> Self {
         if let Some(owner) = owner() {
             let (uid, gid) = (Some(owner.uid.as_raw()), Some(owner.gid.as_raw()));
             chown(folder.path(), uid, gid).unwrap();
-            // A folder of the caller's inside of it may be there already.
+            // The data's parent folder may already exist, if the caller created it.
             if let Some(parent) = data.parent() {
                 chown(parent, uid, gid).unwrap();
             }
@@ -176,7 +179,7 @@ impl Postgres {
         self.data.to_str().unwrap()
     }
 
-    /// One of PostgreSQL's programs, as its user.
+    /// Creates a command for one of PostgreSQL's programs, as PostgreSQL's user.
     fn command(&self, program: &str) -> Command {
         let mut command = Command::new(programs().join(program));
         command.current_dir(self.folder.path()).env("PGPASSWORD", PASSWORD).stdin(Stdio::null());
@@ -187,14 +190,15 @@ impl Postgres {
         command
     }
 
-    /// Runs one of them to its end; what it said, when it fails.
+    /// Runs one of PostgreSQL's programs to its end. Returns its error output if it fails.
     pub fn run(&self, program: &str, arguments: &[&str]) -> Result<(), String> {
         let output = self.command(program).args(arguments).output().unwrap();
         let said = || String::from_utf8_lossy(&output.stderr).into_owned();
         output.status.success().then_some(()).ok_or_else(said)
     }
 
-    /// Starts it, after a kill too: what the killed one leaves behind goes within moments.
+    /// Starts PostgreSQL. Retries after a kill, because the killed processes' remains disappear within
+    /// moments.
     pub fn start(&self) {
         let begun = Instant::now();
         while let Err(said) = self.try_start() {
@@ -203,7 +207,7 @@ impl Postgres {
         }
     }
 
-    /// What it has said so far.
+    /// Returns its log so far.
     pub fn log(&self) -> String {
         fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
@@ -229,12 +233,12 @@ impl Postgres {
         Ok(())
     }
 
-    /// Stops it: `fast`, or `immediate` as if it had crashed.
+    /// Stops it with a `fast` shutdown, or with an `immediate` one, as after a crash.
     pub fn stop(&self, way: &str) {
         self.end_by(if way == "immediate" { Signal::SIGQUIT } else { Signal::SIGINT });
     }
 
-    /// Kills the main process with SIGKILL; the others end when they see that it is gone.
+    /// Kills the main process with SIGKILL. The others end when they notice.
     pub fn kill(&self) {
         self.end_by(Signal::SIGKILL);
     }
@@ -247,19 +251,19 @@ impl Postgres {
         }
     }
 
-    /// The small disk's folder.
+    /// Returns the small disk's folder.
     pub fn small_disk(&self) -> PathBuf {
         self.folder.path().join("small")
     }
 
-    /// The main process, as it runs.
+    /// Returns the id of the main process if it runs.
     pub fn pid(&self) -> Option<i32> {
         let mut held = self.child.lock().unwrap();
         let child = held.as_mut()?;
         matches!(child.try_wait(), Ok(None)).then(|| child.id().cast_signed())
     }
 
-    /// The main process and all that it began.
+    /// Returns the ids of the main process and its children.
     pub fn processes(&self) -> Vec<i32> {
         let main = self.pid().expect("it runs");
         let parent_of = |pid: &i32| {
@@ -271,7 +275,7 @@ impl Postgres {
         std::iter::once(main).chain(all.filter(|pid| parent_of(pid) == Some(main))).collect()
     }
 
-    /// Stops all of its processes where they are.
+    /// Pauses all of its processes.
     pub fn pause(&self) {
         self.signal_all(Signal::SIGSTOP);
     }
@@ -282,12 +286,12 @@ impl Postgres {
 
     fn signal_all(&self, signal: Signal) {
         for pid in self.processes() {
-            // One that has just ended needs none.
+            // A process that has just ended needs no signal.
             let _ = kill(Pid::from_raw(pid), signal);
         }
     }
 
-    /// The nodes' database at this port: of the cluster, or of what stands in front of it.
+    /// Returns the URL of the nodes' database at this port, which is the cluster's or a proxy's.
     pub fn url_at(port: u16) -> String {
         format!("postgres://doorward:{PASSWORD}@127.0.0.1:{port}/doorward?sslmode=disable")
     }
@@ -297,23 +301,23 @@ impl Postgres {
         PgConnection::establish(&format!("postgres://postgres:{PASSWORD}@{place}")).ok()
     }
 
-    /// The superuser's connection to the nodes' database, not by way of any proxy.
+    /// Connects to the nodes' database as the superuser, without a proxy.
     pub fn connect(&self) -> PgConnection {
         self.try_connect_to("doorward").expect("PostgreSQL")
     }
 
-    /// Whether it takes statements.
+    /// Returns whether it answers a statement.
     pub fn answers(&self) -> bool {
         let connection = self.try_connect_to("postgres");
         connection.is_some_and(|mut connection| sql_query("SELECT").execute(&mut connection).is_ok())
     }
 
-    /// Runs statements on a connection of their own.
+    /// Runs statements on a new connection.
     pub fn sql(&self, statements: &str) {
         self.connect().batch_execute(statements).expect(statements);
     }
 
-    /// Two texts a row.
+    /// Returns rows of two texts.
     pub fn pairs(&self, query: &str) -> Vec<(String, String)> {
         #[derive(QueryableByName)]
         struct Row {

@@ -1,5 +1,5 @@
-//! A proxy in front of PostgreSQL that reads its protocol and harms what passes: cuts right before or right after a commit,
-//! holds, delays, refuses.
+//! A proxy in front of PostgreSQL that parses its protocol and disturbs it. It cuts connections just before
+//! or after a commit, holds, delays and refuses them.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -15,30 +15,31 @@ use tokio::sync::{Notify, watch};
 
 use crate::postgres::free_port;
 
-/// How connections fare.
+/// The way in which the proxy handles connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
     Pass,
-    /// Every piece, in either direction, is this late.
+    /// Delays every chunk in either direction.
     Delay(Duration),
-    /// New ones are taken and nothing passes; what was held passes afterwards, as TCP repeats what was lost.
+    /// Accepts new connections, but forwards nothing until this ends. Held data passes afterwards, as TCP
+    /// would retransmit it.
     Hold,
-    /// There is nobody: those that are open are cut, new ones are refused.
+    /// Cuts open connections and refuses new ones, as if nothing were there.
     Refuse,
     /// The test is over.
     End,
 }
 
-/// Where a commit is cut.
+/// The point at which a commit is cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cut {
-    /// The server never sees it.
+    /// The server never receives it.
     Before,
-    /// The server has done it, and nobody hears of that.
+    /// The server has done it, but no one learns of it.
     After,
 }
 
-/// A cut that waits for its commit: of the first transaction, or statement by itself, with these words.
+/// A cut for the next commit of a transaction, or of a single statement, that contains these words.
 #[derive(Clone, Copy, Debug)]
 struct Trap {
     cut: Cut,
@@ -49,12 +50,12 @@ struct Trap {
 struct Shared {
     trap: Mutex<Option<Trap>>,
     way: watch::Sender<Way>,
-    /// Raised when all that is open is cut.
+    /// Incremented to cut all open connections.
     cuts: watch::Sender<u64>,
     upstream: SocketAddr,
 }
 
-/// The proxy, on a thread of its own.
+/// The proxy, which runs on a thread.
 pub struct Proxy {
     pub port: u16,
     shared: Arc<Shared>,
@@ -62,7 +63,7 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// In front of the PostgreSQL at this port of this machine.
+    /// Starts a proxy for the PostgreSQL at this port of this machine.
     pub fn before(upstream: u16) -> Self {
         let port = free_port();
         let shared = Arc::new(Shared {
@@ -85,12 +86,12 @@ impl Proxy {
         self.shared.cuts.send_modify(|cuts| *cuts += 1);
     }
 
-    /// Cuts the next commit of what has these words in a statement.
+    /// Cuts the next commit of a transaction or statement that contains these words.
     pub fn trap(&self, cut: Cut, words: &'static str) {
         *self.shared.trap.lock().unwrap() = Some(Trap { cut, words });
     }
 
-    /// Whether the trap has sprung.
+    /// Returns whether the trap was triggered.
     pub fn has_sprung(&self) -> bool {
         self.shared.trap.lock().unwrap().is_none()
     }
@@ -105,7 +106,7 @@ impl Drop for Proxy {
     }
 }
 
-/// While it refuses, nothing listens.
+/// Accepts connections. Nothing listens while the proxy refuses them.
 async fn listen(port: u16, shared: Arc<Shared>) {
     let mut way = shared.way.subscribe();
     loop {
@@ -131,7 +132,7 @@ async fn listen(port: u16, shared: Arc<Shared>) {
     }
 }
 
-/// A connection's life.
+/// Serves a connection until it ends.
 async fn attend(client: TcpStream, shared: Arc<Shared>) {
     let upstream = shared.upstream;
     let (mut way, mut cuts) = (shared.way.subscribe(), shared.cuts.subscribe());
@@ -151,7 +152,7 @@ async fn attend(client: TcpStream, shared: Arc<Shared>) {
     }
 }
 
-/// Waits while nothing passes.
+/// Delays, and waits while nothing may pass.
 async fn pass(way: &mut watch::Receiver<Way>) {
     let now = *way.borrow_and_update();
     if let Way::Delay(by) = now {
@@ -195,7 +196,8 @@ async fn forward(
     }
 }
 
-/// The protocol's messages: a kind, a length, and that much less four. The client's first one has no kind.
+/// Splits the stream into the protocol's messages. A message has a kind, and then a length that includes its
+/// own four bytes. The client's first message has no kind.
 struct Frames {
     bytes: Vec<u8>,
     is_begun: bool,
@@ -221,7 +223,7 @@ enum Verdict {
     Cut,
 }
 
-/// What is known of a connection's talk.
+/// The state of a connection's conversation.
 #[derive(Default)]
 struct Talk {
     state: RefCell<State>,
@@ -230,12 +232,12 @@ struct Talk {
 
 #[derive(Default)]
 struct State {
-    /// The statements that were prepared, by their names.
+    /// The prepared statements by name.
     prepared: HashMap<Vec<u8>, String>,
-    /// What has run in the transaction that is open.
+    /// The statements of the open transaction.
     ran: String,
     in_transaction: bool,
-    /// The server does what was cut off from its answer.
+    /// True if the server executes a commit whose answer is cut off.
     is_trapped: bool,
 }
 
@@ -280,7 +282,8 @@ impl Talk {
 }
 
 impl State {
-    /// The text of what this message has the server do: a simple query, or what was prepared and is bound now.
+    /// Returns the statement that this message executes: a simple query, or a prepared statement that is
+    /// bound now.
     fn statement_of(&mut self, frame: &[u8]) -> Option<String> {
         let mut texts = frame.get(5..)?.split(|byte| *byte == 0);
         match frame[0] {

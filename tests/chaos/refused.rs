@@ -1,4 +1,4 @@
-//! PostgreSQL is there and does not do what it is asked: no connections are left, nothing may be written, locks are held.
+//! PostgreSQL runs but refuses: no connections are left, writes are not allowed, or locks are held.
 
 use std::time::{Duration, Instant};
 
@@ -53,7 +53,7 @@ fn a_lock_that_somebody_holds_is_told_in_time() {
             let mut holder = drill.postgres.connect();
             let tables =
                 "sessions, users, roles, refresh_tokens, personal_tokens, signing_keys, notes, revocations";
-            // PostgreSQL may break it up instead of one of the nodes' transactions.
+            // PostgreSQL may abort this transaction instead of one of the nodes' transactions.
             while holder
                 .batch_execute(&format!("BEGIN; LOCK TABLE {tables} IN ACCESS EXCLUSIVE MODE"))
                 .is_err()

@@ -1,4 +1,4 @@
-//! The rows of the table that `make chaos` writes: a file each, in the folder that it names.
+//! Writes the rows of the report by `make chaos`, each to a file in the folder that it names.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use crate::ledger::{Books, Promise};
 pub struct Row {
     fault: &'static str,
     recoveries: Vec<Duration>,
-    /// Of the ledger; what has none has a dash in each.
+    /// The ledger's columns. Each is a dash if there is no ledger.
     columns: [String; 7],
 }
 
@@ -40,7 +40,7 @@ impl Row {
         self
     }
 
-    /// Where a table is wanted.
+    /// Writes the row if a report is requested.
     pub fn write(self) {
         let Some(folder) = std::env::var_os("DOORWARD_CHAOS_REPORT").map(PathBuf::from) else { return };
         let time = |time: Option<&Duration>| time.map_or("–".to_owned(), |time| seconds(*time));

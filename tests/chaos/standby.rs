@@ -1,5 +1,5 @@
-//! A primary and its standby on two ports; each round the one dies, the other is promoted, and a new standby takes the dead
-//! one's place.
+//! A primary and its standby on two ports. In each round one dies, the other is promoted, and a new standby
+//! takes the place of the dead one.
 
 use std::time::{Duration, Instant};
 
@@ -10,17 +10,18 @@ use crate::postgres::{PASSWORD, Postgres, folder};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(10);
-/// What the primary calls its standby.
+/// The standby's application name.
 const NAME: &str = "the_standby";
 
 impl Postgres {
-    /// A standby of this one that runs, by way of this port: this one's own, or that of what stands in front of it.
+    /// Creates a running standby of this cluster, which connects to it through the port `by_way_of`: its own,
+    /// or a proxy's.
     pub fn standby(&self, port: u16, by_way_of: u16) -> Self {
         let folder = folder();
         let data = folder.path().join("data");
         let mut standby = Self::not_made(folder, data, &[]);
         standby.port = port;
-        // The proxy knows no negotiation of encryption.
+        // The proxy does not support negotiating encryption.
         let plain = "sslmode=disable gssencmode=disable";
         let primary =
             format!("host=127.0.0.1 port={by_way_of} user=postgres application_name={NAME} {plain}");
@@ -32,15 +33,15 @@ impl Postgres {
         standby
     }
 
-    /// From now on nothing is acknowledged that the standby has not written.
+    /// Makes commits wait for the standby from now on.
     pub fn wait_for_standby(&self) {
-        // Each by itself: neither goes in a transaction.
+        // These run separately, since neither may run in a transaction.
         self.sql(&format!("ALTER SYSTEM SET synchronous_standby_names = '{NAME}'"));
         self.sql("SELECT pg_reload_conf()");
         self.wait_for("SELECT '' AS one, sync_state AS other FROM pg_stat_replication", "sync");
     }
 
-    /// Waits until a query's second text is this.
+    /// Waits until the second text of a query's first row is `wanted`.
     pub fn wait_for(&self, query: &str, wanted: &str) {
         let begun = Instant::now();
         while self.pairs(query).first().is_none_or(|(_, found)| found != wanted) {
@@ -49,11 +50,11 @@ impl Postgres {
         }
     }
 
-    /// Kills all of its processes with SIGKILL, as if its machine had lost its power.
+    /// Kills all of its processes with SIGKILL, as if its machine had lost power.
     pub fn lose(&self) {
         let processes = self.processes();
         for pid in &processes {
-            // One that has just ended needs none.
+            // A process that has just ended needs no signal.
             let _ = kill(Pid::from_raw(*pid), Signal::SIGKILL);
         }
         let begun = Instant::now();
@@ -63,12 +64,12 @@ impl Postgres {
         }
     }
 
-    /// Makes a standby the primary.
+    /// Promotes a standby to the primary.
     pub fn promote(&self) {
         self.run("pg_ctl", &["promote", "-s", "-w", "-D", self.data().to_str().unwrap()]).unwrap();
     }
 
-    /// Both hosts for libpq, which keeps the one that takes writes.
+    /// Returns a URL with both hosts, from which libpq chooses the one that accepts writes.
     pub fn url_of_both(&self, other: u16) -> String {
         let hosts = format!("127.0.0.1:{},127.0.0.1:{other}", self.port);
         format!(

@@ -1,5 +1,5 @@
-//! PostgreSQL is not there yet when a node starts, or does not do what the start needs; or it does not answer when a node
-//! stops.
+//! PostgreSQL is not available when a node starts, or refuses what the start needs, or does not answer when a
+//! node stops.
 
 use std::time::{Duration, Instant};
 
@@ -42,7 +42,7 @@ fn a_node_waits_for_a_postgresql_that_is_not_there_yet_and_ends_when_it_is_told_
         proxy.set(ways[number % ways.len()]);
         node.start();
         is_alive_and_waits(&node);
-        // One of them is told to stop meanwhile, and another waits in its place.
+        // One of the nodes is asked to stop meanwhile, and another one waits instead.
         node.signal(Signal::SIGTERM);
         let begun = Instant::now();
         assert!(node.wait().success(), "{}", node.said());
@@ -71,7 +71,7 @@ fn a_node_waits_for_a_postgresql_that_takes_no_writes() {
             .wait_for("SELECT '' AS one, current_setting('default_transaction_read_only') AS other", value);
     };
     let mut recoveries = Vec::new();
-    // At first nothing is migrated yet, and then everything is.
+    // At first no migration has run, and later all have.
     for _ in 0..rounds(4).max(2) {
         set("on");
         node.start();
@@ -114,7 +114,8 @@ fn a_node_ends_in_time_beside_a_postgresql_that_does_not_answer() {
     postgres.pause();
     let address = node.address.clone();
     std::thread::scope(|scope| {
-        // Refusals that the token alone decides are to be written down, and what asks the database is under way.
+        // There are refusals to write, which only the token determines, and running requests that need the
+        // database.
         for path in ["/api/v1/me", "/readyz"] {
             let address = &address;
             scope.spawn(move || while ask(address, path).is_some() {});

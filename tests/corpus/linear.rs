@@ -1,5 +1,5 @@
-//! Allocations of each parser, in number and in bytes, are linear in its input. Inputs are grown from the corpus to two
-//! sizes, sixteen times apart.
+//! Checks that the number and size of each parser's allocations are linear in its input. Inputs are grown
+//! from the corpus to two sizes, one sixteen times the other.
 
 use std::fs;
 use std::path::Path;
@@ -11,17 +11,19 @@ use super::targets::{TARGETS, Target};
 
 const SMALL: usize = 4 * 1024;
 const LARGE: usize = 64 * 1024;
-/// Allowance over the growth of the input: tables and vectors double.
+/// The factor by which allocations may exceed the growth of the input, because tables and vectors double in
+/// size.
 const ALLOWANCE: u64 = 3;
-/// Allocations and bytes that are allowed whatever the input is.
+/// The allocations and bytes that are allowed for any input.
 const COUNT_ALLOWED: u64 = 2_000;
 const BYTES_ALLOWED: u64 = 256 * 1024;
-/// Bytes that are allocated for each byte of a stranger's input at most, those of tables that are outgrown included.
+/// The maximum number of bytes allocated for each byte of a stranger's input, including tables that were
+/// outgrown.
 const BYTES_PER_BYTE: u64 = 250;
-/// The target whose input is the operator's: each unknown name is compared with all that there are.
+/// The target whose input comes from the operator. It compares each unknown name with all known ones.
 const OF_OPERATOR: &str = "settings";
 
-/// A part of an input that is repeated, between what stays as it is.
+/// An input with a part that is repeated, and two parts that are not.
 struct Growth<'a> {
     head: &'a [u8],
     repeated: &'a [u8],
@@ -37,14 +39,15 @@ impl<'a> Growth<'a> {
         })
     }
 
-    /// The input with as many repetitions as fit into this size.
+    /// Returns the input with as many repetitions as fit into this size.
     fn to(&self, size: usize) -> Vec<u8> {
         let room = size.saturating_sub(self.head.len() + self.tail.len());
         [self.head, &self.repeated.repeat(room / self.repeated.len()), self.tail].concat()
     }
 }
 
-/// The ways an input grows: all of it, pieces of some lengths at some places, and what stands between two separators.
+/// Returns the ways in which an input grows. The repeated part is all of it, a piece of some length at some
+/// place, or the text between two separators.
 fn growths(input: &[u8]) -> Vec<Growth<'_>> {
     let places = [0, input.len() / 3, input.len() * 2 / 3];
     let pieces = places.into_iter().flat_map(|at| [1, 6, 24].map(|length| (at, at + length)));
@@ -98,7 +101,7 @@ fn allocations_of_every_parser_are_linear() {
         })
         .collect();
     assert!(files.len() > 80, "{}", files.len());
-    // What is made once is not counted.
+    // Run each parser once, so that one-time initialization is not counted.
     for (target, file) in &files {
         target(&fs::read(file).unwrap());
     }

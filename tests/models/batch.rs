@@ -1,4 +1,5 @@
-//! The batch: everybody gets their own answer, even if they ask while a call ends, and no more calls run than may.
+//! Models the batch. Every caller gets their own answer, even if they ask while a call ends, and no more
+//! calls run than allowed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,4 +1,4 @@
-//! The files of `src/blocking/` that are modelled, with shuttle's locks and threads.
+//! The modelled files of `src/blocking/`, compiled with shuttle's locks and threads.
 
 #[path = "../../src/blocking/batch.rs"]
 pub mod batch;

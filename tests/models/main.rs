@@ -1,5 +1,6 @@
-//! Models of what several threads decide together. shuttle runs each in many orders of its threads, over the files that
-//! ship: `blocking/sync.rs` alone is another. Each model has to find a fault that is planted into those files.
+//! Models of what several threads decide together. shuttle runs each in many orders of its threads. Only
+//! `blocking/sync.rs` differs from the released files. Each model must find a fault that is planted into
+//! those files.
 
 #![allow(dead_code, unreachable_pub, clippy::expect_used, clippy::panic, missing_docs)]
 
@@ -13,18 +14,19 @@ mod tickets;
 
 use planted::Fault;
 
-/// Orders that are tried of each kind: random ones, and random ones that change threads at few places.
+/// The number of orders that are tried of each kind: random ones, and random ones that switch threads at few
+/// places.
 const ORDERS: usize = 2_000;
 /// The number of these places.
 const CHANGES: usize = 3;
 
-/// Tries the model in many orders. Panics where one of them fails it, or leaves threads that wait for ever.
+/// Tries the model in many orders. Panics if one of them fails, or if threads wait forever.
 fn check(model: fn()) {
     shuttle::check_random(model, ORDERS);
     shuttle::check_pct(model, ORDERS, CHANGES);
 }
 
-/// Checks that the model finds the fault once it is planted.
+/// Checks that the model finds this fault when it is planted.
 fn finds(fault: Fault, model: fn()) {
     let found = planted::with(fault, || std::panic::catch_unwind(|| check(model)));
     assert!(found.is_err(), "the model does not find {fault:?}");

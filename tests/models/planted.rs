@@ -2,19 +2,19 @@
 
 use std::cell::Cell;
 
-/// A fault in a file that ships.
+/// A fault that can be planted in a released file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// A pool does not wake a thread for new work.
     LostWakeup,
-    /// A batch's last call looks for more and ends in two steps.
+    /// A batch's last call checks for waiting requests and ends in two separate steps.
     EndsBetween,
-    /// A cache is filled after the lock under which its ticket was checked.
+    /// A cache entry is filled after the lock under which its ticket was checked was released.
     FillsUnlocked,
 }
 
 thread_local! {
-    // shuttle runs all threads of a model on the one that checks it.
+    // shuttle runs all threads of a model on the thread that checks it.
     static PLANTED: Cell<Option<Fault>> = const { Cell::new(None) };
 }
 
@@ -23,7 +23,7 @@ pub fn is(fault: Fault) -> bool {
     PLANTED.get() == Some(fault)
 }
 
-/// Runs `check` with a fault.
+/// Runs `check` with a fault planted.
 pub fn with<T>(fault: Fault, check: impl FnOnce() -> T) -> T {
     PLANTED.set(Some(fault));
     let checked = check();

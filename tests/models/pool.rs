@@ -1,4 +1,5 @@
-//! The pool's queue: all that is asked is answered or refused, limits hold, and the threads end with the pool.
+//! Models the pool's queue. Every request is answered or refused, the limits hold, and the threads end with
+//! the pool.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,7 +16,7 @@ fn claim(lane: Lane, party: u64) -> Claim {
     Claim::new(lane, Party::of_hash(party))
 }
 
-/// Two threads, of which one party may use one. Three that ask twice each, one after the other.
+/// Two threads, one of which each party may use. Three callers ask twice each, one request after the other.
 fn all_are_answered() {
     let lane = |running| LaneLimits { running, running_per_party: 1, waiting: 9 };
     let limits = Limits::new(2, 9).with_lane(Lane::Ordinary, lane(2)).with_lane(Lane::Expensive, lane(1));
@@ -47,7 +48,8 @@ fn all_are_answered() {
     }
 }
 
-/// One thread and one place in the queue for four: each is answered or refused, and the others' places are kept.
+/// One thread and one place in the queue for four callers. Each is answered or refused, and all places are
+/// free afterwards.
 fn each_is_answered_or_refused() {
     let pool = BlockingPool::new("model", Limits::new(1, 1));
     let askers: Vec<_> = [1, 1, 1, 2]

@@ -1,9 +1,9 @@
-//! shuttle's locks and threads, in the place of `src/blocking/sync.rs`.
+//! shuttle's locks and threads, which replace those of `src/blocking/sync.rs`.
 
 pub use shuttle::sync::{Condvar, Mutex, MutexGuard, RwLock};
 pub use shuttle::thread;
 
-/// Runs the block where its fault is planted.
+/// Runs the block if its fault is planted.
 macro_rules! planted {
     ($fault:ident => $block:block) => {
         if crate::planted::is(crate::planted::Fault::$fault) {

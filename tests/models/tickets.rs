@@ -1,4 +1,4 @@
-//! The cache's tickets: once the feed has evicted what changed, no fill brings the old row back.
+//! Models the cache's tickets. After the feed has evicted an entry, no fill brings the old row back.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::{check, finds};
 const SESSION: Uuid = Uuid::from_u128(1);
 const USER: Uuid = Uuid::from_u128(2);
 
-/// A node: the row in the database, its copy in the cache, and the tickets between them.
+/// A node with the row in the database, its copy in the cache, and the tickets between them.
 #[derive(Default)]
 struct Node {
     tickets: Tickets,
@@ -22,7 +22,7 @@ struct Node {
 }
 
 impl Node {
-    /// Looks the session up, as the guard does.
+    /// Looks up the session, as the guard does.
     fn look_up(&self) {
         let cached = *self.cached.lock().expect("no panic");
         if cached.is_none() {
@@ -34,7 +34,7 @@ impl Node {
         }
     }
 
-    /// Evicts, as the feed does once a revocation is committed.
+    /// Evicts the entry, as the feed does after a revocation is committed.
     fn evict(&self, name: impl FnOnce(&mut Named)) {
         self.tickets.evict(|named| {
             name(named);

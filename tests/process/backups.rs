@@ -1,4 +1,5 @@
-//! Backups of a database that is not ours alone: its owner is no superuser, and its password is hard to write in a URL.
+//! Backups of a database that doorward shares with others. Its owner is not a superuser, and its password
+//! needs escaping in a URL.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -18,15 +19,15 @@ use crate::support::{Folder, PASSWORD, Server};
 
 const SECRET_KEY: &str = "the-secret-key-of-every-test-in-this-file";
 const LATER_KEY: &str = "another-secret-key-which-came-after-that";
-/// `p?a#s+s%w@o=r/d`.
+/// The password `p?a#s+s%w@o=r/d`, as it is written in a URL.
 const HARD_PASSWORD: &str = "p?a#s+s%25w%40o=r%2Fd";
 
-/// A database of a role of its own.
+/// A database that belongs to a role other than the superuser.
 struct Site {
     folder: Folder,
     url: String,
     superuser_url: String,
-    // Its private PostgreSQL has the database.
+    // The database is in the private PostgreSQL of this folder.
     _cluster: (Server, Folder),
 }
 
@@ -76,7 +77,7 @@ impl Site {
         Database::connect(url).unwrap().batch_execute(statements).unwrap();
     }
 
-    /// Everything with this in its name that lies beside the backups.
+    /// Returns the names of all files beside the backups that contain this text.
     fn files_with(&self, part: &str) -> Vec<String> {
         let names = fs::read_dir(self.folder.path()).unwrap().flatten();
         let names = names.map(|entry| entry.file_name().into_string().unwrap());
@@ -94,7 +95,8 @@ fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
-/// Brings a new database to where doorward was on the evening of 23 November 2026, with a user and what a sign-in leaves.
+/// Migrates a new database to doorward's schema of 23 November 2026 in the evening, with a user and what a
+/// sign-in leaves.
 fn make_old_database(url: &str) {
     let mut connection = Database::connect(url).unwrap();
     let is_later = |name: String| name.as_str() > "20261123215959";
@@ -122,7 +124,7 @@ fn make_old_database(url: &str) {
     connection.batch_execute(&rows).unwrap();
 }
 
-/// As the doorward of that time did it.
+/// Writes a backup as doorward did at that time.
 fn back_up_by_hand(url: &str, file: &Path) {
     let path: Vec<PathBuf> = std::env::split_paths(&std::env::var_os("PATH").unwrap()).collect();
     let mut pg_dump = Command::new(find_binaries(&path, None).unwrap().program("pg_dump"));
@@ -140,7 +142,7 @@ fn a_backup_from_before_an_upgrade_takes_the_upgraded_databases_place() {
     site.ok(&["user", "add", "late", "--generate"]);
     let known = "INSERT INTO known_addresses SELECT id, '192.0.2.7', now() FROM users";
     site.execute(&site.url, known);
-    // Twice: what the first left is no obstacle either.
+    // The second restore shows that the first one leaves no obstacle.
     for _ in 0..2 {
         let said = site.ok(&["restore", text(&file), "--yes", "--unauthenticated"]);
         assert!(said.contains("Ended: 1 sessions, 0 personal tokens, 0 signing keys"), "{said}");
@@ -157,7 +159,7 @@ fn a_backup_goes_into_an_empty_database_too() {
     make_old_database(&site.url);
     let file = site.file("old.dump");
     back_up_by_hand(&site.url, &file);
-    // The schema of somebody who made it anew, and whose extension another made.
+    // The schema was created again, and another role created the extension.
     site.execute(
         &site.superuser_url,
         "DROP SCHEMA public CASCADE; CREATE SCHEMA public; CREATE EXTENSION pg_trgm",
@@ -232,7 +234,7 @@ fn a_backup_that_was_cut_short_replaces_nothing() {
     back_up_by_hand(&site.url, &file);
     site.ok(&["migrate"]);
     site.ok(&["user", "add", "later", "--generate"]);
-    // Its list is whole, and the data of its last table is not.
+    // The list of the backup is complete, but the data of its last table is not.
     let whole = fs::read(&file).unwrap();
     fs::write(&file, &whole[..whole.len() - 20]).unwrap();
     let refused = site.fails(site.command(&["restore", text(&file), "--yes", "--unauthenticated"]));

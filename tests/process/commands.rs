@@ -1,4 +1,4 @@
-//! Commands beside a running server and without one.
+//! Commands with and without a running server.
 
 use std::fs;
 use std::io::Write;
@@ -133,7 +133,7 @@ fn the_only_key_is_revoked_together_with_its_replacement_or_not_at_all() {
     let server = folder.serve();
     let (_, tokens) = server.login("admin", PASSWORD);
     let kid = json(&folder.ok(&["key", "list", "--json"]))[0]["kid"].as_str().unwrap().to_owned();
-    // Without the secret key none can be made.
+    // Without the secret key, no replacement can be created.
     let secret = folder.data_dir().join("secret.key");
     let kept = fs::read_to_string(&secret).unwrap();
     fs::write(&secret, "another secret key, of at least thirty-two characters\n").unwrap();
@@ -202,7 +202,7 @@ fn what_is_wrong_stops_the_start_and_says_what_to_do() {
     assert!(folder.fails(&["serve"]).contains("put it back"));
     let other = ["serve", "--secret-key", "0123456789abcdef0123456789abcdef"];
     assert!(folder.fails(&other).contains("none of the secret keys opens this database"));
-    // The old key behind a new one opens all; sealed anew, the new one does alone.
+    // With the old key behind a new one, everything can be opened. After resealing, the new key suffices.
     let both = format!("0123456789abcdef0123456789abcdef,{}", kept.trim());
     folder.ok(&["key", "reseal", "--secret-key", &both]);
     folder.ok(&["key", "rotate", "--secret-key", "0123456789abcdef0123456789abcdef"]);

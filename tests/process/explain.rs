@@ -1,4 +1,4 @@
-//! `doorward explain` and `doorward doctor`, beside a running server and without one.
+//! `doorward explain` and `doorward doctor`, with and without a running server.
 
 use std::io::Write;
 use std::process::{Output, Stdio};
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Folder, PASSWORD, ask};
 
-/// Runs a command with this on its standard input.
+/// Runs a command with this standard input.
 fn run_with(folder: &Folder, arguments: &[&str], input: &str) -> Output {
     let mut command = folder.command(arguments);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -20,7 +20,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
-/// A server's member, signed in; gives both tokens.
+/// Creates a member and signs in. Returns the access token and the refresh token.
 fn signed_in(folder: &Folder, server: &crate::support::Server) -> (String, String) {
     let made: Value =
         serde_json::from_str(&folder.ok(&["user", "add", "alice", "--generate", "--json"])).unwrap();

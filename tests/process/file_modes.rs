@@ -1,5 +1,5 @@
-//! Files and folders of ours: closed to others whatever the umask, put right at each start, and refused if another owns
-//! them.
+//! doorward's own files and folders are closed to other users whatever the umask is. Each start corrects
+//! their modes, and refuses files that another user owns.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use crate::support::Folder;
 
-/// Nobody's, but not root's.
+/// A user id that has no name and is not root's.
 const OTHER: u32 = 54_321;
 
 fn is_root() -> bool {
@@ -19,7 +19,8 @@ fn mode(path: &Path) -> u32 {
     fs::symlink_metadata(path).unwrap().mode() & 0o777
 }
 
-/// What others may do anything with, but for the socket, whose folder is closed.
+/// Returns the files that other users have any access to, and their modes. Omits the socket, whose folder is
+/// closed.
 fn open_to_others(data: &Path) -> Vec<String> {
     let shut = |path: &Path| mode(path) & 0o077 == 0;
     let entries = fs::read_dir(data).unwrap().flatten().map(|entry| entry.path());
@@ -29,7 +30,7 @@ fn open_to_others(data: &Path) -> Vec<String> {
     open.iter().map(|path| format!("{} {:o}", path.display(), mode(path))).collect()
 }
 
-/// The command with this umask.
+/// Returns the command with this umask.
 fn with_umask(command: &Command, umask: &str) -> Command {
     let mut shell = Command::new("sh");
     shell.args(["-c", &format!("umask {umask}; exec \"$0\" \"$@\"")]).arg(command.get_program());
@@ -181,7 +182,7 @@ fn user_without_a_name_is_named_with_a_remedy() {
     }
     let folder = Folder::new();
     chown(folder.path(), Some(OTHER), Some(OTHER)).unwrap();
-    // A copy that this user reaches, wherever the build is.
+    // Use a copy that this user can reach, wherever the build is.
     let settings = folder.command(&[]);
     let program = folder.path().join("program");
     fs::copy(settings.get_program(), &program).unwrap();

@@ -1,5 +1,5 @@
-//! Connections by the thousand that send nothing, too little or nonsense: memory stays bounded, nothing panics, and
-//! others are served.
+//! Thousands of connections that send nothing, too little or nonsense. Memory stays bounded, nothing panics,
+//! and others are served.
 
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
@@ -12,10 +12,10 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 use super::support::{Folder, Server, ask};
 
 const CONNECTIONS: usize = 1_000;
-/// Bytes of memory that the server may need for all of them.
+/// The memory in bytes that the server may use for all of them.
 const MEMORY: u64 = CONNECTIONS as u64 * 200 * 1024;
 
-/// This process holds the other ends.
+/// Raises this process's limit of open files, because it has the other ends of the connections.
 fn open_more_files() {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
@@ -37,7 +37,7 @@ fn open(server: &Server, count: usize, bytes: &[u8]) -> Vec<TcpStream> {
     (0..count).map(open).collect()
 }
 
-/// Reads what there is until the server closes; whether it did by then.
+/// Reads until the server closes the connection or the deadline passes. Returns whether it was closed.
 fn is_closed_by(stream: &mut TcpStream, deadline: Instant) -> bool {
     let mut buffer = [0; 4096];
     loop {
@@ -54,7 +54,7 @@ fn is_closed_by(stream: &mut TcpStream, deadline: Instant) -> bool {
     }
 }
 
-/// Serves another client while they are open.
+/// Checks that another client is served while the connections are open.
 #[track_caller]
 fn serves(server: &Server) {
     let begun = Instant::now();
@@ -91,7 +91,7 @@ fn a_thousand_connections_that_dawdle_cost_little_memory_and_are_closed_in_time(
         assert_eq!(open, 0, "{what}: still open after {:?}", begun.elapsed());
         serves(&server);
     }
-    // Those that are served may stay for a while, and are no burden either.
+    // Connections that were served may stay open for a while, and also cost little memory.
     let idle = open(&server, CONNECTIONS, b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n");
     serves(&server);
     let grown = memory(&server).saturating_sub(before);
@@ -120,7 +120,7 @@ fn slow_and_idle_connections_do_not_hold_up_the_end() {
     server.signal(Signal::SIGTERM);
     let begun = Instant::now();
     let waiting = std::thread::spawn(move || server.wait());
-    // A byte at a time until the end, as long as anybody listens.
+    // Send a byte at a time for as long as the server reads.
     while !waiting.is_finished() {
         slow.retain_mut(|stream| stream.write_all(b"a").is_ok());
         std::thread::sleep(Duration::from_millis(200));
@@ -138,7 +138,7 @@ fn more_connections_than_files_may_be_open_wait_their_turn() {
     let server = folder.serve_with_files(320);
     let mut streams = open(&server, 500, b"");
     let begun = Instant::now();
-    // The next in the queue is served as soon as the first of those before it are cut off.
+    // The next connection in the queue is served as soon as the first of the earlier ones are cut off.
     assert_eq!(ask(server.port, "GET", "/healthz", "", None).0, 200);
     assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
     let deadline = begun + Duration::from_secs(30);

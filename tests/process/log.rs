@@ -1,4 +1,4 @@
-//! A log that nobody reads.
+//! A log that no one reads does not stop the server.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -8,7 +8,7 @@ use nix::sys::signal::Signal;
 
 use super::support::{Folder, pause};
 
-/// Answers on one connection before the server has stopped answering, of so many.
+/// Sends this many requests on one connection. Returns how many were answered.
 fn answers(port: u16, requests: usize) -> usize {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
@@ -25,7 +25,7 @@ fn a_log_that_nobody_reads_stops_nothing_and_what_is_dropped_is_counted() {
     let folder = Folder::new();
     let mut command = folder.command(&["serve"]);
     command.env("DOORWARD_LOG", "trace,actix_http=trace");
-    // Its standard error is a pipe of 64 KiB, which is full after a few of these.
+    // Its standard error is a pipe of 64 KiB, which is full after a few of these requests.
     let mut server = folder.serve_as(command);
     assert_eq!(answers(server.port, 2_000), 2_000);
     let dropped = || {

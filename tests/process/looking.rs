@@ -1,5 +1,5 @@
-//! Commands that only look: they make no PostgreSQL, no secret key, no row and no table, and say what to do instead. What
-//! the doctor says can be done.
+//! Commands that only read create no PostgreSQL, secret key, row or table. They say what to do instead. The
+//! doctor's advice can be followed.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ use crate::support::Folder;
 const A_REQUEST: &str = "0192d7a0-0000-7000-8000-000000000000";
 const A_KEY: &str = "a-key-that-no-server-was-started-with";
 
-/// The private PostgreSQL's URL.
+/// Returns the private PostgreSQL's URL.
 fn url(folder: &Folder, database: &str) -> String {
     let password = fs::read_to_string(folder.data_dir().join("postgres.password")).unwrap();
     let socket = folder.data_dir().join("socket");
@@ -26,7 +26,7 @@ fn findings(folder: &Folder) -> Vec<Value> {
     serde_json::from_slice(&folder.run(&["doctor", "--json"]).stdout).unwrap()
 }
 
-/// What the doctor finds there.
+/// Returns the doctor's finding for this check.
 fn finding(folder: &Folder, check: &str) -> Value {
     let found = findings(folder);
     found.iter().find(|finding| finding["check"] == check).unwrap_or_else(|| panic!("{found:?}")).clone()
@@ -74,7 +74,7 @@ fn what_only_looks_makes_neither_a_secret_key_nor_its_check_value() {
         assert!(!doctor.contains("signing keys"), "there are none to look at: {doctor}");
     }
     assert!(!folder.data_dir().join("secret.key").exists());
-    // With another key than the one that was looked with.
+    // The server starts with another key than the one that the commands used.
     let server = folder.serve();
     assert!(server.is_ready());
     assert_eq!(finding(&folder, "secret key")["level"], "pass");

@@ -1,5 +1,5 @@
-//! The program as it is run: the server with its private PostgreSQL, what happens when either is killed, and the
-//! commands beside it.
+//! Tests the program as it is run: the server with its private PostgreSQL, what happens when either is
+//! killed, and the commands.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods)]
 

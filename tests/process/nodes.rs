@@ -1,4 +1,5 @@
-//! Two nodes on one database with different lifetimes, and a key that is rotated from a shell without their settings.
+//! Two nodes on one database with different token lifetimes. A key is rotated from a shell without their
+//! settings.
 
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -12,7 +13,7 @@ use crate::support::{Folder, PASSWORD, Server, ask, pause};
 
 const ISSUER: &str = "http://doorward.test";
 
-/// Two folders: the first has the private PostgreSQL and the secret key.
+/// Two data folders. The first one has the private PostgreSQL and the secret key.
 struct Fleet {
     first: Folder,
     second: Folder,
@@ -29,7 +30,7 @@ impl Fleet {
         self.first.serve_as(command)
     }
 
-    /// Needs the first.
+    /// Starts the second node. The first one must be running.
     fn serve_second(&self, ttl: &str) -> Server {
         self.second.serve_as(self.second_command(ttl))
     }
@@ -54,7 +55,7 @@ impl Fleet {
     }
 }
 
-/// What the load has seen.
+/// The answers that the load has received.
 #[derive(Default)]
 struct Seen {
     good: AtomicUsize,
@@ -74,7 +75,8 @@ impl Seen {
         }
     }
 
-    /// A client: presents every access token that it was given to every node, and refreshes at one and the other.
+    /// Runs a client that presents every access token it has received to every node, and refreshes on the
+    /// nodes in turn.
     fn load(&self, nodes: [&Server; 2], refresh: &str, access: &str) {
         let (mut refresh, mut access) = (refresh.to_owned(), vec![access.to_owned()]);
         let mut round = 0;
@@ -97,7 +99,7 @@ impl Seen {
         }
     }
 
-    /// Waits until the load has made so many more requests.
+    /// Waits until the load has made this many more requests.
     fn wait_for_more(&self, requests: usize) {
         let made = || self.good.load(Ordering::Relaxed) + self.refused.load(Ordering::Relaxed);
         let before = made();
@@ -114,7 +116,7 @@ fn published(node: &Server) -> BTreeSet<String> {
     kids.filter_map(|key| Some(key["kid"].as_str()?.to_owned())).collect()
 }
 
-/// Rotates from a shell with none of the nodes' settings; waits until both publish the key.
+/// Rotates the key from a shell without the nodes' settings, and waits until both nodes publish it.
 fn rotate(fleet: &Fleet, nodes: [&Server; 2]) -> String {
     let made: Value = serde_json::from_str(&fleet.first.ok(&["key", "rotate", "--json"])).unwrap();
     let kid = made["kid"].as_str().unwrap().to_owned();
@@ -201,7 +203,7 @@ fn doctor_and_log_say_where_live_nodes_differ() {
         log.lines().filter(|line| line.contains(&words)).count()
     };
     assert_eq!((warnings("DOORWARD_ACCESS_TOKEN_TTL"), warnings("DOORWARD_AUDIENCES")), (1, 1), "{log}");
-    // It has left, and comes back as the others are.
+    // The second node has left, and returns with the same settings as the others.
     assert!(fleet.nodes_finding().1.starts_with("one is live: "));
     let _second = fleet.serve_second("60m");
     assert_eq!(fleet.nodes_finding(), ("pass".into(), "2 are live, and share their settings".into()));

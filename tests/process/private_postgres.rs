@@ -1,4 +1,4 @@
-//! The embedded default: started and stopped with the server, and back after a `kill -9` of either.
+//! The private PostgreSQL starts and stops with the server, and recovers after a `kill -9` of either.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -14,11 +14,11 @@ use nix::unistd::Pid;
 use crate::small_disk::SmallDisk;
 use crate::support::{Folder, PASSWORD, Server, ask, pause};
 
-/// Documented as the longest that an end takes.
+/// The documented maximum time for a stop.
 const STOP: Duration = Duration::from_secs(10);
 
 fn is_alive(pid: i32) -> bool {
-    // A zombie that nobody has waited for is dead too.
+    // A zombie that no one has waited for is also dead.
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     kill(Pid::from_raw(pid), None).is_ok() && !stat.contains(") Z ")
 }
@@ -29,7 +29,7 @@ fn refresh_until_answered(server: &crate::support::Server, token: &str) -> Strin
         let (status, body) = server.refresh(token);
         match status {
             200 => return body["refresh_token"].as_str().unwrap().to_owned(),
-            // Gone, or not there yet: asking again is always right.
+            // The server is gone or not ready yet, so asking again is right.
             0 | 503 => assert!(begun.elapsed() < Duration::from_secs(20), "no service in time"),
             _ => panic!("signed out: {status} {body}"),
         }
@@ -59,7 +59,7 @@ fn children_of(parent: i32) -> Vec<i32> {
     all.filter(|pid| parent_of(*pid) == Some(parent)).collect()
 }
 
-/// A server whose PostgreSQL has much to recover when it dies now.
+/// Starts a server whose PostgreSQL has much to recover if it dies now.
 fn serve_much(folder: &Folder) -> Server {
     let server = folder.serve();
     let password = fs::read_to_string(folder.data_dir().join("postgres.password")).unwrap();
@@ -70,13 +70,13 @@ fn serve_much(folder: &Folder) -> Server {
     server
 }
 
-/// A folder whose PostgreSQL was killed, and its server before that had recovered.
+/// Returns a folder whose PostgreSQL was killed, and whose server was killed before that had recovered.
 fn crashed() -> Folder {
     let folder = Folder::new();
     let server = serve_much(&folder);
     let postmaster = folder.postmaster().unwrap();
     signal(postmaster, Signal::SIGKILL);
-    // Its number stays taken until its server has heard of its death.
+    // The process id stays in use until the server has noticed the death.
     until("the end", || kill(Pid::from_raw(postmaster), None).is_err());
     server.signal(Signal::SIGKILL);
     server.wait();
@@ -84,7 +84,7 @@ fn crashed() -> Folder {
     folder
 }
 
-/// Stops the process that recovers, in the midst of it; gives that and its postmaster.
+/// Pauses the recovering process in the middle of its work. Returns its id and the postmaster's.
 fn hold_recovery(folder: &Folder) -> (i32, i32) {
     let mut held = None;
     until("a recovery", || {
@@ -179,7 +179,7 @@ fn it_starts_and_stops_with_the_server() {
     assert_eq!(status, 200, "{tokens}");
     let begun = Instant::now();
     server.signal(Signal::SIGTERM);
-    // Not ready, but serving: balancers look elsewhere first.
+    // The server is not ready but still serves, so that load balancers switch first.
     while server.is_ready() {
         assert!(begun.elapsed() < Duration::from_secs(2));
         pause();
@@ -200,7 +200,7 @@ fn every_session_still_refreshes_after_a_kill_of_either() {
         .map(|_| server.login("admin", PASSWORD).1["refresh_token"].as_str().unwrap().to_owned())
         .collect();
     for round in 0..3 {
-        // Under load: each chain refreshes on while the blow falls.
+        // Each client keeps refreshing its tokens while the process is killed.
         chains = std::thread::scope(|scope| {
             let threads: Vec<_> = chains
                 .iter()
@@ -326,7 +326,8 @@ fn a_stale_pid_file_of_another_process_is_no_obstacle() {
 #[test]
 fn without_programs_it_says_what_to_install() {
     if std::path::Path::new("/usr/lib/postgresql").exists() || std::path::Path::new("/usr/pgsql").exists() {
-        // Found where distributions put them, whatever PATH says: then a start without PATH works.
+        // The programs are found where distributions install them, whatever PATH is, so a start without PATH
+        // works.
         let folder = Folder::new();
         let migrated = folder.command(&["migrate"]).env("PATH", "").output().unwrap();
         assert!(migrated.status.success(), "{}", String::from_utf8_lossy(&migrated.stderr));

@@ -1,5 +1,5 @@
-//! Every secret that there is, used well and badly on a server that logs all it can: none of them stands in what it
-//! prints, in its metrics, or in any file of its data folder.
+//! Uses every kind of secret, correctly and incorrectly, on a server that logs everything. None of them
+//! appears in its output, its metrics, or any file of its data folder.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::support::{Folder, PASSWORD, ask, pause};
 
-/// A client that keeps every secret it meets, and its cookies.
+/// A client that records every secret it meets, and stores cookies.
 struct Client {
     port: u16,
     secrets: Vec<String>,
@@ -85,7 +85,7 @@ impl Client {
         pairs.join("; ")
     }
 
-    /// The token of a page's form.
+    /// Returns the CSRF token of a page's form.
     fn form_token(&mut self, path: &str) -> String {
         let page = self.page(path).body;
         let rest = page.split_once("name=\"csrf_token\" value=\"").unwrap_or_else(|| panic!("{page}")).1;
@@ -111,7 +111,7 @@ impl Client {
     }
 }
 
-/// A token with one letter in the middle that is another.
+/// Returns the token with another letter in the middle.
 fn altered(token: &str) -> String {
     let at = token.len() / 2;
     let other = if token[at..].starts_with('A') { "B" } else { "A" };
@@ -126,7 +126,7 @@ fn passwords(client: &mut Client) {
     }
     let answer = client.json(login, "", &json!({ "username": "admin", "password": PASSWORD }));
     let (access, _) = client.tokens(&answer);
-    // Bodies that are refused for other reasons.
+    // These bodies are refused for other reasons.
     let json = [("content-type", "application/json")];
     client.send("POST", login, &json, &format!("{{\"username\":\"admin\",\"password\":\"{PASSWORD}\""));
     client.send(
@@ -208,7 +208,7 @@ fn tokens(client: &mut Client) {
         for path in ["/api/token/verify/", "/api/token/refresh/", "/api/token/blacklist/"] {
             client.json(path, "", &json!({ "token": token, "refresh": altered(&token) }));
         }
-        // No HTTP at all, and none that the parser takes.
+        // These are no valid HTTP requests, or none that the parser accepts.
         client.get(&format!("/x {token}"), &[]);
         client.send("GET", "/x", &[("content-length", &token)], "");
     }
@@ -327,7 +327,7 @@ fn no_secret_is_printed_counted_or_stored_however_much_is_logged() {
     let key_file = folder.data_dir().join("secret.key");
     let stored = files(&folder.data_dir()).into_iter().filter(|path| *path != key_file);
     for path in stored.chain([out, errors]) {
-        // Bytes that are no text are replaced; every secret is ASCII.
+        // Bytes that are not text are replaced, but every secret is ASCII.
         let bytes = fs::read(&path).unwrap();
         places.push((path.display().to_string(), String::from_utf8_lossy(&bytes).into_owned()));
     }

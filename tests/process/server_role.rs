@@ -1,5 +1,5 @@
-//! The role that the server has on its private PostgreSQL: the owner of one database, and no superuser, in data folders of
-//! earlier versions too.
+//! The server's role on its private PostgreSQL owns one database and is not a superuser. This also holds for
+//! data folders of earlier versions.
 
 use std::fs;
 
@@ -30,7 +30,7 @@ fn ask(connection: &mut PgConnection, question: &str) -> String {
     diesel::sql_query(question).get_result::<Row>(connection).unwrap().text
 }
 
-/// Everything of the database that another role owns.
+/// The objects of the database that another role owns.
 const OTHERS: &str = "SELECT coalesce(string_agg(what, ' '), '') AS text FROM (
     SELECT relname AS what FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relowner <> current_user::regrole
     UNION ALL SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace AND proowner <> current_user::regrole
@@ -68,7 +68,7 @@ fn server_is_no_superuser_of_its_postgresql() {
     assert!(doctor.contains("users and notes are found by indexes"), "{doctor}");
 }
 
-/// As a server left it that connected as the superuser.
+/// Creates a data folder of an earlier version, whose server connected as the superuser.
 fn make_earlier(folder: &Folder) {
     let server = folder.serve();
     let back = "ALTER DATABASE doorward OWNER TO doorward; REASSIGN OWNED BY doorward_server TO doorward; \
@@ -100,7 +100,7 @@ fn earlier_data_folder_is_handed_over_to_the_owner() {
 fn commands_reach_a_running_server_of_the_version_before() {
     let folder = Folder::new();
     let server = folder.serve();
-    // Such a server has made no owner, and no file with its password.
+    // Such a server has created neither the owner nor the file with its password.
     let kept = folder.path().join("kept");
     let password = folder.data_dir().join("doorward.password");
     fs::rename(&password, &kept).unwrap();

@@ -1,4 +1,4 @@
-//! Signals: some stop a server in good order, all others lose nothing that is in flight.
+//! Signals. Some stop a server in order, and the others lose no running request.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::support::{Folder, PASSWORD};
 
-/// A sign-in of which all but the end was sent.
+/// Sends a sign-in without its last part.
 fn begin_login(port: u16) -> (TcpStream, String) {
     let body = json!({ "username": "admin", "password": PASSWORD }).to_string();
     let (sent, rest) = body.split_at(body.len() / 2);
@@ -79,7 +79,7 @@ fn signal_that_is_not_taken_is_logged() {
     let folder = Folder::new();
     let server = folder.serve_as(folder.command(&["serve", "--log", "info"]));
     server.signal(Signal::SIGHUP);
-    // An answer that came later was logged later.
+    // The answer came after the signal was logged.
     assert_eq!(server.login("admin", PASSWORD).0, 200);
     server.signal(Signal::SIGTERM);
     let (_, _, log) = server.wait();

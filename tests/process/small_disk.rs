@@ -1,13 +1,13 @@
-//! A small disk in memory, which only root can make.
+//! A small disk in memory, which only root can mount.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// It is unmounted with this.
+/// A mounted disk. Dropping this unmounts it.
 pub struct SmallDisk(PathBuf);
 
 impl SmallDisk {
-    /// Where it cannot be mounted, nothing.
+    /// Mounts a disk. Returns `None` if that fails.
     pub fn mount(path: &Path, megabytes: usize) -> Option<Self> {
         let options = format!("size={megabytes}m,mode=755");
         let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(path).output();

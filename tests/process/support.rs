@@ -1,4 +1,4 @@
-//! A folder, and the program run on it.
+//! A data folder, and the program that runs on it.
 
 use std::fs;
 use std::net::TcpListener;
@@ -13,7 +13,7 @@ use serde_json::Value;
 
 pub const PASSWORD: &str = "an unusual pass phrase";
 
-/// A data folder that PostgreSQL's user can reach, and the program's settings for it.
+/// A data folder that PostgreSQL's user can reach, with the program's settings for it.
 pub struct Folder {
     folder: tempfile::TempDir,
     pub port: u16,
@@ -62,7 +62,7 @@ impl Folder {
         self.command(arguments).output().unwrap()
     }
 
-    /// Runs a command that does well; gives what it printed.
+    /// Runs a command that must succeed, and returns its output.
     #[track_caller]
     pub fn ok(&self, arguments: &[&str]) -> String {
         let output = self.run(arguments);
@@ -70,7 +70,7 @@ impl Folder {
         String::from_utf8(output.stdout).unwrap()
     }
 
-    /// Runs a command that fails with 1; gives its one line of complaint.
+    /// Runs a command that must fail with exit code 1, and returns its only error line.
     #[track_caller]
     pub fn fails(&self, arguments: &[&str]) -> String {
         let output = self.run(arguments);
@@ -86,7 +86,7 @@ impl Folder {
         self.serve_as(self.command(&["serve"]))
     }
 
-    /// The same where no more files may be open than this.
+    /// Starts the server with this limit of open files, and waits until it is ready.
     pub fn serve_with_files(&self, most: u32) -> Server {
         let server = self.command(&["serve"]);
         let mut limited = Command::new("sh");
@@ -113,7 +113,7 @@ impl Folder {
         Server { child: None, port: self.port }.wait_until_ready();
     }
 
-    /// PostgreSQL's main process on this folder.
+    /// Returns the process id of PostgreSQL's main process on this folder.
     pub fn postmaster(&self) -> Option<i32> {
         let text = fs::read_to_string(self.data_dir().join("postgres/postmaster.pid")).ok()?;
         text.lines().next()?.trim().parse().ok()
@@ -124,7 +124,7 @@ impl Folder {
     }
 }
 
-/// A server that runs; killed with this, if it still does.
+/// A running server. Dropping it kills the process if it still runs.
 pub struct Server {
     child: Option<Child>,
     pub port: u16,
@@ -152,12 +152,12 @@ impl Server {
         kill(Pid::from_raw(self.pid()), signal).unwrap();
     }
 
-    /// Its exit code, once it has ended; what it prints is left unread.
+    /// Returns the exit code if the process has ended. Does not read its output.
     pub fn ended(&mut self) -> Option<Option<i32>> {
         self.child.as_mut().unwrap().try_wait().unwrap().map(|status| status.code())
     }
 
-    /// Waits for its end; gives its exit code and what it printed.
+    /// Waits until the process ends. Returns its exit code, its output and its error output.
     pub fn wait(mut self) -> (Option<i32>, String, String) {
         let output = self.child.take().unwrap().wait_with_output().unwrap();
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
@@ -174,7 +174,8 @@ impl Server {
         (status, serde_json::from_str(&text).unwrap_or_default())
     }
 
-    /// What the refusal says once it is in force: within a second, on a machine that is not too busy.
+    /// Waits until the request is refused, which should take at most a second unless the machine is too busy.
+    /// Returns the refusal.
     pub fn refused(&self, path: &str, token: &str) -> Value {
         let begun = Instant::now();
         loop {
@@ -209,7 +210,7 @@ pub fn pause() {
     std::thread::sleep(Duration::from_millis(20));
 }
 
-/// One request on a connection of its own; 0 when there was no answer.
+/// Sends one request on a new connection. The status is 0 if there was no answer.
 pub fn ask(port: u16, method: &str, path: &str, body: &str, token: Option<&str>) -> (u16, String) {
     use std::io::{Read, Write};
     let Ok(mut stream) = std::net::TcpStream::connect(("127.0.0.1", port)) else { return (0, String::new()) };

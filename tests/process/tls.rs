@@ -1,5 +1,5 @@
-//! The build that is handed out, with a PostgreSQL that speaks TLS: `verify-full` holds with the right authority, and another
-//! one is refused. The authorities and the certificate are made for the test.
+//! Tests the release build with a PostgreSQL that uses TLS. `verify-full` accepts the right authority and
+//! refuses another one. The test creates the authorities and the certificate.
 
 use std::fs;
 use std::net::TcpListener;
@@ -15,13 +15,13 @@ use nix::unistd::{Pid, User, geteuid};
 
 use crate::support::{Folder, PASSWORD, pause};
 
-/// The user that PostgreSQL runs as; none: this process's.
+/// Returns the user that PostgreSQL runs as, or `None` for this process's user.
 fn owner() -> Option<User> {
     let named = |name| User::from_name(name).ok().flatten();
     geteuid().is_root().then(|| named("postgres").or_else(|| named("nobody")).expect("a user for PostgreSQL"))
 }
 
-/// Makes an authority, or a certificate that it signs.
+/// Runs openssl, which creates an authority or a certificate.
 fn openssl(folder: &Path, arguments: &[&str]) {
     let output = Command::new("openssl").args(arguments).current_dir(folder).output().expect("openssl");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -93,7 +93,7 @@ fn make_certificates(folder: &Path) {
     }
 }
 
-/// The cluster of a data folder, listening with TLS on a port of this machine.
+/// The cluster of a data folder, which listens with TLS on a port of this machine.
 struct TlsPostgres {
     child: Child,
     port: u16,

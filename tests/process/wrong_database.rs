@@ -1,5 +1,5 @@
-//! A database that does not do, or a way to it that never works: the start stops before anything is made, and says what to
-//! do. What may yet change is waited for.
+//! A database that is unsuitable, or a connection that can never work. The start stops before it creates
+//! anything, and says what to do. It waits for anything that may still change.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Stdio};
@@ -16,7 +16,7 @@ use crate::support::{Folder, Server};
 /// A PostgreSQL with a role `site`.
 struct Site {
     folder: Folder,
-    /// Everything of a URL but the user, the password and the database.
+    /// Everything of a URL except the user, the password and the database.
     host: String,
     superuser: String,
     _cluster: (Server, Folder),
@@ -51,7 +51,7 @@ impl Site {
         format!("postgresql://{user}@{}/{database}", self.host)
     }
 
-    /// What a server complains of.
+    /// Returns the error of a server that does not start.
     #[track_caller]
     fn refused(&self, url: &str) -> String {
         self.folder.fails(&["serve", "--database-url", url])
@@ -113,7 +113,7 @@ fn unfit_database_stops_the_start_before_anything_is_made() {
         assert!(doctor.status.code() == Some(1) && found.contains(advice), "{database}: {found}");
         assert_eq!(site.count_tables(database), before, "{database}");
     }
-    // As the advice says.
+    // The advice is followed.
     site.execute("theirs", "GRANT CREATE, USAGE ON SCHEMA public TO site");
     site.folder.ok(&["migrate", "--database-url", &site.url("site:right", "theirs")]);
     site.execute("postgres", "CREATE DATABASE reading OWNER site");
@@ -155,7 +155,7 @@ fn tables_without_rights_are_named_with_the_grant() {
         said.contains("the role reader may not read and write") && said.contains("GRANT SELECT"),
         "{said}"
     );
-    // As the advice says, and no more than that.
+    // The advice is followed exactly, with no further rights.
     let (_, advice) = said.split_once("or run ").unwrap();
     let (grants, _) = advice.split_once("; migrations").unwrap();
     site.execute("auth", &grants.replace(", and then ", "; "));
@@ -211,7 +211,7 @@ fn connection_that_never_works_stops_the_start() {
 #[test]
 fn connection_that_may_yet_work_is_retried_and_logged() {
     let folder = Folder::new();
-    // Nobody listens there.
+    // Nothing listens there.
     let mut command = folder.command(&["serve", "--database-url", "postgres://site@127.0.0.1:1/auth"]);
     let mut server = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let mut log = BufReader::new(server.stderr.take().unwrap()).lines();
@@ -223,13 +223,13 @@ fn connection_that_may_yet_work_is_retried_and_logged() {
     assert!(server.wait().unwrap().success());
 }
 
-/// A server that waits for PostgreSQL, and what its log says first about that.
+/// Starts a server that waits for PostgreSQL. Returns it with its first log line about that.
 fn wait_at(folder: &Folder, url: &str) -> (Child, String) {
     let mut command = folder.command(&["serve", "--database-url", url]);
     let mut server = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let mut log = BufReader::new(server.stderr.take().unwrap()).lines();
     let line = log.find(|line| line.as_ref().unwrap().contains("PostgreSQL is not there yet"));
-    // Read on, or the server could not write.
+    // Keep reading the log, or the server could not write.
     std::thread::spawn(move || log.for_each(drop));
     (server, line.unwrap().unwrap())
 }

@@ -1,14 +1,14 @@
-"""A client as simplejwt's documentation makes one. It knows nothing of doorward."""
+"""A client as in simplejwt's documentation. It knows nothing of doorward."""
 
 import requests
 
 
 class SignedOut(Exception):
-    """The refresh token is no longer good: the user has to sign in again."""
+    """The refresh token is no longer valid, so the user must sign in again."""
 
 
 class Client:
-    """Keeps a pair of tokens, and refreshes when it is told that its access token is not good."""
+    """Stores a pair of tokens, and refreshes when its access token is refused."""
 
     def __init__(self, base):
         self.base = base
@@ -37,11 +37,11 @@ class Client:
             raise SignedOut(answer.json()["detail"])
         answer.raise_for_status()
         self.access = answer.json()["access"]
-        # There is one where ROTATE_REFRESH_TOKENS is set.
+        # The answer has one if ROTATE_REFRESH_TOKENS is set.
         self.refresh_token = answer.json().get("refresh", self.refresh_token)
 
     def get(self, path):
-        """A protected view."""
+        """Reads a protected view."""
         answer = self._get(path)
         if answer.status_code == 401:
             self.refresh()

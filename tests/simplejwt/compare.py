@@ -1,8 +1,8 @@
-"""Asks a Django site with simplejwt and doorward the same, case by case, and compares what they answer: status, the
-headers that a client reads, and the body.
+"""Sends the same requests to a Django site with simplejwt and to doorward, case by case, and compares the answers: the
+status, the headers that a client reads, and the body.
 
-compare.py on|rotate DJANGO DOORWARD CONTROL PASSWORD: the two addresses, the address that moves doorward's clock, and the
-password of doorward's admin. Prints every difference and exits with 1 if there is one.
+compare.py on|rotate DJANGO DOORWARD CONTROL PASSWORD: the URLs of the two servers, the URL that moves doorward's clock,
+and the password of doorward's admin. Prints every difference and exits with 1 if there is one.
 """
 
 import re
@@ -16,7 +16,7 @@ DETAILS = "application/json"
 
 
 class Server:
-    """One of the two, with the hands of who runs it."""
+    """One of the two servers, with what its operator can do."""
 
     def __init__(self, base):
         self.base = base
@@ -24,7 +24,7 @@ class Server:
         self.session.trust_env = False
 
     def ask(self, method, path, **what):
-        """What simplejwt's documentation asks with requests."""
+        """Sends a request with the library requests, as simplejwt's documentation does."""
         return self.session.request(method, self.base + path, timeout=30, allow_redirects=False, **what)
 
     def post(self, path, body=None, **what):
@@ -33,7 +33,7 @@ class Server:
         return self.ask("POST", path, **what)
 
     def pair(self, username):
-        """Both tokens of a new sign-in."""
+        """Signs in and returns both tokens."""
         answer = self.post("/api/token/", {"username": username, "password": PASSWORD})
         assert answer.status_code == 200, answer.text
         return answer.json()
@@ -112,7 +112,7 @@ class Doorward(Server):
 
 
 def masked(body):
-    """Without what is opaque: tokens, and each parser's own words."""
+    """Replaces what may differ: tokens, and each parser's own words."""
     if not isinstance(body, dict):
         return body
     body = {name: f"<{name}>" if name in ("access", "refresh") and isinstance(value, str) else value
@@ -123,13 +123,13 @@ def masked(body):
 
 
 def seen(answer):
-    """What a client sees of an answer."""
+    """Returns what a client sees of an answer."""
     headers = answer.headers
     media_type = headers.get("Content-Type", "").split(";")[0]
     try:
         body = masked(answer.json())
     except ValueError:
-        # A page is compared by its kind.
+        # Pages are compared only by their media type.
         body = None
     allow = sorted(name.strip() for name in headers.get("Allow", "").split(",") if name)
     return {"status": answer.status_code, "challenge": headers.get("WWW-Authenticate"), "allow": allow,
@@ -137,7 +137,7 @@ def seen(answer):
 
 
 def says(status, body, **others):
-    """An answer of one of the four routes."""
+    """Returns the expected answer of one of the four routes."""
     challenge = 'Bearer realm="api"' if status == 401 else None
     return {"status": status, "challenge": challenge, "allow": ["OPTIONS", "POST"], "type": DETAILS,
             "body": body, **others}
@@ -155,7 +155,8 @@ GOOD = says(200, {})
 RENEWED = {"on": says(200, {"access": "<access>"}),
            "rotate": says(200, {"access": "<access>", "refresh": "<refresh>"})}
 
-# Where doorward differs on purpose: what each answers, and why. Everything else is the same.
+# Deliberate differences of doorward: the answer of each server, and the reason. All other answers must be
+# equal.
 ON_PURPOSE = {
     "a password with spaces around it": (
         says(200, {"refresh": "<refresh>", "access": "<access>"}),
@@ -192,7 +193,7 @@ ON_PURPOSE = {
         not_valid("Token has wrong type"),
         "that it is the wrong one of the two is said first: no fresh one would be taken either",
     ) for door in ("refresh with", "blacklist")},
-    # Taken back.
+    # Tokens whose user was disabled or deleted, or whose session has ended.
     "verify the access token of a user who is disabled": (
         GOOD, NO_ACCOUNT, "a token that no resource takes is not called good",
     ),
@@ -250,7 +251,7 @@ ON_PURPOSE_IN = {
 }
 
 def of_token(message):
-    """What simplejwt says of a token at a view."""
+    """Returns simplejwt's refusal of a token at a view."""
     return {"detail": "Given token not valid for any token type", "code": "token_not_valid",
             "messages": [{"token_class": "AccessToken", "token_type": "access", "message": message}]}
 
@@ -259,7 +260,8 @@ NOT_AUTHENTICATED = {"detail": "Authentication credentials were not provided."}
 TWO_VALUES = {"detail": "Authorization header must contain two space-delimited values",
               "code": "bad_authorization_header"}
 
-# Resources keep our codes, each of which says more: simplejwt's status and body, our status and code.
+# Resources use doorward's own codes, which are more specific: simplejwt's status and body, and doorward's
+# status and code.
 RESOURCES = {
     "no credentials": (401, NOT_AUTHENTICATED, 401, "credentials_missing"),
     "another scheme": (401, NOT_AUTHENTICATED, 401, "scheme_unsupported"),
@@ -283,14 +285,14 @@ RESOURCES = {
     "an expired token": (401, of_token("Token is expired"), 401, "token_expired"),
     "a user who was deleted": (
         401, {"detail": "User not found", "code": "user_not_found"}, 401, "account_deleted"),
-    # CHECK_REVOKE_TOKEN is on beside ROTATE_REFRESH_TOKENS.
+    # CHECK_REVOKE_TOKEN is on together with ROTATE_REFRESH_TOKENS.
     "the password was changed": {
         "on": (200, None, 401, "session_ended"),
         "rotate": (401, {"detail": "The user's password has been changed.", "code": "password_changed"},
                    401, "session_ended"),
     },
 }
-# What simplejwt and Django REST framework answer that has no like here.
+# Answers of simplejwt and Django REST framework that doorward has no equivalent of.
 OF_DJANGO = {
     "no credentials where a session would be taken first": (403, NOT_AUTHENTICATED),
     "asked too often": (429, {"detail": "Request was throttled. Expected available in 3600 seconds."}),
@@ -300,7 +302,7 @@ OBTAIN, REFRESH, VERIFY, BLACKLIST = (f"/api/token/{rest}" for rest in ("", "ref
 
 
 def raw(text, content_type="application/json"):
-    """A body as it is."""
+    """Returns a request with exactly this body."""
     return {"data": text, "headers": {"Content-Type": content_type} if content_type else {}}
 
 
@@ -376,7 +378,7 @@ def broken_tokens(server):
 
 
 def lives(server):
-    """A pair from its beginning to its end."""
+    """Uses a pair of tokens from the sign-in to its end."""
     pair = server.pair("alice")
     yield "refresh", server.post(REFRESH, {"refresh": pair["refresh"]})
     pair = server.pair("alice")
@@ -410,7 +412,7 @@ def lives(server):
 
 
 def users(server):
-    """What becomes of a pair when something happens to its user."""
+    """Uses a pair of tokens after its user was changed."""
     server.create("dora")
     pair = server.pair("dora")
     access, refresh = pair["access"], pair["refresh"]
@@ -440,7 +442,7 @@ def users(server):
 
 
 def again_and_again(server):
-    """Without rotation a refresh token stays good."""
+    """Repeats a refresh. Without rotation the refresh token stays valid."""
     refresh = server.pair("alice")["refresh"]
     for turn in range(3):
         yield f"the same refresh token, time {turn}", server.post(REFRESH, {"refresh": refresh})
@@ -452,7 +454,7 @@ def rotations(server):
     second = server.post(REFRESH, {"refresh": first}).json()
     yield "verify a spent refresh token", server.post(VERIFY, {"token": first})
     yield "refresh with a spent refresh token at once", server.post(REFRESH, {"refresh": first})
-    # The answer has arrived: what it brought is used.
+    # The answer has arrived, since its access token is used.
     answer = server.ask("GET", server.protected, headers={"Authorization": f"Bearer {second['access']}"})
     assert answer.status_code == 200, answer.text
     server.advance(60)
@@ -504,7 +506,7 @@ def resources(server):
 
 
 def compare_resources(mode, ours, theirs):
-    """That each answers with its own."""
+    """Checks that each server answers with its own codes."""
     wrong = []
     answers = [dict(resources(server)) for server in (theirs, ours)]
     if any(list(each) != list(answers[0]) for each in answers) or set(answers[0]) != set(RESOURCES):
@@ -527,7 +529,7 @@ def compare_resources(mode, ours, theirs):
 
 
 def work(server):
-    """A client's day: what it notes of it."""
+    """Uses the client in a typical way, and returns what it saw."""
     notes = []
     client = Client(server.base)
     try:
@@ -559,7 +561,7 @@ def with_mode(expected, mode):
 
 
 def compare(mode, ours, theirs):
-    """Every difference, in words."""
+    """Returns every difference in words."""
     purpose = {**ON_PURPOSE, **ON_PURPOSE_IN[mode]}
     groups = (sign_ins, broken_tokens, lives, users, again_and_again if mode == "on" else rotations)
     met, wrong = set(), []

@@ -1,8 +1,8 @@
-"""A Django site with simplejwt set up as its documentation says, for the tests to compare doorward with.
+"""A Django site with simplejwt set up as its documentation says. The tests compare doorward with it.
 
-django_site.py [NAME=VALUE …]: serves on a free port of the loopback and prints its address. The names are settings of
-simplejwt, the values Python's literals. It ends when its standard input does. What lies under /control/ stands for the
-hands of an operator.
+django_site.py [NAME=VALUE …]: serves on a free port of the loopback interface and prints its URL. The names are settings
+of simplejwt, and the values are Python literals. It ends when its standard input is closed. The paths under /control/ do
+what an operator would.
 """
 
 import ast
@@ -41,7 +41,7 @@ settings.configure(
         "rest_framework",
         "rest_framework_simplejwt.token_blacklist",
     ],
-    # What takes the time of a hundred sign-ins is not what is compared.
+    # The comparison does not include the time of a hundred sign-ins, so cheap hashes are enough.
     PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"],
     REST_FRAMEWORK={
         "DEFAULT_AUTHENTICATION_CLASSES": [
@@ -51,12 +51,12 @@ settings.configure(
     SIMPLE_JWT={name: ast.literal_eval(value) for name, value in given.items()},
     LOGGING_CONFIG=None,
 )
-# Each refusal would be a line.
+# Django would log every refusal.
 logging.disable()
 django.setup()
 call_command("migrate", verbosity=0)
 
-# Only now may these be imported.
+# These imports only work after the setup.
 from django.contrib.auth.models import User  # noqa: E402
 from rest_framework.authentication import SessionAuthentication  # noqa: E402
 from rest_framework.permissions import DjangoModelPermissions, IsAuthenticated  # noqa: E402
@@ -74,7 +74,7 @@ from rest_framework_simplejwt.views import (  # noqa: E402
 
 
 class Me(APIView):
-    """The protected view of simplejwt's documentation."""
+    """A protected view, as in simplejwt's documentation."""
 
     permission_classes = [IsAuthenticated]
 
@@ -83,19 +83,19 @@ class Me(APIView):
 
 
 class SessionFirst(Me):
-    """The same, where the first way to authenticate has no challenge."""
+    """A protected view whose first way to authenticate has no challenge."""
 
     authentication_classes = [SessionAuthentication, JWTAuthentication]
 
 
 class Note(Serializer):
-    """What a note must have."""
+    """The fields that a note must have."""
 
     title = CharField(max_length=200)
 
 
 class Notes(APIView):
-    """What takes a body, and has nothing of any name."""
+    """A view that accepts a body, and has no note of any name."""
 
     permission_classes = [IsAuthenticated]
 
@@ -108,7 +108,7 @@ class Notes(APIView):
 
 
 class Users(APIView):
-    """What the signed-in user has no permission for."""
+    """A view that the signed-in user has no permission for."""
 
     permission_classes = [DjangoModelPermissions]
     queryset = User.objects.all()
@@ -118,7 +118,7 @@ class Users(APIView):
 
 
 class Once(SimpleRateThrottle):
-    """Lets one request an hour through."""
+    """Allows one request an hour."""
 
     rate = "1/hour"
 
@@ -127,7 +127,7 @@ class Once(SimpleRateThrottle):
 
 
 class Throttled(APIView):
-    """What is answered once."""
+    """A view that answers once an hour."""
 
     permission_classes = []
     throttle_classes = [Once]
@@ -141,7 +141,7 @@ traveller = None
 
 
 def control(request, action):
-    """Moves the clock, and does to users what an administrator would."""
+    """Moves the clock, and changes users as an administrator would."""
     global moved, traveller
     name = request.GET.get("user")
     if action == "advance":
@@ -179,7 +179,7 @@ urlpatterns = [
 
 
 class Server(ThreadingMixIn, WSGIServer):
-    """A thread a connection."""
+    """A server with a thread for each connection."""
 
     daemon_threads = True
 

@@ -1,4 +1,4 @@
-//! `POST /api/v1/auth/explain`: why a token is let in or refused, or why a request was.
+//! `POST /api/v1/auth/explain`: explains why a token is accepted or refused, or why a request was.
 
 use actix_web::http::Method;
 use actix_web::{HttpResponse, web};
@@ -17,28 +17,30 @@ use crate::operations::throttle;
 use crate::refusal::{Code, Problem};
 use crate::state::State;
 
-/// What to explain: a token, which is neither spent nor noted as used by it, or a request by its id.
+/// The question: either a token, or the ID of a request. An explained token is neither used up nor recorded
+/// as used.
 #[derive(Clone, utoipa::ToSchema)]
 pub struct ExplainRequest {
-    /// An access, refresh or personal access token; also an `Authorization` header, or the curl command line with it.
+    /// An access, refresh or personal access token. You can also send a whole `Authorization` header, or a
+    /// curl command line that contains one.
     #[schema(example = "Authorization: Bearer eyJ…")]
     pub token: Option<String>,
     /// The `request_id` of a refusal.
     pub request_id: Option<Uuid>,
-    /// With `path`: whether that request would be let in with this token, without making it.
+    /// Together with `path`: the method of a request to check with this token. The request is not executed.
     #[schema(example = "POST", pattern = r"^[!*+.^_`|~0-9A-Za-z-]+$")]
     pub method: Option<String>,
-    /// With `method`.
+    /// Together with `method`: the path of that request.
     #[schema(example = "/api/v1/notes", pattern = "^/")]
     pub path: Option<String>,
 }
 
-/// What is asked, once its members are known to fit together.
+/// A question whose members fit together.
 #[derive(Clone)]
 pub enum Question {
-    /// About what was pasted.
+    /// About the pasted credential, and optionally about a request with it.
     Token(String, Option<Target>),
-    /// About a request.
+    /// About the request with this ID.
     Request(Uuid),
 }
 
@@ -72,7 +74,7 @@ impl FromFields for Question {
     }
 }
 
-/// The outer `None`: something is wrong with it, and noted.
+/// Reads `method` and `path`. The outer `None` means that an error was recorded.
 fn read_target(fields: &mut Fields) -> Option<Option<Target>> {
     match (fields.optional_text("method"), fields.optional_text("path")) {
         (None, None) => Some(None),
@@ -111,8 +113,10 @@ fn read_target(fields: &mut Fields) -> Option<Option<Target>> {
     }
 }
 
-/// Explains. Without a credential it says no more than the refusal itself; the life of a token is for its own user and
-/// for `audit:read`.
+/// Explains why a token is accepted or refused, or why a request was.
+///
+/// An anonymous caller learns no more than the refusal itself says. The history of a token is shown only to
+/// its owner and to callers with `audit:read`.
 #[utoipa::path(post, path = "/api/v1/auth/explain", tag = "auth", request_body = ExplainRequest,
     security((), ("bearer" = []), ("basic" = []), ("cookie" = [])),
     responses((status = 200, description = "Why, check by check", body = Explanation)))]

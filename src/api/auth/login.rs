@@ -1,4 +1,4 @@
-//! `POST /api/v1/auth/login`: a password for the first pair of tokens.
+//! `POST /api/v1/auth/login`: verifies a password and issues the first tokens of a new session.
 
 use actix_web::{HttpRequest, HttpResponse, web};
 
@@ -15,23 +15,24 @@ use crate::sessions::{HeldBy, refresh_token};
 use crate::state::State;
 use crate::users::password::PlainPassword;
 
-/// Characters that a device's name may have.
+/// The most characters in the name of a device.
 const DEVICE_MAX: usize = 100;
 
-/// What signs in.
+/// The credentials of a user, and optional properties of the new session.
 #[derive(Clone, utoipa::ToSchema)]
 #[schema(as = LoginRequest)]
 pub struct LoginRequest {
-    /// The username, or the e-mail address.
+    /// The username or the e-mail address.
     #[schema(example = "alice")]
     pub username: String,
     /// The password.
     #[schema(value_type = String, format = Password)]
     pub password: PlainPassword,
-    /// A narrower scope for the whole session; without it, whatever the user may at each refresh.
+    /// A narrower scope for the whole session. If omitted, each refresh grants what the user's role permits
+    /// at that time.
     #[schema(value_type = Option<Scope>, example = "notes:read")]
     pub scope: Option<Vec<String>>,
-    /// What the device calls itself in the list of sessions; at most 100 characters.
+    /// A name for the device, shown in the list of sessions; at most 100 characters.
     #[schema(example = "curl on my laptop", min_length = 1, max_length = 100)]
     pub device: Option<String>,
 }
@@ -47,7 +48,7 @@ impl FromFields for LoginRequest {
     }
 }
 
-/// Signs in.
+/// Signs in with a password, and starts a session.
 #[utoipa::path(post, path = "/api/v1/auth/login", tag = "auth", request_body = LoginRequest, security(()),
     responses((status = 200, description = "A new session's tokens", body = crate::operations::issue_tokens::TokenAnswer)))]
 pub async fn login(

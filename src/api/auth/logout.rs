@@ -13,10 +13,10 @@ use crate::refusal::{Code, Problem};
 use crate::sessions::{Which, refresh_token};
 use crate::state::State;
 
-/// Which session to end; without a body, that of the `Authorization` header.
+/// The session to end. Without a body, it is the session of the credential that the request carries.
 #[derive(Clone, utoipa::ToSchema)]
 pub struct LogoutRequest {
-    /// Any genuine refresh token of the session, spent or expired.
+    /// A refresh token of the session, even one that was used or has expired.
     #[schema(example = "dwr_…")]
     pub refresh_token: Option<String>,
 }
@@ -27,7 +27,9 @@ impl FromFields for LogoutRequest {
     }
 }
 
-/// Signs out. A session that has ended already is signed out too.
+/// Ends a session.
+///
+/// Also succeeds if the session has already ended.
 #[utoipa::path(post, path = "/api/v1/auth/logout", tag = "auth", request_body = Option<LogoutRequest>,
     responses((status = 204, description = "The session has ended")))]
 pub async fn logout(
@@ -37,7 +39,7 @@ pub async fn logout(
     Open(OptionalJson(body)): Open<OptionalJson<LogoutRequest>>,
 ) -> Result<HttpResponse, Problem> {
     match body.and_then(|body| body.refresh_token) {
-        // The header is not looked at.
+        // The credential of the request itself is ignored.
         Some(text) => {
             let mut trace = Trace::default();
             let token = checks::read_refresh_token(&state, &text, &mut trace);

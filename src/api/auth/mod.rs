@@ -1,4 +1,4 @@
-//! Signing in, refreshing, stepping up and signing out.
+//! Endpoints for signing in and out, refreshing, stepping up, registering and explaining.
 
 pub mod explain;
 pub mod login;
@@ -10,7 +10,6 @@ pub mod step_up;
 use crate::http::routing::Endpoint;
 use crate::refusal::Code;
 
-/// The routes.
 #[must_use]
 pub fn routes() -> Vec<Endpoint> {
     vec![

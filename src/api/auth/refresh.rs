@@ -1,4 +1,4 @@
-//! `POST /api/v1/auth/refresh`: a refresh token for its successor and a new access token.
+//! `POST /api/v1/auth/refresh`: exchanges a refresh token for a new one and an access token.
 
 use actix_web::{HttpRequest, HttpResponse, web};
 
@@ -12,13 +12,13 @@ use crate::operations::refresh::{Refresh, Refreshed};
 use crate::refusal::Problem;
 use crate::state::State;
 
-/// What is refreshed.
+/// The refresh token to exchange, and optionally a scope.
 #[derive(Clone, utoipa::ToSchema)]
 pub struct RefreshRequest {
-    /// The live refresh token.
+    /// The current refresh token of the session.
     #[schema(example = "dwr_…")]
     pub refresh_token: String,
-    /// A narrower scope for the new access token alone.
+    /// A narrower scope, for the new access token only.
     #[schema(value_type = Option<Scope>, example = "notes:read")]
     pub scope: Option<Vec<String>>,
 }
@@ -31,7 +31,10 @@ impl FromFields for RefreshRequest {
     }
 }
 
-/// Refreshes. A repeat within the grace window, or of an answer that was lost, is answered with the same successor.
+/// Exchanges a refresh token for a new one and an access token.
+///
+/// A retry within `DOORWARD_REFRESH_GRACE` receives the current refresh token again. So does a later retry if
+/// the response was lost, that is, if the current token has never been used.
 #[utoipa::path(post, path = "/api/v1/auth/refresh", tag = "auth", request_body = RefreshRequest, security(()),
     responses((status = 200, description = "The session's new tokens", body = crate::operations::issue_tokens::TokenAnswer)))]
 pub async fn refresh(

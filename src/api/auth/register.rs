@@ -1,4 +1,4 @@
-//! `POST /api/v1/auth/register`: an account for oneself, where the setting lets anybody make one.
+//! `POST /api/v1/auth/register`: creates an account for anyone, if the setting allows it.
 
 use actix_web::{HttpResponse, web};
 use serde::Serialize;
@@ -12,22 +12,24 @@ use crate::operations::register::RegisterRequest;
 use crate::refusal::Problem;
 use crate::state::State;
 
-/// An account that was just made.
+/// An account that was just created.
 #[derive(Serialize, utoipa::ToSchema)]
 pub struct Registered {
-    /// Its id.
+    /// The ID of the account.
     pub id: Uuid,
     /// The username.
     #[schema(example = "alice")]
     pub username: String,
-    /// The address.
+    /// The e-mail address.
     pub email: Option<String>,
     /// The role.
     #[schema(example = "member")]
     pub role: String,
 }
 
-/// Makes an account; its user signs in with it next. `not_found` where `DOORWARD_REGISTRATION` is `closed`.
+/// Creates an account, with which its user can then sign in.
+///
+/// The response is 404 (`not_found`) if `DOORWARD_REGISTRATION` is `closed`.
 #[utoipa::path(post, path = "/api/v1/auth/register", tag = "auth", request_body = RegisterRequest, security(()),
     responses((status = 201, description = "The account", body = Registered)))]
 pub async fn register(

@@ -1,4 +1,5 @@
-//! `POST /api/v1/auth/step-up`: the password once more, for what asks for a recent sign-in (RFC 9470).
+//! `POST /api/v1/auth/step-up`: verifies the password again, for requests that require a recent sign-in
+//! (RFC 9470).
 
 use actix_web::{HttpRequest, HttpResponse, web};
 
@@ -17,7 +18,7 @@ use crate::sessions::{NewSecret, SteppedUp, refresh_token};
 use crate::state::State;
 use crate::users::password::PlainPassword;
 
-/// The password's place in the body.
+/// The pointer to the password in the body.
 const POINTER: &str = "/password";
 
 /// The proof that the user is present.
@@ -34,8 +35,10 @@ impl FromFields for StepUpRequest {
     }
 }
 
-/// Steps up: the session's `auth_time` is now. What was held before keeps its old `auth_time`, and is refused once
-/// `DOORWARD_REFRESH_GRACE` has passed since what this gives was first presented.
+/// Verifies the password again, and sets the session's `auth_time` to now.
+///
+/// Older credentials of the session keep their `auth_time`. They are refused once `DOORWARD_REFRESH_GRACE`
+/// has passed since the new credentials were first used.
 #[utoipa::path(post, path = "/api/v1/auth/step-up", tag = "auth", request_body = StepUpRequest,
     responses((status = 200, description = "An access token with the new `auth_time`, and the session's new refresh token",
             body = TokenAnswer),
@@ -54,7 +57,7 @@ pub async fn step_up(
                 StepUp { session_id: *session_id, password, pointer: POINTER, secret: digest }
                     .run(&state, &caller, origin)
                     .await?;
-            // No more than the token that was presented, and no more than the user may now.
+            // The scope exceeds neither that of the presented token nor what the user may do now.
             let mut scope = grant.scope();
             scope.retain(|name| caller.scope.contains(name));
             let successor = issue_tokens::refresh_token(&state, &grant, secret);

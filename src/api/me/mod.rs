@@ -1,4 +1,4 @@
-//! Oneself: who I am, my sessions, my tokens.
+//! Endpoints for the caller's own account, sessions and personal tokens.
 
 pub mod password;
 pub mod profile;
@@ -10,7 +10,6 @@ use actix_web::http::Method;
 use crate::http::routing::Endpoint;
 use crate::refusal::Code;
 
-/// The routes.
 #[must_use]
 pub fn routes() -> Vec<Endpoint> {
     vec![

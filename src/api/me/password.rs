@@ -1,4 +1,4 @@
-//! `POST /api/v1/me/password`: another password for oneself.
+//! `POST /api/v1/me/password`: changes the caller's own password.
 
 use actix_web::{HttpRequest, HttpResponse, web};
 
@@ -11,8 +11,10 @@ use crate::operations::own_account::PasswordChange;
 use crate::refusal::Problem;
 use crate::state::State;
 
-/// Changes the password; every other session ends. A browser gets a new session cookie, and the old one is refused from
-/// then on.
+/// Changes the caller's own password.
+///
+/// All other sessions of the user end. A browser receives a new session cookie, and the old one is refused
+/// from then on.
 #[utoipa::path(post, path = "/api/v1/me/password", tag = "me", request_body = PasswordChange,
     responses((status = 204, description = "It is changed")))]
 pub async fn change(

@@ -1,4 +1,5 @@
-//! `GET` and `PATCH /api/v1/me`: who I am, and by which credential; another name or address for myself.
+//! `GET` and `PATCH /api/v1/me`: shows the caller's account and credential, and changes the username or
+//! e-mail address.
 
 use actix_web::http::header::{ContentType, ETAG};
 use actix_web::{HttpResponse, web};
@@ -17,23 +18,23 @@ use crate::refusal::{self, Problem};
 use crate::state::State;
 use crate::tokens::names::Names;
 
-/// Oneself.
+/// The caller's account, with the credential of the request.
 #[derive(Serialize, utoipa::ToSchema)]
 pub struct Me {
-    /// The user's id.
+    /// The ID of the user.
     pub id: Uuid,
-    /// The user's name.
+    /// The username of the user.
     #[schema(example = "alice")]
     pub username: String,
-    /// The user's e-mail address.
+    /// The e-mail address of the user.
     pub email: Option<String>,
-    /// The user's role.
+    /// The role of the user.
     #[schema(example = "member")]
     pub role: String,
-    /// What the role may.
+    /// The permissions of the role.
     #[schema(value_type = Vec<String>)]
     pub permissions: Names,
-    /// What was sent to prove it.
+    /// The credential of the request.
     pub credential: MyCredential,
 }
 
@@ -43,23 +44,25 @@ pub struct MyCredential {
     /// `access_token`, `session_cookie` or `personal_token`.
     #[schema(example = "access_token")]
     pub kind: &'static str,
-    /// What it may do.
+    /// The scope of the credential.
     #[schema(value_type = Vec<String>)]
     pub scope: Names,
-    /// The session that it belongs to; null for a personal token.
+    /// The session of the credential; null for a personal token.
     pub session_id: Option<Uuid>,
-    /// When the user last gave the password; null for a personal token.
+    /// The time when the user last entered the password; null for a personal token.
     #[schema(format = DateTime)]
     pub auth_time: Option<String>,
-    /// When it expires.
+    /// The time when the credential expires.
     #[schema(format = DateTime)]
     pub expires_at: String,
-    /// What the unsafe requests of a browser's session carry as `X-CSRF-Token`.
+    /// The token that unsafe requests with a session cookie must send as `X-CSRF-Token`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub csrf_token: Option<String>,
 }
 
-/// Shows oneself. Needs no permission.
+/// Shows the caller's own account and credential.
+///
+/// Requires no permission.
 #[utoipa::path(get, path = "/api/v1/me", tag = "me", params(IfNoneMatch),
     responses((status = 200, description = "Oneself", body = Me),
         (status = 304, description = "It is still what `If-None-Match` names")))]
@@ -73,7 +76,7 @@ pub async fn show(guarded: Authorized<AnyCaller, Conditions>) -> Result<HttpResp
     Ok(answer(tag, body))
 }
 
-/// Returns what is shown of the caller, after its entity tag.
+/// Returns the entity tag and the body that describe the caller.
 fn shown(caller: Caller) -> Result<(String, String), Problem> {
     let shown = me(caller.clone());
     let body = serde_json::to_string(&shown).map_err(|_| refusal::internal())?;
@@ -104,7 +107,7 @@ fn me(caller: Caller) -> Me {
     }
 }
 
-/// Changes oneself.
+/// Changes the username or e-mail address of the caller.
 #[utoipa::path(patch, path = "/api/v1/me", tag = "me", params(IfMatch), request_body = MeChanges,
     responses((status = 200, description = "Oneself, changed", body = Me)))]
 pub async fn update(

@@ -1,4 +1,5 @@
-//! My sessions: `GET` and `DELETE /api/v1/me/sessions`, `DELETE /api/v1/me/sessions/{id}`.
+//! `GET` and `DELETE /api/v1/me/sessions`, `DELETE /api/v1/me/sessions/{id}`: lists and ends the caller's own
+//! sessions.
 
 use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
@@ -15,32 +16,32 @@ use crate::refusal::Problem;
 use crate::sessions::{Session, Which, session};
 use crate::state::State;
 
-/// A session, browser or API.
+/// A session of a browser or an API client.
 #[derive(Serialize, utoipa::ToSchema)]
 pub struct SessionItem {
-    /// Its id.
+    /// The ID of the session.
     pub id: Uuid,
     /// `browser` or `api`.
     #[schema(example = "api")]
     pub kind: String,
-    /// What the device calls itself.
+    /// The name of the device.
     pub device: Option<String>,
-    /// The address that it was begun from.
+    /// The client address from which the session was started.
     pub address: Option<String>,
-    /// When it was begun.
+    /// The time when the session was started.
     #[schema(format = DateTime)]
     pub created_at: String,
-    /// When it was last used, to within some ten seconds.
+    /// The time of the last use, accurate to about ten seconds.
     #[schema(format = DateTime)]
     pub last_used_at: String,
-    /// When it ends if it is not used again.
+    /// The time when the session expires unless it is used again.
     #[schema(format = DateTime)]
     pub expires_at: String,
-    /// Whether this request belongs to it.
+    /// True if this request belongs to the session.
     pub current: bool,
 }
 
-/// A session as it is shown; `current` is the caller's own.
+/// Describes a session. `current` is the session of the caller.
 #[must_use]
 pub fn item(session: Session, current: Option<Uuid>) -> SessionItem {
     SessionItem {
@@ -55,22 +56,22 @@ pub fn item(session: Session, current: Option<Uuid>) -> SessionItem {
     }
 }
 
-/// Which part of the list.
+/// The requested page of the list.
 #[derive(Clone, Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct SessionQuery {
-    /// Items on a page, 1 to 200.
+    /// The number of items per page, 1 to 200.
     #[param(default = 50, minimum = 1, maximum = 200)]
     #[serde(default, deserialize_with = "crate::http::pagination::limit")]
     pub limit: Option<u32>,
-    /// The `next_cursor` of the page before.
+    /// The `next_cursor` of the previous page.
     #[param(min_length = 1)]
     #[serde(default, deserialize_with = "crate::http::pagination::cursor")]
     pub cursor: Option<String>,
 }
 
-/// Lists my live sessions.
+/// Lists the active sessions of the caller.
 #[utoipa::path(get, path = "/api/v1/me/sessions", tag = "me", params(SessionQuery),
     responses((status = 200, description = "The live sessions, latest first", body = Page<SessionItem>)))]
 pub async fn list(
@@ -81,10 +82,7 @@ pub async fn list(
     list_of(&state, guarded.caller.user_id, &guarded.caller, &query).await
 }
 
-/// Returns a page of a user's live sessions; the caller's own is marked.
-///
-/// # Errors
-/// `validation_failed`; a fault of ours as a 5xx.
+/// Responds with a page of a user's active sessions, and marks the one of the caller.
 pub async fn list_of(
     state: &State,
     user_id: Uuid,
@@ -102,7 +100,9 @@ pub async fn list_of(
     Ok(private(HttpResponse::Ok()).json(request.page(keys, sessions, |session| session.id, shown)))
 }
 
-/// Ends one of my sessions; a live one that is not mine is not found.
+/// Ends a session of the caller.
+///
+/// The response is 404 if the caller has no active session with this ID.
 #[utoipa::path(delete, path = "/api/v1/me/sessions/{id}", tag = "me", params(("id" = Uuid, Path)),
     responses((status = 204, description = "It has ended")))]
 pub async fn end(
@@ -115,7 +115,7 @@ pub async fn end(
     if ended.is_empty() { Err(not_found()) } else { Ok(private(HttpResponse::NoContent()).finish()) }
 }
 
-/// Ends all my sessions but this one.
+/// Ends all sessions of the caller except the current one.
 #[utoipa::path(delete, path = "/api/v1/me/sessions", tag = "me",
     responses((status = 204, description = "They have ended")))]
 pub async fn end_others(

@@ -1,4 +1,5 @@
-//! My personal access tokens: `GET` and `POST /api/v1/me/tokens`, `DELETE /api/v1/me/tokens/{id}`.
+//! `GET` and `POST /api/v1/me/tokens`, `DELETE /api/v1/me/tokens/{id}`: lists, creates and revokes the
+//! caller's own personal access tokens.
 
 use actix_web::http::header::LOCATION;
 use actix_web::{HttpResponse, web};
@@ -21,30 +22,30 @@ use crate::tokens::personal_token::{self, PersonalToken};
 /// A personal access token.
 #[derive(Serialize, utoipa::ToSchema)]
 pub struct TokenItem {
-    /// Its id.
+    /// The ID of the token.
     pub id: Uuid,
-    /// What its owner calls it.
+    /// The name that its owner chose.
     #[schema(example = "backup script")]
     pub name: String,
-    /// What it may do, separated by spaces.
+    /// The scope of the token: permissions separated by spaces.
     #[schema(example = "notes:read")]
     pub scope: String,
-    /// When it was made.
+    /// The time when the token was created.
     #[schema(format = DateTime)]
     pub created_at: String,
-    /// When it expires.
+    /// The time when the token expires.
     #[schema(format = DateTime)]
     pub expires_at: String,
-    /// When it was last used, to within some ten seconds; null: never.
+    /// The time of the last use, accurate to about ten seconds; null if it was never used.
     #[schema(format = DateTime)]
     pub last_used_at: Option<String>,
-    /// The token itself: here and now alone.
+    /// The token itself. Only the response that creates it contains it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "dwp_…")]
     pub token: Option<String>,
 }
 
-/// A token as it is shown.
+/// Describes a token, without the token itself.
 #[must_use]
 pub fn item(token: PersonalToken) -> TokenItem {
     TokenItem {
@@ -58,22 +59,22 @@ pub fn item(token: PersonalToken) -> TokenItem {
     }
 }
 
-/// Which part of the list.
+/// The requested page of the list.
 #[derive(Clone, Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct TokenQuery {
-    /// Items on a page, 1 to 200.
+    /// The number of items per page, 1 to 200.
     #[param(default = 50, minimum = 1, maximum = 200)]
     #[serde(default, deserialize_with = "crate::http::pagination::limit")]
     pub limit: Option<u32>,
-    /// The `next_cursor` of the page before.
+    /// The `next_cursor` of the previous page.
     #[param(min_length = 1)]
     #[serde(default, deserialize_with = "crate::http::pagination::cursor")]
     pub cursor: Option<String>,
 }
 
-/// Lists my good tokens.
+/// Lists the valid personal tokens of the caller.
 #[utoipa::path(get, path = "/api/v1/me/tokens", tag = "me", params(TokenQuery),
     responses((status = 200, description = "The tokens, latest first", body = Page<TokenItem>)))]
 pub async fn list(
@@ -84,10 +85,7 @@ pub async fn list(
     list_of(&state, guarded.caller.user_id, &query).await
 }
 
-/// A page of a user's good tokens.
-///
-/// # Errors
-/// `validation_failed`; a fault of ours as a 5xx.
+/// Responds with a page of a user's valid personal tokens.
 pub async fn list_of(state: &State, user_id: Uuid, query: &TokenQuery) -> Result<HttpResponse, Problem> {
     let list = format!("tokens of {user_id}");
     let request = PageRequest::read(&state.core.secret_keys, list, query.limit, query.cursor.as_deref())?;
@@ -105,7 +103,9 @@ pub async fn list_of(state: &State, user_id: Uuid, query: &TokenQuery) -> Result
     )))
 }
 
-/// Makes a token. Asks for a recent sign-in.
+/// Creates a personal access token.
+///
+/// Requires a recent sign-in. The token itself is shown only in this response.
 #[utoipa::path(post, path = "/api/v1/me/tokens", tag = "me", request_body = NewTokenRequest,
     responses((status = 201, description = "The token, shown this once", body = TokenItem)))]
 pub async fn create(
@@ -121,7 +121,9 @@ pub async fn create(
     Ok(no_store(HttpResponse::Created()).insert_header((LOCATION, location)).json(shown))
 }
 
-/// Revokes one of my tokens; one that is not mine is not found.
+/// Revokes a personal token of the caller.
+///
+/// The response is 404 if the caller has no valid token with this ID.
 #[utoipa::path(delete, path = "/api/v1/me/tokens/{id}", tag = "me", params(("id" = Uuid, Path)),
     responses((status = 204, description = "It is revoked")))]
 pub async fn revoke(

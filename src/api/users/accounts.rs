@@ -1,4 +1,4 @@
-//! Accounts: `GET` and `POST /api/v1/users`, `GET`, `PATCH` and `DELETE /api/v1/users/{id}`.
+//! `GET` and `POST /api/v1/users`, `GET`, `PATCH` and `DELETE /api/v1/users/{id}`: manages accounts.
 
 use actix_web::http::header::{ETAG, LOCATION};
 use actix_web::{HttpResponse, web};
@@ -26,26 +26,26 @@ use crate::users::User;
 /// An account.
 #[derive(Serialize, utoipa::ToSchema)]
 pub struct UserItem {
-    /// Its id.
+    /// The ID of the account.
     pub id: Uuid,
-    /// Its username.
+    /// The username of the account.
     #[schema(example = "alice")]
     pub username: String,
-    /// Its e-mail address.
+    /// The e-mail address of the account.
     pub email: Option<String>,
-    /// Its role.
+    /// The role of the account.
     #[schema(example = "member")]
     pub role: String,
     /// `active` or `disabled`.
     #[schema(example = "active")]
     pub status: String,
-    /// When it was made.
+    /// The time when the account was created.
     #[schema(format = DateTime)]
     pub created_at: String,
-    /// When it was last changed.
+    /// The time when the account was last changed.
     #[schema(format = DateTime)]
     pub updated_at: String,
-    /// When somebody last signed in to it.
+    /// The time of the last sign-in; null if there was none.
     #[schema(format = DateTime)]
     pub last_login_at: Option<String>,
 }
@@ -63,7 +63,7 @@ fn item(user: User) -> UserItem {
     }
 }
 
-/// Lists users.
+/// Lists the accounts, newest first.
 #[utoipa::path(get, path = "/api/v1/users", tag = "users", params(UserQuery),
     responses((status = 200, description = "The users, latest made first", body = Page<UserItem>)))]
 pub async fn list(
@@ -75,7 +75,7 @@ pub async fn list(
     Ok(private(HttpResponse::Ok()).json(page.map(item)))
 }
 
-/// Shows a user.
+/// Shows an account.
 #[utoipa::path(get, path = "/api/v1/users/{id}", tag = "users", params(("id" = Uuid, Path), IfNoneMatch),
     responses((status = 200, description = "The user", body = UserItem),
         (status = 304, description = "It is still what `If-None-Match` names")))]
@@ -93,7 +93,7 @@ pub async fn show(
     Ok(private(HttpResponse::Ok()).insert_header((ETAG, tag)).json(item(user)))
 }
 
-/// Makes a user.
+/// Creates an account.
 #[utoipa::path(post, path = "/api/v1/users", tag = "users", request_body = NewUserRequest,
     responses((status = 201, description = "The user", body = UserItem)))]
 pub async fn create(
@@ -111,15 +111,17 @@ pub async fn create(
         .json(item(user)))
 }
 
-/// The account's id, the conditions, and what to change.
+/// The ID of the account, the conditions, and the changes.
 type ConditionalChange = (Path<Uuid>, (Conditions, Draft<UserChanges>));
 
-/// Changes a user.
+/// Changes an account.
 ///
-/// A change of role or status also revokes the user's access tokens; they are refreshed. A disabled account is refused
-/// everywhere; enabling it brings back those of its sessions and personal tokens that have neither ended nor expired.
-/// `DELETE /api/v1/users/{id}/sessions` and `…/tokens` end them for good, before or after. For one's own account this
-/// also needs `account:write`, which no personal token carries.
+/// Changing the role or the status also revokes the user's access tokens, and clients must refresh them.
+/// Every credential of a disabled account is refused. Enabling it restores the sessions and personal tokens
+/// that have neither ended nor expired. To end them permanently, call `DELETE /api/v1/users/{id}/sessions`
+/// and `DELETE /api/v1/users/{id}/tokens` before or after.
+///
+/// Changing your own account also requires `account:write`, which no personal token can have.
 #[utoipa::path(patch, path = "/api/v1/users/{id}", tag = "users", params(("id" = Uuid, Path), IfMatch),
     request_body = UserChanges, responses((status = 200, description = "The user, changed", body = UserItem)))]
 pub async fn update(
@@ -135,7 +137,7 @@ pub async fn update(
     Ok(private(HttpResponse::Ok()).insert_header((ETAG, entity_tag(&user))).json(item(user)))
 }
 
-/// Deletes a user with all that is his.
+/// Deletes an account and everything that belongs to it.
 #[utoipa::path(delete, path = "/api/v1/users/{id}", tag = "users", params(("id" = Uuid, Path), IfMatch),
     responses((status = 204, description = "The account is deleted")))]
 pub async fn delete(

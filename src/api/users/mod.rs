@@ -1,4 +1,4 @@
-//! Users, for those who manage them.
+//! Endpoints for managing the accounts, sessions and personal tokens of other users.
 
 pub mod accounts;
 pub mod password;
@@ -10,7 +10,6 @@ use actix_web::http::Method;
 use crate::http::routing::Endpoint;
 use crate::refusal::Code;
 
-/// The routes.
 #[must_use]
 pub fn routes() -> Vec<Endpoint> {
     let (reading, writing) = ([Code::NotFound], [Code::NotFound, Code::AuthenticationTooOld]);

@@ -1,4 +1,5 @@
-//! `POST /api/v1/users/{id}/password`: a new password for somebody, or a one-time link to set one.
+//! `POST /api/v1/users/{id}/password`: sets a user's password, or creates a one-time link with which the user
+//! sets one.
 
 use actix_web::{HttpResponse, web};
 use serde::Serialize;
@@ -14,26 +15,29 @@ use crate::operations::manage_users::ResetPassword;
 use crate::refusal::Problem;
 use crate::state::State;
 
-/// A link by which a user sets a password.
+/// A link with which a user sets a password.
 #[derive(Serialize, utoipa::ToSchema)]
 pub struct PasswordLink {
-    /// Good once; shown once. Until it is used the account has no password.
+    /// The link. It works once, and only this response contains it. Until it is used, the account has no
+    /// password.
     pub link: String,
-    /// Until when.
+    /// The time when the link expires.
     #[schema(format = DateTime)]
     pub expires_at: String,
-    /// How many sessions have ended.
+    /// The number of sessions that were ended.
     pub sessions_ended: usize,
-    /// How many personal tokens are revoked.
+    /// The number of personal tokens that were revoked.
     pub tokens_revoked: usize,
 }
 
-/// Sets a password, or makes a link for it.
+/// Sets a user's password, or creates a link with which the user sets one.
 ///
-/// Either way the old password is gone at once, and every session of the user ends. Every personal token of the user is
-/// revoked too, unless `revoke_tokens` is false; using the link revokes those that were made since. Asks for a recent
-/// sign-in. For one's own account it also needs `account:write`, which no personal token carries: use
-/// `POST /api/v1/me/password`.
+/// In both cases the old password stops working immediately, and every session of the user ends. All personal
+/// tokens of the user are revoked too, unless `revoke_tokens` is false. If they are revoked, using the link
+/// also revokes those created since.
+///
+/// Requires a recent sign-in. Your own account also requires `account:write`, which no personal token can
+/// have; use `POST /api/v1/me/password` instead.
 #[utoipa::path(post, path = "/api/v1/users/{id}/password", tag = "users", params(("id" = Uuid, Path)),
     request_body = PasswordReset, responses(
         (status = 200, description = "The link, when one was asked for", body = PasswordLink),

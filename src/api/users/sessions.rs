@@ -1,4 +1,5 @@
-//! Somebody's sessions: `GET` and `DELETE /api/v1/users/{id}/sessions`, `DELETE /api/v1/users/{id}/sessions/{sid}`.
+//! `GET` and `DELETE /api/v1/users/{id}/sessions`, `DELETE /api/v1/users/{id}/sessions/{sid}`: lists and ends
+//! a user's sessions.
 
 use actix_web::{HttpResponse, web};
 use uuid::Uuid;
@@ -15,7 +16,7 @@ use crate::refusal::Problem;
 use crate::sessions::Which;
 use crate::state::State;
 
-/// Lists a user's live sessions.
+/// Lists the active sessions of a user.
 #[utoipa::path(get, path = "/api/v1/users/{id}/sessions", tag = "users", params(("id" = Uuid, Path), SessionQuery),
     responses((status = 200, description = "The live sessions, latest first", body = Page<SessionItem>)))]
 pub async fn list(
@@ -41,7 +42,7 @@ pub async fn end_all(
     Ok(private(HttpResponse::NoContent()).finish())
 }
 
-/// Ends one session of a user.
+/// Ends a session of a user.
 #[utoipa::path(delete, path = "/api/v1/users/{id}/sessions/{sid}", tag = "users",
     params(("id" = Uuid, Path), ("sid" = Uuid, Path)), responses((status = 204, description = "It has ended")))]
 pub async fn end(

@@ -1,4 +1,5 @@
-//! Somebody's personal tokens: `GET` and `DELETE /api/v1/users/{id}/tokens`, `DELETE /api/v1/users/{id}/tokens/{tid}`.
+//! `GET` and `DELETE /api/v1/users/{id}/tokens`, `DELETE /api/v1/users/{id}/tokens/{tid}`: lists and revokes
+//! a user's personal tokens.
 
 use actix_web::{HttpResponse, web};
 use uuid::Uuid;
@@ -14,7 +15,7 @@ use crate::operations::manage_users::RevokeTokensOf;
 use crate::refusal::Problem;
 use crate::state::State;
 
-/// Lists a user's good tokens.
+/// Lists the valid personal tokens of a user.
 #[utoipa::path(get, path = "/api/v1/users/{id}/tokens", tag = "users",
     params(("id" = Uuid, Path), TokenQuery),
     responses((status = 200, description = "The tokens, latest first", body = Page<TokenItem>)))]
@@ -27,7 +28,7 @@ pub async fn list(
     list_of(&state, id, &query).await
 }
 
-/// Revokes all tokens of a user.
+/// Revokes all personal tokens of a user.
 #[utoipa::path(delete, path = "/api/v1/users/{id}/tokens", tag = "users", params(("id" = Uuid, Path)),
     responses((status = 204, description = "They are revoked")))]
 pub async fn revoke_all(
@@ -39,7 +40,7 @@ pub async fn revoke_all(
     Ok(private(HttpResponse::NoContent()).finish())
 }
 
-/// Revokes a token of a user.
+/// Revokes a personal token of a user.
 #[utoipa::path(delete, path = "/api/v1/users/{id}/tokens/{tid}", tag = "users",
     params(("id" = Uuid, Path), ("tid" = Uuid, Path)), responses((status = 204, description = "It is revoked")))]
 pub async fn revoke(

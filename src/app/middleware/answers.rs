@@ -1,4 +1,4 @@
-//! Sends large answers in parts, and bounds those that one caller has not read yet.
+//! Sends large responses in parts, and limits the responses that a caller has not read yet.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -16,15 +16,12 @@ use crate::limits::unread_answers::Held;
 use crate::operations::hold_answer::hold_answer;
 use crate::state::State;
 
-/// Bytes up to which an answer is neither counted nor divided.
+/// The largest response that is neither counted nor split, in bytes.
 const SMALL: usize = 64 * 1024;
-/// Bytes that are handed to the connection at once. It copies them, and takes the next ones when they are sent.
+/// The bytes passed to the connection at once. It copies them, and takes more once they are sent.
 const PART: usize = 32 * 1024;
 
-/// The middleware.
-///
-/// # Errors
-/// The inner service's.
+/// Middleware: splits a large response, and counts it until the client has read it.
 pub async fn bound(request: ServiceRequest, next: Next<BoxBody>) -> Result<ServiceResponse, Error> {
     let (request, response) = next.call(request).await?.into_parts();
     let is_in_memory_once = response.extensions().contains::<IsInMemoryOnce>();
@@ -34,7 +31,7 @@ pub async fn bound(request: ServiceRequest, next: Next<BoxBody>) -> Result<Servi
         Ok(bytes) => return Ok(ServiceResponse::new(request, head.set_body(BoxBody::new(bytes)))),
         Err(body) => return Ok(ServiceResponse::new(request, head.set_body(body))),
     };
-    // An answer to a change is not refused, since the change is made.
+    // The response to a change is not refused, because the change has been made.
     let is_counted = !is_in_memory_once && matches!(*request.method(), Method::GET | Method::HEAD);
     let state = request.app_data::<Data<State>>().filter(|_| is_counted);
     let held = state.map(|state| hold_answer(state, bytes.len())).transpose();

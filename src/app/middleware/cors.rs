@@ -1,4 +1,5 @@
-//! Scripts of other web origins: none, unless the settings name them. A preflight is answered before the guard.
+//! Lets scripts of other web origins call the API, if the settings name the origins. Preflights are answered
+//! before the guard runs.
 
 use actix_cors::Cors;
 use actix_web::body::{BoxBody, MessageBody};
@@ -17,7 +18,8 @@ use crate::state::State;
 const METHODS: [Method; 6] =
     [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
 
-/// Headers that scripts may send besides those that browsers always allow: ours, and those that tracing libraries add.
+/// The headers that scripts may send in addition to those that browsers always allow: our own, and those of
+/// tracing libraries.
 const HEADERS: [&str; 10] = [
     "authorization",
     "baggage",
@@ -31,26 +33,24 @@ const HEADERS: [&str; 10] = [
     "x-request-id",
 ];
 
-/// What scripts may read of an answer.
+/// The response headers that scripts may read.
 const EXPOSED: [&str; 5] = ["www-authenticate", "retry-after", "x-request-id", "etag", "location"];
 
-/// The middleware. Credentials that a browser sends by itself are not let through: tokens are set by the script.
+/// Returns the middleware. It does not allow credentials that a browser sends by itself, such as cookies.
+/// Scripts must send tokens.
 pub fn middleware(origins: &[Origin]) -> Cors {
     let cors = Cors::default()
         .allowed_methods(METHODS)
         .allowed_headers(HEADERS.map(HeaderName::from_static))
         .expose_headers(EXPOSED.map(HeaderName::from_static))
         .max_age(600)
-        // Others get their answer without the headers, which their browser then keeps from the script.
+        // Other origins get a response without these headers. Their browsers then hide it from the script.
         .block_on_origin_mismatch(false);
     origins.iter().fold(cors, |cors, origin| cors.allowed_origin(origin.as_str()))
 }
 
-/// Middleware: refuses a preflight that the browser would have to fail, and says which part of it is not allowed (Fetch
-/// standard, section 4.8).
-///
-/// # Errors
-/// The inner service's.
+/// Middleware: refuses a preflight that the browser would reject anyway, and says which part is not allowed
+/// (Fetch standard, section 4.8).
 pub async fn check_preflight<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
@@ -94,7 +94,7 @@ fn find_mistake(request: &ServiceRequest) -> Option<String> {
     })
 }
 
-/// A header's value as a detail repeats it: 200 printable characters at most.
+/// Returns at most 200 printable characters of a header's value, for a detail.
 fn shown(value: &str) -> String {
     value.chars().filter(|c| c.is_ascii_graphic() && *c != '`').take(200).collect()
 }

@@ -1,4 +1,4 @@
-//! The headers that every answer carries, whatever answers: what browsers may do with it.
+//! Adds the security headers to every response.
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -16,8 +16,8 @@ const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-p
 const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 const PERMISSIONS_POLICY: HeaderName = HeaderName::from_static("permissions-policy");
 
-/// What holds where the answer itself says nothing else: pages have a policy of their own, and what is public may be
-/// loaded by all.
+/// The headers for responses that do not set their own. Pages have their own policy, and other sites may load
+/// public resources.
 const ALWAYS: [(HeaderName, HeaderValue); 6] = [
     (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     (REFERRER_POLICY, HeaderValue::from_static("same-origin")),
@@ -27,19 +27,19 @@ const ALWAYS: [(HeaderName, HeaderValue); 6] = [
     (CONTENT_SECURITY_POLICY, HeaderValue::from_static(NOTHING)),
 ];
 
-/// What is no page loads nothing.
+/// The policy of responses that are not pages. They load nothing.
 const NOTHING: &str = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// Nothing here asks for any of it; copying to the clipboard is left.
+/// The features that no page uses. Copying to the clipboard stays allowed.
 const PERMISSIONS: &str = "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()";
 
-/// For two years (RFC 6797). Other hosts under the same name are not ours to speak for.
+/// Two years (RFC 6797). Subdomains are not included, because they may belong to others.
 const STRICT_TRANSPORT: HeaderValue = HeaderValue::from_static("max-age=63072000");
 
-/// The middleware.
+/// Middleware: adds the headers to the response.
 ///
 /// # Errors
-/// The inner service's, with the headers on its answer.
+/// Those of the inner services, with the headers added to their response.
 pub async fn write(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,

@@ -1,11 +1,12 @@
-//! The metrics of requests. A handle is looked up by its labels once a thread, not for each request.
+//! Counts requests. Each thread looks up the handle of a metric only once for its labels, instead of for each
+//! request.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
 
 use metrics::{Counter, Histogram};
 
-/// What is counted of requests with the same method, route and status.
+/// The metrics of requests with the same method, route and status.
 struct OfRequests {
     count: Counter,
     seconds: Histogram,
@@ -21,7 +22,7 @@ thread_local! {
     static METERS: RefCell<Meters> = RefCell::default();
 }
 
-/// Counts an answered request.
+/// Counts a request that was answered.
 pub fn count_request(method: &'static str, route: &'static str, status: u16, seconds: f64) {
     METERS.with_borrow_mut(|meters| {
         let meter = meters.requests.entry((method, route, status)).or_insert_with(|| OfRequests {
@@ -34,7 +35,7 @@ pub fn count_request(method: &'static str, route: &'static str, status: u16, sec
     });
 }
 
-/// Counts a refusal by its code and the check that it comes from.
+/// Counts a refusal by its code and the check that failed.
 pub fn count_refusal(code: &'static str, check: &'static str) {
     METERS.with_borrow_mut(|meters| {
         let meter = meters.refusals.entry((code, check)).or_insert_with(

@@ -1,4 +1,5 @@
-//! Middleware: the log, the metrics and the record of requests, headers of every answer, CORS, answers in memory.
+//! Middleware: logs, metrics and kept refusals; headers of every response; CORS; bounds on responses in
+//! memory.
 
 pub mod answers;
 pub mod cors;

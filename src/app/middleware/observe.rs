@@ -1,5 +1,5 @@
-//! One log line and the metrics for each request, and the record of each refused one, made from the same values as its
-//! answer. Never a secret: paths without their queries, and neither headers nor bodies.
+//! Logs each request, counts it in the metrics, and keeps a record of each refusal, all from the values of
+//! the response. Records no secrets: paths have no queries, and bodies and most headers are omitted.
 
 use std::time::Instant;
 
@@ -21,17 +21,14 @@ use crate::http::routing::Matched;
 use crate::refusal::{Code, Problem, Refused, RequestId, path_without_secrets, without_credentials};
 use crate::state::State;
 
-/// The header by which a sender asks that the trace of a request that is let in be kept, too.
+/// The header with which a client asks to keep the trace of an accepted request too.
 const TRACE: &str = "x-doorward-trace";
-/// The route of a request that no route matches.
+/// The route in records of requests that match none.
 const UNMATCHED: &str = "none";
-/// Characters of what a client sends that stand in the log.
+/// The most characters of each text from a client.
 const SHOWN: usize = 128;
 
-/// The middleware.
-///
-/// # Errors
-/// The inner service's.
+/// Middleware: runs the inner services and records their response.
 pub async fn observe<B: MessageBody>(
     request: ServiceRequest,
     next: Next<B>,
@@ -40,7 +37,7 @@ pub async fn observe<B: MessageBody>(
     let response = match next.call(request).await {
         Ok(response) => response,
         Err(error) => {
-            // A panic, which is logged where it is caught.
+            // This is a panic, which is logged where it is caught.
             let status = error.as_response_error().status_code().as_u16();
             meters::count_request("unknown", "unknown", status, begun.elapsed().as_secs_f64());
             meters::count_refusal(Code::InternalError.as_str(), "none");
@@ -62,7 +59,7 @@ pub async fn observe<B: MessageBody>(
     Ok(response)
 }
 
-/// A request with its answer: what log, metrics and record are made of.
+/// A request with its response, of which the log line, the metrics and the record are made.
 struct Seen<'a> {
     request: &'a HttpRequest,
     route: &'static str,
@@ -80,7 +77,7 @@ impl Seen<'_> {
         }
     }
 
-    /// Counts and keeps what was refused, and the trace of what was let in where its sender asked for it.
+    /// Counts and keeps a refusal. Keeps the trace of an accepted request if its client asked for it.
     fn keep(&self, services: &State) {
         if let Some(problem) = &self.refused {
             services.recorder.refusal_counts.count(problem.code().as_str());
@@ -95,8 +92,8 @@ impl Seen<'_> {
         }
     }
 
-    /// Returns the lane of a refusal. A proven credential that is over counts as less than a live one, since its holder
-    /// can repeat it at will.
+    /// Returns the lane of a refusal. A verified credential that has ended counts less than an active one,
+    /// because its owner can repeat it at will.
     fn lane(&self, code: Code) -> Lane {
         const OVER: [Check; 4] = [Check::Times, Check::Revocation, Check::Session, Check::User];
         if !self.trace.is_proven() {
@@ -141,7 +138,7 @@ impl Seen<'_> {
         }
     }
 
-    /// Returns what proxies sent of the client: `X-Forwarded-For`, and `Forwarded` beside or in place of it.
+    /// Returns the headers in which proxies report the client: `X-Forwarded-For`, `Forwarded`, or both.
     fn forwarded_for(&self) -> Option<String> {
         let header = |name| self.request.headers().get(name).map(|value| printable(value.as_bytes()));
         match (header("x-forwarded-for"), header("forwarded")) {
@@ -154,7 +151,8 @@ impl Seen<'_> {
         self.request.extensions().get::<RequestId>().map(|id| id.0)
     }
 
-    /// Returns the path without what may be a secret: the route alone if its path holds one.
+    /// Returns the path without what may be a secret. If the route has a secret in its path, returns the
+    /// route only.
     fn path(&self) -> String {
         match self.route {
             route if route.contains("{token}") => route.to_owned(),
@@ -165,7 +163,7 @@ impl Seen<'_> {
         }
     }
 
-    /// Returns whether the path has a part that is meant for an id, or that names nothing.
+    /// Returns true if the path has a part for an ID, or a part that names nothing.
     fn may_hold_anything(&self, route: &str) -> bool {
         route.contains("id}") || route.contains('{') && self.status == StatusCode::NOT_FOUND
     }
@@ -221,13 +219,15 @@ impl Seen<'_> {
     }
 }
 
-/// Methods that nobody defined would make as many time series as somebody likes.
+/// Returns the name of the method for metrics. Unknown methods share a name, so that a client cannot create
+/// any number of time series.
 fn method_name(request: &HttpRequest) -> &'static str {
     const KNOWN: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
     KNOWN.into_iter().find(|method| *method == request.method().as_str()).unwrap_or("other")
 }
 
-/// Returns what a client sent, without credentials and without what could forge a line or move a cursor.
+/// Returns text from a client, without credentials and without characters that could forge a line or control
+/// a terminal.
 fn printable(bytes: &[u8]) -> String {
     let shown = |byte: &u8| if byte.is_ascii_graphic() { char::from(*byte) } else { '?' };
     let text: String = bytes.iter().take(SHOWN).map(shown).collect();

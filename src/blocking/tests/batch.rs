@@ -1,4 +1,4 @@
-//! Tests of a batch: which requests are answered together, and in which order.
+//! Tests which requests a batch answers together, and in which order.
 
 use std::sync::{Mutex, mpsc};
 
@@ -18,7 +18,8 @@ fn pool(threads: usize, queue_limit: usize) -> BlockingPool {
     BlockingPool::new("test", Limits::new(threads, queue_limit))
 }
 
-/// Answers with how many were answered together, when `go` says so.
+/// Creates a batch that answers with the number of requests in the call. Each call waits for a message on
+/// `go`.
 fn counting(pool: &BlockingPool, calls: usize) -> (Batch<u32, (u32, usize)>, mpsc::Sender<()>) {
     let (go, gone) = mpsc::channel();
     let gone = Mutex::new(gone);
@@ -29,7 +30,7 @@ fn counting(pool: &BlockingPool, calls: usize) -> (Batch<u32, (u32, usize)>, mps
     (batch, go)
 }
 
-/// Waits until the first call has taken all there is.
+/// Waits until the first call has taken all waiting requests.
 async fn taken<R: Send + 'static>(batch: &Batch<u32, R>, pool: &BlockingPool) {
     while pool.depth() != (1, 0) || batch.depth().0 > 0 {
         tokio::task::yield_now().await;
@@ -53,7 +54,7 @@ async fn requests_that_wait_are_batched_and_answered_each() {
     };
     let (first, others) = tokio::join!(first, others);
     assert_eq!(first, Ok((1, 1)));
-    // 3 and 1003 do not go with each other.
+    // 3 and 1003 must not be answered by the same call.
     assert_eq!(others, [Ok((2, 3)), Ok((3, 3)), Ok((1003, 1)), Ok((4, 3))]);
     while batch.depth().1 > 0 {
         tokio::task::yield_now().await;

@@ -1,8 +1,8 @@
-//! Tests of the order in which a queue serves those who wait, and of whom it refuses.
+//! Tests the order in which a queue serves work, and which work it refuses.
 
 use crate::blocking::fair_queue::{Claim, FairQueue, Lane, LaneLimits, Limits, Party, Queued};
 
-/// Work by its name.
+/// A piece of work, identified by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Job(&'static str);
 
@@ -20,7 +20,7 @@ const fn party(number: u64) -> Party {
     Party::of_hash(number)
 }
 
-/// Work of a network's account, as a sign-in is.
+/// Returns the claim of an account at a network, as a sign-in has.
 fn at(network: u64, account: u64) -> Claim {
     Claim::of_account(Lane::Ordinary, party(network), party(1_000 + account))
 }
@@ -29,7 +29,7 @@ fn in_lane(lane: Lane, network: u64) -> Claim {
     Claim::of_account(lane, party(network), party(1_000 + network))
 }
 
-/// A queue of one thread that is at work, so that all that is pushed waits.
+/// Returns a queue whose only thread is busy, so that everything pushed waits.
 fn busy(limits: Limits) -> FairQueue<Job> {
     let mut queue = FairQueue::new(limits);
     assert!(queue.push(at(0, 0), Job("at work")).is_empty());
@@ -37,14 +37,14 @@ fn busy(limits: Limits) -> FairQueue<Job> {
     queue
 }
 
-/// Pushes all of it, of which nothing is refused.
+/// Pushes work and checks that none is refused.
 fn push_all(queue: &mut FairQueue<Job>, all: impl IntoIterator<Item = (Claim, &'static str)>) {
     for (claim, name) in all {
         assert_eq!(queue.push(claim, Job(name)), [], "{name}");
     }
 }
 
-/// The order in which one thread serves what waits, after what it is at.
+/// Returns the order in which one thread serves the waiting work, after its current work.
 fn serve_all(queue: &mut FairQueue<Job>) -> Vec<&'static str> {
     let mut served = Vec::new();
     let mut running = at(0, 0);
@@ -162,7 +162,7 @@ fn places_are_kept_for_the_lanes_before() {
     );
     assert_eq!(queue.push(in_lane(Lane::Ordinary, 3), Job("stranger 3")), [Job("stranger 3")]);
     push_all(&mut queue, [(in_lane(Lane::KnownAddress, 4), "known 1")]);
-    // As many as may wait of this lane and those after it: the newest of the last lane makes room.
+    // The lane and those after it have no place left, so the newest work of the last lane makes room.
     assert_eq!(queue.push(in_lane(Lane::KnownAddress, 5), Job("known 2")), [Job("stranger 2")]);
     push_all(&mut queue, [(in_lane(Lane::SignedIn, 6), "step-up")]);
     assert_eq!(serve_all(&mut queue), ["step-up", "known 1", "known 2", "stranger 1"]);
@@ -189,7 +189,7 @@ fn a_party_at_its_limit_waits_and_others_run() {
     assert_eq!(queue.take(&mut Vec::new()).map(|(_, job)| job.0), Some("one 3"));
 }
 
-/// Limits of eight threads as the database's pool has them.
+/// Returns limits for eight threads, as the database's pool has.
 fn limits_of_eight() -> Limits {
     let lane = |running, running_per_party| LaneLimits { running, running_per_party, waiting: 64 };
     Limits::new(8, 64).with_lane(Lane::Ordinary, lane(8, 6)).with_lane(Lane::Expensive, lane(2, 1))
@@ -204,7 +204,8 @@ fn expensive_work_runs_beside_ordinary_work_of_its_party() {
     assert_eq!([take(), take(), take()], [Some("read"), Some("search 1"), None]);
     queue.finish(&search);
     assert!(queue.may_run(&search));
-    // Ordinary work counts the expensive work of its party too: a quarter of the threads is left to others.
+    // A party's expensive work also counts towards its ordinary limit, which leaves a quarter of the threads
+    // to others.
     push_all(&mut queue, ["2", "3", "4", "5", "6"].map(|name| (ordinary, name)));
     while queue.take(&mut Vec::new()).is_some() {}
     assert_eq!((queue.running(), queue.waiting()), (6, 1));
@@ -214,7 +215,7 @@ fn expensive_work_runs_beside_ordinary_work_of_its_party() {
 fn expensive_work_is_due_beside_constant_work_of_its_party() {
     let mut queue = FairQueue::new(limits_of_eight());
     let reads = [1, 2].map(|number| Claim::new(Lane::Ordinary, party(number)));
-    // Two parties keep all threads at work, and more of theirs always waits.
+    // Two parties keep all threads busy and always have more work waiting.
     push_all(&mut queue, (0..16).map(|number| (reads[number % 2], "read")));
     let mut running: Vec<Claim> =
         std::iter::from_fn(|| queue.take(&mut Vec::new())).map(|(claim, _)| claim).collect();
@@ -268,7 +269,7 @@ fn what_does_not_fit_is_passed_over() {
 #[test]
 fn parties_are_bounded_however_many_arrive() {
     let mut queue = FairQueue::new(Limits::new(2, 8));
-    // One of them is always at work, so that the queue is never idle.
+    // One piece of work always runs, so that the queue is never idle.
     let mut running = at(0, 0);
     push_all(&mut queue, [(running, "0")]);
     queue.take(&mut Vec::new()).expect("it waits");

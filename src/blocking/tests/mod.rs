@@ -1,4 +1,5 @@
-//! Tests of the pools and their queues. They are not in the files themselves, which `tests/models/` compiles too.
+//! Tests of the pools and their queues. They are separate files, because `tests/models/` compiles the tested
+//! files too.
 
 mod batch;
 mod fair_queue;

@@ -1,4 +1,4 @@
-//! Tests of a pool: its threads, the order of its work, and the refusal of work.
+//! Tests a pool's threads, the order of its work, and which work it refuses.
 
 use std::sync::{Arc, Barrier, Mutex, mpsc};
 use std::time::Duration;
@@ -60,7 +60,7 @@ async fn threads_start_as_needed_up_to_the_limit() {
     assert_eq!(pool.threads(), 0);
     pool.run(LONG, claim(1), || ()).await.expect("done");
     assert_eq!(pool.threads(), 1);
-    // Three that wait for each other need three threads, and more make none.
+    // Three calls that wait for each other need three threads. Further calls start no more.
     let together = Arc::new(Barrier::new(3));
     let all = (0..48).map(|number| {
         let together = Arc::clone(&together);
@@ -126,7 +126,7 @@ async fn all_that_one_end_makes_runnable_is_run() {
     let limits =
         Limits::new(3, 9).with_lane(Lane::Ordinary, lane(3, 1)).with_lane(Lane::Expensive, lane(1, 1));
     let pool = BlockingPool::new("test", limits);
-    // Three threads are there, and sleep.
+    // Start three threads and let them wait for work.
     let together = Arc::new(Barrier::new(3));
     let meet = |number| {
         let together = Arc::clone(&together);
@@ -135,7 +135,7 @@ async fn all_that_one_end_makes_runnable_is_run() {
     join_all([meet(1), meet(2), meet(3)]).await;
     let expensive = |number| Claim::new(Lane::Expensive, Party::of_hash(number));
     let (release, _held) = hold(&pool, expensive(1)).await;
-    // Both wait for what runs: one for its party, the other for its lane. They wait for each other too.
+    // One call waits for its party's limit and the other for its lane's. They also wait for each other.
     let both = Arc::new(Barrier::new(2));
     let ask = |claim| {
         let both = Arc::clone(&both);

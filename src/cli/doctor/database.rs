@@ -1,4 +1,4 @@
-//! The database: reached, migrated, of the right clock and the right keys.
+//! Checks the database: the connection, the migrations, the clock and the keys.
 
 use chrono::TimeDelta;
 
@@ -17,15 +17,15 @@ use crate::tokens::key_state::KeyState;
 use crate::tokens::signing_key::{self, Row};
 use crate::users::canonical_names;
 
-/// How far clocks may be apart: access tokens bear 5 s.
+/// The differences between the clocks, in seconds, from which the doctor warns and fails. Access tokens
+/// tolerate 5 s.
 const APART_WARN: i64 = 1;
 const APART_FAIL: i64 = 5;
-/// After so long a key should have been replaced.
+/// The age in days after which a signing key should be replaced.
 const KEY_DAYS: i64 = 365;
-/// Accounts that are named in a line.
+/// The maximum number of account names in a line.
 const NAMES_SHOWN: usize = 10;
 
-/// Looks at it.
 pub(super) fn examine(settings: &Settings, access: &DatabaseAccess) -> Vec<Finding> {
     let mut connection = match access.connect_to_any() {
         Ok(connection) => connection,
@@ -112,7 +112,7 @@ fn migrations(connection: &mut Connection) -> Finding {
     }
 }
 
-/// Nodes follow what others end by notifications.
+/// Checks that notifications arrive. Nodes use them to learn what other nodes have ended.
 fn feed(connection: &mut Connection, url: &str) -> Finding {
     match health::hears_notifications(connection, url) {
         Ok(true) => {
@@ -128,7 +128,8 @@ fn feed(connection: &mut Connection, url: &str) -> Finding {
     }
 }
 
-/// Whether the database went back in time, and nobody has looked after what came back to life.
+/// Fails if a node found that the database was reset to an earlier state, and `doorward restored` has not run
+/// since.
 fn history(connection: &mut Connection) -> Option<Finding> {
     let mut last = |event_type: EventType| {
         let filter = Filter { type_: Some(event_type.as_str().to_owned()), ..Filter::default() };
@@ -137,7 +138,7 @@ fn history(connection: &mut Connection) -> Option<Finding> {
     let found = last(EventType::DatabaseWentBack).and_then(|at| Ok((at, last(EventType::DatabaseRestored)?)));
     match found {
         Ok((Some(went_back), restored)) if restored.is_none_or(|restored| restored < went_back) => {
-            // The next whole second, so that all is older which came back.
+            // Round up to the next full second, so that everything that came back is older.
             let went_back = time(went_back + TimeDelta::seconds(1));
             Some(Finding::fail(
                 "history",
@@ -150,7 +151,7 @@ fn history(connection: &mut Connection) -> Option<Finding> {
     }
 }
 
-/// Looks whether the live nodes share the settings that they must share.
+/// Checks that the live nodes agree on the settings that they must share.
 fn nodes(connection: &mut Connection) -> Vec<Finding> {
     let live = match nodes::list_live(connection) {
         Ok(live) => live,
@@ -168,14 +169,14 @@ fn nodes(connection: &mut Connection) -> Vec<Finding> {
     let advice = "Give all nodes the same value, and restart those that have another.";
     let finding = |difference: &Difference| {
         let found = format!("live nodes differ: {difference}");
-        // Each node refuses the tokens of the other.
+        // With different public URLs, each node refuses the other's tokens.
         let refuses = difference.setting == "DOORWARD_PUBLIC_URL";
         if refuses { Finding::fail("nodes", found, advice) } else { Finding::warn("nodes", found, advice) }
     };
     differences.iter().map(finding).collect()
 }
 
-/// Users and notes are searched, and old rows pruned, by indexes that not every PostgreSQL lets a server make.
+/// Checks the indexes that searches and pruning use. Not every PostgreSQL lets a server create them.
 fn search(connection: &mut Connection) -> Finding {
     let statements = match indexes::find_repair(connection) {
         Ok(statements) => statements,
@@ -192,7 +193,8 @@ fn search(connection: &mut Connection) -> Finding {
     Finding::warn("search", "indexes are missing: searches and pruning read whole tables", advice)
 }
 
-/// An earlier version took one address in two spellings for two.
+/// Checks that each address is stored in its canonical form. An earlier version treated two spellings of one
+/// address as different addresses.
 fn names(connection: &mut Connection) -> Finding {
     match canonical_names::find_unresolved(connection) {
         Ok(usernames) if usernames.is_empty() => {
@@ -210,7 +212,7 @@ fn names(connection: &mut Connection) -> Finding {
     }
 }
 
-/// The secret key, and the keys that it seals.
+/// Checks the secret key and the keys that it seals.
 fn keys(connection: &mut Connection, settings: &Settings) -> Vec<Finding> {
     let check = "secret key";
     let secret_key = match check_secret_keys(connection, settings) {

@@ -1,22 +1,21 @@
-//! A finding of the doctor.
+//! The result of one of the doctor's checks.
 
 use serde::Serialize;
 
 use crate::cli::failure::Failure;
 
-/// The outcome of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Level {
-    /// In order.
+    /// Everything is in order.
     Pass,
-    /// It works, and something should be done.
+    /// It works, but something should be done.
     Warn,
     /// It does not work.
     Fail,
 }
 
-/// One thing that was looked at.
+/// The result of one check.
 #[derive(Debug, Serialize)]
 pub struct Finding {
     pub check: &'static str,
@@ -40,7 +39,7 @@ impl Finding {
     }
 }
 
-/// Returns the text of a failure in one line.
+/// Joins the lines of a failure into one.
 pub fn in_one_line(failure: Failure) -> String {
     match failure {
         Failure::Wrong(lines) => lines.join("; "),

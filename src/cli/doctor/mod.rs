@@ -1,4 +1,4 @@
-//! `doorward doctor`: whether everything is in order, a line each, and what to do where it is not.
+//! `doorward doctor`: checks the installation and prints a line for each check, with advice if one fails.
 
 mod database;
 mod finding;
@@ -29,10 +29,10 @@ pub struct DoctorArgs {
 }
 
 impl DoctorArgs {
-    /// Looks at everything, and prints what it found.
+    /// Runs all checks and prints the findings.
     ///
     /// # Errors
-    /// Where something fails, after all of it was told.
+    /// A check fails. All findings have been printed by then.
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
         let findings = examine(context)?;
         let mut output = Output::stdout(self.format);
@@ -84,7 +84,8 @@ fn examine_settings(settings: &Settings) -> Vec<Finding> {
     findings
 }
 
-/// The data folder's disk; there is none where PostgreSQL and the secret key are elsewhere.
+/// Checks the free space on the data folder's disk. Returns `None` if there is no data folder, because
+/// PostgreSQL and the secret key are elsewhere.
 fn examine_disk(folder: &Path) -> Option<Finding> {
     let disk = statvfs(folder).ok()?;
     let free = disk.blocks_available() * disk.fragment_size() / MEBIBYTE;

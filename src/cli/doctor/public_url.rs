@@ -1,4 +1,4 @@
-//! The public address: what a client reaches there, and how the server sees who comes through it.
+//! Checks the public URL: what a client reaches there, and how the server sees that client.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,11 +15,12 @@ use crate::config::Settings;
 
 const CHECK: &str = "public URL";
 const ANSWERED_WITHIN: Duration = Duration::from_secs(5);
-/// A server writes its refusals down once a second.
+/// The number of lookups for the refusal. A server writes its refusals once a second.
 const LOOKS: u32 = 15;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(200);
 
-/// Asks for something guarded without a credential, and looks at the refusal from both sides.
+/// Requests a guarded resource without a credential, and compares the refusal with what the server has
+/// recorded.
 pub(super) fn examine(settings: &Settings, access: &DatabaseAccess) -> Vec<Finding> {
     let url = settings.public_url_for(settings.listen);
     let url = url.as_str();
@@ -75,7 +76,7 @@ fn issuer(url: &str, refusal: &Value) -> Finding {
     }
 }
 
-/// The keys that clients fetch are those of this database.
+/// Checks that the keys that clients fetch are those of this database.
 fn keys(settings: &Settings, access: &DatabaseAccess, url: &str) -> Finding {
     let check = "published keys";
     let served = match ask(&format!("{url}/.well-known/jwks.json")) {
@@ -107,7 +108,7 @@ fn keys(settings: &Settings, access: &DatabaseAccess, url: &str) -> Finding {
     }
 }
 
-/// How the server saw this very request.
+/// Checks how the server saw the request of this check.
 fn proxy(settings: &Settings, access: &DatabaseAccess, request_id: Uuid) -> Finding {
     let check = "proxy";
     if settings.refusal_retention.is_zero() {

@@ -1,4 +1,4 @@
-//! What a backup says of itself before it is read: whose schema it has, and under which secret key it is sealed.
+//! The facts about a backup that are read before it is restored: its schema, and which secret key seals it.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -7,26 +7,26 @@ use crate::cli::database::DatabaseAccess;
 use crate::cli::failure::Failure;
 use crate::cli::libpq::{program, run};
 
-/// The extension that indexes of doorward's need.
+/// The extension that doorward's indexes need, as pg_restore's list names it.
 const EXTENSION: &str = "EXTENSION - pg_trgm ";
 
-/// A file that `doorward backup` made.
+/// A file that `doorward backup` created.
 pub struct Dump {
-    /// Where it is.
     pub file: PathBuf,
-    /// The schema that doorward had there.
+    /// The schema that doorward used in the backed-up database.
     pub schema: String,
-    /// What the right secret key opens; `None`: no server had been started on that database.
+    /// The check value, which only the right secret key opens. `None` means that no server had started on
+    /// that database.
     pub check_value: Option<Vec<u8>>,
-    /// pg_restore's list of what is wanted of it.
+    /// The part of pg_restore's list that is restored.
     pub list: String,
 }
 
 impl Dump {
-    /// Reads its list, and the row of the installation.
+    /// Reads the list of the backup, and the row of the installation in it.
     ///
     /// # Errors
-    /// When pg_restore cannot read it, or it is of something else.
+    /// pg_restore cannot read the file, or it is not a backup of doorward.
     pub fn read(access: &DatabaseAccess, file: &Path) -> Result<Self, Failure> {
         let ask = |arguments: &[&str]| {
             let mut command = program(access, "pg_restore")?;
@@ -46,8 +46,8 @@ impl Dump {
     }
 }
 
-/// Whether a line of the list names something in doorward's schema, or its extension. The rest of a database is others':
-/// `215; 1259 16403 TABLE public users doorward`.
+/// Returns whether a line of the list names an object in doorward's schema, or its extension. Other objects
+/// belong to other programs. A line looks like `215; 1259 16403 TABLE public users doorward`.
 fn is_wanted(line: &str, schema: &str) -> bool {
     let entry = line.splitn(4, ' ').nth(3).filter(|_| !line.starts_with(';')).unwrap_or_default();
     let in_schema = entry.split_once(&format!(" {schema} ")).is_some_and(|(kind, _)| {
@@ -56,7 +56,7 @@ fn is_wanted(line: &str, schema: &str) -> bool {
     in_schema || entry.starts_with(EXTENSION)
 }
 
-/// The schema and the check value that a script has which copies the table `instance`.
+/// Parses the schema and the check value from a script that copies the table `instance`.
 fn read_instance(script: &str) -> Option<(String, Option<Vec<u8>>)> {
     let mut lines = script.lines();
     let (schema, column) = lines.find_map(read_head)?;
@@ -64,7 +64,8 @@ fn read_instance(script: &str) -> Option<(String, Option<Vec<u8>>)> {
     Some((schema, row.map(|row| read_bytea(row.split('\t').nth(column).unwrap_or_default()))))
 }
 
-/// `COPY public.instance (only_row, check_value, …) FROM stdin;`
+/// Parses a line such as `COPY public.instance (only_row, check_value, …) FROM stdin;`. Returns the schema
+/// and the index of the column.
 fn read_head(line: &str) -> Option<(String, usize)> {
     let (table, columns) = line.strip_prefix("COPY ")?.split_once(" (")?;
     let (schema, table) = table.rsplit_once('.')?;
@@ -78,8 +79,8 @@ fn unquote(name: &str) -> String {
     inner.map_or_else(|| name.to_owned(), |inner| inner.replace("\"\"", "\""))
 }
 
-/// Either of PostgreSQL's forms of a `bytea`, with its backslashes doubled by COPY. What has neither form is nothing that
-/// a key opens.
+/// Parses a `bytea` in either of PostgreSQL's formats, with its backslashes doubled by COPY. Returns nothing
+/// for any other text, which no key opens.
 fn read_bytea(field: &str) -> Vec<u8> {
     let text = field.replace("\\\\", "\\");
     match text.strip_prefix("\\x") {
@@ -94,7 +95,7 @@ fn read_hex(digits: &str) -> Option<Vec<u8>> {
     pairs.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect()
 }
 
-/// `bytea_output = escape`: `\\` is a backslash, `\001` a byte in octal.
+/// Parses the format of `bytea_output = escape`, in which `\\` is a backslash and `\001` a byte in octal.
 fn read_escaped(text: &str) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     let mut rest = text.as_bytes();

@@ -1,5 +1,5 @@
--- What doorward has in the schema goes, in the transaction that brings the backup. Nothing of others goes with it: no
--- table beside doorward's, no extension, and nothing that depends on what goes.
+-- Drops doorward's tables and functions from the schema, in the transaction that restores the backup. Drops
+-- nothing of other programs. Fails if the schema has other tables, or if other objects depend on doorward's.
 BEGIN;
 SET LOCAL statement_timeout = 0;
 SET LOCAL idle_in_transaction_session_timeout = 0;

@@ -1,5 +1,5 @@
-//! `doorward restore`: a backup in place of the database. verified.rs: a copy that nobody changes any more; dump.rs: what a
-//! backup says of itself; replace.rs: puts it there.
+//! `doorward restore`: replaces the database with a backup. verified.rs makes a copy that no one else can
+//! change, dump.rs reads the facts about the backup, and replace.rs restores it.
 
 mod dump;
 mod replace;
@@ -44,17 +44,20 @@ pub struct RestoreArgs {
     pub confirmation: Confirmation,
 }
 
-/// What can be told of the backup before it is read.
+/// The warning before the backup is read.
 const WHAT: &str = "this puts the backup in place of the database: whatever was written after it was made is lost, and \
                     what it cannot vouch for ends, every session first of all";
 
 impl RestoreArgs {
-    /// Restores, then ends what the backup cannot vouch for: a session that was signed out after it was made would be
-    /// alive again.
+    /// Restores the backup, and then ends everything that may have been ended after it was made. Otherwise a
+    /// session that was signed out later would be valid again.
     ///
     /// # Errors
-    /// When a server runs on the private PostgreSQL, the file cannot be read or was changed, no secret key opens it, others' tables
-    /// stand beside doorward's, or PostgreSQL fails; then the database is as it was before.
+    /// * A server runs on the private PostgreSQL, or others are connected to the database.
+    /// * The file cannot be read or was changed, or no secret key opens it.
+    /// * The schema has tables of other programs, or PostgreSQL fails.
+    ///
+    /// The database then stays as it was, unless the message says otherwise.
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
         let settings = context.settings()?;
         if self.file.as_os_str() == "-" {
@@ -109,9 +112,10 @@ impl RestoreArgs {
     }
 }
 
-/// Before anything is replaced: nobody could use what no secret key opens.
+/// Checks before anything is replaced that a secret key opens the backup. Without one, the restored database
+/// would be unusable.
 fn check_key_of(dump: &Dump, settings: &Settings) -> Result<(), Failure> {
-    // A database that no server had been started on yet is sealed under none.
+    // A backup of a database that no server had started on is sealed under no key.
     let Some(check_value) = &dump.check_value else { return Ok(()) };
     let secret_keys = secrets::load(settings, false).map_err(|error| Failure::new(error.to_string()))?;
     if secret_keys.opens(check_value) {
@@ -123,7 +127,8 @@ fn check_key_of(dump: &Dump, settings: &Settings) -> Result<(), Failure> {
     ))
 }
 
-/// A server that goes on while its tables are replaced would write into the new ones what it knew of the old.
+/// Refuses to restore while others are connected. A running server would write what it has cached from the
+/// old tables into the new ones.
 fn refuse_other_clients(connection: &mut Connection) -> Result<(), Failure> {
     match count_other_clients(connection).map_err(|error| Failure::new(error.to_string()))? {
         0 => Ok(()),

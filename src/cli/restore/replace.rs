@@ -1,5 +1,6 @@
-//! Puts a backup in place of what doorward has in the database, in one transaction: psql empties the schema and reads what
-//! pg_restore writes. pg_restore alone drops only what the backup knows, and what a newer version made stands in its way.
+//! Replaces doorward's data in the database with a backup, in one transaction. psql empties the schema and
+//! then runs the script from pg_restore. pg_restore alone drops only objects in the backup, so tables of a
+//! newer version would be in the way.
 
 use std::io::{self, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -9,7 +10,7 @@ use crate::cli::database::DatabaseAccess;
 use crate::cli::failure::Failure;
 use crate::cli::libpq::{client, judge, not_started, program};
 
-/// Every table that a migration has made, whether a later one dropped it or not.
+/// Every table that a migration has created, including those that a later one dropped.
 const TABLES: [&str; 19] = [
     "__diesel_schema_migrations",
     "attempts",
@@ -32,7 +33,7 @@ const TABLES: [&str; 19] = [
     "users",
 ];
 
-/// Every function that a migration has made.
+/// Every function that a migration has created.
 const FUNCTIONS: [&str; 8] = [
     "announce_revocation",
     "attempt_wait",
@@ -44,13 +45,13 @@ const FUNCTIONS: [&str; 8] = [
     "unfold_changed_note",
 ];
 
-/// psql's exit code where a statement failed, which undid the transaction.
+/// psql's exit code after a failed statement, which rolled the transaction back.
 const STATEMENT_FAILED: i32 = 3;
 
-/// Empties and fills, all of it or nothing.
+/// Empties the schema and restores the backup, or changes nothing.
 ///
 /// # Errors
-/// What PostgreSQL's programs complain of, and how the database is left.
+/// psql or pg_restore fails. The message has their error output and says in which state the database is.
 pub fn replace(access: &DatabaseAccess, dump: &Dump) -> Result<(), Failure> {
     let mut psql = client(access, "psql")?;
     psql.args(["--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--set=SHOW_CONTEXT=never"]);
@@ -60,7 +61,7 @@ pub fn replace(access: &DatabaseAccess, dump: &Dump) -> Result<(), Failure> {
         write_script(&mut script, access, dump)?;
         script.write_all(b"COMMIT;\n").map_err(|error| cut_off(&error))
     });
-    // Without its COMMIT the script has changed nothing.
+    // A script without its COMMIT has changed nothing.
     let loaded = loading.wait_with_output().map_err(|error| cut_off(&error))?;
     let undone = read.is_err() || loaded.status.code() == Some(STATEMENT_FAILED);
     let left = if undone {
@@ -68,7 +69,7 @@ pub fn replace(access: &DatabaseAccess, dump: &Dump) -> Result<(), Failure> {
     } else {
         "whether the backup was taken is not known: look, and if it was, run `doorward restored`"
     };
-    // A script that could not be written is mostly one that psql stopped reading: it knows why.
+    // If the script could not be written, psql has usually stopped reading, so report its error first.
     judge(&psql, loaded.status, &loaded.stderr).and(read).map_err(|failure| match failure {
         Failure::Wrong(mut lines) => {
             lines.push(left.to_owned());
@@ -78,7 +79,7 @@ pub fn replace(access: &DatabaseAccess, dump: &Dump) -> Result<(), Failure> {
     })
 }
 
-/// All but the end of the transaction.
+/// Writes the script without the COMMIT.
 fn write_script(script: &mut ChildStdin, access: &DatabaseAccess, dump: &Dump) -> Result<(), Failure> {
     script.write_all(empty(&dump.schema).as_bytes()).map_err(|error| cut_off(&error))?;
     let mut pg_restore = program(access, "pg_restore")?;
@@ -90,7 +91,7 @@ fn write_script(script: &mut ChildStdin, access: &DatabaseAccess, dump: &Dump) -
     hand_on(reading, &pg_restore, &dump.list, script)
 }
 
-/// Writes what pg_restore takes of this list out of the backup, whole or as a failure.
+/// Copies the script that pg_restore writes for this list of objects. Fails if any part of it is missing.
 fn hand_on(
     mut reading: Child,
     pg_restore: &Command,
@@ -112,7 +113,7 @@ fn cut_off(error: &io::Error) -> Failure {
     Failure::new(format!("the backup was not read to its end: {error}"))
 }
 
-/// The statements that begin the transaction and drop what doorward has.
+/// Returns the statements that begin the transaction and drop doorward's objects.
 fn empty(schema: &str) -> String {
     let array = |names: &[&str]| format!("'{{{}}}'::text[]", names.join(","));
     let schema = format!("'{}'", schema.replace('\'', "''"));
@@ -130,7 +131,7 @@ mod tests {
 
     use super::*;
 
-    /// What the migrations make, by its kind: `TABLE`, `FUNCTION` and so on.
+    /// Returns the names of the objects that the migrations create, by kind, such as `TABLE` or `FUNCTION`.
     fn made(kinds: &[&str]) -> BTreeSet<String> {
         let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations"));
         let mut names = BTreeSet::new();
@@ -147,7 +148,7 @@ mod tests {
         names
     }
 
-    /// A new one needs its line here, or no backup can be put over it.
+    /// A new table or function must be added above, or no backup can be restored over it.
     #[test]
     fn everything_that_a_migration_makes_is_known_here() {
         let mut tables = made(&["TABLE"]);

@@ -1,5 +1,5 @@
-//! A backup whose proof was checked: a copy for this process alone, since whoever can write to the backup could change it
-//! between the check and the reading.
+//! A backup with a checked proof. It is a copy that only this process uses, because anyone who can write to
+//! the original could change it between the check and the restore.
 
 use std::fs::{self, File};
 use std::io;
@@ -12,13 +12,13 @@ use crate::config::{Settings, temporary_folder};
 use crate::files;
 use crate::random;
 
-/// The beginning of the copies' names.
+/// The prefix of the copies' names.
 const PREFIX: &str = "doorward.restore.";
 
-/// The copy, removed with this.
+/// The copy. It is deleted when this is dropped.
 pub struct Verified {
     path: PathBuf,
-    /// Locked while this lives: another restore leaves it alone.
+    /// The open file. It is locked, so that another restore does not delete it as a leftover.
     _file: File,
 }
 
@@ -26,15 +26,16 @@ impl Verified {
     /// Copies the whole backup, and checks its proof before any of it is used.
     ///
     /// # Errors
-    /// When it cannot be read or copied, its proof is wrong, or it has none and `unauthenticated` is false.
+    /// The backup cannot be read or copied, its proof is wrong, or it has no proof and `unauthenticated` is
+    /// false.
     pub fn copy(file: &Path, settings: &Settings, unauthenticated: bool) -> Result<Self, Failure> {
         let folder = if settings.data_dir.is_dir() { settings.data_dir.clone() } else { temporary_folder() };
         files::delete_leftovers(&folder, PREFIX, "");
         let path = folder.join(format!("{PREFIX}{}", random::id()));
         let to = files::create(&path, b"").map_err(|error| failed(&path, &error))?;
-        // Removed however this ends.
+        // Created first, so that the copy is deleted on every failure.
         let verified = Self { path, _file: to.try_clone().map_err(|error| failed(file, &error))? };
-        // Without locks, as on some network file systems, no copy is deleted as a leftover.
+        // If the file system has no locks, as some network file systems, leftovers are never deleted.
         let _ = to.try_lock();
         let copied = if file.as_os_str() == "-" {
             copy(io::stdin().lock(), &to)
@@ -46,7 +47,6 @@ impl Verified {
         Ok(verified)
     }
 
-    /// Returns the copy's path.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path

@@ -1,4 +1,4 @@
-//! Finding PostgreSQL's server programs.
+//! Finds PostgreSQL's server programs.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -13,21 +13,22 @@ pub struct Binaries {
 }
 
 impl Binaries {
-    /// The path of one of them.
+    /// Returns the path of a program.
     #[must_use]
     pub fn program(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }
 
-    /// Their major version.
+    /// Returns the major version of the programs.
     #[must_use]
     pub fn major(&self) -> u32 {
         self.major
     }
 
-    /// Those in this folder, if `postgres` and `initdb` are there and `postgres` says its version.
+    /// Returns the programs in this folder, if `postgres` and `initdb` exist and `postgres` prints its
+    /// version.
     fn of(folder: &Path) -> Option<Self> {
-        // Programs look for their siblings and their data beside the real file, not the link.
+        // The programs look for related files beside the real file, not beside the link.
         let folder = folder.join("postgres").canonicalize().ok()?.parent()?.to_owned();
         if !folder.join("initdb").is_file() {
             return None;
@@ -38,17 +39,17 @@ impl Binaries {
     }
 }
 
-/// The major version in what `postgres --version` says.
+/// Parses the major version out of the output of `postgres --version`.
 fn major(said: &str) -> Option<u32> {
     let version = said.split_whitespace().find(|word| word.starts_with(|c: char| c.is_ascii_digit()))?;
     version.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }
 
-/// Looks through PATH, then where distributions put them, the newest first; of the wanted major version where there
-/// is one.
+/// Searches PATH, then the folders that distributions use, newest version first. Prefers the wanted major
+/// version.
 ///
 /// # Errors
-/// [`Error::NoBinaries`].
+/// Returns [`Error::NoBinaries`] if no programs are found.
 pub fn find_binaries(path: &[PathBuf], wanted_major: Option<u32>) -> Result<Binaries, Error> {
     let mut folders = path.to_vec();
     folders.extend(by_pg_config(path));
@@ -81,7 +82,7 @@ fn by_pg_config(path: &[PathBuf]) -> Option<PathBuf> {
     Some(PathBuf::from(std::str::from_utf8(&said.stdout).ok()?.trim()))
 }
 
-/// `<parent>/<something with a version>/bin`, the highest version first.
+/// Returns the folders `<parent>/<name with a version>/<inner>`, highest version first.
 fn versions(parent: &Path, inner: &str) -> Vec<PathBuf> {
     let Ok(entries) = std::fs::read_dir(parent) else { return Vec::new() };
     let names = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());

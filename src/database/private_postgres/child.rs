@@ -1,12 +1,13 @@
-//! The process between the server and its PostgreSQL: it becomes PostgreSQL, as an unprivileged user, bound to end
-//! with its parent. A process of its own, since nothing between fork and exec can be done in safe Rust.
+//! The process between the server and its PostgreSQL. It becomes PostgreSQL, as an unprivileged user, and
+//! ends with its parent. A separate process is needed, because safe Rust can do nothing between fork and
+//! exec.
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-/// Arguments: user id and group id (or `-` for no change), the parent's process id, the program and its arguments.
-/// Comes back only when something failed, with the reason.
+/// Replaces this process with a program. The arguments are a user id and a group id (or `-` for no change),
+/// the parent's process id, the program and its arguments. Returns only if something failed, with the reason.
 #[must_use]
 pub fn exec_child(arguments: &[OsString]) -> String {
     let [user, group, parent, program, rest @ ..] = arguments else {
@@ -37,11 +38,12 @@ fn drop_privileges(user: Option<&str>, group: Option<&str>) -> nix::Result<()> {
     nix::unistd::setuid(nix::unistd::Uid::from_raw(user))
 }
 
-/// SIGINT is PostgreSQL's fast shutdown. The wish is forgotten with a change of user, so it comes after.
+/// Asks the kernel for SIGINT, PostgreSQL's fast shutdown, when the parent ends. A change of user clears this
+/// setting, so it comes after that.
 #[cfg(target_os = "linux")]
 fn die_with(parent: Option<&str>) -> nix::Result<()> {
     nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGINT)?;
     let expected: Option<i32> = parent.and_then(|pid| pid.parse().ok());
-    // It may have died before the wish was made.
+    // The parent may have ended before the call.
     if Some(nix::unistd::getppid().as_raw()) == expected { Ok(()) } else { Err(nix::errno::Errno::ESRCH) }
 }

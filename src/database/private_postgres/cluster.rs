@@ -1,4 +1,4 @@
-//! The private PostgreSQL's files: the cluster, its password, its socket's folder, and who owns them.
+//! The private PostgreSQL's files: the cluster, its passwords, its socket's folder, and their owner.
 
 use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, Permissions};
@@ -18,28 +18,28 @@ use super::roles::{self, DATABASE, OWNER, SUPERUSER};
 use crate::files::{self, FILE_MODE, FOLDER_MODE};
 use crate::random;
 
-/// Bytes that the path of a Unix socket may have, of which its own name takes these.
+/// The maximum length of a Unix socket's path in bytes, and the file name that counts towards it.
 const SOCKET_PATH_MAX: usize = 107;
 const SOCKET_NAME: &str = "/.s.PGSQL.5432";
-/// What the names of clusters in the making begin with.
+/// The prefix of the names of unfinished clusters.
 const UNFINISHED: &str = "postgres.unfinished.";
 
-/// PostgreSQL's own folder in the data folder.
+/// PostgreSQL's folder in the data folder.
 const FOLDER: &str = "postgres";
-/// The files of the superuser's password and of the owner's.
+/// The files with the superuser's and the owner's passwords.
 const SUPERUSER_PASSWORD: &str = "postgres.password";
 const OWNER_PASSWORD: &str = "doorward.password";
-/// What PostgreSQL writes of itself.
+/// PostgreSQL's log and the previous one.
 const LOG: &str = "postgres.log";
 const OLD_LOG: &str = "postgres.log.1";
 
-/// Bytes of a segment of PostgreSQL's log.
+/// The size of a segment of the write-ahead log, in bytes.
 const WAL_SEGMENT: u64 = 16 * 1024 * 1024;
 
 /// The character that some editors put before a text.
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
-/// Who runs PostgreSQL, which refuses to run as root.
+/// The user who runs PostgreSQL if doorward runs as root, which PostgreSQL refuses to run as.
 #[derive(Clone, Debug)]
 pub(super) struct Owner {
     pub(super) uid: u32,
@@ -47,13 +47,13 @@ pub(super) struct Owner {
     name: String,
 }
 
-/// Whether there is a cluster in this data folder.
+/// Returns whether the data folder contains a cluster.
 pub(super) fn is_in(data_dir: &Path) -> bool {
     data_dir.join(FOLDER).exists()
 }
 
-/// Checks that a data folder without a cluster has had none. Whatever makes one and is broken off leaves its unfinished
-/// folder, and the superuser's password at most.
+/// Checks that a data folder without a cluster never had one. An interrupted creation leaves at most its
+/// unfinished folder and the superuser's password.
 pub(super) fn check_not_lost(data_dir: &Path) -> Result<(), Error> {
     let is_there = |name: &str| fs::symlink_metadata(data_dir.join(name)).is_ok_and(|found| found.is_file());
     let is_unfinished = fs::read_dir(data_dir)
@@ -77,7 +77,7 @@ fn is_of_unfinished(name: &OsStr) -> bool {
 #[derive(Clone, Debug)]
 pub(super) struct Cluster {
     data_dir: PathBuf,
-    /// `None`: whoever runs this process.
+    /// `None` means the user of this process.
     pub(super) owner: Option<Owner>,
 }
 
@@ -90,7 +90,7 @@ impl Cluster {
         Ok(Self { data_dir: data_dir.to_owned(), owner })
     }
 
-    /// PostgreSQL's own folder.
+    /// Returns PostgreSQL's folder.
     pub(super) fn folder(&self) -> PathBuf {
         self.data_dir.join(FOLDER)
     }
@@ -99,7 +99,7 @@ impl Cluster {
         self.data_dir.join(LOG)
     }
 
-    /// Takes from others what they may do with the data folder and what is in it.
+    /// Removes other users' access to the data folder and its files.
     pub(super) fn put_right(&self) -> Result<(), Error> {
         files::put_data_folder_right(&self.data_dir)?;
         self.check_owner()?;
@@ -110,7 +110,7 @@ impl Cluster {
         Ok(())
     }
 
-    /// Checks the owner of PostgreSQL's folder as PostgreSQL itself does.
+    /// Checks the owner of PostgreSQL's folder, as PostgreSQL does.
     fn check_owner(&self) -> Result<(), Error> {
         let Ok(found) = fs::metadata(self.folder()) else { return Ok(()) };
         let user = self.owner.as_ref().map_or_else(geteuid, |owner| Uid::from_raw(owner.uid));
@@ -121,13 +121,14 @@ impl Cluster {
         Err(Error::ClusterOwner { folder: self.folder(), owner, user: self.user() })
     }
 
-    /// The name of the user that PostgreSQL runs as.
+    /// Returns the name of the user that PostgreSQL runs as.
     fn user(&self) -> String {
         self.owner.as_ref().map_or_else(|| files::user_name(geteuid()), |owner| owner.name.clone())
     }
 
-    /// The socket's folder: beside the cluster, or where the path would be too long, or cut in two by PostgreSQL, which
-    /// takes a list there, in the folder for temporary files.
+    /// Returns the socket's folder, which is beside the cluster if possible. Otherwise it is in the folder
+    /// for temporary files. This is the case if the path would be too long, or if PostgreSQL would split it,
+    /// since it takes a list of paths.
     pub(super) fn socket_folder(&self) -> PathBuf {
         let beside = self.data_dir.join("socket");
         let path = beside.as_os_str().as_encoded_bytes();
@@ -140,7 +141,7 @@ impl Cluster {
         PathBuf::from(format!("/tmp/doorward-{name}"))
     }
 
-    /// Removes the socket's folder where it stands among the temporary files of others.
+    /// Removes the socket's folder if it is in the shared folder for temporary files.
     pub(super) fn remove_socket_folder(&self) {
         let folder = self.socket_folder();
         if !folder.starts_with(&self.data_dir) {
@@ -148,12 +149,12 @@ impl Cluster {
         }
     }
 
-    /// The major version that made the cluster; `None`: there is none yet.
+    /// Returns the major version that created the cluster, or `None` if there is no cluster yet.
     pub(super) fn major(&self) -> Option<u32> {
         fs::read_to_string(self.folder().join("PG_VERSION")).ok()?.trim().parse().ok()
     }
 
-    /// Makes what is missing, and checks what is there.
+    /// Creates what is missing, and checks what exists.
     pub(super) fn prepare(&self, binaries: &Binaries) -> Result<(), Error> {
         if !self.folder().exists() {
             check_not_lost(&self.data_dir)?;
@@ -171,7 +172,7 @@ impl Cluster {
         Ok(())
     }
 
-    /// A folder for PostgreSQL's user alone.
+    /// Creates a folder that only PostgreSQL's user can access.
     fn make_folder(&self, folder: &Path) -> Result<(), Error> {
         let made = DirBuilder::new().mode(0o700).create(folder);
         match made {
@@ -191,13 +192,16 @@ impl Cluster {
         fs::set_permissions(folder, Permissions::from_mode(FOLDER_MODE)).map_err(io)
     }
 
-    /// Makes the cluster beside its place and moves it there, so that a crash leaves nothing half made.
+    /// Creates the cluster under a temporary name and then renames it, so that a crash leaves nothing
+    /// incomplete.
     fn make(&self, binaries: &Binaries) -> Result<(), Error> {
         check_user_name()?;
-        // First, since without an unfinished folder it says that there was a cluster.
+        // The password file goes first, since without an unfinished folder it would mean that a cluster was
+        // lost.
         let _ = fs::remove_file(self.data_dir.join(SUPERUSER_PASSWORD));
         self.remove_unfinished();
-        // A name of its own: the initdb of a killed process may still write to its folder.
+        // The name contains the process id, because the initdb of a killed process may still write to its own
+        // folder.
         let unfinished = self.data_dir.join(format!("{UNFINISHED}{}", std::process::id()));
         self.make_folder(&unfinished)?;
         let password = create_password(&self.data_dir.join(SUPERUSER_PASSWORD))?;
@@ -208,7 +212,7 @@ impl Cluster {
         initdb.arg("--pgdata").arg(&unfinished).arg("--pwfile").arg(&password_for_initdb);
         initdb.arg(format!("--username={SUPERUSER}"));
         initdb.args(["--auth=scram-sha-256", "--encoding=UTF8", "--locale=C"]);
-        // What it leaves behind shows whether the disk is full.
+        // With --no-clean, initdb's files keep taking up space, which shows whether the disk is full.
         initdb.args(["--data-checksums", "--no-instructions", "--no-clean"]).current_dir("/");
         if let Some(owner) = &self.owner {
             initdb.uid(owner.uid).gid(owner.gid);
@@ -233,7 +237,7 @@ impl Cluster {
         }
     }
 
-    /// What PostgreSQL said, as one of our errors.
+    /// Turns PostgreSQL's output into an error.
     pub(super) fn failure(&self, said: &str) -> Error {
         if said.contains("No space left on device") || self.is_disk_full() {
             return Error::DiskFull(self.data_dir.clone());
@@ -243,13 +247,13 @@ impl Cluster {
         Error::NotStarted(if last.is_empty() { format!("see {}", self.log_file().display()) } else { last })
     }
 
-    /// Whether not even one more segment of PostgreSQL's log fits.
+    /// Returns whether not even one more segment of the write-ahead log fits on the disk.
     fn is_disk_full(&self) -> bool {
         statvfs(&self.data_dir).is_ok_and(|disk| disk.blocks_available() * disk.fragment_size() < WAL_SEGMENT)
     }
 
-    /// The URL of the owner of doorward's database. A server of the version before this one connects as the superuser,
-    /// and has made no owner.
+    /// Returns the URL of doorward's database, with its owner as the user. If there is no owner yet, as in a
+    /// cluster of the previous version, returns the superuser's URL.
     pub(super) fn url(&self) -> Result<SocketUrl, Error> {
         if self.data_dir.join(OWNER_PASSWORD).exists() {
             self.url_of(OWNER, OWNER_PASSWORD, DATABASE)
@@ -258,7 +262,7 @@ impl Cluster {
         }
     }
 
-    /// The superuser's URL of a database.
+    /// Returns the superuser's URL of a database.
     pub(super) fn superuser_url(&self, database: &str) -> Result<SocketUrl, Error> {
         self.url_of(SUPERUSER, SUPERUSER_PASSWORD, database).map_err(|error| match error {
             Error::File(missing) if missing.kind() == Some(std::io::ErrorKind::NotFound) => {
@@ -295,7 +299,8 @@ impl Cluster {
         }
     }
 
-    /// Makes our database and its owner where they are missing, as in every cluster of an earlier version.
+    /// Creates the database and its owner if they are missing, as they are in every cluster of an earlier
+    /// version.
     pub(super) fn ensure_database(&self) -> Result<(), Error> {
         let of_superuser = self.superuser_url("postgres")?;
         let path = self.data_dir.join(OWNER_PASSWORD);
@@ -319,7 +324,7 @@ impl Cluster {
     }
 }
 
-/// initdb asks for the user's name, and some containers run as a number without one.
+/// Checks that the user has a name. initdb needs it, and some containers run as a user id without one.
 fn check_user_name() -> Result<(), Error> {
     let uid = geteuid();
     if uid.is_root() || User::from_uid(uid).is_ok_and(|user| user.is_some()) {
@@ -336,7 +341,7 @@ fn find_owner() -> Result<Owner, Error> {
         .ok_or(Error::NoUser)
 }
 
-/// Whether PostgreSQL's user may enter the folder and all above it.
+/// Checks that PostgreSQL's user may enter the folder and all folders above it.
 fn check_reach(folder: &Path, owner: &Owner) -> Result<(), Error> {
     for ancestor in folder.ancestors() {
         let found = fs::metadata(ancestor).map_err(|error| Error::io(ancestor, error))?;

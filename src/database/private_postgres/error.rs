@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::files::FileError;
 
-/// Why there is no private PostgreSQL. Each says what was found and what to do.
+/// Why there is no private PostgreSQL. Each message says what was found and what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// PostgreSQL's programs are not on this machine.
@@ -15,46 +15,45 @@ pub enum Error {
          that runs already"
     )]
     NoBinaries(String),
-    /// The data folder of a command that makes none.
+    /// The data folder does not exist, and the command does not create it.
     #[error("there is no data folder {0}: start the server once, or set DOORWARD_DATA_DIR or DATABASE_URL")]
     NoFolder(PathBuf),
-    /// The data folder has no PostgreSQL, and a command makes none.
+    /// The data folder has no PostgreSQL, and the command does not create one.
     #[error(
         "there is no PostgreSQL in the data folder {0}: set DATABASE_URL to the one that is meant, or start \
          `doorward serve` once, which makes one there"
     )]
     NoCluster(PathBuf),
-    /// Another process uses the folder.
+    /// Another process uses the data folder.
     #[error(
         "another doorward (process {pid}) uses the data folder {folder}: stop it, or set DOORWARD_DATA_DIR"
     )]
     Locked {
-        /// The folder.
         folder: PathBuf,
-        /// The other process, as far as its lock file says.
+        /// The other process's id, as its lock file says.
         pid: String,
     },
-    /// The cluster was made by another PostgreSQL.
+    /// Another major version of PostgreSQL created the cluster.
     #[error(
         "the data in {folder} was made by PostgreSQL {found}, and {present} is installed: install PostgreSQL {found} \
          beside it, or take the data over with pg_upgrade"
     )]
     OtherMajor {
-        /// The cluster.
+        /// The cluster's folder.
         folder: PathBuf,
-        /// Its major version.
+        /// The cluster's major version.
         found: String,
         /// The programs' major version.
         present: u32,
     },
-    /// An orphan of an earlier process does not stop.
+    /// A postmaster of an earlier process does not stop.
     #[error(
         "an earlier PostgreSQL (process {pid}) still runs on {folder} and does not stop: end it and try again"
     )]
     Orphan {
-        /// The cluster.
+        /// The cluster's folder.
         folder: PathBuf,
-        /// The postmaster.
+        /// The postmaster's process id.
         pid: i32,
     },
     /// The user that PostgreSQL runs as cannot reach the folder.
@@ -63,20 +62,18 @@ pub enum Error {
          or set DOORWARD_DATA_DIR to a folder that it can reach, such as /var/lib/doorward"
     )]
     Unreachable {
-        /// The user that runs PostgreSQL.
+        /// The user that PostgreSQL runs as.
         user: String,
-        /// The folder that shuts him out.
+        /// The folder that the user cannot enter.
         blocked: PathBuf,
     },
-    /// There is nobody to run it as.
+    /// No user exists that PostgreSQL could run as.
     #[error(
         "PostgreSQL does not run as root, and there is neither a user `postgres` nor `nobody` to run it as"
     )]
     NoUser,
-    /// The disk is full.
     #[error("no space is left on the disk of {0}: free some and try again")]
     DiskFull(PathBuf),
-    /// It does not start.
     #[error("PostgreSQL did not start: {0}")]
     NotStarted(String),
     /// The superuser's password is lost.
@@ -86,16 +83,16 @@ pub enum Error {
          type ALTER ROLE doorward PASSWORD 'new one' and ^D, and write the same into that file (mode 0600)"
     )]
     LostPassword {
-        /// The file.
+        /// The password file.
         path: PathBuf,
-        /// How it is lost.
+        /// The reason why the file is unusable.
         how: &'static str,
-        /// The cluster.
+        /// The cluster's folder.
         folder: PathBuf,
         /// The user that PostgreSQL runs as.
         user: String,
     },
-    /// Files of a cluster are there, and the cluster is not.
+    /// Files of a cluster exist, but the cluster does not.
     #[error(
         "the data folder has {left} of a private PostgreSQL, but {folder} is missing, and doorward makes no empty one in \
          its place: mount it, or put it back from a copy of the data folder. To begin with an empty database, which \
@@ -103,42 +100,42 @@ pub enum Error {
         folder.parent().unwrap_or(folder).display()
     )]
     LostCluster {
-        /// The cluster.
+        /// The cluster's folder.
         folder: PathBuf,
-        /// The files that are left of it.
+        /// The names of the remaining files.
         left: String,
     },
-    /// Neither PostgreSQL nor doorward has access to the cluster.
+    /// The cluster belongs to another user than the one that PostgreSQL runs as.
     #[error(
         "{folder} belongs to {owner}, and PostgreSQL, which runs as {user}, does not start on another user's folder: give \
          it to that user (chown -R {user} {folder}; in a container the volume's owner, runAsUser or --user)"
     )]
     ClusterOwner {
-        /// The cluster.
+        /// The cluster's folder.
         folder: PathBuf,
         /// The user that owns it.
         owner: String,
         /// The user that PostgreSQL runs as.
         user: String,
     },
-    /// The file of the owner's password holds none.
+    /// The file with the owner's password contains no usable password.
     #[error(
         "the password file {path} of the private PostgreSQL {why}: delete it, and the next start makes another"
     )]
     OwnerPassword {
-        /// The file.
+        /// The password file.
         path: PathBuf,
-        /// Why it is no password.
+        /// Why the password is not usable.
         why: &'static str,
     },
-    /// initdb runs as no user that has no name.
+    /// The user has no name, and initdb needs one.
     #[error(
         "the user id {0} has no entry in /etc/passwd, and PostgreSQL makes no data folder without one: add an entry \
          (in a Containerfile: RUN useradd --uid {0} doorward), run as a user that has one, or set DATABASE_URL to a \
          PostgreSQL that runs already"
     )]
     NamelessUser(u32),
-    /// Another user has put something where a folder of ours belongs.
+    /// Another user has created a file or folder where doorward needs its own folder.
     #[error(
         "{0} is not a folder that doorward made: move it away and try again, or set DOORWARD_DATA_DIR to another folder"
     )]

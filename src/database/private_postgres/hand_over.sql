@@ -1,5 +1,6 @@
--- REASSIGN OWNED is not for the superuser that initdb made: the system depends on what it has. So each object of the
--- database outside of the system's schemas changes its owner, but for those of extensions.
+-- REASSIGN OWNED cannot be used for the superuser that initdb created, because the system depends on some of
+-- its objects. So this changes the owner of each object outside the system's schemas, except those of
+-- extensions.
 REVOKE ALL ON DATABASE doorward FROM PUBLIC;
 DO $hand_over$
 DECLARE
@@ -25,7 +26,7 @@ BEGIN
           FROM pg_class JOIN mine ON mine.oid = relnamespace
          WHERE relkind IN ('r', 'p', 'v', 'm', 'f', 'S', 'c') AND relowner NOT IN (SELECT oid FROM owner)
            AND NOT EXISTS (SELECT FROM members WHERE classid = 'pg_class'::regclass AND objid = pg_class.oid)
-           -- A sequence of a column follows its table.
+           -- A sequence that belongs to a column follows its table.
            AND NOT EXISTS (SELECT FROM pg_depend WHERE classid = 'pg_class'::regclass AND objid = pg_class.oid
                               AND relkind = 'S' AND deptype IN ('a', 'i'))
         UNION ALL

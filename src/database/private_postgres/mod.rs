@@ -1,5 +1,5 @@
-//! The embedded default: a PostgreSQL of our own under the data folder, reached by a Unix socket alone, started and
-//! stopped with the process, and started again when it dies.
+//! The private PostgreSQL, which doorward uses by default. It lives in the data folder and is reached only by
+//! a Unix socket. It starts and stops with the process, and is restarted when it dies.
 
 mod binaries;
 mod child;
@@ -26,20 +26,17 @@ pub use self::place::{Options, SocketUrl};
 pub use binaries::{Binaries, find_binaries};
 pub use child::exec_child;
 
-/// A PostgreSQL that runs for as long as this stands.
+/// A private PostgreSQL that runs until this value is dropped.
 pub struct PrivatePostgres {
     url: SocketUrl,
     binaries: Binaries,
     supervisor: supervisor::Supervisor,
-    // Let go last: whoever takes the folder next finds it at rest.
+    // Dropped last, so that PostgreSQL has stopped before another process can take the folder.
     _lock: Flock<File>,
 }
 
 impl PrivatePostgres {
-    /// Starts it; makes the folder and the cluster when they are not there.
-    ///
-    /// # Errors
-    /// See [`Error`].
+    /// Starts the private PostgreSQL. Creates the folder and the cluster if they do not exist.
     pub fn start(options: &Options) -> Result<Self, Error> {
         let io = |error| Error::io(&options.data_dir, error);
         files::create_folders("the data folder", &options.data_dir, files::data_folder_mode())?;
@@ -47,18 +44,13 @@ impl PrivatePostgres {
         Self::begin(options, &data_dir, supervisor::SILENCE)
     }
 
-    /// Starts the one that is there, for a command, which makes none.
-    ///
-    /// # Errors
-    /// See [`Error`].
+    /// Starts an existing private PostgreSQL for a command. Does not create one.
     pub fn open(options: &Options) -> Result<Self, Error> {
         Self::open_within(options, supervisor::SILENCE)
     }
 
-    /// The same where a process that is silent for so long before it says that it starts is given up.
-    ///
-    /// # Errors
-    /// See [`Error`].
+    /// Works like [`PrivatePostgres::open`], but gives up on a process that does not report within `silence`
+    /// that it is starting.
     pub fn open_within(options: &Options, silence: Duration) -> Result<Self, Error> {
         let data_dir = options.data_dir.canonicalize().map_err(|error| match error.kind() {
             std::io::ErrorKind::NotFound => Error::NoFolder(options.data_dir.clone()),
@@ -83,10 +75,8 @@ impl PrivatePostgres {
         Ok(Self { url: cluster.url()?, binaries, supervisor, _lock: lock })
     }
 
-    /// How to reach the one that another process runs on this folder; `None`: none does.
-    ///
-    /// # Errors
-    /// See [`Error`].
+    /// Returns the URL of the PostgreSQL that another process runs on this folder, or `None` if there is
+    /// none.
     pub fn running(data_dir: &Path) -> Result<Option<SocketUrl>, Error> {
         let Ok(data_dir) = data_dir.canonicalize() else { return Ok(None) };
         if std::fs::symlink_metadata(data_dir.join(LOCK_FILE)).is_err() {
@@ -99,44 +89,42 @@ impl PrivatePostgres {
         }
     }
 
-    /// The superuser's URL of doorward's database, for who looks after PostgreSQL itself.
-    ///
-    /// # Errors
-    /// See [`Error`].
+    /// Returns the superuser's URL of doorward's database, for operators.
     pub fn superuser_url(data_dir: &Path) -> Result<SocketUrl, Error> {
         let data_dir = data_dir.canonicalize().map_err(|_| Error::NoFolder(data_dir.to_owned()))?;
         cluster::Cluster::at(&data_dir)?.superuser_url(roles::DATABASE)
     }
 
-    /// How to reach it.
+    /// Returns the URL of doorward's database.
     #[must_use]
     pub fn url(&self) -> &SocketUrl {
         &self.url
     }
 
-    /// PostgreSQL's programs, of its own version.
+    /// Returns the programs of PostgreSQL's own version.
     #[must_use]
     pub fn binaries(&self) -> &Binaries {
         &self.binaries
     }
 
-    /// Stops it: within `deadline` in good order, then at once.
+    /// Stops PostgreSQL with a fast shutdown, and forces it after `deadline`.
     pub fn stop(self, deadline: Duration) {
         self.supervisor.stop(deadline);
     }
 }
 
-/// One process a folder. The lock goes with the process, however that ends.
+/// Locks the folder for this process. The lock ends with the process, however that ends.
 fn lock(data_dir: &Path) -> Result<Flock<File>, Error> {
     let path = data_dir.join(LOCK_FILE);
     let mut file = files::open_kept("the lock of the data folder", &path)?;
-    // An umask may have taken more than others' access; where the file is another's, this is not ours to change.
+    // An umask may have removed more than other users' access. This fails if another user owns the file,
+    // which is fine.
     let _ = file.set_permissions(Permissions::from_mode(FILE_MODE));
     let mut pid = String::new();
     let _ = file.read_to_string(&mut pid);
     let held = |_| Error::Locked { folder: data_dir.to_owned(), pid: pid.trim().to_owned() };
     let mut lock = Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, error)| held(error))?;
-    // It is open for appending.
+    // The file is open for appending, so it is emptied first.
     let written = lock.set_len(0).and_then(|()| write!(lock, "{}", std::process::id()));
     written.map_err(|error| Error::io(&path, error))?;
     Ok(lock)

@@ -1,4 +1,4 @@
-//! The place of the private PostgreSQL: its folder, its programs and its address.
+//! The private PostgreSQL's folder, programs and URL.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -8,22 +8,21 @@ pub(super) const LOCK_FILE: &str = "doorward.lock";
 /// The folders and programs of the private PostgreSQL.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The data folder.
     pub data_dir: PathBuf,
     /// Folders that are searched first for PostgreSQL's programs.
     pub path: Vec<PathBuf>,
-    /// doorward itself, which stands between the server and its PostgreSQL when that starts.
+    /// doorward's own executable, which runs between the server and PostgreSQL while that starts.
     pub executable: PathBuf,
-    /// Connections that it takes.
+    /// The maximum number of connections.
     pub max_connections: u32,
 }
 
-/// The URL of the private PostgreSQL. It contains the password, so it never prints.
+/// The URL of the private PostgreSQL. It contains the password, so it is never printed.
 #[derive(Clone)]
 pub struct SocketUrl(String);
 
 impl SocketUrl {
-    /// The text, for libpq.
+    /// Returns the URL in clear text, for libpq.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0

@@ -1,19 +1,18 @@
-//! The roles of the private PostgreSQL: the superuser that initdb made, which starts and upgrades it, and the owner of
-//! doorward's database, as which the server and its commands connect. The owner has no right beyond that database.
+//! The roles of the private PostgreSQL. The superuser that initdb created starts and upgrades it. The server
+//! and its commands connect as the owner of doorward's database, who has no privilege beyond that database.
 
 use diesel::connection::SimpleConnection;
 use diesel::sql_types::Bool;
 use diesel::{Connection, PgConnection, QueryableByName, RunQueryDsl};
 
-/// The superuser, as initdb names it. PostgreSQL lets nobody demote this one.
+/// The superuser that initdb created. PostgreSQL does not allow demoting it.
 pub(super) const SUPERUSER: &str = "doorward";
-/// The owner of the database.
 pub(super) const OWNER: &str = "doorward_server";
-/// The database.
 pub(super) const DATABASE: &str = "doorward";
 
-/// Only PostgreSQL's own names are looked up, since the owner of the database could have put others before them. A
-/// statement that fails is not logged, since one of them has a password.
+/// Settings for the superuser's connection. Only PostgreSQL's own names are looked up, since the owner of the
+/// database could have created others that take precedence. Failed statements are not logged, because one of
+/// them contains a password.
 const SUPERUSER_SETTINGS: &str = "SET search_path = pg_catalog, pg_temp; SET log_min_error_statement = panic; \
                                   SET log_statement = none; SET log_min_duration_statement = -1; \
                                   SET statement_timeout = 0; SET client_min_messages = warning";
@@ -25,16 +24,14 @@ struct Answer {
 }
 
 /// Connects as the superuser.
-///
-/// # Errors
-/// PostgreSQL's.
 pub(super) fn connect_superuser(url: &str) -> Result<PgConnection, String> {
     let mut connection = PgConnection::establish(url).map_err(|error| error.to_string())?;
     connection.batch_execute(SUPERUSER_SETTINGS).map_err(|error| error.to_string())?;
     Ok(connection)
 }
 
-/// Returns true if the owner connects with this URL, has no further right, and owns the database and all in it.
+/// Returns whether the owner can connect with this URL, has no further privilege, and owns the database and
+/// everything in it.
 pub(super) fn is_in_order(owner_url: &str) -> bool {
     let Ok(mut connection) = PgConnection::establish(owner_url) else { return false };
     let in_order = ask(
@@ -51,10 +48,8 @@ pub(super) fn is_in_order(owner_url: &str) -> bool {
     in_order.unwrap_or(false)
 }
 
-/// Creates the owner and the database if they are missing, and takes every further right from the owner.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Creates the owner and the database if they are missing, and removes every further privilege from the
+/// owner.
 pub(super) fn create_owner_and_database(
     connection: &mut PgConnection,
     password: &str,
@@ -63,12 +58,12 @@ pub(super) fn create_owner_and_database(
     if !ask(connection, &role)? {
         connection.batch_execute(&format!("CREATE ROLE {OWNER}"))?;
     }
-    // Whoever has written a password of their own into its file may have used these two.
+    // A password that someone has written into the file by hand may contain these two characters.
     let password = password.replace('\\', r"\\").replace('\'', r"\'");
     connection.batch_execute(&format!(
         "ALTER ROLE {OWNER} LOGIN NOSUPERUSER NOCREATEROLE NOCREATEDB NOREPLICATION NOBYPASSRLS PASSWORD E'{password}'"
     ))?;
-    // Nobody else has anything to do there.
+    // No other role needs these databases.
     connection.batch_execute("REVOKE ALL ON DATABASE postgres, template1 FROM PUBLIC")?;
     let database = format!("SELECT EXISTS (SELECT FROM pg_database WHERE datname = '{DATABASE}') AS answer");
     if ask(connection, &database)? {
@@ -78,11 +73,8 @@ pub(super) fn create_owner_and_database(
     }
 }
 
-/// Gives the owner what the superuser has in doorward's database: servers connected as the superuser before. Runs on a
-/// connection to that database.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Makes the owner own the superuser's objects in doorward's database, since earlier versions connected as
+/// the superuser. `connection` must be to that database.
 pub(super) fn hand_over(connection: &mut PgConnection) -> diesel::QueryResult<()> {
     connection.batch_execute(&include_str!("hand_over.sql").replace("{owner}", OWNER))
 }

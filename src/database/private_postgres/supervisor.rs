@@ -1,5 +1,5 @@
-//! The thread that starts PostgreSQL, waits for it, and starts it again when it dies unasked. It lives as long as
-//! PostgreSQL does, since PostgreSQL is bound to end with the thread that forked it.
+//! The thread that starts PostgreSQL, waits for it, and restarts it when it dies unexpectedly. The thread
+//! lives as long as PostgreSQL, because PostgreSQL ends with the thread that forked it.
 
 use std::fs::{self, File, Permissions};
 use std::io::{Read, Seek, SeekFrom};
@@ -22,20 +22,20 @@ use super::error::Error;
 use super::place::Options;
 use crate::files::{self, FILE_MODE};
 
-/// How long a process may live before it says that it starts. From then on it is waited for: a recovery takes as long as it
-/// takes, and one that is broken off begins again.
+/// The longest time before PostgreSQL reports that it is starting. After that, doorward waits without a
+/// limit, since a recovery takes as long as it needs and an interrupted one starts over.
 pub(super) const SILENCE: Duration = Duration::from_secs(60);
-/// When the log tells for the first time that it still starts, and how often after that.
+/// The time until the first log message about a slow start, and the interval of further ones.
 const FIRST_TOLD: Duration = Duration::from_secs(2);
 const TOLD_EVERY: Duration = Duration::from_secs(30);
-/// How long it may take to stop in good order where nobody says.
+/// The time for an orderly stop if the caller gives no deadline.
 const STOPPED_WITHIN: Duration = Duration::from_secs(3);
-/// How long an orphan of an earlier process may take to stop.
+/// The longest time to wait for an earlier process's PostgreSQL to stop.
 const ORPHAN_DEADLINE: Duration = Duration::from_secs(10);
-/// The longest pause before it is started again.
+/// The longest pause before a restart.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 const POLL: Duration = Duration::from_millis(10);
-/// Bytes of the log above which it begins anew, the last one kept beside it.
+/// The log size in bytes above which a new log is started. The previous one is kept beside it.
 const LOG_MAX: u64 = 10 * 1024 * 1024;
 
 pub(super) struct Supervisor {
@@ -45,13 +45,13 @@ pub(super) struct Supervisor {
 
 #[derive(Default)]
 struct Shared {
-    /// The postmaster; 0: none runs.
+    /// The postmaster's process id. 0 means that none runs.
     pid: AtomicI32,
     stopping: AtomicBool,
 }
 
 impl Supervisor {
-    /// Starts PostgreSQL and waits until it takes connections; `silence` as [`SILENCE`].
+    /// Starts PostgreSQL and waits until it accepts connections. See [`SILENCE`] for `silence`.
     pub(super) fn start(
         cluster: &Cluster,
         binaries: &Binaries,
@@ -81,7 +81,7 @@ impl Supervisor {
         }
     }
 
-    /// Stops PostgreSQL: fast, at the deadline at once, and then by force.
+    /// Stops PostgreSQL with a fast shutdown, after the deadline with an immediate one, and then by SIGKILL.
     pub(super) fn stop(mut self, deadline: Duration) {
         self.end(deadline);
     }
@@ -96,7 +96,8 @@ impl Supervisor {
     }
 }
 
-/// Fast, at the deadline at once, and then by force. `pid` is asked before each signal; 0: nobody is there.
+/// Sends SIGINT, SIGQUIT after the deadline, and then SIGKILL. `pid` is called before each signal and returns
+/// 0 if there is no process.
 fn stop_by_signals(deadline: Duration, pid: impl Fn() -> i32, mut has_ended: impl FnMut() -> bool) {
     let second = Duration::from_secs(1);
     for (signal, patience) in
@@ -164,8 +165,8 @@ fn wait(mut child: Child, shared: &Shared) {
 }
 
 impl Starter {
-    /// Tries until it runs: after a `kill -9` of the postmaster its orphaned children hold the shared memory for a
-    /// moment.
+    /// Starts PostgreSQL. Retries after a `kill -9` of the postmaster, because its orphaned children hold the
+    /// shared memory for a moment.
     fn start(&self, shared: &Shared) -> Result<Child, Error> {
         let begun = Instant::now();
         loop {
@@ -202,7 +203,8 @@ impl Starter {
         for setting in self.settings() {
             command.arg("-c").arg(setting);
         }
-        // A process group of its own: ^C reaches us first, and we stop it in good order.
+        // The process group of its own keeps ^C from reaching PostgreSQL. doorward receives it and stops
+        // PostgreSQL in order.
         command.process_group(0).current_dir("/").stdin(Stdio::null());
         command.stdout(log.try_clone().map_err(io)?).stderr(log);
         let child = command.spawn().map_err(|error| Error::io(&self.executable, error))?;
@@ -225,7 +227,7 @@ impl Starter {
         ]
     }
 
-    /// Waits for `ready` in the last line of postmaster.pid, of this child and no other.
+    /// Waits until postmaster.pid says `ready` for this child's process id.
     fn wait_until_ready(&self, child: &mut Child, log_from: u64, shared: &Shared) -> Result<(), String> {
         let begun = Instant::now();
         let pid = child.id().cast_signed();
@@ -240,7 +242,7 @@ impl Starter {
             if child.try_wait().is_ok_and(|ended| ended.is_some()) {
                 return Err(read_from(&self.cluster.log_file(), log_from));
             }
-            // Who stops it has sent his signal before this child was there, maybe.
+            // The stop signal may have been sent before this child existed.
             if !is_told_to_stop && shared.stopping.load(Ordering::SeqCst) {
                 is_told_to_stop = true;
                 let _ = kill(Pid::from_raw(pid), Signal::SIGINT);
@@ -264,12 +266,12 @@ impl Starter {
     }
 }
 
-/// What postmaster.pid tells.
+/// The contents of postmaster.pid.
 #[derive(Debug, PartialEq, Eq)]
 struct Status {
     /// The postmaster's process id.
     pid: i32,
-    /// `starting` while it recovers, `ready` when it takes connections; empty before it says anything.
+    /// `starting` during recovery, `ready` when PostgreSQL accepts connections, and empty before either.
     says: String,
 }
 
@@ -283,7 +285,8 @@ fn parse_status(text: &str) -> Option<Status> {
     Some(Status { pid: lines.first()?.parse().ok()?, says })
 }
 
-/// A postmaster that an earlier process left behind is stopping, since it is bound to end with that.
+/// Waits until an earlier process's postmaster has stopped. It stops by itself, since it is bound to end with
+/// its parent.
 fn wait_for_orphan(cluster: &Cluster) -> Result<(), Error> {
     let begun = Instant::now();
     let folder = cluster.folder();
@@ -293,7 +296,7 @@ fn wait_for_orphan(cluster: &Cluster) -> Result<(), Error> {
         if begun.elapsed() > ORPHAN_DEADLINE {
             return Err(Error::Orphan { folder, pid });
         }
-        // It may have been started where processes are not bound to each other.
+        // It may have been started on a system where processes are not bound to their parent.
         if begun.elapsed() > Duration::from_secs(1) {
             let _ = kill(Pid::from_raw(pid), Signal::SIGINT);
         }
@@ -302,14 +305,14 @@ fn wait_for_orphan(cluster: &Cluster) -> Result<(), Error> {
     Ok(())
 }
 
-/// Whether this process lives and is a PostgreSQL on this folder: the number may be another's by now.
+/// Returns whether this process is a PostgreSQL on this folder. The id may belong to another process by now.
 fn is_postmaster_of(pid: i32, folder: &Path) -> bool {
     if pid <= 1 || kill(Pid::from_raw(pid), None) == Err(Errno::ESRCH) {
         return false;
     }
     match fs::read(format!("/proc/{pid}/cmdline")) {
         Ok(line) => String::from_utf8_lossy(&line).contains(&*folder.to_string_lossy()),
-        // Where there is no /proc, PostgreSQL itself decides.
+        // Without /proc, PostgreSQL itself decides.
         Err(_) => !Path::new("/proc/self").exists(),
     }
 }
@@ -324,7 +327,7 @@ fn read_from(log_file: &Path, from: u64) -> String {
     String::from_utf8_lossy(&text).into_owned()
 }
 
-#[allow(clippy::disallowed_methods)] // on threads that do nothing else
+#[allow(clippy::disallowed_methods)] // only called on threads that do nothing else
 fn pause(duration: Duration) {
     std::thread::sleep(duration);
 }

@@ -1,4 +1,4 @@
-//! `/account/activity`: what happened to my account, in words.
+//! `/account/activity`: tells users in words what happened to their account.
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
@@ -19,7 +19,7 @@ use crate::sessions::EndReason;
 use crate::state::State;
 use crate::tokens::personal_token::RevokeReason;
 
-/// Why what the database cannot vouch for was ended.
+/// The reason why a session or token ended after the database was restored.
 const RESTORED: &str = "the database was restored to an earlier state";
 
 #[derive(Template)]
@@ -37,13 +37,13 @@ struct Item {
     alarming: bool,
 }
 
-/// Which part of the list.
+/// The requested page of the list.
 #[derive(Clone, Debug, Deserialize)]
 pub struct ActivityQuery {
     cursor: Option<String>,
 }
 
-/// Lists it.
+/// Lists the events of the user's account.
 pub async fn show(
     state: web::Data<State>,
     guarded: Authorized<AccountRead, Query<ActivityQuery>>,
@@ -77,14 +77,14 @@ pub async fn show(
     answer(StatusCode::OK, &page)
 }
 
-/// The addresses that it came from.
+/// Returns the client addresses of an event.
 fn addresses(event: &Event) -> String {
     let others = event.details.get("other_addresses").and_then(Value::as_array);
     let others = others.into_iter().flatten().filter_map(Value::as_str);
     event.address.as_deref().into_iter().chain(others).collect::<Vec<_>>().join(", ")
 }
 
-/// Adds how often it happened within its minute.
+/// Adds the number of times that the event happened within a minute.
 fn counted(words: String, event: &Event) -> String {
     match event.details.get("count").and_then(Value::as_u64) {
         Some(count) => format!("{words} This happened {count} times within a minute."),
@@ -92,7 +92,7 @@ fn counted(words: String, event: &Event) -> String {
     }
 }
 
-/// An event as its subject reads it.
+/// Describes an event for the user whom it concerns.
 fn words(event: &Event) -> String {
     let detail = |name: &str| event.details.get(name).and_then(Value::as_str).unwrap_or_default();
     let who = who(event);
@@ -134,7 +134,7 @@ fn words(event: &Event) -> String {
     }
 }
 
-/// Who did it.
+/// Names the one who caused the event.
 fn who(event: &Event) -> String {
     match (event.actor_id, event.actor_name.as_deref()) {
         (Some(actor), _) if Some(actor) == event.subject_id => "you".to_owned(),
@@ -145,7 +145,7 @@ fn who(event: &Event) -> String {
     }
 }
 
-/// Which session ended, why and by whom.
+/// Describes which session ended, why, and who ended it.
 fn session_ended(reason: &str, device: &str, who: &str) -> String {
     let session =
         if device.is_empty() { "A session".to_owned() } else { format!("The session with {device}") };
@@ -167,7 +167,7 @@ fn session_ended(reason: &str, device: &str, who: &str) -> String {
     format!("{session} ended: {why}.")
 }
 
-/// Which token was revoked, why and by whom.
+/// Describes which token was revoked, why, and who revoked it.
 fn token_revoked(reason: &str, name: &str, who: &str) -> String {
     match RevokeReason::read(reason) {
         Some(RevokeReason::PasswordChanged) => {

@@ -1,4 +1,4 @@
-//! `/account`: oneself.
+//! `/account`: the pages of the signed-in user's own account.
 
 pub mod events;
 pub mod password;
@@ -10,7 +10,6 @@ pub mod tokens;
 use crate::http::routing::Endpoint;
 use crate::refusal::Code;
 
-/// The routes.
 #[must_use]
 pub fn routes() -> Vec<Endpoint> {
     vec![

@@ -1,4 +1,4 @@
-//! `/account/password`: another password for oneself.
+//! `/account/password`: changes the user's own password.
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -27,7 +27,7 @@ struct Password {
     done: Option<&'static str>,
 }
 
-/// The form.
+/// Shows the form.
 pub async fn show(
     state: web::Data<State>,
     guarded: Authorized<AccountWrite>,
@@ -37,7 +37,7 @@ pub async fn show(
     answer(StatusCode::OK, &page)
 }
 
-/// Changes it; every other session ends.
+/// Changes the password. All other sessions of the user end.
 pub async fn change(
     state: web::Data<State>,
     request: HttpRequest,

@@ -1,4 +1,4 @@
-//! `/account`: who I am and what I may do; another name or address.
+//! `/account`: shows the user's account and permissions, and changes the username or e-mail address.
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
@@ -52,12 +52,12 @@ fn page(caller: &Caller) -> Profile {
     }
 }
 
-/// Shows oneself.
+/// Shows the user's own account.
 pub async fn show(guarded: Authorized<AccountRead>) -> Result<HttpResponse, Problem> {
     answer(StatusCode::OK, &page(&guarded.caller))
 }
 
-/// Changes the name or the address, if the account is still what the page showed.
+/// Changes the username or e-mail address, if the account is still as the page showed it.
 pub async fn change(
     state: web::Data<State>,
     guarded: Authorized<AccountWrite, Form>,
@@ -81,7 +81,7 @@ pub async fn change(
         }
         Err(problem) => {
             let flaws = Flaws::of(problem)?;
-            // What others changed may not have reached this node's memory.
+            // This node's cache may not have the changes that others made.
             let user = FindUser { id: caller.user_id }.run(&state).await?;
             caller.username = user.username;
             caller.email = user.email;

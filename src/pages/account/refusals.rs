@@ -1,4 +1,4 @@
-//! `/account/refusals`: the recent refusals of what is mine, each explained.
+//! `/account/refusals`: lists and explains recent refusals of the user's own credentials.
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
@@ -28,13 +28,13 @@ struct Refusals {
     keeps: bool,
 }
 
-/// Which part of the list.
+/// The requested page of the list.
 #[derive(Clone, Debug, Deserialize)]
 pub struct RefusalsQuery {
     cursor: Option<String>,
 }
 
-/// Lists them.
+/// Lists the refusals.
 pub async fn show(
     state: web::Data<State>,
     guarded: Authorized<AccountRead, Query<RefusalsQuery>>,
@@ -56,7 +56,7 @@ pub async fn show(
     answer(StatusCode::OK, &page)
 }
 
-/// Explains one.
+/// Explains a refusal, if its credential belongs to the user.
 pub async fn explain(
     state: web::Data<State>,
     guarded: Authorized<AccountRead, Path<Uuid>>,

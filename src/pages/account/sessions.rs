@@ -1,4 +1,4 @@
-//! `/account/sessions`: where I am signed in, in browsers and API clients.
+//! `/account/sessions`: lists and ends the user's own sessions in browsers and API clients.
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
@@ -28,27 +28,19 @@ struct Sessions {
     has_others: bool,
 }
 
-/// A session on a page.
+/// A session in a list.
 pub struct Item {
-    /// See [`Session`].
     pub id: Uuid,
-    /// See [`Session`].
     pub device: String,
-    /// See [`Session`].
     pub kind: &'static str,
-    /// See [`Session`].
     pub address: String,
-    /// See [`Session`].
     pub begun: Moment,
-    /// See [`Session`].
     pub used: Moment,
-    /// See [`Session`].
     pub expires: Moment,
-    /// See [`Session`].
     pub current: bool,
 }
 
-/// A session as it is shown at `now`; `current` is the caller's own.
+/// Describes a session for a page shown at `now`. `current` is the caller's session.
 #[must_use]
 pub fn item(session: Session, current: Option<Uuid>, now: DateTime<Utc>) -> Item {
     let kind = if session.kind == "browser" { "Browser" } else { "API client" };
@@ -64,7 +56,7 @@ pub fn item(session: Session, current: Option<Uuid>, now: DateTime<Utc>) -> Item
     }
 }
 
-/// Lists them.
+/// Lists the sessions.
 pub async fn show(
     state: web::Data<State>,
     guarded: Authorized<AccountRead>,
@@ -77,19 +69,19 @@ pub async fn show(
     answer(StatusCode::OK, &Sessions { shell: Shell::of(&guarded.caller), items, has_others })
 }
 
-/// Ends one.
+/// Ends a session.
 pub async fn end(
     state: web::Data<State>,
     guarded: Authorized<AccountWrite, (Path<Uuid>, Form)>,
 ) -> Result<HttpResponse, Problem> {
     let (Path(id), _) = guarded.input;
-    // One that has ended meanwhile is as it should be.
+    // It is no error if the session has already ended.
     let which = Which::OneOf(guarded.caller.user_id, id);
     EndOwnSessions { which }.run(&state, &guarded.caller, guarded.origin).await?;
     Ok(see_other(HERE))
 }
 
-/// Ends all but this one.
+/// Ends all sessions except the current one.
 pub async fn end_others(
     state: web::Data<State>,
     guarded: Authorized<AccountWrite, Form>,

@@ -1,4 +1,4 @@
-//! `/account/tokens`: my personal access tokens.
+//! `/account/tokens`: lists, creates and revokes the user's own personal access tokens.
 
 use std::time::Duration;
 
@@ -28,13 +28,13 @@ use crate::refusal::Problem;
 use crate::state::State;
 use crate::tokens::personal_token::{self, PersonalToken};
 
-/// Lives that the form offers, in days.
+/// The lifetimes that the form offers, in days.
 const DAYS: [(i64, &str); 5] =
     [(7, "7 days"), (30, "30 days"), (90, "90 days"), (365, "1 year"), (1_825, "5 years")];
 const DAYS_DEFAULT: i64 = 90;
-/// The choice of the longest life that the setting allows.
+/// The choice of the longest lifetime that the setting allows.
 const LONGEST: &str = "longest";
-/// Seconds of a day.
+/// The seconds of a day.
 const DAY: i64 = 86_400;
 
 #[derive(Template)]
@@ -45,19 +45,13 @@ struct Tokens {
     next: Option<String>,
 }
 
-/// A token on a page.
+/// A personal token in a list.
 pub struct Item {
-    /// See [`PersonalToken`].
     pub id: Uuid,
-    /// See [`PersonalToken`].
     pub name: String,
-    /// See [`PersonalToken`].
     pub scope: String,
-    /// See [`PersonalToken`].
     pub made: Moment,
-    /// See [`PersonalToken`].
     pub used: Option<Moment>,
-    /// See [`PersonalToken`].
     pub expires: Moment,
 }
 
@@ -71,7 +65,7 @@ struct NewToken {
     flaws: Flaws,
 }
 
-/// A box or an option of a form.
+/// A checkbox or an option in a form.
 struct Choice {
     value: String,
     label: String,
@@ -88,13 +82,13 @@ struct MadeToken {
     expires: Moment,
 }
 
-/// Which part of the list.
+/// The requested page of the list.
 #[derive(Clone, Debug, Deserialize)]
 pub struct TokensQuery {
     cursor: Option<String>,
 }
 
-/// A token as it is shown at `now`.
+/// Describes a token for a page shown at `now`.
 #[must_use]
 pub fn item(token: PersonalToken, now: DateTime<Utc>) -> Item {
     Item {
@@ -107,7 +101,7 @@ pub fn item(token: PersonalToken, now: DateTime<Utc>) -> Item {
     }
 }
 
-/// Lists the good ones.
+/// Lists the valid tokens.
 pub async fn show(
     state: web::Data<State>,
     guarded: Authorized<AccountRead, Query<TokensQuery>>,
@@ -131,7 +125,7 @@ pub async fn show(
     answer(StatusCode::OK, &page)
 }
 
-/// The form for another.
+/// Shows the form for a new token.
 pub async fn new(
     state: web::Data<State>,
     guarded: Authorized<FreshAccountWrite>,
@@ -140,7 +134,8 @@ pub async fn new(
     answer(StatusCode::OK, &form(&guarded.caller, String::new(), &[], lives, Flaws::none()))
 }
 
-/// Returns the lives to choose from: those that the setting allows, or the longest that it does.
+/// Returns the lifetimes that the setting allows. If it allows none of [`DAYS`], returns the longest allowed
+/// lifetime.
 fn lives(longest: Duration, chosen: &str) -> Vec<Choice> {
     let allowed =
         DAYS.iter().filter(|(days, _)| longest.as_secs() >= days.unsigned_abs() * DAY.unsigned_abs());
@@ -178,7 +173,7 @@ fn form(caller: &Caller, name: String, chosen: &[&str], lives: Vec<Choice>, flaw
     NewToken { shell: Shell::of(caller), name, scopes: scopes.collect(), lives, flaws }
 }
 
-/// Makes one, and shows it this once.
+/// Creates a token, and shows it this one time.
 pub async fn make(
     state: web::Data<State>,
     guarded: Authorized<FreshAccountWrite, Form>,
@@ -217,7 +212,7 @@ pub async fn make(
     }
 }
 
-/// Revokes one.
+/// Revokes a token.
 pub async fn revoke(
     state: web::Data<State>,
     guarded: Authorized<AccountWrite, (Path<Uuid>, Form)>,

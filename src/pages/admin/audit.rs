@@ -1,4 +1,4 @@
-//! `/admin/audit`: what happened, with filters, to read and to take away.
+//! `/admin/audit`: shows the audit log with filters, and exports it.
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE};
@@ -26,7 +26,7 @@ use crate::state::State;
 use crate::users::name::fold_typed;
 use crate::users::user;
 
-/// Events that an export holds at most: what one answer can carry in time.
+/// The most events in an export. More would not fit into a response before its deadline.
 const EXPORTED: usize = 10_000;
 
 #[derive(Template)]
@@ -43,23 +43,20 @@ struct Audit {
 
 /// An event on one line.
 pub struct Line {
-    /// When.
     pub when: Moment,
-    /// Its type, in words.
+    /// The type in words.
     pub what: String,
-    /// Who did it: the name at the time, or else the id.
+    /// The name of the actor at the time, or their ID.
     pub actor: String,
-    /// Whom it concerned, likewise.
+    /// The name of the account concerned at the time, or its ID.
     pub subject: String,
-    /// The same, to look for.
+    /// The ID of the account concerned, for a link to its events.
     pub subject_id: Option<Uuid>,
-    /// From where.
     pub address: String,
-    /// What else is known.
     pub details: String,
 }
 
-/// An event as a line, as seen at `now`.
+/// Describes an event for a page shown at `now`.
 #[must_use]
 pub fn line(event: Event, now: DateTime<Utc>) -> Line {
     let named = |name: Option<String>, id: Option<Uuid>| name.unwrap_or_else(|| id_text(id));
@@ -74,7 +71,7 @@ pub fn line(event: Event, now: DateTime<Utc>) -> Line {
     }
 }
 
-/// An id as text; empty where there is none.
+/// Returns an ID as text, or an empty text if there is none.
 fn id_text(id: Option<Uuid>) -> String {
     id.map(|id| id.to_string()).unwrap_or_default()
 }
@@ -88,7 +85,7 @@ fn details(details: &Value) -> String {
     shown.collect::<Vec<_>>().join("; ")
 }
 
-/// Which events. Users are given by name or id.
+/// The filters and the requested page. Users are given by name or ID.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub struct AuditQuery {
     #[serde(default)]
@@ -129,7 +126,7 @@ impl AuditQuery {
     }
 }
 
-/// Reads what was chosen of a list, if anything was. A value that is not on it is noted as wrong.
+/// Returns the chosen value of a list, if any was chosen. Records an error if the list does not have it.
 pub(super) fn read_choice(
     chosen: &str,
     pointer: &str,
@@ -143,7 +140,7 @@ pub(super) fn read_choice(
     None
 }
 
-/// The begin of a day (UTC), if anything was typed. What is none is noted as wrong.
+/// Returns the start of a day (UTC), if any was typed. Records an error if the text is not a day.
 pub(super) fn read_day(typed: &str, wrong: &mut Vec<FieldError>) -> Option<DateTime<Utc>> {
     let typed = typed.trim();
     if typed.is_empty() {
@@ -156,7 +153,7 @@ pub(super) fn read_day(typed: &str, wrong: &mut Vec<FieldError>) -> Option<DateT
     day.map(|day| day.and_utc())
 }
 
-/// The user of this name or id, if anything was typed. A name that nobody has is noted as wrong.
+/// Returns the user with this name or ID, if any was typed. Records an error if no user has the name.
 pub(super) async fn find_user(
     state: &State,
     typed: &str,
@@ -167,7 +164,7 @@ pub(super) async fn find_user(
     if typed.is_empty() {
         return Ok(None);
     }
-    // An account that is deleted can still be looked for by its id.
+    // This also finds the events of a deleted account.
     if let Ok(id) = Uuid::parse_str(typed) {
         return Ok(Some(id));
     }
@@ -184,7 +181,7 @@ pub(super) async fn find_user(
     Ok(found.map(|user| user.id))
 }
 
-/// The page without a line.
+/// Returns the page without events.
 fn empty(caller: &Caller, sent: AuditQuery, flaws: Flaws) -> Audit {
     Audit {
         shell: Shell::of(caller),
@@ -197,7 +194,7 @@ fn empty(caller: &Caller, sent: AuditQuery, flaws: Flaws) -> Audit {
     }
 }
 
-/// Lists them.
+/// Lists the events.
 pub async fn show(
     state: web::Data<State>,
     guarded: Authorized<AuditRead, Query<AuditQuery>>,
@@ -219,7 +216,8 @@ pub async fn show(
     answer(StatusCode::OK, &page)
 }
 
-/// The events of these filters, newest first, at most [`EXPORTED`]. One export of each user is made at a time.
+/// Returns the newest events that match the filters, at most [`EXPORTED`]. Reserves the caller's whole
+/// allowance of unread responses, so that each user can run only one export at a time.
 async fn collect(state: &State, sent: &AuditQuery) -> Result<Vec<Event>, Problem> {
     let _alone = hold_answer(state, CALLER_MAX)?;
     let mut query = EventQuery { limit: Some(200), ..sent.read(state).await? };
@@ -234,7 +232,7 @@ async fn collect(state: &State, sent: &AuditQuery) -> Result<Vec<Event>, Problem
     }
 }
 
-/// As JSON.
+/// Exports the events as JSON.
 pub async fn json(
     state: web::Data<State>,
     guarded: Authorized<AuditRead, Query<AuditQuery>>,
@@ -253,7 +251,7 @@ pub async fn json(
     Ok(download("application/json", "audit.json").json(rows))
 }
 
-/// Those of the CSV, named as the members of the JSON.
+/// The columns of the CSV, named like the members of the JSON.
 const COLUMNS: [&str; 10] = [
     "occurred_at",
     "type",
@@ -267,7 +265,7 @@ const COLUMNS: [&str; 10] = [
     "details",
 ];
 
-/// As comma-separated values (RFC 4180).
+/// Exports the events as comma-separated values (RFC 4180).
 pub async fn csv(
     state: web::Data<State>,
     guarded: Authorized<AuditRead, Query<AuditQuery>>,
@@ -294,7 +292,7 @@ pub async fn csv(
     Ok(download("text/csv; charset=utf-8", "audit.csv").body(text))
 }
 
-/// A quoted cell. A spreadsheet would run what begins like a formula.
+/// Returns a quoted cell. A quote in front of what looks like a formula keeps spreadsheets from executing it.
 fn cell(text: &str) -> String {
     let guard = if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { "'" } else { "" };
     format!("\"{guard}{}\"", text.replace('"', "\"\""))

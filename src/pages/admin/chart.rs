@@ -1,62 +1,56 @@
-//! A few bars, drawn on the server.
+//! Draws bar charts on the server.
 
-/// The drawing's size, in its own units.
+/// The size of the drawing, in its own units.
 const WIDTH: f64 = 560.0;
 const HEIGHT: f64 = 120.0;
 const GAP: f64 = 0.25;
 
-/// Bars, one a day.
+/// A bar chart with one bar a day.
 pub struct Chart {
-    /// What is counted.
+    /// The title.
     pub title: &'static str,
-    /// The whole in words, for who cannot see it.
+    /// The content in words, for people who cannot see the chart.
     pub summary: String,
-    /// The bars, in order.
     pub bars: Vec<Bar>,
-    /// The first and the last day.
+    /// The names of the first and the last day.
     pub first: String,
-    /// See `first`.
     pub last: String,
     /// The highest value.
     pub highest: i64,
 }
 
-/// One bar, in two parts: the second stands on the first.
+/// A bar of two parts, with the second on top of the first.
 pub struct Bar {
-    /// Its place and size.
+    /// The position and the width.
     pub x: String,
-    /// See `x`.
     pub width: String,
-    /// The first part.
     pub lower: Part,
-    /// The second part.
     pub upper: Part,
-    /// What it says when pointed at.
+    /// The text shown on hovering.
     pub label: String,
 }
 
 /// A part of a bar.
 pub struct Part {
-    /// From the top.
+    /// The distance from the top.
     pub y: String,
-    /// How tall.
     pub height: String,
 }
 
-/// What stands at a day: its name, the lower and the upper value, and how these read.
+/// The values of one day.
 pub struct Day {
-    /// Such as `3 Mar`.
+    /// The name, such as `3 Mar`.
     pub name: String,
-    /// The lower part's value.
+    /// The value of the lower part.
     pub lower: i64,
-    /// The upper part's value.
+    /// The value of the upper part.
     pub upper: i64,
-    /// Such as `12 sign-ins, 1 refused`.
+    /// The values in words, such as `12 sign-ins, 1 refused`.
     pub label: String,
 }
 
 impl Chart {
-    /// Draws them.
+    /// Draws the chart.
     #[must_use]
     #[allow(clippy::cast_precision_loss)] // pixels
     pub fn new(title: &'static str, summary: String, days: Vec<Day>) -> Self {

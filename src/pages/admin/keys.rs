@@ -1,4 +1,4 @@
-//! `/admin/keys`: the keys that sign access tokens, and another in their place.
+//! `/admin/keys`: lists the keys that sign access tokens, and rotates them.
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
@@ -32,7 +32,7 @@ struct Item {
     retires: Option<Moment>,
 }
 
-/// Lists them, the newest first.
+/// Lists the keys, newest first.
 pub async fn show(state: web::Data<State>, guarded: Authorized<ServerRead>) -> Result<HttpResponse, Problem> {
     let rows = state.core.database.run(signing_key::list).await?;
     let now = state.core.clock.now();
@@ -52,7 +52,7 @@ pub async fn show(state: web::Data<State>, guarded: Authorized<ServerRead>) -> R
     answer(StatusCode::OK, &Keys { shell: Shell::of(&guarded.caller), items: items.collect() })
 }
 
-/// Publishes another, which signs as soon as every verifier has had the time to fetch it.
+/// Publishes a new key. It signs once all verifiers have had time to fetch it.
 pub async fn rotate(
     state: web::Data<State>,
     guarded: Authorized<ServerWrite, Form>,

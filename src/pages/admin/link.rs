@@ -1,4 +1,4 @@
-//! The page that shows a one-time link, once.
+//! Shows a one-time link.
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
@@ -25,10 +25,7 @@ struct Link {
     keeps_tokens: bool,
 }
 
-/// Shows a link, this once.
-///
-/// # Errors
-/// `internal_error` when the page cannot be made.
+/// Shows a link. It is shown only this one time.
 pub fn show_link(
     state: &State,
     caller: &Caller,

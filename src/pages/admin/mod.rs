@@ -1,4 +1,4 @@
-//! `/admin`: users, the audit log, and how the server stands, for those who may see them.
+//! `/admin`: users, the audit log and the state of the server, for those who have the permissions.
 
 pub mod audit;
 pub mod chart;
@@ -13,7 +13,6 @@ pub mod users;
 use crate::http::routing::Endpoint;
 use crate::refusal::Code;
 
-/// The routes.
 #[must_use]
 pub fn routes() -> Vec<Endpoint> {
     let writing = [

@@ -1,4 +1,4 @@
-//! `/admin`: what has been going on.
+//! `/admin`: shows charts of sign-ins, refusals and sessions.
 
 use std::collections::BTreeMap;
 
@@ -19,10 +19,11 @@ use crate::refusal::Problem;
 use crate::sessions::statistics::{self, LiveSessions};
 use crate::state::State;
 
-/// How a session ends before its time. One that a copied refresh token ends has no event but the second.
+/// The events that end a session before it expires. A session that ends because a copied refresh token was
+/// used has only the second.
 const ENDS: [&str; 2] = ["session_ended", "refresh_token_reused"];
 
-/// Days that a chart shows.
+/// The days in a chart.
 pub(super) const DAYS: u32 = 14;
 
 #[derive(Template)]
@@ -30,11 +31,11 @@ pub(super) const DAYS: u32 = 14;
 struct Overview {
     shell: Shell,
     charts: Vec<Chart>,
-    /// What could not be counted in time.
+    /// A notice about charts that took too long to count.
     uncounted: Option<String>,
 }
 
-/// Returns what a search counted; `None` if that took too long.
+/// Returns the result of a count, or `None` if it took too long.
 fn counted<T>(found: Result<T, DatabaseError>) -> Result<Option<T>, Problem> {
     match found {
         Ok(counted) => Ok(Some(counted)),
@@ -43,7 +44,7 @@ fn counted<T>(found: Result<T, DatabaseError>) -> Result<Option<T>, Problem> {
     }
 }
 
-/// Shows it. A chart that would take too long to count is left out.
+/// Shows the charts. Omits a chart that takes too long to count.
 pub async fn show(state: web::Data<State>, guarded: Authorized<ServerRead>) -> Result<HttpResponse, Problem> {
     const PAST: i32 = DAYS.cast_signed();
     let types = ["login_succeeded", "login_failed", ENDS[0], ENDS[1]];
@@ -69,7 +70,7 @@ pub async fn show(state: web::Data<State>, guarded: Authorized<ServerRead>) -> R
     answer(StatusCode::OK, &Overview { shell: Shell::of(&guarded.caller), charts, uncounted })
 }
 
-/// Returns the notice that names what was not counted.
+/// Returns a notice that names the omitted charts.
 fn uncounted(parts: &[(&str, bool)]) -> Option<String> {
     let names: Vec<&str> =
         parts.iter().filter(|(_, is_missing)| *is_missing).map(|(name, _)| *name).collect();
@@ -120,7 +121,7 @@ fn lived(live: &[LiveSessions], today: NaiveDate) -> Chart {
     Chart::new("Live sessions", format!("{now} now"), days)
 }
 
-/// The codes that were answered most, in words.
+/// Describes the most frequent codes.
 fn most_frequent(refusals: &[DayCount]) -> String {
     let mut by_code: BTreeMap<&str, i64> = BTreeMap::new();
     for count in refusals {
@@ -143,7 +144,7 @@ fn on(counts: &[DayCount], day: NaiveDate, what: &str) -> i64 {
     counts.iter().filter(|count| count.day == day && count.what == what).map(|count| count.count).sum()
 }
 
-/// The days of a chart, the last one today.
+/// Returns the days of a chart. The last one is today.
 pub(super) fn days(today: NaiveDate, of: impl Fn(NaiveDate) -> (i64, i64, String)) -> Vec<Day> {
     let back = (0..u64::from(DAYS)).rev().filter_map(|back| today.checked_sub_days(Days::new(back)));
     back.map(|day| {

@@ -1,4 +1,4 @@
-//! `/admin/refusals`: what was refused lately, with filters, and each explained.
+//! `/admin/refusals`: lists recent refusals with filters, and explains them.
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderName, HeaderValue};
@@ -25,7 +25,7 @@ use crate::pages::shell::Shell;
 use crate::refusal::{Code, Problem};
 use crate::state::State;
 
-/// Seconds between two looks at the live list.
+/// The seconds between reloads of the live list.
 const LIVE_EVERY: HeaderValue = HeaderValue::from_static("5");
 const REFRESH: HeaderName = HeaderName::from_static("refresh");
 
@@ -43,7 +43,7 @@ struct Refusals {
     flaws: Flaws,
 }
 
-/// Which refusals. The user is given by name or id.
+/// The filters and the requested page. The user is given by name or ID.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub struct RefusalsQuery {
     #[serde(default)]
@@ -82,7 +82,7 @@ impl RefusalsQuery {
     }
 }
 
-/// The page without a line.
+/// Returns the page without refusals.
 async fn empty(
     state: &State,
     caller: &Caller,
@@ -102,7 +102,7 @@ async fn empty(
     })
 }
 
-/// Lists them.
+/// Lists the refusals.
 pub async fn show(
     state: web::Data<State>,
     guarded: Authorized<AuditRead, Query<RefusalsQuery>>,
@@ -133,7 +133,7 @@ pub async fn show(
     Ok(answer)
 }
 
-/// How many there were by day, dropped ones too: of one code, or of all.
+/// Counts the refusals of each day, for one code or all. Includes those that were not kept.
 async fn count(state: &State, code: &str) -> Result<Chart, Problem> {
     let counts =
         state.core.database.run(|connection| refusal_counts::list(connection, DAYS.cast_signed())).await?;
@@ -150,7 +150,7 @@ async fn count(state: &State, code: &str) -> Result<Chart, Problem> {
     Ok(Chart::new("Refusals", format!("{total} in {DAYS} days, on all nodes"), bars))
 }
 
-/// Explains one.
+/// Explains a refusal.
 pub async fn explain(
     state: web::Data<State>,
     guarded: Authorized<AuditRead, Path<Uuid>>,

@@ -1,4 +1,4 @@
-//! `/admin/settings`: what is in force, and where it comes from.
+//! `/admin/settings`: shows the effective settings and where each comes from.
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
@@ -20,7 +20,7 @@ struct Settings<'a> {
     version: &'static str,
 }
 
-/// Lists them, secrets masked.
+/// Lists the settings, with secrets masked.
 pub async fn show(state: web::Data<State>, guarded: Authorized<ServerRead>) -> Result<HttpResponse, Problem> {
     let shell = Shell::of(&guarded.caller);
     answer(

@@ -1,4 +1,4 @@
-//! `/admin/users/{id}`: one account, and all that can be done to it.
+//! `/admin/users/{id}`: shows an account, and changes it.
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
@@ -41,7 +41,7 @@ use crate::users::User;
 use crate::users::password::PlainPassword;
 use crate::users::seen::Seen;
 
-/// Tokens and events that the page shows.
+/// The number of tokens and of events that the page shows.
 const SHOWN: usize = 20;
 
 #[derive(Template)]
@@ -84,7 +84,7 @@ struct Delete {
     flaws: Flaws,
 }
 
-/// What was just done.
+/// The change that was just made, for a notice.
 #[derive(Clone, Debug, Deserialize)]
 pub struct UserPageQuery {
     done: Option<String>,
@@ -122,7 +122,7 @@ fn back(id: Uuid, done: &str) -> HttpResponse {
     see_other(&format!("/admin/users/{id}?done={done}"))
 }
 
-/// Shows it.
+/// Shows the account.
 pub async fn show(
     state: web::Data<State>,
     guarded: Authorized<UsersRead, (Path<Uuid>, Query<UserPageQuery>)>,
@@ -143,7 +143,7 @@ async fn page(state: &State, caller: &Caller, user: User) -> Result<Page, Proble
         .run(move |connection| {
             let live = session::list(connection, id)?;
             let shown = SHOWN as i64;
-            // One more than is shown tells whether there are others.
+            // One token more than the page shows tells whether there are others.
             let tokens = personal_token::list(connection, Some(id), None, shown + 1)?;
             let filter = event::Filter { subject_id: Some(id), ..event::Filter::default() };
             let events = if sees_events { event::list(connection, &filter, shown)? } else { Vec::new() };
@@ -173,7 +173,7 @@ async fn page(state: &State, caller: &Caller, user: User) -> Result<Page, Proble
     })
 }
 
-/// The page once more, with what is wrong with one of its forms.
+/// Shows the page again, with the errors of one of its forms.
 async fn page_with(
     state: &State,
     caller: &Caller,
@@ -188,7 +188,7 @@ async fn page_with(
     flaws.shown_by(|flaws| Page { flaws, ..page })
 }
 
-/// Changes name or address, if the account is still what the page showed.
+/// Changes the username or e-mail address, if the account is still as the page showed it.
 pub async fn change(
     state: web::Data<State>,
     guarded: Authorized<UsersWrite, (Path<Uuid>, Form)>,
@@ -217,7 +217,7 @@ pub async fn change(
 
 type OnUser = Authorized<UsersWrite, (Path<Uuid>, Form)>;
 
-/// Changes the role, if the account is still what the page showed.
+/// Changes the role, if the account is still as the page showed it.
 pub async fn change_role(state: web::Data<State>, guarded: OnUser) -> Result<HttpResponse, Problem> {
     let Authorized { caller, input: (Path(id), sent), origin, .. } = guarded;
     let role = sent.field("role").unwrap_or_default().to_owned();
@@ -228,7 +228,7 @@ pub async fn change_role(state: web::Data<State>, guarded: OnUser) -> Result<Htt
     }
 }
 
-/// Disables it, and ends its sessions where the form says so.
+/// Disables the account, and ends its sessions if the form says so.
 pub async fn disable(state: web::Data<State>, guarded: OnUser) -> Result<HttpResponse, Problem> {
     let Authorized { caller, input: (Path(id), sent), origin, .. } = guarded;
     let ends_sessions = sent.field("end_sessions").is_some();
@@ -238,7 +238,7 @@ pub async fn disable(state: web::Data<State>, guarded: OnUser) -> Result<HttpRes
     }
 }
 
-/// Enables it.
+/// Enables the account.
 pub async fn enable(state: web::Data<State>, guarded: OnUser) -> Result<HttpResponse, Problem> {
     let Authorized { caller, input: (Path(id), _), origin, .. } = guarded;
     let request = UserChanges { status: Some(true), ..UserChanges::default() };
@@ -248,12 +248,12 @@ pub async fn enable(state: web::Data<State>, guarded: OnUser) -> Result<HttpResp
     }
 }
 
-/// Returns whether a form asks that personal tokens stay good. One that says nothing of them revokes them.
+/// Returns true if the form asks to keep personal tokens valid. By default they are revoked.
 fn keeps_tokens(sent: &Form) -> bool {
     sent.field("keep_tokens").is_some()
 }
 
-/// Sets its password.
+/// Sets the password.
 pub async fn set_password(state: web::Data<State>, guarded: OnUser) -> Result<HttpResponse, Problem> {
     let Authorized { caller, input: (Path(id), sent), origin, .. } = guarded;
     let password = PlainPassword::new(sent.field("new_password").unwrap_or_default());
@@ -264,7 +264,7 @@ pub async fn set_password(state: web::Data<State>, guarded: OnUser) -> Result<Ht
     }
 }
 
-/// Makes a link by which its user sets a password.
+/// Creates a link with which the user sets a password.
 pub async fn make_link(state: web::Data<State>, guarded: OnUser) -> Result<HttpResponse, Problem> {
     let Authorized { caller, input: (Path(id), sent), origin, .. } = guarded;
     let user = FindUser { id }.run(&state).await?;
@@ -273,14 +273,14 @@ pub async fn make_link(state: web::Data<State>, guarded: OnUser) -> Result<HttpR
     show_link(&state, &caller, &user, link)
 }
 
-/// Ends all its sessions.
+/// Ends all sessions of the account.
 pub async fn end_sessions(state: web::Data<State>, guarded: OnUser) -> Result<HttpResponse, Problem> {
     let Authorized { caller, input: (Path(id), _), origin, .. } = guarded;
     EndSessionsOf { user_id: id, which: Which::AllOf(id) }.run(&state, &caller, origin).await?;
     Ok(back(id, "sessions"))
 }
 
-/// Ends one of its sessions.
+/// Ends a session of the account.
 pub async fn end_session(
     state: web::Data<State>,
     guarded: Authorized<UsersWrite, (Path<(Uuid, Uuid)>, Form)>,
@@ -290,7 +290,7 @@ pub async fn end_session(
     Ok(back(id, "session"))
 }
 
-/// Revokes one of its tokens.
+/// Revokes a personal token of the account.
 pub async fn revoke_token(
     state: web::Data<State>,
     guarded: Authorized<UsersWrite, (Path<(Uuid, Uuid)>, Form)>,
@@ -300,7 +300,7 @@ pub async fn revoke_token(
     Ok(back(id, "token"))
 }
 
-/// Asks whether to revoke all its tokens.
+/// Asks for confirmation before revoking all personal tokens.
 pub async fn ask_revoke_tokens(
     state: web::Data<State>,
     guarded: Authorized<UsersWrite, Path<Uuid>>,
@@ -310,14 +310,14 @@ pub async fn ask_revoke_tokens(
     answer(StatusCode::OK, &RevokeTokens { shell: Shell::of(&guarded.caller), id, username })
 }
 
-/// Revokes all its tokens.
+/// Revokes all personal tokens of the account.
 pub async fn revoke_tokens(state: web::Data<State>, guarded: OnUser) -> Result<HttpResponse, Problem> {
     let Authorized { caller, input: (Path(id), _), origin, .. } = guarded;
     RevokeTokensOf { user_id: id, token_id: None }.run(&state, &caller, origin).await?;
     Ok(back(id, "tokens"))
 }
 
-/// Asks for the name, so that nobody is deleted by a slip.
+/// Asks for the username, so that nobody deletes an account by mistake.
 pub async fn ask_delete(
     state: web::Data<State>,
     guarded: Authorized<UsersWrite, Path<Uuid>>,
@@ -328,7 +328,7 @@ pub async fn ask_delete(
     answer(StatusCode::OK, &page)
 }
 
-/// Deletes it.
+/// Deletes the account if the username was entered correctly.
 pub async fn delete(state: web::Data<State>, guarded: OnUser) -> Result<HttpResponse, Problem> {
     let Authorized { caller, input: (Path(id), sent), origin, .. } = guarded;
     let username = FindUser { id }.run(&state).await?.username;

@@ -1,4 +1,4 @@
-//! `/admin/users`: all accounts, to find one, and to make another.
+//! `/admin/users`: lists and finds accounts, and creates new ones.
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
@@ -62,13 +62,13 @@ struct NewUser {
     flaws: Flaws,
 }
 
-/// Lists them.
+/// Lists the accounts.
 pub async fn show(
     state: web::Data<State>,
     guarded: Authorized<UsersRead, Query<UserQuery>>,
 ) -> Result<HttpResponse, Problem> {
     let Query(mut query) = guarded.input;
-    // A form sends what is left open as an empty text.
+    // A form sends empty fields as empty texts.
     for field in [&mut query.q, &mut query.role, &mut query.status] {
         *field = field.take().map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
     }
@@ -107,7 +107,7 @@ fn next_page(query: &UserQuery, cursor: &str) -> String {
     next.append_pair("cursor", cursor).finish().replacen("?&", "?", 1)
 }
 
-/// The form for another.
+/// Shows the form for a new account.
 pub async fn new(state: web::Data<State>, guarded: Authorized<UsersWrite>) -> Result<HttpResponse, Problem> {
     let page = form(&state, &guarded.caller, &Form::default(), Flaws::none()).await?;
     answer(StatusCode::OK, &page)
@@ -128,7 +128,7 @@ async fn form(state: &State, caller: &Caller, typed: &Form, flaws: Flaws) -> Res
     })
 }
 
-/// Makes one: with a password, or with a link by which its user sets one.
+/// Creates an account: with a password, or with a link with which its user sets one.
 pub async fn create(
     state: web::Data<State>,
     guarded: Authorized<UsersWrite, Form>,

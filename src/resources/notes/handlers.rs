@@ -1,4 +1,5 @@
-//! Notes over HTTP: `GET` and `POST /api/v1/notes`; `GET`, `PATCH`, `PUT` and `DELETE /api/v1/notes/{id}`.
+//! The HTTP handlers of notes: `GET` and `POST /api/v1/notes`; `GET`, `PATCH`, `PUT` and
+//! `DELETE /api/v1/notes/{id}`.
 
 use actix_web::http::header::{ETAG, LOCATION};
 use actix_web::{HttpResponse, web};
@@ -20,41 +21,42 @@ use crate::http::response::private;
 use crate::refusal::{Code, Problem};
 use crate::state::State;
 
-/// How often a change is tried again when another one came between and no `If-Match` was sent.
+/// The number of attempts at a change if other requests change the note in between. With `If-Match`, the
+/// second attempt fails the condition instead.
 const ATTEMPTS: usize = 5;
 
-/// What a change reads: which note, under which conditions, and what is to stand in it.
+/// The input of a change: the ID of the note, the conditions, and the body.
 type ConditionalWrite<B> = (Path<Uuid>, (Conditions, Json<B>));
 
 /// A note.
 #[derive(Serialize, utoipa::ToSchema)]
 pub struct NoteItem {
-    /// Its id.
+    /// The ID of the note.
     pub id: Uuid,
-    /// Its title.
+    /// The title of the note.
     #[schema(example = "Groceries")]
     pub title: String,
-    /// Its text.
+    /// The text of the note.
     #[schema(example = "Milk, bread")]
     pub body: String,
-    /// Whether others may read it.
+    /// True if other users may read the note.
     pub shared: bool,
-    /// Whose it is.
+    /// The user who owns the note.
     pub owner: Owner,
-    /// When it was made.
+    /// The time when the note was created.
     #[schema(format = DateTime)]
     pub created_at: String,
-    /// When it was last changed.
+    /// The time when the note was last changed.
     #[schema(format = DateTime)]
     pub updated_at: String,
 }
 
-/// Whose a note is.
+/// The owner of a note.
 #[derive(Serialize, utoipa::ToSchema)]
 pub struct Owner {
-    /// The user's id.
+    /// The ID of the user.
     pub id: Uuid,
-    /// The user's name.
+    /// The username of the user.
     #[schema(example = "alice")]
     pub username: String,
 }
@@ -75,37 +77,40 @@ fn entity_tag(note: &Note) -> String {
     format!("\"{}\"", note.version)
 }
 
-/// Which notes.
+/// The filters and the requested page of a list of notes.
 #[derive(Clone, Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct NoteQuery {
-    /// A part of the title or the text, in capitals or small letters, composed or not. A page of a search may have no
-    /// items and still a `next_cursor`. 503 `overloaded` says that too much would have to be read: narrow the search.
+    /// A part of the title or the text. Case and Unicode normalization do not matter. A page of results may
+    /// be empty and still have a `next_cursor`. If the search takes too long, the response is 503
+    /// `overloaded`; narrow the search then.
     pub q: Option<String>,
-    /// `me`: only one's own.
+    /// `me` lists only the caller's own notes.
     #[param(pattern = "^me$")]
     #[serde(default, deserialize_with = "owner")]
     pub owner: Option<String>,
-    /// Only shared ones, or only private ones.
+    /// True lists only shared notes, false only private ones.
     pub shared: Option<bool>,
-    /// Items on a page, 1 to 200. A page ends earlier once its notes have 512 KiB of text, so it may have fewer items
-    /// and still a `next_cursor`.
+    /// The number of items per page, 1 to 200. A page also ends once its notes have 512 KiB of text. It may
+    /// thus have fewer items and still a `next_cursor`.
     #[param(default = 50, minimum = 1, maximum = 200)]
     #[serde(default, deserialize_with = "crate::http::pagination::limit")]
     pub limit: Option<u32>,
-    /// The `next_cursor` of the page before.
+    /// The `next_cursor` of the previous page.
     #[param(min_length = 1)]
     #[serde(default, deserialize_with = "crate::http::pagination::cursor")]
     pub cursor: Option<String>,
 }
 
-/// Reads the parameter `owner`.
+/// Parses the parameter `owner`, which accepts only `me`.
 fn owner<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     parameters::one_of(deserializer, &["me"]).map(Some)
 }
 
-/// Lists one's own notes and the shared ones.
+/// Lists the caller's own notes and the shared ones, newest first.
+///
+/// With `notes:manage`, the list also has the private notes of other users.
 #[utoipa::path(get, path = "/api/v1/notes", tag = "notes", params(NoteQuery),
     responses((status = 200, description = "The notes, newest first", body = Page<NoteItem>)))]
 pub async fn list(
@@ -124,7 +129,7 @@ pub async fn list(
     };
     let (limit, is_search) = (request.limit(), filter.q.is_some());
     let find = move |connection: &mut Connection| note::list(connection, &filter, limit);
-    // An index has a plain list in its order, so it does not wait for searches.
+    // A plain list reads an index in its order. It is fast, so it does not queue with searches.
     let listed =
         if is_search { state.core.database.search(find).await } else { state.core.database.run(find).await };
     let Listed { notes, next } = listed?;
@@ -132,16 +137,16 @@ pub async fn list(
     Ok(private(HttpResponse::Ok()).json(request.page_before(&state.core.secret_keys, items, next)))
 }
 
-/// What stands in a new note, or in the place of an old one.
+/// The content of a new note, or the content that replaces an existing one.
 #[derive(Clone, utoipa::ToSchema)]
 pub struct NoteContent {
-    /// 1 to 200 characters.
+    /// The title: 1 to 200 characters on one line.
     #[schema(example = "Groceries", min_length = 1, max_length = 200)]
     pub title: String,
-    /// At most 20,000 characters, and no more than fit into a request of 64 KiB.
+    /// The text: at most 20,000 characters. The whole request must also fit into 64 KiB.
     #[schema(example = "Milk, bread", max_length = 20_000)]
     pub body: String,
-    /// Whether others may read it; not unless said.
+    /// True if other users may read the note.
     #[schema(default = false)]
     pub shared: Option<bool>,
 }
@@ -163,7 +168,7 @@ impl From<NoteContent> for Content {
     }
 }
 
-/// Makes a note.
+/// Creates a note.
 #[utoipa::path(post, path = "/api/v1/notes", tag = "notes", request_body = NoteContent,
     responses((status = 201, description = "The note", body = NoteItem)))]
 pub async fn create(
@@ -201,16 +206,16 @@ pub async fn show(
     Ok(private(HttpResponse::Ok()).insert_header((ETAG, tag)).json(item(note)))
 }
 
-/// Changes of a note; what is left out stays.
+/// The changes to a note. Omitted members stay as they are.
 #[derive(Clone, utoipa::ToSchema)]
 pub struct NoteChanges {
-    /// 1 to 200 characters on one line.
+    /// The new title: 1 to 200 characters on one line.
     #[schema(value_type = String, required = false, min_length = 1, max_length = 200)]
     pub title: Option<String>,
-    /// At most 20,000 characters, and no more than fit into a request of 64 KiB.
+    /// The new text: at most 20,000 characters. The whole request must also fit into 64 KiB.
     #[schema(value_type = String, required = false, max_length = 20_000)]
     pub body: Option<String>,
-    /// Whether others may read it.
+    /// True if other users may read the note.
     #[schema(value_type = bool, required = false)]
     pub shared: Option<bool>,
 }
@@ -236,7 +241,7 @@ impl NoteChanges {
     }
 }
 
-/// Changes a note.
+/// Changes the given members of a note.
 #[utoipa::path(patch, path = "/api/v1/notes/{id}", tag = "notes", params(("id" = Uuid, Path), IfMatch),
     request_body = NoteChanges, responses((status = 200, description = "The note, changed", body = NoteItem)))]
 pub async fn update(
@@ -247,7 +252,7 @@ pub async fn update(
     write(&state, &guarded.caller, id, &conditions, |note| changes.applied_to(note)).await
 }
 
-/// Replaces a note's content.
+/// Replaces the whole content of a note.
 #[utoipa::path(put, path = "/api/v1/notes/{id}", tag = "notes", params(("id" = Uuid, Path), IfMatch),
     request_body = NoteContent, responses((status = 200, description = "The note, replaced", body = NoteItem)))]
 pub async fn replace(
@@ -258,6 +263,8 @@ pub async fn replace(
     write(&state, &guarded.caller, id, &conditions, |_| content.clone().into()).await
 }
 
+/// Writes the content that `change` returns for the current note. Starts over if another request changes the
+/// note in between.
 async fn write(
     state: &State,
     caller: &Caller,
@@ -306,6 +313,8 @@ fn changed_meanwhile() -> Problem {
     Problem::new(Code::Conflict, detail)
 }
 
+/// Returns a note that the caller may see. Otherwise refuses with `not_found`, so that the caller cannot
+/// learn that the note exists.
 async fn find_visible(state: &State, caller: &Caller, id: Uuid) -> Result<Note, Problem> {
     let found = state.core.database.run(move |connection| note::find(connection, id)).await?;
     found.filter(|note| is_visible(caller, note)).ok_or_else(not_found)
@@ -315,7 +324,8 @@ fn is_visible(caller: &Caller, note: &Note) -> bool {
     note.shared || note.owner_id == caller.user_id || caller.may(NOTES_MANAGE)
 }
 
-/// Refuses a caller who may not change this note.
+/// Refuses a caller who may not change the note: with `not_owner`, or with `not_found` if they may not see
+/// it.
 fn check_owner(caller: &Caller, note: &Note) -> Result<(), Problem> {
     if note.owner_id == caller.user_id || caller.may(NOTES_MANAGE) {
         return Ok(());
@@ -327,7 +337,7 @@ fn check_owner(caller: &Caller, note: &Note) -> Result<(), Problem> {
     Err(Problem::new(Code::NotOwner, detail))
 }
 
-/// The note, if the caller may change it and it is still what `If-Match` names.
+/// Returns the note if the caller may change it and the conditions of the request hold.
 async fn find_own(
     state: &State,
     caller: &Caller,

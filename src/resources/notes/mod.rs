@@ -1,4 +1,4 @@
-//! Notes: short texts that a user keeps for himself or shares. The resource to copy for the next one.
+//! Notes: short texts that users keep private or share. Copy this folder to start a new resource.
 
 pub mod handlers;
 pub mod note;
@@ -11,7 +11,7 @@ use actix_web::http::Method;
 use crate::http::routing::Endpoint;
 use crate::refusal::Code;
 
-/// The routes.
+/// Returns the routes of notes, with the codes that they can return besides those of the guard.
 #[must_use]
 pub fn routes() -> Vec<Endpoint> {
     let changing = [Code::NotOwner, Code::PreconditionFailed, Code::Conflict];

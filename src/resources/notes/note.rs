@@ -1,4 +1,4 @@
-//! A note: its row and its queries.
+//! The table `notes`: its rows and its queries.
 
 use chrono::{DateTime, Utc};
 use diesel::dsl::sql;
@@ -12,44 +12,42 @@ use crate::database::now;
 use crate::database::schema::{notes, users};
 use crate::random;
 
-/// Characters that a title may have.
+/// The most characters in a title.
 pub const TITLE_MAX: usize = 200;
-/// Characters that a body may have.
+/// The most characters in a body.
 pub const BODY_MAX: usize = 20_000;
-/// Bytes of titles and bodies after which a page ends: the note that reaches it is its last one.
+/// The bytes of titles and bodies after which a page ends. The note that reaches this size is the last one of
+/// its page.
 const PAGE_BYTES: i64 = 512 * 1024;
 
-/// A note with its owner's name.
+/// A note with the name of its owner.
 #[derive(Clone, Debug, Queryable)]
 pub struct Note {
-    /// UUID version 7.
+    /// UUID version 7, so that notes sort by creation.
     pub id: Uuid,
     /// Never empty.
     pub title: String,
     /// May be empty.
     pub body: String,
-    /// Whether others may read it.
+    /// True if other users may read the note.
     pub shared: bool,
-    /// Raised by each change.
+    /// Incremented by each change. The entity tag is made of it.
     pub version: i64,
-    /// When it was made.
     pub created_at: DateTime<Utc>,
-    /// When it was last changed.
     pub updated_at: DateTime<Utc>,
-    /// Whose it is.
     pub owner_id: Uuid,
-    /// The owner's username.
+    /// The username of the owner.
     pub owner_name: String,
 }
 
-/// What may be written into a note.
+/// The content of a note, as users write it.
 #[derive(Clone, Debug)]
 pub struct Content {
-    /// See [`TITLE_MAX`].
+    /// At most [`TITLE_MAX`] characters.
     pub title: String,
-    /// See [`BODY_MAX`].
+    /// At most [`BODY_MAX`] characters.
     pub body: String,
-    /// Whether others may read it.
+    /// True if other users may read the note.
     pub shared: bool,
 }
 
@@ -77,10 +75,6 @@ const COLUMNS: Columns = (
     users::username,
 );
 
-/// The note of this id.
-///
-/// # Errors
-/// PostgreSQL's.
 pub fn find(connection: &mut PgConnection, id: Uuid) -> QueryResult<Option<Note>> {
     notes::table
         .inner_join(users::table)
@@ -93,18 +87,15 @@ pub fn find(connection: &mut PgConnection, id: Uuid) -> QueryResult<Option<Note>
 /// A page of notes.
 #[derive(Debug)]
 pub struct Listed {
-    /// The latest made first.
+    /// Newest first.
     pub notes: Vec<Note>,
-    /// The note before which the next page starts; `None`: this is the last one.
+    /// The note before which the next page starts; `None` on the last page.
     pub next: Option<Uuid>,
 }
 
-/// Lists at most `limit` notes, and no more than fill a page. A page may have fewer, and still be followed by others.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Lists at most `limit` notes, up to the size of a page. A page may have fewer notes although more follow.
 pub fn list(connection: &mut PgConnection, filter: &Filter, limit: usize) -> QueryResult<Listed> {
-    // One more than is shown tells whether there is a next page.
+    // One row more than the page shows tells whether there is a next page.
     let rows = i64::try_from(limit).unwrap_or(i64::MAX - 1) + 1;
     let mut found = search::find(connection, filter, rows)?;
     let has_more = found.ids.len() > limit;
@@ -122,13 +113,14 @@ pub fn list(connection: &mut PgConnection, filter: &Filter, limit: usize) -> Que
     Ok(Listed { notes, next })
 }
 
-/// Loads the first of these notes that fill a page. It reads again who may see them: that may have changed since.
+/// Loads as many of these notes as fit on a page. Checks again who may see them, since that may have changed
+/// since the search.
 fn load_page(
     connection: &mut PgConnection,
     ids: Vec<Uuid>,
     visible_to: Option<Uuid>,
 ) -> QueryResult<Vec<Note>> {
-    // The lengths are read without the texts, so that PostgreSQL sends no text that the page has no room for.
+    // PostgreSQL adds up the lengths first, so that it sends no text for which the page has no room.
     let is_on_page = sql::<Bool>(
         "notes.id IN (SELECT id FROM (SELECT id, sum(octet_length(title) + octet_length(body)) OVER (ORDER BY id DESC \
          ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS bytes_before FROM notes WHERE id = ANY(",
@@ -147,19 +139,16 @@ fn load_page(
         .load(connection)
 }
 
-/// Returns title and body as a search compares them. No needle holds the letter between them: it begins the code of a
-/// character, and continues with none.
+/// Returns the title and the body as a search compares them. No needle matches across the separator, because
+/// it has a letter that begins the code of a character and none that continues it.
 #[must_use]
 pub fn search_text(title: &str, body: &str) -> String {
     [to_ascii(&fold(title)), to_ascii(&fold(body))].join("\nA\n")
 }
 
-/// Makes a note, in the caller's transaction. `None`: its owner's account is no more.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Inserts a note. Must run in a transaction. Returns `None` if the owner's account was deleted.
 pub fn insert(connection: &mut PgConnection, owner_id: Uuid, content: &Content) -> QueryResult<Option<Note>> {
-    // A deletion of the account takes turns with this, and other notes do not.
+    // This lock and a deletion of the account wait for each other. Other inserts do not wait.
     let owner = users::table.find(owner_id).select(users::id).for_key_share();
     if owner.first::<Uuid>(connection).optional()?.is_none() {
         return Ok(None);
@@ -180,10 +169,7 @@ pub fn insert(connection: &mut PgConnection, owner_id: Uuid, content: &Content) 
     find(connection, id)
 }
 
-/// Replaces a note's content, if it is still of this version and this owner's. `None`: it is not.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Replaces the content of a note. Returns `None` if the note has another version or owner than `seen`.
 pub fn update(connection: &mut PgConnection, seen: &Note, content: &Content) -> QueryResult<Option<Note>> {
     let unchanged = notes::version.eq(seen.version).and(notes::owner_id.eq(seen.owner_id));
     let updated = diesel::update(notes::table.find(seen.id))
@@ -200,10 +186,7 @@ pub fn update(connection: &mut PgConnection, seen: &Note, content: &Content) -> 
     if updated == 0 { Ok(None) } else { find(connection, seen.id) }
 }
 
-/// Deletes a note, if it is still of this version. `false`: it is not.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Deletes a note. Returns false if the note has another version or owner than `seen`.
 pub fn delete(connection: &mut PgConnection, seen: &Note) -> QueryResult<bool> {
     let unchanged = notes::version.eq(seen.version).and(notes::owner_id.eq(seen.owner_id));
     diesel::delete(notes::table.find(seen.id))

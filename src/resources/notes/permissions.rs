@@ -1,20 +1,20 @@
-//! The permissions that notes ask for.
+//! The permissions that the endpoints of notes require.
 
 use crate::guard::Requirement;
 
-/// To read notes.
+/// Requires permission to read notes.
 pub struct NotesRead;
 
 impl Requirement for NotesRead {
     const PERMISSION: Option<&'static str> = Some("notes:read");
 }
 
-/// To write one's own notes.
+/// Requires permission to write one's own notes.
 pub struct NotesWrite;
 
 impl Requirement for NotesWrite {
     const PERMISSION: Option<&'static str> = Some("notes:write");
 }
 
-/// Lifts ownership and visibility.
+/// The permission to see and change the notes of all users.
 pub const NOTES_MANAGE: &str = "notes:manage";

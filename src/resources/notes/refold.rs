@@ -1,5 +1,5 @@
-//! Fills the folded text of notes that lack it: those made before there was any, and those that a node of an earlier version
-//! writes.
+//! Fills in missing search text. Notes lack it if they were created before the column existed, or if a node
+//! of an earlier version has written them.
 
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Bool, Text, Uuid as SqlUuid};
@@ -8,9 +8,9 @@ use uuid::Uuid;
 use super::note::search_text;
 use crate::database::{Database, DatabaseError, indexes};
 
-/// Notes in a transaction.
+/// The number of notes in a transaction.
 const BATCH: usize = 200;
-/// The advisory lock's number: "refold" in ASCII.
+/// The key of the advisory lock: `refold` in ASCII.
 const LOCK: i64 = 0x7265_666f_6c64;
 
 #[derive(QueryableByName)]
@@ -29,11 +29,10 @@ struct Unfolded {
     body: String,
 }
 
-/// Folds a batch, the newest first. Returns whether there may be more; not where another node is folding. Folds none while
-/// the index that finds them is missing: whatever repeats this would read the whole table each time.
+/// Fills in a batch of notes, newest first. Returns true if there may be more.
 ///
-/// # Errors
-/// See [`DatabaseError`].
+/// Does nothing while another node is filling in notes. Also does nothing while the index that finds such
+/// notes is missing, because each call would read the whole table.
 pub async fn run_batch(database: &Database) -> Result<bool, DatabaseError> {
     database.transaction(refold).await.map(|folded| folded >= BATCH)
 }
@@ -67,7 +66,7 @@ fn try_lock(connection: &mut PgConnection) -> QueryResult<bool> {
     Ok(lock.locked)
 }
 
-/// A row that somebody writes is passed over.
+/// Reads and locks rows without search text. Skips rows that another transaction has locked.
 fn read(connection: &mut PgConnection, scope: &str, limit: usize) -> QueryResult<Vec<Unfolded>> {
     diesel::sql_query(format!(
         "SELECT id, title, body FROM notes WHERE {scope} AND search_text IS NULL ORDER BY id DESC LIMIT $1 \

@@ -1,5 +1,6 @@
-//! Which notes a list shows, newest first: by indexes in the order of the list, and for a search by an index of trigrams.
-//! Each part of a search reads a bounded number of rows; past it a page ends early and says where to go on.
+//! Finds the notes of a list, newest first. A plain list reads indexes in its order; a search also uses an
+//! index of trigrams. If trigrams do not help, a search reads a bounded number of rows. The page then ends
+//! early and reports where to continue.
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text, Uuid as SqlUuid};
@@ -7,47 +8,50 @@ use uuid::Uuid;
 
 use crate::database::folded_text::Needle;
 
-/// What to list; every condition set must hold.
+/// The conditions of a list. A note must meet all that are set.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
-    /// Only those that this user may see; `None`: all.
+    /// Only notes that this user may see; `None` for all notes.
     pub visible_to: Option<Uuid>,
-    /// Only this user's.
+    /// Only notes of this user.
     pub owner_id: Option<Uuid>,
-    /// Only shared ones, or only private ones.
+    /// Only shared notes if true, only private ones if false.
     pub shared: Option<bool>,
     /// A part of the title or the body.
     pub q: Option<Needle>,
-    /// Only those made before this one: the last of the page before.
+    /// Only notes older than this one, the last of the previous page.
     pub before: Option<Uuid>,
 }
 
-/// Rows that a search reads in order before it asks the index of trigrams: of what is frequent it finds enough there.
+/// The number of newest rows that a search reads before it uses the index of trigrams. Frequent text is found
+/// there often enough to fill the page.
 const RECENT_ROWS: i64 = 1_000;
-/// Rows that a search reads for a page where trigrams do not help.
+/// The number of rows that a search reads for a page if trigrams do not help.
 const SHORT_ROWS: i64 = 10_000;
-/// Rows not folded yet that a search reads for a page, how many at once, and bytes of their text.
+/// The number of rows without search text that a search reads for a page, the number it reads at once, and
+/// the most bytes of their text.
 const UNFOLDED_ROWS: usize = 5_000;
 const UNFOLDED_BATCH: i64 = 200;
 const UNFOLDED_BYTES: usize = 16 * 1024 * 1024;
 
-/// The notes of a page.
+/// The notes found for a page.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Found {
     /// Newest first.
     pub ids: Vec<Uuid>,
-    /// Where the search stopped before it had enough: older notes were not looked at.
+    /// The note at which the search stopped early. Older notes were not read.
     pub stopped_at: Option<Uuid>,
 }
 
 impl Found {
-    /// Adds what another part found. What is older than where either stopped waits for the next page.
+    /// Adds what another part of the search found. The newer stop counts, because only one part has read the
+    /// notes before it.
     fn add(&mut self, other: Self) {
         self.ids.extend(other.ids);
         self.stopped_at = self.stopped_at.max(other.stopped_at);
     }
 
-    /// Keeps the newest `limit`.
+    /// Sorts the notes and keeps the newest `limit`, but none older than the stop.
     fn newest(mut self, limit: i64) -> Self {
         self.ids.sort_unstable_by(|one, other| other.cmp(one));
         self.ids.dedup();
@@ -63,7 +67,7 @@ impl Found {
     }
 }
 
-/// Notes that one index has in the order of the list. No note is in two of a filter's.
+/// Notes that one index lists in order. The scopes of a filter do not overlap.
 struct Scope {
     owner_id: Option<Uuid>,
     shared: bool,
@@ -82,7 +86,8 @@ impl Scope {
         scopes
     }
 
-    /// Written out, and not as a parameter, since partial indexes go by it.
+    /// Returns the condition in SQL. `shared` is written out instead of being a parameter, so that PostgreSQL
+    /// can use the partial indexes.
     fn condition(&self) -> &'static str {
         match (self.owner_id.is_some(), self.shared) {
             (true, true) => "owner_id = $1 AND shared AND id < $2",
@@ -109,10 +114,7 @@ struct Unfolded {
     body: String,
 }
 
-/// Returns the newest `limit` notes of the filter.
-///
-/// # Errors
-/// PostgreSQL's.
+/// Returns the newest `limit` notes that match the filter.
 pub fn find(connection: &mut PgConnection, filter: &Filter, limit: i64) -> QueryResult<Found> {
     let before = filter.before.unwrap_or(Uuid::max());
     let mut found = Found::default();
@@ -164,7 +166,7 @@ impl Search<'_> {
         Ok(Found { ids, stopped_at: self.find_end(connection, rows)? })
     }
 
-    /// Looks at the newest rows in order, until enough are found.
+    /// Searches the newest rows in order, and stops once it has found enough.
     fn find_recent(&self, connection: &mut PgConnection, rows: i64) -> QueryResult<Vec<Uuid>> {
         let query = format!(
             "SELECT id FROM (SELECT id, search_text FROM notes WHERE {} ORDER BY id DESC LIMIT $3) AS recent \
@@ -181,7 +183,7 @@ impl Search<'_> {
         Ok(ids(found))
     }
 
-    /// Returns the last of so many rows, if there are as many.
+    /// Returns the last of the newest `rows` rows; `None` if there are fewer.
     fn find_end(&self, connection: &mut PgConnection, rows: i64) -> QueryResult<Option<Uuid>> {
         let query = format!(
             "SELECT id FROM notes WHERE {} ORDER BY id DESC OFFSET $3 LIMIT 1",
@@ -196,7 +198,8 @@ impl Search<'_> {
         Ok(end.map(|row| row.id))
     }
 
-    /// The planner is not shown the limit, which would make it read all notes in order where few match.
+    /// Searches with the index of trigrams. The inner query hides the limit from the planner, which would
+    /// otherwise read all notes in order even if few match.
     fn find_by_trigrams(&self, connection: &mut PgConnection) -> QueryResult<Vec<Uuid>> {
         let query = format!(
             "WITH found AS MATERIALIZED (SELECT id FROM notes WHERE {} AND search_text LIKE $3) \
@@ -212,7 +215,7 @@ impl Search<'_> {
         Ok(ids(found))
     }
 
-    /// Reads the rows whose text is not folded yet, and folds it here.
+    /// Searches the rows that have no search text yet. Folds their text here.
     fn find_unfolded(&self, connection: &mut PgConnection) -> QueryResult<Found> {
         let mut found = Found::default();
         let (mut before, mut rows, mut bytes) = (self.before, 0, 0);

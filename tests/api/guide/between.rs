@@ -1,4 +1,4 @@
-//! What stands between a client and the server: it sees every request, and may lose an answer or give one of its own.
+//! A proxy between a client and the server. It records every request, and can drop an answer or give its own.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -7,17 +7,17 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-/// What becomes of a request.
+/// The action of the proxy on a request.
 #[derive(Clone, Debug)]
 pub enum Fate {
-    /// The server answers, and the answer gets lost.
+    /// The server answers, but the answer is lost.
     AnswerLost,
-    /// The server never hears of it.
+    /// The proxy answers itself, and the server does not receive the request.
     Answered(String),
 }
 
 impl Fate {
-    /// Another answers, with this head (without the length) and body.
+    /// Creates an answer of the proxy with this head (without the length) and body.
     pub fn answered(head: &str, body: &str) -> Self {
         let length = body.len();
         Self::Answered(format!(
@@ -26,7 +26,7 @@ impl Fate {
     }
 }
 
-/// A request that came by: method, path, status of the answer.
+/// A request that passed: method, path, and status of the answer.
 pub type Passed = (String, String, u16);
 
 #[derive(Clone)]
@@ -37,7 +37,7 @@ pub struct Between {
 }
 
 impl Between {
-    /// Before the server at `base`.
+    /// Starts a proxy before the server at `base`.
     pub async fn before(base: &str) -> Self {
         let server = base.strip_prefix("http://").unwrap().to_owned();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -53,23 +53,23 @@ impl Between {
         between
     }
 
-    /// What becomes of the next refreshes; of all others the server decides.
+    /// Sets what happens to the next refreshes. The server answers all other requests.
     pub fn next_refreshes(&self, fates: impl IntoIterator<Item = Fate>) {
         self.fates.lock().unwrap().extend(fates);
     }
 
-    /// How often this path was asked.
+    /// Counts the requests for this path.
     pub fn count(&self, path: &str) -> usize {
         self.passed.borrow().iter().filter(|(_, asked, _)| asked == path).count()
     }
 
-    /// The statuses that this path was answered with.
+    /// Returns the statuses of the answers for this path.
     pub fn statuses(&self, path: &str) -> Vec<u16> {
         let passed = self.passed.borrow();
         passed.iter().filter(|(_, asked, _)| asked == path).map(|(_, _, status)| *status).collect()
     }
 
-    /// Until something was answered with this status.
+    /// Waits until an answer had this status.
     pub async fn seen(&self, status: u16) {
         let mut passed = self.passed.subscribe();
         let seen = passed.wait_for(|all| all.iter().any(|(_, _, found)| *found == status));
@@ -77,7 +77,7 @@ impl Between {
         drop(seen.expect("it is answered in time").unwrap());
     }
 
-    /// One connection, one request.
+    /// Handles a connection with one request.
     async fn carry(&self, mut client: TcpStream, server: &str) {
         let Some(request) = read_request(&mut client).await else { return };
         let mut words = request.split(' ').map(str::to_owned);
@@ -97,7 +97,7 @@ impl Between {
     }
 }
 
-/// The whole request, which asks for the connection to be closed.
+/// Reads a whole request, and changes it to ask for the connection to be closed.
 async fn read_request(client: &mut TcpStream) -> Option<String> {
     let mut bytes = Vec::new();
     loop {

@@ -1,4 +1,4 @@
-//! The guide's four clients behind one face, each as it is printed.
+//! The guide's four clients behind a common interface, each exactly as printed.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use tokio::task::spawn_blocking;
 use super::printed;
 use crate::support::PASSWORD;
 
-/// Where the printed files are.
+/// The folder of the printed files.
 pub const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/examples");
 const DRIVERS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/api/guide");
 
@@ -26,15 +26,15 @@ pub enum Language {
     Rust,
 }
 
-/// What a client makes of an answer.
+/// A client's report of an answer.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Told {
     Answer(Value),
-    /// The user must sign in again; why.
+    /// The user must sign in again, for this reason.
     SignInAgain(String),
-    /// Another refusal: what to do next, and why.
+    /// Another refusal: the next action, and the reason.
     Refused(String, String),
-    /// No answer of doorward's.
+    /// There was no answer from doorward.
     Fault(String),
 }
 
@@ -47,14 +47,14 @@ impl Told {
         }
     }
 
-    /// Holds it to say that the user must sign in again, because of this.
+    /// Checks that the user must sign in again for this reason.
     #[track_caller]
     pub fn sign_in_again(&self, why: &str) {
         assert!(matches!(self, Self::SignInAgain(text) if text.contains(why)), "{why}: {self:?}");
     }
 }
 
-/// A client with its store.
+/// A client with its storage.
 pub struct Client {
     language: Language,
     base: String,
@@ -88,17 +88,17 @@ impl Client {
         Self { language, base: base.to_owned(), folder, run }
     }
 
-    /// The program ends and begins anew, with what it has stored.
+    /// Restarts the program with what it has stored.
     pub fn restart(&mut self) {
         self.run = Run::begin(self.language, &self.base, &self.kept());
     }
 
-    /// Where the refresh token is stored.
+    /// Returns the path of the stored refresh token.
     pub fn kept(&self) -> PathBuf {
         self.folder.path().join("kept")
     }
 
-    /// The refresh token that is stored.
+    /// Returns the stored refresh token.
     pub fn stored(&self) -> Option<String> {
         let text = std::fs::read_to_string(self.kept()).ok()?;
         match self.language {
@@ -129,7 +129,7 @@ impl Client {
         self.one(json!({ "do": "call", "method": method, "path": path, "json": body, "times": 1 })).await
     }
 
-    /// The same call, so often at once.
+    /// Makes the call this many times at once.
     pub async fn get_at_once(&self, times: usize, path: &str) -> Vec<Told> {
         self.run(json!({ "do": "call", "method": "GET", "path": path, "json": null, "times": times })).await
     }
@@ -194,7 +194,7 @@ impl Run {
     fn driver(program: &str, driver: &str, base: &str, kept: &Path) -> Self {
         let mut command = Command::new(program);
         command.arg(format!("{DRIVERS}/{driver}")).args([FOLDER, base]).arg(kept).env("no_proxy", "*");
-        // A password that requests would put in the place of a token.
+        // requests would send this password instead of a token.
         let home = kept.parent().unwrap();
         std::fs::write(home.join(".netrc"), "machine 127.0.0.1 login mallory password wrong").unwrap();
         command.env("HOME", home).stdin(Stdio::piped()).stdout(Stdio::piped());
@@ -228,7 +228,7 @@ fn read(told: &Value) -> Told {
 fn told_by_process(mut shell: Command, input: &str) -> Told {
     let mut child =
         shell.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    // It need not be read.
+    // The client need not read its input.
     let _ = writeln!(child.stdin.take().unwrap(), "{input}");
     let output = child.wait_with_output().unwrap();
     let (said, why) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));

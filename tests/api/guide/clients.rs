@@ -1,4 +1,4 @@
-//! What the guide promises of its clients, each held to it in all four languages.
+//! Checks what the guide promises about its clients, in all four languages.
 
 use std::time::Instant;
 
@@ -15,7 +15,7 @@ use crate::support::{PASSWORD, World};
 const ME: &str = "/api/v1/me";
 const REFRESH: &str = "/api/v1/auth/refresh";
 
-/// A server with alice, what stands before it, and a client of hers that is signed in.
+/// A server with the user alice, a proxy before it, and her signed-in client.
 struct Scene {
     world: World,
     between: Between,
@@ -32,18 +32,18 @@ impl Scene {
         Self { world, between, client }
     }
 
-    /// Longer than an access token lives.
+    /// Advances time beyond the lifetime of an access token.
     fn six_minutes_later(&self) {
         self.world.advance(TimeDelta::minutes(6));
     }
 
-    /// How often the refresh token was traded, whoever asked.
+    /// Returns how often the refresh token was rotated, by any caller.
     fn rotations(&self) -> i64 {
         assert_eq!(self.world.events("refresh_token_reused"), 0);
         self.world.count("SELECT generation::bigint - 1 AS count FROM refresh_tokens")
     }
 
-    /// The client goes on with the session that it began with, and holds its live refresh token.
+    /// Checks that the client still has its first session, and stores the live refresh token.
     async fn is_signed_in(&self) {
         assert_eq!(self.client.get(ME).await.answer()["username"], "alice");
         assert_eq!(self.world.count("SELECT count(*) FROM sessions WHERE ended_at IS NULL"), 1);
@@ -52,7 +52,7 @@ impl Scene {
         assert_eq!(self.world.events("refresh_token_reused"), 0);
     }
 
-    /// The client has thrown away what it held.
+    /// Checks that the client has discarded its tokens.
     async fn holds_nothing(&self) {
         assert_eq!(self.client.stored(), None);
         self.client.get(ME).await.sign_in_again("credentials_missing");
@@ -228,7 +228,7 @@ async fn the_next_start_goes_on_with_what_was_stored(language: Language) {
     scene.is_signed_in().await;
 }
 
-/// A client that dies between the answer and the storing presents the spent token at its next start.
+/// A client that dies before it has stored the answer presents the used token when it starts again.
 async fn a_token_that_could_not_be_stored_is_not_used(language: Language) {
     let scene = Scene::new(language).await;
     let stored = std::fs::read(scene.client.kept()).unwrap();
@@ -246,14 +246,14 @@ async fn a_token_that_could_not_be_stored_is_not_used(language: Language) {
     scene.is_signed_in().await;
 }
 
-/// The only clock here that cannot be moved is the client's own.
+/// The client's clock is the only one in these tests that cannot be moved.
 async fn it_refreshes_a_little_early_by_its_own_clock(language: Language) {
     let world = World::with(|settings| settings.access_token_ttl = std::time::Duration::from_secs(4)).await;
     world.user("alice", "member");
     let between = Between::before(&world.base).await;
     let client = Client::new(language, &between.base);
     assert_eq!(client.sign_in().await, Told::Answer(Value::Null));
-    // For the server the token stays good for eight seconds.
+    // For the server the token is valid for eight seconds.
     world.advance(TimeDelta::seconds(-4));
     tokio::time::sleep(std::time::Duration::from_millis(3_950)).await;
     assert_eq!(client.get(ME).await.answer()["username"], "alice");

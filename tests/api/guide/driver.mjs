@@ -1,4 +1,4 @@
-// Does with the guide's client in JavaScript what each line of its input says, and prints a line of JSON for each.
+// Runs the guide's JavaScript client as each line of the input says, and prints a line of JSON for each.
 
 import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { createInterface } from "node:readline";

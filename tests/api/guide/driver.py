@@ -1,4 +1,4 @@
-"""Does with the guide's client in Python what each line of its input says, and prints a line of JSON for each."""
+"""Runs the guide's Python client as each line of the input says, and prints a line of JSON for each."""
 
 import json
 import os

@@ -1,5 +1,6 @@
-//! The guide against what it tells of: its commands run as they are printed, in order, and their answers compared; its
-//! clients are the files of `docs/examples` word for word. With `DOORWARD_WRITE_EXAMPLES` set, the clients are printed anew.
+//! Tests the guide. Runs its commands in order, exactly as printed, and compares the answers. Its clients
+//! must equal the files in `docs/examples`, which are printed into the guide if `DOORWARD_WRITE_EXAMPLES` is
+//! set.
 
 mod between;
 mod client;
@@ -25,7 +26,7 @@ fn guide() -> String {
     std::fs::read_to_string(GUIDE).unwrap()
 }
 
-/// The blocks of code of a document, each with its language.
+/// Returns the code blocks of a document, each with its language.
 fn blocks(text: &str) -> Vec<(String, String)> {
     let mut blocks = Vec::new();
     let mut lines = text.lines();

@@ -1,4 +1,5 @@
-//! A walk through the guide: one shell, every command in order as it is printed, every answer compared with the one below it.
+//! Walks through the guide in one shell. Runs every command in order, exactly as printed, and compares each
+//! answer with the one printed below it.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -29,7 +30,7 @@ impl Shell {
         Self { child, input, output }
     }
 
-    /// Runs commands, and lets the server work meanwhile; gives what they print.
+    /// Runs commands while the server keeps working, and returns their output.
     async fn run(mut self, commands: String) -> (Self, String) {
         let ran = spawn_blocking(move || {
             let printed = self.exchange(&commands);
@@ -39,7 +40,7 @@ impl Shell {
     }
 
     fn exchange(&mut self, commands: &str) -> String {
-        // What they do with their input must not reach the commands behind them.
+        // The commands must not read the input that follows them.
         write!(self.input, "{{ {commands}\n}} </dev/null\necho '{END}'\n").unwrap();
         let mut printed = String::new();
         loop {
@@ -60,7 +61,8 @@ impl Drop for Shell {
     }
 }
 
-/// Whether an answer is as it is printed: `…` stands for any rest, and ids and times are as they come.
+/// Returns whether an answer matches the printed one, in which `…` stands for any text. Ids and times may
+/// differ.
 fn is_as_printed(printed: &Value, found: &Value) -> bool {
     match (printed, found) {
         (Value::Object(printed), Value::Object(found)) => {
@@ -90,7 +92,7 @@ fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
 }
 
-/// Status line, type and challenges; and the body.
+/// Returns the status line, the content type and the challenges, and then the body.
 fn parts(answer: &str) -> (Vec<String>, Value) {
     let (head, body) = answer.split_once("\n\n").unwrap();
     let shown = |line: &&str| {
@@ -124,7 +126,7 @@ async fn every_command_of_the_guide_does_what_stands_below_it() {
             "sh" if text.starts_with("#!") => {}
             "sh" => {
                 if text.contains("nightly backup") && text.contains("-s -i") {
-                    // "An hour after the sign-in."
+                    // The guide says "An hour after the sign-in."
                     world.advance(TimeDelta::hours(1));
                     assert!(!refresh.is_empty(), "how to refresh stands before it");
                     (shell, _) = shell.run(refresh.clone()).await;
@@ -143,7 +145,7 @@ async fn every_command_of_the_guide_does_what_stands_below_it() {
     }
     assert!(guide().contains(&format!("PASSWORD='{PASSWORD}'")));
     assert_eq!(compared, 11, "a block of the guide has no command, or a command lost its block");
-    // What no block shows: both ways to send a personal token were let in.
+    // No block shows this: both ways of sending a personal token were accepted.
     let uses = "SELECT count(*) FROM personal_tokens WHERE last_used_at IS NOT NULL";
     world.flush().await;
     assert_eq!(world.count(uses), 1);

@@ -1,4 +1,5 @@
-//! A browser as far as HTTP goes: it keeps cookies, says where its requests come from, and sends forms.
+//! An HTTP client that acts like a browser: it keeps cookies, says where its requests come from, and sends
+//! forms.
 
 use std::collections::BTreeMap;
 
@@ -6,13 +7,13 @@ use reqwest::Method;
 
 use super::{Answer, PASSWORD, World};
 
-/// Its cookies, and the server that it talks to.
+/// A browser with its cookies, and the server that it uses.
 pub struct Browser<'a> {
     world: &'a World,
     pub cookies: BTreeMap<String, String>,
-    /// What `Sec-Fetch-Site` says of its unsafe requests.
+    /// The value of `Sec-Fetch-Site` in its unsafe requests.
     pub site: &'static str,
-    /// Where a proxy says that it is.
+    /// The client address that a proxy reports.
     pub address: Option<&'static str>,
 }
 
@@ -21,12 +22,12 @@ impl<'a> Browser<'a> {
         Self { world, cookies: BTreeMap::new(), site: "same-origin", address: None }
     }
 
-    /// With cookies of another.
+    /// Creates a browser with these cookies.
     pub fn with(world: &'a World, cookies: BTreeMap<String, String>) -> Self {
         Self { cookies, ..Self::new(world) }
     }
 
-    /// With everybody's password.
+    /// Creates a browser and signs in with the common password.
     pub async fn signed_in(world: &'a World, username: &str) -> Self {
         let mut browser = Self::new(world);
         let answer = browser.sign_in(username, PASSWORD, &[]).await;
@@ -45,7 +46,7 @@ impl<'a> Browser<'a> {
         self.send(Method::GET, path, None).await
     }
 
-    /// Loads a page and sends its form with these fields besides the hidden ones.
+    /// Loads a page and sends its form with these fields in addition to the hidden ones.
     pub async fn fill_in(&mut self, page: &str, action: &str, fields: &[(&str, &str)]) -> Answer {
         let hidden = self.hidden_fields(page, action).await;
         self.send_form(action, &hidden, fields).await
@@ -64,19 +65,20 @@ impl<'a> Browser<'a> {
         self.post(action, &sent).await
     }
 
-    /// Loads a page and returns the hidden fields of its form with this action; where it has none, of its first form.
+    /// Loads a page and returns the hidden fields of its form with this action, or of its first form if there
+    /// is none.
     pub async fn hidden_fields(&mut self, page: &str, action: &str) -> Vec<(String, String)> {
         let html = self.get(page).await;
         let html = html.body.as_str().unwrap_or_default().to_owned();
         let start = html.find(&format!("action=\"{action}\"")).or_else(|| html.find("name=\"csrf_token\""));
         let start = start.unwrap_or_else(|| panic!("no form on {page}: {html}"));
-        // The first form's own tag is passed over by its field's name.
+        // The first form is found by a field's name, so its own tag is skipped.
         let start = html[..start].rfind('<').unwrap_or(start);
         let form = html[start..].split("</form>").next().unwrap_or_default();
         form.split("<input type=\"hidden\"").skip(1).map(name_and_value).collect()
     }
 
-    /// The token of a page's first form.
+    /// Returns the CSRF token of a page's first form.
     pub async fn form_token(&mut self, page: &str) -> String {
         let html = self.get(page).await;
         let html = html.body.as_str().unwrap_or_default().to_owned();
@@ -85,7 +87,7 @@ impl<'a> Browser<'a> {
         rest.split('"').next().unwrap_or_default().to_owned()
     }
 
-    /// Sends a form as it is.
+    /// Sends a form with exactly these fields.
     pub async fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> Answer {
         let mut body = url::form_urlencoded::Serializer::new(String::new());
         body.extend_pairs(fields);
@@ -117,7 +119,7 @@ impl<'a> Browser<'a> {
         answer
     }
 
-    /// Keeps the cookies of an answer.
+    /// Stores the cookies of an answer.
     pub fn keep(&mut self, answer: &Answer) {
         for cookie in answer.headers.get_all("set-cookie") {
             let text = cookie.to_str().expect("a cookie");
@@ -130,14 +132,14 @@ impl<'a> Browser<'a> {
         }
     }
 
-    /// The same cookies with an API request.
+    /// Creates an API request with the browser's cookies.
     pub fn ask(&self, method: Method, path: &str) -> super::Ask {
         let pairs: Vec<String> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
         self.world.ask(method, path).header("cookie", pairs.join("; "))
     }
 }
 
-/// Reads the rest of a hidden field's tag.
+/// Parses the rest of a hidden field's tag.
 fn name_and_value(tag: &str) -> (String, String) {
     let attribute = |name: &str| {
         let rest = tag.split_once(&format!(" {name}=\"")).map(|(_, rest)| rest);

@@ -1,4 +1,4 @@
-//! A database for each test, copied from a template that is made once for each state of the migrations.
+//! Creates a database for each test, copied from a template. Each state of the migrations has one template.
 
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
@@ -10,10 +10,10 @@ use diesel::{Connection, PgConnection, QueryableByName, RunQueryDsl};
 use doorward::app::start;
 use doorward::database::Database;
 
-/// The advisory lock under which the template is made: "template" in ASCII.
+/// The advisory lock for creating the template: "template" in ASCII.
 const LOCK: i64 = 0x7465_6d70_6c61_7465;
 
-/// A `now()` that the tests can move. It stands before PostgreSQL's own in the search path.
+/// A `now()` that the tests can move. The search path has it before PostgreSQL's own.
 const CLOCK: &str = "
     CREATE SCHEMA clock;
     CREATE TABLE clock.shift (by interval NOT NULL);
@@ -22,7 +22,7 @@ const CLOCK: &str = "
         AS 'SELECT pg_catalog.now() + (SELECT by FROM clock.shift)';
 ";
 
-/// A database; it goes with this.
+/// A test's database. It is dropped with this value.
 pub struct TestDatabase {
     pub url: String,
     name: String,
@@ -40,7 +40,7 @@ impl TestDatabase {
 }
 
 impl TestDatabase {
-    /// The locales that this PostgreSQL can make a database of.
+    /// Returns the locales in which this PostgreSQL can create a database.
     pub fn locales() -> Vec<String> {
         #[derive(QueryableByName)]
         struct Locale {
@@ -61,7 +61,7 @@ impl TestDatabase {
         found.into_iter().map(|found| found.locale).collect()
     }
 
-    /// A database of a locale.
+    /// Creates a database with this locale.
     pub fn with_locale(locale: &str) -> Self {
         let name = format!("doorward_test_{}", uuid::Uuid::now_v7().simple());
         let made = format!("CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8' {locale}");
@@ -81,7 +81,7 @@ impl Drop for TestDatabase {
     }
 }
 
-/// The tests' cluster.
+/// Connects to the tests' PostgreSQL.
 fn cluster() -> PgConnection {
     PgConnection::establish(&cluster_url()).expect("the tests' PostgreSQL")
 }
@@ -94,7 +94,7 @@ fn cluster_url() -> String {
     })
 }
 
-/// This database of the tests' cluster, with the clock that can be moved.
+/// Returns the URL of a database in the tests' PostgreSQL, with the movable clock in its search path.
 fn url_of(name: &str) -> String {
     let cluster = cluster_url();
     let (server, query) = cluster.split_once('?').unwrap_or((&cluster, ""));
@@ -109,7 +109,7 @@ struct Found {
     count: i64,
 }
 
-/// Under a lock, so that of all test processes one makes it.
+/// Creates the template under a lock, so that only one test process does.
 fn make_template() -> String {
     let name = format!("doorward_template_{:016x}", fingerprint());
     let mut cluster = cluster();
@@ -134,7 +134,7 @@ fn fill(url: &str) {
     start::prepare(&mut connection, &super::settings()).expect("a database to serve on");
 }
 
-/// Of all that the template is made of.
+/// Returns a hash of everything that the template depends on.
 fn fingerprint() -> u64 {
     let mut hasher = DefaultHasher::new();
     CLOCK.hash(&mut hasher);

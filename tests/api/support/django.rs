@@ -1,5 +1,5 @@
-//! A Django site with simplejwt, and the script that compares it with a server of ours. Their Python is what
-//! `scripts/python-venv` prints.
+//! Runs a Django site with simplejwt, and the script that compares it with a doorward server.
+//! `scripts/python-venv` prints the Python that they need.
 
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
@@ -11,7 +11,8 @@ use doorward::state::State;
 
 use super::{PASSWORD, Time, World};
 
-/// With everything that the tests' requirements name; a test without it fails, it is never skipped.
+/// Creates a command of the Python that has the tests' requirements. A test without it fails and is never
+/// skipped.
 fn python(script: &str) -> Command {
     let python = std::env::var("DOORWARD_TEST_PYTHON").unwrap_or_else(|_| {
         panic!(
@@ -20,12 +21,12 @@ fn python(script: &str) -> Command {
     });
     let mut command = Command::new(python);
     command.arg(format!("{}/tests/simplejwt/{script}", env!("CARGO_MANIFEST_DIR")));
-    // Nothing leaves the loopback, and nothing is written beside the scripts.
+    // Requests stay on the loopback interface, and no files are written beside the scripts.
     command.env("no_proxy", "*").env("PYTHONDONTWRITEBYTECODE", "1");
     command
 }
 
-/// A running site; it goes with this.
+/// A running site. It stops when this is dropped.
 pub struct Django {
     pub base: String,
     child: Child,
@@ -33,7 +34,7 @@ pub struct Django {
 }
 
 impl Django {
-    /// With these settings of simplejwt.
+    /// Starts a site with these settings of simplejwt.
     pub fn start(settings: &[&str]) -> Self {
         let mut command = python("django_site.py");
         command.args(settings).stdin(Stdio::piped()).stdout(Stdio::piped());
@@ -53,7 +54,7 @@ impl Drop for Django {
     }
 }
 
-/// Asks both the same; panics with every difference.
+/// Sends the same requests to both servers. Panics with every difference.
 pub async fn compare(mode: &str, django: &Django, world: &World) {
     let mut command = python("compare.py");
     let control = control(world);
@@ -64,7 +65,7 @@ pub async fn compare(mode: &str, django: &Django, world: &World) {
     assert!(output.status.success(), "\n{said}{complained}");
 }
 
-/// Where the script moves the server's time; gives the address.
+/// Starts the server that lets the script move time, and returns its URL.
 fn control(world: &World) -> String {
     let hands = web::Data::new((world.time(), world.services.clone()));
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
@@ -77,7 +78,7 @@ fn control(world: &World) -> String {
     format!("http://{address}")
 }
 
-/// What was noted as used is written first, as it is every few seconds.
+/// Writes the recorded last uses first, as a server does every few seconds.
 async fn advance(seconds: web::Path<i64>, hands: web::Data<(Time, web::Data<State>)>) -> HttpResponse {
     let (time, services) = hands.get_ref();
     services.recorder.last_use.flush(&services.core.database).await.expect("the database");

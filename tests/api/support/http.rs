@@ -26,7 +26,7 @@ impl Ask {
         Self(self.0.header(name, value.to_string()))
     }
 
-    /// A header that may be no text.
+    /// Adds a header that may not be text.
     pub fn bytes_header(self, name: &str, value: reqwest::header::HeaderValue) -> Self {
         Self(self.0.header(name, value))
     }
@@ -48,17 +48,16 @@ impl Ask {
     }
 }
 
-/// An answer.
 #[derive(Clone, Debug)]
 pub struct Answer {
     pub status: u16,
     pub headers: HeaderMap,
-    /// JSON, or the text of what is none.
+    /// The body as JSON, or as a JSON string if it is not JSON.
     pub body: Value,
 }
 
 impl Answer {
-    /// A member that is a text.
+    /// Returns a text member of the body.
     pub fn text(&self, name: &str) -> String {
         self.body[name].as_str().unwrap_or_else(|| panic!("no {name} in {}", self.body)).to_owned()
     }
@@ -71,13 +70,13 @@ impl Answer {
         self.headers.get_all("www-authenticate").iter().filter_map(|value| value.to_str().ok()).collect()
     }
 
-    /// Holds the answer to be a whole refusal of this code: status, body, headers.
+    /// Checks that the answer is a complete refusal with this code: status, body and headers.
     #[track_caller]
     pub fn refused(&self, code: &str) -> &Self {
         self.refused_at(code, super::PUBLIC_URL)
     }
 
-    /// The same of a server with another public URL.
+    /// Checks a refusal by a server with another public URL.
     #[track_caller]
     pub fn refused_at(&self, code: &str, public_url: &str) -> &Self {
         let found = doorward::refusal::Code::find(code).expect("a code");
@@ -98,7 +97,7 @@ impl Answer {
         self
     }
 
-    /// The same, with what the client should do next.
+    /// Checks a refusal, and also what the client should do next.
     #[track_caller]
     pub fn refused_with(&self, code: &str, action: &str, terminal: bool) -> &Self {
         self.refused(code);

@@ -1,4 +1,4 @@
-//! A server on a port of its own, a database of its own, and those who use it.
+//! A server with its own port and database, and the clients that use it.
 
 pub mod browser;
 pub mod database;
@@ -32,16 +32,16 @@ pub use browser::Browser;
 pub use database::TestDatabase;
 pub use http::{Answer, Ask};
 
-/// Everybody's password.
+/// The password of every account.
 pub const PASSWORD: &str = "an unusual pass phrase";
-/// bcrypt's least cost: the tests hash a lot.
+/// bcrypt's lowest cost, because the tests hash many passwords.
 pub const COST: u32 = 4;
-/// Every server's public URL, wherever it listens.
+/// The public URL of every server, wherever it listens.
 pub const PUBLIC_URL: &str = "http://doorward.test";
 
-/// A server and its database; both go with it.
+/// A server and its database. Both end when this is dropped.
 pub struct World {
-    /// Where it listens.
+    /// The URL at which the server listens.
     pub base: String,
     pub clock: Clock,
     pub services: web::Data<State>,
@@ -52,32 +52,32 @@ pub struct World {
 }
 
 impl World {
-    /// With the default settings.
+    /// Creates a world with the default settings.
     pub async fn new() -> Self {
         Self::with(|_| {}).await
     }
 
-    /// With other settings.
+    /// Creates a world with changed settings.
     pub async fn with(change: impl FnOnce(&mut Settings)) -> Self {
         Self::on(Arc::new(TestDatabase::make()), change).await
     }
 
-    /// Another server on this one's database.
+    /// Starts another server on this world's database.
     pub async fn another_node(&self) -> Self {
         self.another_node_with(|_| {}).await
     }
 
-    /// The same with other settings.
+    /// Starts another server on this world's database, with changed settings.
     pub async fn another_node_with(&self, change: impl FnOnce(&mut Settings)) -> Self {
         Self::on(Arc::clone(&self.database), change).await
     }
 
-    /// A server that does not follow the feed.
+    /// Creates a world whose server does not follow the feed.
     pub async fn without_feed() -> Self {
         Self::make(Arc::new(TestDatabase::make()), |_| {}, false).await
     }
 
-    /// A server on this database.
+    /// Starts a server on this database.
     pub async fn on(database: Arc<TestDatabase>, change: impl FnOnce(&mut Settings)) -> Self {
         Self::make(database, change, true).await
     }
@@ -104,7 +104,7 @@ impl World {
         Self { base: format!("http://{address}"), clock, services, database, client, handle, following }
     }
 
-    /// A request without a credential.
+    /// Creates a request without a credential.
     pub fn ask(&self, method: Method, path: &str) -> Ask {
         Ask::new(self.client.request(method, format!("{}{path}", self.base)))
     }
@@ -125,7 +125,7 @@ impl World {
         self.ask(Method::DELETE, path).bearer(token).send().await
     }
 
-    /// An account with everybody's password; gives its id.
+    /// Creates an account with the common password, and returns its id.
     pub fn user(&self, name: &str, role: &str) -> uuid::Uuid {
         let new = NewUser {
             username: Username::parse(name).expect("a name"),
@@ -142,7 +142,7 @@ impl World {
         }
     }
 
-    /// Signs in with everybody's password.
+    /// Signs in with the common password.
     pub async fn login(&self, name: &str) -> Tokens {
         self.login_with(json!({ "username": name, "password": PASSWORD })).await
     }
@@ -158,13 +158,13 @@ impl World {
         self.ask(Method::POST, "/api/v1/auth/refresh").json(&json!({ "refresh_token": token })).send().await
     }
 
-    /// Makes an account and signs in to it.
+    /// Creates an account and signs in to it.
     pub async fn signed_in(&self, name: &str, role: &str) -> Tokens {
         self.user(name, role);
         self.login(name).await
     }
 
-    /// A personal access token of this session's user.
+    /// Creates a personal access token for the user of this session. Returns the token and its id.
     pub async fn personal_token(&self, access: &str, scope: &str) -> (String, String) {
         let made =
             self.post("/api/v1/me/tokens", access, json!({ "name": "a script", "scope": scope })).await;
@@ -172,23 +172,23 @@ impl World {
         (made.text("token"), made.text("id"))
     }
 
-    /// Writes what was noted as used, as a server does every few seconds.
+    /// Writes the recorded last uses, as a server does every few seconds.
     pub async fn flush(&self) {
         self.services.recorder.last_use.flush(&self.services.core.database).await.expect("the database");
     }
 
-    /// From now on this node hears nothing of what others end.
+    /// Stops the node from following the feed, so that it does not learn what others end.
     pub fn stop_following(&mut self) {
         self.following = None;
     }
 
-    /// Moves time, the server's and the database's.
+    /// Moves the server's and the database's time.
     pub fn advance(&self, by: TimeDelta) {
         self.time().advance(by);
     }
 
-    /// From now on the database's time moves by the test alone: what is counted in seconds stays what it is on a machine
-    /// that is slow.
+    /// Stops the database's clock. Only the test moves it from now on, so that seconds are exact even on a
+    /// slow machine.
     pub fn stop_time(&self) {
         self.sql(
             "DO $$ BEGIN EXECUTE format(
@@ -197,7 +197,7 @@ impl World {
         );
     }
 
-    /// What moves time, for other threads.
+    /// Returns a handle that moves time, for other threads.
     pub fn time(&self) -> Time {
         Time { services: self.services.clone(), database_url: self.database.url.clone() }
     }
@@ -206,13 +206,13 @@ impl World {
         Database::connect(&self.database.url).expect("the test's database")
     }
 
-    /// Runs statements, which no node knows of unless it asks the database.
+    /// Runs statements. Nodes do not learn of the changes unless they ask the database.
     pub fn sql(&self, statements: &str) {
         self.connection().batch_execute(statements).expect(statements);
         self.services.cache.forget();
     }
 
-    /// A number out of the database.
+    /// Returns a number from the database.
     pub fn count(&self, query: &str) -> i64 {
         #[derive(QueryableByName)]
         struct Row {
@@ -223,7 +223,7 @@ impl World {
         row.count
     }
 
-    /// A text out of the database.
+    /// Returns a text from the database.
     pub fn text(&self, query: &str) -> String {
         #[derive(QueryableByName)]
         struct Row {
@@ -234,7 +234,7 @@ impl World {
         row.text
     }
 
-    /// How many audit events of this type there are; one that was repeated counts as often as it says.
+    /// Counts the audit events of this type. An event that stands for several repetitions counts as often.
     pub fn events(&self, event_type: &str) -> i64 {
         self.count(&format!(
             "SELECT coalesce(sum(coalesce((details ->> 'count')::bigint, 1)), 0)::bigint AS count
@@ -243,7 +243,8 @@ impl World {
     }
 }
 
-/// Asks until it is refused, which it is on every node within a second after what was in its favour was ended on one.
+/// Repeats a request until it is refused. Every node refuses it within a second after another one has ended
+/// its credential.
 pub async fn refused_in_time(ask: impl AsyncFn() -> Answer) -> Answer {
     let begun = std::time::Instant::now();
     loop {
@@ -255,7 +256,7 @@ pub async fn refused_in_time(ask: impl AsyncFn() -> Answer) -> Answer {
     }
 }
 
-/// Moves time, a server's and its database's.
+/// A handle that moves a server's and its database's time.
 #[derive(Clone)]
 pub struct Time {
     services: web::Data<State>,
@@ -269,7 +270,7 @@ impl Time {
         let moved = format!("UPDATE clock.shift SET by = by + {seconds} * interval '1 second'");
         let mut connection = Database::connect(&self.database_url).expect("the test's database");
         connection.batch_execute(&moved).expect(&moved);
-        // As the feed reads it a moment later.
+        // The feed would read the new time a moment later.
         let database_clock = &self.services.core.database_clock;
         let at = database_clock.elapsed();
         database_clock.set(find_time(&mut connection).expect("the test's database"), at);
@@ -280,17 +281,18 @@ impl Time {
 impl Drop for World {
     fn drop(&mut self) {
         drop(self.following.take());
-        // Without waiting: the database goes by force.
+        // This does not wait for requests, because the database is dropped by force.
         drop(self.handle.stop(false));
     }
 }
 
-/// The settings of the tests: those of the documentation, with cheap hashes, a secret key, and no limit of tries.
+/// Returns the tests' settings. They are the documented defaults with cheap hashes, a secret key, and no
+/// limits on attempts.
 pub fn settings() -> Settings {
     settings_at(PUBLIC_URL)
 }
 
-/// The same with another public URL.
+/// Returns the tests' settings with another public URL.
 pub fn settings_at(public_url: &str) -> Settings {
     let variables = [
         ("DOORWARD_SECRET_KEY", "a-secret-key-that-only-the-tests-have"),
@@ -300,7 +302,7 @@ pub fn settings_at(public_url: &str) -> Settings {
     let environment = variables.iter().map(|(name, value)| (name.into(), value.into())).collect();
     let mut settings = resolve(&Inputs { environment, ..Inputs::default() }).expect("settings");
     settings.bcrypt_cost = COST;
-    // From one address come more of everything than from most.
+    // The tests send more requests from one address than most clients.
     (settings.login_failures, settings.login_failures_per_address) = (1_000_000, 1_000_000);
     (settings.unproven_per_address, settings.tokens_per_user) = (1_000_000, 1_000_000);
     settings.registrations_per_address = 1_000_000;
@@ -308,7 +310,7 @@ pub fn settings_at(public_url: &str) -> Settings {
     settings
 }
 
-/// Sets the limits of tries to what they are when nobody sets them.
+/// Sets the limits on attempts to their defaults.
 pub fn limit_tries(settings: &mut Settings) {
     let defaults = resolve(&Inputs::default()).expect("settings");
     settings.login_failures = defaults.login_failures;

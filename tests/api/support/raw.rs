@@ -1,18 +1,17 @@
-//! Bytes on a connection, as no HTTP client would send them.
+//! Sends bytes on a connection that no HTTP client would send.
 
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// A connection.
 pub struct Connection(TcpStream);
 
-/// What came back.
+/// The bytes that the server sent.
 #[derive(Debug, Default)]
 pub struct Bytes {
     bytes: Vec<u8>,
-    /// Whether the server closed the connection.
+    /// True if the server closed the connection.
     pub is_closed: bool,
 }
 
@@ -27,22 +26,22 @@ impl Bytes {
         statuses.filter(|status| *status != 100).collect()
     }
 
-    /// The first answer's, `100 Continue` aside; 0 when there was none.
+    /// Returns the status of the first answer other than `100 Continue`, or 0 if there was none.
     pub fn status(&self) -> u16 {
         self.statuses().first().copied().unwrap_or(0)
     }
 
-    /// The last answer's.
+    /// Returns the status of the last answer.
     pub fn last_status(&self) -> u16 {
         self.statuses().last().copied().unwrap_or(0)
     }
 }
 
-/// Sends bytes, and reads until the server closes the connection or has nothing to say for 10 s.
+/// Sends bytes, and reads until the server closes the connection or is silent for 10 s.
 pub async fn exchange(host: &str, bytes: &[u8]) -> Bytes {
     let Connection(stream) = Connection::open(host).await;
     let (mut reader, mut writer) = stream.into_split();
-    // A server that refuses early takes no more, and what it said is still to be read.
+    // A server that refuses early reads no more, but its answer must still be read.
     let write = async {
         let _ = writer.write_all(bytes).await;
     };
@@ -80,7 +79,7 @@ impl Connection {
         found
     }
 
-    /// Sends these bytes again and again, slowly, until the server closes the connection or the time is over.
+    /// Sends these bytes repeatedly and slowly, until the server closes the connection or the time is over.
     pub async fn dawdle(self, bytes: &[u8], time: Duration) -> Bytes {
         let (mut reader, mut writer) = self.0.into_split();
         let begun = Instant::now();
