@@ -20,7 +20,7 @@ audit: ## let schemathesis, sqlmap and wapiti loose on a running server; any fin
 lint: ## formatting, clippy, licences and advisories, scripts
 	@scripts/lint
 
-screenshots: ## every page, wide and narrow, light and dark, into target/screenshots
+screenshots: ## every page, wide and narrow, light and dark, into target/screenshots; and the README's picture
 	@scripts/screenshots
 
 chaos: ## every fault of docs/reliability.md, a hundred rounds where a round is short; some nine minutes (ROUNDS)

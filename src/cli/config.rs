@@ -15,7 +15,7 @@ pub struct ConfigArgs {
     /// Text or JSON.
     #[command(flatten)]
     pub format: Format,
-    /// Print every setting's names, default and allowed values as a Markdown table, regardless of the settings in force.
+    /// Print a page in Markdown about all settings, regardless of the settings in force.
     #[arg(long, conflicts_with = "json")]
     pub markdown: bool,
 }

@@ -100,6 +100,11 @@ impl<T: 'static> Kind<T> {
     }
 }
 
+/// The form of a duration, in words. Its bounds follow.
+pub const DURATION: &str = "a duration such as 90s, 5m, 2h or 30d, from ";
+/// The form of a number, in words. Its bounds follow.
+pub const NUMBER: &str = "a whole number from ";
+
 /// Returns the kind of durations within these bounds.
 pub fn duration(bounds: RangeInclusive<Duration>) -> Kind<Duration> {
     let [low, high] = [bounds.start(), bounds.end()].map(|bound| duration::write(*bound));
@@ -108,13 +113,13 @@ pub fn duration(bounds: RangeInclusive<Duration>) -> Kind<Duration> {
         value if value > *bounds.end() => Err("it is too long".to_owned()),
         value => Ok(value),
     };
-    let allowed = format!("a duration such as 90s, 5m, 2h or 30d, from {low} to {high}");
+    let allowed = format!("{DURATION}{low} to {high}");
     Kind::new(allowed, read, |value| duration::write(*value))
 }
 
 /// Returns the kind of whole numbers within these bounds.
 pub fn number(bounds: RangeInclusive<u32>) -> Kind<u32> {
-    let allowed = format!("a whole number from {} to {}", bounds.start(), bounds.end());
+    let allowed = format!("{NUMBER}{} to {}", bounds.start(), bounds.end());
     let read = move |text: &str| {
         let digits = text.bytes().all(|byte| byte.is_ascii_digit());
         let value = text.parse::<u32>().ok().filter(|_| digits);

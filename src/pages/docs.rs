@@ -20,6 +20,8 @@ use crate::state::State;
 /// The path of each document, and its source.
 const DOCUMENTS: &[(&str, &str)] = &[
     ("/docs/guide", include_str!("../../docs/guide.md")),
+    ("/docs/settings", include_str!("../../docs/settings.md")),
+    ("/docs/operations", include_str!("../../docs/operations.md")),
     ("/docs/django-rest-framework", include_str!("../../docs/django-rest-framework.md")),
     ("/docs/security", include_str!("../../docs/security.md")),
     ("/docs/reliability", include_str!("../../docs/reliability.md")),
@@ -33,6 +35,9 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("client.py", include_str!("../../docs/examples/client.py")),
     ("client.mjs", include_str!("../../docs/examples/client.mjs")),
     ("client.rs", include_str!("../../docs/examples/client.rs")),
+    ("verify.py", include_str!("../../docs/examples/verify.py")),
+    ("verify.mjs", include_str!("../../docs/examples/verify.mjs")),
+    ("verify.rs", include_str!("../../docs/examples/verify.rs")),
 ];
 
 /// The server in the documents' examples. A page replaces it by the address of this server.

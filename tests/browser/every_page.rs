@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use crate::chromium::{Chromium, Look};
-use crate::support::{PASSWORD, World};
+use crate::readme;
+use crate::support::{Answer, PASSWORD, World};
 
 /// The pages, each with the name of its picture, its path, and whether it is behind the sign-in.
 const PAGES: [(&str, &str, bool); 29] = [
@@ -59,22 +60,28 @@ async fn check(page: &Chromium, name: &str, look: &str) {
         .run("return performance.getEntriesByType('resource').map((it) => it.name).filter((it) => !it.startsWith(location.origin))")
         .await;
     assert_eq!(outside, json!([]), "{name} {look}: something of another host");
-    if let Some(folder) = std::env::var_os("DOORWARD_SCREENSHOTS").map(PathBuf::from) {
-        std::fs::create_dir_all(&folder).unwrap();
+    if let Some(folder) = pictures() {
         let picture = page.client.screenshot().await.unwrap();
         std::fs::write(folder.join(format!("{name}-{look}.png")), picture).unwrap();
     }
 }
 
-/// Makes a few refused requests. Returns the request id of one with an ended session.
-async fn refused(world: &World) -> String {
+/// Returns the folder for pictures, if they are wanted.
+fn pictures() -> Option<PathBuf> {
+    let folder = PathBuf::from(std::env::var_os("DOORWARD_SCREENSHOTS")?);
+    std::fs::create_dir_all(&folder).unwrap();
+    Some(folder)
+}
+
+/// Makes a few refused requests. Returns the answer to one with an ended session.
+async fn refused(world: &World) -> Answer {
     let gone = world.login("alice.of-wonderland").await;
     world.post("/api/v1/auth/logout", &gone.access, json!({})).await;
     world.get("/api/v1/me", "garbage").await;
     let refused = world.get("/api/v1/notes", &gone.access).await;
     world.services.recorder.kept_refusals.flush(&world.services.core.database).await.unwrap();
     world.services.recorder.refusal_counts.flush(&world.services.core.database).await.unwrap();
-    refused.text("request_id")
+    refused
 }
 
 async fn look_at_all(name: &str, look: Look) {
@@ -89,7 +96,8 @@ async fn look_at_all(name: &str, look: Look) {
     let device: Value =
         json!({ "username": "alice.of-wonderland", "password": PASSWORD, "device": "curl on my laptop" });
     world.login_with(device).await;
-    let refused = refused(&world).await;
+    let refusal = refused(&world).await;
+    let refused = refusal.text("request_id");
     let page = Chromium::open_as(&world, look).await;
     for (picture, path, _) in PAGES.iter().filter(|(_, _, behind)| !behind) {
         page.go(path).await;
@@ -119,6 +127,10 @@ async fn look_at_all(name: &str, look: Look) {
     ] {
         page.go(&path).await;
         check(&page, picture, name).await;
+    }
+    if let Some(folder) = pictures().filter(|_| !look.narrow) {
+        let colours = if look.dark { "dark" } else { "light" };
+        readme::take(&page, &refusal, &folder.join(format!("readme-{colours}.png"))).await;
     }
     page.go(&format!("/admin/users/{disabled}")).await;
     world.sql("UPDATE users SET role = 'viewer' WHERE username = 'bob'");

@@ -8,6 +8,7 @@ mod chromium;
 mod elsewhere;
 mod every_page;
 mod guide;
+mod readme;
 #[allow(dead_code, unused_imports)] // the API's tests use all of it
 #[path = "../api/support/mod.rs"]
 mod support;

@@ -8,6 +8,7 @@ mod clients;
 #[allow(dead_code)] // its `main`
 #[path = "../../../docs/examples/client.rs"]
 mod printed;
+mod verifiers;
 mod walk;
 
 use std::process::{Command, Stdio};
@@ -111,10 +112,19 @@ async fn the_guide_is_served_as_a_page_and_as_its_source() {
 #[actix_web::test]
 async fn what_the_documents_link_to_is_there() {
     let world = World::new().await;
-    for name in ["guide", "django-rest-framework", "security", "reliability", "scaling", "backups"] {
+    for name in [
+        "guide",
+        "settings",
+        "operations",
+        "django-rest-framework",
+        "security",
+        "reliability",
+        "scaling",
+        "backups",
+    ] {
         assert_links(&world, &format!("/docs/{name}")).await;
     }
-    for (_, name) in EXAMPLES {
+    for (_, name) in EXAMPLES.into_iter().chain(verifiers::EXAMPLES) {
         let served = world.ask(Method::GET, &format!("/docs/examples/{name}")).send().await;
         assert_eq!(served.header("content-type"), Some("text/plain; charset=utf-8"));
         assert_eq!(served.body, std::fs::read_to_string(format!("{}/{name}", client::FOLDER)).unwrap());

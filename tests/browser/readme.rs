@@ -1,0 +1,49 @@
+//! The README's picture: a refusal beside its explanation, on the page that a user sees.
+
+use std::path::Path;
+
+use fantoccini::Locator;
+
+use crate::chromium::Chromium;
+use crate::support::Answer;
+
+/// The window that the picture needs, and the one of all other pictures.
+const LARGE: (u32, u32) = (1_300, 1_700);
+const USUAL: (u32, u32) = (1_200, 900);
+
+/// Puts the refusal's body beside the explanation. Removes the page's bar and the advice below the history.
+const COMPOSE: &str = "
+    const main = document.querySelector('main');
+    main.querySelector('p').remove();
+    const sections = [...main.querySelectorAll('h2')];
+    for (let last = sections.at(-1); last; ) {
+        const next = last.nextElementSibling;
+        last.remove();
+        last = next;
+    }
+    const refusal = document.createElement('pre');
+    refusal.textContent = REFUSAL;
+    const picture = document.createElement('div');
+    picture.id = 'picture';
+    document.body.replaceChildren(picture);
+    picture.append(refusal, main);
+    Object.assign(picture.style, { alignItems: 'start', background: 'var(--paper)', display: 'grid', gap: '1.75rem',
+        gridTemplateColumns: '28rem 41rem', padding: '1.5rem', width: '73.75rem' });
+    Object.assign(refusal.style, { fontSize: '0.85rem', margin: '0', overflowWrap: 'anywhere', whiteSpace: 'pre-wrap' });
+    Object.assign(main.style, { margin: '0', maxWidth: 'none', padding: '0' });
+";
+
+/// Takes the picture of a refused request of the user who is signed in, and leaves the browser on that page.
+pub async fn take(page: &Chromium, refused: &Answer, file: &Path) {
+    page.client.set_window_size(LARGE.0, LARGE.1).await.unwrap();
+    page.go(&format!("/account/refusals/{}", refused.text("request_id"))).await;
+    let body = serde_json::to_string_pretty(&refused.body).unwrap();
+    let shown = format!(
+        "$ curl https://id.example.org/api/v1/notes \\\n    -H \"Authorization: Bearer $ACCESS\"\n\n{}",
+        body.replace(crate::support::PUBLIC_URL, "https://id.example.org")
+    );
+    page.run(&COMPOSE.replace("REFUSAL", &serde_json::to_string(&shown).unwrap())).await;
+    let picture = page.find(Locator::Css("#picture")).await.screenshot().await.unwrap();
+    std::fs::write(file, picture).unwrap();
+    page.client.set_window_size(USUAL.0, USUAL.1).await.unwrap();
+}
