@@ -10,8 +10,9 @@ use uuid::Uuid;
 use super::claims::{Claims, Issuer, Reader, wire};
 use super::issue::issue;
 use super::verify::{AccessTokenFlaw, Signed, verify_signature};
+use crate::tokens::key_times::Times;
 use crate::tokens::private_key::{Algorithm, PrivateKey};
-use crate::tokens::signing_key::{ACCESS_TOKEN_TYPE, KeyRing, SigningKey, Times};
+use crate::tokens::signing_key::{ACCESS_TOKEN_TYPE, KeyRing, SigningKey};
 
 const NOW: i64 = 1_800_000_000;
 const LONGEST_TTL: TimeDelta = TimeDelta::minutes(5);

@@ -7,8 +7,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::Deserialize;
 
 use super::claims::{Audience, Claims, Issuer, WireClaims, read};
+use crate::tokens::key_times::Times;
 use crate::tokens::names::Names;
-use crate::tokens::signing_key::{ACCESS_TOKEN_TYPE, KeyRing, SigningKey, Times};
+use crate::tokens::signing_key::{ACCESS_TOKEN_TYPE, KeyRing, SigningKey};
 
 /// `nbf` and `iat` may be this far ahead of the server's clock. `exp` has no leeway.
 const LEEWAY: TimeDelta = TimeDelta::seconds(5);
