@@ -9,9 +9,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 use super::caller::{Caller, Credential};
+use super::check::{Check, CredentialKind};
 use super::credential::{self, Sent};
 use super::lookup::Found;
-use super::trace::{Check, CredentialKind, Trace};
+use super::trace::Trace;
 use super::{csrf, refusals};
 use crate::blocking;
 use crate::guard::lookup;
