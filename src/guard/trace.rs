@@ -38,10 +38,16 @@ pub struct Line {
     pub found: Option<String>,
 }
 
-struct Finding {
-    check: Check,
-    expected: String,
-    found: String,
+/// The requirement of a check, and the state that it found.
+pub struct Evidence {
+    pub expected: String,
+    pub found: String,
+}
+
+impl Evidence {
+    pub fn new(expected: impl Into<String>, found: impl Into<String>) -> Self {
+        Self { expected: expected.into(), found: found.into() }
+    }
 }
 
 /// The progress of a credential through the checks.
@@ -59,7 +65,7 @@ pub struct Trace {
     passed: u16,
     stopped: Option<Check>,
     /// Recorded only for explanations, to save time in requests.
-    findings: Option<Vec<Finding>>,
+    findings: Option<Vec<(Check, Evidence)>>,
 }
 
 impl Trace {
@@ -106,7 +112,7 @@ impl Trace {
     pub fn disprove(&mut self, check: Check) {
         (self.credential_id, self.session_id, self.user_id) = (None, None, None);
         if let Some(findings) = &mut self.findings {
-            findings.retain(|finding| finding.check < check);
+            findings.retain(|(earlier, _)| *earlier < check);
         }
         self.stop(check);
     }
@@ -128,10 +134,24 @@ impl Trace {
         found
     }
 
+    /// Records the evidence of a check, for an explanation, and that the check passed, or stops at it.
+    ///
+    /// # Errors
+    /// The error in `verdict`.
+    pub fn run<T>(
+        &mut self,
+        check: Check,
+        evidence: impl FnOnce() -> Evidence,
+        verdict: Result<T, Problem>,
+    ) -> Result<T, Problem> {
+        self.find(check, evidence);
+        self.check(check, verdict)
+    }
+
     /// Records what a check requires and what it found, for an explanation.
-    pub fn find(&mut self, check: Check, expected: impl FnOnce() -> String, found: impl FnOnce() -> String) {
+    pub fn find(&mut self, check: Check, evidence: impl FnOnce() -> Evidence) {
         if let Some(findings) = &mut self.findings {
-            findings.push(Finding { check, expected: expected(), found: found() });
+            findings.push((check, evidence()));
         }
     }
 
@@ -170,14 +190,14 @@ impl Trace {
                 None if check == Check::Ownership || self.passed == 0 => Outcome::NotReached,
                 _ => Outcome::NotApplicable,
             };
-            let finding = self.findings.iter().flatten().rev().find(|finding| finding.check == check);
+            let finding = self.findings.iter().flatten().rev().find(|(of, _)| *of == check);
             let detail =
                 refusal.filter(|_| outcome == Outcome::Failed).map(|problem| problem.detail().to_owned());
             Line {
                 check,
                 outcome,
-                expected: finding.map(|finding| finding.expected.clone()),
-                found: finding.map(|finding| finding.found.clone()).or(detail),
+                expected: finding.map(|(_, evidence)| evidence.expected.clone()),
+                found: finding.map(|(_, evidence)| evidence.found.clone()).or(detail),
             }
         };
         Check::ALL.into_iter().map(line).collect()
@@ -264,7 +284,7 @@ mod tests {
     fn a_request_that_is_let_in_leaves_to_the_resource_whose_the_object_is() {
         let mut trace = Trace::explaining();
         trace.pass(Check::Header);
-        trace.find(Check::Header, || "one credential".into(), || "one".into());
+        trace.find(Check::Header, || Evidence::new("one credential", "one"));
         let lines = trace.lines(None);
         assert_eq!(outcome(&lines, Check::Header), Outcome::Passed);
         assert_eq!(outcome(&lines, Check::Key), Outcome::NotApplicable);
@@ -300,7 +320,7 @@ mod tests {
         let mut trace = of_somebody();
         for check in [Check::Form, Check::Key, Check::Signature, Check::Type] {
             trace.pass(check);
-            trace.find(check, || "as the token says".into(), || "what the token says".into());
+            trace.find(check, || Evidence::new("as the token says", "what the token says"));
         }
         trace.disprove(Check::Key);
         assert_eq!((trace.credential_id, trace.session_id, trace.user_id), (None, None, None));

@@ -4,13 +4,12 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::evidence::{find_in_claims, find_in_session, note_kind};
+use super::evidence::{self, note_kind};
 use super::owner::{caller, check_status, check_user};
-use super::session_cookie::refuse_ended;
 use crate::guard::caller::{Caller, Credential};
 use crate::guard::check::{Check, CredentialKind};
 use crate::guard::lookup::{self, Found};
-use crate::guard::refusals;
+use crate::guard::refusals::{self, refuse_if};
 use crate::guard::trace::Trace;
 use crate::refusal::Problem;
 use crate::sessions::Standing;
@@ -23,7 +22,7 @@ pub(super) const OF_ACCESS_TOKEN: [Check; 6] =
     [Check::Form, Check::Key, Check::Signature, Check::Times, Check::Issuer, Check::Type];
 
 /// Returns the check that finds this error.
-pub(super) fn check_of(flaw: &AccessTokenFlaw) -> Check {
+fn check_of(flaw: &AccessTokenFlaw) -> Check {
     match flaw {
         AccessTokenFlaw::Malformed => Check::Form,
         AccessTokenFlaw::KeyUnknown
@@ -36,10 +35,18 @@ pub(super) fn check_of(flaw: &AccessTokenFlaw) -> Check {
     }
 }
 
-pub(super) fn note_claims(trace: &mut Trace, claims: &Claims) {
+/// Records the IDs in the claims.
+pub(super) fn note_ids(trace: &mut Trace, claims: &Claims) {
     trace.credential_id = Some(claims.jti);
     trace.session_id = Some(claims.sid);
     trace.user_id = Some(claims.sub);
+}
+
+/// Stops at the check that finds this error, after those before it.
+pub(super) fn refuse_flaw(flaw: AccessTokenFlaw, trace: &mut Trace) -> Problem {
+    trace.pass_until(&OF_ACCESS_TOKEN, check_of(&flaw));
+    trace.stop(check_of(&flaw));
+    refusals::access_token_flaw(flaw)
 }
 
 /// Runs the checks that need only the token itself.
@@ -53,8 +60,8 @@ async fn verify_access_token(state: &State, token: &str, trace: &mut Trace) -> R
     let now = state.core.clock.now();
     if let Ok(signed) = &signed {
         let claims = &signed.claims;
-        note_claims(trace, claims);
-        find_in_claims(state, claims, now, trace);
+        note_ids(trace, claims);
+        evidence::note_claims(trace, claims, &state.tokens.issuer.url, now);
         if !trace.explains() {
             // Record this even if the request is refused, because it proves that the response with the token
             // arrived.
@@ -62,12 +69,13 @@ async fn verify_access_token(state: &State, token: &str, trace: &mut Trace) -> R
         }
     }
     let verified = signed.and_then(|signed| signed.judge(&state.tokens.issuer, now).map(|()| signed));
-    let stop = verified.as_ref().err().map(check_of);
-    trace.pass_until(&OF_ACCESS_TOKEN, stop.unwrap_or(Check::Revocation));
-    if let Some(stop) = stop {
-        trace.stop(stop);
+    match verified {
+        Ok(signed) => {
+            trace.pass_until(&OF_ACCESS_TOKEN, Check::Revocation);
+            Ok(signed)
+        }
+        Err(flaw) => Err(refuse_flaw(flaw, trace)),
     }
-    verified.map_err(refusals::access_token_flaw)
 }
 
 pub(super) async fn identify_access_token(
@@ -132,11 +140,7 @@ pub(in crate::guard) fn check_standing<'a>(
     trace: &mut Trace,
 ) -> Result<&'a Holder, Outdated> {
     if let Some(user) = &standing.user {
-        trace.find(
-            Check::Revocation,
-            || "the user's current version, or a later one".into(),
-            || format!("the token has version {version}, the user has {}", user.version),
-        );
+        trace.find(Check::Revocation, || evidence::version(version, user.version));
     }
     if let Some(user) = standing.user.as_ref().filter(|user| version < user.version) {
         if check_status(&user.status).is_err() {
@@ -146,12 +150,12 @@ pub(in crate::guard) fn check_standing<'a>(
         trace.stop(Check::Revocation);
         return Err(Outdated::VersionRaised(user.id));
     }
-    if let Some(at) = standing.replaced_at(generation) {
-        trace.stop(Check::Revocation);
-        return Err(refusals::access_token_replaced(at).into());
-    }
-    trace.pass(Check::Revocation);
-    find_in_session(standing, trace);
-    trace.check(Check::Session, refuse_ended(standing.ended.as_ref()))?;
+    let replaced = refuse_if(standing.replaced_at(generation), refusals::access_token_replaced);
+    trace.check(Check::Revocation, replaced)?;
+    trace.run(Check::Session, || evidence::session(standing), refuse_ended(standing))?;
     Ok(check_user(standing.user.as_ref(), trace)?)
+}
+
+pub(super) fn refuse_ended(standing: &Standing) -> Result<(), Problem> {
+    refuse_if(standing.ended.as_ref(), |(ended_at, reason)| refusals::session_ended(*ended_at, reason))
 }

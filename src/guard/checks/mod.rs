@@ -61,12 +61,7 @@ fn read(state: &State, request: &HttpRequest, trace: &mut Trace) -> Result<Sent,
 /// # Errors
 /// The refusal of the first check that fails.
 pub async fn identify_sent(state: &State, sent: &Sent, trace: &mut Trace) -> Result<Caller, Problem> {
-    trace.find(
-        Check::Header,
-        || "one Authorization header, or the session cookie".into(),
-        || sent.in_words(),
-    );
-    trace.pass(Check::Header);
+    trace.run(Check::Header, || evidence::header(sent), Ok(()))?;
     match sent {
         Sent::Bearer(token) if token.starts_with(PERSONAL_TOKEN_PREFIX) => {
             identify_personal_token(state, token, None, trace).await

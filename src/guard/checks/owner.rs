@@ -1,6 +1,6 @@
 //! Checks the account that a credential belongs to, and makes its user the caller.
 
-use super::evidence::find_in_user;
+use super::evidence;
 use crate::guard::caller::{Caller, Credential};
 use crate::guard::check::Check;
 use crate::guard::refusals;
@@ -9,10 +9,16 @@ use crate::refusal::Problem;
 use crate::tokens::holder::Holder;
 use crate::tokens::names::Names;
 
+/// Checks that the account exists and is active. Returns its user.
 pub(super) fn check_user<'a>(user: Option<&'a Holder>, trace: &mut Trace) -> Result<&'a Holder, Problem> {
-    let user = user.ok_or_else(refusals::account_deleted).inspect_err(|_| trace.stop(Check::User))?;
-    find_in_user(user, trace);
-    trace.check(Check::User, check_status(&user.status))?;
+    let user = find_user(user, trace)?;
+    trace.check(Check::User, check_status(&user.status)).map(|()| user)
+}
+
+/// Checks that the account exists. Returns its user, who may be disabled.
+pub(super) fn find_user<'a>(user: Option<&'a Holder>, trace: &mut Trace) -> Result<&'a Holder, Problem> {
+    let user = trace.check(Check::User, user.ok_or_else(refusals::account_deleted))?;
+    trace.find(Check::User, || evidence::user(user));
     Ok(user)
 }
 

@@ -2,9 +2,10 @@
 
 use chrono::TimeDelta;
 
+use super::evidence;
 use crate::guard::caller::Caller;
 use crate::guard::check::Check;
-use crate::guard::trace::Trace;
+use crate::guard::trace::{Evidence, Trace};
 use crate::guard::{lookup, refusals};
 use crate::http::routing::Rule;
 use crate::refusal::Problem;
@@ -35,24 +36,19 @@ pub(in crate::guard) fn check_permission(
     trace: &mut Trace,
 ) -> Result<(), Problem> {
     let Some(permission) = rule.permission else { return Ok(()) };
-    trace.find(
-        Check::Permission,
-        || permission.to_owned(),
-        || format!("the role {} has {}", caller.role, caller.permissions.join(" ")),
-    );
     let required = [permission.to_owned()];
-    if !caller.permissions.iter().any(|name| name == permission) {
-        trace.stop(Check::Permission);
-        return Err(refusals::permission_denied(&required, &caller.role));
-    }
-    trace.pass(Check::Permission);
-    trace.find(Check::Scope, || permission.to_owned(), || caller.scope.join(" "));
-    if !caller.may(permission) {
-        trace.stop(Check::Scope);
-        return Err(refusals::insufficient_scope(&required, &caller.scope, &caller.credential));
-    }
-    trace.pass(Check::Scope);
-    Ok(())
+    let permitted = if caller.permissions.iter().any(|name| name == permission) {
+        Ok(())
+    } else {
+        Err(refusals::permission_denied(&required, &caller.role))
+    };
+    trace.run(Check::Permission, || evidence::permission(permission, caller), permitted)?;
+    let in_scope = if caller.may(permission) {
+        Ok(())
+    } else {
+        Err(refusals::insufficient_scope(&required, &caller.scope, &caller.credential))
+    };
+    trace.run(Check::Scope, || Evidence::new(permission, caller.scope.join(" ")), in_scope)
 }
 
 /// Checks the age of the last sign-in by the database's clock, because that clock set the time of the
@@ -66,18 +62,8 @@ async fn check_freshness(
     let Some(auth_time) = caller.credential.auth_time().filter(|_| rule.fresh) else { return Ok(()) };
     let now = lookup::database_time(state).await.inspect_err(|_| trace.stop(Check::Freshness))?;
     let (age, max_age) = (now - auth_time, state.web.step_up_max_age);
-    trace.find(
-        Check::Freshness,
-        || format!("a sign-in within the last {} s", max_age.as_secs()),
-        || match age.num_seconds() {
-            seconds @ 0.. => format!("the last sign-in was {seconds} s ago"),
-            ahead => format!("the last sign-in is dated {} s ahead of the database's clock", -ahead),
-        },
-    );
-    if age > session::delta(max_age) || age < -LEEWAY {
-        trace.stop(Check::Freshness);
-        return Err(refusals::authentication_too_old(auth_time, max_age, now));
-    }
-    trace.pass(Check::Freshness);
-    Ok(())
+    let is_fresh = age <= session::delta(max_age) && age >= -LEEWAY;
+    let verdict =
+        if is_fresh { Ok(()) } else { Err(refusals::authentication_too_old(auth_time, max_age, now)) };
+    trace.run(Check::Freshness, || evidence::sign_in_age(age.num_seconds(), max_age.as_secs()), verdict)
 }

@@ -1,11 +1,12 @@
 //! Checks personal access tokens.
 
-use super::evidence::{find_in_user, note_kind};
-use super::owner::{caller, check_status};
+use super::evidence::{self, note_kind};
+use super::owner::{caller, check_status, find_user};
 use crate::guard::caller::{Caller, Credential};
 use crate::guard::check::{Check, CredentialKind};
-use crate::guard::trace::Trace;
-use crate::guard::{lookup, refusals};
+use crate::guard::lookup;
+use crate::guard::refusals::{self, refuse_if};
+use crate::guard::trace::{Evidence, Trace};
 use crate::refusal::{Code, Problem};
 use crate::state::State;
 use crate::tokens::holder::Holder;
@@ -34,29 +35,21 @@ pub(super) async fn identify_personal_token(
     trace: &mut Trace,
 ) -> Result<Caller, Problem> {
     note_kind(trace, CredentialKind::PersonalToken);
-    trace.find(
-        Check::Form,
-        || "dwp_, 43 characters and a checksum of 6 characters".into(),
-        || format!("{} characters", token.len()),
-    );
-    let digest =
-        trace.check(Check::Form, personal_token::parse(token).map_err(refusals::personal_token_flaw))?;
+    let parsed = personal_token::parse(token).map_err(refusals::personal_token_flaw);
+    let form = || evidence::form("dwp_, 43 characters and a checksum of 6 characters", token);
+    let digest = trace.run(Check::Form, form, parsed)?;
     let found = lookup::personal_token_standing(state, digest).await;
     let found = found.and_then(|found| found.ok_or_else(refusals::personal_token_unknown));
     let standing = trace.check(Check::Signature, found)?;
     trace.credential_id = Some(standing.id);
     trace.user_id = standing.user.as_ref().map(|user| user.id);
     let expires_at = standing.expires_at;
-    trace.find(Check::Signature, || "the digest of a token that was created here".into(), || "found".into());
-    trace.find(
-        Check::Times,
-        || format!("before {}", refusals::time(expires_at)),
-        || {
-            // Use the clock that decided.
-            let now = state.core.database_clock.now().unwrap_or_else(|| state.core.clock.now());
-            format!("this server's time is {}", refusals::time(now))
-        },
-    );
+    trace.find(Check::Signature, || Evidence::new("the digest of a token that was created here", "found"));
+    trace.find(Check::Times, || {
+        // Use the clock that decided.
+        let now = state.core.database_clock.now().unwrap_or_else(|| state.core.clock.now());
+        evidence::before(expires_at, now)
+    });
     let user = check_personal_token(&standing, username, trace)?;
     if !trace.explains() {
         state.recorder.last_use.note_personal_token(standing.id);
@@ -71,33 +64,19 @@ pub(in crate::guard) fn check_personal_token<'a>(
     username: Option<&str>,
     trace: &mut Trace,
 ) -> Result<&'a Holder, Problem> {
-    let times = standing.expired_at.map_or(Ok(()), |at| Err(refusals::personal_token_expired(at)));
-    trace.check(Check::Times, times)?;
-    let revocation = standing.revoked.as_ref();
-    trace.find(
-        Check::Revocation,
-        || "not revoked".into(),
-        || {
-            revocation.map_or("not revoked".into(), |(at, reason)| {
-                format!("revoked at {} ({})", refusals::time(*at), reason.replace('_', " "))
-            })
-        },
-    );
-    let revocation =
-        revocation.map_or(Ok(()), |(at, reason)| Err(refusals::personal_token_revoked(*at, reason)));
-    trace.check(Check::Revocation, revocation)?;
-    let user = standing.user.as_ref().ok_or_else(refusals::account_deleted);
-    let user = user.inspect_err(|_| trace.stop(Check::User))?;
-    find_in_user(user, trace);
-    if username.is_some_and(|name| !is_one_of(name, &[Some(&user.username), user.email.as_deref()])) {
-        trace.stop(Check::User);
-        return Err(refusals::basic_name_mismatch());
-    }
+    trace.check(Check::Times, refuse_if(standing.expired_at, refusals::personal_token_expired))?;
+    let revoked = standing.revoked.as_ref();
+    let refused = refuse_if(revoked, |(at, reason)| refusals::personal_token_revoked(*at, reason));
+    trace.run(Check::Revocation, || evidence::revocation(revoked), refused)?;
+    let user = find_user(standing.user.as_ref(), trace)?;
+    let other_name = username.filter(|name| !is_name_of(user, name));
+    trace.check(Check::User, refuse_if(other_name, |_| refusals::basic_name_mismatch()))?;
     trace.check(Check::User, check_status(&user.status))?;
     Ok(user)
 }
 
-fn is_one_of(typed: &str, own: &[Option<&str>]) -> bool {
+fn is_name_of(user: &Holder, typed: &str) -> bool {
     let typed = fold_typed(typed);
-    typed.is_some() && own.iter().flatten().any(|name| fold_typed(name) == typed)
+    let mut names = [Some(user.username.as_str()), user.email.as_deref()].into_iter().flatten();
+    typed.is_some() && names.any(|name| fold_typed(name) == typed)
 }

@@ -1,6 +1,7 @@
 //! Checks the form and the signature of refresh tokens. Their state is checked when they are rotated.
 
-use super::access_token::{OF_ACCESS_TOKEN, check_of, note_claims};
+use super::access_token::{OF_ACCESS_TOKEN, note_ids, refuse_flaw};
+use super::evidence;
 use crate::guard::check::{Check, CredentialKind};
 use crate::guard::trace::Trace;
 use crate::guard::{lookup, refusals};
@@ -28,24 +29,16 @@ pub(super) fn refuse_refresh_token(state: &State, token: &str, trace: &mut Trace
 fn check_refresh_token(state: &State, text: &str, trace: &mut Trace) -> Result<RefreshToken, Problem> {
     trace.kind = Some(CredentialKind::RefreshToken);
     trace.pass(Check::Kind);
-    trace.find(
-        Check::Form,
-        || "dwr_ and 69 bytes in base64url".into(),
-        || format!("{} characters", text.len()),
-    );
-    trace.pass(Check::Form);
-    let token = match refresh_token::parse(&state.core.secret_keys, text) {
-        Ok(token) => token,
-        Err(flaw) => {
-            trace.stop(match flaw {
-                RefreshTokenFlaw::Malformed => Check::Form,
-                RefreshTokenFlaw::Forged => Check::Signature,
-            });
-            return Err(refusals::refresh_token_flaw(flaw));
-        }
-    };
-    trace.find(Check::Signature, || "an HMAC made with this server's key".into(), || "verified".into());
-    trace.pass(Check::Signature);
+    trace.run(Check::Form, || evidence::form("dwr_ and 69 bytes in base64url", text), Ok(()))?;
+    let parsed = refresh_token::parse(&state.core.secret_keys, text);
+    let token = parsed.map_err(|flaw| {
+        trace.stop(match flaw {
+            RefreshTokenFlaw::Malformed => Check::Form,
+            RefreshTokenFlaw::Forged => Check::Signature,
+        });
+        refusals::refresh_token_flaw(flaw)
+    })?;
+    trace.run(Check::Signature, || evidence::verified("an HMAC made with this server's key"), Ok(()))?;
     trace.credential_id = Some(token.session_id);
     trace.session_id = Some(token.session_id);
     Ok(token)
@@ -72,15 +65,11 @@ pub fn read_refresh_token(state: &State, text: &str, trace: &mut Trace) -> Resul
     match lookup::signed_access_token(state, text) {
         Ok(signed) => {
             trace.pass_until(&OF_ACCESS_TOKEN, Check::Times);
-            note_claims(trace, &signed.claims);
+            note_ids(trace, &signed.claims);
             trace.stop(Check::Type);
             let detail = format!("This is an access token. {advice}");
             Err(refusals::type_mismatch("refresh_token", "access_token", &detail))
         }
-        Err(flaw) => {
-            trace.pass_until(&OF_ACCESS_TOKEN, check_of(&flaw));
-            trace.stop(check_of(&flaw));
-            Err(refusals::access_token_flaw(flaw))
-        }
+        Err(flaw) => Err(refuse_flaw(flaw, trace)),
     }
 }

@@ -1,11 +1,11 @@
 //! Checks session cookies.
 
-use chrono::{DateTime, Utc};
-
+use super::access_token::refuse_ended;
 use super::evidence::note_kind;
 use super::owner::{caller, check_user};
 use crate::guard::caller::{Caller, Credential};
 use crate::guard::check::{Check, CredentialKind};
+use crate::guard::refusals::refuse_if;
 use crate::guard::trace::Trace;
 use crate::guard::{csrf, lookup, refusals};
 use crate::refusal::Problem;
@@ -47,15 +47,7 @@ pub(in crate::guard) fn check_browser<'a>(
         trace.stop(Check::Revocation);
         return Err(refusals::cookie_replaced(former.replaced_at));
     }
-    trace.check(Check::Session, refuse_ended(standing.ended.as_ref()))?;
-    trace.check(Check::Session, refuse_expired(browser.expired_at))?;
+    trace.check(Check::Session, refuse_ended(standing))?;
+    trace.check(Check::Session, refuse_if(browser.expired_at, refusals::session_expired))?;
     check_user(standing.user.as_ref(), trace)
-}
-
-pub(super) fn refuse_ended(ended: Option<&(DateTime<Utc>, String)>) -> Result<(), Problem> {
-    ended.map_or(Ok(()), |(ended_at, reason)| Err(refusals::session_ended(*ended_at, reason)))
-}
-
-fn refuse_expired(expired_at: Option<DateTime<Utc>>) -> Result<(), Problem> {
-    expired_at.map_or(Ok(()), |expired_at| Err(refusals::session_expired(expired_at)))
 }

@@ -40,6 +40,11 @@ pub fn time(moment: DateTime<Utc>) -> String {
     moment.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
+/// Refuses if there is a reason to.
+pub fn refuse_if<T>(reason: Option<T>, refusal: impl FnOnce(T) -> Problem) -> Result<(), Problem> {
+    reason.map_or(Ok(()), |reason| Err(refusal(reason)))
+}
+
 /// A database error is a server error, never the client's.
 impl From<DatabaseError> for Problem {
     fn from(error: DatabaseError) -> Self {
