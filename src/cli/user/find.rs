@@ -6,6 +6,7 @@ use super::args::{OneUserArgs, UserListArgs, UserStatus};
 use super::row::Row;
 use crate::cli::failure::Failure;
 use crate::cli::output::Output;
+use crate::clock::rfc3339 as time;
 use crate::database::{Connection, QueryError};
 use crate::limits::counters;
 use crate::sessions::session;

@@ -19,7 +19,6 @@ use password::{add, set_password};
 
 pub use args::UserArgs;
 pub(super) use find::find;
-pub(super) use row::time;
 
 impl UserArgs {
     /// Runs the command.

@@ -1,9 +1,9 @@
 //! Describes a user in the output of commands.
 
-use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
 use uuid::Uuid;
 
+use crate::clock::rfc3339 as time;
 use crate::users::user::User;
 
 /// A user in the list.
@@ -45,9 +45,4 @@ impl From<User> for Row {
             password: None,
         }
     }
-}
-
-/// Formats a time for the output of commands.
-pub(in crate::cli) fn time(moment: DateTime<Utc>) -> String {
-    moment.to_rfc3339_opts(SecondsFormat::Secs, true)
 }

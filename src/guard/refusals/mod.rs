@@ -5,8 +5,6 @@ mod permissions;
 
 use std::time::Duration;
 
-use chrono::{DateTime, SecondsFormat, Utc};
-
 use crate::database::DatabaseError;
 use crate::http::fields::FieldFault;
 use crate::limits::counters::CountedBy;
@@ -17,6 +15,7 @@ use crate::users::password::PasswordFlaw;
 use crate::users::passwords::HashError;
 use crate::users::user::NameTaken;
 
+pub use crate::clock::rfc3339 as time;
 pub use credentials::{
     access_token_flaw, access_token_replaced, basic_name_mismatch, cookie_replaced, cookie_unknown,
     personal_token_expired, personal_token_flaw, personal_token_revoked, personal_token_unknown,
@@ -33,12 +32,6 @@ impl FieldFault for NameFlaw {
 
 /// The time after which a client should retry a server error.
 pub const RETRY_AFTER: Duration = Duration::from_secs(2);
-
-/// Formats a time for details and members (RFC 3339, UTC, whole seconds).
-#[must_use]
-pub fn time(moment: DateTime<Utc>) -> String {
-    moment.to_rfc3339_opts(SecondsFormat::Secs, true)
-}
 
 /// Refuses if there is a reason to.
 pub fn refuse_if<T>(reason: Option<T>, refusal: impl FnOnce(T) -> Problem) -> Result<(), Problem> {

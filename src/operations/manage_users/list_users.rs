@@ -4,10 +4,9 @@ use serde::{Deserialize, Deserializer};
 use uuid::Uuid;
 
 use super::unknown_role::refuse_unknown_role;
-use crate::http::pagination::{Page, PageRequest};
+use crate::http::pagination::{Cursor, Page, PageRequest, PageSize};
 use crate::http::parameters;
-use crate::http::request::not_found;
-use crate::refusal::{FieldError, Problem};
+use crate::refusal::{FieldError, Problem, not_found};
 use crate::state::State;
 use crate::users::name::fold_typed;
 use crate::users::user::{self, ACTIVE, DISABLED, Filter, User};
@@ -27,13 +26,11 @@ pub struct UserQuery {
     #[serde(default, deserialize_with = "status")]
     pub status: Option<String>,
     /// The number of items on a page, from 1 to 200.
-    #[param(default = 50, minimum = 1, maximum = 200)]
-    #[serde(default, deserialize_with = "crate::http::pagination::limit")]
-    pub limit: Option<u32>,
+    #[param(inline)]
+    pub limit: Option<PageSize>,
     /// The `next_cursor` of the previous page.
-    #[param(min_length = 1)]
-    #[serde(default, deserialize_with = "crate::http::pagination::cursor")]
-    pub cursor: Option<String>,
+    #[param(inline)]
+    pub cursor: Option<Cursor>,
 }
 
 /// Parses the parameter `status`. The form on the page sends an empty one for any status.
@@ -73,14 +70,14 @@ impl ListUsers {
         let q = query.q.as_deref().filter(|q| !q.is_empty()).map(fold_typed);
         if q == Some(None) {
             // No name can contain this.
-            return Ok(request.page(&state.core.secret_keys, Vec::new(), |user: &User| user.id, |user| user));
+            return Ok(request.page_before(Vec::new(), None));
         }
         let filter =
             Filter { q: q.flatten(), role: query.role, status: query.status, before: request.before };
         let rows = request.rows();
         let users =
             state.core.database.search(move |connection| user::list(connection, &filter, rows)).await?;
-        Ok(request.page(&state.core.secret_keys, users, |user| user.id, |user| user))
+        Ok(request.page(users, |user| user.id))
     }
 }
 

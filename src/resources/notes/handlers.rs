@@ -14,11 +14,11 @@ use crate::database::folded_text::Needle;
 use crate::guard::{Authorized, Caller, refusals, rejudge};
 use crate::http::conditions::{Conditions, IfMatch, IfNoneMatch};
 use crate::http::fields::{Fields, FromFields};
-use crate::http::pagination::{Page, PageRequest};
+use crate::http::pagination::{Cursor, Page, PageRequest, PageSize};
 use crate::http::parameters;
-use crate::http::request::{Json, Path, Query, not_found};
+use crate::http::request::{Json, Path, Query};
 use crate::http::response::private;
-use crate::refusal::{Code, Problem};
+use crate::refusal::{Code, Problem, not_found};
 use crate::state::State;
 
 /// The number of attempts at a change if other requests change the note in between. With `If-Match`, the
@@ -94,13 +94,11 @@ pub struct NoteQuery {
     pub shared: Option<bool>,
     /// The number of items per page, 1 to 200. A page also ends once its notes have 512 KiB of text. It may
     /// thus have fewer items and still a `next_cursor`.
-    #[param(default = 50, minimum = 1, maximum = 200)]
-    #[serde(default, deserialize_with = "crate::http::pagination::limit")]
-    pub limit: Option<u32>,
+    #[param(inline)]
+    pub limit: Option<PageSize>,
     /// The `next_cursor` of the previous page.
-    #[param(min_length = 1)]
-    #[serde(default, deserialize_with = "crate::http::pagination::cursor")]
-    pub cursor: Option<String>,
+    #[param(inline)]
+    pub cursor: Option<Cursor>,
 }
 
 /// Parses the parameter `owner`, which accepts only `me`.
@@ -134,7 +132,7 @@ pub async fn list(
         if is_search { state.core.database.search(find).await } else { state.core.database.run(find).await };
     let Listed { notes, next } = listed?;
     let items = notes.into_iter().map(item).collect();
-    Ok(private(HttpResponse::Ok()).json(request.page_before(&state.core.secret_keys, items, next)))
+    Ok(private(HttpResponse::Ok()).json(request.page_before(items, next)))
 }
 
 /// The content of a new note, or the content that replaces an existing one.
