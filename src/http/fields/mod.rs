@@ -1,8 +1,10 @@
 //! Reads a JSON object member by member, so that all errors are reported at once (RFC 9457).
 
+mod object;
 mod scope;
 #[cfg(test)]
 mod tests;
+mod value;
 
 use std::borrow::Cow;
 
@@ -11,7 +13,10 @@ use serde_json::{Map, Value};
 use super::{json, label};
 use crate::refusal::{FieldError, FieldErrors, Problem, without_credentials};
 
+pub(crate) use object::json_object;
+pub use object::{describe_member, describe_object};
 pub use scope::Scope;
+pub use value::{About, AuditedLabel, Changed, FieldValue, Flag, Label, Member, Text};
 
 /// A parse error of a member, with the code for its entry in `errors`.
 pub trait FieldFault: std::fmt::Display {
@@ -123,17 +128,19 @@ impl Fields {
         self.errors.push(FieldError::new(json::step(name), code, detail.into()));
     }
 
+    /// Reads a member. Returns `None` if it is refused.
+    pub fn member<T: Member>(&mut self, name: &str) -> Option<T> {
+        T::read(self, name)
+    }
+
     /// Reads a required text.
     pub fn text(&mut self, name: &str) -> Option<String> {
-        match self.members.remove(name) {
-            Some(value) => self.as_text(name, value),
-            None => self.missing(name),
-        }
+        self.member(name)
     }
 
     /// Reads an optional text. Null counts as omitted.
     pub fn optional_text(&mut self, name: &str) -> Option<String> {
-        self.nullable_text(name).flatten()
+        self.member(name).flatten()
     }
 
     /// Reads an optional text. Returns `None` if it is omitted and `Some(None)` if it is null.
@@ -161,16 +168,11 @@ impl Fields {
 
     /// Reads a text of a merge patch. It may be omitted, but null is refused.
     pub fn changed_text(&mut self, name: &str) -> Option<String> {
-        if self.is_kept(name) { self.optional_text(name) } else { None }
-    }
-
-    /// Reads a `true` or `false` of a merge patch. It may be omitted, but null is refused.
-    pub fn changed_flag(&mut self, name: &str) -> Option<bool> {
-        if self.is_kept(name) { self.optional_flag(name) } else { None }
+        self.member::<Changed<String>>(name)?.0
     }
 
     /// Checks that a text has `least` to `most` characters. An absent text stays absent.
-    pub fn within(&mut self, name: &str, text: Option<String>, least: usize, most: usize) -> Option<String> {
+    fn within(&mut self, name: &str, text: Option<String>, least: usize, most: usize) -> Option<String> {
         let text = text?;
         let length = text.chars().count();
         if length < least {
@@ -192,7 +194,7 @@ impl Fields {
 
     /// Checks that a label has 1 to `most` characters and passes [`label::check`]. An absent label stays
     /// absent.
-    pub fn label(&mut self, name: &str, text: Option<String>, most: usize) -> Option<String> {
+    fn label(&mut self, name: &str, text: Option<String>, most: usize) -> Option<String> {
         let text = self.within(name, text, 1, most)?;
         match label::check(&text) {
             Ok(()) => Some(text),
@@ -204,7 +206,7 @@ impl Fields {
     }
 
     /// Checks a label that the audit log will keep. Such a label must not contain a credential.
-    pub fn audited_label(&mut self, name: &str, text: Option<String>, most: usize) -> Option<String> {
+    fn audited_label(&mut self, name: &str, text: Option<String>, most: usize) -> Option<String> {
         let text = self.label(name, text, most)?;
         if matches!(without_credentials(&text), Cow::Borrowed(_)) {
             return Some(text);
@@ -222,11 +224,7 @@ impl Fields {
 
     /// Reads an optional `true` or `false`. Null counts as omitted.
     pub fn optional_flag(&mut self, name: &str) -> Option<bool> {
-        match self.members.remove(name)? {
-            Value::Null => None,
-            Value::Bool(flag) => Some(flag),
-            other => self.wrong_type(name, "true or false", &other),
-        }
+        self.member(name).flatten()
     }
 
     /// Reads an optional whole number from `least` to `most`. Null counts as omitted.

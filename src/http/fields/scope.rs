@@ -1,9 +1,11 @@
 //! Reads a scope: names separated by spaces (RFC 6749, section 3.3), or a list of names.
 
 use serde_json::Value;
-use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, OneOfBuilder, Type};
+use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, OneOfBuilder, RefBuilder, Type};
 use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
+use super::value::{About, FieldValue};
 use super::{Fields, kind};
 use crate::http::json;
 use crate::refusal::FieldError;
@@ -12,12 +14,34 @@ use crate::refusal::FieldError;
 const SCOPE_MAX: usize = 100;
 const SCOPE_NAME_MAX: usize = 100;
 
-/// The OpenAPI schema of a scope in both of its forms; see [`Fields::scope`].
-pub struct Scope;
+/// A scope: the names of permissions, sorted and without duplicates.
+#[derive(Clone, Debug)]
+pub struct Scope(pub Vec<String>);
 
-impl utoipa::ToSchema for Scope {}
+impl FieldValue for Scope {
+    fn parse(fields: &mut Fields, name: &str, value: Value) -> Option<Self> {
+        fields.as_scope(name, value).map(Self)
+    }
 
-impl utoipa::PartialSchema for Scope {
+    fn describe(about: About) -> RefOr<Schema> {
+        let scope = RefBuilder::new().ref_location_from_schema_name(Self::name());
+        let scope = scope.description(Some(about.description));
+        if about.is_nullable {
+            let null = ObjectBuilder::new().schema_type(Type::Null);
+            OneOfBuilder::new().item(scope).item(null).into()
+        } else {
+            RefOr::Ref(scope.build())
+        }
+    }
+
+    fn components(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push((Self::name().into_owned(), Self::schema()));
+    }
+}
+
+impl ToSchema for Scope {}
+
+impl PartialSchema for Scope {
     fn schema() -> RefOr<Schema> {
         let name = format!(r"[!#-\[\]-~]{{1,{SCOPE_NAME_MAX}}}");
         let text = format!("^ *{name}( +{name}){{0,{}}} *$", SCOPE_MAX - 1);
@@ -30,18 +54,13 @@ impl utoipa::PartialSchema for Scope {
 }
 
 impl Fields {
-    /// Reads a required scope: names separated by spaces (RFC 6749, section 3.3), or a list of names.
+    /// Reads a required scope.
     pub fn scope(&mut self, name: &str) -> Option<Vec<String>> {
-        if !self.members.contains_key(name) {
-            return self.missing(name);
-        }
-        self.optional_scope(name)
+        self.member(name).map(|Scope(names)| names)
     }
 
-    /// Reads an optional scope, sorted and without duplicates. Null counts as omitted.
-    pub fn optional_scope(&mut self, name: &str) -> Option<Vec<String>> {
-        let (items, is_list) = match self.members.remove(name)? {
-            Value::Null => return None,
+    fn as_scope(&mut self, name: &str, value: Value) -> Option<Vec<String>> {
+        let (items, is_list) = match value {
             Value::String(text) => {
                 let names = text.split(' ').filter(|name| !name.is_empty()).take(SCOPE_MAX + 1);
                 (names.map(Value::from).collect(), false)

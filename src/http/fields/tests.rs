@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Fields, FromFields};
+use super::{Changed, Fields, FromFields, Scope};
 use crate::refusal::FieldErrors;
 
 #[derive(Debug)]
@@ -17,7 +17,7 @@ impl FromFields for Sample {
         let title = fields.text("title");
         let title = fields.within("title", title, 1, 5);
         let shared = fields.optional_flag("shared");
-        let scope = fields.optional_scope("scope");
+        let scope = fields.member::<Option<Scope>>("scope").flatten().map(|Scope(names)| names);
         fields.optional_integer("count", 1, 10);
         Some(Self { title: title?, shared, scope })
     }
@@ -132,10 +132,18 @@ fn null_removes_no_required_member() {
     let refused =
         [("wrong_type", "null would remove it, and it is required; send a value or leave it out".to_owned())];
     assert_eq!(one(Value::Null, |fields| fields.changed_text("of")), (None, refused.to_vec()));
-    assert_eq!(one(Value::Null, |fields| fields.changed_flag("of")), (None, refused.to_vec()));
+    assert_eq!(
+        one(Value::Null, |fields| fields.member::<Changed<bool>>("of").and_then(|flag| flag.0)),
+        (None, refused.to_vec())
+    );
     assert_eq!(one(json!("x"), |fields| fields.changed_text("of")), (Some("x".into()), vec![]));
-    assert_eq!(one(json!(true), |fields| fields.changed_flag("of")), (Some(true), vec![]));
-    let left_out = |fields: &mut Fields| (fields.changed_text("x"), fields.changed_flag("x"));
+    assert_eq!(
+        one(json!(true), |fields| fields.member::<Changed<bool>>("of").and_then(|flag| flag.0)),
+        (Some(true), vec![])
+    );
+    let left_out = |fields: &mut Fields| {
+        (fields.changed_text("x"), fields.member::<Changed<bool>>("x").and_then(|flag| flag.0))
+    };
     assert_eq!(one(json!(1), left_out), ((None, None), vec![]));
 }
 
