@@ -256,8 +256,7 @@ fn note(
         "signing_keys_revoked": counts.signing_keys,
         "password_links_consumed": counts.password_links,
     });
-    let nobody = Subject { id: None, name: None };
-    event::insert(connection, &Origin::command_line(), EventType::DatabaseRestored, nobody, &details)
+    event::insert(connection, &Origin::command_line(), EventType::DatabaseRestored, Subject::none(), &details)
 }
 
 /// Lists the users who may change other accounts or the server.

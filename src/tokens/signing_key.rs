@@ -280,8 +280,7 @@ pub fn insert_unless(
         lifetime::announce(connection)?;
     }
     let details = json!({ "kid": kid, "algorithm": row.algorithm, "signs_from": signs_from });
-    let nobody = Subject { id: None, name: None };
-    event::insert(connection, origin, EventType::SigningKeyPublished, nobody, &details)?;
+    event::insert(connection, origin, EventType::SigningKeyPublished, Subject::none(), &details)?;
     Ok(Some(row))
 }
 
@@ -343,8 +342,7 @@ pub fn revoke(connection: &mut PgConnection, kid: &str, origin: &Origin) -> Quer
         "key_revoked",
         moment + TimeDelta::days(36_500),
     )?;
-    let nobody = Subject { id: None, name: None };
-    event::insert(connection, origin, EventType::SigningKeyRevoked, nobody, &json!({ "kid": kid }))?;
+    event::insert(connection, origin, EventType::SigningKeyRevoked, Subject::none(), &json!({ "kid": kid }))?;
     Ok(true)
 }
 

@@ -117,7 +117,7 @@ impl<const DEFAULT: bool> Member for Flag<DEFAULT> {
     const IS_REQUIRED: bool = false;
 
     fn read(fields: &mut Fields, name: &str) -> Option<Self> {
-        Option::read(fields, name).map(|flag| Self(flag.unwrap_or(DEFAULT)))
+        Option::<bool>::read(fields, name).map(|flag| Self(flag.unwrap_or(DEFAULT)))
     }
 
     fn schema(about: About) -> RefOr<Schema> {
