@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use crate::guard::caller::Caller;
 use crate::guard::check::{Check, CredentialKind};
 use crate::guard::credential::Sent;
-use crate::guard::refusals::time;
+use crate::guard::refusals::{in_words, time};
 use crate::guard::trace::{Evidence, Trace};
 use crate::sessions::Standing;
 use crate::tokens::access_token::Claims;
@@ -109,8 +109,4 @@ pub(super) fn sign_in_age(age: i64, max_age: u64) -> Evidence {
         ahead => format!("the last sign-in is dated {} s ahead of the database's clock", -ahead),
     };
     Evidence::new(format!("a sign-in within the last {max_age} s"), found)
-}
-
-fn in_words(reason: &str) -> String {
-    reason.replace('_', " ")
 }

@@ -221,6 +221,6 @@ pub fn session_expired(expired_at: DateTime<Utc>) -> Problem {
 }
 
 /// Formats a stored reason for people.
-fn in_words(reason: &str) -> String {
+pub(in crate::guard) fn in_words(reason: &str) -> String {
     reason.replace('_', " ")
 }

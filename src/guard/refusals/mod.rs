@@ -16,6 +16,7 @@ use crate::users::passwords::HashError;
 use crate::users::user::NameTaken;
 
 pub use crate::clock::rfc3339 as time;
+pub(super) use credentials::in_words;
 pub use credentials::{
     access_token_flaw, access_token_replaced, basic_name_mismatch, cookie_replaced, cookie_unknown,
     personal_token_expired, personal_token_flaw, personal_token_revoked, personal_token_unknown,
