@@ -30,7 +30,8 @@ use doorward::simplejwt::multipart;
 use doorward::tokens::access_token::{self, Issuer};
 use doorward::tokens::personal_token;
 use doorward::tokens::private_key::{Algorithm, PrivateKey};
-use doorward::tokens::signing_key::{KeyRing, SigningKey, Times};
+use doorward::tokens::key_times::Times;
+use doorward::tokens::signing_key::{KeyRing, SigningKey};
 use doorward::users::name::{EmailAddress, Username, fold_typed};
 use uuid::Uuid;
 

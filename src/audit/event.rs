@@ -228,6 +228,14 @@ pub struct Subject<'a> {
     pub name: Option<&'a str>,
 }
 
+impl Subject<'_> {
+    /// The subject of an event that concerns no account.
+    #[must_use]
+    pub fn none() -> Self {
+        Self { id: None, name: None }
+    }
+}
+
 /// An audit event as it is stored.
 #[derive(Clone, Debug, Queryable, Selectable, Insertable)]
 #[diesel(table_name = audit_events, check_for_backend(diesel::pg::Pg))]

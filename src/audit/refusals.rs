@@ -17,7 +17,7 @@ use super::event::comparable;
 use super::refusal_queue::Queue;
 use super::refusal_trim;
 use crate::database::schema::refusals;
-use crate::database::{Database, DatabaseError};
+use crate::database::{Database, DatabaseError, escape_like};
 
 pub use super::refusal_queue::{Lane, NewRefusal, Owner};
 pub use super::refusal_trim::find_newest_to_go;
@@ -258,7 +258,7 @@ pub fn list(connection: &mut PgConnection, filter: &Filter, limit: i64) -> Query
         query = query.filter(refusals::code.eq(code));
     }
     if let Some(route) = &filter.route {
-        let part = format!("%{}%", route.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_"));
+        let part = format!("%{}%", escape_like(route));
         query = query.filter(refusals::route.like(part.clone()).or(refusals::path.like(part)));
     }
     if let Some(since) = comparable(filter.since) {

@@ -133,7 +133,6 @@ impl Repeated {
             "signing_keys_revoked": self.signing_keys,
             "accounts": self.accounts,
         });
-        let nobody = Subject { id: None, name: None };
-        event::insert(connection, &Origin::server(), EventType::DatabaseWentBack, nobody, &details)
+        event::insert(connection, &Origin::server(), EventType::DatabaseWentBack, Subject::none(), &details)
     }
 }

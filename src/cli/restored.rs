@@ -11,10 +11,10 @@ use super::context::Context;
 use super::database::DatabaseAccess;
 use super::failure::Failure;
 use super::output::{Format, Output};
-use super::user::time;
 use crate::app;
 use crate::app::start::check_secret_keys;
 use crate::audit::event::{self, EventType, Origin, Subject};
+use crate::clock::rfc3339 as time;
 use crate::config::Settings;
 use crate::database::{Connection, QueryError, find_time, transaction, without_timeout};
 use crate::secret_key::SecretKeys;
@@ -256,8 +256,7 @@ fn note(
         "signing_keys_revoked": counts.signing_keys,
         "password_links_consumed": counts.password_links,
     });
-    let nobody = Subject { id: None, name: None };
-    event::insert(connection, &Origin::command_line(), EventType::DatabaseRestored, nobody, &details)
+    event::insert(connection, &Origin::command_line(), EventType::DatabaseRestored, Subject::none(), &details)
 }
 
 /// Lists the users who may change other accounts or the server.

@@ -10,7 +10,8 @@ pub struct Curl {
     pub headers: Vec<String>,
     /// The body.
     pub data: Option<String>,
-    /// The URL with its scheme, or a path.
+    /// The URL with its scheme, or a path. It is the first word that is neither an option nor, as far as one
+    /// can tell, the value of one.
     pub address: Option<String>,
     /// The method given with `-X`.
     method: Option<String>,
@@ -18,67 +19,8 @@ pub struct Curl {
     implied_method: Option<&'static str>,
 }
 
-/// The options of curl that take a value: all letters, and those names that are in common use.
+/// The short options of curl that take a value.
 const VALUED_LETTERS: &str = "AbcCdDeEFHKmoPQrtTuUwxXyYz";
-const VALUED_NAMES: &[&str] = &[
-    "aws-sigv4",
-    "cacert",
-    "capath",
-    "cert",
-    "cert-type",
-    "ciphers",
-    "config",
-    "connect-timeout",
-    "connect-to",
-    "cookie",
-    "cookie-jar",
-    "data",
-    "data-ascii",
-    "data-binary",
-    "data-raw",
-    "data-urlencode",
-    "doh-url",
-    "dump-header",
-    "form",
-    "form-string",
-    "header",
-    "interface",
-    "json",
-    "key",
-    "key-type",
-    "limit-rate",
-    "max-redirs",
-    "max-time",
-    "netrc-file",
-    "noproxy",
-    "oauth2-bearer",
-    "output",
-    "output-dir",
-    "pass",
-    "pinnedpubkey",
-    "proxy",
-    "proxy-header",
-    "proxy-user",
-    "range",
-    "referer",
-    "request",
-    "resolve",
-    "retry",
-    "retry-delay",
-    "retry-max-time",
-    "socks5",
-    "socks5-hostname",
-    "stderr",
-    "tls-max",
-    "trace",
-    "trace-ascii",
-    "unix-socket",
-    "upload-file",
-    "url-query",
-    "user",
-    "user-agent",
-    "write-out",
-];
 
 impl Curl {
     /// Parses the words after `curl`. Returns `None` if a quotation mark is unmatched.
@@ -86,10 +28,14 @@ impl Curl {
     pub fn read(text: &str) -> Option<Self> {
         let mut words = shlex::split(text)?.into_iter().skip(1);
         let mut curl = Self::default();
+        let (mut address, mut doubtful) = (None, None);
+        let mut follows_option = false;
         while let Some(word) = words.next() {
+            let may_be_value = std::mem::take(&mut follows_option);
             if let Some(name) = word.strip_prefix("--") {
-                // `--url` needs no value here, because the URL after it is recognized by itself.
-                let value = if VALUED_NAMES.contains(&name) { words.next() } else { None };
+                let value = if takes_value(name) { words.next() } else { None };
+                // Whether another option takes a value is unknown. If so, it is the next word.
+                follows_option = value.is_none();
                 curl.take(name, value.unwrap_or_default());
             } else if let Some(letters) = word.strip_prefix('-') {
                 let at = letters.find(|letter| VALUED_LETTERS.contains(letter)).unwrap_or(letters.len());
@@ -101,11 +47,15 @@ impl Curl {
                     let attached = Some(attached.collect()).filter(|value: &String| !value.is_empty());
                     curl.take(name_of(letter), attached.or_else(|| words.next()).unwrap_or_default());
                 }
+            } else if may_be_value {
+                doubtful.get_or_insert(word);
             } else {
-                let is_whole = word.contains("://") || word.starts_with('/');
-                curl.address.get_or_insert(if is_whole { word } else { format!("http://{word}") });
+                address.get_or_insert(word);
             }
         }
+        curl.address = address.or(doubtful).map(|word| {
+            if word.contains("://") || word.starts_with('/') { word } else { format!("http://{word}") }
+        });
         Some(curl)
     }
 
@@ -122,9 +72,8 @@ impl Curl {
             "user" => self.headers.push(format!("Authorization: Basic {}", STANDARD.encode(value))),
             "oauth2-bearer" => self.headers.push(format!("Authorization: Bearer {value}")),
             "request" => self.method = Some(value),
-            "data" | "data-raw" | "data-binary" | "data-ascii" | "data-urlencode" | "json" => {
-                self.data = Some(value);
-            }
+            "json" => self.data = Some(value),
+            data if data.starts_with("data") => self.data = Some(value),
             "head" => self.implied_method = Some("HEAD"),
             "get" => self.implied_method = Some("GET"),
             "form" | "form-string" => self.implied_method = Some("POST"),
@@ -132,6 +81,12 @@ impl Curl {
             _ => {}
         }
     }
+}
+
+/// Returns whether a relevant long option takes a value.
+fn takes_value(name: &str) -> bool {
+    let others = ["header", "user", "oauth2-bearer", "request", "json", "form", "form-string", "upload-file"];
+    name.starts_with("data") || others.contains(&name)
 }
 
 /// Returns the name of a short option, if it is relevant here.

@@ -40,5 +40,5 @@ pub async fn list_refusals(state: &State, query: RefusalQuery) -> Result<Page<Re
     let rows = request.rows();
     let found =
         state.core.database.search(move |connection| refusals::list(connection, &filter, rows)).await?;
-    Ok(request.page(&state.core.secret_keys, found, |refusal| refusal.request_id, |refusal| refusal))
+    Ok(request.page(found, |refusal| refusal.request_id))
 }

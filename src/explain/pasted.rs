@@ -208,6 +208,8 @@ mod tests {
             ("-xhttp://proxy/b --referer https://b/b https://h/a", "GET /a"),
             ("-e https://b/b -A 'bot (+http://b/b)' https://h/a", "GET /a"),
             ("https://h/a https://h/b", "GET /a"),
+            ("--silent https://h/a -o out", "GET /a"),
+            ("--compressed localhost:8000/a", "GET /a"),
         ] {
             assert_eq!(target(&format!("curl {options} {header}")).as_deref(), Some(found), "{options}");
         }

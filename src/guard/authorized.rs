@@ -9,8 +9,9 @@ use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest};
 
 use super::caller::{Caller, Credential};
+use super::check::Check;
 use super::origin::origin;
-use super::trace::{Check, Trace};
+use super::trace::Trace;
 use super::{checks, credential, csrf};
 use crate::audit::Origin;
 use crate::http::conditions::Conditions;

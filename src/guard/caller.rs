@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::trace::CredentialKind;
+use super::check::CredentialKind;
 use crate::tokens::names::Names;
 
 /// The permission to change one's own account. Personal tokens cannot have it, because such a token could

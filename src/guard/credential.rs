@@ -7,8 +7,8 @@ use base64::Engine;
 use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 
+use super::check::Check;
 use super::session_cookie::{self, SentCookie};
-use super::trace::Check;
 use super::{header_mistakes, refusals};
 use crate::http::cookies::BrowserSettings;
 use crate::refusal::{Code, Dialect, Problem};

@@ -3,6 +3,7 @@
 
 pub mod authorized;
 pub mod caller;
+pub mod check;
 pub mod checks;
 pub mod credential;
 pub mod csrf;

@@ -5,123 +5,8 @@ use actix_web::{HttpMessage, HttpRequest};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::check::{Check, CredentialKind};
 use crate::refusal::{Code, Problem};
-
-/// A check of the guard. The checks run in this order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize, utoipa::ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Check {
-    /// Exactly one credential was sent, and it can be parsed.
-    Header,
-    /// This server accepts credentials of this kind.
-    Kind,
-    /// The credential is well-formed.
-    Form,
-    /// The key that it names is one of this server's keys, and is not revoked.
-    Key,
-    /// This server made it. The signature, the digest or the password is right.
-    Signature,
-    /// It is valid at this time.
-    Times,
-    /// It was issued by this server, for this server.
-    Issuer,
-    /// It has the right type.
-    Type,
-    /// It was not revoked or already used.
-    Revocation,
-    /// Its session is live.
-    Session,
-    /// Its user may sign in.
-    User,
-    /// A browser's unsafe request comes from one of this server's pages.
-    Csrf,
-    /// The user has the permission.
-    Permission,
-    /// The credential has the permission.
-    Scope,
-    /// The sign-in is recent enough.
-    Freshness,
-    /// The object belongs to the caller.
-    Ownership,
-}
-
-impl Check {
-    pub const ALL: [Self; 16] = [
-        Self::Header,
-        Self::Kind,
-        Self::Form,
-        Self::Key,
-        Self::Signature,
-        Self::Times,
-        Self::Issuer,
-        Self::Type,
-        Self::Revocation,
-        Self::Session,
-        Self::User,
-        Self::Csrf,
-        Self::Permission,
-        Self::Scope,
-        Self::Freshness,
-        Self::Ownership,
-    ];
-
-    /// Returns the name in logs, records and responses.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Header => "header",
-            Self::Kind => "kind",
-            Self::Form => "form",
-            Self::Key => "key",
-            Self::Signature => "signature",
-            Self::Times => "times",
-            Self::Issuer => "issuer",
-            Self::Type => "type",
-            Self::Revocation => "revocation",
-            Self::Session => "session",
-            Self::User => "user",
-            Self::Csrf => "csrf",
-            Self::Permission => "permission",
-            Self::Scope => "scope",
-            Self::Freshness => "freshness",
-            Self::Ownership => "ownership",
-        }
-    }
-
-    const fn bit(self) -> u16 {
-        1 << self as u16
-    }
-}
-
-/// The kind of a credential.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum CredentialKind {
-    /// A JWT of an API client's session.
-    AccessToken,
-    /// A token that is exchanged for new access tokens.
-    RefreshToken,
-    /// A long-lived token for scripts.
-    PersonalToken,
-    /// The cookie of a browser's session.
-    SessionCookie,
-    /// A username with its password.
-    Password,
-}
-
-impl CredentialKind {
-    /// Returns the name in logs, records and responses.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::AccessToken => "access_token",
-            Self::RefreshToken => "refresh_token",
-            Self::PersonalToken => "personal_token",
-            Self::SessionCookie => "session_cookie",
-            Self::Password => "password",
-        }
-    }
-}
 
 /// The outcome of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, utoipa::ToSchema)]
@@ -153,10 +38,16 @@ pub struct Line {
     pub found: Option<String>,
 }
 
-struct Finding {
-    check: Check,
-    expected: String,
-    found: String,
+/// The requirement of a check, and the state that it found.
+pub struct Evidence {
+    pub expected: String,
+    pub found: String,
+}
+
+impl Evidence {
+    pub fn new(expected: impl Into<String>, found: impl Into<String>) -> Self {
+        Self { expected: expected.into(), found: found.into() }
+    }
 }
 
 /// The progress of a credential through the checks.
@@ -174,7 +65,7 @@ pub struct Trace {
     passed: u16,
     stopped: Option<Check>,
     /// Recorded only for explanations, to save time in requests.
-    findings: Option<Vec<Finding>>,
+    findings: Option<Vec<(Check, Evidence)>>,
 }
 
 impl Trace {
@@ -221,7 +112,7 @@ impl Trace {
     pub fn disprove(&mut self, check: Check) {
         (self.credential_id, self.session_id, self.user_id) = (None, None, None);
         if let Some(findings) = &mut self.findings {
-            findings.retain(|finding| finding.check < check);
+            findings.retain(|(earlier, _)| *earlier < check);
         }
         self.stop(check);
     }
@@ -243,10 +134,24 @@ impl Trace {
         found
     }
 
+    /// Records the evidence of a check, for an explanation, and that the check passed, or stops at it.
+    ///
+    /// # Errors
+    /// The error in `verdict`.
+    pub fn run<T>(
+        &mut self,
+        check: Check,
+        evidence: impl FnOnce() -> Evidence,
+        verdict: Result<T, Problem>,
+    ) -> Result<T, Problem> {
+        self.find(check, evidence);
+        self.check(check, verdict)
+    }
+
     /// Records what a check requires and what it found, for an explanation.
-    pub fn find(&mut self, check: Check, expected: impl FnOnce() -> String, found: impl FnOnce() -> String) {
+    pub fn find(&mut self, check: Check, evidence: impl FnOnce() -> Evidence) {
         if let Some(findings) = &mut self.findings {
-            findings.push(Finding { check, expected: expected(), found: found() });
+            findings.push((check, evidence()));
         }
     }
 
@@ -285,14 +190,14 @@ impl Trace {
                 None if check == Check::Ownership || self.passed == 0 => Outcome::NotReached,
                 _ => Outcome::NotApplicable,
             };
-            let finding = self.findings.iter().flatten().rev().find(|finding| finding.check == check);
+            let finding = self.findings.iter().flatten().rev().find(|(of, _)| *of == check);
             let detail =
                 refusal.filter(|_| outcome == Outcome::Failed).map(|problem| problem.detail().to_owned());
             Line {
                 check,
                 outcome,
-                expected: finding.map(|finding| finding.expected.clone()),
-                found: finding.map(|finding| finding.found.clone()).or(detail),
+                expected: finding.map(|(_, evidence)| evidence.expected.clone()),
+                found: finding.map(|(_, evidence)| evidence.found.clone()).or(detail),
             }
         };
         Check::ALL.into_iter().map(line).collect()
@@ -349,22 +254,6 @@ mod tests {
     }
 
     #[test]
-    fn a_check_and_a_kind_are_called_the_same_wherever_they_are_written() {
-        for check in Check::ALL {
-            assert_eq!(serde_json::to_value(check).expect("JSON"), check.as_str());
-        }
-        for kind in [
-            CredentialKind::AccessToken,
-            CredentialKind::RefreshToken,
-            CredentialKind::PersonalToken,
-            CredentialKind::SessionCookie,
-            CredentialKind::Password,
-        ] {
-            assert_eq!(serde_json::to_value(kind).expect("JSON"), kind.as_str());
-        }
-    }
-
-    #[test]
     fn a_request_counts_as_a_use_and_an_explanation_does_not() {
         assert!(Trace::explaining().explains());
         let request = Trace::of_password();
@@ -395,7 +284,7 @@ mod tests {
     fn a_request_that_is_let_in_leaves_to_the_resource_whose_the_object_is() {
         let mut trace = Trace::explaining();
         trace.pass(Check::Header);
-        trace.find(Check::Header, || "one credential".into(), || "one".into());
+        trace.find(Check::Header, || Evidence::new("one credential", "one"));
         let lines = trace.lines(None);
         assert_eq!(outcome(&lines, Check::Header), Outcome::Passed);
         assert_eq!(outcome(&lines, Check::Key), Outcome::NotApplicable);
@@ -431,7 +320,7 @@ mod tests {
         let mut trace = of_somebody();
         for check in [Check::Form, Check::Key, Check::Signature, Check::Type] {
             trace.pass(check);
-            trace.find(check, || "as the token says".into(), || "what the token says".into());
+            trace.find(check, || Evidence::new("as the token says", "what the token says"));
         }
         trace.disprove(Check::Key);
         assert_eq!((trace.credential_id, trace.session_id, trace.user_id), (None, None, None));

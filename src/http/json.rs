@@ -1,12 +1,12 @@
 //! Parses JSON (RFC 8259) and reports duplicate keys, because a proxy may have checked a different copy.
 
 use std::cell::{Cell, RefCell};
-use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, MapAccess, SeqAccess};
 use serde_json::error::Category;
-use serde_json::{Map, Number, Value};
+use serde_json::{Map, Value};
 
+use super::json_value::{AnyValue, Nested};
 use crate::refusal::{Code, Problem};
 
 /// The number of values (members and items) that are read, more than any endpoint accepts. The rest of the
@@ -41,7 +41,7 @@ pub fn parse(text: &[u8]) -> Result<Parsed, Problem> {
     })?;
     let reading = Reading::default();
     let mut reader = serde_json::Deserializer::from_str(text);
-    let value = Strict { reading: &reading, place: None }.deserialize(&mut reader);
+    let value = AnyValue(Strict { reading: &reading, place: None }).deserialize(&mut reader);
     let value = match value {
         Err(_) if reading.is_cut.get() => Value::Null,
         value => value.and_then(|value| reader.end().map(|()| value)).map_err(|error| explain(&error))?,
@@ -164,54 +164,13 @@ struct Strict<'a> {
     place: Option<&'a Place<'a>>,
 }
 
-impl<'de> DeserializeSeed<'de> for Strict<'_> {
-    type Value = Value;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Strict<'_> {
-    type Value = Value;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("JSON")
-    }
-
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
-        Ok(Value::Bool(value))
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
-        Ok(Value::Number(value.into()))
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
-        Ok(Value::Number(value.into()))
-    }
-
-    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
-        Ok(Number::from_f64(value).map_or(Value::Null, Value::Number))
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Value, E> {
-        Ok(Value::String(text.to_owned()))
-    }
-
-    fn visit_string<E>(self, text: String) -> Result<Value, E> {
-        Ok(Value::String(text))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+impl Nested for Strict<'_> {
+    fn read_list<'de, A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
         let mut list = Vec::new();
         loop {
             let place = Place { step: Step::Item(list.len()), within: self.place };
-            match items.next_element_seed(Strict { reading: self.reading, place: Some(&place) })? {
+            let item = AnyValue(Strict { reading: self.reading, place: Some(&place) });
+            match items.next_element_seed(item)? {
                 Some(item) => list.push(item),
                 None => return Ok(Value::Array(list)),
             }
@@ -219,12 +178,13 @@ impl<'de> Visitor<'de> for Strict<'_> {
         }
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
+    fn read_object<'de, A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
         let mut object = Map::new();
         while let Some(name) = members.next_key::<String>()? {
             self.reading.note_read()?;
             let place = Place { step: Step::Member(&name), within: self.place };
-            let value = members.next_value_seed(Strict { reading: self.reading, place: Some(&place) })?;
+            let value = AnyValue(Strict { reading: self.reading, place: Some(&place) });
+            let value = members.next_value_seed(value)?;
             if object.contains_key(&name) {
                 self.reading.note_repeated(&place);
             } else {

@@ -8,6 +8,7 @@ pub mod cursor;
 pub mod fields;
 pub mod forwarded;
 pub mod json;
+pub mod json_value;
 pub mod label;
 pub mod pagination;
 pub mod parameters;

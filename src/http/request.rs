@@ -45,7 +45,10 @@ pub struct Path<T>(pub T);
 
 impl Input for Path<Uuid> {
     async fn read(request: &HttpRequest, _: Payload) -> Result<Self, Problem> {
-        web::Path::<Uuid>::extract(request).await.map(|id| Self(id.into_inner())).map_err(|_| not_found())
+        web::Path::<Uuid>::extract(request)
+            .await
+            .map(|id| Self(id.into_inner()))
+            .map_err(|_| refusal::not_found())
     }
 }
 
@@ -54,14 +57,8 @@ impl Input for Path<(Uuid, Uuid)> {
         web::Path::<(Uuid, Uuid)>::extract(request)
             .await
             .map(|ids| Self(ids.into_inner()))
-            .map_err(|_| not_found())
+            .map_err(|_| refusal::not_found())
     }
-}
-
-/// Creates the refusal for a record that does not exist or that the caller may not see.
-#[must_use]
-pub fn not_found() -> Problem {
-    Problem::new(Code::NotFound, "Not found, or you do not have access to it.")
 }
 
 /// The query string. Reports all unknown and malformed parameters at once. Every parameter is optional.

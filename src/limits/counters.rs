@@ -294,9 +294,14 @@ impl Reservation {
             }
             is_past = true;
             if note(connection, counter)? {
-                let nobody = Subject { id: None, name: None };
                 let details = json!({ "by": counter.by.as_str(), "network": network, "limit": counter.free });
-                event::insert(connection, &self.origin, EventType::TooManyAttempts, nobody, &details)?;
+                event::insert(
+                    connection,
+                    &self.origin,
+                    EventType::TooManyAttempts,
+                    Subject::none(),
+                    &details,
+                )?;
             }
         }
         if is_past {

@@ -5,7 +5,7 @@ use serde::{Deserialize, Deserializer};
 use uuid::Uuid;
 
 use crate::audit::event::{self, Event, EventType};
-use crate::http::pagination::{Page, PageRequest};
+use crate::http::pagination::{Cursor, Page, PageRequest, PageSize};
 use crate::http::parameters;
 use crate::refusal::Problem;
 use crate::state::State;
@@ -27,13 +27,11 @@ pub struct EventQuery {
     /// Only events from this time on (RFC 3339).
     pub since: Option<DateTime<Utc>>,
     /// The number of items on a page, from 1 to 200.
-    #[param(default = 50, minimum = 1, maximum = 200)]
-    #[serde(default, deserialize_with = "crate::http::pagination::limit")]
-    pub limit: Option<u32>,
+    #[param(inline)]
+    pub limit: Option<PageSize>,
     /// The `next_cursor` of the previous page.
-    #[param(min_length = 1)]
-    #[serde(default, deserialize_with = "crate::http::pagination::cursor")]
-    pub cursor: Option<String>,
+    #[param(inline)]
+    pub cursor: Option<Cursor>,
 }
 
 /// Parses the parameter `type`.
@@ -64,6 +62,6 @@ impl ListEvents {
         let rows = request.rows();
         let events =
             state.core.database.search(move |connection| event::list(connection, &filter, rows)).await?;
-        Ok(request.page(&state.core.secret_keys, events, |event| event.id, |event| event))
+        Ok(request.page(events, |event| event.id))
     }
 }

@@ -1,11 +1,28 @@
 //! Checks and hashes new passwords.
 
+use serde_json::Value;
+use utoipa::openapi::schema::{KnownFormat, SchemaFormat, Type};
+use utoipa::openapi::{RefOr, Schema};
+
 use crate::blocking::caller;
 use crate::guard::refusals;
+use crate::http::fields::{About, FieldValue, Fields};
 use crate::refusal::{FieldError, Problem};
 use crate::state::State;
 use crate::users::password::{PasswordHash, PlainPassword};
 use crate::users::passwords::NewHash;
+
+/// A password that was sent. Only a new one has bounds.
+impl FieldValue for PlainPassword {
+    fn parse(fields: &mut Fields, name: &str, value: Value) -> Option<Self> {
+        String::parse(fields, name, value).map(|text| Self::new(&text))
+    }
+
+    fn describe(about: About) -> RefOr<Schema> {
+        let password = SchemaFormat::KnownFormat(KnownFormat::Password);
+        about.value_of(Type::String).format(Some(password)).into()
+    }
+}
 
 /// Hashes a new password, or refuses it with every error, including likeness to the username or address. Both
 /// happen on the hashing threads.

@@ -10,7 +10,7 @@ use crate::database::Connection;
 use crate::guard::caller::{ACCOUNT_WRITE, Caller, Credential};
 use crate::guard::session_cookie::NewCookie;
 use crate::guard::{refusals, rejudge};
-use crate::http::fields::{Fields, FromFields, Scope};
+use crate::http::fields::{AuditedLabel, Fields, FromFields, Scope};
 use crate::operations::new_password;
 use crate::operations::roles;
 use crate::operations::step_up;
@@ -115,8 +115,7 @@ pub struct NewTokenRequest {
 
 impl FromFields for NewTokenRequest {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
-        let name = fields.text("name");
-        let name = fields.audited_label("name", name, 100);
+        let name = fields.member("name").map(|AuditedLabel::<100>(name)| name);
         let scope = fields.scope("scope");
         if scope.as_ref().is_some_and(|scope| scope.iter().any(|name| name == ACCOUNT_WRITE)) {
             fields.refuse("scope", "not_allowed", format!("personal tokens cannot have `{ACCOUNT_WRITE}`"));

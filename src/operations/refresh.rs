@@ -2,7 +2,8 @@
 
 use crate::audit::Origin;
 use crate::blocking::{Lane, caller};
-use crate::guard::trace::{Check, Trace};
+use crate::guard::check::Check;
+use crate::guard::trace::Trace;
 use crate::guard::{checks, refusals};
 use crate::operations::issue_tokens;
 use crate::operations::roles;

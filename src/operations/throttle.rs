@@ -131,8 +131,7 @@ pub(super) async fn give_back_refused(state: &State, reservation: Reservation, p
 /// `too_many_attempts`.
 pub async fn count_unproven(state: &State, origin: &Origin) -> Result<(), Problem> {
     let Err((network, wait)) = state.limits.unproven.take(&network(origin)) else { return Ok(()) };
-    let nobody = Subject { id: None, name: None };
-    note_own_burst(state, HeldBy::Unproven, network, nobody, origin, wait).await;
+    note_own_burst(state, HeldBy::Unproven, network, Subject::none(), origin, wait).await;
     Err(refusals::too_many_attempts(HeldBy::Unproven, wait))
 }
 

@@ -1,6 +1,8 @@
 //! Formats times for pages: in words, and exactly.
 
-use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::clock::rfc3339;
 
 /// A time on a page.
 pub struct Moment {
@@ -17,7 +19,7 @@ impl Moment {
     #[must_use]
     pub fn new(time: DateTime<Utc>, now: DateTime<Utc>) -> Self {
         Self {
-            exact: time.to_rfc3339_opts(SecondsFormat::Secs, true),
+            exact: rfc3339(time),
             long: time.format("%-d %B %Y, %H:%M:%S UTC").to_string(),
             words: words(time - now, time),
         }

@@ -5,7 +5,6 @@ use actix_web::http::header::{
     ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER,
 };
 use actix_web::http::{Method, StatusCode};
-use chrono::SecondsFormat;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
@@ -13,7 +12,7 @@ use super::body::Problem;
 use super::challenge;
 use super::code::Code;
 use super::dialect::{RequestId, RequestSummary};
-use crate::clock::Clock;
+use crate::clock::{Clock, rfc3339};
 
 /// The refusal in a response's extensions, for the log, the metrics and the kept refusals.
 #[derive(Clone, Debug)]
@@ -115,7 +114,7 @@ fn members(problem: &Problem, id: RequestId, rendering: &Rendering) -> Map<Strin
     put("request_id", json!(id.0));
     put("action", json!(content.action));
     put("terminal", json!(content.terminal));
-    put("server_time", json!(rendering.clock.now().to_rfc3339_opts(SecondsFormat::Secs, true)));
+    put("server_time", json!(rfc3339(rendering.clock.now())));
     for (name, value) in &content.members {
         put(name, value.clone());
     }

@@ -16,6 +16,12 @@ pub fn internal() -> Problem {
     Problem::new(Code::InternalError, detail)
 }
 
+/// Creates the refusal for a record that does not exist or that the caller may not see.
+#[must_use]
+pub fn not_found() -> Problem {
+    Problem::new(Code::NotFound, "Not found, or you do not have access to it.")
+}
+
 /// Returns the refusal for an error of actix-web.
 #[must_use]
 pub fn from_actix(error: &Error) -> Problem {
@@ -26,7 +32,7 @@ pub fn from_actix(error: &Error) -> Problem {
         return query(&reason.to_string());
     }
     if error.as_error::<PathError>().is_some() {
-        return Problem::new(Code::NotFound, "Not found, or you do not have access to it.");
+        return not_found();
     }
     if let Some(payload) = error.as_error::<PayloadError>() {
         return from_payload(payload);

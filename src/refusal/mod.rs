@@ -16,5 +16,5 @@ pub use body::Problem;
 pub use code::{Action, Challenge, Code};
 pub use dialect::{Dialect, RequestId, RequestSummary};
 pub use field_errors::{FieldError, FieldErrors};
-pub use from_actix::{from_actix, internal};
+pub use from_actix::{from_actix, internal, not_found};
 pub use redacted::{path_without_secrets, without_credentials};

@@ -152,9 +152,10 @@ fn dealt_with<U>(batch: &[(Uuid, U)], locked: &[Uuid]) -> Vec<Uuid> {
 fn write_sessions(connection: &mut PgConnection, batch: &[(Uuid, SessionUse)]) -> QueryResult<Vec<Uuid>> {
     let generations: Vec<(Uuid, SessionUse)> =
         batch.iter().filter(|(_, used)| used.generation > 0).copied().collect();
-    let used: Vec<(Uuid, SessionUse)> = batch.iter().filter(|(_, used)| used.let_in).copied().collect();
+    let used: Vec<(Uuid, Instant)> =
+        batch.iter().filter(|(_, used)| used.let_in).map(|(id, used)| (*id, used.at)).collect();
     let mut locked = write_generations(connection, &generations)?;
-    locked.extend(write_times(connection, &used)?);
+    locked.extend(write_times(connection, "sessions", &used)?);
     Ok(dealt_with(batch, &locked))
 }
 
@@ -198,54 +199,39 @@ fn write_generations(connection: &mut PgConnection, batch: &[(Uuid, SessionUse)]
     Ok(locked.into_iter().map(|row| row.id).collect())
 }
 
-/// Writes the times of last use. Returns the IDs whose rows others have locked. The parameters are ages
-/// instead of times, so the clocks of node and database are not compared.
-fn write_times(connection: &mut PgConnection, batch: &[(Uuid, SessionUse)]) -> QueryResult<Vec<Uuid>> {
+fn write_tokens(connection: &mut PgConnection, batch: &[(Uuid, Instant)]) -> QueryResult<Vec<Uuid>> {
+    let locked = write_times(connection, "personal_tokens", batch)?;
+    Ok(dealt_with(batch, &locked))
+}
+
+/// Writes the times of last use to a table. Returns the IDs whose rows others have locked. The parameters are
+/// ages instead of times, so the clocks of node and database are not compared.
+fn write_times(
+    connection: &mut PgConnection,
+    table: &'static str,
+    batch: &[(Uuid, Instant)],
+) -> QueryResult<Vec<Uuid>> {
     let ids: Vec<Uuid> = batch.iter().map(|(id, _)| *id).collect();
-    let ages: Vec<f64> = batch.iter().map(|(_, used)| used.at.elapsed().as_secs_f64()).collect();
-    let locked: Vec<Locked> = diesel::sql_query(
+    let ages: Vec<f64> = batch.iter().map(|(_, at)| at.elapsed().as_secs_f64()).collect();
+    let locked: Vec<Locked> = diesel::sql_query(format!(
         "WITH seen AS (
             SELECT id, now() - age * interval '1 second' AS at FROM unnest($1, $2) AS seen (id, age)
         ), due AS (
-            SELECT s.id FROM sessions AS s JOIN seen ON seen.id = s.id WHERE s.last_used_at < seen.at - $3 * interval '1 second'
+            SELECT t.id FROM {table} AS t JOIN seen ON seen.id = t.id
+             WHERE t.last_used_at IS NULL OR t.last_used_at < seen.at - $3 * interval '1 second'
         ), free AS (
-            SELECT id FROM sessions WHERE id IN (SELECT id FROM due) ORDER BY id FOR UPDATE SKIP LOCKED
+            SELECT id FROM {table} WHERE id IN (SELECT id FROM due) ORDER BY id FOR UPDATE SKIP LOCKED
         ), written AS (
-            UPDATE sessions AS s SET last_used_at = greatest(s.last_used_at, seen.at)
-              FROM seen, free WHERE free.id = s.id AND seen.id = s.id
+            UPDATE {table} AS t SET last_used_at = greatest(t.last_used_at, seen.at)
+              FROM seen, free WHERE free.id = t.id AND seen.id = t.id
         )
-        SELECT id FROM due EXCEPT SELECT id FROM free",
-    )
+        SELECT id FROM due EXCEPT SELECT id FROM free"
+    ))
     .bind::<Array<SqlUuid>, _>(ids)
     .bind::<Array<Double>, _>(ages)
     .bind::<Double, _>(STEP.as_secs_f64())
     .load(connection)?;
     Ok(locked.into_iter().map(|row| row.id).collect())
-}
-
-fn write_tokens(connection: &mut PgConnection, batch: &[(Uuid, Instant)]) -> QueryResult<Vec<Uuid>> {
-    let ids: Vec<Uuid> = batch.iter().map(|(id, _)| *id).collect();
-    let ages: Vec<f64> = batch.iter().map(|(_, at)| at.elapsed().as_secs_f64()).collect();
-    let locked: Vec<Locked> = diesel::sql_query(
-        "WITH seen AS (
-            SELECT id, now() - age * interval '1 second' AS at FROM unnest($1, $2) AS seen (id, age)
-        ), due AS (
-            SELECT t.id FROM personal_tokens AS t JOIN seen ON seen.id = t.id
-             WHERE t.last_used_at IS NULL OR t.last_used_at < seen.at - $3 * interval '1 second'
-        ), free AS (
-            SELECT id FROM personal_tokens WHERE id IN (SELECT id FROM due) ORDER BY id FOR UPDATE SKIP LOCKED
-        ), written AS (
-            UPDATE personal_tokens AS t SET last_used_at = greatest(t.last_used_at, seen.at)
-              FROM seen, free WHERE free.id = t.id AND seen.id = t.id
-        )
-        SELECT id FROM due EXCEPT SELECT id FROM free",
-    )
-    .bind::<Array<SqlUuid>, _>(ids)
-    .bind::<Array<Double>, _>(ages)
-    .bind::<Double, _>(STEP.as_secs_f64())
-    .load(connection)?;
-    let locked: Vec<Uuid> = locked.into_iter().map(|row| row.id).collect();
-    Ok(dealt_with(batch, &locked))
 }
 
 #[cfg(test)]

@@ -69,7 +69,13 @@ fn field(part: &[u8]) -> Result<Option<(String, Value)>, Problem> {
 
 /// Returns a parameter from the value of a header, with or without quotes.
 fn parameter(header: &str, name: &str) -> Option<String> {
-    header.split(';').skip(1).take(PARAMETERS_MAX).find_map(|parameter| {
+    let (mut is_quoted, mut previous) = (false, ' ');
+    let parameters = header.split(move |letter: char| {
+        is_quoted ^= letter == '"' && previous != '\\';
+        previous = letter;
+        letter == ';' && !is_quoted
+    });
+    parameters.skip(1).take(PARAMETERS_MAX).find_map(|parameter| {
         let (key, value) = parameter.split_once('=')?;
         let value = value.trim();
         let value = value.strip_prefix('"').and_then(|value| value.strip_suffix('"')).unwrap_or(value);
@@ -111,6 +117,12 @@ mod tests {
         let body = "--xyz\nContent-Disposition: form-data; name=\"username\"\n\nal\n--xyz\n\
                     content-disposition: form-data; name=password\nContent-Type: text/plain\n\na\n\n--b\n--xyz--\nepilogue";
         assert_eq!(fields(body), json!({"username": "al", "password": "a\r\n\r\n--b"}));
+    }
+
+    #[test]
+    fn name_in_quotes_may_contain_a_semicolon() {
+        let body = "--xyz\nContent-Disposition: form-data; name=\"a; filename=x\"\n\n1\n--xyz--";
+        assert_eq!(fields(body), json!({"a; filename=x": "1"}));
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! Parses JSON without the content of lists and nested objects. The routes accept only texts, and need only
 //! the kind of other values.
 
-use std::fmt;
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess};
+use serde_json::{Map, Value};
 
-use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Number, Value};
+use crate::http::json_value::{AnyValue, Nested};
 
 /// The members that the routes read. Others are skipped.
 const TAKEN: [&str; 4] = ["username", "password", "refresh", "token"];
@@ -15,7 +15,7 @@ pub(super) struct Shallow(pub(super) Value);
 
 impl<'de> Deserialize<'de> for Shallow {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Level { is_outer: true }.deserialize(deserializer).map(Self)
+        AnyValue(Level { is_outer: true }).deserialize(deserializer).map(Self)
     }
 }
 
@@ -23,57 +23,19 @@ struct Level {
     is_outer: bool,
 }
 
-impl<'de> DeserializeSeed<'de> for Level {
-    type Value = Value;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Level {
-    type Value = Value;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("JSON")
-    }
-
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
-        Ok(Value::Bool(value))
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
-        Ok(Value::Number(value.into()))
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
-        Ok(Value::Number(value.into()))
-    }
-
-    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
-        Ok(Number::from_f64(value).map_or(Value::Null, Value::Number))
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Value, E> {
-        Ok(Value::String(text.to_owned()))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+impl Nested for Level {
+    fn read_list<'de, A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
         while items.next_element::<IgnoredAny>()?.is_some() {}
         Ok(Value::Array(Vec::new()))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
+    fn read_object<'de, A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
         let mut taken = Map::new();
         while self.is_outer
             && let Some(name) = members.next_key::<String>()?
         {
             if TAKEN.contains(&name.as_str()) {
-                let value = members.next_value_seed(Self { is_outer: false })?;
+                let value = members.next_value_seed(AnyValue(Self { is_outer: false }))?;
                 taken.insert(name, value);
             } else {
                 members.next_value::<IgnoredAny>()?;

@@ -2,7 +2,8 @@
 
 use chrono::{DateTime, Utc};
 
-use super::signing_key::{Row, find_signing};
+use super::key_times::find_signing;
+use super::signing_key::Row;
 
 /// The state of a signing key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

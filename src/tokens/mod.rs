@@ -4,6 +4,7 @@ pub mod access_token;
 pub mod holder;
 pub mod key_ring;
 pub mod key_state;
+pub mod key_times;
 pub mod lifetime;
 pub mod names;
 pub mod personal_token;

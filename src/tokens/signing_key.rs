@@ -12,6 +12,7 @@ use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{DecodingKey, EncodingKey};
 use serde_json::json;
 
+use super::key_times::{Times, find_signing};
 use super::lifetime;
 use super::private_key::{Algorithm, KeyError, PrivateKey, Signer};
 use super::revocation::{self, Revoked};
@@ -138,47 +139,6 @@ fn seal_name(kid: &str) -> String {
 fn seal(keys: &SecretKeys, kid: &str, pkcs8: &[u8]) -> QueryResult<Vec<u8>> {
     keys.seal(&seal_name(kid), pkcs8)
         .map_err(|error| diesel::result::Error::SerializationError(Box::new(error)))
-}
-
-/// The times when a key's state changes.
-#[derive(Clone, Copy, Debug)]
-pub struct Times {
-    /// It signs from this time until a later key does.
-    pub signs_from: DateTime<Utc>,
-    /// The time when the last token that it signed has expired. `None` while it has no successor.
-    pub retires_at: Option<DateTime<Utc>>,
-    /// Tokens that it signed are refused from this time.
-    pub revoked_at: Option<DateTime<Utc>>,
-    /// The longest lifetime of a token that any node may issue with it.
-    pub longest_ttl: TimeDelta,
-}
-
-impl Times {
-    /// Returns whether tokens that it signed may be valid, or may be signed later. Only such keys are in the
-    /// published set.
-    #[must_use]
-    pub fn is_live_at(&self, now: DateTime<Utc>) -> bool {
-        self.revoked_at.is_none() && self.retires_at.is_none_or(|retires_at| retires_at > now)
-    }
-
-    /// Returns the latest `exp` of a token that the key signs now. It is within the stored lifetime and
-    /// before the key retires.
-    #[must_use]
-    pub fn latest_expiry(&self, now: DateTime<Utc>) -> DateTime<Utc> {
-        let latest = now.checked_add_signed(self.longest_ttl).unwrap_or(DateTime::<Utc>::MAX_UTC);
-        self.retires_at.map_or(latest, |retires_at| latest.min(retires_at))
-    }
-}
-
-/// Returns the live key that signs, which is the latest whose time has come. If no key's time has come, the
-/// clock was set back, and the first key signs.
-pub(super) fn find_signing<'a, T>(
-    live: impl Iterator<Item = &'a T> + Clone,
-    signs_from: impl Fn(&T) -> DateTime<Utc>,
-    now: DateTime<Utc>,
-) -> Option<&'a T> {
-    let has_come = live.clone().filter(|key| signs_from(key) <= now).max_by_key(|key| signs_from(key));
-    has_come.or_else(|| live.min_by_key(|key| signs_from(key)))
 }
 
 /// The current keys.
@@ -320,8 +280,7 @@ pub fn insert_unless(
         lifetime::announce(connection)?;
     }
     let details = json!({ "kid": kid, "algorithm": row.algorithm, "signs_from": signs_from });
-    let nobody = Subject { id: None, name: None };
-    event::insert(connection, origin, EventType::SigningKeyPublished, nobody, &details)?;
+    event::insert(connection, origin, EventType::SigningKeyPublished, Subject::none(), &details)?;
     Ok(Some(row))
 }
 
@@ -383,8 +342,7 @@ pub fn revoke(connection: &mut PgConnection, kid: &str, origin: &Origin) -> Quer
         "key_revoked",
         moment + TimeDelta::days(36_500),
     )?;
-    let nobody = Subject { id: None, name: None };
-    event::insert(connection, origin, EventType::SigningKeyRevoked, nobody, &json!({ "kid": kid }))?;
+    event::insert(connection, origin, EventType::SigningKeyRevoked, Subject::none(), &json!({ "kid": kid }))?;
     Ok(true)
 }
 
@@ -421,16 +379,6 @@ pub fn reseal(connection: &mut PgConnection, keys: &SecretKeys) -> QueryResult<R
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_key_signs_whatever_the_clock_says() {
-        let at = |seconds| DateTime::from_timestamp(seconds, 0).expect("a time");
-        let keys = [at(100), at(200)];
-        let signing = |now| find_signing(keys.iter(), |key| *key, at(now)).copied();
-        assert_eq!(signing(150), Some(at(100)));
-        assert_eq!(signing(200), Some(at(200)));
-        assert_eq!(signing(50), Some(at(100)), "the clock was set back to before the first");
-    }
 
     #[test]
     fn the_key_set_holds_what_verifies_and_the_newest_is_the_last_to_sign() {

@@ -4,7 +4,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 
 use crate::guard::origin::RequestOrigin;
 use crate::guard::trace::Trace;
-use crate::http::fields::{Fields, FromFields, Scope};
+use crate::http::fields::{AuditedLabel, Scope, json_object};
 use crate::http::request::{Json, Open};
 use crate::http::response::no_store;
 use crate::operations::issue_tokens;
@@ -18,33 +18,20 @@ use crate::users::password::PlainPassword;
 /// The most characters in the name of a device.
 const DEVICE_MAX: usize = 100;
 
-/// The credentials of a user, and optional properties of the new session.
-#[derive(Clone, utoipa::ToSchema)]
-#[schema(as = LoginRequest)]
-pub struct LoginRequest {
-    /// The username or the e-mail address.
-    #[schema(example = "alice")]
-    pub username: String,
-    /// The password.
-    #[schema(value_type = String, format = Password)]
-    pub password: PlainPassword,
-    /// A narrower scope for the whole session. If omitted, each refresh grants what the user's role permits
-    /// at that time.
-    #[schema(value_type = Option<Scope>, example = "notes:read")]
-    pub scope: Option<Vec<String>>,
-    /// A name for the device, shown in the list of sessions; at most 100 characters.
-    #[schema(example = "curl on my laptop", min_length = 1, max_length = 100)]
-    pub device: Option<String>,
-}
-
-impl FromFields for LoginRequest {
-    fn from_fields(fields: &mut Fields) -> Option<Self> {
-        let username = fields.text("username");
-        let password = fields.text("password");
-        let scope = fields.optional_scope("scope");
-        let device = fields.optional_text("device");
-        let device = fields.audited_label("device", device, DEVICE_MAX);
-        Some(Self { username: username?, password: PlainPassword::new(&password?), scope, device })
+json_object! {
+    /// The credentials of a user, and optional properties of the new session.
+    pub struct LoginRequest {
+        /// The username or the e-mail address.
+        #[example = "alice"]
+        pub username: String,
+        /// The password.
+        pub password: PlainPassword,
+        /// A narrower scope for the whole session. If omitted, each refresh grants what the user's role permits
+        /// at that time.
+        pub scope: Option<Scope>,
+        /// A name for the device, shown in the list of sessions; at most 100 characters.
+        #[example = "curl on my laptop"]
+        pub device: Option<AuditedLabel<DEVICE_MAX>>,
     }
 }
 
@@ -62,8 +49,8 @@ pub async fn login(
     let wanted = SignIn {
         username: request.username,
         password: request.password,
-        scope: request.scope,
-        device: request.device,
+        scope: request.scope.map(|Scope(names)| names),
+        device: request.device.map(|AuditedLabel(name)| name),
         held_by: HeldBy::RefreshToken(refresh_token::digest(&secret)),
         replaces: None,
     };

@@ -5,7 +5,7 @@ use actix_web::{FromRequest, HttpRequest, HttpResponse, web};
 use crate::guard::origin::RequestOrigin;
 use crate::guard::trace::Trace;
 use crate::guard::{AnyCaller, Authorized, checks};
-use crate::http::fields::{Fields, FromFields};
+use crate::http::fields::json_object;
 use crate::http::request::{Open, OptionalJson};
 use crate::http::response::private;
 use crate::operations::own_account::SignOut;
@@ -13,17 +13,12 @@ use crate::refusal::{Code, Problem};
 use crate::sessions::{Which, refresh_token};
 use crate::state::State;
 
-/// The session to end. Without a body, it is the session of the credential that the request carries.
-#[derive(Clone, utoipa::ToSchema)]
-pub struct LogoutRequest {
-    /// A refresh token of the session, even one that was used or has expired.
-    #[schema(example = "dwr_…")]
-    pub refresh_token: Option<String>,
-}
-
-impl FromFields for LogoutRequest {
-    fn from_fields(fields: &mut Fields) -> Option<Self> {
-        Some(Self { refresh_token: fields.optional_text("refresh_token") })
+json_object! {
+    /// The session to end. Without a body, it is the session of the credential that the request carries.
+    pub struct LogoutRequest {
+        /// A refresh token of the session, even one that was used or has expired.
+        #[example = "dwr_…"]
+        pub refresh_token: Option<String>,
     }
 }
 

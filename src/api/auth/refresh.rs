@@ -4,7 +4,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 
 use crate::guard::origin::RequestOrigin;
 use crate::guard::trace::Trace;
-use crate::http::fields::{Fields, FromFields, Scope};
+use crate::http::fields::{Scope, json_object};
 use crate::http::request::{Json, Open};
 use crate::http::response::no_store;
 use crate::operations::issue_tokens;
@@ -12,22 +12,14 @@ use crate::operations::refresh::{Refresh, Refreshed};
 use crate::refusal::Problem;
 use crate::state::State;
 
-/// The refresh token to exchange, and optionally a scope.
-#[derive(Clone, utoipa::ToSchema)]
-pub struct RefreshRequest {
-    /// The current refresh token of the session.
-    #[schema(example = "dwr_…")]
-    pub refresh_token: String,
-    /// A narrower scope, for the new access token only.
-    #[schema(value_type = Option<Scope>, example = "notes:read")]
-    pub scope: Option<Vec<String>>,
-}
-
-impl FromFields for RefreshRequest {
-    fn from_fields(fields: &mut Fields) -> Option<Self> {
-        let refresh_token = fields.text("refresh_token");
-        let scope = fields.optional_scope("scope");
-        Some(Self { refresh_token: refresh_token?, scope })
+json_object! {
+    /// The refresh token to exchange, and optionally a scope.
+    pub struct RefreshRequest {
+        /// The current refresh token of the session.
+        #[example = "dwr_…"]
+        pub refresh_token: String,
+        /// A narrower scope, for the new access token only.
+        pub scope: Option<Scope>,
     }
 }
 
@@ -44,8 +36,8 @@ pub async fn refresh(
     Open(Json(request)): Open<Json<RefreshRequest>>,
 ) -> Result<HttpResponse, Problem> {
     let mut trace = Trace::default();
-    let RefreshRequest { refresh_token, scope } = request;
-    let wanted = Refresh { token: refresh_token, scope, spends: true };
+    let scope = request.scope.map(|Scope(names)| names);
+    let wanted = Refresh { token: request.refresh_token, scope, spends: true };
     let refreshed = wanted.run(&state, from.0, &mut trace).await;
     trace.keep(&asked);
     let Refreshed { grant, successor } = refreshed?;

@@ -6,7 +6,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use crate::guard::caller::Credential;
 use crate::guard::session_cookie::{self, NewCookie};
 use crate::guard::{AnyCaller, Authorized};
-use crate::http::fields::{Fields, FromFields};
+use crate::http::fields::json_object;
 use crate::http::request::Json;
 use crate::http::response::{no_store, private};
 use crate::operations::issue_tokens;
@@ -21,17 +21,11 @@ use crate::users::password::PlainPassword;
 /// The pointer to the password in the body.
 const POINTER: &str = "/password";
 
-/// The proof that the user is present.
-#[derive(Clone, utoipa::ToSchema)]
-pub struct StepUpRequest {
-    /// The user's password.
-    #[schema(value_type = String, format = Password)]
-    pub password: PlainPassword,
-}
-
-impl FromFields for StepUpRequest {
-    fn from_fields(fields: &mut Fields) -> Option<Self> {
-        Some(Self { password: PlainPassword::new(&fields.text("password")?) })
+json_object! {
+    /// The proof that the user is present.
+    pub struct StepUpRequest {
+        /// The user's password.
+        pub password: PlainPassword,
     }
 }
 

@@ -2,17 +2,17 @@
 //! sessions.
 
 use actix_web::{HttpResponse, web};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use uuid::Uuid;
 
 use crate::database::Connection;
 use crate::guard::requirements::{AccountRead, AccountWrite};
 use crate::guard::{Authorized, Caller, refusals};
-use crate::http::pagination::{Page, PageRequest};
-use crate::http::request::{Path, Query, not_found};
+use crate::http::pagination::{Page, PageQuery, PageRequest};
+use crate::http::request::{Path, Query};
 use crate::http::response::private;
 use crate::operations::own_account::EndOwnSessions;
-use crate::refusal::Problem;
+use crate::refusal::{Problem, not_found};
 use crate::sessions::{Session, Which, session};
 use crate::state::State;
 
@@ -56,27 +56,12 @@ pub fn item(session: Session, current: Option<Uuid>) -> SessionItem {
     }
 }
 
-/// The requested page of the list.
-#[derive(Clone, Debug, Deserialize, utoipa::IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct SessionQuery {
-    /// The number of items per page, 1 to 200.
-    #[param(default = 50, minimum = 1, maximum = 200)]
-    #[serde(default, deserialize_with = "crate::http::pagination::limit")]
-    pub limit: Option<u32>,
-    /// The `next_cursor` of the previous page.
-    #[param(min_length = 1)]
-    #[serde(default, deserialize_with = "crate::http::pagination::cursor")]
-    pub cursor: Option<String>,
-}
-
 /// Lists the active sessions of the caller.
-#[utoipa::path(get, path = "/api/v1/me/sessions", tag = "me", params(SessionQuery),
+#[utoipa::path(get, path = "/api/v1/me/sessions", tag = "me", params(PageQuery),
     responses((status = 200, description = "The active sessions, newest first", body = Page<SessionItem>)))]
 pub async fn list(
     state: web::Data<State>,
-    guarded: Authorized<AccountRead, Query<SessionQuery>>,
+    guarded: Authorized<AccountRead, Query<PageQuery>>,
 ) -> Result<HttpResponse, Problem> {
     let Query(query) = guarded.input;
     list_of(&state, guarded.caller.user_id, &guarded.caller, &query).await
@@ -87,17 +72,16 @@ pub async fn list_of(
     state: &State,
     user_id: Uuid,
     caller: &Caller,
-    query: &SessionQuery,
+    query: &PageQuery,
 ) -> Result<HttpResponse, Problem> {
-    let keys = &state.core.secret_keys;
     let list = format!("sessions of {user_id}");
-    let request = PageRequest::read(keys, list, query.limit, query.cursor.as_deref())?;
+    let request = PageRequest::read(&state.core.secret_keys, list, query.limit, query.cursor.as_deref())?;
     let (before, rows) = (request.before, request.rows());
     let find = move |connection: &mut Connection| session::list_page(connection, user_id, before, rows);
     let sessions = state.core.database.run(find).await?;
     let current = caller.credential.session_id();
-    let shown = |session| item(session, current);
-    Ok(private(HttpResponse::Ok()).json(request.page(keys, sessions, |session| session.id, shown)))
+    let page = request.page(sessions, |session| session.id).map(|session| item(session, current));
+    Ok(private(HttpResponse::Ok()).json(page))
 }
 
 /// Ends a session of the caller.

@@ -3,19 +3,20 @@
 
 use actix_web::http::header::LOCATION;
 use actix_web::{HttpResponse, web};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use uuid::Uuid;
 
+use crate::database::Connection;
 use crate::guard::requirements::{AccountRead, AccountWrite, FreshAccountWrite};
 use crate::guard::{Authorized, refusals};
 use crate::http::fields::Draft;
-use crate::http::pagination::{Page, PageRequest};
-use crate::http::request::{Path, Query, not_found};
+use crate::http::pagination::{Page, PageQuery, PageRequest};
+use crate::http::request::{Path, Query};
 use crate::http::response::{no_store, private};
 use crate::operations::own_account::MakePersonalToken;
 use crate::operations::own_account::NewTokenRequest;
 use crate::operations::own_account::RevokeOwnToken;
-use crate::refusal::Problem;
+use crate::refusal::{Problem, not_found};
 use crate::state::State;
 use crate::tokens::personal_token::{self, PersonalToken};
 
@@ -59,48 +60,26 @@ pub fn item(token: PersonalToken) -> TokenItem {
     }
 }
 
-/// The requested page of the list.
-#[derive(Clone, Debug, Deserialize, utoipa::IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct TokenQuery {
-    /// The number of items per page, 1 to 200.
-    #[param(default = 50, minimum = 1, maximum = 200)]
-    #[serde(default, deserialize_with = "crate::http::pagination::limit")]
-    pub limit: Option<u32>,
-    /// The `next_cursor` of the previous page.
-    #[param(min_length = 1)]
-    #[serde(default, deserialize_with = "crate::http::pagination::cursor")]
-    pub cursor: Option<String>,
-}
-
 /// Lists the valid personal tokens of the caller.
-#[utoipa::path(get, path = "/api/v1/me/tokens", tag = "me", params(TokenQuery),
+#[utoipa::path(get, path = "/api/v1/me/tokens", tag = "me", params(PageQuery),
     responses((status = 200, description = "The tokens, newest first", body = Page<TokenItem>)))]
 pub async fn list(
     state: web::Data<State>,
-    guarded: Authorized<AccountRead, Query<TokenQuery>>,
+    guarded: Authorized<AccountRead, Query<PageQuery>>,
 ) -> Result<HttpResponse, Problem> {
     let Query(query) = guarded.input;
     list_of(&state, guarded.caller.user_id, &query).await
 }
 
 /// Responds with a page of a user's valid personal tokens.
-pub async fn list_of(state: &State, user_id: Uuid, query: &TokenQuery) -> Result<HttpResponse, Problem> {
+pub async fn list_of(state: &State, user_id: Uuid, query: &PageQuery) -> Result<HttpResponse, Problem> {
     let list = format!("tokens of {user_id}");
     let request = PageRequest::read(&state.core.secret_keys, list, query.limit, query.cursor.as_deref())?;
     let (before, rows) = (request.before, request.rows());
-    let tokens = state
-        .core
-        .database
-        .run(move |connection| personal_token::list(connection, Some(user_id), before, rows))
-        .await?;
-    Ok(private(HttpResponse::Ok()).json(request.page(
-        &state.core.secret_keys,
-        tokens,
-        |token| token.id,
-        item,
-    )))
+    let find =
+        move |connection: &mut Connection| personal_token::list(connection, Some(user_id), before, rows);
+    let tokens = state.core.database.run(find).await?;
+    Ok(private(HttpResponse::Ok()).json(request.page(tokens, |token| token.id).map(item)))
 }
 
 /// Creates a personal access token.

@@ -4,24 +4,24 @@
 use actix_web::{HttpResponse, web};
 use uuid::Uuid;
 
-use crate::api::me::sessions::{SessionItem, SessionQuery, list_of};
+use crate::api::me::sessions::{SessionItem, list_of};
 use crate::guard::Authorized;
 use crate::guard::requirements::{UsersRead, UsersWrite};
-use crate::http::pagination::Page;
-use crate::http::request::{Path, Query, not_found};
+use crate::http::pagination::{Page, PageQuery};
+use crate::http::request::{Path, Query};
 use crate::http::response::private;
 use crate::operations::manage_users::EndSessionsOf;
 use crate::operations::manage_users::FindUser;
-use crate::refusal::Problem;
+use crate::refusal::{Problem, not_found};
 use crate::sessions::Which;
 use crate::state::State;
 
 /// Lists the active sessions of a user.
-#[utoipa::path(get, path = "/api/v1/users/{id}/sessions", tag = "users", params(("id" = Uuid, Path), SessionQuery),
+#[utoipa::path(get, path = "/api/v1/users/{id}/sessions", tag = "users", params(("id" = Uuid, Path), PageQuery),
     responses((status = 200, description = "The active sessions, newest first", body = Page<SessionItem>)))]
 pub async fn list(
     state: web::Data<State>,
-    guarded: Authorized<UsersRead, (Path<Uuid>, Query<SessionQuery>)>,
+    guarded: Authorized<UsersRead, (Path<Uuid>, Query<PageQuery>)>,
 ) -> Result<HttpResponse, Problem> {
     let (Path(id), Query(query)) = guarded.input;
     FindUser { id }.run(&state).await?;

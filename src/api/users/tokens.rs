@@ -4,24 +4,24 @@
 use actix_web::{HttpResponse, web};
 use uuid::Uuid;
 
-use crate::api::me::tokens::{TokenItem, TokenQuery, list_of};
+use crate::api::me::tokens::{TokenItem, list_of};
 use crate::guard::Authorized;
 use crate::guard::requirements::{UsersRead, UsersWrite};
-use crate::http::pagination::Page;
-use crate::http::request::{Path, Query, not_found};
+use crate::http::pagination::{Page, PageQuery};
+use crate::http::request::{Path, Query};
 use crate::http::response::private;
 use crate::operations::manage_users::FindUser;
 use crate::operations::manage_users::RevokeTokensOf;
-use crate::refusal::Problem;
+use crate::refusal::{Problem, not_found};
 use crate::state::State;
 
 /// Lists the valid personal tokens of a user.
 #[utoipa::path(get, path = "/api/v1/users/{id}/tokens", tag = "users",
-    params(("id" = Uuid, Path), TokenQuery),
+    params(("id" = Uuid, Path), PageQuery),
     responses((status = 200, description = "The tokens, newest first", body = Page<TokenItem>)))]
 pub async fn list(
     state: web::Data<State>,
-    guarded: Authorized<UsersRead, (Path<Uuid>, Query<TokenQuery>)>,
+    guarded: Authorized<UsersRead, (Path<Uuid>, Query<PageQuery>)>,
 ) -> Result<HttpResponse, Problem> {
     let (Path(id), Query(query)) = guarded.input;
     FindUser { id }.run(&state).await?;

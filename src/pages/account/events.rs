@@ -3,13 +3,12 @@
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
 use askama::Template;
-use serde::Deserialize;
 use serde_json::Value;
 
 use crate::audit::event::{self, Event, Filter};
 use crate::guard::Authorized;
 use crate::guard::requirements::AccountRead;
-use crate::http::pagination::PageRequest;
+use crate::http::pagination::{CursorQuery, PageRequest};
 use crate::http::request::Query;
 use crate::pages::answer::answer;
 use crate::pages::moment::Moment;
@@ -37,42 +36,27 @@ struct Item {
     alarming: bool,
 }
 
-/// The requested page of the list.
-#[derive(Clone, Debug, Deserialize)]
-pub struct ActivityQuery {
-    cursor: Option<String>,
-}
-
 /// Lists the events of the user's account.
 pub async fn show(
     state: web::Data<State>,
-    guarded: Authorized<AccountRead, Query<ActivityQuery>>,
+    guarded: Authorized<AccountRead, Query<CursorQuery>>,
 ) -> Result<HttpResponse, Problem> {
     let (user_id, Query(query)) = (guarded.caller.user_id, guarded.input);
-    let request = PageRequest::read(
-        &state.core.secret_keys,
-        format!("activity of {user_id}"),
-        None,
-        query.cursor.as_deref(),
-    )?;
+    let list = format!("activity of {user_id}");
+    let request = PageRequest::read(&state.core.secret_keys, list, None, query.cursor.as_deref())?;
     let (before, rows) = (request.before, request.rows());
     let filter = Filter { subject_id: Some(user_id), before, ..Filter::default() };
     let events = state.core.database.search(move |connection| event::list(connection, &filter, rows)).await?;
     let now = state.core.clock.now();
-    let page = request.page(
-        &state.core.secret_keys,
-        events,
-        |event| event.id,
-        |event| {
-            let alarming = matches!(
-                event.type_.as_str(),
-                "login_failed" | "step_up_failed" | "too_many_attempts" | "refresh_token_reused"
-            );
-            let what = counted(words(&event), &event);
-            let address = addresses(&event);
-            Item { when: Moment::new(event.occurred_at, now), what, address, alarming }
-        },
-    );
+    let page = request.page(events, |event| event.id).map(|event| {
+        let alarming = matches!(
+            event.type_.as_str(),
+            "login_failed" | "step_up_failed" | "too_many_attempts" | "refresh_token_reused"
+        );
+        let what = counted(words(&event), &event);
+        let address = addresses(&event);
+        Item { when: Moment::new(event.occurred_at, now), what, address, alarming }
+    });
     let page = Activity { shell: Shell::of(&guarded.caller), items: page.items, next: page.next_cursor };
     answer(StatusCode::OK, &page)
 }

@@ -3,7 +3,6 @@
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
 use askama::Template;
-use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::explain::explanation;
@@ -12,6 +11,7 @@ use crate::explain::kept_refusals;
 use crate::explain::kept_refusals::RefusalQuery;
 use crate::guard::Authorized;
 use crate::guard::requirements::AccountRead;
+use crate::http::pagination::CursorQuery;
 use crate::http::request::{Path, Query};
 use crate::pages::answer::answer;
 use crate::pages::explanation::{ExplanationPage, Item};
@@ -28,16 +28,10 @@ struct Refusals {
     keeps: bool,
 }
 
-/// The requested page of the list.
-#[derive(Clone, Debug, Deserialize)]
-pub struct RefusalsQuery {
-    cursor: Option<String>,
-}
-
 /// Lists the refusals.
 pub async fn show(
     state: web::Data<State>,
-    guarded: Authorized<AccountRead, Query<RefusalsQuery>>,
+    guarded: Authorized<AccountRead, Query<CursorQuery>>,
 ) -> Result<HttpResponse, Problem> {
     let Query(sent) = guarded.input;
     let user = Some(guarded.caller.user_id);

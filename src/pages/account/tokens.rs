@@ -6,7 +6,6 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
 use askama::Template;
 use chrono::{DateTime, Utc};
-use serde::Deserialize;
 use serde_json::json;
 use uuid::Uuid;
 
@@ -14,7 +13,7 @@ use crate::guard::caller::ACCOUNT_WRITE;
 use crate::guard::requirements::{AccountRead, AccountWrite, FreshAccountWrite};
 use crate::guard::{Authorized, Caller};
 use crate::http::fields::Fields;
-use crate::http::pagination::PageRequest;
+use crate::http::pagination::{CursorQuery, PageRequest};
 use crate::http::request::{Form, Path, Query};
 use crate::operations::own_account::MakePersonalToken;
 use crate::operations::own_account::NewTokenRequest;
@@ -82,12 +81,6 @@ struct MadeToken {
     expires: Moment,
 }
 
-/// The requested page of the list.
-#[derive(Clone, Debug, Deserialize)]
-pub struct TokensQuery {
-    cursor: Option<String>,
-}
-
 /// Describes a token for a page shown at `now`.
 #[must_use]
 pub fn item(token: PersonalToken, now: DateTime<Utc>) -> Item {
@@ -104,15 +97,11 @@ pub fn item(token: PersonalToken, now: DateTime<Utc>) -> Item {
 /// Lists the valid tokens.
 pub async fn show(
     state: web::Data<State>,
-    guarded: Authorized<AccountRead, Query<TokensQuery>>,
+    guarded: Authorized<AccountRead, Query<CursorQuery>>,
 ) -> Result<HttpResponse, Problem> {
     let (user_id, Query(query)) = (guarded.caller.user_id, guarded.input);
-    let request = PageRequest::read(
-        &state.core.secret_keys,
-        format!("tokens of {user_id}"),
-        None,
-        query.cursor.as_deref(),
-    )?;
+    let list = format!("tokens of {user_id}");
+    let request = PageRequest::read(&state.core.secret_keys, list, None, query.cursor.as_deref())?;
     let (before, rows) = (request.before, request.rows());
     let tokens = state
         .core
@@ -120,7 +109,7 @@ pub async fn show(
         .run(move |connection| personal_token::list(connection, Some(user_id), before, rows))
         .await?;
     let now = state.core.clock.now();
-    let page = request.page(&state.core.secret_keys, tokens, |token| token.id, |token| item(token, now));
+    let page = request.page(tokens, |token| token.id).map(|token| item(token, now));
     let page = Tokens { shell: Shell::of(&guarded.caller), items: page.items, next: page.next_cursor };
     answer(StatusCode::OK, &page)
 }

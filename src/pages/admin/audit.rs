@@ -12,6 +12,7 @@ use uuid::Uuid;
 use crate::audit::event::{Event, EventType};
 use crate::guard::requirements::AuditRead;
 use crate::guard::{Authorized, Caller, refusals};
+use crate::http::pagination::{Cursor, PageSize};
 use crate::http::request::Query;
 use crate::limits::unread_answers::CALLER_MAX;
 use crate::operations::hold_answer::hold_answer;
@@ -107,9 +108,7 @@ impl AuditQuery {
             ("type", &self.type_),
             ("since", &self.since),
         ];
-        let mut query = url::form_urlencoded::Serializer::new(String::new());
-        query.extend_pairs(fields.iter().filter(|(_, value)| !value.is_empty()));
-        query.finish()
+        query_of(&fields)
     }
 
     async fn read(&self, state: &State) -> Result<EventQuery, Problem> {
@@ -120,10 +119,16 @@ impl AuditQuery {
             type_: read_choice(&self.type_, "/type", &EventType::ALL.map(EventType::as_str), &mut wrong),
             since: read_day(&self.since, &mut wrong),
             limit: None,
-            cursor: self.cursor.clone(),
+            cursor: self.cursor.clone().map(Cursor),
         };
         if wrong.is_empty() { Ok(query) } else { Err(Problem::validation(wrong)) }
     }
+}
+
+/// Returns a query string of the fields that are filled in.
+pub(super) fn query_of(fields: &[(&str, &String)]) -> String {
+    let filled = fields.iter().filter(|(_, value)| !value.is_empty());
+    url::form_urlencoded::Serializer::new(String::new()).extend_pairs(filled).finish()
 }
 
 /// Returns the chosen value of a list, if any was chosen. Records an error if the list does not have it.
@@ -220,12 +225,12 @@ pub async fn show(
 /// allowance of unread responses, so that each user can run only one export at a time.
 async fn collect(state: &State, sent: &AuditQuery) -> Result<Vec<Event>, Problem> {
     let _alone = hold_answer(state, CALLER_MAX)?;
-    let mut query = EventQuery { limit: Some(200), ..sent.read(state).await? };
+    let mut query = EventQuery { limit: Some(PageSize(200)), ..sent.read(state).await? };
     let mut events = Vec::new();
     loop {
         let page = ListEvents { query: query.clone() }.run(state).await?;
         events.extend(page.items);
-        query.cursor = page.next_cursor;
+        query.cursor = page.next_cursor.map(Cursor);
         if query.cursor.is_none() || events.len() >= EXPORTED {
             return Ok(events);
         }

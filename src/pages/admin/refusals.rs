@@ -7,7 +7,7 @@ use askama::Template;
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::audit::{find_user, read_choice, read_day};
+use super::audit::{find_user, query_of, read_choice, read_day};
 use super::chart::Chart;
 use super::overview::{DAYS, days};
 use crate::audit::refusal_counts;
@@ -62,9 +62,7 @@ impl RefusalsQuery {
     fn without_cursor(&self) -> String {
         let fields =
             [("code", &self.code), ("user", &self.user), ("route", &self.route), ("since", &self.since)];
-        let mut query = url::form_urlencoded::Serializer::new(String::new());
-        query.extend_pairs(fields.iter().filter(|(_, value)| !value.is_empty()));
-        query.finish()
+        query_of(&fields)
     }
 
     async fn read(&self, state: &State) -> Result<RefusalQuery, Problem> {

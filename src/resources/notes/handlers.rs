@@ -13,12 +13,12 @@ use crate::database::Connection;
 use crate::database::folded_text::Needle;
 use crate::guard::{Authorized, Caller, refusals, rejudge};
 use crate::http::conditions::{Conditions, IfMatch, IfNoneMatch};
-use crate::http::fields::{Fields, FromFields};
-use crate::http::pagination::{Page, PageRequest};
+use crate::http::fields::{Changed, Flag, Label, Text, json_object};
+use crate::http::pagination::{Cursor, Page, PageRequest, PageSize};
 use crate::http::parameters;
-use crate::http::request::{Json, Path, Query, not_found};
+use crate::http::request::{Json, Path, Query};
 use crate::http::response::private;
-use crate::refusal::{Code, Problem};
+use crate::refusal::{Code, Problem, not_found};
 use crate::state::State;
 
 /// The number of attempts at a change if other requests change the note in between. With `If-Match`, the
@@ -94,13 +94,11 @@ pub struct NoteQuery {
     pub shared: Option<bool>,
     /// The number of items per page, 1 to 200. A page also ends once its notes have 512 KiB of text. It may
     /// thus have fewer items and still a `next_cursor`.
-    #[param(default = 50, minimum = 1, maximum = 200)]
-    #[serde(default, deserialize_with = "crate::http::pagination::limit")]
-    pub limit: Option<u32>,
+    #[param(inline)]
+    pub limit: Option<PageSize>,
     /// The `next_cursor` of the previous page.
-    #[param(min_length = 1)]
-    #[serde(default, deserialize_with = "crate::http::pagination::cursor")]
-    pub cursor: Option<String>,
+    #[param(inline)]
+    pub cursor: Option<Cursor>,
 }
 
 /// Parses the parameter `owner`, which accepts only `me`.
@@ -134,37 +132,30 @@ pub async fn list(
         if is_search { state.core.database.search(find).await } else { state.core.database.run(find).await };
     let Listed { notes, next } = listed?;
     let items = notes.into_iter().map(item).collect();
-    Ok(private(HttpResponse::Ok()).json(request.page_before(&state.core.secret_keys, items, next)))
+    Ok(private(HttpResponse::Ok()).json(request.page_before(items, next)))
 }
 
-/// The content of a new note, or the content that replaces an existing one.
-#[derive(Clone, utoipa::ToSchema)]
-pub struct NoteContent {
-    /// The title: 1 to 200 characters on one line.
-    #[schema(example = "Groceries", min_length = 1, max_length = 200)]
-    pub title: String,
-    /// The text: at most 20,000 characters. The whole request must also fit into 64 KiB.
-    #[schema(example = "Milk, bread", max_length = 20_000)]
-    pub body: String,
-    /// True if other users may read the note.
-    #[schema(default = false)]
-    pub shared: Option<bool>,
-}
+/// The title and the text of a note, as a request contains them.
+type Title = Label<TITLE_MAX>;
+type Body = Text<0, BODY_MAX>;
 
-impl FromFields for NoteContent {
-    fn from_fields(fields: &mut Fields) -> Option<Self> {
-        let title = fields.text("title");
-        let title = fields.label("title", title, TITLE_MAX);
-        let body = fields.text("body");
-        let body = fields.within("body", body, 0, BODY_MAX);
-        let shared = fields.optional_flag("shared");
-        Some(Self { title: title?, body: body?, shared })
+json_object! {
+    /// The content of a new note, or the content that replaces an existing one.
+    pub struct NoteContent {
+        /// The title: 1 to 200 characters on one line.
+        #[example = "Groceries"]
+        pub title: Title,
+        /// The text: at most 20,000 characters. The whole request must also fit into 64 KiB.
+        #[example = "Milk, bread"]
+        pub body: Body,
+        /// True if other users may read the note.
+        pub shared: Flag<false>,
     }
 }
 
 impl From<NoteContent> for Content {
     fn from(content: NoteContent) -> Self {
-        Self { title: content.title, body: content.body, shared: content.shared.unwrap_or(false) }
+        Self { title: content.title.0, body: content.body.0, shared: content.shared.0 }
     }
 }
 
@@ -206,37 +197,25 @@ pub async fn show(
     Ok(private(HttpResponse::Ok()).insert_header((ETAG, tag)).json(item(note)))
 }
 
-/// The changes to a note. Omitted members stay as they are.
-#[derive(Clone, utoipa::ToSchema)]
-pub struct NoteChanges {
-    /// The new title: 1 to 200 characters on one line.
-    #[schema(value_type = String, required = false, min_length = 1, max_length = 200)]
-    pub title: Option<String>,
-    /// The new text: at most 20,000 characters. The whole request must also fit into 64 KiB.
-    #[schema(value_type = String, required = false, max_length = 20_000)]
-    pub body: Option<String>,
-    /// True if other users may read the note.
-    #[schema(value_type = bool, required = false)]
-    pub shared: Option<bool>,
-}
-
-impl FromFields for NoteChanges {
-    fn from_fields(fields: &mut Fields) -> Option<Self> {
-        let title = fields.changed_text("title");
-        let title = fields.label("title", title, TITLE_MAX);
-        let body = fields.changed_text("body");
-        let body = fields.within("body", body, 0, BODY_MAX);
-        let shared = fields.changed_flag("shared");
-        Some(Self { title, body, shared })
+json_object! {
+    /// The changes to a note. Omitted members stay as they are.
+    pub struct NoteChanges {
+        /// The new title: 1 to 200 characters on one line.
+        pub title: Changed<Title>,
+        /// The new text: at most 20,000 characters. The whole request must also fit into 64 KiB.
+        pub body: Changed<Body>,
+        /// True if other users may read the note.
+        pub shared: Changed<bool>,
     }
 }
 
 impl NoteChanges {
     fn applied_to(&self, note: &Note) -> Content {
+        let Self { title, body, shared } = self.clone();
         Content {
-            title: self.title.clone().unwrap_or_else(|| note.title.clone()),
-            body: self.body.clone().unwrap_or_else(|| note.body.clone()),
-            shared: self.shared.unwrap_or(note.shared),
+            title: title.0.map_or_else(|| note.title.clone(), |Label(title)| title),
+            body: body.0.map_or_else(|| note.body.clone(), |Text(body)| body),
+            shared: shared.0.unwrap_or(note.shared),
         }
     }
 }

@@ -1,0 +1,140 @@
+//! The checks of the guard in their order, and the kinds of credentials.
+
+use serde::{Deserialize, Serialize};
+
+/// A check of the guard. The checks run in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Check {
+    /// Exactly one credential was sent, and it can be parsed.
+    Header,
+    /// This server accepts credentials of this kind.
+    Kind,
+    /// The credential is well-formed.
+    Form,
+    /// The key that it names is one of this server's keys, and is not revoked.
+    Key,
+    /// This server made it. The signature, the digest or the password is right.
+    Signature,
+    /// It is valid at this time.
+    Times,
+    /// It was issued by this server, for this server.
+    Issuer,
+    /// It has the right type.
+    Type,
+    /// It was not revoked or already used.
+    Revocation,
+    /// Its session is live.
+    Session,
+    /// Its user may sign in.
+    User,
+    /// A browser's unsafe request comes from one of this server's pages.
+    Csrf,
+    /// The user has the permission.
+    Permission,
+    /// The credential has the permission.
+    Scope,
+    /// The sign-in is recent enough.
+    Freshness,
+    /// The object belongs to the caller.
+    Ownership,
+}
+
+impl Check {
+    pub const ALL: [Self; 16] = [
+        Self::Header,
+        Self::Kind,
+        Self::Form,
+        Self::Key,
+        Self::Signature,
+        Self::Times,
+        Self::Issuer,
+        Self::Type,
+        Self::Revocation,
+        Self::Session,
+        Self::User,
+        Self::Csrf,
+        Self::Permission,
+        Self::Scope,
+        Self::Freshness,
+        Self::Ownership,
+    ];
+
+    /// Returns the name in logs, records and responses.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Header => "header",
+            Self::Kind => "kind",
+            Self::Form => "form",
+            Self::Key => "key",
+            Self::Signature => "signature",
+            Self::Times => "times",
+            Self::Issuer => "issuer",
+            Self::Type => "type",
+            Self::Revocation => "revocation",
+            Self::Session => "session",
+            Self::User => "user",
+            Self::Csrf => "csrf",
+            Self::Permission => "permission",
+            Self::Scope => "scope",
+            Self::Freshness => "freshness",
+            Self::Ownership => "ownership",
+        }
+    }
+
+    pub(super) const fn bit(self) -> u16 {
+        1 << self as u16
+    }
+}
+
+/// The kind of a credential.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CredentialKind {
+    /// A JWT of an API client's session.
+    AccessToken,
+    /// A token that is exchanged for new access tokens.
+    RefreshToken,
+    /// A long-lived token for scripts.
+    PersonalToken,
+    /// The cookie of a browser's session.
+    SessionCookie,
+    /// A username with its password.
+    Password,
+}
+
+impl CredentialKind {
+    /// Returns the name in logs, records and responses.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::AccessToken => "access_token",
+            Self::RefreshToken => "refresh_token",
+            Self::PersonalToken => "personal_token",
+            Self::SessionCookie => "session_cookie",
+            Self::Password => "password",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_check_and_a_kind_are_called_the_same_wherever_they_are_written() {
+        for check in Check::ALL {
+            assert_eq!(serde_json::to_value(check).expect("JSON"), check.as_str());
+        }
+        for kind in [
+            CredentialKind::AccessToken,
+            CredentialKind::RefreshToken,
+            CredentialKind::PersonalToken,
+            CredentialKind::SessionCookie,
+            CredentialKind::Password,
+        ] {
+            assert_eq!(serde_json::to_value(kind).expect("JSON"), kind.as_str());
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! Checks the account that a credential belongs to, and makes its user the caller.
+
+use super::evidence;
+use crate::guard::caller::{Caller, Credential};
+use crate::guard::check::Check;
+use crate::guard::refusals;
+use crate::guard::trace::Trace;
+use crate::refusal::Problem;
+use crate::tokens::holder::Holder;
+use crate::tokens::names::Names;
+
+/// Checks that the account exists and is active. Returns its user.
+pub(super) fn check_user<'a>(user: Option<&'a Holder>, trace: &mut Trace) -> Result<&'a Holder, Problem> {
+    let user = find_user(user, trace)?;
+    trace.check(Check::User, check_status(&user.status)).map(|()| user)
+}
+
+/// Checks that the account exists. Returns its user, who may be disabled.
+pub(super) fn find_user<'a>(user: Option<&'a Holder>, trace: &mut Trace) -> Result<&'a Holder, Problem> {
+    let user = trace.check(Check::User, user.ok_or_else(refusals::account_deleted))?;
+    trace.find(Check::User, || evidence::user(user));
+    Ok(user)
+}
+
+pub(super) fn check_status(status: &str) -> Result<(), Problem> {
+    if status == crate::users::user::ACTIVE { Ok(()) } else { Err(refusals::account_disabled()) }
+}
+
+pub(super) fn caller(user: &Holder, scope: Names, credential: Credential) -> Caller {
+    Caller {
+        user_id: user.id,
+        username: user.username.clone(),
+        email: user.email.clone(),
+        role: user.role.clone(),
+        permissions: user.permissions.clone(),
+        scope,
+        credential,
+        version: user.version,
+        required: None,
+    }
+}

@@ -1,0 +1,97 @@
+//! Lists users, and finds one.
+
+use serde::{Deserialize, Deserializer};
+use uuid::Uuid;
+
+use super::unknown_role::refuse_unknown_role;
+use crate::http::pagination::{Cursor, Page, PageRequest, PageSize};
+use crate::http::parameters;
+use crate::refusal::{FieldError, Problem, not_found};
+use crate::state::State;
+use crate::users::name::fold_typed;
+use crate::users::user::{self, ACTIVE, DISABLED, Filter, User};
+
+/// The parameters of a listing of users.
+#[derive(Clone, Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct UserQuery {
+    /// A part of the username or address. Case is ignored, as it is for names. If the search would read too
+    /// much, the answer is 503 `overloaded`. Narrow the search then.
+    pub q: Option<String>,
+    /// Only users with this role.
+    pub role: Option<String>,
+    /// Only users with this status, `active` or `disabled`.
+    #[param(value_type = Option<Status>, inline)]
+    #[serde(default, deserialize_with = "status")]
+    pub status: Option<String>,
+    /// The number of items on a page, from 1 to 200.
+    #[param(inline)]
+    pub limit: Option<PageSize>,
+    /// The `next_cursor` of the previous page.
+    #[param(inline)]
+    pub cursor: Option<Cursor>,
+}
+
+/// Parses the parameter `status`. The form on the page sends an empty one for any status.
+fn status<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    parameters::one_of(deserializer, &[ACTIVE, DISABLED, ""]).map(Some)
+}
+
+/// The status of an account.
+#[derive(utoipa::ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[allow(dead_code)] // of the description alone
+pub enum Status {
+    /// The user can sign in.
+    Active,
+    /// The user cannot sign in.
+    Disabled,
+}
+
+/// Returns a page of users.
+pub struct ListUsers {
+    pub query: UserQuery,
+}
+
+impl ListUsers {
+    /// # Errors
+    /// `validation_failed`.
+    pub async fn run(self, state: &State) -> Result<Page<User>, Problem> {
+        let Self { query } = self;
+        refuse_unknown_role(state, query.role.as_deref()).await?;
+        let status = query.status.as_deref();
+        if status.is_some_and(|status| ![ACTIVE, DISABLED].contains(&status)) {
+            let detail = "either `active` or `disabled`".to_owned();
+            return Err(Problem::validation(vec![FieldError::new("/status", "invalid", detail)]));
+        }
+        let list = format!("users {:?} {:?} {:?}", query.q, query.role, query.status);
+        let request = PageRequest::read(&state.core.secret_keys, list, query.limit, query.cursor.as_deref())?;
+        let q = query.q.as_deref().filter(|q| !q.is_empty()).map(fold_typed);
+        if q == Some(None) {
+            // No name can contain this.
+            return Ok(request.page_before(Vec::new(), None));
+        }
+        let filter =
+            Filter { q: q.flatten(), role: query.role, status: query.status, before: request.before };
+        let rows = request.rows();
+        let users =
+            state.core.database.search(move |connection| user::list(connection, &filter, rows)).await?;
+        Ok(request.page(users, |user| user.id))
+    }
+}
+
+/// Returns a user.
+pub struct FindUser {
+    pub id: Uuid,
+}
+
+impl FindUser {
+    /// # Errors
+    /// `not_found`.
+    pub async fn run(self, state: &State) -> Result<User, Problem> {
+        let Self { id } = self;
+        let found = state.core.database.run(move |connection| user::find(connection, id)).await;
+        found?.ok_or_else(not_found)
+    }
+}

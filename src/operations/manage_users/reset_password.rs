@@ -1,0 +1,110 @@
+//! Sets a user's password, or creates a one-time link with which the user sets one.
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::authority::{Effect, authority, change_account, refuse_lacking};
+use super::list_users::FindUser;
+use crate::audit::Origin;
+use crate::guard::caller::Caller;
+use crate::http::fields::{Fields, FromFields};
+use crate::operations::new_password;
+use crate::refusal::{Problem, not_found};
+use crate::state::State;
+use crate::users::password::PlainPassword;
+use crate::users::set_password::{self, Ended, LinkToken, MadeLink, Setting};
+
+/// A new password, or a request for a one-time link. Either way, the old password stops working at once.
+#[derive(Clone, utoipa::ToSchema)]
+pub struct PasswordReset {
+    /// The new password.
+    #[schema(value_type = Option<String>, format = Password, min_length = 8, max_length = 1_000)]
+    pub new_password: Option<PlainPassword>,
+    /// If `true`, creates a one-time link in place of a password.
+    #[schema(value_type = Option<bool>)]
+    pub link: bool,
+    /// If `true`, every personal token of the user is revoked too. With a link, that happens both now and
+    /// when the link is used.
+    #[schema(value_type = Option<bool>, default = true)]
+    pub revoke_tokens: bool,
+}
+
+impl FromFields for PasswordReset {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        let new_password = fields.optional_text("new_password").map(|text| PlainPassword::new(&text));
+        let link = fields.optional_flag("link").unwrap_or(false);
+        let revoke_tokens = fields.optional_flag("revoke_tokens").unwrap_or(true);
+        if new_password.is_some() == link {
+            fields.refuse("", "one_of", "send either `new_password` or `\"link\": true`");
+        }
+        Some(Self { new_password, link, revoke_tokens })
+    }
+}
+
+/// A one-time link with which a user sets a password.
+pub struct PasswordLink {
+    /// The link, which is shown only once.
+    pub url: String,
+    pub expires_at: DateTime<Utc>,
+    /// The credentials that ended with the old password.
+    pub ended: Ended,
+}
+
+/// Creates a one-time link with which a user sets a password. Ends every session of the user and, if
+/// `revokes_tokens`, revokes every personal token.
+pub struct MakePasswordLink {
+    pub id: Uuid,
+    pub revokes_tokens: bool,
+}
+
+impl MakePasswordLink {
+    /// # Errors
+    /// `not_found`, `permission_denied`, `insufficient_scope`.
+    pub async fn run(self, state: &State, caller: &Caller, origin: Origin) -> Result<PasswordLink, Problem> {
+        let Self { id, revokes_tokens } = self;
+        let (token, digest) = LinkToken::mint();
+        let made = change_account(state, caller, id, Effect::Gives, move |connection, caller, authority| {
+            let made =
+                set_password::insert_link(connection, id, &digest, revokes_tokens, authority, &origin)?;
+            Ok(made.map_err(|refused| refuse_setting(refused, caller)))
+        });
+        let MadeLink { expires_at, ended } = made.await?;
+        let url = format!("{}/set-password/{}", state.tokens.issuer.url, token.expose());
+        Ok(PasswordLink { url, expires_at, ended })
+    }
+}
+
+/// Sets a user's password. Ends every session of the user and, if `revokes_tokens`, revokes every personal
+/// token.
+pub struct ResetPassword {
+    pub id: Uuid,
+    pub password: PlainPassword,
+    pub revokes_tokens: bool,
+}
+
+impl ResetPassword {
+    /// # Errors
+    /// `not_found`, `validation_failed`, `permission_denied`, `insufficient_scope`.
+    pub async fn run(self, state: &State, caller: &Caller, origin: Origin) -> Result<Ended, Problem> {
+        let Self { id, password, revokes_tokens } = self;
+        authority(caller, id, Effect::Gives)?;
+        let user = FindUser { id }.run(state).await?;
+        let names = (user.username.as_str(), user.email.as_deref());
+        let hash = new_password::hash_new_password(state, password, names, "/new_password").await?;
+        change_account(state, caller, id, Effect::Gives, move |connection, caller, authority| {
+            let set = set_password::reset(connection, id, &hash, revokes_tokens, authority, &origin)?;
+            Ok(match set {
+                Setting::Done(_, ended) => Ok(ended),
+                refused => Err(refuse_setting(refused, caller)),
+            })
+        })
+        .await
+    }
+}
+
+fn refuse_setting(setting: Setting, caller: &Caller) -> Problem {
+    match setting {
+        Setting::Denied(lacking) => refuse_lacking(&lacking, caller),
+        Setting::NotFound | Setting::Done(..) => not_found(),
+    }
+}

@@ -1,0 +1,33 @@
+//! Refuses roles that do not exist.
+
+use crate::refusal::{FieldError, Problem};
+use crate::state::State;
+use crate::users::user;
+
+/// Returns the field error for a role that does not exist.
+pub(super) async fn find_unknown_role(state: &State, role: Option<&str>) -> Result<Vec<FieldError>, Problem> {
+    let Some(role) = role.map(str::to_owned) else { return Ok(Vec::new()) };
+    let found = state.core.database.run(move |connection| user::find_permissions(connection, &role)).await?;
+    Ok(if found.is_none() { vec![unknown_role_error()] } else { Vec::new() })
+}
+
+/// Refuses a search for a role that does not exist.
+pub(super) async fn refuse_unknown_role(state: &State, role: Option<&str>) -> Result<(), Problem> {
+    let Some(role) = role else { return Ok(()) };
+    let roles = state.core.database.run(user::list_roles).await?;
+    let names: Vec<&str> = roles.iter().map(|(name, _)| name.as_str()).collect();
+    if names.contains(&role) {
+        return Ok(());
+    }
+    let detail = format!("send one of `{}`, or leave it out", names.join("`, `"));
+    Err(Problem::validation(vec![FieldError::new("/role", "unknown_role", detail)]))
+}
+
+pub(super) fn unknown_role() -> Problem {
+    Problem::validation(vec![unknown_role_error()])
+}
+
+fn unknown_role_error() -> FieldError {
+    let detail = "no such role; the built-in roles are viewer, member and admin".to_owned();
+    FieldError::new("/role", "unknown_role", detail)
+}

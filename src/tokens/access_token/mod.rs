@@ -1,0 +1,11 @@
+//! Issues and verifies access tokens, which are JWTs with the profile of RFC 9068.
+
+mod claims;
+mod issue;
+#[cfg(test)]
+mod tests;
+mod verify;
+
+pub use claims::{Claims, Issuer, Reader};
+pub use issue::{IssueError, issue};
+pub use verify::{AccessTokenFlaw, MAX_LEN, Signed, verify_signature};
