@@ -23,6 +23,7 @@ use crate::tokens::personal_token::{self, RevokeReason};
 use crate::tokens::private_key::PrivateKey;
 use crate::tokens::revocation::{self, Revoked};
 use crate::tokens::signing_key;
+use crate::users::role;
 use crate::users::set_password::{consume_every_link, find_open_links};
 use crate::users::user::{self, ACTIVE, Filter};
 
@@ -259,11 +260,12 @@ fn note(
 /// Lists the users who may change other accounts or the server.
 fn list_powerful(connection: &mut Connection) -> Result<Vec<String>, QueryError> {
     let grants = |permissions: &[String]| {
-        permissions.iter().any(|permission| ["users:write", "server:write"].contains(&permission.as_str()))
+        permissions
+            .iter()
+            .any(|permission| [role::USERS_WRITE, role::SERVER_WRITE].contains(&permission.as_str()))
     };
     let mut names = Vec::new();
-    for (role, _) in user::list_roles(connection)?.into_iter().filter(|(_, permissions)| grants(permissions))
-    {
+    for (role, _) in role::list(connection)?.into_iter().filter(|(_, permissions)| grants(permissions)) {
         let mut filter = Filter { role: Some(role), status: Some(ACTIVE.to_owned()), ..Filter::default() };
         loop {
             let batch = user::list(connection, &filter, 500)?;

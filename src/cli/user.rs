@@ -22,6 +22,7 @@ use crate::sessions::{EndReason, Which, end_sessions, session};
 use crate::users::change::{self, Change, Changes};
 use crate::users::name::{EmailAddress, Username, fold_typed};
 use crate::users::password::{PasswordHash, PlainPassword};
+use crate::users::role;
 use crate::users::set_password::{self, Setting};
 use crate::users::user::{self, ACTIVE, Authority, DISABLED, Filter, Insertion, NameTaken, NewUser, User};
 
@@ -75,7 +76,7 @@ pub struct UserAddArgs {
     #[arg(long)]
     pub email: Option<String>,
     /// The role, such as viewer, member or admin.
-    #[arg(long, default_value = "member")]
+    #[arg(long, default_value = role::DEFAULT)]
     pub role: String,
     /// Where the password comes from.
     #[command(flatten)]

@@ -18,7 +18,7 @@ use crate::guard::{checks, credential, refusals as reasons};
 use crate::http::routing::{Found, RouteTable};
 use crate::refusal::{Code, Problem};
 use crate::state::State;
-use crate::users::user;
+use crate::users::{role, user};
 
 /// The person who requests an explanation.
 #[derive(Clone, Copy, Debug)]
@@ -40,8 +40,8 @@ impl Asker<'_> {
             Self::Operator => true,
             Self::Caller(caller) => {
                 let is_present = !matches!(caller.credential, Credential::PersonalToken { .. });
-                let is_own = user_id == Some(caller.user_id) && caller.may("account:read");
-                is_present && (is_own || caller.may("audit:read"))
+                let is_own = user_id == Some(caller.user_id) && caller.may(role::ACCOUNT_READ);
+                is_present && (is_own || caller.may(role::AUDIT_READ))
             }
         }
     }

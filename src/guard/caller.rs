@@ -6,10 +6,6 @@ use uuid::Uuid;
 use super::trace::CredentialKind;
 use crate::tokens::names::Names;
 
-/// The permission to change one's own account. Personal tokens cannot have it, because such a token could
-/// create others.
-pub const ACCOUNT_WRITE: &str = "account:write";
-
 /// The sender of a request and their credential.
 #[derive(Clone, Debug)]
 pub struct Caller {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 
-use super::caller::{ACCOUNT_WRITE, Credential};
+use super::caller::Credential;
 use crate::database::DatabaseError;
 use crate::http::fields::FieldFault;
 use crate::limits::counters::CountedBy;
@@ -19,6 +19,7 @@ use crate::tokens::personal_token::PersonalTokenFlaw;
 use crate::users::name::NameFlaw;
 use crate::users::password::PasswordFlaw;
 use crate::users::passwords::HashError;
+use crate::users::role::ACCOUNT_WRITE;
 use crate::users::user::NameTaken;
 
 impl FieldFault for NameFlaw {

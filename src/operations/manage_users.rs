@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::user_tag::Expected;
 use crate::audit::Origin;
 use crate::database::{Connection, Queried};
-use crate::guard::caller::{ACCOUNT_WRITE, Caller};
+use crate::guard::caller::Caller;
 use crate::guard::{refusals, rejudge};
 use crate::http::fields::{Fields, FromFields};
 use crate::http::pagination::{Page, PageRequest};
@@ -21,13 +21,11 @@ use crate::tokens::personal_token::{self, RevokeReason};
 use crate::users::change::{self, Change, Changes};
 use crate::users::name::{EmailAddress, Username, fold_typed};
 use crate::users::password::PlainPassword;
+use crate::users::role::{self, ACCOUNT_WRITE};
 use crate::users::set_password::{self, Ended, LinkToken, MadeLink, Setting};
 use crate::users::user::{
     self, ACTIVE, Access, Authority, DISABLED, Exempt, Filter, Insertion, NewUser, User,
 };
-
-/// The role of a new account if the request names none.
-const ROLE_DEFAULT: &str = "member";
 
 /// The parameters of a listing of users.
 #[derive(Clone, Debug, Deserialize, utoipa::IntoParams)]
@@ -82,7 +80,7 @@ pub struct NewUserRequest {
     #[schema(value_type = Option<String>, format = Email, min_length = 3, max_length = 254)]
     pub email: Option<EmailAddress>,
     /// The role. The default is `member`.
-    #[schema(default = "member")]
+    #[schema(default = json!(role::DEFAULT))]
     pub role: Option<String>,
 }
 
@@ -137,7 +135,7 @@ impl NewUserDraft {
 /// Returns the field error for a role that does not exist.
 async fn find_unknown_role(state: &State, role: Option<&str>) -> Result<Vec<FieldError>, Problem> {
     let Some(role) = role.map(str::to_owned) else { return Ok(Vec::new()) };
-    let found = state.core.database.run(move |connection| user::find_permissions(connection, &role)).await?;
+    let found = state.core.database.run(move |connection| role::find_permissions(connection, &role)).await?;
     Ok(if found.is_none() { vec![unknown_role_error()] } else { Vec::new() })
 }
 
@@ -274,7 +272,7 @@ impl ListUsers {
 /// Refuses a search for a role that does not exist.
 async fn refuse_unknown_role(state: &State, role: Option<&str>) -> Result<(), Problem> {
     let Some(role) = role else { return Ok(()) };
-    let roles = state.core.database.run(user::list_roles).await?;
+    let roles = state.core.database.run(role::list).await?;
     let names: Vec<&str> = roles.iter().map(|(name, _)| name.as_str()).collect();
     if names.contains(&role) {
         return Ok(());
@@ -315,7 +313,7 @@ impl CreateUser {
                 Some(new_password::hash_new_password(state, password, names, "/password").await?)
             }
         };
-        let role = request.role.unwrap_or_else(|| ROLE_DEFAULT.to_owned());
+        let role = request.role.unwrap_or_else(|| role::DEFAULT.to_owned());
         let new = NewUser { username: request.username, email: request.email, password_hash, role };
         let insert = move |connection: &mut Connection, caller: &Caller| {
             let authority = Authority::Limited { held: held(caller), exempt: Exempt::Ordinary };

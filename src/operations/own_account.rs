@@ -7,7 +7,7 @@ use super::sign_in::{ATTEMPTS, changed_meanwhile};
 use super::user_tag::Expected;
 use crate::audit::Origin;
 use crate::database::Connection;
-use crate::guard::caller::{ACCOUNT_WRITE, Caller, Credential};
+use crate::guard::caller::{Caller, Credential};
 use crate::guard::session_cookie::NewCookie;
 use crate::guard::{refusals, rejudge};
 use crate::http::fields::{Fields, FromFields, Scope};
@@ -25,6 +25,7 @@ use crate::tokens::personal_token::{
 use crate::users::change::{self, Change, Changes};
 use crate::users::name::{EmailAddress, Username};
 use crate::users::password::{PasswordHash, PlainPassword};
+use crate::users::role::ACCOUNT_WRITE;
 use crate::users::user::Authority;
 use crate::users::{User, set_password};
 

@@ -100,6 +100,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+    use crate::users::role;
 
     #[test]
     fn tag_is_current_until_an_edited_field_changes() {
@@ -107,7 +108,7 @@ mod tests {
             id: Uuid::nil(),
             username: "alice".to_owned(),
             email: None,
-            role: "member".to_owned(),
+            role: role::MEMBER.to_owned(),
             status: "active".to_owned(),
             version: 1,
             created_at: DateTime::UNIX_EPOCH,
@@ -119,7 +120,7 @@ mod tests {
         let signed_in = User { last_login_at: DateTime::from_timestamp(7, 0), ..user.clone() };
         assert_ne!(entity_tag(&signed_in), tag);
         assert!(is_current(&tag, &signed_in.edit_tag()));
-        let promoted = User { role: "admin".to_owned(), ..user.clone() };
+        let promoted = User { role: role::ADMIN.to_owned(), ..user.clone() };
         assert!(!is_current(&tag, &promoted.edit_tag()));
         for odd in [
             "",

@@ -7,6 +7,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::name::{EmailAddress, NameFlaw, Username};
+use super::role::{self, ADMIN};
 use super::set_password;
 use super::user::{self, ACTIVE, Authority, DISABLED, NameTaken, User};
 use crate::audit::event::{self, EventType, Origin, Subject};
@@ -15,9 +16,6 @@ use crate::database::now;
 use crate::database::schema::{personal_tokens, roles, sessions, users};
 use crate::sessions::{EndReason, Which, end_sessions};
 use crate::tokens::revocation::{self, Revoked};
-
-/// The last active user of this role must remain.
-const ADMIN: &str = "admin";
 
 /// The changes to make. `None` leaves a field unchanged.
 #[derive(Clone, Default)]
@@ -83,7 +81,7 @@ pub fn update(
     }
     let mut wanted = permissions;
     if let Some(role) = &changes.role {
-        let Some(permissions) = user::find_permissions(connection, role)? else {
+        let Some(permissions) = role::find_permissions(connection, role)? else {
             return Ok(Change::UnknownRole);
         };
         wanted.extend(permissions);

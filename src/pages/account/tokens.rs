@@ -10,7 +10,6 @@ use serde::Deserialize;
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::guard::caller::ACCOUNT_WRITE;
 use crate::guard::requirements::{AccountRead, AccountWrite, FreshAccountWrite};
 use crate::guard::{Authorized, Caller};
 use crate::http::fields::Fields;
@@ -27,6 +26,7 @@ use crate::pages::shell::Shell;
 use crate::refusal::Problem;
 use crate::state::State;
 use crate::tokens::personal_token::{self, PersonalToken};
+use crate::users::role::ACCOUNT_WRITE;
 
 /// The lifetimes that the form offers, in days.
 const DAYS: [(i64, &str); 5] =

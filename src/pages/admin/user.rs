@@ -39,6 +39,7 @@ use crate::state::State;
 use crate::tokens::personal_token;
 use crate::users::User;
 use crate::users::password::PlainPassword;
+use crate::users::role;
 use crate::users::seen::Seen;
 
 /// The number of tokens and of events that the page shows.
@@ -136,7 +137,7 @@ pub async fn show(
 
 async fn page(state: &State, caller: &Caller, user: User) -> Result<Page, Problem> {
     let (id, seen) = (user.id, Seen::of(&user));
-    let sees_events = caller.may("audit:read");
+    let sees_events = caller.may(role::AUDIT_READ);
     let (live, tokens, events) = state
         .core
         .database
