@@ -10,6 +10,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod database;
+pub mod digest;
 pub mod explain;
 pub mod files;
 pub mod guard;

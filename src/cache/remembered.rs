@@ -15,8 +15,9 @@ use super::tickets::{NAMED_FOR, Named, Ticket, Tickets};
 use crate::database::database_clock::DatabaseClock;
 use crate::database::feed::{Feed, Follower};
 use crate::database::{Connection, QueryError};
+use crate::digest::Digest;
 use crate::secret_key::SecretKeys;
-use crate::sessions::{BrowserStanding, Standing};
+use crate::sessions::{BrowserStanding, CookieDigest, Standing};
 use crate::tokens::access_token::Signed;
 use crate::tokens::key_ring::Keys;
 use crate::tokens::names::Names;
@@ -27,9 +28,6 @@ use crate::tokens::revocation::{self, Bookmark, News, Revoked};
 /// A browser's session is cached for this long at most. Each use extends the session, also on other nodes,
 /// and the feed does not publish that.
 const BROWSER_FOR: Duration = Duration::from_secs(30);
-
-/// SHA-256.
-type Digest = [u8; 32];
 
 /// The time and the reason of the first increase of a user's version past that of a token.
 pub type Raised = Option<(DateTime<Utc>, String)>;
@@ -50,7 +48,7 @@ pub struct Memory {
     forged: Cache<Digest, ()>,
     sessions: Cache<Uuid, Arc<Standing>>,
     /// The session of each cookie.
-    cookies: Cache<Digest, BrowserKey>,
+    cookies: Cache<CookieDigest, BrowserKey>,
     browsers: Cache<BrowserKey, Held<BrowserStanding>>,
     /// The ID of each personal token, by its digest.
     personal_digests: Cache<Digest, Uuid>,
@@ -118,7 +116,7 @@ impl Memory {
 
     /// Returns the cached state of a browser's session, if it was found by this cookie.
     #[must_use]
-    pub fn browser(&self, cookie: &Digest) -> Option<Arc<BrowserStanding>> {
+    pub fn browser(&self, cookie: &CookieDigest) -> Option<Arc<BrowserStanding>> {
         let standing = self.held(&self.browsers, &self.cookies.get(cookie)?)?;
         (standing.cookie_digest == *cookie).then_some(standing)
     }
@@ -392,9 +390,10 @@ mod tests {
             revoked: None,
             user: None,
         });
-        memory.remember_personal_token(memory.tickets.draw(), [7; 32], &standing, standing.left);
+        let digest = Digest::from([7; 32]);
+        memory.remember_personal_token(memory.tickets.draw(), digest, &standing, standing.left);
         let (_, until) = memory.personal_tokens.get(&id).expect("it is remembered");
         assert!(until > Instant::now() && until <= Instant::now() + NAMED_FOR);
-        assert_eq!(memory.personal_digests.get(&[7; 32]), Some(id));
+        assert_eq!(memory.personal_digests.get(&digest), Some(id));
     }
 }

@@ -7,6 +7,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::audit::event::{self, Event, Filter};
+use crate::digest::Digest;
 use crate::guard::lookup;
 use crate::refusal::Problem;
 use crate::sessions::renewal::SESSION_RENEWED;
@@ -116,7 +117,7 @@ fn concerns_credentials(event: &Event) -> bool {
 pub async fn session_life(
     state: &State,
     id: Uuid,
-    digest: Option<[u8; 32]>,
+    digest: Option<Digest>,
 ) -> Result<Option<SessionLife>, Problem> {
     state.core.database.run(move |connection| find_life(connection, id, digest)).await.map_err(Problem::from)
 }

@@ -4,6 +4,8 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::trace::CredentialKind;
+use crate::digest::Digest;
+use crate::sessions::CookieDigest;
 use crate::tokens::names::Names;
 
 /// The sender of a request and their credential.
@@ -52,7 +54,7 @@ pub enum Credential {
         /// The token that unsafe requests must carry.
         csrf_token: String,
         /// The digest of the cookie's key.
-        digest: [u8; 32],
+        digest: CookieDigest,
     },
     /// A personal access token.
     PersonalToken {
@@ -60,7 +62,7 @@ pub enum Credential {
         id: Uuid,
         expires_at: DateTime<Utc>,
         /// The digest of the token's text.
-        digest: [u8; 32],
+        digest: Digest,
     },
 }
 

@@ -18,7 +18,7 @@ use crate::guard::lookup;
 use crate::http::routing::Rule;
 use crate::refusal::{Code, Problem};
 use crate::sessions::refresh_token::{self, RefreshToken, RefreshTokenFlaw};
-use crate::sessions::{BrowserStanding, Standing, session};
+use crate::sessions::{BrowserStanding, CookieDigest, Standing, session};
 use crate::state::State;
 use crate::tokens::access_token::{AccessTokenFlaw, Claims, Signed};
 use crate::tokens::holder::Holder;
@@ -104,7 +104,7 @@ fn note_kind(trace: &mut Trace, kind: CredentialKind) {
 
 async fn identify_browser(
     state: &State,
-    cookie_digest: [u8; 32],
+    cookie_digest: CookieDigest,
     trace: &mut Trace,
 ) -> Result<Caller, Problem> {
     note_kind(trace, CredentialKind::SessionCookie);

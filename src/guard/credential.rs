@@ -13,6 +13,7 @@ use super::{header_mistakes, refusals};
 use crate::http::cookies::BrowserSettings;
 use crate::http::routing::CookieOnly;
 use crate::refusal::{Code, Problem};
+use crate::sessions::CookieDigest;
 use crate::tokens::personal_token;
 
 /// A credential as it was sent.
@@ -28,7 +29,7 @@ pub enum Sent {
         token: String,
     },
     /// The session cookie, by the digest of its key.
-    Cookie([u8; 32]),
+    Cookie(CookieDigest),
 }
 
 impl Sent {

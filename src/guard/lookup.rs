@@ -4,13 +4,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_lc_rs::digest::{SHA256, digest as sha256};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::cache::remembered::Raised;
+use crate::digest::Digest;
 use crate::refusal::Problem;
-use crate::sessions::{BrowserStanding, Standing, find_browser_standing, find_standing};
+use crate::sessions::{BrowserStanding, CookieDigest, Standing, find_browser_standing, find_standing};
 use crate::state::State;
 use crate::tokens::access_token::{self, AccessTokenFlaw, Signed};
 use crate::tokens::holder::Holder;
@@ -30,12 +30,6 @@ pub enum Found {
     KeyRevoked,
 }
 
-fn digest(text: &str) -> [u8; 32] {
-    let mut digest = [0; 32];
-    digest.copy_from_slice(sha256(&SHA256, text.as_bytes()).as_ref());
-    digest
-}
-
 /// Verifies an access token's signature, and caches the result.
 ///
 /// # Errors
@@ -44,7 +38,7 @@ pub fn signed_access_token(state: &State, token: &str) -> Result<Arc<Signed>, Ac
     if token.len() > access_token::MAX_LEN {
         return Err(AccessTokenFlaw::Malformed);
     }
-    let (ring, digest) = (state.tokens.keys.current(), digest(token));
+    let (ring, digest) = (state.tokens.keys.current(), Digest::of(token));
     match state.cache.access_token(&digest) {
         Some(Some(signed)) => return signed.check_key(&ring).map(|()| signed),
         Some(None) => return Err(AccessTokenFlaw::SignatureInvalid),
@@ -88,7 +82,7 @@ pub async fn session_standing(state: &State, id: Uuid, kid: &str) -> Result<Foun
 /// none. The lookup records the cookie as presented.
 pub async fn browser_standing(
     state: &State,
-    cookie: [u8; 32],
+    cookie: CookieDigest,
 ) -> Result<Option<Arc<BrowserStanding>>, Problem> {
     if let Some(standing) = state.cache.browser(&cookie) {
         return Ok(Some(standing));
@@ -113,7 +107,7 @@ pub async fn browser_standing(
 /// Returns the state of the personal token with this digest, or `None` if it does not exist.
 pub async fn personal_token_standing(
     state: &State,
-    digest: [u8; 32],
+    digest: Digest,
 ) -> Result<Option<Arc<TokenStanding>>, Problem> {
     if let Some(standing) = state.cache.personal_token(&digest) {
         return Ok(Some(standing));

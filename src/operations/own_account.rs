@@ -17,7 +17,7 @@ use crate::operations::step_up;
 use crate::operations::throttle;
 use crate::refusal::{self, FieldError, Problem};
 use crate::sessions::renewal::{self, Kept};
-use crate::sessions::{self, Before, EndReason, NewSecret, end_sessions, session};
+use crate::sessions::{self, Before, CookieDigest, EndReason, NewSecret, end_sessions, session};
 use crate::state::State;
 use crate::tokens::personal_token::{
     self, NewPersonalToken, PersonalToken, PlainPersonalToken, RevokeReason, Which,
@@ -218,7 +218,7 @@ async fn replace_password(
     state: &State,
     caller: &Caller,
     (verified_hash, new_hash): (String, PasswordHash),
-    cookie: Option<[u8; 32]>,
+    cookie: Option<CookieDigest>,
     revoke_tokens: bool,
     origin: &Origin,
 ) -> Result<Option<Option<Kept>>, Problem> {

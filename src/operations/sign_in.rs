@@ -13,7 +13,8 @@ use crate::random;
 use crate::refusal::{Code, Problem};
 use crate::sessions::standing::FormerCookie;
 use crate::sessions::{
-    self, EndReason, Grant, HeldBy, NewSession, Which, end_sessions, find_browser_standing, session,
+    self, CookieDigest, EndReason, Grant, HeldBy, NewSession, Which, end_sessions, find_browser_standing,
+    session,
 };
 use crate::state::State;
 use crate::users::name::fold_typed;
@@ -36,7 +37,7 @@ pub struct SignIn {
     /// The credential that the client gets for the session.
     pub held_by: HeldBy,
     /// The digest of the browser's cookie from an earlier session. The new session replaces that one.
-    pub replaces: Option<[u8; 32]>,
+    pub replaces: Option<CookieDigest>,
 }
 
 impl SignIn {

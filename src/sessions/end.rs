@@ -8,6 +8,7 @@ use uuid::Uuid;
 use crate::audit::event::{self, EventType, Origin, Subject};
 use crate::database::now;
 use crate::database::schema::{former_secrets, refresh_tokens, sessions};
+use crate::digest::Digest;
 use crate::tokens::revocation::{self, Revoked};
 
 /// The reason why a session ended.
@@ -86,7 +87,7 @@ pub enum Which {
     /// This session, if it belongs to the user.
     OneOf(Uuid, Uuid),
     /// This session, if its refresh token has, or had, random bytes with this SHA-256.
-    OfRefreshToken(Uuid, [u8; 32]),
+    OfRefreshToken(Uuid, Digest),
     /// All sessions. With a time, only those that started by then.
     Every(Option<DateTime<Utc>>),
 }

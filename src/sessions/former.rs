@@ -112,7 +112,7 @@ fn find(connection: &mut PgConnection, presented: &Presented, limits: &Limits) -
     let interval: fn(std::time::Duration) -> PgInterval = interval;
     diesel::sql_query(DECIDE)
         .bind::<SqlUuid, _>(presented.session_id)
-        .bind::<Binary, _>(presented.secret_digest)
+        .bind::<Binary, _>(presented.secret_digest.as_slice())
         .bind::<Integer, _>(presented.generation)
         .bind::<Nullable<Array<Text>>, _>(&presented.scope)
         .bind::<Interval, _>(interval(limits.refresh_grace))

@@ -8,6 +8,7 @@ use super::renewal::GENERATIONS_LEFT;
 use super::session::browser_idle_end;
 use crate::database::now;
 use crate::database::schema::{former_secrets, refresh_tokens, sessions, users};
+use crate::digest::Digest;
 
 /// The history of a session.
 #[derive(Clone, Debug)]
@@ -50,7 +51,7 @@ type Row = (Of, Times, Ended, User, Refresh);
 pub fn find_life(
     connection: &mut PgConnection,
     id: Uuid,
-    secret_digest: Option<[u8; 32]>,
+    secret_digest: Option<Digest>,
 ) -> QueryResult<Option<SessionLife>> {
     let mut query = sessions::table
         .left_join(users::table)
@@ -71,9 +72,10 @@ pub fn find_life(
         .into_boxed();
     if let Some(digest) = secret_digest {
         let former = former_secrets::table
-            .filter(former_secrets::digest.eq(digest.to_vec()))
+            .filter(former_secrets::digest.eq(digest.as_slice().to_vec()))
             .select(former_secrets::session_id);
-        let is_own = refresh_tokens::secret_digest.eq(digest.to_vec()).or(sessions::id.eq_any(former));
+        let is_own =
+            refresh_tokens::secret_digest.eq(digest.as_slice().to_vec()).or(sessions::id.eq_any(former));
         query = query.filter(is_own);
     }
     let row: Option<Row> = query.first(connection).optional()?;

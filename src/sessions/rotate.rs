@@ -21,6 +21,7 @@ use super::session::{Grant, Limits, interval};
 use crate::audit::Origin;
 use crate::blocking::batch::Asked;
 use crate::database::feed;
+use crate::digest::Digest;
 use crate::random;
 
 /// A genuine refresh token and the request made with it.
@@ -28,7 +29,7 @@ use crate::random;
 pub struct Presented {
     pub session_id: Uuid,
     /// SHA-256 of the token's random bytes.
-    pub secret_digest: [u8; 32],
+    pub secret_digest: Digest,
     pub generation: i32,
     /// The scope requested for the access token. It must be within the session's.
     pub scope: Option<Vec<String>>,
@@ -341,7 +342,7 @@ impl QueryFragment<Pg> for One<'_> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         out.push_bind_param::<SqlUuid, _>(&self.presented.session_id)?;
         out.push_sql(" AS session_id, ");
-        out.push_bind_param::<Binary, _>(&self.presented.secret_digest)?;
+        out.push_bind_param::<Binary, _>(self.presented.secret_digest.as_slice())?;
         out.push_sql(" AS secret_digest, ");
         out.push_bind_param::<Integer, _>(&self.presented.generation)?;
         out.push_sql(" AS generation, ");

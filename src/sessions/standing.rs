@@ -8,6 +8,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, Integer, Timestamptz};
 use uuid::Uuid;
 
+use super::cookie_digest::CookieDigest;
 use super::renewal;
 use super::session::{browser_idle_end, delta};
 use crate::database::schema::{former_secrets, roles, sessions, signing_keys, users};
@@ -95,7 +96,7 @@ pub struct BrowserStanding {
     /// The session's ID.
     pub id: Uuid,
     /// SHA-256 of the key of the cookie that was presented.
-    pub cookie_digest: [u8; 32],
+    pub cookie_digest: CookieDigest,
     /// The replacement of that cookie, if it was replaced.
     pub former: Option<FormerCookie>,
     /// The time of the last sign-in or step-up. For a replaced cookie, the last one before the replacement.
@@ -122,7 +123,7 @@ pub struct FormerCookie {
 /// of earlier cookies starts, once.
 pub fn find_browser_standing(
     connection: &mut PgConnection,
-    cookie_digest: &[u8; 32],
+    cookie_digest: &CookieDigest,
     grace: Duration,
     is_presented: bool,
 ) -> QueryResult<Option<BrowserStanding>> {
@@ -163,7 +164,7 @@ macro_rules! browser_columns {
     };
 }
 
-fn find_by_cookie(connection: &mut PgConnection, digest: &[u8; 32]) -> QueryResult<Option<FoundBrowser>> {
+fn find_by_cookie(connection: &mut PgConnection, digest: &CookieDigest) -> QueryResult<Option<FoundBrowser>> {
     let awaiting = former_secrets::table
         .filter(former_secrets::session_id.eq(sessions::id).and(former_secrets::superseded_at.is_null()));
     let row: Option<(BrowserRow, bool)> = sessions::table
@@ -177,7 +178,7 @@ fn find_by_cookie(connection: &mut PgConnection, digest: &[u8; 32]) -> QueryResu
 
 fn find_by_former_cookie(
     connection: &mut PgConnection,
-    digest: &[u8; 32],
+    digest: &CookieDigest,
     grace: Duration,
 ) -> QueryResult<Option<FoundBrowser>> {
     let earlier = diesel::alias!(former_secrets as earlier);
@@ -215,7 +216,7 @@ fn find_by_former_cookie(
 
 fn browser_standing(
     (id, (auth_time, ends, idle_ends, now), (at, why), user): BrowserRow,
-    cookie_digest: &[u8; 32],
+    cookie_digest: &CookieDigest,
     former: Option<FormerCookie>,
 ) -> BrowserStanding {
     let expires_at = idle_ends.map_or(ends, |idle_ends| ends.min(idle_ends));

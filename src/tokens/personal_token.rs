@@ -4,7 +4,6 @@
 use std::fmt;
 use std::time::Duration;
 
-use aws_lc_rs::digest::{SHA256, digest as sha256};
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use serde_json::json;
@@ -16,6 +15,7 @@ use super::revocation::{self, Revoked};
 use crate::audit::event::{self, EventType, Origin, Subject};
 use crate::database::now;
 use crate::database::schema::{personal_tokens, roles, users};
+use crate::digest::Digest;
 use crate::random;
 
 /// Every personal token starts with this prefix.
@@ -50,14 +50,14 @@ pub struct PersonalTokenFlaw;
 
 /// Generates a token. Returns it with the digest to store.
 #[must_use]
-pub fn mint() -> (PlainPersonalToken, [u8; 32]) {
+pub fn mint() -> (PlainPersonalToken, Digest) {
     let mut text = PREFIX.to_owned();
     while text.len() < PREFIX.len() + RANDOM_LEN {
         text.extend(random::bytes::<32>().into_iter().filter_map(digit));
         text.truncate(PREFIX.len() + RANDOM_LEN);
     }
     text.push_str(&checksum(&text));
-    let digest = digest(&text);
+    let digest = Digest::of(&text);
     (PlainPersonalToken(text), digest)
 }
 
@@ -68,14 +68,14 @@ fn digit(byte: u8) -> Option<char> {
 }
 
 /// Checks the format and the checksum. Returns the digest by which to look up the token.
-pub fn parse(text: &str) -> Result<[u8; 32], PersonalTokenFlaw> {
+pub fn parse(text: &str) -> Result<Digest, PersonalTokenFlaw> {
     let random = text.strip_prefix(PREFIX).ok_or(PersonalTokenFlaw)?;
     let is_base62 = random.bytes().all(|byte| byte.is_ascii_alphanumeric());
     if !is_base62 || random.len() != RANDOM_LEN + CHECKSUM_LEN {
         return Err(PersonalTokenFlaw);
     }
     let (body, sum) = text.split_at(PREFIX.len() + RANDOM_LEN);
-    if checksum(body) == sum { Ok(digest(text)) } else { Err(PersonalTokenFlaw) }
+    if checksum(body) == sum { Ok(Digest::of(text)) } else { Err(PersonalTokenFlaw) }
 }
 
 /// Returns whether a text has the format of a personal token, of any length.
@@ -94,12 +94,6 @@ fn checksum(text: &str) -> String {
         rest /= 62;
     }
     digits.iter().collect()
-}
-
-fn digest(text: &str) -> [u8; 32] {
-    let mut digest = [0; 32];
-    digest.copy_from_slice(sha256(&SHA256, text.as_bytes()).as_ref());
-    digest
 }
 
 /// A personal token, as it is listed.
@@ -136,7 +130,7 @@ pub struct TokenStanding {
 }
 
 /// Returns the state of the token with this digest, in one round trip.
-pub fn find_standing(connection: &mut PgConnection, digest: &[u8; 32]) -> QueryResult<Option<TokenStanding>> {
+pub fn find_standing(connection: &mut PgConnection, digest: &Digest) -> QueryResult<Option<TokenStanding>> {
     type Revoked = (Option<DateTime<Utc>>, Option<String>);
     type Row = (Uuid, Vec<String>, DateTime<Utc>, DateTime<Utc>, Revoked, Option<Holder>);
     let row: Option<Row> = personal_tokens::table
@@ -207,7 +201,7 @@ pub struct NewPersonalToken {
     /// The name that its owner gives it.
     pub name: String,
     /// The digest of the plain token.
-    pub digest: [u8; 32],
+    pub digest: Digest,
     /// The token's scope.
     pub scope: Vec<String>,
     /// The token's lifetime.
@@ -387,9 +381,8 @@ mod tests {
 
     #[test]
     fn the_row_holds_sha_256_of_the_token() {
-        // FIPS 180-2, appendix B.1.
-        let digest: String = digest("abc").iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(digest, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        let (token, digest) = mint();
+        assert_eq!(digest, Digest::of(token.expose()));
     }
 
     #[test]

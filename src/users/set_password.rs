@@ -1,6 +1,5 @@
 //! Sets a password on behalf of its owner, an admin, or someone with a one-time link.
 
-use aws_lc_rs::digest::{SHA256, digest as sha256};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -13,6 +12,7 @@ use super::user::{self, Authority, User};
 use crate::audit::event::{self, EventType, Origin, Subject};
 use crate::database::now;
 use crate::database::schema::{password_links, users};
+use crate::digest::Digest;
 use crate::random;
 use crate::sessions::{EndReason, Which, end_sessions};
 use crate::tokens::personal_token::{self, RevokeReason};
@@ -29,7 +29,7 @@ pub struct LinkToken(String);
 impl LinkToken {
     /// Generates a token. Returns it with the digest to store.
     #[must_use]
-    pub fn mint() -> (Self, [u8; 32]) {
+    pub fn mint() -> (Self, Digest) {
         let text = URL_SAFE_NO_PAD.encode(random::bytes::<32>());
         let digest = Self::digest(&text);
         (Self(text), digest)
@@ -38,15 +38,13 @@ impl LinkToken {
     /// Returns the digest of a token that someone presents. A full stop or bracket after the token is
     /// ignored, because mail programs count it as part of the link.
     #[must_use]
-    pub fn digest(text: &str) -> [u8; 32] {
+    pub fn digest(text: &str) -> Digest {
         let is_behind = |end: &str| !end.contains(char::is_alphanumeric);
         let text = match text.split_at_checked(TOKEN_LEN) {
             Some((token, end)) if is_behind(end) => token,
             _ => text,
         };
-        let mut digest = [0; 32];
-        digest.copy_from_slice(sha256(&SHA256, text.as_bytes()).as_ref());
-        digest
+        Digest::of(text)
     }
 
     /// Returns the text, for the one response that contains it.
@@ -142,7 +140,7 @@ pub fn reset(
 pub fn insert_link(
     connection: &mut PgConnection,
     id: Uuid,
-    digest: &[u8; 32],
+    digest: &Digest,
     revokes_tokens: bool,
     authority: &Authority,
     origin: &Origin,
@@ -185,7 +183,7 @@ fn end_credentials(
 fn insert_link_row(
     connection: &mut PgConnection,
     id: Uuid,
-    digest: &[u8; 32],
+    digest: &Digest,
     revokes_tokens: bool,
 ) -> QueryResult<DateTime<Utc>> {
     let moment: DateTime<Utc> = diesel::select(now()).get_result(connection)?;
@@ -204,7 +202,7 @@ fn insert_link_row(
 
 /// Returns the user whose password a link may set. Returns `None` if the link is used or expired, or does not
 /// exist.
-pub fn find_by_link(connection: &mut PgConnection, digest: &[u8; 32]) -> QueryResult<Option<User>> {
+pub fn find_by_link(connection: &mut PgConnection, digest: &Digest) -> QueryResult<Option<User>> {
     password_links::table
         .inner_join(users::table)
         .filter(password_links::digest.eq(digest.as_slice()))
@@ -217,7 +215,7 @@ pub fn find_by_link(connection: &mut PgConnection, digest: &[u8; 32]) -> QueryRe
 /// Sets a password by a link, which is then used up. Revokes the personal tokens if the link says so.
 pub fn consume_link(
     connection: &mut PgConnection,
-    digest: &[u8; 32],
+    digest: &Digest,
     new_hash: &PasswordHash,
     origin: &Origin,
 ) -> QueryResult<Setting> {
