@@ -6,6 +6,7 @@ pub mod audit;
 pub mod blank;
 pub mod blocking;
 pub mod cache;
+pub mod change;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -21,7 +21,7 @@ const INTERFACES: &[&str] = &["api", "pages", "resources", "simplejwt"];
 const APPLICATION: &[&str] = &["operations", "explain", "guard", "state", "http", "refusal"];
 const DOMAIN: &[&str] = &["users", "sessions", "tokens", "audit", "limits"];
 const GROUND: &[&str] =
-    &["database", "blocking", "clock", "random", "secret_key", "digest", "files", "blank"];
+    &["database", "blocking", "clock", "random", "secret_key", "digest", "change", "files", "blank"];
 
 const INTERFACE: &[&[&str]] = &[APPLICATION, DOMAIN, GROUND];
 
@@ -55,6 +55,7 @@ const MAY_IMPORT: &[(&str, &[&[&str]])] = &[
     ("database", &[&["blocking", "clock", "random", "files"]]),
     ("secret_key", &[&["random"]]),
     ("digest", &[]),
+    ("change", &[]),
     ("config", &[&["blank"]]),
     ("blank", &[]),
     ("blocking", &[]),

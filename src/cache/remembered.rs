@@ -36,6 +36,15 @@ pub type Raised = Option<(DateTime<Utc>, String)>;
 /// sign-in time.
 type BrowserKey = (Uuid, bool);
 
+/// The cached result of verifying an access token's signature.
+#[derive(Clone)]
+pub enum CachedToken {
+    /// The signature is valid.
+    Genuine(Arc<Signed>),
+    /// The signature is invalid.
+    Forged,
+}
+
 /// A cached value and the time until which it is valid.
 type Held<T> = (Arc<T>, Instant);
 
@@ -91,20 +100,19 @@ impl Memory {
         })
     }
 
-    /// Returns the cached result of verifying an access token. The inner `None` means that the token is
-    /// forged.
+    /// Returns the cached result of verifying an access token.
     #[must_use]
-    pub fn access_token(&self, digest: &Digest) -> Option<Option<Arc<Signed>>> {
-        let signed = self.signed.get(digest).map(Some);
-        signed.or_else(|| self.forged.get(digest).map(|()| None))
+    pub fn access_token(&self, digest: &Digest) -> Option<CachedToken> {
+        let signed = self.signed.get(digest).map(CachedToken::Genuine);
+        signed.or_else(|| self.forged.get(digest).map(|()| CachedToken::Forged))
     }
 
     /// Caches the result of verifying an access token's signature. It stays true, so the feed does not evict
     /// it.
-    pub fn remember_access_token(&self, digest: Digest, signed: Option<Arc<Signed>>) {
-        match signed {
-            Some(signed) => self.signed.insert(digest, signed),
-            None => self.forged.insert(digest, ()),
+    pub fn remember_access_token(&self, digest: Digest, verified: CachedToken) {
+        match verified {
+            CachedToken::Genuine(signed) => self.signed.insert(digest, signed),
+            CachedToken::Forged => self.forged.insert(digest, ()),
         }
     }
 

@@ -19,7 +19,7 @@ use crate::config::{Secret, Settings};
 use crate::database::{Connection, QueryError, transaction};
 use crate::limits::counters;
 use crate::sessions::{EndReason, Which, end_sessions, session};
-use crate::users::change::{self, Change, Changes};
+use crate::users::change::{self, ChangeOutcome, Changes};
 use crate::users::name::{EmailAddress, Username, fold_typed};
 use crate::users::password::{PasswordHash, PlainPassword};
 use crate::users::role;
@@ -336,10 +336,11 @@ fn list(connection: &mut Connection, args: &UserListArgs) -> Result<(), Failure>
         UserStatus::Active => ACTIVE.to_owned(),
         UserStatus::Disabled => DISABLED.to_owned(),
     });
-    let q = args.query.as_deref().filter(|q| !q.is_empty()).map(fold_typed);
+    let typed = args.query.as_deref().filter(|q| !q.is_empty());
+    let q = typed.and_then(fold_typed);
     // No name matches text that cannot be folded.
-    let is_nobodys = q == Some(None);
-    let mut filter = Filter { q: q.flatten(), role: args.role.clone(), status, before: None };
+    let is_nobodys = typed.is_some() && q.is_none();
+    let mut filter = Filter { q, role: args.role.clone(), status, before: None };
     let most = if is_nobodys { 0 } else { args.limit.map_or(usize::MAX, |limit| limit as usize) };
     let mut rows: Vec<Row> = Vec::new();
     while rows.len() < most {
@@ -449,17 +450,19 @@ fn change_one(
     Output::stdout(format).result(&Row::from(user), &line)
 }
 
-fn done(change: Change, named: &str, role: &str) -> Result<User, Failure> {
+fn done(change: ChangeOutcome, named: &str, role: &str) -> Result<User, Failure> {
     match change {
-        Change::Done(user) => Ok(user),
-        Change::LastAdmin => {
+        ChangeOutcome::Done(user) => Ok(user),
+        ChangeOutcome::LastAdmin => {
             let why = "is the last active admin, who can be neither disabled, demoted nor deleted";
             Err(Failure::new(format!("{named} {why}: make another one first")))
         }
-        Change::NameTaken(taken) => Err(name_taken(taken)),
-        Change::NameRefused(flaw) => Err(Failure::new(format!("the username {flaw}"))),
-        Change::UnknownRole | Change::Denied(_) => Err(unknown_role(role)),
-        Change::NotFound | Change::Stale(_) => Err(Failure::new(format!("there is no user {named}"))),
+        ChangeOutcome::NameTaken(taken) => Err(name_taken(taken)),
+        ChangeOutcome::NameRefused(flaw) => Err(Failure::new(format!("the username {flaw}"))),
+        ChangeOutcome::UnknownRole | ChangeOutcome::Denied(_) => Err(unknown_role(role)),
+        ChangeOutcome::NotFound | ChangeOutcome::Stale(_) => {
+            Err(Failure::new(format!("there is no user {named}")))
+        }
     }
 }
 
@@ -478,7 +481,7 @@ fn set_password(
         let (authority, origin) = (Authority::Unlimited, Origin::command_line());
         set_password::reset(connection, user.id, &hash, !args.keep_tokens, &authority, &origin)
     });
-    let Setting::Done(user, ended) = set? else {
+    let Setting::Done((user, ended)) = set? else {
         return Err(Failure::new(format!("there is no user {}", args.user)));
     };
     let tokens = match ended.tokens {

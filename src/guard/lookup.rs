@@ -7,7 +7,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::cache::remembered::Raised;
+use crate::cache::remembered::{CachedToken, Raised};
 use crate::digest::Digest;
 use crate::refusal::Problem;
 use crate::sessions::{BrowserStanding, CookieDigest, Standing, find_browser_standing, find_standing};
@@ -40,8 +40,8 @@ pub fn signed_access_token(state: &State, token: &str) -> Result<Arc<Signed>, Ac
     }
     let (ring, digest) = (state.tokens.keys.current(), Digest::of(token));
     match state.cache.access_token(&digest) {
-        Some(Some(signed)) => return signed.check_key(&ring).map(|()| signed),
-        Some(None) => return Err(AccessTokenFlaw::SignatureInvalid),
+        Some(CachedToken::Genuine(signed)) => return signed.check_key(&ring).map(|()| signed),
+        Some(CachedToken::Forged) => return Err(AccessTokenFlaw::SignatureInvalid),
         None => {}
     }
     let verified = access_token::verify_signature(&ring, &state.tokens.issuer, token).map(|mut signed| {
@@ -49,8 +49,12 @@ pub fn signed_access_token(state: &State, token: &str) -> Result<Arc<Signed>, Ac
         Arc::new(signed)
     });
     match &verified {
-        Ok(signed) => state.cache.remember_access_token(digest, Some(Arc::clone(signed))),
-        Err(AccessTokenFlaw::SignatureInvalid) => state.cache.remember_access_token(digest, None),
+        Ok(signed) => {
+            state.cache.remember_access_token(digest, CachedToken::Genuine(Arc::clone(signed)));
+        }
+        Err(AccessTokenFlaw::SignatureInvalid) => {
+            state.cache.remember_access_token(digest, CachedToken::Forged);
+        }
         Err(_) => {}
     }
     verified

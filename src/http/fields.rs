@@ -7,6 +7,7 @@ use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, OneOfBuilder, Type};
 use utoipa::openapi::{RefOr, Schema};
 
 use super::{json, label};
+use crate::change::Change;
 use crate::refusal::{FieldError, FieldErrors, Problem, without_credentials};
 
 /// A parse error of a member, with the code for its entry in `errors`.
@@ -150,14 +151,15 @@ impl Fields {
 
     /// Reads an optional text. Null counts as omitted.
     pub fn optional_text(&mut self, name: &str) -> Option<String> {
-        self.nullable_text(name).flatten()
+        self.nullable_text(name).new_value()
     }
 
-    /// Reads an optional text. Returns `None` if it is omitted and `Some(None)` if it is null.
-    pub fn nullable_text(&mut self, name: &str) -> Option<Option<String>> {
-        match self.members.remove(name)? {
-            Value::Null => Some(None),
-            value => self.as_text(name, value).map(Some),
+    /// Reads an optional text of a merge patch. Null removes it.
+    pub fn nullable_text(&mut self, name: &str) -> Change<String> {
+        match self.members.remove(name) {
+            None => Change::Keep,
+            Some(Value::Null) => Change::Clear,
+            Some(value) => self.as_text(name, value).map_or(Change::Keep, Change::Set),
         }
     }
 
@@ -480,9 +482,9 @@ mod tests {
     #[test]
     fn a_text_may_be_null_where_it_may_be_left_out() {
         let nullable = |of: Value, name: &str| one(of, |fields| fields.nullable_text(name));
-        assert_eq!(nullable(json!("x"), "of"), (Some(Some("x".into())), vec![]));
-        assert_eq!(nullable(Value::Null, "of"), (Some(None), vec![]));
-        assert_eq!(nullable(Value::Null, "other"), (None, vec![]));
+        assert_eq!(nullable(json!("x"), "of"), (Change::Set("x".into()), vec![]));
+        assert_eq!(nullable(Value::Null, "of"), (Change::Clear, vec![]));
+        assert_eq!(nullable(Value::Null, "other"), (Change::Keep, vec![]));
         let optional = |of: Value| one(of, |fields| fields.optional_text("of"));
         assert_eq!(optional(json!("x")), (Some("x".into()), vec![]));
         assert_eq!(optional(Value::Null), (None, vec![]));

@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::user_tag::Expected;
 use crate::audit::Origin;
+use crate::change::Change;
 use crate::database::{Connection, Queried};
 use crate::guard::caller::Caller;
 use crate::guard::{refusals, rejudge};
@@ -18,7 +19,7 @@ use crate::refusal::{Code, FieldError, Problem};
 use crate::sessions::{EndReason, Which, end_sessions};
 use crate::state::State;
 use crate::tokens::personal_token::{self, RevokeReason};
-use crate::users::change::{self, Change, Changes};
+use crate::users::change::{self, ChangeOutcome, Changes};
 use crate::users::name::{EmailAddress, Username, fold_typed};
 use crate::users::password::PlainPassword;
 use crate::users::role::{self, ACCOUNT_WRITE};
@@ -147,7 +148,7 @@ pub struct UserChanges {
     pub username: Option<Username>,
     /// The new e-mail address. Null removes it.
     #[schema(value_type = Option<String>, format = Email, min_length = 3, max_length = 254)]
-    pub email: Option<Option<EmailAddress>>,
+    pub email: Change<EmailAddress>,
     /// The new role.
     #[schema(value_type = String, required = false)]
     pub role: Option<String>,
@@ -161,10 +162,8 @@ impl FromFields for UserChanges {
         let username = fields
             .changed_text("username")
             .and_then(|text| fields.parsed("username", Username::parse(&text)));
-        let email = match fields.nullable_text("email") {
-            Some(Some(text)) => fields.parsed("email", EmailAddress::parse(&text)).map(Some),
-            other => other.map(|_| None),
-        };
+        let email =
+            fields.nullable_text("email").and_then(|text| fields.parsed("email", EmailAddress::parse(&text)));
         let role = fields.changed_text("role");
         let status = match fields.changed_text("status").as_deref() {
             None => None,
@@ -197,7 +196,7 @@ impl UserChanges {
 
     /// Returns whether the only change is to disable the account.
     fn only_disables(&self) -> bool {
-        self.status == Some(false) && self.username.is_none() && self.email.is_none() && self.role.is_none()
+        self.status == Some(false) && self.username.is_none() && self.email.is_keep() && self.role.is_none()
     }
 }
 
@@ -255,13 +254,13 @@ impl ListUsers {
         }
         let list = format!("users {:?} {:?} {:?}", query.q, query.role, query.status);
         let request = PageRequest::read(&state.core.secret_keys, list, query.limit, query.cursor.as_deref())?;
-        let q = query.q.as_deref().filter(|q| !q.is_empty()).map(fold_typed);
-        if q == Some(None) {
+        let typed = query.q.as_deref().filter(|q| !q.is_empty());
+        let q = typed.and_then(fold_typed);
+        if typed.is_some() && q.is_none() {
             // No name can contain this.
             return Ok(request.page(&state.core.secret_keys, Vec::new(), |user: &User| user.id, |user| user));
         }
-        let filter =
-            Filter { q: q.flatten(), role: query.role, status: query.status, before: request.before };
+        let filter = Filter { q, role: query.role, status: query.status, before: request.before };
         let rows = request.rows();
         let users =
             state.core.database.search(move |connection| user::list(connection, &filter, rows)).await?;
@@ -413,7 +412,7 @@ impl MakePasswordLink {
         let made = change_account(state, caller, id, Effect::Gives, move |connection, caller, authority| {
             let made =
                 set_password::insert_link(connection, id, &digest, revokes_tokens, authority, &origin)?;
-            Ok(made.map_err(|refused| refuse_setting(refused, caller)))
+            Ok(set(made, caller))
         });
         let MadeLink { expires_at, ended } = made.await?;
         let url = format!("{}/set-password/{}", state.tokens.issuer.url, token.expose());
@@ -439,11 +438,8 @@ impl ResetPassword {
         let names = (user.username.as_str(), user.email.as_deref());
         let hash = new_password::hash_new_password(state, password, names, "/new_password").await?;
         change_account(state, caller, id, Effect::Gives, move |connection, caller, authority| {
-            let set = set_password::reset(connection, id, &hash, revokes_tokens, authority, &origin)?;
-            Ok(match set {
-                Setting::Done(_, ended) => Ok(ended),
-                refused => Err(refuse_setting(refused, caller)),
-            })
+            let reset = set_password::reset(connection, id, &hash, revokes_tokens, authority, &origin)?;
+            Ok(set(reset, caller).map(|(_, ended)| ended))
         })
         .await
     }
@@ -559,16 +555,16 @@ fn refuse_lacking(lacking: &[String], caller: &Caller) -> Problem {
     }
 }
 
-fn changed_user(change: Change, expected: &Expected, caller: &Caller) -> Result<User, Problem> {
+fn changed_user(change: ChangeOutcome, expected: &Expected, caller: &Caller) -> Result<User, Problem> {
     Err(match change {
-        Change::Done(user) => return Ok(user),
-        Change::NotFound => not_found(),
-        Change::NameTaken(taken) => refusals::name_taken(taken),
-        Change::NameRefused(flaw) => refusals::username_flaw(&flaw),
-        Change::UnknownRole => unknown_role(),
-        Change::Denied(lacking) => refuse_lacking(&lacking, caller),
-        Change::Stale(user) => expected.refuse(&user),
-        Change::LastAdmin => {
+        ChangeOutcome::Done(user) => return Ok(user),
+        ChangeOutcome::NotFound => not_found(),
+        ChangeOutcome::NameTaken(taken) => refusals::name_taken(taken),
+        ChangeOutcome::NameRefused(flaw) => refusals::username_flaw(&flaw),
+        ChangeOutcome::UnknownRole => unknown_role(),
+        ChangeOutcome::Denied(lacking) => refuse_lacking(&lacking, caller),
+        ChangeOutcome::Stale(user) => expected.refuse(&user),
+        ChangeOutcome::LastAdmin => {
             let detail = "This is the last active admin, who can be neither disabled, demoted nor deleted. Make \
                           another one first.";
             Problem::new(Code::LastAdmin, detail)
@@ -592,9 +588,10 @@ fn refuse_access(access: Access, caller: &Caller) -> Problem {
     }
 }
 
-fn refuse_setting(setting: Setting, caller: &Caller) -> Problem {
+fn set<T>(setting: Setting<T>, caller: &Caller) -> Result<T, Problem> {
     match setting {
-        Setting::Denied(lacking) => refuse_lacking(&lacking, caller),
-        Setting::NotFound | Setting::Done(..) => not_found(),
+        Setting::Done(done) => Ok(done),
+        Setting::NotFound => Err(not_found()),
+        Setting::Denied(lacking) => Err(refuse_lacking(&lacking, caller)),
     }
 }

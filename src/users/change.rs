@@ -12,6 +12,7 @@ use super::set_password;
 use super::user::{self, ACTIVE, Authority, DISABLED, NameTaken, User};
 use crate::audit::event::{self, EventType, Origin, Subject};
 use crate::audit::refusals;
+use crate::change::Change;
 use crate::database::now;
 use crate::database::schema::{personal_tokens, roles, sessions, users};
 use crate::sessions::{EndReason, Which, end_sessions};
@@ -21,8 +22,7 @@ use crate::tokens::revocation::{self, Revoked};
 #[derive(Clone, Default)]
 pub struct Changes {
     pub username: Option<Username>,
-    /// A new address, or `Some(None)` to remove it.
-    pub email: Option<Option<EmailAddress>>,
+    pub email: Change<EmailAddress>,
     pub role: Option<String>,
     /// True to enable the account, false to disable it.
     pub active: Option<bool>,
@@ -32,11 +32,11 @@ impl Changes {
     /// Returns the changes that differ from the row. Unchanged fields are not written or published in the
     /// feed.
     fn of(&self, user: &User) -> Self {
-        let email =
-            |email: &Option<EmailAddress>| email.as_ref().map(EmailAddress::as_str) != user.email.as_deref();
+        let is_current =
+            |email: Option<&EmailAddress>| email.map(EmailAddress::as_str) == user.email.as_deref();
         Self {
             username: self.username.clone().filter(|name| name.as_str() != user.username),
-            email: self.email.clone().filter(email),
+            email: self.email.clone().unless_done(is_current),
             role: self.role.clone().filter(|role| *role != user.role),
             active: self.active.filter(|active| *active != user.is_active()),
         }
@@ -45,7 +45,7 @@ impl Changes {
 
 /// The outcome of a change.
 #[derive(Debug)]
-pub enum Change {
+pub enum ChangeOutcome {
     /// The change was made.
     Done(User),
     /// The user does not exist.
@@ -72,36 +72,36 @@ pub fn update(
     is_as_seen: impl FnOnce(&User) -> bool,
     authority: &Authority,
     origin: &Origin,
-) -> QueryResult<Change> {
-    let Some((user, permissions)) = user::lock(connection, id)? else { return Ok(Change::NotFound) };
+) -> QueryResult<ChangeOutcome> {
+    let Some((user, permissions)) = user::lock(connection, id)? else { return Ok(ChangeOutcome::NotFound) };
     let changes = &changes.of(&user);
     let renamed = changes.username.as_ref().filter(|name| !name.is_spelling_of(&user.username));
     if let Some(flaw) = renamed.and_then(|name| name.check_new().err()) {
-        return Ok(Change::NameRefused(flaw));
+        return Ok(ChangeOutcome::NameRefused(flaw));
     }
     let mut wanted = permissions;
     if let Some(role) = &changes.role {
         let Some(permissions) = role::find_permissions(connection, role)? else {
-            return Ok(Change::UnknownRole);
+            return Ok(ChangeOutcome::UnknownRole);
         };
         wanted.extend(permissions);
     }
     let lacking = authority.lacks(&wanted);
     if !lacking.is_empty() {
-        return Ok(Change::Denied(lacking));
+        return Ok(ChangeOutcome::Denied(lacking));
     }
     if !is_as_seen(&user) {
-        return Ok(Change::Stale(user));
+        return Ok(ChangeOutcome::Stale(user));
     }
     let demoted = changes.role.as_deref().is_some_and(|role| role != ADMIN);
     if (demoted || changes.active == Some(false)) && is_last_admin(connection, &user)? {
-        return Ok(Change::LastAdmin);
+        return Ok(ChangeOutcome::LastAdmin);
     }
     // Use a savepoint, so that a taken name does not break the transaction.
     match connection.transaction(|connection| write(connection, &user, changes, origin)) {
-        Ok(user) => Ok(Change::Done(user)),
+        Ok(user) => Ok(ChangeOutcome::Done(user)),
         Err(error) => match user::name_taken(&error, changes.username.as_ref()) {
-            Some(taken) => Ok(Change::NameTaken(taken)),
+            Some(taken) => Ok(ChangeOutcome::NameTaken(taken)),
             None => Err(error),
         },
     }
@@ -115,11 +115,11 @@ pub fn disable(
     ends_sessions: bool,
     authority: &Authority,
     origin: &Origin,
-) -> QueryResult<(Change, usize)> {
+) -> QueryResult<(ChangeOutcome, usize)> {
     let changes = Changes { active: Some(false), ..Changes::default() };
     let change = update(connection, id, &changes, |_| true, authority, origin)?;
     let mut ended = 0;
-    if ends_sessions && matches!(change, Change::Done(_)) {
+    if ends_sessions && matches!(change, ChangeOutcome::Done(_)) {
         ended = end_sessions(connection, &Which::AllOf(id), EndReason::EndedByAdmin, origin)?.len();
     }
     Ok((change, ended))
@@ -145,11 +145,11 @@ fn write(
     origin: &Origin,
 ) -> QueryResult<User> {
     let subject = Subject { id: Some(user.id), name: Some(&user.username) };
-    if changes.username.is_some() || changes.email.is_some() {
+    if changes.username.is_some() || !changes.email.is_keep() {
         write_names(connection, user, changes)?;
         let details = json!({
             "username": changes.username.as_ref().map(Username::as_str),
-            "email": changes.email.as_ref().map(|email| email.as_ref().map(EmailAddress::as_str)),
+            "email": changes.email.as_ref().new_value().map(EmailAddress::as_str),
         });
         event::insert(connection, origin, EventType::UserUpdated, subject, &details)?;
     }
@@ -173,9 +173,10 @@ fn write_names(connection: &mut PgConnection, user: &User, changes: &Changes) ->
     let username = changes.username.as_ref().map(|name| {
         (users::username.eq(name.as_str().to_owned()), users::username_folded.eq(name.folded().to_owned()))
     });
-    let email = changes.email.as_ref().map(|email| {
-        let folded = email.as_ref().map(|email| email.folded().to_owned());
-        let typed = email.as_ref().map(|email| email.as_str().to_owned());
+    let email = (!changes.email.is_keep()).then(|| {
+        let new = changes.email.as_ref().new_value();
+        let folded = new.map(|email| email.folded().to_owned());
+        let typed = new.map(|email| email.as_str().to_owned());
         (users::email.eq(typed), users::email_folded.eq(folded))
     });
     diesel::update(users::table.find(user.id))
@@ -184,12 +185,12 @@ fn write_names(connection: &mut PgConnection, user: &User, changes: &Changes) ->
     if let Some(name) = &changes.username {
         user::insert_aliases(connection, user.id, name.folded(), &name.aliases())?;
     }
-    if let Some(Some(email)) = &changes.email {
+    if let Change::Set(email) = &changes.email {
         user::insert_aliases(connection, user.id, email.folded(), &email.aliases())?;
     }
     // An open link was sent to the previous address.
     let was_address = changes.username.is_some() && user.username.contains('@');
-    if changes.email.is_some() || was_address {
+    if !changes.email.is_keep() || was_address {
         set_password::consume_links(connection, user.id)?;
     }
     revocation::insert_change(connection, &Revoked::UserChanged(user.id), "renamed")
@@ -250,17 +251,17 @@ pub fn delete(
     is_as_seen: impl FnOnce(&User) -> bool,
     authority: &Authority,
     origin: &Origin,
-) -> QueryResult<Change> {
-    let Some((user, permissions)) = user::lock(connection, id)? else { return Ok(Change::NotFound) };
+) -> QueryResult<ChangeOutcome> {
+    let Some((user, permissions)) = user::lock(connection, id)? else { return Ok(ChangeOutcome::NotFound) };
     let lacking = authority.lacks(&permissions);
     if !lacking.is_empty() {
-        return Ok(Change::Denied(lacking));
+        return Ok(ChangeOutcome::Denied(lacking));
     }
     if !is_as_seen(&user) {
-        return Ok(Change::Stale(user));
+        return Ok(ChangeOutcome::Stale(user));
     }
     if is_last_admin(connection, &user)? {
-        return Ok(Change::LastAdmin);
+        return Ok(ChangeOutcome::LastAdmin);
     }
     end_sessions(connection, &Which::AllOf(id), EndReason::AccountDeleted, origin)?;
     diesel::update(sessions::table.filter(sessions::user_id.eq(id)))
@@ -278,5 +279,5 @@ pub fn delete(
     diesel::delete(users::table.find(id)).execute(connection)?;
     let subject = Subject { id: Some(id), name: Some(&user.username) };
     event::insert(connection, origin, EventType::UserDeleted, subject, &json!({ "role": user.role }))?;
-    Ok(Change::Done(user))
+    Ok(ChangeOutcome::Done(user))
 }

@@ -82,11 +82,11 @@ pub struct MadeLink {
     pub ended: Ended,
 }
 
-/// The outcome of setting a password.
+/// The outcome of setting a password, or of creating a link to set one.
 #[derive(Debug)]
-pub enum Setting {
-    /// The password was set.
-    Done(User, Ended),
+pub enum Setting<T> {
+    /// The password was set, or the link was created.
+    Done(T),
     /// The user or the link does not exist.
     NotFound,
     /// The caller lacks these permissions, which the account has.
@@ -126,13 +126,14 @@ pub fn reset(
     revokes_tokens: bool,
     authority: &Authority,
     origin: &Origin,
-) -> QueryResult<Setting> {
+) -> QueryResult<Setting<(User, Ended)>> {
     let user = match find_permitted(connection, id, authority)? {
-        Ok(user) => user,
-        Err(refused) => return Ok(refused),
+        Setting::Done(user) => user,
+        Setting::NotFound => return Ok(Setting::NotFound),
+        Setting::Denied(lacking) => return Ok(Setting::Denied(lacking)),
     };
     let ended = write(connection, &user, new_hash, revokes_tokens, origin)?;
-    Ok(Setting::Done(user, ended))
+    Ok(Setting::Done((user, ended)))
 }
 
 /// Stores a link's digest. The old password and earlier links stop working at once. Ends every session and,
@@ -144,10 +145,11 @@ pub fn insert_link(
     revokes_tokens: bool,
     authority: &Authority,
     origin: &Origin,
-) -> QueryResult<Result<MadeLink, Setting>> {
+) -> QueryResult<Setting<MadeLink>> {
     let user = match find_permitted(connection, id, authority)? {
-        Ok(user) => user,
-        Err(refused) => return Ok(Err(refused)),
+        Setting::Done(user) => user,
+        Setting::NotFound => return Ok(Setting::NotFound),
+        Setting::Denied(lacking) => return Ok(Setting::Denied(lacking)),
     };
     // Remove the password before the sessions end. A sign-in that waits for the row then finds it gone.
     diesel::update(users::table.find(id))
@@ -159,7 +161,7 @@ pub fn insert_link(
     let subject = Subject { id: Some(id), name: Some(&user.username) };
     let details = ended.add_to(json!({ "expires_at": expires_at }));
     event::insert(connection, origin, EventType::PasswordLinkCreated, subject, &details)?;
-    Ok(Ok(MadeLink { expires_at, ended }))
+    Ok(Setting::Done(MadeLink { expires_at, ended }))
 }
 
 /// Ends a user's sessions, and revokes their personal tokens if `revokes_tokens`.
@@ -218,7 +220,7 @@ pub fn consume_link(
     digest: &Digest,
     new_hash: &PasswordHash,
     origin: &Origin,
-) -> QueryResult<Setting> {
+) -> QueryResult<Setting<(User, Ended)>> {
     let of_link = password_links::table
         .filter(password_links::digest.eq(digest.as_slice()))
         .select(password_links::user_id);
@@ -239,17 +241,17 @@ pub fn consume_link(
         .optional()?;
     let Some(revokes_tokens) = consumed else { return Ok(Setting::NotFound) };
     let ended = write(connection, &user, new_hash, revokes_tokens, &origin.of(user.id, &user.username))?;
-    Ok(Setting::Done(user, ended))
+    Ok(Setting::Done((user, ended)))
 }
 
 fn find_permitted(
     connection: &mut PgConnection,
     id: Uuid,
     authority: &Authority,
-) -> QueryResult<Result<User, Setting>> {
-    let Some((user, permissions)) = user::lock(connection, id)? else { return Ok(Err(Setting::NotFound)) };
+) -> QueryResult<Setting<User>> {
+    let Some((user, permissions)) = user::lock(connection, id)? else { return Ok(Setting::NotFound) };
     let lacking = authority.lacks(&permissions);
-    Ok(if lacking.is_empty() { Ok(user) } else { Err(Setting::Denied(lacking)) })
+    Ok(if lacking.is_empty() { Setting::Done(user) } else { Setting::Denied(lacking) })
 }
 
 fn write(

@@ -19,7 +19,7 @@ use crate::operations::own_account::MakePersonalToken;
 use crate::operations::own_account::NewTokenRequest;
 use crate::operations::own_account::RevokeOwnToken;
 use crate::pages::answer::answer;
-use crate::pages::flaws::Flaws;
+use crate::pages::flaws::{Flaws, FormOutcome};
 use crate::pages::moment::Moment;
 use crate::pages::redirect::see_other;
 use crate::pages::shell::Shell;
@@ -188,14 +188,12 @@ pub async fn make(
     };
     let typed = json!({ "name": name, "scope": scope.join(" "), "expires_in": seconds });
     let made = match Fields::read::<NewTokenRequest>(typed) {
-        _ if scope.is_empty() => {
-            Err(Ok(Flaws::of_field("scope", "Choose at least one thing that it may do.")))
-        }
-        Ok(request) => MakePersonalToken { request }.run(&state, &caller, origin).await.map_err(Flaws::of),
-        Err(problem) => Err(Flaws::of(problem)),
+        _ if scope.is_empty() => FormOutcome::invalid("scope", "Choose at least one thing that it may do."),
+        Ok(request) => MakePersonalToken { request }.run(&state, &caller, origin).await.into(),
+        Err(problem) => problem.into(),
     };
     match made {
-        Ok((plain, token)) => {
+        FormOutcome::Done((plain, token)) => {
             let page = MadeToken {
                 shell: Shell::of(&caller),
                 name: token.name,
@@ -205,10 +203,11 @@ pub async fn make(
             };
             answer(StatusCode::CREATED, &page)
         }
-        Err(flaws) => {
+        FormOutcome::Invalid(flaws) => {
             let lives = lives(state.web.token_ttl_max, chosen);
-            flaws?.shown_by(|flaws| form(&caller, name, &scope, lives, flaws))
+            flaws.shown_by(|flaws| form(&caller, name, &scope, lives, flaws))
         }
+        FormOutcome::Refused(problem) => Err(problem),
     }
 }
 

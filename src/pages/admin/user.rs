@@ -28,7 +28,7 @@ use crate::operations::user_tag::Expected;
 use crate::pages::account::sessions::{self, Item};
 use crate::pages::account::tokens;
 use crate::pages::answer::answer;
-use crate::pages::flaws::Flaws;
+use crate::pages::flaws::{Flaws, FormOutcome};
 use crate::pages::moment::Moment;
 use crate::pages::redirect::see_other;
 use crate::pages::shell::Shell;
@@ -334,15 +334,16 @@ pub async fn delete(state: web::Data<State>, guarded: OnUser) -> Result<HttpResp
     let Authorized { caller, input: (Path(id), sent), origin, .. } = guarded;
     let username = FindUser { id }.run(&state).await?.username;
     let deleted = if sent.field("confirm").map(str::trim) == Some(username.as_str()) {
-        DeleteUser { id, expected: Expected::Anything }.run(&state, &caller, origin).await.map_err(Flaws::of)
+        DeleteUser { id, expected: Expected::Anything }.run(&state, &caller, origin).await.into()
     } else {
-        Err(Ok(Flaws::of_field("confirm", "This is not the account's name.")))
+        FormOutcome::invalid("confirm", "This is not the account's name.")
     };
     match deleted {
-        Ok(_) => Ok(see_other("/admin/users")),
-        Err(flaws) => {
-            let page = Delete { shell: Shell::of(&caller), id, username, flaws: flaws? };
+        FormOutcome::Done(_) => Ok(see_other("/admin/users")),
+        FormOutcome::Invalid(flaws) => {
+            let page = Delete { shell: Shell::of(&caller), id, username, flaws };
             answer(StatusCode::UNPROCESSABLE_ENTITY, &page)
         }
+        FormOutcome::Refused(problem) => Err(problem),
     }
 }
