@@ -19,8 +19,10 @@ use crate::digest::Digest;
 use crate::secret_key::SecretKeys;
 use crate::sessions::{BrowserStanding, CookieDigest, Standing};
 use crate::tokens::access_token::Signed;
+use crate::tokens::ended::Ended;
 use crate::tokens::key_ring::Keys;
 use crate::tokens::names::Names;
+use crate::tokens::owner::AccountChange;
 use crate::tokens::personal_token::TokenStanding;
 use crate::tokens::recent::Recent;
 use crate::tokens::revocation::{self, Bookmark, News, Revoked};
@@ -30,7 +32,7 @@ use crate::tokens::revocation::{self, Bookmark, News, Revoked};
 const BROWSER_FOR: Duration = Duration::from_secs(30);
 
 /// The time and the reason of the first increase of a user's version past that of a token.
-pub type Raised = Option<(DateTime<Utc>, String)>;
+pub type Raised = Option<Ended<AccountChange>>;
 
 /// A browser's session by its ID, and whether a replaced cookie was presented. Each cookie has its own
 /// sign-in time.
@@ -202,7 +204,7 @@ impl Memory {
     /// Returns when and why a session or personal token ended, if that was recent. The database may have lost
     /// it.
     #[must_use]
-    pub fn ended(&self, id: Uuid) -> Option<(DateTime<Utc>, String)> {
+    pub fn ended(&self, id: Uuid) -> Option<Ended<String>> {
         self.recent.read().unwrap_or_else(PoisonError::into_inner).ended(id)
     }
 

@@ -19,13 +19,14 @@ use crate::config::Settings;
 use crate::database::{Connection, QueryError, find_time, transaction, without_timeout};
 use crate::secret_key::SecretKeys;
 use crate::sessions::{self, EndReason, end_sessions, find_unended};
+use crate::tokens::owner::UserStatus;
 use crate::tokens::personal_token::{self, RevokeReason};
 use crate::tokens::private_key::PrivateKey;
 use crate::tokens::revocation::{self, Revoked};
 use crate::tokens::signing_key;
 use crate::users::role;
 use crate::users::set_password::{consume_every_link, find_open_links};
-use crate::users::user::{self, ACTIVE, Filter};
+use crate::users::user::{self, Filter};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -266,7 +267,7 @@ fn list_powerful(connection: &mut Connection) -> Result<Vec<String>, QueryError>
     };
     let mut names = Vec::new();
     for (role, _) in role::list(connection)?.into_iter().filter(|(_, permissions)| grants(permissions)) {
-        let mut filter = Filter { role: Some(role), status: Some(ACTIVE.to_owned()), ..Filter::default() };
+        let mut filter = Filter { role: Some(role), status: Some(UserStatus::Active), ..Filter::default() };
         loop {
             let batch = user::list(connection, &filter, 500)?;
             let Some(last) = batch.last() else { break };

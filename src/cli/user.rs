@@ -19,12 +19,13 @@ use crate::config::{Secret, Settings};
 use crate::database::{Connection, QueryError, transaction};
 use crate::limits::counters;
 use crate::sessions::{EndReason, Which, end_sessions, session};
+use crate::tokens::owner::UserStatus;
 use crate::users::change::{self, ChangeOutcome, Changes};
 use crate::users::name::{EmailAddress, Username, fold_typed};
 use crate::users::password::{PasswordHash, PlainPassword};
 use crate::users::role;
 use crate::users::set_password::{self, Setting};
-use crate::users::user::{self, ACTIVE, Authority, DISABLED, Filter, Insertion, NameTaken, NewUser, User};
+use crate::users::user::{self, Authority, Filter, Insertion, NameTaken, NewUser, User};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -97,7 +98,7 @@ pub struct UserListArgs {
     pub role: Option<String>,
     /// Only those of this status.
     #[arg(long)]
-    pub status: Option<UserStatus>,
+    pub status: Option<StatusArg>,
     /// At most as many; all when not given.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     pub limit: Option<u32>,
@@ -108,7 +109,7 @@ pub struct UserListArgs {
 
 /// A user's status, as the command line has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum UserStatus {
+pub enum StatusArg {
     /// Let in.
     Active,
     /// Let in no more.
@@ -211,7 +212,7 @@ impl From<User> for Row {
             username: user.username,
             email: user.email,
             role: user.role,
-            status: user.status,
+            status: user.status.to_string(),
             created_at: time(user.created_at),
             last_login_at: user.last_login_at.map(time),
             sessions: None,
@@ -245,7 +246,7 @@ impl UserArgs {
             UserAction::Show(args) => show(connection, args),
             UserAction::Disable(args) => disable(connection, args),
             UserAction::Enable(args) => {
-                let changes = Changes { active: Some(true), ..Changes::default() };
+                let changes = Changes { status: Some(UserStatus::Active), ..Changes::default() };
                 change_one(connection, &args.user, &changes, args.format, |user| {
                     format!("{} is now {}.", user.username, user.status)
                 })
@@ -333,8 +334,8 @@ fn unknown_role(role: &str) -> Failure {
 
 fn list(connection: &mut Connection, args: &UserListArgs) -> Result<(), Failure> {
     let status = args.status.map(|status| match status {
-        UserStatus::Active => ACTIVE.to_owned(),
-        UserStatus::Disabled => DISABLED.to_owned(),
+        StatusArg::Active => UserStatus::Active,
+        StatusArg::Disabled => UserStatus::Disabled,
     });
     let typed = args.query.as_deref().filter(|q| !q.is_empty());
     let q = typed.and_then(fold_typed);

@@ -18,11 +18,12 @@ use crate::guard::lookup;
 use crate::http::routing::Rule;
 use crate::refusal::{Code, Problem};
 use crate::sessions::refresh_token::{self, RefreshToken, RefreshTokenFlaw};
-use crate::sessions::{BrowserStanding, CookieDigest, Standing, session};
+use crate::sessions::{BrowserStanding, CookieDigest, EndReason, Standing, session};
 use crate::state::State;
 use crate::tokens::access_token::{AccessTokenFlaw, Claims, Signed};
-use crate::tokens::holder::Holder;
+use crate::tokens::ended::Ended;
 use crate::tokens::names::Names;
+use crate::tokens::owner::{Holder, UserStatus};
 use crate::tokens::personal_token::{self, TokenStanding};
 use crate::users::name::fold_typed;
 
@@ -141,8 +142,8 @@ pub(super) fn check_browser<'a>(
     check_user(standing.user.as_ref(), trace)
 }
 
-fn refuse_ended(ended: Option<&(DateTime<Utc>, String)>) -> Result<(), Problem> {
-    ended.map_or(Ok(()), |(ended_at, reason)| Err(refusals::session_ended(*ended_at, reason)))
+fn refuse_ended(ended: Option<&Ended<EndReason>>) -> Result<(), Problem> {
+    ended.map_or(Ok(()), |ended| Err(refusals::session_ended(ended)))
 }
 
 fn refuse_expired(expired_at: Option<DateTime<Utc>>) -> Result<(), Problem> {
@@ -409,8 +410,8 @@ fn find_in_session(standing: &Standing, trace: &mut Trace) {
         || "one that lives".into(),
         || match &standing.ended {
             None => format!("it lives until {} at most", refusals::time(standing.expires_at)),
-            Some((at, reason)) => {
-                format!("it was ended at {} ({})", refusals::time(*at), reason.replace('_', " "))
+            Some(Ended { at, reason }) => {
+                format!("it was ended at {} ({})", refusals::time(*at), refusals::in_words(reason.as_str()))
             }
         },
     );
@@ -431,8 +432,8 @@ fn find_in_user(user: &Holder, trace: &mut Trace) {
     );
 }
 
-fn check_status(status: &str) -> Result<(), Problem> {
-    if status == crate::users::user::ACTIVE { Ok(()) } else { Err(refusals::account_disabled()) }
+fn check_status(status: &UserStatus) -> Result<(), Problem> {
+    if status.is_active() { Ok(()) } else { Err(refusals::account_disabled()) }
 }
 
 fn caller(user: &Holder, scope: Names, credential: Credential) -> Caller {
@@ -500,13 +501,12 @@ pub(super) fn check_personal_token<'a>(
         Check::Revocation,
         || "not revoked".into(),
         || {
-            revocation.map_or("it is not".into(), |(at, reason)| {
-                format!("revoked at {} ({})", refusals::time(*at), reason.replace('_', " "))
+            revocation.map_or("it is not".into(), |Ended { at, reason }| {
+                format!("revoked at {} ({})", refusals::time(*at), refusals::in_words(reason.as_str()))
             })
         },
     );
-    let revocation =
-        revocation.map_or(Ok(()), |(at, reason)| Err(refusals::personal_token_revoked(*at, reason)));
+    let revocation = revocation.map_or(Ok(()), |revoked| Err(refusals::personal_token_revoked(revoked)));
     trace.check(Check::Revocation, revocation)?;
     let user = standing.user.as_ref().ok_or_else(refusals::account_deleted);
     let user = user.inspect_err(|_| trace.stop(Check::User))?;

@@ -13,7 +13,8 @@ use crate::refusal::Problem;
 use crate::sessions::{BrowserStanding, CookieDigest, Standing, find_browser_standing, find_standing};
 use crate::state::State;
 use crate::tokens::access_token::{self, AccessTokenFlaw, Signed};
-use crate::tokens::holder::Holder;
+use crate::tokens::ended::Ended;
+use crate::tokens::owner::Holder;
 use crate::tokens::personal_token::{self, TokenStanding};
 use crate::tokens::revocation;
 
@@ -133,14 +134,14 @@ pub async fn personal_token_standing(
 
 /// Sets the end of a live session or token if this node knows that it has ended. The database may have lost
 /// that.
-fn end_what_is_lost(
+fn end_what_is_lost<R: From<String>>(
     state: &State,
     id: Uuid,
-    ended: &mut Option<(DateTime<Utc>, String)>,
+    ended: &mut Option<Ended<R>>,
     user: Option<&Holder>,
 ) {
     if ended.is_none() && user.is_some() {
-        *ended = state.cache.ended(id);
+        *ended = state.cache.ended(id).map(|ended| ended.map(R::from));
     }
 }
 

@@ -18,15 +18,14 @@ use crate::operations::new_password;
 use crate::refusal::{Code, FieldError, Problem};
 use crate::sessions::{EndReason, Which, end_sessions};
 use crate::state::State;
+use crate::tokens::owner::UserStatus;
 use crate::tokens::personal_token::{self, RevokeReason};
 use crate::users::change::{self, ChangeOutcome, Changes};
 use crate::users::name::{EmailAddress, Username, fold_typed};
 use crate::users::password::PlainPassword;
 use crate::users::role::{self, ACCOUNT_WRITE};
 use crate::users::set_password::{self, Ended, LinkToken, MadeLink, Setting};
-use crate::users::user::{
-    self, ACTIVE, Access, Authority, DISABLED, Exempt, Filter, Insertion, NewUser, User,
-};
+use crate::users::user::{self, Access, Authority, Exempt, Filter, Insertion, NewUser, User};
 
 /// The parameters of a listing of users.
 #[derive(Clone, Debug, Deserialize, utoipa::IntoParams)]
@@ -54,7 +53,7 @@ pub struct UserQuery {
 
 /// Parses the parameter `status`. The form on the page sends an empty one for any status.
 fn status<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    parameters::one_of(deserializer, &[ACTIVE, DISABLED, ""]).map(Some)
+    parameters::one_of(deserializer, &[UserStatus::NAMES, &[""]].concat()).map(Some)
 }
 
 /// The status of an account.
@@ -154,7 +153,7 @@ pub struct UserChanges {
     pub role: Option<String>,
     /// The new status, `active` or `disabled`.
     #[schema(value_type = Status, required = false, example = "disabled")]
-    pub status: Option<bool>,
+    pub status: Option<UserStatus>,
 }
 
 impl FromFields for UserChanges {
@@ -165,15 +164,10 @@ impl FromFields for UserChanges {
         let email =
             fields.nullable_text("email").and_then(|text| fields.parsed("email", EmailAddress::parse(&text)));
         let role = fields.changed_text("role");
-        let status = match fields.changed_text("status").as_deref() {
-            None => None,
-            Some(ACTIVE) => Some(true),
-            Some(DISABLED) => Some(false),
-            Some(_) => {
-                fields.refuse("status", "invalid", "either `active` or `disabled`");
-                None
-            }
-        };
+        let status = fields.changed_text("status").map(UserStatus::from);
+        if matches!(status, Some(UserStatus::Unknown(_))) {
+            fields.refuse("status", "invalid", "either `active` or `disabled`");
+        }
         Some(Self { username, email, role, status })
     }
 }
@@ -196,7 +190,10 @@ impl UserChanges {
 
     /// Returns whether the only change is to disable the account.
     fn only_disables(&self) -> bool {
-        self.status == Some(false) && self.username.is_none() && self.email.is_keep() && self.role.is_none()
+        self.status == Some(UserStatus::Disabled)
+            && self.username.is_none()
+            && self.email.is_keep()
+            && self.role.is_none()
     }
 }
 
@@ -247,8 +244,8 @@ impl ListUsers {
     pub async fn run(self, state: &State) -> Result<Page<User>, Problem> {
         let Self { query } = self;
         refuse_unknown_role(state, query.role.as_deref()).await?;
-        let status = query.status.as_deref();
-        if status.is_some_and(|status| ![ACTIVE, DISABLED].contains(&status)) {
+        let status = query.status.as_deref().map(UserStatus::from);
+        if matches!(status, Some(UserStatus::Unknown(_))) {
             let detail = "either `active` or `disabled`".to_owned();
             return Err(Problem::validation(vec![FieldError::new("/status", "invalid", detail)]));
         }
@@ -260,7 +257,7 @@ impl ListUsers {
             // No name can contain this.
             return Ok(request.page(&state.core.secret_keys, Vec::new(), |user: &User| user.id, |user| user));
         }
-        let filter = Filter { q, role: query.role, status: query.status, before: request.before };
+        let filter = Filter { q, role: query.role, status, before: request.before };
         let rows = request.rows();
         let users =
             state.core.database.search(move |connection| user::list(connection, &filter, rows)).await?;
@@ -346,7 +343,7 @@ impl UpdateUser {
             username: request.username,
             email: request.email,
             role: request.role,
-            active: request.status,
+            status: request.status,
         };
         change_account(state, caller, id, effect, move |connection, caller, authority| {
             let is_as_seen = |user: &User| expected.holds(user);

@@ -120,7 +120,7 @@ fn made<T>(verified: Verified<T>) -> Result<Option<T>, Problem> {
 /// Returns the refusal that the guard would give the caller now.
 fn lapsed(lapse: Lapse) -> Problem {
     match lapse {
-        Lapse::SessionEnded(at, reason) => refusals::session_ended(at, &reason),
+        Lapse::SessionEnded(ended) => refusals::session_ended(&ended),
         Lapse::SessionUnknown => refusals::session_unknown(),
         Lapse::AccountDeleted => refusals::account_deleted(),
         Lapse::AccountDisabled => refusals::account_disabled(),

@@ -4,9 +4,9 @@
 use crate::guard::Caller;
 use crate::http::conditions::Conditions;
 use crate::refusal::{self, Code, Problem};
+use crate::tokens::owner::UserStatus;
 use crate::users::User;
 use crate::users::seen::{self, Seen};
-use crate::users::user::ACTIVE;
 
 /// Separates the digest of the editable fields from the rest of the tag. Neither part contains it.
 const SEPARATOR: char = '.';
@@ -24,7 +24,8 @@ pub fn entity_tag(user: &User) -> String {
 /// stays current as long as the account's [`entity_tag`] does.
 #[must_use]
 pub fn own_entity_tag(caller: &Caller, shown: &str) -> String {
-    let edited = seen::edit_tag(&caller.username, caller.email.as_deref(), &caller.role, ACTIVE);
+    let edited =
+        seen::edit_tag(&caller.username, caller.email.as_deref(), &caller.role, UserStatus::Active.as_str());
     format!("\"{edited}{SEPARATOR}{}\"", seen::digest_tag(&[shown]))
 }
 
@@ -109,7 +110,7 @@ mod tests {
             username: "alice".to_owned(),
             email: None,
             role: role::MEMBER.to_owned(),
-            status: "active".to_owned(),
+            status: UserStatus::Active,
             version: 1,
             created_at: DateTime::UNIX_EPOCH,
             updated_at: DateTime::UNIX_EPOCH,

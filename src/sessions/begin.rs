@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::cookie_digest::CookieDigest;
 use super::end::{EndReason, Which, end_sessions};
-use super::session::{Grant, Limits, delta, interval, list};
+use super::session::{Grant, Limits, SessionKind, delta, interval, list};
 use crate::audit::Origin;
 use crate::digest::Digest;
 use crate::random;
@@ -55,7 +55,7 @@ pub enum HeldBy {
 
 /// The columns of a [`HeldBy`].
 struct Held<'a> {
-    kind: &'static str,
+    kind: SessionKind,
     secret_digest: Option<&'a [u8]>,
     cookie_digest: Option<&'a [u8]>,
     idle_seconds: Option<i32>,
@@ -68,7 +68,7 @@ impl<'a> Held<'a> {
             HeldBy::RefreshToken(digest) => {
                 let (cookie_digest, idle_seconds, is_kept) = (None, None, None);
                 Self {
-                    kind: "api",
+                    kind: SessionKind::Api,
                     secret_digest: Some(digest.as_slice()),
                     cookie_digest,
                     idle_seconds,
@@ -76,7 +76,7 @@ impl<'a> Held<'a> {
                 }
             }
             HeldBy::Cookie { digest, idle_ttl, is_kept } => Self {
-                kind: "browser",
+                kind: SessionKind::Browser,
                 secret_digest: None,
                 cookie_digest: Some(digest.as_slice()),
                 idle_seconds: Some(i32::try_from(idle_ttl.as_secs()).unwrap_or(i32::MAX)),
@@ -213,7 +213,7 @@ impl QueryFragment<Pg> for Beginning<'_> {
         out.push_sql(" AS verified_hash, ");
         out.push_bind_param::<Nullable<Text>, _>(&new.upgraded_hash)?;
         out.push_sql(" AS upgraded_hash, ");
-        out.push_bind_param::<Text, _>(self.held.kind)?;
+        out.push_bind_param::<Text, _>(&self.held.kind)?;
         out.push_sql(" AS kind, ");
         out.push_bind_param::<Nullable<Binary>, _>(&self.held.secret_digest)?;
         out.push_sql(" AS secret_digest, ");

@@ -25,7 +25,7 @@ pub use last_use::LastUse;
 pub use life::{SessionLife, find_life};
 pub use renewal::{Before, NewSecret, Renewed};
 pub use rotate::{Presented, Rotation, Turn, rotate, rotate_all};
-pub use session::{Grant, Limits, Session};
+pub use session::{Grant, Limits, Session, SessionKind};
 pub use standing::{
     BrowserStanding, Lapse, Standing, Verified, find_browser_standing, find_lapse, find_standing,
 };

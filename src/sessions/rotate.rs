@@ -17,12 +17,14 @@ use diesel::sql_types::{
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::end::EndReason;
 use super::session::{Grant, Limits, interval};
 use crate::audit::Origin;
 use crate::blocking::batch::Asked;
 use crate::database::feed;
 use crate::digest::Digest;
 use crate::random;
+use crate::tokens::ended::Ended;
 
 /// A genuine refresh token and the request made with it.
 #[derive(Clone, Debug)]
@@ -53,11 +55,7 @@ pub enum Rotation {
     /// The token does not exist, or no longer does.
     Unknown,
     /// The session has ended.
-    Ended {
-        at: DateTime<Utc>,
-        /// See [`super::EndReason::as_str`].
-        reason: String,
-    },
+    Ended(Ended<EndReason>),
     /// The session has expired.
     Expired { at: DateTime<Utc> },
     /// The user's account was deleted.
@@ -139,7 +137,7 @@ struct Decided {
     generation: i32,
     refresh_expires_at: DateTime<Utc>,
     ended_at: Option<DateTime<Utc>>,
-    ended_reason: Option<String>,
+    ended_reason: Option<EndReason>,
     auth_time: DateTime<Utc>,
     session_scope: Option<Vec<String>>,
     user_id: Option<Uuid>,
@@ -153,7 +151,7 @@ impl From<Decided> for Rotation {
     fn from(decided: Decided) -> Self {
         let outcome = decided.outcome.clone();
         let expired_at = decided.refresh_expires_at;
-        let ended = (decided.ended_at, decided.ended_reason.clone());
+        let ended = Ended::of_columns(decided.ended_at, decided.ended_reason.clone());
         match (outcome.as_str(), ended, decided.into_grant()) {
             ("rotated", _, Some(grant)) => Self::Rotated(Box::new(grant)),
             ("repeated", _, Some(grant)) => Self::Repeated(Box::new(grant)),
@@ -161,7 +159,7 @@ impl From<Decided> for Rotation {
             ("account_disabled", ..) => Self::AccountDisabled,
             ("reused", ..) => Self::Reused,
             ("expired", ..) => Self::Expired { at: expired_at },
-            ("ended", (Some(at), Some(reason)), _) => Self::Ended { at, reason },
+            ("ended", Some(ended), _) => Self::Ended(ended),
             // The remaining rows have no user.
             _ => Self::AccountDeleted,
         }

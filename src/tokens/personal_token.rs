@@ -9,10 +9,12 @@ use diesel::prelude::*;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::holder::{Holder, holder_columns};
+use super::ended::Ended;
 use super::names::Names;
+use super::owner::{Holder, holder_columns};
 use super::revocation::{self, Revoked};
 use crate::audit::event::{self, EventType, Origin, Subject};
+use crate::database::named::named;
 use crate::database::now;
 use crate::database::schema::{personal_tokens, roles, users};
 use crate::digest::Digest;
@@ -123,15 +125,15 @@ pub struct TokenStanding {
     pub expired_at: Option<DateTime<Utc>>,
     /// The time until it expires, by the same clock.
     pub left: Duration,
-    /// The time when it was revoked, and the reason.
-    pub revoked: Option<(DateTime<Utc>, String)>,
+    /// Its revocation, if it was revoked.
+    pub revoked: Option<Ended<RevokeReason>>,
     /// `None` if the account was deleted.
     pub user: Option<Holder>,
 }
 
 /// Returns the state of the token with this digest, in one round trip.
 pub fn find_standing(connection: &mut PgConnection, digest: &Digest) -> QueryResult<Option<TokenStanding>> {
-    type Revoked = (Option<DateTime<Utc>>, Option<String>);
+    type Revoked = (Option<DateTime<Utc>>, Option<RevokeReason>);
     type Row = (Uuid, Vec<String>, DateTime<Utc>, DateTime<Utc>, Revoked, Option<Holder>);
     let row: Option<Row> = personal_tokens::table
         .left_join(users::table.inner_join(roles::table))
@@ -152,7 +154,7 @@ pub fn find_standing(connection: &mut PgConnection, digest: &Digest) -> QueryRes
         expires_at,
         expired_at: (expires_at <= now).then_some(expires_at),
         left: (expires_at - now).to_std().unwrap_or_default(),
-        revoked: at.zip(why),
+        revoked: Ended::of_columns(at, why),
         user,
     }))
 }
@@ -185,8 +187,7 @@ pub struct TokenLife {
     #[diesel(embed)]
     pub token: PersonalToken,
     pub revoked_at: Option<DateTime<Utc>>,
-    /// See [`RevokeReason::as_str`].
-    pub revoked_reason: Option<String>,
+    pub revoked_reason: Option<RevokeReason>,
 }
 
 /// Returns a personal token, even if it is expired or revoked.
@@ -234,39 +235,19 @@ pub fn insert(
     Ok(token)
 }
 
-/// The reason why a token was revoked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RevokeReason {
-    /// Its owner revoked it.
-    ByUser,
-    /// An admin revoked it.
-    ByAdmin,
-    /// The owner changed their password.
-    PasswordChanged,
-    /// An admin set a new password, or a one-time link was used to set one.
-    PasswordReset,
-    /// The database was restored to an earlier state.
-    DatabaseRestored,
-}
-
-impl RevokeReason {
-    const ALL: [Self; 5] =
-        [Self::ByUser, Self::ByAdmin, Self::PasswordChanged, Self::PasswordReset, Self::DatabaseRestored];
-
-    #[must_use]
-    pub fn read(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|reason| reason.as_str() == name)
-    }
-
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::ByUser => "revoked_by_user",
-            Self::ByAdmin => "revoked_by_admin",
-            Self::PasswordChanged => "password_changed",
-            Self::PasswordReset => "password_reset",
-            Self::DatabaseRestored => "database_restored",
-        }
+named! {
+    /// The reason why a token was revoked.
+    pub enum RevokeReason {
+        /// Its owner revoked it.
+        ByUser = "revoked_by_user",
+        /// An admin revoked it.
+        ByAdmin = "revoked_by_admin",
+        /// The owner changed their password.
+        PasswordChanged = "password_changed",
+        /// An admin set a new password, or a one-time link was used to set one.
+        PasswordReset = "password_reset",
+        /// The database was restored to an earlier state.
+        DatabaseRestored = "database_restored",
     }
 }
 
@@ -369,14 +350,6 @@ mod tests {
             assert_eq!(drawn.iter().filter(|drawn| **drawn == digit).count(), 4, "{digit}");
         }
         assert_eq!(drawn.len(), 4 * 62);
-    }
-
-    #[test]
-    fn a_reason_is_read_as_it_is_written() {
-        for reason in RevokeReason::ALL {
-            assert_eq!(RevokeReason::read(reason.as_str()), Some(reason));
-        }
-        assert_eq!(RevokeReason::read("expired"), None);
     }
 
     #[test]

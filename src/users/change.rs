@@ -9,13 +9,14 @@ use uuid::Uuid;
 use super::name::{EmailAddress, NameFlaw, Username};
 use super::role::{self, ADMIN};
 use super::set_password;
-use super::user::{self, ACTIVE, Authority, DISABLED, NameTaken, User};
+use super::user::{self, Authority, NameTaken, User};
 use crate::audit::event::{self, EventType, Origin, Subject};
 use crate::audit::refusals;
 use crate::change::Change;
 use crate::database::now;
 use crate::database::schema::{personal_tokens, roles, sessions, users};
 use crate::sessions::{EndReason, Which, end_sessions};
+use crate::tokens::owner::{AccountChange, UserStatus};
 use crate::tokens::revocation::{self, Revoked};
 
 /// The changes to make. `None` leaves a field unchanged.
@@ -24,8 +25,7 @@ pub struct Changes {
     pub username: Option<Username>,
     pub email: Change<EmailAddress>,
     pub role: Option<String>,
-    /// True to enable the account, false to disable it.
-    pub active: Option<bool>,
+    pub status: Option<UserStatus>,
 }
 
 impl Changes {
@@ -38,7 +38,7 @@ impl Changes {
             username: self.username.clone().filter(|name| name.as_str() != user.username),
             email: self.email.clone().unless_done(is_current),
             role: self.role.clone().filter(|role| *role != user.role),
-            active: self.active.filter(|active| *active != user.is_active()),
+            status: self.status.clone().filter(|status| *status != user.status),
         }
     }
 }
@@ -94,7 +94,8 @@ pub fn update(
         return Ok(ChangeOutcome::Stale(user));
     }
     let demoted = changes.role.as_deref().is_some_and(|role| role != ADMIN);
-    if (demoted || changes.active == Some(false)) && is_last_admin(connection, &user)? {
+    let disabled = changes.status.as_ref().is_some_and(|status| !status.is_active());
+    if (demoted || disabled) && is_last_admin(connection, &user)? {
         return Ok(ChangeOutcome::LastAdmin);
     }
     // Use a savepoint, so that a taken name does not break the transaction.
@@ -116,7 +117,7 @@ pub fn disable(
     authority: &Authority,
     origin: &Origin,
 ) -> QueryResult<(ChangeOutcome, usize)> {
-    let changes = Changes { active: Some(false), ..Changes::default() };
+    let changes = Changes { status: Some(UserStatus::Disabled), ..Changes::default() };
     let change = update(connection, id, &changes, |_| true, authority, origin)?;
     let mut ended = 0;
     if ends_sessions && matches!(change, ChangeOutcome::Done(_)) {
@@ -133,7 +134,7 @@ fn is_last_admin(connection: &mut PgConnection, user: &User) -> QueryResult<bool
     }
     roles::table.find(ADMIN).select(roles::name).for_update().first::<String>(connection)?;
     let others = users::table
-        .filter(users::role.eq(ADMIN).and(users::status.eq(ACTIVE)).and(users::id.ne(user.id)))
+        .filter(users::role.eq(ADMIN).and(users::status.eq(UserStatus::Active)).and(users::id.ne(user.id)))
         .select(users::id);
     diesel::select(diesel::dsl::not(diesel::dsl::exists(others))).get_result(connection)
 }
@@ -155,15 +156,18 @@ fn write(
     }
     if let Some(role) = &changes.role {
         diesel::update(users::table.find(user.id)).set(users::role.eq(role)).execute(connection)?;
-        raise_version(connection, user.id, "role_changed")?;
+        raise_version(connection, user.id, &AccountChange::RoleChanged)?;
         let details = json!({ "from": user.role, "to": role });
         event::insert(connection, origin, EventType::UserRoleChanged, subject, &details)?;
     }
-    if let Some(active) = changes.active {
-        let status = if active { ACTIVE } else { DISABLED };
+    if let Some(status) = &changes.status {
         diesel::update(users::table.find(user.id)).set(users::status.eq(status)).execute(connection)?;
-        raise_version(connection, user.id, if active { "account_enabled" } else { "account_disabled" })?;
-        let event_type = if active { EventType::UserEnabled } else { EventType::UserDisabled };
+        let (reason, event_type) = if status.is_active() {
+            (AccountChange::Enabled, EventType::UserEnabled)
+        } else {
+            (AccountChange::Disabled, EventType::UserDisabled)
+        };
+        raise_version(connection, user.id, &reason)?;
         event::insert(connection, origin, event_type, subject, &json!({}))?;
     }
     users::table.find(user.id).select(User::as_select()).first(connection)
@@ -197,13 +201,13 @@ fn write_names(connection: &mut PgConnection, user: &User, changes: &Changes) ->
 }
 
 /// Raises the user's version, so that access tokens issued earlier are refused. Sessions continue.
-fn raise_version(connection: &mut PgConnection, id: Uuid, reason: &str) -> QueryResult<()> {
+fn raise_version(connection: &mut PgConnection, id: Uuid, reason: &AccountChange) -> QueryResult<()> {
     let version: i64 = diesel::update(users::table.find(id))
         .set((users::version.eq(users::version + 1), users::updated_at.eq(now())))
         .returning(users::version)
         .get_result(connection)?;
     let until = latest_session_end(connection, id)?;
-    revocation::insert(connection, &Revoked::UserBelow(id, version), reason, until)
+    revocation::insert(connection, &Revoked::UserBelow(id, version), reason.as_str(), until)
 }
 
 /// Re-applies a version that the database has lost. If `shuts_out`, the lost change disabled or deleted the
@@ -212,7 +216,7 @@ pub fn repeat(
     connection: &mut PgConnection,
     id: Uuid,
     version: i64,
-    reason: &str,
+    reason: &AccountChange,
     shuts_out: bool,
     origin: &Origin,
 ) -> QueryResult<Option<String>> {
@@ -221,9 +225,11 @@ pub fn repeat(
         .set((users::version.eq(version), users::updated_at.eq(now())))
         .execute(connection)?;
     let until = latest_session_end(connection, id)?;
-    revocation::insert(connection, &Revoked::UserBelow(id, version), reason, until)?;
+    revocation::insert(connection, &Revoked::UserBelow(id, version), reason.as_str(), until)?;
     if shuts_out && user.is_active() {
-        diesel::update(users::table.find(id)).set(users::status.eq(DISABLED)).execute(connection)?;
+        diesel::update(users::table.find(id))
+            .set(users::status.eq(UserStatus::Disabled))
+            .execute(connection)?;
         let subject = Subject { id: Some(id), name: Some(&user.username) };
         event::insert(connection, origin, EventType::UserDisabled, subject, &json!({ "reason": reason }))?;
     }
@@ -273,9 +279,10 @@ pub fn delete(
         .select((personal_tokens::id, personal_tokens::expires_at))
         .load(connection)?;
     for (token, expires_at) in tokens {
-        revocation::insert(connection, &Revoked::PersonalToken(token), "account_deleted", expires_at)?;
+        let (token, reason) = (Revoked::PersonalToken(token), AccountChange::Deleted);
+        revocation::insert(connection, &token, reason.as_str(), expires_at)?;
     }
-    raise_version(connection, id, "account_deleted")?;
+    raise_version(connection, id, &AccountChange::Deleted)?;
     diesel::delete(users::table.find(id)).execute(connection)?;
     let subject = Subject { id: Some(id), name: Some(&user.username) };
     event::insert(connection, origin, EventType::UserDeleted, subject, &json!({ "role": user.role }))?;

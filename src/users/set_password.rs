@@ -15,6 +15,7 @@ use crate::database::schema::{password_links, users};
 use crate::digest::Digest;
 use crate::random;
 use crate::sessions::{EndReason, Which, end_sessions};
+use crate::tokens::owner::UserStatus;
 use crate::tokens::personal_token::{self, RevokeReason};
 
 /// Lifetime of a link.
@@ -104,7 +105,7 @@ pub fn change_own(
     origin: &Origin,
 ) -> QueryResult<Option<User>> {
     let changed: Option<User> = diesel::update(users::table.find(id))
-        .filter(users::password_hash.eq(verified_hash).and(users::status.eq(user::ACTIVE)))
+        .filter(users::password_hash.eq(verified_hash).and(users::status.eq(UserStatus::Active)))
         .set((users::password_hash.eq(new_hash.expose()), users::updated_at.eq(now())))
         .returning(User::as_returning())
         .get_result(connection)

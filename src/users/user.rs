@@ -15,6 +15,7 @@ use crate::audit::event::{self, EventType, Origin, Subject};
 use crate::database::now;
 use crate::database::schema::{login_names, roles, users};
 use crate::random;
+use crate::tokens::owner::UserStatus;
 
 diesel::define_sql_function! {
     /// Returns the position of an element, from 1.
@@ -33,8 +34,7 @@ pub struct User {
     /// The address as it was typed.
     pub email: Option<String>,
     pub role: String,
-    /// `active` or `disabled`.
-    pub status: String,
+    pub status: UserStatus,
     /// Increases with each change of the role or the status.
     pub version: i64,
     pub created_at: DateTime<Utc>,
@@ -47,14 +47,9 @@ impl User {
     /// Returns whether sign-ins are allowed.
     #[must_use]
     pub fn is_active(&self) -> bool {
-        self.status == ACTIVE
+        self.status.is_active()
     }
 }
-
-/// The status of an account that allows sign-ins.
-pub const ACTIVE: &str = "active";
-/// The status of an account that does not.
-pub const DISABLED: &str = "disabled";
 
 /// The data of an account that a sign-in needs.
 #[derive(Clone, Debug)]
@@ -119,7 +114,7 @@ pub struct Filter {
     /// The role of the listed users.
     pub role: Option<String>,
     /// The status of the listed users.
-    pub status: Option<String>,
+    pub status: Option<UserStatus>,
     /// Lists only users created before this one, which is the last of the previous page.
     pub before: Option<Uuid>,
 }

@@ -36,6 +36,7 @@ use crate::pages::{seen, set_password};
 use crate::refusal::Problem;
 use crate::sessions::{Which, session};
 use crate::state::State;
+use crate::tokens::owner::UserStatus;
 use crate::tokens::personal_token;
 use crate::users::User;
 use crate::users::password::PlainPassword;
@@ -242,7 +243,7 @@ pub async fn disable(state: web::Data<State>, guarded: OnUser) -> Result<HttpRes
 /// Enables the account.
 pub async fn enable(state: web::Data<State>, guarded: OnUser) -> Result<HttpResponse, Problem> {
     let Authorized { caller, input: (Path(id), _), origin, .. } = guarded;
-    let request = UserChanges { status: Some(true), ..UserChanges::default() };
+    let request = UserChanges { status: Some(UserStatus::Active), ..UserChanges::default() };
     match (UpdateUser { id, request, expected: Expected::Anything }).run(&state, &caller, origin).await {
         Ok(_) => Ok(back(id, "enabled")),
         Err(problem) => page_with(&state, &caller, id, problem, |_| ()).await,
