@@ -108,7 +108,7 @@ pub(super) async fn record_failure(
     let again = reservation.clone();
     let recorded = state.core.database.transaction(move |connection| {
         let subject = Subject { id, name: name.as_deref() };
-        event::insert(connection, &origin, event_type, subject, &details)?;
+        event::insert(connection, &origin, event_type.clone(), subject, &details)?;
         reservation.settle(connection, Outcome::Failed)
     });
     recorded.await.map_err(|error| {
