@@ -20,7 +20,8 @@ use source::{Source, read_all};
 const INTERFACES: &[&str] = &["api", "pages", "resources", "simplejwt"];
 const APPLICATION: &[&str] = &["operations", "explain", "guard", "state", "http", "refusal"];
 const DOMAIN: &[&str] = &["users", "sessions", "tokens", "audit", "limits"];
-const GROUND: &[&str] = &["database", "blocking", "clock", "random", "secret_key", "files", "blank"];
+const GROUND: &[&str] =
+    &["database", "blocking", "clock", "random", "secret_key", "digest", "change", "files", "blank"];
 
 const INTERFACE: &[&[&str]] = &[APPLICATION, DOMAIN, GROUND];
 
@@ -53,6 +54,8 @@ const MAY_IMPORT: &[(&str, &[&[&str]])] = &[
     ("audit", &[GROUND]),
     ("database", &[&["blocking", "clock", "random", "files"]]),
     ("secret_key", &[&["random"]]),
+    ("digest", &[]),
+    ("change", &[]),
     ("config", &[&["blank"]]),
     ("blank", &[]),
     ("blocking", &[]),

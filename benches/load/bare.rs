@@ -11,6 +11,7 @@ use diesel::r2d2::{ConnectionManager, Pool};
 use diesel::{PgConnection, QueryResult};
 use doorward::audit::Origin;
 use doorward::database::Database;
+use doorward::digest::Digest;
 use doorward::resources::notes::{note, search};
 use doorward::sessions::{Limits, Presented, Rotation, rotate};
 use serde_json::json;
@@ -137,7 +138,7 @@ async fn rotate_once(chains: web::Data<Chains>, chain: web::Path<usize>) -> Http
     let chain = chain.into_inner();
     let presented = Presented {
         session_id: format!("00000000-0000-7000-8000-{chain:012}").parse().expect("an id"),
-        secret_digest: [0; 32],
+        secret_digest: Digest::from([0; 32]),
         generation: chains.live[chain].load(Ordering::Relaxed),
         scope: None,
         spends: true,

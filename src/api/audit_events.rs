@@ -65,7 +65,7 @@ fn item(event: Event) -> EventItem {
     EventItem {
         id: event.id,
         occurred_at: refusals::time(event.occurred_at),
-        type_: event.type_,
+        type_: event.type_.to_string(),
         actor: account(event.actor_id, event.actor_name),
         subject: account(event.subject_id, event.subject_name),
         session_id: event.session_id,

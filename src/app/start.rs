@@ -20,6 +20,7 @@ use crate::tokens::signing_key::{self, KeyRing};
 use crate::users::canonical_names;
 use crate::users::name::Username;
 use crate::users::password::{PasswordHash, PlainPassword};
+use crate::users::role;
 use crate::users::user::{self, Authority, Insertion, NewUser};
 
 /// The reason why the server does not start on this database.
@@ -199,7 +200,7 @@ fn make_first_admin(
     }
     let password_hash = PasswordHash::new(&plain, settings.bcrypt_cost);
     let password_hash = Some(password_hash.map_err(|error| StartError::Admin(format!("PASSWORD: {error}")))?);
-    let new = NewUser { username, email: None, password_hash, role: "admin".to_owned() };
+    let new = NewUser { username, email: None, password_hash, role: role::ADMIN.to_owned() };
     let inserted = transaction(connection, |connection| {
         user::insert(connection, &new, &Authority::Unlimited, &Origin::server())
     })?;

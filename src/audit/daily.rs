@@ -4,6 +4,8 @@ use chrono::NaiveDate;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Date, Integer, Text};
 
+use super::event::EventType;
+
 /// The number of times that something happened on a day (UTC).
 #[derive(Clone, Debug, QueryableByName)]
 pub struct DayCount {
@@ -17,7 +19,11 @@ pub struct DayCount {
 }
 
 /// Counts events of these types on each of the last days, including today. Days without events are left out.
-pub fn count_events(connection: &mut PgConnection, types: &[&str], days: i32) -> QueryResult<Vec<DayCount>> {
+pub fn count_events(
+    connection: &mut PgConnection,
+    types: &[EventType],
+    days: i32,
+) -> QueryResult<Vec<DayCount>> {
     diesel::sql_query(
         "SELECT (occurred_at AT TIME ZONE 'UTC')::date AS day, type AS what, count(*) AS count FROM audit_events \
          WHERE type = ANY($1) AND occurred_at >= ((now() AT TIME ZONE 'UTC')::date - $2 + 1) AT TIME ZONE 'UTC' \

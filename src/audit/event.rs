@@ -9,6 +9,7 @@ use diesel::upsert::{DecoratableTarget, excluded};
 use serde_json::Value;
 use uuid::Uuid;
 
+use crate::database::named::named;
 use crate::database::schema::{audit_events, users};
 use crate::random;
 
@@ -29,123 +30,65 @@ diesel::define_sql_function! {
     fn event_counted(details: Jsonb, address: Nullable<Text>, other_address: Nullable<Text>) -> Jsonb;
 }
 
-/// The types of audit events.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EventType {
-    /// A sign-in with the right password.
-    LoginSucceeded,
-    /// A refused sign-in. The password was wrong, the account is disabled, or the requested scope exceeds the
-    /// user's permissions.
-    LoginFailed,
-    /// A step-up with the right password.
-    SteppedUp,
-    /// A step-up with a wrong password.
-    StepUpFailed,
-    /// Attempts were throttled. Only the first refusal of a burst is recorded.
-    TooManyAttempts,
-    /// A refresh token that was already rotated was presented again, and that was forgiven.
-    RefreshRepeated,
-    /// A refresh token that was already rotated was presented again, and that was not forgiven. Its session
-    /// was ended.
-    RefreshTokenReused,
-    /// A session was ended. `details.reason` has the reason.
-    SessionEnded,
-    /// An account was created.
-    UserCreated,
-    /// A username or an e-mail address was changed.
-    UserUpdated,
-    /// A role was changed.
-    UserRoleChanged,
-    /// An account was disabled.
-    UserDisabled,
-    /// A disabled account was enabled.
-    UserEnabled,
-    /// The throttling of an account's sign-ins was reset.
-    UserUnlocked,
-    /// An account was deleted.
-    UserDeleted,
-    /// A password was changed or set.
-    PasswordChanged,
-    /// A one-time link to set a password was created.
-    PasswordLinkCreated,
-    /// A personal access token was created.
-    PersonalTokenCreated,
-    /// A personal access token was revoked.
-    PersonalTokenRevoked,
-    /// A signing key was published.
-    SigningKeyPublished,
-    /// A signing key was revoked.
-    SigningKeyRevoked,
-    /// The database was restored to an earlier state, and the credentials that may have been revoked since
-    /// then were ended.
-    DatabaseRestored,
-    /// A node found that the database had lost recent revocations, and re-applied them.
-    DatabaseWentBack,
-}
-
-impl EventType {
-    /// Every type, in the order of the documentation.
-    pub const ALL: [Self; 23] = [
-        Self::LoginSucceeded,
-        Self::LoginFailed,
-        Self::SteppedUp,
-        Self::StepUpFailed,
-        Self::TooManyAttempts,
-        Self::RefreshRepeated,
-        Self::RefreshTokenReused,
-        Self::SessionEnded,
-        Self::UserCreated,
-        Self::UserUpdated,
-        Self::UserRoleChanged,
-        Self::UserDisabled,
-        Self::UserEnabled,
-        Self::UserUnlocked,
-        Self::UserDeleted,
-        Self::PasswordChanged,
-        Self::PasswordLinkCreated,
-        Self::PersonalTokenCreated,
-        Self::PersonalTokenRevoked,
-        Self::SigningKeyPublished,
-        Self::SigningKeyRevoked,
-        Self::DatabaseRestored,
-        Self::DatabaseWentBack,
-    ];
-
-    /// Returns the name in the database and the API.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::LoginSucceeded => "login_succeeded",
-            Self::LoginFailed => "login_failed",
-            Self::SteppedUp => "stepped_up",
-            Self::StepUpFailed => "step_up_failed",
-            Self::TooManyAttempts => "too_many_attempts",
-            Self::RefreshRepeated => "refresh_repeated",
-            Self::RefreshTokenReused => "refresh_token_reused",
-            Self::SessionEnded => "session_ended",
-            Self::UserCreated => "user_created",
-            Self::UserUpdated => "user_updated",
-            Self::UserRoleChanged => "user_role_changed",
-            Self::UserDisabled => "user_disabled",
-            Self::UserEnabled => "user_enabled",
-            Self::UserUnlocked => "user_unlocked",
-            Self::UserDeleted => "user_deleted",
-            Self::PasswordChanged => "password_changed",
-            Self::PasswordLinkCreated => "password_link_created",
-            Self::PersonalTokenCreated => "personal_token_created",
-            Self::PersonalTokenRevoked => "personal_token_revoked",
-            Self::SigningKeyPublished => "signing_key_published",
-            Self::SigningKeyRevoked => "signing_key_revoked",
-            Self::DatabaseRestored => "database_restored",
-            Self::DatabaseWentBack => "database_went_back",
-        }
+named! {
+    /// The types of audit events.
+    pub enum EventType {
+        /// A sign-in with the right password.
+        LoginSucceeded = "login_succeeded",
+        /// A refused sign-in. The password was wrong, the account is disabled, or the requested scope exceeds
+        /// the user's permissions.
+        LoginFailed = "login_failed",
+        /// A step-up with the right password.
+        SteppedUp = "stepped_up",
+        /// A step-up with a wrong password.
+        StepUpFailed = "step_up_failed",
+        /// Attempts were throttled. Only the first refusal of a burst is recorded.
+        TooManyAttempts = "too_many_attempts",
+        /// A refresh token that was already rotated was presented again, and that was forgiven.
+        RefreshRepeated = "refresh_repeated",
+        /// A refresh token that was already rotated was presented again, and that was not forgiven. Its
+        /// session was ended.
+        RefreshTokenReused = "refresh_token_reused",
+        /// A session was ended. `details.reason` has the reason.
+        SessionEnded = "session_ended",
+        /// An account was created.
+        UserCreated = "user_created",
+        /// A username or an e-mail address was changed.
+        UserUpdated = "user_updated",
+        /// A role was changed.
+        UserRoleChanged = "user_role_changed",
+        /// An account was disabled.
+        UserDisabled = "user_disabled",
+        /// A disabled account was enabled.
+        UserEnabled = "user_enabled",
+        /// The throttling of an account's sign-ins was reset.
+        UserUnlocked = "user_unlocked",
+        /// An account was deleted.
+        UserDeleted = "user_deleted",
+        /// A password was changed or set.
+        PasswordChanged = "password_changed",
+        /// A one-time link to set a password was created.
+        PasswordLinkCreated = "password_link_created",
+        /// A personal access token was created.
+        PersonalTokenCreated = "personal_token_created",
+        /// A personal access token was revoked.
+        PersonalTokenRevoked = "personal_token_revoked",
+        /// A signing key was published.
+        SigningKeyPublished = "signing_key_published",
+        /// A signing key was revoked.
+        SigningKeyRevoked = "signing_key_revoked",
+        /// The database was restored to an earlier state, and the credentials that may have been revoked
+        /// since then were ended.
+        DatabaseRestored = "database_restored",
+        /// A node found that the database had lost recent revocations, and re-applied them.
+        DatabaseWentBack = "database_went_back",
     }
 }
 
 impl EventType {
     /// Returns whether a client can repeat the event at will within a session. Such events are one row per
     /// minute, with a count.
-    const fn is_repeatable(self) -> bool {
+    const fn is_repeatable(&self) -> bool {
         matches!(self, Self::SteppedUp | Self::StepUpFailed | Self::RefreshRepeated)
     }
 }
@@ -244,7 +187,7 @@ pub struct Event {
     pub id: Uuid,
     /// The time by the database's clock.
     pub occurred_at: DateTime<Utc>,
-    pub type_: String,
+    pub type_: EventType,
     /// The user who caused the event.
     pub actor_id: Option<Uuid>,
     pub actor_name: Option<String>,
@@ -257,6 +200,14 @@ pub struct Event {
     pub request_id: Option<Uuid>,
     /// Further details, which depend on the type.
     pub details: Value,
+}
+
+impl Event {
+    /// Returns a text of the details, or an empty text if there is none of this name.
+    #[must_use]
+    pub fn detail(&self, name: &str) -> &str {
+        self.details.get(name).and_then(Value::as_str).unwrap_or_default()
+    }
 }
 
 /// Writes an event, in the caller's transaction. PostgreSQL looks up the subject's name if it is not given. A
@@ -304,7 +255,7 @@ pub fn insert(
 pub struct Filter {
     pub actor_id: Option<Uuid>,
     pub subject_id: Option<Uuid>,
-    pub type_: Option<String>,
+    pub type_: Option<EventType>,
     pub session_id: Option<Uuid>,
     pub request_id: Option<Uuid>,
     /// The earliest time.

@@ -9,6 +9,7 @@ use crate::audit::event::{self, EventType, Origin, Subject};
 use crate::database::{Connection, QueryError, lock_until_the_end, transaction};
 use crate::secret_key::SecretKeys;
 use crate::sessions::{EndReason, Which, end_sessions};
+use crate::tokens::owner::AccountChange;
 use crate::tokens::personal_token::{self, RevokeReason};
 use crate::tokens::recent::Recent;
 use crate::tokens::revocation::{News, Revoked};
@@ -32,7 +33,7 @@ struct Repeated {
 /// The lost changes of one account. The last one decides.
 struct Account {
     version: i64,
-    reason: String,
+    reason: AccountChange,
     shuts_out: bool,
 }
 
@@ -83,12 +84,18 @@ fn repeat(connection: &mut Connection, lost: &[News]) -> Result<Repeated, QueryE
     for News { revoked, reason, .. } in lost {
         match revoked {
             Revoked::Session(id) => {
-                let reason = EndReason::read(reason).unwrap_or(EndReason::DatabaseRestored);
+                let reason = match EndReason::from(reason.as_str()) {
+                    EndReason::Unknown(_) => EndReason::DatabaseRestored,
+                    known => known,
+                };
                 repeated.sessions +=
                     end_sessions(connection, &Which::These(vec![*id]), reason, &origin)?.len();
             }
             Revoked::PersonalToken(id) => {
-                let reason = RevokeReason::read(reason).unwrap_or(RevokeReason::DatabaseRestored);
+                let reason = match RevokeReason::from(reason.as_str()) {
+                    RevokeReason::Unknown(_) => RevokeReason::DatabaseRestored,
+                    known => known,
+                };
                 let one = personal_token::Which::One(*id);
                 repeated.personal_tokens += personal_token::revoke(connection, one, reason, &origin)?.len();
             }
@@ -96,18 +103,19 @@ fn repeat(connection: &mut Connection, lost: &[News]) -> Result<Repeated, QueryE
                 repeated.signing_keys += usize::from(signing_key::revoke(connection, kid, &origin)?);
             }
             Revoked::UserBelow(id, version) => {
+                let reason = AccountChange::from(reason.as_str());
                 let account = accounts.entry(*id).or_insert(Account {
                     version: *version,
-                    reason: String::new(),
+                    reason: reason.clone(),
                     shuts_out: false,
                 });
                 account.version = account.version.max(*version);
-                account.shuts_out = match reason.as_str() {
-                    "account_disabled" | "account_deleted" => true,
-                    "account_enabled" => false,
-                    _ => account.shuts_out,
+                account.shuts_out = match &reason {
+                    AccountChange::Disabled | AccountChange::Deleted => true,
+                    AccountChange::Enabled => false,
+                    AccountChange::RoleChanged | AccountChange::Unknown(_) => account.shuts_out,
                 };
-                account.reason.clone_from(reason);
+                account.reason = reason;
             }
             Revoked::SessionChanged(_) | Revoked::UserChanged(_) | Revoked::Everything => {}
         }

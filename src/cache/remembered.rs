@@ -6,7 +6,6 @@ use std::hash::Hash;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, Utc};
 use quick_cache::sync::Cache;
 use uuid::Uuid;
 
@@ -15,11 +14,14 @@ use super::tickets::{NAMED_FOR, Named, Ticket, Tickets};
 use crate::database::database_clock::DatabaseClock;
 use crate::database::feed::{Feed, Follower};
 use crate::database::{Connection, QueryError};
+use crate::digest::Digest;
 use crate::secret_key::SecretKeys;
-use crate::sessions::{BrowserStanding, Standing};
+use crate::sessions::{BrowserStanding, CookieDigest, Standing};
 use crate::tokens::access_token::Signed;
+use crate::tokens::ended::Ended;
 use crate::tokens::key_ring::Keys;
 use crate::tokens::names::Names;
+use crate::tokens::owner::AccountChange;
 use crate::tokens::personal_token::TokenStanding;
 use crate::tokens::recent::Recent;
 use crate::tokens::revocation::{self, Bookmark, News, Revoked};
@@ -28,15 +30,21 @@ use crate::tokens::revocation::{self, Bookmark, News, Revoked};
 /// and the feed does not publish that.
 const BROWSER_FOR: Duration = Duration::from_secs(30);
 
-/// SHA-256.
-type Digest = [u8; 32];
-
 /// The time and the reason of the first increase of a user's version past that of a token.
-pub type Raised = Option<(DateTime<Utc>, String)>;
+pub type Raised = Option<Ended<AccountChange>>;
 
 /// A browser's session by its ID, and whether a replaced cookie was presented. Each cookie has its own
 /// sign-in time.
 type BrowserKey = (Uuid, bool);
+
+/// The cached result of verifying an access token's signature.
+#[derive(Clone)]
+pub enum CachedToken {
+    /// The signature is valid.
+    Genuine(Arc<Signed>),
+    /// The signature is invalid.
+    Forged,
+}
 
 /// A cached value and the time until which it is valid.
 type Held<T> = (Arc<T>, Instant);
@@ -50,7 +58,7 @@ pub struct Memory {
     forged: Cache<Digest, ()>,
     sessions: Cache<Uuid, Arc<Standing>>,
     /// The session of each cookie.
-    cookies: Cache<Digest, BrowserKey>,
+    cookies: Cache<CookieDigest, BrowserKey>,
     browsers: Cache<BrowserKey, Held<BrowserStanding>>,
     /// The ID of each personal token, by its digest.
     personal_digests: Cache<Digest, Uuid>,
@@ -93,20 +101,19 @@ impl Memory {
         })
     }
 
-    /// Returns the cached result of verifying an access token. The inner `None` means that the token is
-    /// forged.
+    /// Returns the cached result of verifying an access token.
     #[must_use]
-    pub fn access_token(&self, digest: &Digest) -> Option<Option<Arc<Signed>>> {
-        let signed = self.signed.get(digest).map(Some);
-        signed.or_else(|| self.forged.get(digest).map(|()| None))
+    pub fn access_token(&self, digest: &Digest) -> Option<CachedToken> {
+        let signed = self.signed.get(digest).map(CachedToken::Genuine);
+        signed.or_else(|| self.forged.get(digest).map(|()| CachedToken::Forged))
     }
 
     /// Caches the result of verifying an access token's signature. It stays true, so the feed does not evict
     /// it.
-    pub fn remember_access_token(&self, digest: Digest, signed: Option<Arc<Signed>>) {
-        match signed {
-            Some(signed) => self.signed.insert(digest, signed),
-            None => self.forged.insert(digest, ()),
+    pub fn remember_access_token(&self, digest: Digest, verified: CachedToken) {
+        match verified {
+            CachedToken::Genuine(signed) => self.signed.insert(digest, signed),
+            CachedToken::Forged => self.forged.insert(digest, ()),
         }
     }
 
@@ -118,7 +125,7 @@ impl Memory {
 
     /// Returns the cached state of a browser's session, if it was found by this cookie.
     #[must_use]
-    pub fn browser(&self, cookie: &Digest) -> Option<Arc<BrowserStanding>> {
+    pub fn browser(&self, cookie: &CookieDigest) -> Option<Arc<BrowserStanding>> {
         let standing = self.held(&self.browsers, &self.cookies.get(cookie)?)?;
         (standing.cookie_digest == *cookie).then_some(standing)
     }
@@ -196,7 +203,7 @@ impl Memory {
     /// Returns when and why a session or personal token ended, if that was recent. The database may have lost
     /// it.
     #[must_use]
-    pub fn ended(&self, id: Uuid) -> Option<(DateTime<Utc>, String)> {
+    pub fn ended(&self, id: Uuid) -> Option<Ended<String>> {
         self.recent.read().unwrap_or_else(PoisonError::into_inner).ended(id)
     }
 
@@ -334,6 +341,8 @@ impl Follower for Reader {
 
 #[cfg(test)]
 mod tests {
+    use chrono::{DateTime, Utc};
+
     use super::*;
     use crate::tokens::signing_key::KeyRing;
 
@@ -392,9 +401,10 @@ mod tests {
             revoked: None,
             user: None,
         });
-        memory.remember_personal_token(memory.tickets.draw(), [7; 32], &standing, standing.left);
+        let digest = Digest::from([7; 32]);
+        memory.remember_personal_token(memory.tickets.draw(), digest, &standing, standing.left);
         let (_, until) = memory.personal_tokens.get(&id).expect("it is remembered");
         assert!(until > Instant::now() && until <= Instant::now() + NAMED_FOR);
-        assert_eq!(memory.personal_digests.get(&[7; 32]), Some(id));
+        assert_eq!(memory.personal_digests.get(&digest), Some(id));
     }
 }

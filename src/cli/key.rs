@@ -171,6 +171,14 @@ fn replaced(rows: &[Row]) -> String {
     )
 }
 
+/// The outcome of revoking a signing key.
+enum Revocation {
+    /// The key does not exist, or is already revoked.
+    NotFound,
+    /// The key is revoked. The row is that of its replacement, if one was needed.
+    Done(Option<Row>),
+}
+
 fn revoke(connection: &mut Connection, settings: &Settings, args: &KeyRevokeArgs) -> Result<(), Failure> {
     // Create a replacement first, in case one is needed. If that fails, nothing is revoked.
     let secret_keys = check_secret_keys(connection, settings).map_err(failed)?;
@@ -183,15 +191,16 @@ fn revoke(connection: &mut Connection, settings: &Settings, args: &KeyRevokeArgs
     let origin = Origin::command_line();
     let revoked = transaction(connection, |connection| {
         if !signing_key::revoke(connection, &args.kid, &origin)? {
-            return Ok(None);
+            return Ok(Revocation::NotFound);
         }
         // The servers must always have a key to sign with.
-        match signing_key::may_sign(connection)? {
-            true => Ok(Some(None)),
-            false => signing_key::insert(connection, &private, &secret_keys, &origin).map(Some),
-        }
+        let made = match signing_key::may_sign(connection)? {
+            true => None,
+            false => signing_key::insert(connection, &private, &secret_keys, &origin)?,
+        };
+        Ok(Revocation::Done(made))
     });
-    let Some(made) = revoked.map_err(failed)? else {
+    let Revocation::Done(made) = revoked.map_err(failed)? else {
         return Err(Failure::new(format!("there is no signing key {} that can be revoked", args.kid)));
     };
     let mut line = format!("{} was revoked.", args.kid);

@@ -19,12 +19,14 @@ use crate::config::Settings;
 use crate::database::{Connection, QueryError, find_time, transaction, without_timeout};
 use crate::secret_key::SecretKeys;
 use crate::sessions::{self, EndReason, end_sessions, find_unended};
+use crate::tokens::owner::UserStatus;
 use crate::tokens::personal_token::{self, RevokeReason};
 use crate::tokens::private_key::PrivateKey;
 use crate::tokens::revocation::{self, Revoked};
 use crate::tokens::signing_key;
+use crate::users::role;
 use crate::users::set_password::{consume_every_link, find_open_links};
-use crate::users::user::{self, ACTIVE, Filter};
+use crate::users::user::{self, Filter};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -262,12 +264,13 @@ fn note(
 /// Lists the users who may change other accounts or the server.
 fn list_powerful(connection: &mut Connection) -> Result<Vec<String>, QueryError> {
     let grants = |permissions: &[String]| {
-        permissions.iter().any(|permission| ["users:write", "server:write"].contains(&permission.as_str()))
+        permissions
+            .iter()
+            .any(|permission| [role::USERS_WRITE, role::SERVER_WRITE].contains(&permission.as_str()))
     };
     let mut names = Vec::new();
-    for (role, _) in user::list_roles(connection)?.into_iter().filter(|(_, permissions)| grants(permissions))
-    {
-        let mut filter = Filter { role: Some(role), status: Some(ACTIVE.to_owned()), ..Filter::default() };
+    for (role, _) in role::list(connection)?.into_iter().filter(|(_, permissions)| grants(permissions)) {
+        let mut filter = Filter { role: Some(role), status: Some(UserStatus::Active), ..Filter::default() };
         loop {
             let batch = user::list(connection, &filter, 500)?;
             let Some(last) = batch.last() else { break };

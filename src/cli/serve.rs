@@ -262,9 +262,9 @@ impl<'a> Start<'a> {
             let silent = |start: &mut Self| start.tell("no answer yet");
             match self.wait_for(try_prepare(&thread, settings, &url), silent).await? {
                 None => return Ok(None),
-                Some(tried) => match tried? {
-                    Ok(prepared) => return Ok(Some(prepared)),
-                    Err(not_yet) => self.bear(&not_yet)?,
+                Some(attempt) => match attempt? {
+                    Attempt::Prepared(prepared) => return Ok(Some(*prepared)),
+                    Attempt::NotYet(not_yet) => self.bear(&not_yet)?,
                 },
             }
             tokio::select! {
@@ -366,13 +366,15 @@ struct NotYet {
     advice: Option<Advice>,
 }
 
-/// Prepares the database. The outer error ends the start, and the inner one means that PostgreSQL is not
-/// available yet.
-async fn try_prepare(
-    thread: &BlockingPool,
-    settings: &Settings,
-    url: &str,
-) -> Result<Result<Prepared, NotYet>, Failure> {
+/// The outcome of preparing the database.
+enum Attempt {
+    Prepared(Box<Prepared>),
+    /// PostgreSQL is not available yet.
+    NotYet(NotYet),
+}
+
+/// Prepares the database. An error ends the start.
+async fn try_prepare(thread: &BlockingPool, settings: &Settings, url: &str) -> Result<Attempt, Failure> {
     let (settings, url) = (settings.clone(), url.to_owned());
     let claim = Caller::default().claim(Lane::Ordinary);
     let prepared = thread.run(PREPARED_WITHIN, claim, move || {
@@ -383,12 +385,12 @@ async fn try_prepare(
     let prepared: Result<_, DatabaseError> =
         prepared.await.map_err(|error| Failure::new(error.to_string()))?;
     match prepared.map(|prepared| prepared.map_err(unavailability)) {
-        Ok(Ok(prepared)) => Ok(Ok(prepared)),
-        Ok(Err(failure)) => failure.map(|said| Err(NotYet { said, advice: None })),
+        Ok(Ok(prepared)) => Ok(Attempt::Prepared(Box::new(prepared))),
+        Ok(Err(failure)) => failure.map(|said| Attempt::NotYet(NotYet { said, advice: None })),
         Err(error) => {
             let said = error.to_string();
             let advice = hopeless::find_advice(&said);
-            Ok(Err(NotYet { said, advice }))
+            Ok(Attempt::NotYet(NotYet { said, advice }))
         }
     }
 }

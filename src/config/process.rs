@@ -109,8 +109,7 @@ fn read_file((path, source): &(PathBuf, Source)) -> Result<Option<(PathBuf, Stri
         format!("{CONFIG_VARIABLE} = {path:?} ({source}): {reason}; allowed: a readable file")
     };
     let bytes = match read_bounded(path) {
-        Ok(Ok(bytes)) => bytes,
-        Ok(Err(reason)) => return Err(wrong(reason)),
+        Ok(bytes) => bytes,
         Err(error) if error.kind() == ErrorKind::NotFound && *source == Source::Default => return Ok(None),
         Err(error) => return Err(wrong(error.to_string())),
     };
@@ -121,16 +120,16 @@ fn read_file((path, source): &(PathBuf, Source)) -> Result<Option<(PathBuf, Stri
     Ok(Some((path.clone(), text)))
 }
 
-/// Reads a regular file. The inner error says why it was not read. A pipe or a device may never end.
-fn read_bounded(path: &Path) -> std::io::Result<Result<Vec<u8>, String>> {
+/// Reads a regular file, because a pipe or a device may never end.
+fn read_bounded(path: &Path) -> std::io::Result<Vec<u8>> {
     let found = std::fs::metadata(path)?;
     if !found.is_file() && !found.is_dir() {
-        return Ok(Err("not a regular file".to_owned()));
+        return Err(std::io::Error::other("not a regular file"));
     }
     let mut bytes = Vec::new();
     std::fs::File::open(path)?.take(SETTINGS_MAX + 1).read_to_end(&mut bytes)?;
     let is_whole = bytes.len() as u64 <= SETTINGS_MAX;
-    Ok(if is_whole { Ok(bytes) } else { Err(format!("longer than {SETTINGS_MAX} bytes")) })
+    if is_whole { Ok(bytes) } else { Err(std::io::Error::other(format!("longer than {SETTINGS_MAX} bytes"))) }
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ pub mod hopeless;
 pub mod indexes;
 pub mod instance;
 pub mod migrate;
+pub(crate) mod named;
 pub mod nodes;
 mod pool;
 pub mod private_postgres;

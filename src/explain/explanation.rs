@@ -19,7 +19,8 @@ use crate::guard::{checks, credential, refusals as reasons};
 use crate::http::routing::{Found, RouteTable};
 use crate::refusal::{Code, Problem};
 use crate::state::State;
-use crate::users::user;
+use crate::tokens::owner::UserStatus;
+use crate::users::{role, user};
 
 /// The person who requests an explanation.
 #[derive(Clone, Copy, Debug)]
@@ -41,8 +42,8 @@ impl Asker<'_> {
             Self::Operator => true,
             Self::Caller(caller) => {
                 let is_present = !matches!(caller.credential, Credential::PersonalToken { .. });
-                let is_own = user_id == Some(caller.user_id) && caller.may("account:read");
-                is_present && (is_own || caller.may("audit:read"))
+                let is_own = user_id == Some(caller.user_id) && caller.may(role::ACCOUNT_READ);
+                is_present && (is_own || caller.may(role::AUDIT_READ))
             }
         }
     }
@@ -222,7 +223,7 @@ async fn judge_refresh_token(
         Ok(life) => life,
         Err(problem) => return Ok(refused(trace, problem)),
     };
-    if asker.may_see(life.user_id) && life.user_status.as_deref() != Some(user::ACTIVE) {
+    if asker.may_see(life.user_id) && !life.user_status.as_ref().is_some_and(UserStatus::is_active) {
         trace.stop(Check::User);
         return Ok(refused(trace, reasons::account_disabled()));
     }
@@ -407,7 +408,7 @@ pub async fn check_session_of(
     let life = found.inspect_err(|_| trace.stop(Check::Session))?;
     trace.user_id = life.user_id;
     let lives = match &life.ended {
-        Some((at, reason)) => Err(reasons::session_ended(*at, reason)),
+        Some(ended) => Err(reasons::session_ended(ended)),
         None if life.is_expired => Err(reasons::session_expired(life.expires_at)),
         None => Ok(()),
     };

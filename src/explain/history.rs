@@ -3,16 +3,17 @@
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use serde_json::Value;
 use uuid::Uuid;
 
-use crate::audit::event::{self, Event, Filter};
+use crate::audit::event::{self, Event, EventType, Filter};
+use crate::digest::Digest;
 use crate::guard::lookup;
 use crate::refusal::Problem;
 use crate::sessions::renewal::SESSION_RENEWED;
-use crate::sessions::{EndReason, SessionLife, find_life};
+use crate::sessions::{EndReason, SessionKind, SessionLife, find_life};
 use crate::state::State;
-use crate::tokens::personal_token::{self, PersonalToken, TokenLife};
+use crate::tokens::ended::Ended;
+use crate::tokens::personal_token::{self, PersonalToken, RevokeReason, TokenLife};
 
 /// The number of events that are read for a history.
 const EVENTS: i64 = 200;
@@ -47,7 +48,7 @@ impl From<Event> for LifeEvent {
         let (text, by) = (in_words(&event), by_whom(&event));
         Self {
             at: event.occurred_at,
-            event: event.type_,
+            event: event.type_.to_string(),
             text,
             by,
             address: event.address,
@@ -57,7 +58,7 @@ impl From<Event> for LifeEvent {
 }
 
 fn by_whom(event: &Event) -> Option<String> {
-    let is_logout = event.details.get("reason").and_then(Value::as_str) == Some(EndReason::Logout.as_str());
+    let is_logout = EndReason::from(event.detail("reason")) == EndReason::Logout;
     // It was a sign-out without an Authorization header.
     let by_refresh_token = || is_logout.then(|| "someone with its refresh token".to_owned());
     event.actor_name.clone().or_else(by_refresh_token)
@@ -65,52 +66,70 @@ fn by_whom(event: &Event) -> Option<String> {
 
 /// Describes an event without its actor.
 fn in_words(event: &Event) -> String {
-    let detail = |name: &str| event.details.get(name).and_then(Value::as_str).unwrap_or_default();
-    match event.type_.as_str() {
-        "login_succeeded" => signed_in(detail("kind"), detail("device")),
+    match &event.type_ {
+        EventType::LoginSucceeded => {
+            signed_in(&SessionKind::from(event.detail("kind")), event.detail("device"))
+        }
         // This is a wrong password within a session, when changing the account.
-        "login_failed" if detail("code") == "wrong_password" => "a wrong password was entered".to_owned(),
-        "login_failed" => "a sign-in failed".to_owned(),
-        "stepped_up" => "the password was confirmed".to_owned(),
-        "step_up_failed" => "a wrong password was entered".to_owned(),
-        "refresh_repeated" => "a used refresh token was presented again and accepted".to_owned(),
-        "refresh_token_reused" => {
+        EventType::LoginFailed if event.detail("code") == "wrong_password" => {
+            "a wrong password was entered".to_owned()
+        }
+        EventType::LoginFailed => "a sign-in failed".to_owned(),
+        EventType::SteppedUp => "the password was confirmed".to_owned(),
+        EventType::StepUpFailed => "a wrong password was entered".to_owned(),
+        EventType::RefreshRepeated => "a used refresh token was presented again and accepted".to_owned(),
+        EventType::RefreshTokenReused => {
             "a used refresh token was presented again, so the session was ended".to_owned()
         }
-        "session_ended" => session_ended(detail("reason")),
-        "user_role_changed" => "the user's role was changed".to_owned(),
-        "user_disabled" => "the account was disabled".to_owned(),
-        "user_enabled" => "the account was enabled".to_owned(),
-        "user_deleted" => "the account was deleted".to_owned(),
-        "password_changed" => "the password was changed".to_owned(),
-        "personal_token_created" => token_made(detail("name")),
-        "personal_token_revoked" => token_revoked(detail("reason")),
-        other => other.replace('_', " "),
+        EventType::SessionEnded => session_ended(&EndReason::from(event.detail("reason"))),
+        EventType::UserRoleChanged => "the user's role was changed".to_owned(),
+        EventType::UserDisabled => "the account was disabled".to_owned(),
+        EventType::UserEnabled => "the account was enabled".to_owned(),
+        EventType::UserDeleted => "the account was deleted".to_owned(),
+        EventType::PasswordChanged => "the password was changed".to_owned(),
+        EventType::PersonalTokenCreated => token_made(event.detail("name")),
+        EventType::PersonalTokenRevoked => token_revoked(&RevokeReason::from(event.detail("reason"))),
+        // Their names say what happened.
+        other @ (EventType::TooManyAttempts
+        | EventType::UserCreated
+        | EventType::UserUpdated
+        | EventType::UserUnlocked
+        | EventType::PasswordLinkCreated
+        | EventType::SigningKeyPublished
+        | EventType::SigningKeyRevoked
+        | EventType::DatabaseRestored
+        | EventType::DatabaseWentBack
+        | EventType::Unknown(_)) => other.as_str().replace('_', " "),
     }
 }
 
-fn signed_in(kind: &str, device: &str) -> String {
+fn signed_in(kind: &SessionKind, device: &str) -> String {
     let with = if device.is_empty() { String::new() } else { format!(" with {device}") };
     format!("signed in ({kind} session){with}")
 }
 
-fn session_ended(reason: &str) -> String {
-    format!("the session ended: {}", reason.replace('_', " "))
+fn session_ended(reason: &EndReason) -> String {
+    format!("the session ended: {}", reason.as_str().replace('_', " "))
 }
 
 fn token_made(name: &str) -> String {
     format!("the token “{name}” was created")
 }
 
-fn token_revoked(reason: &str) -> String {
-    format!("the token was revoked: {}", reason.replace('_', " "))
+fn token_revoked(reason: &RevokeReason) -> String {
+    format!("the token was revoked: {}", reason.as_str().replace('_', " "))
 }
 
 /// Returns whether an event of a user affects their credentials.
 fn concerns_credentials(event: &Event) -> bool {
-    const TYPES: [&str; 5] =
-        ["user_role_changed", "user_disabled", "user_enabled", "user_deleted", "password_changed"];
-    TYPES.contains(&event.type_.as_str())
+    matches!(
+        event.type_,
+        EventType::UserRoleChanged
+            | EventType::UserDisabled
+            | EventType::UserEnabled
+            | EventType::UserDeleted
+            | EventType::PasswordChanged
+    )
 }
 
 /// Returns the history of a session, even if it has ended. With a digest, the session's refresh token must
@@ -118,7 +137,7 @@ fn concerns_credentials(event: &Event) -> bool {
 pub async fn session_life(
     state: &State,
     id: Uuid,
-    digest: Option<[u8; 32]>,
+    digest: Option<Digest>,
 ) -> Result<Option<SessionLife>, Problem> {
     state.core.database.run(move |connection| find_life(connection, id, digest)).await.map_err(Problem::from)
 }
@@ -168,7 +187,7 @@ pub async fn events_of_personal_token(state: &State, id: Uuid) -> Result<Vec<Lif
         .await?;
     let Some((life, mut events)) = found else { return Ok(Vec::new()) };
     let text = id.to_string();
-    let is_its_own = |event: &Event| event.details.get("token_id").and_then(Value::as_str) == Some(&text);
+    let is_its_own = |event: &Event| event.detail("token_id") == text;
     events.retain(|event| is_its_own(event) || concerns_credentials(event));
     let events = oldest_first(events);
     let more = of_token(&life, &events, lookup::database_time(state).await?);
@@ -199,18 +218,22 @@ pub fn in_order(mut events: Vec<LifeEvent>, more: Vec<LifeEvent>) -> Vec<LifeEve
 /// Adds what only the session's row says. Uses and refreshes are too frequent to be audit events, and old
 /// events are pruned.
 fn of_row(life: &SessionLife, events: &[LifeEvent]) -> Vec<LifeEvent> {
-    let has = |name: &str| events.iter().any(|event| event.event == name);
+    let has = |event_type: EventType| events.iter().any(|event| event.event == event_type.as_str());
     let mut more = Vec::new();
-    if !has("login_succeeded") {
+    if !has(EventType::LoginSucceeded) {
         let text = signed_in(&life.kind, life.device.as_deref().unwrap_or_default());
-        let begun = LifeEvent::plain(life.created_at, "login_succeeded", text);
+        let begun = LifeEvent::plain(life.created_at, EventType::LoginSucceeded.as_str(), text);
         more.push(LifeEvent { address: life.address.clone(), ..begun });
     }
     if let Some((count @ 1.., Some(at))) = life.refreshed {
         let times = if count == 1 { String::new() } else { format!(", {count} times in total") };
         more.push(LifeEvent::plain(at, "refreshed", format!("refreshed{times}")));
     }
-    let secret = if life.kind == "browser" { "cookie" } else { "refresh token" };
+    let secret = match life.kind {
+        SessionKind::Browser => "cookie",
+        SessionKind::Api => "refresh token",
+        SessionKind::Unknown(_) => "secret",
+    };
     more.extend(life.renewed_at.iter().map(|at| {
         let text = format!("the session got a new {secret}");
         LifeEvent::plain(*at, SESSION_RENEWED, text)
@@ -219,8 +242,10 @@ fn of_row(life: &SessionLife, events: &[LifeEvent]) -> Vec<LifeEvent> {
         more.push(last_used(life.last_used_at));
     }
     match &life.ended {
-        Some((at, reason)) if !has("session_ended") && !has("refresh_token_reused") => {
-            more.push(LifeEvent::plain(*at, "session_ended", session_ended(reason)));
+        Some(Ended { at, reason })
+            if !has(EventType::SessionEnded) && !has(EventType::RefreshTokenReused) =>
+        {
+            more.push(LifeEvent::plain(*at, EventType::SessionEnded.as_str(), session_ended(reason)));
         }
         Some(_) => {}
         None => more.push(end_of(life.expires_at, life.is_expired, "expires unless it is used before")),
@@ -231,16 +256,21 @@ fn of_row(life: &SessionLife, events: &[LifeEvent]) -> Vec<LifeEvent> {
 /// Adds what only a personal token's row says. Using the token does not extend its lifetime.
 fn of_token(life: &TokenLife, events: &[LifeEvent], now: DateTime<Utc>) -> Vec<LifeEvent> {
     let TokenLife { token, revoked_at, revoked_reason } = life;
-    let has = |name: &str| events.iter().any(|event| event.event == name);
+    let revoked = Ended::of_columns(*revoked_at, revoked_reason.as_ref());
+    let has = |event_type: EventType| events.iter().any(|event| event.event == event_type.as_str());
     let mut more = Vec::new();
-    if !has("personal_token_created") {
-        more.push(LifeEvent::plain(token.created_at, "personal_token_created", token_made(&token.name)));
+    if !has(EventType::PersonalTokenCreated) {
+        more.push(LifeEvent::plain(
+            token.created_at,
+            EventType::PersonalTokenCreated.as_str(),
+            token_made(&token.name),
+        ));
     }
     more.extend(token.last_used_at.map(last_used));
-    match revoked_at {
-        Some(at) if !has("personal_token_revoked") => {
-            let text = token_revoked(revoked_reason.as_deref().unwrap_or_default());
-            more.push(LifeEvent::plain(*at, "personal_token_revoked", text));
+    match revoked {
+        Some(Ended { at, reason }) if !has(EventType::PersonalTokenRevoked) => {
+            let event_type = EventType::PersonalTokenRevoked;
+            more.push(LifeEvent::plain(at, event_type.as_str(), token_revoked(reason)));
         }
         Some(_) => {}
         None => more.push(end_of(token.expires_at, token.expires_at <= now, "expires")),

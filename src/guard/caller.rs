@@ -4,11 +4,9 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::check::CredentialKind;
+use crate::digest::Digest;
+use crate::sessions::CookieDigest;
 use crate::tokens::names::Names;
-
-/// The permission to change one's own account. Personal tokens cannot have it, because such a token could
-/// create others.
-pub const ACCOUNT_WRITE: &str = "account:write";
 
 /// The sender of a request and their credential.
 #[derive(Clone, Debug)]
@@ -56,7 +54,7 @@ pub enum Credential {
         /// The token that unsafe requests must carry.
         csrf_token: String,
         /// The digest of the cookie's key.
-        digest: [u8; 32],
+        digest: CookieDigest,
     },
     /// A personal access token.
     PersonalToken {
@@ -64,7 +62,7 @@ pub enum Credential {
         id: Uuid,
         expires_at: DateTime<Utc>,
         /// The digest of the token's text.
-        digest: [u8; 32],
+        digest: Digest,
     },
 }
 

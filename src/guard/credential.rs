@@ -12,6 +12,7 @@ use super::session_cookie::{self, SentCookie};
 use super::{header_mistakes, refusals};
 use crate::http::cookies::BrowserSettings;
 use crate::refusal::{Code, Dialect, Problem};
+use crate::sessions::CookieDigest;
 use crate::tokens::personal_token;
 
 /// A credential as it was sent.
@@ -27,7 +28,7 @@ pub enum Sent {
         token: String,
     },
     /// The session cookie, by the digest of its key.
-    Cookie([u8; 32]),
+    Cookie(CookieDigest),
 }
 
 impl Sent {
@@ -240,7 +241,7 @@ mod tests {
         for (sent, words, debug) in [
             (Sent::Bearer("secret".into()), "`Authorization: Bearer …`", "Bearer …"),
             (basic, "`Authorization: Basic …`", "Basic …"),
-            (Sent::Cookie([7; 32]), "the session cookie", "Cookie …"),
+            (Sent::Cookie(CookieDigest::of("key")), "the session cookie", "Cookie …"),
         ] {
             assert_eq!((sent.in_words().as_str(), format!("{sent:?}").as_str()), (words, debug));
         }

@@ -4,16 +4,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_lc_rs::digest::{SHA256, digest as sha256};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::cache::remembered::Raised;
+use crate::cache::remembered::{CachedToken, Raised};
+use crate::digest::Digest;
 use crate::refusal::Problem;
-use crate::sessions::{BrowserStanding, Standing, find_browser_standing, find_standing};
+use crate::sessions::{BrowserStanding, CookieDigest, Standing, find_browser_standing, find_standing};
 use crate::state::State;
 use crate::tokens::access_token::{self, AccessTokenFlaw, Signed};
-use crate::tokens::holder::Holder;
+use crate::tokens::ended::Ended;
+use crate::tokens::owner::Holder;
 use crate::tokens::personal_token::{self, TokenStanding};
 use crate::tokens::revocation;
 
@@ -30,12 +31,6 @@ pub enum Found {
     KeyRevoked,
 }
 
-fn digest(text: &str) -> [u8; 32] {
-    let mut digest = [0; 32];
-    digest.copy_from_slice(sha256(&SHA256, text.as_bytes()).as_ref());
-    digest
-}
-
 /// Verifies an access token's signature, and caches the result.
 ///
 /// # Errors
@@ -44,10 +39,10 @@ pub fn signed_access_token(state: &State, token: &str) -> Result<Arc<Signed>, Ac
     if token.len() > access_token::MAX_LEN {
         return Err(AccessTokenFlaw::Malformed);
     }
-    let (ring, digest) = (state.tokens.keys.current(), digest(token));
+    let (ring, digest) = (state.tokens.keys.current(), Digest::of(token));
     match state.cache.access_token(&digest) {
-        Some(Some(signed)) => return signed.check_key(&ring).map(|()| signed),
-        Some(None) => return Err(AccessTokenFlaw::SignatureInvalid),
+        Some(CachedToken::Genuine(signed)) => return signed.check_key(&ring).map(|()| signed),
+        Some(CachedToken::Forged) => return Err(AccessTokenFlaw::SignatureInvalid),
         None => {}
     }
     let verified = access_token::verify_signature(&ring, &state.tokens.issuer, token).map(|mut signed| {
@@ -55,8 +50,12 @@ pub fn signed_access_token(state: &State, token: &str) -> Result<Arc<Signed>, Ac
         Arc::new(signed)
     });
     match &verified {
-        Ok(signed) => state.cache.remember_access_token(digest, Some(Arc::clone(signed))),
-        Err(AccessTokenFlaw::SignatureInvalid) => state.cache.remember_access_token(digest, None),
+        Ok(signed) => {
+            state.cache.remember_access_token(digest, CachedToken::Genuine(Arc::clone(signed)));
+        }
+        Err(AccessTokenFlaw::SignatureInvalid) => {
+            state.cache.remember_access_token(digest, CachedToken::Forged);
+        }
         Err(_) => {}
     }
     verified
@@ -88,7 +87,7 @@ pub async fn session_standing(state: &State, id: Uuid, kid: &str) -> Result<Foun
 /// none. The lookup records the cookie as presented.
 pub async fn browser_standing(
     state: &State,
-    cookie: [u8; 32],
+    cookie: CookieDigest,
 ) -> Result<Option<Arc<BrowserStanding>>, Problem> {
     if let Some(standing) = state.cache.browser(&cookie) {
         return Ok(Some(standing));
@@ -113,7 +112,7 @@ pub async fn browser_standing(
 /// Returns the state of the personal token with this digest, or `None` if it does not exist.
 pub async fn personal_token_standing(
     state: &State,
-    digest: [u8; 32],
+    digest: Digest,
 ) -> Result<Option<Arc<TokenStanding>>, Problem> {
     if let Some(standing) = state.cache.personal_token(&digest) {
         return Ok(Some(standing));
@@ -135,14 +134,14 @@ pub async fn personal_token_standing(
 
 /// Sets the end of a live session or token if this node knows that it has ended. The database may have lost
 /// that.
-fn end_what_is_lost(
+fn end_what_is_lost<R: From<String>>(
     state: &State,
     id: Uuid,
-    ended: &mut Option<(DateTime<Utc>, String)>,
+    ended: &mut Option<Ended<R>>,
     user: Option<&Holder>,
 ) {
     if ended.is_none() && user.is_some() {
-        *ended = state.cache.ended(id);
+        *ended = state.cache.ended(id).map(|ended| ended.map(R::from));
     }
 }
 

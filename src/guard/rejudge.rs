@@ -17,7 +17,7 @@ use crate::sessions::unchanged::{self, SentSecret};
 use crate::sessions::{find_browser_standing, find_standing};
 use crate::state::State;
 use crate::tokens::access_token::AccessTokenFlaw;
-use crate::tokens::holder::Holder;
+use crate::tokens::owner::Holder;
 use crate::tokens::{personal_token, revocation};
 use crate::users::user;
 

@@ -1,26 +1,27 @@
 //! The requirements of endpoints for their callers, each as a type.
 
 use super::authorized::Requirement;
+use crate::users::role;
 
 /// Requires the permission to read one's own account.
 pub struct AccountRead;
 
 impl Requirement for AccountRead {
-    const PERMISSION: Option<&'static str> = Some("account:read");
+    const PERMISSION: Option<&'static str> = Some(role::ACCOUNT_READ);
 }
 
 /// Requires the permission to change one's own account. Personal tokens cannot have it.
 pub struct AccountWrite;
 
 impl Requirement for AccountWrite {
-    const PERMISSION: Option<&'static str> = Some("account:write");
+    const PERMISSION: Option<&'static str> = Some(role::ACCOUNT_WRITE);
 }
 
 /// Requires the permission to change one's own account and a recent sign-in, for changes that grant power.
 pub struct FreshAccountWrite;
 
 impl Requirement for FreshAccountWrite {
-    const PERMISSION: Option<&'static str> = Some("account:write");
+    const PERMISSION: Option<&'static str> = Some(role::ACCOUNT_WRITE);
     const FRESH: bool = true;
 }
 
@@ -28,14 +29,14 @@ impl Requirement for FreshAccountWrite {
 pub struct UsersRead;
 
 impl Requirement for UsersRead {
-    const PERMISSION: Option<&'static str> = Some("users:read");
+    const PERMISSION: Option<&'static str> = Some(role::USERS_READ);
 }
 
 /// Requires the permission to change users and a recent sign-in, because it grants power.
 pub struct UsersWrite;
 
 impl Requirement for UsersWrite {
-    const PERMISSION: Option<&'static str> = Some("users:write");
+    const PERMISSION: Option<&'static str> = Some(role::USERS_WRITE);
     const FRESH: bool = true;
 }
 
@@ -43,14 +44,14 @@ impl Requirement for UsersWrite {
 pub struct ServerRead;
 
 impl Requirement for ServerRead {
-    const PERMISSION: Option<&'static str> = Some("server:read");
+    const PERMISSION: Option<&'static str> = Some(role::SERVER_READ);
 }
 
 /// Requires the permission to change the server's signing keys and a recent sign-in, because it grants power.
 pub struct ServerWrite;
 
 impl Requirement for ServerWrite {
-    const PERMISSION: Option<&'static str> = Some("server:write");
+    const PERMISSION: Option<&'static str> = Some(role::SERVER_WRITE);
     const FRESH: bool = true;
 }
 
@@ -58,5 +59,5 @@ impl Requirement for ServerWrite {
 pub struct AuditRead;
 
 impl Requirement for AuditRead {
-    const PERMISSION: Option<&'static str> = Some("audit:read");
+    const PERMISSION: Option<&'static str> = Some(role::AUDIT_READ);
 }

@@ -16,14 +16,13 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{COOKIE, HeaderMap, HeaderValue, SET_COOKIE};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpRequest, HttpResponse, web};
-use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::http::cookies::BrowserSettings;
 use crate::random;
-use crate::sessions::CookieKey;
 use crate::sessions::renewal::Kept;
+use crate::sessions::{CookieDigest, CookieKey};
 use crate::state::State;
 
 /// The name of the key in actix-session's state.
@@ -44,17 +43,9 @@ impl NewCookie {
 
     /// Returns the digest that the database stores.
     #[must_use]
-    pub fn digest(&self) -> [u8; 32] {
-        digest_of(&self.text)
+    pub fn digest(&self) -> CookieDigest {
+        CookieDigest::of(&self.text)
     }
-}
-
-/// Returns the SHA-256 of a cookie's key.
-#[must_use]
-pub fn digest_of(key: &str) -> [u8; 32] {
-    let mut bytes = [0; 32];
-    bytes.copy_from_slice(digest(&SHA256, key.as_bytes()).as_ref());
-    bytes
 }
 
 /// A session cookie as it was sent.
@@ -65,14 +56,14 @@ pub enum SentCookie {
     /// The cookie's signature is invalid.
     Forged,
     /// The cookie's signature is valid. The value is the digest of its key.
-    Signed([u8; 32]),
+    Signed(CookieDigest),
 }
 
 /// Returns the request's session cookie.
 #[must_use]
 pub fn sent(request: &HttpRequest, settings: &BrowserSettings) -> SentCookie {
     match request.get_session().get::<String>(KEY) {
-        Ok(Some(key)) => SentCookie::Signed(digest_of(&key)),
+        Ok(Some(key)) => SentCookie::Signed(CookieDigest::of(&key)),
         _ if request.cookie(&settings.session_cookie()).is_some() => SentCookie::Forged,
         _ => SentCookie::Missing,
     }

@@ -12,7 +12,7 @@ pub fn hops(line: &str) -> Option<Vec<Option<IpAddr>>> {
         let element = element.trim_matches(OWS);
         // Empty list elements are ignored (RFC 9110, section 5.6.1).
         if !element.is_empty() {
-            hops.push(asked_by(element)?);
+            hops.push(asked_by(element).ok()?);
         }
     }
     Some(hops)
@@ -29,26 +29,28 @@ pub fn last_hop(line: &[u8]) -> Option<IpAddr> {
 
 const OWS: [char; 2] = [' ', '\t'];
 
-/// Returns the address in the `for` parameter of an element. The outer `None` means that the element is
-/// malformed.
-fn asked_by(element: &str) -> Option<Option<IpAddr>> {
+/// Error: an element of the header is malformed.
+struct Malformed;
+
+/// Returns the address in the `for` parameter of an element, if it names one.
+fn asked_by(element: &str) -> Result<Option<IpAddr>, Malformed> {
     let mut found = None;
-    for pair in split(element, ';')? {
+    for pair in split(element, ';').ok_or(Malformed)? {
         let pair = pair.trim_matches(OWS);
         if pair.is_empty() {
             continue;
         }
-        let (name, value) = pair.split_once('=')?;
+        let (name, value) = pair.split_once('=').ok_or(Malformed)?;
         if !is_token(name) {
-            return None;
+            return Err(Malformed);
         }
-        let value = unquote(value)?;
+        let value = unquote(value).ok_or(Malformed)?;
         // A parameter must not occur twice (RFC 7239, section 4).
         if name.eq_ignore_ascii_case("for") && found.replace(value).is_some() {
-            return None;
+            return Err(Malformed);
         }
     }
-    Some(found.and_then(|node| address(&node)))
+    Ok(found.and_then(|node| address(&node)))
 }
 
 /// Splits at separators outside quoted strings. Returns `None` if a quoted string is not closed.

@@ -1,7 +1,7 @@
 //! Identifies the rows of the table `attempts`. Each counts the attempts against one account, name or
 //! network.
 
-use aws_lc_rs::digest::{SHA256, digest as sha256};
+use crate::digest::Digest;
 
 /// The kinds of counters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -44,7 +44,7 @@ impl CountedBy {
 pub struct Counter {
     pub by: CountedBy,
     /// The SHA-256 of the names and networks that it counts.
-    pub digest: [u8; 32],
+    pub digest: Digest,
     /// The number of attempts per hour that cause no wait.
     pub free: u32,
 }
@@ -53,8 +53,6 @@ impl Counter {
     /// Creates the counter for these names and networks, which must not contain NUL.
     #[must_use]
     pub fn new(by: CountedBy, against: &[&str], free: u32) -> Self {
-        let mut digest = [0; 32];
-        digest.copy_from_slice(sha256(&SHA256, against.join("\0").as_bytes()).as_ref());
-        Self { by, digest, free }
+        Self { by, digest: Digest::of(against.join("\0")), free }
     }
 }

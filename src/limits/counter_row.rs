@@ -59,7 +59,7 @@ impl Row {
     /// Returns whether this is the counter's row.
     #[must_use]
     pub fn is_of(&self, counter: &Counter) -> bool {
-        self.kind == counter.by.as_str() && self.digest == counter.digest
+        self.kind == counter.by.as_str() && self.digest == counter.digest.as_slice()
     }
 
     /// Returns the level at `now`. It falls by the number of free attempts per hour.

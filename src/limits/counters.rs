@@ -19,6 +19,7 @@ use super::spray::{self, FREE_PAST_LIMIT, SprayCounter};
 use crate::audit::event::{self, EventType, Origin, Subject};
 use crate::database::schema::attempts;
 use crate::database::{now, transaction};
+use crate::digest::Digest;
 pub use crate::limits::counter::CountedBy;
 pub use crate::limits::counter_row::Held;
 use crate::users::name::fold_typed;
@@ -322,7 +323,7 @@ fn rows_of(
     connection: &mut PgConnection,
     user_id: Uuid,
     names: &[String],
-) -> QueryResult<Vec<(&'static str, [u8; 32])>> {
+) -> QueryResult<Vec<(&'static str, Digest)>> {
     let networks = known_address::list(connection, user_id)?;
     let mut counters = vec![of_account(user_id, 0)];
     counters.extend(networks.iter().map(|network| of_known_address(user_id, network, 0)));

@@ -21,9 +21,9 @@ pub struct EventQuery {
     pub subject: Option<Uuid>,
     /// Only events of this type.
     #[serde(rename = "type")]
-    #[param(rename = "type")]
+    #[param(rename = "type", value_type = Option<String>)]
     #[serde(default, deserialize_with = "event_type")]
-    pub type_: Option<String>,
+    pub type_: Option<EventType>,
     /// Only events from this time on (RFC 3339).
     pub since: Option<DateTime<Utc>>,
     /// The number of items on a page, from 1 to 200.
@@ -35,8 +35,8 @@ pub struct EventQuery {
 }
 
 /// Parses the parameter `type`.
-fn event_type<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    parameters::one_of(deserializer, &EventType::ALL.map(EventType::as_str)).map(Some)
+fn event_type<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<EventType>, D::Error> {
+    parameters::one_of(deserializer, EventType::NAMES).map(|name| Some(EventType::from(name)))
 }
 
 /// Returns a page of the audit log.
@@ -49,7 +49,8 @@ impl ListEvents {
     /// `validation_failed`.
     pub async fn run(self, state: &State) -> Result<Page<Event>, Problem> {
         let Self { query } = self;
-        let list = format!("audit {:?} {:?} {:?} {:?}", query.actor, query.subject, query.type_, query.since);
+        let event_type = query.type_.as_ref().map(EventType::as_str);
+        let list = format!("audit {:?} {:?} {event_type:?} {:?}", query.actor, query.subject, query.since);
         let request = PageRequest::read(&state.core.secret_keys, list, query.limit, query.cursor.as_deref())?;
         let filter = event::Filter {
             actor_id: query.actor,

@@ -6,8 +6,9 @@ use uuid::Uuid;
 use super::sign_in::{ATTEMPTS, changed_meanwhile};
 use super::user_tag::Expected;
 use crate::audit::Origin;
+use crate::change::Change;
 use crate::database::Connection;
-use crate::guard::caller::{ACCOUNT_WRITE, Caller, Credential};
+use crate::guard::caller::{Caller, Credential};
 use crate::guard::session_cookie::NewCookie;
 use crate::guard::{refusals, rejudge};
 use crate::http::fields::{AuditedLabel, Fields, FromFields, Scope};
@@ -17,14 +18,15 @@ use crate::operations::step_up;
 use crate::operations::throttle;
 use crate::refusal::{self, FieldError, Problem};
 use crate::sessions::renewal::{self, Kept};
-use crate::sessions::{self, Before, EndReason, NewSecret, end_sessions, session};
+use crate::sessions::{self, Before, CookieDigest, EndReason, NewSecret, end_sessions, session};
 use crate::state::State;
 use crate::tokens::personal_token::{
     self, NewPersonalToken, PersonalToken, PlainPersonalToken, RevokeReason, Which,
 };
-use crate::users::change::{self, Change, Changes};
+use crate::users::change::{self, ChangeOutcome, Changes};
 use crate::users::name::{EmailAddress, Username};
 use crate::users::password::{PasswordHash, PlainPassword};
+use crate::users::role::ACCOUNT_WRITE;
 use crate::users::user::Authority;
 use crate::users::{User, set_password};
 
@@ -39,7 +41,7 @@ pub struct MeChanges {
     pub username: Option<Username>,
     /// The new e-mail address. Null removes it.
     #[schema(value_type = Option<String>, format = Email, min_length = 3, max_length = 254)]
-    pub email: Option<Option<EmailAddress>>,
+    pub email: Change<EmailAddress>,
     /// The account's current password.
     #[schema(value_type = String, format = Password)]
     pub current_password: PlainPassword,
@@ -51,10 +53,7 @@ impl FromFields for MeChanges {
         let email = fields.nullable_text("email");
         let current_password = fields.text("current_password");
         let username = username.and_then(|text| fields.parsed("username", Username::parse(&text)));
-        let email = match email {
-            Some(Some(text)) => fields.parsed("email", EmailAddress::parse(&text)).map(Some),
-            other => other.map(|_| None),
-        };
+        let email = email.and_then(|text| fields.parsed("email", EmailAddress::parse(&text)));
         let current_password = PlainPassword::new(current_password.as_deref().unwrap_or(""));
         Some(Self { username, email, current_password })
     }
@@ -162,12 +161,14 @@ impl ChangeProfile {
             let everything = Authority::Unlimited;
             let changed = change::update(connection, user_id, &changes, is_as_seen, &everything, &origin)?;
             Ok(match changed {
-                Change::Done(user) => Ok(user),
-                Change::NameTaken(taken) => Err(refusals::name_taken(taken)),
-                Change::NameRefused(flaw) => Err(refusals::username_flaw(&flaw)),
-                Change::NotFound => Err(refusals::account_deleted()),
-                Change::Stale(user) => Err(expected.refuse(&user)),
-                Change::UnknownRole | Change::Denied(_) | Change::LastAdmin => Err(refusal::internal()),
+                ChangeOutcome::Done(user) => Ok(user),
+                ChangeOutcome::NameTaken(taken) => Err(refusals::name_taken(taken)),
+                ChangeOutcome::NameRefused(flaw) => Err(refusals::username_flaw(&flaw)),
+                ChangeOutcome::NotFound => Err(refusals::account_deleted()),
+                ChangeOutcome::Stale(user) => Err(expected.refuse(&user)),
+                ChangeOutcome::UnknownRole | ChangeOutcome::Denied(_) | ChangeOutcome::LastAdmin => {
+                    Err(refusal::internal())
+                }
             })
         };
         rejudge::transaction(state, caller, Some(user_id), change).await
@@ -201,7 +202,7 @@ impl ChangePassword {
                 matches!(caller.credential, Credential::SessionCookie { .. }).then(NewCookie::generate);
             let digest = cookie.as_ref().map(NewCookie::digest);
             let changed = replace_password(state, caller, hashes, digest, request.revoke_tokens, &origin);
-            if let Some(kept) = changed.await? {
+            if let Replacement::Done(kept) = changed.await? {
                 return Ok(cookie.zip(kept));
             }
             verified_hash =
@@ -211,32 +212,39 @@ impl ChangePassword {
     }
 }
 
-/// Replaces the password. Returns `None` if the stored hash is no longer the one that was verified.
+/// The outcome of replacing a password.
+enum Replacement {
+    /// The password was replaced. A browser's session has a new cookie.
+    Done(Option<Kept>),
+    /// The stored hash is no longer the one that was verified.
+    Outdated,
+}
+
 async fn replace_password(
     state: &State,
     caller: &Caller,
     (verified_hash, new_hash): (String, PasswordHash),
-    cookie: Option<[u8; 32]>,
+    cookie: Option<CookieDigest>,
     revoke_tokens: bool,
     origin: &Origin,
-) -> Result<Option<Option<Kept>>, Problem> {
+) -> Result<Replacement, Problem> {
     let (user_id, kept, origin) = (caller.user_id, caller.credential.session_id(), origin.clone());
     let limits = state.tokens.lifetimes.clone();
     let change = move |connection: &mut Connection, _: &Caller| {
         let changed =
             set_password::change_own(connection, user_id, &verified_hash, &new_hash, kept, &origin)?;
         if changed.is_none() {
-            return Ok(Ok(None));
+            return Ok(Ok(Replacement::Outdated));
         }
         if revoke_tokens {
             let (all, reason) = (Which::AllOf(user_id), RevokeReason::PasswordChanged);
             personal_token::revoke(connection, all, reason, &origin)?;
         }
-        let Some((id, digest)) = kept.zip(cookie) else { return Ok(Ok(Some(None))) };
+        let Some((id, digest)) = kept.zip(cookie) else { return Ok(Ok(Replacement::Done(None))) };
         let renewed =
             renewal::renew(connection, id, &NewSecret::Cookie(digest), Before::Over, &limits, &origin)?;
         renewal::announce(connection, id)?;
-        Ok(Ok(Some(renewed.map(|renewed| renewed.kept))))
+        Ok(Ok(Replacement::Done(renewed.map(|renewed| renewed.kept))))
     };
     rejudge::transaction(state, caller, Some(user_id), change).await
 }

@@ -10,7 +10,7 @@ use crate::operations::roles;
 use crate::operations::throttle;
 use crate::refusal::{Action, Code, Problem};
 use crate::sessions::refresh_token::{self, PlainRefreshToken};
-use crate::sessions::{Grant, Presented, Rotation, Turn, rotate, rotate_former, session};
+use crate::sessions::{EndReason, Grant, Presented, Rotation, Turn, rotate, rotate_former, session};
 use crate::state::State;
 
 /// A request to refresh.
@@ -82,7 +82,7 @@ async fn trade(
         }
         Rotation::Reused => Err(refusals::refresh_token_reused()),
         Rotation::Unknown => Err(refusals::refresh_token_unknown()),
-        Rotation::Ended { at, reason } => Err(refusals::session_ended(at, &reason)),
+        Rotation::Ended(ended) => Err(refusals::session_ended(&ended)),
         Rotation::Expired { at } => Err(refusals::session_expired(at)),
         Rotation::AccountDeleted => Err(refusals::account_deleted()),
         Rotation::AccountDisabled => Err(refusals::account_disabled()),
@@ -116,7 +116,7 @@ fn unless_lost(state: &State, decided: Rotation) -> Rotation {
     match &decided {
         Rotation::Rotated(grant) | Rotation::Repeated(grant) => {
             let ended = state.cache.ended(grant.session_id);
-            ended.map_or(decided, |(at, reason)| Rotation::Ended { at, reason })
+            ended.map_or(decided, |ended| Rotation::Ended(ended.map(EndReason::from)))
         }
         _ => decided,
     }
@@ -142,7 +142,7 @@ fn check_of(decided: &Rotation) -> Option<Check> {
     match decided {
         Rotation::Rotated(_) | Rotation::Repeated(_) => None,
         Rotation::Reused => Some(Check::Revocation),
-        Rotation::Unknown | Rotation::Ended { .. } | Rotation::Expired { .. } => Some(Check::Session),
+        Rotation::Unknown | Rotation::Ended(_) | Rotation::Expired { .. } => Some(Check::Session),
         Rotation::AccountDeleted | Rotation::AccountDisabled => Some(Check::User),
         Rotation::ScopeRefused { .. } => Some(Check::Scope),
     }

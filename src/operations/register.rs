@@ -11,10 +11,8 @@ use crate::state::State;
 use crate::users::User;
 use crate::users::name::{EmailAddress, Username};
 use crate::users::password::PlainPassword;
+use crate::users::role;
 use crate::users::user::{self, Authority, Insertion, NewUser};
-
-/// The role of a registered account.
-const ROLE: &str = "member";
 
 /// An account to register.
 #[derive(Clone, utoipa::ToSchema)]
@@ -87,7 +85,7 @@ async fn make_account(state: &State, request: RegisterRequest, origin: Origin) -
         username: request.username,
         email: request.email,
         password_hash: Some(hash),
-        role: ROLE.to_owned(),
+        role: role::DEFAULT.to_owned(),
     };
     let inserted = state
         .core

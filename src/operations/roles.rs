@@ -2,14 +2,14 @@
 
 use crate::refusal::{FieldError, Problem};
 use crate::state::State;
-use crate::users::user;
+use crate::users::role;
 
 /// Lists the names of the roles.
 pub struct ListRoleNames;
 
 impl ListRoleNames {
     pub async fn run(self, state: &State) -> Result<Vec<String>, Problem> {
-        let roles = state.core.database.run(user::list_roles).await?;
+        let roles = state.core.database.run(role::list).await?;
         Ok(roles.into_iter().map(|(name, _)| name).collect())
     }
 }
@@ -25,7 +25,7 @@ pub async fn refuse_unknown_scope(state: &State, names: &[String]) -> Result<(),
 
 /// Returns the field errors for names that no role has.
 pub async fn find_unknown_scope(state: &State, names: &[String]) -> Result<Vec<FieldError>, Problem> {
-    let roles = state.core.database.run(user::list_roles).await?;
+    let roles = state.core.database.run(role::list).await?;
     let is_known = |name: &&String| roles.iter().any(|(_, permissions)| permissions.contains(name));
     let unknown = names.iter().filter(|name| !is_known(name)).map(|unknown| {
         let detail = format!("`{unknown}` is not a known permission");

@@ -13,7 +13,8 @@ use crate::random;
 use crate::refusal::{Code, Problem};
 use crate::sessions::standing::FormerCookie;
 use crate::sessions::{
-    self, EndReason, Grant, HeldBy, NewSession, Which, end_sessions, find_browser_standing, session,
+    self, CookieDigest, EndReason, Grant, HeldBy, NewSession, Which, end_sessions, find_browser_standing,
+    session,
 };
 use crate::state::State;
 use crate::users::name::fold_typed;
@@ -36,7 +37,7 @@ pub struct SignIn {
     /// The credential that the client gets for the session.
     pub held_by: HeldBy,
     /// The digest of the browser's cookie from an earlier session. The new session replaces that one.
-    pub replaces: Option<[u8; 32]>,
+    pub replaces: Option<CookieDigest>,
 }
 
 impl SignIn {
@@ -48,43 +49,49 @@ impl SignIn {
     pub async fn run(&self, state: &State, origin: &Origin) -> Result<Grant, Problem> {
         let reservation = throttle::reserve_sign_in(state, &self.username, origin).await?;
         match try_sign_in(state, self, &reservation, origin).await {
-            Ok(settled) => settled,
+            Ok(Attempt::SignedIn(grant)) => Ok(*grant),
+            Ok(Attempt::Refused(problem)) => Err(problem),
             Err(problem) => Err(throttle::give_back_refused(state, reservation, problem).await),
         }
     }
 }
 
-/// Tries to sign in. The inner result belongs to an attempt that was settled, the outer error to one in which
-/// no password was checked.
+/// The outcome of a sign-in whose reserved attempt is settled.
+enum Attempt {
+    SignedIn(Box<Grant>),
+    Refused(Problem),
+}
+
+/// Tries to sign in. An error means that the attempt is not settled, because no password was checked or the
+/// session could not be started. The caller gives the attempt back.
 async fn try_sign_in(
     state: &State,
     wanted: &SignIn,
     reservation: &Reservation,
     origin: &Origin,
-) -> Result<Result<Grant, Problem>, Problem> {
+) -> Result<Attempt, Problem> {
     for _ in 0..ATTEMPTS {
         let found = find_login(state, &wanted.username).await?;
         let hash = found.as_ref().and_then(|login| login.password_hash.clone());
         let claim = claim_of(wanted, found.as_ref(), reservation);
         let verified = state.core.passwords.verify(claim, hash.clone(), wanted.password.clone()).await;
         let (Some(login), Some(hash), Some(verified)) = (found.clone(), hash, verified?) else {
-            let refused = refuse_sign_in(state, wanted, found, reservation, origin, Code::InvalidCredentials);
-            return Ok(Err(refused.await));
+            let code = Code::InvalidCredentials;
+            return Ok(refuse_sign_in(state, wanted, found, reservation, origin, code).await);
         };
         // Only someone with the right password learns this.
         if !login.user.is_active() {
-            let refused =
-                refuse_sign_in(state, wanted, Some(login), reservation, origin, Code::AccountDisabled);
-            return Ok(Err(refused.await));
+            let code = Code::AccountDisabled;
+            return Ok(refuse_sign_in(state, wanted, Some(login), reservation, origin, code).await);
         }
         if let Some(scope) = &wanted.scope
             && let Err(problem) = check_scope_of(state, scope, &login).await
         {
-            return refuse_scope_of(state, &login, problem, reservation, origin).await.map(Err);
+            return refuse_scope_of(state, &login, problem, reservation, origin).await;
         }
         let upgraded = verified.upgraded.map(|hash| hash.expose().to_owned());
         if let Some(grant) = begin(state, wanted, &login, (hash, upgraded), reservation, origin).await? {
-            return Ok(Ok(grant));
+            return Ok(Attempt::SignedIn(Box::new(grant)));
         }
         // The password or the status has changed since it was verified, so try again.
     }
@@ -165,7 +172,7 @@ async fn refuse_scope_of(
     problem: Problem,
     reservation: &Reservation,
     origin: &Origin,
-) -> Result<Problem, Problem> {
+) -> Result<Attempt, Problem> {
     let code = problem.code();
     if code.status().is_server_error() {
         return Err(problem);
@@ -177,7 +184,8 @@ async fn refuse_scope_of(
         event::insert(connection, &origin, EventType::LoginFailed, subject, &details)?;
         reservation.settle(connection, Outcome::GivenBack)
     });
-    noted.await.map_err(Problem::from).map(|()| problem)
+    noted.await?;
+    Ok(Attempt::Refused(problem))
 }
 
 /// Refuses a sign-in. An unknown user, a wrong password and an account without a password get the same
@@ -189,25 +197,18 @@ async fn refuse_sign_in(
     reservation: &Reservation,
     origin: &Origin,
     code: Code,
-) -> Problem {
+) -> Attempt {
     let typed = throttle::name_for_audit(&wanted.username);
-    let (origin, reservation) = (origin.clone(), reservation.clone());
-    let noted = state
-        .core
-        .database
-        .transaction(move |connection| {
-            let user = login.as_ref().map(|login| &login.user);
-            let subject = Subject { id: user.map(|user| user.id), name: Some(&typed) };
-            let details = json!({ "code": code.as_str(), "known": user.is_some() });
-            event::insert(connection, &origin, EventType::LoginFailed, subject, &details)?;
-            reservation.settle(connection, Outcome::Failed)
-        })
-        .await;
-    match (noted, code) {
-        (Err(error), _) => Problem::from(error),
+    let user_id = login.map(|login| login.user.id);
+    let details = json!({ "code": code.as_str(), "known": user_id.is_some() });
+    let subject = Subject { id: user_id, name: Some(&typed) };
+    let failure = (EventType::LoginFailed, subject, details);
+    let recorded = throttle::record_failure(state, reservation.clone(), failure, origin).await;
+    Attempt::Refused(match (recorded, code) {
+        (Err(problem), _) => problem,
         (Ok(()), Code::AccountDisabled) => refusals::account_disabled(),
         (Ok(()), _) => refusals::invalid_credentials(),
-    }
+    })
 }
 
 /// Returns the party that this password check counts against. A name without an account has a share like any

@@ -5,11 +5,11 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::sign_in::{ATTEMPTS, changed_meanwhile};
-use crate::audit::event::{self, EventType, Origin, Subject};
+use crate::audit::event::{EventType, Origin, Subject};
 use crate::blocking::caller;
 use crate::guard::caller::Caller;
 use crate::guard::refusals;
-use crate::limits::counters::{Outcome, Reservation};
+use crate::limits::counters::Outcome;
 use crate::operations::throttle;
 use crate::refusal::Problem;
 use crate::sessions::{Lapse, NewSecret, SteppedUp, Verified, step_up};
@@ -78,7 +78,9 @@ async fn verify_again(
             Ok(hash)
         }
         Ok(None) => {
-            note_wrong_password(state, caller, origin, failed, reservation).await?;
+            let (event_type, details) = failed;
+            let subject = Subject { id: Some(caller.user_id), name: Some(&caller.username) };
+            throttle::record_failure(state, reservation, (event_type, subject, details), origin).await?;
             Err(refusals::wrong_password(pointer))
         }
         Err(problem) => Err(throttle::give_back_refused(state, reservation, problem).await),
@@ -94,26 +96,6 @@ async fn verify_reserved(
     let claim = caller::current().claim_of_password();
     let verified = state.core.passwords.verify(claim, hash.clone(), password).await?;
     Ok(hash.filter(|_| verified.is_some()))
-}
-
-async fn note_wrong_password(
-    state: &State,
-    caller: &Caller,
-    origin: &Origin,
-    (event_type, details): (EventType, Value),
-    reservation: Reservation,
-) -> Result<(), Problem> {
-    let (user_id, username, origin) = (caller.user_id, caller.username.clone(), origin.clone());
-    state
-        .core
-        .database
-        .transaction(move |connection| {
-            let subject = Subject { id: Some(user_id), name: Some(&username) };
-            event::insert(connection, &origin, event_type, subject, &details)?;
-            reservation.settle(connection, Outcome::Failed)
-        })
-        .await
-        .map_err(Problem::from)
 }
 
 /// Returns the stored hash of a user's password.
@@ -138,7 +120,7 @@ fn made<T>(verified: Verified<T>) -> Result<Option<T>, Problem> {
 /// Returns the refusal that the guard would give the caller now.
 fn lapsed(lapse: Lapse) -> Problem {
     match lapse {
-        Lapse::SessionEnded(at, reason) => refusals::session_ended(at, &reason),
+        Lapse::SessionEnded(ended) => refusals::session_ended(&ended),
         Lapse::SessionUnknown => refusals::session_unknown(),
         Lapse::AccountDeleted => refusals::account_deleted(),
         Lapse::AccountDisabled => refusals::account_disabled(),

@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::audit::event::{self, EventType, Origin, Subject};
 use crate::blocking::caller;
@@ -85,29 +85,55 @@ pub async fn reserve_registration(state: &State, origin: &Origin) -> Result<Rese
     }
 }
 
-/// Records the outcome of a reserved attempt.
+/// Records the outcome of a reserved attempt. If that fails, it is tried once more in the background.
 pub async fn settle(state: &State, reservation: Reservation, outcome: Outcome) -> Result<(), Problem> {
+    let again = reservation.clone();
     let settled =
         state.core.database.transaction(move |connection| reservation.settle(connection, outcome)).await;
-    settled.map_err(Problem::from)
+    settled.map_err(|error| {
+        drop(start_settling(state, again, outcome));
+        Problem::from(error)
+    })
+}
+
+/// Records a failed attempt, with its event. If that fails, the attempt is settled without the event, in the
+/// background.
+pub(super) async fn record_failure(
+    state: &State,
+    reservation: Reservation,
+    (event_type, subject, details): (EventType, Subject<'_>, Value),
+    origin: &Origin,
+) -> Result<(), Problem> {
+    let (origin, id, name) = (origin.clone(), subject.id, subject.name.map(str::to_owned));
+    let again = reservation.clone();
+    let recorded = state.core.database.transaction(move |connection| {
+        let subject = Subject { id, name: name.as_deref() };
+        event::insert(connection, &origin, event_type.clone(), subject, &details)?;
+        reservation.settle(connection, Outcome::Failed)
+    });
+    recorded.await.map_err(|error| {
+        drop(start_settling(state, again, Outcome::Failed));
+        Problem::from(error)
+    })
 }
 
 /// Gives back a reserved attempt that was not made, through no fault of the client. The client waits for this
 /// no longer than for any other query. If it fails, the attempt stays counted.
 pub async fn give_back(state: &State, reservation: Reservation) {
-    let given = start_giving_back(state, reservation);
+    let given = start_settling(state, reservation, Outcome::GivenBack);
     let _ = tokio::time::timeout(database::patience(), given).await;
 }
 
-fn start_giving_back(state: &State, reservation: Reservation) -> tokio::task::JoinHandle<()> {
+/// Settles an attempt in the background.
+fn start_settling(state: &State, reservation: Reservation, outcome: Outcome) -> tokio::task::JoinHandle<()> {
     let database = state.core.database.clone();
-    let giving = async move {
-        let settle = move |connection: &mut Connection| reservation.settle(connection, Outcome::GivenBack);
+    let settling = async move {
+        let settle = move |connection: &mut Connection| reservation.settle(connection, outcome);
         if let Err(error) = database.transaction(settle).await {
-            tracing::debug!(%error, "an attempt that was not made could not be given back; it still counts");
+            tracing::debug!(%error, ?outcome, "an attempt is not settled and continues to count");
         }
     };
-    actix_web::rt::spawn(caller::in_the_name_of(caller::current(), giving))
+    actix_web::rt::spawn(caller::in_the_name_of(caller::current(), settling))
 }
 
 /// Gives back a refused attempt, and returns the refusal. A refusal for overload is delayed. A refusal
@@ -115,7 +141,7 @@ fn start_giving_back(state: &State, reservation: Reservation) -> tokio::task::Jo
 /// only add to the load.
 pub(super) async fn give_back_refused(state: &State, reservation: Reservation, problem: Problem) -> Problem {
     if problem.code() == Code::DatabaseUnavailable {
-        drop(start_giving_back(state, reservation));
+        drop(start_settling(state, reservation, Outcome::GivenBack));
         return problem;
     }
     give_back(state, reservation).await;

@@ -6,9 +6,9 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use crate::guard::Caller;
 use crate::http::conditions::Conditions;
 use crate::refusal::{self, Code, Problem};
+use crate::tokens::owner::UserStatus;
 use crate::users::User;
 use crate::users::seen::{self, Seen};
-use crate::users::user::ACTIVE;
 
 /// Separates the digest of the editable fields from the rest of the tag. Neither part contains it.
 const SEPARATOR: char = '.';
@@ -26,7 +26,8 @@ pub fn entity_tag(user: &User) -> String {
 /// stays current as long as the account's [`entity_tag`] does.
 #[must_use]
 pub fn own_entity_tag(caller: &Caller, shown: &str) -> String {
-    let edited = seen::edit_tag(&caller.username, caller.email.as_deref(), &caller.role, ACTIVE);
+    let edited =
+        seen::edit_tag(&caller.username, caller.email.as_deref(), &caller.role, UserStatus::Active.as_str());
     let mut rest = DefaultHasher::new();
     shown.hash(&mut rest);
     format!("\"{edited}{SEPARATOR}{:x}\"", rest.finish())
@@ -104,6 +105,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+    use crate::users::role;
 
     #[test]
     fn tag_is_current_until_an_edited_field_changes() {
@@ -111,8 +113,8 @@ mod tests {
             id: Uuid::nil(),
             username: "alice".to_owned(),
             email: None,
-            role: "member".to_owned(),
-            status: "active".to_owned(),
+            role: role::MEMBER.to_owned(),
+            status: UserStatus::Active,
             version: 1,
             created_at: DateTime::UNIX_EPOCH,
             updated_at: DateTime::UNIX_EPOCH,
@@ -123,7 +125,7 @@ mod tests {
         let signed_in = User { last_login_at: DateTime::from_timestamp(7, 0), ..user.clone() };
         assert_ne!(entity_tag(&signed_in), tag);
         assert!(is_current(&tag, &signed_in.edit_tag()));
-        let promoted = User { role: "admin".to_owned(), ..user.clone() };
+        let promoted = User { role: role::ADMIN.to_owned(), ..user.clone() };
         assert!(!is_current(&tag, &promoted.edit_tag()));
         for odd in [
             "",

@@ -85,6 +85,39 @@ impl Flaws {
     }
 }
 
+/// The outcome of a submitted form.
+pub enum FormOutcome<T> {
+    /// The form was accepted.
+    Done(T),
+    /// The form is shown again with these errors.
+    Invalid(Flaws),
+    /// The request was refused for a reason that is not in the form.
+    Refused(Problem),
+}
+
+impl<T> FormOutcome<T> {
+    /// Returns the outcome of a form with an error in one field.
+    #[must_use]
+    pub fn invalid(field: &str, detail: &str) -> Self {
+        Self::Invalid(Flaws::of_field(field, detail))
+    }
+}
+
+impl<T> From<Problem> for FormOutcome<T> {
+    fn from(problem: Problem) -> Self {
+        match Flaws::of(problem) {
+            Ok(flaws) => Self::Invalid(flaws),
+            Err(problem) => Self::Refused(problem),
+        }
+    }
+}
+
+impl<T> From<Result<T, Problem>> for FormOutcome<T> {
+    fn from(result: Result<T, Problem>) -> Self {
+        result.map_or_else(Self::from, Self::Done)
+    }
+}
+
 /// Turns a detail into a sentence.
 fn sentence(detail: &str) -> String {
     let mut letters = detail.chars();

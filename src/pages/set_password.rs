@@ -8,7 +8,7 @@ use actix_web::{HttpResponse, web};
 use askama::Template;
 
 use super::answer::answer;
-use super::flaws::Flaws;
+use super::flaws::{Flaws, FormOutcome};
 use super::shell::Shell;
 use crate::audit::Origin;
 use crate::guard::origin::RequestOrigin;
@@ -124,16 +124,17 @@ async fn set(
     let password = PlainPassword::new(typed);
     let names = (user.username.as_str(), user.email.as_deref());
     let hashed = if sent.field("again") == Some(typed) {
-        new_password::hash_new_password(&state, password, names, "/new_password").await.map_err(Flaws::of)
+        new_password::hash_new_password(&state, password, names, "/new_password").await.into()
     } else {
-        Err(Ok(Flaws::of_field("again", "This is not the same as above.")))
+        FormOutcome::invalid("again", "This is not the same as above.")
     };
     let hash = match hashed {
-        Ok(hash) => hash,
-        Err(flaws) => {
-            let page = form(&state, user.username, flaws?);
+        FormOutcome::Done(hash) => hash,
+        FormOutcome::Invalid(flaws) => {
+            let page = form(&state, user.username, flaws);
             return answer(StatusCode::UNPROCESSABLE_ENTITY, &page);
         }
+        FormOutcome::Refused(problem) => return Err(problem),
     };
     let digest = LinkToken::digest(&token);
     let set = state
@@ -142,7 +143,7 @@ async fn set(
         .transaction(move |connection| set_password::consume_link(connection, &digest, &hash, &from.0))
         .await?;
     match set {
-        Setting::Done(user, ended) => answer(StatusCode::OK, &done(&user, ended)),
+        Setting::Done((user, ended)) => answer(StatusCode::OK, &done(&user, ended)),
         Setting::NotFound | Setting::Denied(_) => answer(StatusCode::NOT_FOUND, &*GONE),
     }
 }

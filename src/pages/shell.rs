@@ -2,6 +2,7 @@
 
 use super::assets;
 use crate::guard::Caller;
+use crate::users::role::{AUDIT_READ, SERVER_READ, USERS_READ};
 
 /// The values in the template base.html.
 pub struct Shell {
@@ -37,8 +38,7 @@ impl Shell {
     #[must_use]
     pub fn of(caller: &Caller) -> Self {
         let csrf_token = caller.credential.csrf_token().unwrap_or_default().to_owned();
-        let admin =
-            [("server:read", "/admin"), ("users:read", "/admin/users"), ("audit:read", "/admin/audit")];
+        let admin = [(SERVER_READ, "/admin"), (USERS_READ, "/admin/users"), (AUDIT_READ, "/admin/audit")];
         let admin = admin.iter().find(|(permission, _)| caller.may(permission)).map_or("", |(_, path)| path);
         let user = SignedIn { username: caller.username.clone(), csrf_token, admin };
         Self { user: Some(user), offers_login: false }

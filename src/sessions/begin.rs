@@ -13,9 +13,11 @@ use diesel::sql_types::{
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::cookie_digest::CookieDigest;
 use super::end::{EndReason, Which, end_sessions};
-use super::session::{Grant, Limits, delta, interval, list};
+use super::session::{Grant, Limits, SessionKind, delta, interval, list};
 use crate::audit::Origin;
+use crate::digest::Digest;
 use crate::random;
 
 /// A session to start.
@@ -40,10 +42,10 @@ pub struct NewSession {
 #[derive(Clone, Debug)]
 pub enum HeldBy {
     /// An API client's refresh token, by the SHA-256 of its random bytes.
-    RefreshToken([u8; 32]),
+    RefreshToken(Digest),
     /// A browser's cookie, by the SHA-256 of its key.
     Cookie {
-        digest: [u8; 32],
+        digest: CookieDigest,
         /// The session expires if it is not used for this long.
         idle_ttl: Duration,
         /// True if the browser keeps the cookie after it is closed.
@@ -53,7 +55,7 @@ pub enum HeldBy {
 
 /// The columns of a [`HeldBy`].
 struct Held<'a> {
-    kind: &'static str,
+    kind: SessionKind,
     secret_digest: Option<&'a [u8]>,
     cookie_digest: Option<&'a [u8]>,
     idle_seconds: Option<i32>,
@@ -65,12 +67,18 @@ impl<'a> Held<'a> {
         match held_by {
             HeldBy::RefreshToken(digest) => {
                 let (cookie_digest, idle_seconds, is_kept) = (None, None, None);
-                Self { kind: "api", secret_digest: Some(digest), cookie_digest, idle_seconds, is_kept }
+                Self {
+                    kind: SessionKind::Api,
+                    secret_digest: Some(digest.as_slice()),
+                    cookie_digest,
+                    idle_seconds,
+                    is_kept,
+                }
             }
             HeldBy::Cookie { digest, idle_ttl, is_kept } => Self {
-                kind: "browser",
+                kind: SessionKind::Browser,
                 secret_digest: None,
-                cookie_digest: Some(digest),
+                cookie_digest: Some(digest.as_slice()),
                 idle_seconds: Some(i32::try_from(idle_ttl.as_secs()).unwrap_or(i32::MAX)),
                 is_kept: Some(*is_kept),
             },
@@ -205,7 +213,7 @@ impl QueryFragment<Pg> for Beginning<'_> {
         out.push_sql(" AS verified_hash, ");
         out.push_bind_param::<Nullable<Text>, _>(&new.upgraded_hash)?;
         out.push_sql(" AS upgraded_hash, ");
-        out.push_bind_param::<Text, _>(self.held.kind)?;
+        out.push_bind_param::<Text, _>(&self.held.kind)?;
         out.push_sql(" AS kind, ");
         out.push_bind_param::<Nullable<Binary>, _>(&self.held.secret_digest)?;
         out.push_sql(" AS secret_digest, ");

@@ -6,71 +6,36 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::audit::event::{self, EventType, Origin, Subject};
+use crate::database::named::named;
 use crate::database::now;
 use crate::database::schema::{former_secrets, refresh_tokens, sessions};
+use crate::digest::Digest;
 use crate::tokens::revocation::{self, Revoked};
 
-/// The reason why a session ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EndReason {
-    /// The session's own client signed out.
-    Logout,
-    /// The user ended it from another session.
-    EndedByUser,
-    EndedByAdmin,
-    /// The user changed their password.
-    PasswordChanged,
-    /// An admin set a new password.
-    PasswordReset,
-    /// A refresh token that had already been used was presented again.
-    RefreshTokenReused,
-    /// The user had more sessions than the limit allows.
-    TooManySessions,
-    /// The browser signed in again.
-    SignedInAgain,
-    /// The account was deleted.
-    AccountDeleted,
-    /// The database was restored to an earlier state.
-    DatabaseRestored,
-    /// The session was renewed as often as its generation numbers allow.
-    RenewalsUsedUp,
-}
-
-impl EndReason {
-    const ALL: [Self; 11] = [
-        Self::Logout,
-        Self::EndedByUser,
-        Self::EndedByAdmin,
-        Self::PasswordChanged,
-        Self::PasswordReset,
-        Self::RefreshTokenReused,
-        Self::TooManySessions,
-        Self::SignedInAgain,
-        Self::AccountDeleted,
-        Self::DatabaseRestored,
-        Self::RenewalsUsedUp,
-    ];
-
-    #[must_use]
-    pub fn read(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|reason| reason.as_str() == name)
-    }
-
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Logout => "logout",
-            Self::EndedByUser => "ended_by_user",
-            Self::EndedByAdmin => "ended_by_admin",
-            Self::PasswordChanged => "password_changed",
-            Self::PasswordReset => "password_reset",
-            Self::RefreshTokenReused => "refresh_token_reused",
-            Self::TooManySessions => "too_many_sessions",
-            Self::SignedInAgain => "signed_in_again",
-            Self::AccountDeleted => "account_deleted",
-            Self::DatabaseRestored => "database_restored",
-            Self::RenewalsUsedUp => "renewals_used_up",
-        }
+named! {
+    /// The reason why a session ended.
+    pub enum EndReason {
+        /// The session's own client signed out.
+        Logout = "logout",
+        /// The user ended it from another session.
+        EndedByUser = "ended_by_user",
+        EndedByAdmin = "ended_by_admin",
+        /// The user changed their password.
+        PasswordChanged = "password_changed",
+        /// An admin set a new password.
+        PasswordReset = "password_reset",
+        /// A refresh token that had already been used was presented again.
+        RefreshTokenReused = "refresh_token_reused",
+        /// The user had more sessions than the limit allows.
+        TooManySessions = "too_many_sessions",
+        /// The browser signed in again.
+        SignedInAgain = "signed_in_again",
+        /// The account was deleted.
+        AccountDeleted = "account_deleted",
+        /// The database was restored to an earlier state.
+        DatabaseRestored = "database_restored",
+        /// The session was renewed as often as its generation numbers allow.
+        RenewalsUsedUp = "renewals_used_up",
     }
 }
 
@@ -86,7 +51,7 @@ pub enum Which {
     /// This session, if it belongs to the user.
     OneOf(Uuid, Uuid),
     /// This session, if its refresh token has, or had, random bytes with this SHA-256.
-    OfRefreshToken(Uuid, [u8; 32]),
+    OfRefreshToken(Uuid, Digest),
     /// All sessions. With a time, only those that started by then.
     Every(Option<DateTime<Utc>>),
 }
@@ -105,7 +70,7 @@ pub fn end_sessions(
     let ids = find_unended(connection, which)?;
     let mut ended = Vec::with_capacity(ids.len());
     for batch in ids.chunks(NAMED_EACH) {
-        ended.extend(end_batch(connection, batch, reason, origin, ids.len() <= NAMED_EACH)?);
+        ended.extend(end_batch(connection, batch, &reason, origin, ids.len() <= NAMED_EACH)?);
     }
     if ids.len() > NAMED_EACH {
         revocation::insert_change(connection, &Revoked::Everything, reason.as_str())?;
@@ -116,7 +81,7 @@ pub fn end_sessions(
 fn end_batch(
     connection: &mut PgConnection,
     ids: &[Uuid],
-    reason: EndReason,
+    reason: &EndReason,
     origin: &Origin,
     names_each: bool,
 ) -> QueryResult<Vec<Uuid>> {

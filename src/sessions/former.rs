@@ -18,6 +18,7 @@ use super::session::{Grant, Limits, interval};
 use crate::audit::event::{self, EventType, Origin, Subject};
 use crate::database::schema::{former_secrets, refresh_tokens, sessions};
 use crate::database::{now, transaction};
+use crate::tokens::ended::Ended;
 use crate::tokens::revocation::{self, Revoked};
 
 /// The row that is read under the lock on the session's refresh token, with the outcome.
@@ -42,7 +43,7 @@ struct Found {
     #[diesel(sql_type = Nullable<Timestamptz>)]
     ended_at: Option<DateTime<Utc>>,
     #[diesel(sql_type = Nullable<Text>)]
-    ended_reason: Option<String>,
+    ended_reason: Option<EndReason>,
     #[diesel(sql_type = Nullable<Array<Text>>)]
     session_scope: Option<Vec<String>>,
     #[diesel(sql_type = Nullable<SqlUuid>)]
@@ -112,7 +113,7 @@ fn find(connection: &mut PgConnection, presented: &Presented, limits: &Limits) -
     let interval: fn(std::time::Duration) -> PgInterval = interval;
     diesel::sql_query(DECIDE)
         .bind::<SqlUuid, _>(presented.session_id)
-        .bind::<Binary, _>(presented.secret_digest)
+        .bind::<Binary, _>(presented.secret_digest.as_slice())
         .bind::<Integer, _>(presented.generation)
         .bind::<Nullable<Array<Text>>, _>(&presented.scope)
         .bind::<Interval, _>(interval(limits.refresh_grace))
@@ -148,7 +149,8 @@ fn write(
 
 /// Ends the session, whose refresh token the caller has locked.
 fn end(connection: &mut PgConnection, id: Uuid, matters_until: DateTime<Utc>) -> QueryResult<()> {
-    let reason = EndReason::RefreshTokenReused.as_str();
+    let reason = EndReason::RefreshTokenReused;
+    let reason = reason.as_str();
     diesel::update(refresh_tokens::table.find(id))
         .set((refresh_tokens::ended_at.eq(now().nullable()), refresh_tokens::ended_reason.eq(reason)))
         .execute(connection)?;
@@ -197,7 +199,7 @@ impl Found {
     }
 
     fn rotation(self, presented: &Presented) -> Rotation {
-        let ended = self.ended_at.zip(self.ended_reason.clone());
+        let ended = Ended::of_columns(self.ended_at, self.ended_reason.clone());
         let (outcome, expired_at) = (self.outcome.clone(), self.refresh_expires_at);
         match (outcome.as_str(), ended, self.into_grant(presented)) {
             ("rotated", _, Some(grant)) => Rotation::Rotated(Box::new(grant)),
@@ -207,7 +209,7 @@ impl Found {
             ("account_disabled", ..) => Rotation::AccountDisabled,
             ("reused", ..) => Rotation::Reused,
             ("expired", ..) => Rotation::Expired { at: expired_at },
-            ("ended", Some((at, reason)), _) => Rotation::Ended { at, reason },
+            ("ended", Some(ended), _) => Rotation::Ended(ended),
             // In the remaining cases the account was deleted.
             _ => Rotation::AccountDeleted,
         }

@@ -4,10 +4,14 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use uuid::Uuid;
 
+use super::end::EndReason;
 use super::renewal::GENERATIONS_LEFT;
-use super::session::browser_idle_end;
+use super::session::{SessionKind, browser_idle_end};
 use crate::database::now;
 use crate::database::schema::{former_secrets, refresh_tokens, sessions, users};
+use crate::digest::Digest;
+use crate::tokens::ended::Ended;
+use crate::tokens::owner::UserStatus;
 
 /// The history of a session.
 #[derive(Clone, Debug)]
@@ -16,9 +20,8 @@ pub struct SessionLife {
     /// `None` if the account was deleted.
     pub user_id: Option<Uuid>,
     pub username: Option<String>,
-    pub user_status: Option<String>,
-    /// `browser` or `api`.
-    pub kind: String,
+    pub user_status: Option<UserStatus>,
+    pub kind: SessionKind,
     /// The name that the device gave itself.
     pub device: Option<String>,
     /// The client address of the sign-in.
@@ -31,26 +34,26 @@ pub struct SessionLife {
     pub expires_at: DateTime<Utc>,
     /// True if `expires_at` has passed.
     pub is_expired: bool,
-    pub ended: Option<(DateTime<Utc>, String)>,
+    pub ended: Option<Ended<EndReason>>,
     /// The number of refreshes, and the time of the last one.
     pub refreshed: Option<(i32, Option<DateTime<Utc>>)>,
     /// The times when the latest secrets were replaced, in ascending order.
     pub renewed_at: Vec<DateTime<Utc>>,
 }
 
-type Of = (Uuid, String, Option<String>, Option<String>);
+type Of = (Uuid, SessionKind, Option<String>, Option<String>);
 type Times = (DateTime<Utc>, DateTime<Utc>, DateTime<Utc>, Option<DateTime<Utc>>, DateTime<Utc>);
-type Ended = (Option<DateTime<Utc>>, Option<String>);
-type User = Option<(Uuid, String, String)>;
+type EndColumns = (Option<DateTime<Utc>>, Option<EndReason>);
+type User = Option<(Uuid, String, UserStatus)>;
 type Refresh = Option<((i32, i32), Vec<DateTime<Utc>>, DateTime<Utc>)>;
-type Row = (Of, Times, Ended, User, Refresh);
+type Row = (Of, Times, EndColumns, User, Refresh);
 
 /// Returns the history of a session. With a digest, it returns the history only if the session's refresh
 /// token has, or had, random bytes with this SHA-256.
 pub fn find_life(
     connection: &mut PgConnection,
     id: Uuid,
-    secret_digest: Option<[u8; 32]>,
+    secret_digest: Option<Digest>,
 ) -> QueryResult<Option<SessionLife>> {
     let mut query = sessions::table
         .left_join(users::table)
@@ -71,9 +74,10 @@ pub fn find_life(
         .into_boxed();
     if let Some(digest) = secret_digest {
         let former = former_secrets::table
-            .filter(former_secrets::digest.eq(digest.to_vec()))
+            .filter(former_secrets::digest.eq(digest.as_slice().to_vec()))
             .select(former_secrets::session_id);
-        let is_own = refresh_tokens::secret_digest.eq(digest.to_vec()).or(sessions::id.eq_any(former));
+        let is_own =
+            refresh_tokens::secret_digest.eq(digest.as_slice().to_vec()).or(sessions::id.eq_any(former));
         query = query.filter(is_own);
     }
     let row: Option<Row> = query.first(connection).optional()?;
@@ -113,7 +117,7 @@ fn read(row: Row, former: Vec<(DateTime<Utc>, Vec<DateTime<Utc>>)>) -> SessionLi
         last_used_at: rotated.map_or(used, |rotated| used.max(rotated)),
         expires_at,
         is_expired: expires_at <= now,
-        ended: ended_at.zip(reason),
+        ended: Ended::of_columns(ended_at, reason),
         refreshed,
         renewed_at,
     }

@@ -1,6 +1,7 @@
 //! Sessions. One session row is behind a browser's cookie or an API client's token pair.
 
 pub mod begin;
+pub mod cookie_digest;
 pub mod cookie_key;
 pub mod end;
 pub mod former;
@@ -16,6 +17,7 @@ pub mod step_up;
 pub mod unchanged;
 
 pub use begin::{HeldBy, NewSession, begin};
+pub use cookie_digest::CookieDigest;
 pub use cookie_key::CookieKey;
 pub use end::{EndReason, Which, end_sessions, find_unended};
 pub use former::rotate_former;
@@ -23,7 +25,7 @@ pub use last_use::LastUse;
 pub use life::{SessionLife, find_life};
 pub use renewal::{Before, NewSecret, Renewed};
 pub use rotate::{Presented, Rotation, Turn, rotate, rotate_all};
-pub use session::{Grant, Limits, Session};
+pub use session::{Grant, Limits, Session, SessionKind};
 pub use standing::{
     BrowserStanding, Lapse, Standing, Verified, find_browser_standing, find_lapse, find_standing,
 };

@@ -6,11 +6,11 @@
 
 use std::fmt;
 
-use aws_lc_rs::digest::{SHA256, digest as sha256};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use uuid::Uuid;
 
+use crate::digest::Digest;
 use crate::secret_key::{MAC_LEN, Purpose, SecretKeys};
 
 /// Every refresh token starts with this prefix.
@@ -93,10 +93,8 @@ pub fn parse(keys: &SecretKeys, text: &str) -> Result<RefreshToken, RefreshToken
 
 /// Returns the SHA-256 of the random bytes, as the database stores it.
 #[must_use]
-pub fn digest(secret: &[u8; 16]) -> [u8; 32] {
-    let mut digest = [0; 32];
-    digest.copy_from_slice(sha256(&SHA256, secret).as_ref());
-    digest
+pub fn digest(secret: &[u8; 16]) -> Digest {
+    Digest::of(secret)
 }
 
 #[cfg(test)]
@@ -143,7 +141,7 @@ mod tests {
 
     #[test]
     fn the_row_holds_sha_256_of_the_bytes() {
-        let digest: String = digest(&[7; 16]).iter().map(|byte| format!("{byte:02x}")).collect();
+        let digest: String = digest(&[7; 16]).as_slice().iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(digest, "d761d406af2a4a5a15f67c924378ed88d1f85c13f1a37fc7366f59789b3bcd65");
     }
 

@@ -9,11 +9,13 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Uuid as SqlUuid};
 use uuid::Uuid;
 
+use super::cookie_digest::CookieDigest;
 use super::end::{EndReason, Which, end_sessions};
 use super::session::{Limits, delta};
 use crate::audit::event::Origin;
 use crate::database::now;
 use crate::database::schema::{former_secrets, refresh_tokens, sessions};
+use crate::digest::Digest;
 use crate::tokens::revocation::{self, Revoked};
 
 /// The reason as it appears in the feed, in refusals and in a session's history.
@@ -29,9 +31,9 @@ const KEPT: i64 = 32;
 #[derive(Clone, Copy, Debug)]
 pub enum NewSecret {
     /// The digest of a refresh token's random bytes.
-    RefreshToken([u8; 32]),
+    RefreshToken(Digest),
     /// The digest of a cookie's key.
-    Cookie([u8; 32]),
+    Cookie(CookieDigest),
 }
 
 /// The fate of the session's earlier secrets.
@@ -91,7 +93,7 @@ pub fn renew(
 fn renew_refresh_token(
     connection: &mut PgConnection,
     id: Uuid,
-    digest: &[u8; 32],
+    digest: &Digest,
     before: Before,
     limits: &Limits,
     origin: &Origin,
@@ -132,7 +134,7 @@ fn renew_refresh_token(
 fn renew_cookie(
     connection: &mut PgConnection,
     id: Uuid,
-    digest: &[u8; 32],
+    digest: &CookieDigest,
     before: Before,
 ) -> QueryResult<Option<Renewed>> {
     let Some(mut session) = lock_session(connection, id)? else { return Ok(None) };

@@ -17,18 +17,21 @@ use diesel::sql_types::{
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::end::EndReason;
 use super::session::{Grant, Limits, interval};
 use crate::audit::Origin;
 use crate::blocking::batch::Asked;
 use crate::database::feed;
+use crate::digest::Digest;
 use crate::random;
+use crate::tokens::ended::Ended;
 
 /// A genuine refresh token and the request made with it.
 #[derive(Clone, Debug)]
 pub struct Presented {
     pub session_id: Uuid,
     /// SHA-256 of the token's random bytes.
-    pub secret_digest: [u8; 32],
+    pub secret_digest: Digest,
     pub generation: i32,
     /// The scope requested for the access token. It must be within the session's.
     pub scope: Option<Vec<String>>,
@@ -52,11 +55,7 @@ pub enum Rotation {
     /// The token does not exist, or no longer does.
     Unknown,
     /// The session has ended.
-    Ended {
-        at: DateTime<Utc>,
-        /// See [`super::EndReason::as_str`].
-        reason: String,
-    },
+    Ended(Ended<EndReason>),
     /// The session has expired.
     Expired { at: DateTime<Utc> },
     /// The user's account was deleted.
@@ -138,7 +137,7 @@ struct Decided {
     generation: i32,
     refresh_expires_at: DateTime<Utc>,
     ended_at: Option<DateTime<Utc>>,
-    ended_reason: Option<String>,
+    ended_reason: Option<EndReason>,
     auth_time: DateTime<Utc>,
     session_scope: Option<Vec<String>>,
     user_id: Option<Uuid>,
@@ -152,7 +151,7 @@ impl From<Decided> for Rotation {
     fn from(decided: Decided) -> Self {
         let outcome = decided.outcome.clone();
         let expired_at = decided.refresh_expires_at;
-        let ended = (decided.ended_at, decided.ended_reason.clone());
+        let ended = Ended::of_columns(decided.ended_at, decided.ended_reason.clone());
         match (outcome.as_str(), ended, decided.into_grant()) {
             ("rotated", _, Some(grant)) => Self::Rotated(Box::new(grant)),
             ("repeated", _, Some(grant)) => Self::Repeated(Box::new(grant)),
@@ -160,7 +159,7 @@ impl From<Decided> for Rotation {
             ("account_disabled", ..) => Self::AccountDisabled,
             ("reused", ..) => Self::Reused,
             ("expired", ..) => Self::Expired { at: expired_at },
-            ("ended", (Some(at), Some(reason)), _) => Self::Ended { at, reason },
+            ("ended", Some(ended), _) => Self::Ended(ended),
             // The remaining rows have no user.
             _ => Self::AccountDeleted,
         }
@@ -341,7 +340,7 @@ impl QueryFragment<Pg> for One<'_> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         out.push_bind_param::<SqlUuid, _>(&self.presented.session_id)?;
         out.push_sql(" AS session_id, ");
-        out.push_bind_param::<Binary, _>(&self.presented.secret_digest)?;
+        out.push_bind_param::<Binary, _>(self.presented.secret_digest.as_slice())?;
         out.push_sql(" AS secret_digest, ");
         out.push_bind_param::<Integer, _>(&self.presented.generation)?;
         out.push_sql(" AS generation, ");

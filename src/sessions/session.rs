@@ -10,6 +10,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{Nullable, Timestamptz};
 use uuid::Uuid;
 
+use crate::database::named::named;
 use crate::database::now;
 use crate::database::schema::{refresh_tokens, sessions};
 
@@ -78,12 +79,21 @@ pub(super) fn interval(duration: Duration) -> PgInterval {
     PgInterval::from_microseconds(i64::try_from(duration.as_micros()).unwrap_or(i64::MAX))
 }
 
+named! {
+    /// The kind of client that holds a session.
+    pub enum SessionKind {
+        /// A browser, which holds a cookie.
+        Browser = "browser",
+        /// An API client, which holds a refresh token.
+        Api = "api",
+    }
+}
+
 /// A live session, as it is listed.
 #[derive(Clone, Debug)]
 pub struct Session {
     pub id: Uuid,
-    /// `browser` or `api`.
-    pub kind: String,
+    pub kind: SessionKind,
     /// The name that the device gave itself.
     pub device: Option<String>,
     /// The client address of the sign-in.
@@ -109,7 +119,8 @@ pub fn list_page(
     limit: i64,
 ) -> QueryResult<Vec<Session>> {
     type Times = (DateTime<Utc>, Vec<DateTime<Utc>>);
-    type Row = (Uuid, String, Option<String>, Option<String>, DateTime<Utc>, DateTime<Utc>, DateTime<Utc>);
+    type Row =
+        (Uuid, SessionKind, Option<String>, Option<String>, DateTime<Utc>, DateTime<Utc>, DateTime<Utc>);
     type BrowserEnds = Option<DateTime<Utc>>;
     let rows: Vec<(Row, BrowserEnds, Option<Times>)> = sessions::table
         .left_join(refresh_tokens::table)

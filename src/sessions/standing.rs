@@ -8,14 +8,18 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, Integer, Timestamptz};
 use uuid::Uuid;
 
+use super::cookie_digest::CookieDigest;
+use super::end::EndReason;
 use super::renewal;
 use super::session::{browser_idle_end, delta};
 use crate::database::schema::{former_secrets, roles, sessions, signing_keys, users};
 use crate::database::{now, transaction};
-use crate::tokens::holder::{Holder, holder_columns};
+use crate::tokens::ended::Ended;
 use crate::tokens::names::Names;
+use crate::tokens::owner::{Holder, UserStatus, holder_columns};
 
-type Ended = (Option<DateTime<Utc>>, Option<String>);
+/// The columns of an end, which are both NULL before it.
+type EndColumns = (Option<DateTime<Utc>>, Option<EndReason>);
 
 /// Longer than any grace period. The bound keeps additions to an [`Instant`] from overflowing.
 const MOST_LEFT: Duration = Duration::from_secs(366 * 86_400);
@@ -31,8 +35,8 @@ macro_rules! of_superseded {
 /// The reason why an authorized caller may no longer act.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Lapse {
-    /// The session was ended, at this time and for this reason.
-    SessionEnded(DateTime<Utc>, String),
+    /// The session was ended.
+    SessionEnded(Ended<EndReason>),
     /// The session does not exist.
     SessionUnknown,
     /// The account was deleted.
@@ -55,8 +59,8 @@ pub enum Verified<T> {
 /// The current state of a session and its user.
 #[derive(Clone, Debug)]
 pub struct Standing {
-    /// The time when the session ended, and the reason.
-    pub ended: Option<(DateTime<Utc>, String)>,
+    /// The session's end, if it was ended.
+    pub ended: Option<Ended<EndReason>>,
     /// The end of the session's lifetime.
     pub expires_at: DateTime<Utc>,
     /// The scope that the sign-in requested. `None` means all of the user's permissions.
@@ -95,7 +99,7 @@ pub struct BrowserStanding {
     /// The session's ID.
     pub id: Uuid,
     /// SHA-256 of the key of the cookie that was presented.
-    pub cookie_digest: [u8; 32],
+    pub cookie_digest: CookieDigest,
     /// The replacement of that cookie, if it was replaced.
     pub former: Option<FormerCookie>,
     /// The time of the last sign-in or step-up. For a replaced cookie, the last one before the replacement.
@@ -122,7 +126,7 @@ pub struct FormerCookie {
 /// of earlier cookies starts, once.
 pub fn find_browser_standing(
     connection: &mut PgConnection,
-    cookie_digest: &[u8; 32],
+    cookie_digest: &CookieDigest,
     grace: Duration,
     is_presented: bool,
 ) -> QueryResult<Option<BrowserStanding>> {
@@ -146,7 +150,7 @@ pub fn find_browser_standing(
 }
 
 type BrowserTimes = (DateTime<Utc>, DateTime<Utc>, Option<DateTime<Utc>>, DateTime<Utc>);
-type BrowserRow = (Uuid, BrowserTimes, Ended, Option<Holder>);
+type BrowserRow = (Uuid, BrowserTimes, EndColumns, Option<Holder>);
 /// A session, the number of a former cookie, and whether earlier cookies exist whose grace period has not
 /// started.
 type FoundBrowser = (BrowserStanding, Option<i32>, bool);
@@ -163,7 +167,7 @@ macro_rules! browser_columns {
     };
 }
 
-fn find_by_cookie(connection: &mut PgConnection, digest: &[u8; 32]) -> QueryResult<Option<FoundBrowser>> {
+fn find_by_cookie(connection: &mut PgConnection, digest: &CookieDigest) -> QueryResult<Option<FoundBrowser>> {
     let awaiting = former_secrets::table
         .filter(former_secrets::session_id.eq(sessions::id).and(former_secrets::superseded_at.is_null()));
     let row: Option<(BrowserRow, bool)> = sessions::table
@@ -177,7 +181,7 @@ fn find_by_cookie(connection: &mut PgConnection, digest: &[u8; 32]) -> QueryResu
 
 fn find_by_former_cookie(
     connection: &mut PgConnection,
-    digest: &[u8; 32],
+    digest: &CookieDigest,
     grace: Duration,
 ) -> QueryResult<Option<FoundBrowser>> {
     let earlier = diesel::alias!(former_secrets as earlier);
@@ -215,7 +219,7 @@ fn find_by_former_cookie(
 
 fn browser_standing(
     (id, (auth_time, ends, idle_ends, now), (at, why), user): BrowserRow,
-    cookie_digest: &[u8; 32],
+    cookie_digest: &CookieDigest,
     former: Option<FormerCookie>,
 ) -> BrowserStanding {
     let expires_at = idle_ends.map_or(ends, |idle_ends| ends.min(idle_ends));
@@ -226,7 +230,13 @@ fn browser_standing(
         auth_time,
         expired_at: (expires_at <= now).then_some(expires_at),
         left: (expires_at - now).to_std().unwrap_or_default(),
-        standing: Standing { ended: at.zip(why), expires_at, scope: None, user, replaced: Box::default() },
+        standing: Standing {
+            ended: Ended::of_columns(at, why),
+            expires_at,
+            scope: None,
+            user,
+            replaced: Box::default(),
+        },
     }
 }
 
@@ -239,7 +249,8 @@ pub fn find_standing(
     grace: Duration,
 ) -> QueryResult<(Option<DateTime<Utc>>, Option<Standing>)> {
     type Superseded = (Vec<i32>, Vec<DateTime<Utc>>, DateTime<Utc>);
-    type Row = (Option<DateTime<Utc>>, Ended, DateTime<Utc>, Option<Vec<String>>, Option<Holder>, Superseded);
+    type Row =
+        (Option<DateTime<Utc>>, EndColumns, DateTime<Utc>, Option<Vec<String>>, Option<Holder>, Superseded);
     let key_revoked_at =
         signing_keys::table.filter(signing_keys::kid.eq(kid)).select(signing_keys::revoked_at).single_value();
     let row: Option<Row> = sessions::table
@@ -267,7 +278,10 @@ pub fn find_standing(
             Replaced { before, over_at, over_from: Instant::now() + left.min(MOST_LEFT) }
         });
         let (scope, replaced) = (scope.map(Names::from), replaced.collect());
-        (key_revoked_at, Some(Standing { ended: at.zip(why), expires_at, scope, user, replaced }))
+        (
+            key_revoked_at,
+            Some(Standing { ended: Ended::of_columns(at, why), expires_at, scope, user, replaced }),
+        )
     }))
 }
 
@@ -279,19 +293,31 @@ pub fn find_lapse(
     user_id: Uuid,
     session_id: Option<Uuid>,
 ) -> QueryResult<Option<Lapse>> {
-    let status: Option<String> =
+    let status: Option<UserStatus> =
         users::table.find(user_id).select(users::status).for_no_key_update().first(connection).optional()?;
-    let ended = session_id.map(|id| find_end(connection, id)).transpose()?;
-    Ok(match (ended, status.as_deref()) {
-        (Some(Some((Some(at), Some(reason)))), _) => Some(Lapse::SessionEnded(at, reason)),
+    let session = match session_id {
+        Some(id) => find_end(connection, id)?,
+        None => SessionEnd::Live,
+    };
+    Ok(match (session, status) {
+        (SessionEnd::Ended(ended), _) => Some(Lapse::SessionEnded(ended)),
         (_, None) => Some(Lapse::AccountDeleted),
-        (Some(None), _) => Some(Lapse::SessionUnknown),
-        (_, Some("active")) => None,
-        (_, Some(_)) => Some(Lapse::AccountDisabled),
+        (SessionEnd::Unknown, _) => Some(Lapse::SessionUnknown),
+        (SessionEnd::Live, Some(status)) => (!status.is_active()).then_some(Lapse::AccountDisabled),
     })
 }
 
-fn find_end(connection: &mut PgConnection, id: Uuid) -> QueryResult<Option<Ended>> {
+/// Says whether a session was ended.
+enum SessionEnd {
+    Live,
+    Ended(Ended<EndReason>),
+    /// The session does not exist.
+    Unknown,
+}
+
+fn find_end(connection: &mut PgConnection, id: Uuid) -> QueryResult<SessionEnd> {
     let end = sessions::table.find(id).select((sessions::ended_at, sessions::ended_reason));
-    end.first(connection).optional()
+    let found: Option<EndColumns> = end.first(connection).optional()?;
+    let Some((at, reason)) = found else { return Ok(SessionEnd::Unknown) };
+    Ok(Ended::of_columns(at, reason).map_or(SessionEnd::Live, SessionEnd::Ended))
 }

@@ -7,13 +7,14 @@ use diesel::prelude::*;
 use diesel::sql_types::{Binary, Bool, Integer, Interval, Nullable, Text, Uuid as SqlUuid};
 use uuid::Uuid;
 
+use super::cookie_digest::CookieDigest;
 use super::session::interval;
 
 /// The secret that a request presented for its session.
 #[derive(Clone, Copy, Debug)]
 pub enum SentSecret<'a> {
     /// The digest of a cookie's key.
-    Cookie(&'a [u8; 32]),
+    Cookie(&'a CookieDigest),
     AccessToken {
         /// The ID of the key that signed the token.
         kid: &'a str,

@@ -14,7 +14,6 @@ use crate::refusal::Problem;
 use crate::sessions::refresh_token;
 use crate::state::State;
 use crate::tokens::personal_token;
-use crate::users::user::ACTIVE;
 
 /// A token.
 #[derive(utoipa::ToSchema)]
@@ -59,8 +58,8 @@ async fn look_at(state: &State, text: &str, trace: &mut Trace) -> Result<(), Pro
     // A personal token is neither of the two, and is refused here as well.
     let token = checks::read_refresh_token(state, text, trace)?;
     let life = explanation::check_session_of(state, &token, trace).await?;
-    let lets_in = match life.user_status.as_deref() {
-        Some(ACTIVE) => Ok(()),
+    let lets_in = match &life.user_status {
+        Some(status) if status.is_active() => Ok(()),
         Some(_) => Err(refusals::account_disabled()),
         None => Err(refusals::account_deleted()),
     };

@@ -1,12 +1,13 @@
 //! Access tokens, personal access tokens, signing keys, and the revocation feed.
 
 pub mod access_token;
-pub mod holder;
+pub mod ended;
 pub mod key_ring;
 pub mod key_state;
 pub mod key_times;
 pub mod lifetime;
 pub mod names;
+pub mod owner;
 pub mod personal_token;
 pub mod private_key;
 pub mod recent;

@@ -4,18 +4,20 @@
 use std::fmt;
 use std::time::Duration;
 
-use aws_lc_rs::digest::{SHA256, digest as sha256};
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::holder::{Holder, holder_columns};
+use super::ended::Ended;
 use super::names::Names;
+use super::owner::{Holder, holder_columns};
 use super::revocation::{self, Revoked};
 use crate::audit::event::{self, EventType, Origin, Subject};
+use crate::database::named::named;
 use crate::database::now;
 use crate::database::schema::{personal_tokens, roles, users};
+use crate::digest::Digest;
 use crate::random;
 
 /// Every personal token starts with this prefix.
@@ -50,14 +52,14 @@ pub struct PersonalTokenFlaw;
 
 /// Generates a token. Returns it with the digest to store.
 #[must_use]
-pub fn mint() -> (PlainPersonalToken, [u8; 32]) {
+pub fn mint() -> (PlainPersonalToken, Digest) {
     let mut text = PREFIX.to_owned();
     while text.len() < PREFIX.len() + RANDOM_LEN {
         text.extend(random::bytes::<32>().into_iter().filter_map(digit));
         text.truncate(PREFIX.len() + RANDOM_LEN);
     }
     text.push_str(&checksum(&text));
-    let digest = digest(&text);
+    let digest = Digest::of(&text);
     (PlainPersonalToken(text), digest)
 }
 
@@ -68,14 +70,14 @@ fn digit(byte: u8) -> Option<char> {
 }
 
 /// Checks the format and the checksum. Returns the digest by which to look up the token.
-pub fn parse(text: &str) -> Result<[u8; 32], PersonalTokenFlaw> {
+pub fn parse(text: &str) -> Result<Digest, PersonalTokenFlaw> {
     let random = text.strip_prefix(PREFIX).ok_or(PersonalTokenFlaw)?;
     let is_base62 = random.bytes().all(|byte| byte.is_ascii_alphanumeric());
     if !is_base62 || random.len() != RANDOM_LEN + CHECKSUM_LEN {
         return Err(PersonalTokenFlaw);
     }
     let (body, sum) = text.split_at(PREFIX.len() + RANDOM_LEN);
-    if checksum(body) == sum { Ok(digest(text)) } else { Err(PersonalTokenFlaw) }
+    if checksum(body) == sum { Ok(Digest::of(text)) } else { Err(PersonalTokenFlaw) }
 }
 
 /// Returns whether a text has the format of a personal token, of any length.
@@ -94,12 +96,6 @@ fn checksum(text: &str) -> String {
         rest /= 62;
     }
     digits.iter().collect()
-}
-
-fn digest(text: &str) -> [u8; 32] {
-    let mut digest = [0; 32];
-    digest.copy_from_slice(sha256(&SHA256, text.as_bytes()).as_ref());
-    digest
 }
 
 /// A personal token, as it is listed.
@@ -129,15 +125,15 @@ pub struct TokenStanding {
     pub expired_at: Option<DateTime<Utc>>,
     /// The time until it expires, by the same clock.
     pub left: Duration,
-    /// The time when it was revoked, and the reason.
-    pub revoked: Option<(DateTime<Utc>, String)>,
+    /// Its revocation, if it was revoked.
+    pub revoked: Option<Ended<RevokeReason>>,
     /// `None` if the account was deleted.
     pub user: Option<Holder>,
 }
 
 /// Returns the state of the token with this digest, in one round trip.
-pub fn find_standing(connection: &mut PgConnection, digest: &[u8; 32]) -> QueryResult<Option<TokenStanding>> {
-    type Revoked = (Option<DateTime<Utc>>, Option<String>);
+pub fn find_standing(connection: &mut PgConnection, digest: &Digest) -> QueryResult<Option<TokenStanding>> {
+    type Revoked = (Option<DateTime<Utc>>, Option<RevokeReason>);
     type Row = (Uuid, Vec<String>, DateTime<Utc>, DateTime<Utc>, Revoked, Option<Holder>);
     let row: Option<Row> = personal_tokens::table
         .left_join(users::table.inner_join(roles::table))
@@ -158,7 +154,7 @@ pub fn find_standing(connection: &mut PgConnection, digest: &[u8; 32]) -> QueryR
         expires_at,
         expired_at: (expires_at <= now).then_some(expires_at),
         left: (expires_at - now).to_std().unwrap_or_default(),
-        revoked: at.zip(why),
+        revoked: Ended::of_columns(at, why),
         user,
     }))
 }
@@ -191,8 +187,7 @@ pub struct TokenLife {
     #[diesel(embed)]
     pub token: PersonalToken,
     pub revoked_at: Option<DateTime<Utc>>,
-    /// See [`RevokeReason::as_str`].
-    pub revoked_reason: Option<String>,
+    pub revoked_reason: Option<RevokeReason>,
 }
 
 /// Returns a personal token, even if it is expired or revoked.
@@ -207,7 +202,7 @@ pub struct NewPersonalToken {
     /// The name that its owner gives it.
     pub name: String,
     /// The digest of the plain token.
-    pub digest: [u8; 32],
+    pub digest: Digest,
     /// The token's scope.
     pub scope: Vec<String>,
     /// The token's lifetime.
@@ -240,39 +235,19 @@ pub fn insert(
     Ok(token)
 }
 
-/// The reason why a token was revoked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RevokeReason {
-    /// Its owner revoked it.
-    ByUser,
-    /// An admin revoked it.
-    ByAdmin,
-    /// The owner changed their password.
-    PasswordChanged,
-    /// An admin set a new password, or a one-time link was used to set one.
-    PasswordReset,
-    /// The database was restored to an earlier state.
-    DatabaseRestored,
-}
-
-impl RevokeReason {
-    const ALL: [Self; 5] =
-        [Self::ByUser, Self::ByAdmin, Self::PasswordChanged, Self::PasswordReset, Self::DatabaseRestored];
-
-    #[must_use]
-    pub fn read(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|reason| reason.as_str() == name)
-    }
-
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::ByUser => "revoked_by_user",
-            Self::ByAdmin => "revoked_by_admin",
-            Self::PasswordChanged => "password_changed",
-            Self::PasswordReset => "password_reset",
-            Self::DatabaseRestored => "database_restored",
-        }
+named! {
+    /// The reason why a token was revoked.
+    pub enum RevokeReason {
+        /// Its owner revoked it.
+        ByUser = "revoked_by_user",
+        /// An admin revoked it.
+        ByAdmin = "revoked_by_admin",
+        /// The owner changed their password.
+        PasswordChanged = "password_changed",
+        /// An admin set a new password, or a one-time link was used to set one.
+        PasswordReset = "password_reset",
+        /// The database was restored to an earlier state.
+        DatabaseRestored = "database_restored",
     }
 }
 
@@ -378,18 +353,9 @@ mod tests {
     }
 
     #[test]
-    fn a_reason_is_read_as_it_is_written() {
-        for reason in RevokeReason::ALL {
-            assert_eq!(RevokeReason::read(reason.as_str()), Some(reason));
-        }
-        assert_eq!(RevokeReason::read("expired"), None);
-    }
-
-    #[test]
     fn the_row_holds_sha_256_of_the_token() {
-        // FIPS 180-2, appendix B.1.
-        let digest: String = digest("abc").iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(digest, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        let (token, digest) = mint();
+        assert_eq!(digest, Digest::of(token.expose()));
     }
 
     #[test]

@@ -4,11 +4,11 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Text, Timestamptz};
 use uuid::Uuid;
 
+use super::ended::Ended;
 use super::revocation::{News, Revoked};
 
 /// Longer than any standby lags that someone would promote. Entries are dropped only when the feed is read,
@@ -21,7 +21,7 @@ const MOST: usize = 10_000;
 pub struct Recent {
     rows: VecDeque<(Instant, News)>,
     /// The sessions and personal tokens among them, with the time and the reason.
-    ended: HashMap<Uuid, (DateTime<Utc>, String)>,
+    ended: HashMap<Uuid, Ended<String>>,
 }
 
 impl Recent {
@@ -30,7 +30,8 @@ impl Recent {
         for row in news {
             match &row.revoked {
                 Revoked::Session(id) | Revoked::PersonalToken(id) => {
-                    self.ended.insert(*id, (row.revoked_at, row.reason.clone()));
+                    let ended = Ended { at: row.revoked_at, reason: row.reason.clone() };
+                    self.ended.insert(*id, ended);
                 }
                 Revoked::UserBelow(..) | Revoked::Key(_) => {}
                 Revoked::SessionChanged(_) | Revoked::UserChanged(_) | Revoked::Everything => continue,
@@ -46,7 +47,7 @@ impl Recent {
                 continue;
             };
             // A later revocation of the same credential has its own row.
-            if self.ended.get(&id).is_some_and(|(at, _)| *at == revoked_at) {
+            if self.ended.get(&id).is_some_and(|ended| ended.at == revoked_at) {
                 self.ended.remove(&id);
             }
         }
@@ -54,7 +55,7 @@ impl Recent {
 
     /// Returns when and why a session or personal token was revoked, if that was recent.
     #[must_use]
-    pub fn ended(&self, id: Uuid) -> Option<(DateTime<Utc>, String)> {
+    pub fn ended(&self, id: Uuid) -> Option<Ended<String>> {
         self.ended.get(&id).cloned()
     }
 
@@ -92,6 +93,8 @@ impl Recent {
 
 #[cfg(test)]
 mod tests {
+    use chrono::DateTime;
+
     use super::*;
 
     fn news(revoked: Revoked) -> News {
@@ -139,7 +142,10 @@ mod tests {
         let long_ago = Instant::now().checked_sub(2 * KEPT_FOR);
         recent.rows[0].0 = long_ago.expect("a time");
         recent.note(&[]);
-        assert_eq!((recent.rows.len(), recent.ended(id)), (1, Some((repeated, "logout".into()))));
+        assert_eq!(
+            (recent.rows.len(), recent.ended(id)),
+            (1, Some(Ended { at: repeated, reason: "logout".into() }))
+        );
     }
 
     #[test]

@@ -8,6 +8,8 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Double, Nullable, Text, Timestamptz};
 use uuid::Uuid;
 
+use super::ended::Ended;
+use super::owner::AccountChange;
 use crate::database::feed;
 use crate::database::schema::revocations;
 
@@ -113,14 +115,15 @@ pub fn find_of_user(
     connection: &mut PgConnection,
     user_id: Uuid,
     version: i64,
-) -> QueryResult<Option<(DateTime<Utc>, String)>> {
-    revocations::table
+) -> QueryResult<Option<Ended<AccountChange>>> {
+    let found: Option<(DateTime<Utc>, AccountChange)> = revocations::table
         .filter(revocations::subject.eq(user_id.to_string()).and(revocations::kind.eq("user")))
         .filter(revocations::least_version.gt(version))
         .order(revocations::position)
         .select((revocations::revoked_at, revocations::reason))
         .first(connection)
-        .optional()
+        .optional()?;
+    Ok(found.map(|(at, reason)| Ended { at, reason }))
 }
 
 /// The position up to which the feed was read, as the snapshot of that read. A row is new to the next read if

@@ -7,47 +7,45 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::name::{EmailAddress, NameFlaw, Username};
+use super::role::{self, ADMIN};
 use super::set_password;
-use super::user::{self, ACTIVE, Authority, DISABLED, NameTaken, User};
+use super::user::{self, Authority, NameTaken, User};
 use crate::audit::event::{self, EventType, Origin, Subject};
 use crate::audit::refusals;
+use crate::change::Change;
 use crate::database::now;
 use crate::database::schema::{personal_tokens, roles, sessions, users};
 use crate::sessions::{EndReason, Which, end_sessions};
+use crate::tokens::owner::{AccountChange, UserStatus};
 use crate::tokens::revocation::{self, Revoked};
-
-/// The last active user of this role must remain.
-const ADMIN: &str = "admin";
 
 /// The changes to make. `None` leaves a field unchanged.
 #[derive(Clone, Default)]
 pub struct Changes {
     pub username: Option<Username>,
-    /// A new address, or `Some(None)` to remove it.
-    pub email: Option<Option<EmailAddress>>,
+    pub email: Change<EmailAddress>,
     pub role: Option<String>,
-    /// True to enable the account, false to disable it.
-    pub active: Option<bool>,
+    pub status: Option<UserStatus>,
 }
 
 impl Changes {
     /// Returns the changes that differ from the row. Unchanged fields are not written or published in the
     /// feed.
     fn of(&self, user: &User) -> Self {
-        let email =
-            |email: &Option<EmailAddress>| email.as_ref().map(EmailAddress::as_str) != user.email.as_deref();
+        let is_current =
+            |email: Option<&EmailAddress>| email.map(EmailAddress::as_str) == user.email.as_deref();
         Self {
             username: self.username.clone().filter(|name| name.as_str() != user.username),
-            email: self.email.clone().filter(email),
+            email: self.email.clone().unless_done(is_current),
             role: self.role.clone().filter(|role| *role != user.role),
-            active: self.active.filter(|active| *active != user.is_active()),
+            status: self.status.clone().filter(|status| *status != user.status),
         }
     }
 }
 
 /// The outcome of a change.
 #[derive(Debug)]
-pub enum Change {
+pub enum ChangeOutcome {
     /// The change was made.
     Done(User),
     /// The user does not exist.
@@ -74,36 +72,37 @@ pub fn update(
     is_as_seen: impl FnOnce(&User) -> bool,
     authority: &Authority,
     origin: &Origin,
-) -> QueryResult<Change> {
-    let Some((user, permissions)) = user::lock(connection, id)? else { return Ok(Change::NotFound) };
+) -> QueryResult<ChangeOutcome> {
+    let Some((user, permissions)) = user::lock(connection, id)? else { return Ok(ChangeOutcome::NotFound) };
     let changes = &changes.of(&user);
     let renamed = changes.username.as_ref().filter(|name| !name.is_spelling_of(&user.username));
     if let Some(flaw) = renamed.and_then(|name| name.check_new().err()) {
-        return Ok(Change::NameRefused(flaw));
+        return Ok(ChangeOutcome::NameRefused(flaw));
     }
     let mut wanted = permissions;
     if let Some(role) = &changes.role {
-        let Some(permissions) = user::find_permissions(connection, role)? else {
-            return Ok(Change::UnknownRole);
+        let Some(permissions) = role::find_permissions(connection, role)? else {
+            return Ok(ChangeOutcome::UnknownRole);
         };
         wanted.extend(permissions);
     }
     let lacking = authority.lacks(&wanted);
     if !lacking.is_empty() {
-        return Ok(Change::Denied(lacking));
+        return Ok(ChangeOutcome::Denied(lacking));
     }
     if !is_as_seen(&user) {
-        return Ok(Change::Stale(user));
+        return Ok(ChangeOutcome::Stale(user));
     }
     let demoted = changes.role.as_deref().is_some_and(|role| role != ADMIN);
-    if (demoted || changes.active == Some(false)) && is_last_admin(connection, &user)? {
-        return Ok(Change::LastAdmin);
+    let disabled = changes.status.as_ref().is_some_and(|status| !status.is_active());
+    if (demoted || disabled) && is_last_admin(connection, &user)? {
+        return Ok(ChangeOutcome::LastAdmin);
     }
     // Use a savepoint, so that a taken name does not break the transaction.
     match connection.transaction(|connection| write(connection, &user, changes, origin)) {
-        Ok(user) => Ok(Change::Done(user)),
+        Ok(user) => Ok(ChangeOutcome::Done(user)),
         Err(error) => match user::name_taken(&error, changes.username.as_ref()) {
-            Some(taken) => Ok(Change::NameTaken(taken)),
+            Some(taken) => Ok(ChangeOutcome::NameTaken(taken)),
             None => Err(error),
         },
     }
@@ -117,11 +116,11 @@ pub fn disable(
     ends_sessions: bool,
     authority: &Authority,
     origin: &Origin,
-) -> QueryResult<(Change, usize)> {
-    let changes = Changes { active: Some(false), ..Changes::default() };
+) -> QueryResult<(ChangeOutcome, usize)> {
+    let changes = Changes { status: Some(UserStatus::Disabled), ..Changes::default() };
     let change = update(connection, id, &changes, |_| true, authority, origin)?;
     let mut ended = 0;
-    if ends_sessions && matches!(change, Change::Done(_)) {
+    if ends_sessions && matches!(change, ChangeOutcome::Done(_)) {
         ended = end_sessions(connection, &Which::AllOf(id), EndReason::EndedByAdmin, origin)?.len();
     }
     Ok((change, ended))
@@ -135,7 +134,7 @@ fn is_last_admin(connection: &mut PgConnection, user: &User) -> QueryResult<bool
     }
     roles::table.find(ADMIN).select(roles::name).for_update().first::<String>(connection)?;
     let others = users::table
-        .filter(users::role.eq(ADMIN).and(users::status.eq(ACTIVE)).and(users::id.ne(user.id)))
+        .filter(users::role.eq(ADMIN).and(users::status.eq(UserStatus::Active)).and(users::id.ne(user.id)))
         .select(users::id);
     diesel::select(diesel::dsl::not(diesel::dsl::exists(others))).get_result(connection)
 }
@@ -147,25 +146,28 @@ fn write(
     origin: &Origin,
 ) -> QueryResult<User> {
     let subject = Subject { id: Some(user.id), name: Some(&user.username) };
-    if changes.username.is_some() || changes.email.is_some() {
+    if changes.username.is_some() || !changes.email.is_keep() {
         write_names(connection, user, changes)?;
         let details = json!({
             "username": changes.username.as_ref().map(Username::as_str),
-            "email": changes.email.as_ref().map(|email| email.as_ref().map(EmailAddress::as_str)),
+            "email": changes.email.as_ref().new_value().map(EmailAddress::as_str),
         });
         event::insert(connection, origin, EventType::UserUpdated, subject, &details)?;
     }
     if let Some(role) = &changes.role {
         diesel::update(users::table.find(user.id)).set(users::role.eq(role)).execute(connection)?;
-        raise_version(connection, user.id, "role_changed")?;
+        raise_version(connection, user.id, &AccountChange::RoleChanged)?;
         let details = json!({ "from": user.role, "to": role });
         event::insert(connection, origin, EventType::UserRoleChanged, subject, &details)?;
     }
-    if let Some(active) = changes.active {
-        let status = if active { ACTIVE } else { DISABLED };
+    if let Some(status) = &changes.status {
         diesel::update(users::table.find(user.id)).set(users::status.eq(status)).execute(connection)?;
-        raise_version(connection, user.id, if active { "account_enabled" } else { "account_disabled" })?;
-        let event_type = if active { EventType::UserEnabled } else { EventType::UserDisabled };
+        let (reason, event_type) = if status.is_active() {
+            (AccountChange::Enabled, EventType::UserEnabled)
+        } else {
+            (AccountChange::Disabled, EventType::UserDisabled)
+        };
+        raise_version(connection, user.id, &reason)?;
         event::insert(connection, origin, event_type, subject, &json!({}))?;
     }
     users::table.find(user.id).select(User::as_select()).first(connection)
@@ -175,9 +177,10 @@ fn write_names(connection: &mut PgConnection, user: &User, changes: &Changes) ->
     let username = changes.username.as_ref().map(|name| {
         (users::username.eq(name.as_str().to_owned()), users::username_folded.eq(name.folded().to_owned()))
     });
-    let email = changes.email.as_ref().map(|email| {
-        let folded = email.as_ref().map(|email| email.folded().to_owned());
-        let typed = email.as_ref().map(|email| email.as_str().to_owned());
+    let email = (!changes.email.is_keep()).then(|| {
+        let new = changes.email.as_ref().new_value();
+        let folded = new.map(|email| email.folded().to_owned());
+        let typed = new.map(|email| email.as_str().to_owned());
         (users::email.eq(typed), users::email_folded.eq(folded))
     });
     diesel::update(users::table.find(user.id))
@@ -186,25 +189,25 @@ fn write_names(connection: &mut PgConnection, user: &User, changes: &Changes) ->
     if let Some(name) = &changes.username {
         user::insert_aliases(connection, user.id, name.folded(), &name.aliases())?;
     }
-    if let Some(Some(email)) = &changes.email {
+    if let Change::Set(email) = &changes.email {
         user::insert_aliases(connection, user.id, email.folded(), &email.aliases())?;
     }
     // An open link was sent to the previous address.
     let was_address = changes.username.is_some() && user.username.contains('@');
-    if changes.email.is_some() || was_address {
+    if !changes.email.is_keep() || was_address {
         set_password::consume_links(connection, user.id)?;
     }
     revocation::insert_change(connection, &Revoked::UserChanged(user.id), "renamed")
 }
 
 /// Raises the user's version, so that access tokens issued earlier are refused. Sessions continue.
-fn raise_version(connection: &mut PgConnection, id: Uuid, reason: &str) -> QueryResult<()> {
+fn raise_version(connection: &mut PgConnection, id: Uuid, reason: &AccountChange) -> QueryResult<()> {
     let version: i64 = diesel::update(users::table.find(id))
         .set((users::version.eq(users::version + 1), users::updated_at.eq(now())))
         .returning(users::version)
         .get_result(connection)?;
     let until = latest_session_end(connection, id)?;
-    revocation::insert(connection, &Revoked::UserBelow(id, version), reason, until)
+    revocation::insert(connection, &Revoked::UserBelow(id, version), reason.as_str(), until)
 }
 
 /// Re-applies a version that the database has lost. If `shuts_out`, the lost change disabled or deleted the
@@ -213,7 +216,7 @@ pub fn repeat(
     connection: &mut PgConnection,
     id: Uuid,
     version: i64,
-    reason: &str,
+    reason: &AccountChange,
     shuts_out: bool,
     origin: &Origin,
 ) -> QueryResult<Option<String>> {
@@ -222,9 +225,11 @@ pub fn repeat(
         .set((users::version.eq(version), users::updated_at.eq(now())))
         .execute(connection)?;
     let until = latest_session_end(connection, id)?;
-    revocation::insert(connection, &Revoked::UserBelow(id, version), reason, until)?;
+    revocation::insert(connection, &Revoked::UserBelow(id, version), reason.as_str(), until)?;
     if shuts_out && user.is_active() {
-        diesel::update(users::table.find(id)).set(users::status.eq(DISABLED)).execute(connection)?;
+        diesel::update(users::table.find(id))
+            .set(users::status.eq(UserStatus::Disabled))
+            .execute(connection)?;
         let subject = Subject { id: Some(id), name: Some(&user.username) };
         event::insert(connection, origin, EventType::UserDisabled, subject, &json!({ "reason": reason }))?;
     }
@@ -252,17 +257,17 @@ pub fn delete(
     is_as_seen: impl FnOnce(&User) -> bool,
     authority: &Authority,
     origin: &Origin,
-) -> QueryResult<Change> {
-    let Some((user, permissions)) = user::lock(connection, id)? else { return Ok(Change::NotFound) };
+) -> QueryResult<ChangeOutcome> {
+    let Some((user, permissions)) = user::lock(connection, id)? else { return Ok(ChangeOutcome::NotFound) };
     let lacking = authority.lacks(&permissions);
     if !lacking.is_empty() {
-        return Ok(Change::Denied(lacking));
+        return Ok(ChangeOutcome::Denied(lacking));
     }
     if !is_as_seen(&user) {
-        return Ok(Change::Stale(user));
+        return Ok(ChangeOutcome::Stale(user));
     }
     if is_last_admin(connection, &user)? {
-        return Ok(Change::LastAdmin);
+        return Ok(ChangeOutcome::LastAdmin);
     }
     end_sessions(connection, &Which::AllOf(id), EndReason::AccountDeleted, origin)?;
     diesel::update(sessions::table.filter(sessions::user_id.eq(id)))
@@ -274,11 +279,12 @@ pub fn delete(
         .select((personal_tokens::id, personal_tokens::expires_at))
         .load(connection)?;
     for (token, expires_at) in tokens {
-        revocation::insert(connection, &Revoked::PersonalToken(token), "account_deleted", expires_at)?;
+        let (token, reason) = (Revoked::PersonalToken(token), AccountChange::Deleted);
+        revocation::insert(connection, &token, reason.as_str(), expires_at)?;
     }
-    raise_version(connection, id, "account_deleted")?;
+    raise_version(connection, id, &AccountChange::Deleted)?;
     diesel::delete(users::table.find(id)).execute(connection)?;
     let subject = Subject { id: Some(id), name: Some(&user.username) };
     event::insert(connection, origin, EventType::UserDeleted, subject, &json!({ "role": user.role }))?;
-    Ok(Change::Done(user))
+    Ok(ChangeOutcome::Done(user))
 }

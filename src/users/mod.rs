@@ -7,6 +7,7 @@ pub mod common_passwords;
 pub mod name;
 pub mod password;
 pub mod passwords;
+pub mod role;
 pub mod seen;
 pub mod set_password;
 pub mod user;

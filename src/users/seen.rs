@@ -39,7 +39,7 @@ impl Seen {
             username: user.username.clone(),
             email: user.email.clone(),
             role: Some(user.role.clone()),
-            status: Some(user.status.clone()),
+            status: Some(user.status.to_string()),
         }
     }
 
@@ -51,7 +51,7 @@ impl Seen {
             ("username", Some(self.username.clone()), user.username.clone()),
             ("address", Some(email(&self.email)), email(&user.email)),
             ("role", self.role.clone(), user.role.clone()),
-            ("status", self.status.clone(), user.status.clone()),
+            ("status", self.status.clone(), user.status.to_string()),
         ];
         let changed = fields.into_iter().filter_map(|(field, seen, now)| {
             let seen = seen.filter(|seen| *seen != now)?;
@@ -66,7 +66,7 @@ impl User {
     /// included, because it concerns access tokens.
     #[must_use]
     pub fn edit_tag(&self) -> String {
-        edit_tag(&self.username, self.email.as_deref(), &self.role, &self.status)
+        edit_tag(&self.username, self.email.as_deref(), &self.role, self.status.as_str())
     }
 }
 
@@ -97,7 +97,7 @@ mod tests {
             username,
             email: Some(email).filter(|email| !email.is_empty()),
             role,
-            status,
+            status: status.into(),
             version: 1,
             created_at: DateTime::UNIX_EPOCH,
             updated_at: DateTime::UNIX_EPOCH,

@@ -1,6 +1,5 @@
 //! Sets a password on behalf of its owner, an admin, or someone with a one-time link.
 
-use aws_lc_rs::digest::{SHA256, digest as sha256};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -13,8 +12,10 @@ use super::user::{self, Authority, User};
 use crate::audit::event::{self, EventType, Origin, Subject};
 use crate::database::now;
 use crate::database::schema::{password_links, users};
+use crate::digest::Digest;
 use crate::random;
 use crate::sessions::{EndReason, Which, end_sessions};
+use crate::tokens::owner::UserStatus;
 use crate::tokens::personal_token::{self, RevokeReason};
 
 /// Lifetime of a link.
@@ -29,7 +30,7 @@ pub struct LinkToken(String);
 impl LinkToken {
     /// Generates a token. Returns it with the digest to store.
     #[must_use]
-    pub fn mint() -> (Self, [u8; 32]) {
+    pub fn mint() -> (Self, Digest) {
         let text = URL_SAFE_NO_PAD.encode(random::bytes::<32>());
         let digest = Self::digest(&text);
         (Self(text), digest)
@@ -38,15 +39,13 @@ impl LinkToken {
     /// Returns the digest of a token that someone presents. A full stop or bracket after the token is
     /// ignored, because mail programs count it as part of the link.
     #[must_use]
-    pub fn digest(text: &str) -> [u8; 32] {
+    pub fn digest(text: &str) -> Digest {
         let is_behind = |end: &str| !end.contains(char::is_alphanumeric);
         let text = match text.split_at_checked(TOKEN_LEN) {
             Some((token, end)) if is_behind(end) => token,
             _ => text,
         };
-        let mut digest = [0; 32];
-        digest.copy_from_slice(sha256(&SHA256, text.as_bytes()).as_ref());
-        digest
+        Digest::of(text)
     }
 
     /// Returns the text, for the one response that contains it.
@@ -84,11 +83,11 @@ pub struct MadeLink {
     pub ended: Ended,
 }
 
-/// The outcome of setting a password.
+/// The outcome of setting a password, or of creating a link to set one.
 #[derive(Debug)]
-pub enum Setting {
-    /// The password was set.
-    Done(User, Ended),
+pub enum Setting<T> {
+    /// The password was set, or the link was created.
+    Done(T),
     /// The user or the link does not exist.
     NotFound,
     /// The caller lacks these permissions, which the account has.
@@ -106,7 +105,7 @@ pub fn change_own(
     origin: &Origin,
 ) -> QueryResult<Option<User>> {
     let changed: Option<User> = diesel::update(users::table.find(id))
-        .filter(users::password_hash.eq(verified_hash).and(users::status.eq(user::ACTIVE)))
+        .filter(users::password_hash.eq(verified_hash).and(users::status.eq(UserStatus::Active)))
         .set((users::password_hash.eq(new_hash.expose()), users::updated_at.eq(now())))
         .returning(User::as_returning())
         .get_result(connection)
@@ -128,13 +127,14 @@ pub fn reset(
     revokes_tokens: bool,
     authority: &Authority,
     origin: &Origin,
-) -> QueryResult<Setting> {
+) -> QueryResult<Setting<(User, Ended)>> {
     let user = match find_permitted(connection, id, authority)? {
-        Ok(user) => user,
-        Err(refused) => return Ok(refused),
+        Setting::Done(user) => user,
+        Setting::NotFound => return Ok(Setting::NotFound),
+        Setting::Denied(lacking) => return Ok(Setting::Denied(lacking)),
     };
     let ended = write(connection, &user, new_hash, revokes_tokens, origin)?;
-    Ok(Setting::Done(user, ended))
+    Ok(Setting::Done((user, ended)))
 }
 
 /// Stores a link's digest. The old password and earlier links stop working at once. Ends every session and,
@@ -142,14 +142,15 @@ pub fn reset(
 pub fn insert_link(
     connection: &mut PgConnection,
     id: Uuid,
-    digest: &[u8; 32],
+    digest: &Digest,
     revokes_tokens: bool,
     authority: &Authority,
     origin: &Origin,
-) -> QueryResult<Result<MadeLink, Setting>> {
+) -> QueryResult<Setting<MadeLink>> {
     let user = match find_permitted(connection, id, authority)? {
-        Ok(user) => user,
-        Err(refused) => return Ok(Err(refused)),
+        Setting::Done(user) => user,
+        Setting::NotFound => return Ok(Setting::NotFound),
+        Setting::Denied(lacking) => return Ok(Setting::Denied(lacking)),
     };
     // Remove the password before the sessions end. A sign-in that waits for the row then finds it gone.
     diesel::update(users::table.find(id))
@@ -161,7 +162,7 @@ pub fn insert_link(
     let subject = Subject { id: Some(id), name: Some(&user.username) };
     let details = ended.add_to(json!({ "expires_at": expires_at }));
     event::insert(connection, origin, EventType::PasswordLinkCreated, subject, &details)?;
-    Ok(Ok(MadeLink { expires_at, ended }))
+    Ok(Setting::Done(MadeLink { expires_at, ended }))
 }
 
 /// Ends a user's sessions, and revokes their personal tokens if `revokes_tokens`.
@@ -185,7 +186,7 @@ fn end_credentials(
 fn insert_link_row(
     connection: &mut PgConnection,
     id: Uuid,
-    digest: &[u8; 32],
+    digest: &Digest,
     revokes_tokens: bool,
 ) -> QueryResult<DateTime<Utc>> {
     let moment: DateTime<Utc> = diesel::select(now()).get_result(connection)?;
@@ -204,7 +205,7 @@ fn insert_link_row(
 
 /// Returns the user whose password a link may set. Returns `None` if the link is used or expired, or does not
 /// exist.
-pub fn find_by_link(connection: &mut PgConnection, digest: &[u8; 32]) -> QueryResult<Option<User>> {
+pub fn find_by_link(connection: &mut PgConnection, digest: &Digest) -> QueryResult<Option<User>> {
     password_links::table
         .inner_join(users::table)
         .filter(password_links::digest.eq(digest.as_slice()))
@@ -217,10 +218,10 @@ pub fn find_by_link(connection: &mut PgConnection, digest: &[u8; 32]) -> QueryRe
 /// Sets a password by a link, which is then used up. Revokes the personal tokens if the link says so.
 pub fn consume_link(
     connection: &mut PgConnection,
-    digest: &[u8; 32],
+    digest: &Digest,
     new_hash: &PasswordHash,
     origin: &Origin,
-) -> QueryResult<Setting> {
+) -> QueryResult<Setting<(User, Ended)>> {
     let of_link = password_links::table
         .filter(password_links::digest.eq(digest.as_slice()))
         .select(password_links::user_id);
@@ -241,17 +242,17 @@ pub fn consume_link(
         .optional()?;
     let Some(revokes_tokens) = consumed else { return Ok(Setting::NotFound) };
     let ended = write(connection, &user, new_hash, revokes_tokens, &origin.of(user.id, &user.username))?;
-    Ok(Setting::Done(user, ended))
+    Ok(Setting::Done((user, ended)))
 }
 
 fn find_permitted(
     connection: &mut PgConnection,
     id: Uuid,
     authority: &Authority,
-) -> QueryResult<Result<User, Setting>> {
-    let Some((user, permissions)) = user::lock(connection, id)? else { return Ok(Err(Setting::NotFound)) };
+) -> QueryResult<Setting<User>> {
+    let Some((user, permissions)) = user::lock(connection, id)? else { return Ok(Setting::NotFound) };
     let lacking = authority.lacks(&permissions);
-    Ok(if lacking.is_empty() { Ok(user) } else { Err(Setting::Denied(lacking)) })
+    Ok(if lacking.is_empty() { Setting::Done(user) } else { Setting::Denied(lacking) })
 }
 
 fn write(

@@ -10,10 +10,12 @@ use uuid::Uuid;
 use super::address::look_up_forms;
 use super::name::{EmailAddress, Username};
 use super::password::PasswordHash;
+use super::role;
 use crate::audit::event::{self, EventType, Origin, Subject};
 use crate::database::now;
 use crate::database::schema::{login_names, roles, users};
 use crate::random;
+use crate::tokens::owner::UserStatus;
 
 diesel::define_sql_function! {
     /// Returns the position of an element, from 1.
@@ -32,8 +34,7 @@ pub struct User {
     /// The address as it was typed.
     pub email: Option<String>,
     pub role: String,
-    /// `active` or `disabled`.
-    pub status: String,
+    pub status: UserStatus,
     /// Increases with each change of the role or the status.
     pub version: i64,
     pub created_at: DateTime<Utc>,
@@ -46,14 +47,9 @@ impl User {
     /// Returns whether sign-ins are allowed.
     #[must_use]
     pub fn is_active(&self) -> bool {
-        self.status == ACTIVE
+        self.status.is_active()
     }
 }
-
-/// The status of an account that allows sign-ins.
-pub const ACTIVE: &str = "active";
-/// The status of an account that does not.
-pub const DISABLED: &str = "disabled";
 
 /// The data of an account that a sign-in needs.
 #[derive(Clone, Debug)]
@@ -118,7 +114,7 @@ pub struct Filter {
     /// The role of the listed users.
     pub role: Option<String>,
     /// The status of the listed users.
-    pub status: Option<String>,
+    pub status: Option<UserStatus>,
     /// Lists only users created before this one, which is the last of the previous page.
     pub before: Option<Uuid>,
 }
@@ -174,12 +170,7 @@ pub enum Insertion {
     Denied(Vec<String>),
 }
 
-/// The permissions that every account has over itself.
-const OVER_ITSELF: [&str; 2] = ["account:read", "account:write"];
-/// An account with this permission can act on others, including the caller's own account.
-const USERS_WRITE: &str = "users:write";
-
-/// The accounts on which a caller can act without the permissions in [`OVER_ITSELF`].
+/// The accounts on which a caller can act without the permissions in [`OVER_ITSELF`](role::OVER_ITSELF).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exempt {
     /// None. For the caller's own account.
@@ -212,10 +203,10 @@ impl Authority {
         let Self::Limited { held, exempt } = self else { return Vec::new() };
         let is_exempt = match exempt {
             Exempt::None => false,
-            Exempt::Ordinary => !wanted.iter().any(|name| name == USERS_WRITE),
+            Exempt::Ordinary => !wanted.iter().any(|name| name == role::USERS_WRITE),
             Exempt::All => true,
         };
-        let needs = |name: &&String| !(is_exempt && OVER_ITSELF.contains(&name.as_str()));
+        let needs = |name: &&String| !(is_exempt && role::OVER_ITSELF.contains(&name.as_str()));
         let needed = wanted.iter().filter(needs);
         let mut lacking: Vec<String> = needed.filter(|name| !held.contains(name)).cloned().collect();
         lacking.sort_unstable();
@@ -250,7 +241,7 @@ pub fn insert(
     authority: &Authority,
     origin: &Origin,
 ) -> QueryResult<Insertion> {
-    let Some(permissions) = find_permissions(connection, &new.role)? else {
+    let Some(permissions) = role::find_permissions(connection, &new.role)? else {
         return Ok(Insertion::UnknownRole);
     };
     let lacking = authority.lacks(&permissions);
@@ -301,16 +292,6 @@ pub(super) fn insert_aliases(
     .map(|_| ())
 }
 
-/// Returns a role's permissions. Returns `None` if the role does not exist.
-pub fn find_permissions(connection: &mut PgConnection, role: &str) -> QueryResult<Option<Vec<String>>> {
-    roles::table.find(role).select(roles::permissions).first(connection).optional()
-}
-
-/// Returns the roles and their permissions, by name.
-pub fn list_roles(connection: &mut PgConnection) -> QueryResult<Vec<(String, Vec<String>)>> {
-    roles::table.order(roles::name).load(connection)
-}
-
 /// Converts a violated constraint to the name that is taken.
 pub(super) fn name_taken(error: &Error, username: Option<&Username>) -> Option<NameTaken> {
     let Error::DatabaseError(DatabaseErrorKind::UniqueViolation, info) = error else { return None };
@@ -332,7 +313,7 @@ pub fn lock(connection: &mut PgConnection, id: Uuid) -> QueryResult<Option<(User
         users::table.find(id).select(User::as_select()).for_no_key_update().first(connection).optional()?;
     let Some(user) = user else { return Ok(None) };
     // Treating a missing role as one without permissions would let anyone manage the account.
-    let permissions = find_permissions(connection, &user.role)?.ok_or(diesel::NotFound)?;
+    let permissions = role::find_permissions(connection, &user.role)?.ok_or(diesel::NotFound)?;
     Ok(Some((user, permissions)))
 }
 

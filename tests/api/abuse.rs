@@ -512,6 +512,47 @@ async fn a_scope_that_is_refused_to_the_right_password_does_not_count() {
     }
 }
 
+/// Waits until every reserved attempt is settled. Returns the counted attempts of all rows.
+async fn settled_level(world: &World) -> i64 {
+    for _ in 0..100 {
+        if world.count("SELECT count(*) AS count FROM attempts WHERE pending > 0") == 0 {
+            return world.count("SELECT coalesce(sum(level), 0)::bigint AS count FROM attempts");
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    panic!("an attempt is not settled");
+}
+
+#[actix_web::test]
+async fn attempt_is_settled_if_its_event_cannot_be_written() {
+    let world = limited().await;
+    let access = world.signed_in("alice", "viewer").await.access;
+    world.user("odd", "member");
+    world.sql(
+        "UPDATE users SET password_hash = 'odd' WHERE username = 'odd';
+         CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'on purpose'; END $$;
+         CREATE TRIGGER fail BEFORE INSERT ON audit_events FOR EACH ROW
+             WHEN (NEW.type IN ('login_succeeded', 'login_failed')) EXECUTE FUNCTION fail()",
+    );
+    let before = settled_level(&world).await;
+    let sign_in = async |body: Value| {
+        let ask = ask_from(&world, ELSEWHERE, "/api/v1/auth/login").json(&body);
+        ask.send().await.refused("internal_error");
+    };
+    // No password was verified, or the right one.
+    sign_in(json!({ "username": "odd", "password": PASSWORD })).await;
+    sign_in(json!({ "username": "alice", "password": PASSWORD })).await;
+    sign_in(json!({ "username": "alice", "password": PASSWORD, "scope": "notes:write" })).await;
+    assert_eq!(settled_level(&world).await, before);
+    guess(&world, ELSEWHERE, "alice").await.refused("internal_error");
+    let guessed = settled_level(&world).await;
+    assert!(guessed > before, "a wrong password counts");
+    let body = json!({ "username": "alicia", "current_password": "a guess that is wrong" });
+    let changed = world.ask(Method::PATCH, "/api/v1/me").bearer(&access).json(&body);
+    changed.header("x-forwarded-for", ELSEWHERE).send().await.refused("internal_error");
+    assert!(settled_level(&world).await > guessed, "and so does one within a session");
+}
+
 #[actix_web::test]
 async fn a_try_whose_node_was_killed_holds_up_for_half_a_minute_at_most() {
     let world = limited().await;

@@ -113,6 +113,28 @@ async fn a_deadlock_with_somebodys_locks_costs_a_refresh_nothing_but_time() {
 }
 
 #[actix_web::test]
+async fn refresh_that_fails_in_a_batch_fails_alone() {
+    let world = World::new().await;
+    let mut tokens = Vec::new();
+    for at in 0..12 {
+        tokens.push(world.signed_in(&format!("user-{at}"), "member").await.refresh);
+    }
+    world.sql(
+        "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+             IF NEW.session_id = (SELECT max(session_id::text)::uuid FROM refresh_tokens) THEN
+                 RAISE EXCEPTION 'on purpose';
+             END IF;
+             RETURN NEW;
+         END $$;
+         CREATE TRIGGER fail BEFORE UPDATE ON refresh_tokens FOR EACH ROW EXECUTE FUNCTION fail()",
+    );
+    let answers = futures_util::future::join_all(tokens.iter().map(|token| world.refresh(token))).await;
+    let failed: Vec<usize> = (0..12).filter(|at| answers[*at].status != 200).collect();
+    assert_eq!(failed, [11]);
+    answers[11].refused("internal_error");
+}
+
+#[actix_web::test]
 async fn a_flood_of_sign_ins_is_shed_and_the_rest_goes_on() {
     let world = World::with(|settings| settings.bcrypt_cost = 11).await;
     let tokens = world.signed_in("alice", "member").await;

@@ -44,4 +44,5 @@ mod spellings;
 mod spraying;
 mod support;
 mod turns;
+mod unknown_values;
 mod users;

@@ -5,6 +5,7 @@ use diesel::result::Error;
 use diesel::sql_types::{BigInt, Text};
 use diesel::{Connection, PgConnection, QueryResult, QueryableByName, RunQueryDsl};
 use doorward::audit::refusals::{self, Lane};
+use doorward::digest::Digest;
 use doorward::sessions::end::{self, Which};
 use doorward::sessions::life;
 
@@ -44,7 +45,7 @@ async fn sessions_are_found_by_indexes_however_they_are_named() {
     let connection = &mut world.connection();
     // The session must exist, or PostgreSQL does not evaluate the other conditions.
     let id = world.text("SELECT session_id::text AS text FROM refresh_tokens").parse().unwrap();
-    let digest = [7; 32];
+    let digest = Digest::from([7; 32]);
     for which in [
         Which::These(vec![id]),
         Which::AllOf(id),

@@ -1,5 +1,6 @@
 //! Managing users: names, roles, the last admin, passwords and links.
 
+use doorward::users::role;
 use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::json;
@@ -30,6 +31,31 @@ async fn a_user_is_made_found_changed_and_deleted() {
     assert_eq!(world.delete(&path, &admin).await.status, 204);
     world.get(&path, &admin).await.refused("not_found");
     world.delete(&path, &admin).await.refused("not_found");
+}
+
+#[actix_web::test]
+async fn built_in_roles_and_permissions_are_in_the_database() {
+    let world = World::new().await;
+    let mut built_in = role::BUILT_IN;
+    built_in.sort_unstable();
+    let stored = world.text("SELECT string_agg(name, ' ' ORDER BY name) AS text FROM roles");
+    assert_eq!(stored, built_in.join(" "));
+    assert!(built_in.contains(&role::DEFAULT));
+    let stored = world.text(&format!(
+        "SELECT array_to_string(permissions, ' ') AS text FROM roles WHERE name = '{}'",
+        role::ADMIN
+    ));
+    for permission in [
+        role::ACCOUNT_READ,
+        role::ACCOUNT_WRITE,
+        role::AUDIT_READ,
+        role::USERS_READ,
+        role::USERS_WRITE,
+        role::SERVER_READ,
+        role::SERVER_WRITE,
+    ] {
+        assert!(stored.split(' ').any(|name| name == permission), "{permission} in {stored}");
+    }
 }
 
 #[actix_web::test]

@@ -50,7 +50,7 @@ impl FromFields for Question {
         let request_id = fields.optional_text("request_id");
         let target = read_target(fields);
         match (token, request_id) {
-            (Some(token), None) => Some(Self::Token(token, target?)),
+            (Some(token), None) => Some(Self::Token(token, target)),
             (None, Some(id)) => match Uuid::try_parse(id.trim().trim_start_matches("urn:uuid:")) {
                 Ok(id) => Some(Self::Request(id)),
                 Err(_) => {
@@ -74,10 +74,10 @@ impl FromFields for Question {
     }
 }
 
-/// Reads `method` and `path`. The outer `None` means that an error was recorded.
-fn read_target(fields: &mut Fields) -> Option<Option<Target>> {
+/// Reads `method` and `path`. Returns `None` if both are omitted, and if an error was recorded.
+fn read_target(fields: &mut Fields) -> Option<Target> {
     match (fields.optional_text("method"), fields.optional_text("path")) {
-        (None, None) => Some(None),
+        (None, None) => None,
         (Some(method), Some(path)) if method.len() > METHOD_MAX || path.len() > PATH_MAX => {
             for (name, length, most) in [("method", method.len(), METHOD_MAX), ("path", path.len(), PATH_MAX)]
             {
@@ -95,7 +95,7 @@ fn read_target(fields: &mut Fields) -> Option<Option<Target>> {
             let known = Method::from_bytes(method.to_ascii_uppercase().as_bytes());
             let path_only = path.split(['?', '#']).next().unwrap_or_default().to_owned();
             match known {
-                Ok(method) if path_only.starts_with('/') => Some(Some(Target { method, path: path_only })),
+                Ok(method) if path_only.starts_with('/') => Some(Target { method, path: path_only }),
                 Ok(_) => {
                     fields.refuse(
                         "path",

@@ -46,7 +46,7 @@ pub struct SessionItem {
 pub fn item(session: Session, current: Option<Uuid>) -> SessionItem {
     SessionItem {
         id: session.id,
-        kind: session.kind,
+        kind: session.kind.to_string(),
         device: session.device,
         address: session.address,
         created_at: refusals::time(session.created_at),

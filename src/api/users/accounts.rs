@@ -56,7 +56,7 @@ fn item(user: User) -> UserItem {
         username: user.username,
         email: user.email,
         role: user.role,
-        status: user.status,
+        status: user.status.to_string(),
         created_at: refusals::time(user.created_at),
         updated_at: refusals::time(user.updated_at),
         last_login_at: user.last_login_at.map(refusals::time),

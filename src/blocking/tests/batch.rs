@@ -96,6 +96,18 @@ async fn a_panic_answers_nobody_and_the_next_are_answered() {
 }
 
 #[actix_web::test]
+async fn batch_refuses_the_callers_that_a_call_leaves_out() {
+    let pool = pool(1, 9);
+    let batch = Batch::new(&pool, 1, |asked: &[u32]| {
+        asked.iter().copied().take_while(|number| *number != 13).collect()
+    });
+    let answers = join_all([12, 13, 14].map(|number| batch.run(LONG, claim(1), number))).await;
+    let left_out = Err(BlockingError::Panicked("test"));
+    assert_eq!(answers[..2], [Ok(12), left_out]);
+    assert!(answers[2] == Ok(14) || answers[2] == left_out, "{:?}", answers[2]);
+}
+
+#[actix_web::test]
 async fn a_party_that_fills_the_batch_leaves_its_share_to_others() {
     let pool = pool(1, 50);
     let (batch, go) = counting(&pool, 1);

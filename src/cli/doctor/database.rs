@@ -133,7 +133,7 @@ fn feed(connection: &mut Connection, url: &str) -> Finding {
 /// since.
 fn history(connection: &mut Connection) -> Option<Finding> {
     let mut last = |event_type: EventType| {
-        let filter = Filter { type_: Some(event_type.as_str().to_owned()), ..Filter::default() };
+        let filter = Filter { type_: Some(event_type), ..Filter::default() };
         event::list(connection, &filter, 1).map(|events| events.first().map(|event| event.occurred_at))
     };
     let found = last(EventType::DatabaseWentBack).and_then(|at| Ok((at, last(EventType::DatabaseRestored)?)));

@@ -5,6 +5,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use crate::cli::confirmation::Confirmation;
 use crate::cli::output::Format;
 use crate::cli::password::PasswordArgs;
+use crate::users::role;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -56,7 +57,7 @@ pub struct UserAddArgs {
     #[arg(long)]
     pub email: Option<String>,
     /// The role, such as viewer, member or admin.
-    #[arg(long, default_value = "member")]
+    #[arg(long, default_value = role::DEFAULT)]
     pub role: String,
     /// Where the password comes from.
     #[command(flatten)]
@@ -77,7 +78,7 @@ pub struct UserListArgs {
     pub role: Option<String>,
     /// List only users with this status.
     #[arg(long)]
-    pub status: Option<UserStatus>,
+    pub status: Option<StatusArg>,
     /// The maximum number of users to list. Without it, all are listed.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     pub limit: Option<u32>,
@@ -88,7 +89,7 @@ pub struct UserListArgs {
 
 /// A user's status, as the command line has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum UserStatus {
+pub enum StatusArg {
     /// Can sign in.
     Active,
     /// Cannot sign in.

@@ -10,7 +10,7 @@ use crate::cli::output::{Format, Output};
 use crate::database::{Connection, transaction};
 use crate::limits::counters;
 use crate::sessions::{EndReason, Which, end_sessions};
-use crate::users::change::{self, Change, Changes};
+use crate::users::change::{self, ChangeOutcome, Changes};
 use crate::users::user::{Authority, NameTaken, User};
 
 pub(super) fn name_taken(taken: NameTaken) -> Failure {
@@ -82,17 +82,19 @@ pub(super) fn change_one(
     Output::stdout(format).result(&Row::from(user), &line)
 }
 
-fn done(change: Change, named: &str, role: &str) -> Result<User, Failure> {
+fn done(change: ChangeOutcome, named: &str, role: &str) -> Result<User, Failure> {
     match change {
-        Change::Done(user) => Ok(user),
-        Change::LastAdmin => {
+        ChangeOutcome::Done(user) => Ok(user),
+        ChangeOutcome::LastAdmin => {
             let why = "is the last active administrator, who cannot be disabled, demoted or deleted";
             Err(Failure::new(format!("{named} {why}: make someone else an administrator first")))
         }
-        Change::NameTaken(taken) => Err(name_taken(taken)),
-        Change::NameRefused(flaw) => Err(Failure::new(format!("the username {flaw}"))),
-        Change::UnknownRole | Change::Denied(_) => Err(unknown_role(role)),
-        Change::NotFound | Change::Stale(_) => Err(Failure::new(format!("there is no user {named}"))),
+        ChangeOutcome::NameTaken(taken) => Err(name_taken(taken)),
+        ChangeOutcome::NameRefused(flaw) => Err(Failure::new(format!("the username {flaw}"))),
+        ChangeOutcome::UnknownRole | ChangeOutcome::Denied(_) => Err(unknown_role(role)),
+        ChangeOutcome::NotFound | ChangeOutcome::Stale(_) => {
+            Err(Failure::new(format!("there is no user {named}")))
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::args::{OneUserArgs, UserListArgs, UserStatus};
+use super::args::{OneUserArgs, StatusArg, UserListArgs};
 use super::row::Row;
 use crate::cli::failure::Failure;
 use crate::cli::output::Output;
@@ -10,8 +10,9 @@ use crate::clock::rfc3339 as time;
 use crate::database::{Connection, QueryError};
 use crate::limits::counters;
 use crate::sessions::session;
+use crate::tokens::owner::UserStatus;
 use crate::users::name::fold_typed;
-use crate::users::user::{self, ACTIVE, DISABLED, Filter, User};
+use crate::users::user::{self, Filter, User};
 
 /// The number of rows that a list fetches at a time.
 const BATCH: i64 = 500;
@@ -32,13 +33,14 @@ pub(in crate::cli) fn find(connection: &mut Connection, named: &str) -> Result<U
 
 pub(super) fn list(connection: &mut Connection, args: &UserListArgs) -> Result<(), Failure> {
     let status = args.status.map(|status| match status {
-        UserStatus::Active => ACTIVE.to_owned(),
-        UserStatus::Disabled => DISABLED.to_owned(),
+        StatusArg::Active => UserStatus::Active,
+        StatusArg::Disabled => UserStatus::Disabled,
     });
-    let q = args.query.as_deref().filter(|q| !q.is_empty()).map(fold_typed);
+    let typed = args.query.as_deref().filter(|q| !q.is_empty());
+    let q = typed.and_then(fold_typed);
     // No name matches text that cannot be folded.
-    let is_nobodys = q == Some(None);
-    let mut filter = Filter { q: q.flatten(), role: args.role.clone(), status, before: None };
+    let is_nobodys = typed.is_some() && q.is_none();
+    let mut filter = Filter { q, role: args.role.clone(), status, before: None };
     let most = if is_nobodys { 0 } else { args.limit.map_or(usize::MAX, |limit| limit as usize) };
     let mut rows: Vec<Row> = Vec::new();
     while rows.len() < most {

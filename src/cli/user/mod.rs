@@ -11,6 +11,7 @@ use crate::cli::database::DatabaseAccess;
 use crate::cli::failure::Failure;
 use crate::config::Settings;
 use crate::database::Connection;
+use crate::tokens::owner::UserStatus;
 use crate::users::change::Changes;
 use args::UserAction;
 use change::{change_one, delete, disable, logout, unlock};
@@ -37,7 +38,7 @@ impl UserArgs {
             UserAction::Show(args) => show(connection, args),
             UserAction::Disable(args) => disable(connection, args),
             UserAction::Enable(args) => {
-                let changes = Changes { active: Some(true), ..Changes::default() };
+                let changes = Changes { status: Some(UserStatus::Active), ..Changes::default() };
                 change_one(connection, &args.user, &changes, args.format, |user| {
                     format!("{} is now {}.", user.username, user.status)
                 })

@@ -77,7 +77,7 @@ pub(super) fn set_password(
         let (authority, origin) = (Authority::Unlimited, Origin::command_line());
         set_password::reset(connection, user.id, &hash, !args.keep_tokens, &authority, &origin)
     });
-    let Setting::Done(user, ended) = set? else {
+    let Setting::Done((user, ended)) = set? else {
         return Err(Failure::new(format!("there is no user {}", args.user)));
     };
     let tokens = match ended.tokens {

@@ -35,7 +35,7 @@ impl From<User> for Row {
             username: user.username,
             email: user.email,
             role: user.role,
-            status: user.status,
+            status: user.status.to_string(),
             created_at: time(user.created_at),
             last_login_at: user.last_login_at.map(time),
             sessions: None,

@@ -15,7 +15,7 @@ use crate::refusal::Problem;
 use crate::sessions::Standing;
 use crate::state::State;
 use crate::tokens::access_token::{AccessTokenFlaw, Claims, Signed};
-use crate::tokens::holder::Holder;
+use crate::tokens::owner::Holder;
 
 /// The checks that need only the token itself, in order.
 pub(super) const OF_ACCESS_TOKEN: [Check; 6] =
@@ -157,5 +157,5 @@ pub(in crate::guard) fn check_standing<'a>(
 }
 
 pub(super) fn refuse_ended(standing: &Standing) -> Result<(), Problem> {
-    refuse_if(standing.ended.as_ref(), |(ended_at, reason)| refusals::session_ended(*ended_at, reason))
+    refuse_if(standing.ended.as_ref(), refusals::session_ended)
 }

@@ -9,10 +9,9 @@ use crate::guard::refusals::{in_words, time};
 use crate::guard::trace::{Evidence, Trace};
 use crate::sessions::Standing;
 use crate::tokens::access_token::Claims;
-use crate::tokens::holder::Holder;
-
-/// A time with the reason for what happened then, as the database stores it.
-type Past = (DateTime<Utc>, String);
+use crate::tokens::ended::Ended;
+use crate::tokens::owner::Holder;
+use crate::tokens::personal_token::RevokeReason;
 
 /// Records the kind of the credential, which this server accepts.
 pub(super) fn note_kind(trace: &mut Trace, kind: CredentialKind) {
@@ -78,9 +77,9 @@ pub(super) fn version(of_token: i64, of_user: i64) -> Evidence {
     )
 }
 
-pub(super) fn revocation(revoked: Option<&Past>) -> Evidence {
-    let found = revoked.map_or("not revoked".to_owned(), |(at, reason)| {
-        format!("revoked at {} ({})", time(*at), in_words(reason))
+pub(super) fn revocation(revoked: Option<&Ended<RevokeReason>>) -> Evidence {
+    let found = revoked.map_or("not revoked".to_owned(), |Ended { at, reason }| {
+        format!("revoked at {} ({})", time(*at), in_words(reason.as_str()))
     });
     Evidence::new("not revoked", found)
 }
@@ -88,7 +87,7 @@ pub(super) fn revocation(revoked: Option<&Past>) -> Evidence {
 pub(super) fn session(standing: &Standing) -> Evidence {
     let found = match &standing.ended {
         None => format!("it is active, and ends at {} at the latest", time(standing.expires_at)),
-        Some((at, reason)) => format!("it ended at {} ({})", time(*at), in_words(reason)),
+        Some(Ended { at, reason }) => format!("it ended at {} ({})", time(*at), in_words(reason.as_str())),
     };
     Evidence::new("an active session", found)
 }

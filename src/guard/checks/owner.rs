@@ -6,8 +6,8 @@ use crate::guard::check::Check;
 use crate::guard::refusals;
 use crate::guard::trace::Trace;
 use crate::refusal::Problem;
-use crate::tokens::holder::Holder;
 use crate::tokens::names::Names;
+use crate::tokens::owner::{Holder, UserStatus};
 
 /// Checks that the account exists and is active. Returns its user.
 pub(super) fn check_user<'a>(user: Option<&'a Holder>, trace: &mut Trace) -> Result<&'a Holder, Problem> {
@@ -22,8 +22,8 @@ pub(super) fn find_user<'a>(user: Option<&'a Holder>, trace: &mut Trace) -> Resu
     Ok(user)
 }
 
-pub(super) fn check_status(status: &str) -> Result<(), Problem> {
-    if status == crate::users::user::ACTIVE { Ok(()) } else { Err(refusals::account_disabled()) }
+pub(super) fn check_status(status: &UserStatus) -> Result<(), Problem> {
+    if status.is_active() { Ok(()) } else { Err(refusals::account_disabled()) }
 }
 
 pub(super) fn caller(user: &Holder, scope: Names, credential: Credential) -> Caller {

@@ -9,7 +9,7 @@ use crate::guard::refusals::{self, refuse_if};
 use crate::guard::trace::{Evidence, Trace};
 use crate::refusal::{Code, Problem};
 use crate::state::State;
-use crate::tokens::holder::Holder;
+use crate::tokens::owner::Holder;
 use crate::tokens::personal_token::{self, TokenStanding};
 use crate::users::name::fold_typed;
 
@@ -66,7 +66,7 @@ pub(in crate::guard) fn check_personal_token<'a>(
 ) -> Result<&'a Holder, Problem> {
     trace.check(Check::Times, refuse_if(standing.expired_at, refusals::personal_token_expired))?;
     let revoked = standing.revoked.as_ref();
-    let refused = refuse_if(revoked, |(at, reason)| refusals::personal_token_revoked(*at, reason));
+    let refused = refuse_if(revoked, refusals::personal_token_revoked);
     trace.run(Check::Revocation, || evidence::revocation(revoked), refused)?;
     let user = find_user(standing.user.as_ref(), trace)?;
     let other_name = username.filter(|name| !is_name_of(user, name));

@@ -9,13 +9,13 @@ use crate::guard::refusals::refuse_if;
 use crate::guard::trace::Trace;
 use crate::guard::{csrf, lookup, refusals};
 use crate::refusal::Problem;
-use crate::sessions::BrowserStanding;
+use crate::sessions::{BrowserStanding, CookieDigest};
 use crate::state::State;
-use crate::tokens::holder::Holder;
+use crate::tokens::owner::Holder;
 
 pub(super) async fn identify_browser(
     state: &State,
-    cookie_digest: [u8; 32],
+    cookie_digest: CookieDigest,
     trace: &mut Trace,
 ) -> Result<Caller, Problem> {
     note_kind(trace, CredentialKind::SessionCookie);

@@ -8,7 +8,9 @@ use crate::sessions::EndReason;
 use crate::sessions::refresh_token::RefreshTokenFlaw;
 use crate::sessions::renewal::SESSION_RENEWED;
 use crate::tokens::access_token::AccessTokenFlaw;
-use crate::tokens::personal_token::PersonalTokenFlaw;
+use crate::tokens::ended::Ended;
+use crate::tokens::owner::AccountChange;
+use crate::tokens::personal_token::{PersonalTokenFlaw, RevokeReason};
 
 /// Refuses an access token with this error.
 #[must_use]
@@ -169,24 +171,26 @@ pub fn personal_token_expired(expired_at: DateTime<Utc>) -> Problem {
 
 /// Refuses a revoked personal token.
 #[must_use]
-pub fn personal_token_revoked(revoked_at: DateTime<Utc>, reason: &str) -> Problem {
+pub fn personal_token_revoked(revoked: &Ended<RevokeReason>) -> Problem {
+    let Ended { at, reason } = revoked;
     let detail = format!(
         "The personal access token was revoked at {} ({}). Sign in and create a new one.",
-        time(revoked_at),
-        in_words(reason)
+        time(*at),
+        in_words(reason.as_str())
     );
     Problem::new(Code::TokenRevoked, detail)
-        .with("revoked_at", time(revoked_at))
-        .with("reason", reason)
+        .with("revoked_at", time(*at))
+        .with("reason", reason.as_str())
         .action(Action::Login)
         .terminal(true)
 }
 
 /// Refuses an access token that was issued before the user's role or status changed.
 #[must_use]
-pub fn version_raised(found: Option<(DateTime<Utc>, String)>) -> Problem {
-    let (when, reason) =
-        found.map_or((None, "account_changed".to_owned()), |(at, reason)| (Some(time(at)), reason));
+pub fn version_raised(found: Option<Ended<AccountChange>>) -> Problem {
+    let (when, reason) = found.map_or((None, "account_changed".to_owned()), |Ended { at, reason }| {
+        (Some(time(at)), reason.to_string())
+    });
     let since = when.as_deref().map_or(String::new(), |at| format!(" at {at}"));
     let detail = format!(
         "The access token was revoked{since} ({}). Its session is still active. Refresh the token and send \
@@ -198,12 +202,14 @@ pub fn version_raised(found: Option<(DateTime<Utc>, String)>) -> Problem {
 
 /// Refuses a token whose session was ended.
 #[must_use]
-pub fn session_ended(ended_at: DateTime<Utc>, reason: &str) -> Problem {
-    if reason == EndReason::AccountDeleted.as_str() {
+pub fn session_ended(ended: &Ended<EndReason>) -> Problem {
+    let Ended { at, reason } = ended;
+    if *reason == EndReason::AccountDeleted {
         return account_deleted();
     }
-    let detail = format!("The session ended at {} ({}). Sign in again.", time(ended_at), in_words(reason));
-    Problem::new(Code::SessionEnded, detail).with("ended_at", time(ended_at)).with("reason", reason)
+    let detail =
+        format!("The session ended at {} ({}). Sign in again.", time(*at), in_words(reason.as_str()));
+    Problem::new(Code::SessionEnded, detail).with("ended_at", time(*at)).with("reason", reason.as_str())
 }
 
 /// Refuses a genuine token whose session does not exist, because it was pruned or lost with a restore.

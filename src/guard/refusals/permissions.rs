@@ -5,9 +5,10 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use super::time;
-use crate::guard::caller::{ACCOUNT_WRITE, Credential};
+use crate::guard::caller::Credential;
 use crate::refusal::{Action, Code, Problem};
 use crate::tokens::names::Names;
+use crate::users::role::ACCOUNT_WRITE;
 
 /// Refuses a user whose role lacks the permission.
 #[must_use]

@@ -11,6 +11,7 @@ use std::borrow::Cow;
 use serde_json::{Map, Value};
 
 use super::{json, label};
+use crate::change::Change;
 use crate::refusal::{FieldError, FieldErrors, Problem, without_credentials};
 
 pub(crate) use object::json_object;
@@ -143,11 +144,12 @@ impl Fields {
         self.member(name).flatten()
     }
 
-    /// Reads an optional text. Returns `None` if it is omitted and `Some(None)` if it is null.
-    pub fn nullable_text(&mut self, name: &str) -> Option<Option<String>> {
-        match self.members.remove(name)? {
-            Value::Null => Some(None),
-            value => self.as_text(name, value).map(Some),
+    /// Reads an optional text of a merge patch. Null removes it.
+    pub fn nullable_text(&mut self, name: &str) -> Change<String> {
+        match self.members.remove(name) {
+            None => Change::Keep,
+            Some(Value::Null) => Change::Clear,
+            Some(value) => self.as_text(name, value).map_or(Change::Keep, Change::Set),
         }
     }
 

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{Changed, Fields, FromFields, Scope};
+use crate::change::Change;
 use crate::refusal::FieldErrors;
 
 #[derive(Debug)]
@@ -119,9 +120,9 @@ fn one<T>(of: Value, read: impl FnOnce(&mut Fields) -> T) -> (T, Vec<(&'static s
 #[test]
 fn a_text_may_be_null_where_it_may_be_left_out() {
     let nullable = |of: Value, name: &str| one(of, |fields| fields.nullable_text(name));
-    assert_eq!(nullable(json!("x"), "of"), (Some(Some("x".into())), vec![]));
-    assert_eq!(nullable(Value::Null, "of"), (Some(None), vec![]));
-    assert_eq!(nullable(Value::Null, "other"), (None, vec![]));
+    assert_eq!(nullable(json!("x"), "of"), (Change::Set("x".into()), vec![]));
+    assert_eq!(nullable(Value::Null, "of"), (Change::Clear, vec![]));
+    assert_eq!(nullable(Value::Null, "other"), (Change::Keep, vec![]));
     let optional = |of: Value| one(of, |fields| fields.optional_text("of"));
     assert_eq!(optional(json!("x")), (Some("x".into()), vec![]));
     assert_eq!(optional(Value::Null), (None, vec![]));

@@ -3,10 +3,11 @@
 use uuid::Uuid;
 
 use crate::database::{Connection, Queried};
-use crate::guard::caller::{ACCOUNT_WRITE, Caller};
+use crate::guard::caller::Caller;
 use crate::guard::{refusals, rejudge};
 use crate::refusal::Problem;
 use crate::state::State;
+use crate::users::role::ACCOUNT_WRITE;
 use crate::users::user::{Authority, Exempt};
 
 /// The effect of an action on an account.

@@ -6,15 +6,17 @@ use super::authority::{Effect, change_account, refuse_lacking};
 use super::list_users::Status;
 use super::unknown_role::{find_unknown_role, unknown_role};
 use crate::audit::Origin;
+use crate::change::Change;
 use crate::guard::caller::Caller;
 use crate::guard::refusals;
 use crate::http::fields::{Fields, FromFields};
 use crate::operations::user_tag::Expected;
 use crate::refusal::{Code, FieldError, Problem, not_found};
 use crate::state::State;
-use crate::users::change::{self, Change, Changes};
+use crate::tokens::owner::UserStatus;
+use crate::users::change::{self, ChangeOutcome, Changes};
 use crate::users::name::{EmailAddress, Username};
-use crate::users::user::{self, ACTIVE, DISABLED, User};
+use crate::users::user::{self, User};
 
 /// The fields to change. A field that is left out stays as it is.
 #[derive(Clone, Default, utoipa::ToSchema)]
@@ -24,13 +26,13 @@ pub struct UserChanges {
     pub username: Option<Username>,
     /// The new e-mail address. Null removes it.
     #[schema(value_type = Option<String>, format = Email, min_length = 3, max_length = 254)]
-    pub email: Option<Option<EmailAddress>>,
+    pub email: Change<EmailAddress>,
     /// The new role.
     #[schema(value_type = String, required = false)]
     pub role: Option<String>,
     /// The new status, `active` or `disabled`.
     #[schema(value_type = Status, required = false, example = "disabled")]
-    pub status: Option<bool>,
+    pub status: Option<UserStatus>,
 }
 
 impl FromFields for UserChanges {
@@ -38,20 +40,13 @@ impl FromFields for UserChanges {
         let username = fields
             .changed_text("username")
             .and_then(|text| fields.parsed("username", Username::parse(&text)));
-        let email = match fields.nullable_text("email") {
-            Some(Some(text)) => fields.parsed("email", EmailAddress::parse(&text)).map(Some),
-            other => other.map(|_| None),
-        };
+        let email =
+            fields.nullable_text("email").and_then(|text| fields.parsed("email", EmailAddress::parse(&text)));
         let role = fields.changed_text("role");
-        let status = match fields.changed_text("status").as_deref() {
-            None => None,
-            Some(ACTIVE) => Some(true),
-            Some(DISABLED) => Some(false),
-            Some(_) => {
-                fields.refuse("status", "invalid", "either `active` or `disabled`");
-                None
-            }
-        };
+        let status = fields.changed_text("status").map(UserStatus::from);
+        if matches!(status, Some(UserStatus::Unknown(_))) {
+            fields.refuse("status", "invalid", "either `active` or `disabled`");
+        }
         Some(Self { username, email, role, status })
     }
 }
@@ -74,7 +69,10 @@ impl UserChanges {
 
     /// Returns whether the only change is to disable the account.
     fn only_disables(&self) -> bool {
-        self.status == Some(false) && self.username.is_none() && self.email.is_none() && self.role.is_none()
+        self.status == Some(UserStatus::Disabled)
+            && self.username.is_none()
+            && self.email.is_keep()
+            && self.role.is_none()
     }
 }
 
@@ -97,7 +95,7 @@ impl UpdateUser {
             username: request.username,
             email: request.email,
             role: request.role,
-            active: request.status,
+            status: request.status,
         };
         change_account(state, caller, id, effect, move |connection, caller, authority| {
             let is_as_seen = |user: &User| expected.holds(user);
@@ -147,16 +145,16 @@ impl DisableUser {
     }
 }
 
-fn changed_user(change: Change, expected: &Expected, caller: &Caller) -> Result<User, Problem> {
+fn changed_user(change: ChangeOutcome, expected: &Expected, caller: &Caller) -> Result<User, Problem> {
     Err(match change {
-        Change::Done(user) => return Ok(user),
-        Change::NotFound => not_found(),
-        Change::NameTaken(taken) => refusals::name_taken(taken),
-        Change::NameRefused(flaw) => refusals::username_flaw(&flaw),
-        Change::UnknownRole => unknown_role(),
-        Change::Denied(lacking) => refuse_lacking(&lacking, caller),
-        Change::Stale(user) => expected.refuse(&user),
-        Change::LastAdmin => {
+        ChangeOutcome::Done(user) => return Ok(user),
+        ChangeOutcome::NotFound => not_found(),
+        ChangeOutcome::NameTaken(taken) => refusals::name_taken(taken),
+        ChangeOutcome::NameRefused(flaw) => refusals::username_flaw(&flaw),
+        ChangeOutcome::UnknownRole => unknown_role(),
+        ChangeOutcome::Denied(lacking) => refuse_lacking(&lacking, caller),
+        ChangeOutcome::Stale(user) => expected.refuse(&user),
+        ChangeOutcome::LastAdmin => {
             let detail = "This is the last active administrator, who cannot be disabled, demoted or deleted. \
                           Make someone else an administrator first.";
             Problem::new(Code::LastAdmin, detail)

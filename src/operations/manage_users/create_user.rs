@@ -12,10 +12,8 @@ use crate::refusal::{FieldError, Problem};
 use crate::state::State;
 use crate::users::name::{EmailAddress, Username};
 use crate::users::password::PlainPassword;
+use crate::users::role;
 use crate::users::user::{self, Authority, Exempt, Insertion, NewUser, User};
-
-/// The role of a new account if the request names none.
-const ROLE_DEFAULT: &str = "member";
 
 /// An account to create.
 #[derive(Clone, utoipa::ToSchema)]
@@ -30,7 +28,7 @@ pub struct NewUserRequest {
     #[schema(value_type = Option<String>, format = Email, min_length = 3, max_length = 254)]
     pub email: Option<EmailAddress>,
     /// The role. The default is `member`.
-    #[schema(default = "member")]
+    #[schema(default = json!(role::DEFAULT))]
     pub role: Option<String>,
 }
 
@@ -99,7 +97,7 @@ impl CreateUser {
                 Some(new_password::hash_new_password(state, password, names, "/password").await?)
             }
         };
-        let role = request.role.unwrap_or_else(|| ROLE_DEFAULT.to_owned());
+        let role = request.role.unwrap_or_else(|| role::DEFAULT.to_owned());
         let new = NewUser { username: request.username, email: request.email, password_hash, role };
         let insert = move |connection: &mut Connection, caller: &Caller| {
             let authority = Authority::Limited { held: held(caller), exempt: Exempt::Ordinary };

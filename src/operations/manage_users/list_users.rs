@@ -8,8 +8,9 @@ use crate::http::pagination::{Cursor, Page, PageRequest, PageSize};
 use crate::http::parameters;
 use crate::refusal::{FieldError, Problem, not_found};
 use crate::state::State;
+use crate::tokens::owner::UserStatus;
 use crate::users::name::fold_typed;
-use crate::users::user::{self, ACTIVE, DISABLED, Filter, User};
+use crate::users::user::{self, Filter, User};
 
 /// The parameters of a listing of users.
 #[derive(Clone, Debug, Deserialize, utoipa::IntoParams)]
@@ -35,7 +36,7 @@ pub struct UserQuery {
 
 /// Parses the parameter `status`. The form on the page sends an empty one for any status.
 fn status<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    parameters::one_of(deserializer, &[ACTIVE, DISABLED, ""]).map(Some)
+    parameters::one_of(deserializer, &[UserStatus::NAMES, &[""]].concat()).map(Some)
 }
 
 /// The status of an account.
@@ -60,20 +61,20 @@ impl ListUsers {
     pub async fn run(self, state: &State) -> Result<Page<User>, Problem> {
         let Self { query } = self;
         refuse_unknown_role(state, query.role.as_deref()).await?;
-        let status = query.status.as_deref();
-        if status.is_some_and(|status| ![ACTIVE, DISABLED].contains(&status)) {
+        let status = query.status.as_deref().map(UserStatus::from);
+        if matches!(status, Some(UserStatus::Unknown(_))) {
             let detail = "either `active` or `disabled`".to_owned();
             return Err(Problem::validation(vec![FieldError::new("/status", "invalid", detail)]));
         }
         let list = format!("users {:?} {:?} {:?}", query.q, query.role, query.status);
         let request = PageRequest::read(&state.core.secret_keys, list, query.limit, query.cursor.as_deref())?;
-        let q = query.q.as_deref().filter(|q| !q.is_empty()).map(fold_typed);
-        if q == Some(None) {
+        let typed = query.q.as_deref().filter(|q| !q.is_empty());
+        let q = typed.and_then(fold_typed);
+        if typed.is_some() && q.is_none() {
             // No name can contain this.
             return Ok(request.page_before(Vec::new(), None));
         }
-        let filter =
-            Filter { q: q.flatten(), role: query.role, status: query.status, before: request.before };
+        let filter = Filter { q, role: query.role, status, before: request.before };
         let rows = request.rows();
         let users =
             state.core.database.search(move |connection| user::list(connection, &filter, rows)).await?;

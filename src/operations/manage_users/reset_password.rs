@@ -66,7 +66,7 @@ impl MakePasswordLink {
         let made = change_account(state, caller, id, Effect::Gives, move |connection, caller, authority| {
             let made =
                 set_password::insert_link(connection, id, &digest, revokes_tokens, authority, &origin)?;
-            Ok(made.map_err(|refused| refuse_setting(refused, caller)))
+            Ok(set(made, caller))
         });
         let MadeLink { expires_at, ended } = made.await?;
         let url = format!("{}/set-password/{}", state.tokens.issuer.url, token.expose());
@@ -92,19 +92,17 @@ impl ResetPassword {
         let names = (user.username.as_str(), user.email.as_deref());
         let hash = new_password::hash_new_password(state, password, names, "/new_password").await?;
         change_account(state, caller, id, Effect::Gives, move |connection, caller, authority| {
-            let set = set_password::reset(connection, id, &hash, revokes_tokens, authority, &origin)?;
-            Ok(match set {
-                Setting::Done(_, ended) => Ok(ended),
-                refused => Err(refuse_setting(refused, caller)),
-            })
+            let reset = set_password::reset(connection, id, &hash, revokes_tokens, authority, &origin)?;
+            Ok(set(reset, caller).map(|(_, ended)| ended))
         })
         .await
     }
 }
 
-fn refuse_setting(setting: Setting, caller: &Caller) -> Problem {
+fn set<T>(setting: Setting<T>, caller: &Caller) -> Result<T, Problem> {
     match setting {
-        Setting::Denied(lacking) => refuse_lacking(&lacking, caller),
-        Setting::NotFound | Setting::Done(..) => not_found(),
+        Setting::Done(done) => Ok(done),
+        Setting::NotFound => Err(not_found()),
+        Setting::Denied(lacking) => Err(refuse_lacking(&lacking, caller)),
     }
 }

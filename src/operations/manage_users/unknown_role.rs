@@ -2,19 +2,19 @@
 
 use crate::refusal::{FieldError, Problem};
 use crate::state::State;
-use crate::users::user;
+use crate::users::role;
 
 /// Returns the field error for a role that does not exist.
 pub(super) async fn find_unknown_role(state: &State, role: Option<&str>) -> Result<Vec<FieldError>, Problem> {
     let Some(role) = role.map(str::to_owned) else { return Ok(Vec::new()) };
-    let found = state.core.database.run(move |connection| user::find_permissions(connection, &role)).await?;
+    let found = state.core.database.run(move |connection| role::find_permissions(connection, &role)).await?;
     Ok(if found.is_none() { vec![unknown_role_error()] } else { Vec::new() })
 }
 
 /// Refuses a search for a role that does not exist.
 pub(super) async fn refuse_unknown_role(state: &State, role: Option<&str>) -> Result<(), Problem> {
     let Some(role) = role else { return Ok(()) };
-    let roles = state.core.database.run(user::list_roles).await?;
+    let roles = state.core.database.run(role::list).await?;
     let names: Vec<&str> = roles.iter().map(|(name, _)| name.as_str()).collect();
     if names.contains(&role) {
         return Ok(());

@@ -5,7 +5,7 @@ use actix_web::{HttpResponse, web};
 use askama::Template;
 use serde_json::Value;
 
-use crate::audit::event::{self, Event, Filter};
+use crate::audit::event::{self, Event, EventType, Filter};
 use crate::guard::Authorized;
 use crate::guard::requirements::AccountRead;
 use crate::http::pagination::{CursorQuery, PageRequest};
@@ -50,8 +50,11 @@ pub async fn show(
     let now = state.core.clock.now();
     let page = request.page(events, |event| event.id).map(|event| {
         let alarming = matches!(
-            event.type_.as_str(),
-            "login_failed" | "step_up_failed" | "too_many_attempts" | "refresh_token_reused"
+            event.type_,
+            EventType::LoginFailed
+                | EventType::StepUpFailed
+                | EventType::TooManyAttempts
+                | EventType::RefreshTokenReused
         );
         let what = counted(words(&event), &event);
         let address = addresses(&event);
@@ -78,43 +81,53 @@ fn counted(words: String, event: &Event) -> String {
 
 /// Describes an event for the user whom it concerns.
 fn words(event: &Event) -> String {
-    let detail = |name: &str| event.details.get(name).and_then(Value::as_str).unwrap_or_default();
+    let detail = |name: &str| event.detail(name);
     let who = who(event);
-    match event.type_.as_str() {
-        "login_succeeded" if detail("device").is_empty() => "You signed in.".to_owned(),
-        "login_succeeded" => format!("You signed in with {}.", detail("device")),
-        "login_failed" if detail("code") == "account_disabled" => {
+    match &event.type_ {
+        EventType::LoginSucceeded if detail("device").is_empty() => "You signed in.".to_owned(),
+        EventType::LoginSucceeded => format!("You signed in with {}.", detail("device")),
+        EventType::LoginFailed if detail("code") == "account_disabled" => {
             "Somebody tried to sign in while the account was disabled.".to_owned()
         }
-        "login_failed" if ["permission_denied", "validation_failed"].contains(&detail("code")) => {
+        EventType::LoginFailed if ["permission_denied", "validation_failed"].contains(&detail("code")) => {
             "Somebody gave the right password and asked for more than you may.".to_owned()
         }
-        "login_failed" => "Somebody gave a wrong password.".to_owned(),
-        "stepped_up" => "You confirmed your password.".to_owned(),
-        "step_up_failed" => "A wrong password was given to confirm.".to_owned(),
-        "too_many_attempts" if detail("by") == "tokens" => {
+        EventType::LoginFailed => "Somebody gave a wrong password.".to_owned(),
+        EventType::SteppedUp => "You confirmed your password.".to_owned(),
+        EventType::StepUpFailed => "A wrong password was given to confirm.".to_owned(),
+        EventType::TooManyAttempts if detail("by") == "tokens" => {
             "You made many tokens in a short time; the next had to wait.".to_owned()
         }
-        "too_many_attempts" => "Too many wrong passwords were given; further tries had to wait.".to_owned(),
-        "refresh_repeated" => "A client asked for its tokens twice; it was given them again.".to_owned(),
-        "refresh_token_reused" => {
+        EventType::TooManyAttempts => {
+            "Too many wrong passwords were given; further tries had to wait.".to_owned()
+        }
+        EventType::RefreshRepeated => {
+            "A client asked for its tokens twice; it was given them again.".to_owned()
+        }
+        EventType::RefreshTokenReused => {
             "A used refresh token was presented again: somebody may have a copy, so its session was ended."
                 .to_owned()
         }
-        "session_ended" => session_ended(detail("reason"), detail("device"), &who),
-        "user_created" => "The account was made.".to_owned(),
-        "user_updated" => format!("The name or address was changed by {who}."),
-        "user_role_changed" => format!("The role was changed by {who}."),
-        "user_disabled" => format!("The account was disabled by {who}."),
-        "user_enabled" => format!("The account was enabled by {who}."),
-        "user_unlocked" => format!("The wait before the next sign-in was lifted by {who}."),
-        "password_changed" => format!("The password was changed by {who}."),
-        "password_link_created" => {
+        EventType::SessionEnded => session_ended(detail("reason"), detail("device"), &who),
+        EventType::UserCreated => "The account was made.".to_owned(),
+        EventType::UserUpdated => format!("The name or address was changed by {who}."),
+        EventType::UserRoleChanged => format!("The role was changed by {who}."),
+        EventType::UserDisabled => format!("The account was disabled by {who}."),
+        EventType::UserEnabled => format!("The account was enabled by {who}."),
+        EventType::UserUnlocked => format!("The wait before the next sign-in was lifted by {who}."),
+        EventType::PasswordChanged => format!("The password was changed by {who}."),
+        EventType::PasswordLinkCreated => {
             format!("A link to set the password was made by {who}; the old password is gone.")
         }
-        "personal_token_created" => format!("The personal token “{}” was made.", detail("name")),
-        "personal_token_revoked" => token_revoked(detail("reason"), detail("name"), &who),
-        other => other.replace('_', " "),
+        EventType::PersonalTokenCreated => format!("The personal token “{}” was made.", detail("name")),
+        EventType::PersonalTokenRevoked => token_revoked(detail("reason"), detail("name"), &who),
+        // The others concern no account, or one that no longer exists.
+        other @ (EventType::UserDeleted
+        | EventType::SigningKeyPublished
+        | EventType::SigningKeyRevoked
+        | EventType::DatabaseRestored
+        | EventType::DatabaseWentBack
+        | EventType::Unknown(_)) => other.as_str().replace('_', " "),
     }
 }
 
@@ -133,37 +146,37 @@ fn who(event: &Event) -> String {
 fn session_ended(reason: &str, device: &str, who: &str) -> String {
     let session =
         if device.is_empty() { "A session".to_owned() } else { format!("The session with {device}") };
-    let why = match EndReason::read(reason) {
-        Some(EndReason::Logout) => return format!("{session} signed out."),
-        Some(EndReason::EndedByUser | EndReason::EndedByAdmin) => {
+    let why = match EndReason::from(reason) {
+        EndReason::Logout => return format!("{session} signed out."),
+        EndReason::EndedByUser | EndReason::EndedByAdmin => {
             return format!("{session} was ended by {who}.");
         }
-        Some(EndReason::PasswordChanged) => format!("the password was changed by {who}"),
-        Some(EndReason::PasswordReset) => format!("the password was reset by {who}"),
-        Some(EndReason::RefreshTokenReused) => "a used refresh token was presented again".to_owned(),
-        Some(EndReason::TooManySessions) => "newer ones have taken its place".to_owned(),
-        Some(EndReason::SignedInAgain) => "its browser signed in again".to_owned(),
-        Some(EndReason::AccountDeleted) => "the account was deleted".to_owned(),
-        Some(EndReason::DatabaseRestored) => RESTORED.to_owned(),
-        Some(EndReason::RenewalsUsedUp) => "the password was confirmed too often in it".to_owned(),
-        None => reason.replace('_', " "),
+        EndReason::PasswordChanged => format!("the password was changed by {who}"),
+        EndReason::PasswordReset => format!("the password was reset by {who}"),
+        EndReason::RefreshTokenReused => "a used refresh token was presented again".to_owned(),
+        EndReason::TooManySessions => "newer ones have taken its place".to_owned(),
+        EndReason::SignedInAgain => "its browser signed in again".to_owned(),
+        EndReason::AccountDeleted => "the account was deleted".to_owned(),
+        EndReason::DatabaseRestored => RESTORED.to_owned(),
+        EndReason::RenewalsUsedUp => "the password was confirmed too often in it".to_owned(),
+        EndReason::Unknown(name) => name.replace('_', " "),
     };
     format!("{session} ended: {why}.")
 }
 
 /// Describes which token was revoked, why, and who revoked it.
 fn token_revoked(reason: &str, name: &str, who: &str) -> String {
-    match RevokeReason::read(reason) {
-        Some(RevokeReason::PasswordChanged) => {
+    match RevokeReason::from(reason) {
+        RevokeReason::PasswordChanged => {
             format!("The personal token “{name}” was revoked: the password was changed by {who}.")
         }
-        Some(RevokeReason::PasswordReset) => {
+        RevokeReason::PasswordReset => {
             format!("The personal token “{name}” was revoked: the password was reset by {who}.")
         }
-        Some(RevokeReason::DatabaseRestored) => {
+        RevokeReason::DatabaseRestored => {
             format!("The personal token “{name}” was revoked: {RESTORED}.")
         }
-        Some(RevokeReason::ByUser | RevokeReason::ByAdmin) | None => {
+        RevokeReason::ByUser | RevokeReason::ByAdmin | RevokeReason::Unknown(_) => {
             format!("The personal token “{name}” was revoked by {who}.")
         }
     }

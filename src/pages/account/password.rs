@@ -10,7 +10,7 @@ use crate::http::request::Form;
 use crate::operations::own_account::ChangePassword;
 use crate::operations::own_account::PasswordChange;
 use crate::pages::answer::answer;
-use crate::pages::flaws::Flaws;
+use crate::pages::flaws::{Flaws, FormOutcome};
 use crate::pages::set_password;
 use crate::pages::shell::Shell;
 use crate::refusal::Problem;
@@ -52,14 +52,14 @@ pub async fn change(
             new_password: PlainPassword::new(field("new_password")),
             revoke_tokens,
         };
-        ChangePassword { request: change }.run(&state, &caller, origin).await.map_err(Flaws::of)
+        ChangePassword { request: change }.run(&state, &caller, origin).await.into()
     } else {
-        Err(Ok(Flaws::of_field("again", "This is not the same as above.")))
+        FormOutcome::invalid("again", "This is not the same as above.")
     };
     let hint = set_password::hint(&state);
     let page = Password { shell: Shell::of(&caller), hint, revoke_tokens, flaws: Flaws::none(), done: None };
     match changed {
-        Ok(renewed) => {
+        FormOutcome::Done(renewed) => {
             let done = Some("Your password is changed, and every other session is signed out.");
             let mut answer = answer(StatusCode::OK, &Password { revoke_tokens: false, done, ..page })?;
             if let Some((cookie, kept)) = renewed {
@@ -68,6 +68,7 @@ pub async fn change(
             }
             Ok(answer)
         }
-        Err(flaws) => flaws?.shown_by(|flaws| Password { flaws, ..page }),
+        FormOutcome::Invalid(flaws) => flaws.shown_by(|flaws| Password { flaws, ..page }),
+        FormOutcome::Refused(problem) => Err(problem),
     }
 }

@@ -15,7 +15,7 @@ use crate::pages::moment::Moment;
 use crate::pages::redirect::see_other;
 use crate::pages::shell::Shell;
 use crate::refusal::Problem;
-use crate::sessions::{Session, Which, session};
+use crate::sessions::{Session, SessionKind, Which, session};
 use crate::state::State;
 
 const HERE: &str = "/account/sessions";
@@ -32,7 +32,7 @@ struct Sessions {
 pub struct Item {
     pub id: Uuid,
     pub device: String,
-    pub kind: &'static str,
+    pub kind: String,
     pub address: String,
     pub begun: Moment,
     pub used: Moment,
@@ -43,7 +43,11 @@ pub struct Item {
 /// Describes a session for a page shown at `now`. `current` is the caller's session.
 #[must_use]
 pub fn item(session: Session, current: Option<Uuid>, now: DateTime<Utc>) -> Item {
-    let kind = if session.kind == "browser" { "Browser" } else { "API client" };
+    let kind = match session.kind {
+        SessionKind::Browser => "Browser".to_owned(),
+        SessionKind::Api => "API client".to_owned(),
+        SessionKind::Unknown(name) => name,
+    };
     Item {
         id: session.id,
         device: session.device.unwrap_or_else(|| format!("{kind} without a name")),

@@ -9,7 +9,6 @@ use chrono::{DateTime, Utc};
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::guard::caller::ACCOUNT_WRITE;
 use crate::guard::requirements::{AccountRead, AccountWrite, FreshAccountWrite};
 use crate::guard::{Authorized, Caller};
 use crate::http::fields::Fields;
@@ -19,13 +18,14 @@ use crate::operations::own_account::MakePersonalToken;
 use crate::operations::own_account::NewTokenRequest;
 use crate::operations::own_account::RevokeOwnToken;
 use crate::pages::answer::answer;
-use crate::pages::flaws::Flaws;
+use crate::pages::flaws::{Flaws, FormOutcome};
 use crate::pages::moment::Moment;
 use crate::pages::redirect::see_other;
 use crate::pages::shell::Shell;
 use crate::refusal::Problem;
 use crate::state::State;
 use crate::tokens::personal_token::{self, PersonalToken};
+use crate::users::role::ACCOUNT_WRITE;
 
 /// The lifetimes that the form offers, in days.
 const DAYS: [(i64, &str); 5] =
@@ -177,14 +177,12 @@ pub async fn make(
     };
     let typed = json!({ "name": name, "scope": scope.join(" "), "expires_in": seconds });
     let made = match Fields::read::<NewTokenRequest>(typed) {
-        _ if scope.is_empty() => {
-            Err(Ok(Flaws::of_field("scope", "Choose at least one thing that it may do.")))
-        }
-        Ok(request) => MakePersonalToken { request }.run(&state, &caller, origin).await.map_err(Flaws::of),
-        Err(problem) => Err(Flaws::of(problem)),
+        _ if scope.is_empty() => FormOutcome::invalid("scope", "Choose at least one thing that it may do."),
+        Ok(request) => MakePersonalToken { request }.run(&state, &caller, origin).await.into(),
+        Err(problem) => problem.into(),
     };
     match made {
-        Ok((plain, token)) => {
+        FormOutcome::Done((plain, token)) => {
             let page = MadeToken {
                 shell: Shell::of(&caller),
                 name: token.name,
@@ -194,10 +192,11 @@ pub async fn make(
             };
             answer(StatusCode::CREATED, &page)
         }
-        Err(flaws) => {
+        FormOutcome::Invalid(flaws) => {
             let lives = lives(state.web.token_ttl_max, chosen);
-            flaws?.shown_by(|flaws| form(&caller, name, &scope, lives, flaws))
+            flaws.shown_by(|flaws| form(&caller, name, &scope, lives, flaws))
         }
+        FormOutcome::Refused(problem) => Err(problem),
     }
 }
 

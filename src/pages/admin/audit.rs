@@ -63,7 +63,7 @@ pub fn line(event: Event, now: DateTime<Utc>) -> Line {
     let named = |name: Option<String>, id: Option<Uuid>| name.unwrap_or_else(|| id_text(id));
     Line {
         when: Moment::new(event.occurred_at, now),
-        what: event.type_.replace('_', " "),
+        what: event.type_.as_str().replace('_', " "),
         actor: named(event.actor_name, event.actor_id),
         subject: named(event.subject_name, event.subject_id),
         subject_id: event.subject_id,
@@ -116,7 +116,7 @@ impl AuditQuery {
         let query = EventQuery {
             actor: find_user(state, &self.actor, "/actor", &mut wrong).await?,
             subject: find_user(state, &self.subject, "/subject", &mut wrong).await?,
-            type_: read_choice(&self.type_, "/type", &EventType::ALL.map(EventType::as_str), &mut wrong),
+            type_: read_choice(&self.type_, "/type", EventType::NAMES, &mut wrong).map(EventType::from),
             since: read_day(&self.since, &mut wrong),
             limit: None,
             cursor: self.cursor.clone().map(Cursor),
@@ -191,7 +191,7 @@ fn empty(caller: &Caller, sent: AuditQuery, flaws: Flaws) -> Audit {
     Audit {
         shell: Shell::of(caller),
         items: Vec::new(),
-        types: EventType::ALL.iter().map(|event_type| event_type.as_str()).collect(),
+        types: EventType::NAMES.to_vec(),
         sent,
         query: String::new(),
         next: None,
@@ -281,7 +281,7 @@ pub async fn csv(
     for event in events {
         let fields: [String; COLUMNS.len()] = [
             event.occurred_at.to_rfc3339_opts(SecondsFormat::Millis, true),
-            event.type_,
+            event.type_.to_string(),
             id_text(event.actor_id),
             event.actor_name.unwrap_or_default(),
             id_text(event.subject_id),

@@ -8,6 +8,7 @@ use askama::Template;
 use chrono::{Days, NaiveDate};
 
 use super::chart::{Chart, Day};
+use crate::audit::EventType;
 use crate::audit::daily::{self, DayCount};
 use crate::audit::refusal_counts;
 use crate::database::{DatabaseError, SEARCH_TIMEOUT};
@@ -21,7 +22,7 @@ use crate::state::State;
 
 /// The events that end a session before it expires. A session that ends because a copied refresh token was
 /// used has only the second.
-const ENDS: [&str; 2] = ["session_ended", "refresh_token_reused"];
+const ENDS: [EventType; 2] = [EventType::SessionEnded, EventType::RefreshTokenReused];
 
 /// The days in a chart.
 pub(super) const DAYS: u32 = 14;
@@ -47,7 +48,8 @@ fn counted<T>(found: Result<T, DatabaseError>) -> Result<Option<T>, Problem> {
 /// Shows the charts. Omits a chart that takes too long to count.
 pub async fn show(state: web::Data<State>, guarded: Authorized<ServerRead>) -> Result<HttpResponse, Problem> {
     const PAST: i32 = DAYS.cast_signed();
-    let types = ["login_succeeded", "login_failed", ENDS[0], ENDS[1]];
+    let [session_ended, token_reused] = ENDS;
+    let types = [EventType::LoginSucceeded, EventType::LoginFailed, session_ended, token_reused];
     let database = &state.core.database;
     let refusals = counted(database.search(|connection| refusal_counts::list(connection, PAST)).await)?;
     let events = database.search(move |connection| daily::count_events(connection, &types, PAST)).await;
@@ -84,18 +86,19 @@ fn uncounted(parts: &[(&str, bool)]) -> Option<String> {
 }
 
 fn sign_ins(events: &[DayCount], today: NaiveDate) -> Chart {
-    let (right, wrong) = (sum(events, "login_succeeded"), sum(events, "login_failed"));
+    let (right, wrong) = (sum(events, &EventType::LoginSucceeded), sum(events, &EventType::LoginFailed));
     let days = days(today, |day| {
-        let (right, wrong) = (on(events, day, "login_succeeded"), on(events, day, "login_failed"));
+        let (right, wrong) =
+            (on(events, day, &EventType::LoginSucceeded), on(events, day, &EventType::LoginFailed));
         (right, wrong, format!("{right} sign-ins, {wrong} refused"))
     });
     Chart::new("Sign-ins", format!("{right} sign-ins and {wrong} refused in {DAYS} days"), days)
 }
 
 fn ended(events: &[DayCount], today: NaiveDate) -> Chart {
-    let all: i64 = ENDS.map(|how| sum(events, how)).iter().sum();
+    let all: i64 = ENDS.map(|how| sum(events, &how)).iter().sum();
     let days = days(today, |day| {
-        let [ended, reused] = ENDS.map(|how| on(events, day, how));
+        let [ended, reused] = ENDS.map(|how| on(events, day, &how));
         let ended = ended + reused;
         (ended, 0, format!("{ended} ended, {reused} of them by a copied refresh token"))
     });
@@ -136,12 +139,16 @@ fn most_frequent(refusals: &[DayCount]) -> String {
     }
 }
 
-fn sum(counts: &[DayCount], what: &str) -> i64 {
-    counts.iter().filter(|count| count.what == what).map(|count| count.count).sum()
+fn sum(counts: &[DayCount], what: &EventType) -> i64 {
+    counts.iter().filter(|count| count.what == what.as_str()).map(|count| count.count).sum()
 }
 
-fn on(counts: &[DayCount], day: NaiveDate, what: &str) -> i64 {
-    counts.iter().filter(|count| count.day == day && count.what == what).map(|count| count.count).sum()
+fn on(counts: &[DayCount], day: NaiveDate, what: &EventType) -> i64 {
+    counts
+        .iter()
+        .filter(|count| count.day == day && count.what == what.as_str())
+        .map(|count| count.count)
+        .sum()
 }
 
 /// Returns the days of a chart. The last one is today.

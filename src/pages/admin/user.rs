@@ -28,7 +28,7 @@ use crate::operations::user_tag::Expected;
 use crate::pages::account::sessions::{self, Item};
 use crate::pages::account::tokens;
 use crate::pages::answer::answer;
-use crate::pages::flaws::Flaws;
+use crate::pages::flaws::{Flaws, FormOutcome};
 use crate::pages::moment::Moment;
 use crate::pages::redirect::see_other;
 use crate::pages::shell::Shell;
@@ -36,9 +36,11 @@ use crate::pages::{seen, set_password};
 use crate::refusal::Problem;
 use crate::sessions::{Which, session};
 use crate::state::State;
+use crate::tokens::owner::UserStatus;
 use crate::tokens::personal_token;
 use crate::users::User;
 use crate::users::password::PlainPassword;
+use crate::users::role;
 use crate::users::seen::Seen;
 
 /// The number of tokens and of events that the page shows.
@@ -136,7 +138,7 @@ pub async fn show(
 
 async fn page(state: &State, caller: &Caller, user: User) -> Result<Page, Problem> {
     let (id, seen) = (user.id, Seen::of(&user));
-    let sees_events = caller.may("audit:read");
+    let sees_events = caller.may(role::AUDIT_READ);
     let (live, tokens, events) = state
         .core
         .database
@@ -241,7 +243,7 @@ pub async fn disable(state: web::Data<State>, guarded: OnUser) -> Result<HttpRes
 /// Enables the account.
 pub async fn enable(state: web::Data<State>, guarded: OnUser) -> Result<HttpResponse, Problem> {
     let Authorized { caller, input: (Path(id), _), origin, .. } = guarded;
-    let request = UserChanges { status: Some(true), ..UserChanges::default() };
+    let request = UserChanges { status: Some(UserStatus::Active), ..UserChanges::default() };
     match (UpdateUser { id, request, expected: Expected::Anything }).run(&state, &caller, origin).await {
         Ok(_) => Ok(back(id, "enabled")),
         Err(problem) => page_with(&state, &caller, id, problem, |_| ()).await,
@@ -333,15 +335,16 @@ pub async fn delete(state: web::Data<State>, guarded: OnUser) -> Result<HttpResp
     let Authorized { caller, input: (Path(id), sent), origin, .. } = guarded;
     let username = FindUser { id }.run(&state).await?.username;
     let deleted = if sent.field("confirm").map(str::trim) == Some(username.as_str()) {
-        DeleteUser { id, expected: Expected::Anything }.run(&state, &caller, origin).await.map_err(Flaws::of)
+        DeleteUser { id, expected: Expected::Anything }.run(&state, &caller, origin).await.into()
     } else {
-        Err(Ok(Flaws::of_field("confirm", "This is not the account's name.")))
+        FormOutcome::invalid("confirm", "This is not the account's name.")
     };
     match deleted {
-        Ok(_) => Ok(see_other("/admin/users")),
-        Err(flaws) => {
-            let page = Delete { shell: Shell::of(&caller), id, username, flaws: flaws? };
+        FormOutcome::Done(_) => Ok(see_other("/admin/users")),
+        FormOutcome::Invalid(flaws) => {
+            let page = Delete { shell: Shell::of(&caller), id, username, flaws };
             answer(StatusCode::UNPROCESSABLE_ENTITY, &page)
         }
+        FormOutcome::Refused(problem) => Err(problem),
     }
 }

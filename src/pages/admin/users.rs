@@ -24,7 +24,7 @@ use crate::pages::set_password;
 use crate::pages::shell::Shell;
 use crate::refusal::Problem;
 use crate::state::State;
-use crate::users::User;
+use crate::users::{User, role};
 
 #[derive(Template)]
 #[template(path = "admin/users.html")]
@@ -120,7 +120,7 @@ async fn form(state: &State, caller: &Caller, typed: &Form, flaws: Flaws) -> Res
         shell: Shell::of(caller),
         username: field("username"),
         email: field("email"),
-        role: if role.is_empty() { "member".to_owned() } else { role },
+        role: if role.is_empty() { role::DEFAULT.to_owned() } else { role },
         by_link: typed.field("by").is_none_or(|by| by == "link"),
         roles: ListRoleNames.run(state).await?,
         hint: set_password::hint(state),
