@@ -221,7 +221,7 @@ pub(super) static TOKEN_REVOKED: Page = Page {
 };
 
 pub(super) static SESSION_ENDED: Page = Page {
-    meaning: "The token's session was ended.",
+    meaning: "The session that the token belongs to was ended.",
     causes: &[
         "The user signed out.",
         "The user ended the session from another device, or changed the password.",

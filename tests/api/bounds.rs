@@ -212,7 +212,7 @@ async fn long_paths_are_refused_before_any_route() {
             is_small(&world, start, &answer).await;
             if start != "/set-password/" {
                 answer.refused("not_found");
-                let said = format!("The path has {} bytes, and no route has more than 2000", path.len());
+                let said = format!("The path has {} bytes, but no route has more than 2000", path.len());
                 assert!(answer.body["detail"].as_str().unwrap().starts_with(&said), "{}", answer.body);
             }
         }

@@ -132,7 +132,11 @@ async fn a_session_that_was_ended_says_why_where_one_signs_in() {
     let answer = browser.get("/account/tokens").await;
     assert_eq!(answer.header("location"), Some("/login?next=%2Faccount%2Ftokens"));
     let page = browser.get("/login?next=%2Faccount%2Ftokens").await;
-    assert!(html(&page).contains("was ended") && html(&page).contains("ended by user"), "{}", html(&page));
+    assert!(
+        html(&page).contains("session ended at") && html(&page).contains("ended by user"),
+        "{}",
+        html(&page)
+    );
 }
 
 #[actix_web::test]

@@ -186,7 +186,7 @@ async fn whoever_merely_holds_a_token_learns_of_its_user_only_what_the_refusal_s
 
 /// Returns what is said about a token's times when the server's clock has just reached this second.
 async fn times_at(world: &World, token: &str, second: DateTime<Utc>) -> String {
-    let here = format!("it is {}", second.to_rfc3339_opts(SecondsFormat::Secs, true));
+    let here = format!("this server's time is {}", second.to_rfc3339_opts(SecondsFormat::Secs, true));
     for _ in 0..20 {
         // Retry if the machine was too slow and the second has passed.
         let clock = &world.services.core.clock;
@@ -209,11 +209,11 @@ async fn how_old_a_token_is_and_how_long_it_is_good_is_told_to_the_second() {
     let claims: Value = serde_json::from_slice(&claims).unwrap();
     let issued = DateTime::from_timestamp(claims["iat"].as_i64().unwrap(), 0).unwrap();
     for (after, said) in [
-        (-3, "passed here: issued 2 s ahead of this clock, 302 s left"),
-        (0, "passed here: issued 0 s ago, 299 s left"),
-        (100, "passed here: issued 100 s ago, 199 s left"),
-        (300, "failed here: issued 300 s ago, expired 0 s ago"),
-        (360, "failed here: issued 360 s ago, expired 60 s ago"),
+        (-3, "passed: issued 2 s ahead of this clock, 302 s left"),
+        (0, "passed: issued 0 s ago, 299 s left"),
+        (100, "passed: issued 100 s ago, 199 s left"),
+        (300, "failed: issued 300 s ago, expired 0 s ago"),
+        (360, "failed: issued 360 s ago, expired 60 s ago"),
     ] {
         assert_eq!(times_at(&world, &alice.access, issued + TimeDelta::seconds(after)).await, said);
     }
