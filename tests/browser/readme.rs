@@ -11,16 +11,19 @@ use crate::support::Answer;
 const LARGE: (u32, u32) = (1_300, 1_700);
 const USUAL: (u32, u32) = (1_200, 900);
 
-/// Puts the refusal's body beside the explanation. Removes the page's bar and the advice below the history.
+/// Puts the refusal's body beside the explanation. Of the page it keeps the reason, the checks and the history, close together.
 const COMPOSE: &str = "
     const main = document.querySelector('main');
     main.querySelector('p').remove();
+    const removeSection = (first) => {
+        for (let next; first; first = next) {
+            next = first.nextElementSibling?.matches('h2') ? null : first.nextElementSibling;
+            first.remove();
+        }
+    };
     const sections = [...main.querySelectorAll('h2')];
-    for (let last = sections.at(-1); last; ) {
-        const next = last.nextElementSibling;
-        last.remove();
-        last = next;
-    }
+    removeSection(sections.at(-1));
+    removeSection(sections[0]);
     const refusal = document.createElement('pre');
     refusal.textContent = REFUSAL;
     const picture = document.createElement('div');
@@ -28,9 +31,15 @@ const COMPOSE: &str = "
     document.body.replaceChildren(picture);
     picture.append(refusal, main);
     Object.assign(picture.style, { alignItems: 'start', background: 'var(--paper)', display: 'grid', gap: '1.75rem',
-        gridTemplateColumns: '28rem 41rem', padding: '1.5rem', width: '73.75rem' });
-    Object.assign(refusal.style, { fontSize: '0.85rem', margin: '0', overflowWrap: 'anywhere', whiteSpace: 'pre-wrap' });
+        gridTemplateColumns: '31rem 36rem', padding: '1.5rem', width: '71.75rem' });
+    Object.assign(refusal.style, { fontSize: '0.8rem', margin: '0', overflowWrap: 'anywhere', whiteSpace: 'pre-wrap' });
     Object.assign(main.style, { margin: '0', maxWidth: 'none', padding: '0' });
+    for (const heading of main.querySelectorAll('h1, h2, p')) heading.style.margin = '0 0 0.5rem';
+    for (const heading of main.querySelectorAll('h2')) heading.style.marginTop = '1rem';
+    for (const cell of main.querySelectorAll('td, th')) {
+        Object.assign(cell.style, { fontSize: '0.875rem', paddingBottom: '0.1rem', paddingTop: '0.1rem' });
+        if (cell.cellIndex < 2) cell.style.whiteSpace = 'nowrap';
+    }
 ";
 
 /// Takes the picture of a refused request of the user who is signed in, and leaves the browser on that page.
