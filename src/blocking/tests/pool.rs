@@ -29,7 +29,8 @@ async fn hold(pool: &BlockingPool, claim: Claim) -> (mpsc::Sender<()>, Answer<bo
 async fn a_full_queue_refuses_at_once_and_stuck_work_keeps_its_thread() {
     let pool = pool(1, 1);
     let (release, held) = mpsc::channel::<()>();
-    let stuck = pool.run(Duration::from_millis(20), claim(1), move || held.recv().is_ok());
+    // Long enough for the work to start on a busy machine before the deadline passes.
+    let stuck = pool.run(Duration::from_millis(500), claim(1), move || held.recv().is_ok());
     assert_eq!(stuck.await, Err(BlockingError::DeadlinePassed("test")));
     assert_eq!(pool.depth(), (1, 0), "the stuck work still holds the one thread");
 
