@@ -103,7 +103,7 @@ struct Faults {
     /// The time at which each fault started. For restarts of PostgreSQL, also the time at which it answered
     /// again.
     done: Arc<Mutex<Vec<(Instant, Instant)>>>,
-    begun: usize,
+    started: usize,
     last: Option<Instant>,
 }
 
@@ -112,9 +112,9 @@ impl Faults {
     fn due(&mut self, every: Duration) -> Option<usize> {
         let last = *self.last.get_or_insert_with(Instant::now);
         (last.elapsed() >= every).then(|| {
-            self.begun += 1;
+            self.started += 1;
             self.last = Some(Instant::now());
-            self.begun
+            self.started
         })
     }
 
@@ -183,13 +183,13 @@ impl Drill {
         println!("\n{name}");
         self.ledger.take();
         let mut clients: Vec<Client> = self.nodes.setup.addresses.iter().map(|at| Client::new(at)).collect();
-        let (mut faults, mut rounds, begun) = (Faults::default(), Vec::new(), Instant::now());
+        let (mut faults, mut rounds, started) = (Faults::default(), Vec::new(), Instant::now());
         let wanted = if fault == Fault::None { 0 } else { FAULTS };
-        while (rounds.len() < self.rounds || faults.begun < wanted) && begun.elapsed() < PHASE_AT_MOST {
+        while (rounds.len() < self.rounds || faults.started < wanted) && started.elapsed() < PHASE_AT_MOST {
             rounds.push(self.round(fault, &mut faults, &mut clients, rounds.len()).await?);
         }
         let over = Instant::now();
-        while faults.done().len() < faults.begun {
+        while faults.done().len() < faults.started {
             if over.elapsed() > PHASE_AT_MOST {
                 return Err("a fault is not over".to_owned());
             }
@@ -261,8 +261,8 @@ impl Drill {
         counts: &Counts,
         faults: &Faults,
     ) {
-        self.judge_lags(name, rounds, faults.begun);
-        self.judge_ledger((fault, name, allowed), rounds, counts, faults.begun);
+        self.judge_lags(name, rounds, faults.started);
+        self.judge_ledger((fault, name, allowed), rounds, counts, faults.started);
         if fault == Fault::Postgres {
             let (load, right) = (recovery(counts, &faults.done()), until_right(rounds, &faults.done()));
             let (load_ms, right_ms) = (milliseconds(load), milliseconds(right));

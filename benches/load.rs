@@ -160,10 +160,10 @@ fn asking(mut connection: Connection, request: Vec<u8>, status: u16, rounds: &Ro
     let rounds = rounds.clone();
     Box::pin(async move {
         while rounds.go_on() {
-            let begun = Instant::now();
+            let started = Instant::now();
             let (found, body) = connection.send(&request).await;
             assert_eq!(found, status, "{}", String::from_utf8_lossy(&body));
-            rounds.note(begun);
+            rounds.note(started);
         }
     })
 }
@@ -179,13 +179,13 @@ async fn refresh(target: &Target) -> Figures {
     let task = |(mut connection, mut live): (Connection, String), rounds: Rounds| -> Task {
         Box::pin(async move {
             while rounds.go_on() {
-                let begun = Instant::now();
+                let started = Instant::now();
                 let body = json!({ "refresh_token": live });
                 live = text(
                     &connection.ask_json("POST", "/api/v1/auth/refresh", "", &body).await,
                     "refresh_token",
                 );
-                rounds.note(begun);
+                rounds.note(started);
             }
         })
     };
@@ -198,9 +198,9 @@ async fn login(target: &Target, connections: usize) -> Figures {
         Box::pin(async move {
             let mut connection = Connection::open(&address).await;
             while rounds.go_on() {
-                let begun = Instant::now();
+                let started = Instant::now();
                 connection.login(&password).await;
-                rounds.note(begun);
+                rounds.note(started);
             }
         })
     };
@@ -209,12 +209,12 @@ async fn login(target: &Target, connections: usize) -> Figures {
 
 /// Hashes on as many threads as there are cores.
 fn raw_bcrypt(cost: u32, time: Duration) -> Figures {
-    let begun = Instant::now();
+    let started = Instant::now();
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let done: u32 = std::thread::scope(|scope| {
         let hash = || {
             let (password, mut done) = (PlainPassword::new("an unusual pass phrase"), 0);
-            while begun.elapsed() < time {
+            while started.elapsed() < time {
                 std::hint::black_box(PasswordHash::new(&password, cost).expect("a hash"));
                 done += 1;
             }
@@ -223,7 +223,7 @@ fn raw_bcrypt(cost: u32, time: Duration) -> Figures {
         let running: Vec<_> = (0..threads).map(|_| scope.spawn(hash)).collect();
         running.into_iter().map(|thread| thread.join().expect("a thread")).sum()
     });
-    Figures::of_rate(f64::from(done) / begun.elapsed().as_secs_f64())
+    Figures::of_rate(f64::from(done) / started.elapsed().as_secs_f64())
 }
 
 /// Sends guarded requests that need no data of their own.

@@ -79,14 +79,14 @@ fn connect(url: &str) -> PgConnection {
 
 /// A session's credentials, as the load presents them.
 #[derive(Clone)]
-struct Held {
+struct PresentedSession {
     refresh: String,
     access: String,
     note: Option<Uuid>,
 }
 
 #[derive(QueryableByName)]
-struct Stands {
+struct StoredSession {
     #[diesel(sql_type = SqlUuid)]
     id: Uuid,
     #[diesel(sql_type = Integer)]
@@ -96,14 +96,14 @@ struct Stands {
 }
 
 /// Returns up to `count` of the generated sessions, spread over all of them, in no particular order.
-fn some_sessions(connection: &mut PgConnection, count: u64) -> Vec<Held> {
+fn some_sessions(connection: &mut PgConnection, count: u64) -> Vec<PresentedSession> {
     let all = SESSIONS.count(connection);
     let count = count.min(all);
     // The step is odd and the size is a power of two, so every number occurs once.
     let size = all.next_power_of_two();
     let scattered = (0..size).map(|at| (at * 0x9e37_79b1 + 12_345) % size).filter(|number| *number < all);
     let ids: Vec<Uuid> = scattered.take(count as usize).map(|number| SESSIONS.id(number)).collect();
-    let found: Vec<Stands> = sql_query(
+    let found: Vec<StoredSession> = sql_query(
         "SELECT t.session_id AS id, t.generation, (SELECT n.id FROM notes AS n WHERE n.owner_id = s.user_id LIMIT 1) AS note
          FROM unnest($1) WITH ORDINALITY AS wanted (id, place)
              JOIN refresh_tokens AS t ON t.session_id = wanted.id JOIN sessions AS s ON s.id = t.session_id
@@ -113,10 +113,10 @@ fn some_sessions(connection: &mut PgConnection, count: u64) -> Vec<Held> {
     .load(connection)
     .expect("sessions");
     let keys = secret_keys();
-    let hold = |stands: Stands| {
-        let secret = secret(SESSIONS.number(stands.id));
-        let refresh = refresh_token::issue(&keys, stands.id, secret, stands.generation).expose().to_owned();
-        Held { refresh, access: String::new(), note: stands.note }
+    let hold = |stored: StoredSession| {
+        let secret = secret(SESSIONS.number(stored.id));
+        let refresh = refresh_token::issue(&keys, stored.id, secret, stored.generation).expose().to_owned();
+        PresentedSession { refresh, access: String::new(), note: stored.note }
     };
     found.into_iter().map(hold).collect()
 }
@@ -126,7 +126,7 @@ fn secret_keys() -> SecretKeys {
     SecretKeys::derive(text.split(',')).expect("a key")
 }
 
-async fn refresh(connection: &mut Connection, held: &mut Held) {
+async fn refresh(connection: &mut Connection, held: &mut PresentedSession) {
     let body = json!({ "refresh_token": held.refresh }).to_string();
     let answer = connection.ask("POST", "/api/v1/auth/refresh", "", &body).await.expect("an answer");
     let tokens = right(&answer);
@@ -165,7 +165,7 @@ where
     made
 }
 
-fn shares(held: Vec<Held>) -> Vec<Vec<Held>> {
+fn shares(held: Vec<PresentedSession>) -> Vec<Vec<PresentedSession>> {
     let mut shares = vec![Vec::new(); CONNECTIONS];
     held.into_iter().enumerate().for_each(|(at, held)| shares[at % CONNECTIONS].push(held));
     shares
@@ -191,7 +191,7 @@ async fn measure(address: &str, url: &str, seconds: u64) {
     let slice = Duration::from_secs(seconds);
     let mut refreshes = Vec::new();
     for round in 0..=SLICES {
-        let refreshing = move |mut connection: Connection, mut share: Vec<Held>| async move {
+        let refreshing = move |mut connection: Connection, mut share: Vec<PresentedSession>| async move {
             let (mut times, until, count) = (Vec::new(), Instant::now() + slice, share.len());
             for at in (0..count).cycle() {
                 let began = Instant::now();
@@ -216,7 +216,7 @@ async fn measure(address: &str, url: &str, seconds: u64) {
     held.truncate(READING);
     let mut reads = Vec::new();
     for round in 0..=SLICES {
-        let reading = move |mut connection: Connection, mut share: Vec<Held>| async move {
+        let reading = move |mut connection: Connection, mut share: Vec<PresentedSession>| async move {
             let mut times = Vec::new();
             for held in share.iter_mut().filter(|held| held.access.is_empty()) {
                 refresh(&mut connection, held).await;
@@ -251,7 +251,7 @@ async fn measure(address: &str, url: &str, seconds: u64) {
 async fn memory(address: &str, url: &str, pid: &str, count: u64) {
     let before = megabytes(pid);
     let held = some_sessions(&mut connect(url), count);
-    let presenting = |mut connection: Connection, share: Vec<Held>| async move {
+    let presenting = |mut connection: Connection, share: Vec<PresentedSession>| async move {
         let count = share.len();
         for mut held in share {
             refresh(&mut connection, &mut held).await;
@@ -298,7 +298,7 @@ async fn ends(address: &str, url: &str, seconds: u64) {
     );
     let (next, keys) = (Arc::new(AtomicUsize::new(0)), Arc::new(secret_keys()));
     let until = Instant::now() + Duration::from_secs(seconds);
-    let begun = Instant::now();
+    let started = Instant::now();
     let ending = |mut connection: Connection, _| {
         let (next, keys) = (Arc::clone(&next), Arc::clone(&keys));
         async move {
@@ -321,7 +321,7 @@ async fn ends(address: &str, url: &str, seconds: u64) {
         }
     };
     let done: u32 = on_connections(address, vec![(); ENDING], ending).await.into_iter().sum();
-    println!("{:.0}", f64::from(done) / begun.elapsed().as_secs_f64());
+    println!("{:.0}", f64::from(done) / started.elapsed().as_secs_f64());
     let gone = "DELETE FROM sessions WHERE id IN (SELECT id FROM (";
     made(&format!("{gone}{ids}) AS made)"), &mut connection);
 }
@@ -330,7 +330,7 @@ async fn ends(address: &str, url: &str, seconds: u64) {
 async fn start(binary: &str, address: &str) {
     let mut times = Vec::new();
     for _ in 0..STARTS {
-        let begun = Instant::now();
+        let started = Instant::now();
         let mut node = Command::new(binary)
             .arg("serve")
             .env("DOORWARD_LISTEN", address)
@@ -339,14 +339,14 @@ async fn start(binary: &str, address: &str) {
             .spawn()
             .expect("a node");
         let mut ready = false;
-        while !ready && begun.elapsed() < Duration::from_secs(20) {
+        while !ready && started.elapsed() < Duration::from_secs(20) {
             tokio::time::sleep(Duration::from_millis(2)).await;
             if let Ok(mut connection) = Connection::open(address).await {
                 ready =
                     connection.ask("GET", "/readyz", "", "").await.is_ok_and(|answer| answer.status == 200);
             }
         }
-        times.push(begun.elapsed().as_secs_f64() * 1e3);
+        times.push(started.elapsed().as_secs_f64() * 1e3);
         node.kill().expect("killed");
         node.wait().expect("it was ours");
         assert!(ready, "{address} is not ready in time");

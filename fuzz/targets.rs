@@ -14,7 +14,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use doorward::api::auth::login::LoginRequest;
 use doorward::config::{Inputs, resolve};
 use doorward::explain::pasted;
-use doorward::guard::credential::{self, Sent};
+use doorward::guard::credential::{self, SentCredential};
 use doorward::guard::session_cookie::{self, SentCookie};
 use doorward::http::client_address::{ProxyHeader, TrustedProxies};
 use doorward::http::conditions::Conditions;
@@ -22,7 +22,7 @@ use doorward::http::cookies::BrowserSettings;
 use doorward::http::fields::Fields;
 use doorward::http::request::Form;
 use doorward::http::{cursor, forwarded as forwarded_header, json, label};
-use doorward::pages::next;
+use doorward::pages::return_to;
 use doorward::refusal::Code;
 use doorward::secret_key::SecretKeys;
 use doorward::sessions::{CookieKey, refresh_token};
@@ -88,18 +88,18 @@ fn credential(bytes: &[u8]) {
     };
     match credential::read_header(&headers) {
         Ok(None) => assert!(headers.is_empty()),
-        Ok(Some(Sent::Bearer(token))) => {
+        Ok(Some(SentCredential::Bearer(token))) => {
             assert!(headers.len() == 1 && !token.is_empty());
             assert!(token.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_whitespace()));
-            assert!(again(format!("Bearer {token}")) == Sent::Bearer(token));
+            assert!(again(format!("Bearer {token}")) == SentCredential::Bearer(token));
         }
-        Ok(Some(Sent::Basic { username, token })) => {
+        Ok(Some(SentCredential::Basic { username, token })) => {
             // Older usernames may contain a colon, so the parser searches for the token from the right.
             assert!(!username.contains(':') || token.starts_with("dwp_"));
             let pair = base64::engine::general_purpose::STANDARD.encode(format!("{username}:{token}"));
-            assert!(again(format!("Basic {pair}")) == Sent::Basic { username, token });
+            assert!(again(format!("Basic {pair}")) == SentCredential::Basic { username, token });
         }
-        Ok(Some(Sent::Cookie(_))) => panic!("a header is no cookie"),
+        Ok(Some(SentCredential::Cookie(_))) => panic!("a header is no cookie"),
         Err(problem) => assert!(matches!(
             problem.code(),
             Code::CredentialsAmbiguous
@@ -245,7 +245,7 @@ fn cookie(bytes: &[u8]) {
         static SYSTEM: actix_web::rt::SystemRunner = actix_web::rt::System::new();
     }
     async fn look(request: HttpRequest) -> HttpResponse {
-        match session_cookie::sent(&request, &BROWSERS.settings) {
+        match session_cookie::read_cookie(&request, &BROWSERS.settings) {
             SentCookie::Signed(_) => HttpResponse::Ok().finish(),
             SentCookie::Missing | SentCookie::Forged => HttpResponse::Unauthorized().finish(),
         }
@@ -320,7 +320,7 @@ fn json(bytes: &[u8]) {
         Ok(request) => assert!(!request.username.contains('\0')),
         Err(problem) => {
             assert!(matches!(problem.code(), Code::MalformedJson | Code::ValidationFailed));
-            assert!(problem.essence().to_string().len() < 8 * 1024);
+            assert!(problem.to_record().to_string().len() < 8 * 1024);
         }
     }
 }
@@ -400,7 +400,7 @@ fn label(bytes: &[u8]) {
 /// Checks that an accepted path leads to this origin in every browser.
 fn next(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
-    if let Some(path) = next::path(Some(text)) {
+    if let Some(path) = return_to::path(Some(text)) {
         let here = url::Url::parse("https://auth.example/login").expect("a URL");
         let there = here.join(path).expect("a path");
         assert_eq!(there.origin(), here.origin(), "{path}");

@@ -16,14 +16,14 @@ pub fn rfc3339(time: DateTime<Utc>) -> String {
 #[derive(Clone, Debug)]
 pub struct Clock {
     offset_micros: Arc<AtomicI64>,
-    begun: Instant,
+    started: Instant,
     /// The time by which the clock was moved forward since then. It never decreases.
     skipped_micros: Arc<AtomicU64>,
 }
 
 impl Default for Clock {
     fn default() -> Self {
-        Self { offset_micros: Arc::default(), begun: Instant::now(), skipped_micros: Arc::default() }
+        Self { offset_micros: Arc::default(), started: Instant::now(), skipped_micros: Arc::default() }
     }
 }
 
@@ -39,7 +39,7 @@ impl Clock {
     /// Returns the time since this clock was created. Changes of the system clock do not affect it.
     #[must_use]
     pub fn elapsed(&self) -> Duration {
-        self.begun.elapsed() + Duration::from_micros(self.skipped_micros.load(Ordering::Relaxed))
+        self.started.elapsed() + Duration::from_micros(self.skipped_micros.load(Ordering::Relaxed))
     }
 
     /// Moves this clock and its clones relative to the system clock, forward or back.

@@ -6,20 +6,20 @@ use std::time::Duration;
 use actix_web::{HttpRequest, web};
 
 use crate::audit::refusal_counts::RefusalCounts;
-use crate::audit::refusals::KeptRefusals;
-use crate::cache::remembered::{Memory, Reader};
+use crate::audit::refusals::RefusalWriter;
+use crate::cache::node_cache::{CacheFollower, NodeCache};
 use crate::clock::Clock;
 use crate::database::database_clock::DatabaseClock;
-use crate::database::feed::Following;
-use crate::database::{Database, Together};
+use crate::database::feed::FollowerThread;
+use crate::database::{Batched, Database};
 use crate::http::client_address::TrustedProxies;
 use crate::http::cookies::BrowserSettings;
 use crate::limits::attempts::Attempts;
-use crate::refusal::{self, Problem};
+use crate::refusal::{self, Refusal};
 use crate::secret_key::SecretKeys;
-use crate::sessions::{LastUse, Limits, Rotation, Turn};
+use crate::sessions::{LastUse, QueuedRefresh, Rotation, SessionLimits};
 use crate::tokens::access_token::Issuer;
-use crate::tokens::key_ring::Keys;
+use crate::tokens::key_ring::SharedKeyRing;
 use crate::tokens::private_key::Algorithm;
 use crate::users::passwords::Passwords;
 
@@ -30,7 +30,7 @@ pub struct State {
     /// The keys and settings for issuing tokens.
     pub tokens: TokenIssuer,
     /// Verified tokens, and the state of sessions and personal tokens.
-    pub cache: Arc<Memory>,
+    pub cache: Arc<NodeCache>,
     /// The rate limits.
     pub limits: Attempts,
     /// Records of uses and refusals, which are written outside the requests.
@@ -53,15 +53,15 @@ pub struct Core {
 /// The keys and settings for issuing tokens.
 pub struct TokenIssuer {
     /// The keys that sign and verify access tokens.
-    pub keys: Keys,
+    pub keys: SharedKeyRing,
     /// The issuer and the audiences of access tokens.
     pub issuer: Issuer,
     /// The algorithm of new signing keys.
     pub signing_algorithm: Algorithm,
     /// The lifetimes of sessions and tokens.
-    pub lifetimes: Limits,
+    pub lifetimes: SessionLimits,
     /// Rotates refresh tokens, and batches those that are presented at the same time.
-    pub rotations: Together<Turn, Rotation>,
+    pub rotations: Batched<QueuedRefresh, Rotation>,
 }
 
 /// Records that are written outside the requests.
@@ -71,7 +71,7 @@ pub struct Recorder {
     /// Counts the refusals by code.
     pub refusal_counts: RefusalCounts,
     /// Keeps refused requests for explanations.
-    pub kept_refusals: KeptRefusals,
+    pub kept_refusals: RefusalWriter,
 }
 
 /// Settings of the API and the pages.
@@ -108,7 +108,7 @@ pub struct ShownSetting {
 ///
 /// # Errors
 /// `internal_error` if the app was built without the state.
-pub fn of(request: &HttpRequest) -> Result<&State, Problem> {
+pub fn of(request: &HttpRequest) -> Result<&State, Refusal> {
     request.app_data::<web::Data<State>>().map(|state| state.get_ref()).ok_or_else(refusal::internal)
 }
 
@@ -117,8 +117,8 @@ pub fn of(request: &HttpRequest) -> Result<&State, Problem> {
 ///
 /// # Errors
 /// If no thread can be started.
-pub fn follow(state: &State, url: &str) -> std::io::Result<Following> {
-    let reader = Reader::new(
+pub fn follow(state: &State, url: &str) -> std::io::Result<FollowerThread> {
+    let reader = CacheFollower::new(
         Arc::clone(&state.cache),
         state.tokens.keys.clone(),
         state.core.secret_keys.clone(),

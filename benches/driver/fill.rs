@@ -126,7 +126,7 @@ impl Kind {
 
 /// Fills the tables up to these numbers of rows. Does not delete any that are beyond them.
 pub fn fill(url: &str, users: u64, sessions: u64, notes: u64) {
-    let begun = Instant::now();
+    let started = Instant::now();
     let mut connection = PgConnection::establish(url).expect("the database");
     let password = std::env::var("DOORWARD_ADMIN_PASSWORD").unwrap_or("an unusual pass phrase".into());
     let hash = PasswordHash::new(&PlainPassword::new(&password), 10).expect("a hash").expose().to_owned();
@@ -142,7 +142,7 @@ pub fn fill(url: &str, users: u64, sessions: u64, notes: u64) {
         connection.batch_execute("VACUUM (ANALYZE)").expect("a vacuum");
         let _ = connection.batch_execute("CHECKPOINT");
     }
-    report(&mut connection, made, begun.elapsed());
+    report(&mut connection, made, started.elapsed());
 }
 
 fn report(connection: &mut PgConnection, made: u64, took: Duration) {
@@ -178,7 +178,7 @@ struct Bar {
     name: &'static str,
     from: u64,
     to: u64,
-    begun: Instant,
+    started: Instant,
     shown: u64,
 }
 
@@ -187,7 +187,7 @@ impl Bar {
         if from > 0 && from < to {
             eprintln!("{name}: {from} of {to} are there already");
         }
-        Self { name, from, to, begun: Instant::now(), shown: 0 }
+        Self { name, from, to, started: Instant::now(), shown: 0 }
     }
 
     fn show(&mut self, done: u64) {
@@ -198,7 +198,7 @@ impl Bar {
         }
         self.shown = percent;
         let made = (done - self.from).max(1) as f64;
-        let left = self.begun.elapsed().as_secs_f64() * (self.to - done) as f64 / made;
+        let left = self.started.elapsed().as_secs_f64() * (self.to - done) as f64 / made;
         let bar = "#".repeat((percent / 4) as usize);
         let end = if is_terminal { "\x1b[K\r" } else { "\n" };
         eprint!("{:<9} [{bar:<25}] {percent:>3} %  {done} of {}, {left:.0} s left{end}", self.name, self.to);

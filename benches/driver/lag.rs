@@ -72,7 +72,7 @@ async fn until_let_in(
     token: &str,
     body: &Value,
 ) -> Result<Answer, String> {
-    let begun = Instant::now();
+    let started = Instant::now();
     loop {
         match client.ask(method, path, token, body).await {
             Ok(answer) if answer.status < 300 => return Ok(answer),
@@ -80,7 +80,7 @@ async fn until_let_in(
                 let found = String::from_utf8_lossy(answer.body()).into_owned();
                 return Err(format!("{method} {path}: {} {found}", answer.status));
             }
-            answer if begun.elapsed() > PATIENCE => {
+            answer if started.elapsed() > PATIENCE => {
                 return Err(format!("{method} {path}: still {}", name_of(&answer)));
             }
             _ => tokio::time::sleep(PAUSE).await,
@@ -95,7 +95,7 @@ async fn watch(client: &mut Client, token: &str, ended_at: Instant) -> Result<Wa
         let began = Instant::now();
         let answer = client.ask("GET", "/api/v1/me", token, &Value::Null).await;
         match judge(&answer) {
-            Judged::LetIn => {
+            Judged::Accepted => {
                 refused_from = None;
                 late += u64::from(began - ended_at > PROMISED);
             }
@@ -117,7 +117,7 @@ async fn watch(client: &mut Client, token: &str, ended_at: Instant) -> Result<Wa
 }
 
 enum Judged {
-    LetIn,
+    Accepted,
     Ended,
     Failed,
     Wrong,
@@ -125,7 +125,7 @@ enum Judged {
 
 fn judge(answer: &Result<Answer, Error>) -> Judged {
     match answer {
-        Ok(answer) if answer.status == 200 => Judged::LetIn,
+        Ok(answer) if answer.status == 200 => Judged::Accepted,
         Ok(answer) if answer.status == 401 && answer.json()["code"] == "session_ended" => Judged::Ended,
         Ok(answer) if answer.status < 500 => Judged::Wrong,
         _ => Judged::Failed,

@@ -98,7 +98,7 @@ impl Nodes {
 
     /// Waits until the node is ready and its feed is not silent. Returns the state of its feed.
     pub async fn until_ready(&self, address: &str) -> String {
-        let begun = Instant::now();
+        let started = Instant::now();
         loop {
             if let Ok(mut connection) = Connection::open(address).await
                 && let Ok(answer) = connection.ask("GET", "/readyz", "", "").await
@@ -107,7 +107,7 @@ impl Nodes {
             {
                 return answer.json()["feed"].as_str().unwrap_or_default().to_owned();
             }
-            assert!(begun.elapsed() < Duration::from_secs(30), "{address} is not ready in time");
+            assert!(started.elapsed() < Duration::from_secs(30), "{address} is not ready in time");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }

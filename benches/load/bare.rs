@@ -13,7 +13,7 @@ use doorward::audit::Origin;
 use doorward::database::Database;
 use doorward::digest::Digest;
 use doorward::resources::notes::{note, search};
-use doorward::sessions::{Limits, Presented, Rotation, rotate};
+use doorward::sessions::{PresentedToken, Rotation, SessionLimits, rotate};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -106,13 +106,13 @@ async fn show(database: web::Data<Connections>, id: web::Path<Uuid>) -> HttpResp
 struct Chains {
     database: Connections,
     live: Vec<AtomicI32>,
-    limits: Limits,
+    limits: SessionLimits,
 }
 
 /// Measures a route that runs the statement of a refresh on pgbench's sessions, one for each connection.
 pub async fn refresh(database: Connections, time: Duration) -> Figures {
     let seconds = Duration::from_secs;
-    let limits = Limits {
+    let limits = SessionLimits {
         access_ttl: seconds(300),
         refresh_ttl: seconds(30 * 86_400),
         session_ttl: seconds(90 * 86_400),
@@ -136,12 +136,12 @@ pub async fn refresh(database: Connections, time: Duration) -> Figures {
 
 async fn rotate_once(chains: web::Data<Chains>, chain: web::Path<usize>) -> HttpResponse {
     let chain = chain.into_inner();
-    let presented = Presented {
+    let presented = PresentedToken {
         session_id: format!("00000000-0000-7000-8000-{chain:012}").parse().expect("an id"),
         secret_digest: Digest::from([0; 32]),
         generation: chains.live[chain].load(Ordering::Relaxed),
         scope: None,
-        spends: true,
+        rotate: true,
     };
     let (limits, origin) = (chains.limits.clone(), Origin::default());
     let decided =

@@ -83,9 +83,9 @@ async fn others(target: &Target) -> String {
         let at = number % OTHERS;
         let request = sign_in(&format!("other{at}"), &target.password, &format!("203.0.113.{at}"));
         running.push(actix_web::rt::spawn(async move {
-            let begun = Instant::now();
+            let started = Instant::now();
             let (status, _) = Connection::open(&address).await.send(&request).await;
-            times.borrow_mut().push(begun.elapsed());
+            times.borrow_mut().push(started.elapsed());
             *answers.borrow_mut().entry(status).or_default() += 1;
         }));
     }

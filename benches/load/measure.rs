@@ -23,8 +23,8 @@ impl Rounds {
         Instant::now() < self.until
     }
 
-    pub fn note(&self, begun: Instant) {
-        self.noted.borrow_mut().push(begun.elapsed());
+    pub fn note(&self, started: Instant) {
+        self.noted.borrow_mut().push(started.elapsed());
     }
 }
 
@@ -60,11 +60,11 @@ pub type Task = Pin<Box<dyn Future<Output = ()>>>;
 
 /// Runs all tasks at once until the time is over.
 pub async fn measure(time: Duration, tasks: impl FnOnce(&Rounds) -> Vec<Task>) -> Figures {
-    let begun = Instant::now();
-    let rounds = Rounds::until(begun + time);
+    let started = Instant::now();
+    let rounds = Rounds::until(started + time);
     let running: Vec<_> = tasks(&rounds).into_iter().map(actix_web::rt::spawn).collect();
     for task in running {
         task.await.expect("a task");
     }
-    Figures::of(&rounds, begun.elapsed())
+    Figures::of(&rounds, started.elapsed())
 }

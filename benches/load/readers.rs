@@ -46,9 +46,9 @@ async fn cpu_of(address: &str, process: u32, request: &[u8]) -> f64 {
         }
     };
     send(BEFORE).await;
-    let begun = cpu(process);
+    let started = cpu(process);
     send(REQUESTS).await;
-    (cpu(process) - begun) as f64 / 1e3 / f64::from(REQUESTS)
+    (cpu(process) - started) as f64 / 1e3 / f64::from(REQUESTS)
 }
 
 /// Returns the CPU time of a process's threads, in nanoseconds.

@@ -25,9 +25,9 @@ pub async fn measure(target: &Target, tries: u32) {
             // The order varies, so that no kind always follows the same other kind.
             let kind = KINDS[(turn * (1 + 2 * (number as usize / 4 % 2)) + number as usize) % KINDS.len()];
             let body = json!({ "username": name(kind, number), "password": "not the password" }).to_string();
-            let begun = Instant::now();
+            let started = Instant::now();
             let (status, answer) = connection.ask("POST", "/api/v1/auth/login", "", &body).await;
-            let taken = begun.elapsed();
+            let taken = started.elapsed();
             assert_eq!(status, 401, "{}", String::from_utf8_lossy(&answer));
             println!("{kind} {:.4}", taken.as_secs_f64() * 1e3);
             // The work that an answer leaves behind must not affect the next one.

@@ -13,7 +13,7 @@ use crate::http::response::private;
 use crate::http::routing::Endpoint;
 use crate::operations::list_events::EventQuery;
 use crate::operations::list_events::ListEvents;
-use crate::refusal::Problem;
+use crate::refusal::Refusal;
 use crate::state::State;
 
 #[must_use]
@@ -81,7 +81,7 @@ fn item(event: Event) -> EventItem {
 pub async fn list(
     state: web::Data<State>,
     guarded: Authorized<AuditRead, Query<EventQuery>>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<HttpResponse, Refusal> {
     let Query(query) = guarded.input;
     let page = ListEvents { query }.run(&state).await?;
     Ok(private(HttpResponse::Ok()).json(page.map(item)))

@@ -8,7 +8,7 @@ use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use super::indexes;
-use super::node::{REPORT_EVERY, Watch};
+use super::node::{NodeWatch, REPORT_EVERY};
 use crate::audit::refusals;
 use crate::database::feed::FeedState;
 use crate::database::nodes::Node;
@@ -85,7 +85,7 @@ pub fn start(services: &web::Data<State>, node: Option<&Node>, retention: Retent
             every(REFOLD_EVERY, || async { refold_notes(&refolding).await }).await;
         }),
         actix_web::rt::spawn(async move {
-            every(NAMES_EVERY, || async { bring_names_into_form(&naming).await }).await;
+            every(NAMES_EVERY, || async { canonicalize_names(&naming).await }).await;
         }),
         actix_web::rt::spawn(async move {
             every(MEASURE_EVERY, || async { measure(&measuring) }).await;
@@ -96,7 +96,7 @@ pub fn start(services: &web::Data<State>, node: Option<&Node>, retention: Retent
 }
 
 async fn report(services: web::Data<State>, node: Node) {
-    let mut watch = Watch::default();
+    let mut watch = NodeWatch::default();
     loop {
         if let Err(error) = watch.report(&services.core.database, &node).await {
             tracing::debug!(%error, "this node could not be reported to the others");
@@ -132,7 +132,7 @@ pub async fn prune(services: &State, retention: Retention) {
 }
 
 /// Converts names that an earlier version wrote to the canonical form, batch by batch.
-async fn bring_names_into_form(services: &State) {
+async fn canonicalize_names(services: &State) {
     let mut after = Uuid::nil();
     loop {
         let batch = services

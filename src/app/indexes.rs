@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::blocking::{BlockingPool, Caller, Lane, Limits};
+use crate::blocking::{BlockingPool, Lane, QueueLimits, WorkOwner};
 use crate::database::migrate::{self, Indexes};
 use crate::database::{Database, DatabaseError};
 
@@ -15,7 +15,7 @@ const MADE_WITHIN: Duration = Duration::from_secs(86_400);
 
 /// Creates the missing indexes. Retries those that failed or that another node was creating.
 pub async fn run(url: String) {
-    let thread = BlockingPool::new("indexes", Limits::new(1, 1));
+    let thread = BlockingPool::new("indexes", QueueLimits::new(1, 1));
     let mut pause = RETRY_FIRST;
     loop {
         match make(&thread, url.clone()).await {
@@ -29,7 +29,7 @@ pub async fn run(url: String) {
 }
 
 async fn make(thread: &BlockingPool, url: String) -> Result<Indexes, DatabaseError> {
-    let claim = Caller::default().claim(Lane::Ordinary);
+    let claim = WorkOwner::default().claim(Lane::Ordinary);
     let made = thread.run(MADE_WITHIN, claim, move || {
         let mut connection = Database::connect(&url)?;
         Ok(migrate::make_indexes(&mut connection)?)

@@ -12,7 +12,7 @@ use actix_web::dev::{AppConfig, Server};
 use actix_web::rt::net::TcpStream;
 use rustix::process::{Resource, getrlimit, setrlimit};
 
-use super::connection::Connection;
+use super::timed_stream::TimedStream;
 
 /// The time in which the first head of a connection must arrive, and the time that an idle connection stays
 /// open.
@@ -45,7 +45,7 @@ fn connections_of_each(workers: usize) -> usize {
 }
 
 /// Serves the factory's service on this socket. Unlike actix-web's own server, it applies the deadlines of
-/// [`Connection`].
+/// [`TimedStream`].
 ///
 /// # Errors
 /// If the socket cannot be used.
@@ -91,7 +91,7 @@ where
             // previous one.
             let _ = stream.set_nodelay(true);
             let peer = stream.peer_addr().ok();
-            Ok((Connection::new(stream), peer))
+            Ok((TimedStream::new(stream), peer))
         })
         .and_then(http)
     };

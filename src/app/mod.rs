@@ -2,17 +2,17 @@
 //! knows every interface.
 
 pub mod background;
-mod connection;
 mod indexes;
 pub mod listen;
 pub mod middleware;
 pub mod node;
+pub mod not_ready;
 pub mod openapi;
 pub mod secrets;
 pub mod settings;
 pub mod start;
 pub mod state;
-pub mod waiting;
+mod timed_stream;
 
 use std::net::TcpListener;
 
@@ -24,11 +24,11 @@ use actix_web::middleware::{Condition, from_fn};
 use actix_web::{App, Error, web};
 
 use crate::api::health::Draining;
-use crate::blocking::caller::{self, Caller};
-use crate::config::{Origin, SimplejwtRoutes};
+use crate::blocking::caller::{self, WorkOwner};
+use crate::config::{SimplejwtRoutes, WebOrigin};
 use crate::guard::session_cookie;
 use crate::http::routing::{self, Endpoint, RouteTable};
-use crate::refusal::Rendering;
+use crate::refusal::RenderContext;
 use crate::sessions::CookieKey;
 use crate::state::State;
 use crate::{api, database, pages, resources, simplejwt};
@@ -63,11 +63,11 @@ pub fn route_table(simplejwt: SimplejwtRoutes) -> RouteTable {
 
 /// The parts of which the server is assembled. Clones share them.
 #[derive(Clone)]
-pub struct Parts {
+pub struct AppParts {
     /// The state for handlers.
-    pub services: web::Data<State>,
+    pub state: web::Data<State>,
     /// The settings and functions that render refusals.
-    pub rendering: web::Data<Rendering>,
+    pub rendering: web::Data<RenderContext>,
     /// The key that signs session cookies.
     pub cookie_key: CookieKey,
     /// A flag that is set when the server is about to stop.
@@ -75,7 +75,7 @@ pub struct Parts {
     /// The setting of simplejwt's routes.
     pub simplejwt: SimplejwtRoutes,
     /// The web origins whose scripts may call the API.
-    pub cors_origins: Vec<Origin>,
+    pub cors_origins: Vec<WebOrigin>,
 }
 
 /// Attributes the work of the request to its client, so that queues are fair. Gives all database work of the
@@ -84,28 +84,28 @@ async fn serve_request(
     request: ServiceRequest,
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
-    let services = request.app_data::<web::Data<State>>();
-    let client = services.and_then(|services| services.web.trusted_proxies.client_address(request.request()));
+    let state = request.app_data::<web::Data<State>>();
+    let client = state.and_then(|state| state.web.trusted_proxies.client_address(request.request()));
     // A request whose client address is in doubt counts as one of its proxy.
     let peer = || request.peer_addr().map(|peer| peer.ip());
     let address = client.filter(|client| client.doubt.is_none()).map(|client| client.address).or_else(peer);
     let served = database::within_one_deadline(next.call(request));
-    caller::in_the_name_of(Caller::at(address), served).await
+    caller::on_behalf_of(WorkOwner::at(address), served).await
 }
 
 /// Starts serving on this socket.
 ///
 /// # Errors
 /// If the socket cannot be used.
-pub fn serve(parts: Parts, listener: TcpListener, workers: usize) -> std::io::Result<Server> {
+pub fn serve(parts: AppParts, listener: TcpListener, workers: usize) -> std::io::Result<Server> {
     let table = web::Data::new(route_table(parts.simplejwt));
     let document = web::Data::new(openapi::Served::new(&parts.rendering.base, &routes(parts.simplejwt)));
     let factory = move || {
         let parts = parts.clone();
-        let cookies = session_cookie::middleware(&parts.services.web.browser, &parts.cookie_key);
+        let cookies = session_cookie::middleware(&parts.state.web.browser, &parts.cookie_key);
         let simplejwt = parts.simplejwt;
         let app = App::new()
-            .app_data(parts.services)
+            .app_data(parts.state)
             .app_data(parts.rendering)
             .app_data(web::Data::new(parts.draining))
             .app_data(document.clone())

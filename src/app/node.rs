@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::config::Settings;
-use crate::database::nodes::{self, Difference, Node};
+use crate::database::nodes::{self, Node, SettingDifference};
 use crate::database::{Database, DatabaseError};
 use crate::random;
 use crate::tokens::lifetime;
@@ -51,11 +51,11 @@ fn in_one_order(value: &str) -> String {
 
 /// Reports this node and compares it with the other live nodes. Each set of differences is logged only once.
 #[derive(Debug, Default)]
-pub struct Watch {
-    warned: Vec<Difference>,
+pub struct NodeWatch {
+    warned: Vec<SettingDifference>,
 }
 
-impl Watch {
+impl NodeWatch {
     /// Reports the node, and logs a warning if the settings of the live nodes differ.
     ///
     /// # Errors
@@ -70,11 +70,11 @@ impl Watch {
             .await?;
         let found = nodes::find_differences(&live);
         metrics::gauge!("doorward_differing_settings").set(found.len() as f64);
-        self.tell(found);
+        self.log_differences(found);
         Ok(())
     }
 
-    fn tell(&mut self, found: Vec<Difference>) {
+    fn log_differences(&mut self, found: Vec<SettingDifference>) {
         for difference in found.iter().filter(|difference| !self.warned.contains(difference)) {
             tracing::warn!(
                 setting = difference.setting,

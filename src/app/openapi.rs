@@ -17,7 +17,7 @@ use crate::api::{audit_events, auth, health, jwks, me, users};
 use crate::http::response::{FOR_ALL, in_memory_once};
 use crate::http::routing::Endpoint;
 use crate::operations::issue_tokens::TokenAnswer;
-use crate::refusal::{self, Action, Code, Dialect, FieldError, Problem};
+use crate::refusal::{self, Action, Code, Dialect, FieldError, Refusal};
 use crate::resources::notes;
 use crate::simplejwt;
 
@@ -83,7 +83,7 @@ const BODY: [Code; 4] =
     ),
     components(schemas(
         TokenAnswer, Action, FieldError, simplejwt::refusal::Detail, simplejwt::refusal::FieldErrors,
-        simplejwt::refusal::BodyRefusal,
+        simplejwt::refusal::BodyErrors,
     )),
     security(("bearer" = []), ("basic" = []), ("cookie" = []))
 )]
@@ -286,7 +286,7 @@ async fn docs_folder() -> HttpResponse {
 #[utoipa::path(get, path = "/docs/{file}", tag = "documentation", security(()),
     params(("file" = String, Path, description = "Nothing, or a file of the viewer")),
     responses((status = 200, description = "The viewer", content_type = "text/html", body = String)))]
-async fn docs(file: web::Path<String>) -> Result<HttpResponse, Problem> {
+async fn docs(file: web::Path<String>) -> Result<HttpResponse, Refusal> {
     // The viewer adds its own inline styles to the page.
     const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
                           img-src 'self' data:; connect-src 'self'; base-uri 'none'; frame-ancestors 'none'";
@@ -296,7 +296,7 @@ async fn docs(file: web::Path<String>) -> Result<HttpResponse, Problem> {
         refusal::internal()
     })?;
     let found =
-        served.ok_or_else(|| Problem::new(Code::NotFound, "The viewer has no such file. See /docs/."))?;
+        served.ok_or_else(|| Refusal::new(Code::NotFound, "The viewer has no such file. See /docs/."))?;
     let mut answer = HttpResponse::Ok();
     answer
         .insert_header((CONTENT_TYPE, found.content_type))

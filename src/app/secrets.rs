@@ -5,7 +5,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use crate::config::{Secret, SecretKeys as Configured, Settings};
+use crate::config::{Secret, SecretKeyTexts as Configured, Settings};
 use crate::files::{self, FileError};
 use crate::random;
 use crate::secret_key::{DeriveError, SecretKeys};
@@ -59,8 +59,8 @@ pub fn load(settings: &Settings, database_is_new: bool) -> Result<SecretKeys, Se
     }
     let path = settings.data_dir.join(FILE);
     if fs::symlink_metadata(&path).is_ok_and(|found| found.is_file()) {
-        files::put_data_folder_right(&settings.data_dir)?;
-        files::put_right(WHAT, &path, files::FILE_MODE)?;
+        files::repair_data_folder(&settings.data_dir)?;
+        files::repair(WHAT, &path, files::FILE_MODE)?;
         // Leftovers may be additional links to the key's file.
         files::delete_leftovers(&settings.data_dir, UNFINISHED.0, UNFINISHED.1);
     }
@@ -88,7 +88,7 @@ fn read(path: &Path) -> Result<SecretKeys, SecretsError> {
 
 fn create(folder: &Path, path: &Path) -> Result<SecretKeys, SecretsError> {
     files::create_folders("the data folder", folder, files::data_folder_mode())?;
-    files::put_data_folder_right(folder)?;
+    files::repair_data_folder(folder)?;
     // The file must never be incomplete. It is therefore written under a name that nobody can guess, and then
     // linked to its own name.
     let unfinished = folder.join(format!("{}{}{}", UNFINISHED.0, random::id(), UNFINISHED.1));

@@ -8,14 +8,14 @@ use crate::database::prune::Retention;
 use crate::http::client_address::{ProxyHeader, TrustedProxies};
 use crate::limits::attempts::{Attempts, NodeLimits};
 use crate::limits::counters;
-use crate::sessions::Limits;
+use crate::sessions::SessionLimits;
 use crate::tokens::private_key::Algorithm;
 use crate::users::password::PasswordPolicy;
 
 /// Returns the lifetimes of sessions and tokens, and the most sessions of a user.
 #[must_use]
-pub fn limits(settings: &Settings) -> Limits {
-    Limits {
+pub fn limits(settings: &Settings) -> SessionLimits {
+    SessionLimits {
         access_ttl: settings.access_token_ttl,
         refresh_ttl: settings.refresh_token_ttl,
         session_ttl: settings.session_ttl,
@@ -43,7 +43,7 @@ pub fn retention(settings: &Settings) -> Retention {
 /// Returns the limits on attempts and costly requests.
 #[must_use]
 pub fn attempts(settings: &Settings, clock: &Clock) -> Attempts {
-    let limits = counters::Limits {
+    let limits = counters::AttemptLimits {
         failures: settings.login_failures,
         failures_per_address: settings.login_failures_per_address,
         failures_per_known_address: settings.login_failures_per_known_address,
@@ -62,9 +62,9 @@ pub fn attempts(settings: &Settings, clock: &Clock) -> Attempts {
 #[must_use]
 pub fn trusted_proxies(settings: &Settings) -> TrustedProxies {
     let header = match settings.proxy_header {
-        config::ProxyHeader::Auto => ProxyHeader::Auto,
-        config::ProxyHeader::XForwardedFor => ProxyHeader::XForwardedFor,
-        config::ProxyHeader::Forwarded => ProxyHeader::Forwarded,
+        config::ProxyHeaderSetting::Auto => ProxyHeader::Auto,
+        config::ProxyHeaderSetting::XForwardedFor => ProxyHeader::XForwardedFor,
+        config::ProxyHeaderSetting::Forwarded => ProxyHeader::Forwarded,
     };
     TrustedProxies::new(settings.trusted_proxies.clone(), header)
 }

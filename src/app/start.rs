@@ -15,13 +15,13 @@ use crate::sessions::CookieKey;
 use crate::sessions::cookie_key::{self, SealedCookieKey};
 use crate::tokens::lifetime;
 use crate::tokens::private_key::{KeyError, PrivateKey};
-use crate::tokens::revocation::{self, Revoked};
+use crate::tokens::revocation::{self, Revocation};
 use crate::tokens::signing_key::{self, KeyRing};
 use crate::users::canonical_names;
 use crate::users::name::Username;
 use crate::users::password::{PasswordHash, PlainPassword};
 use crate::users::role;
-use crate::users::user::{self, Authority, Insertion, NewUser};
+use crate::users::user::{self, Authority, InsertOutcome, NewUser};
 
 /// The reason why the server does not start on this database.
 #[derive(Debug, thiserror::Error)]
@@ -91,7 +91,7 @@ pub fn prepare(connection: &mut Connection, settings: &Settings) -> Result<Prepa
         tracing::info!(migrations = ran.len(), "migrated the database");
         if !user::is_empty(connection)? {
             // Nodes that are running still cache the former permissions of roles.
-            revocation::insert_change(connection, &Revoked::Everything, "migrated")?;
+            revocation::insert_change(connection, &Revocation::Everything, "migrated")?;
             background::log_names(&canonical_names::run(connection)?);
         }
     }
@@ -186,7 +186,7 @@ fn make_first_admin(
         return Ok(None);
     }
     let username = Username::parse_new(&settings.admin_username)
-        .map_err(|flaw| StartError::Admin(format!("USERNAME {:?} {flaw}", settings.admin_username)))?;
+        .map_err(|error| StartError::Admin(format!("USERNAME {:?} {error}", settings.admin_username)))?;
     let (plain, made) = match &settings.admin_password {
         Some(set) => (PlainPassword::new(set.expose()), None),
         None => {
@@ -194,9 +194,9 @@ fn make_first_admin(
             (plain, Some(Secret::new(text)))
         }
     };
-    let flaws = super::settings::password_policy(settings).flaws(&plain, &[username.as_str()]);
-    if let Some(flaw) = flaws.first() {
-        return Err(StartError::Admin(format!("PASSWORD: {flaw}")));
+    let errors = super::settings::password_policy(settings).find_errors(&plain, &[username.as_str()]);
+    if let Some(error) = errors.first() {
+        return Err(StartError::Admin(format!("PASSWORD: {error}")));
     }
     let password_hash = PasswordHash::new(&plain, settings.bcrypt_cost);
     let password_hash = Some(password_hash.map_err(|error| StartError::Admin(format!("PASSWORD: {error}")))?);
@@ -205,8 +205,8 @@ fn make_first_admin(
         user::insert(connection, &new, &Authority::Unlimited, &Origin::server())
     })?;
     match inserted {
-        Insertion::Inserted(user) => Ok(Some(FirstAdmin { username: user.username, password: made })),
+        InsertOutcome::Inserted(user) => Ok(Some(FirstAdmin { username: user.username, password: made })),
         // Another node has created the account first.
-        Insertion::NameTaken(_) | Insertion::UnknownRole | Insertion::Denied(_) => Ok(None),
+        InsertOutcome::NameTaken(_) | InsertOutcome::UnknownRole | InsertOutcome::Denied(_) => Ok(None),
     }
 }

@@ -5,23 +5,23 @@ use std::sync::Arc;
 
 use actix_web::web;
 
-use super::Parts;
+use super::AppParts;
 use super::settings::{algorithm, attempts, cores, limits, password_policy, trusted_proxies};
 use super::start::Prepared;
 use crate::api::health::Draining;
 use crate::audit::refusal_counts::RefusalCounts;
-use crate::audit::refusals::KeptRefusals;
-use crate::cache::remembered::Memory;
+use crate::audit::refusals::RefusalWriter;
+use crate::cache::node_cache::NodeCache;
 use crate::clock::Clock;
 use crate::config::{PublicUrl, Registration, Settings, SimplejwtRoutes};
 use crate::database::Database;
 use crate::database::database_clock::DatabaseClock;
 use crate::http::cookies::BrowserSettings;
-use crate::refusal::Rendering;
+use crate::refusal::RenderContext;
 use crate::sessions::{LastUse, rotate_all};
 use crate::state::{Core, Recorder, ShownSetting, State, TokenIssuer, WebSettings};
 use crate::tokens::access_token::Issuer;
-use crate::tokens::key_ring::Keys;
+use crate::tokens::key_ring::SharedKeyRing;
 use crate::tokens::signing_key::KeyRing;
 use crate::users::passwords::Passwords;
 
@@ -43,23 +43,23 @@ pub fn parts(
     database_url: &str,
     prepared: Prepared,
     clock: Clock,
-) -> Parts {
+) -> AppParts {
     let public_url = settings.public_url_for(address);
     let url = public_url.as_str().to_owned();
     let Prepared { secret_keys, ring, cookie_key, highest_cost, .. } = prepared;
     let database = Database::new(database_url, settings.database_connections);
     let passwords = Passwords::new(password_policy(settings), settings.bcrypt_cost, cores());
     if let Some(cost) = highest_cost {
-        passwords.note_cost(cost);
+        passwords.record_cost(cost);
     }
     let state = State {
         tokens: token_issuer(settings, &database, ring, url.clone()),
-        cache: Arc::new(Memory::new(database.feed().clone(), settings.remembered as usize)),
+        cache: Arc::new(NodeCache::new(database.feed().clone(), settings.remembered as usize)),
         limits: attempts(settings, &clock),
         recorder: Recorder {
             last_use: LastUse::default(),
             refusal_counts: RefusalCounts::default(),
-            kept_refusals: KeptRefusals::new(settings.refusal_retention, settings.refusal_rows),
+            kept_refusals: RefusalWriter::new(settings.refusal_retention, settings.refusal_rows),
         },
         web: web_settings(settings, &public_url),
         core: Core {
@@ -70,9 +70,9 @@ pub fn parts(
             passwords,
         },
     };
-    Parts {
-        services: web::Data::new(state),
-        rendering: web::Data::new(Rendering { base: url, clock }),
+    AppParts {
+        state: web::Data::new(state),
+        rendering: web::Data::new(RenderContext { base: url, clock }),
         cookie_key,
         draining: Draining::default(),
         simplejwt: settings.simplejwt_routes,
@@ -84,11 +84,11 @@ fn token_issuer(settings: &Settings, database: &Database, ring: KeyRing, url: St
     let lifetimes = limits(settings);
     let for_rotations = lifetimes.clone();
     TokenIssuer {
-        keys: Keys::new(ring),
+        keys: SharedKeyRing::new(ring),
         issuer: Issuer { url, audiences: settings.audiences.clone() },
         signing_algorithm: algorithm(settings),
         lifetimes,
-        rotations: database.together(move |connection, turns| rotate_all(connection, turns, &for_rotations)),
+        rotations: database.batched(move |connection, turns| rotate_all(connection, turns, &for_rotations)),
     }
 }
 

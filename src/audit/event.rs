@@ -252,7 +252,7 @@ pub fn insert(
 
 /// The conditions of a listing. All that are set must hold.
 #[derive(Clone, Debug, Default)]
-pub struct Filter {
+pub struct EventFilter {
     pub actor_id: Option<Uuid>,
     pub subject_id: Option<Uuid>,
     pub type_: Option<EventType>,
@@ -271,7 +271,7 @@ pub(super) fn comparable(since: Option<DateTime<Utc>>) -> Option<DateTime<Utc>> 
 }
 
 /// Returns at most `limit` events, newest first.
-pub fn list(connection: &mut PgConnection, filter: &Filter, limit: i64) -> QueryResult<Vec<Event>> {
+pub fn list(connection: &mut PgConnection, filter: &EventFilter, limit: i64) -> QueryResult<Vec<Event>> {
     let mut query = audit_events::table.select(Event::as_select()).into_boxed();
     if let Some(actor_id) = filter.actor_id {
         query = query.filter(audit_events::actor_id.eq(actor_id));

@@ -14,7 +14,7 @@ use crate::database::schema::refusals;
 /// A refusal to keep.
 #[derive(Clone, Debug, Insertable)]
 #[diesel(table_name = refusals)]
-pub struct NewRefusal {
+pub struct NewKeptRefusal {
     pub request_id: Uuid,
     /// See [`Lane::as_str`].
     pub lane: &'static str,
@@ -51,53 +51,53 @@ pub struct NewRefusal {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lane {
     /// The credential was verified and is live.
-    Proven,
+    Verified,
     /// The credential was verified, but has expired, ended or been revoked. Its owner can repeat the request
     /// at will.
-    Dead,
+    Ended,
     /// No credential was verified. Anyone can send any number of these.
-    Unproven,
+    Unverified,
     /// The request was authorized, and its sender asked for the trace.
-    LetIn,
+    Accepted,
 }
 
 impl Lane {
     /// Every lane, in the order of the queue.
-    pub const ALL: [Self; 4] = [Self::Proven, Self::Dead, Self::Unproven, Self::LetIn];
+    pub const ALL: [Self; 4] = [Self::Verified, Self::Ended, Self::Unverified, Self::Accepted];
 
     /// Returns the name in the database.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
-            Self::Proven => "proven",
-            Self::Dead => "dead",
-            Self::Unproven => "unproven",
-            Self::LetIn => "let_in",
+            Self::Verified => "proven",
+            Self::Ended => "dead",
+            Self::Unverified => "unproven",
+            Self::Accepted => "let_in",
         }
     }
 
     /// Returns the number of entries that may be queued at once, and therefore be written per second.
     const fn room(self) -> usize {
         match self {
-            Self::Proven => 1_000,
-            Self::Dead | Self::Unproven => 250,
-            Self::LetIn => 100,
+            Self::Verified => 1_000,
+            Self::Ended | Self::Unverified => 250,
+            Self::Accepted => 100,
         }
     }
 
     /// Returns the number of rows that the database keeps, if it keeps `rows` of the first lane.
     pub(super) fn share(self, rows: u32) -> i64 {
         i64::from(match self {
-            Self::Proven => rows,
-            Self::Dead => rows / 4,
-            Self::Unproven | Self::LetIn => rows / 10,
+            Self::Verified => rows,
+            Self::Ended => rows / 4,
+            Self::Unverified | Self::Accepted => rows / 10,
         })
     }
 }
 
 /// The party that an entry counts against.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Owner {
+pub enum EntryOwner {
     /// The user of a verified credential.
     User(Uuid),
     /// The session of a verified credential whose user was not looked up.
@@ -110,8 +110,8 @@ pub enum Owner {
 /// The entries of one lane, oldest first.
 #[derive(Debug, Default)]
 struct Entries {
-    rows: Vec<(Owner, NewRefusal)>,
-    counts: HashMap<Owner, usize>,
+    rows: Vec<(EntryOwner, NewKeptRefusal)>,
+    counts: HashMap<EntryOwner, usize>,
 }
 
 /// The queue, with the entries of each lane.
@@ -123,7 +123,12 @@ pub(super) struct Queue {
 impl Queue {
     /// Adds the result of `make` if the lane has room for the owner. Returns the number of refusals that were
     /// dropped, which may be this one or the one that it displaced.
-    pub(super) fn offer(&mut self, lane: Lane, owner: Owner, make: impl FnOnce() -> NewRefusal) -> usize {
+    pub(super) fn offer(
+        &mut self,
+        lane: Lane,
+        owner: EntryOwner,
+        make: impl FnOnce() -> NewKeptRefusal,
+    ) -> usize {
         let entries = &mut self.lanes[lane as usize];
         if entries.rows.len() < lane.room() {
             entries.push(owner, make());
@@ -141,13 +146,13 @@ impl Queue {
     }
 
     /// Takes all entries of a lane.
-    pub(super) fn take(&mut self, lane: Lane) -> Vec<(Owner, NewRefusal)> {
+    pub(super) fn take(&mut self, lane: Lane) -> Vec<(EntryOwner, NewKeptRefusal)> {
         std::mem::take(&mut self.lanes[lane as usize]).rows
     }
 
     /// Puts entries that were not written back before those that were queued meanwhile, as far as there is
     /// room. Returns the number that was dropped.
-    pub(super) fn put_back(&mut self, lane: Lane, mut left: Vec<(Owner, NewRefusal)>) -> usize {
+    pub(super) fn put_back(&mut self, lane: Lane, mut left: Vec<(EntryOwner, NewKeptRefusal)>) -> usize {
         left.append(&mut self.take(lane));
         let over = left.len().saturating_sub(lane.room());
         left.truncate(lane.room());
@@ -158,14 +163,14 @@ impl Queue {
 }
 
 impl Entries {
-    fn push(&mut self, owner: Owner, row: NewRefusal) {
+    fn push(&mut self, owner: EntryOwner, row: NewKeptRefusal) {
         *self.counts.entry(owner.clone()).or_default() += 1;
         self.rows.push((owner, row));
     }
 
     /// Removes the latest entry of the owner with the most entries. `owner` must not get more entries than
     /// that one then has. Returns whether an entry was removed.
-    fn give_way(&mut self, owner: &Owner) -> bool {
+    fn give_way(&mut self, owner: &EntryOwner) -> bool {
         let own = self.counts.get(owner).copied().unwrap_or_default();
         let most = self.counts.iter().max_by_key(|(_, count)| **count);
         let Some((largest, _)) = most.filter(|(_, count)| own + 1 < **count) else { return false };
@@ -200,10 +205,10 @@ mod tests {
 
     use super::*;
 
-    fn refusal(request_id: u128) -> NewRefusal {
-        NewRefusal {
+    fn refusal(request_id: u128) -> NewKeptRefusal {
+        NewKeptRefusal {
             request_id: Uuid::from_u128(request_id),
-            lane: Lane::Proven.as_str(),
+            lane: Lane::Verified.as_str(),
             occurred_at: DateTime::UNIX_EPOCH,
             method: "GET",
             route: String::new(),
@@ -222,32 +227,32 @@ mod tests {
         }
     }
 
-    fn owner(number: u128) -> Owner {
-        Owner::User(Uuid::from_u128(number))
+    fn owner(number: u128) -> EntryOwner {
+        EntryOwner::User(Uuid::from_u128(number))
     }
 
     #[test]
     fn full_lane_is_shared_among_its_owners() {
         let mut queue = Queue::default();
-        let room = Lane::Proven.room();
+        let room = Lane::Verified.room();
         for id in 0..2 * room as u128 {
-            queue.offer(Lane::Proven, owner(1), || refusal(id));
+            queue.offer(Lane::Verified, owner(1), || refusal(id));
         }
         assert!(queue.contains(Uuid::from_u128(0)), "the owner's first entries stay");
         for id in 10_000..20_000 {
-            queue.offer(Lane::Proven, owner(2), || refusal(id));
+            queue.offer(Lane::Verified, owner(2), || refusal(id));
         }
-        let taken = queue.take(Lane::Proven);
+        let taken = queue.take(Lane::Verified);
         let of = |number| taken.iter().filter(|(of, _)| *of == owner(number)).count();
         assert_eq!((taken.len(), of(1), of(2)), (room, room / 2, room / 2));
-        assert!(queue.take(Lane::Proven).is_empty());
+        assert!(queue.take(Lane::Verified).is_empty());
     }
 
     #[test]
     fn lanes_do_not_displace_each_other() {
         let mut queue = Queue::default();
-        assert_eq!(queue.offer(Lane::Proven, owner(1), || refusal(1)), 0);
-        for lane in [Lane::Dead, Lane::Unproven, Lane::LetIn] {
+        assert_eq!(queue.offer(Lane::Verified, owner(1), || refusal(1)), 0);
+        for lane in [Lane::Ended, Lane::Unverified, Lane::Accepted] {
             let dropped: usize = (0..2_000).map(|id| queue.offer(lane, owner(1), || refusal(id + 10))).sum();
             assert_eq!(dropped, 2_000 - lane.room());
         }
@@ -257,14 +262,14 @@ mod tests {
     #[test]
     fn entries_that_were_not_written_keep_their_place() {
         let mut queue = Queue::default();
-        queue.offer(Lane::LetIn, owner(1), || refusal(1));
-        let left = queue.take(Lane::LetIn);
+        queue.offer(Lane::Accepted, owner(1), || refusal(1));
+        let left = queue.take(Lane::Accepted);
         for id in 2..200 {
-            queue.offer(Lane::LetIn, owner(2), || refusal(id));
+            queue.offer(Lane::Accepted, owner(2), || refusal(id));
         }
-        assert_eq!(queue.put_back(Lane::LetIn, left), 1);
-        let taken = queue.take(Lane::LetIn);
-        assert_eq!((taken.len(), taken[0].1.request_id), (Lane::LetIn.room(), Uuid::from_u128(1)));
+        assert_eq!(queue.put_back(Lane::Accepted, left), 1);
+        let taken = queue.take(Lane::Accepted);
+        assert_eq!((taken.len(), taken[0].1.request_id), (Lane::Accepted.room(), Uuid::from_u128(1)));
     }
 
     #[test]

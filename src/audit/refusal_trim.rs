@@ -20,7 +20,7 @@ fn owner() -> String {
              THEN coalesce(user_id, session_id)::text \
          WHEN address LIKE '%:%' THEN network(set_masklen(address::inet, {IPV6_PREFIX}))::text \
          ELSE coalesce(address, '') END",
-        unproven = Lane::Unproven.as_str()
+        unproven = Lane::Unverified.as_str()
     )
 }
 

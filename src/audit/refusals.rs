@@ -19,7 +19,7 @@ use super::refusal_trim;
 use crate::database::schema::refusals;
 use crate::database::{Database, DatabaseError, escape_like};
 
-pub use super::refusal_queue::{Lane, NewRefusal, Owner};
+pub use super::refusal_queue::{EntryOwner, Lane, NewKeptRefusal};
 pub use super::refusal_trim::find_newest_to_go;
 
 /// The interval between two writes of the batch.
@@ -29,7 +29,7 @@ const BATCH: usize = 250;
 
 /// The refusals that are queued to be written. Clones share them.
 #[derive(Clone, Debug)]
-pub struct KeptRefusals {
+pub struct RefusalWriter {
     shared: Arc<Shared>,
 }
 
@@ -37,19 +37,19 @@ pub struct KeptRefusals {
 struct Shared {
     keeps: bool,
     rows: u32,
-    waiting: Mutex<Waiting>,
+    waiting: Mutex<PendingRefusals>,
     kept: AtomicU64,
     dropped: AtomicU64,
 }
 
 #[derive(Debug, Default)]
-struct Waiting {
+struct PendingRefusals {
     queue: Queue,
     /// The number of rows of each lane that were written since the lane was last trimmed.
     untrimmed: [i64; Lane::ALL.len()],
 }
 
-impl KeptRefusals {
+impl RefusalWriter {
     /// Keeps refusals for `retention`, or none if that is zero. `rows` bounds the rows of the first lane.
     #[must_use]
     pub fn new(retention: Duration, rows: u32) -> Self {
@@ -70,7 +70,7 @@ impl KeptRefusals {
     }
 
     /// Queues a refusal if its lane has room for its owner. Otherwise `make` is not called.
-    pub fn offer(&self, lane: Lane, owner: Owner, make: impl FnOnce() -> NewRefusal) {
+    pub fn offer(&self, lane: Lane, owner: EntryOwner, make: impl FnOnce() -> NewKeptRefusal) {
         if !self.shared.keeps {
             return;
         }
@@ -81,7 +81,7 @@ impl KeptRefusals {
         };
         let dropped = self.lock().queue.offer(lane, owner, make);
         if dropped > 0 {
-            self.drop(dropped);
+            self.count_dropped(dropped);
         }
     }
 
@@ -91,12 +91,12 @@ impl KeptRefusals {
         self.lock().queue.contains(request_id)
     }
 
-    fn drop(&self, count: usize) {
+    fn count_dropped(&self, count: usize) {
         self.shared.dropped.fetch_add(count as u64, Ordering::Relaxed);
         metrics::counter!("doorward_refusals_dropped_total").increment(count as u64);
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Waiting> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, PendingRefusals> {
         self.shared.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -112,7 +112,7 @@ impl KeptRefusals {
             let taken = self.lock().queue.take(lane);
             let mut batches = taken.chunks(BATCH);
             while let Some(batch) = batches.next() {
-                let rows: Vec<NewRefusal> = batch.iter().map(|(_, row)| row.clone()).collect();
+                let rows: Vec<NewKeptRefusal> = batch.iter().map(|(_, row)| row.clone()).collect();
                 if let Err(error) = database.run(move |connection| insert(connection, &rows)).await {
                     let left = batch.iter().chain(batches.flatten()).cloned().collect();
                     self.put_back(lane, left);
@@ -126,10 +126,10 @@ impl KeptRefusals {
         self.trim(database).await
     }
 
-    fn put_back(&self, lane: Lane, left: Vec<(Owner, NewRefusal)>) {
+    fn put_back(&self, lane: Lane, left: Vec<(EntryOwner, NewKeptRefusal)>) {
         let over = self.lock().queue.put_back(lane, left);
         if over > 0 {
-            self.drop(over);
+            self.count_dropped(over);
         }
     }
 
@@ -168,7 +168,7 @@ fn storable(value: Value) -> Value {
 
 /// Inserts refusals. A refused token whose user was not looked up has only its session, so the user is looked
 /// up here.
-fn insert(connection: &mut PgConnection, rows: &[NewRefusal]) -> QueryResult<()> {
+fn insert(connection: &mut PgConnection, rows: &[NewKeptRefusal]) -> QueryResult<()> {
     diesel::insert_into(refusals::table).values(rows).execute(connection)?;
     let unowned: Vec<Uuid> = rows
         .iter()
@@ -189,7 +189,7 @@ fn insert(connection: &mut PgConnection, rows: &[NewRefusal]) -> QueryResult<()>
 /// A kept refusal.
 #[derive(Clone, Debug, Queryable, Selectable)]
 #[diesel(table_name = refusals, check_for_backend(diesel::pg::Pg))]
-pub struct Refusal {
+pub struct KeptRefusal {
     /// The rows have the order in which they were written.
     pub position: i64,
     pub request_id: Uuid,
@@ -225,17 +225,17 @@ pub struct Refusal {
 }
 
 /// Returns the refusal of a request.
-pub fn find(connection: &mut PgConnection, request_id: Uuid) -> QueryResult<Option<Refusal>> {
+pub fn find(connection: &mut PgConnection, request_id: Uuid) -> QueryResult<Option<KeptRefusal>> {
     refusals::table
         .filter(refusals::request_id.eq(request_id))
-        .select(Refusal::as_select())
+        .select(KeptRefusal::as_select())
         .first(connection)
         .optional()
 }
 
 /// The conditions of a listing. All that are set must hold.
 #[derive(Clone, Debug, Default)]
-pub struct Filter {
+pub struct RefusalFilter {
     /// The user of the credential.
     pub user_id: Option<Uuid>,
     pub code: Option<String>,
@@ -248,9 +248,13 @@ pub struct Filter {
 }
 
 /// Returns at most `limit` refusals, newest first.
-pub fn list(connection: &mut PgConnection, filter: &Filter, limit: i64) -> QueryResult<Vec<Refusal>> {
+pub fn list(
+    connection: &mut PgConnection,
+    filter: &RefusalFilter,
+    limit: i64,
+) -> QueryResult<Vec<KeptRefusal>> {
     let mut query =
-        refusals::table.filter(refusals::code.is_not_null()).select(Refusal::as_select()).into_boxed();
+        refusals::table.filter(refusals::code.is_not_null()).select(KeptRefusal::as_select()).into_boxed();
     if let Some(user_id) = filter.user_id {
         query = query.filter(refusals::user_id.eq(user_id));
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use super::fair_queue::{Claim, FairQueue, Lane, Limits, Party, Queued};
+use super::fair_queue::{Claim, FairQueue, Lane, Party, QueueLimits, Queued};
 use super::pool::{Answer, BlockingError, BlockingPool, count_shed};
 use super::sync::{Mutex, MutexGuard, planted};
 
@@ -18,9 +18,9 @@ pub const MOST: usize = 32;
 const BATCHES: Party = Party::of_hash(0x6261_7463_6865_7321);
 
 /// A request that can be answered in a batch.
-pub trait Asked: Send + 'static {
+pub trait BatchRequest: Send + 'static {
     /// Returns whether one call may answer both requests.
-    fn goes_with(&self, other: &Self) -> bool;
+    fn can_join(&self, other: &Self) -> bool;
 }
 
 /// Collects requests into batches and answers them on a pool's threads.
@@ -39,23 +39,23 @@ struct Shared<A, R> {
 }
 
 struct State<A, R> {
-    queue: FairQueue<Waiting<A, R>>,
+    queue: FairQueue<PendingRequest<A, R>>,
     /// Counts the calls that run or wait for a thread.
     calls: usize,
 }
 
-struct Waiting<A, R> {
+struct PendingRequest<A, R> {
     asked: A,
     answer: oneshot::Sender<Result<R, BlockingError>>,
 }
 
-impl<A, R> Queued for Waiting<A, R> {
-    fn is_wanted(&self) -> bool {
+impl<A, R> Queued for PendingRequest<A, R> {
+    fn is_awaited(&self) -> bool {
         !self.answer.is_closed()
     }
 }
 
-impl<A: Asked, R: Send + 'static> Batch<A, R> {
+impl<A: BatchRequest, R: Send + 'static> Batch<A, R> {
     /// Creates a batch. `answer_all` returns one answer for each request, in order. At most `calls` of them
     /// run at a time.
     pub fn new(
@@ -63,7 +63,7 @@ impl<A: Asked, R: Send + 'static> Batch<A, R> {
         calls: usize,
         answer_all: impl Fn(&[A]) -> Vec<R> + Send + Sync + 'static,
     ) -> Self {
-        let queue = FairQueue::new(Limits::of_waiting(pool.queue_limit()));
+        let queue = FairQueue::new(QueueLimits::of_waiting(pool.queue_limit()));
         let state = Mutex::new(State { queue, calls: 0 });
         Self {
             shared: Arc::new(Shared { pool: pool.clone(), calls, answer_all: Box::new(answer_all), state }),
@@ -87,7 +87,7 @@ impl<A: Asked, R: Send + 'static> Batch<A, R> {
     /// Queues a request, and starts a call if fewer than allowed run.
     pub fn ask(&self, claim: Claim, asked: A) -> Answer<R> {
         let (answer, answered) = oneshot::channel();
-        self.shared.admit(claim, Waiting { asked, answer });
+        self.shared.admit(claim, PendingRequest { asked, answer });
         answered
     }
 
@@ -99,12 +99,12 @@ impl<A: Asked, R: Send + 'static> Batch<A, R> {
     }
 }
 
-impl<A: Asked, R: Send + 'static> Shared<A, R> {
+impl<A: BatchRequest, R: Send + 'static> Shared<A, R> {
     fn lock(&self) -> MutexGuard<'_, State<A, R>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn admit(self: &Arc<Self>, claim: Claim, waiting: Waiting<A, R>) {
+    fn admit(self: &Arc<Self>, claim: Claim, waiting: PendingRequest<A, R>) {
         let mut state = self.lock();
         let mut removed = state.queue.push(claim, waiting);
         if state.calls < self.calls && state.queue.waiting() > 0 {
@@ -116,7 +116,7 @@ impl<A: Asked, R: Send + 'static> Shared<A, R> {
             }
         }
         drop(state);
-        for Waiting { answer, .. } in removed {
+        for PendingRequest { answer, .. } in removed {
             let is_wanted = !answer.is_closed();
             if is_wanted {
                 count_shed(self.pool.name(), claim.lane());
@@ -152,13 +152,13 @@ impl<A: Asked, R: Send + 'static> Shared<A, R> {
     }
 
     /// Takes the requests that are due first, as many as one call answers.
-    fn take(&self) -> Vec<Waiting<A, R>> {
+    fn take(&self) -> Vec<PendingRequest<A, R>> {
         let mut state = self.lock();
-        let mut taken: Vec<Waiting<A, R>> = Vec::with_capacity(state.queue.waiting().min(MOST));
+        let mut taken: Vec<PendingRequest<A, R>> = Vec::with_capacity(state.queue.waiting().min(MOST));
         let mut discarded = Vec::new();
         while taken.len() < MOST {
             let goes_with_all =
-                |new: &Waiting<A, R>| taken.iter().all(|other| new.asked.goes_with(&other.asked));
+                |new: &PendingRequest<A, R>| taken.iter().all(|other| new.asked.can_join(&other.asked));
             let Some((claim, waiting)) = state.queue.take_if(&mut discarded, goes_with_all) else { break };
             state.queue.finish(&claim);
             taken.push(waiting);

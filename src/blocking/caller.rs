@@ -21,12 +21,12 @@ static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 pub const IPV6_PREFIX: u32 = 48;
 
 tokio::task_local! {
-    static CALLER: Cell<Caller>;
+    static CALLER: Cell<WorkOwner>;
 }
 
 /// The caller of a request, as far as it is identified.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Caller {
+pub struct WorkOwner {
     network: Option<IpAddr>,
     user_id: Option<Uuid>,
 }
@@ -55,7 +55,7 @@ pub fn network(address: IpAddr) -> IpAddr {
     }
 }
 
-impl Caller {
+impl WorkOwner {
     /// Creates the caller at this address, before the user is identified.
     #[must_use]
     pub fn at(address: Option<IpAddr>) -> Self {
@@ -103,18 +103,18 @@ impl Caller {
 }
 
 /// Runs `work` on behalf of this caller.
-pub async fn in_the_name_of<T>(caller: Caller, work: impl Future<Output = T>) -> T {
+pub async fn on_behalf_of<T>(caller: WorkOwner, work: impl Future<Output = T>) -> T {
     CALLER.scope(Cell::new(caller), work).await
 }
 
 /// Records that the current request comes from this user.
-pub fn note_user(user_id: Uuid) {
-    let _ = CALLER.try_with(|caller| caller.set(Caller { user_id: Some(user_id), ..caller.get() }));
+pub fn set_user(user_id: Uuid) {
+    let _ = CALLER.try_with(|caller| caller.set(WorkOwner { user_id: Some(user_id), ..caller.get() }));
 }
 
 /// Returns the caller of the current work. Outside a request it is the server.
 #[must_use]
-pub fn current() -> Caller {
+pub fn current() -> WorkOwner {
     CALLER.try_with(Cell::get).unwrap_or_default()
 }
 
@@ -122,8 +122,8 @@ pub fn current() -> Caller {
 mod tests {
     use super::*;
 
-    fn at(address: &str) -> Caller {
-        Caller::at(Some(address.parse().expect("an address")))
+    fn at(address: &str) -> WorkOwner {
+        WorkOwner::at(Some(address.parse().expect("an address")))
     }
 
     #[test]
@@ -141,14 +141,14 @@ mod tests {
     #[actix_web::test]
     async fn work_is_the_networks_until_the_user_is_known() {
         let (alice, caller) = (Uuid::from_u128(1), at("192.0.2.7"));
-        note_user(alice);
-        assert_eq!(current(), Caller::default(), "nobody is served here");
-        in_the_name_of(caller, async {
+        set_user(alice);
+        assert_eq!(current(), WorkOwner::default(), "nobody is served here");
+        on_behalf_of(caller, async {
             assert_eq!(current(), caller);
-            note_user(alice);
+            set_user(alice);
             assert_eq!(current().user_id, Some(alice));
         })
         .await;
-        assert_eq!(current(), Caller::default());
+        assert_eq!(current(), WorkOwner::default());
     }
 }

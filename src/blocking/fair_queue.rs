@@ -93,13 +93,13 @@ pub struct LaneLimits {
 }
 
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub struct QueueLimits {
     running: usize,
     waiting: usize,
     lanes: [LaneLimits; LANES],
 }
 
-impl Limits {
+impl QueueLimits {
     /// Creates limits on running and waiting work that are the same for all lanes.
     #[must_use]
     pub const fn new(running: usize, waiting: usize) -> Self {
@@ -137,7 +137,7 @@ impl Limits {
 /// Work that waits in a queue.
 pub trait Queued {
     /// Returns whether anyone still waits for the result.
-    fn is_wanted(&self) -> bool;
+    fn is_awaited(&self) -> bool;
 
     /// Returns whether the queue may refuse the work after accepting it.
     fn is_refusable(&self) -> bool {
@@ -147,9 +147,9 @@ pub trait Queued {
 
 /// A hasher that returns its input unchanged, since a party is already a hash.
 #[derive(Default)]
-struct AsItIs(u64);
+struct IdentityHasher(u64);
 
-impl Hasher for AsItIs {
+impl Hasher for IdentityHasher {
     fn finish(&self) -> u64 {
         self.0
     }
@@ -200,20 +200,20 @@ impl PartyState {
 
 /// The queue. It takes no lock and starts no thread.
 pub struct FairQueue<W> {
-    limits: Limits,
+    limits: QueueLimits,
     /// Waiting work in order of arrival.
     waiting: Vec<(Claim, W)>,
     running: usize,
     waiting_by_lane: [usize; LANES],
     running_by_lane: [usize; LANES],
-    parties: HashMap<Party, PartyState, BuildHasherDefault<AsItIs>>,
+    parties: HashMap<Party, PartyState, BuildHasherDefault<IdentityHasher>>,
     /// The round of the work that was started last.
     round: u64,
 }
 
 impl<W: Queued> FairQueue<W> {
     #[must_use]
-    pub fn new(limits: Limits) -> Self {
+    pub fn new(limits: QueueLimits) -> Self {
         Self {
             limits,
             waiting: Vec::new(),
@@ -266,7 +266,7 @@ impl<W: Queued> FairQueue<W> {
         loop {
             let (at, due) = self.next(&fits)?;
             let (claim, work) = self.remove(at);
-            if !work.is_wanted() {
+            if !work.is_awaited() {
                 discarded.push(work);
                 continue;
             }
@@ -353,7 +353,7 @@ impl<W: Queued> FairQueue<W> {
     fn make_room(&mut self, lane: Lane) -> Vec<W> {
         let mut removed = Vec::new();
         for at in (0..self.waiting.len()).rev() {
-            if !self.waiting[at].1.is_wanted() {
+            if !self.waiting[at].1.is_awaited() {
                 removed.push(self.remove(at).1);
             }
         }

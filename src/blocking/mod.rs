@@ -9,6 +9,6 @@ pub mod sync;
 #[cfg(test)]
 mod tests;
 
-pub use self::caller::Caller;
-pub use self::fair_queue::{Claim, Lane, LaneLimits, Limits};
+pub use self::caller::WorkOwner;
+pub use self::fair_queue::{Claim, Lane, LaneLimits, QueueLimits};
 pub use self::pool::{Answer, BlockingError, BlockingPool};

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use super::fair_queue::{Claim, FairQueue, Lane, Limits, Queued};
+use super::fair_queue::{Claim, FairQueue, Lane, QueueLimits, Queued};
 use super::sync::{Condvar, Mutex, MutexGuard, planted, thread};
 
 /// The niceness of a low-priority thread (nice(2)). It leaves such a thread about a tenth of a busy core.
@@ -44,7 +44,7 @@ struct Handle {
 
 struct Shared {
     name: &'static str,
-    limits: Limits,
+    limits: QueueLimits,
     niceness: i32,
     state: Mutex<State>,
     work_arrived: Condvar,
@@ -68,13 +68,13 @@ impl std::fmt::Debug for Shared {
 
 /// Queued work with any result type.
 trait Work: Queued + Send {
-    fn run(self: Box<Self>, place: Place);
+    fn run(self: Box<Self>, place: RunningSlot);
     fn refuse(self: Box<Self>);
 }
 
 impl Queued for Box<dyn Work> {
-    fn is_wanted(&self) -> bool {
-        (**self).is_wanted()
+    fn is_awaited(&self) -> bool {
+        (**self).is_awaited()
     }
 
     fn is_refusable(&self) -> bool {
@@ -83,20 +83,20 @@ impl Queued for Box<dyn Work> {
 }
 
 /// Work whose caller waits for the result.
-struct Asked<T, F> {
+struct AwaitedWork<T, F> {
     work: F,
     answer: oneshot::Sender<Result<T, BlockingError>>,
     pool: &'static str,
 }
 
-impl<T, F> Queued for Asked<T, F> {
-    fn is_wanted(&self) -> bool {
+impl<T, F> Queued for AwaitedWork<T, F> {
+    fn is_awaited(&self) -> bool {
         !self.answer.is_closed()
     }
 }
 
-impl<T: Send, F: FnOnce() -> T + Send> Work for Asked<T, F> {
-    fn run(self: Box<Self>, place: Place) {
+impl<T: Send, F: FnOnce() -> T + Send> Work for AwaitedWork<T, F> {
+    fn run(self: Box<Self>, place: RunningSlot) {
         let Self { work, answer, pool } = *self;
         // Catching the panic is safe, because the work shares only locks that ignore poison.
         let done = catch_unwind(AssertUnwindSafe(work)).map_err(|_| BlockingError::Panicked(pool));
@@ -111,10 +111,10 @@ impl<T: Send, F: FnOnce() -> T + Send> Work for Asked<T, F> {
 }
 
 /// Work that has no waiting caller and must be done.
-struct Started<F>(F);
+struct DetachedWork<F>(F);
 
-impl<F> Queued for Started<F> {
-    fn is_wanted(&self) -> bool {
+impl<F> Queued for DetachedWork<F> {
+    fn is_awaited(&self) -> bool {
         true
     }
 
@@ -123,8 +123,8 @@ impl<F> Queued for Started<F> {
     }
 }
 
-impl<F: FnOnce() + Send> Work for Started<F> {
-    fn run(self: Box<Self>, place: Place) {
+impl<F: FnOnce() + Send> Work for DetachedWork<F> {
+    fn run(self: Box<Self>, place: RunningSlot) {
         (self.0)();
         drop(place);
     }
@@ -133,12 +133,12 @@ impl<F: FnOnce() + Send> Work for Started<F> {
 }
 
 /// A running thread's place under the limits. Dropping it frees the place.
-struct Place {
+struct RunningSlot {
     shared: Arc<Shared>,
     claim: Claim,
 }
 
-impl Drop for Place {
+impl Drop for RunningSlot {
     /// Does not wake another thread, since this one looks for work itself.
     fn drop(&mut self) {
         self.shared.lock().queue.finish(&self.claim);
@@ -148,17 +148,17 @@ impl Drop for Place {
 impl BlockingPool {
     /// Creates a pool with these limits. `name` identifies it in metrics and errors.
     #[must_use]
-    pub fn new(name: &'static str, limits: Limits) -> Self {
+    pub fn new(name: &'static str, limits: QueueLimits) -> Self {
         Self::with_niceness(name, limits, 0)
     }
 
     /// Creates a pool for work that keeps a core busy. All other work on the core has precedence.
     #[must_use]
-    pub fn of_low_priority(name: &'static str, limits: Limits) -> Self {
+    pub fn with_low_priority(name: &'static str, limits: QueueLimits) -> Self {
         Self::with_niceness(name, limits, LOW)
     }
 
-    fn with_niceness(name: &'static str, limits: Limits, niceness: i32) -> Self {
+    fn with_niceness(name: &'static str, limits: QueueLimits, niceness: i32) -> Self {
         metrics::gauge!("doorward_pool_threads", "pool" => name).set(limits.running() as f64);
         let queue = FairQueue::new(limits);
         let state = Mutex::new(State { queue, threads: 0, sleeping: 0, closed: false });
@@ -187,14 +187,14 @@ impl BlockingPool {
         F: FnOnce() -> T + Send + 'static,
     {
         let (answer, answered) = oneshot::channel();
-        self.handle.shared.enqueue(claim, Box::new(Asked { work, answer, pool: self.name() }));
+        self.handle.shared.enqueue(claim, Box::new(AwaitedWork { work, answer, pool: self.name() }));
         answered
     }
 
     /// Queues `work` that has no waiting caller and must not panic. It is never refused, so the caller must
     /// limit how much it queues. Returns false if the pool has no thread to run it.
     pub(super) fn start(&self, claim: Claim, work: impl FnOnce() + Send + 'static) -> bool {
-        self.handle.shared.enqueue(claim, Box::new(Started(work)))
+        self.handle.shared.enqueue(claim, Box::new(DetachedWork(work)))
     }
 
     /// Returns the limit of work that waits for a thread.
@@ -261,7 +261,7 @@ impl Shared {
     }
 
     fn refuse(&self, lane: Lane, work: Box<dyn Work>) {
-        if work.is_wanted() {
+        if work.is_awaited() {
             count_shed(self.name, lane);
         }
         work.refuse();
@@ -278,7 +278,7 @@ impl Shared {
 
     /// Runs a thread of the pool. It takes one piece of work after the other until all handles are dropped.
     fn attend(self: Arc<Self>) {
-        stand_back(self.niceness);
+        lower_priority(self.niceness);
         let mut discarded = Vec::new();
         let mut state = self.lock();
         loop {
@@ -290,7 +290,7 @@ impl Shared {
                     self.work_arrived.notify_one();
                 }
                 discarded.clear();
-                work.run(Place { shared: Arc::clone(&self), claim });
+                work.run(RunningSlot { shared: Arc::clone(&self), claim });
                 state = self.lock();
             } else if !discarded.is_empty() {
                 drop(state);
@@ -314,7 +314,7 @@ pub(super) fn count_shed(pool: &'static str, lane: Lane) {
 
 /// Lowers the current thread's priority. Does nothing outside Linux, where niceness belongs to the whole
 /// process.
-fn stand_back(niceness: i32) {
+fn lower_priority(niceness: i32) {
     #[cfg(target_os = "linux")]
     if niceness > 0
         && let Err(error) = rustix::process::nice(niceness)

@@ -8,11 +8,11 @@ use uuid::Uuid;
 use crate::audit::event::{self, EventType, Origin, Subject};
 use crate::database::{Connection, QueryError, lock_until_the_end, transaction};
 use crate::secret_key::SecretKeys;
-use crate::sessions::{EndReason, Which, end_sessions};
+use crate::sessions::{EndReason, SessionSelection, end_sessions};
 use crate::tokens::owner::AccountChange;
 use crate::tokens::personal_token::{self, RevokeReason};
-use crate::tokens::recent::Recent;
-use crate::tokens::revocation::{News, Revoked};
+use crate::tokens::recently_revoked::RecentlyRevoked;
+use crate::tokens::revocation::{FeedEvent, Revocation};
 use crate::tokens::signing_key;
 use crate::users::change;
 
@@ -22,7 +22,7 @@ const LOCK: i64 = 0x7265_7065_6174;
 
 /// The revocations that were re-applied.
 #[derive(Debug, Default)]
-struct Repeated {
+struct Reapplied {
     sessions: usize,
     personal_tokens: usize,
     signing_keys: usize,
@@ -34,7 +34,7 @@ struct Repeated {
 struct Account {
     version: i64,
     reason: AccountChange,
-    shuts_out: bool,
+    disables: bool,
 }
 
 /// Re-applies the revocations that the database has lost, in one transaction. Writes them to the log and the
@@ -42,34 +42,34 @@ struct Account {
 ///
 /// # Errors
 /// PostgreSQL's. Then nothing is re-applied.
-pub fn repeat_what_is_lost(
+pub fn reapply_lost(
     connection: &mut Connection,
-    recent: &Recent,
+    recently_revoked: &RecentlyRevoked,
     secret_keys: &SecretKeys,
 ) -> Result<(), QueryError> {
-    if recent.find_lost(connection)?.is_empty() {
+    if recently_revoked.find_lost(connection)?.is_empty() {
         return Ok(());
     }
-    let repeated = transaction(connection, |connection| {
+    let reapplied = transaction(connection, |connection| {
         lock_until_the_end(connection, LOCK)?;
-        let lost = recent.find_lost(connection)?;
-        let repeated = repeat(connection, &lost)?;
-        if repeated.signing_keys > 0 {
+        let lost = recently_revoked.find_lost(connection)?;
+        let reapplied = reapply(connection, &lost)?;
+        if reapplied.signing_keys > 0 {
             // The key's successor is lost as well.
             signing_key::insert_where_none_signs(connection, secret_keys, &Origin::server())?;
         }
-        if !repeated.is_nothing() {
-            repeated.note(connection)?;
+        if !reapplied.is_nothing() {
+            reapplied.record(connection)?;
         }
-        Ok(repeated)
+        Ok(reapplied)
     })?;
-    if !repeated.is_nothing() {
+    if !reapplied.is_nothing() {
         metrics::counter!("doorward_database_went_back_total").increment(1);
         tracing::error!(
-            sessions = repeated.sessions,
-            personal_tokens = repeated.personal_tokens,
-            signing_keys = repeated.signing_keys,
-            accounts = ?repeated.accounts,
+            sessions = reapplied.sessions,
+            personal_tokens = reapplied.personal_tokens,
+            signing_keys = reapplied.signing_keys,
+            accounts = ?reapplied.accounts,
             "the database was reset to an earlier state; this node re-applied the revocations that it knew. Others may \
              be lost: run `doorward restored`, see docs/backups.md"
         );
@@ -77,64 +77,64 @@ pub fn repeat_what_is_lost(
     Ok(())
 }
 
-fn repeat(connection: &mut Connection, lost: &[News]) -> Result<Repeated, QueryError> {
+fn reapply(connection: &mut Connection, lost: &[FeedEvent]) -> Result<Reapplied, QueryError> {
     let origin = Origin::server();
-    let mut repeated = Repeated::default();
+    let mut reapplied = Reapplied::default();
     let mut accounts: BTreeMap<Uuid, Account> = BTreeMap::new();
-    for News { revoked, reason, .. } in lost {
+    for FeedEvent { revoked, reason, .. } in lost {
         match revoked {
-            Revoked::Session(id) => {
+            Revocation::Session(id) => {
                 let reason = match EndReason::from(reason.as_str()) {
                     EndReason::Unknown(_) => EndReason::DatabaseRestored,
                     known => known,
                 };
-                repeated.sessions +=
-                    end_sessions(connection, &Which::These(vec![*id]), reason, &origin)?.len();
+                reapplied.sessions +=
+                    end_sessions(connection, &SessionSelection::These(vec![*id]), reason, &origin)?.len();
             }
-            Revoked::PersonalToken(id) => {
+            Revocation::PersonalToken(id) => {
                 let reason = match RevokeReason::from(reason.as_str()) {
                     RevokeReason::Unknown(_) => RevokeReason::DatabaseRestored,
                     known => known,
                 };
-                let one = personal_token::Which::One(*id);
-                repeated.personal_tokens += personal_token::revoke(connection, one, reason, &origin)?.len();
+                let one = personal_token::TokenSelection::One(*id);
+                reapplied.personal_tokens += personal_token::revoke(connection, one, reason, &origin)?.len();
             }
-            Revoked::Key(kid) => {
-                repeated.signing_keys += usize::from(signing_key::revoke(connection, kid, &origin)?);
+            Revocation::Key(kid) => {
+                reapplied.signing_keys += usize::from(signing_key::revoke(connection, kid, &origin)?);
             }
-            Revoked::UserBelow(id, version) => {
+            Revocation::UserBelow(id, version) => {
                 let reason = AccountChange::from(reason.as_str());
                 let account = accounts.entry(*id).or_insert(Account {
                     version: *version,
                     reason: reason.clone(),
-                    shuts_out: false,
+                    disables: false,
                 });
                 account.version = account.version.max(*version);
-                account.shuts_out = match &reason {
+                account.disables = match &reason {
                     AccountChange::Disabled | AccountChange::Deleted => true,
                     AccountChange::Enabled => false,
-                    AccountChange::RoleChanged | AccountChange::Unknown(_) => account.shuts_out,
+                    AccountChange::RoleChanged | AccountChange::Unknown(_) => account.disables,
                 };
                 account.reason = reason;
             }
-            Revoked::SessionChanged(_) | Revoked::UserChanged(_) | Revoked::Everything => {}
+            Revocation::SessionChanged(_) | Revocation::UserChanged(_) | Revocation::Everything => {}
         }
     }
-    for (id, Account { version, reason, shuts_out }) in accounts {
-        if let Some(username) = change::repeat(connection, id, version, &reason, shuts_out, &origin)? {
-            let done = if shuts_out { "disabled" } else { "has the earlier role or status" };
-            repeated.accounts.insert(username, done);
+    for (id, Account { version, reason, disables }) in accounts {
+        if let Some(username) = change::reapply(connection, id, version, &reason, disables, &origin)? {
+            let done = if disables { "disabled" } else { "has the earlier role or status" };
+            reapplied.accounts.insert(username, done);
         }
     }
-    Ok(repeated)
+    Ok(reapplied)
 }
 
-impl Repeated {
+impl Reapplied {
     fn is_nothing(&self) -> bool {
         self.sessions + self.personal_tokens + self.signing_keys == 0 && self.accounts.is_empty()
     }
 
-    fn note(&self, connection: &mut Connection) -> Result<(), QueryError> {
+    fn record(&self, connection: &mut Connection) -> Result<(), QueryError> {
         let details = json!({
             "sessions_ended": self.sessions,
             "personal_tokens_revoked": self.personal_tokens,

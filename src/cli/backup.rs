@@ -10,7 +10,7 @@ use clap::{Args, ValueHint};
 use super::backup_proof::{self, copy_dump};
 use super::context::Context;
 use super::database::DatabaseAccess;
-use super::failure::{Failure, complain};
+use super::failure::{Failure, print_error};
 use super::libpq::{client, judge, not_started, run};
 use super::output::{Format, Output};
 use crate::app::secrets;
@@ -56,13 +56,13 @@ impl BackupArgs {
         });
         access.stop();
         written?;
-        self.tell(to_stdout)
+        self.print_summary(to_stdout)
     }
 
-    fn tell(&self, to_stdout: bool) -> Result<(), Failure> {
+    fn print_summary(&self, to_stdout: bool) -> Result<(), Failure> {
         let holds = "It contains password hashes and encrypted keys, but not the secret key.";
         if to_stdout {
-            complain(&[format!("The backup was written. {holds}")]);
+            print_error(&[format!("The backup was written. {holds}")]);
             return Ok(());
         }
         let size = fs::metadata(&self.file).map_or(0, |found| found.len());

@@ -4,7 +4,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::context::Context;
-use super::failure::{Failure, complain};
+use super::failure::{Failure, print_error};
 use super::output::{Format, Output};
 use crate::config::{Settings, markdown};
 
@@ -31,7 +31,7 @@ impl ConfigArgs {
             return output.verbatim(&markdown());
         }
         let settings = context.settings()?;
-        complain(&settings.warnings());
+        print_error(&settings.warnings());
         print(&settings, &mut output)
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::failure::Failure;
 use crate::config::{Settings, executable, search_path};
 use crate::database::private_postgres::{Binaries, Options, PrivatePostgres, find_binaries};
-use crate::database::{Connection, Database, hopeless, migrate};
+use crate::database::{Connection, Database, connection_advice, migrate};
 
 /// The time that a private PostgreSQL has for an orderly stop.
 pub const STOP_DEADLINE: Duration = Duration::from_secs(3);
@@ -98,7 +98,7 @@ impl DatabaseAccess {
     pub fn connect_to_any(&self) -> Result<Connection, Failure> {
         Database::connect(&self.url).map_err(|error| {
             let said = error.to_string();
-            hopeless::find_advice(&said)
+            connection_advice::find_advice(&said)
                 .map_or_else(|| Failure::new(&said), |advice| Failure::new(refused(&said, advice.text)))
         })
     }

@@ -18,7 +18,7 @@ use crate::explain::explanation;
 use crate::explain::explanation::{Asker, Explanation, NOT_KEPT, Verdict};
 use crate::explain::pasted::{self, Target};
 use crate::guard::refusals::time;
-use crate::guard::trace::{Line, Outcome};
+use crate::guard::trace::{CheckLine, Outcome};
 
 /// The limit of bytes read from standard input.
 const LONGEST: u64 = 64 * 1024;
@@ -84,7 +84,7 @@ impl ExplainArgs {
 
 fn read_stdin() -> Result<String, Failure> {
     if stdin_is_terminal() {
-        super::failure::complain(&["paste the token, then press Enter and Ctrl-D".to_owned()]);
+        super::failure::print_error(&["paste the token, then press Enter and Ctrl-D".to_owned()]);
     }
     let mut text = String::new();
     std::io::stdin()
@@ -109,20 +109,20 @@ fn explain(
         start::open(&mut access.connect()?, settings).map_err(|error| Failure::new(error.to_string()))?;
     let parts = state::parts(settings, settings.listen, access.url(), prepared, Clock::default());
     let routes = app::route_table(settings.simplejwt_routes);
-    let services = &parts.services;
+    let state = &parts.state;
     let explained = actix_web::rt::System::new().block_on(async {
         let Ok(request_id) = Uuid::try_parse(subject.trim_start_matches("urn:uuid:")) else {
-            return explanation::explain(services, pasted::read(subject), target, &routes, Asker::Operator)
+            return explanation::explain(state, pasted::read(subject), target, &routes, Asker::Operator)
                 .await
                 .map(Some);
         };
-        let found = explanation::explain_request(services, request_id, Asker::Operator).await?;
+        let found = explanation::explain_request(state, request_id, Asker::Operator).await?;
         if found.is_some() {
             return Ok(found);
         }
         // A server writes its refusals once a second, so look again.
         tokio::time::sleep(WRITTEN_WITHIN).await;
-        explanation::explain_request(services, request_id, Asker::Operator).await
+        explanation::explain_request(state, request_id, Asker::Operator).await
     });
     match explained {
         Ok(Some(explanation)) => Ok(explanation),
@@ -155,7 +155,7 @@ impl Tree {
             ("request", self.request(explanation)),
             ("credential", self.credential(explanation)),
             ("checks", explanation.checks.iter().map(|line| self.check(line)).collect()),
-            ("history", self.life(explanation)),
+            ("history", self.history(explanation)),
             ("next", explanation.next.iter().map(|step| self.step(step.who, &step.text)).collect()),
         ];
         branches.retain(|(_, leaves)| !leaves.is_empty());
@@ -173,7 +173,7 @@ impl Tree {
             explanation.problem.as_ref().and_then(|problem| problem[name].as_str()).unwrap_or("")
         };
         match explanation.verdict {
-            Verdict::LetIn => self.paint(GREEN, "✓ accepted"),
+            Verdict::Accepted => self.paint(GREEN, "✓ accepted"),
             Verdict::SessionLives => self.paint(
                 YELLOW,
                 "? the session is active; only presenting this token shows whether it was used",
@@ -210,7 +210,7 @@ impl Tree {
         lines
     }
 
-    fn check(&self, line: &Line) -> String {
+    fn check(&self, line: &CheckLine) -> String {
         let name = format!("{:<11}", line.check.as_str());
         let said = match (&line.found, &line.expected) {
             (Some(found), Some(expected)) if line.outcome == Outcome::Failed => {
@@ -230,8 +230,8 @@ impl Tree {
         line.trim_end().to_owned()
     }
 
-    fn life(&self, explanation: &Explanation) -> Vec<String> {
-        let event = |event: &crate::explain::history::LifeEvent| {
+    fn history(&self, explanation: &Explanation) -> Vec<String> {
+        let event = |event: &crate::explain::history::HistoryEvent| {
             let by = event.by.as_ref().map(|by| format!(", by {by}")).unwrap_or_default();
             let from = event.address.as_ref().map(|address| format!(", from {address}")).unwrap_or_default();
             let said = printable(&format!("{}{by}{from}", event.text));

@@ -37,7 +37,7 @@ impl Failure {
     #[must_use]
     pub fn report(&self) -> ExitCode {
         let Self::Wrong(lines) = self else { return ExitCode::SUCCESS };
-        complain(lines);
+        print_error(lines);
         ExitCode::FAILURE
     }
 }
@@ -56,7 +56,7 @@ impl From<QueryError> for Failure {
 
 /// Prints each line on standard error after the program's name. Ignores errors, since they could not be
 /// reported.
-pub fn complain(lines: &[String]) {
+pub fn print_error(lines: &[String]) {
     let mut stderr = io::stderr().lock();
     for line in lines {
         let _ = writeln!(stderr, "doorward: {}", printable(line));

@@ -23,14 +23,14 @@ pub fn program(access: &DatabaseAccess, name: &str) -> Result<Command, Failure> 
 /// The program is not found, or the URL has a secret that could only be passed where others can read it.
 pub fn client(access: &DatabaseAccess, name: &str) -> Result<Command, Failure> {
     let mut command = program(access, name)?;
-    tell(&mut command, access.url())?;
+    set_connection(&mut command, access.url())?;
     Ok(command)
 }
 
 /// Passes the database to the program. The password goes through the environment, because others can read a
 /// command line. The rest goes as a URL that libpq reads itself, because a service takes precedence over the
 /// environment.
-fn tell(command: &mut Command, address: &str) -> Result<(), Failure> {
+fn set_connection(command: &mut Command, address: &str) -> Result<(), Failure> {
     let url = DatabaseUrl::read(address);
     let url = url.map_err(|why| Failure::new(format!("the database's address cannot be read: {why}")))?;
     if let Some(secret) = url.other_secret() {
@@ -84,7 +84,7 @@ mod tests {
 
     fn told(address: &str) -> Result<(Vec<String>, Option<String>), Failure> {
         let mut command = Command::new("psql");
-        tell(&mut command, address)?;
+        set_connection(&mut command, address)?;
         let text = |text: &std::ffi::OsStr| text.to_string_lossy().into_owned();
         let password = command.get_envs().find(|(name, _)| *name == "PGPASSWORD");
         let password = password.and_then(|(_, value)| value).map(text);

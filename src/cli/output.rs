@@ -129,9 +129,9 @@ pub(super) mod tests {
         }
     }
 
-    struct Gone;
+    struct ClosedPipe;
 
-    impl Write for Gone {
+    impl Write for ClosedPipe {
         fn write(&mut self, _: &[u8]) -> io::Result<usize> {
             Err(io::Error::from(io::ErrorKind::BrokenPipe))
         }
@@ -173,7 +173,7 @@ pub(super) mod tests {
 
     #[test]
     fn a_reader_that_has_gone_is_a_failure_of_its_own() {
-        let mut output = Output::new(Format::default(), Box::new(Gone));
+        let mut output = Output::new(Format::default(), Box::new(ClosedPipe));
         assert_eq!(output.line("x"), Err(Failure::ReaderGone));
     }
 }

@@ -93,7 +93,7 @@ fn read_line(input: &mut impl BufRead) -> Result<Secret, Failure> {
 
 /// Asks at the terminal and reads the answer without echo.
 fn ask(stdin: &mut io::StdinLock<'_>, question: &str) -> Result<Secret, Failure> {
-    let hidden = Unseen::begin();
+    let hidden = HiddenInput::begin();
     let hidden =
         hidden.map_err(|error| Failure::new(format!("cannot turn off the terminal's echo: {error}")))?;
     let mut stderr = io::stderr();
@@ -105,11 +105,11 @@ fn ask(stdin: &mut io::StdinLock<'_>, question: &str) -> Result<Secret, Failure>
 }
 
 /// Turns the terminal's echo off until it is dropped.
-struct Unseen {
+struct HiddenInput {
     before: Termios,
 }
 
-impl Unseen {
+impl HiddenInput {
     fn begin() -> nix::Result<Self> {
         let before = tcgetattr(io::stdin())?;
         let mut quiet = before.clone();
@@ -119,7 +119,7 @@ impl Unseen {
     }
 }
 
-impl Drop for Unseen {
+impl Drop for HiddenInput {
     fn drop(&mut self) {
         // An error could not be reported, since the terminal itself may be gone.
         let _ = tcsetattr(io::stdin(), SetArg::TCSAFLUSH, &self.before);

@@ -25,7 +25,7 @@ pub struct PruneArgs {
 
 /// The outcome.
 #[derive(Serialize)]
-struct Done {
+struct PruneReport {
     #[serde(flatten)]
     pruned: Pruned,
     dry_run: bool,
@@ -45,20 +45,20 @@ impl PruneArgs {
         Output::stdout(self.format).result(&done, &done.in_words())
     }
 
-    fn act(&self, connection: &mut Connection, retention: Retention) -> Result<Done, QueryError> {
+    fn act(&self, connection: &mut Connection, retention: Retention) -> Result<PruneReport, QueryError> {
         without_timeout(connection)?;
         if self.dry_run {
             let pruned = prune::count(connection, retention)?;
-            return Ok(Done { pruned, dry_run: true, elsewhere: false });
+            return Ok(PruneReport { pruned, dry_run: true, elsewhere: false });
         }
         let expected = if self.format.json { 0 } else { prune::count(connection, retention)?.total() };
         let mut progress = Progress::of(expected, self.format.json);
         let mut pruned = Pruned::default();
         loop {
             match prune_batch(connection, retention)? {
-                None => return Ok(Done { pruned, dry_run: false, elsewhere: true }),
+                None => return Ok(PruneReport { pruned, dry_run: false, elsewhere: true }),
                 Some(batch) if batch.total() == 0 => {
-                    return Ok(Done { pruned, dry_run: false, elsewhere: false });
+                    return Ok(PruneReport { pruned, dry_run: false, elsewhere: false });
                 }
                 Some(batch) => pruned.add(batch),
             }
@@ -67,7 +67,7 @@ impl PruneArgs {
     }
 }
 
-impl Done {
+impl PruneReport {
     fn in_words(&self) -> String {
         let rows = self.pruned.by_kind().map(|(kind, rows)| format!("{rows} {}", named(kind)));
         let (last, others) =

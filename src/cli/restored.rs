@@ -22,11 +22,11 @@ use crate::sessions::{self, EndReason, end_sessions, find_unended};
 use crate::tokens::owner::UserStatus;
 use crate::tokens::personal_token::{self, RevokeReason};
 use crate::tokens::private_key::PrivateKey;
-use crate::tokens::revocation::{self, Revoked};
+use crate::tokens::revocation::{self, Revocation};
 use crate::tokens::signing_key;
 use crate::users::role;
 use crate::users::set_password::{consume_every_link, find_open_links};
-use crate::users::user::{self, Filter};
+use crate::users::user::{self, UserFilter};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -47,7 +47,7 @@ pub struct RestoredArgs {
     pub since: Option<DateTime<Utc>>,
     /// What is left as the database has it.
     #[command(flatten)]
-    pub kept: Kept,
+    pub kept: KeepOptions,
     /// Show what would end, and change nothing.
     #[arg(long)]
     pub dry_run: bool,
@@ -61,7 +61,7 @@ pub struct RestoredArgs {
 
 /// What is left as the database has it.
 #[derive(Args, Clone, Copy, Debug)]
-pub struct Kept {
+pub struct KeepOptions {
     /// Keep all sessions, including those that were ended in the lost time.
     #[arg(long)]
     pub keep_sessions: bool,
@@ -84,7 +84,7 @@ pub struct Counts {
 
 /// The items that ended, and what a person must check.
 #[derive(Debug, Serialize)]
-pub struct Ended {
+pub struct RestoredReport {
     dry_run: bool,
     #[serde(flatten)]
     counts: Counts,
@@ -123,16 +123,16 @@ impl RestoredArgs {
         let ended = if self.dry_run {
             let counts = count(connection, self.kept, self.since)?;
             let powerful = list_powerful(connection)?;
-            Ended { dry_run: true, counts, new_signing_key: None, powerful }
+            RestoredReport { dry_run: true, counts, new_signing_key: None, powerful }
         } else {
             if !self.confirmation.yes {
                 let counts = count(connection, self.kept, self.since)?;
                 self.confirmation.ask(&format!("this ends {}", counts.in_words()))?;
             }
-            end_what_came_back(connection, settings, &secret_keys, self.kept, self.since)?
+            end_restored(connection, settings, &secret_keys, self.kept, self.since)?
         };
         let mut output = Output::stdout(self.format);
-        if output.is_json() { output.json(&ended) } else { ended.tell(&mut output) }
+        if output.is_json() { output.json(&ended) } else { ended.print(&mut output) }
     }
 }
 
@@ -145,12 +145,12 @@ impl Counts {
     }
 }
 
-impl Ended {
+impl RestoredReport {
     /// Prints what has ended, and what a person must check.
     ///
     /// # Errors
     /// Standard output cannot be written, or its reader is gone.
-    pub fn tell(&self, output: &mut Output) -> Result<(), Failure> {
+    pub fn print(&self, output: &mut Output) -> Result<(), Failure> {
         let verb = if self.dry_run { "Would end" } else { "Ended" };
         output.line(&format!("{verb}: {}.", self.counts.in_words()))?;
         if let Some(kid) = &self.new_signing_key {
@@ -171,14 +171,14 @@ impl Ended {
 
 fn count(
     connection: &mut Connection,
-    kept: Kept,
+    kept: KeepOptions,
     since: Option<DateTime<Utc>>,
 ) -> Result<Counts, QueryError> {
     without_timeout(connection)?;
     let counted = |kept: bool, count: Result<usize, QueryError>| if kept { Ok(0) } else { count };
-    let found = find_unended(connection, &sessions::Which::Every(since)).map(|found| found.len());
+    let found = find_unended(connection, &sessions::SessionSelection::Every(since)).map(|found| found.len());
     let sessions = counted(kept.keep_sessions, found)?;
-    let every = personal_token::Which::Every(since);
+    let every = personal_token::TokenSelection::Every(since);
     let found = personal_token::find_unrevoked(connection, every).map(|found| found.len());
     let personal_tokens = counted(kept.keep_personal_tokens, found)?;
     let found = signing_key::find_unrevoked(connection, since).map(|found| found.len());
@@ -192,13 +192,13 @@ fn count(
 ///
 /// # Errors
 /// PostgreSQL fails, or no signing key can be created. Nothing has ended then.
-pub fn end_what_came_back(
+pub fn end_restored(
     connection: &mut Connection,
     settings: &Settings,
     secret_keys: &SecretKeys,
-    kept: Kept,
+    kept: KeepOptions,
     since: Option<DateTime<Utc>>,
-) -> Result<Ended, Failure> {
+) -> Result<RestoredReport, Failure> {
     let private = PrivateKey::generate(app::settings::algorithm(settings));
     let private = private.map_err(|error| Failure::new(error.to_string()))?;
     without_timeout(connection)?;
@@ -213,26 +213,30 @@ pub fn end_what_came_back(
         } else {
             None
         };
-        revocation::insert_change(connection, &Revoked::Everything, "database_restored")?;
+        revocation::insert_change(connection, &Revocation::Everything, "database_restored")?;
         note(connection, &counts, since)?;
         Ok((counts, new_key.map(|row| row.kid)))
     })?;
     let powerful = list_powerful(connection)?;
-    Ok(Ended { dry_run: false, counts: ended, new_signing_key: new_key, powerful })
+    Ok(RestoredReport { dry_run: false, counts: ended, new_signing_key: new_key, powerful })
 }
 
-fn end(connection: &mut Connection, kept: Kept, since: Option<DateTime<Utc>>) -> Result<Counts, QueryError> {
+fn end(
+    connection: &mut Connection,
+    kept: KeepOptions,
+    since: Option<DateTime<Utc>>,
+) -> Result<Counts, QueryError> {
     let origin = Origin::command_line();
     let sessions = if kept.keep_sessions {
         0
     } else {
-        let every = sessions::Which::Every(since);
+        let every = sessions::SessionSelection::Every(since);
         end_sessions(connection, &every, EndReason::DatabaseRestored, &origin)?.len()
     };
     let personal_tokens = if kept.keep_personal_tokens {
         0
     } else {
-        let every = personal_token::Which::Every(since);
+        let every = personal_token::TokenSelection::Every(since);
         personal_token::revoke(connection, every, RevokeReason::DatabaseRestored, &origin)?.len()
     };
     let kids = match kept.keep_signing_keys {
@@ -270,7 +274,8 @@ fn list_powerful(connection: &mut Connection) -> Result<Vec<String>, QueryError>
     };
     let mut names = Vec::new();
     for (role, _) in role::list(connection)?.into_iter().filter(|(_, permissions)| grants(permissions)) {
-        let mut filter = Filter { role: Some(role), status: Some(UserStatus::Active), ..Filter::default() };
+        let mut filter =
+            UserFilter { role: Some(role), status: Some(UserStatus::Active), ..UserFilter::default() };
         loop {
             let batch = user::list(connection, &filter, 500)?;
             let Some(last) = batch.last() else { break };

@@ -12,20 +12,20 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
 use super::context::Context;
 use super::database::{DatabaseAccess, refused};
-use super::failure::{Failure, complain};
+use super::failure::{Failure, print_error};
 use super::output::{Format, Output};
 use super::reminder::Reminder;
 use super::signals::Signals;
 use super::telemetry::{self, Log};
 use crate::app::start::{FirstAdmin, Prepared, StartError, prepare};
-use crate::app::{self, background, listen, state, waiting};
-use crate::blocking::{BlockingPool, Caller, Lane, Limits};
+use crate::app::{self, background, listen, not_ready, state};
+use crate::blocking::{BlockingPool, Lane, QueueLimits, WorkOwner};
 use crate::clock::Clock;
 use crate::config::Settings;
-use crate::database::hopeless::{self, Advice, Patience};
+use crate::database::connection_advice::{self, Advice, SetupGrace};
 use crate::database::nodes::{self, Node};
 use crate::database::{Database, DatabaseError, instance};
-use crate::refusal::Rendering;
+use crate::refusal::RenderContext;
 use crate::state::State;
 
 /// The time that the server still serves but reports itself as not ready, so that load balancers stop using
@@ -58,7 +58,7 @@ impl ServeArgs {
     /// Something that the server needs is not available.
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
         let settings = context.settings()?;
-        complain(&settings.warnings());
+        print_error(&settings.warnings());
         let log = Rc::new(telemetry::start(&settings));
         let metrics = start_metrics()?;
         listen::open_more_files();
@@ -154,13 +154,13 @@ async fn serve(
     let (Some(mut prepared), Some(access)) = (prepared?, access) else { return Ok(()) };
     let (first_admin, node) = (prepared.first_admin.take(), prepared.node.take());
     let parts = state::parts(settings, address, access.url(), prepared, clock);
-    let (services, draining) = (parts.services.clone(), parts.draining.clone());
+    let (state, draining) = (parts.state.clone(), parts.draining.clone());
     let server = app::serve(parts, listener, app::settings::cores()).map_err(failed)?;
     let handle = server.handle();
-    let following = crate::state::follow(&services, access.url()).map_err(failed)?;
-    let tasks = background::start(&services, node.as_ref(), app::settings::retention(settings), access.url());
-    announce(&services.tokens.issuer.url, first_admin)?;
-    tracing::info!(url = %services.tokens.issuer.url, %address, "serving");
+    let following = crate::state::follow(&state, access.url()).map_err(failed)?;
+    let tasks = background::start(&state, node.as_ref(), app::settings::retention(settings), access.url());
+    announce(&state.tokens.issuer.url, first_admin)?;
+    tracing::info!(url = %state.tokens.issuer.url, %address, "serving");
     let mut server = actix_web::rt::spawn(server);
     tokio::select! {
         ended = &mut server => return ended.map_err(|error| Failure::new(error.to_string()))?.map_err(failed),
@@ -176,24 +176,24 @@ async fn serve(
     let _ = server.await;
     tasks.stop();
     drop(following);
-    flush(&services, node).await;
+    flush(&state, node).await;
     tracing::info!("stopped");
     Ok(())
 }
 
 /// Writes all buffered rows within one deadline, so that a PostgreSQL that does not answer cannot delay the
 /// stop.
-async fn flush(services: &State, node: Option<Node>) {
-    let database = &services.core.database;
+async fn flush(state: &State, node: Option<Node>) {
+    let database = &state.core.database;
     let leave = async {
         let Some(node) = node else { return Ok(()) };
         database.run(move |connection| nodes::delete(connection, node.id)).await
     };
     let all = async {
         tokio::join!(
-            services.recorder.last_use.flush(database),
-            services.recorder.kept_refusals.flush(database),
-            services.recorder.refusal_counts.flush(database),
+            state.recorder.last_use.flush(database),
+            state.recorder.kept_refusals.flush(database),
+            state.recorder.refusal_counts.flush(database),
             leave,
         )
     };
@@ -223,11 +223,11 @@ struct Start<'a> {
     /// The listener, until the stand-in server uses it.
     listener: Option<TcpListener>,
     /// The server that tells clients to wait.
-    stand_in: Option<ServerHandle>,
+    not_ready_server: Option<ServerHandle>,
     /// Decides when to log again why PostgreSQL is not available.
     reminder: Reminder,
     /// The time for which a role or a database may be missing.
-    patience: Patience,
+    patience: SetupGrace,
 }
 
 impl<'a> Start<'a> {
@@ -242,29 +242,29 @@ impl<'a> Start<'a> {
             clock,
             signals,
             listener: Some(listener),
-            stand_in: None,
+            not_ready_server: None,
             reminder: Reminder::default(),
-            patience: Patience::default(),
+            patience: SetupGrace::default(),
         }
     }
 
     /// Opens and prepares the database, waiting for PostgreSQL as long as needed. Returns `None` if a signal
     /// arrived first.
     async fn run(&mut self, access: &mut Option<DatabaseAccess>) -> Result<Option<Prepared>, Failure> {
-        let thread = BlockingPool::new("start", Limits::new(1, 1));
+        let thread = BlockingPool::new("start", QueueLimits::new(1, 1));
         let settings = self.settings;
         // A private PostgreSQL logs its own progress.
-        let opened = self.wait_for(open(&thread, settings), Self::stand_in).await?;
+        let opened = self.wait_for(open(&thread, settings), Self::answer_meanwhile).await?;
         let Some(opened) = opened else { return Ok(None) };
         let url = access.insert(opened?).url().to_owned();
         loop {
             // A paused PostgreSQL accepts connections but does not answer.
-            let silent = |start: &mut Self| start.tell("no answer yet");
+            let silent = |start: &mut Self| start.report_waiting("no answer yet");
             match self.wait_for(try_prepare(&thread, settings, &url), silent).await? {
                 None => return Ok(None),
                 Some(attempt) => match attempt? {
                     Attempt::Prepared(prepared) => return Ok(Some(*prepared)),
-                    Attempt::NotYet(not_yet) => self.bear(&not_yet)?,
+                    Attempt::NotReady(not_yet) => self.continue_or_fail(&not_yet)?,
                 },
             }
             tokio::select! {
@@ -292,18 +292,22 @@ impl<'a> Start<'a> {
     }
 
     /// Fails if waiting does not help. Otherwise logs why the server waits.
-    fn bear(&mut self, not_yet: &NotYet) -> Result<(), Failure> {
-        let NotYet { said, advice } = not_yet;
+    fn continue_or_fail(&mut self, not_yet: &NotReady) -> Result<(), Failure> {
+        let NotReady { said, advice } = not_yet;
         let Some(advice) = *advice else {
             self.patience.restart();
-            return self.tell(said);
+            return self.report_waiting(said);
         };
         let line = refused(said, advice.text);
-        if self.patience.is_over(advice, Instant::now()) { Err(Failure::new(line)) } else { self.tell(&line) }
+        if self.patience.is_over(advice, Instant::now()) {
+            Err(Failure::new(line))
+        } else {
+            self.report_waiting(&line)
+        }
     }
 
     /// Logs now and then why PostgreSQL is not available, and starts telling clients to wait.
-    fn tell(&mut self, error: &str) -> Result<(), Failure> {
+    fn report_waiting(&mut self, error: &str) -> Result<(), Failure> {
         if self.reminder.is_due(error, Instant::now()) {
             if takes_no_writes(error) {
                 tracing::warn!(%error, "PostgreSQL accepts no writes because it is a standby or read-only; \
@@ -312,26 +316,26 @@ impl<'a> Start<'a> {
                 tracing::warn!(%error, "PostgreSQL is not available yet; waiting for it");
             }
         }
-        self.stand_in()
+        self.answer_meanwhile()
     }
 
     /// Starts the stand-in server, unless it already runs.
-    fn stand_in(&mut self) -> Result<(), Failure> {
+    fn answer_meanwhile(&mut self) -> Result<(), Failure> {
         let failed = |error: std::io::Error| Failure::new(error.to_string());
         let Some(listener) = self.listener.take() else { return Ok(()) };
         let address = listener.local_addr().map_err(failed)?;
         let base = self.settings.public_url_for(address).as_str().to_owned();
-        let rendering = Rendering { base, clock: self.clock.clone() };
-        let server = waiting::serve(rendering, self.settings.simplejwt_routes, listener).map_err(failed)?;
-        self.stand_in = Some(server.handle());
+        let rendering = RenderContext { base, clock: self.clock.clone() };
+        let server = not_ready::serve(rendering, self.settings.simplejwt_routes, listener).map_err(failed)?;
+        self.not_ready_server = Some(server.handle());
         actix_web::rt::spawn(server);
         Ok(())
     }
 
     /// Stops the stand-in server.
     async fn end(self) {
-        if let Some(stand_in) = self.stand_in {
-            stand_in.stop(true).await;
+        if let Some(not_ready_server) = self.not_ready_server {
+            not_ready_server.stop(true).await;
         }
     }
 }
@@ -346,7 +350,7 @@ fn takes_no_writes(said: &str) -> bool {
 /// Finds the database. Creates or starts a private one, which may have to recover.
 async fn open(thread: &BlockingPool, settings: &Settings) -> Result<DatabaseAccess, Failure> {
     let for_thread = settings.clone();
-    let claim = Caller::default().claim(Lane::Ordinary);
+    let claim = WorkOwner::default().claim(Lane::Ordinary);
     let opened = thread.run(PREPARED_WITHIN, claim, move || DatabaseAccess::make(&for_thread)).await;
     let access = opened.map_err(|error| Failure::new(error.to_string()))??;
     if access.beside_server {
@@ -359,7 +363,7 @@ async fn open(thread: &BlockingPool, settings: &Settings) -> Result<DatabaseAcce
 }
 
 /// Why the server cannot use PostgreSQL yet.
-struct NotYet {
+struct NotReady {
     /// The error message.
     said: String,
     /// The advice if waiting does not help.
@@ -370,13 +374,13 @@ struct NotYet {
 enum Attempt {
     Prepared(Box<Prepared>),
     /// PostgreSQL is not available yet.
-    NotYet(NotYet),
+    NotYet(NotReady),
 }
 
 /// Prepares the database. An error ends the start.
 async fn try_prepare(thread: &BlockingPool, settings: &Settings, url: &str) -> Result<Attempt, Failure> {
     let (settings, url) = (settings.clone(), url.to_owned());
-    let claim = Caller::default().claim(Lane::Ordinary);
+    let claim = WorkOwner::default().claim(Lane::Ordinary);
     let prepared = thread.run(PREPARED_WITHIN, claim, move || {
         let mut connection = Database::connect(&url)?;
         instance::warn_of_foreign_messages(&mut connection);
@@ -386,11 +390,11 @@ async fn try_prepare(thread: &BlockingPool, settings: &Settings, url: &str) -> R
         prepared.await.map_err(|error| Failure::new(error.to_string()))?;
     match prepared.map(|prepared| prepared.map_err(unavailability)) {
         Ok(Ok(prepared)) => Ok(Attempt::Prepared(Box::new(prepared))),
-        Ok(Err(failure)) => failure.map(|said| Attempt::NotYet(NotYet { said, advice: None })),
+        Ok(Err(failure)) => failure.map(|said| Attempt::NotReady(NotReady { said, advice: None })),
         Err(error) => {
             let said = error.to_string();
-            let advice = hopeless::find_advice(&said);
-            Ok(Attempt::NotYet(NotYet { said, advice }))
+            let advice = connection_advice::find_advice(&said);
+            Ok(Attempt::NotReady(NotReady { said, advice }))
         }
     }
 }

@@ -12,7 +12,7 @@ use super::user::find;
 use crate::audit::Origin;
 use crate::clock::rfc3339 as time;
 use crate::database::{Connection, transaction};
-use crate::tokens::personal_token::{self, PersonalToken, RevokeReason, Which};
+use crate::tokens::personal_token::{self, PersonalToken, RevokeReason, TokenSelection};
 use crate::users::user;
 
 /// Arguments of `doorward token`.
@@ -143,7 +143,7 @@ fn revoke(connection: &mut Connection, args: &TokenRevokeArgs) -> Result<(), Fai
 }
 
 fn revoke_one(connection: &mut Connection, id: Uuid, format: Format) -> Result<(), Failure> {
-    let revoked = revoke_which(connection, Which::One(id))?;
+    let revoked = revoke_which(connection, TokenSelection::One(id))?;
     if revoked.is_empty() {
         return Err(Failure::new(format!("there is no valid personal access token {id}")));
     }
@@ -153,16 +153,16 @@ fn revoke_one(connection: &mut Connection, id: Uuid, format: Format) -> Result<(
 
 fn revoke_all(connection: &mut Connection, named: &str, format: Format) -> Result<(), Failure> {
     let user = find(connection, named)?;
-    let revoked = revoke_which(connection, Which::AllOf(user.id))?.len();
+    let revoked = revoke_which(connection, TokenSelection::AllOf(user.id))?.len();
     let line =
         format!("{revoked} personal tokens of {} were revoked, from the next request on.", user.username);
     Output::stdout(format)
         .result(&serde_json::json!({ "username": user.username, "revoked": revoked }), &line)
 }
 
-fn revoke_which(connection: &mut Connection, which: Which) -> Result<Vec<Uuid>, Failure> {
+fn revoke_which(connection: &mut Connection, which: TokenSelection) -> Result<Vec<Uuid>, Failure> {
     let revoked = transaction(connection, |connection| {
-        if let Which::AllOf(user_id) = which {
+        if let TokenSelection::AllOf(user_id) = which {
             // The lock waits for a token that is being created, so that it is revoked too. Later
             // tokens are created after this revocation.
             user::lock(connection, user_id)?;

@@ -9,7 +9,7 @@ use url::{Host, Url};
 /// The URL at which people and clients reach this service. It has `http` or `https`, a host and perhaps a
 /// port, but no path.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PublicUrl(Origin);
+pub struct PublicUrl(WebOrigin);
 
 impl PublicUrl {
     /// Parses the URL, without a single slash at its end.
@@ -21,7 +21,7 @@ impl PublicUrl {
         if url.path() != "/" {
             return Err("it has a path".to_owned());
         }
-        Ok(Self(Origin::of(&url)))
+        Ok(Self(WebOrigin::of(&url)))
     }
 
     /// Returns the URL of a listener with no proxy in front of it.
@@ -30,7 +30,7 @@ impl PublicUrl {
         let default_port = address.port() == 80;
         let text =
             if default_port { format!("http://{}", host(address.ip())) } else { format!("http://{address}") };
-        Self(Origin { text, local: address.ip().to_canonical().is_loopback() })
+        Self(WebOrigin { text, local: address.ip().to_canonical().is_loopback() })
     }
 
     /// Returns the URL without a slash at its end, as in the `iss` claim of tokens (RFC 8414, section 2).
@@ -41,7 +41,7 @@ impl PublicUrl {
 
     /// Returns the URL as the `Origin` header of this service's own pages has it (RFC 6454, section 6.2).
     #[must_use]
-    pub fn origin(&self) -> &Origin {
+    pub fn origin(&self) -> &WebOrigin {
         &self.0
     }
 
@@ -80,12 +80,12 @@ impl fmt::Display for PublicUrl {
 
 /// An exact web origin, in the form of the `Origin` header (RFC 6454, section 6.2).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Origin {
+pub struct WebOrigin {
     text: String,
     local: bool,
 }
 
-impl Origin {
+impl WebOrigin {
     /// Parses `scheme://host[:port]`.
     ///
     /// # Errors
@@ -222,10 +222,10 @@ mod tests {
 
     #[test]
     fn an_origin_is_exact() {
-        assert_eq!(Origin::read("https://App.example:443").unwrap().as_str(), "https://app.example");
-        assert_eq!(Origin::read("http://localhost:3000").unwrap().as_str(), "http://localhost:3000");
+        assert_eq!(WebOrigin::read("https://App.example:443").unwrap().as_str(), "https://app.example");
+        assert_eq!(WebOrigin::read("http://localhost:3000").unwrap().as_str(), "http://localhost:3000");
         for wrong in ["*", "https://*.example", "https://app.example/", "https://app.example/x", "null"] {
-            assert!(Origin::read(wrong).is_err(), "{wrong}");
+            assert!(WebOrigin::read(wrong).is_err(), "{wrong}");
         }
     }
 

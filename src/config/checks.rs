@@ -3,14 +3,14 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::definitions::{Partial, Settings};
+use super::definitions::{PartialSettings, Settings};
 use super::inputs::Inputs;
 use super::libpq_parameters::PARAMETERS;
 use super::nearest::nearest;
 use super::setting::Entry;
 
 /// Returns a line for every contradiction among the settings that could be parsed.
-pub fn contradictions(partial: &Partial, entries: &[Entry], inputs: &Inputs) -> Vec<String> {
+pub fn contradictions(partial: &PartialSettings, entries: &[Entry], inputs: &Inputs) -> Vec<String> {
     let checks = Checks { partial, entries, inputs };
     [
         checks.not_longer(
@@ -32,7 +32,7 @@ pub fn contradictions(partial: &Partial, entries: &[Entry], inputs: &Inputs) -> 
 }
 
 struct Checks<'a> {
-    partial: &'a Partial,
+    partial: &'a PartialSettings,
     entries: &'a [Entry],
     inputs: &'a Inputs,
 }

@@ -7,15 +7,15 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::addresses::{Origin, PublicUrl};
+use super::addresses::{PublicUrl, WebOrigin};
 use super::database_url::DatabaseUrl;
 use super::kinds::{
-    self, LogFilter, LogFormat, ProxyHeader, Registration, SigningAlgorithm, SimplejwtRoutes,
+    self, LogFilter, LogFormat, ProxyHeaderSetting, Registration, SigningAlgorithm, SimplejwtRoutes,
 };
 use super::pass::Pass;
-use super::secret::{Secret, SecretKeys};
+use super::secret::{Secret, SecretKeyTexts};
 use super::setting::DefaultValue::{Computed, Nothing, Text};
-use super::setting::{Entry, Place, Setting, Source};
+use super::setting::{DefaultsContext, Entry, Setting, Source};
 
 const SECOND: Duration = Duration::from_secs(1);
 /// The shortest idle lifetime. Last uses are written in batches every few seconds, so a shorter one would end
@@ -38,7 +38,7 @@ macro_rules! settings {
         }
 
         /// The settings that could be parsed.
-        pub(super) struct Partial {
+        pub(super) struct PartialSettings {
             $( pub(super) $field: Option<$type>, )+
         }
 
@@ -56,7 +56,7 @@ macro_rules! settings {
             }
         } ),+ ]);
 
-        impl Partial {
+        impl PartialSettings {
             /// Parses every setting, so that all errors are found.
             pub(super) fn read(pass: &mut Pass<'_>) -> Self {
                 let mut definitions = SETTINGS.iter();
@@ -79,10 +79,10 @@ settings! {
         Nothing("a private PostgreSQL in the data folder"), kinds::database_url().optional();
     /// The folder of the private PostgreSQL and of the secret key file.
     data_dir: PathBuf = "DOORWARD_DATA_DIR",
-        Computed("`./data`; as root `/var/lib/doorward`", Place::data_dir), kinds::path();
+        Computed("`./data`; as root `/var/lib/doorward`", DefaultsContext::data_dir), kinds::path();
     /// Encrypts stored signing keys and derives refresh tokens. It must be the same on all nodes.
     /// With several keys, the first encrypts and any can decrypt.
-    secret_key: Option<SecretKeys> = "DOORWARD_SECRET_KEY",
+    secret_key: Option<SecretKeyTexts> = "DOORWARD_SECRET_KEY",
         Nothing("the key file"), kinds::secret_keys().optional();
     /// A file with the secret keys, one per line.
     secret_key_file: Option<PathBuf> = "DOORWARD_SECRET_KEY_FILE",
@@ -92,7 +92,7 @@ settings! {
     /// The URL at which people and clients reach the server: the issuer of tokens, and the base of links.
     /// With https, cookies are secure.
     public_url: PublicUrl = "DOORWARD_PUBLIC_URL",
-        Computed("`http://<listen>`", Place::public_url), kinds::public_url();
+        Computed("`http://<listen>`", DefaultsContext::public_url), kinds::public_url();
     /// The address on which the metrics are served.
     metrics_listen: SocketAddr = "DOORWARD_METRICS_LISTEN", Text("127.0.0.1:9464"), kinds::socket_address();
     /// The proxies whose `Forwarded` and `X-Forwarded-For` headers are trusted.
@@ -100,7 +100,7 @@ settings! {
     /// The header that these proxies write. `auto` reads both.
     /// With `auto`, requests whose two headers name different clients have no known address and share one
     /// limit.
-    proxy_header: ProxyHeader = "DOORWARD_PROXY_HEADER", Text("auto"), kinds::proxy_header();
+    proxy_header: ProxyHeaderSetting = "DOORWARD_PROXY_HEADER", Text("auto"), kinds::proxy_header();
     /// The username of the first administrator, who is created when the server first starts on an empty
     /// database.
     admin_username: String = "DOORWARD_ADMIN_USERNAME", Text("admin"), kinds::username();
@@ -177,7 +177,7 @@ settings! {
     /// They are unknown refresh tokens, one-time links, and explanations without a credential.
     unproven_per_address: u32 = "DOORWARD_UNPROVEN_PER_ADDRESS", Text("60"), kinds::number(1..=1_000_000);
     /// The web origins whose scripts may call the API.
-    cors_origins: Vec<Origin> = "DOORWARD_CORS_ORIGINS", Nothing(""), kinds::origins();
+    cors_origins: Vec<WebOrigin> = "DOORWARD_CORS_ORIGINS", Nothing(""), kinds::origins();
     /// How long refused requests are kept, so that they can be looked up by their ids. `0s` keeps none.
     refusal_retention: Duration = "DOORWARD_REFUSAL_RETENTION",
         Text("7d"), kinds::duration(Duration::ZERO..=TEN_YEARS);
@@ -200,7 +200,7 @@ settings! {
     remembered: u32 = "DOORWARD_REMEMBERED", Text("100000"), kinds::number(1_000..=10_000_000);
     /// The maximum number of connections to PostgreSQL.
     database_connections: u32 = "DOORWARD_DATABASE_CONNECTIONS",
-        Computed("twice the cores, at least 8", Place::database_connections), kinds::number(2..=1_000);
+        Computed("twice the cores, at least 8", DefaultsContext::database_connections), kinds::number(2..=1_000);
 }
 
 impl Settings {

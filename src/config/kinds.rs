@@ -9,10 +9,10 @@ use ipnet::IpNet;
 use tracing_subscriber::filter::LevelFilter;
 use url::Url;
 
-use super::addresses::{self, Origin, PublicUrl};
+use super::addresses::{self, PublicUrl, WebOrigin};
 use super::database_url::DatabaseUrl;
 use super::duration;
-use super::secret::{MASK, Secret, SecretKeys, check_typed};
+use super::secret::{MASK, Secret, SecretKeyTexts, check_typed};
 
 /// The number of characters of a wrong value that a message repeats.
 const SHOWN: usize = 100;
@@ -27,7 +27,7 @@ pub fn quote(text: &str) -> String {
 type Read<T> = Box<dyn Fn(&str) -> Result<T, String>>;
 type Show<T> = Box<dyn Fn(&T) -> Option<String>>;
 
-pub struct Kind<T> {
+pub struct ValueKind<T> {
     /// A description of the allowed values.
     pub allowed: String,
     /// True if a wrong value must not be repeated in messages.
@@ -40,7 +40,7 @@ pub struct Kind<T> {
     pub absent: Option<fn() -> T>,
 }
 
-impl<T: 'static> Kind<T> {
+impl<T: 'static> ValueKind<T> {
     fn new(
         allowed: impl Into<String>,
         read: impl Fn(&str) -> Result<T, String> + 'static,
@@ -62,9 +62,9 @@ impl<T: 'static> Kind<T> {
     }
 
     /// Makes the value optional.
-    pub fn optional(self) -> Kind<Option<T>> {
+    pub fn optional(self) -> ValueKind<Option<T>> {
         let Self { allowed, secret, read, show, .. } = self;
-        Kind {
+        ValueKind {
             allowed,
             secret,
             read: Box::new(move |text| read(text).map(Some)),
@@ -74,7 +74,7 @@ impl<T: 'static> Kind<T> {
     }
 
     /// Returns the kind of a comma-separated list without duplicates. The list may be empty.
-    fn list(self, allowed: impl Into<String>) -> Kind<Vec<T>>
+    fn list(self, allowed: impl Into<String>) -> ValueKind<Vec<T>>
     where
         T: PartialEq,
     {
@@ -96,7 +96,7 @@ impl<T: 'static> Kind<T> {
             (!shown.is_empty()).then(|| shown.join(","))
         };
         let allowed = allowed.into();
-        Kind { allowed, secret, read: Box::new(read), show: Box::new(show), absent: Some(Vec::new) }
+        ValueKind { allowed, secret, read: Box::new(read), show: Box::new(show), absent: Some(Vec::new) }
     }
 }
 
@@ -106,7 +106,7 @@ pub const DURATION: &str = "a duration such as 90s, 5m, 2h or 30d, from ";
 pub const NUMBER: &str = "a whole number from ";
 
 /// Returns the kind of durations within these bounds.
-pub fn duration(bounds: RangeInclusive<Duration>) -> Kind<Duration> {
+pub fn duration(bounds: RangeInclusive<Duration>) -> ValueKind<Duration> {
     let [low, high] = [bounds.start(), bounds.end()].map(|bound| duration::write(*bound));
     let read = move |text: &str| match duration::read(text)? {
         value if value < *bounds.start() => Err("it is too short".to_owned()),
@@ -114,11 +114,11 @@ pub fn duration(bounds: RangeInclusive<Duration>) -> Kind<Duration> {
         value => Ok(value),
     };
     let allowed = format!("{DURATION}{low} to {high}");
-    Kind::new(allowed, read, |value| duration::write(*value))
+    ValueKind::new(allowed, read, |value| duration::write(*value))
 }
 
 /// Returns the kind of whole numbers within these bounds.
-pub fn number(bounds: RangeInclusive<u32>) -> Kind<u32> {
+pub fn number(bounds: RangeInclusive<u32>) -> ValueKind<u32> {
     let allowed = format!("{NUMBER}{} to {}", bounds.start(), bounds.end());
     let read = move |text: &str| {
         let digits = text.bytes().all(|byte| byte.is_ascii_digit());
@@ -131,10 +131,10 @@ pub fn number(bounds: RangeInclusive<u32>) -> Kind<u32> {
             None => Err("it is not a whole number".to_owned()),
         }
     };
-    Kind::new(allowed, read, u32::to_string)
+    ValueKind::new(allowed, read, u32::to_string)
 }
 
-pub fn path() -> Kind<PathBuf> {
+pub fn path() -> ValueKind<PathBuf> {
     let read = |text: &str| {
         if text.contains(char::is_control) {
             Err("it contains a control character".to_owned())
@@ -142,50 +142,50 @@ pub fn path() -> Kind<PathBuf> {
             Ok(PathBuf::from(text))
         }
     };
-    Kind::new("a path", read, |path| path.display().to_string())
+    ValueKind::new("a path", read, |path| path.display().to_string())
 }
 
 /// Returns the kind of addresses and ports to listen on.
-pub fn socket_address() -> Kind<SocketAddr> {
+pub fn socket_address() -> ValueKind<SocketAddr> {
     let read = |text: &str| text.parse().map_err(|_| "it is not an IP address with a port".to_owned());
     let allowed = "an IP address and a port, such as 127.0.0.1:8080 or [::1]:8080; port 0 chooses a free one";
-    Kind::new(allowed, read, SocketAddr::to_string)
+    ValueKind::new(allowed, read, SocketAddr::to_string)
 }
 
-pub fn public_url() -> Kind<PublicUrl> {
+pub fn public_url() -> ValueKind<PublicUrl> {
     let allowed = "http:// or https://, a host and optionally a port, such as https://id.example.org";
-    Kind::new(allowed, PublicUrl::read, PublicUrl::to_string)
+    ValueKind::new(allowed, PublicUrl::read, PublicUrl::to_string)
 }
 
-pub fn origins() -> Kind<Vec<Origin>> {
+pub fn origins() -> ValueKind<Vec<WebOrigin>> {
     let allowed =
         "a comma-separated list of exact origins, such as https://app.example.org or http://localhost:3000";
-    Kind::new("", Origin::read, |origin| origin.as_str().to_owned()).list(allowed)
+    ValueKind::new("", WebOrigin::read, |origin| origin.as_str().to_owned()).list(allowed)
 }
 
-pub fn networks() -> Kind<Vec<IpNet>> {
+pub fn networks() -> ValueKind<Vec<IpNet>> {
     let allowed = "a comma-separated list of IP addresses and networks, such as 10.0.0.0/8,192.0.2.7";
-    Kind::new("", addresses::network, IpNet::to_string).list(allowed)
+    ValueKind::new("", addresses::network, IpNet::to_string).list(allowed)
 }
 
-pub fn database_url() -> Kind<DatabaseUrl> {
+pub fn database_url() -> ValueKind<DatabaseUrl> {
     let allowed = "a connection URL of libpq, such as postgres://user:password@host:5432/database";
-    Kind::new(allowed, DatabaseUrl::read, DatabaseUrl::to_string).secret()
+    ValueKind::new(allowed, DatabaseUrl::read, DatabaseUrl::to_string).secret()
 }
 
-pub fn secret_keys() -> Kind<SecretKeys> {
+pub fn secret_keys() -> ValueKind<SecretKeyTexts> {
     let allowed = "a comma-separated list of keys, each of 32 to 1024 visible ASCII characters";
-    Kind::new(allowed, SecretKeys::from_list, |_| MASK.to_owned()).secret()
+    ValueKind::new(allowed, SecretKeyTexts::from_list, |_| MASK.to_owned()).secret()
 }
 
-pub fn password() -> Kind<Secret> {
+pub fn password() -> ValueKind<Secret> {
     let read = |text: &str| check_typed(text).map(|()| Secret::new(text.to_owned()));
     let allowed = "a password of at least DOORWARD_PASSWORD_MIN_LENGTH characters";
-    Kind::new(allowed, read, |_| MASK.to_owned()).secret()
+    ValueKind::new(allowed, read, |_| MASK.to_owned()).secret()
 }
 
 /// Returns the kind of usernames. Code that creates users checks the other rules for names.
-pub fn username() -> Kind<String> {
+pub fn username() -> ValueKind<String> {
     let read = |text: &str| {
         if text.chars().any(char::is_control) || text.trim() != text {
             Err("it contains a control character, or starts or ends with a space".to_owned())
@@ -193,11 +193,11 @@ pub fn username() -> Kind<String> {
             Ok(text.to_owned())
         }
     };
-    Kind::new("a username", read, String::clone)
+    ValueKind::new("a username", read, String::clone)
 }
 
 /// Returns the kind of access tokens' audiences, each of which is a StringOrURI (RFC 7519, section 2).
-pub fn audiences() -> Kind<Vec<String>> {
+pub fn audiences() -> ValueKind<Vec<String>> {
     let read = |text: &str| {
         if text.contains(|letter: char| letter.is_whitespace() || letter.is_control()) {
             return Err("it contains a space or a control character".to_owned());
@@ -208,7 +208,7 @@ pub fn audiences() -> Kind<Vec<String>> {
         Ok(text.to_owned())
     };
     let allowed = "a comma-separated list of names or URIs, such as https://api.example.org";
-    Kind::new("", read, String::clone).list(allowed)
+    ValueKind::new("", read, String::clone).list(allowed)
 }
 
 /// A log filter, which is a level with optional levels for parts of the program.
@@ -240,14 +240,14 @@ impl LogFilter {
     }
 }
 
-pub fn log_filter() -> Kind<LogFilter> {
+pub fn log_filter() -> ValueKind<LogFilter> {
     let allowed =
         "off, error, warn, info, debug or trace, also for parts of the program: info,doorward::guard=debug";
-    Kind::new(allowed, LogFilter::read, |filter| filter.0.clone())
+    ValueKind::new(allowed, LogFilter::read, |filter| filter.0.clone())
 }
 
 /// Returns the kind whose values are the words of this table.
-fn words<T: Copy + PartialEq + 'static, const N: usize>(table: [(&'static str, T); N]) -> Kind<T> {
+fn words<T: Copy + PartialEq + 'static, const N: usize>(table: [(&'static str, T); N]) -> ValueKind<T> {
     let allowed = table.map(|(word, _)| word).join(", ");
     let read = move |text: &str| {
         let found = table.iter().find(|(word, _)| *word == text);
@@ -257,7 +257,7 @@ fn words<T: Copy + PartialEq + 'static, const N: usize>(table: [(&'static str, T
         let found = table.iter().find(|(_, other)| other == value);
         found.map_or_else(String::new, |(word, _)| (*word).to_owned())
     };
-    Kind::new(format!("one of {allowed}"), read, show)
+    ValueKind::new(format!("one of {allowed}"), read, show)
 }
 
 /// The format of log lines.
@@ -272,7 +272,7 @@ pub enum LogFormat {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ProxyHeader {
+pub enum ProxyHeaderSetting {
     /// Both headers are read.
     Auto,
     /// Only `X-Forwarded-For` is read.
@@ -281,8 +281,8 @@ pub enum ProxyHeader {
     Forwarded,
 }
 
-pub fn proxy_header() -> Kind<ProxyHeader> {
-    use ProxyHeader::{Auto, Forwarded, XForwardedFor};
+pub fn proxy_header() -> ValueKind<ProxyHeaderSetting> {
+    use ProxyHeaderSetting::{Auto, Forwarded, XForwardedFor};
     words([("auto", Auto), ("x-forwarded-for", XForwardedFor), ("forwarded", Forwarded)])
 }
 
@@ -295,11 +295,11 @@ pub enum Registration {
     Open,
 }
 
-pub fn registration() -> Kind<Registration> {
+pub fn registration() -> ValueKind<Registration> {
     words([("closed", Registration::Closed), ("open", Registration::Open)])
 }
 
-pub fn log_format() -> Kind<LogFormat> {
+pub fn log_format() -> ValueKind<LogFormat> {
     words([("auto", LogFormat::Auto), ("text", LogFormat::Text), ("json", LogFormat::Json)])
 }
 
@@ -314,7 +314,7 @@ pub enum SimplejwtRoutes {
     Rotate,
 }
 
-pub fn simplejwt_routes() -> Kind<SimplejwtRoutes> {
+pub fn simplejwt_routes() -> ValueKind<SimplejwtRoutes> {
     use SimplejwtRoutes::{Off, On, Rotate};
     words([("off", Off), ("on", On), ("rotate", Rotate)])
 }
@@ -330,7 +330,7 @@ pub enum SigningAlgorithm {
     Rs256,
 }
 
-pub fn signing_algorithm() -> Kind<SigningAlgorithm> {
+pub fn signing_algorithm() -> ValueKind<SigningAlgorithm> {
     use SigningAlgorithm::{EdDsa, Es256, Rs256};
     words([("ES256", Es256), ("EdDSA", EdDsa), ("RS256", Rs256)])
 }
@@ -341,7 +341,7 @@ mod tests {
 
     use super::*;
 
-    fn shown<T>(kind: &Kind<T>, text: &str) -> Result<Option<String>, String> {
+    fn shown<T>(kind: &ValueKind<T>, text: &str) -> Result<Option<String>, String> {
         (kind.read)(text).map(|value| (kind.show)(&value))
     }
 

@@ -6,8 +6,8 @@ mod database_url;
 mod definitions;
 mod duration;
 mod file;
+mod file_trust;
 mod flags;
-mod found_file;
 mod inputs;
 mod kinds;
 mod libpq_parameters;
@@ -20,17 +20,17 @@ mod secret;
 mod setting;
 mod unknown_variables;
 
-pub use addresses::{Origin, PublicUrl};
+pub use addresses::{PublicUrl, WebOrigin};
 pub use database_url::DatabaseUrl;
 pub use definitions::{SETTINGS, Settings};
 pub use flags::SettingFlags;
 pub use inputs::Inputs;
-pub use kinds::{LogFilter, LogFormat, ProxyHeader, Registration, SigningAlgorithm, SimplejwtRoutes};
+pub use kinds::{LogFilter, LogFormat, ProxyHeaderSetting, Registration, SigningAlgorithm, SimplejwtRoutes};
 pub use listing::markdown;
 pub use process::{
     executable, load, search_path, stderr_is_terminal, stdin_is_terminal, stdout_is_terminal,
     temporary_folder, wants_colour,
 };
 pub use resolve::{SettingsErrors, resolve};
-pub use secret::{BYTE_ORDER_MARK, Secret, SecretKeys, check_typed};
-pub use setting::{DefaultValue, Entry, Place, Setting, Source};
+pub use secret::{BYTE_ORDER_MARK, Secret, SecretKeyTexts, check_typed};
+pub use setting::{DefaultValue, DefaultsContext, Entry, Setting, Source};

@@ -4,15 +4,15 @@ use std::ffi::OsStr;
 
 use super::file::SettingsFile;
 use super::inputs::Inputs;
-use super::kinds::{self, Kind, quote};
+use super::kinds::{self, ValueKind, quote};
 use super::secret::MASK;
-use super::setting::{DefaultValue, Entry, Place, Setting, Source};
+use super::setting::{DefaultValue, DefaultsContext, Entry, Setting, Source};
 
 /// One pass over all settings.
 pub struct Pass<'a> {
     inputs: &'a Inputs,
     pub(super) file: SettingsFile,
-    place: Place,
+    place: DefaultsContext,
     pub(super) entries: Vec<Entry>,
     pub(super) errors: Vec<String>,
 }
@@ -27,7 +27,7 @@ impl<'a> Pass<'a> {
         });
         let keys: Vec<&str> = settings.iter().map(|setting| setting.key).collect();
         errors.extend(file.unknown(&keys));
-        let place = Place { is_root: inputs.is_root, processors: inputs.processors, listen: None };
+        let place = DefaultsContext { is_root: inputs.is_root, processors: inputs.processors, listen: None };
         let mut pass = Self { inputs, file, place, entries: Vec::new(), errors };
         let listen = settings.iter().find(|setting| setting.key == "listen");
         pass.place.listen = listen.and_then(|it| pass.value(it, &kinds::socket_address()).0.ok());
@@ -35,14 +35,14 @@ impl<'a> Pass<'a> {
     }
 
     /// Returns the value in force for a setting. If it is wrong, records an error and returns `None`.
-    pub fn take<T: 'static>(&mut self, setting: &'static Setting, kind: &Kind<T>) -> Option<T> {
+    pub fn take<T: 'static>(&mut self, setting: &'static Setting, kind: &ValueKind<T>) -> Option<T> {
         let (value, source) = self.value(setting, kind);
         match value {
             Ok(value) => {
                 self.entries.push(Entry { setting, value: (kind.show)(&value), source });
                 Some(value)
             }
-            Err(Wrong { shown, reason }) => {
+            Err(InvalidValue { shown, reason }) => {
                 let (name, allowed) = (setting.environment, &setting.allowed);
                 self.errors.push(format!("{name} = {shown} ({source}): {reason}; allowed: {allowed}"));
                 None
@@ -50,13 +50,13 @@ impl<'a> Pass<'a> {
         }
     }
 
-    fn value<T: 'static>(&self, setting: &Setting, kind: &Kind<T>) -> (Result<T, Wrong>, Source) {
+    fn value<T: 'static>(&self, setting: &Setting, kind: &ValueKind<T>) -> (Result<T, InvalidValue>, Source) {
         let Some((text, source)) = self.given(setting) else {
             return (self.default(setting, kind), Source::Default);
         };
         let read = |text: String| {
             let text = if kind.secret { without_line_break(&text) } else { &text };
-            (kind.read)(text).map_err(|reason| Wrong { shown: quote(text), reason })
+            (kind.read)(text).map_err(|reason| InvalidValue { shown: quote(text), reason })
         };
         let value = text.and_then(read);
         let value = value.map_err(|wrong| if kind.secret { wrong.masked() } else { wrong });
@@ -64,7 +64,7 @@ impl<'a> Pass<'a> {
     }
 
     /// Returns the text from the first source that has the setting.
-    fn given(&self, setting: &Setting) -> Option<(Result<String, Wrong>, Source)> {
+    fn given(&self, setting: &Setting) -> Option<(Result<String, InvalidValue>, Source)> {
         let flag = self.inputs.flags.iter().find(|(key, _)| *key == setting.key);
         if let Some((_, text)) = flag {
             return Some((utf8(text), Source::Flag(setting.flag.clone())));
@@ -73,20 +73,20 @@ impl<'a> Pass<'a> {
             return Some((utf8(text), Source::Environment));
         }
         let found = self.file.find(setting.key)?;
-        let text = found.text.clone().map_err(|reason| Wrong { shown: "…".to_owned(), reason });
+        let text = found.text.clone().map_err(|reason| InvalidValue { shown: "…".to_owned(), reason });
         Some((text, Source::File(self.file.path().to_owned(), found.line)))
     }
 
-    fn default<T: 'static>(&self, setting: &Setting, kind: &Kind<T>) -> Result<T, Wrong> {
+    fn default<T: 'static>(&self, setting: &Setting, kind: &ValueKind<T>) -> Result<T, InvalidValue> {
         let text = match setting.default {
             DefaultValue::Nothing(_) => {
-                let wrong = Wrong { shown: "none".to_owned(), reason: "it has no value".to_owned() };
+                let wrong = InvalidValue { shown: "none".to_owned(), reason: "it has no value".to_owned() };
                 return kind.absent.map(|absent| absent()).ok_or(wrong);
             }
             DefaultValue::Text(text) => text.to_owned(),
             DefaultValue::Computed(_, of) => of(&self.place),
         };
-        (kind.read)(&text).map_err(|reason| Wrong { shown: quote(&text), reason })
+        (kind.read)(&text).map_err(|reason| InvalidValue { shown: quote(&text), reason })
     }
 }
 
@@ -97,18 +97,18 @@ fn without_line_break(text: &str) -> &str {
 }
 
 /// A value that is not allowed, as a message shows it, and the reason.
-struct Wrong {
+struct InvalidValue {
     shown: String,
     reason: String,
 }
 
-impl Wrong {
+impl InvalidValue {
     fn masked(self) -> Self {
         Self { shown: MASK.to_owned(), ..self }
     }
 }
 
-fn utf8(text: &OsStr) -> Result<String, Wrong> {
+fn utf8(text: &OsStr) -> Result<String, InvalidValue> {
     let shown = quote(&text.to_string_lossy());
-    text.to_str().map(str::to_owned).ok_or(Wrong { shown, reason: "it is not UTF-8".to_owned() })
+    text.to_str().map(str::to_owned).ok_or(InvalidValue { shown, reason: "it is not UTF-8".to_owned() })
 }

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::thread::available_parallelism;
 
 use super::definitions::Settings;
+use super::file_trust::find_untrusted;
 use super::flags::SettingFlags;
-use super::found_file::distrust;
 use super::inputs::{CONFIG_VARIABLE, Inputs};
 use super::resolve::{SettingsErrors, resolve};
 use super::setting::Source;
@@ -100,7 +100,7 @@ fn judge((path, source): &(PathBuf, Source), is_root: bool) -> Result<(), String
     if !is_root || !is_found {
         return Ok(());
     }
-    distrust(path, 0).map_or(Ok(()), Err)
+    find_untrusted(path, 0).map_or(Ok(()), Err)
 }
 
 /// Returns the file's text. Returns `None` if no one named the file and it does not exist.

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::checks;
-use super::definitions::{Partial, SETTINGS, Settings};
+use super::definitions::{PartialSettings, SETTINGS, Settings};
 use super::inputs::Inputs;
 use super::pass::Pass;
 use super::unknown_variables::unknown_variables;
@@ -29,7 +29,7 @@ impl std::error::Error for SettingsErrors {}
 /// Every unknown name, every wrong value and every contradiction between settings.
 pub fn resolve(inputs: &Inputs) -> Result<Settings, SettingsErrors> {
     let mut pass = Pass::new(inputs, &SETTINGS, unknown_variables(inputs).collect());
-    let partial = Partial::read(&mut pass);
+    let partial = PartialSettings::read(&mut pass);
     let Pass { mut errors, entries, file, .. } = pass;
     errors.extend(checks::contradictions(&partial, &entries, inputs));
     let path = inputs.toml.is_some().then(|| file.path().to_owned());

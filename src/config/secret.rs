@@ -86,9 +86,9 @@ fn is_part_of_sign(letter: char, before: Option<char>, after: Option<char>) -> b
 
 /// The server's secret keys. The first encrypts, and any can decrypt. There is at least one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SecretKeys(Vec<Secret>);
+pub struct SecretKeyTexts(Vec<Secret>);
 
-impl SecretKeys {
+impl SecretKeyTexts {
     /// Parses a comma-separated list, as in `DOORWARD_SECRET_KEY`.
     ///
     /// # Errors
@@ -140,7 +140,7 @@ mod tests {
 
     #[test]
     fn a_secret_never_prints() {
-        let keys = SecretKeys::from_list(ONE).unwrap();
+        let keys = SecretKeyTexts::from_list(ONE).unwrap();
         assert_eq!(format!("{keys:?}"), "SecretKeys([***])");
         assert_eq!(format!("{:?}", Secret::new("hunter2".into())), "***");
     }
@@ -176,22 +176,22 @@ mod tests {
 
     #[test]
     fn keys_keep_their_order_in_a_list_and_in_a_file() {
-        let list = SecretKeys::from_list(&format!("{ONE}, {TWO}")).unwrap();
-        let file = SecretKeys::from_lines(&format!("{ONE}\r\n\n{TWO}\n")).unwrap();
+        let list = SecretKeyTexts::from_list(&format!("{ONE}, {TWO}")).unwrap();
+        let file = SecretKeyTexts::from_lines(&format!("{ONE}\r\n\n{TWO}\n")).unwrap();
         assert_eq!(list, file);
-        assert_eq!(SecretKeys::from_lines(&format!("\u{feff}{ONE}\n{TWO}")).unwrap(), list);
+        assert_eq!(SecretKeyTexts::from_lines(&format!("\u{feff}{ONE}\n{TWO}")).unwrap(), list);
         assert_eq!(list.iter().map(Secret::expose).collect::<Vec<_>>(), [ONE, TWO]);
     }
 
     #[test]
     fn a_wrong_key_is_named_by_its_place_and_not_shown() {
-        let short = SecretKeys::from_list(&format!("{ONE},tooshort")).unwrap_err();
+        let short = SecretKeyTexts::from_list(&format!("{ONE},tooshort")).unwrap_err();
         assert_eq!(short, "key 2 has 8 characters");
-        let spaced = SecretKeys::from_list("0123456789abcdef 123456789abcdef").unwrap_err();
+        let spaced = SecretKeyTexts::from_list("0123456789abcdef 123456789abcdef").unwrap_err();
         assert!(spaced.starts_with("key 1 has a comma or a character"), "{spaced}");
-        assert!(SecretKeys::from_lines(&format!("{ONE},{TWO}")).is_err());
-        assert_eq!(SecretKeys::from_list(&format!("{ONE},{ONE}")).unwrap_err(), "key 2 is listed twice");
-        assert_eq!(SecretKeys::from_lines("\n \n").unwrap_err(), "it contains no key");
-        assert!(SecretKeys::from_list(&format!("{ONE},")).is_err());
+        assert!(SecretKeyTexts::from_lines(&format!("{ONE},{TWO}")).is_err());
+        assert_eq!(SecretKeyTexts::from_list(&format!("{ONE},{ONE}")).unwrap_err(), "key 2 is listed twice");
+        assert_eq!(SecretKeyTexts::from_lines("\n \n").unwrap_err(), "it contains no key");
+        assert!(SecretKeyTexts::from_list(&format!("{ONE},")).is_err());
     }
 }

@@ -33,12 +33,12 @@ pub enum DefaultValue {
     /// A fixed value.
     Text(&'static str),
     /// A value that depends on where the program runs. The text describes it.
-    Computed(&'static str, fn(&Place) -> String),
+    Computed(&'static str, fn(&DefaultsContext) -> String),
 }
 
 /// The facts that computed defaults depend on.
 #[derive(Debug, Clone)]
-pub struct Place {
+pub struct DefaultsContext {
     /// True if the process runs as root.
     pub is_root: bool,
     /// The number of processors that the process may use, or 0 if unknown.
@@ -47,7 +47,7 @@ pub struct Place {
     pub listen: Option<SocketAddr>,
 }
 
-impl Place {
+impl DefaultsContext {
     /// Returns `./data`, or root's own folder.
     pub(super) fn data_dir(&self) -> String {
         if self.is_root { "/var/lib/doorward" } else { "./data" }.to_owned()

@@ -157,9 +157,9 @@ mod tests {
     }
 
     /// A deadlock reported in German.
-    struct Verklemmung;
+    struct GermanDeadlock;
 
-    impl DatabaseErrorInformation for Verklemmung {
+    impl DatabaseErrorInformation for GermanDeadlock {
         fn message(&self) -> &str {
             "Verklemmung (Deadlock) entdeckt"
         }
@@ -188,7 +188,7 @@ mod tests {
 
     #[test]
     fn a_deadlock_is_known_in_every_language_by_the_locks_in_it() {
-        let error = || QueryError::DatabaseError(DatabaseErrorKind::Unknown, Box::new(Verklemmung));
+        let error = || QueryError::DatabaseError(DatabaseErrorKind::Unknown, Box::new(GermanDeadlock));
         assert!(is_worth_another_try(&error()));
         let DatabaseError::Unavailable(why) = error().into() else { panic!("a fault of others") };
         assert!(is_broken_off(&why), "{why}");

@@ -35,7 +35,7 @@ pub trait Follower: Send + 'static {
 
     /// Discards the read position. The connection was lost, and the next one may lead to a database that was
     /// restored to an earlier state.
-    fn begin_anew(&mut self);
+    fn restart(&mut self);
 }
 
 /// The state of the feed.
@@ -151,31 +151,31 @@ impl Feed {
     ///
     /// # Errors
     /// The thread cannot be started.
-    pub fn follow(&self, url: &str, mut follower: impl Follower) -> std::io::Result<Following> {
+    pub fn follow(&self, url: &str, mut follower: impl Follower) -> std::io::Result<FollowerThread> {
         let (shared, url) = (Arc::clone(&self.shared), url.to_owned());
         let thread = std::thread::Builder::new().name("feed".to_owned()).spawn(move || {
-            let mut told = false;
+            let mut reported = false;
             while !shared.lock().stop {
-                if let Err(error) = attend(&shared, &url, &mut follower, &mut told) {
-                    if !std::mem::replace(&mut told, true) {
+                if let Err(error) = follow_until_stopped(&shared, &url, &mut follower, &mut reported) {
+                    if !std::mem::replace(&mut reported, true) {
                         tracing::warn!(%error, "the revocation feed is down; requests query the database");
                     }
                     shared.wait_for_stop(RECONNECT_AFTER);
                 }
                 shared.read_at.store(0, Ordering::Release);
-                follower.begin_anew();
+                follower.restart();
             }
         })?;
-        Ok(Following { shared: Arc::clone(&self.shared), thread: Some(thread) })
+        Ok(FollowerThread { shared: Arc::clone(&self.shared), thread: Some(thread) })
     }
 }
 
 /// Follows the feed until asked to stop, or until the connection is lost.
-fn attend(
+fn follow_until_stopped(
     shared: &Shared,
     url: &str,
     follower: &mut impl Follower,
-    told: &mut bool,
+    reported: &mut bool,
 ) -> Result<(), DatabaseError> {
     let mut connection = pool::establish_feed(url)?;
     // LISTEN comes before the first read. Events published in between are read, and later ones are heard.
@@ -188,20 +188,23 @@ fn attend(
         if stop {
             return Ok(());
         }
-        let begun = Instant::now();
+        let started = Instant::now();
         let begun_at = shared.micros();
         follower.read(&mut connection)?;
         shared.read_at.store(begun_at.max(1), Ordering::Release);
         shared.carried_out.send_replace(order);
         if std::mem::take(&mut is_first) {
-            *told = false;
-            tell(hears);
+            *reported = false;
+            log_state(hears);
         }
-        while !shared.wait(LISTEN_EVERY) && begun.elapsed() < READ_EVERY && !hears_any(&mut connection)? {}
+        while !shared.wait(LISTEN_EVERY)
+            && started.elapsed() < READ_EVERY
+            && !take_notifications(&mut connection)?
+        {}
     }
 }
 
-fn tell(hears: bool) {
+fn log_state(hears: bool) {
     if hears {
         tracing::info!("the revocation feed is live");
     } else {
@@ -214,7 +217,7 @@ fn tell(hears: bool) {
 }
 
 /// Takes the pending notifications off the connection. Returns whether there were any.
-fn hears_any(connection: &mut PgConnection) -> QueryResult<bool> {
+fn take_notifications(connection: &mut PgConnection) -> QueryResult<bool> {
     let heard = connection.notifications_iter().collect::<QueryResult<Vec<_>>>()?;
     Ok(!heard.is_empty())
 }
@@ -247,12 +250,12 @@ impl Shared {
 
 /// A running feed thread. Dropping it stops the thread.
 #[derive(Debug)]
-pub struct Following {
+pub struct FollowerThread {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Drop for Following {
+impl Drop for FollowerThread {
     fn drop(&mut self) {
         self.shared.lock().stop = true;
         self.shared.ordered.notify_one();
@@ -267,17 +270,17 @@ impl Drop for Following {
 
 thread_local! {
     /// True if the work on this thread wrote something that the feed carries.
-    static ANNOUNCED: Cell<bool> = const { Cell::new(false) };
+    static PUBLISHED: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Records that the work on this thread writes something that the feed carries.
-pub fn announce() {
-    ANNOUNCED.set(true);
+pub fn publish() {
+    PUBLISHED.set(true);
 }
 
 /// Runs `work`. Returns its result, and whether it wrote something that the feed carries.
 pub(super) fn listen<T>(work: impl FnOnce() -> T) -> (T, bool) {
-    ANNOUNCED.set(false);
+    PUBLISHED.set(false);
     let done = work();
-    (done, ANNOUNCED.take())
+    (done, PUBLISHED.take())
 }

@@ -58,9 +58,9 @@ pub fn hears_notifications(connection: &mut PgConnection, url: &str) -> Result<b
     diesel::sql_query(format!("LISTEN {PROBE}")).execute(connection)?;
     let mut other = establish(url).map_err(|error| DatabaseError::Unavailable(error.to_string()))?;
     diesel::sql_query(format!("NOTIFY {PROBE}")).execute(&mut other)?;
-    let begun = Instant::now();
+    let started = Instant::now();
     let mut heard = false;
-    while !heard && begun.elapsed() < PROBE_PATIENCE {
+    while !heard && started.elapsed() < PROBE_PATIENCE {
         std::thread::sleep(PROBE_PAUSE);
         heard = connection.notifications_iter().next().transpose()?.is_some();
     }

@@ -125,7 +125,7 @@ pub fn exists(connection: &mut PgConnection, name: &str) -> QueryResult<bool> {
 
 /// The outcome of creating indexes.
 #[derive(Debug, Default)]
-pub struct Made {
+pub struct MadeIndexes {
     /// The number of indexes that were created.
     pub made: usize,
     /// The names of the indexes that could not be created, with PostgreSQL's errors.
@@ -153,16 +153,16 @@ pub(super) fn is_any_missing(connection: &mut PgConnection) -> QueryResult<bool>
 /// does not keep the other indexes from being created.
 ///
 /// # Errors
-/// A query fails that does not itself create an index. [`Made::failed`] has the errors of single indexes.
-pub(super) fn make_missing(connection: &mut PgConnection) -> QueryResult<Made> {
+/// A query fails that does not itself create an index. [`MadeIndexes::failed`] has the errors of single indexes.
+pub(super) fn make_missing(connection: &mut PgConnection) -> QueryResult<MadeIndexes> {
     let indexes = find_makeable(connection)?;
     make_each(connection, indexes)
 }
 
-fn make_each(connection: &mut PgConnection, indexes: Vec<&'static Index>) -> QueryResult<Made> {
+fn make_each(connection: &mut PgConnection, indexes: Vec<&'static Index>) -> QueryResult<MadeIndexes> {
     without_timeout(connection)?;
     diesel::sql_query(PATIENCE).execute(connection)?;
-    let mut outcome = Made::default();
+    let mut outcome = MadeIndexes::default();
     for index in indexes {
         match index.make(connection) {
             Ok(()) => outcome.made += 1,

@@ -68,7 +68,7 @@ fn in_one_line(unfit: &[Unfit]) -> String {
 }
 
 #[derive(QueryableByName)]
-struct Locked {
+struct LockResult {
     #[diesel(sql_type = Bool)]
     locked: bool,
 }
@@ -154,7 +154,7 @@ pub fn is_pending(connection: &mut PgConnection) -> Result<bool, MigrateError> {
 }
 
 fn ask(connection: &mut PgConnection, question: &str) -> diesel::QueryResult<bool> {
-    let answer: Locked =
+    let answer: LockResult =
         diesel::sql_query(question).bind::<diesel::sql_types::BigInt, _>(LOCK).get_result(connection)?;
     Ok(answer.locked)
 }

@@ -1,12 +1,14 @@
 //! PostgreSQL: the connection pool with its threads, and the classification of failures.
 
+mod batched;
+pub mod connection_advice;
 pub mod database_clock;
+mod deadline;
 mod failure;
 pub mod feed;
 pub mod fitness;
 pub mod folded_text;
 pub mod health;
-pub mod hopeless;
 pub mod indexes;
 pub mod instance;
 pub mod migrate;
@@ -18,8 +20,6 @@ pub mod prune;
 #[allow(missing_docs)] // generated
 pub mod schema;
 mod search;
-mod together;
-mod waiting;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,15 +29,15 @@ use chrono::{DateTime, Utc};
 use diesel::sql_types::BigInt;
 use diesel::{Connection as _, PgConnection, QueryResult, QueryableByName, RunQueryDsl};
 
+use self::deadline::within_time_left;
 use self::failure::is_worth_another_try;
 use self::feed::Feed;
-use self::waiting::within_patience;
-use crate::blocking::{BlockingError, BlockingPool, Lane, LaneLimits, Limits, caller};
+use crate::blocking::{BlockingError, BlockingPool, Lane, LaneLimits, QueueLimits, caller};
 
+pub use self::batched::Batched;
+pub use self::deadline::{time_left, within_one_deadline};
 pub use self::failure::{DatabaseError, QueryError, describe};
 pub use self::search::SEARCH_TIMEOUT;
-pub use self::together::Together;
-pub use self::waiting::{patience, within_one_deadline};
 pub use diesel::PgConnection as Connection;
 pub use diesel::QueryResult as Queried;
 
@@ -74,7 +74,7 @@ impl Database {
             .min_idle(Some(connections.min(2)))
             .connection_timeout(CONNECT_TIMEOUT)
             .test_on_check_out(true)
-            .error_handler(Box::new(Log))
+            .error_handler(Box::new(PoolErrorLog))
             .build_unchecked(pool::Manager::new(url.to_owned()));
         Self {
             connections: pool,
@@ -155,13 +155,13 @@ impl Database {
 
 /// Limits how callers share the connections. One caller leaves a quarter of them to others, and all expensive
 /// reads together leave three quarters.
-fn limits(connections: usize) -> Limits {
+fn limits(connections: usize) -> QueueLimits {
     let quarter = (connections / 4).max(1);
     let waiting = (connections * QUEUE_PER_CONNECTION).min(QUEUE_MAX);
     let running_per_party = (connections - quarter).max(1);
     let ordinary = LaneLimits { running: connections, running_per_party, waiting };
     let expensive = LaneLimits { running: quarter, running_per_party: 1, waiting: waiting / 4 };
-    Limits::new(connections, waiting)
+    QueueLimits::new(connections, waiting)
         .with_lane(Lane::Ordinary, ordinary)
         .with_lane(Lane::Expensive, expensive)
 }
@@ -186,8 +186,8 @@ async fn wait_for<T, W>(feed: &Feed, work: impl FnOnce(Duration) -> W) -> Result
 where
     W: Future<Output = Result<(T, bool), BlockingError>>,
 {
-    let (answer, announced) = within_patience(work).await?;
-    if announced {
+    let (answer, published) = within_time_left(work).await?;
+    if published {
         feed.catch_up().await;
     }
     Ok(answer)
@@ -215,9 +215,9 @@ fn with_connection<T>(
 
 /// Logs r2d2's own failures.
 #[derive(Debug)]
-struct Log;
+struct PoolErrorLog;
 
-impl<E: std::error::Error> r2d2::HandleError<E> for Log {
+impl<E: std::error::Error> r2d2::HandleError<E> for PoolErrorLog {
     fn handle_error(&self, error: E) {
         tracing::warn!(%error, "a connection to PostgreSQL could not be opened, or failed its test");
     }

@@ -110,14 +110,14 @@ pub fn find_longest_ttl(connection: &mut PgConnection) -> QueryResult<Option<i64
 
 /// A setting that live nodes must share but do not.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Difference {
+pub struct SettingDifference {
     /// The setting's environment variable.
     pub setting: String,
     /// The names of the nodes for each value.
     values: BTreeMap<String, Vec<String>>,
 }
 
-impl std::fmt::Display for Difference {
+impl std::fmt::Display for SettingDifference {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let value = |(value, names): (&String, &Vec<String>)| {
             let named = names.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
@@ -132,7 +132,7 @@ impl std::fmt::Display for Difference {
 
 /// Finds the settings in which nodes differ. Ignores nodes of other versions that do not report the setting.
 #[must_use]
-pub fn find_differences(nodes: &[Node]) -> Vec<Difference> {
+pub fn find_differences(nodes: &[Node]) -> Vec<SettingDifference> {
     let mut settings: BTreeMap<&str, BTreeMap<String, Vec<String>>> = BTreeMap::new();
     for node in nodes {
         let names = node.settings.as_object().into_iter().flat_map(|settings| settings.keys());
@@ -141,7 +141,7 @@ pub fn find_differences(nodes: &[Node]) -> Vec<Difference> {
         }
     }
     let differing = settings.into_iter().filter(|(_, values)| values.len() > 1);
-    differing.map(|(setting, values)| Difference { setting: setting.to_owned(), values }).collect()
+    differing.map(|(setting, values)| SettingDifference { setting: setting.to_owned(), values }).collect()
 }
 
 #[cfg(test)]

@@ -186,7 +186,7 @@ struct Counted {
 }
 
 #[derive(QueryableByName)]
-struct Locked {
+struct LockResult {
     #[diesel(sql_type = diesel::sql_types::Bool)]
     locked: bool,
 }
@@ -203,7 +203,7 @@ pub fn count(connection: &mut PgConnection, retention: Retention) -> QueryResult
 /// Deletes at most one batch of each kind. Returns `None` if another process is pruning.
 pub fn prune_batch(connection: &mut PgConnection, retention: Retention) -> QueryResult<Option<Pruned>> {
     super::transaction(connection, |connection| {
-        let lock: Locked = diesel::sql_query("SELECT pg_try_advisory_xact_lock($1) AS locked")
+        let lock: LockResult = diesel::sql_query("SELECT pg_try_advisory_xact_lock($1) AS locked")
             .bind::<BigInt, _>(LOCK)
             .get_result(connection)?;
         if !lock.locked {

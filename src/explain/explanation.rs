@@ -9,15 +9,15 @@ use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::history::{self, LifeEvent};
+use super::history::{self, HistoryEvent};
 use super::pasted::{Pasted, PastedCredential, Target};
-use crate::audit::refusals::{self, Refusal};
+use crate::audit::refusals::{self, KeptRefusal};
 use crate::guard::caller::{Caller, Credential};
 use crate::guard::check::{Check, CredentialKind};
-use crate::guard::trace::{Line, Outcome, Trace};
+use crate::guard::trace::{CheckLine, Outcome, Trace};
 use crate::guard::{checks, credential, refusals as reasons};
-use crate::http::routing::{Found, RouteTable};
-use crate::refusal::{Code, Problem};
+use crate::http::routing::{RouteLookup, RouteTable};
+use crate::refusal::{Code, Refusal};
 use crate::state::State;
 use crate::tokens::owner::UserStatus;
 use crate::users::{role, user};
@@ -26,7 +26,7 @@ use crate::users::{role, user};
 #[derive(Clone, Copy, Debug)]
 pub enum Asker<'a> {
     /// Someone without a credential of their own.
-    Nobody,
+    Anonymous,
     /// An authorized caller.
     Caller(&'a Caller),
     /// The server's operator, at its terminal.
@@ -38,7 +38,7 @@ impl Asker<'_> {
     /// may not.
     fn may_see(self, user_id: Option<Uuid>) -> bool {
         match self {
-            Self::Nobody => false,
+            Self::Anonymous => false,
             Self::Operator => true,
             Self::Caller(caller) => {
                 let is_present = !matches!(caller.credential, Credential::PersonalToken { .. });
@@ -59,7 +59,8 @@ pub const NOT_KEPT: &str = "No refusal is kept under this request id. The reques
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// The credential is, or was, accepted.
-    LetIn,
+    #[serde(rename = "let_in")]
+    Accepted,
     /// The credential is, or was, refused.
     Refused,
     /// It is a refresh token of a live session. Only presenting it shows whether the token itself is
@@ -80,9 +81,9 @@ pub struct Explanation {
     /// The request, if the explanation is about one.
     pub request: Option<ExplainedRequest>,
     /// The checks, in order.
-    pub checks: Vec<Line>,
+    pub checks: Vec<CheckLine>,
     /// The history of the credential. Null if the caller may not see it.
-    pub history: Option<Vec<LifeEvent>>,
+    pub history: Option<Vec<HistoryEvent>>,
     /// Advice on what to do, and for whom.
     pub next: Vec<Step>,
 }
@@ -142,9 +143,9 @@ pub struct Step {
 }
 
 /// The result of running the checks.
-struct Judged {
+struct Judgement {
     trace: Trace,
-    refused: Option<Problem>,
+    refused: Option<Refusal>,
     verdict: Verdict,
     request: Option<ExplainedRequest>,
 }
@@ -157,50 +158,52 @@ pub async fn explain(
     target: Option<Target>,
     routes: &RouteTable,
     asker: Asker<'_>,
-) -> Result<Explanation, Problem> {
+) -> Result<Explanation, Refusal> {
     let target = target.or(pasted.target);
     let mut trace = Trace::explaining();
     let judged = match pasted.credential {
-        Err(problem) => {
-            trace.stop(credential::check_of(problem.code()));
-            Judged { trace, verdict: Verdict::Refused, refused: Some(problem), request: None }
+        Err(refusal) => {
+            trace.stop(credential::check_of(refusal.code()));
+            Judgement { trace, verdict: Verdict::Refused, refused: Some(refusal), request: None }
         }
         Ok(PastedCredential::RefreshToken(text)) => judge_refresh_token(state, &text, trace, asker).await?,
         Ok(PastedCredential::Sent(sent)) => {
             let caller = checks::identify_sent(state, &sent, &mut trace).await;
-            let request = target.as_ref().map(|target| demanded(routes, target));
-            let let_in = match (caller, &target) {
-                (Ok(caller), Some(target)) => would_permit(state, &caller, routes, target, &mut trace).await,
+            let request = target.as_ref().map(|target| required_by(routes, target));
+            let accepted = match (caller, &target) {
+                (Ok(caller), Some(target)) => {
+                    would_authorize(state, &caller, routes, target, &mut trace).await
+                }
                 (caller, _) => caller.map(|_| ()),
             };
-            let refused = let_in.err();
-            let verdict = if refused.is_some() { Verdict::Refused } else { Verdict::LetIn };
-            Judged { trace, refused, verdict, request }
+            let refused = accepted.err();
+            let verdict = if refused.is_some() { Verdict::Refused } else { Verdict::Accepted };
+            Judgement { trace, refused, verdict, request }
         }
     };
-    if let Some(ours) = judged.refused.as_ref().filter(|problem| problem.code().status().is_server_error()) {
+    if let Some(ours) = judged.refused.as_ref().filter(|refusal| refusal.code().status().is_server_error()) {
         return Err(ours.clone());
     }
     explanation(state, judged, asker).await
 }
 
-async fn would_permit(
+async fn would_authorize(
     state: &State,
     caller: &Caller,
     routes: &RouteTable,
     target: &Target,
     trace: &mut Trace,
-) -> Result<(), Problem> {
+) -> Result<(), Refusal> {
     match routes.find(&target.method, &target.path) {
-        Found::Guarded(rule) => checks::permit(state, caller, rule, trace).await,
-        Found::Open => Ok(()),
-        Found::Nothing => {
-            Err(Problem::new(Code::NotFound, "No route matches this path. See /openapi.json for all routes."))
+        RouteLookup::Guarded(rule) => checks::permit(state, caller, rule, trace).await,
+        RouteLookup::Open => Ok(()),
+        RouteLookup::NotFound => {
+            Err(Refusal::new(Code::NotFound, "No route matches this path. See /openapi.json for all routes."))
         }
-        Found::OtherMethods(methods) => {
+        RouteLookup::OtherMethods(methods) => {
             let names: Vec<&str> = methods.iter().map(actix_web::http::Method::as_str).collect();
             let detail = format!("This path does not support the method. Use one of: {}.", names.join(", "));
-            Err(Problem::new(Code::MethodNotAllowed, detail))
+            Err(Refusal::new(Code::MethodNotAllowed, detail))
         }
     }
 }
@@ -212,29 +215,33 @@ async fn judge_refresh_token(
     text: &str,
     mut trace: Trace,
     asker: Asker<'_>,
-) -> Result<Judged, Problem> {
-    let refused =
-        |trace, problem| Judged { trace, verdict: Verdict::Refused, refused: Some(problem), request: None };
+) -> Result<Judgement, Refusal> {
+    let refused = |trace, refusal| Judgement {
+        trace,
+        verdict: Verdict::Refused,
+        refused: Some(refusal),
+        request: None,
+    };
     let token = match checks::read_refresh_token(state, text, &mut trace) {
         Ok(token) => token,
-        Err(problem) => return Ok(refused(trace, problem)),
+        Err(refusal) => return Ok(refused(trace, refusal)),
     };
     let life = match check_session_of(state, &token, &mut trace).await {
         Ok(life) => life,
-        Err(problem) => return Ok(refused(trace, problem)),
+        Err(refusal) => return Ok(refused(trace, refusal)),
     };
     if asker.may_see(life.user_id) && !life.user_status.as_ref().is_some_and(UserStatus::is_active) {
         trace.stop(Check::User);
         return Ok(refused(trace, reasons::account_disabled()));
     }
-    Ok(Judged { trace, verdict: Verdict::SessionLives, refused: None, request: None })
+    Ok(Judgement { trace, verdict: Verdict::SessionLives, refused: None, request: None })
 }
 
-async fn explanation(state: &State, judged: Judged, asker: Asker<'_>) -> Result<Explanation, Problem> {
-    let Judged { trace, refused, verdict, request } = judged;
-    let sees = trace.is_proven() && asker.may_see(trace.user_id);
+async fn explanation(state: &State, judged: Judgement, asker: Asker<'_>) -> Result<Explanation, Refusal> {
+    let Judgement { trace, refused, verdict, request } = judged;
+    let sees = trace.is_verified() && asker.may_see(trace.user_id);
     let lines = trace.lines(refused.as_ref());
-    let detail = refused.as_ref().map(Problem::detail);
+    let detail = refused.as_ref().map(Refusal::detail);
     let credential = trace.kind.map(|kind| ExplainedCredential {
         kind: kind.as_str().to_owned(),
         id: trace.credential_id,
@@ -242,15 +249,15 @@ async fn explanation(state: &State, judged: Judged, asker: Asker<'_>) -> Result<
         user_id: trace.user_id.filter(|_| sees),
         username: None,
     });
-    let life = if sees { Some(life(state, credential.as_ref(), None).await?) } else { None };
+    let life = if sees { Some(history_of(state, credential.as_ref(), None).await?) } else { None };
     Ok(Explanation {
         verdict,
-        problem: refused.as_ref().map(Problem::essence),
-        credential: named(state, credential).await?,
+        problem: refused.as_ref().map(Refusal::to_record),
+        credential: with_username(state, credential).await?,
         request,
-        checks: if sees { lines } else { told_to_holder(lines, trace.is_proven(), detail) },
+        checks: if sees { lines } else { visible_to_owner(lines, trace.is_verified(), detail) },
         history: life,
-        next: next_steps(refused.map(|problem| problem.code()), verdict),
+        next: next_steps(refused.map(|refusal| refusal.code()), verdict),
     })
 }
 
@@ -260,7 +267,7 @@ pub async fn explain_request(
     state: &State,
     request_id: Uuid,
     asker: Asker<'_>,
-) -> Result<Option<Explanation>, Problem> {
+) -> Result<Option<Explanation>, Refusal> {
     if state.recorder.kept_refusals.is_waiting(request_id) {
         state.recorder.kept_refusals.flush(&state.core.database).await?;
     }
@@ -271,11 +278,15 @@ pub async fn explain_request(
     }
 }
 
-async fn explanation_of_kept(state: &State, kept: Refusal, asker: Asker<'_>) -> Result<Explanation, Problem> {
+async fn explanation_of_kept(
+    state: &State,
+    kept: KeptRefusal,
+    asker: Asker<'_>,
+) -> Result<Explanation, Refusal> {
     let sees = asker.may_see(kept.user_id);
-    let code = kept.code.as_deref().and_then(Code::find);
-    let verdict = if code.is_some() { Verdict::Refused } else { Verdict::LetIn };
-    let lines: Vec<Line> = serde_json::from_value(kept.checks).unwrap_or_default();
+    let code = kept.code.as_deref().and_then(Code::parse);
+    let verdict = if code.is_some() { Verdict::Refused } else { Verdict::Accepted };
+    let lines: Vec<CheckLine> = serde_json::from_value(kept.checks).unwrap_or_default();
     let credential = kept.credential_kind.map(|kind| ExplainedCredential {
         kind,
         id: kept.credential_id,
@@ -283,7 +294,8 @@ async fn explanation_of_kept(state: &State, kept: Refusal, asker: Asker<'_>) -> 
         user_id: kept.user_id.filter(|_| sees),
         username: None,
     });
-    let life = if sees { Some(life(state, credential.as_ref(), Some(kept.request_id)).await?) } else { None };
+    let life =
+        if sees { Some(history_of(state, credential.as_ref(), Some(kept.request_id)).await?) } else { None };
     let only_for = |text: Option<String>| text.filter(|_| sees);
     let request = ExplainedRequest {
         request_id: Some(kept.request_id),
@@ -298,9 +310,9 @@ async fn explanation_of_kept(state: &State, kept: Refusal, asker: Asker<'_>) -> 
     };
     Ok(Explanation {
         verdict,
-        checks: if sees { lines } else { told_to_holder(lines, true, kept.problem["detail"].as_str()) },
-        problem: Some(kept.problem).filter(|problem| !problem.is_null()),
-        credential: named(state, credential).await?,
+        checks: if sees { lines } else { visible_to_owner(lines, true, kept.problem["detail"].as_str()) },
+        problem: Some(kept.problem).filter(|refusal| !refusal.is_null()),
+        credential: with_username(state, credential).await?,
         request: Some(request),
         history: life,
         next: next_steps(code, verdict),
@@ -308,24 +320,24 @@ async fn explanation_of_kept(state: &State, kept: Refusal, asker: Asker<'_>) -> 
 }
 
 /// Returns the history of a credential, and the other events of the request.
-async fn life(
+async fn history_of(
     state: &State,
     credential: Option<&ExplainedCredential>,
     request_id: Option<Uuid>,
-) -> Result<Vec<LifeEvent>, Problem> {
+) -> Result<Vec<HistoryEvent>, Refusal> {
     let of_personal_token = credential
         .filter(|credential| credential.kind == CredentialKind::PersonalToken.as_str())
         .and_then(|credential| credential.id);
     let mut events = match (of_personal_token, credential.and_then(|credential| credential.session_id)) {
         (Some(id), _) => history::events_of_personal_token(state, id).await?,
-        (None, Some(id)) => match history::session_life(state, id, None).await? {
+        (None, Some(id)) => match history::session_history(state, id, None).await? {
             Some(life) => history::events_of_session(state, &life).await?,
             None => Vec::new(),
         },
         (None, None) => Vec::new(),
     };
     if let Some(request_id) = request_id {
-        let is_known = |event: &LifeEvent| event.request_id == Some(request_id);
+        let is_known = |event: &HistoryEvent| event.request_id == Some(request_id);
         if !events.iter().any(is_known) {
             events = history::in_order(events, history::events_of_request(state, request_id).await?);
         }
@@ -333,10 +345,10 @@ async fn life(
     Ok(events)
 }
 
-async fn named(
+async fn with_username(
     state: &State,
     credential: Option<ExplainedCredential>,
-) -> Result<Option<ExplainedCredential>, Problem> {
+) -> Result<Option<ExplainedCredential>, Refusal> {
     let Some(mut credential) = credential else { return Ok(None) };
     if let Some(id) = credential.user_id {
         let found = state.core.database.run(move |connection| user::find(connection, id)).await;
@@ -346,10 +358,10 @@ async fn named(
 }
 
 /// Describes a request with the requirements of its route.
-fn demanded(routes: &RouteTable, target: &Target) -> ExplainedRequest {
+fn required_by(routes: &RouteTable, target: &Target) -> ExplainedRequest {
     let rule = match routes.find(&target.method, &target.path) {
-        Found::Guarded(rule) => Some(rule),
-        Found::Open | Found::Nothing | Found::OtherMethods(_) => None,
+        RouteLookup::Guarded(rule) => Some(rule),
+        RouteLookup::Open | RouteLookup::NotFound | RouteLookup::OtherMethods(_) => None,
     };
     ExplainedRequest {
         method: target.method.to_string(),
@@ -362,8 +374,8 @@ fn demanded(routes: &RouteTable, target: &Target) -> ExplainedRequest {
 
 /// Reduces the checks to what anyone with the token may see, which is what the token says itself and what the
 /// refusal said.
-fn told_to_holder(mut lines: Vec<Line>, is_proven: bool, refusal: Option<&str>) -> Vec<Line> {
-    for line in lines.iter_mut().filter(|line| !is_proven || line.check > Check::Type) {
+fn visible_to_owner(mut lines: Vec<CheckLine>, is_verified: bool, refusal: Option<&str>) -> Vec<CheckLine> {
+    for line in lines.iter_mut().filter(|line| !is_verified || line.check > Check::Type) {
         line.expected = None;
         line.found = refusal.filter(|_| line.outcome == Outcome::Failed).map(str::to_owned);
     }
@@ -397,8 +409,8 @@ pub async fn check_session_of(
     state: &State,
     token: &crate::sessions::refresh_token::RefreshToken,
     trace: &mut Trace,
-) -> Result<crate::sessions::life::SessionLife, Problem> {
-    let found = history::session_life(
+) -> Result<crate::sessions::history::SessionHistory, Refusal> {
+    let found = history::session_history(
         state,
         token.session_id,
         Some(crate::sessions::refresh_token::digest(&token.secret)),

@@ -5,22 +5,23 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::audit::event::{self, Event, EventType, Filter};
+use crate::audit::event::{self, Event, EventFilter, EventType};
 use crate::digest::Digest;
 use crate::guard::lookup;
-use crate::refusal::Problem;
+use crate::refusal::Refusal;
 use crate::sessions::renewal::SESSION_RENEWED;
-use crate::sessions::{EndReason, SessionKind, SessionLife, find_life};
+use crate::sessions::{EndReason, SessionHistory, SessionKind, find_history};
 use crate::state::State;
 use crate::tokens::ended::Ended;
-use crate::tokens::personal_token::{self, PersonalToken, RevokeReason, TokenLife};
+use crate::tokens::personal_token::{self, PersonalToken, PersonalTokenHistory, RevokeReason};
 
 /// The number of events that are read for a history.
 const EVENTS: i64 = 200;
 
 /// An event in the history of a session or personal token.
 #[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
-pub struct LifeEvent {
+#[schema(as = LifeEvent)]
+pub struct HistoryEvent {
     pub at: DateTime<Utc>,
     /// The type of an audit event, or `refreshed`, `session_renewed`, `last_used`, `expires` or `expired`.
     pub event: String,
@@ -37,13 +38,13 @@ pub struct LifeEvent {
     pub request_id: Option<Uuid>,
 }
 
-impl LifeEvent {
+impl HistoryEvent {
     fn plain(at: DateTime<Utc>, event: &str, text: String) -> Self {
         Self { at, event: event.to_owned(), text, by: None, address: None, request_id: None }
     }
 }
 
-impl From<Event> for LifeEvent {
+impl From<Event> for HistoryEvent {
     fn from(event: Event) -> Self {
         let (text, by) = (in_words(&event), by_whom(&event));
         Self {
@@ -134,28 +135,37 @@ fn concerns_credentials(event: &Event) -> bool {
 
 /// Returns the history of a session, even if it has ended. With a digest, the session's refresh token must
 /// have this one.
-pub async fn session_life(
+pub async fn session_history(
     state: &State,
     id: Uuid,
     digest: Option<Digest>,
-) -> Result<Option<SessionLife>, Problem> {
-    state.core.database.run(move |connection| find_life(connection, id, digest)).await.map_err(Problem::from)
+) -> Result<Option<SessionHistory>, Refusal> {
+    state
+        .core
+        .database
+        .run(move |connection| find_history(connection, id, digest))
+        .await
+        .map_err(Refusal::from)
 }
 
 /// Returns the events of a session, in order.
-pub async fn events_of_session(state: &State, life: &SessionLife) -> Result<Vec<LifeEvent>, Problem> {
-    let (id, user_id, since) = (life.id, life.user_id, life.created_at);
+pub async fn events_of_session(
+    state: &State,
+    history: &SessionHistory,
+) -> Result<Vec<HistoryEvent>, Refusal> {
+    let (id, user_id, since) = (history.id, history.user_id, history.created_at);
     // Actions on other accounts belong to the history of those accounts.
     let is_of_others = move |event: &Event| user_id.is_some() && event.subject_id != user_id;
     let events = state
         .core
         .database
         .run(move |connection| {
-            let of_session = Filter { session_id: Some(id), ..Filter::default() };
+            let of_session = EventFilter { session_id: Some(id), ..EventFilter::default() };
             let mut events = event::list(connection, &of_session, EVENTS)?;
             events.retain(|event| !is_of_others(event));
             if user_id.is_some() {
-                let of_user = Filter { subject_id: user_id, since: Some(since), ..Filter::default() };
+                let of_user =
+                    EventFilter { subject_id: user_id, since: Some(since), ..EventFilter::default() };
                 let others = event::list(connection, &of_user, EVENTS)?;
                 let others = others.into_iter().filter(concerns_credentials);
                 let known: Vec<Uuid> = events.iter().map(|event| event.id).collect();
@@ -165,51 +175,52 @@ pub async fn events_of_session(state: &State, life: &SessionLife) -> Result<Vec<
         })
         .await?;
     let events = oldest_first(events);
-    let more = of_row(life, &events);
+    let more = of_row(history, &events);
     Ok(in_order(events, more))
 }
 
 /// Returns the events of a personal token, in order.
-pub async fn events_of_personal_token(state: &State, id: Uuid) -> Result<Vec<LifeEvent>, Problem> {
+pub async fn events_of_personal_token(state: &State, id: Uuid) -> Result<Vec<HistoryEvent>, Refusal> {
     let found = state
         .core
         .database
         .run(move |connection| {
-            let Some(life) = personal_token::find_life(connection, id)? else { return Ok(None) };
-            let PersonalToken { user_id, created_at, .. } = life.token;
-            let filter = Filter { subject_id: user_id, since: Some(created_at), ..Filter::default() };
+            let Some(history) = personal_token::find_history(connection, id)? else { return Ok(None) };
+            let PersonalToken { user_id, created_at, .. } = history.token;
+            let filter =
+                EventFilter { subject_id: user_id, since: Some(created_at), ..EventFilter::default() };
             let events = match user_id {
                 Some(_) => event::list(connection, &filter, EVENTS)?,
                 None => Vec::new(),
             };
-            Ok(Some((life, events)))
+            Ok(Some((history, events)))
         })
         .await?;
-    let Some((life, mut events)) = found else { return Ok(Vec::new()) };
+    let Some((history, mut events)) = found else { return Ok(Vec::new()) };
     let text = id.to_string();
     let is_its_own = |event: &Event| event.detail("token_id") == text;
     events.retain(|event| is_its_own(event) || concerns_credentials(event));
     let events = oldest_first(events);
-    let more = of_token(&life, &events, lookup::database_time(state).await?);
+    let more = of_token(&history, &events, lookup::database_time(state).await?);
     Ok(in_order(events, more))
 }
 
 /// Returns the audit events of a request.
-pub async fn events_of_request(state: &State, request_id: Uuid) -> Result<Vec<LifeEvent>, Problem> {
-    let filter = Filter { request_id: Some(request_id), ..Filter::default() };
+pub async fn events_of_request(state: &State, request_id: Uuid) -> Result<Vec<HistoryEvent>, Refusal> {
+    let filter = EventFilter { request_id: Some(request_id), ..EventFilter::default() };
     let events =
         state.core.database.search(move |connection| event::list(connection, &filter, EVENTS)).await?;
     Ok(oldest_first(events))
 }
 
 /// Sorts events by time. Events of the same time have the order in which they were written.
-fn oldest_first(mut events: Vec<Event>) -> Vec<LifeEvent> {
+fn oldest_first(mut events: Vec<Event>) -> Vec<HistoryEvent> {
     events.sort_by_key(|event| (event.occurred_at, event.id));
-    events.into_iter().map(LifeEvent::from).collect()
+    events.into_iter().map(HistoryEvent::from).collect()
 }
 
 /// Merges two lists by time. Events of the same time keep their order in the lists.
-pub fn in_order(mut events: Vec<LifeEvent>, more: Vec<LifeEvent>) -> Vec<LifeEvent> {
+pub fn in_order(mut events: Vec<HistoryEvent>, more: Vec<HistoryEvent>) -> Vec<HistoryEvent> {
     events.extend(more);
     events.sort_by_key(|event| event.at);
     events
@@ -217,50 +228,54 @@ pub fn in_order(mut events: Vec<LifeEvent>, more: Vec<LifeEvent>) -> Vec<LifeEve
 
 /// Adds what only the session's row says. Uses and refreshes are too frequent to be audit events, and old
 /// events are pruned.
-fn of_row(life: &SessionLife, events: &[LifeEvent]) -> Vec<LifeEvent> {
+fn of_row(history: &SessionHistory, events: &[HistoryEvent]) -> Vec<HistoryEvent> {
     let has = |event_type: EventType| events.iter().any(|event| event.event == event_type.as_str());
     let mut more = Vec::new();
     if !has(EventType::LoginSucceeded) {
-        let text = signed_in(&life.kind, life.device.as_deref().unwrap_or_default());
-        let begun = LifeEvent::plain(life.created_at, EventType::LoginSucceeded.as_str(), text);
-        more.push(LifeEvent { address: life.address.clone(), ..begun });
+        let text = signed_in(&history.kind, history.device.as_deref().unwrap_or_default());
+        let started = HistoryEvent::plain(history.created_at, EventType::LoginSucceeded.as_str(), text);
+        more.push(HistoryEvent { address: history.address.clone(), ..started });
     }
-    if let Some((count @ 1.., Some(at))) = life.refreshed {
+    if let Some((count @ 1.., Some(at))) = history.refreshed {
         let times = if count == 1 { String::new() } else { format!(", {count} times in total") };
-        more.push(LifeEvent::plain(at, "refreshed", format!("refreshed{times}")));
+        more.push(HistoryEvent::plain(at, "refreshed", format!("refreshed{times}")));
     }
-    let secret = match life.kind {
+    let secret = match history.kind {
         SessionKind::Browser => "cookie",
         SessionKind::Api => "refresh token",
         SessionKind::Unknown(_) => "secret",
     };
-    more.extend(life.renewed_at.iter().map(|at| {
+    more.extend(history.renewed_at.iter().map(|at| {
         let text = format!("the session got a new {secret}");
-        LifeEvent::plain(*at, SESSION_RENEWED, text)
+        HistoryEvent::plain(*at, SESSION_RENEWED, text)
     }));
-    if life.last_used_at > life.created_at {
-        more.push(last_used(life.last_used_at));
+    if history.last_used_at > history.created_at {
+        more.push(last_used(history.last_used_at));
     }
-    match &life.ended {
+    match &history.ended {
         Some(Ended { at, reason })
             if !has(EventType::SessionEnded) && !has(EventType::RefreshTokenReused) =>
         {
-            more.push(LifeEvent::plain(*at, EventType::SessionEnded.as_str(), session_ended(reason)));
+            more.push(HistoryEvent::plain(*at, EventType::SessionEnded.as_str(), session_ended(reason)));
         }
         Some(_) => {}
-        None => more.push(end_of(life.expires_at, life.is_expired, "expires unless it is used before")),
+        None => more.push(end_of(history.expires_at, history.is_expired, "expires unless it is used before")),
     }
     more
 }
 
 /// Adds what only a personal token's row says. Using the token does not extend its lifetime.
-fn of_token(life: &TokenLife, events: &[LifeEvent], now: DateTime<Utc>) -> Vec<LifeEvent> {
-    let TokenLife { token, revoked_at, revoked_reason } = life;
+fn of_token(
+    history: &PersonalTokenHistory,
+    events: &[HistoryEvent],
+    now: DateTime<Utc>,
+) -> Vec<HistoryEvent> {
+    let PersonalTokenHistory { token, revoked_at, revoked_reason } = history;
     let revoked = Ended::of_columns(*revoked_at, revoked_reason.as_ref());
     let has = |event_type: EventType| events.iter().any(|event| event.event == event_type.as_str());
     let mut more = Vec::new();
     if !has(EventType::PersonalTokenCreated) {
-        more.push(LifeEvent::plain(
+        more.push(HistoryEvent::plain(
             token.created_at,
             EventType::PersonalTokenCreated.as_str(),
             token_made(&token.name),
@@ -270,7 +285,7 @@ fn of_token(life: &TokenLife, events: &[LifeEvent], now: DateTime<Utc>) -> Vec<L
     match revoked {
         Some(Ended { at, reason }) if !has(EventType::PersonalTokenRevoked) => {
             let event_type = EventType::PersonalTokenRevoked;
-            more.push(LifeEvent::plain(at, event_type.as_str(), token_revoked(reason)));
+            more.push(HistoryEvent::plain(at, event_type.as_str(), token_revoked(reason)));
         }
         Some(_) => {}
         None => more.push(end_of(token.expires_at, token.expires_at <= now, "expires")),
@@ -278,13 +293,13 @@ fn of_token(life: &TokenLife, events: &[LifeEvent], now: DateTime<Utc>) -> Vec<L
     more
 }
 
-fn last_used(at: DateTime<Utc>) -> LifeEvent {
-    LifeEvent::plain(at, "last_used", "last used".to_owned())
+fn last_used(at: DateTime<Utc>) -> HistoryEvent {
+    HistoryEvent::plain(at, "last_used", "last used".to_owned())
 }
 
-fn end_of(at: DateTime<Utc>, is_over: bool, expires: &str) -> LifeEvent {
+fn end_of(at: DateTime<Utc>, is_over: bool, expires: &str) -> HistoryEvent {
     let (event, text) = if is_over { ("expired", "expired") } else { ("expires", expires) };
-    LifeEvent::plain(at, event, text.to_owned())
+    HistoryEvent::plain(at, event, text.to_owned())
 }
 
 #[cfg(test)]

@@ -3,9 +3,9 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::audit::refusals::{self, Filter, Refusal};
+use crate::audit::refusals::{self, KeptRefusal, RefusalFilter};
 use crate::http::pagination::{Page, PageRequest};
-use crate::refusal::Problem;
+use crate::refusal::Refusal;
 use crate::state::State;
 
 /// The parameters of a listing of kept refusals.
@@ -27,10 +27,10 @@ pub struct RefusalQuery {
 ///
 /// # Errors
 /// `validation_failed`.
-pub async fn list_refusals(state: &State, query: RefusalQuery) -> Result<Page<Refusal>, Problem> {
+pub async fn list_refusals(state: &State, query: RefusalQuery) -> Result<Page<KeptRefusal>, Refusal> {
     let list = format!("refusals {:?} {:?} {:?} {:?}", query.user, query.code, query.route, query.since);
     let request = PageRequest::read(&state.core.secret_keys, list, None, query.cursor.as_deref())?;
-    let filter = Filter {
+    let filter = RefusalFilter {
         user_id: query.user,
         code: query.code,
         route: query.route,

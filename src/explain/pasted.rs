@@ -6,13 +6,13 @@ use actix_web::http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use serde_json::Value;
 
 use super::curl::Curl;
-use crate::guard::credential::{self, Sent};
-use crate::refusal::{Code, Problem};
+use crate::guard::credential::{self, SentCredential};
+use crate::refusal::{Code, Refusal};
 use crate::sessions::refresh_token;
 
 /// The result of parsing.
 pub struct Pasted {
-    pub credential: Result<PastedCredential, Problem>,
+    pub credential: Result<PastedCredential, Refusal>,
     /// The request that the credential was sent with, if the text contains it.
     pub target: Option<Target>,
 }
@@ -20,7 +20,7 @@ pub struct Pasted {
 /// A credential that was pasted.
 pub enum PastedCredential {
     /// A credential for a guarded endpoint.
-    Sent(Sent),
+    Sent(SentCredential),
     /// A refresh token for `POST /api/v1/auth/refresh`.
     RefreshToken(String),
 }
@@ -59,7 +59,7 @@ pub fn read(text: &str) -> Pasted {
     alone(Ok(bare(text)))
 }
 
-fn alone(credential: Result<PastedCredential, Problem>) -> Pasted {
+fn alone(credential: Result<PastedCredential, Refusal>) -> Pasted {
     Pasted { credential, target: None }
 }
 
@@ -68,23 +68,23 @@ fn bare(token: &str) -> PastedCredential {
     if token.starts_with(refresh_token::PREFIX) {
         PastedCredential::RefreshToken(token.to_owned())
     } else {
-        PastedCredential::Sent(Sent::Bearer(token.to_owned()))
+        PastedCredential::Sent(SentCredential::Bearer(token.to_owned()))
     }
 }
 
-fn missing() -> Problem {
+fn missing() -> Refusal {
     let detail = "The text contains no credential. Paste a token, an Authorization header, or the curl \
                   command line with it.";
-    Problem::new(Code::CredentialsMissing, detail)
+    Refusal::new(Code::CredentialsMissing, detail)
 }
 
 /// Returns the token in the members of a token response or a request body.
-fn of_members(member: impl Fn(&str) -> Option<String>) -> Result<PastedCredential, Problem> {
+fn of_members(member: impl Fn(&str) -> Option<String>) -> Result<PastedCredential, Refusal> {
     let token = ["access_token", "token", "refresh_token"].into_iter().find_map(member);
     token.map(|token| bare(&token)).ok_or_else(missing)
 }
 
-fn of_header(value: &str) -> Result<PastedCredential, Problem> {
+fn of_header(value: &str) -> Result<PastedCredential, Refusal> {
     let mut headers = HeaderMap::new();
     if let Ok(value) = HeaderValue::from_str(value) {
         headers.insert(AUTHORIZATION, value);
@@ -122,7 +122,7 @@ fn target(method: &str, address: &str) -> Option<Target> {
 fn read_curl(text: &str) -> Pasted {
     let Some(curl) = Curl::read(text) else {
         let detail = "The command line has an unclosed quotation mark. Paste all of it.";
-        return alone(Err(Problem::new(Code::CredentialsMalformed, detail)));
+        return alone(Err(Refusal::new(Code::CredentialsMalformed, detail)));
     };
     let header = curl.headers.iter().rev().find_map(|line| header_line(line));
     let credential = match (header, &curl.data) {
@@ -134,7 +134,7 @@ fn read_curl(text: &str) -> Pasted {
     Pasted { credential, target }
 }
 
-fn of_body(data: &str) -> Result<PastedCredential, Problem> {
+fn of_body(data: &str) -> Result<PastedCredential, Refusal> {
     match serde_json::from_str::<Value>(data) {
         Ok(Value::Object(members)) => of_members(|name| members.get(name)?.as_str().map(str::to_owned)),
         _ => Err(missing()),
@@ -149,7 +149,7 @@ mod tests {
 
     fn bearer(text: &str) -> Option<String> {
         match read(text).credential {
-            Ok(PastedCredential::Sent(Sent::Bearer(token))) => Some(token),
+            Ok(PastedCredential::Sent(SentCredential::Bearer(token))) => Some(token),
             _ => None,
         }
     }
@@ -231,7 +231,7 @@ mod tests {
     #[test]
     fn basic_is_read_from_its_option_and_nothing_from_nothing() {
         let basic = read("curl -u alice:dwp_y http://h").credential;
-        let expected = Sent::Basic { username: "alice".into(), token: "dwp_y".into() };
+        let expected = SentCredential::Basic { username: "alice".into(), token: "dwp_y".into() };
         assert!(matches!(basic, Ok(PastedCredential::Sent(sent)) if sent == expected));
         for (text, code) in [
             ("curl http://h", Code::CredentialsMissing),
@@ -239,7 +239,7 @@ mod tests {
             ("{\"a\": 1}", Code::CredentialsMissing),
             ("Token abc", Code::SchemeUnsupported),
         ] {
-            assert_eq!(read(text).credential.err().map(|problem| problem.code()), Some(code), "{text}");
+            assert_eq!(read(text).credential.err().map(|refusal| refusal.code()), Some(code), "{text}");
         }
     }
 

@@ -113,7 +113,7 @@ pub fn delete_leftovers(folder: &Path, prefix: &str, suffix: &str) {
 ///
 /// # Errors
 /// [`FileError::Owner`], or the operating system's.
-pub fn put_data_folder_right(folder: &Path) -> Result<(), FileError> {
+pub fn repair_data_folder(folder: &Path) -> Result<(), FileError> {
     const WHAT: &str = "the data folder";
     let found = fs::metadata(folder).map_err(|error| FileError::io(WHAT, folder, error))?;
     check_owner(WHAT, folder, &found)?;
@@ -122,7 +122,7 @@ pub fn put_data_folder_right(folder: &Path) -> Result<(), FileError> {
     }
     let is_own = found.uid() == geteuid().as_raw();
     if is_own && holds_only_own(folder) {
-        return put_right(WHAT, folder, data_folder_mode());
+        return repair(WHAT, folder, data_folder_mode());
     }
     if found.mode() & 0o022 != 0 {
         let advice = if is_own {
@@ -147,7 +147,7 @@ fn holds_only_own(folder: &Path) -> bool {
 }
 
 /// Revokes other users' access to a file or folder. Does nothing if it does not exist.
-pub fn put_right(what: &'static str, path: &Path, mode: u32) -> Result<(), FileError> {
+pub fn repair(what: &'static str, path: &Path, mode: u32) -> Result<(), FileError> {
     let found = match fs::symlink_metadata(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
         found => found.map_err(|error| FileError::io(what, path, error))?,
@@ -315,11 +315,11 @@ mod tests {
         let data = path.join("data");
         create_folders("x", &data, 0o777).unwrap();
         fs::write(data.join("postgres.log"), "").unwrap();
-        put_data_folder_right(&data).unwrap();
+        repair_data_folder(&data).unwrap();
         assert_eq!(mode(&data), data_folder_mode());
         fs::set_permissions(&data, Permissions::from_mode(0o755)).unwrap();
         fs::write(data.join("of another program"), "").unwrap();
-        put_data_folder_right(&data).unwrap();
+        repair_data_folder(&data).unwrap();
         assert_eq!(mode(&data), 0o755, "another program may need it so");
     }
 

@@ -16,8 +16,8 @@ use super::{checks, credential, csrf};
 use crate::audit::Origin;
 use crate::http::conditions::Conditions;
 use crate::http::request::Input;
-use crate::http::routing::{Asks, Rule};
-use crate::refusal::Problem;
+use crate::http::routing::{RequiresPermission, Rule};
+use crate::refusal::Refusal;
 use crate::state::{self, State};
 
 /// An endpoint's requirements for its caller, as a type.
@@ -51,17 +51,17 @@ pub struct Authorized<R, I = ()> {
 }
 
 impl<R: Requirement, I: Input> FromRequest for Authorized<R, I> {
-    type Error = Problem;
-    type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
+    type Error = Refusal;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Refusal>>>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let (request, payload) = (request.clone(), payload.take());
         Box::pin(async move {
             let state = state::of(&request)?;
             let mut trace = Trace::default();
-            let let_in = let_in(state, &request, payload, R::RULE, &mut trace).await;
+            let authorized = authorize(state, &request, payload, R::RULE, &mut trace).await;
             trace.keep(&request);
-            let (caller, payload) = let_in?;
+            let (caller, payload) = authorized?;
             let input = I::read(&request, payload).await?;
             if !I::READS_CONDITIONS && !csrf::is_safe(request.method()) {
                 Conditions::of(request.headers()).check_untagged()?;
@@ -74,13 +74,13 @@ impl<R: Requirement, I: Input> FromRequest for Authorized<R, I> {
 }
 
 /// Runs the guard's checks. Returns the body too, because the input is still to be read from it.
-async fn let_in(
+async fn authorize(
     state: &State,
     request: &HttpRequest,
     payload: Payload,
     rule: Rule,
     trace: &mut Trace,
-) -> Result<(Caller, Payload), Problem> {
+) -> Result<(Caller, Payload), Refusal> {
     let mut caller = checks::identify(state, request, trace).await?;
     caller.required = rule.permission;
     let payload = match caller.credential {
@@ -96,16 +96,16 @@ async fn let_in(
 
 /// The caller, if the request has a credential, and the input. It is for endpoints that anyone may use and
 /// that show some callers more. A credential must be valid if one is sent.
-pub struct Known<I> {
+pub struct MaybeAuthorized<I> {
     /// The sender of the request. `None` if no credential was sent.
     pub caller: Option<Caller>,
     /// The parsed input.
     pub input: I,
 }
 
-impl<I: Input> FromRequest for Known<I> {
-    type Error = Problem;
-    type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
+impl<I: Input> FromRequest for MaybeAuthorized<I> {
+    type Error = Refusal;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Refusal>>>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let (request, payload) = (request.clone(), payload.take());
@@ -115,16 +115,16 @@ impl<I: Input> FromRequest for Known<I> {
                 return Ok(Self { caller: None, input: I::read(&request, payload).await? });
             }
             let mut trace = Trace::default();
-            let let_in = let_in(state, &request, payload, AnyCaller::RULE, &mut trace).await;
+            let authorized = authorize(state, &request, payload, AnyCaller::RULE, &mut trace).await;
             trace.keep(&request);
-            let (caller, payload) = let_in?;
+            let (caller, payload) = authorized?;
             Ok(Self { caller: Some(caller), input: I::read(&request, payload).await? })
         })
     }
 }
 
-impl<I> Asks for Known<I> {}
+impl<I> RequiresPermission for MaybeAuthorized<I> {}
 
-impl<R: Requirement, I> Asks for Authorized<R, I> {
+impl<R: Requirement, I> RequiresPermission for Authorized<R, I> {
     const RULE: Option<Rule> = Some(R::RULE);
 }

@@ -11,13 +11,13 @@ use super::check::Check;
 use super::session_cookie::{self, SentCookie};
 use super::{header_mistakes, refusals};
 use crate::http::cookies::BrowserSettings;
-use crate::refusal::{Code, Dialect, Problem};
+use crate::refusal::{Code, Dialect, Refusal};
 use crate::sessions::CookieDigest;
 use crate::tokens::personal_token;
 
 /// A credential as it was sent.
 #[derive(Clone, PartialEq, Eq)]
-pub enum Sent {
+pub enum SentCredential {
     /// `Authorization: Bearer …` (RFC 6750, section 2.1).
     Bearer(String),
     /// `Authorization: Basic …` (RFC 7617), with a personal access token as the password.
@@ -31,7 +31,7 @@ pub enum Sent {
     Cookie(CookieDigest),
 }
 
-impl Sent {
+impl SentCredential {
     /// Describes how the credential was sent.
     #[must_use]
     pub fn in_words(&self) -> String {
@@ -55,7 +55,7 @@ pub fn check_of(code: Code) -> Check {
     }
 }
 
-impl std::fmt::Debug for Sent {
+impl std::fmt::Debug for SentCredential {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str(match self {
             Self::Bearer(_) => "Bearer …",
@@ -71,27 +71,27 @@ impl std::fmt::Debug for Sent {
 /// # Errors
 /// `credentials_missing`, `credentials_ambiguous`, `credentials_malformed`, `scheme_unsupported`. A cookie
 /// that this server did not sign is `token_unknown`.
-pub fn read(request: &HttpRequest, settings: &BrowserSettings) -> Result<Sent, Problem> {
+pub fn read(request: &HttpRequest, settings: &BrowserSettings) -> Result<SentCredential, Refusal> {
     if request.app_data::<Dialect>().is_some_and(|dialect| dialect.takes_cookie_alone()) {
         refuse_header(request.headers())?;
     } else if let Some(sent) = read_header(request.headers())? {
         return Ok(sent);
     }
-    match session_cookie::sent(request, settings) {
-        SentCookie::Signed(digest) => Ok(Sent::Cookie(digest)),
+    match session_cookie::read_cookie(request, settings) {
+        SentCookie::Signed(digest) => Ok(SentCredential::Cookie(digest)),
         SentCookie::Forged => Err(refusals::cookie_unknown()),
         SentCookie::Missing => Err(missing(request)),
     }
 }
 
 /// Refuses any `Authorization` header. Browsers also add one to forms of other sites, and no page needs it.
-fn refuse_header(headers: &HeaderMap) -> Result<(), Problem> {
+fn refuse_header(headers: &HeaderMap) -> Result<(), Refusal> {
     let Some(header) = headers.get(AUTHORIZATION) else { return Ok(()) };
     let word = header.to_str().ok().and_then(|text| text.split_ascii_whitespace().next());
     let scheme = word.and_then(header_mistakes::scheme);
     let detail = "Pages accept only the session cookie, but an Authorization header was sent. Open the page \
                   without the header, or send the token to the API under /api/v1.";
-    Err(Problem::new(Code::SchemeUnsupported, detail).with("scheme", scheme))
+    Err(Refusal::new(Code::SchemeUnsupported, detail).with("scheme", scheme))
 }
 
 /// Headers and query parameters in which clients of other servers send their tokens.
@@ -100,7 +100,7 @@ const OTHER_PARAMETERS: [&str; 5] = ["access_token", "api_key", "apikey", "auth_
 /// The number of parameters that are searched for them.
 const PARAMETERS_MAX: usize = 100;
 
-fn missing(request: &HttpRequest) -> Problem {
+fn missing(request: &HttpRequest) -> Refusal {
     let names = request.query_string().split('&').filter_map(|pair| pair.split('=').next());
     let mut names = names.take(PARAMETERS_MAX);
     let detail = if let Some(name) =
@@ -116,19 +116,19 @@ fn missing(request: &HttpRequest) -> Problem {
          `Authorization: Bearer <access token>`."
             .to_owned()
     };
-    Problem::new(Code::CredentialsMissing, detail)
+    Refusal::new(Code::CredentialsMissing, detail)
 }
 
 /// Reads the `Authorization` header. Returns `None` if there is none.
 ///
 /// # Errors
 /// `credentials_ambiguous`, `credentials_malformed`, `scheme_unsupported`.
-pub fn read_header(headers: &HeaderMap) -> Result<Option<Sent>, Problem> {
+pub fn read_header(headers: &HeaderMap) -> Result<Option<SentCredential>, Refusal> {
     let mut sent = headers.get_all(AUTHORIZATION);
     let Some(header) = sent.next() else { return Ok(None) };
     if sent.next().is_some() {
         let detail = "More than one Authorization header was sent. Send exactly one.";
-        return Err(Problem::new(Code::CredentialsAmbiguous, detail));
+        return Err(Refusal::new(Code::CredentialsAmbiguous, detail));
     }
     // A header must be visible ASCII. Tokens are long enough that `is_ascii`, which compares whole machine
     // words, pays off.
@@ -141,7 +141,7 @@ pub fn read_header(headers: &HeaderMap) -> Result<Option<Sent>, Problem> {
     read_value(text.trim_ascii()).map(Some)
 }
 
-fn read_value(text: &str) -> Result<Sent, Problem> {
+fn read_value(text: &str) -> Result<SentCredential, Refusal> {
     let (scheme, rest) = text.split_once([' ', '\t']).unwrap_or((text, ""));
     if scheme.is_empty() {
         return Err(malformed(
@@ -161,12 +161,12 @@ fn read_value(text: &str) -> Result<Sent, Problem> {
     }
 }
 
-fn read_bearer(rest: &str) -> Result<Sent, Problem> {
+fn read_bearer(rest: &str) -> Result<SentCredential, Refusal> {
     let mut words = rest.split_ascii_whitespace();
     let mistake = header_mistakes::of_bearer(rest);
     match (words.next(), words.next(), mistake) {
-        (Some(token), None, None) => Ok(Sent::Bearer(token.to_owned())),
-        (Some(_), None, Some(mistake)) => Err(Problem::new(Code::TokenMalformed, mistake)),
+        (Some(token), None, None) => Ok(SentCredential::Bearer(token.to_owned())),
+        (Some(_), None, Some(mistake)) => Err(Refusal::new(Code::TokenMalformed, mistake)),
         (None, ..) => Err(malformed("`Bearer` is not followed by a token. Send `Bearer <access token>`.")),
         (_, _, mistake) => Err(malformed(
             mistake.unwrap_or("`Bearer` is followed by more than one word. A token contains no spaces."),
@@ -178,10 +178,10 @@ fn read_bearer(rest: &str) -> Result<Sent, Problem> {
 #[must_use]
 pub fn is_sent(request: &HttpRequest, settings: &BrowserSettings) -> bool {
     request.headers().contains_key(AUTHORIZATION)
-        || session_cookie::sent(request, settings) != SentCookie::Missing
+        || session_cookie::read_cookie(request, settings) != SentCookie::Missing
 }
 
-fn read_basic(encoded: &str) -> Result<Sent, Problem> {
+fn read_basic(encoded: &str) -> Result<SentCredential, Refusal> {
     const LENIENT: GeneralPurposeConfig =
         GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
     let engine = GeneralPurpose::new(&base64::alphabet::STANDARD, LENIENT);
@@ -193,18 +193,18 @@ fn read_basic(encoded: &str) -> Result<Sent, Problem> {
         return Err(malformed(header_mistakes::of_basic(encoded)));
     };
     if let Some(mistake) = header_mistakes::of_basic_token(token) {
-        return Err(Problem::new(Code::TokenMalformed, mistake));
+        return Err(Refusal::new(Code::TokenMalformed, mistake));
     }
-    Ok(Sent::Basic { username: username.to_owned(), token: token.to_owned() })
+    Ok(SentCredential::Basic { username: username.to_owned(), token: token.to_owned() })
 }
 
-fn malformed(detail: &str) -> Problem {
-    Problem::new(Code::CredentialsMalformed, detail)
+fn malformed(detail: &str) -> Refusal {
+    Refusal::new(Code::CredentialsMalformed, detail)
 }
 
 /// Refuses an unsupported scheme. The scheme is repeated only if it is a known one followed by something.
 /// Anything else may be a secret.
-fn unsupported(value: &str, scheme: &str, rest: &str) -> Problem {
+fn unsupported(value: &str, scheme: &str, rest: &str) -> Refusal {
     let known = header_mistakes::other_scheme(scheme).filter(|_| !rest.trim_ascii().is_empty());
     let detail = match known {
         Some(name) => format!(
@@ -213,7 +213,7 @@ fn unsupported(value: &str, scheme: &str, rest: &str) -> Problem {
         ),
         None => header_mistakes::of_value(value).to_owned(),
     };
-    Problem::new(Code::SchemeUnsupported, detail).with("scheme", known)
+    Refusal::new(Code::SchemeUnsupported, detail).with("scheme", known)
 }
 
 #[cfg(test)]
@@ -222,26 +222,29 @@ mod tests {
 
     use super::*;
 
-    fn read_one(value: &[u8]) -> Result<Option<Sent>, Code> {
+    fn read_one(value: &[u8]) -> Result<Option<SentCredential>, Code> {
         let mut headers = HeaderMap::new();
         headers.append(AUTHORIZATION, HeaderValue::from_bytes(value).expect("a header value"));
-        read_header(&headers).map_err(|problem| problem.code())
+        read_header(&headers).map_err(|refusal| refusal.code())
     }
 
     #[test]
     fn the_scheme_is_matched_without_regard_to_case() {
         for scheme in ["Bearer", "bearer", "BEARER", "bEaReR"] {
-            assert_eq!(read_one(format!("{scheme} abc").as_bytes()), Ok(Some(Sent::Bearer("abc".into()))));
+            assert_eq!(
+                read_one(format!("{scheme} abc").as_bytes()),
+                Ok(Some(SentCredential::Bearer("abc".into())))
+            );
         }
     }
 
     #[test]
     fn what_was_sent_is_told_by_its_kind_and_never_shown() {
-        let basic = Sent::Basic { username: "alice".into(), token: "secret".into() };
+        let basic = SentCredential::Basic { username: "alice".into(), token: "secret".into() };
         for (sent, words, debug) in [
-            (Sent::Bearer("secret".into()), "`Authorization: Bearer …`", "Bearer …"),
+            (SentCredential::Bearer("secret".into()), "`Authorization: Bearer …`", "Bearer …"),
             (basic, "`Authorization: Basic …`", "Basic …"),
-            (Sent::Cookie(CookieDigest::of("key")), "the session cookie", "Cookie …"),
+            (SentCredential::Cookie(CookieDigest::of("key")), "the session cookie", "Cookie …"),
         ] {
             assert_eq!((sent.in_words().as_str(), format!("{sent:?}").as_str()), (words, debug));
         }
@@ -296,7 +299,7 @@ mod tests {
 
     #[test]
     fn basic_is_taken_with_and_without_padding_and_keeps_colons_in_the_token() {
-        let expected = Some(Sent::Basic { username: "al".into(), token: "dwp_x:y".into() });
+        let expected = Some(SentCredential::Basic { username: "al".into(), token: "dwp_x:y".into() });
         assert_eq!(read_one(b"Basic YWw6ZHdwX3g6eQ=="), Ok(expected.clone()));
         assert_eq!(read_one(b"basic YWw6ZHdwX3g6eQ"), Ok(expected));
     }
@@ -320,8 +323,8 @@ mod tests {
         ] {
             let mut headers = HeaderMap::new();
             headers.append(AUTHORIZATION, HeaderValue::from_str(secret).expect("a header value"));
-            let problem = read_header(&headers).expect_err("a refusal");
-            let shown = format!("{}{:?}", problem.detail(), problem.members());
+            let refusal = read_header(&headers).expect_err("a refusal");
+            let shown = format!("{}{:?}", refusal.detail(), refusal.members());
             assert!(!shown.contains("secret") && !shown.contains("battery"), "{secret}: {shown}");
         }
     }
@@ -330,8 +333,8 @@ mod tests {
     fn known_schemes_are_named() {
         let mut headers = HeaderMap::new();
         headers.append(AUTHORIZATION, HeaderValue::from_static("token abc"));
-        let problem = read_header(&headers).expect_err("not a scheme of ours");
-        assert!(problem.detail().contains("`Token`"), "{}", problem.detail());
-        assert_eq!(problem.members()["scheme"], "Token");
+        let refusal = read_header(&headers).expect_err("not a scheme of ours");
+        assert!(refusal.detail().contains("`Token`"), "{}", refusal.detail());
+        assert_eq!(refusal.members()["scheme"], "Token");
     }
 }

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use crate::http::cookies::{BrowserSettings, FORM_COOKIE};
 use crate::http::request::{Form, Input, read_body};
 use crate::random;
-use crate::refusal::{Code, Problem};
+use crate::refusal::{Code, Refusal};
 use crate::secret_key::{Purpose, SecretKeys};
 use crate::state::State;
 
@@ -51,7 +51,7 @@ pub async fn check(
     request: &HttpRequest,
     payload: Payload,
     session_id: Uuid,
-) -> Result<Payload, Problem> {
+) -> Result<Payload, Refusal> {
     check_site(request, &state.web.browser)?;
     let bound_to: [&[u8]; 2] = [b"session", session_id.as_bytes()];
     check_token(state, request, payload, &bound_to).await
@@ -59,7 +59,7 @@ pub async fn check(
 
 /// Checks that the request comes from one of this server's pages, by Fetch Metadata. For browsers and
 /// connections without it, the `Origin` decides (RFC 6454).
-fn check_site(request: &HttpRequest, settings: &BrowserSettings) -> Result<(), Problem> {
+fn check_site(request: &HttpRequest, settings: &BrowserSettings) -> Result<(), Refusal> {
     let header = |name: &str| request.headers().get(name).map(|value| value.as_bytes());
     let ours = &settings.origin;
     match (header(SITE), header(ORIGIN.as_str())) {
@@ -95,7 +95,7 @@ async fn check_token(
     request: &HttpRequest,
     payload: Payload,
     bound_to: &[&[u8]],
-) -> Result<Payload, Problem> {
+) -> Result<Payload, Refusal> {
     let (token, payload) = match request.headers().get(HEADER) {
         Some(token) => (token.to_str().unwrap_or_default().to_owned(), payload),
         None if Form::is_sent(request) => {
@@ -121,8 +121,8 @@ fn payload_of(body: Vec<u8>) -> Payload {
     Payload::Stream { payload: Box::pin(chunk) }
 }
 
-fn failed(detail: &str) -> Problem {
-    Problem::new(Code::CsrfFailed, detail)
+fn failed(detail: &str) -> Refusal {
+    Refusal::new(Code::CsrfFailed, detail)
 }
 
 /// Refuses an unsafe Basic request from another site, because a browser adds such a credential to other
@@ -130,7 +130,7 @@ fn failed(detail: &str) -> Problem {
 ///
 /// # Errors
 /// `csrf_failed`.
-pub fn refuse_cross_site(request: &HttpRequest, settings: &BrowserSettings) -> Result<(), Problem> {
+pub fn refuse_cross_site(request: &HttpRequest, settings: &BrowserSettings) -> Result<(), Refusal> {
     let header = |name: &str| request.headers().get(name).map(|value| value.as_bytes());
     let is_trusted = |origin: &[u8]| {
         origin == settings.origin.as_bytes()
@@ -148,22 +148,22 @@ pub fn refuse_cross_site(request: &HttpRequest, settings: &BrowserSettings) -> R
 }
 
 /// The CSRF token of a form that is shown before sign-in. It is bound to a random cookie and needs no row.
-pub struct Before {
+pub struct AnonymousFormToken {
     /// The value of the form's field.
     pub token: String,
     cookie: Option<Cookie<'static>>,
 }
 
-impl Before {
+impl AnonymousFormToken {
     /// Creates the token for a form that is about to be shown.
     #[must_use]
     pub fn of(state: &State, request: &HttpRequest) -> Self {
         let name = state.web.browser.cookie_name(FORM_COOKIE);
         if let Some(sent) = request.cookie(&name).filter(|cookie| cookie.value().len() == 43) {
-            return Self { token: token_before(state, sent.value()), cookie: None };
+            return Self { token: anonymous_form_token(state, sent.value()), cookie: None };
         }
         let value = URL_SAFE_NO_PAD.encode(random::bytes::<32>());
-        let token = token_before(state, &value);
+        let token = anonymous_form_token(state, &value);
         let cookie = Cookie::build(name, value)
             .path("/")
             .http_only(true)
@@ -184,15 +184,15 @@ impl Before {
     }
 }
 
-fn token_before(state: &State, cookie: &str) -> String {
+fn anonymous_form_token(state: &State, cookie: &str) -> String {
     URL_SAFE_NO_PAD.encode(state.core.secret_keys.mac(Purpose::Csrf, &[b"form", cookie.as_bytes()]))
 }
 
 /// A form that was sent before sign-in, with a valid CSRF token.
-pub struct FormBefore(pub Form);
+pub struct AnonymousForm(pub Form);
 
-impl Input for FormBefore {
-    async fn read(request: &HttpRequest, payload: Payload) -> Result<Self, Problem> {
+impl Input for AnonymousForm {
+    async fn read(request: &HttpRequest, payload: Payload) -> Result<Self, Refusal> {
         let state = crate::state::of(request)?;
         check_site(request, &state.web.browser)?;
         let form = Form::read(request, payload).await?;

@@ -6,18 +6,18 @@ use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
 
 use crate::audit::Origin;
-use crate::http::routing::Asks;
-use crate::refusal::{Problem, RequestId};
+use crate::http::routing::RequiresPermission;
+use crate::refusal::{Refusal, RequestId};
 use crate::state::State;
 
 /// Extracts the origin of a request without its caller.
 pub struct RequestOrigin(pub Origin);
 
-impl Asks for RequestOrigin {}
+impl RequiresPermission for RequestOrigin {}
 
 impl FromRequest for RequestOrigin {
-    type Error = Problem;
-    type Future = Ready<Result<Self, Problem>>;
+    type Error = Refusal;
+    type Future = Ready<Result<Self, Refusal>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         ready(Ok(Self(origin(request))))

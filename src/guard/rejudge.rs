@@ -7,17 +7,17 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::caller::{Caller, Credential};
-use super::checks::{self, Outdated};
+use super::checks::{self, SessionCheckError};
 use super::refusals;
 use super::trace::Trace;
 use crate::database::{Connection, Queried};
 use crate::http::routing::Rule;
-use crate::refusal::Problem;
+use crate::refusal::Refusal;
 use crate::sessions::unchanged::{self, SentSecret};
-use crate::sessions::{find_browser_standing, find_standing};
+use crate::sessions::{find_browser_state, find_state};
 use crate::state::State;
-use crate::tokens::access_token::AccessTokenFlaw;
-use crate::tokens::owner::Holder;
+use crate::tokens::access_token::AccessTokenError;
+use crate::tokens::owner::Owner;
 use crate::tokens::{personal_token, revocation};
 use crate::users::user;
 
@@ -31,29 +31,30 @@ pub async fn transaction<T, F>(
     caller: &Caller,
     account: Option<Uuid>,
     mut work: F,
-) -> Result<T, Problem>
+) -> Result<T, Refusal>
 where
     T: Send + 'static,
-    F: FnMut(&mut Connection, &Caller) -> Queried<Result<T, Problem>> + Send + 'static,
+    F: FnMut(&mut Connection, &Caller) -> Queried<Result<T, Refusal>> + Send + 'static,
 {
     let (seen, grace) = (caller.clone(), state.tokens.lifetimes.refresh_grace);
-    let made =
-        state.core.database.transaction(move |connection| match judge(connection, &seen, account, grace)? {
+    let made = state.core.database.transaction(move |connection| {
+        match recheck(connection, &seen, account, grace)? {
             Ok(caller) => work(connection, &caller),
             Err(refused) => Ok(Err(refused)),
-        });
+        }
+    });
     made.await?
 }
 
 /// Locks the rows and checks the caller. Users' rows are locked in the order of their IDs, because two
 /// callers who act on each other would otherwise deadlock. A row that will be written gets the stronger lock
 /// at once.
-fn judge(
+fn recheck(
     connection: &mut Connection,
     seen: &Caller,
     account: Option<Uuid>,
     grace: Duration,
-) -> Queried<Result<Caller, Problem>> {
+) -> Queried<Result<Caller, Refusal>> {
     if let Some(first) = account.filter(|id| *id <= seen.user_id) {
         user::lock_row(connection, first)?;
     }
@@ -61,7 +62,7 @@ fn judge(
     if is_unchanged(connection, seen, locks, grace)? {
         return Ok(Ok(seen.clone()));
     }
-    look_again(connection, seen, grace)
+    check_again(connection, seen, grace)
 }
 
 /// Checks with one statement that nothing has changed, which is nearly always so.
@@ -82,11 +83,11 @@ fn is_unchanged(connection: &mut Connection, seen: &Caller, locks: bool, grace: 
 }
 
 /// Repeats the guard's checks on the current rows.
-fn look_again(
+fn check_again(
     connection: &mut Connection,
     seen: &Caller,
     grace: Duration,
-) -> Queried<Result<Caller, Problem>> {
+) -> Queried<Result<Caller, Refusal>> {
     let trace = &mut Trace::default();
     let judged = match &seen.credential {
         Credential::AccessToken { session_id, kid, version, generation, .. } => {
@@ -94,12 +95,12 @@ fn look_again(
             check_access_token(connection, *session_id, kid, presented, grace)?
         }
         Credential::SessionCookie { digest, .. } => {
-            let browser = find_browser_standing(connection, digest, grace, false)?;
+            let browser = find_browser_state(connection, digest, grace, false)?;
             let browser = browser.as_ref().ok_or_else(refusals::cookie_unknown);
             browser.and_then(|browser| checks::check_browser(browser, trace).cloned())
         }
         Credential::PersonalToken { digest, .. } => {
-            let token = personal_token::find_standing(connection, digest)?;
+            let token = personal_token::find_state(connection, digest)?;
             let token = token.as_ref().ok_or_else(refusals::personal_token_unknown);
             token.and_then(|token| checks::check_personal_token(token, None, trace).cloned())
         }
@@ -117,22 +118,22 @@ fn check_access_token(
     kid: &str,
     (version, generation): (i64, i32),
     grace: Duration,
-) -> Queried<Result<Holder, Problem>> {
-    let (key_revoked_at, standing) = find_standing(connection, session_id, kid, grace)?;
+) -> Queried<Result<Owner, Refusal>> {
+    let (key_revoked_at, current) = find_state(connection, session_id, kid, grace)?;
     if key_revoked_at.is_some() {
-        return Ok(Err(refusals::access_token_flaw(AccessTokenFlaw::SignatureInvalid)));
+        return Ok(Err(refusals::access_token_error(AccessTokenError::SignatureInvalid)));
     }
-    let Some(standing) = standing else { return Ok(Err(refusals::session_unknown())) };
-    Ok(match checks::check_standing(version, generation, &standing, &mut Trace::default()) {
+    let Some(current) = current else { return Ok(Err(refusals::session_unknown())) };
+    Ok(match checks::check_session_state(version, generation, &current, &mut Trace::default()) {
         Ok(user) => Ok(user.clone()),
-        Err(Outdated::Refused(problem)) => Err(problem),
-        Err(Outdated::VersionRaised(user_id)) => {
+        Err(SessionCheckError::Refused(refusal)) => Err(refusal),
+        Err(SessionCheckError::VersionRaised(user_id)) => {
             Err(refusals::version_raised(revocation::find_of_user(connection, user_id, version)?))
         }
     })
 }
 
-fn with_user(seen: &Caller, user: Holder) -> Caller {
+fn with_user(seen: &Caller, user: Owner) -> Caller {
     let scope = match seen.credential {
         Credential::SessionCookie { .. } => user.permissions.clone(),
         Credential::AccessToken { .. } | Credential::PersonalToken { .. } => seen.scope.clone(),

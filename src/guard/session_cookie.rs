@@ -21,7 +21,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::http::cookies::BrowserSettings;
 use crate::random;
-use crate::sessions::renewal::Kept;
+use crate::sessions::renewal::CookieLifetime;
 use crate::sessions::{CookieDigest, CookieKey};
 use crate::state::State;
 
@@ -30,11 +30,11 @@ const KEY: &str = "key";
 
 /// The key of a new session cookie.
 #[derive(Clone, Debug)]
-pub struct NewCookie {
+pub struct NewSessionCookie {
     text: String,
 }
 
-impl NewCookie {
+impl NewSessionCookie {
     /// Generates a random key of 32 bytes.
     #[must_use]
     pub fn generate() -> Self {
@@ -61,7 +61,7 @@ pub enum SentCookie {
 
 /// Returns the request's session cookie.
 #[must_use]
-pub fn sent(request: &HttpRequest, settings: &BrowserSettings) -> SentCookie {
+pub fn read_cookie(request: &HttpRequest, settings: &BrowserSettings) -> SentCookie {
     match request.get_session().get::<String>(KEY) {
         Ok(Some(key)) => SentCookie::Signed(CookieDigest::of(&key)),
         _ if request.cookie(&settings.session_cookie()).is_some() => SentCookie::Forged,
@@ -71,32 +71,37 @@ pub fn sent(request: &HttpRequest, settings: &BrowserSettings) -> SentCookie {
 
 /// Sets the cookie of a session that was just started or renewed. The browser keeps it for `kept` after it is
 /// closed.
-pub fn give(request: &HttpRequest, answer: &mut HttpResponse, cookie: &NewCookie, kept: Option<Duration>) {
+pub fn set_cookie(
+    request: &HttpRequest,
+    answer: &mut HttpResponse,
+    cookie: &NewSessionCookie,
+    kept: Option<Duration>,
+) {
     let session = request.get_session();
     session.renew();
     // Converting a string to JSON cannot fail.
     let _ = session.insert(KEY, &cookie.text);
     if let Some(kept) = kept {
-        answer.extensions_mut().insert(KeptFor(kept));
+        answer.extensions_mut().insert(PersistentFor(kept));
     }
 }
 
 /// Returns for how long the browser keeps a session's new cookie after it is closed, as requested at the
 /// sign-in.
 #[must_use]
-pub fn kept_for(settings: &BrowserSettings, kept: Kept) -> Option<Duration> {
+pub fn cookie_max_age(settings: &BrowserSettings, kept: CookieLifetime) -> Option<Duration> {
     let is_kept = kept.is_kept.unwrap_or(kept.idle_ttl > settings.idle_ttl);
     is_kept.then_some(kept.left)
 }
 
 /// Removes the cookie from the browser.
-pub fn take_back(request: &HttpRequest) {
+pub fn delete_cookie(request: &HttpRequest) {
     request.get_session().purge();
 }
 
 /// Marks a response whose cookie the browser keeps after it is closed, for this long.
 #[derive(Clone, Copy)]
-struct KeptFor(Duration);
+struct PersistentFor(Duration);
 
 /// The number of this server's cookies that a request may send, and the bytes of each. Parsing takes some
 /// hundred bytes of memory per cookie.
@@ -105,7 +110,7 @@ const COOKIE_BYTES_MAX: usize = 4_096;
 
 /// Drops cookies that are not this server's. A request may carry thousands, and a malformed one would hide
 /// this server's.
-fn drop_others(headers: &mut HeaderMap, ours: &[String]) {
+fn drop_foreign_cookies(headers: &mut HeaderMap, ours: &[String]) {
     let is_ours = |cookie: &&[u8]| {
         let is_named = |own: &String| {
             let rest = cookie.strip_prefix(own.as_bytes()).map(<[u8]>::trim_ascii_start);
@@ -130,11 +135,11 @@ pub async fn keep<B: MessageBody>(
 ) -> Result<ServiceResponse<B>, Error> {
     let ours = request.app_data::<web::Data<State>>().map(|state| state.web.browser.cookie_names());
     if let Some(ours) = ours.filter(|_| request.headers().contains_key(COOKIE)) {
-        drop_others(request.headers_mut(), &ours);
+        drop_foreign_cookies(request.headers_mut(), &ours);
     }
     let mut response = next.call(request).await?;
-    let kept = response.response().extensions().get::<KeptFor>().copied();
-    if let Some(KeptFor(kept)) = kept {
+    let kept = response.response().extensions().get::<PersistentFor>().copied();
+    if let Some(PersistentFor(kept)) = kept {
         let cookies: Vec<HeaderValue> = response.headers_mut().remove(SET_COOKIE).collect();
         for cookie in cookies {
             let text = cookie.to_str().map(|text| format!("{text}; Max-Age={}", kept.as_secs()));
@@ -206,7 +211,7 @@ mod tests {
         for line in lines {
             headers.append(COOKIE, HeaderValue::from_str(line).expect("header text"));
         }
-        drop_others(&mut headers, &["doorward".to_owned(), "doorward-form".to_owned()]);
+        drop_foreign_cookies(&mut headers, &["doorward".to_owned(), "doorward-form".to_owned()]);
         headers.get_all(COOKIE).map(|line| line.to_str().expect("ASCII").to_owned()).collect()
     }
 

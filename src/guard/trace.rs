@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::check::{Check, CredentialKind};
-use crate::refusal::{Code, Problem};
+use crate::refusal::{Code, Refusal};
 
 /// The outcome of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, utoipa::ToSchema)]
@@ -26,7 +26,8 @@ pub enum Outcome {
 
 /// A check with its outcome.
 #[derive(Clone, Debug, Deserialize, Serialize, utoipa::ToSchema)]
-pub struct Line {
+#[schema(as = Line)]
+pub struct CheckLine {
     pub check: Check,
     /// The outcome of the check.
     pub outcome: Outcome,
@@ -126,7 +127,7 @@ impl Trace {
     ///
     /// # Errors
     /// The error in `found`.
-    pub fn check<T>(&mut self, check: Check, found: Result<T, Problem>) -> Result<T, Problem> {
+    pub fn check<T>(&mut self, check: Check, found: Result<T, Refusal>) -> Result<T, Refusal> {
         match found {
             Ok(_) => self.pass(check),
             Err(_) => self.stop(check),
@@ -142,14 +143,14 @@ impl Trace {
         &mut self,
         check: Check,
         evidence: impl FnOnce() -> Evidence,
-        verdict: Result<T, Problem>,
-    ) -> Result<T, Problem> {
-        self.find(check, evidence);
+        verdict: Result<T, Refusal>,
+    ) -> Result<T, Refusal> {
+        self.add_finding(check, evidence);
         self.check(check, verdict)
     }
 
     /// Records what a check requires and what it found, for an explanation.
-    pub fn find(&mut self, check: Check, evidence: impl FnOnce() -> Evidence) {
+    pub fn add_finding(&mut self, check: Check, evidence: impl FnOnce() -> Evidence) {
         if let Some(findings) = &mut self.findings {
             findings.push((check, evidence()));
         }
@@ -157,7 +158,7 @@ impl Trace {
 
     /// Returns whether the credential was verified to be one of this server's.
     #[must_use]
-    pub fn is_proven(&self) -> bool {
+    pub fn is_verified(&self) -> bool {
         self.passed & Check::Signature.bit() != 0
     }
 
@@ -178,9 +179,9 @@ impl Trace {
 
     /// Returns the checks with their outcomes. `refusal` is the response to the request, if it was refused.
     #[must_use]
-    pub fn lines(&self, refusal: Option<&Problem>) -> Vec<Line> {
-        let failed = refusal.and_then(|problem| self.failed_at(problem.code()));
-        let is_ours = refusal.is_some_and(|problem| problem.code().status().is_server_error());
+    pub fn lines(&self, refusal: Option<&Refusal>) -> Vec<CheckLine> {
+        let failed = refusal.and_then(|refusal| self.failed_at(refusal.code()));
+        let is_ours = refusal.is_some_and(|refusal| refusal.code().status().is_server_error());
         let line = |check: Check| {
             let outcome = match failed {
                 Some(failed) if failed == check && is_ours => Outcome::Undecided,
@@ -192,8 +193,8 @@ impl Trace {
             };
             let finding = self.findings.iter().flatten().rev().find(|(of, _)| *of == check);
             let detail =
-                refusal.filter(|_| outcome == Outcome::Failed).map(|problem| problem.detail().to_owned());
-            Line {
+                refusal.filter(|_| outcome == Outcome::Failed).map(|refusal| refusal.detail().to_owned());
+            CheckLine {
                 check,
                 outcome,
                 expected: finding.map(|(_, evidence)| evidence.expected.clone()),
@@ -208,7 +209,7 @@ impl Trace {
 mod tests {
     use super::*;
 
-    fn outcome(lines: &[Line], check: Check) -> Outcome {
+    fn outcome(lines: &[CheckLine], check: Check) -> Outcome {
         lines.iter().find(|line| line.check == check).map(|line| line.outcome).expect("every check")
     }
 
@@ -217,8 +218,8 @@ mod tests {
         let mut trace = Trace::default();
         trace.pass_until(&[Check::Header, Check::Form, Check::Signature, Check::Times], Check::Times);
         trace.stop(Check::Times);
-        assert!(trace.is_proven());
-        let lines = trace.lines(Some(&Problem::new(Code::TokenExpired, "It expired.")));
+        assert!(trace.is_verified());
+        let lines = trace.lines(Some(&Refusal::new(Code::TokenExpired, "It expired.")));
         assert_eq!(outcome(&lines, Check::Form), Outcome::Passed);
         assert_eq!(outcome(&lines, Check::Kind), Outcome::NotApplicable);
         assert_eq!(outcome(&lines, Check::Times), Outcome::Failed);
@@ -232,14 +233,14 @@ mod tests {
         trace.pass(Check::Signature);
         trace.pass(Check::Type);
         trace.stop(Check::Key);
-        assert!(!trace.is_proven());
+        assert!(!trace.is_verified());
     }
 
     #[test]
     fn a_fault_of_ours_leaves_its_check_undecided() {
         let mut trace = Trace::default();
         trace.stop(Check::Session);
-        let lines = trace.lines(Some(&Problem::new(Code::DatabaseUnavailable, "It is away.")));
+        let lines = trace.lines(Some(&Refusal::new(Code::DatabaseUnavailable, "It is away.")));
         assert_eq!(outcome(&lines, Check::Session), Outcome::Undecided);
     }
 
@@ -247,9 +248,9 @@ mod tests {
     fn a_refusal_by_the_resource_passed_every_check() {
         let mut trace = Trace::default();
         trace.pass(Check::User);
-        let lines = trace.lines(Some(&Problem::new(Code::NotFound, "It is not there.")));
+        let lines = trace.lines(Some(&Refusal::new(Code::NotFound, "It is not there.")));
         assert!(lines.iter().all(|line| line.outcome != Outcome::Failed));
-        let owned = trace.lines(Some(&Problem::new(Code::NotOwner, "It is another's.")));
+        let owned = trace.lines(Some(&Refusal::new(Code::NotOwner, "It is another's.")));
         assert_eq!(outcome(&owned, Check::Ownership), Outcome::Failed);
     }
 
@@ -271,7 +272,7 @@ mod tests {
             (Code::InsufficientScope, Check::Scope),
             (Code::CsrfFailed, Check::Csrf),
         ] {
-            let lines = Trace::of_password().lines(Some(&Problem::new(code, "No.")));
+            let lines = Trace::of_password().lines(Some(&Refusal::new(code, "No.")));
             let failed = lines.iter().filter(|line| line.outcome == Outcome::Failed);
             assert_eq!(failed.map(|line| line.check).collect::<Vec<_>>(), [check], "{code:?}");
         }
@@ -284,7 +285,7 @@ mod tests {
     fn a_request_that_is_let_in_leaves_to_the_resource_whose_the_object_is() {
         let mut trace = Trace::explaining();
         trace.pass(Check::Header);
-        trace.find(Check::Header, || Evidence::new("one credential", "one"));
+        trace.add_finding(Check::Header, || Evidence::new("one credential", "one"));
         let lines = trace.lines(None);
         assert_eq!(outcome(&lines, Check::Header), Outcome::Passed);
         assert_eq!(outcome(&lines, Check::Key), Outcome::NotApplicable);
@@ -298,7 +299,7 @@ mod tests {
     fn the_check_that_is_stopped_at_has_not_passed() {
         let mut trace = Trace::default();
         trace.pass_until(&[Check::Header, Check::Signature, Check::Times], Check::Signature);
-        assert!(!trace.is_proven());
+        assert!(!trace.is_verified());
         assert_eq!(outcome(&trace.lines(None), Check::Header), Outcome::Passed);
         assert_eq!(outcome(&trace.lines(None), Check::Times), Outcome::NotApplicable);
     }
@@ -320,12 +321,12 @@ mod tests {
         let mut trace = of_somebody();
         for check in [Check::Form, Check::Key, Check::Signature, Check::Type] {
             trace.pass(check);
-            trace.find(check, || Evidence::new("as the token says", "what the token says"));
+            trace.add_finding(check, || Evidence::new("as the token says", "what the token says"));
         }
         trace.disprove(Check::Key);
         assert_eq!((trace.credential_id, trace.session_id, trace.user_id), (None, None, None));
         assert_eq!(trace.kind, Some(CredentialKind::AccessToken));
-        let lines = trace.lines(Some(&Problem::new(Code::TokenSignatureInvalid, "Its key is revoked.")));
+        let lines = trace.lines(Some(&Refusal::new(Code::TokenSignatureInvalid, "Its key is revoked.")));
         let written = lines.iter().filter_map(|line| Some((line.check, line.found.as_deref()?)));
         assert_eq!(
             written.collect::<Vec<_>>(),
@@ -342,7 +343,7 @@ mod tests {
         trace.forget();
         assert_eq!(trace.kind, Some(CredentialKind::AccessToken));
         assert_eq!((trace.credential_id, trace.session_id, trace.user_id), (None, None, None));
-        let lines = trace.lines(Some(&Problem::new(Code::TooManyAttempts, "Wait.")));
+        let lines = trace.lines(Some(&Refusal::new(Code::TooManyAttempts, "Wait.")));
         assert!(lines.iter().all(|line| line.outcome == Outcome::NotReached));
     }
 }

@@ -5,7 +5,7 @@ use actix_web::dev::Payload;
 use actix_web::http::header::{HeaderMap, IF_MATCH, IF_NONE_MATCH};
 
 use super::request::Input;
-use crate::refusal::{Code, Problem};
+use crate::refusal::{Code, Refusal};
 
 /// The number of tags that are read from a header, more than any client has seen of one record.
 const TAGS_MAX: usize = 100;
@@ -61,7 +61,7 @@ impl Conditions {
     ///
     /// # Errors
     /// `precondition_failed`.
-    pub fn check(&self, tag: &str) -> Result<(), Problem> {
+    pub fn check(&self, tag: &str) -> Result<(), Refusal> {
         self.check_by(tag, |listed| listed == tag)
     }
 
@@ -70,7 +70,7 @@ impl Conditions {
     ///
     /// # Errors
     /// `precondition_failed`.
-    pub fn check_by(&self, tag: &str, is_current: impl Fn(&str) -> bool) -> Result<(), Problem> {
+    pub fn check_by(&self, tag: &str, is_current: impl Fn(&str) -> bool) -> Result<(), Refusal> {
         self.check_match_by(tag, &is_current)?;
         let is_seen = |listed: &String| is_current(listed.strip_prefix("W/").unwrap_or(listed));
         if self.is_unmodified(tag) || self.if_none_match.iter().flatten().any(is_seen) {
@@ -78,14 +78,14 @@ impl Conditions {
                 "`If-None-Match` requires that no such version exists, but {tag} is the current one. Leave \
                  the header out to change it."
             );
-            return Err(Problem::new(Code::PreconditionFailed, detail));
+            return Err(Refusal::new(Code::PreconditionFailed, detail));
         }
         if self.is_cut {
             let detail = format!(
                 "`If-None-Match` has more than {TAGS_MAX} tags, but no more are read. Send fewer tags, or \
                  `*`."
             );
-            return Err(Problem::new(Code::PreconditionFailed, detail));
+            return Err(Refusal::new(Code::PreconditionFailed, detail));
         }
         Ok(())
     }
@@ -94,14 +94,14 @@ impl Conditions {
     ///
     /// # Errors
     /// `precondition_failed`.
-    pub fn check_untagged(&self) -> Result<(), Problem> {
+    pub fn check_untagged(&self) -> Result<(), Refusal> {
         let Some(listed) = &self.if_match else { return Ok(()) };
         if listed.iter().any(|listed| listed == "*") {
             return Ok(());
         }
         let detail = "`If-Match` names a version, but this has no versions, so no tag matches. Leave the \
                       header out.";
-        Err(Problem::new(Code::PreconditionFailed, detail))
+        Err(Refusal::new(Code::PreconditionFailed, detail))
     }
 
     /// Checks `If-Match` alone. A read does this before it evaluates `If-None-Match` (RFC 9110,
@@ -109,11 +109,11 @@ impl Conditions {
     ///
     /// # Errors
     /// `precondition_failed`.
-    pub fn check_match(&self, tag: &str) -> Result<(), Problem> {
+    pub fn check_match(&self, tag: &str) -> Result<(), Refusal> {
         self.check_match_by(tag, |listed| listed == tag)
     }
 
-    fn check_match_by(&self, tag: &str, is_current: impl Fn(&str) -> bool) -> Result<(), Problem> {
+    fn check_match_by(&self, tag: &str, is_current: impl Fn(&str) -> bool) -> Result<(), Refusal> {
         let Some(listed) = &self.if_match else { return Ok(()) };
         if listed.iter().any(|listed| listed == "*" || is_current(listed)) {
             return Ok(());
@@ -127,7 +127,7 @@ impl Conditions {
         } else {
             format!("This has changed since you read it. Its ETag is now {tag}. Read it again.")
         };
-        Err(Problem::new(Code::PreconditionFailed, detail))
+        Err(Refusal::new(Code::PreconditionFailed, detail))
     }
 }
 
@@ -143,7 +143,7 @@ fn tags(headers: &HeaderMap, name: actix_web::http::header::HeaderName) -> (Opti
 impl Input for Conditions {
     const READS_CONDITIONS: bool = true;
 
-    async fn read(request: &HttpRequest, _: Payload) -> Result<Self, Problem> {
+    async fn read(request: &HttpRequest, _: Payload) -> Result<Self, Refusal> {
         Ok(Self::of(request.headers()))
     }
 }
@@ -151,7 +151,7 @@ impl Input for Conditions {
 impl<B: Input> Input for (Conditions, B) {
     const READS_CONDITIONS: bool = true;
 
-    async fn read(request: &HttpRequest, payload: Payload) -> Result<Self, Problem> {
+    async fn read(request: &HttpRequest, payload: Payload) -> Result<Self, Refusal> {
         let conditions = Conditions::read(request, Payload::None).await?;
         Ok((conditions, B::read(request, payload).await?))
     }

@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use uuid::Uuid;
 
-use crate::refusal::{FieldError, Problem};
+use crate::refusal::{FieldError, Refusal};
 use crate::secret_key::{Purpose, SecretKeys};
 
 /// Encodes the cursor of the page after the item `last`. `list` names the list: its route, its caller and its
@@ -31,9 +31,9 @@ pub fn has_form(cursor: &str) -> bool {
 ///
 /// # Errors
 /// `validation_failed` for a cursor that this server did not issue for this list.
-pub fn open(keys: &SecretKeys, list: &str, cursor: &str) -> Result<Uuid, Problem> {
+pub fn open(keys: &SecretKeys, list: &str, cursor: &str) -> Result<Uuid, Refusal> {
     read(keys, list, cursor).ok_or_else(|| {
-        Problem::validation(vec![FieldError::new("/cursor", "invalid_cursor", REFUSED.into())])
+        Refusal::validation(vec![FieldError::new("/cursor", "invalid_cursor", REFUSED.into())])
     })
 }
 

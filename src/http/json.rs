@@ -7,7 +7,7 @@ use serde_json::error::Category;
 use serde_json::{Map, Value};
 
 use super::json_value::{AnyValue, Nested};
-use crate::refusal::{Code, Problem};
+use crate::refusal::{Code, Refusal};
 
 /// The number of values (members and items) that are read, more than any endpoint accepts. The rest of the
 /// text is ignored.
@@ -34,19 +34,19 @@ pub struct Parsed {
 ///
 /// # Errors
 /// `malformed_json`, with the position and the reason.
-pub fn parse(text: &[u8]) -> Result<Parsed, Problem> {
+pub fn parse(text: &[u8]) -> Result<Parsed, Refusal> {
     refuse_byte_order_mark(text)?;
     let text = std::str::from_utf8(text).map_err(|error| {
         malformed(&format!("The body is not UTF-8: see byte {}.", error.valid_up_to() + 1))
     })?;
-    let reading = Reading::default();
+    let reading = ReadState::default();
     let mut reader = serde_json::Deserializer::from_str(text);
     let value = AnyValue(Strict { reading: &reading, place: None }).deserialize(&mut reader);
     let value = match value {
         Err(_) if reading.is_cut.get() => Value::Null,
         value => value.and_then(|value| reader.end().map(|()| value)).map_err(|error| explain(&error))?,
     };
-    let Reading { repeated, more_repeated, is_cut, .. } = reading;
+    let ReadState { repeated, more_repeated, is_cut, .. } = reading;
     Ok(Parsed {
         value,
         repeated: repeated.into_inner(),
@@ -56,7 +56,7 @@ pub fn parse(text: &[u8]) -> Result<Parsed, Problem> {
 }
 
 /// Refuses a byte order mark and UTF-16 (RFC 8259, section 8.1).
-fn refuse_byte_order_mark(text: &[u8]) -> Result<(), Problem> {
+fn refuse_byte_order_mark(text: &[u8]) -> Result<(), Refusal> {
     if text.starts_with(b"\xef\xbb\xbf") {
         return Err(malformed("The body starts with a byte order mark (U+FEFF). Send it without one."));
     }
@@ -80,12 +80,12 @@ pub fn step(name: &str) -> String {
     format!("/{}", shown.replace('~', "~0").replace('/', "~1"))
 }
 
-fn malformed(detail: &str) -> Problem {
-    Problem::new(Code::MalformedJson, detail)
+fn malformed(detail: &str) -> Refusal {
+    Refusal::new(Code::MalformedJson, detail)
 }
 
 /// Rewords serde_json's errors. Three kinds differ only in serde_json's text, so this compares the text.
-fn explain(error: &serde_json::Error) -> Problem {
+fn explain(error: &serde_json::Error) -> Refusal {
     let text = error.to_string();
     let found = match error.classify() {
         Category::Eof => "The JSON in the body is incomplete",
@@ -101,9 +101,9 @@ fn explain(error: &serde_json::Error) -> Problem {
 
 /// The location of a value: a step within another location.
 #[derive(Clone, Copy)]
-struct Place<'a> {
+struct JsonPlace<'a> {
     step: Step<'a>,
-    within: Option<&'a Place<'a>>,
+    within: Option<&'a JsonPlace<'a>>,
 }
 
 #[derive(Clone, Copy)]
@@ -112,9 +112,9 @@ enum Step<'a> {
     Item(usize),
 }
 
-impl Place<'_> {
+impl JsonPlace<'_> {
     fn pointer(&self) -> String {
-        let mut pointer = self.within.map_or(String::new(), Place::pointer);
+        let mut pointer = self.within.map_or(String::new(), JsonPlace::pointer);
         if pointer.len() >= POINTER_MAX {
             if !pointer.ends_with("/…") {
                 pointer.push_str("/…");
@@ -131,16 +131,16 @@ impl Place<'_> {
 
 /// The state of parsing one text.
 #[derive(Default)]
-struct Reading {
+struct ReadState {
     read: Cell<usize>,
     repeated: RefCell<Vec<String>>,
     more_repeated: Cell<usize>,
     is_cut: Cell<bool>,
 }
 
-impl Reading {
+impl ReadState {
     /// Counts a value. Fails after `VALUES_MAX` values, which stops the parser.
-    fn note_read<E: serde::de::Error>(&self) -> Result<(), E> {
+    fn record_read<E: serde::de::Error>(&self) -> Result<(), E> {
         self.read.set(self.read.get() + 1);
         if self.read.get() > VALUES_MAX {
             self.is_cut.set(true);
@@ -149,7 +149,7 @@ impl Reading {
         Ok(())
     }
 
-    fn note_repeated(&self, place: &Place<'_>) {
+    fn record_repeated(&self, place: &JsonPlace<'_>) {
         let mut repeated = self.repeated.borrow_mut();
         if repeated.len() < REPEATED_MAX {
             repeated.push(place.pointer());
@@ -160,33 +160,33 @@ impl Reading {
 }
 
 struct Strict<'a> {
-    reading: &'a Reading,
-    place: Option<&'a Place<'a>>,
+    reading: &'a ReadState,
+    place: Option<&'a JsonPlace<'a>>,
 }
 
 impl Nested for Strict<'_> {
     fn read_list<'de, A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
         let mut list = Vec::new();
         loop {
-            let place = Place { step: Step::Item(list.len()), within: self.place };
+            let place = JsonPlace { step: Step::Item(list.len()), within: self.place };
             let item = AnyValue(Strict { reading: self.reading, place: Some(&place) });
             match items.next_element_seed(item)? {
                 Some(item) => list.push(item),
                 None => return Ok(Value::Array(list)),
             }
-            self.reading.note_read()?;
+            self.reading.record_read()?;
         }
     }
 
     fn read_object<'de, A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
         let mut object = Map::new();
         while let Some(name) = members.next_key::<String>()? {
-            self.reading.note_read()?;
-            let place = Place { step: Step::Member(&name), within: self.place };
+            self.reading.record_read()?;
+            let place = JsonPlace { step: Step::Member(&name), within: self.place };
             let value = AnyValue(Strict { reading: self.reading, place: Some(&place) });
             let value = members.next_value_seed(value)?;
             if object.contains_key(&name) {
-                self.reading.note_repeated(&place);
+                self.reading.record_repeated(&place);
             } else {
                 object.insert(name, value);
             }
@@ -244,9 +244,9 @@ mod tests {
             (b"\xff\xfe{\0}\0", "The body is UTF-16"),
             (b"\xfe\xff\0{\0}", "The body is UTF-16"),
         ] {
-            let problem = parse(text).expect_err("no JSON");
-            assert_eq!(problem.code(), Code::MalformedJson);
-            assert!(problem.detail().contains(said), "{}", problem.detail());
+            let refusal = parse(text).expect_err("no JSON");
+            assert_eq!(refusal.code(), Code::MalformedJson);
+            assert!(refusal.detail().contains(said), "{}", refusal.detail());
         }
     }
 
@@ -297,8 +297,8 @@ mod tests {
         let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
         assert!(parse(nested(127).as_bytes()).is_ok());
         for depth in [128, 30_000] {
-            let problem = parse(nested(depth).as_bytes()).expect_err("too deep");
-            assert!(problem.detail().contains("more than 127 levels"), "{}", problem.detail());
+            let refusal = parse(nested(depth).as_bytes()).expect_err("too deep");
+            assert!(refusal.detail().contains("more than 127 levels"), "{}", refusal.detail());
         }
     }
 }

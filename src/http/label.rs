@@ -8,7 +8,7 @@ use crate::blank::is_blank;
 
 /// The reason why a label is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum LabelFlaw {
+pub enum LabelError {
     /// A control character or a line break.
     #[error("contains U+{0:04X}, which is not allowed in a single line of text")]
     Control(u32),
@@ -20,7 +20,7 @@ pub enum LabelFlaw {
     Invisible,
 }
 
-impl LabelFlaw {
+impl LabelError {
     /// Returns the code for the entry in `errors`.
     #[must_use]
     pub const fn code(self) -> &'static str {
@@ -32,7 +32,7 @@ impl LabelFlaw {
 }
 
 /// Checks a label. Accepts joiners and direction marks, which scripts and emoji need.
-pub fn check(text: &str) -> Result<(), LabelFlaw> {
+pub fn check(text: &str) -> Result<(), LabelError> {
     let categories = CodePointMapData::<GeneralCategory>::new();
     let ignorable = CodePointSetData::new::<DefaultIgnorableCodePoint>();
     for letter in text.chars() {
@@ -43,16 +43,16 @@ pub fn check(text: &str) -> Result<(), LabelFlaw> {
                 | GeneralCategory::LineSeparator
                 | GeneralCategory::ParagraphSeparator,
                 _,
-            ) => return Err(LabelFlaw::Control(code)),
+            ) => return Err(LabelError::Control(code)),
             // The embeddings, overrides and isolates of Unicode's bidirectional algorithm (UAX #9).
             (_, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') => {
-                return Err(LabelFlaw::Direction(code));
+                return Err(LabelError::Direction(code));
             }
             _ => {}
         }
     }
     let is_seen = |letter: char| !letter.is_whitespace() && !ignorable.contains(letter) && !is_blank(letter);
-    if text.chars().any(is_seen) { Ok(()) } else { Err(LabelFlaw::Invisible) }
+    if text.chars().any(is_seen) { Ok(()) } else { Err(LabelError::Invisible) }
 }
 
 #[cfg(test)]
@@ -61,22 +61,22 @@ mod tests {
 
     #[test]
     fn what_could_disguise_a_line_is_refused_and_what_languages_need_is_kept() {
-        for (text, flaw) in [
-            ("a\nb", LabelFlaw::Control(0x0a)),
-            ("a\u{1b}[31mb", LabelFlaw::Control(0x1b)),
-            ("a\u{85}b", LabelFlaw::Control(0x85)),
-            ("a\u{2028}b", LabelFlaw::Control(0x2028)),
-            ("invoice\u{202e}fdp.exe", LabelFlaw::Direction(0x202e)),
-            ("a\u{2067}b", LabelFlaw::Direction(0x2067)),
-            ("\u{200b}", LabelFlaw::Invisible),
-            (" \u{3164}\u{feff} ", LabelFlaw::Invisible),
-            ("\u{2800}", LabelFlaw::Invisible),
-            ("\u{2800} \u{1d159}\u{fffc}", LabelFlaw::Invisible),
-            ("", LabelFlaw::Invisible),
+        for (text, error) in [
+            ("a\nb", LabelError::Control(0x0a)),
+            ("a\u{1b}[31mb", LabelError::Control(0x1b)),
+            ("a\u{85}b", LabelError::Control(0x85)),
+            ("a\u{2028}b", LabelError::Control(0x2028)),
+            ("invoice\u{202e}fdp.exe", LabelError::Direction(0x202e)),
+            ("a\u{2067}b", LabelError::Direction(0x2067)),
+            ("\u{200b}", LabelError::Invisible),
+            (" \u{3164}\u{feff} ", LabelError::Invisible),
+            ("\u{2800}", LabelError::Invisible),
+            ("\u{2800} \u{1d159}\u{fffc}", LabelError::Invisible),
+            ("", LabelError::Invisible),
         ] {
-            assert_eq!(check(text), Err(flaw), "{text:?}");
-            let code = if flaw == LabelFlaw::Invisible { "too_short" } else { "invalid_character" };
-            assert_eq!(flaw.code(), code);
+            assert_eq!(check(text), Err(error), "{text:?}");
+            let code = if error == LabelError::Invisible { "too_short" } else { "invalid_character" };
+            assert_eq!(error.code(), code);
         }
         for text in ["my laptop", "👩\u{200d}💻", "نامه\u{200c}ها", "a\u{200e}b", "שלום", "a\u{200b}b", "é"]
         {

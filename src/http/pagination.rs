@@ -8,7 +8,7 @@ use utoipa::openapi::{RefOr, Schema};
 use uuid::Uuid;
 
 use super::{cursor, parameters};
-use crate::refusal::Problem;
+use crate::refusal::Refusal;
 use crate::secret_key::SecretKeys;
 
 /// The number of items per page: the default and the maximum.
@@ -134,7 +134,7 @@ impl<'a> PageRequest<'a> {
         list: String,
         limit: Option<PageSize>,
         cursor: Option<&str>,
-    ) -> Result<Self, Problem> {
+    ) -> Result<Self, Refusal> {
         let limit = limit.map_or(LIMIT_DEFAULT, |PageSize(limit)| limit).clamp(1, LIMIT_MAX);
         let before = cursor.map(|cursor| cursor::open(keys, &list, cursor)).transpose()?;
         Ok(Self { keys, list, limit: limit as usize, before })

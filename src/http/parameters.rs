@@ -9,7 +9,7 @@ use actix_web::web::Query;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 
-use crate::refusal::{FieldError, FieldErrors, Problem};
+use crate::refusal::{FieldError, FieldErrors, Refusal};
 
 /// The number of parameters that are read, more than any endpoint accepts. Further ones are only counted.
 const PARAMETERS_MAX: usize = 100;
@@ -24,7 +24,7 @@ type Pair<'a> = (Cow<'a, str>, Cow<'a, str>);
 ///
 /// # Errors
 /// `validation_failed` with all errors.
-pub fn read<T: DeserializeOwned>(query: &str) -> Result<T, Problem> {
+pub fn read<T: DeserializeOwned>(query: &str) -> Result<T, Refusal> {
     let sent = query.split('&').filter(|pair| !pair.is_empty()).count();
     if sent <= PARAMETERS_MAX
         && !query.contains("%00")
@@ -50,7 +50,7 @@ pub fn read<T: DeserializeOwned>(query: &str) -> Result<T, Problem> {
     for error in pairs.iter().filter_map(mistake::<T>) {
         errors.push(error);
     }
-    Err(Problem::of_errors(errors))
+    Err(Refusal::of_errors(errors))
 }
 
 /// Returns serde's reason why these parameters alone are not a `T`; `None` if they are.

@@ -14,9 +14,9 @@ use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use super::fields::{Draft, Fields, FromFields};
-use super::routing::Asks;
+use super::routing::RequiresPermission;
 use super::{json, parameters};
-use crate::refusal::{self, Code, FieldError, FieldErrors, Problem};
+use crate::refusal::{self, Code, FieldError, FieldErrors, Refusal};
 
 /// The largest accepted body, in bytes.
 pub const BODY_MAX: usize = 64 * 1024;
@@ -30,11 +30,11 @@ pub trait Input: Sized + 'static {
     /// request does, the guard refuses an `If-Match` that lists tags, since nothing there has versions.
     const READS_CONDITIONS: bool = false;
 
-    fn read(request: &HttpRequest, payload: Payload) -> impl Future<Output = Result<Self, Problem>>;
+    fn read(request: &HttpRequest, payload: Payload) -> impl Future<Output = Result<Self, Refusal>>;
 }
 
 impl Input for () {
-    async fn read(_: &HttpRequest, _: Payload) -> Result<Self, Problem> {
+    async fn read(_: &HttpRequest, _: Payload) -> Result<Self, Refusal> {
         Ok(())
     }
 }
@@ -44,7 +44,7 @@ impl Input for () {
 pub struct Path<T>(pub T);
 
 impl Input for Path<Uuid> {
-    async fn read(request: &HttpRequest, _: Payload) -> Result<Self, Problem> {
+    async fn read(request: &HttpRequest, _: Payload) -> Result<Self, Refusal> {
         web::Path::<Uuid>::extract(request)
             .await
             .map(|id| Self(id.into_inner()))
@@ -53,7 +53,7 @@ impl Input for Path<Uuid> {
 }
 
 impl Input for Path<(Uuid, Uuid)> {
-    async fn read(request: &HttpRequest, _: Payload) -> Result<Self, Problem> {
+    async fn read(request: &HttpRequest, _: Payload) -> Result<Self, Refusal> {
         web::Path::<(Uuid, Uuid)>::extract(request)
             .await
             .map(|ids| Self(ids.into_inner()))
@@ -66,7 +66,7 @@ impl Input for Path<(Uuid, Uuid)> {
 pub struct Query<T>(pub T);
 
 impl<T: DeserializeOwned + 'static> Input for Query<T> {
-    async fn read(request: &HttpRequest, _: Payload) -> Result<Self, Problem> {
+    async fn read(request: &HttpRequest, _: Payload) -> Result<Self, Refusal> {
         parameters::read(request.query_string()).map(Self)
     }
 }
@@ -76,21 +76,21 @@ impl<T: DeserializeOwned + 'static> Input for Query<T> {
 pub struct Json<T>(pub T);
 
 impl<T: FromFields + 'static> Input for Json<T> {
-    async fn read(request: &HttpRequest, payload: Payload) -> Result<Self, Problem> {
+    async fn read(request: &HttpRequest, payload: Payload) -> Result<Self, Refusal> {
         Fields::read_text(&read_json(request, payload).await?).map(Self)
     }
 }
 
 impl<T: FromFields + 'static> Input for Draft<T> {
-    async fn read(request: &HttpRequest, payload: Payload) -> Result<Self, Problem> {
+    async fn read(request: &HttpRequest, payload: Payload) -> Result<Self, Refusal> {
         Fields::read_draft(&read_json(request, payload).await?)
     }
 }
 
-async fn read_json(request: &HttpRequest, payload: Payload) -> Result<Vec<u8>, Problem> {
+async fn read_json(request: &HttpRequest, payload: Payload) -> Result<Vec<u8>, Refusal> {
     if !is_json(request) {
         let detail = "The body must be JSON: send `Content-Type: application/json`.";
-        return Err(Problem::new(Code::UnsupportedMediaType, detail));
+        return Err(Refusal::new(Code::UnsupportedMediaType, detail));
     }
     read_body(request, payload).await
 }
@@ -100,7 +100,7 @@ async fn read_json(request: &HttpRequest, payload: Payload) -> Result<Vec<u8>, P
 pub struct OptionalJson<T>(pub Option<T>);
 
 impl<T: FromFields + 'static> Input for OptionalJson<T> {
-    async fn read(request: &HttpRequest, payload: Payload) -> Result<Self, Problem> {
+    async fn read(request: &HttpRequest, payload: Payload) -> Result<Self, Refusal> {
         if request.headers().contains_key(CONTENT_TYPE) {
             return Json::<T>::read(request, payload).await.map(|Json(body)| Self(Some(body)));
         }
@@ -109,7 +109,7 @@ impl<T: FromFields + 'static> Input for OptionalJson<T> {
             return Ok(Self(None));
         }
         let detail = "The body must be JSON: send `Content-Type: application/json`.";
-        Err(Problem::new(Code::UnsupportedMediaType, detail))
+        Err(Refusal::new(Code::UnsupportedMediaType, detail))
     }
 }
 
@@ -183,7 +183,7 @@ impl Form {
     ///
     /// # Errors
     /// `validation_failed`, with an error for each repeated field.
-    fn check(self) -> Result<Self, Problem> {
+    fn check(self) -> Result<Self, Refusal> {
         let mut seen = HashSet::new();
         let names = self.fields.iter().map(|(name, _)| name.as_str());
         let repeated = names.filter(|name| !REPEATABLE.contains(name) && !seen.insert(*name)).map(|name| {
@@ -191,15 +191,15 @@ impl Form {
             FieldError::new(json::step(name), "duplicate_field", detail)
         });
         let errors: FieldErrors = self.surplus().into_iter().chain(repeated).collect();
-        if errors.is_empty() { Ok(self) } else { Err(Problem::of_errors(errors)) }
+        if errors.is_empty() { Ok(self) } else { Err(Refusal::of_errors(errors)) }
     }
 }
 
 impl Input for Form {
-    async fn read(request: &HttpRequest, payload: Payload) -> Result<Self, Problem> {
+    async fn read(request: &HttpRequest, payload: Payload) -> Result<Self, Refusal> {
         if !Self::is_sent(request) {
             let detail = "The body must be a form: send `Content-Type: application/x-www-form-urlencoded`.";
-            return Err(Problem::new(Code::UnsupportedMediaType, detail));
+            return Err(Refusal::new(Code::UnsupportedMediaType, detail));
         }
         Self::parse(&read_body(request, payload).await?).check()
     }
@@ -213,7 +213,7 @@ where
 {
     const READS_CONDITIONS: bool = B::READS_CONDITIONS;
 
-    async fn read(request: &HttpRequest, payload: Payload) -> Result<Self, Problem> {
+    async fn read(request: &HttpRequest, payload: Payload) -> Result<Self, Refusal> {
         let path = Path::<A>::read(request, Payload::None).await?;
         Ok((path, B::read(request, payload).await?))
     }
@@ -233,29 +233,29 @@ fn is_json(request: &HttpRequest) -> bool {
 /// # Errors
 /// `payload_too_large`; `unsupported_media_type` for a compressed body or a second `Content-Type`;
 /// `malformed_json` for a body that arrives incomplete or too late.
-pub async fn read_body(request: &HttpRequest, payload: Payload) -> Result<Vec<u8>, Problem> {
+pub async fn read_body(request: &HttpRequest, payload: Payload) -> Result<Vec<u8>, Refusal> {
     check_head(request)?;
     match tokio::time::timeout(BODY_DEADLINE, collect(payload, length_beside_upgrade(request))).await {
         Ok(body) => body,
         Err(_) => {
             let detail =
                 format!("The body did not arrive within {} s. Send it again.", BODY_DEADLINE.as_secs());
-            Err(Problem::new(Code::MalformedJson, detail))
+            Err(Refusal::new(Code::MalformedJson, detail))
         }
     }
 }
 
 /// Refuses a body by the headers alone, before reading any of it.
-fn check_head(request: &HttpRequest) -> Result<(), Problem> {
+fn check_head(request: &HttpRequest) -> Result<(), Refusal> {
     let headers = request.headers();
     if headers.get_all(CONTENT_TYPE).count() > 1 {
         let detail = "More than one Content-Type header was sent. Send exactly one.";
-        return Err(Problem::new(Code::UnsupportedMediaType, detail));
+        return Err(Refusal::new(Code::UnsupportedMediaType, detail));
     }
     if headers.get_all(CONTENT_ENCODING).any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
         let detail = "Compressed bodies are not accepted. Send the body uncompressed, without \
                       `Content-Encoding`.";
-        return Err(Problem::new(Code::UnsupportedMediaType, detail));
+        return Err(Refusal::new(Code::UnsupportedMediaType, detail));
     }
     if content_length(request).is_some_and(|length| length > BODY_MAX as u64) {
         return Err(too_large());
@@ -277,13 +277,13 @@ fn length_beside_upgrade(request: &HttpRequest) -> Option<usize> {
     is_read_to_end.then(length)
 }
 
-fn too_large() -> Problem {
+fn too_large() -> Refusal {
     let detail = format!("The body is larger than the allowed {BODY_MAX} bytes. Send a smaller one.");
-    Problem::new(Code::PayloadTooLarge, detail)
+    Refusal::new(Code::PayloadTooLarge, detail)
 }
 
 /// Collects the body, and stops after `length` bytes if a length is given.
-async fn collect(mut payload: Payload, length: Option<usize>) -> Result<Vec<u8>, Problem> {
+async fn collect(mut payload: Payload, length: Option<usize>) -> Result<Vec<u8>, Refusal> {
     let mut body = Vec::new();
     while length.is_none_or(|length| body.len() < length) {
         let Some(chunk) = payload.next().await else { break };
@@ -298,19 +298,19 @@ async fn collect(mut payload: Payload, length: Option<usize>) -> Result<Vec<u8>,
 }
 
 /// A part of a request to a public endpoint, read without the guard.
-pub struct Open<I>(pub I);
+pub struct Public<I>(pub I);
 
-impl<I: Input> FromRequest for Open<I> {
-    type Error = Problem;
-    type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
+impl<I: Input> FromRequest for Public<I> {
+    type Error = Refusal;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Refusal>>>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let (request, payload) = (request.clone(), payload.take());
-        Box::pin(async move { I::read(&request, payload).await.map(Open) })
+        Box::pin(async move { I::read(&request, payload).await.map(Public) })
     }
 }
 
-impl<I> Asks for Open<I> {}
+impl<I> RequiresPermission for Public<I> {}
 
 #[cfg(test)]
 mod tests {

@@ -23,12 +23,12 @@ pub const FOR_ALL: (&str, &str) = ("cross-origin-resource-policy", "cross-origin
 
 /// Marks a response whose body is shared: it is in memory once, however many clients read it.
 #[derive(Clone, Copy, Debug)]
-pub struct IsInMemoryOnce;
+pub struct SharedBody;
 
 /// Responds with bytes that stay in memory as long as the server runs.
 #[must_use]
 pub fn in_memory_once(mut answer: HttpResponseBuilder, bytes: Bytes) -> HttpResponse {
     let mut response = answer.body(bytes);
-    response.extensions_mut().insert(IsInMemoryOnce);
+    response.extensions_mut().insert(SharedBody);
     response
 }

@@ -12,7 +12,7 @@ use actix_web::{
     Error, FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder, ResponseError, Route, web,
 };
 
-use crate::refusal::{ACCEPT_PATCH, Code, Dialect, PATCHES, Problem, path_without_secrets};
+use crate::refusal::{ACCEPT_PATCH, Code, Dialect, PATCHES, Refusal, path_without_secrets};
 
 /// The requirements of an endpoint on its caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,18 +25,18 @@ pub struct Rule {
 }
 
 /// A handler parameter that may state requirements on the caller. Only the parameters of the guard do.
-pub trait Asks {
+pub trait RequiresPermission {
     /// The requirements; `None` if the parameter has none.
     const RULE: Option<Rule> = None;
 }
 
-impl<T> Asks for web::Data<T> {}
-impl<T> Asks for web::Path<T> {}
-impl Asks for HttpRequest {}
+impl<T> RequiresPermission for web::Data<T> {}
+impl<T> RequiresPermission for web::Path<T> {}
+impl RequiresPermission for HttpRequest {}
 
-macro_rules! asks_as_its_parts {
+macro_rules! impl_requires_permission {
     ($($part:ident)*) => {
-        impl<$($part: Asks),*> Asks for ($($part,)*) {
+        impl<$($part: RequiresPermission),*> RequiresPermission for ($($part,)*) {
             const RULE: Option<Rule> = {
                 #[allow(unused_mut)]
                 let mut rule = None;
@@ -49,14 +49,14 @@ macro_rules! asks_as_its_parts {
     };
 }
 
-asks_as_its_parts!();
-asks_as_its_parts!(A);
-asks_as_its_parts!(A B);
-asks_as_its_parts!(A B C);
-asks_as_its_parts!(A B C D);
+impl_requires_permission!();
+impl_requires_permission!(A);
+impl_requires_permission!(A B);
+impl_requires_permission!(A B C);
+impl_requires_permission!(A B C D);
 
 /// A method of an endpoint.
-struct Answering {
+struct MethodRoute {
     method: Method,
     rule: Option<Rule>,
     route: Route,
@@ -65,7 +65,7 @@ struct Answering {
 /// A path with its methods and their handlers.
 pub struct Endpoint {
     path: &'static str,
-    routes: Vec<Answering>,
+    routes: Vec<MethodRoute>,
     codes: Vec<Code>,
     codes_of_methods: Vec<(Method, Code)>,
     dialect: Dialect,
@@ -91,7 +91,7 @@ impl Endpoint {
     pub fn get<F, Args>(self, handler: F) -> Self
     where
         F: Handler<Args> + Clone,
-        Args: FromRequest + Asks + 'static,
+        Args: FromRequest + RequiresPermission + 'static,
         F::Output: Responder + 'static,
     {
         self.on(Method::HEAD, handler.clone()).on(Method::GET, handler)
@@ -101,7 +101,7 @@ impl Endpoint {
     pub fn post<F, Args>(self, handler: F) -> Self
     where
         F: Handler<Args>,
-        Args: FromRequest + Asks + 'static,
+        Args: FromRequest + RequiresPermission + 'static,
         F::Output: Responder + 'static,
     {
         self.on(Method::POST, handler)
@@ -111,7 +111,7 @@ impl Endpoint {
     pub fn put<F, Args>(self, handler: F) -> Self
     where
         F: Handler<Args>,
-        Args: FromRequest + Asks + 'static,
+        Args: FromRequest + RequiresPermission + 'static,
         F::Output: Responder + 'static,
     {
         self.on(Method::PUT, handler)
@@ -121,7 +121,7 @@ impl Endpoint {
     pub fn patch<F, Args>(self, handler: F) -> Self
     where
         F: Handler<Args>,
-        Args: FromRequest + Asks + 'static,
+        Args: FromRequest + RequiresPermission + 'static,
         F::Output: Responder + 'static,
     {
         self.on(Method::PATCH, handler)
@@ -131,7 +131,7 @@ impl Endpoint {
     pub fn delete<F, Args>(self, handler: F) -> Self
     where
         F: Handler<Args>,
-        Args: FromRequest + Asks + 'static,
+        Args: FromRequest + RequiresPermission + 'static,
         F::Output: Responder + 'static,
     {
         self.on(Method::DELETE, handler)
@@ -140,11 +140,11 @@ impl Endpoint {
     fn on<F, Args>(mut self, method: Method, handler: F) -> Self
     where
         F: Handler<Args>,
-        Args: FromRequest + Asks + 'static,
+        Args: FromRequest + RequiresPermission + 'static,
         F::Output: Responder + 'static,
     {
         let route = web::method(method.clone()).to(handler);
-        self.routes.push(Answering { method, rule: Args::RULE, route });
+        self.routes.push(MethodRoute { method, rule: Args::RULE, route });
         self
     }
 
@@ -191,7 +191,7 @@ impl Endpoint {
 /// The pattern of the matched route, with its parameters in braces. actix-web's own lookup would scan all
 /// routes again.
 #[derive(Clone, Copy, Debug)]
-pub struct Matched(pub &'static str);
+pub struct MatchedPath(pub &'static str);
 
 /// All routes with their requirements and dialects. Explanations and refusals look them up.
 pub struct RouteTable {
@@ -210,9 +210,9 @@ struct Row {
 
 /// The result of looking up a method and a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Found {
+pub enum RouteLookup {
     /// No route matches the path.
-    Nothing,
+    NotFound,
     /// The path exists, but only with these methods.
     OtherMethods(Vec<Method>),
     /// A public endpoint.
@@ -242,14 +242,14 @@ impl RouteTable {
 
     /// Looks up the route for a method and a path.
     #[must_use]
-    pub fn find(&self, method: &Method, path: &str) -> Found {
+    pub fn find(&self, method: &Method, path: &str) -> RouteLookup {
         let Some(Row { methods, .. }) = self.row(path) else {
-            return Found::Nothing;
+            return RouteLookup::NotFound;
         };
         match methods.iter().find(|(answering, _)| answering == method) {
-            Some((_, Some(rule))) => Found::Guarded(*rule),
-            Some((_, None)) => Found::Open,
-            None => Found::OtherMethods(methods.iter().map(|(method, _)| method.clone()).collect()),
+            Some((_, Some(rule))) => RouteLookup::Guarded(*rule),
+            Some((_, None)) => RouteLookup::Open,
+            None => RouteLookup::OtherMethods(methods.iter().map(|(method, _)| method.clone()).collect()),
         }
     }
 
@@ -284,7 +284,7 @@ pub async fn refuse_long_path<B: MessageBody + 'static>(
             "The path has {bytes} bytes, but no route has more than {PATH_MAX}. See /openapi.json for all \
              routes."
         );
-        return Ok(request.into_response(Problem::new(Code::NotFound, detail).error_response()));
+        return Ok(request.into_response(Refusal::new(Code::NotFound, detail).error_response()));
     }
     next.call(request).await.map(ServiceResponse::map_into_boxed_body)
 }
@@ -294,20 +294,20 @@ pub async fn refuse_long_path<B: MessageBody + 'static>(
 ///
 /// # Errors
 /// Always `not_found`.
-pub async fn no_route(request: HttpRequest, table: web::Data<RouteTable>) -> Result<HttpResponse, Problem> {
+pub async fn no_route(request: HttpRequest, table: web::Data<RouteTable>) -> Result<HttpResponse, Refusal> {
     let path = request.path();
     let shown = path_without_secrets(path, 200);
     let other = match path.strip_suffix('/') {
         Some(without) => without.trim_end_matches('/').to_owned(),
         None => format!("{path}/"),
     };
-    let has_route = !other.is_empty() && table.find(request.method(), &other) != Found::Nothing;
+    let has_route = !other.is_empty() && table.find(request.method(), &other) != RouteLookup::NotFound;
     let detail = if has_route {
         format!("No route matches {shown}. Send the request to {}.", path_without_secrets(&other, 200))
     } else {
         format!("No route matches {shown}. See /openapi.json for all routes.")
     };
-    Err(Problem::new(Code::NotFound, detail))
+    Err(Refusal::new(Code::NotFound, detail))
 }
 
 impl HttpServiceFactory for Endpoint {
@@ -316,7 +316,7 @@ impl HttpServiceFactory for Endpoint {
         allowed.push(Method::OPTIONS);
         allowed.sort_by(|one, other| one.as_str().cmp(other.as_str()));
         let (options, takes_patches) = (allow(&allowed), allowed.contains(&Method::PATCH));
-        let mut resource = Resource::new(self.path).app_data(Matched(self.path)).app_data(self.dialect);
+        let mut resource = Resource::new(self.path).app_data(MatchedPath(self.path)).app_data(self.dialect);
         for answering in self.routes {
             resource = resource.route(answering.route);
         }
@@ -333,7 +333,7 @@ impl HttpServiceFactory for Endpoint {
             }))
             .default_service(web::to(move |method: Method| {
                 let allowed = allowed.clone();
-                async move { Err::<HttpResponse, Problem>(refuse(&method, &allowed)) }
+                async move { Err::<HttpResponse, Refusal>(refuse(&method, &allowed)) }
             }))
             .register(config);
     }
@@ -344,9 +344,9 @@ fn allow(methods: &[Method]) -> HeaderValue {
     HeaderValue::from_str(&names.join(", ")).unwrap_or(HeaderValue::from_static(""))
 }
 
-fn refuse(method: &Method, allowed: &[Method]) -> Problem {
+fn refuse(method: &Method, allowed: &[Method]) -> Refusal {
     let names: Vec<&str> = allowed.iter().map(Method::as_str).collect();
     let shown: String = method.as_str().chars().take(20).collect();
     let detail = format!("This address does not support {shown}. Use one of: {}.", names.join(", "));
-    Problem::new(Code::MethodNotAllowed, detail).allow(allowed)
+    Refusal::new(Code::MethodNotAllowed, detail).allow(allowed)
 }

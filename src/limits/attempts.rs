@@ -7,8 +7,8 @@ use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use super::buckets::{Buckets, NetworkBuckets};
-use super::counters::{CountedBy, Held, Limits};
-use super::held_by::HeldBy;
+use super::counters::{AttemptLimits, CountedBy, ThrottledAttempt};
+use super::throttled_by::ThrottledBy;
 use super::unread_answers::UnreadAnswers;
 use crate::clock::Clock;
 
@@ -21,7 +21,7 @@ const HELD_FOR: Duration = Duration::from_secs(1);
 const HELD: usize = 10_000;
 /// The number of bursts per minute that this node records in the audit log. Someone with a thousand addresses
 /// cannot fill it faster.
-const NOTED_PER_MINUTE: u32 = 60;
+const AUDITED_PER_MINUTE: u32 = 60;
 
 /// The limits that each node counts by itself.
 #[derive(Clone, Copy, Debug)]
@@ -34,53 +34,53 @@ pub struct NodeLimits {
 
 /// A throttled name, with times of the monotonic clock. Until `look_again_at` the database is not asked.
 #[derive(Clone, Copy)]
-struct HeldUntil {
+struct ThrottledUntil {
     by: CountedBy,
     until: Duration,
-    look_again_at: Duration,
+    recheck_at: Duration,
 }
 
 /// The limits and this node's counters.
 pub struct Attempts {
-    pub limits: Limits,
+    pub limits: AttemptLimits,
     clock: Clock,
     /// By folded name and network.
-    held: Cache<(String, String), HeldUntil>,
-    pub unproven: NetworkBuckets,
+    throttled: Cache<(String, String), ThrottledUntil>,
+    pub unverified: NetworkBuckets,
     pub tokens: Buckets<Uuid>,
     pub waiting: Semaphore,
-    pub bursts: Buckets<(HeldBy, String)>,
-    pub noted: Buckets<()>,
+    pub bursts: Buckets<(ThrottledBy, String)>,
+    pub audit_bucket: Buckets<()>,
     pub unread_answers: UnreadAnswers,
 }
 
 impl Attempts {
     #[must_use]
-    pub fn new(limits: Limits, of_node: NodeLimits, clock: &Clock) -> Self {
+    pub fn new(limits: AttemptLimits, of_node: NodeLimits, clock: &Clock) -> Self {
         Self {
             limits,
             clock: clock.clone(),
-            held: Cache::new(HELD),
-            unproven: NetworkBuckets::per_minute(of_node.unproven_per_address, clock),
+            throttled: Cache::new(HELD),
+            unverified: NetworkBuckets::per_minute(of_node.unproven_per_address, clock),
             tokens: Buckets::per_hour(of_node.tokens_per_user, clock),
             waiting: Semaphore::new(WAITING),
             bursts: Buckets::per_hour(1, clock),
-            noted: Buckets::per_minute(NOTED_PER_MINUTE, clock),
+            audit_bucket: Buckets::per_minute(AUDITED_PER_MINUTE, clock),
             unread_answers: UnreadAnswers::default(),
         }
     }
 
     /// Returns the limit that throttles the name, and the wait, if this node has them cached.
-    pub fn find_held(&self, key: &(String, String)) -> Option<(CountedBy, Duration)> {
-        let held = self.held.get(key)?;
+    pub fn find_throttled(&self, key: &(String, String)) -> Option<(CountedBy, Duration)> {
+        let throttled = self.throttled.get(key)?;
         let now = self.clock.elapsed();
-        (now < held.look_again_at).then(|| (held.by, held.until.saturating_sub(now)))
+        (now < throttled.recheck_at).then(|| (throttled.by, throttled.until.saturating_sub(now)))
     }
 
-    pub fn remember_held(&self, key: (String, String), held: &Held) {
+    pub fn remember_throttled(&self, key: (String, String), throttled: &ThrottledAttempt) {
         let now = self.clock.elapsed();
-        let until = now + held.wait;
-        let look_again_at = until.min(now + HELD_FOR);
-        self.held.insert(key, HeldUntil { by: held.by(), until, look_again_at });
+        let until = now + throttled.wait;
+        let recheck_at = until.min(now + HELD_FOR);
+        self.throttled.insert(key, ThrottledUntil { by: throttled.by(), until, recheck_at });
     }
 }

@@ -18,7 +18,7 @@ const BURST: TimeDelta = TimeDelta::hours(1);
 
 /// An attempt that was throttled.
 #[derive(Clone, Debug)]
-pub struct Held {
+pub struct ThrottledAttempt {
     /// The counter that throttles it.
     pub counter: Counter,
     /// The time until the next attempt is allowed.
@@ -26,12 +26,12 @@ pub struct Held {
     /// True if only attempts whose outcome is still unknown throttle it.
     pub is_busy: bool,
     /// True if the audit log has this burst.
-    pub is_noted: bool,
+    pub is_recorded: bool,
     /// The number of right passwords that the row had counted.
     pub successes: i64,
 }
 
-impl Held {
+impl ThrottledAttempt {
     /// Returns the kind of counter that throttles the attempt.
     #[must_use]
     pub fn by(&self) -> CountedBy {
@@ -71,15 +71,20 @@ impl Row {
 
     /// Returns the wait if the row throttles an attempt.
     #[must_use]
-    pub fn held(&self, counter: &Counter, now: DateTime<Utc>, longest_wait: Duration) -> Option<Held> {
+    pub fn throttled(
+        &self,
+        counter: &Counter,
+        now: DateTime<Utc>,
+        longest_wait: Duration,
+    ) -> Option<ThrottledAttempt> {
         // A wait beyond the longest means that a clock was set back, so it is ignored.
         let is_wait = |wait: &Duration| !wait.is_zero() && *wait <= longest_wait;
         let wait = (self.next_at(counter, longest_wait) - now).to_std().ok().filter(is_wait)?;
-        Some(Held {
+        Some(ThrottledAttempt {
             counter: counter.clone(),
             wait,
             is_busy: self.is_busy(counter.free, now),
-            is_noted: self.noted_at.is_some_and(|noted_at| now - noted_at < BURST),
+            is_recorded: self.noted_at.is_some_and(|noted_at| now - noted_at < BURST),
             successes: self.successes,
         })
     }
@@ -138,7 +143,7 @@ const TAKE: &str = "
 
 /// An attempt as it was counted in a row.
 #[derive(QueryableByName)]
-pub struct Taken {
+pub struct CountedAttempt {
     #[diesel(sql_type = Timestamptz)]
     pub counted_at: DateTime<Utc>,
     /// The level of the row after the attempt.
@@ -151,7 +156,7 @@ pub fn take(
     connection: &mut PgConnection,
     counter: &Counter,
     longest_wait: Duration,
-) -> QueryResult<Option<Taken>> {
+) -> QueryResult<Option<CountedAttempt>> {
     diesel::sql_query(TAKE)
         .bind::<Text, _>(counter.by.as_str())
         .bind::<Binary, _>(counter.digest.as_slice())
@@ -166,10 +171,10 @@ pub fn note(connection: &mut PgConnection, counter: &Counter) -> QueryResult<boo
     let row = attempts::table.find((counter.by.as_str(), counter.digest.as_slice()));
     let moment: DateTime<Utc> = diesel::select(now()).get_result(connection)?;
     let unnoted = attempts::noted_at.is_null().or(attempts::noted_at.lt(moment - BURST));
-    let noted = diesel::update(row.filter(unnoted.assume_not_null()))
+    let recorded = diesel::update(row.filter(unnoted.assume_not_null()))
         .set(attempts::noted_at.eq(moment))
         .execute(connection)?;
-    Ok(noted > 0)
+    Ok(recorded > 0)
 }
 
 #[cfg(test)]

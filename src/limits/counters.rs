@@ -12,8 +12,8 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::counter::Counter;
-use super::counter_row::{Row, Taken, load, note, take};
-use super::known_address::{self, Account, network};
+use super::counter_row::{CountedAttempt, Row, load, note, take};
+use super::known_address::{self, SignInAccount, network};
 use super::network::ClientNetwork;
 use super::spray::{self, FREE_PAST_LIMIT, SprayCounter};
 use crate::audit::event::{self, EventType, Origin, Subject};
@@ -21,7 +21,7 @@ use crate::database::schema::attempts;
 use crate::database::{now, transaction};
 use crate::digest::Digest;
 pub use crate::limits::counter::CountedBy;
-pub use crate::limits::counter_row::Held;
+pub use crate::limits::counter_row::ThrottledAttempt;
 use crate::users::name::fold_typed;
 
 /// One IPv6 network wider than a /64 can use at most one part in this many of the limit over all sign-ins.
@@ -29,7 +29,7 @@ const PART_OF_ALL: u32 = 4;
 
 /// The configured numbers of free attempts per hour, and the longest wait between the attempts after them.
 #[derive(Clone, Debug)]
-pub struct Limits {
+pub struct AttemptLimits {
     /// Wrong passwords for a name.
     pub failures: u32,
     /// Wrong passwords from an address.
@@ -44,7 +44,7 @@ pub struct Limits {
     pub longest_wait: Duration,
 }
 
-impl Limits {
+impl AttemptLimits {
     /// Returns the networks of an address with their limits. No wide network can use up the limit over all.
     fn of_networks(&self, network: &ClientNetwork) -> Vec<(String, u32)> {
         let most = self.failures_per_address.max(self.failures_in_all / PART_OF_ALL);
@@ -55,7 +55,7 @@ impl Limits {
 
 /// The rows in which an attempt is counted.
 #[derive(Clone, Debug)]
-struct Rows {
+struct CounterRows {
     /// The rows that can throttle it, in the order in which all transactions lock them. The row that most
     /// attempts share is last, so it is locked for the shortest time.
     counters: Vec<Counter>,
@@ -63,11 +63,16 @@ struct Rows {
     sprayed: Vec<SprayCounter>,
 }
 
-impl Rows {
+impl CounterRows {
     /// Returns the rows of a sign-in. An account has the same rows under each of its names. A name without an
     /// account has as many rows of its own.
-    fn of_sign_in(folded: &str, account: Option<Account>, network: &ClientNetwork, limits: &Limits) -> Self {
-        if let Some((Account { id, is_known: true }, network_text)) = account.zip(network.known_as()) {
+    fn of_sign_in(
+        folded: &str,
+        account: Option<SignInAccount>,
+        network: &ClientNetwork,
+        limits: &AttemptLimits,
+    ) -> Self {
+        if let Some((SignInAccount { id, is_known: true }, network_text)) = account.zip(network.known_as()) {
             let counter = of_known_address(id, &network_text, limits.failures);
             let sprayed = spray::counters(network, limits.failures_per_known_address);
             return Self { counters: vec![counter], sprayed };
@@ -89,7 +94,7 @@ impl Rows {
         self.counters.iter().chain(self.sprayed.iter().map(|sprayed| &sprayed.counter))
     }
 
-    fn of_registration(network: &ClientNetwork, limits: &Limits) -> Self {
+    fn of_registration(network: &ClientNetwork, limits: &AttemptLimits) -> Self {
         let of_network =
             |(network, limit): (String, u32)| Counter::new(CountedBy::Registration, &[&network], limit);
         let networks = network.with_limits(limits.registrations_per_address);
@@ -112,7 +117,7 @@ fn of_known_address(id: Uuid, network: &str, free: u32) -> Counter {
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Reservation {
-    rows: Rows,
+    rows: CounterRows,
     /// The level of the first row after the attempt.
     level: f64,
     longest_wait: Duration,
@@ -122,23 +127,23 @@ pub struct Reservation {
 
 /// The outcome of reserving an attempt.
 #[derive(Debug)]
-pub enum Reserved {
+pub enum ReserveOutcome {
     /// The attempt was counted and may be made.
-    Taken(Reservation),
+    Reserved(Reservation),
     /// The attempt may not be made. It was not counted.
-    Held(Held),
+    Throttled(ThrottledAttempt),
 }
 
 /// The outcome of a reserved attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum AttemptOutcome {
     /// The password was wrong. The attempt stays counted.
     Failed,
     /// The password was right. At a known address, the account's row there is reset. Otherwise the attempt is
     /// taken off each row.
-    Right,
+    Succeeded,
     /// No password was checked. The attempt is taken off each row.
-    GivenBack,
+    Released,
 }
 
 /// Reserves an attempt to verify the password of a name, as it was typed. `waited_since` is the number of
@@ -147,45 +152,45 @@ pub fn reserve_sign_in(
     connection: &mut PgConnection,
     typed: &str,
     origin: &Origin,
-    limits: &Limits,
+    limits: &AttemptLimits,
     waited_since: Option<i64>,
-) -> QueryResult<Reserved> {
+) -> QueryResult<ReserveOutcome> {
     let network = network(origin);
     // All texts that cannot be a name share one name that no account has.
     let (typed, folded) = fold_typed(typed).map_or(("", String::new()), |folded| (typed, folded));
     let account = known_address::find_account(connection, typed, &network)?;
-    let rows = Rows::of_sign_in(&folded, account, &network, limits);
-    Trying { rows, waited_since, longest_wait: limits.longest_wait, origin }.reserve(connection)
+    let rows = CounterRows::of_sign_in(&folded, account, &network, limits);
+    PendingAttempt { rows, waited_since, longest_wait: limits.longest_wait, origin }.reserve(connection)
 }
 
 /// Reserves the registration of an account from the request's network.
 pub fn reserve_registration(
     connection: &mut PgConnection,
     origin: &Origin,
-    limits: &Limits,
-) -> QueryResult<Reserved> {
-    let rows = Rows::of_registration(&network(origin), limits);
-    Trying { rows, waited_since: None, longest_wait: limits.longest_wait, origin }.reserve(connection)
+    limits: &AttemptLimits,
+) -> QueryResult<ReserveOutcome> {
+    let rows = CounterRows::of_registration(&network(origin), limits);
+    PendingAttempt { rows, waited_since: None, longest_wait: limits.longest_wait, origin }.reserve(connection)
 }
 
 /// An attempt to reserve.
-struct Trying<'a> {
-    rows: Rows,
+struct PendingAttempt<'a> {
+    rows: CounterRows,
     waited_since: Option<i64>,
     longest_wait: Duration,
     origin: &'a Origin,
 }
 
-impl Trying<'_> {
+impl PendingAttempt<'_> {
     /// Counts the attempt in all rows or in none. An attempt that one row throttles is not counted in the
     /// others.
-    fn reserve(mut self, connection: &mut PgConnection) -> QueryResult<Reserved> {
+    fn reserve(mut self, connection: &mut PgConnection) -> QueryResult<ReserveOutcome> {
         // Most of a flood ends here, without a lock or a write.
-        if let Some(held) = self.find_held(connection)? {
-            return Ok(Reserved::Held(held));
+        if let Some(throttled) = self.find_throttled(connection)? {
+            return Ok(ReserveOutcome::Throttled(throttled));
         }
         let taken = transaction(connection, |connection| {
-            let mut first: Option<Taken> = None;
+            let mut first: Option<CountedAttempt> = None;
             for counter in &self.rows.counters {
                 let Some(taken) = take(connection, counter, self.longest_wait)? else {
                     return Err(Error::RollbackTransaction);
@@ -195,32 +200,37 @@ impl Trying<'_> {
             first.ok_or(Error::RollbackTransaction)
         });
         match taken {
-            Ok(Taken { counted_at, level }) => {
+            Ok(CountedAttempt { counted_at, level }) => {
                 let Self { rows, longest_wait, .. } = self;
                 let (reserved_at, origin) = (counted_at, self.origin.clone());
-                Ok(Reserved::Taken(Reservation { rows, level, longest_wait, reserved_at, origin }))
+                Ok(ReserveOutcome::Reserved(Reservation { rows, level, longest_wait, reserved_at, origin }))
             }
             Err(Error::RollbackTransaction) => {
                 // Another attempt was counted between the two statements.
-                let held = self.find_held(connection)?;
+                let throttled = self.find_throttled(connection)?;
                 let counter = self.rows.counters[0].clone();
-                let again =
-                    Held { counter, wait: Duration::ZERO, is_busy: true, is_noted: true, successes: 0 };
-                Ok(Reserved::Held(held.unwrap_or(again)))
+                let again = ThrottledAttempt {
+                    counter,
+                    wait: Duration::ZERO,
+                    is_busy: true,
+                    is_recorded: true,
+                    successes: 0,
+                };
+                Ok(ReserveOutcome::Throttled(throttled.unwrap_or(again)))
             }
             Err(error) => Err(error),
         }
     }
 
     /// Returns the longest wait that one of the rows requires, if any does.
-    fn find_held(&mut self, connection: &mut PgConnection) -> QueryResult<Option<Held>> {
+    fn find_throttled(&mut self, connection: &mut PgConnection) -> QueryResult<Option<ThrottledAttempt>> {
         let found = load(connection, self.rows.all())?;
         self.narrow(&found);
-        let held = self.rows.counters.iter().filter_map(|counter| {
+        let throttled = self.rows.counters.iter().filter_map(|counter| {
             let (row, now) = found.iter().find(|(row, _)| row.is_of(counter))?;
-            row.held(counter, *now, self.longest_wait)
+            row.throttled(counter, *now, self.longest_wait)
         });
-        Ok(held.max_by_key(|held| (!held.is_busy, held.wait)))
+        Ok(throttled.max_by_key(|throttled| (!throttled.is_busy, throttled.wait)))
     }
 
     /// Lowers the free attempts of an account at a network past its limit. An attempt is exempt if it waited
@@ -260,13 +270,13 @@ impl Reservation {
     }
 
     /// Records the outcome of the attempt, in the caller's transaction.
-    pub fn settle(&self, connection: &mut PgConnection, outcome: Outcome) -> QueryResult<()> {
+    pub fn settle(&self, connection: &mut PgConnection, outcome: AttemptOutcome) -> QueryResult<()> {
         for counter in &self.rows.counters {
             let (kind, digest) = (counter.by.as_str(), counter.digest.as_slice());
             let statement = match (outcome, counter.by) {
-                (Outcome::Failed, _) => FAILED,
-                (Outcome::Right, CountedBy::KnownAddress) => FORGOTTEN,
-                (Outcome::Right | Outcome::GivenBack, _) => {
+                (AttemptOutcome::Failed, _) => FAILED,
+                (AttemptOutcome::Succeeded, CountedBy::KnownAddress) => FORGOTTEN,
+                (AttemptOutcome::Succeeded | AttemptOutcome::Released, _) => {
                     diesel::sql_query(GIVEN_BACK)
                         .bind::<Text, _>(kind)
                         .bind::<Binary, _>(digest)
@@ -282,7 +292,7 @@ impl Reservation {
                 .bind::<Binary, _>(digest)
                 .execute(connection)?;
         }
-        if outcome == Outcome::Failed { self.charge_networks(connection) } else { Ok(()) }
+        if outcome == AttemptOutcome::Failed { self.charge_networks(connection) } else { Ok(()) }
     }
 
     /// Counts a failure against the networks at which the account is known, and reports those past their
@@ -313,8 +323,8 @@ impl Reservation {
 }
 
 /// Marks the burst of this refusal as reported. Returns whether the caller must write it to the audit log.
-pub fn note_burst(connection: &mut PgConnection, held: &Held) -> QueryResult<bool> {
-    note(connection, &held.counter)
+pub fn record_burst(connection: &mut PgConnection, throttled: &ThrottledAttempt) -> QueryResult<bool> {
+    note(connection, &throttled.counter)
 }
 
 /// Returns the rows of an account, from everywhere and from each address known to it. The rows of its names

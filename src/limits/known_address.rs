@@ -9,7 +9,7 @@ use super::network::ClientNetwork;
 use crate::audit::Origin;
 use crate::database::now;
 use crate::database::schema::{known_addresses, login_names};
-use crate::users::address::look_up_forms;
+use crate::users::canonical_form::look_up_forms;
 use crate::users::user::place_in;
 
 /// The number of addresses remembered for an account. The ones used longest ago are dropped.
@@ -28,7 +28,7 @@ pub fn network(origin: &Origin) -> ClientNetwork {
 
 /// An account that someone tries to sign in to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Account {
+pub struct SignInAccount {
     pub id: Uuid,
     /// True if it was signed in to from this network before.
     pub is_known: bool,
@@ -40,7 +40,7 @@ pub fn find_account(
     connection: &mut PgConnection,
     typed: &str,
     network: &ClientNetwork,
-) -> QueryResult<Option<Account>> {
+) -> QueryResult<Option<SignInAccount>> {
     let forms = look_up_forms(typed);
     // No row has the empty network.
     let text = network.known_as().unwrap_or_default();
@@ -52,11 +52,11 @@ pub fn find_account(
         .select((login_names::user_id, known_addresses::user_id.nullable()))
         .first(connection)
         .optional()?;
-    Ok(found.map(|(id, known)| Account { id, is_known: known.is_some() }))
+    Ok(found.map(|(id, known)| SignInAccount { id, is_known: known.is_some() }))
 }
 
 /// Remembers the network of a successful sign-in. An address in doubt is not remembered.
-pub fn note(connection: &mut PgConnection, user_id: Uuid, network: &ClientNetwork) -> QueryResult<()> {
+pub fn record(connection: &mut PgConnection, user_id: Uuid, network: &ClientNetwork) -> QueryResult<()> {
     let Some(network) = network.known_as() else { return Ok(()) };
     let written: Option<(DateTime<Utc>, DateTime<Utc>)> = known_addresses::table
         .find((user_id, &network))

@@ -20,10 +20,11 @@ impl UnreadAnswers {
     /// counts for the users at that network. Returns `None` if the answer exceeds either bound. A single
     /// answer is always admitted, whatever its size.
     #[must_use]
-    pub fn hold(&self, caller: Party, users: Option<Party>, bytes: usize) -> Option<Held> {
+    pub fn reserve(&self, caller: Party, users: Option<Party>, bytes: usize) -> Option<ReservedAnswer> {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let has_room =
-            |party, limit| counts.get(&party).is_none_or(|held: &usize| held.saturating_add(bytes) <= limit);
+        let has_room = |party, limit| {
+            counts.get(&party).is_none_or(|reserved: &usize| reserved.saturating_add(bytes) <= limit)
+        };
         if !has_room(caller, CALLER_MAX) || users.is_some_and(|users| !has_room(users, USERS_MAX)) {
             return None;
         }
@@ -32,18 +33,18 @@ impl UnreadAnswers {
             let count = counts.entry(party).or_default();
             *count = count.saturating_add(bytes);
         }
-        Some(Held { answers: self.clone(), parties, bytes })
+        Some(ReservedAnswer { answers: self.clone(), parties, bytes })
     }
 }
 
 /// An answer that has not been read yet. Dropping it takes its bytes off the counts.
-pub struct Held {
+pub struct ReservedAnswer {
     answers: UnreadAnswers,
     parties: [Option<Party>; 2],
     bytes: usize,
 }
 
-impl Drop for Held {
+impl Drop for ReservedAnswer {
     fn drop(&mut self) {
         let mut counts = self.answers.0.lock().unwrap_or_else(PoisonError::into_inner);
         for party in self.parties.into_iter().flatten() {
@@ -69,14 +70,14 @@ mod tests {
     #[test]
     fn user_has_room_again_when_an_answer_is_read() {
         let answers = UnreadAnswers::default();
-        let half = answers.hold(ALICE, Some(OFFICE), CALLER_MAX / 2);
-        let other_half = answers.hold(ALICE, Some(HOME), CALLER_MAX / 2);
+        let half = answers.reserve(ALICE, Some(OFFICE), CALLER_MAX / 2);
+        let other_half = answers.reserve(ALICE, Some(HOME), CALLER_MAX / 2);
         assert!(half.is_some() && other_half.is_some());
-        assert!(answers.hold(ALICE, Some(OFFICE), 1).is_none());
-        assert!(answers.hold(BOB, Some(OFFICE), 1).is_some(), "another user has a share of their own");
+        assert!(answers.reserve(ALICE, Some(OFFICE), 1).is_none());
+        assert!(answers.reserve(BOB, Some(OFFICE), 1).is_some(), "another user has a share of their own");
         drop(half);
-        assert!(answers.hold(ALICE, Some(OFFICE), CALLER_MAX / 2 + 1).is_none());
-        assert!(answers.hold(ALICE, Some(OFFICE), CALLER_MAX / 2).is_some());
+        assert!(answers.reserve(ALICE, Some(OFFICE), CALLER_MAX / 2 + 1).is_none());
+        assert!(answers.reserve(ALICE, Some(OFFICE), CALLER_MAX / 2).is_some());
         drop(other_half);
         assert!(answers.0.lock().unwrap().is_empty(), "who holds nothing is forgotten");
     }
@@ -84,10 +85,10 @@ mod tests {
     #[test]
     fn single_answer_is_admitted_whatever_its_size() {
         let answers = UnreadAnswers::default();
-        let export = answers.hold(ALICE, Some(OFFICE), USERS_MAX + 1);
+        let export = answers.reserve(ALICE, Some(OFFICE), USERS_MAX + 1);
         assert!(export.is_some());
-        assert!(answers.hold(ALICE, Some(HOME), 1).is_none());
-        assert!(answers.hold(BOB, Some(OFFICE), 1).is_none(), "the users of a network share a limit");
-        assert!(answers.hold(BOB, Some(HOME), 1).is_some());
+        assert!(answers.reserve(ALICE, Some(HOME), 1).is_none());
+        assert!(answers.reserve(BOB, Some(OFFICE), 1).is_none(), "the users of a network share a limit");
+        assert!(answers.reserve(BOB, Some(HOME), 1).is_some());
     }
 }

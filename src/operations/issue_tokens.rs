@@ -4,11 +4,11 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 
 use crate::random;
-use crate::refusal::{self, Problem};
+use crate::refusal::{self, Refusal};
 use crate::sessions::refresh_token::{self, PlainRefreshToken};
 use crate::sessions::{Grant, session};
 use crate::state::State;
-use crate::tokens::access_token::{self, Claims, Reader};
+use crate::tokens::access_token::{self, Claims, TokenDialect};
 
 /// The client ID of access tokens from doorward's own login (RFC 9068, section 2.2).
 const CLIENT_ID: &str = "doorward";
@@ -44,10 +44,10 @@ pub fn token_answer(
     grant: &Grant,
     scope: Option<Vec<String>>,
     refresh_token: &PlainRefreshToken,
-) -> Result<TokenAnswer, Problem> {
+) -> Result<TokenAnswer, Refusal> {
     let scope = scope.unwrap_or_else(|| grant.scope()).join(" ");
     let (access_token, expires_in) =
-        access_token(state, grant, &scope, grant.refresh_expires_at, Reader::Standard)?;
+        access_token(state, grant, &scope, grant.refresh_expires_at, TokenDialect::Standard)?;
     Ok(TokenAnswer {
         access_token,
         token_type: "Bearer",
@@ -68,8 +68,8 @@ pub fn access_token(
     grant: &Grant,
     scope: &str,
     session_ends: DateTime<Utc>,
-    reader: Reader,
-) -> Result<(String, i64), Problem> {
+    dialect: TokenDialect,
+) -> Result<(String, i64), Refusal> {
     let left = (session_ends - grant.issued_at).max(TimeDelta::zero());
     let ttl = session::delta(state.tokens.lifetimes.access_ttl).min(left);
     let now = state.core.clock.now();
@@ -86,7 +86,8 @@ pub fn access_token(
         nbf: now,
         exp: now + ttl,
     };
-    let token = access_token::issue(&state.tokens.keys.current(), &state.tokens.issuer, &claims, reader, now);
+    let token =
+        access_token::issue(&state.tokens.keys.current(), &state.tokens.issuer, &claims, dialect, now);
     let (token, expires_at) = token.map_err(|error| {
         tracing::error!(%error, "no access token could be signed");
         refusal::internal()

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::audit::event::{self, Event, EventType};
 use crate::http::pagination::{Cursor, Page, PageRequest, PageSize};
 use crate::http::parameters;
-use crate::refusal::Problem;
+use crate::refusal::Refusal;
 use crate::state::State;
 
 /// The parameters of a listing of audit events.
@@ -47,18 +47,18 @@ pub struct ListEvents {
 impl ListEvents {
     /// # Errors
     /// `validation_failed`.
-    pub async fn run(self, state: &State) -> Result<Page<Event>, Problem> {
+    pub async fn run(self, state: &State) -> Result<Page<Event>, Refusal> {
         let Self { query } = self;
         let event_type = query.type_.as_ref().map(EventType::as_str);
         let list = format!("audit {:?} {:?} {event_type:?} {:?}", query.actor, query.subject, query.since);
         let request = PageRequest::read(&state.core.secret_keys, list, query.limit, query.cursor.as_deref())?;
-        let filter = event::Filter {
+        let filter = event::EventFilter {
             actor_id: query.actor,
             subject_id: query.subject,
             type_: query.type_,
             since: query.since,
             before: request.before,
-            ..event::Filter::default()
+            ..event::EventFilter::default()
         };
         let rows = request.rows();
         let events =

@@ -7,7 +7,7 @@ use utoipa::openapi::{RefOr, Schema};
 use crate::blocking::caller;
 use crate::guard::refusals;
 use crate::http::fields::{About, FieldValue, Fields};
-use crate::refusal::{FieldError, Problem};
+use crate::refusal::{FieldError, Refusal};
 use crate::state::State;
 use crate::users::password::{PasswordHash, PlainPassword};
 use crate::users::passwords::NewHash;
@@ -34,12 +34,12 @@ pub async fn hash_new_password(
     password: PlainPassword,
     (username, email): (&str, Option<&str>),
     pointer: &str,
-) -> Result<PasswordHash, Problem> {
+) -> Result<PasswordHash, Refusal> {
     let names = std::iter::once(username).chain(email).map(str::to_owned).collect();
     let claim = caller::current().claim_of_password();
     match state.core.passwords.hash_new(claim, password, names).await? {
         NewHash::Made(hash) => Ok(hash),
-        NewHash::Refused(errors) => Err(refusals::password_flaws(&errors, pointer)),
+        NewHash::Refused(errors) => Err(refusals::invalid_password(&errors, pointer)),
     }
 }
 
@@ -49,9 +49,9 @@ pub async fn find_errors(
     password: PlainPassword,
     names: impl Iterator<Item = &str>,
     pointer: &str,
-) -> Result<Vec<FieldError>, Problem> {
+) -> Result<Vec<FieldError>, Refusal> {
     let names = names.map(str::to_owned).collect();
     let claim = caller::current().claim_of_password();
-    let flaws = state.core.passwords.find_flaws(claim, password, names).await?;
-    Ok(refusals::password_errors(&flaws, pointer))
+    let errors = state.core.passwords.find_errors(claim, password, names).await?;
+    Ok(refusals::password_errors(&errors, pointer))
 }

@@ -9,19 +9,19 @@ use crate::audit::Origin;
 use crate::change::Change;
 use crate::database::Connection;
 use crate::guard::caller::{Caller, Credential};
-use crate::guard::session_cookie::NewCookie;
+use crate::guard::session_cookie::NewSessionCookie;
 use crate::guard::{refusals, rejudge};
 use crate::http::fields::{AuditedLabel, Fields, FromFields, Scope};
 use crate::operations::new_password;
 use crate::operations::roles;
 use crate::operations::step_up;
 use crate::operations::throttle;
-use crate::refusal::{self, FieldError, Problem};
-use crate::sessions::renewal::{self, Kept};
-use crate::sessions::{self, Before, CookieDigest, EndReason, NewSecret, end_sessions, session};
+use crate::refusal::{self, FieldError, Refusal};
+use crate::sessions::renewal::{self, CookieLifetime};
+use crate::sessions::{self, CookieDigest, EndReason, FormerSecrets, NewSecret, end_sessions, session};
 use crate::state::State;
 use crate::tokens::personal_token::{
-    self, NewPersonalToken, PersonalToken, PlainPersonalToken, RevokeReason, Which,
+    self, NewPersonalToken, PersonalToken, PlainPersonalToken, RevokeReason, TokenSelection,
 };
 use crate::users::change::{self, ChangeOutcome, Changes};
 use crate::users::name::{EmailAddress, Username};
@@ -128,7 +128,7 @@ impl FromFields for NewTokenRequest {
 impl NewTokenRequest {
     /// Returns the field errors that depend on the server's state: a lifetime that is not allowed, and names
     /// in the scope that no role has.
-    pub async fn mistakes(&self, state: &State, caller: &Caller) -> Result<Vec<FieldError>, Problem> {
+    pub async fn mistakes(&self, state: &State, caller: &Caller) -> Result<Vec<FieldError>, Refusal> {
         let mut mistakes: Vec<FieldError> = token_ttl(state, self.expires_in).err().into_iter().collect();
         let denied = session::missing(Some(&self.scope), &caller.permissions);
         if !denied.is_empty() {
@@ -147,11 +147,11 @@ pub struct ChangeProfile {
 impl ChangeProfile {
     /// # Errors
     /// `validation_failed`, `precondition_failed`, `conflict`, `account_deleted`.
-    pub async fn run(self, state: &State, caller: &Caller, origin: Origin) -> Result<User, Problem> {
+    pub async fn run(self, state: &State, caller: &Caller, origin: Origin) -> Result<User, Refusal> {
         let Self { request, expected } = self;
         let mistakes = request.mistakes(caller);
         if !mistakes.is_empty() {
-            return Err(Problem::validation(mistakes));
+            return Err(Refusal::validation(mistakes));
         }
         step_up::verify_current(state, caller, request.current_password, &origin).await?;
         let changes = Changes { username: request.username, email: request.email, ..Changes::default() };
@@ -163,7 +163,7 @@ impl ChangeProfile {
             Ok(match changed {
                 ChangeOutcome::Done(user) => Ok(user),
                 ChangeOutcome::NameTaken(taken) => Err(refusals::name_taken(taken)),
-                ChangeOutcome::NameRefused(flaw) => Err(refusals::username_flaw(&flaw)),
+                ChangeOutcome::NameRefused(error) => Err(refusals::invalid_username(&error)),
                 ChangeOutcome::NotFound => Err(refusals::account_deleted()),
                 ChangeOutcome::Stale(user) => Err(expected.refuse(&user)),
                 ChangeOutcome::UnknownRole | ChangeOutcome::Denied(_) | ChangeOutcome::LastAdmin => {
@@ -189,7 +189,7 @@ impl ChangePassword {
         state: &State,
         caller: &Caller,
         origin: Origin,
-    ) -> Result<Option<(NewCookie, Kept)>, Problem> {
+    ) -> Result<Option<(NewSessionCookie, CookieLifetime)>, Refusal> {
         let Self { request } = self;
         let mut verified_hash =
             step_up::verify_current(state, caller, request.current_password.clone(), &origin).await?;
@@ -198,9 +198,9 @@ impl ChangePassword {
             new_password::hash_new_password(state, request.new_password, names, "/new_password").await?;
         for _ in 0..ATTEMPTS {
             let hashes = (verified_hash, new_hash.clone());
-            let cookie =
-                matches!(caller.credential, Credential::SessionCookie { .. }).then(NewCookie::generate);
-            let digest = cookie.as_ref().map(NewCookie::digest);
+            let cookie = matches!(caller.credential, Credential::SessionCookie { .. })
+                .then(NewSessionCookie::generate);
+            let digest = cookie.as_ref().map(NewSessionCookie::digest);
             let changed = replace_password(state, caller, hashes, digest, request.revoke_tokens, &origin);
             if let Replacement::Done(kept) = changed.await? {
                 return Ok(cookie.zip(kept));
@@ -215,7 +215,7 @@ impl ChangePassword {
 /// The outcome of replacing a password.
 enum Replacement {
     /// The password was replaced. A browser's session has a new cookie.
-    Done(Option<Kept>),
+    Done(Option<CookieLifetime>),
     /// The stored hash is no longer the one that was verified.
     Outdated,
 }
@@ -227,7 +227,7 @@ async fn replace_password(
     cookie: Option<CookieDigest>,
     revoke_tokens: bool,
     origin: &Origin,
-) -> Result<Replacement, Problem> {
+) -> Result<Replacement, Refusal> {
     let (user_id, kept, origin) = (caller.user_id, caller.credential.session_id(), origin.clone());
     let limits = state.tokens.lifetimes.clone();
     let change = move |connection: &mut Connection, _: &Caller| {
@@ -237,13 +237,19 @@ async fn replace_password(
             return Ok(Ok(Replacement::Outdated));
         }
         if revoke_tokens {
-            let (all, reason) = (Which::AllOf(user_id), RevokeReason::PasswordChanged);
+            let (all, reason) = (TokenSelection::AllOf(user_id), RevokeReason::PasswordChanged);
             personal_token::revoke(connection, all, reason, &origin)?;
         }
         let Some((id, digest)) = kept.zip(cookie) else { return Ok(Ok(Replacement::Done(None))) };
-        let renewed =
-            renewal::renew(connection, id, &NewSecret::Cookie(digest), Before::Over, &limits, &origin)?;
-        renewal::announce(connection, id)?;
+        let renewed = renewal::renew(
+            connection,
+            id,
+            &NewSecret::Cookie(digest),
+            FormerSecrets::Over,
+            &limits,
+            &origin,
+        )?;
+        renewal::publish(connection, id)?;
         Ok(Ok(Replacement::Done(renewed.map(|renewed| renewed.kept))))
     };
     rejudge::transaction(state, caller, Some(user_id), change).await
@@ -252,30 +258,30 @@ async fn replace_password(
 /// Signs out by ending sessions. A session that has already ended is not an error. Returns the IDs of those
 /// that had not ended before.
 pub struct SignOut {
-    pub which: sessions::Which,
+    pub which: sessions::SessionSelection,
 }
 
 impl SignOut {
-    pub async fn run(self, state: &State, origin: Origin) -> Result<Vec<Uuid>, Problem> {
+    pub async fn run(self, state: &State, origin: Origin) -> Result<Vec<Uuid>, Refusal> {
         let Self { which } = self;
         state
             .core
             .database
             .transaction(move |connection| end_sessions(connection, &which, EndReason::Logout, &origin))
             .await
-            .map_err(Problem::from)
+            .map_err(Refusal::from)
     }
 }
 
 /// Ends the caller's own sessions. Returns the IDs of those that had not ended before.
 pub struct EndOwnSessions {
-    pub which: sessions::Which,
+    pub which: sessions::SessionSelection,
 }
 
 impl EndOwnSessions {
     /// # Errors
     /// `session_ended`, `account_disabled`, `account_deleted`.
-    pub async fn run(self, state: &State, caller: &Caller, origin: Origin) -> Result<Vec<Uuid>, Problem> {
+    pub async fn run(self, state: &State, caller: &Caller, origin: Origin) -> Result<Vec<Uuid>, Refusal> {
         let Self { which } = self;
         let end = move |connection: &mut Connection, _: &Caller| {
             end_sessions(connection, &which, EndReason::EndedByUser, &origin).map(Ok)
@@ -292,9 +298,9 @@ pub struct RevokeOwnToken {
 impl RevokeOwnToken {
     /// # Errors
     /// `session_ended`, `account_disabled`, `account_deleted`.
-    pub async fn run(self, state: &State, caller: &Caller, origin: Origin) -> Result<bool, Problem> {
+    pub async fn run(self, state: &State, caller: &Caller, origin: Origin) -> Result<bool, Refusal> {
         let Self { id } = self;
-        let which = Which::OneOf(caller.user_id, id);
+        let which = TokenSelection::OneOf(caller.user_id, id);
         let revoke = move |connection: &mut Connection, _: &Caller| {
             personal_token::revoke(connection, which, RevokeReason::ByUser, &origin).map(Ok)
         };
@@ -317,13 +323,13 @@ impl MakePersonalToken {
         state: &State,
         caller: &Caller,
         origin: Origin,
-    ) -> Result<(PlainPersonalToken, PersonalToken), Problem> {
+    ) -> Result<(PlainPersonalToken, PersonalToken), Refusal> {
         let Self { request } = self;
         let mistakes = request.mistakes(state, caller).await?;
         if !mistakes.is_empty() {
-            return Err(Problem::validation(mistakes));
+            return Err(Refusal::validation(mistakes));
         }
-        let ttl = token_ttl(state, request.expires_in).map_err(|error| Problem::validation(vec![error]))?;
+        let ttl = token_ttl(state, request.expires_in).map_err(|error| Refusal::validation(vec![error]))?;
         check_token_scope(caller, &request.scope)?;
         throttle::count_token(state, caller, &origin).await?;
         let (plain, digest) = personal_token::mint();
@@ -359,7 +365,7 @@ fn token_ttl(state: &State, expires_in: Option<i64>) -> Result<TimeDelta, FieldE
 }
 
 /// Checks that the user and the credential have everything in the new token's scope.
-fn check_token_scope(caller: &Caller, scope: &[String]) -> Result<(), Problem> {
+fn check_token_scope(caller: &Caller, scope: &[String]) -> Result<(), Refusal> {
     let denied = session::missing(Some(scope), &caller.permissions);
     if !denied.is_empty() {
         return Err(refusals::permission_denied(&denied, &caller.role));

@@ -8,9 +8,11 @@ use crate::guard::{checks, refusals};
 use crate::operations::issue_tokens;
 use crate::operations::roles;
 use crate::operations::throttle;
-use crate::refusal::{Action, Code, Problem};
+use crate::refusal::{Action, Code, Refusal};
 use crate::sessions::refresh_token::{self, PlainRefreshToken};
-use crate::sessions::{EndReason, Grant, Presented, Rotation, Turn, rotate, rotate_former, session};
+use crate::sessions::{
+    EndReason, Grant, PresentedToken, QueuedRefresh, Rotation, rotate, rotate_former, session,
+};
 use crate::state::State;
 
 /// A request to refresh.
@@ -21,7 +23,7 @@ pub struct Refresh {
     /// The scope requested for the access token. It must be within the session's.
     pub scope: Option<Vec<String>>,
     /// True to rotate the refresh token. If false, the client keeps it.
-    pub spends: bool,
+    pub rotate: bool,
 }
 
 /// The result of a refresh.
@@ -38,44 +40,44 @@ impl Refresh {
     ///
     /// # Errors
     /// The refusal of the token, its session, its user or the scope; `too_many_attempts`.
-    pub async fn run(&self, state: &State, origin: Origin, trace: &mut Trace) -> Result<Refreshed, Problem> {
-        let traded = trade(state, self, origin.clone(), trace).await;
-        if let Err(problem) = &traded
-            && is_guess(problem.code())
-            && let Err(held) = throttle::count_unproven(state, &origin).await
+    pub async fn run(&self, state: &State, origin: Origin, trace: &mut Trace) -> Result<Refreshed, Refusal> {
+        let exchanged = exchange_token(state, self, origin.clone(), trace).await;
+        if let Err(refusal) = &exchanged
+            && is_guess(refusal.code())
+            && let Err(throttled) = throttle::count_unverified(state, &origin).await
         {
             trace.forget();
-            return Err(held);
+            return Err(throttled);
         }
-        traded
+        exchanged
     }
 }
 
-async fn trade(
+async fn exchange_token(
     state: &State,
     wanted: &Refresh,
     origin: Origin,
     trace: &mut Trace,
-) -> Result<Refreshed, Problem> {
+) -> Result<Refreshed, Refusal> {
     let token = checks::read_refresh_token(state, &wanted.token, trace)?;
-    let presented = Presented {
+    let presented = PresentedToken {
         session_id: token.session_id,
         secret_digest: refresh_token::digest(&token.secret),
         generation: token.generation,
         scope: wanted.scope.clone(),
-        spends: wanted.spends,
+        rotate: wanted.rotate,
     };
-    let decided = decide(state, Turn { presented, origin }).await;
-    let decided = unless_lost(state, decided.inspect_err(|_| trace.stop(Check::Revocation))?);
+    let decided = decide(state, QueuedRefresh { presented, origin }).await;
+    let decided = apply_lost_end(state, decided.inspect_err(|_| trace.stop(Check::Revocation))?);
     if let Some(stop) = check_of(&decided) {
         trace.stop(stop);
     }
     match decided {
         Rotation::Rotated(grant) | Rotation::Repeated(grant) => {
             trace.user_id = Some(grant.user_id);
-            if !wanted.spends {
+            if !wanted.rotate {
                 // A rotation is recorded in the row itself.
-                state.recorder.last_use.note_used(grant.session_id);
+                state.recorder.last_use.record_used(grant.session_id);
             }
             let successor = issue_tokens::refresh_token(state, &grant, token.secret);
             Ok(Refreshed { grant: *grant, successor })
@@ -91,28 +93,28 @@ async fn trade(
 }
 
 /// Decides in one statement with other refreshes if possible, and otherwise alone.
-async fn decide(state: &State, turn: Turn) -> Result<Rotation, Problem> {
+async fn decide(state: &State, queued: QueuedRefresh) -> Result<Rotation, Refusal> {
     // The token does not name its user, but a cached session does.
-    let session_id = turn.presented.session_id;
+    let session_id = queued.presented.session_id;
     let owner = state.cache.session(session_id).and_then(|found| found.user.as_ref().map(|user| user.id));
     let claim = caller::current().claim_of_account(Lane::Ordinary, &owner.unwrap_or(session_id));
-    if let Some(decided) = state.tokens.rotations.run(claim, turn.clone()).await? {
+    if let Some(decided) = state.tokens.rotations.run(claim, queued.clone()).await? {
         return Ok(decided);
     }
     let limits = state.tokens.lifetimes.clone();
     let alone = move |connection: &mut _| {
-        let Turn { presented, origin } = &turn;
+        let QueuedRefresh { presented, origin } = &queued;
         match rotate(connection, presented, &limits, origin)? {
             // The session may have had this token before a step-up.
             Rotation::Unknown => rotate_former(connection, presented, &limits, origin),
             decided => Ok(decided),
         }
     };
-    state.core.database.run(alone).await.map_err(Problem::from)
+    state.core.database.run(alone).await.map_err(Refusal::from)
 }
 
 /// Refuses a session that this node knows to have ended, in case the database has lost that.
-fn unless_lost(state: &State, decided: Rotation) -> Rotation {
+fn apply_lost_end(state: &State, decided: Rotation) -> Rotation {
     match &decided {
         Rotation::Rotated(grant) | Rotation::Repeated(grant) => {
             let ended = state.cache.ended(grant.session_id);
@@ -122,10 +124,10 @@ fn unless_lost(state: &State, decided: Rotation) -> Rotation {
     }
 }
 
-async fn refuse_scope(state: &State, wanted: &Refresh, granted: &[String]) -> Problem {
+async fn refuse_scope(state: &State, wanted: &Refresh, granted: &[String]) -> Refusal {
     let scope = wanted.scope.clone().unwrap_or_default();
-    if let Err(problem) = roles::refuse_unknown_scope(state, &session::missing(Some(&scope), granted)).await {
-        return problem;
+    if let Err(refusal) = roles::refuse_unknown_scope(state, &session::missing(Some(&scope), granted)).await {
+        return refusal;
     }
     let advice = "Request a narrower scope, or sign in again with a wider one. The refresh token was not \
                   used.";

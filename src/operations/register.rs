@@ -3,16 +3,16 @@
 use crate::audit::Origin;
 use crate::guard::refusals;
 use crate::http::fields::{Fields, FromFields};
-use crate::limits::counters::Outcome;
+use crate::limits::counters::AttemptOutcome;
 use crate::operations::new_password;
 use crate::operations::throttle;
-use crate::refusal::{self, Code, Problem};
+use crate::refusal::{self, Code, Refusal};
 use crate::state::State;
 use crate::users::User;
 use crate::users::name::{EmailAddress, Username};
 use crate::users::password::PlainPassword;
 use crate::users::role;
-use crate::users::user::{self, Authority, Insertion, NewUser};
+use crate::users::user::{self, Authority, InsertOutcome, NewUser};
 
 /// An account to register.
 #[derive(Clone, utoipa::ToSchema)]
@@ -43,12 +43,12 @@ impl FromFields for RegisterRequest {
 ///
 /// # Errors
 /// `not_found`.
-pub fn refuse_closed_registration(state: &State) -> Result<(), Problem> {
+pub fn refuse_closed_registration(state: &State) -> Result<(), Refusal> {
     if state.web.registration_open {
         return Ok(());
     }
     let detail = "People cannot create their own accounts on this server. Ask an administrator for one.";
-    Err(Problem::new(Code::NotFound, detail))
+    Err(Refusal::new(Code::NotFound, detail))
 }
 
 /// Registers an account. The attempt is counted before the password is checked and hashed. A taken name
@@ -60,25 +60,25 @@ pub struct Register {
 impl Register {
     /// # Errors
     /// `not_found` if registration is closed, `validation_failed`, `conflict`, `too_many_attempts`.
-    pub async fn run(self, state: &State, origin: Origin) -> Result<User, Problem> {
+    pub async fn run(self, state: &State, origin: Origin) -> Result<User, Refusal> {
         let Self { request } = self;
         refuse_closed_registration(state)?;
         let reservation = throttle::reserve_registration(state, &origin).await?;
         let made = make_account(state, request, origin).await;
         match &made {
-            Err(problem)
-                if problem.code() == Code::ValidationFailed || problem.code().status().is_server_error() =>
+            Err(refusal)
+                if refusal.code() == Code::ValidationFailed || refusal.code().status().is_server_error() =>
             {
-                throttle::give_back(state, reservation).await;
+                throttle::release(state, reservation).await;
             }
             // The account exists even if this fails. The attempt stays counted then.
-            _ => throttle::settle(state, reservation, Outcome::Failed).await.unwrap_or_default(),
+            _ => throttle::settle(state, reservation, AttemptOutcome::Failed).await.unwrap_or_default(),
         }
         made
     }
 }
 
-async fn make_account(state: &State, request: RegisterRequest, origin: Origin) -> Result<User, Problem> {
+async fn make_account(state: &State, request: RegisterRequest, origin: Origin) -> Result<User, Refusal> {
     let names = (request.username.as_str(), request.email.as_ref().map(EmailAddress::as_str));
     let hash = new_password::hash_new_password(state, request.password, names, "/password").await?;
     let new = NewUser {
@@ -93,8 +93,8 @@ async fn make_account(state: &State, request: RegisterRequest, origin: Origin) -
         .transaction(move |connection| user::insert(connection, &new, &Authority::Unlimited, &origin))
         .await?;
     match inserted {
-        Insertion::Inserted(user) => Ok(user),
-        Insertion::NameTaken(taken) => Err(refusals::name_taken(taken)),
-        Insertion::UnknownRole | Insertion::Denied(_) => Err(refusal::internal()),
+        InsertOutcome::Inserted(user) => Ok(user),
+        InsertOutcome::NameTaken(taken) => Err(refusals::name_taken(taken)),
+        InsertOutcome::UnknownRole | InsertOutcome::Denied(_) => Err(refusal::internal()),
     }
 }

@@ -1,6 +1,6 @@
 //! Lists roles, and checks the names of permissions in a request.
 
-use crate::refusal::{FieldError, Problem};
+use crate::refusal::{FieldError, Refusal};
 use crate::state::State;
 use crate::users::role;
 
@@ -8,7 +8,7 @@ use crate::users::role;
 pub struct ListRoleNames;
 
 impl ListRoleNames {
-    pub async fn run(self, state: &State) -> Result<Vec<String>, Problem> {
+    pub async fn run(self, state: &State) -> Result<Vec<String>, Refusal> {
         let roles = state.core.database.run(role::list).await?;
         Ok(roles.into_iter().map(|(name, _)| name).collect())
     }
@@ -18,13 +18,13 @@ impl ListRoleNames {
 ///
 /// # Errors
 /// `validation_failed` at `/scope`.
-pub async fn refuse_unknown_scope(state: &State, names: &[String]) -> Result<(), Problem> {
+pub async fn refuse_unknown_scope(state: &State, names: &[String]) -> Result<(), Refusal> {
     let unknown = find_unknown_scope(state, names).await?;
-    if unknown.is_empty() { Ok(()) } else { Err(Problem::validation(unknown)) }
+    if unknown.is_empty() { Ok(()) } else { Err(Refusal::validation(unknown)) }
 }
 
 /// Returns the field errors for names that no role has.
-pub async fn find_unknown_scope(state: &State, names: &[String]) -> Result<Vec<FieldError>, Problem> {
+pub async fn find_unknown_scope(state: &State, names: &[String]) -> Result<Vec<FieldError>, Refusal> {
     let roles = state.core.database.run(role::list).await?;
     let is_known = |name: &&String| roles.iter().any(|(_, permissions)| permissions.contains(name));
     let unknown = names.iter().filter(|name| !is_known(name)).map(|unknown| {

@@ -5,16 +5,16 @@ use serde_json::json;
 use crate::audit::event::{self, EventType, Origin, Subject};
 use crate::blocking::{Claim, Lane, caller};
 use crate::guard::refusals;
-use crate::limits::counters::{Outcome, Reservation};
+use crate::limits::counters::{AttemptOutcome, Reservation};
 use crate::limits::known_address;
 use crate::operations::roles;
 use crate::operations::throttle;
 use crate::random;
-use crate::refusal::{Code, Problem};
-use crate::sessions::standing::FormerCookie;
+use crate::refusal::{Code, Refusal};
+use crate::sessions::session_state::FormerCookie;
 use crate::sessions::{
-    self, CookieDigest, EndReason, Grant, HeldBy, NewSession, Which, end_sessions, find_browser_standing,
-    session,
+    self, CookieDigest, EndReason, Grant, NewSession, SessionSecret, SessionSelection, end_sessions,
+    find_browser_state, session,
 };
 use crate::state::State;
 use crate::users::name::fold_typed;
@@ -35,7 +35,7 @@ pub struct SignIn {
     /// The name that the device gave itself.
     pub device: Option<String>,
     /// The credential that the client gets for the session.
-    pub held_by: HeldBy,
+    pub secret: SessionSecret,
     /// The digest of the browser's cookie from an earlier session. The new session replaces that one.
     pub replaces: Option<CookieDigest>,
 }
@@ -46,12 +46,12 @@ impl SignIn {
     /// # Errors
     /// `too_many_attempts`, `invalid_credentials`, `account_disabled` if the password is right,
     /// `permission_denied` and `validation_failed` for the scope.
-    pub async fn run(&self, state: &State, origin: &Origin) -> Result<Grant, Problem> {
+    pub async fn run(&self, state: &State, origin: &Origin) -> Result<Grant, Refusal> {
         let reservation = throttle::reserve_sign_in(state, &self.username, origin).await?;
         match try_sign_in(state, self, &reservation, origin).await {
             Ok(Attempt::SignedIn(grant)) => Ok(*grant),
-            Ok(Attempt::Refused(problem)) => Err(problem),
-            Err(problem) => Err(throttle::give_back_refused(state, reservation, problem).await),
+            Ok(Attempt::Refused(refusal)) => Err(refusal),
+            Err(refusal) => Err(throttle::release_refused(state, reservation, refusal).await),
         }
     }
 }
@@ -59,7 +59,7 @@ impl SignIn {
 /// The outcome of a sign-in whose reserved attempt is settled.
 enum Attempt {
     SignedIn(Box<Grant>),
-    Refused(Problem),
+    Refused(Refusal),
 }
 
 /// Tries to sign in. An error means that the attempt is not settled, because no password was checked or the
@@ -69,7 +69,7 @@ async fn try_sign_in(
     wanted: &SignIn,
     reservation: &Reservation,
     origin: &Origin,
-) -> Result<Attempt, Problem> {
+) -> Result<Attempt, Refusal> {
     for _ in 0..ATTEMPTS {
         let found = find_login(state, &wanted.username).await?;
         let hash = found.as_ref().and_then(|login| login.password_hash.clone());
@@ -85,9 +85,9 @@ async fn try_sign_in(
             return Ok(refuse_sign_in(state, wanted, Some(login), reservation, origin, code).await);
         }
         if let Some(scope) = &wanted.scope
-            && let Err(problem) = check_scope_of(state, scope, &login).await
+            && let Err(refusal) = check_scope_of(state, scope, &login).await
         {
-            return refuse_scope_of(state, &login, problem, reservation, origin).await;
+            return refuse_scope_of(state, &login, refusal, reservation, origin).await;
         }
         let upgraded = verified.upgraded.map(|hash| hash.expose().to_owned());
         if let Some(grant) = begin(state, wanted, &login, (hash, upgraded), reservation, origin).await? {
@@ -98,7 +98,7 @@ async fn try_sign_in(
     Err(changed_meanwhile())
 }
 
-async fn find_login(state: &State, username: &str) -> Result<Option<Login>, Problem> {
+async fn find_login(state: &State, username: &str) -> Result<Option<Login>, Refusal> {
     if fold_typed(username).is_none() {
         return Ok(None);
     }
@@ -108,7 +108,7 @@ async fn find_login(state: &State, username: &str) -> Result<Option<Login>, Prob
         .database
         .run(move |connection| user::find_login(connection, &username))
         .await
-        .map_err(Problem::from)
+        .map_err(Refusal::from)
 }
 
 async fn begin(
@@ -118,7 +118,7 @@ async fn begin(
     (verified_hash, upgraded_hash): (String, Option<String>),
     reservation: &Reservation,
     origin: &Origin,
-) -> Result<Option<Grant>, Problem> {
+) -> Result<Option<Grant>, Refusal> {
     let new = NewSession {
         id: random::id(),
         user_id: login.user.id,
@@ -126,7 +126,7 @@ async fn begin(
         upgraded_hash,
         device: wanted.device.clone(),
         scope: wanted.scope.clone(),
-        held_by: wanted.held_by.clone(),
+        secret: wanted.secret.clone(),
     };
     let (limits, origin, replaces) = (state.tokens.lifetimes.clone(), origin.clone(), wanted.replaces);
     let reservation = reservation.clone();
@@ -134,28 +134,28 @@ async fn begin(
         .core
         .database
         .transaction(move |connection| {
-            let begun = sessions::begin(connection, &new, &limits, &origin)?;
-            if let Some(digest) = replaces.filter(|_| begun.is_some()) {
-                let held = find_browser_standing(connection, &digest, limits.refresh_grace, false)?;
+            let started = sessions::begin(connection, &new, &limits, &origin)?;
+            if let Some(digest) = replaces.filter(|_| started.is_some()) {
+                let held = find_browser_state(connection, &digest, limits.refresh_grace, false)?;
                 let is_over = |former: FormerCookie| former.is_over;
                 let held = held.filter(|browser| !browser.former.is_some_and(is_over));
-                let which = Which::These(held.iter().map(|browser| browser.id).collect());
+                let which = SessionSelection::These(held.iter().map(|browser| browser.id).collect());
                 end_sessions(connection, &which, EndReason::SignedInAgain, &origin)?;
             }
-            if let Some(grant) = &begun {
-                known_address::note(connection, grant.user_id, &known_address::network(&origin))?;
+            if let Some(grant) = &started {
+                known_address::record(connection, grant.user_id, &known_address::network(&origin))?;
                 // Do this last, because other transactions wait for these rows.
-                reservation.settle(connection, Outcome::Right)?;
+                reservation.settle(connection, AttemptOutcome::Succeeded)?;
             }
-            Ok(begun)
+            Ok(started)
         })
         .await
-        .map_err(Problem::from)
+        .map_err(Refusal::from)
 }
 
 /// Checks the requested scope. Names that no role has are typing mistakes. A name that the user's role lacks
 /// is refused.
-async fn check_scope_of(state: &State, scope: &[String], login: &Login) -> Result<(), Problem> {
+async fn check_scope_of(state: &State, scope: &[String], login: &Login) -> Result<(), Refusal> {
     let denied = session::missing(Some(scope), &login.permissions);
     if denied.is_empty() {
         return Ok(());
@@ -169,23 +169,23 @@ async fn check_scope_of(state: &State, scope: &[String], login: &Login) -> Resul
 async fn refuse_scope_of(
     state: &State,
     login: &Login,
-    problem: Problem,
+    refusal: Refusal,
     reservation: &Reservation,
     origin: &Origin,
-) -> Result<Attempt, Problem> {
-    let code = problem.code();
+) -> Result<Attempt, Refusal> {
+    let code = refusal.code();
     if code.status().is_server_error() {
-        return Err(problem);
+        return Err(refusal);
     }
     let (user, origin, reservation) = (login.user.clone(), origin.clone(), reservation.clone());
-    let noted = state.core.database.transaction(move |connection| {
+    let recorded = state.core.database.transaction(move |connection| {
         let subject = Subject { id: Some(user.id), name: Some(&user.username) };
         let details = json!({ "code": code.as_str() });
         event::insert(connection, &origin, EventType::LoginFailed, subject, &details)?;
-        reservation.settle(connection, Outcome::GivenBack)
+        reservation.settle(connection, AttemptOutcome::Released)
     });
-    noted.await?;
-    Ok(Attempt::Refused(problem))
+    recorded.await?;
+    Ok(Attempt::Refused(refusal))
 }
 
 /// Refuses a sign-in. An unknown user, a wrong password and an account without a password get the same
@@ -205,7 +205,7 @@ async fn refuse_sign_in(
     let failure = (EventType::LoginFailed, subject, details);
     let recorded = throttle::record_failure(state, reservation.clone(), failure, origin).await;
     Attempt::Refused(match (recorded, code) {
-        (Err(problem), _) => problem,
+        (Err(refusal), _) => refusal,
         (Ok(()), Code::AccountDisabled) => refusals::account_disabled(),
         (Ok(()), _) => refusals::invalid_credentials(),
     })
@@ -222,7 +222,7 @@ fn claim_of(wanted: &SignIn, found: Option<&Login>, reservation: &Reservation) -
 }
 
 /// Refuses a request because the account changed during each attempt.
-pub(super) fn changed_meanwhile() -> Problem {
+pub(super) fn changed_meanwhile() -> Refusal {
     let detail = "The account is being changed right now. Try again.";
-    Problem::new(Code::Overloaded, detail).retry_after(refusals::RETRY_AFTER)
+    Refusal::new(Code::Overloaded, detail).retry_after(refusals::RETRY_AFTER)
 }

@@ -3,7 +3,7 @@
 use crate::audit::Origin;
 use crate::database::Connection;
 use crate::guard::{Caller, rejudge};
-use crate::refusal::{self, Problem};
+use crate::refusal::{self, Refusal};
 use crate::sessions::session::delta;
 use crate::state::State;
 use crate::tokens::key_ring::LoadError;
@@ -39,7 +39,7 @@ pub struct RotateSigningKey;
 impl RotateSigningKey {
     /// # Errors
     /// The guard's refusal if the caller has lost the authority since.
-    pub async fn run(self, state: &State, caller: &Caller, origin: Origin) -> Result<(), Problem> {
+    pub async fn run(self, state: &State, caller: &Caller, origin: Origin) -> Result<(), Refusal> {
         let private = PrivateKey::generate(state.tokens.signing_algorithm).map_err(|error| {
             tracing::error!(%error, "no signing key could be created");
             refusal::internal()

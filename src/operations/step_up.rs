@@ -9,10 +9,10 @@ use crate::audit::event::{EventType, Origin, Subject};
 use crate::blocking::caller;
 use crate::guard::caller::Caller;
 use crate::guard::refusals;
-use crate::limits::counters::Outcome;
+use crate::limits::counters::AttemptOutcome;
 use crate::operations::throttle;
-use crate::refusal::Problem;
-use crate::sessions::{Lapse, NewSecret, SteppedUp, Verified, step_up};
+use crate::refusal::Refusal;
+use crate::sessions::{Invalidation, NewSecret, SteppedUp, VerifiedChange, step_up};
 use crate::state::State;
 use crate::users::password::PlainPassword;
 
@@ -28,7 +28,7 @@ impl<'a> StepUp<'a> {
     /// # Errors
     /// `validation_failed` at `pointer` for a wrong password, `too_many_attempts`, `session_ended`,
     /// `account_disabled`, `account_deleted`.
-    pub async fn run(self, state: &State, caller: &Caller, origin: Origin) -> Result<SteppedUp, Problem> {
+    pub async fn run(self, state: &State, caller: &Caller, origin: Origin) -> Result<SteppedUp, Refusal> {
         let Self { session_id, password, pointer, secret } = self;
         for _ in 0..ATTEMPTS {
             let failed = (EventType::StepUpFailed, json!({}));
@@ -57,7 +57,7 @@ pub async fn verify_current(
     caller: &Caller,
     password: PlainPassword,
     origin: &Origin,
-) -> Result<String, Problem> {
+) -> Result<String, Refusal> {
     let failed = (EventType::LoginFailed, json!({ "code": "wrong_password" }));
     verify_again(state, caller, password, "/current_password", origin, failed).await
 }
@@ -70,11 +70,11 @@ async fn verify_again(
     pointer: &str,
     origin: &Origin,
     failed: (EventType, Value),
-) -> Result<String, Problem> {
+) -> Result<String, Refusal> {
     let reservation = throttle::reserve_sign_in(state, &caller.username, origin).await?;
     match verify_reserved(state, caller, password).await {
         Ok(Some(hash)) => {
-            throttle::settle(state, reservation, Outcome::Right).await?;
+            throttle::settle(state, reservation, AttemptOutcome::Succeeded).await?;
             Ok(hash)
         }
         Ok(None) => {
@@ -83,7 +83,7 @@ async fn verify_again(
             throttle::record_failure(state, reservation, (event_type, subject, details), origin).await?;
             Err(refusals::wrong_password(pointer))
         }
-        Err(problem) => Err(throttle::give_back_refused(state, reservation, problem).await),
+        Err(refusal) => Err(throttle::release_refused(state, reservation, refusal).await),
     }
 }
 
@@ -91,7 +91,7 @@ async fn verify_reserved(
     state: &State,
     caller: &Caller,
     password: PlainPassword,
-) -> Result<Option<String>, Problem> {
+) -> Result<Option<String>, Refusal> {
     let hash = password_hash_of(state, caller.user_id).await?;
     let claim = caller::current().claim_of_password();
     let verified = state.core.passwords.verify(claim, hash.clone(), password).await?;
@@ -99,30 +99,30 @@ async fn verify_reserved(
 }
 
 /// Returns the stored hash of a user's password.
-pub async fn password_hash_of(state: &State, user_id: Uuid) -> Result<Option<String>, Problem> {
+pub async fn password_hash_of(state: &State, user_id: Uuid) -> Result<Option<String>, Refusal> {
     state
         .core
         .database
         .run(move |connection| crate::users::user::find_password_hash(connection, user_id))
         .await
-        .map_err(Problem::from)
+        .map_err(Refusal::from)
 }
 
 /// Returns `None` if the password must be verified again.
-fn made<T>(verified: Verified<T>) -> Result<Option<T>, Problem> {
+fn made<T>(verified: VerifiedChange<T>) -> Result<Option<T>, Refusal> {
     match verified {
-        Verified::Done(done) => Ok(Some(done)),
-        Verified::Outdated => Ok(None),
-        Verified::Lapsed(lapse) => Err(lapsed(lapse)),
+        VerifiedChange::Done(done) => Ok(Some(done)),
+        VerifiedChange::Outdated => Ok(None),
+        VerifiedChange::Invalidated(invalidation) => Err(invalidated(invalidation)),
     }
 }
 
 /// Returns the refusal that the guard would give the caller now.
-fn lapsed(lapse: Lapse) -> Problem {
-    match lapse {
-        Lapse::SessionEnded(ended) => refusals::session_ended(&ended),
-        Lapse::SessionUnknown => refusals::session_unknown(),
-        Lapse::AccountDeleted => refusals::account_deleted(),
-        Lapse::AccountDisabled => refusals::account_disabled(),
+fn invalidated(invalidation: Invalidation) -> Refusal {
+    match invalidation {
+        Invalidation::SessionEnded(ended) => refusals::session_ended(&ended),
+        Invalidation::SessionUnknown => refusals::session_unknown(),
+        Invalidation::AccountDeleted => refusals::account_deleted(),
+        Invalidation::AccountDisabled => refusals::account_disabled(),
     }
 }

@@ -5,10 +5,10 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use crate::guard::Caller;
 use crate::http::conditions::Conditions;
-use crate::refusal::{self, Code, Problem};
+use crate::refusal::{self, Code, Refusal};
 use crate::tokens::owner::UserStatus;
 use crate::users::User;
-use crate::users::seen::{self, Seen};
+use crate::users::edit_tag::{self, SeenFields};
 
 /// Separates the digest of the editable fields from the rest of the tag. Neither part contains it.
 const SEPARATOR: char = '.';
@@ -26,8 +26,12 @@ pub fn entity_tag(user: &User) -> String {
 /// stays current as long as the account's [`entity_tag`] does.
 #[must_use]
 pub fn own_entity_tag(caller: &Caller, shown: &str) -> String {
-    let edited =
-        seen::edit_tag(&caller.username, caller.email.as_deref(), &caller.role, UserStatus::Active.as_str());
+    let edited = edit_tag::edit_tag(
+        &caller.username,
+        caller.email.as_deref(),
+        &caller.role,
+        UserStatus::Active.as_str(),
+    );
     let mut rest = DefaultHasher::new();
     shown.hash(&mut rest);
     format!("\"{edited}{SEPARATOR}{:x}\"", rest.finish())
@@ -40,7 +44,7 @@ fn is_current(listed: &str, edit_tag: &str) -> bool {
     edited.is_some_and(|(tag, rest)| rest.ends_with('"') && tag == edit_tag)
 }
 
-fn check(conditions: &Conditions, user: &User) -> Result<(), Problem> {
+fn check(conditions: &Conditions, user: &User) -> Result<(), Refusal> {
     let edit_tag = user.edit_tag();
     conditions.check_by(&entity_tag(user), |listed| is_current(listed, &edit_tag))
 }
@@ -53,7 +57,7 @@ pub enum Expected {
     /// The tags in `If-Match`.
     Tagged(Conditions),
     /// The fields that a page showed. `None` if the form does not contain them.
-    Shown(Option<Seen>),
+    Shown(Option<SeenFields>),
 }
 
 impl Expected {
@@ -69,21 +73,21 @@ impl Expected {
 
     /// Refuses a change of an account that is not as expected.
     #[must_use]
-    pub fn refuse(&self, user: &User) -> Problem {
+    pub fn refuse(&self, user: &User) -> Refusal {
         match self {
             Self::Tagged(conditions) => check(conditions, user).err().unwrap_or_else(refusal::internal),
             Self::Anything => refusal::internal(),
             Self::Shown(None) => {
                 let detail = "The form does not say which values it showed, so nothing was saved. Check the \
                               fields, then send it again.";
-                Problem::new(Code::PreconditionFailed, detail)
+                Refusal::new(Code::PreconditionFailed, detail)
             }
-            Self::Shown(Some(seen)) => Problem::new(Code::PreconditionFailed, in_words(seen, user)),
+            Self::Shown(Some(seen)) => Refusal::new(Code::PreconditionFailed, in_words(seen, user)),
         }
     }
 }
 
-fn in_words(seen: &Seen, user: &User) -> String {
+fn in_words(seen: &SeenFields, user: &User) -> String {
     let quoted = |value: &str| if value.is_empty() { "none".to_owned() } else { format!("“{value}”") };
     let changes: Vec<String> = seen
         .differences(user)

@@ -5,14 +5,14 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use askama::Template;
 
-use crate::refusal::{self, Problem};
+use crate::refusal::{self, Refusal};
 
 /// The Content-Security-Policy: pages load only our own files and send forms only to us.
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; base-uri 'none'; \
                       form-action 'self'; frame-ancestors 'none'";
 
 /// Renders a page that no cache may store.
-pub fn answer(status: StatusCode, page: &impl Template) -> Result<HttpResponse, Problem> {
+pub fn answer(status: StatusCode, page: &impl Template) -> Result<HttpResponse, Refusal> {
     let html = page.render().map_err(|error| {
         tracing::error!(%error, "a page could not be rendered");
         refusal::internal()

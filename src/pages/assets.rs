@@ -10,7 +10,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 
 use crate::http::response::in_memory_once;
 use crate::http::routing::Endpoint;
-use crate::refusal::{Code, Problem};
+use crate::refusal::{Code, Refusal};
 
 /// A file in `static/`.
 pub struct Asset {
@@ -50,10 +50,10 @@ pub fn routes() -> Vec<Endpoint> {
 }
 
 /// Serves a static file.
-pub async fn show(file: web::Path<String>) -> Result<HttpResponse, Problem> {
+pub async fn show(file: web::Path<String>) -> Result<HttpResponse, Refusal> {
     let assets = [&STYLE, &SCRIPT, &ICON];
     let found = assets.iter().find(|asset| asset.path.strip_prefix("/static/") == Some(file.as_str()));
-    let asset = found.ok_or_else(|| Problem::new(Code::NotFound, "There is no such file."))?;
+    let asset = found.ok_or_else(|| Refusal::new(Code::NotFound, "There is no such file."))?;
     let mut answer = HttpResponse::Ok();
     answer
         .insert_header((CONTENT_TYPE, asset.content_type))

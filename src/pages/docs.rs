@@ -14,7 +14,7 @@ use super::markdown::{self, Rendered};
 use super::problems::kept;
 use super::shell::Shell;
 use crate::http::routing::Endpoint;
-use crate::refusal::{self, Code, Problem};
+use crate::refusal::{self, Code, Refusal};
 use crate::state::State;
 
 /// The path of each document, and its source.
@@ -65,7 +65,7 @@ pub fn routes() -> Vec<Endpoint> {
 }
 
 /// Shows a document as a page, or its source if the client prefers Markdown.
-pub async fn show(state: web::Data<State>, request: HttpRequest) -> Result<HttpResponse, Problem> {
+pub async fn show(state: web::Data<State>, request: HttpRequest) -> Result<HttpResponse, Refusal> {
     let path = request.path();
     let found = DOCUMENTS.iter().find(|(at, _)| *at == path).zip(PAGES.get(path));
     let ((_, source), document) = found.ok_or_else(refusal::internal)?;
@@ -79,10 +79,10 @@ pub async fn show(state: web::Data<State>, request: HttpRequest) -> Result<HttpR
 }
 
 /// Serves a program that a document prints.
-pub async fn example(file: web::Path<String>) -> Result<HttpResponse, Problem> {
+pub async fn example(file: web::Path<String>) -> Result<HttpResponse, Refusal> {
     let found = EXAMPLES.iter().find(|(name, _)| *name == file.as_str());
     let (_, source) =
-        found.ok_or_else(|| Problem::new(Code::NotFound, "There is no such example. See /docs/guide."))?;
+        found.ok_or_else(|| Refusal::new(Code::NotFound, "There is no such example. See /docs/guide."))?;
     Ok(kept(plain("text/plain; charset=utf-8", (*source).to_owned())))
 }
 

@@ -4,16 +4,16 @@ use askama::Template;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::moment::Moment;
 use super::shell::Shell;
-use crate::audit::refusals::Refusal;
+use super::timestamp::Timestamp;
+use crate::audit::refusals::KeptRefusal;
 use crate::explain::explanation::{Explanation, Step, Verdict};
-use crate::guard::trace::{Line, Outcome};
+use crate::guard::trace::{CheckLine, Outcome};
 
 /// A refusal on one line of a list.
 pub struct Item {
     pub request_id: Uuid,
-    pub when: Moment,
+    pub when: Timestamp,
     pub code: String,
     /// The method and the path.
     pub request: String,
@@ -27,10 +27,10 @@ pub struct Item {
 impl Item {
     /// Describes a refusal for a page shown at `now`.
     #[must_use]
-    pub fn new(refusal: Refusal, now: DateTime<Utc>) -> Self {
+    pub fn new(refusal: KeptRefusal, now: DateTime<Utc>) -> Self {
         Self {
             request_id: refusal.request_id,
-            when: Moment::new(refusal.occurred_at, now),
+            when: Timestamp::new(refusal.occurred_at, now),
             code: refusal.code.unwrap_or_default(),
             request: format!("{} {}", refusal.method, refusal.path),
             credential: refusal.credential_kind.unwrap_or_default().replace('_', " "),
@@ -54,7 +54,7 @@ pub struct ExplanationPage {
     detail: String,
     facts: Vec<(&'static str, String)>,
     checks: Vec<Row>,
-    history: Vec<Happening>,
+    history: Vec<HistoryLine>,
     next: Vec<Step>,
 }
 
@@ -65,8 +65,8 @@ struct Row {
     said: String,
 }
 
-struct Happening {
-    when: Moment,
+struct HistoryLine {
+    when: Timestamp,
     text: String,
 }
 
@@ -86,7 +86,7 @@ impl ExplanationPage {
         let life = explanation.history.iter().flatten().map(|event| {
             let by = event.by.as_ref().map(|by| format!(", by {by}")).unwrap_or_default();
             let from = event.address.as_ref().map(|address| format!(", from {address}")).unwrap_or_default();
-            Happening { when: Moment::new(event.at, now), text: format!("{}{by}{from}", event.text) }
+            HistoryLine { when: Timestamp::new(event.at, now), text: format!("{}{by}{from}", event.text) }
         });
         Self {
             shell,
@@ -95,7 +95,7 @@ impl ExplanationPage {
             code: problem("code"),
             title: match explanation.verdict {
                 Verdict::Refused => problem("title"),
-                Verdict::LetIn | Verdict::SessionLives => "It was accepted".to_owned(),
+                Verdict::Accepted | Verdict::SessionLives => "It was accepted".to_owned(),
             },
             detail: problem("detail"),
             facts: facts(&explanation, now),
@@ -122,7 +122,7 @@ fn facts(explanation: &Explanation, now: DateTime<Utc>) -> Vec<(&'static str, St
         (
             "When",
             request.and_then(|request| request.occurred_at).map(|at| {
-                let moment = Moment::new(at, now);
+                let moment = Timestamp::new(at, now);
                 format!("{} ({})", moment.long, moment.words)
             }),
         ),
@@ -136,8 +136,8 @@ fn facts(explanation: &Explanation, now: DateTime<Utc>) -> Vec<(&'static str, St
     facts.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
 }
 
-impl From<Line> for Row {
-    fn from(line: Line) -> Self {
+impl From<CheckLine> for Row {
+    fn from(line: CheckLine) -> Self {
         let (outcome, class) = match line.outcome {
             Outcome::Passed => ("passed", "good"),
             Outcome::Failed => ("failed", "bad"),

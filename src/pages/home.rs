@@ -6,7 +6,7 @@ use askama::Template;
 
 use super::answer::answer;
 use super::shell::Shell;
-use crate::refusal::Problem;
+use crate::refusal::Refusal;
 
 #[derive(Template)]
 #[template(path = "home.html")]
@@ -15,6 +15,6 @@ struct Home {
 }
 
 /// Shows the page.
-pub async fn show() -> Result<HttpResponse, Problem> {
+pub async fn show() -> Result<HttpResponse, Refusal> {
     answer(StatusCode::OK, &Home { shell: Shell::open() })
 }

@@ -9,18 +9,18 @@ use serde::Deserialize;
 use super::answer::answer;
 use super::redirect::see_other;
 use super::shell::Shell;
-use super::{device, next};
+use super::{device, return_to};
 use crate::audit::Origin;
-use crate::guard::csrf::{Before, FormBefore};
+use crate::guard::csrf::{AnonymousForm, AnonymousFormToken};
 use crate::guard::origin::RequestOrigin;
-use crate::guard::session_cookie::{self, NewCookie, SentCookie};
+use crate::guard::session_cookie::{self, NewSessionCookie, SentCookie};
 use crate::guard::trace::Trace;
 use crate::guard::{AnyCaller, Authorized, checks};
-use crate::http::request::{Form, Open, Query};
+use crate::http::request::{Form, Public, Query};
 use crate::operations::own_account::SignOut;
 use crate::operations::sign_in::SignIn;
-use crate::refusal::{self, Code, Problem};
-use crate::sessions::{HeldBy, Which};
+use crate::refusal::{self, Code, Refusal};
+use crate::sessions::{SessionSecret, SessionSelection};
 use crate::state::State;
 use crate::users::password::PlainPassword;
 
@@ -37,7 +37,7 @@ struct Login {
     keep: bool,
     registers: bool,
     notice: Option<String>,
-    flaw: Option<String>,
+    error: Option<String>,
 }
 
 impl Login {
@@ -50,7 +50,7 @@ impl Login {
             keep: false,
             registers: state.web.registration_open,
             notice: None,
-            flaw: None,
+            error: None,
         }
     }
 }
@@ -66,24 +66,24 @@ pub struct LoginQuery {
 pub async fn show(
     state: web::Data<State>,
     request: HttpRequest,
-    Open(Query(query)): Open<Query<LoginQuery>>,
-) -> Result<HttpResponse, Problem> {
-    let next = next::path(query.next.as_deref());
+    Public(Query(query)): Public<Query<LoginQuery>>,
+) -> Result<HttpResponse, Refusal> {
+    let next = return_to::path(query.next.as_deref());
     let notice = match checks::identify(&state, &request, &mut Trace::default()).await {
         Ok(_) => return Ok(see_other(next.unwrap_or(HOME))),
-        Err(problem) => notice(&problem, next, query.signed_out.is_some())?,
+        Err(refusal) => notice(&refusal, next, query.signed_out.is_some())?,
     };
     let page = Login { next: next.unwrap_or_default().to_owned(), notice, ..Login::empty(&state) };
     form(&state, &request, StatusCode::OK, page)
 }
 
 /// Returns a message that explains why the user has to sign in.
-fn notice(problem: &Problem, next: Option<&str>, signed_out: bool) -> Result<Option<String>, Problem> {
-    match problem.code() {
-        code if code.status().is_server_error() => Err(problem.clone()),
+fn notice(refusal: &Refusal, next: Option<&str>, signed_out: bool) -> Result<Option<String>, Refusal> {
+    match refusal.code() {
+        code if code.status().is_server_error() => Err(refusal.clone()),
         _ if signed_out => Ok(Some("You are signed out.".to_owned())),
         Code::CredentialsMissing => Ok(next.map(|_| "Sign in to go on.".to_owned())),
-        _ => Ok(Some(problem.detail().to_owned())),
+        _ => Ok(Some(refusal.detail().to_owned())),
     }
 }
 
@@ -92,8 +92,8 @@ fn form(
     request: &HttpRequest,
     status: StatusCode,
     mut page: Login,
-) -> Result<HttpResponse, Problem> {
-    let before = Before::of(state, request);
+) -> Result<HttpResponse, Refusal> {
+    let before = AnonymousFormToken::of(state, request);
     page.csrf_token.clone_from(&before.token);
     Ok(before.on(answer(status, &page)?))
 }
@@ -103,24 +103,25 @@ pub async fn sign_in(
     state: web::Data<State>,
     request: HttpRequest,
     from: RequestOrigin,
-    Open(FormBefore(sent)): Open<FormBefore>,
-) -> Result<HttpResponse, Problem> {
+    Public(AnonymousForm(sent)): Public<AnonymousForm>,
+) -> Result<HttpResponse, Refusal> {
     Trace::of_password().keep(&request);
     let keep = sent.field("keep").is_some();
-    let next = next::path(sent.field("next")).unwrap_or(HOME);
+    let next = return_to::path(sent.field("next")).unwrap_or(HOME);
     let username = sent.field("username").unwrap_or_default();
-    let wish = Wish { username, password: sent.field("password").unwrap_or_default(), keep, next };
-    match begin(&state, &request, &from.0, &wish).await {
-        Err(problem) if is_about_the_form(&problem) => {
+    let sign_in =
+        BrowserSignIn { username, password: sent.field("password").unwrap_or_default(), keep, next };
+    match begin(&state, &request, &from.0, &sign_in).await {
+        Err(refusal) if is_about_the_form(&refusal) => {
             let page = Login {
                 next: next.to_owned(),
                 username: username.to_owned(),
                 keep,
-                flaw: Some(problem.detail().to_owned()),
+                error: Some(refusal.detail().to_owned()),
                 ..Login::empty(&state)
             };
-            let mut answer = form(&state, &request, problem.code().status(), page)?;
-            refusal::mark(&mut answer, &problem);
+            let mut answer = form(&state, &request, refusal.code().status(), page)?;
+            refusal::mark_refused(&mut answer, &refusal);
             Ok(answer)
         }
         answer => answer,
@@ -128,7 +129,7 @@ pub async fn sign_in(
 }
 
 /// A sign-in that a form requests.
-pub struct Wish<'a> {
+pub struct BrowserSignIn<'a> {
     /// The username or the e-mail address.
     pub username: &'a str,
     pub password: &'a str,
@@ -146,35 +147,35 @@ pub async fn begin(
     state: &State,
     request: &HttpRequest,
     origin: &Origin,
-    wish: &Wish<'_>,
-) -> Result<HttpResponse, Problem> {
-    let cookie = NewCookie::generate();
+    sign_in: &BrowserSignIn<'_>,
+) -> Result<HttpResponse, Refusal> {
+    let cookie = NewSessionCookie::generate();
     let settings = &state.web.browser;
-    let idle_ttl = if wish.keep { settings.kept_ttl } else { settings.idle_ttl };
+    let idle_ttl = if sign_in.keep { settings.kept_ttl } else { settings.idle_ttl };
     let wanted = SignIn {
-        username: wish.username.to_owned(),
-        password: PlainPassword::new(wish.password),
+        username: sign_in.username.to_owned(),
+        password: PlainPassword::new(sign_in.password),
         scope: None,
         device: Some(device_of(request)),
-        held_by: HeldBy::Cookie { digest: cookie.digest(), idle_ttl, is_kept: wish.keep },
-        replaces: match session_cookie::sent(request, settings) {
+        secret: SessionSecret::Cookie { digest: cookie.digest(), idle_ttl, is_kept: sign_in.keep },
+        replaces: match session_cookie::read_cookie(request, settings) {
             SentCookie::Signed(digest) => Some(digest),
             SentCookie::Missing | SentCookie::Forged => None,
         },
     };
     wanted.run(state, origin).await?;
-    let mut answer = see_other(wish.next);
-    session_cookie::give(
+    let mut answer = see_other(sign_in.next);
+    session_cookie::set_cookie(
         request,
         &mut answer,
         &cookie,
-        wish.keep.then_some(state.tokens.lifetimes.session_ttl),
+        sign_in.keep.then_some(state.tokens.lifetimes.session_ttl),
     );
     Ok(answer)
 }
 
-fn is_about_the_form(problem: &Problem) -> bool {
-    matches!(problem.code(), Code::InvalidCredentials | Code::AccountDisabled | Code::TooManyAttempts)
+fn is_about_the_form(refusal: &Refusal) -> bool {
+    matches!(refusal.code(), Code::InvalidCredentials | Code::AccountDisabled | Code::TooManyAttempts)
 }
 
 fn device_of(request: &HttpRequest) -> String {
@@ -187,9 +188,9 @@ pub async fn sign_out(
     state: web::Data<State>,
     request: HttpRequest,
     guarded: Authorized<AnyCaller, Form>,
-) -> Result<HttpResponse, Problem> {
-    let which = Which::These(guarded.caller.credential.session_id().into_iter().collect());
+) -> Result<HttpResponse, Refusal> {
+    let which = SessionSelection::These(guarded.caller.credential.session_id().into_iter().collect());
     SignOut { which }.run(&state, guarded.origin).await?;
-    session_cookie::take_back(&request);
+    session_cookie::delete_cookie(&request);
     Ok(see_other("/login?signed_out=1"))
 }

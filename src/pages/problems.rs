@@ -11,8 +11,8 @@ use super::answer::answer;
 use super::shell::Shell;
 use crate::http::response::FOR_ALL;
 use crate::http::routing::Endpoint;
-use crate::refusal::help::{Example, Page};
-use crate::refusal::{Action, Code, Problem};
+use crate::refusal::help::{Example, HelpPage};
+use crate::refusal::{Action, Code, Refusal};
 use crate::state::State;
 
 #[must_use]
@@ -34,7 +34,7 @@ struct Entry {
     action_name: String,
     terminal: bool,
     members: &'static [&'static str],
-    page: &'static Page,
+    page: &'static HelpPage,
     example: Example,
     /// The section of the guide that describes the next step for a client.
     #[serde(skip)]
@@ -87,7 +87,7 @@ struct EntryPage {
 }
 
 /// Lists the codes: as a page, or as JSON if the client prefers that.
-pub async fn list(state: web::Data<State>, request: HttpRequest) -> Result<HttpResponse, Problem> {
+pub async fn list(state: web::Data<State>, request: HttpRequest) -> Result<HttpResponse, Refusal> {
     let entries: Vec<Entry> = Code::ALL.iter().map(|code| Entry::of(*code, &state)).collect();
     if wants_json(&request) {
         return Ok(kept(HttpResponse::Ok().insert_header(FOR_ALL).json(entries)));
@@ -100,10 +100,10 @@ pub async fn show(
     state: web::Data<State>,
     request: HttpRequest,
     code: web::Path<String>,
-) -> Result<HttpResponse, Problem> {
-    let found = Code::find(&code);
+) -> Result<HttpResponse, Refusal> {
+    let found = Code::parse(&code);
     let code = found
-        .ok_or_else(|| Problem::new(Code::NotFound, "There is no such code. See /problems for all codes."))?;
+        .ok_or_else(|| Refusal::new(Code::NotFound, "There is no such code. See /problems for all codes."))?;
     let entry = Entry::of(code, &state);
     if wants_json(&request) {
         return Ok(kept(HttpResponse::Ok().insert_header(FOR_ALL).json(entry)));

@@ -7,13 +7,13 @@ use askama::Template;
 use super::answer::answer;
 use super::redirect::see_other;
 use super::shell::Shell;
-use super::{next, step_up};
+use super::{return_to, step_up};
 use crate::http::request::Form;
-use crate::refusal::{Code, Problem, RequestSummary};
+use crate::refusal::{Code, Refusal, RequestSummary};
 
 #[derive(Template)]
 #[template(path = "refused.html")]
-struct Refused {
+struct RefusalPage {
     shell: Shell,
     title: &'static str,
     detail: String,
@@ -34,38 +34,38 @@ enum Retry {
 
 /// Shows a refusal to a person: as a page, or as a redirect to the form that they must submit first.
 pub fn refused(
-    problem: &Problem,
+    refusal: &Refusal,
     request: &RequestSummary,
     form: Option<&Form>,
-) -> Result<HttpResponse, Problem> {
-    match problem.code() {
+) -> Result<HttpResponse, Refusal> {
+    match refusal.code() {
         Code::AuthenticationTooOld if request.is_safe() => {
-            Ok(see_other(&next::after("/step-up", request.target())))
+            Ok(see_other(&return_to::after("/step-up", request.target())))
         }
-        Code::AuthenticationTooOld => step_up::ask_again(request.target(), problem, form),
-        code if code.status() == StatusCode::UNAUTHORIZED && !stays(code) => {
+        Code::AuthenticationTooOld => step_up::ask_for_password(request.target(), refusal, form),
+        code if code.status() == StatusCode::UNAUTHORIZED && !keeps_address(code) => {
             // A form's own path may have no page to return to.
             let target = if request.is_safe() { request.target() } else { "/account" };
-            Ok(see_other(&next::after("/login", target)))
+            Ok(see_other(&return_to::after("/login", target)))
         }
-        code => answer(code.status(), &page(problem, request)),
+        code => answer(code.status(), &page(refusal, request)),
     }
 }
 
 /// Returns true if a 401 is shown at its own URL instead of redirecting: signing in would not help.
-fn stays(code: Code) -> bool {
+fn keeps_address(code: Code) -> bool {
     matches!(code, Code::InvalidCredentials | Code::SchemeUnsupported)
 }
 
-fn page(problem: &Problem, request: &RequestSummary) -> Refused {
-    let code = problem.code();
+fn page(refusal: &Refusal, request: &RequestSummary) -> RefusalPage {
+    let code = refusal.code();
     let passes = matches!(code, Code::Overloaded | Code::DatabaseUnavailable | Code::TooManyAttempts);
     let mut shell = Shell::open();
     shell.offers_login = false;
-    Refused {
+    RefusalPage {
         shell,
         title: code.title(),
-        detail: problem.detail().to_owned(),
+        detail: refusal.detail().to_owned(),
         code: code.as_str(),
         status: code.status().as_u16(),
         request_id: request.id.0.to_string(),

@@ -6,18 +6,18 @@ use askama::Template;
 use serde_json::json;
 
 use super::answer::answer;
-use super::flaws::Flaws;
-use super::login::{self, Wish};
+use super::form_errors::FormErrors;
+use super::login::{self, BrowserSignIn};
 use super::set_password;
 use super::shell::Shell;
-use crate::guard::csrf::{Before, FormBefore};
+use crate::guard::csrf::{AnonymousForm, AnonymousFormToken};
 use crate::guard::origin::RequestOrigin;
 use crate::http::fields::Fields;
-use crate::http::request::Open;
+use crate::http::request::Public;
 use crate::operations::register;
 use crate::operations::register::Register;
 use crate::operations::register::RegisterRequest;
-use crate::refusal::Problem;
+use crate::refusal::Refusal;
 use crate::state::State;
 
 #[derive(Template)]
@@ -28,25 +28,30 @@ struct RegisterPage {
     username: String,
     email: String,
     hint: String,
-    flaws: Flaws,
+    errors: FormErrors,
 }
 
 /// Shows the form.
-pub async fn show(state: web::Data<State>, request: HttpRequest) -> Result<HttpResponse, Problem> {
+pub async fn show(state: web::Data<State>, request: HttpRequest) -> Result<HttpResponse, Refusal> {
     register::refuse_closed_registration(&state)?;
-    let before = Before::of(&state, &request);
-    let page = form(&state, &before, ("", ""), Flaws::none());
+    let before = AnonymousFormToken::of(&state, &request);
+    let page = form(&state, &before, ("", ""), FormErrors::none());
     Ok(before.on(answer(StatusCode::OK, &page)?))
 }
 
-fn form(state: &State, before: &Before, (username, email): (&str, &str), flaws: Flaws) -> RegisterPage {
+fn form(
+    state: &State,
+    before: &AnonymousFormToken,
+    (username, email): (&str, &str),
+    errors: FormErrors,
+) -> RegisterPage {
     RegisterPage {
         shell: Shell::bare(),
         csrf_token: before.token.clone(),
         username: username.to_owned(),
         email: email.to_owned(),
         hint: set_password::hint(state),
-        flaws,
+        errors,
     }
 }
 
@@ -55,8 +60,8 @@ pub async fn register(
     state: web::Data<State>,
     request: HttpRequest,
     from: RequestOrigin,
-    Open(FormBefore(sent)): Open<FormBefore>,
-) -> Result<HttpResponse, Problem> {
+    Public(AnonymousForm(sent)): Public<AnonymousForm>,
+) -> Result<HttpResponse, Refusal> {
     let field = |name: &str| sent.field(name).unwrap_or_default();
     let (username, email) = (field("username").trim(), field("email").trim());
     let mut typed = json!({ "username": username, "password": field("password") });
@@ -65,17 +70,18 @@ pub async fn register(
     }
     let made = match Fields::read::<RegisterRequest>(typed) {
         Ok(wanted) => Register { request: wanted }.run(&state, from.0.clone()).await,
-        Err(problem) => Err(problem),
+        Err(refusal) => Err(refusal),
     };
     match made {
         Ok(_) => {
-            let wish = Wish { username, password: field("password"), keep: false, next: "/account" };
-            login::begin(&state, &request, &from.0, &wish).await
+            let sign_in =
+                BrowserSignIn { username, password: field("password"), keep: false, next: "/account" };
+            login::begin(&state, &request, &from.0, &sign_in).await
         }
-        Err(problem) => {
-            let before = Before::of(&state, &request);
-            let page = |flaws| form(&state, &before, (username, email), flaws);
-            let answer = Flaws::of(problem)?.shown_by(page)?;
+        Err(refusal) => {
+            let before = AnonymousFormToken::of(&state, &request);
+            let page = |errors| form(&state, &before, (username, email), errors);
+            let answer = FormErrors::of(refusal)?.shown_by(page)?;
             Ok(before.on(answer))
         }
     }

@@ -8,19 +8,19 @@ use actix_web::{HttpResponse, web};
 use askama::Template;
 
 use super::answer::answer;
-use super::flaws::{Flaws, FormOutcome};
+use super::form_errors::{FormErrors, FormOutcome};
 use super::shell::Shell;
 use crate::audit::Origin;
 use crate::guard::origin::RequestOrigin;
-use crate::http::request::{Form, Open};
+use crate::http::request::{Form, Public};
 use crate::http::routing::Endpoint;
 use crate::operations::new_password;
 use crate::operations::throttle;
-use crate::refusal::{Code, Problem};
+use crate::refusal::{Code, Refusal};
 use crate::state::State;
 use crate::users::User;
 use crate::users::password::PlainPassword;
-use crate::users::set_password::{self, Ended, LinkToken, Setting};
+use crate::users::set_password::{self, EndedCredentials, LinkToken, SetPasswordOutcome};
 
 #[must_use]
 pub fn routes() -> Vec<Endpoint> {
@@ -38,7 +38,7 @@ struct SetPassword {
     shell: Shell,
     username: String,
     hint: String,
-    flaws: Flaws,
+    errors: FormErrors,
 }
 
 #[derive(Template)]
@@ -59,7 +59,7 @@ static GONE: LazyLock<Message> = LazyLock::new(|| {
 }
 });
 
-fn done(user: &User, ended: Ended) -> Message {
+fn done(user: &User, ended: EndedCredentials) -> Message {
     let tokens = match ended.tokens {
         Some(_) => "Its personal tokens are revoked: what used one needs a new one.",
         None => "Its personal tokens are still good.",
@@ -78,30 +78,30 @@ fn done(user: &User, ended: Ended) -> Message {
 
 /// Looks up the user of a link. Each lookup counts as an attempt of its client address, even if the link
 /// exists.
-async fn find(state: &State, token: &str, origin: &Origin) -> Result<Option<User>, Problem> {
-    throttle::count_unproven(state, origin).await?;
+async fn find(state: &State, token: &str, origin: &Origin) -> Result<Option<User>, Refusal> {
+    throttle::count_unverified(state, origin).await?;
     let digest = LinkToken::digest(token);
     state
         .core
         .database
         .run(move |connection| set_password::find_by_link(connection, &digest))
         .await
-        .map_err(Problem::from)
+        .map_err(Refusal::from)
 }
 
 async fn show(
     state: web::Data<State>,
     token: web::Path<String>,
     from: RequestOrigin,
-) -> Result<HttpResponse, Problem> {
+) -> Result<HttpResponse, Refusal> {
     let Some(user) = find(&state, &token, &from.0).await? else {
         return answer(StatusCode::NOT_FOUND, &*GONE);
     };
-    answer(StatusCode::OK, &form(&state, user.username, Flaws::none()))
+    answer(StatusCode::OK, &form(&state, user.username, FormErrors::none()))
 }
 
-fn form(state: &State, username: String, flaws: Flaws) -> SetPassword {
-    SetPassword { shell: Shell::bare(), username, hint: hint(state), flaws }
+fn form(state: &State, username: String, errors: FormErrors) -> SetPassword {
+    SetPassword { shell: Shell::bare(), username, hint: hint(state), errors }
 }
 
 /// Returns a hint about the requirements on a new password.
@@ -115,8 +115,8 @@ async fn set(
     state: web::Data<State>,
     token: web::Path<String>,
     from: RequestOrigin,
-    Open(sent): Open<Form>,
-) -> Result<HttpResponse, Problem> {
+    Public(sent): Public<Form>,
+) -> Result<HttpResponse, Refusal> {
     let Some(user) = find(&state, &token, &from.0).await? else {
         return answer(StatusCode::NOT_FOUND, &*GONE);
     };
@@ -130,11 +130,11 @@ async fn set(
     };
     let hash = match hashed {
         FormOutcome::Done(hash) => hash,
-        FormOutcome::Invalid(flaws) => {
-            let page = form(&state, user.username, flaws);
+        FormOutcome::Invalid(errors) => {
+            let page = form(&state, user.username, errors);
             return answer(StatusCode::UNPROCESSABLE_ENTITY, &page);
         }
-        FormOutcome::Refused(problem) => return Err(problem),
+        FormOutcome::Refused(refusal) => return Err(refusal),
     };
     let digest = LinkToken::digest(&token);
     let set = state
@@ -143,7 +143,7 @@ async fn set(
         .transaction(move |connection| set_password::consume_link(connection, &digest, &hash, &from.0))
         .await?;
     match set {
-        Setting::Done((user, ended)) => answer(StatusCode::OK, &done(&user, ended)),
-        Setting::NotFound | Setting::Denied(_) => answer(StatusCode::NOT_FOUND, &*GONE),
+        SetPasswordOutcome::Done((user, ended)) => answer(StatusCode::OK, &done(&user, ended)),
+        SetPasswordOutcome::NotFound | SetPasswordOutcome::Denied(_) => answer(StatusCode::NOT_FOUND, &*GONE),
     }
 }

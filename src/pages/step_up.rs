@@ -9,14 +9,14 @@ use askama::Template;
 use serde::Deserialize;
 
 use super::answer::answer;
-use super::next;
 use super::redirect::see_other;
+use super::return_to;
 use super::shell::Shell;
-use crate::guard::session_cookie::{self, NewCookie};
+use crate::guard::session_cookie::{self, NewSessionCookie};
 use crate::guard::{AnyCaller, Authorized, refusals};
 use crate::http::request::{Form, Query};
 use crate::operations::step_up::StepUp;
-use crate::refusal::{self, Code, Problem};
+use crate::refusal::{self, Code, Refusal};
 use crate::sessions::NewSecret;
 use crate::state::State;
 use crate::users::password::PlainPassword;
@@ -33,7 +33,7 @@ struct StepUpPage {
     next: String,
     repeat: String,
     fields: Vec<(String, String)>,
-    flaw: Option<String>,
+    error: Option<String>,
 }
 
 /// The query parameters of the page.
@@ -43,22 +43,26 @@ pub struct StepUpQuery {
 }
 
 /// Shows the form.
-pub async fn show(guarded: Authorized<AnyCaller, Query<StepUpQuery>>) -> Result<HttpResponse, Problem> {
+pub async fn show(guarded: Authorized<AnyCaller, Query<StepUpQuery>>) -> Result<HttpResponse, Refusal> {
     let Query(query) = guarded.input;
     let shell = Shell::of(&guarded.caller);
     let page = StepUpPage {
         csrf_token: shell.csrf_token().to_owned(),
         shell,
-        next: next::path(query.next.as_deref()).unwrap_or_default().to_owned(),
+        next: return_to::path(query.next.as_deref()).unwrap_or_default().to_owned(),
         repeat: String::new(),
         fields: Vec::new(),
-        flaw: None,
+        error: None,
     };
     answer(StatusCode::OK, &page)
 }
 
 /// Shows the form in place of the refusal, with the fields of the form that was refused.
-pub fn ask_again(target: &str, problem: &Problem, sent: Option<&Form>) -> Result<HttpResponse, Problem> {
+pub fn ask_for_password(
+    target: &str,
+    refusal: &Refusal,
+    sent: Option<&Form>,
+) -> Result<HttpResponse, Refusal> {
     let is_repeated = |name: &str| name != CSRF && !name.contains("password");
     let fields = sent.into_iter().flat_map(Form::fields).filter(|(name, _)| is_repeated(name));
     let page = StepUpPage {
@@ -68,9 +72,9 @@ pub fn ask_again(target: &str, problem: &Problem, sent: Option<&Form>) -> Result
         repeat: target.to_owned(),
         // A page must not contain a password. The user enters it again.
         fields: fields.cloned().collect(),
-        flaw: None,
+        error: None,
     };
-    answer(problem.code().status(), &page)
+    answer(refusal.code().status(), &page)
 }
 
 /// Handles the form: verifies the password, sets a new cookie, and redirects.
@@ -78,14 +82,14 @@ pub async fn step_up(
     state: web::Data<State>,
     request: HttpRequest,
     guarded: Authorized<AnyCaller, Form>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<HttpResponse, Refusal> {
     let Authorized { caller, input: sent, origin, .. } = guarded;
     let session_id = caller.credential.session_id().ok_or_else(refusals::session_unknown)?;
     let password = PlainPassword::new(sent.field(PASSWORD).unwrap_or_default());
-    let repeat = next::path(sent.field("repeat")).unwrap_or_default().to_owned();
-    let next = next::path(sent.field("next")).unwrap_or_default().to_owned();
+    let repeat = return_to::path(sent.field("repeat")).unwrap_or_default().to_owned();
+    let next = return_to::path(sent.field("next")).unwrap_or_default().to_owned();
     let pointer = format!("/{PASSWORD}");
-    let cookie = NewCookie::generate();
+    let cookie = NewSessionCookie::generate();
     let secret = NewSecret::Cookie(cookie.digest());
     match (StepUp { session_id, password, pointer: &pointer, secret }).run(&state, &caller, origin).await {
         Ok(stepped_up) => {
@@ -94,11 +98,11 @@ pub async fn step_up(
                 ("", next) => see_other(next),
                 (repeat, _) => HttpResponse::TemporaryRedirect().insert_header((LOCATION, repeat)).finish(),
             };
-            let kept = session_cookie::kept_for(&state.web.browser, stepped_up.kept);
-            session_cookie::give(&request, &mut answer, &cookie, kept);
+            let kept = session_cookie::cookie_max_age(&state.web.browser, stepped_up.kept);
+            session_cookie::set_cookie(&request, &mut answer, &cookie, kept);
             Ok(answer)
         }
-        Err(problem) if matches!(problem.code(), Code::ValidationFailed | Code::TooManyAttempts) => {
+        Err(refusal) if matches!(refusal.code(), Code::ValidationFailed | Code::TooManyAttempts) => {
             let shell = Shell::of(&caller);
             let own = [CSRF, PASSWORD, "next", "repeat"];
             let page = StepUpPage {
@@ -111,17 +115,17 @@ pub async fn step_up(
                     .into_iter()
                     .filter(|(name, _)| !own.contains(&name.as_str()))
                     .collect(),
-                flaw: Some(match problem.code() {
-                    Code::TooManyAttempts => problem.detail().to_owned(),
+                error: Some(match refusal.code() {
+                    Code::TooManyAttempts => refusal.detail().to_owned(),
                     _ => "This is not the account's password.".to_owned(),
                 }),
             };
-            let mut answer = answer(problem.code().status(), &page)?;
-            if problem.code() == Code::TooManyAttempts {
-                refusal::mark(&mut answer, &problem);
+            let mut answer = answer(refusal.code().status(), &page)?;
+            if refusal.code() == Code::TooManyAttempts {
+                refusal::mark_refused(&mut answer, &refusal);
             }
             Ok(answer)
         }
-        Err(problem) => Err(problem),
+        Err(refusal) => Err(refusal),
     }
 }

@@ -8,7 +8,7 @@ use actix_web::http::{Method, StatusCode};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::body::Problem;
+use super::body::Refusal;
 use super::challenge;
 use super::code::Code;
 use super::dialect::{RequestId, RequestSummary};
@@ -16,11 +16,11 @@ use crate::clock::{Clock, rfc3339};
 
 /// The refusal in a response's extensions, for the log, the metrics and the kept refusals.
 #[derive(Clone, Debug)]
-pub struct Refused(pub Problem);
+pub struct AnsweredRefusal(pub Refusal);
 
 /// The settings with which problem documents are written.
 #[derive(Clone, Debug, Default)]
-pub struct Rendering {
+pub struct RenderContext {
     /// The public URL. The URIs of problem types are below it.
     pub base: String,
     /// The clock for `server_time`.
@@ -43,11 +43,15 @@ pub fn write_request_id(headers: &mut HeaderMap, id: RequestId) {
 
 /// Returns the problem document of a refusal (RFC 9457).
 #[must_use]
-pub fn problem_document(problem: &Problem, request: &RequestSummary, rendering: &Rendering) -> HttpResponse {
-    let members = Value::Object(members(problem, request.id, rendering));
-    let mut answer = json(problem.code().status(), "application/problem+json", &members);
-    write_headers(problem, request.is_tool, answer.headers_mut());
-    if problem.code() == Code::UnsupportedMediaType && request.method == Method::PATCH {
+pub fn problem_document(
+    refusal: &Refusal,
+    request: &RequestSummary,
+    rendering: &RenderContext,
+) -> HttpResponse {
+    let members = Value::Object(members(refusal, request.id, rendering));
+    let mut answer = json(refusal.code().status(), "application/problem+json", &members);
+    write_headers(refusal, request.is_tool, answer.headers_mut());
+    if refusal.code() == Code::UnsupportedMediaType && request.method == Method::PATCH {
         answer.headers_mut().insert(ACCEPT_PATCH, PATCHES);
     }
     answer
@@ -55,22 +59,22 @@ pub fn problem_document(problem: &Problem, request: &RequestSummary, rendering: 
 
 /// Returns the JSON response of another dialect. Adds `Retry-After`, and to a 401 a challenge with this realm.
 #[must_use]
-pub fn foreign_document(problem: &Problem, status: StatusCode, body: &Value, realm: &str) -> HttpResponse {
+pub fn foreign_document(refusal: &Refusal, status: StatusCode, body: &Value, realm: &str) -> HttpResponse {
     let mut answer = json(status, "application/json", body);
     if status == StatusCode::UNAUTHORIZED {
         challenge::write_realm(realm, answer.headers_mut());
     }
-    write_retry_after(problem, answer.headers_mut());
+    write_retry_after(refusal, answer.headers_mut());
     answer
 }
 
 /// Adds the headers of a refusal to a page that shows it and has its status. Logs and metrics then count the
 /// page as that refusal.
-pub fn mark(page: &mut HttpResponse, problem: &Problem) {
-    if page.status() == problem.code().status() {
-        write_headers(problem, false, page.headers_mut());
+pub fn mark_refused(page: &mut HttpResponse, refusal: &Refusal) {
+    if page.status() == refusal.code().status() {
+        write_headers(refusal, false, page.headers_mut());
     }
-    page.extensions_mut().insert(Refused(problem.clone()));
+    page.extensions_mut().insert(AnsweredRefusal(refusal.clone()));
 }
 
 fn json(status: StatusCode, content_type: &'static str, body: &Value) -> HttpResponse {
@@ -81,10 +85,10 @@ fn json(status: StatusCode, content_type: &'static str, body: &Value) -> HttpRes
 }
 
 /// Adds the headers that the code or this refusal requires.
-fn write_headers(problem: &Problem, is_tool: bool, headers: &mut HeaderMap) {
-    let content = problem.content();
+fn write_headers(refusal: &Refusal, is_tool: bool, headers: &mut HeaderMap) {
+    let content = refusal.content();
     challenge::write(content, is_tool, headers);
-    write_retry_after(problem, headers);
+    write_retry_after(refusal, headers);
     let methods: Vec<&str> = content.allow.iter().map(Method::as_str).collect();
     if let Ok(allow) = HeaderValue::from_str(&methods.join(", "))
         && !methods.is_empty()
@@ -93,15 +97,15 @@ fn write_headers(problem: &Problem, is_tool: bool, headers: &mut HeaderMap) {
     }
 }
 
-fn write_retry_after(problem: &Problem, headers: &mut HeaderMap) {
-    if let Some(seconds) = problem.content().retry_after {
+fn write_retry_after(refusal: &Refusal, headers: &mut HeaderMap) {
+    if let Some(seconds) = refusal.content().retry_after {
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
 }
 
 /// Returns the members of a problem document, in the documented order.
-fn members(problem: &Problem, id: RequestId, rendering: &Rendering) -> Map<String, Value> {
-    let content = problem.content();
+fn members(refusal: &Refusal, id: RequestId, rendering: &RenderContext) -> Map<String, Value> {
+    let content = refusal.content();
     let code = content.code;
     let mut members = Map::new();
     let mut put = |name: &str, value: Value| members.insert(name.to_owned(), value);

@@ -16,7 +16,7 @@ use super::redacted::{redact, without_credentials};
 
 /// A refusal. Clones share its content.
 #[derive(Clone)]
-pub struct Problem(Arc<Content>);
+pub struct Refusal(Arc<Content>);
 
 #[derive(Clone)]
 pub(super) struct Content {
@@ -33,7 +33,7 @@ pub(super) struct Content {
     pub(super) challenge_parameters: Vec<(&'static str, String)>,
 }
 
-impl Problem {
+impl Refusal {
     /// Creates a refusal. `detail` says what was found and what to do next. Credentials in the detail, the
     /// members and the errors are cut, because a client may have sent one in the wrong place.
     #[must_use]
@@ -73,10 +73,10 @@ impl Problem {
             [error] => format!("{}: {}.", error.pointer, error.detail),
             _ => format!("The request has {count} errors. They are listed in `errors`."),
         };
-        let mut problem = Self::new(Code::ValidationFailed, detail);
-        let content = Arc::make_mut(&mut problem.0);
+        let mut refusal = Self::new(Code::ValidationFailed, detail);
+        let content = Arc::make_mut(&mut refusal.0);
         (content.errors, content.kept_errors) = (errors, kept_errors);
-        problem
+        refusal
     }
 
     /// Adds a member to the body.
@@ -139,7 +139,7 @@ impl Problem {
 
     /// Returns the content for a kept refusal: what the response says about the refusal, with fewer errors.
     #[must_use]
-    pub fn essence(&self) -> Value {
+    pub fn to_record(&self) -> Value {
         let content = self.content();
         let mut essence = Map::new();
         essence.insert("code".to_owned(), json!(content.code));
@@ -192,21 +192,21 @@ impl Problem {
     }
 }
 
-impl fmt::Debug for Problem {
+impl fmt::Debug for Refusal {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "Problem({}: {})", self.0.code, self.0.detail)
     }
 }
 
-impl fmt::Display for Problem {
+impl fmt::Display for Refusal {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}: {}", self.0.code, self.0.detail)
     }
 }
 
-impl std::error::Error for Problem {}
+impl std::error::Error for Refusal {}
 
-impl ResponseError for Problem {
+impl ResponseError for Refusal {
     fn status_code(&self) -> StatusCode {
         self.0.code.status()
     }

@@ -5,7 +5,7 @@ use std::fmt;
 use actix_web::http::StatusCode;
 use serde::{Serialize, Serializer};
 
-use super::help::{self, Page};
+use super::help::{self, HelpPage};
 
 /// The next step for the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
@@ -47,7 +47,7 @@ struct Row {
     terminal: bool,
     challenge: Challenge,
     members: &'static [&'static str],
-    page: &'static Page,
+    page: &'static HelpPage,
 }
 
 macro_rules! catalogue {
@@ -172,13 +172,13 @@ impl Code {
     }
 
     #[must_use]
-    pub const fn page(self) -> &'static Page {
+    pub const fn page(self) -> &'static HelpPage {
         self.row().page
     }
 
     /// Returns the code with this name.
     #[must_use]
-    pub fn find(name: &str) -> Option<Self> {
+    pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|code| code.as_str() == name)
     }
 }

@@ -4,29 +4,29 @@ use actix_web::Error;
 use actix_web::error::{PathError, PayloadError, QueryPayloadError};
 use actix_web::http::StatusCode;
 
-use super::body::Problem;
+use super::body::Refusal;
 use super::code::Code;
 use super::field_errors::FieldError;
 
 /// Creates the refusal for a bug in the server.
 #[must_use]
-pub fn internal() -> Problem {
+pub fn internal() -> Refusal {
     let detail = "The server failed; your request is fine. Try again later. The operator can find the cause \
                   in the log under this request id.";
-    Problem::new(Code::InternalError, detail)
+    Refusal::new(Code::InternalError, detail)
 }
 
 /// Creates the refusal for a record that does not exist or that the caller may not see.
 #[must_use]
-pub fn not_found() -> Problem {
-    Problem::new(Code::NotFound, "Not found, or you do not have access to it.")
+pub fn not_found() -> Refusal {
+    Refusal::new(Code::NotFound, "Not found, or you do not have access to it.")
 }
 
 /// Returns the refusal for an error of actix-web.
 #[must_use]
-pub fn from_actix(error: &Error) -> Problem {
-    if let Some(problem) = error.as_error::<Problem>() {
-        return problem.clone();
+pub fn from_actix(error: &Error) -> Refusal {
+    if let Some(refusal) = error.as_error::<Refusal>() {
+        return refusal.clone();
     }
     if let Some(QueryPayloadError::Deserialize(reason)) = error.as_error::<QueryPayloadError>() {
         return query(&reason.to_string());
@@ -39,17 +39,17 @@ pub fn from_actix(error: &Error) -> Problem {
     }
     match error.as_response_error().status_code() {
         StatusCode::NOT_FOUND => {
-            Problem::new(Code::NotFound, "Nothing exists at this address. Check the path.")
+            Refusal::new(Code::NotFound, "Nothing exists at this address. Check the path.")
         }
         StatusCode::PAYLOAD_TOO_LARGE => {
-            Problem::new(Code::PayloadTooLarge, "The body is too large. Send a smaller one.")
+            Refusal::new(Code::PayloadTooLarge, "The body is too large. Send a smaller one.")
         }
         StatusCode::UNSUPPORTED_MEDIA_TYPE => {
-            Problem::new(Code::UnsupportedMediaType, "This endpoint does not accept the body's media type.")
+            Refusal::new(Code::UnsupportedMediaType, "This endpoint does not accept the body's media type.")
         }
         status if status.is_client_error() => {
             let error = FieldError::new("", "invalid", "the form or query could not be read".into());
-            Problem::validation(vec![error])
+            Refusal::validation(vec![error])
         }
         _ => {
             tracing::error!(%error, "an unexpected error of actix-web");
@@ -58,21 +58,21 @@ pub fn from_actix(error: &Error) -> Problem {
     }
 }
 
-fn from_payload(error: &PayloadError) -> Problem {
+fn from_payload(error: &PayloadError) -> Refusal {
     match error {
         PayloadError::Overflow => {
-            Problem::new(Code::PayloadTooLarge, "The body is too large. Send a smaller one.")
+            Refusal::new(Code::PayloadTooLarge, "The body is too large. Send a smaller one.")
         }
         PayloadError::EncodingCorrupted => {
             let detail = "The body's chunks do not follow `Transfer-Encoding: chunked`.";
-            Problem::new(Code::MalformedJson, detail)
+            Refusal::new(Code::MalformedJson, detail)
         }
-        _ => Problem::new(Code::MalformedJson, "The body ended too early. Send it again."),
+        _ => Refusal::new(Code::MalformedJson, "The body ended too early. Send it again."),
     }
 }
 
 /// Parses serde's error for a query string, which names the parameter between backquotes.
-fn query(reason: &str) -> Problem {
+fn query(reason: &str) -> Refusal {
     let named = reason
         .split('`')
         .nth(1)
@@ -85,5 +85,5 @@ fn query(reason: &str) -> Problem {
         ("invalid", "a parameter has the wrong type; /openapi.json says which type it has")
     };
     let pointer = named.filter(|_| code != "invalid").map_or(String::new(), |name| format!("/{name}"));
-    Problem::validation(vec![FieldError::new(pointer, code, detail.into())])
+    Refusal::validation(vec![FieldError::new(pointer, code, detail.into())])
 }

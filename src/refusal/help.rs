@@ -4,7 +4,7 @@ use serde::Serialize;
 
 /// The help page of a code.
 #[derive(Debug, Serialize)]
-pub struct Page {
+pub struct HelpPage {
     pub meaning: &'static str,
     /// The usual causes.
     pub causes: &'static [&'static str],
@@ -46,7 +46,7 @@ impl Example {
     }
 }
 
-pub(super) static CREDENTIALS_MISSING: Page = Page {
+pub(super) static CREDENTIALS_MISSING: HelpPage = HelpPage {
     meaning: "The request needs a credential, and none was sent.",
     causes: &[
         "No Authorization header was set.",
@@ -60,7 +60,7 @@ pub(super) static CREDENTIALS_MISSING: Page = Page {
     example: include_str!("examples/credentials_missing.txt"),
 };
 
-pub(super) static SCHEME_UNSUPPORTED: Page = Page {
+pub(super) static SCHEME_UNSUPPORTED: HelpPage = HelpPage {
     meaning: "The Authorization header uses a scheme that this server does not support.",
     causes: &[
         "`Token …`, as in Django REST framework, or `JWT …`, as in older clients.",
@@ -74,7 +74,7 @@ pub(super) static SCHEME_UNSUPPORTED: Page = Page {
     example: include_str!("examples/scheme_unsupported.txt"),
 };
 
-pub(super) static CREDENTIALS_MALFORMED: Page = Page {
+pub(super) static CREDENTIALS_MALFORMED: HelpPage = HelpPage {
     meaning: "The Authorization header has a supported scheme, but its credential cannot be read.",
     causes: &[
         "`Bearer` is followed by nothing, because the variable that should hold the token is empty.",
@@ -87,7 +87,7 @@ pub(super) static CREDENTIALS_MALFORMED: Page = Page {
     example: include_str!("examples/credentials_malformed.txt"),
 };
 
-pub(super) static CREDENTIALS_AMBIGUOUS: Page = Page {
+pub(super) static CREDENTIALS_AMBIGUOUS: HelpPage = HelpPage {
     meaning: "The request has two Authorization headers, so it is unclear which one to use.",
     causes: &[
         "The client library sets one header and the calling code adds another.",
@@ -99,7 +99,7 @@ pub(super) static CREDENTIALS_AMBIGUOUS: Page = Page {
     example: include_str!("examples/credentials_ambiguous.txt"),
 };
 
-pub(super) static TOKEN_MALFORMED: Page = Page {
+pub(super) static TOKEN_MALFORMED: HelpPage = HelpPage {
     meaning: "The token is not a JWT. It does not start with one of this server's prefixes either, or its \
               checksum is wrong.",
     causes: &[
@@ -115,7 +115,7 @@ pub(super) static TOKEN_MALFORMED: Page = Page {
     example: include_str!("examples/token_malformed.txt"),
 };
 
-pub(super) static TOKEN_SIGNATURE_INVALID: Page = Page {
+pub(super) static TOKEN_SIGNATURE_INVALID: HelpPage = HelpPage {
     meaning: "The token has the right form, but no key of this server signed it.",
     causes: &[
         "Another installation issued it, for example production instead of staging.",
@@ -129,7 +129,7 @@ pub(super) static TOKEN_SIGNATURE_INVALID: Page = Page {
     example: include_str!("examples/token_signature_invalid.txt"),
 };
 
-pub(super) static TOKEN_EXPIRED: Page = Page {
+pub(super) static TOKEN_EXPIRED: HelpPage = HelpPage {
     meaning: "The token was valid, but it has expired.",
     causes: &[
         "Access tokens are valid for a few minutes only, on purpose.",
@@ -144,7 +144,7 @@ pub(super) static TOKEN_EXPIRED: Page = Page {
     example: include_str!("examples/token_expired.txt"),
 };
 
-pub(super) static TOKEN_NOT_YET_VALID: Page = Page {
+pub(super) static TOKEN_NOT_YET_VALID: HelpPage = HelpPage {
     meaning: "The token becomes valid at a time that is more than 5 s in the future.",
     causes: &["The clocks of two nodes differ.", "The clock of this node was set back."],
     for_client: "Wait until `valid_from`. The client's clock does not matter.",
@@ -154,7 +154,7 @@ pub(super) static TOKEN_NOT_YET_VALID: Page = Page {
     example: include_str!("examples/token_not_yet_valid.txt"),
 };
 
-pub(super) static TOKEN_ISSUER_MISMATCH: Page = Page {
+pub(super) static TOKEN_ISSUER_MISMATCH: HelpPage = HelpPage {
     meaning: "A key of this server signed the token, but for another public URL.",
     causes: &["DOORWARD_PUBLIC_URL was changed.", "Two installations share a database."],
     for_client: "Refresh the token. The new one is issued for this server.",
@@ -163,7 +163,7 @@ pub(super) static TOKEN_ISSUER_MISMATCH: Page = Page {
     example: include_str!("examples/token_issuer_mismatch.txt"),
 };
 
-pub(super) static TOKEN_AUDIENCE_MISMATCH: Page = Page {
+pub(super) static TOKEN_AUDIENCE_MISMATCH: HelpPage = HelpPage {
     meaning: "A key of this server signed the token, but for other services.",
     causes: &["The client sent a token that was issued for another service."],
     for_client: "Send the token that was issued for this server, or refresh it here.",
@@ -172,7 +172,7 @@ pub(super) static TOKEN_AUDIENCE_MISMATCH: Page = Page {
     example: include_str!("examples/token_audience_mismatch.txt"),
 };
 
-pub(super) static TOKEN_TYPE_MISMATCH: Page = Page {
+pub(super) static TOKEN_TYPE_MISMATCH: HelpPage = HelpPage {
     meaning: "The token is genuine, but this endpoint needs another type of token.",
     causes: &[
         "The client sent the refresh token as its access token.",
@@ -185,7 +185,7 @@ pub(super) static TOKEN_TYPE_MISMATCH: Page = Page {
     example: include_str!("examples/token_type_mismatch.txt"),
 };
 
-pub(super) static TOKEN_UNKNOWN: Page = Page {
+pub(super) static TOKEN_UNKNOWN: HelpPage = HelpPage {
     meaning: "The token has the right form, but this server's database does not have it.",
     causes: &[
         "The personal access token belongs to another installation.",
@@ -201,7 +201,7 @@ pub(super) static TOKEN_UNKNOWN: Page = Page {
     example: include_str!("examples/token_unknown.txt"),
 };
 
-pub(super) static TOKEN_REVOKED: Page = Page {
+pub(super) static TOKEN_REVOKED: HelpPage = HelpPage {
     meaning: "The token was valid, but it was revoked before it expired.",
     causes: &[
         "The owner or an administrator revoked the personal access token, or an administrator reset the \
@@ -220,7 +220,7 @@ pub(super) static TOKEN_REVOKED: Page = Page {
     example: include_str!("examples/token_revoked.txt"),
 };
 
-pub(super) static SESSION_ENDED: Page = Page {
+pub(super) static SESSION_ENDED: HelpPage = HelpPage {
     meaning: "The session that the token belongs to was ended.",
     causes: &[
         "The user signed out.",
@@ -237,7 +237,7 @@ pub(super) static SESSION_ENDED: Page = Page {
     example: include_str!("examples/session_ended.txt"),
 };
 
-pub(super) static SESSION_EXPIRED: Page = Page {
+pub(super) static SESSION_EXPIRED: HelpPage = HelpPage {
     meaning: "The session was not refreshed within its idle lifetime, or it reached its maximum lifetime.",
     causes: &[
         "The client was away for longer than a refresh token is valid.",
@@ -250,7 +250,7 @@ pub(super) static SESSION_EXPIRED: Page = Page {
     example: include_str!("examples/session_expired.txt"),
 };
 
-pub(super) static AUTHENTICATION_TOO_OLD: Page = Page {
+pub(super) static AUTHENTICATION_TOO_OLD: HelpPage = HelpPage {
     meaning: "The request grants power, so it requires a more recent sign-in than the session's (RFC 9470).",
     causes: &[
         "The user signed in more than 15 minutes ago (the default), and now creates a token or manages \
@@ -263,7 +263,7 @@ pub(super) static AUTHENTICATION_TOO_OLD: Page = Page {
     example: include_str!("examples/authentication_too_old.txt"),
 };
 
-pub(super) static ACCOUNT_DISABLED: Page = Page {
+pub(super) static ACCOUNT_DISABLED: HelpPage = HelpPage {
     meaning: "An administrator disabled the account. Its sessions, access tokens and personal tokens are all \
               refused with this code.",
     causes: &["The person has left, or the account was misused."],
@@ -276,7 +276,7 @@ pub(super) static ACCOUNT_DISABLED: Page = Page {
     example: include_str!("examples/account_disabled.txt"),
 };
 
-pub(super) static ACCOUNT_DELETED: Page = Page {
+pub(super) static ACCOUNT_DELETED: HelpPage = HelpPage {
     meaning: "The credential's account no longer exists.",
     causes: &["An administrator deleted it."],
     for_client: "Discard the tokens.",
@@ -285,7 +285,7 @@ pub(super) static ACCOUNT_DELETED: Page = Page {
     example: include_str!("examples/account_deleted.txt"),
 };
 
-pub(super) static INVALID_CREDENTIALS: Page = Page {
+pub(super) static INVALID_CREDENTIALS: HelpPage = HelpPage {
     meaning: "The username or the password is wrong. The answer is the same, and takes the same time, if no \
               such account exists.",
     causes: &[
@@ -299,7 +299,7 @@ pub(super) static INVALID_CREDENTIALS: Page = Page {
     example: include_str!("examples/invalid_credentials.txt"),
 };
 
-pub(super) static REFRESH_TOKEN_REUSED: Page = Page {
+pub(super) static REFRESH_TOKEN_REUSED: HelpPage = HelpPage {
     meaning: "A used refresh token was presented again after its replacement had been used. Two parties have \
               a copy, so the session was ended.",
     causes: &[
@@ -315,7 +315,7 @@ pub(super) static REFRESH_TOKEN_REUSED: Page = Page {
     example: include_str!("examples/refresh_token_reused.txt"),
 };
 
-pub(super) static REFRESH_TOKEN_UNKNOWN: Page = Page {
+pub(super) static REFRESH_TOKEN_UNKNOWN: HelpPage = HelpPage {
     meaning: "The refresh token is genuine, but its session no longer exists.",
     causes: &[
         "The session expired so long ago that its record was deleted.",
@@ -327,7 +327,7 @@ pub(super) static REFRESH_TOKEN_UNKNOWN: Page = Page {
     example: include_str!("examples/refresh_token_unknown.txt"),
 };
 
-pub(super) static INSUFFICIENT_SCOPE: Page = Page {
+pub(super) static INSUFFICIENT_SCOPE: HelpPage = HelpPage {
     meaning: "The user has the permission, but the credential's scope does not include it.",
     causes: &[
         "The client asked for a narrower scope when the user signed in.",
@@ -342,7 +342,7 @@ pub(super) static INSUFFICIENT_SCOPE: Page = Page {
     example: include_str!("examples/insufficient_scope.txt"),
 };
 
-pub(super) static PERMISSION_DENIED: Page = Page {
+pub(super) static PERMISSION_DENIED: HelpPage = HelpPage {
     meaning: "The user's role does not have the permission that this request needs.",
     causes: &[
         "A viewer tries to change something.",
@@ -355,7 +355,7 @@ pub(super) static PERMISSION_DENIED: Page = Page {
     example: include_str!("examples/permission_denied.txt"),
 };
 
-pub(super) static NOT_OWNER: Page = Page {
+pub(super) static NOT_OWNER: HelpPage = HelpPage {
     meaning: "The user can see the object, but it belongs to someone else.",
     causes: &["Everyone can read a shared note, but only its owner can change it."],
     for_client: "Show it as read-only, or make a copy.",
@@ -364,7 +364,7 @@ pub(super) static NOT_OWNER: Page = Page {
     example: include_str!("examples/not_owner.txt"),
 };
 
-pub(super) static CSRF_FAILED: Page = Page {
+pub(super) static CSRF_FAILED: HelpPage = HelpPage {
     meaning: "A browser sent the credential automatically, and nothing proves that the user wanted this \
               request.",
     causes: &[
@@ -377,7 +377,7 @@ pub(super) static CSRF_FAILED: Page = Page {
     example: include_str!("examples/csrf_failed.txt"),
 };
 
-pub(super) static PREFLIGHT_REFUSED: Page = Page {
+pub(super) static PREFLIGHT_REFUSED: HelpPage = HelpPage {
     meaning: "A browser asked whether a script of another origin may send this request, and it may not.",
     causes: &[
         "The script's origin is not in DOORWARD_CORS_ORIGINS. Scheme, host and port must match exactly.",
@@ -392,7 +392,7 @@ pub(super) static PREFLIGHT_REFUSED: Page = Page {
     example: include_str!("examples/preflight_refused.txt"),
 };
 
-pub(super) static TOO_MANY_ATTEMPTS: Page = Page {
+pub(super) static TOO_MANY_ATTEMPTS: HelpPage = HelpPage {
     meaning: "There were too many attempts before this one, so it was not made and no password was checked. \
               Each further failed attempt doubles the next wait, up to a limit. Attempts that get this \
               answer do not.",
@@ -417,7 +417,7 @@ pub(super) static TOO_MANY_ATTEMPTS: Page = Page {
     example: include_str!("examples/too_many_attempts.txt"),
 };
 
-pub(super) static OVERLOADED: Page = Page {
+pub(super) static OVERLOADED: HelpPage = HelpPage {
     meaning: "More requests arrive than the server can answer in time, so it refused this one immediately.",
     causes: &[
         "There are too many sign-ins at once. Each costs a password hash.",
@@ -437,7 +437,7 @@ pub(super) static OVERLOADED: Page = Page {
     example: include_str!("examples/overloaded.txt"),
 };
 
-pub(super) static DATABASE_UNAVAILABLE: Page = Page {
+pub(super) static DATABASE_UNAVAILABLE: HelpPage = HelpPage {
     meaning: "The database cannot be reached or does not respond. This says nothing about the credential.",
     causes: &[
         "PostgreSQL is restarting, or its disk is full.",
@@ -451,7 +451,7 @@ pub(super) static DATABASE_UNAVAILABLE: Page = Page {
     example: include_str!("examples/database_unavailable.txt"),
 };
 
-pub(super) static MALFORMED_JSON: Page = Page {
+pub(super) static MALFORMED_JSON: HelpPage = HelpPage {
     meaning: "The body cannot be read as JSON.",
     causes: &[
         "A quote or a brace is missing.",
@@ -465,7 +465,7 @@ pub(super) static MALFORMED_JSON: Page = Page {
     example: include_str!("examples/malformed_json.txt"),
 };
 
-pub(super) static VALIDATION_FAILED: Page = Page {
+pub(super) static VALIDATION_FAILED: HelpPage = HelpPage {
     meaning: "The request can be read, but some values in it are invalid. All errors are listed at once.",
     causes: &[
         "A member is missing, misspelled or has the wrong type.",
@@ -478,7 +478,7 @@ pub(super) static VALIDATION_FAILED: Page = Page {
     example: include_str!("examples/validation_failed.txt"),
 };
 
-pub(super) static UNSUPPORTED_MEDIA_TYPE: Page = Page {
+pub(super) static UNSUPPORTED_MEDIA_TYPE: HelpPage = HelpPage {
     meaning: "This endpoint does not accept the body's media type.",
     causes: &["Content-Type is missing, or says that the body is a form."],
     for_client: "Send `Content-Type: application/json`.",
@@ -487,7 +487,7 @@ pub(super) static UNSUPPORTED_MEDIA_TYPE: Page = Page {
     example: include_str!("examples/unsupported_media_type.txt"),
 };
 
-pub(super) static PAYLOAD_TOO_LARGE: Page = Page {
+pub(super) static PAYLOAD_TOO_LARGE: HelpPage = HelpPage {
     meaning: "The body is larger than 64 KiB.",
     causes: &["A file was sent instead of text."],
     for_client: "Send a smaller body.",
@@ -496,7 +496,7 @@ pub(super) static PAYLOAD_TOO_LARGE: Page = Page {
     example: include_str!("examples/payload_too_large.txt"),
 };
 
-pub(super) static NOT_FOUND: Page = Page {
+pub(super) static NOT_FOUND: HelpPage = HelpPage {
     meaning: "Nothing exists at this address, or the user does not have access to it.",
     causes: &["A typo in the path.", "It was deleted.", "It is private and belongs to someone else."],
     for_client: "Check the path against /openapi.json.",
@@ -505,7 +505,7 @@ pub(super) static NOT_FOUND: Page = Page {
     example: include_str!("examples/not_found.txt"),
 };
 
-pub(super) static METHOD_NOT_ALLOWED: Page = Page {
+pub(super) static METHOD_NOT_ALLOWED: HelpPage = HelpPage {
     meaning: "The address exists, but it does not support this method.",
     causes: &["POST was sent instead of PATCH."],
     for_client: "The `Allow` header lists the methods that you can use.",
@@ -514,7 +514,7 @@ pub(super) static METHOD_NOT_ALLOWED: Page = Page {
     example: include_str!("examples/method_not_allowed.txt"),
 };
 
-pub(super) static CONFLICT: Page = Page {
+pub(super) static CONFLICT: HelpPage = HelpPage {
     meaning: "The request conflicts with an existing record.",
     causes: &[
         "The username or e-mail address is already in use, as a username or as an address.",
@@ -527,7 +527,7 @@ pub(super) static CONFLICT: Page = Page {
     example: include_str!("examples/conflict.txt"),
 };
 
-pub(super) static LAST_ADMIN: Page = Page {
+pub(super) static LAST_ADMIN: HelpPage = HelpPage {
     meaning: "This account is the last active administrator.",
     causes: &["The request would disable, demote or delete the only active administrator."],
     for_client: "Make someone else an administrator first.",
@@ -536,7 +536,7 @@ pub(super) static LAST_ADMIN: Page = Page {
     example: include_str!("examples/last_admin.txt"),
 };
 
-pub(super) static PRECONDITION_FAILED: Page = Page {
+pub(super) static PRECONDITION_FAILED: HelpPage = HelpPage {
     meaning: "The object has changed since the client read it: `If-Match` names another version.",
     causes: &[
         "Someone else, or another tab, saved a change in the meantime.",
@@ -549,7 +549,7 @@ pub(super) static PRECONDITION_FAILED: Page = Page {
     example: include_str!("examples/precondition_failed.txt"),
 };
 
-pub(super) static INTERNAL_ERROR: Page = Page {
+pub(super) static INTERNAL_ERROR: HelpPage = HelpPage {
     meaning: "The server failed. Your request is fine.",
     causes: &["A bug in the server."],
     for_client: "Try again later. Report the error with its request id.",

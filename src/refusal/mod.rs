@@ -11,8 +11,8 @@ pub mod from_actix;
 pub mod help;
 pub mod redacted;
 
-pub use answer::{ACCEPT_PATCH, PATCHES, Refused, Rendering, mark};
-pub use body::Problem;
+pub use answer::{ACCEPT_PATCH, AnsweredRefusal, PATCHES, RenderContext, mark_refused};
+pub use body::Refusal;
 pub use code::{Action, Challenge, Code};
 pub use dialect::{Dialect, RequestId, RequestSummary};
 pub use field_errors::{FieldError, FieldErrors};

@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::cookie_digest::CookieDigest;
-use super::end::{EndReason, Which, end_sessions};
-use super::session::{Grant, Limits, SessionKind, delta, interval, list};
+use super::end::{EndReason, SessionSelection, end_sessions};
+use super::session::{Grant, SessionKind, SessionLimits, delta, interval, list};
 use crate::audit::Origin;
 use crate::digest::Digest;
 use crate::random;
@@ -35,12 +35,12 @@ pub struct NewSession {
     /// The scope that the sign-in requested. `None` means all of the user's permissions.
     pub scope: Option<Vec<String>>,
     /// The credential that the client gets for the session.
-    pub held_by: HeldBy,
+    pub secret: SessionSecret,
 }
 
 /// The credential that a client holds for its session.
 #[derive(Clone, Debug)]
-pub enum HeldBy {
+pub enum SessionSecret {
     /// An API client's refresh token, by the SHA-256 of its random bytes.
     RefreshToken(Digest),
     /// A browser's cookie, by the SHA-256 of its key.
@@ -53,8 +53,8 @@ pub enum HeldBy {
     },
 }
 
-/// The columns of a [`HeldBy`].
-struct Held<'a> {
+/// The columns of a [`SessionSecret`].
+struct SecretColumns<'a> {
     kind: SessionKind,
     secret_digest: Option<&'a [u8]>,
     cookie_digest: Option<&'a [u8]>,
@@ -62,10 +62,10 @@ struct Held<'a> {
     is_kept: Option<bool>,
 }
 
-impl<'a> Held<'a> {
-    fn of(held_by: &'a HeldBy) -> Self {
-        match held_by {
-            HeldBy::RefreshToken(digest) => {
+impl<'a> SecretColumns<'a> {
+    fn of(secret: &'a SessionSecret) -> Self {
+        match secret {
+            SessionSecret::RefreshToken(digest) => {
                 let (cookie_digest, idle_seconds, is_kept) = (None, None, None);
                 Self {
                     kind: SessionKind::Api,
@@ -75,7 +75,7 @@ impl<'a> Held<'a> {
                     is_kept,
                 }
             }
-            HeldBy::Cookie { digest, idle_ttl, is_kept } => Self {
+            SessionSecret::Cookie { digest, idle_ttl, is_kept } => Self {
                 kind: SessionKind::Browser,
                 secret_digest: None,
                 cookie_digest: Some(digest.as_slice()),
@@ -91,45 +91,45 @@ impl<'a> Held<'a> {
 pub fn begin(
     connection: &mut PgConnection,
     new: &NewSession,
-    limits: &Limits,
+    limits: &SessionLimits,
     origin: &Origin,
 ) -> QueryResult<Option<Grant>> {
-    let held = Held::of(&new.held_by);
-    let beginning = Beginning {
+    let secret = SecretColumns::of(&new.secret);
+    let beginning = StartSession {
         new,
-        details: origin.with_doubt(&json!({ "kind": held.kind, "device": new.device, "scope": new.scope })),
-        held,
+        details: origin.with_doubt(&json!({ "kind": secret.kind, "device": new.device, "scope": new.scope })),
+        secret,
         origin,
         session_ttl: interval(limits.session_ttl),
         refresh_ttl: interval(limits.refresh_ttl),
         event_id: random::id(),
     };
-    let begun: Option<Begun> = beginning.get_result(connection).optional()?;
-    let Some(begun) = begun else { return Ok(None) };
-    if begun.is_outrun || begun.sessions > i64::from(limits.max_sessions) {
+    let started: Option<StartedSession> = beginning.get_result(connection).optional()?;
+    let Some(started) = started else { return Ok(None) };
+    if started.is_outrun || started.sessions > i64::from(limits.max_sessions) {
         end_beyond_limit(connection, new, limits, origin)?;
     }
-    let idle_ttl = match &new.held_by {
-        HeldBy::RefreshToken(_) => limits.refresh_ttl,
-        HeldBy::Cookie { idle_ttl, .. } => *idle_ttl,
+    let idle_ttl = match &new.secret {
+        SessionSecret::RefreshToken(_) => limits.refresh_ttl,
+        SessionSecret::Cookie { idle_ttl, .. } => *idle_ttl,
     };
     Ok(Some(Grant {
         session_id: new.id,
         user_id: new.user_id,
-        username: begun.username,
-        version: begun.version,
-        permissions: begun.permissions,
+        username: started.username,
+        version: started.version,
+        permissions: started.permissions,
         session_scope: new.scope.clone(),
-        auth_time: begun.issued_at,
+        auth_time: started.issued_at,
         generation: 1,
-        refresh_expires_at: begun.expires_at.min(begun.issued_at + delta(idle_ttl)),
-        issued_at: begun.issued_at,
+        refresh_expires_at: started.expires_at.min(started.issued_at + delta(idle_ttl)),
+        issued_at: started.issued_at,
     }))
 }
 
 /// The row that the statement returns.
 #[derive(Queryable)]
-struct Begun {
+struct StartedSession {
     username: String,
     version: i64,
     permissions: Vec<String>,
@@ -142,9 +142,9 @@ struct Begun {
 
 /// A statement that writes the user, the session, its credential and the event in one round trip. It is a
 /// type of its own so that diesel prepares it once per connection.
-struct Beginning<'a> {
+struct StartSession<'a> {
     new: &'a NewSession,
-    held: Held<'a>,
+    secret: SecretColumns<'a>,
     origin: &'a Origin,
     session_ttl: PgInterval,
     refresh_ttl: PgInterval,
@@ -152,16 +152,16 @@ struct Beginning<'a> {
     details: Value,
 }
 
-impl QueryId for Beginning<'_> {
-    type QueryId = Beginning<'static>;
+impl QueryId for StartSession<'_> {
+    type QueryId = StartSession<'static>;
     const HAS_STATIC_QUERY_ID: bool = true;
 }
 
-impl Query for Beginning<'_> {
+impl Query for StartSession<'_> {
     type SqlType = (Text, BigInt, Array<Text>, Timestamptz, Timestamptz, BigInt, Bool);
 }
 
-impl RunQueryDsl<PgConnection> for Beginning<'_> {}
+impl RunQueryDsl<PgConnection> for StartSession<'_> {}
 
 /// The statement after its parameters. The lock on the user's row serialises the sign-ins of one user with
 /// each other and with changes of the password.
@@ -201,7 +201,7 @@ const STATEMENT: &str = "
         l.written_by <> (SELECT found.xmin FROM users AS found WHERE found.id = l.id)
       FROM signing_in AS u JOIN roles AS r ON r.name = u.role, locked AS l, begun AS s";
 
-impl QueryFragment<Pg> for Beginning<'_> {
+impl QueryFragment<Pg> for StartSession<'_> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         let (new, origin) = (self.new, self.origin);
         out.push_sql("WITH given AS MATERIALIZED (SELECT ");
@@ -213,15 +213,15 @@ impl QueryFragment<Pg> for Beginning<'_> {
         out.push_sql(" AS verified_hash, ");
         out.push_bind_param::<Nullable<Text>, _>(&new.upgraded_hash)?;
         out.push_sql(" AS upgraded_hash, ");
-        out.push_bind_param::<Text, _>(&self.held.kind)?;
+        out.push_bind_param::<Text, _>(&self.secret.kind)?;
         out.push_sql(" AS kind, ");
-        out.push_bind_param::<Nullable<Binary>, _>(&self.held.secret_digest)?;
+        out.push_bind_param::<Nullable<Binary>, _>(&self.secret.secret_digest)?;
         out.push_sql(" AS secret_digest, ");
-        out.push_bind_param::<Nullable<Binary>, _>(&self.held.cookie_digest)?;
+        out.push_bind_param::<Nullable<Binary>, _>(&self.secret.cookie_digest)?;
         out.push_sql(" AS cookie_digest, ");
-        out.push_bind_param::<Nullable<Integer>, _>(&self.held.idle_seconds)?;
+        out.push_bind_param::<Nullable<Integer>, _>(&self.secret.idle_seconds)?;
         out.push_sql(" AS idle_seconds, ");
-        out.push_bind_param::<Nullable<Bool>, _>(&self.held.is_kept)?;
+        out.push_bind_param::<Nullable<Bool>, _>(&self.secret.is_kept)?;
         out.push_sql(" AS is_kept, ");
         out.push_bind_param::<Nullable<Text>, _>(&new.device)?;
         out.push_sql(" AS device, ");
@@ -248,7 +248,7 @@ impl QueryFragment<Pg> for Beginning<'_> {
 fn end_beyond_limit(
     connection: &mut PgConnection,
     new: &NewSession,
-    limits: &Limits,
+    limits: &SessionLimits,
     origin: &Origin,
 ) -> QueryResult<()> {
     let mut live = list(connection, new.user_id)?;
@@ -257,7 +257,7 @@ fn end_beyond_limit(
     if live.len() > keep {
         live.sort_by_key(|session| std::cmp::Reverse(session.last_used_at));
         let ids = live.split_off(keep).iter().map(|session| session.id).collect();
-        end_sessions(connection, &Which::These(ids), EndReason::TooManySessions, origin)?;
+        end_sessions(connection, &SessionSelection::These(ids), EndReason::TooManySessions, origin)?;
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ use crate::database::named::named;
 use crate::database::now;
 use crate::database::schema::{former_secrets, refresh_tokens, sessions};
 use crate::digest::Digest;
-use crate::tokens::revocation::{self, Revoked};
+use crate::tokens::revocation::{self, Revocation};
 
 named! {
     /// The reason why a session ended.
@@ -41,7 +41,7 @@ named! {
 
 /// A selection of sessions to end.
 #[derive(Clone, Debug)]
-pub enum Which {
+pub enum SessionSelection {
     /// These sessions.
     These(Vec<Uuid>),
     /// All sessions of a user.
@@ -63,7 +63,7 @@ const NAMED_EACH: usize = 1_000;
 /// Ends sessions, in the caller's transaction. Returns the IDs of those that had not ended before.
 pub fn end_sessions(
     connection: &mut PgConnection,
-    which: &Which,
+    which: &SessionSelection,
     reason: EndReason,
     origin: &Origin,
 ) -> QueryResult<Vec<Uuid>> {
@@ -73,7 +73,7 @@ pub fn end_sessions(
         ended.extend(end_batch(connection, batch, &reason, origin, ids.len() <= NAMED_EACH)?);
     }
     if ids.len() > NAMED_EACH {
-        revocation::insert_change(connection, &Revoked::Everything, reason.as_str())?;
+        revocation::insert_change(connection, &Revocation::Everything, reason.as_str())?;
     }
     Ok(ended)
 }
@@ -101,7 +101,7 @@ fn end_batch(
         .get_results(connection)?;
     for (id, user_id, device, expires_at) in &ended {
         if names_each {
-            revocation::insert(connection, &Revoked::Session(*id), reason.as_str(), *expires_at)?;
+            revocation::insert(connection, &Revocation::Session(*id), reason.as_str(), *expires_at)?;
         }
         let origin = Origin { session_id: Some(*id), ..origin.clone() };
         let details = json!({ "reason": reason.as_str(), "device": device });
@@ -117,16 +117,18 @@ fn end_batch(
 }
 
 /// Returns the IDs of the selected sessions that have not ended.
-pub fn find_unended(connection: &mut PgConnection, which: &Which) -> QueryResult<Vec<Uuid>> {
+pub fn find_unended(connection: &mut PgConnection, which: &SessionSelection) -> QueryResult<Vec<Uuid>> {
     let mut query = sessions::table.filter(sessions::ended_at.is_null()).select(sessions::id).into_boxed();
     query = match which {
-        Which::These(ids) => query.filter(sessions::id.eq_any(ids)),
-        Which::AllOf(user_id) => query.filter(sessions::user_id.eq(user_id)),
-        Which::OthersOf(user_id, kept) => {
+        SessionSelection::These(ids) => query.filter(sessions::id.eq_any(ids)),
+        SessionSelection::AllOf(user_id) => query.filter(sessions::user_id.eq(user_id)),
+        SessionSelection::OthersOf(user_id, kept) => {
             query.filter(sessions::user_id.eq(user_id).and(sessions::id.ne(kept)))
         }
-        Which::OneOf(user_id, id) => query.filter(sessions::user_id.eq(user_id).and(sessions::id.eq(id))),
-        Which::OfRefreshToken(id, digest) => {
+        SessionSelection::OneOf(user_id, id) => {
+            query.filter(sessions::user_id.eq(user_id).and(sessions::id.eq(id)))
+        }
+        SessionSelection::OfRefreshToken(id, digest) => {
             // Refresh tokens have no index on their digests. PostgreSQL runs each subquery of an OR
             // separately, so each subquery names the session too.
             let genuine = refresh_tokens::table
@@ -140,8 +142,8 @@ pub fn find_unended(connection: &mut PgConnection, which: &Which) -> QueryResult
             let is_genuine = sessions::id.eq_any(genuine).or(sessions::id.eq_any(former));
             query.filter(sessions::id.eq(id).and(is_genuine))
         }
-        Which::Every(None) => query,
-        Which::Every(Some(by)) => query.filter(sessions::created_at.le(by)),
+        SessionSelection::Every(None) => query,
+        SessionSelection::Every(Some(by)) => query.filter(sessions::created_at.le(by)),
     };
     query.order(sessions::id).load(connection)
 }

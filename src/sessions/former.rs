@@ -13,17 +13,17 @@ use uuid::Uuid;
 
 use super::end::EndReason;
 use super::renewal;
-use super::rotate::{Presented, Rotation};
-use super::session::{Grant, Limits, interval};
+use super::rotate::{PresentedToken, Rotation};
+use super::session::{Grant, SessionLimits, interval};
 use crate::audit::event::{self, EventType, Origin, Subject};
 use crate::database::schema::{former_secrets, refresh_tokens, sessions};
 use crate::database::{now, transaction};
 use crate::tokens::ended::Ended;
-use crate::tokens::revocation::{self, Revoked};
+use crate::tokens::revocation::{self, Revocation};
 
 /// The row that is read under the lock on the session's refresh token, with the outcome.
 #[derive(QueryableByName)]
-struct Found {
+struct FormerToken {
     #[diesel(sql_type = Text)]
     outcome: String,
     #[diesel(sql_type = Nullable<Integer>)]
@@ -92,8 +92,8 @@ const DECIDE: &str = "
 /// the session's refresh token.
 pub fn rotate_former(
     connection: &mut PgConnection,
-    presented: &Presented,
-    limits: &Limits,
+    presented: &PresentedToken,
+    limits: &SessionLimits,
     origin: &Origin,
 ) -> QueryResult<Rotation> {
     transaction(connection, |connection| {
@@ -109,7 +109,11 @@ pub fn rotate_former(
     })
 }
 
-fn find(connection: &mut PgConnection, presented: &Presented, limits: &Limits) -> QueryResult<Found> {
+fn find(
+    connection: &mut PgConnection,
+    presented: &PresentedToken,
+    limits: &SessionLimits,
+) -> QueryResult<FormerToken> {
     let interval: fn(std::time::Duration) -> PgInterval = interval;
     diesel::sql_query(DECIDE)
         .bind::<SqlUuid, _>(presented.session_id)
@@ -123,8 +127,8 @@ fn find(connection: &mut PgConnection, presented: &Presented, limits: &Limits) -
 
 fn write(
     connection: &mut PgConnection,
-    presented: &Presented,
-    found: &Found,
+    presented: &PresentedToken,
+    found: &FormerToken,
     origin: &Origin,
 ) -> QueryResult<()> {
     let id = presented.session_id;
@@ -133,9 +137,9 @@ fn write(
             end(connection, id, found.session_expires_at)?;
             EventType::RefreshTokenReused
         }
-        "rotated" => return note_use(connection, presented, found),
+        "rotated" => return record_use(connection, presented, found),
         "repeated" => {
-            note_use(connection, presented, found)?;
+            record_use(connection, presented, found)?;
             EventType::RefreshRepeated
         }
         _ => return Ok(()),
@@ -157,13 +161,17 @@ fn end(connection: &mut PgConnection, id: Uuid, matters_until: DateTime<Utc>) ->
     diesel::update(sessions::table.find(id).filter(sessions::ended_at.is_null()))
         .set((sessions::ended_at.eq(now().nullable()), sessions::ended_reason.eq(reason)))
         .execute(connection)?;
-    revocation::insert(connection, &Revoked::Session(id), reason, matters_until)
+    revocation::insert(connection, &Revocation::Session(id), reason, matters_until)
 }
 
 /// Rotates the former token if it is due, and starts the grace period of earlier ones.
-fn note_use(connection: &mut PgConnection, presented: &Presented, found: &Found) -> QueryResult<()> {
+fn record_use(
+    connection: &mut PgConnection,
+    presented: &PresentedToken,
+    found: &FormerToken,
+) -> QueryResult<()> {
     let id = presented.session_id;
-    if found.outcome == "rotated" && presented.spends {
+    if found.outcome == "rotated" && presented.rotate {
         let mut rotated_at = found.rotated_at.clone().unwrap_or_default();
         rotated_at.insert(0, found.issued_at);
         rotated_at.truncate(16);
@@ -175,7 +183,7 @@ fn note_use(connection: &mut PgConnection, presented: &Presented, found: &Found)
             .execute(connection)?;
     }
     // The session is in use, so neither of its chains may expire.
-    let is_due = found.outcome == "rotated" || !presented.spends;
+    let is_due = found.outcome == "rotated" || !presented.rotate;
     let expires_at = if is_due { found.renewed_expires_at } else { found.refresh_expires_at };
     diesel::update(refresh_tokens::table.find(id))
         .set(refresh_tokens::expires_at.eq(expires_at))
@@ -185,20 +193,20 @@ fn note_use(connection: &mut PgConnection, presented: &Presented, found: &Found)
         .set(refresh_tokens::used_generation.eq(presented.generation))
         .execute(connection)?;
     if renewal::supersede(connection, id, found.successor)? {
-        renewal::announce(connection, id)?;
+        renewal::publish(connection, id)?;
     }
     Ok(())
 }
 
-impl Found {
+impl FormerToken {
     /// Returns the generation after the presented one. It stays at the last generation reserved for this
     /// secret.
-    fn next(&self, presented: &Presented) -> i32 {
+    fn next(&self, presented: &PresentedToken) -> i32 {
         let last = self.successor.unwrap_or(i32::MAX) - 1;
         presented.generation.saturating_add(1).min(last)
     }
 
-    fn rotation(self, presented: &Presented) -> Rotation {
+    fn rotation(self, presented: &PresentedToken) -> Rotation {
         let ended = Ended::of_columns(self.ended_at, self.ended_reason.clone());
         let (outcome, expired_at) = (self.outcome.clone(), self.refresh_expires_at);
         match (outcome.as_str(), ended, self.into_grant(presented)) {
@@ -215,13 +223,13 @@ impl Found {
         }
     }
 
-    fn into_grant(self, presented: &Presented) -> Option<Grant> {
+    fn into_grant(self, presented: &PresentedToken) -> Option<Grant> {
         let generation = match self.outcome.as_str() {
-            _ if !presented.spends => presented.generation,
+            _ if !presented.rotate => presented.generation,
             "rotated" => self.next(presented),
             _ => self.generation?,
         };
-        let is_due = self.outcome == "rotated" || !presented.spends;
+        let is_due = self.outcome == "rotated" || !presented.rotate;
         Some(Grant {
             session_id: presented.session_id,
             user_id: self.user_id?,

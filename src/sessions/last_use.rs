@@ -27,11 +27,11 @@ const MOST: usize = 500_000;
 /// Uses that are not written yet. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct LastUse {
-    noted: Arc<Mutex<Noted>>,
+    recorded: Arc<Mutex<RecordedUses>>,
 }
 
 #[derive(Debug, Default)]
-struct Noted {
+struct RecordedUses {
     sessions: HashMap<Uuid, SessionUse>,
     personal_tokens: HashMap<Uuid, Instant>,
 }
@@ -42,41 +42,41 @@ struct SessionUse {
     generation: i32,
     at: Instant,
     /// True if the caller was authorized. Only then does the time of last use change.
-    let_in: bool,
+    authorized: bool,
 }
 
 impl LastUse {
     /// Records that a genuine access token of this session and generation was presented, whether or not it
     /// was accepted.
-    pub fn note_presented(&self, session_id: Uuid, generation: i32) {
-        self.note_session(session_id, SessionUse { generation, at: Instant::now(), let_in: false });
+    pub fn record_presented(&self, session_id: Uuid, generation: i32) {
+        self.record_session(session_id, SessionUse { generation, at: Instant::now(), authorized: false });
     }
 
     /// Records that a caller was authorized with this session.
-    pub fn note_used(&self, session_id: Uuid) {
-        self.note_session(session_id, SessionUse { generation: 0, at: Instant::now(), let_in: true });
+    pub fn record_used(&self, session_id: Uuid) {
+        self.record_session(session_id, SessionUse { generation: 0, at: Instant::now(), authorized: true });
     }
 
-    pub fn note_personal_token(&self, id: Uuid) {
-        self.note_token(id, Instant::now());
+    pub fn record_personal_token(&self, id: Uuid) {
+        self.record_token(id, Instant::now());
     }
 
-    fn note_token(&self, id: Uuid, at: Instant) {
-        let noted = &mut self.lock().personal_tokens;
-        if has_room(noted.len(), noted.contains_key(&id)) {
-            noted.entry(id).and_modify(|last| *last = at.max(*last)).or_insert(at);
+    fn record_token(&self, id: Uuid, at: Instant) {
+        let recorded = &mut self.lock().personal_tokens;
+        if has_room(recorded.len(), recorded.contains_key(&id)) {
+            recorded.entry(id).and_modify(|last| *last = at.max(*last)).or_insert(at);
         }
     }
 
-    fn note_session(&self, id: Uuid, new: SessionUse) {
-        let noted = &mut self.lock().sessions;
-        if has_room(noted.len(), noted.contains_key(&id)) {
-            noted.entry(id).and_modify(|old| *old = old.merged(new)).or_insert(new);
+    fn record_session(&self, id: Uuid, new: SessionUse) {
+        let recorded = &mut self.lock().sessions;
+        if has_room(recorded.len(), recorded.contains_key(&id)) {
+            recorded.entry(id).and_modify(|old| *old = old.merged(new)).or_insert(new);
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Noted> {
-        self.noted.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> std::sync::MutexGuard<'_, RecordedUses> {
+        self.recorded.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Writes the recorded uses. Rows that someone else has locked, and everything while the database is
@@ -85,25 +85,25 @@ impl LastUse {
     /// # Errors
     /// The database's. No recorded use is lost.
     pub async fn flush(&self, database: &Database) -> Result<(), DatabaseError> {
-        let mut taken = Taken { by: self, noted: std::mem::take(&mut *self.lock()) };
-        write_all(database, &mut taken.noted.sessions, write_sessions).await?;
-        write_all(database, &mut taken.noted.personal_tokens, write_tokens).await
+        let mut pending = PendingWrite { by: self, recorded: std::mem::take(&mut *self.lock()) };
+        write_all(database, &mut pending.recorded.sessions, write_sessions).await?;
+        write_all(database, &mut pending.recorded.personal_tokens, write_tokens).await
     }
 }
 
 /// Uses that were taken out to be written. `Drop` puts back those that were not written.
-struct Taken<'a> {
+struct PendingWrite<'a> {
     by: &'a LastUse,
-    noted: Noted,
+    recorded: RecordedUses,
 }
 
-impl Drop for Taken<'_> {
+impl Drop for PendingWrite<'_> {
     fn drop(&mut self) {
-        for (id, used) in self.noted.sessions.drain() {
-            self.by.note_session(id, used);
+        for (id, used) in self.recorded.sessions.drain() {
+            self.by.record_session(id, used);
         }
-        for (id, at) in self.noted.personal_tokens.drain() {
-            self.by.note_token(id, at);
+        for (id, at) in self.recorded.personal_tokens.drain() {
+            self.by.record_token(id, at);
         }
     }
 }
@@ -114,24 +114,24 @@ type Write<U> = fn(&mut PgConnection, &[(Uuid, U)]) -> QueryResult<Vec<Uuid>>;
 /// Writes in batches until one fails, and removes the entries that were written.
 async fn write_all<U: Copy + Send + 'static>(
     database: &Database,
-    noted: &mut HashMap<Uuid, U>,
+    recorded: &mut HashMap<Uuid, U>,
     write: Write<U>,
 ) -> Result<(), DatabaseError> {
-    let mut rows: Vec<(Uuid, U)> = noted.iter().map(|(id, used)| (*id, *used)).collect();
+    let mut rows: Vec<(Uuid, U)> = recorded.iter().map(|(id, used)| (*id, *used)).collect();
     // All code locks rows in the order of their IDs.
     rows.sort_unstable_by_key(|(id, _)| *id);
     for batch in rows.chunks(BATCH) {
         let batch = batch.to_vec();
         for id in database.run(move |connection| write(connection, &batch)).await? {
-            noted.remove(&id);
+            recorded.remove(&id);
         }
     }
     Ok(())
 }
 
 /// Returns whether another use may be recorded. An entry that exists can always be updated.
-fn has_room(noted: usize, is_noted: bool) -> bool {
-    is_noted || noted < MOST
+fn has_room(recorded: usize, is_recorded: bool) -> bool {
+    is_recorded || recorded < MOST
 }
 
 impl SessionUse {
@@ -139,13 +139,13 @@ impl SessionUse {
         Self {
             generation: self.generation.max(other.generation),
             at: self.at.max(other.at),
-            let_in: self.let_in || other.let_in,
+            authorized: self.authorized || other.authorized,
         }
     }
 }
 
 /// Returns the IDs of a batch without those whose rows are locked by others.
-fn dealt_with<U>(batch: &[(Uuid, U)], locked: &[Uuid]) -> Vec<Uuid> {
+fn processed<U>(batch: &[(Uuid, U)], locked: &[Uuid]) -> Vec<Uuid> {
     batch.iter().map(|(id, _)| *id).filter(|id| !locked.contains(id)).collect()
 }
 
@@ -153,14 +153,14 @@ fn write_sessions(connection: &mut PgConnection, batch: &[(Uuid, SessionUse)]) -
     let generations: Vec<(Uuid, SessionUse)> =
         batch.iter().filter(|(_, used)| used.generation > 0).copied().collect();
     let used: Vec<(Uuid, Instant)> =
-        batch.iter().filter(|(_, used)| used.let_in).map(|(id, used)| (*id, used.at)).collect();
+        batch.iter().filter(|(_, used)| used.authorized).map(|(id, used)| (*id, used.at)).collect();
     let mut locked = write_generations(connection, &generations)?;
     locked.extend(write_times(connection, "sessions", &used)?);
-    Ok(dealt_with(batch, &locked))
+    Ok(processed(batch, &locked))
 }
 
 #[derive(QueryableByName)]
-struct Locked {
+struct LockedRow {
     #[diesel(sql_type = SqlUuid)]
     id: Uuid,
 }
@@ -170,7 +170,7 @@ struct Locked {
 fn write_generations(connection: &mut PgConnection, batch: &[(Uuid, SessionUse)]) -> QueryResult<Vec<Uuid>> {
     let ids: Vec<Uuid> = batch.iter().map(|(id, _)| *id).collect();
     let generations: Vec<i32> = batch.iter().map(|(_, used)| used.generation).collect();
-    let locked: Vec<Locked> = diesel::sql_query(
+    let locked: Vec<LockedRow> = diesel::sql_query(
         "WITH seen AS (
             SELECT * FROM unnest($1, $2) AS seen (id, generation)
         ), due AS (
@@ -201,7 +201,7 @@ fn write_generations(connection: &mut PgConnection, batch: &[(Uuid, SessionUse)]
 
 fn write_tokens(connection: &mut PgConnection, batch: &[(Uuid, Instant)]) -> QueryResult<Vec<Uuid>> {
     let locked = write_times(connection, "personal_tokens", batch)?;
-    Ok(dealt_with(batch, &locked))
+    Ok(processed(batch, &locked))
 }
 
 /// Writes the times of last use to a table. Returns the IDs whose rows others have locked. The parameters are
@@ -213,7 +213,7 @@ fn write_times(
 ) -> QueryResult<Vec<Uuid>> {
     let ids: Vec<Uuid> = batch.iter().map(|(id, _)| *id).collect();
     let ages: Vec<f64> = batch.iter().map(|(_, at)| at.elapsed().as_secs_f64()).collect();
-    let locked: Vec<Locked> = diesel::sql_query(format!(
+    let locked: Vec<LockedRow> = diesel::sql_query(format!(
         "WITH seen AS (
             SELECT id, now() - age * interval '1 second' AS at FROM unnest($1, $2) AS seen (id, age)
         ), due AS (

@@ -54,7 +54,7 @@ impl fmt::Debug for RefreshToken {
 
 /// The reason why a text is not a refresh token of this server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RefreshTokenFlaw {
+pub enum RefreshTokenError {
     /// It does not have the format.
     Malformed,
     /// It has the format, but its HMAC is invalid.
@@ -74,20 +74,20 @@ pub fn issue(keys: &SecretKeys, session_id: Uuid, secret: [u8; 16], generation: 
 }
 
 /// Parses a token and verifies its HMAC, before any query of the database.
-pub fn parse(keys: &SecretKeys, text: &str) -> Result<RefreshToken, RefreshTokenFlaw> {
-    let encoded = text.strip_prefix(PREFIX).ok_or(RefreshTokenFlaw::Malformed)?;
-    let bytes = URL_SAFE_NO_PAD.decode(encoded).map_err(|_| RefreshTokenFlaw::Malformed)?;
-    let bytes: [u8; SIGNED_LEN + MAC_LEN] = bytes.try_into().map_err(|_| RefreshTokenFlaw::Malformed)?;
+pub fn parse(keys: &SecretKeys, text: &str) -> Result<RefreshToken, RefreshTokenError> {
+    let encoded = text.strip_prefix(PREFIX).ok_or(RefreshTokenError::Malformed)?;
+    let bytes = URL_SAFE_NO_PAD.decode(encoded).map_err(|_| RefreshTokenError::Malformed)?;
+    let bytes: [u8; SIGNED_LEN + MAC_LEN] = bytes.try_into().map_err(|_| RefreshTokenError::Malformed)?;
     let (signed, mac) = bytes.split_at(SIGNED_LEN);
     if !keys.verify_mac(Purpose::RefreshToken, &[signed], mac) {
-        return Err(RefreshTokenFlaw::Forged);
+        return Err(RefreshTokenError::Forged);
     }
     let (id, rest) = signed.split_at(16);
     let (secret, generation) = rest.split_at(16);
     Ok(RefreshToken {
-        session_id: Uuid::from_slice(id).map_err(|_| RefreshTokenFlaw::Malformed)?,
-        secret: secret.try_into().map_err(|_| RefreshTokenFlaw::Malformed)?,
-        generation: i32::from_be_bytes(generation.try_into().map_err(|_| RefreshTokenFlaw::Malformed)?),
+        session_id: Uuid::from_slice(id).map_err(|_| RefreshTokenError::Malformed)?,
+        secret: secret.try_into().map_err(|_| RefreshTokenError::Malformed)?,
+        generation: i32::from_be_bytes(generation.try_into().map_err(|_| RefreshTokenError::Malformed)?),
     })
 }
 
@@ -135,8 +135,8 @@ mod tests {
             let altered = String::from_utf8(altered).expect("ASCII");
             assert!(parse(&keys, &altered).is_err(), "character {at}");
         }
-        assert_eq!(parse(&keys, &format!("{}=", token.expose())).err(), Some(RefreshTokenFlaw::Malformed));
-        assert_eq!(parse(&keys, &token.expose()[..80]).err(), Some(RefreshTokenFlaw::Malformed));
+        assert_eq!(parse(&keys, &format!("{}=", token.expose())).err(), Some(RefreshTokenError::Malformed));
+        assert_eq!(parse(&keys, &token.expose()[..80]).err(), Some(RefreshTokenError::Malformed));
     }
 
     #[test]
@@ -149,7 +149,7 @@ mod tests {
     fn a_token_by_another_server_is_forged() {
         let other = SecretKeys::derive(["another key of at least thirty-two characters"]).expect("one");
         let token = issue(&other, Uuid::nil(), [7; 16], 3);
-        assert_eq!(parse(&keys(), token.expose()).err(), Some(RefreshTokenFlaw::Forged));
+        assert_eq!(parse(&keys(), token.expose()).err(), Some(RefreshTokenError::Forged));
     }
 
     #[test]

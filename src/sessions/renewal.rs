@@ -10,13 +10,13 @@ use diesel::sql_types::{BigInt, Uuid as SqlUuid};
 use uuid::Uuid;
 
 use super::cookie_digest::CookieDigest;
-use super::end::{EndReason, Which, end_sessions};
-use super::session::{Limits, delta};
+use super::end::{EndReason, SessionSelection, end_sessions};
+use super::session::{SessionLimits, delta};
 use crate::audit::event::Origin;
 use crate::database::now;
 use crate::database::schema::{former_secrets, refresh_tokens, sessions};
 use crate::digest::Digest;
-use crate::tokens::revocation::{self, Revoked};
+use crate::tokens::revocation::{self, Revocation};
 
 /// The reason as it appears in the feed, in refusals and in a session's history.
 pub const SESSION_RENEWED: &str = "session_renewed";
@@ -38,7 +38,7 @@ pub enum NewSecret {
 
 /// The fate of the session's earlier secrets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Before {
+pub enum FormerSecrets {
     /// They are accepted until the grace period after the first use of a later secret has passed.
     Superseded,
     /// They are refused at once.
@@ -52,12 +52,12 @@ pub struct Renewed {
     pub generation: i32,
     /// The end of the refresh token's idle lifetime. For a cookie, the end of the session.
     pub idle_ends: DateTime<Utc>,
-    pub kept: Kept,
+    pub kept: CookieLifetime,
 }
 
 /// The lifetime of a session's cookie in the browser.
 #[derive(Clone, Copy, Debug)]
-pub struct Kept {
+pub struct CookieLifetime {
     /// Says if the sign-in asked to keep the cookie after the browser is closed. `None` if a node of the
     /// previous version, which does not record that, started the session.
     pub is_kept: Option<bool>,
@@ -74,8 +74,8 @@ pub fn renew(
     connection: &mut PgConnection,
     id: Uuid,
     secret: &NewSecret,
-    before: Before,
-    limits: &Limits,
+    before: FormerSecrets,
+    limits: &SessionLimits,
     origin: &Origin,
 ) -> QueryResult<Option<Renewed>> {
     let renewed = match secret {
@@ -94,8 +94,8 @@ fn renew_refresh_token(
     connection: &mut PgConnection,
     id: Uuid,
     digest: &Digest,
-    before: Before,
-    limits: &Limits,
+    before: FormerSecrets,
+    limits: &SessionLimits,
     origin: &Origin,
 ) -> QueryResult<Option<Renewed>> {
     type Row = (Vec<u8>, i32, Vec<DateTime<Utc>>);
@@ -111,11 +111,11 @@ fn renew_refresh_token(
     let Some(session) = lock_session(connection, id)? else { return Ok(None) };
     // About half a million renewals use up the generation numbers. A new sign-in starts at 1 again.
     let Some(first) = generation.checked_add(GENERATIONS_LEFT) else {
-        end_sessions(connection, &Which::These(vec![id]), EndReason::RenewalsUsedUp, origin)?;
+        end_sessions(connection, &SessionSelection::These(vec![id]), EndReason::RenewalsUsedUp, origin)?;
         return Ok(None);
     };
     let chain = Some((generation, rotated_at));
-    let former = Former { digest: old_digest, successor: first, chain };
+    let former = ReplacedSecret { digest: old_digest, successor: first, chain };
     insert(connection, id, &session, former, before)?;
     let idle_ends = session.ends.min(session.now + delta(limits.refresh_ttl));
     diesel::update(refresh_tokens::table.find(id))
@@ -135,7 +135,7 @@ fn renew_cookie(
     connection: &mut PgConnection,
     id: Uuid,
     digest: &CookieDigest,
-    before: Before,
+    before: FormerSecrets,
 ) -> QueryResult<Option<Renewed>> {
     let Some(mut session) = lock_session(connection, id)? else { return Ok(None) };
     let Some(old_digest) = session.cookie_digest.take() else { return Ok(None) };
@@ -144,7 +144,7 @@ fn renew_cookie(
         .select(diesel::dsl::max(former_secrets::successor))
         .first(connection)?;
     let successor = last.unwrap_or(0).saturating_add(1);
-    let former = Former { digest: old_digest, successor, chain: None };
+    let former = ReplacedSecret { digest: old_digest, successor, chain: None };
     insert(connection, id, &session, former, before)?;
     diesel::update(sessions::table.find(id))
         .set(sessions::cookie_digest.eq(digest.as_slice()))
@@ -154,7 +154,7 @@ fn renew_cookie(
 
 /// A session that has not ended, with its row locked.
 #[derive(Queryable)]
-struct Locked {
+struct LockedSession {
     auth_time: DateTime<Utc>,
     ends: DateTime<Utc>,
     cookie_digest: Option<Vec<u8>>,
@@ -163,10 +163,10 @@ struct Locked {
     now: DateTime<Utc>,
 }
 
-impl Locked {
-    fn kept(&self) -> Kept {
+impl LockedSession {
+    fn kept(&self) -> CookieLifetime {
         let idle_seconds = self.idle_seconds.and_then(|seconds| u64::try_from(seconds).ok());
-        Kept {
+        CookieLifetime {
             is_kept: self.is_kept,
             idle_ttl: Duration::from_secs(idle_seconds.unwrap_or(0)),
             left: (self.ends - self.now).to_std().unwrap_or_default(),
@@ -174,7 +174,7 @@ impl Locked {
     }
 }
 
-fn lock_session(connection: &mut PgConnection, id: Uuid) -> QueryResult<Option<Locked>> {
+fn lock_session(connection: &mut PgConnection, id: Uuid) -> QueryResult<Option<LockedSession>> {
     sessions::table
         .find(id)
         .filter(sessions::ended_at.is_null())
@@ -192,7 +192,7 @@ fn lock_session(connection: &mut PgConnection, id: Uuid) -> QueryResult<Option<L
 }
 
 /// A secret that was replaced.
-struct Former {
+struct ReplacedSecret {
     digest: Vec<u8>,
     successor: i32,
     /// For refresh tokens, the current generation and the times of the latest rotations.
@@ -202,9 +202,9 @@ struct Former {
 fn insert(
     connection: &mut PgConnection,
     id: Uuid,
-    session: &Locked,
-    former: Former,
-    before: Before,
+    session: &LockedSession,
+    former: ReplacedSecret,
+    before: FormerSecrets,
 ) -> QueryResult<()> {
     let (generation, rotated_at) = former.chain.unzip();
     diesel::insert_into(former_secrets::table)
@@ -218,7 +218,7 @@ fn insert(
             former_secrets::rotated_at.eq(rotated_at.unwrap_or_default()),
         ))
         .execute(connection)?;
-    if before == Before::Over {
+    if before == FormerSecrets::Over {
         diesel::update(former_secrets::table.filter(former_secrets::session_id.eq(id)))
             .set(former_secrets::is_over.eq(true))
             .execute(connection)?;
@@ -257,6 +257,6 @@ pub fn supersede(connection: &mut PgConnection, id: Uuid, before: Option<i32>) -
 
 /// Publishes in the feed that the session's secrets have changed, so that the nodes drop the session from
 /// their caches.
-pub fn announce(connection: &mut PgConnection, id: Uuid) -> QueryResult<()> {
-    revocation::insert_change(connection, &Revoked::SessionChanged(id), SESSION_RENEWED)
+pub fn publish(connection: &mut PgConnection, id: Uuid) -> QueryResult<()> {
+    revocation::insert_change(connection, &Revocation::SessionChanged(id), SESSION_RENEWED)
 }

@@ -18,9 +18,9 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::end::EndReason;
-use super::session::{Grant, Limits, interval};
+use super::session::{Grant, SessionLimits, interval};
 use crate::audit::Origin;
-use crate::blocking::batch::Asked;
+use crate::blocking::batch::BatchRequest;
 use crate::database::feed;
 use crate::digest::Digest;
 use crate::random;
@@ -28,7 +28,7 @@ use crate::tokens::ended::Ended;
 
 /// A genuine refresh token and the request made with it.
 #[derive(Clone, Debug)]
-pub struct Presented {
+pub struct PresentedToken {
     pub session_id: Uuid,
     /// SHA-256 of the token's random bytes.
     pub secret_digest: Digest,
@@ -37,7 +37,7 @@ pub struct Presented {
     pub scope: Option<Vec<String>>,
     /// True to rotate the refresh token. If false, only an access token is issued and the refresh token stays
     /// current.
-    pub spends: bool,
+    pub rotate: bool,
 }
 
 /// The outcome of a refresh.
@@ -71,15 +71,15 @@ pub enum Rotation {
 
 /// A refresh token that is queued to be rotated in one statement with others.
 #[derive(Clone, Debug)]
-pub struct Turn {
-    pub presented: Presented,
+pub struct QueuedRefresh {
+    pub presented: PresentedToken,
     /// The sender of the request.
     pub origin: Origin,
 }
 
-impl Asked for Turn {
+impl BatchRequest for QueuedRefresh {
     /// One statement can change a row only once.
-    fn goes_with(&self, other: &Self) -> bool {
+    fn can_join(&self, other: &Self) -> bool {
         self.presented.session_id != other.presented.session_id
     }
 }
@@ -87,13 +87,14 @@ impl Asked for Turn {
 /// Rotates a refresh token. Waits while someone else holds the lock on its row.
 pub fn rotate(
     connection: &mut PgConnection,
-    presented: &Presented,
-    limits: &Limits,
+    presented: &PresentedToken,
+    limits: &SessionLimits,
     origin: &Origin,
 ) -> QueryResult<Rotation> {
     let doubt = origin.with_doubt(&json!({}));
-    let given = One { presented, origin, doubt, event_id: random::id(), lifetimes: Lifetimes::new(limits) };
-    let decided = Decide { given }.get_result(connection).optional()?;
+    let given =
+        RotateOne { presented, origin, doubt, event_id: random::id(), lifetimes: Lifetimes::new(limits) };
+    let decided = RotationStatement { given }.get_result(connection).optional()?;
     Ok(decided.map_or(Rotation::Unknown, |decided| rotation(presented, decided)))
 }
 
@@ -105,33 +106,33 @@ pub fn rotate(
 /// PostgreSQL's. Then no token was rotated.
 pub fn rotate_all(
     connection: &mut PgConnection,
-    turns: &[Turn],
-    limits: &Limits,
+    queue: &[QueuedRefresh],
+    limits: &SessionLimits,
 ) -> QueryResult<Vec<Option<Rotation>>> {
-    let given = Many::new(turns, Lifetimes::new(limits));
-    let decided: Vec<Decided> = Decide { given }.load(connection)?;
-    let mut decided: HashMap<Uuid, Decided> =
+    let given = RotateMany::new(queue, Lifetimes::new(limits));
+    let decided: Vec<RotationRow> = RotationStatement { given }.load(connection)?;
+    let mut decided: HashMap<Uuid, RotationRow> =
         decided.into_iter().map(|decided| (decided.session_id, decided)).collect();
-    let answer = |Turn { presented, .. }: &Turn| {
+    let answer = |QueuedRefresh { presented, .. }: &QueuedRefresh| {
         decided.remove(&presented.session_id).map(|decided| rotation(presented, decided))
     };
-    Ok(turns.iter().map(answer).collect())
+    Ok(queue.iter().map(answer).collect())
 }
 
-fn rotation(presented: &Presented, mut decided: Decided) -> Rotation {
-    if !presented.spends {
+fn rotation(presented: &PresentedToken, mut decided: RotationRow) -> Rotation {
+    if !presented.rotate {
         decided.generation = presented.generation;
     }
     let rotation = Rotation::from(decided);
     if matches!(rotation, Rotation::Reused) {
-        feed::announce();
+        feed::publish();
     }
     rotation
 }
 
 /// The row that the statement returns for each token.
 #[derive(Queryable)]
-struct Decided {
+struct RotationRow {
     outcome: String,
     session_id: Uuid,
     generation: i32,
@@ -147,8 +148,8 @@ struct Decided {
     issued_at: DateTime<Utc>,
 }
 
-impl From<Decided> for Rotation {
-    fn from(decided: Decided) -> Self {
+impl From<RotationRow> for Rotation {
+    fn from(decided: RotationRow) -> Self {
         let outcome = decided.outcome.clone();
         let expired_at = decided.refresh_expires_at;
         let ended = Ended::of_columns(decided.ended_at, decided.ended_reason.clone());
@@ -166,7 +167,7 @@ impl From<Decided> for Rotation {
     }
 }
 
-impl Decided {
+impl RotationRow {
     fn into_grant(self) -> Option<Grant> {
         Some(Grant {
             session_id: self.session_id,
@@ -185,11 +186,11 @@ impl Decided {
 
 /// The statement with its parameters. It is a type of its own so that diesel prepares it once per connection.
 #[derive(QueryId)]
-struct Decide<G> {
+struct RotationStatement<G> {
     given: G,
 }
 
-impl<G> Query for Decide<G> {
+impl<G> Query for RotationStatement<G> {
     type SqlType = (
         Text,
         SqlUuid,
@@ -207,7 +208,7 @@ impl<G> Query for Decide<G> {
     );
 }
 
-impl<G> RunQueryDsl<PgConnection> for Decide<G> {}
+impl<G> RunQueryDsl<PgConnection> for RotationStatement<G> {}
 
 /// Decides the outcome. It checks the session first, then the user, then the scope.
 ///
@@ -293,7 +294,7 @@ pub const STATEMENT: &str = concat!(
     FROM turn"
 );
 
-impl<G: QueryFragment<Pg>> QueryFragment<Pg> for Decide<G> {
+impl<G: QueryFragment<Pg>> QueryFragment<Pg> for RotationStatement<G> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         out.push_sql("WITH given AS MATERIALIZED (SELECT ");
         self.given.walk_ast(out.reborrow())?;
@@ -309,7 +310,7 @@ struct Lifetimes {
 }
 
 impl Lifetimes {
-    fn new(limits: &Limits) -> Self {
+    fn new(limits: &SessionLimits) -> Self {
         Self { grace: interval(limits.refresh_grace), refresh_ttl: interval(limits.refresh_ttl) }
     }
 
@@ -323,20 +324,20 @@ impl Lifetimes {
 }
 
 /// The parameters of one token.
-struct One<'a> {
-    presented: &'a Presented,
+struct RotateOne<'a> {
+    presented: &'a PresentedToken,
     origin: &'a Origin,
     doubt: Value,
     event_id: Uuid,
     lifetimes: Lifetimes,
 }
 
-impl QueryId for One<'_> {
-    type QueryId = One<'static>;
+impl QueryId for RotateOne<'_> {
+    type QueryId = RotateOne<'static>;
     const HAS_STATIC_QUERY_ID: bool = true;
 }
 
-impl QueryFragment<Pg> for One<'_> {
+impl QueryFragment<Pg> for RotateOne<'_> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         out.push_bind_param::<SqlUuid, _>(&self.presented.session_id)?;
         out.push_sql(" AS session_id, ");
@@ -346,7 +347,7 @@ impl QueryFragment<Pg> for One<'_> {
         out.push_sql(" AS generation, ");
         out.push_bind_param::<Nullable<Array<Text>>, _>(&self.presented.scope)?;
         out.push_sql(" AS scope, ");
-        out.push_bind_param::<Bool, _>(&self.presented.spends)?;
+        out.push_bind_param::<Bool, _>(&self.presented.rotate)?;
         out.push_sql(" AS spends, ");
         out.push_bind_param::<SqlUuid, _>(&self.event_id)?;
         out.push_sql(" AS event_id, ");
@@ -361,11 +362,11 @@ impl QueryFragment<Pg> for One<'_> {
 }
 
 /// The parameters of many tokens, as one array per column.
-struct Many<'a> {
+struct RotateMany<'a> {
     session_ids: Vec<Uuid>,
     secret_digests: Vec<&'a [u8]>,
     generations: Vec<i32>,
-    spends: Vec<bool>,
+    rotate: Vec<bool>,
     event_ids: Vec<Uuid>,
     addresses: Vec<Option<&'a str>>,
     request_ids: Vec<Option<Uuid>>,
@@ -374,29 +375,30 @@ struct Many<'a> {
     lifetimes: Lifetimes,
 }
 
-impl<'a> Many<'a> {
-    fn new(turns: &'a [Turn], lifetimes: Lifetimes) -> Self {
-        let turns: Vec<&Turn> = turns.iter().filter(|turn| turn.presented.scope.is_none()).collect();
+impl<'a> RotateMany<'a> {
+    fn new(queue: &'a [QueuedRefresh], lifetimes: Lifetimes) -> Self {
+        let queue: Vec<&QueuedRefresh> =
+            queue.iter().filter(|queued| queued.presented.scope.is_none()).collect();
         Self {
-            session_ids: turns.iter().map(|turn| turn.presented.session_id).collect(),
-            secret_digests: turns.iter().map(|turn| turn.presented.secret_digest.as_slice()).collect(),
-            generations: turns.iter().map(|turn| turn.presented.generation).collect(),
-            spends: turns.iter().map(|turn| turn.presented.spends).collect(),
-            event_ids: turns.iter().map(|_| random::id()).collect(),
-            addresses: turns.iter().map(|turn| turn.origin.address.as_deref()).collect(),
-            request_ids: turns.iter().map(|turn| turn.origin.request_id).collect(),
-            doubts: turns.iter().map(|turn| turn.origin.with_doubt(&json!({}))).collect(),
+            session_ids: queue.iter().map(|queued| queued.presented.session_id).collect(),
+            secret_digests: queue.iter().map(|queued| queued.presented.secret_digest.as_slice()).collect(),
+            generations: queue.iter().map(|queued| queued.presented.generation).collect(),
+            rotate: queue.iter().map(|queued| queued.presented.rotate).collect(),
+            event_ids: queue.iter().map(|_| random::id()).collect(),
+            addresses: queue.iter().map(|queued| queued.origin.address.as_deref()).collect(),
+            request_ids: queue.iter().map(|queued| queued.origin.request_id).collect(),
+            doubts: queue.iter().map(|queued| queued.origin.with_doubt(&json!({}))).collect(),
             lifetimes,
         }
     }
 }
 
-impl QueryId for Many<'_> {
-    type QueryId = Many<'static>;
+impl QueryId for RotateMany<'_> {
+    type QueryId = RotateMany<'static>;
     const HAS_STATIC_QUERY_ID: bool = true;
 }
 
-impl QueryFragment<Pg> for Many<'_> {
+impl QueryFragment<Pg> for RotateMany<'_> {
     /// Skips rows that someone else has locked, so that the others do not wait for them. Each array is passed
     /// in a `SELECT`, which hides its length from the planner. Otherwise PostgreSQL would plan each execution
     /// again.
@@ -410,7 +412,7 @@ impl QueryFragment<Pg> for Many<'_> {
         out.push_sql("), (SELECT ");
         out.push_bind_param::<Array<Integer>, _>(&self.generations)?;
         out.push_sql("), (SELECT ");
-        out.push_bind_param::<Array<Bool>, _>(&self.spends)?;
+        out.push_bind_param::<Array<Bool>, _>(&self.rotate)?;
         out.push_sql("), (SELECT ");
         out.push_bind_param::<Array<SqlUuid>, _>(&self.event_ids)?;
         out.push_sql("), (SELECT ");

@@ -16,7 +16,7 @@ use crate::database::schema::{refresh_tokens, sessions};
 
 /// The configured lifetimes and the limit on sessions.
 #[derive(Clone, Debug)]
-pub struct Limits {
+pub struct SessionLimits {
     /// Lifetime of an access token.
     pub access_ttl: Duration,
     /// Idle lifetime of a refresh token.

@@ -6,20 +6,20 @@ use diesel::prelude::*;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::renewal::{self, Before, Kept, NewSecret};
-use super::session::{Grant, Limits};
-use super::standing::{Verified, find_lapse};
+use super::renewal::{self, CookieLifetime, FormerSecrets, NewSecret};
+use super::session::{Grant, SessionLimits};
+use super::session_state::{VerifiedChange, find_invalidation};
 use crate::audit::event::{self, EventType, Origin, Subject};
 use crate::database::now;
 use crate::database::schema::{roles, sessions, users};
-use crate::tokens::revocation::{self, Revoked};
+use crate::tokens::revocation::{self, Revocation};
 
 /// A session after a step-up.
 #[derive(Clone, Debug)]
 pub struct SteppedUp {
     /// The data for its access token.
     pub grant: Grant,
-    pub kept: Kept,
+    pub kept: CookieLifetime,
 }
 
 /// Sets the session's time of sign-in to now and replaces its secret, in the caller's transaction. Tokens
@@ -29,11 +29,11 @@ pub fn step_up(
     id: Uuid,
     (user_id, verified_hash): (Uuid, &str),
     secret: &NewSecret,
-    limits: &Limits,
+    limits: &SessionLimits,
     origin: &Origin,
-) -> QueryResult<Verified<SteppedUp>> {
-    if let Some(lapse) = find_lapse(connection, user_id, Some(id))? {
-        return Ok(Verified::Lapsed(lapse));
+) -> QueryResult<VerifiedChange<SteppedUp>> {
+    if let Some(invalidation) = find_invalidation(connection, user_id, Some(id))? {
+        return Ok(VerifiedChange::Invalidated(invalidation));
     }
     let user: Option<(String, i64, Vec<String>)> = users::table
         .inner_join(roles::table)
@@ -41,16 +41,16 @@ pub fn step_up(
         .select((users::username, users::version, roles::permissions))
         .first(connection)
         .optional()?;
-    let Some((username, version, permissions)) = user else { return Ok(Verified::Outdated) };
-    let renewed = renewal::renew(connection, id, secret, Before::Superseded, limits, origin)?;
+    let Some((username, version, permissions)) = user else { return Ok(VerifiedChange::Outdated) };
+    let renewed = renewal::renew(connection, id, secret, FormerSecrets::Superseded, limits, origin)?;
     // The session has just ended. The next check finds the reason.
-    let Some(renewed) = renewed else { return Ok(Verified::Outdated) };
+    let Some(renewed) = renewed else { return Ok(VerifiedChange::Outdated) };
     let (auth_time, session_scope): (DateTime<Utc>, Option<Vec<String>>) =
         diesel::update(sessions::table.find(id))
             .set(sessions::auth_time.eq(now()))
             .returning((sessions::auth_time, sessions::scope))
             .get_result(connection)?;
-    revocation::insert_change(connection, &Revoked::SessionChanged(id), "stepped_up")?;
+    revocation::insert_change(connection, &Revocation::SessionChanged(id), "stepped_up")?;
     let subject = Subject { id: Some(user_id), name: Some(&username) };
     event::insert(connection, origin, EventType::SteppedUp, subject, &json!({}))?;
     let grant = Grant {
@@ -65,5 +65,5 @@ pub fn step_up(
         refresh_expires_at: renewed.idle_ends,
         issued_at: auth_time,
     };
-    Ok(Verified::Done(SteppedUp { grant, kept: renewed.kept }))
+    Ok(VerifiedChange::Done(SteppedUp { grant, kept: renewed.kept }))
 }

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::multipart;
 use super::shallow::Shallow;
 use crate::http::request::{Form, Input, read_body};
-use crate::refusal::{Code, FieldError, Problem};
+use crate::refusal::{Code, FieldError, Refusal};
 
 /// The fields that have not been read yet, and the errors found so far.
 pub struct Body {
@@ -25,15 +25,15 @@ pub trait FromBody: Sized {
 }
 
 /// The body of a request.
-pub struct Sent<T>(pub T);
+pub struct SentBody<T>(pub T);
 
-impl<T: FromBody + 'static> Input for Sent<T> {
-    async fn read(request: &HttpRequest, payload: Payload) -> Result<Self, Problem> {
+impl<T: FromBody + 'static> Input for SentBody<T> {
+    async fn read(request: &HttpRequest, payload: Payload) -> Result<Self, Refusal> {
         let text = read_body(request, payload).await?;
         let mut body = Body { fields: read_fields(request, &text)?, errors: Vec::new() };
         match T::from_body(&mut body) {
             Some(made) if body.errors.is_empty() => Ok(Self(made)),
-            _ => Err(Problem::validation(body.errors)),
+            _ => Err(Refusal::validation(body.errors)),
         }
     }
 }
@@ -75,7 +75,7 @@ fn is_space(letter: char) -> bool {
     letter.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&letter)
 }
 
-fn read_fields(request: &HttpRequest, text: &[u8]) -> Result<Map<String, Value>, Problem> {
+fn read_fields(request: &HttpRequest, text: &[u8]) -> Result<Map<String, Value>, Refusal> {
     if text.is_empty() {
         return Ok(Map::new());
     }
@@ -87,7 +87,7 @@ fn read_fields(request: &HttpRequest, text: &[u8]) -> Result<Map<String, Value>,
         _ => {
             let sent: String = content_type(request).chars().take(100).collect();
             let detail = format!("Unsupported media type \"{sent}\" in request.");
-            Err(Problem::new(Code::UnsupportedMediaType, detail))
+            Err(Refusal::new(Code::UnsupportedMediaType, detail))
         }
     }
 }
@@ -97,16 +97,16 @@ fn content_type(request: &HttpRequest) -> &str {
 }
 
 /// Reads a form. The last of several fields with the same name counts.
-fn read_form(text: &[u8]) -> Result<Map<String, Value>, Problem> {
+fn read_form(text: &[u8]) -> Result<Map<String, Value>, Refusal> {
     let form = Form::parse(text);
     if let Some(surplus) = form.surplus() {
-        return Err(Problem::validation(vec![surplus]));
+        return Err(Refusal::validation(vec![surplus]));
     }
     Ok(form.into_fields().into_iter().map(|(name, value)| (name, Value::String(value))).collect())
 }
 
-fn read_json(text: &[u8]) -> Result<Map<String, Value>, Problem> {
-    let malformed = |found: &str| Problem::new(Code::MalformedJson, format!("JSON parse error - {found}"));
+fn read_json(text: &[u8]) -> Result<Map<String, Value>, Refusal> {
+    let malformed = |found: &str| Refusal::new(Code::MalformedJson, format!("JSON parse error - {found}"));
     if text.starts_with(b"\xef\xbb\xbf") {
         return Err(malformed("it starts with a byte order mark: send it without one"));
     }
@@ -126,6 +126,6 @@ fn read_json(text: &[u8]) -> Result<Map<String, Value>, Problem> {
     Err(no_dictionary(format!("Invalid data. Expected a dictionary, but got {found}.")))
 }
 
-fn no_dictionary(detail: String) -> Problem {
-    Problem::validation(vec![FieldError::new("", "wrong_type", detail)])
+fn no_dictionary(detail: String) -> Refusal {
+    Refusal::validation(vec![FieldError::new("", "wrong_type", detail)])
 }

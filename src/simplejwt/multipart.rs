@@ -4,7 +4,7 @@
 use memchr::memmem::{self, Finder};
 use serde_json::{Map, Value};
 
-use crate::refusal::{Code, Problem};
+use crate::refusal::{Code, Refusal};
 
 /// The number of parts in a body, bytes in the head of a part, lines in a head, and parameters in a line that
 /// are read. A body with more parts or a longer head is refused. Further lines and parameters are ignored.
@@ -18,7 +18,7 @@ const PARAMETERS_MAX: usize = 16;
 ///
 /// # Errors
 /// `malformed_json` if no boundary is named, there are too many parts, or a head is too long.
-pub fn read(content_type: &str, body: &[u8]) -> Result<Map<String, Value>, Problem> {
+pub fn read(content_type: &str, body: &[u8]) -> Result<Map<String, Value>, Refusal> {
     let boundary = parameter(content_type, "boundary").filter(|boundary| is_boundary(boundary));
     let Some(boundary) = boundary else {
         return Err(malformed("the Content-Type has no boundary".to_owned()));
@@ -37,8 +37,8 @@ pub fn read(content_type: &str, body: &[u8]) -> Result<Map<String, Value>, Probl
     Ok(fields)
 }
 
-fn malformed(found: String) -> Problem {
-    Problem::new(Code::MalformedJson, format!("Multipart form parse error - {found}"))
+fn malformed(found: String) -> Refusal {
+    Refusal::new(Code::MalformedJson, format!("Multipart form parse error - {found}"))
 }
 
 /// Returns true for 1 to 70 characters that a boundary may have (RFC 2046, section 5.1.1).
@@ -48,7 +48,7 @@ fn is_boundary(text: &str) -> bool {
 
 /// Parses a part: the rest of the delimiter's line, headers, an empty line and the value. Returns `None` if
 /// it is not a field.
-fn field(part: &[u8]) -> Result<Option<(String, Value)>, Problem> {
+fn field(part: &[u8]) -> Result<Option<(String, Value)>, Refusal> {
     let Some(head_len) = memmem::find(part, b"\r\n\r\n") else { return Ok(None) };
     if head_len > HEAD_MAX {
         return Err(malformed(format!("the header of a part has more than {HEAD_MAX} bytes")));
@@ -145,7 +145,7 @@ mod tests {
             ["multipart/form-data", "multipart/form-data; boundary=", "multipart/form-data; boundary=é"]
         {
             assert_eq!(
-                read(header, b"x").map_err(|problem| problem.code()),
+                read(header, b"x").map_err(|refusal| refusal.code()),
                 Err(Code::MalformedJson),
                 "{header}"
             );
@@ -155,7 +155,7 @@ mod tests {
     #[test]
     fn parts_and_heads_past_their_bounds_are_refused() {
         let part = "--xyz\r\nContent-Disposition: form-data; name=a\r\n\r\n1\r\n";
-        let said = |body: String| read(TYPE, body.as_bytes()).map_err(|problem| problem.detail().to_owned());
+        let said = |body: String| read(TYPE, body.as_bytes()).map_err(|refusal| refusal.detail().to_owned());
         assert!(said(format!("{}--xyz--", part.repeat(PARTS_MAX))).is_ok());
         let refused = said(format!("{}--xyz--", part.repeat(PARTS_MAX + 1))).expect_err("too many");
         assert!(refused.contains("more than 100 parts"), "{refused}");

@@ -4,18 +4,18 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 
 use super::answer::answer;
-use super::body::{Body, FromBody, Sent};
+use super::body::{Body, FromBody, SentBody};
 use super::refusal::Refusals;
 use crate::guard::origin::RequestOrigin;
 use crate::guard::trace::Trace;
-use crate::http::request::Open;
+use crate::http::request::Public;
 use crate::operations::issue_tokens;
 use crate::operations::sign_in::SignIn;
 use crate::random;
-use crate::refusal::Problem;
-use crate::sessions::{Grant, HeldBy, refresh_token};
+use crate::refusal::Refusal;
+use crate::sessions::{Grant, SessionSecret, refresh_token};
 use crate::state::State;
-use crate::tokens::access_token::Reader;
+use crate::tokens::access_token::TokenDialect;
 use crate::users::password::PlainPassword;
 
 /// The credentials of a user.
@@ -56,18 +56,18 @@ pub struct Pair {
     responses((status = 200, description = "A new session's tokens", body = Pair), Refusals))]
 pub async fn obtain(
     state: web::Data<State>,
-    asked: HttpRequest,
+    head: HttpRequest,
     from: RequestOrigin,
-    Open(Sent(sent)): Open<Sent<Obtain>>,
-) -> Result<HttpResponse, Problem> {
-    Trace::of_password().keep(&asked);
+    Public(SentBody(sent)): Public<SentBody<Obtain>>,
+) -> Result<HttpResponse, Refusal> {
+    Trace::of_password().keep(&head);
     let secret = random::bytes();
     let wanted = SignIn {
         username: sent.username,
         password: sent.password,
         scope: None,
         device: None,
-        held_by: HeldBy::RefreshToken(refresh_token::digest(&secret)),
+        secret: SessionSecret::RefreshToken(refresh_token::digest(&secret)),
         replaces: None,
     };
     let grant = wanted.run(&state, &from.0).await?;
@@ -77,9 +77,9 @@ pub async fn obtain(
 }
 
 /// Creates an access token that simplejwt can read.
-pub(super) fn access_token(state: &State, grant: &Grant) -> Result<String, Problem> {
+pub(super) fn access_token(state: &State, grant: &Grant) -> Result<String, Refusal> {
     let scope = grant.scope().join(" ");
     let (token, _) =
-        issue_tokens::access_token(state, grant, &scope, grant.refresh_expires_at, Reader::Simplejwt)?;
+        issue_tokens::access_token(state, grant, &scope, grant.refresh_expires_at, TokenDialect::Simplejwt)?;
     Ok(token)
 }

@@ -5,14 +5,14 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 
 use super::answer::answer;
-use super::body::{Body, FromBody, Sent};
+use super::body::{Body, FromBody, SentBody};
 use super::obtain::access_token;
 use super::refusal::Refusals;
 use crate::guard::origin::RequestOrigin;
 use crate::guard::trace::Trace;
-use crate::http::request::Open;
+use crate::http::request::Public;
 use crate::operations::refresh::{Refresh, Refreshed};
-use crate::refusal::Problem;
+use crate::refusal::Refusal;
 use crate::state::State;
 
 /// A refresh token.
@@ -49,16 +49,16 @@ pub struct Tokens {
     responses((status = 200, description = "A new access token", body = Tokens), Refusals))]
 pub async fn refresh(
     state: web::Data<State>,
-    asked: HttpRequest,
+    head: HttpRequest,
     from: RequestOrigin,
-    Open(Sent(sent)): Open<Sent<RefreshToken>>,
-) -> Result<HttpResponse, Problem> {
+    Public(SentBody(sent)): Public<SentBody<RefreshToken>>,
+) -> Result<HttpResponse, Refusal> {
     let mut trace = Trace::default();
-    let wanted = Refresh { token: sent.refresh, scope: None, spends: state.web.simplejwt_rotates };
+    let wanted = Refresh { token: sent.refresh, scope: None, rotate: state.web.simplejwt_rotates };
     let refreshed = wanted.run(&state, from.0, &mut trace).await;
-    trace.keep(&asked);
+    trace.keep(&head);
     let Refreshed { grant, successor } = refreshed?;
     let access = access_token(&state, &grant)?;
-    let refresh = wanted.spends.then(|| successor.expose().to_owned());
+    let refresh = wanted.rotate.then(|| successor.expose().to_owned());
     Ok(answer(&Tokens { access, refresh }))
 }

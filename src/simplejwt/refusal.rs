@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::answer::{ALLOWED, OBTAIN, VERIFY};
 use crate::refusal::answer::foreign_document;
-use crate::refusal::{Code, Problem, RequestSummary};
+use crate::refusal::{Code, Refusal, RequestSummary};
 
 /// The realm in simplejwt's challenge.
 const REALM: &str = "api";
@@ -33,7 +33,7 @@ pub enum Refusals {
     /// The errors of each field (`non_field_errors` for the whole body), or a `detail` if the body cannot be
     /// parsed.
     #[response(status = 400)]
-    Fields(BodyRefusal),
+    Fields(BodyErrors),
     /// The password or the token was refused.
     #[response(status = 401)]
     Credential(Detail),
@@ -67,7 +67,7 @@ pub struct FieldErrors(pub std::collections::BTreeMap<String, Vec<String>>);
 #[schema(as = SimplejwtBodyRefusal)]
 #[serde(untagged)]
 #[allow(dead_code)] // for the API description only
-pub enum BodyRefusal {
+pub enum BodyErrors {
     /// The body could be parsed, but some fields are invalid.
     Fields(FieldErrors),
     /// The body could not be parsed.
@@ -76,23 +76,23 @@ pub enum BodyRefusal {
 
 /// Writes a refusal as simplejwt does.
 #[must_use]
-pub fn refused(problem: &Problem, request: &RequestSummary) -> HttpResponse {
-    let (status, body) = say(problem, request.method.as_str(), &request.path());
-    let mut answer = foreign_document(problem, status, &body, REALM);
+pub fn refused(refusal: &Refusal, request: &RequestSummary) -> HttpResponse {
+    let (status, body) = translated(refusal, request.method.as_str(), &request.path());
+    let mut answer = foreign_document(refusal, status, &body, REALM);
     answer.headers_mut().insert(ALLOW, HeaderValue::from_static(ALLOWED));
     answer
 }
 
-fn say(problem: &Problem, method: &str, path: &str) -> (StatusCode, Value) {
-    let code = problem.code();
+fn translated(refusal: &Refusal, method: &str, path: &str) -> (StatusCode, Value) {
+    let code = refusal.code();
     match code {
-        Code::ValidationFailed => (StatusCode::BAD_REQUEST, field_errors(problem)),
+        Code::ValidationFailed => (StatusCode::BAD_REQUEST, field_errors(refusal)),
         Code::MethodNotAllowed => (code.status(), detail(&format!("Method \"{method}\" not allowed."))),
         // The reader of the body has worded these details already.
         Code::MalformedJson | Code::UnsupportedMediaType | Code::PayloadTooLarge => {
-            (code.status(), detail(problem.detail()))
+            (code.status(), detail(refusal.detail()))
         }
-        Code::TooManyAttempts => (code.status(), detail(&throttled(problem))),
+        Code::TooManyAttempts => (code.status(), detail(&throttled(refusal))),
         Code::InvalidCredentials => (code.status(), detail(NO_ACCOUNT)),
         // The response hides that the account is disabled. Only the kept refusal says it.
         Code::AccountDisabled if path == OBTAIN => (code.status(), detail(NO_ACCOUNT)),
@@ -104,7 +104,7 @@ fn say(problem: &Problem, method: &str, path: &str) -> (StatusCode, Value) {
             Some(verdict) => {
                 (StatusCode::UNAUTHORIZED, json!({ "detail": verdict, "code": "token_not_valid" }))
             }
-            None => (code.status(), json!({ "detail": problem.detail(), "code": code })),
+            None => (code.status(), json!({ "detail": refusal.detail(), "code": code })),
         },
     }
 }
@@ -135,15 +135,15 @@ fn detail(text: &str) -> Value {
     json!({ "detail": text })
 }
 
-fn throttled(problem: &Problem) -> String {
-    let seconds = problem.members().get("retry_after").and_then(Value::as_u64).unwrap_or(1);
+fn throttled(refusal: &Refusal) -> String {
+    let seconds = refusal.members().get("retry_after").and_then(Value::as_u64).unwrap_or(1);
     let plural = if seconds == 1 { "" } else { "s" };
     format!("Request was throttled. Expected available in {seconds} second{plural}.")
 }
 
-fn field_errors(problem: &Problem) -> Value {
+fn field_errors(refusal: &Refusal) -> Value {
     let mut errors: Map<String, Value> = Map::new();
-    for error in problem.field_errors() {
+    for error in refusal.field_errors() {
         let name = error.pointer.strip_prefix('/').unwrap_or("non_field_errors");
         let list = errors.entry(name).or_insert_with(|| json!([]));
         if let Some(list) = list.as_array_mut() {
@@ -163,7 +163,7 @@ mod tests {
     #[test]
     fn every_code_is_said_with_a_status_of_its_kind() {
         for code in Code::ALL {
-            let (status, body) = say(&Problem::new(*code, "Why."), "POST", REFRESH);
+            let (status, body) = translated(&Refusal::new(*code, "Why."), "POST", REFRESH);
             assert!(body.is_object(), "{code}");
             let ours = code.status();
             assert_eq!(status.is_server_error(), ours.is_server_error(), "{code}: a fault of ours stays one");
@@ -177,9 +177,9 @@ mod tests {
     #[test]
     fn who_is_throttled_is_told_for_how_long() {
         let of = |seconds| {
-            let problem =
-                Problem::new(Code::TooManyAttempts, "Wait.").retry_after(Duration::from_secs(seconds));
-            say(&problem, "POST", OBTAIN).1["detail"].clone()
+            let refusal =
+                Refusal::new(Code::TooManyAttempts, "Wait.").retry_after(Duration::from_secs(seconds));
+            translated(&refusal, "POST", OBTAIN).1["detail"].clone()
         };
         assert_eq!(of(1), "Request was throttled. Expected available in 1 second.");
         assert_eq!(of(60), "Request was throttled. Expected available in 60 seconds.");

@@ -3,14 +3,14 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::answer::{Nothing, answer};
-use super::body::{Body, FromBody, Sent};
+use super::body::{Body, FromBody, SentBody};
 use super::refusal::Refusals;
 use crate::explain::explanation;
 use crate::guard::check::Check;
 use crate::guard::trace::Trace;
 use crate::guard::{checks, credential, refusals};
-use crate::http::request::Open;
-use crate::refusal::Problem;
+use crate::http::request::Public;
+use crate::refusal::Refusal;
 use crate::sessions::refresh_token;
 use crate::state::State;
 use crate::tokens::personal_token;
@@ -39,26 +39,26 @@ impl FromBody for Token {
     responses((status = 200, description = "The token is valid", body = Nothing), Refusals))]
 pub async fn verify(
     state: web::Data<State>,
-    asked: HttpRequest,
-    Open(Sent(sent)): Open<Sent<Token>>,
-) -> Result<HttpResponse, Problem> {
+    head: HttpRequest,
+    Public(SentBody(sent)): Public<SentBody<Token>>,
+) -> Result<HttpResponse, Refusal> {
     let mut trace = Trace::default();
-    let good = look_at(&state, &sent.token, &mut trace).await;
-    trace.keep(&asked);
+    let good = check_token(&state, &sent.token, &mut trace).await;
+    trace.keep(&head);
     good?;
     Ok(answer(&Nothing {}))
 }
 
-async fn look_at(state: &State, text: &str, trace: &mut Trace) -> Result<(), Problem> {
+async fn check_token(state: &State, text: &str, trace: &mut Trace) -> Result<(), Refusal> {
     let is_personal = text.starts_with(personal_token::PREFIX);
     if !is_personal && !text.starts_with(refresh_token::PREFIX) {
-        let sent = credential::Sent::Bearer(text.to_owned());
+        let sent = credential::SentCredential::Bearer(text.to_owned());
         return checks::identify_sent(state, &sent, trace).await.map(|_| ());
     }
     // A personal token is neither of the two, and is refused here as well.
     let token = checks::read_refresh_token(state, text, trace)?;
-    let life = explanation::check_session_of(state, &token, trace).await?;
-    let lets_in = match &life.user_status {
+    let history = explanation::check_session_of(state, &token, trace).await?;
+    let lets_in = match &history.user_status {
         Some(status) if status.is_active() => Ok(()),
         Some(_) => Err(refusals::account_disabled()),
         None => Err(refusals::account_deleted()),

@@ -9,12 +9,12 @@ use crate::secret_key::SecretKeys;
 
 /// The current key ring. Clones share it.
 #[derive(Clone, Debug)]
-pub struct Keys {
-    held: Arc<RwLock<Held>>,
+pub struct SharedKeyRing {
+    current: Arc<RwLock<CurrentRing>>,
 }
 
 #[derive(Debug)]
-struct Held {
+struct CurrentRing {
     ring: Arc<KeyRing>,
     /// The number of replacements, so that a slow load does not replace a newer ring by an older one.
     count: u64,
@@ -31,16 +31,16 @@ pub enum LoadError {
     Key(#[from] KeyError),
 }
 
-impl Keys {
+impl SharedKeyRing {
     #[must_use]
     pub fn new(ring: KeyRing) -> Self {
-        Self { held: Arc::new(RwLock::new(Held { ring: Arc::new(ring), count: 0 })) }
+        Self { current: Arc::new(RwLock::new(CurrentRing { ring: Arc::new(ring), count: 0 })) }
     }
 
     /// Returns the current ring.
     #[must_use]
     pub fn current(&self) -> Arc<KeyRing> {
-        Arc::clone(&self.held.read().unwrap_or_else(PoisonError::into_inner).ring)
+        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner).ring)
     }
 
     /// Loads the keys from the database. The old ring stays if that fails.
@@ -60,15 +60,15 @@ impl Keys {
     }
 
     fn count(&self) -> u64 {
-        self.held.read().unwrap_or_else(PoisonError::into_inner).count
+        self.current.read().unwrap_or_else(PoisonError::into_inner).count
     }
 
     /// Replaces the ring. A ring whose load started before the last replacement may be older, so it is
     /// dropped.
     fn replace(&self, asked_at: Option<u64>, ring: KeyRing) {
-        let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
-        if asked_at.is_none_or(|count| count == held.count) {
-            *held = Held { ring: Arc::new(ring), count: held.count + 1 };
+        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        if asked_at.is_none_or(|count| count == current.count) {
+            *current = CurrentRing { ring: Arc::new(ring), count: current.count + 1 };
         }
     }
 }
@@ -79,16 +79,16 @@ mod tests {
 
     #[test]
     fn a_slow_load_does_not_put_an_older_ring_in_a_newer_ones_place() {
-        let keys = Keys::new(KeyRing::default());
-        let held = || Arc::as_ptr(&keys.current());
+        let keys = SharedKeyRing::new(KeyRing::default());
+        let current = || Arc::as_ptr(&keys.current());
         for newest in [None, Some(1)] {
             let asked_at = keys.count();
-            let before = held();
+            let before = current();
             keys.replace(newest, KeyRing::default());
-            let newer = held();
+            let newer = current();
             assert_ne!(newer, before);
             keys.replace(Some(asked_at), KeyRing::default());
-            assert_eq!(held(), newer);
+            assert_eq!(current(), newer);
         }
     }
 }

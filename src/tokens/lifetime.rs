@@ -6,7 +6,7 @@ use std::time::Duration;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool};
 
-use super::revocation::{self, Revoked};
+use super::revocation::{self, Revocation};
 use crate::database::nodes;
 use crate::database::schema::signing_keys;
 
@@ -61,12 +61,12 @@ pub fn raise_longest_ttl(connection: &mut PgConnection, ttl_seconds: i64) -> Que
     .bind::<BigInt, _>(ttl_seconds)
     .load(connection)?;
     if raised.iter().any(|key| key.is_replaced) {
-        announce(connection)?;
+        publish(connection)?;
     }
     Ok(!raised.is_empty())
 }
 
 /// Makes every node reload the keys. Nodes of earlier versions understand only this event.
-pub(super) fn announce(connection: &mut PgConnection) -> QueryResult<()> {
-    revocation::insert_change(connection, &Revoked::Everything, "signing_keys_changed")
+pub(super) fn publish(connection: &mut PgConnection) -> QueryResult<()> {
+    revocation::insert_change(connection, &Revocation::Everything, "signing_keys_changed")
 }

@@ -10,7 +10,7 @@ pub mod names;
 pub mod owner;
 pub mod personal_token;
 pub mod private_key;
-pub mod recent;
+pub mod recently_revoked;
 pub mod revocation;
 pub mod signing_key;
 pub mod unchanged;

@@ -34,8 +34,8 @@ named! {
     }
 }
 
-/// The columns of a [`Holder`]. The query must join users and roles.
-macro_rules! holder_columns {
+/// The columns of a [`Owner`]. The query must join users and roles.
+macro_rules! owner_columns {
     () => {{
         use $crate::database::schema::{roles, users};
         (
@@ -50,11 +50,11 @@ macro_rules! holder_columns {
             .nullable()
     }};
 }
-pub(crate) use holder_columns;
+pub(crate) use owner_columns;
 
 /// The user that a session or a token belongs to.
 #[derive(Clone, Debug, Queryable)]
-pub struct Holder {
+pub struct Owner {
     pub id: Uuid,
     pub username: String,
     pub email: Option<String>,

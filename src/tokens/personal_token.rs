@@ -11,8 +11,8 @@ use uuid::Uuid;
 
 use super::ended::Ended;
 use super::names::Names;
-use super::owner::{Holder, holder_columns};
-use super::revocation::{self, Revoked};
+use super::owner::{Owner, owner_columns};
+use super::revocation::{self, Revocation};
 use crate::audit::event::{self, EventType, Origin, Subject};
 use crate::database::named::named;
 use crate::database::now;
@@ -48,7 +48,7 @@ impl fmt::Debug for PlainPersonalToken {
 
 /// The text does not have the format, or its checksum is wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PersonalTokenFlaw;
+pub struct PersonalTokenError;
 
 /// Generates a token. Returns it with the digest to store.
 #[must_use]
@@ -70,14 +70,14 @@ fn digit(byte: u8) -> Option<char> {
 }
 
 /// Checks the format and the checksum. Returns the digest by which to look up the token.
-pub fn parse(text: &str) -> Result<Digest, PersonalTokenFlaw> {
-    let random = text.strip_prefix(PREFIX).ok_or(PersonalTokenFlaw)?;
+pub fn parse(text: &str) -> Result<Digest, PersonalTokenError> {
+    let random = text.strip_prefix(PREFIX).ok_or(PersonalTokenError)?;
     let is_base62 = random.bytes().all(|byte| byte.is_ascii_alphanumeric());
     if !is_base62 || random.len() != RANDOM_LEN + CHECKSUM_LEN {
-        return Err(PersonalTokenFlaw);
+        return Err(PersonalTokenError);
     }
     let (body, sum) = text.split_at(PREFIX.len() + RANDOM_LEN);
-    if checksum(body) == sum { Ok(Digest::of(text)) } else { Err(PersonalTokenFlaw) }
+    if checksum(body) == sum { Ok(Digest::of(text)) } else { Err(PersonalTokenError) }
 }
 
 /// Returns whether a text has the format of a personal token, of any length.
@@ -116,7 +116,7 @@ pub struct PersonalToken {
 
 /// The current state of a personal token and its user.
 #[derive(Clone, Debug)]
-pub struct TokenStanding {
+pub struct PersonalTokenState {
     pub id: Uuid,
     /// The token's scope.
     pub scope: Names,
@@ -128,13 +128,13 @@ pub struct TokenStanding {
     /// Its revocation, if it was revoked.
     pub revoked: Option<Ended<RevokeReason>>,
     /// `None` if the account was deleted.
-    pub user: Option<Holder>,
+    pub user: Option<Owner>,
 }
 
 /// Returns the state of the token with this digest, in one round trip.
-pub fn find_standing(connection: &mut PgConnection, digest: &Digest) -> QueryResult<Option<TokenStanding>> {
-    type Revoked = (Option<DateTime<Utc>>, Option<RevokeReason>);
-    type Row = (Uuid, Vec<String>, DateTime<Utc>, DateTime<Utc>, Revoked, Option<Holder>);
+pub fn find_state(connection: &mut PgConnection, digest: &Digest) -> QueryResult<Option<PersonalTokenState>> {
+    type RevokedColumns = (Option<DateTime<Utc>>, Option<RevokeReason>);
+    type Row = (Uuid, Vec<String>, DateTime<Utc>, DateTime<Utc>, RevokedColumns, Option<Owner>);
     let row: Option<Row> = personal_tokens::table
         .left_join(users::table.inner_join(roles::table))
         .filter(personal_tokens::digest.eq(digest.as_slice()))
@@ -144,11 +144,11 @@ pub fn find_standing(connection: &mut PgConnection, digest: &Digest) -> QueryRes
             personal_tokens::expires_at,
             now(),
             (personal_tokens::revoked_at, personal_tokens::revoked_reason),
-            holder_columns!(),
+            owner_columns!(),
         ))
         .first(connection)
         .optional()?;
-    Ok(row.map(|(id, scope, expires_at, now, (at, why), user)| TokenStanding {
+    Ok(row.map(|(id, scope, expires_at, now, (at, why), user)| PersonalTokenState {
         id,
         scope: scope.into(),
         expires_at,
@@ -183,7 +183,7 @@ pub fn list(
 /// A personal token that may be expired or revoked, with the time and the reason of its revocation.
 #[derive(Clone, Debug, Queryable, Selectable)]
 #[diesel(table_name = personal_tokens, check_for_backend(diesel::pg::Pg))]
-pub struct TokenLife {
+pub struct PersonalTokenHistory {
     #[diesel(embed)]
     pub token: PersonalToken,
     pub revoked_at: Option<DateTime<Utc>>,
@@ -191,8 +191,8 @@ pub struct TokenLife {
 }
 
 /// Returns a personal token, even if it is expired or revoked.
-pub fn find_life(connection: &mut PgConnection, id: Uuid) -> QueryResult<Option<TokenLife>> {
-    personal_tokens::table.find(id).select(TokenLife::as_select()).first(connection).optional()
+pub fn find_history(connection: &mut PgConnection, id: Uuid) -> QueryResult<Option<PersonalTokenHistory>> {
+    personal_tokens::table.find(id).select(PersonalTokenHistory::as_select()).first(connection).optional()
 }
 
 /// A personal token to create.
@@ -253,7 +253,7 @@ named! {
 
 /// A selection of tokens to revoke.
 #[derive(Clone, Copy, Debug)]
-pub enum Which {
+pub enum TokenSelection {
     /// This token.
     One(Uuid),
     /// This token, if it belongs to the user.
@@ -265,19 +265,19 @@ pub enum Which {
 }
 
 /// Returns the IDs of the selected tokens that have not been revoked.
-pub fn find_unrevoked(connection: &mut PgConnection, which: Which) -> QueryResult<Vec<Uuid>> {
+pub fn find_unrevoked(connection: &mut PgConnection, which: TokenSelection) -> QueryResult<Vec<Uuid>> {
     let mut ids = personal_tokens::table
         .filter(personal_tokens::revoked_at.is_null())
         .select(personal_tokens::id)
         .into_boxed();
     ids = match which {
-        Which::One(id) => ids.filter(personal_tokens::id.eq(id)),
-        Which::OneOf(user_id, id) => {
+        TokenSelection::One(id) => ids.filter(personal_tokens::id.eq(id)),
+        TokenSelection::OneOf(user_id, id) => {
             ids.filter(personal_tokens::user_id.eq(user_id).and(personal_tokens::id.eq(id)))
         }
-        Which::AllOf(user_id) => ids.filter(personal_tokens::user_id.eq(user_id)),
-        Which::Every(None) => ids.filter(personal_tokens::expires_at.gt(now())),
-        Which::Every(Some(by)) => {
+        TokenSelection::AllOf(user_id) => ids.filter(personal_tokens::user_id.eq(user_id)),
+        TokenSelection::Every(None) => ids.filter(personal_tokens::expires_at.gt(now())),
+        TokenSelection::Every(Some(by)) => {
             ids.filter(personal_tokens::expires_at.gt(now()).and(personal_tokens::created_at.le(by)))
         }
     };
@@ -287,7 +287,7 @@ pub fn find_unrevoked(connection: &mut PgConnection, which: Which) -> QueryResul
 /// Revokes tokens, in the caller's transaction. Returns the IDs of those that had not been revoked before.
 pub fn revoke(
     connection: &mut PgConnection,
-    which: Which,
+    which: TokenSelection,
     reason: RevokeReason,
     origin: &Origin,
 ) -> QueryResult<Vec<Uuid>> {
@@ -306,7 +306,7 @@ pub fn revoke(
         ))
         .get_results(connection)?;
     for (id, user_id, name, expires_at) in &revoked {
-        revocation::insert(connection, &Revoked::PersonalToken(*id), reason.as_str(), *expires_at)?;
+        revocation::insert(connection, &Revocation::PersonalToken(*id), reason.as_str(), *expires_at)?;
         let details = json!({ "token_id": id, "name": name, "reason": reason.as_str() });
         let subject = Subject { id: *user_id, name: None };
         event::insert(connection, origin, EventType::PersonalTokenRevoked, subject, &details)?;
@@ -323,8 +323,8 @@ mod tests {
     proptest! {
         #[test]
         fn whatever_is_sent_is_refused_without_a_panic(text in ".{0,80}") {
-            prop_assert_eq!(parse(&text), Err(PersonalTokenFlaw));
-            prop_assert_eq!(parse(&format!("{PREFIX}{text}")), Err(PersonalTokenFlaw));
+            prop_assert_eq!(parse(&text), Err(PersonalTokenError));
+            prop_assert_eq!(parse(&format!("{PREFIX}{text}")), Err(PersonalTokenError));
         }
     }
 
@@ -366,7 +366,7 @@ mod tests {
             typed[at] = if typed[at] == b'x' { b'y' } else { b'x' };
             assert_eq!(
                 parse(std::str::from_utf8(&typed).expect("ASCII")),
-                Err(PersonalTokenFlaw),
+                Err(PersonalTokenError),
                 "character {at}"
             );
         }

@@ -15,7 +15,7 @@ use crate::database::schema::revocations;
 
 /// A credential that was revoked, or a record that nodes must drop from their caches.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Revoked {
+pub enum Revocation {
     /// A session, with all tokens issued for it.
     Session(Uuid),
     /// Access tokens of a user with a version below this one.
@@ -32,7 +32,7 @@ pub enum Revoked {
     Everything,
 }
 
-impl Revoked {
+impl Revocation {
     /// Returns the name in the database.
     #[must_use]
     pub fn kind(&self) -> &'static str {
@@ -86,11 +86,11 @@ impl Revoked {
 /// concerns can still be valid.
 pub fn insert(
     connection: &mut PgConnection,
-    revoked: &Revoked,
+    revoked: &Revocation,
     reason: &str,
     matters_until: DateTime<Utc>,
 ) -> QueryResult<()> {
-    feed::announce();
+    feed::publish();
     diesel::insert_into(revocations::table)
         .values((
             revocations::kind.eq(revoked.kind()),
@@ -105,7 +105,7 @@ pub fn insert(
 }
 
 /// Writes a row that only concerns caches, and only their present content.
-pub fn insert_change(connection: &mut PgConnection, changed: &Revoked, reason: &str) -> QueryResult<()> {
+pub fn insert_change(connection: &mut PgConnection, changed: &Revocation, reason: &str) -> QueryResult<()> {
     let moment: DateTime<Utc> = diesel::select(crate::database::now()).get_result(connection)?;
     insert(connection, changed, reason, moment)
 }
@@ -136,20 +136,20 @@ pub struct Bookmark {
     /// The transactions that were running.
     running: Vec<i64>,
     /// The server and table that were read.
-    place: Place,
+    place: FeedSource,
 }
 
 /// A server and a table. After a change of either, earlier reads mean nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Place {
+struct FeedSource {
     server: i64,
     table: i64,
 }
 
 /// A row that is new to its reader.
 #[derive(Clone, Debug)]
-pub struct News {
-    pub revoked: Revoked,
+pub struct FeedEvent {
+    pub revoked: Revocation,
     /// The age of its transaction, by PostgreSQL's clock.
     pub age: Duration,
     pub reason: String,
@@ -161,14 +161,14 @@ pub struct News {
 
 /// The result of a read.
 #[derive(Clone, Debug)]
-pub struct Reading {
+pub struct FeedRead {
     /// The bookmark for the next read.
     pub bookmark: Bookmark,
     /// The database's time at the start of the query.
     pub time: DateTime<Utc>,
     /// The new rows. `None` if there is no usable earlier read, because this is the first one, the database
     /// is another, or it has gone back in time. Then caches are invalid.
-    pub news: Option<Vec<News>>,
+    pub events: Option<Vec<FeedEvent>>,
 }
 
 #[derive(QueryableByName)]
@@ -200,7 +200,7 @@ struct Row {
 }
 
 /// Reads the rows that are new since `last`.
-pub fn read(connection: &mut PgConnection, last: Option<&Bookmark>) -> QueryResult<Reading> {
+pub fn read(connection: &mut PgConnection, last: Option<&Bookmark>) -> QueryResult<FeedRead> {
     // Without a bookmark no rows are needed, because nothing is cached that they could concern.
     let (next, running) = last.map_or((i64::MAX, Vec::new()), |last| (last.next, last.running.clone()));
     let rows: Vec<Row> = diesel::sql_query(
@@ -217,19 +217,19 @@ pub fn read(connection: &mut PgConnection, last: Option<&Bookmark>) -> QueryResu
     .bind::<Array<BigInt>, _>(running)
     .load(connection)?;
     let first = rows.first().ok_or(diesel::NotFound)?;
-    let place = Place { server: first.server, table: first.table };
+    let place = FeedSource { server: first.server, table: first.table };
     let (bookmark, time) = (Bookmark { next: first.next, running: first.running.clone(), place }, first.time);
     let goes_on = last.is_some_and(|last| last.place == place && last.next <= bookmark.next);
-    let news = goes_on.then(|| rows.into_iter().filter_map(Row::into_news).collect());
-    Ok(Reading { bookmark, time, news })
+    let events = goes_on.then(|| rows.into_iter().filter_map(Row::into_event).collect());
+    Ok(FeedRead { bookmark, time, events })
 }
 
 impl Row {
-    fn into_news(self) -> Option<News> {
-        let revoked = Revoked::read(&self.kind?, self.subject?, self.least_version);
+    fn into_event(self) -> Option<FeedEvent> {
+        let revoked = Revocation::read(&self.kind?, self.subject?, self.least_version);
         let age = Duration::try_from_secs_f64(self.age.unwrap_or_default()).unwrap_or_default();
         let (revoked_at, matters_until) = (self.revoked_at?, self.matters_until?);
-        Some(News { revoked, age, reason: self.reason?, revoked_at, matters_until })
+        Some(FeedEvent { revoked, age, reason: self.reason?, revoked_at, matters_until })
     }
 }
 
@@ -252,16 +252,16 @@ mod tests {
     fn what_was_revoked_is_read_as_it_is_written() {
         let id = Uuid::from_u128(7);
         for (revoked, kind) in [
-            (Revoked::Session(id), "session"),
-            (Revoked::UserBelow(id, 3), "user"),
-            (Revoked::PersonalToken(id), "token"),
-            (Revoked::Key("kid".into()), "key"),
-            (Revoked::SessionChanged(id), "session_changed"),
-            (Revoked::UserChanged(id), "user_changed"),
-            (Revoked::Everything, "everything"),
+            (Revocation::Session(id), "session"),
+            (Revocation::UserBelow(id, 3), "user"),
+            (Revocation::PersonalToken(id), "token"),
+            (Revocation::Key("kid".into()), "key"),
+            (Revocation::SessionChanged(id), "session_changed"),
+            (Revocation::UserChanged(id), "user_changed"),
+            (Revocation::Everything, "everything"),
         ] {
             assert_eq!(revoked.kind(), kind);
-            assert_eq!(Revoked::read(kind, revoked.subject(), revoked.least_version()), revoked);
+            assert_eq!(Revocation::read(kind, revoked.subject(), revoked.least_version()), revoked);
         }
     }
 
@@ -271,7 +271,11 @@ mod tests {
         for (kind, subject, least_version) in
             [("device", id.as_str(), None), ("session", "no id", None), ("user", id.as_str(), None)]
         {
-            assert_eq!(Revoked::read(kind, subject.to_owned(), least_version), Revoked::Everything, "{kind}");
+            assert_eq!(
+                Revocation::read(kind, subject.to_owned(), least_version),
+                Revocation::Everything,
+                "{kind}"
+            );
         }
     }
 }

@@ -15,7 +15,7 @@ use serde_json::json;
 use super::key_times::{Times, find_signing};
 use super::lifetime;
 use super::private_key::{Algorithm, KeyError, PrivateKey, Signer};
-use super::revocation::{self, Revoked};
+use super::revocation::{self, Revocation};
 use crate::audit::event::{self, EventType, Origin, Subject};
 use crate::database::now;
 use crate::database::schema::signing_keys;
@@ -277,7 +277,7 @@ pub fn insert_unless(
     // The trigger may have set its `retires_at`, if a key that signs later was published before.
     let row: Row = signing_keys::table.find(kid).select(Row::as_select()).first(connection)?;
     if signs_from == moment && newest.is_some() {
-        lifetime::announce(connection)?;
+        lifetime::publish(connection)?;
     }
     let details = json!({ "kid": kid, "algorithm": row.algorithm, "signs_from": signs_from });
     event::insert(connection, origin, EventType::SigningKeyPublished, Subject::none(), &details)?;
@@ -338,7 +338,7 @@ pub fn revoke(connection: &mut PgConnection, kid: &str, origin: &Origin) -> Quer
     // row exists.
     revocation::insert(
         connection,
-        &Revoked::Key(kid.to_owned()),
+        &Revocation::Key(kid.to_owned()),
         "key_revoked",
         moment + TimeDelta::days(36_500),
     )?;

@@ -9,13 +9,13 @@ use diesel::sql_types::{BigInt, Bool, Nullable, Text, Timestamptz, Uuid as SqlUu
 use serde_json::json;
 use uuid::Uuid;
 
-use super::address::{aliases, canonical};
+use super::canonical_form::{aliases, canonical};
 use super::set_password;
 use super::user;
 use crate::audit::event::{self, EventType, Origin, Subject};
 use crate::database::schema::{login_names, users};
 use crate::database::{indexes, now};
-use crate::tokens::revocation::{self, Revoked};
+use crate::tokens::revocation::{self, Revocation};
 
 /// The number of accounts in a batch.
 const BATCH: i64 = 500;
@@ -57,7 +57,7 @@ pub struct Report {
     /// The number of accounts whose names were converted.
     pub changed: usize,
     /// The accounts that lost a name to an older account.
-    pub lost: Vec<Loss>,
+    pub lost: Vec<LostName>,
     /// The usernames of accounts that have no other name. They keep the name, although another account has
     /// another spelling of it.
     pub unresolved: Vec<String>,
@@ -67,7 +67,7 @@ pub struct Report {
 
 /// A name that the younger of two accounts lost to the older one.
 #[derive(Clone, Debug)]
-pub struct Loss {
+pub struct LostName {
     /// The previous username of the younger account.
     pub username: String,
     /// The name that it lost.
@@ -256,8 +256,8 @@ fn take_from(
     set_password::consume_links(connection, younger.id)?;
     let subject = Subject { id: Some(younger.id), name: Some(&younger.username) };
     event::insert(connection, &Origin::server(), EventType::UserUpdated, subject, &changed)?;
-    revocation::insert_change(connection, &Revoked::UserChanged(younger.id), "renamed")?;
-    report.lost.push(Loss { username: younger.username.clone(), name: name.to_owned(), kept_by });
+    revocation::insert_change(connection, &Revocation::UserChanged(younger.id), "renamed")?;
+    report.lost.push(LostName { username: younger.username.clone(), name: name.to_owned(), kept_by });
     Ok(true)
 }
 

@@ -6,7 +6,7 @@ use diesel::prelude::*;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::name::{EmailAddress, NameFlaw, Username};
+use super::name::{EmailAddress, NameError, Username};
 use super::role::{self, ADMIN};
 use super::set_password;
 use super::user::{self, Authority, NameTaken, User};
@@ -15,9 +15,9 @@ use crate::audit::refusals;
 use crate::change::Change;
 use crate::database::now;
 use crate::database::schema::{personal_tokens, roles, sessions, users};
-use crate::sessions::{EndReason, Which, end_sessions};
+use crate::sessions::{EndReason, SessionSelection, end_sessions};
 use crate::tokens::owner::{AccountChange, UserStatus};
-use crate::tokens::revocation::{self, Revoked};
+use crate::tokens::revocation::{self, Revocation};
 
 /// The changes to make. `None` leaves a field unchanged.
 #[derive(Clone, Default)]
@@ -53,7 +53,7 @@ pub enum ChangeOutcome {
     /// Another account has the name.
     NameTaken(NameTaken),
     /// The new username is not allowed.
-    NameRefused(NameFlaw),
+    NameRefused(NameError),
     /// The role does not exist.
     UnknownRole,
     /// The caller lacks these permissions, which the account or the new role has.
@@ -76,8 +76,8 @@ pub fn update(
     let Some((user, permissions)) = user::lock(connection, id)? else { return Ok(ChangeOutcome::NotFound) };
     let changes = &changes.of(&user);
     let renamed = changes.username.as_ref().filter(|name| !name.is_spelling_of(&user.username));
-    if let Some(flaw) = renamed.and_then(|name| name.check_new().err()) {
-        return Ok(ChangeOutcome::NameRefused(flaw));
+    if let Some(error) = renamed.and_then(|name| name.check_new().err()) {
+        return Ok(ChangeOutcome::NameRefused(error));
     }
     let mut wanted = permissions;
     if let Some(role) = &changes.role {
@@ -121,7 +121,8 @@ pub fn disable(
     let change = update(connection, id, &changes, |_| true, authority, origin)?;
     let mut ended = 0;
     if ends_sessions && matches!(change, ChangeOutcome::Done(_)) {
-        ended = end_sessions(connection, &Which::AllOf(id), EndReason::EndedByAdmin, origin)?.len();
+        ended =
+            end_sessions(connection, &SessionSelection::AllOf(id), EndReason::EndedByAdmin, origin)?.len();
     }
     Ok((change, ended))
 }
@@ -197,7 +198,7 @@ fn write_names(connection: &mut PgConnection, user: &User, changes: &Changes) ->
     if !changes.email.is_keep() || was_address {
         set_password::consume_links(connection, user.id)?;
     }
-    revocation::insert_change(connection, &Revoked::UserChanged(user.id), "renamed")
+    revocation::insert_change(connection, &Revocation::UserChanged(user.id), "renamed")
 }
 
 /// Raises the user's version, so that access tokens issued earlier are refused. Sessions continue.
@@ -207,17 +208,17 @@ fn raise_version(connection: &mut PgConnection, id: Uuid, reason: &AccountChange
         .returning(users::version)
         .get_result(connection)?;
     let until = latest_session_end(connection, id)?;
-    revocation::insert(connection, &Revoked::UserBelow(id, version), reason.as_str(), until)
+    revocation::insert(connection, &Revocation::UserBelow(id, version), reason.as_str(), until)
 }
 
 /// Re-applies a version that the database has lost. If `shuts_out`, the lost change disabled or deleted the
 /// account, so it is disabled. Returns the account's name. The lost role is unknown and cannot be restored.
-pub fn repeat(
+pub fn reapply(
     connection: &mut PgConnection,
     id: Uuid,
     version: i64,
     reason: &AccountChange,
-    shuts_out: bool,
+    disables: bool,
     origin: &Origin,
 ) -> QueryResult<Option<String>> {
     let Some((user, _)) = user::lock(connection, id)? else { return Ok(None) };
@@ -225,8 +226,8 @@ pub fn repeat(
         .set((users::version.eq(version), users::updated_at.eq(now())))
         .execute(connection)?;
     let until = latest_session_end(connection, id)?;
-    revocation::insert(connection, &Revoked::UserBelow(id, version), reason.as_str(), until)?;
-    if shuts_out && user.is_active() {
+    revocation::insert(connection, &Revocation::UserBelow(id, version), reason.as_str(), until)?;
+    if disables && user.is_active() {
         diesel::update(users::table.find(id))
             .set(users::status.eq(UserStatus::Disabled))
             .execute(connection)?;
@@ -269,7 +270,7 @@ pub fn delete(
     if is_last_admin(connection, &user)? {
         return Ok(ChangeOutcome::LastAdmin);
     }
-    end_sessions(connection, &Which::AllOf(id), EndReason::AccountDeleted, origin)?;
+    end_sessions(connection, &SessionSelection::AllOf(id), EndReason::AccountDeleted, origin)?;
     diesel::update(sessions::table.filter(sessions::user_id.eq(id)))
         .set((sessions::device.eq(None::<String>), sessions::address.eq(None::<String>)))
         .execute(connection)?;
@@ -279,7 +280,7 @@ pub fn delete(
         .select((personal_tokens::id, personal_tokens::expires_at))
         .load(connection)?;
     for (token, expires_at) in tokens {
-        let (token, reason) = (Revoked::PersonalToken(token), AccountChange::Deleted);
+        let (token, reason) = (Revocation::PersonalToken(token), AccountChange::Deleted);
         revocation::insert(connection, &token, reason.as_str(), expires_at)?;
     }
     raise_version(connection, id, &AccountChange::Deleted)?;

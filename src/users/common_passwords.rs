@@ -327,9 +327,9 @@ mod tests {
 
     #[test]
     fn only_the_first_characters_are_looked_at() {
-        let begun = "password".repeat(LOOKED_AT / 8);
-        assert!(is_common(&format!("{begun}{}", "x7#kQ!v2mB9s".repeat(70))));
-        assert!(!is_common(&format!("{}{begun}", "x7#kQ!v2mB9s".repeat(11))));
+        let started = "password".repeat(LOOKED_AT / 8);
+        assert!(is_common(&format!("{started}{}", "x7#kQ!v2mB9s".repeat(70))));
+        assert!(!is_common(&format!("{}{started}", "x7#kQ!v2mB9s".repeat(11))));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use icu_normalizer::ComposingNormalizerBorrowed;
 use icu_properties::props::{DefaultIgnorableCodePoint, GeneralCategory};
 use icu_properties::{CodePointMapData, CodePointSetData};
 
-use super::address::{self, canonical};
+use super::canonical_form::{self, canonical};
 use crate::blank::is_blank;
 
 /// The maximum length of a username, in characters.
@@ -19,7 +19,7 @@ const COMPOSED_MAX: usize = 4 * 4 * USERNAME_MAX;
 
 /// The reason why a name is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NameFlaw {
+pub enum NameError {
     #[error("must not be empty")]
     Empty,
     #[error("is longer than {0} characters")]
@@ -44,7 +44,7 @@ pub enum NameFlaw {
     NotAnAddress,
 }
 
-impl NameFlaw {
+impl NameError {
     /// Returns the code in a validation error.
     #[must_use]
     pub const fn code(&self) -> &'static str {
@@ -70,11 +70,11 @@ pub struct Username {
 
 impl Username {
     /// Parses a username. If it has an @, it must be an address, because both share one namespace.
-    pub fn parse(text: &str) -> Result<Self, NameFlaw> {
-        let typed = composed(text).ok_or(NameFlaw::TooLong(USERNAME_MAX))?;
+    pub fn parse(text: &str) -> Result<Self, NameError> {
+        let typed = composed(text).ok_or(NameError::TooLong(USERNAME_MAX))?;
         check_characters(&typed)?;
         if typed.chars().count() > USERNAME_MAX {
-            return Err(NameFlaw::TooLong(USERNAME_MAX));
+            return Err(NameError::TooLong(USERNAME_MAX));
         }
         if typed.contains('@') {
             check_address(&typed)?;
@@ -88,13 +88,13 @@ impl Username {
     }
 
     /// Parses the username of a new account.
-    pub fn parse_new(text: &str) -> Result<Self, NameFlaw> {
+    pub fn parse_new(text: &str) -> Result<Self, NameError> {
         let username = Self::parse(text)?;
         username.check_new().map(|()| username)
     }
 
     /// Parses a username that someone chooses for their own new account.
-    pub fn parse_own(text: &str) -> Result<Self, NameFlaw> {
+    pub fn parse_own(text: &str) -> Result<Self, NameError> {
         let username = Self::parse(text)?;
         username.check_own().map(|()| username)
     }
@@ -102,18 +102,18 @@ impl Username {
     /// Checks what is not allowed in new usernames. Existing accounts may keep such names.
     ///
     /// # Errors
-    /// [`NameFlaw::Colon`].
-    pub fn check_new(&self) -> Result<(), NameFlaw> {
-        if self.folded.contains(':') { Err(NameFlaw::Colon) } else { Ok(()) }
+    /// [`NameError::Colon`].
+    pub fn check_new(&self) -> Result<(), NameError> {
+        if self.folded.contains(':') { Err(NameError::Colon) } else { Ok(()) }
     }
 
     /// Checks what is not allowed in usernames that users choose themselves.
     ///
     /// # Errors
-    /// [`NameFlaw::Colon`], [`NameFlaw::AtSign`].
-    pub fn check_own(&self) -> Result<(), NameFlaw> {
+    /// [`NameError::Colon`], [`NameError::AtSign`].
+    pub fn check_own(&self) -> Result<(), NameError> {
         self.check_new()?;
-        if self.folded.contains('@') { Err(NameFlaw::AtSign) } else { Ok(()) }
+        if self.folded.contains('@') { Err(NameError::AtSign) } else { Ok(()) }
     }
 
     /// Returns whether `username` is another spelling of this one.
@@ -137,7 +137,7 @@ impl Username {
     /// Returns its other spellings, if it is an address.
     #[must_use]
     pub fn aliases(&self) -> Vec<String> {
-        address::aliases(&self.typed)
+        canonical_form::aliases(&self.typed)
     }
 }
 
@@ -150,8 +150,8 @@ pub struct EmailAddress {
 
 impl EmailAddress {
     /// Parses an address (RFC 5321 and RFC 6531, without quoted local parts and address literals).
-    pub fn parse(text: &str) -> Result<Self, NameFlaw> {
-        let typed = composed(text).ok_or(NameFlaw::TooLong(EMAIL_MAX))?;
+    pub fn parse(text: &str) -> Result<Self, NameError> {
+        let typed = composed(text).ok_or(NameError::TooLong(EMAIL_MAX))?;
         check_characters(&typed)?;
         check_address(&typed)?;
         let folded = canonical(&typed);
@@ -174,7 +174,7 @@ impl EmailAddress {
     /// Returns its other spellings.
     #[must_use]
     pub fn aliases(&self) -> Vec<String> {
-        address::aliases(&self.typed)
+        canonical_form::aliases(&self.typed)
     }
 }
 
@@ -191,41 +191,41 @@ fn composed(text: &str) -> Option<String> {
     fits.then(|| ComposingNormalizerBorrowed::new_nfc().normalize(text).into_owned())
 }
 
-fn check_characters(text: &str) -> Result<(), NameFlaw> {
+fn check_characters(text: &str) -> Result<(), NameError> {
     let ignorable = CodePointSetData::new::<DefaultIgnorableCodePoint>();
     let categories = CodePointMapData::<GeneralCategory>::new();
-    let Some(first) = text.chars().next() else { return Err(NameFlaw::Empty) };
+    let Some(first) = text.chars().next() else { return Err(NameError::Empty) };
     for character in text.chars() {
         let code = u32::from(character);
         match categories.get(character) {
             GeneralCategory::SpaceSeparator
             | GeneralCategory::LineSeparator
-            | GeneralCategory::ParagraphSeparator => return Err(NameFlaw::WhiteSpace(code)),
-            GeneralCategory::Control if character.is_whitespace() => return Err(NameFlaw::WhiteSpace(code)),
+            | GeneralCategory::ParagraphSeparator => return Err(NameError::WhiteSpace(code)),
+            GeneralCategory::Control if character.is_whitespace() => return Err(NameError::WhiteSpace(code)),
             GeneralCategory::Control
             | GeneralCategory::Format
             | GeneralCategory::PrivateUse
             | GeneralCategory::Surrogate
-            | GeneralCategory::Unassigned => return Err(NameFlaw::InvisibleCharacter(code)),
+            | GeneralCategory::Unassigned => return Err(NameError::InvisibleCharacter(code)),
             _ if ignorable.contains(character) || is_blank(character) => {
-                return Err(NameFlaw::InvisibleCharacter(code));
+                return Err(NameError::InvisibleCharacter(code));
             }
             _ => {}
         }
     }
     match categories.get(first) {
         GeneralCategory::NonspacingMark | GeneralCategory::SpacingMark | GeneralCategory::EnclosingMark => {
-            Err(NameFlaw::CombiningMark(u32::from(first)))
+            Err(NameError::CombiningMark(u32::from(first)))
         }
         _ => Ok(()),
     }
 }
 
-fn check_address(text: &str) -> Result<(), NameFlaw> {
+fn check_address(text: &str) -> Result<(), NameError> {
     if text.len() > EMAIL_MAX {
-        return Err(NameFlaw::TooLong(EMAIL_MAX));
+        return Err(NameError::TooLong(EMAIL_MAX));
     }
-    let (local, domain) = text.split_once('@').ok_or(NameFlaw::NotAnAddress)?;
+    let (local, domain) = text.split_once('@').ok_or(NameError::NotAnAddress)?;
     let is_atom = |c: char| !c.is_ascii() || c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(c);
     let local_is_good = local.len() <= LOCAL_MAX
         && local.split('.').all(|atom| !atom.is_empty() && atom.chars().all(is_atom));
@@ -238,7 +238,7 @@ fn check_address(text: &str) -> Result<(), NameFlaw> {
             && !label.ends_with('-')
     };
     let domain_is_good = domain.split('.').all(is_label);
-    if local_is_good && domain_is_good { Ok(()) } else { Err(NameFlaw::NotAnAddress) }
+    if local_is_good && domain_is_good { Ok(()) } else { Err(NameError::NotAnAddress) }
 }
 
 #[cfg(test)]
@@ -299,7 +299,7 @@ mod tests {
         ] {
             assert_eq!(Username::parse(text).expect_err(text).code(), code, "{text:?}");
         }
-        assert_eq!(Username::parse(&"x".repeat(151)).map(|_| ()), Err(NameFlaw::TooLong(150)));
+        assert_eq!(Username::parse(&"x".repeat(151)).map(|_| ()), Err(NameError::TooLong(150)));
         assert!(Username::parse(&"é".repeat(150)).is_ok());
     }
 
@@ -313,7 +313,7 @@ mod tests {
             "a", "a@", "@b", "a@b@c", ".a@b", "a.@b", "a..b@c", "a@-b", "a@b-", "a@b..c", "a@b.", "a\"b@c",
             "a@b_c",
         ] {
-            assert_eq!(EmailAddress::parse(text), Err(NameFlaw::NotAnAddress), "{text}");
+            assert_eq!(EmailAddress::parse(text), Err(NameError::NotAnAddress), "{text}");
         }
         let address = EmailAddress::parse("Alice@Example.ORG").expect("an address");
         assert_eq!((address.as_str(), address.folded()), ("Alice@Example.ORG", "alice@example.org"));
@@ -328,8 +328,8 @@ mod tests {
         let ascii = format!("a@{}", idna::domain_to_ascii(&typed[2..]).expect("a domain"));
         assert!(ascii.starts_with("a@xn--"), "{ascii}");
         for text in [typed, &ascii] {
-            assert_eq!(EmailAddress::parse(text), Err(NameFlaw::InvisibleCharacter(0x200d)), "{text}");
-            assert_eq!(Username::parse(text), Err(NameFlaw::InvisibleCharacter(0x200d)), "{text}");
+            assert_eq!(EmailAddress::parse(text), Err(NameError::InvisibleCharacter(0x200d)), "{text}");
+            assert_eq!(Username::parse(text), Err(NameError::InvisibleCharacter(0x200d)), "{text}");
         }
     }
 

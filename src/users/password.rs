@@ -60,7 +60,7 @@ impl PlainPassword {
 
 /// The reason why a new password is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum PasswordFlaw {
+pub enum PasswordError {
     /// It has fewer characters than this.
     #[error("at least {0} characters are needed")]
     TooShort(usize),
@@ -78,7 +78,7 @@ pub enum PasswordFlaw {
     LikeTheName,
 }
 
-impl PasswordFlaw {
+impl PasswordError {
     /// Returns the code in a validation error.
     #[must_use]
     pub const fn code(&self) -> &'static str {
@@ -102,33 +102,33 @@ pub struct PasswordPolicy {
 impl PasswordPolicy {
     /// Returns every requirement that a new password of an account with these names violates.
     #[must_use]
-    pub fn flaws(&self, plain: &PlainPassword, names: &[&str]) -> Vec<PasswordFlaw> {
+    pub fn find_errors(&self, plain: &PlainPassword, names: &[&str]) -> Vec<PasswordError> {
         let text = &plain.0;
-        let mut flaws = Vec::new();
+        let mut errors = Vec::new();
         if text.chars().count() < self.min_length {
-            flaws.push(PasswordFlaw::TooShort(self.min_length));
+            errors.push(PasswordError::TooShort(self.min_length));
         }
         if text.len() > MAX_BYTES {
             // The checks below take longer for longer passwords.
-            flaws.push(PasswordFlaw::TooLong);
-            return flaws;
+            errors.push(PasswordError::TooLong);
+            return errors;
         }
         if text.contains('\0') {
-            flaws.push(PasswordFlaw::Nul);
+            errors.push(PasswordError::Nul);
         }
         if common_passwords::is_common(text) {
-            flaws.push(PasswordFlaw::Common);
+            errors.push(PasswordError::Common);
         } else if common_passwords::is_like(text, names) {
-            flaws.push(PasswordFlaw::LikeTheName);
+            errors.push(PasswordError::LikeTheName);
         }
-        flaws
+        errors
     }
 }
 
 /// Error: a stored hash has an unknown format, or a cost that is not allowed. This is a server error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the stored password hash has an unknown format")]
-pub struct OddHash;
+pub struct InvalidHash;
 
 /// The hash of a password. `Debug` does not print it.
 #[derive(Clone, PartialEq, Eq)]
@@ -155,17 +155,17 @@ impl PasswordHash {
     /// Hashes a password with a random salt. It takes 2^`cost` rounds.
     ///
     /// # Errors
-    /// [`OddHash`] if bcrypt rejects the cost. An account must not get a hash that no password matches.
-    pub fn new(plain: &PlainPassword, cost: u32) -> Result<Self, OddHash> {
+    /// [`InvalidHash`] if bcrypt rejects the cost. An account must not get a hash that no password matches.
+    pub fn new(plain: &PlainPassword, cost: u32) -> Result<Self, InvalidHash> {
         let salt: [u8; 16] = random::bytes();
         let salt_text = encode_salt(salt);
-        let checksum = digest(plain, cost, salt, &salt_text).ok_or(OddHash)?;
+        let checksum = digest(plain, cost, salt, &salt_text).ok_or(InvalidHash)?;
         let text = format!("{PREFIX}{cost}${salt_text}${checksum}");
         Ok(Self { form: Form::Sha256 { cost, salt: salt_text, checksum }, text })
     }
 
     /// Parses a hash from the database.
-    pub fn parse(text: &str) -> Result<Self, OddHash> {
+    pub fn parse(text: &str) -> Result<Self, InvalidHash> {
         let form = match text.strip_prefix(PREFIX) {
             Some(rest) => Self::parse_sha256(rest)?,
             None => Self::parse_plain(text)?,
@@ -173,29 +173,31 @@ impl PasswordHash {
         Ok(Self { form, text: text.to_owned() })
     }
 
-    fn parse_sha256(rest: &str) -> Result<Form, OddHash> {
+    fn parse_sha256(rest: &str) -> Result<Form, InvalidHash> {
         let mut parts = rest.split('$');
         let (Some(cost), Some(salt), Some(checksum), None) =
             (parts.next(), parts.next(), parts.next(), parts.next())
         else {
-            return Err(OddHash);
+            return Err(InvalidHash);
         };
-        let cost: u32 = cost.parse().map_err(|_| OddHash)?;
+        let cost: u32 = cost.parse().map_err(|_| InvalidHash)?;
         let is_good = COSTS.contains(&cost) && decode_salt(salt).is_some() && checksum.len() == 31;
         if !is_good {
-            return Err(OddHash);
+            return Err(InvalidHash);
         }
         Ok(Form::Sha256 { cost, salt: salt.to_owned(), checksum: checksum.to_owned() })
     }
 
-    fn parse_plain(text: &str) -> Result<Form, OddHash> {
-        let rest =
-            ["$2a$", "$2b$", "$2y$"].iter().find_map(|prefix| text.strip_prefix(prefix)).ok_or(OddHash)?;
-        let (cost, rest) = rest.split_once('$').ok_or(OddHash)?;
-        let cost: u32 = cost.parse().map_err(|_| OddHash)?;
+    fn parse_plain(text: &str) -> Result<Form, InvalidHash> {
+        let rest = ["$2a$", "$2b$", "$2y$"]
+            .iter()
+            .find_map(|prefix| text.strip_prefix(prefix))
+            .ok_or(InvalidHash)?;
+        let (cost, rest) = rest.split_once('$').ok_or(InvalidHash)?;
+        let cost: u32 = cost.parse().map_err(|_| InvalidHash)?;
         let is_good =
             COSTS.contains(&cost) && rest.len() == 53 && rest.bytes().all(|byte| ALPHABET.contains(&byte));
-        if is_good { Ok(Form::Plain { cost }) } else { Err(OddHash) }
+        if is_good { Ok(Form::Plain { cost }) } else { Err(InvalidHash) }
     }
 
     /// Returns the text for the database.
@@ -219,10 +221,11 @@ impl PasswordHash {
     }
 
     #[allow(clippy::disallowed_methods)] // the one place
-    fn verify(&self, plain: &PlainPassword) -> Result<bool, OddHash> {
+    fn verify(&self, plain: &PlainPassword) -> Result<bool, InvalidHash> {
         match &self.form {
             Form::Sha256 { cost, salt, checksum } => {
-                let own = digest(plain, *cost, decode_salt(salt).ok_or(OddHash)?, salt).ok_or(OddHash)?;
+                let own =
+                    digest(plain, *cost, decode_salt(salt).ok_or(InvalidHash)?, salt).ok_or(InvalidHash)?;
                 Ok(aws_lc_rs::constant_time::verify_slices_are_equal(own.as_bytes(), checksum.as_bytes())
                     .is_ok())
             }
@@ -230,7 +233,7 @@ impl PasswordHash {
             // refused here.
             Form::Plain { .. } => {
                 let fits = plain.0.len() <= 72 && !plain.0.contains('\0');
-                let matches = bcrypt::verify(&plain.0, &self.text).map_err(|_| OddHash)?;
+                let matches = bcrypt::verify(&plain.0, &self.text).map_err(|_| InvalidHash)?;
                 Ok(matches && fits)
             }
         }
@@ -281,19 +284,19 @@ pub fn check(
     stored: Option<&PasswordHash>,
     plain: &PlainPassword,
     highest_cost: u32,
-) -> Result<bool, OddHash> {
+) -> Result<bool, InvalidHash> {
     let Some(stored) = stored else {
-        burn(plain, highest_cost);
+        hash_and_discard(plain, highest_cost);
         return Ok(false);
     };
     if stored.verify(plain)? {
         return Ok(true);
     }
-    (stored.cost()..highest_cost).for_each(|cost| burn(plain, cost));
+    (stored.cost()..highest_cost).for_each(|cost| hash_and_discard(plain, cost));
     Ok(false)
 }
 
-fn burn(plain: &PlainPassword, cost: u32) {
+fn hash_and_discard(plain: &PlainPassword, cost: u32) {
     let salt = [0x5a; 16];
     std::hint::black_box(digest(plain, cost, salt, &encode_salt(salt)));
 }
@@ -308,7 +311,7 @@ mod tests {
 
     #[test]
     fn hash_of_an_impossible_cost_is_an_error() {
-        assert_eq!(PasswordHash::new(&plain("correct horse"), 99), Err(OddHash));
+        assert_eq!(PasswordHash::new(&plain("correct horse"), 99), Err(InvalidHash));
     }
 
     #[test]
@@ -348,7 +351,7 @@ mod tests {
         assert_eq!(long(COMPOSED_MAX / 3), COMPOSED_MAX / 3 * 2);
         assert_eq!(long(COMPOSED_MAX / 3 + 1), (COMPOSED_MAX / 3 + 1) * 3);
         let policy = PasswordPolicy { min_length: 12 };
-        assert_eq!(policy.flaws(&plain(&"e\u{301}".repeat(2_000)), &[]), [PasswordFlaw::TooLong]);
+        assert_eq!(policy.find_errors(&plain(&"e\u{301}".repeat(2_000)), &[]), [PasswordError::TooLong]);
     }
 
     #[test]
@@ -397,7 +400,7 @@ mod tests {
             &good.replace("r=4", "r=31"),
             &good.replace("v=2", "v=1"),
         ] {
-            assert_eq!(PasswordHash::parse(text).map(|_| ()), Err(OddHash), "{text}");
+            assert_eq!(PasswordHash::parse(text).map(|_| ()), Err(InvalidHash), "{text}");
         }
     }
 
@@ -413,13 +416,13 @@ mod tests {
     #[test]
     fn every_rule_that_is_broken_is_told_at_once() {
         let policy = PasswordPolicy { min_length: 12 };
-        assert_eq!(policy.flaws(&plain("a long enough pass phrase"), &["alice"]), []);
-        assert_eq!(policy.flaws(&plain("pass\0word"), &[]).len(), 3);
-        assert_eq!(policy.flaws(&plain(&"ab é ".repeat(400)), &[]), [PasswordFlaw::TooLong]);
-        let like = policy.flaws(&plain("Alice.Liddell99"), &["alice.liddell", "alice@example.org"]);
-        assert_eq!(like, [PasswordFlaw::LikeTheName]);
+        assert_eq!(policy.find_errors(&plain("a long enough pass phrase"), &["alice"]), []);
+        assert_eq!(policy.find_errors(&plain("pass\0word"), &[]).len(), 3);
+        assert_eq!(policy.find_errors(&plain(&"ab é ".repeat(400)), &[]), [PasswordError::TooLong]);
+        let like = policy.find_errors(&plain("Alice.Liddell99"), &["alice.liddell", "alice@example.org"]);
+        assert_eq!(like, [PasswordError::LikeTheName]);
         let (made, text) = PlainPassword::generate();
-        assert_eq!((policy.flaws(&made, &["admin"]), text.len()), (vec![], 29));
+        assert_eq!((policy.find_errors(&made, &["admin"]), text.len()), (vec![], 29));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::database::now;
 use crate::database::schema::{password_links, users};
 use crate::digest::Digest;
 use crate::random;
-use crate::sessions::{EndReason, Which, end_sessions};
+use crate::sessions::{EndReason, SessionSelection, end_sessions};
 use crate::tokens::owner::UserStatus;
 use crate::tokens::personal_token::{self, RevokeReason};
 
@@ -57,14 +57,14 @@ impl LinkToken {
 
 /// The credentials that a reset ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ended {
+pub struct EndedCredentials {
     /// The number of sessions.
     pub sessions: usize,
     /// The number of personal tokens. `None` if they were kept.
     pub tokens: Option<usize>,
 }
 
-impl Ended {
+impl EndedCredentials {
     /// Adds the counts to an event's details.
     fn add_to(self, mut details: serde_json::Value) -> serde_json::Value {
         details["sessions_ended"] = self.sessions.into();
@@ -77,15 +77,15 @@ impl Ended {
 
 /// A link that was created.
 #[derive(Clone, Copy, Debug)]
-pub struct MadeLink {
+pub struct NewPasswordLink {
     pub expires_at: DateTime<Utc>,
     /// The credentials that ended with the old password.
-    pub ended: Ended,
+    pub ended: EndedCredentials,
 }
 
 /// The outcome of setting a password, or of creating a link to set one.
 #[derive(Debug)]
-pub enum Setting<T> {
+pub enum SetPasswordOutcome<T> {
     /// The password was set, or the link was created.
     Done(T),
     /// The user or the link does not exist.
@@ -111,10 +111,11 @@ pub fn change_own(
         .get_result(connection)
         .optional()?;
     let Some(user) = changed else { return Ok(None) };
-    let others = kept_session.map_or(Which::AllOf(id), |kept| Which::OthersOf(id, kept));
+    let others =
+        kept_session.map_or(SessionSelection::AllOf(id), |kept| SessionSelection::OthersOf(id, kept));
     let ended = end_sessions(connection, &others, EndReason::PasswordChanged, origin)?;
     consume_links(connection, id)?;
-    note(connection, &user, Ended { sessions: ended.len(), tokens: None }, origin)?;
+    note(connection, &user, EndedCredentials { sessions: ended.len(), tokens: None }, origin)?;
     Ok(Some(user))
 }
 
@@ -127,14 +128,14 @@ pub fn reset(
     revokes_tokens: bool,
     authority: &Authority,
     origin: &Origin,
-) -> QueryResult<Setting<(User, Ended)>> {
+) -> QueryResult<SetPasswordOutcome<(User, EndedCredentials)>> {
     let user = match find_permitted(connection, id, authority)? {
-        Setting::Done(user) => user,
-        Setting::NotFound => return Ok(Setting::NotFound),
-        Setting::Denied(lacking) => return Ok(Setting::Denied(lacking)),
+        SetPasswordOutcome::Done(user) => user,
+        SetPasswordOutcome::NotFound => return Ok(SetPasswordOutcome::NotFound),
+        SetPasswordOutcome::Denied(lacking) => return Ok(SetPasswordOutcome::Denied(lacking)),
     };
     let ended = write(connection, &user, new_hash, revokes_tokens, origin)?;
-    Ok(Setting::Done((user, ended)))
+    Ok(SetPasswordOutcome::Done((user, ended)))
 }
 
 /// Stores a link's digest. The old password and earlier links stop working at once. Ends every session and,
@@ -146,11 +147,11 @@ pub fn insert_link(
     revokes_tokens: bool,
     authority: &Authority,
     origin: &Origin,
-) -> QueryResult<Setting<MadeLink>> {
+) -> QueryResult<SetPasswordOutcome<NewPasswordLink>> {
     let user = match find_permitted(connection, id, authority)? {
-        Setting::Done(user) => user,
-        Setting::NotFound => return Ok(Setting::NotFound),
-        Setting::Denied(lacking) => return Ok(Setting::Denied(lacking)),
+        SetPasswordOutcome::Done(user) => user,
+        SetPasswordOutcome::NotFound => return Ok(SetPasswordOutcome::NotFound),
+        SetPasswordOutcome::Denied(lacking) => return Ok(SetPasswordOutcome::Denied(lacking)),
     };
     // Remove the password before the sessions end. A sign-in that waits for the row then finds it gone.
     diesel::update(users::table.find(id))
@@ -162,7 +163,7 @@ pub fn insert_link(
     let subject = Subject { id: Some(id), name: Some(&user.username) };
     let details = ended.add_to(json!({ "expires_at": expires_at }));
     event::insert(connection, origin, EventType::PasswordLinkCreated, subject, &details)?;
-    Ok(Setting::Done(MadeLink { expires_at, ended }))
+    Ok(SetPasswordOutcome::Done(NewPasswordLink { expires_at, ended }))
 }
 
 /// Ends a user's sessions, and revokes their personal tokens if `revokes_tokens`.
@@ -171,11 +172,12 @@ fn end_credentials(
     id: Uuid,
     revokes_tokens: bool,
     origin: &Origin,
-) -> QueryResult<Ended> {
-    let sessions = end_sessions(connection, &Which::AllOf(id), EndReason::PasswordReset, origin)?.len();
-    let mut ended = Ended { sessions, tokens: None };
+) -> QueryResult<EndedCredentials> {
+    let sessions =
+        end_sessions(connection, &SessionSelection::AllOf(id), EndReason::PasswordReset, origin)?.len();
+    let mut ended = EndedCredentials { sessions, tokens: None };
     if revokes_tokens {
-        let all = personal_token::Which::AllOf(id);
+        let all = personal_token::TokenSelection::AllOf(id);
         let revoked = personal_token::revoke(connection, all, RevokeReason::PasswordReset, origin)?;
         ended.tokens = Some(revoked.len());
     }
@@ -221,7 +223,7 @@ pub fn consume_link(
     digest: &Digest,
     new_hash: &PasswordHash,
     origin: &Origin,
-) -> QueryResult<Setting<(User, Ended)>> {
+) -> QueryResult<SetPasswordOutcome<(User, EndedCredentials)>> {
     let of_link = password_links::table
         .filter(password_links::digest.eq(digest.as_slice()))
         .select(password_links::user_id);
@@ -232,7 +234,7 @@ pub fn consume_link(
         .for_no_key_update()
         .first(connection)
         .optional()?;
-    let Some(user) = user else { return Ok(Setting::NotFound) };
+    let Some(user) = user else { return Ok(SetPasswordOutcome::NotFound) };
     let consumed: Option<bool> = diesel::update(password_links::table)
         .filter(password_links::digest.eq(digest.as_slice()))
         .filter(password_links::consumed_at.is_null().and(password_links::expires_at.gt(now())))
@@ -240,19 +242,21 @@ pub fn consume_link(
         .returning(password_links::revokes_tokens)
         .get_result(connection)
         .optional()?;
-    let Some(revokes_tokens) = consumed else { return Ok(Setting::NotFound) };
+    let Some(revokes_tokens) = consumed else { return Ok(SetPasswordOutcome::NotFound) };
     let ended = write(connection, &user, new_hash, revokes_tokens, &origin.of(user.id, &user.username))?;
-    Ok(Setting::Done((user, ended)))
+    Ok(SetPasswordOutcome::Done((user, ended)))
 }
 
 fn find_permitted(
     connection: &mut PgConnection,
     id: Uuid,
     authority: &Authority,
-) -> QueryResult<Setting<User>> {
-    let Some((user, permissions)) = user::lock(connection, id)? else { return Ok(Setting::NotFound) };
+) -> QueryResult<SetPasswordOutcome<User>> {
+    let Some((user, permissions)) = user::lock(connection, id)? else {
+        return Ok(SetPasswordOutcome::NotFound);
+    };
     let lacking = authority.lacks(&permissions);
-    Ok(if lacking.is_empty() { Setting::Done(user) } else { Setting::Denied(lacking) })
+    Ok(if lacking.is_empty() { SetPasswordOutcome::Done(user) } else { SetPasswordOutcome::Denied(lacking) })
 }
 
 fn write(
@@ -261,7 +265,7 @@ fn write(
     hash: &PasswordHash,
     revokes_tokens: bool,
     origin: &Origin,
-) -> QueryResult<Ended> {
+) -> QueryResult<EndedCredentials> {
     diesel::update(users::table.find(user.id))
         .set((users::password_hash.eq(hash.expose()), users::updated_at.eq(now())))
         .execute(connection)?;
@@ -304,7 +308,12 @@ pub fn find_open_links(
     query.load(connection)
 }
 
-fn note(connection: &mut PgConnection, user: &User, ended: Ended, origin: &Origin) -> QueryResult<()> {
+fn note(
+    connection: &mut PgConnection,
+    user: &User,
+    ended: EndedCredentials,
+    origin: &Origin,
+) -> QueryResult<()> {
     let subject = Subject { id: Some(user.id), name: Some(&user.username) };
     event::insert(connection, origin, EventType::PasswordChanged, subject, &ended.add_to(json!({})))
 }

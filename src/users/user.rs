@@ -7,7 +7,7 @@ use diesel::sql_types::{Array, Text};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::address::look_up_forms;
+use super::canonical_form::look_up_forms;
 use super::name::{EmailAddress, Username};
 use super::password::PasswordHash;
 use super::role;
@@ -108,7 +108,7 @@ pub fn is_empty(connection: &mut PgConnection) -> QueryResult<bool> {
 
 /// The conditions of a listing. All that are set must hold.
 #[derive(Clone, Debug, Default)]
-pub struct Filter {
+pub struct UserFilter {
     /// A part of the folded username or address.
     pub q: Option<String>,
     /// The role of the listed users.
@@ -120,7 +120,7 @@ pub struct Filter {
 }
 
 /// Returns at most `limit` users, the latest first.
-pub fn list(connection: &mut PgConnection, filter: &Filter, limit: i64) -> QueryResult<Vec<User>> {
+pub fn list(connection: &mut PgConnection, filter: &UserFilter, limit: i64) -> QueryResult<Vec<User>> {
     let mut query = users::table.select(User::as_select()).into_boxed();
     if let Some(q) = &filter.q {
         let pattern = format!("%{}%", crate::database::escape_like(q));
@@ -159,7 +159,7 @@ pub enum NameTaken {
 }
 
 /// The outcome of creating an account.
-pub enum Insertion {
+pub enum InsertOutcome {
     /// The account was created.
     Inserted(User),
     /// Another account has one of its names.
@@ -240,13 +240,13 @@ pub fn insert(
     new: &NewUser,
     authority: &Authority,
     origin: &Origin,
-) -> QueryResult<Insertion> {
+) -> QueryResult<InsertOutcome> {
     let Some(permissions) = role::find_permissions(connection, &new.role)? else {
-        return Ok(Insertion::UnknownRole);
+        return Ok(InsertOutcome::UnknownRole);
     };
     let lacking = authority.lacks(&permissions);
     if !lacking.is_empty() {
-        return Ok(Insertion::Denied(lacking));
+        return Ok(InsertOutcome::Denied(lacking));
     }
     // Use a savepoint, so that a taken name does not break the transaction.
     let inserted = connection.transaction(|connection| {
@@ -260,9 +260,9 @@ pub fn insert(
         Ok(user)
     });
     match inserted {
-        Ok(user) => Ok(Insertion::Inserted(user)),
+        Ok(user) => Ok(InsertOutcome::Inserted(user)),
         Err(error) => match name_taken(&error, Some(&new.username)) {
-            Some(taken) => Ok(Insertion::NameTaken(taken)),
+            Some(taken) => Ok(InsertOutcome::NameTaken(taken)),
             None => Err(error),
         },
     }
@@ -348,9 +348,9 @@ mod tests {
 
     use super::*;
 
-    struct Broken(&'static str);
+    struct MissingReference(&'static str);
 
-    impl DatabaseErrorInformation for Broken {
+    impl DatabaseErrorInformation for MissingReference {
         fn message(&self) -> &str {
             ""
         }
@@ -401,7 +401,8 @@ mod tests {
             ("Key (folded)=(alice@example.org) already exists.", NameTaken::Email),
             ("Schlüssel »(folded)=(al@example.org)« existiert bereits.", NameTaken::Email),
         ] {
-            let error = Error::DatabaseError(DatabaseErrorKind::UniqueViolation, Box::new(Broken(details)));
+            let error =
+                Error::DatabaseError(DatabaseErrorKind::UniqueViolation, Box::new(MissingReference(details)));
             let alice = Username::parse("alice").expect("a name");
             assert_eq!(name_taken(&error, Some(&alice)), Some(taken), "{details}");
         }

@@ -59,9 +59,9 @@ pub fn held(answer: &Answer) -> u64 {
 }
 
 /// Counts the password verifications since the last call of `since`.
-pub struct Hashes<'a>(&'a [&'a World], AtomicU64);
+pub struct HashCounter<'a>(&'a [&'a World], AtomicU64);
 
-impl<'a> Hashes<'a> {
+impl<'a> HashCounter<'a> {
     pub fn of(worlds: &'a [&'a World]) -> Self {
         let hashes = Self(worlds, AtomicU64::new(0));
         hashes.since();
@@ -69,7 +69,7 @@ impl<'a> Hashes<'a> {
     }
 
     pub fn since(&self) -> u64 {
-        let all = self.0.iter().map(|world| world.services.core.passwords.verified()).sum();
+        let all = self.0.iter().map(|world| world.state.core.passwords.verified()).sum();
         all - self.1.swap(all, Ordering::Relaxed)
     }
 }
@@ -164,7 +164,7 @@ async fn of_forty_wrong_passwords_at_once_five_are_hashed() {
     world.user("alice", "member");
     for name in ["alice", "nobody"] {
         let hashes = [&world];
-        let hashes = Hashes::of(&hashes);
+        let hashes = HashCounter::of(&hashes);
         let answers = join_all((0..40).map(|_| guess(&world, ELSEWHERE, name))).await;
         assert_eq!(hashes.since(), 5, "{name}");
         assert_eq!((count(&answers, 401), count(&answers, 429)), (5, 35), "{name}");
@@ -180,7 +180,7 @@ async fn of_forty_at_once_on_two_nodes_five_are_hashed_from_known_addresses_too(
     login(&one, HOME, "alice", PASSWORD).await;
     let nodes = [&one, &other];
     for address in [HOME, ELSEWHERE] {
-        let hashes = Hashes::of(&nodes);
+        let hashes = HashCounter::of(&nodes);
         let guesses = (0..40).map(|at| guess(nodes[at % 2], address, "alice"));
         let answers = join_all(guesses).await;
         assert_eq!(hashes.since(), 5, "{address}");
@@ -375,7 +375,7 @@ async fn a_flood_is_refused_before_any_hash_and_told_of_once() {
     let alice = world.user("alice", "member");
     use_up(&world, ELSEWHERE, "alice").await;
     let worlds = [&world];
-    let hashes = Hashes::of(&worlds);
+    let hashes = HashCounter::of(&worlds);
     let answers = join_all((0..200).map(|_| guess(&world, ELSEWHERE, "alice"))).await;
     assert_eq!((count(&answers, 429), hashes.since()), (200, 0));
     assert_eq!(world.events("too_many_attempts"), 1);
@@ -425,7 +425,7 @@ async fn a_refusal_is_kept_counted_and_explained() {
     assert_eq!(explained.body["problem"]["retry_after"], refused.body["retry_after"]);
     let reached = |line: &&Value| line["outcome"] != "not_reached";
     assert_eq!(explained.body["checks"].as_array().unwrap().iter().filter(reached).count(), 0);
-    world.services.recorder.refusal_counts.flush(&world.services.core.database).await.unwrap();
+    world.state.recorder.refusal_counts.flush(&world.state.core.database).await.unwrap();
     let counted = "SELECT sum(count)::bigint AS count FROM refusal_counts WHERE code = 'too_many_attempts'";
     assert_eq!(world.count(counted), 1);
 }
@@ -473,7 +473,7 @@ async fn a_wrong_password_within_a_session_counts_as_a_failed_sign_in() {
     // The owner, from the address of their sign-in.
     assert_eq!(step_up(HOME, PASSWORD).await.status, 200);
     let worlds = [&world];
-    let hashes = Hashes::of(&worlds);
+    let hashes = HashCounter::of(&worlds);
     join_all((0..40).map(|_| step_up(HOME, "wrong"))).await;
     assert_eq!(hashes.since(), 5);
 }
@@ -739,7 +739,7 @@ async fn the_pages_say_for_how_long_beside_the_form() {
         assert!(html.contains("Try again in") && html.contains("<form"), "{html}");
         assert!(html.contains(kept), "{html}");
     }
-    world.services.recorder.kept_refusals.flush(&world.services.core.database).await.unwrap();
+    world.state.recorder.kept_refusals.flush(&world.state.core.database).await.unwrap();
     let kept = "SELECT count(*) FROM refusals WHERE code = 'too_many_attempts' AND status = 429";
     assert_eq!(world.count(kept), 4);
 }
@@ -777,17 +777,14 @@ async fn what_was_counted_is_pruned_and_addresses_after_their_retention() {
     use_up(&world, ELSEWHERE, "alice").await;
     let days = |days: u64| Duration::from_secs(days * 86_400);
     let retention = Retention { audit_events: days(400), refusals: days(7), known_addresses: days(90) };
-    assert_eq!(
-        prune::run(&world.services.core.database, retention, |_| ()).await.unwrap().unwrap().total(),
-        0
-    );
+    assert_eq!(prune::run(&world.state.core.database, retention, |_| ()).await.unwrap().unwrap().total(), 0);
     world.advance(TimeDelta::days(3));
     // The use is recent, so it is written again.
     login(&world, "192.0.2.24", "alice", PASSWORD).await;
-    let pruned = prune::run(&world.services.core.database, retention, |_| ()).await.unwrap().unwrap();
+    let pruned = prune::run(&world.state.core.database, retention, |_| ()).await.unwrap().unwrap();
     assert!(pruned.attempts > 20 && pruned.known_addresses == 0, "{pruned:?}");
     world.advance(TimeDelta::days(88));
-    let pruned = prune::run(&world.services.core.database, retention, |_| ()).await.unwrap().unwrap();
+    let pruned = prune::run(&world.state.core.database, retention, |_| ()).await.unwrap().unwrap();
     assert_eq!(pruned.known_addresses, 19);
     world.sql("DELETE FROM users WHERE username = 'alice'");
     assert_eq!(world.count("SELECT count(*) FROM known_addresses"), 0);
@@ -842,9 +839,9 @@ async fn an_operator_sees_who_has_to_wait_and_lifts_it() {
         assert!(doorward(&world, &["user", "unlock", "AL@example.org"]).contains("does not have to wait"));
         assert_eq!(waits_until(), Value::Null);
         // A node caches the database's answer for at most a second.
-        let begun = std::time::Instant::now();
+        let started = std::time::Instant::now();
         while guess(&world, address, name).await.status == 429 {
-            assert!(begun.elapsed().as_millis() < 1_100, "{name} from {address}");
+            assert!(started.elapsed().as_millis() < 1_100, "{name} from {address}");
         }
         world.advance(TimeDelta::hours(2));
     }

@@ -388,7 +388,7 @@ async fn the_overview_counts_and_the_keys_rotate() {
         for _ in 0..2 {
             server.ask(Method::GET, "/api/v1/me").send().await.refused("credentials_missing");
         }
-        server.services.recorder.refusal_counts.flush(&server.services.core.database).await.unwrap();
+        server.state.recorder.refusal_counts.flush(&server.state.core.database).await.unwrap();
     }
     let overview = admin.get("/admin").await;
     assert!(
@@ -437,8 +437,8 @@ async fn refusals_are_listed_found_counted_and_explained() {
     }
     let note = json!({"title": "x", "body": ""});
     let denied = world.post("/api/v1/notes", &alice.access, note).await.text("request_id");
-    world.services.recorder.kept_refusals.flush(&world.services.core.database).await.unwrap();
-    world.services.recorder.refusal_counts.flush(&world.services.core.database).await.unwrap();
+    world.state.recorder.kept_refusals.flush(&world.state.core.database).await.unwrap();
+    world.state.recorder.refusal_counts.flush(&world.state.core.database).await.unwrap();
     let mut browser = Browser::signed_in(&world, "root").await;
     let lines = |answer: &Answer| html(answer).matches("<a href=\"/admin/refusals/").count();
     let all = browser.get("/admin/refusals").await;
@@ -492,7 +492,7 @@ async fn a_wrong_filter_is_told_beside_its_field_and_the_form_stays_as_it_was() 
     let world = World::new().await;
     world.user("root", "admin");
     world.ask(Method::GET, "/api/v1/me").send().await.refused("credentials_missing");
-    world.services.recorder.kept_refusals.flush(&world.services.core.database).await.unwrap();
+    world.state.recorder.kept_refusals.flush(&world.state.core.database).await.unwrap();
     let mut admin = Browser::signed_in(&world, "root").await;
     let wrong = "actor=nobdy&subject=%3Cnoone%3E&type=login_failed&since=yesterday";
     let page = admin.get(&format!("/admin/audit?{wrong}")).await;
@@ -677,11 +677,11 @@ async fn overview_is_shown_without_what_takes_too_long_to_count() {
         "{}",
         html(&whole)
     );
-    let mut holder = world.connection();
+    let mut owner = world.connection();
     let lock = "SET idle_in_transaction_session_timeout = 0; BEGIN; LOCK TABLE audit_events";
-    holder.batch_execute(lock).unwrap();
+    owner.batch_execute(lock).unwrap();
     let answer = browser.get("/admin").await;
-    holder.batch_execute("ROLLBACK").unwrap();
+    owner.batch_execute("ROLLBACK").unwrap();
     assert_eq!(answer.status, 200, "{}", html(&answer));
     let said = "Not shown, because counting took longer than 1.5 s: sign-ins and sessions ended.";
     assert!(html(&answer).contains(said) && html(&answer).contains("Live sessions"), "{}", html(&answer));

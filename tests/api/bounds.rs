@@ -63,7 +63,7 @@ async fn is_small(world: &World, what: &str, answer: &Answer) {
     assert!(text.len() < ANSWER_MAX, "{what}: {} bytes", text.len());
     assert!(answer.status < 500, "{what}: {text}");
     let Some(id) = answer.header("x-request-id") else { return };
-    world.services.recorder.kept_refusals.flush(&world.services.core.database).await.unwrap();
+    world.state.recorder.kept_refusals.flush(&world.state.core.database).await.unwrap();
     let kept = format!(
         "SELECT coalesce(sum(octet_length(row(refusals.*)::text)), 0)::bigint AS count FROM refusals WHERE request_id = '{id}'"
     );

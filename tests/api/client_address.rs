@@ -41,7 +41,7 @@ async fn headers_that_differ_are_both_recorded() {
     assert_eq!(login_with(&world, &headers, "alice", PASSWORD).await.status, 200);
     let (address, details) = newest_event(&world);
     assert_eq!((address.as_str(), &details["forwarded_address"]), ("203.0.113.50", &json!("10.9.9.9")));
-    world.services.recorder.kept_refusals.flush(&world.services.core.database).await.unwrap();
+    world.state.recorder.kept_refusals.flush(&world.state.core.database).await.unwrap();
     let kept = world.text("SELECT address || ' ' || peer || ' ' || forwarded_for AS text FROM refusals");
     assert_eq!(kept, "203.0.113.50 127.0.0.1 203.0.113.50 (Forwarded: for=10.9.9.9)");
     // There is no doubt if the headers agree.
@@ -131,7 +131,7 @@ async fn an_address_in_doubt_becomes_no_known_one() {
 
 #[actix_web::test]
 async fn the_setting_says_which_header_is_read() {
-    use doorward::config::ProxyHeader::{Forwarded, XForwardedFor};
+    use doorward::config::ProxyHeaderSetting::{Forwarded, XForwardedFor};
     for (setting, expected) in [(XForwardedFor, "203.0.113.50"), (Forwarded, "10.9.9.9")] {
         let world = World::with(|settings| {
             behind_a_proxy(settings);

@@ -12,7 +12,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, TimeDelta};
 use diesel::connection::SimpleConnection;
 use doorward::app::settings::cores;
-use doorward::blocking::{Caller, Lane};
+use doorward::blocking::{Lane, WorkOwner};
 use doorward::database::Database;
 use doorward::refusal::Code;
 use doorward::refusal::help::Example;
@@ -172,7 +172,7 @@ fn resigned(world: &World, token: &str, claim: &str, value: &str) -> String {
     let payload = URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap();
     let mut claims: Value = serde_json::from_slice(&payload).unwrap();
     claims[claim] = json!(value);
-    let ring = world.services.tokens.keys.current();
+    let ring = world.state.tokens.keys.current();
     let key = ring.signing_at(world.clock.now()).unwrap();
     jsonwebtoken::encode(&jsonwebtoken::decode_header(token).unwrap(), &claims, key.encoding_key()).unwrap()
 }
@@ -193,13 +193,13 @@ type Held = (mpsc::Sender<()>, Vec<doorward::blocking::Answer<()>>);
 /// Keeps every hashing thread busy, and fills every place for sign-ins from known addresses, each from
 /// another network.
 async fn fill_hashing(world: &World) -> Held {
-    let threads = world.services.core.passwords.threads();
+    let threads = world.state.core.passwords.threads();
     let (release, held) = mpsc::channel::<()>();
     let held = Arc::new(Mutex::new(held));
     let ask = |number: usize| {
         let held = Arc::clone(&held);
         let network = Ipv4Addr::from_bits(0x0a00_0000 + number as u32);
-        let claim = Caller::at(Some(network.into())).claim_of_account(Lane::KnownAddress, &number);
+        let claim = WorkOwner::at(Some(network.into())).claim_of_account(Lane::KnownAddress, &number);
         threads.ask(claim, move || {
             let _ = held.lock().unwrap().recv();
         })
@@ -278,7 +278,7 @@ async fn shows_its_page(code: Code, world: &World) {
 }
 
 async fn stands_in_the_record(code: Code, request_id: &str, world: &World) {
-    world.services.recorder.kept_refusals.flush(&world.services.core.database).await.unwrap();
+    world.state.recorder.kept_refusals.flush(&world.state.core.database).await.unwrap();
     let kept = format!("SELECT code AS text FROM refusals WHERE request_id = '{request_id}'");
     assert_eq!(world.text(&kept), code.as_str());
 }

@@ -39,7 +39,7 @@ fn happened(explanation: &Value) -> Vec<&str> {
 }
 
 async fn keep(world: &World) {
-    world.services.recorder.kept_refusals.flush(&world.services.core.database).await.unwrap();
+    world.state.recorder.kept_refusals.flush(&world.state.core.database).await.unwrap();
 }
 
 #[actix_web::test]
@@ -189,7 +189,7 @@ async fn times_at(world: &World, token: &str, second: DateTime<Utc>) -> String {
     let here = format!("this server's time is {}", second.to_rfc3339_opts(SecondsFormat::Secs, true));
     for _ in 0..20 {
         // Retry if the machine was too slow and the second has passed.
-        let clock = &world.services.core.clock;
+        let clock = &world.state.core.clock;
         clock.advance(second + TimeDelta::milliseconds(50) - clock.now());
         let told = explained(world, None, token).await;
         let times = line(&told, "times");
@@ -477,7 +477,7 @@ async fn a_flood_is_dropped_and_counted_and_pushes_out_nothing_of_worth() {
         }
         keep(&world).await;
     }
-    let (kept, dropped) = world.services.recorder.kept_refusals.counts();
+    let (kept, dropped) = world.state.recorder.kept_refusals.counts();
     assert_eq!(kept + dropped, sent);
     assert!(dropped > 0 && kept > 0, "{kept} {dropped}");
     // A tenth of the bound belongs to unproven refusals. They may exceed it by one batch until the next.
@@ -541,7 +541,7 @@ fn refuse_deletes(world: &World, part: &str) {
 async fn trimming_that_fails_waits_for_more_rows() {
     let world = World::with(|settings| settings.refusal_rows = 1_000).await;
     let alice = world.signed_in("alice", "member").await;
-    let flush = || world.services.recorder.kept_refusals.flush(&world.services.core.database);
+    let flush = || world.state.recorder.kept_refusals.flush(&world.state.core.database);
     world.get("/api/v1/users", &alice.access).await;
     keep(&world).await;
     world.sql(
@@ -585,7 +585,7 @@ async fn what_cannot_be_written_waits_and_slows_nothing() {
     world.sql("ALTER TABLE refusals RENAME TO elsewhere");
     let refused = world.get("/api/v1/me", "garbage").await;
     refused.refused("token_malformed");
-    assert!(world.services.recorder.kept_refusals.flush(&world.services.core.database).await.is_err());
+    assert!(world.state.recorder.kept_refusals.flush(&world.state.core.database).await.is_err());
     world.sql("ALTER TABLE elsewhere RENAME TO refusals");
     keep(&world).await;
     let id = refused.text("request_id");
@@ -619,10 +619,10 @@ async fn with_no_retention_nothing_is_kept_and_an_old_record_is_pruned() {
     let days = |days: u64| Duration::from_secs(days * 86_400);
     let retention = Retention { audit_events: days(400), refusals: days(7), known_addresses: days(90) };
     keeping.advance(TimeDelta::days(6));
-    prune::run(&keeping.services.core.database, retention, |_| ()).await.unwrap().unwrap();
+    prune::run(&keeping.state.core.database, retention, |_| ()).await.unwrap().unwrap();
     assert_eq!(keeping.count("SELECT count(*) FROM refusals"), 1);
     keeping.advance(TimeDelta::days(2));
-    prune::run(&keeping.services.core.database, retention, |_| ()).await.unwrap().unwrap();
+    prune::run(&keeping.state.core.database, retention, |_| ()).await.unwrap().unwrap();
     assert_eq!(keeping.count("SELECT count(*) FROM refusals"), 0);
 }
 

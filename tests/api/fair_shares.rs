@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 use diesel::connection::SimpleConnection;
 use doorward::app::settings::cores;
-use doorward::blocking::{Answer as Waiting, Caller, Lane};
+use doorward::blocking::{Answer as Waiting, Lane, WorkOwner};
 use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::json;
@@ -22,12 +22,12 @@ async fn sign_in(world: &World, name: &str, address: &str) -> Answer {
 
 /// Keeps every hashing thread busy until the sender is dropped.
 async fn hold_hashing(world: &World) -> (std::sync::mpsc::Sender<()>, Vec<Waiting<()>>) {
-    let threads = world.services.core.passwords.threads();
+    let threads = world.state.core.passwords.threads();
     let (release, held) = std::sync::mpsc::channel::<()>();
     let held = std::sync::Arc::new(std::sync::Mutex::new(held));
     let hold = |_| {
         let held = std::sync::Arc::clone(&held);
-        threads.ask(Caller::default().claim(Lane::SignedIn), move || {
+        threads.ask(WorkOwner::default().claim(Lane::SignedIn), move || {
             let _ = held.lock().unwrap().recv();
         })
     };
@@ -55,7 +55,7 @@ async fn right_passwords_in_a_loop_hold_nobody_else_up() {
     let (release, _holding) = hold_hashing(&world).await;
     let answered = Cell::new(0);
     let waiting = async |asked: usize| {
-        while answered.get() + world.services.core.passwords.threads().depth().1 < asked {
+        while answered.get() + world.state.core.passwords.threads().depth().1 < asked {
             tokio::task::yield_now().await;
         }
     };
@@ -66,7 +66,7 @@ async fn right_passwords_in_a_loop_hold_nobody_else_up() {
     }));
     let rest = async {
         waiting(20 * cores()).await;
-        assert_eq!(world.services.core.passwords.threads().depth().1, places);
+        assert_eq!(world.state.core.passwords.threads().depth().1, places);
         let others = join_all(others.iter().zip(10..).map(async |(name, at)| {
             let answer = sign_in(&world, name, &format!("203.0.113.{at}")).await;
             answered.set(answered.get() + 1);
@@ -79,7 +79,7 @@ async fn right_passwords_in_a_loop_hold_nobody_else_up() {
                 world.post("/api/v1/auth/step-up", &admin, password),
                 sign_in(&world, "regular", "203.0.113.9"),
                 async {
-                    while world.services.core.passwords.threads().depth().1 < places + 2 {
+                    while world.state.core.passwords.threads().depth().1 < places + 2 {
                         tokio::task::yield_now().await;
                     }
                     drop(release);
@@ -105,11 +105,11 @@ async fn one_user_leaves_connections_to_the_others() {
     let world = World::with(|settings| settings.database_connections = 8).await;
     let flooding = world.signed_in("alice", "member").await.access;
     let other = world.signed_in("bob", "member").await.access;
-    let mut holder = world.connection();
-    holder
+    let mut owner = world.connection();
+    owner
         .batch_execute("SET idle_in_transaction_session_timeout = 0; BEGIN; LOCK TABLE notes IN SHARE MODE")
         .unwrap();
-    let threads = world.services.core.database.threads();
+    let threads = world.state.core.database.threads();
     let note = json!({ "title": "one of many", "body": "" });
     let flood = join_all((0..20).map(|_| world.post("/api/v1/notes", &flooding, note.clone())));
     let rest = async {
@@ -119,7 +119,7 @@ async fn one_user_leaves_connections_to_the_others() {
         }
         let answer = world.get("/api/v1/me/sessions", &other).await;
         let depth = threads.depth();
-        holder.batch_execute("COMMIT").unwrap();
+        owner.batch_execute("COMMIT").unwrap();
         (answer, depth)
     };
     let (_, (answer, depth)) = tokio::join!(flood, rest);
@@ -131,11 +131,11 @@ async fn a_full_queue_of_the_database_refuses_who_fills_it() {
     let world = World::with(|settings| settings.database_connections = 2).await;
     let flooding = world.signed_in("alice", "member").await.access;
     let other = world.signed_in("bob", "member").await.access;
-    let mut holder = world.connection();
-    holder
+    let mut owner = world.connection();
+    owner
         .batch_execute("SET idle_in_transaction_session_timeout = 0; BEGIN; LOCK TABLE notes IN SHARE MODE")
         .unwrap();
-    let threads = world.services.core.database.threads();
+    let threads = world.state.core.database.threads();
     let note = json!({ "title": "one of many", "body": "" });
     let answered = Cell::new(0);
     let flood = join_all((0..80).map(async |_| {
@@ -149,7 +149,7 @@ async fn a_full_queue_of_the_database_refuses_who_fills_it() {
             tokio::task::yield_now().await;
         }
         let answers = join_all((0..4).map(|_| world.get("/api/v1/me/sessions", &other))).await;
-        holder.batch_execute("COMMIT").unwrap();
+        owner.batch_execute("COMMIT").unwrap();
         answers
     };
     let (flood, others) = tokio::join!(flood, rest);

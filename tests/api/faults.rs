@@ -45,9 +45,9 @@ async fn a_database_that_is_gone_is_a_503_and_what_needs_none_goes_on() {
         format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'");
     cluster(format!("ALTER DATABASE {name} WITH ALLOW_CONNECTIONS false"));
     cluster(terminate);
-    let begun = Instant::now();
+    let started = Instant::now();
     let refused = world.get("/api/v1/notes", &tokens.access).await;
-    assert!(begun.elapsed() < Duration::from_secs(5));
+    assert!(started.elapsed() < Duration::from_secs(5));
     refused.refused_with("database_unavailable", "wait", false);
     assert!(refused.header("retry-after").is_some());
     world.refresh(&tokens.refresh).await.refused("database_unavailable");
@@ -79,16 +79,16 @@ async fn an_odd_stored_hash_is_our_fault() {
 async fn a_lock_that_is_held_too_long_is_a_503_and_not_a_hang() {
     let world = World::new().await;
     let tokens = world.signed_in("alice", "member").await;
-    let mut holder = world.connection();
-    holder
+    let mut owner = world.connection();
+    owner
         .batch_execute(
             "SET idle_in_transaction_session_timeout = 0; BEGIN; SELECT * FROM refresh_tokens FOR UPDATE",
         )
         .unwrap();
-    let begun = Instant::now();
+    let started = Instant::now();
     world.refresh(&tokens.refresh).await.refused("database_unavailable");
-    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
-    holder.batch_execute("ROLLBACK").unwrap();
+    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+    owner.batch_execute("ROLLBACK").unwrap();
     assert_eq!(world.refresh(&tokens.refresh).await.status, 200);
 }
 
@@ -96,14 +96,14 @@ async fn a_lock_that_is_held_too_long_is_a_503_and_not_a_hang() {
 async fn a_deadlock_with_somebodys_locks_costs_a_refresh_nothing_but_time() {
     let world = World::new().await;
     let tokens = world.signed_in("alice", "member").await;
-    let (mut holder, mut observer) = (world.connection(), world.connection());
-    holder.batch_execute("SET idle_in_transaction_session_timeout = 0; BEGIN; LOCK TABLE roles").unwrap();
+    let (mut owner, mut observer) = (world.connection(), world.connection());
+    owner.batch_execute("SET idle_in_transaction_session_timeout = 0; BEGIN; LOCK TABLE roles").unwrap();
     // The refresh locks its own rows and then waits for the roles. The holder then asks for those rows.
     let holding = std::thread::spawn(move || {
         let waits = "DO $$ BEGIN WHILE NOT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database()
             AND wait_event_type = 'Lock' AND query LIKE '%UPDATE refresh_tokens%') LOOP PERFORM pg_sleep(0.01), pg_stat_clear_snapshot(); END LOOP; END $$";
         observer.batch_execute(waits).unwrap();
-        holder.batch_execute("LOCK TABLE refresh_tokens; ROLLBACK").unwrap();
+        owner.batch_execute("LOCK TABLE refresh_tokens; ROLLBACK").unwrap();
     });
     let refreshed = world.refresh(&tokens.refresh).await;
     holding.join().unwrap();
@@ -159,13 +159,13 @@ async fn a_flood_of_sign_ins_is_shed_and_the_rest_goes_on() {
 #[actix_web::test]
 async fn a_search_past_its_timeout_is_told_to_narrow() {
     let world = World::with(|settings| settings.database_connections = 2).await;
-    let database = &world.services.core.database;
+    let database = &world.state.core.database;
     let execute = |statement: &'static str| {
         move |connection: &mut _| diesel::sql_query(statement).execute(connection).map(|_| ())
     };
     for _ in 0..3 {
         let canceled = database.search(execute("SELECT pg_sleep(60)")).await.expect_err("too expensive");
-        let refused = doorward::refusal::Problem::from(canceled);
+        let refused = doorward::refusal::Refusal::from(canceled);
         assert_eq!(refused.code().as_str(), "overloaded");
         assert!(refused.detail().contains("Narrow it"), "{}", refused.detail());
         assert_eq!(refused.members()["retry_after"], 2);

@@ -8,7 +8,7 @@ use diesel::connection::SimpleConnection;
 use doorward::audit::Origin;
 use doorward::database::feed::FeedState;
 use doorward::database::{Connection, transaction};
-use doorward::sessions::{EndReason, Which, end_sessions, find_standing};
+use doorward::sessions::{EndReason, SessionSelection, end_sessions, find_state};
 use doorward::tokens::signing_key;
 use reqwest::Method;
 use serde_json::json;
@@ -17,14 +17,14 @@ use crate::support::{Answer, Browser, PASSWORD, World, refused_in_time};
 
 /// Waits until the feed is in this state.
 async fn until(world: &World, state: FeedState) {
-    in_time(&format!("the feed is {state:?}"), || world.services.core.database.feed().state() == state).await;
+    in_time(&format!("the feed is {state:?}"), || world.state.core.database.feed().state() == state).await;
 }
 
 /// Waits until the condition holds.
 async fn in_time(what: &str, is_so: impl Fn() -> bool) {
-    let begun = Instant::now();
+    let started = Instant::now();
     while !is_so() {
-        assert!(begun.elapsed() < Duration::from_secs(10), "not in time: {what}");
+        assert!(started.elapsed() < Duration::from_secs(10), "not in time: {what}");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
@@ -92,8 +92,8 @@ async fn a_signature_is_verified_once_and_the_memory_tells_how_much_it_holds_of_
         ("browser_sessions", 1),
         ("personal_tokens", 1),
     ];
-    assert_eq!(world.services.cache.sizes(), expected);
-    let verified = || doorward::guard::lookup::signed_access_token(&world.services, &bob.access).unwrap();
+    assert_eq!(world.state.cache.sizes(), expected);
+    let verified = || doorward::guard::lookup::signed_access_token(&world.state, &bob.access).unwrap();
     assert!(std::sync::Arc::ptr_eq(&verified(), &verified()), "the same, and not one that is equal");
 }
 
@@ -126,10 +126,10 @@ async fn why_an_older_access_token_is_refused_is_asked_once_until_its_user_is_ch
 async fn a_read_that_finds_nothing_new_is_no_news() {
     let world = World::new().await;
     until(&world, FeedState::Live).await;
-    let drawn = || format!("{:?}", world.services.cache.ticket());
+    let drawn = || format!("{:?}", world.state.cache.ticket());
     let before = drawn();
     for _ in 0..3 {
-        world.services.core.database.feed().catch_up().await;
+        world.state.core.database.feed().catch_up().await;
     }
     assert_eq!(drawn(), before);
     let alice = world.signed_in("alice", "member").await;
@@ -153,7 +153,7 @@ async fn what_a_node_knows_to_be_ended_it_refuses_although_the_database_has_lost
     let ended = format!("{} {personal_id}", world.text(ended));
     let ended: Vec<uuid::Uuid> = ended.split(' ').map(|id| id.parse().unwrap()).collect();
     assert_eq!(ended.len(), 3);
-    in_time("it knows all three", || ended.iter().all(|id| world.services.cache.ended(*id).is_some())).await;
+    in_time("it knows all three", || ended.iter().all(|id| world.state.cache.ended(*id).is_some())).await;
 
     world.sql(
         "UPDATE sessions SET ended_at = NULL, ended_reason = NULL;
@@ -198,7 +198,7 @@ async fn up_to_a_thousand_sessions_that_end_at_once_are_named_each_and_more_by_o
             assert_eq!(node.get("/api/v1/me", &tokens.access).await.status, 200);
         }
         let ended = transaction(&mut one.connection(), |connection| {
-            let which = Which::AllOf(id);
+            let which = SessionSelection::AllOf(id);
             end_sessions(connection, &which, EndReason::EndedByAdmin, &Origin::command_line())
         });
         assert_eq!(ended.unwrap().len(), sessions);
@@ -394,19 +394,19 @@ async fn an_answer_that_the_feed_overtook_is_not_remembered() {
     let world = World::new().await;
     until(&world, FeedState::Live).await;
     let alice = world.signed_in("alice", "member").await;
-    let memory = &world.services.cache;
+    let cache = &world.state.cache;
     let session = world.get("/api/v1/me", &alice.access).await.body["credential"]["session_id"].clone();
     let session: uuid::Uuid = serde_json::from_value(session).unwrap();
-    memory.forget();
-    let ticket = memory.ticket().unwrap();
-    let (_, standing) = find_standing(&mut world.connection(), session, "", Duration::ZERO).unwrap();
+    cache.clear();
+    let ticket = cache.ticket().unwrap();
+    let (_, current) = find_state(&mut world.connection(), session, "", Duration::ZERO).unwrap();
     world.post("/api/v1/auth/logout", &alice.access, json!({})).await;
-    memory.remember_session(ticket, session, &standing.clone().unwrap().into());
-    assert!(memory.session(session).is_none());
+    cache.insert_session(ticket, session, &current.clone().unwrap().into());
+    assert!(cache.session(session).is_none());
     world.get("/api/v1/me", &alice.access).await.refused("session_ended");
     // An answer whose query started later is cached.
-    memory.remember_session(memory.ticket().unwrap(), session, &standing.unwrap().into());
-    assert!(memory.session(session).is_some());
+    cache.insert_session(cache.ticket().unwrap(), session, &current.unwrap().into());
+    assert!(cache.session(session).is_some());
 }
 
 #[actix_web::test]
@@ -441,7 +441,7 @@ async fn a_feed_whose_connection_is_killed_is_back_and_forgets_what_it_may_have_
         until(&world, FeedState::Live).await;
         world.get("/api/v1/me", &alice.access).await.refused("session_ended");
         world.connection().batch_execute("UPDATE sessions SET ended_at = NULL, ended_reason = NULL").unwrap();
-        world.services.cache.forget();
+        world.state.cache.clear();
         assert_eq!(world.get("/api/v1/me", &alice.access).await.status, 200);
     }
 }

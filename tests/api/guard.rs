@@ -292,7 +292,7 @@ async fn other_web_origins_are_answered_only_when_the_settings_name_them() {
     assert!(answer.headers.keys().all(|name| !name.as_str().starts_with("access-control")));
     let open = World::with(|settings| {
         settings.cors_origins =
-            vec![doorward::config::Origin::read("https://app.example").expect("an origin")];
+            vec![doorward::config::WebOrigin::read("https://app.example").expect("an origin")];
     })
     .await;
     let preflight = open

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::net::TcpListener;
 
 use doorward::clock::Clock;
-use doorward::config::{Origin, SimplejwtRoutes};
-use doorward::refusal::Rendering;
+use doorward::config::{SimplejwtRoutes, WebOrigin};
+use doorward::refusal::RenderContext;
 use reqwest::Method;
 use serde_json::json;
 
@@ -124,8 +124,8 @@ async fn every_answer_of_every_route_carries_them_and_names_no_server() {
 async fn what_answers_before_postgresql_is_there_carries_them_too() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());
-    let rendering = Rendering { base: HTTPS.to_owned(), clock: Clock::default() };
-    let server = doorward::app::waiting::serve(rendering, SimplejwtRoutes::On, listener).unwrap();
+    let rendering = RenderContext { base: HTTPS.to_owned(), clock: Clock::default() };
+    let server = doorward::app::not_ready::serve(rendering, SimplejwtRoutes::On, listener).unwrap();
     let handle = server.handle();
     actix_web::rt::spawn(server);
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
@@ -185,8 +185,8 @@ async fn cookies_over_https_are_this_hosts_alone_and_no_scripts() {
 async fn scripts_of_the_origins_that_the_settings_name_are_answered_and_no_others() {
     let world = World::with(|settings| {
         settings.cors_origins = vec![
-            Origin::read("https://app.example").unwrap(),
-            Origin::read("http://localhost:5173").unwrap(),
+            WebOrigin::read("https://app.example").unwrap(),
+            WebOrigin::read("http://localhost:5173").unwrap(),
         ];
     })
     .await;

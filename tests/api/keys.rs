@@ -39,7 +39,7 @@ async fn verify_offline(world: &World, token: &str) -> jsonwebtoken::errors::Res
 
 fn rotate(world: &World, algorithm: Algorithm) -> String {
     let private = PrivateKey::generate(algorithm).expect("a key");
-    let keys = &world.services.core.secret_keys;
+    let keys = &world.state.core.secret_keys;
     let row = transaction(&mut world.connection(), |connection| {
         signing_key::insert(connection, &private, keys, &Origin::command_line())
     });
@@ -48,10 +48,10 @@ fn rotate(world: &World, algorithm: Algorithm) -> String {
 
 async fn reload(world: &World) {
     world
-        .services
+        .state
         .tokens
         .keys
-        .reload(&world.services.core.database, &world.services.core.secret_keys)
+        .reload(&world.state.core.database, &world.state.core.secret_keys)
         .await
         .expect("the keys");
 }
@@ -142,7 +142,7 @@ async fn keys_are_sealed_anew_when_the_secret_key_changes_and_nobody_is_signed_o
     let rows = signing_key::list(&mut world.connection()).expect("rows");
     let new = SecretKeys::derive(["another secret key, of the same length"]).expect("keys");
     assert!(signing_key::open(&rows, &new).is_ok());
-    let unopened = signing_key::open(&rows, &world.services.core.secret_keys).map(|_| ());
+    let unopened = signing_key::open(&rows, &world.state.core.secret_keys).map(|_| ());
     assert!(unopened.is_err_and(|error| error.to_string().contains("encrypted with a secret key")));
     assert_eq!(world.get("/api/v1/me", &tokens.access).await.status, 200);
 }
@@ -303,7 +303,7 @@ async fn node_issues_no_longer_token_than_its_key_has_stored() {
     reload(&world).await;
     let bounded = world.login("alice").await;
     assert_eq!(seconds_of_life(&bounded.access), 60);
-    doorward::operations::signing_keys::ReloadSigningKeys.run(&world.services).await.expect("the keys");
+    doorward::operations::signing_keys::ReloadSigningKeys.run(&world.state).await.expect("the keys");
     assert_eq!(seconds_of_life(&world.login("alice").await.access), 300);
     assert_eq!(rows(&world)[0].longest_ttl_seconds, 300);
 }
@@ -359,7 +359,7 @@ async fn key_that_signs_at_once_is_known_to_every_node_at_once() {
     for _ in 0..5 {
         let kid = rows(&world).pop().expect("a key").kid;
         let private = PrivateKey::generate(Algorithm::Es256).expect("a key");
-        let keys = &world.services.core.secret_keys;
+        let keys = &world.state.core.secret_keys;
         let replaced = transaction(&mut world.connection(), |connection| {
             signing_key::revoke(connection, &kid, &Origin::command_line())?;
             signing_key::insert(connection, &private, keys, &Origin::command_line())
@@ -386,7 +386,7 @@ async fn a_key_is_revoked_once_and_for_as_long_as_anybody_could_sign_with_it() {
 async fn a_key_is_made_where_none_may_sign_and_only_there() {
     let world = World::new().await;
     let make = || {
-        let keys = &world.services.core.secret_keys;
+        let keys = &world.state.core.secret_keys;
         let made = transaction(&mut world.connection(), |connection| {
             signing_key::insert_where_none_signs(connection, keys, &Origin::command_line())
         });
@@ -477,10 +477,10 @@ async fn whoever_got_hold_of_a_retired_key_signs_nothing_that_is_good() {
     rotate(&world, Algorithm::Es256);
     world.advance(TimeDelta::hours(1));
     reload(&world).await;
-    let ring = signing_key::open(&rows(&world), &world.services.core.secret_keys).expect("keys");
+    let ring = signing_key::open(&rows(&world), &world.state.core.secret_keys).expect("keys");
     let key = ring.find(first.kid.as_deref().unwrap()).unwrap();
     let mut claims: Value = jsonwebtoken::dangerous::insecure_decode(&tokens.access).unwrap().claims;
-    let now = world.services.core.clock.now().timestamp();
+    let now = world.state.core.clock.now().timestamp();
     claims["exp"] = (now + 300).into();
     let forged = jsonwebtoken::encode(&first, &claims, key.encoding_key()).unwrap();
     for _ in 0..2 {

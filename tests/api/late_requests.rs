@@ -14,12 +14,12 @@ use crate::support::{Answer, Browser, PASSWORD, World};
 
 /// The row that shows that the guard has authorized a request.
 #[derive(Clone, Copy)]
-enum Used<'a> {
+enum LastUseRow<'a> {
     SessionOf(&'a str),
     TokenOf(&'a str),
 }
 
-impl Used<'_> {
+impl LastUseRow<'_> {
     fn rows(self) -> String {
         let (table, name) = match self {
             Self::SessionOf(name) => ("sessions", name),
@@ -48,7 +48,7 @@ async fn send_slowly(
     world: &World,
     (method, path, token): (&str, &str, &str),
     body: &Value,
-    used: Used<'_>,
+    used: LastUseRow<'_>,
     between: impl AsyncFnOnce(),
 ) -> Bytes {
     used.prepare(world);
@@ -75,7 +75,7 @@ fn assert_refused(answer: &Bytes, code: &str) {
 async fn while_hashing_waits(
     world: &World,
     request: impl Future<Output = Answer>,
-    used: Used<'_>,
+    used: LastUseRow<'_>,
     between: impl AsyncFnOnce(),
 ) -> Answer {
     used.prepare(world);
@@ -85,13 +85,13 @@ async fn while_hashing_waits(
         .unzip();
     let (started, starts) = mpsc::channel();
     for gate in gates {
-        let (pool, started) = (world.services.core.passwords.threads().clone(), started.clone());
+        let (pool, started) = (world.state.core.passwords.threads().clone(), started.clone());
         actix_web::rt::spawn(async move {
             let work = move || {
                 let _ = started.send(());
                 let _ = gate.recv();
             };
-            let claim = caller::Caller::default().claim(Lane::Ordinary);
+            let claim = caller::WorkOwner::default().claim(Lane::Ordinary);
             let _ = pool.run(Duration::from_secs(60), claim, work).await;
         });
     }
@@ -172,7 +172,7 @@ async fn slow_body_changes_nothing_once_its_session_is_over() {
         let token = case.world.login("mallory").await.access;
         let ask = ("POST", "/api/v1/users", token.as_str());
         let end = async || case.end(ending).await;
-        let answer = send_slowly(&case.world, ask, &late(), Used::SessionOf("mallory"), end).await;
+        let answer = send_slowly(&case.world, ask, &late(), LastUseRow::SessionOf("mallory"), end).await;
         assert_refused(&answer, code);
         assert_eq!(case.made(), 0, "{ending:?}");
     }
@@ -185,7 +185,7 @@ async fn queued_hash_changes_nothing_once_its_session_is_over() {
         let token = case.world.login("mallory").await.access;
         let request = case.world.post("/api/v1/users", &token, late());
         let end = async || case.end(ending).await;
-        let answer = while_hashing_waits(&case.world, request, Used::SessionOf("mallory"), end).await;
+        let answer = while_hashing_waits(&case.world, request, LastUseRow::SessionOf("mallory"), end).await;
         answer.refused(code);
         assert_eq!(case.made(), 0, "{ending:?}");
     }
@@ -207,7 +207,7 @@ async fn late_personal_token_changes_nothing_once_it_is_over() {
         let ask = ("POST", "/api/v1/users", token.as_str());
         let new = json!({"username": "late", "role": "member"});
         let end = async || case.end(ending).await;
-        let answer = send_slowly(&case.world, ask, &new, Used::TokenOf("mallory"), end).await;
+        let answer = send_slowly(&case.world, ask, &new, LastUseRow::TokenOf("mallory"), end).await;
         assert_refused(&answer, code);
         assert_eq!(case.made(), 0, "{ending:?}");
     }
@@ -230,7 +230,7 @@ async fn form_with_a_password_changes_nothing_once_its_session_ends() {
         ];
         let request = browser.post("/admin/users/new", &fields);
         let end = async || case.end(ending).await;
-        let answer = while_hashing_waits(&case.world, request, Used::SessionOf("mallory"), end).await;
+        let answer = while_hashing_waits(&case.world, request, LastUseRow::SessionOf("mallory"), end).await;
         assert_eq!(answer.status, status, "{ending:?} {}", answer.body);
         assert_eq!(case.made(), 0, "{ending:?}");
     }
@@ -254,7 +254,7 @@ async fn no_slow_write_changes_anything_once_its_session_ended() {
         let token = world.login("mallory").await.access;
         let end = async || case.end(Ending::Sessions).await;
         let ask = (*method, path.as_str(), token.as_str());
-        let answer = send_slowly(world, ask, body, Used::SessionOf("mallory"), end).await;
+        let answer = send_slowly(world, ask, body, LastUseRow::SessionOf("mallory"), end).await;
         assert_refused(&answer, "session_ended");
     }
     assert_eq!(world.text("SELECT role AS text FROM users WHERE username = 'bob'"), "member");
@@ -282,7 +282,9 @@ async fn no_queued_password_changes_anything_once_its_session_ended() {
         let token = world.login("mallory").await.access;
         let request = world.ask(method, &path).bearer(&token).json(&body).send();
         let end = async || case.end(Ending::Sessions).await;
-        while_hashing_waits(world, request, Used::SessionOf("mallory"), end).await.refused("session_ended");
+        while_hashing_waits(world, request, LastUseRow::SessionOf("mallory"), end)
+            .await
+            .refused("session_ended");
     }
     assert_eq!(world.text(hashes), before);
     assert_eq!(world.count("SELECT count(*) FROM users WHERE email IS NOT NULL"), 0);
@@ -306,7 +308,7 @@ async fn late_note_is_as_a_demotion_left_its_caller() {
             if code.is_empty() { json!({"title": "mine", "body": ""}) } else { json!({"title": "late"}) };
         let end = async || case.end(Ending::Demoted).await;
         let ask = (method, path.as_str(), token.as_str());
-        let answer = send_slowly(world, ask, &body, Used::TokenOf("mallory"), end).await;
+        let answer = send_slowly(world, ask, &body, LastUseRow::TokenOf("mallory"), end).await;
         if code.is_empty() {
             assert_eq!(answer.status(), 201, "{}", answer.text());
         } else {

@@ -242,11 +242,11 @@ async fn old_sign_in_stays_old_when_the_nodes_clock_is_set_back() {
     world.advance(TimeDelta::seconds(902));
     let access = world.refresh(&tokens.refresh).await.text("access_token");
     // This is within the leeway of the token's times.
-    world.services.core.clock.advance(TimeDelta::seconds(-4));
+    world.state.core.clock.advance(TimeDelta::seconds(-4));
     make_token(&world, &access).await.refused("authentication_too_old");
     let mut browser = Browser::signed_in(&world, "alice").await;
     world.advance(TimeDelta::minutes(16));
-    world.services.core.clock.advance(TimeDelta::minutes(-10));
+    world.state.core.clock.advance(TimeDelta::minutes(-10));
     let answer = browser.get("/account/tokens/new").await;
     assert!(answer.header("location").is_some_and(|to| to.starts_with("/step-up")), "{}", answer.body);
 }
@@ -254,12 +254,12 @@ async fn old_sign_in_stays_old_when_the_nodes_clock_is_set_back() {
 #[actix_web::test]
 async fn new_sign_in_is_fresh_when_the_nodes_clock_is_ahead() {
     let world = World::new().await;
-    world.services.core.clock.advance(TimeDelta::minutes(20));
+    world.state.core.clock.advance(TimeDelta::minutes(20));
     world
-        .services
+        .state
         .core
         .database_clock
-        .set(find_time(&mut world.connection()).unwrap(), world.services.core.clock.elapsed());
+        .set(find_time(&mut world.connection()).unwrap(), world.state.core.clock.elapsed());
     let tokens = world.signed_in("alice", "member").await;
     assert_eq!(make_token(&world, &tokens.access).await.status, 201);
 }
@@ -286,8 +286,8 @@ async fn sign_in_dated_ahead_is_not_fresh_past_the_leeway() {
 async fn freshness_asks_the_database_before_the_feed_reads_its_clock() {
     let world = World::without_feed().await;
     let tokens = world.signed_in("alice", "member").await;
-    assert_eq!(world.services.core.database_clock.now(), None);
-    world.services.core.clock.advance(TimeDelta::seconds(-4));
+    assert_eq!(world.state.core.database_clock.now(), None);
+    world.state.core.clock.advance(TimeDelta::seconds(-4));
     assert_eq!(make_token(&world, &tokens.access).await.status, 201);
     world.sql("UPDATE sessions SET auth_time = now() - interval '901 seconds'");
     let access = world.refresh(&tokens.refresh).await.text("access_token");

@@ -150,12 +150,12 @@ async fn a_row_that_others_hold_is_written_the_next_time() {
     let world = World::new().await;
     let tokens = world.signed_in("alice", "member").await;
     world.get("/api/v1/me", &tokens.access).await;
-    let mut holder = world.connection();
-    holder.batch_execute("BEGIN; SELECT * FROM refresh_tokens FOR UPDATE").unwrap();
+    let mut owner = world.connection();
+    owner.batch_execute("BEGIN; SELECT * FROM refresh_tokens FOR UPDATE").unwrap();
     world.flush().await;
     let used = "SELECT used_generation::bigint AS count FROM refresh_tokens";
     assert_eq!(world.count(used), 0);
-    holder.batch_execute("COMMIT").unwrap();
+    owner.batch_execute("COMMIT").unwrap();
     world.flush().await;
     assert_eq!(world.count(used), 1);
 }
@@ -290,11 +290,11 @@ async fn a_personal_tokens_row_that_others_hold_is_written_the_next_time() {
     let tokens = world.signed_in("alice", "member").await;
     let (token, _) = world.personal_token(&tokens.access, "notes:read").await;
     assert_eq!(world.get("/api/v1/notes", &token).await.status, 200);
-    let mut holder = world.connection();
-    holder.batch_execute("BEGIN; SELECT * FROM personal_tokens FOR UPDATE").unwrap();
+    let mut owner = world.connection();
+    owner.batch_execute("BEGIN; SELECT * FROM personal_tokens FOR UPDATE").unwrap();
     world.flush().await;
     assert_eq!(uses_of_tokens(&world), 0);
-    holder.batch_execute("COMMIT").unwrap();
+    owner.batch_execute("COMMIT").unwrap();
     world.flush().await;
     assert_eq!(uses_of_tokens(&world), 1);
 }
@@ -312,7 +312,7 @@ async fn uses_of_sessions_and_tokens_that_cannot_be_written_are_written_the_next
         world.sql(&format!(
             "CREATE TRIGGER refuse BEFORE UPDATE ON {table} FOR EACH ROW EXECUTE FUNCTION refuse()"
         ));
-        world.services.recorder.last_use.flush(&world.services.core.database).await.unwrap_err();
+        world.state.recorder.last_use.flush(&world.state.core.database).await.unwrap_err();
         assert_eq!(uses_of_tokens(&world), 0, "{table}");
         world.sql(&format!("DROP TRIGGER refuse ON {table}"));
         world.flush().await;

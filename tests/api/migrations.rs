@@ -59,8 +59,8 @@ fn eight_at_once_migrate_one_database() {
 #[test]
 fn migrated_database_waits_for_nobodys_lock() {
     let database = TestDatabase::make();
-    let mut holder = Database::connect(&database.url).unwrap();
-    holder
+    let mut owner = Database::connect(&database.url).unwrap();
+    owner
         .batch_execute("DROP INDEX notes_by_sharing; SELECT pg_advisory_lock(x'646f6f7277617264'::bigint)")
         .unwrap();
     let (done, ran) = std::sync::mpsc::channel();
@@ -240,24 +240,18 @@ async fn what_is_past_its_time_is_pruned_and_reuse_is_noticed_for_as_long_as_a_s
     world.advance(TimeDelta::days(20));
     let days = |days: u64| Duration::from_secs(days * 86_400);
     let retention = Retention { audit_events: days(400), refusals: days(7), known_addresses: days(90) };
-    let pruned = doorward::database::prune::run(&world.services.core.database, retention, |_| ())
-        .await
-        .unwrap()
-        .unwrap();
+    let pruned =
+        doorward::database::prune::run(&world.state.core.database, retention, |_| ()).await.unwrap().unwrap();
     assert_eq!(pruned.total(), pruned.attempts, "{pruned:?}");
     world.refresh(&tokens.refresh).await.refused("refresh_token_reused");
     world.advance(TimeDelta::days(80));
-    let pruned = doorward::database::prune::run(&world.services.core.database, retention, |_| ())
-        .await
-        .unwrap()
-        .unwrap();
+    let pruned =
+        doorward::database::prune::run(&world.state.core.database, retention, |_| ()).await.unwrap().unwrap();
     assert_eq!((pruned.sessions, pruned.revocations), (1, 1), "{pruned:?}");
     world.refresh(&live.text("refresh_token")).await.refused("refresh_token_unknown");
     world.advance(TimeDelta::days(400));
-    let pruned = doorward::database::prune::run(&world.services.core.database, retention, |_| ())
-        .await
-        .unwrap()
-        .unwrap();
+    let pruned =
+        doorward::database::prune::run(&world.state.core.database, retention, |_| ()).await.unwrap().unwrap();
     assert!(pruned.audit_events > 0 && world.count("SELECT count(*) FROM audit_events") == 0, "{pruned:?}");
 }
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Answer, Browser, PASSWORD, PUBLIC_URL, Tokens, World};
 
-fn flaw(refused: &Answer) -> (&str, &str) {
+fn field_error(refused: &Answer) -> (&str, &str) {
     let error = &refused.refused("validation_failed").body["errors"][0];
     (error["pointer"].as_str().unwrap(), error["code"].as_str().unwrap())
 }
@@ -25,13 +25,13 @@ async fn new_usernames_have_no_colon() {
     for name in ["c:d", "c\u{ff1a}d"] {
         let body = json!({ "username": name, "password": PASSWORD });
         let made = world.post("/api/v1/users", &admin.access, body.clone()).await;
-        assert_eq!(flaw(&made), ("/username", "colon"));
+        assert_eq!(field_error(&made), ("/username", "colon"));
         let registered = world.ask(Method::POST, "/api/v1/auth/register").json(&body).send().await;
-        assert_eq!(flaw(&registered), ("/username", "colon"));
-        assert_eq!(flaw(&rename(&world, &alice, name).await), ("/username", "colon"));
+        assert_eq!(field_error(&registered), ("/username", "colon"));
+        assert_eq!(field_error(&rename(&world, &alice, name).await), ("/username", "colon"));
         let path = format!("/api/v1/users/{kept}");
         let renamed = world.patch(&path, &admin.access, json!({ "username": name })).await;
-        assert_eq!(flaw(&renamed), ("/username", "colon"));
+        assert_eq!(field_error(&renamed), ("/username", "colon"));
     }
     // A user with such a name keeps it when other things change, and may change its spelling.
     let path = format!("/api/v1/users/{kept}");
@@ -60,10 +60,10 @@ async fn nobody_takes_an_address_for_their_own_username() {
     let admin = world.login("admin").await;
     let alice = world.signed_in("alice", "member").await;
     for name in ["ceo\u{ff20}corp.example", "ceo\u{fe6b}corp.example", "ceo@corp.example"] {
-        assert_eq!(flaw(&rename(&world, &alice, name).await), ("/username", "at_sign"), "{name}");
+        assert_eq!(field_error(&rename(&world, &alice, name).await), ("/username", "at_sign"), "{name}");
         let body = json!({ "username": name, "password": PASSWORD });
         let registered = world.ask(Method::POST, "/api/v1/auth/register").json(&body).send().await;
-        assert_eq!(flaw(&registered), ("/username", "at_sign"), "{name}");
+        assert_eq!(field_error(&registered), ("/username", "at_sign"), "{name}");
         let mut browser = Browser::signed_in(&world, "alice").await;
         let typed = [("username", name), ("email", ""), ("current_password", PASSWORD)];
         let page = browser.fill_in("/account", "/account", &typed).await;

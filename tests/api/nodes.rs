@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::TimeDelta;
 use diesel_migrations::MigrationHarness;
-use doorward::app::node::{self, Watch};
+use doorward::app::node::{self, NodeWatch};
 use doorward::database::migrate::MIGRATIONS;
 use doorward::database::nodes::{self, Node};
 use doorward::database::{Database, migrate};
@@ -94,11 +94,11 @@ async fn new_key_takes_the_lifetime_of_the_last_one_without_nodes() {
 #[actix_web::test]
 async fn node_whose_row_is_gone_reports_itself_again() {
     let world = World::new().await;
-    let mut watch = Watch::default();
+    let mut watch = NodeWatch::default();
     let own = node::of(&settings());
-    watch.report(&world.services.core.database, &own).await.expect("the database");
+    watch.report(&world.state.core.database, &own).await.expect("the database");
     world.sql("DELETE FROM nodes");
-    watch.report(&world.services.core.database, &own).await.expect("the database");
+    watch.report(&world.state.core.database, &own).await.expect("the database");
     assert_eq!(live(&world), [own.name]);
 }
 

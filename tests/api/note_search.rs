@@ -40,7 +40,7 @@ async fn search_all(world: &World, tokens: &Tokens, q: &str) -> (Vec<String>, us
 }
 
 async fn refold_all(world: &World) {
-    while refold::run_batch(&world.services.core.database).await.unwrap() {}
+    while refold::run_batch(&world.state.core.database).await.unwrap() {}
 }
 
 #[actix_web::test]
@@ -120,7 +120,7 @@ async fn notes_are_folded_in_batches_and_unchanged() {
     };
     let before = fingerprint();
     let mut left = vec![unfolded()];
-    while refold::run_batch(&world.services.core.database).await.unwrap() {
+    while refold::run_batch(&world.state.core.database).await.unwrap() {
         left.push(unfolded());
     }
     assert_eq!((left, unfolded()), (vec![450, 250, 50], 0));
@@ -134,12 +134,12 @@ async fn one_node_folds_at_a_time() {
     world.sql(
         "INSERT INTO notes (id, owner_id, title, body) SELECT gen_random_uuid(), id, 'x', '' FROM users",
     );
-    let mut holder = Database::connect(&world.database.url).unwrap();
+    let mut owner = Database::connect(&world.database.url).unwrap();
     let take = "SELECT pg_advisory_lock(x'7265666f6c64'::bigint)";
-    diesel::RunQueryDsl::execute(diesel::sql_query(take), &mut holder).unwrap();
-    assert!(!refold::run_batch(&world.services.core.database).await.unwrap());
+    diesel::RunQueryDsl::execute(diesel::sql_query(take), &mut owner).unwrap();
+    assert!(!refold::run_batch(&world.state.core.database).await.unwrap());
     assert_eq!(world.count("SELECT count(*) FROM notes WHERE search_text IS NULL"), 1);
-    drop(holder);
+    drop(owner);
 }
 
 #[actix_web::test]

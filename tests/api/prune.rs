@@ -62,20 +62,20 @@ async fn of_two_nodes_one_prunes_and_the_other_leaves_it_to_it() {
     let world = World::new().await;
     let other = world.another_node().await;
     old_events(&world);
-    let mut holder = world.connection();
-    holder.batch_execute(&format!("BEGIN; SELECT pg_advisory_xact_lock({LOCK})")).unwrap();
+    let mut owner = world.connection();
+    owner.batch_execute(&format!("BEGIN; SELECT pg_advisory_xact_lock({LOCK})")).unwrap();
     let mut batches = 0;
-    let run = prune::run(&other.services.core.database, retention(), |_| batches += 1).await.unwrap();
+    let run = prune::run(&other.state.core.database, retention(), |_| batches += 1).await.unwrap();
     assert!(run.is_none() && batches == 0);
     let said = doorward_json(&world, &["prune", "--json"]);
     assert_eq!((&said["elsewhere"], &said["audit_events"]), (&true.into(), &0.into()));
     assert!(doorward(&world, &["prune"]).0.contains("Another process is pruning"));
     assert_eq!(world.count("SELECT count(*) FROM audit_events"), 12_001);
-    holder.batch_execute("COMMIT").unwrap();
+    owner.batch_execute("COMMIT").unwrap();
 
     // When both run at once, each batch belongs to one of them, and neither of them fails.
     let of = |world: &World| {
-        let database = world.services.core.database.clone();
+        let database = world.state.core.database.clone();
         async move {
             let mut deleted = Pruned::default();
             prune::run(&database, retention(), |batch| deleted.add(batch)).await.unwrap();
@@ -83,7 +83,7 @@ async fn of_two_nodes_one_prunes_and_the_other_leaves_it_to_it() {
         }
     };
     let (one, two) = tokio::join!(of(&world), of(&other));
-    let rest = prune::run(&world.services.core.database, retention(), |_| ()).await.unwrap().unwrap();
+    let rest = prune::run(&world.state.core.database, retention(), |_| ()).await.unwrap().unwrap();
     assert_eq!(one + two + rest.audit_events, 12_000);
     assert_eq!(world.count("SELECT count(*) FROM audit_events"), 1);
 }
@@ -94,7 +94,7 @@ async fn a_dry_run_deletes_nothing_and_counts_what_a_run_then_deletes() {
     let tokens = world.signed_in("alice", "member").await;
     world.personal_token(&tokens.access, "notes:read").await;
     world.get("/api/v1/me", "nonsense").await.refused("token_malformed");
-    world.services.recorder.kept_refusals.flush(&world.services.core.database).await.unwrap();
+    world.state.recorder.kept_refusals.flush(&world.state.core.database).await.unwrap();
     world.post("/api/v1/auth/logout", &tokens.access, serde_json::json!({})).await;
     world.advance(TimeDelta::days(500));
     old_events(&world);
@@ -125,17 +125,17 @@ async fn a_nodes_own_run_counts_what_it_deleted_and_says_when_it_was() {
     let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
     let handle = recorder.handle();
     let _recorded = metrics::set_default_local_recorder(&recorder);
-    doorward::app::background::prune(&world.services, retention()).await;
+    doorward::app::background::prune(&world.state, retention()).await;
     let rendered = handle.render();
     assert!(rendered.contains("doorward_pruned_rows_total{kind=\"audit_events\"} 12000"), "{rendered}");
     let at = rendered.lines().find_map(|line| line.strip_prefix("doorward_pruned_at_seconds ")).unwrap();
-    let age = world.services.core.clock.now().timestamp() as f64 - at.parse::<f64>().unwrap();
+    let age = world.state.core.clock.now().timestamp() as f64 - at.parse::<f64>().unwrap();
     assert!((0.0..600.0).contains(&age), "{rendered}");
 }
 
 /// Prunes, and counts the remaining sessions.
 async fn sessions_left(world: &World) -> i64 {
-    prune::run(&world.services.core.database, retention(), |_| ()).await.unwrap().unwrap();
+    prune::run(&world.state.core.database, retention(), |_| ()).await.unwrap().unwrap();
     world.count("SELECT count(*) FROM sessions")
 }
 

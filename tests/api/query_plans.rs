@@ -6,8 +6,8 @@ use diesel::sql_types::{BigInt, Text};
 use diesel::{Connection, PgConnection, QueryResult, QueryableByName, RunQueryDsl};
 use doorward::audit::refusals::{self, Lane};
 use doorward::digest::Digest;
-use doorward::sessions::end::{self, Which};
-use doorward::sessions::life;
+use doorward::sessions::end::{self, SessionSelection};
+use doorward::sessions::history;
 
 use crate::support::World;
 
@@ -47,16 +47,17 @@ async fn sessions_are_found_by_indexes_however_they_are_named() {
     let id = world.text("SELECT session_id::text AS text FROM refresh_tokens").parse().unwrap();
     let digest = Digest::from([7; 32]);
     for which in [
-        Which::These(vec![id]),
-        Which::AllOf(id),
-        Which::OthersOf(id, id),
-        Which::OneOf(id, id),
-        Which::OfRefreshToken(id, digest),
+        SessionSelection::These(vec![id]),
+        SessionSelection::AllOf(id),
+        SessionSelection::OthersOf(id, id),
+        SessionSelection::OneOf(id, id),
+        SessionSelection::OfRefreshToken(id, digest),
     ] {
         let find = |connection: &mut PgConnection| end::find_unended(connection, &which).map(|_| ());
         assert_eq!(find_scanned(connection, find), Vec::<String>::new(), "{which:?}");
     }
-    let find = |connection: &mut PgConnection| life::find_life(connection, id, Some(digest)).map(|_| ());
+    let find =
+        |connection: &mut PgConnection| history::find_history(connection, id, Some(digest)).map(|_| ());
     assert_eq!(find_scanned(connection, find), Vec::<String>::new());
     let by_digest = |connection: &mut PgConnection| {
         diesel::sql_query("SELECT FROM refresh_tokens WHERE secret_digest = ''")
@@ -86,7 +87,7 @@ async fn lane_within_its_bound_is_not_counted() {
     let find = |room| {
         let mut found = (None, 0);
         let ended: QueryResult<()> = world.connection().transaction(|connection| {
-            let newest = refusals::find_newest_to_go(connection, Lane::Proven, room)?;
+            let newest = refusals::find_newest_to_go(connection, Lane::Verified, room)?;
             let read: Read = diesel::sql_query(
                 "SELECT seq_tup_read + idx_tup_fetch AS rows FROM pg_stat_xact_user_tables WHERE relname = 'refusals'",
             )

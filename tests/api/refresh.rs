@@ -65,12 +65,12 @@ async fn what_is_decided_together_is_decided_for_each_by_itself() {
         }
     }
     // While the roles are locked, the first requests wait for them and the others collect in the queue.
-    let mut holder = world.connection();
-    holder.batch_execute("SET idle_in_transaction_session_timeout = 0; BEGIN; LOCK TABLE roles").unwrap();
+    let mut owner = world.connection();
+    owner.batch_execute("SET idle_in_transaction_session_timeout = 0; BEGIN; LOCK TABLE roles").unwrap();
     let answers = join_all(asked.iter().map(|(_, tokens)| world.refresh(&tokens.refresh)));
     let (answers, ()) = tokio::join!(answers, async {
         tokio::time::sleep(Duration::from_millis(500)).await;
-        holder.batch_execute("ROLLBACK").unwrap();
+        owner.batch_execute("ROLLBACK").unwrap();
     });
     for ((kind, tokens), answer) in asked.iter().zip(answers) {
         let expected = match *kind {
@@ -112,13 +112,13 @@ async fn a_row_that_somebody_holds_holds_nobody_else_up() {
     for number in 0..12 {
         others.push(world.signed_in(&format!("other{number}"), "member").await);
     }
-    let mut holder = world.connection();
+    let mut owner = world.connection();
     let of_alice = "SELECT t.* FROM refresh_tokens t JOIN sessions s ON s.id = t.session_id
                     JOIN users u ON u.id = s.user_id WHERE u.username = 'alice' FOR UPDATE OF t";
-    holder.batch_execute(&format!("BEGIN; {of_alice}")).unwrap();
+    owner.batch_execute(&format!("BEGIN; {of_alice}")).unwrap();
     let others = async {
         let answers = join_all(others.iter().map(|tokens| world.refresh(&tokens.refresh))).await;
-        holder.batch_execute("ROLLBACK").unwrap();
+        owner.batch_execute("ROLLBACK").unwrap();
         answers
     };
     let (held, others) = tokio::join!(world.refresh(&held.refresh), others);
@@ -388,7 +388,7 @@ async fn the_record_of_a_refused_refresh_names_the_check_that_refused_it() {
         }
         let refused = world.ask(Method::POST, "/api/v1/auth/refresh").json(&body).send().await;
         let request_id = refused.refused(code).text("request_id");
-        world.services.recorder.kept_refusals.flush(&world.services.core.database).await.unwrap();
+        world.state.recorder.kept_refusals.flush(&world.state.core.database).await.unwrap();
         let failed = format!(
             "SELECT line->>'check' AS text FROM refusals, jsonb_array_elements(checks) AS line
              WHERE request_id = '{request_id}' AND line->>'outcome' = 'failed'"
@@ -402,16 +402,16 @@ async fn the_use_of_a_token_that_is_kept_is_noted_and_a_rotation_stands_in_the_r
     let world = World::with(|settings| settings.simplejwt_routes = SimplejwtRoutes::On).await;
     let tokens = world.signed_in("alice", "member").await;
     let noted = || world.text("SELECT last_used_at::text AS text FROM sessions");
-    let begun = noted();
+    let started = noted();
     world.advance(LATER);
     let rotated = Tokens::of(&world.refresh(&tokens.refresh).await);
     world.flush().await;
-    assert_eq!(noted(), begun);
+    assert_eq!(noted(), started);
     let keep = json!({ "refresh": rotated.refresh });
     let kept = world.ask(Method::POST, "/api/token/refresh/").json(&keep).send().await;
     assert_eq!(kept.status, 200, "{}", kept.body);
     world.flush().await;
-    assert_ne!(noted(), begun);
+    assert_ne!(noted(), started);
 }
 
 #[actix_web::test]

@@ -104,7 +104,7 @@ mod panics {
     use doorward::app::route_table;
     use doorward::clock::Clock;
     use doorward::config::SimplejwtRoutes;
-    use doorward::refusal::Rendering;
+    use doorward::refusal::RenderContext;
 
     async fn explode() -> HttpResponse {
         panic!("on purpose, with a secret");
@@ -112,7 +112,7 @@ mod panics {
 
     async fn refuse_panic(path: &str, accept: &str) -> HttpResponse {
         let app = App::new()
-            .app_data(web::Data::new(Rendering { base: "http://x".into(), clock: Clock::default() }))
+            .app_data(web::Data::new(RenderContext { base: "http://x".into(), clock: Clock::default() }))
             .app_data(web::Data::new(route_table(SimplejwtRoutes::On)))
             .wrap(from_fn(finish))
             .route("/fine", web::get().to(HttpResponse::Ok))

@@ -420,7 +420,7 @@ async fn renewal_holds_while_the_feed_is_silent() {
     let mut world = World::with(|settings| settings.refresh_grace = Duration::from_secs(600)).await;
     world.user("alice", "member");
     world.stop_following();
-    while world.services.core.database.feed().state() != FeedState::Silent {
+    while world.state.core.database.feed().state() != FeedState::Silent {
         tokio::task::yield_now().await;
     }
     let mut browser = Browser::signed_in(&world, "alice").await;

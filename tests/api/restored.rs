@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use diesel::connection::SimpleConnection;
-use doorward::cache::reapply::repeat_what_is_lost;
-use doorward::tokens::recent::Recent;
-use doorward::tokens::revocation::{News, Revoked};
+use doorward::cache::reapply::reapply_lost;
+use doorward::tokens::recently_revoked::RecentlyRevoked;
+use doorward::tokens::revocation::{FeedEvent, Revocation};
 use metrics_exporter_prometheus::PrometheusBuilder;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -63,7 +63,7 @@ impl Backup {
 }
 
 /// Every kind of credential of one account.
-struct Holdings<'a> {
+struct AccountCredentials<'a> {
     tokens: Tokens,
     browser: Browser<'a>,
     script: String,
@@ -77,7 +77,7 @@ async fn link_for(world: &World, admin: &Tokens, id: uuid::Uuid) -> String {
     made.text("link").strip_prefix(crate::support::PUBLIC_URL).unwrap().to_owned()
 }
 
-impl<'a> Holdings<'a> {
+impl<'a> AccountCredentials<'a> {
     async fn of(world: &'a World, name: &str, link: String) -> Self {
         let tokens = world.login(name).await;
         let (script, _) = world.personal_token(&tokens.access, "notes:read").await;
@@ -85,9 +85,9 @@ impl<'a> Holdings<'a> {
     }
 
     /// Moves the credentials to another node.
-    fn shown_to<'b>(self, world: &'b World) -> Holdings<'b> {
+    fn shown_to<'b>(self, world: &'b World) -> AccountCredentials<'b> {
         let Self { tokens, browser, script, link } = self;
-        Holdings { tokens, browser: Browser::with(world, browser.cookies), script, link }
+        AccountCredentials { tokens, browser: Browser::with(world, browser.cookies), script, link }
     }
 
     async fn are_good(&mut self, world: &World) {
@@ -128,7 +128,7 @@ async fn what_a_restore_brought_back_to_life_is_dead_on_every_node_once_restored
     let bob = world.user("bob", "member");
     let admin = world.signed_in("root", "admin").await;
     let link = link_for(&world, &admin, bob).await;
-    let mut alice = Holdings::of(&world, "alice", link).await;
+    let mut alice = AccountCredentials::of(&world, "alice", link).await;
     alice.are_good(&world).await;
     let leaked = kids(&world.ask(Method::GET, "/.well-known/jwks.json").send().await);
     let backup = Backup::make(&world);
@@ -195,7 +195,7 @@ async fn what_a_running_node_remembers_to_be_ended_it_ends_again_when_the_databa
     world.user("alice", "member");
     let admin = world.signed_in("root", "admin").await;
     let link = link_for(&world, &admin, dave).await;
-    let mut alice = Holdings::of(&world, "alice", link).await;
+    let mut alice = AccountCredentials::of(&world, "alice", link).await;
     alice.are_good(&world).await;
     let other = world.another_node().await;
     let leaked = kids(&world.ask(Method::GET, "/.well-known/jwks.json").send().await);
@@ -218,9 +218,9 @@ async fn what_a_running_node_remembers_to_be_ended_it_ends_again_when_the_databa
     assert!(!doctor().contains("history"));
 
     backup.put_back(&world);
-    let begun = std::time::Instant::now();
+    let started = std::time::Instant::now();
     while world.events("database_went_back") == 0 {
-        assert!(begun.elapsed().as_secs() < 10, "no node has noticed");
+        assert!(started.elapsed().as_secs() < 10, "no node has noticed");
         actix_web::rt::time::sleep(std::time::Duration::from_millis(10)).await;
     }
     for node in [&world, &other] {
@@ -259,11 +259,11 @@ async fn what_a_running_node_remembers_to_be_ended_it_ends_again_when_the_databa
             WHERE datname = current_database() AND application_name = 'doorward-feed'",
         )
         .unwrap();
-    let begun = std::time::Instant::now();
+    let started = std::time::Instant::now();
     let feeds = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
         AND application_name = 'doorward-feed' AND query LIKE '%revocations%'";
     while world.count(feeds) < 2 {
-        assert!(begun.elapsed().as_secs() < 10, "the feeds are not back");
+        assert!(started.elapsed().as_secs() < 10, "the feeds are not back");
         actix_web::rt::time::sleep(std::time::Duration::from_millis(10)).await;
     }
     let third = world.another_node().await;
@@ -274,19 +274,19 @@ async fn what_a_running_node_remembers_to_be_ended_it_ends_again_when_the_databa
 }
 
 /// Returns the cache entries of a node that read these events a minute ago.
-fn read_of(world: &World, ended: &[(Revoked, &str)]) -> Recent {
-    let revoked_at = world.services.core.clock.now() - TimeDelta::minutes(1);
+fn read_of(world: &World, ended: &[(Revocation, &str)]) -> RecentlyRevoked {
+    let revoked_at = world.state.core.clock.now() - TimeDelta::minutes(1);
     let matters_until = revoked_at + TimeDelta::days(1);
-    let news = ended.iter().cloned().map(|(revoked, reason)| News {
+    let events = ended.iter().cloned().map(|(revoked, reason)| FeedEvent {
         revoked,
         age: Duration::ZERO,
         reason: reason.to_owned(),
         revoked_at,
         matters_until,
     });
-    let mut recent = Recent::default();
-    recent.note(&news.collect::<Vec<_>>());
-    recent
+    let mut recently_revoked = RecentlyRevoked::default();
+    recently_revoked.record(&events.collect::<Vec<_>>());
+    recently_revoked
 }
 
 #[actix_web::test]
@@ -304,10 +304,11 @@ async fn each_kind_of_end_that_is_lost_alone_is_noticed_repeated_and_counted() {
         "SELECT string_agg(s.id::text, ' ') AS text FROM sessions s JOIN users u ON u.id = s.user_id
         WHERE u.username = 'bob'";
     let sessions = world.text(sessions);
-    let sessions = sessions.split(' ').map(|id| (Revoked::Session(id.parse().unwrap()), "logout"));
+    let sessions = sessions.split(' ').map(|id| (Revocation::Session(id.parse().unwrap()), "logout"));
     let tokens =
-        scripts.iter().map(|(_, id)| (Revoked::PersonalToken(id.parse().unwrap()), "revoked_by_user"));
-    let gone = [(Revoked::Session(carol), "logout"), (Revoked::PersonalToken(carol), "revoked_by_user")];
+        scripts.iter().map(|(_, id)| (Revocation::PersonalToken(id.parse().unwrap()), "revoked_by_user"));
+    let gone =
+        [(Revocation::Session(carol), "logout"), (Revocation::PersonalToken(carol), "revoked_by_user")];
     let told = |sessions: u8, tokens: u8, keys: u8, accounts: Value| {
         json!({
             "sessions_ended": sessions,
@@ -322,17 +323,17 @@ async fn each_kind_of_end_that_is_lost_alone_is_noticed_repeated_and_counted() {
         ("personal tokens", tokens.collect(), Some(told(0, 2, 0, json!({})))),
         (
             "an account",
-            vec![(Revoked::UserBelow(carol, 2), "account_disabled")],
+            vec![(Revocation::UserBelow(carol, 2), "account_disabled")],
             Some(told(0, 0, 0, json!({ "carol": "disabled" }))),
         ),
-        ("a key", vec![(Revoked::Key(kid), "key_revoked")], Some(told(0, 0, 1, json!({})))),
+        ("a key", vec![(Revocation::Key(kid), "key_revoked")], Some(told(0, 0, 1, json!({})))),
         ("what stands here no more", gone.to_vec(), None),
     ] {
-        let recent = read_of(&world, &ended);
+        let recently_revoked = read_of(&world, &ended);
         let recorder = PrometheusBuilder::new().build_recorder();
         for _ in 0..2 {
             metrics::with_local_recorder(&recorder, || {
-                repeat_what_is_lost(&mut world.connection(), &recent, &world.services.core.secret_keys)
+                reapply_lost(&mut world.connection(), &recently_revoked, &world.state.core.secret_keys)
                     .unwrap();
             });
         }
@@ -379,13 +380,13 @@ async fn each_kind_of_end_that_is_lost_alone_is_noticed_repeated_and_counted() {
 async fn lost_is_what_the_database_has_no_row_of_and_nothing_else() {
     let world = World::new().await;
     let ids: [uuid::Uuid; 5] = std::array::from_fn(|_| doorward::random::id());
-    let ended = ids.map(|id| (Revoked::Session(id), "logout"));
-    let recent = read_of(&world, &ended);
-    let lost = || -> Vec<Revoked> {
-        let lost = recent.find_lost(&mut world.connection()).unwrap();
-        lost.into_iter().map(|news| news.revoked).collect()
+    let ended = ids.map(|id| (Revocation::Session(id), "logout"));
+    let recently_revoked = read_of(&world, &ended);
+    let lost = || -> Vec<Revocation> {
+        let lost = recently_revoked.find_lost(&mut world.connection()).unwrap();
+        lost.into_iter().map(|event| event.revoked).collect()
     };
-    assert_eq!(lost(), ids.map(Revoked::Session));
+    assert_eq!(lost(), ids.map(Revocation::Session));
     // Neither a row of another kind nor an older row counts.
     let row = |at: usize, kind: &str, age: &str| {
         world.sql(&format!(
@@ -399,7 +400,7 @@ async fn lost_is_what_the_database_has_no_row_of_and_nothing_else() {
     assert_eq!(lost().len(), 5);
     row(1, "session", "0");
     row(3, "session", "10 seconds");
-    assert_eq!(lost(), [ids[0], ids[2], ids[4]].map(Revoked::Session));
+    assert_eq!(lost(), [ids[0], ids[2], ids[4]].map(Revocation::Session));
     // Rows that no longer affect any token were pruned.
     world.advance(TimeDelta::days(3));
     assert!(lost().is_empty());
@@ -412,13 +413,13 @@ async fn what_was_begun_since_and_what_is_to_be_kept_is_left_alone() {
     let bob = world.user("bob", "member");
     let admin = world.signed_in("root", "admin").await;
     let link = link_for(&world, &admin, bob).await;
-    let mut before = Holdings::of(&world, "alice", link).await;
+    let mut before = AccountCredentials::of(&world, "alice", link).await;
     before.are_good(&world).await;
     let since = world.text(
         "SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') AS text",
     );
     let link = link_for(&world, &world.login("root").await, bob).await;
-    let mut after = Holdings::of(&world, "alice", link).await;
+    let mut after = AccountCredentials::of(&world, "alice", link).await;
     after.are_good(&world).await;
 
     let all = ["restored", "--since", &since, "--keep-sessions", "--keep-personal-tokens"];

@@ -428,7 +428,7 @@ fn the_page_for_those_who_come_from_there_names_codes_that_there_are() {
         page.split("](/problems/").skip(1).map(|rest| rest.split(')').next().unwrap()).collect();
     assert!(named.len() > 20, "{named:?}");
     for name in named {
-        assert!(Code::find(name).is_some(), "{name}");
+        assert!(Code::parse(name).is_some(), "{name}");
         assert!(
             page.contains(&format!("[`{name}`](/problems/{name})")),
             "{name}: the link is called otherwise"

@@ -7,7 +7,7 @@ use futures_util::{StreamExt, stream};
 use serde_json::json;
 
 use crate::abuse::{
-    ELSEWHERE, HOME, Hashes, ask_from, behind_a_proxy, count, guess, held, limited, login, use_up,
+    ELSEWHERE, HOME, HashCounter, ask_from, behind_a_proxy, count, guess, held, limited, login, use_up,
 };
 use crate::support::{Answer, Browser, PASSWORD, World};
 
@@ -135,7 +135,7 @@ async fn of_forty_at_once_past_the_limit_one_is_hashed() {
     let one = past_limit().await;
     let other = one.another_node_with(low_limit).await;
     let nodes = [&one, &other];
-    let hashes = Hashes::of(&nodes);
+    let hashes = HashCounter::of(&nodes);
     let answers = join_all((0..40).map(|at| guess(nodes[at % 2], HOME, "owner"))).await;
     assert_eq!(hashes.since(), 1);
     assert_eq!((count(&answers, 401), count(&answers, 429)), (1, 39));

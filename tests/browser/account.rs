@@ -5,7 +5,7 @@ use fantoccini::Locator;
 use tokio::net::TcpListener;
 
 use crate::chromium::{Chromium, Look};
-use crate::elsewhere::serve;
+use crate::other_origin::serve;
 use crate::support::{PASSWORD, World};
 
 #[actix_web::test]

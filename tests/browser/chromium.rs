@@ -105,12 +105,12 @@ impl Chromium {
             "//main//*[self::button or self::a][normalize-space()={text:?} or @aria-label={text:?}] | \
              //header//*[self::button or self::a][normalize-space()={text:?}]"
         );
-        let begun = std::time::Instant::now();
+        let started = std::time::Instant::now();
         loop {
             match self.find(Locator::XPath(&path)).await.click().await {
                 Ok(()) => return,
                 // The element belonged to the previous page, so look for it on the new one.
-                Err(error) if error.is_stale_element_reference() && begun.elapsed() < PATIENCE => {}
+                Err(error) if error.is_stale_element_reference() && started.elapsed() < PATIENCE => {}
                 Err(error) => panic!("{text:?}: {error}"),
             }
         }
@@ -129,13 +129,13 @@ impl Chromium {
     pub fn shows(&self, needle: &str) -> impl Future<Output = ()> {
         let caller = std::panic::Location::caller();
         async move {
-            let begun = std::time::Instant::now();
+            let started = std::time::Instant::now();
             loop {
                 let text = self.text().await;
                 if text.contains(needle) {
                     return;
                 }
-                assert!(begun.elapsed() < PATIENCE, "{caller}: no {needle:?} in {text}");
+                assert!(started.elapsed() < PATIENCE, "{caller}: no {needle:?} in {text}");
                 tokio::time::sleep(std::time::Duration::from_millis(20)).await;
             }
         }

@@ -79,8 +79,8 @@ async fn refused(world: &World) -> Answer {
     world.post("/api/v1/auth/logout", &gone.access, json!({})).await;
     world.get("/api/v1/me", "garbage").await;
     let refused = world.get("/api/v1/notes", &gone.access).await;
-    world.services.recorder.kept_refusals.flush(&world.services.core.database).await.unwrap();
-    world.services.recorder.refusal_counts.flush(&world.services.core.database).await.unwrap();
+    world.state.recorder.kept_refusals.flush(&world.state.core.database).await.unwrap();
+    world.state.recorder.refusal_counts.flush(&world.state.core.database).await.unwrap();
     refused
 }
 

@@ -1,10 +1,10 @@
 //! Runs the guide's browser client on a page of another origin, as an integrator would.
 
-use doorward::config::Origin;
+use doorward::config::WebOrigin;
 use tokio::net::TcpListener;
 
 use crate::chromium::Chromium;
-use crate::elsewhere::serve;
+use crate::other_origin::serve;
 use crate::support::{PASSWORD, World};
 
 const CLIENT: &str = include_str!("../../docs/examples/client.mjs");
@@ -13,7 +13,7 @@ const CLIENT: &str = include_str!("../../docs/examples/client.mjs");
 async fn the_guides_client_works_on_a_page_of_another_origin() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let origin = format!("http://{}", listener.local_addr().unwrap());
-    let world = World::with(|settings| settings.cors_origins = vec![Origin::read(&origin).unwrap()]).await;
+    let world = World::with(|settings| settings.cors_origins = vec![WebOrigin::read(&origin).unwrap()]).await;
     world.user("alice", "member");
     let page = format!(
         "<!doctype html><body></body><script type=\"module\">{CLIENT}

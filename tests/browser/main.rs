@@ -5,9 +5,9 @@
 mod account;
 mod admin;
 mod chromium;
-mod elsewhere;
 mod every_page;
 mod guide;
+mod other_origin;
 mod readme;
 #[allow(dead_code, unused_imports)] // the API's tests use all of it
 #[path = "../api/support/mod.rs"]

@@ -60,7 +60,7 @@ impl<'a> Ask<'a> {
 }
 
 /// The final outcome of a request. If it was done, also has the node that did it.
-pub enum Known {
+pub enum LastKnown {
     Done(usize, Answer),
     Refused(u16, Value),
 }
@@ -114,21 +114,21 @@ impl Caller {
 
     /// Sends a request to one node after the other until its outcome is known. Also returns whether an
     /// earlier attempt may have done it.
-    pub async fn until_known(&mut self, ask: Ask<'_>) -> Result<(Known, bool), Broken> {
-        let (begun, mut is_doubtful) = (Instant::now(), false);
+    pub async fn until_known(&mut self, ask: Ask<'_>) -> Result<(LastKnown, bool), Broken> {
+        let (started, mut is_doubtful) = (Instant::now(), false);
         loop {
             let node = self.next % self.nodes();
             self.next += 1;
             match self.once(node, ask).await {
                 Outcome::Acknowledged(answer) => {
                     tokio::time::sleep(PAUSE).await;
-                    return Ok((Known::Done(node, answer), is_doubtful));
+                    return Ok((LastKnown::Done(node, answer), is_doubtful));
                 }
-                Outcome::Refused(status, body) => return Ok((Known::Refused(status, body), is_doubtful)),
+                Outcome::Refused(status, body) => return Ok((LastKnown::Refused(status, body), is_doubtful)),
                 Outcome::Unknown => is_doubtful = true,
                 Outcome::Shed => {}
             }
-            if begun.elapsed() > PATIENCE {
+            if started.elapsed() > PATIENCE {
                 let how = format!("{} {} of {}: no answer in {PATIENCE:?}", ask.method, ask.path, self.name);
                 return Err(self.ledger.broke(Promise::Wrong, how));
             }
@@ -139,8 +139,8 @@ impl Caller {
     /// Repeats a request until it is done. Any refusal is wrong.
     pub async fn until_done(&mut self, ask: Ask<'_>) -> Result<(usize, Answer), Broken> {
         match self.until_known(ask).await?.0 {
-            Known::Done(node, answer) => Ok((node, answer)),
-            Known::Refused(status, body) => Err(self.was_refused(ask, status, &body)),
+            LastKnown::Done(node, answer) => Ok((node, answer)),
+            LastKnown::Refused(status, body) => Err(self.was_refused(ask, status, &body)),
         }
     }
 
@@ -164,7 +164,7 @@ impl Caller {
 
     /// Writes notes with different titles until one is acknowledged. Returns its path and body.
     pub async fn write_note(&mut self, token: &str) -> Result<(String, String), Broken> {
-        let begun = Instant::now();
+        let started = Instant::now();
         loop {
             let (title, body) = self.new_note();
             let note = json!({ "title": title, "body": body });
@@ -183,7 +183,7 @@ impl Caller {
                     return Ok((format!("/api/v1/notes/{}", text(&answer.json(), "id")), body));
                 }
                 Outcome::Refused(status, body) => return Err(self.was_refused(ask, status, &body)),
-                Outcome::Shed | Outcome::Unknown if begun.elapsed() > PATIENCE => {
+                Outcome::Shed | Outcome::Unknown if started.elapsed() > PATIENCE => {
                     return Err(self.ledger.broke(Promise::Wrong, format!("no note in {PATIENCE:?}")));
                 }
                 Outcome::Shed | Outcome::Unknown => tokio::time::sleep(PAUSE_AFTER_FAILURE).await,
@@ -212,11 +212,11 @@ pub async fn keep_a_diary(mut caller: Caller) -> Result<(), Broken> {
     while caller.goes_on() {
         let (path, body) = caller.write_note(&tokens.access).await?;
         match caller.until_known(Ask::get(&path, &tokens.access)).await?.0 {
-            Known::Done(_, answer) if text(&answer.json(), "body") == body => {}
-            Known::Done(..) | Known::Refused(404, _) => {
+            LastKnown::Done(_, answer) if text(&answer.json(), "body") == body => {}
+            LastKnown::Done(..) | LastKnown::Refused(404, _) => {
                 return Err(caller.ledger.broke(Promise::Lost, format!("{path} of {}", caller.name)));
             }
-            Known::Refused(status, body) => {
+            LastKnown::Refused(status, body) => {
                 return Err(caller.was_refused(Ask::get(&path, ""), status, &body));
             }
         }
@@ -329,9 +329,9 @@ async fn end_a_personal_token(caller: &mut Caller, main: &Tokens) -> Result<(), 
 /// since the node is then unknown.
 async fn delete(caller: &mut Caller, ask: Ask<'_>) -> Result<usize, Broken> {
     match caller.until_known(ask).await? {
-        (Known::Done(node, _), _) => Ok(node),
-        (Known::Refused(404, _), true) => Ok(usize::MAX),
-        (Known::Refused(status, body), _) => Err(caller.was_refused(ask, status, &body)),
+        (LastKnown::Done(node, _), _) => Ok(node),
+        (LastKnown::Refused(404, _), true) => Ok(usize::MAX),
+        (LastKnown::Refused(status, body), _) => Err(caller.was_refused(ask, status, &body)),
     }
 }
 
@@ -341,9 +341,9 @@ async fn change_password(caller: &mut Caller, token: &str) -> Result<usize, Brok
     let body = json!({ "current_password": caller.password, "new_password": new });
     let ask = Ask::post("/api/v1/me/password", token, &body);
     let node = match caller.until_known(ask).await? {
-        (Known::Done(node, _), _) => node,
-        (Known::Refused(422, _), true) => usize::MAX,
-        (Known::Refused(status, body), _) => return Err(caller.was_refused(ask, status, &body)),
+        (LastKnown::Done(node, _), _) => node,
+        (LastKnown::Refused(422, _), true) => usize::MAX,
+        (LastKnown::Refused(status, body), _) => return Err(caller.was_refused(ask, status, &body)),
     };
     caller.password = new.to_owned();
     Ok(node)
@@ -367,14 +367,14 @@ async fn watch_the_end(
                 }
                 Outcome::Acknowledged(_) if node == ended_by || began - ended_at > ENDED_WITHIN => {
                     let how = format!("{} at {node}, {:?} after its end", caller.name, began - ended_at);
-                    return Err(caller.ledger.broke(Promise::LetIn, how));
+                    return Err(caller.ledger.broke(Promise::Accepted, how));
                 }
                 Outcome::Acknowledged(_) => {}
                 Outcome::Shed | Outcome::Unknown => tokio::time::sleep(PAUSE_AFTER_FAILURE).await,
             }
             if ended_at.elapsed() > PATIENCE {
                 let how = format!("what {} ended is not refused in {PATIENCE:?}", caller.name);
-                return Err(caller.ledger.broke(Promise::LetIn, how));
+                return Err(caller.ledger.broke(Promise::Accepted, how));
             }
         }
     }
@@ -394,14 +394,14 @@ async fn use_what_is_dead(caller: &mut Caller, token: &str) -> Result<(), Broken
     let note = json!({ "title": title, "body": body });
     let ask = Ask::post("/api/v1/notes", token, &note);
     match caller.until_known(ask).await?.0 {
-        Known::Refused(401, refused) if is_over(&refused) => {
+        LastKnown::Refused(401, refused) if is_over(&refused) => {
             caller.ledger.note(&title, &body, Fate::Refused);
             Ok(())
         }
-        Known::Refused(status, refused) => Err(caller.was_refused(ask, status, &refused)),
-        Known::Done(..) => {
+        LastKnown::Refused(status, refused) => Err(caller.was_refused(ask, status, &refused)),
+        LastKnown::Done(..) => {
             caller.ledger.note(&title, &body, Fate::Acknowledged);
-            Err(caller.ledger.broke(Promise::LetIn, format!("{title} was written with a dead token")))
+            Err(caller.ledger.broke(Promise::Accepted, format!("{title} was written with a dead token")))
         }
     }
 }

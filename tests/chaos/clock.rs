@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use crate::client::{Ask, Caller, Known, Tokens, is_over, text};
+use crate::client::{Ask, Caller, LastKnown, Tokens, is_over, text};
 use crate::drill::rounds;
 use crate::ledger::{Broken, Ledger, Promise};
 use crate::load::on_a_runtime;
@@ -112,9 +112,9 @@ impl Drill {
         for chain in &mut self.chains {
             let ask = Ask::get("/api/v1/me", &chain.access);
             match self.caller.until_known(ask).await?.0 {
-                Known::Done(..) => {}
-                Known::Refused(401, body) if is_of_another_time(&body) => {}
-                Known::Refused(status, body) => return Err(self.caller.was_refused(ask, status, &body)),
+                LastKnown::Done(..) => {}
+                LastKnown::Refused(401, body) if is_of_another_time(&body) => {}
+                LastKnown::Refused(status, body) => return Err(self.caller.was_refused(ask, status, &body)),
             }
             *chain = self.caller.refresh(&chain.refresh).await?;
             for token in [&chain.access, &self.personal] {
@@ -132,12 +132,12 @@ impl Drill {
             ] {
                 for _ in 0..self.caller.nodes() {
                     match self.caller.until_known(ask).await?.0 {
-                        Known::Refused(401, body) if is_over(&body) || is_of_another_time(&body) => {}
-                        Known::Refused(status, body) => drop(self.caller.was_refused(ask, status, &body)),
-                        Known::Done(..) => {
+                        LastKnown::Refused(401, body) if is_over(&body) || is_of_another_time(&body) => {}
+                        LastKnown::Refused(status, body) => drop(self.caller.was_refused(ask, status, &body)),
+                        LastKnown::Done(..) => {
                             return Err(self
                                 .ledger
-                                .broke(Promise::LetIn, format!("{} {}", ask.method, ask.path)));
+                                .broke(Promise::Accepted, format!("{} {}", ask.method, ask.path)));
                         }
                     }
                 }
@@ -176,9 +176,9 @@ fn a_clock_that_jumps_revives_nothing_and_signs_nobody_out() {
             drill.end_something().await?;
             for by in [JUMPS[number % JUMPS.len()], "+0"] {
                 clock.set(by);
-                let begun = Instant::now();
+                let started = Instant::now();
                 drill.look().await?;
-                recoveries.push(begun.elapsed());
+                recoveries.push(started.elapsed());
             }
         }
         Ok(())
@@ -209,8 +209,8 @@ fn a_limit_is_not_over_because_the_clock_says_so() {
             clock.set(by);
             let body = json!({ "refresh_token": "dwr_nonsense" });
             match caller.until_known(Ask::post("/api/v1/auth/refresh", "", &body)).await?.0 {
-                Known::Done(..) => statuses.push(200),
-                Known::Refused(status, _) => statuses.push(status),
+                LastKnown::Done(..) => statuses.push(200),
+                LastKnown::Refused(status, _) => statuses.push(status),
             }
         }
         Ok(statuses)

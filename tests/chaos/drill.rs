@@ -121,10 +121,10 @@ impl Drill {
 
     /// Waits until every client is served again, or a promise is broken.
     pub fn settle(&self, since: Instant) {
-        let begun = Instant::now();
+        let started = Instant::now();
         while !self.ledger.is_calm_since(since, CALM) && self.ledger.books().broken.is_empty() {
             let said = || self.nodes.iter().map(Node::said).collect::<Vec<_>>().join("\n");
-            assert!(begun.elapsed() < PATIENCE, "{}: no calm in {PATIENCE:?}\n{}", self.fault, said());
+            assert!(started.elapsed() < PATIENCE, "{}: no calm in {PATIENCE:?}\n{}", self.fault, said());
             std::thread::sleep(PAUSE);
         }
     }

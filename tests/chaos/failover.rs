@@ -11,7 +11,7 @@ use crate::drill::{Drill, RECOVERY, Setup, rounds};
 use crate::load::on_a_runtime;
 use crate::node::{Node, PASSWORD};
 use crate::postgres::{self, Postgres, free_port};
-use crate::proxy::{Proxy, Way};
+use crate::proxy::{Behaviour, Proxy};
 use crate::wire::Connection;
 
 /// The time until every other node refuses what one node knows to be ended, and until ends that the database
@@ -89,13 +89,13 @@ fn done((status, body): (u16, Value)) -> Value {
 #[track_caller]
 fn refused(since: Instant, code: &str, ask: impl Fn() -> (u16, Value)) -> Value {
     loop {
-        let begun = Instant::now();
+        let started = Instant::now();
         let (status, body) = ask();
         if status == 401 {
             assert_eq!(body["code"], code, "{body}");
             return body;
         }
-        assert!(begun - since < ENDED_WITHIN, "{status} {body}, {:?} after", begun - since);
+        assert!(started - since < ENDED_WITHIN, "{status} {body}, {:?} after", started - since);
         std::thread::sleep(Duration::from_millis(10));
     }
 }
@@ -148,7 +148,7 @@ impl Asynchronous {
             "SELECT '' AS one, (replay_lsn = pg_current_wal_lsn())::text AS other FROM pg_stat_replication",
             "true",
         );
-        self.cable.set(Way::Refuse);
+        self.cable.set(Behaviour::Refuse);
         self.primary.wait_for("SELECT '' AS one, count(*)::text AS other FROM pg_stat_replication", "0");
     }
 }

@@ -50,7 +50,7 @@ pub struct Written {
 
 /// A session or token whose end was acknowledged.
 #[derive(Clone, Debug)]
-pub struct Revoked {
+pub struct EndedCredential {
     pub what: &'static str,
     /// The credential that was accepted before: an access token or a personal token.
     pub token: String,
@@ -60,7 +60,7 @@ pub struct Revoked {
 
 /// A session that no one ended, with its live refresh token.
 #[derive(Clone, Debug)]
-pub struct Kept {
+pub struct LiveSession {
     pub whose: String,
     pub refresh: String,
 }
@@ -75,7 +75,7 @@ pub enum Promise {
     /// A session has more than one live successor.
     TwoSuccessors,
     /// Something revoked was accepted.
-    LetIn,
+    Accepted,
     /// Someone was signed out without a reason.
     SignedOut,
     /// An answer had another status than promised, or came too late.
@@ -89,8 +89,8 @@ pub struct Books {
     pub unknown: u64,
     pub answers: BTreeMap<String, u64>,
     pub notes: Vec<Written>,
-    pub revoked: Vec<Revoked>,
-    pub kept: Vec<Kept>,
+    pub revoked: Vec<EndedCredential>,
+    pub kept: Vec<LiveSession>,
     pub broken: BTreeMap<Promise, (u64, Vec<String>)>,
     pub slowest: Duration,
     /// The start times of failed requests.
@@ -239,11 +239,11 @@ impl Ledger {
 
     pub fn revoked(&self, what: &'static str, token: &str, refresh: Option<&str>) {
         let refresh = refresh.map(str::to_owned);
-        self.books().revoked.push(Revoked { what, token: token.to_owned(), refresh });
+        self.books().revoked.push(EndedCredential { what, token: token.to_owned(), refresh });
     }
 
     pub fn keeps(&self, whose: &str, refresh: &str) {
-        self.books().kept.push(Kept { whose: whose.to_owned(), refresh: refresh.to_owned() });
+        self.books().kept.push(LiveSession { whose: whose.to_owned(), refresh: refresh.to_owned() });
     }
 }
 

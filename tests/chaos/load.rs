@@ -5,10 +5,10 @@ use std::thread::JoinHandle;
 use serde_json::json;
 
 use crate::client::{
-    Ask, Caller, Known, Tokens, ask_what_needs_no_database, end_things, is_over, keep_a_diary,
+    Ask, Caller, LastKnown, Tokens, ask_what_needs_no_database, end_things, is_over, keep_a_diary,
     refresh_together, text,
 };
-use crate::ledger::{Broken, Kept, Ledger, Promise, Revoked};
+use crate::ledger::{Broken, EndedCredential, Ledger, LiveSession, Promise};
 use crate::node::PASSWORD;
 use crate::postgres::Postgres;
 
@@ -137,7 +137,11 @@ async fn ask_for_all(ledger: Ledger, addresses: Vec<String>) -> Result<(), Broke
 }
 
 /// Checks that the session can still be refreshed on every node, and that each returns the same live token.
-async fn has_one_successor(ledger: &Ledger, callers: &mut [Caller], kept: &Kept) -> Result<(), Broken> {
+async fn has_one_successor(
+    ledger: &Ledger,
+    callers: &mut [Caller],
+    kept: &LiveSession,
+) -> Result<(), Broken> {
     let mut live: Option<Tokens> = None;
     for caller in callers.iter_mut() {
         let tokens = caller.refresh(&kept.refresh).await?;
@@ -156,7 +160,7 @@ async fn has_one_successor(ledger: &Ledger, callers: &mut [Caller], kept: &Kept)
     Ok(())
 }
 
-async fn is_refused(ledger: &Ledger, caller: &mut Caller, revoked: &Revoked) -> Result<(), Broken> {
+async fn is_refused(ledger: &Ledger, caller: &mut Caller, revoked: &EndedCredential) -> Result<(), Broken> {
     let body = json!({ "refresh_token": revoked.refresh });
     let asks = [
         Some(Ask::get("/api/v1/me", &revoked.token)),
@@ -164,10 +168,10 @@ async fn is_refused(ledger: &Ledger, caller: &mut Caller, revoked: &Revoked) -> 
     ];
     for ask in asks.into_iter().flatten() {
         match caller.until_known(ask).await?.0 {
-            Known::Refused(401, refused) if is_over(&refused) => {}
-            Known::Refused(status, refused) => drop(caller.was_refused(ask, status, &refused)),
-            Known::Done(..) => {
-                ledger.broke(Promise::LetIn, format!("{} {}: {}", ask.method, ask.path, revoked.what));
+            LastKnown::Refused(401, refused) if is_over(&refused) => {}
+            LastKnown::Refused(status, refused) => drop(caller.was_refused(ask, status, &refused)),
+            LastKnown::Done(..) => {
+                ledger.broke(Promise::Accepted, format!("{} {}: {}", ask.method, ask.path, revoked.what));
             }
         }
     }

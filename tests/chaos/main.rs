@@ -10,27 +10,27 @@
     clippy::disallowed_methods
 )]
 
-mod away;
 mod client;
 mod clock;
 mod crash;
-mod cut;
+mod cut_connections;
+mod disk_full;
 mod drill;
 #[path = "../../benches/driver/client.rs"]
 mod driver;
 mod failover;
-mod full;
-mod killed;
+mod killed_node;
 mod ledger;
 mod load;
 mod node;
 mod postgres;
 mod proxy;
-mod refused;
+mod rejected_connections;
 mod report;
 #[path = "../process/small_disk.rs"]
 mod small_disk;
 mod standby;
 mod start;
+mod unavailable;
 #[path = "../../benches/driver/wire.rs"]
 mod wire;

@@ -118,11 +118,11 @@ impl Node {
     }
 
     pub fn wait_until_ready(&self) {
-        let begun = Instant::now();
+        let started = Instant::now();
         while !self.is_ready() {
             let log = fs::read_to_string(&self.log).unwrap_or_default();
             assert!(
-                begun.elapsed() < PATIENCE,
+                started.elapsed() < PATIENCE,
                 "{} is not ready: {:?}\n{log}",
                 self.address,
                 self.readiness()

@@ -200,9 +200,9 @@ impl Postgres {
     /// Starts PostgreSQL. Retries after a kill, because the killed processes' remains disappear within
     /// moments.
     pub fn start(&self) {
-        let begun = Instant::now();
+        let started = Instant::now();
         while let Err(said) = self.try_start() {
-            assert!(begun.elapsed() < PATIENCE, "PostgreSQL does not start: {said}\n{}", self.log());
+            assert!(started.elapsed() < PATIENCE, "PostgreSQL does not start: {said}\n{}", self.log());
             std::thread::sleep(PAUSE);
         }
     }
@@ -221,12 +221,12 @@ impl Postgres {
         command.arg("-p").arg(self.port.to_string());
         command.args(self.settings.iter().flat_map(|setting| ["-c", setting.as_str()]));
         let mut child = command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
-        let begun = Instant::now();
+        let started = Instant::now();
         while !self.answers() {
             if let Some(status) = child.try_wait().unwrap() {
                 return Err(format!("it ended with {status}"));
             }
-            assert!(begun.elapsed() < PATIENCE, "PostgreSQL does not answer");
+            assert!(started.elapsed() < PATIENCE, "PostgreSQL does not answer");
             std::thread::sleep(PAUSE);
         }
         *self.child.lock().unwrap() = Some(child);

@@ -17,7 +17,7 @@ use crate::postgres::free_port;
 
 /// The way in which the proxy handles connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Way {
+pub enum Behaviour {
     Pass,
     /// Delays every chunk in either direction.
     Delay(Duration),
@@ -49,7 +49,7 @@ struct Trap {
 #[derive(Debug)]
 struct Shared {
     trap: Mutex<Option<Trap>>,
-    way: watch::Sender<Way>,
+    way: watch::Sender<Behaviour>,
     /// Incremented to cut all open connections.
     cuts: watch::Sender<u64>,
     upstream: SocketAddr,
@@ -68,7 +68,7 @@ impl Proxy {
         let port = free_port();
         let shared = Arc::new(Shared {
             trap: Mutex::default(),
-            way: watch::Sender::new(Way::Pass),
+            way: watch::Sender::new(Behaviour::Pass),
             cuts: watch::Sender::new(0),
             upstream: ([127, 0, 0, 1], upstream).into(),
         });
@@ -77,7 +77,7 @@ impl Proxy {
         Self { port, shared, thread: Some(std::thread::spawn(run)) }
     }
 
-    pub fn set(&self, way: Way) {
+    pub fn set(&self, way: Behaviour) {
         self.shared.way.send_replace(way);
     }
 
@@ -99,7 +99,7 @@ impl Proxy {
 
 impl Drop for Proxy {
     fn drop(&mut self) {
-        self.set(Way::End);
+        self.set(Behaviour::End);
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
@@ -112,11 +112,11 @@ async fn listen(port: u16, shared: Arc<Shared>) {
     loop {
         let now = *way.borrow_and_update();
         match now {
-            Way::End => return,
-            Way::Refuse => shared.cuts.send_modify(|cuts| *cuts += 1),
+            Behaviour::End => return,
+            Behaviour::Refuse => shared.cuts.send_modify(|cuts| *cuts += 1),
             _ => {
                 let listener = TcpListener::bind(("127.0.0.1", port)).await.expect("the proxy's port");
-                while !matches!(*way.borrow_and_update(), Way::Refuse | Way::End) {
+                while !matches!(*way.borrow_and_update(), Behaviour::Refuse | Behaviour::End) {
                     tokio::select! {
                         accepted = listener.accept() => {
                             let (client, _) = accepted.expect("a connection");
@@ -141,7 +141,7 @@ async fn attend(client: TcpStream, shared: Arc<Shared>) {
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
-    let talk = Rc::new(Talk::default());
+    let talk = Rc::new(ConnectionState::default());
     let there = forward(from_client, to_server, Rc::clone(&talk), Side::Client, &shared);
     let back = forward(from_server, to_client, Rc::clone(&talk), Side::Server, &shared);
     tokio::select! {
@@ -153,12 +153,12 @@ async fn attend(client: TcpStream, shared: Arc<Shared>) {
 }
 
 /// Delays, and waits while nothing may pass.
-async fn pass(way: &mut watch::Receiver<Way>) {
+async fn pass(way: &mut watch::Receiver<Behaviour>) {
     let now = *way.borrow_and_update();
-    if let Way::Delay(by) = now {
+    if let Behaviour::Delay(by) = now {
         tokio::time::sleep(by).await;
     }
-    while *way.borrow_and_update() == Way::Hold {
+    while *way.borrow_and_update() == Behaviour::Hold {
         let _ = way.changed().await;
     }
 }
@@ -172,7 +172,7 @@ enum Side {
 async fn forward(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
-    talk: Rc<Talk>,
+    talk: Rc<ConnectionState>,
     side: Side,
     shared: &Arc<Shared>,
 ) {
@@ -225,7 +225,7 @@ enum Verdict {
 
 /// The state of a connection's conversation.
 #[derive(Default)]
-struct Talk {
+struct ConnectionState {
     state: RefCell<State>,
     cut: Notify,
 }
@@ -241,7 +241,7 @@ struct State {
     is_trapped: bool,
 }
 
-impl Talk {
+impl ConnectionState {
     fn hear_client(&self, frame: &[u8], shared: &Shared) -> Verdict {
         let mut state = self.state.borrow_mut();
         let Some(statement) = state.statement_of(frame) else { return Verdict::Forward };

@@ -34,7 +34,7 @@ impl Row {
             books.times(Promise::TwoSuccessors).to_string(),
             books.times(Promise::SignedOut).to_string(),
             books.times(Promise::Wrong).to_string(),
-            format!("{} of {}", books.times(Promise::LetIn), books.revoked.len()),
+            format!("{} of {}", books.times(Promise::Accepted), books.revoked.len()),
             seconds(books.slowest),
         ];
         self

@@ -43,9 +43,9 @@ impl Postgres {
 
     /// Waits until the second text of a query's first row is `wanted`.
     pub fn wait_for(&self, query: &str, wanted: &str) {
-        let begun = Instant::now();
+        let started = Instant::now();
         while self.pairs(query).first().is_none_or(|(_, found)| found != wanted) {
-            assert!(begun.elapsed() < PATIENCE, "{query}: {:?}", self.pairs(query));
+            assert!(started.elapsed() < PATIENCE, "{query}: {:?}", self.pairs(query));
             std::thread::sleep(PAUSE);
         }
     }
@@ -57,9 +57,9 @@ impl Postgres {
             // A process that has just ended needs no signal.
             let _ = kill(Pid::from_raw(*pid), Signal::SIGKILL);
         }
-        let begun = Instant::now();
+        let started = Instant::now();
         while self.pid().is_some() && self.answers() {
-            assert!(begun.elapsed() < PATIENCE, "it does not die");
+            assert!(started.elapsed() < PATIENCE, "it does not die");
             std::thread::sleep(PAUSE);
         }
     }

@@ -9,16 +9,16 @@ use nix::sys::signal::Signal;
 use crate::drill::{RECOVERY, rounds};
 use crate::node::{Node, ask};
 use crate::postgres::{self, Postgres};
-use crate::proxy::{Cut, Proxy, Way};
+use crate::proxy::{Behaviour, Cut, Proxy};
 use crate::report::{Row, seconds};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const STOP: Duration = Duration::from_secs(10);
 
 fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let begun = Instant::now();
+    let started = Instant::now();
     while !is_so() {
-        assert!(begun.elapsed() < PATIENCE, "{what}: not within {PATIENCE:?}");
+        assert!(started.elapsed() < PATIENCE, "{what}: not within {PATIENCE:?}");
         std::thread::sleep(Duration::from_millis(20));
     }
 }
@@ -35,7 +35,7 @@ fn a_node_waits_for_a_postgresql_that_is_not_there_yet_and_ends_when_it_is_told_
     let postgres = Postgres::with(&[]);
     let proxy = Proxy::before(postgres.port);
     let folder = postgres::folder();
-    let ways = [Way::Refuse, Way::Hold];
+    let ways = [Behaviour::Refuse, Behaviour::Hold];
     let mut recoveries = Vec::new();
     for number in 0..rounds(4).max(ways.len()) {
         let mut node = Node::new(folder.path(), &Postgres::url_at(proxy.port), &[]);
@@ -44,12 +44,12 @@ fn a_node_waits_for_a_postgresql_that_is_not_there_yet_and_ends_when_it_is_told_
         is_alive_and_waits(&node);
         // One of the nodes is asked to stop meanwhile, and another one waits instead.
         node.signal(Signal::SIGTERM);
-        let begun = Instant::now();
+        let started = Instant::now();
         assert!(node.wait().success(), "{}", node.said());
-        assert!(begun.elapsed() < STOP, "{:?}", begun.elapsed());
+        assert!(started.elapsed() < STOP, "{:?}", started.elapsed());
         node.start();
         is_alive_and_waits(&node);
-        proxy.set(Way::Pass);
+        proxy.set(Behaviour::Pass);
         let back = Instant::now();
         node.wait_until_ready();
         recoveries.push(back.elapsed());
@@ -93,12 +93,12 @@ fn a_node_waits_for_a_lock_that_stands_in_the_way_of_its_migrations() {
     let postgres = Postgres::with(&[]);
     let folder = postgres::folder();
     let mut node = Node::new(folder.path(), &Postgres::url_at(postgres.port), &[]);
-    let mut holder = postgres.connect();
-    holder.batch_execute("BEGIN; CREATE TABLE users ()").unwrap();
+    let mut owner = postgres.connect();
+    owner.batch_execute("BEGIN; CREATE TABLE users ()").unwrap();
     node.start();
     until("it gives the migration up", || postgres.log().contains("canceling statement due to lock timeout"));
     is_alive_and_waits(&node);
-    holder.batch_execute("ROLLBACK").unwrap();
+    owner.batch_execute("ROLLBACK").unwrap();
     let free = Instant::now();
     node.wait_until_ready();
     assert!(free.elapsed() <= RECOVERY, "ready only after {} s", seconds(free.elapsed()));
@@ -121,9 +121,9 @@ fn a_node_ends_in_time_beside_a_postgresql_that_does_not_answer() {
             scope.spawn(move || while ask(address, path).is_some() {});
         }
         node.signal(Signal::SIGTERM);
-        let begun = Instant::now();
+        let started = Instant::now();
         assert!(node.wait().success(), "{}", node.said());
-        assert!(begun.elapsed() < STOP, "{:?}", begun.elapsed());
+        assert!(started.elapsed() < STOP, "{:?}", started.elapsed());
     });
     assert!(node.said().contains("are lost"), "{}", node.said());
 }

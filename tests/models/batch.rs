@@ -7,20 +7,20 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use shuttle::future::block_on;
 use shuttle::thread;
 
-use crate::blocking::batch::{Asked, Batch};
-use crate::blocking::fair_queue::{Claim, Lane, Limits, Party};
+use crate::blocking::batch::{Batch, BatchRequest};
+use crate::blocking::fair_queue::{Claim, Lane, Party, QueueLimits};
 use crate::blocking::pool::BlockingPool;
 use crate::planted::Fault;
 use crate::{check, finds};
 
-impl Asked for u64 {
-    fn goes_with(&self, other: &u64) -> bool {
+impl BatchRequest for u64 {
+    fn can_join(&self, other: &u64) -> bool {
         self != other
     }
 }
 
 fn all_get_their_own() {
-    let pool = BlockingPool::new("model", Limits::new(2, 9));
+    let pool = BlockingPool::new("model", QueueLimits::new(2, 9));
     let under_way = Arc::new(AtomicUsize::new(0));
     let batch = Arc::new(Batch::new(&pool, 1, move |asked: &[u64]| {
         assert_eq!(under_way.fetch_add(1, Ordering::SeqCst), 0, "one call at a time");

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use shuttle::future::block_on;
 use shuttle::thread;
 
-use crate::blocking::fair_queue::{Claim, Lane, LaneLimits, Limits, Party};
+use crate::blocking::fair_queue::{Claim, Lane, LaneLimits, Party, QueueLimits};
 use crate::blocking::pool::{BlockingError, BlockingPool};
 use crate::planted::Fault;
 use crate::{check, finds};
@@ -19,7 +19,8 @@ fn claim(lane: Lane, party: u64) -> Claim {
 /// Two threads, one of which each party may use. Three callers ask twice each, one request after the other.
 fn all_are_answered() {
     let lane = |running| LaneLimits { running, running_per_party: 1, waiting: 9 };
-    let limits = Limits::new(2, 9).with_lane(Lane::Ordinary, lane(2)).with_lane(Lane::Expensive, lane(1));
+    let limits =
+        QueueLimits::new(2, 9).with_lane(Lane::Ordinary, lane(2)).with_lane(Lane::Expensive, lane(1));
     let pool = BlockingPool::new("model", limits);
     let expensive = Arc::new(AtomicUsize::new(0));
     let askers: Vec<_> = [(Lane::Ordinary, 1), (Lane::Expensive, 1), (Lane::Expensive, 2)]
@@ -51,7 +52,7 @@ fn all_are_answered() {
 /// One thread and one place in the queue for four callers. Each is answered or refused, and all places are
 /// free afterwards.
 fn each_is_answered_or_refused() {
-    let pool = BlockingPool::new("model", Limits::new(1, 1));
+    let pool = BlockingPool::new("model", QueueLimits::new(1, 1));
     let askers: Vec<_> = [1, 1, 1, 2]
         .into_iter()
         .map(|party| {

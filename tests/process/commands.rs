@@ -227,9 +227,9 @@ fn a_server_waits_for_a_postgresql_that_is_not_there_yet() {
         .stdout(Stdio::null())
         .stderr(Stdio::null());
     let mut child = command.spawn().unwrap();
-    let begun = std::time::Instant::now();
+    let started = std::time::Instant::now();
     while ask(folder.port, "GET", "/healthz", "", None).0 != 200 {
-        assert!(begun.elapsed().as_secs() < 20);
+        assert!(started.elapsed().as_secs() < 20);
         crate::support::pause();
     }
     assert_eq!(ask(folder.port, "GET", "/readyz", "", None).0, 503);
@@ -244,9 +244,9 @@ fn the_metrics_count_requests_and_refusals_and_the_log_holds_no_secret() {
     let folder = Folder::new();
     let mut command = folder.command(&["serve", "--log", "debug"]);
     let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-    let begun = std::time::Instant::now();
+    let started = std::time::Instant::now();
     while ask(folder.port, "GET", "/readyz", "", None).0 != 200 {
-        assert!(begun.elapsed().as_secs() < 30);
+        assert!(started.elapsed().as_secs() < 30);
         crate::support::pause();
     }
     let body = format!("{{\"username\":\"admin\",\"password\":\"{PASSWORD}\"}}");

@@ -57,10 +57,10 @@ fn is_closed_by(stream: &mut TcpStream, deadline: Instant) -> bool {
 /// Checks that another client is served while the connections are open.
 #[track_caller]
 fn serves(server: &Server) {
-    let begun = Instant::now();
+    let started = Instant::now();
     assert_eq!(ask(server.port, "GET", "/healthz", "", None).0, 200);
     assert_eq!(server.get("/api/v1/me", "nonsense").0, 401);
-    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
 }
 
 #[test]
@@ -80,15 +80,15 @@ fn a_thousand_connections_that_dawdle_cost_little_memory_and_are_closed_in_time(
         ("half a large body", large_body.into_bytes(), 10),
         ("nonsense", vec![0xff; 100], 5),
     ] {
-        let begun = Instant::now();
+        let started = Instant::now();
         let mut streams = open(&server, CONNECTIONS, &bytes);
         serves(&server);
         let grown = memory(&server).saturating_sub(before);
         assert!(grown < MEMORY, "{what}: {} MiB more", grown >> 20);
-        let deadline = begun + Duration::from_secs(seconds + 10);
+        let deadline = started + Duration::from_secs(seconds + 10);
         let open =
             streams.iter_mut().map(|stream| is_closed_by(stream, deadline)).filter(|closed| !closed).count();
-        assert_eq!(open, 0, "{what}: still open after {:?}", begun.elapsed());
+        assert_eq!(open, 0, "{what}: still open after {:?}", started.elapsed());
         serves(&server);
     }
     // Connections that were served may stay open for a while, and also cost little memory.
@@ -99,10 +99,10 @@ fn a_thousand_connections_that_dawdle_cost_little_memory_and_are_closed_in_time(
     let metrics = folder.metrics();
     assert!(!metrics.contains("code=\"internal_error\"") && !metrics.contains("status=\"500\""), "{metrics}");
     server.signal(Signal::SIGTERM);
-    let begun = Instant::now();
+    let started = Instant::now();
     let (code, _, said) = server.wait();
     assert_eq!(code, Some(0), "{said}");
-    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
     assert_eq!(said, "", "what strangers send fills no log");
     drop(idle);
 }
@@ -118,7 +118,7 @@ fn slow_and_idle_connections_do_not_hold_up_the_end() {
     slow.extend(open(&server, 250, format!("{head}{{").as_bytes()));
     serves(&server);
     server.signal(Signal::SIGTERM);
-    let begun = Instant::now();
+    let started = Instant::now();
     let waiting = std::thread::spawn(move || server.wait());
     // Send a byte at a time for as long as the server reads.
     while !waiting.is_finished() {
@@ -127,7 +127,7 @@ fn slow_and_idle_connections_do_not_hold_up_the_end() {
     }
     let (code, _, said) = waiting.join().unwrap();
     assert_eq!(code, Some(0), "{said}");
-    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
     drop(idle);
 }
 
@@ -137,11 +137,11 @@ fn more_connections_than_files_may_be_open_wait_their_turn() {
     let folder = Folder::new();
     let server = folder.serve_with_files(320);
     let mut streams = open(&server, 500, b"");
-    let begun = Instant::now();
+    let started = Instant::now();
     // The next connection in the queue is served as soon as the first of the earlier ones are cut off.
     assert_eq!(ask(server.port, "GET", "/healthz", "", None).0, 200);
-    assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
-    let deadline = begun + Duration::from_secs(30);
+    assert!(started.elapsed() < Duration::from_secs(15), "{:?}", started.elapsed());
+    let deadline = started + Duration::from_secs(30);
     assert!(streams.iter_mut().all(|stream| is_closed_by(stream, deadline)));
     server.signal(Signal::SIGTERM);
     let (code, _, said) = server.wait();

@@ -33,18 +33,18 @@ fn a_log_that_nobody_reads_stops_nothing_and_what_is_dropped_is_counted() {
         let line = metrics.lines().find(|line| line.starts_with("doorward_log_lines_dropped_total "));
         line.is_some_and(|line| !line.ends_with(" 0"))
     };
-    let begun = Instant::now();
+    let started = Instant::now();
     while !dropped() {
-        assert!(begun.elapsed() < Duration::from_secs(10), "nothing was dropped, or it was not counted");
+        assert!(started.elapsed() < Duration::from_secs(10), "nothing was dropped, or it was not counted");
         pause();
     }
     server.signal(Signal::SIGTERM);
-    let begun = Instant::now();
+    let started = Instant::now();
     let code = loop {
         if let Some(code) = server.ended() {
             break code;
         }
-        assert!(begun.elapsed() < Duration::from_secs(20), "it does not end");
+        assert!(started.elapsed() < Duration::from_secs(20), "it does not end");
         pause();
     };
     assert_eq!(code, Some(0));

@@ -24,13 +24,13 @@ fn is_alive(pid: i32) -> bool {
 }
 
 fn refresh_until_answered(server: &crate::support::Server, token: &str) -> String {
-    let begun = Instant::now();
+    let started = Instant::now();
     loop {
         let (status, body) = server.refresh(token);
         match status {
             200 => return body["refresh_token"].as_str().unwrap().to_owned(),
             // The server is gone or not ready yet, so asking again is right.
-            0 | 503 => assert!(begun.elapsed() < Duration::from_secs(20), "no service in time"),
+            0 | 503 => assert!(started.elapsed() < Duration::from_secs(20), "no service in time"),
             _ => panic!("signed out: {status} {body}"),
         }
         pause();
@@ -42,9 +42,9 @@ fn signal(pid: i32, signal: Signal) {
 }
 
 fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let begun = Instant::now();
+    let started = Instant::now();
     while !is_so() {
-        assert!(begun.elapsed() < Duration::from_secs(60), "{what}: not in time");
+        assert!(started.elapsed() < Duration::from_secs(60), "{what}: not in time");
         std::thread::sleep(Duration::from_millis(1));
     }
 }
@@ -141,10 +141,10 @@ fn while_its_postgresql_recovers_a_server_lives_and_says_so_and_ends_when_it_is_
     let (status, body) = ask(folder.port, "GET", "/api/v1/me", "", None);
     assert!(status == 503 && body.contains("database_unavailable"), "{status} {body}");
     assert!(log.any(|line| line.unwrap().contains("PostgreSQL is recovering; waiting for it")));
-    let begun = Instant::now();
+    let started = Instant::now();
     signal(server.id().cast_signed(), Signal::SIGTERM);
     let status = server.wait().unwrap();
-    assert!(status.success() && begun.elapsed() < STOP, "{status} {:?}", begun.elapsed());
+    assert!(status.success() && started.elapsed() < STOP, "{status} {:?}", started.elapsed());
     signal(recovering, Signal::SIGCONT);
     until("PostgreSQL ends with its server", || !is_alive(postmaster));
     assert!(folder.serve().is_ready(), "and recovers anew");
@@ -158,11 +158,11 @@ fn a_server_ends_in_time_while_its_postgresql_recovers_from_its_death() {
     signal(first, Signal::SIGKILL);
     let (recovering, postmaster) = hold_recovery(&folder);
     assert_ne!(first, postmaster);
-    let begun = Instant::now();
+    let started = Instant::now();
     server.signal(Signal::SIGTERM);
     let (code, _, said) = server.wait();
     assert_eq!(code, Some(0), "{said}");
-    assert!(begun.elapsed() < STOP, "{:?}", begun.elapsed());
+    assert!(started.elapsed() < STOP, "{:?}", started.elapsed());
     assert!(!is_alive(postmaster));
     signal(recovering, Signal::SIGCONT);
     until("nothing is left behind", || !is_alive(recovering));
@@ -177,17 +177,17 @@ fn it_starts_and_stops_with_the_server() {
     assert!(is_alive(postmaster));
     let (status, tokens) = server.login("admin", PASSWORD);
     assert_eq!(status, 200, "{tokens}");
-    let begun = Instant::now();
+    let started = Instant::now();
     server.signal(Signal::SIGTERM);
     // The server is not ready but still serves, so that load balancers switch first.
     while server.is_ready() {
-        assert!(begun.elapsed() < Duration::from_secs(2));
+        assert!(started.elapsed() < Duration::from_secs(2));
         pause();
     }
     assert_eq!(server.get("/api/v1/me", tokens["access_token"].as_str().unwrap()).0, 200);
     let (code, printed, _) = server.wait();
     assert_eq!(code, Some(0));
-    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
     assert!(printed.contains("doorward serves at http://127.0.0.1:"), "{printed}");
     assert!(!is_alive(postmaster) && folder.postmaster().is_none(), "stopped in good order");
 }
@@ -239,9 +239,9 @@ fn postgresql_goes_with_a_killed_server() {
     let postmaster = folder.postmaster().unwrap();
     server.signal(Signal::SIGKILL);
     server.wait();
-    let begun = Instant::now();
+    let started = Instant::now();
     while is_alive(postmaster) {
-        assert!(begun.elapsed() < Duration::from_secs(10), "the orphan lives");
+        assert!(started.elapsed() < Duration::from_secs(10), "the orphan lives");
         pause();
     }
 }

@@ -303,9 +303,9 @@ fn no_secret_is_printed_counted_or_stored_however_much_is_logged() {
     let (out, errors) = (folder.path().join("out"), folder.path().join("errors"));
     command.stdout(fs::File::create(&out).unwrap()).stderr(fs::File::create(&errors).unwrap());
     let mut child = command.stdin(Stdio::null()).spawn().unwrap();
-    let begun = Instant::now();
+    let started = Instant::now();
     while ask(folder.port, "GET", "/readyz", "", None).0 != 200 {
-        assert!(begun.elapsed() < Duration::from_secs(60));
+        assert!(started.elapsed() < Duration::from_secs(60));
         pause();
     }
     let mut client = Client { port: folder.port, secrets: Vec::new(), cookies: Vec::new() };

@@ -136,9 +136,9 @@ impl Server {
     }
 
     pub fn wait_until_ready(&self) {
-        let begun = Instant::now();
+        let started = Instant::now();
         while !self.is_ready() {
-            assert!(begun.elapsed() < Duration::from_secs(60), "not ready in time");
+            assert!(started.elapsed() < Duration::from_secs(60), "not ready in time");
             pause();
         }
     }
@@ -177,13 +177,13 @@ impl Server {
     /// Waits until the request is refused, which should take at most a second unless the machine is too busy.
     /// Returns the refusal.
     pub fn refused(&self, path: &str, token: &str) -> Value {
-        let begun = Instant::now();
+        let started = Instant::now();
         loop {
             let (status, answer) = self.get(path, token);
             if status == 401 {
                 return answer;
             }
-            assert!(begun.elapsed() < Duration::from_secs(10), "it is let in: {answer}");
+            assert!(started.elapsed() < Duration::from_secs(10), "it is let in: {answer}");
             pause();
         }
     }

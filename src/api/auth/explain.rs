@@ -7,14 +7,14 @@ use uuid::Uuid;
 use crate::explain::explanation;
 use crate::explain::explanation::{Asker, Explanation, NOT_KEPT};
 use crate::explain::pasted::{self, METHOD_MAX, PATH_MAX, Target};
-use crate::guard::authorized::Known;
+use crate::guard::authorized::MaybeAuthorized;
 use crate::guard::origin::RequestOrigin;
 use crate::http::fields::{Fields, FromFields};
 use crate::http::request::Json;
 use crate::http::response::no_store;
 use crate::http::routing::RouteTable;
 use crate::operations::throttle;
-use crate::refusal::{Code, Problem};
+use crate::refusal::{Code, Refusal};
 use crate::state::State;
 
 /// The question: either a token, or the ID of a request. An explained token is neither used up nor recorded
@@ -37,14 +37,14 @@ pub struct ExplainRequest {
 
 /// A question whose members fit together.
 #[derive(Clone)]
-pub enum Question {
+pub enum ExplainSubject {
     /// About the pasted credential, and optionally about a request with it.
     Token(String, Option<Target>),
     /// About the request with this ID.
     Request(Uuid),
 }
 
-impl FromFields for Question {
+impl FromFields for ExplainSubject {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
         let token = fields.optional_text("token");
         let request_id = fields.optional_text("request_id");
@@ -132,20 +132,20 @@ pub async fn explain(
     state: web::Data<State>,
     routes: web::Data<RouteTable>,
     from: RequestOrigin,
-    known: Known<Json<Question>>,
-) -> Result<HttpResponse, Problem> {
-    let Known { caller, input: Json(question) } = known;
+    known: MaybeAuthorized<Json<ExplainSubject>>,
+) -> Result<HttpResponse, Refusal> {
+    let MaybeAuthorized { caller, input: Json(question) } = known;
     if caller.is_none() {
-        throttle::count_unproven(&state, &from.0).await?;
+        throttle::count_unverified(&state, &from.0).await?;
     }
-    let asker = caller.as_ref().map_or(Asker::Nobody, Asker::Caller);
+    let asker = caller.as_ref().map_or(Asker::Anonymous, Asker::Caller);
     let explanation = match question {
-        Question::Token(text, target) => {
+        ExplainSubject::Token(text, target) => {
             explanation::explain(&state, pasted::read(&text), target, &routes, asker).await?
         }
-        Question::Request(id) => {
+        ExplainSubject::Request(id) => {
             let found = explanation::explain_request(&state, id, asker).await?;
-            found.ok_or_else(|| Problem::new(Code::NotFound, NOT_KEPT))?
+            found.ok_or_else(|| Refusal::new(Code::NotFound, NOT_KEPT))?
         }
     };
     Ok(no_store(HttpResponse::Ok()).json(explanation))

@@ -5,13 +5,13 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use crate::guard::origin::RequestOrigin;
 use crate::guard::trace::Trace;
 use crate::http::fields::{AuditedLabel, Scope, json_object};
-use crate::http::request::{Json, Open};
+use crate::http::request::{Json, Public};
 use crate::http::response::no_store;
 use crate::operations::issue_tokens;
 use crate::operations::sign_in::SignIn;
 use crate::random;
-use crate::refusal::Problem;
-use crate::sessions::{HeldBy, refresh_token};
+use crate::refusal::Refusal;
+use crate::sessions::{SessionSecret, refresh_token};
 use crate::state::State;
 use crate::users::password::PlainPassword;
 
@@ -42,8 +42,8 @@ pub async fn login(
     state: web::Data<State>,
     asked: HttpRequest,
     from: RequestOrigin,
-    Open(Json(request)): Open<Json<LoginRequest>>,
-) -> Result<HttpResponse, Problem> {
+    Public(Json(request)): Public<Json<LoginRequest>>,
+) -> Result<HttpResponse, Refusal> {
     Trace::of_password().keep(&asked);
     let secret = random::bytes();
     let wanted = SignIn {
@@ -51,7 +51,7 @@ pub async fn login(
         password: request.password,
         scope: request.scope.map(|Scope(names)| names),
         device: request.device.map(|AuditedLabel(name)| name),
-        held_by: HeldBy::RefreshToken(refresh_token::digest(&secret)),
+        secret: SessionSecret::RefreshToken(refresh_token::digest(&secret)),
         replaces: None,
     };
     let grant = wanted.run(&state, &from.0).await?;

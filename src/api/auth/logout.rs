@@ -6,11 +6,11 @@ use crate::guard::origin::RequestOrigin;
 use crate::guard::trace::Trace;
 use crate::guard::{AnyCaller, Authorized, checks};
 use crate::http::fields::json_object;
-use crate::http::request::{Open, OptionalJson};
+use crate::http::request::{OptionalJson, Public};
 use crate::http::response::private;
 use crate::operations::own_account::SignOut;
-use crate::refusal::{Code, Problem};
-use crate::sessions::{Which, refresh_token};
+use crate::refusal::{Code, Refusal};
+use crate::sessions::{SessionSelection, refresh_token};
 use crate::state::State;
 
 json_object! {
@@ -31,8 +31,8 @@ pub async fn logout(
     state: web::Data<State>,
     request: HttpRequest,
     from: RequestOrigin,
-    Open(OptionalJson(body)): Open<OptionalJson<LogoutRequest>>,
-) -> Result<HttpResponse, Problem> {
+    Public(OptionalJson(body)): Public<OptionalJson<LogoutRequest>>,
+) -> Result<HttpResponse, Refusal> {
     match body.and_then(|body| body.refresh_token) {
         // The credential of the request itself is ignored.
         Some(text) => {
@@ -41,7 +41,7 @@ pub async fn logout(
             trace.keep(&request);
             let token = token?;
             let digest = refresh_token::digest(&token.secret);
-            let which = Which::OfRefreshToken(token.session_id, digest);
+            let which = SessionSelection::OfRefreshToken(token.session_id, digest);
             SignOut { which }.run(&state, from.0).await?;
         }
         None => {
@@ -49,11 +49,11 @@ pub async fn logout(
             let Some(session_id) = guarded.caller.credential.session_id() else {
                 let detail = "A personal access token has no session. To revoke it, send DELETE \
                               /api/v1/me/tokens/{id}.";
-                return Err(Problem::new(Code::PermissionDenied, detail)
+                return Err(Refusal::new(Code::PermissionDenied, detail)
                     .with("required", ["session"])
                     .with("role", guarded.caller.role));
             };
-            let which = Which::These(vec![session_id]);
+            let which = SessionSelection::These(vec![session_id]);
             SignOut { which }.run(&state, guarded.origin).await?;
         }
     }

@@ -5,11 +5,11 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use crate::guard::origin::RequestOrigin;
 use crate::guard::trace::Trace;
 use crate::http::fields::{Scope, json_object};
-use crate::http::request::{Json, Open};
+use crate::http::request::{Json, Public};
 use crate::http::response::no_store;
 use crate::operations::issue_tokens;
 use crate::operations::refresh::{Refresh, Refreshed};
-use crate::refusal::Problem;
+use crate::refusal::Refusal;
 use crate::state::State;
 
 json_object! {
@@ -33,11 +33,11 @@ pub async fn refresh(
     state: web::Data<State>,
     asked: HttpRequest,
     from: RequestOrigin,
-    Open(Json(request)): Open<Json<RefreshRequest>>,
-) -> Result<HttpResponse, Problem> {
+    Public(Json(request)): Public<Json<RefreshRequest>>,
+) -> Result<HttpResponse, Refusal> {
     let mut trace = Trace::default();
     let scope = request.scope.map(|Scope(names)| names);
-    let wanted = Refresh { token: request.refresh_token, scope, spends: true };
+    let wanted = Refresh { token: request.refresh_token, scope, rotate: true };
     let refreshed = wanted.run(&state, from.0, &mut trace).await;
     trace.keep(&asked);
     let Refreshed { grant, successor } = refreshed?;

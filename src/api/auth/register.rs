@@ -5,11 +5,11 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::guard::origin::RequestOrigin;
-use crate::http::request::{Json, Open};
+use crate::http::request::{Json, Public};
 use crate::http::response::no_store;
 use crate::operations::register::Register;
 use crate::operations::register::RegisterRequest;
-use crate::refusal::Problem;
+use crate::refusal::Refusal;
 use crate::state::State;
 
 /// An account that was just created.
@@ -35,8 +35,8 @@ pub struct Registered {
 pub async fn register(
     state: web::Data<State>,
     from: RequestOrigin,
-    Open(Json(request)): Open<Json<RegisterRequest>>,
-) -> Result<HttpResponse, Problem> {
+    Public(Json(request)): Public<Json<RegisterRequest>>,
+) -> Result<HttpResponse, Refusal> {
     let user = Register { request }.run(&state, from.0).await?;
     let answer = Registered { id: user.id, username: user.username, email: user.email, role: user.role };
     Ok(no_store(HttpResponse::Created()).json(answer))

@@ -4,7 +4,7 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use crate::guard::caller::Credential;
-use crate::guard::session_cookie::{self, NewCookie};
+use crate::guard::session_cookie::{self, NewSessionCookie};
 use crate::guard::{AnyCaller, Authorized};
 use crate::http::fields::json_object;
 use crate::http::request::Json;
@@ -13,7 +13,7 @@ use crate::operations::issue_tokens;
 use crate::operations::issue_tokens::TokenAnswer;
 use crate::operations::step_up::StepUp;
 use crate::random;
-use crate::refusal::{Code, Problem};
+use crate::refusal::{Code, Refusal};
 use crate::sessions::{NewSecret, SteppedUp, refresh_token};
 use crate::state::State;
 use crate::users::password::PlainPassword;
@@ -41,7 +41,7 @@ pub async fn step_up(
     state: web::Data<State>,
     request: HttpRequest,
     guarded: Authorized<AnyCaller, Json<StepUpRequest>>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<HttpResponse, Refusal> {
     let Authorized { caller, input: Json(StepUpRequest { password }), origin, .. } = guarded;
     match &caller.credential {
         Credential::AccessToken { session_id, .. } => {
@@ -59,20 +59,20 @@ pub async fn step_up(
             Ok(no_store(HttpResponse::Ok()).json(answer))
         }
         Credential::SessionCookie { session_id, .. } => {
-            let cookie = NewCookie::generate();
+            let cookie = NewSessionCookie::generate();
             let digest = NewSecret::Cookie(cookie.digest());
             let SteppedUp { kept, .. } =
                 StepUp { session_id: *session_id, password, pointer: POINTER, secret: digest }
                     .run(&state, &caller, origin)
                     .await?;
             let mut answer = private(HttpResponse::NoContent()).finish();
-            let kept = session_cookie::kept_for(&state.web.browser, kept);
-            session_cookie::give(&request, &mut answer, &cookie, kept);
+            let kept = session_cookie::cookie_max_age(&state.web.browser, kept);
+            session_cookie::set_cookie(&request, &mut answer, &cookie, kept);
             Ok(answer)
         }
         Credential::PersonalToken { .. } => {
             let detail = "A personal access token has no sign-in to renew. Sign in instead.";
-            Err(Problem::new(Code::PermissionDenied, detail)
+            Err(Refusal::new(Code::PermissionDenied, detail)
                 .with("required", ["session"])
                 .with("role", caller.role.as_str()))
         }

@@ -8,7 +8,7 @@ use crate::http::request::Json;
 use crate::http::response::private;
 use crate::operations::own_account::ChangePassword;
 use crate::operations::own_account::PasswordChange;
-use crate::refusal::Problem;
+use crate::refusal::Refusal;
 use crate::state::State;
 
 /// Changes the caller's own password.
@@ -21,13 +21,13 @@ pub async fn change(
     state: web::Data<State>,
     request: HttpRequest,
     guarded: Authorized<AccountWrite, Json<PasswordChange>>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<HttpResponse, Refusal> {
     let Authorized { caller, input: Json(change), origin, .. } = guarded;
     let renewed = ChangePassword { request: change }.run(&state, &caller, origin).await?;
     let mut answer = private(HttpResponse::NoContent()).finish();
     if let Some((cookie, kept)) = renewed {
-        let kept = session_cookie::kept_for(&state.web.browser, kept);
-        session_cookie::give(&request, &mut answer, &cookie, kept);
+        let kept = session_cookie::cookie_max_age(&state.web.browser, kept);
+        session_cookie::set_cookie(&request, &mut answer, &cookie, kept);
     }
     Ok(answer)
 }

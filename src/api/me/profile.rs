@@ -14,7 +14,7 @@ use crate::http::response::private;
 use crate::operations::own_account::ChangeProfile;
 use crate::operations::own_account::MeChanges;
 use crate::operations::user_tag::{Expected, own_entity_tag};
-use crate::refusal::{self, Problem};
+use crate::refusal::{self, Refusal};
 use crate::state::State;
 use crate::tokens::names::Names;
 
@@ -66,7 +66,7 @@ pub struct MyCredential<'a> {
 #[utoipa::path(get, path = "/api/v1/me", tag = "me", params(IfNoneMatch),
     responses((status = 200, description = "Oneself", body = Me),
         (status = 304, description = "Still the version that `If-None-Match` names")))]
-pub async fn show(guarded: Authorized<AnyCaller, Conditions>) -> Result<HttpResponse, Problem> {
+pub async fn show(guarded: Authorized<AnyCaller, Conditions>) -> Result<HttpResponse, Refusal> {
     let Authorized { caller, input: conditions, .. } = guarded;
     let (tag, body) = shown(&caller)?;
     conditions.check_match(&tag)?;
@@ -77,7 +77,7 @@ pub async fn show(guarded: Authorized<AnyCaller, Conditions>) -> Result<HttpResp
 }
 
 /// Returns the entity tag and the body that describe the caller.
-fn shown(caller: &Caller) -> Result<(String, String), Problem> {
+fn shown(caller: &Caller) -> Result<(String, String), Refusal> {
     let body = serde_json::to_string(&me(caller)).map_err(|_| refusal::internal())?;
     Ok((own_entity_tag(caller, &body), body))
 }
@@ -111,7 +111,7 @@ fn me(caller: &Caller) -> Me<'_> {
 pub async fn update(
     state: web::Data<State>,
     guarded: Authorized<AccountWrite, (Conditions, Draft<MeChanges>)>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<HttpResponse, Refusal> {
     let Authorized { mut caller, input: (conditions, draft), origin, .. } = guarded;
     let mistakes = draft.value().mistakes(&caller);
     let request = draft.finish(mistakes)?;

@@ -12,8 +12,8 @@ use crate::http::pagination::{Page, PageQuery, PageRequest};
 use crate::http::request::{Path, Query};
 use crate::http::response::private;
 use crate::operations::own_account::EndOwnSessions;
-use crate::refusal::{Problem, not_found};
-use crate::sessions::{Session, Which, session};
+use crate::refusal::{Refusal, not_found};
+use crate::sessions::{Session, SessionSelection, session};
 use crate::state::State;
 
 /// A session of a browser or an API client.
@@ -62,7 +62,7 @@ pub fn item(session: Session, current: Option<Uuid>) -> SessionItem {
 pub async fn list(
     state: web::Data<State>,
     guarded: Authorized<AccountRead, Query<PageQuery>>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<HttpResponse, Refusal> {
     let Query(query) = guarded.input;
     list_of(&state, guarded.caller.user_id, &guarded.caller, &query).await
 }
@@ -73,7 +73,7 @@ pub async fn list_of(
     user_id: Uuid,
     caller: &Caller,
     query: &PageQuery,
-) -> Result<HttpResponse, Problem> {
+) -> Result<HttpResponse, Refusal> {
     let list = format!("sessions of {user_id}");
     let request = PageRequest::read(&state.core.secret_keys, list, query.limit, query.cursor.as_deref())?;
     let (before, rows) = (request.before, request.rows());
@@ -92,9 +92,9 @@ pub async fn list_of(
 pub async fn end(
     state: web::Data<State>,
     guarded: Authorized<AccountWrite, Path<Uuid>>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<HttpResponse, Refusal> {
     let Authorized { caller, input: Path(id), origin, .. } = guarded;
-    let which = Which::OneOf(caller.user_id, id);
+    let which = SessionSelection::OneOf(caller.user_id, id);
     let ended = EndOwnSessions { which }.run(&state, &caller, origin).await?;
     if ended.is_empty() { Err(not_found()) } else { Ok(private(HttpResponse::NoContent()).finish()) }
 }
@@ -105,11 +105,11 @@ pub async fn end(
 pub async fn end_others(
     state: web::Data<State>,
     guarded: Authorized<AccountWrite>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<HttpResponse, Refusal> {
     let user_id = guarded.caller.user_id;
     let which = match guarded.caller.credential.session_id() {
-        Some(current) => Which::OthersOf(user_id, current),
-        None => Which::AllOf(user_id),
+        Some(current) => SessionSelection::OthersOf(user_id, current),
+        None => SessionSelection::AllOf(user_id),
     };
     EndOwnSessions { which }.run(&state, &guarded.caller, guarded.origin).await?;
     Ok(private(HttpResponse::NoContent()).finish())

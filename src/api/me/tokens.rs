@@ -16,7 +16,7 @@ use crate::http::response::{no_store, private};
 use crate::operations::own_account::MakePersonalToken;
 use crate::operations::own_account::NewTokenRequest;
 use crate::operations::own_account::RevokeOwnToken;
-use crate::refusal::{Problem, not_found};
+use crate::refusal::{Refusal, not_found};
 use crate::state::State;
 use crate::tokens::personal_token::{self, PersonalToken};
 
@@ -66,13 +66,13 @@ pub fn item(token: PersonalToken) -> TokenItem {
 pub async fn list(
     state: web::Data<State>,
     guarded: Authorized<AccountRead, Query<PageQuery>>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<HttpResponse, Refusal> {
     let Query(query) = guarded.input;
     list_of(&state, guarded.caller.user_id, &query).await
 }
 
 /// Responds with a page of a user's valid personal tokens.
-pub async fn list_of(state: &State, user_id: Uuid, query: &PageQuery) -> Result<HttpResponse, Problem> {
+pub async fn list_of(state: &State, user_id: Uuid, query: &PageQuery) -> Result<HttpResponse, Refusal> {
     let list = format!("tokens of {user_id}");
     let request = PageRequest::read(&state.core.secret_keys, list, query.limit, query.cursor.as_deref())?;
     let (before, rows) = (request.before, request.rows());
@@ -90,7 +90,7 @@ pub async fn list_of(state: &State, user_id: Uuid, query: &PageQuery) -> Result<
 pub async fn create(
     state: web::Data<State>,
     guarded: Authorized<FreshAccountWrite, Draft<NewTokenRequest>>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<HttpResponse, Refusal> {
     let Authorized { caller, input: draft, origin, .. } = guarded;
     let mistakes = draft.value().mistakes(&state, &caller).await?;
     let request = draft.finish(mistakes)?;
@@ -108,7 +108,7 @@ pub async fn create(
 pub async fn revoke(
     state: web::Data<State>,
     guarded: Authorized<AccountWrite, Path<Uuid>>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<HttpResponse, Refusal> {
     let Authorized { caller, input: Path(id), origin, .. } = guarded;
     let was_good = RevokeOwnToken { id }.run(&state, &caller, origin).await?;
     if was_good { Ok(private(HttpResponse::NoContent()).finish()) } else { Err(not_found()) }

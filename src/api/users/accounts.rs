@@ -19,7 +19,7 @@ use crate::operations::manage_users::ListUsers;
 use crate::operations::manage_users::UpdateUser;
 use crate::operations::manage_users::{NewUserDraft, NewUserRequest, UserChanges, UserQuery};
 use crate::operations::user_tag::{Expected, entity_tag};
-use crate::refusal::{self, Problem};
+use crate::refusal::{self, Refusal};
 use crate::state::State;
 use crate::users::User;
 
@@ -69,7 +69,7 @@ fn item(user: User) -> UserItem {
 pub async fn list(
     state: web::Data<State>,
     guarded: Authorized<UsersRead, Query<UserQuery>>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<HttpResponse, Refusal> {
     let Query(query) = guarded.input;
     let page = ListUsers { query }.run(&state).await?;
     Ok(private(HttpResponse::Ok()).json(page.map(item)))
@@ -82,7 +82,7 @@ pub async fn list(
 pub async fn show(
     state: web::Data<State>,
     guarded: Authorized<UsersRead, (Path<Uuid>, Conditions)>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<HttpResponse, Refusal> {
     let (Path(id), conditions) = guarded.input;
     let user = FindUser { id }.run(&state).await?;
     let tag = entity_tag(&user);
@@ -99,7 +99,7 @@ pub async fn show(
 pub async fn create(
     state: web::Data<State>,
     guarded: Authorized<UsersWrite, Draft<NewUserDraft>>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<HttpResponse, Refusal> {
     let Authorized { caller, input: draft, origin, .. } = guarded;
     let mistakes = draft.value().mistakes(&state).await?;
     let request = draft.finish(mistakes)?.complete().ok_or_else(refusal::internal)?;
@@ -127,7 +127,7 @@ type ConditionalChange = (Path<Uuid>, (Conditions, Draft<UserChanges>));
 pub async fn update(
     state: web::Data<State>,
     guarded: Authorized<UsersWrite, ConditionalChange>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<HttpResponse, Refusal> {
     let Authorized { caller, input: (Path(id), (conditions, draft)), origin, .. } = guarded;
     let mistakes = draft.value().mistakes(&state, id).await?;
     let request = draft.finish(mistakes)?;
@@ -143,7 +143,7 @@ pub async fn update(
 pub async fn delete(
     state: web::Data<State>,
     guarded: Authorized<UsersWrite, (Path<Uuid>, Conditions)>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<HttpResponse, Refusal> {
     let Authorized { caller, input: (Path(id), conditions), origin, .. } = guarded;
     DeleteUser { id, expected: Expected::Tagged(conditions) }.run(&state, &caller, origin).await?;
     Ok(private(HttpResponse::NoContent()).finish())

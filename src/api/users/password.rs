@@ -12,7 +12,7 @@ use crate::http::response::{no_store, private};
 use crate::operations::manage_users::MakePasswordLink;
 use crate::operations::manage_users::PasswordReset;
 use crate::operations::manage_users::ResetPassword;
-use crate::refusal::Problem;
+use crate::refusal::Refusal;
 use crate::state::State;
 
 /// A link with which a user sets a password.
@@ -46,7 +46,7 @@ pub struct PasswordLink {
 pub async fn set(
     state: web::Data<State>,
     guarded: Authorized<UsersWrite, (Path<Uuid>, Json<PasswordReset>)>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<HttpResponse, Refusal> {
     let Authorized { caller, input: (Path(id), Json(request)), origin, .. } = guarded;
     match request.new_password {
         Some(password) => {

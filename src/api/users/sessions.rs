@@ -12,8 +12,8 @@ use crate::http::request::{Path, Query};
 use crate::http::response::private;
 use crate::operations::manage_users::EndSessionsOf;
 use crate::operations::manage_users::FindUser;
-use crate::refusal::{Problem, not_found};
-use crate::sessions::Which;
+use crate::refusal::{Refusal, not_found};
+use crate::sessions::SessionSelection;
 use crate::state::State;
 
 /// Lists the active sessions of a user.
@@ -22,7 +22,7 @@ use crate::state::State;
 pub async fn list(
     state: web::Data<State>,
     guarded: Authorized<UsersRead, (Path<Uuid>, Query<PageQuery>)>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<HttpResponse, Refusal> {
     let (Path(id), Query(query)) = guarded.input;
     FindUser { id }.run(&state).await?;
     list_of(&state, id, &guarded.caller, &query).await
@@ -34,9 +34,9 @@ pub async fn list(
 pub async fn end_all(
     state: web::Data<State>,
     guarded: Authorized<UsersWrite, Path<Uuid>>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<HttpResponse, Refusal> {
     let Path(id) = guarded.input;
-    EndSessionsOf { user_id: id, which: Which::AllOf(id) }
+    EndSessionsOf { user_id: id, which: SessionSelection::AllOf(id) }
         .run(&state, &guarded.caller, guarded.origin)
         .await?;
     Ok(private(HttpResponse::NoContent()).finish())
@@ -49,9 +49,9 @@ pub async fn end_all(
 pub async fn end(
     state: web::Data<State>,
     guarded: Authorized<UsersWrite, Path<(Uuid, Uuid)>>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<HttpResponse, Refusal> {
     let Path((id, session_id)) = guarded.input;
-    let which = Which::OneOf(id, session_id);
+    let which = SessionSelection::OneOf(id, session_id);
     let ended = EndSessionsOf { user_id: id, which }.run(&state, &guarded.caller, guarded.origin).await?;
     if ended.is_empty() { Err(not_found()) } else { Ok(private(HttpResponse::NoContent()).finish()) }
 }

@@ -12,7 +12,7 @@ use crate::http::request::{Path, Query};
 use crate::http::response::private;
 use crate::operations::manage_users::FindUser;
 use crate::operations::manage_users::RevokeTokensOf;
-use crate::refusal::{Problem, not_found};
+use crate::refusal::{Refusal, not_found};
 use crate::state::State;
 
 /// Lists the valid personal tokens of a user.
@@ -22,7 +22,7 @@ use crate::state::State;
 pub async fn list(
     state: web::Data<State>,
     guarded: Authorized<UsersRead, (Path<Uuid>, Query<PageQuery>)>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<HttpResponse, Refusal> {
     let (Path(id), Query(query)) = guarded.input;
     FindUser { id }.run(&state).await?;
     list_of(&state, id, &query).await
@@ -34,7 +34,7 @@ pub async fn list(
 pub async fn revoke_all(
     state: web::Data<State>,
     guarded: Authorized<UsersWrite, Path<Uuid>>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<HttpResponse, Refusal> {
     let Authorized { caller, input: Path(id), origin, .. } = guarded;
     RevokeTokensOf { user_id: id, token_id: None }.run(&state, &caller, origin).await?;
     Ok(private(HttpResponse::NoContent()).finish())
@@ -47,7 +47,7 @@ pub async fn revoke_all(
 pub async fn revoke(
     state: web::Data<State>,
     guarded: Authorized<UsersWrite, Path<(Uuid, Uuid)>>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<HttpResponse, Refusal> {
     let Authorized { caller, input: Path((id, token_id)), origin, .. } = guarded;
     let revoked =
         RevokeTokensOf { user_id: id, token_id: Some(token_id) }.run(&state, &caller, origin).await?;

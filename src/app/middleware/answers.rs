@@ -11,9 +11,9 @@ use actix_web::http::Method;
 use actix_web::middleware::Next;
 use actix_web::web::{Bytes, Data};
 
-use crate::http::response::IsInMemoryOnce;
-use crate::limits::unread_answers::Held;
-use crate::operations::hold_answer::hold_answer;
+use crate::http::response::SharedBody;
+use crate::limits::unread_answers::ReservedAnswer;
+use crate::operations::reserve_answer::reserve_answer;
 use crate::state::State;
 
 /// The largest response that is neither counted nor split, in bytes.
@@ -24,7 +24,7 @@ const PART: usize = 32 * 1024;
 /// Middleware: splits a large response, and counts it until the client has read it.
 pub async fn bound(request: ServiceRequest, next: Next<BoxBody>) -> Result<ServiceResponse, Error> {
     let (request, response) = next.call(request).await?.into_parts();
-    let is_in_memory_once = response.extensions().contains::<IsInMemoryOnce>();
+    let is_in_memory_once = response.extensions().contains::<SharedBody>();
     let (head, body) = response.into_parts();
     let bytes = match body.try_into_bytes() {
         Ok(bytes) if bytes.len() > SMALL => bytes,
@@ -34,20 +34,22 @@ pub async fn bound(request: ServiceRequest, next: Next<BoxBody>) -> Result<Servi
     // The response to a change is not refused, because the change has been made.
     let is_counted = !is_in_memory_once && matches!(*request.method(), Method::GET | Method::HEAD);
     let state = request.app_data::<Data<State>>().filter(|_| is_counted);
-    let held = state.map(|state| hold_answer(state, bytes.len())).transpose();
-    Ok(match held {
-        Ok(held) => ServiceResponse::new(request, head.set_body(BoxBody::new(Parts { bytes, held }))),
-        Err(problem) => ServiceResponse::from_err(problem, request),
+    let reserved = state.map(|state| reserve_answer(state, bytes.len())).transpose();
+    Ok(match reserved {
+        Ok(reserved) => {
+            ServiceResponse::new(request, head.set_body(BoxBody::new(ChunkedBody { bytes, reserved })))
+        }
+        Err(refusal) => ServiceResponse::from_err(refusal, request),
     })
 }
 
 /// A body that is sent in parts.
-struct Parts {
+struct ChunkedBody {
     bytes: Bytes,
-    held: Option<Held>,
+    reserved: Option<ReservedAnswer>,
 }
 
-impl MessageBody for Parts {
+impl MessageBody for ChunkedBody {
     type Error = Infallible;
 
     fn size(&self) -> BodySize {
@@ -58,7 +60,7 @@ impl MessageBody for Parts {
         let this = self.get_mut();
         let part = this.bytes.split_to(PART.min(this.bytes.len()));
         if this.bytes.is_empty() {
-            this.held = None;
+            this.reserved = None;
         }
         Poll::Ready((!part.is_empty()).then_some(Ok(part)))
     }

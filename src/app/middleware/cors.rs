@@ -11,8 +11,8 @@ use actix_web::http::header::{
 use actix_web::middleware::Next;
 use actix_web::{Error, ResponseError, web};
 
-use crate::config::Origin;
-use crate::refusal::{Code, Problem};
+use crate::config::WebOrigin;
+use crate::refusal::{Code, Refusal};
 use crate::state::State;
 
 const METHODS: [Method; 6] =
@@ -38,7 +38,7 @@ const EXPOSED: [&str; 5] = ["www-authenticate", "retry-after", "x-request-id", "
 
 /// Returns the middleware. It does not allow credentials that a browser sends by itself, such as cookies.
 /// Scripts must send tokens.
-pub fn middleware(origins: &[Origin]) -> Cors {
+pub fn middleware(origins: &[WebOrigin]) -> Cors {
     let cors = Cors::default()
         .allowed_methods(METHODS)
         .allowed_headers(HEADERS.map(HeaderName::from_static))
@@ -57,8 +57,8 @@ pub async fn check_preflight<B: MessageBody + 'static>(
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     match find_mistake(&request) {
         Some(detail) => {
-            let problem = Problem::new(Code::PreflightRefused, detail);
-            Ok(request.into_response(problem.error_response()))
+            let refusal = Refusal::new(Code::PreflightRefused, detail);
+            Ok(request.into_response(refusal.error_response()))
         }
         None => next.call(request).await.map(ServiceResponse::map_into_boxed_body),
     }

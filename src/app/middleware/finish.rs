@@ -18,9 +18,11 @@ use futures_util::FutureExt;
 
 use crate::http::request::Form;
 use crate::http::routing::RouteTable;
-use crate::refusal::answer::{Refused, Rendering, mark, problem_document, write_request_id};
+use crate::refusal::answer::{
+    AnsweredRefusal, RenderContext, mark_refused, problem_document, write_request_id,
+};
 use crate::refusal::dialect::{Dialect, RequestSummary};
-use crate::refusal::{self, Problem, from_actix};
+use crate::refusal::{self, Refusal, from_actix};
 use crate::{pages, simplejwt};
 
 /// Runs the inner services and finishes their response.
@@ -33,7 +35,7 @@ pub async fn finish(
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let writer = Writer::of(&request);
     // This is unwind safe: handlers share state only behind locks that ignore poisoning.
-    let problem = match AssertUnwindSafe(next.call(request)).catch_unwind().await {
+    let refusal = match AssertUnwindSafe(next.call(request)).catch_unwind().await {
         Ok(Ok(response)) => return Ok(writer.finish(response.map_into_boxed_body())),
         Ok(Err(error)) => from_actix(&error),
         Err(panic) => {
@@ -42,9 +44,9 @@ pub async fn finish(
             refusal::internal()
         }
     };
-    let mut answer = writer.write(&problem, None);
+    let mut answer = writer.write(&refusal, None);
     write_request_id(answer.headers_mut(), writer.request.id);
-    Err(InternalError::from_response(problem, answer).into())
+    Err(InternalError::from_response(refusal, answer).into())
 }
 
 fn panic_text(panic: &(dyn Any + Send)) -> &str {
@@ -55,7 +57,7 @@ fn panic_text(panic: &(dyn Any + Send)) -> &str {
 /// Writes the refusal of one request.
 struct Writer {
     request: RequestSummary,
-    rendering: Option<Data<Rendering>>,
+    rendering: Option<Data<RenderContext>>,
     routes: Option<Data<RouteTable>>,
 }
 
@@ -69,9 +71,9 @@ impl Writer {
     }
 
     fn finish(&self, mut response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
-        if let Some(problem) = refusal_of(&response) {
+        if let Some(refusal) = refusal_of(&response) {
             let form = response.request().extensions().get::<Form>().cloned();
-            let mut answer = self.write(&problem, form.as_ref());
+            let mut answer = self.write(&refusal, form.as_ref());
             keep_headers(response.headers(), answer.headers_mut());
             response = response.into_response(answer);
         }
@@ -80,14 +82,14 @@ impl Writer {
     }
 
     /// Writes the refusal in the dialect of its endpoint. A page may repeat the form that was refused.
-    fn write(&self, problem: &Problem, form: Option<&Form>) -> HttpResponse {
+    fn write(&self, refusal: &Refusal, form: Option<&Form>) -> HttpResponse {
         let mut answer = match self.dialect() {
-            Dialect::SimpleJwt => simplejwt::refused(problem, &self.request),
-            Dialect::Page => self.page(problem, form),
-            Dialect::ByAccept if self.request.prefers_html => self.page(problem, form),
-            Dialect::Problem | Dialect::ByAccept => self.problem_document(problem),
+            Dialect::SimpleJwt => simplejwt::refused(refusal, &self.request),
+            Dialect::Page => self.page(refusal, form),
+            Dialect::ByAccept if self.request.prefers_html => self.page(refusal, form),
+            Dialect::Problem | Dialect::ByAccept => self.problem_document(refusal),
         };
-        answer.extensions_mut().insert(Refused(problem.clone()));
+        answer.extensions_mut().insert(AnsweredRefusal(refusal.clone()));
         if self.request.method == Method::HEAD { without_body(answer) } else { answer }
     }
 
@@ -95,25 +97,25 @@ impl Writer {
         self.routes.as_ref().map(|routes| routes.dialect(&self.request.path())).unwrap_or_default()
     }
 
-    fn page(&self, problem: &Problem, form: Option<&Form>) -> HttpResponse {
-        match pages::refused(problem, &self.request, form) {
+    fn page(&self, refusal: &Refusal, form: Option<&Form>) -> HttpResponse {
+        match pages::refused(refusal, &self.request, form) {
             Ok(mut page) => {
-                mark(&mut page, problem);
+                mark_refused(&mut page, refusal);
                 page
             }
-            Err(_) => self.problem_document(problem),
+            Err(_) => self.problem_document(refusal),
         }
     }
 
-    fn problem_document(&self, problem: &Problem) -> HttpResponse {
+    fn problem_document(&self, refusal: &Refusal) -> HttpResponse {
         let rendering = self.rendering.as_deref().cloned().unwrap_or_default();
-        problem_document(problem, &self.request, &rendering)
+        problem_document(refusal, &self.request, &rendering)
     }
 }
 
 /// Returns the refusal of a response: the one attached to it, or the one for an extractor's error.
-fn refusal_of(response: &ServiceResponse<BoxBody>) -> Option<Problem> {
-    let own = response.response().extensions().get::<Problem>().cloned();
+fn refusal_of(response: &ServiceResponse<BoxBody>) -> Option<Refusal> {
+    let own = response.response().extensions().get::<Refusal>().cloned();
     own.or_else(|| response.response().error().map(from_actix))
 }
 

@@ -10,7 +10,7 @@ use actix_web::http::header::{
 use actix_web::middleware::Next;
 use actix_web::{Error, web};
 
-use crate::refusal::Rendering;
+use crate::refusal::RenderContext;
 
 const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
 const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
@@ -44,8 +44,9 @@ pub async fn write(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    let is_https =
-        request.app_data::<web::Data<Rendering>>().is_some_and(|found| found.base.starts_with("https://"));
+    let is_https = request
+        .app_data::<web::Data<RenderContext>>()
+        .is_some_and(|found| found.base.starts_with("https://"));
     match next.call(request).await {
         Ok(response) => {
             let mut response = response.map_into_boxed_body();

@@ -7,14 +7,14 @@ use std::collections::HashMap;
 use metrics::{Counter, Histogram};
 
 /// The metrics of requests with the same method, route and status.
-struct OfRequests {
+struct RequestMeters {
     count: Counter,
     seconds: Histogram,
 }
 
 #[derive(Default)]
 struct Meters {
-    requests: HashMap<(&'static str, &'static str, u16), OfRequests>,
+    requests: HashMap<(&'static str, &'static str, u16), RequestMeters>,
     refusals: HashMap<(&'static str, &'static str), Counter>,
 }
 
@@ -25,7 +25,7 @@ thread_local! {
 /// Counts a request that was answered.
 pub fn count_request(method: &'static str, route: &'static str, status: u16, seconds: f64) {
     METERS.with_borrow_mut(|meters| {
-        let meter = meters.requests.entry((method, route, status)).or_insert_with(|| OfRequests {
+        let meter = meters.requests.entry((method, route, status)).or_insert_with(|| RequestMeters {
             count: metrics::counter!("doorward_requests_total", "method" => method, "route" => route,
                 "status" => status.to_string()),
             seconds: metrics::histogram!("doorward_request_seconds", "method" => method, "route" => route),

@@ -14,12 +14,12 @@ use uuid::Uuid;
 
 use super::meters;
 use crate::audit::event::AddressDoubt;
-use crate::audit::refusals::{Lane, NewRefusal, Owner};
+use crate::audit::refusals::{EntryOwner, Lane, NewKeptRefusal};
 use crate::blocking::caller;
 use crate::guard::check::{Check, CredentialKind};
 use crate::guard::trace::Trace;
-use crate::http::routing::Matched;
-use crate::refusal::{Code, Problem, Refused, RequestId, path_without_secrets, without_credentials};
+use crate::http::routing::MatchedPath;
+use crate::refusal::{AnsweredRefusal, Code, Refusal, RequestId, path_without_secrets, without_credentials};
 use crate::state::State;
 
 /// The header with which a client asks to keep the trace of an accepted request too.
@@ -34,62 +34,59 @@ pub async fn observe<B: MessageBody>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<B>, Error> {
-    let begun = Instant::now();
+    let started = Instant::now();
     let response = match next.call(request).await {
         Ok(response) => response,
         Err(error) => {
             // This is a panic, which is logged where it is caught.
             let status = error.as_response_error().status_code().as_u16();
-            meters::count_request("unknown", "unknown", status, begun.elapsed().as_secs_f64());
+            meters::count_request("unknown", "unknown", status, started.elapsed().as_secs_f64());
             meters::count_refusal(Code::InternalError.as_str(), "none");
             return Err(error);
         }
     };
-    let seconds = begun.elapsed().as_secs_f64();
+    let seconds = started.elapsed().as_secs_f64();
     let request = response.request();
-    let route = request.app_data::<Matched>().map_or(UNMATCHED, |matched| matched.0);
+    let route = request.app_data::<MatchedPath>().map_or(UNMATCHED, |matched| matched.0);
     let status = response.status();
-    let refused = response.response().extensions().get::<Refused>().map(|refused| refused.0.clone());
+    let refused = response.response().extensions().get::<AnsweredRefusal>().map(|refused| refused.0.clone());
     let trace = request.extensions_mut().remove::<Trace>().unwrap_or_default();
-    let seen = Seen { request, route, status, refused, trace };
+    let seen = ObservedRequest { request, route, status, refused, trace };
     seen.measure(seconds);
-    if let Some(services) = request.app_data::<web::Data<State>>() {
-        seen.keep(services);
+    if let Some(state) = request.app_data::<web::Data<State>>() {
+        seen.keep(state);
     }
     seen.log(seconds);
     Ok(response)
 }
 
 /// A request with its response, of which the log line, the metrics and the record are made.
-struct Seen<'a> {
+struct ObservedRequest<'a> {
     request: &'a HttpRequest,
     route: &'static str,
     status: StatusCode,
-    refused: Option<Problem>,
+    refused: Option<Refusal>,
     trace: Trace,
 }
 
-impl Seen<'_> {
+impl ObservedRequest<'_> {
     fn measure(&self, seconds: f64) {
         meters::count_request(method_name(self.request), self.route, self.status.as_u16(), seconds);
-        if let Some(problem) = &self.refused {
-            let check = self.trace.failed_at(problem.code()).map_or("none", Check::as_str);
-            meters::count_refusal(problem.code().as_str(), check);
+        if let Some(refusal) = &self.refused {
+            let check = self.trace.failed_at(refusal.code()).map_or("none", Check::as_str);
+            meters::count_refusal(refusal.code().as_str(), check);
         }
     }
 
     /// Counts and keeps a refusal. Keeps the trace of an accepted request if its client asked for it.
-    fn keep(&self, services: &State) {
-        if let Some(problem) = &self.refused {
-            services.recorder.refusal_counts.count(problem.code().as_str());
-            let lane = self.lane(problem.code());
-            services
-                .recorder
-                .kept_refusals
-                .offer(lane, self.owner(services, lane), || self.record(services, lane));
-        } else if self.trace.is_proven() && self.request.headers().contains_key(TRACE) {
-            let (lane, owner) = (Lane::LetIn, self.owner(services, Lane::LetIn));
-            services.recorder.kept_refusals.offer(lane, owner, || self.record(services, lane));
+    fn keep(&self, state: &State) {
+        if let Some(refusal) = &self.refused {
+            state.recorder.refusal_counts.count(refusal.code().as_str());
+            let lane = self.lane(refusal.code());
+            state.recorder.kept_refusals.offer(lane, self.owner(state, lane), || self.record(state, lane));
+        } else if self.trace.is_verified() && self.request.headers().contains_key(TRACE) {
+            let (lane, owner) = (Lane::Accepted, self.owner(state, Lane::Accepted));
+            state.recorder.kept_refusals.offer(lane, owner, || self.record(state, lane));
         }
     }
 
@@ -97,31 +94,31 @@ impl Seen<'_> {
     /// because its owner can repeat it at will.
     fn lane(&self, code: Code) -> Lane {
         const OVER: [Check; 4] = [Check::Times, Check::Revocation, Check::Session, Check::User];
-        if !self.trace.is_proven() {
-            Lane::Unproven
+        if !self.trace.is_verified() {
+            Lane::Unverified
         } else if self.trace.failed_at(code).is_some_and(|check| OVER.contains(&check)) {
-            Lane::Dead
+            Lane::Ended
         } else {
-            Lane::Proven
+            Lane::Verified
         }
     }
 
-    fn owner(&self, services: &State, lane: Lane) -> Owner {
-        let of_session = || self.trace.session_id.map(Owner::Session);
-        let known = self.trace.user_id.map(Owner::User).or_else(of_session);
-        known.filter(|_| lane != Lane::Unproven).unwrap_or_else(|| {
-            let client = services.web.trusted_proxies.client_address(self.request);
-            Owner::Network(client.map(|client| caller::network(client.address)))
+    fn owner(&self, state: &State, lane: Lane) -> EntryOwner {
+        let of_session = || self.trace.session_id.map(EntryOwner::Session);
+        let known = self.trace.user_id.map(EntryOwner::User).or_else(of_session);
+        known.filter(|_| lane != Lane::Unverified).unwrap_or_else(|| {
+            let client = state.web.trusted_proxies.client_address(self.request);
+            EntryOwner::Network(client.map(|client| caller::network(client.address)))
         })
     }
 
-    fn record(&self, services: &State, lane: Lane) -> NewRefusal {
-        let client = services.web.trusted_proxies.client_address(self.request);
-        let problem = self.refused.as_ref();
-        NewRefusal {
+    fn record(&self, state: &State, lane: Lane) -> NewKeptRefusal {
+        let client = state.web.trusted_proxies.client_address(self.request);
+        let refusal = self.refused.as_ref();
+        NewKeptRefusal {
             request_id: self.request_id().unwrap_or_default(),
             lane: lane.as_str(),
-            occurred_at: services.core.clock.now(),
+            occurred_at: state.core.clock.now(),
             method: method_name(self.request),
             route: self.route.to_owned(),
             path: self.path(),
@@ -133,9 +130,9 @@ impl Seen<'_> {
             credential_id: self.trace.credential_id,
             session_id: self.trace.session_id,
             user_id: self.trace.user_id,
-            code: problem.map(|problem| problem.code().as_str()),
-            problem: problem.map(Problem::essence).unwrap_or_default(),
-            checks: json!(self.trace.lines(problem)),
+            code: refusal.map(|refusal| refusal.code().as_str()),
+            problem: refusal.map(Refusal::to_record).unwrap_or_default(),
+            checks: json!(self.trace.lines(refusal)),
         }
     }
 
@@ -176,8 +173,8 @@ impl Seen<'_> {
             return;
         }
         let request_id = self.request_id().map(|id| id.to_string());
-        let services = self.request.app_data::<web::Data<State>>();
-        let client = services.and_then(|services| services.web.trusted_proxies.client_address(self.request));
+        let state = self.request.app_data::<web::Data<State>>();
+        let client = state.and_then(|state| state.web.trusted_proxies.client_address(self.request));
         let address_doubt =
             client.as_ref().and_then(|client| client.doubt.as_ref()).map(AddressDoubt::as_str);
         let came_in = self.request.headers().get("x-request-id").map(|id| printable(id.as_bytes()));
@@ -185,7 +182,7 @@ impl Seen<'_> {
         let user = self.trace.user_id.map(|id| id.to_string());
         let session = self.trace.session_id.map(|id| id.to_string());
         let credential = self.trace.kind.map(CredentialKind::as_str);
-        let code = self.refused.as_ref().map(|problem| problem.code());
+        let code = self.refused.as_ref().map(|refusal| refusal.code());
         let check = code.and_then(|code| self.trace.failed_at(code)).map(Check::as_str);
         let code = code.map(Code::as_str);
         let status = self.status.as_u16();

@@ -5,17 +5,17 @@ use std::sync::{Mutex, mpsc};
 use futures_util::future::join_all;
 
 use super::{LONG, claim};
-use crate::blocking::batch::{Asked, Batch, MOST};
-use crate::blocking::{BlockingError, BlockingPool, Limits};
+use crate::blocking::batch::{Batch, BatchRequest, MOST};
+use crate::blocking::{BlockingError, BlockingPool, QueueLimits};
 
-impl Asked for u32 {
-    fn goes_with(&self, other: &u32) -> bool {
+impl BatchRequest for u32 {
+    fn can_join(&self, other: &u32) -> bool {
         self % 1000 != other % 1000
     }
 }
 
 fn pool(threads: usize, queue_limit: usize) -> BlockingPool {
-    BlockingPool::new("test", Limits::new(threads, queue_limit))
+    BlockingPool::new("test", QueueLimits::new(threads, queue_limit))
 }
 
 /// Creates a batch that answers with the number of requests in the call. Each call waits for a message on

@@ -1,13 +1,13 @@
 //! Tests the order in which a queue serves work, and which work it refuses.
 
-use crate::blocking::fair_queue::{Claim, FairQueue, Lane, LaneLimits, Limits, Party, Queued};
+use crate::blocking::fair_queue::{Claim, FairQueue, Lane, LaneLimits, Party, QueueLimits, Queued};
 
 /// A piece of work, identified by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Job(&'static str);
 
 impl Queued for Job {
-    fn is_wanted(&self) -> bool {
+    fn is_awaited(&self) -> bool {
         !self.0.ends_with("gone")
     }
 
@@ -30,7 +30,7 @@ fn in_lane(lane: Lane, network: u64) -> Claim {
 }
 
 /// Returns a queue whose only thread is busy, so that everything pushed waits.
-fn busy(limits: Limits) -> FairQueue<Job> {
+fn busy(limits: QueueLimits) -> FairQueue<Job> {
     let mut queue = FairQueue::new(limits);
     assert!(queue.push(at(0, 0), Job("at work")).is_empty());
     assert_eq!(queue.take(&mut Vec::new()).map(|(_, job)| job), Some(Job("at work")));
@@ -58,14 +58,14 @@ fn serve_all(queue: &mut FairQueue<Job>) -> Vec<&'static str> {
 
 #[test]
 fn one_party_is_served_in_order_of_arrival() {
-    let mut queue = busy(Limits::new(1, 10));
+    let mut queue = busy(QueueLimits::new(1, 10));
     push_all(&mut queue, [(at(1, 1), "a"), (at(1, 1), "b"), (at(1, 1), "c")]);
     assert_eq!(serve_all(&mut queue), ["a", "b", "c"]);
 }
 
 #[test]
 fn another_network_is_served_before_the_rest_of_a_flood() {
-    let mut queue = busy(Limits::new(1, 10));
+    let mut queue = busy(QueueLimits::new(1, 10));
     push_all(&mut queue, ["flood 1", "flood 2", "flood 3", "flood 4"].map(|name| (at(1, 1), name)));
     push_all(&mut queue, [(at(2, 2), "other 1"), (at(3, 3), "another 1"), (at(2, 2), "other 2")]);
     assert_eq!(
@@ -76,7 +76,7 @@ fn another_network_is_served_before_the_rest_of_a_flood() {
 
 #[test]
 fn many_accounts_at_one_network_get_one_share() {
-    let mut queue = busy(Limits::new(1, 10));
+    let mut queue = busy(QueueLimits::new(1, 10));
     push_all(&mut queue, [(at(1, 1), "flood 1"), (at(1, 2), "flood 2"), (at(1, 3), "flood 3")]);
     push_all(&mut queue, [(at(2, 4), "other 1"), (at(2, 4), "other 2")]);
     assert_eq!(serve_all(&mut queue), ["flood 1", "other 1", "flood 2", "other 2", "flood 3"]);
@@ -84,7 +84,7 @@ fn many_accounts_at_one_network_get_one_share() {
 
 #[test]
 fn one_account_at_many_networks_gets_one_share() {
-    let mut queue = busy(Limits::new(1, 10));
+    let mut queue = busy(QueueLimits::new(1, 10));
     push_all(&mut queue, [(at(1, 1), "flood 1"), (at(2, 1), "flood 2"), (at(3, 1), "flood 3")]);
     push_all(&mut queue, [(at(4, 2), "other 1"), (at(4, 2), "other 2")]);
     assert_eq!(serve_all(&mut queue), ["flood 1", "other 1", "flood 2", "other 2", "flood 3"]);
@@ -92,7 +92,7 @@ fn one_account_at_many_networks_gets_one_share() {
 
 #[test]
 fn an_account_beside_a_flood_at_its_network_is_served_next() {
-    let mut queue = busy(Limits::new(1, 20));
+    let mut queue = busy(QueueLimits::new(1, 20));
     let flood = ["flood 1", "flood 2", "flood 3", "flood 4"];
     push_all(&mut queue, flood.iter().zip([1, 2, 1, 2]).map(|(name, account)| (at(1, account), *name)));
     queue.finish(&at(0, 0));
@@ -112,7 +112,7 @@ fn an_account_beside_a_flood_at_its_network_is_served_next() {
 
 #[test]
 fn who_had_no_more_than_their_share_is_served_by_lane() {
-    let mut queue = busy(Limits::new(1, 10));
+    let mut queue = busy(QueueLimits::new(1, 10));
     push_all(
         &mut queue,
         [
@@ -127,7 +127,7 @@ fn who_had_no_more_than_their_share_is_served_by_lane() {
 
 #[test]
 fn a_full_queue_refuses_whoever_has_the_most() {
-    let mut queue = busy(Limits::new(1, 4));
+    let mut queue = busy(QueueLimits::new(1, 4));
     push_all(&mut queue, [(at(1, 1), "flood 1"), (at(1, 2), "flood 2"), (at(1, 3), "flood 3")]);
     push_all(&mut queue, [(at(2, 4), "other")]);
     assert_eq!(queue.push(at(1, 5), Job("flood 4")), [Job("flood 4")], "it is past its share");
@@ -138,7 +138,7 @@ fn a_full_queue_refuses_whoever_has_the_most() {
 
 #[test]
 fn a_full_queue_refuses_an_account_at_many_networks() {
-    let mut queue = busy(Limits::new(1, 3));
+    let mut queue = busy(QueueLimits::new(1, 3));
     push_all(&mut queue, [(at(1, 1), "flood 1"), (at(2, 1), "flood 2"), (at(3, 1), "flood 3")]);
     assert_eq!(queue.push(at(4, 1), Job("flood 4")), [Job("flood 4")]);
     assert_eq!(queue.push(at(5, 2), Job("other")), [Job("flood 3")]);
@@ -146,7 +146,7 @@ fn a_full_queue_refuses_an_account_at_many_networks() {
 
 #[test]
 fn a_full_queue_refuses_the_accounts_of_a_flood_at_a_network() {
-    let mut queue = busy(Limits::new(1, 4));
+    let mut queue = busy(QueueLimits::new(1, 4));
     push_all(&mut queue, ["flood 1", "flood 2", "flood 3", "flood 4"].map(|name| (at(1, 1), name)));
     assert_eq!(queue.push(at(1, 2), Job("colleague")), [Job("flood 4")]);
 }
@@ -154,7 +154,8 @@ fn a_full_queue_refuses_the_accounts_of_a_flood_at_a_network() {
 #[test]
 fn places_are_kept_for_the_lanes_before() {
     let lane = |waiting| LaneLimits { running: 1, running_per_party: 1, waiting };
-    let limits = Limits::new(1, 4).with_lane(Lane::KnownAddress, lane(3)).with_lane(Lane::Ordinary, lane(2));
+    let limits =
+        QueueLimits::new(1, 4).with_lane(Lane::KnownAddress, lane(3)).with_lane(Lane::Ordinary, lane(2));
     let mut queue = busy(limits);
     push_all(
         &mut queue,
@@ -172,7 +173,7 @@ fn places_are_kept_for_the_lanes_before() {
 fn a_party_at_its_limit_waits_and_others_run() {
     let lane = |running, running_per_party| LaneLimits { running, running_per_party, waiting: 9 };
     let limits =
-        Limits::new(4, 9).with_lane(Lane::Ordinary, lane(4, 2)).with_lane(Lane::Expensive, lane(1, 1));
+        QueueLimits::new(4, 9).with_lane(Lane::Ordinary, lane(4, 2)).with_lane(Lane::Expensive, lane(1, 1));
     let mut queue = FairQueue::new(limits);
     let (one, other) = (Claim::new(Lane::Ordinary, party(1)), Claim::new(Lane::Ordinary, party(2)));
     let search = |number| Claim::new(Lane::Expensive, party(number));
@@ -190,9 +191,9 @@ fn a_party_at_its_limit_waits_and_others_run() {
 }
 
 /// Returns limits for eight threads, as the database's pool has.
-fn limits_of_eight() -> Limits {
+fn limits_of_eight() -> QueueLimits {
     let lane = |running, running_per_party| LaneLimits { running, running_per_party, waiting: 64 };
-    Limits::new(8, 64).with_lane(Lane::Ordinary, lane(8, 6)).with_lane(Lane::Expensive, lane(2, 1))
+    QueueLimits::new(8, 64).with_lane(Lane::Ordinary, lane(8, 6)).with_lane(Lane::Expensive, lane(2, 1))
 }
 
 #[test]
@@ -234,10 +235,10 @@ fn expensive_work_is_due_beside_constant_work_of_its_party() {
 
 #[test]
 fn what_nobody_waits_for_makes_room_and_is_not_served() {
-    let mut queue = busy(Limits::new(1, 2));
+    let mut queue = busy(QueueLimits::new(1, 2));
     push_all(&mut queue, [(at(1, 1), "1 gone"), (at(1, 1), "2")]);
     assert_eq!(queue.push(at(2, 2), Job("3")), [Job("1 gone")]);
-    let mut queue = busy(Limits::new(1, 3));
+    let mut queue = busy(QueueLimits::new(1, 3));
     push_all(&mut queue, [(at(1, 1), "1 gone"), (at(1, 1), "2")]);
     queue.finish(&at(0, 0));
     let mut discarded = Vec::new();
@@ -247,7 +248,7 @@ fn what_nobody_waits_for_makes_room_and_is_not_served() {
 
 #[test]
 fn work_that_must_be_done_is_not_refused() {
-    let mut queue = busy(Limits::new(1, 1));
+    let mut queue = busy(QueueLimits::new(1, 1));
     push_all(&mut queue, [(at(1, 1), "1 pinned")]);
     assert_eq!(queue.push(at(2, 2), Job("2")), [Job("2")]);
     assert_eq!(queue.push(at(1, 1), Job("3 pinned")), []);
@@ -258,7 +259,7 @@ fn work_that_must_be_done_is_not_refused() {
 
 #[test]
 fn what_does_not_fit_is_passed_over() {
-    let mut queue = FairQueue::new(Limits::of_waiting(3));
+    let mut queue = FairQueue::new(QueueLimits::of_waiting(3));
     push_all(&mut queue, [(at(1, 1), "a"), (at(2, 2), "b"), (at(3, 3), "c")]);
     let mut take = |unwanted| queue.take_if(&mut Vec::new(), |job: &Job| job.0 != unwanted);
     assert_eq!(take("a").map(|(_, job)| job.0), Some("b"));
@@ -268,7 +269,7 @@ fn what_does_not_fit_is_passed_over() {
 
 #[test]
 fn parties_are_bounded_however_many_arrive() {
-    let mut queue = FairQueue::new(Limits::new(2, 8));
+    let mut queue = FairQueue::new(QueueLimits::new(2, 8));
     // One piece of work always runs, so that the queue is never idle.
     let mut running = at(0, 0);
     push_all(&mut queue, [(running, "0")]);

@@ -6,11 +6,11 @@ use std::time::Duration;
 use futures_util::future::join_all;
 
 use super::{LONG, claim};
-use crate::blocking::fair_queue::{Lane, LaneLimits, Limits, Party};
+use crate::blocking::fair_queue::{Lane, LaneLimits, Party, QueueLimits};
 use crate::blocking::{Answer, BlockingError, BlockingPool, Claim};
 
 fn pool(threads: usize, queue_limit: usize) -> BlockingPool {
-    BlockingPool::new("test", Limits::new(threads, queue_limit))
+    BlockingPool::new("test", QueueLimits::new(threads, queue_limit))
 }
 
 /// Keeps a thread busy until the sender is used or dropped.
@@ -48,8 +48,8 @@ async fn a_full_queue_refuses_at_once_and_stuck_work_keeps_its_thread() {
 async fn work_whose_asker_has_gone_is_not_begun() {
     let pool = pool(1, 2);
     let (release, _held) = hold(&pool, claim(1)).await;
-    let (begun, was_begun) = mpsc::channel::<()>();
-    drop(pool.ask(claim(1), move || begun.send(()).is_ok()));
+    let (started, was_begun) = mpsc::channel::<()>();
+    drop(pool.ask(claim(1), move || started.send(()).is_ok()));
     release.send(()).expect("the stuck work still listens");
     assert_eq!(pool.run(LONG, claim(1), || 1).await, Ok(1));
     assert!(was_begun.try_recv().is_err());
@@ -112,7 +112,7 @@ async fn the_newest_of_a_flood_is_refused_for_another_party() {
 #[actix_web::test]
 async fn a_party_at_its_limit_leaves_threads_to_others() {
     let lane = LaneLimits { running: 2, running_per_party: 1, waiting: 9 };
-    let pool = BlockingPool::new("test", Limits::new(2, 9).with_lane(Lane::Ordinary, lane));
+    let pool = BlockingPool::new("test", QueueLimits::new(2, 9).with_lane(Lane::Ordinary, lane));
     let (release, _held) = hold(&pool, claim(1)).await;
     let slow = pool.ask(claim(1), || 1);
     assert_eq!(pool.run(LONG, claim(2), || 2).await, Ok(2), "before the other one's second");
@@ -125,7 +125,7 @@ async fn a_party_at_its_limit_leaves_threads_to_others() {
 async fn all_that_one_end_makes_runnable_is_run() {
     let lane = |running, running_per_party| LaneLimits { running, running_per_party, waiting: 9 };
     let limits =
-        Limits::new(3, 9).with_lane(Lane::Ordinary, lane(3, 1)).with_lane(Lane::Expensive, lane(1, 1));
+        QueueLimits::new(3, 9).with_lane(Lane::Ordinary, lane(3, 1)).with_lane(Lane::Expensive, lane(1, 1));
     let pool = BlockingPool::new("test", limits);
     // Start three threads and let them wait for work.
     let together = Arc::new(Barrier::new(3));

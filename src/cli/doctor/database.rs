@@ -5,13 +5,13 @@ use chrono::TimeDelta;
 use super::finding::{Finding, Level, in_one_line};
 use crate::app;
 use crate::app::start::{StartError, check_secret_keys};
-use crate::audit::event::{self, EventType, Filter};
+use crate::audit::event::{self, EventFilter, EventType};
 use crate::cli::database::DatabaseAccess;
 use crate::clock::Clock;
 use crate::clock::rfc3339 as time;
 use crate::config::Settings;
 use crate::database::health::{self, Health};
-use crate::database::nodes::{self, Difference};
+use crate::database::nodes::{self, SettingDifference};
 use crate::database::{Connection, describe, fitness, indexes, migrate};
 use crate::tokens::key_state::KeyState;
 use crate::tokens::signing_key::{self, Row};
@@ -133,7 +133,7 @@ fn feed(connection: &mut Connection, url: &str) -> Finding {
 /// since.
 fn history(connection: &mut Connection) -> Option<Finding> {
     let mut last = |event_type: EventType| {
-        let filter = Filter { type_: Some(event_type), ..Filter::default() };
+        let filter = EventFilter { type_: Some(event_type), ..EventFilter::default() };
         event::list(connection, &filter, 1).map(|events| events.first().map(|event| event.occurred_at))
     };
     let found = last(EventType::DatabaseWentBack).and_then(|at| Ok((at, last(EventType::DatabaseRestored)?)));
@@ -168,7 +168,7 @@ fn nodes(connection: &mut Connection) -> Vec<Finding> {
         return vec![Finding::pass("nodes", found)];
     }
     let advice = "Give all nodes the same value, and restart the nodes that have another.";
-    let finding = |difference: &Difference| {
+    let finding = |difference: &SettingDifference| {
         let found = format!("live nodes differ: {difference}");
         // With different public URLs, each node refuses the other's tokens.
         let refuses = difference.setting == "DOORWARD_PUBLIC_URL";

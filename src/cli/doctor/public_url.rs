@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::finding::{Finding, in_one_line};
 use crate::app::start;
-use crate::audit::refusals::{self, Refusal};
+use crate::audit::refusals::{self, KeptRefusal};
 use crate::cli::database::DatabaseAccess;
 use crate::config::Settings;
 
@@ -134,7 +134,7 @@ fn proxy(settings: &Settings, access: &DatabaseAccess, request_id: Uuid) -> Find
     }
 }
 
-fn find(access: &DatabaseAccess, request_id: Uuid) -> Option<Refusal> {
+fn find(access: &DatabaseAccess, request_id: Uuid) -> Option<KeptRefusal> {
     let mut connection = access.connect().ok()?;
     for _ in 0..LOOKS {
         if let Some(found) = refusals::find(&mut connection, request_id).ok()? {

@@ -17,7 +17,7 @@ use super::context::Context;
 use super::database::DatabaseAccess;
 use super::failure::Failure;
 use super::output::{Format, Output};
-use super::restored::{Ended, Kept, end_what_came_back};
+use super::restored::{KeepOptions, RestoredReport, end_restored};
 use crate::app::secrets;
 use crate::app::start::check_secret_keys;
 use crate::config::{Settings, stdin_is_terminal};
@@ -38,7 +38,7 @@ pub struct RestoreArgs {
     pub unauthenticated: bool,
     /// What is left as the backup has it.
     #[command(flatten)]
-    pub kept: Kept,
+    pub kept: KeepOptions,
     /// The answer, given beforehand.
     #[command(flatten)]
     pub confirmation: Confirmation,
@@ -81,10 +81,10 @@ impl RestoreArgs {
         let ended = done?;
         let mut output = Output::stdout(Format::default());
         output.line("The backup was restored.")?;
-        ended.tell(&mut output)
+        ended.print(&mut output)
     }
 
-    fn restore(&self, access: &DatabaseAccess, settings: &Settings) -> Result<Ended, Failure> {
+    fn restore(&self, access: &DatabaseAccess, settings: &Settings) -> Result<RestoredReport, Failure> {
         self.confirmation.ask(WHAT)?;
         let verified = Verified::copy(&self.file, settings, self.unauthenticated)?;
         let dump = Dump::read(access, verified.path())?;
@@ -103,11 +103,11 @@ impl RestoreArgs {
         })
     }
 
-    fn end(&self, connection: &mut Connection, settings: &Settings) -> Result<Ended, Failure> {
+    fn end(&self, connection: &mut Connection, settings: &Settings) -> Result<RestoredReport, Failure> {
         migrate::run(connection).map_err(|error| Failure::new(error.to_string()))?;
         let secret_keys = check_secret_keys(connection, settings);
         let secret_keys = secret_keys.map_err(|error| Failure::new(error.to_string()))?;
-        end_what_came_back(connection, settings, &secret_keys, self.kept, None)
+        end_restored(connection, settings, &secret_keys, self.kept, None)
     }
 }
 

@@ -9,7 +9,7 @@ use crate::cli::failure::Failure;
 use crate::cli::output::{Format, Output};
 use crate::database::{Connection, transaction};
 use crate::limits::counters;
-use crate::sessions::{EndReason, Which, end_sessions};
+use crate::sessions::{EndReason, SessionSelection, end_sessions};
 use crate::users::change::{self, ChangeOutcome, Changes};
 use crate::users::user::{Authority, NameTaken, User};
 
@@ -90,7 +90,7 @@ fn done(change: ChangeOutcome, named: &str, role: &str) -> Result<User, Failure>
             Err(Failure::new(format!("{named} {why}: make someone else an administrator first")))
         }
         ChangeOutcome::NameTaken(taken) => Err(name_taken(taken)),
-        ChangeOutcome::NameRefused(flaw) => Err(Failure::new(format!("the username {flaw}"))),
+        ChangeOutcome::NameRefused(error) => Err(Failure::new(format!("the username {error}"))),
         ChangeOutcome::UnknownRole | ChangeOutcome::Denied(_) => Err(unknown_role(role)),
         ChangeOutcome::NotFound | ChangeOutcome::Stale(_) => {
             Err(Failure::new(format!("there is no user {named}")))
@@ -101,7 +101,12 @@ fn done(change: ChangeOutcome, named: &str, role: &str) -> Result<User, Failure>
 pub(super) fn logout(connection: &mut Connection, args: &OneUserArgs) -> Result<(), Failure> {
     let user = find(connection, &args.user)?;
     let ended = transaction(connection, |connection| {
-        end_sessions(connection, &Which::AllOf(user.id), EndReason::EndedByAdmin, &Origin::command_line())
+        end_sessions(
+            connection,
+            &SessionSelection::AllOf(user.id),
+            EndReason::EndedByAdmin,
+            &Origin::command_line(),
+        )
     });
     let ended = ended?.len();
     let line = format!("{ended} sessions of {} ended.", user.username);

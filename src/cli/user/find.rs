@@ -12,7 +12,7 @@ use crate::limits::counters;
 use crate::sessions::session;
 use crate::tokens::owner::UserStatus;
 use crate::users::name::fold_typed;
-use crate::users::user::{self, Filter, User};
+use crate::users::user::{self, User, UserFilter};
 
 /// The number of rows that a list fetches at a time.
 const BATCH: i64 = 500;
@@ -40,7 +40,7 @@ pub(super) fn list(connection: &mut Connection, args: &UserListArgs) -> Result<(
     let q = typed.and_then(fold_typed);
     // No name matches text that cannot be folded.
     let is_nobodys = typed.is_some() && q.is_none();
-    let mut filter = Filter { q, role: args.role.clone(), status, before: None };
+    let mut filter = UserFilter { q, role: args.role.clone(), status, before: None };
     let most = if is_nobodys { 0 } else { args.limit.map_or(usize::MAX, |limit| limit as usize) };
     let mut rows: Vec<Row> = Vec::new();
     while rows.len() < most {

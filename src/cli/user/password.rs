@@ -13,8 +13,8 @@ use crate::config::{Secret, Settings};
 use crate::database::{Connection, transaction};
 use crate::users::name::{EmailAddress, Username};
 use crate::users::password::{PasswordHash, PlainPassword};
-use crate::users::set_password::{self, Setting};
-use crate::users::user::{self, Authority, Insertion, NewUser};
+use crate::users::set_password::{self, SetPasswordOutcome};
+use crate::users::user::{self, Authority, InsertOutcome, NewUser};
 
 pub(super) fn add(
     connection: &mut Connection,
@@ -22,20 +22,20 @@ pub(super) fn add(
     args: &UserAddArgs,
 ) -> Result<(), Failure> {
     let wrong = |what: &str, error: &dyn std::fmt::Display| Failure::new(format!("the {what} {error}"));
-    let username = Username::parse_new(&args.username).map_err(|flaw| wrong("username", &flaw))?;
+    let username = Username::parse_new(&args.username).map_err(|error| wrong("username", &error))?;
     let email = args.email.as_deref().map(EmailAddress::parse).transpose();
-    let email = email.map_err(|flaw| wrong("e-mail address", &flaw))?;
+    let email = email.map_err(|error| wrong("e-mail address", &error))?;
     let (plain, made) = obtain(args.password, settings)?;
     let names: Vec<&str> =
         [Some(username.as_str()), email.as_ref().map(EmailAddress::as_str)].into_iter().flatten().collect();
-    refuse_flaws(settings, &plain, &names)?;
+    refuse_invalid_password(settings, &plain, &names)?;
     let password_hash = Some(hash(&plain, settings)?);
     let new = NewUser { username, email, password_hash, role: args.role.clone() };
     let inserted = transaction(connection, |connection| {
         user::insert(connection, &new, &Authority::Unlimited, &Origin::command_line())
     });
     match inserted? {
-        Insertion::Inserted(user) => {
+        InsertOutcome::Inserted(user) => {
             let mut line = format!("Created {}, with the role {}.", user.username, user.role);
             if let Some(password) = &made {
                 line += &format!(" The password is {} (shown only once).", password.expose());
@@ -43,8 +43,8 @@ pub(super) fn add(
             let row = Row { password: made.map(|made| made.expose().to_owned()), ..Row::from(user) };
             Output::stdout(args.format).result(&row, &line)
         }
-        Insertion::NameTaken(taken) => Err(name_taken(taken)),
-        Insertion::UnknownRole | Insertion::Denied(_) => Err(unknown_role(&args.role)),
+        InsertOutcome::NameTaken(taken) => Err(name_taken(taken)),
+        InsertOutcome::UnknownRole | InsertOutcome::Denied(_) => Err(unknown_role(&args.role)),
     }
 }
 
@@ -55,10 +55,14 @@ fn obtain(args: PasswordArgs, settings: &Settings) -> Result<(PlainPassword, Opt
     })
 }
 
-fn refuse_flaws(settings: &Settings, plain: &PlainPassword, names: &[&str]) -> Result<(), Failure> {
-    let flaws = password_policy(settings).flaws(plain, names);
+fn refuse_invalid_password(
+    settings: &Settings,
+    plain: &PlainPassword,
+    names: &[&str],
+) -> Result<(), Failure> {
+    let errors = password_policy(settings).find_errors(plain, names);
     let lines: Vec<String> =
-        flaws.iter().map(|flaw| format!("the password is not allowed: {flaw}")).collect();
+        errors.iter().map(|error| format!("the password is not allowed: {error}")).collect();
     if lines.is_empty() { Ok(()) } else { Err(Failure::Wrong(lines)) }
 }
 
@@ -71,13 +75,13 @@ pub(super) fn set_password(
     let (plain, made) = obtain(args.password, settings)?;
     let names: Vec<&str> =
         [Some(user.username.as_str()), user.email.as_deref()].into_iter().flatten().collect();
-    refuse_flaws(settings, &plain, &names)?;
+    refuse_invalid_password(settings, &plain, &names)?;
     let hash = hash(&plain, settings)?;
     let set = transaction(connection, |connection| {
         let (authority, origin) = (Authority::Unlimited, Origin::command_line());
         set_password::reset(connection, user.id, &hash, !args.keep_tokens, &authority, &origin)
     });
-    let Setting::Done((user, ended)) = set? else {
+    let SetPasswordOutcome::Done((user, ended)) = set? else {
         return Err(Failure::new(format!("there is no user {}", args.user)));
     };
     let tokens = match ended.tokens {

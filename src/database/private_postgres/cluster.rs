@@ -100,12 +100,12 @@ impl Cluster {
     }
 
     /// Removes other users' access to the data folder and its files.
-    pub(super) fn put_right(&self) -> Result<(), Error> {
-        files::put_data_folder_right(&self.data_dir)?;
+    pub(super) fn repair(&self) -> Result<(), Error> {
+        files::repair_data_folder(&self.data_dir)?;
         self.check_owner()?;
-        files::put_right("PostgreSQL's folder", &self.folder(), FOLDER_MODE)?;
+        files::repair("PostgreSQL's folder", &self.folder(), FOLDER_MODE)?;
         for name in [SUPERUSER_PASSWORD, OWNER_PASSWORD, LOCK_FILE, LOG, OLD_LOG] {
-            files::put_right("a file of the data folder", &self.data_dir.join(name), FILE_MODE)?;
+            files::repair("a file of the data folder", &self.data_dir.join(name), FILE_MODE)?;
         }
         Ok(())
     }

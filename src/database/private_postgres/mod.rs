@@ -67,7 +67,7 @@ impl PrivatePostgres {
     fn begin(options: &Options, data_dir: &Path, silence: Duration) -> Result<Self, Error> {
         let lock = lock(data_dir)?;
         let cluster = cluster::Cluster::at(data_dir)?;
-        cluster.put_right()?;
+        cluster.repair()?;
         let binaries = find_binaries(&options.path, cluster.major())?;
         cluster.prepare(&binaries)?;
         let supervisor = supervisor::Supervisor::start(&cluster, &binaries, options, silence)?;

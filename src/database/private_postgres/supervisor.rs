@@ -26,8 +26,8 @@ use crate::files::{self, FILE_MODE};
 /// limit, since a recovery takes as long as it needs and an interrupted one starts over.
 pub(super) const SILENCE: Duration = Duration::from_secs(60);
 /// The time until the first log message about a slow start, and the interval of further ones.
-const FIRST_TOLD: Duration = Duration::from_secs(2);
-const TOLD_EVERY: Duration = Duration::from_secs(30);
+const FIRST_REPORT: Duration = Duration::from_secs(2);
+const REPORT_EVERY: Duration = Duration::from_secs(30);
 /// The time for an orderly stop if the caller gives no deadline.
 const STOPPED_WITHIN: Duration = Duration::from_secs(3);
 /// The longest time to wait for an earlier process's PostgreSQL to stop.
@@ -106,12 +106,12 @@ fn stop_by_signals(deadline: Duration, pid: impl Fn() -> i32, mut has_ended: imp
         if has_ended() {
             return;
         }
-        let begun = Instant::now();
+        let started = Instant::now();
         let pid = pid();
         if pid != 0 {
             let _ = kill(Pid::from_raw(pid), signal);
         }
-        while !has_ended() && begun.elapsed() < patience {
+        while !has_ended() && started.elapsed() < patience {
             pause(POLL);
         }
     }
@@ -170,7 +170,7 @@ impl Starter {
     /// Starts PostgreSQL. Retries after a `kill -9` of the postmaster, because its orphaned children hold the
     /// shared memory for a moment.
     fn start(&self, shared: &Shared) -> Result<Child, Error> {
-        let begun = Instant::now();
+        let started = Instant::now();
         loop {
             let (mut child, log_from) = self.spawn()?;
             shared.pid.store(i32::try_from(child.id()).unwrap_or(0), Ordering::SeqCst);
@@ -179,7 +179,7 @@ impl Starter {
             };
             shared.pid.store(0, Ordering::SeqCst);
             let is_passing = said.contains("shared memory block") || said.contains("is still in use");
-            if !is_passing || begun.elapsed() > ORPHAN_DEADLINE || shared.stopping.load(Ordering::SeqCst) {
+            if !is_passing || started.elapsed() > ORPHAN_DEADLINE || shared.stopping.load(Ordering::SeqCst) {
                 return Err(self.cluster.failure(&said));
             }
             pause(POLL * 10);
@@ -231,9 +231,9 @@ impl Starter {
 
     /// Waits until postmaster.pid says `ready` for this child's process id.
     fn wait_until_ready(&self, child: &mut Child, log_from: u64, shared: &Shared) -> Result<(), String> {
-        let begun = Instant::now();
+        let started = Instant::now();
         let pid = child.id().cast_signed();
-        let mut told_at = FIRST_TOLD;
+        let mut told_at = FIRST_REPORT;
         let mut is_told_to_stop = false;
         loop {
             let status = status(&self.cluster.folder()).filter(|status| status.pid == pid);
@@ -249,20 +249,20 @@ impl Starter {
                 is_told_to_stop = true;
                 let _ = kill(Pid::from_raw(pid), Signal::SIGINT);
             }
-            if !says("starting") && begun.elapsed() > self.silence {
+            if !says("starting") && started.elapsed() > self.silence {
                 let has_ended = || child.try_wait().is_ok_and(|ended| ended.is_some());
                 stop_by_signals(STOPPED_WITHIN, || pid, has_ended);
                 return Err(format!("it did not start within {} s", self.silence.as_secs()));
             }
-            if begun.elapsed() > told_at {
-                told_at += TOLD_EVERY;
-                self.tell_that_it_starts(begun.elapsed());
+            if started.elapsed() > told_at {
+                told_at += REPORT_EVERY;
+                self.report_start(started.elapsed());
             }
             pause(POLL);
         }
     }
 
-    fn tell_that_it_starts(&self, since: Duration) {
+    fn report_start(&self, since: Duration) {
         let (seconds, log) = (since.as_secs(), self.cluster.log_file());
         tracing::info!(seconds, log = %log.display(), "PostgreSQL is recovering; waiting for it");
     }
@@ -290,16 +290,16 @@ fn parse_status(text: &str) -> Option<Status> {
 /// Waits until an earlier process's postmaster has stopped. It stops by itself, since it is bound to end with
 /// its parent.
 fn wait_for_orphan(cluster: &Cluster) -> Result<(), Error> {
-    let begun = Instant::now();
+    let started = Instant::now();
     let folder = cluster.folder();
     while let Some(Status { pid, .. }) =
         status(&folder).filter(|status| is_postmaster_of(status.pid, &folder))
     {
-        if begun.elapsed() > ORPHAN_DEADLINE {
+        if started.elapsed() > ORPHAN_DEADLINE {
             return Err(Error::Orphan { folder, pid });
         }
         // It may have been started on a system where processes are not bound to their parent.
-        if begun.elapsed() > Duration::from_secs(1) {
+        if started.elapsed() > Duration::from_secs(1) {
             let _ = kill(Pid::from_raw(pid), Signal::SIGINT);
         }
         pause(POLL * 5);

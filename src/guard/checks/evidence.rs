@@ -4,25 +4,25 @@ use chrono::{DateTime, Utc};
 
 use crate::guard::caller::Caller;
 use crate::guard::check::{Check, CredentialKind};
-use crate::guard::credential::Sent;
+use crate::guard::credential::SentCredential;
 use crate::guard::refusals::{in_words, time};
 use crate::guard::trace::{Evidence, Trace};
-use crate::sessions::Standing;
+use crate::sessions::SessionState;
 use crate::tokens::access_token::Claims;
 use crate::tokens::ended::Ended;
-use crate::tokens::owner::Holder;
+use crate::tokens::owner::Owner;
 use crate::tokens::personal_token::RevokeReason;
 
 /// Records the kind of the credential, which this server accepts.
-pub(super) fn note_kind(trace: &mut Trace, kind: CredentialKind) {
+pub(super) fn record_kind(trace: &mut Trace, kind: CredentialKind) {
     trace.kind = Some(kind);
-    trace.find(Check::Kind, || {
+    trace.add_finding(Check::Kind, || {
         Evidence::new("an access token, a personal access token or a session cookie", in_words(kind.as_str()))
     });
     trace.pass(Check::Kind);
 }
 
-pub(super) fn header(sent: &Sent) -> Evidence {
+pub(super) fn header(sent: &SentCredential) -> Evidence {
     Evidence::new("one Authorization header, or the session cookie", sent.in_words())
 }
 
@@ -45,15 +45,15 @@ pub(super) fn before(expires_at: DateTime<Utc>, now: DateTime<Utc>) -> Evidence 
 }
 
 /// Records what the checks of the claims require, and what they found.
-pub(super) fn note_claims(trace: &mut Trace, claims: &Claims, issuer: &str, now: DateTime<Utc>) {
-    trace.find(Check::Form, || {
+pub(super) fn record_claims(trace: &mut Trace, claims: &Claims, issuer: &str, now: DateTime<Utc>) {
+    trace.add_finding(Check::Form, || {
         Evidence::new("a JWT that follows RFC 9068", "a JWT with every required claim")
     });
-    trace.find(Check::Key, || Evidence::new("a key of this server", "a key that may sign"));
-    trace.find(Check::Signature, || verified("a signature made with that key"));
-    trace.find(Check::Times, || times_of(claims, now));
-    trace.find(Check::Issuer, || claimed(format!("issuer and audience {issuer}")));
-    trace.find(Check::Type, || claimed("at+jwt"));
+    trace.add_finding(Check::Key, || Evidence::new("a key of this server", "a key that may sign"));
+    trace.add_finding(Check::Signature, || verified("a signature made with that key"));
+    trace.add_finding(Check::Times, || times_of(claims, now));
+    trace.add_finding(Check::Issuer, || claimed(format!("issuer and audience {issuer}")));
+    trace.add_finding(Check::Type, || claimed("at+jwt"));
 }
 
 fn times_of(claims: &Claims, now: DateTime<Utc>) -> Evidence {
@@ -84,15 +84,15 @@ pub(super) fn revocation(revoked: Option<&Ended<RevokeReason>>) -> Evidence {
     Evidence::new("not revoked", found)
 }
 
-pub(super) fn session(standing: &Standing) -> Evidence {
-    let found = match &standing.ended {
-        None => format!("it is active, and ends at {} at the latest", time(standing.expires_at)),
+pub(super) fn session(current: &SessionState) -> Evidence {
+    let found = match &current.ended {
+        None => format!("it is active, and ends at {} at the latest", time(current.expires_at)),
         Some(Ended { at, reason }) => format!("it ended at {} ({})", time(*at), in_words(reason.as_str())),
     };
     Evidence::new("an active session", found)
 }
 
-pub(super) fn user(user: &Holder) -> Evidence {
+pub(super) fn user(user: &Owner) -> Evidence {
     let found = format!("{}, {}, with the role {}", user.username, user.status, user.role);
     Evidence::new("an active account", found)
 }

@@ -15,10 +15,10 @@ use actix_web::HttpRequest;
 use crate::blocking;
 use crate::guard::caller::Caller;
 use crate::guard::check::Check;
-use crate::guard::credential::{self, Sent};
+use crate::guard::credential::{self, SentCredential};
 use crate::guard::csrf;
 use crate::guard::trace::Trace;
-use crate::refusal::Problem;
+use crate::refusal::Refusal;
 use crate::sessions::refresh_token::PREFIX as REFRESH_TOKEN_PREFIX;
 use crate::state::State;
 use crate::tokens::personal_token::PREFIX as PERSONAL_TOKEN_PREFIX;
@@ -27,7 +27,7 @@ use personal_token::{identify_basic, identify_personal_token};
 use refresh_token::refuse_refresh_token;
 use session_cookie::identify_browser;
 
-pub(super) use access_token::{Outdated, check_standing};
+pub(super) use access_token::{SessionCheckError, check_session_state};
 pub(super) use permission::check_permission;
 pub use permission::permit;
 pub(super) use personal_token::check_personal_token;
@@ -38,20 +38,20 @@ pub(super) use session_cookie::check_browser;
 ///
 /// # Errors
 /// The refusal of the first check that fails.
-pub async fn identify(state: &State, request: &HttpRequest, trace: &mut Trace) -> Result<Caller, Problem> {
+pub async fn identify(state: &State, request: &HttpRequest, trace: &mut Trace) -> Result<Caller, Refusal> {
     let sent = read(state, request, trace)?;
     let caller = identify_sent(state, &sent, trace).await?;
-    blocking::caller::note_user(caller.user_id);
-    if matches!(sent, Sent::Basic { .. }) && !csrf::is_safe(request.method()) {
+    blocking::caller::set_user(caller.user_id);
+    if matches!(sent, SentCredential::Basic { .. }) && !csrf::is_safe(request.method()) {
         trace.check(Check::Csrf, csrf::refuse_cross_site(request, &state.web.browser))?;
     }
     Ok(caller)
 }
 
-fn read(state: &State, request: &HttpRequest, trace: &mut Trace) -> Result<Sent, Problem> {
+fn read(state: &State, request: &HttpRequest, trace: &mut Trace) -> Result<SentCredential, Refusal> {
     let sent = credential::read(request, &state.web.browser);
-    if let Err(problem) = &sent {
-        trace.stop(credential::check_of(problem.code()));
+    if let Err(refusal) = &sent {
+        trace.stop(credential::check_of(refusal.code()));
     }
     sent
 }
@@ -60,17 +60,21 @@ fn read(state: &State, request: &HttpRequest, trace: &mut Trace) -> Result<Sent,
 ///
 /// # Errors
 /// The refusal of the first check that fails.
-pub async fn identify_sent(state: &State, sent: &Sent, trace: &mut Trace) -> Result<Caller, Problem> {
+pub async fn identify_sent(
+    state: &State,
+    sent: &SentCredential,
+    trace: &mut Trace,
+) -> Result<Caller, Refusal> {
     trace.run(Check::Header, || evidence::header(sent), Ok(()))?;
     match sent {
-        Sent::Bearer(token) if token.starts_with(PERSONAL_TOKEN_PREFIX) => {
+        SentCredential::Bearer(token) if token.starts_with(PERSONAL_TOKEN_PREFIX) => {
             identify_personal_token(state, token, None, trace).await
         }
-        Sent::Bearer(token) if token.starts_with(REFRESH_TOKEN_PREFIX) => {
+        SentCredential::Bearer(token) if token.starts_with(REFRESH_TOKEN_PREFIX) => {
             Err(refuse_refresh_token(state, token, trace))
         }
-        Sent::Bearer(token) => identify_access_token(state, token, trace).await,
-        Sent::Basic { username, token } => identify_basic(state, username, token, trace).await,
-        Sent::Cookie(digest) => identify_browser(state, *digest, trace).await,
+        SentCredential::Bearer(token) => identify_access_token(state, token, trace).await,
+        SentCredential::Basic { username, token } => identify_basic(state, username, token, trace).await,
+        SentCredential::Cookie(digest) => identify_browser(state, *digest, trace).await,
     }
 }

@@ -8,7 +8,7 @@ use crate::guard::check::Check;
 use crate::guard::trace::{Evidence, Trace};
 use crate::guard::{lookup, refusals};
 use crate::http::routing::Rule;
-use crate::refusal::Problem;
+use crate::refusal::Refusal;
 use crate::sessions::session;
 use crate::state::State;
 
@@ -21,11 +21,11 @@ const LEEWAY: TimeDelta = TimeDelta::seconds(5);
 ///
 /// # Errors
 /// `permission_denied`, `insufficient_scope`, `authentication_too_old`.
-pub async fn permit(state: &State, caller: &Caller, rule: Rule, trace: &mut Trace) -> Result<(), Problem> {
+pub async fn permit(state: &State, caller: &Caller, rule: Rule, trace: &mut Trace) -> Result<(), Refusal> {
     check_permission(caller, rule, trace)?;
     check_freshness(state, caller, rule, trace).await?;
     if let Some(session_id) = caller.credential.session_id().filter(|_| !trace.explains()) {
-        state.recorder.last_use.note_used(session_id);
+        state.recorder.last_use.record_used(session_id);
     }
     Ok(())
 }
@@ -34,7 +34,7 @@ pub(in crate::guard) fn check_permission(
     caller: &Caller,
     rule: Rule,
     trace: &mut Trace,
-) -> Result<(), Problem> {
+) -> Result<(), Refusal> {
     let Some(permission) = rule.permission else { return Ok(()) };
     let required = [permission.to_owned()];
     let permitted = if caller.permissions.iter().any(|name| name == permission) {
@@ -58,7 +58,7 @@ async fn check_freshness(
     caller: &Caller,
     rule: Rule,
     trace: &mut Trace,
-) -> Result<(), Problem> {
+) -> Result<(), Refusal> {
     let Some(auth_time) = caller.credential.auth_time().filter(|_| rule.fresh) else { return Ok(()) };
     let now = lookup::database_time(state).await.inspect_err(|_| trace.stop(Check::Freshness))?;
     let (age, max_age) = (now - auth_time, state.web.step_up_max_age);

@@ -5,13 +5,13 @@ use super::evidence;
 use crate::guard::check::{Check, CredentialKind};
 use crate::guard::trace::Trace;
 use crate::guard::{lookup, refusals};
-use crate::refusal::Problem;
-use crate::sessions::refresh_token::{self, RefreshToken, RefreshTokenFlaw};
+use crate::refusal::Refusal;
+use crate::sessions::refresh_token::{self, RefreshToken, RefreshTokenError};
 use crate::state::State;
 use crate::tokens::personal_token;
 
 /// Refuses a refresh token that was sent in place of an access token.
-pub(super) fn refuse_refresh_token(state: &State, token: &str, trace: &mut Trace) -> Problem {
+pub(super) fn refuse_refresh_token(state: &State, token: &str, trace: &mut Trace) -> Refusal {
     match check_refresh_token(state, token, trace) {
         Ok(_) => {
             trace.stop(Check::Type);
@@ -22,21 +22,21 @@ pub(super) fn refuse_refresh_token(state: &State, token: &str, trace: &mut Trace
                  token.",
             )
         }
-        Err(problem) => problem,
+        Err(refusal) => refusal,
     }
 }
 
-fn check_refresh_token(state: &State, text: &str, trace: &mut Trace) -> Result<RefreshToken, Problem> {
+fn check_refresh_token(state: &State, text: &str, trace: &mut Trace) -> Result<RefreshToken, Refusal> {
     trace.kind = Some(CredentialKind::RefreshToken);
     trace.pass(Check::Kind);
     trace.run(Check::Form, || evidence::form("dwr_ and 69 bytes in base64url", text), Ok(()))?;
     let parsed = refresh_token::parse(&state.core.secret_keys, text);
-    let token = parsed.map_err(|flaw| {
-        trace.stop(match flaw {
-            RefreshTokenFlaw::Malformed => Check::Form,
-            RefreshTokenFlaw::Forged => Check::Signature,
+    let token = parsed.map_err(|error| {
+        trace.stop(match error {
+            RefreshTokenError::Malformed => Check::Form,
+            RefreshTokenError::Forged => Check::Signature,
         });
-        refusals::refresh_token_flaw(flaw)
+        refusals::refresh_token_error(error)
     })?;
     trace.run(Check::Signature, || evidence::verified("an HMAC made with this server's key"), Ok(()))?;
     trace.credential_id = Some(token.session_id);
@@ -48,14 +48,14 @@ fn check_refresh_token(state: &State, text: &str, trace: &mut Trace) -> Result<R
 ///
 /// # Errors
 /// `token_malformed`, `token_signature_invalid`, `token_type_mismatch`.
-pub fn read_refresh_token(state: &State, text: &str, trace: &mut Trace) -> Result<RefreshToken, Problem> {
+pub fn read_refresh_token(state: &State, text: &str, trace: &mut Trace) -> Result<RefreshToken, Refusal> {
     if text.starts_with(refresh_token::PREFIX) {
         return check_refresh_token(state, text, trace);
     }
     let advice = "Send the refresh token (dwr_…) of the same sign-in.";
     if text.starts_with(personal_token::PREFIX) {
         trace.kind = Some(CredentialKind::PersonalToken);
-        trace.check(Check::Form, personal_token::parse(text).map_err(refusals::personal_token_flaw))?;
+        trace.check(Check::Form, personal_token::parse(text).map_err(refusals::personal_token_error))?;
         trace.stop(Check::Type);
         let detail = format!("This is a personal access token, which cannot be refreshed. {advice}");
         return Err(refusals::type_mismatch("refresh_token", "personal_token", &detail));
@@ -70,6 +70,6 @@ pub fn read_refresh_token(state: &State, text: &str, trace: &mut Trace) -> Resul
             let detail = format!("This is an access token. {advice}");
             Err(refusals::type_mismatch("refresh_token", "access_token", &detail))
         }
-        Err(flaw) => Err(refuse_flaw(flaw, trace)),
+        Err(error) => Err(refuse_flaw(error, trace)),
     }
 }

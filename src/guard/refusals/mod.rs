@@ -6,26 +6,26 @@ mod permissions;
 use std::time::Duration;
 
 use crate::database::DatabaseError;
-use crate::http::fields::FieldFault;
+use crate::http::fields::FieldErrorCode;
 use crate::limits::counters::CountedBy;
-use crate::limits::held_by::{HeldBy, whole_seconds};
-use crate::refusal::{self, Code, FieldError, Problem};
-use crate::users::name::NameFlaw;
-use crate::users::password::PasswordFlaw;
+use crate::limits::throttled_by::{ThrottledBy, whole_seconds};
+use crate::refusal::{self, Code, FieldError, Refusal};
+use crate::users::name::NameError;
+use crate::users::password::PasswordError;
 use crate::users::passwords::HashError;
 use crate::users::user::NameTaken;
 
 pub use crate::clock::rfc3339 as time;
 pub(super) use credentials::in_words;
 pub use credentials::{
-    access_token_flaw, access_token_replaced, basic_name_mismatch, cookie_replaced, cookie_unknown,
-    personal_token_expired, personal_token_flaw, personal_token_revoked, personal_token_unknown,
-    refresh_token_flaw, refresh_token_reused, refresh_token_unknown, session_ended, session_expired,
+    access_token_error, access_token_replaced, basic_name_mismatch, cookie_replaced, cookie_unknown,
+    personal_token_error, personal_token_expired, personal_token_revoked, personal_token_unknown,
+    refresh_token_error, refresh_token_reused, refresh_token_unknown, session_ended, session_expired,
     session_unknown, type_mismatch, version_raised,
 };
 pub use permissions::{authentication_too_old, insufficient_scope, permission_denied, scope_refused};
 
-impl FieldFault for NameFlaw {
+impl FieldErrorCode for NameError {
     fn code(&self) -> &'static str {
         self.code()
     }
@@ -35,15 +35,15 @@ impl FieldFault for NameFlaw {
 pub const RETRY_AFTER: Duration = Duration::from_secs(2);
 
 /// Refuses if there is a reason to.
-pub fn refuse_if<T>(reason: Option<T>, refusal: impl FnOnce(T) -> Problem) -> Result<(), Problem> {
+pub fn refuse_if<T>(reason: Option<T>, refusal: impl FnOnce(T) -> Refusal) -> Result<(), Refusal> {
     reason.map_or(Ok(()), |reason| Err(refusal(reason)))
 }
 
 /// A database error is a server error, never the client's.
-impl From<DatabaseError> for Problem {
+impl From<DatabaseError> for Refusal {
     fn from(error: DatabaseError) -> Self {
         match error {
-            DatabaseError::Overloaded => Problem::new(
+            DatabaseError::Overloaded => Refusal::new(
                 Code::Overloaded,
                 "The server receives more requests than it can answer. Try again shortly.",
             )
@@ -52,12 +52,12 @@ impl From<DatabaseError> for Problem {
                 tracing::warn!(%why, "the database is unavailable");
                 let detail = "The database cannot be reached at the moment. Your credentials are fine. Try \
                               again shortly.";
-                Problem::new(Code::DatabaseUnavailable, detail).retry_after(RETRY_AFTER)
+                Refusal::new(Code::DatabaseUnavailable, detail).retry_after(RETRY_AFTER)
             }
             DatabaseError::TooExpensive => {
                 let detail = "The search took too long and was canceled. Narrow it: search for a longer or \
                               rarer text, or for fewer records.";
-                Problem::new(Code::Overloaded, detail).retry_after(RETRY_AFTER)
+                Refusal::new(Code::Overloaded, detail).retry_after(RETRY_AFTER)
             }
             DatabaseError::Statement(error) => {
                 tracing::error!(%error, "a database statement failed");
@@ -68,14 +68,14 @@ impl From<DatabaseError> for Problem {
 }
 
 /// A password that cannot be hashed or compared is a server error, never the client's.
-impl From<HashError> for Problem {
+impl From<HashError> for Refusal {
     fn from(error: HashError) -> Self {
         match error {
             HashError::Overloaded => {
                 let detail = "The server receives more sign-ins than it can check. Try again shortly.";
-                Problem::new(Code::Overloaded, detail).retry_after(RETRY_AFTER)
+                Refusal::new(Code::Overloaded, detail).retry_after(RETRY_AFTER)
             }
-            HashError::OddHash => {
+            HashError::InvalidHash => {
                 tracing::error!(%error, "a stored password hash could not be checked");
                 refusal::internal()
             }
@@ -85,99 +85,99 @@ impl From<HashError> for Problem {
 
 /// Refuses a wrong username or password, without revealing which of them is wrong.
 #[must_use]
-pub fn invalid_credentials() -> Problem {
+pub fn invalid_credentials() -> Refusal {
     let detail = "The username or the password is wrong. Check both and try again.";
-    Problem::new(Code::InvalidCredentials, detail)
+    Refusal::new(Code::InvalidCredentials, detail)
 }
 
 /// Refuses a throttled request, with the time until the next one is allowed. For a name without an account
 /// the text is the same.
 #[must_use]
-pub fn too_many_attempts(by: HeldBy, wait: Duration) -> Problem {
+pub fn too_many_attempts(by: ThrottledBy, wait: Duration) -> Refusal {
     let seconds = whole_seconds(wait).max(1);
     let when = if seconds < 120 { format!("{seconds} s") } else { format!("{} min", seconds.div_ceil(60)) };
     let detail = match by {
-        HeldBy::Counted(CountedBy::Name | CountedBy::KnownAddress) => {
+        ThrottledBy::Counted(CountedBy::Name | CountedBy::KnownAddress) => {
             format!("Too many wrong passwords were sent for this name. Try again in {when}.")
         }
-        HeldBy::Counted(CountedBy::Address | CountedBy::Spray) => {
+        ThrottledBy::Counted(CountedBy::Address | CountedBy::Spray) => {
             format!("Too many sign-ins from your address have failed. Try again in {when}.")
         }
-        HeldBy::Counted(CountedBy::Network) => {
+        ThrottledBy::Counted(CountedBy::Network) => {
             format!("Too many sign-ins from your network have failed. Try again in {when}.")
         }
-        HeldBy::Counted(CountedBy::All) => format!(
+        ThrottledBy::Counted(CountedBy::All) => format!(
             "Too many sign-ins are failing, so new addresses have to wait. Try again in {when}, or sign in \
              from where you have signed in before."
         ),
-        HeldBy::Counted(CountedBy::Registration) => {
+        ThrottledBy::Counted(CountedBy::Registration) => {
             format!("Too many accounts were created from your address. Try again in {when}.")
         }
-        HeldBy::Unproven => {
+        ThrottledBy::Unverified => {
             format!(
                 "Too many requests without a valid credential came from your address. Try again in {when}."
             )
         }
-        HeldBy::Tokens => {
+        ThrottledBy::Tokens => {
             format!("You have created too many tokens in a short time. Try again in {when}.")
         }
     };
-    Problem::new(Code::TooManyAttempts, detail).retry_after(Duration::from_secs(seconds))
+    Refusal::new(Code::TooManyAttempts, detail).retry_after(Duration::from_secs(seconds))
 }
 
 /// Refuses a username that is not allowed.
 #[must_use]
-pub fn username_flaw(flaw: &NameFlaw) -> Problem {
-    Problem::validation(vec![username_error(flaw)])
+pub fn invalid_username(error: &NameError) -> Refusal {
+    Refusal::validation(vec![username_error(error)])
 }
 
 /// Returns the field error for a username that is not allowed.
 #[must_use]
-pub fn username_error(flaw: &NameFlaw) -> FieldError {
-    FieldError::new("/username", flaw.code(), flaw.to_string())
+pub fn username_error(error: &NameError) -> FieldError {
+    FieldError::new("/username", error.code(), error.to_string())
 }
 
 /// Refuses a disabled user.
 #[must_use]
-pub fn account_disabled() -> Problem {
-    Problem::new(Code::AccountDisabled, "The account is disabled. Ask an administrator to enable it.")
+pub fn account_disabled() -> Refusal {
+    Refusal::new(Code::AccountDisabled, "The account is disabled. Ask an administrator to enable it.")
 }
 
 /// Refuses a user whose account was deleted.
 #[must_use]
-pub fn account_deleted() -> Problem {
-    Problem::new(Code::AccountDeleted, "The account was deleted. An administrator can tell you more.")
+pub fn account_deleted() -> Refusal {
+    Refusal::new(Code::AccountDeleted, "The account was deleted. An administrator can tell you more.")
 }
 
 /// Refuses a name that another account has as a username or an address.
 #[must_use]
-pub fn name_taken(taken: NameTaken) -> Problem {
+pub fn name_taken(taken: NameTaken) -> Refusal {
     let member = match taken {
         NameTaken::Username => "username",
         NameTaken::Email => "email",
     };
     let detail =
         format!("The {member} is already in use, as a username or as an e-mail address. Choose another.");
-    Problem::new(Code::Conflict, detail).with("pointer", format!("/{member}"))
+    Refusal::new(Code::Conflict, detail).with("pointer", format!("/{member}"))
 }
 
 /// Refuses a new password that violates the policy.
 #[must_use]
-pub fn password_flaws(flaws: &[PasswordFlaw], pointer: &str) -> Problem {
-    Problem::validation(password_errors(flaws, pointer))
+pub fn invalid_password(errors: &[PasswordError], pointer: &str) -> Refusal {
+    Refusal::validation(password_errors(errors, pointer))
 }
 
 /// Returns the field errors for a new password that violates the policy.
 #[must_use]
-pub fn password_errors(flaws: &[PasswordFlaw], pointer: &str) -> Vec<FieldError> {
-    flaws.iter().map(|flaw| FieldError::new(pointer, flaw.code(), flaw.to_string())).collect()
+pub fn password_errors(errors: &[PasswordError], pointer: &str) -> Vec<FieldError> {
+    errors.iter().map(|error| FieldError::new(pointer, error.code(), error.to_string())).collect()
 }
 
 /// Refuses a wrong password within a session. It is not a 401, which would make clients refresh or sign out.
 #[must_use]
-pub fn wrong_password(pointer: &str) -> Problem {
+pub fn wrong_password(pointer: &str) -> Refusal {
     let detail = "this is not the account's password".to_owned();
-    Problem::validation(vec![FieldError::new(pointer, "wrong_password", detail)])
+    Refusal::validation(vec![FieldError::new(pointer, "wrong_password", detail)])
 }
 
 #[cfg(test)]
@@ -186,15 +186,15 @@ mod tests {
 
     #[test]
     fn a_wait_is_told_in_whole_seconds_and_a_long_one_in_minutes() {
-        for (milliseconds, told, retry_after) in [
+        for (milliseconds, reported, retry_after) in [
             (0, "in 1 s", 1),
             (1_001, "in 2 s", 2),
             (119_000, "in 119 s", 119),
             (120_000, "in 2 min", 120),
             (120_001, "in 3 min", 121),
         ] {
-            let refused = too_many_attempts(HeldBy::Unproven, Duration::from_millis(milliseconds));
-            assert!(refused.detail().contains(told), "{}", refused.detail());
+            let refused = too_many_attempts(ThrottledBy::Unverified, Duration::from_millis(milliseconds));
+            assert!(refused.detail().contains(reported), "{}", refused.detail());
             assert_eq!(refused.members()["retry_after"], retry_after, "{milliseconds} ms");
         }
     }

@@ -6,21 +6,21 @@ use chrono::{DateTime, Utc};
 
 use super::time;
 use crate::guard::caller::Credential;
-use crate::refusal::{Action, Code, Problem};
+use crate::refusal::{Action, Code, Refusal};
 use crate::tokens::names::Names;
 use crate::users::role::ACCOUNT_WRITE;
 
 /// Refuses a user whose role lacks the permission.
 #[must_use]
-pub fn permission_denied(required: &[String], role: &str) -> Problem {
+pub fn permission_denied(required: &[String], role: &str) -> Refusal {
     let detail =
         format!("This requires the permission {}, which the role `{role}` does not have.", listed(required));
-    Problem::new(Code::PermissionDenied, detail).with("required", required).with("role", role)
+    Refusal::new(Code::PermissionDenied, detail).with("required", required).with("role", role)
 }
 
 /// Refuses a credential whose scope lacks the permission, although the user has it.
 #[must_use]
-pub fn insufficient_scope(required: &[String], granted: &[String], credential: &Credential) -> Problem {
+pub fn insufficient_scope(required: &[String], granted: &[String], credential: &Credential) -> Refusal {
     let session_may = |scope: &Option<Names>| {
         scope.as_ref().is_none_or(|scope| required.iter().all(|name| scope.contains(name)))
     };
@@ -45,13 +45,13 @@ pub fn insufficient_scope(required: &[String], granted: &[String], credential: &
 
 /// Refuses a scope that exceeds what was granted.
 #[must_use]
-pub fn scope_refused(required: &[String], granted: &[String], advice: &str) -> Problem {
+pub fn scope_refused(required: &[String], granted: &[String], advice: &str) -> Refusal {
     let detail = format!(
         "This requires the scope {}, but the token has {}. {advice}",
         listed(required),
         listed(granted)
     );
-    Problem::new(Code::InsufficientScope, detail)
+    Refusal::new(Code::InsufficientScope, detail)
         .with("required", required)
         .with("granted", granted)
         .challenge_scope(&required.join(" "))
@@ -59,7 +59,7 @@ pub fn scope_refused(required: &[String], granted: &[String], advice: &str) -> P
 
 /// Refuses a request that needs a more recent sign-in (RFC 9470).
 #[must_use]
-pub fn authentication_too_old(auth_time: DateTime<Utc>, max_age: Duration, now: DateTime<Utc>) -> Problem {
+pub fn authentication_too_old(auth_time: DateTime<Utc>, max_age: Duration, now: DateTime<Utc>) -> Refusal {
     let ahead = if auth_time > now { ", ahead of the server's clock" } else { "" };
     let detail = format!(
         "This requires a sign-in within the last {} s, but the last one was at {}{ahead}. Send the password \
@@ -67,7 +67,7 @@ pub fn authentication_too_old(auth_time: DateTime<Utc>, max_age: Duration, now: 
         max_age.as_secs(),
         time(auth_time)
     );
-    Problem::new(Code::AuthenticationTooOld, detail)
+    Refusal::new(Code::AuthenticationTooOld, detail)
         .with("auth_time", time(auth_time))
         .with("max_age", max_age.as_secs())
         .challenge_max_age(max_age)

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use super::{json, label};
 use crate::change::Change;
-use crate::refusal::{FieldError, FieldErrors, Problem, without_credentials};
+use crate::refusal::{FieldError, FieldErrors, Refusal, without_credentials};
 
 pub(crate) use object::json_object;
 pub use object::{describe_member, describe_object};
@@ -20,7 +20,7 @@ pub use scope::Scope;
 pub use value::{About, AuditedLabel, Changed, FieldValue, Flag, Label, Member, Text};
 
 /// A parse error of a member, with the code for its entry in `errors`.
-pub trait FieldFault: std::fmt::Display {
+pub trait FieldErrorCode: std::fmt::Display {
     fn code(&self) -> &'static str;
 }
 
@@ -55,9 +55,9 @@ impl<T> Draft<T> {
     ///
     /// # Errors
     /// `validation_failed` with all errors, `more` included.
-    pub fn finish(mut self, more: Vec<FieldError>) -> Result<T, Problem> {
+    pub fn finish(mut self, more: Vec<FieldError>) -> Result<T, Refusal> {
         more.into_iter().for_each(|error| self.errors.push(error));
-        if self.errors.is_empty() { Ok(self.value) } else { Err(Problem::of_errors(self.errors)) }
+        if self.errors.is_empty() { Ok(self.value) } else { Err(Refusal::of_errors(self.errors)) }
     }
 }
 
@@ -66,7 +66,7 @@ impl Fields {
     ///
     /// # Errors
     /// `validation_failed` with all errors, unknown members included.
-    pub fn read<T: FromFields>(value: Value) -> Result<T, Problem> {
+    pub fn read<T: FromFields>(value: Value) -> Result<T, Refusal> {
         Self::read_parsed(json::Parsed { value, repeated: Vec::new(), more_repeated: 0, is_cut: false })
     }
 
@@ -74,7 +74,7 @@ impl Fields {
     ///
     /// # Errors
     /// `malformed_json`, and those of [`Fields::read`].
-    pub fn read_text<T: FromFields>(text: &[u8]) -> Result<T, Problem> {
+    pub fn read_text<T: FromFields>(text: &[u8]) -> Result<T, Refusal> {
         Self::read_parsed(json::parse(text)?)
     }
 
@@ -82,21 +82,21 @@ impl Fields {
     ///
     /// # Errors
     /// `malformed_json`, and `validation_failed` for a body from which no `T` can be built.
-    pub fn read_draft<T: FromFields>(text: &[u8]) -> Result<Draft<T>, Problem> {
+    pub fn read_draft<T: FromFields>(text: &[u8]) -> Result<Draft<T>, Refusal> {
         match Self::read_members(json::parse(text)?)? {
             (Some(value), errors) => Ok(Draft { value, errors }),
-            (None, errors) => Err(Problem::of_errors(errors)),
+            (None, errors) => Err(Refusal::of_errors(errors)),
         }
     }
 
-    fn read_parsed<T: FromFields>(parsed: json::Parsed) -> Result<T, Problem> {
+    fn read_parsed<T: FromFields>(parsed: json::Parsed) -> Result<T, Refusal> {
         match Self::read_members(parsed)? {
             (Some(made), errors) if errors.is_empty() => Ok(made),
-            (_, errors) => Err(Problem::of_errors(errors)),
+            (_, errors) => Err(Refusal::of_errors(errors)),
         }
     }
 
-    fn read_members<T: FromFields>(parsed: json::Parsed) -> Result<(Option<T>, FieldErrors), Problem> {
+    fn read_members<T: FromFields>(parsed: json::Parsed) -> Result<(Option<T>, FieldErrors), Refusal> {
         let mut errors = FieldErrors::default();
         if parsed.is_cut {
             let detail = format!("the body has more than {} members and items; send fewer", json::VALUES_MAX);
@@ -108,11 +108,11 @@ impl Fields {
         }
         errors.count(parsed.more_repeated);
         if parsed.is_cut {
-            return Err(Problem::of_errors(errors));
+            return Err(Refusal::of_errors(errors));
         }
         let Value::Object(members) = parsed.value else {
             let detail = format!("expected an object, found {}", kind(&parsed.value));
-            return Err(Problem::validation(vec![FieldError::new("", "wrong_type", detail)]));
+            return Err(Refusal::validation(vec![FieldError::new("", "wrong_type", detail)]));
         };
         let mut fields = Self { members, errors };
         let made = T::from_fields(&mut fields);
@@ -200,8 +200,8 @@ impl Fields {
         let text = self.within(name, text, 1, most)?;
         match label::check(&text) {
             Ok(()) => Some(text),
-            Err(flaw) => {
-                self.refuse(name, flaw.code(), flaw.to_string());
+            Err(error) => {
+                self.refuse(name, error.code(), error.to_string());
                 None
             }
         }
@@ -220,7 +220,7 @@ impl Fields {
     }
 
     /// Returns the parsed value, or records its error for the member.
-    pub fn parsed<T, E: FieldFault>(&mut self, name: &str, parsed: Result<T, E>) -> Option<T> {
+    pub fn parsed<T, E: FieldErrorCode>(&mut self, name: &str, parsed: Result<T, E>) -> Option<T> {
         parsed.map_err(|fault| self.refuse(name, fault.code(), fault.to_string())).ok()
     }
 

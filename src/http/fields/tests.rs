@@ -25,8 +25,8 @@ impl FromFields for Sample {
 }
 
 fn pointers(value: Value) -> Vec<(String, String)> {
-    let problem = Fields::read::<Sample>(value).expect_err("something is wrong");
-    problem.field_errors().iter().map(|error| (error.pointer.to_string(), error.code.to_string())).collect()
+    let refusal = Fields::read::<Sample>(value).expect_err("something is wrong");
+    refusal.field_errors().iter().map(|error| (error.pointer.to_string(), error.code.to_string())).collect()
 }
 
 #[test]
@@ -58,7 +58,7 @@ fn a_whole_number_may_be_written_with_a_fraction_of_nothing() {
         (json!(7.5), Some("wrong_type")),
     ] {
         let read = Fields::read::<Sample>(json!({"title": "x", "count": count}));
-        let found = read.err().map(|problem| problem.field_errors()[0].code);
+        let found = read.err().map(|refusal| refusal.field_errors()[0].code);
         assert_eq!(found, code, "{count}");
     }
 }
@@ -82,10 +82,10 @@ fn a_scope_is_sorted_whichever_way_it_is_written() {
 
 #[test]
 fn a_member_that_stands_twice_is_told_with_all_else_that_is_wrong() {
-    let problem = Fields::read_text::<Sample>(br#"{"title":"x","shared":1,"title":"y"}"#);
-    let problem = problem.expect_err("twice");
+    let refusal = Fields::read_text::<Sample>(br#"{"title":"x","shared":1,"title":"y"}"#);
+    let refusal = refusal.expect_err("twice");
     let found: Vec<_> =
-        problem.field_errors().iter().map(|error| (error.pointer.as_str(), error.code)).collect();
+        refusal.field_errors().iter().map(|error| (error.pointer.as_str(), error.code)).collect();
     assert_eq!(found, [("/title", "duplicate_field"), ("/shared", "wrong_type")]);
 }
 
@@ -93,8 +93,8 @@ fn a_member_that_stands_twice_is_told_with_all_else_that_is_wrong() {
 fn a_body_of_nothing_but_mistakes_gets_a_short_answer() {
     let strange: Map<String, Value> =
         (0..3_000).map(|n| (format!("{n}{}", "x".repeat(300)), json!(1))).collect();
-    let problem = Fields::read::<Sample>(Value::Object(strange)).expect_err("strange");
-    let errors = problem.field_errors();
+    let refusal = Fields::read::<Sample>(Value::Object(strange)).expect_err("strange");
+    let errors = refusal.field_errors();
     assert_eq!(errors.len(), 51);
     assert!(errors.iter().all(|error| error.pointer.chars().count() <= 102), "{errors:?}");
     assert_eq!(errors[50].detail, "2951 more errors");
@@ -104,8 +104,8 @@ fn a_body_of_nothing_but_mistakes_gets_a_short_answer() {
 fn a_number_of_more_than_64_bits_is_out_of_range() {
     for number in ["18446744073709551616", "1e300", "-9223372036854775809"] {
         let text = format!("{{\"title\":\"x\",\"count\":{number}}}");
-        let problem = Fields::read_text::<Sample>(text.as_bytes()).expect_err("too large");
-        assert_eq!(problem.field_errors()[0].code, "out_of_range", "{number}");
+        let refusal = Fields::read_text::<Sample>(text.as_bytes()).expect_err("too large");
+        assert_eq!(refusal.field_errors()[0].code, "out_of_range", "{number}");
     }
 }
 
@@ -185,13 +185,13 @@ fn a_text_is_measured_to_the_character() {
 #[test]
 fn every_bad_name_of_a_scope_is_named_at_its_place() {
     let scope = json!(["notes:read", "", 7, "a b", "notes:write"]);
-    let problem = Fields::read::<Sample>(json!({"title": "x", "scope": scope})).expect_err("bad names");
+    let refusal = Fields::read::<Sample>(json!({"title": "x", "scope": scope})).expect_err("bad names");
     let found: Vec<_> =
-        problem.field_errors().iter().map(|error| (error.pointer.as_str(), error.code)).collect();
+        refusal.field_errors().iter().map(|error| (error.pointer.as_str(), error.code)).collect();
     assert_eq!(found, [("/scope/1", "invalid"), ("/scope/2", "wrong_type"), ("/scope/3", "invalid")]);
-    let problem =
+    let refusal =
         Fields::read::<Sample>(json!({"title": "x", "scope": "a \u{e9} b \u{e8}"})).expect_err("bad names");
-    let found: Vec<_> = problem.field_errors().iter().map(|error| &error.detail[..7]).collect();
+    let found: Vec<_> = refusal.field_errors().iter().map(|error| &error.detail[..7]).collect();
     assert_eq!(found, ["name 2:", "name 4:"]);
 }
 

@@ -5,7 +5,7 @@ use uuid::Uuid;
 use crate::database::{Connection, Queried};
 use crate::guard::caller::Caller;
 use crate::guard::{refusals, rejudge};
-use crate::refusal::Problem;
+use crate::refusal::Refusal;
 use crate::state::State;
 use crate::users::role::ACCOUNT_WRITE;
 use crate::users::user::{Authority, Exempt};
@@ -26,10 +26,10 @@ pub(super) async fn change_account<T, F>(
     id: Uuid,
     effect: Effect,
     mut work: F,
-) -> Result<T, Problem>
+) -> Result<T, Refusal>
 where
     T: Send + 'static,
-    F: FnMut(&mut Connection, &Caller, &Authority) -> Queried<Result<T, Problem>> + Send + 'static,
+    F: FnMut(&mut Connection, &Caller, &Authority) -> Queried<Result<T, Refusal>> + Send + 'static,
 {
     let work = move |connection: &mut Connection, caller: &Caller| match authority(caller, id, effect) {
         Ok(authority) => work(connection, caller, &authority),
@@ -43,7 +43,7 @@ where
 ///
 /// # Errors
 /// `permission_denied` or `insufficient_scope` if the account is the caller's own and they may not change it.
-pub(super) fn authority(caller: &Caller, id: Uuid, effect: Effect) -> Result<Authority, Problem> {
+pub(super) fn authority(caller: &Caller, id: Uuid, effect: Effect) -> Result<Authority, Refusal> {
     let exempt = match effect {
         _ if id == caller.user_id => {
             if !caller.may(ACCOUNT_WRITE) {
@@ -62,7 +62,7 @@ pub(super) fn held(caller: &Caller) -> Vec<String> {
 }
 
 /// Reports the permissions that the role lacks first, because another credential would not help with those.
-pub(super) fn refuse_lacking(lacking: &[String], caller: &Caller) -> Problem {
+pub(super) fn refuse_lacking(lacking: &[String], caller: &Caller) -> Refusal {
     let by_role: Vec<String> =
         lacking.iter().filter(|name| !caller.permissions.contains(name)).cloned().collect();
     if by_role.is_empty() {

@@ -11,7 +11,7 @@ use crate::guard::caller::Caller;
 use crate::guard::refusals;
 use crate::http::fields::{Fields, FromFields};
 use crate::operations::user_tag::Expected;
-use crate::refusal::{Code, FieldError, Problem, not_found};
+use crate::refusal::{Code, FieldError, Refusal, not_found};
 use crate::state::State;
 use crate::tokens::owner::UserStatus;
 use crate::users::change::{self, ChangeOutcome, Changes};
@@ -54,7 +54,7 @@ impl FromFields for UserChanges {
 impl UserChanges {
     /// Returns the field errors that depend on the account. It may keep a username that only earlier versions
     /// allowed.
-    pub async fn mistakes(&self, state: &State, id: Uuid) -> Result<Vec<FieldError>, Problem> {
+    pub async fn mistakes(&self, state: &State, id: Uuid) -> Result<Vec<FieldError>, Refusal> {
         let mut mistakes = find_unknown_role(state, self.role.as_deref()).await?;
         if let Some(name) = &self.username
             && let Err(fault) = name.check_new()
@@ -88,7 +88,7 @@ impl UpdateUser {
     /// # Errors
     /// `not_found`, `validation_failed`, `precondition_failed`, `conflict`, `last_admin`,
     /// `permission_denied`, `insufficient_scope`.
-    pub async fn run(self, state: &State, caller: &Caller, origin: Origin) -> Result<User, Problem> {
+    pub async fn run(self, state: &State, caller: &Caller, origin: Origin) -> Result<User, Refusal> {
         let Self { id, request, expected } = self;
         let effect = if request.only_disables() { Effect::TakesAway } else { Effect::Gives };
         let changes = Changes {
@@ -115,7 +115,7 @@ pub struct DeleteUser {
 impl DeleteUser {
     /// # Errors
     /// `not_found`, `precondition_failed`, `last_admin`, `permission_denied`, `insufficient_scope`.
-    pub async fn run(self, state: &State, caller: &Caller, origin: Origin) -> Result<User, Problem> {
+    pub async fn run(self, state: &State, caller: &Caller, origin: Origin) -> Result<User, Refusal> {
         let Self { id, expected } = self;
         change_account(state, caller, id, Effect::TakesAway, move |connection, caller, authority| {
             let is_as_seen = |user: &User| expected.holds(user);
@@ -135,7 +135,7 @@ pub struct DisableUser {
 impl DisableUser {
     /// # Errors
     /// `not_found`, `last_admin`, `permission_denied`, `insufficient_scope`.
-    pub async fn run(self, state: &State, caller: &Caller, origin: Origin) -> Result<usize, Problem> {
+    pub async fn run(self, state: &State, caller: &Caller, origin: Origin) -> Result<usize, Refusal> {
         let Self { id, ends_sessions } = self;
         change_account(state, caller, id, Effect::TakesAway, move |connection, caller, authority| {
             let (change, ended) = change::disable(connection, id, ends_sessions, authority, &origin)?;
@@ -145,19 +145,19 @@ impl DisableUser {
     }
 }
 
-fn changed_user(change: ChangeOutcome, expected: &Expected, caller: &Caller) -> Result<User, Problem> {
+fn changed_user(change: ChangeOutcome, expected: &Expected, caller: &Caller) -> Result<User, Refusal> {
     Err(match change {
         ChangeOutcome::Done(user) => return Ok(user),
         ChangeOutcome::NotFound => not_found(),
         ChangeOutcome::NameTaken(taken) => refusals::name_taken(taken),
-        ChangeOutcome::NameRefused(flaw) => refusals::username_flaw(&flaw),
+        ChangeOutcome::NameRefused(error) => refusals::invalid_username(&error),
         ChangeOutcome::UnknownRole => unknown_role(),
         ChangeOutcome::Denied(lacking) => refuse_lacking(&lacking, caller),
         ChangeOutcome::Stale(user) => expected.refuse(&user),
         ChangeOutcome::LastAdmin => {
             let detail = "This is the last active administrator, who cannot be disabled, demoted or deleted. \
                           Make someone else an administrator first.";
-            Problem::new(Code::LastAdmin, detail)
+            Refusal::new(Code::LastAdmin, detail)
         }
     })
 }

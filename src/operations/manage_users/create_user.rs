@@ -8,12 +8,12 @@ use crate::guard::caller::Caller;
 use crate::guard::{refusals, rejudge};
 use crate::http::fields::{Fields, FromFields};
 use crate::operations::new_password;
-use crate::refusal::{FieldError, Problem};
+use crate::refusal::{FieldError, Refusal};
 use crate::state::State;
 use crate::users::name::{EmailAddress, Username};
 use crate::users::password::PlainPassword;
 use crate::users::role;
-use crate::users::user::{self, Authority, Exempt, Insertion, NewUser, User};
+use crate::users::user::{self, Authority, Exempt, InsertOutcome, NewUser, User};
 
 /// An account to create.
 #[derive(Clone, utoipa::ToSchema)]
@@ -62,7 +62,7 @@ impl FromFields for NewUserDraft {
 impl NewUserDraft {
     /// Returns the field errors that depend on the server's state: an unknown role, and a password that
     /// violates the policy.
-    pub async fn mistakes(&self, state: &State) -> Result<Vec<FieldError>, Problem> {
+    pub async fn mistakes(&self, state: &State) -> Result<Vec<FieldError>, Refusal> {
         let mut mistakes = find_unknown_role(state, self.role.as_deref()).await?;
         if let Some(password) = &self.password {
             let username = self.username.as_ref().map(Username::as_str);
@@ -88,7 +88,7 @@ pub struct CreateUser {
 impl CreateUser {
     /// # Errors
     /// `validation_failed`, `conflict`, `permission_denied`, `insufficient_scope`.
-    pub async fn run(self, state: &State, caller: &Caller, origin: Origin) -> Result<User, Problem> {
+    pub async fn run(self, state: &State, caller: &Caller, origin: Origin) -> Result<User, Refusal> {
         let Self { request } = self;
         let password_hash = match request.password {
             None => None,
@@ -102,10 +102,10 @@ impl CreateUser {
         let insert = move |connection: &mut Connection, caller: &Caller| {
             let authority = Authority::Limited { held: held(caller), exempt: Exempt::Ordinary };
             Ok(match user::insert(connection, &new, &authority, &origin)? {
-                Insertion::Inserted(user) => Ok(user),
-                Insertion::NameTaken(taken) => Err(refusals::name_taken(taken)),
-                Insertion::UnknownRole => Err(unknown_role()),
-                Insertion::Denied(lacking) => Err(refuse_lacking(&lacking, caller)),
+                InsertOutcome::Inserted(user) => Ok(user),
+                InsertOutcome::NameTaken(taken) => Err(refusals::name_taken(taken)),
+                InsertOutcome::UnknownRole => Err(unknown_role()),
+                InsertOutcome::Denied(lacking) => Err(refuse_lacking(&lacking, caller)),
             })
         };
         rejudge::transaction(state, caller, None, insert).await

@@ -5,8 +5,8 @@ use uuid::Uuid;
 use super::authority::{Effect, change_account, refuse_lacking};
 use crate::audit::Origin;
 use crate::guard::caller::Caller;
-use crate::refusal::{Problem, not_found};
-use crate::sessions::{EndReason, Which, end_sessions};
+use crate::refusal::{Refusal, not_found};
+use crate::sessions::{EndReason, SessionSelection, end_sessions};
 use crate::state::State;
 use crate::tokens::personal_token::{self, RevokeReason};
 use crate::users::user::{self, Access};
@@ -14,13 +14,13 @@ use crate::users::user::{self, Access};
 /// Ends sessions of a user. Returns the IDs of those that had not ended before.
 pub struct EndSessionsOf {
     pub user_id: Uuid,
-    pub which: Which,
+    pub which: SessionSelection,
 }
 
 impl EndSessionsOf {
     /// # Errors
     /// `not_found`, `permission_denied`, `insufficient_scope`.
-    pub async fn run(self, state: &State, caller: &Caller, origin: Origin) -> Result<Vec<Uuid>, Problem> {
+    pub async fn run(self, state: &State, caller: &Caller, origin: Origin) -> Result<Vec<Uuid>, Refusal> {
         let Self { user_id, which } = self;
         change_account(state, caller, user_id, Effect::TakesAway, move |connection, caller, authority| {
             match user::check_access(connection, user_id, authority)? {
@@ -42,10 +42,10 @@ pub struct RevokeTokensOf {
 impl RevokeTokensOf {
     /// # Errors
     /// `not_found`, `permission_denied`, `insufficient_scope`.
-    pub async fn run(self, state: &State, caller: &Caller, origin: Origin) -> Result<Vec<Uuid>, Problem> {
+    pub async fn run(self, state: &State, caller: &Caller, origin: Origin) -> Result<Vec<Uuid>, Refusal> {
         let Self { user_id, token_id } = self;
-        let which = token_id.map_or(personal_token::Which::AllOf(user_id), |token_id| {
-            personal_token::Which::OneOf(user_id, token_id)
+        let which = token_id.map_or(personal_token::TokenSelection::AllOf(user_id), |token_id| {
+            personal_token::TokenSelection::OneOf(user_id, token_id)
         });
         change_account(state, caller, user_id, Effect::TakesAway, move |connection, caller, authority| {
             match user::check_access(connection, user_id, authority)? {
@@ -59,7 +59,7 @@ impl RevokeTokensOf {
     }
 }
 
-fn refuse_access(access: Access, caller: &Caller) -> Problem {
+fn refuse_access(access: Access, caller: &Caller) -> Refusal {
     match access {
         Access::Denied(lacking) => refuse_lacking(&lacking, caller),
         Access::NotFound | Access::Granted => not_found(),

@@ -6,11 +6,11 @@ use uuid::Uuid;
 use super::unknown_role::refuse_unknown_role;
 use crate::http::pagination::{Cursor, Page, PageRequest, PageSize};
 use crate::http::parameters;
-use crate::refusal::{FieldError, Problem, not_found};
+use crate::refusal::{FieldError, Refusal, not_found};
 use crate::state::State;
 use crate::tokens::owner::UserStatus;
 use crate::users::name::fold_typed;
-use crate::users::user::{self, Filter, User};
+use crate::users::user::{self, User, UserFilter};
 
 /// The parameters of a listing of users.
 #[derive(Clone, Debug, Deserialize, utoipa::IntoParams)]
@@ -58,13 +58,13 @@ pub struct ListUsers {
 impl ListUsers {
     /// # Errors
     /// `validation_failed`.
-    pub async fn run(self, state: &State) -> Result<Page<User>, Problem> {
+    pub async fn run(self, state: &State) -> Result<Page<User>, Refusal> {
         let Self { query } = self;
         refuse_unknown_role(state, query.role.as_deref()).await?;
         let status = query.status.as_deref().map(UserStatus::from);
         if matches!(status, Some(UserStatus::Unknown(_))) {
             let detail = "either `active` or `disabled`".to_owned();
-            return Err(Problem::validation(vec![FieldError::new("/status", "invalid", detail)]));
+            return Err(Refusal::validation(vec![FieldError::new("/status", "invalid", detail)]));
         }
         let list = format!("users {:?} {:?} {:?}", query.q, query.role, query.status);
         let request = PageRequest::read(&state.core.secret_keys, list, query.limit, query.cursor.as_deref())?;
@@ -74,7 +74,7 @@ impl ListUsers {
             // No name can contain this.
             return Ok(request.page_before(Vec::new(), None));
         }
-        let filter = Filter { q, role: query.role, status, before: request.before };
+        let filter = UserFilter { q, role: query.role, status, before: request.before };
         let rows = request.rows();
         let users =
             state.core.database.search(move |connection| user::list(connection, &filter, rows)).await?;
@@ -90,7 +90,7 @@ pub struct FindUser {
 impl FindUser {
     /// # Errors
     /// `not_found`.
-    pub async fn run(self, state: &State) -> Result<User, Problem> {
+    pub async fn run(self, state: &State) -> Result<User, Refusal> {
         let Self { id } = self;
         let found = state.core.database.run(move |connection| user::find(connection, id)).await;
         found?.ok_or_else(not_found)

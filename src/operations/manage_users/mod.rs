@@ -12,4 +12,4 @@ pub use change_user::{DeleteUser, DisableUser, UpdateUser, UserChanges};
 pub use create_user::{CreateUser, NewUserDraft, NewUserRequest};
 pub use end_access::{EndSessionsOf, RevokeTokensOf};
 pub use list_users::{FindUser, ListUsers, Status, UserQuery};
-pub use reset_password::{MakePasswordLink, PasswordLink, PasswordReset, ResetPassword};
+pub use reset_password::{CreatedLink, MakePasswordLink, PasswordReset, ResetPassword};

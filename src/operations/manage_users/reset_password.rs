@@ -9,10 +9,10 @@ use crate::audit::Origin;
 use crate::guard::caller::Caller;
 use crate::http::fields::{Fields, FromFields};
 use crate::operations::new_password;
-use crate::refusal::{Problem, not_found};
+use crate::refusal::{Refusal, not_found};
 use crate::state::State;
 use crate::users::password::PlainPassword;
-use crate::users::set_password::{self, Ended, LinkToken, MadeLink, Setting};
+use crate::users::set_password::{self, EndedCredentials, LinkToken, NewPasswordLink, SetPasswordOutcome};
 
 /// A new password, or a request for a one-time link. Either way, the old password stops working at once.
 #[derive(Clone, utoipa::ToSchema)]
@@ -42,12 +42,12 @@ impl FromFields for PasswordReset {
 }
 
 /// A one-time link with which a user sets a password.
-pub struct PasswordLink {
+pub struct CreatedLink {
     /// The link, which is shown only once.
     pub url: String,
     pub expires_at: DateTime<Utc>,
     /// The credentials that ended with the old password.
-    pub ended: Ended,
+    pub ended: EndedCredentials,
 }
 
 /// Creates a one-time link with which a user sets a password. Ends every session of the user and, if
@@ -60,7 +60,7 @@ pub struct MakePasswordLink {
 impl MakePasswordLink {
     /// # Errors
     /// `not_found`, `permission_denied`, `insufficient_scope`.
-    pub async fn run(self, state: &State, caller: &Caller, origin: Origin) -> Result<PasswordLink, Problem> {
+    pub async fn run(self, state: &State, caller: &Caller, origin: Origin) -> Result<CreatedLink, Refusal> {
         let Self { id, revokes_tokens } = self;
         let (token, digest) = LinkToken::mint();
         let made = change_account(state, caller, id, Effect::Gives, move |connection, caller, authority| {
@@ -68,9 +68,9 @@ impl MakePasswordLink {
                 set_password::insert_link(connection, id, &digest, revokes_tokens, authority, &origin)?;
             Ok(set(made, caller))
         });
-        let MadeLink { expires_at, ended } = made.await?;
+        let NewPasswordLink { expires_at, ended } = made.await?;
         let url = format!("{}/set-password/{}", state.tokens.issuer.url, token.expose());
-        Ok(PasswordLink { url, expires_at, ended })
+        Ok(CreatedLink { url, expires_at, ended })
     }
 }
 
@@ -85,7 +85,12 @@ pub struct ResetPassword {
 impl ResetPassword {
     /// # Errors
     /// `not_found`, `validation_failed`, `permission_denied`, `insufficient_scope`.
-    pub async fn run(self, state: &State, caller: &Caller, origin: Origin) -> Result<Ended, Problem> {
+    pub async fn run(
+        self,
+        state: &State,
+        caller: &Caller,
+        origin: Origin,
+    ) -> Result<EndedCredentials, Refusal> {
         let Self { id, password, revokes_tokens } = self;
         authority(caller, id, Effect::Gives)?;
         let user = FindUser { id }.run(state).await?;
@@ -99,10 +104,10 @@ impl ResetPassword {
     }
 }
 
-fn set<T>(setting: Setting<T>, caller: &Caller) -> Result<T, Problem> {
+fn set<T>(setting: SetPasswordOutcome<T>, caller: &Caller) -> Result<T, Refusal> {
     match setting {
-        Setting::Done(done) => Ok(done),
-        Setting::NotFound => Err(not_found()),
-        Setting::Denied(lacking) => Err(refuse_lacking(&lacking, caller)),
+        SetPasswordOutcome::Done(done) => Ok(done),
+        SetPasswordOutcome::NotFound => Err(not_found()),
+        SetPasswordOutcome::Denied(lacking) => Err(refuse_lacking(&lacking, caller)),
     }
 }

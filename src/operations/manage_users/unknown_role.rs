@@ -1,18 +1,18 @@
 //! Refuses roles that do not exist.
 
-use crate::refusal::{FieldError, Problem};
+use crate::refusal::{FieldError, Refusal};
 use crate::state::State;
 use crate::users::role;
 
 /// Returns the field error for a role that does not exist.
-pub(super) async fn find_unknown_role(state: &State, role: Option<&str>) -> Result<Vec<FieldError>, Problem> {
+pub(super) async fn find_unknown_role(state: &State, role: Option<&str>) -> Result<Vec<FieldError>, Refusal> {
     let Some(role) = role.map(str::to_owned) else { return Ok(Vec::new()) };
     let found = state.core.database.run(move |connection| role::find_permissions(connection, &role)).await?;
     Ok(if found.is_none() { vec![unknown_role_error()] } else { Vec::new() })
 }
 
 /// Refuses a search for a role that does not exist.
-pub(super) async fn refuse_unknown_role(state: &State, role: Option<&str>) -> Result<(), Problem> {
+pub(super) async fn refuse_unknown_role(state: &State, role: Option<&str>) -> Result<(), Refusal> {
     let Some(role) = role else { return Ok(()) };
     let roles = state.core.database.run(role::list).await?;
     let names: Vec<&str> = roles.iter().map(|(name, _)| name.as_str()).collect();
@@ -20,11 +20,11 @@ pub(super) async fn refuse_unknown_role(state: &State, role: Option<&str>) -> Re
         return Ok(());
     }
     let detail = format!("send one of `{}`, or leave it out", names.join("`, `"));
-    Err(Problem::validation(vec![FieldError::new("/role", "unknown_role", detail)]))
+    Err(Refusal::validation(vec![FieldError::new("/role", "unknown_role", detail)]))
 }
 
-pub(super) fn unknown_role() -> Problem {
-    Problem::validation(vec![unknown_role_error()])
+pub(super) fn unknown_role() -> Refusal {
+    Refusal::validation(vec![unknown_role_error()])
 }
 
 fn unknown_role_error() -> FieldError {

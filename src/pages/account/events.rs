@@ -5,15 +5,15 @@ use actix_web::{HttpResponse, web};
 use askama::Template;
 use serde_json::Value;
 
-use crate::audit::event::{self, Event, EventType, Filter};
+use crate::audit::event::{self, Event, EventFilter, EventType};
 use crate::guard::Authorized;
 use crate::guard::requirements::AccountRead;
 use crate::http::pagination::{CursorQuery, PageRequest};
 use crate::http::request::Query;
 use crate::pages::answer::answer;
-use crate::pages::moment::Moment;
 use crate::pages::shell::Shell;
-use crate::refusal::Problem;
+use crate::pages::timestamp::Timestamp;
+use crate::refusal::Refusal;
 use crate::sessions::EndReason;
 use crate::state::State;
 use crate::tokens::personal_token::RevokeReason;
@@ -30,7 +30,7 @@ struct Activity {
 }
 
 struct Item {
-    when: Moment,
+    when: Timestamp,
     what: String,
     address: String,
     alarming: bool,
@@ -40,12 +40,12 @@ struct Item {
 pub async fn show(
     state: web::Data<State>,
     guarded: Authorized<AccountRead, Query<CursorQuery>>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<HttpResponse, Refusal> {
     let (user_id, Query(query)) = (guarded.caller.user_id, guarded.input);
     let list = format!("activity of {user_id}");
     let request = PageRequest::read(&state.core.secret_keys, list, None, query.cursor.as_deref())?;
     let (before, rows) = (request.before, request.rows());
-    let filter = Filter { subject_id: Some(user_id), before, ..Filter::default() };
+    let filter = EventFilter { subject_id: Some(user_id), before, ..EventFilter::default() };
     let events = state.core.database.search(move |connection| event::list(connection, &filter, rows)).await?;
     let now = state.core.clock.now();
     let page = request.page(events, |event| event.id).map(|event| {
@@ -58,7 +58,7 @@ pub async fn show(
         );
         let what = counted(words(&event), &event);
         let address = addresses(&event);
-        Item { when: Moment::new(event.occurred_at, now), what, address, alarming }
+        Item { when: Timestamp::new(event.occurred_at, now), what, address, alarming }
     });
     let page = Activity { shell: Shell::of(&guarded.caller), items: page.items, next: page.next_cursor };
     answer(StatusCode::OK, &page)

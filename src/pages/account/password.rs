@@ -10,10 +10,10 @@ use crate::http::request::Form;
 use crate::operations::own_account::ChangePassword;
 use crate::operations::own_account::PasswordChange;
 use crate::pages::answer::answer;
-use crate::pages::flaws::{Flaws, FormOutcome};
+use crate::pages::form_errors::{FormErrors, FormOutcome};
 use crate::pages::set_password;
 use crate::pages::shell::Shell;
-use crate::refusal::Problem;
+use crate::refusal::Refusal;
 use crate::state::State;
 use crate::users::password::PlainPassword;
 
@@ -23,7 +23,7 @@ struct Password {
     shell: Shell,
     hint: String,
     revoke_tokens: bool,
-    flaws: Flaws,
+    errors: FormErrors,
     done: Option<&'static str>,
 }
 
@@ -31,9 +31,9 @@ struct Password {
 pub async fn show(
     state: web::Data<State>,
     guarded: Authorized<AccountWrite>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<HttpResponse, Refusal> {
     let (shell, hint) = (Shell::of(&guarded.caller), set_password::hint(&state));
-    let page = Password { shell, hint, revoke_tokens: false, flaws: Flaws::none(), done: None };
+    let page = Password { shell, hint, revoke_tokens: false, errors: FormErrors::none(), done: None };
     answer(StatusCode::OK, &page)
 }
 
@@ -42,7 +42,7 @@ pub async fn change(
     state: web::Data<State>,
     request: HttpRequest,
     guarded: Authorized<AccountWrite, Form>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<HttpResponse, Refusal> {
     let Authorized { caller, input: sent, origin, .. } = guarded;
     let field = |name: &str| sent.field(name).unwrap_or_default();
     let revoke_tokens = sent.field("revoke_tokens").is_some();
@@ -57,18 +57,19 @@ pub async fn change(
         FormOutcome::invalid("again", "This is not the same as above.")
     };
     let hint = set_password::hint(&state);
-    let page = Password { shell: Shell::of(&caller), hint, revoke_tokens, flaws: Flaws::none(), done: None };
+    let page =
+        Password { shell: Shell::of(&caller), hint, revoke_tokens, errors: FormErrors::none(), done: None };
     match changed {
         FormOutcome::Done(renewed) => {
             let done = Some("Your password is changed, and every other session is signed out.");
             let mut answer = answer(StatusCode::OK, &Password { revoke_tokens: false, done, ..page })?;
             if let Some((cookie, kept)) = renewed {
-                let kept = session_cookie::kept_for(&state.web.browser, kept);
-                session_cookie::give(&request, &mut answer, &cookie, kept);
+                let kept = session_cookie::cookie_max_age(&state.web.browser, kept);
+                session_cookie::set_cookie(&request, &mut answer, &cookie, kept);
             }
             Ok(answer)
         }
-        FormOutcome::Invalid(flaws) => flaws.shown_by(|flaws| Password { flaws, ..page }),
-        FormOutcome::Refused(problem) => Err(problem),
+        FormOutcome::Invalid(errors) => errors.shown_by(|errors| Password { errors, ..page }),
+        FormOutcome::Refused(refusal) => Err(refusal),
     }
 }

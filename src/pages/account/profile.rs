@@ -13,13 +13,13 @@ use crate::operations::manage_users::FindUser;
 use crate::operations::own_account::ChangeProfile;
 use crate::operations::own_account::MeChanges;
 use crate::pages::answer::answer;
-use crate::pages::flaws::Flaws;
-use crate::pages::seen;
+use crate::pages::form_errors::FormErrors;
+use crate::pages::seen_fields;
 use crate::pages::shell::Shell;
-use crate::refusal::Problem;
+use crate::refusal::Refusal;
 use crate::state::State;
 use crate::tokens::names::Names;
-use crate::users::seen::Seen;
+use crate::users::edit_tag::SeenFields;
 
 #[derive(Template)]
 #[template(path = "account/profile.html")]
@@ -29,8 +29,8 @@ struct Profile {
     permissions: Names,
     username: String,
     email: String,
-    seen: Seen,
-    flaws: Flaws,
+    seen: SeenFields,
+    errors: FormErrors,
     done: Option<&'static str>,
 }
 
@@ -41,19 +41,19 @@ fn page(caller: &Caller) -> Profile {
         permissions: caller.permissions.clone(),
         username: caller.username.clone(),
         email: caller.email.clone().unwrap_or_default(),
-        seen: Seen {
+        seen: SeenFields {
             username: caller.username.clone(),
             email: caller.email.clone(),
             role: None,
             status: None,
         },
-        flaws: Flaws::none(),
+        errors: FormErrors::none(),
         done: None,
     }
 }
 
 /// Shows the user's own account.
-pub async fn show(guarded: Authorized<AccountRead>) -> Result<HttpResponse, Problem> {
+pub async fn show(guarded: Authorized<AccountRead>) -> Result<HttpResponse, Refusal> {
     answer(StatusCode::OK, &page(&guarded.caller))
 }
 
@@ -61,7 +61,7 @@ pub async fn show(guarded: Authorized<AccountRead>) -> Result<HttpResponse, Prob
 pub async fn change(
     state: web::Data<State>,
     guarded: Authorized<AccountWrite, Form>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<HttpResponse, Refusal> {
     let Authorized { mut caller, input: sent, origin, .. } = guarded;
     let field = |name: &str| sent.field(name).unwrap_or_default().trim();
     let email = Some(field("email")).filter(|email| !email.is_empty());
@@ -69,9 +69,9 @@ pub async fn change(
         "current_password": sent.field("current_password").unwrap_or_default() });
     let changed = match Fields::read::<MeChanges>(typed) {
         Ok(request) => {
-            ChangeProfile { request, expected: seen::read(&sent) }.run(&state, &caller, origin).await
+            ChangeProfile { request, expected: seen_fields::read(&sent) }.run(&state, &caller, origin).await
         }
-        Err(problem) => Err(problem),
+        Err(refusal) => Err(refusal),
     };
     match changed {
         Ok(user) => {
@@ -79,14 +79,14 @@ pub async fn change(
             caller.email = user.email;
             answer(StatusCode::OK, &Profile { done: Some("Your details are saved."), ..page(&caller) })
         }
-        Err(problem) => {
-            let flaws = Flaws::of(problem)?;
+        Err(refusal) => {
+            let errors = FormErrors::of(refusal)?;
             // This node's cache may not have the changes that others made.
             let user = FindUser { id: caller.user_id }.run(&state).await?;
             caller.username = user.username;
             caller.email = user.email;
             let (username, email) = (field("username").to_owned(), field("email").to_owned());
-            flaws.shown_by(|flaws| Profile { username, email, flaws, ..page(&caller) })
+            errors.shown_by(|errors| Profile { username, email, errors, ..page(&caller) })
         }
     }
 }

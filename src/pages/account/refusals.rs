@@ -16,7 +16,7 @@ use crate::http::request::{Path, Query};
 use crate::pages::answer::answer;
 use crate::pages::explanation::{ExplanationPage, Item};
 use crate::pages::shell::Shell;
-use crate::refusal::{Code, Problem};
+use crate::refusal::{Code, Refusal};
 use crate::state::State;
 
 #[derive(Template)]
@@ -32,7 +32,7 @@ struct Refusals {
 pub async fn show(
     state: web::Data<State>,
     guarded: Authorized<AccountRead, Query<CursorQuery>>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<HttpResponse, Refusal> {
     let Query(sent) = guarded.input;
     let user = Some(guarded.caller.user_id);
     let page = kept_refusals::list_refusals(
@@ -54,14 +54,14 @@ pub async fn show(
 pub async fn explain(
     state: web::Data<State>,
     guarded: Authorized<AccountRead, Path<Uuid>>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<HttpResponse, Refusal> {
     let Path(request_id) = guarded.input;
     let found = explanation::explain_request(&state, request_id, Asker::Caller(&guarded.caller)).await?;
     let own = found.filter(|explanation| {
         let credential = explanation.credential.as_ref();
         credential.and_then(|credential| credential.user_id) == Some(guarded.caller.user_id)
     });
-    let explanation = own.ok_or_else(|| Problem::new(Code::NotFound, NOT_KEPT))?;
+    let explanation = own.ok_or_else(|| Refusal::new(Code::NotFound, NOT_KEPT))?;
     let list = ("/account/refusals", "All refusals");
     let page = ExplanationPage::new(Shell::of(&guarded.caller), list, explanation, state.core.clock.now());
     answer(StatusCode::OK, &page.for_readers(&["client", "user"]))

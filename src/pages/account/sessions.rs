@@ -11,11 +11,11 @@ use crate::guard::requirements::{AccountRead, AccountWrite};
 use crate::http::request::{Form, Path};
 use crate::operations::own_account::EndOwnSessions;
 use crate::pages::answer::answer;
-use crate::pages::moment::Moment;
 use crate::pages::redirect::see_other;
 use crate::pages::shell::Shell;
-use crate::refusal::Problem;
-use crate::sessions::{Session, SessionKind, Which, session};
+use crate::pages::timestamp::Timestamp;
+use crate::refusal::Refusal;
+use crate::sessions::{Session, SessionKind, SessionSelection, session};
 use crate::state::State;
 
 const HERE: &str = "/account/sessions";
@@ -34,9 +34,9 @@ pub struct Item {
     pub device: String,
     pub kind: String,
     pub address: String,
-    pub begun: Moment,
-    pub used: Moment,
-    pub expires: Moment,
+    pub begun: Timestamp,
+    pub used: Timestamp,
+    pub expires: Timestamp,
     pub current: bool,
 }
 
@@ -53,9 +53,9 @@ pub fn item(session: Session, current: Option<Uuid>, now: DateTime<Utc>) -> Item
         device: session.device.unwrap_or_else(|| format!("{kind} without a name")),
         kind,
         address: session.address.unwrap_or_else(|| "unknown".to_owned()),
-        begun: Moment::new(session.created_at, now),
-        used: Moment::new(session.last_used_at, now),
-        expires: Moment::new(session.expires_at, now),
+        begun: Timestamp::new(session.created_at, now),
+        used: Timestamp::new(session.last_used_at, now),
+        expires: Timestamp::new(session.expires_at, now),
         current: current == Some(session.id),
     }
 }
@@ -64,7 +64,7 @@ pub fn item(session: Session, current: Option<Uuid>, now: DateTime<Utc>) -> Item
 pub async fn show(
     state: web::Data<State>,
     guarded: Authorized<AccountRead>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<HttpResponse, Refusal> {
     let (user_id, current) = (guarded.caller.user_id, guarded.caller.credential.session_id());
     let sessions = state.core.database.run(move |connection| session::list(connection, user_id)).await?;
     let now = state.core.clock.now();
@@ -77,10 +77,10 @@ pub async fn show(
 pub async fn end(
     state: web::Data<State>,
     guarded: Authorized<AccountWrite, (Path<Uuid>, Form)>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<HttpResponse, Refusal> {
     let (Path(id), _) = guarded.input;
     // It is no error if the session has already ended.
-    let which = Which::OneOf(guarded.caller.user_id, id);
+    let which = SessionSelection::OneOf(guarded.caller.user_id, id);
     EndOwnSessions { which }.run(&state, &guarded.caller, guarded.origin).await?;
     Ok(see_other(HERE))
 }
@@ -89,10 +89,11 @@ pub async fn end(
 pub async fn end_others(
     state: web::Data<State>,
     guarded: Authorized<AccountWrite, Form>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<HttpResponse, Refusal> {
     let user_id = guarded.caller.user_id;
     let kept = guarded.caller.credential.session_id();
-    let which = kept.map_or(Which::AllOf(user_id), |kept| Which::OthersOf(user_id, kept));
+    let which =
+        kept.map_or(SessionSelection::AllOf(user_id), |kept| SessionSelection::OthersOf(user_id, kept));
     EndOwnSessions { which }.run(&state, &guarded.caller, guarded.origin).await?;
     Ok(see_other(HERE))
 }

@@ -18,11 +18,11 @@ use crate::operations::own_account::MakePersonalToken;
 use crate::operations::own_account::NewTokenRequest;
 use crate::operations::own_account::RevokeOwnToken;
 use crate::pages::answer::answer;
-use crate::pages::flaws::{Flaws, FormOutcome};
-use crate::pages::moment::Moment;
+use crate::pages::form_errors::{FormErrors, FormOutcome};
 use crate::pages::redirect::see_other;
 use crate::pages::shell::Shell;
-use crate::refusal::Problem;
+use crate::pages::timestamp::Timestamp;
+use crate::refusal::Refusal;
 use crate::state::State;
 use crate::tokens::personal_token::{self, PersonalToken};
 use crate::users::role::ACCOUNT_WRITE;
@@ -49,9 +49,9 @@ pub struct Item {
     pub id: Uuid,
     pub name: String,
     pub scope: String,
-    pub made: Moment,
-    pub used: Option<Moment>,
-    pub expires: Moment,
+    pub made: Timestamp,
+    pub used: Option<Timestamp>,
+    pub expires: Timestamp,
 }
 
 #[derive(Template)]
@@ -60,8 +60,8 @@ struct NewToken {
     shell: Shell,
     name: String,
     scopes: Vec<Choice>,
-    lives: Vec<Choice>,
-    flaws: Flaws,
+    lifetimes: Vec<Choice>,
+    errors: FormErrors,
 }
 
 /// A checkbox or an option in a form.
@@ -78,7 +78,7 @@ struct MadeToken {
     name: String,
     token: String,
     url: String,
-    expires: Moment,
+    expires: Timestamp,
 }
 
 /// Describes a token for a page shown at `now`.
@@ -88,9 +88,9 @@ pub fn item(token: PersonalToken, now: DateTime<Utc>) -> Item {
         id: token.id,
         name: token.name,
         scope: token.scope.join(" "),
-        made: Moment::new(token.created_at, now),
-        used: token.last_used_at.map(|used| Moment::new(used, now)),
-        expires: Moment::new(token.expires_at, now),
+        made: Timestamp::new(token.created_at, now),
+        used: token.last_used_at.map(|used| Timestamp::new(used, now)),
+        expires: Timestamp::new(token.expires_at, now),
     }
 }
 
@@ -98,7 +98,7 @@ pub fn item(token: PersonalToken, now: DateTime<Utc>) -> Item {
 pub async fn show(
     state: web::Data<State>,
     guarded: Authorized<AccountRead, Query<CursorQuery>>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<HttpResponse, Refusal> {
     let (user_id, Query(query)) = (guarded.caller.user_id, guarded.input);
     let list = format!("tokens of {user_id}");
     let request = PageRequest::read(&state.core.secret_keys, list, None, query.cursor.as_deref())?;
@@ -118,29 +118,30 @@ pub async fn show(
 pub async fn new(
     state: web::Data<State>,
     guarded: Authorized<FreshAccountWrite>,
-) -> Result<HttpResponse, Problem> {
-    let lives = lives(state.web.token_ttl_max, "");
-    answer(StatusCode::OK, &form(&guarded.caller, String::new(), &[], lives, Flaws::none()))
+) -> Result<HttpResponse, Refusal> {
+    let lifetimes = lifetimes(state.web.token_ttl_max, "");
+    answer(StatusCode::OK, &form(&guarded.caller, String::new(), &[], lifetimes, FormErrors::none()))
 }
 
 /// Returns the lifetimes that the setting allows. If it allows none of [`DAYS`], returns the longest allowed
 /// lifetime.
-fn lives(longest: Duration, chosen: &str) -> Vec<Choice> {
+fn lifetimes(longest: Duration, chosen: &str) -> Vec<Choice> {
     let allowed =
         DAYS.iter().filter(|(days, _)| longest.as_secs() >= days.unsigned_abs() * DAY.unsigned_abs());
-    let mut lives: Vec<Choice> = allowed
+    let mut lifetimes: Vec<Choice> = allowed
         .map(|(days, label)| Choice { value: days.to_string(), label: (*label).to_owned(), chosen: false })
         .collect();
-    if lives.is_empty() {
+    if lifetimes.is_empty() {
         let label = format!("{}, the longest allowed", in_words(longest));
-        lives.push(Choice { value: LONGEST.to_owned(), label, chosen: false });
+        lifetimes.push(Choice { value: LONGEST.to_owned(), label, chosen: false });
     }
     let default = DAYS_DEFAULT.to_string();
     let preferred = [chosen, default.as_str()].into_iter();
-    let mut found = preferred.filter_map(|value| lives.iter().position(|life| life.value == value));
-    let at = found.next().unwrap_or(lives.len() - 1);
-    lives[at].chosen = true;
-    lives
+    let mut found =
+        preferred.filter_map(|value| lifetimes.iter().position(|lifetime| lifetime.value == value));
+    let at = found.next().unwrap_or(lifetimes.len() - 1);
+    lifetimes[at].chosen = true;
+    lifetimes
 }
 
 fn in_words(duration: Duration) -> String {
@@ -152,21 +153,27 @@ fn in_words(duration: Duration) -> String {
     format!("{count} {name}{}", if count == 1 { "" } else { "s" })
 }
 
-fn form(caller: &Caller, name: String, chosen: &[&str], lives: Vec<Choice>, flaws: Flaws) -> NewToken {
+fn form(
+    caller: &Caller,
+    name: String,
+    chosen: &[&str],
+    lifetimes: Vec<Choice>,
+    errors: FormErrors,
+) -> NewToken {
     let offered = caller.permissions.iter().filter(|permission| *permission != ACCOUNT_WRITE);
     let scopes = offered.map(|permission| Choice {
         value: permission.clone(),
         label: permission.clone(),
         chosen: chosen.contains(&permission.as_str()),
     });
-    NewToken { shell: Shell::of(caller), name, scopes: scopes.collect(), lives, flaws }
+    NewToken { shell: Shell::of(caller), name, scopes: scopes.collect(), lifetimes, errors }
 }
 
 /// Creates a token, and shows it this one time.
 pub async fn make(
     state: web::Data<State>,
     guarded: Authorized<FreshAccountWrite, Form>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<HttpResponse, Refusal> {
     let Authorized { caller, input: sent, origin, .. } = guarded;
     let name = sent.field("name").unwrap_or_default().trim().to_owned();
     let scope: Vec<&str> = sent.all("scope").collect();
@@ -179,7 +186,7 @@ pub async fn make(
     let made = match Fields::read::<NewTokenRequest>(typed) {
         _ if scope.is_empty() => FormOutcome::invalid("scope", "Choose at least one thing that it may do."),
         Ok(request) => MakePersonalToken { request }.run(&state, &caller, origin).await.into(),
-        Err(problem) => problem.into(),
+        Err(refusal) => refusal.into(),
     };
     match made {
         FormOutcome::Done((plain, token)) => {
@@ -188,15 +195,15 @@ pub async fn make(
                 name: token.name,
                 token: plain.expose().to_owned(),
                 url: state.tokens.issuer.url.clone(),
-                expires: Moment::new(token.expires_at, state.core.clock.now()),
+                expires: Timestamp::new(token.expires_at, state.core.clock.now()),
             };
             answer(StatusCode::CREATED, &page)
         }
-        FormOutcome::Invalid(flaws) => {
-            let lives = lives(state.web.token_ttl_max, chosen);
-            flaws.shown_by(|flaws| form(&caller, name, &scope, lives, flaws))
+        FormOutcome::Invalid(errors) => {
+            let lifetimes = lifetimes(state.web.token_ttl_max, chosen);
+            errors.shown_by(|errors| form(&caller, name, &scope, lifetimes, errors))
         }
-        FormOutcome::Refused(problem) => Err(problem),
+        FormOutcome::Refused(refusal) => Err(refusal),
     }
 }
 
@@ -204,7 +211,7 @@ pub async fn make(
 pub async fn revoke(
     state: web::Data<State>,
     guarded: Authorized<AccountWrite, (Path<Uuid>, Form)>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<HttpResponse, Refusal> {
     let Authorized { caller, input: (Path(id), _), origin, .. } = guarded;
     RevokeOwnToken { id }.run(&state, &caller, origin).await?;
     Ok(see_other("/account/tokens"))

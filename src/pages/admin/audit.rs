@@ -15,14 +15,14 @@ use crate::guard::{Authorized, Caller, refusals};
 use crate::http::pagination::{Cursor, PageSize};
 use crate::http::request::Query;
 use crate::limits::unread_answers::CALLER_MAX;
-use crate::operations::hold_answer::hold_answer;
 use crate::operations::list_events::EventQuery;
 use crate::operations::list_events::ListEvents;
+use crate::operations::reserve_answer::reserve_answer;
 use crate::pages::answer::answer;
-use crate::pages::flaws::Flaws;
-use crate::pages::moment::Moment;
+use crate::pages::form_errors::FormErrors;
 use crate::pages::shell::Shell;
-use crate::refusal::{FieldError, Problem};
+use crate::pages::timestamp::Timestamp;
+use crate::refusal::{FieldError, Refusal};
 use crate::state::State;
 use crate::users::name::fold_typed;
 use crate::users::user;
@@ -34,17 +34,17 @@ const EXPORTED: usize = 10_000;
 #[template(path = "admin/audit.html")]
 struct Audit {
     shell: Shell,
-    items: Vec<Line>,
+    items: Vec<EventLine>,
     types: Vec<&'static str>,
     sent: AuditQuery,
     query: String,
     next: Option<String>,
-    flaws: Flaws,
+    errors: FormErrors,
 }
 
 /// An event on one line.
-pub struct Line {
-    pub when: Moment,
+pub struct EventLine {
+    pub when: Timestamp,
     /// The type in words.
     pub what: String,
     /// The name of the actor at the time, or their ID.
@@ -59,10 +59,10 @@ pub struct Line {
 
 /// Describes an event for a page shown at `now`.
 #[must_use]
-pub fn line(event: Event, now: DateTime<Utc>) -> Line {
+pub fn line(event: Event, now: DateTime<Utc>) -> EventLine {
     let named = |name: Option<String>, id: Option<Uuid>| name.unwrap_or_else(|| id_text(id));
-    Line {
-        when: Moment::new(event.occurred_at, now),
+    EventLine {
+        when: Timestamp::new(event.occurred_at, now),
         what: event.type_.as_str().replace('_', " "),
         actor: named(event.actor_name, event.actor_id),
         subject: named(event.subject_name, event.subject_id),
@@ -111,7 +111,7 @@ impl AuditQuery {
         query_of(&fields)
     }
 
-    async fn read(&self, state: &State) -> Result<EventQuery, Problem> {
+    async fn read(&self, state: &State) -> Result<EventQuery, Refusal> {
         let mut wrong = Vec::new();
         let query = EventQuery {
             actor: find_user(state, &self.actor, "/actor", &mut wrong).await?,
@@ -121,7 +121,7 @@ impl AuditQuery {
             limit: None,
             cursor: self.cursor.clone().map(Cursor),
         };
-        if wrong.is_empty() { Ok(query) } else { Err(Problem::validation(wrong)) }
+        if wrong.is_empty() { Ok(query) } else { Err(Refusal::validation(wrong)) }
     }
 }
 
@@ -164,7 +164,7 @@ pub(super) async fn find_user(
     typed: &str,
     pointer: &str,
     wrong: &mut Vec<FieldError>,
-) -> Result<Option<Uuid>, Problem> {
+) -> Result<Option<Uuid>, Refusal> {
     let typed = typed.trim();
     if typed.is_empty() {
         return Ok(None);
@@ -187,7 +187,7 @@ pub(super) async fn find_user(
 }
 
 /// Returns the page without events.
-fn empty(caller: &Caller, sent: AuditQuery, flaws: Flaws) -> Audit {
+fn empty(caller: &Caller, sent: AuditQuery, errors: FormErrors) -> Audit {
     Audit {
         shell: Shell::of(caller),
         items: Vec::new(),
@@ -195,7 +195,7 @@ fn empty(caller: &Caller, sent: AuditQuery, flaws: Flaws) -> Audit {
         sent,
         query: String::new(),
         next: None,
-        flaws,
+        errors,
     }
 }
 
@@ -203,11 +203,11 @@ fn empty(caller: &Caller, sent: AuditQuery, flaws: Flaws) -> Audit {
 pub async fn show(
     state: web::Data<State>,
     guarded: Authorized<AuditRead, Query<AuditQuery>>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<HttpResponse, Refusal> {
     let Authorized { caller, input: Query(sent), .. } = guarded;
     let filters = match sent.read(&state).await {
         Ok(filters) => filters,
-        Err(problem) => return Flaws::of(problem)?.shown_by(|flaws| empty(&caller, sent, flaws)),
+        Err(refusal) => return FormErrors::of(refusal)?.shown_by(|errors| empty(&caller, sent, errors)),
     };
     let page = ListEvents { query: filters }.run(&state).await?;
     let now = state.core.clock.now();
@@ -217,14 +217,14 @@ pub async fn show(
         next.append_pair("cursor", cursor).finish()
     });
     let items = page.items.into_iter().map(|event| line(event, now)).collect();
-    let page = Audit { items, query, next, ..empty(&caller, sent, Flaws::none()) };
+    let page = Audit { items, query, next, ..empty(&caller, sent, FormErrors::none()) };
     answer(StatusCode::OK, &page)
 }
 
 /// Returns the newest events that match the filters, at most [`EXPORTED`]. Reserves the caller's whole
 /// allowance of unread responses, so that each user can run only one export at a time.
-async fn collect(state: &State, sent: &AuditQuery) -> Result<Vec<Event>, Problem> {
-    let _alone = hold_answer(state, CALLER_MAX)?;
+async fn collect(state: &State, sent: &AuditQuery) -> Result<Vec<Event>, Refusal> {
+    let _alone = reserve_answer(state, CALLER_MAX)?;
     let mut query = EventQuery { limit: Some(PageSize(200)), ..sent.read(state).await? };
     let mut events = Vec::new();
     loop {
@@ -241,7 +241,7 @@ async fn collect(state: &State, sent: &AuditQuery) -> Result<Vec<Event>, Problem
 pub async fn json(
     state: web::Data<State>,
     guarded: Authorized<AuditRead, Query<AuditQuery>>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<HttpResponse, Refusal> {
     let Query(sent) = guarded.input;
     let events = collect(&state, &sent).await?;
     let rows: Vec<Value> = events
@@ -274,7 +274,7 @@ const COLUMNS: [&str; 10] = [
 pub async fn csv(
     state: web::Data<State>,
     guarded: Authorized<AuditRead, Query<AuditQuery>>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<HttpResponse, Refusal> {
     let Query(sent) = guarded.input;
     let events = collect(&state, &sent).await?;
     let mut text = format!("{}\r\n", COLUMNS.join(","));

@@ -9,17 +9,17 @@ use crate::guard::requirements::{ServerRead, ServerWrite};
 use crate::http::request::Form;
 use crate::operations::signing_keys::RotateSigningKey;
 use crate::pages::answer::answer;
-use crate::pages::moment::Moment;
 use crate::pages::redirect::see_other;
 use crate::pages::shell::Shell;
-use crate::refusal::Problem;
+use crate::pages::timestamp::Timestamp;
+use crate::refusal::Refusal;
 use crate::state::State;
 use crate::tokens::key_state::KeyState;
 use crate::tokens::signing_key;
 
 #[derive(Template)]
 #[template(path = "admin/keys.html")]
-struct Keys {
+struct KeysPage {
     shell: Shell,
     items: Vec<Item>,
 }
@@ -28,12 +28,12 @@ struct Item {
     kid: String,
     algorithm: String,
     state: &'static str,
-    signs_from: Moment,
-    retires: Option<Moment>,
+    signs_from: Timestamp,
+    retires: Option<Timestamp>,
 }
 
 /// Lists the keys, newest first.
-pub async fn show(state: web::Data<State>, guarded: Authorized<ServerRead>) -> Result<HttpResponse, Problem> {
+pub async fn show(state: web::Data<State>, guarded: Authorized<ServerRead>) -> Result<HttpResponse, Refusal> {
     let rows = state.core.database.run(signing_key::list).await?;
     let now = state.core.clock.now();
     let items = rows.iter().rev().map(|row| Item {
@@ -46,17 +46,17 @@ pub async fn show(state: web::Data<State>, guarded: Authorized<ServerRead>) -> R
             KeyState::Retired => "Retired",
             KeyState::Revoked => "Revoked",
         },
-        signs_from: Moment::new(row.signs_from, now),
-        retires: row.retires_at.map(|at| Moment::new(at, now)),
+        signs_from: Timestamp::new(row.signs_from, now),
+        retires: row.retires_at.map(|at| Timestamp::new(at, now)),
     });
-    answer(StatusCode::OK, &Keys { shell: Shell::of(&guarded.caller), items: items.collect() })
+    answer(StatusCode::OK, &KeysPage { shell: Shell::of(&guarded.caller), items: items.collect() })
 }
 
 /// Publishes a new key. It signs once all verifiers have had time to fetch it.
 pub async fn rotate(
     state: web::Data<State>,
     guarded: Authorized<ServerWrite, Form>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<HttpResponse, Refusal> {
     RotateSigningKey.run(&state, &guarded.caller, guarded.origin).await?;
     Ok(see_other("/admin/keys"))
 }

@@ -6,11 +6,11 @@ use askama::Template;
 use uuid::Uuid;
 
 use crate::guard::Caller;
-use crate::operations::manage_users::PasswordLink;
+use crate::operations::manage_users::CreatedLink;
 use crate::pages::answer::answer;
-use crate::pages::moment::Moment;
 use crate::pages::shell::Shell;
-use crate::refusal::Problem;
+use crate::pages::timestamp::Timestamp;
+use crate::refusal::Refusal;
 use crate::state::State;
 use crate::users::User;
 
@@ -21,7 +21,7 @@ struct Link {
     id: Uuid,
     username: String,
     link: String,
-    expires: Moment,
+    expires: Timestamp,
     keeps_tokens: bool,
 }
 
@@ -30,14 +30,14 @@ pub fn show_link(
     state: &State,
     caller: &Caller,
     user: &User,
-    link: PasswordLink,
-) -> Result<HttpResponse, Problem> {
+    link: CreatedLink,
+) -> Result<HttpResponse, Refusal> {
     let page = Link {
         shell: Shell::of(caller),
         id: user.id,
         username: user.username.clone(),
         link: link.url,
-        expires: Moment::new(link.expires_at, state.core.clock.now()),
+        expires: Timestamp::new(link.expires_at, state.core.clock.now()),
         keeps_tokens: link.ended.tokens.is_none(),
     };
     answer(StatusCode::CREATED, &page)

@@ -16,7 +16,7 @@ use crate::guard::Authorized;
 use crate::guard::requirements::ServerRead;
 use crate::pages::answer::answer;
 use crate::pages::shell::Shell;
-use crate::refusal::Problem;
+use crate::refusal::Refusal;
 use crate::sessions::statistics::{self, LiveSessions};
 use crate::state::State;
 
@@ -37,16 +37,16 @@ struct Overview {
 }
 
 /// Returns the result of a count, or `None` if it took too long.
-fn counted<T>(found: Result<T, DatabaseError>) -> Result<Option<T>, Problem> {
+fn counted<T>(found: Result<T, DatabaseError>) -> Result<Option<T>, Refusal> {
     match found {
         Ok(counted) => Ok(Some(counted)),
         Err(DatabaseError::TooExpensive) => Ok(None),
-        Err(error) => Err(Problem::from(error)),
+        Err(error) => Err(Refusal::from(error)),
     }
 }
 
 /// Shows the charts. Omits a chart that takes too long to count.
-pub async fn show(state: web::Data<State>, guarded: Authorized<ServerRead>) -> Result<HttpResponse, Problem> {
+pub async fn show(state: web::Data<State>, guarded: Authorized<ServerRead>) -> Result<HttpResponse, Refusal> {
     const PAST: i32 = DAYS.cast_signed();
     let [session_ended, token_reused] = ENDS;
     let types = [EventType::LoginSucceeded, EventType::LoginFailed, session_ended, token_reused];

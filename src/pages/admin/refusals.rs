@@ -20,9 +20,9 @@ use crate::guard::{Authorized, Caller};
 use crate::http::request::{Path, Query};
 use crate::pages::answer::answer;
 use crate::pages::explanation::{ExplanationPage, Item};
-use crate::pages::flaws::Flaws;
+use crate::pages::form_errors::FormErrors;
 use crate::pages::shell::Shell;
-use crate::refusal::{Code, Problem};
+use crate::refusal::{Code, Refusal};
 use crate::state::State;
 
 /// The seconds between reloads of the live list.
@@ -40,7 +40,7 @@ struct Refusals {
     next: Option<String>,
     chart: Chart,
     keeps: bool,
-    flaws: Flaws,
+    errors: FormErrors,
 }
 
 /// The filters and the requested page. The user is given by name or ID.
@@ -65,7 +65,7 @@ impl RefusalsQuery {
         query_of(&fields)
     }
 
-    async fn read(&self, state: &State) -> Result<RefusalQuery, Problem> {
+    async fn read(&self, state: &State) -> Result<RefusalQuery, Refusal> {
         let mut wrong = Vec::new();
         let codes: Vec<&str> = Code::ALL.iter().map(|code| code.as_str()).collect();
         let filled = |text: &str| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
@@ -76,7 +76,7 @@ impl RefusalsQuery {
             since: read_day(&self.since, &mut wrong),
             cursor: self.cursor.clone(),
         };
-        if wrong.is_empty() { Ok(query) } else { Err(Problem::validation(wrong)) }
+        if wrong.is_empty() { Ok(query) } else { Err(Refusal::validation(wrong)) }
     }
 }
 
@@ -85,8 +85,8 @@ async fn empty(
     state: &State,
     caller: &Caller,
     sent: RefusalsQuery,
-    flaws: Flaws,
-) -> Result<Refusals, Problem> {
+    errors: FormErrors,
+) -> Result<Refusals, Refusal> {
     Ok(Refusals {
         shell: Shell::of(caller),
         items: Vec::new(),
@@ -96,7 +96,7 @@ async fn empty(
         sent,
         query: String::new(),
         next: None,
-        flaws,
+        errors,
     })
 }
 
@@ -104,12 +104,12 @@ async fn empty(
 pub async fn show(
     state: web::Data<State>,
     guarded: Authorized<AuditRead, Query<RefusalsQuery>>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<HttpResponse, Refusal> {
     let Authorized { caller, input: Query(sent), .. } = guarded;
     let filters = match sent.read(&state).await {
         Ok(filters) => filters,
-        Err(problem) => {
-            let page = empty(&state, &caller, sent, Flaws::of(problem)?).await?;
+        Err(refusal) => {
+            let page = empty(&state, &caller, sent, FormErrors::of(refusal)?).await?;
             return answer(StatusCode::UNPROCESSABLE_ENTITY, &page);
         }
     };
@@ -122,7 +122,7 @@ pub async fn show(
     });
     let is_live = sent.live.is_some();
     let items = page.items.into_iter().map(|refusal| Item::new(refusal, now)).collect();
-    let page = empty(&state, &caller, sent, Flaws::none()).await?;
+    let page = empty(&state, &caller, sent, FormErrors::none()).await?;
     let page = Refusals { items, query, next, ..page };
     let mut answer = answer(StatusCode::OK, &page)?;
     if is_live {
@@ -132,7 +132,7 @@ pub async fn show(
 }
 
 /// Counts the refusals of each day, for one code or all. Includes those that were not kept.
-async fn count(state: &State, code: &str) -> Result<Chart, Problem> {
+async fn count(state: &State, code: &str) -> Result<Chart, Refusal> {
     let counts =
         state.core.database.run(|connection| refusal_counts::list(connection, DAYS.cast_signed())).await?;
     let of_code = counts.into_iter().filter(|count| code.is_empty() || count.what == code);
@@ -152,10 +152,10 @@ async fn count(state: &State, code: &str) -> Result<Chart, Problem> {
 pub async fn explain(
     state: web::Data<State>,
     guarded: Authorized<AuditRead, Path<Uuid>>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<HttpResponse, Refusal> {
     let Path(request_id) = guarded.input;
     let found = explanation::explain_request(&state, request_id, Asker::Caller(&guarded.caller)).await?;
-    let explanation = found.ok_or_else(|| Problem::new(Code::NotFound, NOT_KEPT))?;
+    let explanation = found.ok_or_else(|| Refusal::new(Code::NotFound, NOT_KEPT))?;
     let list = ("/admin/refusals", "All refusals");
     let page = ExplanationPage::new(Shell::of(&guarded.caller), list, explanation, state.core.clock.now());
     answer(StatusCode::OK, &page)

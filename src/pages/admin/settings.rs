@@ -8,7 +8,7 @@ use crate::guard::Authorized;
 use crate::guard::requirements::ServerRead;
 use crate::pages::answer::answer;
 use crate::pages::shell::Shell;
-use crate::refusal::Problem;
+use crate::refusal::Refusal;
 use crate::state::ShownSetting;
 use crate::state::State;
 
@@ -21,7 +21,7 @@ struct Settings<'a> {
 }
 
 /// Lists the settings, with secrets masked.
-pub async fn show(state: web::Data<State>, guarded: Authorized<ServerRead>) -> Result<HttpResponse, Problem> {
+pub async fn show(state: web::Data<State>, guarded: Authorized<ServerRead>) -> Result<HttpResponse, Refusal> {
     let shell = Shell::of(&guarded.caller);
     answer(
         StatusCode::OK,

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::audit::{Line, line};
+use super::audit::{EventLine, line};
 use super::link::show_link;
 use crate::audit::event;
 use crate::guard::requirements::{UsersRead, UsersWrite};
@@ -28,44 +28,44 @@ use crate::operations::user_tag::Expected;
 use crate::pages::account::sessions::{self, Item};
 use crate::pages::account::tokens;
 use crate::pages::answer::answer;
-use crate::pages::flaws::{Flaws, FormOutcome};
-use crate::pages::moment::Moment;
+use crate::pages::form_errors::{FormErrors, FormOutcome};
 use crate::pages::redirect::see_other;
 use crate::pages::shell::Shell;
-use crate::pages::{seen, set_password};
-use crate::refusal::Problem;
-use crate::sessions::{Which, session};
+use crate::pages::timestamp::Timestamp;
+use crate::pages::{seen_fields, set_password};
+use crate::refusal::Refusal;
+use crate::sessions::{SessionSelection, session};
 use crate::state::State;
 use crate::tokens::owner::UserStatus;
 use crate::tokens::personal_token;
 use crate::users::User;
+use crate::users::edit_tag::SeenFields;
 use crate::users::password::PlainPassword;
 use crate::users::role;
-use crate::users::seen::Seen;
 
 /// The number of tokens and of events that the page shows.
 const SHOWN: usize = 20;
 
 #[derive(Template)]
 #[template(path = "admin/user.html")]
-struct Page {
+struct UserPage {
     shell: Shell,
     id: Uuid,
     name: String,
     is_active: bool,
-    made: Moment,
-    signed_in: Option<Moment>,
+    made: Timestamp,
+    signed_in: Option<Timestamp>,
     username: String,
     email: String,
     role: String,
     roles: Vec<String>,
-    seen: Seen,
+    seen: SeenFields,
     hint: String,
     sessions: Vec<Item>,
     tokens: Vec<tokens::Item>,
     has_older_tokens: bool,
-    events: Vec<Line>,
-    flaws: Flaws,
+    events: Vec<EventLine>,
+    errors: FormErrors,
     done: Option<&'static str>,
 }
 
@@ -83,7 +83,7 @@ struct Delete {
     shell: Shell,
     id: Uuid,
     username: String,
-    flaws: Flaws,
+    errors: FormErrors,
 }
 
 /// The change that was just made, for a notice.
@@ -128,7 +128,7 @@ fn back(id: Uuid, done: &str) -> HttpResponse {
 pub async fn show(
     state: web::Data<State>,
     guarded: Authorized<UsersRead, (Path<Uuid>, Query<UserPageQuery>)>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<HttpResponse, Refusal> {
     let (Path(id), Query(query)) = guarded.input;
     let user = FindUser { id }.run(&state).await?;
     let mut page = page(&state, &guarded.caller, user).await?;
@@ -136,8 +136,8 @@ pub async fn show(
     answer(StatusCode::OK, &page)
 }
 
-async fn page(state: &State, caller: &Caller, user: User) -> Result<Page, Problem> {
-    let (id, seen) = (user.id, Seen::of(&user));
+async fn page(state: &State, caller: &Caller, user: User) -> Result<UserPage, Refusal> {
+    let (id, seen) = (user.id, SeenFields::of(&user));
     let sees_events = caller.may(role::AUDIT_READ);
     let (live, tokens, events) = state
         .core
@@ -147,18 +147,18 @@ async fn page(state: &State, caller: &Caller, user: User) -> Result<Page, Proble
             let shown = SHOWN as i64;
             // One token more than the page shows tells whether there are others.
             let tokens = personal_token::list(connection, Some(id), None, shown + 1)?;
-            let filter = event::Filter { subject_id: Some(id), ..event::Filter::default() };
+            let filter = event::EventFilter { subject_id: Some(id), ..event::EventFilter::default() };
             let events = if sees_events { event::list(connection, &filter, shown)? } else { Vec::new() };
             Ok((live, tokens, events))
         })
         .await?;
     let (now, current) = (state.core.clock.now(), caller.credential.session_id());
-    Ok(Page {
+    Ok(UserPage {
         shell: Shell::of(caller),
         id,
         is_active: user.is_active(),
-        made: Moment::new(user.created_at, now),
-        signed_in: user.last_login_at.map(|at| Moment::new(at, now)),
+        made: Timestamp::new(user.created_at, now),
+        signed_in: user.last_login_at.map(|at| Timestamp::new(at, now)),
         name: user.username.clone(),
         username: user.username,
         email: user.email.unwrap_or_default(),
@@ -170,7 +170,7 @@ async fn page(state: &State, caller: &Caller, user: User) -> Result<Page, Proble
         has_older_tokens: tokens.len() > SHOWN,
         tokens: tokens.into_iter().take(SHOWN).map(|token| tokens::item(token, now)).collect(),
         events: events.into_iter().map(|event| line(event, now)).collect(),
-        flaws: Flaws::none(),
+        errors: FormErrors::none(),
         done: None,
     })
 }
@@ -180,39 +180,39 @@ async fn page_with(
     state: &State,
     caller: &Caller,
     id: Uuid,
-    problem: Problem,
-    change: impl FnOnce(&mut Page),
-) -> Result<HttpResponse, Problem> {
-    let flaws = Flaws::of(problem)?;
+    refusal: Refusal,
+    change: impl FnOnce(&mut UserPage),
+) -> Result<HttpResponse, Refusal> {
+    let errors = FormErrors::of(refusal)?;
     let user = FindUser { id }.run(state).await?;
     let mut page = page(state, caller, user).await?;
     change(&mut page);
-    flaws.shown_by(|flaws| Page { flaws, ..page })
+    errors.shown_by(|errors| UserPage { errors, ..page })
 }
 
 /// Changes the username or e-mail address, if the account is still as the page showed it.
 pub async fn change(
     state: web::Data<State>,
     guarded: Authorized<UsersWrite, (Path<Uuid>, Form)>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<HttpResponse, Refusal> {
     let Authorized { caller, input: (Path(id), sent), origin, .. } = guarded;
     let field = |name: &str| sent.field(name).unwrap_or_default().trim().to_owned();
     let email = Some(field("email")).filter(|email| !email.is_empty());
     let typed = json!({ "username": field("username"), "email": email });
     let changed = match Fields::read::<UserChanges>(typed) {
         Ok(request) => {
-            UpdateUser { id, request, expected: seen::read(&sent) }.run(&state, &caller, origin).await
+            UpdateUser { id, request, expected: seen_fields::read(&sent) }.run(&state, &caller, origin).await
         }
-        Err(problem) => Err(problem),
+        Err(refusal) => Err(refusal),
     };
     match changed {
         Ok(_) => Ok(back(id, "saved")),
-        Err(problem) => {
-            let keep = |page: &mut Page| {
+        Err(refusal) => {
+            let keep = |page: &mut UserPage| {
                 page.username = field("username");
                 page.email = field("email");
             };
-            page_with(&state, &caller, id, problem, keep).await
+            page_with(&state, &caller, id, refusal, keep).await
         }
     }
 }
@@ -220,33 +220,34 @@ pub async fn change(
 type OnUser = Authorized<UsersWrite, (Path<Uuid>, Form)>;
 
 /// Changes the role, if the account is still as the page showed it.
-pub async fn change_role(state: web::Data<State>, guarded: OnUser) -> Result<HttpResponse, Problem> {
+pub async fn change_role(state: web::Data<State>, guarded: OnUser) -> Result<HttpResponse, Refusal> {
     let Authorized { caller, input: (Path(id), sent), origin, .. } = guarded;
     let role = sent.field("role").unwrap_or_default().to_owned();
     let request = UserChanges { role: Some(role.clone()), ..UserChanges::default() };
-    match (UpdateUser { id, request, expected: seen::read(&sent) }).run(&state, &caller, origin).await {
+    match (UpdateUser { id, request, expected: seen_fields::read(&sent) }).run(&state, &caller, origin).await
+    {
         Ok(_) => Ok(back(id, "role")),
-        Err(problem) => page_with(&state, &caller, id, problem, |page| page.role = role).await,
+        Err(refusal) => page_with(&state, &caller, id, refusal, |page| page.role = role).await,
     }
 }
 
 /// Disables the account, and ends its sessions if the form says so.
-pub async fn disable(state: web::Data<State>, guarded: OnUser) -> Result<HttpResponse, Problem> {
+pub async fn disable(state: web::Data<State>, guarded: OnUser) -> Result<HttpResponse, Refusal> {
     let Authorized { caller, input: (Path(id), sent), origin, .. } = guarded;
     let ends_sessions = sent.field("end_sessions").is_some();
     match (DisableUser { id, ends_sessions }).run(&state, &caller, origin).await {
         Ok(_) => Ok(back(id, if ends_sessions { "disabled-ended" } else { "disabled" })),
-        Err(problem) => page_with(&state, &caller, id, problem, |_| ()).await,
+        Err(refusal) => page_with(&state, &caller, id, refusal, |_| ()).await,
     }
 }
 
 /// Enables the account.
-pub async fn enable(state: web::Data<State>, guarded: OnUser) -> Result<HttpResponse, Problem> {
+pub async fn enable(state: web::Data<State>, guarded: OnUser) -> Result<HttpResponse, Refusal> {
     let Authorized { caller, input: (Path(id), _), origin, .. } = guarded;
     let request = UserChanges { status: Some(UserStatus::Active), ..UserChanges::default() };
     match (UpdateUser { id, request, expected: Expected::Anything }).run(&state, &caller, origin).await {
         Ok(_) => Ok(back(id, "enabled")),
-        Err(problem) => page_with(&state, &caller, id, problem, |_| ()).await,
+        Err(refusal) => page_with(&state, &caller, id, refusal, |_| ()).await,
     }
 }
 
@@ -256,18 +257,18 @@ fn keeps_tokens(sent: &Form) -> bool {
 }
 
 /// Sets the password.
-pub async fn set_password(state: web::Data<State>, guarded: OnUser) -> Result<HttpResponse, Problem> {
+pub async fn set_password(state: web::Data<State>, guarded: OnUser) -> Result<HttpResponse, Refusal> {
     let Authorized { caller, input: (Path(id), sent), origin, .. } = guarded;
     let password = PlainPassword::new(sent.field("new_password").unwrap_or_default());
     let keeps = keeps_tokens(&sent);
     match (ResetPassword { id, password, revokes_tokens: !keeps }).run(&state, &caller, origin).await {
         Ok(_) => Ok(back(id, if keeps { "password-kept" } else { "password" })),
-        Err(problem) => page_with(&state, &caller, id, problem, |_| ()).await,
+        Err(refusal) => page_with(&state, &caller, id, refusal, |_| ()).await,
     }
 }
 
 /// Creates a link with which the user sets a password.
-pub async fn make_link(state: web::Data<State>, guarded: OnUser) -> Result<HttpResponse, Problem> {
+pub async fn make_link(state: web::Data<State>, guarded: OnUser) -> Result<HttpResponse, Refusal> {
     let Authorized { caller, input: (Path(id), sent), origin, .. } = guarded;
     let user = FindUser { id }.run(&state).await?;
     let link =
@@ -276,9 +277,9 @@ pub async fn make_link(state: web::Data<State>, guarded: OnUser) -> Result<HttpR
 }
 
 /// Ends all sessions of the account.
-pub async fn end_sessions(state: web::Data<State>, guarded: OnUser) -> Result<HttpResponse, Problem> {
+pub async fn end_sessions(state: web::Data<State>, guarded: OnUser) -> Result<HttpResponse, Refusal> {
     let Authorized { caller, input: (Path(id), _), origin, .. } = guarded;
-    EndSessionsOf { user_id: id, which: Which::AllOf(id) }.run(&state, &caller, origin).await?;
+    EndSessionsOf { user_id: id, which: SessionSelection::AllOf(id) }.run(&state, &caller, origin).await?;
     Ok(back(id, "sessions"))
 }
 
@@ -286,9 +287,11 @@ pub async fn end_sessions(state: web::Data<State>, guarded: OnUser) -> Result<Ht
 pub async fn end_session(
     state: web::Data<State>,
     guarded: Authorized<UsersWrite, (Path<(Uuid, Uuid)>, Form)>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<HttpResponse, Refusal> {
     let Authorized { caller, input: (Path((id, session_id)), _), origin, .. } = guarded;
-    EndSessionsOf { user_id: id, which: Which::OneOf(id, session_id) }.run(&state, &caller, origin).await?;
+    EndSessionsOf { user_id: id, which: SessionSelection::OneOf(id, session_id) }
+        .run(&state, &caller, origin)
+        .await?;
     Ok(back(id, "session"))
 }
 
@@ -296,7 +299,7 @@ pub async fn end_session(
 pub async fn revoke_token(
     state: web::Data<State>,
     guarded: Authorized<UsersWrite, (Path<(Uuid, Uuid)>, Form)>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<HttpResponse, Refusal> {
     let Authorized { caller, input: (Path((id, token_id)), _), origin, .. } = guarded;
     RevokeTokensOf { user_id: id, token_id: Some(token_id) }.run(&state, &caller, origin).await?;
     Ok(back(id, "token"))
@@ -306,14 +309,14 @@ pub async fn revoke_token(
 pub async fn ask_revoke_tokens(
     state: web::Data<State>,
     guarded: Authorized<UsersWrite, Path<Uuid>>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<HttpResponse, Refusal> {
     let Path(id) = guarded.input;
     let username = FindUser { id }.run(&state).await?.username;
     answer(StatusCode::OK, &RevokeTokens { shell: Shell::of(&guarded.caller), id, username })
 }
 
 /// Revokes all personal tokens of the account.
-pub async fn revoke_tokens(state: web::Data<State>, guarded: OnUser) -> Result<HttpResponse, Problem> {
+pub async fn revoke_tokens(state: web::Data<State>, guarded: OnUser) -> Result<HttpResponse, Refusal> {
     let Authorized { caller, input: (Path(id), _), origin, .. } = guarded;
     RevokeTokensOf { user_id: id, token_id: None }.run(&state, &caller, origin).await?;
     Ok(back(id, "tokens"))
@@ -323,15 +326,15 @@ pub async fn revoke_tokens(state: web::Data<State>, guarded: OnUser) -> Result<H
 pub async fn ask_delete(
     state: web::Data<State>,
     guarded: Authorized<UsersWrite, Path<Uuid>>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<HttpResponse, Refusal> {
     let Path(id) = guarded.input;
     let username = FindUser { id }.run(&state).await?.username;
-    let page = Delete { shell: Shell::of(&guarded.caller), id, username, flaws: Flaws::none() };
+    let page = Delete { shell: Shell::of(&guarded.caller), id, username, errors: FormErrors::none() };
     answer(StatusCode::OK, &page)
 }
 
 /// Deletes the account if the username was entered correctly.
-pub async fn delete(state: web::Data<State>, guarded: OnUser) -> Result<HttpResponse, Problem> {
+pub async fn delete(state: web::Data<State>, guarded: OnUser) -> Result<HttpResponse, Refusal> {
     let Authorized { caller, input: (Path(id), sent), origin, .. } = guarded;
     let username = FindUser { id }.run(&state).await?.username;
     let deleted = if sent.field("confirm").map(str::trim) == Some(username.as_str()) {
@@ -341,10 +344,10 @@ pub async fn delete(state: web::Data<State>, guarded: OnUser) -> Result<HttpResp
     };
     match deleted {
         FormOutcome::Done(_) => Ok(see_other("/admin/users")),
-        FormOutcome::Invalid(flaws) => {
-            let page = Delete { shell: Shell::of(&caller), id, username, flaws };
+        FormOutcome::Invalid(errors) => {
+            let page = Delete { shell: Shell::of(&caller), id, username, errors };
             answer(StatusCode::UNPROCESSABLE_ENTITY, &page)
         }
-        FormOutcome::Refused(problem) => Err(problem),
+        FormOutcome::Refused(refusal) => Err(refusal),
     }
 }

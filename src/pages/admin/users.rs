@@ -17,12 +17,12 @@ use crate::operations::manage_users::MakePasswordLink;
 use crate::operations::manage_users::{NewUserRequest, UserQuery};
 use crate::operations::roles::ListRoleNames;
 use crate::pages::answer::answer;
-use crate::pages::flaws::Flaws;
-use crate::pages::moment::Moment;
+use crate::pages::form_errors::FormErrors;
 use crate::pages::redirect::see_other;
 use crate::pages::set_password;
 use crate::pages::shell::Shell;
-use crate::refusal::Problem;
+use crate::pages::timestamp::Timestamp;
+use crate::refusal::Refusal;
 use crate::state::State;
 use crate::users::{User, role};
 
@@ -45,8 +45,8 @@ struct Item {
     email: String,
     role: String,
     is_active: bool,
-    made: Moment,
-    signed_in: Option<Moment>,
+    made: Timestamp,
+    signed_in: Option<Timestamp>,
 }
 
 #[derive(Template)]
@@ -59,14 +59,14 @@ struct NewUser {
     by_link: bool,
     roles: Vec<String>,
     hint: String,
-    flaws: Flaws,
+    errors: FormErrors,
 }
 
 /// Lists the accounts.
 pub async fn show(
     state: web::Data<State>,
     guarded: Authorized<UsersRead, Query<UserQuery>>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<HttpResponse, Refusal> {
     let Query(mut query) = guarded.input;
     // A form sends empty fields as empty texts.
     for field in [&mut query.q, &mut query.role, &mut query.status] {
@@ -81,8 +81,8 @@ pub async fn show(
         username: user.username,
         email: user.email.unwrap_or_default(),
         role: user.role,
-        made: Moment::new(user.created_at, now),
-        signed_in: user.last_login_at.map(|at| Moment::new(at, now)),
+        made: Timestamp::new(user.created_at, now),
+        signed_in: user.last_login_at.map(|at| Timestamp::new(at, now)),
     };
     let page = page.map(item);
     let page = Users {
@@ -108,12 +108,12 @@ fn next_page(query: &UserQuery, cursor: &str) -> String {
 }
 
 /// Shows the form for a new account.
-pub async fn new(state: web::Data<State>, guarded: Authorized<UsersWrite>) -> Result<HttpResponse, Problem> {
-    let page = form(&state, &guarded.caller, &Form::default(), Flaws::none()).await?;
+pub async fn new(state: web::Data<State>, guarded: Authorized<UsersWrite>) -> Result<HttpResponse, Refusal> {
+    let page = form(&state, &guarded.caller, &Form::default(), FormErrors::none()).await?;
     answer(StatusCode::OK, &page)
 }
 
-async fn form(state: &State, caller: &Caller, typed: &Form, flaws: Flaws) -> Result<NewUser, Problem> {
+async fn form(state: &State, caller: &Caller, typed: &Form, errors: FormErrors) -> Result<NewUser, Refusal> {
     let field = |name: &str| typed.field(name).unwrap_or_default().trim().to_owned();
     let role = field("role");
     Ok(NewUser {
@@ -124,7 +124,7 @@ async fn form(state: &State, caller: &Caller, typed: &Form, flaws: Flaws) -> Res
         by_link: typed.field("by").is_none_or(|by| by == "link"),
         roles: ListRoleNames.run(state).await?,
         hint: set_password::hint(state),
-        flaws,
+        errors,
     })
 }
 
@@ -132,7 +132,7 @@ async fn form(state: &State, caller: &Caller, typed: &Form, flaws: Flaws) -> Res
 pub async fn create(
     state: web::Data<State>,
     guarded: Authorized<UsersWrite, Form>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<HttpResponse, Refusal> {
     let Authorized { caller, input: sent, origin, .. } = guarded;
     let field = |name: &str| sent.field(name).unwrap_or_default();
     let by_link = field("by") != "password";
@@ -145,7 +145,7 @@ pub async fn create(
     }
     let made = match Fields::read::<NewUserRequest>(typed) {
         Ok(request) => CreateUser { request }.run(&state, &caller, origin.clone()).await,
-        Err(problem) => Err(problem),
+        Err(refusal) => Err(refusal),
     };
     match made {
         Ok(user) if by_link => {
@@ -154,8 +154,8 @@ pub async fn create(
             show_link(&state, &caller, &user, link)
         }
         Ok(user) => Ok(see_other(&format!("/admin/users/{}?done=made", user.id))),
-        Err(problem) => {
-            let page = form(&state, &caller, &sent, Flaws::of(problem)?).await?;
+        Err(refusal) => {
+            let page = form(&state, &caller, &sent, FormErrors::of(refusal)?).await?;
             answer(StatusCode::UNPROCESSABLE_ENTITY, &page)
         }
     }

@@ -18,7 +18,7 @@ use crate::http::pagination::{Cursor, Page, PageRequest, PageSize};
 use crate::http::parameters;
 use crate::http::request::{Json, Path, Query};
 use crate::http::response::private;
-use crate::refusal::{Code, Problem, not_found};
+use crate::refusal::{Code, Refusal, not_found};
 use crate::state::State;
 
 /// The number of attempts at a change if other requests change the note in between. With `If-Match`, the
@@ -114,7 +114,7 @@ fn owner<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D
 pub async fn list(
     state: web::Data<State>,
     guarded: Authorized<NotesRead, Query<NoteQuery>>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<HttpResponse, Refusal> {
     let (caller, Query(query)) = (guarded.caller, guarded.input);
     let list = format!("notes of {} {:?} {:?} {:?}", caller.user_id, query.q, query.owner, query.shared);
     let request = PageRequest::read(&state.core.secret_keys, list, query.limit, query.cursor.as_deref())?;
@@ -165,7 +165,7 @@ impl From<NoteContent> for Content {
 pub async fn create(
     state: web::Data<State>,
     guarded: Authorized<NotesWrite, Json<NoteContent>>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<HttpResponse, Refusal> {
     let (owner_id, Json(content)) = (guarded.caller.user_id, guarded.input);
     let content = Content::from(content);
     let insert = move |connection: &mut Connection, _: &Caller| {
@@ -186,7 +186,7 @@ pub async fn create(
 pub async fn show(
     state: web::Data<State>,
     guarded: Authorized<NotesRead, (Path<Uuid>, Conditions)>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<HttpResponse, Refusal> {
     let (Path(id), conditions) = &guarded.input;
     let note = find_visible(&state, &guarded.caller, *id).await?;
     let tag = entity_tag(&note);
@@ -226,7 +226,7 @@ impl NoteChanges {
 pub async fn update(
     state: web::Data<State>,
     guarded: Authorized<NotesWrite, ConditionalWrite<NoteChanges>>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<HttpResponse, Refusal> {
     let (Path(id), (conditions, Json(changes))) = guarded.input;
     write(&state, &guarded.caller, id, &conditions, |note| changes.applied_to(note)).await
 }
@@ -237,7 +237,7 @@ pub async fn update(
 pub async fn replace(
     state: web::Data<State>,
     guarded: Authorized<NotesWrite, ConditionalWrite<NoteContent>>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<HttpResponse, Refusal> {
     let (Path(id), (conditions, Json(content))) = guarded.input;
     write(&state, &guarded.caller, id, &conditions, |_| content.clone().into()).await
 }
@@ -250,7 +250,7 @@ async fn write(
     id: Uuid,
     conditions: &Conditions,
     change: impl Fn(&Note) -> Content,
-) -> Result<HttpResponse, Problem> {
+) -> Result<HttpResponse, Refusal> {
     for _ in 0..ATTEMPTS {
         let note = find_own(state, caller, id, conditions).await?;
         let content = change(&note);
@@ -272,7 +272,7 @@ async fn write(
 pub async fn delete(
     state: web::Data<State>,
     guarded: Authorized<NotesWrite, (Path<Uuid>, Conditions)>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<HttpResponse, Refusal> {
     let (Path(id), conditions) = guarded.input;
     for _ in 0..ATTEMPTS {
         let note = find_own(&state, &guarded.caller, id, &conditions).await?;
@@ -287,14 +287,14 @@ pub async fn delete(
     Err(changed_meanwhile())
 }
 
-fn changed_meanwhile() -> Problem {
+fn changed_meanwhile() -> Refusal {
     let detail = "Others keep changing this note. Read it again and send `If-Match` with its ETag.";
-    Problem::new(Code::Conflict, detail)
+    Refusal::new(Code::Conflict, detail)
 }
 
 /// Returns a note that the caller may see. Otherwise refuses with `not_found`, so that the caller cannot
 /// learn that the note exists.
-async fn find_visible(state: &State, caller: &Caller, id: Uuid) -> Result<Note, Problem> {
+async fn find_visible(state: &State, caller: &Caller, id: Uuid) -> Result<Note, Refusal> {
     let found = state.core.database.run(move |connection| note::find(connection, id)).await?;
     found.filter(|note| is_visible(caller, note)).ok_or_else(not_found)
 }
@@ -305,7 +305,7 @@ fn is_visible(caller: &Caller, note: &Note) -> bool {
 
 /// Refuses a caller who may not change the note: with `not_owner`, or with `not_found` if they may not see
 /// it.
-fn check_owner(caller: &Caller, note: &Note) -> Result<(), Problem> {
+fn check_owner(caller: &Caller, note: &Note) -> Result<(), Refusal> {
     if note.owner_id == caller.user_id || caller.may(NOTES_MANAGE) {
         return Ok(());
     }
@@ -313,7 +313,7 @@ fn check_owner(caller: &Caller, note: &Note) -> Result<(), Problem> {
         return Err(not_found());
     }
     let detail = format!("The note belongs to {}. Only its owner can change it.", note.owner_name);
-    Err(Problem::new(Code::NotOwner, detail))
+    Err(Refusal::new(Code::NotOwner, detail))
 }
 
 /// Returns the note if the caller may change it and the conditions of the request hold.
@@ -322,7 +322,7 @@ async fn find_own(
     caller: &Caller,
     id: Uuid,
     conditions: &Conditions,
-) -> Result<Note, Problem> {
+) -> Result<Note, Refusal> {
     let note = find_visible(state, caller, id).await?;
     check_owner(caller, &note)?;
     conditions.check(&entity_tag(&note))?;

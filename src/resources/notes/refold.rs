@@ -14,7 +14,7 @@ const BATCH: usize = 200;
 const LOCK: i64 = 0x7265_666f_6c64;
 
 #[derive(QueryableByName)]
-struct Locked {
+struct LockResult {
     #[diesel(sql_type = Bool)]
     locked: bool,
 }
@@ -60,7 +60,7 @@ fn refold(connection: &mut PgConnection) -> QueryResult<usize> {
 }
 
 fn try_lock(connection: &mut PgConnection) -> QueryResult<bool> {
-    let lock: Locked = diesel::sql_query("SELECT pg_try_advisory_xact_lock($1) AS locked")
+    let lock: LockResult = diesel::sql_query("SELECT pg_try_advisory_xact_lock($1) AS locked")
         .bind::<BigInt, _>(LOCK)
         .get_result(connection)?;
     Ok(lock.locked)

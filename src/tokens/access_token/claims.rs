@@ -41,7 +41,7 @@ pub struct Claims {
 
 /// The kind of software, besides this server, that reads an access token. Some readers need extra claims.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reader {
+pub enum TokenDialect {
     /// Software that knows RFC 9068.
     Standard,
     /// djangorestframework-simplejwt as well, which needs `token_type` and `user_id`.

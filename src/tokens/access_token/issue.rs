@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
 
-use super::claims::{Claims, Issuer, Reader, WireClaims, wire};
+use super::claims::{Claims, Issuer, TokenDialect, WireClaims, wire};
 use crate::tokens::signing_key::{KeyRing, SigningKey};
 
 /// The reason why no token could be signed.
@@ -27,14 +27,14 @@ pub fn issue(
     ring: &KeyRing,
     issuer: &Issuer,
     claims: &Claims,
-    reader: Reader,
+    dialect: TokenDialect,
     now: DateTime<Utc>,
 ) -> Result<(String, DateTime<Utc>), IssueError> {
     let key = ring.signing_at(now).ok_or(IssueError::NoKey)?;
     let expires_at = claims.exp.min(key.times().latest_expiry(now));
     let mut wire = wire(issuer, claims);
     wire.exp = expires_at.timestamp();
-    if reader == Reader::Simplejwt {
+    if dialect == TokenDialect::Simplejwt {
         (wire.token_type, wire.user_id) = (Some("access"), Some(claims.sub));
     }
     Ok((sign(key, &wire)?, expires_at))

@@ -6,6 +6,6 @@ mod issue;
 mod tests;
 mod verify;
 
-pub use claims::{Claims, Issuer, Reader};
+pub use claims::{Claims, Issuer, TokenDialect};
 pub use issue::{IssueError, issue};
-pub use verify::{AccessTokenFlaw, MAX_LEN, Signed, verify_signature};
+pub use verify::{AccessTokenError, MAX_LEN, Signed, verify_signature};

@@ -7,9 +7,9 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::claims::{Claims, Issuer, Reader, wire};
+use super::claims::{Claims, Issuer, TokenDialect, wire};
 use super::issue::issue;
-use super::verify::{AccessTokenFlaw, Signed, verify_signature};
+use super::verify::{AccessTokenError, Signed, verify_signature};
 use crate::tokens::key_times::Times;
 use crate::tokens::private_key::{Algorithm, PrivateKey};
 use crate::tokens::signing_key::{ACCESS_TOKEN_TYPE, KeyRing, SigningKey};
@@ -22,7 +22,7 @@ fn verify(
     issuer: &Issuer,
     token: &str,
     now: DateTime<Utc>,
-) -> Result<Signed, AccessTokenFlaw> {
+) -> Result<Signed, AccessTokenError> {
     let signed = verify_signature(ring, issuer, token)?;
     signed.judge(issuer, now).map(|()| signed)
 }
@@ -70,7 +70,7 @@ fn forge(key: &SigningKey, change: impl FnOnce(&mut Value, &mut Value)) -> Strin
     format!("{message}.{signature}")
 }
 
-fn flaw(ring: &KeyRing, token: &str) -> Option<AccessTokenFlaw> {
+fn token_error(ring: &KeyRing, token: &str) -> Option<AccessTokenError> {
     verify(ring, &issuer(), token, at(NOW)).err()
 }
 
@@ -78,12 +78,13 @@ fn flaw(ring: &KeyRing, token: &str) -> Option<AccessTokenFlaw> {
 fn what_is_issued_is_good_until_the_second_it_expires() {
     for algorithm in [Algorithm::Es256, Algorithm::EdDsa, Algorithm::Rs256] {
         let ring = KeyRing::new(vec![key(algorithm)]);
-        let (token, _) = issue(&ring, &issuer(), &claims(), Reader::Standard, at(NOW)).expect("a token");
+        let (token, _) =
+            issue(&ring, &issuer(), &claims(), TokenDialect::Standard, at(NOW)).expect("a token");
         let verified = verify(&ring, &issuer(), &token, at(NOW + 299)).expect("good");
         assert_eq!(verified.claims, claims());
         let expired = verify(&ring, &issuer(), &token, at(NOW + 300)).err();
         let claims = Box::new(claims());
-        assert_eq!(expired, Some(AccessTokenFlaw::Expired { expired_at: at(NOW + 300), claims }));
+        assert_eq!(expired, Some(AccessTokenError::Expired { expired_at: at(NOW + 300), claims }));
     }
 }
 
@@ -93,9 +94,9 @@ fn a_clock_ahead_is_borne_for_five_seconds() {
     let ring = KeyRing::new(vec![key.clone()]);
     for name in ["nbf", "iat"] {
         let ahead = |seconds: i64| forge(&key, |_, payload| payload[name] = json!(NOW + seconds));
-        assert_eq!(flaw(&ring, &ahead(5)), None);
+        assert_eq!(token_error(&ring, &ahead(5)), None);
         assert!(
-            matches!(flaw(&ring, &ahead(6)), Some(AccessTokenFlaw::NotYetValid { valid_from, .. }) if valid_from == at(NOW + 6))
+            matches!(token_error(&ring, &ahead(6)), Some(AccessTokenError::NotYetValid { valid_from, .. }) if valid_from == at(NOW + 6))
         );
     }
 }
@@ -121,9 +122,9 @@ fn every_claim_is_required_and_of_its_type() {
     ];
     for name in names {
         let without = forge(&key, |_, payload| drop(payload.as_object_mut().expect("claims").remove(name)));
-        assert_eq!(flaw(&ring, &without), Some(AccessTokenFlaw::Malformed), "{name}");
+        assert_eq!(token_error(&ring, &without), Some(AccessTokenError::Malformed), "{name}");
         let odd = forge(&key, |_, payload| payload[name] = json!({ "odd": true }));
-        assert_eq!(flaw(&ring, &odd), Some(AccessTokenFlaw::Malformed), "{name}");
+        assert_eq!(token_error(&ring, &odd), Some(AccessTokenError::Malformed), "{name}");
     }
 }
 
@@ -137,24 +138,24 @@ fn issuer_audience_and_type_are_told_apart_in_this_order() {
         payload["aud"] = json!(["a", "b"]);
     });
     assert!(
-        matches!(flaw(&ring, &everything), Some(AccessTokenFlaw::IssuerMismatch { found, .. }) if found == "https://other.example")
+        matches!(token_error(&ring, &everything), Some(AccessTokenError::IssuerMismatch { found, .. }) if found == "https://other.example")
     );
     let audience = forge(&key, |header, payload| {
         header["typ"] = json!("JWT");
         payload["aud"] = json!(["a", "b"]);
     });
     assert!(
-        matches!(flaw(&ring, &audience), Some(AccessTokenFlaw::AudienceMismatch { found, .. }) if found == ["a", "b"])
+        matches!(token_error(&ring, &audience), Some(AccessTokenError::AudienceMismatch { found, .. }) if found == ["a", "b"])
     );
     let kind = forge(&key, |header, _| header["typ"] = json!("JWT"));
     assert!(
-        matches!(flaw(&ring, &kind), Some(AccessTokenFlaw::TypeMismatch { found, .. }) if found == "JWT")
+        matches!(token_error(&ring, &kind), Some(AccessTokenError::TypeMismatch { found, .. }) if found == "JWT")
     );
     for good in ["AT+JWT", "application/at+jwt"] {
-        assert_eq!(flaw(&ring, &forge(&key, |header, _| header["typ"] = json!(good))), None);
+        assert_eq!(token_error(&ring, &forge(&key, |header, _| header["typ"] = json!(good))), None);
     }
     let several = forge(&key, |_, payload| payload["aud"] = json!(["a", "https://id.example"]));
-    assert_eq!(flaw(&ring, &several), None);
+    assert_eq!(token_error(&ring, &several), None);
 }
 
 #[test]
@@ -163,23 +164,23 @@ fn the_key_says_by_which_algorithm_and_no_extension_is_understood() {
     let ring = KeyRing::new(vec![one.clone(), other.clone()]);
     for alg in ["none", "None", "HS256", "RS256", "EdDSA", ""] {
         let token = forge(&one, |header, _| header["alg"] = json!(alg));
-        assert_eq!(flaw(&ring, &token), Some(AccessTokenFlaw::SignatureInvalid), "{alg}");
+        assert_eq!(token_error(&ring, &token), Some(AccessTokenError::SignatureInvalid), "{alg}");
     }
     let swapped = forge(&one, |header, _| header["kid"] = json!(other.kid()));
-    assert_eq!(flaw(&ring, &swapped), Some(AccessTokenFlaw::SignatureInvalid));
+    assert_eq!(token_error(&ring, &swapped), Some(AccessTokenError::SignatureInvalid));
     for kid in [json!("unknown"), json!(""), Value::Null] {
         let token = forge(&one, |header, _| header["kid"] = kid.clone());
-        assert!(flaw(&ring, &token).is_some(), "{kid}");
+        assert!(token_error(&ring, &token).is_some(), "{kid}");
     }
     let critical = forge(&one, |header, _| header["crit"] = json!(["exp"]));
-    assert_eq!(flaw(&ring, &critical), Some(AccessTokenFlaw::Malformed));
+    assert_eq!(token_error(&ring, &critical), Some(AccessTokenError::Malformed));
     // HMAC with the public key as the secret is the classic algorithm confusion.
     let public = serde_json::to_string(&ring.jwks_at(at(NOW))).expect("a set");
     let mut header = jsonwebtoken::Header::new(jsonwebtoken::Algorithm::HS256);
     header.kid = Some(one.kid().to_owned());
     let secret = jsonwebtoken::EncodingKey::from_secret(public.as_bytes());
     let confused = jsonwebtoken::encode(&header, &wire(&issuer(), &claims()), &secret).expect("a token");
-    assert_eq!(flaw(&ring, &confused), Some(AccessTokenFlaw::SignatureInvalid));
+    assert_eq!(token_error(&ring, &confused), Some(AccessTokenError::SignatureInvalid));
 }
 
 #[test]
@@ -193,13 +194,18 @@ fn what_is_too_long_or_no_base64_is_malformed_whoever_signed_it() {
     for letters in about - 6..about + 6 {
         let token = sized(letters);
         let fits = token.len() <= LONGEST;
-        assert_eq!(flaw(&ring, &token), (!fits).then_some(AccessTokenFlaw::Malformed), "{}", token.len());
+        assert_eq!(
+            token_error(&ring, &token),
+            (!fits).then_some(AccessTokenError::Malformed),
+            "{}",
+            token.len()
+        );
         *if fits { &mut short } else { &mut long } += 1;
     }
     assert!(short > 0 && long > 0);
     let good = forge(&key, |_, _| {});
     let (message, _) = good.rsplit_once('.').expect("a signature");
-    assert_eq!(flaw(&ring, &format!("{message}.!")), Some(AccessTokenFlaw::Malformed));
+    assert_eq!(token_error(&ring, &format!("{message}.!")), Some(AccessTokenError::Malformed));
 }
 
 #[test]
@@ -211,11 +217,13 @@ fn an_altered_token_learns_nothing_of_its_times() {
         let mut altered = token.clone().into_bytes();
         altered[at] = if altered[at] == b'A' { b'B' } else { b'A' };
         let altered = String::from_utf8(altered).expect("ASCII");
-        let found = flaw(&ring, &altered);
+        let found = token_error(&ring, &altered);
         let says_nothing = matches!(
             found,
             Some(
-                AccessTokenFlaw::Malformed | AccessTokenFlaw::KeyUnknown | AccessTokenFlaw::SignatureInvalid
+                AccessTokenError::Malformed
+                    | AccessTokenError::KeyUnknown
+                    | AccessTokenError::SignatureInvalid
             )
         );
         assert!(says_nothing, "character {at}: {found:?}");
@@ -231,15 +239,15 @@ fn what_outlives_its_retired_key_is_not_believed_remembered_or_not() {
     };
     let private = PrivateKey::generate(Algorithm::Es256).expect("a key").pkcs8;
     let before = with(&private, None);
-    let (token, _) = issue(&before, &issuer(), &claims(), Reader::Standard, at(NOW)).expect("a token");
+    let (token, _) = issue(&before, &issuer(), &claims(), TokenDialect::Standard, at(NOW)).expect("a token");
     let remembered = verify_signature(&before, &issuer(), &token).expect("ours");
-    for (retires_at, flaw) in
+    for (retires_at, error) in
         [(remembered.claims.exp, None), (remembered.claims.exp - TimeDelta::seconds(1), Some(()))]
     {
         let after = with(&private, Some(retires_at));
-        let flaw = flaw.map(|()| AccessTokenFlaw::KeyRetired { retires_at });
-        assert_eq!(verify_signature(&after, &issuer(), &token).err(), flaw);
-        assert_eq!(remembered.check_key(&after).err(), flaw);
+        let error = error.map(|()| AccessTokenError::KeyRetired { retires_at });
+        assert_eq!(verify_signature(&after, &issuer(), &token).err(), error);
+        assert_eq!(remembered.check_key(&after).err(), error);
     }
 }
 
@@ -250,16 +258,16 @@ fn what_a_revoked_key_signed_is_not_believed() {
     let times = Times { signs_from: at(0), retires_at: None, revoked_at, longest_ttl: LONGEST_TTL };
     let key = SigningKey::new(private, times).expect("a working key");
     let ring = KeyRing::new(vec![key.clone()]);
-    let found = flaw(&ring, &forge(&key, |_, _| {}));
-    assert_eq!(found, Some(AccessTokenFlaw::KeyRevoked { revoked_at: at(NOW) }));
-    assert!(issue(&ring, &issuer(), &claims(), Reader::Standard, at(NOW)).is_err());
+    let found = token_error(&ring, &forge(&key, |_, _| {}));
+    assert_eq!(found, Some(AccessTokenError::KeyRevoked { revoked_at: at(NOW) }));
+    assert!(issue(&ring, &issuer(), &claims(), TokenDialect::Standard, at(NOW)).is_err());
 }
 
 proptest! {
     #[test]
     fn whatever_is_sent_is_refused_without_a_panic(text in ".{0,300}", parts in "[A-Za-z0-9_-]{0,80}\\.[A-Za-z0-9_-]{0,80}\\.[A-Za-z0-9_-]{0,80}") {
         let ring = KeyRing::default();
-        prop_assert!(flaw(&ring, &text).is_some());
-        prop_assert!(flaw(&ring, &parts).is_some());
+        prop_assert!(token_error(&ring, &text).is_some());
+        prop_assert!(token_error(&ring, &parts).is_some());
     }
 }

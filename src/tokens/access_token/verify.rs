@@ -18,7 +18,7 @@ pub const MAX_LEN: usize = 8 * 1024;
 
 /// The first error found in an access token. Errors found after the signature was verified carry the claims.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum AccessTokenFlaw {
+pub enum AccessTokenError {
     /// It is not a JWT of this profile.
     Malformed,
     /// It names a key that this server does not have.
@@ -80,12 +80,12 @@ pub struct Signed {
     pub scope: Names,
     /// The ID of the key that signed it.
     pub kid: String,
-    misdirected: Option<Box<Misdirected>>,
+    misdirected: Option<Box<WrongRecipient>>,
 }
 
 /// The reason why a genuine token is never valid as an access token for this server.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Misdirected {
+enum WrongRecipient {
     /// It names another issuer.
     Issuer(String),
     /// It names other audiences.
@@ -99,46 +99,48 @@ impl Signed {
     ///
     /// # Errors
     /// The first error, in that order.
-    pub fn judge(&self, issuer: &Issuer, now: DateTime<Utc>) -> Result<(), AccessTokenFlaw> {
+    pub fn judge(&self, issuer: &Issuer, now: DateTime<Utc>) -> Result<(), AccessTokenError> {
         let claims = || Box::new(self.claims.clone());
         if self.claims.exp <= now {
-            return Err(AccessTokenFlaw::Expired { expired_at: self.claims.exp, claims: claims() });
+            return Err(AccessTokenError::Expired { expired_at: self.claims.exp, claims: claims() });
         }
         let valid_from = self.claims.nbf.max(self.claims.iat);
         if valid_from > now + LEEWAY {
-            return Err(AccessTokenFlaw::NotYetValid { valid_from, claims: claims() });
+            return Err(AccessTokenError::NotYetValid { valid_from, claims: claims() });
         }
         let expected = issuer.url.clone();
         match self.misdirected.as_deref().cloned() {
             None => Ok(()),
-            Some(Misdirected::Issuer(found)) => {
-                Err(AccessTokenFlaw::IssuerMismatch { expected, found, claims: claims() })
+            Some(WrongRecipient::Issuer(found)) => {
+                Err(AccessTokenError::IssuerMismatch { expected, found, claims: claims() })
             }
-            Some(Misdirected::Audience(found)) => {
-                Err(AccessTokenFlaw::AudienceMismatch { expected, found, claims: claims() })
+            Some(WrongRecipient::Audience(found)) => {
+                Err(AccessTokenError::AudienceMismatch { expected, found, claims: claims() })
             }
-            Some(Misdirected::Type(found)) => Err(AccessTokenFlaw::TypeMismatch { found, claims: claims() }),
+            Some(WrongRecipient::Type(found)) => {
+                Err(AccessTokenError::TypeMismatch { found, claims: claims() })
+            }
         }
     }
 
     /// Checks a cached token's key again.
     ///
     /// # Errors
-    /// [`AccessTokenFlaw::KeyUnknown`], [`AccessTokenFlaw::KeyRevoked`], [`AccessTokenFlaw::KeyRetired`].
-    pub fn check_key(&self, ring: &KeyRing) -> Result<(), AccessTokenFlaw> {
-        check_times_of_key(ring.find(&self.kid).ok_or(AccessTokenFlaw::KeyUnknown)?, &self.claims)
+    /// [`AccessTokenError::KeyUnknown`], [`AccessTokenError::KeyRevoked`], [`AccessTokenError::KeyRetired`].
+    pub fn check_key(&self, ring: &KeyRing) -> Result<(), AccessTokenError> {
+        check_times_of_key(ring.find(&self.kid).ok_or(AccessTokenError::KeyUnknown)?, &self.claims)
     }
 }
 
 /// Checks that the key is not revoked, and that the token does not outlive it. A key with a successor signed
 /// nothing that outlives it, but someone who stole the key could.
-fn check_times_of_key(key: &SigningKey, claims: &Claims) -> Result<(), AccessTokenFlaw> {
+fn check_times_of_key(key: &SigningKey, claims: &Claims) -> Result<(), AccessTokenError> {
     let Times { retires_at, revoked_at, .. } = *key.times();
     if let Some(revoked_at) = revoked_at {
-        return Err(AccessTokenFlaw::KeyRevoked { revoked_at });
+        return Err(AccessTokenError::KeyRevoked { revoked_at });
     }
     match retires_at.filter(|retires_at| claims.exp > *retires_at) {
-        Some(retires_at) => Err(AccessTokenFlaw::KeyRetired { retires_at }),
+        Some(retires_at) => Err(AccessTokenError::KeyRetired { retires_at }),
         None => Ok(()),
     }
 }
@@ -157,10 +159,10 @@ struct WireHeader {
 /// server's.
 ///
 /// # Errors
-/// [`AccessTokenFlaw::Malformed`], [`AccessTokenFlaw::KeyUnknown`], [`AccessTokenFlaw::SignatureInvalid`],
-/// [`AccessTokenFlaw::KeyRevoked`] or [`AccessTokenFlaw::KeyRetired`].
-pub fn verify_signature(ring: &KeyRing, issuer: &Issuer, token: &str) -> Result<Signed, AccessTokenFlaw> {
-    use AccessTokenFlaw::{KeyUnknown, Malformed, SignatureInvalid};
+/// [`AccessTokenError::Malformed`], [`AccessTokenError::KeyUnknown`], [`AccessTokenError::SignatureInvalid`],
+/// [`AccessTokenError::KeyRevoked`] or [`AccessTokenError::KeyRetired`].
+pub fn verify_signature(ring: &KeyRing, issuer: &Issuer, token: &str) -> Result<Signed, AccessTokenError> {
+    use AccessTokenError::{KeyUnknown, Malformed, SignatureInvalid};
     if token.len() > MAX_LEN {
         return Err(Malformed);
     }
@@ -195,18 +197,18 @@ pub fn verify_signature(ring: &KeyRing, issuer: &Issuer, token: &str) -> Result<
     Ok(Signed { claims, scope, kid: header.kid, misdirected })
 }
 
-fn misdirected(wire: WireClaims, typ: String, issuer: &Issuer) -> Option<Misdirected> {
+fn misdirected(wire: WireClaims, typ: String, issuer: &Issuer) -> Option<WrongRecipient> {
     if wire.iss != issuer.url {
-        return Some(Misdirected::Issuer(wire.iss));
+        return Some(WrongRecipient::Issuer(wire.iss));
     }
     let audiences = match wire.aud {
         Audience::One(audience) => vec![audience],
         Audience::Several(audiences) => audiences,
     };
     if !audiences.contains(&issuer.url) {
-        return Some(Misdirected::Audience(audiences));
+        return Some(WrongRecipient::Audience(audiences));
     }
-    (!is_access_token_type(&typ)).then_some(Misdirected::Type(typ))
+    (!is_access_token_type(&typ)).then_some(WrongRecipient::Type(typ))
 }
 
 fn decode<T: serde::de::DeserializeOwned>(part: &str) -> Option<T> {

@@ -28,7 +28,7 @@ pub enum Language {
 
 /// A client's report of an answer.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Told {
+pub enum ClientResult {
     Answer(Value),
     /// The user must sign in again, for this reason.
     SignInAgain(String),
@@ -38,7 +38,7 @@ pub enum Told {
     Fault(String),
 }
 
-impl Told {
+impl ClientResult {
     #[track_caller]
     pub fn answer(&self) -> &Value {
         match self {
@@ -109,36 +109,36 @@ impl Client {
         }
     }
 
-    pub async fn sign_in(&self) -> Told {
+    pub async fn sign_in(&self) -> ClientResult {
         self.one(json!({ "do": "sign_in", "password": PASSWORD })).await
     }
 
-    pub async fn step_up(&self, password: &str) -> Told {
+    pub async fn step_up(&self, password: &str) -> ClientResult {
         self.one(json!({ "do": "step_up", "password": password })).await
     }
 
-    pub async fn sign_out(&self) -> Told {
+    pub async fn sign_out(&self) -> ClientResult {
         self.one(json!({ "do": "sign_out" })).await
     }
 
-    pub async fn get(&self, path: &str) -> Told {
+    pub async fn get(&self, path: &str) -> ClientResult {
         self.call("GET", path, Value::Null).await
     }
 
-    pub async fn call(&self, method: &str, path: &str, body: Value) -> Told {
+    pub async fn call(&self, method: &str, path: &str, body: Value) -> ClientResult {
         self.one(json!({ "do": "call", "method": method, "path": path, "json": body, "times": 1 })).await
     }
 
     /// Makes the call this many times at once.
-    pub async fn get_at_once(&self, times: usize, path: &str) -> Vec<Told> {
+    pub async fn get_at_once(&self, times: usize, path: &str) -> Vec<ClientResult> {
         self.run(json!({ "do": "call", "method": "GET", "path": path, "json": null, "times": times })).await
     }
 
-    async fn one(&self, asked: Value) -> Told {
+    async fn one(&self, asked: Value) -> ClientResult {
         self.run(asked).await.remove(0)
     }
 
-    async fn run(&self, asked: Value) -> Vec<Told> {
+    async fn run(&self, asked: Value) -> Vec<ClientResult> {
         let times = asked["times"].as_u64().unwrap_or(1);
         match &self.run {
             Run::Processes => join_all((0..times).map(|_| self.process(&asked))).await,
@@ -150,7 +150,7 @@ impl Client {
         }
     }
 
-    async fn process(&self, asked: &Value) -> Told {
+    async fn process(&self, asked: &Value) -> ClientResult {
         let mut shell = Command::new("sh");
         shell.arg(format!("{FOLDER}/client.sh")).env("no_proxy", "*");
         shell.env("DOORWARD_BASE", &self.base).env("DOORWARD_TOKENS", self.kept());
@@ -205,27 +205,27 @@ impl Run {
 }
 
 impl Driver {
-    fn exchange(&mut self, asked: &Value) -> Vec<Told> {
+    fn exchange(&mut self, asked: &Value) -> Vec<ClientResult> {
         writeln!(self.input, "{asked}").unwrap();
         let mut line = String::new();
         self.output.read_line(&mut line).unwrap();
-        let told: Vec<Value> =
+        let result: Vec<Value> =
             serde_json::from_str(&line).expect("a line of JSON; standard error says what went wrong");
-        told.into_iter().map(|told| read(&told)).collect()
+        result.into_iter().map(|result| read(&result)).collect()
     }
 }
 
-fn read(told: &Value) -> Told {
-    let text = |name: &str| told[name].as_str().unwrap_or_default().to_owned();
+fn read(result: &Value) -> ClientResult {
+    let text = |name: &str| result[name].as_str().unwrap_or_default().to_owned();
     match text("kind").as_str() {
-        "answer" => Told::Answer(told["body"].clone()),
-        "sign_in" => Told::SignInAgain(text("text")),
-        "refused" => Told::Refused(text("action"), text("text")),
-        _ => Told::Fault(text("text")),
+        "answer" => ClientResult::Answer(result["body"].clone()),
+        "sign_in" => ClientResult::SignInAgain(text("text")),
+        "refused" => ClientResult::Refused(text("action"), text("text")),
+        _ => ClientResult::Fault(text("text")),
     }
 }
 
-fn told_by_process(mut shell: Command, input: &str) -> Told {
+fn told_by_process(mut shell: Command, input: &str) -> ClientResult {
     let mut child =
         shell.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     // The client need not read its input.
@@ -233,16 +233,16 @@ fn told_by_process(mut shell: Command, input: &str) -> Told {
     let output = child.wait_with_output().unwrap();
     let (said, why) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     match (output.status.code(), why.rsplit_once("; next: ")) {
-        (Some(0), _) => Told::Answer(serde_json::from_str(&said).unwrap_or_default()),
-        (Some(3), _) => Told::SignInAgain(why.into_owned()),
+        (Some(0), _) => ClientResult::Answer(serde_json::from_str(&said).unwrap_or_default()),
+        (Some(3), _) => ClientResult::SignInAgain(why.into_owned()),
         (Some(1), Some((_, rest))) => {
-            Told::Refused(rest.split(')').next().unwrap().to_owned(), why.into_owned())
+            ClientResult::Refused(rest.split(')').next().unwrap().to_owned(), why.into_owned())
         }
-        _ => Told::Fault(why.into_owned()),
+        _ => ClientResult::Fault(why.into_owned()),
     }
 }
 
-async fn here(client: &printed::Doorward, asked: &Value) -> Told {
+async fn here(client: &printed::Doorward, asked: &Value) -> ClientResult {
     let text = |name: &str| asked[name].as_str().unwrap_or_default();
     let done = match text("do") {
         "sign_in" => client.sign_in("alice", text("password"), "the guide").await.map(|()| Value::Null),
@@ -255,11 +255,13 @@ async fn here(client: &printed::Doorward, asked: &Value) -> Told {
         }
     };
     match done {
-        Ok(body) => Told::Answer(body),
+        Ok(body) => ClientResult::Answer(body),
         Err(error) => match &error {
-            printed::Error::Refused(why) if why.action == "login" => Told::SignInAgain(error.to_string()),
-            printed::Error::Refused(why) => Told::Refused(why.action.clone(), error.to_string()),
-            _ => Told::Fault(error.to_string()),
+            printed::Error::Refused(why) if why.action == "login" => {
+                ClientResult::SignInAgain(error.to_string())
+            }
+            printed::Error::Refused(why) => ClientResult::Refused(why.action.clone(), error.to_string()),
+            _ => ClientResult::Fault(error.to_string()),
         },
     }
 }

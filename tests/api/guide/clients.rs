@@ -8,8 +8,8 @@ use doorward::database::Database;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::between::{Between, Fate};
-use super::client::{Client, Language, Told};
+use super::client::{Client, ClientResult, Language};
+use super::lossy_proxy::{Fate, LossyProxy};
 use crate::support::{PASSWORD, World};
 
 const ME: &str = "/api/v1/me";
@@ -18,7 +18,7 @@ const REFRESH: &str = "/api/v1/auth/refresh";
 /// A server with the user alice, a proxy before it, and her signed-in client.
 struct Scene {
     world: World,
-    between: Between,
+    proxy: LossyProxy,
     client: Client,
 }
 
@@ -26,10 +26,10 @@ impl Scene {
     async fn new(language: Language) -> Self {
         let world = World::new().await;
         world.user("alice", "member");
-        let between = Between::before(&world.base).await;
-        let client = Client::new(language, &between.base);
-        assert_eq!(client.sign_in().await, Told::Answer(Value::Null));
-        Self { world, between, client }
+        let proxy = LossyProxy::before(&world.base).await;
+        let client = Client::new(language, &proxy.base);
+        assert_eq!(client.sign_in().await, ClientResult::Answer(Value::Null));
+        Self { world, proxy, client }
     }
 
     /// Advances time beyond the lifetime of an access token.
@@ -65,10 +65,10 @@ async fn signs_in_calls_and_signs_out(language: Language) {
     let device = scene.world.text("SELECT device AS text FROM sessions");
     assert!(["the guide", "client.sh"].contains(&device.as_str()), "{device}");
     let stored = scene.client.stored().expect("a refresh token");
-    assert_eq!(scene.client.sign_out().await, Told::Answer(Value::Null));
+    assert_eq!(scene.client.sign_out().await, ClientResult::Answer(Value::Null));
     scene.world.refresh(&stored).await.refused("session_ended");
     scene.holds_nothing().await;
-    assert_eq!(scene.client.sign_in().await, Told::Answer(Value::Null));
+    assert_eq!(scene.client.sign_in().await, ClientResult::Answer(Value::Null));
     assert_eq!(scene.client.get(ME).await.answer()["username"], "alice");
 }
 
@@ -80,8 +80,8 @@ async fn an_expired_access_token_is_refreshed_midway(language: Language) {
     scene.six_minutes_later();
     let made = scene.client.call("POST", "/api/v1/notes", note("after")).await;
     assert_eq!(made.answer()["title"], "after");
-    assert_eq!((scene.rotations(), scene.between.count(REFRESH)), (1, 1));
-    assert_eq!(scene.between.statuses("/api/v1/notes"), [201, 401, 201]);
+    assert_eq!((scene.rotations(), scene.proxy.count(REFRESH)), (1, 1));
+    assert_eq!(scene.proxy.statuses("/api/v1/notes"), [201, 401, 201]);
     assert_eq!(scene.world.count("SELECT count(*) FROM notes"), 2, "nothing was done twice");
     scene.is_signed_in().await;
 }
@@ -90,10 +90,10 @@ async fn eight_calls_at_once_cause_one_refresh(language: Language) {
     let scene = Scene::new(language).await;
     for round in 1..=3 {
         scene.six_minutes_later();
-        let told = scene.client.get_at_once(8, ME).await;
-        assert_eq!(told.len(), 8);
-        assert!(told.iter().all(|told| told.answer()["username"] == "alice"));
-        assert_eq!((scene.rotations(), scene.between.count(REFRESH)), (round, round as usize));
+        let result = scene.client.get_at_once(8, ME).await;
+        assert_eq!(result.len(), 8);
+        assert!(result.iter().all(|result| result.answer()["username"] == "alice"));
+        assert_eq!((scene.rotations(), scene.proxy.count(REFRESH)), (round, round as usize));
     }
     assert_eq!(scene.world.events("refresh_repeated"), 0);
     scene.is_signed_in().await;
@@ -107,7 +107,7 @@ async fn a_session_that_an_admin_ended_is_told_to_the_user(language: Language) {
     assert_eq!(gone.status, 204, "{}", gone.body);
     scene.client.get(ME).await.sign_in_again("(ended by admin). Sign in again. (session_ended");
     scene.holds_nothing().await;
-    assert_eq!(scene.between.count(REFRESH), 0, "nobody asks for what is over");
+    assert_eq!(scene.proxy.count(REFRESH), 0, "nobody asks for what is over");
 }
 
 async fn a_session_that_ended_while_the_access_token_expired_is_told_by_the_refresh(language: Language) {
@@ -130,15 +130,15 @@ async fn a_database_that_is_away_is_waited_for(language: Language) {
     };
     on_cluster(format!("ALTER DATABASE {name} WITH ALLOW_CONNECTIONS false"));
     on_cluster(format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"));
-    let begun = Instant::now();
+    let started = Instant::now();
     let put_right = async {
-        scene.between.seen(503).await;
+        scene.proxy.seen(503).await;
         on_cluster(format!("ALTER DATABASE {name} WITH ALLOW_CONNECTIONS true"));
     };
-    let (told, ()) = tokio::join!(scene.client.get(ME), put_right);
-    assert_eq!(told.answer()["username"], "alice");
-    assert!(begun.elapsed().as_secs() >= 2, "Retry-After says 2: {:?}", begun.elapsed());
-    assert_eq!(scene.between.statuses(REFRESH).first(), Some(&503));
+    let (result, ()) = tokio::join!(scene.client.get(ME), put_right);
+    assert_eq!(result.answer()["username"], "alice");
+    assert!(started.elapsed().as_secs() >= 2, "Retry-After says 2: {:?}", started.elapsed());
+    assert_eq!(scene.proxy.statuses(REFRESH).first(), Some(&503));
     assert_eq!(scene.rotations(), 1);
     scene.is_signed_in().await;
 }
@@ -151,22 +151,22 @@ async fn who_is_told_to_wait_for_an_hour_hears_of_it_at_once(language: Language)
     let head = "503 Service Unavailable\r\ncontent-type: application/problem+json\r\nretry-after: 3600";
     let scene = Scene::new(language).await;
     scene.six_minutes_later();
-    scene.between.next_refreshes([Fate::answered(head, &busy.to_string())]);
-    let told = scene.client.get(ME).await;
+    scene.proxy.next_refreshes([Fate::answered(head, &busy.to_string())]);
+    let result = scene.client.get(ME).await;
     assert!(
-        matches!(&told, Told::Refused(action, why) if action == "wait" && why.contains("later")),
-        "{told:?}"
+        matches!(&result, ClientResult::Refused(action, why) if action == "wait" && why.contains("later")),
+        "{result:?}"
     );
-    assert_eq!(scene.between.count(REFRESH), 1);
+    assert_eq!(scene.proxy.count(REFRESH), 1);
     scene.is_signed_in().await;
 }
 
 async fn a_lost_answer_is_asked_again_with_the_same_token(language: Language) {
     let scene = Scene::new(language).await;
     scene.six_minutes_later();
-    scene.between.next_refreshes([Fate::AnswerLost]);
+    scene.proxy.next_refreshes([Fate::AnswerLost]);
     assert_eq!(scene.client.get(ME).await.answer()["username"], "alice");
-    assert_eq!(scene.between.statuses(REFRESH), [200, 200]);
+    assert_eq!(scene.proxy.statuses(REFRESH), [200, 200]);
     assert_eq!((scene.rotations(), scene.world.events("refresh_repeated")), (1, 1));
     scene.is_signed_in().await;
 }
@@ -177,10 +177,10 @@ async fn a_proxys_pages_sign_nobody_out(language: Language) {
     let portal = Fate::answered("401 Unauthorized\r\ncontent-type: application/json", &over.to_string());
     let scene = Scene::new(language).await;
     scene.six_minutes_later();
-    scene.between.next_refreshes([gateway.clone(), portal.clone(), gateway, portal]);
-    let told = scene.client.get(ME).await;
-    assert!(matches!(told, Told::Fault(_)), "{told:?}");
-    assert_eq!(scene.between.statuses(REFRESH), [502, 401, 502, 401], "a few times, then it is told");
+    scene.proxy.next_refreshes([gateway.clone(), portal.clone(), gateway, portal]);
+    let result = scene.client.get(ME).await;
+    assert!(matches!(result, ClientResult::Fault(_)), "{result:?}");
+    assert_eq!(scene.proxy.statuses(REFRESH), [502, 401, 502, 401], "a few times, then it is told");
     scene.is_signed_in().await;
 }
 
@@ -194,10 +194,10 @@ async fn a_disabled_account_keeps_its_tokens_until_it_is_enabled(language: Langu
         assert_eq!(answer.status, 200, "{}", answer.body);
     };
     set("disabled").await;
-    let told = scene.client.get(ME).await;
+    let result = scene.client.get(ME).await;
     assert!(
-        matches!(&told, Told::Refused(action, why) if action == "contact_admin" && why.contains("disabled")),
-        "{told:?}"
+        matches!(&result, ClientResult::Refused(action, why) if action == "contact_admin" && why.contains("disabled")),
+        "{result:?}"
     );
     set("active").await;
     assert_eq!(scene.client.get(ME).await.answer()["username"], "alice");
@@ -208,11 +208,11 @@ async fn what_grants_power_asks_for_the_password_once_more(language: Language) {
     let scene = Scene::new(language).await;
     scene.world.advance(TimeDelta::hours(1));
     let wanted = json!({ "name": "a script", "scope": "notes:read" });
-    let told = scene.client.call("POST", "/api/v1/me/tokens", wanted.clone()).await;
-    assert!(matches!(&told, Told::Refused(action, _) if action == "step_up"), "{told:?}");
+    let result = scene.client.call("POST", "/api/v1/me/tokens", wanted.clone()).await;
+    assert!(matches!(&result, ClientResult::Refused(action, _) if action == "step_up"), "{result:?}");
     let wrong = scene.client.step_up("a wrong one").await;
-    assert!(matches!(&wrong, Told::Refused(action, _) if action == "fix_request"), "{wrong:?}");
-    assert_eq!(scene.client.step_up(PASSWORD).await, Told::Answer(Value::Null));
+    assert!(matches!(&wrong, ClientResult::Refused(action, _) if action == "fix_request"), "{wrong:?}");
+    assert_eq!(scene.client.step_up(PASSWORD).await, ClientResult::Answer(Value::Null));
     let made = scene.client.call("POST", "/api/v1/me/tokens", wanted).await;
     assert!(made.answer()["token"].as_str().unwrap().starts_with("dwp_"));
     scene.six_minutes_later();
@@ -235,13 +235,13 @@ async fn a_token_that_could_not_be_stored_is_not_used(language: Language) {
     scene.six_minutes_later();
     std::fs::remove_file(scene.client.kept()).unwrap();
     std::fs::create_dir(scene.client.kept()).unwrap();
-    let told = scene.client.get(ME).await;
-    assert!(matches!(told, Told::Fault(_)), "{told:?}");
-    assert_eq!(scene.between.statuses(ME), [401], "the new access token was not used");
+    let result = scene.client.get(ME).await;
+    assert!(matches!(result, ClientResult::Fault(_)), "{result:?}");
+    assert_eq!(scene.proxy.statuses(ME), [401], "the new access token was not used");
     std::fs::remove_dir(scene.client.kept()).unwrap();
     std::fs::write(scene.client.kept(), stored).unwrap();
     scene.client.get(ME).await.answer();
-    assert_eq!(scene.between.statuses(REFRESH), [200, 200]);
+    assert_eq!(scene.proxy.statuses(REFRESH), [200, 200]);
     assert_eq!(scene.world.events("refresh_repeated"), 1, "the same token was asked again");
     scene.is_signed_in().await;
 }
@@ -250,14 +250,14 @@ async fn a_token_that_could_not_be_stored_is_not_used(language: Language) {
 async fn it_refreshes_a_little_early_by_its_own_clock(language: Language) {
     let world = World::with(|settings| settings.access_token_ttl = std::time::Duration::from_secs(4)).await;
     world.user("alice", "member");
-    let between = Between::before(&world.base).await;
-    let client = Client::new(language, &between.base);
-    assert_eq!(client.sign_in().await, Told::Answer(Value::Null));
+    let proxy = LossyProxy::before(&world.base).await;
+    let client = Client::new(language, &proxy.base);
+    assert_eq!(client.sign_in().await, ClientResult::Answer(Value::Null));
     // For the server the token is valid for eight seconds.
     world.advance(TimeDelta::seconds(-4));
     tokio::time::sleep(std::time::Duration::from_millis(3_950)).await;
     assert_eq!(client.get(ME).await.answer()["username"], "alice");
-    assert_eq!((between.count(REFRESH), between.statuses(ME)), (1, vec![200]));
+    assert_eq!((proxy.count(REFRESH), proxy.statuses(ME)), (1, vec![200]));
 }
 
 macro_rules! in_each_language {

@@ -2,9 +2,9 @@
 //! must equal the files in `docs/examples`, which are printed into the guide if `DOORWARD_WRITE_EXAMPLES` is
 //! set.
 
-mod between;
 mod client;
 mod clients;
+mod lossy_proxy;
 #[allow(dead_code)] // its `main`
 #[path = "../../../docs/examples/client.rs"]
 mod printed;

@@ -77,7 +77,7 @@ impl Issuer {
         let decoded = jsonwebtoken::dangerous::insecure_decode::<Value>(&self.access).unwrap();
         let (mut header, mut claims) = (decoded.header, decoded.claims);
         change(&mut header, &mut claims);
-        let ring = self.world.services.tokens.keys.current();
+        let ring = self.world.state.tokens.keys.current();
         let key = ring.signing_at(self.world.clock.now()).unwrap();
         let secret = EncodingKey::from_secret(b"a secret that is long enough for it");
         let key = if header.alg == Algorithm::HS256 { &secret } else { key.encoding_key() };

@@ -67,7 +67,7 @@ pub async fn compare(mode: &str, django: &Django, world: &World) {
 
 /// Starts the server that lets the script move time, and returns its URL.
 fn control(world: &World) -> String {
-    let hands = web::Data::new((world.time(), world.services.clone()));
+    let hands = web::Data::new((world.time(), world.state.clone()));
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address");
     let server = HttpServer::new(move || {
@@ -80,8 +80,8 @@ fn control(world: &World) -> String {
 
 /// Writes the recorded last uses first, as a server does every few seconds.
 async fn advance(seconds: web::Path<i64>, hands: web::Data<(Time, web::Data<State>)>) -> HttpResponse {
-    let (time, services) = hands.get_ref();
-    services.recorder.last_use.flush(&services.core.database).await.expect("the database");
+    let (time, state) = hands.get_ref();
+    state.recorder.last_use.flush(&state.core.database).await.expect("the database");
     time.advance(TimeDelta::seconds(*seconds));
     HttpResponse::NoContent().finish()
 }

@@ -79,7 +79,7 @@ impl Answer {
     /// Checks a refusal by a server with another public URL.
     #[track_caller]
     pub fn refused_at(&self, code: &str, public_url: &str) -> &Self {
-        let found = doorward::refusal::Code::find(code).expect("a code");
+        let found = doorward::refusal::Code::parse(code).expect("a code");
         assert_eq!(self.body["code"], code, "{} {}", self.status, self.body);
         assert_eq!(self.status, found.status().as_u16(), "{}", self.body);
         assert_eq!(self.body["status"], self.status);

@@ -19,12 +19,12 @@ use doorward::app::{self, start, state};
 use doorward::audit::Origin;
 use doorward::clock::Clock;
 use doorward::config::{Inputs, Settings, resolve};
-use doorward::database::feed::Following;
+use doorward::database::feed::FollowerThread;
 use doorward::database::{Database, find_time, transaction};
 use doorward::state::State;
 use doorward::users::name::Username;
 use doorward::users::password::{PasswordHash, PlainPassword};
-use doorward::users::user::{self, Authority, Insertion, NewUser};
+use doorward::users::user::{self, Authority, InsertOutcome, NewUser};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -44,11 +44,11 @@ pub struct World {
     /// The URL at which the server listens.
     pub base: String,
     pub clock: Clock,
-    pub services: web::Data<State>,
+    pub state: web::Data<State>,
     pub database: Arc<TestDatabase>,
     client: reqwest::Client,
     handle: ServerHandle,
-    following: Option<Following>,
+    following: Option<FollowerThread>,
 }
 
 impl World {
@@ -91,8 +91,8 @@ impl World {
         let address = listener.local_addr().expect("an address");
         let clock = Clock::default();
         let parts = state::parts(&settings, address, &database.url, prepared, clock.clone());
-        let services = parts.services.clone();
-        let following = follows.then(|| doorward::state::follow(&services, &database.url).expect("a thread"));
+        let state = parts.state.clone();
+        let following = follows.then(|| doorward::state::follow(&state, &database.url).expect("a thread"));
         let server = app::serve(parts, listener, 1).expect("a server");
         let handle = server.handle();
         actix_web::rt::spawn(server);
@@ -101,7 +101,7 @@ impl World {
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .expect("a client");
-        Self { base: format!("http://{address}"), clock, services, database, client, handle, following }
+        Self { base: format!("http://{address}"), clock, state, database, client, handle, following }
     }
 
     /// Creates a request without a credential.
@@ -137,7 +137,7 @@ impl World {
             user::insert(connection, &new, &Authority::Unlimited, &Origin::command_line())
         });
         match inserted.expect("the database") {
-            Insertion::Inserted(user) => user.id,
+            InsertOutcome::Inserted(user) => user.id,
             _ => panic!("{name} cannot be made"),
         }
     }
@@ -174,7 +174,7 @@ impl World {
 
     /// Writes the recorded last uses, as a server does every few seconds.
     pub async fn flush(&self) {
-        self.services.recorder.last_use.flush(&self.services.core.database).await.expect("the database");
+        self.state.recorder.last_use.flush(&self.state.core.database).await.expect("the database");
     }
 
     /// Stops the node from following the feed, so that it does not learn what others end.
@@ -199,7 +199,7 @@ impl World {
 
     /// Returns a handle that moves time, for other threads.
     pub fn time(&self) -> Time {
-        Time { services: self.services.clone(), database_url: self.database.url.clone() }
+        Time { state: self.state.clone(), database_url: self.database.url.clone() }
     }
 
     pub fn connection(&self) -> PgConnection {
@@ -209,7 +209,7 @@ impl World {
     /// Runs statements. Nodes do not learn of the changes unless they ask the database.
     pub fn sql(&self, statements: &str) {
         self.connection().batch_execute(statements).expect(statements);
-        self.services.cache.forget();
+        self.state.cache.clear();
     }
 
     /// Returns a number from the database.
@@ -246,35 +246,35 @@ impl World {
 /// Repeats a request until it is refused. Every node refuses it within a second after another one has ended
 /// its credential.
 pub async fn refused_in_time(ask: impl AsyncFn() -> Answer) -> Answer {
-    let begun = std::time::Instant::now();
+    let started = std::time::Instant::now();
     loop {
         let answer = ask().await;
         if answer.status != 200 {
             return answer;
         }
-        assert!(begun.elapsed().as_secs() < 1, "still let in after {:?}", begun.elapsed());
+        assert!(started.elapsed().as_secs() < 1, "still let in after {:?}", started.elapsed());
     }
 }
 
 /// A handle that moves a server's and its database's time.
 #[derive(Clone)]
 pub struct Time {
-    services: web::Data<State>,
+    state: web::Data<State>,
     database_url: String,
 }
 
 impl Time {
     pub fn advance(&self, by: TimeDelta) {
-        self.services.core.clock.advance(by);
+        self.state.core.clock.advance(by);
         let seconds = by.num_milliseconds() as f64 / 1e3;
         let moved = format!("UPDATE clock.shift SET by = by + {seconds} * interval '1 second'");
         let mut connection = Database::connect(&self.database_url).expect("the test's database");
         connection.batch_execute(&moved).expect(&moved);
         // The feed would read the new time a moment later.
-        let database_clock = &self.services.core.database_clock;
+        let database_clock = &self.state.core.database_clock;
         let at = database_clock.elapsed();
         database_clock.set(find_time(&mut connection).expect("the test's database"), at);
-        self.services.cache.forget();
+        self.state.cache.clear();
     }
 }
 

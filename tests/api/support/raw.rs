@@ -82,10 +82,10 @@ impl Connection {
     /// Sends these bytes repeatedly and slowly, until the server closes the connection or the time is over.
     pub async fn dawdle(self, bytes: &[u8], time: Duration) -> Bytes {
         let (mut reader, mut writer) = self.0.into_split();
-        let begun = Instant::now();
+        let started = Instant::now();
         let mut found = Bytes::default();
         let mut buffer = vec![0; 16 * 1024];
-        while begun.elapsed() < time && !found.is_closed {
+        while started.elapsed() < time && !found.is_closed {
             let _ = writer.write_all(bytes).await;
             match tokio::time::timeout(Duration::from_millis(200), reader.read(&mut buffer)).await {
                 Ok(Ok(0) | Err(_)) => found.is_closed = true,

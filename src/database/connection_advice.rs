@@ -19,11 +19,11 @@ pub struct Advice {
 
 /// The time spent waiting for a job that sets PostgreSQL up.
 #[derive(Debug, Default)]
-pub struct Patience {
+pub struct SetupGrace {
     refused_since: Option<Instant>,
 }
 
-impl Patience {
+impl SetupGrace {
     /// Returns whether to give up. That is at once, or a minute after the first of an unbroken series of
     /// refusals if a setup job may still fix them.
     pub fn is_over(&mut self, advice: Advice, now: Instant) -> bool {
@@ -244,7 +244,7 @@ mod tests {
             "FATAL:  role \"site\" is not permitted to log in\n",
         ] {
             let advice = find_advice(&format!("{AT}{said}")).expect("advice");
-            let mut patience = Patience::default();
+            let mut patience = SetupGrace::default();
             assert!(!patience.is_over(advice, at(0)) && !patience.is_over(advice, at(59)), "{said}");
             assert!(patience.is_over(advice, at(60)), "{said}");
             patience.restart();
@@ -252,6 +252,6 @@ mod tests {
         }
         let certificate =
             find_advice(&format!("{AT}SSL error: certificate verify failed\n")).expect("advice");
-        assert!(Patience::default().is_over(certificate, start), "nobody mends that meanwhile");
+        assert!(SetupGrace::default().is_over(certificate, start), "nobody mends that meanwhile");
     }
 }

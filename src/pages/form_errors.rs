@@ -5,19 +5,19 @@ use actix_web::http::StatusCode;
 use askama::Template;
 
 use super::answer::answer;
-use crate::refusal::{self, Code, Problem};
+use crate::refusal::{self, Code, Refusal};
 
 /// The errors of a form.
 #[derive(Default)]
-pub struct Flaws {
+pub struct FormErrors {
     fields: Vec<(String, String)>,
     /// An error that concerns no single field.
     pub general: Option<String>,
     /// The refusal whose status the page gets: the form was throttled, or its page was stale.
-    held: Option<Problem>,
+    held: Option<Refusal>,
 }
 
-impl Flaws {
+impl FormErrors {
     /// Returns no errors.
     #[must_use]
     pub fn none() -> Self {
@@ -38,26 +38,26 @@ impl Flaws {
     ///
     /// # Errors
     /// The refusal itself, if it is not about the content of the form.
-    pub fn of(problem: Problem) -> Result<Self, Problem> {
-        match problem.code() {
+    pub fn of(refusal: Refusal) -> Result<Self, Refusal> {
+        match refusal.code() {
             Code::ValidationFailed => {
-                let mut flaws = Self::none();
-                for error in problem.field_errors() {
+                let mut errors = Self::none();
+                for error in refusal.field_errors() {
                     // An error of a list's item is shown at the list.
                     let name = error.pointer.trim_start_matches('/').split('/').next().unwrap_or_default();
-                    flaws.fields.push((name.to_owned(), sentence(&error.detail)));
+                    errors.fields.push((name.to_owned(), sentence(&error.detail)));
                 }
-                Ok(flaws)
+                Ok(errors)
             }
-            Code::Conflict => match problem.pointer() {
-                Some(name) => Ok(Self::of_field(name, problem.detail())),
-                None => Ok(Self::general(problem.detail())),
+            Code::Conflict => match refusal.pointer() {
+                Some(name) => Ok(Self::of_field(name, refusal.detail())),
+                None => Ok(Self::general(refusal.detail())),
             },
-            Code::LastAdmin => Ok(Self::general(problem.detail())),
+            Code::LastAdmin => Ok(Self::general(refusal.detail())),
             Code::TooManyAttempts | Code::PreconditionFailed => {
-                Ok(Self { held: Some(problem.clone()), ..Self::general(problem.detail()) })
+                Ok(Self { held: Some(refusal.clone()), ..Self::general(refusal.detail()) })
             }
-            _ => Err(problem),
+            _ => Err(refusal),
         }
     }
 
@@ -75,12 +75,12 @@ impl Flaws {
     }
 
     /// Shows the form again with the errors.
-    pub fn shown_by<P: Template>(self, page: impl FnOnce(Self) -> P) -> Result<HttpResponse, Problem> {
+    pub fn shown_by<P: Template>(self, page: impl FnOnce(Self) -> P) -> Result<HttpResponse, Refusal> {
         let Some(held) = self.held.clone() else {
             return answer(StatusCode::UNPROCESSABLE_ENTITY, &page(self));
         };
         let mut answer = answer(held.code().status(), &page(self))?;
-        refusal::mark(&mut answer, &held);
+        refusal::mark_refused(&mut answer, &held);
         Ok(answer)
     }
 }
@@ -90,30 +90,30 @@ pub enum FormOutcome<T> {
     /// The form was accepted.
     Done(T),
     /// The form is shown again with these errors.
-    Invalid(Flaws),
+    Invalid(FormErrors),
     /// The request was refused for a reason that is not in the form.
-    Refused(Problem),
+    Refused(Refusal),
 }
 
 impl<T> FormOutcome<T> {
     /// Returns the outcome of a form with an error in one field.
     #[must_use]
     pub fn invalid(field: &str, detail: &str) -> Self {
-        Self::Invalid(Flaws::of_field(field, detail))
+        Self::Invalid(FormErrors::of_field(field, detail))
     }
 }
 
-impl<T> From<Problem> for FormOutcome<T> {
-    fn from(problem: Problem) -> Self {
-        match Flaws::of(problem) {
-            Ok(flaws) => Self::Invalid(flaws),
-            Err(problem) => Self::Refused(problem),
+impl<T> From<Refusal> for FormOutcome<T> {
+    fn from(refusal: Refusal) -> Self {
+        match FormErrors::of(refusal) {
+            Ok(errors) => Self::Invalid(errors),
+            Err(refusal) => Self::Refused(refusal),
         }
     }
 }
 
-impl<T> From<Result<T, Problem>> for FormOutcome<T> {
-    fn from(result: Result<T, Problem>) -> Self {
+impl<T> From<Result<T, Refusal>> for FormOutcome<T> {
+    fn from(result: Result<T, Refusal>) -> Self {
         result.map_or_else(Self::from, Self::Done)
     }
 }

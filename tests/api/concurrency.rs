@@ -15,11 +15,11 @@ const HOLD: &str = "SELECT FROM users WHERE username = 'alice' FOR NO KEY UPDATE
 
 /// Opens a transaction that has run these statements and does not end.
 fn hold(world: &World, statements: &str) -> PgConnection {
-    let mut holder = world.connection();
-    holder
+    let mut owner = world.connection();
+    owner
         .batch_execute(&format!("SET idle_in_transaction_session_timeout = 0; BEGIN; {statements}"))
         .unwrap();
-    holder
+    owner
 }
 
 /// Waits until this many statements wait for locks.
@@ -36,10 +36,10 @@ async fn waiting(world: &World, count: u32) {
 
 /// Returns the answer to a request that had to wait for a transaction with these statements.
 async fn overtaken(world: &World, by: &str, request: impl Future<Output = Answer>) -> Answer {
-    let mut holder = hold(world, by);
+    let mut owner = hold(world, by);
     let commit = async {
         waiting(world, 1).await;
-        holder.batch_execute("COMMIT").unwrap();
+        owner.batch_execute("COMMIT").unwrap();
     };
     tokio::join!(request, commit).0
 }
@@ -50,14 +50,14 @@ async fn in_turn(
     first: impl Future<Output = Answer>,
     second: impl Future<Output = Answer>,
 ) -> (Answer, Answer) {
-    let mut holder = hold(world, HOLD);
+    let mut owner = hold(world, HOLD);
     let second = async {
         waiting(world, 1).await;
         second.await
     };
     let commit = async {
         waiting(world, 2).await;
-        holder.batch_execute("COMMIT").unwrap();
+        owner.batch_execute("COMMIT").unwrap();
     };
     let (first, second, ()) = tokio::join!(first, second, commit);
     (first, second)
@@ -223,10 +223,10 @@ async fn of_twenty_sign_ins_at_once_as_many_sessions_live_as_a_user_may_have() {
     let world = world.await;
     world.user("alice", "member");
     // None of them sees another's session when it starts.
-    let mut holder = hold(&world, HOLD);
+    let mut owner = hold(&world, HOLD);
     let commit = async {
         waiting(&world, 20).await;
-        holder.batch_execute("COMMIT").unwrap();
+        owner.batch_execute("COMMIT").unwrap();
     };
     let sessions: Vec<Tokens> = tokio::join!(join_all((0..20).map(|_| world.login("alice"))), commit).0;
     let mut live = 0;
@@ -247,10 +247,10 @@ async fn of_twenty_links_that_are_made_at_once_one_sets_the_password() {
     let admin = world.login("admin").await.access;
     let path = format!("/api/v1/users/{}/password", world.user("alice", "member"));
     // All of them have started before the first link is created.
-    let mut holder = hold(&world, "LOCK TABLE password_links IN SHARE MODE");
+    let mut owner = hold(&world, "LOCK TABLE password_links IN SHARE MODE");
     let commit = async {
         waiting(&world, 20).await;
-        holder.batch_execute("COMMIT").unwrap();
+        owner.batch_execute("COMMIT").unwrap();
     };
     let links = (0..20).map(|_| world.post(&path, &admin, json!({"link": true})));
     let made = tokio::join!(join_all(links), commit).0;

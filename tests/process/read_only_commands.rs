@@ -131,9 +131,9 @@ fn serving_node_makes_missing_indexes() {
     PgConnection::establish(&url(&folder, "doorward")).unwrap().batch_execute(harm).unwrap();
     drop(server);
     let _server = folder.serve();
-    let begun = Instant::now();
+    let started = Instant::now();
     while finding(&folder, "search")["level"] != "pass" {
-        assert!(begun.elapsed() < Duration::from_secs(60), "not made in time");
+        assert!(started.elapsed() < Duration::from_secs(60), "not made in time");
     }
 }
 

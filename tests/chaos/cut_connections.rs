@@ -25,9 +25,9 @@ fn cut(fault: &'static str, cut: Cut) {
         drill.round(|drill| {
             let words = COMMITS[number % COMMITS.len()];
             drill.proxy.trap(cut, words);
-            let begun = Instant::now();
+            let started = Instant::now();
             while !drill.proxy.has_sprung() && drill.ledger.books().broken.is_empty() {
-                assert!(begun.elapsed() < PATIENCE, "nobody commits {words}");
+                assert!(started.elapsed() < PATIENCE, "nobody commits {words}");
                 std::thread::sleep(Duration::from_millis(2));
             }
             Instant::now()

@@ -6,22 +6,22 @@ use super::counters::CountedBy;
 
 /// The limit that throttles a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum HeldBy {
+pub enum ThrottledBy {
     /// A counter that all nodes share.
     Counted(CountedBy),
     /// Requests from an address whose credentials are not verified.
-    Unproven,
+    Unverified,
     /// Personal tokens that a user created.
     Tokens,
 }
 
-impl HeldBy {
+impl ThrottledBy {
     /// Returns the name in metrics and the audit log.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Counted(by) => by.as_str(),
-            Self::Unproven => "unproven",
+            Self::Unverified => "unproven",
             Self::Tokens => "tokens",
         }
     }
@@ -38,7 +38,8 @@ mod tests {
 
     #[test]
     fn what_holds_a_request_up_has_a_name_of_its_own() {
-        let names = [HeldBy::Counted(CountedBy::Name), HeldBy::Unproven, HeldBy::Tokens].map(HeldBy::as_str);
+        let names = [ThrottledBy::Counted(CountedBy::Name), ThrottledBy::Unverified, ThrottledBy::Tokens]
+            .map(ThrottledBy::as_str);
         assert_eq!(names, [CountedBy::Name.as_str(), "unproven", "tokens"]);
     }
 }

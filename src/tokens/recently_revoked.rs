@@ -9,7 +9,7 @@ use diesel::sql_types::{Array, BigInt, Text, Timestamptz};
 use uuid::Uuid;
 
 use super::ended::Ended;
-use super::revocation::{News, Revoked};
+use super::revocation::{FeedEvent, Revocation};
 
 /// Longer than any standby lags that someone would promote. Entries are dropped only when the feed is read,
 /// so an outage drops none.
@@ -18,30 +18,36 @@ const MOST: usize = 10_000;
 
 /// The revocations of the last ten minutes.
 #[derive(Debug, Default)]
-pub struct Recent {
-    rows: VecDeque<(Instant, News)>,
+pub struct RecentlyRevoked {
+    rows: VecDeque<(Instant, FeedEvent)>,
     /// The sessions and personal tokens among them, with the time and the reason.
     ended: HashMap<Uuid, Ended<String>>,
 }
 
-impl Recent {
+impl RecentlyRevoked {
     /// Adds the events that may have to be re-applied, and drops the old ones.
-    pub fn note(&mut self, news: &[News]) {
-        for row in news {
+    pub fn record(&mut self, events: &[FeedEvent]) {
+        for row in events {
             match &row.revoked {
-                Revoked::Session(id) | Revoked::PersonalToken(id) => {
+                Revocation::Session(id) | Revocation::PersonalToken(id) => {
                     let ended = Ended { at: row.revoked_at, reason: row.reason.clone() };
                     self.ended.insert(*id, ended);
                 }
-                Revoked::UserBelow(..) | Revoked::Key(_) => {}
-                Revoked::SessionChanged(_) | Revoked::UserChanged(_) | Revoked::Everything => continue,
+                Revocation::UserBelow(..) | Revocation::Key(_) => {}
+                Revocation::SessionChanged(_) | Revocation::UserChanged(_) | Revocation::Everything => {
+                    continue;
+                }
             }
             self.rows.push_back((Instant::now(), row.clone()));
         }
         while self.rows.len() > MOST || self.rows.front().is_some_and(|(at, _)| at.elapsed() > KEPT_FOR) {
             let Some((
                 _,
-                News { revoked: Revoked::Session(id) | Revoked::PersonalToken(id), revoked_at, .. },
+                FeedEvent {
+                    revoked: Revocation::Session(id) | Revocation::PersonalToken(id),
+                    revoked_at,
+                    ..
+                },
             )) = self.rows.pop_front()
             else {
                 continue;
@@ -62,17 +68,17 @@ impl Recent {
     /// Returns the revocations that the database does not have, oldest first. A later revocation of the same
     /// subject counts as having it, because someone may have re-applied it. Rows that were pruned do not
     /// count as lost.
-    pub fn find_lost(&self, connection: &mut PgConnection) -> QueryResult<Vec<News>> {
+    pub fn find_lost(&self, connection: &mut PgConnection) -> QueryResult<Vec<FeedEvent>> {
         #[derive(QueryableByName)]
-        struct Lost {
+        struct LostRow {
             #[diesel(sql_type = BigInt)]
             number: i64,
         }
         if self.rows.is_empty() {
             return Ok(Vec::new());
         }
-        let news = || self.rows.iter().map(|(_, news)| news);
-        let lost: Vec<Lost> = diesel::sql_query(
+        let events = || self.rows.iter().map(|(_, event)| event);
+        let lost: Vec<LostRow> = diesel::sql_query(
             "SELECT known.number FROM unnest($1, $2, $3, $4) WITH ORDINALITY
                 AS known (kind, subject, revoked_at, matters_until, number)
              WHERE known.matters_until > now() - interval '1 day' AND NOT EXISTS (
@@ -80,13 +86,13 @@ impl Recent {
                     AND r.revoked_at >= known.revoked_at)
              ORDER BY known.number",
         )
-        .bind::<Array<Text>, _>(news().map(|row| row.revoked.kind()).collect::<Vec<_>>())
-        .bind::<Array<Text>, _>(news().map(|row| row.revoked.subject()).collect::<Vec<_>>())
-        .bind::<Array<Timestamptz>, _>(news().map(|row| row.revoked_at).collect::<Vec<_>>())
-        .bind::<Array<Timestamptz>, _>(news().map(|row| row.matters_until).collect::<Vec<_>>())
+        .bind::<Array<Text>, _>(events().map(|row| row.revoked.kind()).collect::<Vec<_>>())
+        .bind::<Array<Text>, _>(events().map(|row| row.revoked.subject()).collect::<Vec<_>>())
+        .bind::<Array<Timestamptz>, _>(events().map(|row| row.revoked_at).collect::<Vec<_>>())
+        .bind::<Array<Timestamptz>, _>(events().map(|row| row.matters_until).collect::<Vec<_>>())
         .load(connection)?;
-        let at = |lost: &Lost| usize::try_from(lost.number - 1).ok();
-        let row = |lost: &Lost| at(lost).and_then(|at| self.rows.get(at)).map(|(_, news)| news.clone());
+        let at = |lost: &LostRow| usize::try_from(lost.number - 1).ok();
+        let row = |lost: &LostRow| at(lost).and_then(|at| self.rows.get(at)).map(|(_, event)| event.clone());
         Ok(lost.iter().filter_map(row).collect())
     }
 }
@@ -97,9 +103,9 @@ mod tests {
 
     use super::*;
 
-    fn news(revoked: Revoked) -> News {
+    fn events(revoked: Revocation) -> FeedEvent {
         let moment = DateTime::UNIX_EPOCH;
-        News {
+        FeedEvent {
             revoked,
             age: Duration::ZERO,
             reason: "logout".into(),
@@ -110,53 +116,56 @@ mod tests {
 
     #[test]
     fn the_oldest_make_room_and_are_known_no_more() {
-        let mut recent = Recent::default();
+        let mut recently_revoked = RecentlyRevoked::default();
         let ids: Vec<Uuid> = (0..MOST + 10).map(|_| crate::random::id()).collect();
-        let all: Vec<News> = ids.iter().map(|id| news(Revoked::Session(*id))).collect();
-        recent.note(&all);
-        assert_eq!((recent.rows.len(), recent.ended.len()), (MOST, MOST));
-        assert!(recent.ended(ids[9]).is_none() && recent.ended(ids[10]).is_some());
+        let all: Vec<FeedEvent> = ids.iter().map(|id| events(Revocation::Session(*id))).collect();
+        recently_revoked.record(&all);
+        assert_eq!((recently_revoked.rows.len(), recently_revoked.ended.len()), (MOST, MOST));
+        assert!(recently_revoked.ended(ids[9]).is_none() && recently_revoked.ended(ids[10]).is_some());
     }
 
     #[test]
     fn what_ended_more_than_ten_minutes_ago_is_known_no_more() {
-        let mut recent = Recent::default();
+        let mut recently_revoked = RecentlyRevoked::default();
         let (old, young) = (crate::random::id(), crate::random::id());
-        recent.note(&[news(Revoked::PersonalToken(old)), news(Revoked::Session(young))]);
+        recently_revoked
+            .record(&[events(Revocation::PersonalToken(old)), events(Revocation::Session(young))]);
         let minute = Duration::from_secs(60);
-        for (row, age) in recent.rows.iter_mut().zip([KEPT_FOR + minute, KEPT_FOR - minute]) {
+        for (row, age) in recently_revoked.rows.iter_mut().zip([KEPT_FOR + minute, KEPT_FOR - minute]) {
             row.0 = Instant::now().checked_sub(age).expect("a time");
         }
-        recent.note(&[]);
-        assert_eq!((recent.rows.len(), recent.ended.len()), (1, 1));
-        assert!(recent.ended(old).is_none() && recent.ended(young).is_some());
+        recently_revoked.record(&[]);
+        assert_eq!((recently_revoked.rows.len(), recently_revoked.ended.len()), (1, 1));
+        assert!(recently_revoked.ended(old).is_none() && recently_revoked.ended(young).is_some());
     }
 
     #[test]
     fn what_ended_twice_is_known_for_as_long_as_its_later_end() {
-        let mut recent = Recent::default();
+        let mut recently_revoked = RecentlyRevoked::default();
         let id = crate::random::id();
         let repeated = DateTime::UNIX_EPOCH + chrono::TimeDelta::seconds(1);
-        recent
-            .note(&[news(Revoked::Session(id)), News { revoked_at: repeated, ..news(Revoked::Session(id)) }]);
+        recently_revoked.record(&[
+            events(Revocation::Session(id)),
+            FeedEvent { revoked_at: repeated, ..events(Revocation::Session(id)) },
+        ]);
         let long_ago = Instant::now().checked_sub(2 * KEPT_FOR);
-        recent.rows[0].0 = long_ago.expect("a time");
-        recent.note(&[]);
+        recently_revoked.rows[0].0 = long_ago.expect("a time");
+        recently_revoked.record(&[]);
         assert_eq!(
-            (recent.rows.len(), recent.ended(id)),
+            (recently_revoked.rows.len(), recently_revoked.ended(id)),
             (1, Some(Ended { at: repeated, reason: "logout".into() }))
         );
     }
 
     #[test]
     fn what_is_only_to_be_forgotten_is_not_kept() {
-        let mut recent = Recent::default();
+        let mut recently_revoked = RecentlyRevoked::default();
         let id = crate::random::id();
-        recent.note(&[
-            news(Revoked::Everything),
-            news(Revoked::SessionChanged(id)),
-            news(Revoked::UserChanged(id)),
+        recently_revoked.record(&[
+            events(Revocation::Everything),
+            events(Revocation::SessionChanged(id)),
+            events(Revocation::UserChanged(id)),
         ]);
-        assert!(recent.rows.is_empty() && recent.ended(id).is_none());
+        assert!(recently_revoked.rows.is_empty() && recently_revoked.ended(id).is_none());
     }
 }

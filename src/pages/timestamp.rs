@@ -5,7 +5,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::clock::rfc3339;
 
 /// A time on a page.
-pub struct Moment {
+pub struct Timestamp {
     /// The exact time for programs (RFC 3339).
     pub exact: String,
     /// The exact time for people, shown on hovering.
@@ -14,7 +14,7 @@ pub struct Moment {
     pub words: String,
 }
 
-impl Moment {
+impl Timestamp {
     /// Formats a time for a page that is shown at `now`.
     #[must_use]
     pub fn new(time: DateTime<Utc>, now: DateTime<Utc>) -> Self {
@@ -62,7 +62,7 @@ mod tests {
             (86_400 * 30, "in 30 days"),
             (-86_400 * 90, "1 December 2025"),
         ] {
-            assert_eq!(Moment::new(now + TimeDelta::seconds(ahead), now).words, expected, "{ahead}");
+            assert_eq!(Timestamp::new(now + TimeDelta::seconds(ahead), now).words, expected, "{ahead}");
         }
     }
 }

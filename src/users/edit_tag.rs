@@ -11,7 +11,7 @@ const TAG_LEN: usize = 12;
 
 /// An account's fields as a page or a client saw them. A field that it did not see is `None`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Seen {
+pub struct SeenFields {
     pub username: String,
     /// The address. `None` if the account had none.
     pub email: Option<String>,
@@ -22,7 +22,7 @@ pub struct Seen {
 
 /// A field that has changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Difference {
+pub struct FieldDifference {
     /// The field's name.
     pub field: &'static str,
     /// The value when it was seen. Empty if there was none.
@@ -31,7 +31,7 @@ pub struct Difference {
     pub now: String,
 }
 
-impl Seen {
+impl SeenFields {
     /// Returns the current fields of an account.
     #[must_use]
     pub fn of(user: &User) -> Self {
@@ -45,7 +45,7 @@ impl Seen {
 
     /// Returns the fields that have changed since then.
     #[must_use]
-    pub fn differences(&self, user: &User) -> Vec<Difference> {
+    pub fn differences(&self, user: &User) -> Vec<FieldDifference> {
         let email = |email: &Option<String>| email.clone().unwrap_or_default();
         let fields = [
             ("username", Some(self.username.clone()), user.username.clone()),
@@ -55,7 +55,7 @@ impl Seen {
         ];
         let changed = fields.into_iter().filter_map(|(field, seen, now)| {
             let seen = seen.filter(|seen| *seen != now)?;
-            Some(Difference { field, seen, now })
+            Some(FieldDifference { field, seen, now })
         });
         changed.collect()
     }
@@ -108,7 +108,7 @@ mod tests {
     #[test]
     fn each_edited_field_changes_the_tag_and_is_a_difference() {
         let before = user(["alice", "a@example.org", "admin", "active"]);
-        let seen = Seen::of(&before);
+        let seen = SeenFields::of(&before);
         assert_eq!(seen.differences(&before), []);
         for (fields, field, was, is) in [
             (["alicia", "a@example.org", "admin", "active"], "username", "alice", "alicia"),
@@ -118,10 +118,10 @@ mod tests {
         ] {
             let after = user(fields);
             assert_ne!(after.edit_tag(), before.edit_tag(), "{field}");
-            let difference = Difference { field, seen: was.to_owned(), now: is.to_owned() };
+            let difference = FieldDifference { field, seen: was.to_owned(), now: is.to_owned() };
             assert_eq!(seen.differences(&after), [difference]);
         }
-        let names_alone = Seen { role: None, status: None, ..seen };
+        let names_alone = SeenFields { role: None, status: None, ..seen };
         assert_eq!(names_alone.differences(&user(["alice", "a@example.org", "viewer", "disabled"])), []);
     }
 

@@ -14,7 +14,7 @@ const WRITABLE: u32 = 0o022;
 const STICKY: u32 = 0o1000;
 
 /// Returns a message if a user other than root and `trusted` could have written or replaced the file.
-pub fn distrust(file: &Path, trusted: u32) -> Option<String> {
+pub fn find_untrusted(file: &Path, trusted: u32) -> Option<String> {
     let reason = match find_reason(file, trusted) {
         Ok(reason) => reason?,
         Err(error) => format!("it cannot be read: {error}"),
@@ -94,7 +94,7 @@ mod tests {
     #[test]
     fn file_that_nobody_else_writes_is_trusted() {
         let (_kept, file, own) = file();
-        assert_eq!(distrust(&file, own), None);
+        assert_eq!(find_untrusted(&file, own), None);
     }
 
     #[test]
@@ -109,14 +109,14 @@ mod tests {
             (outer.path(), 0o757, 0o755),
         ] {
             set_mode(path, open);
-            let said = distrust(&file, own).unwrap();
+            let said = find_untrusted(&file, own).unwrap();
             let shown = path.canonicalize().unwrap();
             assert!(said.contains(&format!("others can write to {}", shown.display())), "{said}");
             assert!(said.contains("--config"), "{said}");
             set_mode(path, closed);
         }
         set_mode(outer.path(), 0o1777);
-        assert_eq!(distrust(&file, own), None, "nobody else replaces what is in a sticky folder");
+        assert_eq!(find_untrusted(&file, own), None, "nobody else replaces what is in a sticky folder");
     }
 
     #[test]
@@ -127,7 +127,7 @@ mod tests {
         }
         for path in [file.as_path(), file.parent().unwrap()] {
             chown(path, Some(54_321), None).unwrap();
-            let said = distrust(&file, own).unwrap();
+            let said = find_untrusted(&file, own).unwrap();
             assert!(said.contains("belongs to the user id 54321"), "{said}");
             chown(path, Some(0), None).unwrap();
         }
@@ -144,8 +144,8 @@ mod tests {
         set_mode(&target, 0o644);
         fs::remove_file(&file).unwrap();
         symlink(&target, &file).unwrap();
-        assert!(distrust(&file, own).unwrap().contains("elsewhere"));
+        assert!(find_untrusted(&file, own).unwrap().contains("elsewhere"));
         set_mode(&elsewhere, 0o755);
-        assert_eq!(distrust(&file, own), None);
+        assert_eq!(find_untrusted(&file, own), None);
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use doorward::audit::Origin;
 use doorward::database::transaction;
-use doorward::sessions::{EndReason, Which, end_sessions};
+use doorward::sessions::{EndReason, SessionSelection, end_sessions};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -58,14 +58,14 @@ async fn a_session_tells_what_became_of_it_and_of_its_user() {
     let path = format!("/api/v1/users/{}", world.user("alice", "member"));
     let body = json!({ "username": "alice", "password": PASSWORD, "device": "a phone" });
     let first = world.login_with(body).await;
-    let begun = "signed in (api session) with a phone, by alice";
-    assert_eq!(texts(&life_of(&world, &first.access).await), [begun, EXPIRES]);
+    let started = "signed in (api session) with a phone, by alice";
+    assert_eq!(texts(&life_of(&world, &first.access).await), [started, EXPIRES]);
     let second = refreshed(&world, &first).await;
     let once = "refreshed";
-    assert_eq!(texts(&life_of(&world, &second.access).await), [begun, once, USED, EXPIRES]);
+    assert_eq!(texts(&life_of(&world, &second.access).await), [started, once, USED, EXPIRES]);
     let third = refreshed(&world, &second).await;
     let twice = "refreshed, 2 times in total";
-    assert_eq!(texts(&life_of(&world, &third.access).await), [begun, twice, USED, EXPIRES]);
+    assert_eq!(texts(&life_of(&world, &third.access).await), [started, twice, USED, EXPIRES]);
 
     // Events that affect the session appear, whoever caused them. A change of the username and another
     // session's events do not.
@@ -91,7 +91,7 @@ async fn a_session_tells_what_became_of_it_and_of_its_user() {
     assert_eq!(
         texts(&life_of(&world, &fourth.access).await),
         [
-            begun,
+            started,
             "the user's role was changed, by admin",
             of_user[0],
             of_user[1],
@@ -134,7 +134,12 @@ async fn the_end_of_a_session_is_told_once_with_who_ended_it_even_when_its_event
     let by_command = world.login("alice").await;
     world.advance(TimeDelta::minutes(1));
     let command = transaction(&mut world.connection(), |connection| {
-        end_sessions(connection, &Which::AllOf(id), EndReason::EndedByAdmin, &Origin::command_line())
+        end_sessions(
+            connection,
+            &SessionSelection::AllOf(id),
+            EndReason::EndedByAdmin,
+            &Origin::command_line(),
+        )
     });
     assert_eq!(command.unwrap().len(), 1);
     ended.push((by_command, "ended by admin", Some("command line")));
@@ -174,10 +179,10 @@ async fn the_end_of_a_session_is_told_once_with_who_ended_it_even_when_its_event
         let rotations: &[&str] = if *reason == "refresh token reused" { &[twice, USED] } else { &[] };
         assert_eq!(told[1..told.len() - 1], *rotations);
     }
-    let begun = "signed in (api session) with a phone";
-    assert_eq!(texts(&life_of(&world, &lives.access).await), [begun, EXPIRES]);
+    let started = "signed in (api session) with a phone";
+    assert_eq!(texts(&life_of(&world, &lives.access).await), [started, EXPIRES]);
     world.advance(TimeDelta::hours(1));
-    assert_eq!(texts(&life_of(&world, &lives.access).await), [begun, "expired"]);
+    assert_eq!(texts(&life_of(&world, &lives.access).await), [started, "expired"]);
 }
 
 #[actix_web::test]
@@ -262,11 +267,11 @@ async fn a_request_tells_what_it_did_beside_the_life_of_its_credential() {
         world.ask(Method::DELETE, &path).bearer(&admin.access).header("x-doorward-trace", "1").send().await;
     assert_eq!(ending.status, 204);
     let question = json!({ "request_id": ending.header("x-request-id") });
-    let (begun, end) = ("signed in (api session), by admin", "the session ended: ended by admin, by admin");
-    assert_eq!(texts(&life(explained(&world, question).await)), [begun, end, EXPIRES]);
+    let (started, end) = ("signed in (api session), by admin", "the session ended: ended by admin, by admin");
+    assert_eq!(texts(&life(explained(&world, question).await)), [started, end, EXPIRES]);
     assert_eq!(texts(&life_of(&world, &tokens.access).await), [BEGUN, end]);
     // The event is only in the history of the request's caller.
-    assert_eq!(texts(&life_of(&world, &admin.access).await), [begun, EXPIRES]);
+    assert_eq!(texts(&life_of(&world, &admin.access).await), [started, EXPIRES]);
 
     let wrong = json!({ "username": "alice", "password": "a wrong secret" });
     let failed = world.ask(Method::POST, "/api/v1/auth/login").json(&wrong).send().await;

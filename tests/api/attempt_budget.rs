@@ -3,7 +3,7 @@
 
 use futures_util::future::join_all;
 
-use crate::abuse::{ELSEWHERE, HOME, Hashes, behind_a_proxy, count, guess, held, limited, login};
+use crate::abuse::{ELSEWHERE, HOME, HashCounter, behind_a_proxy, count, guess, held, limited, login};
 use crate::support::{Answer, PASSWORD, World};
 
 const EMAIL: &str = "al@example.org";
@@ -49,7 +49,7 @@ async fn of_forty_at_once_by_either_name_five_are_hashed() {
     login(&one, HOME, "alice", PASSWORD).await;
     let nodes = [&one, &other];
     for address in [HOME, ELSEWHERE] {
-        let hashes = Hashes::of(&nodes);
+        let hashes = HashCounter::of(&nodes);
         let names = ["alice", EMAIL];
         let guesses = (0..40).map(|at| guess(nodes[at % 2], address, names[at / 2 % 2]));
         let answers = join_all(guesses).await;

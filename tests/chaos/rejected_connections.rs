@@ -50,18 +50,18 @@ fn a_lock_that_somebody_holds_is_told_in_time() {
     let mut drill = Drill::begin(Setup::of("locks held on every table for 4.5 s"));
     for _ in 0..rounds(4) {
         drill.round(|drill| {
-            let mut holder = drill.postgres.connect();
+            let mut owner = drill.postgres.connect();
             let tables =
                 "sessions, users, roles, refresh_tokens, personal_tokens, signing_keys, notes, revocations";
             // PostgreSQL may abort this transaction instead of one of the nodes' transactions.
-            while holder
+            while owner
                 .batch_execute(&format!("BEGIN; LOCK TABLE {tables} IN ACCESS EXCLUSIVE MODE"))
                 .is_err()
             {
-                holder.batch_execute("ROLLBACK").unwrap();
+                owner.batch_execute("ROLLBACK").unwrap();
             }
             std::thread::sleep(LONG);
-            holder.batch_execute("ROLLBACK").unwrap();
+            owner.batch_execute("ROLLBACK").unwrap();
             Instant::now()
         });
     }

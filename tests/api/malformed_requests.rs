@@ -49,7 +49,7 @@ fn held(answer: &Answer, what: &str) {
     let is_problem = answer.header("content-type") == Some("application/problem+json");
     if is_problem {
         let code = answer.text("code");
-        let code = Code::find(&code).unwrap_or_else(|| panic!("{what}: {code} is in no catalogue"));
+        let code = Code::parse(&code).unwrap_or_else(|| panic!("{what}: {code} is in no catalogue"));
         assert_eq!(answer.status, code.status().as_u16(), "{what}: {}", answer.body);
     }
     let size = answer.body.to_string().len();
@@ -59,7 +59,7 @@ fn held(answer: &Answer, what: &str) {
 /// Checks that nothing panicked, that there was no server error, and that other requests are served.
 async fn unharmed(world: &World) {
     assert_eq!(world.ask(Method::GET, "/healthz").send().await.status, 200);
-    world.services.recorder.refusal_counts.flush(&world.services.core.database).await.expect("the database");
+    world.state.recorder.refusal_counts.flush(&world.state.core.database).await.expect("the database");
     let faults = "SELECT coalesce(sum(count), 0)::bigint AS count FROM refusal_counts
                   WHERE code IN ('internal_error', 'database_unavailable', 'overloaded')";
     assert_eq!(world.count(faults), 0);
@@ -626,7 +626,7 @@ async fn bytes_that_are_no_good_request_are_answered_shortly_and_the_connection_
     world.user("alice", "member");
     let host = world.base.strip_prefix("http://").unwrap();
     for (what, bytes, status) in bytes_that_are_no_good_request() {
-        let begun = Instant::now();
+        let started = Instant::now();
         // A second request sent with the first must never be answered, because that would be request
         // smuggling.
         let smuggled = b"GET /api/v1/smuggled HTTP/1.1\r\nhost: x\r\n\r\n";
@@ -635,7 +635,7 @@ async fn bytes_that_are_no_good_request_are_answered_shortly_and_the_connection_
         assert!(answer.is_closed, "{what}: {}", answer.text());
         assert_eq!(answer.text().matches("HTTP/1.1 ").count(), 1, "{what}: {}", answer.text());
         assert!(!answer.text().contains("smuggled"), "{what}: {}", answer.text());
-        assert!(begun.elapsed() < Duration::from_secs(5), "{what}: {:?}", begun.elapsed());
+        assert!(started.elapsed() < Duration::from_secs(5), "{what}: {:?}", started.elapsed());
     }
     unharmed(&world).await;
 }
@@ -803,25 +803,25 @@ async fn whoever_dawdles_is_cut_off_and_others_are_served_meanwhile() {
         ),
     ];
     let dawdlers = cases.iter().map(|(what, bytes, more, status, seconds)| async move {
-        let begun = Instant::now();
+        let started = Instant::now();
         let mut connection = Connection::open(host).await;
         connection.send(bytes.as_bytes()).await;
         let deadline = Duration::from_secs(*seconds + 3);
         let answer = connection.dawdle(more.as_bytes(), deadline).await;
-        assert!(answer.is_closed, "{what}: still open after {:?}: {}", begun.elapsed(), answer.text());
+        assert!(answer.is_closed, "{what}: still open after {:?}: {}", started.elapsed(), answer.text());
         assert_eq!(answer.last_status(), *status, "{what}: {}", answer.text());
         assert!(
-            begun.elapsed() + Duration::from_secs(1)
+            started.elapsed() + Duration::from_secs(1)
                 > Duration::from_secs((*seconds).min(5) * u64::from(*status != 200)),
             "{what}: {:?}",
-            begun.elapsed()
+            started.elapsed()
         );
     });
     let others = async {
         for _ in 0..50 {
-            let begun = Instant::now();
+            let started = Instant::now();
             assert_eq!(world.ask(Method::GET, "/healthz").send().await.status, 200);
-            assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+            assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         world.login("alice").await;

@@ -3,19 +3,19 @@
 use std::time::{Duration, Instant};
 
 use crate::drill::{Drill, Setup, rounds};
-use crate::proxy::Way;
+use crate::proxy::Behaviour;
 
 /// Longer than any of doorward's deadlines.
 const LONG: Duration = Duration::from_millis(5_500);
 
 /// Drills a way of being unavailable for this long.
-fn away(setup: Setup, count: usize, way: Way, time: Duration) {
+fn away(setup: Setup, count: usize, way: Behaviour, time: Duration) {
     let mut drill = Drill::begin(setup);
     for _ in 0..rounds(count) {
         drill.round(|drill| {
             drill.proxy.set(way);
             std::thread::sleep(time);
-            drill.proxy.set(Way::Pass);
+            drill.proxy.set(Behaviour::Pass);
             Instant::now()
         });
     }
@@ -39,19 +39,19 @@ fn a_paused_postgresql_is_told_in_time_and_served_again_at_once() {
 #[test]
 #[ignore = "make chaos"]
 fn a_postgresql_that_refuses_connections_is_told_in_time_and_served_again_at_once() {
-    away(Setup::of("connections refused for 0.3 s"), 50, Way::Refuse, Duration::from_millis(300));
+    away(Setup::of("connections refused for 0.3 s"), 50, Behaviour::Refuse, Duration::from_millis(300));
 }
 
 #[test]
 #[ignore = "make chaos"]
 fn a_postgresql_behind_a_black_hole_is_told_in_time_and_served_again_at_once() {
-    away(Setup::of("a network that swallows everything for 5.5 s"), 4, Way::Hold, LONG);
+    away(Setup::of("a network that swallows everything for 5.5 s"), 4, Behaviour::Hold, LONG);
 }
 
 #[test]
 #[ignore = "make chaos"]
 fn a_slow_postgresql_costs_time_and_nothing_else() {
-    let slow = Way::Delay(Duration::from_millis(40));
+    let slow = Behaviour::Delay(Duration::from_millis(40));
     away(
         Setup { is_mild: true, ..Setup::of("40 ms later each way, for 3 s") },
         4,
@@ -63,7 +63,7 @@ fn a_slow_postgresql_costs_time_and_nothing_else() {
 #[test]
 #[ignore = "make chaos"]
 fn a_postgresql_too_slow_to_be_of_use_is_told_in_time() {
-    let slow = Way::Delay(Duration::from_millis(900));
+    let slow = Behaviour::Delay(Duration::from_millis(900));
     away(Setup::of("900 ms later each way, for 5.5 s"), 4, slow, LONG);
 }
 

@@ -30,27 +30,27 @@ impl Fate {
 pub type Passed = (String, String, u16);
 
 #[derive(Clone)]
-pub struct Between {
+pub struct LossyProxy {
     pub base: String,
     fates: Arc<Mutex<VecDeque<Fate>>>,
     passed: watch::Sender<Vec<Passed>>,
 }
 
-impl Between {
+impl LossyProxy {
     /// Starts a proxy before the server at `base`.
     pub async fn before(base: &str) -> Self {
         let server = base.strip_prefix("http://").unwrap().to_owned();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let own = format!("http://{}", listener.local_addr().unwrap());
-        let between = Self { base: own, fates: Arc::default(), passed: watch::Sender::default() };
-        let all = between.clone();
+        let proxy = Self { base: own, fates: Arc::default(), passed: watch::Sender::default() };
+        let all = proxy.clone();
         actix_web::rt::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let (one, server) = (all.clone(), server.clone());
                 actix_web::rt::spawn(async move { one.carry(stream, &server).await });
             }
         });
-        between
+        proxy
     }
 
     /// Sets what happens to the next refreshes. The server answers all other requests.

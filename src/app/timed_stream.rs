@@ -14,7 +14,7 @@ use tokio::time::{Sleep, sleep_until};
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A stream that ends if its peer takes too long.
-pub(super) struct Connection<S> {
+pub(super) struct TimedStream<S> {
     stream: S,
     patience: Duration,
     /// The time since which a request has been unanswered.
@@ -26,7 +26,7 @@ pub(super) struct Connection<S> {
     is_set: bool,
 }
 
-impl<S> Connection<S> {
+impl<S> TimedStream<S> {
     pub(super) fn new(stream: S) -> Self {
         Self::with_patience(stream, PATIENCE)
     }
@@ -59,7 +59,7 @@ impl<S> Connection<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Connection<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for TimedStream<S> {
     /// Ignores bytes that arrive too late. The HTTP parser sees the end of the stream instead.
     fn poll_read(
         self: Pin<&mut Self>,
@@ -82,7 +82,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Connection<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Connection<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for TimedStream<S> {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let polled = Pin::new(&mut this.stream).poll_write(context, bytes);
@@ -112,9 +112,9 @@ mod tests {
 
     const SHORT: Duration = Duration::from_millis(50);
 
-    fn pair(room: usize) -> (DuplexStream, Connection<DuplexStream>) {
+    fn pair(room: usize) -> (DuplexStream, TimedStream<DuplexStream>) {
         let (peer, ours) = duplex(room);
-        (peer, Connection::with_patience(ours, SHORT))
+        (peer, TimedStream::with_patience(ours, SHORT))
     }
 
     #[actix_web::test]
@@ -130,9 +130,9 @@ mod tests {
             }
         };
         let read = async {
-            let begun = Instant::now();
+            let started = Instant::now();
             while ours.read(&mut buffer).await.expect("a stream") > 0 {}
-            begun.elapsed()
+            started.elapsed()
         };
         let ((), elapsed) = tokio::join!(trickle, read);
         assert!(elapsed < 2 * SHORT, "{elapsed:?}");

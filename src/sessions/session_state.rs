@@ -16,7 +16,7 @@ use crate::database::schema::{former_secrets, roles, sessions, signing_keys, use
 use crate::database::{now, transaction};
 use crate::tokens::ended::Ended;
 use crate::tokens::names::Names;
-use crate::tokens::owner::{Holder, UserStatus, holder_columns};
+use crate::tokens::owner::{Owner, UserStatus, owner_columns};
 
 /// The columns of an end, which are both NULL before it.
 type EndColumns = (Option<DateTime<Utc>>, Option<EndReason>);
@@ -34,7 +34,7 @@ macro_rules! of_superseded {
 
 /// The reason why an authorized caller may no longer act.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Lapse {
+pub enum Invalidation {
     /// The session was ended.
     SessionEnded(Ended<EndReason>),
     /// The session does not exist.
@@ -47,18 +47,18 @@ pub enum Lapse {
 
 /// The outcome of a change for which the password was verified.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verified<T> {
+pub enum VerifiedChange<T> {
     /// The change was made.
     Done(T),
     /// The user's password hash is no longer the one that was verified. Verify the password again.
     Outdated,
     /// The caller may no longer make the change.
-    Lapsed(Lapse),
+    Invalidated(Invalidation),
 }
 
 /// The current state of a session and its user.
 #[derive(Clone, Debug)]
-pub struct Standing {
+pub struct SessionState {
     /// The session's end, if it was ended.
     pub ended: Option<Ended<EndReason>>,
     /// The end of the session's lifetime.
@@ -66,14 +66,14 @@ pub struct Standing {
     /// The scope that the sign-in requested. `None` means all of the user's permissions.
     pub scope: Option<Names>,
     /// `None` if the account was deleted.
-    pub user: Option<Holder>,
+    pub user: Option<Owner>,
     /// The generations whose access tokens a step-up replaced, with the times from which they are refused.
-    pub replaced: Box<[Replaced]>,
+    pub replaced: Box<[ReplacedTokens]>,
 }
 
 /// Access tokens of a session that a step-up has replaced, after the new ones arrived at the client.
 #[derive(Clone, Copy, Debug)]
-pub struct Replaced {
+pub struct ReplacedTokens {
     /// The first generation that is not replaced.
     pub before: i32,
     /// The end of the grace period, by the database's clock.
@@ -82,20 +82,20 @@ pub struct Replaced {
     over_from: Instant,
 }
 
-impl Standing {
+impl SessionState {
     /// Returns the end of the grace period of a generation's access tokens, if they were replaced and it has
     /// passed.
     #[must_use]
     pub fn replaced_at(&self, generation: i32) -> Option<DateTime<Utc>> {
         let now = Instant::now();
-        let is_over = |replaced: &&Replaced| generation < replaced.before && replaced.over_from <= now;
+        let is_over = |replaced: &&ReplacedTokens| generation < replaced.before && replaced.over_from <= now;
         self.replaced.iter().find(is_over).map(|replaced| replaced.over_at)
     }
 }
 
 /// The state of a browser's session, found by its cookie.
 #[derive(Clone, Debug)]
-pub struct BrowserStanding {
+pub struct BrowserSessionState {
     /// The session's ID.
     pub id: Uuid,
     /// SHA-256 of the key of the cookie that was presented.
@@ -109,7 +109,7 @@ pub struct BrowserStanding {
     /// The time until the session expires, by the same clock.
     pub left: Duration,
     /// Its `expires_at` is the earlier of the idle end and the end of the lifetime.
-    pub standing: Standing,
+    pub state: SessionState,
 }
 
 /// A cookie that a step-up or a change of the password replaced.
@@ -124,36 +124,36 @@ pub struct FormerCookie {
 
 /// Returns the browser's session whose cookie has, or had, this digest. If `is_presented`, the grace period
 /// of earlier cookies starts, once.
-pub fn find_browser_standing(
+pub fn find_browser_state(
     connection: &mut PgConnection,
     cookie_digest: &CookieDigest,
     grace: Duration,
     is_presented: bool,
-) -> QueryResult<Option<BrowserStanding>> {
+) -> QueryResult<Option<BrowserSessionState>> {
     let found = match find_by_cookie(connection, cookie_digest)? {
         Some(found) => Some(found),
         None => find_by_former_cookie(connection, cookie_digest, grace)?,
     };
-    let Some((standing, successor, awaits)) = found else { return Ok(None) };
-    if awaits && is_presented && standing.former.is_none_or(|former| !former.is_over) {
-        let id = standing.id;
+    let Some((current, successor, awaits)) = found else { return Ok(None) };
+    if awaits && is_presented && current.former.is_none_or(|former| !former.is_over) {
+        let id = current.id;
         transaction(connection, |connection| {
             // The lock serialises requests that present the cookie at the same time.
             sessions::table.find(id).select(sessions::id).for_no_key_update().first::<Uuid>(connection)?;
             if renewal::supersede(connection, id, successor)? {
-                renewal::announce(connection, id)?;
+                renewal::publish(connection, id)?;
             }
             Ok(())
         })?;
     }
-    Ok(Some(standing))
+    Ok(Some(current))
 }
 
 type BrowserTimes = (DateTime<Utc>, DateTime<Utc>, Option<DateTime<Utc>>, DateTime<Utc>);
-type BrowserRow = (Uuid, BrowserTimes, EndColumns, Option<Holder>);
+type BrowserRow = (Uuid, BrowserTimes, EndColumns, Option<Owner>);
 /// A session, the number of a former cookie, and whether earlier cookies exist whose grace period has not
 /// started.
-type FoundBrowser = (BrowserStanding, Option<i32>, bool);
+type FoundBrowser = (BrowserSessionState, Option<i32>, bool);
 
 /// The columns of a [`BrowserRow`].
 macro_rules! browser_columns {
@@ -162,7 +162,7 @@ macro_rules! browser_columns {
             sessions::id,
             (sessions::auth_time, sessions::expires_at, browser_idle_end(), now()),
             (sessions::ended_at, sessions::ended_reason),
-            holder_columns!(),
+            owner_columns!(),
         )
     };
 }
@@ -176,7 +176,7 @@ fn find_by_cookie(connection: &mut PgConnection, digest: &CookieDigest) -> Query
         .select((browser_columns!(), exists(awaiting)))
         .first(connection)
         .optional()?;
-    Ok(row.map(|(row, awaits)| (browser_standing(row, digest, None), None, awaits)))
+    Ok(row.map(|(row, awaits)| (browser_session_state(row, digest, None), None, awaits)))
 }
 
 fn find_by_former_cookie(
@@ -213,24 +213,24 @@ fn find_by_former_cookie(
         let is_over = is_over || left.is_some_and(|left| left.is_zero());
         let row = (id, (auth_time, ends, idle_ends, now), ended, user);
         let former = FormerCookie { replaced_at, is_over, left };
-        (browser_standing(row, digest, Some(former)), Some(successor), awaits)
+        (browser_session_state(row, digest, Some(former)), Some(successor), awaits)
     }))
 }
 
-fn browser_standing(
+fn browser_session_state(
     (id, (auth_time, ends, idle_ends, now), (at, why), user): BrowserRow,
     cookie_digest: &CookieDigest,
     former: Option<FormerCookie>,
-) -> BrowserStanding {
+) -> BrowserSessionState {
     let expires_at = idle_ends.map_or(ends, |idle_ends| ends.min(idle_ends));
-    BrowserStanding {
+    BrowserSessionState {
         id,
         cookie_digest: *cookie_digest,
         former,
         auth_time,
         expired_at: (expires_at <= now).then_some(expires_at),
         left: (expires_at - now).to_std().unwrap_or_default(),
-        standing: Standing {
+        state: SessionState {
             ended: Ended::of_columns(at, why),
             expires_at,
             scope: None,
@@ -242,15 +242,15 @@ fn browser_standing(
 
 /// Returns the time when the access token's signing key was revoked and the session's state, in one round
 /// trip.
-pub fn find_standing(
+pub fn find_state(
     connection: &mut PgConnection,
     id: Uuid,
     kid: &str,
     grace: Duration,
-) -> QueryResult<(Option<DateTime<Utc>>, Option<Standing>)> {
+) -> QueryResult<(Option<DateTime<Utc>>, Option<SessionState>)> {
     type Superseded = (Vec<i32>, Vec<DateTime<Utc>>, DateTime<Utc>);
     type Row =
-        (Option<DateTime<Utc>>, EndColumns, DateTime<Utc>, Option<Vec<String>>, Option<Holder>, Superseded);
+        (Option<DateTime<Utc>>, EndColumns, DateTime<Utc>, Option<Vec<String>>, Option<Owner>, Superseded);
     let key_revoked_at =
         signing_keys::table.filter(signing_keys::kid.eq(kid)).select(signing_keys::revoked_at).single_value();
     let row: Option<Row> = sessions::table
@@ -261,7 +261,7 @@ pub fn find_standing(
             (sessions::ended_at, sessions::ended_reason),
             sessions::expires_at,
             sessions::scope,
-            holder_columns!(),
+            owner_columns!(),
             (
                 sql::<Array<Integer>>(concat!("ARRAY(SELECT f.successor", of_superseded!())),
                 sql::<Array<Timestamptz>>(concat!("ARRAY(SELECT f.superseded_at", of_superseded!())),
@@ -275,12 +275,12 @@ pub fn find_standing(
         let replaced = successors.into_iter().zip(times).map(|(before, at)| {
             let over_at = at + delta(grace);
             let left = (over_at - now).to_std().unwrap_or_default();
-            Replaced { before, over_at, over_from: Instant::now() + left.min(MOST_LEFT) }
+            ReplacedTokens { before, over_at, over_from: Instant::now() + left.min(MOST_LEFT) }
         });
         let (scope, replaced) = (scope.map(Names::from), replaced.collect());
         (
             key_revoked_at,
-            Some(Standing { ended: Ended::of_columns(at, why), expires_at, scope, user, replaced }),
+            Some(SessionState { ended: Ended::of_columns(at, why), expires_at, scope, user, replaced }),
         )
     }))
 }
@@ -288,11 +288,11 @@ pub fn find_standing(
 /// Checks again, in the caller's transaction, whether a user may still act in their session. Returns `None`
 /// if they may. The user's row stays locked until the transaction ends, which serialises it with changes of
 /// the password and deletions.
-pub fn find_lapse(
+pub fn find_invalidation(
     connection: &mut PgConnection,
     user_id: Uuid,
     session_id: Option<Uuid>,
-) -> QueryResult<Option<Lapse>> {
+) -> QueryResult<Option<Invalidation>> {
     let status: Option<UserStatus> =
         users::table.find(user_id).select(users::status).for_no_key_update().first(connection).optional()?;
     let session = match session_id {
@@ -300,10 +300,10 @@ pub fn find_lapse(
         None => SessionEnd::Live,
     };
     Ok(match (session, status) {
-        (SessionEnd::Ended(ended), _) => Some(Lapse::SessionEnded(ended)),
-        (_, None) => Some(Lapse::AccountDeleted),
-        (SessionEnd::Unknown, _) => Some(Lapse::SessionUnknown),
-        (SessionEnd::Live, Some(status)) => (!status.is_active()).then_some(Lapse::AccountDisabled),
+        (SessionEnd::Ended(ended), _) => Some(Invalidation::SessionEnded(ended)),
+        (_, None) => Some(Invalidation::AccountDeleted),
+        (SessionEnd::Unknown, _) => Some(Invalidation::SessionUnknown),
+        (SessionEnd::Live, Some(status)) => (!status.is_active()).then_some(Invalidation::AccountDisabled),
     })
 }
 

@@ -8,7 +8,7 @@ use nix::sys::signal::Signal;
 use crate::drill::{Drill, Setup, rounds};
 use crate::load::{Mix, on_a_runtime};
 use crate::node::PASSWORD;
-use crate::proxy::Way;
+use crate::proxy::Behaviour;
 use crate::wire::Connection;
 
 /// The time from a node's start to its first answer, on a busy machine.
@@ -25,10 +25,10 @@ fn a_node_killed_at_any_point_loses_nothing_and_signs_nobody_out() {
         drill.round(|drill| {
             let victim = number % drill.nodes.len();
             drill.nodes[victim].kill();
-            let begun = Instant::now();
+            let started = Instant::now();
             drill.nodes[victim].start();
             drill.nodes[victim].wait_until_ready();
-            begun
+            started
         });
     }
     drill.end();
@@ -45,28 +45,28 @@ async fn sign_in(address: &str) -> u16 {
 /// Stops the last of two nodes, and starts it again.
 fn stop_and_start(drill: &mut Drill) -> Instant {
     // Requests take a while.
-    drill.proxy.set(Way::Delay(Duration::from_millis(100)));
+    drill.proxy.set(Behaviour::Delay(Duration::from_millis(100)));
     let node = &mut drill.nodes[1];
     let address = node.address.clone();
     node.signal(Signal::SIGTERM);
-    let begun = Instant::now();
+    let started = Instant::now();
     while node.readiness().0 != 503 {
-        assert!(begun.elapsed() < Duration::from_secs(2), "it is still ready");
+        assert!(started.elapsed() < Duration::from_secs(2), "it is still ready");
         std::thread::sleep(Duration::from_millis(5));
     }
     // These requests are still running when the server closes its socket. They are served one after the
     // other, so the last may miss its deadline and get a 503.
     let answers = on_a_runtime(join_all((0..3).map(|_| sign_in(&address))));
     assert!(answers.iter().all(|status| [200, 503].contains(status)), "{answers:?}");
-    assert!(begun.elapsed() > Duration::from_secs(2), "they were in flight");
+    assert!(started.elapsed() > Duration::from_secs(2), "they were in flight");
     let status = node.wait();
     assert!(status.success(), "{status}: {}", node.said());
-    assert!(begun.elapsed() < STOP, "{:?}", begun.elapsed());
-    drill.proxy.set(Way::Pass);
-    let begun = Instant::now();
+    assert!(started.elapsed() < STOP, "{:?}", started.elapsed());
+    drill.proxy.set(Behaviour::Pass);
+    let started = Instant::now();
     drill.nodes[1].start();
     drill.nodes[1].wait_until_ready();
-    begun
+    started
 }
 
 #[test]

@@ -9,22 +9,22 @@ use std::time::{Duration, Instant};
 use quick_cache::sync::Cache;
 use uuid::Uuid;
 
-use super::reapply::repeat_what_is_lost;
+use super::reapply::reapply_lost;
 use super::tickets::{NAMED_FOR, Named, Ticket, Tickets};
 use crate::database::database_clock::DatabaseClock;
 use crate::database::feed::{Feed, Follower};
 use crate::database::{Connection, QueryError};
 use crate::digest::Digest;
 use crate::secret_key::SecretKeys;
-use crate::sessions::{BrowserStanding, CookieDigest, Standing};
+use crate::sessions::{BrowserSessionState, CookieDigest, SessionState};
 use crate::tokens::access_token::Signed;
 use crate::tokens::ended::Ended;
-use crate::tokens::key_ring::Keys;
+use crate::tokens::key_ring::SharedKeyRing;
 use crate::tokens::names::Names;
 use crate::tokens::owner::AccountChange;
-use crate::tokens::personal_token::TokenStanding;
-use crate::tokens::recent::Recent;
-use crate::tokens::revocation::{self, Bookmark, News, Revoked};
+use crate::tokens::personal_token::PersonalTokenState;
+use crate::tokens::recently_revoked::RecentlyRevoked;
+use crate::tokens::revocation::{self, Bookmark, FeedEvent, Revocation};
 
 /// A browser's session is cached for this long at most. Each use extends the session, also on other nodes,
 /// and the feed does not publish that.
@@ -47,31 +47,31 @@ pub enum CachedToken {
 }
 
 /// A cached value and the time until which it is valid.
-type Held<T> = (Arc<T>, Instant);
+type CachedUntil<T> = (Arc<T>, Instant);
 
 /// The cache of a node. Each part has a bounded number of entries, and the least used ones are dropped.
-pub struct Memory {
+pub struct NodeCache {
     feed: Feed,
     /// Access tokens with a valid signature, by their digests.
     signed: Cache<Digest, Arc<Signed>>,
     /// Access tokens with an invalid signature.
     forged: Cache<Digest, ()>,
-    sessions: Cache<Uuid, Arc<Standing>>,
+    sessions: Cache<Uuid, Arc<SessionState>>,
     /// The session of each cookie.
     cookies: Cache<CookieDigest, BrowserKey>,
-    browsers: Cache<BrowserKey, Held<BrowserStanding>>,
+    browsers: Cache<BrowserKey, CachedUntil<BrowserSessionState>>,
     /// The ID of each personal token, by its digest.
     personal_digests: Cache<Digest, Uuid>,
-    personal_tokens: Cache<Uuid, Held<TokenStanding>>,
+    personal_tokens: Cache<Uuid, CachedUntil<PersonalTokenState>>,
     /// By the user's ID and the token's version.
     raised: Cache<(Uuid, i64), Raised>,
     /// The permissions of the few roles and the scopes in use. Each list is stored once.
     names: Cache<Names, Names>,
     tickets: Tickets,
-    recent: RwLock<Recent>,
+    recently_revoked: RwLock<RecentlyRevoked>,
 }
 
-impl Memory {
+impl NodeCache {
     /// Creates a cache for up to `entries` of each kind.
     #[must_use]
     pub fn new(feed: Feed, entries: usize) -> Self {
@@ -88,7 +88,7 @@ impl Memory {
             raised: Cache::new(small),
             names: Cache::new(small),
             tickets: Tickets::default(),
-            recent: RwLock::default(),
+            recently_revoked: RwLock::default(),
         }
     }
 
@@ -110,7 +110,7 @@ impl Memory {
 
     /// Caches the result of verifying an access token's signature. It stays true, so the feed does not evict
     /// it.
-    pub fn remember_access_token(&self, digest: Digest, verified: CachedToken) {
+    pub fn insert_access_token(&self, digest: Digest, verified: CachedToken) {
         match verified {
             CachedToken::Genuine(signed) => self.signed.insert(digest, signed),
             CachedToken::Forged => self.forged.insert(digest, ()),
@@ -119,21 +119,21 @@ impl Memory {
 
     /// Returns the cached state of an API client's session.
     #[must_use]
-    pub fn session(&self, id: Uuid) -> Option<Arc<Standing>> {
+    pub fn session(&self, id: Uuid) -> Option<Arc<SessionState>> {
         self.live(&self.sessions, &id)
     }
 
     /// Returns the cached state of a browser's session, if it was found by this cookie.
     #[must_use]
-    pub fn browser(&self, cookie: &CookieDigest) -> Option<Arc<BrowserStanding>> {
-        let standing = self.held(&self.browsers, &self.cookies.get(cookie)?)?;
-        (standing.cookie_digest == *cookie).then_some(standing)
+    pub fn browser(&self, cookie: &CookieDigest) -> Option<Arc<BrowserSessionState>> {
+        let current = self.unexpired(&self.browsers, &self.cookies.get(cookie)?)?;
+        (current.cookie_digest == *cookie).then_some(current)
     }
 
     /// Returns the cached state of a personal token.
     #[must_use]
-    pub fn personal_token(&self, digest: &Digest) -> Option<Arc<TokenStanding>> {
-        self.held(&self.personal_tokens, &self.personal_digests.get(digest)?)
+    pub fn personal_token(&self, digest: &Digest) -> Option<Arc<PersonalTokenState>> {
+        self.unexpired(&self.personal_tokens, &self.personal_digests.get(digest)?)
     }
 
     /// Returns the cached time and reason of the first increase of a user's version past this one.
@@ -146,7 +146,7 @@ impl Memory {
         if self.feed.is_live() { cache.get(key) } else { None }
     }
 
-    fn held<K: Hash + Eq, T>(&self, cache: &Cache<K, Held<T>>, key: &K) -> Option<Arc<T>> {
+    fn unexpired<K: Hash + Eq, T>(&self, cache: &Cache<K, CachedUntil<T>>, key: &K) -> Option<Arc<T>> {
         let (value, until) = self.live(cache, key)?;
         (Instant::now() < until).then_some(value)
     }
@@ -160,41 +160,41 @@ impl Memory {
     }
 
     /// Caches the state of an API client's session.
-    pub fn remember_session(&self, ticket: Ticket, id: Uuid, standing: &Arc<Standing>) {
-        let user_id = standing.user.as_ref().map(|user| user.id);
-        self.tickets.fill(ticket, [Some(id), user_id], || self.sessions.insert(id, Arc::clone(standing)));
+    pub fn insert_session(&self, ticket: Ticket, id: Uuid, current: &Arc<SessionState>) {
+        let user_id = current.user.as_ref().map(|user| user.id);
+        self.tickets.fill(ticket, [Some(id), user_id], || self.sessions.insert(id, Arc::clone(current)));
     }
 
     /// Caches the state of a browser's session. `good_for` is the time until it expires if it is not used, or
     /// until a replaced cookie is refused.
-    pub fn remember_browser(&self, ticket: Ticket, standing: &Arc<BrowserStanding>, good_for: Duration) {
-        let (id, user_id) = (standing.id, standing.standing.user.as_ref().map(|user| user.id));
-        let key = (id, standing.former.is_some());
-        let held = (Arc::clone(standing), Instant::now() + good_for.min(BROWSER_FOR));
+    pub fn insert_browser(&self, ticket: Ticket, current: &Arc<BrowserSessionState>, ttl: Duration) {
+        let (id, user_id) = (current.id, current.state.user.as_ref().map(|user| user.id));
+        let key = (id, current.former.is_some());
+        let entry = (Arc::clone(current), Instant::now() + ttl.min(BROWSER_FOR));
         self.tickets.fill(ticket, [Some(id), user_id], || {
-            self.browsers.insert(key, held);
-            self.cookies.insert(standing.cookie_digest, key);
+            self.browsers.insert(key, entry);
+            self.cookies.insert(current.cookie_digest, key);
         });
     }
 
     /// Caches the state of a personal token until it expires.
-    pub fn remember_personal_token(
+    pub fn insert_personal_token(
         &self,
         ticket: Ticket,
         digest: Digest,
-        standing: &Arc<TokenStanding>,
-        good_for: Duration,
+        current: &Arc<PersonalTokenState>,
+        ttl: Duration,
     ) {
-        let (id, user_id) = (standing.id, standing.user.as_ref().map(|user| user.id));
-        let until = Instant::now().checked_add(good_for).unwrap_or_else(|| Instant::now() + NAMED_FOR);
+        let (id, user_id) = (current.id, current.user.as_ref().map(|user| user.id));
+        let until = Instant::now().checked_add(ttl).unwrap_or_else(|| Instant::now() + NAMED_FOR);
         self.tickets.fill(ticket, [Some(id), user_id], || {
-            self.personal_tokens.insert(id, (Arc::clone(standing), until));
+            self.personal_tokens.insert(id, (Arc::clone(current), until));
             self.personal_digests.insert(digest, id);
         });
     }
 
     /// Caches when and why a user's version was increased.
-    pub fn remember_raised(&self, ticket: Ticket, user_id: Uuid, version: i64, raised: &Raised) {
+    pub fn insert_raised(&self, ticket: Ticket, user_id: Uuid, version: i64, raised: &Raised) {
         self.tickets.fill(ticket, [None, Some(user_id)], || {
             self.raised.insert((user_id, version), raised.clone());
         });
@@ -204,58 +204,58 @@ impl Memory {
     /// it.
     #[must_use]
     pub fn ended(&self, id: Uuid) -> Option<Ended<String>> {
-        self.recent.read().unwrap_or_else(PoisonError::into_inner).ended(id)
+        self.recently_revoked.read().unwrap_or_else(PoisonError::into_inner).ended(id)
     }
 
     /// Evicts the entries that the feed's events concern.
-    pub fn apply(&self, news: &[News]) {
-        self.recent.write().unwrap_or_else(PoisonError::into_inner).note(news);
-        self.tickets.evict(|named| self.evict(news, named));
+    pub fn apply(&self, events: &[FeedEvent]) {
+        self.recently_revoked.write().unwrap_or_else(PoisonError::into_inner).record(events);
+        self.tickets.evict(|named| self.evict(events, named));
     }
 
-    fn evict(&self, news: &[News], named: &mut Named) {
+    fn evict(&self, events: &[FeedEvent], named: &mut Named) {
         let mut users = HashSet::new();
-        for News { revoked, .. } in news {
+        for FeedEvent { revoked, .. } in events {
             match revoked {
-                Revoked::Session(id) | Revoked::SessionChanged(id) => {
+                Revocation::Session(id) | Revocation::SessionChanged(id) => {
                     named.name(*id);
                     self.sessions.remove(id);
                     self.browsers.remove(&(*id, false));
                     self.browsers.remove(&(*id, true));
                 }
-                Revoked::PersonalToken(id) => {
+                Revocation::PersonalToken(id) => {
                     named.name(*id);
                     self.personal_tokens.remove(id);
                 }
-                Revoked::UserBelow(id, _) | Revoked::UserChanged(id) => {
+                Revocation::UserBelow(id, _) | Revocation::UserChanged(id) => {
                     named.name(*id);
                     users.insert(*id);
                 }
                 // The key ring is reloaded instead.
-                Revoked::Key(_) => {}
-                Revoked::Everything => self.forget_all(named),
+                Revocation::Key(_) => {}
+                Revocation::Everything => self.evict_all(named),
             }
         }
         if !users.is_empty() {
-            self.forget_users(&users);
+            self.evict_users(&users);
         }
     }
 
     /// Evicts all entries of these users. This is rare enough to scan the caches.
-    fn forget_users(&self, users: &HashSet<Uuid>) {
+    fn evict_users(&self, users: &HashSet<Uuid>) {
         let is_other = |id: Option<Uuid>| id.is_none_or(|id| !users.contains(&id));
-        self.sessions.retain(|_, standing| is_other(standing.user.as_ref().map(|user| user.id)));
-        self.browsers.retain(|_, (held, _)| is_other(held.standing.user.as_ref().map(|user| user.id)));
-        self.personal_tokens.retain(|_, (held, _)| is_other(held.user.as_ref().map(|user| user.id)));
+        self.sessions.retain(|_, current| is_other(current.user.as_ref().map(|user| user.id)));
+        self.browsers.retain(|_, (entry, _)| is_other(entry.state.user.as_ref().map(|user| user.id)));
+        self.personal_tokens.retain(|_, (entry, _)| is_other(entry.user.as_ref().map(|user| user.id)));
         self.raised.retain(|(id, _), _| is_other(Some(*id)));
     }
 
     /// Evicts the state of all sessions, personal tokens and users.
-    pub fn forget(&self) {
-        self.tickets.evict(|named| self.forget_all(named));
+    pub fn clear(&self) {
+        self.tickets.evict(|named| self.evict_all(named));
     }
 
-    fn forget_all(&self, named: &mut Named) {
+    fn evict_all(&self, named: &mut Named) {
         named.name_everything();
         self.sessions.clear();
         self.browsers.clear();
@@ -277,23 +277,23 @@ impl Memory {
 }
 
 /// Follows the feed. It updates the cache, the key ring and the database clock.
-pub struct Reader {
-    memory: Arc<Memory>,
-    keys: Keys,
+pub struct CacheFollower {
+    cache: Arc<NodeCache>,
+    keys: SharedKeyRing,
     secret_keys: SecretKeys,
     database_clock: DatabaseClock,
     bookmark: Option<Bookmark>,
 }
 
-impl Reader {
+impl CacheFollower {
     #[must_use]
     pub fn new(
-        memory: Arc<Memory>,
-        keys: Keys,
+        cache: Arc<NodeCache>,
+        keys: SharedKeyRing,
         secret_keys: SecretKeys,
         database_clock: DatabaseClock,
     ) -> Self {
-        Self { memory, keys, secret_keys, database_clock, bookmark: None }
+        Self { cache, keys, secret_keys, database_clock, bookmark: None }
     }
 
     fn reload_keys(&self, connection: &mut Connection) -> Result<(), QueryError> {
@@ -302,29 +302,30 @@ impl Reader {
     }
 }
 
-impl Follower for Reader {
+impl Follower for CacheFollower {
     fn read(&mut self, connection: &mut Connection) -> Result<(), QueryError> {
         let started_at = self.database_clock.elapsed();
         let reading = revocation::read(connection, self.bookmark.as_ref())?;
         self.database_clock.set(reading.time, started_at);
-        match &reading.news {
+        match &reading.events {
             None => {
-                self.memory.forget();
-                let recent = self.memory.recent.read().unwrap_or_else(PoisonError::into_inner);
-                repeat_what_is_lost(connection, &recent, &self.secret_keys)?;
-                drop(recent);
+                self.cache.clear();
+                let recently_revoked =
+                    self.cache.recently_revoked.read().unwrap_or_else(PoisonError::into_inner);
+                reapply_lost(connection, &recently_revoked, &self.secret_keys)?;
+                drop(recently_revoked);
                 self.reload_keys(connection)?;
                 metrics::counter!("doorward_feed_begun_total").increment(1);
             }
-            Some(news) if news.is_empty() => {}
-            Some(news) => {
+            Some(events) if events.is_empty() => {}
+            Some(events) => {
                 let concerns_keys =
-                    |news: &News| matches!(news.revoked, Revoked::Key(_) | Revoked::Everything);
-                if news.iter().any(concerns_keys) {
+                    |event: &FeedEvent| matches!(event.revoked, Revocation::Key(_) | Revocation::Everything);
+                if events.iter().any(concerns_keys) {
                     self.reload_keys(connection)?;
                 }
-                self.memory.apply(news);
-                for News { age, .. } in news {
+                self.cache.apply(events);
+                for FeedEvent { age, .. } in events {
                     metrics::histogram!("doorward_feed_lag_seconds").record(age.as_secs_f64());
                 }
             }
@@ -333,9 +334,9 @@ impl Follower for Reader {
         Ok(())
     }
 
-    fn begin_anew(&mut self) {
+    fn restart(&mut self) {
         self.bookmark = None;
-        self.memory.forget();
+        self.cache.clear();
     }
 }
 
@@ -346,12 +347,12 @@ mod tests {
     use super::*;
     use crate::tokens::signing_key::KeyRing;
 
-    fn memory() -> Memory {
-        Memory::new(Feed::default(), 100)
+    fn cache() -> NodeCache {
+        NodeCache::new(Feed::default(), 100)
     }
 
-    fn standing() -> Arc<Standing> {
-        Arc::new(Standing {
+    fn session_state() -> Arc<SessionState> {
+        Arc::new(SessionState {
             ended: None,
             expires_at: DateTime::UNIX_EPOCH,
             scope: None,
@@ -362,37 +363,48 @@ mod tests {
 
     #[test]
     fn an_answer_that_was_asked_for_before_everything_was_forgotten_is_not_remembered() {
-        let (memory, id) = (memory(), crate::random::id());
-        let told: fn(&Memory) = |memory| {
+        let (cache, id) = (cache(), crate::random::id());
+        let told: fn(&NodeCache) = |cache| {
             let (revoked_at, matters_until) = (DateTime::UNIX_EPOCH, DateTime::UNIX_EPOCH);
             let (age, reason) = (Duration::ZERO, "database_restored".to_owned());
-            memory.apply(&[News { revoked: Revoked::Everything, age, reason, revoked_at, matters_until }]);
+            cache.apply(&[FeedEvent {
+                revoked: Revocation::Everything,
+                age,
+                reason,
+                revoked_at,
+                matters_until,
+            }]);
         };
-        for forget in [Memory::forget, told] {
-            let before = memory.tickets.draw();
-            forget(&memory);
-            memory.remember_session(before, id, &standing());
-            assert!(memory.sessions.get(&id).is_none());
-            memory.remember_session(memory.tickets.draw(), id, &standing());
-            assert!(memory.sessions.get(&id).is_some());
+        for forget in [NodeCache::clear, told] {
+            let before = cache.tickets.draw();
+            forget(&cache);
+            cache.insert_session(before, id, &session_state());
+            assert!(cache.sessions.get(&id).is_none());
+            cache.insert_session(cache.tickets.draw(), id, &session_state());
+            assert!(cache.sessions.get(&id).is_some());
         }
     }
 
     #[test]
     fn whoever_begins_to_follow_anew_remembers_nothing_from_before() {
-        let (memory, id) = (Arc::new(memory()), crate::random::id());
-        memory.remember_session(memory.tickets.draw(), id, &standing());
+        let (cache, id) = (Arc::new(cache()), crate::random::id());
+        cache.insert_session(cache.tickets.draw(), id, &session_state());
         let secret_keys = SecretKeys::derive(["a key of at least thirty-two characters"]).expect("one");
         let clock = DatabaseClock::new(&crate::clock::Clock::default());
-        let mut reader = Reader::new(Arc::clone(&memory), Keys::new(KeyRing::default()), secret_keys, clock);
-        reader.begin_anew();
-        assert!(memory.sessions.get(&id).is_none());
+        let mut follower = CacheFollower::new(
+            Arc::clone(&cache),
+            SharedKeyRing::new(KeyRing::default()),
+            secret_keys,
+            clock,
+        );
+        follower.restart();
+        assert!(cache.sessions.get(&id).is_none());
     }
 
     #[test]
     fn a_personal_token_that_outlives_what_a_clock_can_tell_is_remembered_for_a_while() {
-        let (memory, id) = (memory(), crate::random::id());
-        let standing = Arc::new(TokenStanding {
+        let (cache, id) = (cache(), crate::random::id());
+        let current = Arc::new(PersonalTokenState {
             id,
             scope: Names::from(Vec::new()),
             expires_at: DateTime::<Utc>::MAX_UTC,
@@ -402,9 +414,9 @@ mod tests {
             user: None,
         });
         let digest = Digest::from([7; 32]);
-        memory.remember_personal_token(memory.tickets.draw(), digest, &standing, standing.left);
-        let (_, until) = memory.personal_tokens.get(&id).expect("it is remembered");
+        cache.insert_personal_token(cache.tickets.draw(), digest, &current, current.left);
+        let (_, until) = cache.personal_tokens.get(&id).expect("it is remembered");
         assert!(until > Instant::now() && until <= Instant::now() + NAMED_FOR);
-        assert_eq!(memory.personal_digests.get(&digest), Some(id));
+        assert_eq!(cache.personal_digests.get(&digest), Some(id));
     }
 }

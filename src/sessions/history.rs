@@ -15,7 +15,7 @@ use crate::tokens::owner::UserStatus;
 
 /// The history of a session.
 #[derive(Clone, Debug)]
-pub struct SessionLife {
+pub struct SessionHistory {
     pub id: Uuid,
     /// `None` if the account was deleted.
     pub user_id: Option<Uuid>,
@@ -50,11 +50,11 @@ type Row = (Of, Times, EndColumns, User, Refresh);
 
 /// Returns the history of a session. With a digest, it returns the history only if the session's refresh
 /// token has, or had, random bytes with this SHA-256.
-pub fn find_life(
+pub fn find_history(
     connection: &mut PgConnection,
     id: Uuid,
     secret_digest: Option<Digest>,
-) -> QueryResult<Option<SessionLife>> {
+) -> QueryResult<Option<SessionHistory>> {
     let mut query = sessions::table
         .left_join(users::table)
         .left_join(refresh_tokens::table)
@@ -92,7 +92,7 @@ pub fn find_life(
 
 /// Builds the history from a session's row. `former` has the time of replacement and the rotation times of
 /// each former secret.
-fn read(row: Row, former: Vec<(DateTime<Utc>, Vec<DateTime<Utc>>)>) -> SessionLife {
+fn read(row: Row, former: Vec<(DateTime<Utc>, Vec<DateTime<Utc>>)>) -> SessionHistory {
     let (of, times, (ended_at, reason), user, refresh) = row;
     let rotated_before = former.iter().filter_map(|(_, rotated)| rotated.first().copied()).max();
     let renewed_at = former.into_iter().map(|(replaced_at, _)| replaced_at).collect();
@@ -105,7 +105,7 @@ fn read(row: Row, former: Vec<(DateTime<Utc>, Vec<DateTime<Utc>>)>) -> SessionLi
     });
     let rotated = refreshed.and_then(|(_, last)| last);
     let expires_at = idle_ends.map_or(ends, |idle_ends| ends.min(idle_ends));
-    SessionLife {
+    SessionHistory {
         id,
         user_id: user.as_ref().map(|(id, ..)| *id),
         username: user.as_ref().map(|(_, name, _)| name.clone()),

@@ -1,6 +1,6 @@
 //! Mistakes of client developers. Each is named, and nothing that may be secret is repeated or stored.
 
-use doorward::config::Origin;
+use doorward::config::WebOrigin;
 use reqwest::Method;
 use serde_json::json;
 
@@ -8,7 +8,7 @@ use crate::support::{Browser, PASSWORD, PUBLIC_URL, World};
 
 /// Returns whether any stored refusal contains this text.
 async fn keeps(world: &World, text: &str) -> bool {
-    world.services.recorder.kept_refusals.flush(&world.services.core.database).await.expect("the database");
+    world.state.recorder.kept_refusals.flush(&world.state.core.database).await.expect("the database");
     world.count(&format!("SELECT count(*) FROM refusals AS r WHERE r::text LIKE '%{text}%'")) > 0
 }
 
@@ -90,7 +90,7 @@ async fn form_of_another_origin_is_told_both_origins() {
 #[actix_web::test]
 async fn preflight_refusal_names_origin_method_or_header() {
     let world = World::with(|settings| {
-        settings.cors_origins = vec![Origin::read("https://app.example").expect("an origin")];
+        settings.cors_origins = vec![WebOrigin::read("https://app.example").expect("an origin")];
     })
     .await;
     let preflight = |origin: &str, method: &str, headers: &str| {
@@ -295,7 +295,7 @@ async fn pages_take_no_authorization_header() {
 #[actix_web::test]
 async fn unsafe_basic_request_of_another_origin_is_refused() {
     let world = World::with(|settings| {
-        settings.cors_origins = vec![Origin::read("https://app.example").expect("an origin")];
+        settings.cors_origins = vec![WebOrigin::read("https://app.example").expect("an origin")];
     })
     .await;
     let alice = world.signed_in("alice", "member").await;

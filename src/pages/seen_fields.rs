@@ -2,7 +2,7 @@
 
 use crate::http::request::Form;
 use crate::operations::user_tag::Expected;
-use crate::users::seen::Seen;
+use crate::users::edit_tag::SeenFields;
 
 /// Reads the fields. The macro `seen` in fields.html writes them.
 #[must_use]
@@ -11,7 +11,7 @@ pub fn read(sent: &Form) -> Expected {
         let username = sent.field("seen_username")?.to_owned();
         let email = Some(sent.field("seen_email")?.to_owned()).filter(|email| !email.is_empty());
         let [role, status] = ["seen_role", "seen_status"].map(|name| sent.field(name).map(str::to_owned));
-        Some(Seen { username, email, role, status })
+        Some(SeenFields { username, email, role, status })
     };
     Expected::Shown(seen())
 }

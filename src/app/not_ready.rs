@@ -13,7 +13,7 @@ use crate::api::health;
 use crate::config::SimplejwtRoutes;
 use crate::database::DatabaseError;
 use crate::http::routing::Endpoint;
-use crate::refusal::{Problem, Rendering};
+use crate::refusal::{Refusal, RenderContext};
 
 /// The seconds that running requests get once PostgreSQL is reached.
 const SHUTDOWN: u64 = 1;
@@ -23,7 +23,7 @@ const SHUTDOWN: u64 = 1;
 /// # Errors
 /// If the socket cannot be used.
 pub fn serve(
-    rendering: Rendering,
+    rendering: RenderContext,
     simplejwt: SimplejwtRoutes,
     listener: TcpListener,
 ) -> std::io::Result<Server> {
@@ -42,6 +42,6 @@ pub fn serve(
     listen::serve(factory, listener, 1, SHUTDOWN)
 }
 
-async fn wait() -> Result<HttpResponse, Problem> {
-    Err(Problem::from(DatabaseError::Unavailable("PostgreSQL has not been reached since the start".into())))
+async fn wait() -> Result<HttpResponse, Refusal> {
+    Err(Refusal::from(DatabaseError::Unavailable("PostgreSQL has not been reached since the start".into())))
 }

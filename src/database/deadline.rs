@@ -16,21 +16,21 @@ const LEAST: Duration = Duration::from_secs(1);
 
 tokio::task_local! {
     /// The time that the current request has waited so far.
-    static WAITED: Cell<Waited>;
+    static WAITED: Cell<TimeWaited>;
 }
 
 #[derive(Clone, Copy, Default)]
-struct Waited {
+struct TimeWaited {
     /// The time of the request's first database call.
     since: Option<Instant>,
     /// The time spent on the database alone.
     time: Duration,
 }
 
-impl Waited {
+impl TimeWaited {
     /// Returns the time left for the next call. Other work of the request, such as a password hash, counts
     /// too, but leaves at least [`LEAST`].
-    fn patience(&self) -> Duration {
+    fn time_left(&self) -> Duration {
         let left = DEADLINE.saturating_sub(self.since.map_or(Duration::ZERO, |since| since.elapsed()));
         left.max(LEAST.min(DEADLINE.saturating_sub(self.time)))
     }
@@ -43,29 +43,29 @@ pub async fn within_one_deadline<T>(request: impl Future<Output = T>) -> T {
 
 /// Returns how long the next database call may wait.
 #[must_use]
-pub fn patience() -> Duration {
-    WAITED.try_with(|waited| waited.get().patience()).unwrap_or(DEADLINE)
+pub fn time_left() -> Duration {
+    WAITED.try_with(|waited| waited.get().time_left()).unwrap_or(DEADLINE)
 }
 
 /// Records that a call of this request waited from `since` until now.
-fn note_waited(since: Instant) {
+fn record_wait(since: Instant) {
     let _ = WAITED.try_with(|waited| {
-        let Waited { since: first, time } = waited.get();
-        waited.set(Waited { since: first.or(Some(since)), time: time + since.elapsed() });
+        let TimeWaited { since: first, time } = waited.get();
+        waited.set(TimeWaited { since: first.or(Some(since)), time: time + since.elapsed() });
     });
 }
 
 /// Runs a call within the request's remaining database time.
-pub(super) async fn within_patience<T, W>(call: impl FnOnce(Duration) -> W) -> Result<T, DatabaseError>
+pub(super) async fn within_time_left<T, W>(call: impl FnOnce(Duration) -> W) -> Result<T, DatabaseError>
 where
     W: Future<Output = Result<T, BlockingError>>,
 {
-    let (begun, patience) = (Instant::now(), patience());
+    let (started, patience) = (Instant::now(), time_left());
     if patience.is_zero() {
         return Err(BlockingError::DeadlinePassed("database").into());
     }
     let done = call(patience).await;
-    note_waited(begun);
+    record_wait(started);
     Ok(done?)
 }
 
@@ -76,14 +76,14 @@ mod tests {
     #[actix_web::test]
     async fn a_request_has_one_deadline_and_a_call_after_a_long_hash_some_time() {
         let long_ago = Instant::now().checked_sub(2 * DEADLINE);
-        assert_eq!(patience(), DEADLINE);
+        assert_eq!(time_left(), DEADLINE);
         within_one_deadline(async {
-            note_waited(Instant::now());
-            assert!(patience() <= DEADLINE && patience() > LEAST);
-            WAITED.with(|waited| waited.set(Waited { since: long_ago, time: Duration::ZERO }));
-            assert_eq!(patience(), LEAST, "it hashed");
-            WAITED.with(|waited| waited.set(Waited { since: long_ago, time: DEADLINE }));
-            assert_eq!(patience(), Duration::ZERO, "it waited for the database");
+            record_wait(Instant::now());
+            assert!(time_left() <= DEADLINE && time_left() > LEAST);
+            WAITED.with(|waited| waited.set(TimeWaited { since: long_ago, time: Duration::ZERO }));
+            assert_eq!(time_left(), LEAST, "it hashed");
+            WAITED.with(|waited| waited.set(TimeWaited { since: long_ago, time: DEADLINE }));
+            assert_eq!(time_left(), Duration::ZERO, "it waited for the database");
         })
         .await;
     }
