@@ -2,9 +2,7 @@
 
 pub mod browser;
 pub mod database;
-pub mod django;
 pub mod http;
-pub mod raw;
 
 use std::net::TcpListener;
 use std::sync::Arc;

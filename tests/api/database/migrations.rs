@@ -197,7 +197,7 @@ fn the_generated_schema_is_the_databases() {
     found.sort();
     let mut expected = Vec::new();
     let (mut table, mut named) = (String::new(), None);
-    for line in include_str!("../../src/database/schema.rs").lines().map(str::trim) {
+    for line in include_str!("../../../src/database/schema.rs").lines().map(str::trim) {
         if let Some((name, _)) = line.split_once(" (").filter(|_| line.ends_with("{")) {
             table = name.to_owned();
         } else if let Some(name) =

@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::abuse::{ELSEWHERE, HOME, behind_a_proxy, count, held, limited, login, use_up};
+use crate::operations::throttle::{ELSEWHERE, HOME, behind_a_proxy, count, held, limited, login, use_up};
 use crate::support::{Answer, PASSWORD, World};
 
 type Headers<'a> = &'a [(&'a str, &'a str)];

@@ -9,7 +9,7 @@ use actix_web::{App, HttpResponse, HttpServer, web};
 use chrono::TimeDelta;
 use doorward::state::State;
 
-use super::{PASSWORD, Time, World};
+use crate::support::{PASSWORD, Time, World};
 
 /// Creates a command of the Python that has the tests' requirements. A test without it fails and is never
 /// skipped.

@@ -3,7 +3,9 @@
 
 use futures_util::future::join_all;
 
-use crate::abuse::{ELSEWHERE, HOME, HashCounter, behind_a_proxy, count, guess, held, limited, login};
+use crate::operations::throttle::{
+    ELSEWHERE, HOME, HashCounter, behind_a_proxy, count, guess, held, limited, login,
+};
 use crate::support::{Answer, PASSWORD, World};
 
 const EMAIL: &str = "al@example.org";

@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use futures_util::{StreamExt, stream};
 use serde_json::json;
 
-use crate::abuse::{
+use crate::operations::throttle::{
     ELSEWHERE, HOME, HashCounter, ask_from, behind_a_proxy, count, guess, held, limited, login, use_up,
 };
 use crate::support::{Answer, Browser, PASSWORD, World};

@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::raw::{Connection, exchange};
+use crate::http::raw::{Connection, exchange};
 use crate::support::{Answer, Ask, Browser, PASSWORD, World};
 
 const JSON: &str = "application/json";

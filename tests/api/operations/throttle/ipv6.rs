@@ -5,7 +5,7 @@ use futures_util::stream;
 use reqwest::Method;
 use serde_json::json;
 
-use crate::abuse::{behind_a_proxy, count, guess, held, login};
+use crate::operations::throttle::{behind_a_proxy, count, guess, held, login};
 use crate::support::{Answer, PASSWORD, World};
 
 async fn with(change: impl FnOnce(&mut doorward::config::Settings)) -> World {

@@ -1,6 +1,10 @@
 //! Attempts to guess a password or a token, or to cause cost, are counted before they are made. Tests whom
 //! the limits throttle, for how long, and whom they do not.
 
+mod attempt_budget;
+mod ipv6;
+mod spraying;
+
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use chrono::TimeDelta;

@@ -1,6 +1,8 @@
 //! Explanations of every kind of token and of requests. Each caller sees only what they may know. Also tests
 //! which refusals are kept for explanations.
 
+mod history;
+
 use std::time::Duration;
 
 use base64::Engine;
@@ -647,7 +649,7 @@ async fn the_document_says_which_letters_a_method_may_have() {
 #[actix_web::test]
 async fn one_ipv6_network_displaces_no_refusal_of_another() {
     let world = World::with(|settings| {
-        crate::abuse::behind_a_proxy(settings);
+        crate::operations::throttle::behind_a_proxy(settings);
         settings.refusal_rows = 100;
     })
     .await;

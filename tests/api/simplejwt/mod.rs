@@ -1,6 +1,8 @@
 //! The routes of djangorestframework-simplejwt: compared with the original, and checked for doorward's own
 //! promises.
 
+mod django;
+
 use std::collections::BTreeSet;
 
 use base64::Engine;
@@ -12,7 +14,7 @@ use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::django::{Django, compare};
+use crate::simplejwt::django::{Django, compare};
 use crate::support::{Answer, PASSWORD, PUBLIC_URL, World};
 
 const OBTAIN: &str = "/api/token/";
@@ -423,7 +425,7 @@ async fn a_body_that_is_too_large_is_told_so() {
 
 #[test]
 fn the_page_for_those_who_come_from_there_names_codes_that_there_are() {
-    let page = include_str!("../../docs/django-rest-framework.md");
+    let page = include_str!("../../../docs/django-rest-framework.md");
     let named: BTreeSet<&str> =
         page.split("](/problems/").skip(1).map(|rest| rest.split(')').next().unwrap()).collect();
     assert!(named.len() > 20, "{named:?}");

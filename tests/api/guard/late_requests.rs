@@ -9,7 +9,7 @@ use doorward::blocking::{Lane, caller};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::raw::{Bytes, Connection};
+use crate::http::raw::{Bytes, Connection};
 use crate::support::{Answer, Browser, PASSWORD, World};
 
 /// The row that shows that the guard has authorized a request.

@@ -1,0 +1,3 @@
+//! Tests of signing in, stepping up and signing out.
+
+mod login;

@@ -1,0 +1,3 @@
+//! Tests of the middleware.
+
+mod headers;

@@ -1,0 +1,4 @@
+//! Tests of the assembled server.
+
+mod middleware;
+mod openapi;

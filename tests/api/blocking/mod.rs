@@ -1,0 +1,3 @@
+//! Tests of the bounded pools of threads.
+
+mod fair_shares;

@@ -1,0 +1,3 @@
+//! Tests of the cache of each node.
+
+mod restored;

@@ -1,0 +1,3 @@
+//! Tests of the limits on unread responses.
+
+mod unread_answers;

@@ -1,0 +1,3 @@
+//! Tests of the operations that several interfaces share.
+
+pub mod throttle;

@@ -1,0 +1,3 @@
+//! Tests of the HTML pages, without a real browser.
+
+mod admin;

@@ -1,0 +1,3 @@
+//! Tests of the guarded resources.
+
+mod notes;

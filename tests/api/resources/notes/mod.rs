@@ -1,0 +1,4 @@
+//! Tests of notes, the guarded resource.
+
+mod handlers;
+mod search;

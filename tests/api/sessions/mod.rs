@@ -1,0 +1,4 @@
+//! Tests of sessions and their refresh tokens.
+
+mod renewal;
+mod rotate;
