@@ -1,3 +1,4 @@
 //! Tests of the cache of each node.
 
+mod remembered;
 mod restored;

@@ -2,5 +2,6 @@
 
 mod checks;
 mod client_mistakes;
+mod csrf;
 mod late_requests;
 mod session_cookie;

@@ -1,3 +1,4 @@
 //! Tests of the operations that several interfaces share.
 
+mod refresh;
 pub mod throttle;

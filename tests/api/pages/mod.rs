@@ -1,3 +1,12 @@
 //! Tests of the HTML pages, without a real browser.
 
+mod account;
 mod admin;
+mod every_page;
+mod login;
+mod register;
+mod step_up;
+
+pub fn html(answer: &crate::support::Answer) -> &str {
+    answer.body.as_str().unwrap_or_default()
+}

@@ -1,0 +1,73 @@
+//! An account has attempts of its own at the client addresses that it signed in from.
+
+use chrono::TimeDelta;
+
+use super::{ELSEWHERE, HOME, guess, held, limited, login, use_up};
+use crate::support::{Browser, PASSWORD};
+
+#[actix_web::test]
+async fn an_attacker_elsewhere_does_not_hold_up_the_owner_where_he_signed_in_before() {
+    let world = limited().await;
+    world.user("alice", "member");
+    assert_eq!(login(&world, HOME, "alice", PASSWORD).await.status, 200);
+    use_up(&world, ELSEWHERE, "alice").await;
+    held(&guess(&world, ELSEWHERE, "alice").await);
+    // From an address that is not known, the owner waits like the attacker.
+    held(&login(&world, "203.0.113.5", "alice", PASSWORD).await);
+    for _ in 0..10 {
+        assert_eq!(login(&world, HOME, "ALICE", PASSWORD).await.status, 200);
+        held(&guess(&world, ELSEWHERE, "alice").await);
+    }
+    let mut browser = Browser::new(&world);
+    browser.address = Some(HOME);
+    assert_eq!(browser.sign_in("alice", PASSWORD, &[]).await.status, 303);
+}
+
+#[actix_web::test]
+async fn an_address_is_known_to_the_account_that_signed_in_from_it_and_to_no_other() {
+    let world = limited().await;
+    world.user("alice", "member");
+    world.user("bob", "member");
+    login(&world, HOME, "bob", PASSWORD).await;
+    use_up(&world, ELSEWHERE, "alice").await;
+    held(&login(&world, HOME, "alice", PASSWORD).await);
+}
+
+#[actix_web::test]
+async fn a_known_address_has_free_tries_of_its_own_and_no_more_than_others() {
+    let world = limited().await;
+    world.user("alice", "member");
+    login(&world, HOME, "alice", PASSWORD).await;
+    use_up(&world, ELSEWHERE, "alice").await;
+    use_up(&world, HOME, "alice").await;
+    assert_eq!(held(&login(&world, HOME, "alice", PASSWORD).await), 2);
+    world.advance(TimeDelta::seconds(2));
+    assert_eq!(login(&world, HOME, "alice", PASSWORD).await.status, 200);
+}
+
+#[actix_web::test]
+async fn a_success_from_a_new_address_takes_back_only_its_own_try() {
+    let world = limited().await;
+    world.user("alice", "member");
+    for _ in 0..4 {
+        guess(&world, ELSEWHERE, "alice").await.refused("invalid_credentials");
+    }
+    assert_eq!(login(&world, HOME, "alice", PASSWORD).await.status, 200);
+    guess(&world, ELSEWHERE, "alice").await.refused("invalid_credentials");
+    held(&guess(&world, ELSEWHERE, "alice").await);
+    let levels = "SELECT round(level)::bigint AS count FROM attempts WHERE kind = 'address' ORDER BY level";
+    assert_eq!(world.count(levels), 0, "the owner's address");
+}
+
+#[actix_web::test]
+async fn who_shares_an_address_with_a_user_holds_him_up_there_and_nowhere_else() {
+    let world = limited().await;
+    world.user("alice", "member");
+    let at_work = "192.0.2.11";
+    for address in [HOME, at_work] {
+        assert_eq!(login(&world, address, "alice", PASSWORD).await.status, 200);
+    }
+    use_up(&world, HOME, "alice").await;
+    held(&login(&world, HOME, "alice", PASSWORD).await);
+    assert_eq!(login(&world, at_work, "alice", PASSWORD).await.status, 200);
+}
