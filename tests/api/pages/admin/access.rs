@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 
-use super::html;
+use crate::pages::html;
 use crate::support::{Browser, PASSWORD, World};
 
 #[actix_web::test]

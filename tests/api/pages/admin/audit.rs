@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::json;
 
-use super::html;
+use crate::pages::html;
 use crate::support::{Browser, World};
 
 #[actix_web::test]

@@ -6,9 +6,3 @@ mod overview;
 mod refusals;
 mod user;
 mod users;
-
-use crate::support::Answer;
-
-fn html(answer: &Answer) -> &str {
-    answer.body.as_str().unwrap_or_default()
-}

@@ -5,7 +5,7 @@ use diesel::connection::SimpleConnection;
 use reqwest::Method;
 use serde_json::json;
 
-use super::html;
+use crate::pages::html;
 use crate::support::{Browser, World};
 
 #[actix_web::test]

@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use reqwest::Method;
 use serde_json::json;
 
-use super::html;
+use crate::pages::html;
 use crate::support::{Answer, Browser, World};
 
 #[actix_web::test]

@@ -1,6 +1,6 @@
 //! The list of accounts, and creating one.
 
-use super::html;
+use crate::pages::html;
 use crate::support::{Browser, PASSWORD, World};
 
 #[actix_web::test]
