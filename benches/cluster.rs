@@ -15,22 +15,18 @@ use std::fmt::Write;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use client::Client;
+use doorward_test::client::Client;
 use lag::{Distribution, PROMISED, Round};
 use ledger::{CLIENTS, Counts, FROM_BALANCER, Ledger, UNAVAILABLE};
 use nodes::{Nodes, Setup};
 use serde_json::{Value, json};
 
-#[path = "driver/client.rs"]
-mod client;
 #[path = "driver/lag.rs"]
 mod lag;
 #[path = "driver/ledger.rs"]
 mod ledger;
 #[path = "driver/nodes.rs"]
 mod nodes;
-#[path = "driver/wire.rs"]
-mod wire;
 
 /// Limits of the lag if notifications arrive: of half of all sign-outs, and of 99 of 100. The worst may be
 /// [`PROMISED`].

@@ -22,17 +22,15 @@ use diesel::sql_types::{Array, BigInt, Integer, Nullable, Uuid as SqlUuid};
 use diesel::{PgConnection, sql_query};
 use doorward::secret_key::SecretKeys;
 use doorward::sessions::refresh_token;
+use doorward_test::wire::{Answer, Connection};
 use fill::{SESSIONS, secret};
 use serde_json::{Value, json};
 use uuid::Uuid;
-use wire::{Answer, Connection};
 
 #[path = "driver/chart.rs"]
 mod chart;
 #[path = "driver/fill.rs"]
 mod fill;
-#[path = "driver/wire.rs"]
-mod wire;
 
 /// The load has few connections, because the duration of a single answer is measured.
 const CONNECTIONS: usize = 4;

@@ -10,10 +10,9 @@
 use std::io::Error;
 use std::time::{Duration, Instant};
 
+use doorward_test::client::{Client, name_of};
+use doorward_test::wire::Answer;
 use serde_json::{Value, json};
-
-use super::client::{Client, name_of};
-use super::wire::Answer;
 
 /// A request that starts later than this after the answer to the sign-out must not be accepted.
 pub const PROMISED: Duration = Duration::from_secs(1);

@@ -6,10 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use doorward_test::client::{Client, name_of};
+use doorward_test::wire::Answer;
 use serde_json::{Value, json};
-
-use super::client::{Client, name_of};
-use super::wire::Answer;
 
 /// The number of concurrent clients. Each has one session and one request at a time.
 pub const CLIENTS: usize = 12;

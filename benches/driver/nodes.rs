@@ -8,8 +8,7 @@ use std::time::{Duration, Instant};
 
 use diesel::sql_types::BigInt;
 use diesel::{Connection as _, PgConnection, QueryableByName, RunQueryDsl, sql_query};
-
-use super::wire::Connection;
+use doorward_test::wire::Connection;
 
 /// The time before a killed node is started again.
 const AWAY: Duration = Duration::from_secs(1);

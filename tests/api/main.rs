@@ -18,6 +18,5 @@ mod refusal;
 mod resources;
 mod sessions;
 mod simplejwt;
-mod support;
 mod tokens;
 mod users;

@@ -1,12 +1,12 @@
 //! Tests what a person does with only the pages as a guide.
 
 use chrono::TimeDelta;
+use doorward_test::{PASSWORD, World};
 use fantoccini::Locator;
 use tokio::net::TcpListener;
 
 use crate::chromium::{Chromium, Look};
 use crate::other_origin::serve;
-use crate::support::{PASSWORD, World};
 
 #[actix_web::test]
 async fn a_newcomer_signs_in_changes_the_password_makes_a_token_uses_it_ends_it_and_signs_out() {
@@ -157,7 +157,7 @@ async fn a_one_time_link_sets_a_password_once() {
         .post(&format!("/api/v1/users/{id}/password"), &admin.access, serde_json::json!({ "link": true }))
         .await;
     let url = made.text("link");
-    let path = url.strip_prefix(crate::support::PUBLIC_URL).unwrap().to_owned();
+    let path = url.strip_prefix(doorward_test::PUBLIC_URL).unwrap().to_owned();
     let page = Chromium::open(&world).await;
     page.go(&path).await;
     page.fill("new_password", "a phrase of her own").await;

@@ -1,10 +1,10 @@
 //! Tests what an administrator does in a browser.
 
+use doorward_test::{PASSWORD, World};
 use fantoccini::Locator;
 use reqwest::Method;
 
 use crate::chromium::Chromium;
-use crate::support::{PASSWORD, World};
 
 #[actix_web::test]
 async fn an_admin_makes_finds_disables_and_deletes_an_account() {
@@ -19,9 +19,9 @@ async fn an_admin_makes_finds_disables_and_deletes_an_account() {
     page.press("Make the account").await;
     page.shows("A link for carol").await;
     let link = page.find(Locator::Css("#link")).await.prop("value").await.unwrap().unwrap();
-    let path = link.strip_prefix(crate::support::PUBLIC_URL).unwrap();
+    let path = link.strip_prefix(doorward_test::PUBLIC_URL).unwrap();
     let fields = [("new_password", PASSWORD), ("again", PASSWORD)];
-    assert_eq!(crate::support::Browser::new(&world).post(path, &fields).await.status, 200);
+    assert_eq!(doorward_test::Browser::new(&world).post(path, &fields).await.status, 200);
     let carol = world.login("carol").await;
     page.press("To the account").await;
     page.press("All users").await;

@@ -5,6 +5,7 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use doorward_test::{PASSWORD, World};
 use fantoccini::elements::Element;
 use fantoccini::wd::Capabilities;
 use fantoccini::{Client, ClientBuilder, Locator};
@@ -12,8 +13,6 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
-
-use crate::support::{PASSWORD, World};
 
 /// The longest time to wait for a page.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(15);

@@ -3,11 +3,11 @@
 
 use std::path::PathBuf;
 
+use doorward_test::{Answer, PASSWORD, World};
 use serde_json::{Value, json};
 
 use crate::chromium::{Chromium, Look};
 use crate::readme;
-use crate::support::{Answer, PASSWORD, World};
 
 /// The pages, each with the name of its picture, its path, and whether it is behind the sign-in.
 const PAGES: [(&str, &str, bool); 29] = [

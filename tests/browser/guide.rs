@@ -1,11 +1,11 @@
 //! Runs the guide's browser client on a page of another origin, as an integrator would.
 
 use doorward::config::WebOrigin;
+use doorward_test::{PASSWORD, World};
 use tokio::net::TcpListener;
 
 use crate::chromium::Chromium;
 use crate::other_origin::serve;
-use crate::support::{PASSWORD, World};
 
 const CLIENT: &str = include_str!("../../docs/examples/client.mjs");
 

@@ -9,6 +9,3 @@ mod every_page;
 mod guide;
 mod other_origin;
 mod readme;
-#[allow(dead_code, unused_imports)] // the API's tests use all of it
-#[path = "../api/support/mod.rs"]
-mod support;

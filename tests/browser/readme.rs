@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
+use doorward_test::Answer;
 use fantoccini::Locator;
 
 use crate::chromium::Chromium;
-use crate::support::Answer;
 
 /// The window that the picture needs, and the one of all other pictures.
 const LARGE: (u32, u32) = (1_300, 1_700);
@@ -49,7 +49,7 @@ pub async fn take(page: &Chromium, refused: &Answer, file: &Path) {
     let body = serde_json::to_string_pretty(&refused.body).unwrap();
     let shown = format!(
         "$ curl https://id.example.org/api/v1/notes \\\n    -H \"Authorization: Bearer $ACCESS\"\n\n{}",
-        body.replace(crate::support::PUBLIC_URL, "https://id.example.org")
+        body.replace(doorward_test::PUBLIC_URL, "https://id.example.org")
     );
     page.run(&COMPOSE.replace("REFUSAL", &serde_json::to_string(&shown).unwrap())).await;
     let picture = page.find(Locator::Css("#picture")).await.screenshot().await.unwrap();

@@ -3,13 +3,13 @@
 
 use std::time::{Duration, Instant};
 
+use doorward_test::PASSWORD;
+use doorward_test::client::Client;
+use doorward_test::wire::Answer;
 use futures_util::future::join;
 use serde_json::{Value, json};
 
-use crate::driver::Client;
 use crate::ledger::{Broken, ENDED_WITHIN, Fate, Ledger, Outcome, Promise};
-use crate::node::PASSWORD;
-use crate::wire::Answer;
 
 /// The pauses after an answer and after a failure.
 const PAUSE: Duration = Duration::from_millis(10);

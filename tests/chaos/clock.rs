@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Instant;
 
+use doorward_test::machine::folder;
 use serde_json::{Value, json};
 
 use crate::client::{Ask, Caller, LastKnown, Tokens, is_over, text};
@@ -12,7 +13,7 @@ use crate::drill::rounds;
 use crate::ledger::{Broken, Ledger, Promise};
 use crate::load::on_a_runtime;
 use crate::node::Node;
-use crate::postgres::{self, Postgres};
+use crate::postgres::Postgres;
 use crate::report::Row;
 
 /// The number of sessions that no one ends.
@@ -155,7 +156,7 @@ async fn make_personal_token(caller: &mut Caller, access: &str) -> Result<(Strin
 
 #[test]
 fn a_clock_that_jumps_revives_nothing_and_signs_nobody_out() {
-    let folder = postgres::folder();
+    let folder = folder();
     let clock = Clock::new(&folder);
     let environment = clock.environment();
     let environment: Vec<(&str, &str)> =
@@ -191,7 +192,7 @@ fn a_clock_that_jumps_revives_nothing_and_signs_nobody_out() {
 
 #[test]
 fn a_limit_is_not_over_because_the_clock_says_so() {
-    let folder = postgres::folder();
+    let folder = folder();
     let clock = Clock::new(&folder);
     let mut environment = clock.environment();
     environment.push(("DOORWARD_UNPROVEN_PER_ADDRESS", "2".to_owned()));

@@ -4,10 +4,12 @@
 use std::fmt::Write;
 use std::time::{Duration, Instant};
 
+use doorward_test::machine::folder;
+
 use crate::ledger::{Ledger, Promise};
 use crate::load::{Load, Mix, look_it_all_up};
 use crate::node::Node;
-use crate::postgres::{self, Postgres};
+use crate::postgres::Postgres;
 use crate::proxy::Proxy;
 use crate::report::Row;
 
@@ -69,7 +71,7 @@ impl Drill {
 
     /// Starts a drill on this PostgreSQL.
     pub fn on(postgres: Postgres, setup: Setup) -> Self {
-        let folder = postgres::folder();
+        let folder = folder();
         let proxy = Proxy::before(postgres.port);
         let url = Postgres::url_at(proxy.port);
         let environment: Vec<(&str, &str)> =

@@ -4,15 +4,17 @@
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
+use doorward_test::PASSWORD;
+use doorward_test::machine::{folder, free_port};
+use doorward_test::wire::Connection;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use crate::drill::{Drill, RECOVERY, Setup, rounds};
 use crate::load::on_a_runtime;
-use crate::node::{Node, PASSWORD};
-use crate::postgres::{self, Postgres, free_port};
+use crate::node::Node;
+use crate::postgres::Postgres;
 use crate::proxy::{Behaviour, Proxy};
-use crate::wire::Connection;
 
 /// The time until every other node refuses what one node knows to be ended, and until ends that the database
 /// has lost are re-applied.
@@ -133,7 +135,7 @@ impl Asynchronous {
         let cable = Proxy::before(primary.port);
         let standby = primary.standby(free_port(), cable.port);
         let url = primary.url_of_both(standby.port);
-        let folder = postgres::folder();
+        let folder = folder();
         let mut nodes: Vec<Node> = (0..2).map(|_| Node::new(folder.path(), &url, &[])).collect();
         for node in &mut nodes {
             node.start();

@@ -2,14 +2,14 @@
 
 use std::time::{Duration, Instant};
 
+use doorward_test::PASSWORD;
+use doorward_test::wire::Connection;
 use futures_util::future::join_all;
 use nix::sys::signal::Signal;
 
 use crate::drill::{Drill, Setup, rounds};
 use crate::load::{Mix, on_a_runtime};
-use crate::node::PASSWORD;
 use crate::proxy::Behaviour;
-use crate::wire::Connection;
 
 /// The time from a node's start to its first answer, on a busy machine.
 const START: Duration = Duration::from_secs(10);

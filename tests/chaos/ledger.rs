@@ -7,10 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use doorward_test::client::name_of;
+use doorward_test::wire::Answer;
 use serde_json::Value;
-
-use crate::driver::name_of;
-use crate::wire::Answer;
 
 /// A fault must be reported within this time.
 pub const TOLD_WITHIN: Duration = Duration::from_secs(5);

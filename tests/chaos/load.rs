@@ -2,6 +2,7 @@
 
 use std::thread::JoinHandle;
 
+use doorward_test::PASSWORD;
 use serde_json::json;
 
 use crate::client::{
@@ -9,7 +10,6 @@ use crate::client::{
     refresh_together, text,
 };
 use crate::ledger::{Broken, EndedCredential, Ledger, LiveSession, Promise};
-use crate::node::PASSWORD;
 use crate::postgres::Postgres;
 
 /// The number of clients of each kind.

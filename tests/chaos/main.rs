@@ -16,8 +16,6 @@ mod crash;
 mod cut_connections;
 mod disk_full;
 mod drill;
-#[path = "../../benches/driver/client.rs"]
-mod driver;
 mod failover;
 mod killed_node;
 mod ledger;
@@ -27,10 +25,6 @@ mod postgres;
 mod proxy;
 mod rejected_connections;
 mod report;
-#[path = "../process/small_disk.rs"]
-mod small_disk;
 mod standby;
 mod start;
 mod unavailable;
-#[path = "../../benches/driver/wire.rs"]
-mod wire;

@@ -7,13 +7,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use doorward_test::PASSWORD;
+use doorward_test::machine::free_port;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::postgres::free_port;
-
-/// The password of every account.
-pub const PASSWORD: &str = "an unusual pass phrase";
 const PATIENCE: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(10);
 

@@ -1,21 +1,20 @@
 //! A PostgreSQL for a test: its folder, its processes, and the actions on them.
 
 use std::fs;
-use std::net::TcpListener;
-use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Mutex, OnceLock};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection;
 use diesel::sql_types::Text;
 use diesel::{Connection, PgConnection, QueryableByName, RunQueryDsl, sql_query};
+use doorward_test::SmallDisk;
+use doorward_test::machine::{folder, free_port, postgres_programs, postgres_user};
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::{Pid, Uid, User};
-
-use crate::small_disk::SmallDisk;
+use nix::unistd::Pid;
 
 /// The superuser's password, on the loopback interface and for the length of a test.
 pub const PASSWORD: &str = "of-a-cluster-that-lives-for-a-minute";
@@ -25,35 +24,6 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// without a sync.
 const SETTINGS: [&str; 4] =
     ["fsync=off", "full_page_writes=off", "unix_socket_directories=", "max_connections=60"];
-
-/// Returns a port that is free now.
-pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
-/// Creates a folder that PostgreSQL's user can reach. It is deleted when the value is dropped.
-pub fn folder() -> tempfile::TempDir {
-    let folder = tempfile::Builder::new().prefix("dw").tempdir_in("/tmp").unwrap();
-    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
-    folder
-}
-
-/// Returns the folder of PostgreSQL's server programs.
-fn programs() -> &'static Path {
-    static FOUND: OnceLock<PathBuf> = OnceLock::new();
-    FOUND.get_or_init(|| {
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/postgres-bin");
-        let output = Command::new(script).output().unwrap();
-        assert!(output.status.success(), "there is no PostgreSQL: scripts/install-missing postgres");
-        String::from_utf8(output.stdout).unwrap().trim().into()
-    })
-}
-
-/// Returns the user to run PostgreSQL as, if this process runs as root. PostgreSQL refuses to run as root.
-fn owner() -> Option<User> {
-    let other = || ["postgres", "nobody"].iter().find_map(|name| User::from_name(name).unwrap());
-    Uid::effective().is_root().then(|| other().expect("a user for PostgreSQL"))
-}
 
 /// A cluster. Dropping it stops PostgreSQL and deletes the folder.
 pub struct Postgres {
@@ -114,7 +84,7 @@ impl Postgres {
         let disk = SmallDisk::mount(&small, megabytes)?;
         let (data, ahead) = places(&small, folder.path());
         let mut postgres = Self::not_made(folder, data, settings);
-        if let Some(owner) = owner() {
+        if let Some(owner) = postgres_user() {
             chown(&small, Some(owner.uid.as_raw()), Some(owner.gid.as_raw())).unwrap();
         }
         postgres.disk = Some(disk);
@@ -151,7 +121,7 @@ impl Postgres {
 
     /// Creates the value for a cluster that does not exist yet.
     pub fn not_made(folder: tempfile::TempDir, data: PathBuf, settings: &[&str]) -> Self {
-        if let Some(owner) = owner() {
+        if let Some(owner) = postgres_user() {
             let (uid, gid) = (Some(owner.uid.as_raw()), Some(owner.gid.as_raw()));
             chown(folder.path(), uid, gid).unwrap();
             // The data's parent folder may already exist, if the caller created it.
@@ -181,10 +151,10 @@ impl Postgres {
 
     /// Creates a command for one of PostgreSQL's programs, as PostgreSQL's user.
     fn command(&self, program: &str) -> Command {
-        let mut command = Command::new(programs().join(program));
+        let mut command = Command::new(postgres_programs().join(program));
         command.current_dir(self.folder.path()).env("PGPASSWORD", PASSWORD).stdin(Stdio::null());
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
-        if let Some(owner) = owner() {
+        if let Some(owner) = postgres_user() {
             command.uid(owner.uid.as_raw()).gid(owner.gid.as_raw());
         }
         command

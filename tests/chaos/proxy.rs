@@ -8,12 +8,11 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use doorward_test::machine::free_port;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, watch};
-
-use crate::postgres::free_port;
 
 /// The way in which the proxy handles connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,10 +3,11 @@
 
 use std::time::{Duration, Instant};
 
+use doorward_test::machine::folder;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::postgres::{PASSWORD, Postgres, folder};
+use crate::postgres::{PASSWORD, Postgres};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(10);

@@ -4,11 +4,12 @@
 use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection;
+use doorward_test::machine::folder;
 use nix::sys::signal::Signal;
 
 use crate::drill::{RECOVERY, rounds};
 use crate::node::{Node, ask};
-use crate::postgres::{self, Postgres};
+use crate::postgres::Postgres;
 use crate::proxy::{Behaviour, Cut, Proxy};
 use crate::report::{Row, seconds};
 
@@ -34,7 +35,7 @@ fn is_alive_and_waits(node: &Node) {
 fn a_node_waits_for_a_postgresql_that_is_not_there_yet_and_ends_when_it_is_told_to() {
     let postgres = Postgres::with(&[]);
     let proxy = Proxy::before(postgres.port);
-    let folder = postgres::folder();
+    let folder = folder();
     let ways = [Behaviour::Refuse, Behaviour::Hold];
     let mut recoveries = Vec::new();
     for number in 0..rounds(4).max(ways.len()) {
@@ -62,7 +63,7 @@ fn a_node_waits_for_a_postgresql_that_is_not_there_yet_and_ends_when_it_is_told_
 #[test]
 fn a_node_waits_for_a_postgresql_that_takes_no_writes() {
     let postgres = Postgres::with(&[]);
-    let folder = postgres::folder();
+    let folder = folder();
     let mut node = Node::new(folder.path(), &Postgres::url_at(postgres.port), &[]);
     let set = |value: &str| {
         postgres.sql(&format!("ALTER SYSTEM SET default_transaction_read_only = {value}"));
@@ -91,7 +92,7 @@ fn a_node_waits_for_a_postgresql_that_takes_no_writes() {
 #[test]
 fn a_node_waits_for_a_lock_that_stands_in_the_way_of_its_migrations() {
     let postgres = Postgres::with(&[]);
-    let folder = postgres::folder();
+    let folder = folder();
     let mut node = Node::new(folder.path(), &Postgres::url_at(postgres.port), &[]);
     let mut owner = postgres.connect();
     owner.batch_execute("BEGIN; CREATE TABLE users ()").unwrap();
@@ -107,7 +108,7 @@ fn a_node_waits_for_a_lock_that_stands_in_the_way_of_its_migrations() {
 #[test]
 fn a_node_ends_in_time_beside_a_postgresql_that_does_not_answer() {
     let postgres = Postgres::with(&[]);
-    let folder = postgres::folder();
+    let folder = folder();
     let mut node = Node::new(folder.path(), &Postgres::url_at(postgres.port), &[]);
     node.start();
     node.wait_until_ready();
@@ -132,7 +133,7 @@ fn a_node_ends_in_time_beside_a_postgresql_that_does_not_answer() {
 fn a_node_whose_connection_is_cut_while_it_migrates_begins_again() {
     let postgres = Postgres::with(&[]);
     let proxy = Proxy::before(postgres.port);
-    let folder = postgres::folder();
+    let folder = folder();
     let mut node = Node::new(folder.path(), &Postgres::url_at(proxy.port), &[]);
     proxy.trap(Cut::Before, "CREATE TABLE users");
     node.start();

@@ -14,8 +14,9 @@ use doorward::database::Database;
 use doorward::database::migrate::MIGRATIONS;
 use doorward::database::private_postgres::{PrivatePostgres, find_binaries};
 use doorward::secret_key::SecretKeys;
+use doorward_test::PASSWORD;
 
-use crate::support::{Folder, PASSWORD, Server};
+use crate::support::{Folder, Server};
 
 const SECRET_KEY: &str = "the-secret-key-of-every-test-in-this-file";
 const LATER_KEY: &str = "another-secret-key-which-came-after-that";

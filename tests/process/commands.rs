@@ -5,9 +5,10 @@ use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 
+use doorward_test::PASSWORD;
 use serde_json::Value;
 
-use crate::support::{Folder, PASSWORD, ask};
+use crate::support::{Folder, ask};
 
 fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))

@@ -3,9 +3,10 @@
 use std::io::Write;
 use std::process::{Output, Stdio};
 
+use doorward_test::PASSWORD;
 use serde_json::{Value, json};
 
-use crate::support::{Folder, PASSWORD, ask};
+use crate::support::{Folder, ask};
 
 /// Runs a command with this standard input.
 fn run_with(folder: &Folder, arguments: &[&str], input: &str) -> Output {

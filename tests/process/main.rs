@@ -15,7 +15,6 @@ mod read_only_commands;
 mod secrets;
 mod server_role;
 mod signals;
-mod small_disk;
 mod support;
 #[cfg(feature = "tls")]
 mod tls;

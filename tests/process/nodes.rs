@@ -7,9 +7,10 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use doorward::database::private_postgres::PrivatePostgres;
+use doorward_test::PASSWORD;
 use serde_json::Value;
 
-use crate::support::{Folder, PASSWORD, Server, ask, pause};
+use crate::support::{Folder, Server, ask, pause};
 
 const ISSUER: &str = "http://doorward.test";
 

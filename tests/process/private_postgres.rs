@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 use diesel::connection::SimpleConnection;
 use diesel::{Connection, PgConnection};
 use doorward::database::private_postgres::{Options, PrivatePostgres};
+use doorward_test::{PASSWORD, SmallDisk};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::small_disk::SmallDisk;
-use crate::support::{Folder, PASSWORD, Server, ask, pause};
+use crate::support::{Folder, Server, ask, pause};
 
 /// The documented maximum time for a stop.
 const STOP: Duration = Duration::from_secs(10);

@@ -8,11 +8,12 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use doorward_test::PASSWORD;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
 
-use super::support::{Folder, PASSWORD, ask, pause};
+use super::support::{Folder, ask, pause};
 
 /// A client that records every secret it meets, and stores cookies.
 struct Client {

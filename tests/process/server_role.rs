@@ -7,8 +7,9 @@ use diesel::connection::SimpleConnection;
 use diesel::sql_types::Text;
 use diesel::{Connection, PgConnection, QueryableByName, RunQueryDsl};
 use doorward::database::private_postgres::PrivatePostgres;
+use doorward_test::PASSWORD;
 
-use crate::support::{Folder, PASSWORD};
+use crate::support::Folder;
 
 #[derive(QueryableByName)]
 struct Row {

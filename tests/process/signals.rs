@@ -4,10 +4,11 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::process::Command;
 
+use doorward_test::PASSWORD;
 use nix::sys::signal::Signal;
 use serde_json::json;
 
-use crate::support::{Folder, PASSWORD};
+use crate::support::Folder;
 
 /// Sends a sign-in without its last part.
 fn begin_login(port: u16) -> (TcpStream, String) {

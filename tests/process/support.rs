@@ -1,17 +1,15 @@
 //! A data folder, and the program that runs on it.
 
 use std::fs;
-use std::net::TcpListener;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use doorward_test::PASSWORD;
+use doorward_test::machine::{self, free_port};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
-
-pub const PASSWORD: &str = "an unusual pass phrase";
 
 /// A data folder that PostgreSQL's user can reach, with the program's settings for it.
 pub struct Folder {
@@ -22,10 +20,7 @@ pub struct Folder {
 
 impl Folder {
     pub fn new() -> Self {
-        let folder = tempfile::Builder::new().prefix("dw").tempdir_in("/tmp").unwrap();
-        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        Self { folder, port: free(), metrics_port: free() }
+        Self { folder: machine::folder(), port: free_port(), metrics_port: free_port() }
     }
 
     pub fn data_dir(&self) -> PathBuf {

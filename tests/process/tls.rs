@@ -2,7 +2,6 @@
 //! refuses another one. The test creates the authorities and the certificate.
 
 use std::fs;
-use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -10,16 +9,12 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use doorward::database::private_postgres::find_binaries;
+use doorward_test::PASSWORD;
+use doorward_test::machine::{free_port, postgres_user};
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::{Pid, User, geteuid};
+use nix::unistd::Pid;
 
-use crate::support::{Folder, PASSWORD, pause};
-
-/// Returns the user that PostgreSQL runs as, or `None` for this process's user.
-fn owner() -> Option<User> {
-    let named = |name| User::from_name(name).ok().flatten();
-    geteuid().is_root().then(|| named("postgres").or_else(|| named("nobody")).expect("a user for PostgreSQL"))
-}
+use crate::support::{Folder, pause};
 
 /// Runs openssl, which creates an authority or a certificate.
 fn openssl(folder: &Path, arguments: &[&str]) {
@@ -88,7 +83,7 @@ fn make_certificates(folder: &Path) {
     );
     let key = folder.join("server.key");
     fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
-    if let Some(owner) = owner() {
+    if let Some(owner) = postgres_user() {
         chown(&key, Some(owner.uid.as_raw()), None).unwrap();
     }
 }
@@ -104,7 +99,7 @@ impl TlsPostgres {
     fn start(cluster: &Folder, certificates: &Path) -> Self {
         cluster.ok(&["migrate"]);
         let path: Vec<PathBuf> = std::env::split_paths(&std::env::var_os("PATH").unwrap()).collect();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_port();
         let data = cluster.data_dir().join("postgres");
         let log = fs::File::create(cluster.path().join("log")).unwrap();
         let mut command = Command::new(find_binaries(&path, None).unwrap().program("postgres"));
@@ -119,7 +114,7 @@ impl TlsPostgres {
         ] {
             command.arg("-c").arg(setting);
         }
-        if let Some(owner) = owner() {
+        if let Some(owner) = postgres_user() {
             command.uid(owner.uid.as_raw()).gid(owner.gid.as_raw());
         }
         let password = fs::read_to_string(cluster.data_dir().join("doorward.password")).unwrap();

@@ -1,8 +1,7 @@
 //! The audit log records who did what to whom.
 
+use doorward_test::World;
 use serde_json::json;
-
-use crate::support::World;
 
 #[actix_web::test]
 async fn what_happened_is_found_by_actor_subject_type_and_time() {

@@ -6,9 +6,8 @@ use doorward::app::openapi::{document, documented_path};
 use doorward::app::routes;
 use doorward::config::SimplejwtRoutes;
 use doorward::refusal::Code;
+use doorward_test::World;
 use reqwest::Method;
-
-use crate::support::World;
 
 /// Returns every operation except those of pages, as described and as routed, with this setting.
 fn operations(simplejwt: SimplejwtRoutes) -> [BTreeSet<String>; 2] {

@@ -5,11 +5,10 @@ use std::cell::Cell;
 use diesel::connection::SimpleConnection;
 use doorward::app::settings::cores;
 use doorward::blocking::{Answer as Waiting, Lane, WorkOwner};
+use doorward_test::{Answer, PASSWORD, World};
 use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::json;
-
-use crate::support::{Answer, PASSWORD, World};
 
 async fn behind_a_proxy() -> World {
     World::with(|settings| settings.trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()]).await

@@ -6,11 +6,11 @@ use diesel::connection::SimpleConnection;
 use doorward::database::Connection;
 use doorward::database::feed::FeedState;
 use doorward::sessions::find_state;
+use doorward_test::{Browser, World};
 use reqwest::Method;
 use serde_json::json;
 
 use crate::database::feed::{in_time, until};
-use crate::support::{Browser, World};
 
 /// Locks every table that the guard reads, until the connection is dropped.
 fn lock_everything(world: &World) -> Connection {

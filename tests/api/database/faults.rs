@@ -5,10 +5,9 @@ use std::time::{Duration, Instant};
 use diesel::RunQueryDsl;
 use diesel::connection::SimpleConnection;
 use doorward::database::DatabaseError;
+use doorward_test::{PASSWORD, World, limit_tries};
 use reqwest::Method;
 use serde_json::json;
-
-use crate::support::{PASSWORD, World, limit_tries};
 
 fn cut_connections(world: &World) {
     world.sql(

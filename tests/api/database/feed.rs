@@ -9,10 +9,9 @@ use doorward::database::feed::FeedState;
 use doorward::database::transaction;
 use doorward::sessions::{EndReason, SessionSelection, end_sessions};
 use doorward::tokens::signing_key;
+use doorward_test::{Answer, Browser, PASSWORD, World, refused_in_time};
 use reqwest::Method;
 use serde_json::json;
-
-use crate::support::{Answer, Browser, PASSWORD, World, refused_in_time};
 
 /// Waits until the feed is in this state.
 pub async fn until(world: &World, state: FeedState) {

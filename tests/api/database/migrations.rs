@@ -10,9 +10,8 @@ use diesel_migrations::MigrationHarness;
 use doorward::app::start;
 use doorward::database::migrate::{self, Indexes, MIGRATIONS};
 use doorward::database::{Database, indexes};
+use doorward_test::{PASSWORD, TestDatabase, World, settings};
 use serde_json::json;
-
-use crate::support::{PASSWORD, TestDatabase, World, settings};
 
 #[test]
 fn every_migration_goes_down_and_up_again() {

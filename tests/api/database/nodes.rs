@@ -9,8 +9,7 @@ use doorward::database::migrate::MIGRATIONS;
 use doorward::database::nodes::{self, Node};
 use doorward::database::{Database, migrate};
 use doorward::tokens::lifetime;
-
-use crate::support::{TestDatabase, World, settings};
+use doorward_test::{TestDatabase, World, settings};
 
 fn node(name: &str, ttl: i64) -> Node {
     let settings = BTreeMap::from([("DOORWARD_ACCESS_TOKEN_TTL", ttl.to_string())]);

@@ -6,9 +6,8 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use diesel::connection::SimpleConnection;
 use doorward::database::prune::{self, Pruned, Retention, prune_batch};
+use doorward_test::{Browser, World};
 use serde_json::Value;
-
-use crate::support::{Browser, World};
 
 /// The advisory lock's number.
 const LOCK: &str = "x'7072756e65'::bigint";

@@ -8,8 +8,7 @@ use doorward::audit::refusals::{self, Lane};
 use doorward::digest::Digest;
 use doorward::sessions::end::{self, SessionSelection};
 use doorward::sessions::history;
-
-use crate::support::World;
+use doorward_test::World;
 
 #[derive(QueryableByName)]
 struct Table {

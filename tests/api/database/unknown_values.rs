@@ -1,10 +1,9 @@
 //! A value that a later version wrote into the database is shown as it is, is never an error, and authorizes
 //! no one.
 
+use doorward_test::{Answer, Browser, PASSWORD, World};
 use reqwest::Method;
 use serde_json::{Value, json};
-
-use crate::support::{Answer, Browser, PASSWORD, World};
 
 /// Returns what `world` explains about a token to an administrator.
 async fn explained(world: &World, token: &str) -> String {

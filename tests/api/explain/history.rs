@@ -7,10 +7,9 @@ use chrono::TimeDelta;
 use doorward::audit::Origin;
 use doorward::database::transaction;
 use doorward::sessions::{EndReason, SessionSelection, end_sessions};
+use doorward_test::{PASSWORD, Tokens, World};
 use reqwest::Method;
 use serde_json::{Value, json};
-
-use crate::support::{PASSWORD, Tokens, World};
 
 const BEGUN: &str = "signed in (api session), by alice";
 const USED: &str = "last used";

@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use chrono::TimeDelta;
+use doorward_test::World;
 use reqwest::Method;
 use serde_json::json;
-
-use crate::support::World;
 
 async fn keep(world: &World) {
     world.state.recorder.kept_refusals.flush(&world.state.core.database).await.unwrap();

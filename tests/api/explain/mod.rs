@@ -6,10 +6,9 @@ mod kept_refusals;
 mod requests;
 mod tokens;
 
+use doorward_test::{Answer, World};
 use reqwest::Method;
 use serde_json::{Value, json};
-
-use crate::support::{Answer, World};
 
 /// Asks the API for an explanation, as this caller or anonymously.
 async fn explain(world: &World, caller: Option<&str>, question: Value) -> Answer {

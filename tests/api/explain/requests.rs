@@ -1,11 +1,11 @@
 //! Explanations of imagined, pasted and recorded requests.
 
 use chrono::TimeDelta;
+use doorward_test::{Tokens, World};
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{explain, explained, line};
-use crate::support::{Tokens, World};
 
 #[actix_web::test]
 async fn a_request_is_judged_without_being_made() {

@@ -3,10 +3,10 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use doorward_test::{Tokens, World};
 use serde_json::{Value, json};
 
 use super::{explained, line};
-use crate::support::{Tokens, World};
 
 fn happened(explanation: &Value) -> Vec<&str> {
     let history = explanation["history"].as_array().unwrap_or_else(|| panic!("no history: {explanation}"));

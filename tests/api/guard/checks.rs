@@ -2,10 +2,9 @@
 
 use chrono::TimeDelta;
 use doorward::config::SimplejwtRoutes;
+use doorward_test::{Answer, PASSWORD, World};
 use reqwest::Method;
 use serde_json::{Value, json};
-
-use crate::support::{Answer, PASSWORD, World};
 
 /// The routes that need no credential. All others are guarded.
 const OPEN: [&str; 15] = [

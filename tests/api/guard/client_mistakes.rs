@@ -1,10 +1,9 @@
 //! Mistakes of client developers. Each is named, and nothing that may be secret is repeated or stored.
 
 use doorward::config::WebOrigin;
+use doorward_test::{Browser, PASSWORD, PUBLIC_URL, World};
 use reqwest::Method;
 use serde_json::json;
-
-use crate::support::{Browser, PASSWORD, PUBLIC_URL, World};
 
 /// Returns whether any stored refusal contains this text.
 async fn keeps(world: &World, text: &str) -> bool {

@@ -1,10 +1,10 @@
 //! The proofs that a person intended a request.
 
+use doorward_test::{Browser, PASSWORD, World};
 use reqwest::Method;
 use serde_json::json;
 
 use crate::pages::html;
-use crate::support::{Browser, PASSWORD, World};
 
 #[actix_web::test]
 async fn an_unsafe_request_with_a_cookie_needs_both_proofs_and_its_failure_leaves_the_session_alone() {

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
 use doorward::blocking::{Lane, caller};
+use doorward_test::{Answer, Browser, PASSWORD, World};
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::http::raw::{Bytes, Connection};
-use crate::support::{Answer, Browser, PASSWORD, World};
 
 /// The row that shows that the guard has authorized a request.
 #[derive(Clone, Copy)]

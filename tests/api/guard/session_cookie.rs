@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use chrono::TimeDelta;
+use doorward_test::{Browser, PASSWORD, World, refused_in_time};
 use reqwest::Method;
 use serde_json::json;
-
-use crate::support::{Browser, PASSWORD, World, refused_in_time};
 
 #[actix_web::test]
 async fn a_sign_in_gives_a_cookie_that_the_api_takes_too() {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
+use doorward_test::PASSWORD;
 use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -12,7 +13,6 @@ use tempfile::TempDir;
 use tokio::task::spawn_blocking;
 
 use super::printed;
-use crate::support::PASSWORD;
 
 /// The folder of the printed files.
 pub const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/examples");

@@ -5,12 +5,12 @@ use std::time::Instant;
 use chrono::TimeDelta;
 use diesel::connection::SimpleConnection;
 use doorward::database::Database;
+use doorward_test::{PASSWORD, World};
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::client::{Client, ClientResult, Language};
 use super::lossy_proxy::{Fate, LossyProxy};
-use crate::support::{PASSWORD, World};
 
 const ME: &str = "/api/v1/me";
 const REFRESH: &str = "/api/v1/auth/refresh";

@@ -13,10 +13,9 @@ mod walk;
 
 use std::process::{Command, Stdio};
 
+use doorward_test::{PASSWORD, World};
 use reqwest::Method;
 use serde_json::Value;
-
-use crate::support::{PASSWORD, World};
 
 const GUIDE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/guide.md");
 const EXAMPLES: [(&str, &str); 4] =

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use doorward_test::{World, settings_at};
 use jsonwebtoken::jwk::JwkSet;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use reqwest::Method;
@@ -11,7 +12,6 @@ use serde_json::{Value, json};
 use tokio::task::spawn_blocking;
 
 use super::client::FOLDER;
-use crate::support::{World, settings_at};
 
 #[path = "../../../docs/examples/verify.rs"]
 mod printed;

@@ -5,12 +5,12 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use chrono::{DateTime, TimeDelta};
+use doorward_test::{PASSWORD, PUBLIC_URL, World};
 use serde_json::Value;
 use tokio::task::spawn_blocking;
 use uuid::Uuid;
 
 use super::{blocks, guide};
-use crate::support::{PASSWORD, PUBLIC_URL, World};
 
 /// The reader's shell.
 struct Shell {

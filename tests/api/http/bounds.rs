@@ -1,9 +1,8 @@
 //! Every request of a stranger costs an answer and a record of limited size.
 
+use doorward_test::{Answer, PASSWORD, World};
 use reqwest::Method;
 use serde_json::{Value, json};
-
-use crate::support::{Answer, PASSWORD, World};
 
 /// The maximum size in bytes of a refusal's answer, and of its kept record.
 const ANSWER_MAX: usize = 32 * 1024;
@@ -167,7 +166,7 @@ async fn long_target_is_not_repeated_by_an_explanation() {
 async fn other_cookies_do_not_hide_ours() {
     let world = World::new().await;
     world.user("alice", "member");
-    let browser = crate::support::Browser::signed_in(&world, "alice").await;
+    let browser = doorward_test::Browser::signed_in(&world, "alice").await;
     let ours = format!("doorward={}", browser.cookies["doorward"]);
     for cookies in ["broken".to_owned(), "a=;".repeat(20_000), "x=%ff%".to_owned()] {
         let ask = world.ask(Method::GET, "/api/v1/me").header("cookie", format!("{cookies}; {ours}"));
@@ -178,7 +177,7 @@ async fn other_cookies_do_not_hide_ours() {
 #[actix_web::test]
 async fn registration_counts_before_it_looks_at_the_password() {
     let world = World::with(|settings| {
-        crate::support::limit_tries(settings);
+        doorward_test::limit_tries(settings);
         settings.registration = doorward::config::Registration::Open;
     })
     .await;

@@ -1,11 +1,11 @@
 //! The client address of a request: what proxies say about it, and how contradicting headers are handled.
 
+use doorward_test::{Answer, PASSWORD, World};
 use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::operations::throttle::{ELSEWHERE, HOME, behind_a_proxy, count, held, limited, login, use_up};
-use crate::support::{Answer, PASSWORD, World};
 
 type Headers<'a> = &'a [(&'a str, &'a str)];
 

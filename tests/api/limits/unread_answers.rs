@@ -3,10 +3,9 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
+use doorward_test::{Browser, World};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
-
-use crate::support::{World, browser::Browser};
 
 /// The size of the text after which a page ends, and the size of a note with 20,000 characters of three
 /// bytes, in bytes.

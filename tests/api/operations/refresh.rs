@@ -1,10 +1,9 @@
 //! The checks before a rotation, and the access token that a refresh issues.
 
 use chrono::TimeDelta;
+use doorward_test::{PASSWORD, Tokens, World};
 use reqwest::Method;
 use serde_json::json;
-
-use crate::support::{PASSWORD, Tokens, World};
 
 #[actix_web::test]
 async fn a_disabled_user_refreshes_nothing_and_spends_nothing() {

@@ -1,10 +1,10 @@
 //! The account pages for profile, password, sessions, tokens and activity.
 
+use doorward_test::{Browser, PASSWORD, World};
 use reqwest::Method;
 use serde_json::json;
 
 use super::html;
-use crate::support::{Browser, PASSWORD, World};
 
 #[actix_web::test]
 async fn an_account_is_changed_on_its_pages_and_a_mistake_keeps_what_was_typed() {

@@ -1,10 +1,10 @@
 //! Every page shows typed text as text, is small, and reports refusals and server errors as pages.
 
+use doorward_test::{Browser, PASSWORD, World};
 use reqwest::Method;
 use serde_json::json;
 
 use super::html;
-use crate::support::{Browser, PASSWORD, World};
 
 #[actix_web::test]
 async fn what_people_call_themselves_is_text_on_every_page() {

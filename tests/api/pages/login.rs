@@ -1,9 +1,9 @@
 //! The sign-in page, and the redirects to it and back.
 
+use doorward_test::{Browser, PASSWORD, World};
 use reqwest::Method;
 
 use super::html;
-use crate::support::{Browser, PASSWORD, World};
 
 #[actix_web::test]
 async fn a_wrong_password_is_told_on_the_form_which_keeps_the_name() {

@@ -7,6 +7,6 @@ mod login;
 mod register;
 mod step_up;
 
-pub fn html(answer: &crate::support::Answer) -> &str {
+pub fn html(answer: &doorward_test::Answer) -> &str {
     answer.body.as_str().unwrap_or_default()
 }

@@ -1,10 +1,10 @@
 //! The page on which people create their own account.
 
+use doorward_test::{Browser, PASSWORD, World};
 use reqwest::Method;
 use serde_json::json;
 
 use super::html;
-use crate::support::{Browser, PASSWORD, World};
 
 #[actix_web::test]
 async fn an_account_is_made_by_its_own_user_only_where_that_is_open() {

@@ -1,11 +1,11 @@
 //! Forms that grant power require the password again.
 
 use chrono::TimeDelta;
+use doorward_test::{Browser, PASSWORD, World};
 use reqwest::Method;
 use serde_json::json;
 
 use super::html;
-use crate::support::{Browser, PASSWORD, World};
 
 #[actix_web::test]
 async fn what_grants_power_asks_for_the_password_again_and_then_goes_on_where_it_was() {

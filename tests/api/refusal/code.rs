@@ -75,7 +75,7 @@ fn every_code_is_as_the_contract_says() {
 
 #[actix_web::test]
 async fn a_problem_has_its_members_in_the_contracts_order() {
-    let world = crate::support::World::new().await;
+    let world = doorward_test::World::new().await;
     let refused =
         world.ask(reqwest::Method::GET, "/api/v1/me").header("authorization", "Token x").send().await;
     let members: Vec<&String> = refused.body.as_object().unwrap().keys().collect();

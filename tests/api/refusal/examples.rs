@@ -16,11 +16,10 @@ use doorward::blocking::{Lane, WorkOwner};
 use doorward::database::Database;
 use doorward::refusal::Code;
 use doorward::refusal::help::Example;
+use doorward_test::{PASSWORD, PUBLIC_URL, Tokens, World, limit_tries};
 use reqwest::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;
-
-use crate::support::{PASSWORD, PUBLIC_URL, Tokens, World, limit_tries};
 
 /// The headers of an answer that a page shows.
 const SHOWN: [&str; 4] = ["content-type", "www-authenticate", "allow", "retry-after"];

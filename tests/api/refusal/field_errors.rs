@@ -1,9 +1,8 @@
 //! Every mistake of a request is named at its place, and all of them at once.
 
+use doorward_test::{Answer, Browser, PASSWORD, World};
 use reqwest::Method;
 use serde_json::{Value, json};
-
-use crate::support::{Answer, Browser, PASSWORD, World};
 
 fn named(answer: &Answer) -> Vec<(&str, &str)> {
     let errors = answer.refused("validation_failed").body["errors"].as_array().unwrap();

@@ -7,11 +7,10 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use diesel::connection::SimpleConnection;
 use doorward::config::SimplejwtRoutes;
+use doorward_test::{PASSWORD, Tokens, World};
 use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::json;
-
-use crate::support::{PASSWORD, Tokens, World};
 
 /// Beyond the grace.
 const LATER: TimeDelta = TimeDelta::minutes(1);

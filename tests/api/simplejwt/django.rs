@@ -8,8 +8,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use actix_web::{App, HttpResponse, HttpServer, web};
 use chrono::TimeDelta;
 use doorward::state::State;
-
-use crate::support::{PASSWORD, Time, World};
+use doorward_test::{PASSWORD, Time, World};
 
 /// Creates a command of the Python that has the tests' requirements. A test without it fails and is never
 /// skipped.

@@ -1,11 +1,11 @@
 //! Compares the routes with djangorestframework-simplejwt itself.
 
 use doorward::config::SimplejwtRoutes;
+use doorward_test::PUBLIC_URL;
 use serde_json::{Value, json};
 
-use super::{BLACKLIST, world};
+use super::{BLACKLIST, SimplejwtClient, world};
 use crate::simplejwt::django::{Django, compare};
-use crate::support::PUBLIC_URL;
 
 #[actix_web::test]
 async fn every_request_is_answered_as_simplejwt_answers_it() {

@@ -7,12 +7,12 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::TimeDelta;
 use doorward::config::SimplejwtRoutes;
 use doorward::refusal::Code;
+use doorward_test::{PASSWORD, PUBLIC_URL, World};
 use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::{BLACKLIST, OBTAIN, REFRESH, world};
-use crate::support::{PASSWORD, PUBLIC_URL, World};
+use super::{BLACKLIST, OBTAIN, REFRESH, SimplejwtAnswer, SimplejwtClient, world};
 
 const VERIFY: &str = "/api/token/verify/";
 

@@ -2,11 +2,11 @@
 
 use chrono::TimeDelta;
 use doorward::tokens::private_key::Algorithm;
+use doorward_test::{Browser, World};
 use reqwest::Method;
 use serde_json::Value;
 
 use super::{is_good, jwks, reload, revoke, rotate, rows};
-use crate::support::{Browser, World};
 
 #[actix_web::test]
 async fn a_key_signs_ten_minutes_after_it_is_published_and_stays_a_minute_longer_than_what_it_signed() {
@@ -136,7 +136,7 @@ async fn token_expires_with_its_key() {
         "UPDATE signing_keys SET retires_at = now() + interval '100 seconds' WHERE retires_at IS NOT NULL",
     );
     reload(&world).await;
-    let login = serde_json::json!({ "username": "alice", "password": crate::support::PASSWORD });
+    let login = serde_json::json!({ "username": "alice", "password": doorward_test::PASSWORD });
     let answer = world.ask(Method::POST, "/api/v1/auth/login").json(&login).send().await;
     assert!(answer.body["expires_in"].as_i64().is_some_and(|seconds| seconds <= 100), "{}", answer.body);
     let access = answer.text("access_token");

@@ -7,10 +7,9 @@ use doorward::audit::Origin;
 use doorward::database::transaction;
 use doorward::tokens::private_key::{Algorithm, PrivateKey};
 use doorward::tokens::signing_key;
+use doorward_test::World;
 use jsonwebtoken::jwk::JwkSet;
 use reqwest::Method;
-
-use crate::support::World;
 
 async fn jwks(world: &World) -> JwkSet {
     let answer = world.ask(Method::GET, "/.well-known/jwks.json").send().await;

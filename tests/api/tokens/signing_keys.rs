@@ -5,11 +5,11 @@ use doorward::audit::Origin;
 use doorward::database::transaction;
 use doorward::tokens::private_key::{Algorithm, PrivateKey};
 use doorward::tokens::signing_key;
+use doorward_test::World;
 use jsonwebtoken::{DecodingKey, Validation, decode, decode_header};
 use serde_json::Value;
 
 use super::{is_good, jwks, reload, revoke, rotate, rows};
-use crate::support::World;
 
 /// Verifies a token as a service does that trusts the published keys and knows nothing else.
 async fn verify_offline(world: &World, token: &str) -> jsonwebtoken::errors::Result<Value> {

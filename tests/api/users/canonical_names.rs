@@ -2,11 +2,10 @@
 
 use diesel::connection::SimpleConnection;
 use doorward::users::canonical_names::{self, Report};
+use doorward_test::{Answer, PASSWORD, World};
 use reqwest::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;
-
-use crate::support::{Answer, PASSWORD, World};
 
 const UNICODE: &str = "a@münchen.de";
 const ASCII: &str = "a@xn--mnchen-3ya.de";

@@ -4,11 +4,10 @@
 use diesel::PgConnection;
 use diesel::connection::SimpleConnection;
 use doorward::users::password::{PasswordHash, PlainPassword};
+use doorward_test::{Answer, COST, PASSWORD, Tokens, World};
 use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
-
-use crate::support::{Answer, COST, PASSWORD, Tokens, World};
 
 const NEW: &str = "another unusual pass phrase";
 const HOLD: &str = "SELECT FROM users WHERE username = 'alice' FOR NO KEY UPDATE";

@@ -1,10 +1,9 @@
 //! Names that some credentials cannot carry, names that belong to others, and links sent to an address.
 
 use doorward::config::Registration;
+use doorward_test::{Answer, Browser, PASSWORD, PUBLIC_URL, Tokens, World};
 use reqwest::Method;
 use serde_json::{Value, json};
-
-use crate::support::{Answer, Browser, PASSWORD, PUBLIC_URL, Tokens, World};
 
 fn field_error(refused: &Answer) -> (&str, &str) {
     let error = &refused.refused("validation_failed").body["errors"][0];

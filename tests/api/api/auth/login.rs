@@ -2,10 +2,9 @@
 
 use chrono::TimeDelta;
 use doorward::database::find_time;
+use doorward_test::{Answer, Browser, PASSWORD, World};
 use reqwest::Method;
 use serde_json::{Value, json};
-
-use crate::support::{Answer, Browser, PASSWORD, World};
 
 async fn login(world: &World, body: Value) -> Answer {
     world.ask(Method::POST, "/api/v1/auth/login").json(&body).send().await

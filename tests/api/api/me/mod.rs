@@ -1,11 +1,11 @@
 //! The caller's own account: profile, password, sessions and tokens.
 
+use doorward_test::{Answer, World};
+
 mod password;
 mod profile;
 mod sessions;
 mod tokens;
-
-use crate::support::{Answer, World};
 
 /// Counts the personal tokens whose use is stored.
 fn uses_of_tokens(world: &World) -> i64 {

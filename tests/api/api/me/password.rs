@@ -1,9 +1,8 @@
 //! Changing the caller's own password.
 
+use doorward_test::{PASSWORD, World};
 use reqwest::Method;
 use serde_json::json;
-
-use crate::support::{PASSWORD, World};
 
 #[actix_web::test]
 async fn another_password_ends_the_other_sessions_and_on_demand_the_tokens() {

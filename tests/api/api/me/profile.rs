@@ -1,10 +1,10 @@
 //! The caller's own profile, and conditional changes of it.
 
+use doorward_test::{PASSWORD, World};
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::pointers;
-use crate::support::{PASSWORD, World};
 
 #[actix_web::test]
 async fn me_says_who_i_am_and_by_which_credential() {

@@ -1,10 +1,10 @@
 //! The caller's own sessions, and when each was last used.
 
 use chrono::TimeDelta;
+use doorward_test::{PASSWORD, World};
 use serde_json::{Value, json};
 
 use super::{pointers, uses_of_tokens};
-use crate::support::{PASSWORD, World};
 
 #[actix_web::test]
 async fn my_sessions_are_listed_and_ended_one_by_one_and_all_others() {

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use doorward_test::{Browser, PASSWORD, World};
 use serde_json::json;
 
 use super::uses_of_tokens;
-use crate::support::{Browser, PASSWORD, World};
 
 #[actix_web::test]
 async fn a_token_is_shown_once_and_carries_no_more_than_its_maker() {

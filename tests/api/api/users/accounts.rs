@@ -1,11 +1,10 @@
 //! Creating, finding, changing and deleting accounts.
 
 use doorward::users::role;
+use doorward_test::{PASSWORD, World};
 use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::json;
-
-use crate::support::{PASSWORD, World};
 
 #[actix_web::test]
 async fn a_user_is_made_found_changed_and_deleted() {
@@ -219,7 +218,7 @@ async fn what_stands_there_already_is_neither_written_nor_noted_nor_announced() 
 async fn what_no_name_can_have_is_found_in_none() {
     let world = World::new().await;
     let admin = world.login("admin").await.access;
-    let mut browser = crate::support::Browser::signed_in(&world, "admin").await;
+    let mut browser = doorward_test::Browser::signed_in(&world, "admin").await;
     for length in [1_016, 1_017, 4_000] {
         let q = "a".repeat(length);
         let found = world.get(&format!("/api/v1/users?q={q}"), &admin).await;

@@ -1,10 +1,9 @@
 //! The sessions, tokens and passwords of others, and links that set a password.
 
+use doorward_test::{Browser, PASSWORD, World};
 use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::json;
-
-use crate::support::{Browser, PASSWORD, World};
 
 #[actix_web::test]
 async fn reset_revokes_personal_tokens_unless_told_otherwise() {

@@ -1,10 +1,9 @@
 //! No caller grants more than they have, or controls an account that may do more.
 
 use doorward::users::role;
+use doorward_test::{PASSWORD, World};
 use reqwest::Method;
 use serde_json::json;
-
-use crate::support::{PASSWORD, World};
 
 #[actix_web::test]
 async fn nobody_grants_what_he_lacks_or_touches_who_may_more() {

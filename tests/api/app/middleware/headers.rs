@@ -6,10 +6,9 @@ use std::net::TcpListener;
 use doorward::clock::Clock;
 use doorward::config::{SimplejwtRoutes, WebOrigin};
 use doorward::refusal::RenderContext;
+use doorward_test::{Answer, Browser, PASSWORD, World, settings_at};
 use reqwest::Method;
 use serde_json::json;
-
-use crate::support::{Answer, Browser, PASSWORD, World, settings_at};
 
 const HTTPS: &str = "https://auth.example";
 /// Public resources, which other sites' pages may load.
@@ -71,7 +70,7 @@ fn paths() -> Vec<(Method, String)> {
 
 #[actix_web::test]
 async fn every_answer_of_every_route_carries_them_and_names_no_server() {
-    for url in [HTTPS, crate::support::PUBLIC_URL] {
+    for url in [HTTPS, doorward_test::PUBLIC_URL] {
         let world = World::with(|settings| {
             *settings = settings_at(url);
             settings.simplejwt_routes = SimplejwtRoutes::On;
@@ -130,7 +129,7 @@ async fn what_answers_before_postgresql_is_there_carries_them_too() {
     actix_web::rt::spawn(server);
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     for (path, status) in [("/healthz", 200), ("/readyz", 503), ("/api/v1/me", 503), ("/login", 503)] {
-        let answer = crate::support::Ask::new(client.get(format!("{base}{path}"))).send().await;
+        let answer = doorward_test::Ask::new(client.get(format!("{base}{path}"))).send().await;
         assert_eq!(answer.status, status, "{path}");
         held(&answer, path, true);
     }
@@ -140,7 +139,7 @@ async fn what_answers_before_postgresql_is_there_carries_them_too() {
         ("/account", "text/html; charset=utf-8"),
         ("/docs", "application/problem+json"),
     ] {
-        let answer = crate::support::Ask::new(client.get(format!("{base}{path}"))).send().await;
+        let answer = doorward_test::Ask::new(client.get(format!("{base}{path}"))).send().await;
         assert_eq!((answer.status, answer.header("content-type")), (503, Some(content_type)), "{path}");
     }
     handle.stop(false).await;

@@ -1,10 +1,10 @@
 //! `doorward restored` ends everything that a restore brought back.
 
+use doorward_test::{Browser, PASSWORD, World, refused_in_time};
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{AccountCredentials, Backup, kids, link_for, run, told};
-use crate::support::{Browser, PASSWORD, World, refused_in_time};
 
 #[actix_web::test]
 async fn what_a_restore_brought_back_to_life_is_dead_on_every_node_once_restored_was_run() {

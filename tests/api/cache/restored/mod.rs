@@ -6,10 +6,10 @@ mod node;
 
 use std::process::{Command, Output};
 
+use doorward_test::machine::postgres_programs;
+use doorward_test::{Answer, Browser, Tokens, World, refused_in_time};
 use reqwest::Method;
 use serde_json::{Value, json};
-
-use crate::support::{Answer, Browser, Tokens, World, refused_in_time};
 
 /// Runs a command while the server runs.
 fn run(world: &World, arguments: &[&str]) -> Output {
@@ -31,9 +31,7 @@ fn told(world: &World, arguments: &[&str]) -> Value {
 
 /// Runs one of PostgreSQL's programs on the test's database.
 fn postgres(world: &World, program: &str, arguments: &[&str]) {
-    let found = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/postgres-bin")).output().unwrap();
-    let folder = String::from_utf8(found.stdout).unwrap();
-    let mut command = Command::new(format!("{}/{program}", folder.trim()));
+    let mut command = Command::new(postgres_programs().join(program));
     let output = command.arg("--dbname").arg(&world.database.url).args(arguments).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
@@ -70,7 +68,7 @@ async fn link_for(world: &World, admin: &Tokens, id: uuid::Uuid) -> String {
     let made =
         world.post(&format!("/api/v1/users/{id}/password"), &admin.access, json!({ "link": true })).await;
     assert_eq!(made.status, 200, "{}", made.body);
-    made.text("link").strip_prefix(crate::support::PUBLIC_URL).unwrap().to_owned()
+    made.text("link").strip_prefix(doorward_test::PUBLIC_URL).unwrap().to_owned()
 }
 
 impl<'a> AccountCredentials<'a> {

@@ -7,12 +7,12 @@ use diesel::connection::SimpleConnection;
 use doorward::cache::reapply::reapply_lost;
 use doorward::tokens::recently_revoked::RecentlyRevoked;
 use doorward::tokens::revocation::{FeedEvent, Revocation};
+use doorward_test::{PASSWORD, World, refused_in_time};
 use metrics_exporter_prometheus::PrometheusBuilder;
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{AccountCredentials, Backup, kids, link_for, run, told};
-use crate::support::{PASSWORD, World, refused_in_time};
 
 /// This is the state after a standby without the last changes was promoted.
 #[actix_web::test]

@@ -2,13 +2,13 @@
 
 use std::time::{Duration, Instant};
 
+use doorward_test::{PASSWORD, World};
 use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::json;
 
 use super::{BODY_MAX, JSON, unharmed};
 use crate::http::raw::{Connection, exchange};
-use crate::support::{PASSWORD, World};
 
 /// Returns malformed requests, with the status of the answer that comes before the connection is closed. 0
 /// means that it is closed without an answer.

@@ -1,9 +1,8 @@
 //! Duplicate fields and parameters, deceptive characters, and lengths.
 
+use doorward_test::{Answer, Browser, PASSWORD, World};
 use reqwest::Method;
 use serde_json::{Value, json};
-
-use crate::support::{Answer, Browser, PASSWORD, World};
 
 #[actix_web::test]
 async fn a_parameter_or_a_field_sent_twice_is_refused_too() {

@@ -1,10 +1,10 @@
 //! Bodies of the pages' forms, and of simplejwt's routes.
 
 use doorward::config::SimplejwtRoutes;
+use doorward_test::Browser;
 use reqwest::Method;
 
 use super::{BODY_MAX, FORM, JSON, broken_bodies, everything_open, held, unharmed};
-use crate::support::Browser;
 
 #[actix_web::test]
 async fn forms_of_every_page_are_refused_as_pages_whatever_they_hold() {

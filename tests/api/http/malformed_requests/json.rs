@@ -1,9 +1,9 @@
 //! Bodies that are not the JSON that an endpoint reads.
 
+use doorward_test::{Ask, PASSWORD, World};
 use reqwest::Method;
 
 use super::{FORM, JSON, broken_bodies, everything_open, held, routes, unharmed};
-use crate::support::{Ask, PASSWORD, World};
 
 /// Returns the endpoints under /api that read JSON, except those for simplejwt.
 fn json_routes() -> Vec<(Method, String)> {

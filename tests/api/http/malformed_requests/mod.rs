@@ -9,9 +9,8 @@ mod routes;
 
 use doorward::config::{Registration, SimplejwtRoutes};
 use doorward::refusal::Code;
+use doorward_test::{Answer, World};
 use reqwest::Method;
-
-use crate::support::{Answer, World};
 
 const JSON: &str = "application/json";
 const FORM: &str = "application/x-www-form-urlencoded";

@@ -1,11 +1,11 @@
 //! Paths, queries, headers and cookies of every route.
 
+use doorward_test::Browser;
 use futures_util::future::join_all;
 use reqwest::Method;
 
 use super::{JSON, everything_open, held, routes, unharmed};
 use crate::http::raw::exchange;
-use crate::support::Browser;
 
 /// Values for a parameter in a path.
 const IDS: [&str; 14] = [

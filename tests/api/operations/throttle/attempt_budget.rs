@@ -1,12 +1,12 @@
 //! An account has one budget of guesses for all of its names. A name without an account is charged in the
 //! same way.
 
+use doorward_test::{Answer, PASSWORD, World};
 use futures_util::future::join_all;
 
 use crate::operations::throttle::{
     ELSEWHERE, HOME, HashCounter, behind_a_proxy, count, guess, held, limited, login,
 };
-use crate::support::{Answer, PASSWORD, World};
 
 const EMAIL: &str = "al@example.org";
 

@@ -1,13 +1,13 @@
 //! The records of throttled attempts are bounded.
 
 use chrono::TimeDelta;
+use doorward_test::World;
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use futures_util::stream;
 use serde_json::{Value, json};
 
 use super::{ELSEWHERE, HOME, HashCounter, ask_from, behind_a_proxy, count, guess, held, limited, use_up};
-use crate::support::World;
 
 #[actix_web::test]
 async fn a_flood_is_refused_before_any_hash_and_told_of_once() {

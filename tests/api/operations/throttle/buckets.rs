@@ -1,12 +1,12 @@
 //! Requests that cost something are limited, even if they try no password.
 
 use chrono::TimeDelta;
+use doorward_test::{Answer, Browser, PASSWORD, Tokens, World, limit_tries};
 use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::json;
 
 use super::{ELSEWHERE, HOME, ask_from, behind_a_proxy, count, held, limited, login};
-use crate::support::{Answer, Browser, PASSWORD, Tokens, World, limit_tries};
 
 /// Creates a world with buckets of three, in which one place becomes free every twenty seconds.
 async fn with_small_buckets() -> World {

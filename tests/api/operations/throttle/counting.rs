@@ -1,6 +1,7 @@
 //! Attempts are counted before they are made, by account, by client address and over all.
 
 use chrono::TimeDelta;
+use doorward_test::{PASSWORD, World, limit_tries};
 use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::json;
@@ -8,7 +9,6 @@ use serde_json::json;
 use super::{
     ELSEWHERE, HOME, HashCounter, ask_from, behind_a_proxy, count, guess, held, limited, login, use_up,
 };
-use crate::support::{PASSWORD, World, limit_tries};
 
 #[actix_web::test]
 async fn of_forty_wrong_passwords_at_once_five_are_hashed() {

@@ -1,12 +1,12 @@
 //! An IPv6 address counts at three prefix lengths, because a subscriber has many of the longest.
 
+use doorward_test::{Answer, PASSWORD, World};
 use futures_util::StreamExt;
 use futures_util::stream;
 use reqwest::Method;
 use serde_json::json;
 
 use crate::operations::throttle::{behind_a_proxy, count, guess, held, login};
-use crate::support::{Answer, PASSWORD, World};
 
 async fn with(change: impl FnOnce(&mut doorward::config::Settings)) -> World {
     let world = World::with(|settings| {

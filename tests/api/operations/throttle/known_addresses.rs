@@ -1,9 +1,9 @@
 //! An account has attempts of its own at the client addresses that it signed in from.
 
 use chrono::TimeDelta;
+use doorward_test::{Browser, PASSWORD};
 
 use super::{ELSEWHERE, HOME, guess, held, limited, login, use_up};
-use crate::support::{Browser, PASSWORD};
 
 #[actix_web::test]
 async fn an_attacker_elsewhere_does_not_hold_up_the_owner_where_he_signed_in_before() {

@@ -12,10 +12,9 @@ mod waiting;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use doorward_test::{Answer, Ask, World, limit_tries};
 use reqwest::Method;
 use serde_json::json;
-
-use crate::support::{Answer, Ask, World, limit_tries};
 
 /// An address that no one has signed in from, and one that users have signed in from.
 pub const ELSEWHERE: &str = "198.51.100.66";

@@ -2,6 +2,7 @@
 //! that address.
 
 use chrono::TimeDelta;
+use doorward_test::{Answer, Browser, PASSWORD, World};
 use futures_util::future::join_all;
 use futures_util::{StreamExt, stream};
 use serde_json::json;
@@ -9,7 +10,6 @@ use serde_json::json;
 use crate::operations::throttle::{
     ELSEWHERE, HOME, HashCounter, ask_from, behind_a_proxy, count, guess, held, limited, login, use_up,
 };
-use crate::support::{Answer, Browser, PASSWORD, World};
 
 /// The number of attempts that the limit in `past_limit` allows, each for another name.
 const LIMIT: u32 = 4;

@@ -2,11 +2,11 @@
 
 use chrono::TimeDelta;
 use diesel::connection::SimpleConnection;
+use doorward_test::{Answer, Browser, PASSWORD, World, limit_tries};
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{ELSEWHERE, HOME, ask_from, guess, held, limited, login, use_up};
-use crate::support::{Answer, Browser, PASSWORD, World, limit_tries};
 
 #[actix_web::test]
 async fn after_five_wrong_passwords_the_next_waits_two_seconds_then_four_then_eight() {

@@ -1,9 +1,9 @@
 //! The administrator's pages check what each person may see and do.
 
 use chrono::TimeDelta;
+use doorward_test::{Browser, PASSWORD, World};
 
 use crate::pages::html;
-use crate::support::{Browser, PASSWORD, World};
 
 #[actix_web::test]
 async fn who_may_not_is_told_so_on_a_page() {

@@ -1,10 +1,10 @@
 //! The page of the audit log.
 
+use doorward_test::{Browser, World};
 use reqwest::Method;
 use serde_json::json;
 
 use crate::pages::html;
-use crate::support::{Browser, World};
 
 #[actix_web::test]
 async fn the_audit_log_is_filtered_and_taken_away() {

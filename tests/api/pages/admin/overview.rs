@@ -2,11 +2,11 @@
 
 use chrono::TimeDelta;
 use diesel::connection::SimpleConnection;
+use doorward_test::{Browser, World};
 use reqwest::Method;
 use serde_json::json;
 
 use crate::pages::html;
-use crate::support::{Browser, World};
 
 #[actix_web::test]
 async fn the_overview_counts_and_the_keys_rotate() {

@@ -1,11 +1,11 @@
 //! The pages of refusals and their explanations.
 
 use chrono::TimeDelta;
+use doorward_test::{Answer, Browser, World};
 use reqwest::Method;
 use serde_json::json;
 
 use crate::pages::html;
-use crate::support::{Answer, Browser, World};
 
 #[actix_web::test]
 async fn refusals_are_listed_found_counted_and_explained() {

@@ -1,10 +1,10 @@
 //! The page of one account, and every change that it makes.
 
+use doorward_test::{Browser, PASSWORD, World};
 use reqwest::Method;
 use serde_json::json;
 
 use crate::pages::html;
-use crate::support::{Browser, PASSWORD, World};
 
 #[actix_web::test]
 async fn a_disabled_account_is_refused_at_the_next_request_of_each_of_its_clients() {

@@ -1,7 +1,8 @@
 //! The list of accounts, and creating one.
 
+use doorward_test::{Browser, PASSWORD, World};
+
 use crate::pages::html;
-use crate::support::{Browser, PASSWORD, World};
 
 #[actix_web::test]
 async fn users_are_found_by_a_part_of_the_name_page_by_page() {

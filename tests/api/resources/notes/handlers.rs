@@ -1,9 +1,8 @@
 //! The guarded resource: visibility, ownership, pages, conditional requests.
 
+use doorward_test::{Tokens, World};
 use reqwest::Method;
 use serde_json::{Value, json};
-
-use crate::support::{Tokens, World};
 
 async fn note(world: &World, tokens: &Tokens, title: &str, shared: bool) -> String {
     let body = json!({"title": title, "body": format!("about {title}"), "shared": shared});

@@ -2,9 +2,8 @@
 
 use doorward::database::{Database, migrate};
 use doorward::resources::notes::refold;
+use doorward_test::{TestDatabase, Tokens, World};
 use serde_json::{Value, json};
-
-use crate::support::{TestDatabase, Tokens, World};
 
 async fn write(world: &World, tokens: &Tokens, title: &str, body: &str) -> String {
     let note = json!({ "title": title, "body": body });

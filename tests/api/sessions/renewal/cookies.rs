@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 
 use chrono::TimeDelta;
+use doorward_test::{Browser, PASSWORD, Tokens, World, refused_in_time};
 use futures_util::future::join_all;
 use serde_json::json;
 
 use super::{LATER, NEW, OLD, SUPERSEDED, auth_time, csrf, me, old_session, send, step_up, step_up_on_page};
-use crate::support::{Browser, PASSWORD, Tokens, World, refused_in_time};
 
 /// Signs in with a form that was open before the browser had its session.
 async fn sign_in_again(browser: &mut Browser<'_>, name: &str) {

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use doorward::database::feed::FeedState;
+use doorward_test::{Browser, PASSWORD, Tokens, World};
 use reqwest::Method;
 use serde_json::json;
 
 use super::{LATER, OLD, SUPERSEDED, auth_time, csrf, me, old_session, send, step_up, step_up_on_page};
-use crate::support::{Browser, PASSWORD, Tokens, World};
 
 #[actix_web::test]
 async fn former_secrets_are_accepted_until_the_grace_is_over() {

@@ -6,10 +6,9 @@ mod former;
 mod tokens;
 
 use chrono::TimeDelta;
+use doorward_test::{Answer, Browser, PASSWORD, Tokens, World};
 use reqwest::Method;
 use serde_json::json;
-
-use crate::support::{Answer, Browser, PASSWORD, Tokens, World};
 
 /// Beyond the age that a sign-in may have for operations that grant power.
 const OLD: TimeDelta = TimeDelta::minutes(20);

@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 
 use chrono::TimeDelta;
 use doorward::config::SimplejwtRoutes;
+use doorward_test::{Browser, PASSWORD, Tokens, World};
 use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::json;
 
 use super::{LATER, NEW, csrf, me, old_session, send, step_up};
-use crate::support::{Browser, PASSWORD, Tokens, World};
 
 #[actix_web::test]
 async fn password_change_of_an_api_client_keeps_its_tokens() {

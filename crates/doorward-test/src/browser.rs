@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use reqwest::Method;
 
-use super::{Answer, PASSWORD, World};
+use crate::{Answer, Ask, PASSWORD, World};
 
 /// A browser with its cookies, and the server that it uses.
 pub struct Browser<'a> {
@@ -133,7 +133,7 @@ impl<'a> Browser<'a> {
     }
 
     /// Creates an API request with the browser's cookies.
-    pub fn ask(&self, method: Method, path: &str) -> super::Ask {
+    pub fn ask(&self, method: Method, path: &str) -> Ask {
         let pairs: Vec<String> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
         self.world.ask(method, path).header("cookie", pairs.join("; "))
     }

@@ -1,9 +1,5 @@
 //! A server with its own port and database, and the clients that use it.
 
-pub mod browser;
-pub mod database;
-pub mod http;
-
 use std::net::TcpListener;
 use std::sync::Arc;
 
@@ -26,9 +22,8 @@ use doorward::users::user::{self, Authority, InsertOutcome, NewUser};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-pub use browser::Browser;
-pub use database::TestDatabase;
-pub use http::{Answer, Ask};
+use crate::database::TestDatabase;
+use crate::http::{Answer, Ask};
 
 /// The password of every account.
 pub const PASSWORD: &str = "an unusual pass phrase";

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::wire::{Answer, Connection};
+use crate::wire::{Answer, Connection};
 
 /// The longest wait for an answer.
 pub const PATIENCE: Duration = Duration::from_secs(15);

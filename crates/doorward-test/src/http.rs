@@ -73,7 +73,7 @@ impl Answer {
     /// Checks that the answer is a complete refusal with this code: status, body and headers.
     #[track_caller]
     pub fn refused(&self, code: &str) -> &Self {
-        self.refused_at(code, super::PUBLIC_URL)
+        self.refused_at(code, crate::PUBLIC_URL)
     }
 
     /// Checks a refusal by a server with another public URL.

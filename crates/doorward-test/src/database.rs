@@ -131,14 +131,14 @@ fn make_template() -> String {
 fn fill(url: &str) {
     let mut connection = Database::connect(url).expect("the template");
     connection.batch_execute(CLOCK).expect("a clock");
-    start::prepare(&mut connection, &super::settings()).expect("a database to serve on");
+    start::prepare(&mut connection, &crate::settings()).expect("a database to serve on");
 }
 
 /// Returns a hash of everything that the template depends on.
 fn fingerprint() -> u64 {
     let mut hasher = DefaultHasher::new();
     CLOCK.hash(&mut hasher);
-    let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations"));
+    let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../migrations"));
     let mut paths: Vec<_> =
         std::fs::read_dir(folder).expect("migrations").flatten().map(|entry| entry.path()).collect();
     paths.sort();
