@@ -3,12 +3,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods)]
 
-#[path = "../fuzz/targets.rs"]
-mod targets;
-
-// This is in a separate folder, because cargo makes a test binary of every file beside this one.
-#[path = "corpus/linear.rs"]
 mod linear;
+#[path = "../../fuzz/targets.rs"]
+mod targets;
 
 use std::collections::BTreeSet;
 use std::fs;

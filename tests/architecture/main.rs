@@ -2,12 +2,8 @@
 
 #![allow(clippy::expect_used, clippy::panic)] // a source that cannot be read fails the test
 
-// These are in a separate folder, because cargo makes a test binary of every file beside this one.
-#[path = "architecture/circle.rs"]
 mod circle;
-#[path = "architecture/files.rs"]
 mod files;
-#[path = "architecture/source.rs"]
 mod source;
 
 use std::collections::BTreeSet;
