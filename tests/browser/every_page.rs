@@ -116,7 +116,7 @@ async fn look_at_all(name: &str, look: Look) {
     }
     let id = world.text("SELECT id::text AS text FROM users WHERE username = 'alice.of-wonderland'");
     let disabled = world.user("bob", "member");
-    world.sql("UPDATE users SET status = 'disabled' WHERE username = 'bob'");
+    world.sql_and_clear_cache("UPDATE users SET status = 'disabled' WHERE username = 'bob'");
     for (picture, path) in [
         ("admin-user", format!("/admin/users/{id}")),
         ("admin-user-disabled", format!("/admin/users/{disabled}")),
@@ -133,7 +133,7 @@ async fn look_at_all(name: &str, look: Look) {
         readme::take(&page, &refusal, &folder.join(format!("readme-{colours}.png"))).await;
     }
     page.go(&format!("/admin/users/{disabled}")).await;
-    world.sql("UPDATE users SET role = 'viewer' WHERE username = 'bob'");
+    world.sql_and_clear_cache("UPDATE users SET role = 'viewer' WHERE username = 'bob'");
     page.press("Save").await;
     page.shows("Nothing was saved").await;
     check(&page, "admin-user-stale", name).await;

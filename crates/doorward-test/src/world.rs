@@ -199,9 +199,15 @@ impl World {
         Database::connect(&self.database.url).expect("the test's database")
     }
 
-    /// Runs statements. Nodes do not learn of the changes unless they ask the database.
+    /// Runs statements. The node learns of the changes only from the feed, or when it next asks the database.
     pub fn sql(&self, statements: &str) {
         self.connection().batch_execute(statements).expect(statements);
+    }
+
+    /// Runs statements that change what the node may have in its cache, and clears the cache. Other nodes
+    /// keep theirs.
+    pub fn sql_and_clear_cache(&self, statements: &str) {
+        self.sql(statements);
         self.state.cache.clear();
     }
 

@@ -118,7 +118,7 @@ async fn what_a_node_knows_to_be_ended_it_refuses_although_the_database_has_lost
     assert_eq!(ended.len(), 3);
     in_time("it knows all three", || ended.iter().all(|id| world.state.cache.ended(*id).is_some())).await;
 
-    world.sql(
+    world.sql_and_clear_cache(
         "UPDATE sessions SET ended_at = NULL, ended_reason = NULL;
          UPDATE refresh_tokens SET ended_at = NULL, ended_reason = NULL;
          UPDATE personal_tokens SET revoked_at = NULL, revoked_reason = NULL;

@@ -216,6 +216,69 @@ async fn a_key_that_leaked_is_refused_although_its_tokens_are_remembered() {
     refused_within_a_second(&world, &alice.access).await.refused("token_signature_invalid");
 }
 
+// These change rows by SQL, as another node does, and do not clear the cache.
+
+#[actix_web::test]
+async fn session_ended_by_sql_is_refused_after_its_feed_event() {
+    let world = World::new().await;
+    until(&world, FeedState::Live).await;
+    let alice = world.signed_in("alice", "member").await;
+    assert_eq!(world.get("/api/v1/me", &alice.access).await.status, 200);
+    world.sql("UPDATE sessions SET ended_at = now(), ended_reason = 'ended_by_admin'");
+    assert_eq!(
+        world.get("/api/v1/me", &alice.access).await.status,
+        200,
+        "the cache answers without an event"
+    );
+    world.sql(
+        "INSERT INTO revocations (kind, subject, reason, matters_until)
+         SELECT 'session', id::text, ended_reason, now() + interval '1 hour' FROM sessions",
+    );
+    refused_within_a_second(&world, &alice.access).await.refused("session_ended");
+}
+
+/// Changes the user alice, and writes the event that other nodes write in the same transaction.
+fn change_alice(world: &World, assignment: &str, reason: &str) {
+    world.sql(&format!(
+        "WITH changed AS (
+             UPDATE users SET {assignment}, version = version + 1 WHERE username = 'alice' RETURNING id, version
+         )
+         INSERT INTO revocations (kind, subject, least_version, reason, matters_until)
+         SELECT 'user', id::text, version, '{reason}', now() + interval '1 hour' FROM changed"
+    ));
+}
+
+#[actix_web::test]
+async fn role_changed_by_sql_is_in_force_after_its_feed_event() {
+    let world = World::new().await;
+    until(&world, FeedState::Live).await;
+    let alice = world.signed_in("alice", "member").await;
+    let (personal, _) = world.personal_token(&alice.access, "notes:read").await;
+    for token in [&alice.access, &personal] {
+        assert_eq!(world.get("/api/v1/me", token).await.text("role"), "member");
+    }
+    change_alice(&world, "role = 'viewer'", "role_changed");
+    let refused = refused_within_a_second(&world, &alice.access).await;
+    refused.refused_with("token_revoked", "refresh", false);
+    assert_eq!(refused.body["reason"], "role_changed");
+    assert_eq!(world.get("/api/v1/me", &personal).await.text("role"), "viewer");
+}
+
+#[actix_web::test]
+async fn account_disabled_by_sql_is_refused_after_its_feed_event() {
+    let world = World::new().await;
+    until(&world, FeedState::Live).await;
+    let alice = world.signed_in("alice", "member").await;
+    let (personal, _) = world.personal_token(&alice.access, "notes:read").await;
+    for token in [&alice.access, &personal] {
+        assert_eq!(world.get("/api/v1/me", token).await.status, 200);
+    }
+    change_alice(&world, "status = 'disabled'", "account_disabled");
+    for token in [&alice.access, &personal] {
+        refused_within_a_second(&world, token).await.refused_with("account_disabled", "contact_admin", false);
+    }
+}
+
 /// A row gets a lower position than rows already read, in a transaction that commits after them.
 #[actix_web::test]
 async fn a_transaction_that_commits_late_is_not_missed() {

@@ -27,7 +27,7 @@ async fn unknown_status_is_shown_and_is_not_active() {
     let browser = Browser::signed_in(&world, "alice").await;
     let admin = world.login("admin").await.access;
     let path = format!("/api/v1/users/{id}");
-    world.sql(
+    world.sql_and_clear_cache(
         "ALTER TABLE users DROP CONSTRAINT users_status_check;
          UPDATE users SET status = 'suspended' WHERE username = 'alice'",
     );
@@ -71,7 +71,7 @@ async fn unknown_end_reason_is_shown_and_ends() {
     let world = World::new().await;
     let alice = world.signed_in("alice", "member").await;
     let (personal, _) = world.personal_token(&alice.access, "account:read").await;
-    world.sql(
+    world.sql_and_clear_cache(
         "UPDATE personal_tokens SET revoked_at = now(), revoked_reason = 'new_policy';
          UPDATE refresh_tokens SET ended_at = now(), ended_reason = 'new_policy';
          UPDATE sessions SET ended_at = now(), ended_reason = 'new_policy' WHERE user_id = (
@@ -93,7 +93,7 @@ async fn unknown_session_kind_and_event_are_shown() {
     let alice = world.signed_in("alice", "member").await;
     let admin = world.login("admin").await.access;
     let mut browser = Browser::signed_in(&world, "alice").await;
-    world.sql(
+    world.sql_and_clear_cache(
         "ALTER TABLE sessions DROP CONSTRAINT sessions_kind_check;
          UPDATE sessions SET kind = 'device' WHERE kind = 'api';
          DELETE FROM audit_events;

@@ -30,7 +30,7 @@ impl LastUseRow<'_> {
 
     fn prepare(self, world: &World) {
         let rows = self.rows().replacen(" WHERE", " SET last_used_at = now() - interval '1 minute' WHERE", 1);
-        world.sql(&format!("UPDATE {rows}"));
+        world.sql_and_clear_cache(&format!("UPDATE {rows}"));
     }
 
     async fn wait(self, world: &World) {

@@ -105,7 +105,7 @@ async fn a_token_of_another_kind_is_told_from_a_broken_one() {
     }
     let forged = format!("{}AAAA", &tokens.refresh[..tokens.refresh.len() - 4]);
     world.refresh(&forged).await.refused_with("token_signature_invalid", "login", false);
-    world.sql("DELETE FROM sessions");
+    world.sql_and_clear_cache("DELETE FROM sessions");
     world.refresh(&tokens.refresh).await.refused_with("refresh_token_unknown", "login", true);
 }
 
@@ -129,13 +129,19 @@ async fn the_record_of_a_refused_refresh_names_the_check_that_refused_it() {
             "refresh_token_reused" => {
                 let second = Tokens::of(&world.refresh(&tokens.refresh).await);
                 world.refresh(&second.refresh).await;
-                world.sql(&format!("UPDATE refresh_tokens SET rotated_at = '{{}}' WHERE {of_user}"));
+                world.sql_and_clear_cache(&format!(
+                    "UPDATE refresh_tokens SET rotated_at = '{{}}' WHERE {of_user}"
+                ));
             }
             "session_ended" => drop(world.post("/api/v1/auth/logout", &tokens.access, json!({})).await),
             "session_expired" => {
-                world.sql(&format!("UPDATE refresh_tokens SET expires_at = now() WHERE {of_user}"));
+                world.sql_and_clear_cache(&format!(
+                    "UPDATE refresh_tokens SET expires_at = now() WHERE {of_user}"
+                ));
             }
-            "refresh_token_unknown" => world.sql(&format!("DELETE FROM sessions WHERE user_id = '{id}'")),
+            "refresh_token_unknown" => {
+                world.sql_and_clear_cache(&format!("DELETE FROM sessions WHERE user_id = '{id}'"))
+            }
             "account_disabled" => {
                 let status = json!({"status": "disabled"});
                 drop(world.patch(&format!("/api/v1/users/{id}"), &admin.access, status).await);

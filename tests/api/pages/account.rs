@@ -161,7 +161,7 @@ async fn the_activity_says_which_session_ended_and_which_token_was_revoked_why_a
     let made = format!("/api/v1/users/{id}/password");
     world.post(&made, &admin, json!({ "link": true })).await;
     let hash = "UPDATE users SET password_hash = (SELECT password_hash FROM users WHERE username = 'root') WHERE username = 'alice'";
-    world.sql(hash);
+    world.sql_and_clear_cache(hash);
     let shown = Browser::signed_in(&world, "alice").await.get("/account/activity").await;
     for said in [
         "A link to set the password was made by root; the old password is gone.",

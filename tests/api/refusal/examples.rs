@@ -102,7 +102,7 @@ async fn arrange(code: Code, world: &World) -> Variables {
             vec![("SPENT", alice.refresh)]
         }
         Code::RefreshTokenUnknown => {
-            world.sql("DELETE FROM sessions");
+            world.sql_and_clear_cache("DELETE FROM sessions");
             vec![("PRUNED", alice.refresh)]
         }
         Code::InsufficientScope => {

@@ -48,7 +48,9 @@ async fn what_is_decided_together_is_decided_for_each_by_itself() {
                 "reused" => {
                     let second = Tokens::of(&world.refresh(&tokens.refresh).await);
                     world.refresh(&second.refresh).await;
-                    world.sql(&format!("UPDATE refresh_tokens SET rotated_at = '{{}}' WHERE {of_user}"));
+                    world.sql_and_clear_cache(&format!(
+                        "UPDATE refresh_tokens SET rotated_at = '{{}}' WHERE {of_user}"
+                    ));
                 }
                 "ended" => drop(world.post("/api/v1/auth/logout", &tokens.access, json!({})).await),
                 "account_disabled" => {
@@ -56,7 +58,9 @@ async fn what_is_decided_together_is_decided_for_each_by_itself() {
                     drop(world.patch(&format!("/api/v1/users/{id}"), &admin.access, status).await);
                 }
                 "expired" => {
-                    world.sql(&format!("UPDATE refresh_tokens SET expires_at = now() WHERE {of_user}"));
+                    world.sql_and_clear_cache(&format!(
+                        "UPDATE refresh_tokens SET expires_at = now() WHERE {of_user}"
+                    ));
                 }
                 _ => {}
             }
@@ -241,7 +245,7 @@ async fn a_row_that_went_back_in_time_follows_the_token() {
         live = world.refresh(&live).await.text("refresh_token");
     }
     // A failover has lost the last rotations.
-    world.sql("UPDATE refresh_tokens SET generation = 2, used_generation = 1");
+    world.sql_and_clear_cache("UPDATE refresh_tokens SET generation = 2, used_generation = 1");
     let followed = world.refresh(&live).await;
     assert_eq!(followed.status, 200, "{}", followed.body);
     assert_eq!(world.count("SELECT generation::bigint AS count FROM refresh_tokens"), 5);

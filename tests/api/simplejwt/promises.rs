@@ -166,7 +166,9 @@ async fn a_row_that_went_back_in_time_follows_the_token_that_is_kept() {
     let (_, first) = world.pair("alice").await;
     let second = world.refresh(&first).await.text("refresh_token");
     let third = world.refresh(&second).await.text("refresh_token");
-    world.sql("UPDATE refresh_tokens SET generation = 1, used_generation = 1, rotated_at = '{}'");
+    world.sql_and_clear_cache(
+        "UPDATE refresh_tokens SET generation = 1, used_generation = 1, rotated_at = '{}'",
+    );
     assert_eq!(world.renew(&third).await.status, 200);
     assert_eq!(world.generation(), 3);
     assert_eq!(world.renew(&third).await.status, 200);
@@ -223,11 +225,11 @@ async fn every_refusal_in_its_words_is_explained_in_ours() {
         (world.renew("dwr_nonsense").await, 401, "token_malformed", "form"),
         (world.ask_simplejwt(VERIFY, json!({"token": "a.b.c"})).await, 401, "token_malformed", "form"),
     ];
-    world.sql(&format!("UPDATE users SET status = 'disabled' WHERE id = '{id}'"));
+    world.sql_and_clear_cache(&format!("UPDATE users SET status = 'disabled' WHERE id = '{id}'"));
     let right = json!({"username": "alice", "password": PASSWORD});
     refused.push((world.ask_simplejwt(OBTAIN, right).await, 401, "account_disabled", "user"));
     refused.push((world.renew(&refresh).await, 401, "account_disabled", "user"));
-    world.sql(&format!("UPDATE users SET status = 'active' WHERE id = '{id}'"));
+    world.sql_and_clear_cache(&format!("UPDATE users SET status = 'active' WHERE id = '{id}'"));
     assert_eq!(world.ask_simplejwt(BLACKLIST, json!({"refresh": refresh})).await.status, 200);
     refused.push((world.renew(&refresh).await, 401, "session_ended", "session"));
     refused.push((
@@ -279,7 +281,7 @@ async fn a_session_that_nobody_knows_any_more_is_not_valid() {
     let world = world(SimplejwtRoutes::On).await;
     world.user("alice", "member");
     let (_, refresh) = world.pair("alice").await;
-    world.sql("DELETE FROM sessions");
+    world.sql_and_clear_cache("DELETE FROM sessions");
     world.renew(&refresh).await.token_not_valid("Token is invalid");
     world.ask_simplejwt(VERIFY, json!({"token": refresh})).await.token_not_valid("Token is invalid");
     world.ask_simplejwt(BLACKLIST, json!({"refresh": refresh})).await.token_not_valid("Token is invalid");

@@ -98,7 +98,7 @@ async fn rotation_by_an_earlier_version_refuses_no_token() {
     let hour = std::time::Duration::from_secs(3_600);
     let world = World::with(|settings| settings.access_token_ttl = hour).await;
     let tokens = world.signed_in("alice", "member").await;
-    world.sql(
+    world.sql_and_clear_cache(
         "BEGIN;
          UPDATE signing_keys SET retires_at = now() + interval '16 minutes';
          INSERT INTO signing_keys (kid, algorithm, sealed_key, public_jwk, published_at, signs_from)
@@ -108,7 +108,7 @@ async fn rotation_by_an_earlier_version_refuses_no_token() {
     let [old, new] = <[_; 2]>::try_from(rows(&world)).unwrap_or_else(|_| panic!("two keys"));
     assert_eq!(old.retires_at, Some(new.signs_from + TimeDelta::minutes(61)));
     assert_eq!(new.longest_ttl_seconds, 86_400, "nobody knows what that version issues");
-    world.sql("DELETE FROM signing_keys WHERE kid = 'x'");
+    world.sql_and_clear_cache("DELETE FROM signing_keys WHERE kid = 'x'");
     reload(&world).await;
     is_good(&world, &tokens.access).await;
 }
@@ -118,7 +118,7 @@ async fn node_issues_no_longer_token_than_its_key_has_stored() {
     let world = World::new().await;
     world.user("alice", "member");
     // This happens after a backup was restored, or if a key was created while the node was not seen.
-    world.sql("UPDATE signing_keys SET longest_ttl_seconds = 60");
+    world.sql_and_clear_cache("UPDATE signing_keys SET longest_ttl_seconds = 60");
     reload(&world).await;
     let bounded = world.login("alice").await;
     assert_eq!(seconds_of_life(&bounded.access), 60);
@@ -132,7 +132,7 @@ async fn token_expires_with_its_key() {
     let world = World::new().await;
     world.user("alice", "member");
     rotate(&world, Algorithm::Es256);
-    world.sql(
+    world.sql_and_clear_cache(
         "UPDATE signing_keys SET retires_at = now() + interval '100 seconds' WHERE retires_at IS NOT NULL",
     );
     reload(&world).await;

@@ -148,7 +148,7 @@ async fn key_signs_until_the_next_one_when_the_one_between_is_revoked() {
     let world = World::new().await;
     world.stop_time();
     rotate(&world, Algorithm::Es256);
-    world.sql("UPDATE clock.shift SET by = by + interval '5 minutes'");
+    world.sql_and_clear_cache("UPDATE clock.shift SET by = by + interval '5 minutes'");
     rotate(&world, Algorithm::Es256);
     let [first, second, third] = <[_; 3]>::try_from(rows(&world)).unwrap_or_else(|_| panic!("three keys"));
     assert_eq!(first.retires_at, Some(second.signs_from + TimeDelta::minutes(6)));

@@ -280,7 +280,7 @@ async fn who_is_promoted_meanwhile_is_out_of_reach_of_who_may_less() {
     let (password, sessions) = (format!("{path}/password"), format!("{path}/sessions"));
     for body in [json!({"new_password": NEW}), json!({"link": true})] {
         overtaken(&world, promoted, world.post(&password, &help, body)).await.refused("permission_denied");
-        world.sql("UPDATE users SET role = 'helpdesk' WHERE username = 'alice'");
+        world.sql_and_clear_cache("UPDATE users SET role = 'helpdesk' WHERE username = 'alice'");
     }
     overtaken(&world, promoted, world.delete(&sessions, &help)).await.refused("permission_denied");
     assert_eq!(world.get("/api/v1/me", &tokens.access).await.status, 200);

@@ -73,7 +73,7 @@ async fn an_unknown_user_a_wrong_password_and_none_at_all_are_answered_alike() {
 async fn a_disabled_account_is_told_so_only_with_the_right_password() {
     let world = World::new().await;
     let id = world.user("alice", "member");
-    world.sql(&format!("UPDATE users SET status = 'disabled' WHERE id = '{id}'"));
+    world.sql_and_clear_cache(&format!("UPDATE users SET status = 'disabled' WHERE id = '{id}'"));
     login(&world, json!({"username": "alice", "password": "wrong, but long enough"}))
         .await
         .refused("invalid_credentials");
@@ -270,7 +270,9 @@ async fn sign_in_dated_ahead_is_not_fresh_past_the_leeway() {
     world.advance(TimeDelta::zero());
     let tokens = world.signed_in("alice", "member").await;
     for (ahead, is_fresh) in [(60, false), (7, false), (4, true), (0, true)] {
-        world.sql(&format!("UPDATE sessions SET auth_time = now() + interval '{ahead} seconds'"));
+        world.sql_and_clear_cache(&format!(
+            "UPDATE sessions SET auth_time = now() + interval '{ahead} seconds'"
+        ));
         let access = world.refresh(&tokens.refresh).await.text("access_token");
         let answer = make_token(&world, &access).await;
         assert_eq!(answer.status, if is_fresh { 201 } else { 401 }, "{ahead}: {}", answer.body);
@@ -288,7 +290,7 @@ async fn freshness_asks_the_database_before_the_feed_reads_its_clock() {
     assert_eq!(world.state.core.database_clock.now(), None);
     world.state.core.clock.advance(TimeDelta::seconds(-4));
     assert_eq!(make_token(&world, &tokens.access).await.status, 201);
-    world.sql("UPDATE sessions SET auth_time = now() - interval '901 seconds'");
+    world.sql_and_clear_cache("UPDATE sessions SET auth_time = now() - interval '901 seconds'");
     let access = world.refresh(&tokens.refresh).await.text("access_token");
     make_token(&world, &access).await.refused("authentication_too_old");
 }

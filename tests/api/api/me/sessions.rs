@@ -83,7 +83,7 @@ async fn uses_of_sessions_and_tokens_that_cannot_be_written_are_written_the_next
         world.flush().await;
         assert_eq!(uses_of_tokens(&world), 1, "{table}");
         assert_eq!(world.count("SELECT used_generation::bigint AS count FROM refresh_tokens"), 1);
-        world.sql(
+        world.sql_and_clear_cache(
             "UPDATE refresh_tokens SET used_generation = 0; UPDATE personal_tokens SET last_used_at = NULL",
         );
     }

@@ -96,8 +96,9 @@ async fn the_last_active_admin_stays_even_when_two_demote_each_other_at_once() {
             tokio::join!(world.patch(&one, &theirs, demote.clone()), world.patch(&two, &admin, demote));
         let left = world.count("SELECT count(*) FROM users WHERE role = 'admin' AND status = 'active'");
         assert_eq!(left, 1, "{both:?}");
-        world.sql(&format!("UPDATE users SET role = 'admin', version = 1 WHERE id = '{own}'"));
-        world.sql(&format!("UPDATE users SET role = 'viewer' WHERE id = '{other}'"));
+        world
+            .sql_and_clear_cache(&format!("UPDATE users SET role = 'admin', version = 1 WHERE id = '{own}'"));
+        world.sql_and_clear_cache(&format!("UPDATE users SET role = 'viewer' WHERE id = '{other}'"));
     }
 }
 

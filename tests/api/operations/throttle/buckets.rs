@@ -38,7 +38,9 @@ async fn made_up_refresh_tokens_are_held_up_and_good_ones_from_there_are_not() {
     for _ in 0..2 {
         refresh(&altered).await.refused("token_signature_invalid");
     }
-    world.sql("DELETE FROM sessions WHERE id = (SELECT id FROM sessions ORDER BY id DESC LIMIT 1)");
+    world.sql_and_clear_cache(
+        "DELETE FROM sessions WHERE id = (SELECT id FROM sessions ORDER BY id DESC LIMIT 1)",
+    );
     refresh(&pruned.refresh).await.refused("refresh_token_unknown");
     for token in [altered.as_str(), pruned.refresh.as_str(), "dwr_nonsense", "nonsense"] {
         held_by_bucket(&refresh(token).await);

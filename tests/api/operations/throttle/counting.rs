@@ -273,7 +273,7 @@ async fn what_was_counted_is_pruned_and_addresses_after_their_retention() {
     world.advance(TimeDelta::days(88));
     let pruned = prune::run(&world.state.core.database, retention, |_| ()).await.unwrap().unwrap();
     assert_eq!(pruned.known_addresses, 19);
-    world.sql("DELETE FROM users WHERE username = 'alice'");
+    world.sql_and_clear_cache("DELETE FROM users WHERE username = 'alice'");
     assert_eq!(world.count("SELECT count(*) FROM known_addresses"), 0);
 }
 

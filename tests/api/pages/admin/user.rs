@@ -180,7 +180,7 @@ async fn an_account_is_edited_and_a_mistake_keeps_what_was_typed() {
     );
     let found = "SELECT count(*) FROM users WHERE username = 'alicia' AND role = 'viewer' AND email = 'a@example.com'";
     assert_eq!(world.count(found), 1);
-    world.sql("UPDATE users SET status = 'disabled' WHERE username = 'admin'");
+    world.sql_and_clear_cache("UPDATE users SET status = 'disabled' WHERE username = 'admin'");
     let own = format!("/admin/users/{root}");
     let answer = admin.fill_in(&own, &format!("{own}/role"), &[("role", "member")]).await;
     assert!(answer.status == 422 && html(&answer).contains("last active administrator"), "{}", html(&answer));

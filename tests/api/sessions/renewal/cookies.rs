@@ -247,7 +247,7 @@ async fn new_cookie_is_kept_as_long_as_the_sign_in_asked() {
         for noted in [true, false] {
             if !noted {
                 // A node of the previous version started the session.
-                world.sql("UPDATE sessions SET is_kept = NULL");
+                world.sql_and_clear_cache("UPDATE sessions SET is_kept = NULL");
             }
             let answer = step_up_on_page(&mut browser).await;
             let cookie = answer.header("set-cookie").unwrap();

@@ -96,7 +96,7 @@ async fn renewal_holds_while_the_feed_is_silent() {
     assert_eq!(world.get("/api/v1/me", &tokens.access).await.status, 200);
     world.flush().await;
     let past = "UPDATE former_secrets SET superseded_at = superseded_at - interval '1 hour'";
-    world.sql(past);
+    world.sql_and_clear_cache(past);
     me(&former).await.refused("token_unknown");
     world.get("/api/v1/me", &tokens.access).await.refused("token_revoked");
 }
@@ -150,7 +150,9 @@ async fn explained_tokens_do_not_count_as_presented() {
 async fn session_ends_when_its_renewals_are_used_up() {
     let world = World::new().await;
     let alice = world.signed_in("alice", "member").await;
-    world.sql("UPDATE refresh_tokens SET generation = 2147483000, first_generation = 2147480000");
+    world.sql_and_clear_cache(
+        "UPDATE refresh_tokens SET generation = 2147483000, first_generation = 2147480000",
+    );
     let refused = world.post("/api/v1/auth/step-up", &alice.access, json!({ "password": PASSWORD })).await;
     assert_eq!(refused.refused("session_ended").body["reason"], "renewals_used_up");
     world.get("/api/v1/me", &alice.access).await.refused("session_ended");

@@ -174,12 +174,14 @@ async fn forgotten_refresh_token_of_a_renewed_session_is_a_replay() {
     world.user("alice", "member");
     let tokens = old_session(&world, "alice").await;
     let owner = Tokens::of(&step_up(&world, &tokens.access).await);
-    world.sql("DELETE FROM former_secrets");
+    world.sql_and_clear_cache("DELETE FROM former_secrets");
     world.refresh(&tokens.refresh).await.refused("refresh_token_reused");
     world.refresh(&owner.refresh).await.refused("session_ended");
     // Nothing is known about a session that was never renewed.
     let tokens = world.login("alice").await;
-    world.sql("UPDATE refresh_tokens SET secret_digest = sha256(secret_digest) WHERE ended_at IS NULL");
+    world.sql_and_clear_cache(
+        "UPDATE refresh_tokens SET secret_digest = sha256(secret_digest) WHERE ended_at IS NULL",
+    );
     world.refresh(&tokens.refresh).await.refused("refresh_token_unknown");
 }
 
@@ -203,9 +205,9 @@ async fn former_refresh_token_meets_the_same_checks() {
     world.refresh(&held).await.refused("account_disabled");
     assert_eq!(world.patch(&user, &admin.access, json!({ "status": "active" })).await.status, 200);
     assert_eq!(world.refresh(&held).await.status, 200);
-    world.sql("UPDATE refresh_tokens SET expires_at = now()");
+    world.sql_and_clear_cache("UPDATE refresh_tokens SET expires_at = now()");
     world.refresh(&held).await.refused("session_expired");
-    world.sql("UPDATE refresh_tokens SET expires_at = now() + interval '1 day'");
+    world.sql_and_clear_cache("UPDATE refresh_tokens SET expires_at = now() + interval '1 day'");
     assert_eq!(world.delete(&user, &admin.access).await.status, 204);
     world.refresh(&held).await.refused("account_deleted");
 }
