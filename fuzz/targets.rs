@@ -1,5 +1,5 @@
 //! The promises of each parser for any input. The fuzzer (fuzz/src/main.rs) searches for bytes that break a
-//! promise. tests/corpus.rs checks those in fuzz/corpus/.
+//! promise. tests/corpus/main.rs checks those in fuzz/corpus/.
 
 use std::net::IpAddr;
 use std::sync::LazyLock;
