@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_key_seals_and_all_open() {
+    fn first_key_seals_and_every_key_opens() {
         let sealed = keys(&[OLD]).seal("key one", b"private").unwrap();
         let both = keys(&[NEW, OLD]);
         assert_eq!(both.open("key one", &sealed).as_deref(), Ok(&b"private"[..]));
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_altered_or_cut_does_not_open() {
+    fn altered_or_cut_value_does_not_open() {
         let keys = keys(&[OLD]);
         let sealed = keys.seal("name", b"private").unwrap();
         for at in 0..sealed.len() {
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mac_is_of_its_purpose_its_parts_and_any_of_the_keys() {
+    fn mac_is_bound_to_its_purpose_and_parts_under_any_key() {
         let mac = keys(&[OLD]).mac(Purpose::Cursor, &[b"list", b"id"]);
         let both = keys(&[NEW, OLD]);
         assert!(both.verify_mac(Purpose::Cursor, &[b"list", b"id"], &mac));
@@ -251,14 +251,14 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_key_is_noticed_by_the_check_value() {
+    fn wrong_key_is_detected_by_the_check_value() {
         let stored = keys(&[OLD]).check_value().unwrap();
         assert!(keys(&[NEW, OLD]).opens(&stored));
         assert!(!keys(&[NEW]).opens(&stored));
     }
 
     #[test]
-    fn empty_list_derives_an_error() {
+    fn empty_key_list_is_an_error() {
         assert!(matches!(SecretKeys::derive([]), Err(DeriveError::NoKey)));
     }
 

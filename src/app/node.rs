@@ -95,7 +95,7 @@ mod tests {
     use crate::config::{Inputs, SETTINGS, resolve};
 
     #[test]
-    fn shared_settings_exist_and_are_no_secrets() {
+    fn shared_settings_exist_and_are_not_secret() {
         for key in SHARED {
             let setting = SETTINGS.iter().find(|setting| setting.key == key);
             assert!(setting.is_some_and(|setting| !setting.secret), "{key}");
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn nodes_with_one_list_in_two_orders_do_not_differ() {
+    fn order_of_a_list_is_no_difference_between_nodes() {
         let node = |proxies: &str, ttl: &str| {
             let inputs = Inputs::default()
                 .variable("DOORWARD_TRUSTED_PROXIES", proxies)

@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn a_peer_that_trickles_is_at_its_end_and_one_that_is_silent_is_not() {
+    async fn trickling_peer_is_cut_off_and_a_silent_one_is_not() {
         let (mut peer, mut ours) = pair(64);
         let mut buffer = [0; 64];
         let silent = tokio::time::timeout(3 * SHORT, ours.read(&mut buffer)).await;
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn an_answer_begins_the_time_anew() {
+    async fn response_restarts_the_deadline() {
         let (mut peer, mut ours) = pair(64);
         let mut buffer = [0; 64];
         for _ in 0..10 {
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn a_peer_that_takes_no_answer_is_cut_off() {
+    async fn peer_that_reads_no_response_is_cut_off() {
         let (_peer, mut ours) = pair(8);
         let refused = ours.write_all(&[0; 64]).await.expect_err("nobody reads");
         assert_eq!(refused.kind(), io::ErrorKind::TimedOut);

@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn entries_that_were_not_written_keep_their_place() {
+    fn unwritten_entries_keep_their_place() {
         let mut queue = Queue::default();
         queue.offer(Lane::Accepted, owner(1), || refusal(1));
         let left = queue.take(Lane::Accepted);

@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn an_ipv6_network_is_a_site_and_an_ipv4_network_an_address() {
+    fn ipv6_48_bit_network_and_ipv4_address_identify_a_caller() {
         for (one, other, are_one) in [
             ("192.0.2.7", "192.0.2.8", false),
             ("192.0.2.7", "::ffff:192.0.2.7", true),
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn work_is_the_networks_until_the_user_is_known() {
+    async fn work_is_attributed_to_the_network_until_the_user_is_known() {
         let (alice, caller) = (Uuid::from_u128(1), at("192.0.2.7"));
         set_user(alice);
         assert_eq!(current(), WorkOwner::default(), "nobody is served here");

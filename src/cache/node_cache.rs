@@ -362,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_was_asked_for_before_everything_was_forgotten_is_not_remembered() {
+    fn lookup_from_before_a_clear_is_not_cached() {
         let (cache, id) = (cache(), crate::random::id());
         let told: fn(&NodeCache) = |cache| {
             let (revoked_at, matters_until) = (DateTime::UNIX_EPOCH, DateTime::UNIX_EPOCH);
@@ -386,7 +386,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_begins_to_follow_anew_remembers_nothing_from_before() {
+    fn restarted_feed_clears_the_cache() {
         let (cache, id) = (Arc::new(cache()), crate::random::id());
         cache.insert_session(cache.tickets.draw(), id, &session_state());
         let secret_keys = SecretKeys::derive(["a key of at least thirty-two characters"]).expect("one");
@@ -402,7 +402,7 @@ mod tests {
     }
 
     #[test]
-    fn a_personal_token_that_outlives_what_a_clock_can_tell_is_remembered_for_a_while() {
+    fn endless_personal_token_is_cached_for_a_bounded_time() {
         let (cache, id) = (cache(), crate::random::id());
         let current = Arc::new(PersonalTokenState {
             id,

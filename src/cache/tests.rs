@@ -25,7 +25,7 @@ fn named(ids: usize) -> Tickets {
 }
 
 #[test]
-fn a_name_voids_earlier_tickets_of_its_id_alone() {
+fn eviction_voids_earlier_tickets_of_its_id_only() {
     let (tickets, id, other) = (Tickets::default(), crate::random::id(), crate::random::id());
     let before = tickets.draw();
     tickets.evict(|named| named.name(id));

@@ -183,7 +183,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_backup_takes_no_other_files_place() {
+    fn backup_does_not_replace_an_existing_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
         assert_ne!(unfinished(&path("auth.mon")), unfinished(&path("auth.tue")));

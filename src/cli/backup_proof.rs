@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn proof_is_good_under_any_of_the_keys() {
+    fn proof_is_valid_under_any_of_the_keys() {
         for length in [0, 1, PROOF_LEN, CHUNK - 1, CHUNK, CHUNK + PROOF_LEN, 3 * CHUNK + 7] {
             let dump: Vec<u8> = (0..length).map(|at| u8::try_from(at % 251).unwrap()).collect();
             let (copied, read) = read(&backup(&keys(&[OLD]), &dump));
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn changed_backup_is_never_good() {
+    fn altered_backup_is_never_valid() {
         let file = backup(&keys(&[OLD]), b"PGDMP and what follows");
         for at in 0..file.len() {
             let mut changed = file.clone();

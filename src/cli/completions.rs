@@ -35,7 +35,7 @@ mod tests {
     use crate::cli::Cli;
 
     #[test]
-    fn every_shells_script_knows_commands_and_settings() {
+    fn every_completion_script_knows_commands_and_settings() {
         for shell in [Shell::Bash, Shell::Zsh, Shell::Fish, Shell::Elvish, Shell::PowerShell] {
             let script = CompletionsArgs { shell }.script(&mut Cli::command());
             assert!(script.contains("set-password") && script.contains("access-token-ttl"), "{shell}");

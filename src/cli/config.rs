@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn the_text_names_value_and_source_and_masks_secrets() {
+    fn text_shows_value_and_source_and_masks_secrets() {
         let text = printed(false, |output| print(&settings(), output));
         let row = |name: &str| {
             let line = text.lines().find(|line| line.starts_with(&format!("{name} "))).unwrap();
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn the_json_holds_the_same_and_the_file() {
+    fn json_shows_the_settings_and_the_file() {
         let text = printed(true, |output| print(&settings(), output));
         let value: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(value["file"], "doorward.toml");

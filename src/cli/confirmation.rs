@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_whole_word_is_a_yes() {
+    fn only_the_whole_word_yes_confirms() {
         assert!(is_yes(&mut "yes\n".as_bytes()));
         for answer in ["", "\n", "y\n", "yesterday\n", "no\n"] {
             assert!(!is_yes(&mut answer.as_bytes()), "{answer}");
@@ -52,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_given_beforehand_asks_nothing() {
+    fn yes_flag_skips_the_question() {
         assert_eq!(Confirmation { yes: true }.ask("deletes alice"), Ok(()));
     }
 }

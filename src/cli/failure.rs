@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_reader_that_has_gone_is_no_error() {
+    fn broken_pipe_is_a_separate_failure() {
         let gone = Failure::printing(&io::Error::from(io::ErrorKind::BrokenPipe));
         assert_eq!(gone, Failure::ReaderGone);
         let full = Failure::printing(&io::Error::from(io::ErrorKind::StorageFull));

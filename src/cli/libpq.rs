@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn all_but_the_password_stands_on_the_command_line() {
+    fn command_line_has_everything_but_the_password() {
         for (address, database, password) in [
             (
                 "postgres://al:p%40?#+s@db:5433/auth?sslcrl=/c",
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_that_no_variable_carries_is_refused() {
+    fn secret_without_a_libpq_variable_is_refused() {
         let Err(Failure::Wrong(lines)) = told("postgres://db/x?sslkey=/k&sslpassword=hush") else { panic!() };
         assert!(lines[0].contains("contains sslpassword") && !lines[0].contains("hush"), "{lines:?}");
     }

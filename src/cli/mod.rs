@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn the_definition_is_sound() {
+    fn command_definitions_are_valid() {
         Cli::command().debug_assert();
     }
 
@@ -170,14 +170,14 @@ mod tests {
     }
 
     #[test]
-    fn the_settings_file_is_a_flag_beside_the_command_of_the_same_name() {
+    fn config_flag_works_beside_the_config_command() {
         let cli = parse(&["config", "--config", "my.toml"]);
         assert_eq!(cli.flags.config.as_deref(), Some(std::path::Path::new("my.toml")));
         assert!(matches!(cli.command, Some(Command::Config(_))));
     }
 
     #[test]
-    fn no_command_is_none_and_an_unknown_one_is_wrong_usage() {
+    fn missing_command_is_none_and_unknown_ones_are_usage_errors() {
         assert!(parse(&[]).command.is_none());
         assert_eq!(refused(&["sevre"]), ErrorKind::InvalidSubcommand);
         assert_eq!(refused(&["--lisetn", "x"]), ErrorKind::UnknownArgument);
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn every_command_of_the_contract_is_understood() {
+    fn every_documented_command_is_parsed() {
         for line in [
             "serve",
             "migrate",
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn a_kid_may_begin_like_a_flag() {
+    fn kid_may_start_like_a_flag() {
         for kid in ["-JRFCcwibv0k", "--JRFCcwibv0k", "-hRFCcwibv0k"] {
             let Some(Command::Key(key::KeyArgs { action: key::KeyAction::Revoke(revoke) })) =
                 parse(&["key", "revoke", kid, "--yes"]).command
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn the_hidden_child_takes_whatever_follows_and_stands_in_no_help() {
+    fn hidden_child_command_takes_any_arguments_and_is_not_in_help() {
         let Some(Command::PrivatePostgresChild(child)) =
             parse(&["private-postgres-child", "-D", "/x", "--help", "-c", "a=b", "--listen"]).command
         else {
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn the_help_has_examples_and_every_setting_and_the_short_one_stays_short() {
+    fn long_help_lists_every_setting_and_short_help_stays_short() {
         let long = Cli::command().render_long_help().to_string();
         assert!(SETTINGS.iter().all(|setting| long.contains(&format!("--{}", setting.flag))));
         let short = Cli::command().render_help().to_string();

@@ -155,7 +155,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_listing_for_programs_is_an_array() {
+    fn json_listing_is_an_array() {
         let text = printed(true, |output| output.list(&["a\u{1b}"], ["name"], |_| [String::new()]));
         assert_eq!(text, "[\n  \"a\\u001b\"\n]\n");
         assert_eq!(printed(true, |output| output.result(&5, "five")), "5\n");
@@ -163,7 +163,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn what_would_move_the_terminal_is_shown_and_not_done() {
+    fn control_characters_are_escaped_for_the_terminal() {
         let evil = "a\u{1b}[2J\r\nroot\u{202e}\u{9b}\u{2028}é";
         assert_eq!(printable(evil), "a\\u{1b}[2J\\r\\nroot\\u{202e}\\u{9b}\\u{2028}é");
         let text = printed(false, |output| output.table(["name"], [[evil.to_owned()]].into_iter()));
@@ -172,7 +172,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_reader_that_has_gone_is_a_failure_of_its_own() {
+    fn closed_reader_is_a_separate_failure() {
         let mut output = Output::new(Format::default(), Box::new(ClosedPipe));
         assert_eq!(output.line("x"), Err(Failure::ReaderGone));
     }

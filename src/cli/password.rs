@@ -135,14 +135,14 @@ mod tests {
     }
 
     #[test]
-    fn the_first_line_is_the_password_without_its_end() {
+    fn first_line_without_its_end_is_the_password() {
         assert_eq!(read("correct horse \r\nsecond\n"), Ok("correct horse ".to_owned()));
         assert_eq!(read("no newline"), Ok("no newline".to_owned()));
         assert_eq!(read("\u{feff}correct horse\r\n"), Ok("correct horse".to_owned()));
     }
 
     #[test]
-    fn nothing_and_too_much_are_no_password() {
+    fn empty_and_oversized_input_is_refused() {
         for nothing in ["", "\n", "\r\n"] {
             assert_eq!(read(nothing), Err(Failure::new("the first line of standard input has no password")));
         }
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn unseen_characters_are_refused() {
+    fn invisible_characters_are_refused() {
         for wrong in
             ["correct\u{1b}[D horse\n", "correct\thorse", "correct horse\r\r\n", "correct\u{200b} horse"]
         {
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_made_password_is_long_enough_and_another_each_time() {
+    fn generated_password_is_long_and_different_each_time() {
         let [one, other] = [make(12), make(12)];
         assert_ne!(one.expose(), other.expose());
         assert_eq!((one.expose().len(), make(64).expose().len()), (24, 64));

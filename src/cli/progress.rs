@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn on_a_terminal_the_line_is_rewritten_and_gone_at_the_end() {
+    fn terminal_line_is_rewritten_and_cleared_at_the_end() {
         let text = shown(true, &[5_000, 20_000]);
         assert_eq!(
             text,
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn elsewhere_each_is_a_line_and_more_than_was_counted_is_no_more_than_all() {
+    fn piped_progress_prints_lines_and_never_exceeds_the_total() {
         let text = shown(false, &[5_000, 30_000]);
         assert_eq!(text, "doorward: 5000 of 20000 rows (25 %)\ndoorward: 30000 of 30000 rows (100 %)\n");
     }

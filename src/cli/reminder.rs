@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn same_reason_is_said_ever_more_rarely() {
+    fn same_reason_is_logged_ever_more_rarely() {
         let (mut reminder, start) = (Reminder::default(), Instant::now());
         let due = |second: &u64| reminder.is_due("refused", start + Duration::from_secs(*second));
         let said: Vec<u64> = (0..3_600).filter(due).collect();
@@ -48,7 +48,7 @@ mod tests {
     }
 
     #[test]
-    fn other_reason_is_said_soon() {
+    fn different_reason_is_logged_soon() {
         let (mut reminder, start) = (Reminder::default(), Instant::now());
         let at = |second| start + Duration::from_secs(second);
         assert!(reminder.is_due("refused", at(0)) && reminder.is_due("refused", at(10)));

@@ -292,7 +292,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_time_has_a_zone_or_is_wrong_usage() {
+    fn time_without_a_zone_is_a_usage_error() {
         let expected = read_time("2026-11-25T20:14:03Z").unwrap();
         assert_eq!(read_time("2026-11-25T21:14:03+01:00").unwrap(), expected);
         for wrong in ["2026-11-25T20:14:03", "2026-11-25", "yesterday", ""] {

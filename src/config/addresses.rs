@@ -173,7 +173,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_public_url_has_one_form() {
+    fn public_url_has_one_canonical_form() {
         for (text, url) in [
             ("https://id.example.org", "https://id.example.org"),
             ("https://id.example.org/", "https://id.example.org"),
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn a_listeners_url_is_the_one_that_would_be_read() {
+    fn listener_url_equals_the_url_as_read() {
         for address in ["127.0.0.1:8080", "[::1]:8080", "192.0.2.1:80", "[2001:db8::1]:80"] {
             let url = PublicUrl::of_listener(address.parse().unwrap());
             assert_eq!(PublicUrl::read(&format!("http://{address}")), Ok(url));
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn a_public_url_with_more_than_scheme_host_and_port_is_refused() {
+    fn public_url_with_more_than_scheme_host_and_port_is_refused() {
         for (text, reason) in [
             ("id.example.org", "it does not begin with http:// or https://"),
             ("ftp://id.example.org", "it does not begin with http:// or https://"),
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn an_origin_is_exact() {
+    fn origin_must_be_exact() {
         assert_eq!(WebOrigin::read("https://App.example:443").unwrap().as_str(), "https://app.example");
         assert_eq!(WebOrigin::read("http://localhost:3000").unwrap().as_str(), "http://localhost:3000");
         for wrong in ["*", "https://*.example", "https://app.example/", "https://app.example/x", "null"] {
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn a_network_is_an_address_or_has_its_lower_bits_zero() {
+    fn network_must_be_an_address_or_have_zero_host_bits() {
         assert_eq!(network("10.0.0.0/8").unwrap().to_string(), "10.0.0.0/8");
         assert_eq!(network("127.0.0.1").unwrap().to_string(), "127.0.0.1/32");
         assert_eq!(network("::1").unwrap().to_string(), "::1/128");

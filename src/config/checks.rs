@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn lifetimes_nest() {
+    fn lifetimes_must_nest() {
         let inputs =
             Inputs::default().variable("DOORWARD_ACCESS_TOKEN_TTL", "40d").file("session_ttl = \"7d\"\n");
         assert_eq!(
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn a_remote_database_needs_tls_or_an_explicit_no() {
+    fn remote_database_requires_tls_or_an_explicit_disable() {
         let remote = Inputs::default().variable("DATABASE_URL", "postgres://me:hunter2@db.example/auth");
         let found = errors(&remote);
         assert_eq!(found.len(), 1);
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn the_secret_key_has_one_place() {
+    fn secret_key_must_have_one_source() {
         let both = Inputs::default()
             .variable("DOORWARD_SECRET_KEY", "0123456789abcdef0123456789abcdef")
             .flag("secret_key_file", "/run/key");
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn two_listeners_do_not_share_a_port() {
+    fn two_listeners_cannot_share_a_port() {
         let listen = |one: &str, other: &str| {
             let inputs = Inputs::default();
             errors(&inputs.variable("DOORWARD_LISTEN", one).variable("DOORWARD_METRICS_LISTEN", other)).len()
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_admins_password_is_as_long_as_all_others() {
+    fn admin_password_must_have_the_minimum_length() {
         let short = Inputs::default().variable("DOORWARD_ADMIN_PASSWORD", "elevenchars");
         assert_eq!(
             errors(&short),
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_seldom_meant_is_a_warning() {
+    fn risky_settings_are_warnings() {
         let warnings = |inputs: &Inputs| resolve(inputs).unwrap().warnings().len();
         assert_eq!(warnings(&Inputs::default()), 0);
         assert_eq!(warnings(&Inputs::default().variable("DOORWARD_PUBLIC_URL", "http://id.example")), 1);
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn public_url_that_nobody_can_open_is_a_warning() {
+    fn unreachable_public_url_is_a_warning() {
         for url in ["http://0.0.0.0:8080", "http://[::]:8080", "http://[::ffff:0.0.0.0]:8080", "http://0"] {
             let settings = resolve(&Inputs::default().variable("DOORWARD_PUBLIC_URL", url)).unwrap();
             assert!(settings.warnings().iter().any(|warning| warning.contains("no one can open")), "{url}");

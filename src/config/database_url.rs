@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn passwords_are_masked_and_the_rest_is_seen() {
+    fn passwords_are_masked_and_the_rest_is_shown() {
         for (text, shown) in [
             ("postgres://me:pass@db.example:5432/auth", "postgres://me:***@db.example:5432/auth"),
             ("postgresql://me@db/auth", "postgresql://me@db/auth"),
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn a_password_is_read_as_libpq_reads_it_and_told_apart_from_the_rest() {
+    fn password_is_parsed_as_libpq_does_and_separated() {
         for (text, password, rest) in [
             ("postgres://me:pa?ss@db/auth", Some("pa?ss"), "postgres://me@db/auth"),
             ("postgres://me:pa#ss@db/auth?a=1", Some("pa#ss"), "postgres://me@db/auth?a=1"),
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn what_libpq_would_misread_is_refused() {
+    fn urls_that_libpq_would_misread_are_refused() {
         for text in [
             "mysql://db/auth",
             "db.example",
@@ -316,7 +316,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_password_is_shown_however_it_is_misread(
+        fn password_is_never_shown_however_it_is_misread(
             before in "[a1:@/?&=#,%\\[\\]]{0,8}",
             after in "[a1:@/?&=#,%\\[\\]]{0,8}",
         ) {
@@ -332,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn a_remote_host_is_found_wherever_it_stands() {
+    fn remote_host_is_found_in_every_position() {
         for (text, host) in [
             ("postgres://db.example/auth", "db.example"),
             ("postgres://localhost,db2:5433/auth", "db2"),
@@ -348,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn this_machine_is_not_remote() {
+    fn local_hosts_are_not_remote() {
         for text in [
             "postgres:///auth",
             "postgres://localhost:5432,127.0.0.1,[::1]/auth",
@@ -361,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_url_leaves_open_comes_from_libpqs_environment() {
+    fn missing_url_parts_are_taken_from_the_libpq_environment() {
         let host = |name: &str| (name == "PGHOST").then(|| "db.example".to_owned());
         let address = |name: &str| (name == "PGHOSTADDR").then(|| "10.0.0.7".to_owned());
         let service = |name: &str| (name == "PGSERVICE").then(|| "main".to_owned());

@@ -231,7 +231,7 @@ mod tests {
     use crate::config::{Inputs, resolve};
 
     #[test]
-    fn the_names_of_a_setting_are_one_name_in_three_spellings() {
+    fn setting_names_are_one_name_in_three_spellings() {
         for setting in SETTINGS.iter() {
             let prefix = if setting.key == "database_url" { "" } else { "DOORWARD_" };
             assert_eq!(setting.environment, format!("{prefix}{}", setting.key.to_uppercase()));
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn no_two_settings_share_a_name() {
+    fn setting_names_are_unique() {
         let mut keys: Vec<_> = SETTINGS.iter().map(|setting| setting.key).collect();
         keys.sort_unstable();
         keys.dedup();
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn the_public_url_follows_the_listener_unless_it_is_set() {
+    fn public_url_follows_the_listener_unless_set() {
         let bound = "127.0.0.1:4711".parse().unwrap();
         let free = resolve(&Inputs::default().variable("DOORWARD_LISTEN", "127.0.0.1:0")).unwrap();
         assert_eq!(free.public_url_for(bound).as_str(), "http://127.0.0.1:4711");

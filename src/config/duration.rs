@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_unit_is_read_and_written_again() {
+    fn every_unit_is_parsed_and_written_back() {
         for (text, seconds) in [("90s", 90), ("5m", 300), ("2h", 7_200), ("30d", 2_592_000), ("0s", 0)] {
             assert_eq!(read(text), Ok(Duration::from_secs(seconds)));
             assert_eq!(write(Duration::from_secs(seconds)), text);
@@ -45,7 +45,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_duration_is_refused_with_the_reason() {
+    fn invalid_duration_is_refused_with_the_reason() {
         for (text, reason) in [
             ("", "it is not a whole number with a unit"),
             ("s", "it is not a whole number with a unit"),

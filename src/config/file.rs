@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn every_simple_value_becomes_text_and_keeps_its_line() {
+    fn simple_values_become_text_and_keep_their_line() {
         let file = read("# a note\na = \"x\"\nb = 12\nc = [\"p\", \"q\"]\n\nd = true\n").unwrap();
         for (key, text, line) in [("a", "x", 2), ("b", "12", 3), ("c", "p,q", 4), ("d", "true", 6)] {
             let value = file.find(key).unwrap();
@@ -134,14 +134,14 @@ mod tests {
     }
 
     #[test]
-    fn a_table_is_no_value() {
+    fn table_is_not_a_value() {
         let file = read("[a]\nb = 1\n[[c]]\n").unwrap();
         assert!(file.find("a").unwrap().text.is_err());
         assert!(file.find("c").unwrap().text.is_err());
     }
 
     #[test]
-    fn every_error_of_form_is_told_with_line_and_column() {
+    fn every_syntax_error_is_reported_with_line_and_column() {
         let errors = read("a = 1\nb = \nc = \"ü\" x\n").err().unwrap();
         assert!(errors[0].starts_with("doorward.toml:2:"), "{errors:?}");
         assert!(errors.iter().any(|error| error.starts_with("doorward.toml:3:9:")), "{errors:?}");
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_key_is_told_with_its_line_and_the_nearest() {
+    fn unknown_key_is_reported_with_its_line_and_the_nearest() {
         let file = read("listen = 1\n\nlisetn = 2\n\"\\u001b\" = 3\n").unwrap();
         let lines: Vec<String> = file.unknown(&["listen"]).collect();
         assert_eq!(

@@ -92,13 +92,13 @@ mod tests {
     }
 
     #[test]
-    fn file_that_nobody_else_writes_is_trusted() {
+    fn file_that_only_its_owner_can_write_is_trusted() {
         let (_kept, file, own) = file();
         assert_eq!(find_untrusted(&file, own), None);
     }
 
     #[test]
-    fn file_is_distrusted_if_others_may_write_it_or_a_folder_above() {
+    fn file_is_distrusted_if_others_can_write_it_or_a_folder_above() {
         let (outer, file, own) = file();
         let inner = file.parent().unwrap();
         for (path, open, closed) in [
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn file_is_distrusted_if_another_owns_it() {
+    fn file_is_distrusted_if_another_user_owns_it() {
         let (_kept, file, own) = file();
         if own != 0 {
             return;
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn link_is_judged_with_what_it_leads_to() {
+    fn symlink_is_judged_by_its_target() {
         let (outer, file, own) = file();
         let elsewhere = outer.path().join("elsewhere");
         fs::create_dir(&elsewhere).unwrap();

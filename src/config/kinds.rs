@@ -346,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_text_is_a_list_of_nothing_and_otherwise_wrong() {
+    fn empty_text_is_an_empty_list_and_otherwise_invalid() {
         assert_eq!(shown(&networks(), ""), Ok(None));
         assert_eq!(shown(&path(), ""), Err("it is empty".to_owned()));
         assert_eq!(shown(&database_url().optional(), ""), Err("it is empty".to_owned()));
@@ -354,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_keeps_its_order_and_holds_nothing_twice() {
+    fn list_keeps_its_order_and_refuses_duplicates() {
         let both = shown(&origins(), "https://b.example, https://a.example:443").unwrap();
         assert_eq!(both.as_deref(), Some("https://b.example,https://a.example"));
         let twice = shown(&networks(), "192.0.2.1,192.0.2.1/32").unwrap_err();
@@ -362,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_and_durations_keep_within_their_bounds() {
+    fn numbers_and_durations_are_bounded() {
         let bounded = number(10..=15);
         assert!(shown(&bounded, "10").is_ok() && shown(&bounded, "15").is_ok());
         assert_eq!(shown(&bounded, "9"), Err("it is too small".to_owned()));
@@ -377,7 +377,7 @@ mod tests {
     }
 
     #[test]
-    fn a_log_filter_is_one_that_the_subscriber_takes() {
+    fn accepted_log_filters_are_valid_for_the_subscriber() {
         for text in ["info", "off", "WARN", "info,doorward=debug,actix_web::middleware=off", "tower-x=error"]
         {
             let filter = LogFilter::read(text).unwrap();
@@ -391,7 +391,7 @@ mod tests {
     }
 
     #[test]
-    fn words_are_taken_as_they_are_written() {
+    fn words_are_matched_exactly() {
         assert_eq!((signing_algorithm().read)("EdDSA"), Ok(SigningAlgorithm::EdDsa));
         assert_eq!((signing_algorithm().read)("HS256"), Err("it is none of these".to_owned()));
         assert_eq!(shown(&log_format(), "json"), Ok(Some("json".to_owned())));
@@ -410,7 +410,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_is_shown_as_stars() {
+    fn secrets_are_shown_as_stars() {
         assert_eq!(shown(&password().optional(), "hunter2"), Ok(Some("***".to_owned())));
         assert_eq!(shown(&secret_keys(), &"k".repeat(32)), Ok(Some("***".to_owned())));
         assert!(password().secret && secret_keys().optional().secret && database_url().secret);

@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn every_setting_has_a_row_with_all_its_cells() {
+    fn every_setting_has_a_complete_row() {
         let page = markdown();
         for setting in SETTINGS.iter() {
             let start = format!("| `{}` | {} | ", setting.environment, setting.default);

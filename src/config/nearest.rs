@@ -33,7 +33,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slip_finds_its_name() {
+    fn typo_finds_the_intended_name() {
         assert_eq!(suggest("DOORWARD_LISETN"), Some("DOORWARD_LISTEN"));
         assert_eq!(suggest("DOORWARD_ACCESS_TOKEN_LIFETIME"), Some("DOORWARD_ACCESS_TOKEN_TTL"));
         assert_eq!(suggest("DOORWARD_DATABASE_URL"), Some("DATABASE_URL"));
@@ -41,7 +41,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_unlike_all_finds_none() {
+    fn dissimilar_name_finds_none() {
         assert_eq!(suggest("DOORWARD_COLOUR_OF_THE_SKY"), None);
         assert_eq!(suggest(""), None);
     }

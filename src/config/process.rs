@@ -137,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn settings_file_is_a_regular_file_of_bounded_size() {
+    fn settings_file_must_be_a_regular_file_of_bounded_size() {
         let device = read_file(&("/dev/zero".into(), Source::Flag("config".into()))).unwrap_err();
         assert!(device.contains("not a regular file; allowed: a readable file"), "{device}");
         let folder = tempfile::tempdir().unwrap();
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn the_flag_names_the_file_before_the_environment() {
+    fn flag_for_the_settings_file_overrides_the_environment() {
         let (one, two) = (Path::new("one.toml"), OsStr::new("two.toml"));
         assert_eq!(settings_file(Some(one), Some(two)), (one.into(), Source::Flag("config".into())));
         assert_eq!(settings_file(None, Some(two)), (two.into(), Source::Environment));
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_file_that_nobody_named_may_be_missing() {
+    fn only_the_default_settings_file_may_be_missing() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("doorward.toml");
         assert_eq!(read_file(&(path.clone(), Source::Default)), Ok(None));
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_not_utf8_is_refused_with_the_line() {
+    fn file_that_is_not_utf8_is_refused_with_the_line() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("doorward.toml");
         std::fs::write(&path, b"a = 1\nb = \"\xff\"\n").unwrap();

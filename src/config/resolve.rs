@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn one_line_break_behind_a_secret_is_no_part_of_it() {
+    fn one_line_break_after_a_secret_is_removed() {
         for end in ["", "\n", "\r\n"] {
             let inputs = Inputs::default()
                 .variable("DOORWARD_ADMIN_PASSWORD", &format!("correct horse battery{end}"))
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_given_is_the_defaults() {
+    fn defaults_apply_without_inputs() {
         let settings = resolve(&Inputs::default()).unwrap();
         assert_eq!(settings.listen.to_string(), "127.0.0.1:8080");
         assert_eq!(settings.public_url.as_str(), "http://127.0.0.1:8080");
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn flags_go_before_the_environment_and_that_before_the_file() {
+    fn flags_override_the_environment_which_overrides_the_file() {
         let file = Inputs::default().file("\nbcrypt_cost = 11\n");
         assert_eq!(entry(&file, "bcrypt_cost"), (Some("11".into()), Source::File("doorward.toml".into(), 2)));
         let environment = file.variable("DOORWARD_BCRYPT_COST", "13");
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_list_in_the_environment_takes_back_the_files() {
+    fn empty_list_in_the_environment_clears_that_of_the_file() {
         let inputs = Inputs::default().file("audiences = [\"api\", \"web\"]\n");
         assert_eq!(resolve(&inputs).unwrap().audiences, ["api", "web"]);
         let taken_back = inputs.variable("DOORWARD_AUDIENCES", "");
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn every_wrong_value_is_told_with_name_value_source_reason_and_what_is_allowed() {
+    fn invalid_value_reports_name_value_source_and_allowed_values() {
         let inputs = Inputs::default().flag("listen", "localhost");
         assert_eq!(
             errors(&inputs),
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn values_wrong_names_and_contradictions_are_told_at_once() {
+    fn values_names_and_contradictions_are_reported_at_once() {
         let inputs = Inputs::default()
             .flag("log", "infoo")
             .variable("DOORWARD_LISETN", "x")
@@ -212,20 +212,20 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_file_does_not_hide_what_else_is_wrong() {
+    fn broken_file_does_not_hide_other_errors() {
         let lines = errors(&Inputs::default().variable("DOORWARD_LOG", "x").file("listen = \n"));
         assert!(lines[0].starts_with("doorward.toml:1:"), "{lines:?}");
         assert!(lines[1].starts_with("DOORWARD_LOG = "), "{lines:?}");
     }
 
     #[test]
-    fn a_table_in_the_file_is_no_value() {
+    fn table_in_the_file_is_not_a_value() {
         let lines = errors(&Inputs::default().file("[listen]\nport = 1\n"));
         assert!(lines[0].starts_with("DOORWARD_LISTEN = … (doorward.toml:1): it is a table; "), "{lines:?}");
     }
 
     #[test]
-    fn bytes_that_are_no_text_are_refused() {
+    fn values_that_are_not_utf8_are_refused() {
         let bytes = OsString::from_vec(b"a\xff".to_vec());
         let mut inputs = Inputs::default();
         inputs.environment.push(("DOORWARD_DATA_DIR".into(), bytes.clone()));
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_stand_nowhere_in_the_settings_print_or_their_errors() {
+    fn settings_and_their_errors_never_show_secrets() {
         let inputs = Inputs::default()
             .variable("DATABASE_URL", "postgres://me:hunter2@localhost/auth")
             .variable("DOORWARD_SECRET_KEY", &"hunter2".repeat(6))
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_value_is_cut_and_control_characters_are_escaped() {
+    fn long_value_is_cut_and_control_characters_are_escaped() {
         let lines = errors(&Inputs::default().variable("DOORWARD_LOG", &"\u{1b}[2J".repeat(100)));
         assert!(lines[0].contains("\\u{1b}[2J") && lines[0].contains("…\""), "{lines:?}");
         assert!(!lines[0].contains('\u{1b}') && lines[0].len() < 1_000, "{lines:?}");

@@ -139,14 +139,14 @@ mod tests {
     const TWO: &str = "fedcba9876543210fedcba9876543210";
 
     #[test]
-    fn a_secret_never_prints() {
+    fn secret_never_prints() {
         let keys = SecretKeyTexts::from_list(ONE).unwrap();
         assert_eq!(format!("{keys:?}"), "SecretKeys([***])");
         assert_eq!(format!("{:?}", Secret::new("hunter2".into())), "***");
     }
 
     #[test]
-    fn typed_password_has_no_unseen_characters() {
+    fn invisible_characters_in_a_typed_password_are_refused() {
         for good in [
             "an unusual pass phrase",
             "Ünïcode£",
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_key_is_named_by_its_place_and_not_shown() {
+    fn invalid_key_is_named_by_its_position_and_not_shown() {
         let short = SecretKeyTexts::from_list(&format!("{ONE},tooshort")).unwrap_err();
         assert_eq!(short, "key 2 has 8 characters");
         let spaced = SecretKeyTexts::from_list("0123456789abcdef 123456789abcdef").unwrap_err();

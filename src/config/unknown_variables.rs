@@ -40,7 +40,7 @@ mod tests {
     }
 
     #[test]
-    fn other_programs_variables_and_the_tests_one_are_passed_over() {
+    fn variables_of_other_programs_and_tests_are_ignored() {
         let inputs = Inputs::default()
             .variable("PATH", "/bin")
             .variable("DOORWARDX", "1")
@@ -51,7 +51,7 @@ mod tests {
     }
 
     #[test]
-    fn variables_of_a_kubernetes_service_are_told_for_what_they_are() {
+    fn kubernetes_service_variables_are_explained() {
         let lines = errors(&Inputs::default().variable("DOORWARD_PORT_8080_TCP", "tcp://10.0.0.1:8080"));
         assert!(lines[0].contains("turn off enableServiceLinks"), "{lines:?}");
         let link = errors(&Inputs::default().variable("DOORWARD_PORT", "tcp://10.0.0.1:8080"));

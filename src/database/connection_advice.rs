@@ -170,7 +170,7 @@ mod tests {
     const AT: &str = "connection to server at \"127.0.0.1\", port 5432 failed: ";
 
     #[test]
-    fn wrong_setting_is_told_from_what_passes() {
+    fn permanent_refusals_are_distinguished_from_temporary_ones() {
         for (said, advice) in [
             ("FATAL:  role \"nobody\" does not exist\n", "CREATE ROLE"),
             ("FATAL:  database \"auht\" does not exist\n", "CREATE DATABASE"),
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn host_that_is_away_may_yet_answer() {
+    fn unreachable_host_may_answer_later() {
         let at = |host: &str| format!("connection to server at \"{host}\" (192.0.2.7), port 5432 failed: ");
         let (one, other) = (at("one"), at("other"));
         let gone = "FATAL:  database \"auth\" does not exist\n";
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn other_address_of_a_host_does_not_hide_its_refusal() {
+    fn second_address_of_a_host_does_not_hide_its_refusal() {
         let at =
             |address: &str| format!("connection to server at \"localhost\" ({address}), port 5432 failed: ");
         let said = format!(
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn role_password_and_database_may_be_set_up_for_a_minute() {
+    fn role_password_and_database_may_be_created_for_a_minute() {
         let start = Instant::now();
         let at = |second| start + Duration::from_secs(second);
         for said in [

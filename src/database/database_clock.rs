@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn database_clock_goes_on_when_the_nodes_clock_is_set_back() {
+    fn database_clock_continues_when_the_node_clock_is_set_back() {
         let clock = Clock::default();
         let database_clock = DatabaseClock::new(&clock);
         assert_eq!(database_clock.now(), None);

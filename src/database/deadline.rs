@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[actix_web::test]
-    async fn a_request_has_one_deadline_and_a_call_after_a_long_hash_some_time() {
+    async fn request_shares_one_deadline_with_a_minimum_after_hashing() {
         let long_ago = Instant::now().checked_sub(2 * DEADLINE);
         assert_eq!(time_left(), DEADLINE);
         within_one_deadline(async {

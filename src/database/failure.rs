@@ -126,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_others_do_in_postgresql_is_no_fault_of_the_statement() {
+    fn conflicts_in_postgresql_are_not_statement_errors() {
         let error = |kind, words: &str| QueryError::DatabaseError(kind, Box::new(words.to_owned())).into();
         for error in [
             error(DatabaseErrorKind::Unknown, "deadlock detected"),
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn pooler_by_transaction_is_named() {
+    fn transaction_pooling_is_detected_from_its_errors() {
         let error =
             |words: &str| QueryError::DatabaseError(DatabaseErrorKind::Unknown, Box::new(words.to_owned()));
         for words in [
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_deadlock_is_known_in_every_language_by_the_locks_in_it() {
+    fn deadlock_is_detected_in_every_language() {
         let error = || QueryError::DatabaseError(DatabaseErrorKind::Unknown, Box::new(GermanDeadlock));
         assert!(is_worth_another_try(&error()));
         let DatabaseError::Unavailable(why) = error().into() else { panic!("a fault of others") };

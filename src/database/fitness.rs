@@ -278,12 +278,12 @@ mod tests {
     }
 
     #[test]
-    fn server_that_is_read_only_for_a_time_is_fit() {
+    fn temporarily_read_only_server_is_fit() {
         assert_eq!(judge(&read_only_by("configuration file"), OURS), []);
     }
 
     #[test]
-    fn each_obstacle_is_named_with_advice() {
+    fn each_obstacle_is_reported_with_advice() {
         let theirs = vec!["users".to_owned()];
         for (facts, ours, found, advice) in [
             (Facts { version: 120_022, ..facts() }, OURS, "PostgreSQL 12", "13 or later"),

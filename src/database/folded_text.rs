@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_character_has_a_code_of_its_own() {
+    fn every_character_has_its_own_code() {
         let mut codes = std::collections::BTreeSet::new();
         for character in '\u{80}'..=char::MAX {
             let code = to_ascii(&character.to_string());
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn needle_has_trigrams_if_three_letters_meet() {
+    fn needle_has_trigrams_only_with_three_adjacent_letters() {
         for (typed, has) in [
             ("", false),
             ("ab", false),
@@ -147,7 +147,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_part_of_the_text_is_a_part_of_its_code(text in "\\PC{0,12}", part in "\\PC{0,2}") {
+        fn substring_of_the_text_is_a_substring_of_its_code(text in "\\PC{0,12}", part in "\\PC{0,2}") {
             let (text, part) = (fold(&text), fold(&part));
             prop_assert_eq!(to_ascii(&text).contains(&to_ascii(&part)), text.contains(&part));
         }

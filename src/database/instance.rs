@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn english_is_told_from_other_languages() {
+    fn english_locale_is_distinguished_from_others() {
         for english in ["C", "POSIX", "C.UTF-8", "en_US.utf8", "en_GB", "English_United States.1252"] {
             assert!(is_english(english), "{english}");
         }

@@ -169,7 +169,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_others_do_in_postgresql_is_no_fault_of_a_migration() {
+    fn conflicts_in_postgresql_are_not_migration_errors() {
         let failed = |why: &str| {
             let words = format!("Failed to run 2026-11-23-100000_create_users with: {why}");
             DatabaseError::from(MigrateError::Migration(words))

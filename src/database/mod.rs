@@ -269,7 +269,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn queue_grows_with_the_connections_up_to_a_bound() {
+    fn queue_grows_with_the_connections_up_to_a_limit() {
         for (connections, waiting) in [(2, 64), (8, 256), (32, QUEUE_MAX), (1_000, QUEUE_MAX)] {
             assert_eq!(limits(connections).waiting(), waiting, "{connections}");
         }

@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn nodes_that_agree_differ_in_nothing() {
+    fn nodes_with_equal_settings_do_not_differ() {
         let both = [("A", "1"), ("B", "2")];
         assert_eq!(find_differences(&[node("a", &both), node("b", &both)]), []);
         assert_eq!(find_differences(&[]), []);

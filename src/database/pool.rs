@@ -154,7 +154,7 @@ mod tests {
         "connect_timeout=2&tcp_user_timeout=2000&keepalives_idle=2&keepalives_interval=1&keepalives_count=2";
 
     #[test]
-    fn a_connection_is_watched_and_what_its_url_sets_stays() {
+    fn timeout_parameters_are_added_and_the_url_overrides_them() {
         for (url, expected) in [
             ("postgres://h/d", format!("postgres://h/d?{QUERY}")),
             ("postgres://h/d?", format!("postgres://h/d?{QUERY}")),
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn the_feeds_name_goes_before_the_urls() {
+    fn feed_name_overrides_the_name_in_the_url() {
         assert_eq!(named("postgres://u:?@h/d", "feed"), "postgres://u:?@h/d?application_name=feed");
         let both = "postgres://h/d?application_name=mine&application_name=feed";
         assert_eq!(named("postgres://h/d?application_name=mine", "feed"), both);

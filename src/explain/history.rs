@@ -309,7 +309,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_did_it_is_told_as_far_as_it_is_known() {
+    fn event_names_its_actor_if_known() {
         let (address, request) = (Some("192.0.2.1"), Some(Uuid::nil()));
         for (actor, address, request_id, reason, by) in [
             (Some("alice"), address, request, "logout", Some("alice")),

@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_found_however_it_is_pasted() {
+    fn token_is_found_in_every_pasted_form() {
         for text in [
             "abc.def.ghi",
             "  abc.def.ghi\n",
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn the_request_of_a_command_line_is_found_with_it() {
+    fn request_of_a_pasted_command_line_is_parsed() {
         let target =
             |text: &str| read(text).target.map(|target| format!("{} {}", target.method, target.path));
         let header = "-H 'Authorization: Bearer x'";
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refresh_token_is_told_by_where_it_was_sent() {
+    fn refresh_token_is_recognized_except_in_a_bearer_header() {
         let is_refresh = |text| matches!(read(text).credential, Ok(PastedCredential::RefreshToken(token)) if token == "dwr_x");
         assert!(is_refresh("dwr_x"));
         assert!(is_refresh("curl --json '{\"refresh_token\":\"dwr_x\"}' http://h/api/v1/auth/refresh"));
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn basic_is_read_from_its_option_and_nothing_from_nothing() {
+    fn basic_is_read_from_its_option_and_bad_input_has_its_code() {
         let basic = read("curl -u alice:dwp_y http://h").credential;
         let expected = SentCredential::Basic { username: "alice".into(), token: "dwp_y".into() };
         assert!(matches!(basic, Ok(PastedCredential::Sent(sent)) if sent == expected));
@@ -245,7 +245,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_is_pasted_is_read_without_a_panic(text in "(curl )?[\\PC '\"\\\\-]{0,200}") {
+        fn pasted_text_never_panics(text in "(curl )?[\\PC '\"\\\\-]{0,200}") {
             let _ = read(&text);
         }
     }

@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn created_folders_are_closed_to_others() {
+    fn created_folders_are_private() {
         let (_kept, path) = folder();
         create_folders("x", &path.join("a/b"), FOLDER_MODE).unwrap();
         assert_eq!([mode(&path.join("a")), mode(&path.join("a/b"))], [0o700; 2]);
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn kept_file_is_opened_through_no_planted_name() {
+    fn kept_file_is_not_opened_through_a_planted_name() {
         let (_kept, path) = folder();
         fs::write(path.join("victim"), "kept").unwrap();
         fs::hard_link(path.join("victim"), path.join("second name")).unwrap();
@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn data_folder_is_put_right_unless_shared() {
+    fn data_folder_mode_is_corrected_unless_shared() {
         let (_kept, path) = folder();
         let data = path.join("data");
         create_folders("x", &data, 0o777).unwrap();
@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn secret_is_read_only_if_closed_to_others() {
+    fn secret_is_read_only_if_private() {
         let (_kept, path) = folder();
         let secret = path.join("secret");
         create(&secret, b"text").unwrap();
@@ -337,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn mounted_secret_is_closed_where_it_is_mounted() {
+    fn mounted_secret_gets_advice_for_its_mount() {
         let advice = |is_own, is_read_only| how_to_close(Path::new("/run/key"), "0444", is_own, is_read_only);
         for mounted in [advice(true, true), advice(false, true), advice(false, false)] {
             assert!(mounted.contains("defaultMode: 0400") && !mounted.contains("chmod"), "{mounted}");
@@ -347,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn missing_secret_is_named_with_a_remedy() {
+    fn missing_secret_is_reported_with_a_remedy() {
         let (_kept, path) = folder();
         let refused = read_secret("the password file", &path.join("gone")).unwrap_err();
         let said = refused.to_string();

@@ -123,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_check_and_a_kind_are_called_the_same_wherever_they_are_written() {
+    fn names_of_checks_and_kinds_equal_their_json() {
         for check in Check::ALL {
             assert_eq!(serde_json::to_value(check).expect("JSON"), check.as_str());
         }

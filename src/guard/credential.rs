@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn the_scheme_is_matched_without_regard_to_case() {
+    fn scheme_is_case_insensitive() {
         for scheme in ["Bearer", "bearer", "BEARER", "bEaReR"] {
             assert_eq!(
                 read_one(format!("{scheme} abc").as_bytes()),
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_sent_is_told_by_its_kind_and_never_shown() {
+    fn sent_credential_is_described_but_never_shown() {
         let basic = SentCredential::Basic { username: "alice".into(), token: "secret".into() };
         for (sent, words, debug) in [
             (SentCredential::Bearer("secret".into()), "`Authorization: Bearer …`", "Bearer …"),
@@ -251,14 +251,14 @@ mod tests {
     }
 
     #[test]
-    fn each_refusal_comes_from_its_check() {
+    fn each_refusal_belongs_to_its_check() {
         assert_eq!(check_of(Code::SchemeUnsupported), Check::Kind);
         assert_eq!(check_of(Code::TokenUnknown), Check::Signature, "of a cookie that is not ours");
         assert_eq!(check_of(Code::CredentialsMissing), Check::Header);
     }
 
     #[test]
-    fn a_scheme_without_a_token_is_told_from_one_with_two_words() {
+    fn missing_token_is_distinguished_from_two_words() {
         let detail = |value: &'static str| {
             let mut headers = HeaderMap::new();
             headers.append(AUTHORIZATION, HeaderValue::from_static(value));
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn each_broken_form_has_its_code() {
+    fn each_malformed_header_has_its_code() {
         assert_eq!(read_header(&HeaderMap::new()).map_err(|p| p.code()), Ok(None));
         for (value, code) in [
             (&b"Bearer"[..], Code::CredentialsMalformed),
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn two_headers_are_refused_even_when_they_are_the_same() {
+    fn two_headers_are_refused_even_if_equal() {
         let mut headers = HeaderMap::new();
         headers.append(AUTHORIZATION, HeaderValue::from_static("Bearer a"));
         headers.append(AUTHORIZATION, HeaderValue::from_static("Bearer a"));
@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn basic_is_taken_with_and_without_padding_and_keeps_colons_in_the_token() {
+    fn basic_is_read_with_and_without_padding_and_keeps_colons() {
         let expected = Some(SentCredential::Basic { username: "al".into(), token: "dwp_x:y".into() });
         assert_eq!(read_one(b"Basic YWw6ZHdwX3g6eQ=="), Ok(expected.clone()));
         assert_eq!(read_one(b"basic YWw6ZHdwX3g6eQ"), Ok(expected));

@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn only_our_cookies_are_read() {
+    fn only_cookies_of_doorward_are_read() {
         assert_eq!(
             kept(&["a=1; doorward=x;doorward-form = y ;;broken", "doorward=z"]),
             ["doorward=x; doorward-form = y; doorward=z"]

@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lies_behind_the_failed_check_was_not_reached() {
+    fn checks_after_the_failed_one_are_not_reached() {
         let mut trace = Trace::default();
         trace.pass_until(&[Check::Header, Check::Form, Check::Signature, Check::Times], Check::Times);
         trace.stop(Check::Times);
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_turns_out_to_be_revoked_takes_back_what_it_proved() {
+    fn revoked_key_withdraws_the_verification() {
         let mut trace = Trace::default();
         trace.pass(Check::Signature);
         trace.pass(Check::Type);
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_of_ours_leaves_its_check_undecided() {
+    fn server_error_leaves_its_check_undecided() {
         let mut trace = Trace::default();
         trace.stop(Check::Session);
         let lines = trace.lines(Some(&Refusal::new(Code::DatabaseUnavailable, "It is away.")));
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_by_the_resource_passed_every_check() {
+    fn refusal_by_the_resource_fails_no_check_but_ownership() {
         let mut trace = Trace::default();
         trace.pass(Check::User);
         let lines = trace.lines(Some(&Refusal::new(Code::NotFound, "It is not there.")));
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_counts_as_a_use_and_an_explanation_does_not() {
+    fn explaining_trace_is_distinguished_from_a_request() {
         assert!(Trace::explaining().explains());
         let request = Trace::of_password();
         assert!(!request.explains());
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_that_no_check_stopped_at_names_its_check_by_its_code() {
+    fn refusal_outside_a_check_is_assigned_one_by_its_code() {
         for (code, check) in [
             (Code::InvalidCredentials, Check::Signature),
             (Code::AccountDisabled, Check::User),
@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_that_is_let_in_leaves_to_the_resource_whose_the_object_is() {
+    fn authorized_request_leaves_ownership_unreached() {
         let mut trace = Trace::explaining();
         trace.pass(Check::Header);
         trace.add_finding(Check::Header, || Evidence::new("one credential", "one"));
@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn the_check_that_is_stopped_at_has_not_passed() {
+    fn stopped_check_has_not_passed() {
         let mut trace = Trace::default();
         trace.pass_until(&[Check::Header, Check::Signature, Check::Times], Check::Signature);
         assert!(!trace.is_verified());
@@ -317,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_leaked_key_signed_says_nothing_of_anybody() {
+    fn revoked_key_removes_the_claims_from_the_trace() {
         let mut trace = of_somebody();
         for check in [Check::Form, Check::Key, Check::Signature, Check::Type] {
             trace.pass(check);
@@ -336,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_that_was_held_up_keeps_only_what_was_sent() {
+    fn throttled_request_keeps_only_the_kind_that_was_sent() {
         let mut trace = of_somebody();
         trace.pass(Check::Form);
         trace.stop(Check::Revocation);

@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn client_is_the_last_hop_that_is_no_trusted_proxy() {
+    fn client_is_the_last_hop_that_is_not_a_trusted_proxy() {
         let of = |lines: &[&str]| client(ProxyHeader::Auto, lines, &[]);
         assert_eq!(of(&["198.51.100.7"]), certain("198.51.100.7"));
         assert_eq!(of(&["6.6.6.6, 198.51.100.7, 10.0.0.2"]), certain("198.51.100.7"));
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn hops_are_read_in_every_form_that_proxies_write() {
+    fn hops_are_parsed_in_every_form_that_proxies_write() {
         for (line, expected) in [
             ("203.0.113.5:4711", "203.0.113.5"),
             ("[2001:db8::9]:443", "2001:db8::9"),
@@ -338,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn client_bytes_do_not_hide_the_hop_of_the_proxy() {
+    fn junk_from_the_client_does_not_hide_the_hop_of_the_proxy() {
         assert_eq!(client(ProxyHeader::Auto, &["?, 198.51.100.7"], &[]), certain("198.51.100.7"));
         assert_eq!(client(ProxyHeader::Auto, &["junk,198.51.100.7"], &[]), certain("198.51.100.7"));
         let of = |line: &str| client(ProxyHeader::Auto, &[], &[line]);
@@ -348,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn forwarded_is_walked_like_x_forwarded_for() {
+    fn forwarded_is_parsed_like_x_forwarded_for() {
         let of = |lines: &[&str]| client(ProxyHeader::Auto, &[], lines);
         assert_eq!(of(&["for=198.51.100.7"]), certain("198.51.100.7"));
         assert_eq!(
@@ -361,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_that_differ_leave_the_address_in_doubt() {
+    fn conflicting_headers_leave_the_address_in_doubt() {
         let of = |old, standard| client(ProxyHeader::Auto, &[old], &[standard]);
         assert_eq!(of("198.51.100.7:80", "for=198.51.100.7"), certain("198.51.100.7"));
         assert_eq!(of("198.51.100.7", "for=6.6.6.6"), conflict("198.51.100.7", Some("6.6.6.6")));
@@ -390,7 +390,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_header_of_the_setting_is_read() {
+    fn only_the_configured_header_is_read() {
         let of = |header, old, standard| client(header, &[old], &[standard]);
         let (x_forwarded_for, forwarded) = (ProxyHeader::XForwardedFor, ProxyHeader::Forwarded);
         assert_eq!(of(x_forwarded_for, "198.51.100.7", "for=6.6.6.6"), certain("198.51.100.7"));

@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn tags_past_the_bound_fail_the_condition_of_a_change() {
+    fn too_many_tags_fail_the_condition_of_a_change() {
         let listed =
             |count: usize| (0..count).map(|number| format!("\"{number}\"")).collect::<Vec<_>>().join(",");
         let of = |name, count| {
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_compares_strongly_and_a_read_weakly() {
+    fn change_compares_strongly_and_a_read_weakly() {
         assert!(conditions("", "").check("\"1\"").is_ok());
         assert!(conditions("\"1\", \"2\"", "").check("\"2\"").is_ok());
         assert!(conditions("*", "").check("\"2\"").is_ok());
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn tag_of_what_has_none_never_matches() {
+    fn untagged_resource_never_matches_a_tag() {
         for (listed, passes) in [("", true), ("*", true), ("\"1\"", false), ("W/\"1\", x", false)] {
             assert_eq!(conditions(listed, "").check_untagged().is_ok(), passes, "{listed}");
         }
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn weak_tag_in_if_match_is_named() {
+    fn weak_tag_in_if_match_is_reported() {
         let refused = conditions("W/\"2\"", "").check("\"2\"").expect_err("a refusal");
         assert!(refused.detail().contains("weak tag W/\"2\"") && refused.detail().contains("proxy"));
         let stale = conditions("W/\"1\"", "").check("\"2\"").expect_err("a refusal");

@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn the_rfcs_own_examples_are_read() {
+    fn rfc_7239_examples_are_parsed() {
         for (line, expected) in [
             ("for=\"_gazonk\"", vec!["-"]),
             ("For=\"[2001:db8:cafe::17]:4711\"", vec!["2001:db8:cafe::17"]),
@@ -153,13 +153,13 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_in_quotation_marks_separates_nothing() {
+    fn quoted_text_separates_nothing() {
         let line = "for=1.2.3.4;host=\"a,for=6.6.6.6;\\\",for=7.7.7.7\", for=5.6.7.8";
         assert_eq!(read(line), Some(vec!["1.2.3.4".to_owned(), "5.6.7.8".to_owned()]));
     }
 
     #[test]
-    fn a_line_that_is_not_whole_says_nothing() {
+    fn incomplete_line_is_rejected() {
         for line in [
             "for=\"1.2.3.4, for=5.6.7.8",
             "for=1.2.3.4;for=5.6.7.8",
@@ -181,12 +181,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_is_sent_is_read_without_a_panic(line in "(for=|\"|\\\\|,|;|\\PC){0,40}") {
+        fn any_line_is_parsed_without_a_panic(line in "(for=|\"|\\\\|,|;|\\PC){0,40}") {
             let _ = hops(&line);
         }
 
         #[test]
-        fn an_address_is_read_as_it_was_written(
+        fn address_is_read_as_written(
             addresses in prop::collection::vec((any::<IpAddr>(), any::<Option<u16>>()), 1..5)
         ) {
             let written: Vec<String> = addresses
@@ -206,7 +206,7 @@ mod tests {
         }
 
         #[test]
-        fn what_a_client_writes_before_it_never_changes_what_the_last_hop_says(sent in "\\PC{0,30}") {
+        fn client_text_never_changes_the_last_hop(sent in "\\PC{0,30}") {
             if let Some(hops) = hops(&format!("{sent}, for=192.0.2.1")) {
                 prop_assert_eq!(hops.last(), Some(&Some(IpAddr::from([192, 0, 2, 1]))));
             }

@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_stands_again_is_found_wherever_it_is() {
+    fn duplicate_name_is_found_at_any_depth() {
         assert_eq!(repeated(r#"{"a":1,"b":{"a":1},"c":[{"a":1},{"a":2}]}"#), [""; 0]);
         assert_eq!(repeated(r#"{"a":1,"b":2,"a":3,"a":4}"#), ["/a", "/a"]);
         assert_eq!(repeated(r#"{"a/b":[0,{"x~":1,"x~":2}]}"#), ["/a~1b/1/x~0"]);
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_name_is_cut_and_says_so() {
+    fn long_name_is_cut_and_marked() {
         let whole = "é".repeat(100);
         assert_eq!(step(&whole), format!("/{whole}"));
         assert_eq!(step(&format!("{whole}a")), format!("/{whole}…"));
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_told_with_its_place_and_reason() {
+    fn unreadable_json_is_reported_with_place_and_reason() {
         for (text, said) in [
             (&b"{\"a\":\n nope}"[..], "The body is not valid JSON: see line 2, column"),
             (b"{\"a\":", "The JSON in the body is incomplete"),
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn repeated_members_are_listed_up_to_a_bound_and_counted() {
+    fn duplicate_members_are_listed_up_to_a_limit_and_counted() {
         let parsed = parse(deep_repetition(120, 8_500).as_bytes()).expect("JSON");
         assert_eq!(parsed.repeated.len(), REPEATED_MAX);
         assert!(
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn text_is_not_looked_at_past_the_bound() {
+    fn text_beyond_the_value_limit_is_not_read() {
         for (text, is_cut) in [
             (format!("[{}]", vec!["1"; VALUES_MAX].join(",")), false),
             (format!("[{}]", vec!["1"; VALUES_MAX + 1].join(",")), true),
@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn depth_has_a_limit_and_what_is_below_it_is_read() {
+    fn nesting_deeper_than_127_levels_is_refused() {
         let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
         assert!(parse(nested(127).as_bytes()).is_ok());
         for depth in [128, 30_000] {

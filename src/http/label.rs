@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_could_disguise_a_line_is_refused_and_what_languages_need_is_kept() {
+    fn disguising_characters_are_refused_and_scripts_are_kept() {
         for (text, error) in [
             ("a\nb", LabelError::Control(0x0a)),
             ("a\u{1b}[31mb", LabelError::Control(0x1b)),

@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn every_mistake_is_named_at_its_parameter() {
+    fn every_error_is_reported_at_its_parameter() {
         let found = errors::<Sample>("limit=abc&foo=1&shared=maybe&q=a%00&a/b=2&q=b&cursor=x");
         let expected = [
             ("/q", "duplicate_field"),
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn limit_is_held_to_its_range() {
+    fn limit_must_be_within_its_range() {
         let limit = |text: &str| {
             read::<Sample>(&format!("limit={text}")).map(|sample| sample.limit.map(|PageSize(limit)| limit))
         };
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_parameters_are_overlooked_where_the_type_does() {
+    fn unknown_parameters_are_ignored_by_tolerant_types() {
         let read_q = |query: &str| read::<Tolerant>(query).ok().and_then(|read| read.q);
         assert_eq!(read_q("utm=1&q=a&utm=2").as_deref(), Some("a"));
         assert_eq!(errors::<Tolerant>("utm=1&q=a&utm=2&q=b"), [("/q".to_owned(), "duplicate_field")]);
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn parameters_past_the_bound_are_counted() {
+    fn parameters_beyond_the_limit_are_counted() {
         let refused = read::<Tolerant>(&"a=1&".repeat(30_000)).expect_err("too many");
         assert_eq!(refused.field_errors().len(), 1);
         assert!(refused.field_errors()[0].detail.contains("30000 parameters"), "{refused:?}");

@@ -317,14 +317,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_repeated_field_of_a_form_is_named() {
+    fn every_duplicate_form_field_is_reported() {
         let refused = Form::parse(b"a=1&b=2&scope=x&a=3&b=4&scope=y").check().expect_err("twice");
         let pointers: Vec<&str> = refused.field_errors().iter().map(|error| error.pointer.as_str()).collect();
         assert_eq!(pointers, ["/a", "/b"]);
     }
 
     #[test]
-    fn fields_past_the_bound_are_counted() {
+    fn fields_beyond_the_limit_are_counted() {
         let body = |count: usize| vec!["a=1"; count].join("&&");
         assert!(Form::parse(body(FIELDS_MAX).as_bytes()).surplus().is_none());
         let form = Form::parse(body(FIELDS_MAX + 7).as_bytes());

@@ -121,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bucket_empties_and_fills_up_again_by_itself_and_no_other_with_it() {
+    fn bucket_refills_over_time_independently_of_others() {
         let clock = Clock::default();
         let buckets = Buckets::per_minute(3, &clock);
         assert!((0..3).all(|_| buckets.take(&"one").is_ok()));
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn however_many_come_so_many_buckets_are_kept() {
+    fn number_of_buckets_is_bounded() {
         let buckets = Buckets::per_hour(1, &Clock::default());
         (0..3 * KEPT).for_each(|key| assert!(buckets.take(&key).is_ok()));
         assert!(buckets.limiter.into_state_store().0.len() <= KEPT);

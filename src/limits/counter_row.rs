@@ -182,7 +182,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn waits_double_past_the_free_tries_up_to_the_longest() {
+    fn waits_double_after_the_free_attempts_up_to_the_maximum() {
         let of = |level, free| wait_after(level, free, Duration::from_secs(900)).as_secs();
         assert_eq!([1.0, 4.0, 5.0, 6.0, 7.0].map(|level| of(level, 5)), [0, 0, 2, 4, 8]);
         assert_eq!([0.0, 0.1, 1.0, 1.1, 4.0].map(|level| of(level, 1)), [0, 2, 2, 4, 16]);

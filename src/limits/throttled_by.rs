@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_holds_a_request_up_has_a_name_of_its_own() {
+    fn each_limit_has_its_own_name() {
         let names = [ThrottledBy::Counted(CountedBy::Name), ThrottledBy::Unverified, ThrottledBy::Tokens]
             .map(ThrottledBy::as_str);
         assert_eq!(names, [CountedBy::Name.as_str(), "unproven", "tokens"]);

@@ -68,7 +68,7 @@ mod tests {
     const HOME: Party = Party::of_hash(4);
 
     #[test]
-    fn user_has_room_again_when_an_answer_is_read() {
+    fn user_has_room_again_when_a_response_is_read() {
         let answers = UnreadAnswers::default();
         let half = answers.reserve(ALICE, Some(OFFICE), CALLER_MAX / 2);
         let other_half = answers.reserve(ALICE, Some(HOME), CALLER_MAX / 2);
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn single_answer_is_admitted_whatever_its_size() {
+    fn single_response_is_admitted_at_any_size() {
         let answers = UnreadAnswers::default();
         let export = answers.reserve(ALICE, Some(OFFICE), USERS_MAX + 1);
         assert!(export.is_some());

@@ -36,7 +36,7 @@ mod tests {
     use super::name;
 
     #[test]
-    fn browsers_are_told_from_those_that_they_claim_to_be() {
+    fn browser_is_recognized_despite_its_compatibility_claims() {
         let chrome = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0 \
                       Safari/537.36";
         assert_eq!(name(chrome), "Chrome on Windows");

@@ -135,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn headings_have_anchors_and_the_second_level_is_the_table_of_contents() {
+    fn headings_have_anchors_and_second_level_ones_are_listed() {
         let document = render("# A `title`\n\n## Sign in & out\n\n### Deeper\n\n## Sign in & out\n");
         let contents: Vec<(&str, &str)> =
             document.contents.iter().map(|it| (it.anchor.as_str(), it.title.as_str())).collect();
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn code_is_shown_as_it_is_and_can_be_scrolled_with_the_keyboard() {
+    fn code_is_escaped_and_scrollable_with_the_keyboard() {
         let document = render("```sh\necho \"<$A>\" & true\n```\n```json\n{}\n```\n");
         let shown = "<pre tabindex=\"0\"><code>echo \"&lt;$A&gt;\" &amp; true\n</code></pre>\n\
                      <pre class=\"answer\" tabindex=\"0\"><code>{}\n</code></pre>\n";
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_to_another_document_leads_to_its_page_and_others_stay() {
+    fn links_to_documents_lead_to_pages_and_others_stay() {
         let document = render("[a](other.md#part) [b](other.md) [c](/problems) [d](https://x.test/a.md)");
         for target in ["\"other#part\"", "\"other\"", "\"/problems\"", "\"https://x.test/a.md\""] {
             assert!(document.introduction.contains(&format!("href={target}")), "{}", document.introduction);

@@ -31,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn address_leaves_out_a_target_that_is_too_long() {
+    fn login_url_omits_a_target_that_is_too_long() {
         let long = format!("/{}", "a".repeat(PATH_MAX));
         assert_eq!(after("/login", &long), "/login");
         assert_eq!(path(Some(&long)), None);
@@ -40,7 +40,7 @@ mod tests {
     }
 
     #[test]
-    fn only_paths_of_ours_are_followed() {
+    fn only_local_paths_are_followed() {
         for good in ["/", "/account", "/account/tokens?x=1&y=%2F", "/a//b"] {
             assert_eq!(path(Some(good)), Some(good));
         }

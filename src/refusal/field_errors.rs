@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_past_the_bound_are_counted() {
+    fn errors_beyond_the_limit_are_counted() {
         let entries = errors(LISTED_MAX + 7, "/a").into_entries();
         assert_eq!(entries.len(), LISTED_MAX + 1);
         assert_eq!((entries[LISTED_MAX].code, &*entries[LISTED_MAX].detail), ("too_many", "7 more errors"));
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_past_the_bytes_are_counted() {
+    fn error_list_is_bounded_in_bytes() {
         for letter in ["\u{1}", "~", "\u{1f600}"] {
             let all = errors(40, &letter.repeat(10_000));
             let text = serde_json::to_string(&all.clone().into_entries()).expect("JSON");
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn long_pointer_is_cut_and_says_so() {
+    fn long_pointer_is_cut_and_marked() {
         let pointer = |length: usize| FieldError::new("é".repeat(length), "invalid", String::new()).pointer;
         assert_eq!(pointer(POINTER_MAX), "é".repeat(POINTER_MAX));
         assert_eq!(pointer(POINTER_MAX + 1), format!("{}…", "é".repeat(POINTER_MAX)));

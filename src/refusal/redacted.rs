@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn path_hides_what_may_be_a_secret() {
+    fn path_hides_possible_secrets() {
         let secret = "Zt9secretZt9secretZt9secretZt9secretZt9secr";
         let encoded =
             |percent: &str| -> String { secret.bytes().map(|byte| format!("{percent}{byte:02X}")).collect() };

@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_is_another_each_time_and_never_printed() {
+    fn key_is_different_each_time_and_never_printed() {
         let key = CookieKey::generate();
         assert_ne!(key.expose(), CookieKey::generate().expose());
         assert_eq!(format!("{key:?}"), "CookieKey(…)");

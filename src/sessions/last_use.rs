@@ -239,7 +239,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn where_too_many_wait_to_be_written_those_that_do_are_noted_on() {
+    fn full_buffer_records_only_entries_that_it_already_holds() {
         assert!(has_room(MOST - 1, false) && has_room(MOST, true));
         assert!(!has_room(MOST, false));
     }

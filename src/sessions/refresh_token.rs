@@ -109,7 +109,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_issued_is_read_back_and_a_repeat_is_the_same(id: u128, secret: [u8; 16], generation in 1..i32::MAX) {
+        fn issued_token_is_parsed_and_reissued_identically(id: u128, secret: [u8; 16], generation in 1..i32::MAX) {
             let (keys, id) = (keys(), Uuid::from_u128(id));
             let token = issue(&keys, id, secret, generation);
             prop_assert_eq!(&token, &issue(&keys, id, secret, generation));
@@ -118,7 +118,7 @@ mod tests {
         }
 
         #[test]
-        fn whatever_is_sent_is_refused_without_a_panic(text in ".{0,200}") {
+        fn malformed_text_is_refused_without_a_panic(text in ".{0,200}") {
             prop_assert!(parse(&keys(), &text).is_err());
             let prefixed = parse(&keys(), &format!("{PREFIX}{text}"));
             prop_assert!(prefixed.is_err());
@@ -140,20 +140,20 @@ mod tests {
     }
 
     #[test]
-    fn the_row_holds_sha_256_of_the_bytes() {
+    fn stored_digest_is_sha_256_of_the_bytes() {
         let digest: String = digest(&[7; 16]).as_slice().iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(digest, "d761d406af2a4a5a15f67c924378ed88d1f85c13f1a37fc7366f59789b3bcd65");
     }
 
     #[test]
-    fn a_token_by_another_server_is_forged() {
+    fn token_of_another_server_is_forged() {
         let other = SecretKeys::derive(["another key of at least thirty-two characters"]).expect("one");
         let token = issue(&other, Uuid::nil(), [7; 16], 3);
         assert_eq!(parse(&keys(), token.expose()).err(), Some(RefreshTokenError::Forged));
     }
 
     #[test]
-    fn no_secret_is_printed() {
+    fn refresh_token_never_prints_its_secret() {
         let issued = issue(&keys(), Uuid::nil(), *b"sixteen secrets!", 3);
         assert_eq!(format!("{issued:?}"), "dwr_…");
         let read = parse(&keys(), issued.expose()).expect("ours");

@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_are_read_whatever_they_hold() {
+    fn fields_are_parsed_with_any_content() {
         let body = "--xyz\nContent-Disposition: form-data; name=\"username\"\n\nal\n--xyz\n\
                     content-disposition: form-data; name=password\nContent-Type: text/plain\n\na\n\n--b\n--xyz--\nepilogue";
         assert_eq!(fields(body), json!({"username": "al", "password": "a\r\n\r\n--b"}));
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_of_a_name_counts_and_a_file_is_no_text() {
+    fn last_duplicate_is_used_and_a_file_is_not_text() {
         let part = |name: &str, value: &str| {
             format!("--xyz\nContent-Disposition: form-data; name=\"{name}\"\n\n{value}\n")
         };
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_parts_has_no_fields_and_a_boundary_must_be_named() {
+    fn body_without_parts_is_empty_and_a_boundary_is_required() {
         assert_eq!(fields("nonsense"), json!({}));
         assert_eq!(fields("--xyz--"), json!({}));
         for header in
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_and_heads_past_their_bounds_are_refused() {
+    fn parts_and_heads_beyond_their_limits_are_refused() {
         let part = "--xyz\r\nContent-Disposition: form-data; name=a\r\n\r\n1\r\n";
         let said = |body: String| read(TYPE, body.as_bytes()).map_err(|refusal| refusal.detail().to_owned());
         assert!(said(format!("{}--xyz--", part.repeat(PARTS_MAX))).is_ok());
@@ -166,7 +166,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_is_sent_is_read_without_a_panic(body: Vec<u8>, text in "(--xyz|\r\n|a|:|;|=|name|\"){0,40}") {
+        fn any_body_is_parsed_without_a_panic(body: Vec<u8>, text in "(--xyz|\r\n|a|:|;|=|name|\"){0,40}") {
             let _ = read(TYPE, &body);
             let _ = read(TYPE, text.as_bytes());
             let _ = read(&text, &body);

@@ -161,7 +161,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_code_is_said_with_a_status_of_its_kind() {
+    fn every_code_keeps_its_kind_of_status() {
         for code in Code::ALL {
             let (status, body) = translated(&Refusal::new(*code, "Why."), "POST", REFRESH);
             assert!(body.is_object(), "{code}");
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_throttled_is_told_for_how_long() {
+    fn throttling_message_has_the_wait_in_seconds() {
         let of = |seconds| {
             let refusal =
                 Refusal::new(Code::TooManyAttempts, "Wait.").retry_after(Duration::from_secs(seconds));

@@ -57,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn members_that_are_taken_are_read_and_others_skipped() {
+    fn expected_members_are_read_and_nested_ones_skipped() {
         let text =
             r#"{"token":"a","x":{"token":"b"},"username":[1,[2]],"password":{"y":1},"token":"\u0063"}"#;
         assert_eq!(read(text), Some(json!({"token": "c", "username": [], "password": {}})));

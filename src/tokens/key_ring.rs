@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_slow_load_does_not_put_an_older_ring_in_a_newer_ones_place() {
+    fn slow_load_does_not_replace_a_newer_ring() {
         let keys = SharedKeyRing::new(KeyRing::default());
         let current = || Arc::as_ptr(&keys.current());
         for newest in [None, Some(1)] {

@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_signs_whatever_the_clock_says() {
+    fn signing_key_is_found_at_any_clock_time() {
         let at = |seconds| DateTime::from_timestamp(seconds, 0).expect("a time");
         let keys = [at(100), at(200)];
         let signing = |now| find_signing(keys.iter(), |key| *key, at(now)).copied();

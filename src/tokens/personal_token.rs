@@ -322,14 +322,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_is_sent_is_refused_without_a_panic(text in ".{0,80}") {
+        fn malformed_text_is_refused_without_a_panic(text in ".{0,80}") {
             prop_assert_eq!(parse(&text), Err(PersonalTokenError));
             prop_assert_eq!(parse(&format!("{PREFIX}{text}")), Err(PersonalTokenError));
         }
     }
 
     #[test]
-    fn what_is_minted_is_found_by_its_digest_and_is_never_the_same() {
+    fn minted_token_is_found_by_its_digest_and_is_unique() {
         let (token, digest) = mint();
         assert_eq!(parse(token.expose()), Ok(digest));
         assert_eq!(token.expose().len(), PREFIX.len() + RANDOM_LEN + CHECKSUM_LEN);
@@ -338,13 +338,13 @@ mod tests {
     }
 
     #[test]
-    fn the_checksum_is_crc_32_in_base62() {
+    fn checksum_is_crc_32_in_base62() {
         // The check value of CRC-32/ISO-HDLC is 0xcbf43926.
         assert_eq!(checksum("123456789"), "3jZRME");
     }
 
     #[test]
-    fn every_digit_is_as_likely() {
+    fn every_digit_is_equally_likely() {
         let drawn: Vec<char> = (0..=u8::MAX).filter_map(digit).collect();
         for digit in DIGITS.map(char::from) {
             assert_eq!(drawn.iter().filter(|drawn| **drawn == digit).count(), 4, "{digit}");
@@ -353,13 +353,13 @@ mod tests {
     }
 
     #[test]
-    fn the_row_holds_sha_256_of_the_token() {
+    fn stored_digest_is_sha_256_of_the_token() {
         let (token, digest) = mint();
         assert_eq!(digest, Digest::of(token.expose()));
     }
 
     #[test]
-    fn a_mistyped_character_fails_the_checksum() {
+    fn mistyped_character_fails_the_checksum() {
         let (token, _) = mint();
         for at in PREFIX.len()..token.expose().len() {
             let mut typed = token.expose().to_owned().into_bytes();

@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_make_room_and_are_known_no_more() {
+    fn oldest_revocations_are_evicted_beyond_the_limit() {
         let mut recently_revoked = RecentlyRevoked::default();
         let ids: Vec<Uuid> = (0..MOST + 10).map(|_| crate::random::id()).collect();
         let all: Vec<FeedEvent> = ids.iter().map(|id| events(Revocation::Session(*id))).collect();
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn what_ended_more_than_ten_minutes_ago_is_known_no_more() {
+    fn revocations_expire_after_ten_minutes() {
         let mut recently_revoked = RecentlyRevoked::default();
         let (old, young) = (crate::random::id(), crate::random::id());
         recently_revoked
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn what_ended_twice_is_known_for_as_long_as_its_later_end() {
+    fn repeated_revocation_is_kept_until_its_later_time() {
         let mut recently_revoked = RecentlyRevoked::default();
         let id = crate::random::id();
         let repeated = DateTime::UNIX_EPOCH + chrono::TimeDelta::seconds(1);
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_only_to_be_forgotten_is_not_kept() {
+    fn cache_evictions_are_not_kept_as_revocations() {
         let mut recently_revoked = RecentlyRevoked::default();
         let id = crate::random::id();
         recently_revoked.record(&[

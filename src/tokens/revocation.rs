@@ -249,7 +249,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_revoked_is_read_as_it_is_written() {
+    fn revocation_is_read_as_it_is_written() {
         let id = Uuid::from_u128(7);
         for (revoked, kind) in [
             (Revocation::Session(id), "session"),
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_later_version_wrote_may_concern_anything() {
+    fn unknown_revocation_counts_as_everything() {
         let id = Uuid::from_u128(7).to_string();
         for (kind, subject, least_version) in
             [("device", id.as_str(), None), ("session", "no id", None), ("user", id.as_str(), None)]

@@ -381,7 +381,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_key_set_holds_what_verifies_and_the_newest_is_the_last_to_sign() {
+    fn key_set_holds_exactly_the_verifying_keys() {
         let at = |seconds| DateTime::from_timestamp(seconds, 0).expect("a time");
         let key = |signs_from, retires_at, revoked_at| {
             let longest_ttl = TimeDelta::minutes(5);

@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn aliases_are_what_else_may_be_typed() {
+    fn aliases_are_the_other_spellings() {
         assert_eq!(aliases("a@münchen.de"), ["a@xn--mnchen-3ya.de"]);
         assert_eq!(aliases("A@xn--mnchen-3ya.de"), ["a@xn--mnchen-3ya.de"]);
         assert_eq!(aliases("a@straße.de"), ["a@xn--strae-oqa.de"]);
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn look_up_tries_what_was_typed_first() {
+    fn lookup_tries_the_typed_form_first() {
         assert_eq!(look_up_forms("A@xn--mnchen-3ya.de"), ["a@xn--mnchen-3ya.de", "a@münchen.de"]);
         assert_eq!(look_up_forms("a@münchen.de"), ["a@münchen.de", "a@xn--mnchen-3ya.de"]);
         assert_eq!(look_up_forms("Alice"), ["alice"]);
@@ -113,7 +113,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_canonical_form_is_its_own(local in "[a-z]{1,5}", label in "\\PC{1,12}", ace in "[a-z0-9-]{1,12}") {
+        fn canonical_form_is_idempotent(local in "[a-z]{1,5}", label in "\\PC{1,12}", ace in "[a-z0-9-]{1,12}") {
             for address in [format!("{local}@{label}.de"), format!("{local}@xn--{ace}.{label}")] {
                 let once = canonical(&address);
                 prop_assert_eq!(canonical(&once), once);

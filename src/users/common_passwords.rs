@@ -190,7 +190,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_leaks_are_full_of_is_refused() {
+    fn passwords_common_in_leaks_are_refused() {
         for password in [
             "password",
             "Password1234",
@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn good_ones_pass() {
+    fn strong_passwords_pass() {
         for password in [
             "correct horse battery staple",
             "tulip-anvil-grotto-mist",
@@ -326,14 +326,14 @@ mod tests {
     }
 
     #[test]
-    fn only_the_first_characters_are_looked_at() {
+    fn only_the_first_characters_are_checked() {
         let started = "password".repeat(LOOKED_AT / 8);
         assert!(is_common(&format!("{started}{}", "x7#kQ!v2mB9s".repeat(70))));
         assert!(!is_common(&format!("{}{started}", "x7#kQ!v2mB9s".repeat(11))));
     }
 
     #[test]
-    fn a_name_with_trimmings_is_like_the_name() {
+    fn decorated_username_is_like_the_username() {
         for password in
             ["alice.liddell1", "AliceLiddell99", "liddellalice!!", "alice12345678", "ecila12345678"]
         {

@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_look_alike_to_unicode_are_the_same() {
+    fn names_that_look_alike_to_unicode_are_equal() {
         for (one, other) in [
             ("Alice", "aLICE"),
             ("Straße", "STRASSE"),
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_seen_is_refused() {
+    fn invisible_characters_and_white_space_are_refused() {
         for (text, code) in [
             ("", "too_short"),
             ("a b", "white_space"),
@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_are_checked_and_folded() {
+    fn email_addresses_are_validated_and_folded() {
         for text in ["a@b", "a.b+c@example.org", "O'Neil@example.org", "üser@exämple.org", "x@1-2.example"]
         {
             assert!(EmailAddress::parse(text).is_ok(), "{text}");
@@ -322,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn domain_is_refused_in_either_form_if_it_is_invisible() {
+    fn invisible_domain_is_refused_in_either_form() {
         // A Sinhala name whose correct spelling has a zero-width joiner.
         let typed = "a@\u{dc1}\u{dca}\u{200d}\u{dbb}\u{dd3}.com";
         let ascii = format!("a@{}", idna::domain_to_ascii(&typed[2..]).expect("a domain"));
@@ -334,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_typed_at_the_login_is_folded_without_complaint() {
+    fn typed_login_name_is_folded_without_validation() {
         assert_eq!(fold_typed("ALICE").as_deref(), Some("alice"));
         assert_eq!(fold_typed("no such name").as_deref(), Some("no such name"));
         assert_eq!(fold_typed(""), None);
@@ -344,7 +344,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn an_accepted_name_is_found_by_what_was_typed(text in "\\PC{1,20}") {
+        fn accepted_name_is_found_by_the_typed_text(text in "\\PC{1,20}") {
             if let Ok(name) = Username::parse(&text) {
                 let typed = fold_typed(&text);
                 prop_assert_eq!(typed.as_deref(), Some(name.folded()));

@@ -315,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hash_verifies_its_password_and_no_other_and_reads_back() {
+    fn hash_verifies_only_its_password_and_parses_back() {
         let hash = PasswordHash::new(&plain("correct horse"), 4).unwrap();
         let read = PasswordHash::parse(hash.expose()).expect("ours");
         assert_eq!(check(Some(&read), &plain("correct horse"), 4), Ok(true));
@@ -330,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn all_of_a_thousand_bytes_count_and_a_nul_ends_nothing() {
+    fn every_byte_counts_and_a_nul_ends_nothing() {
         let long = "x".repeat(999);
         let hash = PasswordHash::new(&plain(&format!("{long}a")), 4).unwrap();
         assert_eq!(check(Some(&hash), &plain(&format!("{long}b")), 4), Ok(false));
@@ -346,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn text_longer_than_any_password_is_not_composed() {
+    fn overlong_text_is_not_composed() {
         let long = |count: usize| PlainPassword::new(&"e\u{301}".repeat(count)).0.len();
         assert_eq!(long(COMPOSED_MAX / 3), COMPOSED_MAX / 3 * 2);
         assert_eq!(long(COMPOSED_MAX / 3 + 1), (COMPOSED_MAX / 3 + 1) * 3);
@@ -355,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn the_form_is_passlibs() {
+    fn hashes_of_passlib_are_verified() {
         // Generated with passlib 1.7.4: bcrypt_sha256.using(rounds=4).hash(…)
         for (password, text) in VECTORS {
             let hash = PasswordHash::parse(text).expect("passlib's form");
@@ -373,7 +373,7 @@ mod tests {
     ];
 
     #[test]
-    fn plain_bcrypt_is_read_but_stops_at_its_own_limits() {
+    fn plain_bcrypt_is_verified_within_its_own_limits() {
         let text = bcrypt::hash_with_salt("abc", 4, [1; 16])
             .expect("a hash")
             .format_for_version(bcrypt::Version::TwoY);
@@ -388,7 +388,7 @@ mod tests {
     }
 
     #[test]
-    fn an_odd_stored_hash_is_an_error_and_never_a_wrong_password() {
+    fn invalid_stored_hash_is_an_error_not_a_wrong_password() {
         let good = PasswordHash::new(&plain("abc"), 4).unwrap().expose().to_owned();
         for text in [
             "",
@@ -405,7 +405,7 @@ mod tests {
     }
 
     #[test]
-    fn salts_are_written_as_bcrypt_writes_them() {
+    fn salts_are_encoded_like_those_of_bcrypt() {
         for salt in [[0; 16], [255; 16], [0x5a; 16], *b"0123456789abcdef"] {
             let theirs = bcrypt::hash_with_salt("x", 4, salt).expect("a hash").to_string();
             assert_eq!(encode_salt(salt), theirs[7..29]);
@@ -414,7 +414,7 @@ mod tests {
     }
 
     #[test]
-    fn every_rule_that_is_broken_is_told_at_once() {
+    fn every_broken_rule_is_reported_at_once() {
         let policy = PasswordPolicy { min_length: 12 };
         assert_eq!(policy.find_errors(&plain("a long enough pass phrase"), &["alice"]), []);
         assert_eq!(policy.find_errors(&plain("pass\0word"), &[]).len(), 3);

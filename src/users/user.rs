@@ -375,7 +375,7 @@ mod tests {
     }
 
     #[test]
-    fn authority_needs_account_permissions_where_control_leads_back() {
+    fn authority_requires_account_permissions_for_indirect_control() {
         let names = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<String>>();
         let member = names("account:read account:write notes:read");
         let manager = names("account:read account:write notes:read users:write");
@@ -392,7 +392,7 @@ mod tests {
     }
 
     #[test]
-    fn the_name_that_is_taken_is_found_whatever_language_postgresql_speaks() {
+    fn taken_name_is_found_in_every_language_of_postgresql() {
         for (details, taken) in [
             ("Key (folded)=(alice) already exists.", NameTaken::Username),
             ("Schlüssel »(folded)=(alice)« existiert bereits.", NameTaken::Username),

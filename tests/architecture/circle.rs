@@ -55,7 +55,7 @@ fn follow<'a>(
 }
 
 #[test]
-fn a_circle_is_told_import_by_import() {
+fn cycle_is_reported_import_by_import() {
     let import = |from: &str, to: &str| Import {
         from: from.to_owned(),
         to: to.to_owned(),

@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn reexport_leads_to_the_file_that_defines_it() {
+    fn reexport_leads_to_the_defining_file() {
         let sources = [
             Source::read("src/a/mod.rs", "mod b;\nmod c;\npub use b::B;\npub use self::c::C;"),
             Source::read("src/a/b.rs", "pub struct B;"),
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn circle_between_files_of_one_folder_is_found() {
+    fn cycle_between_files_of_one_folder_is_found() {
         let sources = [
             Source::read("src/a/mod.rs", "mod b;\nmod c;"),
             Source::read("src/a/b.rs", "use super::c::C;\npub struct B;"),

@@ -208,38 +208,38 @@ fn assert_none(wrong: &[String]) {
 }
 
 #[test]
-fn every_module_imports_only_what_the_table_allows() {
+fn modules_import_only_what_the_table_allows() {
     assert_none(&wrong_imports(&sources()));
 }
 
 #[test]
-fn no_circle_runs_through_the_modules() {
+fn modules_have_no_import_cycle() {
     assert_none(&find_circle(&imports(&sources())));
 }
 
 #[test]
-fn no_circle_runs_through_the_files() {
+fn files_have_no_import_cycle() {
     assert_none(&find_circle(&files::imports(&sources())));
 }
 
 #[test]
-fn what_has_one_place_is_used_there_alone() {
+fn reserved_names_are_used_only_in_their_place() {
     assert_none(&misplaced_names(&sources()));
 }
 
 #[test]
-fn names_say_what_is_inside_and_folders_have_a_mod_rs() {
+fn file_names_are_specific_and_folders_have_a_mod_rs() {
     let paths: Vec<String> = sources().into_iter().map(|source| source.path).collect();
     assert_none(&badly_named(&paths));
 }
 
 #[test]
-fn every_file_begins_with_what_it_is_for() {
+fn every_file_starts_with_its_purpose() {
     assert_none(&without_purpose(&sources()));
 }
 
 #[test]
-fn the_binary_is_thin() {
+fn main_rs_is_shorter_than_forty_lines() {
     let main = concat!(env!("CARGO_MANIFEST_DIR"), "/src/main.rs");
     let lines = fs::read_to_string(main).expect("src/main.rs is there").lines().count();
     assert!(lines < 40, "src/main.rs has {lines} lines, 40 are too many: move what it does to cli/");
@@ -248,7 +248,7 @@ fn the_binary_is_thin() {
 // Tests of the rules themselves, with made-up sources, which show that each rule can fail.
 
 #[test]
-fn an_import_against_the_arrows_is_found_with_its_line() {
+fn forbidden_import_is_reported_with_its_line() {
     let upward = Source::read("src/users/user.rs", "//! A user.\n\nuse crate::{clock, refusal::Problem};\n");
     let wrong = wrong_imports(&[upward]);
     assert_eq!(wrong.len(), 1, "{wrong:?}");
@@ -258,14 +258,14 @@ fn an_import_against_the_arrows_is_found_with_its_line() {
 }
 
 #[test]
-fn a_module_that_the_table_does_not_know_is_found() {
+fn module_missing_from_the_table_is_reported() {
     let wrong = wrong_imports(&[Source::read("src/mailer/mod.rs", "use crate::VERSION;")]);
     assert!(wrong[0].starts_with("src/mailer: a module without a row"), "{wrong:?}");
     assert!(wrong[1].starts_with("src/mailer/mod.rs:1: crate::VERSION is no module"), "{wrong:?}");
 }
 
 #[test]
-fn a_reserved_name_is_found_outside_its_place_and_let_be_inside() {
+fn reserved_name_is_reported_only_outside_its_place() {
     let text = "use std::{env, fs};\nuse actix_web::web;\nasync fn f() { web::block(g).await; }";
     let wrong = misplaced_names(&[Source::read("src/users/user.rs", text)]);
     let lines: Vec<_> = wrong.iter().map(|line| line.split(' ').take(2).collect::<String>()).collect();
@@ -291,7 +291,7 @@ fn a_reserved_name_is_found_outside_its_place_and_let_be_inside() {
 }
 
 #[test]
-fn a_bad_name_a_split_folder_and_a_silent_file_are_found() {
+fn bad_names_split_folders_and_silent_files_are_reported() {
     let paths =
         ["src/api/mod.rs", "src/api/utils.rs", "src/users.rs", "src/users/user.rs"].map(str::to_owned);
     let wrong = badly_named(&paths);

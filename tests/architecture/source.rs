@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn groups_are_read_member_by_member() {
+    fn grouped_imports_are_read_member_by_member() {
         let text =
             "use crate::{\n  clock::{self, Clock as C},\n  users::*, random,\n};\nuse diesel::prelude::*;";
         let expected = [
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_in_signatures_macros_and_attributes_count() {
+    fn paths_in_signatures_macros_and_attributes_are_read() {
         let text = "#[diesel(table_name = crate::database::schema::users)]\nfn f(x: &crate::a::B<'_>) -> Vec<crate::c::D> {\n format!(\"{}\", crate::e::f()) }";
         let expected =
             ["1:crate::database::schema::users", "2:crate::a::B", "2:crate::c::D", "3:crate::e::f"];
@@ -277,13 +277,13 @@ mod tests {
     }
 
     #[test]
-    fn comments_documentation_and_strings_do_not_count() {
+    fn comments_docs_and_strings_are_ignored() {
         let text = "//! See crate::a.\n/// [crate::b::C]\n/* crate::d::e /* crate::f::g */ */\nconst X: &str = \"crate::h::i\";\nconst Y: &str = r#\"use crate::j::k;\"#;\nconst Z: char = '\"'; // crate::l::m";
         assert_eq!(names("src/a.rs", text), [""; 0]);
     }
 
     #[test]
-    fn what_is_there_for_tests_alone_does_not_count() {
+    fn test_only_code_is_ignored() {
         let text = "#[cfg(test)]\nmod tests { use crate::a::B; }\n#[cfg(test)]\nuse crate::c::{D, E};\n#[cfg(test)]\nmod slow;\nuse crate::f::G;";
         let source = Source::read("src/a/mod.rs", text);
         assert_eq!(
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn super_and_self_lead_to_the_module_that_they_mean() {
+    fn super_and_self_are_resolved_to_their_module() {
         let text = "use super::super::users::User;\nuse super::caller::Caller;\nmod inner { use super::super::X; }\nuse self::y::Z;";
         let expected = ["1:crate::users::User", "2:crate::guard::caller::Caller", "3:crate::guard::X"];
         assert_eq!(names("src/guard/checks.rs", text)[..3], expected);
@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn the_binary_names_the_library_by_its_crate() {
+    fn binary_refers_to_the_library_by_its_crate_name() {
         let main = Source::read("src/main.rs", "fn main() { doorward::cli::run(); }");
         assert_eq!((main.top(), main.target(&main.names[0])), ("main".to_owned(), Some("cli".to_owned())));
         let other = Source::read("src/lib.rs", "use serde::Serialize;");

@@ -9,7 +9,7 @@ use crate::chromium::{Chromium, Look};
 use crate::other_origin::serve;
 
 #[actix_web::test]
-async fn a_newcomer_signs_in_changes_the_password_makes_a_token_uses_it_ends_it_and_signs_out() {
+async fn account_pages_work_from_sign_in_to_sign_out() {
     let world = World::new().await;
     world.user("alice", "member");
     let page = Chromium::open(&world).await;
@@ -58,7 +58,7 @@ async fn a_newcomer_signs_in_changes_the_password_makes_a_token_uses_it_ends_it_
 }
 
 #[actix_web::test]
-async fn the_same_works_without_script() {
+async fn account_pages_work_without_script() {
     let world = World::new().await;
     world.user("alice", "member");
     let page = Chromium::open_as(&world, Look { without_script: true, ..Look::default() }).await;
@@ -80,7 +80,7 @@ async fn the_same_works_without_script() {
 }
 
 #[actix_web::test]
-async fn a_form_of_another_origin_does_nothing() {
+async fn cross_origin_form_has_no_effect() {
     let world = World::new().await;
     world.user("alice", "member");
     let page = Chromium::open(&world).await;
@@ -109,7 +109,7 @@ async fn a_form_of_another_origin_does_nothing() {
 }
 
 #[actix_web::test]
-async fn a_step_up_keeps_the_form_and_goes_on() {
+async fn step_up_keeps_the_form_and_continues() {
     let world = World::new().await;
     world.user("alice", "member");
     let page = Chromium::open(&world).await;
@@ -130,7 +130,7 @@ async fn a_step_up_keeps_the_form_and_goes_on() {
 }
 
 #[actix_web::test]
-async fn a_session_that_ended_says_why_and_the_sign_in_goes_on_where_it_was() {
+async fn sign_in_after_an_ended_session_returns_to_the_page() {
     let world = World::new().await;
     world.user("alice", "member");
     let page = Chromium::open(&world).await;
@@ -149,7 +149,7 @@ async fn a_session_that_ended_says_why_and_the_sign_in_goes_on_where_it_was() {
 }
 
 #[actix_web::test]
-async fn a_one_time_link_sets_a_password_once() {
+async fn one_time_link_sets_a_password_once() {
     let world = World::new().await;
     let admin = world.signed_in("root", "admin").await;
     let id = world.user("alice", "member");
@@ -173,7 +173,7 @@ async fn a_one_time_link_sets_a_password_once() {
 }
 
 #[actix_web::test]
-async fn a_password_is_shown_and_hidden_by_keyboard() {
+async fn password_is_shown_and_hidden_by_keyboard() {
     let world = World::new().await;
     let page = Chromium::open(&world).await;
     page.go("/login").await;

@@ -7,7 +7,7 @@ use reqwest::Method;
 use crate::chromium::Chromium;
 
 #[actix_web::test]
-async fn an_admin_makes_finds_disables_and_deletes_an_account() {
+async fn admin_creates_finds_disables_and_deletes_an_account() {
     let world = World::new().await;
     world.user("root", "admin");
     let page = Chromium::open(&world).await;

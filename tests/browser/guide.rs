@@ -10,7 +10,7 @@ use crate::other_origin::serve;
 const CLIENT: &str = include_str!("../../docs/examples/client.mjs");
 
 #[actix_web::test]
-async fn the_guides_client_works_on_a_page_of_another_origin() {
+async fn guide_client_works_on_a_page_of_another_origin() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let origin = format!("http://{}", listener.local_addr().unwrap());
     let world = World::with(|settings| settings.cors_origins = vec![WebOrigin::read(&origin).unwrap()]).await;

@@ -155,7 +155,7 @@ async fn make_personal_token(caller: &mut Caller, access: &str) -> Result<(Strin
 }
 
 #[test]
-fn a_clock_that_jumps_revives_nothing_and_signs_nobody_out() {
+fn clock_jump_revives_no_session_and_signs_no_one_out() {
     let folder = folder();
     let clock = Clock::new(&folder);
     let environment = clock.environment();
@@ -191,7 +191,7 @@ fn a_clock_that_jumps_revives_nothing_and_signs_nobody_out() {
 }
 
 #[test]
-fn a_limit_is_not_over_because_the_clock_says_so() {
+fn rate_limit_is_not_lifted_by_a_clock_jump() {
     let folder = folder();
     let clock = Clock::new(&folder);
     let mut environment = clock.environment();

@@ -5,7 +5,7 @@ use std::time::Instant;
 use crate::drill::{Drill, Setup, rounds};
 
 #[test]
-fn postgresql_killed_at_any_point_loses_nothing_and_signs_nobody_out() {
+fn killed_postgresql_loses_nothing_and_signs_no_one_out() {
     let mut drill = Drill::begin(Setup::of("PostgreSQL killed by SIGKILL, started again"));
     for _ in 0..rounds(100) {
         drill.round(|drill| {
@@ -19,7 +19,7 @@ fn postgresql_killed_at_any_point_loses_nothing_and_signs_nobody_out() {
 
 #[test]
 #[ignore = "make chaos"]
-fn postgresql_restarted_without_a_shutdown_loses_nothing_and_signs_nobody_out() {
+fn immediate_restart_of_postgresql_loses_nothing() {
     let mut drill = Drill::begin(Setup::of("PostgreSQL stopped at once, started again"));
     for _ in 0..rounds(20) {
         drill.round(|drill| {

@@ -37,11 +37,11 @@ fn cut(fault: &'static str, cut: Cut) {
 }
 
 #[test]
-fn a_commit_that_never_arrives_is_asked_for_again_and_happens_once() {
+fn commit_cut_before_arrival_happens_once_when_retried() {
     cut("a connection cut before the commit", Cut::Before);
 }
 
 #[test]
-fn a_commit_whose_acknowledgement_is_lost_is_asked_for_again_and_happened_once() {
+fn commit_with_lost_acknowledgement_happens_once_when_retried() {
     cut("a connection cut after the commit, before its acknowledgement", Cut::After);
 }

@@ -22,7 +22,7 @@ fn fill(ballast: &std::path::Path) {
 }
 
 #[test]
-fn a_full_disk_is_told_and_written_again_as_soon_as_there_is_room() {
+fn full_disk_is_reported_and_writes_resume_when_there_is_room() {
     let fault = "the disk of PostgreSQL's tables full for 1 s";
     let Some(postgres) = Postgres::on_small_disk(128) else {
         eprintln!("skipped: {fault}: no small disk can be mounted here (that needs root)");
@@ -43,7 +43,7 @@ fn a_full_disk_is_told_and_written_again_as_soon_as_there_is_room() {
 
 /// PostgreSQL stops at once if it cannot write its write-ahead log, and does not start until there is space.
 #[test]
-fn what_postgresql_wrote_ahead_before_its_disk_was_full_is_there_when_it_runs_again() {
+fn full_wal_disk_loses_nothing_when_postgresql_runs_again() {
     let fault = "the disk of PostgreSQL's WAL full, started again when there is room";
     let Some(postgres) = Postgres::writing_ahead_to_small_disk(32) else {
         eprintln!("skipped: {fault}: no small disk can be mounted here (that needs root)");

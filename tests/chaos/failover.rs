@@ -21,7 +21,7 @@ use crate::proxy::{Behaviour, Proxy};
 const ENDED_WITHIN: Duration = Duration::from_secs(1);
 
 #[test]
-fn a_primary_is_lost_and_a_synchronous_standby_promoted_and_nothing_is_missing() {
+fn synchronous_failover_loses_nothing() {
     let primary = Postgres::with(&[]);
     let port = free_port();
     let mut standby = primary.standby(port, primary.port);
@@ -156,7 +156,7 @@ impl Asynchronous {
 }
 
 #[test]
-fn of_what_an_asynchronous_standby_lacks_the_nodes_end_again_what_they_know_and_restored_ends_the_rest() {
+fn async_failover_reapplies_known_revocations() {
     let world = Asynchronous::begin();
     let (one, two) = (&world.nodes[0], &world.nodes[1]);
     for name in ["alice", "bob", "carol"] {

@@ -17,7 +17,7 @@ const START: Duration = Duration::from_secs(10);
 const STOP: Duration = Duration::from_secs(10);
 
 #[test]
-fn a_node_killed_at_any_point_loses_nothing_and_signs_nobody_out() {
+fn killed_node_loses_nothing_and_signs_no_one_out() {
     let mut drill = Drill::begin(Setup::of("a node killed by SIGKILL, started again"));
     drill.ledger.allow_hang_ups();
     drill.limit(START);
@@ -70,7 +70,7 @@ fn stop_and_start(drill: &mut Drill) -> Instant {
 }
 
 #[test]
-fn a_node_told_to_stop_answers_what_it_has_begun_and_ends_in_time() {
+fn node_stopped_by_sigterm_finishes_its_requests_in_time() {
     let mix = Mix { pairs: 0, ..Mix::default() };
     let mut drill = Drill::begin(Setup { mix, ..Setup::of("a node stopped by SIGTERM, started again") });
     drill.ledger.allow_hang_ups();

@@ -11,7 +11,7 @@ const SOME_TIME: Duration = Duration::from_millis(500);
 const LONG: Duration = Duration::from_millis(4_500);
 
 #[test]
-fn a_postgresql_out_of_connections_is_told_and_served_as_soon_as_there_are_some() {
+fn exhausted_connections_are_reported_and_service_resumes() {
     let mut drill = Drill::begin(Setup::of("no connection left at PostgreSQL for 0.5 s"));
     for _ in 0..rounds(20) {
         drill.round(|drill| {
@@ -27,7 +27,7 @@ fn a_postgresql_out_of_connections_is_told_and_served_as_soon_as_there_are_some(
 
 #[test]
 #[ignore = "make chaos"]
-fn a_postgresql_that_takes_no_writes_still_reads() {
+fn read_only_postgresql_still_serves_reads() {
     let mut drill = Drill::begin(Setup::of("PostgreSQL read-only for 0.5 s"));
     for _ in 0..rounds(20) {
         drill.round(|drill| {
@@ -46,7 +46,7 @@ fn a_postgresql_that_takes_no_writes_still_reads() {
 
 #[test]
 #[ignore = "make chaos"]
-fn a_lock_that_somebody_holds_is_told_in_time() {
+fn held_table_locks_are_reported_in_time() {
     let mut drill = Drill::begin(Setup::of("locks held on every table for 4.5 s"));
     for _ in 0..rounds(4) {
         drill.round(|drill| {

@@ -32,7 +32,7 @@ fn is_alive_and_waits(node: &Node) {
 }
 
 #[test]
-fn a_node_waits_for_a_postgresql_that_is_not_there_yet_and_ends_when_it_is_told_to() {
+fn node_waits_for_an_absent_postgresql_and_can_be_stopped() {
     let postgres = Postgres::with(&[]);
     let proxy = Proxy::before(postgres.port);
     let folder = folder();
@@ -61,7 +61,7 @@ fn a_node_waits_for_a_postgresql_that_is_not_there_yet_and_ends_when_it_is_told_
 }
 
 #[test]
-fn a_node_waits_for_a_postgresql_that_takes_no_writes() {
+fn node_waits_for_a_read_only_postgresql() {
     let postgres = Postgres::with(&[]);
     let folder = folder();
     let mut node = Node::new(folder.path(), &Postgres::url_at(postgres.port), &[]);
@@ -90,7 +90,7 @@ fn a_node_waits_for_a_postgresql_that_takes_no_writes() {
 }
 
 #[test]
-fn a_node_waits_for_a_lock_that_stands_in_the_way_of_its_migrations() {
+fn node_waits_for_a_lock_that_blocks_its_migrations() {
     let postgres = Postgres::with(&[]);
     let folder = folder();
     let mut node = Node::new(folder.path(), &Postgres::url_at(postgres.port), &[]);
@@ -106,7 +106,7 @@ fn a_node_waits_for_a_lock_that_stands_in_the_way_of_its_migrations() {
 }
 
 #[test]
-fn a_node_ends_in_time_beside_a_postgresql_that_does_not_answer() {
+fn node_stops_in_time_when_postgresql_does_not_answer() {
     let postgres = Postgres::with(&[]);
     let folder = folder();
     let mut node = Node::new(folder.path(), &Postgres::url_at(postgres.port), &[]);
@@ -130,7 +130,7 @@ fn a_node_ends_in_time_beside_a_postgresql_that_does_not_answer() {
 }
 
 #[test]
-fn a_node_whose_connection_is_cut_while_it_migrates_begins_again() {
+fn node_restarts_migrations_after_its_connection_is_cut() {
     let postgres = Postgres::with(&[]);
     let proxy = Proxy::before(postgres.port);
     let folder = folder();

@@ -23,7 +23,7 @@ fn away(setup: Setup, count: usize, way: Behaviour, time: Duration) {
 }
 
 #[test]
-fn a_paused_postgresql_is_told_in_time_and_served_again_at_once() {
+fn paused_postgresql_is_reported_and_recovered_from_in_time() {
     let mut drill = Drill::begin(Setup::of("PostgreSQL paused for 5.5 s (SIGSTOP)"));
     for _ in 0..rounds(4) {
         drill.round(|drill| {
@@ -38,19 +38,19 @@ fn a_paused_postgresql_is_told_in_time_and_served_again_at_once() {
 
 #[test]
 #[ignore = "make chaos"]
-fn a_postgresql_that_refuses_connections_is_told_in_time_and_served_again_at_once() {
+fn refused_connections_are_reported_and_recovered_from_in_time() {
     away(Setup::of("connections refused for 0.3 s"), 50, Behaviour::Refuse, Duration::from_millis(300));
 }
 
 #[test]
 #[ignore = "make chaos"]
-fn a_postgresql_behind_a_black_hole_is_told_in_time_and_served_again_at_once() {
+fn network_black_hole_is_reported_and_recovered_from_in_time() {
     away(Setup::of("a network that swallows everything for 5.5 s"), 4, Behaviour::Hold, LONG);
 }
 
 #[test]
 #[ignore = "make chaos"]
-fn a_slow_postgresql_costs_time_and_nothing_else() {
+fn slow_postgresql_costs_only_time() {
     let slow = Behaviour::Delay(Duration::from_millis(40));
     away(
         Setup { is_mild: true, ..Setup::of("40 ms later each way, for 3 s") },
@@ -62,14 +62,14 @@ fn a_slow_postgresql_costs_time_and_nothing_else() {
 
 #[test]
 #[ignore = "make chaos"]
-fn a_postgresql_too_slow_to_be_of_use_is_told_in_time() {
+fn too_slow_postgresql_is_reported_in_time() {
     let slow = Behaviour::Delay(Duration::from_millis(900));
     away(Setup::of("900 ms later each way, for 5.5 s"), 4, slow, LONG);
 }
 
 #[test]
 #[ignore = "make chaos"]
-fn connections_that_are_cut_cost_an_answer_and_nothing_else() {
+fn cut_connections_cost_only_responses_in_flight() {
     let mut drill = Drill::begin(Setup::of("every connection to PostgreSQL cut"));
     for _ in 0..rounds(100) {
         drill.round(|drill| {

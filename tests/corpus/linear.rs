@@ -122,7 +122,7 @@ fn allocations_of_every_parser_are_linear() {
 }
 
 #[test]
-fn quadratic_allocations_are_found() {
+fn quadratic_allocations_are_detected() {
     let quadratic: Target = |bytes| {
         for end in (0..bytes.len()).step_by(64) {
             std::hint::black_box(bytes[..end].to_vec());

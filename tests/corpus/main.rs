@@ -33,7 +33,7 @@ fn variants(bytes: &[u8]) -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn every_parser_keeps_its_promises_to_all_of_its_corpus() {
+fn every_parser_keeps_its_promises_on_its_corpus() {
     let mut tried = 0;
     for (name, target) in targets::TARGETS {
         let files = files(&Path::new(CORPUS).join(name));
@@ -52,7 +52,7 @@ fn every_parser_keeps_its_promises_to_all_of_its_corpus() {
 }
 
 #[test]
-fn every_folder_of_the_corpus_has_its_target() {
+fn every_corpus_folder_has_a_target() {
     let folders: Vec<String> = files(Path::new(CORPUS))
         .iter()
         .map(|path| path.file_name().unwrap().to_str().unwrap().into())

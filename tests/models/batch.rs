@@ -46,7 +46,7 @@ fn all_get_their_own() {
 }
 
 #[test]
-fn batch_answers_everybody_with_their_own() {
+fn batch_answers_every_caller_with_their_own_result() {
     check(all_get_their_own);
 }
 

@@ -70,12 +70,12 @@ fn each_is_answered_or_refused() {
 }
 
 #[test]
-fn pool_answers_everybody_within_its_limits() {
+fn pool_answers_every_caller_within_its_limits() {
     check(all_are_answered);
 }
 
 #[test]
-fn pool_notifies_the_refused() {
+fn pool_notifies_refused_callers() {
     check(each_is_answered_or_refused);
 }
 

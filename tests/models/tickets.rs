@@ -75,7 +75,7 @@ fn everything_is_named() {
 }
 
 #[test]
-fn no_fill_outlives_an_eviction() {
+fn cache_fill_never_outlives_an_eviction() {
     check(session_is_named);
     check(user_is_named);
     check(everything_is_named);

@@ -134,7 +134,7 @@ fn back_up_by_hand(url: &str, file: &Path) {
 }
 
 #[test]
-fn a_backup_from_before_an_upgrade_takes_the_upgraded_databases_place() {
+fn backup_from_before_an_upgrade_replaces_the_new_database() {
     let site = Site::new();
     make_old_database(&site.url);
     let file = site.file("old.dump");
@@ -155,7 +155,7 @@ fn a_backup_from_before_an_upgrade_takes_the_upgraded_databases_place() {
 }
 
 #[test]
-fn a_backup_goes_into_an_empty_database_too() {
+fn backup_restores_into_an_empty_database() {
     let site = Site::new();
     make_old_database(&site.url);
     let file = site.file("old.dump");
@@ -171,7 +171,7 @@ fn a_backup_goes_into_an_empty_database_too() {
 }
 
 #[test]
-fn what_others_have_beside_it_is_never_dropped() {
+fn restore_never_drops_objects_of_other_programs() {
     let site = Site::new();
     site.ok(&["migrate"]);
     site.execute(&site.url, "CREATE SCHEMA billing; CREATE TABLE billing.bills AS SELECT 1 AS amount");
@@ -203,7 +203,7 @@ fn what_others_have_beside_it_is_never_dropped() {
 }
 
 #[test]
-fn a_backup_that_no_secret_key_opens_replaces_nothing() {
+fn backup_that_no_secret_key_verifies_replaces_nothing() {
     let site = Site::new();
     drop(site.folder.serve_as(site.command(&["serve"])));
     let file = site.file("auth.dump");
@@ -228,7 +228,7 @@ fn a_backup_that_no_secret_key_opens_replaces_nothing() {
 }
 
 #[test]
-fn a_backup_that_was_cut_short_replaces_nothing() {
+fn truncated_backup_replaces_nothing() {
     let site = Site::new();
     make_old_database(&site.url);
     let file = site.file("old.dump");
@@ -244,7 +244,7 @@ fn a_backup_that_was_cut_short_replaces_nothing() {
 }
 
 #[test]
-fn backups_are_written_side_by_side_and_over_nobodys_file() {
+fn parallel_backups_never_overwrite_other_files() {
     let site = Site::new();
     let server = site.folder.serve_as(site.command(&["serve"]));
     assert_eq!(server.login("admin", PASSWORD).0, 200, "the password is told as it is");
@@ -274,7 +274,7 @@ fn backups_are_written_side_by_side_and_over_nobodys_file() {
 }
 
 #[test]
-fn backup_that_was_changed_replaces_nothing() {
+fn altered_backup_replaces_nothing() {
     let site = Site::new();
     drop(site.folder.serve_as(site.command(&["serve"])));
     let file = site.file("auth.dump");
@@ -308,7 +308,7 @@ fn backup_that_was_changed_replaces_nothing() {
 }
 
 #[test]
-fn backup_without_proof_needs_a_flag() {
+fn backup_without_hmac_requires_a_flag() {
     let site = Site::new();
     make_old_database(&site.url);
     let file = site.file("old.dump");
@@ -345,7 +345,7 @@ fn backup_streams_through_standard_output_and_input() {
 }
 
 #[test]
-fn backup_that_fails_on_standard_output_has_no_proof() {
+fn failed_backup_on_standard_output_has_no_hmac() {
     let site = Site::new();
     drop(site.folder.serve_as(site.command(&["serve"])));
     site.execute(&site.superuser_url, "CREATE TABLE closed (id int)");

@@ -57,7 +57,7 @@ fn users_are_managed_beside_a_running_server() {
 }
 
 #[test]
-fn commands_end_sessions_and_tokens_where_asked() {
+fn commands_end_sessions_and_tokens_when_requested() {
     let folder = Folder::new();
     let server = folder.serve();
     let made = json(&folder.ok(&["user", "add", "alice", "--generate", "--json"]));
@@ -129,7 +129,7 @@ fn keys_are_rotated_and_revoked_beside_a_running_server() {
 }
 
 #[test]
-fn the_only_key_is_revoked_together_with_its_replacement_or_not_at_all() {
+fn only_key_is_revoked_together_with_its_replacement() {
     let folder = Folder::new();
     let server = folder.serve();
     let (_, tokens) = server.login("admin", PASSWORD);
@@ -152,7 +152,7 @@ fn the_only_key_is_revoked_together_with_its_replacement_or_not_at_all() {
 }
 
 #[test]
-fn a_backup_brings_back_what_was_and_signs_everybody_out() {
+fn restored_backup_brings_data_back_and_ends_all_sessions() {
     let folder = Folder::new();
     let server = folder.serve();
     let (_, tokens) = server.login("admin", PASSWORD);
@@ -186,7 +186,7 @@ fn a_backup_brings_back_what_was_and_signs_everybody_out() {
 }
 
 #[test]
-fn what_is_wrong_stops_the_start_and_says_what_to_do() {
+fn misconfiguration_stops_the_start_with_a_remedy() {
     let folder = Folder::new();
     let nothing = folder.fails(&["user", "list"]);
     assert!(nothing.contains("the data folder ") && nothing.contains(" does not exist"), "{nothing}");
@@ -219,7 +219,7 @@ fn what_is_wrong_stops_the_start_and_says_what_to_do() {
 }
 
 #[test]
-fn a_server_waits_for_a_postgresql_that_is_not_there_yet() {
+fn server_waits_for_an_absent_postgresql() {
     use nix::sys::signal::Signal;
     let folder = Folder::new();
     let mut command = folder.command(&["serve"]);
@@ -241,7 +241,7 @@ fn a_server_waits_for_a_postgresql_that_is_not_there_yet() {
 }
 
 #[test]
-fn the_metrics_count_requests_and_refusals_and_the_log_holds_no_secret() {
+fn metrics_count_requests_and_the_log_holds_no_secret() {
     let folder = Folder::new();
     let mut command = folder.command(&["serve", "--log", "debug"]);
     let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
@@ -280,14 +280,14 @@ fn the_metrics_count_requests_and_refusals_and_the_log_holds_no_secret() {
 }
 
 #[test]
-fn settings_page_is_what_config_prints() {
+fn settings_page_equals_the_output_of_config() {
     let page = include_str!("../../docs/settings.md");
     let printed = Folder::new().ok(&["config", "--markdown"]);
     assert!(page == printed, "run `doorward config --markdown >docs/settings.md`");
 }
 
 #[test]
-fn the_readmes_five_requests_do_what_they_say() {
+fn readme_example_requests_return_the_documented_results() {
     let folder = Folder::new();
     let server = folder.serve();
     let readme = include_str!("../../README.md");

@@ -32,7 +32,7 @@ fn signed_in(folder: &Folder, server: &crate::support::Server) -> (String, Strin
 }
 
 #[test]
-fn a_request_id_alone_tells_who_ended_which_session_when_and_why() {
+fn request_id_explains_who_ended_the_session_and_when() {
     let folder = Folder::new();
     let server = folder.serve();
     let (access, _) = signed_in(&folder, &server);
@@ -58,7 +58,7 @@ fn a_request_id_alone_tells_who_ended_which_session_when_and_why() {
 }
 
 #[test]
-fn a_token_is_read_from_standard_input_without_a_server() {
+fn token_on_standard_input_is_explained_without_a_server() {
     let folder = Folder::new();
     let server = folder.serve();
     let (access, refresh) = signed_in(&folder, &server);
@@ -79,7 +79,7 @@ fn a_token_is_read_from_standard_input_without_a_server() {
 }
 
 #[test]
-fn the_doctor_finds_a_good_server_well() {
+fn doctor_passes_on_a_healthy_server() {
     let folder = Folder::new();
     let _server = folder.serve();
     let findings: Vec<Value> = serde_json::from_str(&folder.ok(&["doctor", "--json"])).unwrap();
@@ -106,7 +106,7 @@ fn the_doctor_finds_a_good_server_well() {
 }
 
 #[test]
-fn the_doctor_says_what_is_wrong_and_what_to_do() {
+fn doctor_reports_problems_with_advice() {
     let folder = Folder::new();
     let wrong = folder.command(&["doctor"]).env("DOORWARD_BCRYPT_COST", "99").output().unwrap();
     assert_eq!(wrong.status.code(), Some(1));
@@ -137,7 +137,7 @@ fn the_doctor_says_what_is_wrong_and_what_to_do() {
 }
 
 #[test]
-fn a_refusal_in_simplejwts_words_is_explained_in_ours_and_counted() {
+fn simplejwt_refusal_is_explained_with_its_code_and_counted() {
     let folder = Folder::new();
     std::fs::write(folder.path().join("doorward.toml"), "simplejwt_routes = \"on\"\n").unwrap();
     let server = folder.serve();

@@ -46,7 +46,7 @@ fn with_umask(command: &Command, umask: &str) -> Command {
 }
 
 #[test]
-fn files_are_closed_to_others_whatever_the_umask() {
+fn files_are_private_under_any_umask() {
     let folder = Folder::new();
     let data = folder.data_dir();
     for umask in ["0", "077"] {
@@ -66,7 +66,7 @@ fn files_are_closed_to_others_whatever_the_umask() {
 }
 
 #[test]
-fn modes_that_a_copy_has_loosened_are_put_right_at_the_start() {
+fn loosened_modes_are_corrected_at_the_start() {
     let folder = Folder::new();
     drop(folder.serve());
     let data = folder.data_dir();
@@ -97,7 +97,7 @@ fn file_of_another_owner_stops_the_start() {
 }
 
 #[test]
-fn planted_link_is_not_written_through() {
+fn planted_symlink_is_not_written_through() {
     if !is_root() {
         return;
     }
@@ -120,7 +120,7 @@ fn planted_link_is_not_written_through() {
 }
 
 #[test]
-fn data_folder_with_others_files_keeps_its_mode() {
+fn data_folder_with_other_files_keeps_its_mode() {
     let folder = Folder::new();
     let data = folder.data_dir();
     fs::create_dir(&data).unwrap();
@@ -132,7 +132,7 @@ fn data_folder_with_others_files_keeps_its_mode() {
 }
 
 #[test]
-fn something_in_place_of_the_data_folder_is_named_with_a_remedy() {
+fn file_in_place_of_the_data_folder_is_reported_with_a_remedy() {
     let folder = Folder::new();
     fs::write(folder.data_dir(), "a file").unwrap();
     let said = folder.fails(&["serve"]);
@@ -140,7 +140,7 @@ fn something_in_place_of_the_data_folder_is_named_with_a_remedy() {
 }
 
 #[test]
-fn root_takes_no_settings_file_that_others_could_write() {
+fn root_refuses_a_settings_file_that_others_can_write() {
     if !is_root() {
         return;
     }
@@ -175,7 +175,7 @@ fn root_takes_no_settings_file_that_others_could_write() {
 }
 
 #[test]
-fn user_without_a_name_is_named_with_a_remedy() {
+fn user_without_a_name_is_reported_with_a_remedy() {
     use std::os::unix::process::CommandExt;
     if !is_root() {
         return;
@@ -197,7 +197,7 @@ fn user_without_a_name_is_named_with_a_remedy() {
 }
 
 #[test]
-fn files_that_killed_processes_left_are_deleted() {
+fn leftover_files_of_killed_processes_are_deleted() {
     let folder = Folder::new();
     drop(folder.serve());
     let left = [

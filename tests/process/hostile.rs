@@ -64,7 +64,7 @@ fn serves(server: &Server) {
 }
 
 #[test]
-fn a_thousand_connections_that_dawdle_cost_little_memory_and_are_closed_in_time() {
+fn thousand_slow_connections_use_little_memory_and_are_closed() {
     open_more_files();
     let folder = Folder::new();
     let server = folder.serve();
@@ -108,7 +108,7 @@ fn a_thousand_connections_that_dawdle_cost_little_memory_and_are_closed_in_time(
 }
 
 #[test]
-fn slow_and_idle_connections_do_not_hold_up_the_end() {
+fn slow_and_idle_connections_do_not_delay_the_shutdown() {
     open_more_files();
     let folder = Folder::new();
     let server = folder.serve();
@@ -132,7 +132,7 @@ fn slow_and_idle_connections_do_not_hold_up_the_end() {
 }
 
 #[test]
-fn more_connections_than_files_may_be_open_wait_their_turn() {
+fn connections_beyond_the_file_limit_are_queued() {
     open_more_files();
     let folder = Folder::new();
     let server = folder.serve_with_files(320);

@@ -21,7 +21,7 @@ fn answers(port: u16, requests: usize) -> usize {
 }
 
 #[test]
-fn a_log_that_nobody_reads_stops_nothing_and_what_is_dropped_is_counted() {
+fn unread_log_does_not_block_and_dropped_lines_are_counted() {
     let folder = Folder::new();
     let mut command = folder.command(&["serve"]);
     command.env("DOORWARD_LOG", "trace,actix_http=trace");

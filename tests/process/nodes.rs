@@ -135,7 +135,7 @@ fn tokens(node: &Server) -> (String, String) {
 }
 
 #[test]
-fn key_rotate_from_a_bare_shell_refuses_no_good_token() {
+fn key_rotation_from_a_bare_shell_refuses_no_valid_token() {
     let fleet = Fleet::new();
     let (first, second) = (fleet.serve_first("1h"), fleet.serve_second("2m"));
     let (nodes, seen) = ([&first, &second], Seen::default());
@@ -174,7 +174,7 @@ fn longer_lifetime_after_a_rotation_refuses_no_token() {
 }
 
 #[test]
-fn doctor_and_log_say_where_live_nodes_differ() {
+fn doctor_and_log_report_settings_that_differ_between_nodes() {
     let fleet = Fleet::new();
     let _first = fleet.serve_first("1h");
     let (level, found) = fleet.nodes_finding();
@@ -208,7 +208,7 @@ fn doctor_and_log_say_where_live_nodes_differ() {
 }
 
 #[test]
-fn doctor_fails_where_live_nodes_have_different_public_urls() {
+fn doctor_fails_when_live_nodes_have_different_public_urls() {
     let fleet = Fleet::new();
     let _first = fleet.serve_first("5m");
     let mut second = fleet.second_command("5m");

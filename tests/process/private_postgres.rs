@@ -102,7 +102,7 @@ fn hold_recovery(folder: &Folder) -> (i32, i32) {
 }
 
 #[test]
-fn a_recovery_is_waited_for_however_long_it_takes() {
+fn recovery_is_awaited_beyond_the_start_timeout() {
     let folder = crashed();
     let path = std::env::var_os("PATH").unwrap_or_default();
     let options = Options {
@@ -130,7 +130,7 @@ fn a_recovery_is_waited_for_however_long_it_takes() {
 }
 
 #[test]
-fn while_its_postgresql_recovers_a_server_lives_and_says_so_and_ends_when_it_is_told_to() {
+fn server_is_alive_but_not_ready_while_postgresql_recovers() {
     let folder = crashed();
     let mut command = folder.command(&["serve", "--log", "info"]);
     let mut server = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
@@ -151,7 +151,7 @@ fn while_its_postgresql_recovers_a_server_lives_and_says_so_and_ends_when_it_is_
 }
 
 #[test]
-fn a_server_ends_in_time_while_its_postgresql_recovers_from_its_death() {
+fn server_stops_in_time_while_postgresql_recovers() {
     let folder = Folder::new();
     let server = serve_much(&folder);
     let first = folder.postmaster().unwrap();
@@ -170,7 +170,7 @@ fn a_server_ends_in_time_while_its_postgresql_recovers_from_its_death() {
 }
 
 #[test]
-fn it_starts_and_stops_with_the_server() {
+fn postgresql_starts_and_stops_with_the_server() {
     let folder = Folder::new();
     let server = folder.serve();
     let postmaster = folder.postmaster().unwrap();
@@ -193,7 +193,7 @@ fn it_starts_and_stops_with_the_server() {
 }
 
 #[test]
-fn every_session_still_refreshes_after_a_kill_of_either() {
+fn sessions_refresh_after_killing_server_or_postgresql() {
     let folder = Folder::new();
     let mut server = folder.serve();
     let mut chains: Vec<String> = (0..4)
@@ -233,7 +233,7 @@ fn every_session_still_refreshes_after_a_kill_of_either() {
 }
 
 #[test]
-fn postgresql_goes_with_a_killed_server() {
+fn postgresql_stops_when_its_server_is_killed() {
     let folder = Folder::new();
     let server = folder.serve();
     let postmaster = folder.postmaster().unwrap();
@@ -247,7 +247,7 @@ fn postgresql_goes_with_a_killed_server() {
 }
 
 #[test]
-fn a_second_server_on_the_folder_is_told_so() {
+fn second_server_on_the_data_folder_is_refused() {
     let folder = Folder::new();
     let server = folder.serve();
     let mut other = Folder::new();
@@ -284,7 +284,7 @@ fn lost_cluster_is_not_replaced_by_an_empty_one() {
 }
 
 #[test]
-fn cluster_that_a_killed_process_left_unfinished_is_made_again() {
+fn unfinished_cluster_of_a_killed_process_is_recreated() {
     let folder = Folder::new();
     let data = folder.data_dir();
     fs::create_dir_all(data.join("postgres.unfinished.1")).unwrap();
@@ -293,7 +293,7 @@ fn cluster_that_a_killed_process_left_unfinished_is_made_again() {
 }
 
 #[test]
-fn cluster_of_another_owner_is_named_with_a_remedy() {
+fn cluster_of_another_owner_is_reported_with_a_remedy() {
     if !nix::unistd::geteuid().is_root() {
         return;
     }
@@ -306,7 +306,7 @@ fn cluster_of_another_owner_is_named_with_a_remedy() {
 }
 
 #[test]
-fn a_folder_of_another_version_is_named_with_both() {
+fn cluster_of_another_version_is_reported() {
     let folder = Folder::new();
     folder.ok(&["migrate"]);
     let version = folder.data_dir().join("postgres/PG_VERSION");
@@ -316,7 +316,7 @@ fn a_folder_of_another_version_is_named_with_both() {
 }
 
 #[test]
-fn a_stale_pid_file_of_another_process_is_no_obstacle() {
+fn stale_pid_file_of_another_process_does_not_stop_the_start() {
     let folder = Folder::new();
     folder.ok(&["migrate"]);
     let own = std::process::id();
@@ -327,7 +327,7 @@ fn a_stale_pid_file_of_another_process_is_no_obstacle() {
 }
 
 #[test]
-fn without_programs_it_says_what_to_install() {
+fn missing_programs_are_reported_with_what_to_install() {
     if std::path::Path::new("/usr/lib/postgresql").exists() || std::path::Path::new("/usr/pgsql").exists() {
         // The programs are found where distributions install them, whatever PATH is, so a start without PATH
         // works.
@@ -343,7 +343,7 @@ fn without_programs_it_says_what_to_install() {
 }
 
 #[test]
-fn a_folder_whose_name_no_socket_can_have_has_its_socket_elsewhere() {
+fn unusable_folder_name_moves_the_socket_elsewhere() {
     let folder = Folder::new();
     for name in ["a-rather-long-name-for-a-folder".repeat(4), "one, two".to_owned(), "a \"name\"".to_owned()]
     {
@@ -356,7 +356,7 @@ fn a_folder_whose_name_no_socket_can_have_has_its_socket_elsewhere() {
 }
 
 #[test]
-fn a_full_disk_is_called_that_and_leaves_nothing_half_made() {
+fn full_disk_is_reported_and_leaves_no_partial_cluster() {
     let folder = Folder::new();
     let small = folder.path().join("small");
     fs::create_dir(&small).unwrap();

@@ -33,7 +33,7 @@ fn finding(folder: &Folder, check: &str) -> Value {
 }
 
 #[test]
-fn no_command_makes_a_postgresql_in_a_data_folder_without_one() {
+fn commands_create_no_postgresql_in_an_existing_data_folder() {
     let folder = Folder::new();
     fs::create_dir(folder.data_dir()).unwrap();
     fs::write(folder.data_dir().join("secret.key"), "the key of a database that is elsewhere\n").unwrap();
@@ -59,7 +59,7 @@ fn no_command_makes_a_postgresql_in_a_data_folder_without_one() {
 }
 
 #[test]
-fn what_only_looks_makes_neither_a_secret_key_nor_its_check_value() {
+fn commands_create_no_secret_key_before_the_first_start() {
     let folder = Folder::new();
     folder.ok(&["migrate"]);
     for further in [&[][..], &["--secret-key", A_KEY]] {
@@ -81,7 +81,7 @@ fn what_only_looks_makes_neither_a_secret_key_nor_its_check_value() {
 }
 
 #[test]
-fn a_database_of_somebody_else_stays_as_it_is() {
+fn commands_leave_an_unmigrated_database_unchanged() {
     #[derive(QueryableByName)]
     struct Count {
         #[diesel(sql_type = BigInt)]
@@ -106,7 +106,7 @@ fn a_database_of_somebody_else_stays_as_it_is() {
 }
 
 #[test]
-fn the_doctor_names_the_statements_that_make_the_search_quick() {
+fn doctor_names_the_statements_that_restore_search_indexes() {
     let folder = Folder::new();
     let _server = folder.serve();
     assert_eq!(finding(&folder, "search")["level"], "pass");
@@ -124,7 +124,7 @@ fn the_doctor_names_the_statements_that_make_the_search_quick() {
 }
 
 #[test]
-fn serving_node_makes_missing_indexes() {
+fn serving_node_creates_missing_indexes() {
     let folder = Folder::new();
     let server = folder.serve();
     let harm = "DROP INDEX notes_by_sharing";
@@ -138,7 +138,7 @@ fn serving_node_makes_missing_indexes() {
 }
 
 #[test]
-fn the_doctor_says_why_a_database_is_not_reached_as_it_is_said_elsewhere() {
+fn doctor_reports_an_unreachable_database() {
     let folder = Folder::new();
     let doctor = folder.command(&["doctor"]).env("DATABASE_URL", "postgresql:///x?host=/nowhere").output();
     let doctor = String::from_utf8(doctor.unwrap().stdout).unwrap();

@@ -297,7 +297,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
-fn no_secret_is_printed_counted_or_stored_however_much_is_logged() {
+fn secrets_are_never_printed_counted_or_stored() {
     let folder = Folder::new();
     let mut command = folder.command(&["serve"]);
     command.env("DOORWARD_LOG", "trace").env("DOORWARD_SIMPLEJWT_ROUTES", "on");

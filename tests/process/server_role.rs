@@ -42,7 +42,7 @@ const RIGHTS: &str = "SELECT concat_ws(' ', rolsuper, rolcreaterole, rolcreatedb
                       FROM pg_roles WHERE rolname = current_user";
 
 #[test]
-fn server_is_no_superuser_of_its_postgresql() {
+fn server_role_is_not_a_superuser() {
     let folder = Folder::new();
     let server = folder.serve();
     assert_eq!(server.login("admin", PASSWORD).0, 200);
@@ -81,7 +81,7 @@ fn make_earlier(folder: &Folder) {
 }
 
 #[test]
-fn earlier_data_folder_is_handed_over_to_the_owner() {
+fn earlier_data_folder_is_handed_over_to_the_server_role() {
     let folder = Folder::new();
     make_earlier(&folder);
     let server = folder.serve();
@@ -98,7 +98,7 @@ fn earlier_data_folder_is_handed_over_to_the_owner() {
 }
 
 #[test]
-fn commands_reach_a_running_server_of_the_version_before() {
+fn commands_reach_a_running_server_of_the_previous_version() {
     let folder = Folder::new();
     let server = folder.serve();
     // Such a server has created neither the owner nor the file with its password.
@@ -111,7 +111,7 @@ fn commands_reach_a_running_server_of_the_version_before() {
 }
 
 #[test]
-fn right_that_the_owner_was_given_is_taken_at_the_start() {
+fn superuser_right_of_the_server_role_is_removed_at_start() {
     let folder = Folder::new();
     let server = folder.serve();
     as_superuser(&folder).batch_execute("ALTER ROLE doorward_server SUPERUSER").unwrap();
@@ -121,7 +121,7 @@ fn right_that_the_owner_was_given_is_taken_at_the_start() {
 }
 
 #[test]
-fn lost_password_of_the_owner_is_set_again() {
+fn lost_server_role_password_is_reset() {
     let folder = Folder::new();
     folder.ok(&["migrate"]);
     fs::remove_file(folder.data_dir().join("doorward.password")).unwrap();
@@ -129,7 +129,7 @@ fn lost_password_of_the_owner_is_set_again() {
 }
 
 #[test]
-fn odd_password_of_the_owner_is_set_or_named_with_a_remedy() {
+fn unusual_server_role_password_works_or_is_reported() {
     let folder = Folder::new();
     folder.ok(&["migrate"]);
     let path = folder.data_dir().join("doorward.password");
@@ -155,7 +155,7 @@ fn odd_password_of_the_owner_is_set_or_named_with_a_remedy() {
 }
 
 #[test]
-fn empty_secret_key_file_is_named_with_a_remedy() {
+fn empty_secret_key_file_is_reported_with_a_remedy() {
     let folder = Folder::new();
     folder.ok(&["migrate"]);
     drop(folder.serve());
@@ -168,7 +168,7 @@ fn empty_secret_key_file_is_named_with_a_remedy() {
 }
 
 #[test]
-fn lost_password_of_the_superuser_is_named_with_a_remedy() {
+fn lost_superuser_password_is_reported_with_a_remedy() {
     let folder = Folder::new();
     folder.ok(&["migrate"]);
     let path = folder.data_dir().join("postgres.password");

@@ -28,7 +28,7 @@ fn finish((mut stream, rest): (TcpStream, String)) -> String {
 }
 
 #[test]
-fn signals_without_a_meaning_end_nothing() {
+fn other_signals_stop_nothing_and_lose_no_request() {
     let folder = Folder::new();
     let mut server = folder.serve();
     let postmaster = folder.postmaster();
@@ -65,7 +65,7 @@ fn signals_without_a_meaning_end_nothing() {
 }
 
 #[test]
-fn quit_stops_the_server_in_good_order() {
+fn sigquit_stops_the_server_gracefully() {
     let folder = Folder::new();
     let server = folder.serve();
     let in_flight = begin_login(server.port);
@@ -76,7 +76,7 @@ fn quit_stops_the_server_in_good_order() {
 }
 
 #[test]
-fn signal_that_is_not_taken_is_logged() {
+fn ignored_signal_is_logged() {
     let folder = Folder::new();
     let server = folder.serve_as(folder.command(&["serve", "--log", "info"]));
     server.signal(Signal::SIGHUP);

@@ -143,7 +143,7 @@ impl Drop for TlsPostgres {
 }
 
 #[test]
-fn server_verifies_the_certificate_of_its_postgresql() {
+fn server_verifies_the_certificate_of_postgresql() {
     let (cluster, folder) = (Folder::new(), Folder::new());
     make_certificates(folder.path());
     let postgres = TlsPostgres::start(&cluster, folder.path());

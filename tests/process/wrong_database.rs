@@ -69,7 +69,7 @@ impl Site {
 }
 
 #[test]
-fn unfit_database_stops_the_start_before_anything_is_made() {
+fn unfit_database_stops_the_start_before_any_change() {
     let site = Site::new();
     let closed = "REVOKE CREATE ON SCHEMA public FROM PUBLIC";
     let cases = [
@@ -145,7 +145,7 @@ fn database_of_another_program_is_left_alone() {
 }
 
 #[test]
-fn tables_without_rights_are_named_with_the_grant() {
+fn tables_without_rights_are_reported_with_the_grant() {
     let site = Site::new();
     site.execute("postgres", "CREATE DATABASE auth OWNER site");
     site.execute("postgres", "CREATE ROLE reader LOGIN PASSWORD 'right'");
@@ -167,7 +167,7 @@ fn tables_without_rights_are_named_with_the_grant() {
 }
 
 #[test]
-fn server_that_takes_no_writes_is_named_as_such() {
+fn read_only_server_is_reported_as_such() {
     let site = Site::new();
     site.execute("postgres", "CREATE DATABASE auth OWNER site");
     let set = |value: &str| {
@@ -187,7 +187,7 @@ fn server_that_takes_no_writes_is_named_as_such() {
 }
 
 #[test]
-fn connection_that_never_works_stops_the_start() {
+fn connection_that_can_never_work_stops_the_start() {
     let site = Site::new();
     site.execute("postgres", "CREATE DATABASE auth OWNER site");
     for (url, words, advice) in [
@@ -209,7 +209,7 @@ fn connection_that_never_works_stops_the_start() {
 }
 
 #[test]
-fn connection_that_may_yet_work_is_retried_and_logged() {
+fn connection_that_may_work_later_is_retried_and_logged() {
     let folder = Folder::new();
     // Nothing listens there.
     let mut command = folder.command(&["serve", "--database-url", "postgres://site@127.0.0.1:1/auth"]);
@@ -241,7 +241,7 @@ fn end(mut server: Child) {
 }
 
 #[test]
-fn role_and_database_may_be_made_after_the_start() {
+fn role_and_database_can_be_created_after_the_start() {
     let site = Site::new();
     let (server, line) = wait_at(&site.folder, &site.url("late:right", "late"));
     assert!(
@@ -257,7 +257,7 @@ fn role_and_database_may_be_made_after_the_start() {
 }
 
 #[test]
-fn refusal_that_may_pass_is_logged_with_advice() {
+fn temporary_refusal_is_logged_with_advice() {
     let site = Site::new();
     site.execute("postgres", "CREATE DATABASE auth OWNER site");
     for (url, words, advice) in [

@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[actix_web::test]
-    async fn even_the_answer_to_a_panic_carries_them() {
+    async fn panic_response_has_the_security_headers() {
         let explode = || async { if true { panic!("on purpose") } else { HttpResponse::Ok().finish() } };
         let app = App::new().wrap(from_fn(finish)).wrap(from_fn(write)).default_service(web::to(explode));
         let app = test::init_service(app).await;

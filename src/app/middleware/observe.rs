@@ -237,7 +237,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_could_forge_a_line_is_not_shown() {
+    fn unprintable_bytes_and_tokens_are_masked_in_log_lines() {
         assert_eq!(printable(b"/a\r\n\x1b[31m\xc3\xa9"), "/a???[31m??");
         assert_eq!(printable(&[b'x'; 200]).len(), SHOWN);
         assert_eq!(printable(b"1.2.3.4, for=dwp_abcdefgh1"), "1.2.3.4,?for=dwp_…");

@@ -38,7 +38,7 @@ async fn taken<R: Send + 'static>(batch: &Batch<u32, R>, pool: &BlockingPool) {
 }
 
 #[actix_web::test]
-async fn requests_that_wait_are_batched_and_answered_each() {
+async fn waiting_requests_are_batched_and_answered_individually() {
     let pool = pool(2, 100);
     let (batch, go) = counting(&pool, 1);
     let first = batch.run(LONG, claim(1), 1);
@@ -62,7 +62,7 @@ async fn requests_that_wait_are_batched_and_answered_each() {
 }
 
 #[actix_web::test]
-async fn no_call_answers_more_than_it_may_and_none_is_forgotten() {
+async fn batches_stay_within_the_limit_and_forget_no_request() {
     let pool = pool(4, 1000);
     let batch = Batch::new(&pool, 2, |asked: &[u32]| vec![asked.len(); asked.len()]);
     let together = join_all((0..900).map(|number| batch.run(LONG, claim(1), number))).await;
@@ -70,7 +70,7 @@ async fn no_call_answers_more_than_it_may_and_none_is_forgotten() {
 }
 
 #[actix_web::test]
-async fn a_full_queue_refuses_and_whoever_has_gone_is_not_asked_for() {
+async fn full_queue_refuses_and_cancelled_requests_are_skipped() {
     let pool = pool(1, 2);
     let (batch, go) = counting(&pool, 1);
     let first = batch.ask(claim(1), 1);
@@ -85,7 +85,7 @@ async fn a_full_queue_refuses_and_whoever_has_gone_is_not_asked_for() {
 }
 
 #[actix_web::test]
-async fn a_panic_answers_nobody_and_the_next_are_answered() {
+async fn panic_answers_no_caller_and_later_requests_are_answered() {
     let pool = pool(1, 9);
     let batch = Batch::new(&pool, 1, |asked: &[u32]| {
         assert!(!asked.contains(&13), "on purpose");
@@ -108,7 +108,7 @@ async fn batch_refuses_the_callers_that_a_call_leaves_out() {
 }
 
 #[actix_web::test]
-async fn a_party_that_fills_the_batch_leaves_its_share_to_others() {
+async fn party_that_fills_the_batch_leaves_others_their_share() {
     let pool = pool(1, 50);
     let (batch, go) = counting(&pool, 1);
     let first = batch.ask(claim(1), 0);
@@ -127,7 +127,7 @@ async fn a_party_that_fills_the_batch_leaves_its_share_to_others() {
 }
 
 #[actix_web::test]
-async fn one_token_presented_again_and_again_refuses_nobody_else() {
+async fn repeated_token_does_not_get_other_callers_refused() {
     let pool = pool(1, 10);
     let (batch, go) = counting(&pool, 1);
     let first = batch.ask(claim(1), 7);

@@ -64,7 +64,7 @@ fn one_party_is_served_in_order_of_arrival() {
 }
 
 #[test]
-fn another_network_is_served_before_the_rest_of_a_flood() {
+fn other_network_is_served_before_the_rest_of_a_flood() {
     let mut queue = busy(QueueLimits::new(1, 10));
     push_all(&mut queue, ["flood 1", "flood 2", "flood 3", "flood 4"].map(|name| (at(1, 1), name)));
     push_all(&mut queue, [(at(2, 2), "other 1"), (at(3, 3), "another 1"), (at(2, 2), "other 2")]);
@@ -91,7 +91,7 @@ fn one_account_at_many_networks_gets_one_share() {
 }
 
 #[test]
-fn an_account_beside_a_flood_at_its_network_is_served_next() {
+fn account_beside_a_flood_at_its_network_is_served_next() {
     let mut queue = busy(QueueLimits::new(1, 20));
     let flood = ["flood 1", "flood 2", "flood 3", "flood 4"];
     push_all(&mut queue, flood.iter().zip([1, 2, 1, 2]).map(|(name, account)| (at(1, account), *name)));
@@ -111,7 +111,7 @@ fn an_account_beside_a_flood_at_its_network_is_served_next() {
 }
 
 #[test]
-fn who_had_no_more_than_their_share_is_served_by_lane() {
+fn parties_within_their_share_are_served_by_lane() {
     let mut queue = busy(QueueLimits::new(1, 10));
     push_all(
         &mut queue,
@@ -126,7 +126,7 @@ fn who_had_no_more_than_their_share_is_served_by_lane() {
 }
 
 #[test]
-fn a_full_queue_refuses_whoever_has_the_most() {
+fn full_queue_refuses_the_party_with_the_most_entries() {
     let mut queue = busy(QueueLimits::new(1, 4));
     push_all(&mut queue, [(at(1, 1), "flood 1"), (at(1, 2), "flood 2"), (at(1, 3), "flood 3")]);
     push_all(&mut queue, [(at(2, 4), "other")]);
@@ -137,7 +137,7 @@ fn a_full_queue_refuses_whoever_has_the_most() {
 }
 
 #[test]
-fn a_full_queue_refuses_an_account_at_many_networks() {
+fn full_queue_refuses_an_account_at_many_networks() {
     let mut queue = busy(QueueLimits::new(1, 3));
     push_all(&mut queue, [(at(1, 1), "flood 1"), (at(2, 1), "flood 2"), (at(3, 1), "flood 3")]);
     assert_eq!(queue.push(at(4, 1), Job("flood 4")), [Job("flood 4")]);
@@ -145,14 +145,14 @@ fn a_full_queue_refuses_an_account_at_many_networks() {
 }
 
 #[test]
-fn a_full_queue_refuses_the_accounts_of_a_flood_at_a_network() {
+fn full_queue_refuses_the_largest_account_of_a_network() {
     let mut queue = busy(QueueLimits::new(1, 4));
     push_all(&mut queue, ["flood 1", "flood 2", "flood 3", "flood 4"].map(|name| (at(1, 1), name)));
     assert_eq!(queue.push(at(1, 2), Job("colleague")), [Job("flood 4")]);
 }
 
 #[test]
-fn places_are_kept_for_the_lanes_before() {
+fn places_are_reserved_for_earlier_lanes() {
     let lane = |waiting| LaneLimits { running: 1, running_per_party: 1, waiting };
     let limits =
         QueueLimits::new(1, 4).with_lane(Lane::KnownAddress, lane(3)).with_lane(Lane::Ordinary, lane(2));
@@ -170,7 +170,7 @@ fn places_are_kept_for_the_lanes_before() {
 }
 
 #[test]
-fn a_party_at_its_limit_waits_and_others_run() {
+fn party_at_its_limit_waits_while_others_run() {
     let lane = |running, running_per_party| LaneLimits { running, running_per_party, waiting: 9 };
     let limits =
         QueueLimits::new(4, 9).with_lane(Lane::Ordinary, lane(4, 2)).with_lane(Lane::Expensive, lane(1, 1));
@@ -213,7 +213,7 @@ fn expensive_work_runs_beside_ordinary_work_of_its_party() {
 }
 
 #[test]
-fn expensive_work_is_due_beside_constant_work_of_its_party() {
+fn expensive_work_is_served_despite_constant_ordinary_work() {
     let mut queue = FairQueue::new(limits_of_eight());
     let reads = [1, 2].map(|number| Claim::new(Lane::Ordinary, party(number)));
     // Two parties keep all threads busy and always have more work waiting.
@@ -234,7 +234,7 @@ fn expensive_work_is_due_beside_constant_work_of_its_party() {
 }
 
 #[test]
-fn what_nobody_waits_for_makes_room_and_is_not_served() {
+fn abandoned_work_makes_room_and_is_not_served() {
     let mut queue = busy(QueueLimits::new(1, 2));
     push_all(&mut queue, [(at(1, 1), "1 gone"), (at(1, 1), "2")]);
     assert_eq!(queue.push(at(2, 2), Job("3")), [Job("1 gone")]);
@@ -247,7 +247,7 @@ fn what_nobody_waits_for_makes_room_and_is_not_served() {
 }
 
 #[test]
-fn work_that_must_be_done_is_not_refused() {
+fn pinned_work_is_not_refused() {
     let mut queue = busy(QueueLimits::new(1, 1));
     push_all(&mut queue, [(at(1, 1), "1 pinned")]);
     assert_eq!(queue.push(at(2, 2), Job("2")), [Job("2")]);
@@ -258,7 +258,7 @@ fn work_that_must_be_done_is_not_refused() {
 }
 
 #[test]
-fn what_does_not_fit_is_passed_over() {
+fn work_that_does_not_fit_is_skipped() {
     let mut queue = FairQueue::new(QueueLimits::of_waiting(3));
     push_all(&mut queue, [(at(1, 1), "a"), (at(2, 2), "b"), (at(3, 3), "c")]);
     let mut take = |unwanted| queue.take_if(&mut Vec::new(), |job: &Job| job.0 != unwanted);
@@ -268,7 +268,7 @@ fn what_does_not_fit_is_passed_over() {
 }
 
 #[test]
-fn parties_are_bounded_however_many_arrive() {
+fn number_of_parties_is_bounded() {
     let mut queue = FairQueue::new(QueueLimits::new(2, 8));
     // One piece of work always runs, so that the queue is never idle.
     let mut running = at(0, 0);

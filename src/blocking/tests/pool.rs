@@ -26,7 +26,7 @@ async fn hold(pool: &BlockingPool, claim: Claim) -> (mpsc::Sender<()>, Answer<bo
 }
 
 #[actix_web::test]
-async fn a_full_queue_refuses_at_once_and_stuck_work_keeps_its_thread() {
+async fn full_queue_refuses_at_once_and_stuck_work_keeps_its_thread() {
     let pool = pool(1, 1);
     let (release, held) = mpsc::channel::<()>();
     // Long enough for the work to start on a busy machine before the deadline passes.
@@ -45,7 +45,7 @@ async fn a_full_queue_refuses_at_once_and_stuck_work_keeps_its_thread() {
 }
 
 #[actix_web::test]
-async fn work_whose_asker_has_gone_is_not_begun() {
+async fn abandoned_work_is_not_started() {
     let pool = pool(1, 2);
     let (release, _held) = hold(&pool, claim(1)).await;
     let (started, was_begun) = mpsc::channel::<()>();
@@ -76,7 +76,7 @@ async fn threads_start_as_needed_up_to_the_limit() {
 }
 
 #[actix_web::test]
-async fn a_panic_is_an_error_and_frees_its_thread() {
+async fn panic_is_returned_as_an_error_and_frees_its_thread() {
     let pool = pool(1, 0);
     let panicked: Result<(), _> = pool.run(LONG, claim(1), || panic!("on purpose")).await;
     assert_eq!(panicked, Err(BlockingError::Panicked("test")));
@@ -84,7 +84,7 @@ async fn a_panic_is_an_error_and_frees_its_thread() {
 }
 
 #[actix_web::test]
-async fn a_thread_serves_another_party_before_the_rest_of_a_flood() {
+async fn thread_serves_another_party_before_the_rest_of_a_flood() {
     let pool = pool(1, 8);
     let (release, _held) = hold(&pool, claim(1)).await;
     let served = Arc::new(Mutex::new(Vec::new()));
@@ -99,7 +99,7 @@ async fn a_thread_serves_another_party_before_the_rest_of_a_flood() {
 }
 
 #[actix_web::test]
-async fn the_newest_of_a_flood_is_refused_for_another_party() {
+async fn newest_of_a_flood_is_refused_for_another_party() {
     let pool = pool(1, 2);
     let (release, _held) = hold(&pool, claim(1)).await;
     let (first, second) = (pool.ask(claim(1), || 1), pool.ask(claim(1), || 2));
@@ -110,7 +110,7 @@ async fn the_newest_of_a_flood_is_refused_for_another_party() {
 }
 
 #[actix_web::test]
-async fn a_party_at_its_limit_leaves_threads_to_others() {
+async fn party_at_its_limit_leaves_threads_to_others() {
     let lane = LaneLimits { running: 2, running_per_party: 1, waiting: 9 };
     let pool = BlockingPool::new("test", QueueLimits::new(2, 9).with_lane(Lane::Ordinary, lane));
     let (release, _held) = hold(&pool, claim(1)).await;
@@ -122,7 +122,7 @@ async fn a_party_at_its_limit_leaves_threads_to_others() {
 }
 
 #[actix_web::test]
-async fn all_that_one_end_makes_runnable_is_run() {
+async fn all_work_that_a_finished_job_unblocks_is_run() {
     let lane = |running, running_per_party| LaneLimits { running, running_per_party, waiting: 9 };
     let limits =
         QueueLimits::new(3, 9).with_lane(Lane::Ordinary, lane(3, 1)).with_lane(Lane::Expensive, lane(1, 1));

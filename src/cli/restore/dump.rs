@@ -116,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_lies_in_doorwards_schema_is_wanted_and_nothing_else() {
+    fn only_objects_of_the_doorward_schema_are_wanted() {
         for line in [
             "215; 1259 16403 TABLE public users doorward",
             "3391; 0 16403 TABLE DATA public users doorward",
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn the_check_value_is_found_in_every_form_of_a_dump() {
+    fn check_value_is_found_in_every_form_of_a_dump() {
         let head = "SET x = 0;\n\nCOPY public.instance (only_row, check_value, created_at) FROM stdin;\n";
         let of = |script: &str| read_instance(script);
         let expected = |bytes: &[u8]| Some(("public".to_owned(), Some(bytes.to_vec())));

@@ -151,7 +151,7 @@ mod tests {
 
     /// A new table or function must be added above, or no backup can be restored over it.
     #[test]
-    fn everything_that_a_migration_makes_is_known_here() {
+    fn every_object_that_migrations_create_is_listed() {
         let mut tables = made(&["TABLE"]);
         tables.insert("__diesel_schema_migrations".to_owned());
         assert_eq!(tables, TABLES.map(str::to_owned).into());
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_schema_of_any_name_is_one_literal() {
+    fn schema_name_is_quoted_as_one_literal() {
         assert!(empty("it's").contains("wanted CONSTANT text := 'it''s';"));
         assert!(!empty("public").contains("{tables}") && !empty("public").contains("{functions}"));
     }

@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn versions_are_read_and_sorted_newest_first() {
+    fn versions_are_parsed_and_sorted_newest_first() {
         assert_eq!(major("postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)\n"), Some(15));
         assert_eq!(major("postgres (PostgreSQL) 18beta1\n"), Some(18));
         assert_eq!(major("nonsense"), None);
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn the_wanted_version_is_preferred_and_another_is_better_than_none() {
+    fn wanted_version_is_preferred_over_the_newest() {
         let at = |major| Binaries { folder: PathBuf::from(format!("/{major}")), major };
         assert_eq!(choose([at(17), at(15)].into_iter(), Some(15)), Some(at(15)));
         assert_eq!(choose([at(17), at(15)].into_iter(), None), Some(at(17)));
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn what_to_install_is_said_when_there_is_none() {
+    fn missing_programs_error_says_what_to_install() {
         let said = Error::NoBinaries(String::new()).to_string();
         assert!(said.contains("apt-get install postgresql") && said.contains("DATABASE_URL"), "{said}");
     }

@@ -339,7 +339,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_status_is_read_from_the_pid_file() {
+    fn status_is_parsed_from_the_pid_file() {
         let starting = "123\n/data\n1700000000\n5432\n/socket\n\n  5432001  1\nstarting\n";
         let status = |says: &str| Some(Status { pid: 123, says: says.to_owned() });
         assert_eq!(parse_status(starting), status("starting"));
@@ -349,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_that_is_another_process_s_is_no_orphan() {
+    fn pid_of_another_process_is_not_an_orphan() {
         let own = std::process::id().cast_signed();
         assert!(!is_postmaster_of(own, Path::new("/nowhere/postgres")));
         assert!(!is_postmaster_of(0, Path::new("/")));

@@ -185,7 +185,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_wait_is_told_in_whole_seconds_and_a_long_one_in_minutes() {
+    fn wait_is_shown_in_whole_seconds_or_in_minutes() {
         for (milliseconds, reported, retry_after) in [
             (0, "in 1 s", 1),
             (1_001, "in 2 s", 2),

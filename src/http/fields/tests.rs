@@ -30,7 +30,7 @@ fn pointers(value: Value) -> Vec<(String, String)> {
 }
 
 #[test]
-fn everything_wrong_is_reported_at_once() {
+fn all_errors_are_reported_at_once() {
     let found = pointers(json!({"title": 7, "shared": "yes", "count": 11, "a/b~c": 1}));
     let expected = [
         ("/title", "wrong_type"),
@@ -47,7 +47,7 @@ fn everything_wrong_is_reported_at_once() {
 }
 
 #[test]
-fn a_whole_number_may_be_written_with_a_fraction_of_nothing() {
+fn whole_number_may_have_a_zero_fraction() {
     for (count, code) in [
         (json!(7), None),
         (json!(7.0), None),
@@ -64,7 +64,7 @@ fn a_whole_number_may_be_written_with_a_fraction_of_nothing() {
 }
 
 #[test]
-fn a_name_in_a_scope_is_not_empty() {
+fn empty_or_spaced_scope_name_is_refused() {
     for scope in [json!([]), json!([""]), json!(["a", ""]), json!(" "), json!(["a b"])] {
         let found = pointers(json!({"title": "x", "scope": scope}));
         assert_eq!(found.len(), 1, "{scope}");
@@ -72,7 +72,7 @@ fn a_name_in_a_scope_is_not_empty() {
 }
 
 #[test]
-fn a_scope_is_sorted_whichever_way_it_is_written() {
+fn scope_is_sorted_as_text_and_as_list() {
     for scope in [json!("b a  b"), json!(["b", "a"])] {
         let sample: Sample = Fields::read(json!({"title": "x", "scope": scope})).expect("all is well");
         assert_eq!(sample.scope, Some(vec!["a".to_owned(), "b".to_owned()]));
@@ -81,7 +81,7 @@ fn a_scope_is_sorted_whichever_way_it_is_written() {
 }
 
 #[test]
-fn a_member_that_stands_twice_is_told_with_all_else_that_is_wrong() {
+fn duplicate_member_is_reported_with_all_other_errors() {
     let refusal = Fields::read_text::<Sample>(br#"{"title":"x","shared":1,"title":"y"}"#);
     let refusal = refusal.expect_err("twice");
     let found: Vec<_> =
@@ -90,7 +90,7 @@ fn a_member_that_stands_twice_is_told_with_all_else_that_is_wrong() {
 }
 
 #[test]
-fn a_body_of_nothing_but_mistakes_gets_a_short_answer() {
+fn body_full_of_errors_gets_a_bounded_list() {
     let strange: Map<String, Value> =
         (0..3_000).map(|n| (format!("{n}{}", "x".repeat(300)), json!(1))).collect();
     let refusal = Fields::read::<Sample>(Value::Object(strange)).expect_err("strange");
@@ -101,7 +101,7 @@ fn a_body_of_nothing_but_mistakes_gets_a_short_answer() {
 }
 
 #[test]
-fn a_number_of_more_than_64_bits_is_out_of_range() {
+fn number_beyond_64_bits_is_out_of_range() {
     for number in ["18446744073709551616", "1e300", "-9223372036854775809"] {
         let text = format!("{{\"title\":\"x\",\"count\":{number}}}");
         let refusal = Fields::read_text::<Sample>(text.as_bytes()).expect_err("too large");
@@ -118,7 +118,7 @@ fn one<T>(of: Value, read: impl FnOnce(&mut Fields) -> T) -> (T, Vec<(&'static s
 }
 
 #[test]
-fn a_text_may_be_null_where_it_may_be_left_out() {
+fn optional_text_may_be_null() {
     let nullable = |of: Value, name: &str| one(of, |fields| fields.nullable_text(name));
     assert_eq!(nullable(json!("x"), "of"), (Change::Set("x".into()), vec![]));
     assert_eq!(nullable(Value::Null, "of"), (Change::Clear, vec![]));
@@ -129,7 +129,7 @@ fn a_text_may_be_null_where_it_may_be_left_out() {
 }
 
 #[test]
-fn null_removes_no_required_member() {
+fn null_is_refused_for_a_required_member() {
     let refused =
         [("wrong_type", "null would remove it, and it is required; send a value or leave it out".to_owned())];
     assert_eq!(one(Value::Null, |fields| fields.changed_text("of")), (None, refused.to_vec()));
@@ -149,7 +149,7 @@ fn null_removes_no_required_member() {
 }
 
 #[test]
-fn what_is_of_another_type_is_told_with_what_it_is() {
+fn wrong_type_error_names_the_type_found() {
     for (value, kind) in [
         (Value::Null, "null"),
         (json!(true), "true or false"),
@@ -166,7 +166,7 @@ fn what_is_of_another_type_is_told_with_what_it_is() {
 }
 
 #[test]
-fn a_text_is_measured_to_the_character() {
+fn text_length_is_exact_to_the_character() {
     let within = |text: &str, least| {
         let (made, wrong) = one(Value::Null, |fields| fields.within("of", Some(text.into()), least, 3));
         (made.is_some(), wrong.into_iter().next().map(|(_, detail)| detail))
@@ -183,7 +183,7 @@ fn a_text_is_measured_to_the_character() {
 }
 
 #[test]
-fn every_bad_name_of_a_scope_is_named_at_its_place() {
+fn every_invalid_scope_name_is_reported_at_its_position() {
     let scope = json!(["notes:read", "", 7, "a b", "notes:write"]);
     let refusal = Fields::read::<Sample>(json!({"title": "x", "scope": scope})).expect_err("bad names");
     let found: Vec<_> =
@@ -196,7 +196,7 @@ fn every_bad_name_of_a_scope_is_named_at_its_place() {
 }
 
 #[test]
-fn a_scope_holds_at_most_a_hundred_names_that_are_texts() {
+fn scope_holds_at_most_a_hundred_text_names() {
     let scope = |of: Value| one(of, |fields| fields.scope("of"));
     let names = |count: usize| (0..count).map(|n| format!("{n:03}")).collect::<Vec<_>>();
     let long = vec!["x".repeat(100)];

@@ -317,7 +317,7 @@ mod tests {
     use super::cell;
 
     #[test]
-    fn a_cell_is_quoted_and_no_formula() {
+    fn cell_is_quoted_and_not_a_formula() {
         assert_eq!(cell("a,\"b\"\r\n"), "\"a,\"\"b\"\"\r\n\"");
         assert_eq!(cell("=1+1"), "\"'=1+1\"");
     }

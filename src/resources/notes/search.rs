@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn scopes_cover_what_the_caller_may_see() {
+    fn scopes_cover_exactly_the_visible_notes() {
         let me = Uuid::from_u128(1);
         let scopes = |filter: Filter| -> Vec<(Option<Uuid>, bool)> {
             Scope::of(&filter).into_iter().map(|scope| (scope.owner_id, scope.shared)).collect()

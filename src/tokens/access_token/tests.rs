@@ -75,7 +75,7 @@ fn token_error(ring: &KeyRing, token: &str) -> Option<AccessTokenError> {
 }
 
 #[test]
-fn what_is_issued_is_good_until_the_second_it_expires() {
+fn issued_token_is_valid_until_its_last_second() {
     for algorithm in [Algorithm::Es256, Algorithm::EdDsa, Algorithm::Rs256] {
         let ring = KeyRing::new(vec![key(algorithm)]);
         let (token, _) =
@@ -89,7 +89,7 @@ fn what_is_issued_is_good_until_the_second_it_expires() {
 }
 
 #[test]
-fn a_clock_ahead_is_borne_for_five_seconds() {
+fn clock_ahead_is_tolerated_for_five_seconds() {
     let key = key(Algorithm::Es256);
     let ring = KeyRing::new(vec![key.clone()]);
     for name in ["nbf", "iat"] {
@@ -102,7 +102,7 @@ fn a_clock_ahead_is_borne_for_five_seconds() {
 }
 
 #[test]
-fn every_claim_is_required_and_of_its_type() {
+fn every_claim_is_required_with_its_type() {
     let key = key(Algorithm::Es256);
     let ring = KeyRing::new(vec![key.clone()]);
     let names = [
@@ -129,7 +129,7 @@ fn every_claim_is_required_and_of_its_type() {
 }
 
 #[test]
-fn issuer_audience_and_type_are_told_apart_in_this_order() {
+fn issuer_audience_and_type_are_checked_in_this_order() {
     let key = key(Algorithm::Es256);
     let ring = KeyRing::new(vec![key.clone()]);
     let everything = forge(&key, |header, payload| {
@@ -159,7 +159,7 @@ fn issuer_audience_and_type_are_told_apart_in_this_order() {
 }
 
 #[test]
-fn the_key_says_by_which_algorithm_and_no_extension_is_understood() {
+fn key_determines_the_algorithm_and_extensions_are_refused() {
     let (one, other) = (key(Algorithm::Es256), key(Algorithm::EdDsa));
     let ring = KeyRing::new(vec![one.clone(), other.clone()]);
     for alg in ["none", "None", "HS256", "RS256", "EdDSA", ""] {
@@ -184,7 +184,7 @@ fn the_key_says_by_which_algorithm_and_no_extension_is_understood() {
 }
 
 #[test]
-fn what_is_too_long_or_no_base64_is_malformed_whoever_signed_it() {
+fn overlong_or_non_base64_token_is_malformed() {
     const LONGEST: usize = 8_192;
     let key = key(Algorithm::Es256);
     let ring = KeyRing::new(vec![key.clone()]);
@@ -209,7 +209,7 @@ fn what_is_too_long_or_no_base64_is_malformed_whoever_signed_it() {
 }
 
 #[test]
-fn an_altered_token_learns_nothing_of_its_times() {
+fn altered_token_reveals_nothing_about_its_times() {
     let key = key(Algorithm::Es256);
     let ring = KeyRing::new(vec![key.clone()]);
     let token = forge(&key, |_, payload| payload["exp"] = json!(NOW - 1));
@@ -231,7 +231,7 @@ fn an_altered_token_learns_nothing_of_its_times() {
 }
 
 #[test]
-fn what_outlives_its_retired_key_is_not_believed_remembered_or_not() {
+fn token_outliving_its_retired_key_is_refused_even_if_cached() {
     let with = |private: &[u8], retires_at| {
         let private = PrivateKey::new(Algorithm::Es256, private.to_vec()).expect("a key");
         let times = Times { signs_from: at(0), retires_at, revoked_at: None, longest_ttl: LONGEST_TTL };
@@ -252,7 +252,7 @@ fn what_outlives_its_retired_key_is_not_believed_remembered_or_not() {
 }
 
 #[test]
-fn what_a_revoked_key_signed_is_not_believed() {
+fn token_of_a_revoked_key_is_refused() {
     let private = PrivateKey::generate(Algorithm::Es256).expect("a key");
     let revoked_at = Some(at(NOW));
     let times = Times { signs_from: at(0), retires_at: None, revoked_at, longest_ttl: LONGEST_TTL };
@@ -265,7 +265,7 @@ fn what_a_revoked_key_signed_is_not_believed() {
 
 proptest! {
     #[test]
-    fn whatever_is_sent_is_refused_without_a_panic(text in ".{0,300}", parts in "[A-Za-z0-9_-]{0,80}\\.[A-Za-z0-9_-]{0,80}\\.[A-Za-z0-9_-]{0,80}") {
+    fn malformed_text_is_refused_without_a_panic(text in ".{0,300}", parts in "[A-Za-z0-9_-]{0,80}\\.[A-Za-z0-9_-]{0,80}\\.[A-Za-z0-9_-]{0,80}") {
         let ring = KeyRing::default();
         prop_assert!(token_error(&ring, &text).is_some());
         prop_assert!(token_error(&ring, &parts).is_some());

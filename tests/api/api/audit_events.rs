@@ -4,7 +4,7 @@ use doorward_test::World;
 use serde_json::json;
 
 #[actix_web::test]
-async fn what_happened_is_found_by_actor_subject_type_and_time() {
+async fn events_are_filtered_by_actor_subject_type_and_time() {
     let world = World::new().await;
     let admin = world.login("admin").await.access;
     let admin_id = world.get("/api/v1/me", &admin).await.text("id");
@@ -28,7 +28,7 @@ async fn what_happened_is_found_by_actor_subject_type_and_time() {
 }
 
 #[actix_web::test]
-async fn pages_of_the_log_go_through_all_of_it_and_none_twice() {
+async fn pagination_returns_every_event_exactly_once() {
     let world = World::new().await;
     world.user("alice", "member");
     for _ in 0..5 {
@@ -53,7 +53,7 @@ async fn pages_of_the_log_go_through_all_of_it_and_none_twice() {
 }
 
 #[actix_web::test]
-async fn what_was_typed_for_a_name_cannot_forge_a_line() {
+async fn control_characters_are_stripped_from_typed_names() {
     let world = World::new().await;
     let body = json!({"username": "a\r\nb\u{1b}[31m", "password": "a wrong pass phrase"});
     world
@@ -67,7 +67,7 @@ async fn what_was_typed_for_a_name_cannot_forge_a_line() {
 }
 
 #[actix_web::test]
-async fn whose_session_ended_and_whose_token_it_was_is_told_by_name() {
+async fn session_and_token_events_name_their_owner() {
     let world = World::new().await;
     let admin = world.login("admin").await.access;
     let id = world.user("alice", "member");
@@ -103,7 +103,7 @@ async fn whose_session_ended_and_whose_token_it_was_is_told_by_name() {
 }
 
 #[actix_web::test]
-async fn a_time_before_all_times_of_postgresql_means_from_the_beginning() {
+async fn since_earlier_than_postgresql_allows_lists_everything() {
     let world = World::new().await;
     let admin = world.login("admin").await.access;
     let all = world.get("/api/v1/audit-events", &admin).await.body["items"].clone();

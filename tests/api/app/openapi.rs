@@ -34,7 +34,7 @@ fn operations(simplejwt: SimplejwtRoutes) -> [BTreeSet<String>; 2] {
 }
 
 #[test]
-fn every_route_is_described_and_every_description_has_its_route() {
+fn document_describes_exactly_the_routes() {
     let [described, routed] = operations(SimplejwtRoutes::Off);
     assert_eq!(described, routed);
     let [described_more, routed_more] = operations(SimplejwtRoutes::On);
@@ -50,7 +50,7 @@ fn every_route_is_described_and_every_description_has_its_route() {
 }
 
 #[test]
-fn simplejwts_routes_are_described_in_its_words_and_leave_no_trace_where_they_are_off() {
+fn simplejwt_routes_are_described_only_when_enabled() {
     let on = document("http://doorward.test", &routes(SimplejwtRoutes::Rotate));
     let obtain = &on["paths"]["/api/token/"]["post"];
     let kinds: Vec<&String> = obtain["requestBody"]["content"].as_object().unwrap().keys().collect();
@@ -64,7 +64,7 @@ fn simplejwts_routes_are_described_in_its_words_and_leave_no_trace_where_they_ar
 }
 
 #[test]
-fn a_simplejwt_refusal_of_a_body_is_described_in_both_of_its_forms() {
+fn simplejwt_body_refusal_is_described_in_both_forms() {
     let document = document("http://doorward.test", &routes(SimplejwtRoutes::On));
     let refused =
         &document["paths"]["/api/token/"]["post"]["responses"]["400"]["content"]["application/json"];
@@ -81,7 +81,7 @@ fn body_schema<'a>(document: &'a serde_json::Value, path: &str, method: &str) ->
 }
 
 #[test]
-fn a_body_is_described_with_the_bounds_that_it_is_read_with() {
+fn body_schemas_have_the_bounds_that_are_enforced() {
     let document = document("http://doorward.test", &routes(SimplejwtRoutes::Off));
     for (path, item) in document["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
@@ -112,7 +112,7 @@ fn a_body_is_described_with_the_bounds_that_it_is_read_with() {
 }
 
 #[test]
-fn times_and_conditions_are_described() {
+fn timestamps_and_conditional_headers_are_described() {
     let document = document("http://doorward.test", &routes(SimplejwtRoutes::Off));
     for (name, schema) in document["components"]["schemas"].as_object().unwrap() {
         let members = schema["properties"].as_object().into_iter().flatten();
@@ -136,7 +136,7 @@ fn dangling(document: &serde_json::Value) -> Option<String> {
 }
 
 #[test]
-fn every_code_stands_in_the_document_and_some_operation_answers_with_it() {
+fn every_code_is_in_the_document_and_in_some_operation() {
     let document = document("http://doorward.test", &routes(SimplejwtRoutes::Off));
     let codes =
         document["components"]["schemas"]["Problem"]["properties"]["code"]["enum"].as_array().unwrap();
@@ -150,7 +150,7 @@ fn every_code_stands_in_the_document_and_some_operation_answers_with_it() {
 }
 
 #[actix_web::test]
-async fn the_document_and_its_viewer_are_served_without_any_outside_host() {
+async fn document_and_viewer_are_served_without_an_outside_host() {
     let world = World::new().await;
     let served = world.ask(Method::GET, "/openapi.json").send().await;
     assert_eq!(served.body, document("http://doorward.test", &routes(SimplejwtRoutes::Off)));
@@ -195,7 +195,7 @@ fn refusals(document: &serde_json::Value, path: &str, method: &str, status: &str
 }
 
 #[test]
-fn an_operation_is_described_with_the_refusals_that_it_answers_with_and_no_others() {
+fn operations_list_exactly_the_refusals_they_can_return() {
     let document = document("http://doorward.test", &routes(SimplejwtRoutes::Off));
     let has = |path: &str, method: &str, status: &str, code: &str| {
         refusals(&document, path, method, status).iter().any(|found| found == code)
@@ -225,7 +225,7 @@ fn an_operation_is_described_with_the_refusals_that_it_answers_with_and_no_other
 }
 
 #[test]
-fn every_operation_that_asks_for_a_recent_sign_in_says_so_and_no_other() {
+fn recent_sign_in_is_documented_exactly_where_it_is_required() {
     let document = document("http://doorward.test", &routes(SimplejwtRoutes::Off));
     for endpoint in routes(SimplejwtRoutes::Off) {
         for method in endpoint.methods() {
@@ -242,7 +242,7 @@ fn every_operation_that_asks_for_a_recent_sign_in_says_so_and_no_other() {
 }
 
 #[test]
-fn what_a_browser_is_known_by_and_what_a_conflict_is_about_are_described() {
+fn credential_kinds_and_conflict_pointer_are_described() {
     let document = document("http://doorward.test", &routes(SimplejwtRoutes::Off));
     let schemas = &document["components"]["schemas"];
     let kind = schemas["MyCredential"]["properties"]["kind"]["description"].as_str().unwrap();

@@ -21,7 +21,7 @@ fn lock_everything(world: &World) -> Connection {
 }
 
 #[actix_web::test]
-async fn a_remembered_credential_of_each_kind_asks_no_database() {
+async fn cached_credential_of_each_kind_needs_no_database() {
     let world = World::new().await;
     until(&world, FeedState::Live).await;
     let alice = world.signed_in("alice", "member").await;
@@ -46,7 +46,7 @@ async fn a_remembered_credential_of_each_kind_asks_no_database() {
 }
 
 #[actix_web::test]
-async fn a_signature_is_verified_once_and_the_memory_tells_how_much_it_holds_of_each_kind() {
+async fn signature_is_verified_once_and_cache_sizes_are_reported() {
     let world = World::new().await;
     until(&world, FeedState::Live).await;
     let (alice, bob) = (world.signed_in("alice", "member").await, world.signed_in("bob", "member").await);
@@ -78,7 +78,7 @@ async fn a_signature_is_verified_once_and_the_memory_tells_how_much_it_holds_of_
 
 /// The database is changed in between, so the answer shows whether it was asked.
 #[actix_web::test]
-async fn why_an_older_access_token_is_refused_is_asked_once_until_its_user_is_changed_again() {
+async fn reason_of_an_older_access_token_is_cached_until_a_change() {
     let world = World::new().await;
     until(&world, FeedState::Live).await;
     let id = world.user("alice", "member");
@@ -102,7 +102,7 @@ async fn why_an_older_access_token_is_refused_is_asked_once_until_its_user_is_ch
 
 /// This is the state after a standby without the last changes was promoted, before the feed has noticed.
 #[actix_web::test]
-async fn what_a_node_knows_to_be_ended_it_refuses_although_the_database_has_lost_the_end() {
+async fn node_refuses_known_revocations_that_the_database_lost() {
     let world = World::new().await;
     until(&world, FeedState::Live).await;
     let (alice, bob) = (world.signed_in("alice", "member").await, world.signed_in("bob", "member").await);
@@ -143,7 +143,7 @@ async fn what_a_node_knows_to_be_ended_it_refuses_although_the_database_has_lost
 
 /// The query reads the row, the row is ended, the feed has nothing to evict, and then the answer arrives.
 #[actix_web::test]
-async fn an_answer_that_the_feed_overtook_is_not_remembered() {
+async fn lookup_overtaken_by_the_feed_is_not_cached() {
     let world = World::new().await;
     until(&world, FeedState::Live).await;
     let alice = world.signed_in("alice", "member").await;
@@ -163,7 +163,7 @@ async fn an_answer_that_the_feed_overtook_is_not_remembered() {
 }
 
 #[actix_web::test]
-async fn a_node_whose_feed_is_silent_asks_the_database() {
+async fn node_with_a_silent_feed_asks_the_database() {
     let mut world = World::new().await;
     until(&world, FeedState::Live).await;
     let alice = world.signed_in("alice", "member").await;

@@ -17,7 +17,7 @@ fn cut_connections(world: &World) {
 }
 
 #[actix_web::test]
-async fn cut_connections_cost_at_most_one_answer_and_are_replaced() {
+async fn cut_connections_cost_at_most_one_request_and_are_replaced() {
     let world = World::new().await;
     let tokens = world.signed_in("alice", "member").await;
     for _ in 0..5 {
@@ -30,7 +30,7 @@ async fn cut_connections_cost_at_most_one_answer_and_are_replaced() {
 }
 
 #[actix_web::test]
-async fn a_database_that_is_gone_is_a_503_and_what_needs_none_goes_on() {
+async fn unreachable_database_returns_503_only_where_it_is_needed() {
     let world = World::new().await;
     let tokens = world.signed_in("alice", "member").await;
     let (name, away) = (world.text("SELECT current_database()::text AS text"), "away");
@@ -64,7 +64,7 @@ async fn a_database_that_is_gone_is_a_503_and_what_needs_none_goes_on() {
 }
 
 #[actix_web::test]
-async fn an_odd_stored_hash_is_our_fault() {
+async fn invalid_stored_hash_is_a_server_error() {
     let world = World::new().await;
     world.user("alice", "member");
     world.sql("UPDATE users SET password_hash = 'nonsense' WHERE username = 'alice'");
@@ -75,7 +75,7 @@ async fn an_odd_stored_hash_is_our_fault() {
 }
 
 #[actix_web::test]
-async fn a_lock_that_is_held_too_long_is_a_503_and_not_a_hang() {
+async fn lock_timeout_returns_503_in_time() {
     let world = World::new().await;
     let tokens = world.signed_in("alice", "member").await;
     let mut owner = world.connection();
@@ -92,7 +92,7 @@ async fn a_lock_that_is_held_too_long_is_a_503_and_not_a_hang() {
 }
 
 #[actix_web::test]
-async fn a_deadlock_with_somebodys_locks_costs_a_refresh_nothing_but_time() {
+async fn deadlocked_refresh_is_retried_and_succeeds() {
     let world = World::new().await;
     let tokens = world.signed_in("alice", "member").await;
     let (mut owner, mut observer) = (world.connection(), world.connection());
@@ -134,7 +134,7 @@ async fn refresh_that_fails_in_a_batch_fails_alone() {
 }
 
 #[actix_web::test]
-async fn a_flood_of_sign_ins_is_shed_and_the_rest_goes_on() {
+async fn flood_of_sign_ins_is_shed_while_others_are_served() {
     let world = World::with(|settings| settings.bcrypt_cost = 11).await;
     let tokens = world.signed_in("alice", "member").await;
     // Each attempt uses another name, because attempts per name have their own limit.
@@ -156,7 +156,7 @@ async fn a_flood_of_sign_ins_is_shed_and_the_rest_goes_on() {
 }
 
 #[actix_web::test]
-async fn a_search_past_its_timeout_is_told_to_narrow() {
+async fn search_that_times_out_asks_to_narrow_it() {
     let world = World::with(|settings| settings.database_connections = 2).await;
     let database = &world.state.core.database;
     let execute = |statement: &'static str| {
@@ -177,7 +177,7 @@ async fn a_search_past_its_timeout_is_told_to_narrow() {
 }
 
 #[actix_web::test]
-async fn an_account_that_we_failed_to_make_does_not_count() {
+async fn failed_registration_is_not_counted() {
     let world = World::with(|settings| {
         limit_tries(settings);
         settings.registration = doorward::config::Registration::Open;
@@ -202,7 +202,7 @@ async fn an_account_that_we_failed_to_make_does_not_count() {
 }
 
 #[actix_web::test]
-async fn a_body_that_trickles_in_is_cut_off() {
+async fn slow_body_is_cut_off() {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let world = World::new().await;
     let address = world.base.strip_prefix("http://").unwrap();

@@ -33,7 +33,7 @@ async fn refused_within_a_second(world: &World, token: &str) -> Answer {
 
 /// Whoever asks the database in the meantime caches the answer.
 #[actix_web::test]
-async fn a_read_that_finds_nothing_new_is_no_news() {
+async fn empty_feed_read_invalidates_no_cache_ticket() {
     let world = World::new().await;
     until(&world, FeedState::Live).await;
     let drawn = || format!("{:?}", world.state.cache.ticket());
@@ -49,7 +49,7 @@ async fn a_read_that_finds_nothing_new_is_no_news() {
 
 /// Clearing the cache costs nodes less than reading so many rows.
 #[actix_web::test]
-async fn up_to_a_thousand_sessions_that_end_at_once_are_named_each_and_more_by_one_row() {
+async fn bulk_end_writes_one_row_per_session_up_to_a_thousand() {
     let one = World::new().await;
     let other = one.another_node().await;
     until(&one, FeedState::Live).await;
@@ -85,7 +85,7 @@ async fn up_to_a_thousand_sessions_that_end_at_once_are_named_each_and_more_by_o
 }
 
 #[actix_web::test]
-async fn what_one_node_ends_the_other_refuses_within_a_second() {
+async fn revocation_on_one_node_applies_on_the_other_in_a_second() {
     let one = World::new().await;
     let other = one.another_node().await;
     until(&one, FeedState::Live).await;
@@ -127,7 +127,7 @@ async fn what_one_node_ends_the_other_refuses_within_a_second() {
 }
 
 #[actix_web::test]
-async fn disabled_account_says_so_on_every_path_to_every_credential() {
+async fn disabled_account_is_reported_for_every_credential_and_node() {
     let one = World::new().await;
     let (other, mut silent) = (one.another_node().await, one.another_node().await);
     let id = one.user("alice", "member");
@@ -170,7 +170,7 @@ async fn disabled_account_says_so_on_every_path_to_every_credential() {
 }
 
 #[actix_web::test]
-async fn a_browser_that_signs_out_on_one_node_is_signed_out_on_the_other() {
+async fn browser_sign_out_on_one_node_applies_on_the_other() {
     let one = World::new().await;
     let other = one.another_node().await;
     until(&one, FeedState::Live).await;
@@ -185,7 +185,7 @@ async fn a_browser_that_signs_out_on_one_node_is_signed_out_on_the_other() {
 }
 
 #[actix_web::test]
-async fn another_name_is_shown_by_the_next_answer_and_a_step_up_counts_at_once() {
+async fn rename_and_step_up_are_visible_at_once() {
     let world = World::new().await;
     until(&world, FeedState::Live).await;
     let alice = world.signed_in("alice", "member").await;
@@ -203,7 +203,7 @@ async fn another_name_is_shown_by_the_next_answer_and_a_step_up_counts_at_once()
 }
 
 #[actix_web::test]
-async fn a_key_that_leaked_is_refused_although_its_tokens_are_remembered() {
+async fn revoked_key_is_refused_although_its_tokens_are_cached() {
     let world = World::new().await;
     until(&world, FeedState::Live).await;
     let alice = world.signed_in("alice", "member").await;
@@ -281,7 +281,7 @@ async fn account_disabled_by_sql_is_refused_after_its_feed_event() {
 
 /// A row gets a lower position than rows already read, in a transaction that commits after them.
 #[actix_web::test]
-async fn a_transaction_that_commits_late_is_not_missed() {
+async fn late_commit_is_not_missed_by_the_feed() {
     let world = World::new().await;
     until(&world, FeedState::Live).await;
     let (alice, bob) = (world.signed_in("alice", "member").await, world.signed_in("bob", "member").await);
@@ -307,7 +307,7 @@ async fn a_transaction_that_commits_late_is_not_missed() {
 
 /// An open transaction holds back the oldest transaction id for as long as it stays open.
 #[actix_web::test]
-async fn a_transaction_left_open_hides_nothing() {
+async fn open_transaction_does_not_delay_the_feed() {
     let world = World::new().await;
     until(&world, FeedState::Live).await;
     let mut forgotten = world.connection();
@@ -321,7 +321,7 @@ async fn a_transaction_left_open_hides_nothing() {
 }
 
 #[actix_web::test]
-async fn a_feed_whose_connection_is_killed_is_back_and_forgets_what_it_may_have_missed() {
+async fn killed_feed_reconnects_and_clears_the_cache() {
     let world = World::new().await;
     until(&world, FeedState::Live).await;
     let alice = world.signed_in("alice", "member").await;
@@ -343,7 +343,7 @@ async fn a_feed_whose_connection_is_killed_is_back_and_forgets_what_it_may_have_
 
 /// A restore into the running database would do this.
 #[actix_web::test]
-async fn a_table_that_was_replaced_makes_the_feed_begin_anew() {
+async fn truncated_revocations_table_restarts_the_feed() {
     let world = World::new().await;
     until(&world, FeedState::Live).await;
     let alice = world.signed_in("alice", "member").await;
@@ -357,7 +357,7 @@ async fn a_table_that_was_replaced_makes_the_feed_begin_anew() {
 
 /// Rows in a dump of another cluster may name transaction ids that this cluster has not reached.
 #[actix_web::test]
-async fn rows_of_another_clusters_transactions_are_adopted_at_the_start() {
+async fn rows_with_transactions_of_another_cluster_are_adopted() {
     let world = World::new().await;
     world.sql(
         "INSERT INTO revocations (kind, subject, reason, matters_until, transaction)
@@ -369,7 +369,7 @@ async fn rows_of_another_clusters_transactions_are_adopted_at_the_start() {
 }
 
 #[actix_web::test]
-async fn twenty_who_sign_out_on_two_nodes_at_once_are_out_on_both() {
+async fn simultaneous_sign_outs_on_two_nodes_apply_on_both() {
     let one = World::new().await;
     let other = one.another_node().await;
     until(&one, FeedState::Live).await;

@@ -14,7 +14,7 @@ use doorward_test::{PASSWORD, TestDatabase, World, settings};
 use serde_json::json;
 
 #[test]
-fn every_migration_goes_down_and_up_again() {
+fn every_migration_can_be_reverted_and_reapplied() {
     let database = TestDatabase::make();
     let mut connection = Database::connect(&database.url).unwrap();
     let reverted = connection.revert_all_migrations(MIGRATIONS).unwrap().len();
@@ -37,7 +37,7 @@ fn every_migration_goes_down_and_up_again() {
 }
 
 #[test]
-fn eight_at_once_migrate_one_database() {
+fn eight_processes_migrate_one_database_once() {
     for is_new in [false, true] {
         let database = TestDatabase::make();
         let mut connection = Database::connect(&database.url).unwrap();
@@ -56,7 +56,7 @@ fn eight_at_once_migrate_one_database() {
 
 /// A pooled connection may hold the lock forever, and a node that creates indexes holds it for minutes.
 #[test]
-fn migrated_database_waits_for_nobodys_lock() {
+fn migrated_database_does_not_wait_for_the_lock() {
     let database = TestDatabase::make();
     let mut owner = Database::connect(&database.url).unwrap();
     owner
@@ -73,7 +73,7 @@ fn migrated_database_waits_for_nobodys_lock() {
 }
 
 #[test]
-fn missing_and_invalid_indexes_are_made() {
+fn missing_and_invalid_indexes_are_created() {
     let database = TestDatabase::make();
     let mut connection = Database::connect(&database.url).unwrap();
     let repair = |connection: &mut PgConnection| indexes::find_repair(connection).unwrap().len();
@@ -93,7 +93,7 @@ fn missing_and_invalid_indexes_are_made() {
 }
 
 #[test]
-fn index_that_cannot_be_made_does_not_hold_up_the_others() {
+fn failing_index_does_not_block_the_others() {
     let database = TestDatabase::make();
     let mut connection = Database::connect(&database.url).unwrap();
     connection
@@ -111,7 +111,7 @@ fn index_that_cannot_be_made_does_not_hold_up_the_others() {
 
 /// The unique index must exist, because inserting audit events refers to it. No other index is worth a wait.
 #[test]
-fn start_makes_only_the_indexes_that_it_cannot_serve_without() {
+fn start_creates_only_the_indexes_it_requires() {
     let database = TestDatabase::make();
     let mut connection = Database::connect(&database.url).unwrap();
     let dropped = "DROP INDEX notes_by_sharing, audit_events_repeat_key";
@@ -127,7 +127,7 @@ fn start_makes_only_the_indexes_that_it_cannot_serve_without() {
 
 /// Databases that ran an earlier form of the migration have such an index.
 #[actix_web::test]
-async fn events_are_counted_by_an_index_of_all_rows_too() {
+async fn repeated_events_are_counted_with_a_full_unique_index() {
     let world = World::new().await;
     let alice = world.signed_in("alice", "member").await;
     world.stop_time();
@@ -152,7 +152,7 @@ async fn events_are_counted_by_an_index_of_all_rows_too() {
 /// A migration keeps its locks until it ends, and nodes of the previous version cannot read the table
 /// meanwhile.
 #[test]
-fn migrations_read_no_table_of_an_earlier_one_whole() {
+fn migrations_neither_index_nor_check_existing_tables() {
     let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations"));
     let mut checked = 0;
     for migration in std::fs::read_dir(folder).unwrap().flatten().map(|entry| entry.path()) {
@@ -178,7 +178,7 @@ fn migrations_read_no_table_of_an_earlier_one_whole() {
 
 /// The queries are checked against schema.rs.
 #[test]
-fn the_generated_schema_is_the_databases() {
+fn generated_schema_matches_the_database() {
     #[derive(QueryableByName)]
     struct Column {
         #[diesel(sql_type = Text)]
@@ -228,7 +228,7 @@ fn sql_type(kind: &str) -> String {
 }
 
 #[actix_web::test]
-async fn what_is_past_its_time_is_pruned_and_reuse_is_noticed_for_as_long_as_a_session_could_live() {
+async fn prune_keeps_ended_sessions_while_reuse_is_detectable() {
     use chrono::TimeDelta;
     use doorward::database::prune::Retention;
     let world = World::new().await;
@@ -255,7 +255,7 @@ async fn what_is_past_its_time_is_pruned_and_reuse_is_noticed_for_as_long_as_a_s
 }
 
 #[test]
-fn the_database_itself_keeps_one_namespace_of_names_and_addresses() {
+fn database_keeps_usernames_and_emails_in_one_namespace() {
     let database = TestDatabase::make();
     let mut connection = Database::connect(&database.url).unwrap();
     let insert = |connection: &mut diesel::PgConnection, name: &str, email: &str| {

@@ -26,7 +26,7 @@ fn report(world: &World, node: &Node) {
 }
 
 #[actix_web::test]
-async fn node_is_live_while_it_reports_and_goes_after_a_day() {
+async fn node_is_live_while_it_reports_and_deleted_after_a_day() {
     let world = World::new().await;
     world.sql("DELETE FROM nodes");
     let (first, second) = (node("a:1", 300), node("b:1", 3_600));
@@ -68,7 +68,7 @@ async fn restarted_node_replaces_its_row_and_rows_are_bounded() {
 }
 
 #[actix_web::test]
-async fn start_reports_the_node_before_it_issues_a_token() {
+async fn start_reports_the_node_and_its_settings_without_secrets() {
     let world =
         World::with(|settings| settings.access_token_ttl = std::time::Duration::from_secs(7_200)).await;
     assert_eq!(nodes::find_longest_ttl(&mut world.connection()).expect("the database"), Some(7_200));
@@ -82,7 +82,7 @@ async fn start_reports_the_node_before_it_issues_a_token() {
 }
 
 #[actix_web::test]
-async fn new_key_takes_the_lifetime_of_the_last_one_without_nodes() {
+async fn key_lifetime_falls_back_to_the_last_key_without_nodes() {
     let world = World::new().await;
     world.sql("DELETE FROM nodes; UPDATE signing_keys SET longest_ttl_seconds = 1234");
     assert_eq!(lifetime::find_longest_ttl(&mut world.connection()).expect("the database"), 1_234);
@@ -91,7 +91,7 @@ async fn new_key_takes_the_lifetime_of_the_last_one_without_nodes() {
 }
 
 #[actix_web::test]
-async fn node_whose_row_is_gone_reports_itself_again() {
+async fn node_whose_row_was_deleted_reports_itself_again() {
     let world = World::new().await;
     let mut watch = NodeWatch::default();
     let own = node::of(&settings());
@@ -104,7 +104,7 @@ async fn node_whose_row_is_gone_reports_itself_again() {
 /// Nodes of the previous version keep serving while the first new one starts, and their token lifetimes are
 /// unknown.
 #[test]
-fn keys_of_the_version_before_allow_for_a_day() {
+fn keys_of_the_previous_version_allow_for_a_day() {
     use diesel::connection::SimpleConnection;
     let database = TestDatabase::make();
     let mut connection = Database::connect(&database.url).expect("the database");

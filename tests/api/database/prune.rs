@@ -44,7 +44,7 @@ fn old_events(world: &World) {
 }
 
 #[actix_web::test]
-async fn a_batch_has_its_limit_and_what_is_not_past_its_time_stays() {
+async fn batch_is_limited_and_newer_events_are_kept() {
     let world = World::new().await;
     old_events(&world);
     let mut connection = world.connection();
@@ -57,7 +57,7 @@ async fn a_batch_has_its_limit_and_what_is_not_past_its_time_stays() {
 }
 
 #[actix_web::test]
-async fn of_two_nodes_one_prunes_and_the_other_leaves_it_to_it() {
+async fn prune_is_skipped_while_another_process_prunes() {
     let world = World::new().await;
     let other = world.another_node().await;
     old_events(&world);
@@ -88,7 +88,7 @@ async fn of_two_nodes_one_prunes_and_the_other_leaves_it_to_it() {
 }
 
 #[actix_web::test]
-async fn a_dry_run_deletes_nothing_and_counts_what_a_run_then_deletes() {
+async fn dry_run_deletes_nothing_and_counts_what_a_run_deletes() {
     let world = World::new().await;
     let tokens = world.signed_in("alice", "member").await;
     world.personal_token(&tokens.access, "notes:read").await;
@@ -118,7 +118,7 @@ async fn a_dry_run_deletes_nothing_and_counts_what_a_run_then_deletes() {
 }
 
 #[actix_web::test]
-async fn a_nodes_own_run_counts_what_it_deleted_and_says_when_it_was() {
+async fn background_prune_reports_rows_and_time_as_metrics() {
     let world = World::new().await;
     old_events(&world);
     let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
@@ -139,7 +139,7 @@ async fn sessions_left(world: &World) -> i64 {
 }
 
 #[actix_web::test]
-async fn ended_session_goes_when_nothing_of_it_is_presentable() {
+async fn ended_session_is_deleted_when_its_tokens_have_expired() {
     let world = World::new().await;
     let alice = world.signed_in("alice", "member").await;
     let mut browser = Browser::signed_in(&world, "alice").await;
@@ -156,7 +156,7 @@ async fn ended_session_goes_when_nothing_of_it_is_presentable() {
 }
 
 #[actix_web::test]
-async fn live_session_outlasts_its_idle_lifetime() {
+async fn unused_live_session_is_kept_until_its_absolute_end() {
     let world = World::new().await;
     world.signed_in("alice", "member").await;
     world.advance(TimeDelta::days(60));
@@ -166,7 +166,7 @@ async fn live_session_outlasts_its_idle_lifetime() {
 }
 
 #[actix_web::test]
-async fn revoked_token_goes_with_the_audit_log() {
+async fn revoked_token_is_kept_as_long_as_audit_events() {
     let world = World::new().await;
     let alice = world.signed_in("alice", "member").await;
     let body = serde_json::json!({ "name": "a", "scope": "notes:read", "expires_in": 10 * 365 * 86_400 });

@@ -38,7 +38,7 @@ fn find_scanned(
 }
 
 #[actix_web::test]
-async fn sessions_are_found_by_indexes_however_they_are_named() {
+async fn session_queries_use_indexes() {
     let world = World::new().await;
     world.signed_in("alice", "member").await;
     let connection = &mut world.connection();

@@ -52,7 +52,7 @@ async fn refreshed(world: &World, tokens: &Tokens) -> Tokens {
 }
 
 #[actix_web::test]
-async fn a_session_tells_what_became_of_it_and_of_its_user() {
+async fn session_history_lists_its_events_and_those_of_its_user() {
     let world = World::new().await;
     let path = format!("/api/v1/users/{}", world.user("alice", "member"));
     let body = json!({ "username": "alice", "password": PASSWORD, "device": "a phone" });
@@ -110,7 +110,7 @@ async fn a_session_tells_what_became_of_it_and_of_its_user() {
 }
 
 #[actix_web::test]
-async fn the_end_of_a_session_is_told_once_with_who_ended_it_even_when_its_events_are_gone() {
+async fn session_end_is_listed_once_even_without_audit_events() {
     let world = World::with(|settings| settings.refresh_token_ttl = Duration::from_secs(3_600)).await;
     let id = world.user("alice", "member");
     let mut ended = Vec::new();
@@ -185,7 +185,7 @@ async fn the_end_of_a_session_is_told_once_with_who_ended_it_even_when_its_event
 }
 
 #[actix_web::test]
-async fn a_personal_token_tells_of_itself_and_its_user_and_of_no_other_token() {
+async fn token_history_omits_other_tokens_and_users() {
     let world = World::new().await;
     let path = format!("/api/v1/users/{}", world.user("alice", "member"));
     // These events happen before the token is created.
@@ -235,7 +235,7 @@ async fn a_personal_token_tells_of_itself_and_its_user_and_of_no_other_token() {
 }
 
 #[actix_web::test]
-async fn what_somebody_did_to_others_stands_in_their_lives_alone_and_in_its_order() {
+async fn history_lists_actions_only_for_their_subject_and_in_order() {
     let world = World::new().await;
     let path = format!("/api/v1/users/{}", world.user("alice", "member"));
     let alice = world.login("alice").await;
@@ -255,7 +255,7 @@ async fn what_somebody_did_to_others_stands_in_their_lives_alone_and_in_its_orde
 }
 
 #[actix_web::test]
-async fn a_request_tells_what_it_did_beside_the_life_of_its_credential() {
+async fn request_explanation_adds_the_events_of_the_request() {
     let world = World::new().await;
     let alice = world.user("alice", "member");
     let tokens = world.login("alice").await;

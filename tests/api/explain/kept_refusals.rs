@@ -12,7 +12,7 @@ async fn keep(world: &World) {
 }
 
 #[actix_web::test]
-async fn no_record_holds_a_secret() {
+async fn refusal_records_hold_no_secret() {
     let world = World::new().await;
     let alice = world.signed_in("alice", "member").await;
     let (personal, _) = world.personal_token(&alice.access, "notes:read").await;
@@ -41,7 +41,7 @@ async fn no_record_holds_a_secret() {
 }
 
 #[actix_web::test]
-async fn a_flood_is_dropped_and_counted_and_pushes_out_nothing_of_worth() {
+async fn flood_of_invalid_tokens_is_counted_and_displaces_no_other() {
     let world = World::with(|settings| settings.refusal_rows = 100).await;
     let alice = world.signed_in("alice", "member").await;
     world.post("/api/v1/auth/logout", &alice.access, json!({})).await;
@@ -75,7 +75,7 @@ async fn repeat_refused(world: &World, path: &str, token: &str, times: usize) {
 }
 
 #[actix_web::test]
-async fn dead_credential_displaces_no_refusal_of_a_live_one() {
+async fn ended_credential_displaces_no_refusal_of_a_live_one() {
     let world = World::with(|settings| settings.refusal_rows = 100).await;
     let alice = world.signed_in("alice", "member").await;
     let mallory = world.signed_in("mallory", "member").await;
@@ -115,7 +115,7 @@ fn refuse_deletes(world: &World, part: &str) {
 }
 
 #[actix_web::test]
-async fn trimming_that_fails_waits_for_more_rows() {
+async fn failed_trimming_is_retried_after_more_rows() {
     let world = World::with(|settings| settings.refusal_rows = 1_000).await;
     let alice = world.signed_in("alice", "member").await;
     let flush = || world.state.recorder.kept_refusals.flush(&world.state.core.database);
@@ -141,7 +141,7 @@ async fn trimming_that_fails_waits_for_more_rows() {
 }
 
 #[actix_web::test]
-async fn oldest_refusals_go_when_owners_cannot_be_counted() {
+async fn oldest_refusals_are_deleted_when_owners_cannot_be_counted() {
     let world = World::with(|settings| settings.refusal_rows = 100).await;
     let alice = world.signed_in("alice", "member").await;
     let mallory = world.signed_in("mallory", "member").await;
@@ -157,7 +157,7 @@ async fn oldest_refusals_go_when_owners_cannot_be_counted() {
 }
 
 #[actix_web::test]
-async fn what_cannot_be_written_waits_and_slows_nothing() {
+async fn unwritable_refusals_are_kept_and_written_later() {
     let world = World::new().await;
     world.sql("ALTER TABLE refusals RENAME TO elsewhere");
     let refused = world.get("/api/v1/me", "garbage").await;
@@ -170,7 +170,7 @@ async fn what_cannot_be_written_waits_and_slows_nothing() {
 }
 
 #[actix_web::test]
-async fn a_refusal_that_names_a_nul_is_kept_and_holds_up_no_other() {
+async fn refusal_with_a_nul_is_kept_and_blocks_no_other() {
     let world = World::new().await;
     let body = json!({ "username": "a", "password": "b", "odd\u{0}name": 1 });
     let odd = world.ask(Method::POST, "/api/v1/auth/login").json(&body).send().await;
@@ -184,7 +184,7 @@ async fn a_refusal_that_names_a_nul_is_kept_and_holds_up_no_other() {
 }
 
 #[actix_web::test]
-async fn with_no_retention_nothing_is_kept_and_an_old_record_is_pruned() {
+async fn refusal_retention_controls_keeping_and_pruning() {
     use doorward::database::prune::{self, Retention};
     let world = World::with(|settings| settings.refusal_retention = Duration::ZERO).await;
     world.get("/api/v1/me", "garbage").await.refused("token_malformed");
@@ -204,7 +204,7 @@ async fn with_no_retention_nothing_is_kept_and_an_old_record_is_pruned() {
 }
 
 #[actix_web::test]
-async fn one_ipv6_network_displaces_no_refusal_of_another() {
+async fn ipv6_network_displaces_no_refusal_of_another_address() {
     let world = World::with(|settings| {
         crate::operations::throttle::behind_a_proxy(settings);
         settings.refusal_rows = 100;

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{explain, explained, line};
 
 #[actix_web::test]
-async fn a_request_is_judged_without_being_made() {
+async fn request_is_judged_without_being_executed() {
     let world = World::new().await;
     let alice = world.signed_in("alice", "viewer").await;
     let (personal, _) = world.personal_token(&alice.access, "notes:read").await;
@@ -44,7 +44,7 @@ async fn a_request_is_judged_without_being_made() {
 }
 
 #[actix_web::test]
-async fn a_pasted_command_line_brings_its_own_request() {
+async fn pasted_command_line_supplies_the_request() {
     let world = World::new().await;
     let alice = world.signed_in("alice", "viewer").await;
     let line =
@@ -66,7 +66,7 @@ async fn a_pasted_command_line_brings_its_own_request() {
 }
 
 #[actix_web::test]
-async fn a_question_that_cannot_be_answered_says_what_is_wrong_with_it() {
+async fn invalid_explain_request_names_the_wrong_field() {
     let world = World::new().await;
     for (question, pointer) in [
         (json!({}), "/token"),
@@ -90,7 +90,7 @@ async fn a_question_that_cannot_be_answered_says_what_is_wrong_with_it() {
 }
 
 #[actix_web::test]
-async fn a_refused_request_stands_under_its_id_with_who_ended_what() {
+async fn refused_request_is_explained_by_its_id() {
     let world = World::new().await;
     let alice = world.signed_in("alice", "member").await;
     let admin = world.login("admin").await;
@@ -127,7 +127,7 @@ async fn a_refused_request_stands_under_its_id_with_who_ended_what() {
 }
 
 #[actix_web::test]
-async fn the_trace_of_a_request_that_is_let_in_is_kept_where_its_sender_asks() {
+async fn authorized_request_is_traced_only_when_requested() {
     let world = World::new().await;
     let alice = world.signed_in("alice", "member").await;
     let traced =
@@ -144,7 +144,7 @@ async fn the_trace_of_a_request_that_is_let_in_is_kept_where_its_sender_asks() {
 }
 
 #[actix_web::test]
-async fn the_document_says_which_letters_a_method_may_have() {
+async fn openapi_pattern_matches_the_accepted_method_letters() {
     let world = World::new().await;
     let document = world.ask(Method::GET, "/openapi.json").send().await;
     let method = &document.body["components"]["schemas"]["ExplainRequest"]["properties"]["method"];

@@ -14,7 +14,7 @@ fn happened(explanation: &Value) -> Vec<&str> {
 }
 
 #[actix_web::test]
-async fn a_good_token_of_each_kind_is_let_in_and_its_life_told_to_its_user() {
+async fn valid_tokens_are_explained_with_history_to_their_user() {
     let world = World::new().await;
     let alice = world.signed_in("alice", "member").await;
     let (personal, _) = world.personal_token(&alice.access, "notes:read").await;
@@ -51,7 +51,7 @@ async fn a_good_token_of_each_kind_is_let_in_and_its_life_told_to_its_user() {
 }
 
 #[actix_web::test]
-async fn whoever_has_no_credential_learns_what_the_refusal_says_and_nothing_of_its_user() {
+async fn explanation_without_a_credential_repeats_only_the_refusal() {
     let world = World::new().await;
     let alice = world.signed_in("alice", "member").await;
     world.post("/api/v1/auth/logout", &alice.access, json!({})).await;
@@ -91,7 +91,7 @@ fn shape(explanation: &Value) -> Vec<String> {
 }
 
 #[actix_web::test]
-async fn whoever_merely_holds_a_token_is_told_what_it_says_itself_and_why_it_fails() {
+async fn anonymous_explanation_details_only_the_token_itself() {
     let world = World::new().await;
     let alice = world.signed_in("alice", "member").await;
     world.post("/api/v1/auth/logout", &alice.access, json!({})).await;
@@ -125,7 +125,7 @@ async fn whoever_merely_holds_a_token_is_told_what_it_says_itself_and_why_it_fai
 }
 
 #[actix_web::test]
-async fn whoever_merely_holds_a_token_learns_of_its_user_only_what_the_refusal_says() {
+async fn anonymous_explanation_adds_nothing_about_the_user() {
     let world = World::new().await;
     let id = world.user("alice", "viewer");
     let alice = world.login("alice").await;
@@ -173,7 +173,7 @@ async fn times_at(world: &World, token: &str, second: DateTime<Utc>) -> String {
 }
 
 #[actix_web::test]
-async fn how_old_a_token_is_and_how_long_it_is_good_is_told_to_the_second() {
+async fn token_age_and_remaining_time_are_exact_to_the_second() {
     let world = World::new().await;
     let alice = world.signed_in("alice", "member").await;
     let claims = URL_SAFE_NO_PAD.decode(alice.access.split('.').nth(1).unwrap()).unwrap();
@@ -191,7 +191,7 @@ async fn how_old_a_token_is_and_how_long_it_is_good_is_told_to_the_second() {
 }
 
 #[actix_web::test]
-async fn a_forged_token_learns_nothing_of_what_it_says() {
+async fn forged_token_is_explained_without_its_claims() {
     let world = World::new().await;
     let alice = world.signed_in("alice", "member").await;
     let admin = world.login("admin").await;
@@ -218,7 +218,7 @@ async fn a_forged_token_learns_nothing_of_what_it_says() {
 }
 
 #[actix_web::test]
-async fn nobody_learns_whether_a_refresh_token_is_spent_or_would_be_forgiven() {
+async fn explanation_does_not_reveal_whether_a_refresh_token_is_used() {
     let world = World::new().await;
     let first = world.signed_in("alice", "member").await;
     let second = Tokens::of(&world.refresh(&first.refresh).await);
@@ -244,7 +244,7 @@ async fn nobody_learns_whether_a_refresh_token_is_spent_or_would_be_forgiven() {
 }
 
 #[actix_web::test]
-async fn explaining_notes_nothing_as_used() {
+async fn explaining_records_no_use_of_a_token() {
     let world = World::new().await;
     let alice = world.signed_in("alice", "member").await;
     let (personal, _) = world.personal_token(&alice.access, "notes:read").await;

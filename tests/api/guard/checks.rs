@@ -50,7 +50,7 @@ fn guarded() -> Vec<(Method, String)> {
 }
 
 #[actix_web::test]
-async fn every_guarded_route_refuses_alike_and_before_it_reads_anything() {
+async fn guarded_routes_refuse_alike_before_reading_the_body() {
     let world = World::new().await;
     let tokens = world.signed_in("alice", "member").await;
     world.advance(TimeDelta::minutes(10));
@@ -85,7 +85,7 @@ async fn every_guarded_route_refuses_alike_and_before_it_reads_anything() {
 }
 
 #[actix_web::test]
-async fn a_path_that_holds_no_id_is_nobodys_but_only_for_those_who_may_look() {
+async fn malformed_id_is_not_found_only_after_authorization() {
     let world = World::new().await;
     let tokens = world.signed_in("alice", "member").await;
     world.ask(Method::GET, "/api/v1/notes/not-an-id").send().await.refused("credentials_missing");
@@ -94,7 +94,7 @@ async fn a_path_that_holds_no_id_is_nobodys_but_only_for_those_who_may_look() {
 }
 
 #[actix_web::test]
-async fn a_viewer_may_not_write_and_a_member_may_not_manage() {
+async fn viewer_cannot_write_and_member_cannot_manage() {
     let world = World::new().await;
     let viewer = world.signed_in("vi", "viewer").await;
     let member = world.signed_in("mem", "member").await;
@@ -108,7 +108,7 @@ async fn a_viewer_may_not_write_and_a_member_may_not_manage() {
 }
 
 #[actix_web::test]
-async fn a_tool_is_told_of_basic_and_a_browser_is_not() {
+async fn basic_challenge_is_sent_to_tools_but_not_to_browsers() {
     let world = World::new().await;
     let tool = world.ask(Method::GET, "/api/v1/me").send().await;
     let basic = "Basic realm=\"doorward\", charset=\"UTF-8\"";
@@ -124,7 +124,7 @@ async fn a_tool_is_told_of_basic_and_a_browser_is_not() {
 }
 
 #[actix_web::test]
-async fn a_forged_header_learns_nothing_but_that_it_is_forged() {
+async fn forged_token_reveals_nothing_but_the_forgery() {
     let world = World::new().await;
     let tokens = world.signed_in("alice", "member").await;
     let mut parts: Vec<&str> = tokens.access.split('.').collect();
@@ -148,7 +148,7 @@ fn encode(value: &Value) -> String {
 }
 
 #[actix_web::test]
-async fn a_token_from_a_clock_ahead_is_told_to_wait() {
+async fn token_from_a_fast_clock_is_refused_with_wait() {
     let world = World::new().await;
     world.user("alice", "member");
     world.advance(TimeDelta::minutes(2));
@@ -159,7 +159,7 @@ async fn a_token_from_a_clock_ahead_is_told_to_wait() {
 }
 
 #[actix_web::test]
-async fn a_token_of_another_public_url_is_named_with_both() {
+async fn token_of_another_public_url_names_the_issuer_found() {
     let world = World::new().await;
     let tokens = world.signed_in("alice", "member").await;
     let other = World::on(std::sync::Arc::clone(&world.database), |settings| {
@@ -173,7 +173,7 @@ async fn a_token_of_another_public_url_is_named_with_both() {
 }
 
 #[actix_web::test]
-async fn a_personal_token_comes_as_bearer_and_as_basic_and_is_what_it_was_made_for() {
+async fn personal_token_works_as_bearer_and_basic_within_its_scope() {
     let world = World::new().await;
     let tokens = world.signed_in("alice", "member").await;
     let (token, id) = world.personal_token(&tokens.access, "notes:read account:read").await;
@@ -202,7 +202,7 @@ async fn a_personal_token_comes_as_bearer_and_as_basic_and_is_what_it_was_made_f
 }
 
 #[actix_web::test]
-async fn an_expired_a_mistyped_and_a_strange_personal_token_are_told_apart() {
+async fn expired_mistyped_and_unknown_personal_tokens_differ() {
     let world = World::new().await;
     let tokens = world.signed_in("alice", "member").await;
     let (token, _) = world.personal_token(&tokens.access, "notes:read").await;
@@ -216,7 +216,7 @@ async fn an_expired_a_mistyped_and_a_strange_personal_token_are_told_apart() {
 }
 
 #[actix_web::test]
-async fn a_browser_cannot_be_made_to_use_a_basic_credential() {
+async fn basic_credential_is_refused_for_cross_site_writes() {
     let world = World::new().await;
     let tokens = world.signed_in("alice", "member").await;
     let (token, _) = world.personal_token(&tokens.access, "notes:read notes:write").await;
@@ -241,7 +241,7 @@ async fn a_browser_cannot_be_made_to_use_a_basic_credential() {
 }
 
 #[actix_web::test]
-async fn wrong_methods_unknown_paths_and_odd_bodies_are_problems_too() {
+async fn wrong_methods_paths_and_bodies_are_refused_as_problems() {
     let world = World::new().await;
     let refused = world.ask(Method::DELETE, "/api/v1/me").send().await;
     refused.refused("method_not_allowed");
@@ -263,7 +263,7 @@ async fn wrong_methods_unknown_paths_and_odd_bodies_are_problems_too() {
 }
 
 #[actix_web::test]
-async fn head_answers_as_get_does_without_the_body() {
+async fn head_returns_the_headers_of_get_without_a_body() {
     let world = World::new().await;
     let tokens = world.signed_in("alice", "member").await;
     for token in [tokens.access.as_str(), "nonsense"] {
@@ -276,7 +276,7 @@ async fn head_answers_as_get_does_without_the_body() {
 }
 
 #[actix_web::test]
-async fn every_answer_has_an_id_that_is_made_here() {
+async fn every_response_has_its_own_request_id() {
     let world = World::new().await;
     let ask = || world.ask(Method::GET, "/healthz").header("x-request-id", "forged");
     let (one, other): (Answer, Answer) = (ask().send().await, ask().send().await);
@@ -285,7 +285,7 @@ async fn every_answer_has_an_id_that_is_made_here() {
 }
 
 #[actix_web::test]
-async fn other_web_origins_are_answered_only_when_the_settings_name_them() {
+async fn cors_headers_are_sent_only_to_configured_origins() {
     let closed = World::new().await;
     let answer = closed.ask(Method::GET, "/healthz").header("origin", "https://app.example").send().await;
     assert!(answer.headers.keys().all(|name| !name.as_str().starts_with("access-control")));

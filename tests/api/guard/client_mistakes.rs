@@ -63,7 +63,7 @@ async fn tokens_in_other_places_are_not_repeated() {
 }
 
 #[actix_web::test]
-async fn token_outside_the_header_is_pointed_to_it() {
+async fn misplaced_token_refusal_names_where_it_was_sent() {
     let world = World::new().await;
     let query = world.ask(Method::GET, "/api/v1/me?access_token=x").send().await;
     assert!(query.refused("credentials_missing").text("detail").contains("query string"), "{}", query.body);
@@ -72,7 +72,7 @@ async fn token_outside_the_header_is_pointed_to_it() {
 }
 
 #[actix_web::test]
-async fn form_of_another_origin_is_told_both_origins() {
+async fn cross_origin_form_refusal_names_both_origins() {
     let world = World::new().await;
     let form = |origin: &str| {
         let ask = world.ask(Method::POST, "/login").header("accept", "text/html").header("origin", origin);
@@ -157,7 +157,7 @@ async fn conditions_are_checked_for_every_method() {
 }
 
 #[actix_web::test]
-async fn path_with_an_odd_slash_is_named_without_it() {
+async fn path_with_extra_slashes_is_refused_with_the_right_path() {
     let world = World::new().await;
     let alice = world.signed_in("alice", "member").await;
     for (path, named) in [("/api/v1/notes/", "/api/v1/notes."), ("/api/v1/me///", "/api/v1/me.")] {
@@ -169,7 +169,7 @@ async fn path_with_an_odd_slash_is_named_without_it() {
 }
 
 #[actix_web::test]
-async fn encoded_and_glued_tokens_are_not_repeated() {
+async fn encoded_and_embedded_tokens_are_not_repeated() {
     let world = World::new().await;
     let tokens = world.signed_in("alice", "member").await;
     let (personal, _) = world.personal_token(&tokens.access, "notes:read").await;
@@ -197,7 +197,7 @@ async fn encoded_and_glued_tokens_are_not_repeated() {
 }
 
 #[actix_web::test]
-async fn token_for_a_name_is_not_kept_by_the_audit_log() {
+async fn token_sent_as_a_name_is_not_stored_in_the_audit_log() {
     let world = World::new().await;
     let tokens = world.signed_in("alice", "member").await;
     let (personal, _) = world.personal_token(&tokens.access, "notes:read").await;
@@ -227,7 +227,7 @@ async fn token_for_a_name_is_not_kept_by_the_audit_log() {
 }
 
 #[actix_web::test]
-async fn misspelt_link_is_not_kept() {
+async fn misspelt_password_link_is_not_stored() {
     let world = World::new().await;
     let admin = world.login("admin").await;
     let id = world.user("alice", "member");
@@ -265,7 +265,7 @@ async fn misspelt_link_is_not_kept() {
 }
 
 #[actix_web::test]
-async fn pages_take_no_authorization_header() {
+async fn pages_refuse_an_authorization_header() {
     let world = World::new().await;
     let alice = world.signed_in("alice", "member").await;
     let admin = world.login("admin").await;
@@ -316,7 +316,7 @@ async fn unsafe_basic_request_of_another_origin_is_refused() {
 }
 
 #[actix_web::test]
-async fn basic_is_offered_to_tools_alone() {
+async fn basic_challenge_is_omitted_for_html() {
     let world = World::new().await;
     let offered = |accept: &'static str| {
         let ask = world.ask(Method::GET, "/api/v1/me").header("accept", accept);

@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::pages::html;
 
 #[actix_web::test]
-async fn an_unsafe_request_with_a_cookie_needs_both_proofs_and_its_failure_leaves_the_session_alone() {
+async fn unsafe_request_with_a_cookie_requires_both_csrf_proofs() {
     let world = World::new().await;
     world.user("alice", "member");
     let browser = Browser::signed_in(&world, "alice").await;
@@ -55,7 +55,7 @@ async fn an_unsafe_request_with_a_cookie_needs_both_proofs_and_its_failure_leave
 }
 
 #[actix_web::test]
-async fn a_form_of_another_site_signs_nobody_in_and_changes_nothing() {
+async fn cross_site_form_neither_signs_in_nor_changes_anything() {
     let world = World::new().await;
     world.user("alice", "member");
     let mut browser = Browser::new(&world);
@@ -78,7 +78,7 @@ async fn a_form_of_another_site_signs_nobody_in_and_changes_nothing() {
 }
 
 #[actix_web::test]
-async fn a_form_before_any_session_keeps_its_cookie_and_takes_no_made_up_one() {
+async fn sign_in_form_keeps_its_cookie_and_replaces_an_invalid_one() {
     let world = World::new().await;
     let mut browser = Browser::new(&world);
     let first = browser.form_token("/login").await;
@@ -94,7 +94,7 @@ async fn a_form_before_any_session_keeps_its_cookie_and_takes_no_made_up_one() {
 }
 
 #[actix_web::test]
-async fn a_form_token_counts_in_a_form_alone() {
+async fn csrf_token_in_the_body_is_not_accepted_by_the_api() {
     let world = World::new().await;
     world.user("alice", "member");
     let mut browser = Browser::signed_in(&world, "alice").await;

@@ -166,7 +166,7 @@ fn late() -> Value {
 }
 
 #[actix_web::test]
-async fn slow_body_changes_nothing_once_its_session_is_over() {
+async fn slow_body_changes_nothing_after_its_session_ended() {
     for (ending, code) in OF_SESSIONS {
         let case = Case::new().await;
         let token = case.world.login("mallory").await.access;
@@ -179,7 +179,7 @@ async fn slow_body_changes_nothing_once_its_session_is_over() {
 }
 
 #[actix_web::test]
-async fn queued_hash_changes_nothing_once_its_session_is_over() {
+async fn queued_hash_changes_nothing_after_its_session_ended() {
     for (ending, code) in OF_SESSIONS {
         let case = Case::new().await;
         let token = case.world.login("mallory").await.access;
@@ -192,7 +192,7 @@ async fn queued_hash_changes_nothing_once_its_session_is_over() {
 }
 
 #[actix_web::test]
-async fn late_personal_token_changes_nothing_once_it_is_over() {
+async fn slow_body_changes_nothing_after_its_personal_token_ended() {
     let of_tokens = [
         (Ending::Tokens, "token_revoked"),
         (Ending::Disabled, "account_disabled"),
@@ -214,7 +214,7 @@ async fn late_personal_token_changes_nothing_once_it_is_over() {
 }
 
 #[actix_web::test]
-async fn form_with_a_password_changes_nothing_once_its_session_ends() {
+async fn password_form_changes_nothing_after_its_session_ended() {
     for (ending, status) in
         [(Ending::Sessions, 303), (Ending::Disabled, 303), (Ending::Demoted, 403), (Ending::Deleted, 303)]
     {
@@ -237,7 +237,7 @@ async fn form_with_a_password_changes_nothing_once_its_session_ends() {
 }
 
 #[actix_web::test]
-async fn no_slow_write_changes_anything_once_its_session_ended() {
+async fn slow_writes_change_nothing_after_their_session_ended() {
     let case = Case::new().await;
     let (world, token) = (&case.world, case.world.login("mallory").await.access);
     let bob = world.user("bob", "member");
@@ -264,7 +264,7 @@ async fn no_slow_write_changes_anything_once_its_session_ended() {
 }
 
 #[actix_web::test]
-async fn no_queued_password_changes_anything_once_its_session_ended() {
+async fn queued_password_changes_nothing_after_its_session_ended() {
     let case = Case::new().await;
     let world = &case.world;
     let bob = world.user("bob", "member");
@@ -291,7 +291,7 @@ async fn no_queued_password_changes_anything_once_its_session_ended() {
 }
 
 #[actix_web::test]
-async fn late_note_is_as_a_demotion_left_its_caller() {
+async fn late_note_is_checked_against_the_demoted_role() {
     let case = Case::new().await;
     let world = &case.world;
     let bob = world.signed_in("bob", "member").await.access;
@@ -318,7 +318,7 @@ async fn late_note_is_as_a_demotion_left_its_caller() {
 }
 
 #[actix_web::test]
-async fn admins_who_act_on_each_other_never_deadlock() {
+async fn admins_who_change_each_other_never_deadlock() {
     let case = Case::new().await;
     let world = &case.world;
     let mallory = world.login("mallory").await.access;

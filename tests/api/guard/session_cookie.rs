@@ -8,7 +8,7 @@ use reqwest::Method;
 use serde_json::json;
 
 #[actix_web::test]
-async fn a_sign_in_gives_a_cookie_that_the_api_takes_too() {
+async fn sign_in_sets_a_cookie_that_the_api_accepts() {
     let world = World::new().await;
     world.user("alice", "member");
     let mut browser = Browser::new(&world);
@@ -34,7 +34,7 @@ async fn a_sign_in_gives_a_cookie_that_the_api_takes_too() {
 }
 
 #[actix_web::test]
-async fn over_https_the_cookie_is_of_this_host_alone() {
+async fn https_cookie_has_the_host_prefix_and_is_secure() {
     let world = World::with(|settings| {
         settings.public_url = doorward::config::PublicUrl::read("https://id.example").unwrap();
     })
@@ -47,7 +47,7 @@ async fn over_https_the_cookie_is_of_this_host_alone() {
 }
 
 #[actix_web::test]
-async fn a_session_ends_when_it_is_not_used_and_at_its_absolute_end() {
+async fn session_ends_when_unused_and_at_its_absolute_end() {
     let world = World::new().await;
     world.user("alice", "member");
     let browser = Browser::signed_in(&world, "alice").await;
@@ -66,7 +66,7 @@ async fn a_session_ends_when_it_is_not_used_and_at_its_absolute_end() {
 }
 
 #[actix_web::test]
-async fn a_sign_out_ends_the_session_here_and_on_another_node() {
+async fn sign_out_ends_the_session_on_every_node() {
     let world = World::new().await;
     world.user("alice", "member");
     let other = world.another_node().await;
@@ -86,7 +86,7 @@ async fn a_sign_out_ends_the_session_here_and_on_another_node() {
 }
 
 #[actix_web::test]
-async fn the_store_outlives_the_server() {
+async fn session_survives_a_server_restart() {
     let world = World::new().await;
     world.user("alice", "member");
     let cookies = Browser::signed_in(&world, "alice").await.cookies;
@@ -98,7 +98,7 @@ async fn the_store_outlives_the_server() {
 }
 
 #[actix_web::test]
-async fn another_sign_in_gives_another_cookie_and_ends_the_session_that_it_replaces() {
+async fn sign_in_replaces_the_cookie_and_ends_the_previous_session() {
     let world = World::new().await;
     world.user("alice", "member");
     world.user("bob", "member");
@@ -119,7 +119,7 @@ async fn another_sign_in_gives_another_cookie_and_ends_the_session_that_it_repla
 }
 
 #[actix_web::test]
-async fn a_cookie_that_is_not_ours_is_refused_and_a_header_wins_over_any() {
+async fn forged_cookie_is_refused_and_a_header_takes_precedence() {
     let world = World::new().await;
     let tokens = world.signed_in("alice", "member").await;
     let forged = Browser::with(&world, [("doorward".into(), "forged".into())].into());

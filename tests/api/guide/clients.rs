@@ -59,7 +59,7 @@ impl Scene {
     }
 }
 
-async fn signs_in_calls_and_signs_out(language: Language) {
+async fn client_signs_in_calls_and_signs_out(language: Language) {
     let scene = Scene::new(language).await;
     assert_eq!(scene.client.get(ME).await.answer()["credential"]["kind"], "access_token");
     let device = scene.world.text("SELECT device AS text FROM sessions");
@@ -72,7 +72,7 @@ async fn signs_in_calls_and_signs_out(language: Language) {
     assert_eq!(scene.client.get(ME).await.answer()["username"], "alice");
 }
 
-async fn an_expired_access_token_is_refreshed_midway(language: Language) {
+async fn expired_access_token_is_refreshed_midway(language: Language) {
     let scene = Scene::new(language).await;
     let note = |title: &str| json!({ "title": title, "body": "" });
     scene.client.call("POST", "/api/v1/notes", note("before")).await.answer();
@@ -86,7 +86,7 @@ async fn an_expired_access_token_is_refreshed_midway(language: Language) {
     scene.is_signed_in().await;
 }
 
-async fn eight_calls_at_once_cause_one_refresh(language: Language) {
+async fn eight_simultaneous_calls_cause_one_refresh(language: Language) {
     let scene = Scene::new(language).await;
     for round in 1..=3 {
         scene.six_minutes_later();
@@ -99,7 +99,7 @@ async fn eight_calls_at_once_cause_one_refresh(language: Language) {
     scene.is_signed_in().await;
 }
 
-async fn a_session_that_an_admin_ended_is_told_to_the_user(language: Language) {
+async fn session_ended_by_an_admin_is_reported_to_the_user(language: Language) {
     let scene = Scene::new(language).await;
     let admin = scene.world.login("admin").await;
     let alice = scene.world.text("SELECT id::text AS text FROM users WHERE username = 'alice'");
@@ -110,7 +110,7 @@ async fn a_session_that_an_admin_ended_is_told_to_the_user(language: Language) {
     assert_eq!(scene.proxy.count(REFRESH), 0, "nobody asks for what is over");
 }
 
-async fn a_session_that_ended_while_the_access_token_expired_is_told_by_the_refresh(language: Language) {
+async fn session_end_after_access_expiry_is_reported_by_refresh(language: Language) {
     let scene = Scene::new(language).await;
     let stored = scene.client.stored().unwrap();
     scene.six_minutes_later();
@@ -120,7 +120,7 @@ async fn a_session_that_ended_while_the_access_token_expired_is_told_by_the_refr
     scene.holds_nothing().await;
 }
 
-async fn a_database_that_is_away_is_waited_for(language: Language) {
+async fn client_waits_for_an_unavailable_database(language: Language) {
     let scene = Scene::new(language).await;
     scene.six_minutes_later();
     let name = scene.world.text("SELECT current_database()::text AS text");
@@ -143,7 +143,7 @@ async fn a_database_that_is_away_is_waited_for(language: Language) {
     scene.is_signed_in().await;
 }
 
-async fn who_is_told_to_wait_for_an_hour_hears_of_it_at_once(language: Language) {
+async fn long_retry_after_is_reported_at_once(language: Language) {
     let busy = json!({
         "status": 503, "code": "overloaded", "detail": "Come back later.", "action": "wait", "terminal": false,
         "request_id": "0192d7a0-0000-7000-8000-000000000000", "retry_after": 3600,
@@ -161,7 +161,7 @@ async fn who_is_told_to_wait_for_an_hour_hears_of_it_at_once(language: Language)
     scene.is_signed_in().await;
 }
 
-async fn a_lost_answer_is_asked_again_with_the_same_token(language: Language) {
+async fn lost_response_is_retried_with_the_same_token(language: Language) {
     let scene = Scene::new(language).await;
     scene.six_minutes_later();
     scene.proxy.next_refreshes([Fate::AnswerLost]);
@@ -171,7 +171,7 @@ async fn a_lost_answer_is_asked_again_with_the_same_token(language: Language) {
     scene.is_signed_in().await;
 }
 
-async fn a_proxys_pages_sign_nobody_out(language: Language) {
+async fn proxy_error_pages_do_not_sign_the_user_out(language: Language) {
     let gateway = Fate::answered("502 Bad Gateway\r\ncontent-type: text/html", "<h1>Bad gateway</h1>");
     let over = json!({ "code": "session_ended", "action": "login", "terminal": true });
     let portal = Fate::answered("401 Unauthorized\r\ncontent-type: application/json", &over.to_string());
@@ -184,7 +184,7 @@ async fn a_proxys_pages_sign_nobody_out(language: Language) {
     scene.is_signed_in().await;
 }
 
-async fn a_disabled_account_keeps_its_tokens_until_it_is_enabled(language: Language) {
+async fn disabled_account_keeps_its_tokens_until_it_is_enabled(language: Language) {
     let scene = Scene::new(language).await;
     let admin = scene.world.login("admin").await;
     let id = scene.world.text("SELECT id::text AS text FROM users WHERE username = 'alice'");
@@ -204,7 +204,7 @@ async fn a_disabled_account_keeps_its_tokens_until_it_is_enabled(language: Langu
     assert!(scene.client.stored().is_some());
 }
 
-async fn what_grants_power_asks_for_the_password_once_more(language: Language) {
+async fn sensitive_call_requires_a_step_up(language: Language) {
     let scene = Scene::new(language).await;
     scene.world.advance(TimeDelta::hours(1));
     let wanted = json!({ "name": "a script", "scope": "notes:read" });
@@ -219,7 +219,7 @@ async fn what_grants_power_asks_for_the_password_once_more(language: Language) {
     scene.is_signed_in().await;
 }
 
-async fn the_next_start_goes_on_with_what_was_stored(language: Language) {
+async fn next_start_continues_with_the_stored_token(language: Language) {
     let mut scene = Scene::new(language).await;
     scene.six_minutes_later();
     scene.client.get(ME).await.answer();
@@ -229,7 +229,7 @@ async fn the_next_start_goes_on_with_what_was_stored(language: Language) {
 }
 
 /// A client that dies before it has stored the answer presents the used token when it starts again.
-async fn a_token_that_could_not_be_stored_is_not_used(language: Language) {
+async fn token_that_could_not_be_stored_is_not_used(language: Language) {
     let scene = Scene::new(language).await;
     let stored = std::fs::read(scene.client.kept()).unwrap();
     scene.six_minutes_later();
@@ -247,7 +247,7 @@ async fn a_token_that_could_not_be_stored_is_not_used(language: Language) {
 }
 
 /// The client's clock is the only one in these tests that cannot be moved.
-async fn it_refreshes_a_little_early_by_its_own_clock(language: Language) {
+async fn client_refreshes_slightly_early_by_its_own_clock(language: Language) {
     let world = World::with(|settings| settings.access_token_ttl = std::time::Duration::from_secs(4)).await;
     world.user("alice", "member");
     let proxy = LossyProxy::before(&world.base).await;
@@ -263,9 +263,9 @@ async fn it_refreshes_a_little_early_by_its_own_clock(language: Language) {
 macro_rules! in_each_language {
     ($($name:ident)*) => {
         mod shell { in_language! { Shell: $($name)* } }
-        mod python { in_language! { Python: $($name)* it_refreshes_a_little_early_by_its_own_clock a_token_that_could_not_be_stored_is_not_used } }
-        mod javascript { in_language! { JavaScript: $($name)* it_refreshes_a_little_early_by_its_own_clock a_token_that_could_not_be_stored_is_not_used } }
-        mod rust { in_language! { Rust: $($name)* it_refreshes_a_little_early_by_its_own_clock a_token_that_could_not_be_stored_is_not_used } }
+        mod python { in_language! { Python: $($name)* client_refreshes_slightly_early_by_its_own_clock token_that_could_not_be_stored_is_not_used } }
+        mod javascript { in_language! { JavaScript: $($name)* client_refreshes_slightly_early_by_its_own_clock token_that_could_not_be_stored_is_not_used } }
+        mod rust { in_language! { Rust: $($name)* client_refreshes_slightly_early_by_its_own_clock token_that_could_not_be_stored_is_not_used } }
     };
 }
 
@@ -279,16 +279,16 @@ macro_rules! in_language {
 }
 
 in_each_language! {
-    signs_in_calls_and_signs_out
-    an_expired_access_token_is_refreshed_midway
-    eight_calls_at_once_cause_one_refresh
-    a_session_that_an_admin_ended_is_told_to_the_user
-    a_session_that_ended_while_the_access_token_expired_is_told_by_the_refresh
-    a_database_that_is_away_is_waited_for
-    who_is_told_to_wait_for_an_hour_hears_of_it_at_once
-    a_lost_answer_is_asked_again_with_the_same_token
-    a_proxys_pages_sign_nobody_out
-    a_disabled_account_keeps_its_tokens_until_it_is_enabled
-    what_grants_power_asks_for_the_password_once_more
-    the_next_start_goes_on_with_what_was_stored
+    client_signs_in_calls_and_signs_out
+    expired_access_token_is_refreshed_midway
+    eight_simultaneous_calls_cause_one_refresh
+    session_ended_by_an_admin_is_reported_to_the_user
+    session_end_after_access_expiry_is_reported_by_refresh
+    client_waits_for_an_unavailable_database
+    long_retry_after_is_reported_at_once
+    lost_response_is_retried_with_the_same_token
+    proxy_error_pages_do_not_sign_the_user_out
+    disabled_account_keeps_its_tokens_until_it_is_enabled
+    sensitive_call_requires_a_step_up
+    next_start_continues_with_the_stored_token
 }

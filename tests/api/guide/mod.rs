@@ -39,7 +39,7 @@ fn blocks(text: &str) -> Vec<(String, String)> {
 }
 
 #[test]
-fn the_guide_prints_its_clients_word_for_word() {
+fn guide_prints_its_clients_word_for_word() {
     let mut guide = guide();
     for (language, name) in EXAMPLES {
         let file = std::fs::read_to_string(format!("{}/{name}", client::FOLDER)).unwrap();
@@ -88,7 +88,7 @@ async fn each_client_runs_as_a_program() {
 }
 
 #[actix_web::test]
-async fn the_guide_is_served_as_a_page_and_as_its_source() {
+async fn guide_is_served_as_a_page_and_as_its_source() {
     let world = World::new().await;
     let ask = |accept: &str| world.ask(Method::GET, "/docs/guide").header("accept", accept).send();
     let page = ask("text/html").await;
@@ -109,7 +109,7 @@ async fn the_guide_is_served_as_a_page_and_as_its_source() {
 }
 
 #[actix_web::test]
-async fn what_the_documents_link_to_is_there() {
+async fn links_of_the_documents_resolve() {
     let world = World::new().await;
     for name in [
         "guide",

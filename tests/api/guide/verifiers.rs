@@ -153,7 +153,7 @@ impl Issuer {
 }
 
 #[actix_web::test]
-async fn python_example_accepts_good_tokens_only() {
+async fn python_example_accepts_only_valid_tokens() {
     let issuer = Issuer::new().await;
     let folder = tempfile::tempdir().unwrap();
     let python =
@@ -164,7 +164,7 @@ async fn python_example_accepts_good_tokens_only() {
 }
 
 #[actix_web::test]
-async fn node_example_accepts_good_tokens_only() {
+async fn node_example_accepts_only_valid_tokens() {
     let issuer = Issuer::new().await;
     let folder = tempfile::tempdir().unwrap();
     let jose = Command::new(format!("{ROOT}/scripts/jose")).stderr(Stdio::inherit()).output().unwrap();
@@ -177,7 +177,7 @@ async fn node_example_accepts_good_tokens_only() {
 }
 
 #[actix_web::test]
-async fn rust_example_accepts_good_tokens_only() {
+async fn rust_example_accepts_only_valid_tokens() {
     let issuer = Issuer::new().await;
     let published = issuer.world.ask(Method::GET, KEYS).send().await;
     let keys: JwkSet = serde_json::from_value(published.body).unwrap();

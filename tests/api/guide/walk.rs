@@ -116,7 +116,7 @@ fn compare(kind: &str, printed: &str, found: &str) {
 }
 
 #[actix_web::test]
-async fn every_command_of_the_guide_does_what_stands_below_it() {
+async fn guide_commands_print_the_output_shown_below_them() {
     let world = World::new().await;
     world.user("alice", "member");
     let mut shell = Shell::open();
@@ -152,7 +152,7 @@ async fn every_command_of_the_guide_does_what_stands_below_it() {
 }
 
 #[test]
-fn an_answer_that_differs_is_noticed() {
+fn different_output_is_detected() {
     let printed = json(r#"{"a":"eyJ…","id":"0192d7a0-0000-7000-8000-000000000001","n":300}"#);
     let good = json(r#"{"a":"eyJabc","id":"0192d7a0-0000-7000-8000-00000000000f","n":300}"#);
     assert!(is_as_printed(&printed, &good));

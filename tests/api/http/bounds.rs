@@ -79,7 +79,7 @@ async fn open_to_all() -> World {
 }
 
 #[actix_web::test]
-async fn worst_json_gets_a_small_answer_and_a_small_record() {
+async fn worst_json_gets_a_small_response_and_a_small_record() {
     let world = open_to_all().await;
     for (what, body) in worst_bodies() {
         assert!(body.len() <= BODY_MAX, "{what}: {}", body.len());
@@ -97,7 +97,7 @@ async fn worst_json_gets_a_small_answer_and_a_small_record() {
 }
 
 #[actix_web::test]
-async fn errors_that_are_not_listed_are_counted() {
+async fn unlisted_errors_are_counted() {
     let world = World::new().await;
     let ask = world.ask(Method::POST, OPEN[0]).header("content-type", "application/json");
     let body = deep_repetition();
@@ -117,7 +117,7 @@ async fn errors_that_are_not_listed_are_counted() {
 }
 
 #[actix_web::test]
-async fn worst_forms_and_multipart_bodies_get_small_answers() {
+async fn worst_forms_and_multipart_bodies_get_small_responses() {
     let world = open_to_all().await;
     let bodies = [
         ("one field again and again", "a&".repeat(32_000)),
@@ -147,7 +147,7 @@ async fn worst_forms_and_multipart_bodies_get_small_answers() {
 }
 
 #[actix_web::test]
-async fn long_target_is_not_repeated_by_an_explanation() {
+async fn explanation_does_not_repeat_a_long_target() {
     let world = World::new().await;
     let explain =
         async |body: Value| world.ask(Method::POST, "/api/v1/auth/explain").json(&body).send().await;
@@ -163,7 +163,7 @@ async fn long_target_is_not_repeated_by_an_explanation() {
 }
 
 #[actix_web::test]
-async fn other_cookies_do_not_hide_ours() {
+async fn other_cookies_do_not_hide_the_session_cookie() {
     let world = World::new().await;
     world.user("alice", "member");
     let browser = doorward_test::Browser::signed_in(&world, "alice").await;
@@ -175,7 +175,7 @@ async fn other_cookies_do_not_hide_ours() {
 }
 
 #[actix_web::test]
-async fn registration_counts_before_it_looks_at_the_password() {
+async fn registration_is_throttled_before_the_password_is_checked() {
     let world = World::with(|settings| {
         doorward_test::limit_tries(settings);
         settings.registration = doorward::config::Registration::Open;
@@ -200,7 +200,7 @@ async fn registration_counts_before_it_looks_at_the_password() {
 }
 
 #[actix_web::test]
-async fn long_paths_are_refused_before_any_route() {
+async fn long_paths_are_refused_before_routing() {
     let world = open_to_all().await;
     let escapes = "%41".repeat(20_000);
     for start in ["/set-password/", "/api/v1/notes/", "/api/v1/me/", "/nowhere/"] {
@@ -222,7 +222,7 @@ async fn long_paths_are_refused_before_any_route() {
 }
 
 #[actix_web::test]
-async fn login_redirect_leaves_out_a_long_target() {
+async fn login_redirect_omits_a_long_target() {
     let world = open_to_all().await;
     let path = format!("/account?{}", "a".repeat(50_000));
     let answer = world.ask(Method::GET, &path).send().await;

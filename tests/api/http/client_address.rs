@@ -28,7 +28,7 @@ fn newest_event(world: &World) -> (String, Value) {
 }
 
 #[actix_web::test]
-async fn headers_that_differ_are_both_recorded() {
+async fn conflicting_headers_are_both_recorded() {
     let world = limited().await;
     world.user("alice", "member");
     let headers = [("x-forwarded-for", "203.0.113.50"), ("forwarded", "for=10.9.9.9")];
@@ -52,7 +52,7 @@ async fn headers_that_differ_are_both_recorded() {
 }
 
 #[actix_web::test]
-async fn requests_in_doubt_share_one_limit() {
+async fn requests_with_a_doubtful_address_share_one_limit() {
     let world = limited().await;
     world.user("alice", "member");
     let in_doubt = async |at: usize, name: &str, password: &str| {
@@ -77,7 +77,7 @@ async fn requests_in_doubt_share_one_limit() {
 }
 
 #[actix_web::test]
-async fn of_forty_in_doubt_at_once_the_limit_is_hashed() {
+async fn shared_limit_of_doubtful_addresses_holds_for_forty_at_once() {
     let limit = |settings: &mut doorward::config::Settings| {
         behind_a_proxy(settings);
         settings.login_failures_per_address = 7;
@@ -96,7 +96,7 @@ async fn of_forty_in_doubt_at_once_the_limit_is_hashed() {
 }
 
 #[actix_web::test]
-async fn nobody_borrows_a_known_address() {
+async fn conflicting_headers_cannot_use_a_known_address() {
     let world = limited().await;
     world.user("alice", "member");
     assert_eq!(login(&world, HOME, "alice", PASSWORD).await.status, 200);
@@ -119,7 +119,7 @@ async fn nobody_borrows_a_known_address() {
 }
 
 #[actix_web::test]
-async fn an_address_in_doubt_becomes_no_known_one() {
+async fn doubtful_address_does_not_become_a_known_one() {
     let world = limited().await;
     world.user("alice", "member");
     let headers = [("x-forwarded-for", ELSEWHERE), ("forwarded", "for=10.9.9.9")];
@@ -130,7 +130,7 @@ async fn an_address_in_doubt_becomes_no_known_one() {
 }
 
 #[actix_web::test]
-async fn the_setting_says_which_header_is_read() {
+async fn setting_selects_the_proxy_header() {
     use doorward::config::ProxyHeaderSetting::{Forwarded, XForwardedFor};
     for (setting, expected) in [(XForwardedFor, "203.0.113.50"), (Forwarded, "10.9.9.9")] {
         let world = World::with(|settings| {
@@ -156,7 +156,7 @@ async fn the_setting_says_which_header_is_read() {
 }
 
 #[actix_web::test]
-async fn addresses_with_ports_and_brackets_are_read() {
+async fn ports_and_brackets_are_stripped_from_addresses() {
     let world = limited().await;
     world.user("alice", "member");
     for (header, address) in [
@@ -178,7 +178,7 @@ async fn addresses_with_ports_and_brackets_are_read() {
 }
 
 #[actix_web::test]
-async fn a_refresh_in_doubt_is_recorded_with_both_addresses() {
+async fn refresh_with_a_doubtful_address_records_both_addresses() {
     let world = limited().await;
     world.user("alice", "member");
     let first = login(&world, HOME, "alice", PASSWORD).await.text("refresh_token");

@@ -93,7 +93,7 @@ async fn page_of_notes_ends_when_it_is_full() {
 }
 
 #[actix_web::test]
-async fn last_page_has_no_cursor_when_it_is_just_full() {
+async fn full_last_page_has_no_cursor() {
     let world = World::new().await;
     let alice = world.signed_in("alice", "member").await;
     fill(&world, "alice", 9, "\u{6f22}");
@@ -103,7 +103,7 @@ async fn last_page_has_no_cursor_when_it_is_just_full() {
 }
 
 #[actix_web::test]
-async fn unread_answers_of_one_caller_are_bounded() {
+async fn unread_responses_of_one_caller_are_bounded() {
     let world = World::new().await;
     let alice = world.signed_in("alice", "member").await;
     let bob = world.signed_in("bob", "member").await;
@@ -123,7 +123,7 @@ async fn unread_answers_of_one_caller_are_bounded() {
 }
 
 #[actix_web::test]
-async fn export_is_refused_while_large_answers_are_unread() {
+async fn export_is_refused_while_large_responses_are_unread() {
     let world = World::new().await;
     let tokens = world.login("admin").await;
     let mut admin = Browser::signed_in(&world, "admin").await;
@@ -140,7 +140,7 @@ async fn export_is_refused_while_large_answers_are_unread() {
 }
 
 #[actix_web::test]
-async fn unread_files_of_the_viewer_are_not_counted() {
+async fn unread_static_files_are_not_counted() {
     let world = World::new().await;
     let mut unread = Vec::new();
     for _ in 0..20 {

@@ -6,7 +6,7 @@ use reqwest::Method;
 use serde_json::json;
 
 #[actix_web::test]
-async fn a_disabled_user_refreshes_nothing_and_spends_nothing() {
+async fn disabled_user_cannot_refresh_and_the_token_stays_unused() {
     let world = World::new().await;
     let id = world.user("alice", "member");
     let tokens = world.login("alice").await;
@@ -19,7 +19,7 @@ async fn a_disabled_user_refreshes_nothing_and_spends_nothing() {
 }
 
 #[actix_web::test]
-async fn a_change_of_role_is_seen_by_the_next_refresh_and_refuses_older_access_tokens() {
+async fn role_change_applies_at_refresh_and_revokes_access_tokens() {
     let world = World::new().await;
     let id = world.user("alice", "member");
     let tokens = world.login("alice").await;
@@ -36,7 +36,7 @@ async fn a_change_of_role_is_seen_by_the_next_refresh_and_refuses_older_access_t
 }
 
 #[actix_web::test]
-async fn a_scope_narrows_one_access_token_and_a_refused_one_spends_nothing() {
+async fn scope_narrows_one_access_token_and_a_refusal_rotates_none() {
     let world = World::new().await;
     world.user("alice", "member");
     let body = json!({"username": "alice", "password": PASSWORD, "scope": "notes:read notes:write"});
@@ -58,7 +58,7 @@ async fn a_scope_narrows_one_access_token_and_a_refused_one_spends_nothing() {
 }
 
 #[actix_web::test]
-async fn a_deleted_account_is_told_to_whoever_holds_a_token_of_it() {
+async fn deleted_account_is_reported_for_every_credential() {
     let world = World::new().await;
     let id = world.user("alice", "member");
     let tokens = world.login("alice").await;
@@ -71,7 +71,7 @@ async fn a_deleted_account_is_told_to_whoever_holds_a_token_of_it() {
 }
 
 #[actix_web::test]
-async fn a_session_ends_when_it_is_idle_too_long_and_at_its_absolute_end() {
+async fn refreshed_session_expires_at_its_absolute_end() {
     let world = World::new().await;
     let tokens = world.signed_in("alice", "member").await;
     let mut live = tokens.refresh;
@@ -86,7 +86,7 @@ async fn a_session_ends_when_it_is_idle_too_long_and_at_its_absolute_end() {
 }
 
 #[actix_web::test]
-async fn a_token_of_another_kind_is_told_from_a_broken_one() {
+async fn wrong_token_type_is_distinguished_from_a_malformed_token() {
     let world = World::new().await;
     let tokens = world.signed_in("alice", "member").await;
     let (personal, _) = world.personal_token(&tokens.access, "notes:read").await;
@@ -110,7 +110,7 @@ async fn a_token_of_another_kind_is_told_from_a_broken_one() {
 }
 
 #[actix_web::test]
-async fn the_record_of_a_refused_refresh_names_the_check_that_refused_it() {
+async fn refused_refresh_records_the_check_that_failed() {
     let world = World::new().await;
     let admin = world.login("admin").await;
     for (code, check) in [

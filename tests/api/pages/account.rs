@@ -7,7 +7,7 @@ use serde_json::json;
 use super::html;
 
 #[actix_web::test]
-async fn an_account_is_changed_on_its_pages_and_a_mistake_keeps_what_was_typed() {
+async fn profile_is_changed_and_errors_keep_the_typed_fields() {
     let world = World::new().await;
     world.user("alice", "member");
     world.user("bob", "member");
@@ -32,7 +32,7 @@ async fn an_account_is_changed_on_its_pages_and_a_mistake_keeps_what_was_typed()
 }
 
 #[actix_web::test]
-async fn a_new_password_signs_out_everywhere_else() {
+async fn new_password_ends_all_other_sessions() {
     let world = World::new().await;
     world.user("alice", "member");
     let mut browser = Browser::signed_in(&world, "alice").await;
@@ -55,7 +55,7 @@ async fn a_new_password_signs_out_everywhere_else() {
 }
 
 #[actix_web::test]
-async fn sessions_are_listed_and_ended_on_their_page() {
+async fn sessions_page_lists_and_ends_own_sessions() {
     let world = World::new().await;
     world.user("alice", "member");
     let mut browser = Browser::signed_in(&world, "alice").await;
@@ -79,7 +79,7 @@ async fn sessions_are_listed_and_ended_on_their_page() {
 }
 
 #[actix_web::test]
-async fn a_token_is_made_shown_once_used_and_revoked() {
+async fn personal_token_is_created_shown_once_and_revoked() {
     let world = World::new().await;
     world.user("alice", "member");
     let mut browser = Browser::signed_in(&world, "alice").await;
@@ -109,7 +109,7 @@ async fn a_token_is_made_shown_once_used_and_revoked() {
 }
 
 #[actix_web::test]
-async fn the_activity_says_which_session_ended_and_which_token_was_revoked_why_and_by_whom() {
+async fn activity_shows_who_ended_sessions_and_tokens_and_why() {
     let world = World::new().await;
     world.user("root", "admin");
     let id = world.user("alice", "member");
@@ -172,7 +172,7 @@ async fn the_activity_says_which_session_ended_and_which_token_was_revoked_why_a
 }
 
 #[actix_web::test]
-async fn a_new_token_says_when_it_expires() {
+async fn new_token_page_shows_the_expiry() {
     let world = World::new().await;
     world.user("alice", "member");
     let mut browser = Browser::signed_in(&world, "alice").await;
@@ -186,7 +186,7 @@ async fn a_new_token_says_when_it_expires() {
 }
 
 #[actix_web::test]
-async fn profile_form_shows_the_first_of_two_refusals() {
+async fn profile_form_redirects_to_login_when_the_account_vanishes() {
     let world = World::new().await;
     world.user("alice", "member");
     let mut browser = Browser::signed_in(&world, "alice").await;

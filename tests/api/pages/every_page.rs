@@ -7,7 +7,7 @@ use serde_json::json;
 use super::html;
 
 #[actix_web::test]
-async fn what_people_call_themselves_is_text_on_every_page() {
+async fn typed_names_are_escaped_on_every_page() {
     let world = World::new().await;
     world.user("alice", "member");
     let evil = "\"><script>alert(1)</script>";
@@ -34,7 +34,7 @@ async fn what_people_call_themselves_is_text_on_every_page() {
 }
 
 #[actix_web::test]
-async fn a_page_is_small_and_what_it_loads_is_kept_for_good() {
+async fn page_is_small_and_its_assets_are_immutable() {
     let world = World::new().await;
     world.user("alice", "member");
     let mut browser = Browser::signed_in(&world, "alice").await;
@@ -54,7 +54,7 @@ async fn a_page_is_small_and_what_it_loads_is_kept_for_good() {
 }
 
 #[actix_web::test]
-async fn faults_are_pages_too_and_no_sign_in() {
+async fn errors_are_rendered_as_pages() {
     let world = World::new().await;
     world.user("alice", "member");
     let mut browser = Browser::signed_in(&world, "alice").await;
@@ -71,7 +71,7 @@ async fn faults_are_pages_too_and_no_sign_in() {
 }
 
 #[actix_web::test]
-async fn who_is_refused_for_now_asks_again_by_a_link_but_sends_a_form_by_a_reload() {
+async fn throttled_page_offers_a_link_and_a_throttled_form_a_reload() {
     let world = World::with(|settings| settings.unproven_per_address = 1).await;
     let mut browser = Browser::new(&world);
     let path = "/set-password/nonsense";

@@ -6,7 +6,7 @@ use reqwest::Method;
 use super::html;
 
 #[actix_web::test]
-async fn a_wrong_password_is_told_on_the_form_which_keeps_the_name() {
+async fn wrong_password_shows_the_form_with_the_name_kept() {
     let world = World::new().await;
     world.user("alice", "member");
     let mut browser = Browser::new(&world);
@@ -20,7 +20,7 @@ async fn a_wrong_password_is_told_on_the_form_which_keeps_the_name() {
 }
 
 #[actix_web::test]
-async fn a_sign_in_goes_on_to_paths_of_ours_alone() {
+async fn sign_in_redirects_only_to_local_paths() {
     let world = World::new().await;
     world.user("alice", "member");
     for (next, location) in [
@@ -40,7 +40,7 @@ async fn a_sign_in_goes_on_to_paths_of_ours_alone() {
 }
 
 #[actix_web::test]
-async fn every_page_behind_the_sign_in_leads_to_it_and_back() {
+async fn guarded_pages_redirect_to_sign_in_and_back() {
     let world = World::new().await;
     let mut browser = Browser::new(&world);
     let open = [
@@ -73,7 +73,7 @@ async fn every_page_behind_the_sign_in_leads_to_it_and_back() {
 }
 
 #[actix_web::test]
-async fn a_session_that_was_ended_says_why_where_one_signs_in() {
+async fn sign_in_page_shows_why_the_session_ended() {
     let world = World::new().await;
     world.user("alice", "member");
     let mut browser = Browser::signed_in(&world, "alice").await;

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::html;
 
 #[actix_web::test]
-async fn an_account_is_made_by_its_own_user_only_where_that_is_open() {
+async fn registration_creates_accounts_only_when_open() {
     let closed = World::new().await;
     let body = json!({ "username": "carol", "password": PASSWORD });
     closed.ask(Method::POST, "/api/v1/auth/register").json(&body).send().await.refused("not_found");

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::html;
 
 #[actix_web::test]
-async fn what_grants_power_asks_for_the_password_again_and_then_goes_on_where_it_was() {
+async fn step_up_asks_for_the_password_and_resends_the_form() {
     let world = World::new().await;
     world.user("alice", "member");
     let mut browser = Browser::signed_in(&world, "alice").await;
@@ -38,7 +38,7 @@ async fn what_grants_power_asks_for_the_password_again_and_then_goes_on_where_it
 }
 
 #[actix_web::test]
-async fn a_step_up_with_a_cookie_needs_no_other_answer_than_that_it_is_done() {
+async fn step_up_with_a_cookie_returns_no_content() {
     let world = World::new().await;
     world.user("alice", "member");
     let mut browser = Browser::signed_in(&world, "alice").await;

@@ -11,7 +11,7 @@ const TOKEN: Challenge = Challenge::Error("invalid_token");
 type Row = (&'static str, u16, Challenge, Action, bool, &'static [&'static str]);
 
 #[test]
-fn every_code_is_as_the_contract_says() {
+fn codes_match_the_documented_table() {
     use Action::{ContactAdmin, FixRequest, Login, Refresh, RequestAccess, StepUp, Wait};
     let too_old = Challenge::Error("insufficient_user_authentication");
     let table: [Row; 39] = [
@@ -74,7 +74,7 @@ fn every_code_is_as_the_contract_says() {
 }
 
 #[actix_web::test]
-async fn a_problem_has_its_members_in_the_contracts_order() {
+async fn problem_members_have_the_documented_order() {
     let world = doorward_test::World::new().await;
     let refused =
         world.ask(reqwest::Method::GET, "/api/v1/me").header("authorization", "Token x").send().await;

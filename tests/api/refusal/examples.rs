@@ -402,7 +402,7 @@ fn every_code_has_a_test_of_its_example() {
 }
 
 #[test]
-fn what_differs_from_run_to_run_is_masked_and_nothing_else() {
+fn masking_replaces_only_values_that_differ_between_runs() {
     let answer =
         "\"urn:uuid:0192d7a0-0000-7000-8000-000000000000\" at 2026-01-02T03:04:05Z. In 900 s, http://h:1/a";
     assert_eq!(masked(answer, "http://h:1"), "\"<id>\" at <time> In 900 s, $BASE/a");

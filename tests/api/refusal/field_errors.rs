@@ -10,7 +10,7 @@ fn named(answer: &Answer) -> Vec<(&str, &str)> {
 }
 
 #[actix_web::test]
-async fn every_wrong_parameter_is_named() {
+async fn every_invalid_parameter_is_reported() {
     let world = World::new().await;
     let admin = world.login("admin").await.access;
     for (path, expected) in [
@@ -50,7 +50,7 @@ async fn every_wrong_parameter_is_named() {
 }
 
 #[actix_web::test]
-async fn filters_of_pages_that_are_unknown_are_marked() {
+async fn unknown_filter_values_are_marked_on_pages() {
     let world = World::new().await;
     let mut browser = Browser::signed_in(&world, "admin").await;
     for (path, name) in [("/admin/audit?type=login", "type"), ("/admin/refusals?code=nothing", "code")] {
@@ -64,7 +64,7 @@ async fn filters_of_pages_that_are_unknown_are_marked() {
 }
 
 #[actix_web::test]
-async fn every_unknown_scope_is_named() {
+async fn every_unknown_scope_is_reported() {
     let world = World::new().await;
     world.user("alice", "viewer");
     let login = |scope: Value| json!({ "username": "alice", "password": PASSWORD, "scope": scope });
@@ -79,7 +79,7 @@ async fn every_unknown_scope_is_named() {
 }
 
 #[actix_web::test]
-async fn changes_are_taken_as_merge_patches() {
+async fn patch_accepts_and_advertises_merge_patch() {
     const MERGE_PATCH: &str = "application/merge-patch+json";
     let world = World::new().await;
     let tokens = world.signed_in("alice", "member").await;
@@ -105,7 +105,7 @@ async fn changes_are_taken_as_merge_patches() {
 }
 
 #[actix_web::test]
-async fn byte_order_mark_in_json_is_named() {
+async fn byte_order_mark_in_json_is_reported() {
     let world =
         World::with(|settings| settings.simplejwt_routes = doorward::config::SimplejwtRoutes::On).await;
     for (path, body) in [

@@ -16,7 +16,7 @@ use serde_json::json;
 const LATER: TimeDelta = TimeDelta::minutes(1);
 
 #[actix_web::test]
-async fn forty_at_once_make_one_successor_on_two_nodes() {
+async fn forty_simultaneous_refreshes_make_one_successor() {
     let world = World::new().await;
     let other = world.another_node().await;
     let tokens = world.signed_in("alice", "member").await;
@@ -33,7 +33,7 @@ async fn forty_at_once_make_one_successor_on_two_nodes() {
 }
 
 #[actix_web::test]
-async fn what_is_decided_together_is_decided_for_each_by_itself() {
+async fn batched_refreshes_are_decided_independently() {
     let world = World::new().await;
     let admin = world.login("admin").await;
     let mut asked = Vec::new();
@@ -108,7 +108,7 @@ async fn what_is_decided_together_is_decided_for_each_by_itself() {
 }
 
 #[actix_web::test]
-async fn a_row_that_somebody_holds_holds_nobody_else_up() {
+async fn locked_row_does_not_block_other_refreshes() {
     let world = World::new().await;
     let held = world.signed_in("alice", "member").await;
     let mut others = Vec::new();
@@ -130,7 +130,7 @@ async fn a_row_that_somebody_holds_holds_nobody_else_up() {
 }
 
 #[actix_web::test]
-async fn a_lost_answer_is_given_again_a_minute_and_a_day_later() {
+async fn lost_response_is_repeated_even_a_day_later() {
     let world = World::new().await;
     for pause in [TimeDelta::seconds(5), LATER, TimeDelta::days(1)] {
         let name = format!("alice{}", pause.num_seconds());
@@ -147,7 +147,7 @@ async fn a_lost_answer_is_given_again_a_minute_and_a_day_later() {
 }
 
 #[actix_web::test]
-async fn a_spent_token_whose_answer_was_used_ends_the_session() {
+async fn replay_after_the_response_was_used_ends_the_session() {
     let world = World::new().await;
     let first = world.signed_in("alice", "member").await;
     let second = Tokens::of(&world.refresh(&first.refresh).await);
@@ -166,7 +166,7 @@ async fn a_spent_token_whose_answer_was_used_ends_the_session() {
 }
 
 #[actix_web::test]
-async fn an_access_token_that_was_refused_still_proves_that_its_answer_arrived() {
+async fn refused_access_token_still_confirms_its_refresh_response() {
     let world = World::new().await;
     let first = world.signed_in("alice", "viewer").await;
     let second = Tokens::of(&world.refresh(&first.refresh).await);
@@ -177,7 +177,7 @@ async fn an_access_token_that_was_refused_still_proves_that_its_answer_arrived()
 }
 
 #[actix_web::test]
-async fn two_who_share_a_chain_are_found_out_at_the_first_repeat_after_a_use() {
+async fn copied_chain_is_detected_at_the_first_replay_after_a_use() {
     let world = World::new().await;
     let owner = world.signed_in("alice", "member").await;
     // The thief copies the refresh token and refreshes first.
@@ -190,7 +190,7 @@ async fn two_who_share_a_chain_are_found_out_at_the_first_repeat_after_a_use() {
 }
 
 #[actix_web::test]
-async fn a_token_from_far_back_is_found_out_however_long_ago_it_was_spent() {
+async fn old_refresh_token_is_detected_after_any_number_of_rotations() {
     let world = World::new().await;
     let tokens = world.signed_in("alice", "member").await;
     let mut live = tokens.refresh.clone();
@@ -203,7 +203,7 @@ async fn a_token_from_far_back_is_found_out_however_long_ago_it_was_spent() {
 }
 
 #[actix_web::test]
-async fn within_the_window_even_an_older_one_is_forgiven_and_with_none_only_the_last() {
+async fn grace_forgives_older_tokens_and_without_it_only_the_last() {
     let world = World::new().await;
     let first = world.signed_in("alice", "member").await;
     let second = world.refresh(&first.refresh).await.text("refresh_token");
@@ -219,7 +219,7 @@ async fn within_the_window_even_an_older_one_is_forgiven_and_with_none_only_the_
 }
 
 #[actix_web::test]
-async fn ten_chains_of_a_hundred_refreshes_leave_one_row_a_session() {
+async fn thousand_refreshes_in_ten_sessions_leave_ten_rows() {
     let world = World::new().await;
     world.user("alice", "member");
     let chains = (0..10).map(|_| async {
@@ -237,7 +237,7 @@ async fn ten_chains_of_a_hundred_refreshes_leave_one_row_a_session() {
 }
 
 #[actix_web::test]
-async fn a_row_that_went_back_in_time_follows_the_token() {
+async fn row_set_back_by_a_failover_follows_the_newer_token() {
     let world = World::new().await;
     let tokens = world.signed_in("alice", "member").await;
     let mut live = tokens.refresh.clone();
@@ -253,7 +253,7 @@ async fn a_row_that_went_back_in_time_follows_the_token() {
 }
 
 #[actix_web::test]
-async fn the_use_of_a_token_that_is_kept_is_noted_and_a_rotation_stands_in_the_row_by_itself() {
+async fn use_is_recorded_for_a_kept_token_but_not_for_a_rotated_one() {
     let world = World::with(|settings| settings.simplejwt_routes = SimplejwtRoutes::On).await;
     let tokens = world.signed_in("alice", "member").await;
     let noted = || world.text("SELECT last_used_at::text AS text FROM sessions");
@@ -270,7 +270,7 @@ async fn the_use_of_a_token_that_is_kept_is_noted_and_a_rotation_stands_in_the_r
 }
 
 #[actix_web::test]
-async fn repeat_from_another_address_is_kept_beside_the_count() {
+async fn repeat_from_another_address_is_recorded_separately() {
     let world = World::with(|settings| {
         settings.trusted_proxies = vec!["127.0.0.0/8".parse().expect("a network")];
     })

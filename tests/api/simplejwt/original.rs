@@ -8,13 +8,13 @@ use super::{BLACKLIST, SimplejwtClient, world};
 use crate::simplejwt::django::{Django, compare};
 
 #[actix_web::test]
-async fn every_request_is_answered_as_simplejwt_answers_it() {
+async fn responses_match_simplejwt() {
     let world = world(SimplejwtRoutes::On).await;
     compare("on", &Django::start(&[]), &world).await;
 }
 
 #[actix_web::test]
-async fn with_rotation_every_request_is_answered_as_simplejwt_answers_it_then() {
+async fn responses_match_simplejwt_with_rotation() {
     let world = world(SimplejwtRoutes::Rotate).await;
     let django = Django::start(&[
         "ROTATE_REFRESH_TOKENS=True",
@@ -25,7 +25,7 @@ async fn with_rotation_every_request_is_answered_as_simplejwt_answers_it_then() 
 }
 
 #[actix_web::test]
-async fn a_rest_framework_service_verifies_our_access_tokens_by_itself() {
+async fn rest_framework_service_verifies_access_tokens_offline() {
     let world = world(SimplejwtRoutes::On).await;
     let id = world.user("alice", "member");
     let (keys, issuer, audience) = (

@@ -24,7 +24,7 @@ fn claims(token: &str) -> Value {
 // The setting.
 
 #[actix_web::test]
-async fn where_the_setting_is_off_the_paths_are_like_any_unknown_one() {
+async fn paths_are_unknown_when_the_setting_is_off() {
     let world = World::new().await;
     world.user("alice", "member");
     for path in [OBTAIN, REFRESH, VERIFY, BLACKLIST] {
@@ -38,7 +38,7 @@ async fn where_the_setting_is_off_the_paths_are_like_any_unknown_one() {
 // Sessions.
 
 #[actix_web::test]
-async fn a_pair_is_of_a_session_like_any_other() {
+async fn token_pair_belongs_to_an_ordinary_session() {
     let world = world(SimplejwtRoutes::On).await;
     let id = world.user("alice", "member");
     let (access, refresh) = world.pair("alice").await;
@@ -57,7 +57,7 @@ async fn a_pair_is_of_a_session_like_any_other() {
 }
 
 #[actix_web::test]
-async fn whoever_is_blacklisted_is_signed_out_at_once_and_everywhere() {
+async fn blacklisting_ends_the_session_everywhere_at_once() {
     let world = world(SimplejwtRoutes::On).await;
     let other = world.another_node().await;
     world.user("alice", "member");
@@ -85,7 +85,7 @@ async fn whoever_is_blacklisted_is_signed_out_at_once_and_everywhere() {
 // A refresh that keeps the refresh token.
 
 #[actix_web::test]
-async fn twenty_at_once_with_a_token_that_is_kept_are_all_served_and_nothing_is_spent() {
+async fn simultaneous_refreshes_of_a_kept_token_rotate_nothing() {
     let world = world(SimplejwtRoutes::On).await;
     world.user("alice", "member");
     let (_, refresh) = world.pair("alice").await;
@@ -100,7 +100,7 @@ async fn twenty_at_once_with_a_token_that_is_kept_are_all_served_and_nothing_is_
 }
 
 #[actix_web::test]
-async fn a_session_that_is_refreshed_is_in_use_until_its_absolute_end() {
+async fn refreshed_session_stays_in_use_until_its_absolute_end() {
     let world = world(SimplejwtRoutes::On).await;
     world.user("alice", "member");
     let (_, refresh) = world.pair("alice").await;
@@ -121,7 +121,7 @@ async fn a_session_that_is_refreshed_is_in_use_until_its_absolute_end() {
 }
 
 #[actix_web::test]
-async fn a_spent_token_whose_successor_is_in_use_ends_the_session_here_too() {
+async fn replayed_token_with_a_used_successor_ends_the_session() {
     let world = world(SimplejwtRoutes::On).await;
     world.user("alice", "member");
     let (_, first) = world.pair("alice").await;
@@ -139,7 +139,7 @@ async fn a_spent_token_whose_successor_is_in_use_ends_the_session_here_too() {
 }
 
 #[actix_web::test]
-async fn who_never_saw_the_successor_goes_on_with_what_he_has() {
+async fn client_without_the_successor_continues_with_its_token() {
     let world = world(SimplejwtRoutes::On).await;
     world.user("alice", "member");
     let (_, first) = world.pair("alice").await;
@@ -160,7 +160,7 @@ async fn who_never_saw_the_successor_goes_on_with_what_he_has() {
 }
 
 #[actix_web::test]
-async fn a_row_that_went_back_in_time_follows_the_token_that_is_kept() {
+async fn row_set_back_in_time_follows_the_kept_token() {
     let world = world(SimplejwtRoutes::On).await;
     world.user("alice", "member");
     let (_, first) = world.pair("alice").await;
@@ -176,7 +176,7 @@ async fn a_row_that_went_back_in_time_follows_the_token_that_is_kept() {
 }
 
 #[actix_web::test]
-async fn a_change_of_role_is_in_the_next_access_token() {
+async fn role_change_applies_to_the_next_access_token() {
     let world = world(SimplejwtRoutes::On).await;
     let id = world.user("alice", "member");
     let (access, refresh) = world.pair("alice").await;
@@ -197,7 +197,7 @@ async fn a_change_of_role_is_in_the_next_access_token() {
 // A refresh that rotates the refresh token.
 
 #[actix_web::test]
-async fn twenty_at_once_with_rotation_make_one_successor() {
+async fn simultaneous_rotations_make_one_successor() {
     let world = world(SimplejwtRoutes::Rotate).await;
     world.user("alice", "member");
     let (_, refresh) = world.pair("alice").await;
@@ -211,7 +211,7 @@ async fn twenty_at_once_with_rotation_make_one_successor() {
 // Refusals.
 
 #[actix_web::test]
-async fn every_refusal_in_its_words_is_explained_in_ours() {
+async fn refusal_in_simplejwt_words_is_explained_with_its_code() {
     let world = world(SimplejwtRoutes::On).await;
     let id = world.user("alice", "member");
     let admin = world.login("admin").await;
@@ -262,7 +262,7 @@ async fn every_refusal_in_its_words_is_explained_in_ours() {
 }
 
 #[actix_web::test]
-async fn a_personal_token_is_neither_of_the_two() {
+async fn personal_token_is_refused_as_the_wrong_type() {
     let world = world(SimplejwtRoutes::On).await;
     world.user("alice", "member");
     let (access, _) = world.pair("alice").await;
@@ -277,7 +277,7 @@ async fn a_personal_token_is_neither_of_the_two() {
 }
 
 #[actix_web::test]
-async fn a_session_that_nobody_knows_any_more_is_not_valid() {
+async fn token_of_a_deleted_session_is_invalid() {
     let world = world(SimplejwtRoutes::On).await;
     world.user("alice", "member");
     let (_, refresh) = world.pair("alice").await;
@@ -288,7 +288,7 @@ async fn a_session_that_nobody_knows_any_more_is_not_valid() {
 }
 
 #[actix_web::test]
-async fn a_fault_of_ours_is_a_503_here_too() {
+async fn unavailable_database_returns_503() {
     let world = world(SimplejwtRoutes::On).await;
     world.user("alice", "member");
     let (access, refresh) = world.pair("alice").await;
@@ -319,7 +319,7 @@ async fn a_fault_of_ours_is_a_503_here_too() {
 }
 
 #[actix_web::test]
-async fn a_body_that_is_too_large_is_told_so() {
+async fn oversized_body_is_refused_with_the_limit() {
     let world = world(SimplejwtRoutes::On).await;
     let answer = world.ask_simplejwt(OBTAIN, json!({"username": "x".repeat(70_000)})).await;
     assert_eq!(answer.status, 413);
@@ -329,7 +329,7 @@ async fn a_body_that_is_too_large_is_told_so() {
 // The page for users of Django REST framework.
 
 #[test]
-fn the_page_for_those_who_come_from_there_names_codes_that_there_are() {
+fn migration_page_names_only_existing_codes() {
     let page = include_str!("../../../docs/django-rest-framework.md");
     let named: BTreeSet<&str> =
         page.split("](/problems/").skip(1).map(|rest| rest.split(')').next().unwrap()).collect();

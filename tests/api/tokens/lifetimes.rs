@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::{is_good, jwks, reload, revoke, rotate, rows};
 
 #[actix_web::test]
-async fn a_key_signs_ten_minutes_after_it_is_published_and_stays_a_minute_longer_than_what_it_signed() {
+async fn key_waits_ten_minutes_and_retires_a_minute_after_its_tokens() {
     let world = World::new().await;
     world.stop_time();
     let first = rows(&world)[0].kid.clone();
@@ -31,7 +31,7 @@ fn seconds_of_life(token: &str) -> i64 {
 }
 
 #[actix_web::test]
-async fn rotation_elsewhere_refuses_no_token_of_a_longer_lifetime() {
+async fn rotation_on_a_node_with_short_lifetimes_keeps_long_tokens() {
     let hour = std::time::Duration::from_secs(3_600);
     let long = World::with(|settings| settings.access_token_ttl = hour).await;
     let short = long.another_node().await;
@@ -114,7 +114,7 @@ async fn rotation_by_an_earlier_version_refuses_no_token() {
 }
 
 #[actix_web::test]
-async fn node_issues_no_longer_token_than_its_key_has_stored() {
+async fn node_issues_tokens_no_longer_than_its_key_allows() {
     let world = World::new().await;
     world.user("alice", "member");
     // This happens after a backup was restored, or if a key was created while the node was not seen.
@@ -145,7 +145,7 @@ async fn token_expires_with_its_key() {
 }
 
 #[actix_web::test]
-async fn raised_lifetime_brings_no_retired_key_back() {
+async fn raised_lifetime_does_not_restore_a_retired_key() {
     let world = World::new().await;
     rotate(&world, Algorithm::Es256);
     world.advance(TimeDelta::hours(1));

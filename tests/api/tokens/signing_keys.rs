@@ -27,7 +27,7 @@ async fn verify_offline(world: &World, token: &str) -> jsonwebtoken::errors::Res
 }
 
 #[actix_web::test]
-async fn others_verify_access_tokens_by_the_published_keys_with_every_algorithm() {
+async fn access_tokens_verify_offline_with_every_algorithm() {
     use doorward::config::SigningAlgorithm::{EdDsa, Es256, Rs256};
     for (setting, name) in [(EdDsa, "EdDSA"), (Rs256, "RS256"), (Es256, "ES256")] {
         let world = World::with(|settings| settings.signing_algorithm = setting).await;
@@ -62,7 +62,7 @@ async fn others_verify_access_tokens_by_the_published_keys_with_every_algorithm(
 }
 
 #[actix_web::test]
-async fn a_new_key_is_published_before_it_signs_and_the_old_one_stays_until_its_last_token_is_over() {
+async fn new_key_is_published_early_and_the_old_one_until_it_retires() {
     let world = World::new().await;
     world.user("alice", "member");
     let before = world.login("alice").await;
@@ -82,7 +82,7 @@ async fn a_new_key_is_published_before_it_signs_and_the_old_one_stays_until_its_
 }
 
 #[actix_web::test]
-async fn what_a_revoked_key_signed_is_refused_at_the_next_request() {
+async fn tokens_of_a_revoked_key_are_refused_at_the_next_request() {
     let world = World::new().await;
     let tokens = world.signed_in("alice", "member").await;
     let kid = decode_header(&tokens.access).unwrap().kid.unwrap();
@@ -101,7 +101,7 @@ async fn what_a_revoked_key_signed_is_refused_at_the_next_request() {
 }
 
 #[actix_web::test]
-async fn keys_are_sealed_anew_when_the_secret_key_changes_and_nobody_is_signed_out() {
+async fn resealing_under_a_new_secret_key_keeps_tokens_valid() {
     use doorward::secret_key::SecretKeys;
     let world = World::new().await;
     let tokens = world.signed_in("alice", "member").await;
@@ -119,7 +119,7 @@ async fn keys_are_sealed_anew_when_the_secret_key_changes_and_nobody_is_signed_o
 
 /// The key signs when its time comes, and the published keys verify its tokens.
 #[actix_web::test]
-async fn a_key_that_was_published_to_sign_later_stays_published_when_the_one_before_it_is_revoked() {
+async fn published_next_key_survives_revoking_its_predecessor() {
     let world = World::new().await;
     let tokens = world.signed_in("alice", "member").await;
     let leaked = decode_header(&tokens.access).unwrap().kid.unwrap();
@@ -144,7 +144,7 @@ async fn a_key_that_was_published_to_sign_later_stays_published_when_the_one_bef
 }
 
 #[actix_web::test]
-async fn key_signs_until_the_next_one_when_the_one_between_is_revoked() {
+async fn key_signs_until_the_next_when_the_one_between_is_revoked() {
     let world = World::new().await;
     world.stop_time();
     rotate(&world, Algorithm::Es256);
@@ -176,7 +176,7 @@ async fn key_that_signs_at_once_is_known_to_every_node_at_once() {
 }
 
 #[actix_web::test]
-async fn a_key_is_revoked_once_and_for_as_long_as_anybody_could_sign_with_it() {
+async fn key_is_revoked_once_and_its_revocation_lasts_a_century() {
     let world = World::new().await;
     let kid = rows(&world)[0].kid.clone();
     assert!(revoke(&world, &kid));
@@ -188,7 +188,7 @@ async fn a_key_is_revoked_once_and_for_as_long_as_anybody_could_sign_with_it() {
 }
 
 #[actix_web::test]
-async fn a_key_is_made_where_none_may_sign_and_only_there() {
+async fn key_is_created_only_if_none_may_sign() {
     let world = World::new().await;
     let make = || {
         let keys = &world.state.core.secret_keys;
@@ -209,7 +209,7 @@ async fn a_key_is_made_where_none_may_sign_and_only_there() {
 }
 
 #[actix_web::test]
-async fn a_key_is_listed_by_what_it_is_there_for() {
+async fn key_state_follows_its_timestamps() {
     use doorward::tokens::key_state::KeyState::{self, Published, Retired, Revoked, Signs, Verifies};
     let world = World::new().await;
     rotate(&world, Algorithm::Es256);
@@ -240,7 +240,7 @@ async fn a_key_is_listed_by_what_it_is_there_for() {
 }
 
 #[actix_web::test]
-async fn where_only_retired_keys_are_left_another_signs_at_once_and_is_published() {
+async fn new_key_signs_at_once_when_only_retired_keys_are_left() {
     let world = World::new().await;
     world.user("alice", "member");
     let first = rows(&world)[0].kid.clone();
@@ -259,7 +259,7 @@ async fn where_only_retired_keys_are_left_another_signs_at_once_and_is_published
 }
 
 #[actix_web::test]
-async fn a_key_whose_successor_is_revoked_signs_on_and_stays_published() {
+async fn key_whose_successor_is_revoked_keeps_signing() {
     let world = World::new().await;
     world.user("alice", "member");
     let first = rows(&world)[0].kid.clone();
@@ -275,7 +275,7 @@ async fn a_key_whose_successor_is_revoked_signs_on_and_stays_published() {
 }
 
 #[actix_web::test]
-async fn whoever_got_hold_of_a_retired_key_signs_nothing_that_is_good() {
+async fn tokens_forged_with_a_retired_key_are_refused() {
     let world = World::new().await;
     let tokens = world.signed_in("alice", "member").await;
     let first = decode_header(&tokens.access).unwrap();

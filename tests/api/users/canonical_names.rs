@@ -40,7 +40,7 @@ fn run(world: &World) -> Report {
 }
 
 #[actix_web::test]
-async fn an_address_belongs_to_one_account_in_both_spellings() {
+async fn email_belongs_to_one_account_in_both_spellings() {
     for (typed, other) in [(UNICODE, ASCII), (ASCII, UNICODE), (ASCII, "A@MÜNCHEN.DE")] {
         let world = World::new().await;
         let admin = world.login("admin").await.access;
@@ -70,7 +70,7 @@ async fn an_address_belongs_to_one_account_in_both_spellings() {
 }
 
 #[actix_web::test]
-async fn an_earlier_version_cannot_take_the_other_spelling() {
+async fn earlier_version_cannot_insert_the_other_spelling() {
     for (typed, other) in [(UNICODE, ASCII), (ASCII, UNICODE)] {
         let world = World::new().await;
         let admin = world.login("admin").await.access;
@@ -86,7 +86,7 @@ async fn an_earlier_version_cannot_take_the_other_spelling() {
 }
 
 #[actix_web::test]
-async fn accounts_made_before_are_found_by_both_spellings() {
+async fn existing_accounts_are_found_by_both_spellings() {
     for (typed, other) in [(UNICODE, ASCII), (ASCII, UNICODE)] {
         let world = World::new().await;
         insert_as_before(&world, "alice", Some(typed), 1);
@@ -105,7 +105,7 @@ async fn accounts_made_before_are_found_by_both_spellings() {
 }
 
 #[actix_web::test]
-async fn of_two_accounts_the_older_keeps_the_address() {
+async fn older_of_two_accounts_keeps_the_email() {
     for (older, younger) in [(UNICODE, ASCII), (ASCII, UNICODE)] {
         let world = World::new().await;
         insert_as_before(&world, "old", Some(older), 9);
@@ -128,7 +128,7 @@ async fn of_two_accounts_the_older_keeps_the_address() {
 }
 
 #[actix_web::test]
-async fn an_address_that_was_a_username_gives_way_to_another_name() {
+async fn younger_account_loses_its_username_if_it_has_an_email() {
     let world = World::new().await;
     insert_as_before(&world, UNICODE, None, 9);
     insert_as_before(&world, ASCII, Some("young@example.org"), 1);
@@ -141,7 +141,7 @@ async fn an_address_that_was_a_username_gives_way_to_another_name() {
 }
 
 #[actix_web::test]
-async fn an_account_without_another_name_is_not_locked_out() {
+async fn account_without_another_name_keeps_its_spelling() {
     for (older, younger) in [(UNICODE, ASCII), (ASCII, UNICODE)] {
         let world = World::new().await;
         insert_as_before(&world, older, None, 9);
@@ -170,7 +170,7 @@ async fn an_account_without_another_name_is_not_locked_out() {
 }
 
 #[actix_web::test]
-async fn names_wait_for_the_index_that_finds_them() {
+async fn canonical_names_wait_for_their_index() {
     let world = World::new().await;
     insert_as_before(&world, "alice", Some(UNICODE), 1);
     let definition = world.text("SELECT pg_get_indexdef('users_with_spellings'::regclass) AS text");

@@ -83,7 +83,7 @@ async fn make_token(world: &World, access: &str) -> Answer {
 }
 
 #[actix_web::test]
-async fn a_right_password_whose_hash_is_made_anew_meanwhile_is_verified_again() {
+async fn password_rehashed_in_between_is_verified_again() {
     let world = World::new().await;
     let tokens = world.signed_in("alice", "member").await;
     world.advance(chrono::TimeDelta::minutes(16));
@@ -99,7 +99,7 @@ async fn a_right_password_whose_hash_is_made_anew_meanwhile_is_verified_again() 
 
 /// A verifier that does not ask the server relies on the scope alone.
 #[actix_web::test]
-async fn step_up_hands_on_only_what_its_statement_read() {
+async fn step_up_token_carries_the_scope_of_the_current_role() {
     let world = World::new().await;
     let tokens = world.signed_in("alice", "admin").await;
     let demote = "UPDATE users SET role = 'member', version = version + 1 WHERE username = 'alice'";
@@ -115,7 +115,7 @@ async fn step_up_hands_on_only_what_its_statement_read() {
 }
 
 #[actix_web::test]
-async fn step_up_grants_no_permission_that_was_lost_meanwhile() {
+async fn step_up_grants_no_permission_lost_in_between() {
     let world = World::new().await;
     let tokens = world.signed_in("alice", "member").await;
     let demoted = "UPDATE users SET role = 'viewer', version = version + 1 WHERE username = 'alice'";
@@ -127,7 +127,7 @@ async fn step_up_grants_no_permission_that_was_lost_meanwhile() {
 }
 
 #[actix_web::test]
-async fn a_password_that_another_one_replaces_meanwhile_is_wrong() {
+async fn password_replaced_in_between_is_wrong() {
     let world = World::new().await;
     let tokens = world.signed_in("alice", "member").await;
     let hash = PasswordHash::new(&PlainPassword::new(NEW), COST).expect("a hash");
@@ -139,7 +139,7 @@ async fn a_password_that_another_one_replaces_meanwhile_is_wrong() {
 }
 
 #[actix_web::test]
-async fn what_ends_a_callers_standing_while_he_waits_is_told_as_it_is() {
+async fn caller_who_is_ended_while_waiting_gets_the_exact_refusal() {
     type Request = for<'a> fn(&'a World, &'a str) -> futures_util::future::LocalBoxFuture<'a, Answer>;
     let requests: [Request; 3] = [
         |world, access| Box::pin(step_up(world, access)),
@@ -173,7 +173,7 @@ async fn what_ends_a_callers_standing_while_he_waits_is_told_as_it_is() {
 }
 
 #[actix_web::test]
-async fn no_token_that_is_made_meanwhile_outlives_a_change_of_password_that_revokes_all() {
+async fn token_creation_is_refused_after_a_password_change() {
     let world = World::new().await;
     let owner = world.signed_in("alice", "member").await;
     let thief = world.login("alice").await;
@@ -185,7 +185,7 @@ async fn no_token_that_is_made_meanwhile_outlives_a_change_of_password_that_revo
 }
 
 #[actix_web::test]
-async fn a_token_that_is_made_just_before_a_change_of_password_is_revoked_by_it() {
+async fn token_created_before_a_password_change_is_revoked_by_it() {
     let world = World::new().await;
     let owner = world.signed_in("alice", "member").await;
     let thief = world.login("alice").await;
@@ -197,7 +197,7 @@ async fn a_token_that_is_made_just_before_a_change_of_password_is_revoked_by_it(
 }
 
 #[actix_web::test]
-async fn what_is_made_while_its_account_is_deleted_is_refused_and_no_fault_of_ours() {
+async fn creation_during_account_deletion_is_refused() {
     let world = World::new().await;
     let admin = world.login("admin").await.access;
     let id = world.user("alice", "member");
@@ -214,7 +214,7 @@ async fn what_is_made_while_its_account_is_deleted_is_refused_and_no_fault_of_ou
 }
 
 #[actix_web::test]
-async fn of_twenty_sign_ins_at_once_as_many_sessions_live_as_a_user_may_have() {
+async fn session_limit_holds_for_twenty_simultaneous_sign_ins() {
     let world = World::with(|settings| {
         settings.max_sessions = 3;
         settings.database_connections = 28;
@@ -241,7 +241,7 @@ async fn of_twenty_sign_ins_at_once_as_many_sessions_live_as_a_user_may_have() {
 }
 
 #[actix_web::test]
-async fn of_twenty_links_that_are_made_at_once_one_sets_the_password() {
+async fn only_one_of_twenty_simultaneous_links_sets_the_password() {
     let world = World::with(|settings| settings.database_connections = 28).await;
     let admin = world.login("admin").await.access;
     let path = format!("/api/v1/users/{}/password", world.user("alice", "member"));
@@ -268,7 +268,7 @@ async fn of_twenty_links_that_are_made_at_once_one_sets_the_password() {
 }
 
 #[actix_web::test]
-async fn who_is_promoted_meanwhile_is_out_of_reach_of_who_may_less() {
+async fn user_promoted_in_between_is_protected_from_a_helpdesk() {
     let world = World::new().await;
     world.sql(
         "INSERT INTO roles VALUES ('helpdesk', ARRAY['account:read', 'account:write', 'users:read', 'users:write'])",

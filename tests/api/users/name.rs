@@ -16,7 +16,7 @@ async fn rename(world: &World, tokens: &Tokens, username: &str) -> Answer {
 }
 
 #[actix_web::test]
-async fn new_usernames_have_no_colon() {
+async fn new_usernames_cannot_contain_a_colon() {
     let world = World::with(|settings| settings.registration = Registration::Open).await;
     let admin = world.login("admin").await;
     let kept = world.user("a:b", "member");
@@ -42,7 +42,7 @@ async fn new_usernames_have_no_colon() {
 }
 
 #[actix_web::test]
-async fn basic_finds_the_token_behind_a_username_with_colons() {
+async fn basic_credential_works_for_a_username_with_colons() {
     let world = World::new().await;
     let owner = world.signed_in("a:b", "member").await;
     let (token, _) = world.personal_token(&owner.access, "account:read").await;
@@ -54,7 +54,7 @@ async fn basic_finds_the_token_behind_a_username_with_colons() {
 }
 
 #[actix_web::test]
-async fn nobody_takes_an_address_for_their_own_username() {
+async fn users_cannot_choose_a_username_with_an_at_sign() {
     let world = World::with(|settings| settings.registration = Registration::Open).await;
     let admin = world.login("admin").await;
     let alice = world.signed_in("alice", "member").await;
@@ -99,7 +99,7 @@ async fn link(world: &World, admin: &Tokens, id: uuid::Uuid) -> String {
 }
 
 #[actix_web::test]
-async fn links_end_when_the_address_changes() {
+async fn password_link_ends_when_the_email_address_changes() {
     let world = World::new().await;
     let admin = world.login("admin").await;
     let id = world.user("alice", "member");
@@ -121,7 +121,7 @@ async fn links_end_when_the_address_changes() {
 }
 
 #[actix_web::test]
-async fn link_is_found_with_punctuation_behind_it() {
+async fn password_link_works_with_punctuation_behind_it() {
     let world = World::new().await;
     let admin = world.login("admin").await;
     let id = world.user("alice", "member");

@@ -11,7 +11,7 @@ async fn login(world: &World, body: Value) -> Answer {
 }
 
 #[actix_web::test]
-async fn a_sign_in_gives_both_tokens_as_the_contract_says() {
+async fn sign_in_returns_both_tokens_as_documented() {
     let world = World::new().await;
     world.user("alice", "member");
     let answer =
@@ -33,7 +33,7 @@ async fn a_sign_in_gives_both_tokens_as_the_contract_says() {
 }
 
 #[actix_web::test]
-async fn an_address_signs_in_too() {
+async fn email_address_signs_in() {
     let world = World::new().await;
     let admin = world.login("admin").await;
     let made = world
@@ -48,7 +48,7 @@ async fn an_address_signs_in_too() {
 }
 
 #[actix_web::test]
-async fn an_unknown_user_a_wrong_password_and_none_at_all_are_answered_alike() {
+async fn unknown_user_wrong_and_missing_password_are_refused_alike() {
     let world = World::new().await;
     world.user("alice", "member");
     let admin = world.login("admin").await;
@@ -70,7 +70,7 @@ async fn an_unknown_user_a_wrong_password_and_none_at_all_are_answered_alike() {
 }
 
 #[actix_web::test]
-async fn a_disabled_account_is_told_so_only_with_the_right_password() {
+async fn disabled_account_is_reported_only_for_the_right_password() {
     let world = World::new().await;
     let id = world.user("alice", "member");
     world.sql_and_clear_cache(&format!("UPDATE users SET status = 'disabled' WHERE id = '{id}'"));
@@ -85,7 +85,7 @@ async fn a_disabled_account_is_told_so_only_with_the_right_password() {
 }
 
 #[actix_web::test]
-async fn everything_wrong_with_a_sign_in_is_told_at_once() {
+async fn sign_in_reports_all_errors_at_once() {
     let world = World::new().await;
     let answer = login(&world, json!({"username": 7, "device": "", "extra": true})).await;
     answer.refused("validation_failed");
@@ -95,7 +95,7 @@ async fn everything_wrong_with_a_sign_in_is_told_at_once() {
 }
 
 #[actix_web::test]
-async fn a_narrow_scope_holds_for_the_whole_session() {
+async fn narrow_scope_applies_to_the_whole_session() {
     let world = World::new().await;
     world.user("alice", "member");
     let body = json!({"username": "alice", "password": PASSWORD, "scope": "notes:read"});
@@ -113,7 +113,7 @@ async fn a_narrow_scope_holds_for_the_whole_session() {
 }
 
 #[actix_web::test]
-async fn a_scope_beyond_the_role_is_refused_and_a_misspelt_one_is_a_mistake() {
+async fn scope_beyond_the_role_is_denied_and_a_misspelt_one_invalid() {
     let world = World::new().await;
     world.user("alice", "viewer");
     let ask = |scope: &str| json!({"username": "alice", "password": PASSWORD, "scope": scope});
@@ -129,7 +129,7 @@ async fn a_scope_beyond_the_role_is_refused_and_a_misspelt_one_is_a_mistake() {
 }
 
 #[actix_web::test]
-async fn a_hash_of_another_cost_is_made_anew_at_the_next_sign_in() {
+async fn password_of_another_cost_is_rehashed_at_sign_in() {
     let world = World::with(|settings| settings.bcrypt_cost = 5).await;
     world.user("alice", "member");
     world.login("alice").await;
@@ -138,7 +138,7 @@ async fn a_hash_of_another_cost_is_made_anew_at_the_next_sign_in() {
 }
 
 #[actix_web::test]
-async fn the_session_used_longest_ago_ends_when_there_are_too_many() {
+async fn least_recently_used_session_ends_beyond_the_limit() {
     let world = World::with(|settings| settings.max_sessions = 3).await;
     world.user("alice", "member");
     let mut sessions = Vec::new();
@@ -159,7 +159,7 @@ async fn the_session_used_longest_ago_ends_when_there_are_too_many() {
 }
 
 #[actix_web::test]
-async fn signing_out_ends_the_session_at_once_and_both_tokens_with_it() {
+async fn sign_out_ends_the_session_and_both_tokens_at_once() {
     let world = World::new().await;
     let tokens = world.signed_in("alice", "member").await;
     let answer = world.post("/api/v1/auth/logout", &tokens.access, json!({})).await;
@@ -171,7 +171,7 @@ async fn signing_out_ends_the_session_at_once_and_both_tokens_with_it() {
 }
 
 #[actix_web::test]
-async fn any_genuine_refresh_token_signs_out_and_the_header_is_not_looked_at() {
+async fn any_genuine_refresh_token_signs_out_despite_a_bad_header() {
     let world = World::new().await;
     let first = world.signed_in("alice", "member").await;
     let second = world.refresh(&first.refresh).await;
@@ -190,7 +190,7 @@ async fn any_genuine_refresh_token_signs_out_and_the_header_is_not_looked_at() {
 }
 
 #[actix_web::test]
-async fn an_expired_session_can_still_be_signed_out() {
+async fn expired_session_can_still_be_signed_out() {
     let world = World::new().await;
     let tokens = world.signed_in("alice", "member").await;
     world.advance(TimeDelta::days(31));
@@ -202,7 +202,7 @@ async fn an_expired_session_can_still_be_signed_out() {
 }
 
 #[actix_web::test]
-async fn what_grants_power_asks_for_the_password_again_after_a_while() {
+async fn sensitive_action_requires_a_step_up_after_fifteen_minutes() {
     let world = World::new().await;
     let tokens = world.signed_in("alice", "member").await;
     world.advance(TimeDelta::minutes(16));
@@ -235,7 +235,7 @@ async fn make_token(world: &World, access: &str) -> Answer {
 }
 
 #[actix_web::test]
-async fn old_sign_in_stays_old_when_the_nodes_clock_is_set_back() {
+async fn old_sign_in_stays_old_when_the_node_clock_is_set_back() {
     let world = World::new().await;
     let tokens = world.signed_in("alice", "member").await;
     world.advance(TimeDelta::seconds(902));
@@ -251,7 +251,7 @@ async fn old_sign_in_stays_old_when_the_nodes_clock_is_set_back() {
 }
 
 #[actix_web::test]
-async fn new_sign_in_is_fresh_when_the_nodes_clock_is_ahead() {
+async fn new_sign_in_is_fresh_when_the_node_clock_is_ahead() {
     let world = World::new().await;
     world.state.core.clock.advance(TimeDelta::minutes(20));
     world
@@ -264,7 +264,7 @@ async fn new_sign_in_is_fresh_when_the_nodes_clock_is_ahead() {
 }
 
 #[actix_web::test]
-async fn sign_in_dated_ahead_is_not_fresh_past_the_leeway() {
+async fn sign_in_dated_ahead_is_not_fresh_beyond_the_leeway() {
     let world = World::new().await;
     world.stop_time();
     world.advance(TimeDelta::zero());
@@ -284,7 +284,7 @@ async fn sign_in_dated_ahead_is_not_fresh_past_the_leeway() {
 }
 
 #[actix_web::test]
-async fn freshness_asks_the_database_before_the_feed_reads_its_clock() {
+async fn freshness_uses_the_database_clock_before_the_feed_reads_it() {
     let world = World::without_feed().await;
     let tokens = world.signed_in("alice", "member").await;
     assert_eq!(world.state.core.database_clock.now(), None);
@@ -296,7 +296,7 @@ async fn freshness_asks_the_database_before_the_feed_reads_its_clock() {
 }
 
 #[actix_web::test]
-async fn a_step_up_proves_nothing_of_an_answer_that_was_lost() {
+async fn step_up_does_not_confirm_a_lost_refresh_response() {
     let world = World::new().await;
     let tokens = world.signed_in("alice", "member").await;
     // The answers to this refresh and to the step-up are lost, and the client continues with its old tokens.
@@ -312,7 +312,7 @@ async fn a_step_up_proves_nothing_of_an_answer_that_was_lost() {
 }
 
 #[actix_web::test]
-async fn a_right_password_whose_scope_is_refused_stands_in_the_audit_log() {
+async fn right_password_with_a_refused_scope_is_audited_as_a_failure() {
     let world = World::new().await;
     let id = world.user("alice", "viewer");
     for (scope, code) in [("notes:write", "permission_denied"), ("note:read", "validation_failed")] {

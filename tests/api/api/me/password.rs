@@ -5,7 +5,7 @@ use reqwest::Method;
 use serde_json::json;
 
 #[actix_web::test]
-async fn another_password_ends_the_other_sessions_and_on_demand_the_tokens() {
+async fn password_change_ends_other_sessions_and_optionally_tokens() {
     let world = World::new().await;
     let here = world.signed_in("alice", "member").await;
     let there = world.login("alice").await;
@@ -33,7 +33,7 @@ async fn another_password_ends_the_other_sessions_and_on_demand_the_tokens() {
 }
 
 #[actix_web::test]
-async fn another_password_leaves_the_tokens_unless_told() {
+async fn password_change_keeps_tokens_by_default() {
     let world = World::new().await;
     let here = world.signed_in("alice", "member").await;
     let (token, _) = world.personal_token(&here.access, "notes:read").await;
@@ -43,7 +43,7 @@ async fn another_password_leaves_the_tokens_unless_told() {
 }
 
 #[actix_web::test]
-async fn twenty_changes_of_one_password_at_once_are_one() {
+async fn simultaneous_password_changes_apply_once() {
     let world = World::new().await;
     let tokens = world.signed_in("alice", "member").await;
     let changes = (0..20).map(|n| {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::pointers;
 
 #[actix_web::test]
-async fn me_says_who_i_am_and_by_which_credential() {
+async fn me_returns_the_user_and_the_credential() {
     let world = World::new().await;
     let tokens = world.signed_in("alice", "viewer").await;
     let me = world.get("/api/v1/me", &tokens.access).await.body;
@@ -20,7 +20,7 @@ async fn me_says_who_i_am_and_by_which_credential() {
 }
 
 #[actix_web::test]
-async fn a_name_and_an_address_are_changed_with_the_password_alone() {
+async fn profile_change_requires_the_password() {
     let world = World::new().await;
     let tokens = world.signed_in("alice", "member").await;
     let wrong = world
@@ -47,7 +47,7 @@ async fn a_name_and_an_address_are_changed_with_the_password_alone() {
 }
 
 #[actix_web::test]
-async fn own_account_has_a_tag_and_changes_are_conditional() {
+async fn own_account_has_an_etag_and_changes_are_conditional() {
     let world = World::new().await;
     let tokens = world.signed_in("alice", "member").await;
     let shown = world.get("/api/v1/me", &tokens.access).await;
@@ -86,7 +86,7 @@ async fn own_account_has_a_tag_and_changes_are_conditional() {
 }
 
 #[actix_web::test]
-async fn if_match_fails_where_nothing_has_a_tag() {
+async fn if_match_fails_for_resources_without_an_etag() {
     let world = World::new().await;
     let tokens = world.signed_in("alice", "member").await;
     let other = world.login("alice").await;
@@ -124,7 +124,7 @@ async fn if_match_fails_where_nothing_has_a_tag() {
 }
 
 #[actix_web::test]
-async fn mistakes_of_every_phase_are_reported_at_once() {
+async fn errors_of_every_phase_are_reported_at_once() {
     let world = World::new().await;
     let tokens = world.signed_in("alice", "member").await;
     let admin = world.login("admin").await;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{pointers, uses_of_tokens};
 
 #[actix_web::test]
-async fn my_sessions_are_listed_and_ended_one_by_one_and_all_others() {
+async fn own_sessions_are_listed_and_ended_singly_or_all_others() {
     let world = World::new().await;
     world.user("alice", "member");
     world.user("bob", "member");
@@ -36,7 +36,7 @@ async fn my_sessions_are_listed_and_ended_one_by_one_and_all_others() {
 }
 
 #[actix_web::test]
-async fn the_last_use_of_a_session_is_written_in_batches() {
+async fn last_use_of_a_session_is_written_in_batches() {
     let world = World::new().await;
     let tokens = world.signed_in("alice", "member").await;
     world.advance(TimeDelta::minutes(3));
@@ -49,7 +49,7 @@ async fn the_last_use_of_a_session_is_written_in_batches() {
 }
 
 #[actix_web::test]
-async fn a_row_that_others_hold_is_written_the_next_time() {
+async fn locked_refresh_token_row_is_written_at_the_next_flush() {
     use diesel::connection::SimpleConnection;
     let world = World::new().await;
     let tokens = world.signed_in("alice", "member").await;
@@ -65,7 +65,7 @@ async fn a_row_that_others_hold_is_written_the_next_time() {
 }
 
 #[actix_web::test]
-async fn uses_of_sessions_and_tokens_that_cannot_be_written_are_written_the_next_time() {
+async fn unwritable_uses_are_written_at_the_next_flush() {
     let world = World::new().await;
     let tokens = world.signed_in("alice", "member").await;
     let (token, _) = world.personal_token(&tokens.access, "notes:read").await;
@@ -90,7 +90,7 @@ async fn uses_of_sessions_and_tokens_that_cannot_be_written_are_written_the_next
 }
 
 #[actix_web::test]
-async fn list_of_sessions_has_pages_and_refuses_other_parameters() {
+async fn session_list_is_paginated_and_refuses_other_parameters() {
     let world = World::new().await;
     let tokens = world.signed_in("alice", "member").await;
     for _ in 0..4 {

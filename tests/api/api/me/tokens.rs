@@ -8,7 +8,7 @@ use serde_json::json;
 use super::uses_of_tokens;
 
 #[actix_web::test]
-async fn a_token_is_shown_once_and_carries_no_more_than_its_maker() {
+async fn token_is_shown_once_and_limited_to_the_scope_of_its_maker() {
     let world = World::new().await;
     let tokens = world.signed_in("alice", "member").await;
     let path = "/api/v1/me/tokens";
@@ -47,7 +47,7 @@ async fn a_token_is_shown_once_and_carries_no_more_than_its_maker() {
 }
 
 #[actix_web::test]
-async fn a_token_is_good_for_ninety_days_unless_told_and_for_ten_years_at_most() {
+async fn token_lifetime_defaults_to_ninety_days_up_to_ten_years() {
     let world = World::new().await;
     let tokens = world.signed_in("alice", "member").await;
     let made = async |expires_in: Option<i64>| {
@@ -69,7 +69,7 @@ async fn a_token_is_good_for_ninety_days_unless_told_and_for_ten_years_at_most()
 }
 
 #[actix_web::test]
-async fn setting_bounds_how_long_a_personal_token_is_good() {
+async fn setting_limits_the_lifetime_of_personal_tokens() {
     let world = World::new().await;
     let alice = world.signed_in("alice", "member").await.access;
     let good_for = |expires_in: i64| json!({ "name": "ci", "scope": "notes:read", "expires_in": expires_in });
@@ -126,7 +126,7 @@ async fn setting_bounds_how_long_a_personal_token_is_good() {
 }
 
 #[actix_web::test]
-async fn a_personal_tokens_row_that_others_hold_is_written_the_next_time() {
+async fn locked_personal_token_row_is_written_at_the_next_flush() {
     use diesel::connection::SimpleConnection;
     let world = World::new().await;
     let tokens = world.signed_in("alice", "member").await;

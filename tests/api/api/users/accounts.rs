@@ -7,7 +7,7 @@ use reqwest::Method;
 use serde_json::json;
 
 #[actix_web::test]
-async fn a_user_is_made_found_changed_and_deleted() {
+async fn user_is_created_found_changed_and_deleted() {
     let world = World::new().await;
     let admin = world.login("admin").await.access;
     let body =
@@ -58,7 +58,7 @@ async fn built_in_roles_and_permissions_are_in_the_database() {
 }
 
 #[actix_web::test]
-async fn names_that_look_alike_are_taken_whoever_asks_first() {
+async fn similar_usernames_and_emails_conflict_even_at_once() {
     let world = World::new().await;
     let admin = world.login("admin").await.access;
     let ask = |body| world.post("/api/v1/users", &admin, body);
@@ -78,7 +78,7 @@ async fn names_that_look_alike_are_taken_whoever_asks_first() {
 }
 
 #[actix_web::test]
-async fn the_last_active_admin_stays_even_when_two_demote_each_other_at_once() {
+async fn last_active_admin_is_kept_even_on_mutual_demotion() {
     let world = World::new().await;
     let admin = world.login("admin").await.access;
     let own = world.get("/api/v1/me", &admin).await.text("id");
@@ -103,7 +103,7 @@ async fn the_last_active_admin_stays_even_when_two_demote_each_other_at_once() {
 }
 
 #[actix_web::test]
-async fn a_disabled_user_is_refused_at_the_next_request_with_every_credential() {
+async fn disabled_user_is_refused_with_every_credential() {
     let world = World::new().await;
     let id = world.user("alice", "member");
     let tokens = world.login("alice").await;
@@ -123,7 +123,7 @@ async fn a_disabled_user_is_refused_at_the_next_request_with_every_credential() 
 }
 
 #[actix_web::test]
-async fn account_is_changed_only_as_it_was_seen() {
+async fn account_changes_are_conditional_on_the_etag() {
     let world = World::new().await;
     let id = world.user("alice", "member");
     let admin = world.login("admin").await.access;
@@ -163,7 +163,7 @@ async fn account_is_changed_only_as_it_was_seen() {
 }
 
 #[actix_web::test]
-async fn of_changes_of_one_seen_state_only_one_is_made() {
+async fn simultaneous_changes_with_one_etag_apply_once() {
     let world = World::new().await;
     let id = world.user("alice", "member");
     let admin = world.login("admin").await.access;
@@ -179,7 +179,7 @@ async fn of_changes_of_one_seen_state_only_one_is_made() {
 }
 
 #[actix_web::test]
-async fn what_stands_there_already_is_neither_written_nor_noted_nor_announced() {
+async fn unchanged_fields_are_not_written_or_audited() {
     let world = World::new().await;
     let admin = world.login("admin").await.access;
     let body = json!({"username": "alice", "email": "alice@example.org", "password": PASSWORD});
@@ -216,7 +216,7 @@ async fn what_stands_there_already_is_neither_written_nor_noted_nor_announced() 
 }
 
 #[actix_web::test]
-async fn what_no_name_can_have_is_found_in_none() {
+async fn overlong_search_finds_no_user() {
     let world = World::new().await;
     let admin = world.login("admin").await.access;
     let mut browser = doorward_test::Browser::signed_in(&world, "admin").await;

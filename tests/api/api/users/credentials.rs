@@ -6,7 +6,7 @@ use reqwest::Method;
 use serde_json::json;
 
 #[actix_web::test]
-async fn reset_revokes_personal_tokens_unless_told_otherwise() {
+async fn reset_revokes_personal_tokens_unless_kept_explicitly() {
     let world = World::new().await;
     let id = world.user("alice", "member");
     let admin = world.login("admin").await.access;
@@ -55,7 +55,7 @@ async fn reset_revokes_personal_tokens_unless_told_otherwise() {
 }
 
 #[actix_web::test]
-async fn every_token_of_a_user_is_revoked_at_once() {
+async fn all_tokens_of_a_user_are_revoked_at_once() {
     let world = World::new().await;
     let id = world.user("alice", "member");
     let alice = world.login("alice").await.access;
@@ -83,7 +83,7 @@ async fn every_token_of_a_user_is_revoked_at_once() {
 }
 
 #[actix_web::test]
-async fn an_admin_sees_and_ends_sessions_and_tokens_of_others() {
+async fn admin_lists_and_ends_sessions_and_tokens_of_others() {
     let world = World::new().await;
     let id = world.user("alice", "member");
     let (one, two) = (world.login("alice").await, world.login("alice").await);
@@ -110,7 +110,7 @@ async fn an_admin_sees_and_ends_sessions_and_tokens_of_others() {
 }
 
 #[actix_web::test]
-async fn a_link_sets_a_password_once_and_ends_every_session() {
+async fn password_link_works_once_and_ends_every_session() {
     let world = World::new().await;
     let id = world.user("alice", "member");
     let tokens = world.login("alice").await;
@@ -142,7 +142,7 @@ async fn a_link_sets_a_password_once_and_ends_every_session() {
 }
 
 #[actix_web::test]
-async fn a_password_that_an_admin_sets_ends_every_session() {
+async fn password_set_by_an_admin_ends_every_session() {
     let world = World::new().await;
     let id = world.user("alice", "member");
     let tokens = world.login("alice").await;
@@ -156,7 +156,7 @@ async fn a_password_that_an_admin_sets_ends_every_session() {
 }
 
 #[actix_web::test]
-async fn a_link_takes_the_old_password_away_at_once() {
+async fn password_link_invalidates_the_old_password_at_once() {
     let world = World::new().await;
     let id = world.user("alice", "member");
     let admin = world.login("admin").await.access;

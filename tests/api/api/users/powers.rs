@@ -6,7 +6,7 @@ use reqwest::Method;
 use serde_json::json;
 
 #[actix_web::test]
-async fn nobody_grants_what_he_lacks_or_touches_who_may_more() {
+async fn helpdesk_cannot_grant_or_control_more_than_it_has() {
     let world = World::new().await;
     world.sql(
         "INSERT INTO roles VALUES ('helpdesk', ARRAY['account:read', 'account:write', 'users:read', 'users:write'])",
@@ -42,7 +42,7 @@ async fn nobody_grants_what_he_lacks_or_touches_who_may_more() {
 }
 
 #[actix_web::test]
-async fn a_narrow_credential_grants_no_more_than_it_carries_whatever_its_user_may() {
+async fn narrow_credential_grants_only_permissions_it_carries() {
     let world = World::new().await;
     let admin = world.login("admin").await;
     let own = world.text("SELECT id::text AS text FROM users WHERE username = 'admin'");

@@ -69,7 +69,7 @@ fn paths() -> Vec<(Method, String)> {
 }
 
 #[actix_web::test]
-async fn every_answer_of_every_route_carries_them_and_names_no_server() {
+async fn every_response_has_security_headers_and_names_no_server() {
     for url in [HTTPS, doorward_test::PUBLIC_URL] {
         let world = World::with(|settings| {
             *settings = settings_at(url);
@@ -120,7 +120,7 @@ async fn every_answer_of_every_route_carries_them_and_names_no_server() {
 }
 
 #[actix_web::test]
-async fn what_answers_before_postgresql_is_there_carries_them_too() {
+async fn responses_before_postgresql_is_ready_have_security_headers() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());
     let rendering = RenderContext { base: HTTPS.to_owned(), clock: Clock::default() };
@@ -151,7 +151,7 @@ fn cookies(answer: &Answer) -> Vec<String> {
 }
 
 #[actix_web::test]
-async fn cookies_over_https_are_this_hosts_alone_and_no_scripts() {
+async fn https_cookies_are_bound_to_the_host_and_hidden_from_scripts() {
     let world = World::with(|settings| *settings = settings_at(HTTPS)).await;
     let mut browser = Browser::new(&world);
     let shown = browser.get("/login").await;
@@ -181,7 +181,7 @@ async fn cookies_over_https_are_this_hosts_alone_and_no_scripts() {
 }
 
 #[actix_web::test]
-async fn scripts_of_the_origins_that_the_settings_name_are_answered_and_no_others() {
+async fn cors_allows_configured_origins_and_never_credentials() {
     let world = World::with(|settings| {
         settings.cors_origins = vec![
             WebOrigin::read("https://app.example").unwrap(),
@@ -254,7 +254,7 @@ async fn scripts_of_the_origins_that_the_settings_name_are_answered_and_no_other
 }
 
 #[actix_web::test]
-async fn an_answer_without_a_body_to_a_guarded_request_is_for_its_sender_alone_too() {
+async fn bodyless_response_to_a_guarded_request_is_private() {
     let world = World::new().await;
     let id = world.user("alice", "member");
     let admin = world.login("admin").await.access;

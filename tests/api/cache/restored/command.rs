@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{AccountCredentials, Backup, kids, link_for, run, told};
 
 #[actix_web::test]
-async fn what_a_restore_brought_back_to_life_is_dead_on_every_node_once_restored_was_run() {
+async fn restored_ends_everything_that_a_backup_brought_back() {
     let mut world = World::new().await;
     // This node does not remember what ended, so it cannot re-apply it.
     world.stop_following();
@@ -75,7 +75,7 @@ async fn what_a_restore_brought_back_to_life_is_dead_on_every_node_once_restored
 }
 
 #[actix_web::test]
-async fn what_was_begun_since_and_what_is_to_be_kept_is_left_alone() {
+async fn restored_keeps_newer_sessions_and_those_named_by_options() {
     let world = World::new().await;
     world.user("alice", "member");
     let bob = world.user("bob", "member");
@@ -107,7 +107,7 @@ async fn what_was_begun_since_and_what_is_to_be_kept_is_left_alone() {
 }
 
 #[actix_web::test]
-async fn without_a_yes_or_with_a_time_to_come_nothing_ends() {
+async fn restored_requires_confirmation_and_a_past_time() {
     let world = World::new().await;
     let alice = world.signed_in("alice", "member").await;
     for arguments in [&["restored"][..], &["restored", "--since", "2999-01-01T00:00:00Z", "--yes"]] {
@@ -127,7 +127,7 @@ async fn without_a_yes_or_with_a_time_to_come_nothing_ends() {
 
 /// Otherwise each node would read thousands of rows at once.
 #[actix_web::test]
-async fn thousands_of_sessions_end_by_one_row_of_the_feed() {
+async fn restored_ends_thousands_of_sessions_with_few_feed_rows() {
     let world = World::new().await;
     let alice = world.signed_in("alice", "member").await;
     world.sql(

@@ -16,7 +16,7 @@ use super::{AccountCredentials, Backup, kids, link_for, run, told};
 
 /// This is the state after a standby without the last changes was promoted.
 #[actix_web::test]
-async fn what_a_running_node_remembers_to_be_ended_it_ends_again_when_the_database_goes_back() {
+async fn running_nodes_reapply_known_revocations_after_a_restore() {
     let world = World::new().await;
     let (carol, dave) = (world.user("carol", "admin"), world.user("dave", "member"));
     let (erin, frank) = (world.user("erin", "admin"), world.signed_in("frank", "admin").await);
@@ -118,7 +118,7 @@ fn read_of(world: &World, ended: &[(Revocation, &str)]) -> RecentlyRevoked {
 }
 
 #[actix_web::test]
-async fn each_kind_of_end_that_is_lost_alone_is_noticed_repeated_and_counted() {
+async fn each_kind_of_lost_revocation_is_reapplied_and_counted() {
     let world = World::new().await;
     let carol = world.user("carol", "member");
     let alice = world.signed_in("alice", "member").await;
@@ -205,7 +205,7 @@ async fn each_kind_of_end_that_is_lost_alone_is_noticed_repeated_and_counted() {
 }
 
 #[actix_web::test]
-async fn lost_is_what_the_database_has_no_row_of_and_nothing_else() {
+async fn lost_revocations_are_exactly_those_without_a_row() {
     let world = World::new().await;
     let ids: [uuid::Uuid; 5] = std::array::from_fn(|_| doorward::random::id());
     let ended = ids.map(|id| (Revocation::Session(id), "logout"));

@@ -85,7 +85,7 @@ fn bytes_that_are_no_good_request() -> Vec<(&'static str, Vec<u8>, u16)> {
 }
 
 #[actix_web::test]
-async fn bytes_that_are_no_good_request_are_answered_shortly_and_the_connection_is_closed() {
+async fn invalid_http_gets_one_short_response_and_a_closed_connection() {
     let world = World::new().await;
     world.user("alice", "member");
     let host = world.base.strip_prefix("http://").unwrap();
@@ -105,7 +105,7 @@ async fn bytes_that_are_no_good_request_are_answered_shortly_and_the_connection_
 }
 
 #[actix_web::test]
-async fn odd_requests_that_are_good_are_answered_as_they_should_be() {
+async fn unusual_valid_requests_are_answered_correctly() {
     let world = World::new().await;
     let tokens = world.signed_in("alice", "member").await;
     let host = world.base.strip_prefix("http://").unwrap();
@@ -228,7 +228,7 @@ async fn odd_requests_that_are_good_are_answered_as_they_should_be() {
 }
 
 #[actix_web::test]
-async fn whoever_dawdles_is_cut_off_and_others_are_served_meanwhile() {
+async fn slow_clients_are_cut_off_while_others_are_served() {
     let world = World::new().await;
     world.user("alice", "member");
     let host = world.base.strip_prefix("http://").unwrap();

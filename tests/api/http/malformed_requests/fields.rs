@@ -5,7 +5,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 #[actix_web::test]
-async fn a_parameter_or_a_field_sent_twice_is_refused_too() {
+async fn duplicate_parameter_or_form_field_is_refused() {
     let world = World::new().await;
     let tokens = world.signed_in("alice", "member").await;
     for query in ["limit=1&limit=2", "shared=true&shared=false", "q=a&q=b", "q=a&%71=b", "cursor=&cursor="] {
@@ -38,7 +38,7 @@ async fn a_parameter_or_a_field_sent_twice_is_refused_too() {
 }
 
 #[actix_web::test]
-async fn names_and_titles_that_deceive_are_refused_and_what_languages_need_is_kept() {
+async fn deceptive_characters_are_refused_and_other_scripts_are_kept() {
     let world = World::new().await;
     let tokens = world.signed_in("alice", "member").await;
     let admin = world.login("admin").await;
@@ -103,7 +103,7 @@ async fn names_and_titles_that_deceive_are_refused_and_what_languages_need_is_ke
 }
 
 #[actix_web::test]
-async fn lengths_are_held_to_the_character() {
+async fn length_limits_are_exact_to_the_character() {
     let world = World::new().await;
     let tokens = world.signed_in("alice", "member").await;
     let admin = world.login("admin").await;

@@ -7,7 +7,7 @@ use reqwest::Method;
 use super::{BODY_MAX, FORM, JSON, broken_bodies, everything_open, held, unharmed};
 
 #[actix_web::test]
-async fn forms_of_every_page_are_refused_as_pages_whatever_they_hold() {
+async fn hostile_forms_are_refused_as_pages() {
     let world = everything_open().await;
     world.user("alice", "member");
     let id = "0192d7a0-0000-7000-8000-000000000000";
@@ -65,7 +65,7 @@ async fn forms_of_every_page_are_refused_as_pages_whatever_they_hold() {
 }
 
 #[actix_web::test]
-async fn simplejwts_routes_refuse_hostile_bodies_in_its_words() {
+async fn simplejwt_routes_refuse_hostile_bodies_in_their_own_words() {
     let world = everything_open().await;
     world.user("alice", "member");
     for path in ["/api/token/", "/api/token/refresh/", "/api/token/verify/", "/api/token/blacklist/"] {

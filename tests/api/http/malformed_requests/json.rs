@@ -17,7 +17,7 @@ fn json_routes() -> Vec<(Method, String)> {
 }
 
 #[actix_web::test]
-async fn every_endpoint_that_reads_json_refuses_what_is_none_with_its_code() {
+async fn json_endpoints_refuse_broken_bodies_and_media_types() {
     let world = everything_open().await;
     world.user("alice", "member");
     let admin = world.login("admin").await;
@@ -60,7 +60,7 @@ async fn every_endpoint_that_reads_json_refuses_what_is_none_with_its_code() {
 }
 
 #[actix_web::test]
-async fn a_member_sent_twice_is_refused_and_neither_counts() {
+async fn duplicate_json_member_is_refused_and_neither_is_used() {
     let world = World::new().await;
     let tokens = world.signed_in("alice", "member").await;
     let admin = world.login("admin").await;

@@ -26,7 +26,7 @@ const IDS: [&str; 14] = [
 ];
 
 #[actix_web::test]
-async fn every_path_takes_hostile_parameters_for_what_is_not_there() {
+async fn hostile_path_parameters_are_refused_as_client_errors() {
     let world = everything_open().await;
     world.user("alice", "member");
     let admin = world.login("admin").await;
@@ -55,7 +55,7 @@ async fn every_path_takes_hostile_parameters_for_what_is_not_there() {
 }
 
 #[actix_web::test]
-async fn every_route_takes_hostile_queries_headers_and_cookies_without_a_fault() {
+async fn hostile_queries_headers_and_cookies_cause_no_server_error() {
     let world = everything_open().await;
     world.user("alice", "member");
     let admin = world.login("admin").await;

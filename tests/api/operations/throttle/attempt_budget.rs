@@ -27,7 +27,7 @@ async fn guess_in_turns(world: &World, address: &str, names: [&str; 2]) -> Vec<A
 }
 
 #[actix_web::test]
-async fn username_and_address_share_one_budget() {
+async fn username_and_email_share_one_budget() {
     let world = limited().await;
     make_alice(&world);
     assert_eq!(login(&world, HOME, EMAIL, PASSWORD).await.status, 200);
@@ -44,7 +44,7 @@ async fn username_and_address_share_one_budget() {
 }
 
 #[actix_web::test]
-async fn of_forty_at_once_by_either_name_five_are_hashed() {
+async fn forty_guesses_by_either_name_cause_five_hashes() {
     let one = limited().await;
     let other = one.another_node_with(behind_a_proxy).await;
     make_alice(&one);
@@ -82,7 +82,7 @@ async fn unknown_names_are_charged_like_accounts() {
 }
 
 #[actix_web::test]
-async fn a_new_name_brings_no_new_budget() {
+async fn renamed_account_keeps_its_used_budget() {
     let world = limited().await;
     make_alice(&world);
     for _ in 0..5 {
@@ -94,7 +94,7 @@ async fn a_new_name_brings_no_new_budget() {
 }
 
 #[actix_web::test]
-async fn rows_of_the_version_before_hold_no_account_up() {
+async fn rows_of_the_previous_version_do_not_throttle_accounts() {
     let world = limited().await;
     make_alice(&world);
     login(&world, HOME, "alice", PASSWORD).await;
@@ -112,7 +112,7 @@ async fn rows_of_the_version_before_hold_no_account_up() {
 }
 
 #[actix_web::test]
-async fn two_spellings_share_one_budget() {
+async fn two_spellings_of_an_email_share_one_budget() {
     let world = limited().await;
     world.user("alice", "member");
     world.sql(

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::{ELSEWHERE, HOME, HashCounter, ask_from, behind_a_proxy, count, guess, held, limited, use_up};
 
 #[actix_web::test]
-async fn a_flood_is_refused_before_any_hash_and_told_of_once() {
+async fn flood_is_refused_before_hashing_and_recorded_once() {
     let world = limited().await;
     let alice = world.user("alice", "member");
     use_up(&world, ELSEWHERE, "alice").await;
@@ -30,7 +30,7 @@ async fn a_flood_is_refused_before_any_hash_and_told_of_once() {
 }
 
 #[actix_web::test]
-async fn whoever_has_a_thousand_addresses_fills_the_audit_log_no_faster_than_sixty_a_minute() {
+async fn throttling_events_are_rate_limited_in_the_audit_log() {
     let world = World::with(|settings| {
         behind_a_proxy(settings);
         settings.login_failures = 1;
@@ -53,7 +53,7 @@ async fn whoever_has_a_thousand_addresses_fills_the_audit_log_no_faster_than_six
 }
 
 #[actix_web::test]
-async fn a_refusal_is_kept_counted_and_explained() {
+async fn throttled_sign_in_is_kept_counted_and_explained() {
     let world = limited().await;
     use_up(&world, ELSEWHERE, "alice").await;
     let refused = guess(&world, ELSEWHERE, "alice").await;

@@ -25,7 +25,7 @@ fn held_by_bucket(answer: &Answer) {
 }
 
 #[actix_web::test]
-async fn made_up_refresh_tokens_are_held_up_and_good_ones_from_there_are_not() {
+async fn forged_refresh_tokens_are_throttled_and_valid_ones_are_not() {
     let world = with_small_buckets().await;
     world.user("alice", "member");
     let refresh = |token: &str| {
@@ -59,7 +59,7 @@ async fn made_up_refresh_tokens_are_held_up_and_good_ones_from_there_are_not() {
 }
 
 #[actix_web::test]
-async fn explanations_without_a_credential_are_held_up_by_address_and_with_one_they_are_not() {
+async fn explanations_without_a_credential_are_throttled_by_address() {
     let world = with_small_buckets().await;
     world.user("alice", "member");
     let access = login(&world, HOME, "alice", PASSWORD).await.text("access_token");
@@ -74,7 +74,7 @@ async fn explanations_without_a_credential_are_held_up_by_address_and_with_one_t
 }
 
 #[actix_web::test]
-async fn guessed_links_are_held_up_by_address_on_a_page_that_says_for_how_long() {
+async fn guessed_password_links_are_throttled_on_a_page_with_the_wait() {
     let world = with_small_buckets().await;
     let mut browser = Browser::new(&world);
     browser.address = Some(ELSEWHERE);
@@ -91,7 +91,7 @@ async fn guessed_links_are_held_up_by_address_on_a_page_that_says_for_how_long()
 }
 
 #[actix_web::test]
-async fn registrations_are_counted_by_address_on_all_nodes_before_the_hash() {
+async fn registrations_are_limited_by_address_across_nodes() {
     let open = |settings: &mut doorward::config::Settings| {
         behind_a_proxy(settings);
         settings.registration = doorward::config::Registration::Open;
@@ -130,7 +130,7 @@ async fn registrations_are_counted_by_address_on_all_nodes_before_the_hash() {
 }
 
 #[actix_web::test]
-async fn personal_tokens_are_counted_by_user() {
+async fn personal_tokens_are_limited_by_user() {
     let world = World::with(|settings| {
         limit_tries(settings);
         settings.tokens_per_user = 3;
@@ -153,7 +153,7 @@ async fn personal_tokens_are_counted_by_user() {
 }
 
 #[actix_web::test]
-async fn a_guarded_request_and_a_good_refresh_ask_the_database_nothing_more() {
+async fn guarded_request_and_refresh_write_no_attempts() {
     let world = limited().await;
     let tokens = world.signed_in("alice", "member").await;
     let before =
@@ -166,7 +166,7 @@ async fn a_guarded_request_and_a_good_refresh_ask_the_database_nothing_more() {
 }
 
 #[actix_web::test]
-async fn a_genuine_refresh_token_is_no_guess_however_often_it_is_refused() {
+async fn refused_genuine_refresh_token_is_not_counted_as_a_guess() {
     let world = World::with(|settings| settings.unproven_per_address = 3).await;
     let tokens = world.signed_in("alice", "member").await;
     let wider = json!({"refresh_token": tokens.refresh, "scope": "users:write"});

@@ -11,7 +11,7 @@ use super::{
 };
 
 #[actix_web::test]
-async fn of_forty_wrong_passwords_at_once_five_are_hashed() {
+async fn five_of_forty_simultaneous_wrong_passwords_are_hashed() {
     let world = limited().await;
     world.user("alice", "member");
     for name in ["alice", "nobody"] {
@@ -25,7 +25,7 @@ async fn of_forty_wrong_passwords_at_once_five_are_hashed() {
 }
 
 #[actix_web::test]
-async fn of_forty_at_once_on_two_nodes_five_are_hashed_from_known_addresses_too() {
+async fn two_nodes_together_hash_five_of_forty_wrong_passwords() {
     let one = limited().await;
     let other = one.another_node_with(behind_a_proxy).await;
     one.user("alice", "member");
@@ -41,7 +41,7 @@ async fn of_forty_at_once_on_two_nodes_five_are_hashed_from_known_addresses_too(
 }
 
 #[actix_web::test]
-async fn forty_right_passwords_at_once_from_one_address_all_get_in() {
+async fn forty_simultaneous_right_passwords_from_one_address_succeed() {
     let one = limited().await;
     let other = one.another_node_with(behind_a_proxy).await;
     one.user("robot", "member");
@@ -55,7 +55,7 @@ async fn forty_right_passwords_at_once_from_one_address_all_get_in() {
 }
 
 #[actix_web::test]
-async fn a_success_resets_its_own_count_and_nobody_elses() {
+async fn successful_sign_in_resets_only_its_own_counter() {
     let world = limited().await;
     world.user("alice", "member");
     world.user("mallory", "member");
@@ -86,7 +86,7 @@ async fn a_success_resets_its_own_count_and_nobody_elses() {
 }
 
 #[actix_web::test]
-async fn an_address_is_held_up_for_all_names_but_not_for_those_who_signed_in_there() {
+async fn address_limit_throttles_every_name_except_known_accounts() {
     let world = limited().await;
     world.user("alice", "member");
     world.user("bob", "member");
@@ -103,7 +103,7 @@ async fn an_address_is_held_up_for_all_names_but_not_for_those_who_signed_in_the
 }
 
 #[actix_web::test]
-async fn past_the_limit_over_all_only_new_addresses_wait() {
+async fn global_limit_throttles_only_new_addresses() {
     let world = World::with(|settings| {
         behind_a_proxy(settings);
         settings.login_failures_in_all = 20;
@@ -121,7 +121,7 @@ async fn past_the_limit_over_all_only_new_addresses_wait() {
 }
 
 #[actix_web::test]
-async fn an_ipv6_network_of_64_bits_counts_as_one_address() {
+async fn ipv6_network_of_64_bits_counts_as_one_address() {
     let world = limited().await;
     world.user("alice", "member");
     login(&world, "2001:db8:1:1::1", "alice", PASSWORD).await;
@@ -138,7 +138,7 @@ async fn an_ipv6_network_of_64_bits_counts_as_one_address() {
 }
 
 #[actix_web::test]
-async fn forwarded_addresses_are_believed_from_trusted_proxies_only() {
+async fn forwarded_addresses_are_accepted_from_trusted_proxies_only() {
     let world = World::with(limit_tries).await;
     use_up(&world, ELSEWHERE, "alice").await;
     let body = json!({ "username": "alice", "password": "a guess that is wrong" });
@@ -168,7 +168,7 @@ async fn forwarded_addresses_are_believed_from_trusted_proxies_only() {
 }
 
 #[actix_web::test]
-async fn a_name_that_nobody_has_is_held_up_like_one_that_somebody_has() {
+async fn unknown_name_is_throttled_like_a_known_one() {
     let world = limited().await;
     world.user("alice", "member");
     let mut answers = Vec::new();
@@ -183,7 +183,7 @@ async fn a_name_that_nobody_has_is_held_up_like_one_that_somebody_has() {
 }
 
 #[actix_web::test]
-async fn a_wrong_password_within_a_session_counts_as_a_failed_sign_in() {
+async fn wrong_password_within_a_session_counts_as_a_failed_sign_in() {
     let world = limited().await;
     world.user("alice", "member");
     let access = login(&world, HOME, "alice", PASSWORD).await.text("access_token");
@@ -216,7 +216,7 @@ async fn a_wrong_password_within_a_session_counts_as_a_failed_sign_in() {
 }
 
 #[actix_web::test]
-async fn a_right_password_within_a_session_counts_for_nothing() {
+async fn right_password_within_a_session_is_not_counted() {
     let world = limited().await;
     world.user("alice", "member");
     let access = login(&world, HOME, "alice", PASSWORD).await.text("access_token");
@@ -229,7 +229,7 @@ async fn a_right_password_within_a_session_counts_for_nothing() {
 }
 
 #[actix_web::test]
-async fn what_was_not_tried_through_a_fault_of_ours_does_not_count() {
+async fn attempt_that_ends_in_a_server_error_is_not_counted() {
     let world = limited().await;
     world.user("alice", "member");
     world.sql("UPDATE users SET password_hash = 'odd' WHERE username = 'alice'");
@@ -239,7 +239,7 @@ async fn what_was_not_tried_through_a_fault_of_ours_does_not_count() {
 }
 
 #[actix_web::test]
-async fn a_scope_that_is_refused_to_the_right_password_does_not_count() {
+async fn refused_scope_with_the_right_password_is_not_counted() {
     let world = limited().await;
     world.user("alice", "viewer");
     for _ in 0..8 {
@@ -250,7 +250,7 @@ async fn a_scope_that_is_refused_to_the_right_password_does_not_count() {
 }
 
 #[actix_web::test]
-async fn what_was_counted_is_pruned_and_addresses_after_their_retention() {
+async fn prune_deletes_counters_and_expired_known_addresses() {
     use doorward::database::prune::{self, Retention};
     use std::time::Duration;
     let world = limited().await;
@@ -278,7 +278,7 @@ async fn what_was_counted_is_pruned_and_addresses_after_their_retention() {
 }
 
 #[actix_web::test]
-async fn behind_a_proxy_that_nobody_named_all_share_one_address() {
+async fn untrusted_proxy_makes_all_clients_share_one_address() {
     let world = World::with(limit_tries).await;
     world.stop_time();
     world.user("alice", "member");

@@ -27,7 +27,7 @@ async fn guess_from(world: &World, addresses: impl Iterator<Item = String>) -> V
 }
 
 #[actix_web::test]
-async fn one_48_bit_network_is_limited() {
+async fn guesses_are_limited_per_56_and_48_bit_network() {
     let world = with(|_| {}).await;
     let of_home = guess_from(&world, (0..120).map(|at| format!("2001:db8:1:{at:x}::1"))).await;
     assert_eq!((count(&of_home, 401), count(&of_home, 429)), (75, 45), "of a /56");
@@ -40,7 +40,7 @@ async fn one_48_bit_network_is_limited() {
 }
 
 #[actix_web::test]
-async fn one_48_bit_network_does_not_use_up_the_limit_over_all() {
+async fn one_48_bit_network_does_not_exhaust_the_global_limit() {
     let world = with(|settings| settings.login_failures_in_all = 200).await;
     world.user("alice", "member");
     let answers = guess_from(&world, (0..250).map(|at| format!("2001:db8:1:{at:x}00::1"))).await;
@@ -51,7 +51,7 @@ async fn one_48_bit_network_does_not_use_up_the_limit_over_all() {
 }
 
 #[actix_web::test]
-async fn registrations_are_counted_at_every_width() {
+async fn registrations_are_limited_at_every_width() {
     let world = with(|settings| settings.registration = doorward::config::Registration::Open).await;
     let register = async |address: String, name: String| {
         let body = json!({ "username": name, "password": PASSWORD });
@@ -72,7 +72,7 @@ async fn registrations_are_counted_at_every_width() {
 }
 
 #[actix_web::test]
-async fn unproven_requests_are_counted_at_every_width() {
+async fn unverified_requests_are_limited_at_every_width() {
     let world = with(|settings| settings.unproven_per_address = 4).await;
     let mut answers = Vec::new();
     for at in 0..10 {
@@ -84,7 +84,7 @@ async fn unproven_requests_are_counted_at_every_width() {
 }
 
 #[actix_web::test]
-async fn spraying_is_counted_at_every_width() {
+async fn spraying_is_limited_at_every_width() {
     let world = with(|settings| settings.login_failures_per_known_address = 4).await;
     let address = |at: usize| format!("2001:db8:1:{at:x}::1");
     for at in 0..8 {

@@ -6,7 +6,7 @@ use doorward_test::{Browser, PASSWORD};
 use super::{ELSEWHERE, HOME, guess, held, limited, login, use_up};
 
 #[actix_web::test]
-async fn an_attacker_elsewhere_does_not_hold_up_the_owner_where_he_signed_in_before() {
+async fn attack_from_elsewhere_does_not_throttle_a_known_address() {
     let world = limited().await;
     world.user("alice", "member");
     assert_eq!(login(&world, HOME, "alice", PASSWORD).await.status, 200);
@@ -24,7 +24,7 @@ async fn an_attacker_elsewhere_does_not_hold_up_the_owner_where_he_signed_in_bef
 }
 
 #[actix_web::test]
-async fn an_address_is_known_to_the_account_that_signed_in_from_it_and_to_no_other() {
+async fn known_address_counts_only_for_the_account_that_used_it() {
     let world = limited().await;
     world.user("alice", "member");
     world.user("bob", "member");
@@ -34,7 +34,7 @@ async fn an_address_is_known_to_the_account_that_signed_in_from_it_and_to_no_oth
 }
 
 #[actix_web::test]
-async fn a_known_address_has_free_tries_of_its_own_and_no_more_than_others() {
+async fn known_address_has_its_own_free_attempts() {
     let world = limited().await;
     world.user("alice", "member");
     login(&world, HOME, "alice", PASSWORD).await;
@@ -46,7 +46,7 @@ async fn a_known_address_has_free_tries_of_its_own_and_no_more_than_others() {
 }
 
 #[actix_web::test]
-async fn a_success_from_a_new_address_takes_back_only_its_own_try() {
+async fn success_from_a_new_address_refunds_only_its_own_attempt() {
     let world = limited().await;
     world.user("alice", "member");
     for _ in 0..4 {
@@ -60,7 +60,7 @@ async fn a_success_from_a_new_address_takes_back_only_its_own_try() {
 }
 
 #[actix_web::test]
-async fn who_shares_an_address_with_a_user_holds_him_up_there_and_nowhere_else() {
+async fn shared_address_throttles_the_user_only_at_that_address() {
     let world = limited().await;
     world.user("alice", "member");
     let at_work = "192.0.2.11";

@@ -95,7 +95,7 @@ async fn spraying_is_reported_once_an_hour() {
 }
 
 #[actix_web::test]
-async fn few_names_with_many_failures_are_no_spraying() {
+async fn few_names_with_many_failures_are_not_spraying() {
     let world = World::with(low_limit).await;
     world.stop_time();
     let names = known_at_home(&world, 1).await;
@@ -109,7 +109,7 @@ async fn few_names_with_many_failures_are_no_spraying() {
 }
 
 #[actix_web::test]
-async fn names_known_there_have_one_free_try_past_the_limit() {
+async fn known_names_have_one_free_attempt_beyond_the_limit() {
     let world = past_limit().await;
     // A name that has used its free attempt waits.
     assert_eq!(held(&guess(&world, HOME, "clerk-0").await), 2);
@@ -122,7 +122,7 @@ async fn names_known_there_have_one_free_try_past_the_limit() {
 }
 
 #[actix_web::test]
-async fn free_tries_return_when_the_spraying_ends() {
+async fn free_attempts_return_when_the_spraying_ends() {
     let world = past_limit().await;
     held(&guess(&world, HOME, "clerk-0").await);
     world.advance(TimeDelta::minutes(61));
@@ -131,7 +131,7 @@ async fn free_tries_return_when_the_spraying_ends() {
 }
 
 #[actix_web::test]
-async fn of_forty_at_once_past_the_limit_one_is_hashed() {
+async fn only_one_of_forty_guesses_beyond_the_limit_is_hashed() {
     let one = past_limit().await;
     let other = one.another_node_with(low_limit).await;
     let nodes = [&one, &other];
@@ -164,7 +164,7 @@ async fn owner_signs_in_during_spraying_from_that_address() {
 }
 
 #[actix_web::test]
-async fn owner_is_not_held_up_elsewhere_by_spraying() {
+async fn owner_is_not_throttled_elsewhere_by_spraying() {
     let world = past_limit().await;
     assert_eq!(login(&world, "192.0.2.99", "owner", PASSWORD).await.status, 200);
     // An attacker elsewhere does not throttle the owner at this address either.
@@ -174,7 +174,7 @@ async fn owner_is_not_held_up_elsewhere_by_spraying() {
 }
 
 #[actix_web::test]
-async fn forty_right_passwords_at_once_pass_during_spraying() {
+async fn forty_right_passwords_succeed_during_spraying() {
     let one = past_limit().await;
     let other = one.another_node_with(low_limit).await;
     let nodes = [&one, &other];
@@ -188,7 +188,7 @@ async fn forty_right_passwords_at_once_pass_during_spraying() {
 }
 
 #[actix_web::test]
-async fn right_passwords_give_their_try_back_during_spraying() {
+async fn right_passwords_refund_their_attempt_during_spraying() {
     let world = past_limit().await;
     let level = "SELECT round(1000 * level)::bigint AS count FROM attempts WHERE kind = 'spray'";
     let before = world.count(level);
@@ -207,7 +207,7 @@ async fn right_passwords_give_their_try_back_during_spraying() {
 }
 
 #[actix_web::test]
-async fn wrong_passwords_of_step_ups_count_as_spraying() {
+async fn wrong_step_up_passwords_count_as_spraying() {
     let world = World::with(low_limit).await;
     world.stop_time();
     for name in known_at_home(&world, LIMIT as usize).await {

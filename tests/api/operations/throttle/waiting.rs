@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{ELSEWHERE, HOME, ask_from, guess, held, limited, login, use_up};
 
 #[actix_web::test]
-async fn after_five_wrong_passwords_the_next_waits_two_seconds_then_four_then_eight() {
+async fn wait_doubles_with_each_wrong_password_after_the_fifth() {
     let world = limited().await;
     world.user("alice", "member");
     use_up(&world, ELSEWHERE, "alice").await;
@@ -21,7 +21,7 @@ async fn after_five_wrong_passwords_the_next_waits_two_seconds_then_four_then_ei
 }
 
 #[actix_web::test]
-async fn what_is_held_up_is_told_for_how_long_and_the_time_counts_down() {
+async fn throttled_sign_in_reports_the_remaining_wait() {
     let world = limited().await;
     use_up(&world, ELSEWHERE, "alice").await;
     for wait in [2, 4, 8] {
@@ -44,7 +44,7 @@ async fn what_is_held_up_is_told_for_how_long_and_the_time_counts_down() {
 
 /// The deleted rows show whether the node asked the database.
 #[actix_web::test]
-async fn what_the_database_said_of_a_name_that_is_held_up_a_node_goes_by_for_a_second() {
+async fn throttled_name_is_cached_by_the_node_for_one_second() {
     let world = limited().await;
     let mut lifted = world.connection();
     use_up(&world, ELSEWHERE, "alice").await;
@@ -58,7 +58,7 @@ async fn what_the_database_said_of_a_name_that_is_held_up_a_node_goes_by_for_a_s
 }
 
 #[actix_web::test]
-async fn no_wait_is_longer_than_the_setting_says_even_where_the_clock_was_set_back() {
+async fn wait_stays_within_the_limit_even_if_the_clock_is_set_back() {
     let world = limited().await;
     let mut waits = Vec::new();
     use_up(&world, ELSEWHERE, "alice").await;
@@ -74,7 +74,7 @@ async fn no_wait_is_longer_than_the_setting_says_even_where_the_clock_was_set_ba
 }
 
 #[actix_web::test]
-async fn wrong_passwords_are_forgotten_one_after_the_other_within_an_hour() {
+async fn wrong_passwords_expire_one_by_one_within_an_hour() {
     let world = limited().await;
     use_up(&world, ELSEWHERE, "alice").await;
     // One wrong password is forgotten every twelve minutes.
@@ -130,7 +130,7 @@ async fn attempt_is_settled_if_its_event_cannot_be_written() {
 }
 
 #[actix_web::test]
-async fn a_try_whose_node_was_killed_holds_up_for_half_a_minute_at_most() {
+async fn pending_attempts_of_a_killed_node_expire_after_a_minute() {
     let world = limited().await;
     world.user("alice", "member");
     use_up(&world, ELSEWHERE, "alice").await;
@@ -143,7 +143,7 @@ async fn a_try_whose_node_was_killed_holds_up_for_half_a_minute_at_most() {
 }
 
 #[actix_web::test]
-async fn the_pages_say_for_how_long_beside_the_form() {
+async fn throttled_forms_show_the_wait_and_keep_their_fields() {
     let world = World::with(limit_tries).await;
     world.stop_time();
     world.user("alice", "member");
@@ -179,7 +179,7 @@ async fn the_pages_say_for_how_long_beside_the_form() {
 }
 
 #[actix_web::test]
-async fn simplejwts_routes_say_it_in_its_words() {
+async fn simplejwt_reports_throttling_in_its_own_words() {
     let world = World::with(|settings| {
         limit_tries(settings);
         settings.simplejwt_routes = doorward::config::SimplejwtRoutes::On;
@@ -209,7 +209,7 @@ fn doorward(world: &World, arguments: &[&str]) -> String {
 }
 
 #[actix_web::test]
-async fn an_operator_sees_who_has_to_wait_and_lifts_it() {
+async fn operator_sees_and_lifts_the_wait_of_a_user() {
     let world = limited().await;
     world.user("alice", "member");
     world.sql(

@@ -6,7 +6,7 @@ use doorward_test::{Browser, PASSWORD, World};
 use crate::pages::html;
 
 #[actix_web::test]
-async fn who_may_not_is_told_so_on_a_page() {
+async fn pages_refuse_users_without_the_permission() {
     let world = World::new().await;
     world.user("alice", "member");
     let mut browser = Browser::signed_in(&world, "alice").await;
@@ -30,7 +30,7 @@ async fn who_may_not_is_told_so_on_a_page() {
 }
 
 #[actix_web::test]
-async fn what_grants_power_asks_for_a_recent_sign_in() {
+async fn sensitive_actions_require_a_recent_sign_in() {
     let world = World::new().await;
     world.user("root", "admin");
     let id = world.user("alice", "member");
@@ -51,7 +51,7 @@ async fn what_grants_power_asks_for_a_recent_sign_in() {
 }
 
 #[actix_web::test]
-async fn a_helper_touches_nobody_who_may_more() {
+async fn helpdesk_cannot_change_users_with_more_permissions() {
     let world = World::new().await;
     let root = world.user("root", "admin");
     world.sql(

@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::pages::html;
 
 #[actix_web::test]
-async fn the_audit_log_is_filtered_and_taken_away() {
+async fn audit_log_is_filtered_and_exported() {
     let world = World::new().await;
     world.user("root", "admin");
     world.user("=alice", "member");
@@ -31,7 +31,7 @@ async fn the_audit_log_is_filtered_and_taken_away() {
 }
 
 #[actix_web::test]
-async fn the_audit_log_holds_what_was_typed_as_text() {
+async fn audit_log_escapes_typed_html() {
     let world = World::new().await;
     world.user("root", "admin");
     let evil = "<script>alert(1)</script>";
@@ -48,7 +48,7 @@ async fn the_audit_log_holds_what_was_typed_as_text() {
 }
 
 #[actix_web::test]
-async fn the_audit_log_leads_to_all_of_an_account_also_when_it_is_deleted() {
+async fn audit_log_links_to_all_events_of_a_deleted_account() {
     let world = World::new().await;
     world.user("root", "admin");
     let id = world.user("alice", "member");

@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::pages::html;
 
 #[actix_web::test]
-async fn the_overview_counts_and_the_keys_rotate() {
+async fn overview_shows_counts_and_keys_rotate() {
     let world = World::new().await;
     world.user("root", "admin");
     let mut admin = Browser::signed_in(&world, "root").await;
@@ -42,7 +42,7 @@ async fn the_overview_counts_and_the_keys_rotate() {
 }
 
 #[actix_web::test]
-async fn a_session_that_a_copied_refresh_token_ended_is_counted_among_those_that_ended() {
+async fn session_ended_by_token_reuse_counts_as_ended() {
     let world = World::new().await;
     world.user("root", "admin");
     let alice = world.signed_in("alice", "member").await;
@@ -62,7 +62,7 @@ async fn a_session_that_a_copied_refresh_token_ended_is_counted_among_those_that
 }
 
 #[actix_web::test]
-async fn overview_is_shown_without_what_takes_too_long_to_count() {
+async fn overview_omits_counts_that_take_too_long() {
     let world = World::new().await;
     world.user("root", "admin");
     let mut browser = Browser::signed_in(&world, "root").await;

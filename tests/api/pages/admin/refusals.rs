@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::pages::html;
 
 #[actix_web::test]
-async fn refusals_are_listed_found_counted_and_explained() {
+async fn refusals_are_listed_filtered_counted_and_explained() {
     let world = World::new().await;
     world.user("root", "admin");
     let alice = world.signed_in("alice", "viewer").await;
@@ -68,7 +68,7 @@ async fn refusals_are_listed_found_counted_and_explained() {
 }
 
 #[actix_web::test]
-async fn a_wrong_filter_is_told_beside_its_field_and_the_form_stays_as_it_was() {
+async fn invalid_filter_is_reported_at_its_field_and_kept() {
     let world = World::new().await;
     world.user("root", "admin");
     world.ask(Method::GET, "/api/v1/me").send().await.refused("credentials_missing");
@@ -115,7 +115,7 @@ async fn a_wrong_filter_is_told_beside_its_field_and_the_form_stays_as_it_was() 
 }
 
 #[actix_web::test]
-async fn a_request_that_was_let_in_is_explained_as_such() {
+async fn authorized_request_is_explained_as_authorized() {
     let world = World::new().await;
     world.user("root", "admin");
     let alice = world.signed_in("alice", "member").await;

@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::pages::html;
 
 #[actix_web::test]
-async fn a_disabled_account_is_refused_at_the_next_request_of_each_of_its_clients() {
+async fn disabled_account_is_refused_at_the_next_request_everywhere() {
     let world = World::new().await;
     world.user("root", "admin");
     let id = world.user("alice", "member");
@@ -30,7 +30,7 @@ async fn a_disabled_account_is_refused_at_the_next_request_of_each_of_its_client
 }
 
 #[actix_web::test]
-async fn disabling_ends_the_sessions_when_asked() {
+async fn disabling_ends_sessions_when_requested() {
     let world = World::new().await;
     world.user("root", "admin");
     let id = world.user("alice", "member");
@@ -53,7 +53,7 @@ async fn disabling_ends_the_sessions_when_asked() {
 }
 
 #[actix_web::test]
-async fn stale_page_changes_nothing_and_says_what_changed() {
+async fn stale_page_changes_nothing_and_shows_what_changed() {
     let world = World::new().await;
     let id = world.user("alice", "admin");
     let mut admin = Browser::signed_in(&world, "admin").await;
@@ -93,7 +93,7 @@ async fn stale_page_changes_nothing_and_says_what_changed() {
 }
 
 #[actix_web::test]
-async fn stale_profile_takes_nothing_back() {
+async fn stale_profile_form_overwrites_nothing() {
     let world = World::new().await;
     let id = world.user("alice", "member");
     let mut alice = Browser::signed_in(&world, "alice").await;
@@ -153,7 +153,7 @@ async fn admin_page_revokes_tokens_with_a_password_or_all_at_once() {
 }
 
 #[actix_web::test]
-async fn an_account_is_edited_and_a_mistake_keeps_what_was_typed() {
+async fn account_is_edited_and_errors_keep_the_typed_fields() {
     let world = World::new().await;
     let root = world.user("root", "admin");
     let id = world.user("alice", "member");
@@ -189,7 +189,7 @@ async fn an_account_is_edited_and_a_mistake_keeps_what_was_typed() {
 }
 
 #[actix_web::test]
-async fn sessions_tokens_and_passwords_of_others_are_ended_and_set() {
+async fn admin_ends_sessions_revokes_tokens_and_sets_passwords() {
     let world = World::new().await;
     world.user("root", "admin");
     let id = world.user("alice", "member");
@@ -224,7 +224,7 @@ async fn sessions_tokens_and_passwords_of_others_are_ended_and_set() {
 }
 
 #[actix_web::test]
-async fn an_account_is_deleted_only_by_its_name() {
+async fn account_deletion_requires_the_typed_username() {
     let world = World::new().await;
     world.user("root", "admin");
     let id = world.user("alice", "member");
@@ -238,7 +238,7 @@ async fn an_account_is_deleted_only_by_its_name() {
 }
 
 #[actix_web::test]
-async fn tokens_that_an_accounts_page_does_not_show_are_not_kept_quiet() {
+async fn account_page_says_that_older_tokens_are_not_shown() {
     let world = World::new().await;
     world.user("root", "admin");
     let id = world.user("alice", "member");

@@ -5,7 +5,7 @@ use doorward_test::{Browser, PASSWORD, World};
 use crate::pages::html;
 
 #[actix_web::test]
-async fn users_are_found_by_a_part_of_the_name_page_by_page() {
+async fn users_are_searched_by_part_of_the_name_and_paginated() {
     let world = World::new().await;
     world.user("root", "admin");
     for number in 0..60 {
@@ -24,7 +24,7 @@ async fn users_are_found_by_a_part_of_the_name_page_by_page() {
 }
 
 #[actix_web::test]
-async fn an_account_is_made_by_a_link_or_with_a_password() {
+async fn account_is_created_with_a_link_or_a_password() {
     let world = World::new().await;
     world.user("root", "admin");
     let mut browser = Browser::signed_in(&world, "root").await;
@@ -53,7 +53,7 @@ async fn an_account_is_made_by_a_link_or_with_a_password() {
 }
 
 #[actix_web::test]
-async fn a_link_says_when_it_expires_and_that_the_old_password_is_gone() {
+async fn password_link_page_shows_its_expiry_and_consequences() {
     let world = World::new().await;
     world.user("root", "admin");
     let id = world.user("alice", "member");

@@ -18,7 +18,7 @@ fn titles(body: &Value) -> Vec<&str> {
 }
 
 #[actix_web::test]
-async fn one_sees_ones_own_and_the_shared_ones() {
+async fn own_and_shared_notes_are_visible_and_others_are_not_found() {
     let world = World::new().await;
     let alice = world.signed_in("alice", "member").await;
     let bob = world.signed_in("bob", "member").await;
@@ -60,7 +60,7 @@ async fn one_sees_ones_own_and_the_shared_ones() {
 }
 
 #[actix_web::test]
-async fn a_change_is_conditional_on_what_was_read() {
+async fn note_changes_are_conditional_on_the_version_read() {
     let world = World::new().await;
     let alice = world.signed_in("alice", "member").await;
     let path = format!("/api/v1/notes/{}", note(&world, &alice, "one", false).await);
@@ -91,7 +91,7 @@ async fn a_change_is_conditional_on_what_was_read() {
 }
 
 #[actix_web::test]
-async fn twenty_changes_at_once_lose_none() {
+async fn simultaneous_note_changes_lose_none() {
     let world = World::new().await;
     let alice = world.signed_in("alice", "member").await;
     let path = format!("/api/v1/notes/{}", note(&world, &alice, "one", false).await);
@@ -103,7 +103,7 @@ async fn twenty_changes_at_once_lose_none() {
 }
 
 #[actix_web::test]
-async fn pages_go_through_all_and_their_cursors_cannot_be_forged_or_carried_over() {
+async fn note_pages_are_complete_and_cursors_are_validated() {
     let world = World::new().await;
     let alice = world.signed_in("alice", "member").await;
     for n in 0..7 {
@@ -147,7 +147,7 @@ async fn pages_go_through_all_and_their_cursors_cannot_be_forged_or_carried_over
 }
 
 #[actix_web::test]
-async fn everything_wrong_with_a_note_is_told_at_once() {
+async fn invalid_note_reports_all_errors_at_once() {
     let world = World::new().await;
     let alice = world.signed_in("alice", "member").await;
     let body = json!({"title": "x".repeat(201), "body": "a\u{0}b", "shared": "yes", "owner": "bob"});
@@ -169,7 +169,7 @@ async fn everything_wrong_with_a_note_is_told_at_once() {
 }
 
 #[actix_web::test]
-async fn null_removes_no_member_of_a_note() {
+async fn null_is_refused_for_required_members_of_notes_and_users() {
     let world = World::new().await;
     let tokens = world.signed_in("alice", "member").await;
     let made = world.post("/api/v1/notes", &tokens.access, json!({"title": "a", "body": "b"})).await;

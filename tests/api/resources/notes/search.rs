@@ -85,7 +85,7 @@ async fn search_finds_every_spelling_on_every_locale() {
 }
 
 #[actix_web::test]
-async fn search_finds_what_an_earlier_version_wrote() {
+async fn search_finds_notes_written_by_an_earlier_version() {
     let world = World::new().await;
     let alice = world.signed_in("alice", "member").await;
     let id = write(&world, &alice, "Apfel", "").await;
@@ -105,7 +105,7 @@ async fn search_finds_what_an_earlier_version_wrote() {
 }
 
 #[actix_web::test]
-async fn notes_are_folded_in_batches_and_unchanged() {
+async fn notes_are_folded_in_batches_without_other_changes() {
     let world = World::new().await;
     let alice = world.signed_in("alice", "member").await;
     world.sql(
@@ -128,7 +128,7 @@ async fn notes_are_folded_in_batches_and_unchanged() {
 }
 
 #[actix_web::test]
-async fn one_node_folds_at_a_time() {
+async fn only_one_node_folds_at_a_time() {
     let world = World::new().await;
     world.sql(
         "INSERT INTO notes (id, owner_id, title, body) SELECT gen_random_uuid(), id, 'x', '' FROM users",
@@ -142,7 +142,7 @@ async fn one_node_folds_at_a_time() {
 }
 
 #[actix_web::test]
-async fn short_search_reads_so_many_notes_for_a_page() {
+async fn short_search_reads_a_bounded_number_of_notes_per_page() {
     let world = World::new().await;
     let alice = world.signed_in("alice", "member").await;
     world.sql(
@@ -160,7 +160,7 @@ async fn short_search_reads_so_many_notes_for_a_page() {
 }
 
 #[actix_web::test]
-async fn search_reads_so_many_unfolded_notes_for_a_page() {
+async fn search_reads_a_bounded_number_of_unfolded_notes_per_page() {
     let world = World::new().await;
     let alice = world.signed_in("alice", "member").await;
     world.sql(
@@ -174,7 +174,7 @@ async fn search_reads_so_many_unfolded_notes_for_a_page() {
 }
 
 #[actix_web::test]
-async fn search_goes_through_all_pages_of_own_and_shared_notes() {
+async fn search_pages_through_own_and_shared_notes() {
     let world = World::new().await;
     let alice = world.signed_in("alice", "member").await;
     let bob = world.signed_in("bob", "member").await;
@@ -207,7 +207,7 @@ async fn search_goes_through_all_pages_of_own_and_shared_notes() {
 }
 
 #[actix_web::test]
-async fn folding_waits_for_the_index_that_finds_notes() {
+async fn folding_waits_for_its_index() {
     let world = World::new().await;
     let alice = world.signed_in("alice", "member").await;
     write(&world, &alice, "Tea", "green").await;

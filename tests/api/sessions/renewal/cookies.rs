@@ -49,7 +49,7 @@ async fn copied_cookie_gains_nothing_from_a_step_up() {
 }
 
 #[actix_web::test]
-async fn copied_cookie_gains_nothing_from_a_step_up_of_a_script() {
+async fn copied_cookie_gains_nothing_from_a_step_up_by_a_script() {
     let world = World::new().await;
     let mut owner = Browser::signed_in(&world, "admin").await;
     let thief = Browser::with(&world, owner.cookies.clone());
@@ -94,7 +94,7 @@ async fn copied_cookie_is_refused_at_once_after_a_password_change() {
 }
 
 #[actix_web::test]
-async fn lost_step_up_answers_leave_the_cookie_good() {
+async fn lost_step_up_responses_keep_the_cookie_valid() {
     let world = World::new().await;
     world.user("alice", "member");
     let mut browser = Browser::signed_in(&world, "alice").await;
@@ -117,7 +117,7 @@ async fn lost_step_up_answers_leave_the_cookie_good() {
 }
 
 #[actix_web::test]
-async fn twenty_step_ups_at_once_give_cookies_that_all_work() {
+async fn cookies_of_twenty_simultaneous_step_ups_all_work() {
     let world = World::new().await;
     let other = world.another_node().await;
     world.user("alice", "member");
@@ -150,7 +150,7 @@ async fn twenty_step_ups_at_once_give_cookies_that_all_work() {
 }
 
 #[actix_web::test]
-async fn first_use_is_noted_once_of_twenty_at_once() {
+async fn first_use_of_a_renewed_secret_is_recorded_once() {
     let world = World::new().await;
     let other = world.another_node().await;
     world.user("alice", "member");
@@ -172,7 +172,7 @@ async fn first_use_is_noted_once_of_twenty_at_once() {
 }
 
 #[actix_web::test]
-async fn refused_former_cookie_takes_no_cookie_away() {
+async fn refused_former_cookie_does_not_delete_the_cookie() {
     let world = World::new().await;
     world.user("alice", "member");
     let mut browser = Browser::signed_in(&world, "alice").await;
@@ -210,7 +210,7 @@ async fn sign_in_ends_the_session_of_a_former_cookie() {
 }
 
 #[actix_web::test]
-async fn sign_in_with_a_refused_former_cookie_ends_nothing() {
+async fn sign_in_with_a_refused_former_cookie_ends_no_session() {
     let world = World::new().await;
     world.user("alice", "member");
     world.user("mallory", "member");
@@ -225,7 +225,7 @@ async fn sign_in_with_a_refused_former_cookie_ends_nothing() {
 }
 
 #[actix_web::test]
-async fn sign_in_replaces_the_cookie_that_the_browser_has() {
+async fn sign_in_replaces_the_current_cookie() {
     let world = World::new().await;
     world.user("alice", "member");
     let mut browser = Browser::signed_in(&world, "alice").await;
@@ -236,7 +236,7 @@ async fn sign_in_replaces_the_cookie_that_the_browser_has() {
 }
 
 #[actix_web::test]
-async fn new_cookie_is_kept_as_long_as_the_sign_in_asked() {
+async fn renewed_cookie_keeps_the_lifetime_chosen_at_sign_in() {
     let world = World::new().await;
     for (name, keep) in [("alice", true), ("bob", false)] {
         world.user(name, "member");

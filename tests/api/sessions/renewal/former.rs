@@ -11,7 +11,7 @@ use serde_json::json;
 use super::{LATER, OLD, SUPERSEDED, auth_time, csrf, me, old_session, send, step_up, step_up_on_page};
 
 #[actix_web::test]
-async fn former_secrets_are_accepted_until_the_grace_is_over() {
+async fn former_secrets_are_accepted_until_the_grace_ends() {
     let world = World::with(|settings| settings.refresh_grace = Duration::from_secs(600)).await;
     world.user("alice", "member");
     let mut browser = Browser::signed_in(&world, "alice").await;
@@ -42,7 +42,7 @@ async fn former_secrets_are_accepted_until_the_grace_is_over() {
 }
 
 #[actix_web::test]
-async fn without_a_grace_the_former_cookie_ends_with_the_first_use() {
+async fn former_cookie_ends_at_the_first_use_without_grace() {
     let world = World::with(|settings| settings.refresh_grace = Duration::ZERO).await;
     world.user("alice", "member");
     let mut browser = Browser::signed_in(&world, "alice").await;
@@ -54,7 +54,7 @@ async fn without_a_grace_the_former_cookie_ends_with_the_first_use() {
 }
 
 #[actix_web::test]
-async fn renewal_holds_on_another_node_and_through_a_restart() {
+async fn renewal_applies_on_another_node_and_after_a_restart() {
     let world = World::new().await;
     let other = world.another_node().await;
     world.user("alice", "member");
@@ -77,7 +77,7 @@ async fn renewal_holds_on_another_node_and_through_a_restart() {
 }
 
 #[actix_web::test]
-async fn renewal_holds_while_the_feed_is_silent() {
+async fn renewal_applies_while_the_feed_is_silent() {
     let mut world = World::with(|settings| settings.refresh_grace = Duration::from_secs(600)).await;
     world.user("alice", "member");
     world.stop_following();
@@ -102,7 +102,7 @@ async fn renewal_holds_while_the_feed_is_silent() {
 }
 
 #[actix_web::test]
-async fn owner_finds_the_renewal_in_the_explanation() {
+async fn owner_sees_the_renewal_in_the_explanation() {
     let world = World::new().await;
     world.user("alice", "member");
     let mut browser = Browser::signed_in(&world, "alice").await;

@@ -47,7 +47,7 @@ async fn copied_tokens_gain_nothing_from_a_step_up() {
 }
 
 #[actix_web::test]
-async fn lost_step_up_answers_leave_the_chain_good() {
+async fn lost_step_up_responses_keep_the_refresh_token_valid() {
     let world = World::new().await;
     world.user("alice", "member");
     let mut held = old_session(&world, "alice").await;
@@ -73,7 +73,7 @@ async fn lost_step_up_answers_leave_the_chain_good() {
 }
 
 #[actix_web::test]
-async fn former_chain_still_finds_out_a_replay() {
+async fn former_chain_still_detects_a_replay() {
     let world = World::new().await;
     world.user("alice", "member");
     let first = old_session(&world, "alice").await;
@@ -90,7 +90,7 @@ async fn former_chain_still_finds_out_a_replay() {
 }
 
 #[actix_web::test]
-async fn renewed_chain_is_forgiven_and_found_out_as_any_other() {
+async fn renewed_chain_forgives_repeats_and_detects_replays() {
     let world = World::new().await;
     world.user("alice", "member");
     let old = old_session(&world, "alice").await;
@@ -104,7 +104,7 @@ async fn renewed_chain_is_forgiven_and_found_out_as_any_other() {
 }
 
 #[actix_web::test]
-async fn twenty_step_ups_at_once_give_tokens_that_all_work() {
+async fn tokens_of_twenty_simultaneous_step_ups_all_work() {
     let world = World::new().await;
     let other = world.another_node().await;
     let tokens = world.signed_in("alice", "member").await;
@@ -121,7 +121,7 @@ async fn twenty_step_ups_at_once_give_tokens_that_all_work() {
 }
 
 #[actix_web::test]
-async fn step_up_beside_twenty_refreshes_signs_nobody_out() {
+async fn step_up_during_twenty_refreshes_invalidates_no_token() {
     let world = World::new().await;
     let other = world.another_node().await;
     let tokens = world.signed_in("alice", "member").await;
@@ -152,7 +152,7 @@ async fn any_refresh_token_of_the_session_signs_it_out() {
 }
 
 #[actix_web::test]
-async fn many_lost_answers_keep_what_the_client_holds() {
+async fn many_lost_responses_keep_the_secrets_of_the_client_valid() {
     let world = World::new().await;
     world.user("alice", "member");
     let browser = Browser::signed_in(&world, "alice").await;
@@ -169,7 +169,7 @@ async fn many_lost_answers_keep_what_the_client_holds() {
 }
 
 #[actix_web::test]
-async fn forgotten_refresh_token_of_a_renewed_session_is_a_replay() {
+async fn forgotten_former_token_of_a_renewed_session_is_a_replay() {
     let world = World::new().await;
     world.user("alice", "member");
     let tokens = old_session(&world, "alice").await;
@@ -186,7 +186,7 @@ async fn forgotten_refresh_token_of_a_renewed_session_is_a_replay() {
 }
 
 #[actix_web::test]
-async fn former_refresh_token_meets_the_same_checks() {
+async fn former_refresh_token_is_subject_to_the_same_checks() {
     let world = World::new().await;
     let id = world.user("alice", "member");
     let admin = world.login("admin").await;
@@ -213,7 +213,7 @@ async fn former_refresh_token_meets_the_same_checks() {
 }
 
 #[actix_web::test]
-async fn former_refresh_token_is_kept_where_none_is_spent() {
+async fn former_refresh_token_stays_valid_without_rotation() {
     let world = World::with(|settings| settings.simplejwt_routes = SimplejwtRoutes::On).await;
     world.user("alice", "member");
     let tokens = old_session(&world, "alice").await;
