@@ -374,7 +374,7 @@ struct NotReady {
 enum Attempt {
     Prepared(Box<Prepared>),
     /// PostgreSQL is not available yet.
-    NotYet(NotReady),
+    NotReady(NotReady),
 }
 
 /// Prepares the database. An error ends the start.

@@ -1,6 +1,5 @@
 //! No caller grants more than they have, or controls an account that may do more.
 
-use doorward::users::role;
 use doorward_test::{PASSWORD, World};
 use reqwest::Method;
 use serde_json::json;
