@@ -27,7 +27,7 @@ fn users_are_managed_beside_a_running_server() {
     assert!(folder.ok(&["user", "list"]).contains("alice"));
     assert_eq!(json(&folder.ok(&["user", "list", "-q", "ALI", "--json"]))[0]["username"], "alice");
     let nobodys = "x".repeat(2_000);
-    assert!(folder.ok(&["user", "list", "-q", &nobodys]).contains("There is no such user"));
+    assert!(folder.ok(&["user", "list", "-q", &nobodys]).contains("There are no such users"));
     assert_eq!(json(&folder.ok(&["user", "show", "alice", "--json"]))["sessions"], 1);
 
     folder.ok(&["user", "set-role", "alice", "viewer"]);
@@ -87,10 +87,10 @@ fn commands_end_sessions_and_tokens_when_requested() {
         (folder.ok(&command), json(&folder.ok(&[&command[..], &["--json"]].concat())))
     };
     let (said, kept) = set(&["--keep-tokens"]);
-    assert!(said.contains("still good") && kept.get("tokens_revoked").is_none(), "{said} {kept}");
+    assert!(said.contains("still valid") && kept.get("tokens_revoked").is_none(), "{said} {kept}");
     assert_eq!(server.get("/api/v1/notes", &personal).0, 200);
     let (said, _) = set(&[]);
-    assert!(said.contains("1 personal tokens are revoked"), "{said}");
+    assert!(said.contains("1 personal tokens were revoked"), "{said}");
     assert_eq!(server.refused("/api/v1/notes", &personal)["reason"], "password_reset");
 
     password.clear();

@@ -204,7 +204,7 @@ fn doctor_and_log_report_settings_that_differ_between_nodes() {
     // The second node has left, and returns with the same settings as the others.
     assert!(fleet.nodes_finding().1.starts_with("one node is live: "));
     let _second = fleet.serve_second("60m");
-    assert_eq!(fleet.nodes_finding(), ("pass".into(), "2 are live, and share their settings".into()));
+    assert_eq!(fleet.nodes_finding(), ("pass".into(), "2 nodes are live, and share their settings".into()));
 }
 
 #[test]
