@@ -12,7 +12,7 @@ DECLARE
     names text;
 BEGIN
     IF current_schema() IS DISTINCT FROM wanted THEN
-        RAISE EXCEPTION 'the backup has the schema %, and this database has %: make the schema %, and let the search_path of doorward''s role begin with it',
+        RAISE EXCEPTION 'the backup has the schema %, but this database has %: create the schema %, and put it first in the search_path of doorward''s role',
             wanted, coalesce(current_schema(), 'none'), wanted;
     END IF;
 
@@ -20,7 +20,7 @@ BEGIN
      WHERE relnamespace = here AND relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT relname = ANY ({tables})
        AND NOT EXISTS (SELECT FROM pg_depend WHERE classid = 'pg_class'::regclass AND objid = pg_class.oid AND deptype = 'e');
     IF names IS NOT NULL THEN
-        RAISE EXCEPTION 'tables that this doorward does not know stand in the schema %: %. Restore into a database of its own (createdb, then its DATABASE_URL); if a newer doorward made them, that one can restore in place',
+        RAISE EXCEPTION 'tables that this doorward does not know exist in the schema %: %. Restore into a separate database (run createdb, then set DATABASE_URL to it); if a newer doorward created them, that version can restore in place',
             wanted, names;
     END IF;
 
