@@ -1,6 +1,6 @@
 //! A change of a value that may be absent, such as a member of a merge patch (RFC 7396).
 
-/// What a request does to a value that may be absent.
+/// A change to a value that may be absent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Change<T> {
     /// Leaves the value as it is.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 const DECISIONS: &str = "docs/decisions";
-/// What ARCHITECTURE.md adds as an example.
+/// The files that ARCHITECTURE.md adds as an example.
 const EXAMPLE: &str = "tasks";
 
 /// Returns the Markdown files of a folder, as paths below the root.

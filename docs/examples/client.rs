@@ -32,7 +32,7 @@ pub struct Problem {
     pub status: u16,
     /// The reason, for programs; its page is at `/problems/<code>`.
     pub code: String,
-    /// What to do next.
+    /// The next step for the client.
     pub action: String,
     /// True if the session is over, so that its tokens are useless.
     pub terminal: bool,

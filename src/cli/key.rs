@@ -25,12 +25,12 @@ use crate::tokens::signing_key::{self, Row};
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  doorward key list\n  doorward key revoke <kid> --yes")]
 pub struct KeyArgs {
-    /// What to do.
+    /// The action.
     #[command(subcommand)]
     pub action: KeyAction,
 }
 
-/// What to do with keys.
+/// An action on keys.
 #[derive(Debug, Subcommand)]
 pub enum KeyAction {
     /// List the signing keys.

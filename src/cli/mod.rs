@@ -67,7 +67,7 @@ pub struct Cli {
     pub command: Option<Command>,
 }
 
-/// What to do.
+/// The command.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Migrate the database, then serve. This is the default command.

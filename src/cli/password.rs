@@ -19,7 +19,7 @@ const LONGEST_LINE: u64 = 16 * 1024;
 /// The minimum length of a generated password. With 62 possible characters each, that is 142 bits.
 const MADE_LENGTH: usize = 24;
 
-/// Where a new password comes from.
+/// The source of a new password.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct PasswordArgs {
     /// Read the password from the first line of standard input instead of asking at the terminal.

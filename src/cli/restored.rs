@@ -45,7 +45,7 @@ pub struct RestoredArgs {
     /// after it are left alone.
     #[arg(long, value_name = "TIME", value_parser = read_time)]
     pub since: Option<DateTime<Utc>>,
-    /// What is left as the database has it.
+    /// The parts that are left as the database has them.
     #[command(flatten)]
     pub kept: KeepOptions,
     /// Show what would end, and change nothing.
@@ -59,7 +59,7 @@ pub struct RestoredArgs {
     pub format: Format,
 }
 
-/// What is left as the database has it.
+/// The parts that are left as the database has them.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct KeepOptions {
     /// Keep all sessions, including those that were ended in the lost time.

@@ -21,12 +21,12 @@ use crate::users::user;
     after_help = "Examples:\n  doorward token list --user alice\n  doorward token revoke <id>\n  doorward token revoke --all-of alice"
 )]
 pub struct TokenArgs {
-    /// What to do.
+    /// The action.
     #[command(subcommand)]
     pub action: TokenAction,
 }
 
-/// What to do with tokens.
+/// An action on tokens.
 #[derive(Debug, Subcommand)]
 pub enum TokenAction {
     /// List the tokens, without their secrets.

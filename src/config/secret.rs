@@ -141,7 +141,7 @@ mod tests {
     #[test]
     fn secret_never_prints() {
         let keys = SecretKeyTexts::from_list(ONE).unwrap();
-        assert_eq!(format!("{keys:?}"), "SecretKeys([***])");
+        assert_eq!(format!("{keys:?}"), "SecretKeyTexts([***])");
         assert_eq!(format!("{:?}", Secret::new("hunter2".into())), "***");
     }
 

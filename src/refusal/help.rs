@@ -19,7 +19,7 @@ pub struct HelpPage {
     pub example: &'static str,
 }
 
-/// A request that causes a refusal, and its response when the examples were last run. `$BASE` stands for the
+/// A request that causes a refusal, and its response when the examples were last run. `$BASE` is the
 /// public URL.
 #[derive(Clone, Debug, Serialize)]
 pub struct Example {

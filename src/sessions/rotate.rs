@@ -2,7 +2,7 @@
 //! It locks the row that it decides on, so simultaneous requests on any number of nodes are decided one after
 //! another.
 //!
-//! The same statement handles refreshes that keep the token, and many tokens of as many sessions at once.
+//! This statement also handles refreshes that keep the token, and many tokens of as many sessions at once.
 
 use std::collections::HashMap;
 

@@ -5,6 +5,7 @@
 mod circle;
 mod files;
 mod source;
+mod style;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -245,6 +246,22 @@ fn main_rs_is_shorter_than_forty_lines() {
     assert!(lines < 40, "src/main.rs has {lines} lines, 40 are too many: move what it does to cli/");
 }
 
+#[test]
+fn comments_open_with_their_subject() {
+    assert_none(&style::find_in(&[".rs"], style::odd_openings));
+}
+
+#[test]
+fn documents_and_catalogue_use_plain_words() {
+    let texts = &[".md", "src/refusal/code.rs", "src/refusal/help.rs"];
+    assert_none(&style::find_in(texts, style::odd_words));
+}
+
+#[test]
+fn test_names_are_short_and_open_with_their_subject() {
+    assert_none(&style::find_in(&[".rs"], style::odd_test_names));
+}
+
 // Tests of the rules themselves, with made-up sources, which show that each rule can fail.
 
 #[test]
@@ -299,4 +316,22 @@ fn bad_names_split_folders_and_silent_files_are_reported() {
     assert!(wrong[1].starts_with("src/users.rs:1: stands beside"), "{wrong:?}");
     let silent = ["//!\nfn f() {}", "fn f() {}", "//! Why.\n"].map(|text| Source::read("src/a.rs", text));
     assert_eq!(without_purpose(&silent).len(), 2);
+}
+
+#[test]
+fn odd_prose_is_reported_with_its_line() {
+    let opening =
+        style::odd_openings("a.rs", "/// Reads it.\nfn a() {}\n    /// Whether it is.\n    b: bool,\n");
+    assert_eq!(opening.len(), 1, "{opening:?}");
+    assert!(opening[0].starts_with("a.rs:3: /// Whether it is."), "{opening:?}");
+    assert_none(&style::odd_openings("a.rs", "/// Returns true in the cases\n/// Of the table.\n"));
+    let words = style::odd_words("a.md", "It is told.\n```\ntold\n```\n`told`, untold. They were\nlet in.\n");
+    assert_eq!(words.len(), 2, "{words:?}");
+    assert!(words[0].starts_with("a.md:1: “told”") && words[1].starts_with("a.md:6: “let in”"), "{words:?}");
+    let names =
+        "#[test] fn what_is_there_is_kept() {} fn what() {} #[actix_web::test] async fn row_is_kept() {}";
+    let odd = style::odd_test_names("a.rs", names);
+    assert!(odd.len() == 1 && odd[0].starts_with("a.rs: what_is_there_is_kept"), "{odd:?}");
+    let long = format!("mod tests {{ #[test] fn {}() {{}} }}", "x".repeat(61));
+    assert_eq!(style::odd_test_names("a.rs", &long).len(), 1);
 }

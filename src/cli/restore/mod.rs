@@ -36,7 +36,7 @@ pub struct RestoreArgs {
     /// may have added users, passwords and statements, which this puts into the database.
     #[arg(long)]
     pub unauthenticated: bool,
-    /// What is left as the backup has it.
+    /// The parts that are left as the backup has them.
     #[command(flatten)]
     pub kept: KeepOptions,
     /// The answer, given beforehand.

@@ -18,12 +18,12 @@ Examples:
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct UserArgs {
-    /// What to do.
+    /// The action.
     #[command(subcommand)]
     pub action: UserAction,
 }
 
-/// What to do with users.
+/// An action on users.
 #[derive(Debug, Subcommand)]
 pub enum UserAction {
     /// Create a user. The password is asked for, read from standard input, or generated.
@@ -59,7 +59,7 @@ pub struct UserAddArgs {
     /// The role, such as viewer, member or admin.
     #[arg(long, default_value = role::DEFAULT)]
     pub role: String,
-    /// Where the password comes from.
+    /// The source of the password.
     #[command(flatten)]
     pub password: PasswordArgs,
     /// Text or JSON.
@@ -136,7 +136,7 @@ pub struct UserSetRoleArgs {
 pub struct UserSetPasswordArgs {
     /// The username, e-mail address or id.
     pub user: String,
-    /// Where the password comes from.
+    /// The source of the password.
     #[command(flatten)]
     pub password: PasswordArgs,
     /// Do not revoke the user's personal tokens.

@@ -83,7 +83,7 @@ async fn unknown_end_reason_is_shown_and_ends() {
     assert_eq!(refused.refused("session_ended").text("reason"), "new_policy");
     let refused = world.get("/api/v1/me", &personal).await;
     assert_eq!(refused.refused("token_revoked").text("reason"), "new_policy");
-    assert!(explained(&world, &alice.access).await.contains("the session was ended: new policy"));
+    assert!(explained(&world, &alice.access).await.contains("the session ended: new policy"));
     assert!(explained(&world, &personal).await.contains("the token was revoked: new policy"));
 }
 
