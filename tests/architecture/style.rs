@@ -103,7 +103,8 @@ pub fn odd_words(file: &str, text: &str) -> Vec<String> {
             continue;
         }
         let prose: String = line.split('`').step_by(2).collect::<Vec<_>>().join(" ").to_lowercase();
-        let words: Vec<&str> = prose.split(|letter: char| !letter.is_alphanumeric()).collect();
+        let words: Vec<&str> =
+            prose.split(|letter: char| !letter.is_alphanumeric() && letter != '_').collect();
         for (odd, plain) in ODD_WORDS {
             let parts: Vec<&str> = odd.split(' ').collect();
             if words.windows(parts.len()).any(|window| window == parts.as_slice()) {

@@ -138,7 +138,7 @@ async fn sign_in_after_an_ended_session_returns_to_the_page() {
     let api = world.login("alice").await;
     world.delete("/api/v1/me/sessions", &api.access).await;
     page.press("Sessions").await;
-    page.shows("was ended").await;
+    page.shows("The session ended").await;
     page.fill("username", "alice").await;
     page.fill("password", PASSWORD).await;
     page.press("Sign in").await;
