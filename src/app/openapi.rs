@@ -213,7 +213,7 @@ fn describe(document: &mut Value, endpoint: &Endpoint, method: &Method) {
     }
     if operation.get("requestBody").is_some() {
         codes.extend_from_slice(&BODY);
-    } else if operation.get("parameters").is_some() {
+    } else if !is_open || operation.get("parameters").is_some() {
         codes.push(Code::ValidationFailed);
     }
     let statuses: BTreeSet<u16> = codes.iter().map(|code| code.status().as_u16()).collect();

@@ -12,7 +12,7 @@ use url::Url;
 use super::addresses::{self, PublicUrl, WebOrigin};
 use super::database_url::DatabaseUrl;
 use super::duration;
-use super::secret::{MASK, Secret, SecretKeyTexts, check_typed};
+use super::secret::{MASK, Secret, SecretKeyTexts, check_typed, is_unseen};
 
 /// The number of characters of a wrong value that a message repeats.
 const SHOWN: usize = 100;
@@ -201,6 +201,9 @@ pub fn audiences() -> ValueKind<Vec<String>> {
     let read = |text: &str| {
         if text.contains(|letter: char| letter.is_whitespace() || letter.is_control()) {
             return Err("it contains a space or a control character".to_owned());
+        }
+        if let Some(letter) = text.chars().find(|letter| is_unseen(*letter)) {
+            return Err(format!("it contains U+{:04X}, which is invisible", u32::from(letter)));
         }
         if text.contains(':') && Url::parse(text).is_err() {
             return Err("it contains a colon but is not a URI".to_owned());
@@ -407,6 +410,15 @@ mod tests {
         assert_eq!(shown(&audiences(), "api,https://x.example"), Ok(Some("api,https://x.example".into())));
         assert!(shown(&audiences(), "http://").is_err());
         assert!(shown(&audiences(), "a b").is_err());
+    }
+
+    #[test]
+    fn audience_with_an_invisible_character_is_refused_by_number() {
+        for (letter, number) in [('\u{200b}', "U+200B"), ('\u{feff}', "U+FEFF"), ('\u{2800}', "U+2800")] {
+            let said = shown(&audiences(), &format!("https://a.example{letter}")).expect_err("refused");
+            assert!(said.contains(number), "{said}");
+        }
+        assert!(shown(&audiences(), "https://ä.example").is_ok());
     }
 
     #[test]

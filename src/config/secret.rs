@@ -59,7 +59,8 @@ pub fn check_typed(password: &str) -> Result<(), String> {
     Ok(())
 }
 
-fn is_unseen(letter: char) -> bool {
+/// Returns true for a character that is invisible or looks like a space, except for U+0020.
+pub(super) fn is_unseen(letter: char) -> bool {
     match CodePointMapData::<GeneralCategory>::new().get(letter) {
         GeneralCategory::Control
         | GeneralCategory::Format

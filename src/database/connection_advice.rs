@@ -52,7 +52,7 @@ const PASSING: [&str; 14] = [
     "Connection reset",
     "closed the connection unexpectedly",
     "session is read-only",
-    "hot standby mode",
+    "server is in hot standby mode",
 ];
 
 const URL: &str = "correct DATABASE_URL";
@@ -60,8 +60,11 @@ const NO_TLS: &str = "correct sslmode in DATABASE_URL, or use a build with the f
 const CERTIFICATE: &str = "set sslrootcert in DATABASE_URL to the CA certificate that signed PostgreSQL's \
                            certificate, and the host to a name in PostgreSQL's certificate";
 
+const WRITES: &str = "remove target_session_attrs from DATABASE_URL, or set it to read-write, because doorward must \
+                      write";
+
 /// Words of a refusal, and the action to take.
-const NEVER: [(&str, &str); 32] = [
+const NEVER: [(&str, &str); 35] = [
     ("certificate verify failed", CERTIFICATE),
     ("does not match host name", CERTIFICATE),
     ("root certificate file", CERTIFICATE),
@@ -96,11 +99,17 @@ const NEVER: [(&str, &str); 32] = [
     ("permission denied for database", "run GRANT CONNECT ON DATABASE … TO the role of DATABASE_URL"),
     ("no such database", "run CREATE DATABASE, or correct the name in DATABASE_URL"),
     ("no such user", "correct the user in DATABASE_URL"),
+    ("requirepeer specifies", "set requirepeer in DATABASE_URL to the system user that runs PostgreSQL"),
+    ("session is not read-only", WRITES),
+    ("server is not in hot standby mode", WRITES),
     ("unsupported frontend protocol", "use a supported version of PostgreSQL"),
 ];
 
 /// Words of refusals that a job which sets PostgreSQL up may still fix.
-const SET_UP: [&str; 5] = [
+const SET_UP: [&str; 8] = [
+    "requirepeer specifies",
+    "session is not read-only",
+    "server is not in hot standby mode",
     "authentication failed",
     "is not permitted to log in",
     "permission denied for database",
@@ -185,6 +194,9 @@ mod tests {
                 "correct DATABASE_URL",
             ),
             ("invalid target_session_attrs value: \"primry\"\n", "correct DATABASE_URL"),
+            ("requirepeer specifies \"root\", but actual peer user name is \"postgres\"\n", "requirepeer"),
+            ("session is not read-only\n", "target_session_attrs"),
+            ("server is not in hot standby mode\n", "target_session_attrs"),
         ] {
             let found = find_advice(&format!("{AT}{said}"));
             assert!(found.is_some_and(|found| found.text.contains(advice)), "{said}: {found:?}");
@@ -194,6 +206,8 @@ mod tests {
             "FATAL:  the database system is starting up\n",
             "FATAL:  sorry, too many clients already\n",
             "timeout expired\n",
+            "session is read-only\n",
+            "server is in hot standby mode\n",
             "No such file or directory\n\tIs the server running locally and accepting connections on that socket?\n",
             "FATAL:  the Zeus of this database is asleep\n",
         ] {
@@ -242,6 +256,8 @@ mod tests {
             "FATAL:  database \"auth\" does not exist\n",
             "FATAL:  password authentication failed for user \"site\"\n",
             "FATAL:  role \"site\" is not permitted to log in\n",
+            "requirepeer specifies \"root\", but actual peer user name is \"postgres\"\n",
+            "session is not read-only\n",
         ] {
             let advice = find_advice(&format!("{AT}{said}")).expect("advice");
             let mut patience = SetupGrace::default();

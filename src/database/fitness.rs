@@ -4,30 +4,14 @@
 use diesel::prelude::*;
 use diesel::sql_types::{Array, Bool, Integer, Nullable, Text};
 
+use super::indexes;
+use super::object_names::{FUNCTIONS, INDEXES, TABLES};
+
 /// PostgreSQL 13, since the feed reads `pg_current_xact_id()`.
 const LEAST_VERSION: i32 = 130_000;
 /// The version of the first migration, as diesel stores it.
 const FIRST_MIGRATION: &str = "20261123100000";
 const MIGRATIONS_TABLE: &str = "__diesel_schema_migrations";
-/// doorward's tables with names that another program's tables may have too.
-const TABLES: [&str; 15] = [
-    "attempts",
-    "audit_events",
-    "instance",
-    "known_addresses",
-    "login_names",
-    "notes",
-    "password_links",
-    "personal_tokens",
-    "refresh_tokens",
-    "refusals",
-    "revocations",
-    "roles",
-    "sessions",
-    "signing_keys",
-    "users",
-];
-
 /// A requirement that the database does not meet.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{found}: {advice}")]
@@ -63,19 +47,29 @@ struct Facts {
     /// True if plpgsql is installed, the language of doorward's triggers.
     #[diesel(sql_type = Bool)]
     has_plpgsql: bool,
-    /// The existing tables that have one of doorward's names.
+    /// The tables, indexes, types, functions and so on that have one of doorward's names.
     #[diesel(sql_type = Array<Text>)]
-    tables: Vec<String>,
-    /// Those of the existing tables that the role may not read and write.
+    objects: Vec<String>,
+    /// The tables among them that the role may not read and write.
     #[diesel(sql_type = Array<Text>)]
     closed: Vec<String>,
 }
 
 const FACTS: &str = "
-WITH here AS (
-    SELECT c.oid, relname::text AS name FROM pg_catalog.pg_class c
-      JOIN pg_catalog.pg_namespace n ON n.oid = relnamespace
-     WHERE nspname = current_schema() AND relkind IN ('r', 'p', 'v', 'm', 'f') AND relname::text = ANY ($1)
+WITH schema AS (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = current_schema()),
+here AS (
+    SELECT c.oid, relname::text AS name FROM pg_catalog.pg_class c JOIN schema ON schema.oid = relnamespace
+     WHERE relkind IN ('r', 'p', 'v', 'm', 'f') AND relname::text = ANY ($1)
+),
+object AS (
+    SELECT relname::text AS name FROM pg_catalog.pg_class JOIN schema ON schema.oid = relnamespace
+     WHERE relname::text = ANY ($1 || $2)
+    UNION
+    SELECT typname::text FROM pg_catalog.pg_type JOIN schema ON schema.oid = typnamespace
+     WHERE typrelid = 0 AND typname::text = ANY ($1)
+    UNION
+    SELECT proname::text FROM pg_catalog.pg_proc JOIN schema ON schema.oid = pronamespace
+     WHERE proname::text = ANY ($3)
 )
 SELECT current_setting('server_version_num')::int AS version,
        current_setting('server_encoding') AS encoding,
@@ -88,15 +82,20 @@ SELECT current_setting('server_version_num')::int AS version,
        (SELECT source FROM pg_catalog.pg_settings WHERE name = 'default_transaction_read_only' AND setting = 'on'
            AND NOT pg_is_in_recovery()) AS read_only_by,
        EXISTS (SELECT FROM pg_catalog.pg_language WHERE lanname = 'plpgsql') AS has_plpgsql,
-       ARRAY(SELECT name FROM here ORDER BY name) AS tables,
+       ARRAY(SELECT name FROM object ORDER BY name) AS objects,
        ARRAY(SELECT name FROM here WHERE NOT (has_table_privilege(oid, 'SELECT') AND has_table_privilege(oid, 'INSERT')
              AND has_table_privilege(oid, 'UPDATE') AND has_table_privilege(oid, 'DELETE')) ORDER BY name) AS closed";
 
 /// Returns every requirement that the database does not meet. The list is empty if doorward can use it.
 pub fn find_unfit(connection: &mut PgConnection) -> QueryResult<Vec<Unfit>> {
-    let names: Vec<&str> = TABLES.into_iter().chain([MIGRATIONS_TABLE]).collect();
-    let facts: Facts = diesel::sql_query(FACTS).bind::<Array<Text>, _>(names).get_result(connection)?;
-    let ours = if has_migrations(&facts.tables) && !has_migrations(&facts.closed) {
+    let tables: Vec<&str> = TABLES.into_iter().chain([MIGRATIONS_TABLE]).collect();
+    let indexes: Vec<&str> = INDEXES.into_iter().chain(indexes::names()).collect();
+    let facts: Facts = diesel::sql_query(FACTS)
+        .bind::<Array<Text>, _>(tables)
+        .bind::<Array<Text>, _>(indexes)
+        .bind::<Array<Text>, _>(FUNCTIONS.to_vec())
+        .get_result(connection)?;
+    let ours = if has_migrations(&facts.objects) && !has_migrations(&facts.closed) {
         Migrations::find(connection)?
     } else {
         Migrations::default()
@@ -104,8 +103,8 @@ pub fn find_unfit(connection: &mut PgConnection) -> QueryResult<Vec<Unfit>> {
     Ok(judge(&facts, ours))
 }
 
-fn has_migrations(tables: &[String]) -> bool {
-    tables.iter().any(|name| name == MIGRATIONS_TABLE)
+fn has_migrations(objects: &[String]) -> bool {
+    objects.iter().any(|name| name == MIGRATIONS_TABLE)
 }
 
 /// The migrations that diesel has recorded.
@@ -210,12 +209,12 @@ fn judge_rights(facts: &Facts, ours: Migrations) -> Option<Unfit> {
     let is_known = !has_migrations(closed);
     if is_known
         && !ours.has_first
-        && (ours.has_any || facts.tables.iter().any(|name| name != MIGRATIONS_TABLE))
+        && (ours.has_any || facts.objects.iter().any(|name| name != MIGRATIONS_TABLE))
     {
-        let theirs = facts.tables.join(", ");
+        let theirs = facts.objects.join(", ");
         return Some(Unfit {
             found: format!(
-                "the schema {schema} of the database {database} has tables of another program: {theirs}"
+                "the schema {schema} of the database {database} has objects of another program: {theirs}"
             ),
             advice: "doorward needs its own database: run CREATE DATABASE, and set DATABASE_URL to the new \
                      one"
@@ -257,7 +256,7 @@ mod tests {
             may_create: true,
             read_only_by: None,
             has_plpgsql: true,
-            tables: Vec::new(),
+            objects: Vec::new(),
             closed: Vec::new(),
         }
     }
@@ -267,9 +266,9 @@ mod tests {
     #[test]
     fn new_database_and_a_migrated_one_are_fit() {
         assert_eq!(judge(&facts(), Migrations::default()), []);
-        let migrated = Facts { tables: vec![MIGRATIONS_TABLE.into(), "users".into()], ..facts() };
+        let migrated = Facts { objects: vec![MIGRATIONS_TABLE.into(), "users".into()], ..facts() };
         assert_eq!(judge(&migrated, OURS), []);
-        let broken_off = Facts { tables: vec![MIGRATIONS_TABLE.into()], ..facts() };
+        let broken_off = Facts { objects: vec![MIGRATIONS_TABLE.into()], ..facts() };
         assert_eq!(judge(&broken_off, Migrations::default()), [], "diesel made its table, and nothing else");
     }
 
@@ -291,9 +290,9 @@ mod tests {
             (Facts { isolation: "serializable".into(), ..facts() }, OURS, "serializable", "RESET"),
             (Facts { has_plpgsql: false, ..facts() }, OURS, "no plpgsql", "CREATE EXTENSION plpgsql"),
             (Facts { schema: None, ..facts() }, OURS, "search_path", "CREATE SCHEMA"),
-            (Facts { tables: theirs, ..facts() }, Migrations::default(), "users", "its own database"),
+            (Facts { objects: theirs, ..facts() }, Migrations::default(), "users", "its own database"),
             (
-                Facts { tables: vec![MIGRATIONS_TABLE.into()], ..facts() },
+                Facts { objects: vec![MIGRATIONS_TABLE.into()], ..facts() },
                 Migrations { has_first: false, has_any: true },
                 "another program",
                 "its own database",
@@ -325,7 +324,7 @@ mod tests {
             (read_only_by("client"), OURS, "read-only", "from the options of DATABASE_URL"),
             (
                 Facts {
-                    tables: vec![MIGRATIONS_TABLE.into(), "users".into()],
+                    objects: vec![MIGRATIONS_TABLE.into(), "users".into()],
                     closed: vec![MIGRATIONS_TABLE.into(), "users".into()],
                     ..facts()
                 },

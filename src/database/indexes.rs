@@ -118,6 +118,11 @@ pub fn find_repair(connection: &mut PgConnection) -> QueryResult<Vec<String>> {
     Ok(statements)
 }
 
+/// Returns the names of the indexes.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    INDEXES.iter().map(|index| index.name)
+}
+
 /// Returns whether an index exists and is valid.
 pub fn exists(connection: &mut PgConnection, name: &str) -> QueryResult<bool> {
     find_valid(connection, &[name]).map(|found| !found.is_empty())

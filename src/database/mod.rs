@@ -14,6 +14,7 @@ pub mod instance;
 pub mod migrate;
 pub(crate) mod named;
 pub mod nodes;
+pub mod object_names;
 mod pool;
 pub mod private_postgres;
 pub mod prune;

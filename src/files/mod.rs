@@ -34,6 +34,7 @@ pub fn data_folder_mode() -> u32 {
 
 /// Creates a folder and its missing parents. Their modes do not depend on the umask.
 pub fn create_folders(what: &'static str, folder: &Path, mode: u32) -> Result<(), FileError> {
+    refuse_planted_links(what, folder)?;
     let missing: Vec<&Path> = folder.ancestors().take_while(|path| !is_there(path)).collect();
     for path in missing.into_iter().rev() {
         let created = DirBuilder::new().mode(mode).create(path);
@@ -45,6 +46,32 @@ pub fn create_folders(what: &'static str, folder: &Path, mode: u32) -> Result<()
         }
     }
     if folder.is_dir() { Ok(()) } else { Err(FileError::io(what, folder, ErrorKind::NotADirectory.into())) }
+}
+
+/// Refuses a folder whose path contains a link of another user, who could lead it anywhere.
+///
+/// # Errors
+/// [`FileError::Elsewhere`].
+pub fn refuse_planted_links(what: &'static str, folder: &Path) -> Result<(), FileError> {
+    // Without the slash at the end, which would follow the link.
+    for path in folder.components().as_path().ancestors() {
+        if let Some(owner) = find_foreign_link(path) {
+            let why = format!("is a link that belongs to {}", user_name(owner));
+            return Err(FileError::Elsewhere { what, path: path.to_owned(), why });
+        }
+    }
+    Ok(())
+}
+
+/// Returns the owner of a link that belongs neither to root nor to the user of this process.
+fn find_foreign_link(path: &Path) -> Option<Uid> {
+    let link = fs::symlink_metadata(path).ok().filter(Metadata::is_symlink)?;
+    Some(Uid::from_raw(link.uid())).filter(|owner| !is_trusted(*owner))
+}
+
+/// Returns true for root and the user of this process.
+fn is_trusted(owner: Uid) -> bool {
+    owner.is_root() || owner == geteuid()
 }
 
 fn is_there(path: &Path) -> bool {
@@ -62,20 +89,19 @@ pub fn create(path: &Path, content: &[u8]) -> io::Result<File> {
 }
 
 /// Opens a file for reading and appending, and creates it if it is missing. Others may have planted something
-/// under its name. A link of another user is therefore not followed, and a file with a second name is
-/// refused.
+/// under its name. A link of another user is therefore not followed, and a file of another user or with a
+/// second name is refused.
 ///
 /// # Errors
-/// [`FileError::Elsewhere`] for such a file; otherwise the operating system's.
+/// [`FileError::Elsewhere`] or [`FileError::Owner`] for such a file; otherwise the operating system's.
 pub fn open_kept(what: &'static str, path: &Path) -> Result<File, FileError> {
     let io = |error| FileError::io(what, path, error);
     let elsewhere = |why| FileError::Elsewhere { what, path: path.to_owned(), why };
-    let link = fs::symlink_metadata(path).ok().filter(Metadata::is_symlink);
-    let place = match link.map(|link| Uid::from_raw(link.uid())) {
-        None => path.to_owned(),
-        Some(owner) if owner.is_root() || owner == geteuid() => fs::canonicalize(path).map_err(io)?,
-        Some(owner) => return Err(elsewhere(format!("is a link that belongs to {}", user_name(owner)))),
-    };
+    if let Some(owner) = find_foreign_link(path) {
+        return Err(elsewhere(format!("is a link that belongs to {}", user_name(owner))));
+    }
+    let is_link = fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink());
+    let place = if is_link { fs::canonicalize(path).map_err(io)? } else { path.to_owned() };
     let mut options = File::options();
     // Without `O_NONBLOCK`, opening a pipe would wait for its writer.
     options.read(true).append(true).create(true).mode(FILE_MODE).custom_flags(O_NOFOLLOW | O_NONBLOCK);
@@ -87,6 +113,7 @@ pub fn open_kept(what: &'static str, path: &Path) -> Result<File, FileError> {
     if found.nlink() > 1 {
         return Err(elsewhere("has a second name (a hard link)".to_owned()));
     }
+    check_owner(what, path, &found)?;
     Ok(file)
 }
 
@@ -112,9 +139,10 @@ pub fn delete_leftovers(folder: &Path, prefix: &str, suffix: &str) {
 /// others.
 ///
 /// # Errors
-/// [`FileError::Owner`], or the operating system's.
+/// [`FileError::Owner`], [`FileError::Elsewhere`], or the operating system's.
 pub fn repair_data_folder(folder: &Path) -> Result<(), FileError> {
     const WHAT: &str = "the data folder";
+    refuse_planted_links(WHAT, folder)?;
     let found = fs::metadata(folder).map_err(|error| FileError::io(WHAT, folder, error))?;
     check_owner(WHAT, folder, &found)?;
     if found.mode() & 0o777 & !data_folder_mode() == 0 {
@@ -146,13 +174,15 @@ fn holds_only_own(folder: &Path) -> bool {
     })
 }
 
-/// Revokes other users' access to a file or folder. Does nothing if it does not exist.
+/// Revokes other users' access to a file or folder. Does nothing if it does not exist, or if it is a file
+/// with a second name, which may be another program's.
 pub fn repair(what: &'static str, path: &Path, mode: u32) -> Result<(), FileError> {
     let found = match fs::symlink_metadata(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
         found => found.map_err(|error| FileError::io(what, path, error))?,
     };
-    if found.is_symlink() || found.mode() & 0o777 & !mode == 0 {
+    let has_second_name = found.is_file() && found.nlink() > 1;
+    if found.is_symlink() || has_second_name || found.mode() & 0o777 & !mode == 0 {
         return Ok(());
     }
     let changed = fs::set_permissions(path, Permissions::from_mode(mode));
@@ -191,7 +221,7 @@ pub fn read_secret(what: &'static str, path: &Path) -> Result<String, FileError>
 
 fn check_owner(what: &'static str, path: &Path, found: &Metadata) -> Result<(), FileError> {
     let owner = Uid::from_raw(found.uid());
-    if owner.is_root() || owner == geteuid() {
+    if is_trusted(owner) {
         return Ok(());
     }
     Err(FileError::Owner { what, path: path.to_owned(), owner: user_name(owner) })
@@ -306,6 +336,40 @@ mod tests {
             std::os::unix::fs::lchown(path.join("link"), Some(54321), None).unwrap();
             let refused = open_kept("the log", &path.join("link")).unwrap_err().to_string();
             assert!(refused.contains("is a link that belongs to the user id 54321"), "{refused}");
+            std::os::unix::fs::chown(path.join("new"), Some(54321), None).unwrap();
+            let refused = open_kept("the log", &path.join("new")).unwrap_err().to_string();
+            assert!(refused.contains("belongs to the user id 54321"), "{refused}");
+        }
+    }
+
+    #[test]
+    fn file_with_a_second_name_keeps_its_mode() {
+        let (_kept, path) = folder();
+        create(&path.join("victim"), b"").unwrap();
+        fs::set_permissions(path.join("victim"), Permissions::from_mode(0o644)).unwrap();
+        fs::hard_link(path.join("victim"), path.join("postgres.log")).unwrap();
+        repair("a file", &path.join("postgres.log"), FILE_MODE).unwrap();
+        assert_eq!(mode(&path.join("victim")), 0o644);
+        fs::remove_file(path.join("victim")).unwrap();
+        repair("a file", &path.join("postgres.log"), FILE_MODE).unwrap();
+        assert_eq!(mode(&path.join("postgres.log")), 0o600);
+    }
+
+    #[test]
+    fn folder_behind_a_link_of_another_user_is_refused() {
+        let (_kept, path) = folder();
+        let link = path.join("link");
+        fs::create_dir(path.join("target")).unwrap();
+        std::os::unix::fs::symlink(path.join("target"), &link).unwrap();
+        create_folders("the data folder", &link.join("own"), FOLDER_MODE).unwrap();
+        if geteuid().is_root() {
+            std::os::unix::fs::lchown(&link, Some(54321), None).unwrap();
+            for planted in [link.clone(), path.join("link/"), link.join("."), link.join("new")] {
+                let refused = create_folders("the data folder", &planted, FOLDER_MODE).unwrap_err();
+                assert!(refused.to_string().contains("belongs to the user id 54321"), "{refused}");
+                assert!(repair_data_folder(&planted).is_err(), "{}", planted.display());
+            }
+            assert!(!path.join("target/new").exists());
         }
     }
 

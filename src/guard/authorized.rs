@@ -15,7 +15,7 @@ use super::trace::Trace;
 use super::{checks, credential, csrf};
 use crate::audit::Origin;
 use crate::http::conditions::Conditions;
-use crate::http::request::Input;
+use crate::http::request::{Input, read_input};
 use crate::http::routing::{RequiresPermission, Rule};
 use crate::refusal::Refusal;
 use crate::state::{self, State};
@@ -62,7 +62,7 @@ impl<R: Requirement, I: Input> FromRequest for Authorized<R, I> {
             let authorized = authorize(state, &request, payload, R::RULE, &mut trace).await;
             trace.keep(&request);
             let (caller, payload) = authorized?;
-            let input = I::read(&request, payload).await?;
+            let input = read_input::<I>(&request, payload).await?;
             if !I::READS_CONDITIONS && !csrf::is_safe(request.method()) {
                 Conditions::of(request.headers()).check_untagged()?;
             }
@@ -112,13 +112,13 @@ impl<I: Input> FromRequest for MaybeAuthorized<I> {
         Box::pin(async move {
             let state = state::of(&request)?;
             if !credential::is_sent(&request, &state.web.browser) {
-                return Ok(Self { caller: None, input: I::read(&request, payload).await? });
+                return Ok(Self { caller: None, input: read_input(&request, payload).await? });
             }
             let mut trace = Trace::default();
             let authorized = authorize(state, &request, payload, AnyCaller::RULE, &mut trace).await;
             trace.keep(&request);
             let (caller, payload) = authorized?;
-            Ok(Self { caller: Some(caller), input: I::read(&request, payload).await? })
+            Ok(Self { caller: Some(caller), input: read_input(&request, payload).await? })
         })
     }
 }

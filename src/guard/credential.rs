@@ -3,9 +3,6 @@
 
 use actix_web::HttpRequest;
 use actix_web::http::header::{AUTHORIZATION, HeaderMap};
-use base64::Engine;
-use base64::engine::DecodePaddingMode;
-use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 
 use super::check::Check;
 use super::session_cookie::{self, SentCookie};
@@ -182,15 +179,12 @@ pub fn is_sent(request: &HttpRequest, settings: &BrowserSettings) -> bool {
 }
 
 fn read_basic(encoded: &str) -> Result<SentCredential, Refusal> {
-    const LENIENT: GeneralPurposeConfig =
-        GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
-    let engine = GeneralPurpose::new(&base64::alphabet::STANDARD, LENIENT);
-    let decoded = engine.decode(encoded).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    let decoded = header_mistakes::decode_basic(encoded);
     // Earlier versions allowed usernames with a colon, so a personal token is searched for from the right.
     let from_right = |text| str::rsplit_once(text, ':').filter(|(_, end)| personal_token::is_in_form(end));
     let pair = decoded.as_deref().and_then(|text| from_right(text).or_else(|| text.split_once(':')));
     let Some((username, token)) = pair else {
-        return Err(malformed(header_mistakes::of_basic(encoded)));
+        return Err(malformed(header_mistakes::of_basic(encoded, decoded.is_some())));
     };
     if let Some(mistake) = header_mistakes::of_basic_token(token) {
         return Err(Refusal::new(Code::TokenMalformed, mistake));

@@ -1,6 +1,10 @@
 //! Explains the most frequent mistakes in an `Authorization` header. The value may be a secret in the wrong
 //! place, so no explanation repeats any of it.
 
+use base64::Engine;
+use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
+
 /// The schemes of other servers that clients may send: those in the IANA registry of HTTP authentication
 /// schemes, and unregistered ones in use. No other text in place of a scheme is ever repeated.
 const OTHER_SCHEMES: [&str; 22] = [
@@ -67,6 +71,9 @@ pub(super) fn of_value(text: &str) -> &'static str {
         "The header's value repeats the header's name. Send only `Bearer <token>` as the value."
     } else if lower.starts_with("bearer") || lower.starts_with("basic") {
         "The scheme must be followed by one space. Send `Bearer <token>`."
+    } else if is_one_word && !has_token_prefix(text) && decode_basic(text).is_some_and(|it| it.contains(':'))
+    {
+        "The word `Basic` is missing before the base64 text. Send `Basic` and base64 of `username:token`."
     } else if is_one_word && looks_like_token(text) {
         "The word `Bearer` is missing before the token. Send `Bearer <token>`."
     } else if is_one_word {
@@ -82,6 +89,8 @@ pub(super) fn of_bearer(rest: &str) -> Option<&'static str> {
     let rest = rest.trim_ascii();
     if is_quoted(rest) {
         Some("The token is in quotation marks. Send `Bearer <token>` without them.")
+    } else if rest.strip_prefix('<').is_some_and(has_token_prefix) {
+        Some("The token is in angle brackets. Send `Bearer` and the token without them.")
     } else if is_unfilled(rest) {
         Some(UNFILLED_VARIABLE)
     } else if rest.get(..7).is_some_and(|start| start.eq_ignore_ascii_case("bearer ")) {
@@ -97,14 +106,26 @@ pub(super) fn of_bearer(rest: &str) -> Option<&'static str> {
     }
 }
 
-/// Explains the text after `Basic` if it is not base64 of a pair.
-pub(super) fn of_basic(encoded: &str) -> &'static str {
+/// Decodes the text after `Basic` (RFC 7617, section 2). Returns `None` if it is not base64 of UTF-8.
+pub(super) fn decode_basic(encoded: &str) -> Option<String> {
+    const LENIENT: GeneralPurposeConfig =
+        GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+    let engine = GeneralPurpose::new(&base64::alphabet::STANDARD, LENIENT);
+    engine.decode(encoded).ok().and_then(|bytes| String::from_utf8(bytes).ok())
+}
+
+/// Explains the text after `Basic` if it is not base64 of a pair. `is_base64` is true if it is base64 of
+/// UTF-8.
+pub(super) fn of_basic(encoded: &str, is_base64: bool) -> &'static str {
     if is_quoted(encoded) {
         "The text after `Basic` is in quotation marks. Send it without them."
     } else if is_unfilled(encoded) {
         UNFILLED_VARIABLE
     } else if encoded.contains(':') {
         "The text after `Basic` is not encoded. Send base64 of `username:token`."
+    } else if is_base64 && !has_token_prefix(encoded) {
+        "The text after `Basic` is base64 of a text without a colon. Encode `username:token`, with the username \
+         and the colon."
     } else if looks_like_token(encoded) {
         "A token follows `Basic`. Send it as `Bearer <token>`, or send base64 of `username:token`."
     } else {
@@ -155,7 +176,11 @@ fn ends_with_escaped_line_break(text: &str) -> bool {
 /// Returns whether a word looks like a credential. It has a prefix of this server's tokens or of JWTs, or is
 /// longer than a scheme.
 fn looks_like_token(word: &str) -> bool {
-    ["dwp_", "dwr_", "eyJ"].iter().any(|prefix| word.starts_with(prefix)) || word.len() >= 32
+    has_token_prefix(word) || word.len() >= 32
+}
+
+fn has_token_prefix(word: &str) -> bool {
+    ["dwp_", "dwr_", "eyJ"].iter().any(|prefix| word.starts_with(prefix))
 }
 
 #[cfg(test)]
@@ -168,6 +193,8 @@ mod tests {
             ("dwp_abc", "`Bearer` is missing"),
             ("eyJhbGciOi.x.y", "`Bearer` is missing"),
             ("hunter2", "one word"),
+            ("YWxpY2U6aHVudGVyMg==", "`Basic` is missing"),
+            ("YWxpY2U6YSBsb25nZXIgcGFzc3dvcmQgb2YgaGVycw", "`Basic` is missing"),
             ("\"Bearer abc\"", "quotation marks"),
             ("'Bearer abc'", "quotation marks"),
             ("${TOKEN}", "placeholder"),
@@ -191,6 +218,7 @@ mod tests {
             ("bearer abc", "sent twice"),
             ("[object Object]", "placeholder"),
             ("<access token>", "placeholder"),
+            ("<dwp_abc>", "angle brackets"),
             ("$TOKEN", "placeholder"),
             ("%TOKEN%", "placeholder"),
             ("null", "placeholder"),
@@ -214,8 +242,12 @@ mod tests {
             ("\"YWJj\"", "quotation marks"),
             ("${CREDENTIALS}", "placeholder"),
             ("!!!", "not base64"),
+            ("/w==", "not base64"),
+            ("bm9jb2xvbg==", "without a colon"),
+            ("ZHdwX25vIGNvbG9uIGJlZm9yZSB0aGlzIHRva2Vu", "without a colon"),
         ] {
-            assert!(of_basic(encoded).contains(named), "{encoded}: {}", of_basic(encoded));
+            let said = of_basic(encoded, decode_basic(encoded).is_some());
+            assert!(said.contains(named), "{encoded}: {said}");
         }
         assert!(of_basic_token("dwp_abc\n").is_some_and(|text| text.contains("line break")));
         assert!(of_basic_token("'dwp_abc'").is_some_and(|text| text.contains("quotation marks")));

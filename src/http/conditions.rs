@@ -118,17 +118,35 @@ impl Conditions {
         if listed.iter().any(|listed| listed == "*" || is_current(listed)) {
             return Ok(());
         }
-        let is_weak = listed.iter().any(|listed| listed.strip_prefix("W/").is_some_and(&is_current));
-        let detail = if is_weak {
-            format!(
-                "`If-Match` has the weak tag W/{tag}, which never matches (RFC 9110, section 8.8.3.2). A \
-                 proxy that compresses answers makes tags weak. Send {tag}: this version is still current."
-            )
-        } else {
-            format!("This has changed since you read it. Its ETag is now {tag}. Read it again.")
-        };
-        Err(Refusal::new(Code::PreconditionFailed, detail))
+        Err(Refusal::new(Code::PreconditionFailed, explain_mismatch(listed, tag, is_current)))
     }
+}
+
+/// Returns the reason why none of the tags in `If-Match` matched.
+fn explain_mismatch(listed: &[String], tag: &str, is_current: impl Fn(&str) -> bool) -> String {
+    if listed.iter().any(|listed| listed.strip_prefix("W/").is_some_and(&is_current)) {
+        return format!(
+            "`If-Match` has the weak tag W/{tag}, which never matches (RFC 9110, section 8.8.3.2). A proxy \
+             that compresses answers makes tags weak. Send {tag}: this version is still current."
+        );
+    }
+    // Empty items of a list do not count (RFC 9110, section 5.6.1).
+    let mut items = listed.iter().filter(|listed| !listed.is_empty()).peekable();
+    if items.peek().is_none() || !items.all(|listed| is_entity_tag(listed)) {
+        return format!(
+            "`If-Match` has a value that is not an entity tag. A tag is in double quotes, and only a weak one \
+             has an upper-case `W/` before them (RFC 9110, section 8.8.3). Send the `ETag` exactly as you \
+             read it. It is now {tag}."
+        );
+    }
+    format!("This has changed since you read it. Its ETag is now {tag}. Read it again.")
+}
+
+/// Returns true for a quoted text, with or without `W/` before it (RFC 9110, section 8.8.3).
+fn is_entity_tag(text: &str) -> bool {
+    let quoted = text.strip_prefix("W/").unwrap_or(text);
+    let inner = quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    inner.is_some_and(|inner| inner.bytes().all(|byte| byte > b' ' && byte != b'"' && byte != 0x7f))
 }
 
 /// Returns the first `TAGS_MAX` tags of a header, or `None` if it was not sent; and true if there are more.
@@ -150,6 +168,7 @@ impl Input for Conditions {
 
 impl<B: Input> Input for (Conditions, B) {
     const READS_CONDITIONS: bool = true;
+    const READS_QUERY: bool = B::READS_QUERY;
 
     async fn read(request: &HttpRequest, payload: Payload) -> Result<Self, Refusal> {
         let conditions = Conditions::read(request, Payload::None).await?;
@@ -210,6 +229,19 @@ mod tests {
         for (listed, passes) in [("*", false), ("\"2\"", false), ("W/\"2\"", false), ("\"1\"", true)] {
             assert_eq!(conditions("", listed).check("\"2\"").is_ok(), passes, "{listed}");
         }
+    }
+
+    #[test]
+    fn value_that_is_no_entity_tag_is_named() {
+        for listed in ["2", "'2'", "w/\"2\"", "W/2", "\"2", "\"1\", 2", "\"", ","] {
+            let refused = conditions(listed, "").check("\"2\"").expect_err("a refusal");
+            assert!(refused.detail().contains("not an entity tag"), "{listed}: {}", refused.detail());
+            assert!(refused.detail().contains("8.8.3") && !refused.detail().contains("has changed"));
+        }
+        let stale = conditions("\"1\",", "").check("\"2\"").expect_err("a refusal");
+        assert!(stale.detail().contains("has changed"), "{}", stale.detail());
+        let untagged = conditions("2", "").check_untagged().expect_err("a refusal");
+        assert!(untagged.detail().contains("no versions"), "{}", untagged.detail());
     }
 
     #[test]

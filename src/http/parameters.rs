@@ -9,6 +9,7 @@ use actix_web::web::Query;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 
+use super::fields::Draft;
 use crate::refusal::{FieldError, FieldErrors, Refusal};
 
 /// The number of parameters that are read, more than any endpoint accepts. Further ones are only counted.
@@ -19,18 +20,47 @@ const CODES: [&str; 3] = ["invalid", "invalid_cursor", "out_of_range"];
 
 type Pair<'a> = (Cow<'a, str>, Cow<'a, str>);
 
+/// The parameters of an endpoint that reads none.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NoParameters {}
+
+/// Returns an error for each parameter of a query that the endpoint does not read.
+pub fn refuse_all(query: &str) -> FieldErrors {
+    read_valid::<NoParameters>(query).1
+}
+
 /// Reads a query string. Every member of `T` must be optional, since the error search reads parameters one by
 /// one.
 ///
 /// # Errors
 /// `validation_failed` with all errors.
 pub fn read<T: DeserializeOwned>(query: &str) -> Result<T, Refusal> {
+    match read_valid(query) {
+        (Some(read), errors) if errors.is_empty() => Ok(read),
+        (_, errors) => Err(Refusal::of_errors(errors)),
+    }
+}
+
+/// Reads a query string, and keeps its errors so that a handler can add more. Parameters with an error are
+/// left out of the value.
+///
+/// # Errors
+/// `validation_failed` for a query from which no `T` can be built.
+pub fn read_draft<T: DeserializeOwned>(query: &str) -> Result<Draft<T>, Refusal> {
+    match read_valid(query) {
+        (Some(value), errors) => Ok(Draft::new(value, errors)),
+        (None, errors) => Err(Refusal::of_errors(errors)),
+    }
+}
+
+fn read_valid<T: DeserializeOwned>(query: &str) -> (Option<T>, FieldErrors) {
     let sent = query.split('&').filter(|pair| !pair.is_empty()).count();
     if sent <= PARAMETERS_MAX
         && !query.contains("%00")
         && let Ok(read) = Query::<T>::from_query(query)
     {
-        return Ok(read.into_inner());
+        return (Some(read.into_inner()), FieldErrors::default());
     }
     let mut errors = FieldErrors::default();
     if sent > PARAMETERS_MAX {
@@ -47,17 +77,26 @@ pub fn read<T: DeserializeOwned>(query: &str) -> Result<T, Refusal> {
             errors.push(error);
         }
     }
-    for error in pairs.iter().filter_map(mistake::<T>) {
-        errors.push(error);
+    let (mut taken, mut valid) = (HashSet::new(), Vec::new());
+    for pair in &pairs {
+        match mistake::<T>(pair) {
+            Some(error) => errors.push(error),
+            None if taken.insert(&pair.0) => valid.push(pair),
+            None => {}
+        }
     }
-    Err(Refusal::of_errors(errors))
+    (parse(&valid).ok(), errors)
+}
+
+fn parse<T: DeserializeOwned>(pairs: &[&Pair<'_>]) -> Result<T, QueryPayloadError> {
+    let query =
+        url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs.iter().copied()).finish();
+    Query::<T>::from_query(&query).map(Query::into_inner)
 }
 
 /// Returns serde's reason why these parameters alone are not a `T`; `None` if they are.
 fn reason<T: DeserializeOwned>(pairs: &[&Pair<'_>]) -> Option<String> {
-    let query =
-        url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs.iter().copied()).finish();
-    match Query::<T>::from_query(&query) {
+    match parse::<T>(pairs) {
         Err(QueryPayloadError::Deserialize(reason)) => Some(reason.to_string()),
         Err(_) => Some(String::new()),
         Ok(_) => None,
@@ -154,6 +193,23 @@ mod tests {
         let expected: Vec<_> =
             expected.iter().map(|(pointer, code)| ((*pointer).to_owned(), *code)).collect();
         assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn draft_has_the_valid_parameters_beside_the_errors() {
+        let draft = read_draft::<Sample>("q=a&foo=1&shared=maybe&limit=2&q=b").expect("a draft");
+        let Sample { q, shared, limit, cursor } = draft.value();
+        assert_eq!((q.as_deref(), *shared, limit.map(|PageSize(limit)| limit)), (Some("a"), None, Some(2)));
+        assert!(cursor.is_none() && draft.has_errors());
+    }
+
+    #[test]
+    fn every_parameter_is_refused_where_none_is_read() {
+        let pointers = |query: &str| -> Vec<String> {
+            refuse_all(query).into_entries().into_iter().map(|error| error.pointer).collect()
+        };
+        assert_eq!(pointers("a=1&b&%61=2"), ["/a", "/b", "/a"]);
+        assert!(pointers("").is_empty() && pointers("&").is_empty());
     }
 
     #[test]

@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::fields::{Draft, Fields, FromFields};
 use super::routing::RequiresPermission;
 use super::{json, parameters};
-use crate::refusal::{self, Code, FieldError, FieldErrors, Refusal};
+use crate::refusal::{self, Code, Dialect, FieldError, FieldErrors, Refusal};
 
 /// The largest accepted body, in bytes.
 pub const BODY_MAX: usize = 64 * 1024;
@@ -30,7 +30,29 @@ pub trait Input: Sized + 'static {
     /// request does, the guard refuses an `If-Match` that lists tags, since nothing there has versions.
     const READS_CONDITIONS: bool = false;
 
+    /// True if this part reads the query, or reports each parameter together with the errors of the body.
+    const READS_QUERY: bool = false;
+
     fn read(request: &HttpRequest, payload: Payload) -> impl Future<Output = Result<Self, Refusal>>;
+}
+
+/// Reads the input of a request. Refuses the parameters of an API request if no part of the input reads the
+/// query.
+///
+/// # Errors
+/// `validation_failed`, and those of the input.
+pub async fn read_input<I: Input>(request: &HttpRequest, payload: Payload) -> Result<I, Refusal> {
+    let unread = if I::READS_QUERY { FieldErrors::default() } else { unread_parameters(request) };
+    if unread.is_empty() { I::read(request, payload).await } else { Err(Refusal::of_errors(unread)) }
+}
+
+/// Returns an error for each parameter of an API request that reads no query. A page ignores parameters,
+/// because links to it may carry some for statistics.
+fn unread_parameters(request: &HttpRequest) -> FieldErrors {
+    match request.app_data::<Dialect>() {
+        Some(Dialect::Problem) => parameters::refuse_all(request.query_string()),
+        _ => FieldErrors::default(),
+    }
 }
 
 impl Input for () {
@@ -66,8 +88,22 @@ impl Input for Path<(Uuid, Uuid)> {
 pub struct Query<T>(pub T);
 
 impl<T: DeserializeOwned + 'static> Input for Query<T> {
+    const READS_QUERY: bool = true;
+
     async fn read(request: &HttpRequest, _: Payload) -> Result<Self, Refusal> {
         parameters::read(request.query_string()).map(Self)
+    }
+}
+
+/// The query string, with its errors. A handler can add errors that need more than the query.
+#[derive(Clone, Debug)]
+pub struct QueryDraft<T>(pub Draft<T>);
+
+impl<T: DeserializeOwned + 'static> Input for QueryDraft<T> {
+    const READS_QUERY: bool = true;
+
+    async fn read(request: &HttpRequest, _: Payload) -> Result<Self, Refusal> {
+        parameters::read_draft(request.query_string()).map(Self)
     }
 }
 
@@ -76,14 +112,19 @@ impl<T: DeserializeOwned + 'static> Input for Query<T> {
 pub struct Json<T>(pub T);
 
 impl<T: FromFields + 'static> Input for Json<T> {
+    const READS_QUERY: bool = true;
+
     async fn read(request: &HttpRequest, payload: Payload) -> Result<Self, Refusal> {
-        Fields::read_text(&read_json(request, payload).await?).map(Self)
+        Draft::<T>::read(request, payload).await?.finish(Vec::new()).map(Self)
     }
 }
 
 impl<T: FromFields + 'static> Input for Draft<T> {
+    const READS_QUERY: bool = true;
+
     async fn read(request: &HttpRequest, payload: Payload) -> Result<Self, Refusal> {
-        Fields::read_draft(&read_json(request, payload).await?)
+        let text = read_json(request, payload).await?;
+        Fields::read_draft(&text, unread_parameters(request))
     }
 }
 
@@ -100,13 +141,15 @@ async fn read_json(request: &HttpRequest, payload: Payload) -> Result<Vec<u8>, R
 pub struct OptionalJson<T>(pub Option<T>);
 
 impl<T: FromFields + 'static> Input for OptionalJson<T> {
+    const READS_QUERY: bool = true;
+
     async fn read(request: &HttpRequest, payload: Payload) -> Result<Self, Refusal> {
         if request.headers().contains_key(CONTENT_TYPE) {
             return Json::<T>::read(request, payload).await.map(|Json(body)| Self(Some(body)));
         }
         let text = read_body(request, payload).await?;
         if text.is_empty() {
-            return Ok(Self(None));
+            return read_input::<()>(request, Payload::None).await.map(|()| Self(None));
         }
         let detail = "The body must be JSON: send `Content-Type: application/json`.";
         Err(Refusal::new(Code::UnsupportedMediaType, detail))
@@ -212,6 +255,7 @@ where
     B: Input,
 {
     const READS_CONDITIONS: bool = B::READS_CONDITIONS;
+    const READS_QUERY: bool = B::READS_QUERY;
 
     async fn read(request: &HttpRequest, payload: Payload) -> Result<Self, Refusal> {
         let path = Path::<A>::read(request, Payload::None).await?;
@@ -306,7 +350,7 @@ impl<I: Input> FromRequest for Public<I> {
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let (request, payload) = (request.clone(), payload.take());
-        Box::pin(async move { I::read(&request, payload).await.map(Public) })
+        Box::pin(async move { read_input(&request, payload).await.map(Public) })
     }
 }
 

@@ -84,14 +84,39 @@ pub struct PasswordChange {
     pub revoke_tokens: bool,
 }
 
-impl FromFields for PasswordChange {
+/// The valid fields of a request to change the password.
+#[derive(Clone)]
+pub struct PasswordChangeDraft {
+    current_password: Option<PlainPassword>,
+    new_password: Option<PlainPassword>,
+    revoke_tokens: bool,
+}
+
+impl FromFields for PasswordChangeDraft {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
-        let current = fields.text("current_password");
-        let new = fields.text("new_password");
+        let current_password = fields.text("current_password").map(|text| PlainPassword::new(&text));
+        let new_password = fields.text("new_password").map(|text| PlainPassword::new(&text));
         let revoke_tokens = fields.optional_flag("revoke_tokens").unwrap_or(false);
-        Some(Self {
-            current_password: PlainPassword::new(&current?),
-            new_password: PlainPassword::new(&new?),
+        Some(Self { current_password, new_password, revoke_tokens })
+    }
+}
+
+impl PasswordChangeDraft {
+    /// Returns every error of the new password. They do not depend on the current one, which is verified only
+    /// for a request without errors.
+    pub async fn mistakes(&self, state: &State, caller: &Caller) -> Result<Vec<FieldError>, Refusal> {
+        let Some(password) = self.new_password.clone() else { return Ok(Vec::new()) };
+        let names = std::iter::once(caller.username.as_str()).chain(caller.email.as_deref());
+        new_password::find_errors(state, password, names, "/new_password").await
+    }
+
+    /// Returns the complete request, if both passwords were sent.
+    #[must_use]
+    pub fn complete(self) -> Option<PasswordChange> {
+        let Self { current_password, new_password, revoke_tokens } = self;
+        Some(PasswordChange {
+            current_password: current_password?,
+            new_password: new_password?,
             revoke_tokens,
         })
     }

@@ -2,11 +2,11 @@
 
 use crate::audit::Origin;
 use crate::guard::refusals;
-use crate::http::fields::{Fields, FromFields};
+use crate::http::fields::{Draft, Fields, FromFields};
 use crate::limits::counters::AttemptOutcome;
 use crate::operations::new_password;
 use crate::operations::throttle;
-use crate::refusal::{self, Code, Refusal};
+use crate::refusal::{self, Code, FieldError, Refusal};
 use crate::state::State;
 use crate::users::User;
 use crate::users::name::{EmailAddress, Username};
@@ -28,14 +28,37 @@ pub struct RegisterRequest {
     pub email: Option<EmailAddress>,
 }
 
-impl FromFields for RegisterRequest {
+/// The valid fields of a request to register an account.
+#[derive(Clone)]
+pub struct RegisterDraft {
+    username: Option<Username>,
+    password: Option<PlainPassword>,
+    email: Option<EmailAddress>,
+}
+
+impl FromFields for RegisterDraft {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
         let username =
             fields.text("username").and_then(|text| fields.parsed("username", Username::parse_own(&text)));
         let password = fields.text("password").map(|text| PlainPassword::new(&text));
         let email =
             fields.optional_text("email").and_then(|text| fields.parsed("email", EmailAddress::parse(&text)));
-        Some(Self { username: username?, password: password?, email })
+        Some(Self { username, password, email })
+    }
+}
+
+impl RegisterDraft {
+    /// Returns every error of the password.
+    async fn mistakes(&self, state: &State) -> Result<Vec<FieldError>, Refusal> {
+        let Some(password) = self.password.clone() else { return Ok(Vec::new()) };
+        let username = self.username.as_ref().map(Username::as_str);
+        let names = username.into_iter().chain(self.email.as_ref().map(EmailAddress::as_str));
+        new_password::find_errors(state, password, names, "/password").await
+    }
+
+    fn complete(self) -> Option<RegisterRequest> {
+        let Self { username, password, email } = self;
+        Some(RegisterRequest { username: username?, password: password?, email })
     }
 }
 
@@ -52,19 +75,23 @@ pub fn refuse_closed_registration(state: &State) -> Result<(), Refusal> {
 }
 
 /// Registers an account. The attempt is counted before the password is checked and hashed. A taken name
-/// counts too, but a refused password does not.
+/// counts too, but a request with errors does not.
 pub struct Register {
-    pub request: RegisterRequest,
+    pub draft: Draft<RegisterDraft>,
 }
 
 impl Register {
     /// # Errors
     /// `not_found` if registration is closed, `validation_failed`, `conflict`, `too_many_attempts`.
     pub async fn run(self, state: &State, origin: Origin) -> Result<User, Refusal> {
-        let Self { request } = self;
+        let Self { draft } = self;
         refuse_closed_registration(state)?;
-        let reservation = throttle::reserve_registration(state, &origin).await?;
-        let made = make_account(state, request, origin).await;
+        let reservation = match throttle::reserve_registration(state, &origin).await {
+            Ok(reservation) => reservation,
+            // The errors that were found without checking the password are reported even then.
+            Err(refused) => return Err(draft.finish(Vec::new()).err().unwrap_or(refused)),
+        };
+        let made = make_account(state, draft, origin).await;
         match &made {
             Err(refusal)
                 if refusal.code() == Code::ValidationFailed || refusal.code().status().is_server_error() =>
@@ -78,7 +105,10 @@ impl Register {
     }
 }
 
-async fn make_account(state: &State, request: RegisterRequest, origin: Origin) -> Result<User, Refusal> {
+async fn make_account(state: &State, draft: Draft<RegisterDraft>, origin: Origin) -> Result<User, Refusal> {
+    // Without another error, hashing reports those of the password.
+    let mistakes = if draft.has_errors() { draft.value().mistakes(state).await? } else { Vec::new() };
+    let request = draft.finish(mistakes)?.complete().ok_or_else(refusal::internal)?;
     let names = (request.username.as_str(), request.email.as_ref().map(EmailAddress::as_str));
     let hash = new_password::hash_new_password(state, request.password, names, "/password").await?;
     let new = NewUser {

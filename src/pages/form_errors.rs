@@ -30,6 +30,12 @@ impl FormErrors {
         Self { fields: vec![(name.to_owned(), detail.to_owned())], ..Self::default() }
     }
 
+    /// Replaces the errors of a field.
+    pub fn replace(&mut self, name: &str, detail: &str) {
+        self.fields.retain(|(field, _)| field != name);
+        self.fields.push((name.to_owned(), detail.to_owned()));
+    }
+
     fn general(detail: &str) -> Self {
         Self { general: Some(detail.to_owned()), ..Self::default() }
     }

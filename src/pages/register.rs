@@ -14,9 +14,7 @@ use crate::guard::csrf::{AnonymousForm, AnonymousFormToken};
 use crate::guard::origin::RequestOrigin;
 use crate::http::fields::Fields;
 use crate::http::request::Public;
-use crate::operations::register;
-use crate::operations::register::Register;
-use crate::operations::register::RegisterRequest;
+use crate::operations::register::{self, Register, RegisterDraft};
 use crate::refusal::Refusal;
 use crate::state::State;
 
@@ -68,8 +66,8 @@ pub async fn register(
     if !email.is_empty() {
         typed["email"] = email.into();
     }
-    let made = match Fields::read::<RegisterRequest>(typed) {
-        Ok(wanted) => Register { request: wanted }.run(&state, from.0.clone()).await,
+    let made = match Fields::draft::<RegisterDraft>(typed) {
+        Ok(draft) => Register { draft }.run(&state, from.0.clone()).await,
         Err(refusal) => Err(refusal),
     };
     match made {

@@ -16,10 +16,10 @@ use crate::http::request::{Form, Public};
 use crate::http::routing::Endpoint;
 use crate::operations::new_password;
 use crate::operations::throttle;
-use crate::refusal::{Code, Refusal};
+use crate::refusal::{Code, FieldError, Refusal};
 use crate::state::State;
 use crate::users::User;
-use crate::users::password::PlainPassword;
+use crate::users::password::{PasswordHash, PlainPassword};
 use crate::users::set_password::{self, EndedCredentials, LinkToken, SetPasswordOutcome};
 
 #[must_use]
@@ -111,6 +111,27 @@ pub fn hint(state: &State) -> String {
     format!("At least {least} characters. A phrase of a few words is good; nothing else is asked of it.")
 }
 
+/// Returns an error if a form's second copy of the new password differs from the first.
+#[must_use]
+pub fn find_difference(sent: &Form) -> Option<FieldError> {
+    let detail = "this is not the same as above".to_owned();
+    let is_same = sent.field("again").unwrap_or_default() == sent.field("new_password").unwrap_or_default();
+    (!is_same).then(|| FieldError::new("/again", "different", detail))
+}
+
+/// Hashes the new password of a form, or refuses the form with every error.
+async fn hash_typed(state: &State, sent: &Form, user: &User) -> Result<PasswordHash, Refusal> {
+    let password = PlainPassword::new(sent.field("new_password").unwrap_or_default());
+    let names = (user.username.as_str(), user.email.as_deref());
+    let Some(different) = find_difference(sent) else {
+        return new_password::hash_new_password(state, password, names, "/new_password").await;
+    };
+    let names = std::iter::once(names.0).chain(names.1);
+    let mut mistakes = new_password::find_errors(state, password, names, "/new_password").await?;
+    mistakes.push(different);
+    Err(Refusal::validation(mistakes))
+}
+
 async fn set(
     state: web::Data<State>,
     token: web::Path<String>,
@@ -120,15 +141,7 @@ async fn set(
     let Some(user) = find(&state, &token, &from.0).await? else {
         return answer(StatusCode::NOT_FOUND, &*GONE);
     };
-    let typed = sent.field("new_password").unwrap_or_default();
-    let password = PlainPassword::new(typed);
-    let names = (user.username.as_str(), user.email.as_deref());
-    let hashed = if sent.field("again") == Some(typed) {
-        new_password::hash_new_password(&state, password, names, "/new_password").await.into()
-    } else {
-        FormOutcome::invalid("again", "This is not the same as above.")
-    };
-    let hash = match hashed {
+    let hash = match FormOutcome::from(hash_typed(&state, &sent, &user).await) {
         FormOutcome::Done(hash) => hash,
         FormOutcome::Invalid(errors) => {
             let page = form(&state, user.username, errors);

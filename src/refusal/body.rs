@@ -194,7 +194,7 @@ impl Refusal {
 
 impl fmt::Debug for Refusal {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "Problem({}: {})", self.0.code, self.0.detail)
+        write!(formatter, "Refusal({}: {})", self.0.code, self.0.detail)
     }
 }
 

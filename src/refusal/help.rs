@@ -469,6 +469,7 @@ pub(super) static VALIDATION_FAILED: HelpPage = HelpPage {
     meaning: "The request can be read, but some values in it are invalid. All errors are listed at once.",
     causes: &[
         "A member is missing, misspelled or has the wrong type.",
+        "A query parameter is unknown. Every API endpoint refuses those that it does not read.",
         "A text is too long, or a password is too common.",
         "A member, a parameter or a field was sent twice.",
     ],
@@ -542,6 +543,7 @@ pub(super) static PRECONDITION_FAILED: HelpPage = HelpPage {
         "Someone else, or another tab, saved a change in the meantime.",
         "A form was sent from a page that shows an earlier state of the account.",
         "`If-Match` names a version of an object that has no versions, such as a session.",
+        "`If-Match` has a value that is not an entity tag, such as one without double quotes.",
     ],
     for_client: "Read the object again, apply the change again, and send it with the new ETag.",
     for_user: "Reload the page, because someone has changed it in the meantime. Then make your change again.",

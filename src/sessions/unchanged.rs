@@ -20,7 +20,7 @@ pub enum SentSecret<'a> {
         kid: &'a str,
         /// The generation of the refresh token that it was issued with.
         generation: i32,
-        /// See [`Limits`](super::Limits).
+        /// See [`SessionLimits`](super::SessionLimits).
         grace: Duration,
     },
 }

@@ -104,6 +104,9 @@ impl PasswordPolicy {
     #[must_use]
     pub fn find_errors(&self, plain: &PlainPassword, names: &[&str]) -> Vec<PasswordError> {
         let text = &plain.0;
+        if text.is_empty() {
+            return vec![PasswordError::TooShort(self.min_length)];
+        }
         let mut errors = Vec::new();
         if text.chars().count() < self.min_length {
             errors.push(PasswordError::TooShort(self.min_length));
@@ -423,6 +426,12 @@ mod tests {
         assert_eq!(like, [PasswordError::LikeTheName]);
         let (made, text) = PlainPassword::generate();
         assert_eq!((policy.find_errors(&made, &["admin"]), text.len()), (vec![], 29));
+    }
+
+    #[test]
+    fn empty_password_is_only_too_short() {
+        let policy = PasswordPolicy { min_length: 12 };
+        assert_eq!(policy.find_errors(&plain(""), &["alice"]), [PasswordError::TooShort(12)]);
     }
 
     #[test]

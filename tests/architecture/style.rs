@@ -84,7 +84,7 @@ pub fn odd_openings(file: &str, text: &str) -> Vec<String> {
     let opens = |index: usize| index == 0 || lines.get(index - 1).is_none_or(|line| comment(line).is_none());
     let is_odd = |(index, line): &(usize, &&str)| {
         let opening = |words: &&str| comment(line).is_some_and(|text| text.starts_with(&format!("{words} ")));
-        opens(*index) && !is_exempt(line) && OPENINGS.iter().any(|words| opening(words))
+        opens(*index) && !is_exempt(line) && OPENINGS.iter().any(opening)
     };
     let odd = lines.iter().enumerate().filter(is_odd);
     odd.map(|(index, line)| format!("{file}:{}: {}: begin with a verb or a noun", index + 1, line.trim()))

@@ -85,7 +85,8 @@ fn file_of_another_owner_stops_the_start() {
     let folder = Folder::new();
     drop(folder.serve());
     let data = folder.data_dir();
-    for name in ["secret.key", "postgres.password", "doorward.password", ""] {
+    let names = ["secret.key", "postgres.password", "doorward.password", "doorward.lock", "postgres.log", ""];
+    for name in names {
         let path = data.join(name);
         chown(&path, Some(OTHER), Some(OTHER)).unwrap();
         let said = folder.fails(&["serve"]);
@@ -117,6 +118,41 @@ fn planted_symlink_is_not_written_through() {
         assert_eq!(fs::read_to_string(&victim).unwrap(), "kept", "{name}");
         assert_eq!(mode(&victim), 0o644, "{name}");
     }
+}
+
+#[test]
+fn planted_data_folder_is_not_followed() {
+    if !is_root() {
+        return;
+    }
+    let folder = Folder::new();
+    let (data, target) = (folder.data_dir(), folder.path().join("target"));
+    fs::create_dir(&target).unwrap();
+    fs::set_permissions(&target, fs::Permissions::from_mode(0o755)).unwrap();
+    std::os::unix::fs::symlink(&target, &data).unwrap();
+    drop(folder.serve());
+    std::os::unix::fs::lchown(&data, Some(OTHER), Some(OTHER)).unwrap();
+    fs::set_permissions(&target, fs::Permissions::from_mode(0o755)).unwrap();
+    let key = fs::read(target.join("secret.key")).unwrap();
+    for command in [&["serve"][..], &["migrate"], &["user", "list"]] {
+        let said = folder.fails(command);
+        assert!(said.contains(&format!("data is a link that belongs to the user id {OTHER}")), "{said}");
+    }
+    assert_eq!((mode(&target), fs::read(target.join("secret.key")).unwrap()), (0o755, key));
+}
+
+#[test]
+fn log_with_a_second_name_keeps_its_mode() {
+    let folder = Folder::new();
+    drop(folder.serve());
+    let (log, victim) = (folder.data_dir().join("postgres.log"), folder.path().join("victim"));
+    fs::remove_file(&log).unwrap();
+    fs::write(&victim, "kept").unwrap();
+    fs::set_permissions(&victim, fs::Permissions::from_mode(0o644)).unwrap();
+    fs::hard_link(&victim, &log).unwrap();
+    let said = folder.fails(&["serve"]);
+    assert!(said.contains("postgres.log has a second name (a hard link)"), "{said}");
+    assert_eq!((mode(&victim), fs::read_to_string(&victim).unwrap()), (0o644, "kept".to_owned()));
 }
 
 #[test]

@@ -284,6 +284,37 @@ fn lost_cluster_is_not_replaced_by_an_empty_one() {
 }
 
 #[test]
+fn damaged_cluster_is_named_with_a_remedy() {
+    let folder = Folder::new();
+    folder.ok(&["migrate"]);
+    let (data, away) = (folder.data_dir(), folder.path().join("away"));
+    fs::create_dir(&away).unwrap();
+    for name in ["pg_hba.conf", "postgresql.conf", "global/pg_control"] {
+        fs::rename(data.join("postgres").join(name), away.join("file")).unwrap();
+        for command in [&["serve"][..], &["migrate"], &["user", "list"]] {
+            let said = folder.fails(command);
+            assert!(said.contains("the data folder is damaged") && said.contains(name), "{said}");
+            assert!(
+                said.contains("copy of the data folder") && said.contains("`doorward restore`"),
+                "{said}"
+            );
+        }
+        fs::rename(away.join("file"), data.join("postgres").join(name)).unwrap();
+    }
+    folder.ok(&["migrate"]);
+    // The advice is followed.
+    fs::remove_file(data.join("postgres/global/pg_control")).unwrap();
+    let said = folder.fails(&["serve"]);
+    let (_, named) = said.split_once("If there is only a backup, move ").unwrap();
+    let (named, _) = named.split_once(" out of ").unwrap();
+    for path in named.split(", ") {
+        let name = data.join(path);
+        fs::rename(&name, away.join(name.file_name().unwrap())).unwrap();
+    }
+    drop(folder.serve());
+}
+
+#[test]
 fn unfinished_cluster_of_a_killed_process_is_recreated() {
     let folder = Folder::new();
     let data = folder.data_dir();

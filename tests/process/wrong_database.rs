@@ -127,6 +127,11 @@ fn database_of_another_program_is_left_alone() {
     let site = Site::new();
     for (database, theirs) in [
         ("blog", "CREATE TABLE users (id int)"),
+        ("cluster", "CREATE TABLE nodes (id int)"),
+        ("kinds", "CREATE TYPE users AS ENUM ('one')"),
+        ("log", "CREATE SEQUENCE audit_events"),
+        ("code", "CREATE FUNCTION attempt_wait() RETURNS int LANGUAGE sql AS 'SELECT 1'"),
+        ("lookup", "CREATE VIEW users_role AS SELECT 1"),
         (
             "diesel",
             "CREATE TABLE __diesel_schema_migrations (version varchar(50) PRIMARY KEY, run_on timestamp); \
@@ -263,6 +268,11 @@ fn temporary_refusal_is_logged_with_advice() {
     for (url, words, advice) in [
         (site.url("site:wrong", "auth"), "authentication failed", "correct the user and the password"),
         (site.url("site:right", "auht"), "auht\\\" does not exist", "CREATE DATABASE"),
+        (
+            site.url("site:right", "auth?target_session_attrs=read-only"),
+            "session is not read-only",
+            "remove target_session_attrs",
+        ),
     ] {
         let (server, line) = wait_at(&site.folder, &url);
         assert!(line.contains(words) && line.contains(advice), "{line}");

@@ -5,10 +5,10 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::guard::origin::RequestOrigin;
-use crate::http::request::{Json, Public};
+use crate::http::fields::Draft;
+use crate::http::request::Public;
 use crate::http::response::no_store;
-use crate::operations::register::Register;
-use crate::operations::register::RegisterRequest;
+use crate::operations::register::{Register, RegisterDraft, RegisterRequest};
 use crate::refusal::Refusal;
 use crate::state::State;
 
@@ -35,9 +35,9 @@ pub struct Registered {
 pub async fn register(
     state: web::Data<State>,
     from: RequestOrigin,
-    Public(Json(request)): Public<Json<RegisterRequest>>,
+    Public(draft): Public<Draft<RegisterDraft>>,
 ) -> Result<HttpResponse, Refusal> {
-    let user = Register { request }.run(&state, from.0).await?;
+    let user = Register { draft }.run(&state, from.0).await?;
     let answer = Registered { id: user.id, username: user.username, email: user.email, role: user.role };
     Ok(no_store(HttpResponse::Created()).json(answer))
 }

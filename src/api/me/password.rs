@@ -4,11 +4,10 @@ use actix_web::{HttpRequest, HttpResponse, web};
 
 use crate::guard::requirements::AccountWrite;
 use crate::guard::{Authorized, session_cookie};
-use crate::http::request::Json;
+use crate::http::fields::Draft;
 use crate::http::response::private;
-use crate::operations::own_account::ChangePassword;
-use crate::operations::own_account::PasswordChange;
-use crate::refusal::Refusal;
+use crate::operations::own_account::{ChangePassword, PasswordChange, PasswordChangeDraft};
+use crate::refusal::{self, Refusal};
 use crate::state::State;
 
 /// Changes the caller's own password.
@@ -20,9 +19,11 @@ use crate::state::State;
 pub async fn change(
     state: web::Data<State>,
     request: HttpRequest,
-    guarded: Authorized<AccountWrite, Json<PasswordChange>>,
+    guarded: Authorized<AccountWrite, Draft<PasswordChangeDraft>>,
 ) -> Result<HttpResponse, Refusal> {
-    let Authorized { caller, input: Json(change), origin, .. } = guarded;
+    let Authorized { caller, input: draft, origin, .. } = guarded;
+    let mistakes = draft.value().mistakes(&state, &caller).await?;
+    let change = draft.finish(mistakes)?.complete().ok_or_else(refusal::internal)?;
     let renewed = ChangePassword { request: change }.run(&state, &caller, origin).await?;
     let mut answer = private(HttpResponse::NoContent()).finish();
     if let Some((cookie, kept)) = renewed {

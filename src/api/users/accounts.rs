@@ -10,7 +10,7 @@ use crate::guard::{Authorized, refusals};
 use crate::http::conditions::{Conditions, IfMatch, IfNoneMatch};
 use crate::http::fields::Draft;
 use crate::http::pagination::Page;
-use crate::http::request::{Path, Query};
+use crate::http::request::{Path, QueryDraft};
 use crate::http::response::private;
 use crate::operations::manage_users::CreateUser;
 use crate::operations::manage_users::DeleteUser;
@@ -68,9 +68,11 @@ fn item(user: User) -> UserItem {
     responses((status = 200, description = "The users, newest first", body = Page<UserItem>)))]
 pub async fn list(
     state: web::Data<State>,
-    guarded: Authorized<UsersRead, Query<UserQuery>>,
+    guarded: Authorized<UsersRead, QueryDraft<UserQuery>>,
 ) -> Result<HttpResponse, Refusal> {
-    let Query(query) = guarded.input;
+    let QueryDraft(draft) = guarded.input;
+    let mistakes = draft.value().mistakes(&state).await?;
+    let query = draft.finish(mistakes)?;
     let page = ListUsers { query }.run(&state).await?;
     Ok(private(HttpResponse::Ok()).json(page.map(item)))
 }

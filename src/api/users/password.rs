@@ -7,11 +7,10 @@ use uuid::Uuid;
 
 use crate::guard::requirements::UsersWrite;
 use crate::guard::{Authorized, refusals};
-use crate::http::request::{Json, Path};
+use crate::http::fields::Draft;
+use crate::http::request::Path;
 use crate::http::response::{no_store, private};
-use crate::operations::manage_users::MakePasswordLink;
-use crate::operations::manage_users::PasswordReset;
-use crate::operations::manage_users::ResetPassword;
+use crate::operations::manage_users::{MakePasswordLink, PasswordReset, ResetPassword};
 use crate::refusal::Refusal;
 use crate::state::State;
 
@@ -45,9 +44,11 @@ pub struct PasswordLink {
                                       revoked, unless the request asked to keep them")))]
 pub async fn set(
     state: web::Data<State>,
-    guarded: Authorized<UsersWrite, (Path<Uuid>, Json<PasswordReset>)>,
+    guarded: Authorized<UsersWrite, (Path<Uuid>, Draft<PasswordReset>)>,
 ) -> Result<HttpResponse, Refusal> {
-    let Authorized { caller, input: (Path(id), Json(request)), origin, .. } = guarded;
+    let Authorized { caller, input: (Path(id), draft), origin, .. } = guarded;
+    let mistakes = if draft.has_errors() { draft.value().mistakes(&state, id).await? } else { Vec::new() };
+    let request = draft.finish(mistakes)?;
     match request.new_password {
         Some(password) => {
             ResetPassword { id, password, revokes_tokens: request.revoke_tokens }

@@ -161,9 +161,10 @@ impl ObservedRequest<'_> {
         }
     }
 
-    /// Returns true if the path has a part for an ID, or a part that names nothing.
+    /// Returns true if the path has a part for an ID, or if it was refused with a part that may name nothing.
     fn may_hold_anything(&self, route: &str) -> bool {
-        route.contains("id}") || route.contains('{') && self.status == StatusCode::NOT_FOUND
+        let is_refused = self.status.is_client_error() || self.status.is_server_error();
+        route.contains("id}") || route.contains('{') && is_refused
     }
 
     fn log(&self, seconds: f64) {

@@ -33,6 +33,9 @@ const OWNER_PASSWORD: &str = "doorward.password";
 const LOG: &str = "postgres.log";
 const OLD_LOG: &str = "postgres.log.1";
 
+/// The files in PostgreSQL's folder without which it does not start.
+const NEEDED: [&str; 3] = ["postgresql.conf", "pg_hba.conf", "global/pg_control"];
+
 /// The size of a segment of the write-ahead log, in bytes.
 const WAL_SEGMENT: u64 = 16 * 1024 * 1024;
 
@@ -169,7 +172,27 @@ impl Cluster {
         if found.parse() != Ok(binaries.major()) {
             return Err(Error::OtherMajor { folder: self.folder(), found, present: binaries.major() });
         }
-        Ok(())
+        self.check_undamaged()
+    }
+
+    /// Checks that PostgreSQL's folder has the files without which PostgreSQL does not start.
+    fn check_undamaged(&self) -> Result<(), Error> {
+        let folder = self.folder();
+        let is_missing = |name: &&str| {
+            let found = fs::symlink_metadata(folder.join(name));
+            found.is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
+        };
+        let missing: Vec<&str> = NEEDED.into_iter().filter(is_missing).collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let missing = missing.join(", ");
+        let left: Vec<&str> = [SUPERUSER_PASSWORD, OWNER_PASSWORD, LOG, OLD_LOG]
+            .into_iter()
+            .filter(|name| self.data_dir.join(name).exists())
+            .collect();
+        let left = left.join(", ");
+        Err(Error::DamagedCluster { folder, missing, left })
     }
 
     /// Creates a folder that only PostgreSQL's user can access.

@@ -108,6 +108,22 @@ pub enum Error {
         /// The names of the remaining files.
         left: String,
     },
+    /// The cluster lacks files without which PostgreSQL does not start.
+    #[error(
+        "the data folder is damaged: {folder} has no {missing}, which the private PostgreSQL needs to start. \
+         Restore it from a copy of the data folder. If there is only a backup, move \
+         {folder}, {left} out of {}, start doorward, which creates an empty database, and fill it with \
+         `doorward restore`",
+        folder.parent().unwrap_or(folder).display()
+    )]
+    DamagedCluster {
+        /// The cluster's folder.
+        folder: PathBuf,
+        /// The names of the missing files.
+        missing: String,
+        /// The names of the cluster's other files in the data folder.
+        left: String,
+    },
     /// The cluster belongs to another user than the one that PostgreSQL runs as.
     #[error(
         "{folder} belongs to {owner}, but PostgreSQL runs as {user} and does not start on another user's \

@@ -26,6 +26,9 @@ pub use self::place::{Options, SocketUrl};
 pub use binaries::{Binaries, find_binaries};
 pub use child::exec_child;
 
+/// The name of the data folder in errors.
+const DATA_FOLDER: &str = "the data folder";
+
 /// A private PostgreSQL that runs until this value is dropped.
 pub struct PrivatePostgres {
     url: SocketUrl,
@@ -39,7 +42,7 @@ impl PrivatePostgres {
     /// Starts the private PostgreSQL. Creates the folder and the cluster if they do not exist.
     pub fn start(options: &Options) -> Result<Self, Error> {
         let io = |error| Error::io(&options.data_dir, error);
-        files::create_folders("the data folder", &options.data_dir, files::data_folder_mode())?;
+        files::create_folders(DATA_FOLDER, &options.data_dir, files::data_folder_mode())?;
         let data_dir = options.data_dir.canonicalize().map_err(io)?;
         Self::begin(options, &data_dir, supervisor::SILENCE)
     }
@@ -52,11 +55,12 @@ impl PrivatePostgres {
     /// Works like [`PrivatePostgres::open`], but gives up on a process that does not report within `silence`
     /// that it is starting.
     pub fn open_within(options: &Options, silence: Duration) -> Result<Self, Error> {
+        files::refuse_planted_links(DATA_FOLDER, &options.data_dir)?;
         let data_dir = options.data_dir.canonicalize().map_err(|error| match error.kind() {
             std::io::ErrorKind::NotFound => Error::NoFolder(options.data_dir.clone()),
-            _ => FileError::io("the data folder", &options.data_dir, error).into(),
+            _ => FileError::io(DATA_FOLDER, &options.data_dir, error).into(),
         })?;
-        std::fs::read_dir(&data_dir).map_err(|error| FileError::io("the data folder", &data_dir, error))?;
+        std::fs::read_dir(&data_dir).map_err(|error| FileError::io(DATA_FOLDER, &data_dir, error))?;
         if !cluster::is_in(&data_dir) {
             cluster::check_not_lost(&data_dir)?;
             return Err(Error::NoCluster(data_dir));
@@ -78,6 +82,7 @@ impl PrivatePostgres {
     /// Returns the URL of the PostgreSQL that another process runs on this folder, or `None` if there is
     /// none.
     pub fn running(data_dir: &Path) -> Result<Option<SocketUrl>, Error> {
+        files::refuse_planted_links(DATA_FOLDER, data_dir)?;
         let Ok(data_dir) = data_dir.canonicalize() else { return Ok(None) };
         if std::fs::symlink_metadata(data_dir.join(LOCK_FILE)).is_err() {
             return Ok(None);
@@ -91,6 +96,7 @@ impl PrivatePostgres {
 
     /// Returns the superuser's URL of doorward's database, for operators.
     pub fn superuser_url(data_dir: &Path) -> Result<SocketUrl, Error> {
+        files::refuse_planted_links(DATA_FOLDER, data_dir)?;
         let data_dir = data_dir.canonicalize().map_err(|_| Error::NoFolder(data_dir.to_owned()))?;
         cluster::Cluster::at(&data_dir)?.superuser_url(roles::DATABASE)
     }
@@ -117,8 +123,8 @@ impl PrivatePostgres {
 fn lock(data_dir: &Path) -> Result<Flock<File>, Error> {
     let path = data_dir.join(LOCK_FILE);
     let mut file = files::open_kept("the lock of the data folder", &path)?;
-    // An umask may have removed more than other users' access. This fails if another user owns the file,
-    // which is fine.
+    // An umask may have removed more than other users' access. This fails if root owns the file, which is
+    // fine.
     let _ = file.set_permissions(Permissions::from_mode(FILE_MODE));
     let mut pid = String::new();
     let _ = file.read_to_string(&mut pid);

@@ -37,8 +37,8 @@ pub trait FromFields: Sized {
     fn from_fields(fields: &mut Fields) -> Option<Self>;
 }
 
-/// A body that was read, with the errors found so far. A handler can add errors that need more than the body,
-/// so that all errors are reported at once.
+/// A body or query that was read, with the errors found so far. A handler can add errors that need more than
+/// the request, so that all errors are reported at once.
 #[derive(Clone, Debug)]
 pub struct Draft<T> {
     value: T,
@@ -46,6 +46,20 @@ pub struct Draft<T> {
 }
 
 impl<T> Draft<T> {
+    pub(super) fn new(value: T, errors: FieldErrors) -> Self {
+        Self { value, errors }
+    }
+
+    /// Changes the value, and keeps the errors.
+    pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Draft<U> {
+        Draft { value: change(self.value), errors: self.errors }
+    }
+
+    /// Returns true if an error was found so far.
+    pub fn has_errors(&self) -> bool {
+        !self.errors.is_empty()
+    }
+
     /// Returns the value. Members with an error have their default.
     pub fn value(&self) -> &T {
         &self.value
@@ -62,42 +76,43 @@ impl<T> Draft<T> {
 }
 
 impl Fields {
-    /// Reads an object that was already parsed.
+    /// Reads an object that was already parsed, and keeps its errors so that a handler can add more.
     ///
     /// # Errors
-    /// `validation_failed` with all errors, unknown members included.
-    pub fn read<T: FromFields>(value: Value) -> Result<T, Refusal> {
-        Self::read_parsed(json::Parsed { value, repeated: Vec::new(), more_repeated: 0, is_cut: false })
+    /// `validation_failed` for an object from which no `T` can be built.
+    pub fn draft<T: FromFields>(value: Value) -> Result<Draft<T>, Refusal> {
+        let parsed = json::Parsed { value, repeated: Vec::new(), more_repeated: 0, is_cut: false };
+        Self::read_parsed(parsed, FieldErrors::default())
     }
 
     /// Parses and reads a body.
     ///
     /// # Errors
-    /// `malformed_json`, and those of [`Fields::read`].
+    /// `malformed_json`, and `validation_failed` with all errors, unknown members included.
     pub fn read_text<T: FromFields>(text: &[u8]) -> Result<T, Refusal> {
-        Self::read_parsed(json::parse(text)?)
+        Self::read_draft(text, FieldErrors::default())?.finish(Vec::new())
     }
 
-    /// Parses and reads a body, and keeps its errors so that a handler can add more.
+    /// Parses and reads a body, and keeps its errors so that a handler can add more. `errors` are those found
+    /// in the rest of the request.
     ///
     /// # Errors
     /// `malformed_json`, and `validation_failed` for a body from which no `T` can be built.
-    pub fn read_draft<T: FromFields>(text: &[u8]) -> Result<Draft<T>, Refusal> {
-        match Self::read_members(json::parse(text)?)? {
+    pub fn read_draft<T: FromFields>(text: &[u8], errors: FieldErrors) -> Result<Draft<T>, Refusal> {
+        Self::read_parsed(json::parse(text)?, errors)
+    }
+
+    fn read_parsed<T: FromFields>(parsed: json::Parsed, errors: FieldErrors) -> Result<Draft<T>, Refusal> {
+        match Self::read_members(parsed, errors)? {
             (Some(value), errors) => Ok(Draft { value, errors }),
             (None, errors) => Err(Refusal::of_errors(errors)),
         }
     }
 
-    fn read_parsed<T: FromFields>(parsed: json::Parsed) -> Result<T, Refusal> {
-        match Self::read_members(parsed)? {
-            (Some(made), errors) if errors.is_empty() => Ok(made),
-            (_, errors) => Err(Refusal::of_errors(errors)),
-        }
-    }
-
-    fn read_members<T: FromFields>(parsed: json::Parsed) -> Result<(Option<T>, FieldErrors), Refusal> {
-        let mut errors = FieldErrors::default();
+    fn read_members<T: FromFields>(
+        parsed: json::Parsed,
+        mut errors: FieldErrors,
+    ) -> Result<(Option<T>, FieldErrors), Refusal> {
         if parsed.is_cut {
             let detail = format!("the body has more than {} members and items; send fewer", json::VALUES_MAX);
             errors.push(FieldError::new("", "too_many", detail));
@@ -112,7 +127,8 @@ impl Fields {
         }
         let Value::Object(members) = parsed.value else {
             let detail = format!("expected an object, found {}", kind(&parsed.value));
-            return Err(Refusal::validation(vec![FieldError::new("", "wrong_type", detail)]));
+            errors.push(FieldError::new("", "wrong_type", detail));
+            return Err(Refusal::of_errors(errors));
         };
         let mut fields = Self { members, errors };
         let made = T::from_fields(&mut fields);

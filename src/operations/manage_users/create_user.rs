@@ -32,12 +32,6 @@ pub struct NewUserRequest {
     pub role: Option<String>,
 }
 
-impl FromFields for NewUserRequest {
-    fn from_fields(fields: &mut Fields) -> Option<Self> {
-        NewUserDraft::from_fields(fields)?.complete()
-    }
-}
-
 /// The valid fields of a request to create an account.
 #[derive(Clone)]
 pub struct NewUserDraft {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Deserializer};
 use uuid::Uuid;
 
-use super::unknown_role::refuse_unknown_role;
+use super::unknown_role::find_unknown_filter;
 use crate::http::pagination::{Cursor, Page, PageRequest, PageSize};
 use crate::http::parameters;
 use crate::refusal::{FieldError, Refusal, not_found};
@@ -50,6 +50,20 @@ pub enum Status {
     Disabled,
 }
 
+impl UserQuery {
+    /// Returns the errors that remain after parsing: a role that does not exist, and an empty status, which
+    /// only the form on the page may send.
+    pub async fn mistakes(&self, state: &State) -> Result<Vec<FieldError>, Refusal> {
+        let mut mistakes: Vec<FieldError> =
+            find_unknown_filter(state, self.role.as_deref()).await?.into_iter().collect();
+        if self.status.as_deref() == Some("") {
+            let detail = "either `active` or `disabled`".to_owned();
+            mistakes.push(FieldError::new("/status", "invalid", detail));
+        }
+        Ok(mistakes)
+    }
+}
+
 /// Returns a page of users.
 pub struct ListUsers {
     pub query: UserQuery,
@@ -60,12 +74,7 @@ impl ListUsers {
     /// `validation_failed`.
     pub async fn run(self, state: &State) -> Result<Page<User>, Refusal> {
         let Self { query } = self;
-        refuse_unknown_role(state, query.role.as_deref()).await?;
         let status = query.status.as_deref().map(UserStatus::from);
-        if matches!(status, Some(UserStatus::Unknown(_))) {
-            let detail = "either `active` or `disabled`".to_owned();
-            return Err(Refusal::validation(vec![FieldError::new("/status", "invalid", detail)]));
-        }
         let list = format!("users {:?} {:?} {:?}", query.q, query.role, query.status);
         let request = PageRequest::read(&state.core.secret_keys, list, query.limit, query.cursor.as_deref())?;
         let typed = query.q.as_deref().filter(|q| !q.is_empty());

@@ -9,10 +9,11 @@ use crate::audit::Origin;
 use crate::guard::caller::Caller;
 use crate::http::fields::{Fields, FromFields};
 use crate::operations::new_password;
-use crate::refusal::{Refusal, not_found};
+use crate::refusal::{FieldError, Refusal, not_found};
 use crate::state::State;
 use crate::users::password::PlainPassword;
 use crate::users::set_password::{self, EndedCredentials, LinkToken, NewPasswordLink, SetPasswordOutcome};
+use crate::users::user;
 
 /// A new password, or a request for a one-time link. Either way, the old password stops working at once.
 #[derive(Clone, utoipa::ToSchema)]
@@ -38,6 +39,17 @@ impl FromFields for PasswordReset {
             fields.refuse("", "one_of", "send either `new_password` or `\"link\": true`");
         }
         Some(Self { new_password, link, revoke_tokens })
+    }
+}
+
+impl PasswordReset {
+    /// Returns every error of the new password, for a request that has other errors. Without others, setting
+    /// the password reports them.
+    pub async fn mistakes(&self, state: &State, id: Uuid) -> Result<Vec<FieldError>, Refusal> {
+        let Some(password) = self.new_password.clone() else { return Ok(Vec::new()) };
+        let user = state.core.database.run(move |connection| user::find(connection, id)).await?;
+        let names = user.iter().flat_map(|user| [Some(user.username.as_str()), user.email.as_deref()]);
+        new_password::find_errors(state, password, names.flatten(), "/new_password").await
     }
 }
 

@@ -11,16 +11,19 @@ pub(super) async fn find_unknown_role(state: &State, role: Option<&str>) -> Resu
     Ok(if found.is_none() { vec![unknown_role_error()] } else { Vec::new() })
 }
 
-/// Refuses a search for a role that does not exist.
-pub(super) async fn refuse_unknown_role(state: &State, role: Option<&str>) -> Result<(), Refusal> {
-    let Some(role) = role else { return Ok(()) };
+/// Returns the error for a search for a role that does not exist.
+pub(super) async fn find_unknown_filter(
+    state: &State,
+    role: Option<&str>,
+) -> Result<Option<FieldError>, Refusal> {
+    let Some(role) = role else { return Ok(None) };
     let roles = state.core.database.run(role::list).await?;
     let names: Vec<&str> = roles.iter().map(|(name, _)| name.as_str()).collect();
     if names.contains(&role) {
-        return Ok(());
+        return Ok(None);
     }
     let detail = format!("send one of `{}`, or leave it out", names.join("`, `"));
-    Err(Refusal::validation(vec![FieldError::new("/role", "unknown_role", detail)]))
+    Ok(Some(FieldError::new("/role", "unknown_role", detail)))
 }
 
 pub(super) fn unknown_role() -> Refusal {

@@ -3,19 +3,19 @@
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
+use serde_json::json;
 
 use crate::guard::requirements::AccountWrite;
-use crate::guard::{Authorized, session_cookie};
+use crate::guard::{Authorized, Caller, session_cookie};
+use crate::http::fields::Fields;
 use crate::http::request::Form;
-use crate::operations::own_account::ChangePassword;
-use crate::operations::own_account::PasswordChange;
+use crate::operations::own_account::{ChangePassword, PasswordChange, PasswordChangeDraft};
 use crate::pages::answer::answer;
 use crate::pages::form_errors::{FormErrors, FormOutcome};
 use crate::pages::set_password;
 use crate::pages::shell::Shell;
-use crate::refusal::Refusal;
+use crate::refusal::{self, Refusal};
 use crate::state::State;
-use crate::users::password::PlainPassword;
 
 #[derive(Template)]
 #[template(path = "account/password.html")]
@@ -37,6 +37,19 @@ pub async fn show(
     answer(StatusCode::OK, &page)
 }
 
+/// Reads the form, and refuses it with every error.
+async fn check(state: &State, caller: &Caller, sent: &Form) -> Result<PasswordChange, Refusal> {
+    let field = |name: &str| sent.field(name).unwrap_or_default();
+    let draft = Fields::draft::<PasswordChangeDraft>(json!({
+        "current_password": field("current_password"),
+        "new_password": field("new_password"),
+        "revoke_tokens": sent.field("revoke_tokens").is_some(),
+    }))?;
+    let mut mistakes = draft.value().mistakes(state, caller).await?;
+    mistakes.extend(set_password::find_difference(sent));
+    draft.finish(mistakes)?.complete().ok_or_else(refusal::internal)
+}
+
 /// Changes the password. All other sessions of the user end.
 pub async fn change(
     state: web::Data<State>,
@@ -44,17 +57,10 @@ pub async fn change(
     guarded: Authorized<AccountWrite, Form>,
 ) -> Result<HttpResponse, Refusal> {
     let Authorized { caller, input: sent, origin, .. } = guarded;
-    let field = |name: &str| sent.field(name).unwrap_or_default();
     let revoke_tokens = sent.field("revoke_tokens").is_some();
-    let changed = if field("new_password") == field("again") {
-        let change = PasswordChange {
-            current_password: PlainPassword::new(field("current_password")),
-            new_password: PlainPassword::new(field("new_password")),
-            revoke_tokens,
-        };
-        ChangePassword { request: change }.run(&state, &caller, origin).await.into()
-    } else {
-        FormOutcome::invalid("again", "This is not the same as above.")
+    let changed: FormOutcome<_> = match check(&state, &caller, &sent).await {
+        Ok(request) => ChangePassword { request }.run(&state, &caller, origin).await.into(),
+        Err(refused) => refused.into(),
     };
     let hint = set_password::hint(&state);
     let page =

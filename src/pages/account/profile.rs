@@ -3,7 +3,7 @@
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
 use askama::Template;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::guard::requirements::{AccountRead, AccountWrite};
 use crate::guard::{Authorized, Caller};
@@ -57,6 +57,13 @@ pub async fn show(guarded: Authorized<AccountRead>) -> Result<HttpResponse, Refu
     answer(StatusCode::OK, &page(&guarded.caller))
 }
 
+/// Reads the form, and refuses it with every error.
+fn check(caller: &Caller, typed: Value) -> Result<MeChanges, Refusal> {
+    let draft = Fields::draft::<MeChanges>(typed)?;
+    let mistakes = draft.value().mistakes(caller);
+    draft.finish(mistakes)
+}
+
 /// Changes the username or e-mail address, if the account is still as the page showed it.
 pub async fn change(
     state: web::Data<State>,
@@ -67,7 +74,7 @@ pub async fn change(
     let email = Some(field("email")).filter(|email| !email.is_empty());
     let typed = json!({ "username": field("username"), "email": email,
         "current_password": sent.field("current_password").unwrap_or_default() });
-    let changed = match Fields::read::<MeChanges>(typed) {
+    let changed = match check(&caller, typed) {
         Ok(request) => {
             ChangeProfile { request, expected: seen_fields::read(&sent) }.run(&state, &caller, origin).await
         }

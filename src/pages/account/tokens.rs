@@ -14,9 +14,7 @@ use crate::guard::{Authorized, Caller};
 use crate::http::fields::Fields;
 use crate::http::pagination::{CursorQuery, PageRequest};
 use crate::http::request::{Form, Path, Query};
-use crate::operations::own_account::MakePersonalToken;
-use crate::operations::own_account::NewTokenRequest;
-use crate::operations::own_account::RevokeOwnToken;
+use crate::operations::own_account::{MakePersonalToken, NewTokenRequest, RevokeOwnToken};
 use crate::pages::answer::answer;
 use crate::pages::form_errors::{FormErrors, FormOutcome};
 use crate::pages::redirect::see_other;
@@ -169,24 +167,31 @@ fn form(
     NewToken { shell: Shell::of(caller), name, scopes: scopes.collect(), lifetimes, errors }
 }
 
+/// Reads the form, and refuses it with every error.
+async fn check(state: &State, caller: &Caller, sent: &Form) -> Result<NewTokenRequest, Refusal> {
+    let scope: Vec<&str> = sent.all("scope").collect();
+    let seconds = match sent.field("days").unwrap_or_default() {
+        LONGEST => state.web.token_ttl_max.as_secs().try_into().unwrap_or(i64::MAX),
+        days => days.parse().unwrap_or(DAYS_DEFAULT).saturating_mul(DAY),
+    };
+    let draft = Fields::draft::<NewTokenRequest>(json!({
+        "name": sent.field("name").unwrap_or_default().trim(),
+        "scope": scope.join(" "),
+        "expires_in": seconds,
+    }))?;
+    let mistakes = draft.value().mistakes(state, caller).await?;
+    draft.finish(mistakes)
+}
+
 /// Creates a token, and shows it this one time.
 pub async fn make(
     state: web::Data<State>,
     guarded: Authorized<FreshAccountWrite, Form>,
 ) -> Result<HttpResponse, Refusal> {
     let Authorized { caller, input: sent, origin, .. } = guarded;
-    let name = sent.field("name").unwrap_or_default().trim().to_owned();
-    let scope: Vec<&str> = sent.all("scope").collect();
-    let chosen = sent.field("days").unwrap_or_default();
-    let seconds = match chosen {
-        LONGEST => state.web.token_ttl_max.as_secs().try_into().unwrap_or(i64::MAX),
-        days => days.parse().unwrap_or(DAYS_DEFAULT).saturating_mul(DAY),
-    };
-    let typed = json!({ "name": name, "scope": scope.join(" "), "expires_in": seconds });
-    let made = match Fields::read::<NewTokenRequest>(typed) {
-        _ if scope.is_empty() => FormOutcome::invalid("scope", "Choose at least one thing that it may do."),
+    let made: FormOutcome<_> = match check(&state, &caller, &sent).await {
         Ok(request) => MakePersonalToken { request }.run(&state, &caller, origin).await.into(),
-        Err(refusal) => refusal.into(),
+        Err(refused) => refused.into(),
     };
     match made {
         FormOutcome::Done((plain, token)) => {
@@ -199,8 +204,13 @@ pub async fn make(
             };
             answer(StatusCode::CREATED, &page)
         }
-        FormOutcome::Invalid(errors) => {
-            let lifetimes = lifetimes(state.web.token_ttl_max, chosen);
+        FormOutcome::Invalid(mut errors) => {
+            let name = sent.field("name").unwrap_or_default().trim().to_owned();
+            let scope: Vec<&str> = sent.all("scope").collect();
+            if scope.is_empty() {
+                errors.replace("scope", "Choose at least one thing that it may do.");
+            }
+            let lifetimes = lifetimes(state.web.token_ttl_max, sent.field("days").unwrap_or_default());
             errors.shown_by(|errors| form(&caller, name, &scope, lifetimes, errors))
         }
         FormOutcome::Refused(refusal) => Err(refusal),

@@ -4,7 +4,7 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
 use askama::Template;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::audit::{EventLine, line};
@@ -190,6 +190,13 @@ async fn page_with(
     errors.shown_by(|errors| UserPage { errors, ..page })
 }
 
+/// Reads the form for the username and the address, and refuses it with every error.
+async fn check(state: &State, id: Uuid, typed: Value) -> Result<UserChanges, Refusal> {
+    let draft = Fields::draft::<UserChanges>(typed)?;
+    let mistakes = draft.value().mistakes(state, id).await?;
+    draft.finish(mistakes)
+}
+
 /// Changes the username or e-mail address, if the account is still as the page showed it.
 pub async fn change(
     state: web::Data<State>,
@@ -199,7 +206,7 @@ pub async fn change(
     let field = |name: &str| sent.field(name).unwrap_or_default().trim().to_owned();
     let email = Some(field("email")).filter(|email| !email.is_empty());
     let typed = json!({ "username": field("username"), "email": email });
-    let changed = match Fields::read::<UserChanges>(typed) {
+    let changed = match check(&state, id, typed).await {
         Ok(request) => {
             UpdateUser { id, request, expected: seen_fields::read(&sent) }.run(&state, &caller, origin).await
         }

@@ -3,18 +3,17 @@
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
 use askama::Template;
-use serde_json::json;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::link::show_link;
 use crate::guard::requirements::{UsersRead, UsersWrite};
 use crate::guard::{Authorized, Caller};
 use crate::http::fields::Fields;
-use crate::http::request::{Form, Query};
-use crate::operations::manage_users::CreateUser;
-use crate::operations::manage_users::ListUsers;
-use crate::operations::manage_users::MakePasswordLink;
-use crate::operations::manage_users::{NewUserRequest, UserQuery};
+use crate::http::request::{Form, QueryDraft};
+use crate::operations::manage_users::{
+    CreateUser, ListUsers, MakePasswordLink, NewUserDraft, NewUserRequest, UserQuery,
+};
 use crate::operations::roles::ListRoleNames;
 use crate::pages::answer::answer;
 use crate::pages::form_errors::FormErrors;
@@ -22,7 +21,7 @@ use crate::pages::redirect::see_other;
 use crate::pages::set_password;
 use crate::pages::shell::Shell;
 use crate::pages::timestamp::Timestamp;
-use crate::refusal::Refusal;
+use crate::refusal::{self, Refusal};
 use crate::state::State;
 use crate::users::{User, role};
 
@@ -65,13 +64,18 @@ struct NewUser {
 /// Lists the accounts.
 pub async fn show(
     state: web::Data<State>,
-    guarded: Authorized<UsersRead, Query<UserQuery>>,
+    guarded: Authorized<UsersRead, QueryDraft<UserQuery>>,
 ) -> Result<HttpResponse, Refusal> {
-    let Query(mut query) = guarded.input;
     // A form sends empty fields as empty texts.
-    for field in [&mut query.q, &mut query.role, &mut query.status] {
-        *field = field.take().map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
-    }
+    let QueryDraft(draft) = guarded.input;
+    let draft = draft.map(|mut query| {
+        for field in [&mut query.q, &mut query.role, &mut query.status] {
+            *field = field.take().map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
+        }
+        query
+    });
+    let mistakes = draft.value().mistakes(&state).await?;
+    let query = draft.finish(mistakes)?;
     let shown = query.clone();
     let page = ListUsers { query }.run(&state).await?;
     let now = state.core.clock.now();
@@ -128,6 +132,13 @@ async fn form(state: &State, caller: &Caller, typed: &Form, errors: FormErrors) 
     })
 }
 
+/// Reads the form, and refuses it with every error.
+async fn check(state: &State, typed: Value) -> Result<NewUserRequest, Refusal> {
+    let draft = Fields::draft::<NewUserDraft>(typed)?;
+    let mistakes = draft.value().mistakes(state).await?;
+    draft.finish(mistakes)?.complete().ok_or_else(refusal::internal)
+}
+
 /// Creates an account: with a password, or with a link with which its user sets one.
 pub async fn create(
     state: web::Data<State>,
@@ -143,7 +154,7 @@ pub async fn create(
     if !by_link {
         typed["password"] = field("password").into();
     }
-    let made = match Fields::read::<NewUserRequest>(typed) {
+    let made = match check(&state, typed).await {
         Ok(request) => CreateUser { request }.run(&state, &caller, origin.clone()).await,
         Err(refusal) => Err(refusal),
     };

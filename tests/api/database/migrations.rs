@@ -1,5 +1,6 @@
 //! The schema migrates up, down and up again, in one process at a time, and is the one that the code expects.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use diesel::{PgConnection, QueryableByName, RunQueryDsl};
 use diesel_migrations::MigrationHarness;
 use doorward::app::start;
 use doorward::database::migrate::{self, Indexes, MIGRATIONS};
-use doorward::database::{Database, indexes};
+use doorward::database::{Database, indexes, object_names};
 use doorward_test::{PASSWORD, TestDatabase, World, settings};
 use serde_json::json;
 
@@ -34,6 +35,43 @@ fn every_migration_can_be_reverted_and_reapplied() {
     assert_eq!(left.count, 0);
     assert_eq!(migrate::run(&mut connection).unwrap().len(), reverted);
     assert!(migrate::run(&mut connection).unwrap().is_empty());
+}
+
+/// The start compares a database with these names before it creates anything.
+#[test]
+fn object_names_list_all_that_migrations_create() {
+    let database = TestDatabase::make();
+    let mut connection = Database::connect(&database.url).unwrap();
+    let mut names = |query: &str| -> BTreeSet<String> {
+        #[derive(QueryableByName)]
+        struct Named {
+            #[diesel(sql_type = Text)]
+            name: String,
+        }
+        let found: Vec<Named> = diesel::sql_query(query).load(&mut connection).unwrap();
+        found.into_iter().map(|found| found.name).filter(|name| !name.contains("diesel_")).collect()
+    };
+    let relations = names(
+        "SELECT relname::text AS name FROM pg_class c WHERE relnamespace = 'public'::regnamespace
+            AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = c.oid)
+            AND NOT EXISTS (SELECT FROM pg_depend WHERE classid = 'pg_class'::regclass AND objid = c.oid
+                AND (deptype = 'e' OR relkind = 'S' AND deptype IN ('a', 'i')))",
+    );
+    let listed = object_names::TABLES.into_iter().chain(object_names::INDEXES).chain(indexes::names());
+    assert_eq!(relations, listed.map(str::to_owned).collect());
+    let functions = names(
+        "SELECT proname::text AS name FROM pg_proc p WHERE pronamespace = 'public'::regnamespace
+            AND NOT EXISTS (SELECT FROM pg_depend WHERE classid = 'pg_proc'::regclass AND objid = p.oid
+                AND deptype = 'e')",
+    );
+    assert_eq!(functions, object_names::FUNCTIONS.map(str::to_owned).into());
+    let types = names(
+        "SELECT typname::text AS name FROM pg_type t WHERE typnamespace = 'public'::regnamespace
+            AND typrelid = 0 AND typcategory <> 'A'
+            AND NOT EXISTS (SELECT FROM pg_depend WHERE classid = 'pg_type'::regclass AND objid = t.oid
+                AND deptype = 'e')",
+    );
+    assert_eq!(types, BTreeSet::new(), "a type needs a list in object_names.rs too");
 }
 
 #[test]

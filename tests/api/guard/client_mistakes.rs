@@ -1,7 +1,7 @@
 //! Mistakes of client developers. Each is named, and nothing that may be secret is repeated or stored.
 
-use doorward::config::WebOrigin;
-use doorward_test::{Browser, PASSWORD, PUBLIC_URL, World};
+use doorward::config::{Registration, WebOrigin};
+use doorward_test::{Answer, Browser, PASSWORD, PUBLIC_URL, World};
 use reqwest::Method;
 use serde_json::json;
 
@@ -21,6 +21,9 @@ async fn header_mistakes_are_named_and_not_repeated() {
         (tokens.access.clone(), "`Bearer` is missing"),
         (tokens.refresh.clone(), "`Bearer` is missing"),
         ("correct-horse-battery".to_owned(), "one word"),
+        ("YWxpY2U6aHVudGVyMg==".to_owned(), "`Basic` is missing"),
+        ("Basic aHVudGVyMmh1bnRlcg==".to_owned(), "without a colon"),
+        (format!("Bearer <{personal}>"), "angle brackets"),
         (format!("\"Bearer {personal}\""), "quotation marks"),
         (format!("Bearer \"{personal}\""), "quotation marks"),
         (format!("Bearer Bearer {personal}"), "sent twice"),
@@ -145,6 +148,12 @@ async fn conditions_are_checked_for_every_method() {
         let answer = ask.json(&body).send().await;
         let detail = answer.refused("precondition_failed").text("detail");
         assert!(detail.contains("weak tag") && detail.contains("proxy"), "{detail}");
+        for value in [tag.trim_matches('"').to_owned(), format!("w/{tag}")] {
+            let ask = world.ask(method.clone(), &path).bearer(&alice.access).header("if-match", value);
+            let answer = ask.json(&body).send().await;
+            let detail = answer.refused("precondition_failed").text("detail");
+            assert!(detail.contains("not an entity tag"), "{detail}");
+        }
     }
     let read =
         world.ask(Method::GET, &path).bearer(&alice.access).header("if-match", "\"other\"").send().await;
@@ -265,6 +274,27 @@ async fn misspelt_password_link_is_not_stored() {
 }
 
 #[actix_web::test]
+async fn refused_path_below_any_route_is_kept_without_its_secret() {
+    let world = World::new().await;
+    let admin = world.login("admin").await;
+    let path = format!("/api/v1/users/{}/password", world.user("alice", "member"));
+    let link = world.post(&path, &admin.access, json!({ "link": true })).await.text("link");
+    let (personal, _) = world.personal_token(&admin.access, "notes:read").await;
+    let link = link.rsplit('/').next().expect("a token");
+    for folder in ["/docs", "/docs/examples", "/docs/set-password", "/problems", "/static", "/set-password"] {
+        for secret in [link, &personal] {
+            let answer = world.ask(Method::POST, &format!("{folder}/{secret}/x")).send().await;
+            assert!(answer.status >= 400 && !answer.body.to_string().contains(&secret[4..24]), "{folder}");
+            let answer = world.ask(Method::DELETE, &format!("{folder}/{secret}")).send().await;
+            assert_eq!(answer.status, 405, "{folder}: {}", answer.body);
+            assert!(!answer.body.to_string().contains(&secret[4..24]), "{}", answer.body);
+        }
+    }
+    assert!(!keeps(&world, &link[4..24]).await && !keeps(&world, &personal[4..24]).await);
+    assert!(keeps(&world, "/docs/set-password/…").await, "the refusals themselves are kept");
+}
+
+#[actix_web::test]
 async fn pages_refuse_an_authorization_header() {
     let world = World::new().await;
     let alice = world.signed_in("alice", "member").await;
@@ -324,4 +354,135 @@ async fn basic_challenge_is_omitted_for_html() {
     };
     assert!(offered("*/*").await && offered("application/json").await);
     assert!(!offered("text/html").await && !offered("application/xhtml+xml, Text/HTML;q=0.9").await);
+}
+
+/// Returns the pointers of a request's errors, in their order.
+#[track_caller]
+fn pointers(refused: &Answer) -> Vec<&str> {
+    let errors = refused.refused("validation_failed").body["errors"].as_array().expect("errors");
+    errors.iter().map(|error| error["pointer"].as_str().expect("a pointer")).collect()
+}
+
+#[actix_web::test]
+async fn unknown_parameter_does_not_hide_an_unknown_role() {
+    let world = World::new().await;
+    let admin = world.login("admin").await;
+    let refused = world.get("/api/v1/users?role=nobody&x=1&limit=0", &admin.access).await;
+    assert_eq!(pointers(&refused), ["/x", "/limit", "/role"]);
+    let refused = world.get("/api/v1/users?role=nobody&status=", &admin.access).await;
+    assert_eq!(pointers(&refused), ["/role", "/status"]);
+    let mut browser = Browser::signed_in(&world, "admin").await;
+    assert_eq!(browser.get("/admin/users?role=&status=&q=").await.status, 200);
+}
+
+#[actix_web::test]
+async fn parameters_are_refused_where_none_is_read() {
+    let world = World::new().await;
+    let alice = world.signed_in("alice", "member").await;
+    let note = world.post("/api/v1/notes", &alice.access, json!({ "title": "a", "body": "" })).await;
+    let note = format!("/api/v1/notes/{}", note.text("id"));
+    for path in ["/api/v1/me", &note] {
+        assert_eq!(pointers(&world.get(&format!("{path}?x=1&y"), &alice.access).await), ["/x", "/y"]);
+    }
+    for path in ["/api/v1/me/sessions", &note] {
+        assert_eq!(pointers(&world.delete(&format!("{path}?x=1"), &alice.access).await), ["/x"]);
+        assert_eq!(world.get(path, &alice.access).await.status, 200, "nothing ended");
+    }
+    let body = json!({ "username": "alice", "device": "" });
+    let login = world.ask(Method::POST, "/api/v1/auth/login?x=1").json(&body).send().await;
+    assert_eq!(pointers(&login), ["/x", "/password", "/device"]);
+    let logout = world.ask(Method::POST, "/api/v1/auth/logout?x=1").bearer(&alice.access).send().await;
+    assert_eq!(pointers(&logout), ["/x"]);
+    for path in ["/healthz?x=1", "/.well-known/jwks.json?x=1", "/login?utm_source=x"] {
+        assert_eq!(world.ask(Method::GET, path).send().await.status, 200, "{path}");
+    }
+    let mut browser = Browser::signed_in(&world, "alice").await;
+    assert_eq!(browser.get("/account?utm_source=x").await.status, 200);
+}
+
+#[actix_web::test]
+async fn registration_reports_password_errors_beside_others() {
+    let world = World::with(|settings| settings.registration = Registration::Open).await;
+    let body = json!({ "username": "a:b", "password": "short", "email": "nope" });
+    let refused = world.ask(Method::POST, "/api/v1/auth/register").json(&body).send().await;
+    assert_eq!(pointers(&refused), ["/username", "/email", "/password"]);
+    let mut browser = Browser::new(&world);
+    let typed = [("username", "a:b"), ("password", "short"), ("email", "nope")];
+    let answer = browser.fill_in("/register", "/register", &typed).await;
+    shows_errors_at(&answer, &["username", "email", "password"]);
+}
+
+#[actix_web::test]
+async fn new_password_is_checked_before_the_current_one() {
+    let world = World::new().await;
+    let alice = world.signed_in("alice", "member").await;
+    let answers = [PASSWORD, "a wrong secret"].map(|current| {
+        let body = json!({ "current_password": current, "new_password": "short", "x": 1 });
+        world.post("/api/v1/me/password", &alice.access, body)
+    });
+    for answer in futures_util::future::join_all(answers).await {
+        assert_eq!(pointers(&answer), ["/x", "/new_password"]);
+    }
+    let missing = world.post("/api/v1/me/password", &alice.access, json!({ "new_password": "" })).await;
+    assert_eq!(pointers(&missing), ["/current_password", "/new_password"]);
+    assert_eq!(world.events("login_failed"), 0, "the current password was not checked");
+    let body = json!({ "current_password": "a wrong secret", "new_password": "another unusual phrase" });
+    let wrong = world.post("/api/v1/me/password", &alice.access, body).await;
+    assert_eq!(pointers(&wrong), ["/current_password"]);
+}
+
+#[actix_web::test]
+async fn reset_reports_password_errors_beside_others() {
+    let world = World::new().await;
+    let admin = world.login("admin").await;
+    let path = format!("/api/v1/users/{}/password", world.user("alice", "member"));
+    for (password, code) in [("short", "too_short"), ("alice-alice-alice", "like_the_name")] {
+        let body = json!({ "new_password": password, "revoke_tokens": "no", "x": 1 });
+        let refused = world.post(&path, &admin.access, body).await;
+        assert_eq!(pointers(&refused), ["/revoke_tokens", "/x", "/new_password"]);
+        assert_eq!(refused.body["errors"][2]["code"], code);
+    }
+}
+
+/// Checks that a form is shown again with an error at each of these fields.
+#[track_caller]
+fn shows_errors_at(answer: &Answer, fields: &[&str]) {
+    let page = answer.body.as_str().expect("a page");
+    assert_eq!(answer.status, 422, "{page}");
+    for field in fields {
+        let error =
+            page.split(&format!("id=\"{field}-error\"")).nth(1).and_then(|rest| rest.split('>').nth(1));
+        assert!(error.is_some_and(|error| error.len() > "</p".len()), "{field}: {page}");
+    }
+}
+
+#[actix_web::test]
+async fn forms_show_all_errors_at_once() {
+    let world = World::new().await;
+    let mut admin = Browser::signed_in(&world, "admin").await;
+    let new_user = "/admin/users/new";
+    let typed = [("username", "a:b"), ("role", "nobody"), ("by", "password"), ("password", "short")];
+    let answer = admin.fill_in(new_user, new_user, &typed).await;
+    shows_errors_at(&answer, &["username", "role", "password"]);
+    let new_token = "/account/tokens/new";
+    let answer = admin.fill_in(new_token, new_token, &[("name", ""), ("days", "36500")]).await;
+    shows_errors_at(&answer, &["name", "scope", "days"]);
+    assert!(answer.body.to_string().contains("Choose at least one thing that it may do."));
+    let typed = [("username", "a:b"), ("email", "nope"), ("current_password", "a wrong secret")];
+    shows_errors_at(&admin.fill_in("/account", "/account", &typed).await, &["username", "email"]);
+    let typed = [("current_password", "a wrong secret"), ("new_password", "short"), ("again", "other")];
+    let answer = admin.fill_in("/account/password", "/account/password", &typed).await;
+    shows_errors_at(&answer, &["new_password", "again"]);
+    assert_eq!(world.events("login_failed"), 0, "no password was checked");
+}
+
+#[actix_web::test]
+async fn link_form_shows_both_password_errors() {
+    let world = World::new().await;
+    let admin = world.login("admin").await;
+    let path = format!("/api/v1/users/{}/password", world.user("alice", "member"));
+    let link = world.post(&path, &admin.access, json!({ "link": true })).await.text("link");
+    let path = link.strip_prefix(PUBLIC_URL).expect("a path").to_owned();
+    let form = [("new_password", "short"), ("again", "other")];
+    shows_errors_at(&Browser::new(&world).post(&path, &form).await, &["new_password", "again"]);
 }

@@ -26,7 +26,7 @@ async fn registration_creates_accounts_only_when_open() {
     open.ask(Method::POST, "/api/v1/auth/register").json(&body).send().await.refused("conflict");
     let wrong = json!({ "username": "x\u{0}", "password": "short", "role": "admin" });
     let refused = open.ask(Method::POST, "/api/v1/auth/register").json(&wrong).send().await;
-    assert_eq!(refused.refused("validation_failed").body["errors"].as_array().unwrap().len(), 2);
+    assert_eq!(refused.refused("validation_failed").body["errors"].as_array().unwrap().len(), 3);
     let mut browser = Browser::new(&open);
     assert!(html(&browser.get("/login").await).contains("/register"));
     let typed = [("username", "CAROL"), ("email", ""), ("password", PASSWORD)];
