@@ -65,7 +65,7 @@ fn commands_create_no_secret_key_before_the_first_start() {
     for further in [&[][..], &["--secret-key", A_KEY]] {
         for arguments in [&["explain", A_REQUEST][..], &["restored", "--dry-run"], &["key", "rotate"]] {
             let said = folder.fails(&[arguments, further].concat());
-            assert!(said.contains("no server has been started on this database yet"), "{said}");
+            assert!(said.contains("this database has never been served"), "{said}");
             assert!(said.contains("`doorward serve`") && said.contains("DATABASE_URL"), "{said}");
         }
         let doctor = folder.run(&[&["doctor"][..], further].concat());
