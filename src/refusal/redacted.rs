@@ -62,8 +62,12 @@ pub fn path_without_secrets(path: &str, limit: usize) -> String {
             run.push(byte);
             at += length;
         }
-        // The cut may have split an escape too.
-        let may_go_on = is_cut && at + 3 > window.len();
+        // The cut may have split an escape too, even a nested one.
+        let rest = &window[at..];
+        let is_part_of_escape = rest
+            .strip_prefix('%')
+            .is_some_and(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()));
+        let may_go_on = is_cut && (rest.is_empty() || is_part_of_escape);
         let is_secret = run.len() >= SECRET_RUN && uuid::Uuid::try_parse_ascii(&run).is_err();
         match is_secret || may_go_on && !run.is_empty() {
             true => shown.push('…'),
@@ -173,6 +177,19 @@ pub(super) fn redact(value: &mut Value) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn secret_stays_hidden_wherever_the_path_is_cut() {
+        let secret = "AnEncodedSecretWithoutAnythingSpecial-Nor_So";
+        for escape in ["%", "%25", "%2525"] {
+            let encoded: String = secret.bytes().map(|byte| format!("{escape}{byte:02X}")).collect();
+            let two = &encoded[..2 * escape.len() + 4];
+            for length in 20..400 {
+                let shown = path_without_secrets(&format!("/{}/{encoded}", "y".repeat(length)), 100);
+                assert!(!shown.contains(two), "{length}: {shown}");
+            }
+        }
+    }
 
     #[test]
     fn credentials_are_cut_and_other_text_is_kept() {
