@@ -286,7 +286,7 @@ impl Drill {
         println!("  lag: p50 {median_ms}, p95 {p95_ms}, p99 {p99_ms}, worst {worst_ms} ms");
         print!("{}", lags.histogram());
         println!("  p50 on each node: {}", on_each_node(rounds, self.nodes.setup.addresses.len()).join(", "));
-        println!("  requests let in that began more than 1 s after the sign-out was answered: {late}");
+        println!("  requests accepted that began more than 1 s after the sign-out was answered: {late}");
         let _ =
             write!(self.table, "| {name} | {} | {faults} | {} | {late} |", rounds.len(), figures.join(" / "));
         let (middle, most) = if self.is_pooled { (PROMISED, PROMISED) } else { (MEDIAN, NEARLY_ALL) };
@@ -294,7 +294,7 @@ impl Drill {
         self.demand(median <= middle, name, format!("the median of the lag is {median_ms} ms"));
         self.demand(p99 <= most, name, format!("99 of 100 lags are within {p99_ms} ms"));
         self.demand(worst <= PROMISED, name, format!("the worst lag is {worst_ms} ms"));
-        self.demand(late == 0, name, format!("{late} requests were let in after 1 s"));
+        self.demand(late == 0, name, format!("{late} requests were accepted after 1 s"));
     }
 
     fn judge_ledger(
@@ -331,7 +331,7 @@ impl Drill {
     }
 
     fn write_table(&self) {
-        let head = "| meanwhile | sign-outs | faults | lag p50 / p95 / p99 / worst, ms | let in after 1 s | answers through \
+        let head = "| meanwhile | sign-outs | faults | lag p50 / p95 / p99 / worst, ms | accepted after 1 s | answers through \
                     the balancer |\n| --- | --- | --- | --- | --- | --- |\n";
         let path = self.nodes.setup.folder.join("table");
         std::fs::write(path, format!("{head}{}", self.table)).expect("a file");

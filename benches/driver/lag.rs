@@ -45,18 +45,18 @@ pub async fn round(
     before: impl FnOnce(),
     after: impl FnOnce(),
 ) -> Result<Round, String> {
-    let tokens = until_let_in(a, "POST", "/api/v1/auth/login", "", credentials).await?.json();
+    let tokens = until_accepted(a, "POST", "/api/v1/auth/login", "", credentials).await?.json();
     let text = |member: &str| tokens[member].as_str().unwrap_or_default().to_owned();
     let access = text("access_token");
     for _ in 0..2 {
-        until_let_in(b, "GET", "/api/v1/me", &access, &Value::Null).await?;
-        until_let_in(c, "GET", "/api/v1/me", &access, &Value::Null).await?;
+        until_accepted(b, "GET", "/api/v1/me", &access, &Value::Null).await?;
+        until_accepted(c, "GET", "/api/v1/me", &access, &Value::Null).await?;
     }
     before();
     // Signs out with the refresh token. A second sign-out gets the same answer, so the request is repeated if
     // its answer is lost.
     let body = json!({ "refresh_token": text("refresh_token") });
-    until_let_in(a, "POST", "/api/v1/auth/logout", "", &body).await?;
+    until_accepted(a, "POST", "/api/v1/auth/logout", "", &body).await?;
     let ended_at = Instant::now();
     after();
     let (on_b, on_c) = tokio::join!(watch(b, &access, ended_at), watch(c, &access, ended_at));
@@ -64,7 +64,7 @@ pub async fn round(
 }
 
 /// Repeats a request until it is accepted. Any refusal is an error.
-async fn until_let_in(
+async fn until_accepted(
     client: &mut Client,
     method: &str,
     path: &str,

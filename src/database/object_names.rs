@@ -1,5 +1,5 @@
-//! The names of everything that the migrations create. A test compares the lists with a migrated database
-//! (`tests/api/database/migrations.rs`).
+//! The names of everything that the migrations create, including what a later one drops: an older backup or
+//! database may still contain it. Tests compare the lists with the migrations and with a migrated database.
 
 /// The tables. Each also has a row type of its name.
 pub const TABLES: [&str; 18] = [

@@ -33,7 +33,6 @@ const EXCEPTIONS: &[(&str, &str)] = &[
     ("How long an address is remembered", "the help of a setting answers this question"),
     ("How long refused requests are kept", "the help of a setting answers this question"),
     ("How long audit events are kept", "the help of a setting answers this question"),
-    ("let in after", "a column that the drills and the benchmark print, with measured figures below it"),
 ];
 
 /// The longest name of a test, in characters.

@@ -147,7 +147,7 @@ fn server_is_alive_but_not_ready_while_postgresql_recovers() {
     assert!(status.success() && started.elapsed() < STOP, "{status} {:?}", started.elapsed());
     signal(recovering, Signal::SIGCONT);
     until("PostgreSQL ends with its server", || !is_alive(postmaster));
-    assert!(folder.serve().is_ready(), "and recovers anew");
+    assert!(folder.serve().is_ready(), "and recovers again");
 }
 
 #[test]

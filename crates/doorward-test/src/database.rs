@@ -118,8 +118,8 @@ fn make_template() -> String {
     let found: Found = diesel::sql_query(query).get_result(&mut cluster).expect("an answer");
     if found.count == 0 {
         let unfinished = format!("{name}_unfinished");
-        let anew = format!("DROP DATABASE IF EXISTS {unfinished} WITH (FORCE)");
-        cluster.batch_execute(&anew).expect("nothing half made");
+        let drop_unfinished = format!("DROP DATABASE IF EXISTS {unfinished} WITH (FORCE)");
+        cluster.batch_execute(&drop_unfinished).expect("nothing half made");
         cluster.batch_execute(&format!("CREATE DATABASE {unfinished}")).expect("a database");
         fill(&url_of(&unfinished));
         cluster.batch_execute(&format!("ALTER DATABASE {unfinished} RENAME TO {name}")).expect("a template");

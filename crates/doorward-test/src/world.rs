@@ -251,7 +251,7 @@ pub async fn refused_in_time(ask: impl AsyncFn() -> Answer) -> Answer {
         if answer.status != 200 {
             return answer;
         }
-        assert!(started.elapsed().as_secs() < 1, "still let in after {:?}", started.elapsed());
+        assert!(started.elapsed().as_secs() < 1, "still accepted after {:?}", started.elapsed());
     }
 }
 

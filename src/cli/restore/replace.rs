@@ -9,41 +9,10 @@ use super::dump::Dump;
 use crate::cli::database::DatabaseAccess;
 use crate::cli::failure::Failure;
 use crate::cli::libpq::{client, judge, not_started, program};
+use crate::database::object_names::{FUNCTIONS, TABLES};
 
-/// Every table that a migration has created, including those that a later one dropped.
-const TABLES: [&str; 19] = [
-    "__diesel_schema_migrations",
-    "attempts",
-    "audit_events",
-    "former_secrets",
-    "instance",
-    "known_addresses",
-    "login_names",
-    "nodes",
-    "notes",
-    "password_links",
-    "personal_tokens",
-    "refresh_tokens",
-    "refusal_counts",
-    "refusals",
-    "revocations",
-    "roles",
-    "sessions",
-    "signing_keys",
-    "users",
-];
-
-/// Every function that a migration has created.
-const FUNCTIONS: [&str; 8] = [
-    "announce_revocation",
-    "attempt_wait",
-    "event_counted",
-    "event_repeat_key",
-    "keep_login_names",
-    "note_presentable_until",
-    "retire_replaced_signing_keys",
-    "unfold_changed_note",
-];
+/// The table in which diesel lists the migrations that have run.
+const MIGRATIONS: &str = "__diesel_schema_migrations";
 
 /// psql's exit code after a failed statement, which rolled the transaction back.
 const STATEMENT_FAILED: i32 = 3;
@@ -120,7 +89,7 @@ fn empty(schema: &str) -> String {
     let schema = format!("'{}'", schema.replace('\'', "''"));
     include_str!("empty.sql")
         .replace("{schema}", &schema)
-        .replace("{tables}", &array(&TABLES))
+        .replace("{tables}", &array(&[&[MIGRATIONS], &TABLES[..]].concat()))
         .replace("{functions}", &array(&FUNCTIONS))
 }
 
@@ -149,12 +118,10 @@ mod tests {
         names
     }
 
-    /// A new table or function must be added above, or no backup can be restored over it.
+    /// A new table or function must be added to `object_names`, or no backup can be restored over it.
     #[test]
     fn every_object_that_migrations_create_is_listed() {
-        let mut tables = made(&["TABLE"]);
-        tables.insert("__diesel_schema_migrations".to_owned());
-        assert_eq!(tables, TABLES.map(str::to_owned).into());
+        assert_eq!(made(&["TABLE"]), TABLES.map(str::to_owned).into());
         assert_eq!(made(&["FUNCTION"]), FUNCTIONS.map(str::to_owned).into());
         let others = [
             "UNLOGGED",

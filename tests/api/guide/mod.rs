@@ -48,7 +48,7 @@ fn guide_prints_its_clients_word_for_word() {
         let (text, rest) = rest.split_once(&opening).unwrap();
         let (printed, after) = rest.split_once("\n```\n").unwrap();
         if std::env::var_os("DOORWARD_WRITE_EXAMPLES").is_none() {
-            assert_eq!(format!("{printed}\n"), file, "{name}: set DOORWARD_WRITE_EXAMPLES to print it anew");
+            assert_eq!(format!("{printed}\n"), file, "{name}: set DOORWARD_WRITE_EXAMPLES to print it again");
         }
         guide = format!("{before}](examples/{name}){text}{opening}{file}```\n{after}");
     }

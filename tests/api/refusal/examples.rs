@@ -330,7 +330,7 @@ async fn holds(code: Code) {
         assert_eq!(
             masked(answer.trim_end(), &world.base),
             printed,
-            "set DOORWARD_WRITE_EXAMPLES to write it anew"
+            "set DOORWARD_WRITE_EXAMPLES to write it again"
         );
         shows_its_page(code, &world).await;
     }
