@@ -1,6 +1,7 @@
 //! Parses JSON (RFC 8259) and reports duplicate keys, because a proxy may have checked a different copy.
 
 use std::cell::{Cell, RefCell};
+use std::iter::successors;
 
 use serde::de::{DeserializeSeed, MapAccess, SeqAccess};
 use serde_json::error::Category;
@@ -72,12 +73,22 @@ fn refuse_byte_order_mark(text: &[u8]) -> Result<(), Refusal> {
 /// clients cannot fill responses and kept refusals with long names.
 #[must_use]
 pub fn step(name: &str) -> String {
+    let mut step = String::new();
+    push_step(&mut step, name);
+    step
+}
+
+fn push_step(pointer: &mut String, name: &str) {
     const SHOWN: usize = 100;
-    let mut shown: String = name.chars().take(SHOWN).collect();
-    if shown.len() < name.len() {
-        shown.push('…');
+    pointer.push('/');
+    for (index, letter) in name.chars().enumerate() {
+        match letter {
+            _ if index == SHOWN => return pointer.push('…'),
+            '~' => pointer.push_str("~0"),
+            '/' => pointer.push_str("~1"),
+            letter => pointer.push(letter),
+        }
     }
-    format!("/{}", shown.replace('~', "~0").replace('/', "~1"))
 }
 
 fn malformed(detail: &str) -> Refusal {
@@ -114,16 +125,18 @@ enum Step<'a> {
 
 impl JsonPlace<'_> {
     fn pointer(&self) -> String {
-        let mut pointer = self.within.map_or(String::new(), JsonPlace::pointer);
-        if pointer.len() >= POINTER_MAX {
-            if !pointer.ends_with("/…") {
+        let mut steps: Vec<Step<'_>> =
+            successors(Some(self), |place| place.within).map(|place| place.step).collect();
+        let mut pointer = String::new();
+        while let Some(step) = steps.pop() {
+            if pointer.len() >= POINTER_MAX {
                 pointer.push_str("/…");
+                break;
             }
-            return pointer;
-        }
-        match self.step {
-            Step::Member(name) => pointer.push_str(&step(name)),
-            Step::Item(index) => pointer.push_str(&format!("/{index}")),
+            match step {
+                Step::Member(name) => push_step(&mut pointer, name),
+                Step::Item(index) => pointer.push_str(&format!("/{index}")),
+            }
         }
         pointer
     }

@@ -227,13 +227,14 @@ impl Form {
     /// # Errors
     /// `validation_failed`, with an error for each repeated field.
     fn check(self) -> Result<Self, Refusal> {
+        let mut errors: FieldErrors = self.surplus().into_iter().collect();
         let mut seen = HashSet::new();
-        let names = self.fields.iter().map(|(name, _)| name.as_str());
-        let repeated = names.filter(|name| !REPEATABLE.contains(name) && !seen.insert(*name)).map(|name| {
-            let detail = "this field was sent more than once; send it once".to_owned();
-            FieldError::new(json::step(name), "duplicate_field", detail)
-        });
-        let errors: FieldErrors = self.surplus().into_iter().chain(repeated).collect();
+        for (name, _) in &self.fields {
+            if !REPEATABLE.contains(&name.as_str()) && !seen.insert(name) {
+                let detail = "this field was sent more than once; send it once";
+                errors.push_with(|| FieldError::new(json::step(name), "duplicate_field", detail.to_owned()));
+            }
+        }
         if errors.is_empty() { Ok(self) } else { Err(Refusal::of_errors(errors)) }
     }
 }

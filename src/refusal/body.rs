@@ -1,6 +1,5 @@
 //! A refusal as a value, with everything that its response, log line and kept record report.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::code::{Action, Code};
 use super::field_errors::{FieldError, FieldErrors};
-use super::redacted::{redact, without_credentials};
+use super::redacted::{redact, redacted};
 
 /// A refusal. Clones share its content.
 #[derive(Clone)]
@@ -38,14 +37,9 @@ impl Refusal {
     /// members and the errors are cut, because a client may have sent one in the wrong place.
     #[must_use]
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
-        let detail = detail.into();
-        let detail = match without_credentials(&detail) {
-            Cow::Owned(kept) => kept,
-            Cow::Borrowed(_) => detail,
-        };
         Self(Arc::new(Content {
             code,
-            detail,
+            detail: redacted(detail.into()),
             members: Map::new(),
             action: code.action(),
             terminal: code.is_terminal(),

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::redacted::without_credentials;
+use super::redacted::redacted;
 
 /// The most errors in a response, and their total size in bytes.
 const LISTED_MAX: usize = 50;
@@ -32,9 +32,8 @@ impl FieldError {
     /// Creates an error. Cuts credentials and overlong text.
     #[must_use]
     pub fn new(pointer: impl Into<String>, code: &'static str, detail: String) -> Self {
-        let pointer = without_credentials(&pointer.into()).into_owned();
-        let detail = without_credentials(&detail).into_owned();
-        Self { pointer: shortened(pointer, POINTER_MAX), code, detail: shortened(detail, DETAIL_MAX) }
+        let pointer = shortened(redacted(pointer.into()), POINTER_MAX);
+        Self { pointer, code, detail: shortened(redacted(detail), DETAIL_MAX) }
     }
 
     /// Creates the entry that counts the errors which are not listed.

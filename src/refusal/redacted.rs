@@ -16,6 +16,9 @@ const JWT_REST: usize = 16;
 /// credentials inside words and percent-encoded ones. Takes linear time.
 #[must_use]
 pub fn without_credentials(text: &str) -> Cow<'_, str> {
+    if !may_contain_credential(text) {
+        return Cow::Borrowed(text);
+    }
     let mut kept = String::new();
     let mut copied = 0;
     let mut word = Word::default();
@@ -32,6 +35,22 @@ pub fn without_credentials(text: &str) -> Cow<'_, str> {
     }
     kept.push_str(&text[copied..]);
     Cow::Owned(kept)
+}
+
+/// Applies [`without_credentials`] to an owned text, which it does not copy if there is nothing to replace.
+#[must_use]
+pub(super) fn redacted(text: String) -> String {
+    match without_credentials(&text) {
+        Cow::Owned(kept) => kept,
+        Cow::Borrowed(_) => text,
+    }
+}
+
+/// Returns false if the text has neither the start of a credential nor an escape that may hide one. It spares
+/// most texts the search.
+fn may_contain_credential(text: &str) -> bool {
+    let is_start = |three: &[u8]| three[..2].eq_ignore_ascii_case(b"dw") || three == JWT.as_bytes();
+    text.contains('%') || text.as_bytes().windows(3).any(is_start)
 }
 
 /// The least length of a run of characters in a path that may be the secret of a link. Such secrets have 43
