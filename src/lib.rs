@@ -1,22 +1,26 @@
-//! doorward: an authentication and token service that tells you why it said no.
+//! doorward: an authentication and token service that tells you why it refused a request.
+//!
+//! A module is `pub` if a test, a benchmark or a fuzz target imports it.
+
+#![deny(unreachable_pub)]
 
 pub mod api;
 pub mod app;
 pub mod audit;
-pub mod blank;
+pub(crate) mod blank;
 pub mod blocking;
 pub mod cache;
-pub mod change;
+pub(crate) mod change;
 pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod database;
 pub mod digest;
 pub mod explain;
-pub mod files;
+pub(crate) mod files;
 pub mod guard;
 pub mod http;
-pub mod limits;
+pub(crate) mod limits;
 pub mod operations;
 pub mod pages;
 pub mod random;

@@ -1,11 +1,11 @@
 //! The JSON API.
 
-pub mod audit_events;
+pub(crate) mod audit_events;
 pub mod auth;
-pub mod health;
-pub mod jwks;
-pub mod me;
-pub mod users;
+pub(crate) mod health;
+pub(crate) mod jwks;
+pub(crate) mod me;
+pub(crate) mod users;
 
 use crate::http::routing::Endpoint;
 use crate::refusal::Dialect;

@@ -3,12 +3,12 @@
 
 pub mod background;
 mod indexes;
-pub mod listen;
+pub(crate) mod listen;
 pub mod middleware;
 pub mod node;
 pub mod not_ready;
 pub mod openapi;
-pub mod secrets;
+pub(crate) mod secrets;
 pub mod settings;
 pub mod start;
 pub mod state;

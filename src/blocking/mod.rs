@@ -1,11 +1,11 @@
 //! Blocking threads in bounded pools with a queue limit and a deadline. No other module may block a thread.
 //! Overload is refused at once, to those who cause it, instead of piling up.
 
-pub mod batch;
+pub(crate) mod batch;
 pub mod caller;
-pub mod fair_queue;
+pub(crate) mod fair_queue;
 mod pool;
-pub mod sync;
+pub(crate) mod sync;
 #[cfg(test)]
 mod tests;
 

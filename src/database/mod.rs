@@ -1,16 +1,16 @@
 //! PostgreSQL: the connection pool with its threads, and the classification of failures.
 
 mod batched;
-pub mod connection_advice;
-pub mod database_clock;
+pub(crate) mod connection_advice;
+pub(crate) mod database_clock;
 mod deadline;
 mod failure;
 pub mod feed;
-pub mod fitness;
-pub mod folded_text;
-pub mod health;
+pub(crate) mod fitness;
+pub(crate) mod folded_text;
+pub(crate) mod health;
 pub mod indexes;
-pub mod instance;
+pub(crate) mod instance;
 pub mod migrate;
 pub(crate) mod named;
 pub mod nodes;
@@ -19,7 +19,7 @@ mod pool;
 pub mod private_postgres;
 pub mod prune;
 #[allow(missing_docs)] // generated
-pub mod schema;
+pub(crate) mod schema;
 mod search;
 
 use std::sync::Arc;

@@ -1,13 +1,13 @@
 //! Rate limits: counters in the database, buckets in memory, known addresses, and bounds on answers that
 //! clients do not read.
 
-pub mod attempts;
-pub mod buckets;
-pub mod counter;
-pub mod counter_row;
-pub mod counters;
-pub mod known_address;
-pub mod network;
-pub mod spray;
-pub mod throttled_by;
-pub mod unread_answers;
+pub(crate) mod attempts;
+pub(crate) mod buckets;
+pub(crate) mod counter;
+pub(crate) mod counter_row;
+pub(crate) mod counters;
+pub(crate) mod known_address;
+pub(crate) mod network;
+pub(crate) mod spray;
+pub(crate) mod throttled_by;
+pub(crate) mod unread_answers;

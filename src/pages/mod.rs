@@ -1,26 +1,26 @@
 //! The HTML pages, for people. Every page works without its script.
 
-pub mod account;
-pub mod admin;
-pub mod answer;
-pub mod assets;
-pub mod device;
-pub mod docs;
-pub mod explanation;
-pub mod form_errors;
-pub mod home;
-pub mod login;
-pub mod markdown;
-pub mod problems;
-pub mod redirect;
-pub mod refused;
-pub mod register;
+pub(crate) mod account;
+pub(crate) mod admin;
+pub(crate) mod answer;
+pub(crate) mod assets;
+pub(crate) mod device;
+pub(crate) mod docs;
+pub(crate) mod explanation;
+pub(crate) mod form_errors;
+pub(crate) mod home;
+pub(crate) mod login;
+pub(crate) mod markdown;
+pub(crate) mod problems;
+pub(crate) mod redirect;
+pub(crate) mod refused;
+pub(crate) mod register;
 pub mod return_to;
-pub mod seen_fields;
-pub mod set_password;
-pub mod shell;
-pub mod step_up;
-pub mod timestamp;
+pub(crate) mod seen_fields;
+pub(crate) mod set_password;
+pub(crate) mod shell;
+pub(crate) mod step_up;
+pub(crate) mod timestamp;
 
 use crate::http::routing::Endpoint;
 use crate::refusal::{Code, Dialect};

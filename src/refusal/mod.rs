@@ -1,15 +1,15 @@
 //! The catalogue of refusals: each code with its status, title, action and help page, and the response body
 //! that reports it (RFC 9457).
 
-pub mod answer;
-pub mod body;
-pub mod challenge;
-pub mod code;
-pub mod dialect;
-pub mod field_errors;
-pub mod from_actix;
+pub(crate) mod answer;
+pub(crate) mod body;
+pub(crate) mod challenge;
+pub(crate) mod code;
+pub(crate) mod dialect;
+pub(crate) mod field_errors;
+pub(crate) mod from_actix;
 pub mod help;
-pub mod redacted;
+pub(crate) mod redacted;
 
 pub use answer::{ACCEPT_PATCH, AnsweredRefusal, PATCHES, RenderContext, mark_refused};
 pub use body::Refusal;

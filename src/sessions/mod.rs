@@ -1,20 +1,20 @@
 //! Sessions. One session row is behind a browser's cookie or an API client's token pair.
 
-pub mod begin;
-pub mod cookie_digest;
-pub mod cookie_key;
+pub(crate) mod begin;
+pub(crate) mod cookie_digest;
+pub(crate) mod cookie_key;
 pub mod end;
-pub mod former;
+pub(crate) mod former;
 pub mod history;
-pub mod last_use;
+pub(crate) mod last_use;
 pub mod refresh_token;
-pub mod renewal;
+pub(crate) mod renewal;
 pub mod rotate;
-pub mod session;
-pub mod session_state;
-pub mod statistics;
-pub mod step_up;
-pub mod unchanged;
+pub(crate) mod session;
+pub(crate) mod session_state;
+pub(crate) mod statistics;
+pub(crate) mod step_up;
+pub(crate) mod unchanged;
 
 pub use begin::{NewSession, SessionSecret, begin};
 pub use cookie_digest::CookieDigest;

@@ -2,15 +2,15 @@
 //! refresh, verification and sign-out. Requests are read, and responses and refusals are written, like Django
 //! REST framework does.
 
-pub mod answer;
-pub mod blacklist;
-pub mod body;
+pub(crate) mod answer;
+pub(crate) mod blacklist;
+pub(crate) mod body;
 pub mod multipart;
-pub mod obtain;
-pub mod refresh;
-pub mod refusal;
+pub(crate) mod obtain;
+pub(crate) mod refresh;
+pub(crate) mod refusal;
 mod shallow;
-pub mod verify;
+pub(crate) mod verify;
 
 use self::answer::{BLACKLIST, OBTAIN, REFRESH, VERIFY};
 use crate::http::routing::Endpoint;

@@ -1,11 +1,11 @@
 //! Endpoints for signing in and out, refreshing, stepping up, registering and explaining.
 
-pub mod explain;
+pub(crate) mod explain;
 pub mod login;
-pub mod logout;
-pub mod refresh;
-pub mod register;
-pub mod step_up;
+pub(crate) mod logout;
+pub(crate) mod refresh;
+pub(crate) mod register;
+pub(crate) mod step_up;
 
 use crate::http::routing::Endpoint;
 use crate::refusal::Code;

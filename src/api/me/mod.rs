@@ -1,9 +1,9 @@
 //! Endpoints for the caller's own account, sessions and personal tokens.
 
-pub mod password;
-pub mod profile;
-pub mod sessions;
-pub mod tokens;
+pub(crate) mod password;
+pub(crate) mod profile;
+pub(crate) mod sessions;
+pub(crate) mod tokens;
 
 use actix_web::http::Method;
 

@@ -1,9 +1,9 @@
 //! Endpoints for managing the accounts, sessions and personal tokens of other users.
 
-pub mod accounts;
-pub mod password;
-pub mod sessions;
-pub mod tokens;
+pub(crate) mod accounts;
+pub(crate) mod password;
+pub(crate) mod sessions;
+pub(crate) mod tokens;
 
 use actix_web::http::Method;
 

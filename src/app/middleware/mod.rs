@@ -1,9 +1,9 @@
 //! Middleware: refusals in the dialect of their endpoint; logs, metrics and kept refusals; headers of every
 //! response; CORS; bounds on responses in memory.
 
-pub mod answers;
-pub mod cors;
+pub(crate) mod answers;
+pub(crate) mod cors;
 pub mod finish;
-pub mod headers;
-pub mod meters;
-pub mod observe;
+pub(crate) mod headers;
+pub(crate) mod meters;
+pub(crate) mod observe;

@@ -1,11 +1,11 @@
 //! `/account`: the pages of the signed-in user's own account.
 
-pub mod events;
-pub mod password;
-pub mod profile;
-pub mod refusals;
-pub mod sessions;
-pub mod tokens;
+pub(crate) mod events;
+pub(crate) mod password;
+pub(crate) mod profile;
+pub(crate) mod refusals;
+pub(crate) mod sessions;
+pub(crate) mod tokens;
 
 use crate::http::routing::Endpoint;
 use crate::refusal::Code;

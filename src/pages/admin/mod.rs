@@ -1,14 +1,14 @@
 //! `/admin`: users, the audit log and the state of the server, for those who have the permissions.
 
-pub mod audit;
-pub mod chart;
-pub mod keys;
-pub mod link;
-pub mod overview;
-pub mod refusals;
-pub mod settings;
-pub mod user;
-pub mod users;
+pub(crate) mod audit;
+pub(crate) mod chart;
+pub(crate) mod keys;
+pub(crate) mod link;
+pub(crate) mod overview;
+pub(crate) mod refusals;
+pub(crate) mod settings;
+pub(crate) mod user;
+pub(crate) mod users;
 
 use crate::http::routing::Endpoint;
 use crate::refusal::Code;

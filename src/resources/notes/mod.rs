@@ -1,8 +1,8 @@
 //! Notes: short texts that users keep private or share. Copy this folder to start a new resource.
 
-pub mod handlers;
+pub(crate) mod handlers;
 pub mod note;
-pub mod permissions;
+pub(crate) mod permissions;
 pub mod refold;
 pub mod search;
 
