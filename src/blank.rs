@@ -7,6 +7,6 @@ const BLANK: [char; 8] =
 
 /// Returns true for a character that is invisible, but neither white space nor ignorable by its properties.
 #[must_use]
-pub fn is_blank(character: char) -> bool {
+pub(crate) fn is_blank(character: char) -> bool {
     BLANK.contains(&character)
 }

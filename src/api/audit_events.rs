@@ -17,13 +17,13 @@ use crate::refusal::Refusal;
 use crate::state::State;
 
 #[must_use]
-pub fn routes() -> Vec<Endpoint> {
+pub(crate) fn routes() -> Vec<Endpoint> {
     vec![Endpoint::at("/api/v1/audit-events").get(list)]
 }
 
 /// An event in the audit log.
 #[derive(Serialize, utoipa::ToSchema)]
-pub struct EventItem {
+pub(crate) struct EventItem {
     /// The ID of the event.
     pub id: Uuid,
     /// The time of the event.
@@ -50,7 +50,7 @@ pub struct EventItem {
 
 /// An account, with its name at the time of the event.
 #[derive(Serialize, utoipa::ToSchema)]
-pub struct Account {
+pub(crate) struct Account {
     /// The ID of the account; null if no account had this name.
     pub id: Option<Uuid>,
     /// The username of the account.
@@ -78,7 +78,7 @@ fn item(event: Event) -> EventItem {
 /// Lists the events of the audit log, newest first.
 #[utoipa::path(get, path = "/api/v1/audit-events", tag = "audit", params(EventQuery),
     responses((status = 200, description = "The events, newest first", body = Page<EventItem>)))]
-pub async fn list(
+pub(crate) async fn list(
     state: web::Data<State>,
     guarded: Authorized<AuditRead, Query<EventQuery>>,
 ) -> Result<HttpResponse, Refusal> {

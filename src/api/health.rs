@@ -28,13 +28,13 @@ impl Draining {
 }
 
 #[must_use]
-pub fn routes() -> Vec<Endpoint> {
+pub(crate) fn routes() -> Vec<Endpoint> {
     vec![Endpoint::at("/healthz").get(healthz), Endpoint::at("/readyz").get(readyz)]
 }
 
 /// The health of the process.
 #[derive(Serialize, utoipa::ToSchema)]
-pub struct Health {
+pub(crate) struct Health {
     /// Always `ok`.
     #[schema(example = "ok")]
     pub status: &'static str,
@@ -45,13 +45,13 @@ pub struct Health {
 /// Checks nothing else.
 #[utoipa::path(get, path = "/healthz", tag = "operation", security(()),
     responses((status = 200, description = "The process is running", body = Health)))]
-pub async fn healthz() -> HttpResponse {
+pub(crate) async fn healthz() -> HttpResponse {
     HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(Health { status: "ok" })
 }
 
 /// The readiness of the server for requests.
 #[derive(Serialize, utoipa::ToSchema)]
-pub struct Readiness {
+pub(crate) struct Readiness {
     /// `ready` or `not_ready`.
     #[schema(example = "ready")]
     pub status: &'static str,
@@ -76,7 +76,7 @@ pub struct Readiness {
 #[utoipa::path(get, path = "/readyz", tag = "operation", security(()),
     responses((status = 200, description = "Ready", body = Readiness),
         (status = 503, description = "Not ready", body = Readiness)))]
-pub async fn readyz(state: web::Data<State>, draining: web::Data<Draining>) -> HttpResponse {
+pub(crate) async fn readyz(state: web::Data<State>, draining: web::Data<Draining>) -> HttpResponse {
     let asked = state.core.database.run(|connection| Ok(migrate::is_pending(connection))).await;
     let (database, migrations) = match asked {
         Ok(Ok(false)) => ("reached", "done"),
@@ -93,7 +93,7 @@ pub async fn readyz(state: web::Data<State>, draining: web::Data<Draining>) -> H
 }
 
 /// Responds to `/readyz` before the database was first reached.
-pub async fn waiting() -> HttpResponse {
+pub(crate) async fn waiting() -> HttpResponse {
     let readiness = Readiness {
         status: "not_ready",
         database: "unavailable",

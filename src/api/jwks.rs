@@ -9,7 +9,7 @@ use crate::http::routing::Endpoint;
 use crate::state::State;
 
 #[must_use]
-pub fn routes() -> Vec<Endpoint> {
+pub(crate) fn routes() -> Vec<Endpoint> {
     vec![Endpoint::at("/.well-known/jwks.json").get(jwks)]
 }
 
@@ -18,7 +18,7 @@ pub fn routes() -> Vec<Endpoint> {
 /// The response may be cached for 5 minutes. A new key is published 10 minutes before it signs.
 #[utoipa::path(get, path = "/.well-known/jwks.json", tag = "operation", security(()),
     responses((status = 200, description = "The key set (RFC 7517)", body = Object)))]
-pub async fn jwks(state: web::Data<State>) -> HttpResponse {
+pub(crate) async fn jwks(state: web::Data<State>) -> HttpResponse {
     let set = state.tokens.keys.current().jwks_at(state.core.clock.now());
     HttpResponse::Ok().insert_header((CACHE_CONTROL, "public, max-age=300")).insert_header(FOR_ALL).json(set)
 }

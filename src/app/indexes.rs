@@ -14,7 +14,7 @@ const RETRY_LAST: Duration = Duration::from_secs(3_600);
 const MADE_WITHIN: Duration = Duration::from_secs(86_400);
 
 /// Creates the missing indexes. Retries those that failed or that another node was creating.
-pub async fn run(url: String) {
+pub(super) async fn run(url: String) {
     let thread = BlockingPool::new("indexes", QueueLimits::new(1, 1));
     let mut pause = RETRY_FIRST;
     loop {

@@ -27,7 +27,7 @@ const OTHER_FILES: u64 = 256;
 const CONNECTIONS_MAX: u64 = 20_000;
 
 /// Raises the limit of open files to the maximum of this process. Every connection is an open file.
-pub fn open_more_files() {
+pub(crate) fn open_more_files() {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
     if let Err(error) = setrlimit(Resource::Nofile, limit) {
@@ -49,7 +49,7 @@ fn connections_of_each(workers: usize) -> usize {
 ///
 /// # Errors
 /// If the socket cannot be used.
-pub fn serve<F, I, S, B>(
+pub(crate) fn serve<F, I, S, B>(
     factory: F,
     listener: TcpListener,
     workers: usize,

@@ -50,7 +50,7 @@ pub enum SecretsError {
 ///
 /// # Errors
 /// See [`SecretsError`].
-pub fn load(settings: &Settings, database_is_new: bool) -> Result<SecretKeys, SecretsError> {
+pub(crate) fn load(settings: &Settings, database_is_new: bool) -> Result<SecretKeys, SecretsError> {
     if let Some(keys) = &settings.secret_key {
         return derive(keys);
     }

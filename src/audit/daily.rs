@@ -8,7 +8,7 @@ use super::event::EventType;
 
 /// The number of times that something happened on a day (UTC).
 #[derive(Clone, Debug, QueryableByName)]
-pub struct DayCount {
+pub(crate) struct DayCount {
     #[diesel(sql_type = Date)]
     pub day: NaiveDate,
     /// The type of event, or the code of the refusal.
@@ -19,7 +19,7 @@ pub struct DayCount {
 }
 
 /// Counts events of these types on each of the last days, including today. Days without events are left out.
-pub fn count_events(
+pub(crate) fn count_events(
     connection: &mut PgConnection,
     types: &[EventType],
     days: i32,

@@ -212,7 +212,7 @@ impl Event {
 
 /// Writes an event, in the caller's transaction. PostgreSQL looks up the subject's name if it is not given. A
 /// repeatable event is counted in the row of the same session and minute, if there is one.
-pub fn insert(
+pub(crate) fn insert(
     connection: &mut PgConnection,
     origin: &Origin,
     event_type: EventType,
@@ -252,7 +252,7 @@ pub fn insert(
 
 /// The conditions of a listing. All that are set must hold.
 #[derive(Clone, Debug, Default)]
-pub struct EventFilter {
+pub(crate) struct EventFilter {
     pub actor_id: Option<Uuid>,
     pub subject_id: Option<Uuid>,
     pub type_: Option<EventType>,
@@ -271,7 +271,11 @@ pub(super) fn comparable(since: Option<DateTime<Utc>>) -> Option<DateTime<Utc>> 
 }
 
 /// Returns at most `limit` events, newest first.
-pub fn list(connection: &mut PgConnection, filter: &EventFilter, limit: i64) -> QueryResult<Vec<Event>> {
+pub(crate) fn list(
+    connection: &mut PgConnection,
+    filter: &EventFilter,
+    limit: i64,
+) -> QueryResult<Vec<Event>> {
     let mut query = audit_events::table.select(Event::as_select()).into_boxed();
     if let Some(actor_id) = filter.actor_id {
         query = query.filter(audit_events::actor_id.eq(actor_id));

@@ -62,7 +62,7 @@ fn write(connection: &mut PgConnection, counted: &BTreeMap<&'static str, i64>) -
 }
 
 /// Returns the counts of the last days, including today. Within a day, the most frequent code is first.
-pub fn list(connection: &mut PgConnection, days: i32) -> QueryResult<Vec<DayCount>> {
+pub(crate) fn list(connection: &mut PgConnection, days: i32) -> QueryResult<Vec<DayCount>> {
     diesel::sql_query(
         "SELECT day, code AS what, count FROM refusal_counts \
          WHERE day > (now() AT TIME ZONE 'UTC')::date - $1 ORDER BY day, count DESC, code",

@@ -13,7 +13,7 @@ use super::pool::{Answer, BlockingError, BlockingPool, count_shed};
 use super::sync::{Mutex, MutexGuard, planted};
 
 /// The maximum number of requests that one call answers.
-pub const MOST: usize = 32;
+pub(crate) const MOST: usize = 32;
 /// The party of all batch calls in the pool's queue.
 const BATCHES: Party = Party::of_hash(0x6261_7463_6865_7321);
 
@@ -24,7 +24,7 @@ pub trait BatchRequest: Send + 'static {
 }
 
 /// Collects requests into batches and answers them on a pool's threads.
-pub struct Batch<A, R> {
+pub(crate) struct Batch<A, R> {
     shared: Arc<Shared<A, R>>,
 }
 
@@ -58,7 +58,7 @@ impl<A, R> Queued for PendingRequest<A, R> {
 impl<A: BatchRequest, R: Send + 'static> Batch<A, R> {
     /// Creates a batch. `answer_all` returns one answer for each request, in order. At most `calls` of them
     /// run at a time.
-    pub fn new(
+    pub(crate) fn new(
         pool: &BlockingPool,
         calls: usize,
         answer_all: impl Fn(&[A]) -> Vec<R> + Send + Sync + 'static,
@@ -76,7 +76,7 @@ impl<A: BatchRequest, R: Send + 'static> Batch<A, R> {
     /// # Errors
     /// See [`BlockingError`]. A request past its deadline may still be answered, but no one receives the
     /// answer.
-    pub async fn run(&self, deadline: Duration, claim: Claim, asked: A) -> Result<R, BlockingError> {
+    pub(crate) async fn run(&self, deadline: Duration, claim: Claim, asked: A) -> Result<R, BlockingError> {
         let name = self.shared.pool.name();
         match tokio::time::timeout(deadline, self.ask(claim, asked)).await {
             Ok(answer) => answer.unwrap_or(Err(BlockingError::Panicked(name))),
@@ -85,15 +85,16 @@ impl<A: BatchRequest, R: Send + 'static> Batch<A, R> {
     }
 
     /// Queues a request, and starts a call if fewer than allowed run.
-    pub fn ask(&self, claim: Claim, asked: A) -> Answer<R> {
+    pub(crate) fn ask(&self, claim: Claim, asked: A) -> Answer<R> {
         let (answer, answered) = oneshot::channel();
         self.shared.admit(claim, PendingRequest { asked, answer });
         answered
     }
 
     /// Returns how many requests wait, and how many calls run or wait for a thread.
+    #[cfg(test)]
     #[must_use]
-    pub fn depth(&self) -> (usize, usize) {
+    pub(crate) fn depth(&self) -> (usize, usize) {
         let state = self.shared.lock();
         (state.queue.waiting(), state.calls)
     }

@@ -135,7 +135,7 @@ impl QueueLimits {
 }
 
 /// Work that waits in a queue.
-pub trait Queued {
+pub(crate) trait Queued {
     /// Returns whether anyone still waits for the result.
     fn is_awaited(&self) -> bool;
 
@@ -199,7 +199,7 @@ impl PartyState {
 }
 
 /// The queue. It takes no lock and starts no thread.
-pub struct FairQueue<W> {
+pub(crate) struct FairQueue<W> {
     limits: QueueLimits,
     /// Waiting work in order of arrival.
     waiting: Vec<(Claim, W)>,
@@ -213,7 +213,7 @@ pub struct FairQueue<W> {
 
 impl<W: Queued> FairQueue<W> {
     #[must_use]
-    pub fn new(limits: QueueLimits) -> Self {
+    pub(crate) fn new(limits: QueueLimits) -> Self {
         Self {
             limits,
             waiting: Vec::new(),
@@ -227,25 +227,26 @@ impl<W: Queued> FairQueue<W> {
 
     /// Returns how much work waits.
     #[must_use]
-    pub fn waiting(&self) -> usize {
+    pub(crate) fn waiting(&self) -> usize {
         self.waiting.len()
     }
 
     /// Returns how much work runs.
     #[must_use]
-    pub fn running(&self) -> usize {
+    pub(crate) fn running(&self) -> usize {
         self.running
     }
 
     /// Returns how many parties the queue remembers.
+    #[cfg(test)]
     #[must_use]
-    pub fn parties(&self) -> usize {
+    pub(crate) fn parties(&self) -> usize {
         self.parties.len()
     }
 
     /// Adds work. Returns the work that leaves the queue for it: abandoned work, or one piece of work that is
     /// refused, which may be the new one.
-    pub fn push(&mut self, claim: Claim, work: W) -> Vec<W> {
+    pub(crate) fn push(&mut self, claim: Claim, work: W) -> Vec<W> {
         self.forget_parties();
         self.waiting_by_lane[claim.lane as usize] += 1;
         for party in claim.parties() {
@@ -257,12 +258,16 @@ impl<W: Queued> FairQueue<W> {
 
     /// Takes the work that is due first, or `None` if limits keep all waiting work from running. The work
     /// counts as running until [`FairQueue::finish`]. Abandoned work is moved to `discarded`.
-    pub fn take(&mut self, discarded: &mut Vec<W>) -> Option<(Claim, W)> {
+    pub(crate) fn take(&mut self, discarded: &mut Vec<W>) -> Option<(Claim, W)> {
         self.take_if(discarded, |_| true)
     }
 
     /// Takes the work that is due first among the work that `fits` accepts.
-    pub fn take_if(&mut self, discarded: &mut Vec<W>, fits: impl Fn(&W) -> bool) -> Option<(Claim, W)> {
+    pub(crate) fn take_if(
+        &mut self,
+        discarded: &mut Vec<W>,
+        fits: impl Fn(&W) -> bool,
+    ) -> Option<(Claim, W)> {
         loop {
             let (at, due) = self.next(&fits)?;
             let (claim, work) = self.remove(at);
@@ -283,12 +288,12 @@ impl<W: Queued> FairQueue<W> {
     }
 
     /// Removes all waiting work.
-    pub fn drain(&mut self) -> Vec<W> {
+    pub(crate) fn drain(&mut self) -> Vec<W> {
         (0..self.waiting.len()).rev().map(|at| self.remove(at).1).collect()
     }
 
     /// Records that work with this claim has ended.
-    pub fn finish(&mut self, claim: &Claim) {
+    pub(crate) fn finish(&mut self, claim: &Claim) {
         self.running -= 1;
         self.running_by_lane[claim.lane as usize] -= 1;
         for party in claim.parties() {
@@ -300,7 +305,7 @@ impl<W: Queued> FairQueue<W> {
 
     /// Returns whether the limits let work with this claim run now.
     #[must_use]
-    pub fn may_run(&self, claim: &Claim) -> bool {
+    pub(crate) fn may_run(&self, claim: &Claim) -> bool {
         let limits = self.limits.lanes[claim.lane as usize];
         let in_lanes: usize = self.running_by_lane[claim.lane as usize..].iter().sum();
         let of_party = |party| self.state_of(party).running_from(claim.lane);
@@ -309,7 +314,7 @@ impl<W: Queued> FairQueue<W> {
 
     /// Returns whether the limits let any waiting work run now.
     #[must_use]
-    pub fn has_runnable(&self) -> bool {
+    pub(crate) fn has_runnable(&self) -> bool {
         self.waiting.iter().any(|(claim, _)| self.may_run(claim))
     }
 

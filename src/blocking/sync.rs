@@ -1,8 +1,8 @@
 //! The locks and threads that the modelled files use. `tests/models/` compiles those files with shuttle's
 //! versions, which try many orders in which the threads can run.
 
-pub use std::sync::{Condvar, Mutex, MutexGuard, RwLock};
-pub use std::thread;
+pub(crate) use std::sync::{Condvar, Mutex, MutexGuard, RwLock};
+pub(crate) use std::thread;
 
 /// Marks a fault that a model must find. In the released code the block is dropped.
 macro_rules! planted {

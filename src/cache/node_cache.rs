@@ -31,7 +31,7 @@ use crate::tokens::revocation::{self, Bookmark, FeedEvent, Revocation};
 const BROWSER_FOR: Duration = Duration::from_secs(30);
 
 /// The time and the reason of the first increase of a user's version past that of a token.
-pub type Raised = Option<Ended<AccountChange>>;
+pub(crate) type Raised = Option<Ended<AccountChange>>;
 
 /// A browser's session by its ID, and whether a replaced cookie was presented. Each cookie has its own
 /// sign-in time.
@@ -277,7 +277,7 @@ impl NodeCache {
 }
 
 /// Follows the feed. It updates the cache, the key ring and the database clock.
-pub struct CacheFollower {
+pub(crate) struct CacheFollower {
     cache: Arc<NodeCache>,
     keys: SharedKeyRing,
     secret_keys: SecretKeys,
@@ -287,7 +287,7 @@ pub struct CacheFollower {
 
 impl CacheFollower {
     #[must_use]
-    pub fn new(
+    pub(crate) fn new(
         cache: Arc<NodeCache>,
         keys: SharedKeyRing,
         secret_keys: SecretKeys,

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::blocking::sync::{RwLock, planted};
 
 /// Longer than a query may take. Every query that still runs started after names that are older than this.
-pub const NAMED_FOR: Duration = Duration::from_secs(10);
+pub(crate) const NAMED_FOR: Duration = Duration::from_secs(10);
 /// The number of names from which old ones are removed.
 pub(super) const NAMED_BEFORE_PRUNING: usize = 4_096;
 
@@ -21,13 +21,13 @@ pub struct Ticket(pub(super) u64);
 
 /// The IDs that the feed has named recently.
 #[derive(Default)]
-pub struct Tickets {
+pub(crate) struct Tickets {
     pub(super) named: RwLock<Named>,
 }
 
 /// The named IDs, locked while the feed evicts.
 #[derive(Default)]
-pub struct Named {
+pub(crate) struct Named {
     /// The number of evictions.
     pub(super) count: u64,
     /// Tickets below this count are void, because names from after they were drawn may have been removed.
@@ -38,14 +38,14 @@ pub struct Named {
 impl Tickets {
     /// Draws a ticket, before a query.
     #[must_use]
-    pub fn draw(&self) -> Ticket {
+    pub(crate) fn draw(&self) -> Ticket {
         Ticket(self.named.read().unwrap_or_else(PoisonError::into_inner).count)
     }
 
     /// Inserts the answer to a query about these IDs, unless the feed has named one of them since the ticket
     /// was drawn. The insertion happens under the lock, so that nothing is named between the check and the
     /// insertion.
-    pub fn fill(&self, ticket: Ticket, ids: [Option<Uuid>; 2], insert: impl FnOnce()) {
+    pub(crate) fn fill(&self, ticket: Ticket, ids: [Option<Uuid>; 2], insert: impl FnOnce()) {
         let named = self.named.read().unwrap_or_else(PoisonError::into_inner);
         let was_named = |id: &Uuid| named.at.get(id).is_some_and(|(count, _)| *count > ticket.0);
         let is_void = ticket.0 < named.floor || ids.iter().flatten().any(was_named);
@@ -56,7 +56,7 @@ impl Tickets {
     }
 
     /// Evicts what the feed names. `evict` must name each ID and remove it from the cache.
-    pub fn evict(&self, evict: impl FnOnce(&mut Named)) {
+    pub(crate) fn evict(&self, evict: impl FnOnce(&mut Named)) {
         let mut named = self.named.write().unwrap_or_else(PoisonError::into_inner);
         named.count += 1;
         evict(&mut named);
@@ -66,12 +66,12 @@ impl Tickets {
 
 impl Named {
     /// Voids the tickets of all queries about this ID that started earlier.
-    pub fn name(&mut self, id: Uuid) {
+    pub(crate) fn name(&mut self, id: Uuid) {
         self.at.insert(id, (self.count, Instant::now()));
     }
 
     /// Voids all tickets that were drawn earlier.
-    pub fn name_everything(&mut self) {
+    pub(crate) fn name_everything(&mut self) {
         self.floor = self.count;
     }
 

@@ -16,18 +16,18 @@ const PROOF_LEN: usize = LABEL.len() + DIGITS + 1;
 const CHUNK: usize = 64 * 1024;
 
 /// A backup's SHA-256, which the HMAC is computed over.
-pub type Digest = [u8; 32];
+pub(crate) type Digest = [u8; 32];
 
 /// A backup that was read to its end.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Copied {
+pub(crate) struct Copied {
     digest: Digest,
     mac: Option<[u8; MAC_LEN]>,
 }
 
 /// The result of checking a backup's proof.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Proof {
+pub(crate) enum Proof {
     /// A holder of one of the secret keys made the backup, and it has not changed since.
     Good,
     /// The backup has a proof, but none of the keys verifies it.
@@ -37,7 +37,7 @@ pub enum Proof {
 }
 
 /// Copies a dump and returns its digest.
-pub fn copy_dump(mut from: impl Read, mut to: impl Write) -> io::Result<Digest> {
+pub(crate) fn copy_dump(mut from: impl Read, mut to: impl Write) -> io::Result<Digest> {
     let mut context = Context::new(&SHA256);
     let mut chunk = vec![0; CHUNK];
     loop {
@@ -53,7 +53,7 @@ pub fn copy_dump(mut from: impl Read, mut to: impl Write) -> io::Result<Digest> 
 }
 
 /// Writes the proof of a dump with this digest.
-pub fn write(keys: &SecretKeys, digest: &Digest, mut to: impl Write) -> io::Result<()> {
+pub(crate) fn write(keys: &SecretKeys, digest: &Digest, mut to: impl Write) -> io::Result<()> {
     let mac = keys.mac(Purpose::Backup, &[digest]);
     let digits: String = mac.iter().map(|byte| format!("{byte:02x}")).collect();
     to.write_all(LABEL)?;
@@ -62,7 +62,7 @@ pub fn write(keys: &SecretKeys, digest: &Digest, mut to: impl Write) -> io::Resu
 }
 
 /// Copies a backup without its proof.
-pub fn copy(mut from: impl Read, mut to: impl Write) -> io::Result<Copied> {
+pub(crate) fn copy(mut from: impl Read, mut to: impl Write) -> io::Result<Copied> {
     let mut context = Context::new(&SHA256);
     let mut chunk = vec![0; CHUNK];
     // Hold back the last bytes, because they may be the proof.
@@ -91,7 +91,7 @@ pub fn copy(mut from: impl Read, mut to: impl Write) -> io::Result<Copied> {
 impl Copied {
     /// Checks the proof against each of the keys.
     #[must_use]
-    pub fn proof(&self, keys: &SecretKeys) -> Proof {
+    pub(crate) fn proof(&self, keys: &SecretKeys) -> Proof {
         match &self.mac {
             None => Proof::Missing,
             Some(mac) if keys.verify_mac(Purpose::Backup, &[&self.digest], mac) => Proof::Good,
@@ -101,7 +101,7 @@ impl Copied {
 
     /// Returns whether the backup has a proof, valid or not.
     #[must_use]
-    pub fn has_proof(&self) -> bool {
+    pub(crate) fn has_proof(&self) -> bool {
         self.mac.is_some()
     }
 }

@@ -9,12 +9,12 @@ use crate::database::private_postgres::{Binaries, Options, PrivatePostgres, find
 use crate::database::{Connection, Database, connection_advice, migrate};
 
 /// The time that a private PostgreSQL has for an orderly stop.
-pub const STOP_DEADLINE: Duration = Duration::from_secs(3);
+pub(crate) const STOP_DEADLINE: Duration = Duration::from_secs(3);
 /// Connections in addition to the server's own, for commands, backups and people.
 const SPARE_CONNECTIONS: u32 = 20;
 
 /// Access to the database. Keeps a private PostgreSQL running if this process started it.
-pub struct DatabaseAccess {
+pub(crate) struct DatabaseAccess {
     url: String,
     /// The private PostgreSQL, if this process started it.
     postgres: Option<PrivatePostgres>,
@@ -27,7 +27,7 @@ impl DatabaseAccess {
     ///
     /// # Errors
     /// There is no database, or it cannot be started.
-    pub fn find(settings: &Settings) -> Result<Self, Failure> {
+    pub(crate) fn find(settings: &Settings) -> Result<Self, Failure> {
         Self::get(settings, PrivatePostgres::open)
     }
 
@@ -35,7 +35,7 @@ impl DatabaseAccess {
     ///
     /// # Errors
     /// The database cannot be started.
-    pub fn make(settings: &Settings) -> Result<Self, Failure> {
+    pub(crate) fn make(settings: &Settings) -> Result<Self, Failure> {
         Self::get(settings, PrivatePostgres::start)
     }
 
@@ -43,7 +43,7 @@ impl DatabaseAccess {
     ///
     /// # Errors
     /// There is no database, or the work fails.
-    pub fn use_for<T>(
+    pub(crate) fn use_for<T>(
         settings: &Settings,
         work: impl FnOnce(&mut Connection) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
@@ -71,7 +71,7 @@ impl DatabaseAccess {
 
     /// Returns the connection URL for libpq.
     #[must_use]
-    pub fn url(&self) -> &str {
+    pub(crate) fn url(&self) -> &str {
         &self.url
     }
 
@@ -79,7 +79,7 @@ impl DatabaseAccess {
     ///
     /// # Errors
     /// The database cannot be reached, or a migration is pending.
-    pub fn connect(&self) -> Result<Connection, Failure> {
+    pub(crate) fn connect(&self) -> Result<Connection, Failure> {
         let mut connection = self.connect_to_any()?;
         let pending =
             migrate::is_pending(&mut connection).map_err(|error| Failure::new(error.to_string()))?;
@@ -95,7 +95,7 @@ impl DatabaseAccess {
     ///
     /// # Errors
     /// The database cannot be reached.
-    pub fn connect_to_any(&self) -> Result<Connection, Failure> {
+    pub(crate) fn connect_to_any(&self) -> Result<Connection, Failure> {
         Database::connect(&self.url).map_err(|error| {
             let said = error.to_string();
             connection_advice::find_advice(&said)
@@ -107,7 +107,7 @@ impl DatabaseAccess {
     ///
     /// # Errors
     /// There are none.
-    pub fn binaries(&self) -> Result<Binaries, Failure> {
+    pub(crate) fn binaries(&self) -> Result<Binaries, Failure> {
         match &self.postgres {
             Some(postgres) => Ok(postgres.binaries().clone()),
             None => find_binaries(&search_path(), None).map_err(|error| Failure::new(error.to_string())),
@@ -115,7 +115,7 @@ impl DatabaseAccess {
     }
 
     /// Stops the private PostgreSQL if this process started it.
-    pub fn stop(self) {
+    pub(crate) fn stop(self) {
         if let Some(postgres) = self.postgres {
             postgres.stop(STOP_DEADLINE);
         }
@@ -124,7 +124,7 @@ impl DatabaseAccess {
 
 /// Returns the error line for a connection that is refused permanently.
 #[must_use]
-pub fn refused(said: &str, advice: &str) -> String {
+pub(crate) fn refused(said: &str, advice: &str) -> String {
     let lines: Vec<&str> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     format!("{}: {advice}", lines.join("; "))
 }

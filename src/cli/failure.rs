@@ -56,7 +56,7 @@ impl From<QueryError> for Failure {
 
 /// Prints each line on standard error after the program's name. Ignores errors, since they could not be
 /// reported.
-pub fn print_error(lines: &[String]) {
+pub(crate) fn print_error(lines: &[String]) {
     let mut stderr = io::stderr().lock();
     for line in lines {
         let _ = writeln!(stderr, "doorward: {}", printable(line));

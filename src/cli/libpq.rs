@@ -13,7 +13,7 @@ const LINES: usize = 10;
 ///
 /// # Errors
 /// PostgreSQL's programs are not found.
-pub fn program(access: &DatabaseAccess, name: &str) -> Result<Command, Failure> {
+pub(crate) fn program(access: &DatabaseAccess, name: &str) -> Result<Command, Failure> {
     Ok(Command::new(access.binaries()?.program(name)))
 }
 
@@ -21,7 +21,7 @@ pub fn program(access: &DatabaseAccess, name: &str) -> Result<Command, Failure> 
 ///
 /// # Errors
 /// The program is not found, or the URL has a secret that could only be passed where others can read it.
-pub fn client(access: &DatabaseAccess, name: &str) -> Result<Command, Failure> {
+pub(crate) fn client(access: &DatabaseAccess, name: &str) -> Result<Command, Failure> {
     let mut command = program(access, name)?;
     set_connection(&mut command, access.url())?;
     Ok(command)
@@ -50,7 +50,7 @@ fn set_connection(command: &mut Command, address: &str) -> Result<(), Failure> {
 ///
 /// # Errors
 /// The program cannot be started or fails. The message has its error output.
-pub fn run(mut command: Command, out: Stdio) -> Result<Vec<u8>, Failure> {
+pub(crate) fn run(mut command: Command, out: Stdio) -> Result<Vec<u8>, Failure> {
     let done = command.stdin(Stdio::null()).stdout(out).stderr(Stdio::piped()).output();
     let done = done.map_err(|error| not_started(&command, &error))?;
     judge(&command, done.status, &done.stderr)?;
@@ -59,7 +59,7 @@ pub fn run(mut command: Command, out: Stdio) -> Result<Vec<u8>, Failure> {
 
 /// Returns the failure for a program that could not be started.
 #[must_use]
-pub fn not_started(command: &Command, error: &std::io::Error) -> Failure {
+pub(crate) fn not_started(command: &Command, error: &std::io::Error) -> Failure {
     let program = command.get_program().to_string_lossy();
     Failure::new(format!("{program}: {error}. Install PostgreSQL's client programs (postgresql-client)"))
 }
@@ -68,7 +68,7 @@ pub fn not_started(command: &Command, error: &std::io::Error) -> Failure {
 ///
 /// # Errors
 /// The program failed. The message has its error output.
-pub fn judge(command: &Command, status: ExitStatus, complaint: &[u8]) -> Result<(), Failure> {
+pub(crate) fn judge(command: &Command, status: ExitStatus, complaint: &[u8]) -> Result<(), Failure> {
     if status.success() {
         return Ok(());
     }

@@ -17,26 +17,26 @@ pub struct Format {
 }
 
 /// Standard output, or another writer in tests.
-pub struct Output {
+pub(crate) struct Output {
     json: bool,
     writer: Box<dyn Write>,
 }
 
 impl Output {
     #[must_use]
-    pub fn stdout(format: Format) -> Self {
+    pub(crate) fn stdout(format: Format) -> Self {
         Self::new(format, Box::new(io::stdout()))
     }
 
     /// Creates an output with this writer.
     #[must_use]
-    pub fn new(format: Format, writer: Box<dyn Write>) -> Self {
+    pub(crate) fn new(format: Format, writer: Box<dyn Write>) -> Self {
         Self { json: format.json, writer }
     }
 
     /// Returns whether JSON was requested.
     #[must_use]
-    pub fn is_json(&self) -> bool {
+    pub(crate) fn is_json(&self) -> bool {
         self.json
     }
 
@@ -44,7 +44,7 @@ impl Output {
     ///
     /// # Errors
     /// Standard output cannot be written, or its reader is gone.
-    pub fn line(&mut self, text: &str) -> Result<(), Failure> {
+    pub(crate) fn line(&mut self, text: &str) -> Result<(), Failure> {
         self.verbatim(&format!("{}\n", printable(text)))
     }
 
@@ -52,7 +52,7 @@ impl Output {
     ///
     /// # Errors
     /// Standard output cannot be written, or its reader is gone.
-    pub fn verbatim(&mut self, text: &str) -> Result<(), Failure> {
+    pub(crate) fn verbatim(&mut self, text: &str) -> Result<(), Failure> {
         let written = self.writer.write_all(text.as_bytes()).and_then(|()| self.writer.flush());
         written.map_err(|error| Failure::printing(&error))
     }
@@ -61,19 +61,19 @@ impl Output {
     ///
     /// # Errors
     /// The value cannot be serialized, standard output cannot be written, or its reader is gone.
-    pub fn json(&mut self, value: &impl Serialize) -> Result<(), Failure> {
+    pub(crate) fn json(&mut self, value: &impl Serialize) -> Result<(), Failure> {
         let text = serde_json::to_string_pretty(value);
         let text = text.map_err(|error| Failure::new(format!("cannot write JSON: {error}")))?;
         self.verbatim(&(text + "\n"))
     }
 
     /// Prints a command's result, which is the value as JSON or the line as text.
-    pub fn result(&mut self, value: &impl Serialize, line: &str) -> Result<(), Failure> {
+    pub(crate) fn result(&mut self, value: &impl Serialize, line: &str) -> Result<(), Failure> {
         if self.json { self.json(value) } else { self.line(line) }
     }
 
     /// Prints a list, which is an array as JSON or a table as text.
-    pub fn list<T: Serialize, const N: usize>(
+    pub(crate) fn list<T: Serialize, const N: usize>(
         &mut self,
         items: &[T],
         headings: [&str; N],
@@ -86,7 +86,7 @@ impl Output {
     }
 
     /// Prints rows in aligned columns under their headings.
-    pub fn table<const N: usize>(
+    pub(crate) fn table<const N: usize>(
         &mut self,
         headings: [&str; N],
         rows: impl Iterator<Item = [String; N]>,
@@ -112,10 +112,10 @@ pub(super) mod tests {
     use super::*;
 
     #[derive(Clone, Default)]
-    pub struct Page(Arc<Mutex<Vec<u8>>>);
+    pub(crate) struct Page(Arc<Mutex<Vec<u8>>>);
 
     impl Page {
-        pub fn text(&self) -> String {
+        pub(crate) fn text(&self) -> String {
             String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
         }
     }
@@ -140,7 +140,7 @@ pub(super) mod tests {
         }
     }
 
-    pub fn printed(json: bool, print: impl FnOnce(&mut Output) -> Result<(), Failure>) -> String {
+    pub(crate) fn printed(json: bool, print: impl FnOnce(&mut Output) -> Result<(), Failure>) -> String {
         let page = Page::default();
         print(&mut Output::new(Format { json }, Box::new(page.clone()))).unwrap();
         page.text()

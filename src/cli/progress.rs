@@ -12,7 +12,7 @@ const ON_TERMINAL: Duration = Duration::from_millis(100);
 const OTHERWISE: Duration = Duration::from_secs(10);
 
 /// A progress display.
-pub struct Progress {
+pub(crate) struct Progress {
     writer: Box<dyn Write>,
     on_terminal: bool,
     of: usize,
@@ -23,7 +23,7 @@ pub struct Progress {
 impl Progress {
     /// Creates a display for `of` rows on standard error. Shows nothing if `is_quiet`, as with JSON output.
     #[must_use]
-    pub fn of(of: usize, is_quiet: bool) -> Self {
+    pub(crate) fn of(of: usize, is_quiet: bool) -> Self {
         let writer: Box<dyn Write> = if is_quiet { Box::new(io::sink()) } else { Box::new(io::stderr()) };
         Self::new(of, writer, stderr_is_terminal())
     }
@@ -33,7 +33,7 @@ impl Progress {
     }
 
     /// Reports how many rows are done.
-    pub fn step(&mut self, done: usize) {
+    pub(crate) fn step(&mut self, done: usize) {
         let pause = if self.on_terminal { ON_TERMINAL } else { OTHERWISE };
         if self.shown_at.elapsed() >= pause {
             self.show(done);

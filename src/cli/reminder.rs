@@ -9,7 +9,7 @@ const LONGEST: Duration = Duration::from_secs(600);
 
 /// Decides whether a reason is logged again.
 #[derive(Debug, Default)]
-pub struct Reminder {
+pub(crate) struct Reminder {
     said: Option<(String, Instant)>,
     pause: Duration,
 }
@@ -17,7 +17,7 @@ pub struct Reminder {
 impl Reminder {
     /// Returns whether to log the reason now. The first is logged at once, and each further one after its
     /// pause.
-    pub fn is_due(&mut self, reason: &str, now: Instant) -> bool {
+    pub(crate) fn is_due(&mut self, reason: &str, now: Instant) -> bool {
         let is_other = match &self.said {
             None => true,
             Some((before, at)) => {

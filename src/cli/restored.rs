@@ -75,7 +75,7 @@ pub struct KeepOptions {
 
 /// The number of ended items of each kind.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Counts {
+pub(crate) struct Counts {
     sessions: usize,
     personal_tokens: usize,
     signing_keys: usize,
@@ -84,7 +84,7 @@ pub struct Counts {
 
 /// The items that ended, and what a person must check.
 #[derive(Debug, Serialize)]
-pub struct RestoredReport {
+pub(crate) struct RestoredReport {
     dry_run: bool,
     #[serde(flatten)]
     counts: Counts,
@@ -150,7 +150,7 @@ impl RestoredReport {
     ///
     /// # Errors
     /// Standard output cannot be written, or its reader is gone.
-    pub fn print(&self, output: &mut Output) -> Result<(), Failure> {
+    pub(crate) fn print(&self, output: &mut Output) -> Result<(), Failure> {
         let verb = if self.dry_run { "Would end" } else { "Ended" };
         output.line(&format!("{verb}: {}.", self.counts.in_words()))?;
         if let Some(kid) = &self.new_signing_key {
@@ -192,7 +192,7 @@ fn count(
 ///
 /// # Errors
 /// PostgreSQL fails, or no signing key can be created. Nothing has ended then.
-pub fn end_restored(
+pub(crate) fn end_restored(
     connection: &mut Connection,
     settings: &Settings,
     secret_keys: &SecretKeys,

@@ -6,7 +6,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::failure::Failure;
 use crate::config::stderr_is_terminal;
 
-pub struct Signals {
+pub(crate) struct Signals {
     terminate: Signal,
     interrupt: Signal,
     quit: Signal,
@@ -44,7 +44,7 @@ fn further() -> Vec<(i32, String)> {
 
 impl Signals {
     /// Starts handling the signals.
-    pub fn new() -> Result<Self, Failure> {
+    pub(crate) fn new() -> Result<Self, Failure> {
         let named = IGNORED.map(|number| (number as i32, number.as_str().to_owned()));
         for (number, name) in named.into_iter().chain(further()) {
             ignore(on(SignalKind::from_raw(number))?, name);
@@ -66,7 +66,7 @@ impl Signals {
     }
 
     /// Waits for the next signal that asks the process to stop, and returns its name.
-    pub async fn next(&mut self) -> &'static str {
+    pub(crate) async fn next(&mut self) -> &'static str {
         let hangup = async {
             match &mut self.hangup {
                 Some(hangup) => hangup.recv().await,

@@ -10,7 +10,7 @@ use crate::config::{LogFormat, Settings, stderr_is_terminal};
 const WAITING: usize = 8_192;
 
 /// The log. Dropping it waits until queued lines are written, for at most a second.
-pub struct Log {
+pub(crate) struct Log {
     dropped: ErrorCounter,
     _writer: WorkerGuard,
 }
@@ -18,14 +18,14 @@ pub struct Log {
 impl Log {
     /// Returns how many lines were dropped because they could not be written in time.
     #[must_use]
-    pub fn dropped_lines(&self) -> u64 {
+    pub(crate) fn dropped_lines(&self) -> u64 {
         self.dropped.dropped_lines() as u64
     }
 }
 
 /// Starts the log as the settings say. Both formats escape control characters. Requests do not wait for their
 /// lines to be written, so that a pipe that no one reads cannot stop the server.
-pub fn start(settings: &Settings) -> Log {
+pub(crate) fn start(settings: &Settings) -> Log {
     // actix's messages about its workers are of no use. actix also logs each malformed request as several
     // errors, so a stranger could fill the log.
     let filter = EnvFilter::new(format!("actix_server=warn,actix_http=off,{}", settings.log.as_str()));

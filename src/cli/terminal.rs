@@ -3,7 +3,7 @@
 /// Escapes all characters that a terminal would act on instead of showing: control characters, line
 /// separators and marks that change the direction of writing.
 #[must_use]
-pub fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for letter in text.chars() {
         if letter.is_control() || turns_or_breaks(letter) {

@@ -156,7 +156,7 @@ fn web_url(text: &str) -> Result<Url, String> {
 ///
 /// # Errors
 /// The message says what is wrong.
-pub fn network(text: &str) -> Result<IpNet, String> {
+pub(super) fn network(text: &str) -> Result<IpNet, String> {
     if let Ok(address) = text.parse::<IpAddr>() {
         return Ok(IpNet::from(address));
     }

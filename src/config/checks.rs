@@ -10,7 +10,7 @@ use super::nearest::nearest;
 use super::setting::Entry;
 
 /// Returns a line for every contradiction among the settings that could be parsed.
-pub fn contradictions(partial: &PartialSettings, entries: &[Entry], inputs: &Inputs) -> Vec<String> {
+pub(super) fn contradictions(partial: &PartialSettings, entries: &[Entry], inputs: &Inputs) -> Vec<String> {
     let checks = Checks { partial, entries, inputs };
     [
         checks.not_longer(

@@ -8,7 +8,7 @@ const UNITS: [(&str, u64); 4] = [("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1
 ///
 /// # Errors
 /// The message says what is wrong.
-pub fn read(text: &str) -> Result<Duration, String> {
+pub(super) fn read(text: &str) -> Result<Duration, String> {
     let digits = text.trim_end_matches(|letter: char| !letter.is_ascii_digit());
     let unit = &text[digits.len()..];
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -24,7 +24,7 @@ pub fn read(text: &str) -> Result<Duration, String> {
 
 /// Writes a duration in the largest unit that is exact. Fractions of a second are not shown.
 #[must_use]
-pub fn write(duration: Duration) -> String {
+pub(super) fn write(duration: Duration) -> String {
     let seconds = duration.as_secs();
     let unit = UNITS.iter().find(|(_, length)| seconds > 0 && seconds.is_multiple_of(*length));
     let (name, length) = unit.unwrap_or(&("s", 1));

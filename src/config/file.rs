@@ -8,7 +8,7 @@ use super::nearest::nearest;
 use super::secret::BYTE_ORDER_MARK;
 
 /// A key of the file, with its value.
-pub struct FileValue {
+pub(super) struct FileValue {
     pub key: String,
     /// The value as text, with lists joined by commas. An error says why it is not a valid value.
     pub text: Result<String, String>,
@@ -17,7 +17,7 @@ pub struct FileValue {
 }
 
 #[derive(Default)]
-pub struct SettingsFile {
+pub(super) struct SettingsFile {
     path: PathBuf,
     values: Vec<FileValue>,
 }
@@ -27,7 +27,7 @@ impl SettingsFile {
     ///
     /// # Errors
     /// One line for each syntax error, with its line and column.
-    pub fn read(path: &Path, text: &str) -> Result<Self, Vec<String>> {
+    pub(super) fn read(path: &Path, text: &str) -> Result<Self, Vec<String>> {
         let text = text.trim_start_matches(BYTE_ORDER_MARK);
         let (table, mut errors) = DeTable::parse_recoverable(text);
         if !errors.is_empty() {
@@ -52,17 +52,17 @@ impl SettingsFile {
         Ok(Self { path: path.to_owned(), values })
     }
 
-    pub fn path(&self) -> &Path {
+    pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
     /// Returns a key with its value, if the file has it.
-    pub fn find(&self, key: &str) -> Option<&FileValue> {
+    pub(super) fn find(&self, key: &str) -> Option<&FileValue> {
         self.values.iter().find(|value| value.key == key)
     }
 
     /// Returns a line for every key that is not in `known`.
-    pub fn unknown<'a>(&'a self, known: &'a [&'a str]) -> impl Iterator<Item = String> + 'a {
+    pub(super) fn unknown<'a>(&'a self, known: &'a [&'a str]) -> impl Iterator<Item = String> + 'a {
         let strange = self.values.iter().filter(|value| !known.contains(&value.key.as_str()));
         strange.map(|value| {
             let hint = nearest(&value.key, known.iter().copied());

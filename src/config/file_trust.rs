@@ -14,7 +14,7 @@ const WRITABLE: u32 = 0o022;
 const STICKY: u32 = 0o1000;
 
 /// Returns a message if a user other than root and `trusted` could have written or replaced the file.
-pub fn find_untrusted(file: &Path, trusted: u32) -> Option<String> {
+pub(super) fn find_untrusted(file: &Path, trusted: u32) -> Option<String> {
     let reason = match find_reason(file, trusted) {
         Ok(reason) => reason?,
         Err(error) => format!("it cannot be read: {error}"),

@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 /// The variable that names the settings file. It is not a setting in that file.
-pub const CONFIG_VARIABLE: &str = "DOORWARD_CONFIG";
+pub(super) const CONFIG_VARIABLE: &str = "DOORWARD_CONFIG";
 
 /// A variable that only the tests read.
 pub(super) const TEST_VARIABLE: &str = "DOORWARD_TEST_DATABASE_URL";

@@ -18,7 +18,7 @@ use super::secret::{MASK, Secret, SecretKeyTexts, check_typed, is_unseen};
 const SHOWN: usize = 100;
 
 /// Quotes a wrong value on one line, shortened to `SHOWN` characters.
-pub fn quote(text: &str) -> String {
+pub(super) fn quote(text: &str) -> String {
     let cut: String = text.chars().take(SHOWN).collect();
     let ellipsis = if cut.len() < text.len() { "…" } else { "" };
     format!("\"{}{ellipsis}\"", cut.escape_debug())
@@ -27,7 +27,7 @@ pub fn quote(text: &str) -> String {
 type Read<T> = Box<dyn Fn(&str) -> Result<T, String>>;
 type Show<T> = Box<dyn Fn(&T) -> Option<String>>;
 
-pub struct ValueKind<T> {
+pub(super) struct ValueKind<T> {
     /// A description of the allowed values.
     pub allowed: String,
     /// True if a wrong value must not be repeated in messages.
@@ -62,7 +62,7 @@ impl<T: 'static> ValueKind<T> {
     }
 
     /// Makes the value optional.
-    pub fn optional(self) -> ValueKind<Option<T>> {
+    pub(super) fn optional(self) -> ValueKind<Option<T>> {
         let Self { allowed, secret, read, show, .. } = self;
         ValueKind {
             allowed,
@@ -101,12 +101,12 @@ impl<T: 'static> ValueKind<T> {
 }
 
 /// The form of a duration, in words. Its bounds follow.
-pub const DURATION: &str = "a duration such as 90s, 5m, 2h or 30d, from ";
+pub(super) const DURATION: &str = "a duration such as 90s, 5m, 2h or 30d, from ";
 /// The form of a number, in words. Its bounds follow.
-pub const NUMBER: &str = "a whole number from ";
+pub(super) const NUMBER: &str = "a whole number from ";
 
 /// Returns the kind of durations within these bounds.
-pub fn duration(bounds: RangeInclusive<Duration>) -> ValueKind<Duration> {
+pub(super) fn duration(bounds: RangeInclusive<Duration>) -> ValueKind<Duration> {
     let [low, high] = [bounds.start(), bounds.end()].map(|bound| duration::write(*bound));
     let read = move |text: &str| match duration::read(text)? {
         value if value < *bounds.start() => Err("it is too short".to_owned()),
@@ -118,7 +118,7 @@ pub fn duration(bounds: RangeInclusive<Duration>) -> ValueKind<Duration> {
 }
 
 /// Returns the kind of whole numbers within these bounds.
-pub fn number(bounds: RangeInclusive<u32>) -> ValueKind<u32> {
+pub(super) fn number(bounds: RangeInclusive<u32>) -> ValueKind<u32> {
     let allowed = format!("{NUMBER}{} to {}", bounds.start(), bounds.end());
     let read = move |text: &str| {
         let digits = text.bytes().all(|byte| byte.is_ascii_digit());
@@ -134,7 +134,7 @@ pub fn number(bounds: RangeInclusive<u32>) -> ValueKind<u32> {
     ValueKind::new(allowed, read, u32::to_string)
 }
 
-pub fn path() -> ValueKind<PathBuf> {
+pub(super) fn path() -> ValueKind<PathBuf> {
     let read = |text: &str| {
         if text.contains(char::is_control) {
             Err("it contains a control character".to_owned())
@@ -146,46 +146,46 @@ pub fn path() -> ValueKind<PathBuf> {
 }
 
 /// Returns the kind of addresses and ports to listen on.
-pub fn socket_address() -> ValueKind<SocketAddr> {
+pub(super) fn socket_address() -> ValueKind<SocketAddr> {
     let read = |text: &str| text.parse().map_err(|_| "it is not an IP address with a port".to_owned());
     let allowed = "an IP address and a port, such as 127.0.0.1:8080 or [::1]:8080; port 0 chooses a free one";
     ValueKind::new(allowed, read, SocketAddr::to_string)
 }
 
-pub fn public_url() -> ValueKind<PublicUrl> {
+pub(super) fn public_url() -> ValueKind<PublicUrl> {
     let allowed = "http:// or https://, a host and optionally a port, such as https://id.example.org";
     ValueKind::new(allowed, PublicUrl::read, PublicUrl::to_string)
 }
 
-pub fn origins() -> ValueKind<Vec<WebOrigin>> {
+pub(super) fn origins() -> ValueKind<Vec<WebOrigin>> {
     let allowed =
         "a comma-separated list of exact origins, such as https://app.example.org or http://localhost:3000";
     ValueKind::new("", WebOrigin::read, |origin| origin.as_str().to_owned()).list(allowed)
 }
 
-pub fn networks() -> ValueKind<Vec<IpNet>> {
+pub(super) fn networks() -> ValueKind<Vec<IpNet>> {
     let allowed = "a comma-separated list of IP addresses and networks, such as 10.0.0.0/8,192.0.2.7";
     ValueKind::new("", addresses::network, IpNet::to_string).list(allowed)
 }
 
-pub fn database_url() -> ValueKind<DatabaseUrl> {
+pub(super) fn database_url() -> ValueKind<DatabaseUrl> {
     let allowed = "a connection URL of libpq, such as postgres://user:password@host:5432/database";
     ValueKind::new(allowed, DatabaseUrl::read, DatabaseUrl::to_string).secret()
 }
 
-pub fn secret_keys() -> ValueKind<SecretKeyTexts> {
+pub(super) fn secret_keys() -> ValueKind<SecretKeyTexts> {
     let allowed = "a comma-separated list of keys, each of 32 to 1024 visible ASCII characters";
     ValueKind::new(allowed, SecretKeyTexts::from_list, |_| MASK.to_owned()).secret()
 }
 
-pub fn password() -> ValueKind<Secret> {
+pub(super) fn password() -> ValueKind<Secret> {
     let read = |text: &str| check_typed(text).map(|()| Secret::new(text.to_owned()));
     let allowed = "a password of at least DOORWARD_PASSWORD_MIN_LENGTH characters";
     ValueKind::new(allowed, read, |_| MASK.to_owned()).secret()
 }
 
 /// Returns the kind of usernames. Code that creates users checks the other rules for names.
-pub fn username() -> ValueKind<String> {
+pub(super) fn username() -> ValueKind<String> {
     let read = |text: &str| {
         if text.chars().any(char::is_control) || text.trim() != text {
             Err("it contains a control character, or starts or ends with a space".to_owned())
@@ -197,7 +197,7 @@ pub fn username() -> ValueKind<String> {
 }
 
 /// Returns the kind of access tokens' audiences, each of which is a StringOrURI (RFC 7519, section 2).
-pub fn audiences() -> ValueKind<Vec<String>> {
+pub(super) fn audiences() -> ValueKind<Vec<String>> {
     let read = |text: &str| {
         if text.contains(|letter: char| letter.is_whitespace() || letter.is_control()) {
             return Err("it contains a space or a control character".to_owned());
@@ -243,7 +243,7 @@ impl LogFilter {
     }
 }
 
-pub fn log_filter() -> ValueKind<LogFilter> {
+pub(super) fn log_filter() -> ValueKind<LogFilter> {
     let allowed =
         "off, error, warn, info, debug or trace, also for parts of the program: info,doorward::guard=debug";
     ValueKind::new(allowed, LogFilter::read, |filter| filter.0.clone())
@@ -284,7 +284,7 @@ pub enum ProxyHeaderSetting {
     Forwarded,
 }
 
-pub fn proxy_header() -> ValueKind<ProxyHeaderSetting> {
+pub(super) fn proxy_header() -> ValueKind<ProxyHeaderSetting> {
     use ProxyHeaderSetting::{Auto, Forwarded, XForwardedFor};
     words([("auto", Auto), ("x-forwarded-for", XForwardedFor), ("forwarded", Forwarded)])
 }
@@ -298,11 +298,11 @@ pub enum Registration {
     Open,
 }
 
-pub fn registration() -> ValueKind<Registration> {
+pub(super) fn registration() -> ValueKind<Registration> {
     words([("closed", Registration::Closed), ("open", Registration::Open)])
 }
 
-pub fn log_format() -> ValueKind<LogFormat> {
+pub(super) fn log_format() -> ValueKind<LogFormat> {
     words([("auto", LogFormat::Auto), ("text", LogFormat::Text), ("json", LogFormat::Json)])
 }
 
@@ -317,7 +317,7 @@ pub enum SimplejwtRoutes {
     Rotate,
 }
 
-pub fn simplejwt_routes() -> ValueKind<SimplejwtRoutes> {
+pub(super) fn simplejwt_routes() -> ValueKind<SimplejwtRoutes> {
     use SimplejwtRoutes::{Off, On, Rotate};
     words([("off", Off), ("on", On), ("rotate", Rotate)])
 }
@@ -333,7 +333,7 @@ pub enum SigningAlgorithm {
     Rs256,
 }
 
-pub fn signing_algorithm() -> ValueKind<SigningAlgorithm> {
+pub(super) fn signing_algorithm() -> ValueKind<SigningAlgorithm> {
     use SigningAlgorithm::{EdDsa, Es256, Rs256};
     words([("ES256", Es256), ("EdDSA", EdDsa), ("RS256", Rs256)])
 }

@@ -5,7 +5,7 @@ const NAME_MAX: usize = 128;
 
 /// Returns the candidate with the fewest edits to `name`, or `None` if even that one is too different.
 #[must_use]
-pub fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub(super) fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let wanted = plain(name);
     let limit = (wanted.chars().count() / 3).max(2);
     let start: String = wanted.chars().take(NAME_MAX).collect();

@@ -9,7 +9,7 @@ use super::secret::MASK;
 use super::setting::{DefaultValue, DefaultsContext, Entry, Setting, Source};
 
 /// One pass over all settings.
-pub struct Pass<'a> {
+pub(super) struct Pass<'a> {
     inputs: &'a Inputs,
     pub(super) file: SettingsFile,
     place: DefaultsContext,
@@ -35,7 +35,7 @@ impl<'a> Pass<'a> {
     }
 
     /// Returns the value in force for a setting. If it is wrong, records an error and returns `None`.
-    pub fn take<T: 'static>(&mut self, setting: &'static Setting, kind: &ValueKind<T>) -> Option<T> {
+    pub(super) fn take<T: 'static>(&mut self, setting: &'static Setting, kind: &ValueKind<T>) -> Option<T> {
         let (value, source) = self.value(setting, kind);
         match value {
             Ok(value) => {

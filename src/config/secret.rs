@@ -8,7 +8,7 @@ use icu_properties::{CodePointMapData, CodePointSetData};
 use crate::blank::is_blank;
 
 /// The text that replaces a secret wherever settings are shown.
-pub const MASK: &str = "***";
+pub(super) const MASK: &str = "***";
 
 /// The byte order mark that some editors put before a text. It is not part of a secret.
 pub const BYTE_ORDER_MARK: char = '\u{feff}';

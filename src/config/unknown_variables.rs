@@ -7,7 +7,7 @@ use super::inputs::{CONFIG_VARIABLE, Inputs, TEST_VARIABLE};
 use super::nearest::nearest;
 
 /// Returns a line for every such variable.
-pub fn unknown_variables(inputs: &Inputs) -> impl Iterator<Item = String> + '_ {
+pub(super) fn unknown_variables(inputs: &Inputs) -> impl Iterator<Item = String> + '_ {
     let known = || SETTINGS.iter().map(|setting| setting.environment).chain([CONFIG_VARIABLE]);
     let all = inputs.environment.iter().map(|(name, value)| (name.to_string_lossy(), value));
     let ours = all.filter(|(name, _)| name.starts_with("DOORWARD_") && name != TEST_VARIABLE);

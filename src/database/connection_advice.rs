@@ -10,7 +10,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Advice on a refused connection that waiting does not fix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Advice {
+pub(crate) struct Advice {
     /// The action to take, for people.
     pub text: &'static str,
     /// True if a job that sets PostgreSQL up may still fix it.
@@ -19,20 +19,20 @@ pub struct Advice {
 
 /// The time spent waiting for a job that sets PostgreSQL up.
 #[derive(Debug, Default)]
-pub struct SetupGrace {
+pub(crate) struct SetupGrace {
     refused_since: Option<Instant>,
 }
 
 impl SetupGrace {
     /// Returns whether to give up. That is at once, or a minute after the first of an unbroken series of
     /// refusals if a setup job may still fix them.
-    pub fn is_over(&mut self, advice: Advice, now: Instant) -> bool {
+    pub(crate) fn is_over(&mut self, advice: Advice, now: Instant) -> bool {
         let since = *self.refused_since.get_or_insert(now);
         !advice.may_be_set_up || now.saturating_duration_since(since) >= PATIENCE
     }
 
     /// Restarts the wait, because PostgreSQL gave another answer, or none.
-    pub fn restart(&mut self) {
+    pub(crate) fn restart(&mut self) {
         self.refused_since = None;
     }
 }
@@ -120,7 +120,7 @@ const SET_UP: [&str; 8] = [
 /// Returns advice on a refused connection that waiting does not fix. That is the case if each host of the URL
 /// refuses permanently at one or more of its addresses.
 #[must_use]
-pub fn find_advice(said: &str) -> Option<Advice> {
+pub(crate) fn find_advice(said: &str) -> Option<Advice> {
     let mut hosts: Vec<(&str, Option<Advice>)> = Vec::new();
     for attempt in find_attempts(said) {
         let host = attempt.split('"').nth(1).unwrap_or(attempt);

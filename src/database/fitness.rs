@@ -87,7 +87,7 @@ SELECT current_setting('server_version_num')::int AS version,
              AND has_table_privilege(oid, 'UPDATE') AND has_table_privilege(oid, 'DELETE')) ORDER BY name) AS closed";
 
 /// Returns every requirement that the database does not meet. The list is empty if doorward can use it.
-pub fn find_unfit(connection: &mut PgConnection) -> QueryResult<Vec<Unfit>> {
+pub(crate) fn find_unfit(connection: &mut PgConnection) -> QueryResult<Vec<Unfit>> {
     let tables: Vec<&str> = TABLES.into_iter().chain([MIGRATIONS_TABLE]).collect();
     let indexes: Vec<&str> = INDEXES.into_iter().chain(indexes::names()).collect();
     let facts: Facts = diesel::sql_query(FACTS)

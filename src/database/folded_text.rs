@@ -16,7 +16,7 @@ const TRIGRAM: usize = 3;
 
 /// Folds text by NFKC and full case folding, until neither changes anything (Unicode, section 3.13).
 #[must_use]
-pub fn fold(text: &str) -> String {
+pub(crate) fn fold(text: &str) -> String {
     if text.is_ascii() {
         return text.to_ascii_lowercase();
     }
@@ -36,7 +36,7 @@ pub fn fold(text: &str) -> String {
 /// another exactly if its code contains the other's code, since the letters that begin a character's code
 /// never continue one.
 #[must_use]
-pub fn to_ascii(folded: &str) -> String {
+pub(crate) fn to_ascii(folded: &str) -> String {
     let mut ascii = String::with_capacity(folded.len());
     for character in folded.chars() {
         if character.is_ascii() {

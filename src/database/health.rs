@@ -11,7 +11,7 @@ use super::pool::establish;
 
 /// The facts that PostgreSQL reports about itself.
 #[derive(Clone, Debug, QueryableByName)]
-pub struct Health {
+pub(crate) struct Health {
     #[diesel(sql_type = Text)]
     pub version: String,
     /// True if PostgreSQL takes no writes, because it is a standby or is set to read-only.
@@ -30,7 +30,7 @@ pub struct Health {
     pub size: i64,
 }
 
-pub fn find(connection: &mut PgConnection) -> QueryResult<Health> {
+pub(crate) fn find(connection: &mut PgConnection) -> QueryResult<Health> {
     diesel::sql_query(
         "SELECT current_setting('server_version') AS version, \
          pg_is_in_recovery() OR current_setting('transaction_read_only')::bool AS is_read_only, \
@@ -54,7 +54,7 @@ const PROBE_PAUSE: Duration = Duration::from_millis(5);
 /// # Errors
 /// A query fails, or the second connection cannot be opened.
 #[allow(clippy::disallowed_methods)] // this thread does nothing else
-pub fn hears_notifications(connection: &mut PgConnection, url: &str) -> Result<bool, DatabaseError> {
+pub(crate) fn hears_notifications(connection: &mut PgConnection, url: &str) -> Result<bool, DatabaseError> {
     diesel::sql_query(format!("LISTEN {PROBE}")).execute(connection)?;
     let mut other = establish(url).map_err(|error| DatabaseError::Unavailable(error.to_string()))?;
     diesel::sql_query(format!("NOTIFY {PROBE}")).execute(&mut other)?;

@@ -6,12 +6,12 @@ use diesel::sql_types::Text;
 use super::schema::instance;
 
 /// Returns the stored check value, or `None` if no server has started on this database yet.
-pub fn find_check_value(connection: &mut PgConnection) -> QueryResult<Option<Vec<u8>>> {
+pub(crate) fn find_check_value(connection: &mut PgConnection) -> QueryResult<Option<Vec<u8>>> {
     instance::table.select(instance::check_value).first(connection).optional()
 }
 
 /// Stores the check value of a new installation. If two servers start at once, the first value is kept.
-pub fn insert_check_value(connection: &mut PgConnection, check_value: &[u8]) -> QueryResult<()> {
+pub(crate) fn insert_check_value(connection: &mut PgConnection, check_value: &[u8]) -> QueryResult<()> {
     diesel::insert_into(instance::table)
         .values(instance::check_value.eq(check_value))
         .on_conflict_do_nothing()
@@ -20,17 +20,17 @@ pub fn insert_check_value(connection: &mut PgConnection, check_value: &[u8]) -> 
 }
 
 /// Replaces the check value when the secret key changes.
-pub fn update_check_value(connection: &mut PgConnection, check_value: &[u8]) -> QueryResult<()> {
+pub(crate) fn update_check_value(connection: &mut PgConnection, check_value: &[u8]) -> QueryResult<()> {
     diesel::update(instance::table).set(instance::check_value.eq(check_value)).execute(connection).map(|_| ())
 }
 
 /// Returns the sealed key that signs session cookies, or `None` if no server has created it yet.
-pub fn find_cookie_key(connection: &mut PgConnection) -> QueryResult<Option<Vec<u8>>> {
+pub(crate) fn find_cookie_key(connection: &mut PgConnection) -> QueryResult<Option<Vec<u8>>> {
     instance::table.select(instance::sealed_cookie_key).first(connection).optional().map(Option::flatten)
 }
 
 /// Stores the cookie key. If two servers start at once, the first key is kept.
-pub fn insert_cookie_key(connection: &mut PgConnection, sealed: &[u8]) -> QueryResult<()> {
+pub(crate) fn insert_cookie_key(connection: &mut PgConnection, sealed: &[u8]) -> QueryResult<()> {
     diesel::update(instance::table.filter(instance::sealed_cookie_key.is_null()))
         .set(instance::sealed_cookie_key.eq(sealed))
         .execute(connection)
@@ -38,7 +38,7 @@ pub fn insert_cookie_key(connection: &mut PgConnection, sealed: &[u8]) -> QueryR
 }
 
 /// Replaces the sealed cookie key when the secret key changes.
-pub fn update_cookie_key(connection: &mut PgConnection, sealed: &[u8]) -> QueryResult<()> {
+pub(crate) fn update_cookie_key(connection: &mut PgConnection, sealed: &[u8]) -> QueryResult<()> {
     diesel::update(instance::table)
         .set(instance::sealed_cookie_key.eq(sealed))
         .execute(connection)
@@ -54,7 +54,7 @@ struct Setting {
 /// Logs a warning if PostgreSQL's messages are not in English. diesel passes on no SQLSTATE, so a lock held
 /// too long by others or a server shutdown then counts as a server error. Only a superuser may change
 /// `lc_messages`.
-pub fn warn_of_foreign_messages(connection: &mut PgConnection) {
+pub(crate) fn warn_of_foreign_messages(connection: &mut PgConnection) {
     let found =
         diesel::sql_query("SELECT current_setting('lc_messages') AS lc_messages").get_result(connection);
     if let Ok(Setting { lc_messages }) = found

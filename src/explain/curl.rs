@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 
 /// A parsed command line.
 #[derive(Default)]
-pub struct Curl {
+pub(super) struct Curl {
     /// The header lines, including those that options add.
     pub headers: Vec<String>,
     /// The body.
@@ -25,7 +25,7 @@ const VALUED_LETTERS: &str = "AbcCdDeEFHKmoPQrtTuUwxXyYz";
 impl Curl {
     /// Parses the words after `curl`. Returns `None` if a quotation mark is unmatched.
     #[must_use]
-    pub fn read(text: &str) -> Option<Self> {
+    pub(super) fn read(text: &str) -> Option<Self> {
         let mut words = shlex::split(text)?.into_iter().skip(1);
         let mut curl = Self::default();
         let (mut address, mut doubtful) = (None, None);
@@ -61,7 +61,7 @@ impl Curl {
 
     /// Returns the method of the request.
     #[must_use]
-    pub fn method(&self) -> &str {
+    pub(super) fn method(&self) -> &str {
         let by_data = if self.data.is_some() { "POST" } else { "GET" };
         self.method.as_deref().or(self.implied_method).unwrap_or(by_data)
     }

@@ -24,7 +24,7 @@ use crate::users::{role, user};
 
 /// The person who requests an explanation.
 #[derive(Clone, Copy, Debug)]
-pub enum Asker<'a> {
+pub(crate) enum Asker<'a> {
     /// Someone without a credential of their own.
     Anonymous,
     /// An authorized caller.
@@ -50,14 +50,14 @@ impl Asker<'_> {
 }
 
 /// The reasons why nothing may be stored under a request ID.
-pub const NOT_KEPT: &str = "No refusal is kept under this request id. The request was accepted, its record \
+pub(crate) const NOT_KEPT: &str = "No refusal is kept under this request id. The request was accepted, its record \
                             was deleted, too many others came at once, or another node answered it within \
                             the last second.";
 
 /// The result of the checks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Verdict {
+pub(crate) enum Verdict {
     /// The credential is, or was, accepted.
     #[serde(rename = "let_in")]
     Accepted,
@@ -70,7 +70,7 @@ pub enum Verdict {
 
 /// An explanation of a credential or a request.
 #[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
-pub struct Explanation {
+pub(crate) struct Explanation {
     /// The result of the checks.
     pub verdict: Verdict,
     /// The refusal's `code`, `title`, `detail`, `action`, `terminal` and the code's own members.
@@ -90,7 +90,7 @@ pub struct Explanation {
 
 /// The credential that is explained.
 #[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
-pub struct ExplainedCredential {
+pub(crate) struct ExplainedCredential {
     /// The kind of the credential.
     #[schema(example = "access_token")]
     pub kind: String,
@@ -107,7 +107,7 @@ pub struct ExplainedCredential {
 
 /// The request that is explained.
 #[derive(Clone, Debug, Default, Serialize, utoipa::ToSchema)]
-pub struct ExplainedRequest {
+pub(crate) struct ExplainedRequest {
     /// The request's ID, if it was sent.
     pub request_id: Option<Uuid>,
     /// The time of the request.
@@ -134,7 +134,7 @@ pub struct ExplainedRequest {
 
 /// Advice on what to do.
 #[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
-pub struct Step {
+pub(crate) struct Step {
     /// The reader of the advice: `client` is the client's developer, `user` its user, and `operator` runs the
     /// server.
     pub who: &'static str,
@@ -152,7 +152,7 @@ struct Judgement {
 
 /// Explains a pasted credential. With a target, also explains whether that request would be authorized,
 /// without making it.
-pub async fn explain(
+pub(crate) async fn explain(
     state: &State,
     pasted: Pasted,
     target: Option<Target>,
@@ -263,7 +263,7 @@ async fn explanation(state: &State, judged: Judgement, asker: Asker<'_>) -> Resu
 
 /// Explains a request that was refused, or whose trace was requested. Returns `None` if nothing is stored
 /// under this ID.
-pub async fn explain_request(
+pub(crate) async fn explain_request(
     state: &State,
     request_id: Uuid,
     asker: Asker<'_>,
@@ -405,7 +405,7 @@ fn next_steps(code: Option<Code>, verdict: Verdict) -> Vec<Step> {
 ///
 /// # Errors
 /// `refresh_token_unknown`, `session_ended`, `session_expired`.
-pub async fn check_session_of(
+pub(crate) async fn check_session_of(
     state: &State,
     token: &crate::sessions::refresh_token::RefreshToken,
     trace: &mut Trace,

@@ -21,7 +21,7 @@ const EVENTS: i64 = 200;
 /// An event in the history of a session or personal token.
 #[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 #[schema(as = LifeEvent)]
-pub struct HistoryEvent {
+pub(crate) struct HistoryEvent {
     pub at: DateTime<Utc>,
     /// The type of an audit event, or `refreshed`, `session_renewed`, `last_used`, `expires` or `expired`.
     pub event: String,
@@ -135,7 +135,7 @@ fn concerns_credentials(event: &Event) -> bool {
 
 /// Returns the history of a session, even if it has ended. With a digest, the session's refresh token must
 /// have this one.
-pub async fn session_history(
+pub(crate) async fn session_history(
     state: &State,
     id: Uuid,
     digest: Option<Digest>,
@@ -149,7 +149,7 @@ pub async fn session_history(
 }
 
 /// Returns the events of a session, in order.
-pub async fn events_of_session(
+pub(crate) async fn events_of_session(
     state: &State,
     history: &SessionHistory,
 ) -> Result<Vec<HistoryEvent>, Refusal> {
@@ -180,7 +180,7 @@ pub async fn events_of_session(
 }
 
 /// Returns the events of a personal token, in order.
-pub async fn events_of_personal_token(state: &State, id: Uuid) -> Result<Vec<HistoryEvent>, Refusal> {
+pub(crate) async fn events_of_personal_token(state: &State, id: Uuid) -> Result<Vec<HistoryEvent>, Refusal> {
     let found = state
         .core
         .database
@@ -206,7 +206,7 @@ pub async fn events_of_personal_token(state: &State, id: Uuid) -> Result<Vec<His
 }
 
 /// Returns the audit events of a request.
-pub async fn events_of_request(state: &State, request_id: Uuid) -> Result<Vec<HistoryEvent>, Refusal> {
+pub(crate) async fn events_of_request(state: &State, request_id: Uuid) -> Result<Vec<HistoryEvent>, Refusal> {
     let filter = EventFilter { request_id: Some(request_id), ..EventFilter::default() };
     let events =
         state.core.database.search(move |connection| event::list(connection, &filter, EVENTS)).await?;
@@ -220,7 +220,7 @@ fn oldest_first(mut events: Vec<Event>) -> Vec<HistoryEvent> {
 }
 
 /// Merges two lists by time. Events of the same time keep their order in the lists.
-pub fn in_order(mut events: Vec<HistoryEvent>, more: Vec<HistoryEvent>) -> Vec<HistoryEvent> {
+pub(crate) fn in_order(mut events: Vec<HistoryEvent>, more: Vec<HistoryEvent>) -> Vec<HistoryEvent> {
     events.extend(more);
     events.sort_by_key(|event| event.at);
     events

@@ -10,7 +10,7 @@ use crate::state::State;
 
 /// The parameters of a listing of kept refusals.
 #[derive(Clone, Debug, Default)]
-pub struct RefusalQuery {
+pub(crate) struct RefusalQuery {
     /// Only refusals of this user's credentials.
     pub user: Option<Uuid>,
     /// Only refusals with this code.
@@ -27,7 +27,7 @@ pub struct RefusalQuery {
 ///
 /// # Errors
 /// `validation_failed`.
-pub async fn list_refusals(state: &State, query: RefusalQuery) -> Result<Page<KeptRefusal>, Refusal> {
+pub(crate) async fn list_refusals(state: &State, query: RefusalQuery) -> Result<Page<KeptRefusal>, Refusal> {
     let list = format!("refusals {:?} {:?} {:?} {:?}", query.user, query.code, query.route, query.since);
     let request = PageRequest::read(&state.core.secret_keys, list, None, query.cursor.as_deref())?;
     let filter = RefusalFilter {

@@ -73,7 +73,7 @@ impl FileError {
 
 /// Returns the name of a user, or their number if they have no name.
 #[must_use]
-pub fn user_name(uid: Uid) -> String {
+pub(crate) fn user_name(uid: Uid) -> String {
     let named = User::from_uid(uid).ok().flatten();
     named.map_or_else(|| format!("the user id {uid}"), |user| user.name)
 }

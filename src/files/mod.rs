@@ -13,12 +13,12 @@ use nix::sys::statvfs::{FsFlags, statvfs};
 use nix::unistd::{Uid, geteuid};
 use uuid::Uuid;
 
-pub use error::{FileError, user_name};
+pub(crate) use error::{FileError, user_name};
 
 /// The mode of all files.
-pub const FILE_MODE: u32 = 0o600;
+pub(crate) const FILE_MODE: u32 = 0o600;
 /// The mode of a folder that only its owner may enter.
-pub const FOLDER_MODE: u32 = 0o700;
+pub(crate) const FOLDER_MODE: u32 = 0o700;
 /// The mode of a folder that PostgreSQL's user must pass through.
 const PASSABLE_MODE: u32 = 0o711;
 /// The largest secret file, in bytes.
@@ -28,12 +28,12 @@ const OWN_NAMES: [&str; 5] = ["postgres", "secret.", "doorward.", "socket", "los
 
 /// Returns the mode of the data folder. As root, PostgreSQL runs as another user in a folder below it.
 #[must_use]
-pub fn data_folder_mode() -> u32 {
+pub(crate) fn data_folder_mode() -> u32 {
     if geteuid().is_root() { PASSABLE_MODE } else { FOLDER_MODE }
 }
 
 /// Creates a folder and its missing parents. Their modes do not depend on the umask.
-pub fn create_folders(what: &'static str, folder: &Path, mode: u32) -> Result<(), FileError> {
+pub(crate) fn create_folders(what: &'static str, folder: &Path, mode: u32) -> Result<(), FileError> {
     refuse_planted_links(what, folder)?;
     let missing: Vec<&Path> = folder.ancestors().take_while(|path| !is_there(path)).collect();
     for path in missing.into_iter().rev() {
@@ -52,7 +52,7 @@ pub fn create_folders(what: &'static str, folder: &Path, mode: u32) -> Result<()
 ///
 /// # Errors
 /// [`FileError::Elsewhere`].
-pub fn refuse_planted_links(what: &'static str, folder: &Path) -> Result<(), FileError> {
+pub(crate) fn refuse_planted_links(what: &'static str, folder: &Path) -> Result<(), FileError> {
     // Without the slash at the end, which would follow the link.
     for path in folder.components().as_path().ancestors() {
         if let Some(owner) = find_foreign_link(path) {
@@ -80,7 +80,7 @@ fn is_there(path: &Path) -> bool {
 
 /// Creates a file with this content. It does not overwrite any file, and the mode does not depend on the
 /// umask.
-pub fn create(path: &Path, content: &[u8]) -> io::Result<File> {
+pub(crate) fn create(path: &Path, content: &[u8]) -> io::Result<File> {
     let mut file = File::options().read(true).write(true).create_new(true).mode(FILE_MODE).open(path)?;
     file.set_permissions(Permissions::from_mode(FILE_MODE))?;
     file.write_all(content)?;
@@ -94,7 +94,7 @@ pub fn create(path: &Path, content: &[u8]) -> io::Result<File> {
 ///
 /// # Errors
 /// [`FileError::Elsewhere`] or [`FileError::Owner`] for such a file; otherwise the operating system's.
-pub fn open_kept(what: &'static str, path: &Path) -> Result<File, FileError> {
+pub(crate) fn open_kept(what: &'static str, path: &Path) -> Result<File, FileError> {
     let io = |error| FileError::io(what, path, error);
     let elsewhere = |why| FileError::Elsewhere { what, path: path.to_owned(), why };
     if let Some(owner) = find_foreign_link(path) {
@@ -119,7 +119,7 @@ pub fn open_kept(what: &'static str, path: &Path) -> Result<File, FileError> {
 
 /// Deletes files that a killed process left in a folder. Their names are `prefix`, a UUID and `suffix`. A
 /// file that another process has locked is in use and stays.
-pub fn delete_leftovers(folder: &Path, prefix: &str, suffix: &str) {
+pub(crate) fn delete_leftovers(folder: &Path, prefix: &str, suffix: &str) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let name = entry.file_name();
         let id = name.to_str().and_then(|name| name.strip_prefix(prefix)?.strip_suffix(suffix));
@@ -140,7 +140,7 @@ pub fn delete_leftovers(folder: &Path, prefix: &str, suffix: &str) {
 ///
 /// # Errors
 /// [`FileError::Owner`], [`FileError::Elsewhere`], or the operating system's.
-pub fn repair_data_folder(folder: &Path) -> Result<(), FileError> {
+pub(crate) fn repair_data_folder(folder: &Path) -> Result<(), FileError> {
     const WHAT: &str = "the data folder";
     refuse_planted_links(WHAT, folder)?;
     let found = fs::metadata(folder).map_err(|error| FileError::io(WHAT, folder, error))?;
@@ -176,7 +176,7 @@ fn holds_only_own(folder: &Path) -> bool {
 
 /// Revokes other users' access to a file or folder. Does nothing if it does not exist, or if it is a file
 /// with a second name, which may be another program's.
-pub fn repair(what: &'static str, path: &Path, mode: u32) -> Result<(), FileError> {
+pub(crate) fn repair(what: &'static str, path: &Path, mode: u32) -> Result<(), FileError> {
     let found = match fs::symlink_metadata(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
         found => found.map_err(|error| FileError::io(what, path, error))?,
@@ -197,7 +197,7 @@ fn octal(found: &Metadata) -> String {
 }
 
 /// Reads a file that only its owner may read. The owner must be the user of this process or root.
-pub fn read_secret(what: &'static str, path: &Path) -> Result<String, FileError> {
+pub(crate) fn read_secret(what: &'static str, path: &Path) -> Result<String, FileError> {
     let io = |error| FileError::io(what, path, error);
     // A pipe is not opened, because that would wait for its writer.
     let is_file = fs::metadata(path).map_err(io)?.is_file();

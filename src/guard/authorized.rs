@@ -96,7 +96,7 @@ async fn authorize(
 
 /// The caller, if the request has a credential, and the input. It is for endpoints that anyone may use and
 /// that show some callers more. A credential must be valid if one is sent.
-pub struct MaybeAuthorized<I> {
+pub(crate) struct MaybeAuthorized<I> {
     /// The sender of the request. `None` if no credential was sent.
     pub caller: Option<Caller>,
     /// The parsed input.

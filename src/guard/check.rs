@@ -91,7 +91,7 @@ impl Check {
 /// The kind of a credential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum CredentialKind {
+pub(crate) enum CredentialKind {
     /// A JWT of an API client's session.
     AccessToken,
     /// A token that is exchanged for new access tokens.
@@ -107,7 +107,7 @@ pub enum CredentialKind {
 impl CredentialKind {
     /// Returns the name in logs, records and responses.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::AccessToken => "access_token",
             Self::RefreshToken => "refresh_token",

@@ -26,7 +26,7 @@ const SITE: &str = "sec-fetch-site";
 
 /// Returns the token of a session. It never changes.
 #[must_use]
-pub fn token_of_session(keys: &SecretKeys, session_id: Uuid) -> String {
+pub(crate) fn token_of_session(keys: &SecretKeys, session_id: Uuid) -> String {
     URL_SAFE_NO_PAD.encode(keys.mac(Purpose::Csrf, &[b"session", session_id.as_bytes()]))
 }
 
@@ -37,7 +37,7 @@ fn is_token_of(keys: &SecretKeys, bound_to: &[&[u8]], token: &str) -> bool {
 
 /// Returns whether requests with this method change nothing (RFC 9110, section 9.2.1).
 #[must_use]
-pub fn is_safe(method: &Method) -> bool {
+pub(crate) fn is_safe(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
 }
 
@@ -46,7 +46,7 @@ pub fn is_safe(method: &Method) -> bool {
 ///
 /// # Errors
 /// `csrf_failed`, or the error of the body.
-pub async fn check(
+pub(crate) async fn check(
     state: &State,
     request: &HttpRequest,
     payload: Payload,
@@ -130,7 +130,7 @@ fn failed(detail: &str) -> Refusal {
 ///
 /// # Errors
 /// `csrf_failed`.
-pub fn refuse_cross_site(request: &HttpRequest, settings: &BrowserSettings) -> Result<(), Refusal> {
+pub(crate) fn refuse_cross_site(request: &HttpRequest, settings: &BrowserSettings) -> Result<(), Refusal> {
     let header = |name: &str| request.headers().get(name).map(|value| value.as_bytes());
     let is_trusted = |origin: &[u8]| {
         origin == settings.origin.as_bytes()
@@ -148,7 +148,7 @@ pub fn refuse_cross_site(request: &HttpRequest, settings: &BrowserSettings) -> R
 }
 
 /// The CSRF token of a form that is shown before sign-in. It is bound to a random cookie and needs no row.
-pub struct AnonymousFormToken {
+pub(crate) struct AnonymousFormToken {
     /// The value of the form's field.
     pub token: String,
     cookie: Option<Cookie<'static>>,
@@ -157,7 +157,7 @@ pub struct AnonymousFormToken {
 impl AnonymousFormToken {
     /// Creates the token for a form that is about to be shown.
     #[must_use]
-    pub fn of(state: &State, request: &HttpRequest) -> Self {
+    pub(crate) fn of(state: &State, request: &HttpRequest) -> Self {
         let name = state.web.browser.cookie_name(FORM_COOKIE);
         if let Some(sent) = request.cookie(&name).filter(|cookie| cookie.value().len() == 43) {
             return Self { token: anonymous_form_token(state, sent.value()), cookie: None };
@@ -175,7 +175,7 @@ impl AnonymousFormToken {
 
     /// Returns the response that shows the form. It sets the cookie if the browser has none yet.
     #[must_use]
-    pub fn on(self, mut answer: HttpResponse) -> HttpResponse {
+    pub(crate) fn on(self, mut answer: HttpResponse) -> HttpResponse {
         if let Some(cookie) = self.cookie {
             // The cookie's name and value are always valid.
             let _ = answer.add_cookie(&cookie);
@@ -189,7 +189,7 @@ fn anonymous_form_token(state: &State, cookie: &str) -> String {
 }
 
 /// A form that was sent before sign-in, with a valid CSRF token.
-pub struct AnonymousForm(pub Form);
+pub(crate) struct AnonymousForm(pub Form);
 
 impl Input for AnonymousForm {
     async fn read(request: &HttpRequest, payload: Payload) -> Result<Self, Refusal> {

@@ -26,7 +26,7 @@ use crate::users::user;
 ///
 /// # Errors
 /// The guard's refusal if the caller may no longer make the change, or the refusal of `work`.
-pub async fn transaction<T, F>(
+pub(crate) async fn transaction<T, F>(
     state: &State,
     caller: &Caller,
     account: Option<Uuid>,

@@ -4,21 +4,21 @@ use super::authorized::Requirement;
 use crate::users::role;
 
 /// Requires the permission to read one's own account.
-pub struct AccountRead;
+pub(crate) struct AccountRead;
 
 impl Requirement for AccountRead {
     const PERMISSION: Option<&'static str> = Some(role::ACCOUNT_READ);
 }
 
 /// Requires the permission to change one's own account. Personal tokens cannot have it.
-pub struct AccountWrite;
+pub(crate) struct AccountWrite;
 
 impl Requirement for AccountWrite {
     const PERMISSION: Option<&'static str> = Some(role::ACCOUNT_WRITE);
 }
 
 /// Requires the permission to change one's own account and a recent sign-in, for changes that grant power.
-pub struct FreshAccountWrite;
+pub(crate) struct FreshAccountWrite;
 
 impl Requirement for FreshAccountWrite {
     const PERMISSION: Option<&'static str> = Some(role::ACCOUNT_WRITE);
@@ -26,14 +26,14 @@ impl Requirement for FreshAccountWrite {
 }
 
 /// Requires the permission to read users.
-pub struct UsersRead;
+pub(crate) struct UsersRead;
 
 impl Requirement for UsersRead {
     const PERMISSION: Option<&'static str> = Some(role::USERS_READ);
 }
 
 /// Requires the permission to change users and a recent sign-in, because it grants power.
-pub struct UsersWrite;
+pub(crate) struct UsersWrite;
 
 impl Requirement for UsersWrite {
     const PERMISSION: Option<&'static str> = Some(role::USERS_WRITE);
@@ -41,14 +41,14 @@ impl Requirement for UsersWrite {
 }
 
 /// Requires the permission to read the server's state.
-pub struct ServerRead;
+pub(crate) struct ServerRead;
 
 impl Requirement for ServerRead {
     const PERMISSION: Option<&'static str> = Some(role::SERVER_READ);
 }
 
 /// Requires the permission to change the server's signing keys and a recent sign-in, because it grants power.
-pub struct ServerWrite;
+pub(crate) struct ServerWrite;
 
 impl Requirement for ServerWrite {
     const PERMISSION: Option<&'static str> = Some(role::SERVER_WRITE);
@@ -56,7 +56,7 @@ impl Requirement for ServerWrite {
 }
 
 /// Requires the permission to read the audit log.
-pub struct AuditRead;
+pub(crate) struct AuditRead;
 
 impl Requirement for AuditRead {
     const PERMISSION: Option<&'static str> = Some(role::AUDIT_READ);

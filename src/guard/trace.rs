@@ -11,7 +11,7 @@ use crate::refusal::{Code, Refusal};
 /// The outcome of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// The check passed.
     Passed,
     /// The check failed. It is the reason for the refusal.
@@ -27,7 +27,7 @@ pub enum Outcome {
 /// A check with its outcome.
 #[derive(Clone, Debug, Deserialize, Serialize, utoipa::ToSchema)]
 #[schema(as = Line)]
-pub struct CheckLine {
+pub(crate) struct CheckLine {
     pub check: Check,
     /// The outcome of the check.
     pub outcome: Outcome,
@@ -40,20 +40,20 @@ pub struct CheckLine {
 }
 
 /// The requirement of a check, and the state that it found.
-pub struct Evidence {
+pub(crate) struct Evidence {
     pub expected: String,
     pub found: String,
 }
 
 impl Evidence {
-    pub fn new(expected: impl Into<String>, found: impl Into<String>) -> Self {
+    pub(crate) fn new(expected: impl Into<String>, found: impl Into<String>) -> Self {
         Self { expected: expected.into(), found: found.into() }
     }
 }
 
 /// The progress of a credential through the checks.
 #[derive(Default)]
-pub struct Trace {
+pub(crate) struct Trace {
     /// The kind of the credential.
     pub kind: Option<CredentialKind>,
     /// The public ID of the credential. It is an access token's `jti`, a personal token's ID, or the
@@ -72,45 +72,45 @@ pub struct Trace {
 impl Trace {
     /// Creates a trace for an explanation. It records what each check found, and nothing counts as used.
     #[must_use]
-    pub fn explaining() -> Self {
+    pub(crate) fn explaining() -> Self {
         Self { findings: Some(Vec::new()), ..Self::default() }
     }
 
     /// Creates the trace of a sign-in with a username and a password.
     #[must_use]
-    pub fn of_password() -> Self {
+    pub(crate) fn of_password() -> Self {
         Self { kind: Some(CredentialKind::Password), ..Self::default() }
     }
 
     /// Stores the trace in the request, for the log and the kept refusal.
-    pub fn keep(self, request: &HttpRequest) {
+    pub(crate) fn keep(self, request: &HttpRequest) {
         request.extensions_mut().insert(self);
     }
 
     /// Returns whether this is an explanation, so that nothing counts as used.
     #[must_use]
-    pub fn explains(&self) -> bool {
+    pub(crate) fn explains(&self) -> bool {
         self.findings.is_some()
     }
 
     /// Records that a check passed.
-    pub fn pass(&mut self, check: Check) {
+    pub(crate) fn pass(&mut self, check: Check) {
         self.passed |= check.bit();
     }
 
     /// Records that the checks before `stop` passed.
-    pub fn pass_until(&mut self, checks: &[Check], stop: Check) {
+    pub(crate) fn pass_until(&mut self, checks: &[Check], stop: Check) {
         checks.iter().filter(|check| **check < stop).for_each(|check| self.pass(*check));
     }
 
     /// Records the last check, which failed or could not be made.
-    pub fn stop(&mut self, check: Check) {
+    pub(crate) fn stop(&mut self, check: Check) {
         self.passed &= check.bit() - 1;
         self.stopped = Some(check);
     }
 
     /// Stops at this check, and removes the IDs that the credential claimed.
-    pub fn disprove(&mut self, check: Check) {
+    pub(crate) fn disprove(&mut self, check: Check) {
         (self.credential_id, self.session_id, self.user_id) = (None, None, None);
         if let Some(findings) = &mut self.findings {
             findings.retain(|(earlier, _)| *earlier < check);
@@ -119,7 +119,7 @@ impl Trace {
     }
 
     /// Removes everything except the kind, because none of the checks decided.
-    pub fn forget(&mut self) {
+    pub(crate) fn forget(&mut self) {
         *self = Self { kind: self.kind, ..Self::default() };
     }
 
@@ -127,7 +127,7 @@ impl Trace {
     ///
     /// # Errors
     /// The error in `found`.
-    pub fn check<T>(&mut self, check: Check, found: Result<T, Refusal>) -> Result<T, Refusal> {
+    pub(crate) fn check<T>(&mut self, check: Check, found: Result<T, Refusal>) -> Result<T, Refusal> {
         match found {
             Ok(_) => self.pass(check),
             Err(_) => self.stop(check),
@@ -139,7 +139,7 @@ impl Trace {
     ///
     /// # Errors
     /// The error in `verdict`.
-    pub fn run<T>(
+    pub(crate) fn run<T>(
         &mut self,
         check: Check,
         evidence: impl FnOnce() -> Evidence,
@@ -150,7 +150,7 @@ impl Trace {
     }
 
     /// Records what a check requires and what it found, for an explanation.
-    pub fn add_finding(&mut self, check: Check, evidence: impl FnOnce() -> Evidence) {
+    pub(crate) fn add_finding(&mut self, check: Check, evidence: impl FnOnce() -> Evidence) {
         if let Some(findings) = &mut self.findings {
             findings.push((check, evidence()));
         }
@@ -158,14 +158,14 @@ impl Trace {
 
     /// Returns whether the credential was verified to be one of this server's.
     #[must_use]
-    pub fn is_verified(&self) -> bool {
+    pub(crate) fn is_verified(&self) -> bool {
         self.passed & Check::Signature.bit() != 0
     }
 
     /// Returns the check that a refusal comes from. Returns `None` if the credential is valid but the request
     /// is not.
     #[must_use]
-    pub fn failed_at(&self, code: Code) -> Option<Check> {
+    pub(crate) fn failed_at(&self, code: Code) -> Option<Check> {
         self.stopped.or(match code {
             Code::InvalidCredentials => Some(Check::Signature),
             Code::AccountDisabled => Some(Check::User),
@@ -179,7 +179,7 @@ impl Trace {
 
     /// Returns the checks with their outcomes. `refusal` is the response to the request, if it was refused.
     #[must_use]
-    pub fn lines(&self, refusal: Option<&Refusal>) -> Vec<CheckLine> {
+    pub(crate) fn lines(&self, refusal: Option<&Refusal>) -> Vec<CheckLine> {
         let failed = refusal.and_then(|refusal| self.failed_at(refusal.code()));
         let is_ours = refusal.is_some_and(|refusal| refusal.code().status().is_server_error());
         let line = |check: Check| {

@@ -6,14 +6,14 @@ use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Number, Value};
 
 /// Reads the values that contain others.
-pub trait Nested: Sized {
+pub(crate) trait Nested: Sized {
     fn read_list<'de, A: SeqAccess<'de>>(self, items: A) -> Result<Value, A::Error>;
 
     fn read_object<'de, A: MapAccess<'de>>(self, members: A) -> Result<Value, A::Error>;
 }
 
 /// A value of any type.
-pub struct AnyValue<N>(pub N);
+pub(crate) struct AnyValue<N>(pub N);
 
 impl<'de, N: Nested> DeserializeSeed<'de> for AnyValue<N> {
     type Value = Value;

@@ -17,7 +17,7 @@ const LIMIT_MAX: u32 = 200;
 
 /// One page of a list.
 #[derive(Serialize, utoipa::ToSchema)]
-pub struct Page<T> {
+pub(crate) struct Page<T> {
     /// The items, newest first.
     pub items: Vec<T>,
     /// The cursor of the next page, or null on the last page. Only this tells you whether more items follow:
@@ -28,14 +28,14 @@ pub struct Page<T> {
 impl<T> Page<T> {
     /// Converts the items, and keeps the cursor.
     #[must_use]
-    pub fn map<U>(self, show: impl FnMut(T) -> U) -> Page<U> {
+    pub(crate) fn map<U>(self, show: impl FnMut(T) -> U) -> Page<U> {
         Page { items: self.items.into_iter().map(show).collect(), next_cursor: self.next_cursor }
     }
 }
 
 /// The parameter `limit`: the number of items on a page.
 #[derive(Clone, Copy, Debug)]
-pub struct PageSize(pub u32);
+pub(crate) struct PageSize(pub u32);
 
 /// Fails with `invalid` if it is not a whole number, and with `out_of_range` if it is not from 1 to 200.
 impl<'de> Deserialize<'de> for PageSize {
@@ -65,7 +65,7 @@ impl utoipa::PartialSchema for PageSize {
 
 /// The parameter `cursor`: the `next_cursor` of the previous page. [`PageRequest::read`] decodes it.
 #[derive(Clone, Debug)]
-pub struct Cursor(pub String);
+pub(crate) struct Cursor(pub String);
 
 /// Fails with `invalid_cursor` if it does not have the form of a cursor.
 impl<'de> Deserialize<'de> for Cursor {
@@ -99,7 +99,7 @@ impl utoipa::PartialSchema for Cursor {
 #[derive(Clone, Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub struct PageQuery {
+pub(crate) struct PageQuery {
     /// The number of items per page, 1 to 200.
     #[param(inline)]
     pub limit: Option<PageSize>,
@@ -110,12 +110,12 @@ pub struct PageQuery {
 
 /// The parameters of a list on a page of the browser, which ignores others.
 #[derive(Clone, Debug, Deserialize)]
-pub struct CursorQuery {
+pub(crate) struct CursorQuery {
     pub cursor: Option<String>,
 }
 
 /// The requested page of a list.
-pub struct PageRequest<'a> {
+pub(crate) struct PageRequest<'a> {
     keys: &'a SecretKeys,
     /// Names the list and its filters. Cursors of another list are refused.
     list: String,
@@ -129,7 +129,7 @@ impl<'a> PageRequest<'a> {
     ///
     /// # Errors
     /// `validation_failed` for a cursor of another list or a forged one.
-    pub fn read(
+    pub(crate) fn read(
         keys: &'a SecretKeys,
         list: String,
         limit: Option<PageSize>,
@@ -142,26 +142,26 @@ impl<'a> PageRequest<'a> {
 
     /// Returns the number of rows to query. One more than the limit shows whether there is a next page.
     #[must_use]
-    pub fn rows(&self) -> i64 {
+    pub(crate) fn rows(&self) -> i64 {
         self.limit as i64 + 1
     }
 
     /// Returns the maximum number of items on the page.
     #[must_use]
-    pub fn limit(&self) -> usize {
+    pub(crate) fn limit(&self) -> usize {
         self.limit
     }
 
     /// Builds a page of these items. `next` is the row before which the next page starts.
     #[must_use]
-    pub fn page_before<T>(&self, items: Vec<T>, next: Option<Uuid>) -> Page<T> {
+    pub(crate) fn page_before<T>(&self, items: Vec<T>, next: Option<Uuid>) -> Page<T> {
         let next_cursor = next.map(|next| cursor::seal(self.keys, &self.list, next));
         Page { items, next_cursor }
     }
 
     /// Builds a page from [`PageRequest::rows`] rows, without the surplus one.
     #[must_use]
-    pub fn page<R>(&self, mut rows: Vec<R>, id: impl Fn(&R) -> Uuid) -> Page<R> {
+    pub(crate) fn page<R>(&self, mut rows: Vec<R>, id: impl Fn(&R) -> Uuid) -> Page<R> {
         let more = rows.len() > self.limit;
         rows.truncate(self.limit);
         let last = rows.last().filter(|_| more).map(id);

@@ -26,7 +26,7 @@ type Pair<'a> = (Cow<'a, str>, Cow<'a, str>);
 struct NoParameters {}
 
 /// Returns an error for each parameter of a query that the endpoint does not read.
-pub fn refuse_all(query: &str) -> FieldErrors {
+pub(crate) fn refuse_all(query: &str) -> FieldErrors {
     read_valid::<NoParameters>(query).1
 }
 
@@ -35,7 +35,7 @@ pub fn refuse_all(query: &str) -> FieldErrors {
 ///
 /// # Errors
 /// `validation_failed` with all errors.
-pub fn read<T: DeserializeOwned>(query: &str) -> Result<T, Refusal> {
+pub(crate) fn read<T: DeserializeOwned>(query: &str) -> Result<T, Refusal> {
     match read_valid(query) {
         (Some(read), errors) if errors.is_empty() => Ok(read),
         (_, errors) => Err(Refusal::of_errors(errors)),
@@ -47,7 +47,7 @@ pub fn read<T: DeserializeOwned>(query: &str) -> Result<T, Refusal> {
 ///
 /// # Errors
 /// `validation_failed` for a query from which no `T` can be built.
-pub fn read_draft<T: DeserializeOwned>(query: &str) -> Result<Draft<T>, Refusal> {
+pub(crate) fn read_draft<T: DeserializeOwned>(query: &str) -> Result<Draft<T>, Refusal> {
     match read_valid(query) {
         (Some(value), errors) => Ok(Draft::new(value, errors)),
         (None, errors) => Err(Refusal::of_errors(errors)),
@@ -137,7 +137,7 @@ fn mistake<T: DeserializeOwned>(pair: &Pair<'_>) -> Option<FieldError> {
 }
 
 /// Creates a deserialization error whose entry in `errors` will have this code, one of [`CODES`].
-pub fn refuse<E: serde::de::Error>(code: &'static str, detail: impl Display) -> E {
+pub(crate) fn refuse<E: serde::de::Error>(code: &'static str, detail: impl Display) -> E {
     E::custom(format!("{code}: {detail}"))
 }
 
@@ -145,7 +145,10 @@ pub fn refuse<E: serde::de::Error>(code: &'static str, detail: impl Display) -> 
 ///
 /// # Errors
 /// `invalid`, with the accepted values.
-pub fn one_of<'de, D: Deserializer<'de>>(deserializer: D, values: &[&str]) -> Result<String, D::Error> {
+pub(crate) fn one_of<'de, D: Deserializer<'de>>(
+    deserializer: D,
+    values: &[&str],
+) -> Result<String, D::Error> {
     let text = String::deserialize(deserializer)?;
     if values.contains(&text.as_str()) {
         return Ok(text);

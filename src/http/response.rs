@@ -6,28 +6,28 @@ use actix_web::{HttpResponse, HttpResponseBuilder};
 
 /// Forbids caches to store the response (RFC 6749, section 5.1).
 #[must_use]
-pub fn no_store(mut answer: HttpResponseBuilder) -> HttpResponseBuilder {
+pub(crate) fn no_store(mut answer: HttpResponseBuilder) -> HttpResponseBuilder {
     answer.insert_header((CACHE_CONTROL, "no-store"));
     answer
 }
 
 /// Marks a response that depends on the caller. Only the caller's own cache may store it.
 #[must_use]
-pub fn private(mut answer: HttpResponseBuilder) -> HttpResponseBuilder {
+pub(crate) fn private(mut answer: HttpResponseBuilder) -> HttpResponseBuilder {
     answer.insert_header((CACHE_CONTROL, "private, no-cache")).insert_header((VARY, "Authorization, Cookie"));
     answer
 }
 
 /// Lets pages of other sites load a public resource (Fetch Standard, `Cross-Origin-Resource-Policy`).
-pub const FOR_ALL: (&str, &str) = ("cross-origin-resource-policy", "cross-origin");
+pub(crate) const FOR_ALL: (&str, &str) = ("cross-origin-resource-policy", "cross-origin");
 
 /// Marks a response whose body is shared: it is in memory once, however many clients read it.
 #[derive(Clone, Copy, Debug)]
-pub struct SharedBody;
+pub(crate) struct SharedBody;
 
 /// Responds with bytes that stay in memory as long as the server runs.
 #[must_use]
-pub fn in_memory_once(mut answer: HttpResponseBuilder, bytes: Bytes) -> HttpResponse {
+pub(crate) fn in_memory_once(mut answer: HttpResponseBuilder, bytes: Bytes) -> HttpResponse {
     let mut response = answer.body(bytes);
     response.extensions_mut().insert(SharedBody);
     response

@@ -42,7 +42,7 @@ impl ThrottledAttempt {
 /// A row as it was last written.
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = attempts, check_for_backend(diesel::pg::Pg))]
-pub struct Row {
+pub(crate) struct Row {
     kind: String,
     digest: Vec<u8>,
     level: f64,
@@ -58,20 +58,20 @@ pub struct Row {
 impl Row {
     /// Returns whether this is the counter's row.
     #[must_use]
-    pub fn is_of(&self, counter: &Counter) -> bool {
+    pub(crate) fn is_of(&self, counter: &Counter) -> bool {
         self.kind == counter.by.as_str() && self.digest == counter.digest.as_slice()
     }
 
     /// Returns the level at `now`. It falls by the number of free attempts per hour.
     #[must_use]
-    pub fn level_at(&self, now: DateTime<Utc>, counter: &Counter) -> f64 {
+    pub(crate) fn level_at(&self, now: DateTime<Utc>, counter: &Counter) -> f64 {
         let hours = (now - self.counted_at).to_std().unwrap_or_default().as_secs_f64() / 3_600.0;
         (self.level - f64::from(counter.free) * hours).max(0.0)
     }
 
     /// Returns the wait if the row throttles an attempt.
     #[must_use]
-    pub fn throttled(
+    pub(crate) fn throttled(
         &self,
         counter: &Counter,
         now: DateTime<Utc>,
@@ -115,7 +115,7 @@ fn wait_after(level: f64, free: u32, longest_wait: Duration) -> Duration {
 }
 
 /// Loads the rows of these counters, with the current time.
-pub fn load<'a>(
+pub(crate) fn load<'a>(
     connection: &mut PgConnection,
     counters: impl Iterator<Item = &'a Counter>,
 ) -> QueryResult<Vec<(Row, DateTime<Utc>)>> {
@@ -143,7 +143,7 @@ const TAKE: &str = "
 
 /// An attempt as it was counted in a row.
 #[derive(QueryableByName)]
-pub struct CountedAttempt {
+pub(crate) struct CountedAttempt {
     #[diesel(sql_type = Timestamptz)]
     pub counted_at: DateTime<Utc>,
     /// The level of the row after the attempt.
@@ -152,7 +152,7 @@ pub struct CountedAttempt {
 }
 
 /// Counts an attempt in a row. Returns `None` if the row throttles it.
-pub fn take(
+pub(crate) fn take(
     connection: &mut PgConnection,
     counter: &Counter,
     longest_wait: Duration,
@@ -167,7 +167,7 @@ pub fn take(
 }
 
 /// Marks the burst of a row as reported, at most once per hour. Returns whether this call did.
-pub fn note(connection: &mut PgConnection, counter: &Counter) -> QueryResult<bool> {
+pub(crate) fn note(connection: &mut PgConnection, counter: &Counter) -> QueryResult<bool> {
     let row = attempts::table.find((counter.by.as_str(), counter.digest.as_slice()));
     let moment: DateTime<Utc> = diesel::select(now()).get_result(connection)?;
     let unnoted = attempts::noted_at.is_null().or(attempts::noted_at.lt(moment - BURST));

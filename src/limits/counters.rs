@@ -20,8 +20,8 @@ use crate::audit::event::{self, EventType, Origin, Subject};
 use crate::database::schema::attempts;
 use crate::database::{now, transaction};
 use crate::digest::Digest;
-pub use crate::limits::counter::CountedBy;
-pub use crate::limits::counter_row::ThrottledAttempt;
+pub(crate) use crate::limits::counter::CountedBy;
+pub(crate) use crate::limits::counter_row::ThrottledAttempt;
 use crate::users::name::fold_typed;
 
 /// One IPv6 network wider than a /64 can use at most one part in this many of the limit over all sign-ins.
@@ -116,7 +116,7 @@ fn of_known_address(id: Uuid, network: &str, free: u32) -> Counter {
 /// An attempt that was allowed and counted. It must be settled.
 #[derive(Clone, Debug)]
 #[must_use]
-pub struct Reservation {
+pub(crate) struct Reservation {
     rows: CounterRows,
     /// The level of the first row after the attempt.
     level: f64,
@@ -127,7 +127,7 @@ pub struct Reservation {
 
 /// The outcome of reserving an attempt.
 #[derive(Debug)]
-pub enum ReserveOutcome {
+pub(crate) enum ReserveOutcome {
     /// The attempt was counted and may be made.
     Reserved(Reservation),
     /// The attempt may not be made. It was not counted.
@@ -136,7 +136,7 @@ pub enum ReserveOutcome {
 
 /// The outcome of a reserved attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AttemptOutcome {
+pub(crate) enum AttemptOutcome {
     /// The password was wrong. The attempt stays counted.
     Failed,
     /// The password was right. At a known address, the account's row there is reset. Otherwise the attempt is
@@ -148,7 +148,7 @@ pub enum AttemptOutcome {
 
 /// Reserves an attempt to verify the password of a name, as it was typed. `waited_since` is the number of
 /// successes of the row that throttled it before, if one did.
-pub fn reserve_sign_in(
+pub(crate) fn reserve_sign_in(
     connection: &mut PgConnection,
     typed: &str,
     origin: &Origin,
@@ -164,7 +164,7 @@ pub fn reserve_sign_in(
 }
 
 /// Reserves the registration of an account from the request's network.
-pub fn reserve_registration(
+pub(crate) fn reserve_registration(
     connection: &mut PgConnection,
     origin: &Origin,
     limits: &AttemptLimits,
@@ -265,12 +265,12 @@ const GIVEN_BACK: &str = "UPDATE attempts SET pending = greatest(pending - 1, 0)
 impl Reservation {
     /// Returns whether the account was signed in to from this address before.
     #[must_use]
-    pub fn is_at_known_address(&self) -> bool {
+    pub(crate) fn is_at_known_address(&self) -> bool {
         self.rows.counters.iter().any(|counter| counter.by == CountedBy::KnownAddress)
     }
 
     /// Records the outcome of the attempt, in the caller's transaction.
-    pub fn settle(&self, connection: &mut PgConnection, outcome: AttemptOutcome) -> QueryResult<()> {
+    pub(crate) fn settle(&self, connection: &mut PgConnection, outcome: AttemptOutcome) -> QueryResult<()> {
         for counter in &self.rows.counters {
             let (kind, digest) = (counter.by.as_str(), counter.digest.as_slice());
             let statement = match (outcome, counter.by) {
@@ -323,7 +323,7 @@ impl Reservation {
 }
 
 /// Marks the burst of this refusal as reported. Returns whether the caller must write it to the audit log.
-pub fn record_burst(connection: &mut PgConnection, throttled: &ThrottledAttempt) -> QueryResult<bool> {
+pub(crate) fn record_burst(connection: &mut PgConnection, throttled: &ThrottledAttempt) -> QueryResult<bool> {
     note(connection, &throttled.counter)
 }
 
@@ -347,7 +347,7 @@ fn rows_of(
 
 /// Returns the latest time until which sign-ins to an account are throttled somewhere. Returns `None` if they
 /// are not.
-pub fn find_wait(
+pub(crate) fn find_wait(
     connection: &mut PgConnection,
     user_id: Uuid,
     names: &[String],
@@ -366,7 +366,7 @@ pub fn find_wait(
 }
 
 /// Deletes the counters of an account and its folded names. Returns whether anything was counted.
-pub fn clear(connection: &mut PgConnection, user_id: Uuid, names: &[String]) -> QueryResult<bool> {
+pub(crate) fn clear(connection: &mut PgConnection, user_id: Uuid, names: &[String]) -> QueryResult<bool> {
     let mut was_counted = false;
     for (kind, digest) in rows_of(connection, user_id, names)? {
         let level: Option<f64> = diesel::delete(attempts::table.find((kind, digest.as_slice())))

@@ -19,7 +19,7 @@ const WRITTEN_EVERY: TimeDelta = TimeDelta::days(1);
 
 /// Returns the network that a request came from.
 #[must_use]
-pub fn network(origin: &Origin) -> ClientNetwork {
+pub(crate) fn network(origin: &Origin) -> ClientNetwork {
     if origin.address_doubt.is_some() {
         return ClientNetwork::InDoubt;
     }
@@ -28,7 +28,7 @@ pub fn network(origin: &Origin) -> ClientNetwork {
 
 /// An account that someone tries to sign in to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SignInAccount {
+pub(crate) struct SignInAccount {
     pub id: Uuid,
     /// True if it was signed in to from this network before.
     pub is_known: bool,
@@ -36,7 +36,7 @@ pub struct SignInAccount {
 
 /// Finds the account of a typed name, as a sign-in does. It runs the same query whether or not the account
 /// exists and the address is known to it.
-pub fn find_account(
+pub(crate) fn find_account(
     connection: &mut PgConnection,
     typed: &str,
     network: &ClientNetwork,
@@ -56,7 +56,11 @@ pub fn find_account(
 }
 
 /// Remembers the network of a successful sign-in. An address in doubt is not remembered.
-pub fn record(connection: &mut PgConnection, user_id: Uuid, network: &ClientNetwork) -> QueryResult<()> {
+pub(crate) fn record(
+    connection: &mut PgConnection,
+    user_id: Uuid,
+    network: &ClientNetwork,
+) -> QueryResult<()> {
     let Some(network) = network.known_as() else { return Ok(()) };
     let written: Option<(DateTime<Utc>, DateTime<Utc>)> = known_addresses::table
         .find((user_id, &network))
@@ -95,7 +99,7 @@ fn delete_beyond_limit(connection: &mut PgConnection, user_id: Uuid) -> QueryRes
 }
 
 /// Returns the networks that are known to the account.
-pub fn list(connection: &mut PgConnection, user_id: Uuid) -> QueryResult<Vec<String>> {
+pub(crate) fn list(connection: &mut PgConnection, user_id: Uuid) -> QueryResult<Vec<String>> {
     known_addresses::table
         .filter(known_addresses::user_id.eq(user_id))
         .select(known_addresses::network)

@@ -68,7 +68,7 @@ impl ClientNetwork {
 
 /// Returns the limits of networks from the narrowest, whose limit is `limit`, to the widest.
 #[must_use]
-pub fn limits_by_width(limit: u32) -> [u32; 3] {
+pub(crate) fn limits_by_width(limit: u32) -> [u32; 3] {
     IPV6_WIDTHS.map(|(_, percent)| share(limit, percent))
 }
 

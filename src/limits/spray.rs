@@ -11,11 +11,11 @@ use super::counter::{CountedBy, Counter};
 use super::network::ClientNetwork;
 
 /// The free attempts per hour for an account at a network past its limit.
-pub const FREE_PAST_LIMIT: u32 = 1;
+pub(crate) const FREE_PAST_LIMIT: u32 = 1;
 
 /// The counter of one network.
 #[derive(Clone, Debug)]
-pub struct SprayCounter {
+pub(crate) struct SprayCounter {
     pub network: String,
     /// Its free attempts are the network's limit.
     pub counter: Counter,
@@ -23,7 +23,7 @@ pub struct SprayCounter {
 
 /// Returns the counters of a client's networks.
 #[must_use]
-pub fn counters(network: &ClientNetwork, limit: u32) -> Vec<SprayCounter> {
+pub(crate) fn counters(network: &ClientNetwork, limit: u32) -> Vec<SprayCounter> {
     let of = |(network, limit): (String, u32)| {
         let counter = Counter::new(CountedBy::Spray, &[&network], limit);
         SprayCounter { network, counter }
@@ -34,7 +34,7 @@ pub fn counters(network: &ClientNetwork, limit: u32) -> Vec<SprayCounter> {
 /// Returns the weight of a failed attempt that raised its account's level to `level`. The first attempt
 /// counts in full and later ones less, so that many names weigh more than many attempts for one.
 #[must_use]
-pub fn weight(level: f64) -> f64 {
+pub(crate) fn weight(level: f64) -> f64 {
     1.0 / level.max(1.0)
 }
 
@@ -52,7 +52,7 @@ struct Charged {
 }
 
 /// Adds a failed attempt of this weight to a network's row. Returns whether the row is now past its limit.
-pub fn charge(connection: &mut PgConnection, counter: &Counter, weight: f64) -> QueryResult<bool> {
+pub(crate) fn charge(connection: &mut PgConnection, counter: &Counter, weight: f64) -> QueryResult<bool> {
     let charged: Charged = diesel::sql_query(CHARGE)
         .bind::<Text, _>(counter.by.as_str())
         .bind::<Binary, _>(counter.digest.as_slice())
@@ -64,6 +64,6 @@ pub fn charge(connection: &mut PgConnection, counter: &Counter, weight: f64) -> 
 
 /// Returns whether a level is past the counter's limit.
 #[must_use]
-pub fn is_past(level: f64, counter: &Counter) -> bool {
+pub(crate) fn is_past(level: f64, counter: &Counter) -> bool {
     level.ceil() >= f64::from(counter.free)
 }

@@ -28,7 +28,7 @@ impl ThrottledBy {
 }
 
 /// Rounds a wait up to seconds, so that a client that waits this long is accepted.
-pub fn whole_seconds(wait: Duration) -> u64 {
+pub(crate) fn whole_seconds(wait: Duration) -> u64 {
     wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
 }
 

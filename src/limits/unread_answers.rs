@@ -7,7 +7,7 @@ use crate::blocking::fair_queue::Party;
 
 /// The bytes of unread answers that one caller may have. A caller is a user, or everyone at one network who
 /// is not signed in.
-pub const CALLER_MAX: usize = 8 * 1024 * 1024;
+pub(crate) const CALLER_MAX: usize = 8 * 1024 * 1024;
 /// The bytes of unread answers that the users at one network may have together.
 const USERS_MAX: usize = 4 * CALLER_MAX;
 

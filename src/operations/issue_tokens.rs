@@ -15,7 +15,7 @@ const CLIENT_ID: &str = "doorward";
 
 /// A token response (RFC 6749, section 5.1).
 #[derive(Serialize, utoipa::ToSchema)]
-pub struct TokenAnswer {
+pub(crate) struct TokenAnswer {
     /// The access token. Send it as `Authorization: Bearer …`.
     pub access_token: String,
     /// Always `Bearer`.
@@ -39,7 +39,7 @@ pub struct TokenAnswer {
 ///
 /// # Errors
 /// `internal_error` if no key can sign.
-pub fn token_answer(
+pub(crate) fn token_answer(
     state: &State,
     grant: &Grant,
     scope: Option<Vec<String>>,
@@ -63,7 +63,7 @@ pub fn token_answer(
 ///
 /// # Errors
 /// `internal_error` if no key can sign.
-pub fn access_token(
+pub(crate) fn access_token(
     state: &State,
     grant: &Grant,
     scope: &str,
@@ -97,6 +97,6 @@ pub fn access_token(
 
 /// Issues the refresh token of a session's current generation.
 #[must_use]
-pub fn refresh_token(state: &State, grant: &Grant, secret: [u8; 16]) -> PlainRefreshToken {
+pub(crate) fn refresh_token(state: &State, grant: &Grant, secret: [u8; 16]) -> PlainRefreshToken {
     refresh_token::issue(&state.core.secret_keys, grant.session_id, secret, grant.generation)
 }

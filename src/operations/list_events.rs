@@ -14,7 +14,7 @@ use crate::state::State;
 #[derive(Clone, Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub struct EventQuery {
+pub(crate) struct EventQuery {
     /// Only events that this user caused.
     pub actor: Option<Uuid>,
     /// Only events that concern this user.
@@ -40,14 +40,14 @@ fn event_type<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Event
 }
 
 /// Returns a page of the audit log.
-pub struct ListEvents {
+pub(crate) struct ListEvents {
     pub query: EventQuery,
 }
 
 impl ListEvents {
     /// # Errors
     /// `validation_failed`.
-    pub async fn run(self, state: &State) -> Result<Page<Event>, Refusal> {
+    pub(crate) async fn run(self, state: &State) -> Result<Page<Event>, Refusal> {
         let Self { query } = self;
         let event_type = query.type_.as_ref().map(EventType::as_str);
         let list = format!("audit {:?} {:?} {event_type:?} {:?}", query.actor, query.subject, query.since);

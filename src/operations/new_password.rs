@@ -29,7 +29,7 @@ impl FieldValue for PlainPassword {
 ///
 /// # Errors
 /// `validation_failed` at `pointer`.
-pub async fn hash_new_password(
+pub(crate) async fn hash_new_password(
     state: &State,
     password: PlainPassword,
     (username, email): (&str, Option<&str>),
@@ -44,7 +44,7 @@ pub async fn hash_new_password(
 }
 
 /// Returns every error of a new password, so that a caller can report them together with others.
-pub async fn find_errors(
+pub(crate) async fn find_errors(
     state: &State,
     password: PlainPassword,
     names: impl Iterator<Item = &str>,

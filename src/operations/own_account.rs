@@ -31,11 +31,11 @@ use crate::users::user::Authority;
 use crate::users::{User, set_password};
 
 /// The lifetime of a new token in seconds, unless the request names one or the setting allows less.
-pub const TOKEN_TTL_DEFAULT: i64 = 90 * 86_400;
+pub(crate) const TOKEN_TTL_DEFAULT: i64 = 90 * 86_400;
 
 /// The new username or address.
 #[derive(Clone, utoipa::ToSchema)]
-pub struct MeChanges {
+pub(crate) struct MeChanges {
     /// The new username, without a colon or an @.
     #[schema(value_type = String, required = false, min_length = 1, max_length = 150)]
     pub username: Option<Username>,
@@ -63,7 +63,7 @@ impl MeChanges {
     /// Returns the field errors that depend on the account. It may keep a username that only earlier versions
     /// allowed.
     #[must_use]
-    pub fn mistakes(&self, caller: &Caller) -> Vec<FieldError> {
+    pub(crate) fn mistakes(&self, caller: &Caller) -> Vec<FieldError> {
         let renamed = self.username.as_ref().filter(|name| !name.is_spelling_of(&caller.username));
         let fault = renamed.and_then(|name| name.check_own().err());
         fault.iter().map(refusals::username_error).collect()
@@ -72,7 +72,7 @@ impl MeChanges {
 
 /// The current password and the new one.
 #[derive(Clone, utoipa::ToSchema)]
-pub struct PasswordChange {
+pub(crate) struct PasswordChange {
     /// The account's current password.
     #[schema(value_type = String, format = Password)]
     pub current_password: PlainPassword,
@@ -86,7 +86,7 @@ pub struct PasswordChange {
 
 /// The valid fields of a request to change the password.
 #[derive(Clone)]
-pub struct PasswordChangeDraft {
+pub(crate) struct PasswordChangeDraft {
     current_password: Option<PlainPassword>,
     new_password: Option<PlainPassword>,
     revoke_tokens: bool,
@@ -104,7 +104,7 @@ impl FromFields for PasswordChangeDraft {
 impl PasswordChangeDraft {
     /// Returns every error of the new password. They do not depend on the current one, which is verified only
     /// for a request without errors.
-    pub async fn mistakes(&self, state: &State, caller: &Caller) -> Result<Vec<FieldError>, Refusal> {
+    pub(crate) async fn mistakes(&self, state: &State, caller: &Caller) -> Result<Vec<FieldError>, Refusal> {
         let Some(password) = self.new_password.clone() else { return Ok(Vec::new()) };
         let names = std::iter::once(caller.username.as_str()).chain(caller.email.as_deref());
         new_password::find_errors(state, password, names, "/new_password").await
@@ -112,7 +112,7 @@ impl PasswordChangeDraft {
 
     /// Returns the complete request, if both passwords were sent.
     #[must_use]
-    pub fn complete(self) -> Option<PasswordChange> {
+    pub(crate) fn complete(self) -> Option<PasswordChange> {
         let Self { current_password, new_password, revoke_tokens } = self;
         Some(PasswordChange {
             current_password: current_password?,
@@ -124,7 +124,7 @@ impl PasswordChangeDraft {
 
 /// A personal token to create.
 #[derive(Clone, utoipa::ToSchema)]
-pub struct NewTokenRequest {
+pub(crate) struct NewTokenRequest {
     /// The name of the token. It has at most 100 characters.
     #[schema(example = "backup script", min_length = 1, max_length = 100)]
     pub name: String,
@@ -153,7 +153,7 @@ impl FromFields for NewTokenRequest {
 impl NewTokenRequest {
     /// Returns the field errors that depend on the server's state: a lifetime that is not allowed, and names
     /// in the scope that no role has.
-    pub async fn mistakes(&self, state: &State, caller: &Caller) -> Result<Vec<FieldError>, Refusal> {
+    pub(crate) async fn mistakes(&self, state: &State, caller: &Caller) -> Result<Vec<FieldError>, Refusal> {
         let mut mistakes: Vec<FieldError> = token_ttl(state, self.expires_in).err().into_iter().collect();
         let denied = session::missing(Some(&self.scope), &caller.permissions);
         if !denied.is_empty() {
@@ -164,7 +164,7 @@ impl NewTokenRequest {
 }
 
 /// Changes the caller's own username or address, if the account is as expected.
-pub struct ChangeProfile {
+pub(crate) struct ChangeProfile {
     pub request: MeChanges,
     pub expected: Expected,
 }
@@ -172,7 +172,7 @@ pub struct ChangeProfile {
 impl ChangeProfile {
     /// # Errors
     /// `validation_failed`, `precondition_failed`, `conflict`, `account_deleted`.
-    pub async fn run(self, state: &State, caller: &Caller, origin: Origin) -> Result<User, Refusal> {
+    pub(crate) async fn run(self, state: &State, caller: &Caller, origin: Origin) -> Result<User, Refusal> {
         let Self { request, expected } = self;
         let mistakes = request.mistakes(caller);
         if !mistakes.is_empty() {
@@ -202,14 +202,14 @@ impl ChangeProfile {
 
 /// Changes the caller's own password, and ends every other session. A browser's session gets a new cookie,
 /// and the old one is refused at once. An API client keeps its tokens.
-pub struct ChangePassword {
+pub(crate) struct ChangePassword {
     pub request: PasswordChange,
 }
 
 impl ChangePassword {
     /// # Errors
     /// `validation_failed`, `too_many_attempts`, `session_ended`, `account_disabled`, `account_deleted`.
-    pub async fn run(
+    pub(crate) async fn run(
         self,
         state: &State,
         caller: &Caller,
@@ -282,12 +282,12 @@ async fn replace_password(
 
 /// Signs out by ending sessions. A session that has already ended is not an error. Returns the IDs of those
 /// that had not ended before.
-pub struct SignOut {
+pub(crate) struct SignOut {
     pub which: sessions::SessionSelection,
 }
 
 impl SignOut {
-    pub async fn run(self, state: &State, origin: Origin) -> Result<Vec<Uuid>, Refusal> {
+    pub(crate) async fn run(self, state: &State, origin: Origin) -> Result<Vec<Uuid>, Refusal> {
         let Self { which } = self;
         state
             .core
@@ -299,14 +299,19 @@ impl SignOut {
 }
 
 /// Ends the caller's own sessions. Returns the IDs of those that had not ended before.
-pub struct EndOwnSessions {
+pub(crate) struct EndOwnSessions {
     pub which: sessions::SessionSelection,
 }
 
 impl EndOwnSessions {
     /// # Errors
     /// `session_ended`, `account_disabled`, `account_deleted`.
-    pub async fn run(self, state: &State, caller: &Caller, origin: Origin) -> Result<Vec<Uuid>, Refusal> {
+    pub(crate) async fn run(
+        self,
+        state: &State,
+        caller: &Caller,
+        origin: Origin,
+    ) -> Result<Vec<Uuid>, Refusal> {
         let Self { which } = self;
         let end = move |connection: &mut Connection, _: &Caller| {
             end_sessions(connection, &which, EndReason::EndedByUser, &origin).map(Ok)
@@ -316,14 +321,14 @@ impl EndOwnSessions {
 }
 
 /// Revokes one of the caller's own personal tokens. Returns whether it had not been revoked before.
-pub struct RevokeOwnToken {
+pub(crate) struct RevokeOwnToken {
     pub id: Uuid,
 }
 
 impl RevokeOwnToken {
     /// # Errors
     /// `session_ended`, `account_disabled`, `account_deleted`.
-    pub async fn run(self, state: &State, caller: &Caller, origin: Origin) -> Result<bool, Refusal> {
+    pub(crate) async fn run(self, state: &State, caller: &Caller, origin: Origin) -> Result<bool, Refusal> {
         let Self { id } = self;
         let which = TokenSelection::OneOf(caller.user_id, id);
         let revoke = move |connection: &mut Connection, _: &Caller| {
@@ -335,7 +340,7 @@ impl RevokeOwnToken {
 }
 
 /// Creates a personal access token of the caller.
-pub struct MakePersonalToken {
+pub(crate) struct MakePersonalToken {
     pub request: NewTokenRequest,
 }
 
@@ -343,7 +348,7 @@ impl MakePersonalToken {
     /// # Errors
     /// `permission_denied`, `insufficient_scope`, `validation_failed`, `too_many_attempts`, `session_ended`,
     /// `account_disabled`, `account_deleted`.
-    pub async fn run(
+    pub(crate) async fn run(
         self,
         state: &State,
         caller: &Caller,

@@ -17,7 +17,7 @@ use crate::state::State;
 
 /// A request to refresh.
 #[derive(Clone, Debug)]
-pub struct Refresh {
+pub(crate) struct Refresh {
     /// The refresh token, as it was sent.
     pub token: String,
     /// The scope requested for the access token. It must be within the session's.
@@ -27,7 +27,7 @@ pub struct Refresh {
 }
 
 /// The result of a refresh.
-pub struct Refreshed {
+pub(crate) struct Refreshed {
     /// The data for the new access token.
     pub grant: Grant,
     /// The session's current refresh token. Clients that keep theirs must not get it.
@@ -40,7 +40,12 @@ impl Refresh {
     ///
     /// # Errors
     /// The refusal of the token, its session, its user or the scope; `too_many_attempts`.
-    pub async fn run(&self, state: &State, origin: Origin, trace: &mut Trace) -> Result<Refreshed, Refusal> {
+    pub(crate) async fn run(
+        &self,
+        state: &State,
+        origin: Origin,
+        trace: &mut Trace,
+    ) -> Result<Refreshed, Refusal> {
         let exchanged = exchange_token(state, self, origin.clone(), trace).await;
         if let Err(refusal) = &exchanged
             && is_guess(refusal.code())

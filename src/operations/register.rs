@@ -16,7 +16,7 @@ use crate::users::user::{self, Authority, InsertOutcome, NewUser};
 
 /// An account to register.
 #[derive(Clone, utoipa::ToSchema)]
-pub struct RegisterRequest {
+pub(crate) struct RegisterRequest {
     /// The username, without a colon or an @.
     #[schema(value_type = String, example = "alice", min_length = 1, max_length = 150)]
     pub username: Username,
@@ -30,7 +30,7 @@ pub struct RegisterRequest {
 
 /// The valid fields of a request to register an account.
 #[derive(Clone)]
-pub struct RegisterDraft {
+pub(crate) struct RegisterDraft {
     username: Option<Username>,
     password: Option<PlainPassword>,
     email: Option<EmailAddress>,
@@ -66,7 +66,7 @@ impl RegisterDraft {
 ///
 /// # Errors
 /// `not_found`.
-pub fn refuse_closed_registration(state: &State) -> Result<(), Refusal> {
+pub(crate) fn refuse_closed_registration(state: &State) -> Result<(), Refusal> {
     if state.web.registration_open {
         return Ok(());
     }
@@ -76,14 +76,14 @@ pub fn refuse_closed_registration(state: &State) -> Result<(), Refusal> {
 
 /// Registers an account. The attempt is counted before the password is checked and hashed. A taken name
 /// counts too, but a request with errors does not.
-pub struct Register {
+pub(crate) struct Register {
     pub draft: Draft<RegisterDraft>,
 }
 
 impl Register {
     /// # Errors
     /// `not_found` if registration is closed, `validation_failed`, `conflict`, `too_many_attempts`.
-    pub async fn run(self, state: &State, origin: Origin) -> Result<User, Refusal> {
+    pub(crate) async fn run(self, state: &State, origin: Origin) -> Result<User, Refusal> {
         let Self { draft } = self;
         refuse_closed_registration(state)?;
         let reservation = match throttle::reserve_registration(state, &origin).await {

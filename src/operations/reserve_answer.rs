@@ -10,7 +10,7 @@ use crate::state::State;
 ///
 /// # Errors
 /// `overloaded` if the caller has not read enough of their earlier answers.
-pub fn reserve_answer(state: &State, bytes: usize) -> Result<ReservedAnswer, Refusal> {
+pub(crate) fn reserve_answer(state: &State, bytes: usize) -> Result<ReservedAnswer, Refusal> {
     let (caller, users) = caller::current().with_users_of_network();
     state.limits.unread_answers.reserve(caller, users, bytes).ok_or_else(|| {
         let detail = "You, or others on your network, requested too many large answers that are not read \

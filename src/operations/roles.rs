@@ -5,10 +5,10 @@ use crate::state::State;
 use crate::users::role;
 
 /// Lists the names of the roles.
-pub struct ListRoleNames;
+pub(crate) struct ListRoleNames;
 
 impl ListRoleNames {
-    pub async fn run(self, state: &State) -> Result<Vec<String>, Refusal> {
+    pub(crate) async fn run(self, state: &State) -> Result<Vec<String>, Refusal> {
         let roles = state.core.database.run(role::list).await?;
         Ok(roles.into_iter().map(|(name, _)| name).collect())
     }
@@ -18,13 +18,13 @@ impl ListRoleNames {
 ///
 /// # Errors
 /// `validation_failed` at `/scope`.
-pub async fn refuse_unknown_scope(state: &State, names: &[String]) -> Result<(), Refusal> {
+pub(crate) async fn refuse_unknown_scope(state: &State, names: &[String]) -> Result<(), Refusal> {
     let unknown = find_unknown_scope(state, names).await?;
     if unknown.is_empty() { Ok(()) } else { Err(Refusal::validation(unknown)) }
 }
 
 /// Returns the field errors for names that no role has.
-pub async fn find_unknown_scope(state: &State, names: &[String]) -> Result<Vec<FieldError>, Refusal> {
+pub(crate) async fn find_unknown_scope(state: &State, names: &[String]) -> Result<Vec<FieldError>, Refusal> {
     let roles = state.core.database.run(role::list).await?;
     let is_known = |name: &&String| roles.iter().any(|(_, permissions)| permissions.contains(name));
     let unknown = names.iter().filter(|name| !is_known(name)).map(|unknown| {

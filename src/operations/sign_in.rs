@@ -26,7 +26,7 @@ pub(super) const ATTEMPTS: usize = 3;
 
 /// A request to sign in.
 #[derive(Clone, Debug)]
-pub struct SignIn {
+pub(crate) struct SignIn {
     /// The username or the e-mail address.
     pub username: String,
     pub password: PlainPassword,
@@ -46,7 +46,7 @@ impl SignIn {
     /// # Errors
     /// `too_many_attempts`, `invalid_credentials`, `account_disabled` if the password is right,
     /// `permission_denied` and `validation_failed` for the scope.
-    pub async fn run(&self, state: &State, origin: &Origin) -> Result<Grant, Refusal> {
+    pub(crate) async fn run(&self, state: &State, origin: &Origin) -> Result<Grant, Refusal> {
         let reservation = throttle::reserve_sign_in(state, &self.username, origin).await?;
         match try_sign_in(state, self, &reservation, origin).await {
             Ok(Attempt::SignedIn(grant)) => Ok(*grant),

@@ -17,7 +17,7 @@ use crate::state::State;
 use crate::users::password::PlainPassword;
 
 /// Verifies the password of a session's user, sets the session's `auth_time` to now and replaces its secret.
-pub struct StepUp<'a> {
+pub(crate) struct StepUp<'a> {
     pub session_id: Uuid,
     pub password: PlainPassword,
     pub pointer: &'a str,
@@ -28,7 +28,12 @@ impl<'a> StepUp<'a> {
     /// # Errors
     /// `validation_failed` at `pointer` for a wrong password, `too_many_attempts`, `session_ended`,
     /// `account_disabled`, `account_deleted`.
-    pub async fn run(self, state: &State, caller: &Caller, origin: Origin) -> Result<SteppedUp, Refusal> {
+    pub(crate) async fn run(
+        self,
+        state: &State,
+        caller: &Caller,
+        origin: Origin,
+    ) -> Result<SteppedUp, Refusal> {
         let Self { session_id, password, pointer, secret } = self;
         for _ in 0..ATTEMPTS {
             let failed = (EventType::StepUpFailed, json!({}));
@@ -52,7 +57,7 @@ impl<'a> StepUp<'a> {
 ///
 /// # Errors
 /// `validation_failed` at `/current_password` for a wrong password, `too_many_attempts`.
-pub async fn verify_current(
+pub(crate) async fn verify_current(
     state: &State,
     caller: &Caller,
     password: PlainPassword,
@@ -99,7 +104,7 @@ async fn verify_reserved(
 }
 
 /// Returns the stored hash of a user's password.
-pub async fn password_hash_of(state: &State, user_id: Uuid) -> Result<Option<String>, Refusal> {
+pub(crate) async fn password_hash_of(state: &State, user_id: Uuid) -> Result<Option<String>, Refusal> {
     state
         .core
         .database

@@ -31,7 +31,11 @@ const OVERLOAD_DELAY: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// `too_many_attempts`.
-pub async fn reserve_sign_in(state: &State, name: &str, origin: &Origin) -> Result<Reservation, Refusal> {
+pub(crate) async fn reserve_sign_in(
+    state: &State,
+    name: &str,
+    origin: &Origin,
+) -> Result<Reservation, Refusal> {
     let key = (fold_typed(name).unwrap_or_default(), network(origin).narrowest());
     if let Some((by, wait)) = state.limits.find_throttled(&key) {
         return Err(refusals::too_many_attempts(ThrottledBy::Counted(by), wait));
@@ -70,7 +74,7 @@ pub async fn reserve_sign_in(state: &State, name: &str, origin: &Origin) -> Resu
 ///
 /// # Errors
 /// `too_many_attempts`.
-pub async fn reserve_registration(state: &State, origin: &Origin) -> Result<Reservation, Refusal> {
+pub(crate) async fn reserve_registration(state: &State, origin: &Origin) -> Result<Reservation, Refusal> {
     let (from, limits) = (origin.clone(), state.limits.limits.clone());
     let reserved = state
         .core
@@ -88,7 +92,11 @@ pub async fn reserve_registration(state: &State, origin: &Origin) -> Result<Rese
 }
 
 /// Records the outcome of a reserved attempt. If that fails, it is tried once more in the background.
-pub async fn settle(state: &State, reservation: Reservation, outcome: AttemptOutcome) -> Result<(), Refusal> {
+pub(crate) async fn settle(
+    state: &State,
+    reservation: Reservation,
+    outcome: AttemptOutcome,
+) -> Result<(), Refusal> {
     let again = reservation.clone();
     let settled =
         state.core.database.transaction(move |connection| reservation.settle(connection, outcome)).await;
@@ -121,7 +129,7 @@ pub(super) async fn record_failure(
 
 /// Gives back a reserved attempt that was not made, through no fault of the client. The client waits for this
 /// no longer than for any other query. If it fails, the attempt stays counted.
-pub async fn release(state: &State, reservation: Reservation) {
+pub(crate) async fn release(state: &State, reservation: Reservation) {
     let given = start_settling(state, reservation, AttemptOutcome::Released);
     let _ = tokio::time::timeout(database::time_left(), given).await;
 }
@@ -161,7 +169,7 @@ pub(super) async fn release_refused(state: &State, reservation: Reservation, ref
 ///
 /// # Errors
 /// `too_many_attempts`.
-pub async fn count_unverified(state: &State, origin: &Origin) -> Result<(), Refusal> {
+pub(crate) async fn count_unverified(state: &State, origin: &Origin) -> Result<(), Refusal> {
     let Err((network, wait)) = state.limits.unverified.take(&network(origin)) else { return Ok(()) };
     record_node_burst(state, ThrottledBy::Unverified, network, Subject::none(), origin, wait).await;
     Err(refusals::too_many_attempts(ThrottledBy::Unverified, wait))
@@ -171,7 +179,7 @@ pub async fn count_unverified(state: &State, origin: &Origin) -> Result<(), Refu
 ///
 /// # Errors
 /// `too_many_attempts`.
-pub async fn count_token(state: &State, caller: &Caller, origin: &Origin) -> Result<(), Refusal> {
+pub(crate) async fn count_token(state: &State, caller: &Caller, origin: &Origin) -> Result<(), Refusal> {
     let Err(wait) = state.limits.tokens.take(&caller.user_id) else { return Ok(()) };
     let subject = Subject { id: Some(caller.user_id), name: Some(&caller.username) };
     record_node_burst(state, ThrottledBy::Tokens, caller.user_id.to_string(), subject, origin, wait).await;

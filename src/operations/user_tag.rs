@@ -16,7 +16,7 @@ const SEPARATOR: char = '.';
 /// Returns the strong entity tag of an account. It consists of a digest of the editable fields and the times
 /// shown with them.
 #[must_use]
-pub fn entity_tag(user: &User) -> String {
+pub(crate) fn entity_tag(user: &User) -> String {
     let times = [Some(user.updated_at), user.last_login_at];
     let [updated, login] = times.map(|time| time.map_or(0, |time| time.timestamp_micros()));
     format!("\"{}{SEPARATOR}{updated:x}-{login:x}\"", user.edit_tag())
@@ -25,7 +25,7 @@ pub fn entity_tag(user: &User) -> String {
 /// Returns the strong entity tag of the caller's own account, as shown with the credential that was sent. It
 /// stays current as long as the account's [`entity_tag`] does.
 #[must_use]
-pub fn own_entity_tag(caller: &Caller, shown: &str) -> String {
+pub(crate) fn own_entity_tag(caller: &Caller, shown: &str) -> String {
     let edited = edit_tag::edit_tag(
         &caller.username,
         caller.email.as_deref(),
@@ -51,7 +51,7 @@ fn check(conditions: &Conditions, user: &User) -> Result<(), Refusal> {
 
 /// The state of an account that a change expects.
 #[derive(Clone, Debug)]
-pub enum Expected {
+pub(crate) enum Expected {
     /// Any state.
     Anything,
     /// The tags in `If-Match`.
@@ -63,7 +63,7 @@ pub enum Expected {
 impl Expected {
     /// Returns whether the account is as expected.
     #[must_use]
-    pub fn holds(&self, user: &User) -> bool {
+    pub(crate) fn holds(&self, user: &User) -> bool {
         match self {
             Self::Anything => true,
             Self::Tagged(conditions) => check(conditions, user).is_ok(),
@@ -73,7 +73,7 @@ impl Expected {
 
     /// Refuses a change of an account that is not as expected.
     #[must_use]
-    pub fn refuse(&self, user: &User) -> Refusal {
+    pub(crate) fn refuse(&self, user: &User) -> Refusal {
         match self {
             Self::Tagged(conditions) => check(conditions, user).err().unwrap_or_else(refusal::internal),
             Self::Anything => refusal::internal(),

@@ -12,7 +12,7 @@ const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; i
                       form-action 'self'; frame-ancestors 'none'";
 
 /// Renders a page that no cache may store.
-pub fn answer(status: StatusCode, page: &impl Template) -> Result<HttpResponse, Refusal> {
+pub(crate) fn answer(status: StatusCode, page: &impl Template) -> Result<HttpResponse, Refusal> {
     let html = page.render().map_err(|error| {
         tracing::error!(%error, "a page could not be rendered");
         refusal::internal()

@@ -13,7 +13,7 @@ use crate::http::routing::Endpoint;
 use crate::refusal::{Code, Refusal};
 
 /// A file in `static/`.
-pub struct Asset {
+pub(crate) struct Asset {
     content_type: &'static str,
     bytes: &'static [u8],
     path: String,
@@ -29,28 +29,28 @@ impl Asset {
 
     /// Returns the path that serves the file.
     #[must_use]
-    pub fn path(&self) -> &str {
+    pub(crate) fn path(&self) -> &str {
         &self.path
     }
 }
 
-pub static STYLE: LazyLock<Asset> = LazyLock::new(|| {
+pub(crate) static STYLE: LazyLock<Asset> = LazyLock::new(|| {
     Asset::new("app.css", "text/css; charset=utf-8", include_bytes!("../../static/app.css"))
 });
 /// The script. Every page also works without it.
-pub static SCRIPT: LazyLock<Asset> = LazyLock::new(|| {
+pub(crate) static SCRIPT: LazyLock<Asset> = LazyLock::new(|| {
     Asset::new("app.js", "text/javascript; charset=utf-8", include_bytes!("../../static/app.js"))
 });
-pub static ICON: LazyLock<Asset> =
+pub(crate) static ICON: LazyLock<Asset> =
     LazyLock::new(|| Asset::new("icon.svg", "image/svg+xml", include_bytes!("../../static/icon.svg")));
 
 #[must_use]
-pub fn routes() -> Vec<Endpoint> {
+pub(crate) fn routes() -> Vec<Endpoint> {
     vec![Endpoint::at("/static/{file}").get(show).codes(&[Code::NotFound])]
 }
 
 /// Serves a static file.
-pub async fn show(file: web::Path<String>) -> Result<HttpResponse, Refusal> {
+pub(crate) async fn show(file: web::Path<String>) -> Result<HttpResponse, Refusal> {
     let assets = [&STYLE, &SCRIPT, &ICON];
     let found = assets.iter().find(|asset| asset.path.strip_prefix("/static/") == Some(file.as_str()));
     let asset = found.ok_or_else(|| Refusal::new(Code::NotFound, "There is no such file."))?;

@@ -23,7 +23,7 @@ const SYSTEMS: [(&str, &str); 7] = [
 
 /// Returns a name such as `Firefox on Linux`.
 #[must_use]
-pub fn name(user_agent: &str) -> String {
+pub(crate) fn name(user_agent: &str) -> String {
     let find = |names: &[(&str, &'static str)]| {
         names.iter().find(|(mark, _)| user_agent.contains(mark)).map(|(_, name)| *name)
     };

@@ -59,13 +59,13 @@ struct DocumentPage<'a> {
 /// Returns the routes. They must precede the route of the API viewer, which accepts everything else under
 /// `/docs/`.
 #[must_use]
-pub fn routes() -> Vec<Endpoint> {
+pub(crate) fn routes() -> Vec<Endpoint> {
     let documents = DOCUMENTS.iter().map(|(path, _)| Endpoint::at(path).get(show));
     documents.chain([Endpoint::at("/docs/examples/{file}").get(example).codes(&[Code::NotFound])]).collect()
 }
 
 /// Shows a document as a page, or its source if the client prefers Markdown.
-pub async fn show(state: web::Data<State>, request: HttpRequest) -> Result<HttpResponse, Refusal> {
+pub(crate) async fn show(state: web::Data<State>, request: HttpRequest) -> Result<HttpResponse, Refusal> {
     let path = request.path();
     let found = DOCUMENTS.iter().find(|(at, _)| *at == path).zip(PAGES.get(path));
     let ((_, source), document) = found.ok_or_else(refusal::internal)?;
@@ -79,7 +79,7 @@ pub async fn show(state: web::Data<State>, request: HttpRequest) -> Result<HttpR
 }
 
 /// Serves a program that a document prints.
-pub async fn example(file: web::Path<String>) -> Result<HttpResponse, Refusal> {
+pub(crate) async fn example(file: web::Path<String>) -> Result<HttpResponse, Refusal> {
     let found = EXAMPLES.iter().find(|(name, _)| *name == file.as_str());
     let (_, source) =
         found.ok_or_else(|| Refusal::new(Code::NotFound, "There is no such example. See /docs/guide."))?;

@@ -11,7 +11,7 @@ use crate::explain::explanation::{Explanation, Step, Verdict};
 use crate::guard::trace::{CheckLine, Outcome};
 
 /// A refusal on one line of a list.
-pub struct Item {
+pub(crate) struct Item {
     pub request_id: Uuid,
     pub when: Timestamp,
     pub code: String,
@@ -27,7 +27,7 @@ pub struct Item {
 impl Item {
     /// Describes a refusal for a page shown at `now`.
     #[must_use]
-    pub fn new(refusal: KeptRefusal, now: DateTime<Utc>) -> Self {
+    pub(crate) fn new(refusal: KeptRefusal, now: DateTime<Utc>) -> Self {
         Self {
             request_id: refusal.request_id,
             when: Timestamp::new(refusal.occurred_at, now),
@@ -43,7 +43,7 @@ impl Item {
 /// The page with the full explanation of a refusal.
 #[derive(Template)]
 #[template(path = "explanation.html")]
-pub struct ExplanationPage {
+pub(crate) struct ExplanationPage {
     pub shell: Shell,
     /// The path of the list to which the page links back.
     pub list: &'static str,
@@ -73,7 +73,7 @@ struct HistoryLine {
 impl ExplanationPage {
     /// Builds the page, to be shown at `now`, with a link back to the list.
     #[must_use]
-    pub fn new(
+    pub(crate) fn new(
         shell: Shell,
         (list, list_name): (&'static str, &'static str),
         explanation: Explanation,
@@ -107,7 +107,7 @@ impl ExplanationPage {
 
     /// Keeps only the next steps that these readers can take.
     #[must_use]
-    pub fn for_readers(mut self, readers: &[&str]) -> Self {
+    pub(crate) fn for_readers(mut self, readers: &[&str]) -> Self {
         self.next.retain(|step| readers.contains(&step.who));
         self
     }

@@ -9,7 +9,7 @@ use crate::refusal::{self, Code, Refusal};
 
 /// The errors of a form.
 #[derive(Default)]
-pub struct FormErrors {
+pub(crate) struct FormErrors {
     fields: Vec<(String, String)>,
     /// An error that concerns no single field.
     pub general: Option<String>,
@@ -20,18 +20,18 @@ pub struct FormErrors {
 impl FormErrors {
     /// Returns no errors.
     #[must_use]
-    pub fn none() -> Self {
+    pub(crate) fn none() -> Self {
         Self::default()
     }
 
     /// Returns an error of one field.
     #[must_use]
-    pub fn of_field(name: &str, detail: &str) -> Self {
+    pub(crate) fn of_field(name: &str, detail: &str) -> Self {
         Self { fields: vec![(name.to_owned(), detail.to_owned())], ..Self::default() }
     }
 
     /// Replaces the errors of a field.
-    pub fn replace(&mut self, name: &str, detail: &str) {
+    pub(crate) fn replace(&mut self, name: &str, detail: &str) {
         self.fields.retain(|(field, _)| field != name);
         self.fields.push((name.to_owned(), detail.to_owned()));
     }
@@ -44,7 +44,7 @@ impl FormErrors {
     ///
     /// # Errors
     /// The refusal itself, if it is not about the content of the form.
-    pub fn of(refusal: Refusal) -> Result<Self, Refusal> {
+    pub(crate) fn of(refusal: Refusal) -> Result<Self, Refusal> {
         match refusal.code() {
             Code::ValidationFailed => {
                 let mut errors = Self::none();
@@ -69,19 +69,19 @@ impl FormErrors {
 
     /// Returns the errors of a field, or an empty text if there are none.
     #[must_use]
-    pub fn at(&self, name: &str) -> String {
+    pub(crate) fn at(&self, name: &str) -> String {
         let found = self.fields.iter().filter(|(field, _)| field == name);
         found.map(|(_, detail)| detail.as_str()).collect::<Vec<_>>().join(" ")
     }
 
     /// Returns true if there are no errors.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.fields.is_empty() && self.general.is_none()
     }
 
     /// Shows the form again with the errors.
-    pub fn shown_by<P: Template>(self, page: impl FnOnce(Self) -> P) -> Result<HttpResponse, Refusal> {
+    pub(crate) fn shown_by<P: Template>(self, page: impl FnOnce(Self) -> P) -> Result<HttpResponse, Refusal> {
         let Some(held) = self.held.clone() else {
             return answer(StatusCode::UNPROCESSABLE_ENTITY, &page(self));
         };
@@ -92,7 +92,7 @@ impl FormErrors {
 }
 
 /// The outcome of a submitted form.
-pub enum FormOutcome<T> {
+pub(crate) enum FormOutcome<T> {
     /// The form was accepted.
     Done(T),
     /// The form is shown again with these errors.
@@ -104,7 +104,7 @@ pub enum FormOutcome<T> {
 impl<T> FormOutcome<T> {
     /// Returns the outcome of a form with an error in one field.
     #[must_use]
-    pub fn invalid(field: &str, detail: &str) -> Self {
+    pub(crate) fn invalid(field: &str, detail: &str) -> Self {
         Self::Invalid(FormErrors::of_field(field, detail))
     }
 }

@@ -15,6 +15,6 @@ struct Home {
 }
 
 /// Shows the page.
-pub async fn show() -> Result<HttpResponse, Refusal> {
+pub(crate) async fn show() -> Result<HttpResponse, Refusal> {
     answer(StatusCode::OK, &Home { shell: Shell::open() })
 }

@@ -57,13 +57,13 @@ impl Login {
 
 /// The query parameters of the page.
 #[derive(Clone, Debug, Deserialize)]
-pub struct LoginQuery {
+pub(crate) struct LoginQuery {
     next: Option<String>,
     signed_out: Option<String>,
 }
 
 /// Shows the form, or redirects a user who is already signed in.
-pub async fn show(
+pub(crate) async fn show(
     state: web::Data<State>,
     request: HttpRequest,
     Public(Query(query)): Public<Query<LoginQuery>>,
@@ -99,7 +99,7 @@ fn form(
 }
 
 /// Handles the form: signs in.
-pub async fn sign_in(
+pub(crate) async fn sign_in(
     state: web::Data<State>,
     request: HttpRequest,
     from: RequestOrigin,
@@ -129,7 +129,7 @@ pub async fn sign_in(
 }
 
 /// A sign-in that a form requests.
-pub struct BrowserSignIn<'a> {
+pub(crate) struct BrowserSignIn<'a> {
     /// The username or the e-mail address.
     pub username: &'a str,
     pub password: &'a str,
@@ -143,7 +143,7 @@ pub struct BrowserSignIn<'a> {
 ///
 /// # Errors
 /// See [`SignIn::run`].
-pub async fn begin(
+pub(crate) async fn begin(
     state: &State,
     request: &HttpRequest,
     origin: &Origin,
@@ -184,7 +184,7 @@ fn device_of(request: &HttpRequest) -> String {
 }
 
 /// Signs out: ends the session and removes its cookie.
-pub async fn sign_out(
+pub(crate) async fn sign_out(
     state: web::Data<State>,
     request: HttpRequest,
     guarded: Authorized<AnyCaller, Form>,

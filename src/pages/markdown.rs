@@ -9,7 +9,7 @@ use pulldown_cmark::{CodeBlockKind, CowStr, Event, HeadingLevel, Options, Parser
 const ANSWERS: [&str; 3] = ["json", "http", "text"];
 
 /// A rendered document.
-pub struct Rendered {
+pub(crate) struct Rendered {
     pub title: String,
     /// The sections in the table of contents.
     pub contents: Vec<Section>,
@@ -20,7 +20,7 @@ pub struct Rendered {
 }
 
 /// An entry in the table of contents.
-pub struct Section {
+pub(crate) struct Section {
     /// The anchor of the section's heading.
     pub anchor: String,
     pub title: String,
@@ -28,7 +28,7 @@ pub struct Section {
 
 /// Renders a document.
 #[must_use]
-pub fn render(source: &str) -> Rendered {
+pub(crate) fn render(source: &str) -> Rendered {
     let (mut title, mut contents) = (String::new(), Vec::new());
     let mut anchors = Anchors::default();
     let (mut introduction, mut sections) = (Vec::new(), Vec::new());

@@ -16,7 +16,7 @@ use crate::refusal::{Action, Code, Refusal};
 use crate::state::State;
 
 #[must_use]
-pub fn routes() -> Vec<Endpoint> {
+pub(crate) fn routes() -> Vec<Endpoint> {
     vec![
         Endpoint::at("/problems").get(list),
         Endpoint::at("/problems/{code}").get(show).codes(&[Code::NotFound]),
@@ -87,7 +87,7 @@ struct EntryPage {
 }
 
 /// Lists the codes: as a page, or as JSON if the client prefers that.
-pub async fn list(state: web::Data<State>, request: HttpRequest) -> Result<HttpResponse, Refusal> {
+pub(crate) async fn list(state: web::Data<State>, request: HttpRequest) -> Result<HttpResponse, Refusal> {
     let entries: Vec<Entry> = Code::ALL.iter().map(|code| Entry::of(*code, &state)).collect();
     if wants_json(&request) {
         return Ok(kept(HttpResponse::Ok().insert_header(FOR_ALL).json(entries)));
@@ -96,7 +96,7 @@ pub async fn list(state: web::Data<State>, request: HttpRequest) -> Result<HttpR
 }
 
 /// Shows the help page of a code, or JSON.
-pub async fn show(
+pub(crate) async fn show(
     state: web::Data<State>,
     request: HttpRequest,
     code: web::Path<String>,

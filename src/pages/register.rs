@@ -30,7 +30,7 @@ struct RegisterPage {
 }
 
 /// Shows the form.
-pub async fn show(state: web::Data<State>, request: HttpRequest) -> Result<HttpResponse, Refusal> {
+pub(crate) async fn show(state: web::Data<State>, request: HttpRequest) -> Result<HttpResponse, Refusal> {
     register::refuse_closed_registration(&state)?;
     let before = AnonymousFormToken::of(&state, &request);
     let page = form(&state, &before, ("", ""), FormErrors::none());
@@ -54,7 +54,7 @@ fn form(
 }
 
 /// Handles the form: creates the account, and signs its user in.
-pub async fn register(
+pub(crate) async fn register(
     state: web::Data<State>,
     request: HttpRequest,
     from: RequestOrigin,

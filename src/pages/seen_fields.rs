@@ -6,7 +6,7 @@ use crate::users::edit_tag::SeenFields;
 
 /// Reads the fields. The macro `seen` in fields.html writes them.
 #[must_use]
-pub fn read(sent: &Form) -> Expected {
+pub(crate) fn read(sent: &Form) -> Expected {
     let seen = || {
         let username = sent.field("seen_username")?.to_owned();
         let email = Some(sent.field("seen_email")?.to_owned()).filter(|email| !email.is_empty());

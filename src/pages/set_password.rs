@@ -23,7 +23,7 @@ use crate::users::password::{PasswordHash, PlainPassword};
 use crate::users::set_password::{self, EndedCredentials, LinkToken, SetPasswordOutcome};
 
 #[must_use]
-pub fn routes() -> Vec<Endpoint> {
+pub(crate) fn routes() -> Vec<Endpoint> {
     vec![
         Endpoint::at("/set-password/{token}")
             .get(show)
@@ -106,14 +106,14 @@ fn form(state: &State, username: String, errors: FormErrors) -> SetPassword {
 
 /// Returns a hint about the requirements on a new password.
 #[must_use]
-pub fn hint(state: &State) -> String {
+pub(crate) fn hint(state: &State) -> String {
     let least = state.core.passwords.policy().min_length;
     format!("At least {least} characters. A phrase of a few words is good; nothing else is asked of it.")
 }
 
 /// Returns an error if a form's second copy of the new password differs from the first.
 #[must_use]
-pub fn find_difference(sent: &Form) -> Option<FieldError> {
+pub(crate) fn find_difference(sent: &Form) -> Option<FieldError> {
     let detail = "this is not the same as above".to_owned();
     let is_same = sent.field("again").unwrap_or_default() == sent.field("new_password").unwrap_or_default();
     (!is_same).then(|| FieldError::new("/again", "different", detail))

@@ -5,7 +5,7 @@ use crate::guard::Caller;
 use crate::users::role::{AUDIT_READ, SERVER_READ, USERS_READ};
 
 /// The values in the template base.html.
-pub struct Shell {
+pub(crate) struct Shell {
     /// The signed-in user, if the page knows them.
     pub user: Option<SignedIn>,
     /// True if the bar has a link to sign in.
@@ -13,7 +13,7 @@ pub struct Shell {
 }
 
 /// The signed-in user.
-pub struct SignedIn {
+pub(crate) struct SignedIn {
     pub username: String,
     /// The CSRF token that every form sends.
     pub csrf_token: String,
@@ -24,19 +24,19 @@ pub struct SignedIn {
 impl Shell {
     /// Returns the frame of a page that is the same for everyone.
     #[must_use]
-    pub fn open() -> Self {
+    pub(crate) fn open() -> Self {
         Self { user: None, offers_login: true }
     }
 
     /// Returns the frame of a form that is used before signing in.
     #[must_use]
-    pub fn bare() -> Self {
+    pub(crate) fn bare() -> Self {
         Self { user: None, offers_login: false }
     }
 
     /// Returns the frame of a page for this caller.
     #[must_use]
-    pub fn of(caller: &Caller) -> Self {
+    pub(crate) fn of(caller: &Caller) -> Self {
         let csrf_token = caller.credential.csrf_token().unwrap_or_default().to_owned();
         let admin = [(SERVER_READ, "/admin"), (USERS_READ, "/admin/users"), (AUDIT_READ, "/admin/audit")];
         let admin = admin.iter().find(|(permission, _)| caller.may(permission)).map_or("", |(_, path)| path);
@@ -46,31 +46,31 @@ impl Shell {
 
     /// Returns the username, or an empty text if nobody is signed in.
     #[must_use]
-    pub fn username(&self) -> &str {
+    pub(crate) fn username(&self) -> &str {
         self.user.as_ref().map_or("", |user| &user.username)
     }
 
     /// Returns the session's CSRF token, or an empty text without a session.
     #[must_use]
-    pub fn csrf_token(&self) -> &str {
+    pub(crate) fn csrf_token(&self) -> &str {
         self.user.as_ref().map_or("", |user| &user.csrf_token)
     }
 
     /// Returns the path of the stylesheet.
     #[must_use]
-    pub fn style(&self) -> &'static str {
+    pub(crate) fn style(&self) -> &'static str {
         assets::STYLE.path()
     }
 
     /// Returns the path of the script.
     #[must_use]
-    pub fn script(&self) -> &'static str {
+    pub(crate) fn script(&self) -> &'static str {
         assets::SCRIPT.path()
     }
 
     /// Returns the path of the icon.
     #[must_use]
-    pub fn icon(&self) -> &'static str {
+    pub(crate) fn icon(&self) -> &'static str {
         assets::ICON.path()
     }
 }

@@ -38,12 +38,14 @@ struct StepUpPage {
 
 /// The query parameters of the page.
 #[derive(Clone, Debug, Deserialize)]
-pub struct StepUpQuery {
+pub(crate) struct StepUpQuery {
     next: Option<String>,
 }
 
 /// Shows the form.
-pub async fn show(guarded: Authorized<AnyCaller, Query<StepUpQuery>>) -> Result<HttpResponse, Refusal> {
+pub(crate) async fn show(
+    guarded: Authorized<AnyCaller, Query<StepUpQuery>>,
+) -> Result<HttpResponse, Refusal> {
     let Query(query) = guarded.input;
     let shell = Shell::of(&guarded.caller);
     let page = StepUpPage {
@@ -58,7 +60,7 @@ pub async fn show(guarded: Authorized<AnyCaller, Query<StepUpQuery>>) -> Result<
 }
 
 /// Shows the form in place of the refusal, with the fields of the form that was refused.
-pub fn ask_for_password(
+pub(crate) fn ask_for_password(
     target: &str,
     refusal: &Refusal,
     sent: Option<&Form>,
@@ -78,7 +80,7 @@ pub fn ask_for_password(
 }
 
 /// Handles the form: verifies the password, sets a new cookie, and redirects.
-pub async fn step_up(
+pub(crate) async fn step_up(
     state: web::Data<State>,
     request: HttpRequest,
     guarded: Authorized<AnyCaller, Form>,

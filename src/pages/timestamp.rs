@@ -5,7 +5,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::clock::rfc3339;
 
 /// A time on a page.
-pub struct Timestamp {
+pub(crate) struct Timestamp {
     /// The exact time for programs (RFC 3339).
     pub exact: String,
     /// The exact time for people, shown on hovering.
@@ -17,7 +17,7 @@ pub struct Timestamp {
 impl Timestamp {
     /// Formats a time for a page that is shown at `now`.
     #[must_use]
-    pub fn new(time: DateTime<Utc>, now: DateTime<Utc>) -> Self {
+    pub(crate) fn new(time: DateTime<Utc>, now: DateTime<Utc>) -> Self {
         Self {
             exact: rfc3339(time),
             long: time.format("%-d %B %Y, %H:%M:%S UTC").to_string(),

@@ -34,7 +34,7 @@ pub const ACCEPT_PATCH: HeaderName = HeaderName::from_static("accept-patch");
 pub const PATCHES: HeaderValue = HeaderValue::from_static("application/merge-patch+json, application/json");
 
 /// Adds the request ID to the headers of a response.
-pub fn write_request_id(headers: &mut HeaderMap, id: RequestId) {
+pub(crate) fn write_request_id(headers: &mut HeaderMap, id: RequestId) {
     let mut text = Uuid::encode_buffer();
     if let Ok(value) = HeaderValue::from_str(id.0.hyphenated().encode_lower(&mut text)) {
         headers.insert(REQUEST_ID, value);
@@ -43,7 +43,7 @@ pub fn write_request_id(headers: &mut HeaderMap, id: RequestId) {
 
 /// Returns the problem document of a refusal (RFC 9457).
 #[must_use]
-pub fn problem_document(
+pub(crate) fn problem_document(
     refusal: &Refusal,
     request: &RequestSummary,
     rendering: &RenderContext,
@@ -59,7 +59,12 @@ pub fn problem_document(
 
 /// Returns the JSON response of another dialect. Adds `Retry-After`, and to a 401 a challenge with this realm.
 #[must_use]
-pub fn foreign_document(refusal: &Refusal, status: StatusCode, body: &Value, realm: &str) -> HttpResponse {
+pub(crate) fn foreign_document(
+    refusal: &Refusal,
+    status: StatusCode,
+    body: &Value,
+    realm: &str,
+) -> HttpResponse {
     let mut answer = json(status, "application/json", body);
     if status == StatusCode::UNAUTHORIZED {
         challenge::write_realm(realm, answer.headers_mut());

@@ -43,7 +43,7 @@ impl CookieKey {
 ///
 /// # Errors
 /// The inner error is [`SealedCookieKey`].
-pub fn find_or_make(
+pub(crate) fn find_or_make(
     connection: &mut PgConnection,
     keys: &SecretKeys,
 ) -> QueryResult<Result<CookieKey, SealedCookieKey>> {
@@ -61,7 +61,10 @@ pub fn find_or_make(
 ///
 /// # Errors
 /// The inner error is [`SealedCookieKey`].
-pub fn reseal(connection: &mut PgConnection, keys: &SecretKeys) -> QueryResult<Result<(), SealedCookieKey>> {
+pub(crate) fn reseal(
+    connection: &mut PgConnection,
+    keys: &SecretKeys,
+) -> QueryResult<Result<(), SealedCookieKey>> {
     let Some(sealed) = instance::find_cookie_key(connection)? else { return Ok(Ok(())) };
     match keys.open(SEAL_NAME, &sealed) {
         Ok(key) => instance::update_cookie_key(connection, &seal(keys, &key)?).map(Ok),

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use crate::database::{Database, DatabaseError};
 
 /// Interval between two writes of the batch. The documentation promises 5 s.
-pub const FLUSH_EVERY: Duration = Duration::from_secs(2);
+pub(crate) const FLUSH_EVERY: Duration = Duration::from_secs(2);
 /// A use is written only if it is this much later than the time in the row. A session in constant use is
 /// therefore not written constantly.
 const STEP: Duration = Duration::from_secs(10);

@@ -19,7 +19,7 @@ use crate::digest::Digest;
 use crate::tokens::revocation::{self, Revocation};
 
 /// The reason as it appears in the feed, in refusals and in a session's history.
-pub const SESSION_RENEWED: &str = "session_renewed";
+pub(crate) const SESSION_RENEWED: &str = "session_renewed";
 /// The number of generations reserved for the old refresh tokens, in case the response to a step-up is lost.
 /// Once they are used up, the old chain stays at its last generation.
 pub(super) const GENERATIONS_LEFT: i32 = 4_096;
@@ -70,7 +70,7 @@ pub struct CookieLifetime {
 /// Replaces the secret of a session, in the caller's transaction. The caller must publish the change in the
 /// feed. Returns `None` if the session has ended, possibly by this call, or if it holds another kind of
 /// secret.
-pub fn renew(
+pub(crate) fn renew(
     connection: &mut PgConnection,
     id: Uuid,
     secret: &NewSecret,
@@ -246,7 +246,7 @@ fn delete_oldest(connection: &mut PgConnection, id: Uuid) -> QueryResult<()> {
 /// Starts the grace period of a session's former secrets, because a later one was presented. With a number,
 /// only the secrets replaced before the former secret of this number are affected. Returns whether any grace
 /// period started.
-pub fn supersede(connection: &mut PgConnection, id: Uuid, before: Option<i32>) -> QueryResult<bool> {
+pub(crate) fn supersede(connection: &mut PgConnection, id: Uuid, before: Option<i32>) -> QueryResult<bool> {
     let superseded = diesel::update(former_secrets::table)
         .filter(former_secrets::session_id.eq(id).and(former_secrets::superseded_at.is_null()))
         .filter(former_secrets::successor.lt(before.unwrap_or(i32::MAX)))
@@ -257,6 +257,6 @@ pub fn supersede(connection: &mut PgConnection, id: Uuid, before: Option<i32>) -
 
 /// Publishes in the feed that the session's secrets have changed, so that the nodes drop the session from
 /// their caches.
-pub fn publish(connection: &mut PgConnection, id: Uuid) -> QueryResult<()> {
+pub(crate) fn publish(connection: &mut PgConnection, id: Uuid) -> QueryResult<()> {
     revocation::insert_change(connection, &Revocation::SessionChanged(id), SESSION_RENEWED)
 }

@@ -64,13 +64,13 @@ impl Grant {
 
 /// Returns the names in `wanted` that are not in `had`.
 #[must_use]
-pub fn missing(wanted: Option<&[String]>, had: &[String]) -> Vec<String> {
+pub(crate) fn missing(wanted: Option<&[String]>, had: &[String]) -> Vec<String> {
     wanted.unwrap_or_default().iter().filter(|name| !had.contains(name)).cloned().collect()
 }
 
 /// Converts a configured duration to a difference of times.
 #[must_use]
-pub fn delta(duration: Duration) -> TimeDelta {
+pub(crate) fn delta(duration: Duration) -> TimeDelta {
     TimeDelta::from_std(duration).unwrap_or(TimeDelta::MAX)
 }
 
@@ -107,12 +107,12 @@ pub struct Session {
 }
 
 /// Returns the live sessions of a user, the latest sign-in first.
-pub fn list(connection: &mut PgConnection, user_id: Uuid) -> QueryResult<Vec<Session>> {
+pub(crate) fn list(connection: &mut PgConnection, user_id: Uuid) -> QueryResult<Vec<Session>> {
     list_page(connection, user_id, None, i64::MAX)
 }
 
 /// Returns at most `limit` live sessions of a user that started before the session `before`.
-pub fn list_page(
+pub(crate) fn list_page(
     connection: &mut PgConnection,
     user_id: Uuid,
     before: Option<Uuid>,

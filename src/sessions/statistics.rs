@@ -6,7 +6,7 @@ use diesel::sql_types::{BigInt, Date, Integer};
 
 /// The number of sessions that were live at the end of a day (UTC), or that are live now.
 #[derive(Clone, Debug, QueryableByName)]
-pub struct LiveSessions {
+pub(crate) struct LiveSessions {
     #[diesel(sql_type = Date)]
     pub day: NaiveDate,
     #[diesel(sql_type = BigInt)]
@@ -15,7 +15,7 @@ pub struct LiveSessions {
 
 /// Counts the sessions that were live at the end of each of the last days. For today it counts those live
 /// now. It takes one pass over the table, which keeps rows as long as their sessions could have lived.
-pub fn count_live(connection: &mut PgConnection, days: i32) -> QueryResult<Vec<LiveSessions>> {
+pub(crate) fn count_live(connection: &mut PgConnection, days: i32) -> QueryResult<Vec<LiveSessions>> {
     diesel::sql_query(
         "WITH today AS (SELECT (now() AT TIME ZONE 'UTC')::date AS day), \
          spans AS (SELECT greatest((created_at AT TIME ZONE 'UTC')::date, today.day - $1 + 1) AS first, \

@@ -24,7 +24,7 @@ pub struct SteppedUp {
 
 /// Sets the session's time of sign-in to now and replaces its secret, in the caller's transaction. Tokens
 /// must be issued from the returned data, which this transaction read.
-pub fn step_up(
+pub(crate) fn step_up(
     connection: &mut PgConnection,
     id: Uuid,
     (user_id, verified_hash): (Uuid, &str),

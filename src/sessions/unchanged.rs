@@ -12,7 +12,7 @@ use super::session::interval;
 
 /// The secret that a request presented for its session.
 #[derive(Clone, Copy, Debug)]
-pub enum SentSecret<'a> {
+pub(crate) enum SentSecret<'a> {
     /// The digest of a cookie's key.
     Cookie(&'a CookieDigest),
     AccessToken {
@@ -49,7 +49,7 @@ macro_rules! unchanged {
 /// Returns whether the session, its user at this version, and the presented secret are all still valid. If
 /// `locks`, the rows are locked until the transaction ends. Otherwise the caller must have locked the user's
 /// row.
-pub fn is_unchanged(
+pub(crate) fn is_unchanged(
     connection: &mut PgConnection,
     (user_id, version): (Uuid, i64),
     session_id: Uuid,

@@ -7,23 +7,23 @@ use serde::Serialize;
 use crate::http::response::no_store;
 
 /// The path that exchanges a password for a pair of tokens.
-pub const OBTAIN: &str = "/api/token/";
+pub(crate) const OBTAIN: &str = "/api/token/";
 /// The path that exchanges a refresh token for an access token.
-pub const REFRESH: &str = "/api/token/refresh/";
+pub(crate) const REFRESH: &str = "/api/token/refresh/";
 /// The path that checks a token.
-pub const VERIFY: &str = "/api/token/verify/";
+pub(crate) const VERIFY: &str = "/api/token/verify/";
 /// The path that ends the session of a refresh token.
-pub const BLACKLIST: &str = "/api/token/blacklist/";
+pub(crate) const BLACKLIST: &str = "/api/token/blacklist/";
 
 /// The value of `Allow` for each path. Django REST framework sends it with every response.
-pub const ALLOWED: &str = "POST, OPTIONS";
+pub(crate) const ALLOWED: &str = "POST, OPTIONS";
 
 /// Builds a response with status 200 that no cache may store.
-pub fn answer(body: &impl Serialize) -> HttpResponse {
+pub(crate) fn answer(body: &impl Serialize) -> HttpResponse {
     no_store(HttpResponse::Ok()).insert_header((ALLOW, ALLOWED)).json(body)
 }
 
 /// An empty object.
 #[derive(Serialize, utoipa::ToSchema)]
 #[schema(as = SimplejwtNothing)]
-pub struct Nothing {}
+pub(crate) struct Nothing {}

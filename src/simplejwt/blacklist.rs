@@ -24,7 +24,7 @@ use crate::state::State;
     request_body(content((RefreshToken = "application/json"), (RefreshToken = "application/x-www-form-urlencoded"),
         (RefreshToken = "multipart/form-data"))),
     responses((status = 200, description = "The session ended", body = Nothing), Refusals))]
-pub async fn blacklist(
+pub(crate) async fn blacklist(
     state: web::Data<State>,
     head: HttpRequest,
     from: RequestOrigin,

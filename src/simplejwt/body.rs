@@ -12,20 +12,20 @@ use crate::http::request::{Form, Input, read_body};
 use crate::refusal::{Code, FieldError, Refusal};
 
 /// The fields that have not been read yet, and the errors found so far.
-pub struct Body {
+pub(crate) struct Body {
     fields: Map<String, Value>,
     errors: Vec<FieldError>,
 }
 
 /// A type that can be read from the fields of a body.
-pub trait FromBody: Sized {
+pub(crate) trait FromBody: Sized {
     /// Reads the fields that the type has. Returns `None` if the value cannot be built; `body` then holds the
     /// errors.
     fn from_body(body: &mut Body) -> Option<Self>;
 }
 
 /// The body of a request.
-pub struct SentBody<T>(pub T);
+pub(crate) struct SentBody<T>(pub T);
 
 impl<T: FromBody + 'static> Input for SentBody<T> {
     async fn read(request: &HttpRequest, payload: Payload) -> Result<Self, Refusal> {
@@ -40,12 +40,12 @@ impl<T: FromBody + 'static> Input for SentBody<T> {
 
 impl Body {
     /// Reads a required text, without the white space around it.
-    pub fn text(&mut self, name: &str) -> Option<String> {
+    pub(crate) fn text(&mut self, name: &str) -> Option<String> {
         self.untrimmed_text(name).map(|text| text.trim_matches(is_space).to_owned())
     }
 
     /// Reads a required text as it was sent. The spaces in a password are part of it.
-    pub fn untrimmed_text(&mut self, name: &str) -> Option<String> {
+    pub(crate) fn untrimmed_text(&mut self, name: &str) -> Option<String> {
         let text = match self.fields.remove(name) {
             None => return self.refuse(name, "missing_field", "This field is required."),
             Some(Value::Null) => return self.refuse(name, "null", "This field may not be null."),

@@ -21,7 +21,7 @@ use crate::users::password::PlainPassword;
 /// The credentials of a user.
 #[derive(utoipa::ToSchema)]
 #[schema(as = SimplejwtObtain)]
-pub struct Obtain {
+pub(crate) struct Obtain {
     /// The username or the e-mail address.
     #[schema(example = "alice", pattern = r"^[^\u0000]*[^\s\u0000\u001c-\u001f\u0085][^\u0000]*$")]
     pub username: String,
@@ -41,7 +41,7 @@ impl FromBody for Obtain {
 /// The tokens of a new session.
 #[derive(Serialize, utoipa::ToSchema)]
 #[schema(as = SimplejwtPair)]
-pub struct Pair {
+pub(crate) struct Pair {
     /// The refresh token. It is opaque, not a JWT as with simplejwt itself.
     #[schema(example = "dwr_…")]
     pub refresh: String,
@@ -54,7 +54,7 @@ pub struct Pair {
     request_body(content((Obtain = "application/json"), (Obtain = "application/x-www-form-urlencoded"),
         (Obtain = "multipart/form-data"))),
     responses((status = 200, description = "A new session's tokens", body = Pair), Refusals))]
-pub async fn obtain(
+pub(crate) async fn obtain(
     state: web::Data<State>,
     head: HttpRequest,
     from: RequestOrigin,

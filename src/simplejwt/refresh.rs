@@ -18,7 +18,7 @@ use crate::state::State;
 /// A refresh token.
 #[derive(utoipa::ToSchema)]
 #[schema(as = SimplejwtRefresh)]
-pub struct RefreshToken {
+pub(crate) struct RefreshToken {
     /// The refresh token.
     #[schema(example = "dwr_…", pattern = r"^[^\u0000]*[^\s\u0000\u001c-\u001f\u0085][^\u0000]*$")]
     pub refresh: String,
@@ -33,7 +33,7 @@ impl FromBody for RefreshToken {
 /// The tokens that a refresh returns.
 #[derive(Serialize, utoipa::ToSchema)]
 #[schema(as = SimplejwtRefreshed)]
-pub struct Tokens {
+pub(crate) struct Tokens {
     /// The access token, to be sent as `Authorization: Bearer …`.
     pub access: String,
     /// The new refresh token. It is present only if `DOORWARD_SIMPLEJWT_ROUTES` is `rotate`.
@@ -47,7 +47,7 @@ pub struct Tokens {
     request_body(content((RefreshToken = "application/json"), (RefreshToken = "application/x-www-form-urlencoded"),
         (RefreshToken = "multipart/form-data"))),
     responses((status = 200, description = "A new access token", body = Tokens), Refusals))]
-pub async fn refresh(
+pub(crate) async fn refresh(
     state: web::Data<State>,
     head: HttpRequest,
     from: RequestOrigin,

@@ -16,7 +16,7 @@ const REALM: &str = "api";
 #[derive(serde::Serialize, utoipa::ToSchema)]
 #[schema(as = SimplejwtRefusal)]
 #[allow(dead_code)] // for the API description only
-pub struct Detail {
+pub(crate) struct Detail {
     /// The explanation of the refusal.
     #[schema(example = "Token is expired")]
     pub detail: String,
@@ -29,7 +29,7 @@ pub struct Detail {
 /// The refusals of the routes, for the API description.
 #[derive(utoipa::IntoResponses)]
 #[allow(dead_code)] // for the API description only
-pub enum Refusals {
+pub(crate) enum Refusals {
     /// The errors of each field (`non_field_errors` for the whole body), or a `detail` if the body cannot be
     /// parsed.
     #[response(status = 400)]
@@ -60,14 +60,14 @@ pub enum Refusals {
 /// The errors of each field.
 #[derive(serde::Serialize, utoipa::ToSchema)]
 #[schema(as = SimplejwtFieldErrors)]
-pub struct FieldErrors(pub std::collections::BTreeMap<String, Vec<String>>);
+pub(crate) struct FieldErrors(pub std::collections::BTreeMap<String, Vec<String>>);
 
 /// The errors in a body.
 #[derive(serde::Serialize, utoipa::ToSchema)]
 #[schema(as = SimplejwtBodyRefusal)]
 #[serde(untagged)]
 #[allow(dead_code)] // for the API description only
-pub enum BodyErrors {
+pub(crate) enum BodyErrors {
     /// The body could be parsed, but some fields are invalid.
     Fields(FieldErrors),
     /// The body could not be parsed.

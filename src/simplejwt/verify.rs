@@ -18,7 +18,7 @@ use crate::tokens::personal_token;
 /// A token.
 #[derive(utoipa::ToSchema)]
 #[schema(as = SimplejwtToken)]
-pub struct Token {
+pub(crate) struct Token {
     /// An access or refresh token.
     #[schema(pattern = r"^[^\u0000]*[^\s\u0000\u001c-\u001f\u0085][^\u0000]*$")]
     pub token: String,
@@ -37,7 +37,7 @@ impl FromBody for Token {
     request_body(content((Token = "application/json"), (Token = "application/x-www-form-urlencoded"),
         (Token = "multipart/form-data"))),
     responses((status = 200, description = "The token is valid", body = Nothing), Refusals))]
-pub async fn verify(
+pub(crate) async fn verify(
     state: web::Data<State>,
     head: HttpRequest,
     Public(SentBody(sent)): Public<SentBody<Token>>,

@@ -13,7 +13,7 @@ struct Unchanged {
 
 /// Returns whether the personal token and its user at this version are still valid. If `locks`, the rows are
 /// locked until the transaction ends. Otherwise the caller must have locked the user's row.
-pub fn is_unchanged(
+pub(crate) fn is_unchanged(
     connection: &mut PgConnection,
     (user_id, version): (Uuid, i64),
     token_id: Uuid,

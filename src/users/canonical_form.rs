@@ -9,7 +9,7 @@ const ACE_PREFIX: &str = "xn--";
 const ROUNDS: usize = 3;
 
 #[must_use]
-pub fn canonical(text: &str) -> String {
+pub(crate) fn canonical(text: &str) -> String {
     let mut canonical = fold(text);
     for _ in 0..ROUNDS {
         let Some((local, domain)) = canonical.rsplit_once('@') else { break };
@@ -47,7 +47,7 @@ fn in_ascii(address: &str) -> Option<String> {
 
 /// Returns the other spellings of a name: as earlier versions folded it, and with its domain in ASCII.
 #[must_use]
-pub fn aliases(typed: &str) -> Vec<String> {
+pub(crate) fn aliases(typed: &str) -> Vec<String> {
     let canonical = canonical(typed);
     let mut aliases: Vec<String> =
         [Some(fold(typed)), in_ascii(&canonical), in_ascii(typed)].into_iter().flatten().collect();
@@ -60,7 +60,7 @@ pub fn aliases(typed: &str) -> Vec<String> {
 /// Returns the forms under which to look up a typed name, starting with the most likely owner's. An account
 /// that an earlier version created may have a form that this version folds further.
 #[must_use]
-pub fn look_up_forms(typed: &str) -> Vec<String> {
+pub(crate) fn look_up_forms(typed: &str) -> Vec<String> {
     let mut forms = vec![fold(typed), canonical(typed)];
     forms.extend(aliases(typed));
     let mut seen = std::collections::BTreeSet::new();

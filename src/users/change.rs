@@ -21,7 +21,7 @@ use crate::tokens::revocation::{self, Revocation};
 
 /// The changes to make. `None` leaves a field unchanged.
 #[derive(Clone, Default)]
-pub struct Changes {
+pub(crate) struct Changes {
     pub username: Option<Username>,
     pub email: Change<EmailAddress>,
     pub role: Option<String>,
@@ -45,7 +45,7 @@ impl Changes {
 
 /// The outcome of a change.
 #[derive(Debug)]
-pub enum ChangeOutcome {
+pub(crate) enum ChangeOutcome {
     /// The change was made.
     Done(User),
     /// The user does not exist.
@@ -65,7 +65,7 @@ pub enum ChangeOutcome {
 }
 
 /// Changes an account. Calls `is_as_seen` with the current row, under the lock.
-pub fn update(
+pub(crate) fn update(
     connection: &mut PgConnection,
     id: Uuid,
     changes: &Changes,
@@ -110,7 +110,7 @@ pub fn update(
 
 /// Disables an account and, if `ends_sessions`, ends its sessions, even if it was disabled before. Returns
 /// the number of sessions that ended.
-pub fn disable(
+pub(crate) fn disable(
     connection: &mut PgConnection,
     id: Uuid,
     ends_sessions: bool,
@@ -213,7 +213,7 @@ fn raise_version(connection: &mut PgConnection, id: Uuid, reason: &AccountChange
 
 /// Re-applies a version that the database has lost. If `shuts_out`, the lost change disabled or deleted the
 /// account, so it is disabled. Returns the account's name. The lost role is unknown and cannot be restored.
-pub fn reapply(
+pub(crate) fn reapply(
     connection: &mut PgConnection,
     id: Uuid,
     version: i64,
@@ -252,7 +252,7 @@ fn latest_session_end(connection: &mut PgConnection, id: Uuid) -> QueryResult<Da
 /// Deletes an account, ends its sessions, revokes its tokens and deletes its notes. Its credentials are
 /// refused with `account_deleted` until they would have expired. Calls `is_as_seen` with the current row,
 /// under the lock.
-pub fn delete(
+pub(crate) fn delete(
     connection: &mut PgConnection,
     id: Uuid,
     is_as_seen: impl FnOnce(&User) -> bool,

@@ -76,13 +76,13 @@ static WALKS_BOTH_WAYS: LazyLock<Vec<Vec<char>>> = LazyLock::new(|| {
 
 /// Returns whether the first characters of a password consist mostly of common pieces.
 #[must_use]
-pub fn is_common(password: &str) -> bool {
+pub(crate) fn is_common(password: &str) -> bool {
     readings(password).iter().any(|text| is_made_of(text, &[]))
 }
 
 /// Returns whether the first characters of a password consist mostly of one of these names and common pieces.
 #[must_use]
-pub fn is_like(password: &str, names: &[&str]) -> bool {
+pub(crate) fn is_like(password: &str, names: &[&str]) -> bool {
     let names: Vec<String> = names.iter().map(|name| name.to_lowercase()).collect();
     let parts = names.iter().flat_map(|name| name.split(|c: char| !c.is_alphanumeric()));
     let wholes = names.iter().map(String::as_str);

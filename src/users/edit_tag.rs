@@ -11,7 +11,7 @@ const TAG_LEN: usize = 12;
 
 /// An account's fields as a page or a client saw them. A field that it did not see is `None`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SeenFields {
+pub(crate) struct SeenFields {
     pub username: String,
     /// The address. `None` if the account had none.
     pub email: Option<String>,
@@ -22,7 +22,7 @@ pub struct SeenFields {
 
 /// A field that has changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FieldDifference {
+pub(crate) struct FieldDifference {
     /// The field's name.
     pub field: &'static str,
     /// The value when it was seen. Empty if there was none.
@@ -34,7 +34,7 @@ pub struct FieldDifference {
 impl SeenFields {
     /// Returns the current fields of an account.
     #[must_use]
-    pub fn of(user: &User) -> Self {
+    pub(crate) fn of(user: &User) -> Self {
         Self {
             username: user.username.clone(),
             email: user.email.clone(),
@@ -45,7 +45,7 @@ impl SeenFields {
 
     /// Returns the fields that have changed since then.
     #[must_use]
-    pub fn differences(&self, user: &User) -> Vec<FieldDifference> {
+    pub(crate) fn differences(&self, user: &User) -> Vec<FieldDifference> {
         let email = |email: &Option<String>| email.clone().unwrap_or_default();
         let fields = [
             ("username", Some(self.username.clone()), user.username.clone()),
@@ -72,7 +72,7 @@ impl User {
 
 /// Returns the [`User::edit_tag`] of an account with these fields.
 #[must_use]
-pub fn edit_tag(username: &str, email: Option<&str>, role: &str, status: &str) -> String {
+pub(crate) fn edit_tag(username: &str, email: Option<&str>, role: &str, status: &str) -> String {
     let has_email = if email.is_some() { "1" } else { "0" };
     let mut fields = Vec::with_capacity(256);
     // Each field is preceded by its length, so that different accounts never produce the same bytes.

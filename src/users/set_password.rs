@@ -19,18 +19,18 @@ use crate::tokens::owner::UserStatus;
 use crate::tokens::personal_token::{self, RevokeReason};
 
 /// Lifetime of a link.
-pub const LINK_TTL: TimeDelta = TimeDelta::hours(24);
+pub(crate) const LINK_TTL: TimeDelta = TimeDelta::hours(24);
 
 /// The length of 32 bytes in base64url.
 const TOKEN_LEN: usize = 43;
 
 /// The secret part of a link. `Debug` is not implemented.
-pub struct LinkToken(String);
+pub(crate) struct LinkToken(String);
 
 impl LinkToken {
     /// Generates a token. Returns it with the digest to store.
     #[must_use]
-    pub fn mint() -> (Self, Digest) {
+    pub(crate) fn mint() -> (Self, Digest) {
         let text = URL_SAFE_NO_PAD.encode(random::bytes::<32>());
         let digest = Self::digest(&text);
         (Self(text), digest)
@@ -39,7 +39,7 @@ impl LinkToken {
     /// Returns the digest of a token that someone presents. A full stop or bracket after the token is
     /// ignored, because mail programs count it as part of the link.
     #[must_use]
-    pub fn digest(text: &str) -> Digest {
+    pub(crate) fn digest(text: &str) -> Digest {
         let is_behind = |end: &str| !end.contains(char::is_alphanumeric);
         let text = match text.split_at_checked(TOKEN_LEN) {
             Some((token, end)) if is_behind(end) => token,
@@ -50,14 +50,14 @@ impl LinkToken {
 
     /// Returns the text, for the one response that contains it.
     #[must_use]
-    pub fn expose(&self) -> &str {
+    pub(crate) fn expose(&self) -> &str {
         &self.0
     }
 }
 
 /// The credentials that a reset ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct EndedCredentials {
+pub(crate) struct EndedCredentials {
     /// The number of sessions.
     pub sessions: usize,
     /// The number of personal tokens. `None` if they were kept.
@@ -77,7 +77,7 @@ impl EndedCredentials {
 
 /// A link that was created.
 #[derive(Clone, Copy, Debug)]
-pub struct NewPasswordLink {
+pub(crate) struct NewPasswordLink {
     pub expires_at: DateTime<Utc>,
     /// The credentials that ended with the old password.
     pub ended: EndedCredentials,
@@ -85,7 +85,7 @@ pub struct NewPasswordLink {
 
 /// The outcome of setting a password, or of creating a link to set one.
 #[derive(Debug)]
-pub enum SetPasswordOutcome<T> {
+pub(crate) enum SetPasswordOutcome<T> {
     /// The password was set, or the link was created.
     Done(T),
     /// The user or the link does not exist.
@@ -96,7 +96,7 @@ pub enum SetPasswordOutcome<T> {
 
 /// Replaces the password that was verified, and ends every other session. Returns `None` if the user now has
 /// another password, or if the account is disabled. The caller must then verify again.
-pub fn change_own(
+pub(crate) fn change_own(
     connection: &mut PgConnection,
     id: Uuid,
     verified_hash: &str,
@@ -121,7 +121,7 @@ pub fn change_own(
 
 /// Sets a password without the old one. Ends every session and, if `revokes_tokens`, revokes every personal
 /// token.
-pub fn reset(
+pub(crate) fn reset(
     connection: &mut PgConnection,
     id: Uuid,
     new_hash: &PasswordHash,
@@ -140,7 +140,7 @@ pub fn reset(
 
 /// Stores a link's digest. The old password and earlier links stop working at once. Ends every session and,
 /// if `revokes_tokens`, revokes every personal token.
-pub fn insert_link(
+pub(crate) fn insert_link(
     connection: &mut PgConnection,
     id: Uuid,
     digest: &Digest,
@@ -207,7 +207,7 @@ fn insert_link_row(
 
 /// Returns the user whose password a link may set. Returns `None` if the link is used or expired, or does not
 /// exist.
-pub fn find_by_link(connection: &mut PgConnection, digest: &Digest) -> QueryResult<Option<User>> {
+pub(crate) fn find_by_link(connection: &mut PgConnection, digest: &Digest) -> QueryResult<Option<User>> {
     password_links::table
         .inner_join(users::table)
         .filter(password_links::digest.eq(digest.as_slice()))
@@ -218,7 +218,7 @@ pub fn find_by_link(connection: &mut PgConnection, digest: &Digest) -> QueryResu
 }
 
 /// Sets a password by a link, which is then used up. Revokes the personal tokens if the link says so.
-pub fn consume_link(
+pub(crate) fn consume_link(
     connection: &mut PgConnection,
     digest: &Digest,
     new_hash: &PasswordHash,
@@ -285,7 +285,10 @@ pub(super) fn consume_links(connection: &mut PgConnection, user_id: Uuid) -> Que
 }
 
 /// Invalidates all open links. With a time, only those created by then. Returns their number.
-pub fn consume_every_link(connection: &mut PgConnection, by: Option<DateTime<Utc>>) -> QueryResult<usize> {
+pub(crate) fn consume_every_link(
+    connection: &mut PgConnection,
+    by: Option<DateTime<Utc>>,
+) -> QueryResult<usize> {
     let digests = find_open_links(connection, by)?;
     diesel::update(password_links::table)
         .filter(password_links::digest.eq_any(&digests).and(password_links::consumed_at.is_null()))
@@ -294,7 +297,7 @@ pub fn consume_every_link(connection: &mut PgConnection, by: Option<DateTime<Utc
 }
 
 /// Returns the digests of the open links. With a time, only of those created by then.
-pub fn find_open_links(
+pub(crate) fn find_open_links(
     connection: &mut PgConnection,
     by: Option<DateTime<Utc>>,
 ) -> QueryResult<Vec<Vec<u8>>> {

@@ -19,8 +19,9 @@ use crate::state::State;
 
 /// The question: either a token, or the ID of a request. An explained token is neither used up nor recorded
 /// as used.
-#[derive(Clone, utoipa::ToSchema)]
-pub struct ExplainRequest {
+#[derive(utoipa::ToSchema)]
+#[allow(dead_code)] // for the API description only
+pub(crate) struct ExplainRequest {
     /// An access, refresh or personal access token. You can also send a whole `Authorization` header, or a
     /// curl command line that contains one.
     #[schema(example = "Authorization: Bearer eyJ…")]
@@ -37,7 +38,7 @@ pub struct ExplainRequest {
 
 /// A question whose members fit together.
 #[derive(Clone)]
-pub enum ExplainSubject {
+pub(crate) enum ExplainSubject {
     /// About the pasted credential, and optionally about a request with it.
     Token(String, Option<Target>),
     /// About the request with this ID.
@@ -128,7 +129,7 @@ fn read_target(fields: &mut Fields) -> Option<Target> {
 #[utoipa::path(post, path = "/api/v1/auth/explain", tag = "auth", request_body = ExplainRequest,
     security((), ("bearer" = []), ("basic" = []), ("cookie" = [])),
     responses((status = 200, description = "The explanation, check by check", body = Explanation)))]
-pub async fn explain(
+pub(crate) async fn explain(
     state: web::Data<State>,
     routes: web::Data<RouteTable>,
     from: RequestOrigin,

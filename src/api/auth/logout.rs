@@ -15,7 +15,7 @@ use crate::state::State;
 
 json_object! {
     /// The session to end. Without a body, it is the session of the credential that the request carries.
-    pub struct LogoutRequest {
+    pub(crate) struct LogoutRequest {
         /// A refresh token of the session, even one that was used or has expired.
         #[example = "dwr_…"]
         pub refresh_token: Option<String>,
@@ -27,7 +27,7 @@ json_object! {
 /// Also succeeds if the session has already ended.
 #[utoipa::path(post, path = "/api/v1/auth/logout", tag = "auth", request_body = Option<LogoutRequest>,
     responses((status = 204, description = "The session ended")))]
-pub async fn logout(
+pub(crate) async fn logout(
     state: web::Data<State>,
     request: HttpRequest,
     from: RequestOrigin,

@@ -14,7 +14,7 @@ use crate::state::State;
 
 json_object! {
     /// The refresh token to exchange, and optionally a scope.
-    pub struct RefreshRequest {
+    pub(crate) struct RefreshRequest {
         /// The current refresh token of the session.
         #[example = "dwr_…"]
         pub refresh_token: String,
@@ -29,7 +29,7 @@ json_object! {
 /// the response was lost, that is, if the current token has never been used.
 #[utoipa::path(post, path = "/api/v1/auth/refresh", tag = "auth", request_body = RefreshRequest, security(()),
     responses((status = 200, description = "The new tokens of the session", body = crate::operations::issue_tokens::TokenAnswer)))]
-pub async fn refresh(
+pub(crate) async fn refresh(
     state: web::Data<State>,
     asked: HttpRequest,
     from: RequestOrigin,

@@ -14,7 +14,7 @@ use crate::state::State;
 
 /// An account that was just created.
 #[derive(Serialize, utoipa::ToSchema)]
-pub struct Registered {
+pub(crate) struct Registered {
     /// The ID of the account.
     pub id: Uuid,
     /// The username.
@@ -32,7 +32,7 @@ pub struct Registered {
 /// The response is 404 (`not_found`) if `DOORWARD_REGISTRATION` is `closed`.
 #[utoipa::path(post, path = "/api/v1/auth/register", tag = "auth", request_body = RegisterRequest, security(()),
     responses((status = 201, description = "The new account", body = Registered)))]
-pub async fn register(
+pub(crate) async fn register(
     state: web::Data<State>,
     from: RequestOrigin,
     Public(draft): Public<Draft<RegisterDraft>>,

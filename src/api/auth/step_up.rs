@@ -23,7 +23,7 @@ const POINTER: &str = "/password";
 
 json_object! {
     /// The proof that the user is present.
-    pub struct StepUpRequest {
+    pub(crate) struct StepUpRequest {
         /// The user's password.
         pub password: PlainPassword,
     }
@@ -37,7 +37,7 @@ json_object! {
     responses((status = 200, description = "An access token with the new `auth_time`, and the session's new refresh token",
             body = TokenAnswer),
         (status = 204, description = "The browser session has the new `auth_time` and a new cookie")))]
-pub async fn step_up(
+pub(crate) async fn step_up(
     state: web::Data<State>,
     request: HttpRequest,
     guarded: Authorized<AnyCaller, Json<StepUpRequest>>,

@@ -16,7 +16,7 @@ use crate::state::State;
 /// from then on.
 #[utoipa::path(post, path = "/api/v1/me/password", tag = "me", request_body = PasswordChange,
     responses((status = 204, description = "The password was changed")))]
-pub async fn change(
+pub(crate) async fn change(
     state: web::Data<State>,
     request: HttpRequest,
     guarded: Authorized<AccountWrite, Draft<PasswordChangeDraft>>,

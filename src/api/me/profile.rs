@@ -20,7 +20,7 @@ use crate::tokens::names::Names;
 
 /// The caller's account, with the credential of the request.
 #[derive(Serialize, utoipa::ToSchema)]
-pub struct Me<'a> {
+pub(crate) struct Me<'a> {
     /// The ID of the user.
     pub id: Uuid,
     /// The username of the user.
@@ -40,7 +40,7 @@ pub struct Me<'a> {
 
 /// The credential that a request was sent with.
 #[derive(Serialize, utoipa::ToSchema)]
-pub struct MyCredential<'a> {
+pub(crate) struct MyCredential<'a> {
     /// `access_token`, `session_cookie` or `personal_token`.
     #[schema(example = "access_token")]
     pub kind: &'static str,
@@ -66,7 +66,7 @@ pub struct MyCredential<'a> {
 #[utoipa::path(get, path = "/api/v1/me", tag = "me", params(IfNoneMatch),
     responses((status = 200, description = "Oneself", body = Me),
         (status = 304, description = "Still the version that `If-None-Match` names")))]
-pub async fn show(guarded: Authorized<AnyCaller, Conditions>) -> Result<HttpResponse, Refusal> {
+pub(crate) async fn show(guarded: Authorized<AnyCaller, Conditions>) -> Result<HttpResponse, Refusal> {
     let Authorized { caller, input: conditions, .. } = guarded;
     let (tag, body) = shown(&caller)?;
     conditions.check_match(&tag)?;
@@ -108,7 +108,7 @@ fn me(caller: &Caller) -> Me<'_> {
 /// Changes the username or e-mail address of the caller.
 #[utoipa::path(patch, path = "/api/v1/me", tag = "me", params(IfMatch), request_body = MeChanges,
     responses((status = 200, description = "The changed account", body = Me)))]
-pub async fn update(
+pub(crate) async fn update(
     state: web::Data<State>,
     guarded: Authorized<AccountWrite, (Conditions, Draft<MeChanges>)>,
 ) -> Result<HttpResponse, Refusal> {

@@ -18,7 +18,7 @@ use crate::state::State;
 
 /// A session of a browser or an API client.
 #[derive(Serialize, utoipa::ToSchema)]
-pub struct SessionItem {
+pub(crate) struct SessionItem {
     /// The ID of the session.
     pub id: Uuid,
     /// `browser` or `api`.
@@ -43,7 +43,7 @@ pub struct SessionItem {
 
 /// Describes a session. `current` is the session of the caller.
 #[must_use]
-pub fn item(session: Session, current: Option<Uuid>) -> SessionItem {
+pub(crate) fn item(session: Session, current: Option<Uuid>) -> SessionItem {
     SessionItem {
         id: session.id,
         kind: session.kind.to_string(),
@@ -59,7 +59,7 @@ pub fn item(session: Session, current: Option<Uuid>) -> SessionItem {
 /// Lists the active sessions of the caller.
 #[utoipa::path(get, path = "/api/v1/me/sessions", tag = "me", params(PageQuery),
     responses((status = 200, description = "The active sessions, newest first", body = Page<SessionItem>)))]
-pub async fn list(
+pub(crate) async fn list(
     state: web::Data<State>,
     guarded: Authorized<AccountRead, Query<PageQuery>>,
 ) -> Result<HttpResponse, Refusal> {
@@ -68,7 +68,7 @@ pub async fn list(
 }
 
 /// Responds with a page of a user's active sessions, and marks the one of the caller.
-pub async fn list_of(
+pub(crate) async fn list_of(
     state: &State,
     user_id: Uuid,
     caller: &Caller,
@@ -89,7 +89,7 @@ pub async fn list_of(
 /// The response is 404 if the caller has no active session with this ID.
 #[utoipa::path(delete, path = "/api/v1/me/sessions/{id}", tag = "me", params(("id" = Uuid, Path)),
     responses((status = 204, description = "The session ended")))]
-pub async fn end(
+pub(crate) async fn end(
     state: web::Data<State>,
     guarded: Authorized<AccountWrite, Path<Uuid>>,
 ) -> Result<HttpResponse, Refusal> {
@@ -102,7 +102,7 @@ pub async fn end(
 /// Ends all sessions of the caller except the current one.
 #[utoipa::path(delete, path = "/api/v1/me/sessions", tag = "me",
     responses((status = 204, description = "All other sessions ended")))]
-pub async fn end_others(
+pub(crate) async fn end_others(
     state: web::Data<State>,
     guarded: Authorized<AccountWrite>,
 ) -> Result<HttpResponse, Refusal> {

@@ -22,7 +22,7 @@ use crate::tokens::personal_token::{self, PersonalToken};
 
 /// A personal access token.
 #[derive(Serialize, utoipa::ToSchema)]
-pub struct TokenItem {
+pub(crate) struct TokenItem {
     /// The ID of the token.
     pub id: Uuid,
     /// The name that its owner chose.
@@ -48,7 +48,7 @@ pub struct TokenItem {
 
 /// Describes a token, without the token itself.
 #[must_use]
-pub fn item(token: PersonalToken) -> TokenItem {
+pub(crate) fn item(token: PersonalToken) -> TokenItem {
     TokenItem {
         id: token.id,
         name: token.name,
@@ -63,7 +63,7 @@ pub fn item(token: PersonalToken) -> TokenItem {
 /// Lists the valid personal tokens of the caller.
 #[utoipa::path(get, path = "/api/v1/me/tokens", tag = "me", params(PageQuery),
     responses((status = 200, description = "The tokens, newest first", body = Page<TokenItem>)))]
-pub async fn list(
+pub(crate) async fn list(
     state: web::Data<State>,
     guarded: Authorized<AccountRead, Query<PageQuery>>,
 ) -> Result<HttpResponse, Refusal> {
@@ -72,7 +72,11 @@ pub async fn list(
 }
 
 /// Responds with a page of a user's valid personal tokens.
-pub async fn list_of(state: &State, user_id: Uuid, query: &PageQuery) -> Result<HttpResponse, Refusal> {
+pub(crate) async fn list_of(
+    state: &State,
+    user_id: Uuid,
+    query: &PageQuery,
+) -> Result<HttpResponse, Refusal> {
     let list = format!("tokens of {user_id}");
     let request = PageRequest::read(&state.core.secret_keys, list, query.limit, query.cursor.as_deref())?;
     let (before, rows) = (request.before, request.rows());
@@ -87,7 +91,7 @@ pub async fn list_of(state: &State, user_id: Uuid, query: &PageQuery) -> Result<
 /// Requires a recent sign-in. The token itself is shown only in this response.
 #[utoipa::path(post, path = "/api/v1/me/tokens", tag = "me", request_body = NewTokenRequest,
     responses((status = 201, description = "The token, shown only once", body = TokenItem)))]
-pub async fn create(
+pub(crate) async fn create(
     state: web::Data<State>,
     guarded: Authorized<FreshAccountWrite, Draft<NewTokenRequest>>,
 ) -> Result<HttpResponse, Refusal> {
@@ -105,7 +109,7 @@ pub async fn create(
 /// The response is 404 if the caller has no valid token with this ID.
 #[utoipa::path(delete, path = "/api/v1/me/tokens/{id}", tag = "me", params(("id" = Uuid, Path)),
     responses((status = 204, description = "The token was revoked")))]
-pub async fn revoke(
+pub(crate) async fn revoke(
     state: web::Data<State>,
     guarded: Authorized<AccountWrite, Path<Uuid>>,
 ) -> Result<HttpResponse, Refusal> {

@@ -25,7 +25,7 @@ use crate::users::User;
 
 /// An account.
 #[derive(Serialize, utoipa::ToSchema)]
-pub struct UserItem {
+pub(crate) struct UserItem {
     /// The ID of the account.
     pub id: Uuid,
     /// The username of the account.
@@ -66,7 +66,7 @@ fn item(user: User) -> UserItem {
 /// Lists the accounts, newest first.
 #[utoipa::path(get, path = "/api/v1/users", tag = "users", params(UserQuery),
     responses((status = 200, description = "The users, newest first", body = Page<UserItem>)))]
-pub async fn list(
+pub(crate) async fn list(
     state: web::Data<State>,
     guarded: Authorized<UsersRead, QueryDraft<UserQuery>>,
 ) -> Result<HttpResponse, Refusal> {
@@ -81,7 +81,7 @@ pub async fn list(
 #[utoipa::path(get, path = "/api/v1/users/{id}", tag = "users", params(("id" = Uuid, Path), IfNoneMatch),
     responses((status = 200, description = "The user", body = UserItem),
         (status = 304, description = "Still the version that `If-None-Match` names")))]
-pub async fn show(
+pub(crate) async fn show(
     state: web::Data<State>,
     guarded: Authorized<UsersRead, (Path<Uuid>, Conditions)>,
 ) -> Result<HttpResponse, Refusal> {
@@ -98,7 +98,7 @@ pub async fn show(
 /// Creates an account.
 #[utoipa::path(post, path = "/api/v1/users", tag = "users", request_body = NewUserRequest,
     responses((status = 201, description = "The new user", body = UserItem)))]
-pub async fn create(
+pub(crate) async fn create(
     state: web::Data<State>,
     guarded: Authorized<UsersWrite, Draft<NewUserDraft>>,
 ) -> Result<HttpResponse, Refusal> {
@@ -126,7 +126,7 @@ type ConditionalChange = (Path<Uuid>, (Conditions, Draft<UserChanges>));
 /// Changing your own account also requires `account:write`, which no personal token can have.
 #[utoipa::path(patch, path = "/api/v1/users/{id}", tag = "users", params(("id" = Uuid, Path), IfMatch),
     request_body = UserChanges, responses((status = 200, description = "The changed user", body = UserItem)))]
-pub async fn update(
+pub(crate) async fn update(
     state: web::Data<State>,
     guarded: Authorized<UsersWrite, ConditionalChange>,
 ) -> Result<HttpResponse, Refusal> {
@@ -142,7 +142,7 @@ pub async fn update(
 /// Deletes an account and everything that belongs to it.
 #[utoipa::path(delete, path = "/api/v1/users/{id}", tag = "users", params(("id" = Uuid, Path), IfMatch),
     responses((status = 204, description = "The account was deleted")))]
-pub async fn delete(
+pub(crate) async fn delete(
     state: web::Data<State>,
     guarded: Authorized<UsersWrite, (Path<Uuid>, Conditions)>,
 ) -> Result<HttpResponse, Refusal> {

@@ -16,7 +16,7 @@ use crate::state::State;
 
 /// A link with which a user sets a password.
 #[derive(Serialize, utoipa::ToSchema)]
-pub struct PasswordLink {
+pub(crate) struct PasswordLink {
     /// The link. It works once, and only this response contains it. Until it is used, the account has no
     /// password.
     pub link: String,
@@ -42,7 +42,7 @@ pub struct PasswordLink {
         (status = 200, description = "The link, if one was requested", body = PasswordLink),
         (status = 204, description = "The password was set and every session ended. Every personal token was \
                                       revoked, unless the request asked to keep them")))]
-pub async fn set(
+pub(crate) async fn set(
     state: web::Data<State>,
     guarded: Authorized<UsersWrite, (Path<Uuid>, Draft<PasswordReset>)>,
 ) -> Result<HttpResponse, Refusal> {

@@ -19,7 +19,7 @@ use crate::state::State;
 /// Lists the active sessions of a user.
 #[utoipa::path(get, path = "/api/v1/users/{id}/sessions", tag = "users", params(("id" = Uuid, Path), PageQuery),
     responses((status = 200, description = "The active sessions, newest first", body = Page<SessionItem>)))]
-pub async fn list(
+pub(crate) async fn list(
     state: web::Data<State>,
     guarded: Authorized<UsersRead, (Path<Uuid>, Query<PageQuery>)>,
 ) -> Result<HttpResponse, Refusal> {
@@ -31,7 +31,7 @@ pub async fn list(
 /// Ends all sessions of a user.
 #[utoipa::path(delete, path = "/api/v1/users/{id}/sessions", tag = "users", params(("id" = Uuid, Path)),
     responses((status = 204, description = "All sessions ended")))]
-pub async fn end_all(
+pub(crate) async fn end_all(
     state: web::Data<State>,
     guarded: Authorized<UsersWrite, Path<Uuid>>,
 ) -> Result<HttpResponse, Refusal> {
@@ -46,7 +46,7 @@ pub async fn end_all(
 #[utoipa::path(delete, path = "/api/v1/users/{id}/sessions/{sid}", tag = "users",
     params(("id" = Uuid, Path), ("sid" = Uuid, Path)),
     responses((status = 204, description = "The session ended")))]
-pub async fn end(
+pub(crate) async fn end(
     state: web::Data<State>,
     guarded: Authorized<UsersWrite, Path<(Uuid, Uuid)>>,
 ) -> Result<HttpResponse, Refusal> {

@@ -19,7 +19,7 @@ use crate::state::State;
 #[utoipa::path(get, path = "/api/v1/users/{id}/tokens", tag = "users",
     params(("id" = Uuid, Path), PageQuery),
     responses((status = 200, description = "The tokens, newest first", body = Page<TokenItem>)))]
-pub async fn list(
+pub(crate) async fn list(
     state: web::Data<State>,
     guarded: Authorized<UsersRead, (Path<Uuid>, Query<PageQuery>)>,
 ) -> Result<HttpResponse, Refusal> {
@@ -31,7 +31,7 @@ pub async fn list(
 /// Revokes all personal tokens of a user.
 #[utoipa::path(delete, path = "/api/v1/users/{id}/tokens", tag = "users", params(("id" = Uuid, Path)),
     responses((status = 204, description = "All tokens were revoked")))]
-pub async fn revoke_all(
+pub(crate) async fn revoke_all(
     state: web::Data<State>,
     guarded: Authorized<UsersWrite, Path<Uuid>>,
 ) -> Result<HttpResponse, Refusal> {
@@ -44,7 +44,7 @@ pub async fn revoke_all(
 #[utoipa::path(delete, path = "/api/v1/users/{id}/tokens/{tid}", tag = "users",
     params(("id" = Uuid, Path), ("tid" = Uuid, Path)),
     responses((status = 204, description = "The token was revoked")))]
-pub async fn revoke(
+pub(crate) async fn revoke(
     state: web::Data<State>,
     guarded: Authorized<UsersWrite, Path<(Uuid, Uuid)>>,
 ) -> Result<HttpResponse, Refusal> {

@@ -22,7 +22,7 @@ const SMALL: usize = 64 * 1024;
 const PART: usize = 32 * 1024;
 
 /// Middleware: splits a large response, and counts it until the client has read it.
-pub async fn bound(request: ServiceRequest, next: Next<BoxBody>) -> Result<ServiceResponse, Error> {
+pub(crate) async fn bound(request: ServiceRequest, next: Next<BoxBody>) -> Result<ServiceResponse, Error> {
     let (request, response) = next.call(request).await?.into_parts();
     let is_in_memory_once = response.extensions().contains::<SharedBody>();
     let (head, body) = response.into_parts();

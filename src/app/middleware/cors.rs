@@ -38,7 +38,7 @@ const EXPOSED: [&str; 5] = ["www-authenticate", "retry-after", "x-request-id", "
 
 /// Returns the middleware. It does not allow credentials that a browser sends by itself, such as cookies.
 /// Scripts must send tokens.
-pub fn middleware(origins: &[WebOrigin]) -> Cors {
+pub(crate) fn middleware(origins: &[WebOrigin]) -> Cors {
     let cors = Cors::default()
         .allowed_methods(METHODS)
         .allowed_headers(HEADERS.map(HeaderName::from_static))
@@ -51,7 +51,7 @@ pub fn middleware(origins: &[WebOrigin]) -> Cors {
 
 /// Middleware: refuses a preflight that the browser would reject anyway, and says which part is not allowed
 /// (Fetch standard, section 4.8).
-pub async fn check_preflight<B: MessageBody + 'static>(
+pub(crate) async fn check_preflight<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {

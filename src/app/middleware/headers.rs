@@ -40,7 +40,7 @@ const STRICT_TRANSPORT: HeaderValue = HeaderValue::from_static("max-age=63072000
 ///
 /// # Errors
 /// Those of the inner services, with the headers added to their response.
-pub async fn write(
+pub(crate) async fn write(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {

@@ -23,7 +23,7 @@ thread_local! {
 }
 
 /// Counts a request that was answered.
-pub fn count_request(method: &'static str, route: &'static str, status: u16, seconds: f64) {
+pub(crate) fn count_request(method: &'static str, route: &'static str, status: u16, seconds: f64) {
     METERS.with_borrow_mut(|meters| {
         let meter = meters.requests.entry((method, route, status)).or_insert_with(|| RequestMeters {
             count: metrics::counter!("doorward_requests_total", "method" => method, "route" => route,
@@ -36,7 +36,7 @@ pub fn count_request(method: &'static str, route: &'static str, status: u16, sec
 }
 
 /// Counts a refusal by its code and the check that failed.
-pub fn count_refusal(code: &'static str, check: &'static str) {
+pub(crate) fn count_refusal(code: &'static str, check: &'static str) {
     METERS.with_borrow_mut(|meters| {
         let meter = meters.refusals.entry((code, check)).or_insert_with(
             || metrics::counter!("doorward_refusals_total", "code" => code, "check" => check),

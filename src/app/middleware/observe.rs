@@ -30,7 +30,7 @@ const UNMATCHED: &str = "none";
 const SHOWN: usize = 128;
 
 /// Middleware: runs the inner services and records their response.
-pub async fn observe<B: MessageBody>(
+pub(crate) async fn observe<B: MessageBody>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<B>, Error> {

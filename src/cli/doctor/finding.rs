@@ -6,7 +6,7 @@ use crate::cli::failure::Failure;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Level {
+pub(super) enum Level {
     /// Everything is in order.
     Pass,
     /// It works, but something should be done.
@@ -17,7 +17,7 @@ pub enum Level {
 
 /// The result of one check.
 #[derive(Debug, Serialize)]
-pub struct Finding {
+pub(super) struct Finding {
     pub check: &'static str,
     pub level: Level,
     pub found: String,
@@ -26,21 +26,21 @@ pub struct Finding {
 }
 
 impl Finding {
-    pub fn pass(check: &'static str, found: impl Into<String>) -> Self {
+    pub(super) fn pass(check: &'static str, found: impl Into<String>) -> Self {
         Self { check, level: Level::Pass, found: found.into(), advice: None }
     }
 
-    pub fn warn(check: &'static str, found: impl Into<String>, advice: impl Into<String>) -> Self {
+    pub(super) fn warn(check: &'static str, found: impl Into<String>, advice: impl Into<String>) -> Self {
         Self { check, level: Level::Warn, found: found.into(), advice: Some(advice.into()) }
     }
 
-    pub fn fail(check: &'static str, found: impl Into<String>, advice: impl Into<String>) -> Self {
+    pub(super) fn fail(check: &'static str, found: impl Into<String>, advice: impl Into<String>) -> Self {
         Self { check, level: Level::Fail, found: found.into(), advice: Some(advice.into()) }
     }
 }
 
 /// Joins the lines of a failure into one.
-pub fn in_one_line(failure: Failure) -> String {
+pub(super) fn in_one_line(failure: Failure) -> String {
     match failure {
         Failure::Wrong(lines) => lines.join("; "),
         Failure::ReaderGone => "no one reads the output".to_owned(),

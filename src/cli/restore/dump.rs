@@ -11,7 +11,7 @@ use crate::cli::libpq::{program, run};
 const EXTENSION: &str = "EXTENSION - pg_trgm ";
 
 /// A file that `doorward backup` created.
-pub struct Dump {
+pub(super) struct Dump {
     pub file: PathBuf,
     /// The schema that doorward used in the backed-up database.
     pub schema: String,
@@ -27,7 +27,7 @@ impl Dump {
     ///
     /// # Errors
     /// pg_restore cannot read the file, or it is not a backup of doorward.
-    pub fn read(access: &DatabaseAccess, file: &Path) -> Result<Self, Failure> {
+    pub(super) fn read(access: &DatabaseAccess, file: &Path) -> Result<Self, Failure> {
         let ask = |arguments: &[&str]| {
             let mut command = program(access, "pg_restore")?;
             command.args(arguments).arg(file);

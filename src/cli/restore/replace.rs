@@ -21,7 +21,7 @@ const STATEMENT_FAILED: i32 = 3;
 ///
 /// # Errors
 /// psql or pg_restore fails. The message has their error output and says in which state the database is.
-pub fn replace(access: &DatabaseAccess, dump: &Dump) -> Result<(), Failure> {
+pub(super) fn replace(access: &DatabaseAccess, dump: &Dump) -> Result<(), Failure> {
     let mut psql = client(access, "psql")?;
     psql.args(["--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--set=SHOW_CONTEXT=never"]);
     psql.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());

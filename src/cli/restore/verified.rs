@@ -16,7 +16,7 @@ use crate::random;
 const PREFIX: &str = "doorward.restore.";
 
 /// The copy. It is deleted when this is dropped.
-pub struct Verified {
+pub(super) struct Verified {
     path: PathBuf,
     /// The open file. It is locked, so that another restore does not delete it as a leftover.
     _file: File,
@@ -28,7 +28,7 @@ impl Verified {
     /// # Errors
     /// The backup cannot be read or copied, its proof is wrong, or it has no proof and `unauthenticated` is
     /// false.
-    pub fn copy(file: &Path, settings: &Settings, unauthenticated: bool) -> Result<Self, Failure> {
+    pub(super) fn copy(file: &Path, settings: &Settings, unauthenticated: bool) -> Result<Self, Failure> {
         let folder = if settings.data_dir.is_dir() { settings.data_dir.clone() } else { temporary_folder() };
         files::delete_leftovers(&folder, PREFIX, "");
         let path = folder.join(format!("{PREFIX}{}", random::id()));
@@ -48,7 +48,7 @@ impl Verified {
     }
 
     #[must_use]
-    pub fn path(&self) -> &Path {
+    pub(super) fn path(&self) -> &Path {
         &self.path
     }
 }

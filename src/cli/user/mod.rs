@@ -18,7 +18,7 @@ use change::{change_one, delete, disable, logout, unlock};
 use find::{list, show};
 use password::{add, set_password};
 
-pub use args::UserArgs;
+pub(crate) use args::UserArgs;
 pub(super) use find::find;
 
 impl UserArgs {

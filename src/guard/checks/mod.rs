@@ -29,16 +29,20 @@ use session_cookie::identify_browser;
 
 pub(super) use access_token::{SessionCheckError, check_session_state};
 pub(super) use permission::check_permission;
-pub use permission::permit;
+pub(crate) use permission::permit;
 pub(super) use personal_token::check_personal_token;
-pub use refresh_token::read_refresh_token;
+pub(crate) use refresh_token::read_refresh_token;
 pub(super) use session_cookie::check_browser;
 
 /// Checks the request's credential. Returns its owner as the caller.
 ///
 /// # Errors
 /// The refusal of the first check that fails.
-pub async fn identify(state: &State, request: &HttpRequest, trace: &mut Trace) -> Result<Caller, Refusal> {
+pub(crate) async fn identify(
+    state: &State,
+    request: &HttpRequest,
+    trace: &mut Trace,
+) -> Result<Caller, Refusal> {
     let sent = read(state, request, trace)?;
     let caller = identify_sent(state, &sent, trace).await?;
     blocking::caller::set_user(caller.user_id);
@@ -60,7 +64,7 @@ fn read(state: &State, request: &HttpRequest, trace: &mut Trace) -> Result<SentC
 ///
 /// # Errors
 /// The refusal of the first check that fails.
-pub async fn identify_sent(
+pub(crate) async fn identify_sent(
     state: &State,
     sent: &SentCredential,
     trace: &mut Trace,

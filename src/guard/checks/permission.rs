@@ -21,7 +21,12 @@ const LEEWAY: TimeDelta = TimeDelta::seconds(5);
 ///
 /// # Errors
 /// `permission_denied`, `insufficient_scope`, `authentication_too_old`.
-pub async fn permit(state: &State, caller: &Caller, rule: Rule, trace: &mut Trace) -> Result<(), Refusal> {
+pub(crate) async fn permit(
+    state: &State,
+    caller: &Caller,
+    rule: Rule,
+    trace: &mut Trace,
+) -> Result<(), Refusal> {
     check_permission(caller, rule, trace)?;
     check_freshness(state, caller, rule, trace).await?;
     if let Some(session_id) = caller.credential.session_id().filter(|_| !trace.explains()) {

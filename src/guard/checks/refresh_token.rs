@@ -48,7 +48,11 @@ fn check_refresh_token(state: &State, text: &str, trace: &mut Trace) -> Result<R
 ///
 /// # Errors
 /// `token_malformed`, `token_signature_invalid`, `token_type_mismatch`.
-pub fn read_refresh_token(state: &State, text: &str, trace: &mut Trace) -> Result<RefreshToken, Refusal> {
+pub(crate) fn read_refresh_token(
+    state: &State,
+    text: &str,
+    trace: &mut Trace,
+) -> Result<RefreshToken, Refusal> {
     if text.starts_with(refresh_token::PREFIX) {
         return check_refresh_token(state, text, trace);
     }

@@ -14,7 +14,7 @@ use crate::tokens::personal_token::{PersonalTokenError, RevokeReason};
 
 /// Refuses an access token with this error.
 #[must_use]
-pub fn access_token_error(error: AccessTokenError) -> Refusal {
+pub(crate) fn access_token_error(error: AccessTokenError) -> Refusal {
     match error {
         AccessTokenError::Malformed => Refusal::new(
             Code::TokenMalformed,
@@ -67,13 +67,13 @@ pub fn access_token_error(error: AccessTokenError) -> Refusal {
 
 /// Refuses a genuine token of the wrong type.
 #[must_use]
-pub fn type_mismatch(expected: &str, found: &str, detail: &str) -> Refusal {
+pub(crate) fn type_mismatch(expected: &str, found: &str, detail: &str) -> Refusal {
     Refusal::new(Code::TokenTypeMismatch, detail).with("expected", expected).with("found", found)
 }
 
 /// Refuses a refresh token that is not genuine.
 #[must_use]
-pub fn refresh_token_error(error: RefreshTokenError) -> Refusal {
+pub(crate) fn refresh_token_error(error: RefreshTokenError) -> Refusal {
     match error {
         RefreshTokenError::Malformed => Refusal::new(
             Code::TokenMalformed,
@@ -90,7 +90,7 @@ pub fn refresh_token_error(error: RefreshTokenError) -> Refusal {
 
 /// Refuses a refresh token that was already rotated and is not forgiven.
 #[must_use]
-pub fn refresh_token_reused() -> Refusal {
+pub(crate) fn refresh_token_reused() -> Refusal {
     let detail = "This refresh token was already used, and the token that replaced it was used too. Two \
                   parties have a copy, so the session has just been ended. Sign in again.";
     Refusal::new(Code::RefreshTokenReused, detail)
@@ -98,14 +98,14 @@ pub fn refresh_token_reused() -> Refusal {
 
 /// Refuses a genuine refresh token that no longer exists.
 #[must_use]
-pub fn refresh_token_unknown() -> Refusal {
+pub(crate) fn refresh_token_unknown() -> Refusal {
     let detail = "The refresh token is genuine, but its session no longer exists. Sign in again.";
     Refusal::new(Code::RefreshTokenUnknown, detail)
 }
 
 /// Refuses a malformed personal token.
 #[must_use]
-pub fn personal_token_error(_: PersonalTokenError) -> Refusal {
+pub(crate) fn personal_token_error(_: PersonalTokenError) -> Refusal {
     let detail = "The token starts like a personal access token (dwp_), but its checksum is wrong. Check \
                   that you copied all of it.";
     Refusal::new(Code::TokenMalformed, detail)
@@ -113,7 +113,7 @@ pub fn personal_token_error(_: PersonalTokenError) -> Refusal {
 
 /// Refuses a well-formed personal token that does not exist.
 #[must_use]
-pub fn personal_token_unknown() -> Refusal {
+pub(crate) fn personal_token_unknown() -> Refusal {
     let detail = "This personal access token does not exist. It was deleted long ago, or created elsewhere. \
                   Create a new one.";
     Refusal::new(Code::TokenUnknown, detail)
@@ -121,14 +121,14 @@ pub fn personal_token_unknown() -> Refusal {
 
 /// Refuses a session cookie that belongs to no session.
 #[must_use]
-pub fn cookie_unknown() -> Refusal {
+pub(crate) fn cookie_unknown() -> Refusal {
     let detail = "The session cookie does not belong to an existing session. Sign in again.";
     Refusal::new(Code::TokenUnknown, detail)
 }
 
 /// Refuses a session cookie that was replaced, after the grace period.
 #[must_use]
-pub fn cookie_replaced(replaced_at: DateTime<Utc>) -> Refusal {
+pub(crate) fn cookie_replaced(replaced_at: DateTime<Utc>) -> Refusal {
     let detail = format!(
         "This session cookie was replaced at {}, when the password was confirmed or changed, and the new \
          cookie has been used since. Send the new cookie, or sign in again.",
@@ -139,7 +139,7 @@ pub fn cookie_replaced(replaced_at: DateTime<Utc>) -> Refusal {
 
 /// Refuses an access token from before a step-up, after the grace period.
 #[must_use]
-pub fn access_token_replaced(revoked_at: DateTime<Utc>) -> Refusal {
+pub(crate) fn access_token_replaced(revoked_at: DateTime<Utc>) -> Refusal {
     let detail = format!(
         "A step-up replaced the access token, and tokens issued before it have been refused since {}. Send \
          the new access token, or refresh with the new refresh token.",
@@ -152,7 +152,7 @@ pub fn access_token_replaced(revoked_at: DateTime<Utc>) -> Refusal {
 
 /// Refuses a Basic credential whose username is not the token owner's.
 #[must_use]
-pub fn basic_name_mismatch() -> Refusal {
+pub(crate) fn basic_name_mismatch() -> Refusal {
     let detail = "The username sent with Basic is not that of the token's owner. Send the owner's username, \
                   or send only the token as `Authorization: Bearer …`.";
     Refusal::new(Code::TokenUnknown, detail)
@@ -160,7 +160,7 @@ pub fn basic_name_mismatch() -> Refusal {
 
 /// Refuses an expired personal token.
 #[must_use]
-pub fn personal_token_expired(expired_at: DateTime<Utc>) -> Refusal {
+pub(crate) fn personal_token_expired(expired_at: DateTime<Utc>) -> Refusal {
     let detail =
         format!("The personal access token expired at {}. Sign in and create a new one.", time(expired_at));
     Refusal::new(Code::TokenExpired, detail)
@@ -171,7 +171,7 @@ pub fn personal_token_expired(expired_at: DateTime<Utc>) -> Refusal {
 
 /// Refuses a revoked personal token.
 #[must_use]
-pub fn personal_token_revoked(revoked: &Ended<RevokeReason>) -> Refusal {
+pub(crate) fn personal_token_revoked(revoked: &Ended<RevokeReason>) -> Refusal {
     let Ended { at, reason } = revoked;
     let detail = format!(
         "The personal access token was revoked at {} ({}). Sign in and create a new one.",
@@ -187,7 +187,7 @@ pub fn personal_token_revoked(revoked: &Ended<RevokeReason>) -> Refusal {
 
 /// Refuses an access token that was issued before the user's role or status changed.
 #[must_use]
-pub fn version_raised(found: Option<Ended<AccountChange>>) -> Refusal {
+pub(crate) fn version_raised(found: Option<Ended<AccountChange>>) -> Refusal {
     let (when, reason) = found.map_or((None, "account_changed".to_owned()), |Ended { at, reason }| {
         (Some(time(at)), reason.to_string())
     });
@@ -202,7 +202,7 @@ pub fn version_raised(found: Option<Ended<AccountChange>>) -> Refusal {
 
 /// Refuses a token whose session was ended.
 #[must_use]
-pub fn session_ended(ended: &Ended<EndReason>) -> Refusal {
+pub(crate) fn session_ended(ended: &Ended<EndReason>) -> Refusal {
     let Ended { at, reason } = ended;
     if *reason == EndReason::AccountDeleted {
         return account_deleted();
@@ -214,14 +214,14 @@ pub fn session_ended(ended: &Ended<EndReason>) -> Refusal {
 
 /// Refuses a genuine token whose session does not exist, because it was pruned or lost with a restore.
 #[must_use]
-pub fn session_unknown() -> Refusal {
+pub(crate) fn session_unknown() -> Refusal {
     let detail = "The token is genuine, but its session no longer exists. Sign in again.";
     Refusal::new(Code::SessionEnded, detail).with("ended_at", None::<String>).with("reason", "unknown")
 }
 
 /// Refuses a token whose session has expired.
 #[must_use]
-pub fn session_expired(expired_at: DateTime<Utc>) -> Refusal {
+pub(crate) fn session_expired(expired_at: DateTime<Utc>) -> Refusal {
     let detail = format!("The session expired at {}. Sign in again.", time(expired_at));
     Refusal::new(Code::SessionExpired, detail).with("expired_at", time(expired_at))
 }

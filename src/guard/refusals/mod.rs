@@ -15,15 +15,15 @@ use crate::users::password::PasswordError;
 use crate::users::passwords::HashError;
 use crate::users::user::NameTaken;
 
-pub use crate::clock::rfc3339 as time;
+pub(crate) use crate::clock::rfc3339 as time;
 pub(super) use credentials::in_words;
-pub use credentials::{
+pub(crate) use credentials::{
     access_token_error, access_token_replaced, basic_name_mismatch, cookie_replaced, cookie_unknown,
     personal_token_error, personal_token_expired, personal_token_revoked, personal_token_unknown,
     refresh_token_error, refresh_token_reused, refresh_token_unknown, session_ended, session_expired,
     session_unknown, type_mismatch, version_raised,
 };
-pub use permissions::{authentication_too_old, insufficient_scope, permission_denied, scope_refused};
+pub(crate) use permissions::{authentication_too_old, insufficient_scope, permission_denied, scope_refused};
 
 impl FieldErrorCode for NameError {
     fn code(&self) -> &'static str {
@@ -32,10 +32,10 @@ impl FieldErrorCode for NameError {
 }
 
 /// The time after which a client should retry a server error.
-pub const RETRY_AFTER: Duration = Duration::from_secs(2);
+pub(crate) const RETRY_AFTER: Duration = Duration::from_secs(2);
 
 /// Refuses if there is a reason to.
-pub fn refuse_if<T>(reason: Option<T>, refusal: impl FnOnce(T) -> Refusal) -> Result<(), Refusal> {
+pub(crate) fn refuse_if<T>(reason: Option<T>, refusal: impl FnOnce(T) -> Refusal) -> Result<(), Refusal> {
     reason.map_or(Ok(()), |reason| Err(refusal(reason)))
 }
 
@@ -85,7 +85,7 @@ impl From<HashError> for Refusal {
 
 /// Refuses a wrong username or password, without revealing which of them is wrong.
 #[must_use]
-pub fn invalid_credentials() -> Refusal {
+pub(crate) fn invalid_credentials() -> Refusal {
     let detail = "The username or the password is wrong. Check both and try again.";
     Refusal::new(Code::InvalidCredentials, detail)
 }
@@ -93,7 +93,7 @@ pub fn invalid_credentials() -> Refusal {
 /// Refuses a throttled request, with the time until the next one is allowed. For a name without an account
 /// the text is the same.
 #[must_use]
-pub fn too_many_attempts(by: ThrottledBy, wait: Duration) -> Refusal {
+pub(crate) fn too_many_attempts(by: ThrottledBy, wait: Duration) -> Refusal {
     let seconds = whole_seconds(wait).max(1);
     let when = if seconds < 120 { format!("{seconds} s") } else { format!("{} min", seconds.div_ceil(60)) };
     let detail = match by {
@@ -127,31 +127,31 @@ pub fn too_many_attempts(by: ThrottledBy, wait: Duration) -> Refusal {
 
 /// Refuses a username that is not allowed.
 #[must_use]
-pub fn invalid_username(error: &NameError) -> Refusal {
+pub(crate) fn invalid_username(error: &NameError) -> Refusal {
     Refusal::validation(vec![username_error(error)])
 }
 
 /// Returns the field error for a username that is not allowed.
 #[must_use]
-pub fn username_error(error: &NameError) -> FieldError {
+pub(crate) fn username_error(error: &NameError) -> FieldError {
     FieldError::new("/username", error.code(), error.to_string())
 }
 
 /// Refuses a disabled user.
 #[must_use]
-pub fn account_disabled() -> Refusal {
+pub(crate) fn account_disabled() -> Refusal {
     Refusal::new(Code::AccountDisabled, "The account is disabled. Ask an administrator to enable it.")
 }
 
 /// Refuses a user whose account was deleted.
 #[must_use]
-pub fn account_deleted() -> Refusal {
+pub(crate) fn account_deleted() -> Refusal {
     Refusal::new(Code::AccountDeleted, "The account was deleted. An administrator can tell you more.")
 }
 
 /// Refuses a name that another account has as a username or an address.
 #[must_use]
-pub fn name_taken(taken: NameTaken) -> Refusal {
+pub(crate) fn name_taken(taken: NameTaken) -> Refusal {
     let member = match taken {
         NameTaken::Username => "username",
         NameTaken::Email => "email",
@@ -163,19 +163,19 @@ pub fn name_taken(taken: NameTaken) -> Refusal {
 
 /// Refuses a new password that violates the policy.
 #[must_use]
-pub fn invalid_password(errors: &[PasswordError], pointer: &str) -> Refusal {
+pub(crate) fn invalid_password(errors: &[PasswordError], pointer: &str) -> Refusal {
     Refusal::validation(password_errors(errors, pointer))
 }
 
 /// Returns the field errors for a new password that violates the policy.
 #[must_use]
-pub fn password_errors(errors: &[PasswordError], pointer: &str) -> Vec<FieldError> {
+pub(crate) fn password_errors(errors: &[PasswordError], pointer: &str) -> Vec<FieldError> {
     errors.iter().map(|error| FieldError::new(pointer, error.code(), error.to_string())).collect()
 }
 
 /// Refuses a wrong password within a session. It is not a 401, which would make clients refresh or sign out.
 #[must_use]
-pub fn wrong_password(pointer: &str) -> Refusal {
+pub(crate) fn wrong_password(pointer: &str) -> Refusal {
     let detail = "this is not the account's password".to_owned();
     Refusal::validation(vec![FieldError::new(pointer, "wrong_password", detail)])
 }

@@ -12,7 +12,7 @@ use crate::users::role::ACCOUNT_WRITE;
 
 /// Refuses a user whose role lacks the permission.
 #[must_use]
-pub fn permission_denied(required: &[String], role: &str) -> Refusal {
+pub(crate) fn permission_denied(required: &[String], role: &str) -> Refusal {
     let detail =
         format!("This requires the permission {}, which the role `{role}` does not have.", listed(required));
     Refusal::new(Code::PermissionDenied, detail).with("required", required).with("role", role)
@@ -20,7 +20,11 @@ pub fn permission_denied(required: &[String], role: &str) -> Refusal {
 
 /// Refuses a credential whose scope lacks the permission, although the user has it.
 #[must_use]
-pub fn insufficient_scope(required: &[String], granted: &[String], credential: &Credential) -> Refusal {
+pub(crate) fn insufficient_scope(
+    required: &[String],
+    granted: &[String],
+    credential: &Credential,
+) -> Refusal {
     let session_may = |scope: &Option<Names>| {
         scope.as_ref().is_none_or(|scope| required.iter().all(|name| scope.contains(name)))
     };
@@ -45,7 +49,7 @@ pub fn insufficient_scope(required: &[String], granted: &[String], credential: &
 
 /// Refuses a scope that exceeds what was granted.
 #[must_use]
-pub fn scope_refused(required: &[String], granted: &[String], advice: &str) -> Refusal {
+pub(crate) fn scope_refused(required: &[String], granted: &[String], advice: &str) -> Refusal {
     let detail = format!(
         "This requires the scope {}, but the token has {}. {advice}",
         listed(required),
@@ -59,7 +63,11 @@ pub fn scope_refused(required: &[String], granted: &[String], advice: &str) -> R
 
 /// Refuses a request that needs a more recent sign-in (RFC 9470).
 #[must_use]
-pub fn authentication_too_old(auth_time: DateTime<Utc>, max_age: Duration, now: DateTime<Utc>) -> Refusal {
+pub(crate) fn authentication_too_old(
+    auth_time: DateTime<Utc>,
+    max_age: Duration,
+    now: DateTime<Utc>,
+) -> Refusal {
     let ahead = if auth_time > now { ", ahead of the server's clock" } else { "" };
     let detail = format!(
         "This requires a sign-in within the last {} s, but the last one was at {}{ahead}. Send the password \

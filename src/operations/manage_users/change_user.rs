@@ -20,7 +20,7 @@ use crate::users::user::{self, User};
 
 /// The fields to change. A field that is left out stays as it is.
 #[derive(Clone, Default, utoipa::ToSchema)]
-pub struct UserChanges {
+pub(crate) struct UserChanges {
     /// The new username.
     #[schema(value_type = String, required = false, min_length = 1, max_length = 150)]
     pub username: Option<Username>,
@@ -54,7 +54,7 @@ impl FromFields for UserChanges {
 impl UserChanges {
     /// Returns the field errors that depend on the account. It may keep a username that only earlier versions
     /// allowed.
-    pub async fn mistakes(&self, state: &State, id: Uuid) -> Result<Vec<FieldError>, Refusal> {
+    pub(crate) async fn mistakes(&self, state: &State, id: Uuid) -> Result<Vec<FieldError>, Refusal> {
         let mut mistakes = find_unknown_role(state, self.role.as_deref()).await?;
         if let Some(name) = &self.username
             && let Err(fault) = name.check_new()
@@ -78,7 +78,7 @@ impl UserChanges {
 
 /// Changes a user, if the account is as expected. Changing the role or the status also increases the version,
 /// so that clients must refresh their access tokens.
-pub struct UpdateUser {
+pub(crate) struct UpdateUser {
     pub id: Uuid,
     pub request: UserChanges,
     pub expected: Expected,
@@ -88,7 +88,7 @@ impl UpdateUser {
     /// # Errors
     /// `not_found`, `validation_failed`, `precondition_failed`, `conflict`, `last_admin`,
     /// `permission_denied`, `insufficient_scope`.
-    pub async fn run(self, state: &State, caller: &Caller, origin: Origin) -> Result<User, Refusal> {
+    pub(crate) async fn run(self, state: &State, caller: &Caller, origin: Origin) -> Result<User, Refusal> {
         let Self { id, request, expected } = self;
         let effect = if request.only_disables() { Effect::TakesAway } else { Effect::Gives };
         let changes = Changes {
@@ -107,7 +107,7 @@ impl UpdateUser {
 }
 
 /// Deletes a user and everything that belongs to them, if the account is as expected.
-pub struct DeleteUser {
+pub(crate) struct DeleteUser {
     pub id: Uuid,
     pub expected: Expected,
 }
@@ -115,7 +115,7 @@ pub struct DeleteUser {
 impl DeleteUser {
     /// # Errors
     /// `not_found`, `precondition_failed`, `last_admin`, `permission_denied`, `insufficient_scope`.
-    pub async fn run(self, state: &State, caller: &Caller, origin: Origin) -> Result<User, Refusal> {
+    pub(crate) async fn run(self, state: &State, caller: &Caller, origin: Origin) -> Result<User, Refusal> {
         let Self { id, expected } = self;
         change_account(state, caller, id, Effect::TakesAway, move |connection, caller, authority| {
             let is_as_seen = |user: &User| expected.holds(user);
@@ -127,7 +127,7 @@ impl DeleteUser {
 }
 
 /// Disables a user and, if `ends_sessions`, ends their sessions. Returns the number of sessions that ended.
-pub struct DisableUser {
+pub(crate) struct DisableUser {
     pub id: Uuid,
     pub ends_sessions: bool,
 }
@@ -135,7 +135,7 @@ pub struct DisableUser {
 impl DisableUser {
     /// # Errors
     /// `not_found`, `last_admin`, `permission_denied`, `insufficient_scope`.
-    pub async fn run(self, state: &State, caller: &Caller, origin: Origin) -> Result<usize, Refusal> {
+    pub(crate) async fn run(self, state: &State, caller: &Caller, origin: Origin) -> Result<usize, Refusal> {
         let Self { id, ends_sessions } = self;
         change_account(state, caller, id, Effect::TakesAway, move |connection, caller, authority| {
             let (change, ended) = change::disable(connection, id, ends_sessions, authority, &origin)?;

@@ -17,7 +17,7 @@ use crate::users::user::{self, Authority, Exempt, InsertOutcome, NewUser, User};
 
 /// An account to create.
 #[derive(Clone, utoipa::ToSchema)]
-pub struct NewUserRequest {
+pub(crate) struct NewUserRequest {
     /// The username, without a colon. If it has an @, it must be an e-mail address.
     #[schema(value_type = String, example = "alice", min_length = 1, max_length = 150)]
     pub username: Username,
@@ -34,7 +34,7 @@ pub struct NewUserRequest {
 
 /// The valid fields of a request to create an account.
 #[derive(Clone)]
-pub struct NewUserDraft {
+pub(crate) struct NewUserDraft {
     username: Option<Username>,
     password: Option<PlainPassword>,
     email: Option<EmailAddress>,
@@ -56,7 +56,7 @@ impl FromFields for NewUserDraft {
 impl NewUserDraft {
     /// Returns the field errors that depend on the server's state: an unknown role, and a password that
     /// violates the policy.
-    pub async fn mistakes(&self, state: &State) -> Result<Vec<FieldError>, Refusal> {
+    pub(crate) async fn mistakes(&self, state: &State) -> Result<Vec<FieldError>, Refusal> {
         let mut mistakes = find_unknown_role(state, self.role.as_deref()).await?;
         if let Some(password) = &self.password {
             let username = self.username.as_ref().map(Username::as_str);
@@ -68,21 +68,21 @@ impl NewUserDraft {
 
     /// Returns the complete request, if the username is valid.
     #[must_use]
-    pub fn complete(self) -> Option<NewUserRequest> {
+    pub(crate) fn complete(self) -> Option<NewUserRequest> {
         let Self { username, password, email, role } = self;
         Some(NewUserRequest { username: username?, password, email, role })
     }
 }
 
 /// Creates a user.
-pub struct CreateUser {
+pub(crate) struct CreateUser {
     pub request: NewUserRequest,
 }
 
 impl CreateUser {
     /// # Errors
     /// `validation_failed`, `conflict`, `permission_denied`, `insufficient_scope`.
-    pub async fn run(self, state: &State, caller: &Caller, origin: Origin) -> Result<User, Refusal> {
+    pub(crate) async fn run(self, state: &State, caller: &Caller, origin: Origin) -> Result<User, Refusal> {
         let Self { request } = self;
         let password_hash = match request.password {
             None => None,

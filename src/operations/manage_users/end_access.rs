@@ -12,7 +12,7 @@ use crate::tokens::personal_token::{self, RevokeReason};
 use crate::users::user::{self, Access};
 
 /// Ends sessions of a user. Returns the IDs of those that had not ended before.
-pub struct EndSessionsOf {
+pub(crate) struct EndSessionsOf {
     pub user_id: Uuid,
     pub which: SessionSelection,
 }
@@ -20,7 +20,12 @@ pub struct EndSessionsOf {
 impl EndSessionsOf {
     /// # Errors
     /// `not_found`, `permission_denied`, `insufficient_scope`.
-    pub async fn run(self, state: &State, caller: &Caller, origin: Origin) -> Result<Vec<Uuid>, Refusal> {
+    pub(crate) async fn run(
+        self,
+        state: &State,
+        caller: &Caller,
+        origin: Origin,
+    ) -> Result<Vec<Uuid>, Refusal> {
         let Self { user_id, which } = self;
         change_account(state, caller, user_id, Effect::TakesAway, move |connection, caller, authority| {
             match user::check_access(connection, user_id, authority)? {
@@ -34,7 +39,7 @@ impl EndSessionsOf {
 
 /// Revokes one personal token of a user, or all of them. Returns the IDs of those that had not been revoked
 /// before.
-pub struct RevokeTokensOf {
+pub(crate) struct RevokeTokensOf {
     pub user_id: Uuid,
     pub token_id: Option<Uuid>,
 }
@@ -42,7 +47,12 @@ pub struct RevokeTokensOf {
 impl RevokeTokensOf {
     /// # Errors
     /// `not_found`, `permission_denied`, `insufficient_scope`.
-    pub async fn run(self, state: &State, caller: &Caller, origin: Origin) -> Result<Vec<Uuid>, Refusal> {
+    pub(crate) async fn run(
+        self,
+        state: &State,
+        caller: &Caller,
+        origin: Origin,
+    ) -> Result<Vec<Uuid>, Refusal> {
         let Self { user_id, token_id } = self;
         let which = token_id.map_or(personal_token::TokenSelection::AllOf(user_id), |token_id| {
             personal_token::TokenSelection::OneOf(user_id, token_id)

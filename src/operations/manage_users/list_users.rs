@@ -16,7 +16,7 @@ use crate::users::user::{self, User, UserFilter};
 #[derive(Clone, Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub struct UserQuery {
+pub(crate) struct UserQuery {
     /// A part of the username or address. Case is ignored, as it is for names. If the search would read too
     /// much, the answer is 503 `overloaded`. Narrow the search then.
     pub q: Option<String>,
@@ -43,7 +43,7 @@ fn status<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, 
 #[derive(utoipa::ToSchema)]
 #[schema(rename_all = "snake_case")]
 #[allow(dead_code)] // of the description alone
-pub enum Status {
+pub(crate) enum Status {
     /// The user can sign in.
     Active,
     /// The user cannot sign in.
@@ -53,7 +53,7 @@ pub enum Status {
 impl UserQuery {
     /// Returns the errors that remain after parsing: a role that does not exist, and an empty status, which
     /// only the form on the page may send.
-    pub async fn mistakes(&self, state: &State) -> Result<Vec<FieldError>, Refusal> {
+    pub(crate) async fn mistakes(&self, state: &State) -> Result<Vec<FieldError>, Refusal> {
         let mut mistakes: Vec<FieldError> =
             find_unknown_filter(state, self.role.as_deref()).await?.into_iter().collect();
         if self.status.as_deref() == Some("") {
@@ -65,14 +65,14 @@ impl UserQuery {
 }
 
 /// Returns a page of users.
-pub struct ListUsers {
+pub(crate) struct ListUsers {
     pub query: UserQuery,
 }
 
 impl ListUsers {
     /// # Errors
     /// `validation_failed`.
-    pub async fn run(self, state: &State) -> Result<Page<User>, Refusal> {
+    pub(crate) async fn run(self, state: &State) -> Result<Page<User>, Refusal> {
         let Self { query } = self;
         let status = query.status.as_deref().map(UserStatus::from);
         let list = format!("users {:?} {:?} {:?}", query.q, query.role, query.status);
@@ -92,14 +92,14 @@ impl ListUsers {
 }
 
 /// Returns a user.
-pub struct FindUser {
+pub(crate) struct FindUser {
     pub id: Uuid,
 }
 
 impl FindUser {
     /// # Errors
     /// `not_found`.
-    pub async fn run(self, state: &State) -> Result<User, Refusal> {
+    pub(crate) async fn run(self, state: &State) -> Result<User, Refusal> {
         let Self { id } = self;
         let found = state.core.database.run(move |connection| user::find(connection, id)).await;
         found?.ok_or_else(not_found)

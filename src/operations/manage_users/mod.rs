@@ -8,8 +8,8 @@ mod list_users;
 mod reset_password;
 mod unknown_role;
 
-pub use change_user::{DeleteUser, DisableUser, UpdateUser, UserChanges};
-pub use create_user::{CreateUser, NewUserDraft, NewUserRequest};
-pub use end_access::{EndSessionsOf, RevokeTokensOf};
-pub use list_users::{FindUser, ListUsers, Status, UserQuery};
-pub use reset_password::{CreatedLink, MakePasswordLink, PasswordReset, ResetPassword};
+pub(crate) use change_user::{DeleteUser, DisableUser, UpdateUser, UserChanges};
+pub(crate) use create_user::{CreateUser, NewUserDraft, NewUserRequest};
+pub(crate) use end_access::{EndSessionsOf, RevokeTokensOf};
+pub(crate) use list_users::{FindUser, ListUsers, UserQuery};
+pub(crate) use reset_password::{CreatedLink, MakePasswordLink, PasswordReset, ResetPassword};

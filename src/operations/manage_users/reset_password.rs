@@ -17,12 +17,13 @@ use crate::users::user;
 
 /// A new password, or a request for a one-time link. Either way, the old password stops working at once.
 #[derive(Clone, utoipa::ToSchema)]
-pub struct PasswordReset {
+pub(crate) struct PasswordReset {
     /// The new password.
     #[schema(value_type = Option<String>, format = Password, min_length = 8, max_length = 1_000)]
     pub new_password: Option<PlainPassword>,
     /// If `true`, creates a one-time link in place of a password.
     #[schema(value_type = Option<bool>)]
+    #[allow(dead_code)] // for the API description: with it there is no `new_password`
     pub link: bool,
     /// If `true`, every personal token of the user is revoked too. With a link, that happens both now and
     /// when the link is used.
@@ -45,7 +46,7 @@ impl FromFields for PasswordReset {
 impl PasswordReset {
     /// Returns every error of the new password, for a request that has other errors. Without others, setting
     /// the password reports them.
-    pub async fn mistakes(&self, state: &State, id: Uuid) -> Result<Vec<FieldError>, Refusal> {
+    pub(crate) async fn mistakes(&self, state: &State, id: Uuid) -> Result<Vec<FieldError>, Refusal> {
         let Some(password) = self.new_password.clone() else { return Ok(Vec::new()) };
         let user = state.core.database.run(move |connection| user::find(connection, id)).await?;
         let names = user.iter().flat_map(|user| [Some(user.username.as_str()), user.email.as_deref()]);
@@ -54,7 +55,7 @@ impl PasswordReset {
 }
 
 /// A one-time link with which a user sets a password.
-pub struct CreatedLink {
+pub(crate) struct CreatedLink {
     /// The link, which is shown only once.
     pub url: String,
     pub expires_at: DateTime<Utc>,
@@ -64,7 +65,7 @@ pub struct CreatedLink {
 
 /// Creates a one-time link with which a user sets a password. Ends every session of the user and, if
 /// `revokes_tokens`, revokes every personal token.
-pub struct MakePasswordLink {
+pub(crate) struct MakePasswordLink {
     pub id: Uuid,
     pub revokes_tokens: bool,
 }
@@ -72,7 +73,12 @@ pub struct MakePasswordLink {
 impl MakePasswordLink {
     /// # Errors
     /// `not_found`, `permission_denied`, `insufficient_scope`.
-    pub async fn run(self, state: &State, caller: &Caller, origin: Origin) -> Result<CreatedLink, Refusal> {
+    pub(crate) async fn run(
+        self,
+        state: &State,
+        caller: &Caller,
+        origin: Origin,
+    ) -> Result<CreatedLink, Refusal> {
         let Self { id, revokes_tokens } = self;
         let (token, digest) = LinkToken::mint();
         let made = change_account(state, caller, id, Effect::Gives, move |connection, caller, authority| {
@@ -88,7 +94,7 @@ impl MakePasswordLink {
 
 /// Sets a user's password. Ends every session of the user and, if `revokes_tokens`, revokes every personal
 /// token.
-pub struct ResetPassword {
+pub(crate) struct ResetPassword {
     pub id: Uuid,
     pub password: PlainPassword,
     pub revokes_tokens: bool,
@@ -97,7 +103,7 @@ pub struct ResetPassword {
 impl ResetPassword {
     /// # Errors
     /// `not_found`, `validation_failed`, `permission_denied`, `insufficient_scope`.
-    pub async fn run(
+    pub(crate) async fn run(
         self,
         state: &State,
         caller: &Caller,

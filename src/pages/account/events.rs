@@ -37,7 +37,7 @@ struct Item {
 }
 
 /// Lists the events of the user's account.
-pub async fn show(
+pub(crate) async fn show(
     state: web::Data<State>,
     guarded: Authorized<AccountRead, Query<CursorQuery>>,
 ) -> Result<HttpResponse, Refusal> {

@@ -11,7 +11,7 @@ use crate::http::routing::Endpoint;
 use crate::refusal::Code;
 
 #[must_use]
-pub fn routes() -> Vec<Endpoint> {
+pub(crate) fn routes() -> Vec<Endpoint> {
     vec![
         Endpoint::at("/account")
             .get(profile::show)

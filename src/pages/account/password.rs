@@ -28,7 +28,7 @@ struct Password {
 }
 
 /// Shows the form.
-pub async fn show(
+pub(crate) async fn show(
     state: web::Data<State>,
     guarded: Authorized<AccountWrite>,
 ) -> Result<HttpResponse, Refusal> {
@@ -51,7 +51,7 @@ async fn check(state: &State, caller: &Caller, sent: &Form) -> Result<PasswordCh
 }
 
 /// Changes the password. All other sessions of the user end.
-pub async fn change(
+pub(crate) async fn change(
     state: web::Data<State>,
     request: HttpRequest,
     guarded: Authorized<AccountWrite, Form>,

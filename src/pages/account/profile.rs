@@ -53,7 +53,7 @@ fn page(caller: &Caller) -> Profile {
 }
 
 /// Shows the user's own account.
-pub async fn show(guarded: Authorized<AccountRead>) -> Result<HttpResponse, Refusal> {
+pub(crate) async fn show(guarded: Authorized<AccountRead>) -> Result<HttpResponse, Refusal> {
     answer(StatusCode::OK, &page(&guarded.caller))
 }
 
@@ -65,7 +65,7 @@ fn check(caller: &Caller, typed: Value) -> Result<MeChanges, Refusal> {
 }
 
 /// Changes the username or e-mail address, if the account is still as the page showed it.
-pub async fn change(
+pub(crate) async fn change(
     state: web::Data<State>,
     guarded: Authorized<AccountWrite, Form>,
 ) -> Result<HttpResponse, Refusal> {

@@ -29,7 +29,7 @@ struct Refusals {
 }
 
 /// Lists the refusals.
-pub async fn show(
+pub(crate) async fn show(
     state: web::Data<State>,
     guarded: Authorized<AccountRead, Query<CursorQuery>>,
 ) -> Result<HttpResponse, Refusal> {
@@ -51,7 +51,7 @@ pub async fn show(
 }
 
 /// Explains a refusal, if its credential belongs to the user.
-pub async fn explain(
+pub(crate) async fn explain(
     state: web::Data<State>,
     guarded: Authorized<AccountRead, Path<Uuid>>,
 ) -> Result<HttpResponse, Refusal> {

@@ -29,7 +29,7 @@ struct Sessions {
 }
 
 /// A session in a list.
-pub struct Item {
+pub(crate) struct Item {
     pub id: Uuid,
     pub device: String,
     pub kind: String,
@@ -42,7 +42,7 @@ pub struct Item {
 
 /// Describes a session for a page shown at `now`. `current` is the caller's session.
 #[must_use]
-pub fn item(session: Session, current: Option<Uuid>, now: DateTime<Utc>) -> Item {
+pub(crate) fn item(session: Session, current: Option<Uuid>, now: DateTime<Utc>) -> Item {
     let kind = match session.kind {
         SessionKind::Browser => "Browser".to_owned(),
         SessionKind::Api => "API client".to_owned(),
@@ -61,7 +61,7 @@ pub fn item(session: Session, current: Option<Uuid>, now: DateTime<Utc>) -> Item
 }
 
 /// Lists the sessions.
-pub async fn show(
+pub(crate) async fn show(
     state: web::Data<State>,
     guarded: Authorized<AccountRead>,
 ) -> Result<HttpResponse, Refusal> {
@@ -74,7 +74,7 @@ pub async fn show(
 }
 
 /// Ends a session.
-pub async fn end(
+pub(crate) async fn end(
     state: web::Data<State>,
     guarded: Authorized<AccountWrite, (Path<Uuid>, Form)>,
 ) -> Result<HttpResponse, Refusal> {
@@ -86,7 +86,7 @@ pub async fn end(
 }
 
 /// Ends all sessions except the current one.
-pub async fn end_others(
+pub(crate) async fn end_others(
     state: web::Data<State>,
     guarded: Authorized<AccountWrite, Form>,
 ) -> Result<HttpResponse, Refusal> {

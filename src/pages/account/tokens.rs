@@ -43,7 +43,7 @@ struct Tokens {
 }
 
 /// A personal token in a list.
-pub struct Item {
+pub(crate) struct Item {
     pub id: Uuid,
     pub name: String,
     pub scope: String,
@@ -81,7 +81,7 @@ struct MadeToken {
 
 /// Describes a token for a page shown at `now`.
 #[must_use]
-pub fn item(token: PersonalToken, now: DateTime<Utc>) -> Item {
+pub(crate) fn item(token: PersonalToken, now: DateTime<Utc>) -> Item {
     Item {
         id: token.id,
         name: token.name,
@@ -93,7 +93,7 @@ pub fn item(token: PersonalToken, now: DateTime<Utc>) -> Item {
 }
 
 /// Lists the valid tokens.
-pub async fn show(
+pub(crate) async fn show(
     state: web::Data<State>,
     guarded: Authorized<AccountRead, Query<CursorQuery>>,
 ) -> Result<HttpResponse, Refusal> {
@@ -113,7 +113,7 @@ pub async fn show(
 }
 
 /// Shows the form for a new token.
-pub async fn new(
+pub(crate) async fn new(
     state: web::Data<State>,
     guarded: Authorized<FreshAccountWrite>,
 ) -> Result<HttpResponse, Refusal> {
@@ -184,7 +184,7 @@ async fn check(state: &State, caller: &Caller, sent: &Form) -> Result<NewTokenRe
 }
 
 /// Creates a token, and shows it this one time.
-pub async fn make(
+pub(crate) async fn make(
     state: web::Data<State>,
     guarded: Authorized<FreshAccountWrite, Form>,
 ) -> Result<HttpResponse, Refusal> {
@@ -218,7 +218,7 @@ pub async fn make(
 }
 
 /// Revokes a token.
-pub async fn revoke(
+pub(crate) async fn revoke(
     state: web::Data<State>,
     guarded: Authorized<AccountWrite, (Path<Uuid>, Form)>,
 ) -> Result<HttpResponse, Refusal> {

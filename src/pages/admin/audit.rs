@@ -43,7 +43,7 @@ struct Audit {
 }
 
 /// An event on one line.
-pub struct EventLine {
+pub(crate) struct EventLine {
     pub when: Timestamp,
     /// The type in words.
     pub what: String,
@@ -59,7 +59,7 @@ pub struct EventLine {
 
 /// Describes an event for a page shown at `now`.
 #[must_use]
-pub fn line(event: Event, now: DateTime<Utc>) -> EventLine {
+pub(crate) fn line(event: Event, now: DateTime<Utc>) -> EventLine {
     let named = |name: Option<String>, id: Option<Uuid>| name.unwrap_or_else(|| id_text(id));
     EventLine {
         when: Timestamp::new(event.occurred_at, now),
@@ -88,7 +88,7 @@ fn details(details: &Value) -> String {
 
 /// The filters and the requested page. Users are given by name or ID.
 #[derive(Clone, Debug, Default, Deserialize)]
-pub struct AuditQuery {
+pub(crate) struct AuditQuery {
     #[serde(default)]
     actor: String,
     #[serde(default)]
@@ -200,7 +200,7 @@ fn empty(caller: &Caller, sent: AuditQuery, errors: FormErrors) -> Audit {
 }
 
 /// Lists the events.
-pub async fn show(
+pub(crate) async fn show(
     state: web::Data<State>,
     guarded: Authorized<AuditRead, Query<AuditQuery>>,
 ) -> Result<HttpResponse, Refusal> {
@@ -238,7 +238,7 @@ async fn collect(state: &State, sent: &AuditQuery) -> Result<Vec<Event>, Refusal
 }
 
 /// Exports the events as JSON.
-pub async fn json(
+pub(crate) async fn json(
     state: web::Data<State>,
     guarded: Authorized<AuditRead, Query<AuditQuery>>,
 ) -> Result<HttpResponse, Refusal> {
@@ -271,7 +271,7 @@ const COLUMNS: [&str; 10] = [
 ];
 
 /// Exports the events as comma-separated values (RFC 4180).
-pub async fn csv(
+pub(crate) async fn csv(
     state: web::Data<State>,
     guarded: Authorized<AuditRead, Query<AuditQuery>>,
 ) -> Result<HttpResponse, Refusal> {

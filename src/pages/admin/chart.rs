@@ -6,7 +6,7 @@ const HEIGHT: f64 = 120.0;
 const GAP: f64 = 0.25;
 
 /// A bar chart with one bar a day.
-pub struct Chart {
+pub(crate) struct Chart {
     /// The title.
     pub title: &'static str,
     /// The content in words, for people who cannot see the chart.
@@ -20,7 +20,7 @@ pub struct Chart {
 }
 
 /// A bar of two parts, with the second on top of the first.
-pub struct Bar {
+pub(crate) struct Bar {
     /// The position and the width.
     pub x: String,
     pub width: String,
@@ -31,14 +31,14 @@ pub struct Bar {
 }
 
 /// A part of a bar.
-pub struct Part {
+pub(crate) struct Part {
     /// The distance from the top.
     pub y: String,
     pub height: String,
 }
 
 /// The values of one day.
-pub struct Day {
+pub(crate) struct Day {
     /// The name, such as `3 Mar`.
     pub name: String,
     /// The value of the lower part.
@@ -53,7 +53,7 @@ impl Chart {
     /// Draws the chart.
     #[must_use]
     #[allow(clippy::cast_precision_loss)] // pixels
-    pub fn new(title: &'static str, summary: String, days: Vec<Day>) -> Self {
+    pub(crate) fn new(title: &'static str, summary: String, days: Vec<Day>) -> Self {
         let highest = days.iter().map(|day| day.lower + day.upper).max().unwrap_or(0);
         let step = WIDTH / days.len().max(1) as f64;
         let tall = |value: i64| value as f64 / highest.max(1) as f64 * HEIGHT;

@@ -33,7 +33,10 @@ struct Item {
 }
 
 /// Lists the keys, newest first.
-pub async fn show(state: web::Data<State>, guarded: Authorized<ServerRead>) -> Result<HttpResponse, Refusal> {
+pub(crate) async fn show(
+    state: web::Data<State>,
+    guarded: Authorized<ServerRead>,
+) -> Result<HttpResponse, Refusal> {
     let rows = state.core.database.run(signing_key::list).await?;
     let now = state.core.clock.now();
     let items = rows.iter().rev().map(|row| Item {
@@ -53,7 +56,7 @@ pub async fn show(state: web::Data<State>, guarded: Authorized<ServerRead>) -> R
 }
 
 /// Publishes a new key. It signs once all verifiers have had time to fetch it.
-pub async fn rotate(
+pub(crate) async fn rotate(
     state: web::Data<State>,
     guarded: Authorized<ServerWrite, Form>,
 ) -> Result<HttpResponse, Refusal> {

@@ -26,7 +26,7 @@ struct Link {
 }
 
 /// Shows a link. It is shown only this one time.
-pub fn show_link(
+pub(crate) fn show_link(
     state: &State,
     caller: &Caller,
     user: &User,

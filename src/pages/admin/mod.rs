@@ -14,7 +14,7 @@ use crate::http::routing::Endpoint;
 use crate::refusal::Code;
 
 #[must_use]
-pub fn routes() -> Vec<Endpoint> {
+pub(crate) fn routes() -> Vec<Endpoint> {
     let writing = [
         Code::AuthenticationTooOld,
         Code::NotFound,

@@ -46,7 +46,10 @@ fn counted<T>(found: Result<T, DatabaseError>) -> Result<Option<T>, Refusal> {
 }
 
 /// Shows the charts. Omits a chart that takes too long to count.
-pub async fn show(state: web::Data<State>, guarded: Authorized<ServerRead>) -> Result<HttpResponse, Refusal> {
+pub(crate) async fn show(
+    state: web::Data<State>,
+    guarded: Authorized<ServerRead>,
+) -> Result<HttpResponse, Refusal> {
     const PAST: i32 = DAYS.cast_signed();
     let [session_ended, token_reused] = ENDS;
     let types = [EventType::LoginSucceeded, EventType::LoginFailed, session_ended, token_reused];

@@ -45,7 +45,7 @@ struct Refusals {
 
 /// The filters and the requested page. The user is given by name or ID.
 #[derive(Clone, Debug, Default, Deserialize)]
-pub struct RefusalsQuery {
+pub(crate) struct RefusalsQuery {
     #[serde(default)]
     code: String,
     #[serde(default)]
@@ -101,7 +101,7 @@ async fn empty(
 }
 
 /// Lists the refusals.
-pub async fn show(
+pub(crate) async fn show(
     state: web::Data<State>,
     guarded: Authorized<AuditRead, Query<RefusalsQuery>>,
 ) -> Result<HttpResponse, Refusal> {
@@ -149,7 +149,7 @@ async fn count(state: &State, code: &str) -> Result<Chart, Refusal> {
 }
 
 /// Explains a refusal.
-pub async fn explain(
+pub(crate) async fn explain(
     state: web::Data<State>,
     guarded: Authorized<AuditRead, Path<Uuid>>,
 ) -> Result<HttpResponse, Refusal> {

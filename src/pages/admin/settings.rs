@@ -21,7 +21,10 @@ struct Settings<'a> {
 }
 
 /// Lists the settings, with secrets masked.
-pub async fn show(state: web::Data<State>, guarded: Authorized<ServerRead>) -> Result<HttpResponse, Refusal> {
+pub(crate) async fn show(
+    state: web::Data<State>,
+    guarded: Authorized<ServerRead>,
+) -> Result<HttpResponse, Refusal> {
     let shell = Shell::of(&guarded.caller);
     answer(
         StatusCode::OK,

@@ -88,7 +88,7 @@ struct Delete {
 
 /// The change that was just made, for a notice.
 #[derive(Clone, Debug, Deserialize)]
-pub struct UserPageQuery {
+pub(crate) struct UserPageQuery {
     done: Option<String>,
 }
 
@@ -125,7 +125,7 @@ fn back(id: Uuid, done: &str) -> HttpResponse {
 }
 
 /// Shows the account.
-pub async fn show(
+pub(crate) async fn show(
     state: web::Data<State>,
     guarded: Authorized<UsersRead, (Path<Uuid>, Query<UserPageQuery>)>,
 ) -> Result<HttpResponse, Refusal> {
@@ -198,7 +198,7 @@ async fn check(state: &State, id: Uuid, typed: Value) -> Result<UserChanges, Ref
 }
 
 /// Changes the username or e-mail address, if the account is still as the page showed it.
-pub async fn change(
+pub(crate) async fn change(
     state: web::Data<State>,
     guarded: Authorized<UsersWrite, (Path<Uuid>, Form)>,
 ) -> Result<HttpResponse, Refusal> {
@@ -227,7 +227,7 @@ pub async fn change(
 type OnUser = Authorized<UsersWrite, (Path<Uuid>, Form)>;
 
 /// Changes the role, if the account is still as the page showed it.
-pub async fn change_role(state: web::Data<State>, guarded: OnUser) -> Result<HttpResponse, Refusal> {
+pub(crate) async fn change_role(state: web::Data<State>, guarded: OnUser) -> Result<HttpResponse, Refusal> {
     let Authorized { caller, input: (Path(id), sent), origin, .. } = guarded;
     let role = sent.field("role").unwrap_or_default().to_owned();
     let request = UserChanges { role: Some(role.clone()), ..UserChanges::default() };
@@ -239,7 +239,7 @@ pub async fn change_role(state: web::Data<State>, guarded: OnUser) -> Result<Htt
 }
 
 /// Disables the account, and ends its sessions if the form says so.
-pub async fn disable(state: web::Data<State>, guarded: OnUser) -> Result<HttpResponse, Refusal> {
+pub(crate) async fn disable(state: web::Data<State>, guarded: OnUser) -> Result<HttpResponse, Refusal> {
     let Authorized { caller, input: (Path(id), sent), origin, .. } = guarded;
     let ends_sessions = sent.field("end_sessions").is_some();
     match (DisableUser { id, ends_sessions }).run(&state, &caller, origin).await {
@@ -249,7 +249,7 @@ pub async fn disable(state: web::Data<State>, guarded: OnUser) -> Result<HttpRes
 }
 
 /// Enables the account.
-pub async fn enable(state: web::Data<State>, guarded: OnUser) -> Result<HttpResponse, Refusal> {
+pub(crate) async fn enable(state: web::Data<State>, guarded: OnUser) -> Result<HttpResponse, Refusal> {
     let Authorized { caller, input: (Path(id), _), origin, .. } = guarded;
     let request = UserChanges { status: Some(UserStatus::Active), ..UserChanges::default() };
     match (UpdateUser { id, request, expected: Expected::Anything }).run(&state, &caller, origin).await {
@@ -264,7 +264,7 @@ fn keeps_tokens(sent: &Form) -> bool {
 }
 
 /// Sets the password.
-pub async fn set_password(state: web::Data<State>, guarded: OnUser) -> Result<HttpResponse, Refusal> {
+pub(crate) async fn set_password(state: web::Data<State>, guarded: OnUser) -> Result<HttpResponse, Refusal> {
     let Authorized { caller, input: (Path(id), sent), origin, .. } = guarded;
     let password = PlainPassword::new(sent.field("new_password").unwrap_or_default());
     let keeps = keeps_tokens(&sent);
@@ -275,7 +275,7 @@ pub async fn set_password(state: web::Data<State>, guarded: OnUser) -> Result<Ht
 }
 
 /// Creates a link with which the user sets a password.
-pub async fn make_link(state: web::Data<State>, guarded: OnUser) -> Result<HttpResponse, Refusal> {
+pub(crate) async fn make_link(state: web::Data<State>, guarded: OnUser) -> Result<HttpResponse, Refusal> {
     let Authorized { caller, input: (Path(id), sent), origin, .. } = guarded;
     let user = FindUser { id }.run(&state).await?;
     let link =
@@ -284,14 +284,14 @@ pub async fn make_link(state: web::Data<State>, guarded: OnUser) -> Result<HttpR
 }
 
 /// Ends all sessions of the account.
-pub async fn end_sessions(state: web::Data<State>, guarded: OnUser) -> Result<HttpResponse, Refusal> {
+pub(crate) async fn end_sessions(state: web::Data<State>, guarded: OnUser) -> Result<HttpResponse, Refusal> {
     let Authorized { caller, input: (Path(id), _), origin, .. } = guarded;
     EndSessionsOf { user_id: id, which: SessionSelection::AllOf(id) }.run(&state, &caller, origin).await?;
     Ok(back(id, "sessions"))
 }
 
 /// Ends a session of the account.
-pub async fn end_session(
+pub(crate) async fn end_session(
     state: web::Data<State>,
     guarded: Authorized<UsersWrite, (Path<(Uuid, Uuid)>, Form)>,
 ) -> Result<HttpResponse, Refusal> {
@@ -303,7 +303,7 @@ pub async fn end_session(
 }
 
 /// Revokes a personal token of the account.
-pub async fn revoke_token(
+pub(crate) async fn revoke_token(
     state: web::Data<State>,
     guarded: Authorized<UsersWrite, (Path<(Uuid, Uuid)>, Form)>,
 ) -> Result<HttpResponse, Refusal> {
@@ -313,7 +313,7 @@ pub async fn revoke_token(
 }
 
 /// Asks for confirmation before revoking all personal tokens.
-pub async fn ask_revoke_tokens(
+pub(crate) async fn ask_revoke_tokens(
     state: web::Data<State>,
     guarded: Authorized<UsersWrite, Path<Uuid>>,
 ) -> Result<HttpResponse, Refusal> {
@@ -323,14 +323,14 @@ pub async fn ask_revoke_tokens(
 }
 
 /// Revokes all personal tokens of the account.
-pub async fn revoke_tokens(state: web::Data<State>, guarded: OnUser) -> Result<HttpResponse, Refusal> {
+pub(crate) async fn revoke_tokens(state: web::Data<State>, guarded: OnUser) -> Result<HttpResponse, Refusal> {
     let Authorized { caller, input: (Path(id), _), origin, .. } = guarded;
     RevokeTokensOf { user_id: id, token_id: None }.run(&state, &caller, origin).await?;
     Ok(back(id, "tokens"))
 }
 
 /// Asks for the username, so that nobody deletes an account by mistake.
-pub async fn ask_delete(
+pub(crate) async fn ask_delete(
     state: web::Data<State>,
     guarded: Authorized<UsersWrite, Path<Uuid>>,
 ) -> Result<HttpResponse, Refusal> {
@@ -341,7 +341,7 @@ pub async fn ask_delete(
 }
 
 /// Deletes the account if the username was entered correctly.
-pub async fn delete(state: web::Data<State>, guarded: OnUser) -> Result<HttpResponse, Refusal> {
+pub(crate) async fn delete(state: web::Data<State>, guarded: OnUser) -> Result<HttpResponse, Refusal> {
     let Authorized { caller, input: (Path(id), sent), origin, .. } = guarded;
     let username = FindUser { id }.run(&state).await?.username;
     let deleted = if sent.field("confirm").map(str::trim) == Some(username.as_str()) {

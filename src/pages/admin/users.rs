@@ -62,7 +62,7 @@ struct NewUser {
 }
 
 /// Lists the accounts.
-pub async fn show(
+pub(crate) async fn show(
     state: web::Data<State>,
     guarded: Authorized<UsersRead, QueryDraft<UserQuery>>,
 ) -> Result<HttpResponse, Refusal> {
@@ -112,7 +112,10 @@ fn next_page(query: &UserQuery, cursor: &str) -> String {
 }
 
 /// Shows the form for a new account.
-pub async fn new(state: web::Data<State>, guarded: Authorized<UsersWrite>) -> Result<HttpResponse, Refusal> {
+pub(crate) async fn new(
+    state: web::Data<State>,
+    guarded: Authorized<UsersWrite>,
+) -> Result<HttpResponse, Refusal> {
     let page = form(&state, &guarded.caller, &Form::default(), FormErrors::none()).await?;
     answer(StatusCode::OK, &page)
 }
@@ -140,7 +143,7 @@ async fn check(state: &State, typed: Value) -> Result<NewUserRequest, Refusal> {
 }
 
 /// Creates an account: with a password, or with a link with which its user sets one.
-pub async fn create(
+pub(crate) async fn create(
     state: web::Data<State>,
     guarded: Authorized<UsersWrite, Form>,
 ) -> Result<HttpResponse, Refusal> {

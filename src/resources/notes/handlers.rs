@@ -30,7 +30,7 @@ type ConditionalWrite<B> = (Path<Uuid>, (Conditions, Json<B>));
 
 /// A note.
 #[derive(Serialize, utoipa::ToSchema)]
-pub struct NoteItem {
+pub(crate) struct NoteItem {
     /// The ID of the note.
     pub id: Uuid,
     /// The title of the note.
@@ -53,7 +53,7 @@ pub struct NoteItem {
 
 /// The owner of a note.
 #[derive(Serialize, utoipa::ToSchema)]
-pub struct Owner {
+pub(crate) struct Owner {
     /// The ID of the user.
     pub id: Uuid,
     /// The username of the user.
@@ -81,7 +81,7 @@ fn entity_tag(note: &Note) -> String {
 #[derive(Clone, Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub struct NoteQuery {
+pub(crate) struct NoteQuery {
     /// A part of the title or the text. Case and Unicode normalization do not matter. A page of results may
     /// be empty and still have a `next_cursor`. If the search takes too long, the response is 503
     /// `overloaded`; narrow the search then.
@@ -111,7 +111,7 @@ fn owner<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D
 /// With `notes:manage`, the list also has the private notes of other users.
 #[utoipa::path(get, path = "/api/v1/notes", tag = "notes", params(NoteQuery),
     responses((status = 200, description = "The notes, newest first", body = Page<NoteItem>)))]
-pub async fn list(
+pub(crate) async fn list(
     state: web::Data<State>,
     guarded: Authorized<NotesRead, Query<NoteQuery>>,
 ) -> Result<HttpResponse, Refusal> {
@@ -162,7 +162,7 @@ impl From<NoteContent> for Content {
 /// Creates a note.
 #[utoipa::path(post, path = "/api/v1/notes", tag = "notes", request_body = NoteContent,
     responses((status = 201, description = "The note", body = NoteItem)))]
-pub async fn create(
+pub(crate) async fn create(
     state: web::Data<State>,
     guarded: Authorized<NotesWrite, Json<NoteContent>>,
 ) -> Result<HttpResponse, Refusal> {
@@ -183,7 +183,7 @@ pub async fn create(
 #[utoipa::path(get, path = "/api/v1/notes/{id}", tag = "notes", params(("id" = Uuid, Path), IfNoneMatch),
     responses((status = 200, description = "The note", body = NoteItem),
         (status = 304, description = "Still the version that `If-None-Match` names")))]
-pub async fn show(
+pub(crate) async fn show(
     state: web::Data<State>,
     guarded: Authorized<NotesRead, (Path<Uuid>, Conditions)>,
 ) -> Result<HttpResponse, Refusal> {
@@ -199,7 +199,7 @@ pub async fn show(
 
 json_object! {
     /// The changes to a note. Omitted members stay as they are.
-    pub struct NoteChanges {
+    pub(crate) struct NoteChanges {
         /// The new title: 1 to 200 characters on one line.
         pub title: Changed<Title>,
         /// The new text: at most 20,000 characters. The whole request must also fit into 64 KiB.
@@ -223,7 +223,7 @@ impl NoteChanges {
 /// Changes the given members of a note.
 #[utoipa::path(patch, path = "/api/v1/notes/{id}", tag = "notes", params(("id" = Uuid, Path), IfMatch),
     request_body = NoteChanges, responses((status = 200, description = "The changed note", body = NoteItem)))]
-pub async fn update(
+pub(crate) async fn update(
     state: web::Data<State>,
     guarded: Authorized<NotesWrite, ConditionalWrite<NoteChanges>>,
 ) -> Result<HttpResponse, Refusal> {
@@ -234,7 +234,7 @@ pub async fn update(
 /// Replaces the whole content of a note.
 #[utoipa::path(put, path = "/api/v1/notes/{id}", tag = "notes", params(("id" = Uuid, Path), IfMatch),
     request_body = NoteContent, responses((status = 200, description = "The replaced note", body = NoteItem)))]
-pub async fn replace(
+pub(crate) async fn replace(
     state: web::Data<State>,
     guarded: Authorized<NotesWrite, ConditionalWrite<NoteContent>>,
 ) -> Result<HttpResponse, Refusal> {
@@ -269,7 +269,7 @@ async fn write(
 /// Deletes a note.
 #[utoipa::path(delete, path = "/api/v1/notes/{id}", tag = "notes", params(("id" = Uuid, Path), IfMatch),
     responses((status = 204, description = "The note was deleted")))]
-pub async fn delete(
+pub(crate) async fn delete(
     state: web::Data<State>,
     guarded: Authorized<NotesWrite, (Path<Uuid>, Conditions)>,
 ) -> Result<HttpResponse, Refusal> {
