@@ -47,6 +47,9 @@ struct Facts {
     /// True if plpgsql is installed, the language of doorward's triggers.
     #[diesel(sql_type = Bool)]
     has_plpgsql: bool,
+    /// True if `session_replication_role` keeps doorward's triggers from running.
+    #[diesel(sql_type = Bool)]
+    skips_triggers: bool,
     /// The tables, indexes, types, functions and so on that have one of doorward's names.
     #[diesel(sql_type = Array<Text>)]
     objects: Vec<String>,
@@ -82,6 +85,7 @@ SELECT current_setting('server_version_num')::int AS version,
        (SELECT source FROM pg_catalog.pg_settings WHERE name = 'default_transaction_read_only' AND setting = 'on'
            AND NOT pg_is_in_recovery()) AS read_only_by,
        EXISTS (SELECT FROM pg_catalog.pg_language WHERE lanname = 'plpgsql') AS has_plpgsql,
+       current_setting('session_replication_role') = 'replica' AS skips_triggers,
        ARRAY(SELECT name FROM object ORDER BY name) AS objects,
        ARRAY(SELECT name FROM here WHERE NOT (has_table_privilege(oid, 'SELECT') AND has_table_privilege(oid, 'INSERT')
              AND has_table_privilege(oid, 'UPDATE') AND has_table_privilege(oid, 'DELETE')) ORDER BY name) AS closed";
@@ -162,6 +166,15 @@ fn judge_server(facts: &Facts) -> Vec<Unfit> {
                 "doorward needs read committed. Run ALTER DATABASE {database} RESET \
                  default_transaction_isolation, and the same with ALTER ROLE, or remove it from DATABASE_URL \
                  or postgresql.conf"
+            ),
+        });
+    }
+    if facts.skips_triggers {
+        unfit.push(Unfit {
+            found: "triggers do not run, because session_replication_role is replica".to_owned(),
+            advice: format!(
+                "doorward needs its triggers. Run ALTER DATABASE {database} RESET session_replication_role, \
+                 and the same with ALTER ROLE, or remove it from DATABASE_URL or postgresql.conf"
             ),
         });
     }
@@ -256,6 +269,7 @@ mod tests {
             may_create: true,
             read_only_by: None,
             has_plpgsql: true,
+            skips_triggers: false,
             objects: Vec::new(),
             closed: Vec::new(),
         }
@@ -289,6 +303,7 @@ mod tests {
             (Facts { encoding: "LATIN1".into(), ..facts() }, OURS, "LATIN1", "ENCODING 'UTF8'"),
             (Facts { isolation: "serializable".into(), ..facts() }, OURS, "serializable", "RESET"),
             (Facts { has_plpgsql: false, ..facts() }, OURS, "no plpgsql", "CREATE EXTENSION plpgsql"),
+            (Facts { skips_triggers: true, ..facts() }, OURS, "triggers do not run", "RESET"),
             (Facts { schema: None, ..facts() }, OURS, "search_path", "CREATE SCHEMA"),
             (Facts { objects: theirs, ..facts() }, Migrations::default(), "users", "its own database"),
             (

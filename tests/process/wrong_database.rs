@@ -94,6 +94,12 @@ fn unfit_database_stops_the_start_before_any_change() {
             "ALTER ROLE site IN DATABASE quiet RESET default_transaction_read_only",
         ),
         (
+            "copied",
+            "OWNER site",
+            "ALTER DATABASE copied SET session_replication_role = 'replica'",
+            "ALTER DATABASE copied RESET session_replication_role",
+        ),
+        (
             "nowhere",
             "OWNER site",
             "ALTER ROLE site IN DATABASE nowhere SET search_path = gone",
