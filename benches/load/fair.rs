@@ -1,4 +1,4 @@
-//! Measures others beside callers who take too much: sign-ins beside a flood of right passwords, and reads
+//! Measures others beside callers who take too much: sign-ins beside a flood of correct passwords, and reads
 //! beside searches.
 
 use std::cell::RefCell;
@@ -12,9 +12,11 @@ use crate::client::{Connection, request};
 use crate::measure::Task;
 use crate::{Target, paced, text};
 
-/// The numbers of the flood's connections, of its accounts, and of the other users who sign in.
+/// The number of the flood's connections.
 const FLOOD: usize = 60;
+/// The number of the flood's accounts.
 const ACCOUNTS: usize = 10;
+/// The number of other users who sign in.
 const OTHERS: usize = 20;
 /// The number of concurrent searches.
 const SEARCHES: usize = 16;

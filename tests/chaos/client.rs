@@ -11,8 +11,9 @@ use serde_json::{Value, json};
 
 use crate::ledger::{Broken, ENDED_WITHIN, Fate, Ledger, Outcome, Promise};
 
-/// The pauses after an answer and after a failure.
+/// The pause after an answer.
 const PAUSE: Duration = Duration::from_millis(10);
+/// The pause after a failure.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(30);
 /// A client gives up after this long without an answer that counts, because nothing will recover any more.
 const PATIENCE: Duration = Duration::from_secs(60);

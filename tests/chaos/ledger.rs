@@ -27,7 +27,7 @@ pub enum Outcome {
     Refused(u16, Value),
     /// Nothing was started.
     Shed,
-    /// It may have happened, or may still happen.
+    /// The change may have happened, or may still happen.
     Unknown,
 }
 

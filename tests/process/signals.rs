@@ -28,7 +28,7 @@ fn finish((mut stream, rest): (TcpStream, String)) -> String {
 }
 
 #[test]
-fn other_signals_stop_nothing_and_lose_no_request() {
+fn other_signals_neither_stop_the_server_nor_lose_requests() {
     let folder = Folder::new();
     let mut server = folder.serve();
     let postmaster = folder.postmaster();

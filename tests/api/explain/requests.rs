@@ -66,7 +66,7 @@ async fn pasted_command_line_supplies_the_request() {
 }
 
 #[actix_web::test]
-async fn invalid_explain_request_names_the_wrong_field() {
+async fn invalid_explain_request_names_the_invalid_field() {
     let world = World::new().await;
     for (question, pointer) in [
         (json!({}), "/token"),

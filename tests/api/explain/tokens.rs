@@ -244,7 +244,7 @@ async fn explanation_does_not_reveal_whether_a_refresh_token_is_used() {
 }
 
 #[actix_web::test]
-async fn explaining_records_no_use_of_a_token() {
+async fn explaining_does_not_record_a_use_of_the_token() {
     let world = World::new().await;
     let alice = world.signed_in("alice", "member").await;
     let (personal, _) = world.personal_token(&alice.access, "notes:read").await;

@@ -44,7 +44,7 @@ async fn conflicting_headers_are_both_recorded() {
     world.state.recorder.kept_refusals.flush(&world.state.core.database).await.unwrap();
     let kept = world.text("SELECT address || ' ' || peer || ' ' || forwarded_for AS text FROM refusals");
     assert_eq!(kept, "203.0.113.50 127.0.0.1 203.0.113.50 (Forwarded: for=10.9.9.9)");
-    // There is no doubt if the headers agree.
+    // The address is certain if the headers agree.
     let headers = [("x-forwarded-for", "203.0.113.50:80"), ("forwarded", "for=203.0.113.50")];
     login_with(&world, &headers, "alice", "wrong").await.refused("invalid_credentials");
     let (address, details) = newest_event(&world);

@@ -7,9 +7,9 @@ use doorward_test::{Browser, World};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 
-/// The size of the text after which a page ends, and the size of a note with 20,000 characters of three
-/// bytes, in bytes.
+/// The size of the text after which a page ends, in bytes.
 const PAGE: usize = 512 * 1024;
+/// The size of a note with 20,000 characters of three bytes, in bytes.
 const NOTE: usize = 60_000;
 /// The maximum number of connections that are opened until one is refused.
 const CONNECTIONS: usize = 100;

@@ -177,7 +177,7 @@ async fn refused_access_token_still_confirms_its_refresh_response() {
 }
 
 #[actix_web::test]
-async fn copied_chain_is_detected_at_the_first_replay_after_a_use() {
+async fn copied_token_is_detected_at_the_first_replay_after_a_use() {
     let world = World::new().await;
     let owner = world.signed_in("alice", "member").await;
     // The thief copies the refresh token and refreshes first.

@@ -85,7 +85,7 @@ async fn blacklisting_ends_the_session_everywhere_at_once() {
 // A refresh that keeps the refresh token.
 
 #[actix_web::test]
-async fn simultaneous_refreshes_of_a_kept_token_rotate_nothing() {
+async fn simultaneous_refreshes_of_a_kept_token_do_not_rotate_it() {
     let world = world(SimplejwtRoutes::On).await;
     world.user("alice", "member");
     let (_, refresh) = world.pair("alice").await;

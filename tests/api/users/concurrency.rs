@@ -139,7 +139,7 @@ async fn password_replaced_in_between_is_wrong() {
 }
 
 #[actix_web::test]
-async fn caller_who_is_ended_while_waiting_gets_the_exact_refusal() {
+async fn caller_who_loses_access_while_waiting_gets_the_exact_refusal() {
     type Request = for<'a> fn(&'a World, &'a str) -> futures_util::future::LocalBoxFuture<'a, Answer>;
     let requests: [Request; 3] = [
         |world, access| Box::pin(step_up(world, access)),

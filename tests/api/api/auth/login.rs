@@ -33,7 +33,7 @@ async fn sign_in_returns_both_tokens_as_documented() {
 }
 
 #[actix_web::test]
-async fn email_address_signs_in() {
+async fn user_signs_in_with_an_email_address() {
     let world = World::new().await;
     let admin = world.login("admin").await;
     let made = world
@@ -70,7 +70,7 @@ async fn unknown_user_wrong_and_missing_password_are_refused_alike() {
 }
 
 #[actix_web::test]
-async fn disabled_account_is_reported_only_for_the_right_password() {
+async fn disabled_account_is_reported_only_for_the_correct_password() {
     let world = World::new().await;
     let id = world.user("alice", "member");
     world.sql_and_clear_cache(&format!("UPDATE users SET status = 'disabled' WHERE id = '{id}'"));
@@ -312,7 +312,7 @@ async fn step_up_does_not_confirm_a_lost_refresh_response() {
 }
 
 #[actix_web::test]
-async fn right_password_with_a_refused_scope_is_audited_as_a_failure() {
+async fn correct_password_with_a_refused_scope_is_audited_as_a_failure() {
     let world = World::new().await;
     let id = world.user("alice", "viewer");
     for (scope, code) in [("notes:write", "permission_denied"), ("note:read", "validation_failed")] {

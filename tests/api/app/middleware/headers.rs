@@ -217,7 +217,7 @@ async fn cors_allows_configured_origins_and_never_credentials() {
         ] {
             let answer = answer.send().await;
             assert_eq!((answer.status, allowed(&answer).as_deref()), (status, Some(origin)));
-            // A script may not send the browser's own credentials either.
+            // A script cannot send the browser's own credentials either.
             assert_eq!(answer.header("access-control-allow-credentials"), None);
         }
     }

@@ -172,7 +172,7 @@ async fn first_use_of_a_renewed_secret_is_recorded_once() {
 }
 
 #[actix_web::test]
-async fn refused_former_cookie_does_not_delete_the_cookie() {
+async fn refused_former_cookie_leaves_the_browsers_cookie() {
     let world = World::new().await;
     world.user("alice", "member");
     let mut browser = Browser::signed_in(&world, "alice").await;
@@ -210,7 +210,7 @@ async fn sign_in_ends_the_session_of_a_former_cookie() {
 }
 
 #[actix_web::test]
-async fn sign_in_with_a_refused_former_cookie_ends_no_session() {
+async fn sign_in_with_a_refused_former_cookie_does_not_end_a_session() {
     let world = World::new().await;
     world.user("alice", "member");
     world.user("mallory", "member");
