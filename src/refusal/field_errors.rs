@@ -4,14 +4,17 @@ use serde::Serialize;
 
 use super::redacted::redacted;
 
-/// The most errors in a response, and their total size in bytes.
+/// The maximum number of errors in a response.
 const LISTED_MAX: usize = 50;
+/// The maximum total size of the errors in a response, in bytes.
 const BYTES_MAX: usize = 16 * 1024;
-/// The most errors in a kept refusal, and their total size in bytes.
+/// The maximum number of errors in a kept refusal.
 const KEPT_MAX: usize = 10;
+/// The maximum total size of the errors in a kept refusal, in bytes.
 const KEPT_BYTES_MAX: usize = 2 * 1024;
-/// The most characters in a pointer and in a detail. Both may repeat text from the client.
+/// The maximum length of a pointer, in characters. It may repeat text from the client.
 const POINTER_MAX: usize = 200;
+/// The maximum length of a detail, in characters. It may repeat text from the client.
 const DETAIL_MAX: usize = 500;
 
 /// An error in a request.

@@ -4,12 +4,14 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
-/// The prefixes of personal and refresh tokens, and the least number of characters after a prefix.
+/// The prefixes of personal and refresh tokens.
 const TOKENS: [&str; 2] = ["dwp_", "dwr_"];
+/// The minimum number of characters after the prefix of a token.
 const TOKEN_REST: usize = 8;
-/// The prefix of a JWT, and the least number of characters after it. Inside a word, only those before the
-/// first dot count.
+/// The prefix of a JWT.
 const JWT: &str = "eyJ";
+/// The minimum number of characters after the prefix of a JWT. Inside a word, only those before the first dot
+/// count.
 const JWT_REST: usize = 16;
 
 /// Replaces each credential (personal token, refresh token or JWT) by its prefix and an ellipsis. Finds
