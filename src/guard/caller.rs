@@ -19,7 +19,6 @@ pub struct Caller {
     pub permissions: Names,
     /// The credential's scope, sorted.
     pub scope: Names,
-    /// The credential that was presented.
     pub credential: Credential,
     pub version: i64,
     /// The permission that the endpoint requires.
@@ -58,7 +57,6 @@ pub enum Credential {
     },
     /// A personal access token.
     PersonalToken {
-        /// The token's ID.
         id: Uuid,
         expires_at: DateTime<Utc>,
         /// The digest of the token's text.

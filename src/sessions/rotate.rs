@@ -370,7 +370,7 @@ struct RotateMany<'a> {
     event_ids: Vec<Uuid>,
     addresses: Vec<Option<&'a str>>,
     request_ids: Vec<Option<Uuid>>,
-    /// The doubts about the client addresses, for the audit events.
+    /// The details about uncertain client addresses, for the audit events.
     doubts: Vec<Value>,
     lifetimes: Lifetimes,
 }

@@ -46,9 +46,9 @@ macro_rules! unchanged {
     };
 }
 
-/// Returns whether the session, its user at this version, and the presented secret are all still valid. If
-/// `locks`, the rows are locked until the transaction ends. Otherwise the caller must have locked the user's
-/// row.
+/// Returns true if the session and the presented secret are still valid, and the user is still active and at
+/// `version`. If `locks`, the rows of the session and the user stay locked until the transaction ends.
+/// Otherwise the caller must have locked the user's row.
 pub(crate) fn is_unchanged(
     connection: &mut PgConnection,
     (user_id, version): (Uuid, i64),

@@ -18,8 +18,9 @@ use crate::random;
 pub const MAX_BYTES: usize = 1_000;
 /// The maximum length of a text that is composed, in bytes.
 const COMPOSED_MAX: usize = 4 * MAX_BYTES;
-/// bcrypt's own base64 alphabet.
+/// bcrypt's own Base64 alphabet.
 const ALPHABET: &[u8; 64] = b"./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+/// The start of a stored hash, before the cost.
 const PREFIX: &str = "$bcrypt-sha256$v=2,t=2b,r=";
 /// The costs that a stored hash may have. With a higher cost, an imported hash could block a thread for
 /// minutes.
@@ -61,19 +62,19 @@ impl PlainPassword {
 /// The reason why a new password is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PasswordError {
-    /// It has fewer characters than this.
+    /// The password has fewer characters than this.
     #[error("at least {0} characters are needed")]
     TooShort(usize),
-    /// It has more bytes than [`MAX_BYTES`].
+    /// The password has more bytes than [`MAX_BYTES`].
     #[error("at most {MAX_BYTES} bytes are allowed")]
     TooLong,
-    /// It contains U+0000.
+    /// The password contains U+0000.
     #[error("U+0000 is not allowed in a password")]
     Nul,
-    /// It is one of the passwords that attackers try first.
+    /// The password is one of those that attackers try first.
     #[error("this is one of the first passwords that attackers guess; choose one that nobody else would")]
     Common,
-    /// It is little more than the account's own name.
+    /// The password is little more than the account's own name.
     #[error("this is little more than the account's own name")]
     LikeTheName,
 }
@@ -435,7 +436,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_never_print() {
+    fn secrets_are_never_printed() {
         let (password, _) = PlainPassword::generate();
         assert_eq!(
             format!("{password:?} {:?}", PasswordHash::new(&password, 4).unwrap()),
