@@ -4,8 +4,9 @@
 use icu_casemap::CaseMapper;
 use icu_normalizer::ComposingNormalizerBorrowed;
 
-/// The first of the letters that begin a character's code, and the first of those that continue it.
+/// The first of the letters that begin a character's code.
 const FIRST: u32 = b'A' as u32;
+/// The first of the letters that continue a character's code.
 const NEXT: u32 = b'N' as u32;
 /// The number of letters in each half of the alphabet.
 const HALF: u32 = 13;

@@ -18,7 +18,7 @@ use super::roles::{self, DATABASE, OWNER, SUPERUSER};
 use crate::files::{self, FILE_MODE, FOLDER_MODE};
 use crate::random;
 
-/// The maximum length of a Unix socket's path in bytes, and the file name that counts towards it.
+/// The maximum length of a Unix socket's path in bytes, including [`SOCKET_NAME`].
 const SOCKET_PATH_MAX: usize = 107;
 const SOCKET_NAME: &str = "/.s.PGSQL.5432";
 /// The prefix of the names of unfinished clusters.
@@ -26,11 +26,13 @@ const UNFINISHED: &str = "postgres.unfinished.";
 
 /// PostgreSQL's folder in the data folder.
 const FOLDER: &str = "postgres";
-/// The files with the superuser's and the owner's passwords.
+/// The file with the superuser's password.
 const SUPERUSER_PASSWORD: &str = "postgres.password";
+/// The file with the password of the role that owns the database.
 const OWNER_PASSWORD: &str = "doorward.password";
-/// PostgreSQL's log and the previous one.
+/// PostgreSQL's log.
 const LOG: &str = "postgres.log";
+/// The previous log of PostgreSQL.
 const OLD_LOG: &str = "postgres.log.1";
 
 /// The files in PostgreSQL's folder without which it does not start.

@@ -25,8 +25,9 @@ use crate::files::{self, FILE_MODE};
 /// The longest time before PostgreSQL reports that it is starting. After that, doorward waits without a
 /// limit, since a recovery takes as long as it needs and an interrupted one starts over.
 pub(super) const SILENCE: Duration = Duration::from_secs(60);
-/// The time until the first log message about a slow start, and the interval of further ones.
+/// The time until the first log message about a slow start.
 const FIRST_REPORT: Duration = Duration::from_secs(2);
+/// The interval between further log messages about a slow start.
 const REPORT_EVERY: Duration = Duration::from_secs(30);
 /// The time for an orderly stop if the caller gives no deadline.
 const STOPPED_WITHIN: Duration = Duration::from_secs(3);
@@ -34,6 +35,7 @@ const STOPPED_WITHIN: Duration = Duration::from_secs(3);
 const ORPHAN_DEADLINE: Duration = Duration::from_secs(10);
 /// The longest pause before a restart.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// The pause between two checks of whether a process has stopped or PostgreSQL has started.
 const POLL: Duration = Duration::from_millis(10);
 /// The log size in bytes above which a new log is started. The previous one is kept beside it.
 const LOG_MAX: u64 = 10 * 1024 * 1024;
