@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn first_key_seals_and_every_key_opens() {
+    fn first_key_encrypts_and_every_key_decrypts() {
         let sealed = keys(&[OLD]).seal("key one", b"private").unwrap();
         let both = keys(&[NEW, OLD]);
         assert_eq!(both.open("key one", &sealed).as_deref(), Ok(&b"private"[..]));
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn altered_or_cut_value_does_not_open() {
+    fn altered_or_truncated_value_is_not_decrypted() {
         let keys = keys(&[OLD]);
         let sealed = keys.seal("name", b"private").unwrap();
         for at in 0..sealed.len() {
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_never_print() {
+    fn keys_are_never_printed() {
         let shown = format!("{:?}", keys(&[OLD, NEW]));
         assert_eq!(shown, "SecretKeys(2)");
         assert_ne!(SecretKeys::generate(), SecretKeys::generate());

@@ -14,9 +14,9 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 
 use super::timed_stream::TimedStream;
 
-/// The time in which the first head of a connection must arrive, and the time that an idle connection stays
-/// open.
+/// The time in which the first head of a connection must arrive.
 const HEAD_DEADLINE: Duration = Duration::from_secs(5);
+/// The time that an idle connection stays open.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// The time for which the body of a refused request is discarded before the connection is closed.
 const LINGER: Duration = Duration::from_secs(1);

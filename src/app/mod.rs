@@ -86,7 +86,7 @@ async fn serve_request(
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
     let state = request.app_data::<web::Data<State>>();
     let client = state.and_then(|state| state.web.trusted_proxies.client_address(request.request()));
-    // A request whose client address is in doubt counts as one of its proxy.
+    // A request whose client address is uncertain counts as one of its proxy.
     let peer = || request.peer_addr().map(|peer| peer.ip());
     let address = client.filter(|client| client.doubt.is_none()).map(|client| client.address).or_else(peer);
     let served = database::within_one_deadline(next.call(request));

@@ -24,7 +24,6 @@ pub struct NewKeptRefusal {
     /// The pattern that the path matched.
     pub route: String,
     pub path: String,
-    /// The status of the response.
     pub status: i16,
     /// The client address. Only headers of trusted proxies are used to determine it.
     pub address: Option<String>,
@@ -32,7 +31,6 @@ pub struct NewKeptRefusal {
     pub peer: Option<String>,
     /// The value of `X-Forwarded-For`, trusted or not, with that of `Forwarded` if there is one.
     pub forwarded_for: Option<String>,
-    /// The kind of the credential that was presented.
     pub credential_kind: Option<&'static str>,
     /// The credential's public ID.
     pub credential_id: Option<Uuid>,

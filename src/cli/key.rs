@@ -175,7 +175,7 @@ fn replaced(rows: &[Row]) -> String {
 enum Revocation {
     /// The key does not exist, or is already revoked.
     NotFound,
-    /// The key is revoked. The row is that of its replacement, if one was needed.
+    /// The key is revoked. The row is that of its replacement; `None` if no replacement was needed.
     Done(Option<Row>),
 }
 

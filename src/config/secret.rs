@@ -140,7 +140,7 @@ mod tests {
     const TWO: &str = "fedcba9876543210fedcba9876543210";
 
     #[test]
-    fn secret_never_prints() {
+    fn secret_is_never_printed() {
         let keys = SecretKeyTexts::from_list(ONE).unwrap();
         assert_eq!(format!("{keys:?}"), "SecretKeyTexts([***])");
         assert_eq!(format!("{:?}", Secret::new("hunter2".into())), "***");

@@ -156,8 +156,8 @@ pub(crate) fn repair_data_folder(folder: &Path) -> Result<(), FileError> {
         let advice = if is_own {
             "it also contains other files: give doorward a folder of its own"
         } else {
-            "doorward may not change its mode: set DOORWARD_DATA_DIR to a folder below it, which doorward \
-             creates"
+            "doorward is not allowed to change its mode: set DOORWARD_DATA_DIR to a folder below it, which \
+             doorward creates"
         };
         let folder = folder.display();
         tracing::warn!(%folder, mode = %octal(&found), advice, "others can write to the data folder");
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn created_file_overwrites_nothing() {
+    fn created_file_does_not_overwrite_another() {
         let (_kept, path) = folder();
         create(&path.join("new"), b"new").unwrap();
         assert_eq!(mode(&path.join("new")), 0o600);

@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn value_that_is_no_entity_tag_is_named() {
+    fn value_that_is_not_an_entity_tag_is_named() {
         for listed in ["2", "'2'", "w/\"2\"", "W/2", "\"2", "\"1\", 2", "\"", ","] {
             let refused = conditions(listed, "").check("\"2\"").expect_err("a refusal");
             assert!(refused.detail().contains("not an entity tag"), "{listed}: {}", refused.detail());

@@ -40,7 +40,6 @@ pub struct AttemptLimits {
     pub failures_in_all: u32,
     /// Accounts registered from an address.
     pub registrations_per_address: u32,
-    /// The longest wait.
     pub longest_wait: Duration,
 }
 
@@ -128,9 +127,9 @@ pub(crate) struct Reservation {
 /// The outcome of reserving an attempt.
 #[derive(Debug)]
 pub(crate) enum ReserveOutcome {
-    /// The attempt was counted and may be made.
+    /// The attempt is allowed, and was counted.
     Reserved(Reservation),
-    /// The attempt may not be made. It was not counted.
+    /// The attempt is not allowed. It was not counted.
     Throttled(ThrottledAttempt),
 }
 
@@ -139,8 +138,8 @@ pub(crate) enum ReserveOutcome {
 pub(crate) enum AttemptOutcome {
     /// The password was wrong. The attempt stays counted.
     Failed,
-    /// The password was right. At a known address, the account's row there is reset. Otherwise the attempt is
-    /// taken off each row.
+    /// The password was correct. At a known address, the account's row there is reset. Otherwise the attempt
+    /// is taken off each row.
     Succeeded,
     /// No password was checked. The attempt is taken off each row.
     Released,

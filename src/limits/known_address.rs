@@ -21,7 +21,7 @@ const WRITTEN_EVERY: TimeDelta = TimeDelta::days(1);
 #[must_use]
 pub(crate) fn network(origin: &Origin) -> ClientNetwork {
     if origin.address_doubt.is_some() {
-        return ClientNetwork::InDoubt;
+        return ClientNetwork::Uncertain;
     }
     ClientNetwork::of(origin.address.as_deref())
 }
@@ -55,7 +55,7 @@ pub(crate) fn find_account(
     Ok(found.map(|(id, known)| SignInAccount { id, is_known: known.is_some() }))
 }
 
-/// Remembers the network of a successful sign-in. An address in doubt is not remembered.
+/// Remembers the network of a successful sign-in. An uncertain address is not remembered.
 pub(crate) fn record(
     connection: &mut PgConnection,
     user_id: Uuid,

@@ -2,7 +2,7 @@
 //! to from there.
 //!
 //! The row of a network throttles no attempt by itself. Past its limit, each of those accounts has fewer free
-//! attempts there. A right password writes nothing here.
+//! attempts there. A correct password writes nothing here.
 
 use diesel::prelude::*;
 use diesel::sql_types::{Binary, Double, Integer, Text};
@@ -17,7 +17,7 @@ pub(crate) const FREE_PAST_LIMIT: u32 = 1;
 #[derive(Clone, Debug)]
 pub(crate) struct SprayCounter {
     pub network: String,
-    /// Its free attempts are the network's limit.
+    /// The counter's free attempts are the network's limit.
     pub counter: Counter,
 }
 

@@ -10,8 +10,9 @@ use super::{Fields, kind};
 use crate::http::json;
 use crate::refusal::FieldError;
 
-/// The most names in a scope, and the most characters in a name.
+/// The maximum number of names in a scope.
 const SCOPE_MAX: usize = 100;
+/// The maximum length of a name in a scope, in characters.
 const SCOPE_NAME_MAX: usize = 100;
 
 /// A scope: the names of permissions, sorted and without duplicates.
