@@ -364,7 +364,7 @@ fn recovery(counts: &Counts, restarts: &[(Instant, Instant)]) -> Duration {
     counts.failures.iter().filter_map(after).max().unwrap_or_default()
 }
 
-/// Returns the time from the sign-out and PostgreSQL's return to the request that got the right answer.
+/// Returns the time from the sign-out and PostgreSQL's return to the request that got the right response.
 fn until_right(rounds: &[Round], restarts: &[(Instant, Instant)]) -> Duration {
     let wait = |ended_at: Instant, right_at: Instant| {
         let back = restarts.iter().filter(|(began, _)| *began <= right_at).map(|(_, back)| *back).max();

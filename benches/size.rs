@@ -32,7 +32,7 @@ mod chart;
 #[path = "driver/fill.rs"]
 mod fill;
 
-/// The load has few connections, because the duration of a single answer is measured.
+/// The load has few connections, because the duration of a single response is measured.
 const CONNECTIONS: usize = 4;
 /// The number of sessions that the load refreshes.
 const REFRESHED: u64 = 20_000;

@@ -56,7 +56,7 @@ impl Fleet {
     }
 }
 
-/// The answers that the load has received.
+/// The responses that the load has received.
 #[derive(Default)]
 struct Seen {
     good: AtomicUsize,

@@ -80,7 +80,7 @@ fn ignored_signal_is_logged() {
     let folder = Folder::new();
     let server = folder.serve_as(folder.command(&["serve", "--log", "info"]));
     server.signal(Signal::SIGHUP);
-    // The answer came after the signal was logged.
+    // The response came after the signal was logged.
     assert_eq!(server.login("admin", PASSWORD).0, 200);
     server.signal(Signal::SIGTERM);
     let (_, _, log) = server.wait();

@@ -1,4 +1,4 @@
-//! Every request of a stranger costs an answer and a record of limited size.
+//! Every request of a stranger costs a response and a record of limited size.
 
 use doorward_test::{Answer, PASSWORD, World};
 use reqwest::Method;
@@ -57,7 +57,7 @@ fn worst_bodies() -> Vec<(&'static str, String)> {
     ]
 }
 
-/// Checks that the answer and its kept record are small.
+/// Checks that the response and its kept record are small.
 async fn is_small(world: &World, what: &str, answer: &Answer) {
     let text = answer.body.to_string();
     assert!(text.len() < ANSWER_MAX, "{what}: {} bytes", text.len());

@@ -1,4 +1,4 @@
-//! A page ends when it is full, and a caller's unread answers are limited.
+//! A page ends when it is full, and a caller's unread responses are limited.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -23,7 +23,7 @@ fn fill(world: &World, owner: &str, count: usize, character: &str) {
     ));
 }
 
-/// An answer whose first bytes have been read.
+/// A response whose first bytes have been read.
 struct Unread {
     stream: TcpStream,
     status: String,
@@ -52,7 +52,8 @@ impl Unread {
     }
 }
 
-/// Sends requests without reading their answers until one is refused. Returns the answers and the refusal.
+/// Sends requests without reading their responses until one is refused. Returns the responses and the
+/// refusal.
 async fn ask_until_refused(world: &World, token: &str) -> (Vec<Unread>, Unread) {
     let mut unread = Vec::new();
     for _ in 0..CONNECTIONS {

@@ -79,7 +79,7 @@ async fn batched_refreshes_are_decided_independently() {
         let expected = match *kind {
             "live" | "spent" => {
                 assert_eq!(answer.status, 200, "{kind}: {}", answer.body);
-                // A token begins with its session's id.
+                // A token begins with its session's ID.
                 let successor = answer.text("refresh_token");
                 assert_eq!(successor[..25], tokens.refresh[..25], "{kind}: its own session's");
                 continue;

@@ -148,7 +148,7 @@ async fn client_without_the_successor_continues_with_its_token() {
         world.advance(TimeDelta::days(20));
         let answer = world.renew(&first).await;
         assert_eq!(answer.status, 200, "{}", answer.body);
-        // The client received and uses this answer. That does not prove that the other answer arrived.
+        // The client received and uses this response. That does not prove that the other response arrived.
         assert_eq!(world.get("/api/v1/me", &answer.text("access")).await.status, 200);
         world.flush().await;
     }

@@ -31,7 +31,7 @@ fn seconds_of_life(token: &str) -> i64 {
 }
 
 #[actix_web::test]
-async fn rotation_on_a_node_with_short_lifetimes_keeps_long_tokens() {
+async fn rotation_by_a_short_ttl_node_keeps_longer_tokens_valid() {
     let hour = std::time::Duration::from_secs(3_600);
     let long = World::with(|settings| settings.access_token_ttl = hour).await;
     let short = long.another_node().await;

@@ -17,7 +17,7 @@ async fn with_small_buckets() -> World {
     .await
 }
 
-/// Checks the answer like [`held`], but for a bucket, whose time is not stopped.
+/// Checks the response like [`held`], but for a bucket, whose time is not stopped.
 #[track_caller]
 fn held_by_bucket(answer: &Answer) {
     let wait = held(answer);

@@ -53,7 +53,7 @@ pub async fn use_up(world: &World, address: &str, name: &str) {
     }
 }
 
-/// Checks that the answer is a complete 429, and returns its wait in seconds.
+/// Checks that the response is a complete 429, and returns its wait in seconds.
 #[track_caller]
 pub fn held(answer: &Answer) -> u64 {
     answer.refused_with("too_many_attempts", "wait", false);

@@ -108,7 +108,7 @@ async fn lost_step_up_responses_keep_the_cookie_valid() {
     world.advance(TimeDelta::hours(11));
     assert_eq!(auth_time(&me(&browser).await), old, "with the sign-in of before");
     assert_eq!(world.count(SUPERSEDED), 0);
-    // The third answer arrives.
+    // The third response arrives.
     step_up_on_page(&mut browser).await;
     assert_ne!(auth_time(&me(&browser).await), old);
     world.advance(LATER);
@@ -202,7 +202,7 @@ async fn sign_in_ends_the_session_of_a_former_cookie() {
     let mut renewed = Browser::signed_in(&world, "alice").await;
     let mut browser = Browser::with(&world, renewed.cookies.clone());
     step_up_on_page(&mut renewed).await;
-    // The browser has lost the answer, and signs in again.
+    // The browser has lost the response, and signs in again.
     sign_in_again(&mut browser, "alice").await;
     assert_eq!(me(&browser).await.status, 200);
     let ended = me(&renewed).await;

@@ -1,4 +1,4 @@
-//! A session's secret changes with its power, so that an earlier copy gains nothing. A lost answer signs no
+//! A session's secret changes with its power, so that an earlier copy gains nothing. A lost response signs no
 //! one out.
 
 mod cookies;

@@ -65,7 +65,7 @@ async fn lost_step_up_responses_keep_the_refresh_token_valid() {
     let me = world.get("/api/v1/me", &held.access).await;
     assert_eq!(me.status, 200, "{}", me.body);
     world.flush().await;
-    // The fourth answer arrives.
+    // The fourth response arrives.
     let owner = Tokens::of(&step_up(&world, &held.access).await);
     assert_eq!(world.refresh(&owner.refresh).await.status, 200);
     world.advance(LATER);
