@@ -124,7 +124,7 @@ pub(super) fn of_basic(encoded: &str, is_base64: bool) -> &'static str {
     } else if is_unfilled(encoded) {
         UNFILLED_VARIABLE
     } else if encoded.contains(':') {
-        "The text after `Basic` is not encoded. Send the Base64 encoding of `username:token`."
+        "The text after `Basic` is not Base64-encoded. Send the Base64 encoding of `username:token`."
     } else if is_base64 && !has_token_prefix(encoded) {
         "The text after `Basic` is the Base64 encoding of a text without a colon. Encode `username:token`, \
          with the username and the colon."
@@ -158,7 +158,7 @@ fn is_quoted(text: &str) -> bool {
     text.starts_with(['"', '\'', '`'])
 }
 
-/// Returns whether a text is an unfilled template, or a language's text for a missing value.
+/// Returns whether a string is an unfilled template, or a language's text for a missing value.
 fn is_unfilled(text: &str) -> bool {
     let inner = |open: &str, close: &str| text.strip_prefix(open).is_some_and(|rest| rest.ends_with(close));
     let is_variable = text.strip_prefix('$').is_some_and(|name| {
@@ -240,7 +240,7 @@ mod tests {
     #[test]
     fn basic_mistakes_are_named() {
         for (encoded, named) in [
-            ("alice:dwp_abc", "not encoded"),
+            ("alice:dwp_abc", "not Base64-encoded"),
             ("dwp_abc", "A token follows"),
             ("\"YWJj\"", "quotation marks"),
             ("${CREDENTIALS}", "placeholder"),

@@ -45,7 +45,8 @@ impl FieldError {
         Self { pointer: String::new(), code: "too_many", detail }
     }
 
-    /// Returns the most bytes that its texts can take in JSON, where a control character takes six.
+    /// Returns the maximum number of bytes that the pointer and the detail take in JSON, where a control
+    /// character takes six.
     fn bytes(&self) -> usize {
         let texts = [&self.pointer, &self.detail].into_iter();
         texts
@@ -55,7 +56,7 @@ impl FieldError {
     }
 }
 
-/// Cuts a text to `most` characters, and marks the cut with an ellipsis.
+/// Cuts a string to `most` characters, and marks the cut with an ellipsis.
 fn shortened(mut text: String, most: usize) -> String {
     if text.len() > most
         && let Some((end, _)) = text.char_indices().nth(most)

@@ -118,9 +118,9 @@ pub(super) static TOKEN_MALFORMED: HelpPage = HelpPage {
 pub(super) static TOKEN_SIGNATURE_INVALID: HelpPage = HelpPage {
     meaning: "The token has the right form, but no key of this server signed it.",
     causes: &[
-        "Another installation issued it, for example production instead of staging.",
-        "The key that signed it was revoked.",
-        "It was forged, or altered on the way.",
+        "Another installation issued the token, for example production instead of staging.",
+        "The key that signed the token was revoked.",
+        "The token was forged, or altered on the way.",
     ],
     for_client: "Refresh the token. If that fails too, sign in again.",
     for_user: "Sign in again. Make sure that you use this installation and not another one.",
@@ -189,7 +189,7 @@ pub(super) static TOKEN_UNKNOWN: HelpPage = HelpPage {
     meaning: "The token has the right form, but this server's database does not have it.",
     causes: &[
         "The personal access token belongs to another installation.",
-        "It expired so long ago that its record was deleted.",
+        "The token expired so long ago that its record was deleted.",
         "In Basic, the username is not that of the token's owner.",
         "The session cookie is older than a step-up or a password change (`reason` is `session_renewed`). \
          The new cookie has been used since, or the password was changed.",
@@ -245,8 +245,8 @@ pub(super) static SESSION_EXPIRED: HelpPage = HelpPage {
     ],
     for_client: "Discard both tokens and sign in again.",
     for_user: "Sign in again. You were away for longer than a session lasts.",
-    for_operator: "DOORWARD_REFRESH_TOKEN_TTL sets the idle lifetime, DOORWARD_SESSION_TTL the maximum \
-                   lifetime.",
+    for_operator: "DOORWARD_REFRESH_TOKEN_TTL sets the idle lifetime, and DOORWARD_SESSION_TTL sets the \
+                   maximum lifetime.",
     example: include_str!("examples/session_expired.txt"),
 };
 
@@ -460,8 +460,8 @@ pub(super) static MALFORMED_JSON: HelpPage = HelpPage {
     causes: &[
         "A quote or a brace is missing.",
         "The shell removed the quotes.",
-        "It is nested too deeply, or contains a number or an escape that cannot be represented.",
-        "It ended too early, or did not arrive within 10 s.",
+        "The body is nested too deeply, or contains a number or an escape that cannot be represented.",
+        "The body ended too early, or did not arrive within 10 s.",
     ],
     for_client: "Check the line and the column that the detail names.",
     for_user: "Your account is fine. Tell the program's developer what this page says.",
@@ -503,7 +503,11 @@ pub(super) static PAYLOAD_TOO_LARGE: HelpPage = HelpPage {
 
 pub(super) static NOT_FOUND: HelpPage = HelpPage {
     meaning: "Nothing exists at this address, or the user does not have access to it.",
-    causes: &["A typo in the path.", "It was deleted.", "It is private and belongs to someone else."],
+    causes: &[
+        "A typo in the path.",
+        "The object was deleted.",
+        "The object is private and belongs to someone else.",
+    ],
     for_client: "Check the path against /openapi.json.",
     for_user: "Check the address. The page may have been deleted, or may be private to someone else.",
     for_operator: "No action needed.",

@@ -49,7 +49,7 @@ pub(super) fn redacted(text: String) -> String {
 }
 
 /// Returns false if the text has neither the start of a credential nor an escape that may hide one. It spares
-/// most texts the search.
+/// most strings the search.
 fn may_contain_credential(text: &str) -> bool {
     let is_start = |three: &[u8]| three[..2].eq_ignore_ascii_case(b"dw") || three == JWT.as_bytes();
     text.contains('%') || text.as_bytes().windows(3).any(is_start)
@@ -125,7 +125,7 @@ fn decoded(bytes: &[u8]) -> Option<(u8, usize)> {
     Some(hex.map_or((b'%', digits), |byte| (byte, digits + 2)))
 }
 
-/// A word of a text, percent-decoded.
+/// A word of a string, percent-decoded.
 #[derive(Default)]
 struct Word {
     bytes: Vec<u8>,
