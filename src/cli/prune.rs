@@ -18,7 +18,6 @@ pub struct PruneArgs {
     /// Count the rows that would be deleted, and delete nothing.
     #[arg(long)]
     pub dry_run: bool,
-    /// Text or JSON.
     #[command(flatten)]
     pub format: Format,
 }

@@ -413,7 +413,7 @@ fn unavailability(error: StartError) -> Result<String, Failure> {
     }
 }
 
-/// Prints the server's URL, and the first admin's password if the account was just created.
+/// Prints the server's URL, and the first administrator's password if the account was just created.
 fn announce(url: &str, first_admin: Option<FirstAdmin>) -> Result<(), Failure> {
     let mut output = Output::stdout(Format::default());
     if let Some(admin) = first_admin {
