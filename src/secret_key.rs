@@ -77,8 +77,8 @@ impl fmt::Debug for SecretKeys {
 }
 
 impl SecretKeys {
-    /// Derives the keys from their texts. The texts need enough randomness; config/ checks their length. HKDF
-    /// (RFC 5869) derives a separate key for each purpose.
+    /// Derives the keys from configured strings. The strings need enough randomness; config/ checks their
+    /// length. HKDF (RFC 5869) derives a separate key for each purpose.
     pub fn derive<'a>(texts: impl IntoIterator<Item = &'a str>) -> Result<Self, DeriveError> {
         let mut keys = texts.into_iter().map(SecretKey::derive);
         let first = keys.next().ok_or(DeriveError::NoKey)??;

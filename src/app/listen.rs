@@ -22,8 +22,8 @@ const KEEP_ALIVE: Duration = Duration::from_secs(75);
 const LINGER: Duration = Duration::from_secs(1);
 /// The number of open files reserved for everything else: database connections, logs, clients of the metrics.
 const OTHER_FILES: u64 = 256;
-/// The most connections, even if more files may be open. Each may need about 130 KB while its request is
-/// read.
+/// The maximum number of connections, even if more files may be open. Each may need about 130 KB while its
+/// request is read.
 const CONNECTIONS_MAX: u64 = 20_000;
 
 /// Raises the limit of open files to the maximum of this process. Every connection is an open file.

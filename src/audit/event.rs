@@ -203,7 +203,7 @@ pub struct Event {
 }
 
 impl Event {
-    /// Returns a text of the details, or an empty text if there is none of this name.
+    /// Returns a string of the details, or an empty string if there is none of this name.
     #[must_use]
     pub fn detail(&self, name: &str) -> &str {
         self.details.get(name).and_then(Value::as_str).unwrap_or_default()

@@ -50,7 +50,7 @@ pub enum FeedState {
 }
 
 impl FeedState {
-    /// Returns the name in answers and metrics.
+    /// Returns the name in responses and metrics.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {

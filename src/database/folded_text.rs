@@ -33,7 +33,7 @@ pub(crate) fn fold(text: &str) -> String {
 }
 
 /// Encodes folded text in ASCII. Each other character becomes three to seven capital letters, which folded
-/// text does not contain. PostgreSQL's trigrams see only ASCII letters in the locale `C`. A text contains
+/// text does not contain. PostgreSQL's trigrams see only ASCII letters in the locale `C`. A string contains
 /// another exactly if its code contains the other's code, since the letters that begin a character's code
 /// never continue one.
 #[must_use]

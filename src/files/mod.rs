@@ -26,7 +26,8 @@ const SECRET_MAX: u64 = 64 * 1024;
 /// The prefixes of names in the data folder that doorward, its PostgreSQL or the file system creates.
 const OWN_NAMES: [&str; 5] = ["postgres", "secret.", "doorward.", "socket", "lost+found"];
 
-/// Returns the mode of the data folder. As root, PostgreSQL runs as another user in a folder below it.
+/// Returns the mode of the data folder. If doorward runs as root, PostgreSQL runs as another user, who must
+/// pass through this folder to reach its own.
 #[must_use]
 pub(crate) fn data_folder_mode() -> u32 {
     if geteuid().is_root() { PASSABLE_MODE } else { FOLDER_MODE }

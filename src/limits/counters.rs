@@ -64,7 +64,7 @@ struct CounterRows {
 
 impl CounterRows {
     /// Returns the rows of a sign-in. An account has the same rows under each of its names. A name without an
-    /// account has as many rows of its own.
+    /// account has the same number of rows.
     fn of_sign_in(
         folded: &str,
         account: Option<SignInAccount>,
@@ -155,7 +155,7 @@ pub(crate) fn reserve_sign_in(
     waited_since: Option<i64>,
 ) -> QueryResult<ReserveOutcome> {
     let network = network(origin);
-    // All texts that cannot be a name share one name that no account has.
+    // All strings that cannot be a name share one name that no account has.
     let (typed, folded) = fold_typed(typed).map_or(("", String::new()), |folded| (typed, folded));
     let account = known_address::find_account(connection, typed, &network)?;
     let rows = CounterRows::of_sign_in(&folded, account, &network, limits);

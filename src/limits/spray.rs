@@ -32,7 +32,8 @@ pub(crate) fn counters(network: &ClientNetwork, limit: u32) -> Vec<SprayCounter>
 }
 
 /// Returns the weight of a failed attempt that raised its account's level to `level`. The first attempt
-/// counts in full and later ones less, so that many names weigh more than many attempts for one.
+/// counts in full and later ones less, so that attempts on many names weigh more than repeated
+/// attempts on one.
 #[must_use]
 pub(crate) fn weight(level: f64) -> f64 {
     1.0 / level.max(1.0)

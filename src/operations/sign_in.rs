@@ -189,7 +189,7 @@ async fn refuse_scope_of(
 }
 
 /// Refuses a sign-in. An unknown user, a wrong password and an account without a password get the same
-/// answer. The audit log distinguishes them.
+/// response. The audit log distinguishes them.
 async fn refuse_sign_in(
     state: &State,
     wanted: &SignIn,

@@ -53,12 +53,12 @@ impl fmt::Debug for RefreshToken {
     }
 }
 
-/// The reason why a text is not a refresh token of this server.
+/// The reason why a string is not a refresh token of this server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RefreshTokenError {
-    /// The text does not have the format of a refresh token.
+    /// The string does not have the format of a refresh token.
     Malformed,
-    /// The text has the format of a refresh token, but its HMAC is invalid.
+    /// The string has the format of a refresh token, but its HMAC is invalid.
     Forged,
 }
 

@@ -2,7 +2,8 @@
 //! It locks the row that it decides on, so simultaneous requests on any number of nodes are decided one after
 //! another.
 //!
-//! This statement also handles refreshes that keep the token, and many tokens of as many sessions at once.
+//! This statement also handles refreshes that keep the token, and batches with one token from each of several
+//! sessions.
 
 use std::collections::HashMap;
 

@@ -29,15 +29,15 @@ pub struct SessionLimits {
     pub max_sessions: u32,
 }
 
-/// The data that goes into issued tokens, all read by the statement that issues them.
+/// The data that goes into issued tokens, read in the transaction that issues them.
 #[derive(Clone, Debug)]
 pub struct Grant {
     pub session_id: Uuid,
     pub user_id: Uuid,
     pub username: String,
-    /// The user's version, as the statement read it.
+    /// The user's version, as read in that transaction.
     pub version: i64,
-    /// The user's permissions, as the statement read them.
+    /// The user's permissions, as read in that transaction.
     pub permissions: Vec<String>,
     /// The scope that the sign-in requested. `None` means all of the user's permissions.
     pub session_scope: Option<Vec<String>>,

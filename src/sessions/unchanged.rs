@@ -31,7 +31,8 @@ struct Unchanged {
     is_unchanged: bool,
 }
 
-/// A locking read that had to wait returns the latest row, so it sees what the earlier transaction wrote.
+/// Builds the query, with `$lock` as its locking clause. A locking read that waited for another transaction
+/// returns the rows as that transaction left them.
 macro_rules! unchanged {
     ($lock:literal) => {
         concat!(

@@ -16,7 +16,7 @@ const LINES_MAX: usize = 16;
 const PARAMETERS_MAX: usize = 16;
 
 /// Returns the fields by name. The last of several with the same name counts. A file becomes an empty object,
-/// which is refused as a text.
+/// which is refused where a string is needed.
 ///
 /// # Errors
 /// `malformed_json` if no boundary is named, there are too many parts, or a head is too long.

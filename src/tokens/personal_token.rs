@@ -47,7 +47,7 @@ impl fmt::Debug for PlainPersonalToken {
     }
 }
 
-/// The text does not have the format, or its checksum is wrong.
+/// The string does not have the format, or its checksum is wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PersonalTokenError;
 
@@ -81,7 +81,7 @@ pub fn parse(text: &str) -> Result<Digest, PersonalTokenError> {
     if checksum(body) == sum { Ok(Digest::of(text)) } else { Err(PersonalTokenError) }
 }
 
-/// Returns whether a text has the format of a personal token, of any length.
+/// Returns whether a string has the format of a personal token, of any length.
 #[must_use]
 pub fn is_in_form(text: &str) -> bool {
     text.strip_prefix(PREFIX).is_some_and(|random| random.bytes().all(|byte| byte.is_ascii_alphanumeric()))
@@ -236,13 +236,13 @@ pub fn insert(
 named! {
     /// The reason why a token was revoked.
     pub enum RevokeReason {
-        /// Its owner revoked it.
+        /// The owner revoked the token.
         ByUser = "revoked_by_user",
-        /// An admin revoked it.
+        /// An administrator revoked the token.
         ByAdmin = "revoked_by_admin",
         /// The owner changed their password.
         PasswordChanged = "password_changed",
-        /// An admin set a new password, or a one-time link was used to set one.
+        /// An administrator set a new password, or a one-time link was used to set one.
         PasswordReset = "password_reset",
         /// The database was restored to an earlier state.
         DatabaseRestored = "database_restored",

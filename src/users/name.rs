@@ -14,8 +14,8 @@ const USERNAME_MAX: usize = 150;
 const EMAIL_MAX: usize = 254;
 /// The maximum length of an address's local part in bytes (RFC 5321, section 4.5.3.1.1).
 const LOCAL_MAX: usize = 64;
-/// The maximum length of a text that is composed, in bytes. Composing shortens a text to a third at most, so
-/// a longer text cannot become a valid username.
+/// The maximum length of a string that is composed, in bytes. Composing shortens a string to a third at most,
+/// so a longer text cannot become a valid username.
 const COMPOSED_MAX: usize = 4 * 4 * USERNAME_MAX;
 
 /// The reason why a name is refused.
@@ -186,7 +186,7 @@ pub fn fold_typed(text: &str) -> Option<String> {
     composed(text).filter(|_| fits).map(|typed| canonical(&typed))
 }
 
-/// Composes a text (NFC). Returns `None` if it is longer than any name.
+/// Composes a string (NFC). Returns `None` if it is longer than any name.
 fn composed(text: &str) -> Option<String> {
     let fits = text.len() <= COMPOSED_MAX;
     fits.then(|| ComposingNormalizerBorrowed::new_nfc().normalize(text).into_owned())

@@ -16,7 +16,7 @@ use crate::random;
 
 /// The maximum length of a password, in bytes. All bytes are significant.
 pub const MAX_BYTES: usize = 1_000;
-/// The maximum length of a text that is composed, in bytes.
+/// The maximum length of a string that is composed, in bytes.
 const COMPOSED_MAX: usize = 4 * MAX_BYTES;
 /// bcrypt's own Base64 alphabet.
 const ALPHABET: &[u8; 64] = b"./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
@@ -37,8 +37,8 @@ impl fmt::Debug for PlainPassword {
 }
 
 impl PlainPassword {
-    /// Wraps a password and composes it (RFC 8265, section 4.2). A text that is too long is not composed.
-    /// Composing shortens a text to a third at most, so it cannot be anyone's password.
+    /// Wraps a password and composes it (RFC 8265, section 4.2). A string that is too long is not composed.
+    /// Composing shortens a string to a third at most, so it cannot be anyone's password.
     #[must_use]
     pub fn new(text: &str) -> Self {
         if text.len() > COMPOSED_MAX {

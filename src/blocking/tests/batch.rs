@@ -108,7 +108,7 @@ async fn batch_refuses_the_callers_that_a_call_leaves_out() {
 }
 
 #[actix_web::test]
-async fn party_that_fills_the_batch_leaves_others_their_share() {
+async fn flood_from_one_party_leaves_others_a_share_of_the_batch() {
     let pool = pool(1, 50);
     let (batch, go) = counting(&pool, 1);
     let first = batch.ask(claim(1), 0);

@@ -41,7 +41,7 @@ const NEEDED: [&str; 3] = ["postgresql.conf", "pg_hba.conf", "global/pg_control"
 /// The size of a segment of the write-ahead log, in bytes.
 const WAL_SEGMENT: u64 = 16 * 1024 * 1024;
 
-/// The character that some editors put before a text.
+/// The byte order mark, which some editors put at the start of a file.
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// The user who runs PostgreSQL if doorward runs as root, which PostgreSQL refuses to run as.
@@ -225,7 +225,7 @@ impl Cluster {
         // lost.
         let _ = fs::remove_file(self.data_dir.join(SUPERUSER_PASSWORD));
         self.remove_unfinished();
-        // The name contains the process id, because the initdb of a killed process may still write to its own
+        // The name contains the process ID, because the initdb of a killed process may still write to its own
         // folder.
         let unfinished = self.data_dir.join(format!("{UNFINISHED}{}", std::process::id()));
         self.make_folder(&unfinished)?;
@@ -349,7 +349,7 @@ impl Cluster {
     }
 }
 
-/// Checks that the user has a name. initdb needs it, and some containers run as a user id without one.
+/// Checks that the user has a name. initdb needs it, and some containers run as a user ID without one.
 fn check_user_name() -> Result<(), Error> {
     let uid = geteuid();
     if uid.is_root() || User::from_uid(uid).is_ok_and(|user| user.is_some()) {

@@ -47,7 +47,7 @@ pub(super) struct Supervisor {
 
 #[derive(Default)]
 struct Shared {
-    /// The postmaster's process id. 0 means that none runs.
+    /// The postmaster's process ID. 0 means that none runs.
     pid: AtomicI32,
     stopping: AtomicBool,
 }
@@ -231,7 +231,7 @@ impl Starter {
         ]
     }
 
-    /// Waits until postmaster.pid says `ready` for this child's process id.
+    /// Waits until postmaster.pid says `ready` for this child's process ID.
     fn wait_until_ready(&self, child: &mut Child, log_from: u64, shared: &Shared) -> Result<(), String> {
         let started = Instant::now();
         let pid = child.id().cast_signed();
@@ -273,7 +273,7 @@ impl Starter {
 /// The contents of postmaster.pid.
 #[derive(Debug, PartialEq, Eq)]
 struct Status {
-    /// The postmaster's process id.
+    /// The postmaster's process ID.
     pid: i32,
     /// `starting` during recovery, `ready` when PostgreSQL accepts connections, and empty before either.
     says: String,
@@ -309,7 +309,7 @@ fn wait_for_orphan(cluster: &Cluster) -> Result<(), Error> {
     Ok(())
 }
 
-/// Returns whether this process is a PostgreSQL on this folder. The id may belong to another process by now.
+/// Returns whether this process is a PostgreSQL on this folder. The ID may belong to another process by now.
 fn is_postmaster_of(pid: i32, folder: &Path) -> bool {
     if pid <= 1 || kill(Pid::from_raw(pid), None) == Err(Errno::ESRCH) {
         return false;
