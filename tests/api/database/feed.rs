@@ -33,7 +33,7 @@ async fn refused_within_a_second(world: &World, token: &str) -> Answer {
 
 /// Whoever asks the database in the meantime caches the answer.
 #[actix_web::test]
-async fn empty_feed_read_invalidates_no_cache_ticket() {
+async fn empty_feed_read_keeps_cache_tickets_valid() {
     let world = World::new().await;
     until(&world, FeedState::Live).await;
     let drawn = || format!("{:?}", world.state.cache.ticket());

@@ -12,7 +12,7 @@ async fn keep(world: &World) {
 }
 
 #[actix_web::test]
-async fn refusal_records_hold_no_secret() {
+async fn refusal_records_do_not_contain_secrets() {
     let world = World::new().await;
     let alice = world.signed_in("alice", "member").await;
     let (personal, _) = world.personal_token(&alice.access, "notes:read").await;

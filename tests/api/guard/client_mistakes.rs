@@ -379,7 +379,7 @@ async fn unknown_parameter_does_not_hide_an_unknown_role() {
 }
 
 #[actix_web::test]
-async fn parameters_are_refused_where_none_is_read() {
+async fn parameters_are_refused_by_endpoints_that_read_none() {
     let world = World::new().await;
     let alice = world.signed_in("alice", "member").await;
     let note = world.post("/api/v1/notes", &alice.access, json!({ "title": "a", "body": "" })).await;

@@ -313,7 +313,7 @@ async fn step_up_does_not_confirm_a_lost_refresh_response() {
 }
 
 #[actix_web::test]
-async fn correct_password_with_a_refused_scope_is_audited_as_a_failure() {
+async fn correct_password_with_a_refused_scope_is_audited_as_failed() {
     let world = World::new().await;
     let id = world.user("alice", "viewer");
     for (scope, code) in [("notes:write", "permission_denied"), ("note:read", "validation_failed")] {

@@ -153,7 +153,7 @@ async fn personal_tokens_are_limited_by_user() {
 }
 
 #[actix_web::test]
-async fn guarded_request_and_refresh_write_no_attempts() {
+async fn guarded_request_and_refresh_do_not_write_attempts() {
     let world = limited().await;
     let tokens = world.signed_in("alice", "member").await;
     let before =

@@ -41,7 +41,7 @@ async fn two_nodes_together_hash_five_of_forty_wrong_passwords() {
 }
 
 #[actix_web::test]
-async fn forty_simultaneous_correct_passwords_from_one_address_succeed() {
+async fn forty_simultaneous_correct_passwords_at_one_address_succeed() {
     let one = limited().await;
     let other = one.another_node_with(behind_a_proxy).await;
     one.user("robot", "member");
