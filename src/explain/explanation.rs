@@ -108,7 +108,7 @@ pub(crate) struct ExplainedCredential {
 /// The request that is explained.
 #[derive(Clone, Debug, Default, Serialize, utoipa::ToSchema)]
 pub(crate) struct ExplainedRequest {
-    /// The request's ID, if it was sent.
+    /// The request's ID. Null if the request was not sent.
     pub request_id: Option<Uuid>,
     /// The time of the request.
     pub occurred_at: Option<DateTime<Utc>>,

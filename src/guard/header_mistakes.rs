@@ -85,7 +85,7 @@ pub(super) fn of_value(text: &str) -> &'static str {
     }
 }
 
-/// Explains the text after `Bearer`, if it has the form of a known mistake.
+/// Explains a known mistake in the text after `Bearer`. Returns `None` if the text has no such mistake.
 pub(super) fn of_bearer(rest: &str) -> Option<&'static str> {
     let rest = rest.trim_ascii();
     if is_quoted(rest) {
@@ -136,7 +136,7 @@ pub(super) fn of_basic(encoded: &str, is_base64: bool) -> &'static str {
     }
 }
 
-/// Explains the password of a Basic credential, if it has the form of a known mistake.
+/// Explains a known mistake in the password of a Basic credential. Returns `None` if it has no such mistake.
 pub(super) fn of_basic_token(token: &str) -> Option<&'static str> {
     if token.ends_with(['\n', '\r']) {
         Some(

@@ -233,7 +233,7 @@ impl PendingAttempt<'_> {
     }
 
     /// Lowers the free attempts of an account at a network past its limit. An attempt is exempt if it waited
-    /// for others of the account and one of them was right meanwhile, because it is the owner's.
+    /// for others of the account and one of them had the correct password, because it is the owner's.
     fn narrow(&mut self, found: &[(Row, DateTime<Utc>)]) {
         let row_of = |counter: &Counter| found.iter().find(|(row, _)| row.is_of(counter));
         let is_past = |counter: &Counter| {

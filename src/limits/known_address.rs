@@ -30,7 +30,7 @@ pub(crate) fn network(origin: &Origin) -> ClientNetwork {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SignInAccount {
     pub id: Uuid,
-    /// True if it was signed in to from this network before.
+    /// True if someone has signed in to the account from this network before.
     pub is_known: bool,
 }
 

@@ -89,7 +89,7 @@ named! {
     }
 }
 
-/// A live session, as it is listed.
+/// An active session, as it is listed.
 #[derive(Clone, Debug)]
 pub struct Session {
     pub id: Uuid,
@@ -106,12 +106,12 @@ pub struct Session {
     pub expires_at: DateTime<Utc>,
 }
 
-/// Returns the live sessions of a user, the latest sign-in first.
+/// Returns the active sessions of a user, the latest sign-in first.
 pub(crate) fn list(connection: &mut PgConnection, user_id: Uuid) -> QueryResult<Vec<Session>> {
     list_page(connection, user_id, None, i64::MAX)
 }
 
-/// Returns at most `limit` live sessions of a user that started before the session `before`.
+/// Returns at most `limit` active sessions of a user that started before the session `before`.
 pub(crate) fn list_page(
     connection: &mut PgConnection,
     user_id: Uuid,

@@ -18,7 +18,7 @@ pub(crate) enum SentSecret<'a> {
     AccessToken {
         /// The ID of the key that signed the token.
         kid: &'a str,
-        /// The generation of the refresh token that it was issued with.
+        /// The generation of the refresh token that the access token was issued with.
         generation: i32,
         /// See [`SessionLimits`](super::SessionLimits).
         grace: Duration,
