@@ -64,7 +64,6 @@ pub fn route_table(simplejwt: SimplejwtRoutes) -> RouteTable {
 /// The parts of which the server is assembled. Clones share them.
 #[derive(Clone)]
 pub struct AppParts {
-    /// The state for handlers.
     pub state: web::Data<State>,
     /// The settings and functions that render refusals.
     pub rendering: web::Data<RenderContext>,

@@ -22,7 +22,6 @@ pub struct PruneArgs {
     pub format: Format,
 }
 
-/// The outcome.
 #[derive(Serialize)]
 struct PruneReport {
     #[serde(flatten)]

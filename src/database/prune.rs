@@ -15,7 +15,6 @@ const LOCK: i64 = 0x70_7275_6e65;
 /// The retention periods from the settings.
 #[derive(Clone, Copy, Debug)]
 pub struct Retention {
-    /// The retention of audit events.
     pub audit_events: Duration,
     /// The retention of refused requests.
     pub refusals: Duration,

@@ -334,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn every_byte_counts_and_a_nul_ends_nothing() {
+    fn every_byte_counts_including_those_after_a_nul() {
         let long = "x".repeat(999);
         let hash = PasswordHash::new(&plain(&format!("{long}a")), 4).unwrap();
         assert_eq!(check(Some(&hash), &plain(&format!("{long}b")), 4), Ok(false));

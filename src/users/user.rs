@@ -111,9 +111,7 @@ pub fn is_empty(connection: &mut PgConnection) -> QueryResult<bool> {
 pub struct UserFilter {
     /// A part of the folded username or e-mail address.
     pub q: Option<String>,
-    /// The role of the listed users.
     pub role: Option<String>,
-    /// The status of the listed users.
     pub status: Option<UserStatus>,
     /// Lists only users created before this one, which is the last of the previous page.
     pub before: Option<Uuid>,
