@@ -28,18 +28,19 @@ mod ledger;
 #[path = "driver/nodes.rs"]
 mod nodes;
 
-/// Limits of the lag if notifications arrive: of half of all sign-outs, and of 99 of 100. The worst may be
-/// [`PROMISED`].
+/// The limit of the lag of half of all sign-outs, if notifications arrive. The worst may be [`PROMISED`].
 const MEDIAN: Duration = Duration::from_millis(20);
+/// The limit of the lag of 99 of 100 sign-outs, if notifications arrive.
 const NEARLY_ALL: Duration = Duration::from_millis(200);
 /// The time after PostgreSQL's return within which everything is served again.
 const RECOVERY: Duration = Duration::from_secs(3);
-/// The number of PostgreSQL's restarts, and of kills of a node, in their phases.
+/// The number of faults in a phase with faults: restarts of PostgreSQL, or kills of a node.
 const FAULTS: usize = 6;
 const FAULT_EVERY: Duration = Duration::from_secs(4);
 const FEEDS_EVERY: Duration = Duration::from_secs(1);
-/// Limits of the length of a phase and of the whole drill.
+/// The maximum length of a phase.
 const PHASE_AT_MOST: Duration = Duration::from_secs(60);
+/// The maximum length of the whole drill.
 const ALL_AT_MOST: Duration = Duration::from_secs(300);
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -363,7 +364,7 @@ fn recovery(counts: &Counts, restarts: &[(Instant, Instant)]) -> Duration {
     counts.failures.iter().filter_map(after).max().unwrap_or_default()
 }
 
-/// Returns the time from the sign-out and PostgreSQL's return to the request that got the right answer.
+/// Returns the time from the sign-out and PostgreSQL's return to the request that got the right response.
 fn until_right(rounds: &[Round], restarts: &[(Instant, Instant)]) -> Duration {
     let wait = |ended_at: Instant, right_at: Instant| {
         let back = restarts.iter().filter(|(began, _)| *began <= right_at).map(|(_, back)| *back).max();

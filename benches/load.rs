@@ -168,7 +168,7 @@ fn asking(mut connection: Connection, request: Vec<u8>, status: u16, rounds: &Ro
     })
 }
 
-/// Refreshes a different session on each connection, each time with the token from the last answer.
+/// Refreshes a different session on each connection, each time with the token from the last response.
 async fn refresh(target: &Target) -> Figures {
     let mut chains = Vec::new();
     for _ in 0..CONNECTIONS {

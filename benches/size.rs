@@ -32,16 +32,19 @@ mod chart;
 #[path = "driver/fill.rs"]
 mod fill;
 
-/// The load has few connections, because the duration of a single answer is measured.
+/// The load has few connections, because the duration of a single response is measured.
 const CONNECTIONS: usize = 4;
-/// The number of sessions that the load refreshes, and the number of those that it also reads with.
+/// The number of sessions that the load refreshes.
 const REFRESHED: u64 = 20_000;
+/// The number of sessions that the load also reads with.
 const READING: usize = 2_000;
-/// The number of measurements. The median counts.
+/// The number of measurements of the load. The median counts.
 const SLICES: usize = 3;
+/// The number of measurements of a start. The median counts.
 const STARTS: usize = 5;
-/// The number of concurrent sign-outs, and of the sessions created for them.
+/// The number of concurrent sign-outs.
 const ENDING: usize = 16;
+/// The number of sessions that are created for the sign-outs.
 const TO_END: u64 = 60_000;
 
 fn main() {

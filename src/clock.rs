@@ -1,4 +1,4 @@
-//! Reads the wall clock. No other file does, so that tests can move time.
+//! Reads the wall clock. No other module reads it, so that tests can move time.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};

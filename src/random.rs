@@ -1,4 +1,4 @@
-//! Creates random bytes and IDs. No other file does.
+//! Creates random bytes and IDs. No other module creates them.
 
 use std::cell::RefCell;
 

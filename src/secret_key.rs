@@ -77,8 +77,8 @@ impl fmt::Debug for SecretKeys {
 }
 
 impl SecretKeys {
-    /// Derives the keys from their texts. The texts need enough randomness; config/ checks their length. HKDF
-    /// (RFC 5869) derives a separate key for each purpose.
+    /// Derives the keys from configured strings. The strings need enough randomness; config/ checks their
+    /// length. HKDF (RFC 5869) derives a separate key for each purpose.
     pub fn derive<'a>(texts: impl IntoIterator<Item = &'a str>) -> Result<Self, DeriveError> {
         let mut keys = texts.into_iter().map(SecretKey::derive);
         let first = keys.next().ok_or(DeriveError::NoKey)??;
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn first_key_seals_and_every_key_opens() {
+    fn first_key_encrypts_and_every_key_decrypts() {
         let sealed = keys(&[OLD]).seal("key one", b"private").unwrap();
         let both = keys(&[NEW, OLD]);
         assert_eq!(both.open("key one", &sealed).as_deref(), Ok(&b"private"[..]));
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn altered_or_cut_value_does_not_open() {
+    fn altered_or_truncated_value_is_not_decrypted() {
         let keys = keys(&[OLD]);
         let sealed = keys.seal("name", b"private").unwrap();
         for at in 0..sealed.len() {
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_never_print() {
+    fn keys_are_never_printed() {
         let shown = format!("{:?}", keys(&[OLD, NEW]));
         assert_eq!(shown, "SecretKeys(2)");
         assert_ne!(SecretKeys::generate(), SecretKeys::generate());

@@ -100,7 +100,6 @@ pub struct ShownSetting {
     /// The description.
     pub help: String,
     pub value: String,
-    /// The source of the value.
     pub source: String,
 }
 

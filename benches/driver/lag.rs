@@ -1,8 +1,8 @@
 //! Measures in rounds how long other nodes still accept a session that one node has ended.
 //!
 //! A round starts a session on node A and uses its access token on B and C, so that both cache it. It then
-//! signs the session out on A. When the answer has arrived, it sends requests to B and C without a pause on
-//! persistent connections. The lag is the time from that answer to the *start* of the first request after
+//! signs the session out on A. When the response has arrived, it sends requests to B and C without a pause on
+//! persistent connections. The lag is the time from that response to the *start* of the first request after
 //! which no request was accepted. A request that started earlier may be accepted rightly, and one that starts
 //! later is not accepted. So the measured lag is too long by at most the duration of the last accepted
 //! request, and never too short.
@@ -14,26 +14,26 @@ use doorward_test::client::{Client, name_of};
 use doorward_test::wire::Answer;
 use serde_json::{Value, json};
 
-/// A request that starts later than this after the answer to the sign-out must not be accepted.
+/// A request that starts later than this after the response to the sign-out must not be accepted.
 pub const PROMISED: Duration = Duration::from_secs(1);
-/// The pause after a failure, for example of a node that is down, since the right answer comes later.
+/// The pause after a failure, for example of a node that is down, since the right response comes later.
 const PAUSE: Duration = Duration::from_millis(2);
-/// The longest time to wait for the right answer of a node.
+/// The longest time to wait for the right response of a node.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// The answers of B or C after a sign-out.
+/// The responses of B or C after a sign-out.
 pub struct Watched {
     pub lag: Duration,
-    /// The start of the first request with the right answer, which is 401 `session_ended`.
+    /// The start of the first request with the right response, which is 401 `session_ended`.
     pub right_at: Instant,
     /// The number of requests that were accepted although they started after [`PROMISED`].
     pub late: u64,
-    /// Answers that were neither, because the node or its database was down.
+    /// Responses that were neither, because the node or its database was down.
     pub failures: Vec<String>,
 }
 
 pub struct Round {
-    /// The time at which the answer to the sign-out arrived.
+    /// The time at which the response to the sign-out arrived.
     pub ended_at: Instant,
     pub watched: [Watched; 2],
 }
@@ -53,8 +53,8 @@ pub async fn round(
         until_accepted(c, "GET", "/api/v1/me", &access, &Value::Null).await?;
     }
     before();
-    // Signs out with the refresh token. A second sign-out gets the same answer, so the request is repeated if
-    // its answer is lost.
+    // Signs out with the refresh token. A second sign-out gets the same response, so the request is repeated
+    // if its response is lost.
     let body = json!({ "refresh_token": text("refresh_token") });
     until_accepted(a, "POST", "/api/v1/auth/logout", "", &body).await?;
     let ended_at = Instant::now();

@@ -1,4 +1,4 @@
-//! The load through the balancer, and its ledger, which counts the answers of each kind.
+//! The load through the balancer, and its ledger, which counts the responses of each kind.
 
 use std::collections::BTreeMap;
 use std::io::Error;
@@ -14,9 +14,9 @@ use serde_json::{Value, json};
 pub const CLIENTS: usize = 12;
 /// The number of reads between two refreshes.
 const READS: usize = 4;
-/// A client's pause after each answer. The load only keeps everything busy and is not measured itself.
+/// A client's pause after each response. The load only keeps everything busy and is not measured itself.
 const PAUSE: Duration = Duration::from_millis(20);
-/// The balancer's own answers when a node does not answer.
+/// The balancer's own responses when a node does not answer.
 pub const FROM_BALANCER: [&str; 3] = ["502 of the balancer", "504 of the balancer", "hung up"];
 pub const UNAVAILABLE: [&str; 2] = ["503 database_unavailable", "503 overloaded"];
 
@@ -85,7 +85,7 @@ fn text(value: &Value, member: &str) -> String {
     value[member].as_str().unwrap_or_default().to_owned()
 }
 
-/// Repeats a request until the answer is 200. An answer that blames the client is a broken promise.
+/// Repeats a request until the response is 200. A response that blames the client is a broken promise.
 async fn ask(
     ledger: &Ledger,
     client: &mut Client,

@@ -35,7 +35,7 @@ fn serve(resource: impl Fn() -> Resource + Clone + Send + 'static) -> (ServerHan
     (handle, address)
 }
 
-/// Measures a route that answers with this many bytes from memory.
+/// Measures a route that responds with this many bytes from memory.
 pub async fn me(bytes: usize, time: Duration) -> Figures {
     let body = web::Bytes::from(vec![b'x'; bytes]);
     let (handle, address) = serve(move || {

@@ -14,12 +14,12 @@ impl Connection {
         Self(stream)
     }
 
-    /// Sends a request. Returns the status and body of the answer.
+    /// Sends a request. Returns the status and body of the response.
     pub async fn ask(&mut self, method: &str, path: &str, token: &str, body: &str) -> (u16, Vec<u8>) {
         self.send(&request(method, path, token, body)).await
     }
 
-    /// Sends an encoded request. Returns the status and body of the answer.
+    /// Sends an encoded request. Returns the status and body of the response.
     pub async fn send(&mut self, request: &[u8]) -> (u16, Vec<u8>) {
         self.0.write_all(request).await.expect("a request");
         let mut answer = Vec::with_capacity(2048);
@@ -42,7 +42,7 @@ impl Connection {
         while self.0.read(&mut rest).await.is_ok_and(|read| read > 0) {}
     }
 
-    /// Sends a request that must not be refused. Returns the answer's JSON.
+    /// Sends a request that must not be refused. Returns the response's JSON.
     pub async fn ask_json(&mut self, method: &str, path: &str, token: &str, body: &Value) -> Value {
         let (status, answer) = self.ask(method, path, token, &body.to_string()).await;
         assert!(status < 300, "{status} {}", String::from_utf8_lossy(&answer));

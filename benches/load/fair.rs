@@ -1,4 +1,4 @@
-//! Measures others beside callers who take too much: sign-ins beside a flood of right passwords, and reads
+//! Measures others beside callers who take too much: sign-ins beside a flood of correct passwords, and reads
 //! beside searches.
 
 use std::cell::RefCell;
@@ -12,14 +12,16 @@ use crate::client::{Connection, request};
 use crate::measure::Task;
 use crate::{Target, paced, text};
 
-/// The numbers of the flood's connections, of its accounts, and of the other users who sign in.
+/// The number of the flood's connections.
 const FLOOD: usize = 60;
+/// The number of the flood's accounts.
 const ACCOUNTS: usize = 10;
+/// The number of other users who sign in.
 const OTHERS: usize = 20;
 /// The number of concurrent searches.
 const SEARCHES: usize = 16;
 
-/// The number of answers with each status.
+/// The number of responses with each status.
 type Answers = Rc<RefCell<BTreeMap<u16, u32>>>;
 
 fn sign_in(name: &str, password: &str, address: &str) -> Vec<u8> {
@@ -42,7 +44,7 @@ async fn make_accounts(target: &Target, kind: &str, count: usize) {
 }
 
 /// Prints a line for the others alone and one for them beside the flood: the median and the 95th percentile
-/// in milliseconds, and the answers. Then prints the flood's answers.
+/// in milliseconds, and the responses. Then prints the flood's responses.
 pub async fn sign_ins(target: &Target) {
     make_accounts(target, "flood", ACCOUNTS).await;
     make_accounts(target, "other", OTHERS).await;
@@ -99,7 +101,7 @@ async fn others(target: &Target) -> String {
 }
 
 /// Prints the figures of 500 guarded reads a second, alone and beside another user's searches. Then prints
-/// the answers to the searches. `searcher` is an account with many notes.
+/// the responses to the searches. `searcher` is an account with many notes.
 pub async fn searches(target: &Target) {
     let token = target.access_token().await;
     println!("{}", paced(target, &token, Vec::new()).await);

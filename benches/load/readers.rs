@@ -5,12 +5,14 @@ use std::fs;
 
 use crate::client::Connection;
 
-/// The number of requests of each kind that are measured, and that are sent before as a warm-up.
+/// The number of requests of each kind that are measured.
 const REQUESTS: u32 = 500;
+/// The number of requests of each kind that are sent before as a warm-up.
 const BEFORE: u32 = 50;
-/// The size in bytes of a body, and of a request line or the headers. The latter stay below the HTTP parser's
-/// limit together with the rest.
+/// The size of a body, in bytes.
 const BODY: usize = 64 * 1024;
+/// The size of a request line or of the headers, in bytes. It stays below the HTTP parser's limit together
+/// with the rest.
 const HEAD: usize = 60 * 1024;
 
 /// A plain request, and requests of the same size that are meant to cost more.

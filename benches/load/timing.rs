@@ -30,7 +30,7 @@ pub async fn measure(target: &Target, tries: u32) {
             let taken = started.elapsed();
             assert_eq!(status, 401, "{}", String::from_utf8_lossy(&answer));
             println!("{kind} {:.4}", taken.as_secs_f64() * 1e3);
-            // The work that an answer leaves behind must not affect the next one.
+            // The work that a response leaves behind must not affect the next one.
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }

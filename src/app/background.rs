@@ -19,12 +19,13 @@ use crate::sessions::last_use::FLUSH_EVERY;
 use crate::state::State;
 use crate::users::canonical_names::{self, Report};
 
-/// The interval of reloading the keys, far shorter than the time that a key is published before it signs.
+/// The interval between reloads of the keys. It is far shorter than the time that a key is published before
+/// it signs.
 const KEYS_EVERY: Duration = Duration::from_secs(5);
 const MEASURE_EVERY: Duration = Duration::from_secs(5);
-/// The interval of searching for notes without search text.
+/// The interval between searches for notes without search text.
 const REFOLD_EVERY: Duration = Duration::from_secs(5);
-/// The interval of searching for account names that a node of an earlier version wrote.
+/// The interval between searches for account names that a node of an earlier version wrote.
 const NAMES_EVERY: Duration = Duration::from_secs(600);
 /// The pause between two batches of notes.
 const REFOLD_PAUSE: Duration = Duration::from_millis(10);

@@ -7,8 +7,9 @@ use crate::blocking::{BlockingPool, Lane, QueueLimits, WorkOwner};
 use crate::database::migrate::{self, Indexes};
 use crate::database::{Database, DatabaseError};
 
-/// The first and the longest pause between two attempts. The pause doubles each time.
+/// The first pause between two attempts. The pause doubles each time.
 const RETRY_FIRST: Duration = Duration::from_secs(60);
+/// The longest pause between two attempts.
 const RETRY_LAST: Duration = Duration::from_secs(3_600);
 /// The time limit for creating all of them.
 const MADE_WITHIN: Duration = Duration::from_secs(86_400);

@@ -14,16 +14,16 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 
 use super::timed_stream::TimedStream;
 
-/// The time in which the first head of a connection must arrive, and the time that an idle connection stays
-/// open.
+/// The time in which the first head of a connection must arrive.
 const HEAD_DEADLINE: Duration = Duration::from_secs(5);
+/// The time that an idle connection stays open.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// The time for which the body of a refused request is discarded before the connection is closed.
 const LINGER: Duration = Duration::from_secs(1);
 /// The number of open files reserved for everything else: database connections, logs, clients of the metrics.
 const OTHER_FILES: u64 = 256;
-/// The most connections, even if more files may be open. Each may need about 130 KB while its request is
-/// read.
+/// The maximum number of connections, even if more files may be open. Each may need about 130 KB while its
+/// request is read.
 const CONNECTIONS_MAX: u64 = 20_000;
 
 /// Raises the limit of open files to the maximum of this process. Every connection is an open file.

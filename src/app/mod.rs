@@ -64,7 +64,6 @@ pub fn route_table(simplejwt: SimplejwtRoutes) -> RouteTable {
 /// The parts of which the server is assembled. Clones share them.
 #[derive(Clone)]
 pub struct AppParts {
-    /// The state for handlers.
     pub state: web::Data<State>,
     /// The settings and functions that render refusals.
     pub rendering: web::Data<RenderContext>,
@@ -86,7 +85,7 @@ async fn serve_request(
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
     let state = request.app_data::<web::Data<State>>();
     let client = state.and_then(|state| state.web.trusted_proxies.client_address(request.request()));
-    // A request whose client address is in doubt counts as one of its proxy.
+    // A request whose client address is uncertain counts as one of its proxy.
     let peer = || request.peer_addr().map(|peer| peer.ip());
     let address = client.filter(|client| client.doubt.is_none()).map(|client| client.address).or_else(peer);
     let served = database::within_one_deadline(next.call(request));

@@ -9,7 +9,7 @@ use crate::database::{Database, DatabaseError};
 use crate::random;
 use crate::tokens::lifetime;
 
-/// The interval of a node's reports.
+/// The interval between a node's reports.
 pub const REPORT_EVERY: Duration = Duration::from_secs(10);
 
 /// The settings that all nodes must share, because each node receives tokens and sessions of the others.
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn order_of_a_list_is_no_difference_between_nodes() {
+    fn nodes_with_lists_in_another_order_do_not_differ() {
         let node = |proxies: &str, ttl: &str| {
             let inputs = Inputs::default()
                 .variable("DOORWARD_TRUSTED_PROXIES", proxies)

@@ -40,7 +40,7 @@ pub enum SecretsError {
          set DOORWARD_SECRET_KEY"
     )]
     Missing(PathBuf),
-    /// No keys could be derived from the texts.
+    /// No keys could be derived from the configured strings.
     #[error(transparent)]
     Derive(#[from] DeriveError),
 }

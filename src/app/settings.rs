@@ -12,7 +12,7 @@ use crate::sessions::SessionLimits;
 use crate::tokens::private_key::Algorithm;
 use crate::users::password::PasswordPolicy;
 
-/// Returns the lifetimes of sessions and tokens, and the most sessions of a user.
+/// Returns the lifetimes of sessions and tokens, and the maximum number of sessions of a user.
 #[must_use]
 pub fn limits(settings: &Settings) -> SessionLimits {
     SessionLimits {

@@ -71,13 +71,13 @@ pub struct Prepared {
     pub node: Option<Node>,
     /// The highest cost among the stored password hashes.
     pub highest_cost: Option<u32>,
-    /// The first administrator, if it was just created. A generated password is shown only once.
+    /// The first administrator, if this start created the account. A generated password is shown only once.
     pub first_admin: Option<FirstAdmin>,
 }
 
 pub struct FirstAdmin {
     pub username: String,
-    /// The password, if it was generated.
+    /// The generated password. `None` if the operator chose the password.
     pub password: Option<Secret>,
 }
 

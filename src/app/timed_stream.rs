@@ -91,7 +91,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for TimedStream<S> {
             return polled;
         }
         let since = *this.stuck.get_or_insert_with(Instant::now);
-        let too_late = || Err(io::Error::new(io::ErrorKind::TimedOut, "the client does not read the answer"));
+        let too_late =
+            || Err(io::Error::new(io::ErrorKind::TimedOut, "the client does not read the response"));
         this.poll_overdue(since, context).map(|()| too_late())
     }
 
@@ -152,7 +153,7 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn peer_that_reads_no_response_is_cut_off() {
+    async fn peer_that_does_not_read_the_response_is_cut_off() {
         let (_peer, mut ours) = pair(8);
         let refused = ours.write_all(&[0; 64]).await.expect_err("nobody reads");
         assert_eq!(refused.kind(), io::ErrorKind::TimedOut);

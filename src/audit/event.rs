@@ -33,12 +33,12 @@ diesel::define_sql_function! {
 named! {
     /// The types of audit events.
     pub enum EventType {
-        /// A sign-in with the right password.
+        /// A sign-in with the correct password.
         LoginSucceeded = "login_succeeded",
         /// A refused sign-in. The password was wrong, the account is disabled, or the requested scope exceeds
         /// the user's permissions.
         LoginFailed = "login_failed",
-        /// A step-up with the right password.
+        /// A step-up with the correct password.
         SteppedUp = "stepped_up",
         /// A step-up with a wrong password.
         StepUpFailed = "step_up_failed",
@@ -124,13 +124,13 @@ pub struct Origin {
     pub session_id: Option<Uuid>,
     /// The client address.
     pub address: Option<String>,
-    /// The reason why the address is uncertain, if it is.
+    /// The reason why the address is uncertain. `None` if it is certain.
     pub address_doubt: Option<AddressDoubt>,
     pub request_id: Option<Uuid>,
 }
 
 impl Origin {
-    /// Returns an event's details. If the address is in doubt, the doubt is added.
+    /// Returns an event's details. If the address is uncertain, the reason is added.
     #[must_use]
     pub fn with_doubt(&self, details: &Value) -> Value {
         let mut details = details.clone();
@@ -203,7 +203,7 @@ pub struct Event {
 }
 
 impl Event {
-    /// Returns a text of the details, or an empty text if there is none of this name.
+    /// Returns a string of the details, or an empty string if there is none of this name.
     #[must_use]
     pub fn detail(&self, name: &str) -> &str {
         self.details.get(name).and_then(Value::as_str).unwrap_or_default()

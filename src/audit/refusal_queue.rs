@@ -1,5 +1,6 @@
-//! Queues refusals in memory until they are written, in lanes with separate bounds. A lane is shared fairly.
-//! Once it is full, the owner with the most entries loses one to an owner with fewer.
+//! Queues refusals in memory until they are written, in lanes with separate bounds. When a lane is full, a
+//! new refusal replaces the latest one of the user, session or network with the most entries. It is dropped
+//! instead if its own owner would then have more entries than that one.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -24,7 +25,6 @@ pub struct NewKeptRefusal {
     /// The pattern that the path matched.
     pub route: String,
     pub path: String,
-    /// The status of the response.
     pub status: i16,
     /// The client address. Only headers of trusted proxies are used to determine it.
     pub address: Option<String>,
@@ -32,7 +32,6 @@ pub struct NewKeptRefusal {
     pub peer: Option<String>,
     /// The value of `X-Forwarded-For`, trusted or not, with that of `Forwarded` if there is one.
     pub forwarded_for: Option<String>,
-    /// The kind of the credential that was presented.
     pub credential_kind: Option<&'static str>,
     /// The credential's public ID.
     pub credential_id: Option<Uuid>,
@@ -168,8 +167,8 @@ impl Entries {
         self.rows.push((owner, row));
     }
 
-    /// Removes the latest entry of the owner with the most entries. `owner` must not get more entries than
-    /// that one then has. Returns whether an entry was removed.
+    /// Removes the latest entry of the owner with the most entries. Removes nothing if `owner`, with one more
+    /// entry, would then have more entries than that one. Returns whether an entry was removed.
     fn give_way(&mut self, owner: &EntryOwner) -> bool {
         let own = self.counts.get(owner).copied().unwrap_or_default();
         let most = self.counts.iter().max_by_key(|(_, count)| **count);

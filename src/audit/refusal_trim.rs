@@ -1,5 +1,5 @@
-//! Keeps each lane of stored refusals within its bound. A lane is shared fairly, so the owners with the most
-//! rows lose their oldest ones. If counting the rows takes too long, the lane's oldest rows are deleted.
+//! Keeps each lane of stored refusals within its bound. The owners with the most rows in a lane lose their
+//! oldest ones. If counting the rows takes too long, the lane's oldest rows are deleted.
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};

@@ -1,6 +1,6 @@
 //! Keeps refused requests for a while under their request IDs. They are queued in memory and written in
 //! batches, outside the requests. Refusals that find no room are dropped and counted. The database keeps a
-//! bounded number of rows for each lane, shared fairly among owners.
+//! bounded number of rows for each lane. The owners with the most rows lose their oldest ones first.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -133,8 +133,8 @@ impl RefusalWriter {
         }
     }
 
-    /// Deletes each lane's rows beyond its bound, after a hundredth of that many were written. After a
-    /// failure it waits for as many rows again.
+    /// Deletes the rows of each lane beyond its bound. Runs once the rows written since the last attempt
+    /// reach 1% of the bound. A failed attempt counts, so the next one also waits for 1%.
     async fn trim(&self, database: &Database) -> Result<(), DatabaseError> {
         for lane in Lane::ALL {
             let room = lane.share(self.shared.rows);
@@ -201,7 +201,6 @@ pub struct KeptRefusal {
     /// The pattern that the path matched.
     pub route: String,
     pub path: String,
-    /// The status of the response.
     pub status: i16,
     /// The client address. Only headers of trusted proxies are used to determine it.
     pub address: Option<String>,
@@ -209,7 +208,6 @@ pub struct KeptRefusal {
     pub peer: Option<String>,
     /// The value of `X-Forwarded-For`, trusted or not, with that of `Forwarded` if there is one.
     pub forwarded_for: Option<String>,
-    /// The kind of the credential that was presented.
     pub credential_kind: Option<String>,
     /// The credential's public ID.
     pub credential_id: Option<Uuid>,

@@ -123,7 +123,8 @@ impl NodeCache {
         self.live(&self.sessions, &id)
     }
 
-    /// Returns the cached state of a browser's session, if it was found by this cookie.
+    /// Returns the cached state of a browser's session. Returns `None` if the state was cached for another
+    /// cookie of the session.
     #[must_use]
     pub fn browser(&self, cookie: &CookieDigest) -> Option<Arc<BrowserSessionState>> {
         let current = self.unexpired(&self.browsers, &self.cookies.get(cookie)?)?;
@@ -165,8 +166,8 @@ impl NodeCache {
         self.tickets.fill(ticket, [Some(id), user_id], || self.sessions.insert(id, Arc::clone(current)));
     }
 
-    /// Caches the state of a browser's session. `good_for` is the time until it expires if it is not used, or
-    /// until a replaced cookie is refused.
+    /// Caches the state of a browser's session. `ttl` is the time until the unused session expires, or until
+    /// a replaced cookie is refused.
     pub fn insert_browser(&self, ticket: Ticket, current: &Arc<BrowserSessionState>, ttl: Duration) {
         let (id, user_id) = (current.id, current.state.user.as_ref().map(|user| user.id));
         let key = (id, current.former.is_some());

@@ -25,7 +25,7 @@ fn named(ids: usize) -> Tickets {
 }
 
 #[test]
-fn eviction_voids_earlier_tickets_of_its_id_only() {
+fn eviction_voids_only_earlier_tickets_for_the_evicted_id() {
     let (tickets, id, other) = (Tickets::default(), crate::random::id(), crate::random::id());
     let before = tickets.draw();
     tickets.evict(|named| named.name(id));

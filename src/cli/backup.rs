@@ -153,7 +153,7 @@ fn not_written(file: &Path, error: io::Error) -> Failure {
     }
 }
 
-/// Returns the name of the temporary file. It contains the whole file name and the process id, so that
+/// Returns the name of the temporary file. It contains the whole file name and the process ID, so that
 /// backups to `auth.mon` and `auth.tue` can run at the same time.
 fn unfinished(file: &Path) -> PathBuf {
     let mut name = file.as_os_str().to_owned();

@@ -9,6 +9,7 @@ use crate::secret_key::{MAC_LEN, Purpose, SecretKeys};
 
 /// The text before the HMAC. The HMAC follows as hexadecimal digits and a line feed.
 const LABEL: &[u8] = b"\nDOORWARD-BACKUP-HMAC-SHA256-1 ";
+/// The number of hexadecimal digits.
 const DIGITS: usize = 2 * MAC_LEN;
 /// The length of a proof in bytes.
 const PROOF_LEN: usize = LABEL.len() + DIGITS + 1;

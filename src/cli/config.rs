@@ -12,7 +12,6 @@ use crate::config::{Settings, markdown};
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  doorward config --json\n  doorward config --config /etc/doorward.toml")]
 pub struct ConfigArgs {
-    /// Text or JSON.
     #[command(flatten)]
     pub format: Format,
     /// Print a page in Markdown about all settings, regardless of the settings in force.

@@ -43,7 +43,6 @@ pub struct ExplainArgs {
     /// The path for `--method`.
     #[arg(long, requires = "method")]
     pub path: Option<String>,
-    /// Text or JSON.
     #[command(flatten)]
     pub format: Format,
 }

@@ -47,7 +47,6 @@ pub enum KeyAction {
 /// Arguments of `doorward key list`.
 #[derive(Args, Debug)]
 pub struct KeyListArgs {
-    /// Text or JSON.
     #[command(flatten)]
     pub format: Format,
 }
@@ -55,7 +54,6 @@ pub struct KeyListArgs {
 /// Arguments of `doorward key rotate`.
 #[derive(Args, Debug)]
 pub struct KeyRotateArgs {
-    /// Text or JSON.
     #[command(flatten)]
     pub format: Format,
 }
@@ -66,10 +64,8 @@ pub struct KeyRevokeArgs {
     /// The key's `kid` from the list. One in 64 starts with a hyphen.
     #[arg(allow_hyphen_values = true)]
     pub kid: String,
-    /// The answer, given beforehand.
     #[command(flatten)]
     pub confirmation: Confirmation,
-    /// Text or JSON.
     #[command(flatten)]
     pub format: Format,
 }
@@ -77,7 +73,6 @@ pub struct KeyRevokeArgs {
 /// Arguments of `doorward key reseal`.
 #[derive(Args, Debug)]
 pub struct KeyResealArgs {
-    /// Text or JSON.
     #[command(flatten)]
     pub format: Format,
 }
@@ -175,7 +170,7 @@ fn replaced(rows: &[Row]) -> String {
 enum Revocation {
     /// The key does not exist, or is already revoked.
     NotFound,
-    /// The key is revoked. The row is that of its replacement, if one was needed.
+    /// The key is revoked. The row is that of its replacement; `None` if no replacement was needed.
     Done(Option<Row>),
 }
 

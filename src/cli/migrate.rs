@@ -13,7 +13,6 @@ use crate::database::migrate::{self, MigrateError};
 /// Arguments of `doorward migrate`.
 #[derive(Args, Debug)]
 pub struct MigrateArgs {
-    /// Text or JSON.
     #[command(flatten)]
     pub format: Format,
 }

@@ -59,7 +59,6 @@ Every setting is a flag, an environment variable and a key of doorward.toml, in 
 #[derive(Debug, Parser)]
 #[command(name = "doorward", version = VERSION, after_help = EXAMPLES, max_term_width = 110)]
 pub struct Cli {
-    /// The settings given as flags.
     #[command(flatten)]
     pub flags: SettingFlags,
     /// The command. Without one, doorward serves.
@@ -90,7 +89,8 @@ pub enum Command {
     Backup(backup::BackupArgs),
     /// Replace the database with a backup, and end its sessions, tokens and keys.
     Restore(restore::RestoreArgs),
-    /// End sessions, tokens and keys that may be active again after the database was reset to an earlier state.
+    /// End sessions, tokens and keys that may be active again after the database was reset to an earlier
+    /// state.
     Restored(restored::RestoredArgs),
     /// Print the settings in force and where each came from, secrets masked.
     Config(config::ConfigArgs),

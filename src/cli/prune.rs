@@ -18,12 +18,10 @@ pub struct PruneArgs {
     /// Count the rows that would be deleted, and delete nothing.
     #[arg(long)]
     pub dry_run: bool,
-    /// Text or JSON.
     #[command(flatten)]
     pub format: Format,
 }
 
-/// The outcome.
 #[derive(Serialize)]
 struct PruneReport {
     #[serde(flatten)]

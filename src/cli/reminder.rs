@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn same_reason_is_logged_ever_more_rarely() {
+    fn repeated_reason_is_logged_less_and_less_often() {
         let (mut reminder, start) = (Reminder::default(), Instant::now());
         let due = |second: &u64| reminder.is_due("refused", start + Duration::from_secs(*second));
         let said: Vec<u64> = (0..3_600).filter(due).collect();

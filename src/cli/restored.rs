@@ -41,20 +41,17 @@ const NAMED: usize = 20;
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct RestoredArgs {
-    /// The time at which the database was reset, such as that of the promotion (RFC 3339). Sessions and tokens created
-    /// after it are left alone.
+    /// The time at which the database was reset, such as that of the promotion (RFC 3339). Sessions and
+    /// tokens created after it are left alone.
     #[arg(long, value_name = "TIME", value_parser = read_time)]
     pub since: Option<DateTime<Utc>>,
-    /// The parts that are left as the database has them.
     #[command(flatten)]
     pub kept: KeepOptions,
     /// Show what would end, and change nothing.
     #[arg(long)]
     pub dry_run: bool,
-    /// The answer, given beforehand.
     #[command(flatten)]
     pub confirmation: Confirmation,
-    /// Text or JSON.
     #[command(flatten)]
     pub format: Format,
 }

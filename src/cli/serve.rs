@@ -39,7 +39,7 @@ const SILENCE: Duration = Duration::from_secs(2);
 const PREPARED_WITHIN: Duration = Duration::from_secs(86_400);
 /// The time for writing buffered rows when the server stops.
 const FLUSHED_WITHIN: Duration = Duration::from_secs(2);
-/// The interval of summing up the metrics.
+/// The interval between upkeeps of the metrics, which sum up the recorded times.
 const UPKEEP_EVERY: Duration = Duration::from_secs(1);
 const BUCKETS: [f64; 14] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
@@ -413,7 +413,7 @@ fn unavailability(error: StartError) -> Result<String, Failure> {
     }
 }
 
-/// Prints the server's URL, and the first admin's password if the account was just created.
+/// Prints the server's URL, and the first administrator's password if the account was just created.
 fn announce(url: &str, first_admin: Option<FirstAdmin>) -> Result<(), Failure> {
     let mut output = Output::stdout(Format::default());
     if let Some(admin) = first_admin {

@@ -41,7 +41,6 @@ pub struct TokenListArgs {
     /// List only this user's tokens: the username, e-mail address or id.
     #[arg(long)]
     pub user: Option<String>,
-    /// Text or JSON.
     #[command(flatten)]
     pub format: Format,
 }
@@ -55,7 +54,6 @@ pub struct TokenRevokeArgs {
     /// Revoke every token of this user: the username, e-mail address or id.
     #[arg(long, value_name = "USER")]
     pub all_of: Option<String>,
-    /// Text or JSON.
     #[command(flatten)]
     pub format: Format,
 }

@@ -372,7 +372,7 @@ mod tests {
     }
 
     #[test]
-    fn only_an_explicit_disable_renounces_tls() {
+    fn only_an_explicit_disable_turns_tls_off() {
         assert!(read("postgres://db/a?sslmode=disable").renounces_tls());
         assert!(!read("postgres://db/a?sslmode=prefer").renounces_tls());
         assert!(!read("postgres://db/a?sslmode=disable&sslmode=require").renounces_tls());

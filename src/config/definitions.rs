@@ -231,7 +231,7 @@ mod tests {
     use crate::config::{Inputs, resolve};
 
     #[test]
-    fn setting_names_are_one_name_in_three_spellings() {
+    fn setting_has_one_name_in_three_spellings() {
         for setting in SETTINGS.iter() {
             let prefix = if setting.key == "database_url" { "" } else { "DOORWARD_" };
             assert_eq!(setting.environment, format!("{prefix}{}", setting.key.to_uppercase()));

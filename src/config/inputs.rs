@@ -17,7 +17,6 @@ pub struct Inputs {
     pub environment: Vec<(OsString, OsString)>,
     /// The settings file's path and text.
     pub toml: Option<(PathBuf, String)>,
-    /// True if the process runs as root.
     pub is_root: bool,
     /// The number of processors that the process may use, or 0 if unknown.
     pub processors: usize,

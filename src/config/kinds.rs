@@ -249,7 +249,7 @@ pub(super) fn log_filter() -> ValueKind<LogFilter> {
     ValueKind::new(allowed, LogFilter::read, |filter| filter.0.clone())
 }
 
-/// Returns the kind whose values are the words of this table.
+/// Returns the [`ValueKind`] that accepts only the words in `table`.
 fn words<T: Copy + PartialEq + 'static, const N: usize>(table: [(&'static str, T); N]) -> ValueKind<T> {
     let allowed = table.map(|(word, _)| word).join(", ");
     let read = move |text: &str| {

@@ -16,7 +16,8 @@ pub(super) fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>)
         .map(|(_, candidate)| candidate)
 }
 
-/// Normalizes a name's prefix, case and hyphens, which are usually mistaken as a whole.
+/// Removes the prefix `doorward_`, and ignores case and the difference between hyphens and underscores.
+/// People usually get these wrong as a whole.
 fn plain(name: &str) -> String {
     let name = name.to_ascii_lowercase().replace('-', "_");
     name.strip_prefix("doorward_").map(str::to_owned).unwrap_or(name)

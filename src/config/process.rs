@@ -1,4 +1,4 @@
-//! Reads the process's environment, user and terminals, and the settings file. No other file does.
+//! Reads the process's environment, user and terminals, and the settings file. No other module reads them.
 
 use std::ffi::OsStr;
 use std::io::{ErrorKind, IsTerminal, Read};

@@ -10,12 +10,12 @@ use crate::blank::is_blank;
 /// The text that replaces a secret wherever settings are shown.
 pub(super) const MASK: &str = "***";
 
-/// The byte order mark that some editors put before a text. It is not part of a secret.
+/// The byte order mark that some editors put at the start of a file. It is not part of a secret.
 pub const BYTE_ORDER_MARK: char = '\u{feff}';
 
 const KEY_LENGTHS: std::ops::RangeInclusive<usize> = 32..=1024;
 
-/// A text that is never printed. `Debug` masks it, and it does not implement `Display`.
+/// A string that is never printed. `Debug` masks it, and it does not implement `Display`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
@@ -140,7 +140,7 @@ mod tests {
     const TWO: &str = "fedcba9876543210fedcba9876543210";
 
     #[test]
-    fn secret_never_prints() {
+    fn secret_is_never_printed() {
         let keys = SecretKeyTexts::from_list(ONE).unwrap();
         assert_eq!(format!("{keys:?}"), "SecretKeyTexts([***])");
         assert_eq!(format!("{:?}", Secret::new("hunter2".into())), "***");

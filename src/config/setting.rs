@@ -39,7 +39,6 @@ pub enum DefaultValue {
 /// The facts that computed defaults depend on.
 #[derive(Debug, Clone)]
 pub struct DefaultsContext {
-    /// True if the process runs as root.
     pub is_root: bool,
     /// The number of processors that the process may use, or 0 if unknown.
     pub processors: usize,

@@ -126,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn conflicts_in_postgresql_are_not_statement_errors() {
+    fn conflicts_and_timeouts_are_not_statement_errors() {
         let error = |kind, words: &str| QueryError::DatabaseError(kind, Box::new(words.to_owned())).into();
         for error in [
             error(DatabaseErrorKind::Unknown, "deadlock detected"),

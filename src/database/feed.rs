@@ -18,9 +18,9 @@ use super::{health, pool};
 const CHANNEL: &str = "doorward_revocations";
 /// The feed counts as silent if its last answered read started longer ago than this.
 pub const SILENT_AFTER: Duration = Duration::from_millis(500);
-/// The interval of reads without a notification.
+/// The interval between reads without a notification.
 const READ_EVERY: Duration = Duration::from_millis(100);
-/// The interval of checks for notifications. diesel offers no way to wait for them.
+/// The interval between checks for notifications. diesel offers no way to wait for them.
 const LISTEN_EVERY: Duration = Duration::from_millis(5);
 /// The delay before the feed reconnects.
 const RECONNECT_AFTER: Duration = Duration::from_millis(200);
@@ -50,7 +50,7 @@ pub enum FeedState {
 }
 
 impl FeedState {
-    /// Returns the name in answers and metrics.
+    /// Returns the name in responses and metrics.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -53,7 +53,7 @@ struct Facts {
     /// The tables, indexes, types, functions and so on that have one of doorward's names.
     #[diesel(sql_type = Array<Text>)]
     objects: Vec<String>,
-    /// The tables among them that the role may not read and write.
+    /// The tables among them that the role cannot read and write.
     #[diesel(sql_type = Array<Text>)]
     closed: Vec<String>,
 }
@@ -205,20 +205,20 @@ fn judge_rights(facts: &Facts, ours: Migrations) -> Option<Unfit> {
     let Some(schema) = &facts.schema else {
         if let Some(closed) = &facts.closed_schema {
             return Some(Unfit {
-                found: format!("the role {role} may not use the schema {closed} of the database {database}"),
+                found: format!("the role {role} cannot use the schema {closed} of the database {database}"),
                 advice: format!("run GRANT CREATE, USAGE ON SCHEMA {closed} TO {role}"),
             });
         }
         return Some(Unfit {
             found: format!(
-                "no schema of the search_path exists in the database {database}, or {role} may not use it"
+                "no schema of the search_path exists in the database {database}, or {role} cannot use it"
             ),
             advice: format!(
                 "run CREATE SCHEMA … AUTHORIZATION {role}, or ALTER ROLE {role} RESET search_path"
             ),
         });
     };
-    // A migrations table that the role may not read does not show which program owns it.
+    // A migrations table that the role cannot read does not show which program owns it.
     let is_known = !has_migrations(closed);
     if is_known
         && !ours.has_first
@@ -240,7 +240,7 @@ fn judge_rights(facts: &Facts, ours: Migrations) -> Option<Unfit> {
     if !closed.is_empty() {
         let on_schema = if facts.may_create { String::new() } else { format!("{on_schema}, and then ") };
         return Some(Unfit {
-            found: format!("the role {role} may not read and write {}", closed.join(", ")),
+            found: format!("the role {role} cannot read and write {}", closed.join(", ")),
             advice: format!(
                 "set DATABASE_URL to the role that owns them, or run {on_schema}GRANT SELECT, INSERT, UPDATE, DELETE ON ALL \
                  TABLES IN SCHEMA {schema} TO {role}; migrations need the owner"
@@ -248,7 +248,7 @@ fn judge_rights(facts: &Facts, ours: Migrations) -> Option<Unfit> {
         });
     }
     (!facts.may_create).then(|| Unfit {
-        found: format!("the role {role} may not create anything in the schema {schema}"),
+        found: format!("the role {role} cannot create anything in the schema {schema}"),
         advice: format!("run {on_schema}, or ALTER DATABASE {database} OWNER TO {role}"),
     })
 }
@@ -315,7 +315,7 @@ mod tests {
             (
                 Facts { may_create: false, ..facts() },
                 Migrations::default(),
-                "may not create anything in the schema public",
+                "cannot create anything in the schema public",
                 "GRANT CREATE, USAGE ON SCHEMA public TO site",
             ),
             (Facts { closed: vec!["users".into()], ..facts() }, OURS, "users", "or run GRANT SELECT, INSERT"),
@@ -325,11 +325,11 @@ mod tests {
                 "users",
                 "GRANT CREATE, USAGE ON SCHEMA public TO site, and then GRANT SELECT, INSERT",
             ),
-            (Facts { may_create: false, ..facts() }, OURS, "may not create anything", "GRANT CREATE, USAGE"),
+            (Facts { may_create: false, ..facts() }, OURS, "cannot create anything", "GRANT CREATE, USAGE"),
             (
                 Facts { schema: None, closed_schema: Some("public".into()), ..facts() },
                 OURS,
-                "may not use the schema public",
+                "cannot use the schema public",
                 "GRANT CREATE, USAGE ON SCHEMA public TO site",
             ),
             (read_only_by("database"), OURS, "read-only", "ALTER DATABASE auth RESET"),
@@ -344,7 +344,7 @@ mod tests {
                     ..facts()
                 },
                 Migrations::default(),
-                "may not read and write",
+                "cannot read and write",
                 "GRANT SELECT, INSERT",
             ),
         ] {

@@ -4,8 +4,9 @@
 use icu_casemap::CaseMapper;
 use icu_normalizer::ComposingNormalizerBorrowed;
 
-/// The first of the letters that begin a character's code, and the first of those that continue it.
+/// The first of the letters that begin a character's code.
 const FIRST: u32 = b'A' as u32;
+/// The first of the letters that continue a character's code.
 const NEXT: u32 = b'N' as u32;
 /// The number of letters in each half of the alphabet.
 const HALF: u32 = 13;
@@ -32,7 +33,7 @@ pub(crate) fn fold(text: &str) -> String {
 }
 
 /// Encodes folded text in ASCII. Each other character becomes three to seven capital letters, which folded
-/// text does not contain. PostgreSQL's trigrams see only ASCII letters in the locale `C`. A text contains
+/// text does not contain. PostgreSQL's trigrams see only ASCII letters in the locale `C`. A string contains
 /// another exactly if its code contains the other's code, since the letters that begin a character's code
 /// never continue one.
 #[must_use]

@@ -45,6 +45,7 @@ pub(crate) fn find(connection: &mut PgConnection) -> QueryResult<Health> {
 const PROBE: &str = "doorward_probe";
 /// The longest time to wait for the test notification.
 const PROBE_PATIENCE: Duration = Duration::from_millis(500);
+/// The pause between two checks for the test notification.
 const PROBE_PAUSE: Duration = Duration::from_millis(5);
 
 /// Returns whether a notification reaches this connection while it is idle. None does behind a pooler that

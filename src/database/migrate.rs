@@ -17,6 +17,7 @@ pub const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
 const LOCK: i64 = 0x646f_6f72_7761_7264;
 /// The longest time to wait while another process migrates.
 const PATIENCE: Duration = Duration::from_secs(600);
+/// The pause between two attempts to get the lock.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Why the schema could not be brought up to date.
@@ -169,7 +170,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn conflicts_in_postgresql_are_not_migration_errors() {
+    fn unavailable_postgresql_is_not_a_migration_error() {
         let failed = |why: &str| {
             let words = format!("Failed to run 2026-11-23-100000_create_users with: {why}");
             DatabaseError::from(MigrateError::Migration(words))

@@ -201,13 +201,13 @@ fn with_connection<T>(
     let mut pooled = connections.get().map_err(|error| DatabaseError::Unavailable(error.to_string()))?;
     match work(&mut pooled.connection) {
         Ok(answer) => {
-            pooled.trust();
+            pooled.record_success();
             Ok(answer)
         }
         Err(error) => {
             let error = DatabaseError::from(error);
             if matches!(error, DatabaseError::Unavailable(_)) {
-                pooled.doubt();
+                pooled.record_failure();
             }
             Err(error)
         }

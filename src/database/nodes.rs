@@ -16,7 +16,7 @@ const NAMED: usize = 3;
 /// A node, as it reports itself.
 #[derive(Clone, Debug, QueryableByName)]
 pub struct Node {
-    /// The id of the node's process.
+    /// The ID of the node's process.
     #[diesel(sql_type = SqlUuid)]
     pub id: Uuid,
     /// The node's host name and port.

@@ -1,5 +1,6 @@
-//! Connections to PostgreSQL, pooled by r2d2. A connection is tested before use only if it is in doubt. So a
-//! request normally costs only its own statements and no additional round trip.
+//! Connections to PostgreSQL, pooled by r2d2. A connection is tested before use only if it was idle for more
+//! than a second, or if any connection failed since its last test. So a request normally costs only its own
+//! statements and no additional round trip.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,41 +23,42 @@ const SETTINGS: &str = "SET timezone = 'UTC'; SET statement_timeout = '4s'; SET 
 #[derive(Debug)]
 pub(super) struct Manager {
     url: String,
-    /// Counts failures of connections. A connection that was not tested since the last failure is in doubt.
-    doubts: Arc<AtomicU64>,
+    /// Counts failures of connections. After a failure, each connection must be tested before its next use.
+    failures: Arc<AtomicU64>,
 }
 
 /// A connection, and when it last worked.
 pub(super) struct Pooled {
     pub(super) connection: PgConnection,
     tested_at: Instant,
-    tested_under: u64,
+    /// The number of failures before the last test.
+    failures_at_test: u64,
     failed: bool,
-    doubts: Arc<AtomicU64>,
+    failures: Arc<AtomicU64>,
 }
 
 impl Pooled {
     /// Records that the connection failed. It is discarded, and the other connections are tested before their
     /// next use.
-    pub(super) fn doubt(&mut self) {
+    pub(super) fn record_failure(&mut self) {
         self.failed = true;
-        self.doubts.fetch_add(1, Ordering::Relaxed);
+        self.failures.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn is_in_doubt(&self) -> bool {
-        self.tested_under != self.doubts.load(Ordering::Relaxed)
+    fn needs_test(&self) -> bool {
+        self.failures_at_test != self.failures.load(Ordering::Relaxed)
             || self.tested_at.elapsed() > IDLE_BEFORE_TEST
     }
 
     /// Records that the connection just worked.
-    pub(super) fn trust(&mut self) {
+    pub(super) fn record_success(&mut self) {
         self.tested_at = Instant::now();
     }
 }
 
 impl Manager {
     pub(super) fn new(url: String) -> Self {
-        Self { url, doubts: Arc::default() }
+        Self { url, failures: Arc::default() }
     }
 }
 
@@ -122,19 +124,19 @@ impl r2d2::ManageConnection for Manager {
     type Error = diesel::r2d2::Error;
 
     fn connect(&self) -> Result<Pooled, Self::Error> {
-        let tested_under = self.doubts.load(Ordering::Relaxed);
+        let failures_at_test = self.failures.load(Ordering::Relaxed);
         let connection = establish(&self.url)?;
-        let doubts = Arc::clone(&self.doubts);
-        Ok(Pooled { connection, tested_at: Instant::now(), tested_under, failed: false, doubts })
+        let failures = Arc::clone(&self.failures);
+        Ok(Pooled { connection, tested_at: Instant::now(), failures_at_test, failed: false, failures })
     }
 
     fn is_valid(&self, pooled: &mut Pooled) -> Result<(), Self::Error> {
-        if pooled.is_in_doubt() {
-            let under = pooled.doubts.load(Ordering::Relaxed);
+        if pooled.needs_test() {
+            let failures = pooled.failures.load(Ordering::Relaxed);
             let answer: QueryResult<usize> = diesel::sql_query("SELECT").execute(&mut pooled.connection);
             answer.map_err(diesel::r2d2::Error::QueryError)?;
-            pooled.tested_under = under;
-            pooled.trust();
+            pooled.failures_at_test = failures;
+            pooled.record_success();
         }
         Ok(())
     }

@@ -15,7 +15,6 @@ const LOCK: i64 = 0x70_7275_6e65;
 /// The retention periods from the settings.
 #[derive(Clone, Copy, Debug)]
 pub struct Retention {
-    /// The retention of audit events.
     pub audit_events: Duration,
     /// The retention of refused requests.
     pub refusals: Duration,
@@ -26,7 +25,7 @@ pub struct Retention {
 /// The number of deleted rows of each kind.
 #[derive(Clone, Copy, Debug, Default, serde::Serialize)]
 pub struct Pruned {
-    /// Sessions past their whole lifetime, with their refresh tokens.
+    /// Sessions past their maximum lifetime, with their refresh tokens.
     pub sessions: usize,
     /// Ended sessions whose tokens have all expired.
     pub ended_sessions: usize,
@@ -103,8 +102,8 @@ const DAY: f64 = 86_400.0;
 fn stale(retention: Retention) -> [Stale; 10] {
     let of = |table, key, at, after| Stale { table, key, at, after, others: "false", may_be_locked: false };
     [
-        // A session that was not ended keeps its row for its whole lifetime, because the row detects a copied
-        // refresh token. With another day, late requests are refused with the right reason.
+        // A session that was not ended keeps its row for its maximum lifetime, because the row detects a
+        // copied refresh token. With another day, late requests are refused with the correct reason.
         Stale { may_be_locked: true, ..of("sessions", "id", "expires_at", DAY) },
         // An ended session's row only serves to give the reason when one of its tokens is presented.
         Stale {
@@ -157,11 +156,11 @@ impl Stale {
     }
 }
 
-/// Prunes everything in batches on the pool. Calls `each` after every batch. Returns `None` if another
-/// process is pruning, and leaves the rest to it.
+/// Deletes the expired rows of every kind, in batches. Calls `each` after every batch. Returns `None` if
+/// another process is pruning, and leaves the rest to it.
 ///
 /// # Errors
-/// See [`DatabaseError`]. Batches that were deleted before stay deleted.
+/// See [`DatabaseError`]. Batches deleted before the error stay deleted.
 pub async fn run(
     database: &Database,
     retention: Retention,

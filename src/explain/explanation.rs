@@ -35,7 +35,7 @@ pub(crate) enum Asker<'a> {
 
 impl Asker<'_> {
     /// Returns whether they may see the history of a credential of this user. A caller with a personal token
-    /// may not.
+    /// cannot see it.
     fn may_see(self, user_id: Option<Uuid>) -> bool {
         match self {
             Self::Anonymous => false,
@@ -63,8 +63,8 @@ pub(crate) enum Verdict {
     Accepted,
     /// The credential is, or was, refused.
     Refused,
-    /// It is a refresh token of a live session. Only presenting it shows whether the token itself is
-    /// accepted.
+    /// The credential is a refresh token of an active session. Only presenting the token shows whether the
+    /// token itself is accepted.
     SessionLives,
 }
 
@@ -82,7 +82,7 @@ pub(crate) struct Explanation {
     pub request: Option<ExplainedRequest>,
     /// The checks, in order.
     pub checks: Vec<CheckLine>,
-    /// The history of the credential. Null if the caller may not see it.
+    /// The history of the credential. Null if the caller is not allowed to see it.
     pub history: Option<Vec<HistoryEvent>>,
     /// Advice on what to do, and for whom.
     pub next: Vec<Step>,
@@ -98,7 +98,7 @@ pub(crate) struct ExplainedCredential {
     pub id: Option<Uuid>,
     /// The ID of its session.
     pub session_id: Option<Uuid>,
-    /// The ID of its user. Null if the caller may not see it.
+    /// The ID of its user. Null if the caller is not allowed to see it.
     pub user_id: Option<Uuid>,
     /// The name of its user.
     #[schema(example = "alice")]
@@ -108,7 +108,7 @@ pub(crate) struct ExplainedCredential {
 /// The request that is explained.
 #[derive(Clone, Debug, Default, Serialize, utoipa::ToSchema)]
 pub(crate) struct ExplainedRequest {
-    /// The request's ID, if it was sent.
+    /// The request's ID. Null if the request was not sent.
     pub request_id: Option<Uuid>,
     /// The time of the request.
     pub occurred_at: Option<DateTime<Utc>>,

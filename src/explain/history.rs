@@ -25,7 +25,7 @@ pub(crate) struct HistoryEvent {
     pub at: DateTime<Utc>,
     /// The type of an audit event, or `refreshed`, `session_renewed`, `last_used`, `expires` or `expired`.
     pub event: String,
-    /// A description for people.
+    /// A sentence that describes the event.
     pub text: String,
     /// The actor, if known.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -26,7 +26,8 @@ const SECRET_MAX: u64 = 64 * 1024;
 /// The prefixes of names in the data folder that doorward, its PostgreSQL or the file system creates.
 const OWN_NAMES: [&str; 5] = ["postgres", "secret.", "doorward.", "socket", "lost+found"];
 
-/// Returns the mode of the data folder. As root, PostgreSQL runs as another user in a folder below it.
+/// Returns the mode of the data folder. If doorward runs as root, PostgreSQL runs as another user, who must
+/// pass through this folder to reach its own.
 #[must_use]
 pub(crate) fn data_folder_mode() -> u32 {
     if geteuid().is_root() { PASSABLE_MODE } else { FOLDER_MODE }
@@ -156,8 +157,8 @@ pub(crate) fn repair_data_folder(folder: &Path) -> Result<(), FileError> {
         let advice = if is_own {
             "it also contains other files: give doorward a folder of its own"
         } else {
-            "doorward may not change its mode: set DOORWARD_DATA_DIR to a folder below it, which doorward \
-             creates"
+            "doorward is not allowed to change its mode: set DOORWARD_DATA_DIR to a folder below it, which \
+             doorward creates"
         };
         let folder = folder.display();
         tracing::warn!(%folder, mode = %octal(&found), advice, "others can write to the data folder");
@@ -289,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn created_file_overwrites_nothing() {
+    fn created_file_does_not_overwrite_another() {
         let (_kept, path) = folder();
         create(&path.join("new"), b"new").unwrap();
         assert_eq!(mode(&path.join("new")), 0o600);

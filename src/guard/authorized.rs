@@ -43,7 +43,6 @@ impl Requirement for AnyCaller {
 pub struct Authorized<R, I = ()> {
     /// The sender of the request.
     pub caller: Caller,
-    /// The parsed input.
     pub input: I,
     /// The request's origin, for the audit log.
     pub origin: Origin,
@@ -99,7 +98,6 @@ async fn authorize(
 pub(crate) struct MaybeAuthorized<I> {
     /// The sender of the request. `None` if no credential was sent.
     pub caller: Option<Caller>,
-    /// The parsed input.
     pub input: I,
 }
 

@@ -19,7 +19,6 @@ pub struct Caller {
     pub permissions: Names,
     /// The credential's scope, sorted.
     pub scope: Names,
-    /// The credential that was presented.
     pub credential: Credential,
     pub version: i64,
     /// The permission that the endpoint requires.
@@ -34,12 +33,12 @@ pub enum Credential {
         session_id: Uuid,
         /// The scope that the sign-in requested. `None` means all of the user's permissions.
         session_scope: Option<Names>,
-        /// The generation of the refresh token that it was issued with.
+        /// The generation of the refresh token that the access token was issued with.
         generation: i32,
         /// The time of the last sign-in or step-up.
         auth_time: DateTime<Utc>,
         expires_at: DateTime<Utc>,
-        /// The ID of the key that signed it.
+        /// The ID of the key that signed the access token.
         kid: String,
         /// The user's version at the time of issue.
         version: i64,
@@ -58,7 +57,6 @@ pub enum Credential {
     },
     /// A personal access token.
     PersonalToken {
-        /// The token's ID.
         id: Uuid,
         expires_at: DateTime<Utc>,
         /// The digest of the token's text.
@@ -78,7 +76,7 @@ impl Credential {
         .as_str()
     }
 
-    /// Returns the ID of the session that it belongs to.
+    /// Returns the ID of the session that the credential belongs to. Personal tokens have none.
     #[must_use]
     pub fn session_id(&self) -> Option<Uuid> {
         match self {

@@ -12,21 +12,21 @@ pub enum Check {
     Kind,
     /// The credential is well-formed.
     Form,
-    /// The key that it names is one of this server's keys, and is not revoked.
+    /// The key that the credential names is one of this server's keys, and is not revoked.
     Key,
-    /// This server made it. The signature, the digest or the password is right.
+    /// This server made the credential. The signature, the digest or the password is correct.
     Signature,
-    /// It is valid at this time.
+    /// The credential is valid at this time.
     Times,
-    /// It was issued by this server, for this server.
+    /// The credential was issued by this server, for this server.
     Issuer,
-    /// It has the right type.
+    /// The credential has the type that the endpoint needs.
     Type,
-    /// It was not revoked or already used.
+    /// The credential was neither revoked nor already used.
     Revocation,
-    /// Its session is live.
+    /// The session of the credential is active.
     Session,
-    /// Its user may sign in.
+    /// The user of the credential is active.
     User,
     /// A browser's unsafe request comes from one of this server's pages.
     Csrf,

@@ -91,8 +91,9 @@ fn refuse_header(headers: &HeaderMap) -> Result<(), Refusal> {
     Err(Refusal::new(Code::SchemeUnsupported, detail).with("scheme", scheme))
 }
 
-/// Headers and query parameters in which clients of other servers send their tokens.
+/// Headers in which clients of other servers send their tokens.
 const OTHER_HEADERS: [&str; 5] = ["authentication", "x-access-token", "x-api-key", "x-auth-token", "token"];
+/// Query parameters in which clients of other servers send their tokens.
 const OTHER_PARAMETERS: [&str; 5] = ["access_token", "api_key", "apikey", "auth_token", "token"];
 /// The number of parameters that are searched for them.
 const PARAMETERS_MAX: usize = 100;
@@ -154,7 +155,7 @@ fn read_value(text: &str) -> Result<SentCredential, Refusal> {
     let mut words = rest.split_ascii_whitespace();
     match (words.next(), words.next()) {
         (Some(encoded), None) => read_basic(encoded),
-        _ => Err(malformed("`Basic` must be followed by one word: base64 of `username:token`.")),
+        _ => Err(malformed("`Basic` must be followed by one word, the Base64 encoding of `username:token`.")),
     }
 }
 

@@ -18,8 +18,9 @@ use crate::refusal::{Code, Refusal};
 use crate::secret_key::{Purpose, SecretKeys};
 use crate::state::State;
 
-/// The header and the form field that carry the token.
+/// The header that carries the token.
 const HEADER: &str = "x-csrf-token";
+/// The form field that carries the token.
 const FIELD: &str = "csrf_token";
 /// The header that relates the page that sent a request to this server (Fetch Metadata).
 const SITE: &str = "sec-fetch-site";

@@ -73,7 +73,8 @@ pub(super) fn of_value(text: &str) -> &'static str {
         "The scheme must be followed by one space. Send `Bearer <token>`."
     } else if is_one_word && !has_token_prefix(text) && decode_basic(text).is_some_and(|it| it.contains(':'))
     {
-        "The word `Basic` is missing before the base64 text. Send `Basic` and base64 of `username:token`."
+        "The word `Basic` is missing before the Base64 text. Send `Basic` and the Base64 encoding of \
+         `username:token`."
     } else if is_one_word && looks_like_token(text) {
         "The word `Bearer` is missing before the token. Send `Bearer <token>`."
     } else if is_one_word {
@@ -84,7 +85,7 @@ pub(super) fn of_value(text: &str) -> &'static str {
     }
 }
 
-/// Explains the text after `Bearer`, if it has the form of a known mistake.
+/// Explains a known mistake in the text after `Bearer`. Returns `None` if the text has no such mistake.
 pub(super) fn of_bearer(rest: &str) -> Option<&'static str> {
     let rest = rest.trim_ascii();
     if is_quoted(rest) {
@@ -106,7 +107,8 @@ pub(super) fn of_bearer(rest: &str) -> Option<&'static str> {
     }
 }
 
-/// Decodes the text after `Basic` (RFC 7617, section 2). Returns `None` if it is not base64 of UTF-8.
+/// Decodes the text after `Basic` (RFC 7617, section 2). Returns `None` if it is not the Base64
+/// encoding of UTF-8.
 pub(super) fn decode_basic(encoded: &str) -> Option<String> {
     const LENIENT: GeneralPurposeConfig =
         GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
@@ -114,26 +116,27 @@ pub(super) fn decode_basic(encoded: &str) -> Option<String> {
     engine.decode(encoded).ok().and_then(|bytes| String::from_utf8(bytes).ok())
 }
 
-/// Explains the text after `Basic` if it is not base64 of a pair. `is_base64` is true if it is base64 of
-/// UTF-8.
+/// Explains the text after `Basic` if it is not the Base64 encoding of a pair. `is_base64` is true if the
+/// text is the Base64 encoding of UTF-8.
 pub(super) fn of_basic(encoded: &str, is_base64: bool) -> &'static str {
     if is_quoted(encoded) {
         "The text after `Basic` is in quotation marks. Send it without them."
     } else if is_unfilled(encoded) {
         UNFILLED_VARIABLE
     } else if encoded.contains(':') {
-        "The text after `Basic` is not encoded. Send base64 of `username:token`."
+        "The text after `Basic` is not Base64-encoded. Send the Base64 encoding of `username:token`."
     } else if is_base64 && !has_token_prefix(encoded) {
-        "The text after `Basic` is base64 of a text without a colon. Encode `username:token`, with the username \
-         and the colon."
+        "The text after `Basic` is the Base64 encoding of a text without a colon. Encode `username:token`, \
+         with the username and the colon."
     } else if looks_like_token(encoded) {
-        "A token follows `Basic`. Send it as `Bearer <token>`, or send base64 of `username:token`."
+        "A token follows `Basic`. Send it as `Bearer <token>`, or send the Base64 encoding of \
+         `username:token`."
     } else {
-        "The text after `Basic` is not base64 of `username:token` in UTF-8."
+        "The text after `Basic` is not the Base64 encoding of `username:token` in UTF-8."
     }
 }
 
-/// Explains the password of a Basic credential, if it has the form of a known mistake.
+/// Explains a known mistake in the password of a Basic credential. Returns `None` if it has no such mistake.
 pub(super) fn of_basic_token(token: &str) -> Option<&'static str> {
     if token.ends_with(['\n', '\r']) {
         Some(
@@ -155,7 +158,7 @@ fn is_quoted(text: &str) -> bool {
     text.starts_with(['"', '\'', '`'])
 }
 
-/// Returns whether a text is an unfilled template, or a language's text for a missing value.
+/// Returns whether a string is an unfilled template, or a language's text for a missing value.
 fn is_unfilled(text: &str) -> bool {
     let inner = |open: &str, close: &str| text.strip_prefix(open).is_some_and(|rest| rest.ends_with(close));
     let is_variable = text.strip_prefix('$').is_some_and(|name| {
@@ -237,12 +240,12 @@ mod tests {
     #[test]
     fn basic_mistakes_are_named() {
         for (encoded, named) in [
-            ("alice:dwp_abc", "not encoded"),
+            ("alice:dwp_abc", "not Base64-encoded"),
             ("dwp_abc", "A token follows"),
             ("\"YWJj\"", "quotation marks"),
             ("${CREDENTIALS}", "placeholder"),
-            ("!!!", "not base64"),
-            ("/w==", "not base64"),
+            ("!!!", "not the Base64 encoding"),
+            ("/w==", "not the Base64 encoding"),
             ("bm9jb2xvbg==", "without a colon"),
             ("ZHdwX25vIGNvbG9uIGJlZm9yZSB0aGlzIHRva2Vu", "without a colon"),
         ] {

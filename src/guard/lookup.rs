@@ -132,8 +132,8 @@ pub async fn personal_token_state(
     Ok(found)
 }
 
-/// Sets the end of a live session or token if this node knows that it has ended. The database may have lost
-/// that.
+/// Sets the end of an active session or token if this node knows that it has ended. The database may have
+/// lost that.
 fn apply_lost_end<R: From<String>>(
     state: &State,
     id: Uuid,

@@ -103,9 +103,10 @@ pub fn delete_cookie(request: &HttpRequest) {
 #[derive(Clone, Copy)]
 struct PersistentFor(Duration);
 
-/// The number of this server's cookies that a request may send, and the bytes of each. Parsing takes some
-/// hundred bytes of memory per cookie.
+/// The number of this server's cookies that a request may send. Parsing takes some hundred bytes of memory
+/// per cookie.
 const COOKIES_MAX: usize = 8;
+/// The maximum size of one of this server's cookies, in bytes.
 const COOKIE_BYTES_MAX: usize = 4_096;
 
 /// Drops cookies that are not this server's. A request may carry thousands, and a malformed one would hide

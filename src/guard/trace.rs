@@ -31,10 +31,11 @@ pub(crate) struct CheckLine {
     pub check: Check,
     /// The outcome of the check.
     pub outcome: Outcome,
-    /// The requirement of the check, if it was recorded.
+    /// The requirement of the check. Absent if no requirement was recorded.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expected: Option<String>,
-    /// The state that the check found. If the check failed without recording one, the detail of the refusal.
+    /// The state that the check found, or the detail of the refusal if the check failed without recording a
+    /// state.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub found: Option<String>,
 }
@@ -54,14 +55,11 @@ impl Evidence {
 /// The progress of a credential through the checks.
 #[derive(Default)]
 pub(crate) struct Trace {
-    /// The kind of the credential.
     pub kind: Option<CredentialKind>,
     /// The public ID of the credential. It is an access token's `jti`, a personal token's ID, or the
     /// session's ID.
     pub credential_id: Option<Uuid>,
-    /// The session that it belongs to.
     pub session_id: Option<Uuid>,
-    /// The user that it belongs to.
     pub user_id: Option<Uuid>,
     passed: u16,
     stopped: Option<Check>,
@@ -177,7 +175,8 @@ impl Trace {
         })
     }
 
-    /// Returns the checks with their outcomes. `refusal` is the response to the request, if it was refused.
+    /// Returns the checks with their outcomes. `refusal` is the response to the request; `None` if the
+    /// request was authorized.
     #[must_use]
     pub(crate) fn lines(&self, refusal: Option<&Refusal>) -> Vec<CheckLine> {
         let failed = refusal.and_then(|refusal| self.failed_at(refusal.code()));
@@ -245,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn refusal_by_the_resource_fails_no_check_but_ownership() {
+    fn refusal_by_the_resource_fails_only_the_ownership_check() {
         let mut trace = Trace::default();
         trace.pass(Check::User);
         let lines = trace.lines(Some(&Refusal::new(Code::NotFound, "It is not there.")));
@@ -282,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn authorized_request_leaves_ownership_unreached() {
+    fn authorized_request_does_not_reach_the_ownership_check() {
         let mut trace = Trace::explaining();
         trace.pass(Check::Header);
         trace.add_finding(Check::Header, || Evidence::new("one credential", "one"));

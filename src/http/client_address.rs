@@ -24,7 +24,7 @@ const SHOWN: usize = 200;
 /// The header that the trusted proxies write.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ProxyHeader {
-    /// Either header. If both are sent and name different clients, the address is in doubt.
+    /// Either header. If both are sent and name different clients, the address is uncertain.
     #[default]
     Auto,
     /// Only `X-Forwarded-For`.
@@ -126,7 +126,7 @@ impl TrustedProxies {
         client.into()
     }
 
-    /// Counts a doubt, and logs a warning for the first of its kind.
+    /// Counts an uncertain address, and logs a warning for the first with this reason.
     fn report(&self, doubt: &AddressDoubt, peer: IpAddr, headers: &HeaderMap) {
         metrics::counter!("doorward_addresses_in_doubt_total", "reason" => doubt.as_str()).increment(1);
         let warned = match doubt {
@@ -216,7 +216,7 @@ fn standard(headers: &HeaderMap) -> Vec<Hop> {
 
 /// Returns the client that both headers name. A proxy that writes one header may pass on the other as a
 /// client invented it. If they differ, the address of `X-Forwarded-For`, which most proxies write, is
-/// returned and marked as in doubt.
+/// returned and marked as uncertain.
 fn agreed(old: ClientAddress, standard: ClientAddress) -> ClientAddress {
     if old == standard {
         return old;
@@ -317,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn unreadable_hops_leave_the_address_in_doubt() {
+    fn unreadable_hops_make_the_address_uncertain() {
         for line in [
             "junk",
             "198.51.100.7, junk",
@@ -338,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn junk_from_the_client_does_not_hide_the_hop_of_the_proxy() {
+    fn junk_from_the_client_does_not_hide_the_hop_of_a_proxy() {
         assert_eq!(client(ProxyHeader::Auto, &["?, 198.51.100.7"], &[]), certain("198.51.100.7"));
         assert_eq!(client(ProxyHeader::Auto, &["junk,198.51.100.7"], &[]), certain("198.51.100.7"));
         let of = |line: &str| client(ProxyHeader::Auto, &[], &[line]);
@@ -361,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn conflicting_headers_leave_the_address_in_doubt() {
+    fn conflicting_headers_make_the_address_uncertain() {
         let of = |old, standard| client(ProxyHeader::Auto, &[old], &[standard]);
         assert_eq!(of("198.51.100.7:80", "for=198.51.100.7"), certain("198.51.100.7"));
         assert_eq!(of("198.51.100.7", "for=6.6.6.6"), conflict("198.51.100.7", Some("6.6.6.6")));

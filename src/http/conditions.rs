@@ -127,7 +127,7 @@ fn explain_mismatch(listed: &[String], tag: &str, is_current: impl Fn(&str) -> b
     if listed.iter().any(|listed| listed.strip_prefix("W/").is_some_and(&is_current)) {
         return format!(
             "`If-Match` has the weak tag W/{tag}, which never matches (RFC 9110, section 8.8.3.2). A proxy \
-             that compresses answers makes tags weak. Send {tag}: this version is still current."
+             that compresses responses makes tags weak. Send {tag}: this version is still current."
         );
     }
     // Empty items of a list do not count (RFC 9110, section 5.6.1).
@@ -139,10 +139,10 @@ fn explain_mismatch(listed: &[String], tag: &str, is_current: impl Fn(&str) -> b
              read it. It is now {tag}."
         );
     }
-    format!("This has changed since you read it. Its ETag is now {tag}. Read it again.")
+    format!("The resource has changed since you read it. Its ETag is now {tag}. Read it again.")
 }
 
-/// Returns true for a quoted text, with or without `W/` before it (RFC 9110, section 8.8.3).
+/// Returns true for a quoted string, with or without `W/` before it (RFC 9110, section 8.8.3).
 fn is_entity_tag(text: &str) -> bool {
     let quoted = text.strip_prefix("W/").unwrap_or(text);
     let inner = quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn value_that_is_no_entity_tag_is_named() {
+    fn value_that_is_not_an_entity_tag_is_named() {
         for listed in ["2", "'2'", "w/\"2\"", "W/2", "\"2", "\"1\", 2", "\"", ","] {
             let refused = conditions(listed, "").check("\"2\"").expect_err("a refusal");
             assert!(refused.detail().contains("not an entity tag"), "{listed}: {}", refused.detail());

@@ -21,7 +21,7 @@ pub fn seal(keys: &SecretKeys, list: &str, last: Uuid) -> String {
 pub const REFUSED: &str =
     "this cursor does not belong to this list; start again without a cursor, with the same filters";
 
-/// Returns true if a text has the form of a cursor.
+/// Returns true if a string has the form of a cursor.
 #[must_use]
 pub fn has_form(cursor: &str) -> bool {
     cursor.len() == 43 && URL_SAFE_NO_PAD.decode(cursor).is_ok()

@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn quoted_text_separates_nothing() {
+    fn separators_in_quoted_text_are_ignored() {
         let line = "for=1.2.3.4;host=\"a,for=6.6.6.6;\\\",for=7.7.7.7\", for=5.6.7.8";
         assert_eq!(read(line), Some(vec!["1.2.3.4".to_owned(), "5.6.7.8".to_owned()]));
     }

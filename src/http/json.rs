@@ -18,7 +18,7 @@ const REPEATED_MAX: usize = 50;
 /// The length of a pointer, in bytes, from which on no more steps are added.
 const POINTER_MAX: usize = 200;
 
-/// A parsed text.
+/// A parsed JSON text.
 #[derive(Clone, Debug)]
 pub struct Parsed {
     /// The value. Of duplicate keys it has the first. Null if the text has too many values.
@@ -31,7 +31,7 @@ pub struct Parsed {
     pub is_cut: bool,
 }
 
-/// Parses a text.
+/// Parses a JSON text.
 ///
 /// # Errors
 /// `malformed_json`, with the position and the reason.

@@ -11,8 +11,9 @@ use super::{cursor, parameters};
 use crate::refusal::Refusal;
 use crate::secret_key::SecretKeys;
 
-/// The number of items per page: the default and the maximum.
+/// The number of items per page if the client does not choose one.
 const LIMIT_DEFAULT: u32 = 50;
+/// The maximum number of items per page.
 const LIMIT_MAX: u32 = 200;
 
 /// One page of a list.

@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn every_parameter_is_refused_where_none_is_read() {
+    fn parameters_are_refused_by_types_that_read_none() {
         let pointers = |query: &str| -> Vec<String> {
             refuse_all(query).into_entries().into_iter().map(|error| error.pointer).collect()
         };

@@ -21,11 +21,13 @@ pub(crate) fn private(mut answer: HttpResponseBuilder) -> HttpResponseBuilder {
 /// Lets pages of other sites load a public resource (Fetch Standard, `Cross-Origin-Resource-Policy`).
 pub(crate) const FOR_ALL: (&str, &str) = ("cross-origin-resource-policy", "cross-origin");
 
-/// Marks a response whose body is shared: it is in memory once, however many clients read it.
+/// Marks a response whose body is in memory once, however many clients read it. The limits on unread
+/// responses do not count it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SharedBody;
 
-/// Responds with bytes that stay in memory as long as the server runs.
+/// Responds with bytes that stay in memory as long as the server runs. The limits on unread responses do not
+/// count them.
 #[must_use]
 pub(crate) fn in_memory_once(mut answer: HttpResponseBuilder, bytes: Bytes) -> HttpResponse {
     let mut response = answer.body(bytes);

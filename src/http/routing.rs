@@ -174,7 +174,7 @@ impl Endpoint {
         self.routes.iter().map(|answering| answering.method.clone()).collect()
     }
 
-    /// Returns the requirements of a method; `None` if it has none or does not exist.
+    /// Returns the requirements of a method; `None` if the method has none or does not exist.
     #[must_use]
     pub fn rule(&self, method: &Method) -> Option<Rule> {
         self.routes.iter().find(|answering| answering.method == *method)?.rule

@@ -18,6 +18,7 @@ const WAITING: usize = 64;
 /// For this long a node caches that the database throttles a name. A flood of attempts for the name is then
 /// refused without a query.
 const HELD_FOR: Duration = Duration::from_secs(1);
+/// The maximum number of throttled names that a node caches.
 const HELD: usize = 10_000;
 /// The number of bursts per minute that this node records in the audit log. Someone with a thousand addresses
 /// cannot fill it faster.

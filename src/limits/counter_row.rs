@@ -27,7 +27,7 @@ pub struct ThrottledAttempt {
     pub is_busy: bool,
     /// True if the audit log has this burst.
     pub is_recorded: bool,
-    /// The number of right passwords that the row had counted.
+    /// The number of correct passwords that the row had counted.
     pub successes: i64,
 }
 
@@ -51,7 +51,7 @@ pub(crate) struct Row {
     next_at: DateTime<Utc>,
     noted_at: Option<DateTime<Utc>>,
     free: Option<i32>,
-    /// The number of right passwords.
+    /// The number of correct passwords.
     pub successes: i64,
 }
 

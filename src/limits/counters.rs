@@ -40,7 +40,6 @@ pub struct AttemptLimits {
     pub failures_in_all: u32,
     /// Accounts registered from an address.
     pub registrations_per_address: u32,
-    /// The longest wait.
     pub longest_wait: Duration,
 }
 
@@ -65,7 +64,7 @@ struct CounterRows {
 
 impl CounterRows {
     /// Returns the rows of a sign-in. An account has the same rows under each of its names. A name without an
-    /// account has as many rows of its own.
+    /// account has the same number of rows.
     fn of_sign_in(
         folded: &str,
         account: Option<SignInAccount>,
@@ -128,9 +127,9 @@ pub(crate) struct Reservation {
 /// The outcome of reserving an attempt.
 #[derive(Debug)]
 pub(crate) enum ReserveOutcome {
-    /// The attempt was counted and may be made.
+    /// The attempt is allowed, and was counted.
     Reserved(Reservation),
-    /// The attempt may not be made. It was not counted.
+    /// The attempt is not allowed. It was not counted.
     Throttled(ThrottledAttempt),
 }
 
@@ -139,8 +138,8 @@ pub(crate) enum ReserveOutcome {
 pub(crate) enum AttemptOutcome {
     /// The password was wrong. The attempt stays counted.
     Failed,
-    /// The password was right. At a known address, the account's row there is reset. Otherwise the attempt is
-    /// taken off each row.
+    /// The password was correct. At a known address, the account's row there is reset. Otherwise the attempt
+    /// is taken off each row.
     Succeeded,
     /// No password was checked. The attempt is taken off each row.
     Released,
@@ -156,7 +155,7 @@ pub(crate) fn reserve_sign_in(
     waited_since: Option<i64>,
 ) -> QueryResult<ReserveOutcome> {
     let network = network(origin);
-    // All texts that cannot be a name share one name that no account has.
+    // All strings that cannot be a name share one name that no account has.
     let (typed, folded) = fold_typed(typed).map_or(("", String::new()), |folded| (typed, folded));
     let account = known_address::find_account(connection, typed, &network)?;
     let rows = CounterRows::of_sign_in(&folded, account, &network, limits);
@@ -234,7 +233,7 @@ impl PendingAttempt<'_> {
     }
 
     /// Lowers the free attempts of an account at a network past its limit. An attempt is exempt if it waited
-    /// for others of the account and one of them was right meanwhile, because it is the owner's.
+    /// for others of the account and one of them had the correct password, because it is the owner's.
     fn narrow(&mut self, found: &[(Row, DateTime<Utc>)]) {
         let row_of = |counter: &Counter| found.iter().find(|(row, _)| row.is_of(counter));
         let is_past = |counter: &Counter| {

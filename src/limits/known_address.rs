@@ -21,7 +21,7 @@ const WRITTEN_EVERY: TimeDelta = TimeDelta::days(1);
 #[must_use]
 pub(crate) fn network(origin: &Origin) -> ClientNetwork {
     if origin.address_doubt.is_some() {
-        return ClientNetwork::InDoubt;
+        return ClientNetwork::Uncertain;
     }
     ClientNetwork::of(origin.address.as_deref())
 }
@@ -30,7 +30,7 @@ pub(crate) fn network(origin: &Origin) -> ClientNetwork {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SignInAccount {
     pub id: Uuid,
-    /// True if it was signed in to from this network before.
+    /// True if someone has signed in to the account from this network before.
     pub is_known: bool,
 }
 
@@ -55,7 +55,7 @@ pub(crate) fn find_account(
     Ok(found.map(|(id, known)| SignInAccount { id, is_known: known.is_some() }))
 }
 
-/// Remembers the network of a successful sign-in. An address in doubt is not remembered.
+/// Remembers the network of a successful sign-in. An uncertain address is not remembered.
 pub(crate) fn record(
     connection: &mut PgConnection,
     user_id: Uuid,

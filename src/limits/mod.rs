@@ -1,4 +1,4 @@
-//! Rate limits: counters in the database, buckets in memory, known addresses, and bounds on answers that
+//! Rate limits: counters in the database, buckets in memory, known addresses, and bounds on responses that
 //! clients do not read.
 
 pub(crate) mod attempts;

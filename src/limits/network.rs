@@ -9,14 +9,13 @@ const IPV6_WIDTHS: [(u32, u64); 3] = [(64, 100), (56, 150), (48, 200)];
 /// The network that a request came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ClientNetwork {
-    /// An IPv4 address.
     Ipv4(Ipv4Addr),
     /// The first 64 bits of an IPv6 address.
     Ipv6(Ipv6Addr),
     /// No address is known.
     Unknown,
     /// The address is uncertain, because a proxy's headers contradict each other or cannot be parsed.
-    InDoubt,
+    Uncertain,
 }
 
 impl ClientNetwork {
@@ -37,15 +36,15 @@ impl ClientNetwork {
             Self::Ipv4(address) => address.to_string(),
             Self::Ipv6(address) => format!("{address}/64"),
             Self::Unknown => "none".to_owned(),
-            Self::InDoubt => "in doubt".to_owned(),
+            Self::Uncertain => "in doubt".to_owned(),
         }
     }
 
-    /// Returns the name under which an account remembers the network. Returns `None` if the address is in
-    /// doubt, because anyone may have made it up.
+    /// Returns the name under which an account remembers the network. Returns `None` if the address is
+    /// uncertain, because anyone may have made it up.
     #[must_use]
     pub fn known_as(&self) -> Option<String> {
-        (*self != Self::InDoubt).then(|| self.narrowest())
+        (*self != Self::Uncertain).then(|| self.narrowest())
     }
 
     /// Returns the networks in which the address is counted, from the narrowest to the widest.
@@ -101,7 +100,7 @@ mod tests {
             assert_eq!(network.known_as().as_deref(), Some(counted), "{address}");
         }
         assert_eq!(ClientNetwork::of(None).narrowest(), "none");
-        assert_eq!(ClientNetwork::InDoubt.known_as(), None);
+        assert_eq!(ClientNetwork::Uncertain.known_as(), None);
     }
 
     #[test]
@@ -116,7 +115,7 @@ mod tests {
             .map(|(_, limit)| limit)
             .collect();
         assert_eq!(of_one, [1, 1, 2]);
-        assert_eq!(ClientNetwork::InDoubt.with_limits(7), [("in doubt".to_owned(), 7)]);
+        assert_eq!(ClientNetwork::Uncertain.with_limits(7), [("in doubt".to_owned(), 7)]);
         assert_eq!(share(u32::MAX, 200), u32::MAX);
     }
 }

@@ -2,7 +2,7 @@
 //! to from there.
 //!
 //! The row of a network throttles no attempt by itself. Past its limit, each of those accounts has fewer free
-//! attempts there. A right password writes nothing here.
+//! attempts there. A correct password writes nothing here.
 
 use diesel::prelude::*;
 use diesel::sql_types::{Binary, Double, Integer, Text};
@@ -17,7 +17,7 @@ pub(crate) const FREE_PAST_LIMIT: u32 = 1;
 #[derive(Clone, Debug)]
 pub(crate) struct SprayCounter {
     pub network: String,
-    /// Its free attempts are the network's limit.
+    /// The counter's free attempts are the network's limit.
     pub counter: Counter,
 }
 
@@ -32,7 +32,8 @@ pub(crate) fn counters(network: &ClientNetwork, limit: u32) -> Vec<SprayCounter>
 }
 
 /// Returns the weight of a failed attempt that raised its account's level to `level`. The first attempt
-/// counts in full and later ones less, so that many names weigh more than many attempts for one.
+/// counts in full and later ones less, so that attempts on many names weigh more than repeated
+/// attempts on one.
 #[must_use]
 pub(crate) fn weight(level: f64) -> f64 {
     1.0 / level.max(1.0)

@@ -1,14 +1,14 @@
-//! Bounds the bytes of large answers that one caller has requested and not read yet.
+//! Bounds the bytes of large responses that one caller has requested and not read yet.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::blocking::fair_queue::Party;
 
-/// The bytes of unread answers that one caller may have. A caller is a user, or everyone at one network who
+/// The bytes of unread responses that one caller may have. A caller is a user, or everyone at one network who
 /// is not signed in.
 pub(crate) const CALLER_MAX: usize = 8 * 1024 * 1024;
-/// The bytes of unread answers that the users at one network may have together.
+/// The bytes of unread responses that the users at one network may have together.
 const USERS_MAX: usize = 4 * CALLER_MAX;
 
 /// The unread bytes of each caller, and of the users at each network. Clones share them.
@@ -16,9 +16,9 @@ const USERS_MAX: usize = 4 * CALLER_MAX;
 pub struct UnreadAnswers(Arc<Mutex<HashMap<Party, usize>>>);
 
 impl UnreadAnswers {
-    /// Counts an answer to this caller until the returned value is dropped. If the caller is a user, it also
-    /// counts for the users at that network. Returns `None` if the answer exceeds either bound. A single
-    /// answer is always admitted, whatever its size.
+    /// Counts a response to this caller until the returned value is dropped. If the caller is a user, it also
+    /// counts for the users at that network. Returns `None` if the response exceeds either bound. A single
+    /// response is always admitted, whatever its size.
     #[must_use]
     pub fn reserve(&self, caller: Party, users: Option<Party>, bytes: usize) -> Option<ReservedAnswer> {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -37,7 +37,7 @@ impl UnreadAnswers {
     }
 }
 
-/// An answer that has not been read yet. Dropping it takes its bytes off the counts.
+/// A response that has not been read yet. Dropping it takes its bytes off the counts.
 pub struct ReservedAnswer {
     answers: UnreadAnswers,
     parties: [Option<Party>; 2],

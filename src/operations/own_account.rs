@@ -84,7 +84,8 @@ pub(crate) struct PasswordChange {
     pub revoke_tokens: bool,
 }
 
-/// The valid fields of a request to change the password.
+/// The fields of a request to change the password that were parsed without errors. The other passwords are
+/// `None`, and an invalid flag is false.
 #[derive(Clone)]
 pub(crate) struct PasswordChangeDraft {
     current_password: Option<PlainPassword>,

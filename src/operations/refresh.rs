@@ -26,7 +26,7 @@ pub(crate) struct Refresh {
     pub rotate: bool,
 }
 
-/// The result of a refresh.
+/// The grant and the refresh token that a refresh returns.
 pub(crate) struct Refreshed {
     /// The data for the new access token.
     pub grant: Grant,

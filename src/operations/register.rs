@@ -28,7 +28,7 @@ pub(crate) struct RegisterRequest {
     pub email: Option<EmailAddress>,
 }
 
-/// The valid fields of a request to register an account.
+/// The fields of a request to register an account that were parsed without errors. The others are `None`.
 #[derive(Clone)]
 pub(crate) struct RegisterDraft {
     username: Option<Username>,

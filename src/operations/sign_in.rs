@@ -44,7 +44,7 @@ impl SignIn {
     /// Verifies the password and starts a session. The attempt is counted first, and must not be throttled.
     ///
     /// # Errors
-    /// `too_many_attempts`, `invalid_credentials`, `account_disabled` if the password is right,
+    /// `too_many_attempts`, `invalid_credentials`, `account_disabled` if the password is correct,
     /// `permission_denied` and `validation_failed` for the scope.
     pub(crate) async fn run(&self, state: &State, origin: &Origin) -> Result<Grant, Refusal> {
         let reservation = throttle::reserve_sign_in(state, &self.username, origin).await?;
@@ -79,7 +79,7 @@ async fn try_sign_in(
             let code = Code::InvalidCredentials;
             return Ok(refuse_sign_in(state, wanted, found, reservation, origin, code).await);
         };
-        // Only someone with the right password learns this.
+        // Only someone with the correct password learns this.
         if !login.user.is_active() {
             let code = Code::AccountDisabled;
             return Ok(refuse_sign_in(state, wanted, Some(login), reservation, origin, code).await);
@@ -164,7 +164,7 @@ async fn check_scope_of(state: &State, scope: &[String], login: &Login) -> Resul
     Err(refusals::permission_denied(&denied, &login.user.role))
 }
 
-/// Refuses the scope. The password was right, so the attempt does not count. The audit log records that the
+/// Refuses the scope. The password was correct, so the attempt does not count. The audit log records that the
 /// password was confirmed.
 async fn refuse_scope_of(
     state: &State,
@@ -189,7 +189,7 @@ async fn refuse_scope_of(
 }
 
 /// Refuses a sign-in. An unknown user, a wrong password and an account without a password get the same
-/// answer. The audit log distinguishes them.
+/// response. The audit log distinguishes them.
 async fn refuse_sign_in(
     state: &State,
     wanted: &SignIn,

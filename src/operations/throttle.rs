@@ -21,8 +21,9 @@ use crate::state::State;
 use crate::users::name::fold_typed;
 use crate::users::user;
 
-/// A sign-in waits at most this long for the outcomes of earlier attempts, which may all be right.
+/// A sign-in waits at most this long for the outcomes of earlier attempts, which may all be correct.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// The time after which a waiting sign-in checks again.
 const RECHECK_AFTER: Duration = Duration::from_millis(100);
 /// A refusal for overload is delayed by this time. A client that retries at once then leaves the cores to the
 /// hashing threads, which have a low priority. It is shorter than `Retry-After`.

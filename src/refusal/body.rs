@@ -1,4 +1,4 @@
-//! A refusal as a value, with everything that its response, log line and kept record report.
+//! Defines a refusal. It holds the data for the response, the log line and the kept record.
 
 use std::fmt;
 use std::sync::Arc;

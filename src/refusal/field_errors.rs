@@ -4,14 +4,17 @@ use serde::Serialize;
 
 use super::redacted::redacted;
 
-/// The most errors in a response, and their total size in bytes.
+/// The maximum number of errors in a response.
 const LISTED_MAX: usize = 50;
+/// The maximum total size of the errors in a response, in bytes.
 const BYTES_MAX: usize = 16 * 1024;
-/// The most errors in a kept refusal, and their total size in bytes.
+/// The maximum number of errors in a kept refusal.
 const KEPT_MAX: usize = 10;
+/// The maximum total size of the errors in a kept refusal, in bytes.
 const KEPT_BYTES_MAX: usize = 2 * 1024;
-/// The most characters in a pointer and in a detail. Both may repeat text from the client.
+/// The maximum length of a pointer, in characters. It may repeat text from the client.
 const POINTER_MAX: usize = 200;
+/// The maximum length of a detail, in characters. It may repeat text from the client.
 const DETAIL_MAX: usize = 500;
 
 /// An error in a request.
@@ -42,7 +45,8 @@ impl FieldError {
         Self { pointer: String::new(), code: "too_many", detail }
     }
 
-    /// Returns the most bytes that its texts can take in JSON, where a control character takes six.
+    /// Returns the maximum number of bytes that the pointer and the detail take in JSON, where a control
+    /// character takes six.
     fn bytes(&self) -> usize {
         let texts = [&self.pointer, &self.detail].into_iter();
         texts
@@ -52,7 +56,7 @@ impl FieldError {
     }
 }
 
-/// Cuts a text to `most` characters, and marks the cut with an ellipsis.
+/// Cuts a string to `most` characters, and marks the cut with an ellipsis.
 fn shortened(mut text: String, most: usize) -> String {
     if text.len() > most
         && let Some((end, _)) = text.char_indices().nth(most)

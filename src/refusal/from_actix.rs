@@ -16,7 +16,7 @@ pub fn internal() -> Refusal {
     Refusal::new(Code::InternalError, detail)
 }
 
-/// Creates the refusal for a record that does not exist or that the caller may not see.
+/// Creates the refusal for a record that does not exist or that the caller is not allowed to see.
 #[must_use]
 pub fn not_found() -> Refusal {
     Refusal::new(Code::NotFound, "Not found, or you do not have access to it.")

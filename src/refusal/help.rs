@@ -79,7 +79,7 @@ pub(super) static CREDENTIALS_MALFORMED: HelpPage = HelpPage {
     causes: &[
         "`Bearer` is followed by nothing, because the variable that should hold the token is empty.",
         "The token contains a line break or a space.",
-        "The `Basic` value is not base64 of `name:token`.",
+        "The `Basic` value is not the Base64 encoding of `name:token`.",
     ],
     for_client: "Print the header that you send. It must have one scheme, one space and one token.",
     for_user: "Copy the whole token again and paste it as one line where the program asks for it.",
@@ -118,14 +118,14 @@ pub(super) static TOKEN_MALFORMED: HelpPage = HelpPage {
 pub(super) static TOKEN_SIGNATURE_INVALID: HelpPage = HelpPage {
     meaning: "The token has the right form, but no key of this server signed it.",
     causes: &[
-        "Another installation issued it, for example production instead of staging.",
-        "The key that signed it was revoked.",
-        "It was forged, or altered on the way.",
+        "Another installation issued the token, for example production instead of staging.",
+        "The key that signed the token was revoked.",
+        "The token was forged, or altered on the way.",
     ],
     for_client: "Refresh the token. If that fails too, sign in again.",
     for_user: "Sign in again. Make sure that you use this installation and not another one.",
-    for_operator: "After `doorward key revoke`, every token that the revoked key signed gets this answer. \
-                   Otherwise check that all nodes use the same database and the same secret keys.",
+    for_operator: "After `doorward key revoke`, every token that the revoked key signed gets this \
+                   response. Otherwise check that all nodes use the same database and the same secret keys.",
     example: include_str!("examples/token_signature_invalid.txt"),
 };
 
@@ -189,7 +189,7 @@ pub(super) static TOKEN_UNKNOWN: HelpPage = HelpPage {
     meaning: "The token has the right form, but this server's database does not have it.",
     causes: &[
         "The personal access token belongs to another installation.",
-        "It expired so long ago that its record was deleted.",
+        "The token expired so long ago that its record was deleted.",
         "In Basic, the username is not that of the token's owner.",
         "The session cookie is older than a step-up or a password change (`reason` is `session_renewed`). \
          The new cookie has been used since, or the password was changed.",
@@ -225,7 +225,7 @@ pub(super) static SESSION_ENDED: HelpPage = HelpPage {
     causes: &[
         "The user signed out.",
         "The user ended the session from another device, or changed the password.",
-        "A used refresh token was presented again, which ends the session.",
+        "A used refresh token was presented again, which ended the session.",
         "The database was restored to an earlier state and no longer knows which sessions ended since then.",
     ],
     for_client: "Discard both tokens and sign in again. `reason` says why the session ended.",
@@ -240,13 +240,13 @@ pub(super) static SESSION_ENDED: HelpPage = HelpPage {
 pub(super) static SESSION_EXPIRED: HelpPage = HelpPage {
     meaning: "The session was not refreshed within its idle lifetime, or it reached its maximum lifetime.",
     causes: &[
-        "The client was away for longer than a refresh token is valid.",
+        "The client did not refresh the session for longer than a refresh token is valid.",
         "The session reached its maximum lifetime.",
     ],
     for_client: "Discard both tokens and sign in again.",
     for_user: "Sign in again. You were away for longer than a session lasts.",
-    for_operator: "DOORWARD_REFRESH_TOKEN_TTL sets the idle lifetime, DOORWARD_SESSION_TTL the maximum \
-                   lifetime.",
+    for_operator: "DOORWARD_REFRESH_TOKEN_TTL sets the idle lifetime, and DOORWARD_SESSION_TTL sets the \
+                   maximum lifetime.",
     example: include_str!("examples/session_expired.txt"),
 };
 
@@ -286,14 +286,15 @@ pub(super) static ACCOUNT_DELETED: HelpPage = HelpPage {
 };
 
 pub(super) static INVALID_CREDENTIALS: HelpPage = HelpPage {
-    meaning: "The username or the password is wrong. The answer is the same, and takes the same time, if no \
-              such account exists.",
+    meaning: "The username or the password is wrong. The response is the same, and takes the same time, if \
+              no such account exists.",
     causes: &[
         "A typo, or a different keyboard layout.",
         "The password was changed, or an administrator created a link to set a new one.",
     ],
-    for_client: "Ask the user for both again. Do not retry automatically.",
-    for_user: "Enter both again. The operator of this service can send you a link to set a new password.",
+    for_client: "Ask the user for the username and the password again. Do not retry automatically.",
+    for_user: "Enter your username and your password again. The operator of this service can send you a link \
+               to set a new password.",
     for_operator: "The audit log has a login_failed event with the name that was entered. `known` in its \
                    details says whether the account exists.",
     example: include_str!("examples/invalid_credentials.txt"),
@@ -304,7 +305,7 @@ pub(super) static REFRESH_TOKEN_REUSED: HelpPage = HelpPage {
               a copy, so the session was ended.",
     causes: &[
         "The client keeps the old refresh token and ignores the new one.",
-        "The client keeps its refresh token from before a step-up and ignores the one in the answer.",
+        "The client keeps its refresh token from before a step-up and ignores the one in the response.",
         "Two processes share one refresh token, but not the tokens that replace it.",
         "The token was stolen.",
     ],
@@ -378,24 +379,27 @@ pub(super) static CSRF_FAILED: HelpPage = HelpPage {
 };
 
 pub(super) static PREFLIGHT_REFUSED: HelpPage = HelpPage {
-    meaning: "A browser asked whether a script of another origin may send this request, and it may not.",
+    meaning: "A browser asked whether a script from another origin may send this request. This server does \
+              not allow it.",
     causes: &[
         "The script's origin is not in DOORWARD_CORS_ORIGINS. Scheme, host and port must match exactly.",
-        "A library adds a request header that scripts of other origins may not send.",
+        "A library adds a request header that scripts from other origins cannot send.",
         "The page was opened at an address other than DOORWARD_PUBLIC_URL, so its own requests count as \
          cross-origin.",
     ],
-    for_client: "Open the answer in the browser's network panel. Its `detail` names the origin, method or \
-                 header. Leave the header out, or ask the operator to allow the origin.",
+    for_client: "Open the preflight response in the browser's network panel. Its `detail` names the origin, \
+                 method or header that is not allowed. Use another method, leave the header out, or ask the \
+                 operator to allow the origin.",
     for_user: "Your account is fine. Tell the program's developer what this page says.",
-    for_operator: "If scripts of this origin should call this server, add it to DOORWARD_CORS_ORIGINS.",
+    for_operator: "If scripts from this origin should call this server, add the origin to \
+                   DOORWARD_CORS_ORIGINS.",
     example: include_str!("examples/preflight_refused.txt"),
 };
 
 pub(super) static TOO_MANY_ATTEMPTS: HelpPage = HelpPage {
     meaning: "There were too many attempts before this one, so it was not made and no password was checked. \
               Each further failed attempt doubles the next wait, up to a limit. Attempts that get this \
-              answer do not.",
+              response do not.",
     causes: &[
         "Wrong passwords were sent for the account. Attempts from where its user has signed in before are \
          counted separately, so attackers elsewhere cannot delay the user.",
@@ -405,8 +409,8 @@ pub(super) static TOO_MANY_ATTEMPTS: HelpPage = HelpPage {
     ],
     for_client: "Wait for the number of seconds in `Retry-After`, and do not send a wrong password again. \
                  Refreshing an active session still works.",
-    for_user: "Wait for as long as the answer says, then try again, or sign in from where you have signed in \
-               before. The operator of this service can lift the wait.",
+    for_user: "Wait for as long as the response says, then try again. Or sign in from where you have signed \
+               in before. The operator of this service can lift the wait.",
     for_operator: "The audit log has one `too_many_attempts` event for each burst, with the address and what \
                    was counted. doorward_attempts_held_total counts all of them. `doorward user unlock` \
                    lifts an account's wait. DOORWARD_LOGIN_FAILURES and the settings beside it set the \
@@ -425,10 +429,10 @@ pub(super) static OVERLOADED: HelpPage = HelpPage {
          refused first.",
         "Requests arrive faster than the database can answer them.",
         "A search took too long. The detail then asks to narrow it.",
-        "You, or others on your network, requested large answers and have not read them.",
+        "You, or others on your network, requested large responses and have not read them.",
     ],
     for_client: "Wait for the number of seconds in `Retry-After` and try again. Nothing was changed. Narrow \
-                 a search before you send it again. Read each answer to its end, or close its connection. \
+                 a search before you send it again. Read each response to its end, or close its connection. \
                  Request fewer large pages at once.",
     for_user: "Wait a moment and try again. Your account is fine.",
     for_operator: "The metrics show the length of both queues (doorward_pool_waiting) and the number of \
@@ -447,7 +451,7 @@ pub(super) static DATABASE_UNAVAILABLE: HelpPage = HelpPage {
                  can be repeated safely.",
     for_user: "Wait a moment and try again. You are still signed in.",
     for_operator: "The log shows the error from PostgreSQL. /readyz shows only whether PostgreSQL responds. \
-                   Service resumes automatically.",
+                   The service resumes automatically once PostgreSQL works again.",
     example: include_str!("examples/database_unavailable.txt"),
 };
 
@@ -456,8 +460,8 @@ pub(super) static MALFORMED_JSON: HelpPage = HelpPage {
     causes: &[
         "A quote or a brace is missing.",
         "The shell removed the quotes.",
-        "It is nested too deeply, or contains a number or an escape that cannot be represented.",
-        "It ended too early, or did not arrive within 10 s.",
+        "The body is nested too deeply, or contains a number or an escape that cannot be represented.",
+        "The body ended too early, or did not arrive within 10 s.",
     ],
     for_client: "Check the line and the column that the detail names.",
     for_user: "Your account is fine. Tell the program's developer what this page says.",
@@ -499,7 +503,11 @@ pub(super) static PAYLOAD_TOO_LARGE: HelpPage = HelpPage {
 
 pub(super) static NOT_FOUND: HelpPage = HelpPage {
     meaning: "Nothing exists at this address, or the user does not have access to it.",
-    causes: &["A typo in the path.", "It was deleted.", "It is private and belongs to someone else."],
+    causes: &[
+        "A typo in the path.",
+        "The object was deleted.",
+        "The object is private and belongs to someone else.",
+    ],
     for_client: "Check the path against /openapi.json.",
     for_user: "Check the address. The page may have been deleted, or may be private to someone else.",
     for_operator: "No action needed.",

@@ -4,12 +4,14 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
-/// The prefixes of personal and refresh tokens, and the least number of characters after a prefix.
+/// The prefixes of personal and refresh tokens.
 const TOKENS: [&str; 2] = ["dwp_", "dwr_"];
+/// The minimum number of characters after the prefix of a token.
 const TOKEN_REST: usize = 8;
-/// The prefix of a JWT, and the least number of characters after it. Inside a word, only those before the
-/// first dot count.
+/// The prefix of a JWT.
 const JWT: &str = "eyJ";
+/// The minimum number of characters after the prefix of a JWT. Inside a word, only those before the first dot
+/// count.
 const JWT_REST: usize = 16;
 
 /// Replaces each credential (personal token, refresh token or JWT) by its prefix and an ellipsis. Finds
@@ -47,7 +49,7 @@ pub(super) fn redacted(text: String) -> String {
 }
 
 /// Returns false if the text has neither the start of a credential nor an escape that may hide one. It spares
-/// most texts the search.
+/// most strings the search.
 fn may_contain_credential(text: &str) -> bool {
     let is_start = |three: &[u8]| three[..2].eq_ignore_ascii_case(b"dw") || three == JWT.as_bytes();
     text.contains('%') || text.as_bytes().windows(3).any(is_start)
@@ -123,7 +125,7 @@ fn decoded(bytes: &[u8]) -> Option<(u8, usize)> {
     Some(hex.map_or((b'%', digits), |byte| (byte, digits + 2)))
 }
 
-/// A word of a text, percent-decoded.
+/// A word of a string, percent-decoded.
 #[derive(Default)]
 struct Word {
     bytes: Vec<u8>,

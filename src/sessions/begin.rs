@@ -1,4 +1,4 @@
-//! Starts a session after a sign-in with the right password.
+//! Starts a session after a sign-in with the correct password.
 
 use std::time::Duration;
 

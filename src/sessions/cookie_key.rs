@@ -9,6 +9,7 @@ use crate::secret_key::SecretKeys;
 
 /// Bytes of the key. HMAC-SHA-256 takes 32. Another 32 are for encryption, which doorward does not use.
 const LEN: usize = 64;
+/// The name that the encrypted key is bound to.
 const SEAL_NAME: &str = "cookie key";
 
 /// Error: the stored key is encrypted under a secret key that is not configured.

@@ -22,7 +22,7 @@ named! {
         EndedByAdmin = "ended_by_admin",
         /// The user changed their password.
         PasswordChanged = "password_changed",
-        /// An admin set a new password.
+        /// An administrator set a new password.
         PasswordReset = "password_reset",
         /// A refresh token that had already been used was presented again.
         RefreshTokenReused = "refresh_token_reused",

@@ -58,7 +58,7 @@ struct FormerToken {
     issued_at: DateTime<Utc>,
 }
 
-/// Runs the checks of the rotating statement in that order, and checks the secret as well.
+/// Runs the checks of the statement in `rotate`, in the same order, and also checks the secret.
 const DECIDE: &str = "
     SELECT CASE
             WHEN f.digest IS NULL AND g.generation >= t.first_generation THEN 'unknown'

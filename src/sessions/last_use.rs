@@ -18,10 +18,10 @@ pub(crate) const FLUSH_EVERY: Duration = Duration::from_secs(2);
 /// A use is written only if it is this much later than the time in the row. A session in constant use is
 /// therefore not written constantly.
 const STEP: Duration = Duration::from_secs(10);
-/// The most rows that one statement writes.
+/// The maximum number of rows that one statement writes.
 const BATCH: usize = 1_000;
-/// The most entries kept while the database accepts no writes. Beyond that, only entries that exist are
-/// updated.
+/// The maximum number of entries kept while the database does not accept writes. Beyond that, only existing
+/// entries are updated.
 const MOST: usize = 500_000;
 
 /// Uses that are not written yet. Clones share them.

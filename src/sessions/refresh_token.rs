@@ -15,6 +15,7 @@ use crate::secret_key::{MAC_LEN, Purpose, SecretKeys};
 
 /// Every refresh token starts with this prefix.
 pub const PREFIX: &str = "dwr_";
+/// The number of bytes that the HMAC covers: the session's ID, the secret and the generation.
 const SIGNED_LEN: usize = 16 + 16 + 4;
 
 /// A refresh token in plain text. `Debug` does not print it.
@@ -52,12 +53,12 @@ impl fmt::Debug for RefreshToken {
     }
 }
 
-/// The reason why a text is not a refresh token of this server.
+/// The reason why a string is not a refresh token of this server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RefreshTokenError {
-    /// It does not have the format.
+    /// The string does not have the format of a refresh token.
     Malformed,
-    /// It has the format, but its HMAC is invalid.
+    /// The string has the format of a refresh token, but its HMAC is invalid.
     Forged,
 }
 
@@ -153,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn refresh_token_never_prints_its_secret() {
+    fn secret_of_a_refresh_token_is_never_printed() {
         let issued = issue(&keys(), Uuid::nil(), *b"sixteen secrets!", 3);
         assert_eq!(format!("{issued:?}"), "dwr_…");
         let read = parse(&keys(), issued.expose()).expect("ours");

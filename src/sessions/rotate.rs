@@ -2,7 +2,8 @@
 //! It locks the row that it decides on, so simultaneous requests on any number of nodes are decided one after
 //! another.
 //!
-//! This statement also handles refreshes that keep the token, and many tokens of as many sessions at once.
+//! This statement also handles refreshes that keep the token, and batches with one token from each of several
+//! sessions.
 
 use std::collections::HashMap;
 
@@ -370,7 +371,7 @@ struct RotateMany<'a> {
     event_ids: Vec<Uuid>,
     addresses: Vec<Option<&'a str>>,
     request_ids: Vec<Option<Uuid>>,
-    /// The doubts about the client addresses, for the audit events.
+    /// The details about uncertain client addresses, for the audit events.
     doubts: Vec<Value>,
     lifetimes: Lifetimes,
 }

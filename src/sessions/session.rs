@@ -29,15 +29,15 @@ pub struct SessionLimits {
     pub max_sessions: u32,
 }
 
-/// The data that goes into issued tokens, all read by the statement that issues them.
+/// The data that goes into issued tokens, read in the transaction that issues them.
 #[derive(Clone, Debug)]
 pub struct Grant {
     pub session_id: Uuid,
     pub user_id: Uuid,
     pub username: String,
-    /// The user's version, as the statement read it.
+    /// The user's version, as read in that transaction.
     pub version: i64,
-    /// The user's permissions, as the statement read them.
+    /// The user's permissions, as read in that transaction.
     pub permissions: Vec<String>,
     /// The scope that the sign-in requested. `None` means all of the user's permissions.
     pub session_scope: Option<Vec<String>>,
@@ -89,7 +89,7 @@ named! {
     }
 }
 
-/// A live session, as it is listed.
+/// An active session, as it is listed.
 #[derive(Clone, Debug)]
 pub struct Session {
     pub id: Uuid,
@@ -106,12 +106,12 @@ pub struct Session {
     pub expires_at: DateTime<Utc>,
 }
 
-/// Returns the live sessions of a user, the latest sign-in first.
+/// Returns the active sessions of a user, the latest sign-in first.
 pub(crate) fn list(connection: &mut PgConnection, user_id: Uuid) -> QueryResult<Vec<Session>> {
     list_page(connection, user_id, None, i64::MAX)
 }
 
-/// Returns at most `limit` live sessions of a user that started before the session `before`.
+/// Returns at most `limit` active sessions of a user that started before the session `before`.
 pub(crate) fn list_page(
     connection: &mut PgConnection,
     user_id: Uuid,

@@ -59,7 +59,7 @@ pub enum VerifiedChange<T> {
 /// The current state of a session and its user.
 #[derive(Clone, Debug)]
 pub struct SessionState {
-    /// The session's end, if it was ended.
+    /// The session's end. `None` if the session was not ended.
     pub ended: Option<Ended<EndReason>>,
     /// The end of the session's lifetime.
     pub expires_at: DateTime<Utc>,
@@ -83,8 +83,8 @@ pub struct ReplacedTokens {
 }
 
 impl SessionState {
-    /// Returns the end of the grace period of a generation's access tokens, if they were replaced and it has
-    /// passed.
+    /// Returns the end of the grace period of a generation's access tokens. Returns `None` if the tokens were
+    /// not replaced, or the grace period has not passed.
     #[must_use]
     pub fn replaced_at(&self, generation: i32) -> Option<DateTime<Utc>> {
         let now = Instant::now();
@@ -96,19 +96,18 @@ impl SessionState {
 /// The state of a browser's session, found by its cookie.
 #[derive(Clone, Debug)]
 pub struct BrowserSessionState {
-    /// The session's ID.
     pub id: Uuid,
     /// SHA-256 of the key of the cookie that was presented.
     pub cookie_digest: CookieDigest,
-    /// The replacement of that cookie, if it was replaced.
+    /// The replacement of the presented cookie. `None` if the cookie is current.
     pub former: Option<FormerCookie>,
     /// The time of the last sign-in or step-up. For a replaced cookie, the last one before the replacement.
     pub auth_time: DateTime<Utc>,
-    /// The time when the session expired by the database's clock, if it has.
+    /// The time when the session expired, by the database's clock. `None` if it has not expired.
     pub expired_at: Option<DateTime<Utc>>,
     /// The time until the session expires, by the same clock.
     pub left: Duration,
-    /// Its `expires_at` is the earlier of the idle end and the end of the lifetime.
+    /// The state's `expires_at` is the earlier of the idle end and the end of the lifetime.
     pub state: SessionState,
 }
 

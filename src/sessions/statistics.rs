@@ -1,4 +1,4 @@
-//! Counts live sessions per day, for charts.
+//! Counts active sessions per day, for charts.
 
 use chrono::NaiveDate;
 use diesel::prelude::*;

@@ -18,7 +18,7 @@ pub(crate) enum SentSecret<'a> {
     AccessToken {
         /// The ID of the key that signed the token.
         kid: &'a str,
-        /// The generation of the refresh token that it was issued with.
+        /// The generation of the refresh token that the access token was issued with.
         generation: i32,
         /// See [`SessionLimits`](super::SessionLimits).
         grace: Duration,
@@ -31,7 +31,8 @@ struct Unchanged {
     is_unchanged: bool,
 }
 
-/// A locking read that had to wait returns the latest row, so it sees what the earlier transaction wrote.
+/// Builds the query, with `$lock` as its locking clause. A locking read that waited for another transaction
+/// returns the rows as that transaction left them.
 macro_rules! unchanged {
     ($lock:literal) => {
         concat!(
@@ -46,9 +47,9 @@ macro_rules! unchanged {
     };
 }
 
-/// Returns whether the session, its user at this version, and the presented secret are all still valid. If
-/// `locks`, the rows are locked until the transaction ends. Otherwise the caller must have locked the user's
-/// row.
+/// Returns true if the session and the presented secret are still valid, and the user is still active and at
+/// `version`. If `locks`, the rows of the session and the user stay locked until the transaction ends.
+/// Otherwise the caller must have locked the user's row.
 pub(crate) fn is_unchanged(
     connection: &mut PgConnection,
     (user_id, version): (Uuid, i64),

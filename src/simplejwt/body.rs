@@ -39,12 +39,12 @@ impl<T: FromBody + 'static> Input for SentBody<T> {
 }
 
 impl Body {
-    /// Reads a required text, without the white space around it.
+    /// Reads a required string and trims white space from both ends.
     pub(crate) fn text(&mut self, name: &str) -> Option<String> {
         self.untrimmed_text(name).map(|text| text.trim_matches(is_space).to_owned())
     }
 
-    /// Reads a required text as it was sent. The spaces in a password are part of it.
+    /// Reads a required string as it was sent. The spaces in a password are part of it.
     pub(crate) fn untrimmed_text(&mut self, name: &str) -> Option<String> {
         let text = match self.fields.remove(name) {
             None => return self.refuse(name, "missing_field", "This field is required."),

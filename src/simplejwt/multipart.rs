@@ -6,15 +6,17 @@ use serde_json::{Map, Value};
 
 use crate::refusal::{Code, Refusal};
 
-/// The number of parts in a body, bytes in the head of a part, lines in a head, and parameters in a line that
-/// are read. A body with more parts or a longer head is refused. Further lines and parameters are ignored.
+/// The maximum number of parts in a body. A body with more is refused.
 const PARTS_MAX: usize = 100;
+/// The maximum length of the head of a part, in bytes. A body with a longer head is refused.
 const HEAD_MAX: usize = 1_024;
+/// The maximum number of lines in a head. Further lines are ignored.
 const LINES_MAX: usize = 16;
+/// The maximum number of parameters in a line. Further parameters are ignored.
 const PARAMETERS_MAX: usize = 16;
 
 /// Returns the fields by name. The last of several with the same name counts. A file becomes an empty object,
-/// which is refused as a text.
+/// which is refused where a string is needed.
 ///
 /// # Errors
 /// `malformed_json` if no boundary is named, there are too many parts, or a head is too long.

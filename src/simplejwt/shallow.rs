@@ -1,4 +1,4 @@
-//! Parses JSON without the content of lists and nested objects. The routes accept only texts, and need only
+//! Parses JSON without the content of lists and nested objects. The routes accept only strings, and need only
 //! the kind of other values.
 
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess};

@@ -8,15 +8,15 @@ use super::signing_key::Row;
 /// The state of a signing key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyState {
-    /// It signs new tokens.
+    /// The key signs new tokens.
     Signs,
-    /// It is in the key set already, so that verifiers know it before it signs.
+    /// The key is in the key set already, so that verifiers know it before it signs.
     Published,
-    /// It no longer signs, but tokens that it signed are still valid.
+    /// The key no longer signs, but tokens that it signed are still valid.
     Verifies,
-    /// All tokens that it signed have expired.
+    /// All tokens that the key signed have expired.
     Retired,
-    /// It was revoked, and every token that it signed is refused.
+    /// The key was revoked, and every token that it signed is refused.
     Revoked,
 }
 

@@ -5,19 +5,19 @@ use chrono::{DateTime, TimeDelta, Utc};
 /// The times when a key's state changes.
 #[derive(Clone, Copy, Debug)]
 pub struct Times {
-    /// It signs from this time until a later key does.
+    /// The key signs from this time until a later key does.
     pub signs_from: DateTime<Utc>,
-    /// The time when the last token that it signed has expired. `None` while it has no successor.
+    /// The time when the last token that the key signed has expired. `None` while the key has no successor.
     pub retires_at: Option<DateTime<Utc>>,
-    /// Tokens that it signed are refused from this time.
+    /// Tokens that the key signed are refused from this time.
     pub revoked_at: Option<DateTime<Utc>>,
-    /// The longest lifetime of a token that any node may issue with it.
+    /// The longest lifetime of a token that any node may issue with the key.
     pub longest_ttl: TimeDelta,
 }
 
 impl Times {
-    /// Returns whether tokens that it signed may be valid, or may be signed later. Only such keys are in the
-    /// published set.
+    /// Returns whether tokens that the key signed may be valid, or may be signed later. Only such keys are in
+    /// the published set.
     #[must_use]
     pub fn is_live_at(&self, now: DateTime<Utc>) -> bool {
         self.revoked_at.is_none() && self.retires_at.is_none_or(|retires_at| retires_at > now)

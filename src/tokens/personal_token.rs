@@ -26,6 +26,7 @@ pub const PREFIX: &str = "dwp_";
 const RANDOM_LEN: usize = 43;
 /// The length of the checksum. 6 characters of base62 hold 32 bits.
 const CHECKSUM_LEN: usize = 6;
+/// The digits of base62.
 const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
 /// A personal token in plain text, which is shown once. `Debug` does not print it.
@@ -46,7 +47,7 @@ impl fmt::Debug for PlainPersonalToken {
     }
 }
 
-/// The text does not have the format, or its checksum is wrong.
+/// The string does not have the format, or its checksum is wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PersonalTokenError;
 
@@ -80,7 +81,7 @@ pub fn parse(text: &str) -> Result<Digest, PersonalTokenError> {
     if checksum(body) == sum { Ok(Digest::of(text)) } else { Err(PersonalTokenError) }
 }
 
-/// Returns whether a text has the format of a personal token, of any length.
+/// Returns whether a string has the format of a personal token, of any length.
 #[must_use]
 pub fn is_in_form(text: &str) -> bool {
     text.strip_prefix(PREFIX).is_some_and(|random| random.bytes().all(|byte| byte.is_ascii_alphanumeric()))
@@ -106,7 +107,6 @@ pub struct PersonalToken {
     pub user_id: Option<Uuid>,
     /// The name that its owner gave it.
     pub name: String,
-    /// The token's scope.
     pub scope: Vec<String>,
     pub created_at: DateTime<Utc>,
     pub expires_at: DateTime<Utc>,
@@ -118,14 +118,13 @@ pub struct PersonalToken {
 #[derive(Clone, Debug)]
 pub struct PersonalTokenState {
     pub id: Uuid,
-    /// The token's scope.
     pub scope: Names,
     pub expires_at: DateTime<Utc>,
-    /// `expires_at`, if that has passed by the database's clock.
+    /// `expires_at`, once it has passed by the database's clock. `None` before.
     pub expired_at: Option<DateTime<Utc>>,
-    /// The time until it expires, by the same clock.
+    /// The time until the token expires, by the same clock.
     pub left: Duration,
-    /// Its revocation, if it was revoked.
+    /// The time and the reason of the revocation. `None` if the token was not revoked.
     pub revoked: Option<Ended<RevokeReason>>,
     /// `None` if the account was deleted.
     pub user: Option<Owner>,
@@ -203,7 +202,6 @@ pub struct NewPersonalToken {
     pub name: String,
     /// The digest of the plain token.
     pub digest: Digest,
-    /// The token's scope.
     pub scope: Vec<String>,
     /// The token's lifetime.
     pub ttl: chrono::TimeDelta,
@@ -238,13 +236,13 @@ pub fn insert(
 named! {
     /// The reason why a token was revoked.
     pub enum RevokeReason {
-        /// Its owner revoked it.
+        /// The owner revoked the token.
         ByUser = "revoked_by_user",
-        /// An admin revoked it.
+        /// An administrator revoked the token.
         ByAdmin = "revoked_by_admin",
         /// The owner changed their password.
         PasswordChanged = "password_changed",
-        /// An admin set a new password, or a one-time link was used to set one.
+        /// An administrator set a new password, or a one-time link was used to set one.
         PasswordReset = "password_reset",
         /// The database was restored to an earlier state.
         DatabaseRestored = "database_restored",

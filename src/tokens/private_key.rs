@@ -53,10 +53,10 @@ impl Algorithm {
 /// The reason why a key cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
-    /// It is encrypted under a secret key that is not configured.
+    /// The signing key is encrypted under a secret key that is not configured.
     #[error("the signing key {0} is encrypted with a secret key that is not set")]
     Sealed(String),
-    /// The library rejects it, or its signatures do not verify.
+    /// The library rejects the signing key, or its signatures do not verify.
     #[error("the signing key {0} does not work: {1}")]
     Broken(String, String),
     /// The library could not generate a key.

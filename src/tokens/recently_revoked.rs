@@ -14,6 +14,7 @@ use super::revocation::{FeedEvent, Revocation};
 /// Longer than any standby lags that someone would promote. Entries are dropped only when the feed is read,
 /// so an outage drops none.
 const KEPT_FOR: Duration = Duration::from_secs(600);
+/// The maximum number of kept revocations.
 const MOST: usize = 10_000;
 
 /// The revocations of the last ten minutes.

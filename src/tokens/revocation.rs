@@ -159,15 +159,15 @@ pub struct FeedEvent {
     pub matters_until: DateTime<Utc>,
 }
 
-/// The result of a read.
+/// The feed events of one read, and the bookmark for the next.
 #[derive(Clone, Debug)]
 pub struct FeedRead {
     /// The bookmark for the next read.
     pub bookmark: Bookmark,
     /// The database's time at the start of the query.
     pub time: DateTime<Utc>,
-    /// The new rows. `None` if there is no usable earlier read, because this is the first one, the database
-    /// is another, or it has gone back in time. Then caches are invalid.
+    /// The new rows. `None` if there is no usable earlier read, because this is the first one, or it is a
+    /// different database, or the database was reset to an earlier state. Then caches are invalid.
     pub events: Option<Vec<FeedEvent>>,
 }
 

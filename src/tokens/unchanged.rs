@@ -11,8 +11,9 @@ struct Unchanged {
     is_unchanged: bool,
 }
 
-/// Returns whether the personal token and its user at this version are still valid. If `locks`, the rows are
-/// locked until the transaction ends. Otherwise the caller must have locked the user's row.
+/// Returns true if the personal token is still valid, and its user is still active and at `version`. If
+/// `locks`, both rows stay locked until the transaction ends. Otherwise the caller must have locked the
+/// user's row.
 pub(crate) fn is_unchanged(
     connection: &mut PgConnection,
     (user_id, version): (Uuid, i64),

@@ -51,7 +51,7 @@ struct Locked {
     locked: bool,
 }
 
-/// The result of a batch.
+/// The names that a batch converted, and those that it could not convert.
 #[derive(Debug, Default)]
 pub struct Report {
     /// The number of accounts whose names were converted.
@@ -70,7 +70,7 @@ pub struct Report {
 pub struct LostName {
     /// The previous username of the younger account.
     pub username: String,
-    /// The name that it lost.
+    /// The name that the younger account lost.
     pub name: String,
     /// The ID of the older account.
     pub kept_by: Uuid,

@@ -127,8 +127,8 @@ pub(crate) fn disable(
     Ok((change, ended))
 }
 
-/// Returns whether no other active admin would remain. Locking the role's row serialises two admins who
-/// demote each other.
+/// Returns whether no other active administrator would remain. Locking the role's row serialises two
+/// administrators who demote each other.
 fn is_last_admin(connection: &mut PgConnection, user: &User) -> QueryResult<bool> {
     if user.role != ADMIN || !user.is_active() {
         return Ok(false);

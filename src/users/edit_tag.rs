@@ -13,7 +13,7 @@ const TAG_LEN: usize = 12;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SeenFields {
     pub username: String,
-    /// The address. `None` if the account had none.
+    /// The e-mail address. `None` if the account had none.
     pub email: Option<String>,
     pub role: Option<String>,
     /// `active` or `disabled`.

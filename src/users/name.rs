@@ -10,11 +10,12 @@ use crate::blank::is_blank;
 
 /// The maximum length of a username, in characters.
 const USERNAME_MAX: usize = 150;
-/// The maximum lengths of an address (RFC 5321, section 4.5.3.1.3) and of its local part, in bytes.
+/// The maximum length of an address in bytes (RFC 5321, section 4.5.3.1.3).
 const EMAIL_MAX: usize = 254;
+/// The maximum length of an address's local part in bytes (RFC 5321, section 4.5.3.1.1).
 const LOCAL_MAX: usize = 64;
-/// The maximum length of a text that is composed, in bytes. Composing shortens a text to a third at most, so
-/// a longer text cannot become a valid username.
+/// The maximum length of a string that is composed, in bytes. Composing shortens a string to a third at most,
+/// so a longer text cannot become a valid username.
 const COMPOSED_MAX: usize = 4 * 4 * USERNAME_MAX;
 
 /// The reason why a name is refused.
@@ -24,22 +25,22 @@ pub enum NameError {
     Empty,
     #[error("is longer than {0} characters")]
     TooLong(usize),
-    /// It contains a space or another white-space character.
+    /// The name contains a space or another white-space character.
     #[error("must not contain white space (U+{0:04X})")]
     WhiteSpace(u32),
-    /// It contains a character that is invisible, changes how others are displayed, or has no meaning.
+    /// The name contains a character that is invisible, changes how others are displayed, or has no meaning.
     #[error("contains U+{0:04X}, which is invisible or has no fixed meaning")]
     InvisibleCharacter(u32),
-    /// It begins with a mark that combines with a preceding character.
+    /// The name begins with a mark that combines with a preceding character.
     #[error("starts with the combining mark U+{0:04X}")]
     CombiningMark(u32),
-    /// It contains a colon, which ends the username in Basic credentials (RFC 7617, section 2).
+    /// The name contains a colon, which ends the username in Basic credentials (RFC 7617, section 2).
     #[error("must not contain a colon")]
     Colon,
     /// Users cannot choose an address as a username, because it may belong to someone else.
     #[error("must not contain @; put an address into `email`")]
     AtSign,
-    /// It is not a valid address, although it contains an @ or must be an address.
+    /// The name is not a valid address, although it contains an @ or must be an address.
     #[error("is not an e-mail address")]
     NotAnAddress,
 }
@@ -185,7 +186,7 @@ pub fn fold_typed(text: &str) -> Option<String> {
     composed(text).filter(|_| fits).map(|typed| canonical(&typed))
 }
 
-/// Composes a text (NFC). Returns `None` if it is longer than any name.
+/// Composes a string (NFC). Returns `None` if it is longer than any name.
 fn composed(text: &str) -> Option<String> {
     let fits = text.len() <= COMPOSED_MAX;
     fits.then(|| ComposingNormalizerBorrowed::new_nfc().normalize(text).into_owned())

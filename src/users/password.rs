@@ -16,10 +16,11 @@ use crate::random;
 
 /// The maximum length of a password, in bytes. All bytes are significant.
 pub const MAX_BYTES: usize = 1_000;
-/// The maximum length of a text that is composed, in bytes.
+/// The maximum length of a string that is composed, in bytes.
 const COMPOSED_MAX: usize = 4 * MAX_BYTES;
-/// bcrypt's own base64 alphabet.
+/// bcrypt's own Base64 alphabet.
 const ALPHABET: &[u8; 64] = b"./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+/// The start of a stored hash, before the cost.
 const PREFIX: &str = "$bcrypt-sha256$v=2,t=2b,r=";
 /// The costs that a stored hash may have. With a higher cost, an imported hash could block a thread for
 /// minutes.
@@ -36,8 +37,8 @@ impl fmt::Debug for PlainPassword {
 }
 
 impl PlainPassword {
-    /// Wraps a password and composes it (RFC 8265, section 4.2). A text that is too long is not composed.
-    /// Composing shortens a text to a third at most, so it cannot be anyone's password.
+    /// Wraps a password and composes it (RFC 8265, section 4.2). A string that is too long is not composed.
+    /// Composing shortens a string to a third at most, so it cannot be anyone's password.
     #[must_use]
     pub fn new(text: &str) -> Self {
         if text.len() > COMPOSED_MAX {
@@ -61,19 +62,19 @@ impl PlainPassword {
 /// The reason why a new password is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PasswordError {
-    /// It has fewer characters than this.
+    /// The password has fewer characters than this.
     #[error("at least {0} characters are needed")]
     TooShort(usize),
-    /// It has more bytes than [`MAX_BYTES`].
+    /// The password has more bytes than [`MAX_BYTES`].
     #[error("at most {MAX_BYTES} bytes are allowed")]
     TooLong,
-    /// It contains U+0000.
+    /// The password contains U+0000.
     #[error("U+0000 is not allowed in a password")]
     Nul,
-    /// It is one of the passwords that attackers try first.
+    /// The password is one of those that attackers try first.
     #[error("this is one of the first passwords that attackers guess; choose one that nobody else would")]
     Common,
-    /// It is little more than the account's own name.
+    /// The password is little more than the account's own name.
     #[error("this is little more than the account's own name")]
     LikeTheName,
 }
@@ -333,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn every_byte_counts_and_a_nul_ends_nothing() {
+    fn every_byte_counts_including_those_after_a_nul() {
         let long = "x".repeat(999);
         let hash = PasswordHash::new(&plain(&format!("{long}a")), 4).unwrap();
         assert_eq!(check(Some(&hash), &plain(&format!("{long}b")), 4), Ok(false));
@@ -435,7 +436,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_never_print() {
+    fn secrets_are_never_printed() {
         let (password, _) = PlainPassword::generate();
         assert_eq!(
             format!("{password:?} {:?}", PasswordHash::new(&password, 4).unwrap()),

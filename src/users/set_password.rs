@@ -1,4 +1,5 @@
-//! Sets a password on behalf of its owner, an admin, or someone with a one-time link.
+//! Sets a user's password, as requested by the user, by an administrator, or through a one-time link. Also
+//! creates the links.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

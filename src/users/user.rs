@@ -31,7 +31,7 @@ pub struct User {
     pub id: Uuid,
     /// The name as it was typed.
     pub username: String,
-    /// The address as it was typed.
+    /// The e-mail address as it was typed.
     pub email: Option<String>,
     pub role: String,
     pub status: UserStatus,
@@ -61,7 +61,7 @@ pub struct Login {
     pub permissions: Vec<String>,
 }
 
-/// Returns the account with a username or address, which may be folded or as typed.
+/// Returns the account with a username or e-mail address, which may be folded or as typed.
 pub fn find_login(connection: &mut PgConnection, name: &str) -> QueryResult<Option<Login>> {
     let forms = look_up_forms(name);
     login_names::table
@@ -88,7 +88,7 @@ pub fn find(connection: &mut PgConnection, id: Uuid) -> QueryResult<Option<User>
     users::table.find(id).select(User::as_select()).first(connection).optional()
 }
 
-/// Returns the account with a username or address.
+/// Returns the account with a username or e-mail address.
 pub fn find_by_name(connection: &mut PgConnection, name: &str) -> QueryResult<Option<User>> {
     let forms = look_up_forms(name);
     login_names::table
@@ -109,11 +109,9 @@ pub fn is_empty(connection: &mut PgConnection) -> QueryResult<bool> {
 /// The conditions of a listing. All that are set must hold.
 #[derive(Clone, Debug, Default)]
 pub struct UserFilter {
-    /// A part of the folded username or address.
+    /// A part of the folded username or e-mail address.
     pub q: Option<String>,
-    /// The role of the listed users.
     pub role: Option<String>,
-    /// The status of the listed users.
     pub status: Option<UserStatus>,
     /// Lists only users created before this one, which is the last of the previous page.
     pub before: Option<Uuid>,
@@ -152,9 +150,9 @@ pub struct NewUser {
 /// The name that another account has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NameTaken {
-    /// The username is another account's username or address.
+    /// Another account has this username, as its username or as its e-mail address.
     Username,
-    /// The address is another account's username or address.
+    /// Another account has this e-mail address, as its username or as its e-mail address.
     Email,
 }
 
@@ -298,7 +296,8 @@ pub(super) fn name_taken(error: &Error, username: Option<&Username>) -> Option<N
     if info.constraint_name() != Some("login_names_pkey") {
         return None;
     }
-    // PostgreSQL may phrase the text around it in another language. An address cannot contain a bracket.
+    // PostgreSQL may phrase the text around it in another language. An e-mail address cannot contain a
+    // bracket.
     let spellings = username.map(|name| [vec![name.folded().to_owned()], name.aliases()].concat());
     let is_username = info.details().is_some_and(|details| {
         spellings.iter().flatten().any(|spelling| details.contains(&format!("=({spelling})")))

@@ -41,7 +41,7 @@ const MAY_IMPORT: &[(&str, &[&[&str]])] = &[
     ("guard", &[&["cache", "state", "http", "refusal"], DOMAIN, GROUND]),
     ("state", &[&["cache", "http", "refusal"], DOMAIN, GROUND]),
     ("cache", &[DOMAIN, GROUND]),
-    // http needs only one thing of the domain: the audit log's term for an address that is in doubt.
+    // http needs only one thing of the domain: the audit log's term for an uncertain address.
     ("http", &[&["refusal", "audit"], GROUND]),
     ("refusal", &[&["clock", "random"]]),
     ("limits", &[&["users", "audit"], GROUND]),

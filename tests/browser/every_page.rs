@@ -73,7 +73,7 @@ fn pictures() -> Option<PathBuf> {
     Some(folder)
 }
 
-/// Makes a few refused requests. Returns the answer to one with an ended session.
+/// Makes a few refused requests. Returns the response to one with an ended session.
 async fn refused(world: &World) -> Answer {
     let gone = world.login("alice.of-wonderland").await;
     world.post("/api/v1/auth/logout", &gone.access, json!({})).await;

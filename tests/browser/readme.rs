@@ -7,11 +7,13 @@ use fantoccini::Locator;
 
 use crate::chromium::Chromium;
 
-/// The window that the picture needs, and the one of all other pictures.
+/// The window that the picture needs.
 const LARGE: (u32, u32) = (1_300, 1_700);
+/// The window of all other pictures.
 const USUAL: (u32, u32) = (1_200, 900);
 
-/// Puts the refusal's body beside the explanation. Of the page it keeps the reason, the checks and the history, close together.
+/// Puts the refusal's body beside the explanation. Of the page it keeps the reason, the checks and the
+/// history, close together.
 const COMPOSE: &str = "
     const main = document.querySelector('main');
     main.querySelector('p').remove();

@@ -1,5 +1,5 @@
 //! The clients. Each has one or more sessions, repeats requests with an unknown outcome, and enters every
-//! answer in the ledger.
+//! response in the ledger.
 
 use std::time::{Duration, Instant};
 
@@ -11,10 +11,11 @@ use serde_json::{Value, json};
 
 use crate::ledger::{Broken, ENDED_WITHIN, Fate, Ledger, Outcome, Promise};
 
-/// The pauses after an answer and after a failure.
+/// The pause after a response.
 const PAUSE: Duration = Duration::from_millis(10);
+/// The pause after a failure.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(30);
-/// A client gives up after this long without an answer that counts, because nothing will recover any more.
+/// A client gives up after this long without a response that counts, because nothing will recover any more.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 #[derive(Clone, Debug)]
@@ -30,7 +31,7 @@ pub struct Caller {
     number: usize,
     ledger: Ledger,
     lines: Vec<Client>,
-    /// True if its answers count in the report, unlike those of a caller who only checks.
+    /// True if its responses count in the report, unlike those of a caller who only checks.
     counts: bool,
     next: usize,
     notes: usize,
@@ -93,7 +94,7 @@ impl Caller {
         self.ledger.leave(self.number);
     }
 
-    /// Makes the caller's answers checked but not counted.
+    /// Makes the caller's responses checked but not counted.
     pub fn uncounted(mut self) -> Self {
         self.counts = false;
         self
@@ -325,7 +326,7 @@ async fn end_a_personal_token(caller: &mut Caller, main: &Tokens) -> Result<(), 
     watch_the_end(caller, &token, node, ended_at).await
 }
 
-/// Returns the node that deleted it. Returns `usize::MAX` if an earlier attempt whose answer was lost did,
+/// Returns the node that deleted it. Returns `usize::MAX` if an earlier attempt whose response was lost did,
 /// since the node is then unknown.
 async fn delete(caller: &mut Caller, ask: Ask<'_>) -> Result<usize, Broken> {
     match caller.until_known(ask).await? {

@@ -155,7 +155,7 @@ async fn make_personal_token(caller: &mut Caller, access: &str) -> Result<(Strin
 }
 
 #[test]
-fn clock_jump_revives_no_session_and_signs_no_one_out() {
+fn clock_jump_neither_revives_nor_ends_a_session() {
     let folder = folder();
     let clock = Clock::new(&folder);
     let environment = clock.environment();

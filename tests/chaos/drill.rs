@@ -15,7 +15,7 @@ use crate::report::Row;
 
 /// No request may fail that starts later than this after the end of a fault.
 pub const RECOVERY: Duration = Duration::from_secs(3);
-/// The number of answers in a row that each client needs before the service counts as recovered.
+/// The number of responses in a row that each client needs before the service counts as recovered.
 const CALM: usize = 4;
 const PATIENCE: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(10);

@@ -52,7 +52,7 @@ fn synchronous_failover_loses_nothing() {
     drill.end();
 }
 
-/// Sends a request on a new connection. The status is 0 if there was no answer.
+/// Sends a request on a new connection. The status is 0 if there was no response.
 fn ask(node: &Node, method: &str, path: &str, token: &str, body: &Value) -> (u16, Value) {
     let body = if body.is_null() { String::new() } else { body.to_string() };
     on_a_runtime(async {

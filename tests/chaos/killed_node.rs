@@ -11,7 +11,7 @@ use crate::drill::{Drill, Setup, rounds};
 use crate::load::{Mix, on_a_runtime};
 use crate::proxy::Behaviour;
 
-/// The time from a node's start to its first answer, on a busy machine.
+/// The time from a node's start to its first response, on a busy machine.
 const START: Duration = Duration::from_secs(10);
 /// The time from SIGTERM to the end of the process.
 const STOP: Duration = Duration::from_secs(10);

@@ -1,4 +1,4 @@
-//! Records every answer to every client during the faults, and checks afterwards that the acknowledged
+//! Records every response to every client during the faults, and checks afterwards that the acknowledged
 //! results exist.
 
 use std::collections::BTreeMap;
@@ -21,13 +21,13 @@ pub const ENDED_WITHIN: Duration = Duration::from_secs(1);
 /// The maximum number of reports for each kind of broken promise.
 const TOLD: usize = 12;
 
-/// The meaning of an answer.
+/// The meaning of a response.
 pub enum Outcome {
     Acknowledged(Answer),
     Refused(u16, Value),
     /// Nothing was started.
     Shed,
-    /// It may have happened, or may still happen.
+    /// The change may have happened, or may still happen.
     Unknown,
 }
 
@@ -77,7 +77,7 @@ pub enum Promise {
     Accepted,
     /// Someone was signed out without a reason.
     SignedOut,
-    /// An answer had another status than promised, or came too late.
+    /// A response had another status than promised, or came too late.
     Wrong,
 }
 
@@ -155,7 +155,7 @@ impl Ledger {
         Broken
     }
 
-    /// Enters an answer and returns its meaning. The flag next to the client says whether it counts in the
+    /// Enters a response and returns its meaning. The flag next to the client says whether it counts in the
     /// report.
     pub fn enter(
         &self,
@@ -205,7 +205,7 @@ impl Ledger {
         outcome
     }
 
-    /// Returns whether every client has had this many answers in a row to requests that started after
+    /// Returns whether every client has had this many responses in a row to requests that started after
     /// `moment`.
     pub fn is_calm_since(&self, moment: Instant, answers: usize) -> bool {
         let books = self.books();
@@ -222,7 +222,7 @@ impl Ledger {
         late.max().unwrap_or_default()
     }
 
-    /// Returns the time from `moment` until every client had an answer again, with no failure after it.
+    /// Returns the time from `moment` until every client had a response again, with no failure after it.
     pub fn served_again_after(&self, moment: Instant) -> Duration {
         let books = self.books();
         let first = |successes: &Vec<(Instant, Instant)>| {

@@ -1,6 +1,6 @@
 //! Faults, and the promises that hold under them. Real nodes run on a PostgreSQL of their own, clients record
-//! every answer in a ledger, and each round kills, cuts, fills or stops something. The test suite runs a few
-//! rounds of most faults. `make chaos` runs all of them, with a hundred rounds where a round is short.
+//! every response in a ledger, and each round kills, cuts, fills or stops something. The test suite runs a
+//! few rounds of most faults. `make chaos` runs all of them, with a hundred rounds where a round is short.
 
 #![allow(
     clippy::unwrap_used,

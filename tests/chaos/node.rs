@@ -98,7 +98,7 @@ impl Node {
         self.child.take().expect("it runs").wait().unwrap()
     }
 
-    /// Returns the answer of `/readyz`. The status is 0 if there is none within a few seconds.
+    /// Returns the response of `/readyz`. The status is 0 if there is none within a few seconds.
     pub fn readiness(&self) -> (u16, String) {
         ask(&self.address, "/readyz").unwrap_or_default()
     }

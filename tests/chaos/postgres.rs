@@ -226,14 +226,14 @@ impl Postgres {
         self.folder.path().join("small")
     }
 
-    /// Returns the id of the main process if it runs.
+    /// Returns the ID of the main process if it runs.
     pub fn pid(&self) -> Option<i32> {
         let mut held = self.child.lock().unwrap();
         let child = held.as_mut()?;
         matches!(child.try_wait(), Ok(None)).then(|| child.id().cast_signed())
     }
 
-    /// Returns the ids of the main process and its children.
+    /// Returns the IDs of the main process and its children.
     pub fn processes(&self) -> Vec<i32> {
         let main = self.pid().expect("it runs");
         let parent_of = |pid: &i32| {

@@ -14,8 +14,9 @@ const LARGE: usize = 64 * 1024;
 /// The factor by which allocations may exceed the growth of the input, because tables and vectors double in
 /// size.
 const ALLOWANCE: u64 = 3;
-/// The allocations and bytes that are allowed for any input.
+/// The number of allocations that is allowed for any input.
 const COUNT_ALLOWED: u64 = 2_000;
+/// The number of allocated bytes that is allowed for any input.
 const BYTES_ALLOWED: u64 = 256 * 1024;
 /// The maximum number of bytes allocated for each byte of a stranger's input, including tables that were
 /// outgrown.

@@ -203,7 +203,7 @@ fn restore_never_drops_objects_of_other_programs() {
 }
 
 #[test]
-fn backup_that_no_secret_key_verifies_replaces_nothing() {
+fn unverified_backup_does_not_replace_the_database() {
     let site = Site::new();
     drop(site.folder.serve_as(site.command(&["serve"])));
     let file = site.file("auth.dump");
@@ -228,7 +228,7 @@ fn backup_that_no_secret_key_verifies_replaces_nothing() {
 }
 
 #[test]
-fn truncated_backup_replaces_nothing() {
+fn truncated_backup_does_not_replace_the_database() {
     let site = Site::new();
     make_old_database(&site.url);
     let file = site.file("old.dump");
@@ -274,7 +274,7 @@ fn parallel_backups_never_overwrite_other_files() {
 }
 
 #[test]
-fn altered_backup_replaces_nothing() {
+fn altered_backup_does_not_replace_the_database() {
     let site = Site::new();
     drop(site.folder.serve_as(site.command(&["serve"])));
     let file = site.file("auth.dump");

@@ -241,7 +241,7 @@ fn server_waits_for_an_absent_postgresql() {
 }
 
 #[test]
-fn metrics_count_requests_and_the_log_holds_no_secret() {
+fn metrics_count_requests_and_the_log_contains_no_secrets() {
     let folder = Folder::new();
     let mut command = folder.command(&["serve", "--log", "debug"]);
     let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();

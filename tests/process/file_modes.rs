@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use crate::support::Folder;
 
-/// A user id that has no name and is not root's.
+/// A user ID that has no name and is not root's.
 const OTHER: u32 = 54_321;
 
 fn is_root() -> bool {

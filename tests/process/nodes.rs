@@ -56,7 +56,7 @@ impl Fleet {
     }
 }
 
-/// The answers that the load has received.
+/// The responses that the load has received.
 #[derive(Default)]
 struct Seen {
     good: AtomicUsize,
@@ -135,7 +135,7 @@ fn tokens(node: &Server) -> (String, String) {
 }
 
 #[test]
-fn key_rotation_from_a_bare_shell_refuses_no_valid_token() {
+fn key_rotation_from_a_bare_shell_keeps_tokens_valid() {
     let fleet = Fleet::new();
     let (first, second) = (fleet.serve_first("1h"), fleet.serve_second("2m"));
     let (nodes, seen) = ([&first, &second], Seen::default());
@@ -160,7 +160,7 @@ fn key_rotation_from_a_bare_shell_refuses_no_valid_token() {
 }
 
 #[test]
-fn longer_lifetime_after_a_rotation_refuses_no_token() {
+fn longer_lifetime_after_a_rotation_keeps_tokens_valid() {
     let fleet = Fleet::new();
     let (first, second) = (fleet.serve_first("5m"), fleet.serve_second("5m"));
     rotate(&fleet, [&first, &second]);

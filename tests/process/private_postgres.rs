@@ -76,7 +76,7 @@ fn crashed() -> Folder {
     let server = serve_much(&folder);
     let postmaster = folder.postmaster().unwrap();
     signal(postmaster, Signal::SIGKILL);
-    // The process id stays in use until the server has noticed the death.
+    // The process ID stays in use until the server has noticed the death.
     until("the end", || kill(Pid::from_raw(postmaster), None).is_err());
     server.signal(Signal::SIGKILL);
     server.wait();
@@ -84,7 +84,7 @@ fn crashed() -> Folder {
     folder
 }
 
-/// Pauses the recovering process in the middle of its work. Returns its id and the postmaster's.
+/// Pauses the recovering process in the middle of its work. Returns its ID and the postmaster's.
 fn hold_recovery(folder: &Folder) -> (i32, i32) {
     let mut held = None;
     until("a recovery", || {

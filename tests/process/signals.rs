@@ -28,7 +28,7 @@ fn finish((mut stream, rest): (TcpStream, String)) -> String {
 }
 
 #[test]
-fn other_signals_stop_nothing_and_lose_no_request() {
+fn other_signals_neither_stop_the_server_nor_lose_requests() {
     let folder = Folder::new();
     let mut server = folder.serve();
     let postmaster = folder.postmaster();
@@ -80,7 +80,7 @@ fn ignored_signal_is_logged() {
     let folder = Folder::new();
     let server = folder.serve_as(folder.command(&["serve", "--log", "info"]));
     server.signal(Signal::SIGHUP);
-    // The answer came after the signal was logged.
+    // The response came after the signal was logged.
     assert_eq!(server.login("admin", PASSWORD).0, 200);
     server.signal(Signal::SIGTERM);
     let (_, _, log) = server.wait();

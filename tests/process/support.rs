@@ -108,7 +108,7 @@ impl Folder {
         Server { child: None, port: self.port }.wait_until_ready();
     }
 
-    /// Returns the process id of PostgreSQL's main process on this folder.
+    /// Returns the process ID of PostgreSQL's main process on this folder.
     pub fn postmaster(&self) -> Option<i32> {
         let text = fs::read_to_string(self.data_dir().join("postgres/postmaster.pid")).ok()?;
         text.lines().next()?.trim().parse().ok()
@@ -205,7 +205,7 @@ pub fn pause() {
     std::thread::sleep(Duration::from_millis(20));
 }
 
-/// Sends one request on a new connection. The status is 0 if there was no answer.
+/// Sends one request on a new connection. The status is 0 if there was no response.
 pub fn ask(port: u16, method: &str, path: &str, body: &str, token: Option<&str>) -> (u16, String) {
     use std::io::{Read, Write};
     let Ok(mut stream) = std::net::TcpStream::connect(("127.0.0.1", port)) else { return (0, String::new()) };

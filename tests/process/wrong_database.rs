@@ -163,7 +163,7 @@ fn tables_without_rights_are_reported_with_the_grant() {
     site.folder.ok(&["migrate", "--database-url", &site.url("site:right", "auth")]);
     let said = site.refused(&site.url("reader:right", "auth"));
     assert!(
-        said.contains("the role reader may not read and write") && said.contains("GRANT SELECT"),
+        said.contains("the role reader cannot read and write") && said.contains("GRANT SELECT"),
         "{said}"
     );
     // The advice is followed exactly, with no further rights.

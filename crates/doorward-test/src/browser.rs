@@ -119,7 +119,7 @@ impl<'a> Browser<'a> {
         answer
     }
 
-    /// Stores the cookies of an answer.
+    /// Stores the cookies of a response.
     pub fn keep(&mut self, answer: &Answer) {
         for cookie in answer.headers.get_all("set-cookie") {
             let text = cookie.to_str().expect("a cookie");

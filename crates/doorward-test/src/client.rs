@@ -1,4 +1,4 @@
-//! A client with a persistent connection, and a name for each kind of answer.
+//! A client with a persistent connection, and a name for each kind of response.
 
 use std::io::Error;
 use std::time::{Duration, Instant};
@@ -7,14 +7,14 @@ use serde_json::Value;
 
 use crate::wire::{Answer, Connection};
 
-/// The longest wait for an answer.
+/// The longest wait for a response.
 pub const PATIENCE: Duration = Duration::from_secs(15);
 /// A connection that was not used for this long is not used again, because the server may be about to close
 /// it.
 const KEPT: Duration = Duration::from_secs(2);
 
-/// Returns the kind of an answer. doorward's answers have a request id. Answers without one are the
-/// balancer's.
+/// Returns a label for the outcome of a request. A response without a request ID comes from the load
+/// balancer.
 pub fn name_of(answer: &Result<Answer, Error>) -> String {
     match answer {
         Err(error) if error.kind() == std::io::ErrorKind::TimedOut => "no answer in time".to_owned(),

@@ -1,4 +1,4 @@
-//! Requests and answers, as a client sees them.
+//! Requests and responses, as a client sees them.
 
 use std::fmt::Display;
 
@@ -57,7 +57,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// Returns a text member of the body.
+    /// Returns a string member of the body.
     pub fn text(&self, name: &str) -> String {
         self.body[name].as_str().unwrap_or_else(|| panic!("no {name} in {}", self.body)).to_owned()
     }
@@ -70,7 +70,7 @@ impl Answer {
         self.headers.get_all("www-authenticate").iter().filter_map(|value| value.to_str().ok()).collect()
     }
 
-    /// Checks that the answer is a complete refusal with this code: status, body and headers.
+    /// Checks that the response is a complete refusal with this code: status, body and headers.
     #[track_caller]
     pub fn refused(&self, code: &str) -> &Self {
         self.refused_at(code, crate::PUBLIC_URL)

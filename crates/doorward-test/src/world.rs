@@ -118,7 +118,7 @@ impl World {
         self.ask(Method::DELETE, path).bearer(token).send().await
     }
 
-    /// Creates an account with the common password, and returns its id.
+    /// Creates an account with the common password, and returns its ID.
     pub fn user(&self, name: &str, role: &str) -> uuid::Uuid {
         let new = NewUser {
             username: Username::parse(name).expect("a name"),
@@ -157,7 +157,7 @@ impl World {
         self.login(name).await
     }
 
-    /// Creates a personal access token for the user of this session. Returns the token and its id.
+    /// Creates a personal access token for the user of this session. Returns the token and its ID.
     pub async fn personal_token(&self, access: &str, scope: &str) -> (String, String) {
         let made =
             self.post("/api/v1/me/tokens", access, json!({ "name": "a script", "scope": scope })).await;
@@ -222,7 +222,7 @@ impl World {
         row.count
     }
 
-    /// Returns a text from the database.
+    /// Returns a string from the database.
     pub fn text(&self, query: &str) -> String {
         #[derive(QueryableByName)]
         struct Row {

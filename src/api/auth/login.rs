@@ -15,7 +15,7 @@ use crate::sessions::{SessionSecret, refresh_token};
 use crate::state::State;
 use crate::users::password::PlainPassword;
 
-/// The most characters in the name of a device.
+/// The maximum number of characters in the name of a device.
 const DEVICE_MAX: usize = 100;
 
 json_object! {
@@ -26,8 +26,8 @@ json_object! {
         pub username: String,
         /// The password.
         pub password: PlainPassword,
-        /// A narrower scope for the whole session. If omitted, each refresh grants what the user's role permits
-        /// at that time.
+        /// A narrower scope for the whole session. If omitted, each refresh grants what the user's role
+        /// permits at that time.
         pub scope: Option<Scope>,
         /// A name for the device, shown in the list of sessions; at most 100 characters.
         #[example = "curl on my laptop"]

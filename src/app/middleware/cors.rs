@@ -1,5 +1,5 @@
-//! Lets scripts of other web origins call the API, if the settings name the origins. Preflights are answered
-//! before the guard runs.
+//! Lets scripts from other web origins call the API, if the settings name the origins. Preflights are
+//! answered before the guard runs.
 
 use actix_cors::Cors;
 use actix_web::body::{BoxBody, MessageBody};
@@ -73,7 +73,7 @@ fn find_mistake(request: &ServiceRequest) -> Option<String> {
     let settings = &request.app_data::<web::Data<State>>()?.web.browser;
     if origin != settings.origin && !settings.script_origins.iter().any(|allowed| allowed == origin) {
         return Some(format!(
-            "Scripts of `{}` may not call this server. Its operator can add the origin to \
+            "Scripts from `{}` cannot call this server. Its operator can add the origin to \
              DOORWARD_CORS_ORIGINS.",
             shown(origin)
         ));
@@ -82,7 +82,7 @@ fn find_mistake(request: &ServiceRequest) -> Option<String> {
         let allowed: Vec<&str> = METHODS.iter().map(Method::as_str).collect();
         let (method, allowed) = (shown(method), allowed.join(", "));
         return Some(format!(
-            "Scripts of other origins may not use the method `{method}`. Use one of: {allowed}."
+            "Scripts from other origins cannot use the method `{method}`. Use one of: {allowed}."
         ));
     }
     let sent = header(ACCESS_CONTROL_REQUEST_HEADERS).unwrap_or_default().split(',').map(str::trim);
@@ -91,7 +91,7 @@ fn find_mistake(request: &ServiceRequest) -> Option<String> {
     (!unknown.is_empty()).then(|| {
         let (unknown, allowed) = (shown(&unknown.join(",")), HEADERS.join(", "));
         format!(
-            "Scripts of other origins may not send the header `{unknown}`. Leave it out. Allowed headers: \
+            "Scripts from other origins cannot send the header `{unknown}`. Leave it out. Allowed headers: \
              {allowed}."
         )
     })

@@ -1,5 +1,5 @@
-//! Logs each request, counts it in the metrics, and keeps a record of each refusal, all from the values of
-//! the response. Records no secrets: paths have no queries, and bodies and most headers are omitted.
+//! Logs each request, counts it in the metrics, and keeps a record of each refusal, after the response is
+//! built. Query strings, bodies and most headers are left out, because they may contain secrets.
 
 use std::time::Instant;
 
@@ -26,7 +26,7 @@ use crate::state::State;
 const TRACE: &str = "x-doorward-trace";
 /// The route in records of requests that match none.
 const UNMATCHED: &str = "none";
-/// The most characters of each text from a client.
+/// The maximum number of characters that are recorded of each string from a client.
 const SHOWN: usize = 128;
 
 /// Middleware: runs the inner services and records their response.

@@ -62,7 +62,7 @@ async fn waiting_requests_are_batched_and_answered_individually() {
 }
 
 #[actix_web::test]
-async fn batches_stay_within_the_limit_and_forget_no_request() {
+async fn batches_stay_within_the_limit_and_answer_every_request() {
     let pool = pool(4, 1000);
     let batch = Batch::new(&pool, 2, |asked: &[u32]| vec![asked.len(); asked.len()]);
     let together = join_all((0..900).map(|number| batch.run(LONG, claim(1), number))).await;
@@ -85,7 +85,7 @@ async fn full_queue_refuses_and_cancelled_requests_are_skipped() {
 }
 
 #[actix_web::test]
-async fn panic_answers_no_caller_and_later_requests_are_answered() {
+async fn panic_fails_its_callers_but_not_later_requests() {
     let pool = pool(1, 9);
     let batch = Batch::new(&pool, 1, |asked: &[u32]| {
         assert!(!asked.contains(&13), "on purpose");
@@ -108,7 +108,7 @@ async fn batch_refuses_the_callers_that_a_call_leaves_out() {
 }
 
 #[actix_web::test]
-async fn party_that_fills_the_batch_leaves_others_their_share() {
+async fn flood_from_one_party_leaves_others_a_share_of_the_batch() {
     let pool = pool(1, 50);
     let (batch, go) = counting(&pool, 1);
     let first = batch.ask(claim(1), 0);

@@ -110,7 +110,7 @@ async fn newest_of_a_flood_is_refused_for_another_party() {
 }
 
 #[actix_web::test]
-async fn party_at_its_limit_leaves_threads_to_others() {
+async fn party_at_its_limit_leaves_threads_for_others() {
     let lane = LaneLimits { running: 2, running_per_party: 1, waiting: 9 };
     let pool = BlockingPool::new("test", QueueLimits::new(2, 9).with_lane(Lane::Ordinary, lane));
     let (release, _held) = hold(&pool, claim(1)).await;

@@ -17,9 +17,9 @@ use crate::tokens::key_state::KeyState;
 use crate::tokens::signing_key::{self, Row};
 use crate::users::canonical_names;
 
-/// The differences between the clocks, in seconds, from which the doctor warns and fails. Access tokens
-/// tolerate 5 s.
+/// The difference between the clocks, in seconds, from which the doctor warns.
 const APART_WARN: i64 = 1;
+/// The difference between the clocks, in seconds, from which the check fails. Access tokens tolerate 5 s.
 const APART_FAIL: i64 = 5;
 /// The age in days after which a signing key should be replaced.
 const KEY_DAYS: i64 = 365;
@@ -94,8 +94,8 @@ fn connections(settings: &Settings, health: &Health) -> Finding {
 fn clock(health: &Health) -> Finding {
     let apart = (Clock::default().now() - health.clock).num_milliseconds();
     let found = format!("{apart} ms ahead of the database's");
-    let advice = "Synchronize both machines with NTP. This clock dates tokens, and the database's clock ends \
-                  sessions.";
+    let advice = "Synchronize both machines with NTP. This machine's clock sets the times in access tokens. \
+                  The database's clock decides when sessions expire.";
     match apart.abs() / 1_000 {
         0..APART_WARN => Finding::pass("clock", found),
         APART_WARN..APART_FAIL => Finding::warn("clock", found, advice),

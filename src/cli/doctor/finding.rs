@@ -9,9 +9,9 @@ use crate::cli::failure::Failure;
 pub(super) enum Level {
     /// Everything is in order.
     Pass,
-    /// It works, but something should be done.
+    /// The checked part works, but the operator should change something.
     Warn,
-    /// It does not work.
+    /// The checked part does not work.
     Fail,
 }
 

@@ -23,7 +23,6 @@ const MEBIBYTE: u64 = 1024 * 1024;
 #[derive(Args, Debug)]
 #[command(after_help = "Exits with 1 if a check fails. Warnings alone do not count.")]
 pub struct DoctorArgs {
-    /// Text or JSON.
     #[command(flatten)]
     pub format: Format,
 }

@@ -17,6 +17,7 @@ const CHECK: &str = "public URL";
 const ANSWERED_WITHIN: Duration = Duration::from_secs(5);
 /// The number of lookups for the refusal. A server writes its refusals once a second.
 const LOOKS: u32 = 15;
+/// The pause between two lookups.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(200);
 
 /// Requests a guarded resource without a credential, and compares the refusal with what the server has

@@ -32,14 +32,12 @@ pub struct RestoreArgs {
     /// The file that `doorward backup` wrote. `-` is standard input.
     #[arg(value_hint = ValueHint::FilePath)]
     pub file: PathBuf,
-    /// Accept a backup without an HMAC, from an earlier doorward or from pg_dump. Anyone who could write to such a file
-    /// may have added users, passwords and statements, which this puts into the database.
+    /// Accept a backup without an HMAC, from an earlier doorward or from pg_dump. Anyone who could write to
+    /// such a file may have added users, passwords and statements, which this puts into the database.
     #[arg(long)]
     pub unauthenticated: bool,
-    /// The parts that are left as the backup has them.
     #[command(flatten)]
     pub kept: KeepOptions,
-    /// The answer, given beforehand.
     #[command(flatten)]
     pub confirmation: Confirmation,
 }

@@ -59,10 +59,8 @@ pub struct UserAddArgs {
     /// The role, such as viewer, member or admin.
     #[arg(long, default_value = role::DEFAULT)]
     pub role: String,
-    /// The source of the password.
     #[command(flatten)]
     pub password: PasswordArgs,
-    /// Text or JSON.
     #[command(flatten)]
     pub format: Format,
 }
@@ -82,7 +80,6 @@ pub struct UserListArgs {
     /// The maximum number of users to list. Without it, all are listed.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     pub limit: Option<u32>,
-    /// Text or JSON.
     #[command(flatten)]
     pub format: Format,
 }
@@ -101,7 +98,6 @@ pub enum StatusArg {
 pub struct OneUserArgs {
     /// The username, e-mail address or id.
     pub user: String,
-    /// Text or JSON.
     #[command(flatten)]
     pub format: Format,
 }
@@ -114,7 +110,6 @@ pub struct UserDisableArgs {
     /// End every session too, so that enabling the user does not restore it.
     #[arg(long)]
     pub end_sessions: bool,
-    /// Text or JSON.
     #[command(flatten)]
     pub format: Format,
 }
@@ -126,7 +121,6 @@ pub struct UserSetRoleArgs {
     pub user: String,
     /// The role, such as viewer, member or admin.
     pub role: String,
-    /// Text or JSON.
     #[command(flatten)]
     pub format: Format,
 }
@@ -136,13 +130,11 @@ pub struct UserSetRoleArgs {
 pub struct UserSetPasswordArgs {
     /// The username, e-mail address or id.
     pub user: String,
-    /// The source of the password.
     #[command(flatten)]
     pub password: PasswordArgs,
     /// Do not revoke the user's personal tokens.
     #[arg(long)]
     pub keep_tokens: bool,
-    /// Text or JSON.
     #[command(flatten)]
     pub format: Format,
 }
@@ -152,10 +144,8 @@ pub struct UserSetPasswordArgs {
 pub struct UserDeleteArgs {
     /// The username, e-mail address or id.
     pub user: String,
-    /// The answer, given beforehand.
     #[command(flatten)]
     pub confirmation: Confirmation,
-    /// Text or JSON.
     #[command(flatten)]
     pub format: Format,
 }

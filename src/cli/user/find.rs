@@ -17,13 +17,13 @@ use crate::users::user::{self, User, UserFilter};
 /// The number of rows that a list fetches at a time.
 const BATCH: i64 = 500;
 
-/// Finds a user by id, username or e-mail address.
+/// Finds a user by ID, username or e-mail address.
 pub(in crate::cli) fn find(connection: &mut Connection, named: &str) -> Result<User, Failure> {
     let by_name = |connection: &mut Connection| -> Result<Option<User>, QueryError> {
         fold_typed(named).map_or(Ok(None), |_| user::find_by_name(connection, named))
     };
     let by_id = Uuid::parse_str(named).ok().map(|id| user::find(connection, id)).transpose()?.flatten();
-    // A username may look like an id.
+    // A username may look like an ID.
     let found = match by_id {
         Some(user) => Some(user),
         None => by_name(connection)?,

@@ -6,8 +6,8 @@ use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-/// Replaces this process with a program. The arguments are a user id and a group id (or `-` for no change),
-/// the parent's process id, the program and its arguments. Returns only if something failed, with the reason.
+/// Replaces this process with a program. The arguments are a user ID and a group ID (or `-` for no change),
+/// the parent's process ID, the program and its arguments. Returns only if something failed, with the reason.
 #[must_use]
 pub fn exec_child(arguments: &[OsString]) -> String {
     let [user, group, parent, program, rest @ ..] = arguments else {

@@ -18,7 +18,7 @@ use super::roles::{self, DATABASE, OWNER, SUPERUSER};
 use crate::files::{self, FILE_MODE, FOLDER_MODE};
 use crate::random;
 
-/// The maximum length of a Unix socket's path in bytes, and the file name that counts towards it.
+/// The maximum length of a Unix socket's path in bytes, including [`SOCKET_NAME`].
 const SOCKET_PATH_MAX: usize = 107;
 const SOCKET_NAME: &str = "/.s.PGSQL.5432";
 /// The prefix of the names of unfinished clusters.
@@ -26,11 +26,13 @@ const UNFINISHED: &str = "postgres.unfinished.";
 
 /// PostgreSQL's folder in the data folder.
 const FOLDER: &str = "postgres";
-/// The files with the superuser's and the owner's passwords.
+/// The file with the superuser's password.
 const SUPERUSER_PASSWORD: &str = "postgres.password";
+/// The file with the password of the role that owns the database.
 const OWNER_PASSWORD: &str = "doorward.password";
-/// PostgreSQL's log and the previous one.
+/// PostgreSQL's log.
 const LOG: &str = "postgres.log";
+/// The previous log of PostgreSQL.
 const OLD_LOG: &str = "postgres.log.1";
 
 /// The files in PostgreSQL's folder without which it does not start.
@@ -39,7 +41,7 @@ const NEEDED: [&str; 3] = ["postgresql.conf", "pg_hba.conf", "global/pg_control"
 /// The size of a segment of the write-ahead log, in bytes.
 const WAL_SEGMENT: u64 = 16 * 1024 * 1024;
 
-/// The character that some editors put before a text.
+/// The byte order mark, which some editors put at the start of a file.
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// The user who runs PostgreSQL if doorward runs as root, which PostgreSQL refuses to run as.
@@ -223,7 +225,7 @@ impl Cluster {
         // lost.
         let _ = fs::remove_file(self.data_dir.join(SUPERUSER_PASSWORD));
         self.remove_unfinished();
-        // The name contains the process id, because the initdb of a killed process may still write to its own
+        // The name contains the process ID, because the initdb of a killed process may still write to its own
         // folder.
         let unfinished = self.data_dir.join(format!("{UNFINISHED}{}", std::process::id()));
         self.make_folder(&unfinished)?;
@@ -347,7 +349,7 @@ impl Cluster {
     }
 }
 
-/// Checks that the user has a name. initdb needs it, and some containers run as a user id without one.
+/// Checks that the user has a name. initdb needs it, and some containers run as a user ID without one.
 fn check_user_name() -> Result<(), Error> {
     let uid = geteuid();
     if uid.is_root() || User::from_uid(uid).is_ok_and(|user| user.is_some()) {

@@ -32,7 +32,7 @@ pub enum Error {
     )]
     Locked {
         folder: PathBuf,
-        /// The other process's id, as its lock file says.
+        /// The other process's ID, as its lock file says.
         pid: String,
     },
     /// Another major version of PostgreSQL created the cluster.
@@ -56,7 +56,7 @@ pub enum Error {
     Orphan {
         /// The cluster's folder.
         folder: PathBuf,
-        /// The postmaster's process id.
+        /// The postmaster's process ID.
         pid: i32,
     },
     /// The user that PostgreSQL runs as cannot reach the folder.

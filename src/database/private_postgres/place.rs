@@ -13,7 +13,6 @@ pub struct Options {
     pub path: Vec<PathBuf>,
     /// doorward's own executable, which runs between the server and PostgreSQL while that starts.
     pub executable: PathBuf,
-    /// The maximum number of connections.
     pub max_connections: u32,
 }
 

@@ -7,6 +7,7 @@ use diesel::{Connection, PgConnection, QueryableByName, RunQueryDsl};
 
 /// The superuser that initdb created. PostgreSQL does not allow demoting it.
 pub(super) const SUPERUSER: &str = "doorward";
+/// The role that owns the database. The server connects as this role.
 pub(super) const OWNER: &str = "doorward_server";
 pub(super) const DATABASE: &str = "doorward";
 

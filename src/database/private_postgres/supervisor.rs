@@ -25,8 +25,9 @@ use crate::files::{self, FILE_MODE};
 /// The longest time before PostgreSQL reports that it is starting. After that, doorward waits without a
 /// limit, since a recovery takes as long as it needs and an interrupted one starts over.
 pub(super) const SILENCE: Duration = Duration::from_secs(60);
-/// The time until the first log message about a slow start, and the interval of further ones.
+/// The time until the first log message about a slow start.
 const FIRST_REPORT: Duration = Duration::from_secs(2);
+/// The interval between further log messages about a slow start.
 const REPORT_EVERY: Duration = Duration::from_secs(30);
 /// The time for an orderly stop if the caller gives no deadline.
 const STOPPED_WITHIN: Duration = Duration::from_secs(3);
@@ -34,6 +35,7 @@ const STOPPED_WITHIN: Duration = Duration::from_secs(3);
 const ORPHAN_DEADLINE: Duration = Duration::from_secs(10);
 /// The longest pause before a restart.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// The pause between two checks of whether a process has stopped or PostgreSQL has started.
 const POLL: Duration = Duration::from_millis(10);
 /// The log size in bytes above which a new log is started. The previous one is kept beside it.
 const LOG_MAX: u64 = 10 * 1024 * 1024;
@@ -45,7 +47,7 @@ pub(super) struct Supervisor {
 
 #[derive(Default)]
 struct Shared {
-    /// The postmaster's process id. 0 means that none runs.
+    /// The postmaster's process ID. 0 means that none runs.
     pid: AtomicI32,
     stopping: AtomicBool,
 }
@@ -229,7 +231,7 @@ impl Starter {
         ]
     }
 
-    /// Waits until postmaster.pid says `ready` for this child's process id.
+    /// Waits until postmaster.pid says `ready` for this child's process ID.
     fn wait_until_ready(&self, child: &mut Child, log_from: u64, shared: &Shared) -> Result<(), String> {
         let started = Instant::now();
         let pid = child.id().cast_signed();
@@ -271,7 +273,7 @@ impl Starter {
 /// The contents of postmaster.pid.
 #[derive(Debug, PartialEq, Eq)]
 struct Status {
-    /// The postmaster's process id.
+    /// The postmaster's process ID.
     pid: i32,
     /// `starting` during recovery, `ready` when PostgreSQL accepts connections, and empty before either.
     says: String,
@@ -307,7 +309,7 @@ fn wait_for_orphan(cluster: &Cluster) -> Result<(), Error> {
     Ok(())
 }
 
-/// Returns whether this process is a PostgreSQL on this folder. The id may belong to another process by now.
+/// Returns whether this process is a PostgreSQL on this folder. The ID may belong to another process by now.
 fn is_postmaster_of(pid: i32, folder: &Path) -> bool {
     if pid <= 1 || kill(Pid::from_raw(pid), None) == Err(Errno::ESRCH) {
         return false;

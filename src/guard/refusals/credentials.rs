@@ -226,7 +226,7 @@ pub(crate) fn session_expired(expired_at: DateTime<Utc>) -> Refusal {
     Refusal::new(Code::SessionExpired, detail).with("expired_at", time(expired_at))
 }
 
-/// Formats a stored reason for people.
+/// Returns a reason code as words, for a message: `account_changed` becomes `account changed`.
 pub(in crate::guard) fn in_words(reason: &str) -> String {
     reason.replace('_', " ")
 }

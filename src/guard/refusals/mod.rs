@@ -1,4 +1,4 @@
-//! Creates the refusals of credentials and related errors, with their codes and texts.
+//! Creates the refusals of credentials and related errors, with their codes and details.
 
 mod credentials;
 mod permissions;

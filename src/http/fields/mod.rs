@@ -150,17 +150,17 @@ impl Fields {
         T::read(self, name)
     }
 
-    /// Reads a required text.
+    /// Reads a required string.
     pub fn text(&mut self, name: &str) -> Option<String> {
         self.member(name)
     }
 
-    /// Reads an optional text. Null counts as omitted.
+    /// Reads an optional string. Null counts as omitted.
     pub fn optional_text(&mut self, name: &str) -> Option<String> {
         self.member(name).flatten()
     }
 
-    /// Reads an optional text of a merge patch. Null removes it.
+    /// Reads an optional string of a merge patch. Null removes it.
     pub fn nullable_text(&mut self, name: &str) -> Change<String> {
         match self.members.remove(name) {
             None => Change::Keep,
@@ -184,12 +184,12 @@ impl Fields {
         !is_null
     }
 
-    /// Reads a text of a merge patch. It may be omitted, but null is refused.
+    /// Reads a string of a merge patch. It may be omitted, but null is refused.
     pub fn changed_text(&mut self, name: &str) -> Option<String> {
         self.member::<Changed<String>>(name)?.0
     }
 
-    /// Checks that a text has `least` to `most` characters. An absent text stays absent.
+    /// Checks that a string has `least` to `most` characters. An absent string stays absent.
     fn within(&mut self, name: &str, text: Option<String>, least: usize, most: usize) -> Option<String> {
         let text = text?;
         let length = text.chars().count();
@@ -266,7 +266,7 @@ impl Fields {
 
     fn as_text(&mut self, name: &str, value: Value) -> Option<String> {
         match value {
-            // PostgreSQL cannot store U+0000 in a text.
+            // PostgreSQL cannot store U+0000 in a string.
             Value::String(text) if text.contains('\0') => {
                 self.refuse(name, "invalid_character", "U+0000 is not allowed in a text");
                 None

@@ -10,8 +10,9 @@ use super::{Fields, kind};
 use crate::http::json;
 use crate::refusal::FieldError;
 
-/// The most names in a scope, and the most characters in a name.
+/// The maximum number of names in a scope.
 const SCOPE_MAX: usize = 100;
+/// The maximum length of a name in a scope, in characters.
 const SCOPE_NAME_MAX: usize = 100;
 
 /// A scope: the names of permissions, sorted and without duplicates.
@@ -91,7 +92,7 @@ impl Fields {
     }
 
     /// Checks a name of a scope (RFC 6749, section 3.3: `scope-token`). An error in a list points to the
-    /// item; an error in a text gives the number of the name in its detail.
+    /// item; an error in a string gives the number of the name in its detail.
     fn scope_name(&mut self, member: &str, index: usize, item: Value, is_list: bool) -> Option<String> {
         let is_token = |name: &str| name.bytes().all(|b| matches!(b, 0x21 | 0x23..=0x5b | 0x5d..=0x7e));
         let (code, detail) = match item {

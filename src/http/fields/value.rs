@@ -148,7 +148,7 @@ impl FieldValue for String {
     }
 }
 
-/// A text of `MIN` to `MAX` characters.
+/// A string of `MIN` to `MAX` characters.
 #[derive(Clone, Debug)]
 pub struct Text<const MIN: usize, const MAX: usize>(pub String);
 
@@ -163,7 +163,7 @@ impl<const MIN: usize, const MAX: usize> FieldValue for Text<MIN, MAX> {
     }
 }
 
-/// A text of 1 to `MAX` characters on one line; see [`label::check`](crate::http::label::check).
+/// A string of 1 to `MAX` characters on one line; see [`label::check`](crate::http::label::check).
 #[derive(Clone, Debug)]
 pub struct Label<const MAX: usize>(pub String);
 

@@ -13,9 +13,9 @@ use crate::users::user::{Authority, Exempt};
 /// The effect of an action on an account.
 #[derive(Clone, Copy)]
 pub(super) enum Effect {
-    /// It can give the caller control of the account, or the account more power.
+    /// The action can give the caller control of the account, or the account more power.
     Gives,
-    /// It only takes something away.
+    /// The action only takes something away from the account.
     TakesAway,
 }
 
@@ -42,7 +42,8 @@ where
 /// allow.
 ///
 /// # Errors
-/// `permission_denied` or `insufficient_scope` if the account is the caller's own and they may not change it.
+/// `permission_denied` or `insufficient_scope` if the account is the caller's own and they are not allowed to
+/// change it.
 pub(super) fn authority(caller: &Caller, id: Uuid, effect: Effect) -> Result<Authority, Refusal> {
     let exempt = match effect {
         _ if id == caller.user_id => {

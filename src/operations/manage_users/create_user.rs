@@ -32,7 +32,7 @@ pub(crate) struct NewUserRequest {
     pub role: Option<String>,
 }
 
-/// The valid fields of a request to create an account.
+/// The fields of a request to create an account that were parsed without errors. The others are `None`.
 #[derive(Clone)]
 pub(crate) struct NewUserDraft {
     username: Option<Username>,

@@ -17,8 +17,8 @@ use crate::users::user::{self, User, UserFilter};
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct UserQuery {
-    /// A part of the username or address. Case is ignored, as it is for names. If the search would read too
-    /// much, the answer is 503 `overloaded`. Narrow the search then.
+    /// A part of the username or e-mail address. Case is ignored, as it is for names. If the search would
+    /// read too much, the response is 503 `overloaded`. Narrow the search then.
     pub q: Option<String>,
     /// Only users with this role.
     pub role: Option<String>,

@@ -303,8 +303,8 @@ fn is_visible(caller: &Caller, note: &Note) -> bool {
     note.shared || note.owner_id == caller.user_id || caller.may(NOTES_MANAGE)
 }
 
-/// Refuses a caller who may not change the note: with `not_owner`, or with `not_found` if they may not see
-/// it.
+/// Refuses a caller who is not allowed to change the note. The code is `not_owner`, or `not_found` if they
+/// are not allowed to see the note either.
 fn check_owner(caller: &Caller, note: &Note) -> Result<(), Refusal> {
     if note.owner_id == caller.user_id || caller.may(NOTES_MANAGE) {
         return Ok(());

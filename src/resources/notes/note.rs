@@ -12,9 +12,9 @@ use crate::database::now;
 use crate::database::schema::{notes, users};
 use crate::random;
 
-/// The most characters in a title.
+/// The maximum number of characters in a title.
 pub const TITLE_MAX: usize = 200;
-/// The most characters in a body.
+/// The maximum number of characters in a body.
 pub const BODY_MAX: usize = 20_000;
 /// The bytes of titles and bodies after which a page ends. The note that reaches this size is the last one of
 /// its page.

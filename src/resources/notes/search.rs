@@ -28,10 +28,11 @@ pub struct Filter {
 const RECENT_ROWS: i64 = 1_000;
 /// The number of rows that a search reads for a page if trigrams do not help.
 const SHORT_ROWS: i64 = 10_000;
-/// The number of rows without search text that a search reads for a page, the number it reads at once, and
-/// the most bytes of their text.
+/// The number of rows without search text after which a search stops, for one page.
 const UNFOLDED_ROWS: usize = 5_000;
+/// The number of rows without search text that a search reads at once.
 const UNFOLDED_BATCH: i64 = 200;
+/// The number of bytes in the text of such rows after which a search stops, for one page.
 const UNFOLDED_BYTES: usize = 16 * 1024 * 1024;
 
 /// The notes found for a page.
@@ -166,7 +167,7 @@ impl Search<'_> {
         Ok(Found { ids, stopped_at: self.find_end(connection, rows)? })
     }
 
-    /// Searches the newest rows in order, and stops once it has found enough.
+    /// Searches the newest `rows` notes, newest first, and stops after `limit` matches.
     fn find_recent(&self, connection: &mut PgConnection, rows: i64) -> QueryResult<Vec<Uuid>> {
         let query = format!(
             "SELECT id FROM (SELECT id, search_text FROM notes WHERE {} ORDER BY id DESC LIMIT $3) AS recent \

@@ -22,9 +22,9 @@ pub struct Claims {
     pub jti: Uuid,
     /// The session's ID.
     pub sid: Uuid,
-    /// The generation of the refresh token that it was issued with.
+    /// The generation of the refresh token that the access token was issued with.
     pub generation: i32,
-    /// The user's version, as the issuing statement read it.
+    /// The user's version, as read in the transaction that issued the token.
     pub ver: i64,
     /// The client that requested the token.
     pub client_id: String,

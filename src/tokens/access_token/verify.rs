@@ -19,19 +19,19 @@ pub const MAX_LEN: usize = 8 * 1024;
 /// The first error found in an access token. Errors found after the signature was verified carry the claims.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AccessTokenError {
-    /// It is not a JWT of this profile.
+    /// The token is not a JWT of this profile.
     Malformed,
-    /// It names a key that this server does not have.
+    /// The token names a key that this server does not have.
     KeyUnknown,
-    /// It is not signed by the key that it names with that key's algorithm.
+    /// The token is not signed by the key that it names with that key's algorithm.
     SignatureInvalid,
-    /// It is signed by a revoked key. Anyone who has that key may have signed it.
+    /// The token is signed by a revoked key. Anyone who has that key may have signed it.
     KeyRevoked {
         /// The time when the key was revoked.
         revoked_at: DateTime<Utc>,
     },
-    /// It expires later than any token that the key signed before its successor took over. Someone else who
-    /// has the key signed it.
+    /// The token expires later than any token that the key signed before its successor took over. Someone
+    /// else who has the key signed it.
     KeyRetired {
         /// The time when the last token that the key signed had expired.
         retires_at: DateTime<Utc>,
@@ -40,16 +40,14 @@ pub enum AccessTokenError {
     Expired {
         /// The token's `exp`.
         expired_at: DateTime<Utc>,
-        /// The token's claims.
         claims: Box<Claims>,
     },
     NotYetValid {
         /// The later of `nbf` and `iat`.
         valid_from: DateTime<Utc>,
-        /// The token's claims.
         claims: Box<Claims>,
     },
-    /// `iss` is another issuer.
+    /// `iss` is a different issuer.
     IssuerMismatch {
         expected: String,
         /// The token's `iss`.
@@ -63,7 +61,7 @@ pub enum AccessTokenError {
         found: Vec<String>,
         claims: Box<Claims>,
     },
-    /// It is signed by this server, but it is not an access token.
+    /// The token is signed by this server, but it is not an access token.
     TypeMismatch {
         /// The `typ` of its header.
         found: String,
@@ -86,11 +84,11 @@ pub struct Signed {
 /// The reason why a genuine token is never valid as an access token for this server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum WrongRecipient {
-    /// It names another issuer.
+    /// The token names a different issuer.
     Issuer(String),
-    /// It names other audiences.
+    /// The token names other audiences.
     Audience(Vec<String>),
-    /// It has another `typ`.
+    /// The token has a different `typ`.
     Type(String),
 }
 

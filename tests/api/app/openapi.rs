@@ -1,4 +1,4 @@
-//! The description of the API matches the routes and their answers. Also tests the pages for it.
+//! The description of the API matches the routes and their responses. Also tests the pages for it.
 
 use std::collections::BTreeSet;
 

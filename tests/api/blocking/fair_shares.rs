@@ -38,7 +38,7 @@ async fn hold_hashing(world: &World) -> (std::sync::mpsc::Sender<()>, Vec<Waitin
 }
 
 #[actix_web::test]
-async fn flood_of_right_passwords_does_not_block_others() {
+async fn flood_of_correct_passwords_does_not_block_others() {
     let world = behind_a_proxy().await;
     let flooding: Vec<String> = (0..10).map(|number| format!("flood-{number}")).collect();
     let others: Vec<String> = (0..5).map(|number| format!("other-{number}")).collect();
@@ -100,7 +100,7 @@ async fn flood_of_right_passwords_does_not_block_others() {
 }
 
 #[actix_web::test]
-async fn one_user_leaves_connections_to_others() {
+async fn one_user_leaves_connections_for_others() {
     let world = World::with(|settings| settings.database_connections = 8).await;
     let flooding = world.signed_in("alice", "member").await.access;
     let other = world.signed_in("bob", "member").await.access;

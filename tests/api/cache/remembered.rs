@@ -102,7 +102,7 @@ async fn reason_of_an_older_access_token_is_cached_until_a_change() {
 
 /// This is the state after a standby without the last changes was promoted, before the feed has noticed.
 #[actix_web::test]
-async fn node_refuses_known_revocations_that_the_database_lost() {
+async fn node_enforces_known_revocations_that_the_database_lost() {
     let world = World::new().await;
     until(&world, FeedState::Live).await;
     let (alice, bob) = (world.signed_in("alice", "member").await, world.signed_in("bob", "member").await);

@@ -33,7 +33,7 @@ async fn refused_within_a_second(world: &World, token: &str) -> Answer {
 
 /// Whoever asks the database in the meantime caches the answer.
 #[actix_web::test]
-async fn empty_feed_read_invalidates_no_cache_ticket() {
+async fn empty_feed_read_keeps_cache_tickets_valid() {
     let world = World::new().await;
     until(&world, FeedState::Live).await;
     let drawn = || format!("{:?}", world.state.cache.ticket());
@@ -305,7 +305,7 @@ async fn late_commit_is_not_missed_by_the_feed() {
     refused_within_a_second(&world, &alice.access).await.refused("session_ended");
 }
 
-/// An open transaction holds back the oldest transaction id for as long as it stays open.
+/// An open transaction holds back the oldest transaction ID for as long as it stays open.
 #[actix_web::test]
 async fn open_transaction_does_not_delay_the_feed() {
     let world = World::new().await;
@@ -355,7 +355,7 @@ async fn truncated_revocations_table_restarts_the_feed() {
     refused_within_a_second(&world, &alice.access).await.refused("session_ended");
 }
 
-/// Rows in a dump of another cluster may name transaction ids that this cluster has not reached.
+/// Rows in a dump of another cluster may name transaction IDs that this cluster has not reached.
 #[actix_web::test]
 async fn rows_with_transactions_of_another_cluster_are_adopted() {
     let world = World::new().await;

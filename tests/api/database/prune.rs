@@ -88,7 +88,7 @@ async fn prune_is_skipped_while_another_process_prunes() {
 }
 
 #[actix_web::test]
-async fn dry_run_deletes_nothing_and_counts_what_a_run_deletes() {
+async fn dry_run_counts_what_a_run_would_delete_and_keeps_it() {
     let world = World::new().await;
     let tokens = world.signed_in("alice", "member").await;
     world.personal_token(&tokens.access, "notes:read").await;

@@ -12,7 +12,7 @@ async fn keep(world: &World) {
 }
 
 #[actix_web::test]
-async fn refusal_records_hold_no_secret() {
+async fn refusal_records_do_not_contain_secrets() {
     let world = World::new().await;
     let alice = world.signed_in("alice", "member").await;
     let (personal, _) = world.personal_token(&alice.access, "notes:read").await;
@@ -41,7 +41,7 @@ async fn refusal_records_hold_no_secret() {
 }
 
 #[actix_web::test]
-async fn flood_of_invalid_tokens_is_counted_and_displaces_no_other() {
+async fn flood_of_invalid_tokens_is_counted_and_displaces_only_itself() {
     let world = World::with(|settings| settings.refusal_rows = 100).await;
     let alice = world.signed_in("alice", "member").await;
     world.post("/api/v1/auth/logout", &alice.access, json!({})).await;
@@ -75,7 +75,7 @@ async fn repeat_refused(world: &World, path: &str, token: &str, times: usize) {
 }
 
 #[actix_web::test]
-async fn ended_credential_displaces_no_refusal_of_a_live_one() {
+async fn ended_credential_does_not_displace_refusals_of_a_live_one() {
     let world = World::with(|settings| settings.refusal_rows = 100).await;
     let alice = world.signed_in("alice", "member").await;
     let mallory = world.signed_in("mallory", "member").await;
@@ -170,7 +170,7 @@ async fn unwritable_refusals_are_kept_and_written_later() {
 }
 
 #[actix_web::test]
-async fn refusal_with_a_nul_is_kept_and_blocks_no_other() {
+async fn refusal_with_a_nul_is_kept_and_does_not_block_others() {
     let world = World::new().await;
     let body = json!({ "username": "a", "password": "b", "odd\u{0}name": 1 });
     let odd = world.ask(Method::POST, "/api/v1/auth/login").json(&body).send().await;
@@ -204,7 +204,7 @@ async fn refusal_retention_controls_keeping_and_pruning() {
 }
 
 #[actix_web::test]
-async fn ipv6_network_displaces_no_refusal_of_another_address() {
+async fn ipv6_network_does_not_displace_refusals_of_other_addresses() {
     let world = World::with(|settings| {
         crate::operations::throttle::behind_a_proxy(settings);
         settings.refusal_rows = 100;

@@ -66,7 +66,7 @@ async fn pasted_command_line_supplies_the_request() {
 }
 
 #[actix_web::test]
-async fn invalid_explain_request_names_the_wrong_field() {
+async fn invalid_explain_request_names_the_invalid_field() {
     let world = World::new().await;
     for (question, pointer) in [
         (json!({}), "/token"),
@@ -117,7 +117,7 @@ async fn refused_request_is_explained_by_its_id() {
         (&json!("admin"), &json!("the session ended: ended by admin"))
     );
     assert_eq!(line(&told, "session")["outcome"], "failed");
-    // An anonymous caller with the id sees what the answer said, but neither the user nor the address.
+    // An anonymous caller with the ID sees what the response said, but neither the user nor the address.
     let told = explain(&world, None, question).await.body;
     assert_eq!(told["problem"]["code"], "session_ended");
     let from = ["address", "peer", "forwarded_for"].map(|name| &told["request"][name]);

@@ -148,7 +148,7 @@ async fn anonymous_explanation_adds_nothing_about_the_user() {
     learns(&alice.access, "revocation", "token_revoked").await;
     world.patch(&format!("/api/v1/users/{id}"), &admin.access, json!({ "status": "disabled" })).await;
     learns(&personal, "user", "account_disabled").await;
-    // An older token gets the same answer. Only callers who may see it are shown the version.
+    // An older token gets the same response. Only callers who may see it are shown the version.
     learns(&alice.access, "user", "account_disabled").await;
     let asked = explained(&world, Some(&admin.access), &alice.access).await;
     assert!(line(&asked, "revocation")["found"].as_str().unwrap().contains("version"), "{asked}");
@@ -224,7 +224,7 @@ async fn explanation_does_not_reveal_whether_a_refresh_token_is_used() {
     let second = Tokens::of(&world.refresh(&first.refresh).await);
     let third = Tokens::of(&world.refresh(&second.refresh).await);
     world.advance(TimeDelta::minutes(1));
-    // An older token, a used one that may still be forgiven, and the live one get the same answer, whoever
+    // An older token, a used one that may still be forgiven, and the live one get the same response, whoever
     // asks.
     let admin = world.login("admin").await;
     for caller in [None, Some(admin.access.as_str())] {
@@ -244,7 +244,7 @@ async fn explanation_does_not_reveal_whether_a_refresh_token_is_used() {
 }
 
 #[actix_web::test]
-async fn explaining_records_no_use_of_a_token() {
+async fn explaining_does_not_record_a_use_of_the_token() {
     let world = World::new().await;
     let alice = world.signed_in("alice", "member").await;
     let (personal, _) = world.personal_token(&alice.access, "notes:read").await;
@@ -264,7 +264,7 @@ async fn explaining_records_no_use_of_a_token() {
     }
     world.flush().await;
     assert_eq!(state(), before);
-    // The access token was only explained, so nothing shows that its answer arrived, and a repeat is
+    // The access token was only explained, so nothing shows that its response arrived, and a repeat is
     // forgiven.
     assert_eq!(world.refresh(&alice.refresh).await.status, 200);
 }

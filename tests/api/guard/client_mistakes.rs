@@ -166,7 +166,7 @@ async fn conditions_are_checked_for_every_method() {
 }
 
 #[actix_web::test]
-async fn path_with_extra_slashes_is_refused_with_the_right_path() {
+async fn path_with_extra_slashes_is_refused_with_the_correct_path() {
     let world = World::new().await;
     let alice = world.signed_in("alice", "member").await;
     for (path, named) in [("/api/v1/notes/", "/api/v1/notes."), ("/api/v1/me///", "/api/v1/me.")] {
@@ -277,7 +277,7 @@ async fn misspelt_password_link_is_not_stored() {
 }
 
 #[actix_web::test]
-async fn refused_path_below_any_route_is_kept_without_its_secret() {
+async fn refusal_is_kept_with_secrets_in_its_path_redacted() {
     let world = World::new().await;
     let admin = world.login("admin").await;
     let path = format!("/api/v1/users/{}/password", world.user("alice", "member"));
@@ -379,7 +379,7 @@ async fn unknown_parameter_does_not_hide_an_unknown_role() {
 }
 
 #[actix_web::test]
-async fn parameters_are_refused_where_none_is_read() {
+async fn parameters_are_refused_by_endpoints_that_read_none() {
     let world = World::new().await;
     let alice = world.signed_in("alice", "member").await;
     let note = world.post("/api/v1/notes", &alice.access, json!({ "title": "a", "body": "" })).await;

@@ -26,7 +26,7 @@ pub enum Language {
     Rust,
 }
 
-/// A client's report of an answer.
+/// A client's report of a response.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ClientResult {
     Answer(Value),
@@ -34,7 +34,7 @@ pub enum ClientResult {
     SignInAgain(String),
     /// Another refusal: the next action, and the reason.
     Refused(String, String),
-    /// There was no answer from doorward.
+    /// There was no response from doorward.
     Fault(String),
 }
 

@@ -228,7 +228,7 @@ async fn next_start_continues_with_the_stored_token(language: Language) {
     scene.is_signed_in().await;
 }
 
-/// A client that dies before it has stored the answer presents the used token when it starts again.
+/// A client that dies before it has stored the response presents the used token when it starts again.
 async fn token_that_could_not_be_stored_is_not_used(language: Language) {
     let scene = Scene::new(language).await;
     let stored = std::fs::read(scene.client.kept()).unwrap();

@@ -1,4 +1,5 @@
-//! A proxy between a client and the server. It records every request, and can drop an answer or give its own.
+//! A proxy between a client and the server. It records every request, and can drop a response or give its
+//! own.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -17,7 +18,7 @@ pub enum Fate {
 }
 
 impl Fate {
-    /// Creates an answer of the proxy with this head (without the length) and body.
+    /// Creates a response of the proxy with this head (without the length) and body.
     pub fn answered(head: &str, body: &str) -> Self {
         let length = body.len();
         Self::Answered(format!(
@@ -26,7 +27,7 @@ impl Fate {
     }
 }
 
-/// A request that passed: method, path, and status of the answer.
+/// A request that passed: method, path, and status of the response.
 pub type Passed = (String, String, u16);
 
 #[derive(Clone)]
@@ -63,13 +64,13 @@ impl LossyProxy {
         self.passed.borrow().iter().filter(|(_, asked, _)| asked == path).count()
     }
 
-    /// Returns the statuses of the answers for this path.
+    /// Returns the statuses of the responses for this path.
     pub fn statuses(&self, path: &str) -> Vec<u16> {
         let passed = self.passed.borrow();
         passed.iter().filter(|(_, asked, _)| asked == path).map(|(_, _, status)| *status).collect()
     }
 
-    /// Waits until an answer had this status.
+    /// Waits until a response had this status.
     pub async fn seen(&self, status: u16) {
         let mut passed = self.passed.subscribe();
         let seen = passed.wait_for(|all| all.iter().any(|(_, _, found)| *found == status));

@@ -1,4 +1,4 @@
-//! Tests the guide. Runs its commands in order, exactly as printed, and compares the answers. Its clients
+//! Tests the guide. Runs its commands in order, exactly as printed, and compares the responses. Its clients
 //! must equal the files in `docs/examples`, which are printed into the guide if `DOORWARD_WRITE_EXAMPLES` is
 //! set.
 

@@ -19,8 +19,9 @@ mod printed;
 pub const EXAMPLES: [(&str, &str); 3] =
     [("python", "verify.py"), ("js", "verify.mjs"), ("rust", "verify.rs")];
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
-/// The issuer and the audience that the examples name.
+/// The issuer that the examples name.
 const ISSUER: &str = "http://127.0.0.1:8080";
+/// The audience that the examples name.
 const AUDIENCE: &str = "https://api.example.org";
 const KEYS: &str = "/.well-known/jwks.json";
 
@@ -127,7 +128,8 @@ impl Issuer {
         std::iter::once(self.access.clone()).chain(bad).collect()
     }
 
-    /// Writes an example into a folder of its own, with a program behind it that verifies the tokens on its standard input.
+    /// Writes an example into a folder of its own, with a program behind it that verifies the tokens on its
+    /// standard input.
     fn program(&self, folder: &Path, name: &str, driver: &str) -> PathBuf {
         let printed = std::fs::read_to_string(format!("{FOLDER}/{name}")).unwrap();
         let address = format!("{ISSUER}{KEYS}");

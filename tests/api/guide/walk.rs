@@ -1,5 +1,5 @@
 //! Walks through the guide in one shell. Runs every command in order, exactly as printed, and compares each
-//! answer with the one printed below it.
+//! response with the one printed below it.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -61,7 +61,7 @@ impl Drop for Shell {
     }
 }
 
-/// Returns whether an answer matches the printed one, in which `…` stands for any text. Ids and times may
+/// Returns whether a response matches the printed one, in which `…` stands for any text. IDs and times may
 /// differ.
 fn is_as_printed(printed: &Value, found: &Value) -> bool {
     match (printed, found) {

@@ -1,11 +1,12 @@
-//! Every request of a stranger costs an answer and a record of limited size.
+//! Every request of a stranger costs a response and a record of limited size.
 
 use doorward_test::{Answer, PASSWORD, World};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-/// The maximum size in bytes of a refusal's answer, and of its kept record.
+/// The maximum size of the response of a refusal, in bytes.
 const ANSWER_MAX: usize = 32 * 1024;
+/// The maximum size of the kept record of a refusal, in bytes.
 const RECORD_MAX: i64 = 8 * 1024;
 
 const BODY_MAX: usize = 64 * 1024;
@@ -56,7 +57,7 @@ fn worst_bodies() -> Vec<(&'static str, String)> {
     ]
 }
 
-/// Checks that the answer and its kept record are small.
+/// Checks that the response and its kept record are small.
 async fn is_small(world: &World, what: &str, answer: &Answer) {
     let text = answer.body.to_string();
     assert!(text.len() < ANSWER_MAX, "{what}: {} bytes", text.len());
@@ -97,7 +98,7 @@ async fn worst_json_gets_a_small_response_and_a_small_record() {
 }
 
 #[actix_web::test]
-async fn unlisted_errors_are_counted() {
+async fn error_list_ends_with_the_number_of_omitted_errors() {
     let world = World::new().await;
     let ask = world.ask(Method::POST, OPEN[0]).header("content-type", "application/json");
     let body = deep_repetition();

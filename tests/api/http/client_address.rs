@@ -44,7 +44,7 @@ async fn conflicting_headers_are_both_recorded() {
     world.state.recorder.kept_refusals.flush(&world.state.core.database).await.unwrap();
     let kept = world.text("SELECT address || ' ' || peer || ' ' || forwarded_for AS text FROM refusals");
     assert_eq!(kept, "203.0.113.50 127.0.0.1 203.0.113.50 (Forwarded: for=10.9.9.9)");
-    // There is no doubt if the headers agree.
+    // The address is certain if the headers agree.
     let headers = [("x-forwarded-for", "203.0.113.50:80"), ("forwarded", "for=203.0.113.50")];
     login_with(&world, &headers, "alice", "wrong").await.refused("invalid_credentials");
     let (address, details) = newest_event(&world);
@@ -52,22 +52,22 @@ async fn conflicting_headers_are_both_recorded() {
 }
 
 #[actix_web::test]
-async fn requests_with_a_doubtful_address_share_one_limit() {
+async fn requests_with_an_uncertain_address_share_one_limit() {
     let world = limited().await;
     world.user("alice", "member");
-    let in_doubt = async |at: usize, name: &str, password: &str| {
+    let uncertain = async |at: usize, name: &str, password: &str| {
         let (old, standard) = (format!("203.0.113.{at}"), format!("for=10.9.9.{at}"));
         let headers = [("x-forwarded-for", old.as_str()), ("forwarded", standard.as_str())];
         login_with(&world, &headers, name, password).await
     };
     for at in 0..25 {
-        in_doubt(at, &format!("name-{at}"), "wrong").await.refused("invalid_credentials");
+        uncertain(at, &format!("name-{at}"), "wrong").await.refused("invalid_credentials");
     }
     for at in 25..50 {
         let headers = [("x-forwarded-for", "junk")];
         login_with(&world, &headers, &format!("name-{at}"), "wrong").await.refused("invalid_credentials");
     }
-    held(&in_doubt(99, "alice", PASSWORD).await);
+    held(&uncertain(99, "alice", PASSWORD).await);
     held(&login_with(&world, &[("forwarded", "for=unknown")], "alice", PASSWORD).await);
     for address in ["203.0.113.1", "10.9.9.1", "203.0.113.99"] {
         assert_eq!(login(&world, address, "alice", PASSWORD).await.status, 200);
@@ -77,7 +77,7 @@ async fn requests_with_a_doubtful_address_share_one_limit() {
 }
 
 #[actix_web::test]
-async fn shared_limit_of_doubtful_addresses_holds_for_forty_at_once() {
+async fn limit_of_uncertain_addresses_holds_for_forty_at_once() {
     let limit = |settings: &mut doorward::config::Settings| {
         behind_a_proxy(settings);
         settings.login_failures_per_address = 7;
@@ -119,7 +119,7 @@ async fn conflicting_headers_cannot_use_a_known_address() {
 }
 
 #[actix_web::test]
-async fn doubtful_address_does_not_become_a_known_one() {
+async fn uncertain_address_does_not_become_a_known_one() {
     let world = limited().await;
     world.user("alice", "member");
     let headers = [("x-forwarded-for", ELSEWHERE), ("forwarded", "for=10.9.9.9")];
@@ -178,7 +178,7 @@ async fn ports_and_brackets_are_stripped_from_addresses() {
 }
 
 #[actix_web::test]
-async fn refresh_with_a_doubtful_address_records_both_addresses() {
+async fn refresh_with_an_uncertain_address_records_both_addresses() {
     let world = limited().await;
     world.user("alice", "member");
     let first = login(&world, HOME, "alice", PASSWORD).await.text("refresh_token");

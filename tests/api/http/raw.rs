@@ -26,12 +26,12 @@ impl Bytes {
         statuses.filter(|status| *status != 100).collect()
     }
 
-    /// Returns the status of the first answer other than `100 Continue`, or 0 if there was none.
+    /// Returns the status of the first response other than `100 Continue`, or 0 if there was none.
     pub fn status(&self) -> u16 {
         self.statuses().first().copied().unwrap_or(0)
     }
 
-    /// Returns the status of the last answer.
+    /// Returns the status of the last response.
     pub fn last_status(&self) -> u16 {
         self.statuses().last().copied().unwrap_or(0)
     }
@@ -41,7 +41,7 @@ impl Bytes {
 pub async fn exchange(host: &str, bytes: &[u8]) -> Bytes {
     let Connection(stream) = Connection::open(host).await;
     let (mut reader, mut writer) = stream.into_split();
-    // A server that refuses early reads no more, but its answer must still be read.
+    // A server that refuses early reads no more, but its response must still be read.
     let write = async {
         let _ = writer.write_all(bytes).await;
     };

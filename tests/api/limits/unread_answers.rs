@@ -1,4 +1,4 @@
-//! A page ends when it is full, and a caller's unread answers are limited.
+//! A page ends when it is full, and a caller's unread responses are limited.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -7,9 +7,9 @@ use doorward_test::{Browser, World};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 
-/// The size of the text after which a page ends, and the size of a note with 20,000 characters of three
-/// bytes, in bytes.
+/// The size of the text after which a page ends, in bytes.
 const PAGE: usize = 512 * 1024;
+/// The size of a note with 20,000 characters of three bytes, in bytes.
 const NOTE: usize = 60_000;
 /// The maximum number of connections that are opened until one is refused.
 const CONNECTIONS: usize = 100;
@@ -23,7 +23,7 @@ fn fill(world: &World, owner: &str, count: usize, character: &str) {
     ));
 }
 
-/// An answer whose first bytes have been read.
+/// A response whose first bytes have been read.
 struct Unread {
     stream: TcpStream,
     status: String,
@@ -52,7 +52,8 @@ impl Unread {
     }
 }
 
-/// Sends requests without reading their answers until one is refused. Returns the answers and the refusal.
+/// Sends requests without reading their responses until one is refused. Returns the responses and the
+/// refusal.
 async fn ask_until_refused(world: &World, token: &str) -> (Vec<Unread>, Unread) {
     let mut unread = Vec::new();
     for _ in 0..CONNECTIONS {

@@ -36,7 +36,7 @@ async fn role_change_applies_at_refresh_and_revokes_access_tokens() {
 }
 
 #[actix_web::test]
-async fn scope_narrows_one_access_token_and_a_refusal_rotates_none() {
+async fn scope_narrows_one_access_token_and_a_refusal_does_not_rotate() {
     let world = World::new().await;
     world.user("alice", "member");
     let body = json!({"username": "alice", "password": PASSWORD, "scope": "notes:read notes:write"});

@@ -126,7 +126,7 @@ mod panics {
     }
 
     #[actix_web::test]
-    async fn panics_are_refused_in_the_dialect_of_their_endpoint() {
+    async fn panic_returns_500_in_the_dialect_of_the_endpoint() {
         for (path, accept, content_type) in [
             ("/api/v1/me", "text/html", "application/problem+json"),
             ("/api/v1/notes/7", "*/*", "application/problem+json"),

@@ -1,5 +1,5 @@
 //! For every code, runs a request that produces it, exactly as its help page prints it. Checks the page, the
-//! record and the explanation, and fails if a code lacks any of the four. Writes the answers into the pages
+//! record and the explanation, and fails if a code lacks any of the four. Writes the responses into the pages
 //! if `DOORWARD_WRITE_EXAMPLES` is set.
 
 use std::cell::Cell;
@@ -21,7 +21,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-/// The headers of an answer that a page shows.
+/// The headers of a response that a page shows.
 const SHOWN: [&str; 4] = ["content-type", "www-authenticate", "allow", "retry-after"];
 
 /// The environment variables of a command.
@@ -220,7 +220,7 @@ async fn run(command: String, world: &World, variables: &Variables) -> String {
     String::from_utf8(output.stdout).unwrap().replace("\r\n", "\n")
 }
 
-/// Returns an answer as a page shows it, and its body.
+/// Returns a response as a page shows it, and its body.
 fn shown(answer: &str) -> (String, Value) {
     // curl -i also prints a `100 Continue`.
     let answer = answer.strip_prefix("HTTP/1.1 100 Continue\n\n").unwrap_or(answer);
@@ -236,7 +236,7 @@ fn shown(answer: &str) -> (String, Value) {
     (format!("{status}\n{}\n\n{pretty}\n", headers.join("\n")), body)
 }
 
-/// Replaces everything that differs between two runs by placeholders: ids, times, durations, and the server's
+/// Replaces everything that differs between two runs by placeholders: IDs, times, durations, and the server's
 /// URL.
 fn masked(answer: &str, base: &str) -> String {
     let answer = answer.replace(PUBLIC_URL, "$BASE").replace(base, "$BASE");

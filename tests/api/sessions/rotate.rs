@@ -79,7 +79,7 @@ async fn batched_refreshes_are_decided_independently() {
         let expected = match *kind {
             "live" | "spent" => {
                 assert_eq!(answer.status, 200, "{kind}: {}", answer.body);
-                // A token begins with its session's id.
+                // A token begins with its session's ID.
                 let successor = answer.text("refresh_token");
                 assert_eq!(successor[..25], tokens.refresh[..25], "{kind}: its own session's");
                 continue;
@@ -177,7 +177,7 @@ async fn refused_access_token_still_confirms_its_refresh_response() {
 }
 
 #[actix_web::test]
-async fn copied_chain_is_detected_at_the_first_replay_after_a_use() {
+async fn copied_token_is_detected_at_the_first_replay_after_a_use() {
     let world = World::new().await;
     let owner = world.signed_in("alice", "member").await;
     // The thief copies the refresh token and refreshes first.

@@ -85,7 +85,7 @@ async fn blacklisting_ends_the_session_everywhere_at_once() {
 // A refresh that keeps the refresh token.
 
 #[actix_web::test]
-async fn simultaneous_refreshes_of_a_kept_token_rotate_nothing() {
+async fn simultaneous_refreshes_of_a_kept_token_do_not_rotate_it() {
     let world = world(SimplejwtRoutes::On).await;
     world.user("alice", "member");
     let (_, refresh) = world.pair("alice").await;
@@ -148,7 +148,7 @@ async fn client_without_the_successor_continues_with_its_token() {
         world.advance(TimeDelta::days(20));
         let answer = world.renew(&first).await;
         assert_eq!(answer.status, 200, "{}", answer.body);
-        // The client received and uses this answer. That does not prove that the other answer arrived.
+        // The client received and uses this response. That does not prove that the other response arrived.
         assert_eq!(world.get("/api/v1/me", &answer.text("access")).await.status, 200);
         world.flush().await;
     }

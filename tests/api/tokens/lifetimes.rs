@@ -31,7 +31,7 @@ fn seconds_of_life(token: &str) -> i64 {
 }
 
 #[actix_web::test]
-async fn rotation_on_a_node_with_short_lifetimes_keeps_long_tokens() {
+async fn rotation_by_a_short_ttl_node_keeps_longer_tokens_valid() {
     let hour = std::time::Duration::from_secs(3_600);
     let long = World::with(|settings| settings.access_token_ttl = hour).await;
     let short = long.another_node().await;
@@ -59,7 +59,7 @@ async fn rotation_on_a_node_with_short_lifetimes_keeps_long_tokens() {
 }
 
 #[actix_web::test]
-async fn restart_with_a_longer_lifetime_refuses_no_token() {
+async fn restart_with_a_longer_lifetime_keeps_tokens_valid() {
     let before = World::new().await;
     let first = before.signed_in("alice", "member").await;
     rotate(&before, Algorithm::Es256);
@@ -80,7 +80,7 @@ async fn restart_with_a_longer_lifetime_refuses_no_token() {
 }
 
 #[actix_web::test]
-async fn restart_with_a_shorter_lifetime_refuses_no_token() {
+async fn restart_with_a_shorter_lifetime_keeps_tokens_valid() {
     let hour = std::time::Duration::from_secs(3_600);
     let before = World::with(|settings| settings.access_token_ttl = hour).await;
     let tokens = before.signed_in("alice", "member").await;
@@ -94,7 +94,7 @@ async fn restart_with_a_shorter_lifetime_refuses_no_token() {
 /// A node of an earlier version computes the retirement from its own lifetime. It knows neither the column
 /// nor the table of nodes.
 #[actix_web::test]
-async fn rotation_by_an_earlier_version_refuses_no_token() {
+async fn rotation_by_an_earlier_version_keeps_tokens_valid() {
     let hour = std::time::Duration::from_secs(3_600);
     let world = World::with(|settings| settings.access_token_ttl = hour).await;
     let tokens = world.signed_in("alice", "member").await;

@@ -188,7 +188,7 @@ async fn key_is_revoked_once_and_its_revocation_lasts_a_century() {
 }
 
 #[actix_web::test]
-async fn key_is_created_only_if_none_may_sign() {
+async fn key_is_created_only_if_no_key_can_sign() {
     let world = World::new().await;
     let make = || {
         let keys = &world.state.core.secret_keys;

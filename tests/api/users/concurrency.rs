@@ -33,7 +33,7 @@ async fn waiting(world: &World, count: u32) {
     waited.await.unwrap().expect("they wait");
 }
 
-/// Returns the answer to a request that had to wait for a transaction with these statements.
+/// Returns the response to a request that had to wait for a transaction with these statements.
 async fn overtaken(world: &World, by: &str, request: impl Future<Output = Answer>) -> Answer {
     let mut owner = hold(world, by);
     let commit = async {
@@ -43,7 +43,7 @@ async fn overtaken(world: &World, by: &str, request: impl Future<Output = Answer
     tokio::join!(request, commit).0
 }
 
-/// Returns the answers to two requests, the second of which arrived while the first was being processed.
+/// Returns the responses to two requests, the second of which arrived while the first was being processed.
 async fn in_turn(
     world: &World,
     first: impl Future<Output = Answer>,
@@ -83,7 +83,7 @@ async fn make_token(world: &World, access: &str) -> Answer {
 }
 
 #[actix_web::test]
-async fn password_rehashed_in_between_is_verified_again() {
+async fn password_rehashed_during_the_request_is_verified_again() {
     let world = World::new().await;
     let tokens = world.signed_in("alice", "member").await;
     world.advance(chrono::TimeDelta::minutes(16));
@@ -115,7 +115,7 @@ async fn step_up_token_carries_the_scope_of_the_current_role() {
 }
 
 #[actix_web::test]
-async fn step_up_grants_no_permission_lost_in_between() {
+async fn step_up_omits_a_permission_revoked_during_the_request() {
     let world = World::new().await;
     let tokens = world.signed_in("alice", "member").await;
     let demoted = "UPDATE users SET role = 'viewer', version = version + 1 WHERE username = 'alice'";
@@ -127,7 +127,7 @@ async fn step_up_grants_no_permission_lost_in_between() {
 }
 
 #[actix_web::test]
-async fn password_replaced_in_between_is_wrong() {
+async fn password_replaced_during_the_request_is_wrong() {
     let world = World::new().await;
     let tokens = world.signed_in("alice", "member").await;
     let hash = PasswordHash::new(&PlainPassword::new(NEW), COST).expect("a hash");
@@ -139,7 +139,7 @@ async fn password_replaced_in_between_is_wrong() {
 }
 
 #[actix_web::test]
-async fn caller_who_is_ended_while_waiting_gets_the_exact_refusal() {
+async fn caller_who_loses_access_while_waiting_gets_the_exact_refusal() {
     type Request = for<'a> fn(&'a World, &'a str) -> futures_util::future::LocalBoxFuture<'a, Answer>;
     let requests: [Request; 3] = [
         |world, access| Box::pin(step_up(world, access)),
@@ -268,7 +268,7 @@ async fn only_one_of_twenty_simultaneous_links_sets_the_password() {
 }
 
 #[actix_web::test]
-async fn user_promoted_in_between_is_protected_from_a_helpdesk() {
+async fn user_promoted_during_a_request_is_protected_from_a_helpdesk() {
     let world = World::new().await;
     world.sql(
         "INSERT INTO roles VALUES ('helpdesk', ARRAY['account:read', 'account:write', 'users:read', 'users:write'])",

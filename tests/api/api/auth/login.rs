@@ -33,7 +33,7 @@ async fn sign_in_returns_both_tokens_as_documented() {
 }
 
 #[actix_web::test]
-async fn email_address_signs_in() {
+async fn user_signs_in_with_an_email_address() {
     let world = World::new().await;
     let admin = world.login("admin").await;
     let made = world
@@ -70,7 +70,7 @@ async fn unknown_user_wrong_and_missing_password_are_refused_alike() {
 }
 
 #[actix_web::test]
-async fn disabled_account_is_reported_only_for_the_right_password() {
+async fn disabled_account_is_reported_only_for_the_correct_password() {
     let world = World::new().await;
     let id = world.user("alice", "member");
     world.sql_and_clear_cache(&format!("UPDATE users SET status = 'disabled' WHERE id = '{id}'"));
@@ -224,7 +224,7 @@ async fn sensitive_action_requires_a_step_up_after_fifteen_minutes() {
     assert!(stepped_up.body["refresh_expires_in"].as_i64().is_some_and(|seconds| seconds > 2_591_990));
     let made = world.post("/api/v1/me/tokens", &stepped_up.text("access_token"), token.clone()).await;
     assert_eq!(made.status, 201, "{}", made.body);
-    // The whole session is fresh again, which the refresh token of the answer proves.
+    // The whole session is fresh again, which the refresh token of the response proves.
     let refreshed = world.refresh(&stepped_up.text("refresh_token")).await;
     let made = world.post("/api/v1/me/tokens", &refreshed.text("access_token"), token).await;
     assert_eq!(made.status, 201);
@@ -299,7 +299,8 @@ async fn freshness_uses_the_database_clock_before_the_feed_reads_it() {
 async fn step_up_does_not_confirm_a_lost_refresh_response() {
     let world = World::new().await;
     let tokens = world.signed_in("alice", "member").await;
-    // The answers to this refresh and to the step-up are lost, and the client continues with its old tokens.
+    // The responses to this refresh and to the step-up are lost, and the client continues with its old
+    // tokens.
     world.refresh(&tokens.refresh).await;
     assert_eq!(
         world.post("/api/v1/auth/step-up", &tokens.access, json!({"password": PASSWORD})).await.status,
@@ -312,7 +313,7 @@ async fn step_up_does_not_confirm_a_lost_refresh_response() {
 }
 
 #[actix_web::test]
-async fn right_password_with_a_refused_scope_is_audited_as_a_failure() {
+async fn correct_password_with_a_refused_scope_is_audited_as_failed() {
     let world = World::new().await;
     let id = world.user("alice", "viewer");
     for (scope, code) in [("notes:write", "permission_denied"), ("note:read", "validation_failed")] {

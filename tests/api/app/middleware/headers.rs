@@ -1,4 +1,4 @@
-//! The headers of every route and every kind of answer, and the cookies' attributes.
+//! The headers of every route and every kind of response, and the cookies' attributes.
 
 use std::collections::BTreeSet;
 use std::net::TcpListener;
@@ -217,7 +217,7 @@ async fn cors_allows_configured_origins_and_never_credentials() {
         ] {
             let answer = answer.send().await;
             assert_eq!((answer.status, allowed(&answer).as_deref()), (status, Some(origin)));
-            // A script may not send the browser's own credentials either.
+            // A script cannot send the browser's own credentials either.
             assert_eq!(answer.header("access-control-allow-credentials"), None);
         }
     }
@@ -245,7 +245,7 @@ async fn cors_allows_configured_origins_and_never_credentials() {
             assert!(answer.status < 500, "{origin}");
         }
     }
-    // Caches are told that an answer depends on the origin, even if the request had none.
+    // Caches are told that a response depends on the origin, even if the request had none.
     for path in ["/api/v1/me", "/healthz", "/openapi.json", "/problems"] {
         let answer = world.ask(Method::GET, path).send().await;
         let vary: Vec<_> = answer.headers.get_all("vary").iter().map(|vary| vary.to_str().unwrap()).collect();

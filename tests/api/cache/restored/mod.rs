@@ -92,7 +92,7 @@ impl<'a> AccountCredentials<'a> {
         assert_eq!(world.ask(Method::GET, &self.link).send().await.status, 200);
     }
 
-    /// Checks that the credentials are refused. Returns the answers for the access, refresh and personal
+    /// Checks that the credentials are refused. Returns the responses for the access, refresh and personal
     /// tokens.
     async fn are_refused(&mut self, world: &World, codes: [&str; 3]) -> [Answer; 3] {
         let access = refused_in_time(async || world.get("/api/v1/me", &self.tokens.access).await).await;

@@ -10,8 +10,8 @@ use serde_json::json;
 use super::{BODY_MAX, JSON, unharmed};
 use crate::http::raw::{Connection, exchange};
 
-/// Returns malformed requests, with the status of the answer that comes before the connection is closed. 0
-/// means that it is closed without an answer.
+/// Returns malformed requests, with the status of the response that comes before the connection is closed. 0
+/// means that it is closed without a response.
 fn bytes_that_are_no_good_request() -> Vec<(&'static str, Vec<u8>, u16)> {
     let text = |text: &str| text.as_bytes().to_vec();
     let post = |headers: &str, body: &str| {
@@ -234,9 +234,9 @@ async fn slow_clients_are_cut_off_while_others_are_served() {
     let host = world.base.strip_prefix("http://").unwrap();
     let fast = "GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n";
     let long = "POST /api/v1/auth/login HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 60000\r\n\r\n";
-    // Each case has the bytes sent at once, the byte sent repeatedly after them, the last answer's status,
-    // and the time limit in seconds. After an answer the server keeps reading chunks, in case another request
-    // follows.
+    // Each case has the bytes sent at once, the byte sent repeatedly after them, the last response's status,
+    // and the time limit in seconds. After a response the server keeps reading chunks, in case another
+    // request follows.
     let cases = [
         ("nothing", String::new(), "", 408, 5),
         ("a head", "GET /healthz HTTP/1.1\r\nx-a: ".to_owned(), "a", 408, 5),

@@ -60,7 +60,7 @@ async fn json_endpoints_refuse_broken_bodies_and_media_types() {
 }
 
 #[actix_web::test]
-async fn duplicate_json_member_is_refused_and_neither_is_used() {
+async fn duplicate_json_member_is_refused_and_neither_value_is_used() {
     let world = World::new().await;
     let tokens = world.signed_in("alice", "member").await;
     let admin = world.login("admin").await;

@@ -42,7 +42,7 @@ fn routes(id: &str) -> Vec<(Method, String)> {
     endpoints.iter().flat_map(of).collect()
 }
 
-/// Checks that an answer is one of doorward's and not a server error. A refusal of an API request must be a
+/// Checks that a response is one of doorward's and not a server error. A refusal of an API request must be a
 /// complete problem.
 #[track_caller]
 fn held(answer: &Answer, what: &str) {

@@ -17,7 +17,7 @@ async fn with_small_buckets() -> World {
     .await
 }
 
-/// Checks the answer like [`held`], but for a bucket, whose time is not stopped.
+/// Checks the response like [`held`], but for a bucket, whose time is not stopped.
 #[track_caller]
 fn held_by_bucket(answer: &Answer) {
     let wait = held(answer);
@@ -153,7 +153,7 @@ async fn personal_tokens_are_limited_by_user() {
 }
 
 #[actix_web::test]
-async fn guarded_request_and_refresh_write_no_attempts() {
+async fn guarded_request_and_refresh_do_not_write_attempts() {
     let world = limited().await;
     let tokens = world.signed_in("alice", "member").await;
     let before =

@@ -41,7 +41,7 @@ async fn two_nodes_together_hash_five_of_forty_wrong_passwords() {
 }
 
 #[actix_web::test]
-async fn forty_simultaneous_right_passwords_from_one_address_succeed() {
+async fn forty_simultaneous_correct_passwords_at_one_address_succeed() {
     let one = limited().await;
     let other = one.another_node_with(behind_a_proxy).await;
     one.user("robot", "member");
@@ -216,7 +216,7 @@ async fn wrong_password_within_a_session_counts_as_a_failed_sign_in() {
 }
 
 #[actix_web::test]
-async fn right_password_within_a_session_is_not_counted() {
+async fn correct_password_within_a_session_is_not_counted() {
     let world = limited().await;
     world.user("alice", "member");
     let access = login(&world, HOME, "alice", PASSWORD).await.text("access_token");
@@ -239,7 +239,7 @@ async fn attempt_that_ends_in_a_server_error_is_not_counted() {
 }
 
 #[actix_web::test]
-async fn refused_scope_with_the_right_password_is_not_counted() {
+async fn refused_scope_with_the_correct_password_is_not_counted() {
     let world = limited().await;
     world.user("alice", "viewer");
     for _ in 0..8 {

@@ -16,8 +16,9 @@ use doorward_test::{Answer, Ask, World, limit_tries};
 use reqwest::Method;
 use serde_json::json;
 
-/// An address that no one has signed in from, and one that users have signed in from.
+/// An address that no one has signed in from.
 pub const ELSEWHERE: &str = "198.51.100.66";
+/// An address that users have signed in from.
 pub const HOME: &str = "192.0.2.10";
 
 /// Creates a world with the default limits, behind a trusted proxy that names the client address.
@@ -52,7 +53,7 @@ pub async fn use_up(world: &World, address: &str, name: &str) {
     }
 }
 
-/// Checks that the answer is a complete 429, and returns its wait in seconds.
+/// Checks that the response is a complete 429, and returns its wait in seconds.
 #[track_caller]
 pub fn held(answer: &Answer) -> u64 {
     answer.refused_with("too_many_attempts", "wait", false);

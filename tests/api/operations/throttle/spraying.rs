@@ -174,7 +174,7 @@ async fn owner_is_not_throttled_elsewhere_by_spraying() {
 }
 
 #[actix_web::test]
-async fn forty_right_passwords_succeed_during_spraying() {
+async fn forty_correct_passwords_succeed_during_spraying() {
     let one = past_limit().await;
     let other = one.another_node_with(low_limit).await;
     let nodes = [&one, &other];
@@ -188,7 +188,7 @@ async fn forty_right_passwords_succeed_during_spraying() {
 }
 
 #[actix_web::test]
-async fn right_passwords_refund_their_attempt_during_spraying() {
+async fn correct_passwords_refund_their_attempt_during_spraying() {
     let world = past_limit().await;
     let level = "SELECT round(1000 * level)::bigint AS count FROM attempts WHERE kind = 'spray'";
     let before = world.count(level);

@@ -115,7 +115,7 @@ async fn attempt_is_settled_if_its_event_cannot_be_written() {
         let ask = ask_from(&world, ELSEWHERE, "/api/v1/auth/login").json(&body);
         ask.send().await.refused("internal_error");
     };
-    // No password was verified, or the right one.
+    // No password was verified, or the correct one.
     sign_in(json!({ "username": "odd", "password": PASSWORD })).await;
     sign_in(json!({ "username": "alice", "password": PASSWORD })).await;
     sign_in(json!({ "username": "alice", "password": PASSWORD, "scope": "notes:write" })).await;

@@ -79,7 +79,7 @@ async fn stale_page_changes_nothing_and_shows_what_changed() {
     let answer = admin.send_form(&role, &seen_role, &[("role", "member")]).await;
     assert_eq!((answer.status, state()), (412, "alice  viewer".to_owned()));
     assert!(html(&answer).contains("<option selected>member</option>"), "{}", html(&answer));
-    // The page in the answer is up to date, so its form can be sent.
+    // The page in the response is up to date, so its form can be sent.
     assert_eq!(admin.fill_in(&page, &page, &typed).await.status, 303);
     assert_eq!(state(), "alicia a&b@example.org viewer");
     assert_eq!(admin.fill_in(&page, &role, &[("role", "member")]).await.status, 303);

@@ -91,7 +91,7 @@ async fn note_changes_are_conditional_on_the_version_read() {
 }
 
 #[actix_web::test]
-async fn simultaneous_note_changes_lose_none() {
+async fn simultaneous_note_changes_are_not_lost() {
     let world = World::new().await;
     let alice = world.signed_in("alice", "member").await;
     let path = format!("/api/v1/notes/{}", note(&world, &alice, "one", false).await);

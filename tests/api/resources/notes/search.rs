@@ -43,7 +43,7 @@ async fn refold_all(world: &World) {
 }
 
 #[actix_web::test]
-async fn search_finds_every_spelling_on_every_locale() {
+async fn search_finds_every_spelling_in_every_locale() {
     for locale in TestDatabase::locales() {
         let world = World::on(TestDatabase::with_locale(&locale).into(), |_| {}).await;
         let alice = world.signed_in("alice", "member").await;

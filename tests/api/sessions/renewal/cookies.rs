@@ -108,7 +108,7 @@ async fn lost_step_up_responses_keep_the_cookie_valid() {
     world.advance(TimeDelta::hours(11));
     assert_eq!(auth_time(&me(&browser).await), old, "with the sign-in of before");
     assert_eq!(world.count(SUPERSEDED), 0);
-    // The third answer arrives.
+    // The third response arrives.
     step_up_on_page(&mut browser).await;
     assert_ne!(auth_time(&me(&browser).await), old);
     world.advance(LATER);
@@ -172,7 +172,7 @@ async fn first_use_of_a_renewed_secret_is_recorded_once() {
 }
 
 #[actix_web::test]
-async fn refused_former_cookie_does_not_delete_the_cookie() {
+async fn refused_former_cookie_leaves_the_browsers_cookie() {
     let world = World::new().await;
     world.user("alice", "member");
     let mut browser = Browser::signed_in(&world, "alice").await;
@@ -202,7 +202,7 @@ async fn sign_in_ends_the_session_of_a_former_cookie() {
     let mut renewed = Browser::signed_in(&world, "alice").await;
     let mut browser = Browser::with(&world, renewed.cookies.clone());
     step_up_on_page(&mut renewed).await;
-    // The browser has lost the answer, and signs in again.
+    // The browser has lost the response, and signs in again.
     sign_in_again(&mut browser, "alice").await;
     assert_eq!(me(&browser).await.status, 200);
     let ended = me(&renewed).await;
@@ -210,7 +210,7 @@ async fn sign_in_ends_the_session_of_a_former_cookie() {
 }
 
 #[actix_web::test]
-async fn sign_in_with_a_refused_former_cookie_ends_no_session() {
+async fn sign_in_with_a_refused_former_cookie_does_not_end_a_session() {
     let world = World::new().await;
     world.user("alice", "member");
     world.user("mallory", "member");

@@ -1,4 +1,4 @@
-//! A session's secret changes with its power, so that an earlier copy gains nothing. A lost answer signs no
+//! A session's secret changes with its power, so that an earlier copy gains nothing. A lost response signs no
 //! one out.
 
 mod cookies;
@@ -10,10 +10,10 @@ use doorward_test::{Answer, Browser, PASSWORD, Tokens, World};
 use reqwest::Method;
 use serde_json::json;
 
-/// Beyond the age that a sign-in may have for operations that grant power.
+/// A time longer than the age that a sign-in may have for operations that grant power.
 const OLD: TimeDelta = TimeDelta::minutes(20);
 
-/// Beyond the grace.
+/// A time longer than the grace period.
 const LATER: TimeDelta = TimeDelta::minutes(1);
 const NEW: &str = "another unusual pass phrase";
 const SUPERSEDED: &str = "SELECT count(*) FROM former_secrets WHERE superseded_at IS NOT NULL";

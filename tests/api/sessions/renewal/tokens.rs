@@ -65,7 +65,7 @@ async fn lost_step_up_responses_keep_the_refresh_token_valid() {
     let me = world.get("/api/v1/me", &held.access).await;
     assert_eq!(me.status, 200, "{}", me.body);
     world.flush().await;
-    // The fourth answer arrives.
+    // The fourth response arrives.
     let owner = Tokens::of(&step_up(&world, &held.access).await);
     assert_eq!(world.refresh(&owner.refresh).await.status, 200);
     world.advance(LATER);
@@ -73,7 +73,7 @@ async fn lost_step_up_responses_keep_the_refresh_token_valid() {
 }
 
 #[actix_web::test]
-async fn former_chain_still_detects_a_replay() {
+async fn replay_of_a_former_refresh_token_is_still_detected() {
     let world = World::new().await;
     world.user("alice", "member");
     let first = old_session(&world, "alice").await;
@@ -90,7 +90,7 @@ async fn former_chain_still_detects_a_replay() {
 }
 
 #[actix_web::test]
-async fn renewed_chain_forgives_repeats_and_detects_replays() {
+async fn renewed_session_accepts_repeats_and_detects_replays() {
     let world = World::new().await;
     world.user("alice", "member");
     let old = old_session(&world, "alice").await;
@@ -121,7 +121,7 @@ async fn tokens_of_twenty_simultaneous_step_ups_all_work() {
 }
 
 #[actix_web::test]
-async fn step_up_during_twenty_refreshes_invalidates_no_token() {
+async fn step_up_during_twenty_refreshes_keeps_every_token_valid() {
     let world = World::new().await;
     let other = world.another_node().await;
     let tokens = world.signed_in("alice", "member").await;
