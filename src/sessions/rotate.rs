@@ -211,7 +211,8 @@ impl<G> Query for RotationStatement<G> {
 
 impl<G> RunQueryDsl<PgConnection> for RotationStatement<G> {}
 
-/// Decides the outcome. It checks the session first, then the user, then the scope.
+/// Decides the outcome. It checks the session's end and expiry first, then whether the token is a replay, then
+/// the user, then the scope.
 ///
 /// A token that was already rotated is forgiven in two cases. It was rotated within the grace period, or it
 /// was the last one rotated and nothing shows that the response arrived. A generation ahead of the row's
@@ -268,7 +269,7 @@ pub const STATEMENT: &str = concat!(
     ), session_ended AS (
         UPDATE sessions AS s SET ended_at = now(), ended_reason = 'refresh_token_reused'
         FROM turn WHERE turn.outcome = 'reused' AND s.id = turn.session_id AND s.ended_at IS NULL
-    ), announced AS (
+    ), published AS (
         INSERT INTO revocations (kind, subject, reason, matters_until)
         SELECT 'session', session_id::text, 'refresh_token_reused', session_expires_at
         FROM turn WHERE outcome = 'reused'

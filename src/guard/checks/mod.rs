@@ -1,5 +1,4 @@
-//! Runs the ordered checks of every guarded request: header, form, signature or digest, times, issuer and
-//! audience, type, revocation, session, user, permission, scope, freshness. The first check that fails is the
+//! Runs the checks of every guarded request, in the order of [`Check`]. The first check that fails is the
 //! refusal. The [`Trace`] records how far each request came.
 
 mod access_token;
