@@ -42,7 +42,7 @@ const SHUTDOWN: u64 = 5;
 #[must_use]
 pub fn routes(simplejwt: SimplejwtRoutes) -> Vec<Endpoint> {
     let simplejwt = if simplejwt == SimplejwtRoutes::Off { Vec::new() } else { simplejwt::routes() };
-    let doors = [
+    let interfaces = [
         resources::routes(),
         api::routes(),
         simplejwt,
@@ -50,7 +50,7 @@ pub fn routes(simplejwt: SimplejwtRoutes) -> Vec<Endpoint> {
         pages::routes(),
         openapi::routes(),
     ];
-    let mut routes: Vec<Endpoint> = doors.into_iter().flatten().collect();
+    let mut routes: Vec<Endpoint> = interfaces.into_iter().flatten().collect();
     routes.sort_by_key(|endpoint| endpoint.path().contains('{'));
     routes
 }

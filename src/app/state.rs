@@ -88,7 +88,7 @@ fn token_issuer(settings: &Settings, database: &Database, ring: KeyRing, url: St
         issuer: Issuer { url, audiences: settings.audiences.clone() },
         signing_algorithm: algorithm(settings),
         lifetimes,
-        rotations: database.batched(move |connection, turns| rotate_all(connection, turns, &for_rotations)),
+        rotations: database.batched(move |connection, queue| rotate_all(connection, queue, &for_rotations)),
     }
 }
 

@@ -99,7 +99,7 @@ pub fn rotate(
     Ok(decided.map_or(Rotation::Unknown, |decided| rotation(presented, decided)))
 }
 
-/// Rotates refresh tokens of different sessions. Returns the outcomes in the order of `turns`. `None` means
+/// Rotates refresh tokens of different sessions. Returns the outcomes in the order of `queue`. `None` means
 /// that the token must be rotated alone. It requests a scope, its row is locked by someone else, or it does
 /// not exist.
 ///

@@ -75,7 +75,7 @@ const RESERVED: &[Reserved] = &[
     Reserved {
         names: &["diesel*"],
         places: &["database", "users", "sessions", "tokens", "audit", "limits", "resources"],
-        instead: "a query belongs to its noun, beside its row",
+        instead: "a query belongs to its domain module, beside its row",
     },
     Reserved { names: &["r2d2*"], places: &["database"], instead: "use Database::run" },
     Reserved {
@@ -95,7 +95,7 @@ const RESERVED: &[Reserved] = &[
             "http",
             "refusal",
         ],
-        instead: "a noun returns values and small enums; a door makes HTTP of them",
+        instead: "a domain module returns values and small enums; an interface makes HTTP of them",
     },
     Reserved { names: &["Utc", "now"], places: &["src/clock.rs"], instead: "ask a Clock" },
     Reserved { names: &["Local", "now"], places: &["src/clock.rs"], instead: "ask a Clock" },
@@ -182,7 +182,7 @@ fn misplaced_names(sources: &[Source]) -> Vec<String> {
 fn badly_named(paths: &[String]) -> Vec<String> {
     let empty = paths.iter().filter_map(|path| {
         let name = path.trim_end_matches(".rs").split('/').find(|name| EMPTY_NAMES.contains(name))?;
-        Some(format!("{path}:1: `{name}` says nothing of what is inside: name it after its noun"))
+        Some(format!("{path}:1: `{name}` says nothing of what is inside: name it after its content"))
     });
     let beside = paths.iter().filter_map(|path| {
         let folder = format!("{}/", path.strip_suffix(".rs")?);

@@ -1,5 +1,5 @@
 //! The rules of writing that a program can check: how comments open, words that have a plain synonym, and the names
-//! of tests. CONTRIBUTING.md has all rules, and the glossary.
+//! of tests. CONTRIBUTING.md has the rules and the glossary.
 
 use std::fs;
 use std::path::Path;

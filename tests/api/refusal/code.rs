@@ -1,4 +1,4 @@
-//! Compares the catalogue with the contract's table, which this file repeats independently.
+//! Compares the catalogue with a second copy of it, so that a change of a published code is deliberate.
 
 use doorward::refusal::{Action, Challenge, Code};
 
@@ -11,7 +11,7 @@ const TOKEN: Challenge = Challenge::Error("invalid_token");
 type Row = (&'static str, u16, Challenge, Action, bool, &'static [&'static str]);
 
 #[test]
-fn codes_match_the_documented_table() {
+fn codes_match_their_second_copy() {
     use Action::{ContactAdmin, FixRequest, Login, Refresh, RequestAccess, StepUp, Wait};
     let too_old = Challenge::Error("insufficient_user_authentication");
     let table: [Row; 39] = [
