@@ -4,7 +4,7 @@ use chrono::NaiveDate;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Date, Integer, Text};
 
-use super::event::EventType;
+use super::event_type::EventType;
 
 /// The number of times that something happened on a day (UTC).
 #[derive(Clone, Debug, QueryableByName)]

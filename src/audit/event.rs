@@ -9,7 +9,8 @@ use diesel::upsert::{DecoratableTarget, excluded};
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::database::named::named;
+use super::event_details::{EventDetails, SharedDetails};
+use super::event_type::EventType;
 use crate::database::schema::{audit_events, users};
 use crate::random;
 
@@ -28,69 +29,6 @@ diesel::define_sql_function! {
     /// Returns an event's details with the count increased by one. The repetition's address is added if it
     /// differs.
     fn event_counted(details: Jsonb, address: Nullable<Text>, other_address: Nullable<Text>) -> Jsonb;
-}
-
-named! {
-    /// The types of audit events.
-    pub enum EventType {
-        /// A sign-in with the correct password.
-        LoginSucceeded = "login_succeeded",
-        /// A refused sign-in. The password was wrong, the account is disabled, or the requested scope exceeds
-        /// the user's permissions.
-        LoginFailed = "login_failed",
-        /// A step-up with the correct password.
-        SteppedUp = "stepped_up",
-        /// A step-up with a wrong password.
-        StepUpFailed = "step_up_failed",
-        /// Attempts were throttled. Only the first refusal of a burst is recorded.
-        TooManyAttempts = "too_many_attempts",
-        /// A refresh token that was already rotated was presented again, and that was forgiven.
-        RefreshRepeated = "refresh_repeated",
-        /// A refresh token that was already rotated was presented again, and that was not forgiven. Its
-        /// session was ended.
-        RefreshTokenReused = "refresh_token_reused",
-        /// A session was ended. `details.reason` has the reason.
-        SessionEnded = "session_ended",
-        /// An account was created.
-        UserCreated = "user_created",
-        /// A username or an e-mail address was changed.
-        UserUpdated = "user_updated",
-        /// A role was changed.
-        UserRoleChanged = "user_role_changed",
-        /// An account was disabled.
-        UserDisabled = "user_disabled",
-        /// A disabled account was enabled.
-        UserEnabled = "user_enabled",
-        /// The throttling of an account's sign-ins was reset.
-        UserUnlocked = "user_unlocked",
-        /// An account was deleted.
-        UserDeleted = "user_deleted",
-        /// A password was changed or set.
-        PasswordChanged = "password_changed",
-        /// A one-time link to set a password was created.
-        PasswordLinkCreated = "password_link_created",
-        /// A personal access token was created.
-        PersonalTokenCreated = "personal_token_created",
-        /// A personal access token was revoked.
-        PersonalTokenRevoked = "personal_token_revoked",
-        /// A signing key was published.
-        SigningKeyPublished = "signing_key_published",
-        /// A signing key was revoked.
-        SigningKeyRevoked = "signing_key_revoked",
-        /// The database was restored to an earlier state, and the credentials that may have been revoked
-        /// since then were ended.
-        DatabaseRestored = "database_restored",
-        /// A node found that the database had lost recent revocations, and re-applied them.
-        DatabaseWentBack = "database_went_back",
-    }
-}
-
-impl EventType {
-    /// Returns whether a client can repeat the event at will within a session. Such events are one row per
-    /// minute, with a count.
-    const fn is_repeatable(&self) -> bool {
-        matches!(self, Self::SteppedUp | Self::StepUpFailed | Self::RefreshRepeated)
-    }
 }
 
 /// The reason why a request's address is uncertain.
@@ -132,8 +70,7 @@ pub struct Origin {
 impl Origin {
     /// Returns an event's details. If the address is uncertain, the reason is added.
     #[must_use]
-    pub fn with_doubt(&self, details: &Value) -> Value {
-        let mut details = details.clone();
+    pub fn with_doubt(&self, mut details: Value) -> Value {
         if let (Some(doubt), Some(members)) = (&self.address_doubt, details.as_object_mut()) {
             members.insert("address_doubt".to_owned(), doubt.as_str().into());
             if let AddressDoubt::Conflict(Some(forwarded)) = doubt {
@@ -203,10 +140,17 @@ pub struct Event {
 }
 
 impl Event {
-    /// Returns a string of the details, or an empty string if there is none of this name.
+    /// Returns the details that the event's type has. They are [`EventDetails::Unknown`] if this version does
+    /// not know the type, or if the members do not fit it.
     #[must_use]
-    pub fn detail(&self, name: &str) -> &str {
-        self.details.get(name).and_then(Value::as_str).unwrap_or_default()
+    pub fn read_details(&self) -> EventDetails {
+        EventDetails::read(&self.type_, &self.details)
+    }
+
+    /// Returns the details that events of every type may have.
+    #[must_use]
+    pub fn read_shared_details(&self) -> SharedDetails {
+        SharedDetails::read(&self.details)
     }
 }
 
@@ -215,10 +159,10 @@ impl Event {
 pub(crate) fn insert(
     connection: &mut PgConnection,
     origin: &Origin,
-    event_type: EventType,
     subject: Subject<'_>,
-    details: &Value,
+    details: &EventDetails,
 ) -> QueryResult<()> {
+    let (event_type, details) = details.to_columns();
     let stands = users::table.filter(users::id.nullable().eq(subject.id)).select(users::username);
     let subject_name = first_of(subject.name, stands.single_value());
     let repeated = origin.session_id.filter(|_| event_type.is_repeatable());

@@ -3,9 +3,13 @@
 
 pub(crate) mod daily;
 pub(crate) mod event;
+mod event_details;
+mod event_type;
 pub(crate) mod refusal_counts;
 mod refusal_queue;
 mod refusal_trim;
 pub mod refusals;
 
-pub use event::{Event, EventType, Origin, Subject};
+pub use event::{Event, Origin, Subject};
+pub use event_details::{EventDetails, SharedDetails};
+pub use event_type::EventType;

@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::json;
 use uuid::Uuid;
 
-use crate::audit::event::{self, EventType, Origin, Subject};
+use crate::audit::{EventDetails, Origin, Subject, event};
 use crate::database::{Connection, QueryError, lock_until_the_end, transaction};
 use crate::secret_key::SecretKeys;
 use crate::sessions::{EndReason, SessionSelection, end_sessions};
@@ -135,12 +134,13 @@ impl Reapplied {
     }
 
     fn record(&self, connection: &mut Connection) -> Result<(), QueryError> {
-        let details = json!({
-            "sessions_ended": self.sessions,
-            "personal_tokens_revoked": self.personal_tokens,
-            "signing_keys_revoked": self.signing_keys,
-            "accounts": self.accounts,
-        });
-        event::insert(connection, &Origin::server(), EventType::DatabaseWentBack, Subject::none(), &details)
+        let accounts = self.accounts.iter().map(|(name, done)| (name.clone(), (*done).to_owned()));
+        let details = EventDetails::DatabaseWentBack {
+            sessions_ended: self.sessions,
+            personal_tokens_revoked: self.personal_tokens,
+            signing_keys_revoked: self.signing_keys,
+            accounts: accounts.collect(),
+        };
+        event::insert(connection, &Origin::server(), Subject::none(), &details)
     }
 }

@@ -4,7 +4,6 @@
 use chrono::{DateTime, Utc};
 use clap::Args;
 use serde::Serialize;
-use serde_json::json;
 
 use super::confirmation::Confirmation;
 use super::context::Context;
@@ -13,7 +12,7 @@ use super::failure::Failure;
 use super::output::{Format, Output};
 use crate::app;
 use crate::app::start::check_secret_keys;
-use crate::audit::event::{self, EventType, Origin, Subject};
+use crate::audit::{EventDetails, Origin, Subject, event};
 use crate::clock::rfc3339 as time;
 use crate::config::Settings;
 use crate::database::{Connection, QueryError, find_time, transaction, without_timeout};
@@ -252,14 +251,14 @@ fn note(
     counts: &Counts,
     since: Option<DateTime<Utc>>,
 ) -> Result<(), QueryError> {
-    let details = json!({
-        "since": since.map(time),
-        "sessions_ended": counts.sessions,
-        "personal_tokens_revoked": counts.personal_tokens,
-        "signing_keys_revoked": counts.signing_keys,
-        "password_links_consumed": counts.password_links,
-    });
-    event::insert(connection, &Origin::command_line(), EventType::DatabaseRestored, Subject::none(), &details)
+    let details = EventDetails::DatabaseRestored {
+        since: since.map(time),
+        sessions_ended: counts.sessions,
+        personal_tokens_revoked: counts.personal_tokens,
+        signing_keys_revoked: counts.signing_keys,
+        password_links_consumed: counts.password_links,
+    };
+    event::insert(connection, &Origin::command_line(), Subject::none(), &details)
 }
 
 /// Lists the users who may change other accounts or the server.

@@ -5,7 +5,8 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::audit::event::{self, Event, EventFilter, EventType};
+use crate::audit::event::{self, EventFilter};
+use crate::audit::{Event, EventDetails, EventType};
 use crate::digest::Digest;
 use crate::guard::lookup;
 use crate::refusal::Refusal;
@@ -59,48 +60,56 @@ impl From<Event> for HistoryEvent {
 }
 
 fn by_whom(event: &Event) -> Option<String> {
-    let is_logout = EndReason::from(event.detail("reason")) == EndReason::Logout;
     // It was a sign-out without an Authorization header.
-    let by_refresh_token = || is_logout.then(|| "someone with its refresh token".to_owned());
+    let by_refresh_token = || match event.read_details() {
+        EventDetails::SessionEnded { reason, .. }
+            if EndReason::from(reason.as_str()) == EndReason::Logout =>
+        {
+            Some("someone with its refresh token".to_owned())
+        }
+        _ => None,
+    };
     event.actor_name.clone().or_else(by_refresh_token)
 }
 
 /// Describes an event without its actor.
 fn in_words(event: &Event) -> String {
-    match &event.type_ {
-        EventType::LoginSucceeded => {
-            signed_in(&SessionKind::from(event.detail("kind")), event.detail("device"))
+    match event.read_details() {
+        EventDetails::LoginSucceeded { kind, device, .. } => {
+            signed_in(&SessionKind::from(kind), &device.unwrap_or_default())
         }
         // This is a wrong password within a session, when changing the account.
-        EventType::LoginFailed if event.detail("code") == "wrong_password" => {
+        EventDetails::LoginFailed { code, .. } if code == "wrong_password" => {
             "a wrong password was entered".to_owned()
         }
-        EventType::LoginFailed => "a sign-in failed".to_owned(),
-        EventType::SteppedUp => "the password was confirmed".to_owned(),
-        EventType::StepUpFailed => "a wrong password was entered".to_owned(),
-        EventType::RefreshRepeated => "a used refresh token was presented again and accepted".to_owned(),
-        EventType::RefreshTokenReused => {
+        EventDetails::LoginFailed { .. } => "a sign-in failed".to_owned(),
+        EventDetails::SteppedUp {} => "the password was confirmed".to_owned(),
+        EventDetails::StepUpFailed {} => "a wrong password was entered".to_owned(),
+        EventDetails::RefreshRepeated { .. } => {
+            "a used refresh token was presented again and accepted".to_owned()
+        }
+        EventDetails::RefreshTokenReused { .. } => {
             "a used refresh token was presented again, so the session was ended".to_owned()
         }
-        EventType::SessionEnded => session_ended(&EndReason::from(event.detail("reason"))),
-        EventType::UserRoleChanged => "the user's role was changed".to_owned(),
-        EventType::UserDisabled => "the account was disabled".to_owned(),
-        EventType::UserEnabled => "the account was enabled".to_owned(),
-        EventType::UserDeleted => "the account was deleted".to_owned(),
-        EventType::PasswordChanged => "the password was changed".to_owned(),
-        EventType::PersonalTokenCreated => token_made(event.detail("name")),
-        EventType::PersonalTokenRevoked => token_revoked(&RevokeReason::from(event.detail("reason"))),
+        EventDetails::SessionEnded { reason, .. } => session_ended(&EndReason::from(reason)),
+        EventDetails::UserRoleChanged { .. } => "the user's role was changed".to_owned(),
+        EventDetails::UserDisabled { .. } => "the account was disabled".to_owned(),
+        EventDetails::UserEnabled {} => "the account was enabled".to_owned(),
+        EventDetails::UserDeleted { .. } => "the account was deleted".to_owned(),
+        EventDetails::PasswordChanged { .. } => "the password was changed".to_owned(),
+        EventDetails::PersonalTokenCreated { name, .. } => token_made(&name),
+        EventDetails::PersonalTokenRevoked { reason, .. } => token_revoked(&RevokeReason::from(reason)),
         // Their names say what happened.
-        other @ (EventType::TooManyAttempts
-        | EventType::UserCreated
-        | EventType::UserUpdated
-        | EventType::UserUnlocked
-        | EventType::PasswordLinkCreated
-        | EventType::SigningKeyPublished
-        | EventType::SigningKeyRevoked
-        | EventType::DatabaseRestored
-        | EventType::DatabaseWentBack
-        | EventType::Unknown(_)) => other.as_str().replace('_', " "),
+        EventDetails::TooManyAttempts { .. }
+        | EventDetails::UserCreated { .. }
+        | EventDetails::UserUpdated { .. }
+        | EventDetails::UserUnlocked {}
+        | EventDetails::PasswordLinkCreated { .. }
+        | EventDetails::SigningKeyPublished { .. }
+        | EventDetails::SigningKeyRevoked { .. }
+        | EventDetails::DatabaseRestored { .. }
+        | EventDetails::DatabaseWentBack { .. }
+        | EventDetails::Unknown(_) => event.type_.as_str().replace('_', " "),
     }
 }
 
@@ -197,8 +206,11 @@ pub(crate) async fn events_of_personal_token(state: &State, id: Uuid) -> Result<
         })
         .await?;
     let Some((history, mut events)) = found else { return Ok(Vec::new()) };
-    let text = id.to_string();
-    let is_its_own = |event: &Event| event.detail("token_id") == text;
+    let is_its_own = |event: &Event| match event.read_details() {
+        EventDetails::PersonalTokenCreated { token_id, .. }
+        | EventDetails::PersonalTokenRevoked { token_id, .. } => token_id == id,
+        _ => false,
+    };
     events.retain(|event| is_its_own(event) || concerns_credentials(event));
     let events = oldest_first(events);
     let more = of_token(&history, &events, lookup::database_time(state).await?);

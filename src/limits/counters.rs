@@ -8,7 +8,6 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::result::Error;
 use diesel::sql_types::{Binary, Double, Integer, Text, Timestamptz};
-use serde_json::json;
 use uuid::Uuid;
 
 use super::counter::Counter;
@@ -16,7 +15,7 @@ use super::counter_row::{CountedAttempt, Row, load, note, take};
 use super::known_address::{self, SignInAccount, network};
 use super::network::ClientNetwork;
 use super::spray::{self, FREE_PAST_LIMIT, SprayCounter};
-use crate::audit::event::{self, EventType, Origin, Subject};
+use crate::audit::{EventDetails, Origin, Subject, event};
 use crate::database::schema::attempts;
 use crate::database::{now, transaction};
 use crate::digest::Digest;
@@ -304,14 +303,13 @@ impl Reservation {
             }
             is_past = true;
             if note(connection, counter)? {
-                let details = json!({ "by": counter.by.as_str(), "network": network, "limit": counter.free });
-                event::insert(
-                    connection,
-                    &self.origin,
-                    EventType::TooManyAttempts,
-                    Subject::none(),
-                    &details,
-                )?;
+                let details = EventDetails::TooManyAttempts {
+                    by: counter.by.as_str().to_owned(),
+                    retry_after: None,
+                    network: Some(network.clone()),
+                    limit: Some(counter.free),
+                };
+                event::insert(connection, &self.origin, Subject::none(), &details)?;
             }
         }
         if is_past {

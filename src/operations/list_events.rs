@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer};
 use uuid::Uuid;
 
-use crate::audit::event::{self, Event, EventType};
+use crate::audit::{Event, EventType, event};
 use crate::http::pagination::{Cursor, Page, PageRequest, PageSize};
 use crate::http::parameters;
 use crate::refusal::Refusal;

@@ -1,8 +1,6 @@
 //! Signs in with a password, for the tokens of an API client and for the cookie of a browser.
 
-use serde_json::json;
-
-use crate::audit::event::{self, EventType, Origin, Subject};
+use crate::audit::{EventDetails, Origin, Subject, event};
 use crate::blocking::{Claim, Lane, caller};
 use crate::guard::refusals;
 use crate::limits::counters::{AttemptOutcome, Reservation};
@@ -180,8 +178,8 @@ async fn refuse_scope_of(
     let (user, origin, reservation) = (login.user.clone(), origin.clone(), reservation.clone());
     let recorded = state.core.database.transaction(move |connection| {
         let subject = Subject { id: Some(user.id), name: Some(&user.username) };
-        let details = json!({ "code": code.as_str() });
-        event::insert(connection, &origin, EventType::LoginFailed, subject, &details)?;
+        let details = EventDetails::LoginFailed { code: code.as_str().to_owned(), known: None };
+        event::insert(connection, &origin, subject, &details)?;
         reservation.settle(connection, AttemptOutcome::Released)
     });
     recorded.await?;
@@ -200,10 +198,10 @@ async fn refuse_sign_in(
 ) -> Attempt {
     let typed = throttle::name_for_audit(&wanted.username);
     let user_id = login.map(|login| login.user.id);
-    let details = json!({ "code": code.as_str(), "known": user_id.is_some() });
+    let details =
+        EventDetails::LoginFailed { code: code.as_str().to_owned(), known: Some(user_id.is_some()) };
     let subject = Subject { id: user_id, name: Some(&typed) };
-    let failure = (EventType::LoginFailed, subject, details);
-    let recorded = throttle::record_failure(state, reservation.clone(), failure, origin).await;
+    let recorded = throttle::record_failure(state, reservation.clone(), subject, details, origin).await;
     Attempt::Refused(match (recorded, code) {
         (Err(refusal), _) => refusal,
         (Ok(()), Code::AccountDisabled) => refusals::account_disabled(),

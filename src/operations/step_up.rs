@@ -1,11 +1,10 @@
 //! Verifies the password again within a session. Requests that need a recent sign-in require that (RFC 9470),
 //! and so do changes of one's own name, address or password.
 
-use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::sign_in::{ATTEMPTS, changed_meanwhile};
-use crate::audit::event::{EventType, Origin, Subject};
+use crate::audit::{EventDetails, Origin, Subject};
 use crate::blocking::caller;
 use crate::guard::caller::Caller;
 use crate::guard::refusals;
@@ -36,7 +35,7 @@ impl<'a> StepUp<'a> {
     ) -> Result<SteppedUp, Refusal> {
         let Self { session_id, password, pointer, secret } = self;
         for _ in 0..ATTEMPTS {
-            let failed = (EventType::StepUpFailed, json!({}));
+            let failed = EventDetails::StepUpFailed {};
             let verified_hash =
                 verify_again(state, caller, password.clone(), pointer, &origin, failed).await?;
             let (user_id, limits, origin) = (caller.user_id, state.tokens.lifetimes.clone(), origin.clone());
@@ -63,7 +62,7 @@ pub(crate) async fn verify_current(
     password: PlainPassword,
     origin: &Origin,
 ) -> Result<String, Refusal> {
-    let failed = (EventType::LoginFailed, json!({ "code": "wrong_password" }));
+    let failed = EventDetails::LoginFailed { code: "wrong_password".to_owned(), known: None };
     verify_again(state, caller, password, "/current_password", origin, failed).await
 }
 
@@ -74,7 +73,7 @@ async fn verify_again(
     password: PlainPassword,
     pointer: &str,
     origin: &Origin,
-    failed: (EventType, Value),
+    failed: EventDetails,
 ) -> Result<String, Refusal> {
     let reservation = throttle::reserve_sign_in(state, &caller.username, origin).await?;
     match verify_reserved(state, caller, password).await {
@@ -83,9 +82,8 @@ async fn verify_again(
             Ok(hash)
         }
         Ok(None) => {
-            let (event_type, details) = failed;
             let subject = Subject { id: Some(caller.user_id), name: Some(&caller.username) };
-            throttle::record_failure(state, reservation, (event_type, subject, details), origin).await?;
+            throttle::record_failure(state, reservation, subject, failed, origin).await?;
             Err(refusals::wrong_password(pointer))
         }
         Err(refusal) => Err(throttle::release_refused(state, reservation, refusal).await),

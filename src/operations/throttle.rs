@@ -4,9 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
-
-use crate::audit::event::{self, EventType, Origin, Subject};
+use crate::audit::{EventDetails, Origin, Subject, event};
 use crate::blocking::caller;
 use crate::database::{self, Connection};
 use crate::guard::caller::Caller;
@@ -112,14 +110,15 @@ pub(crate) async fn settle(
 pub(super) async fn record_failure(
     state: &State,
     reservation: Reservation,
-    (event_type, subject, details): (EventType, Subject<'_>, Value),
+    subject: Subject<'_>,
+    details: EventDetails,
     origin: &Origin,
 ) -> Result<(), Refusal> {
     let (origin, id, name) = (origin.clone(), subject.id, subject.name.map(str::to_owned));
     let again = reservation.clone();
     let recorded = state.core.database.transaction(move |connection| {
         let subject = Subject { id, name: name.as_deref() };
-        event::insert(connection, &origin, event_type.clone(), subject, &details)?;
+        event::insert(connection, &origin, subject, &details)?;
         reservation.settle(connection, AttemptOutcome::Failed)
     });
     recorded.await.map_err(|error| {
@@ -209,12 +208,18 @@ async fn record_counted_burst(
         let unknown = || name.as_ref().map(|(_, folded)| name_for_audit(folded));
         let name = account.as_ref().map(|user| user.username.clone()).or_else(unknown);
         let subject = Subject { id: account.as_ref().map(|user| user.id), name: name.as_deref() };
-        let details = json!({ "by": throttled.by().as_str(), "retry_after": whole_seconds(throttled.wait) });
-        event::insert(connection, &origin, EventType::TooManyAttempts, subject, &details)
+        let details = burst(throttled.by().as_str(), throttled.wait);
+        event::insert(connection, &origin, subject, &details)
     });
     if let Err(error) = recorded.await {
         tracing::warn!(%error, "too many attempts could not be recorded in the audit log");
     }
+}
+
+/// Returns the details of the first refusal of a burst.
+fn burst(by: &str, wait: Duration) -> EventDetails {
+    let retry_after = Some(whole_seconds(wait));
+    EventDetails::TooManyAttempts { by: by.to_owned(), retry_after, network: None, limit: None }
 }
 
 /// Returns a name without an account as the audit log stores it. Credentials in it are masked, because a
@@ -238,10 +243,10 @@ async fn record_node_burst(
         return;
     }
     let (origin, id, name) = (origin.clone(), subject.id, subject.name.map(str::to_owned));
-    let details = json!({ "by": by.as_str(), "retry_after": whole_seconds(wait) });
+    let details = burst(by.as_str(), wait);
     let recorded = state.core.database.run(move |connection| {
         let subject = Subject { id, name: name.as_deref() };
-        event::insert(connection, &origin, EventType::TooManyAttempts, subject, &details)
+        event::insert(connection, &origin, subject, &details)
     });
     if let Err(error) = recorded.await {
         tracing::warn!(%error, "too many attempts could not be recorded in the audit log");

@@ -10,13 +10,13 @@ use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_types::{
     Array, BigInt, Binary, Bool, Integer, Interval, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid,
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::cookie_digest::CookieDigest;
 use super::end::{EndReason, SessionSelection, end_sessions};
 use super::session::{Grant, SessionKind, SessionLimits, delta, interval, list};
-use crate::audit::Origin;
+use crate::audit::{EventDetails, Origin};
 use crate::digest::Digest;
 use crate::random;
 
@@ -95,9 +95,14 @@ pub fn begin(
     origin: &Origin,
 ) -> QueryResult<Option<Grant>> {
     let secret = SecretColumns::of(&new.secret);
+    let details = EventDetails::LoginSucceeded {
+        kind: secret.kind.to_string(),
+        device: new.device.clone(),
+        scope: new.scope.clone(),
+    };
     let beginning = StartSession {
         new,
-        details: origin.with_doubt(&json!({ "kind": secret.kind, "device": new.device, "scope": new.scope })),
+        details: origin.with_doubt(details.to_json()),
         secret,
         origin,
         session_ttl: interval(limits.session_ttl),

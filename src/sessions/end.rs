@@ -2,10 +2,9 @@
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
-use serde_json::json;
 use uuid::Uuid;
 
-use crate::audit::event::{self, EventType, Origin, Subject};
+use crate::audit::{EventDetails, Origin, Subject, event};
 use crate::database::named::named;
 use crate::database::now;
 use crate::database::schema::{former_secrets, refresh_tokens, sessions};
@@ -104,14 +103,8 @@ fn end_batch(
             revocation::insert(connection, &Revocation::Session(*id), reason.as_str(), *expires_at)?;
         }
         let origin = Origin { session_id: Some(*id), ..origin.clone() };
-        let details = json!({ "reason": reason.as_str(), "device": device });
-        event::insert(
-            connection,
-            &origin,
-            EventType::SessionEnded,
-            Subject { id: *user_id, name: None },
-            &details,
-        )?;
+        let details = EventDetails::SessionEnded { reason: reason.to_string(), device: device.clone() };
+        event::insert(connection, &origin, Subject { id: *user_id, name: None }, &details)?;
     }
     Ok(ended.into_iter().map(|(id, ..)| id).collect())
 }

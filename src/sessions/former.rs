@@ -8,14 +8,13 @@ use diesel::prelude::*;
 use diesel::sql_types::{
     Array, BigInt, Binary, Integer, Interval, Nullable, Text, Timestamptz, Uuid as SqlUuid,
 };
-use serde_json::json;
 use uuid::Uuid;
 
 use super::end::EndReason;
 use super::renewal;
 use super::rotate::{PresentedToken, Rotation};
 use super::session::{Grant, SessionLimits, interval};
-use crate::audit::event::{self, EventType, Origin, Subject};
+use crate::audit::{EventDetails, Origin, Subject, event};
 use crate::database::schema::{former_secrets, refresh_tokens, sessions};
 use crate::database::{now, transaction};
 use crate::tokens::ended::Ended;
@@ -132,23 +131,22 @@ fn write(
     origin: &Origin,
 ) -> QueryResult<()> {
     let id = presented.session_id;
-    let event_type = match found.outcome.as_str() {
+    let (presented_generation, live_generation) = (presented.generation, found.generation);
+    let details = match found.outcome.as_str() {
         "reused" => {
             end(connection, id, found.session_expires_at)?;
-            EventType::RefreshTokenReused
+            EventDetails::RefreshTokenReused { presented_generation, live_generation }
         }
         "rotated" => return record_use(connection, presented, found),
         "repeated" => {
             record_use(connection, presented, found)?;
-            EventType::RefreshRepeated
+            EventDetails::RefreshRepeated { presented_generation, live_generation }
         }
         _ => return Ok(()),
     };
     let subject = Subject { id: found.user_id, name: found.username.as_deref() };
     let origin = Origin { session_id: Some(id), ..origin.clone() };
-    let details =
-        json!({ "presented_generation": presented.generation, "live_generation": found.generation });
-    event::insert(connection, &origin, event_type, subject, &details)
+    event::insert(connection, &origin, subject, &details)
 }
 
 /// Ends the session, whose refresh token the caller has locked.

@@ -92,7 +92,7 @@ pub fn rotate(
     limits: &SessionLimits,
     origin: &Origin,
 ) -> QueryResult<Rotation> {
-    let doubt = origin.with_doubt(&json!({}));
+    let doubt = origin.with_doubt(json!({}));
     let given =
         RotateOne { presented, origin, doubt, event_id: random::id(), lifetimes: Lifetimes::new(limits) };
     let decided = RotationStatement { given }.get_result(connection).optional()?;
@@ -243,6 +243,8 @@ macro_rules! outcome {
 /// The statement after `WITH given AS MATERIALIZED (SELECT …), `, which names the parameters. The benchmarks
 /// run it directly too. A refresh token from after a step-up starts the grace period of the secrets before
 /// it.
+///
+/// The event's details are those of `EventDetails::RefreshRepeated` and `EventDetails::RefreshTokenReused`.
 pub const STATEMENT: &str = concat!(
     "turn AS (
         UPDATE refresh_tokens AS t SET
@@ -389,7 +391,7 @@ impl<'a> RotateMany<'a> {
             event_ids: queue.iter().map(|_| random::id()).collect(),
             addresses: queue.iter().map(|queued| queued.origin.address.as_deref()).collect(),
             request_ids: queue.iter().map(|queued| queued.origin.request_id).collect(),
-            doubts: queue.iter().map(|queued| queued.origin.with_doubt(&json!({}))).collect(),
+            doubts: queue.iter().map(|queued| queued.origin.with_doubt(json!({}))).collect(),
             lifetimes,
         }
     }

@@ -3,13 +3,12 @@
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
-use serde_json::json;
 use uuid::Uuid;
 
 use super::renewal::{self, CookieLifetime, FormerSecrets, NewSecret};
 use super::session::{Grant, SessionLimits};
 use super::session_state::{VerifiedChange, find_invalidation};
-use crate::audit::event::{self, EventType, Origin, Subject};
+use crate::audit::{EventDetails, Origin, Subject, event};
 use crate::database::now;
 use crate::database::schema::{roles, sessions, users};
 use crate::tokens::revocation::{self, Revocation};
@@ -52,7 +51,7 @@ pub(crate) fn step_up(
             .get_result(connection)?;
     revocation::insert_change(connection, &Revocation::SessionChanged(id), "stepped_up")?;
     let subject = Subject { id: Some(user_id), name: Some(&username) };
-    event::insert(connection, origin, EventType::SteppedUp, subject, &json!({}))?;
+    event::insert(connection, origin, subject, &EventDetails::SteppedUp {})?;
     let grant = Grant {
         session_id: id,
         user_id,

@@ -6,14 +6,13 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
-use serde_json::json;
 use uuid::Uuid;
 
 use super::ended::Ended;
 use super::names::Names;
 use super::owner::{Owner, owner_columns};
 use super::revocation::{self, Revocation};
-use crate::audit::event::{self, EventType, Origin, Subject};
+use crate::audit::{EventDetails, Origin, Subject, event};
 use crate::database::named::named;
 use crate::database::now;
 use crate::database::schema::{personal_tokens, roles, users};
@@ -227,9 +226,10 @@ pub fn insert(
         ))
         .returning(PersonalToken::as_returning())
         .get_result(connection)?;
-    let details = json!({ "token_id": token.id, "name": token.name, "scope": token.scope });
+    let PersonalToken { id: token_id, name, scope, .. } = token.clone();
+    let details = EventDetails::PersonalTokenCreated { token_id, name, scope };
     let subject = Subject { id: Some(new.user_id), name: None };
-    event::insert(connection, origin, EventType::PersonalTokenCreated, subject, &details)?;
+    event::insert(connection, origin, subject, &details)?;
     Ok(token)
 }
 
@@ -305,9 +305,10 @@ pub fn revoke(
         .get_results(connection)?;
     for (id, user_id, name, expires_at) in &revoked {
         revocation::insert(connection, &Revocation::PersonalToken(*id), reason.as_str(), *expires_at)?;
-        let details = json!({ "token_id": id, "name": name, "reason": reason.as_str() });
+        let (name, reason) = (name.clone(), reason.to_string());
+        let details = EventDetails::PersonalTokenRevoked { token_id: *id, name, reason };
         let subject = Subject { id: *user_id, name: None };
-        event::insert(connection, origin, EventType::PersonalTokenRevoked, subject, &details)?;
+        event::insert(connection, origin, subject, &details)?;
     }
     Ok(revoked.into_iter().map(|(id, ..)| id).collect())
 }

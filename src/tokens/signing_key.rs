@@ -16,7 +16,7 @@ use super::key_times::{Times, find_signing};
 use super::lifetime;
 use super::private_key::{Algorithm, KeyError, PrivateKey, Signer};
 use super::revocation::{self, Revocation};
-use crate::audit::event::{self, EventType, Origin, Subject};
+use crate::audit::{EventDetails, Origin, Subject, event};
 use crate::database::now;
 use crate::database::schema::signing_keys;
 use crate::secret_key::SecretKeys;
@@ -279,8 +279,9 @@ pub fn insert_unless(
     if signs_from == moment && newest.is_some() {
         lifetime::publish(connection)?;
     }
-    let details = json!({ "kid": kid, "algorithm": row.algorithm, "signs_from": signs_from });
-    event::insert(connection, origin, EventType::SigningKeyPublished, Subject::none(), &details)?;
+    let algorithm = row.algorithm.clone();
+    let details = EventDetails::SigningKeyPublished { kid: kid.clone(), algorithm, signs_from };
+    event::insert(connection, origin, Subject::none(), &details)?;
     Ok(Some(row))
 }
 
@@ -342,7 +343,8 @@ pub fn revoke(connection: &mut PgConnection, kid: &str, origin: &Origin) -> Quer
         "key_revoked",
         moment + TimeDelta::days(36_500),
     )?;
-    event::insert(connection, origin, EventType::SigningKeyRevoked, Subject::none(), &json!({ "kid": kid }))?;
+    let details = EventDetails::SigningKeyRevoked { kid: kid.to_owned() };
+    event::insert(connection, origin, Subject::none(), &details)?;
     Ok(true)
 }
 

@@ -6,13 +6,12 @@ use std::collections::BTreeSet;
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Nullable, Text, Timestamptz, Uuid as SqlUuid};
-use serde_json::json;
 use uuid::Uuid;
 
 use super::canonical_form::{aliases, canonical};
 use super::set_password;
 use super::user;
-use crate::audit::event::{self, EventType, Origin, Subject};
+use crate::audit::{EventDetails, Origin, Subject, event};
 use crate::database::schema::{login_names, users};
 use crate::database::{indexes, now};
 use crate::tokens::revocation::{self, Revocation};
@@ -238,24 +237,26 @@ fn take_from(
 ) -> QueryResult<bool> {
     let other_address = younger.email.as_deref().filter(|email| canonical(email) != name);
     let loses_username = canonical(&younger.username) == name;
-    let changed = match (loses_username, other_address) {
+    let (username, email) = match (loses_username, other_address) {
         (true, None) => return Ok(false),
         (true, Some(email)) => {
             let folded =
                 (users::username.eq(email), users::username_folded.eq(users::email_folded.assume_not_null()));
             diesel::update(users::table.find(younger.id)).set(folded).execute(connection)?;
-            json!({ "username": email, "reason": "name_of_an_older_account" })
+            (Some(Some(email.to_owned())), None)
         }
         (false, _) => {
             let none = None::<String>;
             let gone = (users::email.eq(&none), users::email_folded.eq(&none), users::updated_at.eq(now()));
             diesel::update(users::table.find(younger.id)).set(gone).execute(connection)?;
-            json!({ "email": null, "reason": "name_of_an_older_account" })
+            (None, Some(None))
         }
     };
     set_password::consume_links(connection, younger.id)?;
     let subject = Subject { id: Some(younger.id), name: Some(&younger.username) };
-    event::insert(connection, &Origin::server(), EventType::UserUpdated, subject, &changed)?;
+    let reason = Some("name_of_an_older_account".to_owned());
+    let details = EventDetails::UserUpdated { username, email, reason };
+    event::insert(connection, &Origin::server(), subject, &details)?;
     revocation::insert_change(connection, &Revocation::UserChanged(younger.id), "renamed")?;
     report.lost.push(LostName { username: younger.username.clone(), name: name.to_owned(), kept_by });
     Ok(true)

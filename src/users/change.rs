@@ -3,15 +3,14 @@
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
-use serde_json::json;
 use uuid::Uuid;
 
 use super::name::{EmailAddress, NameError, Username};
 use super::role::{self, ADMIN};
 use super::set_password;
 use super::user::{self, Authority, NameTaken, User};
-use crate::audit::event::{self, EventType, Origin, Subject};
 use crate::audit::refusals;
+use crate::audit::{EventDetails, Origin, Subject, event};
 use crate::change::Change;
 use crate::database::now;
 use crate::database::schema::{personal_tokens, roles, sessions, users};
@@ -149,27 +148,27 @@ fn write(
     let subject = Subject { id: Some(user.id), name: Some(&user.username) };
     if changes.username.is_some() || !changes.email.is_keep() {
         write_names(connection, user, changes)?;
-        let details = json!({
-            "username": changes.username.as_ref().map(Username::as_str),
-            "email": changes.email.as_ref().new_value().map(EmailAddress::as_str),
-        });
-        event::insert(connection, origin, EventType::UserUpdated, subject, &details)?;
+        let username = changes.username.as_ref().map(|name| name.as_str().to_owned());
+        let email = changes.email.as_ref().new_value().map(|email| email.as_str().to_owned());
+        let details =
+            EventDetails::UserUpdated { username: Some(username), email: Some(email), reason: None };
+        event::insert(connection, origin, subject, &details)?;
     }
     if let Some(role) = &changes.role {
         diesel::update(users::table.find(user.id)).set(users::role.eq(role)).execute(connection)?;
         raise_version(connection, user.id, &AccountChange::RoleChanged)?;
-        let details = json!({ "from": user.role, "to": role });
-        event::insert(connection, origin, EventType::UserRoleChanged, subject, &details)?;
+        let details = EventDetails::UserRoleChanged { from: user.role.clone(), to: role.clone() };
+        event::insert(connection, origin, subject, &details)?;
     }
     if let Some(status) = &changes.status {
         diesel::update(users::table.find(user.id)).set(users::status.eq(status)).execute(connection)?;
-        let (reason, event_type) = if status.is_active() {
-            (AccountChange::Enabled, EventType::UserEnabled)
+        let (reason, details) = if status.is_active() {
+            (AccountChange::Enabled, EventDetails::UserEnabled {})
         } else {
-            (AccountChange::Disabled, EventType::UserDisabled)
+            (AccountChange::Disabled, EventDetails::UserDisabled { reason: None })
         };
         raise_version(connection, user.id, &reason)?;
-        event::insert(connection, origin, event_type, subject, &json!({}))?;
+        event::insert(connection, origin, subject, &details)?;
     }
     users::table.find(user.id).select(User::as_select()).first(connection)
 }
@@ -232,7 +231,8 @@ pub(crate) fn reapply(
             .set(users::status.eq(UserStatus::Disabled))
             .execute(connection)?;
         let subject = Subject { id: Some(id), name: Some(&user.username) };
-        event::insert(connection, origin, EventType::UserDisabled, subject, &json!({ "reason": reason }))?;
+        let details = EventDetails::UserDisabled { reason: Some(reason.to_string()) };
+        event::insert(connection, origin, subject, &details)?;
     }
     Ok(Some(user.username))
 }
@@ -286,6 +286,7 @@ pub(crate) fn delete(
     raise_version(connection, id, &AccountChange::Deleted)?;
     diesel::delete(users::table.find(id)).execute(connection)?;
     let subject = Subject { id: Some(id), name: Some(&user.username) };
-    event::insert(connection, origin, EventType::UserDeleted, subject, &json!({ "role": user.role }))?;
+    let details = EventDetails::UserDeleted { role: user.role.clone() };
+    event::insert(connection, origin, subject, &details)?;
     Ok(ChangeOutcome::Done(user))
 }

@@ -5,12 +5,11 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::prelude::*;
-use serde_json::json;
 use uuid::Uuid;
 
 use super::password::PasswordHash;
 use super::user::{self, Authority, User};
-use crate::audit::event::{self, EventType, Origin, Subject};
+use crate::audit::{EventDetails, Origin, Subject, event};
 use crate::database::now;
 use crate::database::schema::{password_links, users};
 use crate::digest::Digest;
@@ -63,17 +62,6 @@ pub(crate) struct EndedCredentials {
     pub sessions: usize,
     /// The number of personal tokens. `None` if they were kept.
     pub tokens: Option<usize>,
-}
-
-impl EndedCredentials {
-    /// Adds the counts to an event's details.
-    fn add_to(self, mut details: serde_json::Value) -> serde_json::Value {
-        details["sessions_ended"] = self.sessions.into();
-        if let Some(tokens) = self.tokens {
-            details["tokens_revoked"] = tokens.into();
-        }
-        details
-    }
 }
 
 /// A link that was created.
@@ -162,8 +150,9 @@ pub(crate) fn insert_link(
     let expires_at = insert_link_row(connection, id, digest, revokes_tokens)?;
     let ended = end_credentials(connection, id, revokes_tokens, origin)?;
     let subject = Subject { id: Some(id), name: Some(&user.username) };
-    let details = ended.add_to(json!({ "expires_at": expires_at }));
-    event::insert(connection, origin, EventType::PasswordLinkCreated, subject, &details)?;
+    let EndedCredentials { sessions: sessions_ended, tokens: tokens_revoked } = ended;
+    let details = EventDetails::PasswordLinkCreated { expires_at, sessions_ended, tokens_revoked };
+    event::insert(connection, origin, subject, &details)?;
     Ok(SetPasswordOutcome::Done(NewPasswordLink { expires_at, ended }))
 }
 
@@ -319,5 +308,7 @@ fn note(
     origin: &Origin,
 ) -> QueryResult<()> {
     let subject = Subject { id: Some(user.id), name: Some(&user.username) };
-    event::insert(connection, origin, EventType::PasswordChanged, subject, &ended.add_to(json!({})))
+    let EndedCredentials { sessions: sessions_ended, tokens: tokens_revoked } = ended;
+    let details = EventDetails::PasswordChanged { sessions_ended, tokens_revoked };
+    event::insert(connection, origin, subject, &details)
 }

@@ -4,14 +4,13 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::result::{DatabaseErrorKind, Error};
 use diesel::sql_types::{Array, Text};
-use serde_json::json;
 use uuid::Uuid;
 
 use super::canonical_form::look_up_forms;
 use super::name::{EmailAddress, Username};
 use super::password::PasswordHash;
 use super::role;
-use crate::audit::event::{self, EventType, Origin, Subject};
+use crate::audit::{EventDetails, Origin, Subject, event};
 use crate::database::now;
 use crate::database::schema::{login_names, roles, users};
 use crate::random;
@@ -254,7 +253,8 @@ pub fn insert(
             insert_aliases(connection, user.id, email.folded(), &email.aliases())?;
         }
         let subject = Subject { id: Some(user.id), name: Some(&user.username) };
-        event::insert(connection, origin, EventType::UserCreated, subject, &json!({ "role": user.role }))?;
+        let details = EventDetails::UserCreated { role: user.role.clone() };
+        event::insert(connection, origin, subject, &details)?;
         Ok(user)
     });
     match inserted {

@@ -3,8 +3,7 @@
 use super::args::{OneUserArgs, UserDeleteArgs, UserDisableArgs};
 use super::find::{find, folded_names};
 use super::row::Row;
-use crate::audit::Origin;
-use crate::audit::event::{self, EventType, Subject};
+use crate::audit::{EventDetails, Origin, Subject, event};
 use crate::cli::failure::Failure;
 use crate::cli::output::{Format, Output};
 use crate::database::{Connection, transaction};
@@ -33,7 +32,7 @@ pub(super) fn unlock(connection: &mut Connection, args: &OneUserArgs) -> Result<
         if cleared {
             let subject = Subject { id: Some(user.id), name: Some(&user.username) };
             let origin = Origin::command_line();
-            event::insert(connection, &origin, EventType::UserUnlocked, subject, &serde_json::json!({}))?;
+            event::insert(connection, &origin, subject, &EventDetails::UserUnlocked {})?;
         }
         Ok(cleared)
     })?;

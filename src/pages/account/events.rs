@@ -3,9 +3,9 @@
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
 use askama::Template;
-use serde_json::Value;
 
-use crate::audit::event::{self, Event, EventFilter, EventType};
+use crate::audit::event::{self, EventFilter};
+use crate::audit::{Event, EventDetails, EventType, SharedDetails};
 use crate::guard::Authorized;
 use crate::guard::requirements::AccountRead;
 use crate::http::pagination::{CursorQuery, PageRequest};
@@ -56,8 +56,9 @@ pub(crate) async fn show(
                 | EventType::TooManyAttempts
                 | EventType::RefreshTokenReused
         );
-        let what = counted(words(&event), &event);
-        let address = addresses(&event);
+        let shared = event.read_shared_details();
+        let what = counted(words(&event), &shared);
+        let address = addresses(&event, &shared);
         Item { when: Timestamp::new(event.occurred_at, now), what, address, alarming }
     });
     let page = Activity { shell: Shell::of(&guarded.caller), items: page.items, next: page.next_cursor };
@@ -65,15 +66,14 @@ pub(crate) async fn show(
 }
 
 /// Returns the client addresses of an event.
-fn addresses(event: &Event) -> String {
-    let others = event.details.get("other_addresses").and_then(Value::as_array);
-    let others = others.into_iter().flatten().filter_map(Value::as_str);
+fn addresses(event: &Event, shared: &SharedDetails) -> String {
+    let others = shared.other_addresses.iter().map(String::as_str);
     event.address.as_deref().into_iter().chain(others).collect::<Vec<_>>().join(", ")
 }
 
 /// Adds the number of times that the event happened within a minute.
-fn counted(words: String, event: &Event) -> String {
-    match event.details.get("count").and_then(Value::as_u64) {
+fn counted(words: String, shared: &SharedDetails) -> String {
+    match shared.count {
         Some(count) => format!("{words} This happened {count} times within a minute."),
         None => words,
     }
@@ -81,53 +81,56 @@ fn counted(words: String, event: &Event) -> String {
 
 /// Describes an event for the user whom it concerns.
 fn words(event: &Event) -> String {
-    let detail = |name: &str| event.detail(name);
     let who = who(event);
-    match &event.type_ {
-        EventType::LoginSucceeded if detail("device").is_empty() => "You signed in.".to_owned(),
-        EventType::LoginSucceeded => format!("You signed in with {}.", detail("device")),
-        EventType::LoginFailed if detail("code") == "account_disabled" => {
-            "Somebody tried to sign in while the account was disabled.".to_owned()
+    match event.read_details() {
+        EventDetails::LoginSucceeded { device: Some(device), .. } if !device.is_empty() => {
+            format!("You signed in with {device}.")
         }
-        EventType::LoginFailed if ["permission_denied", "validation_failed"].contains(&detail("code")) => {
-            "Somebody gave the right password and asked for more than you may.".to_owned()
-        }
-        EventType::LoginFailed => "Somebody gave a wrong password.".to_owned(),
-        EventType::SteppedUp => "You confirmed your password.".to_owned(),
-        EventType::StepUpFailed => "A wrong password was given to confirm.".to_owned(),
-        EventType::TooManyAttempts if detail("by") == "tokens" => {
+        EventDetails::LoginSucceeded { .. } => "You signed in.".to_owned(),
+        EventDetails::LoginFailed { code, .. } => match code.as_str() {
+            "account_disabled" => "Somebody tried to sign in while the account was disabled.".to_owned(),
+            "permission_denied" | "validation_failed" => {
+                "Somebody gave the right password and asked for more than you may.".to_owned()
+            }
+            _ => "Somebody gave a wrong password.".to_owned(),
+        },
+        EventDetails::SteppedUp {} => "You confirmed your password.".to_owned(),
+        EventDetails::StepUpFailed {} => "A wrong password was given to confirm.".to_owned(),
+        EventDetails::TooManyAttempts { by, .. } if by == "tokens" => {
             "You made many tokens in a short time; the next had to wait.".to_owned()
         }
-        EventType::TooManyAttempts => {
+        EventDetails::TooManyAttempts { .. } => {
             "Too many wrong passwords were given; further tries had to wait.".to_owned()
         }
-        EventType::RefreshRepeated => {
+        EventDetails::RefreshRepeated { .. } => {
             "A client asked for its tokens twice; it was given them again.".to_owned()
         }
-        EventType::RefreshTokenReused => {
+        EventDetails::RefreshTokenReused { .. } => {
             "A used refresh token was presented again: somebody may have a copy, so its session was ended."
                 .to_owned()
         }
-        EventType::SessionEnded => session_ended(detail("reason"), detail("device"), &who),
-        EventType::UserCreated => "The account was made.".to_owned(),
-        EventType::UserUpdated => format!("The name or address was changed by {who}."),
-        EventType::UserRoleChanged => format!("The role was changed by {who}."),
-        EventType::UserDisabled => format!("The account was disabled by {who}."),
-        EventType::UserEnabled => format!("The account was enabled by {who}."),
-        EventType::UserUnlocked => format!("The wait before the next sign-in was lifted by {who}."),
-        EventType::PasswordChanged => format!("The password was changed by {who}."),
-        EventType::PasswordLinkCreated => {
+        EventDetails::SessionEnded { reason, device } => {
+            session_ended(&reason, &device.unwrap_or_default(), &who)
+        }
+        EventDetails::UserCreated { .. } => "The account was made.".to_owned(),
+        EventDetails::UserUpdated { .. } => format!("The name or address was changed by {who}."),
+        EventDetails::UserRoleChanged { .. } => format!("The role was changed by {who}."),
+        EventDetails::UserDisabled { .. } => format!("The account was disabled by {who}."),
+        EventDetails::UserEnabled {} => format!("The account was enabled by {who}."),
+        EventDetails::UserUnlocked {} => format!("The wait before the next sign-in was lifted by {who}."),
+        EventDetails::PasswordChanged { .. } => format!("The password was changed by {who}."),
+        EventDetails::PasswordLinkCreated { .. } => {
             format!("A link to set the password was made by {who}; the old password is gone.")
         }
-        EventType::PersonalTokenCreated => format!("The personal token “{}” was made.", detail("name")),
-        EventType::PersonalTokenRevoked => token_revoked(detail("reason"), detail("name"), &who),
+        EventDetails::PersonalTokenCreated { name, .. } => format!("The personal token “{name}” was made."),
+        EventDetails::PersonalTokenRevoked { name, reason, .. } => token_revoked(&reason, &name, &who),
         // The others concern no account, or one that no longer exists.
-        other @ (EventType::UserDeleted
-        | EventType::SigningKeyPublished
-        | EventType::SigningKeyRevoked
-        | EventType::DatabaseRestored
-        | EventType::DatabaseWentBack
-        | EventType::Unknown(_)) => other.as_str().replace('_', " "),
+        EventDetails::UserDeleted { .. }
+        | EventDetails::SigningKeyPublished { .. }
+        | EventDetails::SigningKeyRevoked { .. }
+        | EventDetails::DatabaseRestored { .. }
+        | EventDetails::DatabaseWentBack { .. }
+        | EventDetails::Unknown(_) => event.type_.as_str().replace('_', " "),
     }
 }
 

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::audit::event::{Event, EventType};
+use crate::audit::{Event, EventType};
 use crate::guard::requirements::AuditRead;
 use crate::guard::{Authorized, Caller, refusals};
 use crate::http::pagination::{Cursor, PageSize};
