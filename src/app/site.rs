@@ -16,7 +16,7 @@ const PNG: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR";
 
 /// The reason why the logo cannot be used.
 #[derive(Debug, thiserror::Error)]
-#[error("DOORWARD_SITE_LOGO {path}: {reason}", path = path.display())]
+#[error("DOORWARD_SITE_LOGO {path}: {reason}")]
 pub struct LogoError {
     path: PathBuf,
     reason: String,

@@ -228,7 +228,7 @@ pub(super) fn site_colour() -> ValueKind<Colour> {
 
 pub(super) fn support_contact() -> ValueKind<SupportContact> {
     let allowed = "an e-mail address, or a URL that begins with https://, http:// or mailto:";
-    ValueKind::new(allowed, SupportContact::read, |contact| contact.text().to_owned())
+    ValueKind::new(allowed, SupportContact::read, SupportContact::to_string)
 }
 
 /// A log filter, which is a level with optional levels for parts of the program.

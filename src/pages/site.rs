@@ -71,11 +71,11 @@ thread_local! {
 /// Sets the looks of all pages that this thread renders. A thread serves only one server, so that every page
 /// has them without passing them on.
 pub(crate) fn set_for_thread(site: &Arc<Site>) {
-    SITE.with(|current| *current.borrow_mut() = Arc::clone(site));
+    SITE.set(Arc::clone(site));
 }
 
 /// Returns the looks of the pages that this thread renders.
 #[must_use]
 pub(crate) fn of_thread() -> Arc<Site> {
-    SITE.with(|current| Arc::clone(&current.borrow()))
+    SITE.with_borrow(Arc::clone)
 }
