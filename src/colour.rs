@@ -16,7 +16,8 @@ impl Colour {
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let digits = text.strip_prefix('#')?.as_bytes();
-        let digit = |index: usize| char::from(digits[index]).to_digit(16).and_then(|it| u8::try_from(it).ok());
+        let digit =
+            |index: usize| char::from(digits[index]).to_digit(16).and_then(|it| u8::try_from(it).ok());
         let part = |high: usize, low: usize| Some(digit(high)? * 16 + digit(low)?);
         match digits.len() {
             6 => Some(Self([part(0, 1)?, part(2, 3)?, part(4, 5)?])),
@@ -58,16 +59,16 @@ mod tests {
         for (text, colour) in [("#0a55b5", "#0a55b5"), ("#FFF", "#ffffff"), ("#1aB", "#11aabb")] {
             assert_eq!(Colour::parse(text).unwrap().to_string(), colour);
         }
-        for wrong in ["", "#", "0a55b5", "#0a55b", "#0a55b5ff", "#ggg", "red", "#+1+1+1", "#ää", "#12345é"] {
+        for wrong in ["", "#", "0a55b5", "#0a55b", "#0a55b5ff", "#ggg", "red", "#+1+1+1", "#ää", "#12345é"]
+        {
             assert_eq!(Colour::parse(wrong), None, "{wrong}");
         }
     }
 
     #[test]
     fn contrast_is_that_of_the_guidelines() {
-        let contrast = |one: &str, other: &str| {
-            Colour::parse(one).unwrap().contrast(Colour::parse(other).unwrap())
-        };
+        let contrast =
+            |one: &str, other: &str| Colour::parse(one).unwrap().contrast(Colour::parse(other).unwrap());
         assert!((contrast("#000", "#fff") - 21.0).abs() < 1e-9);
         assert!((contrast("#fff", "#fff") - 1.0).abs() < 1e-9);
         // #767676 is the lightest grey that passes on white; #777777 fails.

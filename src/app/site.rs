@@ -71,9 +71,9 @@ fn format_of(bytes: &[u8]) -> Option<ImageFormat> {
 fn is_svg(text: &str) -> bool {
     let mut rest = text.trim_start_matches('\u{feff}').trim_start();
     loop {
-        let skipped = [("<?", "?>"), ("<!--", "-->"), ("<!DOCTYPE", ">")].iter().find_map(|(start, end)| {
-            rest.strip_prefix(start)?.split_once(end).map(|(_, after)| after)
-        });
+        let skipped = [("<?", "?>"), ("<!--", "-->"), ("<!DOCTYPE", ">")]
+            .iter()
+            .find_map(|(start, end)| rest.strip_prefix(start)?.split_once(end).map(|(_, after)| after));
         match skipped {
             Some(after) => rest = after.trim_start(),
             None => break,
@@ -89,7 +89,8 @@ mod tests {
     use super::*;
     use crate::config::{Inputs, resolve};
 
-    const SVG: &str = "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 9 9\"><path d=\"M0 0h9v9z\"/></svg>";
+    const SVG: &str =
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 9 9\"><path d=\"M0 0h9v9z\"/></svg>";
 
     fn load_file(content: &[u8]) -> Result<Arc<Site>, String> {
         let folder = tempfile::tempdir().unwrap();
@@ -147,9 +148,10 @@ mod tests {
     #[test]
     fn path_that_cannot_be_read_is_refused() {
         let folder = tempfile::tempdir().unwrap();
-        for (path, reason) in
-            [(folder.path().join("missing.svg"), "No such file"), (folder.path().to_owned(), "it is not a file")]
-        {
+        for (path, reason) in [
+            (folder.path().join("missing.svg"), "No such file"),
+            (folder.path().to_owned(), "it is not a file"),
+        ] {
             let error = load_path(&path).err().unwrap_or_default();
             assert!(error.starts_with("DOORWARD_SITE_LOGO /") && error.contains(reason), "{error}");
         }

@@ -51,7 +51,8 @@ impl SupportContact {
         if text.len() > CONTACT_MAX {
             return Err(format!("it is longer than {CONTACT_MAX} bytes"));
         }
-        let is_wrong = |letter: char| letter.is_whitespace() || is_unseen(letter) || "\\\"'<>`".contains(letter);
+        let is_wrong =
+            |letter: char| letter.is_whitespace() || is_unseen(letter) || "\\\"'<>`".contains(letter);
         if text.contains(is_wrong) {
             return Err("it has a space, an invisible character, a quotation mark, < or >".to_owned());
         }

@@ -67,7 +67,9 @@ fn accepts_gzip(headers: &HeaderMap) -> bool {
 /// Returns true for the weight `q=0`, with any number of decimals.
 fn is_zero(weight: &str) -> bool {
     let value = weight.strip_prefix("q=").or_else(|| weight.strip_prefix("Q="));
-    value.is_some_and(|value| value.starts_with('0') && !value.contains(|digit: char| ('1'..='9').contains(&digit)))
+    value.is_some_and(|value| {
+        value.starts_with('0') && !value.contains(|digit: char| ('1'..='9').contains(&digit))
+    })
 }
 
 #[cfg(test)]

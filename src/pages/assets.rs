@@ -156,7 +156,8 @@ mod tests {
             pairs.any(|(text, backgrounds)| *text == name || backgrounds.contains(&name))
         };
         // Lines between boxes carry no information.
-        let untested: Vec<&str> = tokens().into_keys().filter(|name| !tested(name) && *name != "line").collect();
+        let untested: Vec<&str> =
+            tokens().into_keys().filter(|name| !tested(name) && *name != "line").collect();
         assert_eq!(untested, [""; 0]);
     }
 

@@ -63,7 +63,6 @@ mod tests {
         }
     }
 
-
     #[test]
     fn browser_is_recognized_despite_its_compatibility_claims() {
         let chrome = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0 \

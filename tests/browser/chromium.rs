@@ -130,7 +130,10 @@ impl Chromium {
     }
 
     async fn tell(&self, command: &'static str, parameters: Value) -> Value {
-        self.client.issue_cmd(DevTools { command, parameters }).await.unwrap_or_else(|error| panic!("{command}: {error}"))
+        self.client
+            .issue_cmd(DevTools { command, parameters })
+            .await
+            .unwrap_or_else(|error| panic!("{command}: {error}"))
     }
 
     /// Takes a picture of an element, also of its parts outside the window. `html` is the whole page.
@@ -143,7 +146,8 @@ impl Chromium {
         let [x, y, width, height] = [0, 1, 2, 3].map(|index| found[index].as_f64().unwrap());
         let height = height.min(PICTURE_HEIGHT_MAX);
         let clip = json!({ "x": x, "y": y, "width": width, "height": height, "scale": 1 });
-        let taken = self.tell("Page.captureScreenshot", json!({ "clip": clip, "captureBeyondViewport": true })).await;
+        let taken =
+            self.tell("Page.captureScreenshot", json!({ "clip": clip, "captureBeyondViewport": true })).await;
         STANDARD.decode(taken["data"].as_str().unwrap()).unwrap()
     }
 

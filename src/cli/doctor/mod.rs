@@ -91,7 +91,9 @@ fn examine_logo(settings: &Settings) -> Option<Finding> {
     let path = settings.site_logo.as_ref()?;
     Some(match site::load(settings) {
         Ok(_) => Finding::pass("logo", path.display().to_string()),
-        Err(error) => Finding::fail("logo", error.to_string(), "The server does not start before this is corrected."),
+        Err(error) => {
+            Finding::fail("logo", error.to_string(), "The server does not start before this is corrected.")
+        }
     })
 }
 

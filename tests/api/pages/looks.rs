@@ -9,7 +9,8 @@ use reqwest::Method;
 
 use super::html;
 
-const LOGO: &str = "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 9 9\"><script>alert(1)</script></svg>";
+const LOGO: &str =
+    "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 9 9\"><script>alert(1)</script></svg>";
 
 async fn get(world: &World, path: &str) -> Answer {
     world.ask(Method::GET, path).header("accept", "text/html").send().await

@@ -49,7 +49,9 @@ async fn choice_leads_back_to_a_page_of_this_server_only() {
     let referred = |referer: String| world.ask(Method::GET, "/theme").header("referer", referer).send();
     let page = referred(format!("{PUBLIC_URL}/problems?x=1")).await;
     assert!(html(&page).contains("name=\"next\" value=\"/problems?x=1\""), "{}", html(&page));
-    for foreign in ["https://evil.test/problems".to_owned(), format!("{PUBLIC_URL}.evil.test/"), "x".to_owned()] {
+    for foreign in
+        ["https://evil.test/problems".to_owned(), format!("{PUBLIC_URL}.evil.test/"), "x".to_owned()]
+    {
         let page = referred(foreign).await;
         assert!(html(&page).contains("name=\"next\" value=\"\""), "{}", html(&page));
     }
