@@ -13,6 +13,7 @@ pub mod cache;
 pub(crate) mod change;
 pub mod cli;
 pub mod clock;
+pub mod colour;
 pub mod config;
 pub mod database;
 pub mod digest;

@@ -56,3 +56,21 @@ for (const input of document.querySelectorAll("input[data-copy]")) {
 window.addEventListener("pageshow", (event) => {
   if (event.persisted) location.reload();
 });
+
+// The choice of colours, in place. Without script the link leads to a page with a form.
+for (const link of document.querySelectorAll("a[data-theme-choice]")) {
+  const label = document.createElement("label");
+  const select = document.createElement("select");
+  for (const [value, text] of [["system", "As the device"], ["light", "Light"], ["dark", "Dark"]]) {
+    select.add(new Option(text, value));
+  }
+  const chosen = /(?:^|; )doorward-theme=(light|dark)(?:;|$)/.exec(document.cookie);
+  select.value = chosen ? chosen[1] : "system";
+  select.addEventListener("change", () => {
+    const secure = location.protocol === "https:" ? "; Secure" : "";
+    document.cookie = `doorward-theme=${select.value}; Path=/; Max-Age=31536000; SameSite=Lax${secure}`;
+    document.documentElement.dataset.theme = select.value;
+  });
+  label.append(`${link.textContent} `, select);
+  link.replaceWith(label);
+}

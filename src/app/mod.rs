@@ -10,11 +10,13 @@ pub mod not_ready;
 pub mod openapi;
 pub(crate) mod secrets;
 pub mod settings;
+pub mod site;
 pub mod start;
 pub mod state;
 mod timed_stream;
 
 use std::net::TcpListener;
+use std::sync::Arc;
 
 use actix_web::body::MessageBody;
 use actix_web::dev::Server;
@@ -28,6 +30,7 @@ use crate::blocking::caller::{self, WorkOwner};
 use crate::config::{SimplejwtRoutes, WebOrigin};
 use crate::guard::session_cookie;
 use crate::http::routing::{self, Endpoint, RouteTable};
+use crate::pages::site::{self as looks, Site};
 use crate::refusal::RenderContext;
 use crate::sessions::CookieKey;
 use crate::state::State;
@@ -75,6 +78,8 @@ pub struct AppParts {
     pub simplejwt: SimplejwtRoutes,
     /// The web origins whose scripts may call the API.
     pub cors_origins: Vec<WebOrigin>,
+    /// The looks of the pages.
+    pub(crate) site: Arc<Site>,
 }
 
 /// Attributes the work of the request to its client, so that queues are fair. Gives all database work of the
@@ -101,6 +106,8 @@ pub fn serve(parts: AppParts, listener: TcpListener, workers: usize) -> std::io:
     let document = web::Data::new(openapi::Served::new(&parts.rendering.base, &routes(parts.simplejwt)));
     let factory = move || {
         let parts = parts.clone();
+        // Each worker calls this on its own thread.
+        looks::set_for_thread(&parts.site);
         let cookies = session_cookie::middleware(&parts.state.web.browser, &parts.cookie_key);
         let simplejwt = parts.simplejwt;
         let app = App::new()

@@ -12,8 +12,9 @@ use crate::tokens::lifetime;
 /// The interval between a node's reports.
 pub const REPORT_EVERY: Duration = Duration::from_secs(10);
 
-/// The settings that all nodes must share, because each node receives tokens and sessions of the others.
-const SHARED: [&str; 13] = [
+/// The settings that all nodes must share, because each node receives tokens and sessions of the others, and
+/// serves the stylesheet that a page of another node links.
+const SHARED: [&str; 16] = [
     "public_url",
     "audiences",
     "trusted_proxies",
@@ -27,6 +28,9 @@ const SHARED: [&str; 13] = [
     "step_up_max_age",
     "token_ttl_max",
     "signing_algorithm",
+    "site_name",
+    "site_colour",
+    "site_support",
 ];
 
 /// Creates the report of a server with these settings.

@@ -1,15 +1,19 @@
 //! Prepares a database before a server runs on it: migrates it, checks the secret keys, and creates the first
 //! signing key and the first administrator.
 
+use std::sync::Arc;
+
 use super::background;
 use super::node;
 use super::secrets::{self, SecretsError};
+use super::site::{self, LogoError};
 use crate::audit::Origin;
 use crate::clock::Clock;
 use crate::config::{Secret, Settings};
 use crate::database::migrate::{self, MigrateError};
 use crate::database::nodes::{self, Node};
 use crate::database::{Connection, QueryError, describe, instance, transaction};
+use crate::pages::site::Site;
 use crate::secret_key::{SealError, SecretKeys};
 use crate::sessions::CookieKey;
 use crate::sessions::cookie_key::{self, SealedCookieKey};
@@ -56,6 +60,9 @@ pub enum StartError {
     /// The key of session cookies cannot be opened.
     #[error(transparent)]
     CookieKey(#[from] SealedCookieKey),
+    /// The logo of the pages cannot be used.
+    #[error(transparent)]
+    Logo(#[from] LogoError),
     /// The first administrator cannot be created as the settings require.
     #[error("DOORWARD_ADMIN_{0}")]
     Admin(String),
@@ -73,6 +80,8 @@ pub struct Prepared {
     pub highest_cost: Option<u32>,
     /// The first administrator, if this start created the account. A generated password is shown only once.
     pub first_admin: Option<FirstAdmin>,
+    /// The looks of the pages.
+    pub(crate) site: Arc<Site>,
 }
 
 pub struct FirstAdmin {
@@ -86,6 +95,8 @@ pub struct FirstAdmin {
 /// # Errors
 /// See [`StartError`].
 pub fn prepare(connection: &mut Connection, settings: &Settings) -> Result<Prepared, StartError> {
+    // A wrong logo stops the start before anything changes.
+    let site = site::load(settings)?;
     let ran = migrate::run(connection)?;
     if !ran.is_empty() {
         tracing::info!(migrations = ran.len(), "migrated the database");
@@ -106,7 +117,7 @@ pub fn prepare(connection: &mut Connection, settings: &Settings) -> Result<Prepa
     let cookie_key = cookie_key::find_or_make(connection, &secret_keys)??;
     let first_admin = make_first_admin(connection, settings)?;
     let highest_cost = user::find_highest_cost(connection)?.and_then(|cost| u32::try_from(cost).ok());
-    Ok(Prepared { secret_keys, ring, cookie_key, node: Some(node), highest_cost, first_admin })
+    Ok(Prepared { secret_keys, ring, cookie_key, node: Some(node), highest_cost, first_admin, site })
 }
 
 /// Reads the values from a prepared database, for a command that runs beside the server. Creates nothing.
@@ -120,7 +131,8 @@ pub fn open(connection: &mut Connection, settings: &Settings) -> Result<Prepared
         return Err(StartError::NeverServed);
     }
     let cookie_key = cookie_key::find_or_make(connection, &secret_keys)??;
-    Ok(Prepared { secret_keys, ring, cookie_key, node: None, highest_cost: None, first_admin: None })
+    let site = Arc::default();
+    Ok(Prepared { secret_keys, ring, cookie_key, node: None, highest_cost: None, first_admin: None, site })
 }
 
 /// Returns the secret keys, after checking that they open the database's check value. Creates nothing.

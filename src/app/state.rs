@@ -46,7 +46,7 @@ pub fn parts(
 ) -> AppParts {
     let public_url = settings.public_url_for(address);
     let url = public_url.as_str().to_owned();
-    let Prepared { secret_keys, ring, cookie_key, highest_cost, .. } = prepared;
+    let Prepared { secret_keys, ring, cookie_key, highest_cost, site, .. } = prepared;
     let database = Database::new(database_url, settings.database_connections);
     let passwords = Passwords::new(password_policy(settings), settings.bcrypt_cost, cores());
     if let Some(cost) = highest_cost {
@@ -77,6 +77,7 @@ pub fn parts(
         draining: Draining::default(),
         simplejwt: settings.simplejwt_routes,
         cors_origins: settings.cors_origins.clone(),
+        site,
     }
 }
 

@@ -18,7 +18,7 @@ use super::reminder::Reminder;
 use super::signals::Signals;
 use super::telemetry::{self, Log};
 use crate::app::start::{FirstAdmin, Prepared, StartError, prepare};
-use crate::app::{self, background, listen, not_ready, state};
+use crate::app::{self, background, listen, not_ready, site, state};
 use crate::blocking::{BlockingPool, Lane, QueueLimits, WorkOwner};
 use crate::clock::Clock;
 use crate::config::Settings;
@@ -59,6 +59,8 @@ impl ServeArgs {
     pub fn run(&self, context: &Context) -> Result<(), Failure> {
         let settings = context.settings()?;
         print_error(&settings.warnings());
+        // A wrong logo stops the start at once, not only when PostgreSQL is there.
+        site::load(&settings).map_err(|error| Failure::new(error.to_string()))?;
         let log = Rc::new(telemetry::start(&settings));
         let metrics = start_metrics()?;
         listen::open_more_files();

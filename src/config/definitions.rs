@@ -16,6 +16,8 @@ use super::pass::Pass;
 use super::secret::{Secret, SecretKeyTexts};
 use super::setting::DefaultValue::{Computed, Nothing, Text};
 use super::setting::{DefaultsContext, Entry, Setting, Source};
+use super::site::SupportContact;
+use crate::colour::Colour;
 
 const SECOND: Duration = Duration::from_secs(1);
 /// The shortest idle lifetime. Last uses are written in batches every few seconds, so a shorter one would end
@@ -189,6 +191,16 @@ settings! {
     /// How long audit events are kept.
     audit_retention: Duration = "DOORWARD_AUDIT_RETENTION",
         Text("400d"), kinds::duration(SECOND..=TEN_YEARS);
+    /// The name of this service on its pages.
+    site_name: String = "DOORWARD_SITE_NAME", Text("doorward"), kinds::site_name();
+    /// The file of a logo for the pages: an SVG or PNG image of at most 64 KiB, the same on all nodes.
+    site_logo: Option<PathBuf> = "DOORWARD_SITE_LOGO", Nothing("doorward's icon"), kinds::path().optional();
+    /// The colour of buttons and of the line above the pages. Their text is white.
+    site_colour: Option<Colour> = "DOORWARD_SITE_COLOUR",
+        Nothing("doorward's blue"), kinds::site_colour().optional();
+    /// The contact for help that sign-in and error pages show.
+    site_support: Option<SupportContact> = "DOORWARD_SITE_SUPPORT",
+        Nothing("pages name the administrator"), kinds::support_contact().optional();
     /// The log level.
     log: LogFilter = "DOORWARD_LOG", Text("info"), kinds::log_filter();
     /// The format of log lines. `auto` is text on a terminal, JSON otherwise.

@@ -13,6 +13,8 @@ use super::addresses::{self, PublicUrl, WebOrigin};
 use super::database_url::DatabaseUrl;
 use super::duration;
 use super::secret::{MASK, Secret, SecretKeyTexts, check_typed, is_unseen};
+use super::site::{self, SupportContact};
+use crate::colour::Colour;
 
 /// The number of characters of a wrong value that a message repeats.
 const SHOWN: usize = 100;
@@ -212,6 +214,21 @@ pub(super) fn audiences() -> ValueKind<Vec<String>> {
     };
     let allowed = "a comma-separated list of names or URIs, such as https://api.example.org";
     ValueKind::new("", read, String::clone).list(allowed)
+}
+
+/// Returns the kind of names that pages show to people.
+pub(super) fn site_name() -> ValueKind<String> {
+    ValueKind::new("1 to 60 visible characters", site::read_name, String::clone)
+}
+
+pub(super) fn site_colour() -> ValueKind<Colour> {
+    let allowed = "a dark colour such as #0a55b5, on which white text has a contrast of at least 4.5:1";
+    ValueKind::new(allowed, site::read_colour, Colour::to_string)
+}
+
+pub(super) fn support_contact() -> ValueKind<SupportContact> {
+    let allowed = "an e-mail address, or a URL that begins with https://, http:// or mailto:";
+    ValueKind::new(allowed, SupportContact::read, SupportContact::to_string)
 }
 
 /// A log filter, which is a level with optional levels for parts of the program.

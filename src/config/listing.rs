@@ -24,7 +24,7 @@ doorward takes each setting from the first of these that has it: a flag, an envi
 ";
 
 /// The groups in the order of the page, each with the keys of its settings.
-const GROUPS: [(&str, &[&str]); 6] = [
+const GROUPS: [(&str, &[&str]); 7] = [
     (
         "Server",
         &[
@@ -77,6 +77,7 @@ const GROUPS: [(&str, &[&str]); 6] = [
         ],
     ),
     ("Retention", &["known_address_retention", "refusal_retention", "refusal_rows", "audit_retention"]),
+    ("Pages", &["site_name", "site_logo", "site_colour", "site_support"]),
     ("Logging", &["log", "log_format"]),
 ];
 

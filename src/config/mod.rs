@@ -18,6 +18,7 @@ mod process;
 mod resolve;
 mod secret;
 mod setting;
+mod site;
 mod unknown_variables;
 
 pub use addresses::{PublicUrl, WebOrigin};
@@ -34,3 +35,4 @@ pub use process::{
 pub use resolve::{SettingsErrors, resolve};
 pub use secret::{BYTE_ORDER_MARK, Secret, SecretKeyTexts, check_typed};
 pub use setting::{DefaultValue, DefaultsContext, Entry, Setting, Source};
+pub use site::SupportContact;

@@ -2,6 +2,7 @@
 //! users nor sessions nor the shared state.
 
 pub mod client_address;
+pub(crate) mod compressed;
 pub mod conditions;
 pub mod cookies;
 pub mod cursor;

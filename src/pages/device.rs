@@ -1,4 +1,4 @@
-//! Names a browser for the list of sessions.
+//! Names a browser for the list of sessions, and chooses its picture.
 
 /// Parts of a User-Agent with the names that they stand for. The first match counts, because many browsers
 /// also claim to be others.
@@ -31,9 +31,37 @@ pub(crate) fn name(user_agent: &str) -> String {
     find(&SYSTEMS).map_or_else(|| browser.to_owned(), |system| format!("{browser} on {system}"))
 }
 
+/// Returns the picture of a device by its name: one of `static/icons.svg`.
+#[must_use]
+pub(crate) fn icon(name: &str) -> &'static str {
+    let system = name.rsplit_once(" on ").map_or("", |(_, system)| system);
+    match system {
+        "iPhone" | "Android" => "phone",
+        "iPad" => "tablet",
+        _ if SYSTEMS.iter().any(|(_, known)| *known == system) || name == "A browser" => "laptop",
+        _ => "terminal",
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::name;
+    use super::{icon, name};
+
+    #[test]
+    fn picture_follows_the_system() {
+        for (name, picture) in [
+            ("Firefox on Linux", "laptop"),
+            ("Safari on iPhone", "phone"),
+            ("Chrome on Android", "phone"),
+            ("Safari on iPad", "tablet"),
+            ("A browser", "laptop"),
+            ("curl on my laptop", "terminal"),
+            ("API client without a name", "terminal"),
+            ("", "terminal"),
+        ] {
+            assert_eq!(icon(name), picture, "{name}");
+        }
+    }
 
     #[test]
     fn browser_is_recognized_despite_its_compatibility_claims() {

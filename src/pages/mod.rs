@@ -19,7 +19,10 @@ pub mod return_to;
 pub(crate) mod seen_fields;
 pub(crate) mod set_password;
 pub(crate) mod shell;
+pub(crate) mod site;
+pub(crate) mod static_files;
 pub(crate) mod step_up;
+pub(crate) mod theme;
 pub(crate) mod timestamp;
 
 use crate::http::routing::Endpoint;
@@ -43,6 +46,7 @@ pub const ROOTS: [(&str, Dialect); 7] = [
 pub fn routes() -> Vec<Endpoint> {
     let own = vec![
         Endpoint::at("/").get(home::show),
+        Endpoint::at("/.well-known/change-password").get(redirect::to_password),
         Endpoint::at("/login").get(login::show).post(login::sign_in).codes(&[
             Code::CsrfFailed,
             Code::InvalidCredentials,
@@ -53,8 +57,8 @@ pub fn routes() -> Vec<Endpoint> {
         Endpoint::at("/logout").post(login::sign_out),
         Endpoint::at("/step-up").get(step_up::show).post(step_up::step_up),
     ];
-    let pages = [own, account::routes(), admin::routes(), set_password::routes()];
-    let documents = [problems::routes(), docs::routes(), assets::routes()];
+    let pages = [own, account::routes(), admin::routes(), set_password::routes(), theme::routes()];
+    let documents = [problems::routes(), docs::routes(), static_files::routes()];
     let pages = pages.into_iter().flatten().map(|page| page.refused_as(Dialect::Page));
     let documents = documents.into_iter().flatten().map(|document| document.refused_as(Dialect::ByAccept));
     pages.chain(documents).collect()

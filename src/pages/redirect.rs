@@ -8,3 +8,8 @@ use actix_web::http::header::LOCATION;
 pub(crate) fn see_other(location: &str) -> HttpResponse {
     HttpResponse::SeeOther().insert_header((LOCATION, location)).finish()
 }
+
+/// Redirects password managers to the form for a new password (W3C, "A Well-Known URL for Changing Passwords").
+pub(crate) async fn to_password() -> HttpResponse {
+    see_other("/account/password")
+}

@@ -1,6 +1,9 @@
 //! The frame of every page: the bar at the top, which shows who is signed in.
 
+use std::sync::Arc;
+
 use super::assets;
+use super::site::{self, Site};
 use crate::guard::Caller;
 use crate::users::role::{AUDIT_READ, SERVER_READ, USERS_READ};
 
@@ -66,6 +69,18 @@ impl Shell {
     #[must_use]
     pub(crate) fn script(&self) -> &'static str {
         assets::SCRIPT.path()
+    }
+
+    /// Returns the looks that the operator gave to the pages.
+    #[must_use]
+    pub(crate) fn site(&self) -> Arc<Site> {
+        site::of_thread()
+    }
+
+    /// Returns the path of the file with the small pictures.
+    #[must_use]
+    pub(crate) fn icons(&self) -> &'static str {
+        assets::ICONS.path()
     }
 
     /// Returns the path of the icon.

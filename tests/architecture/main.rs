@@ -17,8 +17,18 @@ use source::{Source, read_all};
 const INTERFACES: &[&str] = &["api", "pages", "resources", "simplejwt"];
 const APPLICATION: &[&str] = &["operations", "explain", "guard", "state", "http", "refusal"];
 const DOMAIN: &[&str] = &["users", "sessions", "tokens", "audit", "limits"];
-const GROUND: &[&str] =
-    &["database", "blocking", "clock", "random", "secret_key", "digest", "change", "files", "blank"];
+const GROUND: &[&str] = &[
+    "database",
+    "blocking",
+    "clock",
+    "random",
+    "secret_key",
+    "digest",
+    "change",
+    "files",
+    "blank",
+    "colour",
+];
 
 const INTERFACE: &[&[&str]] = &[APPLICATION, DOMAIN, GROUND];
 
@@ -53,8 +63,9 @@ const MAY_IMPORT: &[(&str, &[&[&str]])] = &[
     ("secret_key", &[&["random"]]),
     ("digest", &[]),
     ("change", &[]),
-    ("config", &[&["blank"]]),
+    ("config", &[&["blank", "colour"]]),
     ("blank", &[]),
+    ("colour", &[]),
     ("blocking", &[]),
     ("clock", &[]),
     ("random", &[]),

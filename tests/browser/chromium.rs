@@ -5,13 +5,16 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use doorward_test::{PASSWORD, World};
 use fantoccini::elements::Element;
-use fantoccini::wd::Capabilities;
+use fantoccini::wd::{Capabilities, WebDriverCompatibleCommand};
 use fantoccini::{Client, ClientBuilder, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
+use reqwest::Method;
 use serde_json::{Value, json};
 
 /// The longest time to wait for a page.
@@ -23,6 +26,48 @@ pub struct Look {
     pub without_script: bool,
     pub dark: bool,
     pub narrow: bool,
+    /// The narrowest screen without a sideways scroll (WCAG 2.2, success criterion 1.4.10).
+    pub narrowest: bool,
+    /// A window of 1280 pixels, enlarged twice.
+    pub zoomed: bool,
+    /// The few colours of a user's own.
+    pub forced_colours: bool,
+    /// On paper of the size A4.
+    pub printed: bool,
+}
+
+impl Look {
+    /// Returns the width of the page in CSS pixels, and the device's pixels for each of them.
+    fn size(self) -> (u32, f64) {
+        match self {
+            Self { narrowest: true, .. } => (320, 2.0),
+            Self { narrow: true, .. } => (390, 2.0),
+            Self { zoomed: true, .. } => (640, 2.0),
+            Self { printed: true, .. } => (794, 1.0),
+            _ => (1_280, 1.0),
+        }
+    }
+}
+
+/// The longest page of a picture, in CSS pixels.
+const PICTURE_HEIGHT_MAX: f64 = 6_000.0;
+
+/// A command of the Chrome DevTools Protocol.
+#[derive(Debug)]
+struct DevTools {
+    command: &'static str,
+    parameters: Value,
+}
+
+impl WebDriverCompatibleCommand for DevTools {
+    fn endpoint(&self, base: &url::Url, session: Option<&str>) -> Result<url::Url, url::ParseError> {
+        base.join(&format!("session/{}/goog/cdp/execute", session.unwrap_or_default()))
+    }
+
+    fn method_and_body(&self, _: &url::Url) -> (Method, Option<String>) {
+        let body = json!({ "cmd": self.command, "params": self.parameters });
+        (Method::POST, Some(body.to_string()))
+    }
 }
 
 /// A browser window.
@@ -65,7 +110,45 @@ impl Chromium {
             .connect(&format!("http://127.0.0.1:{port}"))
             .await
             .expect("a Chromium");
-        Self { client, base: world.base.clone(), driver, _profile: profile }
+        let browser = Self { client, base: world.base.clone(), driver, _profile: profile };
+        browser.show_as(look).await;
+        browser
+    }
+
+    /// Sets the conditions of all further pages.
+    pub async fn show_as(&self, look: Look) {
+        let (width, scale) = look.size();
+        let size = json!({ "width": width, "height": 900, "deviceScaleFactor": scale, "mobile": false });
+        self.tell("Emulation.setDeviceMetricsOverride", size).await;
+        let on = |value: bool, name: &str| if value { name.to_owned() } else { String::new() };
+        let features = json!([
+            { "name": "prefers-color-scheme", "value": if look.dark { "dark" } else { "light" } },
+            { "name": "forced-colors", "value": on(look.forced_colours, "active") },
+        ]);
+        let media = json!({ "media": on(look.printed, "print"), "features": features });
+        self.tell("Emulation.setEmulatedMedia", media).await;
+    }
+
+    async fn tell(&self, command: &'static str, parameters: Value) -> Value {
+        self.client
+            .issue_cmd(DevTools { command, parameters })
+            .await
+            .unwrap_or_else(|error| panic!("{command}: {error}"))
+    }
+
+    /// Takes a picture of an element, also of its parts outside the window. `html` is the whole page.
+    pub async fn picture_of(&self, selector: &str) -> Vec<u8> {
+        let script = format!(
+            "scrollTo(0, 0); const box = document.querySelector('{selector}').getBoundingClientRect();
+             return [box.x, box.y, box.width, box.height]"
+        );
+        let found = self.run(&script).await;
+        let [x, y, width, height] = [0, 1, 2, 3].map(|index| found[index].as_f64().unwrap());
+        let height = height.min(PICTURE_HEIGHT_MAX);
+        let clip = json!({ "x": x, "y": y, "width": width, "height": height, "scale": 1 });
+        let taken =
+            self.tell("Page.captureScreenshot", json!({ "clip": clip, "captureBeyondViewport": true })).await;
+        STANDARD.decode(taken["data"].as_str().unwrap()).unwrap()
     }
 
     pub async fn go(&self, path: &str) {
@@ -173,7 +256,7 @@ fn capabilities(profile: &Path, look: Look) -> Capabilities {
         "--disable-dev-shm-usage".to_owned(),
         "--hide-scrollbars".to_owned(),
         format!("--user-data-dir={}", profile.display()),
-        format!("--window-size={}", if look.narrow { "500,900" } else { "1200,900" }),
+        "--window-size=1280,900".to_owned(),
     ];
     if look.dark {
         arguments.push("--force-dark-mode".to_owned());

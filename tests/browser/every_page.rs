@@ -10,7 +10,7 @@ use crate::chromium::{Chromium, Look};
 use crate::readme;
 
 /// The pages, each with the name of its picture, its path, and whether it is behind the sign-in.
-const PAGES: [(&str, &str, bool); 29] = [
+const PAGES: [(&str, &str, bool); 30] = [
     ("home", "/", false),
     ("login", "/login", false),
     ("login-next", "/login?next=%2Faccount", false),
@@ -21,6 +21,7 @@ const PAGES: [(&str, &str, bool); 29] = [
     ("from-django", "/docs/django-rest-framework", false),
     ("link-gone", "/set-password/nonsense", false),
     ("not-found", "/nowhere", false),
+    ("theme", "/theme", false),
     ("profile", "/account", true),
     ("password", "/account/password", true),
     ("sessions", "/account/sessions", true),
@@ -61,8 +62,7 @@ async fn check(page: &Chromium, name: &str, look: &str) {
         .await;
     assert_eq!(outside, json!([]), "{name} {look}: something of another host");
     if let Some(folder) = pictures() {
-        let picture = page.client.screenshot().await.unwrap();
-        std::fs::write(folder.join(format!("{name}-{look}.png")), picture).unwrap();
+        std::fs::write(folder.join(format!("{name}-{look}.png")), page.picture_of("html").await).unwrap();
     }
 }
 
@@ -128,7 +128,7 @@ async fn look_at_all(name: &str, look: Look) {
         page.go(&path).await;
         check(&page, picture, name).await;
     }
-    if let Some(folder) = pictures().filter(|_| !look.narrow) {
+    if let Some(folder) = pictures().filter(|_| name.starts_with("wide-")) {
         let colours = if look.dark { "dark" } else { "light" };
         readme::take(&page, &refusal, &folder.join(format!("readme-{colours}.png"))).await;
     }
@@ -170,4 +170,30 @@ async fn every_page_is_accessible_narrow_and_light() {
 #[actix_web::test]
 async fn every_page_is_accessible_narrow_and_dark() {
     look_at_all("narrow-dark", Look { narrow: true, dark: true, ..Look::default() }).await;
+}
+
+// The other looks change little that axe sees, and are for `make screenshots`.
+
+#[actix_web::test]
+#[ignore = "part of make screenshots"]
+async fn every_page_fits_the_narrowest_screen() {
+    look_at_all("narrowest", Look { narrowest: true, ..Look::default() }).await;
+}
+
+#[actix_web::test]
+#[ignore = "part of make screenshots"]
+async fn every_page_is_accessible_at_200_percent() {
+    look_at_all("zoomed", Look { zoomed: true, ..Look::default() }).await;
+}
+
+#[actix_web::test]
+#[ignore = "part of make screenshots"]
+async fn every_page_is_accessible_in_forced_colours() {
+    look_at_all("forced-colours", Look { forced_colours: true, ..Look::default() }).await;
+}
+
+#[actix_web::test]
+#[ignore = "part of make screenshots"]
+async fn every_page_is_accessible_in_print() {
+    look_at_all("print", Look { printed: true, ..Look::default() }).await;
 }

@@ -3,14 +3,8 @@
 use std::path::Path;
 
 use doorward_test::Answer;
-use fantoccini::Locator;
 
 use crate::chromium::Chromium;
-
-/// The window that the picture needs.
-const LARGE: (u32, u32) = (1_300, 1_700);
-/// The window of all other pictures.
-const USUAL: (u32, u32) = (1_200, 900);
 
 /// Puts the refusal's body beside the explanation. Of the page it keeps the reason, the checks and the
 /// history, close together.
@@ -46,7 +40,6 @@ const COMPOSE: &str = "
 
 /// Takes the picture of a refused request of the user who is signed in, and leaves the browser on that page.
 pub async fn take(page: &Chromium, refused: &Answer, file: &Path) {
-    page.client.set_window_size(LARGE.0, LARGE.1).await.unwrap();
     page.go(&format!("/account/refusals/{}", refused.text("request_id"))).await;
     let body = serde_json::to_string_pretty(&refused.body).unwrap();
     let shown = format!(
@@ -54,7 +47,6 @@ pub async fn take(page: &Chromium, refused: &Answer, file: &Path) {
         body.replace(doorward_test::PUBLIC_URL, "https://id.example.org")
     );
     page.run(&COMPOSE.replace("REFUSAL", &serde_json::to_string(&shown).unwrap())).await;
-    let picture = page.find(Locator::Css("#picture")).await.screenshot().await.unwrap();
+    let picture = page.picture_of("#picture").await;
     std::fs::write(file, picture).unwrap();
-    page.client.set_window_size(USUAL.0, USUAL.1).await.unwrap();
 }

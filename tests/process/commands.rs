@@ -219,6 +219,28 @@ fn misconfiguration_stops_the_start_with_a_remedy() {
 }
 
 #[test]
+fn wrong_looks_stop_the_start_with_a_remedy() {
+    let folder = Folder::new();
+    let logo = folder.path().join("logo.png");
+    fs::write(&logo, "GIF89a").unwrap();
+    let logo = logo.to_str().unwrap();
+    for (setting, value, reason) in [
+        ("--site-logo", logo, "neither a PNG nor an SVG image. Convert it"),
+        ("--site-logo", "missing.svg", "it cannot be read: No such file"),
+        ("--site-colour", "#ffcc00", "white text on it has a contrast of only 1.51:1; choose a darker one"),
+        ("--site-support", "javascript:alert(1)", "it is neither an e-mail address nor such a URL"),
+        ("--site-name", "", "it is empty"),
+    ] {
+        let said = folder.fails(&["serve", setting, value]);
+        assert!(said.contains("DOORWARD_SITE_") && said.contains(reason), "{said}");
+    }
+    assert!(!folder.data_dir().exists(), "nothing was created");
+    let examined = folder.run(&["doctor", "--site-logo", logo]);
+    let said = String::from_utf8(examined.stdout).unwrap();
+    assert!(said.contains("fail  logo") && said.contains("Convert it"), "{said}");
+}
+
+#[test]
 fn server_waits_for_an_absent_postgresql() {
     use nix::sys::signal::Signal;
     let folder = Folder::new();

@@ -15,6 +15,7 @@ use super::database::DatabaseAccess;
 use super::failure::Failure;
 use super::output::{Format, Output};
 use super::terminal::printable;
+use crate::app::site;
 use crate::config::{Settings, wants_colour};
 
 const MEBIBYTE: u64 = 1024 * 1024;
@@ -58,6 +59,7 @@ fn examine(context: &Context) -> Result<Vec<Finding>, Failure> {
         Err(gone) => return Err(gone),
     };
     let mut findings = examine_settings(&settings);
+    findings.extend(examine_logo(&settings));
     findings.extend(examine_disk(&settings.data_dir));
     match DatabaseAccess::find(&settings) {
         Ok(access) => {
@@ -81,6 +83,17 @@ fn examine_settings(settings: &Settings) -> Vec<Finding> {
     findings
         .extend(settings.warnings().into_iter().map(|warning| Finding::warn("settings", warning, advice)));
     findings
+}
+
+/// Checks the logo. Returns `None` if none is set.
+fn examine_logo(settings: &Settings) -> Option<Finding> {
+    let path = settings.site_logo.as_ref()?;
+    Some(match site::load(settings) {
+        Ok(_) => Finding::pass("logo", path.display().to_string()),
+        Err(error) => {
+            Finding::fail("logo", error.to_string(), "The server does not start before this is corrected.")
+        }
+    })
 }
 
 /// Checks the free space on the data folder's disk. Returns `None` if there is no data folder, because

@@ -11,6 +11,7 @@ use crate::guard::requirements::{AccountRead, AccountWrite};
 use crate::http::request::{Form, Path};
 use crate::operations::own_account::EndOwnSessions;
 use crate::pages::answer::answer;
+use crate::pages::device;
 use crate::pages::redirect::see_other;
 use crate::pages::shell::Shell;
 use crate::pages::timestamp::Timestamp;
@@ -32,6 +33,8 @@ struct Sessions {
 pub(crate) struct Item {
     pub id: Uuid,
     pub device: String,
+    /// The picture of the device.
+    pub icon: &'static str,
     pub kind: String,
     pub address: String,
     pub started: Timestamp,
@@ -48,9 +51,11 @@ pub(crate) fn item(session: Session, current: Option<Uuid>, now: DateTime<Utc>) 
         SessionKind::Api => "API client".to_owned(),
         SessionKind::Unknown(name) => name,
     };
+    let device = session.device.unwrap_or_else(|| format!("{kind} without a name"));
     Item {
         id: session.id,
-        device: session.device.unwrap_or_else(|| format!("{kind} without a name")),
+        icon: device::icon(&device),
+        device,
         kind,
         address: session.address.unwrap_or_else(|| "unknown".to_owned()),
         started: Timestamp::new(session.created_at, now),

@@ -1,6 +1,6 @@
 //! Every page shows typed text as text, is small, and reports refusals and server errors as pages.
 
-use doorward_test::{Browser, PASSWORD, World};
+use doorward_test::{Answer, Browser, PASSWORD, World};
 use reqwest::Method;
 use serde_json::json;
 
@@ -45,9 +45,13 @@ async fn page_is_small_and_its_assets_are_immutable() {
     assert_eq!(assets.len(), 3);
     for asset in assets {
         let file = world.ask(Method::GET, &format!("/static/{asset}")).send().await;
+        let ask = world.ask(Method::GET, &format!("/static/{asset}")).header("accept-encoding", "gzip");
+        let sent = ask.send().await;
         assert_eq!(file.status, 200, "{asset}");
         assert!(file.header("cache-control").unwrap().contains("immutable"));
-        size += html(&file).len();
+        let length = |answer: &Answer| answer.header("content-length").unwrap().parse::<usize>().unwrap();
+        assert!(length(&sent) <= length(&file), "{asset}");
+        size += length(&sent);
     }
     assert!(size < 60_000, "{size} bytes");
     assert!(!html(&page).contains("http://") && !html(&page).contains("https://"), "nothing of another host");

@@ -4,8 +4,10 @@ mod account;
 mod admin;
 mod every_page;
 mod login;
+mod looks;
 mod register;
 mod step_up;
+mod theme;
 
 pub fn html(answer: &doorward_test::Answer) -> &str {
     answer.body.as_str().unwrap_or_default()
