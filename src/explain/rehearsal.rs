@@ -95,7 +95,7 @@ pub(crate) async fn rehearse(
         rehearsal.add(Check::Csrf, Prospect::NotMade, text);
     }
     if rule.fresh && !is_personal {
-        let text = "This action needs a recent sign-in. The credential has its time.";
+        let text = "This action needs a recent sign-in. Only the credential has the time of the last one.";
         rehearsal.add(Check::Freshness, Prospect::NotMade, text);
     }
     rehearsal.checks.sort_by_key(|line| line.check);
@@ -170,6 +170,6 @@ fn judge_scope(rule: Rule, scope: Option<&[String]>, rehearsal: &mut Rehearsal) 
         Some(_) => {
             rehearsal.add(Check::Scope, Prospect::Fails, format!("The token does not allow `{permission}`."));
         }
-        None => rehearsal.add(Check::Scope, Prospect::NotMade, "The credential has its scope."),
+        None => rehearsal.add(Check::Scope, Prospect::NotMade, "Only the credential says to which permissions it is limited."),
     }
 }
