@@ -19,7 +19,7 @@ use actix_web::{Error, HttpMessage, HttpRequest, HttpResponse, web};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use crate::http::cookies::BrowserSettings;
+use crate::http::cookies::{BrowserSettings, THEME_COOKIE, THEMES};
 use crate::random;
 use crate::sessions::renewal::CookieLifetime;
 use crate::sessions::{CookieDigest, CookieKey};
@@ -129,13 +129,22 @@ fn drop_foreign_cookies(headers: &mut HeaderMap, ours: &[String]) {
         };
         cookie.len() <= COOKIE_BYTES_MAX && ours.iter().any(is_named)
     };
-    let sent = headers.get_all(COOKIE).flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
-    let kept: Vec<&[u8]> = sent.map(<[u8]>::trim_ascii).filter(is_ours).take(COOKIES_MAX).collect();
+    let lines = headers.get_all(COOKIE).map(HeaderValue::as_bytes);
+    let sent = lines.flat_map(|line| line.split(|byte| *byte == b';')).map(<[u8]>::trim_ascii);
+    let theme = sent.clone().find(|cookie| is_theme(cookie));
+    let kept: Vec<&[u8]> = sent.filter(is_ours).take(COOKIES_MAX).chain(theme).collect();
     let kept = HeaderValue::from_bytes(&kept.join(&b"; "[..])).ok().filter(|value| !value.is_empty());
     match kept {
         Some(kept) => drop(headers.insert(COOKIE, kept)),
         None => drop(headers.remove(COOKIE)),
     }
+}
+
+/// Returns true for a cookie with a choice of colours. It is compared as a whole: its name has no prefix, so a
+/// neighbouring host could set a malformed one, which would hide this server's others.
+fn is_theme(cookie: &[u8]) -> bool {
+    let value = cookie.strip_prefix(THEME_COOKIE.as_bytes()).and_then(|rest| rest.strip_prefix(b"="));
+    value.is_some_and(|value| THEMES.iter().any(|theme| theme.as_bytes() == value))
 }
 
 /// Middleware: drops foreign cookies from the request, and adds the lifetime requested at the sign-in to the
@@ -237,5 +246,15 @@ mod tests {
         assert!(kept(&[&"a=;".repeat(20_000)]).is_empty());
         assert_eq!(kept(&[&"doorward=x; ".repeat(3_000)])[0].matches("doorward").count(), COOKIES_MAX);
         assert!(kept(&[&format!("doorward={}", "x".repeat(COOKIE_BYTES_MAX))]).is_empty());
+    }
+
+    #[test]
+    fn theme_cookie_never_displaces_another() {
+        assert_eq!(kept(&["doorward-theme=dark; doorward=x"]), ["doorward=x; doorward-theme=dark"]);
+        for wrong in ["doorward-theme", "doorward-theme=", "doorward-theme=\"", "doorward-theme=Dark"] {
+            assert!(kept(&[wrong]).is_empty(), "{wrong}");
+        }
+        let many = format!("{}doorward=x", "doorward-theme=dark; ".repeat(1_000));
+        assert_eq!(kept(&[&many]), ["doorward=x; doorward-theme=dark"]);
     }
 }

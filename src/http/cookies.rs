@@ -5,6 +5,11 @@ use std::time::Duration;
 /// The cookie that protects forms shown before a sign-in, such as the login form, from cross-site requests.
 pub const FORM_COOKIE: &str = "doorward-form";
 
+/// The cookie with the choice of colours. The pages' script writes it too, so its name never has a prefix.
+pub(crate) const THEME_COOKIE: &str = "doorward-theme";
+/// The values of that cookie.
+pub(crate) const THEMES: [&str; 3] = ["system", "light", "dark"];
+
 /// The settings for browsers and their cookies.
 #[derive(Clone, Debug)]
 pub struct BrowserSettings {

@@ -4,14 +4,11 @@
 use std::sync::LazyLock;
 
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use actix_web::web::{self, Bytes};
+use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse};
 use aws_lc_rs::digest::{SHA256, digest};
 
-use super::site;
 use crate::http::compressed::Compressed;
-use crate::http::routing::Endpoint;
-use crate::refusal::{Code, Refusal};
 
 /// A static file.
 pub(crate) struct Asset {
@@ -40,7 +37,8 @@ impl Asset {
         &self.path
     }
 
-    fn answer(&self, request: &HttpRequest, caching: &'static str) -> HttpResponse {
+    /// Responds with the file.
+    pub(crate) fn answer(&self, request: &HttpRequest, caching: &'static str) -> HttpResponse {
         let mut answer = HttpResponse::Ok();
         answer.insert_header((CONTENT_TYPE, self.content_type)).insert_header((CACHE_CONTROL, caching));
         self.body.answer(request, answer)
@@ -59,33 +57,6 @@ pub(crate) static ICON: LazyLock<Asset> =
 /// The small pictures of pages, each with an id.
 pub(crate) static ICONS: LazyLock<Asset> =
     LazyLock::new(|| Asset::embedded("icons.svg", "image/svg+xml", include_bytes!("../../static/icons.svg")));
-
-/// The caching of a file whose path changes with its content.
-const FOR_EVER: &str = "public, max-age=31536000, immutable";
-const FOR_A_DAY: &str = "public, max-age=86400";
-
-#[must_use]
-pub(crate) fn routes() -> Vec<Endpoint> {
-    vec![
-        Endpoint::at("/static/{file}").get(show).codes(&[Code::NotFound]),
-        Endpoint::at("/favicon.ico").get(show_icon),
-    ]
-}
-
-/// Serves a static file.
-pub(crate) async fn show(request: HttpRequest, file: web::Path<String>) -> Result<HttpResponse, Refusal> {
-    let site = site::of_thread();
-    let embedded = [&STYLE, &SCRIPT, &ICON, &ICONS].map(|asset| &**asset);
-    let mut assets = embedded.into_iter().chain(site.style()).chain(site.logo());
-    let found = assets.find(|asset| asset.path.strip_prefix("/static/") == Some(file.as_str()));
-    let asset = found.ok_or_else(|| Refusal::new(Code::NotFound, "There is no such file."))?;
-    Ok(asset.answer(&request, FOR_EVER))
-}
-
-/// Serves the icon at the address that browsers try for documents without a link to one.
-pub(crate) async fn show_icon(request: HttpRequest) -> HttpResponse {
-    site::of_thread().logo().unwrap_or(&ICON).answer(&request, FOR_A_DAY)
-}
 
 #[cfg(test)]
 mod tests {

@@ -23,6 +23,7 @@ pub(crate) mod seen_fields;
 pub(crate) mod set_password;
 pub(crate) mod shell;
 pub(crate) mod site;
+pub(crate) mod static_files;
 pub(crate) mod step_up;
 pub(crate) mod theme;
 pub(crate) mod timestamp;
@@ -66,7 +67,7 @@ pub fn routes() -> Vec<Endpoint> {
         Endpoint::at("/step-up").get(step_up::show).post(step_up::step_up),
     ];
     let pages = [own, account::routes(), admin::routes(), set_password::routes(), theme::routes()];
-    let documents = [problems::routes(), docs::routes(), assets::routes()];
+    let documents = [problems::routes(), docs::routes(), static_files::routes()];
     let pages = pages.into_iter().flatten().map(|page| page.refused_as(Dialect::Page));
     let documents = documents.into_iter().flatten().map(|document| document.refused_as(Dialect::ByAccept));
     pages.chain(documents).collect()

@@ -14,59 +14,32 @@ use super::return_to;
 use super::shell::Shell;
 use crate::guard::csrf::{AnonymousForm, AnonymousFormToken};
 use crate::http::conditions::Conditions;
+use crate::http::cookies::{THEME_COOKIE, THEMES};
 use crate::http::request::Public;
 use crate::http::routing::Endpoint;
 use crate::refusal::{Code, Refusal};
 use crate::state::State;
 
-/// The cookie with the choice. The script writes it too, so its name is the same over http and https.
-const COOKIE: &str = "doorward-theme";
 const KEPT_DAYS: i64 = 365;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Theme {
-    System,
-    Light,
-    Dark,
+/// The colours of the device, which apply without a choice.
+const SYSTEM: &str = THEMES[0];
+
+/// Returns the choice in the cookie.
+fn theme_of(request: &HttpRequest) -> &'static str {
+    request.cookie(THEME_COOKIE).and_then(|cookie| find_theme(cookie.value())).unwrap_or(SYSTEM)
 }
 
-const THEMES: [Theme; 3] = [Theme::System, Theme::Light, Theme::Dark];
+fn find_theme(text: &str) -> Option<&'static str> {
+    THEMES.into_iter().find(|theme| *theme == text)
+}
 
-impl Theme {
-    /// Returns the choice in the cookie. Without one, the colours are those of the device.
-    fn of(request: &HttpRequest) -> Self {
-        let cookie = request.cookie(COOKIE);
-        cookie.and_then(|cookie| Self::parse(cookie.value())).unwrap_or(Self::System)
+/// Returns the stylesheet of a choice. Paper is always light.
+fn style_of(theme: &str) -> String {
+    if theme == SYSTEM {
+        return "/* The colours of the device. */\n".to_owned();
     }
-
-    fn parse(text: &str) -> Option<Self> {
-        THEMES.into_iter().find(|theme| theme.as_str() == text)
-    }
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::System => "system",
-            Self::Light => "light",
-            Self::Dark => "dark",
-        }
-    }
-
-    /// Returns the stylesheet of the choice. Paper is always light.
-    fn style(self) -> &'static str {
-        match self {
-            Self::System => "/* The colours of the device. */\n",
-            Self::Light => "@media screen { :root { color-scheme: light; } }\n",
-            Self::Dark => "@media screen { :root { color-scheme: dark; } }\n",
-        }
-    }
-
-    fn tag(self) -> &'static str {
-        match self {
-            Self::System => "\"system\"",
-            Self::Light => "\"light\"",
-            Self::Dark => "\"dark\"",
-        }
-    }
+    format!("@media screen {{ :root {{ color-scheme: {theme}; }} }}\n")
 }
 
 #[must_use]
@@ -82,30 +55,25 @@ pub(crate) fn routes() -> Vec<Endpoint> {
 struct ThemePage {
     shell: Shell,
     csrf_token: String,
-    chosen: Theme,
+    chosen: &'static str,
     next: String,
-}
-
-impl ThemePage {
-    fn is(&self, value: &str) -> bool {
-        self.chosen.as_str() == value
-    }
 }
 
 /// Serves the stylesheet of the browser's choice. The browser asks again for each page whether it still
 /// applies.
 pub(crate) async fn style(request: HttpRequest) -> HttpResponse {
-    let theme = Theme::of(&request);
-    let is_unmodified = Conditions::of(request.headers()).is_unmodified(theme.tag());
+    let theme = theme_of(&request);
+    let tag = format!("\"{theme}\"");
+    let is_unmodified = Conditions::of(request.headers()).is_unmodified(&tag);
     let mut answer = if is_unmodified { HttpResponse::NotModified() } else { HttpResponse::Ok() };
     answer
         .insert_header((CACHE_CONTROL, "private, no-cache"))
         .insert_header((VARY, "Cookie"))
-        .insert_header((ETAG, theme.tag()));
+        .insert_header((ETAG, tag));
     if is_unmodified {
         return answer.finish();
     }
-    answer.insert_header((CONTENT_TYPE, "text/css; charset=utf-8")).body(theme.style())
+    answer.insert_header((CONTENT_TYPE, "text/css; charset=utf-8")).body(style_of(theme))
 }
 
 /// Shows the form.
@@ -114,7 +82,7 @@ pub(crate) async fn show(state: web::Data<State>, request: HttpRequest) -> Resul
     let page = ThemePage {
         shell: Shell::public(&request).await,
         csrf_token: token.token.clone(),
-        chosen: Theme::of(&request),
+        chosen: theme_of(&request),
         next: came_from(&request, &state.web.browser.origin).unwrap_or_default().to_owned(),
     };
     Ok(token.on(answer(StatusCode::OK, &page)?))
@@ -131,9 +99,9 @@ pub(crate) async fn choose(
     state: web::Data<State>,
     Public(AnonymousForm(sent)): Public<AnonymousForm>,
 ) -> Result<HttpResponse, Refusal> {
-    let theme = sent.field("theme").and_then(Theme::parse).unwrap_or(Theme::System);
+    let theme = sent.field("theme").and_then(find_theme).unwrap_or(SYSTEM);
     let mut answer = see_other(return_to::path(sent.field("next")).unwrap_or("/"));
-    let cookie = Cookie::build(COOKIE, theme.as_str())
+    let cookie = Cookie::build(THEME_COOKIE, theme)
         .path("/")
         .secure(state.web.browser.secure)
         .same_site(SameSite::Lax)

@@ -9,3 +9,4 @@ mod every_page;
 mod guide;
 mod other_origin;
 mod readme;
+mod theme;

@@ -52,6 +52,10 @@ async fn guarded_pages_redirect_to_sign_in_and_back() {
         "/problems",
         "/problems/{code}",
         "/static/{file}",
+        "/favicon.ico",
+        "/theme",
+        "/theme.css",
+        "/.well-known/change-password",
     ];
     let pages = doorward::pages::routes();
     let is_open = |path: &str| open.contains(&path) || path.starts_with("/docs/");
