@@ -78,6 +78,8 @@ async fn error_page_links_to_its_own_explanation() {
     shows(&missing, &[&format!("href=\"{link}\""), "There is no page at <code>/account-settings</code>"]);
     hides(&missing, &["openapi.json lists"]);
     shows(&browser.get(&link).await, &["not_found", &id]);
+    shows(&browser.get("/problems/").await, &["See <a href=\"/problems\">/problems</a>"]);
+    shows(&browser.get("/problems/nothing").await, &["no such code. See <a href=\"/problems\">All codes</a>"]);
     for path in ["/", "/problems", "/problems/not_found", "/docs/guide", "/login"] {
         shows(&browser.get(path).await, &["href=\"/explain\""]);
     }
@@ -215,7 +217,9 @@ async fn nothing_pasted_reaches_a_record() {
     explain(&mut browser, secret).await;
     explain(&mut browser, &format!("curl -u alice:{secret} http://h/set-password/{secret}")).await;
     browser.fill_in(PATH, PATH, &[("text", secret), ("method", "GET"), ("path", secret)]).await;
-    browser.post(PATH, &[("text", secret)]).await;
+    let stale = browser.post(PATH, &[("text", secret), ("csrf_token", "x")]).await;
+    assert_eq!(stale.status, 403);
+    hides(&stale, &[secret]);
     world.state.recorder.kept_refusals.flush(&world.state.core.database).await.unwrap();
     assert!(world.count("SELECT count(*) FROM kept_refusals WHERE route = '/explain'") > 0);
     for table in ["kept_refusals", "audit_events"] {
