@@ -96,9 +96,9 @@ fn other_path(sent: &HttpRequest, path: &str) -> Option<String> {
         None => format!("{path}/"),
     };
     let table = sent.app_data::<web::Data<RouteTable>>()?;
-    let is_page =
-        matches!(table.find(&Method::GET, &other), RouteLookup::Open | RouteLookup::Guarded(_));
-    (is_page && !other.starts_with("//") && path_without_secrets(&other, PATH_SHOWN) == other).then_some(other)
+    let is_page = matches!(table.find(&Method::GET, &other), RouteLookup::Open | RouteLookup::Guarded(_));
+    (is_page && !other.starts_with("//") && path_without_secrets(&other, PATH_SHOWN) == other)
+        .then_some(other)
 }
 
 /// Returns the frame of the page. Looking for the visitor would be of no use after a 401, and while the server

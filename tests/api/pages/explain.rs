@@ -79,7 +79,10 @@ async fn error_page_links_to_its_own_explanation() {
     hides(&missing, &["openapi.json lists"]);
     shows(&browser.get(&link).await, &["not_found", &id]);
     shows(&browser.get("/problems/").await, &["See <a href=\"/problems\">/problems</a>"]);
-    shows(&browser.get("/problems/nothing").await, &["no such code. See <a href=\"/problems\">All codes</a>"]);
+    shows(
+        &browser.get("/problems/nothing").await,
+        &["no such code. See <a href=\"/problems\">All codes</a>"],
+    );
     for path in ["/", "/problems", "/problems/not_found", "/docs/guide", "/login"] {
         shows(&browser.get(path).await, &["href=\"/explain\""]);
     }
@@ -221,8 +224,8 @@ async fn nothing_pasted_reaches_a_record() {
     assert_eq!(stale.status, 403);
     hides(&stale, &[secret]);
     world.state.recorder.kept_refusals.flush(&world.state.core.database).await.unwrap();
-    assert!(world.count("SELECT count(*) FROM kept_refusals WHERE route = '/explain'") > 0);
-    for table in ["kept_refusals", "audit_events"] {
+    assert!(world.count("SELECT count(*) FROM refusals WHERE route = '/explain'") > 0);
+    for table in ["refusals", "audit_events"] {
         let query = format!("SELECT count(*) FROM {table} row WHERE row::text LIKE '%0123456789abcdef%'");
         assert_eq!(world.count(&query), 0, "{table}");
     }
