@@ -98,12 +98,12 @@ async fn stranger_learns_no_more_than_the_refusal_said() {
     let user = world.text("SELECT id::text AS text FROM users WHERE username = 'alice'");
     let page = explain(&mut Browser::new(&world), &refused).await;
     shows(&page, &["The session has ended", "shown only to the owner", "Sign in</a> to see yours"]);
-    hides(&page, &["alice", "class=\"timeline\"", "signed in (api session)", &user, "allowed now"]);
+    hides(&page, &["alice", "class=\"timeline\"", "Signed in (API session)", &user, "allowed now"]);
     let page = explain(&mut Browser::signed_in(&world, "alice").await, &refused).await;
     let own = [
         "class=\"timeline\"",
-        "signed in (api session)",
-        "this request was refused",
+        "Signed in (API session)",
+        "This request was refused",
         "<a href=\"/account\">alice</a>",
         "href=\"/account/sessions\"",
         "Would this request be allowed now?",
