@@ -11,7 +11,7 @@ async fn refusal_is_explained_from_its_page(look: Look) {
     page.sign_in("alice").await;
     page.go("/admin").await;
     page.shows("You don’t have access to this page").await;
-    page.press("Why was I refused?").await;
+    page.press("Explain this refusal").await;
     page.shows("GET /admin was refused with 403").await;
     page.shows("This request was refused").await;
     page.press("Look up another refusal").await;
