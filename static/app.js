@@ -74,3 +74,20 @@ for (const link of document.querySelectorAll("a[data-theme-choice]")) {
   label.append(`${link.textContent} `, select);
   link.replaceWith(label);
 }
+
+// Copies an ID. Without script it can be selected.
+for (const code of document.querySelectorAll("code[data-copy]")) {
+  const copy = button("Copy", `Copy ${code.textContent}`);
+  copy.classList.add("copy");
+  copy.addEventListener("click", async () => {
+    try {
+      await navigator.clipboard.writeText(code.textContent);
+      copy.textContent = "Copied";
+    } catch {
+      getSelection().selectAllChildren(code);
+      copy.textContent = "Press Ctrl+C";
+    }
+    setTimeout(() => { copy.textContent = "Copy"; }, 2_000);
+  });
+  code.after(copy);
+}

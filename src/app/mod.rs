@@ -83,7 +83,7 @@ pub struct AppParts {
 }
 
 /// Attributes the work of the request to its client, so that queues are fair. Gives all database work of the
-/// request one deadline.
+/// request one deadline. Keeps the session cookie of a refused request for its error page.
 async fn serve_request(
     request: ServiceRequest,
     next: Next<impl MessageBody>,
@@ -94,7 +94,13 @@ async fn serve_request(
     let peer = || request.peer_addr().map(|peer| peer.ip());
     let address = client.filter(|client| client.doubt.is_none()).map(|client| client.address).or_else(peer);
     let served = database::within_one_deadline(next.call(request));
-    caller::on_behalf_of(WorkOwner::at(address), served).await
+    let response = caller::on_behalf_of(WorkOwner::at(address), served).await?;
+    if let Some(state) = response.request().app_data::<web::Data<State>>()
+        && response.status().is_client_error()
+    {
+        session_cookie::keep_sent(response.request(), &state.web.browser);
+    }
+    Ok(response)
 }
 
 /// Starts serving on this socket.

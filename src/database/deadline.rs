@@ -19,8 +19,10 @@ tokio::task_local! {
     static WAITED: Cell<TimeWaited>;
 }
 
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 struct TimeWaited {
+    /// The time that all database calls together may wait.
+    deadline: Duration,
     /// The time of the request's first database call.
     since: Option<Instant>,
     /// The time spent on the database alone.
@@ -28,17 +30,26 @@ struct TimeWaited {
 }
 
 impl TimeWaited {
+    fn nothing_of(deadline: Duration) -> Self {
+        Self { deadline, since: None, time: Duration::ZERO }
+    }
+
     /// Returns the time left for the next call. Other work of the request, such as a password hash, counts
     /// too, but leaves at least [`LEAST`].
     fn time_left(&self) -> Duration {
-        let left = DEADLINE.saturating_sub(self.since.map_or(Duration::ZERO, |since| since.elapsed()));
-        left.max(LEAST.min(DEADLINE.saturating_sub(self.time)))
+        let left = self.deadline.saturating_sub(self.since.map_or(Duration::ZERO, |since| since.elapsed()));
+        left.max(LEAST.min(self.deadline.saturating_sub(self.time)))
     }
 }
 
 /// Serves a request with one deadline for all of its database calls together.
 pub async fn within_one_deadline<T>(request: impl Future<Output = T>) -> T {
-    WAITED.scope(Cell::default(), request).await
+    within(DEADLINE, request).await
+}
+
+/// Runs work whose database calls together wait no longer than `deadline`.
+pub async fn within<T>(deadline: Duration, work: impl Future<Output = T>) -> T {
+    WAITED.scope(Cell::new(TimeWaited::nothing_of(deadline)), work).await
 }
 
 /// Returns how long the next database call may wait.
@@ -50,8 +61,8 @@ pub fn time_left() -> Duration {
 /// Records that a call of this request waited from `since` until now.
 fn record_wait(since: Instant) {
     let _ = WAITED.try_with(|waited| {
-        let TimeWaited { since: first, time } = waited.get();
-        waited.set(TimeWaited { since: first.or(Some(since)), time: time + since.elapsed() });
+        let TimeWaited { deadline, since: first, time } = waited.get();
+        waited.set(TimeWaited { deadline, since: first.or(Some(since)), time: time + since.elapsed() });
     });
 }
 
@@ -80,11 +91,15 @@ mod tests {
         within_one_deadline(async {
             record_wait(Instant::now());
             assert!(time_left() <= DEADLINE && time_left() > LEAST);
-            WAITED.with(|waited| waited.set(TimeWaited { since: long_ago, time: Duration::ZERO }));
+            let waited_for =
+                |time| WAITED.with(|waited| waited.set(TimeWaited { since: long_ago, time, ..waited.get() }));
+            waited_for(Duration::ZERO);
             assert_eq!(time_left(), LEAST, "it hashed");
-            WAITED.with(|waited| waited.set(TimeWaited { since: long_ago, time: DEADLINE }));
+            waited_for(DEADLINE);
             assert_eq!(time_left(), Duration::ZERO, "it waited for the database");
         })
         .await;
+        let short = Duration::from_millis(300);
+        within(short, async { assert_eq!(time_left(), short) }).await;
     }
 }

@@ -36,7 +36,7 @@ use self::feed::Feed;
 use crate::blocking::{BlockingError, BlockingPool, Lane, LaneLimits, QueueLimits, caller};
 
 pub use self::batched::Batched;
-pub use self::deadline::{time_left, within_one_deadline};
+pub use self::deadline::{time_left, within, within_one_deadline};
 pub use self::failure::{DatabaseError, QueryError, describe};
 pub use self::search::SEARCH_TIMEOUT;
 pub use diesel::PgConnection as Connection;

@@ -5,3 +5,5 @@ pub(crate) mod explanation;
 pub(crate) mod history;
 pub(crate) mod kept_refusals;
 pub mod pasted;
+pub(crate) mod question;
+pub(crate) mod rehearsal;

@@ -4,6 +4,7 @@
 use actix_web::http::Method;
 use actix_web::http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use serde_json::Value;
+use uuid::Uuid;
 
 use super::curl::Curl;
 use crate::guard::credential::{self, SentCredential};
@@ -50,7 +51,7 @@ pub fn read(text: &str) -> Pasted {
     if let Ok(Value::Object(members)) = serde_json::from_str::<Value>(text) {
         return alone(of_members(|name| members.get(name)?.as_str().map(str::to_owned)));
     }
-    if let Some(value) = header_line(text) {
+    if let Some(value) = header_line(text, "authorization") {
         return Pasted { credential: of_header(value), target: request_line(first, text) };
     }
     if text.split_whitespace().nth(1).is_some() {
@@ -58,6 +59,28 @@ pub fn read(text: &str) -> Pasted {
     }
     alone(Ok(bare(text)))
 }
+
+/// Returns the request ID in a pasted text: the ID alone, also as a URN (RFC 9562, section 4); a refusal, with
+/// the headers of its response or without; or the header `X-Request-Id`. A text with a credential is about that.
+pub(super) fn request_id(text: &str) -> Option<Uuid> {
+    let id = |text: &str| Uuid::try_parse(text.trim().trim_start_matches("urn:uuid:")).ok();
+    if let Some(found) = id(text) {
+        return Some(found);
+    }
+    if let Ok(Value::Object(members)) = serde_json::from_str::<Value>(text) {
+        let has_token = TOKEN_MEMBERS.iter().any(|name| members.contains_key(*name));
+        return members.get("request_id").filter(|_| !has_token).and_then(|value| id(value.as_str()?));
+    }
+    let first = text.split_whitespace().next().unwrap_or_default();
+    let is_response = first.starts_with("HTTP/") || first.eq_ignore_ascii_case("x-request-id:");
+    if !is_response || header_line(text, "authorization").is_some() {
+        return None;
+    }
+    header_line(text, "x-request-id").and_then(id)
+}
+
+/// The members of a body that hold a token, in the order in which they are looked for.
+const TOKEN_MEMBERS: [&str; 3] = ["access_token", "token", "refresh_token"];
 
 fn alone(credential: Result<PastedCredential, Refusal>) -> Pasted {
     Pasted { credential, target: None }
@@ -80,7 +103,7 @@ fn missing() -> Refusal {
 
 /// Returns the token in the members of a token response or a request body.
 fn of_members(member: impl Fn(&str) -> Option<String>) -> Result<PastedCredential, Refusal> {
-    let token = ["access_token", "token", "refresh_token"].into_iter().find_map(member);
+    let token = TOKEN_MEMBERS.into_iter().find_map(member);
     token.map(|token| bare(&token)).ok_or_else(missing)
 }
 
@@ -92,11 +115,11 @@ fn of_header(value: &str) -> Result<PastedCredential, Refusal> {
     credential::read_header(&headers)?.map(PastedCredential::Sent).ok_or_else(missing)
 }
 
-/// Returns the value of the `Authorization` header among lines of text.
-fn header_line(text: &str) -> Option<&str> {
+/// Returns the value of a header among lines of text. `header` is in lower case.
+fn header_line<'a>(text: &'a str, header: &str) -> Option<&'a str> {
     text.lines().find_map(|line| {
         let (name, value) = line.split_once(':')?;
-        name.trim().eq_ignore_ascii_case("authorization").then(|| value.trim())
+        name.trim().eq_ignore_ascii_case(header).then(|| value.trim())
     })
 }
 
@@ -124,7 +147,7 @@ fn read_curl(text: &str) -> Pasted {
         let detail = "The command line has an unclosed quotation mark. Paste all of it.";
         return alone(Err(Refusal::new(Code::CredentialsMalformed, detail)));
     };
-    let header = curl.headers.iter().rev().find_map(|line| header_line(line));
+    let header = curl.headers.iter().rev().find_map(|line| header_line(line, "authorization"));
     let credential = match (header, &curl.data) {
         (Some(value), _) => of_header(value),
         (None, Some(data)) => of_body(data),
@@ -220,6 +243,31 @@ mod tests {
     }
 
     #[test]
+    fn request_id_is_found_unless_a_credential_was_pasted_too() {
+        let id = "0192d7a0-0000-7000-8000-000000000000";
+        let found = |text: &str| request_id(text).map(|id| id.to_string());
+        for text in [
+            id.to_owned(),
+            format!("urn:uuid:{id}"),
+            format!("{{\"code\": \"session_ended\", \"request_id\": \"{id}\"}}"),
+            format!("HTTP/1.1 401 Unauthorized\r\nx-request-id: {id}\r\n\r\n{{}}"),
+            format!("X-Request-Id: {id}"),
+        ] {
+            assert_eq!(found(&text).as_deref(), Some(id), "{text}");
+        }
+        for text in [
+            format!("{{\"access_token\": \"a.b.c\", \"request_id\": \"{id}\"}}"),
+            format!("X-Request-Id: {id}\nAuthorization: Bearer a.b.c"),
+            format!("curl -H 'X-Request-Id: {id}' http://h"),
+            format!("{{\"request_id\": 1, \"instance\": \"{id}\"}}"),
+            "a.b.c".to_owned(),
+            String::new(),
+        ] {
+            assert_eq!(found(&text), None, "{text}");
+        }
+    }
+
+    #[test]
     fn refresh_token_is_recognized_except_in_a_bearer_header() {
         let is_refresh = |text| matches!(read(text).credential, Ok(PastedCredential::RefreshToken(token)) if token == "dwr_x");
         assert!(is_refresh("dwr_x"));
@@ -246,7 +294,7 @@ mod tests {
     proptest! {
         #[test]
         fn pasted_text_never_panics(text in "(curl )?[\\PC '\"\\\\-]{0,200}") {
-            let _ = read(&text);
+            let _ = (read(&text), request_id(&text));
         }
     }
 }

@@ -15,6 +15,7 @@ pub(crate) mod rejudge;
 pub(crate) mod requirements;
 pub mod session_cookie;
 pub(crate) mod trace;
+pub(crate) mod visitor;
 
 pub use authorized::{AnyCaller, Authorized, Requirement};
 pub use caller::Caller;

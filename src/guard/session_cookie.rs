@@ -15,7 +15,7 @@ use actix_web::cookie::{Key, SameSite, time};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{COOKIE, HeaderMap, HeaderValue, SET_COOKIE};
 use actix_web::middleware::Next;
-use actix_web::{Error, HttpRequest, HttpResponse, web};
+use actix_web::{Error, HttpMessage, HttpRequest, HttpResponse, web};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
@@ -62,11 +62,22 @@ pub enum SentCookie {
 /// Returns the request's session cookie.
 #[must_use]
 pub fn read_cookie(request: &HttpRequest, settings: &BrowserSettings) -> SentCookie {
+    let kept = request.extensions().get::<SentCookie>().cloned();
+    if let Some(sent) = kept {
+        return sent;
+    }
     match request.get_session().get::<String>(KEY) {
         Ok(Some(key)) => SentCookie::Signed(CookieDigest::of(&key)),
         _ if request.cookie(&settings.session_cookie()).is_some() => SentCookie::Forged,
         _ => SentCookie::Missing,
     }
+}
+
+/// Keeps the session cookie of a request that was refused, for the error page. When that page is written,
+/// actix-session has already taken the cookie.
+pub(crate) fn keep_sent(request: &HttpRequest, settings: &BrowserSettings) {
+    let sent = read_cookie(request, settings);
+    request.extensions_mut().insert(sent);
 }
 
 /// Sets the cookie of a session that was just started or renewed. The browser keeps it for `kept` after it is

@@ -11,7 +11,7 @@ use askama::Template;
 
 use super::answer::answer;
 use super::markdown::{self, Rendered};
-use super::problems::kept;
+use super::problems::{kept, kept_page};
 use super::shell::Shell;
 use crate::http::routing::Endpoint;
 use crate::refusal::{self, Code, Refusal};
@@ -74,8 +74,8 @@ pub(crate) async fn show(state: web::Data<State>, request: HttpRequest) -> Resul
         return Ok(kept(plain("text/markdown; charset=utf-8", here(source))));
     }
     let (introduction, sections) = (here(&document.introduction), here(&document.sections));
-    let page = DocumentPage { shell: Shell::open(), document, introduction, sections };
-    Ok(kept(answer(StatusCode::OK, &page)?))
+    let page = DocumentPage { shell: Shell::public(&request).await, document, introduction, sections };
+    Ok(kept_page(&request, answer(StatusCode::OK, &page)?))
 }
 
 /// Serves a program that a document prints.

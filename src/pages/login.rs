@@ -82,7 +82,7 @@ fn notice(refusal: &Refusal, next: Option<&str>, signed_out: bool) -> Result<Opt
     match refusal.code() {
         code if code.status().is_server_error() => Err(refusal.clone()),
         _ if signed_out => Ok(Some("You are signed out.".to_owned())),
-        Code::CredentialsMissing => Ok(next.map(|_| "Sign in to go on.".to_owned())),
+        Code::CredentialsMissing => Ok(next.map(|_| "Sign in to continue.".to_owned())),
         _ => Ok(Some(refusal.detail().to_owned())),
     }
 }
@@ -181,6 +181,17 @@ fn is_about_the_form(refusal: &Refusal) -> bool {
 fn device_of(request: &HttpRequest) -> String {
     let user_agent = request.headers().get(USER_AGENT).and_then(|value| value.to_str().ok());
     device::name(user_agent.unwrap_or_default())
+}
+
+#[derive(Template)]
+#[template(path = "sign_out.html")]
+struct SignOutPage {
+    shell: Shell,
+}
+
+/// Shows the button that signs out. Public pages link to it, because they have no CSRF token.
+pub(crate) async fn ask_sign_out(guarded: Authorized<AnyCaller>) -> Result<HttpResponse, Refusal> {
+    answer(StatusCode::OK, &SignOutPage { shell: Shell::of(&guarded.caller) })
 }
 
 /// Signs out: ends the session and removes its cookie.

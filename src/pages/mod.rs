@@ -4,13 +4,16 @@ pub(crate) mod account;
 pub(crate) mod admin;
 pub(crate) mod answer;
 pub(crate) mod assets;
+pub(crate) mod check_words;
 pub(crate) mod device;
 pub(crate) mod docs;
+pub(crate) mod explain;
 pub(crate) mod explanation;
 pub(crate) mod form_errors;
 pub(crate) mod home;
 pub(crate) mod login;
 pub(crate) mod markdown;
+pub(crate) mod marked;
 pub(crate) mod problems;
 pub(crate) mod redirect;
 pub(crate) mod refused;
@@ -28,12 +31,13 @@ pub(crate) mod timestamp;
 use crate::http::routing::Endpoint;
 use crate::refusal::{Code, Dialect};
 
-pub use refused::refused;
+pub(crate) use refused::refused;
 
 /// The roots of the pages. Unmatched paths below them are refused with a page.
-pub const ROOTS: [(&str, Dialect); 7] = [
+pub const ROOTS: [(&str, Dialect); 8] = [
     ("account", Dialect::Page),
     ("admin", Dialect::Page),
+    ("explain", Dialect::Page),
     ("login", Dialect::Page),
     ("logout", Dialect::Page),
     ("register", Dialect::Page),
@@ -54,7 +58,12 @@ pub fn routes() -> Vec<Endpoint> {
             Code::TooManyAttempts,
         ]),
         Endpoint::at("/register").get(register::show).post(register::register),
-        Endpoint::at("/logout").post(login::sign_out),
+        Endpoint::at("/logout").get(login::ask_sign_out).post(login::sign_out),
+        Endpoint::at("/explain").get(explain::show).post(explain::explain).codes(&[
+            Code::CsrfFailed,
+            Code::NotFound,
+            Code::TooManyAttempts,
+        ]),
         Endpoint::at("/step-up").get(step_up::show).post(step_up::step_up),
     ];
     let pages = [own, account::routes(), admin::routes(), set_password::routes(), theme::routes()];

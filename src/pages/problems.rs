@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::answer::answer;
 use super::shell::Shell;
+use crate::guard::visitor;
 use crate::http::response::FOR_ALL;
 use crate::http::routing::Endpoint;
 use crate::refusal::help::{Example, HelpPage};
@@ -67,11 +68,6 @@ impl Entry {
     }
 }
 
-/// Splits a text at backquotes. True marks the parts that were between them and are code.
-fn parts(text: &str) -> Vec<(bool, &str)> {
-    text.split('`').enumerate().map(|(at, part)| (at % 2 == 1, part)).collect()
-}
-
 #[derive(Template)]
 #[template(path = "problems.html")]
 struct ListPage {
@@ -92,7 +88,8 @@ pub(crate) async fn list(state: web::Data<State>, request: HttpRequest) -> Resul
     if wants_json(&request) {
         return Ok(kept(HttpResponse::Ok().insert_header(FOR_ALL).json(entries)));
     }
-    Ok(kept(answer(StatusCode::OK, &ListPage { shell: Shell::open(), entries })?))
+    let page = ListPage { shell: Shell::public(&request).await, entries };
+    Ok(kept_page(&request, answer(StatusCode::OK, &page)?))
 }
 
 /// Shows the help page of a code, or JSON.
@@ -108,7 +105,8 @@ pub(crate) async fn show(
     if wants_json(&request) {
         return Ok(kept(HttpResponse::Ok().insert_header(FOR_ALL).json(entry)));
     }
-    Ok(kept(answer(StatusCode::OK, &EntryPage { shell: Shell::open(), entry })?))
+    let page = EntryPage { shell: Shell::public(&request).await, entry };
+    Ok(kept_page(&request, answer(StatusCode::OK, &page)?))
 }
 
 fn wants_json(request: &HttpRequest) -> bool {
@@ -120,5 +118,16 @@ fn wants_json(request: &HttpRequest) -> bool {
 pub(super) fn kept(mut answer: HttpResponse) -> HttpResponse {
     answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=3600"));
     answer.headers_mut().insert(VARY, HeaderValue::from_static("Accept"));
+    answer
+}
+
+/// Lets caches store a public page. A page for a browser with a session cookie may show a name, and only that
+/// browser may keep it, after asking again.
+pub(super) fn kept_page(request: &HttpRequest, answer: HttpResponse) -> HttpResponse {
+    let mut answer = kept(answer);
+    if visitor::has_cookie(request) {
+        answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+    }
+    answer.headers_mut().insert(VARY, HeaderValue::from_static("Accept, Cookie"));
     answer
 }

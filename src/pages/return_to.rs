@@ -3,7 +3,7 @@
 /// The maximum length of a path, in bytes.
 const PATH_MAX: usize = 2_000;
 
-/// Returns the path in `?next=`, if it is a path of this server other than `/login`. Browsers treat `//`,
+/// Returns the path in `?next=`, if it is a path of this server other than `/login` and `/logout`. Browsers treat `//`,
 /// `/\` and control characters in between as the start of another host, so such values are ignored.
 #[must_use]
 pub fn path(next: Option<&str>) -> Option<&str> {
@@ -11,7 +11,8 @@ pub fn path(next: Option<&str>) -> Option<&str> {
     let rest = next.strip_prefix('/')?;
     let is_plain =
         next.len() <= PATH_MAX && next.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
-    (is_plain && !rest.starts_with('/') && !next.starts_with("/login")).then_some(next)
+    let is_sign_in = next.starts_with("/login") || next.starts_with("/logout");
+    (is_plain && !rest.starts_with('/') && !is_sign_in).then_some(next)
 }
 
 /// Returns the URL of a page that redirects to `target` afterwards. Omits a target that the page would ignore
@@ -57,6 +58,7 @@ mod tests {
             "/\u{0}/evil",
             "/ä",
             "/login?next=/login",
+            "/logout",
         ] {
             assert_eq!(path(Some(bad)), None, "{bad:?}");
         }

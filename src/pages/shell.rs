@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use actix_web::HttpRequest;
+
 use super::assets;
 use super::site::{self, Site};
-use crate::guard::Caller;
+use crate::guard::{Caller, visitor};
 use crate::users::role::{AUDIT_READ, SERVER_READ, USERS_READ};
 
 /// The values in the template base.html.
@@ -18,17 +20,40 @@ pub(crate) struct Shell {
 /// The signed-in user.
 pub(crate) struct SignedIn {
     pub username: String,
-    /// The CSRF token that every form sends.
+    /// The CSRF token that every form sends. Public pages have none.
     pub csrf_token: String,
     /// The first administration page that the user may see; empty if there is none.
     pub admin: &'static str,
 }
 
 impl Shell {
-    /// Returns the frame of a page that is the same for everyone.
+    /// Returns the frame of a page that does not look for its visitor.
     #[must_use]
     pub(crate) fn open() -> Self {
         Self { user: None, offers_login: true }
+    }
+
+    /// Returns the frame of a public page, with the name of its visitor if they are recognized in time. It has
+    /// no secret: signing out leads to a page with the CSRF token. So the page may be compressed.
+    pub(crate) async fn public(request: &HttpRequest) -> Self {
+        let Some(caller) = visitor::recognize(request).await else { return Self::open() };
+        let mut shell = Self::of(&caller);
+        if let Some(user) = &mut shell.user {
+            user.csrf_token.clear();
+        }
+        shell
+    }
+
+    /// Returns the frame of a page that shows its caller more, if there is one.
+    #[must_use]
+    pub(crate) fn of_visitor(caller: Option<&Caller>) -> Self {
+        caller.map_or_else(Self::open, Self::of)
+    }
+
+    /// Returns the version in the footer.
+    #[must_use]
+    pub(crate) fn version(&self) -> &'static str {
+        env!("CARGO_PKG_VERSION")
     }
 
     /// Returns the frame of a form that is used before signing in.

@@ -80,7 +80,7 @@ pub(crate) async fn style(request: HttpRequest) -> HttpResponse {
 pub(crate) async fn show(state: web::Data<State>, request: HttpRequest) -> Result<HttpResponse, Refusal> {
     let token = AnonymousFormToken::of(&state, &request);
     let page = ThemePage {
-        shell: Shell::open(),
+        shell: Shell::public(&request).await,
         csrf_token: token.token.clone(),
         chosen: theme_of(&request),
         next: came_from(&request, &state.web.browser.origin).unwrap_or_default().to_owned(),

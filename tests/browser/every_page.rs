@@ -10,7 +10,7 @@ use crate::chromium::{Chromium, Look};
 use crate::readme;
 
 /// The pages, each with the name of its picture, its path, and whether it is behind the sign-in.
-const PAGES: [(&str, &str, bool); 30] = [
+const PAGES: [(&str, &str, bool); 33] = [
     ("home", "/", false),
     ("login", "/login", false),
     ("login-next", "/login?next=%2Faccount", false),
@@ -22,6 +22,9 @@ const PAGES: [(&str, &str, bool); 30] = [
     ("link-gone", "/set-password/nonsense", false),
     ("not-found", "/nowhere", false),
     ("theme", "/theme", false),
+    ("explain", "/explain", false),
+    ("home-signed-in", "/", true),
+    ("sign-out", "/logout", true),
     ("profile", "/account", true),
     ("password", "/account/password", true),
     ("sessions", "/account/sessions", true),
@@ -124,6 +127,8 @@ async fn look_at_all(name: &str, look: Look) {
         ("admin-delete", format!("/admin/users/{id}/delete")),
         ("admin-refusal", format!("/admin/refusals/{refused}")),
         ("refusal", format!("/account/refusals/{refused}")),
+        ("explained", format!("/explain?request_id={refused}")),
+        ("explain-unknown", "/explain?request_id=0192d7a0-0000-7000-8000-000000000000".to_owned()),
     ] {
         page.go(&path).await;
         check(&page, picture, name).await;

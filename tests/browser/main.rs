@@ -6,6 +6,7 @@ mod account;
 mod admin;
 mod chromium;
 mod every_page;
+mod explain;
 mod guide;
 mod other_origin;
 mod readme;

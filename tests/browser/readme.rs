@@ -6,20 +6,15 @@ use doorward_test::Answer;
 
 use crate::chromium::Chromium;
 
-/// Puts the refusal's body beside the explanation. Of the page it keeps the reason, the checks and the
-/// history, close together.
+/// Puts the refusal's body beside the explanation. Of the page it keeps the verdict, the checks and the
+/// timeline.
 const COMPOSE: &str = "
     const main = document.querySelector('main');
-    main.querySelector('p').remove();
-    const removeSection = (first) => {
-        for (let next; first; first = next) {
-            next = first.nextElementSibling?.matches('h2') ? null : first.nextElementSibling;
-            first.remove();
-        }
-    };
-    const sections = [...main.querySelectorAll('h2')];
-    removeSection(sections.at(-1));
-    removeSection(sections[0]);
+    const kept = ['verdict', 'failed', 'passed', 'timeline'];
+    for (const part of [...main.children]) {
+        if (!kept.includes(part.id)) part.remove();
+    }
+    for (const unsaid of main.querySelectorAll('.copy')) unsaid.remove();
     const refusal = document.createElement('pre');
     refusal.textContent = REFUSAL;
     const picture = document.createElement('div');
@@ -30,12 +25,7 @@ const COMPOSE: &str = "
         gridTemplateColumns: '31rem 36rem', padding: '1.5rem', width: '71.75rem' });
     Object.assign(refusal.style, { fontSize: '0.8rem', margin: '0', overflowWrap: 'anywhere', whiteSpace: 'pre-wrap' });
     Object.assign(main.style, { margin: '0', maxWidth: 'none', padding: '0' });
-    for (const heading of main.querySelectorAll('h1, h2, p')) heading.style.margin = '0 0 0.5rem';
-    for (const heading of main.querySelectorAll('h2')) heading.style.marginTop = '1rem';
-    for (const cell of main.querySelectorAll('td, th')) {
-        Object.assign(cell.style, { fontSize: '0.875rem', paddingBottom: '0.1rem', paddingTop: '0.1rem' });
-        if (cell.cellIndex < 2) cell.style.whiteSpace = 'nowrap';
-    }
+    for (const heading of main.querySelectorAll('#timeline h2')) heading.style.marginTop = '1rem';
 ";
 
 /// Takes the picture of a refused request of the user who is signed in, and leaves the browser on that page.

@@ -13,7 +13,7 @@ use actix_web::http::Method;
 use actix_web::http::header::{HeaderMap, SET_COOKIE, VARY};
 use actix_web::middleware::Next;
 use actix_web::web::{Bytes, Data};
-use actix_web::{Error, HttpMessage, HttpResponse};
+use actix_web::{Error, HttpMessage, HttpRequest, HttpResponse};
 use futures_util::FutureExt;
 
 use crate::http::request::Form;
@@ -36,7 +36,7 @@ pub async fn finish(
     let writer = Writer::of(&request);
     // This is unwind safe: handlers share state only behind locks that ignore poisoning.
     let refusal = match AssertUnwindSafe(next.call(request)).catch_unwind().await {
-        Ok(Ok(response)) => return Ok(writer.finish(response.map_into_boxed_body())),
+        Ok(Ok(response)) => return Ok(writer.finish(response.map_into_boxed_body()).await),
         Ok(Err(error)) => from_actix(&error),
         Err(panic) => {
             let request_id = writer.request.id.0;
@@ -44,7 +44,7 @@ pub async fn finish(
             refusal::internal()
         }
     };
-    let mut answer = writer.write(&refusal, None);
+    let mut answer = writer.write(&refusal, None, None).await;
     write_request_id(answer.headers_mut(), writer.request.id);
     Err(InternalError::from_response(refusal, answer).into())
 }
@@ -70,10 +70,10 @@ impl Writer {
         }
     }
 
-    fn finish(&self, mut response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
+    async fn finish(&self, mut response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
         if let Some(refusal) = refusal_of(&response) {
             let form = response.request().extensions().get::<Form>().cloned();
-            let mut answer = self.write(&refusal, form.as_ref());
+            let mut answer = self.write(&refusal, form.as_ref(), Some(response.request())).await;
             keep_headers(response.headers(), answer.headers_mut());
             response = response.into_response(answer);
         }
@@ -81,12 +81,18 @@ impl Writer {
         response
     }
 
-    /// Writes the refusal in the dialect of its endpoint. A page may repeat the form that was refused.
-    fn write(&self, refusal: &Refusal, form: Option<&Form>) -> HttpResponse {
+    /// Writes the refusal in the dialect of its endpoint. A page may repeat the form that was refused, and show
+    /// the name of the request's sender.
+    async fn write(
+        &self,
+        refusal: &Refusal,
+        form: Option<&Form>,
+        request: Option<&HttpRequest>,
+    ) -> HttpResponse {
         let mut answer = match self.dialect() {
             Dialect::SimpleJwt => simplejwt::refused(refusal, &self.request),
-            Dialect::Page => self.page(refusal, form),
-            Dialect::ByAccept if self.request.prefers_html => self.page(refusal, form),
+            Dialect::Page => self.page(refusal, form, request).await,
+            Dialect::ByAccept if self.request.prefers_html => self.page(refusal, form, request).await,
             Dialect::Problem | Dialect::ByAccept => self.problem_document(refusal),
         };
         answer.extensions_mut().insert(AnsweredRefusal(refusal.clone()));
@@ -97,8 +103,13 @@ impl Writer {
         self.routes.as_ref().map(|routes| routes.dialect(&self.request.path())).unwrap_or_default()
     }
 
-    fn page(&self, refusal: &Refusal, form: Option<&Form>) -> HttpResponse {
-        match pages::refused(refusal, &self.request, form) {
+    async fn page(
+        &self,
+        refusal: &Refusal,
+        form: Option<&Form>,
+        request: Option<&HttpRequest>,
+    ) -> HttpResponse {
+        match pages::refused(refusal, &self.request, form, request).await {
             Ok(mut page) => {
                 mark_refused(&mut page, refusal);
                 page

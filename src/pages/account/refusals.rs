@@ -9,12 +9,14 @@ use crate::explain::explanation;
 use crate::explain::explanation::{Asker, NOT_KEPT};
 use crate::explain::kept_refusals;
 use crate::explain::kept_refusals::RefusalQuery;
+use crate::explain::rehearsal::rehearse;
 use crate::guard::Authorized;
 use crate::guard::requirements::AccountRead;
 use crate::http::pagination::CursorQuery;
 use crate::http::request::{Path, Query};
+use crate::http::routing::RouteTable;
 use crate::pages::answer::answer;
-use crate::pages::explanation::{ExplanationPage, Item};
+use crate::pages::explanation::{ExplanationPage, Item, Reader};
 use crate::pages::shell::Shell;
 use crate::refusal::{Code, Refusal};
 use crate::state::State;
@@ -53,6 +55,7 @@ pub(crate) async fn show(
 /// Explains a refusal, if its credential belongs to the user.
 pub(crate) async fn explain(
     state: web::Data<State>,
+    routes: web::Data<RouteTable>,
     guarded: Authorized<AccountRead, Path<Uuid>>,
 ) -> Result<HttpResponse, Refusal> {
     let Path(request_id) = guarded.input;
@@ -62,7 +65,9 @@ pub(crate) async fn explain(
         credential.and_then(|credential| credential.user_id) == Some(guarded.caller.user_id)
     });
     let explanation = own.ok_or_else(|| Refusal::new(Code::NotFound, NOT_KEPT))?;
-    let list = ("/account/refusals", "All refusals");
-    let page = ExplanationPage::new(Shell::of(&guarded.caller), list, explanation, state.core.clock.now());
+    let rehearsal = rehearse(&state, &routes, &explanation).await?;
+    let back = ("/account/refusals", "Your refusals");
+    let reader = Reader { caller: Some(&guarded.caller), now: state.core.clock.now() };
+    let page = ExplanationPage::new(Shell::of(&guarded.caller), back, explanation, rehearsal, reader);
     answer(StatusCode::OK, &page.for_readers(&["client", "user"]))
 }

@@ -15,11 +15,13 @@ use crate::explain::explanation;
 use crate::explain::explanation::{Asker, NOT_KEPT};
 use crate::explain::kept_refusals;
 use crate::explain::kept_refusals::RefusalQuery;
+use crate::explain::rehearsal::rehearse;
 use crate::guard::requirements::AuditRead;
 use crate::guard::{Authorized, Caller};
 use crate::http::request::{Path, Query};
+use crate::http::routing::RouteTable;
 use crate::pages::answer::answer;
-use crate::pages::explanation::{ExplanationPage, Item};
+use crate::pages::explanation::{ExplanationPage, Item, Reader};
 use crate::pages::form_errors::FormErrors;
 use crate::pages::shell::Shell;
 use crate::refusal::{Code, Refusal};
@@ -151,12 +153,15 @@ async fn count(state: &State, code: &str) -> Result<Chart, Refusal> {
 /// Explains a refusal.
 pub(crate) async fn explain(
     state: web::Data<State>,
+    routes: web::Data<RouteTable>,
     guarded: Authorized<AuditRead, Path<Uuid>>,
 ) -> Result<HttpResponse, Refusal> {
     let Path(request_id) = guarded.input;
     let found = explanation::explain_request(&state, request_id, Asker::Caller(&guarded.caller)).await?;
     let explanation = found.ok_or_else(|| Refusal::new(Code::NotFound, NOT_KEPT))?;
-    let list = ("/admin/refusals", "All refusals");
-    let page = ExplanationPage::new(Shell::of(&guarded.caller), list, explanation, state.core.clock.now());
+    let rehearsal = rehearse(&state, &routes, &explanation).await?;
+    let back = ("/admin/refusals", "All refusals");
+    let reader = Reader { caller: Some(&guarded.caller), now: state.core.clock.now() };
+    let page = ExplanationPage::new(Shell::of(&guarded.caller), back, explanation, rehearsal, reader);
     answer(StatusCode::OK, &page)
 }

@@ -45,6 +45,7 @@ async fn guarded_pages_redirect_to_sign_in_and_back() {
     let mut browser = Browser::new(&world);
     let open = [
         "/",
+        "/explain",
         "/login",
         "/register",
         "/set-password/{token}",
