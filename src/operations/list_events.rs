@@ -2,6 +2,9 @@
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer};
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 use uuid::Uuid;
 
 use crate::audit::{Event, EventType, event};
@@ -21,7 +24,7 @@ pub(crate) struct EventQuery {
     pub subject: Option<Uuid>,
     /// Only events of this type.
     #[serde(rename = "type")]
-    #[param(rename = "type", value_type = Option<String>)]
+    #[param(rename = "type", value_type = Option<EventType>, inline)]
     #[serde(default, deserialize_with = "event_type")]
     pub type_: Option<EventType>,
     /// Only events from this time on (RFC 3339).
@@ -33,6 +36,16 @@ pub(crate) struct EventQuery {
     #[param(inline)]
     pub cursor: Option<Cursor>,
 }
+
+/// In the API's description, a filter is one of the known types.
+impl PartialSchema for EventType {
+    fn schema() -> RefOr<Schema> {
+        let names = Self::NAMES.iter().copied();
+        ObjectBuilder::new().schema_type(Type::String).enum_values(Some(names)).into()
+    }
+}
+
+impl ToSchema for EventType {}
 
 /// Parses the parameter `type`.
 fn event_type<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<EventType>, D::Error> {

@@ -252,3 +252,12 @@ fn credential_kinds_and_conflict_pointer_are_described() {
     assert!(schemas["Problem"]["description"].as_str().unwrap().contains("pointer"));
     assert_eq!(Code::Conflict.members(), ["pointer"]);
 }
+
+#[test]
+fn filter_of_audit_events_lists_the_types() {
+    let document = document("http://doorward.test", &routes(SimplejwtRoutes::Off));
+    let parameters = document["paths"]["/api/v1/audit-events"]["get"]["parameters"].as_array().unwrap();
+    let filter = parameters.iter().find(|parameter| parameter["name"] == "type").unwrap();
+    let types = filter["schema"]["enum"].as_array().unwrap_or_else(|| panic!("{filter}"));
+    assert!(types.contains(&"login_failed".into()) && !types.contains(&"".into()), "{filter}");
+}
