@@ -135,12 +135,7 @@ async fn judge_personal_token(
     Ok(Some(history.token.scope))
 }
 
-async fn judge_user(
-    state: &State,
-    id: Uuid,
-    rule: Rule,
-    rehearsal: &mut Rehearsal,
-) -> Result<(), Refusal> {
+async fn judge_user(state: &State, id: Uuid, rule: Rule, rehearsal: &mut Rehearsal) -> Result<(), Refusal> {
     let found = state.core.database.run(move |connection| {
         let Some(user) = user::find(connection, id)? else { return Ok(None) };
         let permissions = role::find_permissions(connection, &user.role)?.unwrap_or_default();
@@ -170,6 +165,10 @@ fn judge_scope(rule: Rule, scope: Option<&[String]>, rehearsal: &mut Rehearsal) 
         Some(_) => {
             rehearsal.add(Check::Scope, Prospect::Fails, format!("The token does not allow `{permission}`."));
         }
-        None => rehearsal.add(Check::Scope, Prospect::NotMade, "Only the credential says to which permissions it is limited."),
+        None => rehearsal.add(
+            Check::Scope,
+            Prospect::NotMade,
+            "Only the credential says to which permissions it is limited.",
+        ),
     }
 }

@@ -253,8 +253,7 @@ fn shown_path(path: &str) -> String {
 fn timeline(explanation: &Explanation, now: DateTime<Utc>) -> Option<Vec<TimelineItem>> {
     let history = explanation.history.as_ref()?;
     let occurred_at = explanation.request.as_ref().and_then(|request| request.occurred_at);
-    let mut items: Vec<_> =
-        history.iter().map(|event| (event.at, TimelineItem::of(event, now))).collect();
+    let mut items: Vec<_> = history.iter().map(|event| (event.at, TimelineItem::of(event, now))).collect();
     if let Some(at) = occurred_at.filter(|_| !items.is_empty()) {
         let text = match explanation.verdict {
             Verdict::Refused => "this request was refused",
@@ -272,8 +271,14 @@ impl TimelineItem {
         let from = event.address.as_ref().map(|address| format!(", from {address}")).unwrap_or_default();
         let class = match event.event.as_str() {
             "login_succeeded" | "personal_token_created" | "stepped_up" | "user_enabled" => "good",
-            "session_ended" | "refresh_token_reused" | "personal_token_revoked" | "user_disabled"
-            | "user_deleted" | "expired" | "login_failed" | "step_up_failed" => "bad",
+            "session_ended"
+            | "refresh_token_reused"
+            | "personal_token_revoked"
+            | "user_disabled"
+            | "user_deleted"
+            | "expired"
+            | "login_failed"
+            | "step_up_failed" => "bad",
             _ => "",
         };
         Self { class, when: Timestamp::new(event.at, now), text: format!("{}{by}{from}", event.text) }

@@ -30,7 +30,8 @@ fn split_at_times<'a>(text: &'a str, parts: &mut Vec<Part<'a>>) {
     // Every time has a `T` after ten characters.
     while let Some(found) = rest.get(from..).and_then(|later| later.find('T')).map(|at| from + at) {
         let start = found.checked_sub(10);
-        let time = start.and_then(|start| Some((start, rest.get(start..start + TIME_LEN)?, read(rest, start)?)));
+        let time =
+            start.and_then(|start| Some((start, rest.get(start..start + TIME_LEN)?, read(rest, start)?)));
         match time {
             Some((start, exact, words)) => {
                 push_text(&rest[..start], parts);
@@ -65,11 +66,10 @@ mod tests {
         for (text, expected) in [
             ("The `jti` is wrong", vec![Part::Text("The "), Part::Code("jti"), Part::Text(" is wrong")]),
             ("2026-03-01T12:00:05Z", vec![time()]),
-            ("It ended at 2026-03-01T12:00:05Z (T).", vec![
-                Part::Text("It ended at "),
-                time(),
-                Part::Text(" (T)."),
-            ]),
+            (
+                "It ended at 2026-03-01T12:00:05Z (T).",
+                vec![Part::Text("It ended at "), time(), Part::Text(" (T).")],
+            ),
             ("`2026-03-01T12:00:05Z`", vec![Part::Code("2026-03-01T12:00:05Z")]),
             ("2026-13-01T12:00:05Z ÄT", vec![Part::Text("2026-13-01T12:00:05Z ÄT")]),
             ("äääääT12:00:05Z", vec![Part::Text("äääääT12:00:05Z")]),

@@ -43,7 +43,9 @@ async fn refusals_are_listed_filtered_counted_and_explained() {
     assert_eq!(browser.get("/admin/refusals?user=nobody").await.status, 422);
     assert_eq!(browser.get("/admin/refusals?live=1").await.header("refresh"), Some("5"));
     let one = browser.get(&format!("/admin/refusals/{denied}")).await;
-    for said in ["permission_denied", "POST /api/v1/notes", "alice", "signed in", "<h3>Operator</h3>", &denied] {
+    for said in
+        ["permission_denied", "POST /api/v1/notes", "alice", "signed in", "<h3>Operator</h3>", &denied]
+    {
         assert!(html(&one).contains(said), "{said}: {}", html(&one));
     }
     let gone = browser.get("/admin/refusals/0192d7a0-0000-7000-8000-000000000000").await;
@@ -127,7 +129,12 @@ async fn authorized_request_is_explained_as_authorized() {
     ];
     for page in &pages {
         assert_eq!(page.status, 200);
-        for said in ["<h1>This request was accepted</h1>", "<title>This request was accepted", "GET /api/v1/notes", "passed"] {
+        for said in [
+            "<h1>This request was accepted</h1>",
+            "<title>This request was accepted",
+            "GET /api/v1/notes",
+            "passed",
+        ] {
             assert!(html(page).contains(said), "{said}: {}", html(page));
         }
         for unsaid in ["/problems/", "What to do", "failed", "<code></code>"] {
