@@ -11,6 +11,7 @@ use super::answer::answer;
 use super::code_colours::coloured;
 use super::shell::Shell;
 use crate::guard::visitor;
+use crate::http::compressed::compress;
 use crate::http::response::FOR_ALL;
 use crate::http::routing::Endpoint;
 use crate::refusal::help::{Example, HelpPage};
@@ -203,13 +204,13 @@ pub(super) fn kept(mut answer: HttpResponse) -> HttpResponse {
     answer
 }
 
-/// Lets caches store a public page. A page for a browser with a session cookie may show a name, and only that
+/// Lets caches store a public page, and compresses it. It has no secret. A page for a browser with a session cookie may show a name, and only that
 /// browser may keep it, after asking again.
 pub(super) fn kept_page(request: &HttpRequest, answer: HttpResponse) -> HttpResponse {
     let mut answer = kept(answer);
     if visitor::has_cookie(request) {
         answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
     }
-    answer.headers_mut().insert(VARY, HeaderValue::from_static("Accept, Cookie"));
-    answer
+    answer.headers_mut().insert(VARY, HeaderValue::from_static("Accept, Accept-Encoding, Cookie"));
+    compress(request, answer)
 }

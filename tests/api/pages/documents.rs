@@ -1,7 +1,7 @@
 //! The guide, the problem pages and the API reference, as pages.
 
 use doorward::refusal::Code;
-use doorward_test::World;
+use doorward_test::{Browser, World};
 use reqwest::Method;
 
 use super::html;
@@ -26,6 +26,23 @@ async fn documents_have_contents_colours_and_neighbours() {
     }
     let last = page(&world, "/docs/backups").await;
     assert!(last.contains("rel=\"prev\"") && !last.contains("rel=\"next\""));
+}
+
+#[actix_web::test]
+async fn public_pages_are_sent_compressed_and_without_a_csrf_token() {
+    let world = World::new().await;
+    world.user("alice", "member");
+    let mut browser = Browser::signed_in(&world, "alice").await;
+    for path in ["/docs/guide", "/docs/", "/problems", "/problems/not_owner", "/docs/try"] {
+        let ask = world.ask(Method::GET, path).header("accept", "text/html");
+        let answer = ask.header("accept-encoding", "gzip").send().await;
+        assert_eq!(answer.header("content-encoding"), Some("gzip"), "{path}");
+        assert_eq!(answer.header("vary"), Some("Accept, Accept-Encoding, Cookie"), "{path}");
+        let bytes: usize = answer.header("content-length").unwrap().parse().unwrap();
+        assert!(bytes < 40_000, "{path}: {bytes}");
+        let own = browser.get(path).await;
+        assert!(html(&own).contains("alice") && !html(&own).contains("csrf_token"), "{path}");
+    }
 }
 
 #[actix_web::test]
