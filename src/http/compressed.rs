@@ -3,7 +3,8 @@
 
 use std::io::Write;
 
-use actix_web::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderMap, VARY};
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderMap, HeaderValue, VARY};
 use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use flate2::Compression;
@@ -23,7 +24,7 @@ impl Compressed {
     #[must_use]
     pub(crate) fn new(plain: impl Into<Bytes>) -> Self {
         let plain = plain.into();
-        let gzip = gzip(&plain).filter(|gzip| gzip.len() < plain.len()).map(Bytes::from);
+        let gzip = gzip(&plain, Compression::best()).filter(|gzip| gzip.len() < plain.len()).map(Bytes::from);
         Self { plain, gzip }
     }
 
@@ -42,8 +43,27 @@ impl Compressed {
     }
 }
 
-fn gzip(plain: &[u8]) -> Option<Vec<u8>> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+/// Compresses a response that has no secret, if the client accepts that. It is compressed for each request, so
+/// quickly rather than well.
+#[must_use]
+pub(crate) fn compress(request: &HttpRequest, answer: HttpResponse) -> HttpResponse {
+    if !accepts_gzip(request.headers()) {
+        return answer;
+    }
+    let (mut head, body) = answer.into_parts();
+    let plain = match body.try_into_bytes() {
+        Ok(plain) => plain,
+        Err(body) => return head.set_body(body),
+    };
+    let Some(short) = gzip(&plain, Compression::fast()).filter(|short| short.len() < plain.len()) else {
+        return head.set_body(BoxBody::new(plain));
+    };
+    head.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    head.set_body(BoxBody::new(short))
+}
+
+fn gzip(plain: &[u8], level: Compression) -> Option<Vec<u8>> {
+    let mut encoder = GzEncoder::new(Vec::new(), level);
     encoder.write_all(plain).ok()?;
     encoder.finish().ok()
 }
@@ -74,8 +94,6 @@ fn is_zero(weight: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use actix_web::http::header::HeaderValue;
-
     use super::*;
 
     fn accepts(list: &str) -> bool {

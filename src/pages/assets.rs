@@ -52,6 +52,10 @@ pub(crate) static STYLE: LazyLock<Asset> = LazyLock::new(|| {
 pub(crate) static SCRIPT: LazyLock<Asset> = LazyLock::new(|| {
     Asset::embedded("app.js", "text/javascript; charset=utf-8", include_bytes!("../../static/app.js"))
 });
+/// Starts the API viewer.
+pub(crate) static VIEWER: LazyLock<Asset> = LazyLock::new(|| {
+    Asset::embedded("viewer.js", "text/javascript; charset=utf-8", include_bytes!("../../static/viewer.js"))
+});
 pub(crate) static ICON: LazyLock<Asset> =
     LazyLock::new(|| Asset::embedded("icon.svg", "image/svg+xml", include_bytes!("../../static/icon.svg")));
 /// The small pictures of pages, each with an id.

@@ -54,10 +54,24 @@ struct DocumentPage<'a> {
     document: &'a Rendered,
     introduction: String,
     sections: String,
+    previous: Option<Neighbour>,
+    next: Option<Neighbour>,
 }
 
-/// Returns the routes. They must precede the route of the API viewer, which accepts everything else under
-/// `/docs/`.
+/// A document before or after another.
+struct Neighbour {
+    path: &'static str,
+    title: &'static str,
+}
+
+impl Neighbour {
+    /// Returns the document at this place of the list.
+    fn at(index: Option<usize>) -> Option<Self> {
+        let (path, _) = DOCUMENTS.get(index?)?;
+        Some(Self { path, title: &PAGES.get(path)?.title })
+    }
+}
+
 #[must_use]
 pub(crate) fn routes() -> Vec<Endpoint> {
     let documents = DOCUMENTS.iter().map(|(path, _)| Endpoint::at(path).get(show));
@@ -74,7 +88,11 @@ pub(crate) async fn show(state: web::Data<State>, request: HttpRequest) -> Resul
         return Ok(kept(plain("text/markdown; charset=utf-8", here(source))));
     }
     let (introduction, sections) = (here(&document.introduction), here(&document.sections));
-    let page = DocumentPage { shell: Shell::public(&request).await, document, introduction, sections };
+    let index = DOCUMENTS.iter().position(|(at, _)| *at == path);
+    let previous = Neighbour::at(index.and_then(|index| index.checked_sub(1)));
+    let next = Neighbour::at(index.map(|index| index + 1));
+    let shell = Shell::public(&request).await;
+    let page = DocumentPage { shell, document, introduction, sections, previous, next };
     Ok(kept_page(&request, answer(StatusCode::OK, &page)?))
 }
 

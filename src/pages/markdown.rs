@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 
 use pulldown_cmark::{CodeBlockKind, CowStr, Event, HeadingLevel, Options, Parser, Tag, TagEnd, html};
 
+use super::code_colours::coloured;
+
 /// The languages of code blocks that show a response to the command above them.
 const ANSWERS: [&str; 3] = ["json", "http", "text"];
 
@@ -50,6 +52,14 @@ pub(crate) fn render(source: &str) -> Rendered {
                 }
                 if contents.is_empty() { introduction.extend(shown) } else { sections.extend(shown) }
             }
+            Event::Start(Tag::CodeBlock(kind)) => {
+                let code: Vec<Event<'_>> = parser
+                    .by_ref()
+                    .take_while(|event| !matches!(event, Event::End(TagEnd::CodeBlock)))
+                    .collect();
+                let part = if contents.is_empty() { &mut introduction } else { &mut sections };
+                part.push(code_block(&kind, &text_of(&code)));
+            }
             other => {
                 let part = if contents.is_empty() { &mut introduction } else { &mut sections };
                 part.extend(fitted(other));
@@ -77,17 +87,18 @@ fn heading<'a>(level: HeadingLevel, anchor: &str, inner: Vec<Event<'a>>) -> Vec<
     events
 }
 
+/// Returns a code block with its colours.
+fn code_block(kind: &CodeBlockKind<'_>, code: &str) -> Event<'static> {
+    let language = if let CodeBlockKind::Fenced(language) = kind { language.as_ref() } else { "" };
+    let class = if ANSWERS.contains(&language) { " class=\"answer\"" } else { "" };
+    let code = coloured(language, code);
+    Event::Html(format!("<pre{class} tabindex=\"0\"><code>{code}</code></pre>\n").into())
+}
+
 /// Makes wide content scroll within itself, also with the keyboard. Points links to other documents at their
 /// pages.
 fn fitted(event: Event<'_>) -> Vec<Event<'_>> {
     match event {
-        Event::Start(Tag::CodeBlock(kind)) => {
-            let is_answer =
-                matches!(&kind, CodeBlockKind::Fenced(language) if ANSWERS.contains(&language.as_ref()));
-            let class = if is_answer { " class=\"answer\"" } else { "" };
-            vec![Event::Html(format!("<pre{class} tabindex=\"0\"><code>").into())]
-        }
-        Event::End(TagEnd::CodeBlock) => vec![Event::Html("</code></pre>\n".into())],
         Event::Start(Tag::Table(_)) => {
             vec![Event::Html("<div class=\"wide\" tabindex=\"0\">\n".into()), event]
         }
@@ -149,7 +160,7 @@ mod tests {
 
     #[test]
     fn code_is_escaped_and_scrollable_with_the_keyboard() {
-        let document = render("```sh\necho \"<$A>\" & true\n```\n```json\n{}\n```\n");
+        let document = render("```\necho \"<$A>\" & true\n```\n```json\n{}\n```\n");
         let shown = "<pre tabindex=\"0\"><code>echo \"&lt;$A&gt;\" &amp; true\n</code></pre>\n\
                      <pre class=\"answer\" tabindex=\"0\"><code>{}\n</code></pre>\n";
         assert_eq!(document.introduction, shown);

@@ -2,7 +2,7 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use super::assets::{ICON, ICONS, SCRIPT, STYLE};
+use super::assets::{ICON, ICONS, SCRIPT, STYLE, VIEWER};
 use super::site;
 use crate::http::routing::Endpoint;
 use crate::refusal::{Code, Refusal};
@@ -22,7 +22,7 @@ pub(crate) fn routes() -> Vec<Endpoint> {
 /// Serves a static file.
 pub(crate) async fn show(request: HttpRequest, file: web::Path<String>) -> Result<HttpResponse, Refusal> {
     let site = site::of_thread();
-    let embedded = [&STYLE, &SCRIPT, &ICON, &ICONS].map(|asset| &**asset);
+    let embedded = [&STYLE, &SCRIPT, &VIEWER, &ICON, &ICONS].map(|asset| &**asset);
     let mut assets = embedded.into_iter().chain(site.style()).chain(site.logo());
     let found = assets.find(|asset| asset.path().strip_prefix("/static/") == Some(file.as_str()));
     let asset = found.ok_or_else(|| Refusal::new(Code::NotFound, "There is no such file."))?;

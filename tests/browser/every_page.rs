@@ -10,7 +10,7 @@ use crate::chromium::{Chromium, Look};
 use crate::readme;
 
 /// The pages, each with the name of its picture, its path, and whether it is behind the sign-in.
-const PAGES: [(&str, &str, bool); 33] = [
+const PAGES: [(&str, &str, bool); 34] = [
     ("home", "/", false),
     ("login", "/login", false),
     ("login-next", "/login?next=%2Faccount", false),
@@ -18,6 +18,7 @@ const PAGES: [(&str, &str, bool); 33] = [
     ("problems", "/problems", false),
     ("problem", "/problems/session_ended", false),
     ("guide", "/docs/guide", false),
+    ("reference", "/docs/", false),
     ("from-django", "/docs/django-rest-framework", false),
     ("link-gone", "/set-password/nonsense", false),
     ("not-found", "/nowhere", false),

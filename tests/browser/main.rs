@@ -5,6 +5,7 @@
 mod account;
 mod admin;
 mod chromium;
+mod documents;
 mod every_page;
 mod explain;
 mod guide;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use doorward::app::openapi::{document, documented_path};
+use doorward::app::openapi::document;
 use doorward::app::routes;
 use doorward::config::SimplejwtRoutes;
 use doorward::refusal::Code;
@@ -26,10 +26,10 @@ fn operations(simplejwt: SimplejwtRoutes) -> [BTreeSet<String>; 2] {
     for endpoint in endpoints.filter(|endpoint| !pages.contains(endpoint.path())) {
         let methods =
             endpoint.methods().into_iter().filter(|method| *method != actix_web::http::Method::HEAD);
-        routed.extend(methods.map(|method| format!("{method} {}", documented_path(endpoint.path()))));
+        routed.extend(methods.map(|method| format!("{method} {}", endpoint.path())));
     }
-    // This route redirects to a page.
-    routed.retain(|route| !route.ends_with(" /docs"));
+    // The reference and its viewer are pages.
+    routed.retain(|route| !route.contains(" /docs"));
     [described, routed]
 }
 
@@ -154,13 +154,98 @@ async fn document_and_viewer_are_served_without_an_outside_host() {
     let world = World::new().await;
     let served = world.ask(Method::GET, "/openapi.json").send().await;
     assert_eq!(served.body, document("http://doorward.test", &routes(SimplejwtRoutes::Off)));
-    let page = world.ask(Method::GET, "/docs/").send().await;
+    let page = world.ask(Method::GET, "/docs/try").send().await;
     assert_eq!(page.status, 200);
     let html = page.body.as_str().unwrap();
     assert!(html.contains("swagger-ui"), "{html}");
     assert!(!html.contains("https://") && !html.contains("src=\"//"), "{html}");
-    assert_eq!(world.ask(Method::GET, "/docs/swagger-ui-bundle.js").send().await.status, 200);
-    world.ask(Method::GET, "/docs/nothing.js").send().await.refused("not_found");
+    assert_eq!(world.ask(Method::GET, "/docs/viewer/swagger-ui-bundle.js").send().await.status, 200);
+    world.ask(Method::GET, "/docs/viewer/nothing.js").send().await.refused("not_found");
+}
+
+#[actix_web::test]
+async fn reference_lists_every_operation_without_script() {
+    let world = World::new().await;
+    let page = world.ask(Method::GET, "/docs/").send().await;
+    assert_eq!(page.status, 200);
+    let html = page.body.as_str().unwrap();
+    let document = document("http://doorward.test", &routes(SimplejwtRoutes::Off));
+    for (path, item) in document["paths"].as_object().unwrap() {
+        assert!(html.contains(&format!("<code>{path}</code>")), "{path}");
+        for operation in item.as_object().unwrap().values() {
+            let id = operation["operationId"].as_str().unwrap();
+            assert!(html.contains(&format!("id=\"{id}\"")), "{id}");
+        }
+    }
+    assert!(html.contains("the permission <code>users:write</code> and a recent sign-in"), "{html}");
+    assert!(html.contains("href=\"/problems/last_admin\""), "{html}");
+    assert!(html.len() < 60_000, "{}", html.len());
+}
+
+#[actix_web::test]
+async fn document_and_viewer_are_sent_compressed() {
+    let world = World::new().await;
+    for (path, most) in [
+        ("/openapi.json", 60_000),
+        ("/docs/viewer/swagger-ui-bundle.js", 500_000),
+        ("/docs/viewer/swagger-ui.css", 40_000),
+    ] {
+        let answer = world.ask(Method::GET, path).header("accept-encoding", "gzip").send().await;
+        assert_eq!((answer.status, answer.header("content-encoding")), (200, Some("gzip")), "{path}");
+        assert_eq!(answer.header("vary"), Some("Accept-Encoding"), "{path}");
+        let bytes: usize = answer.header("content-length").unwrap().parse().unwrap();
+        assert!(bytes < most, "{path}: {bytes}");
+    }
+}
+
+#[test]
+fn operations_have_unique_ids_of_one_form_and_a_sentence() {
+    let document = document("http://doorward.test", &routes(SimplejwtRoutes::On));
+    let groups: Vec<&str> =
+        document["tags"].as_array().unwrap().iter().map(|tag| tag["name"].as_str().unwrap()).collect();
+    let mut ids = BTreeSet::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let id = operation["operationId"].as_str().unwrap();
+            assert!(ids.insert(id), "{method} {path}: {id} is used twice");
+            assert!(id.chars().all(|c| c.is_ascii_lowercase() || c == '_'), "{id}");
+            if let Some(rest) = path.strip_prefix("/api/v1/") {
+                let words = rest.split('/').filter(|word| !word.starts_with('{'));
+                let words: Vec<String> = words.map(|word| word.replace('-', "_")).collect();
+                assert!(id.starts_with(&words.join("_")), "{method} {path}: {id}");
+            }
+            let summary = operation["summary"].as_str().unwrap();
+            assert!(summary.ends_with('.') && summary.matches(". ").count() == 0, "{id}: {summary}");
+            let is_command = !summary.split(' ').next().unwrap().ends_with('s');
+            assert!(is_command, "{id}: {summary}");
+            assert!(groups.contains(&operation["tags"][0].as_str().unwrap()), "{id}");
+        }
+    }
+}
+
+#[test]
+fn every_listed_refusal_has_its_own_true_example() {
+    let document = document("http://doorward.test", &routes(SimplejwtRoutes::Off));
+    let mut count = 0;
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            for (status, response) in operation["responses"].as_object().unwrap() {
+                let content = &response["content"]["application/problem+json"];
+                for code in refusals(&document, path, method, status) {
+                    let link = content["examples"][&code]["$ref"].as_str().unwrap();
+                    let example = document.pointer(link.strip_prefix('#').unwrap()).unwrap();
+                    let shown = &example["value"];
+                    assert_eq!(shown["code"], code.as_str(), "{method} {path}");
+                    assert_eq!(shown["status"].to_string(), *status, "{method} {path}: {code}");
+                    let help = format!("http://doorward.test/problems/{code}");
+                    assert_eq!(shown["type"], help.as_str(), "{method} {path}");
+                    count += 1;
+                }
+            }
+        }
+    }
+    assert!(count > 500, "{count}");
+    assert_eq!(document["components"]["schemas"]["Scope"]["examples"], serde_json::json!(["notes:read"]));
 }
 
 #[actix_web::test]

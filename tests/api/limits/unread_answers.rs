@@ -145,7 +145,7 @@ async fn unread_static_files_are_not_counted() {
     let world = World::new().await;
     let mut unread = Vec::new();
     for _ in 0..20 {
-        unread.push(Unread::of(&world, "/docs/swagger-ui-bundle.js", None).await);
+        unread.push(Unread::of(&world, "/docs/viewer/swagger-ui-bundle.js", None).await);
     }
     assert!(unread.iter().all(|answer| answer.status == "200"));
     let file = unread.remove(0).read().await;

@@ -2,6 +2,7 @@
 
 mod account;
 mod admin;
+mod documents;
 mod every_page;
 mod explain;
 mod login;

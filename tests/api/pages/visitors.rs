@@ -36,10 +36,10 @@ async fn page_with_a_name_is_kept_only_by_its_browser() {
     for path in ["/problems", "/problems/not_found", "/docs/guide"] {
         let page = browser.get(path).await;
         assert_eq!(page.header("cache-control"), Some("private, no-cache"), "{path}");
-        assert_eq!(page.header("vary"), Some("Accept, Cookie"), "{path}");
+        assert_eq!(page.header("vary"), Some("Accept, Accept-Encoding, Cookie"), "{path}");
         let page = Browser::new(&world).get(path).await;
         assert_eq!(page.header("cache-control"), Some("public, max-age=3600"), "{path}");
-        assert_eq!(page.header("vary"), Some("Accept, Cookie"), "{path}");
+        assert_eq!(page.header("vary"), Some("Accept, Accept-Encoding, Cookie"), "{path}");
     }
 }
 

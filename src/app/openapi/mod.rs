@@ -1,23 +1,27 @@
-//! `/openapi.json` and `/docs`: the OpenAPI document, generated from the code of the handlers, and a viewer
-//! for it.
+//! `/openapi.json` and `/docs/`: the OpenAPI document, generated from the code of the handlers, the reference
+//! for people that is made of it, and a viewer that sends requests.
 
-use std::borrow::Cow;
+mod texts;
+mod viewer;
+
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::OnceLock;
 
 use actix_web::http::Method;
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName};
+use actix_web::http::header::CACHE_CONTROL;
 use actix_web::web::Bytes;
-use actix_web::{HttpResponse, web};
-use serde_json::{Value, json};
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
-use utoipa_swagger_ui::Config;
 
 use crate::api::{audit_events, auth, health, jwks, me, users};
-use crate::http::response::{FOR_ALL, in_memory_once};
+use crate::http::compressed::Compressed;
+use crate::http::response::FOR_ALL;
 use crate::http::routing::Endpoint;
 use crate::operations::issue_tokens::TokenAnswer;
-use crate::refusal::{self, Action, Code, Dialect, FieldError, Refusal};
+use crate::pages::reference::{self, Group, Operation, Reference};
+use crate::refusal::help::Example;
+use crate::refusal::{Action, Code, Dialect, FieldError, Refusal};
 use crate::resources::notes;
 use crate::simplejwt;
 
@@ -79,7 +83,7 @@ const BODY: [Code; 4] =
         audit_events::list,
         notes::handlers::list, notes::handlers::create, notes::handlers::show, notes::handlers::update,
         notes::handlers::replace, notes::handlers::delete,
-        health::healthz, health::readyz, jwks::jwks, openapi_json, docs,
+        health::healthz, health::readyz, jwks::jwks, openapi_json,
     ),
     components(schemas(
         TokenAnswer, Action, FieldError, simplejwt::refusal::Detail, simplejwt::refusal::FieldErrors,
@@ -89,23 +93,33 @@ const BODY: [Code; 4] =
 )]
 struct Document;
 
-/// The text of the document. It is long, so it is generated only once.
-pub struct Served(Bytes);
+/// The document and the reference. Both are long, so they are generated only once.
+pub struct Served {
+    document: Bytes,
+    /// Compressed at the first request.
+    compressed: OnceLock<Compressed>,
+    reference: Reference,
+}
 
 impl Served {
     #[must_use]
     pub fn new(base: &str, endpoints: &[Endpoint]) -> Self {
-        Self(document(base, endpoints).to_string().into())
+        let document = document(base, endpoints);
+        let reference = reference_of(&document, endpoints);
+        Self { document: document.to_string().into(), compressed: OnceLock::new(), reference }
     }
 }
 
 #[must_use]
 pub fn routes() -> Vec<Endpoint> {
-    vec![
-        Endpoint::at("/openapi.json").get(openapi_json),
-        Endpoint::at("/docs").refused_as(Dialect::ByAccept).get(docs_folder),
-        Endpoint::at("/docs/{file:.*}").refused_as(Dialect::ByAccept).get(docs).codes(&[Code::NotFound]),
-    ]
+    let pages = vec![
+        Endpoint::at("/docs").get(docs_folder),
+        Endpoint::at("/docs/").get(show_reference),
+        Endpoint::at("/docs/try").get(viewer::show),
+        Endpoint::at("/docs/viewer/{file}").get(viewer::file).codes(&[Code::NotFound]),
+    ];
+    let pages = pages.into_iter().map(|page| page.refused_as(Dialect::ByAccept));
+    std::iter::once(Endpoint::at("/openapi.json").get(openapi_json)).chain(pages).collect()
 }
 
 /// Returns the OpenAPI document (3.1) of these endpoints, for a server at `base`.
@@ -124,6 +138,8 @@ pub fn document(base: &str, endpoints: &[Endpoint]) -> Value {
                             the cookie's name is `__Host-doorward`." },
     });
     document["components"]["schemas"]["Problem"] = problem_schema();
+    document["components"]["schemas"]["Scope"]["examples"] = json!(["notes:read"]);
+    document["components"]["examples"] = refusal_examples(base);
     leave_out_unserved(&mut document, endpoints);
     refine_bodies(&mut document);
     add_merge_patches(&mut document);
@@ -132,7 +148,86 @@ pub fn document(base: &str, endpoints: &[Endpoint]) -> Value {
             describe(&mut document, endpoint, &method);
         }
     }
+    name_operations(&mut document);
     document
+}
+
+/// Returns the response of each code, as its problem page shows it.
+fn refusal_examples(base: &str) -> Value {
+    let examples: Map<String, Value> = Code::ALL
+        .iter()
+        .filter_map(|code| {
+            let answer = Example::read(code.page().example, base).answer;
+            let (_, body) = answer.split_once("\n\n")?;
+            let body: Value = serde_json::from_str(body).ok()?;
+            Some((code.as_str().to_owned(), json!({ "summary": code.title(), "value": body })))
+        })
+        .collect();
+    Value::Object(examples)
+}
+
+/// Gives each operation a unique ID, a sentence and the title of its group, and describes the groups.
+fn name_operations(document: &mut Value) {
+    let mut used = BTreeSet::new();
+    for (path, item) in document["paths"].as_object_mut().into_iter().flatten() {
+        for operation in item.as_object_mut().into_iter().flat_map(|item| item.values_mut()) {
+            let id = operation_id(path, operation["operationId"].as_str().unwrap_or_default());
+            if let Some(summary) = texts::summary(&id) {
+                operation["summary"] = json!(summary);
+            }
+            operation["operationId"] = json!(id);
+            let tag = texts::TAGS.iter().find(|tag| operation["tags"] == json!([tag.name]));
+            if let Some(tag) = tag {
+                operation["tags"] = json!([tag.title]);
+                used.insert(tag.name);
+            }
+        }
+    }
+    let tags = texts::TAGS.iter().filter(|tag| used.contains(tag.name));
+    document["tags"] = tags.map(|tag| json!({ "name": tag.title, "description": tag.about })).collect();
+}
+
+/// Returns the ID of an operation of the API: the words of its path, then what it does. Other operations have
+/// the name of their handler.
+fn operation_id(path: &str, action: &str) -> String {
+    let Some(path) = path.strip_prefix("/api/v1/") else { return action.to_owned() };
+    let segments = path.split('/').filter(|segment| !segment.starts_with('{'));
+    let mut words: Vec<String> = segments.map(|segment| segment.replace('-', "_")).collect();
+    if words.last().is_none_or(|last| last != action) {
+        words.push(action.to_owned());
+    }
+    words.join("_")
+}
+
+/// Returns the reference for people: each operation of the document with what it requires.
+fn reference_of(document: &Value, endpoints: &[Endpoint]) -> Reference {
+    let mut groups: Vec<Group> = Vec::new();
+    for tag in document["tags"].as_array().into_iter().flatten() {
+        let text = |name: &str| tag[name].as_str().unwrap_or_default().to_owned();
+        groups.push(Group::new(text("name"), text("description")));
+    }
+    for (path, item) in document["paths"].as_object().into_iter().flatten() {
+        for (method, described) in item.as_object().into_iter().flatten() {
+            let method = method.to_ascii_uppercase();
+            let endpoint = endpoints.iter().find(|endpoint| endpoint.path() == path);
+            let Ok(name) = Method::from_bytes(method.as_bytes()) else { continue };
+            let Some(group) = groups.iter_mut().find(|group| described["tags"][0] == group.title) else {
+                continue;
+            };
+            let text = |name: &str| described[name].as_str().unwrap_or_default().to_owned();
+            group.operations.push(Operation {
+                id: text("operationId"),
+                method,
+                path: path.clone(),
+                summary: text("summary"),
+                description: text("description"),
+                is_open: described["security"] == json!([{}]),
+                rule: endpoint.and_then(|endpoint| endpoint.rule(&name)),
+                codes: endpoint.map(|endpoint| endpoint.problem_codes(&name)).unwrap_or_default(),
+            });
+        }
+    }
+    Reference { groups, codes_of_guard: GUARD.to_vec() }
 }
 
 /// Removes simplejwt's routes unless a setting serves them. The generated document always has them.
@@ -193,7 +288,7 @@ fn add_merge_patches(document: &mut Value) {
 
 /// Adds the refusals that an operation can return.
 fn describe(document: &mut Value, endpoint: &Endpoint, method: &Method) {
-    let path = documented_path(endpoint.path());
+    let path = endpoint.path();
     let name = method.as_str().to_ascii_lowercase();
     let Some(operation) = document["paths"].get_mut(path).and_then(|item| item.get_mut(&name)) else {
         return;
@@ -223,20 +318,21 @@ fn describe(document: &mut Value, endpoint: &Endpoint, method: &Method) {
         names.sort_unstable();
         names.dedup();
         let links: Vec<String> = names.iter().map(|name| format!("[`{name}`](/problems/{name})")).collect();
+        let examples: Map<String, Value> = names
+            .iter()
+            .map(|name| ((*name).to_owned(), json!({ "$ref": format!("#/components/examples/{name}") })))
+            .collect();
         operation["responses"][status.to_string()] = json!({
             "description": format!("Refused: {}", links.join(", ")),
-            "content": { "application/problem+json": { "schema": {
-                "allOf": [{ "$ref": "#/components/schemas/Problem" },
-                          { "properties": { "code": { "enum": names } } }]
-            } } }
+            "content": { "application/problem+json": {
+                "schema": {
+                    "allOf": [{ "$ref": "#/components/schemas/Problem" },
+                              { "properties": { "code": { "enum": names } } }]
+                },
+                "examples": examples,
+            } }
         });
     }
-}
-
-/// Returns a route's path without patterns, as OpenAPI requires.
-#[must_use]
-pub fn documented_path(path: &str) -> &str {
-    if path == "/docs/{file:.*}" { "/docs/{file}" } else { path }
 }
 
 fn problem_schema() -> Value {
@@ -267,44 +363,37 @@ fn problem_schema() -> Value {
 /// Returns the OpenAPI document.
 #[utoipa::path(get, path = "/openapi.json", tag = "documentation", security(()),
     responses((status = 200, description = "This document", body = Object)))]
-async fn openapi_json(document: web::Data<Served>) -> HttpResponse {
+async fn openapi_json(request: HttpRequest, served: web::Data<Served>) -> HttpResponse {
     let mut answer = HttpResponse::Ok();
     answer
         .insert_header((CACHE_CONTROL, "public, max-age=300"))
         .insert_header(FOR_ALL)
         .content_type("application/json");
-    in_memory_once(answer, document.0.clone())
+    served.compressed.get_or_init(|| Compressed::new(served.document.clone())).answer(&request, answer)
 }
 
 async fn docs_folder() -> HttpResponse {
     HttpResponse::SeeOther().insert_header(("location", "/docs/")).finish()
 }
 
-/// Serves the viewer of the OpenAPI document.
-///
-/// All its files come from this server.
-#[utoipa::path(get, path = "/docs/{file}", tag = "documentation", security(()),
-    params(("file" = String, Path, description = "Nothing, or a file of the viewer")),
-    responses((status = 200, description = "The viewer", content_type = "text/html", body = String)))]
-async fn docs(file: web::Path<String>) -> Result<HttpResponse, Refusal> {
-    // The viewer adds its own inline styles to the page.
-    const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
-                          img-src 'self' data:; connect-src 'self'; base-uri 'none'; frame-ancestors 'none'";
-    let config = Arc::new(Config::from("/openapi.json"));
-    let served = utoipa_swagger_ui::serve(&file, config).map_err(|error| {
-        tracing::error!(%error, "the API viewer could not be served");
-        refusal::internal()
-    })?;
-    let found =
-        served.ok_or_else(|| Refusal::new(Code::NotFound, "The viewer has no such file. See /docs/."))?;
-    let mut answer = HttpResponse::Ok();
-    answer
-        .insert_header((CONTENT_TYPE, found.content_type))
-        .insert_header((CACHE_CONTROL, "public, max-age=3600"))
-        .insert_header((HeaderName::from_static("content-security-policy"), POLICY));
-    Ok(match found.bytes {
-        // Copying the file for each reader would take 1.4 MB.
-        Cow::Borrowed(bytes) => in_memory_once(answer, Bytes::from_static(bytes)),
-        Cow::Owned(bytes) => answer.body(bytes),
-    })
+/// Shows the reference.
+async fn show_reference(request: HttpRequest, served: web::Data<Served>) -> Result<HttpResponse, Refusal> {
+    reference::show(&request, &served.reference).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::operation_id;
+
+    #[test]
+    fn operation_id_is_the_path_and_the_action() {
+        for (path, action, id) in [
+            ("/api/v1/notes", "list", "notes_list"),
+            ("/api/v1/me/tokens/{id}", "revoke", "me_tokens_revoke"),
+            ("/api/v1/auth/step-up", "step_up", "auth_step_up"),
+            ("/healthz", "healthz", "healthz"),
+        ] {
+            assert_eq!(operation_id(path, action), id);
+        }
+    }
 }
