@@ -94,7 +94,7 @@ async fn guide_is_served_as_a_page_and_as_its_source() {
     let page = ask("text/html").await;
     assert_eq!((page.status, page.header("content-type")), (200, Some("text/html; charset=utf-8")));
     assert_eq!(page.header("cache-control"), Some("public, max-age=3600"));
-    assert_eq!(page.header("vary"), Some("Accept"));
+    assert_eq!(page.header("vary"), Some("Accept, Cookie"));
     let html = page.body.as_str().unwrap();
     for line in guide().lines().filter_map(|line| line.strip_prefix("## ")) {
         let anchor = line.to_lowercase().replace(' ', "-");
