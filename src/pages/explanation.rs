@@ -231,7 +231,7 @@ fn verdict(explanation: &Explanation, now: DateTime<Utc>) -> VerdictBanner {
         (Verdict::Accepted, false, false) => (
             "This credential".to_owned(),
             "The credential is accepted".to_owned(),
-            "It can sign requests in now. Whether a request is allowed also depends on its permission."
+            "It identifies its user. Whether a request is allowed also depends on the permission that it needs."
                 .to_owned(),
         ),
         (Verdict::SessionLives, ..) => (
