@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use actix_web::dev::Payload;
-use actix_web::{FromRequest, HttpRequest};
+use actix_web::{FromRequest, HttpMessage, HttpRequest};
 
 use super::caller::Caller;
 use super::check::Check;
@@ -74,7 +74,8 @@ impl FromRequest for Visitor {
     }
 }
 
-/// A form of such a page. It carries the session's CSRF token, or that of the form before a sign-in.
+/// A form of such a page, which may contain secrets. It carries the session's CSRF token, or that of the form
+/// before a sign-in.
 pub(crate) struct VisitorForm {
     /// The sender, if their session is live.
     pub caller: Option<Caller>,
@@ -90,23 +91,32 @@ impl FromRequest for VisitorForm {
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let (request, payload) = (request.clone(), payload.take());
         Box::pin(async move {
-            let state = state::of(&request)?;
-            let mut trace = Trace::default();
-            let caller = identify(state, &request, &mut trace).await?;
-            let session = caller.as_ref().and_then(|caller| Some((caller, caller.credential.session_id()?)));
-            let Some((found, session_id)) = session else {
-                let AnonymousForm(form) = read_input(&request, payload).await?;
-                return Ok(Self { caller: None, form });
-            };
-            let checked = csrf::check(state, &request, payload, session_id).await;
-            let checked = trace.check(Check::Csrf, checked);
-            let used = checks::permit(state, found, AnyCaller::RULE, &mut trace).await;
-            trace.keep(&request);
-            let payload = checked?;
-            used?;
-            Ok(Self { form: read_input(&request, payload).await?, caller })
+            let read = read_form(&request, payload).await;
+            if read.is_err() {
+                // No page may repeat the fields of such a form, not even in a form to send again.
+                request.extensions_mut().remove::<Form>();
+            }
+            read
         })
     }
+}
+
+async fn read_form(request: &HttpRequest, payload: Payload) -> Result<VisitorForm, Refusal> {
+    let state = state::of(request)?;
+    let mut trace = Trace::default();
+    let caller = identify(state, request, &mut trace).await?;
+    let session = caller.as_ref().and_then(|caller| Some((caller, caller.credential.session_id()?)));
+    let Some((found, session_id)) = session else {
+        let AnonymousForm(form) = read_input(request, payload).await?;
+        return Ok(VisitorForm { caller: None, form });
+    };
+    let checked = csrf::check(state, request, payload, session_id).await;
+    let checked = trace.check(Check::Csrf, checked);
+    let used = checks::permit(state, found, AnyCaller::RULE, &mut trace).await;
+    trace.keep(request);
+    let payload = checked?;
+    used?;
+    Ok(VisitorForm { form: read_input(request, payload).await?, caller })
 }
 
 /// Returns the caller whose session cookie the request carries.

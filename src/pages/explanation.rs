@@ -231,7 +231,7 @@ fn verdict(explanation: &Explanation, now: DateTime<Utc>) -> VerdictBanner {
         (Verdict::Accepted, false, false) => (
             "This credential".to_owned(),
             "The credential is accepted".to_owned(),
-            "It can sign requests in now. Whether a request is allowed also depends on its permission."
+            "It identifies its user. Whether a request is allowed also depends on the permission that it needs."
                 .to_owned(),
         ),
         (Verdict::SessionLives, ..) => (
@@ -256,8 +256,8 @@ fn timeline(explanation: &Explanation, now: DateTime<Utc>) -> Option<Vec<Timelin
     let mut items: Vec<_> = history.iter().map(|event| (event.at, TimelineItem::of(event, now))).collect();
     if let Some(at) = occurred_at.filter(|_| !items.is_empty()) {
         let text = match explanation.verdict {
-            Verdict::Refused => "this request was refused",
-            Verdict::Accepted | Verdict::SessionLives => "this request was accepted",
+            Verdict::Refused => "This request was refused",
+            Verdict::Accepted | Verdict::SessionLives => "This request was accepted",
         };
         items.push((at, TimelineItem { class: "now", when: Timestamp::new(at, now), text: text.to_owned() }));
     }
@@ -281,8 +281,14 @@ impl TimelineItem {
             | "step_up_failed" => "bad",
             _ => "",
         };
-        Self { class, when: Timestamp::new(event.at, now), text: format!("{}{by}{from}", event.text) }
+        let text = capitalized(&event.text.replace("(api session)", "(API session)"));
+        Self { class, when: Timestamp::new(event.at, now), text: format!("{text}{by}{from}") }
     }
+}
+
+fn capitalized(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect()
 }
 
 fn facts(explanation: &Explanation, reader: Reader<'_>) -> Vec<Fact> {

@@ -1,7 +1,7 @@
 //! Shows refusals to people: as a page, or as a redirect to sign in.
 
-use actix_web::http::StatusCode;
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::http::{Method, StatusCode};
+use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 
 use super::answer::answer;
@@ -9,7 +9,7 @@ use super::redirect::see_other;
 use super::shell::Shell;
 use super::{return_to, step_up};
 use crate::http::request::Form;
-use crate::http::routing::MatchedPath;
+use crate::http::routing::{MatchedPath, RouteLookup, RouteTable};
 use crate::refusal::{Code, Refusal, RequestSummary, path_without_secrets};
 
 #[derive(Template)]
@@ -25,6 +25,8 @@ struct RefusalPage {
     signs_in: bool,
     /// True if the request came from a form whose CSRF token was missing or of another session.
     is_stale_form: bool,
+    /// The path and the name of a page that the user may have meant.
+    instead: Option<(String, String)>,
 }
 
 /// The longest path that a page shows, in characters.
@@ -58,10 +60,8 @@ pub(crate) async fn refused(
         }
         code => {
             let mut page = page(refusal, request, frame(code, sent).await);
-            if code == Code::NotFound && sent.is_some_and(|sent| sent.app_data::<MatchedPath>().is_none()) {
-                page.title = "Page not found";
-                page.detail =
-                    format!("There is no page at `{}`.", path_without_secrets(&request.path(), PATH_SHOWN));
+            if let Some(sent) = sent.filter(|_| code == Code::NotFound) {
+                describe_missing(&mut page, sent, &request.path());
             }
             answer(code.status(), &page)
         }
@@ -71,6 +71,34 @@ pub(crate) async fn refused(
 /// Returns true if a 401 is shown at its own URL instead of redirecting: signing in would not help.
 fn keeps_address(code: Code) -> bool {
     matches!(code, Code::InvalidCredentials | Code::SchemeUnsupported)
+}
+
+/// Says to people what programs read in other words: that a page does not exist, and which one does.
+fn describe_missing(page: &mut RefusalPage, sent: &HttpRequest, path: &str) {
+    match sent.app_data::<MatchedPath>().map(|matched| matched.0) {
+        None => {
+            page.title = "Page not found";
+            page.detail = format!("There is no page at `{}`.", path_without_secrets(path, PATH_SHOWN));
+            page.instead = other_path(sent, path).map(|other| (other.clone(), other));
+        }
+        Some("/problems/{code}") => {
+            page.detail = "There is no such code.".to_owned();
+            page.instead = Some(("/problems".to_owned(), "All codes".to_owned()));
+        }
+        Some(_) => {}
+    }
+}
+
+/// Returns the path with or without a trailing slash, if there is a page at that one.
+fn other_path(sent: &HttpRequest, path: &str) -> Option<String> {
+    let other = match path.strip_suffix('/') {
+        Some(without) => without.trim_end_matches('/').to_owned(),
+        None => format!("{path}/"),
+    };
+    let table = sent.app_data::<web::Data<RouteTable>>()?;
+    let is_page = matches!(table.find(&Method::GET, &other), RouteLookup::Open | RouteLookup::Guarded(_));
+    (is_page && !other.starts_with("//") && path_without_secrets(&other, PATH_SHOWN) == other)
+        .then_some(other)
 }
 
 /// Returns the frame of the page. Looking for the visitor would be of no use after a 401, and while the server
@@ -102,5 +130,6 @@ fn page(refusal: &Refusal, request: &RequestSummary, shell: Shell) -> RefusalPag
         retry: passes.then(|| if request.is_safe() { Retry::Link } else { Retry::Form }),
         signs_in: code == Code::InvalidCredentials,
         is_stale_form: code == Code::CsrfFailed,
+        instead: None,
     }
 }

@@ -14,8 +14,8 @@ async fn account_pages_work_from_sign_in_to_sign_out() {
     world.user("alice", "member");
     let page = Chromium::open(&world).await;
     page.go("/").await;
-    page.press("Account").await;
-    page.shows("Sign in to go on").await;
+    page.press("Go to your account").await;
+    page.shows("Sign in to continue").await;
     assert_eq!(page.at().await, "/login?next=%2Faccount");
     page.fill("username", "alice").await;
     page.fill("password", "wrong").await;

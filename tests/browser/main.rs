@@ -7,6 +7,7 @@ mod admin;
 mod chromium;
 mod documents;
 mod every_page;
+mod explain;
 mod guide;
 mod other_origin;
 mod readme;

@@ -78,6 +78,11 @@ async fn error_page_links_to_its_own_explanation() {
     shows(&missing, &[&format!("href=\"{link}\""), "There is no page at <code>/account-settings</code>"]);
     hides(&missing, &["openapi.json lists"]);
     shows(&browser.get(&link).await, &["not_found", &id]);
+    shows(&browser.get("/problems/").await, &["See <a href=\"/problems\">/problems</a>"]);
+    shows(
+        &browser.get("/problems/nothing").await,
+        &["no such code. See <a href=\"/problems\">All codes</a>"],
+    );
     for path in ["/", "/problems", "/problems/not_found", "/docs/guide", "/login"] {
         shows(&browser.get(path).await, &["href=\"/explain\""]);
     }
@@ -93,12 +98,12 @@ async fn stranger_learns_no_more_than_the_refusal_said() {
     let user = world.text("SELECT id::text AS text FROM users WHERE username = 'alice'");
     let page = explain(&mut Browser::new(&world), &refused).await;
     shows(&page, &["The session has ended", "shown only to the owner", "Sign in</a> to see yours"]);
-    hides(&page, &["alice", "class=\"timeline\"", "signed in (api session)", &user, "allowed now"]);
+    hides(&page, &["alice", "class=\"timeline\"", "Signed in (API session)", &user, "allowed now"]);
     let page = explain(&mut Browser::signed_in(&world, "alice").await, &refused).await;
     let own = [
         "class=\"timeline\"",
-        "signed in (api session)",
-        "this request was refused",
+        "Signed in (API session)",
+        "This request was refused",
         "<a href=\"/account\">alice</a>",
         "href=\"/account/sessions\"",
         "Would this request be allowed now?",
@@ -215,10 +220,12 @@ async fn nothing_pasted_reaches_a_record() {
     explain(&mut browser, secret).await;
     explain(&mut browser, &format!("curl -u alice:{secret} http://h/set-password/{secret}")).await;
     browser.fill_in(PATH, PATH, &[("text", secret), ("method", "GET"), ("path", secret)]).await;
-    browser.post(PATH, &[("text", secret)]).await;
+    let stale = browser.post(PATH, &[("text", secret), ("csrf_token", "x")]).await;
+    assert_eq!(stale.status, 403);
+    hides(&stale, &[secret]);
     world.state.recorder.kept_refusals.flush(&world.state.core.database).await.unwrap();
-    assert!(world.count("SELECT count(*) FROM kept_refusals WHERE route = '/explain'") > 0);
-    for table in ["kept_refusals", "audit_events"] {
+    assert!(world.count("SELECT count(*) FROM refusals WHERE route = '/explain'") > 0);
+    for table in ["refusals", "audit_events"] {
         let query = format!("SELECT count(*) FROM {table} row WHERE row::text LIKE '%0123456789abcdef%'");
         assert_eq!(world.count(&query), 0, "{table}");
     }

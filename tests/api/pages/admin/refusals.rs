@@ -44,7 +44,7 @@ async fn refusals_are_listed_filtered_counted_and_explained() {
     assert_eq!(browser.get("/admin/refusals?live=1").await.header("refresh"), Some("5"));
     let one = browser.get(&format!("/admin/refusals/{denied}")).await;
     for said in
-        ["permission_denied", "POST /api/v1/notes", "alice", "signed in", "<h3>Operator</h3>", &denied]
+        ["permission_denied", "POST /api/v1/notes", "alice", "Signed in", "<h3>Operator</h3>", &denied]
     {
         assert!(html(&one).contains(said), "{said}: {}", html(&one));
     }
