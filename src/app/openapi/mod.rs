@@ -227,6 +227,9 @@ fn reference_of(document: &Value, endpoints: &[Endpoint]) -> Reference {
             });
         }
     }
+    for group in &mut groups {
+        group.operations.sort_by_key(|operation| texts::position(&operation.id));
+    }
     Reference { groups, codes_of_guard: GUARD.to_vec() }
 }
 

@@ -44,7 +44,7 @@ pub(super) const TAGS: [Tag; 8] = [
     },
 ];
 
-/// A sentence for each operation, by its `operationId`.
+/// A sentence for each operation, by its `operationId`, in the order of the reference.
 const SUMMARIES: [(&str, &str); 42] = [
     ("auth_login", "Sign in with a password."),
     ("auth_refresh", "Exchange a refresh token for a new access token."),
@@ -89,6 +89,11 @@ const SUMMARIES: [(&str, &str); 42] = [
     ("jwks", "Get the public keys that verify access tokens."),
     ("openapi_json", "Get this description of the API."),
 ];
+
+/// Returns the place of an operation among the others of its group.
+pub(super) fn position(operation_id: &str) -> Option<usize> {
+    SUMMARIES.iter().position(|(id, _)| *id == operation_id)
+}
 
 /// Returns the sentence for an operation.
 pub(super) fn summary(operation_id: &str) -> Option<&'static str> {

@@ -41,7 +41,7 @@ async fn public_pages_are_sent_compressed_and_without_a_csrf_token() {
         let bytes: usize = answer.header("content-length").unwrap().parse().unwrap();
         assert!(bytes < 40_000, "{path}: {bytes}");
         let own = browser.get(path).await;
-        assert!(html(&own).contains("alice") && !html(&own).contains("csrf_token"), "{path}");
+        assert!(html(&own).contains("alice") && !html(&own).contains("name=\"csrf_token\""), "{path}");
     }
 }
 
@@ -49,7 +49,7 @@ async fn public_pages_are_sent_compressed_and_without_a_csrf_token() {
 async fn guide_shows_the_address_of_this_server_in_its_code() {
     let world = World::new().await;
     let guide = page(&world, "/docs/guide").await;
-    assert!(guide.contains("http://doorward.test/api/v1/auth/login"));
+    assert!(guide.contains("BASE=http://doorward.test"));
     assert!(!guide.contains("127.0.0.1:8080"));
 }
 
