@@ -52,7 +52,9 @@ const AXE: &str = "
         .then((found) => done(found.violations.map((it) =>
             it.id + ': ' + it.nodes.map((node) => node.target + ' ' + node.failureSummary).join('; '))));";
 
-async fn check(page: &Chromium, name: &str, look: &str) {
+async fn check(page: &Chromium, name: &str, (look, shown): (&str, Look)) {
+    // Paper has no forms, so pages are only printed here.
+    page.show_as(shown).await;
     let axe = std::env::var("DOORWARD_TEST_AXE").expect("DOORWARD_TEST_AXE is not set: run `make test`");
     let script = std::fs::read_to_string(&axe).expect("axe-core");
     page.run(&script).await;
@@ -67,6 +69,7 @@ async fn check(page: &Chromium, name: &str, look: &str) {
     if let Some(folder) = pictures() {
         std::fs::write(folder.join(format!("{name}-{look}.png")), page.picture_of("html").await).unwrap();
     }
+    page.show_as(Look { printed: false, ..shown }).await;
 }
 
 /// Returns the folder for pictures, if they are wanted.
@@ -101,21 +104,22 @@ async fn look_at_all(name: &str, look: Look) {
     world.login_with(device).await;
     let refusal = refused(&world).await;
     let refused = refusal.text("request_id");
-    let page = Chromium::open_as(&world, look).await;
+    let page = Chromium::open_as(&world, Look { printed: false, ..look }).await;
+    let looks = (name, look);
     for (picture, path, _) in PAGES.iter().filter(|(_, _, behind)| !behind) {
         page.go(path).await;
-        check(&page, picture, name).await;
+        check(&page, picture, looks).await;
     }
     page.go("/login").await;
     page.fill("username", "alice.of-wonderland").await;
     page.fill("password", "a wrong one").await;
     page.press("Sign in").await;
     page.shows("is wrong").await;
-    check(&page, "login-wrong", name).await;
+    check(&page, "login-wrong", looks).await;
     page.sign_in("alice.of-wonderland").await;
     for (picture, path, _) in PAGES.iter().filter(|(_, _, behind)| *behind) {
         page.go(path).await;
-        check(&page, picture, name).await;
+        check(&page, picture, looks).await;
     }
     let id = world.text("SELECT id::text AS text FROM users WHERE username = 'alice.of-wonderland'");
     let disabled = world.user("bob", "member");
@@ -131,7 +135,7 @@ async fn look_at_all(name: &str, look: Look) {
         ("explain-unknown", "/explain?request_id=0192d7a0-0000-7000-8000-000000000000".to_owned()),
     ] {
         page.go(&path).await;
-        check(&page, picture, name).await;
+        check(&page, picture, looks).await;
     }
     if let Some(folder) = pictures().filter(|_| name.starts_with("wide-")) {
         let colours = if look.dark { "dark" } else { "light" };
@@ -141,20 +145,20 @@ async fn look_at_all(name: &str, look: Look) {
     world.sql_and_clear_cache("UPDATE users SET role = 'viewer' WHERE username = 'bob'");
     page.press("Save").await;
     page.shows("Nothing was saved").await;
-    check(&page, "admin-user-stale", name).await;
+    check(&page, "admin-user-stale", looks).await;
     page.go("/account/password").await;
     page.fill("current_password", PASSWORD).await;
     page.fill("new_password", "short").await;
     page.fill("again", "short").await;
     page.press("Change the password").await;
     page.shows("12 characters are").await;
-    check(&page, "password-wrong", name).await;
+    check(&page, "password-wrong", looks).await;
     page.go("/account/tokens/new").await;
     page.fill("name", "Another").await;
     page.tick("notes:read").await;
     page.press("Make the token").await;
     page.shows("Copy it now").await;
-    check(&page, "made-token", name).await;
+    check(&page, "made-token", looks).await;
 }
 
 #[actix_web::test]
