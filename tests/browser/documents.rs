@@ -42,7 +42,9 @@ async fn viewer_sends_a_write_with_the_session_of_the_browser() {
     page.go("/docs/try#/Notes/notes_create").await;
     page.find(Locator::Css("#operations-Notes-notes_create .try-out__btn")).await.click().await.unwrap();
     page.find(Locator::Css("#operations-Notes-notes_create .execute")).await.click().await.unwrap();
-    page.find(Locator::Css("#operations-Notes-notes_create .live-responses-table .response-col_status"))
-        .await;
+    page.find(Locator::Css(
+        "#operations-Notes-notes_create .live-responses-table tbody .response-col_status",
+    ))
+    .await;
     assert_eq!(world.count("SELECT count(*) FROM notes"), 1);
 }
