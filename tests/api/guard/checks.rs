@@ -7,7 +7,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 /// The routes that need no credential. All others are guarded.
-const OPEN: [&str; 15] = [
+const OPEN: [&str; 17] = [
     "/api/v1/auth/login",
     "/api/v1/auth/refresh",
     "/api/v1/auth/logout",
@@ -22,7 +22,9 @@ const OPEN: [&str; 15] = [
     "/.well-known/jwks.json",
     "/openapi.json",
     "/docs",
-    "/docs/{file:.*}",
+    "/docs/",
+    "/docs/try",
+    "/docs/viewer/{file}",
 ];
 
 const ID: &str = "0192d7a0-0000-7000-8000-000000000000";

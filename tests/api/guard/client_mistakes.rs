@@ -289,7 +289,8 @@ async fn refusal_is_kept_with_secrets_in_its_path_redacted() {
             let answer = world.ask(Method::POST, &format!("{folder}/{secret}/x")).send().await;
             assert!(answer.status >= 400 && !answer.body.to_string().contains(&secret[4..24]), "{folder}");
             let answer = world.ask(Method::DELETE, &format!("{folder}/{secret}")).send().await;
-            assert_eq!(answer.status, 405, "{folder}: {}", answer.body);
+            let is_routed = !["/docs", "/docs/set-password"].contains(&folder);
+            assert_eq!(answer.status, if is_routed { 405 } else { 404 }, "{folder}: {}", answer.body);
             assert!(!answer.body.to_string().contains(&secret[4..24]), "{}", answer.body);
         }
     }
