@@ -16,10 +16,11 @@ SwaggerUIBundle({
   presets: [SwaggerUIBundle.presets.apis],
   layout: "BaseLayout",
   requestInterceptor: async (request) => {
-    const method = (request.method || "GET").toUpperCase();
-    const isOwn = new URL(request.url, location.href).origin === location.origin;
-    const isSafe = ["GET", "HEAD", "OPTIONS"].includes(method);
-    if (isOwn && !isSafe && !request.headers.Authorization) {
+    // The document names the public URL. The viewer asks the address at which it was opened.
+    const url = new URL(request.url, location.href);
+    request.url = location.origin + url.pathname + url.search;
+    const isSafe = ["GET", "HEAD", "OPTIONS"].includes((request.method || "GET").toUpperCase());
+    if (!isSafe && !request.headers.Authorization) {
       const token = await csrfToken();
       if (token) request.headers["X-CSRF-Token"] = token;
     }
